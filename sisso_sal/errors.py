@@ -1,0 +1,55 @@
+"""The exceptions a user can meet.
+
+Every message names the place, what was needed and what was found, in one line:
+``candidates.csv: row 17, column 'EA (eV)': needs a number, found 'n/a'``.
+"""
+
+
+class SissoSalError(Exception):
+    """Base of all errors that the program raises on purpose."""
+
+    exit_code = 1
+
+
+class InputError(SissoSalError, ValueError):
+    """Something the user gave cannot be used; the command exits with code 2."""
+
+    exit_code = 2
+
+
+class TableError(InputError):
+    """A table has a defect; the message names file, row and column."""
+
+
+class UnitError(InputError):
+    """A unit cannot be read, or two units cannot be reconciled."""
+
+
+class ExpressionError(InputError):
+    """A formula cannot be read or evaluated."""
+
+
+class SettingsError(InputError):
+    """A setting is unknown or out of range."""
+
+
+class ModelFileError(InputError):
+    """A model file is damaged, of another kind, or of a newer schema."""
+
+
+class FitError(InputError):
+    """The data cannot support the fit that was asked for."""
+
+
+class CampaignError(InputError):
+    """A run folder cannot be continued as asked."""
+
+
+class LockedError(SissoSalError):
+    """Another process is driving the same run folder."""
+
+    exit_code = 75
+
+
+class OracleError(SissoSalError):
+    """A calculation, or the reading of its output, failed."""
