@@ -1,0 +1,1 @@
+"""Units, operators, expressions and the feature space built from them."""

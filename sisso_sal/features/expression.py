@@ -1,0 +1,234 @@
+"""Immutable expressions: a primary feature, or an operator applied to expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sisso_sal.errors import ExpressionError
+from sisso_sal.features.dimension import Dimension, parse_unit
+from sisso_sal.features.operators import OPERATORS, Operator
+
+ATOM = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A formula over primary features.
+
+    Make one with `primary` and `apply`; equality and hash follow the canonical key, so ``a + b`` equals ``b + a``.
+
+    Attributes
+    ----------
+    key : str
+        Canonical key: prefix form, operands of commutative operators sorted.
+    complexity : int
+        Number of operators.
+    rung : int
+        Depth of the operator tree.
+    dimension : Dimension
+        Unit of the value.
+
+    Examples
+    --------
+    >>> a, b = Expression.primary("a", "eV"), Expression.primary("b", "eV")
+    >>> f = Expression.apply("div", Expression.apply("add", b, a), b)
+    >>> str(f), f.complexity, f.dimension.is_none
+    ('(a + b)/b', 2, True)
+    >>> f.evaluate({"a": np.array([1.0]), "b": np.array([2.0])})
+    array([1.5])
+    """
+
+    name: str = field(compare=False)
+    operands: tuple[Expression, ...] = field(compare=False)
+    dimension: Dimension = field(compare=False)
+    unit: str = field(compare=False)
+    complexity: int = field(compare=False)
+    rung: int = field(compare=False)
+    key: str
+
+    @classmethod
+    def primary(cls, name: str, unit: str = "") -> Expression:
+        """A primary feature (a column of the table) and the text of its unit."""
+        return cls(name, (), parse_unit(unit), unit, 0, 0, name)
+
+    @classmethod
+    def apply(cls, operator: str, *operands: Expression, check_units: bool = True) -> Expression:
+        """An operator on one or two expressions.
+
+        Raises
+        ------
+        ExpressionError
+            The operator is unknown or the number of operands is wrong.
+        UnitError
+            The units do not fit and `check_units` is True.
+        """
+        row = OPERATORS.get(operator)
+        if row is None or row.arity != len(operands):
+            needed = "a known operator" if row is None else f"{row.arity} operand(s) for '{operator}'"
+            raise ExpressionError(f"expression: needs {needed}, found '{operator}' with {len(operands)} operand(s)")
+        if row.commutative:
+            operands = tuple(sorted(operands, key=lambda e: e.key))
+        dimension = row.result_dimension(*(e.dimension for e in operands)) if check_units else Dimension()
+        return cls(
+            operator, operands, dimension, "", 1 + sum(e.complexity for e in operands),
+            1 + max(e.rung for e in operands), f"{operator}({','.join(e.key for e in operands)})",
+        )  # fmt: skip
+
+    @property
+    def is_primary(self) -> bool:
+        return not self.operands
+
+    @property
+    def operator(self) -> Operator:
+        """The row of the operator table (not for a primary feature)."""
+        return OPERATORS[self.name]
+
+    def primaries(self) -> tuple[str, ...]:
+        """Names of the primary features in it, sorted, each once."""
+        if self.is_primary:
+            return (self.name,)
+        return tuple(sorted({name for operand in self.operands for name in operand.primaries()}))
+
+    def operator_names(self) -> tuple[str, ...]:
+        """Names of the operators in it, with repetition, root first."""
+        if self.is_primary:
+            return ()
+        return (self.name, *(name for operand in self.operands for name in operand.operator_names()))
+
+    def evaluate(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Values of the formula.
+
+        Parameters
+        ----------
+        columns : mapping of str to ndarray (n,)
+            Values of the primary features, in the units they had when the model was fitted.
+
+        Returns
+        -------
+        ndarray (n,)
+            NaN or infinite where the formula leaves its domain.
+
+        Raises
+        ------
+        ExpressionError
+            A primary feature is missing.
+        """
+        if self.is_primary:
+            if self.name not in columns:
+                raise ExpressionError(f"formula: needs the primary feature '{self.name}', found {', '.join(columns)}")
+            return np.asarray(columns[self.name], dtype=np.float64)
+        return self.operator.numpy(*(operand.evaluate(columns) for operand in self.operands))
+
+    def __str__(self) -> str:
+        return render(self, "text")[0]
+
+    def to_json(self) -> Any:
+        """Nested lists: ``["div", "a", ["add", "a", "b"]]``; a string is a primary feature."""
+        return self.name if self.is_primary else [self.name, *(operand.to_json() for operand in self.operands)]
+
+    @classmethod
+    def from_json(cls, data: Any, units: Mapping[str, str], *, check_units: bool = True) -> Expression:
+        """The inverse of `to_json`.
+
+        Parameters
+        ----------
+        data : str or list
+            What `to_json` gave.
+        units : mapping of str to str
+            Unit text of each primary feature.
+
+        Raises
+        ------
+        ExpressionError
+            The data have another shape, or name an unknown primary feature or operator.
+        """
+        if isinstance(data, str):
+            if data not in units:
+                raise ExpressionError(f"expression: needs one of the features {', '.join(units)}, found '{data}'")
+            return cls.primary(data, units[data])
+        if isinstance(data, list) and 2 <= len(data) <= 3 and isinstance(data[0], str):
+            parts = (cls.from_json(item, units, check_units=check_units) for item in data[1:])
+            return cls.apply(data[0], *parts, check_units=check_units)
+        raise ExpressionError(f"expression: needs a name or [operator, operand, …], found {data!r}")
+
+    def to_sympy(self):
+        """The formula as a sympy expression over real symbols."""
+        import sympy
+
+        names = self.primaries()
+        stand_ins = {name: f"x{i}" for i, name in enumerate(names)}
+        symbols = {stand_ins[name]: sympy.Symbol(name, real=True) for name in names}
+        return sympy.sympify(_fill(self, "sympy", lambda e: stand_ins[e.name]), locals=symbols)
+
+    def to_latex(self, symbols: Mapping[str, str] | None = None) -> str:
+        """The formula in LaTeX; `symbols` may give the LaTeX of primary features."""
+        return render(self, "latex", symbols)[0]
+
+    def to_code(self, language: str, symbols: Mapping[str, str]) -> str:
+        """The formula in ``c``, ``fortran`` or ``text`` (Python), with the given identifier for each primary feature."""
+        if language == "text":
+            return render(self, "text", symbols)[0]
+        return _fill(self, language, lambda e: symbols[e.name])
+
+
+def _fill(expression: Expression, template: str, leaf) -> str:
+    if expression.is_primary:
+        return leaf(expression)
+    parts = (_fill(operand, template, leaf) for operand in expression.operands)
+    return getattr(expression.operator, template).format(*parts)
+
+
+def latex_symbol(name: str) -> str:
+    """LaTeX of a primary feature's name.
+
+    Examples
+    --------
+    >>> latex_symbol("r_cov")
+    'r_{\\\\mathrm{cov}}'
+    >>> latex_symbol("EA")
+    '\\\\mathrm{EA}'
+    """
+    escaped = [part.replace("\\", r"\backslash ") for part in name.split("_")]
+    for mark in "%#&${}":
+        escaped = [part.replace(mark, f"\\{mark}") for part in escaped]
+    head, rest = escaped[0], r"\_".join(escaped[1:])
+    body = head if len(head) == 1 else rf"\mathrm{{{head}}}"
+    return rf"{body}_{{\mathrm{{{rest}}}}}" if rest else body
+
+
+def render(expression: Expression, form: str, symbols: Mapping[str, str] | None = None) -> tuple[str, int]:
+    """Infix form ``text`` or ``latex`` with as few parentheses as needed, and its binding strength."""
+    if expression.is_primary:
+        fallback = latex_symbol(expression.name) if form == "latex" else expression.name
+        return (symbols or {}).get(expression.name, fallback), ATOM
+    row = expression.operator
+    strength = 3 if form == "latex" and row.name in {"div", "inv"} else row.precedence
+    parts = []
+    for position, operand in enumerate(expression.operands):
+        text, inner = render(operand, form, symbols)
+        fraction_of_fraction = row.name == "div" and operand.name in {"div", "inv"} and form == "text"
+        if inner < _needed_strength(row, position, form) or fraction_of_fraction:
+            text = rf"\left({text}\right)" if form == "latex" else f"({text})"
+        parts.append(text)
+    return getattr(row, form).format(*parts), strength
+
+
+def _needed_strength(row: Operator, position: int, form: str) -> int:
+    """The weakest operand that may stand in this place without parentheses."""
+    if form == "latex" and row.name in {"div", "inv"}:
+        return 0
+    if row.name in {"sq", "cb", "six_pow"}:
+        return ATOM if form == "latex" else row.precedence + 1
+    if row.name == "neg_exp":
+        return 2
+    if row.name in {"sub", "abs_diff"}:
+        return 2 if position else 1
+    if row.name in {"div", "inv"}:
+        return 3 if position or row.arity == 1 else 2
+    if row.name == "mult":
+        return 3 if position else 2
+    return 0 if row.precedence == 4 else row.precedence

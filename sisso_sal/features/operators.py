@@ -1,0 +1,247 @@
+"""THE operator table: everything the program knows of an operator is declared here, once.
+
+The names are those of SISSO++ (Purcell et al., J. Open Source Softw. 7, 3960 (2022)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from sisso_sal.errors import SettingsError, UnitError
+from sisso_sal.features.dimension import NONE, Dimension
+
+EQUAL, PRODUCT, QUOTIENT, POWER, UNITLESS = "equal", "product", "quotient", "power", "unitless"
+ANY, NONZERO, NONNEGATIVE, POSITIVE = "any", "nonzero", "nonnegative", "positive"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operator:
+    """One row of the table.
+
+    Parameters
+    ----------
+    name : str
+        As in SISSO++.
+    opcode : int
+        Its number in the compiled kernels.
+    arity : int
+        1 or 2.
+    unit_rule : str
+        ``equal`` (operands need equal units, the result keeps them), ``product``, ``quotient``, ``power`` (exponents are
+        multiplied by `power`) or ``unitless`` (operands need no unit).
+    domain : str
+        Where the last operand is allowed: ``any``, ``nonzero``, ``nonnegative`` or ``positive``.
+    numpy : callable
+        Evaluation on float64 arrays; NaN outside the domain.
+    text, latex, c, fortran : str
+        Templates with ``{0}`` and ``{1}`` for the operands. `text` is Python with sqrt, cbrt, exp, log, sin, cos as functions.
+    sympy : str
+        Template for an expression that sympy parses with real symbols.
+    precedence : int
+        Binding strength of the text form: 1 sum, 2 product, 3 power, 4 call.
+    trivial_on : frozenset of str
+        Operators on whose result this one is not applied, since a shorter form says the same.
+    """
+
+    name: str
+    opcode: int
+    arity: int
+    unit_rule: str
+    numpy: Callable[..., np.ndarray]
+    text: str
+    latex: str
+    sympy: str
+    c: str
+    fortran: str
+    precedence: int = 4
+    power: Fraction = Fraction(1)
+    commutative: bool = False
+    domain: str = ANY
+    trivial_on: frozenset[str] = frozenset()
+
+    def result_dimension(self, *operands: Dimension) -> Dimension:
+        """Unit of the result.
+
+        Raises
+        ------
+        UnitError
+            The operands' units do not fit the rule.
+
+        Examples
+        --------
+        >>> from sisso_sal.features.dimension import parse_unit
+        >>> str(OPERATORS["div"].result_dimension(parse_unit("eV"), parse_unit("AA")))
+        'eV/Å'
+        """
+        if self.unit_rule == PRODUCT:
+            return operands[0] * operands[1]
+        if self.unit_rule == QUOTIENT:
+            return operands[0] / operands[1]
+        if self.unit_rule == POWER:
+            return operands[0] ** self.power
+        if self.unit_rule == UNITLESS:
+            if not operands[0].is_none:
+                raise UnitError(f"{self.name}: needs an operand without unit, found {operands[0]}")
+            return NONE
+        if operands[0] != operands[1]:
+            raise UnitError(
+                f"{self.name}: needs equal units, found {operands[0] or 'none'} and {operands[1] or 'none'}"
+            )
+        return operands[0]
+
+    def admits(self, least: np.ndarray, largest: np.ndarray) -> np.ndarray:
+        """Whether features with these extreme values lie in the domain.
+
+        Parameters
+        ----------
+        least, largest : ndarray (n_features,)
+            Smallest and largest value of each feature over the samples.
+
+        Returns
+        -------
+        ndarray (n_features,) of bool
+            For ``nonzero`` only features that are zero throughout are refused here; single zeros show on evaluation.
+        """
+        if self.domain == NONNEGATIVE:
+            return least >= 0.0
+        if self.domain == POSITIVE:
+            return least > 0.0
+        if self.domain == NONZERO:
+            return (least != 0.0) | (largest != 0.0)
+        return np.ones(len(least), dtype=bool)
+
+
+def _quiet(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    def evaluate(*operands: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            return function(*operands)
+
+    return evaluate
+
+
+def _six_pow(a: np.ndarray) -> np.ndarray:
+    cube = a * a * a
+    return cube * cube
+
+
+_ROWS = (
+    Operator(
+        name="add", opcode=1, arity=2, unit_rule=EQUAL, commutative=True, precedence=1, numpy=_quiet(np.add),
+        text="{0} + {1}", latex="{0} + {1}", sympy="({0}) + ({1})", c="({0} + {1})", fortran="({0} + {1})",
+    ),
+    Operator(
+        name="sub", opcode=2, arity=2, unit_rule=EQUAL, precedence=1, numpy=_quiet(np.subtract),
+        text="{0} - {1}", latex="{0} - {1}", sympy="({0}) - ({1})", c="({0} - {1})", fortran="({0} - {1})",
+    ),
+    Operator(
+        name="mult", opcode=3, arity=2, unit_rule=PRODUCT, commutative=True, precedence=2, numpy=_quiet(np.multiply),
+        text="{0}*{1}", latex=r"{0} \cdot {1}", sympy="({0}) * ({1})", c="({0} * {1})", fortran="({0} * {1})",
+    ),
+    Operator(
+        name="div", opcode=4, arity=2, unit_rule=QUOTIENT, domain=NONZERO, precedence=2, numpy=_quiet(np.divide),
+        text="{0}/{1}", latex=r"\frac{{{0}}}{{{1}}}", sympy="({0}) / ({1})", c="({0} / {1})", fortran="({0} / {1})",
+    ),
+    Operator(
+        name="abs_diff", opcode=5, arity=2, unit_rule=EQUAL, commutative=True,
+        numpy=_quiet(lambda a, b: np.abs(a - b)),
+        text="abs({0} - {1})", latex=r"\left|{0} - {1}\right|", sympy="Abs(({0}) - ({1}))",
+        c="fabs({0} - {1})", fortran="abs({0} - {1})",
+    ),
+    Operator(
+        name="abs", opcode=6, arity=1, unit_rule=POWER, numpy=_quiet(np.abs),
+        text="abs({0})", latex=r"\left|{0}\right|", sympy="Abs({0})", c="fabs({0})", fortran="abs({0})",
+        trivial_on=frozenset({"abs", "abs_diff", "sq", "six_pow", "sqrt", "exp", "neg_exp"}),
+    ),
+    Operator(
+        name="inv", opcode=7, arity=1, unit_rule=POWER, power=Fraction(-1), domain=NONZERO, precedence=2,
+        numpy=_quiet(lambda a: 1.0 / a),
+        text="1/{0}", latex=r"\frac{{1}}{{{0}}}", sympy="1 / ({0})", c="(1.0 / {0})", fortran="(1.0d0 / {0})",
+        trivial_on=frozenset({"inv", "div"}),
+    ),
+    Operator(
+        name="sq", opcode=8, arity=1, unit_rule=POWER, power=Fraction(2), precedence=3, numpy=_quiet(lambda a: a * a),
+        text="{0}**2", latex="{0}^{{2}}", sympy="({0})**2", c="sisso_sq({0})", fortran="sisso_sq({0})",
+        trivial_on=frozenset({"sqrt", "abs"}),
+    ),
+    Operator(
+        name="cb", opcode=9, arity=1, unit_rule=POWER, power=Fraction(3), precedence=3,
+        numpy=_quiet(lambda a: a * a * a),
+        text="{0}**3", latex="{0}^{{3}}", sympy="({0})**3", c="sisso_cb({0})", fortran="sisso_cb({0})",
+        trivial_on=frozenset({"cbrt"}),
+    ),
+    Operator(
+        name="six_pow", opcode=10, arity=1, unit_rule=POWER, power=Fraction(6), precedence=3, numpy=_quiet(_six_pow),
+        text="{0}**6", latex="{0}^{{6}}", sympy="({0})**6", c="sisso_six_pow({0})", fortran="sisso_six_pow({0})",
+        trivial_on=frozenset({"sqrt", "cbrt", "abs"}),
+    ),
+    Operator(
+        name="sqrt", opcode=11, arity=1, unit_rule=POWER, power=Fraction(1, 2), domain=NONNEGATIVE,
+        numpy=_quiet(np.sqrt),
+        text="sqrt({0})", latex=r"\sqrt{{{0}}}", sympy="sqrt({0})", c="sqrt({0})", fortran="sqrt({0})",
+        trivial_on=frozenset({"sq", "six_pow"}),
+    ),
+    Operator(
+        name="cbrt", opcode=12, arity=1, unit_rule=POWER, power=Fraction(1, 3), numpy=_quiet(np.cbrt),
+        text="cbrt({0})", latex=r"\sqrt[3]{{{0}}}", sympy="sign({0}) * Abs({0})**Rational(1, 3)",
+        c="cbrt({0})", fortran="sisso_cbrt({0})",
+        trivial_on=frozenset({"cb", "six_pow"}),
+    ),
+    Operator(
+        name="exp", opcode=13, arity=1, unit_rule=UNITLESS, numpy=_quiet(np.exp),
+        text="exp({0})", latex=r"\exp\left({0}\right)", sympy="exp({0})", c="exp({0})", fortran="exp({0})",
+        trivial_on=frozenset({"log"}),
+    ),
+    Operator(
+        name="neg_exp", opcode=14, arity=1, unit_rule=UNITLESS, numpy=_quiet(lambda a: np.exp(-a)),
+        text="exp(-{0})", latex=r"\exp\left(-{0}\right)", sympy="exp(-({0}))", c="exp(-{0})", fortran="exp(-{0})",
+        trivial_on=frozenset({"log"}),
+    ),
+    Operator(
+        name="log", opcode=15, arity=1, unit_rule=UNITLESS, domain=POSITIVE, numpy=_quiet(np.log),
+        text="log({0})", latex=r"\ln\left({0}\right)", sympy="log({0})", c="log({0})", fortran="log({0})",
+        trivial_on=frozenset({"exp", "neg_exp"}),
+    ),
+    Operator(
+        name="sin", opcode=16, arity=1, unit_rule=UNITLESS, numpy=_quiet(np.sin),
+        text="sin({0})", latex=r"\sin\left({0}\right)", sympy="sin({0})", c="sin({0})", fortran="sin({0})",
+    ),
+    Operator(
+        name="cos", opcode=17, arity=1, unit_rule=UNITLESS, numpy=_quiet(np.cos),
+        text="cos({0})", latex=r"\cos\left({0}\right)", sympy="cos({0})", c="cos({0})", fortran="cos({0})",
+    ),
+)  # fmt: skip
+
+OPERATORS: dict[str, Operator] = {row.name: row for row in _ROWS}
+BY_OPCODE: dict[int, Operator] = {row.opcode: row for row in _ROWS}
+
+DEFAULT_OPERATORS = (
+    "add", "sub", "abs_diff", "mult", "div", "inv", "sq", "cb", "six_pow", "sqrt", "cbrt", "exp", "neg_exp",
+)  # fmt: skip
+"""Operators of the published acid-stability study; log, abs, sin and cos are there when asked for."""
+
+
+def operators_named(names: tuple[str, ...] | list[str]) -> tuple[Operator, ...]:
+    """The operators with these names, in the order of the table.
+
+    Raises
+    ------
+    SettingsError
+        A name is not in the table.
+
+    Examples
+    --------
+    >>> [o.name for o in operators_named(["div", "add"])]
+    ['add', 'div']
+    """
+    from difflib import get_close_matches
+
+    for name in names:
+        if name not in OPERATORS:
+            close = get_close_matches(name, OPERATORS, n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            raise SettingsError(f"operators: needs names from {', '.join(OPERATORS)}, found '{name}'{hint}")
+    return tuple(row for row in _ROWS if row.name in set(names))
