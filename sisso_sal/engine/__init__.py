@@ -1,0 +1,1 @@
+"""Sure-independence screening and L0 regression for many problems in one pass; knows arrays only."""

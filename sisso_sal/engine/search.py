@@ -1,0 +1,128 @@
+"""The SISSO iteration for many problems at once: screen on the residuals, extend each subspace, L0, new residuals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from sisso_sal.engine.problem import Problem
+from sisso_sal.engine.screen import Progress, Selection, screen
+from sisso_sal.engine.sparsify import Fit, sparsify
+from sisso_sal.features.space import Space
+
+
+@dataclass
+class Outcome:
+    """What the search found for one problem.
+
+    Attributes
+    ----------
+    subspace : Selection
+        All screened features, dimension by dimension.
+    fits : list of tuple of Fit
+        For each dimension the best fits, best first; subset members are numbers in `subspace`.
+    n_subsets, n_singular : int
+        Subsets looked at by L0, and those of them that were singular.
+    """
+
+    subspace: Selection
+    fits: list[tuple[Fit, ...]] = field(default_factory=list)
+    n_subsets: int = 0
+    n_singular: int = 0
+
+
+def search(
+    space: Space,
+    problems: Sequence[Problem],
+    *,
+    dim: int,
+    n_sis: int,
+    n_residual: int = 1,
+    keep: int = 10,
+    centre: bool = True,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> tuple[list[Outcome], Counter]:
+    """Models of 1 to `dim` features for each problem.
+
+    Parameters
+    ----------
+    space : Space
+    problems : sequence of Problem
+    dim : int
+        Largest number of terms.
+    n_sis : int
+        Features added to each subspace per dimension.
+    n_residual : int
+        Number of best models of a dimension whose residuals the next screening sees (Purcell et al., npj Comput. Mater. 9, 112
+        (2023)).
+    keep : int
+        Fits kept for each dimension.
+    centre : bool
+        Whether there is an intercept.
+    threads : int
+        Number of threads; the result does not depend on it.
+    progress : callable, optional
+        Called with (features done, features in all) over all passes.
+
+    Returns
+    -------
+    list of Outcome
+        One for each problem.
+    Counter
+        Features of the last rung rejected once their values were known, by cause.
+    """
+    outcomes = [Outcome(Selection.empty()) for _ in problems]
+    rejected: Counter = Counter()
+    for d in range(1, dim + 1):
+        residuals = [
+            problem.normalised(np.array([fit.residual for fit in outcome.fits[-1][:n_residual]]), centre)
+            if d > 1 and outcome.fits[-1]
+            else problem.normalised(problem.target[None, :], centre)
+            for problem, outcome in zip(problems, outcomes, strict=True)
+        ]
+        found, causes = screen(
+            space, problems, residuals, n_sis, taken=[o.subspace for o in outcomes], centre=centre, threads=threads,
+            progress=_stage(progress, d - 1, dim),
+        )  # fmt: skip
+        rejected = rejected or causes
+        _regress(space, problems, outcomes, found, d, max(keep, n_residual), centre, threads)
+    return outcomes, rejected
+
+
+def _stage(progress: Progress | None, stage: int, stages: int) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda done, total: progress(stage * total + done, stages * total)
+
+
+def _regress(space, problems, outcomes, found, d, keep, centre, threads) -> None:
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as executor:
+        few = len(problems) < threads
+        jobs = []
+        for problem, outcome, new in zip(problems, outcomes, found, strict=True):
+            outcome.subspace = Selection.joined([outcome.subspace, new])
+            jobs.append((space, problem, outcome.subspace, d, keep, centre, 8 * threads if few else 1))
+        if few:
+            results = [_regress_one(job, executor) for job in jobs]
+        else:
+            results = list(executor.map(_regress_one, jobs))
+    for outcome, result in zip(outcomes, results, strict=True):
+        outcome.fits.append(result.fits)
+        outcome.n_subsets += result.n_subsets
+        outcome.n_singular += result.n_singular
+
+
+def _regress_one(job, executor=None):
+    space, problem, subspace, d, keep, centre, blocks = job
+    triples = list(zip(subspace.opcode.tolist(), subspace.left.tolist(), subspace.right.tolist(), strict=True))
+    formulas = [space.expression(*triple) for triple in triples]
+    ranks = [(formula.complexity, formula.key) for formula in formulas]
+    return sparsify(
+        subspace.values(space), problem, d, keep=keep, centre=centre, ranks=ranks, blocks=blocks, executor=executor
+    )
