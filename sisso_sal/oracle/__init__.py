@@ -1,0 +1,1 @@
+"""Where labels come from: look-up tables, first-principles calculations, acid stability."""
