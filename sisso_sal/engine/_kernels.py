@@ -17,8 +17,14 @@ KEPT, NOT_FINITE, OUT_OF_BOUNDS, CONSTANT = 0, 1, 2, 3
 FLAT = 1e-10
 """A feature whose standard deviation is below this share of its largest value is constant."""
 
-Limits = namedtuple("Limits", "min_abs max_abs centre")
-"""Smallest and largest admitted max|f|, and whether features are centred (a fit with intercept)."""
+Features = namedtuple("Features", "opcode left right")
+"""Features of one operator: left, right (m,) are numbers of stored features."""
+
+Stored = namedtuple("Stored", "values masks")
+"""values (n_stored, n) float64; masks (n_stored, n_words): bits of the primaries in each stored feature."""
+
+Limits = namedtuple("Limits", "min_abs max_abs centre error")
+"""Smallest and largest admitted max|f|; whether features are centred (a fit with intercept); relative error of float32 sums."""
 
 Columns = namedtuple("Columns", "weights targets weight_of first_target masks")
 """float32 right-hand sides of a screening pass.
@@ -140,15 +146,12 @@ def _standardise(row, limits, out):
 
 
 @njit(**_OPTIONS)
-def fill(opcode, left, right, values, limits, out):
-    """Standardised float32 values of a block's features.
-
-    left, right (m,), values (n_stored, n), out (m, n): written where the returned state (m,) is KEPT, else zero.
-    """
-    state = np.empty(left.shape[0], dtype=np.int8)
+def _fill(features, values, limits, out):
+    """Standardised float32 values (m, n) of a block's features, zero where the returned state (m,) is not KEPT."""
+    state = np.empty(features.left.shape[0], dtype=np.int8)
     row = np.empty(values.shape[1])
-    for t in range(left.shape[0]):
-        evaluate(opcode, values[left[t]], values[right[t]], row)
+    for t in range(state.shape[0]):
+        evaluate(features.opcode, values[features.left[t]], values[features.right[t]], row)
         state[t] = _standardise(row, limits, out[t])
         if state[t] != KEPT:
             out[t, :] = 0.0
@@ -156,34 +159,30 @@ def fill(opcode, left, right, values, limits, out):
 
 
 @njit(**_OPTIONS)
-def moments(block, columns):
-    """Products of a block (m, n) with the right-hand sides: sums of w f, of w f^2 and of w f r."""
-    first = np.dot(block, columns.weights)
-    second = np.dot(block * block, columns.weights)
-    return first, second, np.dot(block, columns.targets)
+def _is_forbidden(left, right, masks, forbidden):
+    for word in range(masks.shape[1]):
+        if (masks[left, word] | masks[right, word]) & forbidden[word] != 0:
+            return True
+    return False
 
 
 @njit(**_OPTIONS)
-def choose(state, products, left, right, masks, columns, thresholds, error):
+def _choose(block, state, features, masks, columns, thresholds, error):
     """Pairs (feature of the block, problem) whose score may reach the problem's threshold.
 
-    The float32 products carry a relative error of at most `error` times the root mean square of f, so a pair that float64 would
-    keep is never lost.
+    block (m, n) holds standardised features. The float32 products carry a relative error of at most `error` times the root mean
+    square of f, so a pair that float64 would keep is never lost.
     """
-    first, second, third = products
+    first = np.dot(block, columns.weights)
+    second = np.dot(block * block, columns.weights)
+    third = np.dot(block, columns.targets)
     n_problems = thresholds.shape[0]
-    out = np.empty((left.shape[0] * n_problems, 2), dtype=np.int32)
+    out = np.empty((block.shape[0] * n_problems, 2), dtype=np.int64)
     found = 0
-    for t in range(left.shape[0]):
+    for t in range(block.shape[0]):
         if state[t] != KEPT:
             continue
         for p in range(n_problems):
-            forbidden = False
-            for word in range(masks.shape[1]):
-                used = masks[left[t], word] | masks[right[t], word]
-                forbidden |= (used & columns.masks[p, word]) != 0
-            if forbidden:
-                continue
             square, variance = 1.0, 1.0
             column = columns.weight_of[p]
             if column >= 0:
@@ -193,7 +192,9 @@ def choose(state, products, left, right, masks, columns, thresholds, error):
             for r in range(columns.first_target[p], columns.first_target[p + 1]):
                 best = max(best, abs(third[t, r]))
             best += error * np.sqrt(square)
-            if variance <= 0.0 or best * best >= thresholds[p] * abs(thresholds[p]) * variance:
+            if variance > 0.0 and best * best < thresholds[p] * abs(thresholds[p]) * variance:
+                continue
+            if not _is_forbidden(features.left[t], features.right[t], masks, columns.masks[p]):
                 out[found, 0] = t
                 out[found, 1] = p
                 found += 1
@@ -226,7 +227,7 @@ def exact_score(row, weights, targets, centre):
 
 
 @njit(**_OPTIONS)
-def exact_scores(pairs, opcode, left, right, values, exact, centre):
+def _exact_scores(pairs, features, values, exact, centre):
     """float64 scores of (feature, problem) pairs (m, 2), sorted by feature."""
     scores = np.empty(pairs.shape[0])
     row = np.empty(values.shape[1])
@@ -234,11 +235,41 @@ def exact_scores(pairs, opcode, left, right, values, exact, centre):
     for i in range(pairs.shape[0]):
         t, p = pairs[i, 0], pairs[i, 1]
         if t != last:
-            evaluate(opcode, values[left[t]], values[right[t]], row)
+            evaluate(features.opcode, values[features.left[t]], values[features.right[t]], row)
             last = t
         targets = exact.targets[exact.first_target[p] : exact.first_target[p + 1]]
         scores[i] = exact_score(row, exact.weights[p], targets, centre)
     return scores
+
+
+@njit(**_OPTIONS)
+def scan(features, stored, columns, exact, thresholds, limits, rows):
+    """One pass over a block of features, `rows` at a time so that their values stay in cache.
+
+    Returns the numbers of features (kept, not finite, out of bounds, constant), and for every feature and problem whose exact score
+    reaches the problem's threshold the pair (feature, problem) and the score.
+    """
+    m = features.left.shape[0]
+    n_states = np.zeros(4, dtype=np.int64)
+    pairs = np.empty((0, 2), dtype=np.int64)
+    scores = np.empty(0)
+    buffer = np.empty((rows, stored.values.shape[1]), dtype=np.float32)
+    for start in range(0, m, rows):
+        stop = min(start + rows, m)
+        part = Features(features.opcode, features.left[start:stop], features.right[start:stop])
+        block = buffer[: stop - start]
+        state = _fill(part, stored.values, limits, block)
+        for t in range(stop - start):
+            n_states[state[t]] += 1
+        chosen = _choose(block, state, part, stored.masks, columns, thresholds, limits.error)
+        found = _exact_scores(chosen, part, stored.values, exact, limits.centre)
+        good = np.empty(found.shape[0], dtype=np.bool_)
+        for i in range(found.shape[0]):
+            good[i] = found[i] >= 0.0 and found[i] >= thresholds[chosen[i, 1]]
+            chosen[i, 0] += start
+        pairs = np.concatenate((pairs, chosen[good]))
+        scores = np.concatenate((scores, found[good]))
+    return n_states, pairs, scores
 
 
 @njit(**_OPTIONS)

@@ -7,7 +7,6 @@ matter, with a bound on their error; float64 on centred data decides.
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -29,8 +28,11 @@ GATE = 1e-7
 DIGITS = 10
 """Scores are equal when they agree to this many decimals."""
 
-BLOCK = 512
-"""Features in a block: its float32 values stay in the second-level cache."""
+BLOCK = 4096
+"""Features that a thread takes at a time."""
+
+ROWS = 512
+"""Features whose float32 values are held at a time: they stay in the second-level cache."""
 
 Progress = Callable[[int, int], None]
 
@@ -120,16 +122,16 @@ class _Pool:
 
     def _winners(self, every: Selection, labels: np.ndarray, is_taken: np.ndarray) -> np.ndarray:
         """Of each cluster without a taken feature, the least complex, then the first key."""
-        by_label = np.argsort(labels, kind="stable")
-        groups = np.split(by_label, np.flatnonzero(np.diff(labels[by_label])) + 1)
         complexity = self.space.complexity(every.opcode, every.left, every.right)
-        out = []
-        for group in groups:
-            if is_taken[group].any():
-                continue
-            least = group[complexity[group] == complexity[group].min()]
-            out.append(min(least.tolist(), key=lambda t: self._key(every, t)) if len(least) > 1 else int(least[0]))
-        return np.array(out, dtype=np.int64)
+        order = np.lexsort((complexity, labels))
+        starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+        least = complexity[order][starts]
+        tied = np.add.reduceat(complexity[order] == np.repeat(least, np.diff(starts, append=len(order))), starts)
+        winners = order[starts]
+        for group in np.flatnonzero(tied > 1):
+            rivals = order[starts[group] : starts[group] + tied[group]]
+            winners[group] = min(rivals.tolist(), key=lambda t: self._key(every, t))
+        return winners[~np.isin(labels[winners], labels[is_taken])]
 
     def _ranked(self, unique: Selection) -> Selection:
         """The best `size`: higher score, then lower complexity, then canonical key."""
@@ -144,7 +146,7 @@ class _Pool:
 
     def _key(self, selection: Selection, t: int) -> str:
         triple = int(selection.opcode[t]), int(selection.left[t]), int(selection.right[t])
-        return self.space.expression(*triple).key
+        return self.space.key(*triple)
 
 
 def _float32_columns(problems: Sequence[Problem], residuals: Sequence[np.ndarray], n_primary: int) -> kernels.Columns:
@@ -169,30 +171,23 @@ class _Pass:
 
     def __init__(self, space: Space, problems: Sequence[Problem], residuals: Sequence[np.ndarray], centre: bool):
         self.space = space
-        self.limits = kernels.Limits(space.settings.min_abs, space.settings.max_abs, centre)
+        error = (space.n_samples + 8) * 2.0**-24
+        self.limits = kernels.Limits(space.settings.min_abs, space.settings.max_abs, centre, error)
         self.columns = _float32_columns(problems, residuals, len(space.names))
+        self.stored = kernels.Stored(space.values, space.masks)
         targets = np.ascontiguousarray(np.concatenate(residuals))
         shares = np.array([problem.shares for problem in problems])
         self.exact = kernels.Exact(shares, targets, self.columns.first_target)
-        self.thresholds = np.full(len(problems), -1.0)
-        self.error = (space.n_samples + 8) * 2.0**-24
-        self.stop = threading.Event()
+        self.thresholds = np.array([-1.0 if len(rows) else np.inf for rows in residuals])
 
     def scan(self, block: Block) -> tuple[Block, np.ndarray, np.ndarray, np.ndarray]:
-        """States of the block's features, and pairs (feature, problem) with their exact scores."""
-        values, columns = self.space.values, self.columns
-        buffer = np.empty((len(block.left), self.space.n_samples), dtype=np.float32)
-        limits = self.limits._replace(min_abs=0.0, max_abs=np.inf) if block.opcode == 0 else self.limits
-        state = kernels.fill(block.opcode, block.left, block.right, values, limits, buffer)
-        products = kernels.moments(buffer, columns)
-        pairs = kernels.choose(
-            state, products, block.left, block.right, self.space.masks, columns, self.thresholds.copy(), self.error
+        """Numbers of features by state, and pairs (feature, problem) with their exact scores."""
+        features = kernels.Features(block.opcode, block.left, block.right)
+        limits = self.limits if block.opcode else self.limits._replace(min_abs=0.0, max_abs=np.inf)
+        n_states, pairs, scores = kernels.scan(
+            features, self.stored, self.columns, self.exact, self.thresholds, limits, ROWS
         )
-        scores = kernels.exact_scores(
-            pairs, block.opcode, block.left, block.right, values, self.exact, self.limits.centre
-        )
-        good = (scores >= self.thresholds[pairs[:, 1]]) & (scores >= 0.0)
-        return block, state, pairs[good], scores[good]
+        return block, n_states, pairs, scores
 
 
 def screen(
@@ -241,33 +236,28 @@ def screen(
     >>> space = Space(["a", "b"], ["", ""], x, SpaceSettings(operators=("mult",), rung=1))
     >>> problem = Problem(3 * x[0] * x[1] + 1, np.ones(4), np.ones(2, bool))
     >>> (best,), _ = screen(space, [problem], [problem.normalised(problem.target[None], True)], 1)
-    >>> str(space.expression(best.opcode[0], best.left[0], best.right[0])), round(best.score[0], 6)
+    >>> str(space.expression(best.opcode[0], best.left[0], best.right[0])), round(float(best.score[0]), 6)
     ('a*b', 1.0)
     """
     state = _Pass(space, problems, residuals, centre)
     taken = taken or [Selection.empty()] * len(problems)
     pools = [_Pool(space, state.exact.weights[p], residuals[p], n_sis, centre, taken[p]) for p in range(len(problems))]
-    active = [p for p in range(len(problems)) if len(residuals[p])]
-    rejected: Counter = Counter()
-    if not active:
-        return [Selection.empty() for _ in problems], rejected
-    for p in range(len(problems)):
-        if p not in active:
-            state.thresholds[p] = np.inf
-    done = 0
+    n_states = np.zeros(4, dtype=np.int64)
+    if not any(len(rows) for rows in residuals):
+        return [Selection.empty() for _ in problems], Counter()
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as executor:
         try:
             for block, states, pairs, scores in _unordered(executor, state.scan, space.blocks(BLOCK), 4 * threads):
                 _merge(block, pairs, scores, pools, state.thresholds)
-                _count(states, rejected)
-                done += len(states)
+                n_states += states
                 if progress:
-                    progress(done, space.n_features)
+                    progress(int(n_states.sum()), space.n_features)
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise
-    for p in active:
-        pools[p].compact()
+    for pool in pools:
+        pool.compact()
+    rejected = Counter(domain=int(n_states[1]), bounds=int(n_states[2]), constant=int(n_states[3]))
     return [pool.kept for pool in pools], rejected
 
 
@@ -294,9 +284,3 @@ def _merge(block: Block, pairs: np.ndarray, scores: np.ndarray, pools: list[_Poo
         opcode = np.full(len(t), block.opcode, dtype=np.int16)
         pools[p].add(Selection(opcode, block.left[t], block.right[t], scores[part]))
         thresholds[p] = max(thresholds[p], pools[p].threshold)
-
-
-def _count(states: np.ndarray, rejected: Counter) -> None:
-    causes = {kernels.NOT_FINITE: "domain", kernels.OUT_OF_BOUNDS: "bounds", kernels.CONSTANT: "constant"}
-    for code, cause in causes.items():
-        rejected[cause] += int((states == code).sum())

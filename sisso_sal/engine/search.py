@@ -103,15 +103,12 @@ def _stage(progress: Progress | None, stage: int, stages: int) -> Progress | Non
 
 def _regress(space, problems, outcomes, found, d, keep, centre, threads) -> None:
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as executor:
-        few = len(problems) < threads
+        few = len(problems) < threads  # then the threads share each walk, otherwise each takes whole problems
         jobs = []
         for problem, outcome, new in zip(problems, outcomes, found, strict=True):
             outcome.subspace = Selection.joined([outcome.subspace, new])
             jobs.append((space, problem, outcome.subspace, d, keep, centre, 8 * threads if few else 1))
-        if few:
-            results = [_regress_one(job, executor) for job in jobs]
-        else:
-            results = list(executor.map(_regress_one, jobs))
+        results = [_regress_one(job, executor) for job in jobs] if few else list(executor.map(_regress_one, jobs))
     for outcome, result in zip(outcomes, results, strict=True):
         outcome.fits.append(result.fits)
         outcome.n_subsets += result.n_subsets
@@ -121,8 +118,8 @@ def _regress(space, problems, outcomes, found, d, keep, centre, threads) -> None
 def _regress_one(job, executor=None):
     space, problem, subspace, d, keep, centre, blocks = job
     triples = list(zip(subspace.opcode.tolist(), subspace.left.tolist(), subspace.right.tolist(), strict=True))
-    formulas = [space.expression(*triple) for triple in triples]
-    ranks = [(formula.complexity, formula.key) for formula in formulas]
+    complexity = space.complexity(subspace.opcode, subspace.left, subspace.right).tolist()
+    ranks = list(zip(complexity, (space.key(*triple) for triple in triples), strict=True))
     return sparsify(
         subspace.values(space), problem, d, keep=keep, centre=centre, ranks=ranks, blocks=blocks, executor=executor
     )

@@ -15,6 +15,17 @@ from sisso_sal.features.operators import OPERATORS, Operator
 ATOM = 5
 
 
+def canonical_key(operator: Operator, keys: list[str]) -> str:
+    """Prefix form of an operator on operands with these keys; the keys of a commutative operator are sorted.
+
+    Examples
+    --------
+    >>> canonical_key(OPERATORS["add"], ["b", "a"])
+    'add(a,b)'
+    """
+    return f"{operator.name}({','.join(sorted(keys) if operator.commutative else keys)})"
+
+
 @dataclass(frozen=True, slots=True)
 class Expression:
     """A formula over primary features.
@@ -75,7 +86,7 @@ class Expression:
         dimension = row.result_dimension(*(e.dimension for e in operands)) if check_units else Dimension()
         return cls(
             operator, operands, dimension, "", 1 + sum(e.complexity for e in operands),
-            1 + max(e.rung for e in operands), f"{operator}({','.join(e.key for e in operands)})",
+            1 + max(e.rung for e in operands), canonical_key(row, [e.key for e in operands]),
         )  # fmt: skip
 
     @property

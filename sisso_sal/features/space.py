@@ -14,7 +14,7 @@ import numpy as np
 
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.features.dimension import NONE, Dimension, parse_unit
-from sisso_sal.features.expression import Expression
+from sisso_sal.features.expression import Expression, canonical_key
 from sisso_sal.features.operators import (
     BY_OPCODE,
     DEFAULT_OPERATORS,
@@ -146,7 +146,7 @@ class Space:
     >>> space = Space(["a", "b"], ["eV", "eV"], np.array([[1.0, 2.0, 4.0], [3.0, 1.0, 5.0]]),
     ...               SpaceSettings(operators=("add", "div"), rung=1))
     >>> [str(space.expression(*triple)) for triple in space.triples()]
-    ['a', 'b', 'a + b', 'a/b', 'b/a']
+    ['a', 'b', 'a + b', 'b/a', 'a/b']
     """
 
     def __init__(self, names: Sequence[str], units: Sequence[str], values: np.ndarray, settings: SpaceSettings):
@@ -410,6 +410,14 @@ class Space:
         row = BY_OPCODE[opcode]
         operands = [self.stored_expression(left), self.stored_expression(right)][: row.arity]
         return Expression.apply(row.name, *operands, check_units=self.settings.use_units)
+
+    def key(self, opcode: int, left: int, right: int) -> str:
+        """The canonical key of `expression`, without making the expression."""
+        if opcode == COPY:
+            return self.stored_expression(left).key
+        row = BY_OPCODE[opcode]
+        keys = [self.stored_expression(left).key, self.stored_expression(right).key][: row.arity]
+        return canonical_key(row, keys)
 
     def complexity(self, opcode: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Number of operators of features given as arrays of triples."""

@@ -1,0 +1,1 @@
+"""Estimators: one SISSO model, and an ensemble of them."""

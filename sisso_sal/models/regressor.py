@@ -1,0 +1,225 @@
+"""SISSO as a scikit-learn regressor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from sisso_sal.data.columns import split_header
+from sisso_sal.engine.problem import Problem
+from sisso_sal.errors import SettingsError
+from sisso_sal.features.operators import DEFAULT_OPERATORS
+from sisso_sal.features.space import SpaceSettings
+from sisso_sal.models.fitting import SearchSettings, fit_problems
+from sisso_sal.models.linear import SISSOModel
+
+
+class SISSOBase(RegressorMixin, BaseEstimator):
+    """What the single model and the ensemble share: names and units of columns, settings."""
+
+    def _space_settings(self) -> SpaceSettings:
+        return SpaceSettings(
+            operators=tuple(self.operators or DEFAULT_OPERATORS),
+            rung=self.rung,
+            max_complexity=self.max_complexity,
+            min_abs=self.min_abs,
+            max_abs=self.max_abs,
+            use_units=self.use_units,
+        )
+
+    def _search_settings(self) -> SearchSettings:
+        return SearchSettings(
+            dim=self.dim,
+            n_sis=self.n_sis,
+            n_residual=self.n_residual,
+            fit_intercept=self.fit_intercept,
+            threads=self.threads,
+        )
+
+    def _check_training(self, X, y, sample_weight):
+        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        headers = getattr(self, "feature_names_in_", None)
+        split = [split_header(str(h)) for h in headers] if headers is not None else []
+        self.primaries_ = tuple(name for name, _ in split) or tuple(f"x{i}" for i in range(X.shape[1]))
+        self.units_ = self._units([unit for _, unit in split] or [""] * X.shape[1])
+        if len(set(self.primaries_)) < len(self.primaries_):
+            twice = next(name for name in self.primaries_ if self.primaries_.count(name) > 1)
+            raise SettingsError(f"features: needs names that differ, found '{twice}' twice")
+        return X, np.asarray(y, dtype=np.float64), weights
+
+    def _units(self, found: Sequence[str]) -> tuple[str, ...]:
+        if self.units is None:
+            return tuple(found)
+        if len(self.units) != len(found):
+            raise SettingsError(f"units: needs one for each of {len(found)} features, found {len(self.units)}")
+        return tuple(self.units)
+
+    def _columns(self, X) -> dict[str, np.ndarray]:
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        return dict(zip(self.primaries_, np.ascontiguousarray(X.T), strict=True))
+
+
+class SISSORegressor(SISSOBase):
+    """Sparse linear models on descriptors built from primary features.
+
+    Parameters
+    ----------
+    operators : sequence of str, optional
+        Names from the operator table; the default leaves out abs, log, sin and cos.
+    rung : int
+        Number of times that operators are applied; 0 to 3.
+    dim : int
+        Number of descriptors in the final model; the models of lower dimension are kept too.
+    n_sis : int
+        Features added to the subspace per dimension.
+    n_residual : int
+        Number of best models whose residuals the next screening sees.
+    max_complexity : int, optional
+        Largest number of operators in a descriptor.
+    min_abs, max_abs : float
+        A feature stays if min_abs <= max|f| <= max_abs over the samples.
+    fit_intercept : bool
+    use_units : bool
+        Whether sums need equal units and so on. Units come from the column names of a DataFrame ("EA (eV)") or from `units`.
+    units : sequence of str, optional
+        Unit of each column, "" for none; takes the place of those in the column names.
+    threads : int, optional
+        None for all usable cores; the result does not depend on it.
+
+    Attributes
+    ----------
+    model_ : SISSOModel
+        The best model of the largest dimension.
+    models_ : list of SISSOModel
+        The best model of each dimension.
+    alternatives_ : list of list of SISSOModel
+        The best few of each dimension.
+    n_features_ : dict of str to int
+        Features of each rung.
+    rejected_ : dict of str to dict of str to int
+        Features left out of each rung, by cause.
+
+    References
+    ----------
+    Ouyang, Curtarolo, Ahmetcik, Scheffler, Ghiringhelli, Phys. Rev. Mater. 2, 083802 (2018).
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> X = rng.uniform(1, 2, (50, 3))
+    >>> y = 3 * X[:, 0] * X[:, 1] - 2 / X[:, 2] + 1
+    >>> model = SISSORegressor(rung=1, dim=2, n_sis=10).fit(X, y)
+    >>> print(model.model_.equation("y"))
+    y =  1
+      - 2 * (1/x2)
+      + 3 * x0*x1
+    """
+
+    def __init__(
+        self,
+        *,
+        operators=None,
+        rung=2,
+        dim=2,
+        n_sis=50,
+        n_residual=5,
+        max_complexity=None,
+        min_abs=1e-5,
+        max_abs=1e5,
+        fit_intercept=True,
+        use_units=True,
+        units=None,
+        threads=None,
+    ):
+        self.operators = operators
+        self.rung = rung
+        self.dim = dim
+        self.n_sis = n_sis
+        self.n_residual = n_residual
+        self.max_complexity = max_complexity
+        self.min_abs = min_abs
+        self.max_abs = max_abs
+        self.fit_intercept = fit_intercept
+        self.use_units = use_units
+        self.units = units
+        self.threads = threads
+
+    def fit(self, X, y, sample_weight=None, *, progress=None):
+        """Find the models.
+
+        Parameters
+        ----------
+        X : array or DataFrame (n_samples, n_primary)
+        y : array (n_samples,)
+        sample_weight : array (n_samples,), optional
+            Weight 2 equals a repeated sample, weight 0 one that is not there.
+        progress : callable, optional
+            Called with (features done, features in all).
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        FitError
+            Fewer samples than the dimension needs, a constant target, or no usable feature.
+        SettingsError
+            A setting is out of range.
+        """
+        X, y, weights = self._check_training(X, y, sample_weight)
+
+        def one_problem(target, weights, names):
+            return [Problem(target, weights, np.ones(len(names), dtype=bool))]
+
+        fitted = fit_problems(
+            self.primaries_,
+            self.units_,
+            X,
+            y,
+            weights,
+            one_problem,
+            self._space_settings(),
+            self._search_settings(),
+            progress,
+        )
+        self.alternatives_: list[list[SISSOModel]] = [models for models in fitted.models[0] if models]
+        self.models_: list[SISSOModel] = [models[0] for models in self.alternatives_]
+        self.model_: SISSOModel = self.models_[-1]
+        self.n_features_ = fitted.n_features
+        self.rejected_ = fitted.rejected
+        self.n_singular_ = fitted.n_singular
+        self.n_samples_ = len(fitted.order)
+        return self
+
+    def predict(self, X):
+        """Predictions of `model_`.
+
+        Parameters
+        ----------
+        X : array or DataFrame (n, n_primary)
+
+        Returns
+        -------
+        ndarray (n,)
+            In the target's unit; NaN where a descriptor is undefined.
+        """
+        prediction, _ = self.predict_with_validity(X)
+        return prediction
+
+    def predict_with_validity(self, X):
+        """Predictions, and False where a descriptor is undefined or far outside its training range.
+
+        Returns
+        -------
+        prediction : ndarray (n,)
+        valid : ndarray (n,) of bool
+        """
+        columns = self._columns(X)
+        prediction, valid = self.model_.predict(columns)
+        return np.where(np.isfinite(prediction), prediction, np.nan), valid

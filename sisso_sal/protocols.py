@@ -1,0 +1,98 @@
+"""The four seams of a campaign: what can be chosen, what predicts, what scores, what labels.
+
+The loop knows these and no implementation. The table, the SISSO ensemble, expected improvement and FHI-aims are the first of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a surrogate says of candidates.
+
+    Attributes
+    ----------
+    mean : ndarray (n_candidates,)
+        In the target's unit; NaN where too few members are valid.
+    std : ndarray (n_candidates,)
+        The standard deviation to act on (recalibrated where the surrogate recalibrates), in the target's unit.
+    std_raw : ndarray (n_candidates,)
+        Spread of the members as it is, in the target's unit.
+    members : ndarray (n_members, n_candidates)
+        Every member's prediction, invalid ones included as they came out.
+    valid : ndarray (n_members, n_candidates) of bool
+        False where a member left its domain.
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+    std_raw: np.ndarray
+    members: np.ndarray
+    valid: np.ndarray
+
+    @property
+    def n_valid(self) -> np.ndarray:
+        """ndarray (n_candidates,) of int: members that are valid for each candidate."""
+        return self.valid.sum(axis=0)
+
+    def take(self, index: np.ndarray) -> Prediction:
+        """The same for some candidates."""
+        return Prediction(
+            self.mean[index], self.std[index], self.std_raw[index], self.members[:, index], self.valid[:, index]
+        )
+
+
+@runtime_checkable
+class Space(Protocol):
+    """What can be chosen: candidates with stable ids."""
+
+    @property
+    def ids(self) -> Sequence[str]: ...
+
+    @property
+    def features(self) -> np.ndarray: ...
+
+
+@runtime_checkable
+class Surrogate(Protocol):
+    """What predicts: fitted on labelled candidates, it gives a `Prediction` for any."""
+
+    def fit(self, X: Any, y: Any) -> Any: ...
+
+    def predict_distribution(self, X: Any) -> Prediction: ...
+
+
+Acquisition = Callable[..., np.ndarray]
+"""(mean, std, ...) -> score of each candidate; greater is better."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A calculation that was asked for: the candidate's id and the oracle's own name for the job."""
+
+    id: str
+    job: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: a label, or the reason why there is none."""
+
+    id: str
+    value: float | None
+    reason: str = ""
+
+
+@runtime_checkable
+class Oracle(Protocol):
+    """What labels: takes candidates, gives answers later. Both calls are idempotent by id."""
+
+    def submit(self, ids: Sequence[str], candidates: Mapping[str, Mapping[str, Any]]) -> Sequence[Submission]: ...
+
+    def collect(self) -> Sequence[Answer]: ...
