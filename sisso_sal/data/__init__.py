@@ -1,0 +1,1 @@
+"""Tables of candidates, primary features from composition, and pools of charge-balanced oxides."""
