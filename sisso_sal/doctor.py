@@ -11,6 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from sisso_sal.cores import usable_cores
+
 DISTRIBUTION = "sisso-sal"
 EXTRAS = ("dft", "cluster")
 OLDEST_PYTHON = (3, 11)
@@ -73,20 +75,6 @@ def declared_packages() -> tuple[list[str], dict[str, list[str]]]:
         elif extra[1] in extras:
             extras[extra[1]].append(name)
     return core, extras
-
-
-def usable_cores() -> int:
-    """Cores this process may use: its affinity, and the quota of its control group where there is one.
-
-    >>> usable_cores() >= 1
-    True
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, min(cores, round(int(quota) / int(period))))
-    except (OSError, ValueError):
-        return cores
 
 
 def _python() -> Check:

@@ -165,9 +165,9 @@ class SISSOEnsemble(SISSOBase):
         for p, problem in enumerate(problems):
             unseen[p, order] = problem.weights == 0
         self.oob_mean_, self.oob_std_ = _mean_and_spread(members, valid & unseen, 2)
-        known = np.isfinite(self.oob_mean_) & (self.oob_std_ > 0)
+        known = order[np.isfinite(self.oob_mean_[order]) & (self.oob_std_[order] > 0)]
         self.calibration_: Calibration | None = None
-        if known.any():
+        if len(known):
             self.calibration_ = calibrate(y[known] - self.oob_mean_[known], self.oob_std_[known])
 
     def _evaluate(self, columns) -> tuple[np.ndarray, np.ndarray]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from sisso_sal.cores import usable_cores
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.search import Outcome, search
 from sisso_sal.errors import FitError, SettingsError
@@ -52,11 +52,6 @@ class SearchSettings:
     @property
     def n_threads(self) -> int:
         return self.threads or usable_cores()
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on (a batch system's binding counts)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -58,8 +58,11 @@ class SISSOBase(RegressorMixin, BaseEstimator):
             raise SettingsError(f"units: needs one for each of {len(found)} features, found {len(self.units)}")
         return tuple(self.units)
 
-    def _columns(self, X) -> dict[str, np.ndarray]:
+    def _columns(self, X) -> Mapping[str, np.ndarray]:
+        """Primary features by name; a mapping is taken as it is, so that columns may come in any order."""
         check_is_fitted(self)
+        if isinstance(X, Mapping):
+            return X
         X = validate_data(self, X, dtype=np.float64, reset=False)
         return dict(zip(self.primaries_, np.ascontiguousarray(X.T), strict=True))
 
@@ -202,7 +205,8 @@ class SISSORegressor(SISSOBase):
 
         Parameters
         ----------
-        X : array or DataFrame (n, n_primary)
+        X : array or DataFrame (n, n_primary), or mapping of str to ndarray (n,)
+            A mapping gives each primary feature by its name without unit.
 
         Returns
         -------
