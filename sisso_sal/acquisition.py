@@ -1,6 +1,6 @@
 """Acquisition: from mean and spread to a score of each candidate. Pure functions; greater is better; zero spread is defined.
 
-`mean`, `std` and `best` are in the target's unit. Functions that know a direction minimise; `Goal` turns other goals into that form.
+`mean`, `std` and `best` are in the target's unit. Functions that know a direction minimise; `Goal` turns other goals round.
 """
 
 from __future__ import annotations

@@ -61,11 +61,21 @@ class Space(Protocol):
 
 @runtime_checkable
 class Surrogate(Protocol):
-    """What predicts: fitted on labelled candidates, it gives a `Prediction` for any."""
+    """What predicts: fitted on labelled candidates, it gives a `Prediction` for any.
 
-    def fit(self, X: Any, y: Any) -> Any: ...
+    X is a DataFrame with units in its headers for `fit`, and a mapping from primary feature to values afterwards.
+    """
+
+    oob_mean_: np.ndarray
+    """ndarray (n_labelled,): predictions of labelled candidates by members that did not see them; NaN where there are none."""
+
+    def fit(self, X: Any, y: np.ndarray, *, progress: Callable[[int, int], None] | None = None) -> Surrogate: ...
 
     def predict_distribution(self, X: Any) -> Prediction: ...
+
+    def describe(self, X: Any, target: str, target_unit: str = "") -> dict[str, Any]: ...
+
+    def document(self, target: str, target_unit: str = "") -> dict[str, Any]: ...
 
 
 Acquisition = Callable[..., np.ndarray]

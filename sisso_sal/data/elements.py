@@ -10,16 +10,18 @@ import csv
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sisso_sal.errors import InputError
+from sisso_sal.errors import InputError, TableError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from sisso_sal.data.table import Table
 
 __all__ = [
     "PRIMARY_FEATURES",
@@ -28,6 +30,7 @@ __all__ = [
     "PrimaryFeature",
     "element_data",
     "featurize",
+    "featurize_table",
     "oxidation_states",
     "parse_formula",
 ]
@@ -335,3 +338,50 @@ def featurize(formulas: Iterable[Any]) -> "tuple[pd.DataFrame, list[tuple[Any, s
     headers = [feature.header for feature in PRIMARY_FEATURES]
     index = pd.Index(accepted, name="formula", dtype=object)
     return pd.DataFrame(rows, index=index, columns=headers, dtype=float), rejected
+
+
+def featurize_table(table: "Table", formula: str | None = None) -> "tuple[Table, list[tuple[str, str]]]":
+    """A table with primary features made from a column of formulas, in the place of its own.
+
+    Parameters
+    ----------
+    table : Table
+    formula : str, optional
+        Name of the text column with the formulas; by default the ids.
+
+    Returns
+    -------
+    table : Table
+        Without the rows that could not be featurized.
+    rejected : list of (id, reason)
+
+    Raises
+    ------
+    TableError
+        The column does not exist, or no row could be featurized.
+    """
+    import numpy as np
+
+    from sisso_sal.data.columns import split_header
+
+    if formula is not None and formula not in table.text:
+        known = ", ".join(table.text) or "none"
+        raise TableError(f"{table.path}: needs a text column of formulas, found no '{formula}' among: {known}")
+    formulas = table.text.get(formula or table.id_name, table.ids)
+    features, rejected = featurize(formulas)
+    reasons = dict(rejected)
+    kept = [i for i, text in enumerate(formulas) if text not in reasons]
+    if not kept:
+        raise TableError(f"{table.path}: needs formulas of oxides in '{formula or table.id_name}', {rejected[0][1]}")
+    split = [split_header(header) for header in features.columns]
+    made = replace(
+        table,
+        ids=tuple(table.ids[i] for i in kept),
+        feature_names=tuple(name for name, _ in split),
+        feature_units=tuple(unit for _, unit in split),
+        features=features.to_numpy(),
+        target=None if table.target is None else np.asarray(table.target)[kept],
+        text={name: tuple(cells[i] for i in kept) for name, cells in table.text.items()},
+        headers={**table.headers, **dict(zip((name for name, _ in split), features.columns, strict=True))},
+    )
+    return made, [(table.ids[i], reasons[text]) for i, text in enumerate(formulas) if text in reasons]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 
@@ -57,6 +58,8 @@ class SISSOEnsemble(SISSOBase):
     >>> bool(np.all(np.abs(mean - y[:2]) < 4 * std))
     True
     """
+
+    _kind = "ensemble"
 
     def __init__(
         self,
@@ -243,6 +246,42 @@ class SISSOEnsemble(SISSOBase):
         return {
             kind: {name: c / n for name, c in sorted(counter.items(), key=lambda item: (-item[1], item[0]))}
             for kind, counter in counts.items()
+        }
+
+    def describe(self, X, target: str, target_unit: str = "") -> dict[str, Any]:
+        """What a report says of the fit, as plain data.
+
+        Parameters
+        ----------
+        X : array, DataFrame or mapping
+            Materials over which members are compared, see `typical_members`.
+        target, target_unit : str
+            Name and unit of what it predicts.
+        """
+        typical = [
+            {
+                "member": number,
+                "distance": distance,
+                "equation": self.members_[number].equation(target, target_unit),
+                **self.members_[number].to_json(),
+            }
+            for number, distance in self.typical_members(X)
+        ]
+        return {
+            "n_members": len(self.members_),
+            "sigma": "recalibrated" if self.recalibrate and self.calibration_ else "raw",
+            "calibration": self.calibration_.as_dict() if self.calibration_ else None,
+            "typical": typical,
+            "recurrence": self.recurrence(),
+            "n_features": self.n_features_,
+            "rejected": self.rejected_,
+        }
+
+    def _models_document(self) -> dict[str, Any]:
+        return {
+            "members": [member.to_json() for member in self.members_],
+            "dropped": [list(names) for names in self.dropped_],
+            "calibration": self.calibration_.as_dict() if self.calibration_ else None,
         }
 
 

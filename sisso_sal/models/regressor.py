@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -66,6 +67,37 @@ class SISSOBase(RegressorMixin, BaseEstimator):
         X = validate_data(self, X, dtype=np.float64, reset=False)
         return dict(zip(self.primaries_, np.ascontiguousarray(X.T), strict=True))
 
+    def document(self, target: str, target_unit: str = "") -> dict[str, Any]:
+        """The fitted model as plain data, for a model file.
+
+        It does not depend on the order of rows or columns, or on the number of threads.
+
+        Parameters
+        ----------
+        target, target_unit : str
+            Name and unit of what it predicts.
+        """
+        check_is_fitted(self)
+        primaries = sorted(zip(self.primaries_, self.units_, strict=True))
+        settings = {key: value for key, value in self.get_params().items() if key not in {"threads", "units"}}
+        return {
+            "kind": self._kind,
+            "target": {"name": target, "unit": target_unit},
+            "primaries": [{"name": name, "unit": unit} for name, unit in primaries],
+            "settings": {key: _plain(value) for key, value in settings.items()},
+            "n_samples": self.n_samples_,
+            "n_features": self.n_features_,
+            "rejected": self.rejected_,
+            "n_singular": self.n_singular_,
+            **self._models_document(),
+        }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    return list(value) if isinstance(value, tuple) else value
+
 
 class SISSORegressor(SISSOBase):
     """Sparse linear models on descriptors built from primary features.
@@ -122,6 +154,8 @@ class SISSORegressor(SISSOBase):
       - 2 * (1/x2)
       + 3 * x0*x1
     """
+
+    _kind = "regressor"
 
     def __init__(
         self,
@@ -227,3 +261,6 @@ class SISSORegressor(SISSOBase):
         columns = self._columns(X)
         prediction, valid = self.model_.predict(columns)
         return np.where(np.isfinite(prediction), prediction, np.nan), valid
+
+    def _models_document(self) -> dict[str, Any]:
+        return {"models": [[model.to_json() for model in models] for models in self.alternatives_]}

@@ -1,0 +1,1 @@
+"""The discovery loop: a ledger of events, and one step that repeats."""

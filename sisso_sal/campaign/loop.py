@@ -1,0 +1,308 @@
+"""One discovery step: fit the ensemble on what is known, predict, score, choose, record.
+
+A step is idempotent: when nothing has been learned since the last one, the recorded result is shown again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sisso_sal.acquisition import Goal, Scene, acquisition_named
+from sisso_sal.campaign.ledger import Ledger
+from sisso_sal.config import CampaignSettings, differences, settings_toml
+from sisso_sal.data.table import Table, read_table
+from sisso_sal.errors import CampaignError, FitError
+from sisso_sal.protocols import Prediction, Surrogate
+from sisso_sal.selection import select
+from sisso_sal.storage import write_whole
+
+Progress = Callable[[int, int], None]
+MakeSurrogate = Callable[[CampaignSettings, int], Surrogate]
+"""(settings, seed) -> an unfitted surrogate."""
+
+SaveModel = Callable[[Path, Surrogate, str, str], None]
+"""Writes (path, fitted surrogate, target, target unit)."""
+
+_PACKAGES = ("sisso-sal", "numpy", "scipy", "scikit-learn", "numba", "pandas", "pint", "pymatgen")
+_SHOWN = 8
+
+
+@dataclass(frozen=True, eq=False)
+class _Learned:
+    """Everything that a fit gave, before it is written down."""
+
+    surrogate: Surrogate
+    known: np.ndarray
+    prediction: Prediction
+    scores: np.ndarray
+    picks: np.ndarray
+    best: int
+    reference: float
+
+
+def resolved(settings: CampaignSettings, table: Table) -> CampaignSettings:
+    """The settings with target and id filled in, and goal and acquisition checked.
+
+    Raises
+    ------
+    SettingsError
+        The goal or the acquisition is unknown.
+    """
+    Goal.parse(settings.goal)
+    acquisition_named(settings.acquisition)
+    target = table.header(table.target_name) if table.target_name else None
+    return settings.model_copy(update={"target": target, "id": table.id_name})
+
+
+def discover(
+    table: Table,
+    settings: CampaignSettings,
+    run: str | os.PathLike[str],
+    *,
+    make_surrogate: MakeSurrogate,
+    save_model: SaveModel,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Start or continue a campaign in a run folder, by one step.
+
+    Parameters
+    ----------
+    table : Table
+        Candidates with features; the target is known for some.
+    settings : CampaignSettings
+    run : path
+        The run folder: ``campaign.toml``, ``campaign.db``, ``candidates.parquet`` and a folder ``iter-0001`` for each step.
+    make_surrogate : callable
+        (settings, seed) -> an unfitted surrogate.
+    save_model : callable
+        Writes (path, fitted surrogate, target, target unit).
+    progress : callable, optional
+        Called with (done, total) during the fit.
+
+    Returns
+    -------
+    dict
+        What ``iter-NNNN/summary.json`` holds: run, iteration, n_labelled, n_candidates, proposals, best, calibration and more.
+
+    Raises
+    ------
+    LockedError
+        Another process is driving the folder.
+    CampaignError
+        The table or the settings differ from those that the campaign was started with.
+    FitError
+        Too few labels.
+    """
+    settings = resolved(settings, table)
+    _check_learnable(table, settings)
+    run = Path(run)
+    if run.is_dir() and any(run.iterdir()) and not (run / "campaign.db").exists() and not (run / ".lock").exists():
+        raise CampaignError(f"{run}: needs a new folder or one of an earlier run, found other files")
+    with Ledger(run) as ledger:
+        if ledger.last("created") is None:
+            _create(ledger, table, settings)
+        else:
+            _refuse_changes(ledger, table, settings)
+        step = ledger.last("proposal")
+        newest = max((event["seq"] for event in ledger.events("label")), default=0)
+        if step is not None and step["seq"] > newest:
+            return _recorded(ledger, step)
+        iteration = 1 + (step["iteration"] if step else 0)
+        learned = _learn(table, settings, ledger, iteration, make_surrogate, progress)
+        return _record(ledger, table, settings, learned, iteration, save_model)
+
+
+def _check_learnable(table: Table, settings: CampaignSettings) -> None:
+    if table.target is None:
+        raise FitError(f"{table.path}: needs a target column with some values known, found none; name it with --target")
+    if not table.feature_names:
+        raise FitError(f"{table.path}: needs at least one numeric feature column, found none")
+    n, needed = int(table.labelled.sum()), settings.model.dim + 2
+    if n < needed:
+        raise FitError(f"{table.path}: needs at least {needed} labelled rows for dim {settings.model.dim}, found {n}")
+    if table.labelled.all():
+        raise FitError(f"{table.path}: needs rows with an empty '{table.target_name}' to choose from, found none")
+
+
+# Start and resume ----------------------------------------------------------------------------------------------------
+
+
+def _create(ledger: Ledger, table: Table, settings: CampaignSettings) -> None:
+    write_whole(ledger.folder / "campaign.toml", settings_toml(settings))
+    scratch = ledger.folder / ".candidates.part"
+    table.to_frame().to_parquet(scratch)
+    scratch.replace(ledger.folder / "candidates.parquet")
+    created = {
+        "settings": settings.model_dump(mode="json"),
+        "table": os.path.basename(table.path),
+        "digest": table.digest(),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+    }
+    labels = [
+        ("label", {"id": id, "value": float(value), "source": "table"})
+        for id, value in zip(table.ids, table.target if table.target is not None else (), strict=True)
+        if np.isfinite(value)
+    ]
+    ledger.append_all([("created", created), *labels])
+
+
+def _refuse_changes(ledger: Ledger, table: Table, settings: CampaignSettings) -> None:
+    created = ledger.last("created")
+    assert created is not None
+    lines = differences(CampaignSettings.model_validate(created["settings"]), settings)
+    if created["digest"] != table.digest():
+        lines += _table_differences(ledger, table, settings)
+    if lines:
+        shown = lines[:_SHOWN] + ([f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else [])
+        raise CampaignError(
+            f"{ledger.folder}: this run was started with other inputs; give another --out, or undo:\n  "
+            + "\n  ".join(shown)
+        )
+
+
+def _table_differences(ledger: Ledger, table: Table, settings: CampaignSettings) -> list[str]:
+    """What changed in the table, one line each: columns, rows, cells."""
+    before = read_table(ledger.folder / "candidates.parquet", target=settings.target, id=settings.id).to_frame()
+    now = table.to_frame()
+    lines = [f"column '{name}': removed" for name in before.columns.difference(now.columns)]
+    lines += [f"column '{name}': added" for name in now.columns.difference(before.columns)]
+    key = next((name for name in now.columns if name.split(" (")[0] == settings.id), None)
+    if key is None or key not in before.columns:
+        return lines or ["rows: differ"]
+    before, now = before.set_index(key), now.set_index(key)
+    lines += [f"row '{id}': removed" for id in before.index.difference(now.index, sort=False)]
+    lines += [f"row '{id}': added" for id in now.index.difference(before.index, sort=False)]
+    shared = before.index.intersection(now.index, sort=False)
+    for name in before.columns.intersection(now.columns, sort=False):
+        old, new = before.loc[shared, name], now.loc[shared, name]
+        changed = ~((old == new) | (old.isna() & new.isna()))
+        lines += [f"row '{id}', column '{name}': {old[id]} -> {new[id]}" for id in shared[changed.to_numpy()]]
+    return lines or ["rows or columns: in another order"]
+
+
+def _recorded(ledger: Ledger, step: dict[str, Any]) -> dict[str, Any]:
+    path = ledger.folder / step["folder"] / "summary.json"
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise CampaignError(f"{path}: the record of iteration {step['iteration']} cannot be read: {error}") from error
+    return {**summary, "run": str(ledger.folder), "is_new": False}
+
+
+# One step ------------------------------------------------------------------------------------------------------------
+
+
+def _learn(table, settings, ledger, iteration, make_surrogate, progress) -> _Learned:
+    labels = ledger.labels()
+    target = np.array([labels.get(id, np.nan) for id in table.ids])
+    known = np.isfinite(target)
+    columns = dict(zip(table.feature_names, np.ascontiguousarray(table.features.T), strict=True))
+    frame = pd.DataFrame({table.header(name): column for name, column in columns.items()})
+    streams = np.random.SeedSequence([settings.seed, iteration]).generate_state(2)
+    surrogate = make_surrogate(settings, int(streams[0])).fit(frame[known], target[known], progress=progress)
+    prediction = surrogate.predict_distribution(columns)
+    goal = Goal.parse(settings.goal)
+    fitted = prediction.mean[known]
+    reference = target[known] if np.isnan(fitted).all() else fitted
+    scene = Scene(
+        mean=prediction.mean,
+        std=prediction.std,
+        members=prediction.members,
+        valid=prediction.valid,
+        goal=goal,
+        best=float(reference[goal.best(reference)]),
+        features=table.features,
+        labelled=table.features[known],
+        rng=np.random.default_rng(streams[1]),
+    )
+    scores = np.where(np.isnan(prediction.mean), np.nan, acquisition_named(settings.acquisition)(scene))
+    away = ledger.pending() | ledger.failed()
+    excluded = known | np.array([id in away for id in table.ids])
+    picks = select(
+        scores, table.ids, settings.batch, excluded=excluded, features=table.features, diversity=settings.diversity
+    )
+    best = int(np.flatnonzero(known)[goal.best(target[known])])
+    return _Learned(surrogate, known, prediction, scores, picks, best, scene.best)
+
+
+def _record(ledger: Ledger, table: Table, settings: CampaignSettings, learned: _Learned, iteration: int, save_model):
+    summary = _summary(table, settings, learned, iteration)
+    name = f"iter-{iteration:04d}"
+    scratch = ledger.folder / f".{name}.part"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    save_model(scratch / "model.json", learned.surrogate, table.target_name or "", table.target_unit)
+    _predictions(table, ledger.labels(), learned).to_csv(scratch / "predictions.csv", index=False)
+    pd.DataFrame(summary["proposals"]).to_csv(scratch / "proposals.csv", index=False)
+    write_whole(scratch / "summary.json", json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    # A folder of this name without an event is what an interrupted step left behind.
+    shutil.rmtree(ledger.folder / name, ignore_errors=True)
+    scratch.rename(ledger.folder / name)
+    ledger.append(
+        "proposal",
+        {"iteration": iteration, "folder": name, "seed": settings.seed, "proposals": summary["proposals"]},
+    )
+    return {**summary, "run": str(ledger.folder), "is_new": True}
+
+
+def _predictions(table: Table, labels: dict[str, float], learned: _Learned) -> pd.DataFrame:
+    """One row per material; for the labelled ones also the mean of the members that did not see it."""
+    oob = np.full(table.n_rows, np.nan)
+    oob[learned.known] = learned.surrogate.oob_mean_
+    prediction = learned.prediction
+    return pd.DataFrame(
+        {
+            "id": table.ids,
+            "label": [labels.get(id, np.nan) for id in table.ids],
+            "mean": prediction.mean,
+            "std": prediction.std,
+            "std_raw": prediction.std_raw,
+            "n_valid": prediction.n_valid,
+            "score": learned.scores,
+            "oob_mean": oob,
+        }
+    )
+
+
+def _summary(table: Table, settings: CampaignSettings, learned: _Learned, iteration: int) -> dict[str, Any]:
+    prediction = learned.prediction
+    target = table.target
+    assert target is not None
+    columns = dict(zip(table.feature_names, np.ascontiguousarray(table.features.T), strict=True))
+    proposals = [
+        {
+            "id": table.ids[i],
+            "mean": float(prediction.mean[i]),
+            "std": float(prediction.std[i]),
+            "score": float(learned.scores[i]),
+            "n_valid": int(prediction.n_valid[i]),
+        }
+        for i in learned.picks
+    ]
+    open_rows = ~learned.known
+    return {
+        "iteration": iteration,
+        "target": {"name": table.target_name, "unit": table.target_unit},
+        "goal": settings.goal,
+        "acquisition": settings.acquisition,
+        "n_labelled": int(learned.known.sum()),
+        "n_candidates": int(open_rows.sum()),
+        "n_without_prediction": int(np.isnan(prediction.mean[open_rows]).sum()),
+        "n_invalid_predictions": int((~prediction.valid[:, open_rows]).sum()),
+        "proposals": proposals,
+        "best": {"id": table.ids[learned.best], "value": float(target[learned.best])},
+        "improve_on": learned.reference,
+        **learned.surrogate.describe(columns, table.target_name or "", table.target_unit),
+        "settings": settings.model_dump(mode="json"),
+    }

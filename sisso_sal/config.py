@@ -1,0 +1,159 @@
+"""Settings of a discovery: frozen, validated, one TOML file; an unknown key is an error with a suggestion."""
+
+from __future__ import annotations
+
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sisso_sal.errors import SettingsError
+
+
+class ModelSettings(BaseModel):
+    """How formulas are looked for; the same names as the options of `fit`. No operators stands for the default ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    operators: tuple[str, ...] | None = None
+    rung: int = Field(2, ge=0, le=3)
+    dim: int = Field(2, ge=1, le=6)
+    n_sis: int = Field(50, ge=1)
+    n_residual: int = Field(5, ge=1)
+    max_complexity: int | None = Field(None, ge=0)
+    min_abs: float = Field(1e-5, ge=0)
+    max_abs: float = Field(1e5, gt=0)
+    intercept: bool = True
+    units: bool = True
+
+    def estimator_parameters(self) -> dict[str, Any]:
+        """The parameters of `SISSORegressor` and `SISSOEnsemble` that these settings stand for."""
+        parameters = self.model_dump(exclude={"intercept", "units"})
+        return parameters | {"fit_intercept": self.intercept, "use_units": self.units}
+
+
+class EnsembleSettings(BaseModel):
+    """How the ensemble is drawn."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    members: int = Field(30, ge=2)
+    dropout: float = Field(0.2, ge=0, lt=1)
+    recalibrate: bool = True
+
+
+class CampaignSettings(BaseModel):
+    """All settings of `discover`.
+
+    Examples
+    --------
+    >>> CampaignSettings(goal="<=0.3").ensemble.members
+    30
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: str | None = None
+    id: str | None = None
+    goal: str = "min"
+    acquisition: str = "ei"
+    diversity: float = Field(0.0, ge=0, le=1)
+    batch: int = Field(10, ge=1)
+    seed: int = Field(0, ge=0)
+    model: ModelSettings = ModelSettings()
+    ensemble: EnsembleSettings = EnsembleSettings()
+
+
+_SECTIONS = {"model": ModelSettings, "ensemble": EnsembleSettings}
+
+
+def load_settings(path: str | Path | None, changes: dict[str, Any]) -> CampaignSettings:
+    """Settings from a TOML file, with changes on top.
+
+    Parameters
+    ----------
+    path : path or None
+    changes : dict
+        Flat, by the names of the options: a key goes to whichever section has it. None leaves a setting as it is.
+
+    Raises
+    ------
+    SettingsError
+        The file cannot be read, a key is unknown, or a value is out of range.
+
+    Examples
+    --------
+    >>> load_settings(None, {"rung": 1, "members": 5, "batch": None}).model.rung
+    1
+    """
+    data: dict[str, Any] = {}
+    if path is not None:
+        try:
+            data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path}: needs TOML: {error}") from error
+    for key, value in changes.items():
+        if value is None:
+            continue
+        section = next((name for name, kind in _SECTIONS.items() if key in kind.model_fields), None)
+        if section is None:
+            data[key] = value
+        else:
+            data[section] = {**data.get(section, {}), key: value}
+    try:
+        return CampaignSettings.model_validate(data)
+    except ValidationError as error:
+        raise SettingsError(_explained(error, path)) from error
+
+
+def _explained(error: ValidationError, path: str | Path | None) -> str:
+    """The first problem in one line: where, what was needed, what was found."""
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"] if not isinstance(part, int)]
+    place = f"{path}: " if path else ""
+    if first["type"] == "extra_forbidden":
+        kind = _SECTIONS.get(location[0], CampaignSettings) if len(location) > 1 else CampaignSettings
+        close = get_close_matches(location[-1], kind.model_fields, n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(kind.model_fields)}"
+        return f"{place}unknown setting '{'.'.join(location)}'{hint}"
+    message = first["msg"].removeprefix("Input should be ")
+    return f"{place}{'.'.join(location)}: needs {message}, found {first['input']!r}"
+
+
+def settings_toml(settings: CampaignSettings) -> str:
+    """The settings as TOML text; `load_settings` reads it back."""
+    import tomli_w
+
+    return tomli_w.dumps(_without_none(settings.model_dump(mode="json")))
+
+
+def _without_none(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _without_none(value) for key, value in data.items() if value is not None}
+    return data
+
+
+def differences(old: CampaignSettings, new: CampaignSettings) -> list[str]:
+    """One line for each setting that differs.
+
+    Examples
+    --------
+    >>> differences(CampaignSettings(), load_settings(None, {"rung": 1}))
+    ['model.rung: 2 -> 1']
+    """
+    return [
+        f"{name}: {before} -> {after}"
+        for (name, before), (_, after) in zip(_flat(old.model_dump()), _flat(new.model_dump()), strict=True)
+        if before != after
+    ]
+
+
+def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    out = []
+    for key, value in data.items():
+        out += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+    return out
