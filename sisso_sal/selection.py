@@ -57,9 +57,7 @@ def select(
     allowed = ~np.isnan(scores) & (scores > -np.inf)
     if excluded is not None:
         allowed &= ~excluded
-    order = np.array(
-        sorted(np.flatnonzero(allowed).tolist(), key=lambda i: (-scores[i], ids[i])), dtype=np.int64
-    )
+    order = np.array(sorted(np.flatnonzero(allowed).tolist(), key=lambda i: (-scores[i], ids[i])), dtype=np.int64)
     if not diversity or features is None:
         return order[:batch]
     return _spread_out(order[: 20 * batch], features, batch, diversity)
@@ -73,7 +71,11 @@ def _spread_out(order: np.ndarray, features: np.ndarray, batch: int, diversity: 
     picks: list[int] = []
     nearest = np.full(len(order), np.inf)
     for _ in range(min(batch, len(order))):
-        far = np.argsort(np.argsort(nearest, kind="stable"), kind="stable") / len(order) if picks else np.zeros(len(order))
+        far = (
+            np.argsort(np.argsort(nearest, kind="stable"), kind="stable") / len(order)
+            if picks
+            else np.zeros(len(order))
+        )
         worth = (1 - diversity) * merit + diversity * far
         worth[picks] = -np.inf
         picks.append(int(np.argmax(worth)))
