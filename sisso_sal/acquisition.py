@@ -54,12 +54,12 @@ class Goal:
         number = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
         if text in {"min", "max"}:
             return cls(text)
-        if match := re.fullmatch(rf"<=?({number})", text):
-            return cls("below", high=float(match[1]))
-        if match := re.fullmatch(rf">=?({number})", text):
-            return cls("above", low=float(match[1]))
-        if (match := re.fullmatch(rf"({number})\.\.({number})", text)) and float(match[1]) < float(match[2]):
-            return cls("window", low=float(match[1]), high=float(match[2]))
+        if (match := re.fullmatch(rf"([<>])=?({number})", text)) and np.isfinite(bound := float(match[2])):
+            return cls("below", high=bound) if match[1] == "<" else cls("above", low=bound)
+        if match := re.fullmatch(rf"({number})\.\.({number})", text):
+            low, high = float(match[1]), float(match[2])
+            if -np.inf < low < high < np.inf:
+                return cls("window", low=low, high=high)
         raise SettingsError(f"goal: needs min, max, '<=0.3', '>=2' or '1.2..1.8', found '{text}'")
 
     def __str__(self) -> str:
@@ -137,7 +137,8 @@ def probability_of_improvement(mean: np.ndarray, std: np.ndarray, best: float) -
     >>> probability_of_improvement(np.array([1.0, 1.0]), np.array([1.0, 0.0]), 1.0)
     array([0.5, 0. ])
     """
-    return np.where(std > 0, ndtr(_standard(best - mean, std)), (mean < best).astype(float))
+    certain = np.where(np.isnan(mean), np.nan, mean < best)
+    return np.where(std > 0, ndtr(_standard(best - mean, std)), certain)
 
 
 def lower_confidence_bound(mean: np.ndarray, std: np.ndarray, kappa: float = 2.0) -> np.ndarray:
@@ -195,12 +196,12 @@ def distance_to_labelled(features: np.ndarray, labelled: np.ndarray) -> np.ndarr
     >>> distance_to_labelled(np.array([[0.0], [2.0]]), np.array([[0.0]])).round(2)
     array([0.  , 2.12])
     """
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     every = np.concatenate([features, labelled])
-    spread = every.std(axis=0)
+    spread = np.sort(every, axis=0).std(axis=0)  # sorted: the order of rows must not change a bit
     scale = np.where(spread > 0, spread, 1.0)
-    return cKDTree(labelled / scale).query(features / scale)[0]
+    return KDTree(labelled / scale).query(features / scale)[0]
 
 
 def _standard(gain: np.ndarray, std: np.ndarray) -> np.ndarray:

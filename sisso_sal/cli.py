@@ -1,7 +1,7 @@
 """The command line: wires everything, computes nothing.
 
-Results go to stdout, progress and notes to stderr. Exit codes: 0 done, 1 failed while running, 2 usage or bad input, 3 finished with
-failed calculations, 75 another process drives the run, 130 interrupted.
+Results go to stdout, progress and notes to stderr. Exit codes: 0 done, 1 failed while running, 2 usage or bad input, 3 finished
+with failed calculations, 75 another process drives the run, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -274,6 +274,8 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
     Example:
       sisso-sal fit table.csv --target "gap (eV)" --rung 2 --dim 2 --out model.json
     """
+    import numpy as np
+
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.files import save_model
     from sisso_sal.models.regressor import SISSORegressor
@@ -293,10 +295,10 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
     frame, labelled = _feature_frame(data), data.labelled
     start = time.perf_counter()
     with Progress("screening", quiet or as_json) as progress:
-        model.fit(frame[labelled], data.target[labelled], progress=progress)
+        model.fit(frame[labelled], np.asarray(data.target)[labelled], progress=progress)
     seconds = time.perf_counter() - start
     if out is not None:
-        save_model(out, model, data.target_name, data.target_unit)
+        save_model(out, model, data.target_name or "", data.target_unit)
     document = _fit_document(model, data, is_ensemble) | {"seconds": round(seconds, 4), "seed": settings.seed}
     click.echo(_dumps(document) if as_json else fit_text(document))
     if not as_json and out is not None:

@@ -18,13 +18,13 @@ class ModelSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     operators: tuple[str, ...] | None = None
-    rung: int = Field(2, ge=0, le=3)
-    dim: int = Field(2, ge=1, le=6)
-    n_sis: int = Field(50, ge=1)
-    n_residual: int = Field(5, ge=1)
-    max_complexity: int | None = Field(None, ge=0)
-    min_abs: float = Field(1e-5, ge=0)
-    max_abs: float = Field(1e5, gt=0)
+    rung: int = Field(default=2, ge=0, le=3)
+    dim: int = Field(default=2, ge=1, le=6)
+    n_sis: int = Field(default=50, ge=1)
+    n_residual: int = Field(default=5, ge=1)
+    max_complexity: int | None = Field(default=None, ge=0)
+    min_abs: float = Field(default=1e-5, ge=0)
+    max_abs: float = Field(default=1e5, gt=0)
     intercept: bool = True
     units: bool = True
 
@@ -39,8 +39,8 @@ class EnsembleSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    members: int = Field(30, ge=2)
-    dropout: float = Field(0.2, ge=0, lt=1)
+    members: int = Field(default=30, ge=2)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
     recalibrate: bool = True
 
 
@@ -59,9 +59,9 @@ class CampaignSettings(BaseModel):
     id: str | None = None
     goal: str = "min"
     acquisition: str = "ei"
-    diversity: float = Field(0.0, ge=0, le=1)
-    batch: int = Field(10, ge=1)
-    seed: int = Field(0, ge=0)
+    diversity: float = Field(default=0.0, ge=0, le=1)
+    batch: int = Field(default=10, ge=1)
+    seed: int = Field(default=0, ge=0)
     model: ModelSettings = ModelSettings()
     ensemble: EnsembleSettings = EnsembleSettings()
 

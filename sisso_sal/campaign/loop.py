@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 MakeSurrogate = Callable[[CampaignSettings, int], Surrogate]
 """(settings, seed) -> an unfitted surrogate."""
 
-SaveModel = Callable[[Path, Surrogate, str, str], None]
+SaveModel = Callable[..., None]
 """Writes (path, fitted surrogate, target, target unit)."""
 
 _PACKAGES = ("sisso-sal", "numpy", "scipy", "scikit-learn", "numba", "pandas", "pint", "pymatgen")

@@ -130,7 +130,7 @@ class _Pool:
         winners = order[starts]
         for group in np.flatnonzero(tied > 1):
             rivals = order[starts[group] : starts[group] + tied[group]]
-            winners[group] = min(rivals.tolist(), key=lambda t: self._key(every, t))
+            winners[group] = min(rivals.tolist(), key=lambda t: self._key(every, int(t)))
         return winners[~np.isin(labels[winners], labels[is_taken])]
 
     def _ranked(self, unique: Selection) -> Selection:
@@ -162,8 +162,8 @@ def _float32_columns(problems: Sequence[Problem], residuals: Sequence[np.ndarray
         for i in np.flatnonzero(~problem.allowed):
             forbidden[p, i // 64] |= np.uint64(1) << np.uint64(i % 64)
     n = len(problems[0].target)
-    pack = [np.ascontiguousarray(np.reshape(rows, (len(rows), n)).T, dtype=np.float32) for rows in (weights, targets)]
-    return kernels.Columns(*pack, np.array(weight_of, np.int64), np.array(first, np.int64), forbidden)
+    left, right = (np.ascontiguousarray(np.reshape(rows, (len(rows), n)).T, np.float32) for rows in (weights, targets))
+    return kernels.Columns(left, right, np.array(weight_of, np.int64), np.array(first, np.int64), forbidden)
 
 
 class _Pass:

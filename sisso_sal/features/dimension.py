@@ -79,7 +79,7 @@ def _registry():
 
     registry = pint.UnitRegistry()
     registry.define("atom = [atom]")
-    registry.define("@alias angstrom = AA = Ang")
+    registry.define("@alias angstrom = AA = Ang = Angstrom")
     return registry
 
 

@@ -169,11 +169,12 @@ class Expression:
     def to_sympy(self):
         """The formula as a sympy expression over real symbols."""
         import sympy
+        from sympy.parsing.sympy_parser import parse_expr
 
         names = self.primaries()
         stand_ins = {name: f"x{i}" for i, name in enumerate(names)}
         symbols = {stand_ins[name]: sympy.Symbol(name, real=True) for name in names}
-        return sympy.sympify(_fill(self, "sympy", lambda e: stand_ins[e.name]), locals=symbols)
+        return parse_expr(_fill(self, "sympy", lambda e: stand_ins[e.name]), local_dict=symbols)
 
     def to_latex(self, symbols: Mapping[str, str] | None = None) -> str:
         """The formula in LaTeX; `symbols` may give the LaTeX of primary features."""

@@ -89,7 +89,7 @@ class Operator:
             return NONE
         if operands[0] != operands[1]:
             raise UnitError(
-                f"{self.name}: needs equal units, found {operands[0] or 'none'} and {operands[1] or 'none'}"
+                f"{self.name}: needs equal units, found {str(operands[0]) or 'none'} and {str(operands[1]) or 'none'}"
             )
         return operands[0]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -315,7 +316,7 @@ class Space:
         values = row.numpy(*operands)
         if row.name == "sub":
             # b - a is a - b up to sign; the positive one can go on into roots and logarithms.
-            negative = values.max(axis=1) < 0.0
+            negative = np.less(values.max(axis=1), 0.0)
             left, right = np.where(negative, right, left), np.where(negative, left, right)
             values[negative] *= -1.0
         kept = self._admitted(values, rejected)
@@ -331,11 +332,11 @@ class Space:
     def _admitted(self, values: np.ndarray, rejected: Counter) -> np.ndarray:
         """Indices of the rows of `values` that are finite, within bounds and not constant."""
         index = np.arange(len(values))
-        finite = np.isfinite(values).all(axis=1)
-        with np.errstate(invalid="ignore"):
-            largest = np.abs(values).max(axis=1)
+        with np.errstate(all="ignore"):
+            finite = np.isfinite(values).all(axis=1)
+            largest: Any = np.abs(values).max(axis=1)
             spread = values.max(axis=1) - values.min(axis=1)
-            rules = (
+            rules: tuple[tuple[str, Any], ...] = (
                 ("domain", finite),
                 ("bounds", (largest >= self.settings.min_abs) & (largest <= self.settings.max_abs)),
                 ("constant", spread > SAME_VALUE * largest),

@@ -125,15 +125,15 @@ def fit_problems(
     FitError
         Fewer samples than coefficients need, or a target without variation.
     """
-    columns = np.argsort(np.array(names, dtype=object))
+    columns = sorted(range(len(names)), key=lambda i: names[i])
     present = np.flatnonzero(weights > 0)
     ordered = np.ascontiguousarray(X[present][:, columns].T, dtype=np.float64)
     order = present[canonical_order(ordered, y[present], weights[present])]
     _check(y[order], settings)
     values = np.ascontiguousarray(X[order][:, columns].T, dtype=np.float64)
-    names = tuple(names[i] for i in columns)
-    space = Space(names, [units[i] for i in columns], values, space_settings)
-    problems = make_problems(y[order], weights[order], names)
+    ordered_names = tuple(names[i] for i in columns)
+    space = Space(ordered_names, [units[i] for i in columns], values, space_settings)
+    problems = make_problems(y[order], weights[order], ordered_names)
     outcomes, causes = search(
         space,
         problems,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -204,7 +204,7 @@ def fit_statistics(residual: np.ndarray, weights: np.ndarray) -> tuple[float, fl
     return rmse, float(np.abs(residual[weights > 0]).max())
 
 
-def build_model(formulas: Sequence[Expression], values: np.ndarray, fit, weights: np.ndarray) -> SISSOModel:
+def build_model(formulas: Mapping[int, Expression], values: np.ndarray, fit, weights: np.ndarray) -> SISSOModel:
     """The model of one `engine.sparsify.Fit`; `values` (n_features, n_samples) are those of `formulas`."""
     present = weights > 0
     terms = []

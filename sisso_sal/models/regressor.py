@@ -21,6 +21,28 @@ from sisso_sal.models.linear import SISSOModel
 class SISSOBase(RegressorMixin, BaseEstimator):
     """What the single model and the ensemble share: names and units of columns, settings."""
 
+    _kind: str
+    operators: Any
+    rung: int
+    dim: int
+    n_sis: int
+    n_residual: int
+    max_complexity: int | None
+    min_abs: float
+    max_abs: float
+    fit_intercept: bool
+    use_units: bool
+    units: Any
+    threads: int | None
+
+    n_samples_: int
+    n_features_: dict[str, int]
+    rejected_: dict[str, dict[str, int]]
+    n_singular_: int
+
+    def _models_document(self) -> dict[str, Any]:
+        raise TypeError(f"{type(self).__name__} has no models of its own")
+
     def _space_settings(self) -> SpaceSettings:
         return SpaceSettings(
             operators=tuple(self.operators or DEFAULT_OPERATORS),
@@ -40,7 +62,7 @@ class SISSOBase(RegressorMixin, BaseEstimator):
             threads=self.threads,
         )
 
-    def _check_training(self, X, y, sample_weight):
+    def _check_training(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, np.ndarray]:
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         headers = getattr(self, "feature_names_in_", None)
@@ -64,8 +86,8 @@ class SISSOBase(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         if isinstance(X, Mapping):
             return X
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        return dict(zip(self.primaries_, np.ascontiguousarray(X.T), strict=True))
+        rows = np.asarray(validate_data(self, X, dtype=np.float64, reset=False))
+        return dict(zip(self.primaries_, np.ascontiguousarray(rows.T), strict=True))
 
     def document(self, target: str, target_unit: str = "") -> dict[str, Any]:
         """The fitted model as plain data, for a model file.
