@@ -1,3 +1,32 @@
-"""Materials discovery by symbolic regression ensembles and sequential active learning."""
+"""Materials discovery by symbolic regression ensembles and sequential active learning.
+
+>>> from sisso_sal import SISSOEnsemble, SISSORegressor
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sisso_sal.data.table import Table, read_table
+    from sisso_sal.models.ensemble import SISSOEnsemble
+    from sisso_sal.models.files import load_model, save_model
+    from sisso_sal.models.regressor import SISSORegressor
 
 __version__ = "0.1.0"
+__all__ = ["SISSOEnsemble", "SISSORegressor", "Table", "__version__", "load_model", "read_table", "save_model"]
+
+_HOMES = {
+    "SISSOEnsemble": "sisso_sal.models.ensemble",
+    "SISSORegressor": "sisso_sal.models.regressor",
+    "Table": "sisso_sal.data.table",
+    "load_model": "sisso_sal.models.files",
+    "read_table": "sisso_sal.data.table",
+    "save_model": "sisso_sal.models.files",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are imported when they are first used: the command line must start fast."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sisso_sal' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

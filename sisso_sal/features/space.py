@@ -283,7 +283,8 @@ class Space:
             if self.settings.max_complexity is not None:
                 room = self.settings.max_complexity - 1 - int(stored.complexity[i])
                 kept = partners[stored.complexity[partners] <= room]
-                rejected["complexity"] += len(partners) - len(kept)
+                orders = 2 if row.unit_rule == QUOTIENT else 1  # a/b and b/a
+                rejected["complexity"] += orders * (len(partners) - len(kept))
                 partners = kept
             own = np.full(len(partners), i, dtype=np.int32)
             if row.unit_rule == QUOTIENT:
@@ -334,13 +335,13 @@ class Space:
         index = np.arange(len(values))
         with np.errstate(all="ignore"):
             finite = np.isfinite(values).all(axis=1)
-            largest: Any = np.abs(values).max(axis=1)
+            largest = np.abs(values).max(axis=1)
             spread = values.max(axis=1) - values.min(axis=1)
-            rules: tuple[tuple[str, Any], ...] = (
+            rules: list[tuple[str, Any]] = [
                 ("domain", finite),
                 ("bounds", (largest >= self.settings.min_abs) & (largest <= self.settings.max_abs)),
                 ("constant", spread > SAME_VALUE * largest),
-            )
+            ]
         for cause, admitted in rules:
             kept = index[admitted[index]]
             rejected[cause] += len(index) - len(kept)
