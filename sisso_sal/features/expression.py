@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sisso_sal.errors import ExpressionError
+from sisso_sal.errors import ExpressionError, UnitError
 from sisso_sal.features.dimension import Dimension, parse_unit
 from sisso_sal.features.operators import OPERATORS, Operator
 
@@ -40,8 +40,8 @@ class Expression:
         Number of operators.
     rung : int
         Depth of the operator tree.
-    dimension : Dimension
-        Unit of the value.
+    dimension : Dimension or None
+        Unit of the value; None where units were not checked and do not fit, so that there is none.
 
     Examples
     --------
@@ -55,7 +55,7 @@ class Expression:
 
     name: str = field(compare=False)
     operands: tuple[Expression, ...] = field(compare=False)
-    dimension: Dimension = field(compare=False)
+    dimension: Dimension | None = field(compare=False)
     unit: str = field(compare=False)
     complexity: int = field(compare=False)
     rung: int = field(compare=False)
@@ -83,7 +83,7 @@ class Expression:
             raise ExpressionError(f"expression: needs {needed}, found '{operator}' with {len(operands)} operand(s)")
         if row.commutative:
             operands = tuple(sorted(operands, key=lambda e: e.key))
-        dimension = row.result_dimension(*(e.dimension for e in operands)) if check_units else Dimension()
+        dimension = _result_dimension(row, operands, check_units)
         return cls(
             operator, operands, dimension, "", 1 + sum(e.complexity for e in operands),
             1 + max(e.rung for e in operands), canonical_key(row, [e.key for e in operands]),
@@ -185,6 +185,18 @@ class Expression:
         if language == "text":
             return render(self, "text", symbols)[0]
         return _fill(self, language, lambda e: symbols[e.name])
+
+
+def _result_dimension(row: Operator, operands: tuple[Expression, ...], check_units: bool) -> Dimension | None:
+    dimensions = [operand.dimension for operand in operands if operand.dimension is not None]
+    if len(dimensions) < len(operands):
+        return None
+    try:
+        return row.result_dimension(*dimensions)
+    except UnitError:
+        if check_units:
+            raise
+        return None
 
 
 def _fill(expression: Expression, template: str, leaf) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.errors import ModelFileError
-from sisso_sal.features.dimension import Dimension, parse_unit
-from sisso_sal.features.expression import Expression, latex_symbol, render
+from sisso_sal.features.dimension import NONE, Dimension, parse_unit
+from sisso_sal.features.expression import Expression, render
 
 REACH = 1.0
 """A descriptor is far outside its training range when it lies further out than this many times the width of the range."""
@@ -115,26 +115,13 @@ class SISSOModel:
 
     def coefficient_units(self, target_unit: str) -> list[str]:
         """Unit of each coefficient, in brackets; "" for none."""
+        return [f"[{unit}]" if not unit.is_none else "" for unit in self.coefficient_dimensions(target_unit)]
+
+    def coefficient_dimensions(self, target_unit: str) -> list[Dimension]:
+        """Dimension of each coefficient; none where the descriptor mixes units, as `use_units=False` allows."""
         target = parse_unit(target_unit)
-        units: list[Dimension] = [target / term.expression.dimension for term in self.terms]
-        return [f"[{unit}]" if not unit.is_none else "" for unit in units]
-
-    def to_latex(self, target: str) -> str:
-        """The model in LaTeX."""
-        parts = [f"{self.intercept:.6g}"]
-        for term in self.terms:
-            sign = "-" if term.coefficient < 0 else "+"
-            parts.append(rf"{sign} {_latex_number(abs(term.coefficient))}\, {term.expression.to_latex()}")
-        return f"{latex_symbol(target)} = {' '.join(parts)}"
-
-    def to_sympy(self):
-        """The model as a sympy expression over real symbols named like the primary features."""
-        import sympy
-
-        total = sympy.Float(self.intercept, 17)
-        for term in self.terms:
-            total += sympy.Float(term.coefficient, 17) * term.expression.to_sympy()
-        return total
+        found = [term.expression.dimension for term in self.terms]
+        return [NONE if dimension is None else target / dimension for dimension in found]
 
     def primaries(self) -> tuple[str, ...]:
         """Names of the primary features that it uses, sorted."""
@@ -153,7 +140,7 @@ class SISSOModel:
                     "coefficient": term.coefficient,
                     "tree": term.expression.to_json(),
                     "complexity": term.expression.complexity,
-                    "unit": str(term.expression.dimension),
+                    "unit": None if term.expression.dimension is None else str(term.expression.dimension),
                     "range": [term.low, term.high],
                 }
                 for term in self.terms
@@ -179,6 +166,8 @@ class SISSOModel:
                 )
                 for term in data["terms"]
             )
+            if not terms:
+                raise ModelFileError("model: needs at least one term, found none")
             return cls(terms, float(data["intercept"]), float(data["rmse"]), float(data["max_abs_error"]))
         except (KeyError, TypeError, IndexError) as error:
             raise ModelFileError(f"model: needs terms with tree, coefficient and range, found {error!r}") from error
@@ -188,14 +177,6 @@ def _factor(expression: Expression) -> str:
     """The text of a descriptor as it may stand behind ``coefficient *``."""
     text, strength = render(expression, "text")
     return f"({text})" if strength < 2 or expression.name == "inv" else text
-
-
-def _latex_number(value: float) -> str:
-    text = f"{value:.6g}"
-    if "e" not in text:
-        return text
-    mantissa, exponent = text.split("e")
-    return rf"{mantissa} \times 10^{{{int(exponent)}}}"
 
 
 def fit_statistics(residual: np.ndarray, weights: np.ndarray) -> tuple[float, float]:

@@ -1,0 +1,125 @@
+"""What is to be written, and the pieces that the languages share."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sisso_sal.features.dimension import parse_unit
+from sisso_sal.features.expression import render
+from sisso_sal.models.linear import REACH, SISSOModel, Term
+
+POWERS = {"sisso_sq": "x * x", "sisso_cb": "x * x * x", "sisso_six_pow": "(x * x * x) * (x * x * x)"}
+"""Bodies of the powers that the templates call; the same text in Python, C and Fortran, and the products that numpy forms."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be written; `names` maps each primary feature, sorted, to what stands for it in the text."""
+
+    models: tuple[SISSOModel, ...]
+    target: str
+    target_unit: str
+    units: dict[str, str]
+    scale: float
+    names: dict[str, str]
+
+    @property
+    def is_ensemble(self) -> bool:
+        return len(self.models) > 1
+
+    @property
+    def needed(self) -> int:
+        """Fewest valid members that give a mean."""
+        return max(2, (len(self.models) + 1) // 2)
+
+    def arguments(self, model: SISSOModel) -> list[str]:
+        """Identifiers of the primary features of one model."""
+        return [self.names[name] for name in model.primaries()]
+
+    def title(self) -> str:
+        kind = f"mean of an ensemble of {len(self.models)} SISSO models" if self.is_ensemble else "a SISSO model"
+        return printable(f"{self.target}{f' ({self.target_unit})' if self.target_unit else ''}, {kind}")
+
+    def input(self, name: str) -> str:
+        """Primary feature and unit, for a comment."""
+        return printable(f"primary feature '{name}', {unit_phrase(self.units.get(name, ''))}")
+
+    def about(self) -> list[str]:
+        """Title and a line for each input."""
+        return [self.title(), *(f"{short}: {self.input(name)}" for name, short in self.names.items())]
+
+    def undefined(self) -> str:
+        """When there is no prediction."""
+        if self.is_ensemble:
+            return f"NaN where fewer than {self.needed} of {len(self.models)} members are valid."
+        return "NaN where a descriptor is undefined."
+
+    def spread(self) -> str:
+        """What the standard deviation is."""
+        return f"The standard deviation is that of the valid members, times {self.scale!r}."
+
+    def formula(self, model: SISSOModel) -> list[str]:
+        """The model in identifiers, a line for each term, every coefficient with its unit."""
+        unit = str(parse_unit(self.target_unit))
+        lines = [printable(f"{self.target} = {model.intercept!r}{f' [{unit}]' if unit else ''}")]
+        for term, unit in zip(model.terms, model.coefficient_units(self.target_unit), strict=True):
+            text, strength = render(term.expression, "text", self.names)
+            factor = f"({text})" if strength < 2 or term.expression.name == "inv" else text
+            size = " ".join(filter(None, [digits(abs(term.coefficient)), unit]))
+            lines.append(printable(f"    {sign_of(term.coefficient)} {size} * {factor}"))
+        return lines
+
+
+def printable(text: str) -> str:
+    """One line for a comment: what does not print is written as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def unit_phrase(unit: str) -> str:
+    return f"in {unit}" if unit else "no unit"
+
+
+def digits(value: float) -> str:
+    return repr(float(value))
+
+
+def sign_of(value: float) -> str:
+    return "-" if math.copysign(1.0, value) < 0 else "+"
+
+
+def limits(term: Term) -> tuple[float, float]:
+    """Smallest and largest value of a descriptor with which a member is valid."""
+    margin = REACH * (term.high - term.low)
+    return float(term.low - margin), float(term.high + margin)
+
+
+def functions_called(job: Job, language: str) -> list[str]:
+    """Functions that the descriptors call in a language, sorted."""
+    codes = (term.expression.to_code(language, job.names) for model in job.models for term in model.terms)
+    return sorted({name for code in codes for name in re.findall(r"(\w+)\(", code)})
+
+
+def document(*blocks: Iterable[str]) -> str:
+    """Blocks of lines with an empty line between them."""
+    return "\n\n".join("\n".join(block) for block in map(list, blocks) if block) + "\n"
+
+
+def indented(lines: Iterable[str], by: int = 4) -> list[str]:
+    return [" " * by + line if line else "" for line in lines]
+
+
+def assignments(
+    job: Job, model: SISSOModel, language: str, check: str, number: Callable[[float], str] = digits
+) -> list[str]:
+    """Assignments that leave the prediction in `total`; for a member, `check` is the assignment to `valid`."""
+    steps = [f"total = {number(model.intercept)}"]
+    for term in model.terms:
+        steps.append(f"descriptor = {term.expression.to_code(language, job.names)}")
+        if job.is_ensemble:
+            low, high = map(number, limits(term))
+            steps.append(check.format(f"descriptor, {low}, {high}"))
+        steps.append(f"total = total + {number(term.coefficient)} * descriptor")
+    return steps

@@ -1,0 +1,62 @@
+"""Models as a LaTeX align environment."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from sisso_sal.export.job import Job, digits, printable, sign_of
+from sisso_sal.export.names import GREEK
+from sisso_sal.features.dimension import Dimension, parse_unit
+from sisso_sal.features.expression import latex_symbol, render
+from sisso_sal.models.linear import SISSOModel
+
+
+def write_latex(job: Job) -> str:
+    notes = [*job.about(), *([job.spread()] if job.is_ensemble else []), "Needs the package amsmath."]
+    equations = (_latex_equation(job, model, number) for number, model in enumerate(job.models, 1))
+    return "\n".join([*(f"% {line}" for line in notes), r"\begin{align}", "\\\\\n".join(equations), r"\end{align}", ""])
+
+
+def _latex_equation(job: Job, model: SISSOModel, number: int) -> str:
+    target = parse_unit(job.target_unit)
+    member = f"^{{({number})}}" if job.is_ensemble else ""
+    rows = [f"{latex_name(job.target)}{member} &= {_latex_number(model.intercept)}{_latex_unit(target)}"]
+    for term, unit in zip(model.terms, model.coefficient_dimensions(job.target_unit), strict=True):
+        text, strength = render(term.expression, "latex", job.names)
+        factor = rf"\left({text}\right)" if strength < 2 else text
+        size = f"{_latex_number(abs(term.coefficient))}{_latex_unit(unit)}"
+        rows.append(rf"  &\quad {sign_of(term.coefficient)} {size}\; {factor}")
+    return " \\nonumber\\\\\n".join(rows)
+
+
+def _latex_number(value: float) -> str:
+    mantissa, _, exponent = digits(value).partition("e")
+    return rf"{mantissa} \times 10^{{{int(exponent)}}}" if exponent else mantissa
+
+
+def _latex_unit(unit: Dimension) -> str:
+    r"""A unit behind a number: ``\,\mathrm{eV}\,\text{\AA{}}^{-1}``."""
+    parts = []
+    for symbol, power in sorted(unit.exponents, key=lambda item: item[1] < 0):
+        upright = rf"\mathrm{{{symbol}}}" if re.fullmatch("[A-Za-z]+", symbol) else rf"\text{{{_latex_text(symbol)}}}"
+        parts.append(rf"\,{upright}" + (f"^{{{power}}}" if power != 1 else ""))
+    return "".join(parts)
+
+
+def latex_name(name: str) -> str:
+    """A primary feature or target in math mode, whatever its name."""
+    plain = re.fullmatch("[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*", name)
+    return latex_symbol(name) if plain else rf"\text{{{_latex_text(printable(name))}}}"
+
+
+def _latex_text(text: str) -> str:
+    return "".join(_LATEX_TEXT.get(character, character) for character in unicodedata.normalize("NFC", text))
+
+
+_LATEX_TEXT = {
+    "\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "Å": r"\AA{}", "°": r"$^{\circ}$", "µ": r"$\mu$",
+    **{mark: f"\\{mark}" for mark in "%#&${}_"},
+    **{letter: rf"$\{word}$" for letter, word in GREEK.items()},
+}  # fmt: skip

@@ -1,0 +1,507 @@
+"""Exported models predict what the models predict, in every language, whatever the features are called."""
+
+import inspect
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+import sympy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sisso_sal.errors import SettingsError
+from sisso_sal.export import FORMS, RESERVED, export_model, identifiers
+from sisso_sal.features.expression import Expression
+from sisso_sal.features.operators import OPERATORS
+from sisso_sal.models.ensemble import SISSOEnsemble
+from sisso_sal.models.linear import SISSOModel, Term
+from sisso_sal.models.regressor import SISSORegressor
+
+CC = shutil.which("cc")
+GFORTRAN = shutil.which("gfortran")
+needs_cc = pytest.mark.skipif(CC is None, reason="no C compiler: cc is not on the path")
+needs_gfortran = pytest.mark.skipif(GFORTRAN is None, reason="no Fortran compiler: gfortran is not on the path")
+
+NASTY = (
+    "*/ int x; /*", "two\nlines", "tab\tend\\", '"""', "'quoted'", "100%_#&${}", "lambda", "double", "end", "sum", "exp",
+    "fabs", "np", "mean", "std", "total", "descriptor", "M_PI", "EA", "ea", "Ea", "r cov", "r_cov", "r-cov", "χ (Å)", "Χ", "日本",
+    "", "2nd", "_x", "sisso_sq", "??/", "a" * 90, "a" * 89 + "b", "\u202ertl", "{0}", "return", "x", "if", "dp", "Symbol", "S",
+)  # fmt: skip
+
+
+def primary(name):
+    return Expression.primary(name)
+
+
+def random_tree(rng, names, depth):
+    """An expression of at most this depth."""
+    if depth == 0:
+        return primary(names[rng.integers(len(names))])
+    row = list(OPERATORS.values())[rng.integers(len(OPERATORS))]
+    return Expression.apply(row.name, *(random_tree(rng, names, rng.integers(depth)) for _ in range(row.arity)))
+
+
+def random_model(rng, roots, names, rows):
+    """A model with a term for each operator in `roots`, and ranges that only part of `rows` keeps."""
+    terms = []
+    for root in roots:
+        operands = [random_tree(rng, names, rng.integers(2)) for _ in range(OPERATORS[root].arity)]
+        expression = Expression.apply(root, *operands)
+        values = expression.evaluate(rows)
+        values = np.sort(values[np.isfinite(values)])
+        low, high = (values[len(values) // 6], values[-len(values) // 6]) if len(values) else (0.0, 1.0)
+        terms.append(Term(expression, float(rng.normal()), float(low), float(high)))
+    return SISSOModel(tuple(terms), float(rng.normal()), 0.0, 0.0)
+
+
+def sample(rng, names, n=60):
+    """Columns with negative values, zeros, a NaN and values that overflow."""
+    columns = {name: rng.uniform(-2.5, 2.5, n) for name in names}
+    for name, column in columns.items():
+        column[rng.integers(n, size=3)] = 0.0
+        column[rng.integers(n)] = np.nan
+        column[rng.integers(n)] = 1e60 if name != names[0] else -1e60
+    return columns
+
+
+def some_models(seed, names=("a", "b", "c"), size=3):
+    """Models over all operators, and the samples to compare on."""
+    rng = np.random.default_rng(seed)
+    rows = sample(rng, names)
+    roots = np.array(list(OPERATORS))[rng.permutation(len(OPERATORS))]
+    return [random_model(rng, part, names, rows) for part in np.array_split(roots, -(-len(roots) // size))], rows
+
+
+def written(models, form, **changes):
+    return export_model(models, form, **{"target": "E", "target_unit": "eV", "units": {}, **changes})
+
+
+def defined(model, rows):
+    values = model.predict(rows)[0]
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def reference(models, rows, scale=1.0):
+    """Mean and spread over the valid members, one sample at a time."""
+    results = [model.predict(rows) for model in models]
+    mean, std = [], []
+    for i in range(len(results[0][0])):
+        kept = [values[i] for values, valid in results if valid[i]]
+        enough = len(kept) >= max(2, (len(models) + 1) // 2)
+        mean.append(np.mean(kept) if enough else np.nan)
+        std.append(scale * np.std(kept, ddof=1) if enough else np.nan)
+    return np.array(mean), np.array(std)
+
+
+def run_python(text, rows, used):
+    made = {}
+    exec(compile(text, "exported", "exec"), made)
+    return made["predict"](*(rows[name] for name in used))
+
+
+def run_compiled(folder, compiler, suffix, main, text, rows, used):
+    """Output rows of a program that reads the samples from its standard input."""
+    model, program = folder / f"model{suffix}", folder / f"main{suffix}"
+    model.write_text(text, encoding="utf-8")
+    program.write_text(main, encoding="utf-8")
+    command = [*compiler, str(model), str(program), "-o", str(folder / "run"), "-lm"]
+    built = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    assert built.returncode == 0, built.stderr + text
+    table = np.array([rows[name] for name in used]).T
+    fed = "\n".join(" ".join(map(repr, map(float, row))) for row in table)
+    ran = subprocess.run([str(folder / "run")], input=fed, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return np.array([[float(v) for v in line.split()] for line in ran.stdout.splitlines()]).T
+
+
+def run_c(folder, text, rows, used, ensemble=False):
+    n = len(used)
+    arguments = ", ".join(f"v[{i}]" for i in range(n))
+    declared = ", ".join(["double"] * n + ["double *"] * (2 * ensemble))
+    call = f"sisso_predict({arguments}, &r, &s)" if ensemble else f"r = sisso_predict({arguments})"
+    main = f"""#include <stdio.h>
+{"void" if ensemble else "double"} sisso_predict({declared});
+int main(void) {{
+    double v[{n}], r, s = 0.0;
+    for (;;) {{
+        for (int i = 0; i < {n}; i++) if (scanf("%lf", &v[i]) != 1) return 0;
+        {call};
+        printf("%.17g %.17g\\n", r, s);
+    }}
+}}
+"""
+    flags = [CC, "-std=c99", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wmissing-prototypes"]
+    return run_compiled(folder, flags, ".c", main, text, rows, used)
+
+
+def run_fortran(folder, text, rows, used, ensemble=False):
+    arguments = ", &\n".join(f"v({i})" for i in range(1, len(used) + 1))
+    call = f"call sisso_predict( &\n{arguments}, r, s)" if ensemble else f"r = sisso_predict( &\n{arguments})"
+    main = f"""program main
+  use sisso_model, only: sisso_predict
+  implicit none
+  double precision :: v({len(used)}), r, s
+  integer :: status
+  s = 0.0d0
+  do
+    read (*, *, iostat=status) v
+    if (status /= 0) exit
+    {call}
+    print '(2es26.16e3)', r, s
+  end do
+end program main
+"""
+    flags = [GFORTRAN, "-std=f2008", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unused-dummy-argument"]
+    return run_compiled(folder, flags, ".f90", main, text, rows, used)
+
+
+def used_by(*models):
+    return sorted({name for model in models for name in model.primaries()})
+
+
+def agree(found, expected):
+    assert np.isfinite(expected).any()
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=0.0)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_python_gives_the_same_numbers_as_the_model(seed):
+    models, rows = some_models(seed)
+    for model in models:
+        found = run_python(written([model], "python"), rows, used_by(model))
+        np.testing.assert_array_equal(found, defined(model, rows))
+
+
+@needs_cc
+@pytest.mark.parametrize("seed", range(2))
+def test_c_gives_the_same_numbers_as_the_model(seed, tmp_path):
+    models, rows = some_models(seed)
+    for model in models:
+        agree(run_c(tmp_path, written([model], "c"), rows, used_by(model))[0], defined(model, rows))
+
+
+@needs_gfortran
+@pytest.mark.parametrize("seed", range(2))
+def test_fortran_gives_the_same_numbers_as_the_model(seed, tmp_path):
+    models, rows = some_models(seed)
+    for model in models:
+        agree(run_fortran(tmp_path, written([model], "fortran"), rows, used_by(model))[0], defined(model, rows))
+
+
+def lambdified(text, expression, rows, used):
+    made = {}
+    exec(compile(text, "exported", "exec"), made)
+    symbols = [made["symbols"][name] for name in used]
+    with np.errstate(all="ignore"):
+        return sympy.lambdify(symbols, expression(made), "numpy")(*(rows[name] for name in used))
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_sympy_gives_the_same_numbers_as_the_model(operator):
+    rng = np.random.default_rng(OPERATORS[operator].opcode)
+    rows = {name: rng.uniform(0.5, 2.5, 40) for name in "abc"}
+    a, b, c = map(primary, "abc")
+    inner = [Expression.apply("sub", a, b), Expression.apply("div", b, c)][: OPERATORS[operator].arity]
+    outer = Expression.apply("mult", Expression.apply(operator, *inner), Expression.apply("inv", c))
+    model = SISSOModel((Term(outer, -0.1, 0.0, 1.0), Term(a, 1e-7, 0.0, 1.0)), 1 / 3, 0.0, 0.0)
+    made = lambdified(written([model], "sympy"), lambda m: m["expression"], rows, used_by(model))
+    agree(made, defined(model, rows))
+
+
+def test_sympy_gives_the_members_of_an_ensemble():
+    models, _ = some_models(3)
+    text = written(models, "sympy")
+    made = {}
+    exec(text, made)
+    assert len(made["expressions"]) == len(models)
+    point = {"a": 0.7, "b": 1.9, "c": 1.3}
+    for model, expression in zip(models, made["expressions"], strict=True):
+        value = defined(model, {name: np.array([v]) for name, v in point.items()})[0]
+        at = {made["symbols"][name]: point[name] for name in used_by(*models)}
+        if np.isfinite(value):
+            assert complex(expression.evalf(30, subs=at)).real == pytest.approx(value, rel=1e-12)
+
+
+def test_python_takes_scalars_keywords_and_arrays_of_any_shape():
+    models, _ = some_models(1)
+    made = {}
+    exec(written(models[:1], "python"), made)
+    names = list(inspect.signature(made["predict"]).parameters)
+    assert names == used_by(models[0])
+    value = made["predict"](**dict.fromkeys(names, 1.25))
+    assert isinstance(value, float)
+    assert made["predict"](**dict.fromkeys(names, np.full((2, 3), 1.25))).tolist() == [[value] * 3] * 2
+    exec(written(models, "python"), made)
+    mean, std = made["predict"](a=0.5, b=np.full((4, 1), 0.7), c=[1.0, 2.0, 3.0])
+    assert mean.shape == std.shape == (4, 3)
+    alone = made["predict"](a=0.5, b=0.7, c=3.0)
+    assert [float(v) for v in alone] == pytest.approx([mean[0, 2], std[0, 2]], rel=1e-12, nan_ok=True)
+
+
+def an_ensemble():
+    """Members of which some, and at some samples most, are invalid."""
+    models, rows = some_models(3, size=1)
+    models = models[:11]
+    counts = sum(model.predict(rows)[1].astype(int) for model in models)
+    assert {5, 6, 11} <= set(counts.tolist())
+    return models, rows
+
+
+def test_an_ensemble_in_python():
+    models, rows = an_ensemble()
+    found = run_python(written(models, "python", scale=1.75), rows, used_by(*models))
+    for part, expected in zip(found, reference(models, rows, 1.75), strict=True):
+        agree(part, expected)
+
+
+@needs_cc
+def test_an_ensemble_in_c(tmp_path):
+    models, rows = an_ensemble()
+    found = run_c(tmp_path, written(models, "c", scale=1.75), rows, used_by(*models), ensemble=True)
+    for part, expected in zip(found, reference(models, rows, 1.75), strict=True):
+        agree(part, expected)
+
+
+@needs_gfortran
+def test_an_ensemble_in_fortran(tmp_path):
+    models, rows = an_ensemble()
+    found = run_fortran(tmp_path, written(models, "fortran", scale=1.75), rows, used_by(*models), ensemble=True)
+    for part, expected in zip(found, reference(models, rows, 1.75), strict=True):
+        agree(part, expected)
+
+
+def test_two_members_must_both_be_valid():
+    a = primary("a")
+    models = [SISSOModel((Term(a, 1.0, 0.0, high),), 0.0, 0.0, 0.0) for high in (1.0, 2.0)]
+    mean, std = run_python(written(models, "python"), {"a": np.array([1.5, 2.0, 2.1, -1.0, -1.1])}, ["a"])
+    np.testing.assert_array_equal(mean, [1.5, 2.0, np.nan, -1.0, np.nan])
+    np.testing.assert_array_equal(std, [0.0, 0.0, np.nan, 0.0, np.nan])
+
+
+def test_fitted_estimators_and_their_exports_agree():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(1, 2, (60, 4))
+    y = 3 * X[:, 0] * X[:, 1] - 2 / X[:, 2] + rng.normal(0, 0.05, 60)
+    single = SISSORegressor(rung=1, dim=2, n_sis=10).fit(X, y)
+    ensemble = SISSOEnsemble(members=6, rung=1, dim=2, n_sis=5, dropout=0.2).fit(X, y)
+    wide = rng.uniform(-1, 4, (200, 4))
+    rows = dict(zip(single.primaries_, wide.T, strict=True))
+    found = run_python(written([single.model_], "python"), rows, used_by(single.model_))
+    np.testing.assert_array_equal(found, single.predict(wide))
+    prediction = ensemble.predict_distribution(wide)
+    text = written(ensemble.members_, "python", scale=ensemble.calibration_.scale)
+    mean, std = run_python(text, rows, used_by(*ensemble.members_))
+    assert np.isnan(prediction.mean).any()
+    agree(mean, prediction.mean)
+    agree(std, prediction.std)
+
+
+def nasty_models():
+    """Two models over every nasty name."""
+    terms = [Term(primary(name), 1.0 + 0.37 * i, 0.0, 5.0) for i, name in enumerate(NASTY)]
+    sq = Term(Expression.apply("six_pow", Expression.apply("neg_exp", primary("*/ int x; /*"))), 2.0, -5.0, 5.0)
+    models = [SISSOModel((*terms, sq), 0.5, 0.0, 0.0), SISSOModel(tuple(terms[::-1]), -0.5, 0.0, 0.0)]
+    rng = np.random.default_rng(2)
+    return models, {name: rng.uniform(0.1, 2.0, 5) for name in NASTY}
+
+
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_any_names_in_python_and_sympy(ensemble):
+    models, rows = nasty_models()
+    models = models if ensemble else models[:1]
+    changes = {"target": '"""\n*/', "units": dict.fromkeys(NASTY, "eV")}
+    found = run_python(written(models, "python", **changes), rows, used_by(*models))
+    agree(found, reference(models, rows) if ensemble else defined(models[0], rows))
+    made = lambdified(
+        written(models, "sympy", **changes), lambda m: m["expressions"][0] if ensemble else m["expression"], rows, sorted(NASTY)
+    )  # fmt: skip
+    agree(made, defined(models[0], rows))
+
+
+@needs_cc
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_any_names_in_c(ensemble, tmp_path):
+    models, rows = nasty_models()
+    models = models if ensemble else models[:1]
+    text = written(models, "c", target="*/ #error\n", units=dict.fromkeys(NASTY, "eV"))
+    found = run_c(tmp_path, text, rows, used_by(*models), ensemble=ensemble)
+    if ensemble:
+        agree(found, reference(models, rows))
+    else:
+        agree(found[0], defined(models[0], rows))
+    assert CC is not None
+    subprocess.run([CC, "-std=gnu99", "-c", "model.c", "-o", "gnu.o"], cwd=tmp_path, check=True)
+
+
+@needs_gfortran
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_any_names_in_fortran(ensemble, tmp_path):
+    models, rows = nasty_models()
+    models = models if ensemble else models[:1]
+    text = written(models, "fortran", target="! &\n", units=dict.fromkeys(NASTY, "eV"))
+    found = run_fortran(tmp_path, text, rows, used_by(*models), ensemble=ensemble)
+    if ensemble:
+        agree(found, reference(models, rows))
+    else:
+        agree(found[0], defined(models[0], rows))
+
+
+@pytest.mark.parametrize("language", RESERVED)
+@given(names=st.lists(st.text(max_size=12) | st.sampled_from(NASTY), unique=True, max_size=12))
+@settings(deadline=None)
+def test_identifiers_are_valid_and_distinct(language, names):
+    chosen = identifiers(names, language)
+    assert list(chosen) == names
+    fold = str.lower if language == "fortran" else str
+    assert len({fold(short) for short in chosen.values()}) == len(names)
+    for short in chosen.values():
+        assert re.fullmatch("[A-Za-z][A-Za-z0-9_]{0,62}", short)
+        assert fold(short) not in RESERVED[language]
+        assert not short.lower().startswith("sisso")
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "expected"),
+    [
+        ("EA", "c", "EA"),
+        ("lambda", "python", "lambda_"),
+        ("lambda", "c", "lambda"),
+        ("double", "c", "double_"),
+        ("M_E", "c", "M_E_"),
+        ("electronegativity χ", "fortran", "electronegativity_chi"),
+        ("Sum", "fortran", "Sum_"),
+        ("é (eV)", "python", "e_eV"),
+    ],
+)
+def test_identifiers_stay_near_the_names(name, language, expected):
+    assert identifiers([name], language) == {name: expected}
+
+
+def test_fortran_tells_names_apart_that_differ_in_case_only():
+    assert identifiers(["EA", "ea", "Ea"], "fortran") == {"EA": "EA", "ea": "ea_2", "Ea": "Ea_3"}
+    assert identifiers(["EA", "ea", "Ea"], "c") == {"EA": "EA", "ea": "ea", "Ea": "Ea"}
+
+
+def test_fortran_lines_are_short_enough():
+    rng = np.random.default_rng(9)
+    long = [f"a rather long name of a feature number {i}" for i in range(8)]
+    tree = primary(long[0])
+    for _ in range(40):
+        tree = Expression.apply("mult", tree, random_tree(rng, long, 2))
+    text = written([SISSOModel((Term(tree, 1.0, 0.0, 1.0),), 0.0, 0.0, 0.0)] * 2, "fortran")
+    assert max(map(len, text.splitlines())) <= 132
+    assert re.search(r"&\n", text)
+
+
+@needs_gfortran
+def test_fortran_continuations_compile(tmp_path):
+    names = [f"a rather long name of a feature number {i}" for i in range(8)]
+    tree = primary(names[0])
+    for name in names * 3:
+        tree = Expression.apply("add", Expression.apply("cos", tree), Expression.apply("cb", primary(name)))
+    model = SISSOModel((Term(tree, -1.0 / 3.0, 0.0, 1.0),), 0.1, 0.0, 0.0)
+    rng = np.random.default_rng(4)
+    rows = {name: rng.uniform(0.5, 1.5, 10) for name in names}
+    agree(run_fortran(tmp_path, written([model], "fortran"), rows, names)[0], defined(model, rows))
+
+
+@pytest.mark.parametrize("form", ["python", "c", "fortran", "sympy"])
+def test_comments_say_which_identifier_stands_for_what(form):
+    model = SISSOModel((Term(primary("r cov"), 1.0, 0.0, 1.0),), 0.0, 0.0, 0.0)
+    text = written([model], form, target="gap", target_unit="eV", units={"r cov": "angstrom"})
+    assert re.search(r"r_cov\b.*\n?.*primary feature 'r cov', in angstrom", text)
+    assert "gap (eV), a SISSO model" in text
+
+
+def test_the_python_docstring_has_the_formula_and_the_units():
+    a, b = Expression.primary("a", "eV"), Expression.primary("b", "eV")
+    terms = (Term(Expression.apply("add", a, b), -0.1, 0.0, 1.0), Term(Expression.apply("inv", a), 2.0, 0.0, 1.0))
+    made = {}
+    exec(written([SISSOModel(terms, 1.5, 0.0, 0.0)], "python", units={"a": "eV", "b": "eV"}), made)
+    assert inspect.getdoc(made["predict"]) == inspect.cleandoc(
+        """E (eV), a SISSO model.
+
+        E = 1.5 [eV]
+            - 0.1 * (a + b)
+            + 2.0 [eV**2] * (1/a)
+
+        Parameters
+        ----------
+        a : float or array
+            The primary feature 'a', in eV.
+        b : float or array
+            The primary feature 'b', in eV.
+
+        Returns
+        -------
+        float or array, in eV
+            NaN where a descriptor is undefined.
+        """
+    )
+
+
+def test_latex_of_a_model():
+    a, b = Expression.primary("r_cov", "angstrom"), Expression.primary("E 0", "eV")
+    terms = (Term(Expression.apply("div", b, a), -1e-7, 0.0, 1.0), Term(b, 0.1 + 0.2, 0.0, 1.0))
+    text = written([SISSOModel(terms, 1.5, 0.0, 0.0)], "latex", units={"r_cov": "angstrom", "E 0": "eV"})
+    assert text == (
+        "% E (eV), a SISSO model\n"
+        "% \\text{E 0}: primary feature 'E 0', in eV\n"
+        "% r_{\\mathrm{cov}}: primary feature 'r_cov', in angstrom\n"
+        "% Needs the package amsmath.\n"
+        "\\begin{align}\n"
+        "E &= 1.5\\,\\mathrm{eV} \\nonumber\\\\\n"
+        "  &\\quad - 1 \\times 10^{-7}\\,\\text{\\AA{}}\\; \\frac{\\text{E 0}}{r_{\\mathrm{cov}}} \\nonumber\\\\\n"
+        "  &\\quad + 0.30000000000000004\\; \\text{E 0}\n"
+        "\\end{align}\n"
+    )
+
+
+def test_latex_puts_sums_in_parentheses_and_numbers_the_members():
+    a, b = primary("a"), primary("b")
+    model = SISSOModel((Term(Expression.apply("add", a, b), 2.0, 0.0, 1.0),), 1.0, 0.0, 0.0)
+    text = written([model] * 3, "latex", target_unit="")
+    assert text.count(r"2.0\; \left(a + b\right)") == 3
+    assert re.findall(r"E\^\{\((\d)\)\} &=", text) == ["1", "2", "3"]
+    assert text.count("\\\\\n") == 5
+
+
+def test_latex_escapes_any_name():
+    models, _ = nasty_models()
+    text = written(models[:1], "latex", target="a_b\n%")
+    body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
+    assert r"100\%\_\#\&\$\{\}" in body
+    assert r"\text{$\chi$ (\AA{})}" in body
+    assert body.count("{") - body.count(r"\{") == body.count("}") - body.count(r"\}")
+    assert not re.search(r"(?<!\\)[%#$]", body.replace(r"$\chi$", ""))
+
+
+@pytest.mark.parametrize(
+    ("found", "hint"), [("pyton", "; did you mean 'python'?"), ("C", "; did you mean 'c'?"), ("matlab", "")]
+)
+def test_an_unknown_form_is_refused(found, hint):
+    models, _ = some_models(0)
+    with pytest.raises(SettingsError) as caught:
+        written(models, found)
+    assert str(caught.value) == f"form: needs one of latex, sympy, python, c, fortran, found '{found}'{hint}"
+
+
+A_TERM = Term(primary("a"), 1.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("models", "scale", "message"),
+    [
+        ([], 1.0, "models: needs at least one, found none"),
+        ([SISSOModel((), 1.0, 0.0, 0.0)], 1.0, "models: needs at least one descriptor in each, found none in model 1"),
+        ([SISSOModel((A_TERM,), np.inf, 0.0, 0.0)], 1.0, "models: needs finite numbers, found another in model 1"),
+        ([SISSOModel((A_TERM,), 1.0, 0.0, 0.0)], -1.0, "scale: needs a finite number >= 0, found -1.0"),
+    ],
+)
+@pytest.mark.parametrize("form", FORMS)
+def test_what_cannot_be_exported_is_refused(models, scale, message, form):
+    with pytest.raises(SettingsError) as caught:
+        written(models, form, scale=scale)
+    assert str(caught.value) == message
