@@ -67,23 +67,29 @@ def cross_validated(model, X: pd.DataFrame, y: np.ndarray, seed: int) -> tuple[n
     return errors, sigmas
 
 
-def row(name: str, errors: np.ndarray, sigmas: np.ndarray) -> list[str]:
+def row(name: str, errors: np.ndarray, sigmas: np.ndarray, counted: np.ndarray) -> list[str]:
     """A line of the table."""
-    known = np.isfinite(errors)
-    e, s = errors[known], sigmas[known]
-    cells = [name, f"{np.sqrt(np.mean(e**2)):.3f}", f"{np.abs(e).mean():.3f}", f"{np.abs(e).max():.2f}", str((~known).sum())]
+    e, s = errors[counted], sigmas[counted]
+    undefined = int((~np.isfinite(errors)).sum())
+    cells = [name, f"{np.sqrt(np.mean(e**2)):.3f}", f"{np.abs(e).mean():.3f}", f"{np.abs(e).max():.2f}", str(undefined)]
     if np.isnan(s).all():
         return [*cells, "", "", ""]
-    return [*cells, f"{coverage(e, s, 0.95):.0%}", f"{miscalibration_area(e, s):.3f}", f"{spearmanr(s, np.abs(e))[0]:.2f}"]
+    return [
+        *cells,
+        f"{coverage(e, s, 0.95):.0%}",
+        f"{miscalibration_area(e, s):.3f}",
+        f"{spearmanr(s, np.abs(e))[0]:.2f}",
+    ]
 
 
 def report(table: Table, seed: int) -> str:
-    """The table of all models on the labelled rows."""
+    """The table of all models on the labelled rows; errors are compared on the rows that every model predicts."""
     X = table.to_frame()[[table.header(name) for name in table.feature_names]][table.labelled].reset_index(drop=True)
-    y = table.target[table.labelled]
+    y = np.asarray(table.target)[table.labelled]
+    found = {name: cross_validated(model, X, y, seed) for name, model in contestants(X.shape[1]).items()}
+    counted = np.all([np.isfinite(errors) for errors, _ in found.values()], axis=0)
     rows = [["10-fold cross-validation", "RMSE", "MAE", "largest", "undefined", "in 95 %", "area", "Spearman"]]
-    for name, model in contestants(X.shape[1]).items():
-        rows.append(row(name, *cross_validated(model, X, y, seed)))
+    rows += [row(name, *result, counted) for name, result in found.items()]
     head = f"{Path(table.path).name}: {len(y)} rows, {X.shape[1]} primary features, {table.target_name} in {table.target_unit}"
     return f"{head}\n{aligned(rows, numeric=range(1, 8))}\n"
 

@@ -2,8 +2,8 @@
 
     python benchmarks/speed.py
 
-The reference is NumPy's float64 product of two 2048 x 2048 matrices in the same process: one feature and sample of a screening pass,
-or one subset of L0, is compared with the time of one multiply-add. Median of five runs after one to compile.
+The reference is NumPy's float64 product of two 2048 x 2048 matrices in the same process: one feature and sample of a screening
+pass, or one subset of L0, is compared with the time of one multiply-add. Median of five runs after one to compile.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -24,9 +25,10 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 EXPORTS = ("latex", "sympy", "python", "c", "fortran")
 
 
-@click.group(context_settings=CONTEXT)
+@click.group(context_settings=CONTEXT, invoke_without_command=True)
 @click.version_option(__version__, prog_name="sisso-sal")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Discover materials with SISSO ensembles and sequential active learning.
 
     \b
@@ -34,11 +36,14 @@ def cli() -> None:
       sisso-sal discover candidates.csv      what to compute next, from a table with gaps in one column
       sisso-sal fit table.csv --target gap   formulas for a property
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        sys.exit(2)
 
 
 def main() -> None:
     """Entry point: errors become one line and an exit code."""
-    debug = "--debug" in sys.argv
+    debug = "--debug" in sys.argv[1:]
     warnings.showwarning = _show_warning
     try:
         cli.main(standalone_mode=False)
@@ -50,14 +55,14 @@ def main() -> None:
         _fail(error.format_message(), error.exit_code if isinstance(error, click.UsageError) else 1)
     except SissoSalError as error:
         if debug:
-            raise
+            traceback.print_exc()
         _fail(str(error), error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
     except Exception as error:
         if debug:
-            raise
+            traceback.print_exc()
         told = str(error).strip().partition("\n")[0]
         _fail(f"{type(error).__name__}: {told} (this is a defect; --debug shows where)", 1)
 
@@ -83,7 +88,7 @@ def _options(*decorators: Callable) -> Callable:
 
 
 def _names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if value else None
+    return None if value is None else tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 TABLE = click.argument("table", type=click.Path(path_type=Path))
@@ -133,7 +138,7 @@ def _settings(config: Path | None, changes: dict[str, Any]):
     from sisso_sal.features.operators import DEFAULT_OPERATORS, operators_named
 
     settings = load_settings(config, changes)
-    names = settings.model.operators or DEFAULT_OPERATORS
+    names = DEFAULT_OPERATORS if settings.model.operators is None else settings.model.operators
     operators_named(names)
     return settings.model_copy(update={"model": settings.model.model_copy(update={"operators": tuple(names)})})
 
@@ -162,8 +167,8 @@ def _read(path: Path, target: str | None, id_column: str | None, formula: str | 
 def _tell_rejected(rejected: list[tuple[str, str]], shown: int = 5) -> None:
     if rejected:
         click.echo(f"note: {len(rejected)} rows left out:", err=True)
-        for _, reason in rejected[:shown]:
-            click.echo(f"  {reason}", err=True)
+        for name, reason in rejected[:shown]:
+            click.echo(f"  {name}: {reason.removeprefix(f'formula {name!r}: ')}", err=True)
         if len(rejected) > shown:
             click.echo(f"  and {len(rejected) - shown} more", err=True)
 
@@ -181,6 +186,8 @@ def _write(text: str, out: Path | None, force: bool) -> None:
 def _check_free(out: Path | None, force: bool) -> None:
     if out is not None and out.exists() and not force:
         raise InputError(f"{out}: exists already; give another --out, or --force to replace it")
+    if out is not None and not out.parent.is_dir():
+        raise InputError(f"{out}: needs a folder that exists, found no '{out.parent}'")
 
 
 def _dumps(document: Any) -> str:
@@ -199,7 +206,7 @@ def _number(value: float) -> float | None:
     click.option("--oracle", default="none", show_default=True, help="Who labels the proposals: none, you do."),
     click.option("--batch", type=click.IntRange(min=1), help="Candidates to propose; 10 by default."),
     click.option(
-        "--acquisition", help="ei, log_ei, pi, lcb, mli, thompson, mean, std, random, distance; ei by default."
+        "--acquisition", help="mean, ei, log_ei, pi, lcb, mli, thompson, std, random, distance; mean by default."
     ),
     click.option("--diversity", type=click.FloatRange(0, 1), help="Weight of spread within a batch; 0 by default."),
     click.option("--members", type=click.IntRange(min=2), help="Models in the ensemble; 30 by default."),
@@ -228,20 +235,28 @@ def discover(table, target, id_column, formula, oracle, config, out, threads, as
       sisso-sal discover data/oxides.csv
       sisso-sal discover candidates.csv --goal "<=0.3" --acquisition pi --batch 5 --out runs/first
     """
+    from sisso_sal.campaign.ledger import check_free
+
+    run = out or Path("runs") / table.stem
+    check_free(run)  # before the imports that take seconds
     from sisso_sal.campaign.loop import discover as step
-    from sisso_sal.models.ensemble import SISSOEnsemble
-    from sisso_sal.models.files import save_model
     from sisso_sal.report.text import discover_text
 
     if oracle != "none":
         raise SettingsError(f"oracle: needs none (you compute the proposals), found '{oracle}'")
     settings = _settings(config, {"target": target, "id": id_column, **_model_changes(options)})
     data = _read(table, settings.target, settings.id, formula, require_target=True)
-    run = out or Path("runs") / table.stem
 
     def make_surrogate(settings, seed):
+        from sisso_sal.models.ensemble import SISSOEnsemble
+
         parameters = settings.model.estimator_parameters() | settings.ensemble.model_dump()
         return SISSOEnsemble(**parameters, threads=threads, random_state=seed)
+
+    def save_model(*arguments):
+        from sisso_sal.models import files
+
+        files.save_model(*arguments)
 
     with Progress("screening", quiet or as_json) as progress:
         summary = step(data, settings, run, make_surrogate=make_surrogate, save_model=save_model, progress=progress)
@@ -274,6 +289,13 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
     Example:
       sisso-sal fit table.csv --target "gap (eV)" --rung 2 --dim 2 --out model.json
     """
+    _check_free(out, force)
+    is_ensemble = options["members"] is not None
+    if options["dropout"] is not None and not is_ensemble:
+        raise SettingsError("dropout: needs --members, found a fit of one model")
+    settings = _settings(config, {"target": target, "id": id_column, **_model_changes(options)})
+    data = _read(table, settings.target, settings.id, formula, require_target=True)
+
     import numpy as np
 
     from sisso_sal.models.ensemble import SISSOEnsemble
@@ -281,12 +303,6 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
     from sisso_sal.models.regressor import SISSORegressor
     from sisso_sal.report.text import fit_text
 
-    _check_free(out, force)
-    is_ensemble = options["members"] is not None
-    if options["dropout"] is not None and not is_ensemble:
-        raise SettingsError("dropout: needs --members, found a fit of one model")
-    settings = _settings(config, {"target": target, "id": id_column, **_model_changes(options)})
-    data = _read(table, settings.target, settings.id, formula, require_target=True)
     parameters = settings.model.estimator_parameters() | {"threads": threads}
     if is_ensemble:
         model = SISSOEnsemble(**parameters, **settings.ensemble.model_dump(), random_state=settings.seed)
@@ -434,8 +450,8 @@ def featurize(table, formula, out, force, quiet, debug):
     texts = {c.name: c for c in file.columns if c.values is None}
     name = formula or next(iter(texts), None)
     if name not in texts:
-        found = ", ".join(texts) or "none"
-        raise InputError(f"{table}: needs a text column of formulas, found no '{formula}' among: {found}")
+        found = f"no '{formula}' among: {', '.join(texts) or 'none'}" if formula else "no text column"
+        raise InputError(f"{table}: needs a text column of formulas, found {found}")
     formulas = texts[name].texts()
     features, rejected = make(formulas)
     reasons = dict(rejected)

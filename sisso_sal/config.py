@@ -15,7 +15,7 @@ from sisso_sal.errors import SettingsError
 class ModelSettings(BaseModel):
     """How formulas are looked for; the same names as the options of `fit`. No operators stands for the default ones."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     operators: tuple[str, ...] | None = None
     rung: int = Field(default=2, ge=0, le=3)
@@ -37,7 +37,7 @@ class ModelSettings(BaseModel):
 class EnsembleSettings(BaseModel):
     """How the ensemble is drawn."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     members: int = Field(default=30, ge=2)
     dropout: float = Field(default=0.2, ge=0, lt=1)
@@ -53,12 +53,12 @@ class CampaignSettings(BaseModel):
     30
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     target: str | None = None
     id: str | None = None
     goal: str = "min"
-    acquisition: str = "ei"
+    acquisition: str = "mean"
     diversity: float = Field(default=0.0, ge=0, le=1)
     batch: int = Field(default=10, ge=1)
     seed: int = Field(default=0, ge=0)
@@ -102,8 +102,8 @@ def load_settings(path: str | Path | None, changes: dict[str, Any]) -> CampaignS
         section = next((name for name, kind in _SECTIONS.items() if key in kind.model_fields), None)
         if section is None:
             data[key] = value
-        else:
-            data[section] = {**data.get(section, {}), key: value}
+        elif isinstance(found := data.get(section, {}), dict):
+            data[section] = {**found, key: value}
     try:
         return CampaignSettings.model_validate(data)
     except ValidationError as error:

@@ -65,7 +65,8 @@ def select(
 
 def _spread_out(order: np.ndarray, features: np.ndarray, batch: int, diversity: float) -> np.ndarray:
     rows = features[order]
-    spread = features.std(axis=0)
+    # Sorted, because a sum in another order of rows differs in its last bit, and so could the picks.
+    spread = np.sort(features, axis=0).std(axis=0)
     rows = rows / np.where(spread > 0, spread, 1.0)
     merit = 1.0 - np.arange(len(order)) / max(len(order), 1)
     picks: list[int] = []

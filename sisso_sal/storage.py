@@ -32,6 +32,6 @@ def write_whole(path: str | os.PathLike[str], text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(path)
-    except OSError as error:
+    except (OSError, UnicodeEncodeError) as error:
         scratch.unlink(missing_ok=True)
-        raise SissoSalError(f"{path}: cannot be written: {error.strerror}") from error
+        raise SissoSalError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}") from error

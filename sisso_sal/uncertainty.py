@@ -132,7 +132,7 @@ def calibrate(errors: np.ndarray, sigma: np.ndarray) -> Calibration:
         raise FitError("calibration: needs at least one sample outside the fit, found none")
     scale = scale_factor(errors, sigma)
     scaled = scale * sigma
-    positive = scaled > 0
+    z = errors[sigma > 0] / sigma[sigma > 0]
     return Calibration(
         n=len(errors),
         coverage95=coverage(errors, scaled, 0.95),
@@ -140,7 +140,7 @@ def calibrate(errors: np.ndarray, sigma: np.ndarray) -> Calibration:
         scale=scale,
         coverage95_raw=coverage(errors, sigma, 0.95),
         miscalibration_area_raw=miscalibration_area(errors, sigma),
-        mean_squared_z=float(np.mean((errors[positive] / scaled[positive]) ** 2)),
+        mean_squared_z=float(np.mean((z / scale) ** 2)) if scale > 0 else 0.0,
         rmse=float(np.sqrt(np.mean(errors**2))),
         mae=float(np.mean(np.abs(errors))),
     )

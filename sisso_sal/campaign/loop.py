@@ -21,7 +21,8 @@ import pandas as pd
 from sisso_sal.acquisition import Goal, Scene, acquisition_named
 from sisso_sal.campaign.ledger import Ledger
 from sisso_sal.config import CampaignSettings, differences, settings_toml
-from sisso_sal.data.table import Table, read_table
+from sisso_sal.data.columns import split_header
+from sisso_sal.data.table import Table
 from sisso_sal.errors import CampaignError, FitError
 from sisso_sal.protocols import Prediction, Surrogate
 from sisso_sal.selection import select
@@ -35,6 +36,7 @@ SaveModel = Callable[..., None]
 """Writes (path, fitted surrogate, target, target unit)."""
 
 _PACKAGES = ("sisso-sal", "numpy", "scipy", "scikit-learn", "numba", "pandas", "pint", "pymatgen")
+_PROPOSAL = ("id", "mean", "std", "score", "n_valid")
 _SHOWN = 8
 
 
@@ -43,6 +45,7 @@ class _Learned:
     """Everything that a fit gave, before it is written down."""
 
     surrogate: Surrogate
+    target: np.ndarray
     known: np.ndarray
     prediction: Prediction
     scores: np.ndarray
@@ -110,11 +113,15 @@ def discover(
     if run.is_dir() and any(run.iterdir()) and not (run / "campaign.db").exists() and not (run / ".lock").exists():
         raise CampaignError(f"{run}: needs a new folder or one of an earlier run, found other files")
     with Ledger(run) as ledger:
-        if ledger.last("created") is None:
-            _create(ledger, table, settings)
-        else:
-            _refuse_changes(ledger, table, settings)
         step = ledger.last("proposal")
+        created = ledger.last("created")
+        changes = _changes(ledger.folder, created, table, settings) if created else []
+        if changes and step:
+            raise CampaignError(
+                f"{run}: this run was started with other inputs; give another --out, or undo:\n  " + "\n  ".join(changes)
+            )
+        if changes or created is None:  # as long as nothing was learned, a run may start anew
+            _create(ledger, table, settings)
         newest = max((event["seq"] for event in ledger.events("label")), default=0)
         if step is not None and step["seq"] > newest:
             return _recorded(ledger, step)
@@ -157,30 +164,29 @@ def _create(ledger: Ledger, table: Table, settings: CampaignSettings) -> None:
     ledger.append_all([("created", created), *labels])
 
 
-def _refuse_changes(ledger: Ledger, table: Table, settings: CampaignSettings) -> None:
-    created = ledger.last("created")
-    assert created is not None
-    lines = differences(CampaignSettings.model_validate(created["settings"]), settings)
+def _changes(folder: Path, created: dict[str, Any], table: Table, settings: CampaignSettings) -> list[str]:
+    """What differs from the inputs of the start, one line each, the first few."""
+    old = CampaignSettings.model_validate(created["settings"])
+    lines = differences(old, settings)
     if created["digest"] != table.digest():
-        lines += _table_differences(ledger, table, settings)
-    if lines:
-        shown = lines[:_SHOWN] + ([f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else [])
-        raise CampaignError(
-            f"{ledger.folder}: this run was started with other inputs; give another --out, or undo:\n  "
-            + "\n  ".join(shown)
-        )
+        lines += _table_differences(folder / "candidates.parquet", old.id, table)
+    return lines[:_SHOWN] + ([f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else [])
 
 
-def _table_differences(ledger: Ledger, table: Table, settings: CampaignSettings) -> list[str]:
-    """What changed in the table, one line each: columns, rows, cells."""
-    before = read_table(ledger.folder / "candidates.parquet", target=settings.target, id=settings.id).to_frame()
+def _table_differences(path: Path, id_name: str | None, table: Table) -> list[str]:
+    """What changed since the table was copied to `path`, one line each: columns, rows, cells."""
+    try:
+        before = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        return [f"table: differs; how is not known, {path} cannot be read: {' '.join(str(error).split())}"]
     now = table.to_frame()
     lines = [f"column '{name}': removed" for name in before.columns.difference(now.columns)]
     lines += [f"column '{name}': added" for name in now.columns.difference(before.columns)]
-    key = next((name for name in now.columns if name.split(" (")[0] == settings.id), None)
-    if key is None or key not in before.columns:
-        return lines or ["rows: differ"]
-    before, now = before.set_index(key), now.set_index(key)
+    if id_name != table.id_name:
+        return lines
+    key = next((header for header in before.columns if split_header(header)[0] == id_name), None)
+    before.index = pd.Index(before[key] if key is not None else [str(i) for i in range(1, len(before) + 1)])
+    now.index = pd.Index(table.ids)
     lines += [f"row '{id}': removed" for id in before.index.difference(now.index, sort=False)]
     lines += [f"row '{id}': added" for id in now.index.difference(before.index, sort=False)]
     shared = before.index.intersection(now.index, sort=False)
@@ -194,8 +200,8 @@ def _table_differences(ledger: Ledger, table: Table, settings: CampaignSettings)
 def _recorded(ledger: Ledger, step: dict[str, Any]) -> dict[str, Any]:
     path = ledger.folder / step["folder"] / "summary.json"
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+        summary = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise CampaignError(f"{path}: the record of iteration {step['iteration']} cannot be read: {error}") from error
     return {**summary, "run": str(ledger.folder), "is_new": False}
 
@@ -233,7 +239,7 @@ def _learn(table, settings, ledger, iteration, make_surrogate, progress) -> _Lea
         scores, table.ids, settings.batch, excluded=excluded, features=table.features, diversity=settings.diversity
     )
     best = int(np.flatnonzero(known)[goal.best(target[known])])
-    return _Learned(surrogate, known, prediction, scores, picks, best, scene.best)
+    return _Learned(surrogate, target, known, prediction, scores, picks, best, scene.best)
 
 
 def _record(ledger: Ledger, table: Table, settings: CampaignSettings, learned: _Learned, iteration: int, save_model):
@@ -243,8 +249,8 @@ def _record(ledger: Ledger, table: Table, settings: CampaignSettings, learned: _
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     save_model(scratch / "model.json", learned.surrogate, table.target_name or "", table.target_unit)
-    _predictions(table, ledger.labels(), learned).to_csv(scratch / "predictions.csv", index=False)
-    pd.DataFrame(summary["proposals"]).to_csv(scratch / "proposals.csv", index=False)
+    _predictions(table, learned).to_csv(scratch / "predictions.csv", index=False)
+    pd.DataFrame(summary["proposals"], columns=list(_PROPOSAL)).to_csv(scratch / "proposals.csv", index=False)
     write_whole(scratch / "summary.json", json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
     # A folder of this name without an event is what an interrupted step left behind.
     shutil.rmtree(ledger.folder / name, ignore_errors=True)
@@ -256,7 +262,7 @@ def _record(ledger: Ledger, table: Table, settings: CampaignSettings, learned: _
     return {**summary, "run": str(ledger.folder), "is_new": True}
 
 
-def _predictions(table: Table, labels: dict[str, float], learned: _Learned) -> pd.DataFrame:
+def _predictions(table: Table, learned: _Learned) -> pd.DataFrame:
     """One row per material; for the labelled ones also the mean of the members that did not see it."""
     oob = np.full(table.n_rows, np.nan)
     oob[learned.known] = learned.surrogate.oob_mean_
@@ -264,7 +270,7 @@ def _predictions(table: Table, labels: dict[str, float], learned: _Learned) -> p
     return pd.DataFrame(
         {
             "id": table.ids,
-            "label": [labels.get(id, np.nan) for id in table.ids],
+            "label": learned.target,
             "mean": prediction.mean,
             "std": prediction.std,
             "std_raw": prediction.std_raw,
@@ -277,8 +283,6 @@ def _predictions(table: Table, labels: dict[str, float], learned: _Learned) -> p
 
 def _summary(table: Table, settings: CampaignSettings, learned: _Learned, iteration: int) -> dict[str, Any]:
     prediction = learned.prediction
-    target = table.target
-    assert target is not None
     columns = dict(zip(table.feature_names, np.ascontiguousarray(table.features.T), strict=True))
     proposals = [
         {
@@ -301,7 +305,7 @@ def _summary(table: Table, settings: CampaignSettings, learned: _Learned, iterat
         "n_without_prediction": int(np.isnan(prediction.mean[open_rows]).sum()),
         "n_invalid_predictions": int((~prediction.valid[:, open_rows]).sum()),
         "proposals": proposals,
-        "best": {"id": table.ids[learned.best], "value": float(target[learned.best])},
+        "best": {"id": table.ids[learned.best], "value": float(learned.target[learned.best])},
         "improve_on": learned.reference,
         **learned.surrogate.describe(columns, table.target_name or "", table.target_unit),
         "settings": settings.model_dump(mode="json"),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sisso_sal.errors import ExpressionError, ModelFileError
+from sisso_sal.errors import ModelFileError
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.regressor import SISSORegressor
@@ -61,7 +61,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[SISSORegressor | SISSOEnse
         document = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ModelFileError(f"{path}: needs a model file (JSON), found something else: {error}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ModelFileError(f"{path}: needs a file of format '{FORMAT}', found another JSON document")
@@ -70,7 +70,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[SISSORegressor | SISSOEnse
         raise ModelFileError(f"{path}: needs schema version {SCHEMA_VERSION}, found {version!r}; update sisso-sal")
     try:
         return _restored(document), document["target"]["name"], document["target"]["unit"]
-    except (KeyError, TypeError, AttributeError, ValueError, ExpressionError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         reason = f"no key {error}" if isinstance(error, KeyError) else str(error)
         raise ModelFileError(f"{path}: the model file is damaged: {reason}") from error
 
@@ -86,16 +86,18 @@ def _restored(document: Mapping[str, Any]) -> SISSORegressor | SISSOEnsemble:
     model.rejected_ = document["rejected"]
     model.n_singular_ = document["n_singular"]
 
-    def read(data: Mapping[str, Any]) -> SISSOModel:
-        return SISSOModel.from_json(data, units, check_units=model.use_units)
+    def read(models: Sequence[Mapping[str, Any]]) -> list[SISSOModel]:
+        if not models:
+            raise ModelFileError("needs at least one model, found none")
+        return [SISSOModel.from_json(data, units, check_units=model.use_units) for data in models]
 
     if isinstance(model, SISSOEnsemble):
-        model.members_ = [read(data) for data in document["members"]]
+        model.members_ = read(document["members"])
         model.dropped_ = [tuple(names) for names in document["dropped"]]
         found = document["calibration"]
-        model.calibration_ = Calibration(**found) if found else None
+        model.calibration_ = Calibration(**{**found, "scale": float(found["scale"])}) if found else None
     else:
-        model.alternatives_ = [[read(data) for data in models] for models in document["models"]]
+        model.alternatives_ = [read(models) for models in document["models"]]
         model.models_ = [models[0] for models in model.alternatives_]
         model.model_ = model.models_[-1]
     return model

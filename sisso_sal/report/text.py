@@ -63,7 +63,8 @@ def discover_text(summary: Mapping[str, Any]) -> str:
     lines = [
         f"Iteration {summary['iteration']}{again}: {summary['n_labelled']} labelled, {summary['n_candidates']} candidates, "
         f"goal {summary['goal']}",
-        f"Features: {sizes(summary['n_features'])}; left out: {rejections(summary['rejected'])}",
+        f"Features: {sizes(summary['n_features'])}",
+        f"left out: {rejections(summary['rejected'])}",
         "",
         *_typical(summary, suffix),
         *_agreement(summary["recurrence"]),

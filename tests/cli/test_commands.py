@@ -1,0 +1,554 @@
+"""The real command, as a shell calls it: exit codes, results on stdout, notes on stderr, and JSON that other programs read."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+import types
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sisso_sal import __version__
+from sisso_sal.campaign.ledger import Ledger
+from sisso_sal.models.files import load_model
+
+COMMANDS = ("discover", "fit", "predict", "featurize", "pool", "export", "doctor")
+SCRIPT = Path(sysconfig.get_path("scripts"), "sisso-sal")
+COMMAND = (str(SCRIPT),) if SCRIPT.exists() else (sys.executable, "-m", "sisso_sal.cli")
+QUICK = (
+    "--rung",
+    "1",
+    "--dim",
+    "2",
+    "--n-sis",
+    "6",
+    "--n-residual",
+    "2",
+    "--operators",
+    "add,sub,mult,div,sq",
+    "--threads",
+    "1",
+)
+STEP = (*QUICK, "--members", "5", "--batch", "3")
+N, N_KNOWN = 36, 24
+
+AIMS_OUTPUT = """\
+          Invoking FHI-aims ...
+  FHI-aims version      : 240920
+  | Number of atoms                   :       13
+          Begin self-consistency loop: Initialization.
+  ESTIMATED overall HOMO-LUMO gap:      1.25000000 eV between HOMO at k-point 1 and LUMO at k-point 4
+  | Total energy uncorrected      :         -0.200000000000000E+03 eV
+"""
+
+
+def call(*arguments, folder=None, code=0):
+    """Run the command; the exit code is checked, and so is that no traceback is shown."""
+    done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=300, cwd=folder)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+def refused(*arguments, folder=None, code=2):
+    """The one line on stderr of a command that fails; stdout stays empty."""
+    done = call(*arguments, folder=folder, code=code)
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert [line for line in lines if not line.startswith("note: ")] == lines[-1:], done.stderr
+    return lines[-1]
+
+
+def strict(text):
+    """The one JSON document in a text; NaN and infinities are no JSON."""
+
+    def no_constant(name):
+        raise AssertionError(f"{name} in JSON")
+
+    return json.loads(text, parse_constant=no_constant)
+
+
+def materials():
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame({"name": [f"M{i:02d}" for i in range(N)]})
+    for header in ("E (eV)", "r (AA)", "q"):
+        frame[header] = rng.uniform(0.5, 2.0, N).round(4)
+    y = 3 * frame["E (eV)"] / frame["q"] - 0.5 * frame["E (eV)"] + 1 + rng.normal(0, 0.02, N)
+    frame.insert(1, "gap (eV)", y.round(4).where(np.arange(N) % 3 != 1))
+    return frame
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A folder with tables, a model and an ensemble, and what the commands that made them printed."""
+    folder = tmp_path_factory.mktemp("work")
+    materials().to_csv(folder / "table.csv", index=False)
+    fit = call("fit", "table.csv", *QUICK, "--out", "model.json", "--json", folder=folder)
+    ensemble = call(
+        "fit", "table.csv", *QUICK, "--members", 5, "--seed", 3, "--out", "ensemble.json", "--json", folder=folder
+    )
+    step = call("discover", "table.csv", *STEP, "--out", "run", "--json", folder=folder)
+    return types.SimpleNamespace(folder=folder, fit=fit, ensemble=ensemble, step=step)
+
+
+def contents(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != ".lock"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_helps(command):
+    done = call(command, "--help")
+    assert done.stdout.startswith(f"Usage: sisso-sal {command} [OPTIONS]")
+    assert done.stderr == ""
+    assert "Example" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 110
+
+
+def test_the_program_helps_and_tells_its_version():
+    done = call("-h")
+    assert [c for c in COMMANDS if f"\n  {c} " not in done.stdout] == []
+    assert call("--version").stdout == f"sisso-sal, version {__version__}\n"
+    alone = call(code=2)
+    assert (alone.stdout, alone.stderr) == ("", done.stdout)
+
+
+def test_help_imports_nothing_heavy():
+    heavy = ("numpy", "scipy", "pandas", "pyarrow", "numba", "sklearn", "pint", "pymatgen", "sympy", "pydantic", "rich")
+    code = f"import sys, sisso_sal.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_the_module_runs_like_the_script():
+    done = subprocess.run([sys.executable, "-m", "sisso_sal.cli", "fti"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: No such command 'fti'")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["discovr"], ["No such command 'discovr'", "'discover'"]),
+        (["fit", "--targt", "x"], ["No such option '--targt'", "'--target'"]),
+        (["discover", "a.csv", "--member", "4"], ["No such option '--member'", "'--members'"]),
+        (["fit"], ["Missing argument 'TABLE'"]),
+        (["fit", "a.csv", "--rung", "4"], ["'--rung'", "4 is not in the range 0<=x<=3"]),
+        (["fit", "a.csv", "--n-sis", "many"], ["'--n-sis'", "'many' is not a valid integer"]),
+        (["discover", "a.csv", "--members", "1"], ["'--members'", "1 is not in the range x>=2"]),
+        (
+            ["export", "model.json", "--format", "rust"],
+            ["'rust' is not one of 'latex', 'sympy', 'python', 'c', 'fortran'"],
+        ),
+    ],
+)
+def test_what_was_mistyped_is_told_in_one_line(arguments, told):
+    line = refused(*arguments)
+    assert line.startswith("error: ")
+    assert [part for part in told if part not in line] == []
+
+
+def test_fit_prints_one_json_document(work):
+    document = strict(work.fit.stdout)
+    assert document.keys() >= {"models", "n_features", "n_samples", "seconds", "seed"}
+    assert (document["n_samples"], document["n_features"]["0"], document["seed"]) == (N_KNOWN, 3, 0)
+    assert [model["dimension"] for model in document["models"]] == [1, 2]
+    for model in document["models"]:
+        assert model.keys() >= {"dimension", "rmse", "max_abs_error", "intercept", "terms"}
+        assert len(model["terms"]) == model["dimension"]
+        assert 0 < model["rmse"] <= model["max_abs_error"]
+    terms = {term["expression"]: term["coefficient"] for term in document["models"][1]["terms"]}
+    assert terms == {"E": pytest.approx(-0.5, abs=0.1), "E/q": pytest.approx(3.0, abs=0.1)}
+    assert document["models"][1]["intercept"] == pytest.approx(1.0, abs=0.1)
+    assert document["models"][1]["rmse"] < 0.03 < document["models"][0]["rmse"]
+    assert document["target"] == {"name": "gap", "unit": "eV"}
+    assert work.fit.stderr == ""
+
+
+def test_fit_keeps_the_model_that_it_prints(work):
+    model, target, unit = load_model(work.folder / "model.json")
+    document = strict(work.fit.stdout)
+    assert (target, unit) == ("gap", "eV")
+    assert [m.intercept for m in model.models_] == [m["intercept"] for m in document["models"]]
+    ensemble, _, _ = load_model(work.folder / "ensemble.json")
+    assert (len(ensemble.members_), ensemble.random_state) == (5, 3)
+    told = strict(work.ensemble.stdout)
+    assert told["seed"] == 3
+    assert told["calibration"] == ensemble.calibration_.as_dict()
+    assert 1 <= len(told["models"]) <= 3
+
+
+def test_fit_prints_formulas_and_refuses_to_replace_a_file_unless_told(work):
+    other = work.folder / "other.json"
+    done = call("fit", "table.csv", *QUICK, "--quiet", "--out", "other.json", folder=work.folder)
+    assert f"{N_KNOWN} samples; features: 3 of rung 0" in done.stdout
+    assert "gap (eV) =  " in done.stdout
+    assert "* E/q" in done.stdout
+    assert "2D  RMSE 0.0" in done.stdout
+    assert other.read_bytes() == (work.folder / "model.json").read_bytes()
+    line = refused("fit", "table.csv", *QUICK, "--out", "other.json", folder=work.folder)
+    assert line == "error: other.json: exists already; give another --out, or --force to replace it"
+    changed = ("--no-intercept", "--out", "other.json", "--force")
+    call("fit", "table.csv", *QUICK, *changed, folder=work.folder)
+    again, _, _ = load_model(other)
+    assert again.model_.intercept == 0.0
+    assert not again.fit_intercept
+
+
+def test_flags_come_on_top_of_the_file_of_settings(work):
+    (work.folder / "settings.toml").write_text('target = "gap"\n[model]\nrung = 0\ndim = 2\nunits = false\n')
+    done = call(
+        "fit", "table.csv", "--config", "settings.toml", "--dim", 1, "--json", "--id", "row", folder=work.folder
+    )
+    document = strict(done.stdout)
+    assert [model["dimension"] for model in document["models"]] == [1]
+    assert document["n_features"] == {"0": 3}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["fit", "nowhere.csv"], "error: nowhere.csv: there is no such file"),
+        (
+            ["fit", "table.csv", "--target", "gapp"],
+            "error: table.csv: target column 'gapp' is missing; did you mean 'gap'?",
+        ),
+        (["fit", "table.csv", "--dropout", "0.3"], "error: dropout: needs --members, found a fit of one model"),
+        (["fit", "table.csv", "--max-abs", "inf"], "error: model.max_abs: needs a finite number, found inf"),
+        (
+            ["fit", "table.csv", "--out", "nofolder/model.json"],
+            "error: nofolder/model.json: needs a folder that exists, found no 'nofolder'",
+        ),
+        (
+            ["fit", "table.csv", "--config", "bad.toml"],
+            "error: bad.toml: unknown setting 'model.rungs'; did you mean 'rung'?",
+        ),
+        (
+            ["discover", "table.csv", "--oracle", "aims"],
+            "error: oracle: needs none (you compute the proposals), found 'aims'",
+        ),
+        (
+            ["discover", "table.csv", "--goal", "lowest", "--out", "never"],
+            "error: goal: needs min, max, '<=0.3', '>=2' or '1.2..1.8', found 'lowest'",
+        ),
+        (
+            ["discover", "table.csv", "--out", "table.csv/run"],
+            "error: table.csv/run: cannot be made a run folder: Not a directory",
+        ),
+        (["predict", "table.csv", "table.csv"], "error: table.csv: needs a model file (JSON), found something else: "),
+        (["featurize", "numbers.csv"], "error: numbers.csv: needs a text column of formulas, found no text column"),
+        (
+            ["pool", "--elements", "Xx"],
+            "error: candidate oxides: needs elements with a common positive state, found 'Xx'",
+        ),
+        (["doctor", "--run", "nowhere.out"], "error: nowhere.out: there is no such file"),
+        (["export", "model.json", "--dim", "3"], "error: dim: needs one of 1, 2, found 3"),
+        (["export", "ensemble.json", "--member", "5"], "error: member: needs a number from 0 to 4, found 5"),
+    ],
+)
+def test_bad_input_is_told_in_one_line_and_exits_2(work, arguments, told):
+    (work.folder / "bad.toml").write_text("[model]\nrungs = 2\n")
+    (work.folder / "numbers.csv").write_text("x,y\n1,2\n3,4\n")
+    assert refused(*arguments, folder=work.folder).startswith(told)
+    assert not (work.folder / "never").exists()
+
+
+def test_debug_shows_the_traceback_and_keeps_the_exit_code(work):
+    done = subprocess.run(
+        [sys.executable, "-m", "sisso_sal.cli", "fit", "zzz.csv", "--debug"],
+        capture_output=True,
+        text=True,
+        cwd=work.folder,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback (most recent call last):" in done.stderr
+    assert "TableError" in done.stderr
+    assert done.stderr.endswith("\nerror: zzz.csv: there is no such file\n")
+
+
+def test_discover_prints_one_json_document(work):
+    document = strict(work.step.stdout)
+    keys = {"run", "iteration", "n_labelled", "n_candidates", "proposals", "best", "calibration"}
+    assert document.keys() >= keys
+    assert (document["run"], document["iteration"]) == ("run", 1)
+    assert (document["n_labelled"], document["n_candidates"]) == (N_KNOWN, N - N_KNOWN)
+    assert len(document["proposals"]) == 3
+    frame = materials().set_index("name")
+    for proposal in document["proposals"]:
+        assert proposal.keys() >= {"id", "mean", "std", "score"}
+        assert np.isnan(frame.loc[proposal["id"], "gap (eV)"])
+        assert proposal["std"] > 0
+    scores = [proposal["score"] for proposal in document["proposals"]]
+    assert scores == sorted(scores, reverse=True)
+    assert document["best"] == {"id": frame["gap (eV)"].idxmin(), "value": frame["gap (eV)"].min()}
+    assert document["calibration"].keys() >= {"coverage95", "miscalibration_area", "scale"}
+    assert 0 <= document["calibration"]["coverage95"] <= 1
+    assert work.step.stderr == ""
+    assert {p.name for p in (work.folder / "run").iterdir()} >= {
+        "campaign.toml",
+        "campaign.db",
+        "candidates.parquet",
+        "iter-0001",
+    }
+
+
+def test_discover_again_shows_what_is_recorded_and_refuses_what_has_changed(work):
+    before = contents(work.folder / "run")
+    done = call("discover", "table.csv", *STEP, "--out", "run", folder=work.folder)
+    assert "Iteration 1 (recorded; nothing has been learned since): 24 labelled, 12 candidates, goal min" in done.stdout
+    assert done.stderr == ""
+    for place, proposal in enumerate(strict(work.step.stdout)["proposals"], 1):
+        assert f"\n{place}  {proposal['id']} " in done.stdout
+    other = call("discover", "table.csv", *STEP, "--out", "run", "--goal", "max", folder=work.folder, code=2)
+    head = "error: run: this run was started with other inputs; give another --out, or undo:"
+    assert (other.stdout, other.stderr) == ("", f"{head}\n  goal: min -> max\n")
+    assert contents(work.folder / "run") == before
+
+
+def test_a_run_that_another_process_drives_exits_75_within_two_seconds_and_stays_as_it_is(work):
+    call("--version")
+    with Ledger(work.folder / "run"):
+        before = contents(work.folder / "run")
+        start = time.monotonic()
+        line = refused("discover", "table.csv", *STEP, "--out", "run", folder=work.folder, code=75)
+        assert time.monotonic() - start < 2.0
+        assert contents(work.folder / "run") == before
+    assert line == "error: run: another process is driving this run; wait for it or stop it"
+
+
+def test_discover_makes_features_where_there_are_only_formulas_and_a_target(tmp_path):
+    gaps = {"MgO": 7.8, "CaO": 7.1, "Al2O3": 8.8, "TiO2": 3.2, "SrTiO3": 3.3, "ZnO": 3.4, "SiO2": 9.0, "Li2O": 8.0}
+    rows = [*gaps.items(), ("BaO", ""), ("ZrO2", ""), ("NaCl", ""), ("Xx2O3", "")]
+    (tmp_path / "oxides.csv").write_text("formula,gap (eV)\n" + "".join(f"{f},{gap}\n" for f, gap in rows))
+    arguments = ("discover", "oxides.csv", "--rung", 1, "--dim", 1, "--n-sis", 5, "--members", 4, "--threads", 1)
+    done = call(*arguments, "--json", folder=tmp_path)
+    document = strict(done.stdout)
+    assert document["run"] == "runs/oxides"
+    assert (document["n_labelled"], document["n_candidates"]) == (8, 2)
+    assert {p["id"] for p in document["proposals"]} <= {"BaO", "ZrO2"}
+    notes = done.stderr.splitlines()
+    assert notes[0].startswith("note: features made from formulas: r_cov, r_vdw, r_cat, alpha, ")
+    assert notes[1] == "note: 2 rows left out:"
+    assert notes[2] == "  NaCl: needs an oxide: oxygen and at least one other element"
+    assert notes[3].startswith("  Xx2O3: needs a chemical formula")
+    assert [note for note in notes[4:] if "Pauling" not in note] == []
+    assert not strict(call(*arguments, "--json", folder=tmp_path).stdout)["is_new"]
+
+
+def test_predict_gives_what_the_model_gives(work):
+    done = call("predict", "model.json", "table.csv", "--out", "predictions.csv", folder=work.folder)
+    assert (done.stdout, done.stderr) == ("", "")
+    found = pd.read_csv(work.folder / "predictions.csv")
+    assert found.columns.tolist() == ["id", "mean", "valid"]
+    frame = materials()
+    model, _, _ = load_model(work.folder / "model.json")
+    columns = {"E": frame["E (eV)"].to_numpy(), "r": frame["r (AA)"].to_numpy(), "q": frame["q"].to_numpy()}
+    mean, valid = model.predict_with_validity(columns)
+    assert found["id"].tolist() == frame["name"].tolist()
+    assert found["mean"].to_numpy() == pytest.approx(mean, rel=1e-15)
+    assert found["valid"].tolist() == valid.tolist()
+    line = refused("predict", "model.json", "table.csv", "--out", "predictions.csv", folder=work.folder)
+    assert line == "error: predictions.csv: exists already; give another --out, or --force to replace it"
+
+
+def test_predict_finds_columns_in_any_order_and_converts_units(work):
+    frame = materials().rename(columns={"E (eV)": "E (meV)", "r (AA)": "r (nm)"})
+    frame["E (meV)"] *= 1000
+    frame["r (nm)"] /= 10
+    frame["note"] = "n/a"
+    frame[["q", "note", "r (nm)", "name", "E (meV)"]].to_csv(work.folder / "other.csv", index=False)
+    done = call("predict", "model.json", "other.csv", "--json", "--id", "name", folder=work.folder)
+    document = strict(done.stdout)
+    assert document["target"] == {"name": "gap", "unit": "eV"}
+    plain = strict(call("predict", "model.json", "table.csv", "--json", folder=work.folder).stdout)
+    assert [row["id"] for row in document["predictions"]] == [row["id"] for row in plain["predictions"]]
+    assert [row["mean"] for row in document["predictions"]] == pytest.approx(
+        [row["mean"] for row in plain["predictions"]], rel=1e-12
+    )
+    assert {row["valid"] for row in plain["predictions"]} <= {True, False}
+
+
+def test_predict_prints_null_and_a_count_where_there_is_no_prediction(work):
+    frame = materials()[:4].drop(columns="gap (eV)")
+    frame.loc[1, "q"] = 0.0
+    frame.loc[2, ["E (eV)", "r (AA)", "q"]] = [1e6, 1e11, 1e3]
+    frame.to_csv(work.folder / "odd.csv", index=False)
+    done = call("predict", "model.json", "odd.csv", "--json", folder=work.folder)
+    rows = strict(done.stdout)["predictions"]
+    assert [row["mean"] is None for row in rows] == [False, True, False, False]
+    assert [row["valid"] for row in rows] == [True, False, False, True]
+    assert done.stderr == "note: 1 of 4 rows have no prediction (outside the domain)\n"
+    done = call("predict", "ensemble.json", "odd.csv", "--json", folder=work.folder)
+    rows = strict(done.stdout)["predictions"]
+    assert rows[0].keys() == {"id", "mean", "std", "std_raw", "n_valid"}
+    assert (rows[2]["mean"], rows[2]["std"], rows[2]["std_raw"], rows[2]["n_valid"]) == (None, None, None, 0)
+    assert (rows[0]["mean"] is None, rows[0]["n_valid"]) == (False, 5)
+    assert "rows have no prediction (outside the domain)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ({"q": "charge"}, "error: bad.csv: feature column 'q' is missing"),
+        ({"r (AA)": "r (eV)"}, "error: bad.csv: column 'r': needs a unit that converts to 'AA', found 'eV'"),
+        ({"q": "q (eV)"}, "error: bad.csv: column 'q': needs a unit that converts to 'none', found 'eV'"),
+    ],
+)
+def test_predict_refuses_a_missing_column_and_a_unit_that_does_not_fit(work, names, told):
+    materials().rename(columns=names).to_csv(work.folder / "bad.csv", index=False)
+    assert refused("predict", "model.json", "bad.csv", folder=work.folder) == told
+
+
+def test_featurize_adds_columns_and_counts_what_it_leaves_out(tmp_path):
+    (tmp_path / "in.csv").write_text("formula,gap (eV)\nMgO,7.8\nNaCl,8.5\nTiO2,\n")
+    done = call("featurize", "in.csv", folder=tmp_path)
+    (tmp_path / "out.csv").write_text(done.stdout)
+    found = pd.read_csv(tmp_path / "out.csv")
+    assert found["formula"].tolist() == ["MgO", "TiO2"]
+    assert found.columns[:3].tolist() == ["formula", "gap (eV)", "r_cov (AA)"]
+    assert found["gap (eV)"][0] == 7.8
+    assert np.isnan(found["gap (eV)"][1])
+    assert found["max_OS"].tolist() == [2.0, 4.0]
+    told = "note: 1 rows left out:\n  NaCl: needs an oxide: oxygen and at least one other element\n"
+    assert done.stderr == told
+
+
+def test_pool_prints_candidates_as_csv(tmp_path):
+    done = call("pool", "--elements", "Ti,Sr,Ba", "--features", "--out", "pool.csv", folder=tmp_path)
+    found = pd.read_csv(tmp_path / "pool.csv")
+    assert {"SrTiO3", "BaTiO3"} <= set(found["formula"])
+    assert found.columns[:3].tolist() == ["formula", "prototypes", "oxidation_states"]
+    assert "r_cov (AA)" in found.columns
+    assert not found["formula"].duplicated().any()
+    assert (done.stdout, done.stderr.splitlines()[-1]) == ("", f"note: {len(found)} candidate oxides")
+    assert call("pool", "--elements", "Mg", "--metals", "1", folder=tmp_path).stdout.splitlines()[1].startswith("MgO,")
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ("latex", r"\begin{align}"),
+        ("sympy", "expression = "),
+        ("c", "double sisso_predict("),
+        ("fortran", "module sisso_model"),
+    ],
+)
+def test_a_model_is_exported_in_each_other_form(work, form, told):
+    out = work.folder / f"export.{form}"
+    done = call("export", "model.json", "--format", form, "--out", out, folder=work.folder)
+    assert (done.stdout, done.stderr) == ("", "")
+    text = out.read_text()
+    assert told in text
+    assert "eV" in text
+    if form == "sympy":
+        compile(text, str(out), "exec")
+
+
+def test_exported_python_predicts_what_predict_predicts(work):
+    rows = strict(call("predict", "ensemble.json", "table.csv", "--json", folder=work.folder).stdout)["predictions"]
+    made = {}
+    exec(call("export", "ensemble.json", "--format", "python", folder=work.folder).stdout, made)
+    frame = materials()
+    named = {"E": "E (eV)", "q": "q", "r": "r (AA)"}
+    ensemble, _, _ = load_model(work.folder / "ensemble.json")
+    used = {name for member in ensemble.members_ for name in member.primaries()}
+    mean, std = made["predict"](**{name: frame[named[name]].to_numpy() for name in used})
+    expected = np.array([[row["mean"], row["std"]] for row in rows], dtype=float)
+    assert mean == pytest.approx(expected[:, 0], rel=1e-12, nan_ok=True)
+    assert std == pytest.approx(expected[:, 1], rel=1e-12, nan_ok=True)
+    one = call("export", "ensemble.json", "--format", "python", "--member", 2, folder=work.folder).stdout
+    made = {}
+    exec(one, made)
+    member = ensemble.members_[2]
+    values = {name: frame[named[name]].to_numpy() for name in member.primaries()}
+    assert made["predict"](**values) == pytest.approx(member.predict(values)[0], rel=1e-12)
+
+
+def test_a_model_of_lower_dimension_can_be_exported(work):
+    text = call("export", "model.json", "--format", "latex", "--dim", 1, folder=work.folder).stdout
+    intercept = strict(work.fit.stdout)["models"][0]["intercept"]
+    assert f"{intercept:.4g}"[:4] in text
+
+
+def test_doctor_judges_an_output(tmp_path):
+    (tmp_path / "aims.out").write_text(AIMS_OUTPUT)
+    document = strict(call("doctor", "--run", "aims.out", "--json", folder=tmp_path).stdout)
+    keys = {"verdict", "reason", "energy_eV", "gap_eV", "n_atoms", "version"}
+    assert document.keys() >= keys
+    assert document["verdict"] == "interrupted"
+    assert (document["energy_eV"], document["gap_eV"], document["n_atoms"]) == (-200.0, 1.25, 13)
+    assert document["version"] == "240920"
+    (tmp_path / "empty.out").write_text("")
+    document = strict(call("doctor", "--run", "empty.out", "--json", folder=tmp_path).stdout)
+    assert (document["verdict"], document["energy_eV"]) == ("failed", None)
+    lines = call("doctor", "--run", "aims.out", folder=tmp_path).stdout.splitlines()
+    assert lines[0] == "verdict: interrupted"
+    assert "n_atoms: 13" in lines
+
+
+def test_doctor_looks_at_the_installation():
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("AIMS_")}
+    done = subprocess.run([*COMMAND, "doctor", "--json"], capture_output=True, text=True, env=environment, check=False)
+    checks = {check["name"]: check["status"] for check in strict(done.stdout)["checks"]}
+    assert checks.keys() >= {"python", "numpy", "numba compiler", "cores", "FHI-aims"}
+    assert set(checks.values()) <= {"ok", "missing", "problem"}
+    assert done.returncode == (1 if "problem" in checks.values() else 0)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("large")
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.uniform(1, 2, (200, 30)).round(5), columns=[f"f{i}" for i in range(30)])
+    frame.insert(0, "y", np.where(np.arange(200) < 150, rng.normal(size=200).round(5), np.nan))
+    frame.to_csv(folder / "large.csv", index=False)
+    return folder
+
+
+@pytest.mark.parametrize("command", [["fit"], ["discover", "--out", "run"]], ids=["fit", "discover"])
+def test_an_interrupt_ends_a_long_search_at_once(large, command):
+    name, *rest = command
+    heavy = ("--target", "y", "--rung", "2", "--dim", "3", "--n-sis", "3000", *rest)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "sisso_sal.cli", name, "large.csv", *heavy],
+        cwd=large,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with child:
+        try:
+            child.communicate(timeout=5)
+            pytest.fail("the search was over before it could be interrupted")
+        except subprocess.TimeoutExpired:
+            start = time.monotonic()
+            child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=60)
+    assert time.monotonic() - start < 20
+    assert child.returncode == 130
+    assert out == ""
+    assert err.strip() == "error: interrupted"
+    if name == "discover":
+        with Ledger(large / "run") as ledger:
+            assert ledger.last("created") is not None
+            assert ledger.last("proposal") is None
+        assert [p.name for p in (large / "run").iterdir() if p.name.startswith("iter")] == []
+
+
+def test_a_reader_that_stops_early_is_no_error(tmp_path):
+    """Like ``sisso-sal pool | head -1``: no traceback and no complaint."""
+    child = subprocess.Popen(
+        [*COMMAND, "pool"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    with child:
+        assert child.stdout.readline().startswith("formula,prototypes,oxidation_states")
+        child.stdout.close()
+        told = child.stderr.read()
+    assert "Traceback" not in told
+    assert "Error" not in told

@@ -1,0 +1,352 @@
+"""Every acquisition against a computation of another kind: numerical integration, and many digits where floats underflow."""
+
+import dataclasses
+import math
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from sisso_sal.acquisition import (
+    ACQUISITIONS,
+    Goal,
+    Scene,
+    acquisition_named,
+    distance_to_labelled,
+    expected_improvement,
+    log_expected_improvement,
+    lower_confidence_bound,
+    probability_of_improvement,
+    thompson,
+    window_likelihood,
+)
+from sisso_sal.errors import SettingsError
+
+GAUSSIANS = [(0.0, 1.0), (1.3, 0.4), (-2.0, 3.0), (0.9, 0.05), (5.0, 1.5)]
+BEST = 0.8
+WINDOW_NAMES = ["ei", "log_ei", "pi", "lcb", "mli", "thompson"]
+
+
+def one(function, *arguments):
+    """The score of a single candidate; arguments that are arrays per candidate come first."""
+    mean, std, *rest = arguments
+    return float(function(np.array([mean]), np.array([std]), *rest)[0])
+
+
+def exact_log_ei(z):
+    """log(phi(z) + z Phi(z)) with as many digits as it takes."""
+    digits = 60 + int(2 * math.log10(abs(z) + 10)) * 4
+    with mpmath.workdps(digits):
+        z = mpmath.mpf(z)
+        density = mpmath.exp(-z * z / 2) / mpmath.sqrt(2 * mpmath.pi)
+        tail = mpmath.erfc(-z / mpmath.sqrt(2)) / 2
+        return float(mpmath.log(density + z * tail))
+
+
+def scene(goal="min", n=40, seed=3, **changes):
+    rng = np.random.default_rng(seed)
+    members = rng.normal(1.0, 0.5, (6, n))
+    fields = {
+        "mean": members.mean(axis=0),
+        "std": members.std(axis=0, ddof=1),
+        "members": members,
+        "valid": np.ones((6, n), dtype=bool),
+        "goal": Goal.parse(goal),
+        "best": 0.9,
+        "features": rng.normal(size=(n, 3)),
+        "labelled": rng.normal(size=(5, 3)),
+        "rng": np.random.default_rng(11),
+    }
+    return Scene(**{**fields, **changes})
+
+
+@pytest.mark.parametrize(("mean", "std"), GAUSSIANS)
+def test_expected_improvement_is_the_integral_of_the_gain(mean, std):
+    gain, _ = quad(lambda y: (BEST - y) * norm.pdf(y, mean, std), mean - 40 * std, BEST, points=[mean], limit=200)
+    assert one(expected_improvement, mean, std, BEST) == pytest.approx(gain, rel=1e-8, abs=1e-14)
+
+
+@pytest.mark.parametrize(("mean", "std"), GAUSSIANS)
+def test_probability_of_improvement_is_the_integral_below_the_best(mean, std):
+    below, _ = quad(lambda y: norm.pdf(y, mean, std), mean - 40 * std, BEST, points=[mean], limit=200)
+    assert one(probability_of_improvement, mean, std, BEST) == pytest.approx(below, rel=1e-8, abs=1e-14)
+
+
+@pytest.mark.parametrize("window", [(-0.5, 0.7), (0.85, 0.95), (2.0, 9.0), (-3.0, -2.5)])
+@pytest.mark.parametrize(("mean", "std"), GAUSSIANS)
+def test_window_likelihood_is_the_log_of_the_probability_of_the_window(mean, std, window):
+    low, high = window
+    with mpmath.workdps(1500):
+        a, b = ((mpmath.mpf(bound) - mean) / std / mpmath.sqrt(2) for bound in window)
+        expected = float(mpmath.log((mpmath.erf(b) - mpmath.erf(a)) / 2))
+    assert one(window_likelihood, mean, std, low, high) == pytest.approx(expected, rel=1e-8, abs=1e-10)
+
+
+@pytest.mark.parametrize("z", [3.0, 0.0, -0.5, -0.999, -1.0, -1.001, -5.0, -20.0, -40.0, -300.0])
+def test_log_expected_improvement_keeps_its_digits_where_the_plain_one_underflows(z):
+    std = 0.37
+    expected = exact_log_ei(z) + math.log(std)
+    assert one(log_expected_improvement, -z * std, std, 0.0) == pytest.approx(expected, rel=1e-12, abs=1e-11)
+
+
+@pytest.mark.parametrize("z", [-9.0e3, -1.1e4, -1.0e6])
+def test_log_expected_improvement_far_out(z):
+    """The reference far out is the asymptotic series of phi(z) + z Phi(z) = phi(z) (1/z^2 - 3/z^4 + 15/z^6 - ...)."""
+    with mpmath.workdps(50):
+        x = mpmath.mpf(z)
+        series = 1 / x**2 - 3 / x**4 + 15 / x**6
+        expected = float(-x * x / 2 - mpmath.log(2 * mpmath.pi) / 2 + mpmath.log(series))
+    assert exact_log_ei(-300.0) == pytest.approx(-45000 - math.log(2 * math.pi) / 2 + math.log(1 / 9e4 - 3 / 8.1e9))
+    found = one(log_expected_improvement, -z, 1.0, 0.0)
+    assert found == pytest.approx(expected, rel=1e-13, abs=1e-6)
+
+
+def test_log_expected_improvement_orders_hopeless_candidates_which_the_plain_one_cannot():
+    mean, std = np.array([50.0, 60.0, 1e5, 1e6, 4e8, 5e8, 1e12]), np.ones(7)
+    assert expected_improvement(mean, std, 0.0).tolist() == [0.0] * 7
+    log = log_expected_improvement(mean, std, 0.0)
+    assert np.all(np.isfinite(log))
+    assert np.all(np.diff(log) < 0)
+
+
+def test_log_expected_improvement_is_smooth_where_its_formulas_change():
+    for edge in (-1.0, -1e4):
+        z = edge + np.array([-1e-9, 1e-9]) * abs(edge)
+        below, above = log_expected_improvement(-z, np.ones(2), 0.0)
+        assert below == pytest.approx(above, rel=1e-7)
+
+
+@given(mean=st.floats(-5, 5), std=st.floats(1e-3, 5), gain=st.floats(1e-3, 3), more=st.floats(1e-3, 3))
+@settings(deadline=None, max_examples=60)
+def test_a_lower_mean_and_a_larger_spread_never_score_worse_by_expected_improvement(mean, std, gain, more):
+    here = one(expected_improvement, mean, std, BEST)
+    assert one(expected_improvement, mean - gain, std, BEST) >= here
+    assert one(expected_improvement, mean, std + more, BEST) >= here - 1e-15
+    assert here >= max(BEST - mean, 0.0) * (1 - 1e-12)
+    assert one(probability_of_improvement, mean - gain, std, BEST) >= one(probability_of_improvement, mean, std, BEST)
+
+
+@given(mean=st.floats(-5, 5), std=st.floats(1e-2, 5))
+@settings(deadline=None, max_examples=60)
+def test_the_log_is_the_log(mean, std):
+    plain = one(expected_improvement, mean, std, BEST)
+    if plain > 1e-8:
+        assert one(log_expected_improvement, mean, std, BEST) == pytest.approx(math.log(plain), rel=1e-6, abs=1e-6)
+
+
+def test_zero_spread_means_certainty():
+    mean, std = np.array([0.5, 0.8, 1.1]), np.zeros(3)
+    assert expected_improvement(mean, std, 0.8).tolist() == pytest.approx([0.3, 0.0, 0.0])
+    assert log_expected_improvement(mean, std, 0.8).tolist() == pytest.approx([math.log(0.3), -np.inf, -np.inf])
+    assert probability_of_improvement(mean, std, 0.8).tolist() == [1.0, 0.0, 0.0]
+    assert lower_confidence_bound(mean, std).tolist() == [-0.5, -0.8, -1.1]
+    assert window_likelihood(mean, std, 0.8, 1.0).tolist() == [-np.inf, 0.0, -np.inf]
+
+
+def test_the_spread_falling_to_zero_leads_to_the_value_at_zero():
+    for mean in (0.5, 1.1):
+        near, at = (one(expected_improvement, mean, std, 0.8) for std in (1e-9, 0.0))
+        assert near == pytest.approx(at, abs=1e-12)
+        near, at = (one(probability_of_improvement, mean, std, 0.8) for std in (1e-9, 0.0))
+        assert near == at
+
+
+def test_lower_confidence_bound_takes_kappa():
+    mean, std = np.array([1.0, 2.0]), np.array([0.5, 0.1])
+    assert lower_confidence_bound(mean, std).tolist() == [0.0, -1.8]
+    assert lower_confidence_bound(mean, std, kappa=0.0).tolist() == [-1.0, -2.0]
+
+
+def test_far_outside_the_window_candidates_stay_ordered_on_both_sides():
+    mean = np.array([2.0, 5.0, 10.0, 30.0, 300.0, 3000.0])
+    for sign in (1.0, -1.0):
+        bounds = sorted([sign * 0.9, sign * 1.0])
+        found = window_likelihood(sign * mean, np.full(6, 0.1), *bounds)
+        assert np.all(np.isfinite(found))
+        assert np.all(np.diff(found) < 0)
+    assert found[0] == pytest.approx(norm.logsf(10.0), rel=1e-6)
+
+
+def test_a_window_without_a_bound_is_a_tail_and_without_both_is_certain():
+    mean, std = np.array([0.2, 3.0]), np.array([1.0, 0.5])
+    assert window_likelihood(mean, std, -np.inf, 0.7) == pytest.approx(norm.logcdf(0.7, mean, std))
+    assert window_likelihood(mean, std, 0.7, np.inf) == pytest.approx(norm.logsf(0.7, mean, std))
+    assert window_likelihood(mean, std, -np.inf, np.inf).tolist() == [0.0, 0.0]
+
+
+def test_thompson_scores_by_one_member_and_gives_invalid_ones_the_worst_score():
+    members = np.array([[1.0, 2.0, 3.0], [30.0, 20.0, np.nan]])
+    valid = np.array([[True, True, False], [True, True, False]])
+    seen = set()
+    for seed in range(12):
+        found = thompson(members, valid, np.random.default_rng(seed)).tolist()
+        assert found in ([-1.0, -2.0, -np.inf], [-30.0, -20.0, -np.inf])
+        seen.add(found[0])
+    assert seen == {-1.0, -30.0}
+
+
+def test_distance_is_to_the_nearest_labelled_in_units_of_spread():
+    rng = np.random.default_rng(0)
+    features, labelled = rng.normal(size=(9, 2)) * [1, 1000], rng.normal(size=(4, 2)) * [1, 1000]
+    spread = np.vstack([features, labelled]).std(axis=0)
+    naive = [min(math.dist(f / spread, k / spread) for k in labelled) for f in features]
+    assert distance_to_labelled(features, labelled) == pytest.approx(naive)
+    assert distance_to_labelled(features * [5.0, 0.01], labelled * [5.0, 0.01]) == pytest.approx(naive)
+    assert distance_to_labelled(labelled, labelled) == pytest.approx(np.zeros(4))
+
+
+def test_a_constant_feature_adds_no_distance():
+    features, labelled = np.array([[1.0, 7.0], [2.0, 7.0]]), np.array([[1.0, 7.0]])
+    assert distance_to_labelled(features, labelled) == pytest.approx(
+        distance_to_labelled(features[:, :1], labelled[:, :1])
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "goal", "shown"),
+    [
+        ("min", Goal("min"), "min"),
+        (" max ", Goal("max"), "max"),
+        ("<=0.3", Goal("below", high=0.3), "<=0.3"),
+        ("<0.3", Goal("below", high=0.3), "<=0.3"),
+        ("< = .3", Goal("below", high=0.3), "<=0.3"),
+        (">= -2.5e-1", Goal("above", low=-0.25), ">=-0.25"),
+        ("1.2..1.8", Goal("window", low=1.2, high=1.8), "1.2..1.8"),
+        ("1..2", Goal("window", low=1.0, high=2.0), "1..2"),
+        ("-3 .. -1", Goal("window", low=-3.0, high=-1.0), "-3..-1"),
+    ],
+)
+def test_goals_are_read_and_shown(text, goal, shown):
+    assert Goal.parse(text) == goal
+    assert str(goal) == shown
+    assert Goal.parse(str(goal)) == goal
+
+
+@pytest.mark.parametrize(
+    "text", ["", "minimum", "MIN", "0.3", "<=", "<=x", "=0.3", "2..1", "1..1", "1..", "..2", "1-2", "<=nan"]
+)
+def test_a_bad_goal_is_refused_with_what_is_possible(text):
+    with pytest.raises(SettingsError) as caught:
+        Goal.parse(text)
+    assert str(caught.value) == f"goal: needs min, max, '<=0.3', '>=2' or '1.2..1.8', found '{text}'"
+
+
+@pytest.mark.parametrize("text", ["<=1e999", ">=-1e999", "0..1e999"])
+def test_a_bound_that_is_no_finite_number_is_refused(text):
+    with pytest.raises(SettingsError, match=r"^goal: needs min"):
+        Goal.parse(text)
+
+
+def test_the_best_of_some_values_by_each_goal():
+    values = np.array([2.0, np.nan, -1.0, 0.4, 5.0])
+    assert Goal.parse("min").best(values) == 2
+    assert Goal.parse("max").best(values) == 4
+    assert Goal.parse("0.5..1").best(values) == 3
+    assert Goal.parse(">=4").best(values) == 4
+    assert Goal.parse("<=-2").best(values) == 2
+    assert Goal.parse("1..3").distance(values)[[0, 2, 3, 4]] == pytest.approx([0.0, 2.0, 0.6, 2.0])
+    assert Goal.parse("max").distance(values)[[0, 2]].tolist() == [-2.0, 1.0]
+
+
+@pytest.mark.parametrize("name", sorted(set(ACQUISITIONS) - {"random"}))
+def test_max_is_the_mirror_of_min(name):
+    low = scene("min")
+    high = dataclasses.replace(
+        low, mean=-low.mean, members=-low.members, goal=Goal("max"), best=-low.best, rng=np.random.default_rng(11)
+    )
+    assert ACQUISITIONS[name](high) == pytest.approx(ACQUISITIONS[name](low), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(set(ACQUISITIONS) - {"random"}))
+def test_above_is_the_mirror_of_below(name):
+    low = scene("<=0.4")
+    high = dataclasses.replace(
+        low, mean=-low.mean, members=-low.members, goal=Goal.parse(">=-0.4"), rng=np.random.default_rng(11)
+    )
+    assert ACQUISITIONS[name](high) == pytest.approx(ACQUISITIONS[name](low), rel=1e-12)
+
+
+def test_a_goal_with_a_bound_scores_against_the_bound_and_not_the_best():
+    found = scene("<=0.4")
+    assert ACQUISITIONS["pi"](found) == pytest.approx(norm.cdf(0.4, found.mean, found.std))
+    assert ACQUISITIONS["ei"](found) == pytest.approx(expected_improvement(found.mean, found.std, 0.4))
+    assert ACQUISITIONS["mli"](found) == pytest.approx(norm.logcdf(0.4, found.mean, found.std))
+    found = scene(">=1.7")
+    assert ACQUISITIONS["pi"](found) == pytest.approx(norm.sf(1.7, found.mean, found.std))
+    assert ACQUISITIONS["mli"](found) == pytest.approx(norm.logsf(1.7, found.mean, found.std))
+
+
+def test_min_and_max_score_against_the_best_so_far():
+    low, high = scene("min"), scene("max")
+    assert ACQUISITIONS["pi"](low) == pytest.approx(norm.cdf(0.9, low.mean, low.std))
+    assert ACQUISITIONS["mli"](low) == pytest.approx(norm.logcdf(0.9, low.mean, low.std))
+    assert ACQUISITIONS["pi"](high) == pytest.approx(norm.sf(0.9, high.mean, high.std))
+    assert ACQUISITIONS["mli"](high) == pytest.approx(norm.logsf(0.9, high.mean, high.std))
+    assert ACQUISITIONS["lcb"](high) == pytest.approx(2 * high.std + high.mean)
+    assert ACQUISITIONS["mean"](high) == pytest.approx(high.mean)
+
+
+@pytest.mark.parametrize("name", WINDOW_NAMES)
+def test_a_window_is_scored_by_the_likelihood_of_hitting_it(name):
+    found = scene("0.9..1.1")
+    inside = norm.cdf(1.1, found.mean, found.std) - norm.cdf(0.9, found.mean, found.std)
+    assert np.exp(ACQUISITIONS[name](found)) == pytest.approx(inside, rel=1e-9)
+
+
+def test_greed_in_a_window_looks_for_its_middle():
+    found = scene("0.9..1.1")
+    assert ACQUISITIONS["mean"](found) == pytest.approx(-np.abs(found.mean - 1.0))
+
+
+def test_spread_random_and_distance_look_at_nothing_else():
+    found = scene()
+    spread = ACQUISITIONS["std"](found)
+    assert spread == pytest.approx(found.std)
+    assert spread is not found.std
+    assert ACQUISITIONS["distance"](found) == pytest.approx(distance_to_labelled(found.features, found.labelled))
+    drawn = ACQUISITIONS["random"](found)
+    assert drawn == pytest.approx(np.random.default_rng(11).random(40))
+    assert not np.array_equal(drawn, ACQUISITIONS["random"](scene(rng=np.random.default_rng(12))))
+
+
+@pytest.mark.parametrize("goal", ["min", "max", "<=0.4", ">=1.7", "0.9..1.1"])
+@pytest.mark.parametrize("name", sorted(ACQUISITIONS))
+def test_a_candidate_without_prediction_harms_no_other_and_never_looks_good(name, goal):
+    whole = scene(goal)
+    mean, std, members = whole.mean.copy(), whole.std.copy(), whole.members.copy()
+    gone, zero = np.array([0, 7, 39]), 20
+    mean[gone], std[gone], members[:, gone] = np.nan, np.nan, np.nan
+    std[zero] = 0.0
+    valid = whole.valid.copy()
+    valid[:, gone] = False
+    found = ACQUISITIONS[name](
+        dataclasses.replace(whole, mean=mean, std=std, members=members, valid=valid, rng=np.random.default_rng(11))
+    )
+    others = np.setdiff1d(np.arange(40), [*gone, zero])
+    assert found.shape == (40,)
+    assert found[others] == pytest.approx(ACQUISITIONS[name](scene(goal))[others])
+    assert not np.isnan(found[zero])
+    if name not in {"random", "distance"}:
+        assert np.all(np.isnan(found[gone]) | (found[gone] == -np.inf))
+
+
+@pytest.mark.parametrize("name", sorted(ACQUISITIONS))
+def test_scoring_changes_nothing_that_it_is_given(name):
+    found = scene()
+    before = [found.mean.copy(), found.std.copy(), found.members.copy(), found.features.copy()]
+    ACQUISITIONS[name](found)
+    for old, new in zip(before, [found.mean, found.std, found.members, found.features], strict=True):
+        assert np.array_equal(old, new)
+
+
+def test_an_unknown_acquisition_is_refused_with_a_suggestion():
+    with pytest.raises(SettingsError) as caught:
+        acquisition_named("thomson")
+    known = "ei, log_ei, pi, lcb, mli, thompson, mean, std, random, distance"
+    assert str(caught.value) == f"acquisition: needs one of {known}, found 'thomson'; did you mean 'thompson'?"
+    with pytest.raises(SettingsError, match=r"found 'zzz'$"):
+        acquisition_named("zzz")
