@@ -118,7 +118,8 @@ def discover(
         changes = _changes(ledger.folder, created, table, settings) if created else []
         if changes and step:
             raise CampaignError(
-                f"{run}: this run was started with other inputs; give another --out, or undo:\n  " + "\n  ".join(changes)
+                f"{run}: this run was started with other inputs; give another --out, or undo:\n  "
+                + "\n  ".join(changes)
             )
         if changes or created is None:  # as long as nothing was learned, a run may start anew
             _create(ledger, table, settings)

@@ -23,8 +23,9 @@ Features = namedtuple("Features", "opcode left right")
 Stored = namedtuple("Stored", "values masks")
 """values (n_stored, n) float64; masks (n_stored, n_words): bits of the primaries in each stored feature."""
 
-Limits = namedtuple("Limits", "min_abs max_abs centre error")
-"""Smallest and largest admitted max|f|; whether features are centred (a fit with intercept); relative error of float32 sums."""
+Limits = namedtuple("Limits", "min_abs max_abs constants centre error")
+"""Smallest and largest admitted max|f|; whether constant features are admitted; whether features are centred (a fit with
+intercept); relative error of float32 sums."""
 
 Columns = namedtuple("Columns", "weights targets weight_of first_target masks")
 """float32 right-hand sides of a screening pass.
@@ -130,15 +131,19 @@ def _standardise(row, limits, out):
     if largest < limits.min_abs or largest > limits.max_abs:
         return OUT_OF_BOUNDS
     mean = 0.0
-    if limits.centre:
-        for k in range(n):
-            mean += row[k]
-        mean /= n
+    for k in range(n):
+        mean += row[k]
+    mean /= n
     square = 0.0
     for k in range(n):
         square += (row[k] - mean) * (row[k] - mean)
-    if square <= n * (FLAT * largest) ** 2:
+    if square <= n * (FLAT * largest) ** 2 and not limits.constants:
         return CONSTANT
+    if not limits.centre:
+        square += n * mean * mean
+        mean = 0.0
+        if square == 0.0:
+            return CONSTANT
     scale = np.sqrt(n / square)
     for k in range(n):
         out[k] = np.float32((row[k] - mean) * scale)
@@ -392,6 +397,9 @@ def best_subsets(gram, rhs, dim, first, pivot_floor, gains, subsets):
         for j in range(first[0], first[1]):
             subset[0] = j
             seen += 1
+            if gram[j, j] <= pivot_floor:
+                singular += 1
+                continue
             held = _insert(rhs[j] * rhs[j] / gram[j, j], subset, gains, subsets, held)
         return held, seen, singular
     depth = 0

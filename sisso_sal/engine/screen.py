@@ -172,7 +172,7 @@ class _Pass:
     def __init__(self, space: Space, problems: Sequence[Problem], residuals: Sequence[np.ndarray], centre: bool):
         self.space = space
         error = (space.n_samples + 8) * 2.0**-24
-        self.limits = kernels.Limits(space.settings.min_abs, space.settings.max_abs, centre, error)
+        self.limits = kernels.Limits(space.settings.min_abs, space.settings.max_abs, False, centre, error)
         self.columns = _float32_columns(problems, residuals, len(space.names))
         self.stored = kernels.Stored(space.values, space.masks)
         targets = np.ascontiguousarray(np.concatenate(residuals))
@@ -183,7 +183,9 @@ class _Pass:
     def scan(self, block: Block) -> tuple[Block, np.ndarray, np.ndarray, np.ndarray]:
         """Numbers of features by state, and pairs (feature, problem) with their exact scores."""
         features = kernels.Features(block.opcode, block.left, block.right)
-        limits = self.limits if block.opcode else self.limits._replace(min_abs=0.0, max_abs=np.inf)
+        limits = self.limits
+        if not block.opcode:  # primaries: without an intercept a constant column may be of use
+            limits = limits._replace(min_abs=0.0, max_abs=np.inf, constants=not limits.centre)
         n_states, pairs, scores = kernels.scan(
             features, self.stored, self.columns, self.exact, self.thresholds, limits, ROWS
         )
@@ -242,16 +244,18 @@ def screen(
     state = _Pass(space, problems, residuals, centre)
     taken = taken or [Selection.empty()] * len(problems)
     pools = [_Pool(space, state.exact.weights[p], residuals[p], n_sis, centre, taken[p]) for p in range(len(problems))]
-    n_states = np.zeros(4, dtype=np.int64)
+    n_states, done = np.zeros(4, dtype=np.int64), 0
     if not any(len(rows) for rows in residuals):
         return [Selection.empty() for _ in problems], Counter()
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as executor:
         try:
             for block, states, pairs, scores in _unordered(executor, state.scan, space.blocks(BLOCK), 4 * threads):
                 _merge(block, pairs, scores, pools, state.thresholds)
-                n_states += states
+                if block.opcode:  # stored features were counted when their rung was made
+                    n_states += states
+                done += len(block.left)
                 if progress:
-                    progress(int(n_states.sum()), space.n_features)
+                    progress(done, space.n_features)
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise

@@ -22,6 +22,9 @@ PIVOT_FLOOR = 1e-10
 DIGITS = 10
 """Subsets are equally good when their unexplained shares of the variance agree to this many decimals."""
 
+MOST_HELD = 8192
+"""Most subsets that are held to find the least complex of equally good ones."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -74,7 +77,8 @@ def refit(values: np.ndarray, problem: Problem, subset: Sequence[int], centre: b
     means = rows @ shares if centre else np.zeros(len(rows))
     target_mean = float(shares @ problem.target) if centre else 0.0
     root = np.sqrt(shares)
-    centred = (rows - means[:, None]) * root
+    shifted = rows - means[:, None]
+    centred = shifted * root
     norms = np.sqrt((centred**2).sum(axis=1))
     if not norms.all():
         return None
@@ -83,7 +87,7 @@ def refit(values: np.ndarray, problem: Problem, subset: Sequence[int], centre: b
         return None
     coefficients = np.linalg.solve(r, q.T @ ((problem.target - target_mean) * root)) / norms
     intercept = float(target_mean - coefficients @ means) if centre else 0.0
-    residual = problem.target - coefficients @ rows - intercept
+    residual = problem.target - target_mean - coefficients @ shifted
     return Fit(tuple(subset), coefficients, intercept, float(problem.weights @ residual**2), residual)
 
 
@@ -134,21 +138,27 @@ def sparsify(
     if dim > m:
         return Search((), 0, 0)
     gram, rhs, total = _gram(values, problem, centre)
+    same = 2 * 10.0**-DIGITS * total / float(problem.weights.sum())
     held = max(4 * keep, keep + 32)
-    bounds = _cuts(m, dim, blocks)
-    pieces = [(gram, rhs, dim, pair, held) for pair in pairwise(bounds)]
-    results = list(executor.map(_walk, pieces)) if executor else [_walk(piece) for piece in pieces]
-    subsets = np.concatenate([result[0] for result in results])
-    gains = np.concatenate([result[1] for result in results])
-    chosen = subsets[np.lexsort((*subsets.T[::-1], -gains))[:held]]
-    fits = [fit for subset in chosen.tolist() if (fit := refit(values, problem, subset, centre))]
+    while True:
+        pieces = [(gram, rhs, dim, pair, held) for pair in pairwise(_cuts(m, dim, blocks))]
+        results = list(executor.map(_walk, pieces)) if executor else [_walk(piece) for piece in pieces]
+        subsets = np.concatenate([result[0] for result in results])
+        gains = np.concatenate([result[1] for result in results])
+        order = np.lexsort((*subsets.T[::-1], -gains))[:held]
+        fits = [fit for subset in subsets[order].tolist() if (fit := refit(values, problem, subset, centre))]
+        is_cut_in_a_tie = len(order) == held and gains[order[keep - 1]] - gains[order[-1]] <= same
+        is_short = len(order) == held and len(fits) < keep
+        if held >= MOST_HELD or not (is_cut_in_a_tie or is_short):
+            break
+        held = min(8 * held, MOST_HELD)
     ranks = ranks or [(0, f"{i:09d}") for i in range(m)]
 
-    def order(fit: Fit):
+    def rank(fit: Fit):
         complexity = sum(ranks[i][0] for i in fit.subset)
         return round(fit.sse / total, DIGITS), complexity, sorted(ranks[i][1] for i in fit.subset)
 
-    fits.sort(key=order)
+    fits.sort(key=rank)
     return Search(tuple(fits[:keep]), sum(r[2] for r in results), sum(r[3] for r in results))
 
 

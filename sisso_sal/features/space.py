@@ -30,7 +30,9 @@ COPY = 0
 """Opcode of a stored feature taken as it is."""
 
 SAME_VALUE = 1e-10
-"""Two stored features are one if no value differs by more than this, relative to the largest."""
+"""Two stored features are one if no value differs by more than this, relative to the largest; a feature whose standard
+deviation is smaller is constant.
+"""
 
 CAUSES = ("unit", "nesting", "complexity", "domain", "bounds", "constant", "duplicate")
 
@@ -336,7 +338,7 @@ class Space:
         with np.errstate(all="ignore"):
             finite = np.isfinite(values).all(axis=1)
             largest = np.abs(values).max(axis=1)
-            spread = values.max(axis=1) - values.min(axis=1)
+            spread = values.std(axis=1)
             rules: list[tuple[str, Any]] = [
                 ("domain", finite),
                 ("bounds", (largest >= self.settings.min_abs) & (largest <= self.settings.max_abs)),

@@ -218,16 +218,20 @@ class SISSOEnsemble(SISSOBase):
         Returns
         -------
         list of (int, float)
-            Number of the member and its root mean square distance from the median, in the target's unit; nearest first.
+            Number of the member and its root mean square distance from the median, in the target's unit; nearest first. A
+            member that is valid nowhere on `X` is left out.
         """
         members, valid = self._evaluate(self._columns(X))
         usable = valid.all(axis=0)
         if not usable.any():
             usable = valid.any(axis=0)
-        members = np.where(valid, members, np.nan)[:, usable]
-        distance = np.sqrt(np.nanmean((members - np.nanmedian(members, axis=0)) ** 2, axis=1))
+        members, valid = members[:, usable], valid[:, usable]
+        median = np.nanmedian(np.where(valid, members, np.nan), axis=0)
+        square = (np.where(valid, members, median) - median) ** 2
+        seen = np.flatnonzero(valid.any(axis=1))
+        distance = np.sqrt(square[seen].sum(axis=1) / valid[seen].sum(axis=1))
         order = np.argsort(distance, kind="stable")[:count]
-        return [(int(i), float(distance[i])) for i in order]
+        return [(int(seen[i]), float(distance[i])) for i in order]
 
     def recurrence(self) -> dict[str, dict[str, float]]:
         """What the members agree on: the share of members in which each primary feature, operator and descriptor occurs.
@@ -291,5 +295,5 @@ def _mean_and_spread(members: np.ndarray, valid: np.ndarray, needed: int) -> tup
     enough = count >= needed
     kept = np.where(valid, members, 0.0)
     mean = kept.sum(axis=0) / np.maximum(count, 1)
-    square = np.where(valid, (members - mean) ** 2, 0.0).sum(axis=0) / np.maximum(count - 1, 1)
+    square = (np.where(valid, kept - mean, 0.0) ** 2).sum(axis=0) / np.maximum(count - 1, 1)
     return np.where(enough, mean, np.nan), np.where(enough, np.sqrt(square), np.nan)

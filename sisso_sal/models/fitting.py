@@ -11,7 +11,7 @@ from sisso_sal.cores import usable_cores
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.search import Outcome, search
 from sisso_sal.errors import FitError, SettingsError
-from sisso_sal.features.space import Space, SpaceSettings
+from sisso_sal.features.space import SAME_VALUE, Space, SpaceSettings
 from sisso_sal.models.linear import SISSOModel, build_model
 
 Progress = Callable[[int, int], None]
@@ -152,9 +152,17 @@ def fit_problems(
         sizes[last] -= causes.total()
         for cause, number in causes.items():
             rejected[last][cause] = rejected[last].get(cause, 0) + number
+    if settings.fit_intercept and (constant := _count_constant(values)):
+        sizes["0"] -= constant
+        rejected["0"]["constant"] = constant
     rejected = {rung: {cause: n for cause, n in sorted(counts.items()) if n} for rung, counts in rejected.items()}
     subsets, singular = (sum(getattr(o, name) for o in outcomes) for name in ("n_subsets", "n_singular"))
     return Fitted(models, sizes, rejected, subsets, singular, order)
+
+
+def _count_constant(values: np.ndarray) -> int:
+    """Number of primary features that say no more than the intercept."""
+    return int((values.std(axis=1) <= SAME_VALUE * np.abs(values).max(axis=1)).sum())
 
 
 def _check(y: np.ndarray, settings: SearchSettings) -> None:

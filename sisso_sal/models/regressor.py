@@ -45,7 +45,7 @@ class SISSOBase(RegressorMixin, BaseEstimator):
 
     def _space_settings(self) -> SpaceSettings:
         return SpaceSettings(
-            operators=tuple(self.operators or DEFAULT_OPERATORS),
+            operators=tuple(DEFAULT_OPERATORS if self.operators is None else self.operators),
             rung=self.rung,
             max_complexity=self.max_complexity,
             min_abs=self.min_abs,

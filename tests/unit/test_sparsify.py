@@ -1,0 +1,207 @@
+"""L0 regression against brute force: the best subsets, their order, their coefficients, and a count of everything seen."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from math import comb
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import naive
+
+from sisso_sal.engine.problem import Problem
+from sisso_sal.engine.sparsify import refit, sparsify
+
+
+def make_problem(target, weights=None):
+    return Problem(target, np.ones(len(target)) if weights is None else weights, np.ones(1, bool))
+
+
+def random_data(seed=0, m=8, n=15):
+    rng = np.random.default_rng(seed)
+    return rng.normal(1, 1, (m, n)), rng.normal(2, 1, n), rng
+
+
+def assert_same(found, expected, rtol=1e-8):
+    assert [fit.subset for fit in found] == [fit.subset for fit in expected]
+    for fit, twin in zip(found, expected, strict=True):
+        np.testing.assert_allclose(fit.coefficients, twin.coefficients, rtol=rtol)
+        assert fit.intercept == pytest.approx(twin.intercept, rel=rtol, abs=1e-9)
+        assert fit.sse == pytest.approx(twin.sse, rel=rtol)
+        np.testing.assert_allclose(fit.residual, twin.residual, atol=1e-8)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 4])
+@pytest.mark.parametrize("centre", [True, False])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_equals_brute_force(dim, centre, weighted):
+    """Many more subsets than are held for refitting, so that the gains of the walk must be right."""
+    values, target, rng = random_data(m=15, n=20)
+    weights = rng.integers(0, 3, 20).astype(float) if weighted else np.ones(20)
+    found = sparsify(values, make_problem(target, weights), dim, centre=centre, keep=3)
+    expected, n_singular = naive.best_subsets(values, target, weights, dim, centre=centre)
+    assert_same(found.fits, expected[:3])
+    assert (found.n_subsets, found.n_singular) == (comb(15, dim), n_singular) == (comb(15, dim), 0)
+
+
+def test_five_features():
+    values, target, _ = random_data()
+    found = sparsify(values, make_problem(target), 5, keep=1)
+    assert_same(found.fits, naive.best_subsets(values, target, np.ones(15), 5)[0][:1])
+    assert found.n_subsets == 56
+
+
+def test_all_subsets_are_kept_when_asked_for():
+    values, target, _ = random_data()
+    found = sparsify(values, make_problem(target), 3, keep=1000)
+    assert_same(found.fits, naive.best_subsets(values, target, np.ones(15), 3)[0])
+    assert len(found.fits) == 56
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_exact_recovery(dim):
+    """A noise-free combination of `dim` features is found, with its coefficients, among 40 features."""
+    rng = np.random.default_rng(dim)
+    values = rng.normal(0, 1, (40, 60)) * 10.0 ** rng.integers(-5, 6, (40, 1))
+    members = sorted(rng.choice(40, dim, replace=False).tolist())
+    coefficients = rng.uniform(1, 2, dim) / np.abs(values[members]).max(axis=1)
+    target = coefficients @ values[members] + 5.0
+    best = sparsify(values, make_problem(target), dim).fits[0]
+    assert list(best.subset) == members
+    np.testing.assert_allclose(best.coefficients, coefficients, rtol=1e-10)
+    assert best.intercept == pytest.approx(5.0, rel=1e-10)
+    assert best.sse < 1e-24
+
+
+def test_the_best_pair_need_not_hold_the_best_single_feature():
+    rng = np.random.default_rng(1)
+    u, v, noise = rng.normal(0, 1, (3, 50))
+    values = np.array([u + v + 0.3 * noise, u, v])
+    problem = make_problem(u + v)
+    assert sparsify(values, problem, 1).fits[0].subset == (0,)
+    assert sparsify(values, problem, 2).fits[0].subset == (1, 2)
+
+
+def test_counts_equal_repeated_rows():
+    values, target, rng = random_data()
+    counts = rng.integers(0, 4, 15).astype(float)
+    found = sparsify(values, make_problem(target, counts), 2)
+    again = sparsify(naive.repeated(values.T, counts).T, make_problem(naive.repeated(target, counts)), 2)
+    for fit, twin in zip(found.fits, again.fits, strict=True):
+        assert fit.subset == twin.subset
+        np.testing.assert_allclose(fit.coefficients, twin.coefficients, rtol=1e-9)
+        assert fit.sse == pytest.approx(twin.sse, rel=1e-9)
+
+
+def test_residual_is_of_all_samples_and_orthogonal_on_the_weighted_ones():
+    values, target, rng = random_data()
+    weights = rng.integers(0, 3, 15).astype(float)
+    fit = sparsify(values, make_problem(target, weights), 2).fits[0]
+    assert fit.residual.shape == (15,)
+    np.testing.assert_allclose(values[list(fit.subset)] @ (weights * fit.residual), 0, atol=1e-10)
+    assert weights @ fit.residual == pytest.approx(0, abs=1e-10)
+    assert fit.sse == pytest.approx(weights @ fit.residual**2, rel=1e-12)
+
+
+@pytest.mark.parametrize("dim", [2, 3, 4])
+def test_collinear_features_make_singular_subsets_and_nothing_worse(dim):
+    values, target, _ = random_data(m=7)
+    values = np.vstack([values, 2.0 * values[2] - 1.0, values[0] + values[1]])
+    found = sparsify(values, make_problem(target), dim, keep=10_000)
+    expected, n_singular = naive.best_subsets(values, target, np.ones(15), dim)
+    assert found.n_subsets == comb(9, dim)
+    assert found.n_singular == n_singular > 0
+    assert_same(found.fits[:20], expected[:20])
+    assert {fit.subset for fit in found.fits} == {fit.subset for fit in expected}
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_a_constant_feature_is_singular(dim):
+    values, target, _ = random_data(m=6)
+    values[1] = 0.0
+    found = sparsify(values, make_problem(target), dim, keep=100)
+    assert found.n_subsets == comb(6, dim)
+    assert found.n_singular == comb(5, dim - 1)
+    assert len(found.fits) == comb(5, dim)
+    assert not any(1 in fit.subset for fit in found.fits)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 4])
+@pytest.mark.parametrize("blocks", [2, 5, 50])
+def test_result_does_not_depend_on_how_the_walk_is_cut(dim, blocks):
+    values, target, _ = random_data(m=13, n=20)
+    problem = make_problem(target)
+    whole = sparsify(values, problem, dim)
+    with ThreadPoolExecutor(2) as executor:
+        cut = sparsify(values, problem, dim, blocks=blocks, executor=executor)
+    assert [fit.subset for fit in whole.fits] == [fit.subset for fit in cut.fits]
+    for fit, twin in zip(whole.fits, cut.fits, strict=True):
+        np.testing.assert_array_equal(fit.residual, twin.residual)
+    assert (cut.n_subsets, cut.n_singular) == (whole.n_subsets, whole.n_singular)
+
+
+def test_ties_go_to_the_least_complex_then_to_the_first_keys():
+    u = np.array([1.0, -1, 1, -1, 1, -1, 1, -1])
+    v = np.array([1.0, 1, -1, -1, 1, 1, -1, -1])
+    w = np.array([1.0, 1, 1, 1, -1, -1, -1, -1])
+    problem = make_problem(u + v + w)
+    values = np.array([u, v, w])
+    by_key = sparsify(values, problem, 1, ranks=[(1, "c"), (1, "a"), (1, "b")])
+    assert [fit.subset for fit in by_key.fits] == [(1,), (2,), (0,)]
+    by_complexity = sparsify(values, problem, 1, ranks=[(1, "c"), (3, "a"), (2, "b")])
+    assert [fit.subset for fit in by_complexity.fits] == [(0,), (2,), (1,)]
+    pairs = sparsify(values, problem, 2, ranks=[(1, "c"), (3, "a"), (2, "b")])
+    assert [fit.subset for fit in pairs.fits] == [(0, 2), (0, 1), (1, 2)]
+
+
+@pytest.mark.parametrize("m", [30, 60, 90])
+def test_of_many_perfect_pairs_the_least_complex_wins(m):
+    """Once one feature explains everything every pair with it does: far more ties than fits are kept."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(0, 1, (m, 40))
+    target = 2.0 * values[3] + 1.0
+    complexity = rng.integers(2, 6, m).tolist()
+    complexity[m - 2] = 1
+    ranks = [(c, f"{i:03d}") for i, c in enumerate(complexity)]
+    expected = naive.best_subsets(values, target, np.ones(40), 2, ranks=ranks)[0][:10]
+    for blocks in (1, 8, 32):
+        found = sparsify(values, make_problem(target), 2, ranks=ranks, blocks=blocks)
+        assert found.fits[0].subset == (3, m - 2)
+        assert [fit.subset for fit in found.fits] == [fit.subset for fit in expected]
+
+
+def test_no_subset_of_more_features_than_there_are():
+    values, target, _ = random_data(m=2)
+    found = sparsify(values, make_problem(target), 3)
+    assert (found.fits, found.n_subsets, found.n_singular) == ((), 0, 0)
+
+
+def test_keep():
+    values, target, _ = random_data()
+    ten = sparsify(values, make_problem(target), 2, keep=10).fits
+    assert [fit.subset for fit in sparsify(values, make_problem(target), 2, keep=1).fits] == [ten[0].subset]
+    assert len(ten) == 10
+    assert all(first.sse <= second.sse for first, second in pairwise(ten))
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_an_offset_of_a_million_costs_few_digits(dim):
+    values, target, _ = random_data()
+    offset = sparsify(values + 1e6, make_problem(target), dim).fits
+    plain = sparsify(values, make_problem(target), dim).fits
+    assert [fit.subset for fit in offset[:3]] == [fit.subset for fit in plain[:3]]
+    np.testing.assert_allclose(offset[0].coefficients, plain[0].coefficients, rtol=1e-7)
+
+
+def test_refit_of_a_singular_subset():
+    values, target, _ = random_data(m=2)
+    values = np.vstack([values, values[0] * 3 - 1, np.ones(15)])
+    problem = make_problem(target)
+    assert refit(values, problem, (0, 2), True) is None
+    assert refit(values, problem, (1, 3), True) is None
+    assert refit(values, problem, (1, 3), False) is not None
+    assert refit(values, problem, (0, 1), True).subset == (0, 1)
