@@ -20,17 +20,17 @@ FLAT = 1e-10
 Features = namedtuple("Features", "opcode left right")
 """Features of one operator: left, right (m,) are numbers of stored features."""
 
-Stored = namedtuple("Stored", "values masks")
-"""values (n_stored, n) float64; masks (n_stored, n_words): bits of the primaries in each stored feature."""
+Stored = namedtuple("Stored", "values inverses masks")
+"""values, inverses (n_stored, n) float64; masks (n_stored, n_words): bits of the primaries in each stored feature."""
 
 Limits = namedtuple("Limits", "min_abs max_abs constants centre error")
 """Smallest and largest admitted max|f|; whether constant features are admitted; whether features are centred (a fit with
 intercept); relative error of float32 sums."""
 
 Columns = namedtuple("Columns", "weights targets weight_of first_target masks")
-"""float32 right-hand sides of a screening pass.
+"""Right-hand sides of a screening pass: float64 rows (n_weights, n) and (n_targets, n), or their float32 transposes.
 
-weights (n, n_weights), targets (n, n_targets): normalised weights of the problems that have some, and weights times normalised
+weights, targets: normalised weights of the problems that have some, and weights times normalised
 residuals; weight_of (n_problems,): column of a problem's weights, -1 if all samples count alike; first_target (n_problems + 1,);
 masks (n_problems, n_words): primaries that a problem may NOT use.
 """
@@ -115,52 +115,107 @@ def evaluate_many(opcode, left, right, values, out):
 
 
 @njit(**_OPTIONS)
-def _standardise(row, limits, out):
-    """Write `row` (n,) float64 as float32, centred and of unit mean square, to `out`; return what it is."""
+def _evaluate_fast(opcode, i, j, stored, row):
+    """Values of one feature in `row` (n,), their sum and their sum of squares.
+
+    A quotient is a product with the inverse, which may differ in the last digit: enough to choose, not to decide.
+    """
+    values, inverses = stored.values, stored.inverses
     n = row.shape[0]
-    # As integers, the bits of |f| keep the order of the numbers, with infinity and NaN on top: one vectorised maximum finds both.
+    total, square = 0.0, 0.0
+    if opcode == 1:
+        for k in range(n):
+            f = values[i, k] + values[j, k]
+            row[k] = f
+            total += f
+            square += f * f
+    elif opcode == 2:
+        for k in range(n):
+            f = values[i, k] - values[j, k]
+            row[k] = f
+            total += f
+            square += f * f
+    elif opcode == 3:
+        for k in range(n):
+            f = values[i, k] * values[j, k]
+            row[k] = f
+            total += f
+            square += f * f
+    elif opcode == 4:
+        for k in range(n):
+            f = values[i, k] * inverses[j, k]
+            row[k] = f
+            total += f
+            square += f * f
+    elif opcode == 5:
+        for k in range(n):
+            f = abs(values[i, k] - values[j, k])
+            row[k] = f
+            total += f
+            square += f * f
+    else:
+        evaluate(opcode, values[i], values[j], row)
+        for k in range(n):
+            total += row[k]
+            square += row[k] * row[k]
+    return total, square
+
+
+@njit(**_OPTIONS)
+def _classify(row, limits):
+    """State, mean and centred sum of squares of a feature's exact values (n,)."""
+    n = row.shape[0]
+    # As integers, the bits of |f| keep the order of the numbers, with infinity and NaN on top.
     bits = row.view(np.int64)
     top = np.int64(0)
     for k in range(n):
         top = max(top, bits[k] & np.int64(0x7FFFFFFFFFFFFFFF))
     if top >= np.int64(0x7FF0000000000000):
-        return NOT_FINITE
+        return NOT_FINITE, 0.0, 1.0
     largest = 0.0
     for k in range(n):
         largest = max(largest, abs(row[k]))
     if largest < limits.min_abs or largest > limits.max_abs:
-        return OUT_OF_BOUNDS
-    mean = 0.0
+        return OUT_OF_BOUNDS, 0.0, 1.0
+    mean, square = 0.0, 0.0
     for k in range(n):
         mean += row[k]
     mean /= n
-    square = 0.0
     for k in range(n):
         square += (row[k] - mean) * (row[k] - mean)
     if square <= n * (FLAT * largest) ** 2 and not limits.constants:
-        return CONSTANT
+        return CONSTANT, 0.0, 1.0
     if not limits.centre:
         square += n * mean * mean
         mean = 0.0
         if square == 0.0:
-            return CONSTANT
-    scale = np.sqrt(n / square)
-    for k in range(n):
-        out[k] = np.float32((row[k] - mean) * scale)
-    return KEPT
+            return CONSTANT, 0.0, 1.0
+    return KEPT, mean, square
 
 
 @njit(**_OPTIONS)
-def _fill(features, values, limits, out):
-    """Standardised float32 values (m, n) of a block's features, zero where the returned state (m,) is not KEPT."""
-    state = np.empty(features.left.shape[0], dtype=np.int8)
-    row = np.empty(values.shape[1])
-    for t in range(state.shape[0]):
-        evaluate(features.opcode, values[features.left[t]], values[features.right[t]], row)
-        state[t] = _standardise(row, limits, out[t])
-        if state[t] != KEPT:
-            out[t, :] = 0.0
-    return state
+def _measure(features, t, stored, limits, row):
+    """Values of feature t in `row`; its state, mean, centred sum of squares and plain sum of squares.
+
+    The two sums decide where they can: the largest |f| lies between the root mean square and the root of the sum of squares. Where
+    they cannot, the exact values are looked at.
+    """
+    i, j = features.left[t], features.right[t]
+    total, square = _evaluate_fast(features.opcode, i, j, stored, row)
+    n = row.shape[0]
+    mean = total / n
+    centred = square - total * mean
+    if (
+        square <= (limits.max_abs * (1.0 - 1e-9)) ** 2
+        and square >= n * (limits.min_abs * (1.0 + 1e-9)) ** 2
+        and centred > 1e-6 * square
+    ):
+        if limits.centre:
+            return KEPT, mean, centred, square
+        return KEPT, 0.0, square, square
+    evaluate(features.opcode, stored.values[i], stored.values[j], row)
+    state, mean, centred = _classify(row, limits)
+    return state, mean, centred, centred + n * mean * mean
 
 
 @njit(**_OPTIONS)
@@ -172,38 +227,115 @@ def _is_forbidden(left, right, masks, forbidden):
 
 
 @njit(**_OPTIONS)
-def _choose(block, state, features, masks, columns, thresholds, error):
-    """Pairs (feature of the block, problem) whose score may reach the problem's threshold.
+def _choose_directly(features, stored, columns, thresholds, limits, n_states):
+    """Pairs (feature, problem) whose score may reach the problem's threshold, by float64 sums: for few right-hand sides.
 
-    block (m, n) holds standardised features. The float32 products carry a relative error of at most `error` times the root mean
-    square of f, so a pair that float64 would keep is never lost.
+    columns.weights (n_weights, n) and columns.targets (n_targets, n) are rows here.
     """
-    first = np.dot(block, columns.weights)
-    second = np.dot(block * block, columns.weights)
-    third = np.dot(block, columns.targets)
-    n_problems = thresholds.shape[0]
-    out = np.empty((block.shape[0] * n_problems, 2), dtype=np.int64)
+    n, n_problems = stored.values.shape[1], thresholds.shape[0]
+    row = np.empty(n)
+    pairs = np.empty((features.left.shape[0] * n_problems, 2), dtype=np.int64)
     found = 0
-    for t in range(block.shape[0]):
-        if state[t] != KEPT:
+    for t in range(features.left.shape[0]):
+        state, _, centred, plain = _measure(features, t, stored, limits, row)
+        n_states[state] += 1
+        if state != KEPT:
             continue
         for p in range(n_problems):
-            square, variance = 1.0, 1.0
+            square, variance = plain / n, centred / n
             column = columns.weight_of[p]
             if column >= 0:
-                square = second[t, column]
-                variance = square - first[t, column] * first[t, column] - 3.0 * error * square
+                first, square = 0.0, 0.0
+                for k in range(n):
+                    f = columns.weights[column, k] * row[k]
+                    first += f
+                    square += f * row[k]
+                variance = square - first * first if limits.centre else square
             best = 0.0
             for r in range(columns.first_target[p], columns.first_target[p + 1]):
-                best = max(best, abs(third[t, r]))
-            best += error * np.sqrt(square)
+                product = 0.0
+                for k in range(n):
+                    product += row[k] * columns.targets[r, k]
+                best = max(best, abs(product))
+            best += limits.error * np.sqrt(square)
+            variance -= 3.0 * limits.error * square
             if variance > 0.0 and best * best < thresholds[p] * abs(thresholds[p]) * variance:
                 continue
-            if not _is_forbidden(features.left[t], features.right[t], masks, columns.masks[p]):
-                out[found, 0] = t
-                out[found, 1] = p
+            if not _is_forbidden(features.left[t], features.right[t], stored.masks, columns.masks[p]):
+                pairs[found, 0] = t
+                pairs[found, 1] = p
                 found += 1
-    return out[:found]
+    return pairs[:found]
+
+
+@njit(**_OPTIONS)
+def _fill(features, stored, limits, values, squares):
+    """float32 values (m, n) of a block's features, centred and of unit mean square, and their squares; zero where not KEPT."""
+    m, n = features.left.shape[0], stored.values.shape[1]
+    state = np.empty(m, dtype=np.int8)
+    row = np.empty(n)
+    for t in range(m):
+        state[t], mean, centred, _ = _measure(features, t, stored, limits, row)
+        scale = np.sqrt(n / centred) if state[t] == KEPT else 0.0
+        if scale == 0.0:
+            row[:] = 0.0
+        for k in range(n):
+            f = np.float32((row[k] - mean) * scale)
+            values[t, k] = f
+            squares[t, k] = f * f
+    return state
+
+
+@njit(**_OPTIONS)
+def _reaches(first, second, third, columns, thresholds, limits, out):
+    """Whether the score of one feature may reach the threshold of each problem, in `out` (n_problems,); how many may.
+
+    first, second (n_weights,), third (n_targets,): the feature's products with the right-hand sides.
+    """
+    count = 0
+    error = limits.error
+    for p in range(thresholds.shape[0]):
+        square, variance = 1.0, 1.0 - 3.0 * error
+        column = columns.weight_of[p]
+        if column >= 0:
+            square = second[column]
+            variance = square - (first[column] * first[column] if limits.centre else 0.0) - 3.0 * error * square
+        best = 0.0
+        for r in range(columns.first_target[p], columns.first_target[p + 1]):
+            best = max(best, abs(third[r]))
+        best += error * np.sqrt(square)
+        out[p] = variance <= 0.0 or best * best >= thresholds[p] * abs(thresholds[p]) * variance
+        count += out[p]
+    return count
+
+
+@njit(**_OPTIONS)
+def _choose(features, stored, columns, thresholds, limits, n_states):
+    """Pairs (feature, problem) whose score may reach the problem's threshold, by float32 matrix products.
+
+    columns.weights (n, n_weights) and columns.targets (n, n_targets). The products carry a relative error of at most `limits.error`
+    times the root mean square of f, so a pair that float64 would keep is never lost.
+    """
+    m, n = features.left.shape[0], stored.values.shape[1]
+    n_problems = thresholds.shape[0]
+    values, squares = np.empty((m, n), dtype=np.float32), np.empty((m, n), dtype=np.float32)
+    state = _fill(features, stored, limits, values, squares)
+    first = np.dot(values, columns.weights)
+    second = np.dot(squares, columns.weights)
+    third = np.dot(values, columns.targets)
+    pairs = np.empty((m * n_problems, 2), dtype=np.int64)
+    reaches = np.empty(n_problems, dtype=np.bool_)
+    found = 0
+    for t in range(m):
+        n_states[state[t]] += 1
+        if state[t] != KEPT or _reaches(first[t], second[t], third[t], columns, thresholds, limits, reaches) == 0:
+            continue
+        for p in range(n_problems):
+            if reaches[p] and not _is_forbidden(features.left[t], features.right[t], stored.masks, columns.masks[p]):
+                pairs[found, 0] = t
+                pairs[found, 1] = p
+                found += 1
+    return pairs[:found]
 
 
 @njit(**_OPTIONS)
@@ -248,32 +380,43 @@ def _exact_scores(pairs, features, values, exact, centre):
 
 
 @njit(**_OPTIONS)
-def scan(features, stored, columns, exact, thresholds, limits, rows):
-    """One pass over a block of features, `rows` at a time so that their values stay in cache.
+def _decide(chosen, features, stored, exact, thresholds, centre):
+    """Of chosen pairs those whose exact score reaches the threshold, and the scores."""
+    found = _exact_scores(chosen, features, stored.values, exact, centre)
+    good = np.empty(found.shape[0], dtype=np.bool_)
+    for i in range(found.shape[0]):
+        good[i] = found[i] >= 0.0 and found[i] >= thresholds[chosen[i, 1]]
+    return chosen[good], found[good]
+
+
+@njit(**_OPTIONS)
+def scan_directly(features, stored, columns, exact, thresholds, limits):
+    """One pass over a block of features by float64 sums.
 
     Returns the numbers of features (kept, not finite, out of bounds, constant), and for every feature and problem whose exact score
     reaches the problem's threshold the pair (feature, problem) and the score.
     """
+    n_states = np.zeros(4, dtype=np.int64)
+    chosen = _choose_directly(features, stored, columns, thresholds, limits, n_states)
+    pairs, scores = _decide(chosen, features, stored, exact, thresholds, limits.centre)
+    return n_states, pairs, scores
+
+
+@njit(**_OPTIONS)
+def scan(features, stored, columns, exact, thresholds, limits, rows):
+    """The same by float32 matrix products, `rows` features at a time so that their values stay in cache."""
     m = features.left.shape[0]
     n_states = np.zeros(4, dtype=np.int64)
     pairs = np.empty((0, 2), dtype=np.int64)
     scores = np.empty(0)
-    buffer = np.empty((rows, stored.values.shape[1]), dtype=np.float32)
     for start in range(0, m, rows):
         stop = min(start + rows, m)
         part = Features(features.opcode, features.left[start:stop], features.right[start:stop])
-        block = buffer[: stop - start]
-        state = _fill(part, stored.values, limits, block)
-        for t in range(stop - start):
-            n_states[state[t]] += 1
-        chosen = _choose(block, state, part, stored.masks, columns, thresholds, limits.error)
-        found = _exact_scores(chosen, part, stored.values, exact, limits.centre)
-        good = np.empty(found.shape[0], dtype=np.bool_)
-        for i in range(found.shape[0]):
-            good[i] = found[i] >= 0.0 and found[i] >= thresholds[chosen[i, 1]]
-            chosen[i, 0] += start
-        pairs = np.concatenate((pairs, chosen[good]))
-        scores = np.concatenate((scores, found[good]))
+        chosen = _choose(part, stored, columns, thresholds, limits, n_states)
+        good, found = _decide(chosen, part, stored, exact, thresholds, limits.centre)
+        good[:, 0] += start
+        pairs = np.concatenate((pairs, good))
+        scores = np.concatenate((scores, found))
     return n_states, pairs, scores
 
 
@@ -358,22 +501,57 @@ def _insert(gain, subset, gains, subsets, held):
 
 
 @njit(**_OPTIONS)
-def _last_gains(gram, rhs, j, pivot_floor, out):
-    """Gains of adding each feature k > j after feature j is projected out; returns (largest gain, singular subsets)."""
-    m = rhs.shape[0]
-    inverse = 1.0 / gram[j, j]
-    scaled = rhs[j] * inverse
-    best, singular = 0.0, 0
-    for k in range(j + 1, m):
-        cross = gram[j, k]
-        pivot = gram[k, k] - cross * cross * inverse
-        product = rhs[k] - cross * scaled
-        regular = pivot > pivot_floor
-        gain = product * product / pivot if regular else -1.0
-        out[k] = gain
-        singular += 0 if regular else 1
-        best = max(best, gain)
-    return best, singular
+def _scan_last(gram, i, js, state, so_far, subset, pivot_floor, best):
+    """Try every pair (j, k) with j from js[0] to below js[1]; returns (subsets held, subsets seen, singular ones).
+
+    Feature i is projected out on the way, unless it is -1; state is (diagonal, rhs) after that; best is (gains, subsets, held). A
+    subset is worth a closer look if product^2 / pivot, the gain of k, exceeds what is needed; the test needs no division.
+    """
+    diagonal, rhs = state
+    gains, subsets, held = best
+    m, keep, dim = rhs.shape[0], gains.shape[0], subset.shape[0]
+    seen, singular = 0, 0
+    inverse_i = 1.0 / gram[i, i] if i >= 0 else 0.0
+    row_i = gram[max(i, 0)]
+    for j in range(js[0], min(js[1], m - 1)):
+        seen += m - j - 1
+        if diagonal[j] <= pivot_floor:
+            singular += m - j - 1
+            continue
+        factor = row_i[j] * inverse_i
+        inverse_j = 1.0 / diagonal[j]
+        scaled = rhs[j] * inverse_j
+        gain_j = so_far + rhs[j] * scaled
+        need = gains[keep - 1] - gain_j if held == keep else -1.0
+        hits, lost = 0, 0
+        for k in range(j + 1, m):
+            cross = gram[j, k] - factor * row_i[k]
+            pivot = diagonal[k] - cross * cross * inverse_j
+            product = rhs[k] - cross * scaled
+            hits += 1 if product * product > need * pivot else 0
+            lost += 1 if pivot <= pivot_floor else 0
+        singular += lost
+        if hits == 0:
+            continue
+        subset[dim - 2] = j
+        for k in range(j + 1, m):
+            cross = gram[j, k] - factor * row_i[k]
+            pivot = diagonal[k] - cross * cross * inverse_j
+            product = rhs[k] - cross * scaled
+            if pivot > pivot_floor and product * product > need * pivot:
+                subset[dim - 1] = k
+                held = _insert(gain_j + product * product / pivot, subset, gains, subsets, held)
+                need = gains[keep - 1] - gain_j if held == keep else -1.0
+    return held, seen, singular
+
+
+@njit(**_OPTIONS)
+def _project(gram, rhs, i, pivot_diagonal, pivot_rhs):
+    """Diagonal and right-hand side of the features after i, with feature i projected out."""
+    inverse = 1.0 / gram[i, i]
+    for k in range(i + 1, rhs.shape[0]):
+        pivot_diagonal[k] = gram[k, k] - gram[i, k] * gram[i, k] * inverse
+        pivot_rhs[k] = rhs[k] - gram[i, k] * rhs[i] * inverse
 
 
 @njit(**_OPTIONS)
@@ -385,14 +563,7 @@ def best_subsets(gram, rhs, dim, first, pivot_floor, gains, subsets):
     """
     m = rhs.shape[0]
     held, seen, singular = 0, 0, 0
-    depth_count = max(dim - 1, 1)
-    grams = np.empty((depth_count, m, m))
-    rights = np.empty((depth_count, m))
-    grams[0] = gram
-    rights[0] = rhs
     subset = np.zeros(dim, dtype=np.int64)
-    so_far = np.zeros(dim + 1)
-    buffer = np.empty(m)
     if dim == 1:
         for j in range(first[0], first[1]):
             subset[0] = j
@@ -402,39 +573,43 @@ def best_subsets(gram, rhs, dim, first, pivot_floor, gains, subsets):
                 continue
             held = _insert(rhs[j] * rhs[j] / gram[j, j], subset, gains, subsets, held)
         return held, seen, singular
+    levels = max(dim - 2, 1)
+    grams = np.empty((levels, m, m))
+    rights = np.empty((levels, m))
+    grams[0] = gram
+    rights[0] = rhs
+    diagonal, right = np.empty(m), np.empty(m)
+    if dim == 2:
+        for k in range(m):
+            diagonal[k] = gram[k, k]
+        return _scan_last(gram, -1, first, (diagonal, rhs), 0.0, subset, pivot_floor, (gains, subsets, 0))
+    so_far = np.zeros(levels + 1)
     depth = 0
     subset[0] = first[0] - 1
     while depth >= 0:
         subset[depth] += 1
-        j = subset[depth]
-        stop = first[1] if depth == 0 else m
-        if j >= stop or j > m - (dim - depth):
+        i = subset[depth]
+        if i >= (first[1] if depth == 0 else m) or i > m - (dim - depth):
             depth -= 1
             continue
-        pivot = grams[depth, j, j]
+        pivot = grams[depth, i, i]
         if pivot <= pivot_floor:
             below = 1
             for step in range(1, dim - depth):
-                below = below * (m - j - step) // step
+                below = below * (m - i - step) // step
             seen += below
             singular += below
             continue
-        so_far[depth + 1] = so_far[depth] + rights[depth, j] * rights[depth, j] / pivot
-        if depth < dim - 2:
-            _eliminate(grams[depth], rights[depth], j, grams[depth + 1], rights[depth + 1])
+        so_far[depth + 1] = so_far[depth] + rights[depth, i] * rights[depth, i] / pivot
+        if depth < dim - 3:
+            _eliminate(grams[depth], rights[depth], i, grams[depth + 1], rights[depth + 1])
             depth += 1
-            subset[depth] = j
+            subset[depth] = i
             continue
-        best, lost = _last_gains(grams[depth], rights[depth], j, pivot_floor, buffer)
-        seen += m - j - 1
+        _project(grams[depth], rights[depth], i, diagonal, right)
+        state, best = (diagonal, right), (gains, subsets, held)
+        js = (i + 1, m)
+        held, more, lost = _scan_last(grams[depth], i, js, state, so_far[depth + 1], subset, pivot_floor, best)
+        seen += more
         singular += lost
-        need = gains[gains.shape[0] - 1] - so_far[depth + 1] if held == gains.shape[0] else -1.0
-        if best <= need:
-            continue
-        for k in range(j + 1, m):
-            if buffer[k] > need and buffer[k] >= 0.0:
-                subset[depth + 1] = k
-                held = _insert(so_far[depth + 1] + buffer[k], subset, gains, subsets, held)
-                if held == gains.shape[0]:
-                    need = gains[held - 1] - so_far[depth + 1]
     return held, seen, singular

@@ -31,8 +31,11 @@ DIGITS = 10
 BLOCK = 4096
 """Features that a thread takes at a time."""
 
-ROWS = 512
+ROWS = 192
 """Features whose float32 values are held at a time: they stay in the second-level cache."""
+
+DIRECT = 6
+"""Up to so many right-hand sides float64 sums are faster than float32 matrix products."""
 
 Progress = Callable[[int, int], None]
 
@@ -149,7 +152,8 @@ class _Pool:
         return self.space.key(*triple)
 
 
-def _float32_columns(problems: Sequence[Problem], residuals: Sequence[np.ndarray], n_primary: int) -> kernels.Columns:
+def _columns(problems: Sequence[Problem], residuals: Sequence[np.ndarray], n_primary: int) -> kernels.Columns:
+    """Right-hand sides as float64 rows."""
     weights, targets, weight_of, first = [], [], [], [0]
     n_words = (n_primary + 63) // 64
     forbidden = np.zeros((len(problems), n_words), dtype=np.uint64)
@@ -162,7 +166,7 @@ def _float32_columns(problems: Sequence[Problem], residuals: Sequence[np.ndarray
         for i in np.flatnonzero(~problem.allowed):
             forbidden[p, i // 64] |= np.uint64(1) << np.uint64(i % 64)
     n = len(problems[0].target)
-    left, right = (np.ascontiguousarray(np.reshape(rows, (len(rows), n)).T, np.float32) for rows in (weights, targets))
+    left, right = (np.reshape(rows, (len(rows), n)).astype(np.float64) for rows in (weights, targets))
     return kernels.Columns(left, right, np.array(weight_of, np.int64), np.array(first, np.int64), forbidden)
 
 
@@ -171,10 +175,16 @@ class _Pass:
 
     def __init__(self, space: Space, problems: Sequence[Problem], residuals: Sequence[np.ndarray], centre: bool):
         self.space = space
-        error = (space.n_samples + 8) * 2.0**-24
+        columns = _columns(problems, residuals, len(space.names))
+        self.is_direct = 2 * len(columns.weights) + len(columns.targets) <= DIRECT
+        if not self.is_direct:
+            left, right = (np.ascontiguousarray(rows.T, dtype=np.float32) for rows in columns[:2])
+            columns = columns._replace(weights=left, targets=right)
+        self.columns = columns
+        error = (space.n_samples + 8) * (2.0**-53 if self.is_direct else 2.0**-24)
         self.limits = kernels.Limits(space.settings.min_abs, space.settings.max_abs, False, centre, error)
-        self.columns = _float32_columns(problems, residuals, len(space.names))
-        self.stored = kernels.Stored(space.values, space.masks)
+        with np.errstate(divide="ignore", over="ignore"):
+            self.stored = kernels.Stored(space.values, 1.0 / space.values, space.masks)
         targets = np.ascontiguousarray(np.concatenate(residuals))
         shares = np.array([problem.shares for problem in problems])
         self.exact = kernels.Exact(shares, targets, self.columns.first_target)
@@ -186,10 +196,9 @@ class _Pass:
         limits = self.limits
         if not block.opcode:  # primaries: without an intercept a constant column may be of use
             limits = limits._replace(min_abs=0.0, max_abs=np.inf, constants=not limits.centre)
-        n_states, pairs, scores = kernels.scan(
-            features, self.stored, self.columns, self.exact, self.thresholds, limits, ROWS
-        )
-        return block, n_states, pairs, scores
+        arguments = (features, self.stored, self.columns, self.exact, self.thresholds, limits)
+        states, pairs, scores = kernels.scan_directly(*arguments) if self.is_direct else kernels.scan(*arguments, ROWS)
+        return block, states, pairs, scores
 
 
 def screen(

@@ -1,19 +1,14 @@
 """The engine on random tables, however ugly: it agrees with its naive twins, and what must not matter does not."""
 
 import json
-import sys
 from math import comb
-from pathlib import Path
 
+import naive
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-import naive
 
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.screen import Selection, screen

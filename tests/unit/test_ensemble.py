@@ -1,16 +1,11 @@
 """The ensemble: what each member saw, what it predicts, what the members say together, and that nothing invalid is averaged."""
 
 import re
-import sys
-from pathlib import Path
 
+import naive
 import numpy as np
 import pandas as pd
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-import naive
 
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.models.ensemble import SISSOEnsemble

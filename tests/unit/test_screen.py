@@ -1,15 +1,10 @@
 """Sure-independence screening against its naive twin: scores, duplicates, ties, masks, and independence of the order of work."""
 
-import sys
 from itertools import pairwise
-from pathlib import Path
-
-import numpy as np
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import naive
+import numpy as np
+import pytest
 
 from sisso_sal.engine import _kernels as kernels
 from sisso_sal.engine import screen as screen_module

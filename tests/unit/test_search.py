@@ -1,15 +1,10 @@
 """The SISSO iteration: screen on residuals, extend the subspace, fit, for one problem and for many."""
 
-import sys
 from math import comb
-from pathlib import Path
-
-import numpy as np
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import naive
+import numpy as np
+import pytest
 
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.search import search

@@ -1,15 +1,10 @@
 """The feature space against its naive twin: the same features, the same counts by cause, nothing dropped uncounted."""
 
-import sys
 from collections import Counter
-from pathlib import Path
-
-import numpy as np
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import naive
+import numpy as np
+import pytest
 
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.screen import screen

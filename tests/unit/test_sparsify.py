@@ -1,17 +1,12 @@
 """L0 regression against brute force: the best subsets, their order, their coefficients, and a count of everything seen."""
 
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from math import comb
-from pathlib import Path
-
-import numpy as np
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import naive
+import numpy as np
+import pytest
 
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.sparsify import refit, sparsify
