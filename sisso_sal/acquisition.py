@@ -72,10 +72,10 @@ class Goal:
         return -1.0 if self.kind in {"max", "above"} else 1.0
 
     def distance(self, values: np.ndarray) -> np.ndarray:
-        """How far values are from the goal, in the target's unit; smaller is better (for min and max the signed value)."""
-        if self.kind in {"min", "max"}:
-            return self.sign * values
-        return np.maximum(np.maximum(self.low - values, values - self.high), 0.0)
+        """What orders values, smaller is better: the signed value, for a window its distance to the middle; target's unit."""
+        if self.kind == "window":
+            return np.abs(values - 0.5 * (self.low + self.high))
+        return self.sign * values
 
     def best(self, values: np.ndarray) -> int:
         """Number of the best of some values; the first of equals."""
@@ -244,15 +244,15 @@ class Scene:
         return bound.get(self.goal.kind, self.goal.sign * self.best)
 
 
-def _window_or(direct: Callable[[Scene], np.ndarray]) -> Callable[[Scene], np.ndarray]:
-    """Acquisitions without a form of their own for a window use the likelihood of hitting it."""
+def _probability(scene: Scene) -> np.ndarray:
+    if scene.goal.kind == "window":
+        inside = np.exp(window_likelihood(scene.mean, scene.std, scene.goal.low, scene.goal.high))
+        return np.where(np.isnan(scene.mean), np.nan, inside)
+    return probability_of_improvement(scene.goal.sign * scene.mean, scene.std, scene.edge)
 
-    def score(scene: Scene) -> np.ndarray:
-        if scene.goal.kind == "window":
-            return window_likelihood(scene.mean, scene.std, scene.goal.low, scene.goal.high)
-        return direct(scene)
 
-    return score
+def _thompson(scene: Scene) -> np.ndarray:
+    return thompson(scene.goal.distance(scene.members), scene.valid, scene.rng)
 
 
 def _likelihood(scene: Scene) -> np.ndarray:
@@ -262,20 +262,14 @@ def _likelihood(scene: Scene) -> np.ndarray:
     return window_likelihood(scene.mean, scene.std, low, high)
 
 
-def _greedy(scene: Scene) -> np.ndarray:
-    if scene.goal.kind == "window":
-        return -np.abs(scene.mean - 0.5 * (scene.goal.low + scene.goal.high))
-    return -scene.goal.sign * scene.mean
-
-
 ACQUISITIONS: dict[str, Callable[[Scene], np.ndarray]] = {
-    "ei": _window_or(lambda s: expected_improvement(s.goal.sign * s.mean, s.std, s.edge)),
-    "log_ei": _window_or(lambda s: log_expected_improvement(s.goal.sign * s.mean, s.std, s.edge)),
-    "pi": _window_or(lambda s: probability_of_improvement(s.goal.sign * s.mean, s.std, s.edge)),
-    "lcb": _window_or(lambda s: lower_confidence_bound(s.goal.sign * s.mean, s.std)),
+    "ei": lambda s: expected_improvement(s.goal.sign * s.mean, s.std, s.edge),
+    "log_ei": lambda s: log_expected_improvement(s.goal.sign * s.mean, s.std, s.edge),
+    "pi": _probability,
+    "lcb": lambda s: lower_confidence_bound(s.goal.sign * s.mean, s.std),
     "mli": _likelihood,
-    "thompson": _window_or(lambda s: thompson(s.goal.sign * s.members, s.valid, s.rng)),
-    "mean": _greedy,
+    "thompson": _thompson,
+    "mean": lambda s: -s.goal.distance(s.mean),
     "std": lambda s: s.std.copy(),
     "random": lambda s: s.rng.random(len(s.mean)),
     "distance": lambda s: distance_to_labelled(s.features, s.labelled),
@@ -283,13 +277,17 @@ ACQUISITIONS: dict[str, Callable[[Scene], np.ndarray]] = {
 """Acquisitions by name; each takes a `Scene` and gives a score, greater is better."""
 
 
-def acquisition_named(name: str) -> Callable[[Scene], np.ndarray]:
+NEED_A_DIRECTION = ("ei", "log_ei", "lcb")
+"""Acquisitions that cannot look for a window."""
+
+
+def acquisition_named(name: str, goal: Goal | None = None) -> Callable[[Scene], np.ndarray]:
     """The acquisition with this name.
 
     Raises
     ------
     SettingsError
-        There is none.
+        There is none, or it cannot look for this goal.
 
     Examples
     --------
@@ -300,4 +298,6 @@ def acquisition_named(name: str) -> Callable[[Scene], np.ndarray]:
         close = get_close_matches(name, ACQUISITIONS, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
         raise SettingsError(f"acquisition: needs one of {', '.join(ACQUISITIONS)}, found '{name}'{hint}")
+    if goal is not None and goal.kind == "window" and name in NEED_A_DIRECTION:
+        raise SettingsError(f"acquisition: needs mean, mli, pi or thompson for the window {goal}, found '{name}'")
     return ACQUISITIONS[name]

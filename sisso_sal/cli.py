@@ -73,7 +73,8 @@ def _fail(message: str, code: int) -> None:
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
-    click.echo(f"note: {message}", err=True)
+    if not {"-q", "--quiet"} & set(sys.argv[1:]):
+        click.echo(f"note: {message}", err=True)
 
 
 def _options(*decorators: Callable) -> Callable:
@@ -94,7 +95,7 @@ def _names(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
 TABLE = click.argument("table", type=click.Path(path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document.")
 COMMON = _options(
-    click.option("--quiet", "-q", is_flag=True, help="No progress."),
+    click.option("--quiet", "-q", is_flag=True, help="No progress and no notes on units."),
     click.option("--debug", is_flag=True, help="Show the traceback of an error."),
 )
 THREADS = click.option("--threads", type=click.IntRange(min=1), help="Threads; all usable cores by default.")
@@ -108,7 +109,7 @@ COLUMNS = _options(
     click.option(
         "--id", "id_column", metavar="COLUMN", help="Column that names the rows; by default the first text one."
     ),
-    click.option("--formula", metavar="COLUMN", help="Make the features from chemical formulas in this column."),
+    click.option("--formula", metavar="COLUMN", help="Make the features from formulas of oxides in this column."),
 )
 MODEL = _options(
     click.option("--operators", metavar="A,B,…", callback=_names, help="Operators, e.g. add,sub,mult,div,sq,sqrt."),
@@ -151,9 +152,17 @@ def _read(path: Path, target: str | None, id_column: str | None, formula: str | 
 
     table = read_table(path, target=target, id=id_column, require_target=require_target)
     if formula is not None or not table.feature_names:
+        unused = table.feature_names
         table, rejected = featurize_table(table, formula)
         click.echo(f"note: features made from formulas: {', '.join(table.feature_names)}", err=True)
+        if unused:
+            click.echo(f"note: not used, because of --formula: {', '.join(unused)}", err=True)
         _tell_rejected(rejected)
+    elif _counts_rows(table.features[:, 0]):
+        name = table.feature_names[0]
+        click.echo(
+            f"note: '{name}' numbers the rows but is used as a primary feature; --id {name} makes it the id", err=True
+        )
     units = dict(zip(table.feature_names, table.feature_units, strict=True))
     for first, second in same_quantity_in_other_units(units):
         click.echo(
@@ -162,6 +171,13 @@ def _read(path: Path, target: str | None, id_column: str | None, formula: str | 
             err=True,
         )
     return table
+
+
+def _counts_rows(column) -> bool:
+    """Whether a column holds successive integers, as a row number does."""
+    import numpy as np
+
+    return len(column) > 2 and bool((np.diff(column) == 1).all())
 
 
 def _tell_rejected(rejected: list[tuple[str, str]], shown: int = 5) -> None:
@@ -227,8 +243,8 @@ def discover(table, target, id_column, formula, oracle, config, out, threads, as
     """Learn from the labelled rows of TABLE and propose which of the others to compute.
 
     The target is the one column with gaps, the id the first text column, and every other numeric column is a primary feature; where
-    there is none, features are made from the formulas. The run folder keeps models, predictions and proposals. The same command
-    again continues the run.
+    there is none, features are made from the ids as formulas of oxides. The run folder keeps models, predictions and proposals.
+    Fill a label that you got into the table and give the same command again: the next iteration learns from it.
 
     \b
     Examples:
@@ -347,7 +363,8 @@ def _fit_document(model, data, is_ensemble: bool) -> dict[str, Any]:
         "n_samples": model.n_samples_,
     }
     if is_ensemble:
-        document["calibration"] = model.calibration_.as_dict() if model.calibration_ else None
+        about = model.describe(_feature_frame(data), data.target_name or "", data.target_unit)
+        document |= {key: about[key] for key in ("n_members", "sigma", "calibration")}
     return document
 
 
@@ -355,7 +372,7 @@ def _fit_document(model, data, is_ensemble: bool) -> dict[str, Any]:
 @click.argument("model", type=click.Path(path_type=Path))
 @TABLE
 @click.option("--id", "id_column", metavar="COLUMN", help="Column that names the rows; by default the first text one.")
-@click.option("--formula", metavar="COLUMN", help="Make the features from chemical formulas in this column.")
+@click.option("--formula", metavar="COLUMN", help="Make the features from formulas of oxides in this column.")
 @OUT_FILE
 @JSON
 @COMMON
@@ -400,13 +417,19 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
 
 def _columns_for(estimator, path: Path, id_column: str | None, formula: str | None):
     """Ids, and the primary features of a model from a table, in the model's units."""
-    from sisso_sal.data.elements import featurize_table
+    from sisso_sal.data.columns import split_header
+    from sisso_sal.data.elements import PRIMARY_FEATURES, featurize_table
     from sisso_sal.data.table import read_table
     from sisso_sal.errors import TableError, UnitError
     from sisso_sal.features.dimension import conversion_factor
 
-    if formula is not None:
-        table, rejected = featurize_table(read_table(path, id=id_column, features=[]), formula)
+    names = read_table(path, id=id_column, features=[])
+    made = {split_header(feature.header)[0] for feature in PRIMARY_FEATURES}
+    if formula is not None or (
+        made.issuperset(estimator.primaries_) and not set(estimator.primaries_) & set(names.headers)
+    ):
+        table, rejected = featurize_table(names, formula)
+        click.echo("note: the model's features were made from formulas", err=True)
         _tell_rejected(rejected)
         missing = [name for name in estimator.primaries_ if name not in table.feature_names]
         if missing:
@@ -428,11 +451,11 @@ def _columns_for(estimator, path: Path, id_column: str | None, formula: str | No
 
 @cli.command()
 @TABLE
-@click.option("--formula", metavar="COLUMN", help="Column of chemical formulas; by default the first text column.")
+@click.option("--formula", metavar="COLUMN", help="Column of formulas of oxides; by default the first text column.")
 @OUT_FILE
 @COMMON
 def featurize(table, formula, out, force, quiet, debug):
-    """Add primary features, made from chemical formulas, to TABLE and print it as CSV.
+    """Add primary features, made from the formulas of oxides, to TABLE and print it as CSV.
 
     Rows whose features are not all known are left out and counted; nothing is imputed.
 
@@ -456,6 +479,11 @@ def featurize(table, formula, out, force, quiet, debug):
     features, rejected = make(formulas)
     reasons = dict(rejected)
     kept = [i for i, text in enumerate(formulas) if text not in reasons]
+    if not kept:
+        raise InputError(f"{table}: needs formulas of oxides in '{name}'; {rejected[0][0]}: {rejected[0][1]}")
+    replaced = [c.header for c in file.columns if c.header in features.columns]
+    if replaced:
+        click.echo(f"note: replaced by the values made from formulas: {', '.join(replaced)}", err=True)
     old = {c.header: [c.texts()[i] for i in kept] for c in file.columns if c.header not in features.columns}
     frame = pd.concat([pd.DataFrame(old), features.reset_index(drop=True)], axis=1)
     _tell_rejected(rejected)
@@ -526,6 +554,8 @@ def export(model, form, member, dim, out, force, quiet, debug):
     scale = 1.0
     if isinstance(estimator, SISSOEnsemble):
         models = estimator.members_
+        if dim is not None:
+            raise SettingsError("dim: needs a model file of one model, found an ensemble; choose with --member")
         if member is not None:
             if member >= len(models):
                 raise SettingsError(f"member: needs a number from 0 to {len(models) - 1}, found {member}")
@@ -533,6 +563,8 @@ def export(model, form, member, dim, out, force, quiet, debug):
         elif estimator.recalibrate and estimator.calibration_:
             scale = estimator.calibration_.scale
     else:
+        if member is not None:
+            raise SettingsError("member: needs an ensemble, found a model file of one model; choose with --dim")
         known = {m.dimension: m for m in estimator.models_}
         if dim is not None and dim not in known:
             raise SettingsError(f"dim: needs one of {', '.join(map(str, known))}, found {dim}")

@@ -62,8 +62,7 @@ def resolved(settings: CampaignSettings, table: Table) -> CampaignSettings:
     SettingsError
         The goal or the acquisition is unknown.
     """
-    Goal.parse(settings.goal)
-    acquisition_named(settings.acquisition)
+    acquisition_named(settings.acquisition, Goal.parse(settings.goal))
     target = table.header(table.target_name) if table.target_name else None
     return settings.model_copy(update={"target": target, "id": table.id_name})
 
@@ -115,7 +114,7 @@ def discover(
     with Ledger(run) as ledger:
         step = ledger.last("proposal")
         created = ledger.last("created")
-        changes = _changes(ledger.folder, created, table, settings) if created else []
+        changes = _changes(ledger, created, table, settings) if created else []
         if changes and step:
             raise CampaignError(
                 f"{run}: this run was started with other inputs; give another --out, or undo:\n  "
@@ -123,6 +122,8 @@ def discover(
             )
         if changes or created is None:  # as long as nothing was learned, a run may start anew
             _create(ledger, table, settings)
+        elif new := _labels(table, known=ledger.labels()):
+            ledger.append_all(new)
         newest = max((event["seq"] for event in ledger.events("label")), default=0)
         if step is not None and step["seq"] > newest:
             return _recorded(ledger, step)
@@ -157,45 +158,54 @@ def _create(ledger: Ledger, table: Table, settings: CampaignSettings) -> None:
         "digest": table.digest(),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
     }
-    labels = [
+    ledger.append_all([("created", created), *_labels(table, known={})])
+
+
+def _labels(table: Table, known: dict[str, float]) -> list[tuple[str, dict[str, Any]]]:
+    """Label events for the labels in the table that are not known yet."""
+    return [
         ("label", {"id": id, "value": float(value), "source": "table"})
-        for id, value in zip(table.ids, table.target if table.target is not None else (), strict=True)
-        if np.isfinite(value)
+        for id, value in zip(table.ids, np.asarray(table.target), strict=True)
+        if np.isfinite(value) and id not in known
     ]
-    ledger.append_all([("created", created), *labels])
 
 
-def _changes(folder: Path, created: dict[str, Any], table: Table, settings: CampaignSettings) -> list[str]:
-    """What differs from the inputs of the start, one line each, the first few."""
+def _changes(ledger: Ledger, created: dict[str, Any], table: Table, settings: CampaignSettings) -> list[str]:
+    """What differs from the inputs of the start, one line each, the first few; labels that were filled in are no difference."""
     old = CampaignSettings.model_validate(created["settings"])
     lines = differences(old, settings)
     if created["digest"] != table.digest():
-        lines += _table_differences(folder / "candidates.parquet", old.id, table)
+        lines += _table_differences(ledger, old, table)
     return lines[:_SHOWN] + ([f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else [])
 
 
-def _table_differences(path: Path, id_name: str | None, table: Table) -> list[str]:
-    """What changed since the table was copied to `path`, one line each: columns, rows, cells."""
+def _table_differences(ledger: Ledger, old: CampaignSettings, table: Table) -> list[str]:
+    """What changed in the table since the start, one line each: columns, rows, cells. A gap that got a label is no change."""
+    path = ledger.folder / "candidates.parquet"
     try:
         before = pd.read_parquet(path)
     except (OSError, ValueError) as error:
         return [f"table: differs; how is not known, {path} cannot be read: {' '.join(str(error).split())}"]
     now = table.to_frame()
+    order = list(before.columns) == list(now.columns)
     lines = [f"column '{name}': removed" for name in before.columns.difference(now.columns)]
     lines += [f"column '{name}': added" for name in now.columns.difference(before.columns)]
-    if id_name != table.id_name:
+    if old.id != table.id_name:
         return lines
-    key = next((header for header in before.columns if split_header(header)[0] == id_name), None)
+    key = next((header for header in before.columns if split_header(header)[0] == old.id), None)
     before.index = pd.Index(before[key] if key is not None else [str(i) for i in range(1, len(before) + 1)])
     now.index = pd.Index(table.ids)
+    order &= list(before.index) == list(now.index)
+    if old.target in before.columns:
+        before[old.target] = before.index.map(ledger.labels()).to_numpy(dtype=float)
     lines += [f"row '{id}': removed" for id in before.index.difference(now.index, sort=False)]
     lines += [f"row '{id}': added" for id in now.index.difference(before.index, sort=False)]
     shared = before.index.intersection(now.index, sort=False)
     for name in before.columns.intersection(now.columns, sort=False):
-        old, new = before.loc[shared, name], now.loc[shared, name]
-        changed = ~((old == new) | (old.isna() & new.isna()))
-        lines += [f"row '{id}', column '{name}': {old[id]} -> {new[id]}" for id in shared[changed.to_numpy()]]
-    return lines or ["rows or columns: in another order"]
+        was, now_is = before.loc[shared, name], now.loc[shared, name]
+        same = (was == now_is) | (was.isna() & (now_is.isna() | (name == old.target)))
+        lines += [f"row '{id}', column '{name}': {was[id]} -> {now_is[id]}" for id in shared[~same.to_numpy()]]
+    return lines or ([] if order else ["rows or columns: in another order"])
 
 
 def _recorded(ledger: Ledger, step: dict[str, Any]) -> dict[str, Any]:

@@ -372,7 +372,10 @@ def featurize_table(table: "Table", formula: str | None = None) -> "tuple[Table,
     reasons = dict(rejected)
     kept = [i for i, text in enumerate(formulas) if text not in reasons]
     if not kept:
-        raise TableError(f"{table.path}: needs formulas of oxides in '{formula or table.id_name}', {rejected[0][1]}")
+        first = f"'{rejected[0][0]}': {rejected[0][1]}"
+        raise TableError(
+            f"{table.path}: no row of column '{formula or table.id_name}' can be used, the first is {first}"
+        )
     split = [split_header(header) for header in features.columns]
     made = replace(
         table,

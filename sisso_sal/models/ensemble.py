@@ -15,6 +15,9 @@ from sisso_sal.models.regressor import SISSOBase
 from sisso_sal.protocols import Prediction
 from sisso_sal.uncertainty import Calibration, calibrate
 
+N_TYPICAL = 3
+"""Formulas that a description shows; members with the same descriptors count as one."""
+
 
 class SISSOEnsemble(SISSOBase):
     """Bootstrapped SISSO models, each without a random share of the primary features.
@@ -262,20 +265,25 @@ class SISSOEnsemble(SISSOBase):
         target, target_unit : str
             Name and unit of what it predicts.
         """
-        typical = [
-            {
-                "member": number,
-                "distance": distance,
-                "equation": self.members_[number].equation(target, target_unit),
-                **self.members_[number].to_json(),
-            }
-            for number, distance in self.typical_members(X)
-        ]
+        typical: dict[frozenset[str], dict[str, Any]] = {}
+        for number, distance in self.typical_members(X, len(self.members_)):
+            member = self.members_[number]
+            same = typical.setdefault(
+                frozenset(term.expression.key for term in member.terms),
+                {
+                    "member": number,
+                    "distance": distance,
+                    "n_members": 0,
+                    "equation": member.equation(target, target_unit),
+                    **member.to_json(),
+                },
+            )
+            same["n_members"] += 1
         return {
             "n_members": len(self.members_),
             "sigma": "recalibrated" if self.recalibrate and self.calibration_ else "raw",
             "calibration": self.calibration_.as_dict() if self.calibration_ else None,
-            "typical": typical,
+            "typical": list(typical.values())[:N_TYPICAL],
             "recurrence": self.recurrence(),
             "n_features": self.n_features_,
             "rejected": self.rejected_,

@@ -105,11 +105,11 @@ class SISSOModel:
                - 2 * gap
         """
         head = f"{target} ({target_unit})" if target_unit else target
-        lines = [f"{head} = {' ' if self.intercept >= 0 else '-'}{abs(self.intercept):.4g}"]
+        lines = [f"{head} = {' ' if self.intercept >= 0 else '-'}{abs(self.intercept):.6g}"]
         pad = " " * (len(head) + 1)
         for term, unit in zip(self.terms, self.coefficient_units(target_unit), strict=True):
             sign = "-" if term.coefficient < 0 else "+"
-            size = f"{abs(term.coefficient):.4g}"
+            size = f"{abs(term.coefficient):.6g}"
             lines.append(f"{pad}{sign} {size} {unit + ' ' if unit else ''}* {_factor(term.expression)}")
         return "\n".join(lines)
 

@@ -47,11 +47,15 @@ def fit_text(document: Mapping[str, Any]) -> str:
         f"{document['n_samples']} samples; features: {sizes(document['n_features'])}",
         f"left out: {rejections(document['rejected'])}",
     ]
+    if "n_members" in document:
+        lines.append(f"{len(document['models'])} most typical of {document['n_members']} members:")
     for model in document["models"]:
         head = (
             f"{model['dimension']}D  RMSE {model['rmse']:.4g}{unit}, largest error {model['max_abs_error']:.4g}{unit}"
         )
         lines += ["", head, model["equation"]]
+    if document.get("calibration"):
+        lines += ["", *_accuracy(document, unit)]
     return "\n".join(lines)
 
 
@@ -82,7 +86,8 @@ def _typical(summary: Mapping[str, Any], suffix: str) -> list[str]:
         lines += [
             "",
             *("  " + line for line in member["equation"].splitlines()),
-            f"  RMSE {member['rmse']:.3g}{suffix} in training, {member['distance']:.3g}{suffix} from the median",
+            f"  RMSE {member['rmse']:.3g}{suffix} in training, {member['distance']:.3g}{suffix} from the median"
+            + (f"; {member['n_members']} members have these descriptors" if member["n_members"] > 1 else ""),
         ]
     return lines
 

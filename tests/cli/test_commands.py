@@ -552,3 +552,32 @@ def test_a_reader_that_stops_early_is_no_error(tmp_path):
         told = child.stderr.read()
     assert "Traceback" not in told
     assert "Error" not in told
+
+
+def test_a_numeric_first_column_that_counts_rows_is_pointed_out(tmp_path):
+    rows = "\n".join(f"{1000 + i},{1 + (i * 7) % 5},{2.5 + 0.3 * i if i % 3 else ''}" for i in range(12))
+    path = tmp_path / "numbered.csv"
+    path.write_text(f"id,a,gap\n{rows}\n")
+    options = ["--rung", "0", "--dim", "1", "--members", "3", "--out", str(tmp_path / "run")]
+    found = call("discover", str(path), *options)
+    assert "note: 'id' numbers the rows but is used as a primary feature; --id id makes it the id" in found.stderr
+
+
+def test_predict_makes_the_features_that_fit_made_from_formulas(tmp_path):
+    path = tmp_path / "oxides.csv"
+    formulas = ["MgO", "CaO", "SrO", "BaO", "ZnO", "Al2O3", "TiO2", "ZrO2", "HfO2", "La2O3"]
+    path.write_text("formula,gap\n" + "\n".join(f"{f},{i * i % 7 + 0.5}" for i, f in enumerate(formulas)) + "\n")
+    call("fit", str(path), "--target", "gap", "--rung", "0", "--dim", "1", "--out", str(tmp_path / "m.json"))
+    found = call("predict", str(tmp_path / "m.json"), str(path))
+    assert "the model's features were made from formulas" in found.stderr
+    assert [line.split(",")[0] for line in found.stdout.splitlines()] == ["id", *formulas]
+
+
+def test_what_featurize_replaces_and_what_it_cannot_use_is_said(tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_text("formula,EA (eV),note\nMgO,9.9,x\nTiO2,9.9,y\n")
+    found = call("featurize", str(path))
+    assert "note: replaced by the values made from formulas: EA (eV)" in found.stderr
+    assert "9.9" not in found.stdout
+    path.write_text("formula\nGaAs\nGaN\n")
+    assert refused("featurize", path).startswith(f"error: {path}: needs formulas of oxides in 'formula'; GaAs: ")

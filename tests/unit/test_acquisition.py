@@ -28,7 +28,6 @@ from sisso_sal.errors import SettingsError
 
 GAUSSIANS = [(0.0, 1.0), (1.3, 0.4), (-2.0, 3.0), (0.9, 0.05), (5.0, 1.5)]
 BEST = 0.8
-WINDOW_NAMES = ["ei", "log_ei", "pi", "lcb", "mli", "thompson"]
 
 
 def one(function, *arguments):
@@ -248,7 +247,9 @@ def test_the_best_of_some_values_by_each_goal():
     assert Goal.parse("0.5..1").best(values) == 3
     assert Goal.parse(">=4").best(values) == 4
     assert Goal.parse("<=-2").best(values) == 2
-    assert Goal.parse("1..3").distance(values)[[0, 2, 3, 4]] == pytest.approx([0.0, 2.0, 0.6, 2.0])
+    assert Goal.parse("<=6").best(values) == 2
+    assert Goal.parse("-3..3").best(values) == 3
+    assert Goal.parse("1..3").distance(values)[[0, 2, 3, 4]] == pytest.approx([0.0, 3.0, 1.6, 3.0])
     assert Goal.parse("max").distance(values)[[0, 2]].tolist() == [-2.0, 1.0]
 
 
@@ -290,11 +291,27 @@ def test_min_and_max_score_against_the_best_so_far():
     assert ACQUISITIONS["mean"](high) == pytest.approx(high.mean)
 
 
-@pytest.mark.parametrize("name", WINDOW_NAMES)
-def test_a_window_is_scored_by_the_likelihood_of_hitting_it(name):
+def test_a_window_is_scored_by_the_probability_of_hitting_it():
     found = scene("0.9..1.1")
     inside = norm.cdf(1.1, found.mean, found.std) - norm.cdf(0.9, found.mean, found.std)
-    assert np.exp(ACQUISITIONS[name](found)) == pytest.approx(inside, rel=1e-9)
+    assert ACQUISITIONS["pi"](found) == pytest.approx(inside, rel=1e-9)
+    assert np.exp(ACQUISITIONS["mli"](found)) == pytest.approx(inside, rel=1e-9)
+
+
+def test_thompson_in_a_window_draws_a_member_and_looks_for_the_middle():
+    found = scene("0.9..1.1")
+    drawn = int(np.random.default_rng(11).integers(len(found.members)))
+    expected = np.where(found.valid[drawn], -np.abs(found.members[drawn] - 1.0), -np.inf)
+    fresh = dataclasses.replace(found, rng=np.random.default_rng(11))
+    assert ACQUISITIONS["thompson"](fresh) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", ["ei", "log_ei", "lcb"])
+def test_what_needs_a_direction_is_refused_for_a_window(name):
+    with pytest.raises(SettingsError) as caught:
+        acquisition_named(name, Goal.parse("0.9..1.1"))
+    assert str(caught.value) == f"acquisition: needs mean, mli, pi or thompson for the window 0.9..1.1, found '{name}'"
+    assert acquisition_named(name, Goal.parse("<=0.9")) is ACQUISITIONS[name]
 
 
 def test_greed_in_a_window_looks_for_its_middle():
