@@ -49,8 +49,8 @@ class RunVerdict:
         electronic free energy, which some programs call the energy, is lower wherever states are partly occupied.
     gap_eV : float or None
         The last HOMO-LUMO gap on the k-grid of the run, in eV; the value with spin-orbit coupling where it is used.
-    n_atoms : int or None
-        Atoms in the cell.
+    n_atoms : int
+        Atoms in the cell; 0 if the run ended before it had read its geometry.
     version : str or None
         Version of FHI-aims.
     energy_definition : str
@@ -61,7 +61,7 @@ class RunVerdict:
     reason: str
     energy_eV: float | None = None
     gap_eV: float | None = None
-    n_atoms: int | None = None
+    n_atoms: int = 0
     version: str | None = None
     energy_definition: str = ENERGY_DEFINITION
 
@@ -147,7 +147,7 @@ class _Trace:
     energy: str | None = None
     energy_cycle: int = 0
     gap: str | None = None
-    n_atoms: int | None = None
+    n_atoms: int = 0
     version: str | None = None
     killed: str = ""
     crashed: str = ""
@@ -201,7 +201,7 @@ class _Trace:
         text = line.strip()
         if text == "Have a nice day.":
             self.nice_day = True
-        elif self.n_atoms is None and (found := _ATOMS.search(line)):
+        elif not self.n_atoms and (found := _ATOMS.search(line)):
             self.n_atoms = int(found[1])
         elif self.version is None and (found := _VERSION.search(line)):
             self.started, self.version = True, found[1] or found[2]
