@@ -1,9 +1,12 @@
-"""How many cores this process may use."""
+"""How many cores this process may use, and who uses them."""
 
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 
 def usable_cores() -> int:
@@ -20,3 +23,23 @@ def usable_cores() -> int:
         return max(1, min(cores, round(int(quota) / int(period))))
     except (OSError, ValueError):
         return cores
+
+
+@cache
+def _controller() -> Any:
+    """The BLAS libraries of NumPy and of the compiled kernels, which use SciPy's: it must be there to be limited."""
+    import scipy.linalg.cython_blas  # noqa: F401
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def one_blas_thread() -> AbstractContextManager:
+    """While this is entered, a matrix product uses one thread: our own threads share the cores.
+
+    Examples
+    --------
+    >>> with one_blas_thread():
+    ...     pass
+    """
+    return _controller().limit(limits=1, user_api="blas")

@@ -116,7 +116,7 @@ def _drop_duplicates(new, lower):
         else:
             kept.append(t)
             kept_values.append(new.values[t])
-    kept.sort()
+    kept.sort(key=lambda t: (new.features[t].complexity, t))
     new.features, new.values = [new.features[t] for t in kept], [new.values[t] for t in kept]
 
 

@@ -1,4 +1,4 @@
-"""Every compiled kernel, and nothing else. No checks here: the callers check.
+"""Compiled kernels: values of features, exact scores, duplicates. No checks here: the callers check.
 
 ``reassoc``, ``contract`` and ``nsz`` let sums run in vector registers; nothing assumes away NaN or infinity, which mean invalid.
 """
@@ -10,36 +10,27 @@ from collections import namedtuple
 import numpy as np
 from numba import njit
 
-_FLAGS = {"reassoc", "contract", "nsz"}
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": _FLAGS}
+FLAGS = {"reassoc", "contract", "nsz"}
+OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": FLAGS}
 
 KEPT, NOT_FINITE, OUT_OF_BOUNDS, CONSTANT = 0, 1, 2, 3
 FLAT = 1e-10
 """A feature whose standard deviation is below this share of its largest value is constant."""
 
-Features = namedtuple("Features", "opcode left right")
-"""Features of one operator: left, right (m,) are numbers of stored features."""
+GATE = 1e-7
+"""Features of one direction have scores closer than this."""
 
-Stored = namedtuple("Stored", "values inverses masks")
-"""values, inverses (n_stored, n) float64; masks (n_stored, n_words): bits of the primaries in each stored feature."""
+Limits = namedtuple("Limits", "min_abs max_abs constants")
+"""Smallest and largest admitted max|f|; whether constant features are admitted."""
 
-Limits = namedtuple("Limits", "min_abs max_abs constants centre error")
-"""Smallest and largest admitted max|f|; whether constant features are admitted; whether features are centred (a fit with
-intercept); relative error of float32 sums."""
-
-Columns = namedtuple("Columns", "weights targets weight_of first_target masks")
-"""Right-hand sides of a screening pass: float64 rows (n_weights, n) and (n_targets, n), or their float32 transposes.
-
-weights, targets: normalised weights of the problems that have some, and weights times normalised
-residuals; weight_of (n_problems,): column of a problem's weights, -1 if all samples count alike; first_target (n_problems + 1,);
-masks (n_problems, n_words): primaries that a problem may NOT use.
+Problems = namedtuple("Problems", "weights targets first_target forbidden centre")
+"""weights (n_problems, n) of sum 1; targets (n_targets, n) centred and of weighted norm 1, those of problem p from
+first_target[p] to below first_target[p + 1]; forbidden (n_problems, n_words): bits of the primaries that a problem may not use;
+centre: whether there is an intercept.
 """
 
-Exact = namedtuple("Exact", "weights targets first_target")
-"""float64 rows for exact scores: weights (n_problems, n) of sum 1, targets (n_targets, n) centred and of weighted norm 1."""
 
-
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def evaluate(opcode, a, b, out):
     """Values of one feature; a, b, out (n,)."""
     n = out.shape[0]
@@ -81,7 +72,7 @@ def evaluate(opcode, a, b, out):
         _evaluate_transcendental(opcode, a, out)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _evaluate_transcendental(opcode, a, out):
     n = out.shape[0]
     if opcode == 11:
@@ -107,63 +98,16 @@ def _evaluate_transcendental(opcode, a, out):
             out[k] = np.cos(a[k])
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def evaluate_many(opcode, left, right, values, out):
     """Values of many features; opcode, left, right (m,), values (n_stored, n), out (m, n)."""
     for t in range(out.shape[0]):
         evaluate(opcode[t], values[left[t]], values[right[t]], out[t])
 
 
-@njit(**_OPTIONS)
-def _evaluate_fast(opcode, i, j, stored, row):
-    """Values of one feature in `row` (n,), their sum and their sum of squares.
-
-    A quotient is a product with the inverse, which may differ in the last digit: enough to choose, not to decide.
-    """
-    values, inverses = stored.values, stored.inverses
-    n = row.shape[0]
-    total, square = 0.0, 0.0
-    if opcode == 1:
-        for k in range(n):
-            f = values[i, k] + values[j, k]
-            row[k] = f
-            total += f
-            square += f * f
-    elif opcode == 2:
-        for k in range(n):
-            f = values[i, k] - values[j, k]
-            row[k] = f
-            total += f
-            square += f * f
-    elif opcode == 3:
-        for k in range(n):
-            f = values[i, k] * values[j, k]
-            row[k] = f
-            total += f
-            square += f * f
-    elif opcode == 4:
-        for k in range(n):
-            f = values[i, k] * inverses[j, k]
-            row[k] = f
-            total += f
-            square += f * f
-    elif opcode == 5:
-        for k in range(n):
-            f = abs(values[i, k] - values[j, k])
-            row[k] = f
-            total += f
-            square += f * f
-    else:
-        evaluate(opcode, values[i], values[j], row)
-        for k in range(n):
-            total += row[k]
-            square += row[k] * row[k]
-    return total, square
-
-
-@njit(**_OPTIONS)
-def _classify(row, limits):
-    """State, mean and centred sum of squares of a feature's exact values (n,)."""
+@njit(**OPTIONS)
+def classify(row, limits):
+    """State of a feature with these exact values (n,)."""
     n = row.shape[0]
     # As integers, the bits of |f| keep the order of the numbers, with infinity and NaN on top.
     bits = row.view(np.int64)
@@ -171,174 +115,24 @@ def _classify(row, limits):
     for k in range(n):
         top = max(top, bits[k] & np.int64(0x7FFFFFFFFFFFFFFF))
     if top >= np.int64(0x7FF0000000000000):
-        return NOT_FINITE, 0.0, 1.0
+        return NOT_FINITE
     largest = 0.0
     for k in range(n):
         largest = max(largest, abs(row[k]))
     if largest < limits.min_abs or largest > limits.max_abs:
-        return OUT_OF_BOUNDS, 0.0, 1.0
+        return OUT_OF_BOUNDS
+    if limits.constants:
+        return KEPT
     mean, square = 0.0, 0.0
     for k in range(n):
         mean += row[k]
     mean /= n
     for k in range(n):
         square += (row[k] - mean) * (row[k] - mean)
-    if square <= n * (FLAT * largest) ** 2 and not limits.constants:
-        return CONSTANT, 0.0, 1.0
-    if not limits.centre:
-        square += n * mean * mean
-        mean = 0.0
-        if square == 0.0:
-            return CONSTANT, 0.0, 1.0
-    return KEPT, mean, square
+    return CONSTANT if square <= n * (FLAT * largest) ** 2 else KEPT
 
 
-@njit(**_OPTIONS)
-def _measure(features, t, stored, limits, row):
-    """Values of feature t in `row`; its state, mean, centred sum of squares and plain sum of squares.
-
-    The two sums decide where they can: the largest |f| lies between the root mean square and the root of the sum of squares. Where
-    they cannot, the exact values are looked at.
-    """
-    i, j = features.left[t], features.right[t]
-    total, square = _evaluate_fast(features.opcode, i, j, stored, row)
-    n = row.shape[0]
-    mean = total / n
-    centred = square - total * mean
-    if (
-        square <= (limits.max_abs * (1.0 - 1e-9)) ** 2
-        and square >= n * (limits.min_abs * (1.0 + 1e-9)) ** 2
-        and centred > 1e-6 * square
-    ):
-        if limits.centre:
-            return KEPT, mean, centred, square
-        return KEPT, 0.0, square, square
-    evaluate(features.opcode, stored.values[i], stored.values[j], row)
-    state, mean, centred = _classify(row, limits)
-    return state, mean, centred, centred + n * mean * mean
-
-
-@njit(**_OPTIONS)
-def _is_forbidden(left, right, masks, forbidden):
-    for word in range(masks.shape[1]):
-        if (masks[left, word] | masks[right, word]) & forbidden[word] != 0:
-            return True
-    return False
-
-
-@njit(**_OPTIONS)
-def _choose_directly(features, stored, columns, thresholds, limits, n_states):
-    """Pairs (feature, problem) whose score may reach the problem's threshold, by float64 sums: for few right-hand sides.
-
-    columns.weights (n_weights, n) and columns.targets (n_targets, n) are rows here.
-    """
-    n, n_problems = stored.values.shape[1], thresholds.shape[0]
-    row = np.empty(n)
-    pairs = np.empty((features.left.shape[0] * n_problems, 2), dtype=np.int64)
-    found = 0
-    for t in range(features.left.shape[0]):
-        state, _, centred, plain = _measure(features, t, stored, limits, row)
-        n_states[state] += 1
-        if state != KEPT:
-            continue
-        for p in range(n_problems):
-            square, variance = plain / n, centred / n
-            column = columns.weight_of[p]
-            if column >= 0:
-                first, square = 0.0, 0.0
-                for k in range(n):
-                    f = columns.weights[column, k] * row[k]
-                    first += f
-                    square += f * row[k]
-                variance = square - first * first if limits.centre else square
-            best = 0.0
-            for r in range(columns.first_target[p], columns.first_target[p + 1]):
-                product = 0.0
-                for k in range(n):
-                    product += row[k] * columns.targets[r, k]
-                best = max(best, abs(product))
-            best += limits.error * np.sqrt(square)
-            variance -= 3.0 * limits.error * square
-            if variance > 0.0 and best * best < thresholds[p] * abs(thresholds[p]) * variance:
-                continue
-            if not _is_forbidden(features.left[t], features.right[t], stored.masks, columns.masks[p]):
-                pairs[found, 0] = t
-                pairs[found, 1] = p
-                found += 1
-    return pairs[:found]
-
-
-@njit(**_OPTIONS)
-def _fill(features, stored, limits, values, squares):
-    """float32 values (m, n) of a block's features, centred and of unit mean square, and their squares; zero where not KEPT."""
-    m, n = features.left.shape[0], stored.values.shape[1]
-    state = np.empty(m, dtype=np.int8)
-    row = np.empty(n)
-    for t in range(m):
-        state[t], mean, centred, _ = _measure(features, t, stored, limits, row)
-        scale = np.sqrt(n / centred) if state[t] == KEPT else 0.0
-        if scale == 0.0:
-            row[:] = 0.0
-        for k in range(n):
-            f = np.float32((row[k] - mean) * scale)
-            values[t, k] = f
-            squares[t, k] = f * f
-    return state
-
-
-@njit(**_OPTIONS)
-def _reaches(first, second, third, columns, thresholds, limits, out):
-    """Whether the score of one feature may reach the threshold of each problem, in `out` (n_problems,); how many may.
-
-    first, second (n_weights,), third (n_targets,): the feature's products with the right-hand sides.
-    """
-    count = 0
-    error = limits.error
-    for p in range(thresholds.shape[0]):
-        square, variance = 1.0, 1.0 - 3.0 * error
-        column = columns.weight_of[p]
-        if column >= 0:
-            square = second[column]
-            variance = square - (first[column] * first[column] if limits.centre else 0.0) - 3.0 * error * square
-        best = 0.0
-        for r in range(columns.first_target[p], columns.first_target[p + 1]):
-            best = max(best, abs(third[r]))
-        best += error * np.sqrt(square)
-        out[p] = variance <= 0.0 or best * best >= thresholds[p] * abs(thresholds[p]) * variance
-        count += out[p]
-    return count
-
-
-@njit(**_OPTIONS)
-def _choose(features, stored, columns, thresholds, limits, n_states):
-    """Pairs (feature, problem) whose score may reach the problem's threshold, by float32 matrix products.
-
-    columns.weights (n, n_weights) and columns.targets (n, n_targets). The products carry a relative error of at most `limits.error`
-    times the root mean square of f, so a pair that float64 would keep is never lost.
-    """
-    m, n = features.left.shape[0], stored.values.shape[1]
-    n_problems = thresholds.shape[0]
-    values, squares = np.empty((m, n), dtype=np.float32), np.empty((m, n), dtype=np.float32)
-    state = _fill(features, stored, limits, values, squares)
-    first = np.dot(values, columns.weights)
-    second = np.dot(squares, columns.weights)
-    third = np.dot(values, columns.targets)
-    pairs = np.empty((m * n_problems, 2), dtype=np.int64)
-    reaches = np.empty(n_problems, dtype=np.bool_)
-    found = 0
-    for t in range(m):
-        n_states[state[t]] += 1
-        if state[t] != KEPT or _reaches(first[t], second[t], third[t], columns, thresholds, limits, reaches) == 0:
-            continue
-        for p in range(n_problems):
-            if reaches[p] and not _is_forbidden(features.left[t], features.right[t], stored.masks, columns.masks[p]):
-                pairs[found, 0] = t
-                pairs[found, 1] = p
-                found += 1
-    return pairs[:found]
-
-
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def exact_score(row, weights, targets, centre):
     """Largest absolute weighted correlation of row (n,) with targets (n_targets, n); -1 for a constant row."""
     n = row.shape[0]
@@ -363,64 +157,74 @@ def exact_score(row, weights, targets, centre):
     return best / np.sqrt(square)
 
 
-@njit(**_OPTIONS)
-def _exact_scores(pairs, features, values, exact, centre):
-    """float64 scores of (feature, problem) pairs (m, 2), sorted by feature."""
-    scores = np.empty(pairs.shape[0])
-    row = np.empty(values.shape[1])
-    last = -1
-    for i in range(pairs.shape[0]):
-        t, p = pairs[i, 0], pairs[i, 1]
-        if t != last:
-            evaluate(features.opcode, values[features.left[t]], values[features.right[t]], row)
-            last = t
-        targets = exact.targets[exact.first_target[p] : exact.first_target[p + 1]]
-        scores[i] = exact_score(row, exact.weights[p], targets, centre)
-    return scores
+@njit(**OPTIONS)
+def offer(top, held, score, taken):
+    """Put a score into the descending list `top` of scores that belong to different directions; return how many it holds.
+
+    Scores closer than GATE to one in the list, or to one of `taken` (ascending), may belong to the same direction and do not count.
+    """
+    at = held - np.searchsorted(top[:held][::-1], score)  # the first `at` scores are >= score
+    if at == top.shape[0] or (at > 0 and top[at - 1] - score <= GATE) or (at < held and score - top[at] <= GATE):
+        return held
+    near = np.searchsorted(taken, score)
+    if (near < taken.shape[0] and taken[near] - score <= GATE) or (near > 0 and score - taken[near - 1] <= GATE):
+        return held
+    last = min(held, top.shape[0] - 1)
+    for i in range(last, at, -1):
+        top[i] = top[i - 1]
+    top[at] = score
+    return last + 1
 
 
-@njit(**_OPTIONS)
-def _decide(chosen, features, stored, exact, thresholds, centre):
-    """Of chosen pairs those whose exact score reaches the threshold, and the scores."""
-    found = _exact_scores(chosen, features, stored.values, exact, centre)
-    good = np.empty(found.shape[0], dtype=np.bool_)
-    for i in range(found.shape[0]):
-        good[i] = found[i] >= 0.0 and found[i] >= thresholds[chosen[i, 1]]
-    return chosen[good], found[good]
+@njit(**OPTIONS)
+def offer_all(top, held, scores, taken):
+    """`offer` for each of the scores."""
+    for score in scores:
+        held = offer(top, held, score, taken)
+    return held
 
 
-@njit(**_OPTIONS)
-def scan_directly(features, stored, columns, exact, thresholds, limits):
-    """One pass over a block of features by float64 sums.
+@njit(**OPTIONS)
+def threshold(top, held):
+    """What a score must reach: the last of the best minus GATE, so that duplicates of the best come along."""
+    return top[held - 1] - GATE if held == top.shape[0] else -1.0
 
-    Returns the numbers of features (kept, not finite, out of bounds, constant), and for every feature and problem whose exact score
+
+@njit(**OPTIONS)
+def scan_singles(opcode, numbers, values, masks, problems, thresholds, limits):
+    """Exact scores of features opcode(numbers[t]) for all problems.
+
+    Returns the numbers of features (kept, not finite, out of bounds, constant), and for every feature and problem whose score
     reaches the problem's threshold the pair (feature, problem) and the score.
     """
+    m, n = numbers.shape[0], values.shape[1]
+    n_problems, n_words = problems.forbidden.shape
     n_states = np.zeros(4, dtype=np.int64)
-    chosen = _choose_directly(features, stored, columns, thresholds, limits, n_states)
-    pairs, scores = _decide(chosen, features, stored, exact, thresholds, limits.centre)
-    return n_states, pairs, scores
+    pairs, scores = np.empty((m * n_problems, 2), dtype=np.int64), np.empty(m * n_problems)
+    row = np.empty(n)
+    found = 0
+    for t in range(m):
+        i = numbers[t]
+        evaluate(opcode, values[i], values[i], row)
+        state = classify(row, limits)
+        n_states[state] += 1
+        if state != KEPT:
+            continue
+        for p in range(n_problems):
+            is_allowed = True
+            for word in range(n_words):
+                is_allowed &= masks[i, word] & problems.forbidden[p, word] == 0
+            first, last = problems.first_target[p], problems.first_target[p + 1]
+            if not is_allowed or first == last:
+                continue
+            score = exact_score(row, problems.weights[p], problems.targets[first:last], problems.centre)
+            if score >= 0.0 and score >= thresholds[p]:
+                pairs[found, 0], pairs[found, 1], scores[found] = t, p, score
+                found += 1
+    return n_states, pairs[:found], scores[:found]
 
 
-@njit(**_OPTIONS)
-def scan(features, stored, columns, exact, thresholds, limits, rows):
-    """The same by float32 matrix products, `rows` features at a time so that their values stay in cache."""
-    m = features.left.shape[0]
-    n_states = np.zeros(4, dtype=np.int64)
-    pairs = np.empty((0, 2), dtype=np.int64)
-    scores = np.empty(0)
-    for start in range(0, m, rows):
-        stop = min(start + rows, m)
-        part = Features(features.opcode, features.left[start:stop], features.right[start:stop])
-        chosen = _choose(part, stored, columns, thresholds, limits, n_states)
-        good, found = _decide(chosen, part, stored, exact, thresholds, limits.centre)
-        good[:, 0] += start
-        pairs = np.concatenate((pairs, good))
-        scores = np.concatenate((scores, found))
-    return n_states, pairs, scores
-
-
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def unit_vectors(rows, weights, centre, out):
     """Weighted, centred rows (m, n) of norm 1; of two equal directions the vectors are equal up to sign."""
     n = rows.shape[1]
@@ -438,7 +242,7 @@ def unit_vectors(rows, weights, centre, out):
             out[t, k] *= scale
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def cluster(units, scores, gate, tolerance):
     """Number of the cluster of each feature; features of one cluster point in one direction.
 
@@ -472,7 +276,7 @@ def cluster(units, scores, gate, tolerance):
     return label
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _eliminate(gram, rhs, j, gram_out, rhs_out):
     """Gram matrix and right-hand side of the features after j, with feature j projected out (upper triangle only)."""
     m = rhs.shape[0]
@@ -484,7 +288,7 @@ def _eliminate(gram, rhs, j, gram_out, rhs_out):
         rhs_out[a] = rhs[a] - factor * rhs[j]
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _insert(gain, subset, gains, subsets, held):
     """Put a subset into the descending list of the best; return how many it holds."""
     keep = gains.shape[0]
@@ -500,7 +304,7 @@ def _insert(gain, subset, gains, subsets, held):
     return min(held + 1, keep)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _scan_last(gram, i, js, state, so_far, subset, pivot_floor, best):
     """Try every pair (j, k) with j from js[0] to below js[1]; returns (subsets held, subsets seen, singular ones).
 
@@ -545,7 +349,7 @@ def _scan_last(gram, i, js, state, so_far, subset, pivot_floor, best):
     return held, seen, singular
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _project(gram, rhs, i, pivot_diagonal, pivot_rhs):
     """Diagonal and right-hand side of the features after i, with feature i projected out."""
     inverse = 1.0 / gram[i, i]
@@ -554,7 +358,7 @@ def _project(gram, rhs, i, pivot_diagonal, pivot_rhs):
         pivot_rhs[k] = rhs[k] - gram[i, k] * rhs[i] * inverse
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def best_subsets(gram, rhs, dim, first, pivot_floor, gains, subsets):
     """Walk over all subsets of `dim` features whose first member is in `first` (a pair start, stop).
 

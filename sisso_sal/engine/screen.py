@@ -1,43 +1,59 @@
 """Sure-independence screening: one pass over the space ranks its features for many problems.
 
 The score of a feature is the largest over the residuals of the absolute weighted Pearson correlation (Fan and Lv, J. R. Stat. Soc.
-B 70, 849 (2008); Ouyang et al., Phys. Rev. Mater. 2, 083802 (2018)). float32 products choose which pairs of feature and problem may
-matter, with a bound on their error; float64 on centred data decides.
+B 70, 849 (2008); Ouyang et al., Phys. Rev. Mater. 2, 083802 (2018)). float32 matrix products choose which features of the last rung
+may matter, with a bound on their error; float64 on centred data decides.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import cached_property, partial
+from threading import Lock
+from weakref import WeakKeyDictionary
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from sisso_sal.cores import one_blas_thread
 from sisso_sal.engine import _kernels as kernels
+from sisso_sal.engine import _pairs as pair_kernels
 from sisso_sal.engine.problem import Problem
-from sisso_sal.features.space import Block, Space
+from sisso_sal.features.operators import BY_OPCODE, EQUAL, QUOTIENT
+from sisso_sal.features.space import Block, Pairs, Space
 
 SAME_DIRECTION = 1e-8
 """Two features are duplicates for a problem if their weighted, centred unit vectors differ by less than this."""
 
-GATE = 1e-7
-"""Duplicates have scores closer than this."""
-
 DIGITS = 10
 """Scores are equal when they agree to this many decimals."""
 
-BLOCK = 4096
-"""Features that a thread takes at a time."""
+BLOCK = 1024
+"""Single features that a thread takes at a time."""
 
-ROWS = 192
-"""Features whose float32 values are held at a time: they stay in the second-level cache."""
+WORK = 1e9
+"""Most multiply-adds that a thread takes at a time: about 0.05 s, so that a pass can be stopped."""
 
-DIRECT = 6
-"""Up to so many right-hand sides float64 sums are faster than float32 matrix products."""
+ROUNDINGS = 24
+"""Roundings of a float32 sum beyond one for each sample: those of the factors, with room for higher orders."""
 
 Progress = Callable[[int, int], None]
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C came during a pass.
+
+    Attributes
+    ----------
+    selections : list of Selection
+        The best features of each problem among those looked at.
+    """
+
+    def __init__(self, selections: list[Selection]):
+        super().__init__()
+        self.selections = selections
 
 
 @dataclass(frozen=True)
@@ -81,7 +97,7 @@ class Selection:
 
 @dataclass
 class _Pool:
-    """The best features of one problem so far, without duplicates after each `compact`."""
+    """The best features of one problem so far, without duplicates after each `compact`; several threads may add."""
 
     space: Space
     weights: np.ndarray
@@ -89,39 +105,53 @@ class _Pool:
     size: int
     centre: bool
     taken: Selection
-    threshold: float = -1.0
     kept: Selection = field(default_factory=Selection.empty)
+    lock: Lock = field(default_factory=Lock)
     _fresh: list[Selection] = field(default_factory=list)
-    _held: int = 0
+    _n_fresh: int = 0
 
     def __post_init__(self) -> None:
         if len(self.taken):
             rows = self.taken.values(self.space)
             scores = [kernels.exact_score(row, self.weights, self.targets, self.centre) for row in rows]
             self.taken = Selection(self.taken.opcode, self.taken.left, self.taken.right, np.array(scores))
+        self.taken_scores = np.sort(self.taken.score)
+        self.top, self.held = np.empty(self.size), 0
+
+    @property
+    def threshold(self) -> float:
+        return kernels.threshold(self.top, self.held)
+
+    def best(self) -> tuple[np.ndarray, int]:
+        """A copy of the best scores, see `kernels.offer`."""
+        with self.lock:
+            return self.top.copy(), self.held
 
     def add(self, found: Selection) -> None:
-        self._fresh.append(found)
-        self._held += len(found)
-        if self._held > 3 * self.size + 64:
-            self.compact()
+        with self.lock:
+            self.held = kernels.offer_all(self.top, self.held, found.score, self.taken_scores)
+            self._fresh.append(found)
+            self._n_fresh += len(found)
+            if self._n_fresh > 8 * self.size + 4096:
+                self.compact()
 
     def compact(self) -> None:
-        """Remove duplicates and whatever is below the k-th best; raise the threshold."""
+        """Remove duplicates and whatever is below the k-th best."""
         n_taken = len(self.taken)
         every = Selection.joined([self.taken, self.kept, *self._fresh])
-        self._fresh, self._held = [], 0
-        order = np.argsort(-every.score, kind="stable")
+        self._fresh, self._n_fresh = [], 0
+        reached = np.flatnonzero((every.score >= self.threshold) | (np.arange(len(every)) < n_taken))
+        order = reached[np.argsort(-every.score[reached], kind="stable")]
         every, is_taken = every.take(order), order < n_taken
         if not len(every):
             return
         rows = every.values(self.space)
         kernels.unit_vectors(rows, self.weights, self.centre, rows)
-        labels = kernels.cluster(rows, every.score, GATE, SAME_DIRECTION)
+        labels = kernels.cluster(rows, every.score, kernels.GATE, SAME_DIRECTION)
         winners = self._winners(every, labels, is_taken)
         self.kept = self._ranked(every.take(winners))
-        if len(self.kept) == self.size:
-            self.threshold = round(float(self.kept.score[-1]), DIGITS) - 2 * 10.0**-DIGITS
+        self.held = len(self.kept)
+        self.top[: self.held] = np.sort(self.kept.score)[::-1]
 
     def _winners(self, every: Selection, labels: np.ndarray, is_taken: np.ndarray) -> np.ndarray:
         """Of each cluster without a taken feature, the least complex, then the first key."""
@@ -152,53 +182,185 @@ class _Pool:
         return self.space.key(*triple)
 
 
-def _columns(problems: Sequence[Problem], residuals: Sequence[np.ndarray], n_primary: int) -> kernels.Columns:
-    """Right-hand sides as float64 rows."""
-    weights, targets, weight_of, first = [], [], [], [0]
-    n_words = (n_primary + 63) // 64
-    forbidden = np.zeros((len(problems), n_words), dtype=np.uint64)
-    for p, (problem, rows) in enumerate(zip(problems, residuals, strict=True)):
-        weight_of.append(-1 if problem.is_uniform() else len(weights))
-        if weight_of[-1] >= 0:
-            weights.append(problem.shares)
-        targets += [problem.shares * row for row in rows]
-        first.append(len(targets))
-        for i in np.flatnonzero(~problem.allowed):
-            forbidden[p, i // 64] |= np.uint64(1) << np.uint64(i % 64)
-    n = len(problems[0].target)
-    left, right = (np.reshape(rows, (len(rows), n)).astype(np.float64) for rows in (weights, targets))
-    return kernels.Columns(left, right, np.array(weight_of, np.int64), np.array(first, np.int64), forbidden)
+@dataclass(frozen=True)
+class _Search:
+    """One problem's way through the pairs: what the kernels know of it, the pairs it may use, where its finds go.
+
+    A search without pool only counts what becomes of the features.
+    """
+
+    problem: pair_kernels.Problem
+    pairs: list[Pairs]
+    is_census: bool
+    pool: _Pool | None
+
+
+class _Copies:
+    """float32 copies of the stored features, each made when it is first needed."""
+
+    def __init__(self, values: np.ndarray):
+        self._values = values
+
+    @cached_property
+    def values(self) -> pair_kernels.Factors:
+        return self._scaled(lambda rows: rows)
+
+    @cached_property
+    def inverses(self) -> pair_kernels.Factors:
+        return self._scaled(np.reciprocal)
+
+    def _scaled(self, function: Callable[[np.ndarray], np.ndarray]) -> pair_kernels.Factors:
+        """Rows divided by powers of two, so that their largest value is about 1; rows that are not finite are zero."""
+        out, squares = np.zeros(self._values.shape, dtype=np.float32), np.ones(len(self._values))
+        for start in range(0, len(out), BLOCK):
+            part = slice(start, start + BLOCK)
+            with np.errstate(divide="ignore", over="ignore"):
+                rows = function(self._values[part])
+                largest = np.abs(rows).max(axis=1)
+                scale = np.ldexp(1.0, np.frexp(np.where(np.isfinite(largest), largest, 1.0))[1])
+                squares[part] = scale**2
+            good = np.isfinite(largest)
+            out[part][good] = rows[good] / scale[good, None]
+        return pair_kernels.Factors(out, squares)
+
+    @cached_property
+    def centred(self) -> tuple[np.ndarray, np.ndarray]:
+        """Values less their means, and the means."""
+        means = self._values.mean(axis=1)
+        return self._less(means), means
+
+    @cached_property
+    def plain(self) -> tuple[np.ndarray, np.ndarray]:
+        """Values as they are, and zeros."""
+        means = np.zeros(len(self._values))
+        return self._less(means), means
+
+    def _less(self, means: np.ndarray) -> np.ndarray:
+        out = np.empty(self._values.shape, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            np.subtract(self._values, means[:, None], out=out, casting="same_kind")
+        return out
+
+
+_copies: WeakKeyDictionary[Space, _Copies] = WeakKeyDictionary()
+"""Those of the spaces in use, so that each pass over a space need not make them again."""
 
 
 class _Pass:
     """State that the threads of one pass share."""
 
-    def __init__(self, space: Space, problems: Sequence[Problem], residuals: Sequence[np.ndarray], centre: bool):
-        self.space = space
-        columns = _columns(problems, residuals, len(space.names))
-        self.is_direct = 2 * len(columns.weights) + len(columns.targets) <= DIRECT
-        if not self.is_direct:
-            left, right = (np.ascontiguousarray(rows.T, dtype=np.float32) for rows in columns[:2])
-            columns = columns._replace(weights=left, targets=right)
-        self.columns = columns
-        error = (space.n_samples + 8) * (2.0**-53 if self.is_direct else 2.0**-24)
-        self.limits = kernels.Limits(space.settings.min_abs, space.settings.max_abs, False, centre, error)
-        with np.errstate(divide="ignore", over="ignore"):
-            self.stored = kernels.Stored(space.values, 1.0 / space.values, space.masks)
-        targets = np.ascontiguousarray(np.concatenate(residuals))
+    def __init__(
+        self,
+        space: Space,
+        problems: Sequence[Problem],
+        residuals: Sequence[np.ndarray],
+        pools: list[_Pool],
+        centre: bool,
+        is_census: bool,
+    ):
+        self.space, self.pools, self.centre = space, pools, centre
+        self.copies = _copies.setdefault(space, _Copies(space.values))
+        self.limits = kernels.Limits(space.settings.min_abs, space.settings.max_abs, False)
+        forbidden = np.zeros((len(problems), space.masks.shape[1]), dtype=np.uint64)
+        for p, problem in enumerate(problems):
+            for i in np.flatnonzero(~problem.allowed):
+                forbidden[p, i // 64] |= np.uint64(1) << np.uint64(i % 64)
         shares = np.array([problem.shares for problem in problems])
-        self.exact = kernels.Exact(shares, targets, self.columns.first_target)
-        self.thresholds = np.array([-1.0 if len(rows) else np.inf for rows in residuals])
+        first = np.cumsum([0, *(len(rows) for rows in residuals)])
+        self.problems = kernels.Problems(shares, np.concatenate(residuals), first, forbidden, centre)
+        self.n_states = np.zeros(4, dtype=np.int64)
+        self.is_census = is_census
+        self.searches = self._searches(problems, residuals, is_census)
+        self._lock = Lock()
 
-    def scan(self, block: Block) -> tuple[Block, np.ndarray, np.ndarray, np.ndarray]:
-        """Numbers of features by state, and pairs (feature, problem) with their exact scores."""
-        features = kernels.Features(block.opcode, block.left, block.right)
+    def _searches(self, problems, residuals, is_census: bool) -> list[_Search]:
+        out, pairs_of = [], {}
+        n = self.space.n_samples
+        for p, (problem, rows) in enumerate(zip(problems, residuals, strict=True)):
+            if not len(rows):
+                continue
+            key = problem.allowed.tobytes()
+            if key not in pairs_of:
+                allowed = ~(self.space.masks & self.problems.forbidden[p]).any(axis=1)
+                pairs_of[key] = [pairs.only(allowed, allowed) for pairs in self.space.pairs]
+            counts = is_census and problem.is_uniform() and bool(problem.allowed.all())
+            is_census = is_census and not counts
+            seen = self._seen(self.problems.weights[p], rows, self.pools[p].taken_scores)
+            out.append(_Search(seen, pairs_of[key], counts, self.pools[p]))
+        if is_census:
+            seen = self._seen(np.full(n, 1.0 / n), np.empty((0, n)), np.empty(0))
+            out.append(_Search(seen, self.space.pairs, True, None))
+        return out
+
+    def _seen(self, weights: np.ndarray, rows: np.ndarray, taken: np.ndarray) -> pair_kernels.Problem:
+        factors = np.concatenate([weights[None], weights * rows]).astype(np.float32)
+        return pair_kernels.Problem(weights, rows, factors, self.centre, (len(weights) + ROUNDINGS) * 2.0**-24, taken)
+
+    @property
+    def n_features(self) -> int:
+        """Features to be looked at, counted once for each problem."""
+        singles = self.space.n_features - sum(pairs.n_features for pairs in self.space.pairs)
+        return singles + sum(pairs.n_features for search in self.searches for pairs in search.pairs)
+
+    # Work: each piece returns how many features it looked at -----------------------------------------------------------
+
+    def pieces(self, threads: int) -> Iterator[Callable[[], int]]:
+        """The pairs in pieces, problem by problem."""
+        for search in self.searches:
+            most = WORK / (self.space.n_samples * (2 + len(search.problem.targets)))
+            for pairs in search.pairs:
+                row = BY_OPCODE[pairs.opcodes[0]]
+                if row.unit_rule == EQUAL:
+                    scan = partial(pair_kernels.scan_sums, self._moments(search.problem))
+                else:
+                    is_quotient = row.unit_rule == QUOTIENT
+                    sides = [self.copies.values, self.copies.inverses if is_quotient else self.copies.values]
+                    if is_quotient and not pairs.is_row_left:
+                        sides.reverse()
+                    scan = partial(pair_kernels.scan_products, *sides)
+                size = most if len(self.searches) > 4 * threads else min(most, pairs.n_features / (4 * threads))
+                for part in pairs.parts(size, pair_kernels.ROWS):
+                    yield partial(self._scan_pairs, search, part, scan)
+
+    def _moments(self, problem: pair_kernels.Problem) -> pair_kernels.Shifted:
+        values, means = self.copies.centred if self.centre else self.copies.plain
+        factors = problem.weights * np.vstack([np.ones_like(problem.weights), problem.targets])
+        return pair_kernels.Shifted(values, means, *pair_kernels.moments(self.space.values, means, factors))
+
+    def _scan_pairs(self, search: _Search, pairs: Pairs, scan: Callable) -> int:
+        bits = sum(1 << opcode for opcode in pairs.opcodes)
+        work = pair_kernels.Work(bits, pairs.is_row_left, pairs.rows, pairs.columns, pairs.first, pairs.stop)
+        top, held = search.pool.best() if search.pool else (np.empty(1), 0)
+        triples, scores, states = scan(
+            work, self.space.values, search.problem, top, held, search.is_census, self.limits
+        )
+        if search.pool:
+            opcode, left, right = triples.T
+            search.pool.add(Selection(opcode.astype(np.int16), left.astype(np.int32), right.astype(np.int32), scores))
+        self._count(states)
+        return pairs.n_features
+
+    def scan_singles(self, block: Block) -> int:
         limits = self.limits
-        if not block.opcode:  # primaries: without an intercept a constant column may be of use
-            limits = limits._replace(min_abs=0.0, max_abs=np.inf, constants=not limits.centre)
-        arguments = (features, self.stored, self.columns, self.exact, self.thresholds, limits)
-        states, pairs, scores = kernels.scan_directly(*arguments) if self.is_direct else kernels.scan(*arguments, ROWS)
-        return block, states, pairs, scores
+        if not block.opcode:  # they are within bounds, and without intercept a constant primary may be of use
+            limits = limits._replace(min_abs=0.0, max_abs=np.inf, constants=not self.centre)
+        thresholds = np.array([pool.threshold for pool in self.pools])
+        states, pairs, scores = kernels.scan_singles(
+            block.opcode, block.left, self.space.values, self.space.masks, self.problems, thresholds, limits
+        )
+        if self.is_census and block.opcode:  # stored features were counted when their rung was made
+            self._count(states)
+        order = np.argsort(pairs[:, 1], kind="stable")
+        for part in np.split(order, np.flatnonzero(np.diff(pairs[order, 1])) + 1):
+            if len(part):
+                numbers = block.left[pairs[part, 0]]
+                opcodes = np.full(len(part), block.opcode, dtype=np.int16)
+                self.pools[pairs[part[0], 1]].add(Selection(opcodes, numbers, numbers, scores[part]))
+        return len(block.left)
+
+    def _count(self, states: np.ndarray) -> None:
+        with self._lock:
+            self.n_states += states
 
 
 def screen(
@@ -211,6 +373,7 @@ def screen(
     centre: bool = True,
     threads: int = 1,
     progress: Progress | None = None,
+    is_census: bool = True,
 ) -> tuple[list[Selection], Counter]:
     """The `n_sis` best features of the space for each problem.
 
@@ -231,6 +394,8 @@ def screen(
         Number of threads; the result does not depend on it.
     progress : callable, optional
         Called with (features done, features in all).
+    is_census : bool
+        Whether to count the rejected features; that need be done once for a space.
 
     Returns
     -------
@@ -239,6 +404,11 @@ def screen(
         has no more.
     Counter
         Features rejected in the last rung once their values were known, by cause.
+
+    Raises
+    ------
+    Stopped
+        On Ctrl-C, with the best so far.
 
     Examples
     --------
@@ -250,50 +420,45 @@ def screen(
     >>> str(space.expression(best.opcode[0], best.left[0], best.right[0])), round(float(best.score[0]), 6)
     ('a*b', 1.0)
     """
-    state = _Pass(space, problems, residuals, centre)
-    taken = taken or [Selection.empty()] * len(problems)
-    pools = [_Pool(space, state.exact.weights[p], residuals[p], n_sis, centre, taken[p]) for p in range(len(problems))]
-    n_states, done = np.zeros(4, dtype=np.int64), 0
     if not any(len(rows) for rows in residuals):
         return [Selection.empty() for _ in problems], Counter()
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as executor:
+    taken = taken or [Selection.empty()] * len(problems)
+    pools = [
+        _Pool(space, problem.shares, rows, n_sis, centre, own)
+        for problem, rows, own in zip(problems, residuals, taken, strict=True)
+    ]
+    state = _Pass(space, problems, residuals, pools, centre, is_census)
+    total, done = state.n_features, 0
+    with one_blas_thread(), ThreadPoolExecutor(threads) as executor:
         try:
-            for block, states, pairs, scores in _unordered(executor, state.scan, space.blocks(BLOCK), 4 * threads):
-                _merge(block, pairs, scores, pools, state.thresholds)
-                if block.opcode:  # stored features were counted when their rung was made
-                    n_states += states
-                done += len(block.left)
-                if progress:
-                    progress(done, space.n_features)
+            singles = (partial(state.scan_singles, block) for block in space.singles(BLOCK))
+            for pieces in (singles, state.pieces(threads)):  # the singles' scores are the first thresholds of the pairs
+                for looked_at in _unordered(executor, pieces, 4 * threads):
+                    done += looked_at
+                    if progress:
+                        progress(space.n_features * done // total, space.n_features)
+        except KeyboardInterrupt:
+            executor.shutdown(cancel_futures=True)
+            for pool in pools:
+                pool.compact()
+            raise Stopped([pool.kept for pool in pools]) from None
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise
     for pool in pools:
         pool.compact()
-    rejected = Counter(domain=int(n_states[1]), bounds=int(n_states[2]), constant=int(n_states[3]))
-    return [pool.kept for pool in pools], rejected
+    _, not_finite, out_of_bounds, constant = state.n_states.tolist()
+    return [pool.kept for pool in pools], Counter(domain=not_finite, bounds=out_of_bounds, constant=constant)
 
 
-def _unordered(executor: ThreadPoolExecutor, function, items, ahead: int):
-    """Results of function(item) as they come, with at most `ahead` items under way."""
+def _unordered(executor: ThreadPoolExecutor, pieces: Iterable[Callable[[], int]], ahead: int) -> Iterator[int]:
+    """Results of the pieces as they come, with at most `ahead` of them under way."""
     waiting: set[Future] = set()
-    for item in items:
-        waiting.add(executor.submit(function, item))
+    for piece in pieces:
+        waiting.add(executor.submit(piece))
         if len(waiting) >= ahead:
             finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in finished)
     while waiting:
         finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
         yield from (future.result() for future in finished)
-
-
-def _merge(block: Block, pairs: np.ndarray, scores: np.ndarray, pools: list[_Pool], thresholds: np.ndarray) -> None:
-    if not len(pairs):
-        return
-    order = np.argsort(pairs[:, 1], kind="stable")
-    owner = pairs[order, 1]
-    for part in np.split(order, np.flatnonzero(np.diff(owner)) + 1):
-        p, t = int(pairs[part[0], 1]), pairs[part, 0]
-        opcode = np.full(len(t), block.opcode, dtype=np.int16)
-        pools[p].add(Selection(opcode, block.left[t], block.right[t], scores[part]))
-        thresholds[p] = max(thresholds[p], pools[p].threshold)

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from sisso_sal.cores import one_blas_thread
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.screen import Progress, Selection, screen
 from sisso_sal.engine.sparsify import Fit, sparsify
@@ -88,9 +88,9 @@ def search(
         ]
         found, causes = screen(
             space, problems, residuals, n_sis, taken=[o.subspace for o in outcomes], centre=centre, threads=threads,
-            progress=_stage(progress, d - 1, dim),
+            progress=_stage(progress, d - 1, dim), is_census=d == 1,
         )  # fmt: skip
-        rejected = rejected or causes
+        rejected += causes
         _regress(space, problems, outcomes, found, d, max(keep, n_residual), centre, threads)
     return outcomes, rejected
 
@@ -102,7 +102,7 @@ def _stage(progress: Progress | None, stage: int, stages: int) -> Progress | Non
 
 
 def _regress(space, problems, outcomes, found, d, keep, centre, threads) -> None:
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as executor:
+    with one_blas_thread(), ThreadPoolExecutor(threads) as executor:
         few = len(problems) < threads  # then the threads share each walk, otherwise each takes whole problems
         jobs = []
         for problem, outcome, new in zip(problems, outcomes, found, strict=True):

@@ -1,4 +1,4 @@
-"""The feature space, rung by rung: rungs below the last are stored, the last one is a stream of blocks.
+"""The feature space, rung by rung: rungs below the last are stored, the last one is only laid out.
 
 Rung 0 holds the primary features; rung r applies every operator to features of lower rungs, at least one of them of rung r - 1
 (Ouyang et al., Phys. Rev. Mater. 2, 083802 (2018), sec. II). A feature of the last rung is only the triple (operator, left, right).
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from sisso_sal.features.operators import (
     BY_OPCODE,
     DEFAULT_OPERATORS,
     EQUAL,
+    PRODUCT,
     QUOTIENT,
     UNITLESS,
     Operator,
@@ -33,6 +34,9 @@ SAME_VALUE = 1e-10
 """Two stored features are one if no value differs by more than this, relative to the largest; a feature whose standard
 deviation is smaller is constant.
 """
+
+CHUNK = 1 << 16
+"""Features whose values are worked out at a time when a rung is stored."""
 
 CAUSES = ("unit", "nesting", "complexity", "domain", "bounds", "constant", "duplicate")
 
@@ -89,6 +93,74 @@ class Block:
     opcode: int
     left: np.ndarray
     right: np.ndarray
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Features of binary operators over a staircase of pairs: ``rows[t]`` goes with each of ``columns[first[t]:stop[t]]``.
+
+    Attributes
+    ----------
+    opcodes : tuple of int
+        Operators that are applied to every pair.
+    is_row_left : bool
+        Whether the row is the left operand; otherwise the column is.
+    rows, columns : ndarray (n_rows,), (n_columns,) of int32
+        Numbers of stored features.
+    first, stop : ndarray (n_rows,) of int64
+        Ranges in `columns`.
+    """
+
+    opcodes: tuple[int, ...]
+    is_row_left: bool
+    rows: np.ndarray
+    columns: np.ndarray
+    first: np.ndarray
+    stop: np.ndarray
+
+    @property
+    def n_features(self) -> int:
+        return int((self.stop - self.first).sum()) * len(self.opcodes)
+
+    def only(self, rows: np.ndarray | None = None, columns: np.ndarray | None = None) -> Pairs:
+        """The pairs whose row and column are admitted; `rows`, `columns` (n_stored,) of bool, None for all."""
+        kept = slice(None) if rows is None else rows[self.rows]
+        first, stop, numbers = self.first[kept], self.stop[kept], self.columns
+        if columns is not None:
+            inside = columns[numbers]
+            before = np.concatenate(([0], np.cumsum(inside)))
+            first, stop, numbers = before[first], before[stop], numbers[inside]
+        return replace(self, rows=self.rows[kept], columns=numbers, first=first, stop=stop)
+
+    def parts(self, size: float, granule: int) -> Iterator[Pairs]:
+        """The same in runs of rows with about `size` features each, cut at multiples of `granule` rows."""
+        ends = np.cumsum(self.stop - self.first) * len(self.opcodes)
+        start = 0
+        while start < len(ends):
+            before = ends[start - 1] if start else 0
+            stop = int(np.searchsorted(ends, before + size, side="right"))
+            stop = start + max(1, round((stop - start) / granule)) * granule
+            part = slice(start, stop)
+            yield replace(self, rows=self.rows[part], first=self.first[part], stop=self.stop[part])
+            start = stop
+
+    def blocks(self, size: int) -> Iterator[Block]:
+        """The features one by one, about `size` pairs at a time."""
+        counts = self.stop - self.first
+        ends = np.cumsum(counts)
+        if not len(ends):
+            return
+        cuts = np.searchsorted(ends, np.arange(size, ends[-1], size), side="right")
+        for part in np.split(np.arange(len(counts)), np.unique(cuts)):
+            which = np.repeat(part, counts[part])
+            if not len(which):
+                continue
+            step = np.arange(len(which)) - np.repeat(
+                ends[part] - counts[part] - ends[part[0]] + counts[part[0]], counts[part]
+            )
+            row, column = self.rows[which], self.columns[self.first[which] + step]
+            for opcode in self.opcodes:
+                yield Block(opcode, *((row, column) if self.is_row_left else (column, row)))
 
 
 _COLUMNS = ("opcode", "left", "right", "dimension", "complexity", "mask", "values")
@@ -149,7 +221,7 @@ class Space:
     >>> space = Space(["a", "b"], ["eV", "eV"], np.array([[1.0, 2.0, 4.0], [3.0, 1.0, 5.0]]),
     ...               SpaceSettings(operators=("add", "div"), rung=1))
     >>> [str(space.expression(*triple)) for triple in space.triples()]
-    ['a', 'b', 'a + b', 'b/a', 'a/b']
+    ['a', 'b', 'a + b', 'a/b', 'b/a']
     """
 
     def __init__(self, names: Sequence[str], units: Sequence[str], values: np.ndarray, settings: SpaceSettings):
@@ -164,11 +236,17 @@ class Space:
         self._stored = self._primaries(np.ascontiguousarray(values, dtype=np.float64))
         self._rung_start = [0]
         self.sizes = [len(self._stored)]
-        for rung in range(1, settings.rung):
-            self._store_rung(rung)
-        if settings.rung:
+        self.pairs: list[Pairs] = []
+        self._unaries: list[tuple[Operator, np.ndarray]] = []
+        for rung in range(1, settings.rung + 1):
             self.rejected.append(Counter())
-            self.sizes.append(self._count_last())
+            self._enumerate(self.rejected[-1])
+            if rung < settings.rung:
+                self._store(self.rejected[-1])
+            else:
+                self.sizes.append(
+                    sum(len(numbers) for _, numbers in self._unaries) + sum(pairs.n_features for pairs in self.pairs)
+                )
 
     def _primaries(self, values: np.ndarray) -> _Stored:
         for name, row in zip(self.names, values, strict=True):
@@ -212,49 +290,31 @@ class Space:
 
     # Enumeration -----------------------------------------------------------------------------------------------------
 
-    def blocks(self, size: int = 4096) -> Iterator[Block]:
-        """All features of the space: the stored ones, then the last rung, `size` at most in a block."""
+    def singles(self, size: int = 4096) -> Iterator[Block]:
+        """The stored features, then those that unary operators make of them in the last rung, `size` at most in a block."""
         stored = np.arange(len(self._stored), dtype=np.int32)
-        for start in range(0, len(stored), size):
-            part = stored[start : start + size]
-            yield Block(COPY, part, part)
-        if self.settings.rung:
-            for row, left, right in self._candidates(Counter()):
-                for start in range(0, len(left), size):
-                    yield Block(row.opcode, left[start : start + size], right[start : start + size])
+        for opcode, numbers in ((COPY, stored), *((row.opcode, numbers) for row, numbers in self._unaries)):
+            for start in range(0, len(numbers), size):
+                part = numbers[start : start + size]
+                yield Block(opcode, part, part)
 
     def triples(self) -> Iterator[tuple[int, int, int]]:
         """Every feature as (opcode, left, right)."""
-        for block in self.blocks():
+        for block in (*self.singles(), *(block for pairs in self.pairs for block in pairs.blocks(CHUNK))):
             for left, right in zip(block.left.tolist(), block.right.tolist(), strict=True):
                 yield block.opcode, left, right
 
-    def _count_last(self) -> int:
-        return sum(len(left) for _, left, _ in self._candidates(self.rejected[-1]))
+    def _enumerate(self, rejected: Counter) -> None:
+        """Lay out the next rung over the stored features; count what the unit, nesting, domain and complexity rules refuse."""
+        self._unaries = [(row, self._unary(row, rejected)) for row in self.operators if row.arity == 1]
+        self.pairs = []
+        for rule in (EQUAL, PRODUCT, QUOTIENT):
+            if opcodes := tuple(row.opcode for row in self.operators if row.arity == 2 and row.unit_rule == rule):
+                self.pairs += self._binary(opcodes, rule, rejected)
 
-    def _candidates(self, rejected: Counter, chunk: int = 1 << 16) -> Iterator[tuple[Operator, np.ndarray, np.ndarray]]:
-        """Operator and operand numbers of the next rung; counts what the unit, nesting, domain and complexity rules refuse."""
-        first_new = self._rung_start[-1]
-        for row in self.operators:
-            if row.arity == 1:
-                left = self._unary(row, first_new, rejected)
-                for start in range(0, len(left), chunk):
-                    yield row, left[start : start + chunk], left[start : start + chunk]
-                continue
-            lefts, rights, held = [], [], 0
-            for left, right in self._binary(row, first_new, rejected):
-                lefts.append(left)
-                rights.append(right)
-                held += len(left)
-                if held >= chunk:
-                    yield row, np.concatenate(lefts), np.concatenate(rights)
-                    lefts, rights, held = [], [], 0
-            if held:
-                yield row, np.concatenate(lefts), np.concatenate(rights)
-
-    def _unary(self, row: Operator, first_new: int, rejected: Counter) -> np.ndarray:
+    def _unary(self, row: Operator, rejected: Counter) -> np.ndarray:
         stored = self._stored
-        index = np.arange(first_new, len(stored), dtype=np.int32)
+        index = np.arange(self._rung_start[-1], len(stored), dtype=np.int32)
         trivial = [opcode for opcode, inner in BY_OPCODE.items() if inner.name in row.trivial_on]
         rules = [("nesting", ~np.isin(stored.opcode, trivial))]
         if row.unit_rule == UNITLESS:
@@ -268,53 +328,62 @@ class Space:
             index = kept
         return index
 
-    def _binary(self, row: Operator, first_new: int, rejected: Counter) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """For each new feature i its partners j < i, as (left, right) in the order the operator wants."""
+    def _binary(self, opcodes: tuple[int, ...], rule: str, rejected: Counter) -> list[Pairs]:
+        """Each new feature with every earlier one, as far as units and complexity allow; nothing is divided by a zero."""
         stored = self._stored
-        every = np.arange(len(stored), dtype=np.int32)
-        groups: dict[int, np.ndarray] = {}
-        if row.unit_rule == EQUAL:
-            groups = {number: every[stored.dimension == number] for number in np.unique(stored.dimension).tolist()}
-        denominators = row.admits(stored.least, stored.largest)
-        for i in range(first_new, len(stored)):
-            partners = every[:i]
-            if row.unit_rule == EQUAL:
-                group = groups[int(stored.dimension[i])]
-                partners = group[: np.searchsorted(group, i)]
-                rejected["unit"] += i - len(partners)
-            if self.settings.max_complexity is not None:
-                room = self.settings.max_complexity - 1 - int(stored.complexity[i])
-                kept = partners[stored.complexity[partners] <= room]
-                orders = 2 if row.unit_rule == QUOTIENT else 1  # a/b and b/a
-                rejected["complexity"] += orders * (len(partners) - len(kept))
-                partners = kept
-            own = np.full(len(partners), i, dtype=np.int32)
-            if row.unit_rule == QUOTIENT:
-                fit = denominators[partners]
-                rejected["domain"] += int((~fit).sum()) + (0 if denominators[i] else len(partners))
-                yield own[fit], partners[fit]
-                if denominators[i]:
-                    yield partners, own
-            elif row.commutative:
-                yield own, partners
-            else:
-                yield partners, own
+        n, first_new = len(stored), self._rung_start[-1]
+        orders = 2 if rule == QUOTIENT else 1  # a/b and b/a
+        group = stored.dimension if rule == EQUAL else np.zeros(n, dtype=np.int32)
+        order = np.argsort(group, kind="stable").astype(np.int32)
+        start = np.searchsorted(group[order], group[order])
+        pairs = Pairs(opcodes, False, order, order, start, np.arange(n)).only(rows=np.arange(n) >= first_new)
+        n_all = (n * (n - 1) - first_new * (first_new - 1)) // 2 * len(opcodes)
+        rejected["unit"] += orders * (n_all - pairs.n_features)
+        admitted = self._within_complexity(pairs, start)
+        rejected["complexity"] += orders * (pairs.n_features - admitted.n_features)
+        if rule != QUOTIENT:
+            return [admitted]
+        divisors = (stored.values != 0.0).all(axis=1)
+        out = [admitted.only(rows=divisors), replace(admitted.only(columns=divisors), is_row_left=True)]
+        rejected["domain"] += 2 * admitted.n_features - sum(part.n_features for part in out)
+        return out
+
+    def _within_complexity(self, pairs: Pairs, start: np.ndarray) -> Pairs:
+        """The pairs within the largest complexity; `start` (n_columns,) is where a column's group starts, ordered by complexity."""
+        limit = self.settings.max_complexity
+        if limit is None:
+            return pairs
+        complexity = self._stored.complexity.astype(np.int64)
+        step = int(complexity.max()) + 2
+        room = np.clip(limit - 1 - complexity[pairs.rows], -1, step - 2)
+        stop = np.searchsorted(start * step + complexity[pairs.columns], pairs.first * step + room, side="right")
+        return replace(pairs, stop=np.clip(stop, pairs.first, pairs.stop))
 
     # Storing a rung --------------------------------------------------------------------------------------------------
 
-    def _store_rung(self, rung: int) -> None:
-        rejected: Counter = Counter()
-        parts = [self._evaluated(row, left, right, rejected) for row, left, right in self._candidates(rejected)]
-        self._rung_start.append(len(self._stored))
+    def _store(self, rejected: Counter) -> None:
+        """Evaluate the rung that is laid out and add it to the stored features."""
         before = len(self._stored)
+        blocks = [Block(row.opcode, numbers, numbers) for row, numbers in self._unaries]
+        parts = [self._evaluated(block, rejected) for block in blocks]
+        parts += [self._evaluated(block, rejected) for pairs in self.pairs for block in pairs.blocks(CHUNK)]
+        self._rung_start.append(before)
         everything = [self._stored, *parts]
         self._stored = _Stored(*(np.concatenate([getattr(part, name) for part in everything]) for name in _COLUMNS))
         self._drop_duplicates(before, rejected)
-        self.rejected.append(rejected)
+        self._stored = self._stored.take(self._in_order(before))
         self.sizes.append(len(self._stored) - before)
 
-    def _evaluated(self, row: Operator, left: np.ndarray, right: np.ndarray, rejected: Counter) -> _Stored:
+    def _in_order(self, before: int) -> np.ndarray:
+        """The stored features by complexity, which the enumeration of pairs relies on, then by operator and operands."""
         stored = self._stored
+        left, right = stored.left[before:], stored.right[before:]
+        keys = (np.minimum(left, right), left < right, np.maximum(left, right), stored.opcode[before:])
+        order = np.lexsort((*keys, stored.complexity[before:]))
+        return np.concatenate([np.arange(before), before + order])
+
+    def _evaluated(self, block: Block, rejected: Counter) -> _Stored:
+        stored, row, left, right = self._stored, BY_OPCODE[block.opcode], block.left, block.right
         operands = (stored.values[left], stored.values[right])[: row.arity]
         values = row.numpy(*operands)
         if row.name == "sub":
@@ -351,16 +420,13 @@ class Space:
         return index
 
     def _result_dimensions(self, row: Operator, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        known: dict[tuple[int, int], int] = {}
-        own = self._stored.dimension
-        pairs = zip(own[left].tolist(), own[right].tolist(), strict=True)
-        out = np.empty(len(left), dtype=np.int32)
-        for t, pair in enumerate(pairs):
-            if pair not in known:
-                operands = tuple(self._dimensions[number] for number in pair)[: row.arity]
-                known[pair] = self._number(row.result_dimension(*operands))
-            out[t] = known[pair]
-        return out
+        own = self._stored.dimension.astype(np.int64)
+        pairs, which = np.unique(own[left] * len(self._dimensions) + own[right], return_inverse=True)
+        known = [
+            [self._dimensions[number] for number in divmod(pair, len(self._dimensions))] for pair in pairs.tolist()
+        ]
+        numbers = [self._number(row.result_dimension(*operands[: row.arity])) for operands in known]
+        return np.array(numbers, dtype=np.int32)[which]
 
     def _drop_duplicates(self, before: int, rejected: Counter) -> None:
         """Keep one of each set of numerically equal stored features: the least complex, then the first key."""

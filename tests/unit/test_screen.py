@@ -313,16 +313,20 @@ def test_one_pass_for_many_problems_equals_one_pass_for_each():
 
 
 @pytest.mark.parametrize("n_sis", [1, 7, 40])
-def test_result_depends_neither_on_blocks_nor_on_threads(monkeypatch, n_sis):
+def test_result_depends_neither_on_the_order_of_work_nor_on_threads(monkeypatch, n_sis):
     columns, rng = random_columns(n=25)
     space = make_space(columns, **SETTINGS)
     problems = [make_problem(rng.normal(0, 1, 25)), make_problem(columns["a"] * columns["b"], rng.integers(0, 3, 25))]
     expected = run(space, problems, n_sis)
-    blocks = list(space.blocks(5))
-    for seed, rows, threads in ((0, 512, 1), (1, 3, 1), (2, 512, 2), (3, 2, 3)):
-        order = np.random.default_rng(seed).permutation(len(blocks))
-        monkeypatch.setattr(space, "blocks", lambda size, order=order: iter([blocks[i] for i in order]))
-        monkeypatch.setattr(screen_module, "ROWS", rows)
+    pieces = screen_module._Pass.pieces
+    for seed, work, threads in ((0, 1e4, 1), (1, 1e6, 1), (2, 1e4, 2), (3, 1e5, 3)):
+
+        def shuffled(state, threads, seed=seed):
+            every = list(pieces(state, threads))
+            return [every[i] for i in np.random.default_rng(seed).permutation(len(every))]
+
+        monkeypatch.setattr(screen_module._Pass, "pieces", shuffled)
+        monkeypatch.setattr(screen_module, "WORK", work)
         for (keys, scores), (keys_0, scores_0) in zip(
             run(space, problems, n_sis, threads=threads), expected, strict=True
         ):

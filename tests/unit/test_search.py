@@ -150,8 +150,8 @@ def test_number_of_fits_kept():
 
 
 def test_rejected_features_are_counted_once_whatever_the_dimension():
-    columns = {"a": np.array([1.0, 2.0, 3.0, 4.0, 6.0]), "z": np.array([0.0, 1.0, 2.0, 1.5, 7.0])}
-    space = Space(list(columns), ["", ""], np.array(list(columns.values())), SpaceSettings(operators=("div",), rung=1))
+    columns = {"a": np.array([1.0, 2.0, 3.0, 4.0, 6.0]), "z": np.array([0.0, 1.0, 2.0, 1.5, 1e3])}
+    space = Space(list(columns), ["", ""], np.array(list(columns.values())), SpaceSettings(operators=("exp",), rung=1))
     problem = problem_of(np.array([1.0, 3.0, 2.0, 5.0, 4.0]), allowed=(True, True))
     for dim in (1, 2):
         _, causes = search(space, [problem], dim=dim, n_sis=1)

@@ -129,11 +129,10 @@ def test_counts_by_hand():
     columns = {"a": np.array([1.0, 2.0, 3.0]), "b": np.array([2.0, 5.0, 3.5]), "c": np.array([1.0, 0.0, 2.0])}
     units = {"a": "eV", "b": "eV", "c": ""}
     space = make(columns, units, operators=("add", "mult", "div", "exp"), rung=1)
-    # add: ab; mult: ab ac bc; div: six; exp: c. Not add ac, bc (units), not exp a, b (units).
-    assert space.sizes == [3, 11]
-    assert space.rejected == [Counter(), Counter(unit=4)]
-    # a/c and b/c are infinite where c is 0: only their values tell.
-    assert screened_out(space) == Counter(domain=2)
+    # add: ab; mult: ab ac bc; div: ab ba ca cb; exp: c. Not add ac, bc (units), not exp a, b (units), not a/c, b/c (c has a zero).
+    assert space.sizes == [3, 9]
+    assert +space.rejected[1] == Counter(unit=4, domain=2)
+    assert screened_out(space) == Counter()
 
 
 @pytest.mark.parametrize("case", ["rung 2", "rung 2, signs", "rung 2, few bounds", "rung 2, no units"])
@@ -160,34 +159,47 @@ def test_streamed_last_rung_holds_what_a_stored_one_would_up_to_duplicates(case)
 
 def test_a_last_rung_has_no_array():
     columns, units = table()
-    space = make(columns, units, operators=("add", "mult", "div"), rung=2)
+    space = make(columns, units, operators=("add", "mult", "div", "sq"), rung=2)
     assert len(space.values) == sum(space.sizes[:2]) < space.n_features
-    assert sum(len(block.left) for block in space.blocks(size=7)) == space.n_features
-    assert max(len(block.left) for block in space.blocks(size=7)) == 7
+    singles = list(space.singles(size=7))
+    assert max(len(block.left) for block in singles) == 7
+    n_singles = sum(len(block.left) for block in singles)
+    assert n_singles + sum(pairs.n_features for pairs in space.pairs) == space.n_features
 
 
-def test_blocks_of_any_size_give_the_same_features_in_the_same_order():
+@pytest.mark.parametrize("limit", [None, 2])
+def test_pieces_of_any_size_hold_the_same_features(limit):
     columns, units = table()
-    space = make(columns, units, operators=("sub", "div", "sq"), rung=2)
-    triples = list(space.triples())
-    for size in (1, 5, 100_000):
-        again = [
-            (b.opcode, x, y) for b in space.blocks(size) for x, y in zip(b.left.tolist(), b.right.tolist(), strict=True)
-        ]
-        assert again == triples
+    space = make(columns, units, operators=("add", "sub", "div", "sq"), rung=2, max_complexity=limit)
+    for pairs in space.pairs:
+        expected = sorted(triples_of(pairs, 100_000))
+        assert len(set(expected)) == len(expected) == pairs.n_features > 0
+        for size in (1, 10, 1 << 16):
+            assert sorted(triples_of(pairs, size)) == expected
+            for granule in (1, 4, 64):
+                parts = list(pairs.parts(size, granule))
+                assert [len(part.rows) % granule for part in parts[:-1]] == [0] * (len(parts) - 1)
+                assert sorted(t for part in parts for t in triples_of(part, 5)) == expected
 
 
-def test_chunks_of_candidates_do_not_show():
+def triples_of(pairs, size):
+    return [
+        (block.opcode, *operands)
+        for block in pairs.blocks(size)
+        for operands in zip(block.left.tolist(), block.right.tolist(), strict=True)
+    ]
+
+
+def test_pairs_of_admitted_features_only():
     columns, units = table()
-    space = make(columns, units, operators=("sub", "div", "sq"), rung=2)
-    parts = {}
-    for chunk in (1, 10, 1 << 16):
-        parts[chunk] = [
-            (row.name, x, y)
-            for row, left, right in space._candidates(Counter(), chunk)
-            for x, y in zip(left, right, strict=True)
-        ]
-    assert sorted(parts[1]) == sorted(parts[10]) == sorted(parts[1 << 16])
+    space = make(columns, units, operators=("add", "sub", "mult", "div", "sq"), rung=2)
+    rng = np.random.default_rng(3)
+    for pairs in space.pairs:
+        rows, columns_ = rng.random((2, len(space.values))) < 0.6
+        row, column = (1, 2) if pairs.is_row_left else (2, 1)
+        expected = [t for t in triples_of(pairs, 50) if rows[t[row]] and columns_[t[column]]]
+        assert sorted(triples_of(pairs.only(rows, columns_), 50)) == sorted(expected)
+        assert len(expected) < pairs.n_features
 
 
 def test_no_trivial_nesting_is_generated():
