@@ -34,9 +34,9 @@ from typing import Any
 import numpy as np
 
 import sisso_sal
-from sisso_sal.cores import usable_cores
 from sisso_sal.data.table import Table, read_table
 from sisso_sal.features.operators import DEFAULT_OPERATORS
+from sisso_sal.machine import usable_cores
 from sisso_sal.models.files import load_model
 from sisso_sal.report.text import aligned
 

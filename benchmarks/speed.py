@@ -15,11 +15,11 @@ from collections.abc import Callable
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from sisso_sal.cores import usable_cores
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.screen import screen
 from sisso_sal.engine.sparsify import sparsify
 from sisso_sal.features.space import Space, SpaceSettings
+from sisso_sal.machine import usable_cores
 from sisso_sal.report.text import aligned
 
 N_SAMPLES, N_PRIMARY = 250, 14

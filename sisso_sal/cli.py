@@ -7,6 +7,7 @@ with failed calculations, 75 another process drives the run, 130 interrupted.
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 import traceback
@@ -45,6 +46,7 @@ def main() -> None:
     """Entry point: errors become one line and an exit code."""
     debug = "--debug" in sys.argv[1:]
     warnings.showwarning = _show_warning
+    _show_log()
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -75,6 +77,15 @@ def _fail(message: str, code: int) -> None:
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
     if not {"-q", "--quiet"} & set(sys.argv[1:]):
         click.echo(f"note: {message}", err=True)
+
+
+def _show_log() -> None:
+    """Notes of the library go to stderr like warnings."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("note: %(message)s"))
+    log = logging.getLogger("sisso_sal")
+    log.addHandler(handler)
+    log.setLevel(logging.WARNING if {"-q", "--quiet"} & set(sys.argv[1:]) else logging.INFO)
 
 
 def _options(*decorators: Callable) -> Callable:
@@ -118,6 +129,7 @@ MODEL = _options(
     click.option("--dim", type=click.IntRange(1, 6), help="Terms of a formula; 2 by default."),
     click.option("--n-residual", type=click.IntRange(min=1), help="Residuals that a screening sees; 5 by default."),
     click.option("--max-complexity", type=click.IntRange(min=0), help="Most operators in a term; no limit by default."),
+    click.option("--max-features", type=click.IntRange(min=1), help="Refuse a larger feature space; 1e10 by default."),
     click.option("--min-abs", type=float, help="Smallest max|f| of a feature; 1e-5 by default."),
     click.option("--max-abs", type=float, help="Largest max|f| of a feature; 1e5 by default."),
     click.option("--no-intercept", is_flag=True, help="Fit without intercept."),
@@ -275,7 +287,12 @@ def discover(table, target, id_column, formula, oracle, config, out, threads, as
         files.save_model(*arguments)
 
     with Progress("screening", quiet or as_json) as progress:
-        summary = step(data, settings, run, make_surrogate=make_surrogate, save_model=save_model, progress=progress)
+        try:
+            summary = step(data, settings, run, make_surrogate=make_surrogate, save_model=save_model, progress=progress)
+        except KeyboardInterrupt:
+            _fail(
+                f"interrupted: no proposals were recorded in {run}; the same command starts this iteration again", 130
+            )
     if as_json:
         click.echo(_dumps(summary))
         return
@@ -327,12 +344,18 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
     frame, labelled = _feature_frame(data), data.labelled
     start = time.perf_counter()
     with Progress("screening", quiet or as_json) as progress:
-        model.fit(frame[labelled], np.asarray(data.target)[labelled], progress=progress)
+        try:
+            model.fit(frame[labelled], np.asarray(data.target)[labelled], progress=progress)
+        except KeyboardInterrupt:
+            if getattr(model, "is_complete_", True):  # there is no model yet
+                raise
     seconds = time.perf_counter() - start
     if out is not None:
         save_model(out, model, data.target_name or "", data.target_unit)
     document = _fit_document(model, data, is_ensemble) | {"seconds": round(seconds, 4), "seed": settings.seed}
     click.echo(_dumps(document) if as_json else fit_text(document))
+    if not model.is_complete_:
+        _fail("interrupted: these are the best models so far, the search was not finished", 130)
     if not as_json and out is not None:
         click.echo(f"\nNext: sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out} --format python")
 
@@ -359,6 +382,7 @@ def _fit_document(model, data, is_ensemble: bool) -> dict[str, Any]:
         "models": models,
         "n_features": model.n_features_,
         "rejected": model.rejected_,
+        "complete": model.is_complete_,
         "n_singular": model.n_singular_,
         "n_samples": model.n_samples_,
     }

@@ -23,6 +23,7 @@ class ModelSettings(BaseModel):
     n_sis: int = Field(default=50, ge=1)
     n_residual: int = Field(default=5, ge=1)
     max_complexity: int | None = Field(default=None, ge=0)
+    max_features: int = Field(default=10**10, ge=1)
     min_abs: float = Field(default=1e-5, ge=0)
     max_abs: float = Field(default=1e5, gt=0)
     intercept: bool = True

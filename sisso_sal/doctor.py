@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from sisso_sal.cores import usable_cores
+from sisso_sal.machine import usable_cores
 
 DISTRIBUTION = "sisso-sal"
 EXTRAS = ("dft", "cluster")

@@ -52,8 +52,12 @@ class Progress:
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar
 
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            rate = TextColumn("{task.fields[rate]}")
+            columns = (
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn(),
+            )  # fmt: skip
             self._bar = Bar(*columns, console=Console(stderr=True), transient=True)
             self._bar.start()
-            self._task = self._bar.add_task(self.what, total=total)
-        self._bar.update(self._task, completed=done, total=total)
+            self._task = self._bar.add_task(self.what, total=total, rate="")
+        seconds = max(time.monotonic() - self._start, 1e-9)
+        self._bar.update(self._task, completed=done, total=total, rate=f"{done / seconds:.3g}/s")

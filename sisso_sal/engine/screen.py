@@ -17,12 +17,12 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from sisso_sal.cores import one_blas_thread
 from sisso_sal.engine import _kernels as kernels
 from sisso_sal.engine import _pairs as pair_kernels
 from sisso_sal.engine.problem import Problem
 from sisso_sal.features.operators import BY_OPCODE, EQUAL, QUOTIENT
 from sisso_sal.features.space import Block, Pairs, Space
+from sisso_sal.machine import one_blas_thread
 
 SAME_DIRECTION = 1e-8
 """Two features are duplicates for a problem if their weighted, centred unit vectors differ by less than this."""
@@ -246,6 +246,25 @@ _copies: WeakKeyDictionary[Space, _Copies] = WeakKeyDictionary()
 """Those of the spaces in use, so that each pass over a space need not make them again."""
 
 
+def _forbidden(space: Space, problem: Problem) -> np.ndarray:
+    """ndarray (n_words,) of uint64: bits of the primaries that the problem may not use, as in `Space.masks`."""
+    words = np.zeros(space.masks.shape[1], dtype=np.uint64)
+    for i in np.flatnonzero(~problem.allowed):
+        words[i // 64] |= np.uint64(1) << np.uint64(i % 64)
+    return words
+
+
+def admitted_pairs(space: Space, problems: Sequence[Problem]) -> dict[bytes, list[Pairs]]:
+    """The pairs that problems may use, by the bytes of `Problem.allowed`."""
+    out = {}
+    for problem in problems:
+        key = problem.allowed.tobytes()
+        if key not in out:
+            allowed = ~(space.masks & _forbidden(space, problem)).any(axis=1)
+            out[key] = [pairs.only(allowed, allowed) for pairs in space.pairs]
+    return out
+
+
 class _Pass:
     """State that the threads of one pass share."""
 
@@ -261,10 +280,7 @@ class _Pass:
         self.space, self.pools, self.centre = space, pools, centre
         self.copies = _copies.setdefault(space, _Copies(space.values))
         self.limits = kernels.Limits(space.settings.min_abs, space.settings.max_abs, False)
-        forbidden = np.zeros((len(problems), space.masks.shape[1]), dtype=np.uint64)
-        for p, problem in enumerate(problems):
-            for i in np.flatnonzero(~problem.allowed):
-                forbidden[p, i // 64] |= np.uint64(1) << np.uint64(i % 64)
+        forbidden = np.array([_forbidden(space, problem) for problem in problems])
         shares = np.array([problem.shares for problem in problems])
         first = np.cumsum([0, *(len(rows) for rows in residuals)])
         self.problems = kernels.Problems(shares, np.concatenate(residuals), first, forbidden, centre)
@@ -274,19 +290,16 @@ class _Pass:
         self._lock = Lock()
 
     def _searches(self, problems, residuals, is_census: bool) -> list[_Search]:
-        out, pairs_of = [], {}
+        out = []
         n = self.space.n_samples
+        pairs_of = admitted_pairs(self.space, problems)
         for p, (problem, rows) in enumerate(zip(problems, residuals, strict=True)):
             if not len(rows):
                 continue
-            key = problem.allowed.tobytes()
-            if key not in pairs_of:
-                allowed = ~(self.space.masks & self.problems.forbidden[p]).any(axis=1)
-                pairs_of[key] = [pairs.only(allowed, allowed) for pairs in self.space.pairs]
             counts = is_census and problem.is_uniform() and bool(problem.allowed.all())
             is_census = is_census and not counts
             seen = self._seen(self.problems.weights[p], rows, self.pools[p].taken_scores)
-            out.append(_Search(seen, pairs_of[key], counts, self.pools[p]))
+            out.append(_Search(seen, pairs_of[problem.allowed.tobytes()], counts, self.pools[p]))
         if is_census:
             seen = self._seen(np.full(n, 1.0 / n), np.empty((0, n)), np.empty(0))
             out.append(_Search(seen, self.space.pairs, True, None))

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sisso_sal.cores import one_blas_thread
 from sisso_sal.engine.problem import Problem
-from sisso_sal.engine.screen import Progress, Selection, screen
+from sisso_sal.engine.screen import Progress, Selection, Stopped, screen
 from sisso_sal.engine.sparsify import Fit, sparsify
 from sisso_sal.features.space import Space
+from sisso_sal.machine import one_blas_thread
 
 
 @dataclass
@@ -28,12 +28,15 @@ class Outcome:
         For each dimension the best fits, best first; subset members are numbers in `subspace`.
     n_subsets, n_singular : int
         Subsets looked at by L0, and those of them that were singular.
+    is_complete : bool
+        False if Ctrl-C came before all dimensions were done.
     """
 
     subspace: Selection
     fits: list[tuple[Fit, ...]] = field(default_factory=list)
     n_subsets: int = 0
     n_singular: int = 0
+    is_complete: bool = True
 
 
 def search(
@@ -76,6 +79,12 @@ def search(
         One for each problem.
     Counter
         Features of the last rung rejected once their values were known, by cause.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        On Ctrl-C before there is any fit. Later the outcomes hold the dimensions that were done, and of the first the best of the
+        features that were looked at; they say that they are not complete.
     """
     outcomes = [Outcome(Selection.empty()) for _ in problems]
     rejected: Counter = Counter()
@@ -86,12 +95,22 @@ def search(
             else problem.normalised(problem.target[None, :], centre)
             for problem, outcome in zip(problems, outcomes, strict=True)
         ]
-        found, causes = screen(
-            space, problems, residuals, n_sis, taken=[o.subspace for o in outcomes], centre=centre, threads=threads,
-            progress=_stage(progress, d - 1, dim), is_census=d == 1,
-        )  # fmt: skip
-        rejected += causes
-        _regress(space, problems, outcomes, found, d, max(keep, n_residual), centre, threads)
+        try:
+            found, causes = screen(
+                space, problems, residuals, n_sis, taken=[o.subspace for o in outcomes], centre=centre, threads=threads,
+                progress=_stage(progress, d - 1, dim), is_census=d == 1,
+            )  # fmt: skip
+            rejected += causes
+            _regress(space, problems, outcomes, found, d, max(keep, n_residual), centre, threads)
+        except KeyboardInterrupt as stop:
+            if d == 1 and not (isinstance(stop, Stopped) and any(len(selection) for selection in stop.selections)):
+                raise
+            if isinstance(stop, Stopped) and d == 1:
+                _regress(space, problems, outcomes, stop.selections, d, max(keep, n_residual), centre, threads)
+            for outcome in outcomes:
+                outcome.fits = outcome.fits[: max(d - 1, 1)]
+                outcome.is_complete = False
+            break
     return outcomes, rejected
 
 
@@ -104,12 +123,18 @@ def _stage(progress: Progress | None, stage: int, stages: int) -> Progress | Non
 def _regress(space, problems, outcomes, found, d, keep, centre, threads) -> None:
     with one_blas_thread(), ThreadPoolExecutor(threads) as executor:
         few = len(problems) < threads  # then the threads share each walk, otherwise each takes whole problems
-        jobs = []
-        for problem, outcome, new in zip(problems, outcomes, found, strict=True):
-            outcome.subspace = Selection.joined([outcome.subspace, new])
-            jobs.append((space, problem, outcome.subspace, d, keep, centre, 8 * threads if few else 1))
-        results = [_regress_one(job, executor) for job in jobs] if few else list(executor.map(_regress_one, jobs))
-    for outcome, result in zip(outcomes, results, strict=True):
+        subspaces = [Selection.joined([o.subspace, new]) for o, new in zip(outcomes, found, strict=True)]
+        jobs = [
+            (space, problem, subspace, d, keep, centre, 8 * threads if few else 1)
+            for problem, subspace in zip(problems, subspaces, strict=True)
+        ]
+        try:
+            results = [_regress_one(job, executor) for job in jobs] if few else list(executor.map(_regress_one, jobs))
+        except BaseException:
+            executor.shutdown(cancel_futures=True)
+            raise
+    for outcome, subspace, result in zip(outcomes, subspaces, results, strict=True):
+        outcome.subspace = subspace
         outcome.fits.append(result.fits)
         outcome.n_subsets += result.n_subsets
         outcome.n_singular += result.n_singular

@@ -1,29 +1,52 @@
 """L0 regression: the best subsets of a subspace, exhaustively, from one weighted Gram matrix.
 
-Features are projected out one after the other, so that a subset of k features costs about ten operations, whatever k and the number
-of samples; the best subsets are refitted by QR on the data (Furnival and Wilson, Technometrics 16, 499 (1974), for the idea of
-sharing eliminations between subsets).
+Features are projected out one after the other, so that a subset costs about five operations, whatever its size and the number of
+samples, and the best subsets are refitted by QR on the data (Furnival and Wilson, Technometrics 16, 499 (1974), for the idea of
+sharing eliminations between subsets). For pairs the Gram matrix itself would cost most; the product of two features' leading parts
+and a bound of the rest decide nearly all of them. A few promising subsets set the bar that all others have to exceed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import comb
 
 import numpy as np
 
-from sisso_sal.engine import _kernels as kernels
+from sisso_sal.engine import _subsets as kernels
+from sisso_sal.engine._subsets import PIVOT_FLOOR, ROWS, WIDTH
 from sisso_sal.engine.problem import Problem
-
-PIVOT_FLOOR = 1e-10
-"""A subset is singular if a feature keeps less than this share of its square after the others are projected out."""
 
 DIGITS = 10
 """Subsets are equally good when their unexplained shares of the variance agree to this many decimals."""
 
 MOST_HELD = 8192
 """Most subsets that are held to find the least complex of equally good ones."""
+
+SAME = 2 * 10.0**-DIGITS
+"""Gains, shares of the variance, that differ by less may be equal after rounding."""
+
+NO_BAR = -1.0
+"""A gain that every subset exceeds."""
+
+CHUNK = 256
+"""Subsets refitted at a time."""
+
+PARENTS = 8
+"""Subsets that are extended by every feature to find promising larger ones."""
+
+FEW = 16
+"""Directions that hold the leading part of each feature, unless they leave out more than `REST` of the squares."""
+
+REST = 0.1
+
+EPS = 2.0**-24
+"""Largest relative rounding error of float32."""
+
+PANEL = (64, 2048)
+"""Rows and columns of the products that are worked on at a time (512 KiB)."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +83,32 @@ class Search:
     n_singular: int
 
 
+@dataclass(frozen=True)
+class _Units:
+    """Features and target at weighted norm 1, on the samples of positive weight.
+
+    rows (m, n); squares (m,): 1, or 0 for a constant feature; rhs (m,): products with the target (n,); variance: of the target.
+    """
+
+    rows: np.ndarray
+    squares: np.ndarray
+    target: np.ndarray
+    rhs: np.ndarray
+    variance: float
+
+    @classmethod
+    def of(cls, values: np.ndarray, problem: Problem, centre: bool) -> _Units:
+        samples = np.flatnonzero(problem.weights)
+        shares = problem.shares[samples]
+        rows, squares = np.empty((len(values), len(samples))), np.empty(len(values))
+        kernels.standardise(np.ascontiguousarray(values, dtype=float), samples, shares, centre, rows, squares)
+        target = problem.target[samples]
+        target = (target - (shares @ target if centre else 0.0)) * np.sqrt(shares)
+        variance = float(target @ target) or 1.0
+        target = target / np.sqrt(variance)
+        return cls(rows, squares, target, rows @ target, variance)
+
+
 def refit(values: np.ndarray, problem: Problem, subset: Sequence[int], centre: bool) -> Fit | None:
     """Weighted least squares by QR; None if the subset is singular on the data.
 
@@ -72,23 +121,30 @@ def refit(values: np.ndarray, problem: Problem, subset: Sequence[int], centre: b
     centre : bool
         Whether there is an intercept.
     """
-    shares = problem.shares
-    rows = values[list(subset)]
-    means = rows @ shares if centre else np.zeros(len(rows))
+    return _refit_all(values, problem, np.array([subset], dtype=np.int64), centre)[0]
+
+
+def _refit_all(values: np.ndarray, problem: Problem, subsets: np.ndarray, centre: bool) -> list[Fit | None]:
+    """`refit` of each of subsets (n_subsets, dim)."""
+    shares, root = problem.shares, np.sqrt(problem.shares)
     target_mean = float(shares @ problem.target) if centre else 0.0
-    root = np.sqrt(shares)
-    shifted = rows - means[:, None]
+    target = problem.target - target_mean
+    rows = values[subsets]
+    means = rows @ shares if centre else np.zeros(subsets.shape)
+    shifted = rows - means[:, :, None]
     centred = shifted * root
-    norms = np.sqrt((centred**2).sum(axis=1))
-    if not norms.all():
-        return None
-    q, r = np.linalg.qr((centred / norms[:, None]).T)
-    if (np.diag(r) ** 2 < PIVOT_FLOOR).any():
-        return None
-    coefficients = np.linalg.solve(r, q.T @ ((problem.target - target_mean) * root)) / norms
-    intercept = float(target_mean - coefficients @ means) if centre else 0.0
-    residual = problem.target - target_mean - coefficients @ shifted
-    return Fit(tuple(subset), coefficients, intercept, float(problem.weights @ residual**2), residual)
+    norms = np.sqrt((centred**2).sum(axis=2))
+    q, r = np.linalg.qr((centred / np.where(norms > 0, norms, 1.0)[:, :, None]).swapaxes(1, 2))
+    is_regular = (norms > 0).all(axis=1) & (np.diagonal(r, axis1=1, axis2=2) ** 2 >= PIVOT_FLOOR).all(axis=1)
+    q, r, norms, shifted = q[is_regular], r[is_regular], norms[is_regular], shifted[is_regular]
+    projections = (q.swapaxes(1, 2) @ (target * root))[:, :, None]
+    coefficients = np.linalg.solve(r, projections)[:, :, 0] / norms
+    residuals = target - (coefficients[:, None, :] @ shifted)[:, 0]
+    fits: list[Fit | None] = [None] * len(subsets)
+    for t, c, residual in zip(np.flatnonzero(is_regular), coefficients, residuals, strict=True):
+        intercept = target_mean - float(c @ means[t]) if centre else 0.0
+        fits[t] = Fit(tuple(subsets[t].tolist()), c, intercept, float(problem.weights @ residual**2), residual)
+    return fits
 
 
 def sparsify(
@@ -101,6 +157,7 @@ def sparsify(
     ranks: Sequence[tuple[int, str]] | None = None,
     blocks: int = 1,
     executor=None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Search:
     """The `keep` best subsets of `dim` features, by the sum of squared residuals.
 
@@ -118,9 +175,11 @@ def sparsify(
     ranks : sequence of (int, str), optional
         Complexity and key of each feature, to order equally good subsets.
     blocks : int
-        Pieces that the walk is cut into, for the executor's threads; the result does not depend on it.
+        Least number of pieces that the walk is cut into, for the executor's threads; the result does not depend on it.
     executor : concurrent.futures.Executor, optional
         Runs the pieces.
+    progress : callable, optional
+        Called with (subsets done, subsets in all) after each piece.
 
     Returns
     -------
@@ -137,54 +196,157 @@ def sparsify(
     m = len(values)
     if dim > m:
         return Search((), 0, 0)
-    gram, rhs, total = _gram(values, problem, centre)
-    same = 2 * 10.0**-DIGITS * total / float(problem.weights.sum())
+    units = _Units.of(values, problem, centre)
+    walker = {1: _Singles, 2: _Pairs}.get(dim, _Larger)(units)
+    cuts = _cuts(m, dim, max(blocks, -(-comb(m, dim) // walker.most)), walker.step)
     held = max(4 * keep, keep + 32)
+    bar = _promising(walker, units, dim, held)
     while True:
-        pieces = [(gram, rhs, dim, pair, held) for pair in pairwise(_cuts(m, dim, blocks))]
-        results = list(executor.map(_walk, pieces)) if executor else [_walk(piece) for piece in pieces]
-        subsets = np.concatenate([result[0] for result in results])
-        gains = np.concatenate([result[1] for result in results])
-        order = np.lexsort((*subsets.T[::-1], -gains))[:held]
-        fits = [fit for subset in subsets[order].tolist() if (fit := refit(values, problem, subset, centre))]
-        is_cut_in_a_tie = len(order) == held and gains[order[keep - 1]] - gains[order[-1]] <= same
-        is_short = len(order) == held and len(fits) < keep
-        if held >= MOST_HELD or not (is_cut_in_a_tie or is_short):
-            break
+        subsets, gains, seen, singular = _walk(walker, dim, cuts, held, bar, executor, progress)
+        if len(gains) < held and bar > NO_BAR:
+            bar = NO_BAR
+            continue
+        is_last = len(gains) < held or held >= MOST_HELD
+        if is_last or gains[keep - 1] - gains[-1] > SAME:  # else there may be more that are as good as the best
+            chunks = (subsets[t : t + CHUNK] for t in range(0, len(subsets), CHUNK))
+            fits = [fit for chunk in chunks for fit in _refit_all(values, problem, chunk, centre) if fit]
+            if is_last or len(fits) >= keep:
+                break
         held = min(8 * held, MOST_HELD)
-    ranks = ranks or [(0, f"{i:09d}") for i in range(m)]
+        bar = _promising(walker, units, dim, held)
+    total = units.variance * float(problem.weights.sum())
 
     def rank(fit: Fit):
-        complexity = sum(ranks[i][0] for i in fit.subset)
-        return round(fit.sse / total, DIGITS), complexity, sorted(ranks[i][1] for i in fit.subset)
+        members = [ranks[i] if ranks else (0, f"{i:09d}") for i in fit.subset]
+        return round(fit.sse / total, DIGITS), sum(c for c, _ in members), sorted(key for _, key in members)
 
     fits.sort(key=rank)
-    return Search(tuple(fits[:keep]), sum(r[2] for r in results), sum(r[3] for r in results))
+    return Search(tuple(fits[:keep]), seen, singular)
 
 
-def _gram(values: np.ndarray, problem: Problem, centre: bool) -> tuple[np.ndarray, np.ndarray, float]:
-    """Gram matrix of the features at norm 1, products with the target, and the target's weighted square."""
-    shares = problem.shares
-    rows = (values - (values @ shares)[:, None] if centre else values) * np.sqrt(shares)
-    norms = np.sqrt((rows**2).sum(axis=1))
-    rows = rows / np.where(norms > 0, norms, 1.0)[:, None]
-    target = (problem.target - (shares @ problem.target if centre else 0.0)) * np.sqrt(shares)
-    total = float(target @ target) * float(problem.weights.sum())
-    gram = rows @ rows.T
-    np.fill_diagonal(gram, np.where(norms > 0, 1.0, 0.0))
-    return gram, rows @ target, total or 1.0
+class _Singles:
+    """The subsets of one feature."""
+
+    step, most = 1, 1 << 26
+
+    def __init__(self, units: _Units) -> None:
+        self.units = units
+
+    def products(self, chosen: np.ndarray) -> np.ndarray:
+        return np.empty((0, len(self.units.rows)))
+
+    def walk(self, firsts: tuple[int, int], best: kernels.Best) -> tuple[int, int]:
+        return kernels.best_singles(self.units.squares, self.units.rhs, firsts, best)
 
 
-def _cuts(m: int, dim: int, blocks: int) -> list[int]:
-    """First members at which the walk is cut, so that the pieces hold about equally many subsets."""
-    if blocks <= 1:
-        return [0, m]
-    shares = 1.0 - (1.0 - np.arange(m + 1) / m) ** dim
-    return sorted({0, m, *np.searchsorted(shares, np.arange(1, blocks) / blocks).tolist()})
+class _Pairs:
+    """The pairs, by products of their parts along a few leading directions.
+
+    Any orthonormal directions do for the bound to hold; those of the target and of some of the features leave out little.
+    """
+
+    step, most = ROWS, 1 << 24
+
+    def __init__(self, units: _Units) -> None:
+        self.units = units
+        m, parts, rests = len(units.rows), units.rows, np.zeros(len(units.rows))
+        some = parts[np.linspace(0, m - 1, FEW - 1).astype(int)]
+        leading = parts @ np.linalg.qr(np.vstack([units.target, some]).T)[0]
+        left = np.maximum(units.squares - np.einsum("ij,ij->i", leading, leading), 0.0)
+        if left.mean() <= REST:
+            parts, rests = leading, left
+        size = -(-m // WIDTH) * WIDTH
+        self.parts = np.zeros((parts.shape[1], size), dtype=np.float32)
+        self.parts[:, :m] = parts.T
+        self.rests = np.zeros(size, dtype=np.float32)
+        self.rests[:m] = np.sqrt(
+            rests + len(self.parts) * EPS
+        )  # a sum of n products in float32 errs by less than n EPS
+
+    def products(self, chosen: np.ndarray) -> np.ndarray:
+        return self.units.rows[chosen] @ self.units.rows.T
+
+    def walk(self, firsts: tuple[int, int], best: kernels.Best) -> tuple[int, int]:
+        units, size = self.units, self.parts.shape[1]
+        terms = kernels.Terms(self.rests, *np.ones((2, size), dtype=np.float32))
+        tiled = kernels.Terms(*(row.reshape(-1, WIDTH) for row in terms))
+        room = np.empty(PANEL[0] * min(PANEL[1], size), dtype=np.float32)
+        last, singular = -(-firsts[1] // ROWS) * ROWS, 0
+        for j in range(firsts[0], last, PANEL[0]):
+            kernels.set_terms(units.squares, units.rhs, best.gains[-1], 0, terms)
+            rows = self.parts[:, j : min(j + PANEL[0], last)].T
+            for k in range(j // WIDTH * WIDTH, size, PANEL[1]):
+                columns = self.parts[:, k : k + PANEL[1]]
+                panel = room[: len(rows) * columns.shape[1]].reshape(len(rows), -1)
+                np.matmul(rows, columns, out=panel)
+                tiles = panel.reshape(len(rows), -1, WIDTH)
+                data = (units.rows, units.squares, units.rhs)
+                singular += kernels.best_pairs(tiles, (j, k), data, terms, tiled, best)
+        return sum(len(units.rows) - 1 - j for j in range(*firsts)), singular
 
 
-def _walk(piece) -> tuple[np.ndarray, np.ndarray, int, int]:
-    gram, rhs, dim, (start, stop), held = piece
-    gains, subsets = np.zeros(held), np.zeros((held, dim), dtype=np.int64)
-    count, seen, singular = kernels.best_subsets(gram, rhs, dim, (start, stop), PIVOT_FLOOR, gains, subsets)
-    return subsets[:count], gains[:count], seen, singular
+class _Larger:
+    """The subsets of three or more features, by their Gram matrix."""
+
+    step, most = 1, 1 << 26
+
+    def __init__(self, units: _Units) -> None:
+        self.units = units
+        self.gram = units.rows @ units.rows.T
+        np.fill_diagonal(self.gram, units.squares)
+
+    def products(self, chosen: np.ndarray) -> np.ndarray:
+        return self.gram[chosen]
+
+    def walk(self, firsts: tuple[int, int], best: kernels.Best) -> tuple[int, int]:
+        return kernels.best_subsets(self.gram, self.units.rhs, firsts, best)
+
+
+def _walk(walker, dim: int, cuts: Sequence[int], held: int, bar: float, executor, progress):
+    """The best `held` subsets (n, dim) that exceed the bar, their gains (n,), and the numbers of subsets seen and singular."""
+
+    def piece(firsts: tuple[int, int]):
+        best = kernels.Best(np.full(held, bar), np.full((held, dim), -1, dtype=np.int64))
+        counts = walker.walk(firsts, best)
+        is_found = best.subsets[:, 0] >= 0
+        return best.subsets[is_found], best.gains[is_found], *counts
+
+    results = []
+    for result in (executor.map if executor else map)(piece, pairwise(cuts)):
+        results.append(result)
+        if progress:
+            progress(sum(r[2] for r in results), comb(len(walker.units.rows), dim))
+    subsets, gains = (np.concatenate([result[part] for result in results]) for part in (0, 1))
+    order = np.lexsort((*subsets.T[::-1], -gains))[:held]
+    return subsets[order], gains[order], sum(r[2] for r in results), sum(r[3] for r in results)
+
+
+def _promising(walker, units: _Units, dim: int, held: int) -> float:
+    """A bar that `held` subsets exceed: the best that extend the best of one feature less; NO_BAR if fewer are known.
+
+    It need not be right: where it is too high the walk finds too few.
+    """
+    m = len(units.rows)
+    parents, ranked = np.zeros((1, 0), dtype=np.int64), np.zeros(0)
+    for size in range(1, dim + 1):
+        gains = np.empty((len(parents), m))
+        cross = walker.products(parents.ravel()).reshape(*parents.shape, m)
+        kernels.extend(cross, parents, units.squares, units.rhs, 1e-3, gains)
+        gains = gains.ravel()
+        count = min(size * max(held, PARENTS), len(gains))  # each subset comes up at most `size` times
+        top = np.argpartition(-gains, count - 1)[:count]
+        top = top[gains[top] >= 0]
+        top = top[np.argsort(-gains[top])]
+        children = np.sort(np.column_stack([parents[top // m], top % m]), axis=1)
+        first = np.sort(np.unique(children, axis=0, return_index=True)[1])
+        parents, ranked = children[first[:PARENTS]], gains[top[first]]
+        if not len(parents):
+            return NO_BAR
+    return float(ranked[held - 1]) - 5 * SAME if len(ranked) >= held else NO_BAR
+
+
+def _cuts(m: int, dim: int, blocks: int, step: int) -> list[int]:
+    """First members, multiples of `step`, at which the walk is cut, so that the pieces hold about equally many subsets."""
+    shares = 1.0 - (1.0 - np.arange(0, m + 1, step) / m) ** dim
+    inner = step * np.searchsorted(shares, np.arange(1, blocks) / blocks)
+    return sorted({0, m, *inner[inner < m].tolist()})

@@ -26,6 +26,7 @@ from sisso_sal.features.operators import (
     Operator,
     operators_named,
 )
+from sisso_sal.machine import usable_memory
 
 COPY = 0
 """Opcode of a stored feature taken as it is."""
@@ -37,6 +38,9 @@ deviation is smaller is constant.
 
 CHUNK = 1 << 16
 """Features whose values are worked out at a time when a rung is stored."""
+
+COPIES = 3
+"""Times that a rung is in memory while it is stored: in pieces, put together, put in order."""
 
 CAUSES = ("unit", "nesting", "complexity", "domain", "bounds", "constant", "duplicate")
 
@@ -57,6 +61,8 @@ class SpaceSettings:
         A feature stays if min_abs <= max|f| <= max_abs over the samples.
     use_units : bool
         False switches the unit rules off.
+    max_features : int
+        A space with more features is refused, before any time or memory goes into it.
     """
 
     operators: tuple[str, ...] = DEFAULT_OPERATORS
@@ -65,6 +71,7 @@ class SpaceSettings:
     min_abs: float = 1e-5
     max_abs: float = 1e5
     use_units: bool = True
+    max_features: int = 10**10
 
     def __post_init__(self) -> None:
         operators_named(self.operators)
@@ -74,6 +81,8 @@ class SpaceSettings:
             raise SettingsError(f"rung: needs an integer from 0 to 3, found {self.rung!r}")
         if self.max_complexity is not None and self.max_complexity < 0:
             raise SettingsError(f"max_complexity: needs a number >= 0, found {self.max_complexity!r}")
+        if self.max_features < 1:
+            raise SettingsError(f"max_features: needs a number >= 1, found {self.max_features!r}")
         if not 0 <= self.min_abs < self.max_abs:
             raise SettingsError(f"min_abs, max_abs: needs 0 <= min_abs < max_abs, found {self.min_abs}, {self.max_abs}")
 
@@ -215,6 +224,8 @@ class Space:
     ------
     FitError
         A primary feature is not finite.
+    SettingsError
+        The space has more features than admitted, or a stored rung does not fit into memory.
 
     Examples
     --------
@@ -240,13 +251,12 @@ class Space:
         self._unaries: list[tuple[Operator, np.ndarray]] = []
         for rung in range(1, settings.rung + 1):
             self.rejected.append(Counter())
-            self._enumerate(self.rejected[-1])
+            n_features = self._enumerate(self.rejected[-1], settings.max_complexity)
+            self._check_size(rung, n_features)
             if rung < settings.rung:
                 self._store(self.rejected[-1])
             else:
-                self.sizes.append(
-                    sum(len(numbers) for _, numbers in self._unaries) + sum(pairs.n_features for pairs in self.pairs)
-                )
+                self.sizes.append(n_features)
 
     def _primaries(self, values: np.ndarray) -> _Stored:
         for name, row in zip(self.names, values, strict=True):
@@ -304,23 +314,48 @@ class Space:
             for left, right in zip(block.left.tolist(), block.right.tolist(), strict=True):
                 yield block.opcode, left, right
 
-    def _enumerate(self, rejected: Counter) -> None:
-        """Lay out the next rung over the stored features; count what the unit, nesting, domain and complexity rules refuse."""
-        self._unaries = [(row, self._unary(row, rejected)) for row in self.operators if row.arity == 1]
+    def _enumerate(self, rejected: Counter, limit: int | None) -> int:
+        """Lay out the next rung over the stored features, up to a complexity; return how many features it has.
+
+        What the unit, nesting, domain and complexity rules refuse is counted.
+        """
+        self._unaries = [(row, self._unary(row, limit, rejected)) for row in self.operators if row.arity == 1]
         self.pairs = []
         for rule in (EQUAL, PRODUCT, QUOTIENT):
             if opcodes := tuple(row.opcode for row in self.operators if row.arity == 2 and row.unit_rule == rule):
-                self.pairs += self._binary(opcodes, rule, rejected)
+                self.pairs += self._binary(opcodes, rule, limit, rejected)
+        return sum(len(numbers) for _, numbers in self._unaries) + sum(pairs.n_features for pairs in self.pairs)
 
-    def _unary(self, row: Operator, rejected: Counter) -> np.ndarray:
+    def _check_size(self, rung: int, n_features: int) -> None:
+        """Refuse a rung that is larger than admitted or, if it is to be stored, than memory; say what would fit."""
+        is_stored = rung < self.settings.rung
+        most, reason = self.settings.max_features, f"at most {self.settings.max_features:.3g} (--max-features)"
+        if is_stored:
+            bytes_each = COPIES * 8 * self.n_samples
+            fitting = usable_memory() // bytes_each
+            if fitting < most:
+                free = usable_memory() / 2**30
+                most, reason = fitting, f"at most {fitting:.3g} (they are stored, {free:.1f} GiB are free)"
+        if n_features <= most:
+            return
+        largest = 2 * int(self._stored.complexity.max()) + 1
+        fits = (limit for limit in range(largest, rung - 1, -1) if self._enumerate(Counter(), limit) <= most)
+        limit = next(fits, None)
+        advice = f"--rung {rung - 1}" if limit is None else f"--max-complexity {limit}"
+        raise SettingsError(
+            f"feature space: needs {reason} features of rung {rung}, found {n_features:.3g}; "
+            f"try {advice}, or fewer operators or primary features"
+        )
+
+    def _unary(self, row: Operator, limit: int | None, rejected: Counter) -> np.ndarray:
         stored = self._stored
         index = np.arange(self._rung_start[-1], len(stored), dtype=np.int32)
         trivial = [opcode for opcode, inner in BY_OPCODE.items() if inner.name in row.trivial_on]
         rules = [("nesting", ~np.isin(stored.opcode, trivial))]
         if row.unit_rule == UNITLESS:
             rules.append(("unit", stored.dimension == self._dimension_numbers.get(NONE, -1)))
-        if self.settings.max_complexity is not None:
-            rules.append(("complexity", stored.complexity + 1 <= self.settings.max_complexity))
+        if limit is not None:
+            rules.append(("complexity", stored.complexity + 1 <= limit))
         rules.append(("domain", row.admits(stored.least, stored.largest)))
         for cause, admitted in rules:
             kept = index[admitted[index]]
@@ -328,7 +363,7 @@ class Space:
             index = kept
         return index
 
-    def _binary(self, opcodes: tuple[int, ...], rule: str, rejected: Counter) -> list[Pairs]:
+    def _binary(self, opcodes: tuple[int, ...], rule: str, limit: int | None, rejected: Counter) -> list[Pairs]:
         """Each new feature with every earlier one, as far as units and complexity allow; nothing is divided by a zero."""
         stored = self._stored
         n, first_new = len(stored), self._rung_start[-1]
@@ -339,7 +374,7 @@ class Space:
         pairs = Pairs(opcodes, False, order, order, start, np.arange(n)).only(rows=np.arange(n) >= first_new)
         n_all = (n * (n - 1) - first_new * (first_new - 1)) // 2 * len(opcodes)
         rejected["unit"] += orders * (n_all - pairs.n_features)
-        admitted = self._within_complexity(pairs, start)
+        admitted = pairs if limit is None else self._within(limit, pairs, start)
         rejected["complexity"] += orders * (pairs.n_features - admitted.n_features)
         if rule != QUOTIENT:
             return [admitted]
@@ -348,11 +383,8 @@ class Space:
         rejected["domain"] += 2 * admitted.n_features - sum(part.n_features for part in out)
         return out
 
-    def _within_complexity(self, pairs: Pairs, start: np.ndarray) -> Pairs:
-        """The pairs within the largest complexity; `start` (n_columns,) is where a column's group starts, ordered by complexity."""
-        limit = self.settings.max_complexity
-        if limit is None:
-            return pairs
+    def _within(self, limit: int, pairs: Pairs, start: np.ndarray) -> Pairs:
+        """The pairs up to a complexity; `start` (n_columns,) is where a column's group starts, which is ordered by complexity."""
         complexity = self._stored.complexity.astype(np.int64)
         step = int(complexity.max()) + 2
         room = np.clip(limit - 1 - complexity[pairs.rows], -1, step - 2)

@@ -32,7 +32,8 @@ class SISSOEnsemble(SISSOBase):
         Whether `Prediction.std` is the members' spread times a factor fitted to out-of-bag errors.
     random_state : int
         Seed; each member draws from a stream of its own.
-    operators, rung, dim, n_sis, n_residual, max_complexity, min_abs, max_abs, fit_intercept, use_units, units, threads
+    operators, rung, dim, n_sis, n_residual, max_complexity, max_features, min_abs, max_abs, fit_intercept, use_units, units,
+    threads
         See `SISSORegressor`.
 
     Attributes
@@ -76,6 +77,7 @@ class SISSOEnsemble(SISSOBase):
         n_sis=50,
         n_residual=5,
         max_complexity=None,
+        max_features=10**10,
         min_abs=1e-5,
         max_abs=1e5,
         fit_intercept=True,
@@ -93,6 +95,7 @@ class SISSOEnsemble(SISSOBase):
         self.n_sis = n_sis
         self.n_residual = n_residual
         self.max_complexity = max_complexity
+        self.max_features = max_features
         self.min_abs = min_abs
         self.max_abs = max_abs
         self.fit_intercept = fit_intercept
@@ -122,7 +125,9 @@ class SISSOEnsemble(SISSOBase):
         FitError
             Fewer samples than the dimension needs, a constant target, or no usable feature.
         SettingsError
-            A setting is out of range.
+            A setting is out of range, or the space is too large.
+        KeyboardInterrupt
+            On Ctrl-C; if there was a model by then, `is_complete_` is False and the model can be used.
         """
         if not (isinstance(self.members, int | np.integer) and self.members >= 2):
             raise SettingsError(f"members: needs an integer >= 2, found {self.members!r}")
@@ -146,6 +151,9 @@ class SISSOEnsemble(SISSOBase):
         self.n_singular_ = fitted.n_singular
         self.n_samples_ = len(fitted.order)
         self._score_out_of_bag(X, y, fitted.order, problems)
+        self.is_complete_ = fitted.is_complete
+        if not fitted.is_complete:
+            raise KeyboardInterrupt
         return self
 
     def _draw(self, target: np.ndarray, weights: np.ndarray, n_primary: int) -> list[Problem]:

@@ -85,6 +85,7 @@ def _restored(document: Mapping[str, Any]) -> SISSORegressor | SISSOEnsemble:
     model.n_features_ = document["n_features"]
     model.rejected_ = document["rejected"]
     model.n_singular_ = document["n_singular"]
+    model.is_complete_ = document["complete"]
 
     def read(models: Sequence[Mapping[str, Any]]) -> list[SISSOModel]:
         if not models:

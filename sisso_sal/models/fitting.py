@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from sisso_sal.cores import usable_cores
+from sisso_sal.engine.plan import Plan, fits, plan
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.search import Outcome, search
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.features.space import SAME_VALUE, Space, SpaceSettings
+from sisso_sal.machine import usable_cores, usable_memory
 from sisso_sal.models.linear import SISSOModel, build_model
 
 Progress = Callable[[int, int], None]
+
+LONG = 5.0
+"""Seconds from which on a search says beforehand what it will take."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +77,8 @@ class Fitted:
         Subsets seen by L0, and singular ones among them.
     order : ndarray (n_samples,)
         Canonical order of the samples; problems are given in it.
+    is_complete : bool
+        False if Ctrl-C came before all dimensions were done.
     """
 
     models: list[list[list[SISSOModel]]]
@@ -78,6 +87,7 @@ class Fitted:
     n_subsets: int
     n_singular: int
     order: np.ndarray
+    is_complete: bool
 
 
 def canonical_order(columns: np.ndarray, target: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -124,6 +134,8 @@ def fit_problems(
     ------
     FitError
         Fewer samples than coefficients need, or a target without variation.
+    SettingsError
+        The space or the subspace is too large.
     """
     columns = sorted(range(len(names)), key=lambda i: names[i])
     present = np.flatnonzero(weights > 0)
@@ -134,6 +146,16 @@ def fit_problems(
     ordered_names = tuple(names[i] for i in columns)
     space = Space(ordered_names, [units[i] for i in columns], values, space_settings)
     problems = make_problems(y[order], weights[order], ordered_names)
+    _tell_plan(
+        plan(
+            space,
+            problems,
+            dim=settings.dim,
+            n_sis=settings.n_sis,
+            n_residual=settings.n_residual,
+            threads=settings.n_threads,
+        )
+    )
     outcomes, causes = search(
         space,
         problems,
@@ -157,7 +179,16 @@ def fit_problems(
         rejected["0"]["constant"] = constant
     rejected = {rung: {cause: n for cause, n in sorted(counts.items()) if n} for rung, counts in rejected.items()}
     subsets, singular = (sum(getattr(o, name) for o in outcomes) for name in ("n_subsets", "n_singular"))
-    return Fitted(models, sizes, rejected, subsets, singular, order)
+    return Fitted(models, sizes, rejected, subsets, singular, order, all(outcome.is_complete for outcome in outcomes))
+
+
+def _tell_plan(planned: Plan) -> None:
+    if not fits(planned):
+        raise SettingsError(
+            f"subspace: needs {planned.n_bytes / 2**30:.1f} GiB, found {usable_memory() / 2**30:.1f} GiB free; "
+            "try a smaller --n-sis or --dim"
+        )
+    logger.log(logging.INFO if planned.seconds > LONG else logging.DEBUG, "%s", planned)
 
 
 def _count_constant(values: np.ndarray) -> int:

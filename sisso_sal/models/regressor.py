@@ -28,6 +28,7 @@ class SISSOBase(RegressorMixin, BaseEstimator):
     n_sis: int
     n_residual: int
     max_complexity: int | None
+    max_features: int
     min_abs: float
     max_abs: float
     fit_intercept: bool
@@ -48,6 +49,7 @@ class SISSOBase(RegressorMixin, BaseEstimator):
             operators=tuple(DEFAULT_OPERATORS if self.operators is None else self.operators),
             rung=self.rung,
             max_complexity=self.max_complexity,
+            max_features=self.max_features,
             min_abs=self.min_abs,
             max_abs=self.max_abs,
             use_units=self.use_units,
@@ -111,6 +113,7 @@ class SISSOBase(RegressorMixin, BaseEstimator):
             "n_features": self.n_features_,
             "rejected": self.rejected_,
             "n_singular": self.n_singular_,
+            "complete": self.is_complete_,
             **self._models_document(),
         }
 
@@ -138,6 +141,8 @@ class SISSORegressor(SISSOBase):
         Number of best models whose residuals the next screening sees.
     max_complexity : int, optional
         Largest number of operators in a descriptor.
+    max_features : int
+        A space with more features is refused before the search starts.
     min_abs, max_abs : float
         A feature stays if min_abs <= max|f| <= max_abs over the samples.
     fit_intercept : bool
@@ -160,6 +165,8 @@ class SISSORegressor(SISSOBase):
         Features of each rung.
     rejected_ : dict of str to dict of str to int
         Features left out of each rung, by cause.
+    is_complete_ : bool
+        False if Ctrl-C ended the search before the largest dimension was done.
 
     References
     ----------
@@ -188,6 +195,7 @@ class SISSORegressor(SISSOBase):
         n_sis=50,
         n_residual=5,
         max_complexity=None,
+        max_features=10**10,
         min_abs=1e-5,
         max_abs=1e5,
         fit_intercept=True,
@@ -201,6 +209,7 @@ class SISSORegressor(SISSOBase):
         self.n_sis = n_sis
         self.n_residual = n_residual
         self.max_complexity = max_complexity
+        self.max_features = max_features
         self.min_abs = min_abs
         self.max_abs = max_abs
         self.fit_intercept = fit_intercept
@@ -229,7 +238,9 @@ class SISSORegressor(SISSOBase):
         FitError
             Fewer samples than the dimension needs, a constant target, or no usable feature.
         SettingsError
-            A setting is out of range.
+            A setting is out of range, or the space is too large.
+        KeyboardInterrupt
+            On Ctrl-C; if there was a model by then, `is_complete_` is False and the model can be used.
         """
         X, y, weights = self._check_training(X, y, sample_weight)
 
@@ -254,6 +265,9 @@ class SISSORegressor(SISSOBase):
         self.rejected_ = fitted.rejected
         self.n_singular_ = fitted.n_singular
         self.n_samples_ = len(fitted.order)
+        self.is_complete_ = fitted.is_complete
+        if not fitted.is_complete:
+            raise KeyboardInterrupt
         return self
 
     def predict(self, X):

@@ -1,13 +1,16 @@
 """L0 regression against brute force: the best subsets, their order, their coefficients, and a count of everything seen."""
 
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from itertools import combinations, pairwise
 from math import comb
 
 import naive
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from sisso_sal.engine import sparsify as module
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.sparsify import refit, sparsify
 
@@ -200,3 +203,175 @@ def test_refit_of_a_singular_subset():
     assert refit(values, problem, (1, 3), True) is None
     assert refit(values, problem, (1, 3), False) is not None
     assert refit(values, problem, (0, 1), True).subset == (0, 1)
+
+
+KINDS = ("plain", "small", "large", "offset", "copy", "scaled", "sum", "constant", "integer", "near")
+
+
+def feature(kind, earlier, rng, n):
+    """Values of one feature; `earlier` are those before it."""
+    plain = rng.normal(0, 1, n)
+    if not earlier and kind in {"copy", "scaled", "sum", "near"}:
+        return plain
+    return {
+        "plain": lambda: plain,
+        "small": lambda: 1e-5 * plain,
+        "large": lambda: 1e5 * plain,
+        "offset": lambda: 1e6 + plain,
+        "copy": lambda: earlier[-1].copy(),
+        "scaled": lambda: -2.0 * earlier[0],
+        "sum": lambda: sum(row / max(np.abs(row).max(), 1e-9) for row in (earlier[0], earlier[-1])),
+        "constant": lambda: np.zeros(n),
+        "integer": lambda: rng.integers(-1, 2, n).astype(float),
+        "near": lambda: earlier[-1] * (1 + 1e-3 * plain),
+    }[kind]()
+
+
+def gains_of(fits, target, weights, centre):
+    mean = np.average(target, weights=weights) if centre else 0.0
+    return 1 - np.array([fit.sse for fit in fits]) / (weights @ (target - mean) ** 2)
+
+
+@settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+@given(
+    kinds=st.lists(st.sampled_from(KINDS), min_size=1, max_size=9),
+    dim=st.integers(1, 4),
+    centre=st.booleans(),
+    weighting=st.sampled_from(["ones", "counts", "fold"]),
+    noise=st.sampled_from([0.0, 1e-3, 1.0]),
+    keep=st.sampled_from([1, 3, 200]),
+    blocks=st.sampled_from([1, 2, 7]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_equals_brute_force_on_ugly_features(kinds, dim, centre, weighting, noise, keep, blocks, seed):
+    """Every fit is that of its subset, no better subset is missing, and every subset is counted, the singular ones apart."""
+    rng = np.random.default_rng(seed)
+    n = 14
+    rows: list[np.ndarray] = []
+    for kind in [*kinds, *["plain"] * dim]:
+        rows.append(feature(kind, rows, rng, n))
+    values = np.array(rows)
+    weights = {"ones": np.ones(n), "counts": rng.integers(0, 3, n) * 1.0, "fold": (np.arange(n) % 4 > 0) * 1.0}[
+        weighting
+    ]
+    weights[:7] = np.maximum(weights[:7], 1.0)
+    values = values[[np.ptp(row[weights > 0]) > 0 or not row.any() for row in values]]
+    target = values[0] / max(np.abs(values[0]).max(), 1e-9) + noise * rng.normal(0, 1, n) + 1e-6 * rng.normal(0, 1, n)
+    found = sparsify(values, make_problem(target, weights), dim, keep=keep, centre=centre, blocks=blocks)
+    expected, n_singular = naive.best_subsets(values, target, weights, dim, centre=centre)
+    assert (found.n_subsets, found.n_singular) == (comb(len(values), dim), n_singular)
+    assert len(found.fits) == min(keep, len(expected))
+    twins = {fit.subset: fit for fit in expected}
+    assert len({fit.subset for fit in found.fits}) == len(found.fits)
+    gains = gains_of(found.fits, target, weights, centre)
+    np.testing.assert_allclose(gains, gains_of(expected, target, weights, centre)[: len(gains)], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(
+        gains, gains_of([twins[fit.subset] for fit in found.fits], target, weights, centre), rtol=0, atol=1e-9
+    )
+
+
+def brute_gains(values, target, dim):
+    """Subsets (n, dim) and their gains (n,), best first, by normal equations: `naive.best_subsets` for many subsets."""
+    rows = values - values.mean(axis=1, keepdims=True)
+    y = target - target.mean()
+    subsets = np.array(list(combinations(range(len(rows)), dim)))
+    gram, rhs = rows @ rows.T, rows @ y
+    corner = gram[subsets[:, :, None], subsets[:, None, :]]
+    right = rhs[subsets][:, :, None]
+    gains = (right * np.linalg.solve(corner, right)).sum(axis=(1, 2)) / (y @ y)
+    order = np.argsort(-gains)
+    return subsets[order], gains[order]
+
+
+@pytest.mark.parametrize(("dim", "sizes"), [(2, range(60, 200)), (3, range(14, 70)), (4, range(10, 30))])
+@pytest.mark.parametrize("kind", ["random", "correlated"])
+def test_the_best_of_many_at_every_size(dim, sizes, kind):
+    """The planted members are the last ones, the first ones, or anywhere, so that no edge of a block may be skipped."""
+    rng = np.random.default_rng(dim)
+    for m in sizes:
+        values = rng.normal(0, 1, (m, 40))
+        if kind == "correlated":
+            values = rng.normal(0, 1, (m, 3)) @ rng.normal(0, 1, (3, 40)) + 0.05 * values
+        last = {0: np.arange(m - dim, m), 1: np.arange(dim), 2: np.sort(rng.choice(m, dim, replace=False))}[m % 3]
+        target = rng.uniform(1, 2, dim) @ (values[last] / values[last].std(axis=1)[:, None])
+        target = target + 0.3 * target.std() * rng.normal(0, 1, 40)
+        subsets, gains = brute_gains(values, target, dim)
+        for blocks in (1, 3, m):
+            found = sparsify(values, make_problem(target), dim, keep=3, blocks=blocks)
+            assert [fit.subset for fit in found.fits] == [tuple(row) for row in subsets[:3].tolist()]
+            np.testing.assert_allclose(gains_of(found.fits, target, np.ones(40), True), gains[:3], rtol=1e-9)
+            assert (found.n_subsets, found.n_singular) == (comb(m, dim), 0)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 4])
+@pytest.mark.parametrize("bar", [module.NO_BAR, 2.0])
+def test_the_result_does_not_depend_on_the_bar(dim, bar, monkeypatch):
+    """Not even on one that nothing exceeds."""
+    values, target, _ = random_data(m=20, n=30)
+    expected = sparsify(values, make_problem(target), dim)
+    monkeypatch.setattr(module, "_promising", lambda *_: bar)
+    found = sparsify(values, make_problem(target), dim)
+    assert_same(found.fits, expected.fits, rtol=1e-12)
+    assert (found.n_subsets, found.n_singular) == (expected.n_subsets, expected.n_singular)
+
+
+@pytest.mark.parametrize(("distance", "is_singular"), [(2e-5, False), (5e-6, True)])
+@pytest.mark.parametrize("dim", [2, 3, 4])
+def test_nearly_collinear_features_are_singular_below_the_floor_and_only_there(dim, distance, is_singular):
+    """The pivot of the pair is the distance squared; the target knows nothing of it, so that no bar comes near."""
+    rng = np.random.default_rng(0)
+    values = np.linalg.qr(rng.normal(0, 1, (61, 61)))[0][1:41] * 3.0
+    values -= values.mean(axis=1, keepdims=True)
+    values /= np.linalg.norm(values, axis=1)[:, None]
+    across = values[33] - values[17] * (values[33] @ values[17])
+    values[33] = values[17] + distance * across / np.linalg.norm(across)
+    target = values[:5].sum(axis=0) + 1e-3 * rng.normal(0, 1, 61)
+    found = sparsify(values, make_problem(target), dim)
+    assert found.n_subsets == comb(40, dim)
+    assert found.n_singular == (comb(38, dim - 2) if is_singular else 0)
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_duplicates_among_many_features_are_all_counted(dim):
+    rng = np.random.default_rng(0)
+    values = rng.normal(0, 1, (70, 90))
+    values[[3, 40, 69]] = values[[10, 41, 12]] * [[2.0], [-1.0], [1e-5]]
+    values[55] = 0.0
+    found = sparsify(values, make_problem(rng.normal(0, 1, 90)), dim)
+    regular = comb(69, dim) - 3 * comb(67, dim - 2)
+    assert found.n_singular == comb(70, dim) - regular
+    assert found.n_subsets == comb(70, dim)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_progress_counts_every_subset(dim):
+    values, target, _ = random_data(m=40, n=60)
+    calls = []
+    sparsify(values, make_problem(target), dim, blocks=5, progress=lambda *counts: calls.append(counts))
+    assert calls == sorted(calls)
+    assert len(calls) == 5
+    assert calls[-1] == (comb(40, dim), comb(40, dim))
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_a_feature_that_is_not_finite_is_never_returned(dim):
+    values, target, _ = random_data(m=9)
+    values[2, 3], values[5, 1] = np.nan, np.inf
+    with np.errstate(invalid="ignore"):
+        found = sparsify(values, make_problem(target), dim, keep=5)
+    expected = sparsify(np.delete(values, [2, 5], axis=0), make_problem(target), dim, keep=5)
+    assert [fit.sse for fit in found.fits] == pytest.approx([fit.sse for fit in expected.fits], rel=1e-12)
+
+
+@pytest.mark.parametrize("panel", [(4, 16), (8, 48), (64, 32)])
+@pytest.mark.parametrize("rest", [0.0, 1.0])
+def test_pairs_do_not_depend_on_the_panels_nor_on_the_leading_parts(panel, rest, monkeypatch):
+    rng = np.random.default_rng(0)
+    values = rng.normal(0, 1, (101, 40))
+    target = values[99] - values[100] + 0.5 * rng.normal(0, 1, 40)
+    expected = sparsify(values, make_problem(target), 2)
+    monkeypatch.setattr(module, "PANEL", panel)
+    monkeypatch.setattr(module, "REST", rest)
+    found = sparsify(values, make_problem(target), 2, blocks=3)
+    assert_same(found.fits, expected.fits, rtol=1e-12)
+    assert found.fits[0].subset == (99, 100)

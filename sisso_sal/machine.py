@@ -1,4 +1,4 @@
-"""How many cores this process may use, and who uses them."""
+"""What this process may use of its machine: cores and memory."""
 
 from __future__ import annotations
 
@@ -23,6 +23,27 @@ def usable_cores() -> int:
         return max(1, min(cores, round(int(quota) / int(period))))
     except (OSError, ValueError):
         return cores
+
+
+def usable_memory() -> int:
+    """Bytes that this process may still take: what the system has to spare, and what the limit of its control group leaves.
+
+    Where neither is told, a number too large to matter.
+
+    Examples
+    --------
+    >>> usable_memory() > 0
+    True
+    """
+    spare = [2**62]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        spare += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+        group = Path("/sys/fs/cgroup")
+        spare.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    except (OSError, ValueError):
+        pass
+    return max(0, min(spare))
 
 
 @cache

@@ -1,0 +1,111 @@
+"""What a search will take, told before it starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+
+from sisso_sal.engine.problem import Problem
+from sisso_sal.engine.screen import admitted_pairs
+from sisso_sal.features.space import Space
+from sisso_sal.machine import one_blas_thread, usable_memory
+
+PAIR_SECONDS = 8e-9
+"""What a pair costs beside its matrix products."""
+
+SUBSET_SECONDS = 2e-9
+"""What L0 takes for a subset."""
+
+OVERHEAD = 1.3
+"""Tiles of a staircase do a little more than the staircase."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a search will take.
+
+    Attributes
+    ----------
+    n_features : int
+        Features of the space.
+    n_problems, n_passes : int
+        A pass screens the space for all problems.
+    n_subsets : int
+        Subsets that L0 looks at, over all problems and dimensions.
+    seconds : float
+        Estimate with the threads to be used, from the speed of a small matrix product.
+    n_bytes : int
+        Memory on top of what is in use.
+    """
+
+    n_features: int
+    n_problems: int
+    n_passes: int
+    n_subsets: int
+    seconds: float
+    n_bytes: int
+
+    def __str__(self) -> str:
+        problems = f" for {self.n_problems} problems" if self.n_problems > 1 else ""
+        times = "once" if self.n_passes == 1 else f"{self.n_passes} times"
+        return (
+            f"{self.n_features:.3g} features, screened {times}{problems}, then {self.n_subsets:.3g} subsets: "
+            f"about {_duration(self.seconds)} and {max(self.n_bytes / 2**30, 0.1):.1f} GiB"
+        )
+
+
+def plan(space: Space, problems: Sequence[Problem], *, dim: int, n_sis: int, n_residual: int, threads: int) -> Plan:
+    """Estimate what `search` with these arguments takes; `seconds` is right to within a factor of two or so.
+
+    Examples
+    --------
+    >>> from sisso_sal.features.space import SpaceSettings
+    >>> space = Space(["a", "b"], ["", ""], np.eye(2, 9) + 1.0, SpaceSettings(operators=("mult", "div"), rung=1))
+    >>> one = Problem(np.arange(9.0), np.ones(9), np.ones(2, bool))
+    >>> found = plan(space, [one], dim=2, n_sis=2, n_residual=1, threads=1)
+    >>> found.n_features, found.n_passes, found.n_subsets
+    (5, 2, 8)
+    """
+    n = space.n_samples
+    pairs_of = admitted_pairs(space, problems)
+    n_pairs = sum(part.n_features for problem in problems for part in pairs_of[problem.allowed.tobytes()])
+    products = n * sum(3 if d == 0 else 2 + n_residual for d in range(dim))
+    n_subsets = len(problems) * sum(comb(d * min(n_sis, space.n_features), d) for d in range(1, dim + 1))
+    seconds = (
+        n_pairs * OVERHEAD * (products * _multiply_add_seconds(n) + dim * PAIR_SECONDS) + n_subsets * SUBSET_SECONDS
+    )
+    subspace = dim * n_sis
+    copies = 3 * space.values.nbytes // 2  # three in float32
+    grams = min(threads, len(problems)) * max(1, dim - 1) * subspace**2 * 8
+    n_bytes = copies + grams + len(problems) * subspace * (n + 8) * 8
+    return Plan(space.n_features, len(problems), dim, n_subsets, seconds / threads, n_bytes)
+
+
+def _multiply_add_seconds(n: int) -> float:
+    """Time of one multiply-add in a float32 product of matrices with n columns, on one thread."""
+    a, b = np.ones((128, n), np.float32), np.ones((256, n), np.float32)
+    out = np.empty((128, 256), np.float32)
+    spent = []
+    with one_blas_thread():
+        for _ in range(4):
+            start = time.perf_counter()
+            np.dot(a, b.T, out=out)
+            spent.append(time.perf_counter() - start)
+    return min(spent) / (128 * 256 * n)
+
+
+def _duration(seconds: float) -> str:
+    """Rounded, in the unit a person would use."""
+    for size, unit in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.2g} {unit}"
+    return f"{max(seconds, 1.0):.0f} s"
+
+
+def fits(planned: Plan) -> bool:
+    """Whether the memory is there."""
+    return planned.n_bytes <= usable_memory()
