@@ -17,7 +17,7 @@ from collections import namedtuple
 import numpy as np
 from numba import njit
 
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
+from sisso_sal.engine._kernels import OPTIONS
 
 ROWS, WIDTH = 4, 16
 """A block of pairs: rows j, columns k."""
@@ -37,7 +37,7 @@ the other factor: of what the member before takes off g or, for pairs, of the bo
 """
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def standardise(values, samples, shares, centre, out, squares):
     """Weighted rows of mean 0 (if `centre`) and norm 1 in out (m, n), and their squares, 1 or 0 if constant, in squares (m,).
 
@@ -66,7 +66,7 @@ def standardise(values, samples, shares, centre, out, squares):
             squares[t], row[:] = 0.0, 0.0
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def set_terms(diagonal, rhs, missing, start, terms):
     """s and q of the features from `start` on; diagonal, rhs (m,): d and r. All are hit if nothing is missing to the bar."""
     target, reach = terms.target, terms.reach
@@ -77,7 +77,7 @@ def set_terms(diagonal, rhs, missing, start, terms):
         reach[k] = np.sqrt(np.float32(max(most * diagonal[k] - s * s, 0.0)))
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _insert(gain, subset, best):
     """Put a subset into the list, the last gain of which it exceeds."""
     gains, subsets = best
@@ -90,7 +90,7 @@ def _insert(gain, subset, best):
     subsets[position] = subset
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _try_pair(j, k, cross, state, subset, best):
     """Complete the subset with j and k, whose product is `cross`, and keep it if it exceeds the bar; 1 if singular, else 0."""
     diagonal, rhs, so_far = state
@@ -108,7 +108,7 @@ def _try_pair(j, k, cross, state, subset, best):
     return 0
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def best_singles(squares, rhs, firsts, best):
     """Look at the features from firsts[0] to below firsts[1]; returns (features seen, constant ones)."""
     subset, constant = np.zeros(1, dtype=np.int64), 0
@@ -121,12 +121,12 @@ def best_singles(squares, rhs, firsts, best):
     return firsts[1] - firsts[0], constant
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _terms_of(j, terms):
     return terms.other[j], terms.target[j], terms.reach[j]
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _find_tiles(tiles, j, terms, tiled, found):
     """Number of tiles, noted in `found`, where one of the rows j to j + 3 may exceed the bar; tiles (M, n_tiles, WIDTH)."""
     other, target, reach = tiled
@@ -148,7 +148,7 @@ def _find_tiles(tiles, j, terms, tiled, found):
     return count
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _find_pairs(panel, j, shift, terms, tiled, found):
     """Like _find_tiles, in the rows j to j + 3 of a panel (4, n_tiles, WIDTH) that begins with tile `shift`."""
     other, target, reach = tiled.other[shift:], tiled.target[shift:], tiled.reach[shift:]
@@ -170,7 +170,7 @@ def _find_pairs(panel, j, shift, terms, tiled, found):
     return count
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _project(row, squares, rhs, i, diagonal, right, other):
     """d, r and the other factor of the features after i, with feature i projected out; row (m,): its products with all."""
     root = 1.0 / np.sqrt(row[i])
@@ -182,7 +182,7 @@ def _project(row, squares, rhs, i, diagonal, right, other):
         right[k] = rhs[k] - share * along
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _walk_last(gram, rhs, firsts, so_far, subset, room, best):
     """All subsets whose last three members begin with one of `firsts` (start, stop); returns (subsets seen, singular ones).
 
@@ -222,7 +222,7 @@ def _walk_last(gram, rhs, firsts, so_far, subset, room, best):
     return seen, singular
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _eliminate(gram, rhs, j, gram_out, rhs_out):
     """Gram matrix and right-hand side of the features after j, with feature j projected out (upper triangle only)."""
     m = rhs.shape[0]
@@ -234,7 +234,7 @@ def _eliminate(gram, rhs, j, gram_out, rhs_out):
         rhs_out[a] = rhs[a] - factor * rhs[j]
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def best_subsets(gram, rhs, first, best):
     """Walk over all subsets of three or more features that begin with one of `first` (start, stop).
 
@@ -284,7 +284,7 @@ def best_subsets(gram, rhs, first, best):
     return seen, singular
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def best_pairs(panel, corner, data, terms, tiled, best):
     """Look at the pairs (j, k), j < k, of a panel of products; returns the number of singular ones.
 
@@ -313,7 +313,7 @@ def best_pairs(panel, corner, data, terms, tiled, best):
     return singular
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def extend(cross, parents, squares, rhs, least, gains):
     """Gains (n_parents, m) of subsets with each feature added, -1 if less than `least` of it is left.
 

@@ -86,6 +86,7 @@ def search(
         On Ctrl-C before there is any fit. Later the outcomes hold the dimensions that were done, and of the first the best of the
         features that were looked at; they say that they are not complete.
     """
+    _compile(dim)
     outcomes = [Outcome(Selection.empty()) for _ in problems]
     rejected: Counter = Counter()
     for d in range(1, dim + 1):
@@ -112,6 +113,14 @@ def search(
                 outcome.is_complete = False
             break
     return outcomes, rejected
+
+
+def _compile(dim: int) -> None:
+    """Have the kernels of L0 compiled or loaded now: a compilation cannot be interrupted, and here it costs nobody a result."""
+    values = np.random.default_rng(0).normal(size=(dim + 2, dim + 4))
+    problem = Problem(values[0] + values[-1], np.ones(dim + 4), np.ones(1, dtype=bool))
+    for d in range(1, dim + 1):
+        sparsify(values, problem, d)
 
 
 def _stage(progress: Progress | None, stage: int, stages: int) -> Progress | None:

@@ -514,7 +514,19 @@ def large(tmp_path_factory):
 @pytest.mark.parametrize("command", [["fit"], ["discover", "--out", "run"]], ids=["fit", "discover"])
 def test_an_interrupt_ends_a_long_search_at_once(large, command):
     name, *rest = command
-    heavy = ("--target", "y", "--rung", "2", "--dim", "3", "--n-sis", "3000", *rest)
+    heavy = (
+        "--target",
+        "y",
+        "--rung",
+        "3",
+        "--dim",
+        "2",
+        "--operators",
+        "add,mult",
+        "--max-features",
+        str(10**12),
+        *rest,
+    )
     child = subprocess.Popen(
         [sys.executable, "-m", "sisso_sal.cli", name, "large.csv", *heavy],
         cwd=large,
@@ -523,22 +535,41 @@ def test_an_interrupt_ends_a_long_search_at_once(large, command):
         text=True,
     )
     with child:
-        try:
-            child.communicate(timeout=5)
-            pytest.fail("the search was over before it could be interrupted")
-        except subprocess.TimeoutExpired:
-            start = time.monotonic()
-            child.send_signal(signal.SIGINT)
+        assert child.stderr is not None
+        plan = child.stderr.readline()
+        time.sleep(3)
+        start = time.monotonic()
+        child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=60)
+    assert "features, screened 2 times" in plan
+    assert "GiB" in plan
     assert time.monotonic() - start < 20
     assert child.returncode == 130
-    assert out == ""
-    assert err.strip() == "error: interrupted"
+    assert err.startswith("error: interrupted")
+    assert err.count("\n") == 1
+    if name == "fit":
+        assert (out == "") == (err.strip() == "error: interrupted")  # it depends on what was compiled before
+        assert out == "" or "1D  RMSE" in out
     if name == "discover":
+        assert out == ""
         with Ledger(large / "run") as ledger:
             assert ledger.last("created") is not None
             assert ledger.last("proposal") is None
         assert [p.name for p in (large / "run").iterdir() if p.name.startswith("iter")] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "found", "advice"),
+    [
+        (("--rung", "2", "--max-features", "100000"), "at most 1e+05 (--max-features) features of rung 2", "--rung 1"),
+        (("--rung", "3"), "GiB are free) features of rung 2", "--max-complexity 2"),
+        (("--n-sis", "100000", "--dim", "4", "--rung", "1"), "subspace: needs", "--n-sis"),
+    ],
+)
+def test_what_cannot_fit_is_refused_with_advice(large, options, found, advice):
+    line = refused("fit", "large.csv", "--target", "y", *options, folder=large)
+    assert found in line
+    assert advice in line
 
 
 def test_a_reader_that_stops_early_is_no_error(tmp_path):

@@ -1,12 +1,15 @@
 """The SISSO iteration: screen on residuals, extend the subspace, fit, for one problem and for many."""
 
+import threading
 from math import comb
 
 import naive
 import numpy as np
 import pytest
 
+from sisso_sal.engine import search as search_module
 from sisso_sal.engine.problem import Problem
+from sisso_sal.engine.screen import Selection, Stopped
 from sisso_sal.engine.search import search
 from sisso_sal.features.space import Space, SpaceSettings
 
@@ -156,3 +159,40 @@ def test_rejected_features_are_counted_once_whatever_the_dimension():
     for dim in (1, 2):
         _, causes = search(space, [problem], dim=dim, n_sis=1)
         assert +causes == {"domain": 1}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("stop_at", [0.5, 1.5])
+def test_an_interrupt_leaves_the_best_so_far(stop_at, threads):
+    space, _, _, columns, rng = make()
+    problem = problem_of(columns["a"] * columns["b"] + rng.normal(0, 0.1, 25))
+    threads_before = threading.active_count()
+
+    def progress(done, total):
+        if done >= stop_at * total / 2:
+            raise KeyboardInterrupt
+
+    (whole,), _ = search(space, [problem], dim=2, n_sis=5)
+    (part,), _ = search(space, [problem], dim=2, n_sis=5, threads=threads, progress=progress)
+    assert whole.is_complete
+    assert not part.is_complete
+    assert len(whole.fits) == 2
+    assert len(part.fits) == 1
+    if stop_at > 1:
+        assert [fit.sse for fit in part.fits[0]] == [fit.sse for fit in whole.fits[0]]
+    else:
+        assert len(part.fits[0]) >= 1
+        assert part.fits[0][0].sse >= whole.fits[0][0].sse
+    assert threading.active_count() == threads_before
+
+
+def test_an_interrupt_before_anything_was_found_is_passed_on(monkeypatch):
+    space, _, _, columns, _ = make()
+    problem = problem_of(columns["a"])
+
+    def nothing(*arguments, **options):
+        raise Stopped([Selection.empty()])
+
+    monkeypatch.setattr(search_module, "screen", nothing)
+    with pytest.raises(KeyboardInterrupt):
+        search(space, [problem], dim=2, n_sis=5)
