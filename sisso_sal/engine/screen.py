@@ -260,7 +260,7 @@ def admitted_pairs(space: Space, problems: Sequence[Problem]) -> dict[bytes, lis
     for problem in problems:
         key = problem.allowed.tobytes()
         if key not in out:
-            allowed = ~(space.masks & _forbidden(space, problem)).any(axis=1)
+            allowed = np.logical_not((space.masks & _forbidden(space, problem)).any(axis=1))
             out[key] = [pairs.only(allowed, allowed) for pairs in space.pairs]
     return out
 

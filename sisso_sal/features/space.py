@@ -244,6 +244,7 @@ class Space:
         self._dimensions: list[Dimension] = []
         self._dimension_numbers: dict[Dimension, int] = {}
         self._expressions: dict[int, Expression] = {}
+        self._keys: dict[int, str] = {}
         self._stored = self._primaries(np.ascontiguousarray(values, dtype=np.float64))
         self._rung_start = [0]
         self.sizes = [len(self._stored)]
@@ -477,10 +478,11 @@ class Space:
         kept = np.setdiff1d(np.arange(len(values)), dropped)
         self._stored = self._stored.take(kept)
         self._expressions.clear()
+        self._keys.clear()
 
     def _duplicates_in(self, group: np.ndarray, largest: np.ndarray) -> list[int]:
         stored = self._stored
-        ranked = sorted(group.tolist(), key=lambda t: (int(stored.complexity[t]), self.stored_expression(t).key))
+        ranked = sorted(group.tolist(), key=lambda t: (int(stored.complexity[t]), self._stored_key(t)))
         kept: list[int] = []
         dropped = []
         for t in ranked:
@@ -516,10 +518,18 @@ class Space:
     def key(self, opcode: int, left: int, right: int) -> str:
         """The canonical key of `expression`, without making the expression."""
         if opcode == COPY:
-            return self.stored_expression(left).key
+            return self._stored_key(left)
         row = BY_OPCODE[opcode]
-        keys = [self.stored_expression(left).key, self.stored_expression(right).key][: row.arity]
-        return canonical_key(row, keys)
+        return canonical_key(row, [self._stored_key(left), self._stored_key(right)][: row.arity])
+
+    def _stored_key(self, number: int) -> str:
+        if number not in self._keys:
+            stored = self._stored
+            if opcode := int(stored.opcode[number]):
+                self._keys[number] = self.key(opcode, int(stored.left[number]), int(stored.right[number]))
+            else:
+                self._keys[number] = self.stored_expression(number).key
+        return self._keys[number]
 
     def complexity(self, opcode: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Number of operators of features given as arrays of triples."""

@@ -40,6 +40,7 @@ class SISSOBase(RegressorMixin, BaseEstimator):
     n_features_: dict[str, int]
     rejected_: dict[str, dict[str, int]]
     n_singular_: int
+    is_complete_: bool
 
     def _models_document(self) -> dict[str, Any]:
         raise TypeError(f"{type(self).__name__} has no models of its own")
