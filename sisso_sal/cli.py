@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
+import threading
 import time
 import traceback
 import warnings
@@ -45,6 +47,13 @@ def cli(ctx: click.Context) -> None:
 def main() -> None:
     """Entry point: errors become one line and an exit code."""
     debug = "--debug" in sys.argv[1:]
+    interrupted = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
     warnings.showwarning = _show_warning
     _show_log()
     try:
@@ -58,13 +67,15 @@ def main() -> None:
     except SissoSalError as error:
         if debug:
             traceback.print_exc()
-        _fail(str(error), error.exit_code)
+        _fail(*(("interrupted", 130) if interrupted.is_set() else (str(error), error.exit_code)))
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if interrupted.is_set():  # compiled modules turn a KeyboardInterrupt into errors of their own
+            _fail("interrupted", 130)
         told = str(error).strip().partition("\n")[0]
         _fail(f"{type(error).__name__}: {told} (this is a defect; --debug shows where)", 1)
 

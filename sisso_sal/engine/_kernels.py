@@ -12,6 +12,8 @@ from numba import njit
 
 FLAGS = {"reassoc", "contract", "nsz"}
 OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": FLAGS}
+INNER = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""For kernels that only other kernels call: without a way in from Python they compile faster."""
 
 KEPT, NOT_FINITE, OUT_OF_BOUNDS, CONSTANT = 0, 1, 2, 3
 FLAT = 1e-10
@@ -72,7 +74,7 @@ def evaluate(opcode, a, b, out):
         _evaluate_transcendental(opcode, a, out)
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _evaluate_transcendental(opcode, a, out):
     n = out.shape[0]
     if opcode == 11:
@@ -163,11 +165,19 @@ def offer(top, held, score, taken):
 
     Scores closer than GATE to one in the list, or to one of `taken` (ascending), may belong to the same direction and do not count.
     """
-    at = held - np.searchsorted(top[:held][::-1], score)  # the first `at` scores are >= score
+    at = held  # the first `at` scores are >= score
+    while at > 0 and top[at - 1] < score:
+        at -= 1
     if at == top.shape[0] or (at > 0 and top[at - 1] - score <= GATE) or (at < held and score - top[at] <= GATE):
         return held
-    near = np.searchsorted(taken, score)
-    if (near < taken.shape[0] and taken[near] - score <= GATE) or (near > 0 and score - taken[near - 1] <= GATE):
+    low, high = 0, taken.shape[0]
+    while low < high:
+        middle = (low + high) // 2
+        if taken[middle] < score - GATE:
+            low = middle + 1
+        else:
+            high = middle
+    if low < taken.shape[0] and taken[low] <= score + GATE:
         return held
     last = min(held, top.shape[0] - 1)
     for i in range(last, at, -1):

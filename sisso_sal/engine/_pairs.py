@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 
 from sisso_sal.engine._kernels import (
+    INNER,
     KEPT,
     OPTIONS,
     OUT_OF_BOUNDS,
@@ -76,7 +77,7 @@ def moments(values, means, factors):
     return first, second, products
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _fill(numbers, source, out, squares):
     """Rows `numbers` of source (n_stored, n) and their squares."""
     for a in range(numbers.shape[0]):
@@ -87,7 +88,7 @@ def _fill(numbers, source, out, squares):
             squares[a, k] = f * f
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _weigh(numbers, source, factors, out, squares):
     """Rows of source times each of the factors, and their squares times the first: out (n_factors * m, n), squares (m, n)."""
     m, n = numbers.shape[0], source.shape[1]
@@ -100,7 +101,16 @@ def _weigh(numbers, source, factors, out, squares):
                 out[r * m + a, k] = source[i, k] * factors[r, k]
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
+def _range(work, start, stop):
+    """The columns that the rows from start to below stop go with lie in this range."""
+    low, high = work.first[start], work.stop[start]
+    for t in range(start + 1, stop):
+        low, high = min(low, work.first[t]), max(high, work.stop[t])
+    return low, high
+
+
+@njit(**INNER)
 def _largest(sums, m, a):
     """Reduce the products of row a with the targets to the largest absolute value, in the first one's place."""
     for r in range(2, sums.shape[0] // m):
@@ -108,7 +118,7 @@ def _largest(sums, m, a):
             sums[m + a, c] = max(abs(sums[m + a, c]), abs(sums[r * m + a, c]))
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _may_reach(mean, square, product, need, error, centred):
     """Whether the score of a feature with these float32 moments may reach sqrt(need)."""
     variance = square - centred * mean * mean - np.float32(3.0) * error * square
@@ -116,23 +126,25 @@ def _may_reach(mean, square, product, need, error, centred):
     return not (variance > TINY and reach * reach < need * variance)
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _grown(triples, scores):
     """The same with twice the room."""
     more, more_scores = np.empty((2 * len(scores), 3), dtype=np.int64), np.empty(2 * len(scores))
-    more[: len(scores)] = triples
-    more_scores[: len(scores)] = scores
+    for t in range(len(scores)):
+        more_scores[t] = scores[t]
+        for c in range(3):
+            more[t, c] = triples[t, c]
     return more, more_scores
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _needed(top, held):
     """Square of the threshold with its sign, as float32 and rounded down."""
     limit = threshold(top, held)
     return np.float32(limit * abs(limit) - 1e-6 * limit * limit)
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _census(work, opcode, i, columns, span, moments, n, values, limits, row, states):
     """Count the states of the features of row i and of the columns in `span`; return nothing.
 
@@ -163,7 +175,7 @@ def _census(work, opcode, i, columns, span, moments, n, values, limits, row, sta
         states[classify(row, limits)] += 1
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _decide(work, opcode, i, columns, hit, span, values, problem, limits, found, row):
     """Evaluate the features of row i and the marked columns; add those that reach the threshold to `found`."""
     top, held, triples, scores, count = found
@@ -203,12 +215,12 @@ def scan_products(left, right, work, values, problem, top, held, is_census, limi
     lefts, left_squares = np.empty((n_factors * ROWS, n), np.float32), np.empty((ROWS, n), np.float32)
     rights, right_squares = np.empty((COLUMNS, n), np.float32), np.empty((COLUMNS, n), np.float32)
     hit = np.empty(COLUMNS, np.bool_)
-    scales, square, variance, slack = np.empty((4, COLUMNS))
+    scales, square, variance, slack = np.empty(COLUMNS), np.empty(COLUMNS), np.empty(COLUMNS), np.empty(COLUMNS)
     sums_room, squares_room = np.empty(n_factors * ROWS * COLUMNS, np.float32), np.empty(ROWS * COLUMNS, np.float32)
     for start in range(0, work.rows.shape[0], ROWS):
         rows = work.rows[start : start + ROWS]
         m = rows.shape[0]
-        low, high = work.first[start : start + m].min(), work.stop[start : start + m].max()
+        low, high = _range(work, start, start + m)
         if high > low:
             _weigh(rows, left.values, problem.factors, lefts, left_squares)
         for c0 in range(low, high, COLUMNS):
@@ -249,7 +261,7 @@ def scan_products(left, right, work, values, problem, top, held, is_census, limi
     return found[2][: found[4]], found[3][: found[4]], states
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _difference(i, j, shifted, factors, out):
     """Products of |a_i - a_j| with each of the factors, in `out` (n_factors,)."""
     shift = np.float32(shifted.means[i] - shifted.means[j])
@@ -268,7 +280,7 @@ def _difference(i, j, shifted, factors, out):
         out[out.shape[0] - 1] = last
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _mark_sums(sign, i, cross, tile, span, shifted, error, centred, need, best, hit):
     """Mark the columns whose sum (sign 1) or difference (sign -1) with row i may reach the threshold; return how many."""
     begin, end = span
@@ -290,7 +302,7 @@ def _mark_sums(sign, i, cross, tile, span, shifted, error, centred, need, best, 
     return hits
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _mark_differences(i, columns, cross, tile, span, shifted, factors, error, centred, need, sums, hit):
     """The same for absolute differences, whose means and products are summed over the samples; sums (n_factors,): room."""
     first_i, second_i = shifted.first[i], shifted.second[i]
@@ -312,7 +324,7 @@ def _mark_differences(i, columns, cross, tile, span, shifted, factors, error, ce
     return hits
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _sums_moments(opcode, i, columns, cross, tile, span, shifted, factors, bound, sums, moments):
     """For `_census`: mean squares and variances of sums or differences with row i, and bounds on their errors."""
     square, variance, slack = moments
@@ -358,7 +370,7 @@ def scan_sums(shifted, work, values, problem, top, held, is_census, limits):
     for start in range(0, work.rows.shape[0], ROWS):
         rows = work.rows[start : start + ROWS]
         m = rows.shape[0]
-        low, high = work.first[start : start + m].min(), work.stop[start : start + m].max()
+        low, high = _range(work, start, start + m)
         if high > low:
             _weigh(rows, shifted.values, factors[:1], lefts, spare)
         for c0 in range(low, high, COLUMNS):

@@ -17,7 +17,7 @@ from collections import namedtuple
 import numpy as np
 from numba import njit
 
-from sisso_sal.engine._kernels import OPTIONS
+from sisso_sal.engine._kernels import INNER, OPTIONS
 
 ROWS, WIDTH = 4, 16
 """A block of pairs: rows j, columns k."""
@@ -77,20 +77,22 @@ def set_terms(diagonal, rhs, missing, start, terms):
         reach[k] = np.sqrt(np.float32(max(most * diagonal[k] - s * s, 0.0)))
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _insert(gain, subset, best):
     """Put a subset into the list, the last gain of which it exceeds."""
     gains, subsets = best
     position = gains.shape[0] - 1
     while position > 0 and gains[position - 1] < gain:
         gains[position] = gains[position - 1]
-        subsets[position] = subsets[position - 1]
+        for d in range(subset.shape[0]):
+            subsets[position, d] = subsets[position - 1, d]
         position -= 1
     gains[position] = gain
-    subsets[position] = subset
+    for d in range(subset.shape[0]):
+        subsets[position, d] = subset[d]
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _try_pair(j, k, cross, state, subset, best):
     """Complete the subset with j and k, whose product is `cross`, and keep it if it exceeds the bar; 1 if singular, else 0."""
     diagonal, rhs, so_far = state
@@ -121,12 +123,12 @@ def best_singles(squares, rhs, firsts, best):
     return firsts[1] - firsts[0], constant
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _terms_of(j, terms):
     return terms.other[j], terms.target[j], terms.reach[j]
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _find_tiles(tiles, j, terms, tiled, found):
     """Number of tiles, noted in `found`, where one of the rows j to j + 3 may exceed the bar; tiles (M, n_tiles, WIDTH)."""
     other, target, reach = tiled
@@ -148,7 +150,7 @@ def _find_tiles(tiles, j, terms, tiled, found):
     return count
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _find_pairs(panel, j, shift, terms, tiled, found):
     """Like _find_tiles, in the rows j to j + 3 of a panel (4, n_tiles, WIDTH) that begins with tile `shift`."""
     other, target, reach = tiled.other[shift:], tiled.target[shift:], tiled.reach[shift:]
@@ -170,7 +172,7 @@ def _find_pairs(panel, j, shift, terms, tiled, found):
     return count
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _project(row, squares, rhs, i, diagonal, right, other):
     """d, r and the other factor of the features after i, with feature i projected out; row (m,): its products with all."""
     root = 1.0 / np.sqrt(row[i])
@@ -182,7 +184,7 @@ def _project(row, squares, rhs, i, diagonal, right, other):
         right[k] = rhs[k] - share * along
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _walk_last(gram, rhs, firsts, so_far, subset, room, best):
     """All subsets whose last three members begin with one of `firsts` (start, stop); returns (subsets seen, singular ones).
 
@@ -222,7 +224,7 @@ def _walk_last(gram, rhs, firsts, so_far, subset, room, best):
     return seen, singular
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _eliminate(gram, rhs, j, gram_out, rhs_out):
     """Gram matrix and right-hand side of the features after j, with feature j projected out (upper triangle only)."""
     m = rhs.shape[0]

@@ -21,7 +21,7 @@ from sisso_sal.engine import _kernels as kernels
 from sisso_sal.engine import _pairs as pair_kernels
 from sisso_sal.engine.problem import Problem
 from sisso_sal.features.operators import BY_OPCODE, EQUAL, QUOTIENT
-from sisso_sal.features.space import Block, Pairs, Space
+from sisso_sal.features.space import Block, Pairs, Space, SpaceSettings
 from sisso_sal.machine import one_blas_thread
 
 SAME_DIRECTION = 1e-8
@@ -462,6 +462,20 @@ def screen(
         pool.compact()
     _, not_finite, out_of_bounds, constant = state.n_states.tolist()
     return [pool.kept for pool in pools], Counter(domain=not_finite, bounds=out_of_bounds, constant=constant)
+
+
+def compile_kernels() -> None:
+    """Have the kernels compiled or loaded, in this thread: a compilation in another one would hold up Ctrl-C."""
+    settings = SpaceSettings(operators=("add", "mult", "div"), rung=1)
+    space = Space(["a", "b"], ["", ""], np.array([[1.0, 2.0, 3.0, 5.0], [2.0, 1.0, 4.0, 3.0]]), settings)
+    problem = Problem(np.arange(4.0) ** 2, np.ones(4), np.ones(2, dtype=bool))
+    residual = problem.normalised(problem.target[None], True)
+    pool = _Pool(space, problem.shares, residual, 2, True, Selection.empty())
+    state = _Pass(space, [problem], [residual], [pool], True, True)
+    with one_blas_thread():
+        for piece in (*(partial(state.scan_singles, block) for block in space.singles()), *state.pieces(1)):
+            piece()
+    pool.compact()
 
 
 def _unordered(executor: ThreadPoolExecutor, pieces: Iterable[Callable[[], int]], ahead: int) -> Iterator[int]:

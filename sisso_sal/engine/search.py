@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sisso_sal.engine.problem import Problem
-from sisso_sal.engine.screen import Progress, Selection, Stopped, screen
+from sisso_sal.engine.screen import Progress, Selection, Stopped, compile_kernels, screen
 from sisso_sal.engine.sparsify import Fit, sparsify
 from sisso_sal.features.space import Space
 from sisso_sal.machine import one_blas_thread
@@ -116,7 +116,8 @@ def search(
 
 
 def _compile(dim: int) -> None:
-    """Have the kernels of L0 compiled or loaded now: a compilation cannot be interrupted, and here it costs nobody a result."""
+    """Have the kernels compiled or loaded now: later, Ctrl-C would have to wait for it, and progress would stand still."""
+    compile_kernels()
     values = np.random.default_rng(0).normal(size=(dim + 2, dim + 4))
     problem = Problem(values[0] + values[-1], np.ones(dim + 4), np.ones(1, dtype=bool))
     for d in range(1, dim + 1):

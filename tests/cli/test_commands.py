@@ -544,7 +544,7 @@ def test_an_interrupt_ends_a_long_search_at_once(large, command):
     assert "features, screened 2 times" in plan
     assert "GiB" in plan
     assert time.monotonic() - start < 20
-    assert child.returncode == 130
+    assert child.returncode == 130, err
     assert err.startswith("error: interrupted")
     assert err.count("\n") == 1
     if name == "fit":
