@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help discover test test-slow lint check bench data clean
+.PHONY: help discover test test-slow lint check bench bench-peers data clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 $(VENV)/.core: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("error: needs Python 3.11 or newer, found " + sys.version.split()[0] + "; try make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
@@ -36,9 +36,12 @@ lint: $(VENV)/.dev  ## formatting, lint, import order between rooms, types
 
 check: test lint  ## what a change must pass
 
-bench: $(VENV)/.dev  ## accuracy and speed tables
+bench: $(VENV)/.dev  ## tables of accuracy and speed, and the growth of the cost in docs/growth.png
 	$(BIN)/python benchmarks/accuracy.py
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/speed.py --plot docs/growth.png
+
+bench-peers: $(VENV)/.dev  ## other programs on the same tables, in an environment of their own
+	$(BIN)/python benchmarks/peers.py
 
 data: $(VENV)/.dev  ## rebuild data/oxides.csv and the elemental values
 	$(BIN)/python data/build_elements.py

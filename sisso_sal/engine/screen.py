@@ -17,8 +17,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from sisso_sal.engine import _duplicates as duplicates
 from sisso_sal.engine import _kernels as kernels
-from sisso_sal.engine import _pairs as pair_kernels
 from sisso_sal.engine.problem import Problem
 from sisso_sal.features.operators import BY_OPCODE, EQUAL, QUOTIENT
 from sisso_sal.features.space import Block, Pairs, Space, SpaceSettings
@@ -146,8 +146,8 @@ class _Pool:
         if not len(every):
             return
         rows = every.values(self.space)
-        kernels.unit_vectors(rows, self.weights, self.centre, rows)
-        labels = kernels.cluster(rows, every.score, kernels.GATE, SAME_DIRECTION)
+        duplicates.unit_vectors(rows, self.weights, self.centre, rows)
+        labels = duplicates.cluster(rows, every.score, kernels.GATE, SAME_DIRECTION)
         winners = self._winners(every, labels, is_taken)
         self.kept = self._ranked(every.take(winners))
         self.held = len(self.kept)
@@ -189,7 +189,7 @@ class _Search:
     A search without pool only counts what becomes of the features.
     """
 
-    problem: pair_kernels.Problem
+    problem: kernels.Problem
     pairs: list[Pairs]
     is_census: bool
     pool: _Pool | None
@@ -202,14 +202,14 @@ class _Copies:
         self._values = values
 
     @cached_property
-    def values(self) -> pair_kernels.Factors:
+    def values(self) -> kernels.Factors:
         return self._scaled(lambda rows: rows)
 
     @cached_property
-    def inverses(self) -> pair_kernels.Factors:
+    def inverses(self) -> kernels.Factors:
         return self._scaled(np.reciprocal)
 
-    def _scaled(self, function: Callable[[np.ndarray], np.ndarray]) -> pair_kernels.Factors:
+    def _scaled(self, function: Callable[[np.ndarray], np.ndarray]) -> kernels.Factors:
         """Rows divided by powers of two, so that their largest value is about 1; rows that are not finite are zero."""
         out, squares = np.zeros(self._values.shape, dtype=np.float32), np.ones(len(self._values))
         for start in range(0, len(out), BLOCK):
@@ -221,7 +221,7 @@ class _Copies:
                 squares[part] = scale**2
             good = np.isfinite(largest)
             out[part][good] = rows[good] / scale[good, None]
-        return pair_kernels.Factors(out, squares)
+        return kernels.Factors(out, squares)
 
     @cached_property
     def centred(self) -> tuple[np.ndarray, np.ndarray]:
@@ -305,9 +305,9 @@ class _Pass:
             out.append(_Search(seen, self.space.pairs, True, None))
         return out
 
-    def _seen(self, weights: np.ndarray, rows: np.ndarray, taken: np.ndarray) -> pair_kernels.Problem:
+    def _seen(self, weights: np.ndarray, rows: np.ndarray, taken: np.ndarray) -> kernels.Problem:
         factors = np.concatenate([weights[None], weights * rows]).astype(np.float32)
-        return pair_kernels.Problem(weights, rows, factors, self.centre, (len(weights) + ROUNDINGS) * 2.0**-24, taken)
+        return kernels.Problem(weights, rows, factors, self.centre, (len(weights) + ROUNDINGS) * 2.0**-24, taken)
 
     @property
     def n_features(self) -> int:
@@ -324,25 +324,25 @@ class _Pass:
             for pairs in search.pairs:
                 row = BY_OPCODE[pairs.opcodes[0]]
                 if row.unit_rule == EQUAL:
-                    scan = partial(pair_kernels.scan_sums, self._moments(search.problem))
+                    scan = partial(kernels.scan_sums, self._moments(search.problem))
                 else:
                     is_quotient = row.unit_rule == QUOTIENT
                     sides = [self.copies.values, self.copies.inverses if is_quotient else self.copies.values]
                     if is_quotient and not pairs.is_row_left:
                         sides.reverse()
-                    scan = partial(pair_kernels.scan_products, *sides)
+                    scan = partial(kernels.scan_products, *sides)
                 size = most if len(self.searches) > 4 * threads else min(most, pairs.n_features / (4 * threads))
-                for part in pairs.parts(size, pair_kernels.ROWS):
+                for part in pairs.parts(size, kernels.ROWS):
                     yield partial(self._scan_pairs, search, part, scan)
 
-    def _moments(self, problem: pair_kernels.Problem) -> pair_kernels.Shifted:
+    def _moments(self, problem: kernels.Problem) -> kernels.Shifted:
         values, means = self.copies.centred if self.centre else self.copies.plain
         factors = problem.weights * np.vstack([np.ones_like(problem.weights), problem.targets])
-        return pair_kernels.Shifted(values, means, *pair_kernels.moments(self.space.values, means, factors))
+        return kernels.Shifted(values, means, *kernels.moments(self.space.values, means, factors))
 
     def _scan_pairs(self, search: _Search, pairs: Pairs, scan: Callable) -> int:
         bits = sum(1 << opcode for opcode in pairs.opcodes)
-        work = pair_kernels.Work(bits, pairs.is_row_left, pairs.rows, pairs.columns, pairs.first, pairs.stop)
+        work = kernels.Work(bits, pairs.is_row_left, pairs.rows, pairs.columns, pairs.first, pairs.stop)
         top, held = search.pool.best() if search.pool else (np.empty(1), 0)
         triples, scores, states = scan(
             work, self.space.values, search.problem, top, held, search.is_census, self.limits

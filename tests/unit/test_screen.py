@@ -1,5 +1,6 @@
 """Sure-independence screening against its naive twin: scores, duplicates, ties, masks, and independence of the order of work."""
 
+import importlib
 from itertools import pairwise
 
 import naive
@@ -400,3 +401,12 @@ def test_a_problem_that_is_none(target, weights, message):
     with pytest.raises(FitError) as caught:
         make_problem(target, weights)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("name", ["_kernels", "_subsets", "_duplicates"])
+def test_kernels_call_only_kernels_of_their_own_file(name):
+    """numba's cache would not notice that one in another file was edited."""
+    module = importlib.import_module(f"sisso_sal.engine.{name}")
+    kernels_here = {key: value for key, value in vars(module).items() if hasattr(value, "py_func")}
+    assert kernels_here
+    assert {kernel.py_func.__module__ for kernel in kernels_here.values()} == {module.__name__}
