@@ -160,7 +160,7 @@ def whole_searches(bench: Bench, space: Space, target: np.ndarray) -> None:
 
 
 def large(bench: Bench) -> None:
-    space, target = random_space(("eV",) * 4 + ("AA",) * 3 + ("",) * 23, 1000)
+    space, target = random_space(("eV",) * 3 + ("",) * 27, 1000)
     problem = members(target, 30, 1)
     spent = median_cost(lambda: search(space, problem, dim=2, n_sis=100, threads=THREADS))
     work = 2 * space.n_features * 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sisso_sal.engine._kernels import OPTIONS
+from sisso_sal.engine._kernels import INNER, OPTIONS
 
 
 @njit(**OPTIONS)
@@ -26,35 +26,62 @@ def unit_vectors(rows, weights, centre, out):
             out[t, k] *= scale
 
 
+@njit(**INNER)
+def _projections(units, out):
+    """Projections (m,) of unit vectors (m, n) on a direction that has nothing to do with them."""
+    m, n = units.shape
+    direction, square = np.empty(n), 0.0
+    for k in range(n):
+        direction[k] = np.sin(1.0 + k * k)
+        square += direction[k] * direction[k]
+    scale = 1.0 / np.sqrt(square)
+    for t in range(m):
+        product = 0.0
+        for k in range(n):
+            product += direction[k] * units[t, k]
+        out[t] = product * scale
+
+
+@njit(**INNER)
+def _is_close(a, b, sign, tolerance):
+    """Whether a and sign * b (n,) differ by at most `tolerance`; most differ more after a few samples."""
+    n = a.shape[0]
+    distance = 0.0
+    for start in range(0, n, 16):
+        for k in range(start, min(start + 16, n)):
+            distance += (a[k] - sign * b[k]) * (a[k] - sign * b[k])
+        if distance > tolerance * tolerance:
+            return False
+    return True
+
+
 @njit(**OPTIONS)
 def cluster(units, scores, gate, tolerance):
     """Number of the cluster of each feature; features of one cluster point in one direction.
 
     units (m, n) and scores (m,) come in order of descending score; only features whose scores differ by less than `gate` are
-    compared.
+    compared. Vectors closer than `tolerance` have projections closer than that, so most comparisons need no more.
     """
-    m, n = units.shape
+    m = units.shape[0]
     label = np.empty(m, dtype=np.int64)
-    head = np.empty(m, dtype=np.int64)
+    head, head_scores, head_marks = np.empty(m, dtype=np.int64), np.empty(m), np.empty(m)
+    marks = np.empty(m)
+    _projections(units, marks)
     count = 0
     for t in range(m):
         label[t] = -1
         u = count - 1
-        while u >= 0 and scores[head[u]] - scores[t] <= gate:
-            product = 0.0
-            for k in range(n):
-                product += units[t, k] * units[head[u], k]
-            sign = 1.0 if product >= 0.0 else -1.0
-            distance = 0.0
-            for k in range(n):
-                difference = units[t, k] - sign * units[head[u], k]
-                distance += difference * difference
-            if distance <= tolerance * tolerance:
+        while u >= 0 and head_scores[u] - scores[t] <= gate:
+            is_same = False
+            for sign in (1.0, -1.0):
+                if not is_same and abs(marks[t] - sign * head_marks[u]) <= 2.0 * tolerance:
+                    is_same = _is_close(units[t], units[head[u]], sign, tolerance)
+            if is_same:
                 label[t] = u
                 break
             u -= 1
         if label[t] < 0:
             label[t] = count
-            head[count] = t
+            head[count], head_scores[count], head_marks[count] = t, scores[t], marks[t]
             count += 1
     return label

@@ -363,8 +363,8 @@ def _needed(top, held):
 def _census(work, opcode, i, columns, span, moments, n, values, limits, row, states):
     """Count the states of the features of row i and of the columns in `span`; return nothing.
 
-    moments: mean of the squares, variance, and a bound on the error of both, for each column. The largest |f| lies between the root
-    mean square and the root of the sum of squares; where that leaves the state open, the values decide.
+    moments: mean of the squares, a lower bound of the variance, and a bound on the error of the first, for each column. The largest
+    |f| lies between the root mean square and the root of the sum of squares; where that leaves the state open, the values decide.
     """
     square, variance, error = moments
     most, least = limits.max_abs**2, limits.min_abs**2
@@ -373,14 +373,14 @@ def _census(work, opcode, i, columns, span, moments, n, values, limits, row, sta
     for c in range(begin, end):
         high = (square[c] + error[c]) * (1.0 + 1e-6)
         low = (square[c] - error[c]) * (1.0 - 1e-6)
-        kept += (n * high <= most) & (low >= least) & (low > 0.0) & (variance[c] - error[c] > 1e-12 * high)
+        kept += (n * high <= most) & (low >= least) & (low > 0.0) & (variance[c] > 1e-12 * high)
     states[KEPT] += kept
     if kept == end - begin:
         return
     for c in range(begin, end):
         high = (square[c] + error[c]) * (1.0 + 1e-6)
         low = (square[c] - error[c]) * (1.0 - 1e-6)
-        if (n * high <= most) & (low >= least) & (low > 0.0) & (variance[c] - error[c] > 1e-12 * high):
+        if (n * high <= most) & (low >= least) & (low > 0.0) & (variance[c] > 1e-12 * high):
             continue
         if low > most or (n * high < least and low > 0.0):
             states[OUT_OF_BOUNDS] += 1
@@ -402,7 +402,7 @@ def _decide(work, opcode, i, columns, hit, span, values, problem, limits, found,
         if classify(row, limits) != KEPT:
             continue
         score = exact_score(row, problem.weights, problem.targets, problem.centre)
-        if score < 0.0 or score < threshold(top, held):
+        if not (score >= 0.0 and score >= threshold(top, held)):
             continue
         if count == len(scores):
             triples, scores = _grown(triples, scores)
@@ -459,8 +459,8 @@ def scan_products(left, right, work, values, problem, top, held, is_census, limi
                         mean = np.float64(sums[a, c])
                         size = scale * scales[c] if own > TINY else np.nan
                         square[c] = own * size
-                        variance[c] = (own - mean * mean) * size
                         slack[c] = 3.0 * problem.error * square[c]
+                        variance[c] = (own - mean * mean) * size - slack[c]
                     moments = (square, variance, slack)
                     _census(work, opcode, i, columns, span, moments, n, values, limits, row, states)
                 if n_factors == 1:
@@ -541,7 +541,10 @@ def _mark_differences(i, columns, cross, tile, span, shifted, factors, error, ce
 
 @njit(**INNER)
 def _sums_moments(opcode, i, columns, cross, tile, span, shifted, factors, bound, sums, moments):
-    """For `_census`: mean squares and variances of sums or differences with row i, and bounds on their errors."""
+    """For `_census`: mean squares and least variances of sums or differences with row i, and bounds on the errors of the first.
+
+    The variance of a sum does not depend on the features' means, so that offsets cost it no digits.
+    """
     square, variance, slack = moments
     sign = 1.0 if opcode == ADD else -1.0
     first_i, second_i = np.float64(shifted.first[i]), np.float64(shifted.second[i])
@@ -549,14 +552,15 @@ def _sums_moments(opcode, i, columns, cross, tile, span, shifted, factors, bound
         own = second_i + np.float64(tile.second[c])
         mean = first_i + sign * np.float64(tile.first[c])
         shift = shifted.means[i] + sign * tile.means[c]
-        square[c] = own + 2.0 * sign * np.float64(cross[c]) + 2.0 * mean * shift + shift * shift
-        variance[c] = square[c] - (mean + shift) * (mean + shift)
+        centred = own + 2.0 * sign * np.float64(cross[c])
+        square[c] = centred + 2.0 * mean * shift + shift * shift
+        variance[c] = centred - mean * mean - 4.0 * bound * (own + mean * mean)
         slack[c] = 4.0 * bound * (own + mean * mean + shift * shift)
     if opcode == ABS_DIFF:
         for c in range(span[0], span[1]):
             _difference(i, columns[c], shifted, factors[:1], sums[:1])
-            variance[c] = square[c] - np.float64(sums[0]) ** 2
             slack[c] += 4.0 * bound * square[c]
+            variance[c] = square[c] - np.float64(sums[0]) ** 2 - slack[c]
 
 
 @njit(**OPTIONS)

@@ -150,8 +150,9 @@ class _Pool:
         labels = duplicates.cluster(rows, every.score, kernels.GATE, SAME_DIRECTION)
         winners = self._winners(every, labels, is_taken)
         self.kept = self._ranked(every.take(winners))
-        self.held = len(self.kept)
-        self.top[: self.held] = np.sort(self.kept.score)[::-1]
+        best = np.sort(self.kept.score)[::-1]
+        self.top[: len(best)] = best  # before `held`: another thread may read the threshold meanwhile
+        self.held = len(best)
 
     def _winners(self, every: Selection, labels: np.ndarray, is_taken: np.ndarray) -> np.ndarray:
         """Of each cluster without a taken feature, the least complex, then the first key."""
@@ -171,11 +172,15 @@ class _Pool:
         score = np.round(unique.score, DIGITS)
         complexity = self.space.complexity(unique.opcode, unique.left, unique.right)
         order = np.lexsort((complexity, -score))
-        tied = np.flatnonzero((np.diff(score[order]) == 0) & (np.diff(complexity[order]) == 0))
-        if len(tied):
-            keys = [self._key(unique, t) if (score == score[t]).sum() > 1 else "" for t in range(len(unique))]
-            order = np.array(sorted(range(len(unique)), key=lambda t: (-score[t], complexity[t], keys[t])))
-        return unique.take(order[: self.size])
+        steps = (np.diff(score[order]) != 0) | (np.diff(complexity[order]) != 0)
+        groups = np.split(order, np.flatnonzero(steps) + 1)
+        ranked: list[int] = []
+        for group in groups:
+            if len(ranked) >= self.size:
+                break
+            tied = group.tolist()
+            ranked += sorted(tied, key=lambda t: self._key(unique, t)) if len(tied) > 1 else tied
+        return unique.take(np.array(ranked[: self.size], dtype=np.int64))
 
     def _key(self, selection: Selection, t: int) -> str:
         triple = int(selection.opcode[t]), int(selection.left[t]), int(selection.right[t])
