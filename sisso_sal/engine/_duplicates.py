@@ -56,8 +56,10 @@ def _is_close(a, b, sign, tolerance):
 
 
 @njit(**OPTIONS)
-def cluster(units, scores, gate, tolerance):
+def cluster(units, scores, gate, tolerance, wanted):
     """Number of the cluster of each feature; features of one cluster point in one direction.
+
+    Features whose score is lower than that of the `wanted`-th cluster by more than `gate` are left out, with the number -1.
 
     units (m, n) and scores (m,) come in order of descending score; only features whose scores differ by less than `gate` are
     compared. Vectors closer than `tolerance` have projections closer than that, so most comparisons need no more.
@@ -70,6 +72,8 @@ def cluster(units, scores, gate, tolerance):
     count = 0
     for t in range(m):
         label[t] = -1
+        if count >= wanted and head_scores[wanted - 1] - scores[t] > gate:
+            continue
         u = count - 1
         while u >= 0 and head_scores[u] - scores[t] <= gate:
             is_same = False

@@ -45,7 +45,10 @@ ROWS, COLUMNS = 64, 256
 """Size of a tile: its factors and products stay in the second-level cache."""
 
 TINY = np.float32(1e-24)
-"""Squares below this, of rows whose largest value is 1, may have lost digits to underflow."""
+"""Squares below this may have lost digits to underflow."""
+
+HUGE = np.float32(3e38)
+"""A variance above this has overflowed."""
 
 ADD, SUB, MULT, DIV, ABS_DIFF = 1, 2, 3, 4, 5
 
@@ -512,7 +515,7 @@ def _mark_sums(sign, i, cross, tile, span, shifted, error, centred, need, best, 
         mean = first_i + sign * tile.first[c]
         variance = own + sign * np.float32(2.0) * cross[c] - centred * mean * mean - np.float32(3.0) * error * own
         reach = best[c] + error * np.sqrt(own)
-        hit[c] = not (variance > TINY and reach * reach < need * variance)
+        hit[c] = not (variance > TINY and variance < HUGE and reach * reach < need * variance)
         hits += hit[c]
     return hits
 

@@ -147,8 +147,10 @@ class _Pool:
             return
         rows = every.values(self.space)
         duplicates.unit_vectors(rows, self.weights, self.centre, rows)
-        labels = duplicates.cluster(rows, every.score, kernels.GATE, SAME_DIRECTION)
-        winners = self._winners(every, labels, is_taken)
+        labels = duplicates.cluster(rows, every.score, kernels.GATE, SAME_DIRECTION, self.size + n_taken)
+        in_reach = np.flatnonzero(labels >= 0)
+        every = every.take(in_reach)
+        winners = self._winners(every, labels[in_reach], is_taken[in_reach])
         self.kept = self._ranked(every.take(winners))
         best = np.sort(self.kept.score)[::-1]
         self.top[: len(best)] = best  # before `held`: another thread may read the threshold meanwhile

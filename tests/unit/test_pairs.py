@@ -292,6 +292,23 @@ def test_no_feature_is_lost_where_digits_cancel(group, n, centre):
 
 
 @pytest.mark.parametrize("group", sorted(OPERATORS))
+def test_no_feature_is_lost_whose_score_is_next_to_nothing(group):
+    """The scores are mere rounding in float32, so that the bound of their numerators has to hold."""
+    rng = np.random.default_rng(1)
+    values = rng.uniform(1, 2, (60, 30))
+    opcodes, is_row_left = OPERATORS[group]
+    pairs = whole(opcodes, 60, is_row_left)
+    problem = problem_of(rng.normal(0, 1, (1, 30)), np.ones(30), True)
+    expected = evaluated(values, triples_of(pairs), problem)
+    scores = np.sort([feature.score for feature in expected.values() if feature.score >= 0.0])
+    problem = problem._replace(taken=scores)
+    for score in scores[:60]:
+        top = filled(score)
+        found = listed(*scan(values, pairs, problem, top, 1)[:2])
+        assert found == {t: f.score for t, f in expected.items() if f.score >= max(0.0, kernels.threshold(top, 1))}
+
+
+@pytest.mark.parametrize("group", sorted(OPERATORS))
 @pytest.mark.parametrize("n", [5, 60])
 def test_no_feature_is_lost_where_single_precision_underflows(group, n):
     """Products of rows that span many decades, and sums of small rows: their squares, scaled, go down to 1e-80."""
@@ -312,6 +329,24 @@ def test_no_feature_is_lost_where_single_precision_underflows(group, n):
             top = filled(score)
             found = listed(*scan(values, pairs, problem, top, 1)[:2])
             assert found == {t: f.score for t, f in expected.items() if f.score >= kernels.threshold(top, 1)}
+
+
+@pytest.mark.parametrize("group", ["sums only", "differences", "absolute differences"])
+@pytest.mark.parametrize("centre", [True, False])
+def test_no_feature_is_lost_where_single_precision_overflows(group, centre):
+    """The variance of a sum can be too large for float32 where its operands' are not."""
+    rng = np.random.default_rng(0)
+    rows = np.array([row * rng.uniform(0.9, 1.1, 8) for row in rng.choice([-1.0, 1.0], (2, 8)) for _ in range(3)])
+    problem = problem_of(np.vstack([rows[0], -rows[0] * rows[3], rng.normal(0, 1, 8)]), np.ones(8), centre)
+    for scale in 10.0 ** np.arange(18.0, 20.0, 0.05):
+        values = scale * np.vstack([rows, -rows])
+        pairs = whole(OPERATORS[group][0], len(values))
+        expected = evaluated(values, triples_of(pairs), problem)
+        scores = np.array(sorted({feature.score for feature in expected.values() if feature.score >= 0.0}))
+        for score in scores[::5]:
+            top = filled(score)
+            found = listed(*scan(values, pairs, problem._replace(taken=scores), top, 1)[:2])
+            assert found == {t: f.score for t, f in expected.items() if f.score >= max(0.0, kernels.threshold(top, 1))}
 
 
 def pairs_between(opcodes, is_row_left, n):
@@ -459,6 +494,17 @@ def test_the_census_looks_at_values_only_in_doubt(group, limits, state):
     nothing = np.full_like(values, np.nan)
     states = scan(values, pairs, problem, np.full(1, 2.0), 1, is_census=True, limits=bounds, decoys=nothing)[2]
     assert states[state] == pairs.n_features
+
+
+@pytest.mark.parametrize("group", ["sums only", "differences"])
+def test_an_offset_sends_no_sum_to_its_values(group):
+    rng = np.random.default_rng(2)
+    values = 1e4 + rng.uniform(1, 2, (40, 30)) + np.repeat([20.0, 0.0], 20)[:, None]
+    pairs = pairs_between(*OPERATORS[group], 40)
+    problem = problem_of(rng.normal(0, 1, (1, 30)), np.ones(30), True)
+    options = {"is_census": True, "limits": kernels.Limits(1e-5, 1e6, False), "decoys": np.full_like(values, np.nan)}
+    states = scan(values, pairs, problem, np.full(1, 2.0), 1, **options)[2]
+    assert states[kernels.KEPT] == pairs.n_features
 
 
 def test_the_bounds_themselves_are_admitted():
@@ -652,6 +698,41 @@ def test_binary_columns_and_copies_tie_by_the_hundred(monkeypatch, threads):
         options = {"threads": threads, "taken": [selection_of(space, {"a"})]}
         (found,), _ = screen(space, [problem], [problem.normalised(target[None], True)], n_sis, **options)
         assert keys_of(space, found) == [formula.key for formula in expected.features][:n_sis]
+
+
+def test_no_threshold_is_read_that_nothing_reached():
+    """Another thread may read it while the pool is put in order: three directions of one score, two are kept."""
+    rows = 2.0 * ((np.arange(8) >> np.arange(3)[:, None]) & 1) - 1.0
+    space = space_of(dict(zip("abc", rows, strict=True)), rung=0)
+    problem = Problem(rows.sum(axis=0), np.ones(8), np.ones(3, bool))
+    residual = problem.normalised(problem.target[None], True)
+    pool = screen_module._Pool(space, problem.shares, residual, 2, True, Selection.empty())
+    pool.top[:] = 7.0  # what fresh memory may hold
+    numbers, score = np.arange(3, dtype=np.int32), 3**-0.5
+    pool.add(Selection(np.zeros(3, np.int16), numbers, numbers, np.full(3, score)))
+    seen = []
+
+    class Watched(screen_module._Pool):
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value)
+            seen.append(self.threshold)
+
+    pool.__class__ = Watched
+    pool.compact()
+    assert pool.held == 2
+    assert max(seen) <= score
+
+
+@pytest.mark.parametrize("n_sis", [2, 3])
+def test_a_score_that_is_no_number_pushes_nothing_out(n_sis):
+    """The square of a*b overflows, and a sample of weight zero makes a NaN of it."""
+    rng = np.random.default_rng(0)
+    columns = {name: 1e80 * rng.uniform(1, 2, 12) for name in "ab"}
+    weights = np.where(np.arange(12) == 3, 0.0, 1.0)
+    problem = Problem(rng.normal(0, 1, 12), weights, np.ones(2, bool))
+    space = space_of(columns, operators=("mult",), rung=1, max_abs=1e300)
+    (found,), _ = screen(space, [problem], [problem.normalised(problem.target[None], True)], n_sis)
+    assert set(keys_of(space, found)) == {"a", "b"}
 
 
 def stopped_at(call):
