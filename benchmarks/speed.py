@@ -213,11 +213,12 @@ def growth(path: Path) -> None:
     import matplotlib.pyplot as plt
 
     curves: dict[str, list[tuple[float, float]]] = {"features": [], "samples": [], "members": []}
+    operators = ("mult", "div", "add", "sub", "abs_diff")
     for n_primary in (8, 11, 14, 20, 28, 40):
-        space, target = random_space(("",) * n_primary, 250, operators=("mult", "div", "add", "sub", "abs_diff"))
+        space, target = random_space(("",) * n_primary, 250, operators=operators)
         curves["features"].append((space.n_features, screening_cost(space, target, 1, repeats=3) * space.n_features))
     for n_samples in (50, 100, 200, 400, 800, 1600):
-        space, target = random_space(OXIDE_UNITS, n_samples)
+        space, target = random_space(("",) * 28, n_samples, operators=operators)
         curves["samples"].append((n_samples, screening_cost(space, target, 1, repeats=3) * space.n_features))
     space, target = random_space(OXIDE_UNITS, 250)
     for count in (2, 5, 10, 20, 50, 100):
