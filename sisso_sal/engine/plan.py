@@ -17,7 +17,7 @@ from sisso_sal.machine import one_blas_thread, usable_memory
 PAIR_SECONDS = 8e-9
 """What a pair costs beside its matrix products."""
 
-SUBSET_SECONDS = 2e-9
+SUBSET_SECONDS = 1e-9
 """What L0 takes for a subset."""
 
 OVERHEAD = 1.3
@@ -74,14 +74,15 @@ def plan(space: Space, problems: Sequence[Problem], *, dim: int, n_sis: int, n_r
     pairs_of = admitted_pairs(space, problems)
     n_pairs = sum(part.n_features for problem in problems for part in pairs_of[problem.allowed.tobytes()])
     products = n * sum(3 if d == 0 else 2 + n_residual for d in range(dim))
-    n_subsets = len(problems) * sum(comb(d * min(n_sis, space.n_features), d) for d in range(1, dim + 1))
+    sizes = [min(d * n_sis, space.n_features) for d in range(1, dim + 1)]
+    n_subsets = len(problems) * sum(comb(size, d) for d, size in enumerate(sizes, start=1))
     seconds = (
         n_pairs * OVERHEAD * (products * _multiply_add_seconds(n) + dim * PAIR_SECONDS) + n_subsets * SUBSET_SECONDS
     )
-    subspace = dim * n_sis
     copies = 3 * space.values.nbytes // 2  # three in float32
-    grams = min(threads, len(problems)) * max(1, dim - 1) * subspace**2 * 8
-    n_bytes = copies + grams + len(problems) * subspace * (n + 8) * 8
+    # Triples and more need a Gram matrix, in float64 and float32, and one for each level above.
+    gram = sizes[-1] ** 2 * (12 + 8 * (dim - 3)) if dim > 2 else 0
+    n_bytes = copies + threads * (gram + 3 * 8 * sizes[-1] * n)
     return Plan(space.n_features, len(problems), dim, n_subsets, seconds / threads, n_bytes)
 
 

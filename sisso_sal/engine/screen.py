@@ -364,7 +364,7 @@ class _Pass:
         limits = self.limits
         if not block.opcode:  # they are within bounds, and without intercept a constant primary may be of use
             limits = limits._replace(min_abs=0.0, max_abs=np.inf, constants=not self.centre)
-        thresholds = np.array([pool.threshold for pool in self.pools])
+        thresholds = np.array([kernels.threshold(*pool.best()) for pool in self.pools])
         states, pairs, scores = kernels.scan_singles(
             block.opcode, block.left, self.space.values, self.space.masks, self.problems, thresholds, limits
         )

@@ -146,25 +146,10 @@ def fit_problems(
     ordered_names = tuple(names[i] for i in columns)
     space = Space(ordered_names, [units[i] for i in columns], values, space_settings)
     problems = make_problems(y[order], weights[order], ordered_names)
-    _tell_plan(
-        plan(
-            space,
-            problems,
-            dim=settings.dim,
-            n_sis=settings.n_sis,
-            n_residual=settings.n_residual,
-            threads=settings.n_threads,
-        )
-    )
+    size = {"dim": settings.dim, "n_sis": settings.n_sis, "n_residual": settings.n_residual}
+    _tell_plan(plan(space, problems, **size, threads=settings.n_threads))
     outcomes, causes = search(
-        space,
-        problems,
-        dim=settings.dim,
-        n_sis=settings.n_sis,
-        n_residual=settings.n_residual,
-        centre=settings.fit_intercept,
-        threads=settings.n_threads,
-        progress=progress,
+        space, problems, **size, centre=settings.fit_intercept, threads=settings.n_threads, progress=progress
     )
     models = [_models(space, problem, outcome) for problem, outcome in zip(problems, outcomes, strict=True)]
     sizes = {str(rung): size for rung, size in enumerate(space.sizes)}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sisso_sal.engine import search as search_module
+from sisso_sal.engine.plan import plan
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.screen import Selection, Stopped
 from sisso_sal.engine.search import search
@@ -196,3 +197,16 @@ def test_an_interrupt_before_anything_was_found_is_passed_on(monkeypatch):
     monkeypatch.setattr(search_module, "screen", nothing)
     with pytest.raises(KeyboardInterrupt):
         search(space, [problem], dim=2, n_sis=5)
+
+
+def test_a_plan_counts_what_is_there():
+    """No more features than the space has are screened; pairs need no Gram matrix, triples do."""
+    space, _, _, columns, _ = make()
+    problem = problem_of(columns["a"])
+    m = space.n_features
+    plans = {dim: plan(space, [problem], dim=dim, n_sis=10**6, n_residual=1, threads=1) for dim in (1, 2, 3)}
+    assert [plans[dim].n_subsets for dim in (1, 2, 3)] == [
+        sum(comb(m, d) for d in range(1, dim + 1)) for dim in (1, 2, 3)
+    ]
+    assert plans[1].n_bytes == plans[2].n_bytes == plans[3].n_bytes - 12 * m**2
+    assert plans[1].seconds < plans[2].seconds < plans[3].seconds
