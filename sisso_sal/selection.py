@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -17,6 +17,8 @@ def select(
     excluded: np.ndarray | None = None,
     features: np.ndarray | None = None,
     diversity: float = 0.0,
+    composition: np.ndarray | None = None,
+    pending: np.ndarray | None = None,
 ) -> np.ndarray:
     """Numbers of the chosen candidates, best first.
 
@@ -30,11 +32,17 @@ def select(
         Largest number to choose.
     excluded : ndarray (n,) of bool, optional
         True for labelled, pending and failed candidates.
-    features : ndarray (n, n_primary), optional
-        Needed for diversity.
+    features : ndarray (n, n_features), optional
+        Descriptors or primary features, in any unit; needed for diversity. Where a row holds a value that is not finite, its
+        features add 0 to its distance from any other; without a composition such a pick brings no other candidate near.
     diversity : float
         0 takes the best scores. Above 0 each further pick maximises (1 - diversity) times the rank of its score plus diversity
-        times the rank of its distance from the picks so far, among the best 20 candidates per place in the batch.
+        times the rank of its distance from the picks so far, among the best 20 candidates per place in the batch. The distance is
+        the Euclidean one in standardised features over sqrt(n_features), plus half the L1 distance of the compositions.
+    composition : ndarray (n, n_elements), optional
+        Atomic fractions, used for diversity.
+    pending : ndarray (n,) of bool, optional
+        Candidates that are being computed: never chosen, and for diversity picks already made.
 
     Returns
     -------
@@ -57,28 +65,47 @@ def select(
     allowed = ~np.isnan(scores) & (scores > -np.inf)
     if excluded is not None:
         allowed &= ~excluded
+    if pending is not None:
+        allowed &= ~pending
     order = np.array(sorted(np.flatnonzero(allowed).tolist(), key=lambda i: (-scores[i], ids[i])), dtype=np.int64)
     if not diversity or features is None:
         return order[:batch]
-    return _spread_out(order[: 20 * batch], features, batch, diversity)
+    made = np.flatnonzero(pending) if pending is not None else np.empty(0, dtype=np.int64)
+    return _spread_out(order[: 20 * batch], made, _distances(features, composition), batch, diversity)
 
 
-def _spread_out(order: np.ndarray, features: np.ndarray, batch: int, diversity: float) -> np.ndarray:
-    rows = features[order]
+_Distances = Callable[[int, np.ndarray], np.ndarray]
+"""(number of a material, numbers of m others) -> its distances from them, ndarray (m,)."""
+
+
+def _distances(features: np.ndarray, composition: np.ndarray | None) -> _Distances:
+    whole = np.asarray(np.isfinite(features).all(axis=1))
     # Sorted, because a sum in another order of rows differs in its last bit, and so could the picks.
-    spread = np.sort(features, axis=0).std(axis=0)
-    rows = rows / np.where(spread > 0, spread, 1.0)
+    spread = np.sort(features[whole], axis=0).std(axis=0) if whole.any() else np.ones(features.shape[1])
+    places = np.where(whole[:, None], features, 0.0) / np.where(spread > 0, spread, 1.0)
+
+    def distances(i: int, others: np.ndarray) -> np.ndarray:
+        if not whole[i] and composition is None:
+            return np.full(len(others), np.inf)
+        apart = np.linalg.norm(places[others] - places[i], axis=1) / np.sqrt(max(features.shape[1], 1))
+        apart = np.where(whole[others] & whole[i], apart, 0.0)
+        if composition is not None:
+            apart = apart + 0.5 * np.abs(composition[others] - composition[i]).sum(axis=1)
+        return apart
+
+    return distances
+
+
+def _spread_out(order: np.ndarray, made: np.ndarray, distances: _Distances, batch: int, diversity: float) -> np.ndarray:
     merit = 1.0 - np.arange(len(order)) / max(len(order), 1)
-    picks: list[int] = []
     nearest = np.full(len(order), np.inf)
+    for i in made:
+        nearest = np.minimum(nearest, distances(i, order))
+    picks: list[int] = []
     for _ in range(min(batch, len(order))):
-        far = (
-            np.argsort(np.argsort(nearest, kind="stable"), kind="stable") / len(order)
-            if picks
-            else np.zeros(len(order))
-        )
+        far = np.searchsorted(np.sort(nearest), nearest) / len(order)  # equal distances, equal ranks: the score decides
         worth = (1 - diversity) * merit + diversity * far
         worth[picks] = -np.inf
         picks.append(int(np.argmax(worth)))
-        nearest = np.minimum(nearest, np.linalg.norm(rows - rows[picks[-1]], axis=1))
+        nearest = np.minimum(nearest, distances(order[picks[-1]], order))
     return order[picks]

@@ -17,9 +17,15 @@ from sisso_sal.acquisition import (
     Scene,
     acquisition_named,
     distance_to_labelled,
+    expected_hits,
+    expected_hypervolume_improvement,
     expected_improvement,
+    hypervolume,
     log_expected_improvement,
     lower_confidence_bound,
+    member_expected_improvement,
+    pareto_front,
+    probability_of_goal,
     probability_of_improvement,
     thompson,
     window_likelihood,
@@ -28,6 +34,58 @@ from sisso_sal.errors import SettingsError
 
 GAUSSIANS = [(0.0, 1.0), (1.3, 0.4), (-2.0, 3.0), (0.9, 0.05), (5.0, 1.5)]
 BEST = 0.8
+FRONT = np.array([[0.1, 0.9], [0.3, 0.5], [0.6, 0.4], [0.8, 0.1]])
+REFERENCE = np.array([1.0, 1.1])
+PAIRS = np.array([[0.2, 0.3], [0.5, 0.5], [1.5, 1.4], [-0.5, 0.2], [0.9, 0.95], [0.45, 0.7]])
+PAIRS_STD = np.array([[0.1, 0.2], [0.3, 0.05], [0.5, 0.6], [0.4, 0.1], [0.02, 0.02], [1.0, 2.0]])
+
+# (mean, std, best, EI, log EI, PI, kappa std - mean at kappa 2), computed with botorch 0.18.1 (maximize=False).
+BOTORCH = [
+    (0.3, 0.2, 0.8, 0.5004008274358257, -0.6923458468419357, 0.9937903346742238, 0.1),
+    (1.3, 0.4, 0.8, 0.020234747322181126, -3.900353987899008, 0.10564977366685528, -0.5),
+    (-2.0, 3.0, 0.8, 3.083326432123471, 1.1260090246234937, 0.8246760551477705, 8.0),
+    (5.0, 1.5, 0.8, 0.0011416299866726203, -6.77529822491412, 0.0025551303304279316, -2.0),
+    (-40.0, 1.0, 0.0, 40.0, 3.6888794541139363, 1.0, 42.0),
+    (40.0, 1.0, 0.0, 0.0, -808.29856835662, 0.0, -38.0),
+    (20.0, 0.5, 0.0, 0.0, -808.9917155371799, 0.0, -19.0),
+    (12.0, 1.0, 2.0, 7.474560254582543e-25, -55.55312203612237, 7.619853024160595e-24, -10.0),
+]
+# ExpectedHypervolumeImprovement of botorch 0.18.1 for PAIRS, signs turned; per front one row.
+BOTORCH_EHVI = [
+    (
+        FRONT,
+        [
+            0.1611112183244163,
+            0.02335297722246617,
+            0.0004217049173966397,
+            0.8155980984633361,
+            1.035047253017314e-163,
+            0.5797275462389293,
+        ],
+    ),
+    (
+        FRONT[:0],
+        [
+            0.6400011432413493,
+            0.3035687793008504,
+            0.004943853978154238,
+            1.3500075711106314,
+            0.015000000160384983,
+            0.7429108887188931,
+        ],
+    ),
+    (
+        FRONT[1:2],
+        [
+            0.2365244195761323,
+            0.03638941799471418,
+            0.0008700228879220694,
+            0.9320669136649113,
+            9.35727373455188e-114,
+            0.6167759805452795,
+        ],
+    ),
+]
 
 
 def one(function, *arguments):
@@ -217,6 +275,12 @@ def test_a_constant_feature_adds_no_distance():
         ("1.2..1.8", Goal("window", low=1.2, high=1.8), "1.2..1.8"),
         ("1..2", Goal("window", low=1.0, high=2.0), "1..2"),
         ("-3 .. -1", Goal("window", low=-3.0, high=-1.0), "-3..-1"),
+        ("<=0.123456789", Goal("below", high=0.123456789), "<=0.123456789"),
+        ("min 10%", Goal("lowest", share=0.1), "min 10%"),
+        ("max10 %", Goal("highest", share=0.1), "max 10%"),
+        (" min  2.5% ", Goal("lowest", share=0.025), "min 2.5%"),
+        ("max .07%", Goal("highest", share=0.0007), "max 0.07%"),
+        ("min 50.%", Goal("lowest", share=0.5), "min 50%"),
     ],
 )
 def test_goals_are_read_and_shown(text, goal, shown):
@@ -226,12 +290,16 @@ def test_goals_are_read_and_shown(text, goal, shown):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "minimum", "MIN", "0.3", "<=", "<=x", "=0.3", "2..1", "1..1", "1..", "..2", "1-2", "<=nan"]
+    "text",
+    [
+        *["", "minimum", "MIN", "0.3", "<=", "<=x", "=0.3", "2..1", "1..1", "1..", "..2", "1-2", "<=nan", "<=0 3"],
+        *["min 0%", "max 100%", "min 150%", "min -5%", "min 10", "min 1 0%", "10%", "min nan%", "min %", "min 1e1%"],
+    ],
 )
 def test_a_bad_goal_is_refused_with_what_is_possible(text):
     with pytest.raises(SettingsError) as caught:
         Goal.parse(text)
-    assert str(caught.value) == f"goal: needs min, max, '<=0.3', '>=2' or '1.2..1.8', found '{text}'"
+    assert str(caught.value) == f"goal: needs min, max, 'min 10%', '<=0.3', '>=2' or '1.2..1.8', found '{text}'"
 
 
 @pytest.mark.parametrize("text", ["<=1e999", ">=-1e999", "0..1e999"])
@@ -306,11 +374,14 @@ def test_thompson_in_a_window_draws_a_member_and_looks_for_the_middle():
     assert ACQUISITIONS["thompson"](fresh) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", ["ei", "log_ei", "lcb"])
+@pytest.mark.parametrize("name", ["ei", "log_ei", "lcb", "member_ei"])
 def test_what_needs_a_direction_is_refused_for_a_window(name):
     with pytest.raises(SettingsError) as caught:
         acquisition_named(name, Goal.parse("0.9..1.1"))
-    assert str(caught.value) == f"acquisition: needs mean, mli, pi or thompson for the window 0.9..1.1, found '{name}'"
+    assert (
+        str(caught.value)
+        == f"acquisition: needs hits, mean, mli, pi or thompson for the window 0.9..1.1, found '{name}'"
+    )
     assert acquisition_named(name, Goal.parse("<=0.9")) is ACQUISITIONS[name]
 
 
@@ -330,7 +401,7 @@ def test_spread_random_and_distance_look_at_nothing_else():
     assert not np.array_equal(drawn, ACQUISITIONS["random"](scene(rng=np.random.default_rng(12))))
 
 
-@pytest.mark.parametrize("goal", ["min", "max", "<=0.4", ">=1.7", "0.9..1.1"])
+@pytest.mark.parametrize("goal", ["min", "max", "<=0.4", ">=1.7", "0.9..1.1", "min 10%", "max 10%"])
 @pytest.mark.parametrize("name", sorted(ACQUISITIONS))
 def test_a_candidate_without_prediction_harms_no_other_and_never_looks_good(name, goal):
     whole = scene(goal)
@@ -363,7 +434,341 @@ def test_scoring_changes_nothing_that_it_is_given(name):
 def test_an_unknown_acquisition_is_refused_with_a_suggestion():
     with pytest.raises(SettingsError) as caught:
         acquisition_named("thomson")
-    known = "ei, log_ei, pi, lcb, mli, thompson, mean, std, random, distance"
+    known = "ei, log_ei, pi, lcb, mli, thompson, mean, std, random, distance, member_ei, hits"
     assert str(caught.value) == f"acquisition: needs one of {known}, found 'thomson'; did you mean 'thompson'?"
     with pytest.raises(SettingsError, match=r"found 'zzz'$"):
         acquisition_named("zzz")
+
+
+# Numbers of another package ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("mean", "std", "best", "ei", "log_ei", "pi", "lcb"), BOTORCH)
+def test_the_scores_are_those_of_botorch(mean, std, best, ei, log_ei, pi, lcb):
+    assert one(expected_improvement, mean, std, best) == pytest.approx(ei, rel=1e-9, abs=1e-300)
+    assert one(log_expected_improvement, mean, std, best) == pytest.approx(log_ei, rel=1e-11)
+    assert one(probability_of_improvement, mean, std, best) == pytest.approx(pi, rel=1e-9, abs=1e-300)
+    assert one(lower_confidence_bound, mean, std) == pytest.approx(lcb, rel=1e-12)
+
+
+@pytest.mark.parametrize(("front", "expected"), BOTORCH_EHVI)
+def test_the_expected_hypervolume_improvement_is_that_of_botorch(front, expected):
+    found = expected_hypervolume_improvement(PAIRS, PAIRS_STD, front, REFERENCE)
+    assert found == pytest.approx(expected, rel=1e-9, abs=1e-16)
+
+
+# Numerics ------------------------------------------------------------------------------------------------------------
+
+
+@given(z=st.floats(-40, 40))
+@settings(deadline=None, max_examples=60)
+def test_log_expected_improvement_is_exact_from_minus_to_plus_forty(z):
+    assert one(log_expected_improvement, -z, 1.0, 0.0) == pytest.approx(exact_log_ei(z), rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("best", [-np.inf, 0.8, np.inf])
+def test_infinities_never_give_nan(best):
+    mean, std = (grid.ravel() for grid in np.meshgrid([-np.inf, -1.0, 1e308, np.inf], [0.0, 1e-310, 1.0, np.inf]))
+    for score in (expected_improvement, log_expected_improvement, probability_of_improvement):
+        assert not np.isnan(score(mean, std, best)).any(), score.__name__
+    for kappa in (0.0, 2.0):
+        assert not np.isnan(lower_confidence_bound(mean, std, kappa)).any()
+    for low, high in [(-np.inf, best), (best, np.inf), (-np.inf, np.inf), (0.8, 0.9)]:
+        assert not np.isnan(window_likelihood(mean, std, low, high)).any()
+    everywhere = np.array([(m1, m2) for m1 in mean[:4] for m2 in mean[:4]])
+    for spread in (0.0, 1.0, np.inf):
+        found = expected_hypervolume_improvement(everywhere, np.full((16, 2), spread), FRONT, REFERENCE)
+        assert not np.isnan(found).any()
+
+
+def test_an_infinite_mean_is_certain_at_any_spread():
+    mean, std = np.array([-np.inf, -np.inf, np.inf, np.inf]), np.array([1.0, np.inf, 1.0, np.inf])
+    assert expected_improvement(mean, std, 0.8).tolist() == [np.inf, np.inf, 0.0, 0.0]
+    assert log_expected_improvement(mean, std, 0.8).tolist() == [np.inf, np.inf, -np.inf, -np.inf]
+    assert probability_of_improvement(mean, std, 0.8).tolist() == [1.0, 1.0, 0.0, 0.0]
+    assert lower_confidence_bound(mean, std).tolist() == [np.inf, np.inf, -np.inf, -np.inf]
+    assert window_likelihood(mean, std, -np.inf, 0.8).tolist() == [0.0, 0.0, -np.inf, -np.inf]
+    assert window_likelihood(mean, std, 0.8, np.inf).tolist() == [-np.inf, -np.inf, 0.0, 0.0]
+
+
+# A share of all materials --------------------------------------------------------------------------------------------
+
+
+@given(
+    values=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60, unique=True),
+    share=st.floats(1e-6, 1, exclude_max=True),
+    gaps=st.integers(0, 3),
+)
+@settings(deadline=None, max_examples=100)
+def test_a_share_is_reached_by_exactly_that_many_and_by_the_best_of_them(values, share, gaps):
+    known, every = np.array(values), np.array([np.nan, np.inf, np.nan][:gaps] + values)
+    k = max(1, round(share * len(values)))
+    for kind, sign in (("lowest", 1.0), ("highest", -1.0)):
+        goal = Goal(kind, share=share)
+        reached = goal.resolved(every).reached(known)
+        assert reached.sum() == k
+        assert set(np.flatnonzero(reached)) == set(np.argsort(sign * known, kind="stable")[:k])
+        assert Goal.parse(str(goal)) == goal
+        assert Goal.parse(str(goal.resolved(every))) == goal.resolved(every)
+        assert goal.sign == goal.resolved(every).sign == sign
+
+
+def test_a_share_of_equal_values_is_reached_by_all_of_them():
+    goal = Goal.parse("min 10%").resolved(np.array([1.0, 1.0, 1.0, 2.0]))
+    assert goal == Goal("below", high=1.0)
+    assert goal.reached(np.array([1.0, 1.0, 1.0, 2.0])).tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize("text", ["min", "max", "<=0.3", ">=2", "1..2"])
+def test_a_goal_without_a_share_is_resolved_to_itself(text):
+    goal = Goal.parse(text)
+    assert goal.resolved(np.array([np.nan])) is goal
+
+
+def test_a_share_of_nothing_is_refused():
+    with pytest.raises(SettingsError) as caught:
+        Goal.parse("max 5%").resolved(np.array([np.nan, np.inf]))
+    assert str(caught.value) == "goal: needs values to find the bound of 'max 5%', found none that is finite"
+
+
+def test_the_bounds_are_reached_and_nan_is_not():
+    values = np.array([-np.inf, 0.9, 1.0, 1.5, 2.0, 2.1, np.inf, np.nan])
+    assert np.flatnonzero(Goal.parse("<=1").reached(values)).tolist() == [0, 1, 2]
+    assert np.flatnonzero(Goal.parse(">=2").reached(values)).tolist() == [4, 5, 6]
+    assert np.flatnonzero(Goal.parse("1..2").reached(values)).tolist() == [2, 3, 4]
+
+
+@pytest.mark.parametrize("text", ["min", "max", "min 10%", "max 2.5%"])
+def test_what_is_reached_needs_a_bound(text):
+    ones = np.ones(2)
+    for ask in (Goal.reached, lambda g, v: expected_hits(v, v, g), lambda g, v: probability_of_goal(v, v, g)):
+        with pytest.raises(SettingsError) as caught:
+            ask(Goal.parse(text), ones)
+        assert str(caught.value) == f"goal: needs a bound to say what is reached, found '{text}'"
+
+
+@pytest.mark.parametrize("name", sorted(ACQUISITIONS))
+def test_a_share_scores_as_its_extreme_until_it_is_resolved_and_then_as_its_bound(name):
+    assert np.array_equal(ACQUISITIONS[name](scene("min 10%")), ACQUISITIONS[name](scene("min")))
+    assert np.array_equal(ACQUISITIONS[name](scene("max 10%")), ACQUISITIONS[name](scene("max")))
+    found = scene()
+    goal = Goal.parse("min 10%").resolved(found.mean)
+    assert goal == Goal("below", high=float(np.sort(found.mean)[3]))
+    by_share, by_bound = (ACQUISITIONS[name](scene(g)) for g in (str(goal), f"<={goal.high!r}"))
+    assert np.array_equal(by_share, by_bound)
+    assert Goal.parse("max 10%").best(found.mean) == int(np.argmax(found.mean))
+
+
+# Hits ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["<=0.4", ">=1.7", "0.9..1.1"])
+def test_hits_are_the_share_of_draws_within_the_goal(text):
+    found, rng = scene(text, n=5), np.random.default_rng(0)
+    draws = rng.normal(found.mean, found.std, (200_000, 5))
+    naive = found.goal.reached(draws)
+    assert ACQUISITIONS["hits"](found) == pytest.approx(naive.mean(axis=0), abs=5e-3)
+    assert expected_hits(found.mean, found.std, found.goal) == pytest.approx(naive.sum(axis=1).mean(), abs=1e-2)
+
+
+def test_hits_without_a_bound_are_improvements():
+    for text in ("min", "max", "min 10%"):
+        assert np.array_equal(ACQUISITIONS["hits"](scene(text)), ACQUISITIONS["pi"](scene(text)))
+
+
+def test_hits_at_zero_spread_are_what_is_reached():
+    mean = np.array([0.3, 0.4, 0.5, np.nan])
+    for text in ("<=0.4", ">=0.4", "0.35..0.4"):
+        goal = Goal.parse(text)
+        assert probability_of_goal(mean, np.zeros(4), goal)[:3].tolist() == goal.reached(mean)[:3].tolist()
+        assert expected_hits(mean, np.zeros(4), goal) == goal.reached(mean).sum()
+    assert np.isnan(probability_of_goal(mean, np.zeros(4), goal)[3])
+    assert expected_hits(np.array([]), np.array([]), goal) == 0.0
+
+
+# Members and what is pending -----------------------------------------------------------------------------------------
+
+
+def naive_member_ei(found):
+    """The slow twin: a loop over candidates and members, each member with its own belief."""
+    sign, scores = found.goal.sign, []
+    pending = np.flatnonzero(found.pending) if found.pending is not None else []
+    for i in range(found.members.shape[1]):
+        gains = []
+        for m in np.flatnonzero(found.valid[:, i]):
+            edge = {"below": found.goal.high, "above": -found.goal.low}.get(found.goal.kind)
+            if edge is None:
+                edge = min([sign * found.best, *(sign * found.members[m, j] for j in pending if found.valid[m, j])])
+            gains.append(max(edge - sign * found.members[m, i], 0.0))
+        scores.append(sum(gains) / len(gains) if gains else np.nan)
+    return scores
+
+
+@pytest.mark.parametrize("goal", ["min", "max", "<=0.8", ">=1.2", "max 20%"])
+@pytest.mark.parametrize("share", [0.0, 0.1])
+def test_member_improvement_is_the_slow_loop(goal, share):
+    rng = np.random.default_rng(8)
+    whole = scene(goal)
+    valid = rng.random(whole.members.shape) < 0.6
+    valid[:, 4] = False
+    found = dataclasses.replace(
+        whole, members=np.where(valid, whole.members, np.nan), valid=valid, pending=rng.random(40) < share
+    )
+    scores = ACQUISITIONS["member_ei"](found)
+    assert scores == pytest.approx(naive_member_ei(found), rel=1e-12, abs=1e-15, nan_ok=True)
+    assert np.isnan(scores[4])
+    assert np.nanmax(scores) > 0
+
+
+def test_many_gaussian_members_give_the_gaussian_improvement():
+    members = np.random.default_rng(0).normal(1.3, 0.4, (200_000, 1))
+    found = member_expected_improvement(members, np.ones_like(members, dtype=bool), np.full(200_000, BEST))
+    assert found[0] == pytest.approx(one(expected_improvement, 1.3, 0.4, BEST), rel=2e-2)
+
+
+@pytest.mark.parametrize("goal", ["min", "max", "<=0.4", ">=1.7", "0.9..1.1", "min 10%"])
+@pytest.mark.parametrize("name", sorted(ACQUISITIONS))
+def test_nothing_pending_changes_no_bit(name, goal):
+    nothing = np.zeros(40, dtype=bool)
+    assert np.array_equal(ACQUISITIONS[name](scene(goal, pending=nothing)), ACQUISITIONS[name](scene(goal)))
+
+
+@pytest.mark.parametrize("goal", ["min", "max"])
+def test_what_is_pending_is_believed_and_tightens_the_edge(goal):
+    plain = scene(goal, best=1.0)
+    order = np.argsort(plain.goal.sign * plain.mean)
+    pending = np.zeros(40, dtype=bool)
+    pending[order[[0, 5, 30]]] = True
+    found = dataclasses.replace(plain, pending=pending)
+    assert found.edge == plain.goal.sign * plain.mean[order[0]] < plain.edge
+    for name in ("ei", "log_ei", "pi", "hits", "mli"):
+        assert np.all(ACQUISITIONS[name](found) < ACQUISITIONS[name](plain)), name
+    assert np.all(ACQUISITIONS["member_ei"](found) <= ACQUISITIONS["member_ei"](plain))
+    assert ACQUISITIONS["mli"](found) == pytest.approx(np.log(ACQUISITIONS["pi"](found)))
+    worst = np.zeros(40, dtype=bool)
+    worst[order[-1]] = True
+    assert dataclasses.replace(plain, pending=worst).edge == plain.edge
+
+
+def test_what_is_pending_without_prediction_is_believed_to_be_nothing():
+    whole = scene()
+    mean, valid = whole.mean.copy(), whole.valid.copy()
+    mean[3], valid[:, 3] = np.nan, False
+    pending = np.arange(40) == 3
+    plain = dataclasses.replace(whole, mean=mean, valid=valid)
+    found = dataclasses.replace(plain, pending=pending)
+    assert found.edge == whole.best
+    assert np.array_equal(ACQUISITIONS["member_ei"](found), ACQUISITIONS["member_ei"](plain), equal_nan=True)
+
+
+def test_a_bound_is_not_moved_by_what_is_pending():
+    for goal in ("<=0.4", ">=1.7"):
+        plain, found = scene(goal), scene(goal, pending=np.ones(40, dtype=bool))
+        for name in ("ei", "pi", "hits", "mli", "member_ei"):
+            assert np.array_equal(ACQUISITIONS[name](found), ACQUISITIONS[name](plain)), name
+
+
+def test_the_distance_counts_what_is_pending_as_labelled():
+    pending = np.arange(40) == 7
+    found = scene(pending=pending)
+    scores = ACQUISITIONS["distance"](found)
+    naive = distance_to_labelled(found.features, np.vstack([found.labelled, found.features[pending]]))
+    assert np.array_equal(scores, naive)
+    assert scores[7] == 0.0 < ACQUISITIONS["distance"](scene())[7]
+
+
+# Two targets ---------------------------------------------------------------------------------------------------------
+
+
+def naive_front(values):
+    """Pairwise, by the definition."""
+    return [
+        not np.isnan(p).any() and not any(np.all(q <= p) and np.any(q < p) for q in values if not np.isnan(q).any())
+        for p in values
+    ]
+
+
+def naive_hypervolume(front, reference, n=400):
+    """Area by counting the cells of a grid from zero."""
+    axes = [(np.arange(n) + 0.5) / n * r for r in reference]
+    cells = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+    dominated = np.zeros(len(cells), dtype=bool)
+    for point in front:
+        dominated |= np.all(cells > point, axis=1)
+    return dominated.mean() * np.prod(reference)
+
+
+@given(seed=st.integers(0, 10_000), n=st.integers(0, 25), levels=st.integers(1, 8))
+@settings(deadline=None, max_examples=80)
+def test_the_front_is_what_no_other_row_dominates(seed, n, levels):
+    rng = np.random.default_rng(seed)
+    values = rng.integers(-levels, levels, (n, 2)) / levels * rng.choice([1.0, -1.0], (n, 2))
+    values[rng.random((n, 2)) < 0.05] = np.nan
+    values[rng.random((n, 2)) < 0.05] = np.inf
+    found = pareto_front(values)
+    assert found.dtype == bool
+    assert found.tolist() == naive_front(values)
+    shuffle = rng.permutation(n)
+    assert np.array_equal(pareto_front(values[shuffle]), found[shuffle])
+    assert np.array_equal(pareto_front(values[:, ::-1]), found)
+
+
+def test_the_hypervolume_is_the_area_counted():
+    assert hypervolume(FRONT, REFERENCE) == pytest.approx(0.56)  # botorch 0.18.1
+    rng = np.random.default_rng(4)
+    for _ in range(5):
+        front = rng.random((6, 2)) * 1.3
+        assert hypervolume(front, REFERENCE) == pytest.approx(naive_hypervolume(front, REFERENCE), abs=5e-3)
+    assert hypervolume(np.empty((0, 2)), REFERENCE) == 0.0
+    assert hypervolume(np.array([[1.0, 0.0], [0.0, 1.1], [2.0, 2.0], [np.nan, 0.0]]), REFERENCE) == 0.0
+
+
+@given(seed=st.integers(0, 10_000), k=st.integers(0, 8))
+@settings(deadline=None, max_examples=60)
+def test_at_zero_spread_the_expected_growth_is_the_growth(seed, k):
+    rng = np.random.default_rng(seed)
+    front, mean = np.round(rng.random((k, 2)) * 1.3, 1), np.round(rng.random((12, 2)) * 1.4 - 0.1, 1)
+    before = hypervolume(front, REFERENCE)
+    growth = [hypervolume(np.vstack([front, point]), REFERENCE) - before for point in mean]
+    found = expected_hypervolume_improvement(mean, np.zeros((12, 2)), front, REFERENCE)
+    assert found == pytest.approx(growth, abs=1e-12)
+    near = expected_hypervolume_improvement(mean, np.full((12, 2), 1e-9), front, REFERENCE)
+    assert near == pytest.approx(growth, abs=1e-7)
+
+
+@pytest.mark.parametrize("front", [FRONT, FRONT[:0], FRONT[1:2]])
+def test_the_expected_growth_is_the_mean_growth_of_draws(front):
+    rng, n = np.random.default_rng(1), 200_000
+    found = expected_hypervolume_improvement(PAIRS, PAIRS_STD, front, REFERENCE)
+    for mean, std, expected in zip(PAIRS, PAIRS_STD, found, strict=True):
+        draws = rng.normal(mean, std, (n, 2))
+        growth = expected_hypervolume_improvement(draws, np.zeros((n, 2)), front, REFERENCE)
+        assert growth.mean() == pytest.approx(expected, abs=5 * growth.std() / math.sqrt(n) + 1e-15)
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(deadline=None, max_examples=40)
+def test_the_expected_growth_ignores_order_of_targets_and_all_that_adds_no_area(seed):
+    rng = np.random.default_rng(seed)
+    front, mean, std = rng.random((5, 2)), rng.random((7, 2)), rng.random((7, 2))
+    found = expected_hypervolume_improvement(mean, std, front, REFERENCE)
+    assert np.all(found > 0)
+    turned = expected_hypervolume_improvement(mean[:, ::-1], std[:, ::-1], front[:, ::-1], REFERENCE[::-1])
+    assert turned == pytest.approx(found, rel=1e-9)
+    idle = np.array([[1.0, 0.0], [1.5, -3.0], [0.0, 1.1], [9.0, 9.0], [np.nan, 0.0], front[0] + 1e-3, front[0]])
+    more = expected_hypervolume_improvement(mean, std, np.vstack([idle, front]), REFERENCE)
+    assert np.array_equal(more, found)
+    half = expected_hypervolume_improvement(mean, 0.5 * std, front[1:], REFERENCE)
+    assert np.all(half >= expected_hypervolume_improvement(mean, 0.5 * std, front, REFERENCE) - 1e-15)
+
+
+def test_one_certain_target_leaves_a_plain_expected_improvement():
+    mean, std = np.array([[0.4, 0.6]]), np.array([[0.3, 0.0]])
+    found = expected_hypervolume_improvement(mean, std, np.empty((0, 2)), REFERENCE)
+    assert found[0] == pytest.approx((1.1 - 0.6) * one(expected_improvement, 0.4, 0.3, 1.0), rel=1e-12)
+
+
+def test_a_candidate_without_prediction_of_one_target_has_no_expected_growth():
+    mean, std = np.array([[0.2, np.nan], [0.2, 0.3], [np.nan, 0.3]]), np.full((3, 2), 0.1)
+    found = expected_hypervolume_improvement(mean, std, FRONT, REFERENCE)
+    assert np.isnan(found).tolist() == [True, False, True]

@@ -47,16 +47,25 @@ def test_the_result_can_index_even_when_it_is_empty():
     assert np.array(["a"])[empty].tolist() == []
 
 
-@given(seed=st.integers(0, 10_000), diversity=st.sampled_from([0.0, 0.3, 1.0]), levels=st.integers(1, 30))
+@given(
+    seed=st.integers(0, 10_000),
+    diversity=st.sampled_from([0.0, 0.3, 1.0]),
+    levels=st.integers(1, 30),
+    full=st.booleans(),
+)
 @settings(deadline=None, max_examples=80)
-def test_the_order_of_rows_does_not_matter(seed, diversity, levels):
+def test_the_order_of_rows_does_not_matter(seed, diversity, levels, full):
     rng = np.random.default_rng(seed)
     n = 30
     ids = [f"M{i}" for i in rng.permutation(n)]
     scores = rng.integers(0, levels, n) / levels
     features = np.round(rng.normal(size=(n, 2)), 1)
     excluded = rng.random(n) < 0.2
-    chosen = select(scores, ids, 5, excluded=excluded, features=features, diversity=diversity)
+    more = {}
+    if full:
+        features[rng.random(n) < 0.1] = np.nan
+        more = {"composition": rng.dirichlet(np.ones(4), n), "pending": rng.random(n) < 0.1}
+    chosen = select(scores, ids, 5, excluded=excluded, features=features, diversity=diversity, **more)
     shuffle = rng.permutation(n)
     again = select(
         scores[shuffle],
@@ -65,6 +74,7 @@ def test_the_order_of_rows_does_not_matter(seed, diversity, levels):
         excluded=excluded[shuffle],
         features=features[shuffle],
         diversity=diversity,
+        **{name: values[shuffle] for name, values in more.items()},
     )
     assert [ids[i] for i in chosen] == [ids[shuffle[i]] for i in again]
     assert len(set(chosen.tolist())) == len(chosen)
@@ -137,3 +147,81 @@ def test_the_arguments_are_left_as_they_are():
     scores, excluded, features = np.array([1.0, 2.0]), np.array([True, False]), np.array([[1.0], [2.0]])
     select(scores, ["a", "b"], 2, excluded=excluded, features=features, diversity=0.5)
     assert (scores.tolist(), excluded.tolist(), features.tolist()) == ([1.0, 2.0], [True, False], [[1.0], [2.0]])
+
+
+def naive_select(scores, ids, batch, diversity, features, composition, pending):
+    """Every distance written out: no rounding but in the features, ranks by counting."""
+    n, spread = len(scores), np.nanstd(features, axis=0)
+    order = sorted((i for i in range(n) if not pending[i]), key=lambda i: (-scores[i], ids[i]))[: 20 * batch]
+
+    def distance(i, j):
+        apart = np.sqrt(np.mean(((features[i] - features[j]) / spread) ** 2))
+        return np.nan_to_num(apart) + np.abs(composition[i] - composition[j]).sum() / 2
+
+    picks = []
+    while len(picks) < min(batch, len(order)):
+        made = [*np.flatnonzero(pending), *picks]
+        nearest = {i: round(min((distance(i, j) for j in made), default=0.0), 10) for i in order}
+        worth = {
+            i: (1 - diversity) * (1 - place / len(order))
+            + diversity * sum(other < nearest[i] for other in nearest.values()) / len(order)
+            for place, i in enumerate(order)
+        }
+        picks.append(max((i for i in order if i not in picks), key=worth.__getitem__))
+    return picks
+
+
+@pytest.mark.parametrize("diversity", [0.2, 0.5, 0.9])
+@pytest.mark.parametrize("share", [0.0, 0.1])
+def test_a_diverse_batch_is_that_of_the_slow_twin(diversity, share):
+    rng = np.random.default_rng(17)
+    n = 50
+    scores, features = rng.random(n), rng.normal(size=(n, 3)) * [1, 10, 100]
+    composition, pending = rng.dirichlet(np.ones(5), n), rng.random(n) < share
+    features[[3, 20]] = np.nan
+    ids = [f"{i:02d}" for i in range(n)]
+    naive = naive_select(scores, ids, 6, diversity, features, composition, pending)
+    found = select(
+        scores, ids, 6, features=features, diversity=diversity, composition=composition, pending=pending
+    ).tolist()
+    assert found == naive
+
+
+def test_what_is_pending_is_never_chosen_and_keeps_the_batch_away():
+    """Two tight groups; a candidate of the better one is being computed, so the first pick goes to the other."""
+    features = np.array([[0.0], [0.01], [0.02], [5.0], [5.01]])
+    scores, pending = np.array([1.0, 0.9, 0.8, 0.7, 0.6]), np.array([True, False, False, False, False])
+    assert select(scores, IDS, 5, pending=pending).tolist() == [1, 2, 3, 4]
+    assert select(scores, IDS, 2, features=features, diversity=0.9).tolist()[0] == 0
+    assert select(scores, IDS, 2, features=features, diversity=0.9, pending=pending).tolist()[0] == 4
+    away = ~pending & (np.arange(5) != 2)
+    assert select(scores, IDS, 5, features=features, diversity=0.9, pending=pending, excluded=away).tolist() == [2]
+    nothing = np.zeros(5, dtype=bool)
+    plain = select(scores, IDS, 3, features=features, diversity=0.5).tolist()
+    assert select(scores, IDS, 3, features=features, diversity=0.5, pending=nothing).tolist() == plain
+
+
+def test_a_composition_tells_apart_what_features_cannot():
+    features = np.zeros((5, 2))
+    composition = np.array([[1.0, 0.0], [0.9, 0.1], [1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
+    scores = np.array([1.0, 0.9, 0.8, 0.7, 0.6])
+    assert select(scores, IDS, 2, features=features, diversity=0.9).tolist() == [0, 1]
+    assert select(scores, IDS, 2, features=features, composition=composition, diversity=0.9).tolist() == [0, 3]
+
+
+def test_a_row_with_gaps_is_far_from_nothing_and_hides_no_distance():
+    features = np.array([[0.0, 0.0], [0.1, 0.0], [np.nan, np.nan], [9.0, np.inf], [5.0, 5.0]])
+    scores = np.array([1.0, 0.9, 0.8, 0.7, 0.6])
+    assert select(scores, IDS, 2, features=features, diversity=1.0).tolist() == [0, 4]
+    for gap in (np.nan, np.inf):
+        first = features.copy()
+        first[0] = gap
+        # The first pick has no place; the next one is chosen by its score, and only then do distances count.
+        assert select(scores, IDS, 3, features=first, diversity=0.9).tolist() == [0, 1, 4]
+        pending = np.arange(5) == 0
+        assert select(scores, IDS, 2, features=first, diversity=0.9, pending=pending).tolist() == [1, 4]
+    assert select(scores, IDS, 3, features=np.full((5, 2), np.nan), diversity=0.9).tolist() == [0, 1, 2]
+
+
+def test_equal_distances_leave_the_choice_to_the_score():
+    assert select(np.arange(5.0), IDS, 3, features=np.zeros((5, 1)), diversity=1.0).tolist() == [4, 3, 2]
