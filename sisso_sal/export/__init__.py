@@ -34,6 +34,9 @@ def export_model(
     over the valid members; a member is invalid where a descriptor is undefined or lies further outside its training range
     than `REACH` widths of that range, and with fewer valid members than half of them, or than two, both are NaN.
 
+    Where a model has learned a transformed target, these and sympy give the target itself, and NaN (all but sympy) outside
+    `TargetTransform.limits`; LaTeX has the transformed target on the left.
+
     Parameters
     ----------
     models : sequence of SISSOModel
@@ -100,6 +103,8 @@ def _check(models: Sequence[SISSOModel], scale: float) -> None:
         if not model.terms:
             raise SettingsError(f"models: needs at least one descriptor in each, found none in model {number}")
         values = [model.intercept, *(v for t in model.terms for v in (t.coefficient, *limits(t)))]
+        if not model.link.is_identity:
+            values += [model.link.centre, model.link.scale, model.link.exponent, *model.link.limits]
         if not all(map(math.isfinite, values)):
             raise SettingsError(f"models: needs finite numbers, found another in model {number}")
 

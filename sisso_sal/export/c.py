@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sisso_sal.export.job import POWERS, Job, assignments, digits, document, functions_called, indented
+from sisso_sal.export.job import POWERS, Job, assignments, digits, document, functions_called, indented, inverse_step
+from sisso_sal.models.linear import SISSOModel
+
+_C_INVERSE_POWER = (
+    "static double sisso_inverse_power(double x, double exponent)",
+    "{",
+    "    double power = x < 0.0 ? 2.0 - exponent : exponent, size = fabs(x);",
+    "    return copysign(power == 0.0 ? expm1(size) : expm1(log1p(power * size) / power), x);",
+    "}",
+)
+"""Inverse of the transform of Yeo and Johnson."""
 
 
 def write_c(job: Job) -> str:
@@ -14,8 +24,11 @@ def write_c(job: Job) -> str:
         for name in functions_called(job, "c")
         if name in POWERS
     )
+    inverse = [_C_INVERSE_POWER] if job.has_power else []
     functions = _c_ensemble(job) if job.is_ensemble else [_c_single(job)]
-    return document(_c_comment([*job.about(), job.undefined(), flags]), ["#include <math.h>"], *powers, *functions)
+    return document(
+        _c_comment([*job.about(), job.undefined(), flags]), ["#include <math.h>"], *powers, *inverse, *functions
+    )
 
 
 def _c_comment(lines: list[str]) -> list[str]:
@@ -34,11 +47,20 @@ def _c_arguments(names: Iterable[str]) -> str:
     return ", ".join(f"double {name}" for name in names)
 
 
+def _c_inverse(model: SISSOModel) -> list[str]:
+    if model.link.is_identity:
+        return []
+    low, high = map(digits, model.link.limits)
+    limited = f"total = total >= {low} && total <= {high} ? total : NAN"
+    return [limited, inverse_step(model.link, "exp", "sisso_inverse_power")]
+
+
 def _c_single(job: Job) -> list[str]:
     head = f"double sisso_predict({_c_arguments(job.names.values())})"
     body = [
         "double total, descriptor",
         *assignments(job, job.models[0], "c", ""),
+        *_c_inverse(job.models[0]),
         "return isfinite(total) ? total : NAN",
     ]
     return [*_c_comment(job.formula(job.models[0])), f"{head};", "", *_c_function(head, body)]
@@ -53,6 +75,7 @@ def _c_ensemble(job: Job) -> list[list[str]]:
             "double total, descriptor",
             "int valid = 1",
             *assignments(job, model, "c", "valid = valid && sisso_inside({})"),
+            *_c_inverse(model),
             "return valid && isfinite(total) ? total : NAN",
         ]
         blocks.append([*_c_comment([f"Member {number}:", *job.formula(model)]), *_c_function(head, body)])

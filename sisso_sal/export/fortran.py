@@ -6,20 +6,21 @@ import re
 import textwrap
 from collections.abc import Iterable
 
-from sisso_sal.export.job import POWERS, Job, assignments, digits, document, functions_called, indented
+from sisso_sal.export.job import POWERS, Job, assignments, digits, document, functions_called, indented, inverse_step
+from sisso_sal.models.linear import SISSOModel
 
 FORTRAN_WIDTH = 132
 
 
-_FORTRAN_CBRT = (
-    "  interface",
-    '    pure function sisso_cbrt(x) bind(c, name="cbrt") result(total)',
-    "      use, intrinsic :: iso_c_binding, only: c_double",
-    "      real(c_double), value, intent(in) :: x",
-    "      real(c_double) :: total",
-    "    end function sisso_cbrt",
-    "  end interface",
+_FORTRAN_INVERSE_POWER = (
+    "power = merge(2.0_dp - exponent, exponent, x < 0.0_dp)",
+    "total = abs(x)",
+    "if (abs(power) > 0.0_dp) total = sisso_log1p(power * total) / power",
+    "total = sign(sisso_expm1(total), x)",
 )
+"""Inverse of the transform of Yeo and Johnson."""
+
+_INVERSE_CALLS = ["sisso_expm1", "sisso_log1p"]
 
 
 def write_fortran(job: Job) -> str:
@@ -30,7 +31,7 @@ def write_fortran(job: Job) -> str:
         "  use, intrinsic :: ieee_arithmetic, only: ieee_is_finite, ieee_quiet_nan, ieee_value",
         "  use, intrinsic :: iso_fortran_env, only: dp => real64",
         *("  implicit none", "  private", "  public :: sisso_predict"),
-        *(_FORTRAN_CBRT if "sisso_cbrt" in calls else ()),
+        *_fortran_interface([name for name in calls if name == "sisso_cbrt"] + _INVERSE_CALLS * job.has_power),
         "contains",
     ]
     powers = (
@@ -38,9 +39,28 @@ def write_fortran(job: Job) -> str:
         for name in calls
         if name in POWERS
     )
+    declared = ["real(dp) :: total, power"]
+    inverse = _fortran_function("sisso_inverse_power", ["x", "exponent"], "total", [*_FORTRAN_INVERSE_POWER], declared)
     functions = _fortran_ensemble(job) if job.is_ensemble else [_fortran_single(job)]
-    blocks = [*powers, *functions]
+    blocks = [*powers, *([inverse] if job.has_power else []), *functions]
     return document(head, *(indented(_folded(block), 2) for block in blocks), ["end module sisso_model"])
+
+
+def _fortran_interface(names: list[str]) -> list[str]:
+    """What the C library has and Fortran lacks; `sisso_` before the name in C."""
+    if not names:
+        return []
+    bodies = (
+        [
+            f'pure function {name}(x) bind(c, name="{name.removeprefix("sisso_")}") result(total)',
+            "  use, intrinsic :: iso_c_binding, only: c_double",
+            "  real(c_double), value, intent(in) :: x",
+            "  real(c_double) :: total",
+            f"end function {name}",
+        ]
+        for name in names
+    )
+    return ["  interface", *indented(line for body in bodies for line in body), "  end interface"]
 
 
 def _fortran_comment(lines: list[str]) -> list[str]:
@@ -76,10 +96,19 @@ def _fortran_function(name: str, names: Iterable[str], result: str, body: list[s
     ]
 
 
+def _fortran_inverse(model: SISSOModel) -> list[str]:
+    if model.link.is_identity:
+        return []
+    low, high = map(_fortran_number, model.link.limits)
+    limited = f"if (.not. (total >= {low} .and. total <= {high})) total = ieee_value(1.0_dp, ieee_quiet_nan)"
+    return [limited, inverse_step(model.link, "exp", "sisso_inverse_power", _fortran_number)]
+
+
 def _fortran_single(job: Job) -> list[str]:
     declared = ["real(dp) :: total, descriptor"]
     body = [
         *assignments(job, job.models[0], "fortran", "", _fortran_number),
+        *_fortran_inverse(job.models[0]),
         "if (.not. ieee_is_finite(total)) total = ieee_value(1.0_dp, ieee_quiet_nan)",
     ]
     function = _fortran_function("sisso_predict", job.names.values(), "total", body, declared)
@@ -94,6 +123,7 @@ def _fortran_ensemble(job: Job) -> list[list[str]]:
         body = [
             "valid = .true.",
             *assignments(job, model, "fortran", "valid = valid .and. sisso_inside({})", _fortran_number),
+            *_fortran_inverse(model),
             "if (.not. (valid .and. ieee_is_finite(total))) total = ieee_value(1.0_dp, ieee_quiet_nan)",
         ]
         declared = ["real(dp) :: total, descriptor", "logical :: valid"]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sisso_sal.features.dimension import parse_unit
 from sisso_sal.features.expression import render
 from sisso_sal.models.linear import REACH, SISSOModel, Term
+from sisso_sal.models.transform import TargetTransform
 
 POWERS = {"sisso_sq": "x * x", "sisso_cb": "x * x * x", "sisso_six_pow": "(x * x * x) * (x * x * x)"}
 """Bodies of the powers that the templates call; the same text in Python, C and Fortran, and the products that numpy forms."""
@@ -35,6 +36,16 @@ class Job:
         """Fewest valid members that give a mean."""
         return max(2, (len(self.models) + 1) // 2)
 
+    @property
+    def has_power(self) -> bool:
+        """Whether the inverse of a Yeo-Johnson transform is needed."""
+        return any(model.link.kind == "yeo-johnson" for model in self.models)
+
+    @property
+    def has_link(self) -> bool:
+        """Whether a model has learned a transformed target."""
+        return any(not model.link.is_identity for model in self.models)
+
     def arguments(self, model: SISSOModel) -> list[str]:
         """Identifiers of the primary features of one model."""
         return [self.names[name] for name in model.primaries()]
@@ -55,6 +66,8 @@ class Job:
         """When there is no prediction."""
         if self.is_ensemble:
             return f"NaN where fewer than {self.needed} of {len(self.models)} members are valid."
+        if self.has_link:
+            return "NaN where a descriptor is undefined or the sum is beyond the range of the transform."
         return "NaN where a descriptor is undefined."
 
     def spread(self) -> str:
@@ -63,8 +76,9 @@ class Job:
 
     def formula(self, model: SISSOModel) -> list[str]:
         """The model in identifiers, a line for each term, every coefficient with its unit."""
-        unit = str(parse_unit(self.target_unit))
-        lines = [printable(f"{self.target} = {model.intercept!r}{f' [{unit}]' if unit else ''}")]
+        unit = str(parse_unit(self.target_unit)) if model.link.is_identity else ""
+        head = model.link.phrase(self.target)
+        lines = [printable(f"{head} = {model.intercept!r}{f' [{unit}]' if unit else ''}")]
         for term, unit in zip(model.terms, model.coefficient_units(self.target_unit), strict=True):
             text, strength = render(term.expression, "text", self.names)
             factor = f"({text})" if strength < 2 or term.expression.name == "inv" else text
@@ -94,6 +108,14 @@ def limits(term: Term) -> tuple[float, float]:
     """Smallest and largest value of a descriptor with which a member is valid."""
     margin = REACH * (term.high - term.low)
     return float(term.low - margin), float(term.high + margin)
+
+
+def inverse_step(link: TargetTransform, exp: str, power: str, number: Callable[[float], str] = digits) -> str:
+    """Assignment that turns `total` from the sum into the target; `exp` and `power` are the functions for it."""
+    if link.kind == "log":
+        return f"total = {exp}(total)"
+    centre, scale, exponent = map(number, (link.centre, link.scale, link.exponent))
+    return f"total = {centre} + {scale} * {power}(total, {exponent})"
 
 
 def functions_called(job: Job, language: str) -> list[str]:

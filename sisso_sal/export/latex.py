@@ -7,21 +7,44 @@ import unicodedata
 
 from sisso_sal.export.job import Job, digits, printable, sign_of
 from sisso_sal.export.names import GREEK
-from sisso_sal.features.dimension import Dimension, parse_unit
+from sisso_sal.features.dimension import NONE, Dimension, parse_unit
 from sisso_sal.features.expression import latex_symbol, render
 from sisso_sal.models.linear import SISSOModel
 
 
 def write_latex(job: Job) -> str:
-    notes = [*job.about(), *([job.spread()] if job.is_ensemble else []), "Needs the package amsmath."]
+    spread = [job.spread()] if job.is_ensemble else []
+    notes = [*job.about(), *spread, *_latex_transforms(job), "Needs the package amsmath."]
     equations = (_latex_equation(job, model, number) for number, model in enumerate(job.models, 1))
     return "\n".join([*(f"% {line}" for line in notes), r"\begin{align}", "\\\\\n".join(equations), r"\end{align}", ""])
 
 
+def _latex_transforms(job: Job) -> list[str]:
+    """A line on each transform of the target that the equations name."""
+    kinds = {model.link.kind for model in job.models}
+    unit = printable(f" of the number in {job.target_unit}" if job.target_unit else "")
+    log = rf"\log is the natural logarithm{unit}."
+    above, below = r"((1 + x)^\lambda - 1) / \lambda", r"-((1 - x)^{2 - \lambda} - 1) / (2 - \lambda)"
+    power = rf"\mathrm{{YJ}}_\lambda(x) is the transform of Yeo and Johnson: {above} for x >= 0 and {below} for x < 0."
+    return [*([log] if "log" in kinds else []), *([power] if "yeo-johnson" in kinds else [])]
+
+
+def _latex_left(job: Job, model: SISSOModel, number: int) -> str:
+    """The target, or what the model gives of it."""
+    target = f"{latex_name(job.target)}{f'^{{({number})}}' if job.is_ensemble else ''}"
+    link, unit = model.link, _latex_unit(parse_unit(job.target_unit))
+    if link.is_identity:
+        return target
+    if link.kind == "log":
+        return rf"\log\left({target}\right)"
+    shift = f"{'+' if link.centre < 0 else '-'} {_latex_number(abs(link.centre))}{unit}"
+    scaled = rf"\frac{{{target} {shift}}}{{{_latex_number(link.scale)}{unit}}}"
+    return rf"\mathrm{{YJ}}_{{\lambda={_latex_number(link.exponent)}}}\!\left({scaled}\right)"
+
+
 def _latex_equation(job: Job, model: SISSOModel, number: int) -> str:
-    target = parse_unit(job.target_unit)
-    member = f"^{{({number})}}" if job.is_ensemble else ""
-    rows = [f"{latex_name(job.target)}{member} &= {_latex_number(model.intercept)}{_latex_unit(target)}"]
+    unit = parse_unit(job.target_unit) if model.link.is_identity else NONE
+    rows = [f"{_latex_left(job, model, number)} &= {_latex_number(model.intercept)}{_latex_unit(unit)}"]
     for term, unit in zip(model.terms, model.coefficient_dimensions(job.target_unit), strict=True):
         text, strength = render(term.expression, "latex", job.names)
         factor = rf"\left({text}\right)" if strength < 2 else text

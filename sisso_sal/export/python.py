@@ -10,9 +10,20 @@ from sisso_sal.export.job import (
     document,
     functions_called,
     indented,
+    inverse_step,
     printable,
     unit_phrase,
 )
+from sisso_sal.models.linear import SISSOModel
+
+_PYTHON_INVERSE_POWER = (
+    "def _inverse_power(x, exponent):",
+    "    power = np.where(x < 0, 2.0 - exponent, exponent)",
+    "    size = np.abs(x)",
+    "    size = np.where(power == 0, np.expm1(size), np.expm1(np.log1p(power * size) / power))",
+    "    return np.copysign(size, x)",
+)
+"""Inverse of the transform of Yeo and Johnson."""
 
 
 def write_python(job: Job) -> str:
@@ -22,7 +33,9 @@ def write_python(job: Job) -> str:
     if imported:
         imports.append(f"from numpy import {', '.join(imported)}")
     powers = ([f"def {name}(x):", f"    return {POWERS[name]}"] for name in calls if name in POWERS)
-    text = document(_docstring([f"{job.title()}."]), imports, *powers, *_python_members(job), _python_predict(job))
+    inverse = [_PYTHON_INVERSE_POWER] if job.has_power else []
+    head = [_docstring([f"{job.title()}."]), imports]
+    text = document(*head, *powers, *inverse, *_python_members(job), _python_predict(job))
     return text.replace("\n\ndef ", "\n\n\ndef ")
 
 
@@ -30,6 +43,14 @@ def _docstring(lines: list[str]) -> list[str]:
     text = "\n".join(lines).replace("\\", "\\\\").replace('"', '\\"')
     closing = "\n" if len(lines) > 1 else ""
     return f'"""{text}{closing}"""'.split("\n")
+
+
+def _python_inverse(model: SISSOModel) -> list[str]:
+    if model.link.is_identity:
+        return []
+    low, high = map(digits, model.link.limits)
+    limited = f"total = np.where((total >= {low}) & (total <= {high}), total, np.nan)"
+    return [limited, inverse_step(model.link, "np.exp", "_inverse_power")]
 
 
 def _python_members(job: Job) -> list[list[str]]:
@@ -42,6 +63,7 @@ def _python_members(job: Job) -> list[list[str]]:
             *_docstring([f"Member {number}; NaN where it is invalid.", "", *job.formula(model)]),
             "valid = True",
             *assignments(job, model, "c", "valid = valid & _inside({})"),
+            *_python_inverse(model),
             "return np.where(valid & np.isfinite(total), total, np.nan)",
         ]
         blocks.append([f"def _member_{number}({', '.join(job.arguments(model))}):", *indented(body)])
@@ -52,7 +74,9 @@ def _python_predict(job: Job) -> list[str]:
     names = list(job.names.values())
     packed = f"({', '.join(names)}{',' if len(names) == 1 else ''})"
     arrays = f"{packed} = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in {packed}))"
-    steps = _python_ensemble(job) if job.is_ensemble else assignments(job, job.models[0], "c", "")
+    model = job.models[0]
+    single = [*assignments(job, model, "c", ""), *_python_inverse(model)]
+    steps = _python_ensemble(job) if job.is_ensemble else single
     result = "mean[()], std[()]" if job.is_ensemble else "np.where(np.isfinite(total), total, np.nan)[()]"
     body = [*_python_docstring(job), arrays, 'with np.errstate(all="ignore"):', *indented(steps), f"return {result}"]
     return [f"def predict({', '.join(names)}):", *indented(body)]

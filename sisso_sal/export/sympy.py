@@ -5,9 +5,21 @@ from __future__ import annotations
 from sisso_sal.export.job import Job, digits, document, functions_called, indented
 from sisso_sal.models.linear import SISSOModel
 
+_SYMPY_PIECEWISE = ("from sympy import Piecewise as _Piecewise",)
+"""Under a name that no primary feature takes."""
+
+_SYMPY_INVERSE_POWER = (
+    "def _inverse_power(x, exponent):",
+    "    other = 2 - exponent",
+    "    above = exp(x) - 1 if exponent.is_zero else (1 + exponent * x) ** (1 / exponent) - 1",
+    "    below = 1 - exp(-x) if other.is_zero else 1 - (1 - other * x) ** (1 / other)",
+    "    return _Piecewise((above, x >= 0), (below, True))",
+)
+"""Inverse of the transform of Yeo and Johnson."""
+
 
 def write_sympy(job: Job) -> str:
-    used = {"Float", "Symbol", *functions_called(job, "sympy")}
+    used = {"Float", "Symbol", *functions_called(job, "sympy"), *(["exp"] if job.has_link else [])}
     notes = [*job.about(), "Symbols are real; sympy reports no values outside a descriptor's domain or training range."]
     symbols = (f"    {name!r}: Symbol({short!r}, real=True)," for name, short in job.names.items())
     short = (f"{short} = symbols[{name!r}]" for name, short in job.names.items())
@@ -22,7 +34,8 @@ def write_sympy(job: Job) -> str:
         result = ["expression = " + sums[0][0], *sums[0][1:]]
     return document(
         [f"# {line}" for line in notes],
-        [f"from sympy import {', '.join(sorted(used))}"],
+        [f"from sympy import {', '.join(sorted(used))}", *_SYMPY_PIECEWISE[: job.has_power]],
+        _SYMPY_INVERSE_POWER if job.has_power else (),
         ["symbols = {", *symbols, "}", *short],
         result,
     )
@@ -30,5 +43,16 @@ def write_sympy(job: Job) -> str:
 
 def _sympy_sum(job: Job, model: SISSOModel) -> list[str]:
     terms = ((t.coefficient, t.expression.to_code("sympy", job.names)) for t in model.terms)
-    parts = [f"+ Float({digits(size)}, 17) * ({code})" for size, code in terms]
-    return ["(", *indented([f"Float({digits(model.intercept)}, 17)", *parts]), ")"]
+    parts = [f"+ {_sympy_number(size)} * ({code})" for size, code in terms]
+    total = ["(", *indented([_sympy_number(model.intercept), *parts]), ")"]
+    if model.link.is_identity:
+        return total
+    if model.link.kind == "log":
+        return ["exp(", *total[1:]]
+    centre, scale, exponent = map(_sympy_number, (model.link.centre, model.link.scale, model.link.exponent))
+    total[-2] += ","
+    return [f"{centre} + {scale} * _inverse_power(", *total[1:-1], f"    {exponent},", ")"]
+
+
+def _sympy_number(value: float) -> str:
+    return f"Float({digits(value)}, 17)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from sisso_sal.errors import ModelFileError
 from sisso_sal.features.dimension import NONE, Dimension, parse_unit
 from sisso_sal.features.expression import Expression, render
+from sisso_sal.models.transform import IDENTITY, TargetTransform
 
 REACH = 1.0
 """A descriptor is far outside its training range when it lies further out than this many times the width of the range."""
@@ -46,6 +47,8 @@ class SISSOModel:
         In the target's unit.
     rmse, max_abs_error : float
         On the training samples (weighted), in the target's unit.
+    link : TargetTransform
+        The sum of intercept and terms is the transformed target; by default the target itself.
 
     Examples
     --------
@@ -59,6 +62,7 @@ class SISSOModel:
     intercept: float
     rmse: float
     max_abs_error: float
+    link: TargetTransform = IDENTITY
 
     @property
     def dimension(self) -> int:
@@ -80,19 +84,32 @@ class SISSOModel:
         Returns
         -------
         prediction : ndarray (n,)
-            In the target's unit; NaN or infinite outside the domain of a descriptor.
+            In the target's unit; NaN or infinite outside the domain of a descriptor or of the inverse of `link`.
         valid : ndarray (n,) of bool
-            False where a descriptor is undefined or lies further outside its training range than `REACH` widths of that range.
+            False where that is so, and where a descriptor lies further outside its training range than `REACH` widths of it.
+        """
+        prediction, outside = self.predict_with_reach(columns)
+        return prediction, (outside <= REACH) & np.isfinite(prediction)
+
+    def predict_with_reach(self, columns: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Predictions as in `predict`, and how far outside its training range the worst descriptor lies.
+
+        Returns
+        -------
+        prediction : ndarray (n,)
+        outside : ndarray (n,)
+            Distance to the training range in widths of that range; 0 inside, infinite where a descriptor is undefined.
         """
         values = self.descriptors(columns)
         total = np.full(values.shape[1], self.intercept)
-        valid = np.ones(values.shape[1], dtype=bool)
+        outside = np.zeros(values.shape[1])
         with np.errstate(all="ignore"):
             for term, row in zip(self.terms, values, strict=True):
                 total = total + term.coefficient * row
-                margin = REACH * (term.high - term.low)
-                valid &= np.isfinite(row) & (row >= term.low - margin) & (row <= term.high + margin)
-        return total, valid & np.isfinite(total)
+                width = max(term.high - term.low, np.finfo(float).tiny)
+                excess = np.maximum(np.maximum(term.low - row, row - term.high), 0.0) / width
+                outside = np.maximum(outside, np.where(np.isfinite(row), excess, np.inf))
+            return self.link.inverse(total), outside
 
     def equation(self, target: str, target_unit: str = "") -> str:
         """The model over several lines, each coefficient with its unit.
@@ -104,7 +121,7 @@ class SISSOModel:
         E (eV) =  1
                - 2 * gap
         """
-        head = f"{target} ({target_unit})" if target_unit else target
+        head = self.link.phrase(f"{target} ({target_unit})" if target_unit else target)
         lines = [f"{head} = {' ' if self.intercept >= 0 else '-'}{abs(self.intercept):.6g}"]
         pad = " " * (len(head) + 1)
         for term, unit in zip(self.terms, self.coefficient_units(target_unit), strict=True):
@@ -119,9 +136,30 @@ class SISSOModel:
 
     def coefficient_dimensions(self, target_unit: str) -> list[Dimension]:
         """Dimension of each coefficient; none where the descriptor mixes units, as `use_units=False` allows."""
-        target = parse_unit(target_unit)
+        target = parse_unit(target_unit) if self.link.is_identity else NONE
         found = [term.expression.dimension for term in self.terms]
         return [NONE if dimension is None else target / dimension for dimension in found]
+
+    def linked(
+        self, link: TargetTransform, columns: Mapping[str, np.ndarray], target: np.ndarray, weights: np.ndarray
+    ) -> SISSOModel:
+        """The same sum read as a transformed target, with the errors on training samples in the target's unit.
+
+        Parameters
+        ----------
+        link : TargetTransform
+        columns : mapping of str to ndarray (n_samples,)
+        target, weights : ndarray (n_samples,)
+        """
+        if link.is_identity:
+            return self
+        model = replace(self, link=link)
+        found, _ = model.predict(columns)
+        used = np.where(np.isfinite(found), weights, 0.0)  # a fitted value beyond the inverse's domain has no error
+        if not used.any():
+            return model
+        rmse, largest = fit_statistics(np.where(used > 0, target - found, 0.0), used)
+        return replace(model, rmse=rmse, max_abs_error=largest)
 
     def primaries(self) -> tuple[str, ...]:
         """Names of the primary features that it uses, sorted."""
@@ -134,6 +172,7 @@ class SISSOModel:
             "rmse": self.rmse,
             "max_abs_error": self.max_abs_error,
             "intercept": self.intercept,
+            **({} if self.link.is_identity else {"link": self.link.to_json()}),
             "terms": [
                 {
                     "expression": str(term.expression),
@@ -168,7 +207,8 @@ class SISSOModel:
             )
             if not terms:
                 raise ModelFileError("model: needs at least one term, found none")
-            return cls(terms, float(data["intercept"]), float(data["rmse"]), float(data["max_abs_error"]))
+            link = TargetTransform.from_json(data["link"]) if "link" in data else IDENTITY
+            return cls(terms, float(data["intercept"]), float(data["rmse"]), float(data["max_abs_error"]), link)
         except (KeyError, TypeError, IndexError) as error:
             raise ModelFileError(f"model: needs terms with tree, coefficient and range, found {error!r}") from error
 

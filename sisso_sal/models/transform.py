@@ -1,0 +1,166 @@
+"""Target transforms: models are learned on a scale on which a long tail is short, and predict in the target's unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from sisso_sal.errors import FitError, SettingsError
+
+KINDS = ("none", "log", "yeo-johnson")
+"""Transforms by name."""
+
+REACH = 0.5
+"""A transformed prediction further outside the range of the training targets than this share of its width has no inverse; nor one
+closer to where the inverse diverges than this share of the distance that the outermost training target keeps."""
+
+CLOSEST = 1e-6
+"""An exponent brings no training target closer than this, relative, to where the inverse diverges; digits would be lost."""
+
+
+@dataclass(frozen=True)
+class TargetTransform:
+    """A monotone function of the target, and its inverse.
+
+    Attributes
+    ----------
+    kind : str
+        ``none``; ``log``, the natural logarithm of a positive target; or ``yeo-johnson``, a power of the shifted and scaled
+        target with an exponent of greatest likelihood (Yeo and Johnson, Biometrika 87, 954 (2000), eq. 2.1), if need be held
+        back by `CLOSEST`.
+    centre, scale : float
+        Median and interquartile range of the training targets, in the target's unit; 0 and 1 but for ``yeo-johnson``.
+    exponent : float
+        Lambda of Yeo and Johnson.
+    low, high : float
+        Range of the transformed training targets; no unit.
+
+    Examples
+    --------
+    >>> link = TargetTransform.fit("log", np.array([1.0, np.e]))
+    >>> link.forward(np.array([1.0, np.e]))
+    array([0., 1.])
+    >>> link.inverse(np.array([0.5, 9.0])).round(3)
+    array([1.649,   nan])
+    """
+
+    kind: str = "none"
+    centre: float = 0.0
+    scale: float = 1.0
+    exponent: float = 1.0
+    low: float = -np.inf
+    high: float = np.inf
+
+    @classmethod
+    def fit(cls, kind: str, target: np.ndarray) -> TargetTransform:
+        """The transform of a kind for training targets (n,).
+
+        Raises
+        ------
+        SettingsError
+            The kind is unknown.
+        FitError
+            A logarithm is asked for and a target is not positive.
+        """
+        if kind not in KINDS:
+            raise SettingsError(f"transform: needs one of {', '.join(KINDS)}, found '{kind}'")
+        if kind == "none":
+            return cls()
+        if kind == "log":
+            if target.min() <= 0:
+                raise FitError(f"transform: log needs a target above 0, found {target.min():g}; try yeo-johnson")
+            found = cls("log")
+        else:
+            from scipy.stats import yeojohnson_normmax
+
+            low, centre, high = np.quantile(target, [0.25, 0.5, 0.75])
+            scale = float(high - low) or float(np.ptp(target)) or 1.0
+            scaled = (target - centre) / scale
+            exponent = _held_back(float(np.asarray(yeojohnson_normmax(scaled))), scaled)
+            found = cls("yeo-johnson", float(centre), scale, exponent)
+        scaled = found.forward(target)
+        return cls(found.kind, found.centre, found.scale, found.exponent, float(scaled.min()), float(scaled.max()))
+
+    @property
+    def is_identity(self) -> bool:
+        return self.kind == "none"
+
+    def forward(self, target: np.ndarray) -> np.ndarray:
+        """ndarray (n,): transformed targets, without unit (`none`: as they are)."""
+        if self.kind == "none":
+            return target
+        if self.kind == "log":
+            return np.log(target)
+        from scipy.stats import yeojohnson
+
+        return np.asarray(yeojohnson((target - self.centre) / self.scale, self.exponent))
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Smallest and largest transformed value that has an inverse."""
+        margin = REACH * (self.high - self.low)
+        low, high = self.low - margin, self.high + margin
+        if self.kind == "yeo-johnson":  # at these the inverse diverges
+            if self.exponent < 0:
+                high = min(high, _towards(self.high, -1.0 / self.exponent))
+            if self.exponent > 2:
+                low = max(low, -_towards(-self.low, -1.0 / (2.0 - self.exponent)))
+        return low, high
+
+    def inverse(self, value: np.ndarray) -> np.ndarray:
+        """ndarray (n,): back in the target's unit; NaN outside `limits`."""
+        if self.kind == "none":
+            return value
+        low, high = self.limits
+        inside = np.isfinite(value) & (value >= low) & (value <= high)
+        t = np.where(inside, value, np.clip(0.0, low, high))
+        with np.errstate(over="ignore"):
+            back = np.exp(t) if self.kind == "log" else self.centre + self.scale * _inverse_power(t, self.exponent)
+        return np.where(inside, back, np.nan)
+
+    def phrase(self, target: str) -> str:
+        """What a formula gives, as text: the target, or a function of it."""
+        if self.kind == "none":
+            return target
+        if self.kind == "log":
+            return f"log({target})"
+        shift = f"{'+' if self.centre < 0 else '-'} {abs(self.centre):.6g}"
+        return f"yeo_johnson(({target} {shift})/{self.scale:.6g}, lambda = {self.exponent:.4g})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; floats keep every digit."""
+        return {"kind": "none"} if self.is_identity else asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TargetTransform:
+        """The inverse of `to_json`."""
+        if data["kind"] not in KINDS:
+            raise ValueError(f"transform: needs one of {', '.join(KINDS)}, found {data['kind']!r}")
+        return cls(data["kind"], **{key: float(data[key]) for key in data if key != "kind"})
+
+
+def _towards(edge: float, pole: float) -> float:
+    """A point on the way from the outermost training value to where the inverse diverges."""
+    return edge + REACH * (pole - edge) if edge < pole else float(np.nextafter(pole, 0.0))
+
+
+def _held_back(exponent: float, scaled: np.ndarray) -> float:
+    """The exponent, or the nearest that keeps 1 + exponent * t (and its twin below 0) at `CLOSEST` or above."""
+    with np.errstate(divide="ignore"):
+        least = np.log(CLOSEST) / np.log1p(max(0.0, scaled.max()))
+        most = 2.0 - np.log(CLOSEST) / np.log1p(max(0.0, -scaled.min()))
+    return float(np.clip(exponent, least, most))
+
+
+def _inverse_power(t: np.ndarray, exponent: float) -> np.ndarray:
+    up, down = np.maximum(t, 0.0), np.maximum(-t, 0.0)
+    other = 2.0 - exponent
+    above = np.expm1(up) if exponent == 0 else np.expm1(np.log1p(exponent * up) / exponent)
+    below = np.expm1(down) if other == 0 else np.expm1(np.log1p(other * down) / other)
+    return np.where(t >= 0, above, -below)
+
+
+IDENTITY = TargetTransform()
