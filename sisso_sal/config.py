@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,14 +13,17 @@ from sisso_sal.errors import SettingsError
 
 
 class ModelSettings(BaseModel):
-    """How formulas are looked for; the same names as the options of `fit`. No operators stands for the default ones."""
+    """How formulas are looked for; the same names as the options of `fit`.
+
+    What is None has a default of its own for one model and for the members of an ensemble, which choose up to `dim` terms.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     operators: tuple[str, ...] | None = None
     rung: int = Field(default=2, ge=0, le=3)
-    dim: int = Field(default=2, ge=1, le=6)
-    n_sis: int = Field(default=50, ge=1)
+    dim: int | None = Field(default=None, ge=1, le=6)
+    n_sis: int | None = Field(default=None, ge=1)
     n_residual: int = Field(default=5, ge=1)
     max_complexity: int | None = Field(default=None, ge=0)
     max_features: int = Field(default=10**10, ge=1)
@@ -29,8 +32,19 @@ class ModelSettings(BaseModel):
     intercept: bool = True
     units: bool = True
 
+    def completed(self, *, ensemble: bool) -> ModelSettings:
+        """The same with every default filled in.
+
+        Examples
+        --------
+        >>> [ModelSettings().completed(ensemble=ensemble).dim for ensemble in (False, True)]
+        [2, 3]
+        """
+        defaults = {"dim": 3, "n_sis": 20} if ensemble else {"dim": 2, "n_sis": 50}
+        return self.model_copy(update={name: value for name, value in defaults.items() if getattr(self, name) is None})
+
     def estimator_parameters(self) -> dict[str, Any]:
-        """The parameters of `SISSORegressor` and `SISSOEnsemble` that these settings stand for."""
+        """The parameters of `SISSORegressor` and `SISSOEnsemble` that completed settings stand for."""
         parameters = self.model_dump(exclude={"intercept", "units"})
         return parameters | {"fit_intercept": self.intercept, "use_units": self.units}
 
@@ -42,7 +56,20 @@ class EnsembleSettings(BaseModel):
 
     members: int = Field(default=30, ge=2)
     dropout: float = Field(default=0.2, ge=0, lt=1)
-    recalibrate: bool = True
+    bootstrap: Literal["plain", "stratified", "bayesian"] = "plain"
+    adapt: bool = True
+    transform: Literal["none", "log", "yeo-johnson"] = "none"
+    loss: Literal["squared", "huber"] = "squared"
+    aggregation: Literal["mean", "median", "trimmed"] = "mean"
+    spread: Literal["std", "robust"] = "std"
+    weighting: Literal["equal", "oob"] = "equal"
+    correction: Literal["none", "trees", "process", "both"] = "both"
+    recalibrate: Literal["none", "scale", "isotonic", "conformal"] = "isotonic"
+
+    def estimator_parameters(self) -> dict[str, Any]:
+        """The parameters of `SISSOEnsemble` that these settings stand for; scikit-learn reserves the name `transform`."""
+        parameters = self.model_dump(exclude={"transform"})
+        return parameters | {"target_transform": self.transform}
 
 
 class CampaignSettings(BaseModel):
@@ -59,7 +86,8 @@ class CampaignSettings(BaseModel):
     target: str | None = None
     id: str | None = None
     goal: str = "min"
-    acquisition: str = "mean"
+    acquisition: str = "hits"
+    improve_on: Literal["mean", "label"] = "mean"
     diversity: float = Field(default=0.0, ge=0, le=1)
     batch: int = Field(default=10, ge=1)
     seed: int = Field(default=0, ge=0)

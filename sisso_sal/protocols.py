@@ -28,6 +28,15 @@ class Prediction:
         Every member's prediction, invalid ones included as they came out.
     valid : ndarray (n_members, n_candidates) of bool
         False where a member left its domain.
+    half95 : ndarray (n_candidates,), optional
+        Half the width of the 95 % interval around the mean, in the target's unit; by default that of a Gaussian.
+    formula : ndarray (n_candidates,), optional
+        Mean of the formulas alone, where `mean` has a correction on top.
+    outside : ndarray (n_candidates,), optional
+        Share of members that extrapolate: a descriptor lies outside its training range.
+    distance : ndarray (n_candidates,), optional
+        Distance to the nearest labelled material in standardised primary features, in units of the median distance between a
+        labelled material and the labelled one nearest to it.
     """
 
     mean: np.ndarray
@@ -35,17 +44,27 @@ class Prediction:
     std_raw: np.ndarray
     members: np.ndarray
     valid: np.ndarray
+    half95: np.ndarray | None = None
+    formula: np.ndarray | None = None
+    outside: np.ndarray | None = None
+    distance: np.ndarray | None = None
 
     @property
     def n_valid(self) -> np.ndarray:
         """ndarray (n_candidates,) of int: members that are valid for each candidate."""
         return self.valid.sum(axis=0)
 
+    @property
+    def interval95(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper end of the 95 % interval, (n_candidates,) each, in the target's unit."""
+        half = 1.959963984540054 * self.std if self.half95 is None else self.half95
+        return self.mean - half, self.mean + half
+
     def take(self, index: np.ndarray) -> Prediction:
         """The same for some candidates."""
-        return Prediction(
-            self.mean[index], self.std[index], self.std_raw[index], self.members[:, index], self.valid[:, index]
-        )
+        parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        kept: dict[str, Any] = {name: None if part is None else part[..., index] for name, part in parts.items()}
+        return Prediction(**kept)
 
 
 @runtime_checkable

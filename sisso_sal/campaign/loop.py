@@ -18,10 +18,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sisso_sal.acquisition import Goal, Scene, acquisition_named
+from sisso_sal.acquisition import Goal, acquisition_named, expected_hits
 from sisso_sal.campaign.ledger import Ledger
+from sisso_sal.campaign.scoring import Scored, score
 from sisso_sal.config import CampaignSettings, differences, settings_toml
 from sisso_sal.data.columns import split_header
+from sisso_sal.data.elements import atomic_fractions
 from sisso_sal.data.table import Table
 from sisso_sal.errors import CampaignError, FitError
 from sisso_sal.protocols import Prediction, Surrogate
@@ -36,7 +38,7 @@ SaveModel = Callable[..., None]
 """Writes (path, fitted surrogate, target, target unit)."""
 
 _PACKAGES = ("sisso-sal", "numpy", "scipy", "scikit-learn", "numba", "pandas", "pint", "pymatgen")
-_PROPOSAL = ("id", "mean", "std", "score", "n_valid")
+_PROPOSAL = ("id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance")
 _SHOWN = 8
 
 
@@ -48,14 +50,13 @@ class _Learned:
     target: np.ndarray
     known: np.ndarray
     prediction: Prediction
-    scores: np.ndarray
+    scored: Scored
     picks: np.ndarray
     best: int
-    reference: float
 
 
 def resolved(settings: CampaignSettings, table: Table) -> CampaignSettings:
-    """The settings with target and id filled in, and goal and acquisition checked.
+    """The settings with target, id and every default filled in, and goal and acquisition checked.
 
     Raises
     ------
@@ -64,7 +65,8 @@ def resolved(settings: CampaignSettings, table: Table) -> CampaignSettings:
     """
     acquisition_named(settings.acquisition, Goal.parse(settings.goal))
     target = table.header(table.target_name) if table.target_name else None
-    return settings.model_copy(update={"target": target, "id": table.id_name})
+    model = settings.model.completed(ensemble=True)
+    return settings.model_copy(update={"target": target, "id": table.id_name, "model": model})
 
 
 def discover(
@@ -137,7 +139,7 @@ def _check_learnable(table: Table, settings: CampaignSettings) -> None:
         raise FitError(f"{table.path}: needs a target column with some values known, found none; name it with --target")
     if not table.feature_names:
         raise FitError(f"{table.path}: needs at least one numeric feature column, found none")
-    n, needed = int(table.labelled.sum()), settings.model.dim + 2
+    n, needed = int(table.labelled.sum()), (settings.model.dim or 1) + 2
     if n < needed:
         raise FitError(f"{table.path}: needs at least {needed} labelled rows for dim {settings.model.dim}, found {n}")
     if table.labelled.all():
@@ -229,28 +231,20 @@ def _learn(table, settings, ledger, iteration, make_surrogate, progress) -> _Lea
     streams = np.random.SeedSequence([settings.seed, iteration]).generate_state(2)
     surrogate = make_surrogate(settings, int(streams[0])).fit(frame[known], target[known], progress=progress)
     prediction = surrogate.predict_distribution(columns)
+    away, failed = ledger.pending(), ledger.failed()
+    pending = np.array([id in away for id in table.ids])
     goal = Goal.parse(settings.goal)
-    fitted = prediction.mean[known]
-    reference = target[known] if np.isnan(fitted).all() else fitted
-    scene = Scene(
-        mean=prediction.mean,
-        std=prediction.std,
-        members=prediction.members,
-        valid=prediction.valid,
-        goal=goal,
-        best=float(reference[goal.best(reference)]),
-        features=table.features,
-        labelled=table.features[known],
-        rng=np.random.default_rng(streams[1]),
-    )
-    scores = np.where(np.isnan(prediction.mean), np.nan, acquisition_named(settings.acquisition)(scene))
-    away = ledger.pending() | ledger.failed()
-    excluded = known | np.array([id in away for id in table.ids])
+    scored = score(
+        prediction, table.features, target, goal=goal, acquisition=settings.acquisition, improve_on=settings.improve_on,
+        rng=np.random.default_rng(streams[1]), pending=pending,
+    )  # fmt: skip
+    excluded = known | np.array([id in failed for id in table.ids])
     picks = select(
-        scores, table.ids, settings.batch, excluded=excluded, features=table.features, diversity=settings.diversity
-    )
+        scored.scores, table.ids, settings.batch, excluded=excluded, features=table.features,
+        composition=atomic_fractions(table.ids) if settings.diversity else None, pending=pending, diversity=settings.diversity,
+    )  # fmt: skip
     best = int(np.flatnonzero(known)[goal.best(target[known])])
-    return _Learned(surrogate, target, known, prediction, scores, picks, best, scene.best)
+    return _Learned(surrogate, target, known, prediction, scored, picks, best)
 
 
 def _record(ledger: Ledger, table: Table, settings: CampaignSettings, learned: _Learned, iteration: int, save_model):
@@ -286,7 +280,12 @@ def _predictions(table: Table, learned: _Learned) -> pd.DataFrame:
             "std": prediction.std,
             "std_raw": prediction.std_raw,
             "n_valid": prediction.n_valid,
-            "score": learned.scores,
+            "low95": prediction.interval95[0],
+            "high95": prediction.interval95[1],
+            "formula": prediction.mean if prediction.formula is None else prediction.formula,
+            "outside": np.nan if prediction.outside is None else prediction.outside,
+            "distance": np.nan if prediction.distance is None else prediction.distance,
+            "score": learned.scored.scores,
             "oob_mean": oob,
         }
     )
@@ -295,16 +294,13 @@ def _predictions(table: Table, learned: _Learned) -> pd.DataFrame:
 def _summary(table: Table, settings: CampaignSettings, learned: _Learned, iteration: int) -> dict[str, Any]:
     prediction = learned.prediction
     columns = dict(zip(table.feature_names, np.ascontiguousarray(table.features.T), strict=True))
+    rows = _predictions(table, learned).iloc[learned.picks]
     proposals = [
-        {
-            "id": table.ids[i],
-            "mean": float(prediction.mean[i]),
-            "std": float(prediction.std[i]),
-            "score": float(learned.scores[i]),
-            "n_valid": int(prediction.n_valid[i]),
-        }
-        for i in learned.picks
+        {key: value if key in {"id", "n_valid"} else _finite(value) for key, value in row.items()}
+        for row in rows[list(_PROPOSAL)].to_dict("records")
     ]
+    bound = learned.scored.goal
+    chosen = prediction.take(learned.picks)
     open_rows = ~learned.known
     return {
         "iteration": iteration,
@@ -317,7 +313,14 @@ def _summary(table: Table, settings: CampaignSettings, learned: _Learned, iterat
         "n_invalid_predictions": int((~prediction.valid[:, open_rows]).sum()),
         "proposals": proposals,
         "best": {"id": table.ids[learned.best], "value": float(learned.target[learned.best])},
-        "improve_on": learned.reference,
+        "improve_on": learned.scored.reference,
+        "wanted": str(bound),
+        "expected_hits": expected_hits(chosen.mean, chosen.std, bound) if bound.bounded else None,
         **learned.surrogate.describe(columns, table.target_name or "", table.target_unit),
         "settings": settings.model_dump(mode="json"),
     }
+
+
+def _finite(value: float) -> float | None:
+    """For JSON, which has no NaN and no infinity."""
+    return float(value) if np.isfinite(value) else None

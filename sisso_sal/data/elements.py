@@ -9,7 +9,7 @@ value exists. Nothing is imputed: a composition with a missing value is rejected
 import csv
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sisso_sal.errors import InputError, TableError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from sisso_sal.data.table import Table
@@ -28,6 +29,7 @@ __all__ = [
     "ElementData",
     "OxidationState",
     "PrimaryFeature",
+    "atomic_fractions",
     "element_data",
     "featurize",
     "featurize_table",
@@ -126,6 +128,27 @@ def parse_formula(formula: str) -> dict[str, float]:
     if unknown or not amounts:
         raise InputError(f"formula {formula!r}: needs elements of the table, found {', '.join(unknown) or 'none'}")
     return dict(sorted(amounts.items()))
+
+
+def atomic_fractions(formulas: Sequence[str]) -> "np.ndarray | None":
+    """Share of each element that occurs among some formulas: ndarray (n, n_elements), or None if one of them is no formula.
+
+    Examples
+    --------
+    >>> atomic_fractions(["MgO", "O2"]).tolist()
+    [[0.5, 0.5], [0.0, 1.0]]
+    >>> atomic_fractions(["MgO", "sample 7"]) is None
+    True
+    """
+    import numpy as np
+
+    try:
+        found = [parse_formula(formula) for formula in formulas]
+    except InputError:
+        return None
+    elements = sorted({symbol for composition in found for symbol in composition})
+    amounts = np.array([[composition.get(symbol, 0.0) for symbol in elements] for composition in found])
+    return amounts / amounts.sum(axis=1, keepdims=True)
 
 
 def oxidation_states(composition: Mapping[str, float]) -> tuple[OxidationState, ...]:

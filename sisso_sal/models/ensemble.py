@@ -3,24 +3,60 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from sisso_sal.engine.problem import Problem
 from sisso_sal.errors import SettingsError
-from sisso_sal.models.fitting import fit_problems
-from sisso_sal.models.linear import SISSOModel
+from sisso_sal.models.aggregation import MEANS, SPREADS, aggregate
+from sisso_sal.models.bootstrap import KINDS as BOOTSTRAPS
+from sisso_sal.models.bootstrap import draw_allowed, draw_weights
+from sisso_sal.models.correction import CONSTANT, FEWEST, Correction
+from sisso_sal.models.correction import KINDS as CORRECTIONS
+from sisso_sal.models.fitting import Fitted, fit_problems
+from sisso_sal.models.linear import REACH, SISSOModel
 from sisso_sal.models.regressor import SISSOBase
+from sisso_sal.models.transform import KINDS as TRANSFORMS
+from sisso_sal.models.transform import TargetTransform
 from sisso_sal.protocols import Prediction
-from sisso_sal.uncertainty import Calibration, calibrate
+from sisso_sal.uncertainty import KINDS as RECALIBRATIONS
+from sisso_sal.uncertainty import Calibration, Recalibration, calibrate
 
 N_TYPICAL = 3
 """Formulas that a description shows; members with the same descriptors count as one."""
 
+LOSSES = ("squared", "huber")
+WEIGHTINGS = ("equal", "oob")
+HUBER = 1.345
+"""Residuals beyond so many robust standard deviations count less: 95 % efficiency for Gaussian errors (Huber 1964)."""
+
+N_ROUNDS = 2
+"""Times that a robust fit is repeated with new weights."""
+
+
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """What the members of one ensemble are drawn from: the samples that may be seen (n_samples,), and the dropout."""
+
+    seen: np.ndarray
+    dropout: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Stage:
+    """What the search of one rung gave: its models, and what each problem was."""
+
+    rung: int
+    fitted: Fitted
+    problems: list[Problem]
+    links: list[TargetTransform]
+
 
 class SISSOEnsemble(SISSOBase):
-    """Bootstrapped SISSO models, each without a random share of the primary features.
+    """Bootstrapped SISSO models, each without a random share of the primary features, and a correction learned from what they miss.
 
     Parameters
     ----------
@@ -28,8 +64,24 @@ class SISSOEnsemble(SISSOBase):
         Number of models.
     dropout : float
         Share of the primary features that each member may not use (Monte-Carlo dropout).
-    recalibrate : bool
-        Whether `Prediction.std` is the members' spread times a factor fitted to out-of-bag errors.
+    bootstrap : str
+        ``plain``, ``stratified`` or ``bayesian``, see `draw_weights`.
+    adapt : bool
+        Whether the ensemble chooses its own rung (1 to `rung`) and number of terms (1 to `dim`), by the out-of-bag mean absolute
+        error: with few labels a small space predicts better. Otherwise `rung` and `dim` are what they say.
+    target_transform : str
+        ``none``, ``log`` or ``yeo-johnson``, see `TargetTransform`; predictions are in the target's unit all the same.
+    loss : str
+        ``squared``, or ``huber``: labels that a member misses by far count less for it (iteratively reweighted least squares).
+    aggregation, spread : str
+        ``mean``, ``median`` or ``trimmed``; ``std`` or ``robust``: see `aggregate`.
+    weighting : str
+        ``equal``, or ``oob``: members count by the inverse square of their own out-of-bag error.
+    correction : str
+        ``none``, ``trees``, ``process`` or ``both``, see `Correction`; learned only from `FEWEST` labels on.
+    recalibrate : str
+        ``none``, ``scale``, ``isotonic`` or ``conformal``: how `Prediction.std` and its interval follow from the raw sigma and the
+        out-of-bag errors, see `Recalibration`.
     random_state : int
         Seed; each member draws from a stream of its own.
     operators, rung, dim, n_sis, n_residual, max_complexity, max_features, min_abs, max_abs, fit_intercept, use_units, units,
@@ -41,10 +93,19 @@ class SISSOEnsemble(SISSOBase):
     members_ : list of SISSOModel
     dropped_ : list of tuple of str
         Primary features that each member had to do without.
+    member_weights_ : ndarray (n_members,)
+        Of sum 1.
+    chosen_ : dict
+        ``rung`` and ``dim`` of the members.
+    choices_ : list of dict
+        ``rung``, ``dim``, and the out-of-bag ``mae`` and ``rmse`` of each choice there was, in the target's unit.
+    correction_ : Correction or None
     oob_mean_, oob_std_ : ndarray (n_samples,)
-        Mean and raw spread of the members that did not see the sample; NaN where fewer than two valid ones did not.
-    calibration_ : Calibration or None
+        Prediction and raw sigma of each sample by what did not see it; NaN where fewer than two valid members did not.
+    calibration_, recalibration_ : Calibration, Recalibration or None
         From the out-of-bag errors; None where there are none.
+    formula_calibration_ : Calibration or None
+        That of the formulas alone, without correction.
     n_features_, rejected_
         See `SISSORegressor`.
 
@@ -70,11 +131,19 @@ class SISSOEnsemble(SISSOBase):
         *,
         members=30,
         dropout=0.2,
-        recalibrate=True,
+        bootstrap="plain",
+        adapt=True,
+        target_transform="none",
+        loss="squared",
+        aggregation="mean",
+        spread="std",
+        weighting="equal",
+        correction="both",
+        recalibrate="isotonic",
         operators=None,
         rung=2,
-        dim=2,
-        n_sis=50,
+        dim=3,
+        n_sis=20,
         n_residual=5,
         max_complexity=None,
         max_features=10**10,
@@ -88,6 +157,14 @@ class SISSOEnsemble(SISSOBase):
     ):
         self.members = members
         self.dropout = dropout
+        self.bootstrap = bootstrap
+        self.adapt = adapt
+        self.target_transform = target_transform
+        self.loss = loss
+        self.aggregation = aggregation
+        self.spread = spread
+        self.weighting = weighting
+        self.correction = correction
         self.recalibrate = recalibrate
         self.operators = operators
         self.rung = rung
@@ -112,7 +189,7 @@ class SISSOEnsemble(SISSOBase):
         X : array or DataFrame (n_samples, n_primary)
         y : array (n_samples,)
         sample_weight : array (n_samples,), optional
-            Multiplies the bootstrap counts.
+            Multiplies the bootstrap weights. The correction gives all samples of positive weight the same.
         progress : callable, optional
             Called with (features done, features in all).
 
@@ -123,70 +200,170 @@ class SISSOEnsemble(SISSOBase):
         Raises
         ------
         FitError
-            Fewer samples than the dimension needs, a constant target, or no usable feature.
+            Fewer samples than the dimension needs, a constant target, no usable feature, or a target that the transform cannot
+            take.
         SettingsError
             A setting is out of range, or the space is too large.
         KeyboardInterrupt
             On Ctrl-C; if there was a model by then, `is_complete_` is False and the model can be used.
         """
+        self._check_settings()
+        X, y, weights = self._check_training(X, y, sample_weight)
+        stages = self._search(X, y, weights, [Draw(np.ones(len(y), dtype=bool), self.dropout)], progress)
+        self._assemble(X, y, stages, 0, weights > 0)
+        if not self.is_complete_:
+            raise KeyboardInterrupt
+        return self
+
+    def _check_settings(self) -> None:
+        self._space_settings()
+        self._search_settings()
         if not (isinstance(self.members, int | np.integer) and self.members >= 2):
             raise SettingsError(f"members: needs an integer >= 2, found {self.members!r}")
         if not 0 <= self.dropout < 1:
             raise SettingsError(f"dropout: needs a share from 0 to below 1, found {self.dropout!r}")
-        X, y, weights = self._check_training(X, y, sample_weight)
-        problems: list[Problem] = []
+        known: dict[str, Sequence[str]] = {
+            "bootstrap": BOOTSTRAPS, "target_transform": TRANSFORMS, "loss": LOSSES, "aggregation": MEANS,
+            "spread": SPREADS, "weighting": WEIGHTINGS, "correction": CORRECTIONS, "recalibrate": RECALIBRATIONS,
+        }  # fmt: skip
+        for name, values in known.items():
+            if getattr(self, name) not in values:
+                raise SettingsError(f"{name}: needs one of {', '.join(values)}, found {getattr(self, name)!r}")
 
-        def draw(target, weights, names):
-            problems.extend(self._draw(target, weights, len(names)))
-            return problems
+    # Search --------------------------------------------------------------------------------------------------------------
 
-        fitted = fit_problems(
-            self.primaries_, self.units_, X, y, weights, draw, self._space_settings(), self._search_settings(), progress
-        )
-        self.members_: list[SISSOModel] = [next(m[0] for m in reversed(models) if m) for models in fitted.models]
-        names = np.array(sorted(self.primaries_), dtype=object)
-        self.dropped_ = [tuple(names[~problem.allowed]) for problem in problems]
-        self.n_features_ = fitted.n_features
-        self.rejected_ = fitted.rejected
-        self.n_singular_ = fitted.n_singular
-        self.n_samples_ = len(fitted.order)
-        self._score_out_of_bag(X, y, fitted.order, problems)
-        self.is_complete_ = fitted.is_complete
-        if not fitted.is_complete:
-            raise KeyboardInterrupt
-        return self
+    def _search(self, X, y, weights, draws: Sequence[Draw], progress) -> list[_Stage]:
+        """The members of an ensemble for each draw, all in one pass per rung and dimension.
 
-    def _draw(self, target: np.ndarray, weights: np.ndarray, n_primary: int) -> list[Problem]:
-        """Bootstrap counts and allowed primaries of each member, in canonical order of rows and columns."""
-        n = len(target)
-        n_dropped = min(round(self.dropout * n_primary), n_primary - 1)
-        needed = min(self.dim + (2 if self.fit_intercept else 1), n)
+        Problem ``k * members + m`` is member m of draw k.
+        """
+        rungs = list(range(1, self.rung + 1)) if self.adapt and self.rung > 1 else [self.rung]
+        stages: list[_Stage] = []
+        for number, rung in enumerate(rungs):
+            problems: list[Problem] = []
+            links: list[TargetTransform] = []
+
+            def draw(order, target, weights, names, problems=problems, links=links):
+                for one in draws:
+                    seen = np.where(one.seen[order], weights, 0.0)
+                    link = TargetTransform.fit(self.target_transform, target[seen > 0])
+                    transformed = np.where(seen > 0, link.forward(np.where(seen > 0, target, target[seen > 0][0])), 0.0)
+                    problems.extend(self._draw(transformed, seen, len(names), one.dropout))
+                    links.extend([link] * self.members)
+                return problems
+
+            part = None if progress is None else _part(progress, number, len(rungs))
+            stages.append(_Stage(rung, self._fitted(rung, X, y, weights, draw, part), problems, links))
+            if not stages[-1].fitted.is_complete:
+                break
+        if self.loss == "huber":
+            stages = [self._robust(stage, X, y, weights) for stage in stages]
+        return stages
+
+    def _fitted(self, rung: int, X, y, weights, draw, progress) -> Fitted:
+        space = self._space_settings(rung)
+        return fit_problems(self.primaries_, self.units_, X, y, weights, draw, space, self._search_settings(), progress)
+
+    def _robust(self, stage: _Stage, X, y, weights) -> _Stage:
+        """The same with labels weighted by Huber's function of each member's own residuals, a few times over."""
+        columns = self._by_name(X)
+        first, fitted = stage.problems, stage.fitted
+        for _ in range(N_ROUNDS if fitted.is_complete else 0):
+            problems = []
+            for problem, models in zip(first, fitted.models, strict=True):
+                model = next(m[0] for m in reversed(models) if m)
+                residual = problem.target - model.predict(columns)[0][fitted.order]
+                problems.append(Problem(problem.target, _huber(residual, problem.weights), problem.allowed))
+            fitted = self._fitted(stage.rung, X, y, weights, lambda *_, drawn=problems: drawn, None)
+        return _Stage(stage.rung, fitted, first, stage.links)
+
+    def _draw(self, target: np.ndarray, weights: np.ndarray, n_primary: int, dropout: float) -> list[Problem]:
+        """Weights and allowed primaries of each member, in canonical order of rows and columns."""
+        present = np.flatnonzero(weights > 0)
+        needed = min(self.dim + (2 if self.fit_intercept else 1), len(present))
         problems = []
         for stream in np.random.SeedSequence(self.random_state).spawn(self.members):
             rng = np.random.default_rng(stream)
-            counts = np.bincount(rng.integers(0, n, n), minlength=n)
-            while np.count_nonzero(counts) < needed or np.ptp(target[counts > 0]) == 0.0:
-                counts = np.bincount(rng.integers(0, n, n), minlength=n)
-            allowed = np.ones(n_primary, dtype=bool)
-            allowed[rng.permutation(n_primary)[:n_dropped]] = False
-            problems.append(Problem(target, counts * weights, allowed))
+            drawn = draw_weights(self.bootstrap, target[present], rng)
+            while np.count_nonzero(drawn) < needed or np.ptp(target[present][drawn > 0]) == 0.0:
+                drawn = draw_weights(self.bootstrap, target[present], rng)
+            counts = np.zeros(len(target))
+            counts[present] = drawn
+            problems.append(Problem(target, counts * weights, draw_allowed(n_primary, dropout, rng)))
         return problems
 
-    def _score_out_of_bag(self, X, y, order, problems) -> None:
-        columns = dict(zip(self.primaries_, np.ascontiguousarray(X.T), strict=True))
-        members, valid = self._evaluate(columns)
-        unseen = np.zeros(members.shape, dtype=bool)
-        for p, problem in enumerate(problems):
-            unseen[p, order] = problem.weights == 0
-        self.oob_mean_, self.oob_std_ = _mean_and_spread(members, valid & unseen, 2)
-        known = order[np.isfinite(self.oob_mean_[order]) & (self.oob_std_[order] > 0)]
-        self.calibration_: Calibration | None = None
-        if len(known):
-            self.calibration_ = calibrate(y[known] - self.oob_mean_[known], self.oob_std_[known])
+    # From models to an ensemble ------------------------------------------------------------------------------------------
 
-    def _evaluate(self, columns) -> tuple[np.ndarray, np.ndarray]:
-        results = [member.predict(columns) for member in self.members_]
-        return np.array([r[0] for r in results]), np.array([r[1] for r in results])
+    def _assemble(self, X, y, stages: Sequence[_Stage], first: int, present: np.ndarray) -> None:
+        """Choose rung and dimension, correct, calibrate, all from the samples `present` (n_samples,).
+
+        `first` is the number of the first of the problems whose models are the members.
+        """
+        columns = self._by_name(X)
+        part = slice(first, first + self.members)
+        order = stages[-1].fitted.order
+        problems = stages[-1].problems[part]
+        unseen = np.zeros((self.members, len(y)), dtype=bool)
+        for m, problem in enumerate(problems):
+            unseen[m, order] = problem.weights == 0
+        unseen &= present
+        options = [
+            (stage, dim, members, self._out_of_bag(members, columns, y, unseen, order))
+            for stage in stages
+            for dim, members in _by_dimension(
+                stage, part, columns, y, range(1 if self.adapt else self.dim, self.dim + 1)
+            )
+        ]
+        stage, dim, self.members_, _ = min(options, key=lambda option: (option[3]["mae"], option[0].rung, option[1]))
+        self.choices_ = [{"rung": s.rung, "dim": d, **error} for s, d, _, error in options]
+        for choice in self.choices_:
+            choice.update({key: None for key in ("mae", "rmse") if not np.isfinite(choice[key])})  # for JSON
+        self.chosen_ = {"rung": stage.rung, "dim": dim}
+        names = np.array(sorted(self.primaries_), dtype=object)
+        self.dropped_ = [tuple(names[~problem.allowed]) for problem in problems]
+        self.n_features_ = stage.fitted.n_features
+        self.rejected_ = stage.fitted.rejected
+        self.n_singular_ = sum(s.fitted.n_singular for s in stages)
+        self.n_samples_ = int(present.sum())
+        self.is_complete_ = all(s.fitted.is_complete for s in stages)
+        self._judge(columns, y, unseen, order[present[order]])
+
+    def _out_of_bag(self, members, columns, y, unseen, order) -> dict[str, float]:
+        values, valid, _ = _evaluated(members, columns)
+        mean, _ = self._aggregated(values, valid & unseen, 2, None)
+        error = (y - mean)[order]  # summed in canonical order
+        error = error[np.isfinite(error)]
+        if not len(error):
+            return {"mae": np.inf, "rmse": np.inf}
+        return {"mae": float(np.abs(error).mean()), "rmse": float(np.sqrt(np.mean(error**2)))}
+
+    def _judge(self, columns, y, unseen, order) -> None:
+        """Out-of-bag predictions, the correction that is learned from them, and the calibration of both."""
+        values, valid, _ = _evaluated(self.members_, columns)
+        self.member_weights_ = _member_weights(self.weighting, (y - values)[:, order], (valid & unseen)[:, order])
+        formula, spread = self._aggregated(values, valid & unseen, 2, self.member_weights_)
+        rows = order[np.isfinite(formula[order])]
+        self.formula_calibration_, self.recalibration_ = _calibrated(self.recalibrate, y - formula, spread, rows)
+        self.calibration_ = self.formula_calibration_
+        self._labelled = np.column_stack([columns[name][order] for name in sorted(columns)])
+        self.oob_mean_, self.oob_std_, self.correction_ = formula, spread, None
+        if self.correction != "none" and len(rows) >= FEWEST and np.ptp(y[rows]) > 0:
+            features = np.column_stack([columns[name][rows] for name in sorted(columns)])
+            self.correction_ = Correction(self.correction, features, formula[rows], y[rows], int(self.random_state))
+            self.oob_mean_, self.oob_std_ = np.full(len(y), np.nan), np.full(len(y), np.nan)
+            self.oob_mean_[rows] = self.correction_.left_out_mean
+            self.oob_std_[rows] = self.correction_.left_out_std
+            self.calibration_, self.recalibration_ = _calibrated(
+                self.recalibrate, y - self.oob_mean_, self.oob_std_, rows
+            )
+
+    def _aggregated(self, values, valid, needed, weights):
+        return aggregate(values, valid, needed, mean=self.aggregation, spread=self.spread, weights=weights)
+
+    def _by_name(self, X) -> dict[str, np.ndarray]:
+        return dict(zip(self.primaries_, np.ascontiguousarray(X.T), strict=True))
+
+    # Prediction ----------------------------------------------------------------------------------------------------------
 
     def predict_distribution(self, X) -> Prediction:
         """Mean, spread, every member's prediction and its validity.
@@ -199,14 +376,29 @@ class SISSOEnsemble(SISSOBase):
         -------
         Prediction
             A candidate for which fewer than half of the members are valid has no mean (NaN); invalid members never enter the mean.
+            With a correction, `members` are shifted by what it adds to the mean of the formulas.
         """
-        members, valid = self._evaluate(self._columns(X))
-        mean, raw = _mean_and_spread(members, valid, max(2, (len(self.members_) + 1) // 2))
-        scale = self.calibration_.scale if self.recalibrate and self.calibration_ else 1.0
-        return Prediction(mean, scale * raw, raw, members, valid)
+        columns = self._columns(X)
+        values, valid, outside = _evaluated(self.members_, columns)
+        needed = max(2, (len(self.members_) + 1) // 2)
+        formula, raw = self._aggregated(values, valid, needed, self.member_weights_)
+        mean = formula
+        features = np.column_stack([columns[name] for name in sorted(self.primaries_)])
+        if self.correction_:
+            mean, raw = self.correction_.predict(features, formula)
+            with np.errstate(invalid="ignore"):
+                values = values + np.where(np.isfinite(mean), mean - formula, 0.0)
+        found = self.recalibration_ or Recalibration()
+        return Prediction(
+            mean, found.std(raw), raw, values, valid,
+            half95=found.half_width(0.95, raw),
+            formula=formula,
+            outside=(outside > 0).mean(axis=0),
+            distance=_relative_distance(features, self._labelled),
+        )  # fmt: skip
 
     def predict(self, X, return_std=False):
-        """Mean of the valid members, and with `return_std` the standard deviation to act on.
+        """Mean of the valid members, corrected; with `return_std` the standard deviation to act on.
 
         Returns
         -------
@@ -232,7 +424,7 @@ class SISSOEnsemble(SISSOBase):
             Number of the member and its root mean square distance from the median, in the target's unit; nearest first. A
             member that is valid nowhere on `X` is left out.
         """
-        members, valid = self._evaluate(self._columns(X))
+        members, valid, _ = _evaluated(self.members_, self._columns(X))
         usable = valid.all(axis=0)
         if not usable.any():
             usable = valid.any(axis=0)
@@ -289,8 +481,12 @@ class SISSOEnsemble(SISSOBase):
             same["n_members"] += 1
         return {
             "n_members": len(self.members_),
-            "sigma": "recalibrated" if self.recalibrate and self.calibration_ else "raw",
+            **self.chosen_,
+            "choices": self.choices_,
+            "correction": self.correction_.kind if self.correction_ else "none",
+            "sigma": "raw" if self.recalibrate == "none" or not self.calibration_ else "recalibrated",
             "calibration": self.calibration_.as_dict() if self.calibration_ else None,
+            "formula_calibration": self.formula_calibration_.as_dict() if self.formula_calibration_ else None,
             "typical": list(typical.values())[:N_TYPICAL],
             "recurrence": self.recurrence(),
             "n_features": self.n_features_,
@@ -301,15 +497,101 @@ class SISSOEnsemble(SISSOBase):
         return {
             "members": [member.to_json() for member in self.members_],
             "dropped": [list(names) for names in self.dropped_],
+            "member_weights": self.member_weights_.tolist(),
+            "chosen": self.chosen_,
+            "choices": self.choices_,
             "calibration": self.calibration_.as_dict() if self.calibration_ else None,
+            "formula_calibration": self.formula_calibration_.as_dict() if self.formula_calibration_ else None,
+            "recalibration": self.recalibration_.to_json() if self.recalibration_ else None,
+            "correction": self.correction_.to_json() if self.correction_ else None,
+            "labelled": self._labelled.tolist(),
         }
 
+    def _restore(self, document: Mapping[str, Any], members: list[SISSOModel]) -> None:
+        """The inverse of `_models_document`; `members` are read already."""
+        self.members_ = members
+        self.dropped_ = [tuple(names) for names in document["dropped"]]
+        self.member_weights_ = np.array(document["member_weights"], dtype=np.float64)
+        self.chosen_, self.choices_ = document["chosen"], document["choices"]
+        self.calibration_, self.formula_calibration_ = (
+            Calibration(**document[key]) if document[key] else None for key in ("calibration", "formula_calibration")
+        )
+        found, correction = document["recalibration"], document["correction"]
+        self.recalibration_ = Recalibration.from_json(found) if found else None
+        self.correction_ = Correction.from_json(correction) if correction else None
+        self._labelled = np.array(document["labelled"], dtype=np.float64)
 
-def _mean_and_spread(members: np.ndarray, valid: np.ndarray, needed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (ddof 1) over the valid members; NaN where fewer than `needed` are valid."""
-    count = valid.sum(axis=0)
-    enough = count >= needed
-    kept = np.where(valid, members, 0.0)
-    mean = kept.sum(axis=0) / np.maximum(count, 1)
-    square = (np.where(valid, kept - mean, 0.0) ** 2).sum(axis=0) / np.maximum(count - 1, 1)
-    return np.where(enough, mean, np.nan), np.where(enough, np.sqrt(square), np.nan)
+
+def _part(progress, number: int, parts: int):
+    """Progress of one of several searches; the last one, the largest, takes nearly all the time."""
+    last = number == parts - 1
+    return (lambda done, total: progress(done, total)) if last else (lambda done, total: progress(0, max(total, 1)))
+
+
+def _by_dimension(stage: _Stage, part: slice, columns, y, dims: Sequence[int]):
+    """Members of each number of terms, as far as there are any."""
+    found, order = stage.fitted.models[part], stage.fitted.order
+    largest = max(len(models) for models in found)
+    ordered = {name: values[order] for name, values in columns.items()}
+    for dim in sorted({min(dim, largest) for dim in dims}):
+        members = [next(m[0] for m in reversed(models[:dim]) if m) for models in found]
+        yield (
+            dim,
+            [
+                member.linked(link, ordered, y[order], problem.weights)
+                for member, link, problem in zip(members, stage.links[part], stage.problems[part], strict=True)
+            ],
+        )
+
+
+def _evaluated(members: Sequence[SISSOModel], columns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Prediction, validity and reach of each member: ndarray (n_members, n) each."""
+    found = [member.predict_with_reach(columns) for member in members]
+    values, outside = np.array([v for v, _ in found]), np.array([o for _, o in found])
+    return values, (outside <= REACH) & np.isfinite(values), outside
+
+
+def _huber(residual: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weights times Huber's, from the weighted median of the absolute residuals."""
+    size = np.abs(residual)
+    order = np.argsort(size)
+    middle = np.searchsorted(np.cumsum(weights[order]), 0.5 * weights.sum())
+    deviation = 1.4826 * size[order][min(middle, len(order) - 1)]
+    if deviation == 0.0:
+        return weights
+    return weights * np.minimum(1.0, HUBER * deviation / np.maximum(size, np.finfo(float).tiny))
+
+
+def _member_weights(kind: str, errors: np.ndarray, unseen: np.ndarray) -> np.ndarray:
+    """ndarray (n_members,) of sum 1; a member counts at most ten times as much as the median one."""
+    n = len(errors)
+    if kind == "equal":
+        return np.full(n, 1.0 / n)
+    square = np.where(unseen, errors, 0.0) ** 2
+    mean = square.sum(axis=1) / np.maximum(unseen.sum(axis=1), 1)
+    known = unseen.any(axis=1) & (mean > 0)
+    if not known.any():
+        return np.full(n, 1.0 / n)
+    middle = np.median(mean[known])
+    weights = np.clip(middle / np.where(known, mean, middle), 0.1, 10.0)
+    return weights / weights.sum()
+
+
+def _calibrated(kind: str, errors, sigma, rows) -> tuple[Calibration | None, Recalibration | None]:
+    """Both from the rows with an error and a spread, in canonical order; None where there are none."""
+    known = rows[np.isfinite(errors[rows]) & (sigma[rows] > 0)]
+    return calibrate(errors[known], sigma[known], kind) if len(known) else (None, None)
+
+
+def _relative_distance(features: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+    """Distance to the nearest labelled material, in units of the median distance between labelled neighbours."""
+    from scipy.spatial import KDTree
+
+    scale = labelled.std(axis=0)
+    scale = np.where(scale > CONSTANT * np.abs(labelled.mean(axis=0)), scale, 1.0)
+    tree = KDTree(labelled / scale)
+    usual = float(np.median(tree.query(labelled / scale, k=2)[0][:, 1])) if len(labelled) > 1 else 0.0
+    known = np.isfinite(features).all(axis=1)
+    out = np.full(len(features), np.nan)
+    out[known] = tree.query(features[known] / scale)[0] / (usual or 1.0)
+    return out

@@ -109,7 +109,7 @@ def fit_problems(
     X: np.ndarray,
     y: np.ndarray,
     weights: np.ndarray,
-    make_problems: Callable[[np.ndarray, np.ndarray, tuple[str, ...]], list[Problem]],
+    make_problems: Callable[[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]], list[Problem]],
     space_settings: SpaceSettings,
     settings: SearchSettings,
     progress: Progress | None = None,
@@ -124,7 +124,8 @@ def fit_problems(
     y, weights : ndarray (n_samples,)
         Targets and sample weights; samples of weight zero are left out.
     make_problems : callable
-        Called with target, weights and feature names in canonical order; gives the problems.
+        Called with the canonical order of the samples, target and weights in that order, and the feature names in theirs; gives
+        the problems.
     space_settings, settings
         See `SpaceSettings`, `SearchSettings`.
     progress : callable, optional
@@ -145,7 +146,7 @@ def fit_problems(
     values = np.ascontiguousarray(X[order][:, columns].T, dtype=np.float64)
     ordered_names = tuple(names[i] for i in columns)
     space = Space(ordered_names, [units[i] for i in columns], values, space_settings)
-    problems = make_problems(y[order], weights[order], ordered_names)
+    problems = make_problems(order, y[order], weights[order], ordered_names)
     size = {"dim": settings.dim, "n_sis": settings.n_sis, "n_residual": settings.n_residual}
     _tell_plan(plan(space, problems, **size, threads=settings.n_threads))
     outcomes, causes = search(

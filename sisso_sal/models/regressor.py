@@ -45,10 +45,10 @@ class SISSOBase(RegressorMixin, BaseEstimator):
     def _models_document(self) -> dict[str, Any]:
         raise TypeError(f"{type(self).__name__} has no models of its own")
 
-    def _space_settings(self) -> SpaceSettings:
+    def _space_settings(self, rung: int | None = None) -> SpaceSettings:
         return SpaceSettings(
             operators=tuple(DEFAULT_OPERATORS if self.operators is None else self.operators),
-            rung=self.rung,
+            rung=self.rung if rung is None else rung,
             max_complexity=self.max_complexity,
             max_features=self.max_features,
             min_abs=self.min_abs,
@@ -245,7 +245,7 @@ class SISSORegressor(SISSOBase):
         """
         X, y, weights = self._check_training(X, y, sample_weight)
 
-        def one_problem(target, weights, names):
+        def one_problem(order, target, weights, names):
             return [Problem(target, weights, np.ones(len(names), dtype=bool))]
 
         fitted = fit_problems(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -70,6 +71,7 @@ def discover_text(summary: Mapping[str, Any]) -> str:
         f"Features: {sizes(summary['n_features'])}",
         f"left out: {rejections(summary['rejected'])}",
         "",
+        *_choice(summary, suffix),
         *_typical(summary, suffix),
         *_agreement(summary["recurrence"]),
         "",
@@ -78,6 +80,22 @@ def discover_text(summary: Mapping[str, Any]) -> str:
         *_proposals(summary, target, suffix),
     ]
     return "\n".join(lines)
+
+
+def _choice(summary: Mapping[str, Any], suffix: str) -> list[str]:
+    """Which of several sizes of space the ensemble chose, and by what."""
+    if len(summary["choices"]) < 2:
+        return []
+    tried: dict[int, list[str]] = {}
+    for choice in summary["choices"]:
+        error = "?" if choice["mae"] is None else f"{choice['mae']:.3g}"
+        tried.setdefault(choice["rung"], []).append(f"{error} ({choice['dim']} term{'s' if choice['dim'] > 1 else ''})")
+    terms = f"{summary['dim']} term{'s' if summary['dim'] > 1 else ''}"
+    return [
+        f"Chosen: rung {summary['rung']}, {terms}, by the out-of-bag mean absolute error{suffix and f' in{suffix}'}:",
+        *(f"  rung {rung}: {', '.join(errors)}" for rung, errors in tried.items()),
+        "",
+    ]
 
 
 def _typical(summary: Mapping[str, Any], suffix: str) -> list[str]:
@@ -101,16 +119,27 @@ def _accuracy(summary: Mapping[str, Any], suffix: str) -> list[str]:
     found = summary["calibration"]
     if found is None:
         return ["Accuracy: not known, every labelled row was in every member's sample"]
-    floor = 0.31 / found["n"] ** 0.5
-    return [
-        f"Accuracy on {found['n']} rows, each predicted by the members that did not see it (out of bag):",
-        f"  RMSE {found['rmse']:.3g}{suffix}, mean absolute error {found['mae']:.3g}{suffix}",
-        f"  within the 95 % interval: {found['coverage95_raw']:.0%} with the members' spread, "
-        f"{found['coverage95']:.0%} with it times {found['scale']:.2f}",
-        f"  miscalibration area {found['miscalibration_area_raw']:.3f}, then {found['miscalibration_area']:.3f} "
-        f"(a perfect sigma shows about {floor:.3f} on so many rows)",
+    alone = summary["formula_calibration"]
+    lines = [
+        f"Accuracy on {found['n']} rows, each predicted by what did not see it (out of bag):",
+        f"  formulas alone: RMSE {alone['rmse']:.3g}{suffix}, mean absolute error {alone['mae']:.3g}{suffix}",
+    ]
+    if summary["correction"] != "none":
+        learner = {"trees": "trees", "process": "a Gaussian process", "both": "trees and a Gaussian process"}
+        lines.append(
+            f"  corrected by {learner[summary['correction']]}: RMSE {found['rmse']:.3g}{suffix}, "
+            f"mean absolute error {found['mae']:.3g}{suffix}"
+        )
+    if found["spearman"] is not None:
+        lines.append(f"  rank correlation of sigma and error {found['spearman']:.2f}")
+    lines += [
+        f"  within the 95 % interval: {found['coverage95_raw']:.0%} as it comes, {found['coverage95']:.0%} recalibrated "
+        f"({found['kind']}; sigma times {found['scale']:.2f})",
+        f"  miscalibration area {found['miscalibration_area_raw']:.3f}, then {found['miscalibration_area']:.3f} (a perfect "
+        f"sigma shows {found['noise_floor']:.3f}, and over {found['noise_floor95']:.3f} once in twenty)",
         f"  std below is the {summary['sigma']} one",
     ]
+    return lines
 
 
 def _proposals(summary: Mapping[str, Any], target: str, suffix: str) -> list[str]:
@@ -124,9 +153,135 @@ def _proposals(summary: Mapping[str, Any], target: str, suffix: str) -> list[str
     if not summary["proposals"]:
         return [*lines, "No candidate can be proposed."]
     n = summary["n_members"]
-    rows = [["", "candidate", f"mean{suffix}", "std", f"score ({summary['acquisition']})", "members"]]
-    rows += [
-        [str(rank), p["id"], f"{p['mean']:.3f}", f"{p['std']:.3f}", f"{p['score']:.4g}", f"{p['n_valid']}/{n}"]
-        for rank, p in enumerate(summary["proposals"], 1)
+    shown = summary["proposals"]
+    rows = [
+        [
+            "",
+            "candidate",
+            f"mean{suffix}",
+            "std",
+            "95 % interval",
+            "formulas",
+            f"score ({summary['acquisition']})",
+            "members",
+            "flags",
+        ]
     ]
-    return [*lines, "", f"Best candidates for {target}:", aligned(rows, numeric=[0, 2, 3, 4, 5])]
+    rows += [
+        [
+            *(str(rank), p["id"], f"{p['mean']:.3f}", f"{p['std']:.3f}", _interval(p["low95"], p["high95"])),
+            *(f"{p['formula']:.3f}", f"{p['score']:.4g}", f"{p['n_valid']}/{n}", _flags(p)),
+        ]
+        for rank, p in enumerate(shown, 1)
+    ]
+    lines += ["", f"Best candidates for {target}:", aligned(rows, numeric=[0, 2, 3, 5, 6, 7])]
+    if any(row[-1] for row in rows[1:]):
+        lines.append(
+            "flags: E, over a third of the formulas extrapolate; F, more than twice as far from the labelled as they are apart"
+        )
+    if summary["expected_hits"] is not None:
+        lines.append(
+            f"{summary['expected_hits']:.1f} of these {len(shown)} are expected to reach {_rounded(summary['wanted'])}{suffix}"
+        )
+    return lines
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "unbounded" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+
+
+def _rounded(bound: str) -> str:
+    """A goal with its numbers to four digits."""
+    return re.sub(r"-?\d+\.\d+(e-?\d+)?", lambda number: f"{float(number[0]):.4g}", bound)
+
+
+def _flags(proposal: Mapping[str, Any]) -> str:
+    outside, distance = proposal["outside"], proposal["distance"]
+    return ("E" if (outside or 0) > 1 / 3 else "") + ("F" if (distance or 0) > 2 else "")
+
+
+def replay_text(document: Mapping[str, Any]) -> str:
+    """What `replay` prints; takes the document of ``replay --json``."""
+    rules, unit = document["rules"], document["target"]["unit"]
+    batch = f", {rules['batch']} at a time" if rules["batch"] > 1 else ""
+    lines = [
+        f"{document['n_targets']} targets among {document['n_materials']} materials (goal {rules['goal']}); "
+        f"{rules['n_start']} labels to start ({rules['start']}), {rules['evaluations']} evaluations{batch}, "
+        f"{document['seeds']} starts",
+        "",
+    ]
+    ranked = sorted(document["strategies"].items(), key=lambda item: -item[1]["mean"])
+    head = [
+        "strategy",
+        "found",
+        "95 %",
+        f"best{f' {unit}' if unit else ''}",
+        "enrichment",
+        "95 %",
+        "acceleration",
+        "95 %",
+        "half found",
+    ]
+    rows = [head]
+    for name, found in ranked:
+        faster = found["acceleration"]
+        best = sum(values[-1] for values in found["best"]) / len(found["best"])
+        rows.append(
+            [
+                *(name, f"{found['mean']:.1f}", _range(found["interval"], 1), f"{best:.3g}"),
+                *_with_range(found["enrichment"], 2),
+                *(_with_range(faster, 1) if faster else ("-", "")),
+                f"{faster['reached'] if faster else 0} of {document['seeds']}",
+            ]
+        )
+    lines.append(aligned(rows, numeric=[1, 3, 4, 6]))
+    lines += [
+        "enrichment: new targets per evaluation, over those of random picks",
+        "acceleration: evaluations until half of the targets are known (cut at the last), by random picks over by the strategy",
+        "best: mean of the best labels",
+    ]
+    return "\n".join(lines)
+
+
+def _range(interval: Sequence[float] | None, digits: int) -> str:
+    return "" if interval is None else f"{interval[0]:.{digits}f} to {interval[1]:.{digits}f}"
+
+
+def _with_range(found: Mapping[str, Any], digits: int) -> tuple[str, str]:
+    return ("-", "") if found["mean"] is None else (f"{found['mean']:.{digits}f}", _range(found["interval"], digits))
+
+
+N_SETTINGS = 15
+"""Settings that `tune` prints."""
+
+
+def tune_text(document: Mapping[str, Any]) -> str:
+    """What `tune` prints; takes the document of ``tune --json``."""
+    unit = document["target"]["unit"]
+    names = list(document["best"])
+    rows = [["", *names, f"MAE{f' {unit}' if unit else ''}", "±", "RMSE", "in 95 %", "area", "Spearman", "undefined"]]
+    for rank, row in enumerate(document["rows"][:N_SETTINGS], 1):
+        spearman = "" if row["spearman"] is None else f"{row['spearman']:.2f}"
+        rows.append(
+            [
+                *(
+                    str(rank),
+                    *(str(row[name]) for name in names),
+                    f"{row['mae']:.3f}",
+                    f"{row['mae_error']:.3f}",
+                    f"{row['rmse']:.3f}",
+                ),
+                *(f"{row['coverage95']:.0%}", f"{row['miscalibration_area']:.3f}", spearman, str(row["n_undefined"])),
+            ]
+        )
+    best = document["rows"][0]
+    level = sum(row["mae"] <= best["mae"] + best["mae_error"] for row in document["rows"])
+    return "\n".join(
+        [
+            f"{document['n_samples']} samples, {document['folds']}-fold cross-validation of the formulas without correction",
+            "",
+            aligned(rows, numeric=[i for i in range(len(rows[0])) if i != 1 + names.index("transform")]),
+            f"{level} of {len(document['rows'])} combinations lie within one standard error of the best",
+            f"The first is written to {document['out']}",
+        ]
+    )

@@ -21,6 +21,7 @@ from sisso_sal.protocols import Prediction, Surrogate
 from sisso_sal.selection import select
 
 N, N_KNOWN, MEMBERS = 30, 20, 4
+PROPOSAL = ["id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance"]
 
 
 class Lines:
@@ -88,7 +89,7 @@ def table_of(frame, folder, **roles):
 
 
 def settings_of(**changes):
-    return load_settings(None, {"dim": 1, "rung": 1, "batch": 3, "seed": 5, "members": MEMBERS, **changes})
+    return load_settings(None, {"dim": 1, "rung": 1, "n_sis": 20, "batch": 3, "seed": 5, "members": MEMBERS, **changes})
 
 
 def step(run, frame=MATERIALS, roles=None, surrogate=Lines, save=write_document, **changes):
@@ -182,8 +183,13 @@ def test_the_proposals_are_the_best_scores_of_the_unlabelled(run):
         row = table.loc[proposal["id"]]
         assert (proposal["mean"], proposal["std"], proposal["score"]) == (row["mean"], row["std"], row["score"])
         assert proposal["n_valid"] == MEMBERS
-    written = pd.read_csv(run / "iter-0001" / "proposals.csv")
-    assert written.to_dict("records") == summary["proposals"]
+        assert (proposal["low95"], proposal["high95"]) == (row["low95"], row["high95"])
+        assert proposal["high95"] - proposal["mean"] == pytest.approx(1.959963984540054 * proposal["std"], rel=1e-12)
+        assert proposal["formula"] == proposal["mean"]  # this surrogate corrects nothing, and knows no distance
+        assert proposal["outside"] is proposal["distance"] is None
+    written = pd.read_csv(run / "iter-0001" / "proposals.csv").astype(object)
+    assert list(written.columns) == list(summary["proposals"][0]) == PROPOSAL
+    assert written.where(written.notna(), None).to_dict("records") == summary["proposals"]
 
 
 def test_predictions_tell_out_of_bag_ones_of_the_labelled_only(run):
@@ -210,6 +216,39 @@ def test_the_step_improves_on_the_best_fitted_mean_of_the_labelled(run):
 
     chance = norm.cdf(summary["improve_on"], table["mean"], table["std"])
     assert table["score"].to_numpy() == pytest.approx(chance, rel=1e-9)
+
+
+def test_the_settings_are_recorded_with_every_default(run):
+    summary = step(run, dim=None, n_sis=None)
+    assert (summary["settings"]["model"]["dim"], summary["settings"]["model"]["n_sis"]) == (3, 20)
+    assert load_settings(run / "campaign.toml", {}).model.dim == 3
+    assert step(run, dim=3, n_sis=20)["is_new"] is False
+
+
+def test_the_step_improves_on_the_best_label_if_told_so(run):
+    summary = step(run, acquisition="pi", improve_on="label")
+    assert summary["improve_on"] == summary["best"]["value"] == TRUTH[KNOWN].min()
+    assert summary["settings"]["improve_on"] == "label"
+
+
+@pytest.mark.parametrize(("goal", "sign", "place"), [("min 20%", 1, 5), ("max 10%", -1, -3)])
+def test_a_share_of_all_materials_becomes_a_bound(run, goal, sign, place):
+    """Of the labels, and of the predictions where there is none."""
+    summary = step(run, goal=goal, acquisition="hits")
+    table = predictions(run)
+    bound = np.sort(np.where(KNOWN, table["label"], table["mean"]))[place]
+    assert summary["wanted"][:2] == ("<=" if sign > 0 else ">=")
+    assert float(summary["wanted"][2:]) == pytest.approx(bound, rel=1e-12)
+    from scipy.stats import norm
+
+    chance = [norm.cdf(sign * (bound - p["mean"]) / p["std"]) for p in summary["proposals"]]
+    assert summary["expected_hits"] == pytest.approx(sum(chance), rel=1e-9)
+    assert 0 < summary["expected_hits"] < 3
+
+
+def test_without_a_bound_no_hits_are_expected(run):
+    summary = step(run, acquisition="mean")
+    assert (summary["wanted"], summary["expected_hits"]) == ("min", None)
 
 
 def test_without_fitted_means_it_improves_on_the_best_label(run):
@@ -492,7 +531,7 @@ def test_where_nothing_can_be_proposed_the_step_says_so(run):
     assert summary["proposals"] == []
     assert summary["n_without_prediction"] == N - N_KNOWN
     with (run / "iter-0001" / "proposals.csv").open() as file:
-        assert list(csv.reader(file)) == [["id", "mean", "std", "score", "n_valid"]]
+        assert list(csv.reader(file)) == [PROPOSAL]
 
 
 @pytest.mark.parametrize("acquisition", sorted(ACQUISITIONS))
@@ -638,7 +677,7 @@ def sisso(tmp_path_factory):
                 folder / name,
                 make_surrogate=lambda settings, seed, threads=threads: SISSOEnsemble(
                     **settings.model.estimator_parameters(),
-                    **settings.ensemble.model_dump(),
+                    **settings.ensemble.estimator_parameters(),
                     threads=threads,
                     random_state=seed,
                 ),
@@ -666,6 +705,15 @@ def test_a_step_of_the_real_ensemble_can_be_predicted_again_from_its_model_file(
     error = (table["oob_mean"] - table["label"]).dropna()
     assert calibration["rmse"] == pytest.approx(np.sqrt((error**2).mean()), rel=1e-9)
     assert calibration["scale"] * table["std_raw"].to_numpy() == pytest.approx(table["std"].to_numpy())
+    low, high = again.interval95
+    assert table["low95"].to_numpy() == pytest.approx(low, rel=1e-14)
+    assert table["high95"].to_numpy() == pytest.approx(high, rel=1e-14)
+    for name in ("formula", "outside", "distance"):
+        assert table[name].to_numpy() == pytest.approx(getattr(again, name), rel=1e-14)
+    assert (table["distance"][KNOWN] == 0).all()
+    assert (table["distance"][~KNOWN] > 0).all()
+    assert summary["correction"] == "both"
+    assert (table["formula"] - table["mean"]).abs().max() > 0.01
 
 
 def test_the_order_of_rows_and_columns_and_the_threads_do_not_matter(sisso):

@@ -8,7 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sisso_sal.data.elements import PRIMARY_FEATURES, element_data, featurize, oxidation_states, parse_formula
+from sisso_sal.data.elements import (
+    PRIMARY_FEATURES,
+    atomic_fractions,
+    element_data,
+    featurize,
+    oxidation_states,
+    parse_formula,
+)
 from sisso_sal.errors import InputError
 from sisso_sal.features.dimension import parse_unit
 
@@ -139,3 +146,17 @@ def test_close_to_the_published_columns(published):
     guessed = theirs["max_OS"] > 0
     for header, least in {"max_OS": 0.94, "stdev_OS": 0.99}.items():
         assert np.corrcoef(features.loc[guessed, header], theirs.loc[guessed, header])[0, 1] > least
+
+
+def test_atomic_fractions_are_shares_of_atoms_by_element_in_alphabetical_order():
+    found = atomic_fractions(["SrTiO3", "TiO2", "Ca3(PO4)2", "La0.5Sr0.5MnO3", "Ti2O4"])
+    elements = ["Ca", "La", "Mn", "O", "P", "Sr", "Ti"]
+    expected = [
+        {"O": 3 / 5, "Sr": 1 / 5, "Ti": 1 / 5},
+        {"O": 2 / 3, "Ti": 1 / 3},
+        {"Ca": 3 / 13, "O": 8 / 13, "P": 2 / 13},
+        {"La": 0.1, "Mn": 0.2, "O": 0.6, "Sr": 0.1},
+        {"O": 2 / 3, "Ti": 1 / 3},
+    ]
+    assert found == pytest.approx(np.array([[row.get(element, 0.0) for element in elements] for row in expected]))
+    assert atomic_fractions(["SrTiO3", "row 17"]) is None

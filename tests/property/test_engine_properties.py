@@ -247,13 +247,24 @@ def test_neither_threads_nor_order_change_a_bit_of_the_regressor(data, table, ru
 
 
 @engine(25)
-@given(table=tables(least=15, most=30, n_primary=(1, 3)), seed=st.integers(0, 99))
-def test_neither_threads_nor_order_change_a_bit_of_the_ensemble(table, seed):
+@given(
+    table=tables(least=15, most=30, n_primary=(1, 3)),
+    seed=st.integers(0, 99),
+    kinds=st.sampled_from(
+        [
+            {},
+            {"weighting": "oob", "bootstrap": "bayesian", "recalibrate": "conformal"},
+            {"loss": "huber", "aggregation": "trimmed", "spread": "robust", "bootstrap": "stratified"},
+            {"target_transform": "yeo-johnson", "correction": "process", "aggregation": "median", "adapt": False},
+        ]
+    ),
+)
+def test_neither_threads_nor_order_change_a_bit_of_the_ensemble(table, seed, kinds):
     columns, rng = table
     n = len(columns["d"])
     columns = {name: row if np.ptp(row) > 0 else rng.uniform(1, 2, n) for name, row in columns.items()}
     X, y = frame({**columns, "a": rng.uniform(1, 2, n)}, rng)
-    options = {**OPTIONS, "members": 4, "dropout": 0.3, "n_residual": 2, "random_state": seed}
+    options = {**OPTIONS, "members": 4, "dropout": 0.3, "n_residual": 2, "random_state": seed, **kinds}
     rows, order = (rng.permutation(size) for size in X.shape)
     shuffled = X.iloc[rows, order]
     first = SISSOEnsemble(**options, threads=1).fit(X, y)
@@ -264,8 +275,11 @@ def test_neither_threads_nor_order_change_a_bit_of_the_ensemble(table, seed):
         assert again.dropped_ == first.dropped_
         np.testing.assert_array_equal(again.oob_mean_, first.oob_mean_[rows])
         np.testing.assert_array_equal(again.oob_std_, first.oob_std_[rows])
-        np.testing.assert_array_equal(again.predict_distribution(shuffled).members, prediction.members[:, rows])
-        np.testing.assert_array_equal(again.predict_distribution(shuffled).std_raw, prediction.std_raw[rows])
+        assert again.document("y") == first.document("y")
+        found = again.predict_distribution(shuffled)
+        np.testing.assert_array_equal(found.members, prediction.members[:, rows])
+        for name in ("mean", "std", "std_raw", "half95", "formula", "outside", "distance"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(prediction, name)[rows], err_msg=name)
 
 
 @engine(30)

@@ -52,20 +52,31 @@ def refusal(path, changes=None):
 def test_the_search_defaults_are_those_of_the_reference_workflow():
     found = load_settings(None, {})
     assert found == CampaignSettings()
-    assert (found.model.rung, found.model.dim, found.model.n_sis, found.model.n_residual) == (2, 2, 50, 5)
-    assert (found.model.min_abs, found.model.max_abs) == (1e-5, 1e5)
+    model = found.model.completed(ensemble=False)
+    assert (model.rung, model.dim, model.n_sis, model.n_residual) == (2, 2, 50, 5)
+    assert (model.min_abs, model.max_abs) == (1e-5, 1e5)
 
 
-def test_without_further_wishes_the_lowest_mean_is_looked_for():
+def test_an_ensemble_has_search_defaults_of_its_own_but_what_was_said_holds():
+    found = load_settings(None, {}).model
+    assert (found.dim, found.n_sis) == (None, None)
+    own = found.completed(ensemble=True)
+    assert (own.dim, own.n_sis) == (3, 20)
+    assert own.completed(ensemble=False) == own
+    said = load_settings(None, {"dim": 1}).model.completed(ensemble=True)
+    assert (said.dim, said.n_sis) == (1, 20)
+
+
+def test_without_further_wishes_the_lowest_are_looked_for():
     found = load_settings(None, {})
-    assert (found.goal, found.acquisition, found.diversity, found.seed) == ("min", "mean", 0.0, 0)
+    assert (found.goal, found.acquisition, found.diversity, found.seed) == ("min", "hits", 0.0, 0)
 
 
 def test_a_file_is_read(file):
     found = load_settings(file(EXAMPLE), {})
     assert (found.goal, found.batch, found.model.rung, found.ensemble.members) == ("<=0.3", 4, 1, 7)
     assert found.model.operators == ("add", "sub")
-    assert found.model.dim == 2
+    assert found.model.dim is None
 
 
 def test_flags_go_on_top_of_the_file_and_to_their_section(file):
@@ -97,7 +108,14 @@ def test_flags_that_were_not_given_leave_the_defaults():
             max_abs=st.floats(1e-3, 1e300),
             units=st.booleans(),
         ),
-        ensemble=st.builds(EnsembleSettings, members=st.integers(2, 99), dropout=st.floats(0, 0.99)),
+        ensemble=st.builds(
+            EnsembleSettings,
+            members=st.integers(2, 99),
+            dropout=st.floats(0, 0.99),
+            adapt=st.booleans(),
+            transform=st.sampled_from(["none", "log", "yeo-johnson"]),
+            correction=st.sampled_from(["none", "trees", "process", "both"]),
+        ),
     )
 )
 @settings(deadline=None, max_examples=60)
@@ -117,10 +135,19 @@ def test_what_is_written_is_read_back(found, tmp_path_factory):
         ("[model]\nrungs = 2", "unknown setting 'model.rungs'; did you mean 'rung'?"),
         ("[ensemble]\nmember = 2", "unknown setting 'ensemble.member'; did you mean 'members'?"),
         ("[modle]\nrung = 2", "unknown setting 'modle'; did you mean 'model'?"),
-        ("[ensemble]\nzzzz = 2", "unknown setting 'ensemble.zzzz'; known are members, dropout, recalibrate"),
+        (
+            "[ensemble]\nzzzz = 2",
+            "unknown setting 'ensemble.zzzz'; known are members, dropout, bootstrap, adapt, transform, loss, aggregation, "
+            "spread, weighting, correction, recalibrate",
+        ),
+        (
+            "[ensemble]\ntarget_transform = 'log'",
+            "unknown setting 'ensemble.target_transform'; did you mean 'transform'?",
+        ),
         (
             "zzzz = 1",
-            "unknown setting 'zzzz'; known are target, id, goal, acquisition, diversity, batch, seed, model, ensemble",
+            "unknown setting 'zzzz'; known are target, id, goal, acquisition, improve_on, diversity, batch, seed, model, "
+            "ensemble",
         ),
     ],
 )
@@ -142,6 +169,28 @@ def test_an_unknown_key_is_refused_with_a_suggestion(file, text, told):
         ("[model]\noperators = 3", "model.operators: needs a valid tuple, found 3"),
         ("[ensemble]\nmembers = 1", "ensemble.members: needs greater than or equal to 2, found 1"),
         ("[ensemble]\ndropout = 1.0", "ensemble.dropout: needs less than 1, found 1.0"),
+        ("[ensemble]\nadapt = 2", "ensemble.adapt: needs a valid boolean, unable to interpret input, found 2"),
+        (
+            "[ensemble]\nbootstrap = 'half'",
+            "ensemble.bootstrap: needs 'plain', 'stratified' or 'bayesian', found 'half'",
+        ),
+        ("[ensemble]\ntransform = 'sqrt'", "ensemble.transform: needs 'none', 'log' or 'yeo-johnson', found 'sqrt'"),
+        ("[ensemble]\nloss = 'l1'", "ensemble.loss: needs 'squared' or 'huber', found 'l1'"),
+        (
+            "[ensemble]\naggregation = 'mode'",
+            "ensemble.aggregation: needs 'mean', 'median' or 'trimmed', found 'mode'",
+        ),
+        ("[ensemble]\nspread = 'mad'", "ensemble.spread: needs 'std' or 'robust', found 'mad'"),
+        ("[ensemble]\nweighting = 'all'", "ensemble.weighting: needs 'equal' or 'oob', found 'all'"),
+        (
+            "[ensemble]\ncorrection = 'forest'",
+            "ensemble.correction: needs 'none', 'trees', 'process' or 'both', found 'forest'",
+        ),
+        (
+            "[ensemble]\nrecalibrate = true",
+            "ensemble.recalibrate: needs 'none', 'scale', 'isotonic' or 'conformal', found True",
+        ),
+        ("improve_on = 'best'", "improve_on: needs 'mean' or 'label', found 'best'"),
         ("diversity = 1.5", "diversity: needs less than or equal to 1, found 1.5"),
         ("batch = 'many'", "batch: needs a valid integer, unable to parse string as an integer, found 'many'"),
         ("seed = -1", "seed: needs greater than or equal to 0, found -1"),
@@ -205,7 +254,44 @@ def test_settings_are_frozen():
 def test_model_settings_are_the_parameters_of_the_estimators():
     from sisso_sal.models.ensemble import SISSOEnsemble
 
-    found = load_settings(None, {"intercept": False, "units": False, "rung": 1, "dropout": 0.5})
-    parameters = found.model.estimator_parameters() | found.ensemble.model_dump()
+    found = load_settings(None, {"intercept": False, "units": False, "rung": 1, "dropout": 0.5, "transform": "log"})
+    parameters = found.model.completed(ensemble=True).estimator_parameters() | found.ensemble.estimator_parameters()
     assert SISSOEnsemble(**parameters).get_params().items() >= parameters.items()
     assert (parameters["fit_intercept"], parameters["use_units"], parameters["rung"]) == (False, False, 1)
+    assert (parameters["dropout"], parameters["target_transform"]) == (0.5, "log")
+
+
+def test_the_defaults_of_the_settings_are_those_of_the_estimators():
+    from sisso_sal.models.ensemble import SISSOEnsemble
+    from sisso_sal.models.regressor import SISSORegressor
+
+    found = CampaignSettings()
+    parameters = found.model.completed(ensemble=True).estimator_parameters() | found.ensemble.estimator_parameters()
+    own = SISSOEnsemble().get_params()
+    assert {key: own[key] for key in parameters} == parameters
+    assert set(own) - set(parameters) == {"random_state", "threads", "units"}
+    parameters = found.model.completed(ensemble=False).estimator_parameters()
+    own = SISSORegressor().get_params()
+    assert {key: own[key] for key in parameters} == parameters
+    assert set(own) - set(parameters) == {"threads", "units"}
+
+
+def test_every_kind_that_settings_know_the_ensemble_knows():
+    from typing import get_args
+
+    from sisso_sal.campaign.scoring import REFERENCES
+    from sisso_sal.models import aggregation, bootstrap, correction, ensemble, transform
+    from sisso_sal.uncertainty import KINDS
+
+    kinds = {name: get_args(field.annotation) for name, field in EnsembleSettings.model_fields.items()}
+    assert {name: values for name, values in kinds.items() if values} == {
+        "bootstrap": bootstrap.KINDS,
+        "transform": transform.KINDS,
+        "loss": ensemble.LOSSES,
+        "aggregation": aggregation.MEANS,
+        "spread": aggregation.SPREADS,
+        "weighting": ensemble.WEIGHTINGS,
+        "correction": correction.KINDS,
+        "recalibrate": KINDS,
+    }
+    assert get_args(CampaignSettings.model_fields["improve_on"].annotation) == REFERENCES

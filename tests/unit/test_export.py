@@ -18,6 +18,7 @@ from sisso_sal.features.operators import OPERATORS
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.linear import SISSOModel, Term
 from sisso_sal.models.regressor import SISSORegressor
+from sisso_sal.models.transform import TargetTransform
 
 CC = shutil.which("cc")
 GFORTRAN = shutil.which("gfortran")
@@ -285,7 +286,8 @@ def test_fitted_estimators_and_their_exports_agree():
     X = rng.uniform(1, 2, (60, 4))
     y = 3 * X[:, 0] * X[:, 1] - 2 / X[:, 2] + rng.normal(0, 0.05, 60)
     single = SISSORegressor(rung=1, dim=2, n_sis=10).fit(X, y)
-    ensemble = SISSOEnsemble(members=6, rung=1, dim=2, n_sis=5, dropout=0.2).fit(X, y)
+    settings = {"members": 6, "rung": 1, "dim": 2, "n_sis": 5, "dropout": 0.2}
+    ensemble = SISSOEnsemble(**settings, correction="none").fit(X, y)
     wide = rng.uniform(-1, 4, (200, 4))
     rows = dict(zip(single.primaries_, wide.T, strict=True))
     found = run_python(written([single.model_], "python"), rows, used_by(single.model_))
@@ -296,6 +298,116 @@ def test_fitted_estimators_and_their_exports_agree():
     assert np.isnan(prediction.mean).any()
     agree(mean, prediction.mean)
     agree(std, prediction.std)
+    corrected = SISSOEnsemble(**settings).fit(X, y)
+    assert corrected.correction_ is not None
+    assert [m.to_json() for m in corrected.members_] == [m.to_json() for m in ensemble.members_]
+    agree(mean, corrected.predict_distribution(wide).formula)
+
+
+EXPONENTS = (-0.9, -0.3, 0.0, 0.4, 1.0, 2.0, 2.6)
+
+LINKS = {
+    "log": TargetTransform("log", low=-1.0, high=1.0),
+    **{f"{x}": TargetTransform("yeo-johnson", 0.4, 1.7, x, -1.0, 1.0) for x in EXPONENTS},
+    "negative centre": TargetTransform("yeo-johnson", -1e3, 1e-3, 0.1234567890123456, -1.0, 1.0),
+}
+
+
+def linked_model(link, slope=1.8):
+    """A model of a transformed target, and samples of which some are beyond the limits of the transform."""
+    names = ("expm1", "Piecewise", "exp")
+    a, b, c = map(primary, names)
+    difference, root = Expression.apply("sub", a, b), Expression.apply("cbrt", c)
+    rows = {name: np.random.default_rng(number).uniform(0.5, 2.5, 80) for number, name in enumerate(names)}
+    rows["exp"][7] = np.nan
+    return SISSOModel((Term(difference, slope, -1.0, 1.0), Term(root, -0.1, 0.0, 2.0)), 0.3, 0.0, 0.0, link), rows
+
+
+@pytest.mark.parametrize("link", LINKS.values(), ids=LINKS)
+def test_the_samples_are_on_both_sides_and_beyond_the_limits(link):
+    model, rows = linked_model(link)
+    plain = defined(linked_model(TargetTransform())[0], rows)
+    low, high = link.limits
+    inside = np.isfinite(defined(model, rows))
+    np.testing.assert_array_equal(inside, (plain >= low) & (plain <= high))
+    assert (
+        min((plain < low).sum(), (plain > high).sum(), (inside & (plain < 0)).sum(), (inside & (plain > 0)).sum()) >= 5
+    )
+
+
+@pytest.mark.parametrize("link", LINKS.values(), ids=LINKS)
+def test_a_transformed_target_in_python(link):
+    model, rows = linked_model(link)
+    agree(run_python(written([model], "python"), rows, used_by(model)), defined(model, rows))
+    at = {"exp": 0.8, "expm1": 1.5, "Piecewise": 1.4}
+    value = run_python(written([model], "python"), at, used_by(model))
+    assert isinstance(value, float)
+    agree(value, model.predict({name: np.array([x]) for name, x in at.items()})[0][0])
+
+
+@needs_cc
+@pytest.mark.parametrize("link", LINKS.values(), ids=LINKS)
+def test_a_transformed_target_in_c(link, tmp_path):
+    model, rows = linked_model(link)
+    agree(run_c(tmp_path, written([model], "c"), rows, used_by(model))[0], defined(model, rows))
+
+
+@needs_gfortran
+@pytest.mark.parametrize("link", LINKS.values(), ids=LINKS)
+def test_a_transformed_target_in_fortran(link, tmp_path):
+    model, rows = linked_model(link)
+    agree(run_fortran(tmp_path, written([model], "fortran"), rows, used_by(model))[0], defined(model, rows))
+
+
+@pytest.mark.parametrize("link", LINKS.values(), ids=LINKS)
+def test_a_transformed_target_in_sympy(link):
+    model, rows = linked_model(link)
+    expected = defined(model, rows)
+    kept = {name: column[np.isfinite(expected)] for name, column in rows.items()}
+    made = lambdified(written([model], "sympy"), lambda m: m["expression"], kept, used_by(model))
+    agree(made, expected[np.isfinite(expected)])
+
+
+def linked_ensemble():
+    """Members with every transform; samples at which some, none or most are valid."""
+    made = [linked_model(link, slope) for link in LINKS.values() for slope in (0.9, 1.8)]
+    models, rows = [model for model, _ in made], made[0][1]
+    counts = sum(model.predict(rows)[1].astype(int) for model in models)
+    assert {0, len(models)} < set(counts.tolist())
+    return models, rows
+
+
+def test_an_ensemble_of_transformed_targets_in_python():
+    models, rows = linked_ensemble()
+    found = run_python(written(models, "python", scale=1.75), rows, used_by(*models))
+    for part, expected in zip(found, reference(models, rows, 1.75), strict=True):
+        agree(part, expected)
+
+
+@needs_cc
+def test_an_ensemble_of_transformed_targets_in_c(tmp_path):
+    models, rows = linked_ensemble()
+    found = run_c(tmp_path, written(models, "c", scale=1.75), rows, used_by(*models), ensemble=True)
+    for part, expected in zip(found, reference(models, rows, 1.75), strict=True):
+        agree(part, expected)
+
+
+@needs_gfortran
+def test_an_ensemble_of_transformed_targets_in_fortran(tmp_path):
+    models, rows = linked_ensemble()
+    found = run_fortran(tmp_path, written(models, "fortran", scale=1.75), rows, used_by(*models), ensemble=True)
+    for part, expected in zip(found, reference(models, rows, 1.75), strict=True):
+        agree(part, expected)
+
+
+def test_an_ensemble_of_transformed_targets_in_sympy():
+    models, rows = linked_ensemble()
+    text = written(models, "sympy")
+    for number, model in enumerate(models):
+        expected = defined(model, rows)
+        kept = {name: column[np.isfinite(expected)] for name, column in rows.items()}
+        made = lambdified(text, lambda m, i=number: m["expressions"][i], kept, used_by(*models))
+        agree(made, expected[np.isfinite(expected)])
 
 
 def nasty_models():
@@ -459,6 +571,63 @@ def test_latex_of_a_model():
     )
 
 
+def in_electronvolts(link):
+    a, b = Expression.primary("a", "eV"), Expression.primary("b", "angstrom")
+    return SISSOModel((Term(a, -2.0, 0.0, 1.0), Term(b, 0.5, 0.0, 1.0)), 1.5, 0.0, 0.0, link)
+
+
+@pytest.mark.parametrize(
+    ("link", "note", "left"),
+    [
+        (
+            TargetTransform("log", low=0.0, high=1.0),
+            r"\log is the natural logarithm of the number in eV.",
+            r"\log\left({}\right)",
+        ),
+        (
+            TargetTransform("yeo-johnson", -0.5, 2e-9, -0.3, 0.0, 1.0),
+            r"\mathrm{YJ}_\lambda(x) is the transform of Yeo and Johnson: ((1 + x)^\lambda - 1) / \lambda for x >= 0"
+            r" and -((1 - x)^{2 - \lambda} - 1) / (2 - \lambda) for x < 0.",
+            r"\mathrm{{YJ}}_{{\lambda=-0.3}}\!\left("
+            r"\frac{{{} + 0.5\,\mathrm{{eV}}}}{{2 \times 10^{{-9}}\,\mathrm{{eV}}}}\right)",
+        ),
+    ],
+    ids=["log", "yeo-johnson"],
+)
+def test_latex_of_a_transformed_target(link, note, left):
+    model = in_electronvolts(link)
+    right = (
+        " &= 1.5 \\nonumber\\\\\n"
+        "  &\\quad - 2.0\\,\\mathrm{eV}^{-1}\\; a \\nonumber\\\\\n"
+        "  &\\quad + 0.5\\,\\text{\\AA{}}^{-1}\\; b"
+    )
+    units = {"a": "eV", "b": "angstrom"}
+    assert written([model], "latex", units=units) == (
+        "% E (eV), a SISSO model\n"
+        "% a: primary feature 'a', in eV\n"
+        "% b: primary feature 'b', in angstrom\n"
+        f"% {note}\n"
+        "% Needs the package amsmath.\n"
+        f"\\begin{{align}}\n{left.format('E')}{right}\n\\end{{align}}\n"
+    )
+    text = written([model, in_electronvolts(TargetTransform())], "latex", units=units)
+    assert f"{left.format('E^{(1)}')}{right}\\\\\nE^{{(2)}} &= 1.5\\,\\mathrm{{eV}} \\nonumber" in text
+    assert text.count(note) == 1
+
+
+@pytest.mark.parametrize("form", ["python", "c", "fortran"])
+def test_comments_say_what_the_sum_is(form):
+    text = written([in_electronvolts(TargetTransform("log", low=0.0, high=1.0))], form)
+    assert re.search(r"log\(E\) = 1\.5\n.* - 2\.0 \[1/eV\] \* a\n", text)
+    assert "NaN where a descriptor is undefined or the sum is beyond the range of the transform." in text
+    text = written([in_electronvolts(TargetTransform("yeo-johnson", -0.5, 2.0, -0.3, 0.0, 1.0))], form)
+    assert re.search(r"yeo_johnson\(\(E \+ 0\.5\)/2, lambda = -0\.3\) = 1\.5\n", text)
+    text = written([in_electronvolts(TargetTransform())], form)
+    assert re.search(r"[ *]E = 1\.5 \[eV\]\n.* - 2\.0 \* a\n", text)
+    assert "transform" not in text
+    assert "inverse_power" not in text
+
+
 def test_latex_puts_sums_in_parentheses_and_numbers_the_members():
     a, b = primary("a"), primary("b")
     model = SISSOModel((Term(Expression.apply("add", a, b), 2.0, 0.0, 1.0),), 1.0, 0.0, 0.0)
@@ -497,6 +666,11 @@ A_TERM = Term(primary("a"), 1.0, 0.0, 1.0)
         ([], 1.0, "models: needs at least one, found none"),
         ([SISSOModel((), 1.0, 0.0, 0.0)], 1.0, "models: needs at least one descriptor in each, found none in model 1"),
         ([SISSOModel((A_TERM,), np.inf, 0.0, 0.0)], 1.0, "models: needs finite numbers, found another in model 1"),
+        (
+            [SISSOModel((A_TERM,), 1.0, 0.0, 0.0, TargetTransform("log"))],
+            1.0,
+            "models: needs finite numbers, found another in model 1",
+        ),
         ([SISSOModel((A_TERM,), 1.0, 0.0, 0.0)], -1.0, "scale: needs a finite number >= 0, found -1.0"),
     ],
 )

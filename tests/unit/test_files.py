@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from sisso_sal.errors import InputError, ModelFileError, SissoSalError
-from sisso_sal.models import files
+from sisso_sal.models import correction, files
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.files import load_model, save_model
 from sisso_sal.models.regressor import SISSORegressor
@@ -43,10 +43,17 @@ CASES = {
     "no intercept": (["a", "b", "c", "d"], {"fit_intercept": False, "min_abs": 1e-3, "max_complexity": 1}),
     "own operators": (["a", "b", "c", "d"], {"operators": OPERATORS, "rung": 1}),
 }
+OPTIONS = {
+    "process": {"correction": "process", "bootstrap": "bayesian"},
+    "trees": {"correction": "trees", "aggregation": "trimmed", "weighting": "oob", "recalibrate": "conformal"},
+    "transform": {"target_transform": "yeo-johnson", "spread": "robust", "loss": "huber", "members": 7},
+    "formulas alone": {"correction": "none", "recalibrate": "none", "adapt": False, "bootstrap": "stratified"},
+}
 
 
-def fitted(kind, case):
+def fitted(kind, case, **more):
     names, changes = CASES[case]
+    changes = {**changes, **more}
     frame, y = training(names)
     if kind == "ensemble":
         model = SISSOEnsemble(**{**SETTINGS, "members": 5, "dropout": 0.25, "random_state": 4, **changes})
@@ -82,10 +89,17 @@ def test_a_reloaded_model_predicts_the_same_bits(kind, case, tmp_path):
     columns = as_mapping(model, elsewhere(CASES[case][0]))
     if kind == "ensemble":
         old, new = model.predict_distribution(columns), again.predict_distribution(columns)
-        for name in ("mean", "std", "std_raw", "members", "valid"):
+        assert np.isfinite(old.mean).any()
+        assert np.isnan(old.mean).any()
+        for name in ("mean", "std", "std_raw", "members", "valid", "half95", "formula", "outside", "distance"):
             assert getattr(old, name).tobytes() == getattr(new, name).tobytes(), name
         assert again.dropped_ == model.dropped_
         assert again.calibration_ == model.calibration_
+        assert again.formula_calibration_ == model.formula_calibration_
+        assert again.recalibration_ == model.recalibration_
+        assert (again.chosen_, again.choices_) == (model.chosen_, model.choices_)
+        assert again.member_weights_.tobytes() == model.member_weights_.tobytes()
+        assert again.describe(columns, "gap", "eV") == model.describe(columns, "gap", "eV")
         assert again.recurrence() == model.recurrence()
     else:
         old, new = model.predict_with_validity(columns), again.predict_with_validity(columns)
@@ -98,6 +112,20 @@ def test_a_reloaded_model_predicts_the_same_bits(kind, case, tmp_path):
     )
     assert (again.n_features_, again.rejected_) == (model.n_features_, model.rejected_)
     assert (again.n_samples_, again.n_singular_) == (model.n_samples_, model.n_singular_)
+
+
+@pytest.mark.parametrize("option", sorted(OPTIONS))
+def test_a_reloaded_ensemble_predicts_the_same_bits_whatever_its_options(option, tmp_path):
+    model = fitted("ensemble", "plain", **OPTIONS[option])
+    save_model(tmp_path / "first", model, "gap", "eV")
+    again, _, _ = load_model(tmp_path / "first")
+    assert (again.correction_ is None) == (OPTIONS[option].get("correction") == "none")
+    columns = as_mapping(model, elsewhere(CASES["plain"][0]))
+    old, new = model.predict_distribution(columns), again.predict_distribution(columns)
+    for name in ("mean", "std", "std_raw", "members", "valid", "half95", "formula", "outside", "distance"):
+        assert getattr(old, name).tobytes() == getattr(new, name).tobytes(), name
+    save_model(tmp_path / "second", again, "gap", "eV")
+    assert (tmp_path / "second").read_text() == (tmp_path / "first").read_text()
 
 
 @pytest.mark.parametrize("kind", ["regressor", "ensemble"])
@@ -187,12 +215,12 @@ def test_a_file_without_models_or_terms_is_refused(kind, documents, tmp_path):
     assert refused(path) == "the model file is damaged: model: needs at least one term, found none"
 
 
-@pytest.mark.parametrize(("version", "shown"), [(2, "2"), (0, "0"), (None, "None"), ("1", "'1'")])
+@pytest.mark.parametrize(("version", "shown"), [(3, "3"), (1, "1"), (0, "0"), (None, "None"), ("2", "'2'")])
 def test_another_schema_is_refused(version, shown, documents, tmp_path):
     document = json.loads(documents["regressor"]) | {"schema_version": version}
     path = tmp_path / "model.json"
     path.write_text(json.dumps(document), encoding="utf-8")
-    assert refused(path) == f"needs schema version 1, found {shown}; update sisso-sal"
+    assert refused(path) == f"needs schema version 2, found {shown}; update sisso-sal"
 
 
 def places(node, path=()):
@@ -216,6 +244,15 @@ def put(document, path, value):
     return changed
 
 
+def with_members(document, n):
+    """The document of an ensemble of its first members."""
+    changed = copy.deepcopy(document)
+    changed["settings"]["members"] = n
+    changed["members"], changed["dropped"] = changed["members"][:n], changed["dropped"][:n]
+    changed["member_weights"] = [1 / n] * n
+    return changed
+
+
 NEEDED = {
     "regressor": [
         "kind",
@@ -228,7 +265,24 @@ NEEDED = {
         "n_singular",
         "models",
     ],
-    "ensemble": ["kind", "target", "primaries", "settings", "n_samples", "members", "dropped", "calibration"],
+    "ensemble": [
+        "kind",
+        "target",
+        "primaries",
+        "settings",
+        "n_samples",
+        "complete",
+        "members",
+        "dropped",
+        "member_weights",
+        "chosen",
+        "choices",
+        "calibration",
+        "formula_calibration",
+        "recalibration",
+        "correction",
+        "labelled",
+    ],
 }
 
 
@@ -242,29 +296,99 @@ def test_a_missing_key_is_named(kind, key, documents, tmp_path):
 DAMAGE = [KeyError, None, "x", -7, 1.5e308, [], {}, 10**400]
 
 
+def some_places(document):
+    """Every place, but of rows of many numbers and of lists of many rows only the first and the last."""
+    for path in places(document):
+        node, is_some = document, True
+        for key in path:
+            is_some &= not isinstance(node, list) or len(node) < 6 or key in {0, len(node) - 1}
+            node = node[key]
+        if is_some:
+            yield path
+
+
 @pytest.mark.filterwarnings("ignore:unit 'x' is not known")
 @pytest.mark.parametrize("value", DAMAGE, ids=lambda value: repr(value)[:12])
 @pytest.mark.parametrize("kind", ["regressor", "ensemble"])
-def test_no_damage_gives_another_exception(kind, value, documents, tmp_path):
-    """Every value of the file in turn is left out or replaced: the file is refused in one line, or read and used."""
+def test_no_damage_gives_another_exception(kind, value, documents, tmp_path, monkeypatch):
+    """The values of the file in turn are left out or replaced: the file is refused in one line, or read and used."""
+    monkeypatch.setattr(correction, "N_TREES", 3)
     document = json.loads(documents[kind])
     if kind == "ensemble":
-        small = put(document, ("members",), document["members"][:2])
+        assert document["correction"] is not None
+        small = with_members(document, 2)
     else:
         small = put(document, ("models",), [models[:1] for models in document["models"]])
     path = tmp_path / "model.json"
-    columns = dict.fromkeys("abcr", np.array([1.0, 2.0]))
+    path.write_text(json.dumps(small), encoding="utf-8")
+    load_model(path)
+    columns = dict.fromkeys("abcrx", np.array([1.0, 2.0]))
     told = []
-    for place in places(small):
+    for place in some_places(small):
         path.write_text(json.dumps(put(small, place, value)), encoding="utf-8")
         try:
             model, _, _ = load_model(path)
             with np.errstate(all="ignore"):
                 assert len(model.predict(columns)) == 2
+                if kind == "ensemble":
+                    assert json.dumps(model.describe(columns, "gap", "eV"))
         except SissoSalError as error:
             told.append(str(error))
     assert [message for message in told if "\n" in message] == []
     assert len([message for message in told if message.startswith(f"{path}: ")]) > 10
+
+
+def test_damage_of_an_ensemble_is_told(tmp_path, documents):
+    document = json.loads(documents["ensemble"])
+    n = document["n_samples"]
+    scores = document["recalibration"]["scores"]
+    theta = document["correction"]["theta"]
+    path = tmp_path / "model.json"
+    for place, value, told in (
+        (("settings", "members"), 6, "members: needs 6, found 5"),
+        (("settings", "aggregation"), "mode", "aggregation: needs one of mean, median, trimmed, found 'mode'"),
+        (("settings", "dim"), 0, "dim: needs an integer from 1 to 6, found 0"),
+        (("n_samples",), n + 1, f"labelled: needs {n + 1} x 4 finite numbers"),
+        (("n_samples",), True, "n_samples: needs a number of things, found True"),
+        (("complete",), 1, "complete: needs true or false, found 1"),
+        (("target", "name"), 3, "target: needs the texts name and unit"),
+        (("primaries",), document["primaries"][::-1], "primaries: needs names in order"),
+        (("primaries", 0, "name"), "b", "primaries: needs names that differ, and units"),
+        (("dropped",), document["dropped"][:4], "dropped: needs names of primary features for each member"),
+        (("dropped", 0), ["zz"], "dropped: needs names of primary features for each member"),
+        (("member_weights",), [0.25] * 4, "member_weights: needs 5 finite numbers"),
+        (("member_weights",), [0.25] * 5, "member_weights: needs a sum of 1"),
+        (("member_weights",), [-0.2, 0.3, 0.3, 0.3, 0.3], "member_weights: needs a sum of 1"),
+        (("member_weights", 1), None, "member_weights: needs 5 finite numbers"),
+        (("chosen", "dim"), 9, "chosen: needs to be one of the choices"),
+        (("choices", 0, "mae"), -1.0, "choices: needs errors >= 0"),
+        (("labelled", 2, 1), None, f"labelled: needs {n} x 4 finite numbers"),
+        (("labelled",), document["labelled"][1:], f"labelled: needs {n} x 4 finite numbers"),
+        (("calibration", "kind"), "scale", "calibration: needs kind isotonic"),
+        (("calibration", "scale"), "x", "calibration: scale: needs a number, found 'x'"),
+        (("calibration",), None, "recalibration: needs a calibration, and the other way round"),
+        (("recalibration",), None, "recalibration: needs a calibration, and the other way round"),
+        (("recalibration", "scores"), scores[1:], f"scores: needs {len(scores)} finite numbers"),
+        (("recalibration", "scores"), scores[::-1], "scores: needs numbers >= 0 in order"),
+        (("correction", "kind"), "trees", "correction: needs kind both"),
+        (("correction", "seed"), 1.5, "seed: needs an integer >= 0, found 1.5"),
+        (("correction", "theta"), theta[1:], "theta: needs 7 logarithms within the bounds of the kernel"),
+        (("correction", "theta", 0), 99.0, "theta: needs 7 logarithms within the bounds of the kernel"),
+        (("correction", "theta"), None, "theta: needs those of the process"),
+        (("correction", "target"), [1.0], "features: needs 1 x 4 finite numbers"),
+    ):
+        path.write_text(json.dumps(put(document, place, value)), encoding="utf-8")
+        assert refused(path) == f"the model file is damaged: {told}", place
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_number_that_json_lacks_is_not_read(number, tmp_path, documents):
+    path = tmp_path / "model.json"
+    for kind in ("regressor", "ensemble"):
+        place = ("members", 0) if kind == "ensemble" else ("models", 0, 0)
+        text = json.dumps(put(json.loads(documents[kind]), (*place, "intercept"), "HERE"))
+        path.write_text(text.replace('"HERE"', number), encoding="utf-8")
+        assert refused(path) == f"needs a model file (JSON), found something else: {number} is no finite number"
 
 
 def test_an_unfitted_model_is_not_saved(tmp_path):
@@ -332,4 +456,4 @@ def test_a_file_is_not_written_into_a_missing_folder_or_over_a_folder(tmp_path):
 def test_the_error_is_one_of_input():
     assert issubclass(ModelFileError, InputError)
     assert ModelFileError.exit_code == 2
-    assert files.SCHEMA_VERSION == 1
+    assert files.SCHEMA_VERSION == 2

@@ -1,0 +1,41 @@
+"""Is the installation whole, and is an FHI-aims run to be believed?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sisso_sal.cli.options import COMMON, JSON, dumps
+from sisso_sal.errors import SissoSalError
+
+
+@click.command()
+@click.option("--run", "output", type=click.Path(path_type=Path), help="Judge this FHI-aims output.")
+@JSON
+@COMMON
+def doctor(output, as_json, quiet, debug):
+    """Check the installation, or judge an FHI-aims output with --run.
+
+    \b
+    Examples:
+      sisso-sal doctor
+      sisso-sal doctor --run aims.out --json
+    """
+    if output is not None:
+        from sisso_sal.oracle.aims import judge_run
+
+        verdict = judge_run(output).as_dict()
+        lines = [f"{key}: {value}" for key, value in verdict.items() if value is not None]
+        click.echo(dumps(verdict) if as_json else "\n".join(lines))
+        return
+    from sisso_sal.doctor import doctor_checks
+    from sisso_sal.report.text import aligned
+
+    checks = doctor_checks()
+    if as_json:
+        click.echo(dumps({"checks": [check.as_dict() for check in checks]}))
+    else:
+        click.echo(aligned([["what", "status", "detail"], *([c.name, c.status, c.detail] for c in checks)]))
+    if any(check.status == "problem" for check in checks):
+        raise SissoSalError("doctor: found problems, see above")

@@ -1,0 +1,261 @@
+"""Models from a table, what they predict, and as source text."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sisso_sal.cli.options import (
+    COLUMNS,
+    COMMON,
+    ENSEMBLE,
+    JSON,
+    MODEL,
+    OUT_FILE,
+    SEED,
+    TABLE,
+    THREADS,
+    check_free,
+    dumps,
+    fail,
+    load,
+    model_changes,
+    number,
+    read,
+    tell_rejected,
+    write,
+)
+from sisso_sal.errors import SettingsError
+from sisso_sal.progress import Progress
+
+EXPORTS = ("latex", "sympy", "python", "c", "fortran")
+
+
+@click.command()
+@TABLE
+@COLUMNS
+@MODEL
+@ENSEMBLE
+@click.option("--config", type=click.Path(path_type=Path), help="Settings in a TOML file; flags come on top.")
+@OUT_FILE
+@SEED
+@THREADS
+@JSON
+@COMMON
+def fit(table, target, id_column, formula, config, out, force, threads, as_json, quiet, debug, **options):
+    """Find formulas for the target of TABLE; --out keeps the model for predict and export.
+
+    \b
+    Example:
+      sisso-sal fit table.csv --target "gap (eV)" --rung 2 --dim 2 --out model.json
+    """
+    check_free(out, force)
+    from sisso_sal.config import EnsembleSettings
+
+    is_ensemble = options["members"] is not None
+    only = [name for name in EnsembleSettings.model_fields if options.get(name) is not None]
+    if only and not is_ensemble:
+        raise SettingsError(f"{only[0].replace('_', '-')}: needs --members, found a fit of one model")
+    settings = load(config, {"target": target, "id": id_column, **model_changes(options)}, ensemble=is_ensemble)
+    data = read(table, settings.target, settings.id, formula, require_target=True)
+
+    import numpy as np
+
+    from sisso_sal.models.ensemble import SISSOEnsemble
+    from sisso_sal.models.files import save_model
+    from sisso_sal.models.regressor import SISSORegressor
+    from sisso_sal.report.text import fit_text
+
+    parameters = settings.model.estimator_parameters() | {"threads": threads}
+    if is_ensemble:
+        model = SISSOEnsemble(**parameters, **settings.ensemble.estimator_parameters(), random_state=settings.seed)
+    else:
+        model = SISSORegressor(**parameters)
+    frame, labelled = feature_frame(data), data.labelled
+    start = time.perf_counter()
+    with Progress("screening", quiet or as_json) as progress:
+        try:
+            model.fit(frame[labelled], np.asarray(data.target)[labelled], progress=progress)
+        except KeyboardInterrupt:
+            if getattr(model, "is_complete_", True):  # there is no model yet
+                raise
+    seconds = time.perf_counter() - start
+    if out is not None:
+        save_model(out, model, data.target_name or "", data.target_unit)
+    document = _fit_document(model, data, is_ensemble) | {"seconds": round(seconds, 4), "seed": settings.seed}
+    click.echo(dumps(document) if as_json else fit_text(document))
+    if not model.is_complete_:
+        fail("interrupted: these are the best models so far, the search was not finished", 130)
+    if not as_json and out is not None:
+        click.echo(f"\nNext: sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out} --format python")
+
+
+def feature_frame(data):
+    import pandas as pd
+
+    return pd.DataFrame({data.header(name): data.features[:, j] for j, name in enumerate(data.feature_names)})
+
+
+_ABOUT = ("n_members", "sigma", "calibration", "formula_calibration", "correction", "rung", "dim", "choices")
+
+
+def _fit_document(model, data, is_ensemble: bool) -> dict[str, Any]:
+    found = [model.members_[i] for i, _ in model.typical_members(feature_frame(data))] if is_ensemble else model.models_
+    models = []
+    for one in found:
+        units = one.coefficient_units(data.target_unit)
+        entry = one.to_json() | {"equation": one.equation(data.target_name, data.target_unit)}
+        for term, unit in zip(entry["terms"], units, strict=True):
+            term["coefficient_unit"] = unit.strip("[]")
+        models.append(entry)
+    document = {
+        "target": {"name": data.target_name, "unit": data.target_unit},
+        "models": models,
+        "n_features": model.n_features_,
+        "rejected": model.rejected_,
+        "complete": model.is_complete_,
+        "n_singular": model.n_singular_,
+        "n_samples": model.n_samples_,
+    }
+    if is_ensemble:
+        about = model.describe(feature_frame(data), data.target_name or "", data.target_unit)
+        document |= {key: about[key] for key in _ABOUT}
+    return document
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@TABLE
+@click.option("--id", "id_column", metavar="COLUMN", help="Column that names the rows; by default the first text one.")
+@click.option("--formula", metavar="COLUMN", help="Make the features from formulas of oxides in this column.")
+@OUT_FILE
+@JSON
+@COMMON
+def predict(model, table, id_column, formula, out, force, as_json, quiet, debug):
+    """Predict with a MODEL file for every row of TABLE.
+
+    Columns are found by name, in any order, and converted to the model's units. A model prints id, mean and whether the row is
+    valid (inside the domain and near the training range of every term); an ensemble also std and how many members are valid.
+
+    \b
+    Example:
+      sisso-sal predict model.json candidates.csv --out predictions.csv
+    """
+    import numpy as np
+    import pandas as pd
+
+    from sisso_sal.models.ensemble import SISSOEnsemble
+    from sisso_sal.models.files import load_model
+
+    check_free(out, force)
+    estimator, target, unit = load_model(model)
+    ids, columns = _columns_for(estimator, table, id_column, formula)
+    if isinstance(estimator, SISSOEnsemble):
+        found = estimator.predict_distribution(columns)
+        frame = pd.DataFrame(
+            {
+                "id": ids, "mean": found.mean, "std": found.std, "std_raw": found.std_raw,
+                "low95": found.interval95[0], "high95": found.interval95[1], "formula": found.formula,
+                "n_valid": found.n_valid, "outside": found.outside, "distance": found.distance,
+            }
+        )  # fmt: skip
+    else:
+        mean, valid = estimator.predict_with_validity(columns)
+        frame = pd.DataFrame({"id": ids, "mean": mean, "valid": valid})
+    undefined = int(np.isnan(frame["mean"]).sum())
+    if undefined:
+        click.echo(f"note: {undefined} of {len(frame)} rows have no prediction (outside the domain)", err=True)
+    if as_json:
+        rows = [
+            {k: number(v) if isinstance(v, float) else v for k, v in row.items()} for row in frame.to_dict("records")
+        ]
+        write(dumps({"target": {"name": target, "unit": unit}, "predictions": rows}), out, force)
+    else:
+        write(frame.to_csv(index=False), out, force)
+
+
+def _columns_for(estimator, path: Path, id_column: str | None, formula: str | None):
+    """Ids, and the primary features of a model from a table, in the model's units."""
+    from sisso_sal.data.columns import split_header
+    from sisso_sal.data.elements import PRIMARY_FEATURES, featurize_table
+    from sisso_sal.data.table import read_table
+    from sisso_sal.errors import TableError, UnitError
+    from sisso_sal.features.dimension import conversion_factor
+
+    names = read_table(path, id=id_column, features=[])
+    made = {split_header(feature.header)[0] for feature in PRIMARY_FEATURES}
+    if formula is not None or (
+        made.issuperset(estimator.primaries_) and not set(estimator.primaries_) & set(names.headers)
+    ):
+        table, rejected = featurize_table(names, formula)
+        click.echo("note: the model's features were made from formulas", err=True)
+        tell_rejected(rejected)
+        missing = [name for name in estimator.primaries_ if name not in table.feature_names]
+        if missing:
+            raise TableError(
+                f"{path}: the model needs '{missing[0]}', which is not among the features made from formulas"
+            )
+    else:
+        table = read_table(path, id=id_column, features=estimator.primaries_)
+    columns = {}
+    for name, unit in zip(estimator.primaries_, estimator.units_, strict=True):
+        place = table.feature_names.index(name)
+        try:
+            factor = conversion_factor(table.feature_units[place], unit)
+        except UnitError as error:
+            raise UnitError(f"{path}: column '{name}': {error}") from error
+        columns[name] = table.features[:, place] * factor
+    return table.ids, columns
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(EXPORTS), default="latex", show_default=True, help="What to write.")
+@click.option("--member", type=click.IntRange(min=0), help="Of an ensemble only this member, counted from 0.")
+@click.option(
+    "--dim", type=click.IntRange(min=1), help="Of a model the one with so many terms; the largest by default."
+)
+@OUT_FILE
+@COMMON
+def export(model, form, member, dim, out, force, quiet, debug):
+    """Write the formulas of a MODEL file as LaTeX, sympy, Python, C or Fortran.
+
+    \b
+    Example:
+      sisso-sal export model.json --format c --out model.c
+    """
+    from sisso_sal.export import export_model
+    from sisso_sal.models.ensemble import SISSOEnsemble
+    from sisso_sal.models.files import load_model
+
+    check_free(out, force)
+    estimator, target, unit = load_model(model)
+    scale = 1.0
+    if isinstance(estimator, SISSOEnsemble):
+        models = estimator.members_
+        if dim is not None:
+            raise SettingsError("dim: needs a model file of one model, found an ensemble; choose with --member")
+        if member is not None:
+            if member >= len(models):
+                raise SettingsError(f"member: needs a number from 0 to {len(models) - 1}, found {member}")
+            models = [models[member]]
+        else:
+            scale = estimator.formula_calibration_.scale if estimator.formula_calibration_ else 1.0
+            plain = (estimator.aggregation, estimator.spread, estimator.weighting) == ("mean", "std", "equal")
+            if estimator.correction_ or not plain:
+                click.echo(
+                    "note: an export holds the formulas alone, their mean and standard deviation, without the correction",
+                    err=True,
+                )
+    else:
+        if member is not None:
+            raise SettingsError("member: needs an ensemble, found a model file of one model; choose with --dim")
+        known = {m.dimension: m for m in estimator.models_}
+        if dim is not None and dim not in known:
+            raise SettingsError(f"dim: needs one of {', '.join(map(str, known))}, found {dim}")
+        models = [known[dim] if dim is not None else estimator.model_]
+    units = dict(zip(estimator.primaries_, estimator.units_, strict=True))
+    write(export_model(models, form, target=target, target_unit=unit, units=units, scale=scale), out, force)

@@ -1,0 +1,180 @@
+"""Options that several commands share, and what they do with them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from sisso_sal.errors import InputError
+
+
+def fail(message: str, code: int) -> NoReturn:
+    click.echo(f"error: {message}", err=True)
+    sys.exit(code)
+
+
+def grouped(*decorators: Callable) -> Callable:
+    """Several click options as one decorator, in the order given."""
+
+    def decorate(function: Callable) -> Callable:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    return None if value is None else tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+TABLE = click.argument("table", type=click.Path(path_type=Path))
+JSON = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document.")
+COMMON = grouped(
+    click.option("--quiet", "-q", is_flag=True, help="No progress and no notes on units."),
+    click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+)
+THREADS = click.option("--threads", type=click.IntRange(min=1), help="Threads; all usable cores by default.")
+SEED = click.option("--seed", type=click.IntRange(min=0), help="Seed of all random choices; 0 by default.")
+OUT_FILE = grouped(
+    click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file, not to stdout."),
+    click.option("--force", is_flag=True, help="Replace the file if it exists."),
+)
+COLUMNS = grouped(
+    click.option("--target", help="Target column; by default the one with gaps."),
+    click.option(
+        "--id", "id_column", metavar="COLUMN", help="Column that names the rows; by default the first text one."
+    ),
+    click.option("--formula", metavar="COLUMN", help="Make the features from formulas of oxides in this column."),
+)
+MODEL = grouped(
+    click.option("--operators", metavar="A,B,…", callback=names, help="Operators, e.g. add,sub,mult,div,sq,sqrt."),
+    click.option("--rung", type=click.IntRange(0, 3), help="Times that operators are applied; 2 by default."),
+    click.option(
+        "--n-sis", type=click.IntRange(min=1), help="Features kept by each screening; 50 by default, 20 for ensembles."
+    ),
+    click.option("--dim", type=click.IntRange(1, 6), help="Terms of a formula; 2 by default, up to 3 for ensembles."),
+    click.option("--n-residual", type=click.IntRange(min=1), help="Residuals that a screening sees; 5 by default."),
+    click.option("--max-complexity", type=click.IntRange(min=0), help="Most operators in a term; no limit by default."),
+    click.option("--max-features", type=click.IntRange(min=1), help="Refuse a larger feature space; 1e10 by default."),
+    click.option("--min-abs", type=float, help="Smallest max|f| of a feature; 1e-5 by default."),
+    click.option("--max-abs", type=float, help="Largest max|f| of a feature; 1e5 by default."),
+    click.option("--no-intercept", is_flag=True, help="Fit without intercept."),
+    click.option("--no-units", is_flag=True, help="Ignore units."),
+)
+
+
+ENSEMBLE = grouped(
+    click.option("--members", type=click.IntRange(min=2), help="Models in the ensemble; 30 by default."),
+    click.option("--dropout", type=float, help="Share of primary features each member lacks; 0.2 by default."),
+    click.option("--bootstrap", metavar="KIND", help="plain, stratified or bayesian; plain by default."),
+    click.option("--no-adapt", is_flag=True, help="Take --rung and --dim as they are; else out-of-bag errors choose."),
+    click.option("--transform", metavar="KIND", help="Of the target: none, log or yeo-johnson; none by default."),
+    click.option("--loss", metavar="KIND", help="squared, or huber for labels with outliers; squared by default."),
+    click.option("--aggregation", metavar="KIND", help="Of the members: mean, median or trimmed; mean by default."),
+    click.option("--spread", metavar="KIND", help="Of the members: std or robust; std by default."),
+    click.option(
+        "--weighting", metavar="KIND", help="Of the members: equal, or oob by their errors; equal by default."
+    ),
+    click.option(
+        "--correction", metavar="KIND", help="Of the formulas: none, trees, process or both; both by default."
+    ),
+    click.option("--recalibrate", metavar="KIND", help="none, scale, isotonic or conformal; isotonic by default."),
+)
+
+
+def model_changes(options: dict[str, Any]) -> dict[str, Any]:
+    """Settings from the flags that were given."""
+    changes = {key: value for key, value in options.items() if value is not None}
+    for flag, name in (("no_intercept", "intercept"), ("no_units", "units"), ("no_adapt", "adapt")):
+        if changes.pop(flag, False):
+            changes[name] = False
+    return changes
+
+
+def load(config: Path | None, changes: dict[str, Any], *, ensemble: bool = True):
+    """Settings from file and flags, complete."""
+    from sisso_sal.config import load_settings
+    from sisso_sal.features.operators import DEFAULT_OPERATORS, operators_named
+
+    settings = load_settings(config, changes)
+    names = DEFAULT_OPERATORS if settings.model.operators is None else settings.model.operators
+    operators_named(names)
+    model = settings.model.completed(ensemble=ensemble).model_copy(update={"operators": tuple(names)})
+    return settings.model_copy(update={"model": model})
+
+
+def read(path: Path, target: str | None, id_column: str | None, formula: str | None, require_target: bool):
+    """The table, with features made from formulas when it has none or when that was asked for."""
+    from sisso_sal.data.elements import featurize_table
+    from sisso_sal.data.table import read_table
+    from sisso_sal.features.dimension import same_quantity_in_other_units
+
+    table = read_table(path, target=target, id=id_column, require_target=require_target)
+    if formula is not None or not table.feature_names:
+        unused = table.feature_names
+        table, rejected = featurize_table(table, formula)
+        click.echo(f"note: features made from formulas: {', '.join(table.feature_names)}", err=True)
+        if unused:
+            click.echo(f"note: not used, because of --formula: {', '.join(unused)}", err=True)
+        tell_rejected(rejected)
+    elif counts_rows(table.features[:, 0]):
+        name = table.feature_names[0]
+        click.echo(
+            f"note: '{name}' numbers the rows but is used as a primary feature; --id {name} makes it the id", err=True
+        )
+    units = dict(zip(table.feature_names, table.feature_units, strict=True))
+    for first, second in same_quantity_in_other_units(units):
+        click.echo(
+            f"note: '{first}' ({units[first]}) and '{second}' ({units[second]}) measure one quantity in different units and "
+            "are never added; convert one to relate them",
+            err=True,
+        )
+    return table
+
+
+def counts_rows(column) -> bool:
+    """Whether a column holds successive integers, as a row number does."""
+    import numpy as np
+
+    return len(column) > 2 and bool((np.diff(column) == 1).all())
+
+
+def tell_rejected(rejected: list[tuple[str, str]], shown: int = 5) -> None:
+    if rejected:
+        click.echo(f"note: {len(rejected)} rows left out:", err=True)
+        for name, reason in rejected[:shown]:
+            click.echo(f"  {name}: {reason.removeprefix(f'formula {name!r}: ')}", err=True)
+        if len(rejected) > shown:
+            click.echo(f"  and {len(rejected) - shown} more", err=True)
+
+
+def write(text: str, out: Path | None, force: bool) -> None:
+    if out is None:
+        click.echo(text, nl=not text.endswith("\n"))
+        return
+    check_free(out, force)
+    from sisso_sal.storage import write_whole
+
+    write_whole(out, text)
+
+
+def check_free(out: Path | None, force: bool) -> None:
+    if out is not None and out.exists() and not force:
+        raise InputError(f"{out}: exists already; give another --out, or --force to replace it")
+    if out is not None and not out.parent.is_dir():
+        raise InputError(f"{out}: needs a folder that exists, found no '{out.parent}'")
+
+
+def dumps(document: Any) -> str:
+    return json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
+
+
+def number(value: float) -> float | None:
+    """For JSON, which has no NaN and no infinity."""
+    return float(value) if abs(value) < float("inf") else None

@@ -1,0 +1,229 @@
+"""What the formulas leave over: extremely randomised trees and a Gaussian process learn it from out-of-bag predictions.
+
+A formula carries a trend from the labelled materials to distant ones; materials that resemble each other share errors that no short
+formula of averaged features can express. Both learners see the primary features and what the formulas say of each labelled material
+without having seen it, so they learn how far to trust the formulas (stacking: Wolpert, Neural Networks 5, 241 (1992)).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+from sisso_sal.machine import one_blas_thread
+
+KINDS = ("none", "trees", "process", "both")
+"""Corrections by name."""
+
+FEWEST = 12
+"""With fewer out-of-bag predictions nothing is corrected."""
+
+N_TREES = 100
+
+_matern: Any = Matern  # whose stub knows one length only
+
+FARTHEST = 1e6
+"""Standard deviations from the mean of the labelled materials beyond which all is the same to both learners."""
+
+CONSTANT = 1e-12
+"""A column whose spread is no larger a share of its mean is constant but for rounding."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Learner:
+    """Mean and sigma for new rows, and for the training rows as if each had been left out."""
+
+    predict: Any
+    left_out_mean: np.ndarray
+    left_out_std: np.ndarray
+
+
+class Correction:
+    """Corrects the mean of the formulas; deterministic, so that a file need only hold what it was learned from.
+
+    Parameters
+    ----------
+    kind : str
+        ``trees``, ``process`` or ``both``, the mean of the two.
+    features : ndarray (n, n_primary)
+        Primary features of the labelled materials, in an order of rows and columns that depends on their content alone.
+    formula : ndarray (n,)
+        Out-of-bag means of the formulas, finite, in the target's unit.
+    target : ndarray (n,)
+        In its unit.
+    seed : int
+    theta : list of float, optional
+        Logarithms of the kernel's parameters of an earlier fit, in the place of those of greatest likelihood.
+
+    Attributes
+    ----------
+    left_out_mean, left_out_std : ndarray (n,)
+        Corrected prediction of each labelled material, and its sigma, by trees that did not see it and a process without it.
+    theta : list of float
+
+    References
+    ----------
+    Geurts, Ernst, Wehenkel, Mach. Learn. 63, 3 (2006) (trees); Rasmussen, Williams, Gaussian Processes for Machine Learning (2006),
+    eqs. 2.25, 2.26 (process), 5.12 (leave-one-out).
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(0, 1, (60, 2))
+    >>> y = 2 * X[:, 0] + np.sin(6 * X[:, 1])
+    >>> correction = Correction("both", X, 2 * X[:, 0], y, seed=0)
+    >>> mean, std = correction.predict(X[:3], 2 * X[:3, 0])
+    >>> bool(np.abs(mean - y[:3]).max() < 0.2)
+    True
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        features: np.ndarray,
+        formula: np.ndarray,
+        target: np.ndarray,
+        seed: int,
+        theta: list[float] | None = None,
+    ):
+        self.kind, self.seed = kind, seed
+        self.features, self.formula, self.target = features, formula, target
+        self._centre = np.append(features.mean(axis=0), formula.mean())
+        spread = np.append(features.std(axis=0), formula.std())
+        self._spread = np.where(spread > CONSTANT * np.abs(self._centre), spread, 1.0)
+        self.theta = theta
+        rows = self._rows(features, formula)
+        with one_blas_thread():
+            self._learners = []
+            if kind in {"trees", "both"}:
+                self._learners.append(_trees(rows, formula, target, seed))
+            if kind in {"process", "both"}:
+                learner, self.theta = _process(rows, target, theta)
+                self._learners.append(learner)
+        self.left_out_mean, self.left_out_std = _mixture(
+            [learner.left_out_mean for learner in self._learners], [learner.left_out_std for learner in self._learners]
+        )
+
+    def _rows(self, features: np.ndarray, formula: np.ndarray) -> np.ndarray:
+        return (np.column_stack([features, formula]) - self._centre) / self._spread
+
+    def predict(self, features: np.ndarray, formula: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Corrected mean and sigma, in the target's unit; NaN where the formulas say nothing or a feature is not finite.
+
+        Parameters
+        ----------
+        features : ndarray (n, n_primary)
+        formula : ndarray (n,)
+            Mean of the formulas.
+        """
+        mean, std = np.full(len(formula), np.nan), np.full(len(formula), np.nan)
+        known = np.isfinite(formula) & np.isfinite(features).all(axis=1)
+        if known.any():
+            with np.errstate(over="ignore"):
+                rows = np.clip(self._rows(features[known], formula[known]), -FARTHEST, FARTHEST)
+            order = np.lexsort(rows.T)  # the last bit of a matrix product depends on where a row stands
+            numbers = np.flatnonzero(known)[order]
+            with one_blas_thread():
+                found = [learner.predict(rows[order], formula[numbers]) for learner in self._learners]
+            mean[numbers], std[numbers] = _mixture([m for m, _ in found], [s for _, s in found])
+        return mean, std
+
+    def to_json(self) -> dict[str, Any]:
+        """What it was learned from, as plain data."""
+        return {
+            "kind": self.kind,
+            "seed": self.seed,
+            "theta": self.theta,
+            "features": self.features.tolist(),
+            "formula": self.formula.tolist(),
+            "target": self.target.tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Correction:
+        """The inverse of `to_json`: the same bits with the same versions of NumPy and scikit-learn.
+
+        Raises
+        ------
+        ValueError
+            There is nothing that could be learned from the data.
+        """
+        features, formula, target = (np.array(data[key], dtype=np.float64) for key in ("features", "formula", "target"))
+        with np.errstate(all="ignore"):
+            found = cls(data["kind"], features, formula, target, int(data["seed"]), data["theta"])
+        if not (np.isfinite(found.left_out_mean).all() and np.isfinite(found.left_out_std).all()):
+            raise ValueError("correction: needs numbers that can be learned from, found some that are too large")
+        return found
+
+
+def _mixture(means: list[np.ndarray], stds: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of an equal mixture."""
+    mean = np.mean(means, axis=0)
+    return mean, np.sqrt(np.mean(np.square(stds), axis=0) + np.mean(np.square(np.array(means) - mean), axis=0))
+
+
+def _trees(rows: np.ndarray, formula: np.ndarray, target: np.ndarray, seed: int) -> _Learner:
+    """Extremely randomised trees on bootstrap samples learn target less formula."""
+    forest = ExtraTreesRegressor(N_TREES, bootstrap=True, random_state=seed % 2**32).fit(rows, target - formula)
+
+    def by_tree(rows):
+        rows = np.ascontiguousarray(rows, dtype=np.float32)  # as the forest itself would make them
+        return np.array([tree.tree_.predict(rows).reshape(len(rows)) for tree in forest.estimators_])
+
+    def predict(rows, formula):
+        each = by_tree(rows)
+        return formula + each.mean(axis=0), each.std(axis=0, ddof=1)
+
+    each = by_tree(rows)
+    unseen = np.ones(each.shape, dtype=bool)
+    for number, drawn in enumerate(forest.estimators_samples_):
+        unseen[number, drawn] = False
+    count = unseen.sum(axis=0)
+    each = np.where(unseen, each, 0.0)
+    mean = each.sum(axis=0) / np.maximum(count, 1)
+    square = np.where(unseen, (each - mean) ** 2, 0.0).sum(axis=0) / np.maximum(count - 1, 1)
+    return _Learner(predict, formula + mean, np.sqrt(square))
+
+
+def _process(rows: np.ndarray, target: np.ndarray, theta: list[float] | None) -> tuple[_Learner, list[float]]:
+    """A Gaussian process on the target, with a length for each input; lengths under one standard deviation are not believed."""
+    n_inputs = rows.shape[1]
+    lengths = np.full(n_inputs, np.sqrt(n_inputs))
+    kernel: Any = ConstantKernel(1.0, (1e-2, 1e2)) * _matern(lengths, (1.0, 30.0), nu=1.5) + WhiteKernel(
+        0.1, (1e-3, 1.0)
+    )
+    if theta is not None:
+        _check_theta(kernel, theta)
+        kernel = kernel.clone_with_theta(np.array(theta))
+    process: Any = GaussianProcessRegressor(kernel, normalize_y=True)
+    if theta is not None:
+        process.set_params(optimizer=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a length at its bound is what the bound is for
+        process.fit(rows, target)
+    scale = float(target.std()) or 1.0
+    inverse = np.linalg.inv(process.kernel_(rows) + process.alpha * np.eye(len(rows)))
+    residual = inverse @ ((target - target.mean()) / scale) / np.diag(inverse)
+
+    def predict(rows, formula):
+        # In pieces: the matrix of covariances with the labelled materials must not fill the memory.
+        pieces = [process.predict(part, return_std=True) for part in np.array_split(rows, len(rows) // 20_000 + 1)]
+        return np.concatenate([m for m, _ in pieces]), np.concatenate([s for _, s in pieces])
+
+    learner = _Learner(predict, target - scale * residual, scale / np.sqrt(np.diag(inverse)))
+    return learner, [float(value) for value in process.kernel_.theta]
+
+
+def _check_theta(kernel: Any, theta: list[float]) -> None:
+    found = np.array(theta, dtype=np.float64)
+    low, high = kernel.bounds.T
+    if found.shape != low.shape or not ((found >= low - 1e-6) & (found <= high + 1e-6)).all():
+        raise ValueError(f"theta: needs {len(low)} logarithms within the bounds of the kernel")

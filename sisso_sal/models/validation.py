@@ -1,0 +1,251 @@
+"""Cross-validation of an ensemble, and the choice of its settings, in one pass where folds are problems too.
+
+Features are laid out on all samples, so a feature that is undefined on a held-out sample is not used in that fold either; targets
+of held-out samples are seen by nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from sisso_sal.errors import FitError, SettingsError
+from sisso_sal.models.ensemble import Draw, SISSOEnsemble
+from sisso_sal.models.fitting import canonical_order
+from sisso_sal.uncertainty import LEVELS, Calibration, Recalibration, judge
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidated:
+    """Predictions of samples by ensembles that did not see them.
+
+    Attributes
+    ----------
+    target, mean, std, std_raw, formula : ndarray (n,)
+        In the target's unit; `formula` is the mean of the formulas alone. NaN where there is no prediction.
+    quantiles : ndarray (100, n)
+        Half widths of the intervals of `LEVELS` and of 0.95, in units of `std_raw`.
+    fold : ndarray (n,) of int
+    chosen : list of dict
+        Rung and dimension in each fold.
+    kind : str
+        Of the recalibration.
+    """
+
+    target: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+    std_raw: np.ndarray
+    formula: np.ndarray
+    quantiles: np.ndarray
+    fold: np.ndarray
+    chosen: list[dict[str, int]]
+    kind: str
+
+    @property
+    def n_undefined(self) -> int:
+        """Samples without prediction."""
+        return int(np.isnan(self.mean).sum())
+
+    def calibration(self) -> Calibration:
+        """Of the samples that have a prediction with a spread; where none has a spread, of those with a prediction.
+
+        Raises
+        ------
+        FitError
+            No sample has a prediction.
+        """
+        predicted = np.isfinite(self.mean)
+        if not predicted.any():
+            raise FitError(f"cross-validation: needs a prediction, found none for {len(self.mean)} samples")
+        spread = predicted & (self.std_raw > 0)
+        known = spread if spread.any() else predicted
+        errors = (self.target - self.mean)[known]
+        scale = float(np.median(self.std[known] / self.std_raw[known])) if spread.any() else 1.0
+        return judge(errors, self.std_raw[known], self.std[known], self.quantiles[:, known], self.kind, scale)
+
+
+def fold_numbers(X: np.ndarray, y: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """ndarray (n,) of int: the fold of each sample, by its content alone; folds differ by one sample at most.
+
+    Raises
+    ------
+    SettingsError
+        Fewer than two folds, or more than samples.
+
+    Examples
+    --------
+    >>> fold_numbers(np.arange(6.0)[:, None], np.arange(6.0), 3, seed=0).tolist()
+    [0, 2, 2, 1, 0, 1]
+    """
+    if not 2 <= folds <= len(y):
+        raise SettingsError(f"folds: needs a number from 2 to {len(y)}, found {folds}")
+    order = canonical_order(np.ascontiguousarray(X.T), y, np.ones(len(y)))
+    out = np.empty(len(y), dtype=np.int64)
+    out[order] = np.random.default_rng(seed).permutation(len(y)) % folds
+    return out
+
+
+def cross_validate(
+    ensemble: SISSOEnsemble, X, y, *, folds: int = 10, seed: int = 0, progress: Progress | None = None
+) -> CrossValidated:
+    """Predict every sample by an ensemble of the given settings that did not see it.
+
+    Parameters
+    ----------
+    ensemble : SISSOEnsemble
+        Its settings; it is not changed.
+    X : array or DataFrame (n_samples, n_primary)
+    y : array (n_samples,)
+    folds : int
+    seed : int
+        Of the folds.
+    progress : callable, optional
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> X = rng.uniform(1, 2, (40, 3))
+    >>> y = X[:, 0] * X[:, 1] + rng.normal(0, 0.02, 40)
+    >>> found = cross_validate(SISSOEnsemble(members=6, rung=1, dim=1, n_sis=5), X, y, folds=4)
+    >>> bool(found.calibration().rmse < 0.1)
+    True
+    """
+    bench = _Bench(ensemble, X, y, folds, seed)
+    stages = bench.search(bench.ensemble, [ensemble.dropout], progress)
+    return bench.assembled(bench.ensemble, stages, 0)
+
+
+class _Bench:
+    """A table cut into folds, and the searches that serve all of them."""
+
+    def __init__(self, ensemble: SISSOEnsemble, X, y, folds: int, seed: int):
+        copied: Any = clone(ensemble)
+        self.ensemble: SISSOEnsemble = copied
+        self.ensemble._check_settings()
+        self.X, self.y, self.weights = self.ensemble._check_training(X, y, None)
+        self.folds, columns = folds, np.argsort(self.ensemble.primaries_)
+        self.fold = fold_numbers(self.X[:, columns], self.y, folds, seed)
+
+    def configured(self, **settings: Any) -> SISSOEnsemble:
+        """An unfitted ensemble with other settings that knows the columns."""
+        copied: Any = clone(self.ensemble)
+        other: SISSOEnsemble = copied.set_params(**settings)
+        other._check_training(self.X, self.y, None)
+        other.primaries_, other.units_ = self.ensemble.primaries_, self.ensemble.units_
+        return other
+
+    def search(self, ensemble: SISSOEnsemble, dropouts: Sequence[float], progress: Progress | None):
+        """One pass for all dropouts and folds; members of fold k with dropout number j start at ``(j folds + k) members``."""
+        draws = [Draw(self.fold != k, dropout) for dropout in dropouts for k in range(self.folds)]
+        stages = ensemble._search(self.X, self.y, self.weights, draws, progress)
+        if not all(stage.fitted.is_complete for stage in stages):
+            raise KeyboardInterrupt
+        return stages
+
+    def assembled(self, ensemble: SISSOEnsemble, stages, dropout: int, stride: int | None = None) -> CrossValidated:
+        """Predictions by the ensembles of all folds; `stride` is the number of members that were searched for."""
+        n = len(self.y)
+        stride = stride or ensemble.members
+        parts = {name: np.full(n, np.nan) for name in ("mean", "std", "std_raw", "formula")}
+        quantiles, chosen = np.full((len(LEVELS) + 1, n), np.nan), []
+        for k in range(self.folds):
+            held_out = self.fold == k
+            one = self.configured(**ensemble.get_params())
+            one._assemble(self.X, self.y, stages, (dropout * self.folds + k) * stride, ~held_out)
+            found = one.predict_distribution(one._by_name(self.X[held_out]))
+            for name, values in parts.items():
+                values[held_out] = getattr(found, name)
+            recalibration = one.recalibration_ or Recalibration()
+            quantiles[:, held_out] = recalibration.quantile(np.append(LEVELS, 0.95))[:, None]
+            chosen.append(one.chosen_)
+        return CrossValidated(
+            self.y, **parts, quantiles=quantiles, fold=self.fold, chosen=chosen, kind=ensemble.recalibrate
+        )
+
+
+GRID: Mapping[str, tuple] = {
+    "rung": (1, 2), "dim": (1, 2, 3), "n_sis": (10, 50), "members": (10, 30), "dropout": (0.0, 0.2, 0.4),
+    "transform": ("none", "yeo-johnson"),
+}  # fmt: skip
+"""Settings that `tune` compares, unless told otherwise."""
+
+
+def tune(
+    ensemble: SISSOEnsemble,
+    X,
+    y,
+    grid: Mapping[str, Sequence[Any]] = GRID,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """Cross-validated errors of all combinations of settings, best first.
+
+    A search serves all folds, dropouts, numbers of members and dimensions; only rung, n_sis and transform need one of their own.
+    The formulas are compared without correction, which would hide what they are worth.
+
+    Parameters
+    ----------
+    ensemble : SISSOEnsemble
+        All other settings.
+    X : array or DataFrame (n_samples, n_primary)
+    y : array (n_samples,)
+    grid : mapping of str to sequence
+        The keys of `GRID`.
+    folds, seed : int
+    progress : callable, optional
+        Called with (searches done, searches in all).
+
+    Returns
+    -------
+    list of dict
+        The settings and ``mae``, ``mae_error`` (its standard error), ``rmse``, ``coverage95``, ``miscalibration_area``,
+        ``spearman``, ``n_undefined``. Samples without prediction count with the error of the mean of all targets, so that saying
+        nothing never pays.
+    """
+    unknown = set(grid) ^ set(GRID)
+    if unknown:
+        raise SettingsError(
+            f"grid: needs exactly {', '.join(GRID)}, found a difference in {', '.join(sorted(unknown))}"
+        )
+    bench = _Bench(ensemble, X, y, folds, seed)
+    members, dim = max(grid["members"]), max(grid["dim"])
+    searches = list(product(grid["rung"], grid["n_sis"], grid["transform"]))
+    rows = []
+    for number, (rung, n_sis, transform) in enumerate(searches):
+        shared = {"rung": rung, "n_sis": n_sis, "target_transform": transform, "adapt": False, "correction": "none"}
+        stages = bench.search(bench.configured(**shared, members=members, dim=dim), grid["dropout"], None)
+        for (j, dropout), m, d in product(enumerate(grid["dropout"]), grid["members"], grid["dim"]):
+            one = bench.configured(**shared, members=m, dim=d, dropout=dropout)
+            found = bench.assembled(one, stages, j, members)
+            rows.append({"rung": rung, "dim": d, "n_sis": n_sis, "members": m, "dropout": dropout, "transform": transform,
+                         **_figures(found)})  # fmt: skip
+        if progress:
+            progress(number + 1, len(searches))
+    return sorted(
+        rows, key=lambda row: (row["mae"], row["rung"], row["dim"], row["n_sis"], row["members"], row["dropout"])
+    )
+
+
+def _figures(found: CrossValidated) -> dict[str, Any]:
+    filled = np.where(np.isnan(found.mean), found.target.mean(), found.mean)
+    size = np.abs(found.target - filled)
+    calibration = found.calibration() if found.n_undefined < len(size) else None
+    return {
+        "mae": float(size.mean()),
+        "mae_error": float(size.std(ddof=1) / np.sqrt(len(size))),
+        "rmse": float(np.sqrt(np.mean(size**2))),
+        "coverage95": calibration.coverage95 if calibration else 0.0,
+        "miscalibration_area": calibration.miscalibration_area if calibration else 0.5,
+        "spearman": calibration.spearman if calibration else None,
+        "n_undefined": found.n_undefined,
+    }

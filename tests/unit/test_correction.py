@@ -1,0 +1,206 @@
+"""The correction: left-out predictions against leaving out, files against fits, and that it helps where it can."""
+
+import json
+from functools import cache
+
+import numpy as np
+import pytest
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+from sisso_sal.models import correction
+from sisso_sal.models.correction import Correction
+
+KINDS = ("trees", "process", "both")
+
+
+def bumpy(n=40, seed=0):
+    """A linear law that the formulas know, and a local bump that they do not."""
+    rng = np.random.default_rng(seed)
+    features = rng.uniform(0, 1, (n, 2))
+    formula = 2.0 * features[:, 0]
+    target = formula + 1.5 * np.exp(-(((features - 0.6) / 0.25) ** 2).sum(axis=1)) + rng.normal(0, 0.02, n)
+    return features, formula, target
+
+
+@cache
+def learned(kind):
+    return Correction(kind, *bumpy(), seed=3)
+
+
+def standardised(features, formula, like):
+    own = np.column_stack([like[0], like[1]])
+    return (np.column_stack([features, formula]) - own.mean(axis=0)) / own.std(axis=0)
+
+
+def kernel_of(theta, n_inputs):
+    kernel = ConstantKernel() * Matern(np.ones(n_inputs), nu=1.5) + WhiteKernel()
+    return kernel.clone_with_theta(np.array(theta))
+
+
+def test_the_process_is_scikit_learns_with_the_same_kernel():
+    features, formula, target = bumpy()
+    found = learned("process")
+    twin = GaussianProcessRegressor(kernel_of(found.theta, 3), optimizer=None, normalize_y=True)
+    twin.fit(standardised(features, formula, bumpy()), target)
+    new = bumpy(15, seed=1)
+    mean, std = found.predict(new[0], new[1])
+    expected = twin.predict(standardised(new[0], new[1], bumpy()), return_std=True)
+    assert mean == pytest.approx(expected[0], rel=1e-9)
+    assert std == pytest.approx(expected[1], rel=1e-6)
+
+
+def test_left_out_predictions_of_the_process_are_those_of_fits_without_each_row():
+    features, formula, target = bumpy()
+    found = learned("process")
+    rows, scaled = standardised(features, formula, bumpy()), (target - target.mean()) / target.std()
+    mean, std = np.empty(len(target)), np.empty(len(target))
+    for i in range(len(target)):
+        others = np.arange(len(target)) != i
+        twin = GaussianProcessRegressor(kernel_of(found.theta, 3), optimizer=None)
+        twin.fit(rows[others], scaled[others])
+        m, s = twin.predict(rows[i : i + 1], return_std=True)
+        mean[i], std[i] = target.mean() + target.std() * m[0], target.std() * s[0]
+    assert found.left_out_mean == pytest.approx(mean, rel=1e-7)
+    assert found.left_out_std == pytest.approx(std, rel=1e-6)
+    assert np.abs(found.left_out_mean - found.predict(features, formula)[0]).max() > 0.1
+
+
+def test_left_out_predictions_of_the_trees_are_those_of_the_trees_that_did_not_draw_the_row(monkeypatch):
+    forests = []
+
+    class Spy(correction.ExtraTreesRegressor):
+        def fit(self, *arguments):
+            forests.append(self)
+            return super().fit(*arguments)
+
+    monkeypatch.setattr(correction, "ExtraTreesRegressor", Spy)
+    features, formula, target = bumpy(25)
+    found = Correction("trees", features, formula, target, seed=0)
+    rows = standardised(features, formula, (features, formula))
+    (forest,) = forests
+    for i in range(len(target)):
+        own = [
+            tree.predict(rows[i : i + 1])[0]
+            for tree, drawn in zip(forest.estimators_, forest.estimators_samples_, strict=True)
+            if i not in drawn
+        ]
+        assert 20 < len(own) < 60
+        assert found.left_out_mean[i] == pytest.approx(formula[i] + np.mean(own), rel=1e-9)
+        assert found.left_out_std[i] == pytest.approx(np.std(own, ddof=1), rel=1e-9)
+
+
+def test_left_out_means_of_the_trees_are_scikit_learns_out_of_bag_predictions():
+    features, formula, target = bumpy()
+    found = learned("trees")
+    twin = correction.ExtraTreesRegressor(correction.N_TREES, bootstrap=True, oob_score=True, random_state=3)
+    twin.fit(standardised(features, formula, bumpy()), target - formula)
+    assert found.left_out_mean == pytest.approx(formula + twin.oob_prediction_, rel=1e-9)
+
+
+def test_both_is_an_equal_mixture():
+    new = bumpy(15, seed=1)[:2]
+    (a, s), (b, t), (mean, std) = (learned(kind).predict(*new) for kind in KINDS)
+    assert mean == pytest.approx((a + b) / 2)
+    # Law of total variance: half the squared difference is what two means add.
+    assert std == pytest.approx(np.sqrt((s**2 + t**2) / 2 + ((a - b) / 2) ** 2))
+    assert learned("both").left_out_mean == pytest.approx(
+        (learned("trees").left_out_mean + learned("process").left_out_mean) / 2
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_gives_the_same_bits(kind):
+    found = learned(kind)
+    text = json.dumps(found.to_json())
+    restored = Correction.from_json(json.loads(text))
+    new = bumpy(60, seed=1)[:2]
+    for a, b in zip(found.predict(*new), restored.predict(*new), strict=True):
+        assert np.array_equal(a, b)
+    assert np.array_equal(found.left_out_mean, restored.left_out_mean)
+    assert np.array_equal(found.left_out_std, restored.left_out_std)
+    assert json.dumps(restored.to_json()) == text
+    assert (found.theta is None) == (kind == "trees")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_permuted_rows_have_permuted_predictions_to_the_last_bit(kind):
+    features, formula, _ = bumpy(103, seed=1)
+    order = np.random.default_rng(0).permutation(103)
+    for a, b in zip(
+        learned(kind).predict(features, formula), learned(kind).predict(features[order], formula[order]), strict=True
+    ):
+        assert np.array_equal(a[order], b)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_missing_formula_or_feature_gives_nan_and_spoils_no_other_row(kind):
+    features, formula, _ = bumpy(20, seed=1)
+    whole = learned(kind).predict(features, formula)
+    features[4, 1], formula[[2, 7]] = np.nan, [np.nan, np.inf]
+    gone = np.isin(np.arange(20), [2, 4, 7])
+    for a, b in zip(whole, learned(kind).predict(features, formula), strict=True):
+        assert np.isnan(b).tolist() == gone.tolist()
+        assert b[~gone] == pytest.approx(a[~gone], rel=1e-9)
+
+
+def test_no_row_with_a_formula_gives_nan_only():
+    assert np.isnan(learned("both").predict(np.ones((3, 2)), np.full(3, np.nan))).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_constant_column_says_nothing(kind):
+    features, formula, target = bumpy()
+    constant = np.column_stack([features, np.full(len(target), 0.1)])
+    assert constant.std(axis=0)[2] > 0.0  # by rounding alone
+    found = Correction(kind, constant, formula, target, seed=0)
+    new, guess, truth = bumpy(60, seed=1)
+    mean, _ = found.predict(np.column_stack([new, np.full(60, 0.1)]), guess)
+    assert np.abs(mean - truth).mean() < 0.7 * np.abs(guess - truth).mean()
+    moved, _ = found.predict(np.column_stack([new, np.full(60, 0.11)]), guess)
+    assert moved == pytest.approx(mean, abs=0.02)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n", [12, 24])
+def test_few_and_repeated_rows_have_finite_predictions(kind, n):
+    features, formula, target = (np.concatenate([part] * (n // 12)) for part in bumpy(12))
+    found = Correction(kind, features, formula, target, seed=0)
+    for values in (*found.predict(features, formula), found.left_out_mean, found.left_out_std):
+        assert np.isfinite(values).all()
+    assert (found.left_out_std > 0).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_local_bump_is_learned(kind):
+    features, formula, target = bumpy(80)
+    found = Correction(kind, features, formula, target, seed=0)
+    assert np.abs(target - found.left_out_mean).mean() < 0.7 * np.abs(target - formula).mean()
+    new, guess, truth = bumpy(200, seed=1)
+    mean, std = found.predict(new, guess)
+    assert np.abs(truth - mean).mean() < 0.6 * np.abs(truth - guess).mean()
+    assert np.mean(np.abs(truth - mean) < 2 * std) > 0.8
+
+
+@pytest.mark.parametrize(("kind", "small"), [("trees", 1e-12), ("process", 0.05), ("both", 0.03)])
+def test_perfect_formulas_are_hardly_corrected(kind, small):
+    features, formula, _ = bumpy(60)
+    found = Correction(kind, features, formula, formula, seed=0)
+    new, guess, _ = bumpy(100, seed=1)
+    assert np.abs(found.predict(new, guess)[0] - guess).mean() < small * formula.std()
+    assert np.abs(found.left_out_mean - formula).mean() < small * formula.std()
+
+
+def test_a_label_does_not_enter_its_own_left_out_prediction_by_trees():
+    features, formula, target = bumpy(30)
+    moved = target.copy()
+    moved[5] += 0.3
+    a, b = (Correction("trees", features, formula, values, seed=0) for values in (target, moved))
+    assert a.left_out_mean[5] == b.left_out_mean[5]
+    assert np.abs(a.left_out_mean - b.left_out_mean).max() > 1e-4
+
+
+def test_the_seed_decides_the_trees():
+    a, b = (Correction("trees", *bumpy(), seed=seed) for seed in (3, 4))
+    assert np.array_equal(a.left_out_mean, learned("trees").left_out_mean)
+    assert not np.array_equal(b.left_out_mean, a.left_out_mean)
