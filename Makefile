@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help discover test test-slow lint check bench bench-peers data clean
+.PHONY: help discover test test-slow lint check bench bench-peers replay ablation data clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -39,6 +39,12 @@ check: test lint  ## what a change must pass
 bench: $(VENV)/.dev  ## tables of accuracy and speed, and the growth of the cost in docs/growth.png
 	$(BIN)/python benchmarks/accuracy.py
 	$(BIN)/python benchmarks/speed.py --plot docs/growth.png
+
+replay: $(VENV)/.core  ## simulated campaigns on the labelled rows of data/oxides.csv
+	$(BIN)/sisso-sal replay data/oxides.csv --n-start 15 --evaluations 20 --acquisitions hits,mean --plot docs/found.png --force
+
+ablation: $(VENV)/.dev  ## what each choice of the ensemble is worth
+	$(BIN)/python benchmarks/ablation.py
 
 bench-peers: $(VENV)/.dev  ## other programs on the same tables, in an environment of their own
 	$(BIN)/python benchmarks/peers.py

@@ -51,10 +51,21 @@ def draw_weights(kind: str, target: np.ndarray, rng: np.random.Generator) -> np.
         return weights
     if kind == "bayesian":
         weights = np.zeros(n)
-        seen = rng.permutation(n)[: max(1, round((1 - np.exp(-1)) * n))]
+        seen = rng.permutation(n)[: most_seen(kind, n)]
         weights[seen] = rng.exponential(size=len(seen))
         return weights * (len(seen) / weights.sum())
     raise SettingsError(f"bootstrap: needs one of {', '.join(KINDS)}, found '{kind}'")
+
+
+def most_seen(kind: str, n: int) -> int:
+    """Largest number of different samples among n that a member may see.
+
+    Examples
+    --------
+    >>> most_seen("bayesian", 100)
+    63
+    """
+    return max(2, round((1 - np.exp(-1)) * n)) if kind == "bayesian" else n
 
 
 def draw_allowed(n_primary: int, dropout: float, rng: np.random.Generator) -> np.ndarray:

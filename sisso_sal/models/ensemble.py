@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.engine.problem import Problem
-from sisso_sal.errors import SettingsError
+from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.models.aggregation import MEANS, SPREADS, aggregate
 from sisso_sal.models.bootstrap import KINDS as BOOTSTRAPS
-from sisso_sal.models.bootstrap import draw_allowed, draw_weights
+from sisso_sal.models.bootstrap import draw_allowed, draw_weights, most_seen
 from sisso_sal.models.correction import CONSTANT, FEWEST, Correction
 from sisso_sal.models.correction import KINDS as CORRECTIONS
 from sisso_sal.models.fitting import Fitted, fit_problems
@@ -280,7 +280,9 @@ class SISSOEnsemble(SISSOBase):
     def _draw(self, target: np.ndarray, weights: np.ndarray, n_primary: int, dropout: float) -> list[Problem]:
         """Weights and allowed primaries of each member, in canonical order of rows and columns."""
         present = np.flatnonzero(weights > 0)
-        needed = min(self.dim + (2 if self.fit_intercept else 1), len(present))
+        if np.ptp(target[present]) == 0.0:
+            raise FitError(f"fit: needs a target that varies over the samples that are seen, found {len(present)} alike")
+        needed = min(self.dim + (2 if self.fit_intercept else 1), most_seen(self.bootstrap, len(present)))
         problems = []
         for stream in np.random.SeedSequence(self.random_state).spawn(self.members):
             rng = np.random.default_rng(stream)

@@ -11,6 +11,7 @@ from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.models.correction import FEWEST
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.regressor import SISSORegressor
+from sisso_sal.models.validation import cross_validate
 from sisso_sal.uncertainty import calibrate
 
 SMALL = {"rung": 1, "dim": 2, "n_sis": 6, "n_residual": 2, "operators": ("add", "sub", "mult", "div", "sq", "sqrt")}
@@ -756,3 +757,18 @@ def test_a_description_tells_what_was_chosen():
     assert sum(one["n_members"] for one in told["typical"]) <= 6
     scaled = SISSOEnsemble(members=6, **SMALL).fit(X, y).describe(X, "y", "eV")
     assert scaled["sigma"] == "recalibrated"
+
+
+@pytest.mark.parametrize("bootstrap", ["plain", "stratified", "bayesian"])
+def test_a_handful_of_labels_is_enough_for_every_bootstrap(bootstrap):
+    X, y = table(n=5)
+    ensemble = SISSOEnsemble(members=3, rung=0, dim=3, n_sis=3, bootstrap=bootstrap, correction="none").fit(X, y)
+    assert len(ensemble.members_) == 3
+
+
+def test_a_fold_without_variation_is_refused_and_not_drawn_for_ever():
+    X, y = table(n=12)
+    y = np.where(np.arange(12) == 4, 1.0, 0.0)
+    message = "fit: needs a target that varies over the samples that are seen, found 11 alike"
+    with pytest.raises(FitError, match=re.escape(message)):
+        cross_validate(SISSOEnsemble(members=3, rung=0, dim=1, n_sis=3), X, y, folds=12)
