@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,6 @@ from accuracy import TABLES
 from sisso_sal.data.table import Table, read_table
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.validation import cross_validate
-from sisso_sal.report.text import aligned
 from sisso_sal.uncertainty import noise_floor
 
 CHANGES: tuple[tuple[str, dict], ...] = (
@@ -45,18 +45,24 @@ CHANGES: tuple[tuple[str, dict], ...] = (
 )
 
 
-def report(table: Table, seed: int) -> str:
-    """One line for each change; ± is the standard error of the mean absolute error."""
+HEAD = ("", "RMSE", "MAE", "±", "formulas RMSE", "MAE", "in 95 %", "area", "mean z²", "Spearman", "undefined")
+WIDTHS = (30, 5, 5, 5, 13, 5, 7, 5, 7, 8, 9)
+
+
+def report(table: Table, seed: int) -> None:
+    """Print one line for each change, as it is done; ± is the standard error of the mean absolute error."""
     X = table.to_frame()[[table.header(name) for name in table.feature_names]][table.labelled].reset_index(drop=True)
     y = np.asarray(table.target)[table.labelled]
-    rows = [["", "RMSE", "MAE", "±", "formulas: RMSE", "MAE", "in 95 %", "area", "mean z²", "Spearman", "undefined"]]
+    floor = noise_floor(len(y))[1]
+    print(f"{Path(table.path).name}: {len(y)} rows; a perfect sigma shows an area over {floor:.3f} once in twenty")
+    _print(HEAD)
     for name, change in CHANGES:
         found = cross_validate(SISSOEnsemble(**change), X, y, seed=seed)
         figures = found.calibration()
         alone = (found.target - found.formula)[np.isfinite(found.formula)]
         error = np.abs(found.target - found.mean)[np.isfinite(found.mean)]
-        rows.append(
-            [
+        _print(
+            (
                 *(name, f"{figures.rmse:.3f}", f"{figures.mae:.3f}", f"{error.std(ddof=1) / np.sqrt(len(error)):.3f}"),
                 *(f"{np.sqrt(np.mean(alone**2)):.3f}", f"{np.abs(alone).mean():.3f}", f"{figures.coverage95:.1%}"),
                 *(
@@ -65,10 +71,15 @@ def report(table: Table, seed: int) -> str:
                     f"{figures.spearman or 0:.2f}",
                 ),
                 str(found.n_undefined),
-            ]
+            )
         )
-    head = f"{Path(table.path).name}: {len(y)} rows; a perfect sigma shows an area over {noise_floor(len(y))[1]:.3f} once in twenty"
-    return f"{head}\n{aligned(rows, numeric=range(1, len(rows[0])))}\n"
+
+
+def _print(cells: Sequence[str]) -> None:
+    first, *others = (
+        cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(cells, WIDTHS, strict=True))
+    )
+    print("  ".join((first, *others)), flush=True)
 
 
 def main() -> None:
@@ -80,7 +91,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", message="unit .* is not known")
     tables = [(arguments.table, arguments.target)] if arguments.table else [t for t in TABLES if t[0].exists()]
     for path, target in tables:
-        print(report(read_table(path, target=target, require_target=True), arguments.seed), flush=True)
+        report(read_table(path, target=target, require_target=True), arguments.seed)
 
 
 if __name__ == "__main__":
