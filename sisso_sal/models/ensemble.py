@@ -281,7 +281,9 @@ class SISSOEnsemble(SISSOBase):
         """Weights and allowed primaries of each member, in canonical order of rows and columns."""
         present = np.flatnonzero(weights > 0)
         if np.ptp(target[present]) == 0.0:
-            raise FitError(f"fit: needs a target that varies over the samples that are seen, found {len(present)} alike")
+            raise FitError(
+                f"fit: needs a target that varies over the samples that are seen, found {len(present)} alike"
+            )
         needed = min(self.dim + (2 if self.fit_intercept else 1), most_seen(self.bootstrap, len(present)))
         problems = []
         for stream in np.random.SeedSequence(self.random_state).spawn(self.members):

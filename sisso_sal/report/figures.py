@@ -35,6 +35,8 @@ def found_targets(document: Mapping[str, Any]) -> Any:
     'evaluations after the start'
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+    from scipy.special import stdtrit
 
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
@@ -47,7 +49,7 @@ def found_targets(document: Mapping[str, Any]) -> Any:
             steps, mean, _DASHES[number // len(_COLOURS) % len(_DASHES)], color=colour, label=f"{name}  {mean[-1]:.1f}"
         )
         if len(found) > 1:
-            half = 1.96 * found.std(axis=0, ddof=1) / np.sqrt(len(found))
+            half = stdtrit(len(found) - 1, 0.975) * found.std(axis=0, ddof=1) / np.sqrt(len(found))
             axes.fill_between(steps, mean - half, mean + half, color=colour, alpha=0.12, linewidth=0)
     axes.axhline(document["n_targets"], color="0.6", linewidth=0.8)
     axes.annotate(
@@ -56,6 +58,7 @@ def found_targets(document: Mapping[str, Any]) -> Any:
     )  # fmt: skip
     axes.set(xlabel="evaluations after the start", ylabel="targets known", ylim=(0, document["n_targets"] * 1.08))
     axes.set_xlim(0, None)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(
         f"{document['target']['name']}: {document['n_materials']} materials, {document['rules']['n_start']} labels to start",
         fontsize=10, loc="left",
