@@ -22,7 +22,7 @@ def draw_weights(kind: str, target: np.ndarray, rng: np.random.Generator) -> np.
         ``plain``: as many draws with replacement as there are samples (Efron, Ann. Stat. 7, 1 (1979)).
         ``stratified``: the same within each fifth of the samples by target, so that no member misses a tail.
         ``bayesian``: exponential weights (Rubin, Ann. Stat. 9, 130 (1981)) on a random share of 1 - exp(-1) of the samples; the
-        others stay out, so that there are out-of-bag samples.
+        others stay out, so that there are out-of-bag samples; two are always seen, as a fit needs two.
     target : ndarray (n_samples,)
     rng : numpy Generator
 
@@ -65,7 +65,7 @@ def most_seen(kind: str, n: int) -> int:
     >>> most_seen("bayesian", 100)
     63
     """
-    return max(2, round((1 - np.exp(-1)) * n)) if kind == "bayesian" else n
+    return min(n, max(2, round((1 - np.exp(-1)) * n))) if kind == "bayesian" else n
 
 
 def draw_allowed(n_primary: int, dropout: float, rng: np.random.Generator) -> np.ndarray:
