@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
@@ -44,6 +46,27 @@ def usable_memory() -> int:
     except (OSError, ValueError):
         pass
     return max(0, min(spare))
+
+
+class _Here(Executor):
+    """Runs each call at once in the calling thread: handing small pieces to one other thread costs more than they do."""
+
+    def submit(self, fn: Callable, /, *args: Any, **kwargs: Any) -> Future:
+        future: Future = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def workers(threads: int) -> Executor:
+    """An executor with so many threads; one is the calling thread itself, where an exception ends `submit` at once.
+
+    Examples
+    --------
+    >>> with workers(1) as executor:
+    ...     list(executor.map(abs, [-1, 2]))
+    [1, 2]
+    """
+    return _Here() if threads == 1 else ThreadPoolExecutor(threads)
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from threading import Lock
@@ -22,7 +22,7 @@ from sisso_sal.engine import _kernels as kernels
 from sisso_sal.engine.problem import Problem
 from sisso_sal.features.operators import BY_OPCODE, EQUAL, QUOTIENT
 from sisso_sal.features.space import Block, Pairs, Space, SpaceSettings
-from sisso_sal.machine import one_blas_thread
+from sisso_sal.machine import one_blas_thread, workers
 
 SAME_DIRECTION = 1e-8
 """Two features are duplicates for a problem if their weighted, centred unit vectors differ by less than this."""
@@ -449,7 +449,7 @@ def screen(
     ]
     state = _Pass(space, problems, residuals, pools, centre, is_census)
     total, done = state.n_features, 0
-    with one_blas_thread(), ThreadPoolExecutor(threads) as executor:
+    with one_blas_thread(), workers(threads) as executor:
         try:
             singles = (partial(state.scan_singles, block) for block in space.singles(BLOCK))
             for pieces in (singles, state.pieces(threads)):  # the singles' scores are the first thresholds of the pairs
@@ -485,7 +485,7 @@ def compile_kernels() -> None:
     pool.compact()
 
 
-def _unordered(executor: ThreadPoolExecutor, pieces: Iterable[Callable[[], int]], ahead: int) -> Iterator[int]:
+def _unordered(executor: Executor, pieces: Iterable[Callable[[], int]], ahead: int) -> Iterator[int]:
     """Results of the pieces as they come, with at most `ahead` of them under way."""
     waiting: set[Future] = set()
     for piece in pieces:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +12,7 @@ from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.screen import Progress, Selection, Stopped, compile_kernels, screen
 from sisso_sal.engine.sparsify import Fit, sparsify
 from sisso_sal.features.space import Space
-from sisso_sal.machine import one_blas_thread
+from sisso_sal.machine import one_blas_thread, workers
 
 
 @dataclass
@@ -131,7 +130,7 @@ def _stage(progress: Progress | None, stage: int, stages: int) -> Progress | Non
 
 
 def _regress(space, problems, outcomes, found, d, keep, centre, threads) -> None:
-    with one_blas_thread(), ThreadPoolExecutor(threads) as executor:
+    with one_blas_thread(), workers(threads) as executor:
         few = len(problems) < threads  # then the threads share each walk, otherwise each takes whole problems
         subspaces = [Selection.joined([o.subspace, new]) for o, new in zip(outcomes, found, strict=True)]
         jobs = [

@@ -125,6 +125,7 @@ class SISSOEnsemble(SISSOBase):
     """
 
     _kind = "ensemble"
+    _n_models = 1
 
     def __init__(
         self,

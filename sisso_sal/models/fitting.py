@@ -36,6 +36,8 @@ class SearchSettings:
         Features added to the subspace per dimension.
     n_residual : int
         Number of best models whose residuals the next screening sees.
+    n_models : int
+        Models made of each dimension.
     fit_intercept : bool
     threads : int or None
         None for all cores that the process may use.
@@ -44,11 +46,12 @@ class SearchSettings:
     dim: int = 2
     n_sis: int = 50
     n_residual: int = 5
+    n_models: int = 10
     fit_intercept: bool = True
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        limits = {"dim": 6, "n_sis": 100_000, "n_residual": 1000}
+        limits = {"dim": 6, "n_sis": 100_000, "n_residual": 1000, "n_models": 1000}
         for name, largest in limits.items():
             value = getattr(self, name)
             if not (isinstance(value, int | np.integer) and 1 <= value <= largest):
@@ -150,9 +153,11 @@ def fit_problems(
     size = {"dim": settings.dim, "n_sis": settings.n_sis, "n_residual": settings.n_residual}
     _tell_plan(plan(space, problems, **size, threads=settings.n_threads))
     outcomes, causes = search(
-        space, problems, **size, centre=settings.fit_intercept, threads=settings.n_threads, progress=progress
-    )
-    models = [_models(space, problem, outcome) for problem, outcome in zip(problems, outcomes, strict=True)]
+        space, problems, **size, keep=settings.n_models, centre=settings.fit_intercept, threads=settings.n_threads,
+        progress=progress,
+    )  # fmt: skip
+    n_models = settings.n_models
+    models = [_models(space, problem, outcome, n_models) for problem, outcome in zip(problems, outcomes, strict=True)]
     sizes = {str(rung): size for rung, size in enumerate(space.sizes)}
     rejected = {str(rung): dict(counts) for rung, counts in enumerate(space.rejected)}
     if space_settings.rung:
@@ -191,13 +196,13 @@ def _check(y: np.ndarray, settings: SearchSettings) -> None:
         raise FitError(f"fit: needs a target that varies, found {y[0]:g} on every sample")
 
 
-def _models(space: Space, problem: Problem, outcome: Outcome) -> list[list[SISSOModel]]:
-    subspace = outcome.subspace
-    used = sorted({number for fits in outcome.fits for fit in fits for number in fit.subset})
+def _models(space: Space, problem: Problem, outcome: Outcome, n_models: int) -> list[list[SISSOModel]]:
+    subspace, best = outcome.subspace, [fits[:n_models] for fits in outcome.fits]
+    used = sorted({number for fits in best for fit in fits for number in fit.subset})
     if not used:
         raise FitError("fit: needs at least one usable feature, found none (bounds, units and domains left nothing)")
     formulas = {
         i: space.expression(int(subspace.opcode[i]), int(subspace.left[i]), int(subspace.right[i])) for i in used
     }
     values = subspace.values(space)
-    return [[build_model(formulas, values, fit, problem.weights) for fit in fits] for fits in outcome.fits]
+    return [[build_model(formulas, values, fit, problem.weights) for fit in fits] for fits in best]

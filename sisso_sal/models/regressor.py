@@ -42,6 +42,8 @@ class SISSOBase(RegressorMixin, BaseEstimator):
     n_singular_: int
     is_complete_: bool
 
+    _n_models = 10
+
     def _models_document(self) -> dict[str, Any]:
         raise TypeError(f"{type(self).__name__} has no models of its own")
 
@@ -61,6 +63,7 @@ class SISSOBase(RegressorMixin, BaseEstimator):
             dim=self.dim,
             n_sis=self.n_sis,
             n_residual=self.n_residual,
+            n_models=self._n_models,
             fit_intercept=self.fit_intercept,
             threads=self.threads,
         )
