@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from accuracy import TABLES
 
+from sisso_sal.data.elements import composition_of
 from sisso_sal.data.table import Table, read_table
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.validation import cross_validate
@@ -35,6 +36,7 @@ CHANGES: tuple[tuple[str, dict], ...] = (
     ("members weighted by error", {"weighting": "oob"}),
     ("Yeo-Johnson", {"target_transform": "yeo-johnson"}),
     ("Huber loss", {"loss": "huber"}),
+    ("no compositions", {}),
     ("trees only", {"correction": "trees"}),
     ("process only", {"correction": "process"}),
     ("formulas alone", {"correction": "none"}),
@@ -53,11 +55,14 @@ def report(table: Table, seed: int) -> None:
     """Print one line for each change, as it is done; ± is the standard error of the mean absolute error."""
     X = table.to_frame()[[table.header(name) for name in table.feature_names]][table.labelled].reset_index(drop=True)
     y = np.asarray(table.target)[table.labelled]
+    shares = composition_of(table)
+    shares = None if shares is None else shares[table.labelled]
     floor = noise_floor(len(y))[1]
     print(f"{Path(table.path).name}: {len(y)} rows; a perfect sigma shows an area over {floor:.3f} once in twenty")
     _print(HEAD)
     for name, change in CHANGES:
-        found = cross_validate(SISSOEnsemble(**change), X, y, seed=seed)
+        known = None if name == "no compositions" else shares
+        found = cross_validate(SISSOEnsemble(**change), X, y, composition=known, seed=seed)
         figures = found.calibration()
         alone = (found.target - found.formula)[np.isfinite(found.formula)]
         error = np.abs(found.target - found.mean)[np.isfinite(found.mean)]

@@ -20,6 +20,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sisso_sal.data.elements import composition_of
 from sisso_sal.data.table import Table, read_table
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.regressor import SISSORegressor
@@ -99,14 +100,18 @@ def report(table: Table, seed: int) -> str:
     """The table of all models on the labelled rows; errors are compared on the rows that every model predicts."""
     X = table.to_frame()[[table.header(name) for name in table.feature_names]][table.labelled].reset_index(drop=True)
     y = np.asarray(table.target)[table.labelled]
-    ours = cross_validate(SISSOEnsemble(), X, y, seed=seed)
+    shares = composition_of(table)
+    shares = None if shares is None else shares[table.labelled]
+    ours = cross_validate(SISSOEnsemble(), X, y, composition=shares, seed=seed)
+    features_only = cross_validate(SISSOEnsemble(), X, y, seed=seed)
     alone = cross_validate(SISSOEnsemble(correction="none"), X, y, seed=seed)
     found = {name: fold_by_fold(model, X, y, ours.fold) for name, model in others(X.shape[1]).items()}
     counted = np.all([np.isfinite(errors) for errors, _ in found.values()], axis=0)
-    counted &= np.isfinite(ours.mean) & np.isfinite(alone.mean)
+    counted &= np.isfinite(ours.mean) & np.isfinite(features_only.mean) & np.isfinite(alone.mean)
     rows = [["10-fold cross-validation", "RMSE", "MAE", "largest", "undefined", "in 95 %", "area", "Spearman"]]
     rows.append(row("SISSO, one model", *found.pop("SISSO, one model"), counted))
     rows.append(ensemble_row("SISSO ensemble, formulas alone", alone, counted))
+    rows.append(ensemble_row("SISSO ensemble, no compositions", features_only, counted))
     rows.append(ensemble_row("SISSO ensemble", ours, counted))
     rows += [row(name, *result, counted) for name, result in found.items()]
     floor = noise_floor(int(counted.sum()))

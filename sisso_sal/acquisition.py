@@ -40,7 +40,7 @@ class Goal:
     Goal(kind='below', low=-inf, high=0.3, share=0.0)
     >>> Goal.parse("1.2..1.8").kind
     'window'
-    >>> str(Goal.parse("min 10%").resolved(np.arange(20.0)))
+    >>> str(Goal.parse("min 10%").resolved(np.arange(20.0), np.zeros(20)))
     '<=1'
     """
 
@@ -91,14 +91,16 @@ class Goal:
         """Whether a single value tells if the goal is reached."""
         return self.kind in {"below", "above", "window"}
 
-    def resolved(self, values: np.ndarray) -> Goal:
-        """``lowest`` and ``highest`` with the bound that these values give; any other goal as it is.
+    def resolved(self, values: np.ndarray, std: np.ndarray) -> Goal:
+        """``lowest`` and ``highest`` with the bound that k of n materials are expected to reach; any other goal as it is.
+
+        Predictions scatter less than the truth, so a quantile of predicted values would be too easy a bound.
 
         Parameters
         ----------
-        values : ndarray (n,)
-            Of all materials, in the target's unit. Only finite ones count; the bound is the k-th lowest (highest) of n of them,
-            k = max(1, round(share n)).
+        values, std : ndarray (n,)
+            Of all materials, in the target's unit; the spread of a label is 0. Only finite values count. The sum over the n of
+            the probabilities to reach the bound is k = max(1, round(share n)); without spread it is the k-th lowest (highest).
 
         Raises
         ------
@@ -107,13 +109,12 @@ class Goal:
         """
         if self.kind not in {"lowest", "highest"}:
             return self
-        finite = np.sort(np.asarray(values, dtype=float)[np.isfinite(values)])
-        if not len(finite):
+        finite = np.isfinite(values) & np.isfinite(std)
+        if not finite.any():
             raise SettingsError(f"goal: needs values to find the bound of '{self}', found none that is finite")
-        k = max(1, round(self.share * len(finite)))
-        return (
-            Goal("below", high=float(finite[k - 1])) if self.kind == "lowest" else Goal("above", low=float(finite[-k]))
-        )
+        k = max(1, round(self.share * int(finite.sum())))
+        bound = _expected_bound(self.sign * np.asarray(values, dtype=float)[finite], np.asarray(std)[finite], k)
+        return Goal("below", high=bound) if self.kind == "lowest" else Goal("above", low=-bound)
 
     def reached(self, values: np.ndarray) -> np.ndarray:
         """Which values are within the bounds, the bounds included; NaN is not.
@@ -153,6 +154,17 @@ class Goal:
     def best(self, values: np.ndarray) -> int:
         """Number of the best of some values; the first of equals."""
         return int(np.nanargmin(self.distance(values)))
+
+
+def _expected_bound(mean: np.ndarray, std: np.ndarray, k: int) -> float:
+    """The lowest bound that at least k are expected not to exceed, to the last bit, whatever their order."""
+    order = np.lexsort((std, mean))
+    mean, std = mean[order], std[order]
+    low, high = float((mean - 40 * std).min()), float(mean[k - 1] + 40 * std.max())
+    while low < (middle := low + 0.5 * (high - low)) < high:
+        expected = np.where(std > 0, ndtr(_standard(_gain(middle, mean), std)), mean <= middle).sum()
+        low, high = (low, middle) if expected >= k else (middle, high)
+    return high
 
 
 def _shortest(bound: float) -> str:

@@ -82,15 +82,23 @@ class Space(Protocol):
 class Surrogate(Protocol):
     """What predicts: fitted on labelled candidates, it gives a `Prediction` for any.
 
-    X is a DataFrame with units in its headers for `fit`, and a mapping from primary feature to values afterwards.
+    X is a DataFrame with units in its headers for `fit`, and a mapping from primary feature to values afterwards; the composition,
+    where there are formulas, is the share of each element (n, n_elements).
     """
 
     oob_mean_: np.ndarray
     """ndarray (n_labelled,): predictions of labelled candidates by members that did not see them; NaN where there are none."""
 
-    def fit(self, X: Any, y: np.ndarray, *, progress: Callable[[int, int], None] | None = None) -> Surrogate: ...
+    def fit(
+        self,
+        X: Any,
+        y: np.ndarray,
+        *,
+        composition: np.ndarray | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Surrogate: ...
 
-    def predict_distribution(self, X: Any) -> Prediction: ...
+    def predict_distribution(self, X: Any, composition: np.ndarray | None = None) -> Prediction: ...
 
     def describe(self, X: Any, target: str, target_unit: str = "") -> dict[str, Any]: ...
 

@@ -23,7 +23,7 @@ from sisso_sal.campaign.ledger import Ledger
 from sisso_sal.campaign.scoring import Scored, score
 from sisso_sal.config import CampaignSettings, differences, settings_toml
 from sisso_sal.data.columns import split_header
-from sisso_sal.data.elements import atomic_fractions
+from sisso_sal.data.elements import composition_of
 from sisso_sal.data.table import Table
 from sisso_sal.errors import CampaignError, FitError
 from sisso_sal.protocols import Prediction, Surrogate
@@ -229,8 +229,11 @@ def _learn(table, settings, ledger, iteration, make_surrogate, progress) -> _Lea
     columns = dict(zip(table.feature_names, np.ascontiguousarray(table.features.T), strict=True))
     frame = pd.DataFrame({table.header(name): column for name, column in columns.items()})
     streams = np.random.SeedSequence([settings.seed, iteration]).generate_state(2)
-    surrogate = make_surrogate(settings, int(streams[0])).fit(frame[known], target[known], progress=progress)
-    prediction = surrogate.predict_distribution(columns)
+    shares = composition_of(table)
+    surrogate = make_surrogate(settings, int(streams[0])).fit(
+        frame[known], target[known], composition=None if shares is None else shares[known], progress=progress
+    )
+    prediction = surrogate.predict_distribution(columns, shares)
     away, failed = ledger.pending(), ledger.failed()
     pending = np.array([id in away for id in table.ids])
     goal = Goal.parse(settings.goal)
@@ -241,7 +244,7 @@ def _learn(table, settings, ledger, iteration, make_surrogate, progress) -> _Lea
     excluded = known | np.array([id in failed for id in table.ids])
     picks = select(
         scored.scores, table.ids, settings.batch, excluded=excluded, features=table.features,
-        composition=atomic_fractions(table.ids) if settings.diversity else None, pending=pending, diversity=settings.diversity,
+        composition=shares if settings.diversity else None, pending=pending, diversity=settings.diversity,
     )  # fmt: skip
     best = int(np.flatnonzero(known)[goal.best(target[known])])
     return _Learned(surrogate, target, known, prediction, scored, picks, best)

@@ -18,6 +18,7 @@ import pandas as pd
 
 from sisso_sal.acquisition import Goal
 from sisso_sal.campaign.scoring import score
+from sisso_sal.data.elements import composition_of
 from sisso_sal.data.table import Table
 from sisso_sal.errors import SettingsError
 from sisso_sal.protocols import Prediction, Surrogate
@@ -89,7 +90,7 @@ def targets(target: np.ndarray, rules: Rules) -> np.ndarray:
     goal = Goal.parse(rules.goal)
     if goal.kind in {"min", "max"}:
         goal = Goal.parse(f"{goal.kind} {100 * rules.target_share:.12g}%")
-    return goal.resolved(target).reached(target)
+    return goal.resolved(target, np.zeros(len(target))).reached(target)
 
 
 def start_pool(table: Table, target: np.ndarray, rules: Rules) -> np.ndarray:
@@ -148,9 +149,10 @@ def simulate(table: Table, strategy: Strategy, rules: Rules, seed: int) -> Trace
         {table.header(name): column for name, column in zip(table.feature_names, table.features.T, strict=True)}
     )
     columns = dict(zip(table.feature_names, np.ascontiguousarray(table.features.T), strict=True))
+    shares = composition_of(table)
     while len(trace.picks) < rules.evaluations and not known.all():
         labels = np.where(known, target, np.nan)
-        prediction = _predict(strategy, frame, columns, labels, seed * 100_003 + len(trace.picks))
+        prediction = _predict(strategy, frame, columns, shares, labels, seed * 100_003 + len(trace.picks))
         scored = score(
             prediction, table.features, labels, goal=goal, acquisition=strategy.acquisition, improve_on=rules.improve_on, rng=own
         )  # fmt: skip
@@ -170,13 +172,14 @@ def _best(goal: Goal, values: np.ndarray) -> float:
     return float(values[goal.best(values)])
 
 
-def _predict(strategy: Strategy, frame: pd.DataFrame, columns, labels: np.ndarray, seed: int) -> Prediction:
+def _predict(strategy: Strategy, frame: pd.DataFrame, columns, shares, labels: np.ndarray, seed: int) -> Prediction:
     if strategy.make_surrogate is None:
         nothing = np.zeros(len(labels))
         return Prediction(nothing, nothing, nothing, np.zeros((1, len(labels))), np.ones((1, len(labels)), dtype=bool))
     known = np.isfinite(labels)
-    surrogate = strategy.make_surrogate(seed).fit(frame[known], labels[known])
-    return surrogate.predict_distribution(columns)
+    known_shares = None if shares is None else shares[known]
+    surrogate = strategy.make_surrogate(seed).fit(frame[known], labels[known], composition=known_shares)
+    return surrogate.predict_distribution(columns, shares)
 
 
 def replay(

@@ -60,7 +60,7 @@ def score(
     target : ndarray (n,)
         Labels in the target's unit, NaN where not known.
     goal : Goal
-        A share of all materials is taken of the labels and, where there is none, the predictions.
+        A share of all materials is taken of the labels and, where there is none, the predictions with their spread.
     acquisition : str
     improve_on : str
         See `REFERENCES`. The posterior mean is not moved by one noisy label.
@@ -79,7 +79,7 @@ def score(
     wanted = goal
     if acquisition == "hits" and goal.kind in {"min", "max"}:
         wanted = Goal.parse(f"{goal.kind} {100 * SHARE:g}%")
-    bounded = wanted.resolved(np.where(known, target, prediction.mean))
+    bounded = wanted.resolved(np.where(known, target, prediction.mean), np.where(known, 0.0, prediction.std))
     fitted = prediction.mean[known]
     reference = target[known] if improve_on == "label" or np.isnan(fitted).all() else fitted
     scene = Scene(

@@ -78,7 +78,12 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
     start = time.perf_counter()
     with Progress("screening", quiet or as_json) as progress:
         try:
-            model.fit(frame[labelled], np.asarray(data.target)[labelled], progress=progress)
+            model.fit(
+                frame[labelled],
+                np.asarray(data.target)[labelled],
+                progress=progress,
+                **_known_shares(data, is_ensemble),
+            )
         except KeyboardInterrupt:
             if getattr(model, "is_complete_", True):  # there is no model yet
                 raise
@@ -91,6 +96,14 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
         fail("interrupted: these are the best models so far, the search was not finished", 130)
     if not as_json and out is not None:
         click.echo(f"\nNext: sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out} --format python")
+
+
+def _known_shares(data, is_ensemble: bool) -> dict[str, Any]:
+    """The compositions of the labelled rows, for an ensemble, where there are any."""
+    from sisso_sal.data.elements import composition_of
+
+    shares = composition_of(data) if is_ensemble else None
+    return {} if shares is None else {"composition": shares[data.labelled]}
 
 
 def feature_frame(data):
@@ -147,14 +160,19 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
     import numpy as np
     import pandas as pd
 
+    from sisso_sal.data.elements import composition_of
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.files import load_model
 
     check_free(out, force)
     estimator, target, unit = load_model(model)
-    ids, columns = _columns_for(estimator, table, id_column, formula)
+    data, columns = _columns_for(estimator, table, id_column, formula)
+    ids = data.ids
     if isinstance(estimator, SISSOEnsemble):
-        found = estimator.predict_distribution(columns)
+        shares = composition_of(data)
+        if shares is None and estimator.correction_ and estimator.correction_.composition is not None:
+            click.echo("note: the ensemble knows compositions, but the table has no formulas for ids", err=True)
+        found = estimator.predict_distribution(columns, shares)
         frame = pd.DataFrame(
             {
                 "id": ids, "mean": found.mean, "std": found.std, "std_raw": found.std_raw,
@@ -178,7 +196,7 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
 
 
 def _columns_for(estimator, path: Path, id_column: str | None, formula: str | None):
-    """Ids, and the primary features of a model from a table, in the model's units."""
+    """The table, and the primary features of a model from it, in the model's units."""
     from sisso_sal.data.columns import split_header
     from sisso_sal.data.elements import PRIMARY_FEATURES, featurize_table
     from sisso_sal.data.table import read_table
@@ -208,7 +226,7 @@ def _columns_for(estimator, path: Path, id_column: str | None, formula: str | No
         except UnitError as error:
             raise UnitError(f"{path}: column '{name}': {error}") from error
         columns[name] = table.features[:, place] * factor
-    return table.ids, columns
+    return table, columns
 
 
 @click.command()

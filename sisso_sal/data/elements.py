@@ -131,12 +131,12 @@ def parse_formula(formula: str) -> dict[str, float]:
 
 
 def atomic_fractions(formulas: Sequence[str]) -> "np.ndarray | None":
-    """Share of each element that occurs among some formulas: ndarray (n, n_elements), or None if one of them is no formula.
+    """Share of each element: ndarray (n, n_elements), elements as in `element_data`, or None if a text is no formula.
 
     Examples
     --------
-    >>> atomic_fractions(["MgO", "O2"]).tolist()
-    [[0.5, 0.5], [0.0, 1.0]]
+    >>> atomic_fractions(["MgO", "H2"])[:, 0].tolist()
+    [0.0, 1.0]
     >>> atomic_fractions(["MgO", "sample 7"]) is None
     True
     """
@@ -146,9 +146,24 @@ def atomic_fractions(formulas: Sequence[str]) -> "np.ndarray | None":
         found = [parse_formula(formula) for formula in formulas]
     except InputError:
         return None
-    elements = sorted({symbol for composition in found for symbol in composition})
-    amounts = np.array([[composition.get(symbol, 0.0) for symbol in elements] for composition in found])
+    column = {symbol: number for number, symbol in enumerate(element_data())}
+    amounts = np.zeros((len(found), len(column)))
+    for row, composition in zip(amounts, found, strict=True):
+        row[[column[symbol] for symbol in composition]] = list(composition.values())
     return amounts / amounts.sum(axis=1, keepdims=True)
+
+
+def composition_of(table: "Table") -> "np.ndarray | None":
+    """Share of each element in each row of a table, as `atomic_fractions` gives it.
+
+    The formulas are the ids or, where these are no formulas, the text column ``formula`` or ``composition`` (any case).
+
+    Returns
+    -------
+    ndarray (n_rows, n_elements), or None where there are no formulas.
+    """
+    columns = [cells for name, cells in table.text.items() if name.lower() in {"formula", "composition"}]
+    return next((found for cells in (table.ids, *columns) if (found := atomic_fractions(cells)) is not None), None)
 
 
 def oxidation_states(composition: Mapping[str, float]) -> tuple[OxidationState, ...]:

@@ -1,15 +1,17 @@
-"""What the formulas leave over: extremely randomised trees and a Gaussian process learn it from out-of-bag predictions.
+"""What the formulas leave over: extremely randomised trees and Gaussian processes learn it from out-of-bag predictions.
 
 A formula carries a trend from the labelled materials to distant ones; materials that resemble each other share errors that no short
-formula of averaged features can express. Both learners see the primary features and what the formulas say of each labelled material
-without having seen it, so they learn how far to trust the formulas (stacking: Wolpert, Neural Networks 5, 241 (1992)).
+formula of averaged features can express. The learners see the primary features and what the formulas say of each labelled material
+without having seen it, so they learn how far to trust the formulas (stacking: Wolpert, Neural Networks 5, 241 (1992)). Where the
+compositions are known, a second process with one length for all inputs sees them beside the features: averages over the elements do
+not tell which elements they are of.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,11 +41,12 @@ CONSTANT = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class _Learner:
-    """Mean and sigma for new rows, and for the training rows as if each had been left out."""
+    """Mean and sigma for new rows, and for the training rows as if each had been left out; which inputs it sees."""
 
     predict: Any
     left_out_mean: np.ndarray
     left_out_std: np.ndarray
+    sees_composition: bool = False
 
 
 class Correction:
@@ -52,7 +55,7 @@ class Correction:
     Parameters
     ----------
     kind : str
-        ``trees``, ``process`` or ``both``, the mean of the two.
+        ``trees``, ``process`` or ``both``, the mean of all learners.
     features : ndarray (n, n_primary)
         Primary features of the labelled materials, in an order of rows and columns that depends on their content alone.
     formula : ndarray (n,)
@@ -60,14 +63,17 @@ class Correction:
     target : ndarray (n,)
         In its unit.
     seed : int
-    theta : list of float, optional
-        Logarithms of the kernel's parameters of an earlier fit, in the place of those of greatest likelihood.
+    composition : ndarray (n, n_elements), optional
+        Share of each element. With it ``process`` and ``both`` have a second process, on features and composition.
+    theta : list of list of float, optional
+        Logarithms of each kernel's parameters of an earlier fit, in the place of those of greatest likelihood.
 
     Attributes
     ----------
     left_out_mean, left_out_std : ndarray (n,)
-        Corrected prediction of each labelled material, and its sigma, by trees that did not see it and a process without it.
-    theta : list of float
+        Corrected prediction of each labelled material, and its sigma, by trees that did not see it and processes without it.
+    theta : list of list of float
+        One for each process.
 
     References
     ----------
@@ -92,22 +98,28 @@ class Correction:
         formula: np.ndarray,
         target: np.ndarray,
         seed: int,
-        theta: list[float] | None = None,
+        composition: np.ndarray | None = None,
+        theta: list[list[float]] | None = None,
     ):
         self.kind, self.seed = kind, seed
         self.features, self.formula, self.target = features, formula, target
+        self.composition = composition if kind in {"process", "both"} else None
         self._centre = np.append(features.mean(axis=0), formula.mean())
         spread = np.append(features.std(axis=0), formula.std())
         self._spread = np.where(spread > CONSTANT * np.abs(self._centre), spread, 1.0)
-        self.theta = theta
         rows = self._rows(features, formula)
+        n = features.shape[1]
         with one_blas_thread():
-            self._learners = []
-            if kind in {"trees", "both"}:
-                self._learners.append(_trees(rows, formula, target, seed))
-            if kind in {"process", "both"}:
-                learner, self.theta = _process(rows, target, theta)
-                self._learners.append(learner)
+            self._learners = [_trees(rows, formula, target, seed)] if kind in {"trees", "both"} else []
+            inputs = [] if kind == "trees" else [(rows, np.full(n + 1, np.sqrt(n + 1)))]
+            if self.composition is not None:
+                inputs.append((self._kinship(rows, self.composition), np.sqrt(n)))
+            if theta is not None and len(theta) != len(inputs):
+                raise ValueError(f"theta: needs parameters of {len(inputs)} kernels, found {len(theta)}")
+            known = [None] * len(inputs) if theta is None else theta
+            made = [_process(*given, target, logs) for given, logs in zip(inputs, known, strict=True)]
+        self._learners += [replace(learner, sees_composition=number > 0) for number, (learner, _) in enumerate(made)]
+        self.theta = [logs for _, logs in made]
         self.left_out_mean, self.left_out_std = _mixture(
             [learner.left_out_mean for learner in self._learners], [learner.left_out_std for learner in self._learners]
         )
@@ -115,7 +127,13 @@ class Correction:
     def _rows(self, features: np.ndarray, formula: np.ndarray) -> np.ndarray:
         return (np.column_stack([features, formula]) - self._centre) / self._spread
 
-    def predict(self, features: np.ndarray, formula: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _kinship(self, rows: np.ndarray, composition: np.ndarray) -> np.ndarray:
+        """Standardised features beside compositions, which are scaled to tell oxides of other metals about as far apart."""
+        return np.hstack([rows[:, :-1], np.sqrt(rows.shape[1] - 1) * composition])
+
+    def predict(
+        self, features: np.ndarray, formula: np.ndarray, composition: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Corrected mean and sigma, in the target's unit; NaN where the formulas say nothing or a feature is not finite.
 
         Parameters
@@ -123,16 +141,24 @@ class Correction:
         features : ndarray (n, n_primary)
         formula : ndarray (n,)
             Mean of the formulas.
+        composition : ndarray (n, n_elements), optional
+            Without it a learner that wants compositions is not asked.
         """
         mean, std = np.full(len(formula), np.nan), np.full(len(formula), np.nan)
         known = np.isfinite(formula) & np.isfinite(features).all(axis=1)
         if known.any():
             with np.errstate(over="ignore"):
                 rows = np.clip(self._rows(features[known], formula[known]), -FARTHEST, FARTHEST)
-            order = np.lexsort(rows.T)  # the last bit of a matrix product depends on where a row stands
-            numbers = np.flatnonzero(known)[order]
+            # The last bit of a matrix product depends on where a row stands.
+            shares = np.empty((0, len(rows))) if composition is None else composition[known].T
+            order = np.lexsort((*shares[shares.any(axis=1)], *rows.T))
+            numbers, rows = np.flatnonzero(known)[order], rows[order]
             with one_blas_thread():
-                found = [learner.predict(rows[order], formula[numbers]) for learner in self._learners]
+                found = [
+                    learner.predict(self._kinship(rows, shares.T[order]) if learner.sees_composition else rows, formula[numbers])
+                    for learner in self._learners
+                    if composition is not None or not learner.sees_composition
+                ]  # fmt: skip
             mean[numbers], std[numbers] = _mixture([m for m, _ in found], [s for _, s in found])
         return mean, std
 
@@ -145,6 +171,7 @@ class Correction:
             "features": self.features.tolist(),
             "formula": self.formula.tolist(),
             "target": self.target.tolist(),
+            "composition": None if self.composition is None else _sparse(self.composition),
         }
 
     @classmethod
@@ -158,7 +185,8 @@ class Correction:
         """
         features, formula, target = (np.array(data[key], dtype=np.float64) for key in ("features", "formula", "target"))
         with np.errstate(all="ignore"):
-            found = cls(data["kind"], features, formula, target, int(data["seed"]), data["theta"])
+            composition = None if data["composition"] is None else _dense(data["composition"])
+            found = cls(data["kind"], features, formula, target, int(data["seed"]), composition, data["theta"])
         if not (np.isfinite(found.left_out_mean).all() and np.isfinite(found.left_out_std).all()):
             raise ValueError("correction: needs numbers that can be learned from, found some that are too large")
         return found
@@ -193,10 +221,23 @@ def _trees(rows: np.ndarray, formula: np.ndarray, target: np.ndarray, seed: int)
     return _Learner(predict, formula + mean, np.sqrt(square))
 
 
-def _process(rows: np.ndarray, target: np.ndarray, theta: list[float] | None) -> tuple[_Learner, list[float]]:
-    """A Gaussian process on the target, with a length for each input; lengths under one standard deviation are not believed."""
-    n_inputs = rows.shape[1]
-    lengths = np.full(n_inputs, np.sqrt(n_inputs))
+def _sparse(composition: np.ndarray) -> dict[str, Any]:
+    """The columns that are not zero, by number."""
+    columns = np.flatnonzero(composition.any(axis=0))
+    return {"n_elements": composition.shape[1], "columns": columns.tolist(), "shares": composition[:, columns].tolist()}
+
+
+def _dense(data: Mapping[str, Any]) -> np.ndarray:
+    shares = np.array(data["shares"], dtype=np.float64)
+    out = np.zeros((len(shares), int(data["n_elements"])))
+    out[:, data["columns"]] = shares
+    return out
+
+
+def _process(
+    rows: np.ndarray, lengths: np.ndarray | float, target: np.ndarray, theta: list[float] | None
+) -> tuple[_Learner, list[float]]:
+    """A Gaussian process on the target, from these lengths on; lengths under one standard deviation are not believed."""
     kernel: Any = ConstantKernel(1.0, (1e-2, 1e2)) * _matern(lengths, (1.0, 30.0), nu=1.5) + WhiteKernel(
         0.1, (1e-3, 1.0)
     )

@@ -182,7 +182,7 @@ class SISSOEnsemble(SISSOBase):
         self.threads = threads
         self.random_state = random_state
 
-    def fit(self, X, y, sample_weight=None, *, progress=None):
+    def fit(self, X, y, sample_weight=None, *, composition=None, progress=None):
         """Fit all members in one pass over the feature space per dimension.
 
         Parameters
@@ -191,6 +191,8 @@ class SISSOEnsemble(SISSOBase):
         y : array (n_samples,)
         sample_weight : array (n_samples,), optional
             Multiplies the bootstrap weights. The correction gives all samples of positive weight the same.
+        composition : array (n_samples, n_elements), optional
+            Share of each element, for the correction alone; see `atomic_fractions`.
         progress : callable, optional
             Called with (features done, features in all).
 
@@ -211,7 +213,7 @@ class SISSOEnsemble(SISSOBase):
         self._check_settings()
         X, y, weights = self._check_training(X, y, sample_weight)
         stages = self._search(X, y, weights, [Draw(np.ones(len(y), dtype=bool), self.dropout)], progress)
-        self._assemble(X, y, stages, 0, weights > 0)
+        self._assemble(X, y, stages, 0, weights > 0, _checked_composition(composition, len(y)))
         if not self.is_complete_:
             raise KeyboardInterrupt
         return self
@@ -299,7 +301,7 @@ class SISSOEnsemble(SISSOBase):
 
     # From models to an ensemble ------------------------------------------------------------------------------------------
 
-    def _assemble(self, X, y, stages: Sequence[_Stage], first: int, present: np.ndarray) -> None:
+    def _assemble(self, X, y, stages: Sequence[_Stage], first: int, present: np.ndarray, composition=None) -> None:
         """Choose rung and dimension, correct, calibrate, all from the samples `present` (n_samples,).
 
         `first` is the number of the first of the problems whose models are the members.
@@ -331,7 +333,7 @@ class SISSOEnsemble(SISSOBase):
         self.n_singular_ = sum(s.fitted.n_singular for s in stages)
         self.n_samples_ = int(present.sum())
         self.is_complete_ = all(s.fitted.is_complete for s in stages)
-        self._judge(columns, y, unseen, order[present[order]])
+        self._judge(columns, y, unseen, order[present[order]], composition)
 
     def _out_of_bag(self, members, columns, y, unseen, order) -> dict[str, float]:
         values, valid, _ = _evaluated(members, columns)
@@ -342,7 +344,7 @@ class SISSOEnsemble(SISSOBase):
             return {"mae": np.inf, "rmse": np.inf}
         return {"mae": float(np.abs(error).mean()), "rmse": float(np.sqrt(np.mean(error**2)))}
 
-    def _judge(self, columns, y, unseen, order) -> None:
+    def _judge(self, columns, y, unseen, order, composition) -> None:
         """Out-of-bag predictions, the correction that is learned from them, and the calibration of both."""
         values, valid, _ = _evaluated(self.members_, columns)
         self.member_weights_ = _member_weights(self.weighting, (y - values)[:, order], (valid & unseen)[:, order])
@@ -354,7 +356,10 @@ class SISSOEnsemble(SISSOBase):
         self.oob_mean_, self.oob_std_, self.correction_ = formula, spread, None
         if self.correction != "none" and len(rows) >= FEWEST and np.ptp(y[rows]) > 0:
             features = np.column_stack([columns[name][rows] for name in sorted(columns)])
-            self.correction_ = Correction(self.correction, features, formula[rows], y[rows], int(self.random_state))
+            self.correction_ = Correction(
+                self.correction, features, formula[rows], y[rows], int(self.random_state),
+                None if composition is None else composition[rows],
+            )  # fmt: skip
             self.oob_mean_, self.oob_std_ = np.full(len(y), np.nan), np.full(len(y), np.nan)
             self.oob_mean_[rows] = self.correction_.left_out_mean
             self.oob_std_[rows] = self.correction_.left_out_std
@@ -370,12 +375,14 @@ class SISSOEnsemble(SISSOBase):
 
     # Prediction ----------------------------------------------------------------------------------------------------------
 
-    def predict_distribution(self, X) -> Prediction:
+    def predict_distribution(self, X, composition=None) -> Prediction:
         """Mean, spread, every member's prediction and its validity.
 
         Parameters
         ----------
         X : array or DataFrame (n, n_primary)
+        composition : array (n, n_elements), optional
+            As in `fit`; without it the part of the correction that was learned from compositions stays out.
 
         Returns
         -------
@@ -390,7 +397,9 @@ class SISSOEnsemble(SISSOBase):
         mean = formula
         features = np.column_stack([columns[name] for name in sorted(self.primaries_)])
         if self.correction_:
-            mean, raw = self.correction_.predict(features, formula)
+            known = self.correction_.composition
+            shares = None if known is None else _checked_composition(composition, len(features), known.shape[1])
+            mean, raw = self.correction_.predict(features, formula, shares)
             with np.errstate(invalid="ignore"):
                 values = values + np.where(np.isfinite(mean), mean - formula, 0.0)
         found = self.recalibration_ or Recalibration()
@@ -525,6 +534,18 @@ class SISSOEnsemble(SISSOBase):
         self.recalibration_ = Recalibration.from_json(found) if found else None
         self.correction_ = Correction.from_json(correction) if correction else None
         self._labelled = np.array(document["labelled"], dtype=np.float64)
+
+
+def _checked_composition(composition, n: int, n_elements: int | None = None) -> np.ndarray | None:
+    """ndarray (n, n_elements), or None."""
+    if composition is None:
+        return None
+    shares = np.asarray(composition, dtype=np.float64)
+    wanted = shares.shape[1] if n_elements is None and shares.ndim == 2 else n_elements
+    if shares.shape != (n, wanted) or not np.isfinite(shares).all():
+        size = "n_elements" if n_elements is None else n_elements
+        raise FitError(f"composition: needs {n} x {size} finite shares, found an array of shape {shares.shape}")
+    return shares
 
 
 def _part(progress, number: int, parts: int):

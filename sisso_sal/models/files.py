@@ -175,10 +175,16 @@ def _check_ensemble(document: Mapping[str, Any], model: SISSOEnsemble, n_members
         n = len(correction["target"])
         _need(correction["kind"] == model.correction, f"correction: needs kind {model.correction}")
         _need(_is_count(correction["seed"]), f"seed: needs an integer >= 0, found {correction['seed']!r}")
-        _need((correction["theta"] is None) == (correction["kind"] == "trees"), "theta: needs those of the process")
+        _need(isinstance(correction["theta"], list), "theta: needs the parameters of each process")
         _numbers(correction, "features", (n, len(model.primaries_)))
         for key in ("formula", "target"):
             _numbers(correction, key, (n,))
+        if (composition := correction["composition"]) is not None:
+            columns, n_elements = composition["columns"], composition["n_elements"]
+            known = isinstance(columns, list) and _is_count(n_elements) and all(map(_is_count, columns))
+            _need(known and sorted({*columns}) == columns, "columns: needs numbers of elements in order")
+            _need(not columns or columns[-1] < n_elements, f"columns: needs numbers below {n_elements}")
+            _numbers(composition, "shares", (n, len(columns)))
 
 
 def _numbers(node: Mapping[str, Any], key: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -55,13 +55,13 @@ class _Tabular:
     def __init__(self, seed: int = 0):
         self.seed = seed
 
-    def fit(self, X, y, *, progress=None):
-        """X : DataFrame (n_samples, n_primary); y : array (n_samples,)."""
+    def fit(self, X, y, *, composition=None, progress=None):
+        """X : DataFrame (n_samples, n_primary); y : array (n_samples,). The composition is not used."""
         self._names = [split_header(str(header))[0] for header in X.columns]
         self._learn(np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64))
         return self
 
-    def predict_distribution(self, X: Mapping[str, np.ndarray]) -> Prediction:
+    def predict_distribution(self, X: Mapping[str, np.ndarray], composition=None) -> Prediction:
         """Mean, spread and members at new materials; all are valid everywhere."""
         mean, std, members = self._predicted(np.column_stack([X[name] for name in self._names]))
         return Prediction(mean, std, std, members, np.ones(members.shape, dtype=bool))

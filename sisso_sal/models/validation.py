@@ -94,7 +94,14 @@ def fold_numbers(X: np.ndarray, y: np.ndarray, folds: int, seed: int) -> np.ndar
 
 
 def cross_validate(
-    ensemble: SISSOEnsemble, X, y, *, folds: int = 10, seed: int = 0, progress: Progress | None = None
+    ensemble: SISSOEnsemble,
+    X,
+    y,
+    *,
+    composition: np.ndarray | None = None,
+    folds: int = 10,
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> CrossValidated:
     """Predict every sample by an ensemble of the given settings that did not see it.
 
@@ -104,6 +111,8 @@ def cross_validate(
         Its settings; it is not changed.
     X : array or DataFrame (n_samples, n_primary)
     y : array (n_samples,)
+    composition : array (n_samples, n_elements), optional
+        See `SISSOEnsemble.fit`.
     folds : int
     seed : int
         Of the folds.
@@ -118,7 +127,7 @@ def cross_validate(
     >>> bool(found.calibration().rmse < 0.1)
     True
     """
-    bench = _Bench(ensemble, X, y, folds, seed)
+    bench = _Bench(ensemble, X, y, folds, seed, composition)
     stages = bench.search(bench.ensemble, [ensemble.dropout], progress)
     return bench.assembled(bench.ensemble, stages, 0)
 
@@ -126,12 +135,13 @@ def cross_validate(
 class _Bench:
     """A table cut into folds, and the searches that serve all of them."""
 
-    def __init__(self, ensemble: SISSOEnsemble, X, y, folds: int, seed: int):
+    def __init__(self, ensemble: SISSOEnsemble, X, y, folds: int, seed: int, composition: np.ndarray | None = None):
         copied: Any = clone(ensemble)
         self.ensemble: SISSOEnsemble = copied
         self.ensemble._check_settings()
         self.X, self.y, self.weights = self.ensemble._check_training(X, y, None)
-        self.folds, columns = folds, np.argsort(self.ensemble.primaries_)
+        self.folds, self.composition = folds, composition
+        columns = np.argsort(self.ensemble.primaries_)
         self.fold = fold_numbers(self.X[:, columns], self.y, folds, seed)
 
     def configured(self, **settings: Any) -> SISSOEnsemble:
@@ -159,8 +169,9 @@ class _Bench:
         for k in range(self.folds):
             held_out = self.fold == k
             one = self.configured(**ensemble.get_params())
-            one._assemble(self.X, self.y, stages, (dropout * self.folds + k) * stride, ~held_out)
-            found = one.predict_distribution(one._by_name(self.X[held_out]))
+            one._assemble(self.X, self.y, stages, (dropout * self.folds + k) * stride, ~held_out, self.composition)
+            shares = None if self.composition is None else self.composition[held_out]
+            found = one.predict_distribution(one._by_name(self.X[held_out]), shares)
             for name, values in parts.items():
                 values[held_out] = getattr(found, name)
             recalibration = one.recalibration_ or Recalibration()

@@ -34,10 +34,10 @@ class Perfect:
     def __init__(self, seed):
         self.seed = seed
 
-    def fit(self, X, y, *, progress=None):
+    def fit(self, X, y, *, composition=None, progress=None):
         return self
 
-    def predict_distribution(self, X):
+    def predict_distribution(self, X, composition=None):
         return self._prediction(X["a"] - 10.0)
 
     @staticmethod
@@ -49,18 +49,18 @@ class Perfect:
 class Line(Perfect):
     """Least squares on what it was shown; its seed blurs it a little."""
 
-    def fit(self, X, y, *, progress=None):
+    def fit(self, X, y, *, composition=None, progress=None):
         rows = np.column_stack([np.ones(len(X)), X.to_numpy()[:, 1] ** 2, X.to_numpy()[:, 1]])
         self.weights = np.linalg.lstsq(rows, y, rcond=None)[0]
         return self
 
-    def predict_distribution(self, X):
+    def predict_distribution(self, X, composition=None):
         noise = np.random.default_rng(self.seed).normal(0, 1e-3, len(X["b"]))
         return self._prediction(np.column_stack([np.ones(len(X["b"])), X["b"] ** 2, X["b"]]) @ self.weights + noise)
 
 
 class Silent(Perfect):
-    def predict_distribution(self, X):
+    def predict_distribution(self, X, composition=None):
         return self._prediction(np.full(len(X["a"]), np.nan))
 
 
@@ -71,11 +71,11 @@ class Spy(Line):
         super().__init__(seed)
         self.seen = seen
 
-    def fit(self, X, y, *, progress=None):
+    def fit(self, X, y, *, composition=None, progress=None):
         self.shown = (X.copy(), y.copy(), self.seed)
         return super().fit(X, y)
 
-    def predict_distribution(self, X):
+    def predict_distribution(self, X, composition=None):
         self.seen.append((*self.shown, dict(X)))
         return super().predict_distribution(X)
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from sisso_sal.acquisition import Goal, expected_improvement
+from sisso_sal.acquisition import Goal, expected_hits, expected_improvement
 from sisso_sal.campaign import scoring
 from sisso_sal.campaign.scoring import REFERENCES, score
 from sisso_sal.errors import SettingsError
@@ -89,6 +89,9 @@ def test_one_noisy_label_does_not_move_the_posterior_reference():
     assert scored(target=noisy, improve_on="label").reference == -50.0
 
 
+CERTAIN = np.full(5, 1e-12)
+
+
 @pytest.mark.parametrize(
     ("goal", "bounded"),
     [
@@ -102,7 +105,19 @@ def test_one_noisy_label_does_not_move_the_posterior_reference():
     ],
 )
 def test_a_share_is_taken_of_labels_and_elsewhere_of_predictions(goal, bounded):
-    assert scored(goal=goal, acquisition="mean").goal == bounded
+    found = scored(prediction(std=CERTAIN), goal=goal, acquisition="mean").goal
+    assert (found.kind, found.low, found.high) == (
+        bounded.kind,
+        pytest.approx(bounded.low),
+        pytest.approx(bounded.high),
+    )
+
+
+def test_so_many_are_expected_within_the_bound_of_a_share():
+    mean, std = np.array([1.2, 0.9, 3.0, -1.0, -0.6]), np.array([0.1, 0.2, 0.3, 1.0, 1.0])
+    found = scored(prediction(mean, std), goal="min 20%", acquisition="mean").goal
+    assert found.high == pytest.approx(-0.8)  # which either of the two reaches with a probability that adds up to 1
+    assert expected_hits(mean[3:], std[3:], found) == pytest.approx(1.0)
 
 
 def test_a_share_is_taken_of_materials_that_have_either():

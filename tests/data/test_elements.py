@@ -11,11 +11,13 @@ import pytest
 from sisso_sal.data.elements import (
     PRIMARY_FEATURES,
     atomic_fractions,
+    composition_of,
     element_data,
     featurize,
     oxidation_states,
     parse_formula,
 )
+from sisso_sal.data.table import read_table
 from sisso_sal.errors import InputError
 from sisso_sal.features.dimension import parse_unit
 
@@ -148,9 +150,9 @@ def test_close_to_the_published_columns(published):
         assert np.corrcoef(features.loc[guessed, header], theirs.loc[guessed, header])[0, 1] > least
 
 
-def test_atomic_fractions_are_shares_of_atoms_by_element_in_alphabetical_order():
+def test_atomic_fractions_are_shares_of_atoms_by_element():
     found = atomic_fractions(["SrTiO3", "TiO2", "Ca3(PO4)2", "La0.5Sr0.5MnO3", "Ti2O4"])
-    elements = ["Ca", "La", "Mn", "O", "P", "Sr", "Ti"]
+    elements = list(element_data())
     expected = [
         {"O": 3 / 5, "Sr": 1 / 5, "Ti": 1 / 5},
         {"O": 2 / 3, "Ti": 1 / 3},
@@ -160,3 +162,22 @@ def test_atomic_fractions_are_shares_of_atoms_by_element_in_alphabetical_order()
     ]
     assert found == pytest.approx(np.array([[row.get(element, 0.0) for element in elements] for row in expected]))
     assert atomic_fractions(["SrTiO3", "row 17"]) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "formulas"),
+    [
+        ("oxide,a\nMgO,1\nTiO2,2\n", ["MgO", "TiO2"]),
+        ("name,Formula,a\nrow 1,MgO,1\nrow 2,TiO2,2\n", ["MgO", "TiO2"]),
+        ("name,composition,a\nMgO,CaO,1\nTiO2,ZrO2,2\n", ["MgO", "TiO2"]),  # the ids come first
+        ("name,group,a\nrow 1,C,1\nrow 2,N,2\n", None),  # a letter in a column of another name is no formula
+        ("name,formula,a\nrow 1,MgO,1\nrow 2,unknown,2\n", None),
+    ],
+)
+def test_the_composition_of_a_table_is_that_of_its_ids_or_of_a_column_of_formulas(tmp_path, text, formulas):
+    (tmp_path / "t.csv").write_text(text)
+    found = composition_of(read_table(tmp_path / "t.csv"))
+    if formulas is None:
+        assert found is None
+    else:
+        assert np.array_equal(found, atomic_fractions(formulas))

@@ -505,16 +505,46 @@ def test_a_share_is_reached_by_exactly_that_many_and_by_the_best_of_them(values,
     k = max(1, round(share * len(values)))
     for kind, sign in (("lowest", 1.0), ("highest", -1.0)):
         goal = Goal(kind, share=share)
-        reached = goal.resolved(every).reached(known)
+        bounded = goal.resolved(every, np.zeros(len(every)))
+        reached = bounded.reached(known)
         assert reached.sum() == k
         assert set(np.flatnonzero(reached)) == set(np.argsort(sign * known, kind="stable")[:k])
         assert Goal.parse(str(goal)) == goal
-        assert Goal.parse(str(goal.resolved(every))) == goal.resolved(every)
-        assert goal.sign == goal.resolved(every).sign == sign
+        assert Goal.parse(str(bounded)) == bounded
+        assert goal.sign == bounded.sign == sign
+
+
+@given(
+    means=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60),
+    spread=st.floats(1e-3, 1e3),
+    certain=st.integers(0, 20),
+    share=st.floats(0.01, 0.99),
+)
+@settings(deadline=None, max_examples=100)
+def test_so_many_are_expected_to_reach_the_bound_of_a_share_and_fewer_any_harder_one(means, spread, certain, share):
+    mean, std = np.array(means), np.full(len(means), spread)
+    std[:certain] = 0.0
+    k = max(1, round(share * len(means)))
+    for kind, harder in (("lowest", -np.inf), ("highest", np.inf)):
+        bounded = Goal(kind, share=share).resolved(mean, std)
+        assert expected_hits(mean, std, bounded) >= k - 1e-9
+        bound = bounded.high if kind == "lowest" else bounded.low
+        next_bound = np.nextafter(bound, harder)
+        ends = {"high": next_bound} if kind == "lowest" else {"low": next_bound}
+        assert expected_hits(mean, std, Goal(bounded.kind, **ends)) <= k + 1e-6
+
+
+def test_predictions_that_shrink_give_the_bound_of_the_truth():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=5000)
+    seen = truth + rng.normal(size=5000)  # so that the best prediction is half of it, with a variance of one half
+    found = Goal.parse("min 10%").resolved(0.5 * seen, np.full(5000, np.sqrt(0.5)))
+    assert found.high == pytest.approx(np.quantile(truth, 0.1), abs=0.05)
+    assert np.quantile(0.5 * seen, 0.1) > found.high + 0.3
 
 
 def test_a_share_of_equal_values_is_reached_by_all_of_them():
-    goal = Goal.parse("min 10%").resolved(np.array([1.0, 1.0, 1.0, 2.0]))
+    goal = Goal.parse("min 10%").resolved(np.array([1.0, 1.0, 1.0, 2.0]), np.zeros(4))
     assert goal == Goal("below", high=1.0)
     assert goal.reached(np.array([1.0, 1.0, 1.0, 2.0])).tolist() == [True, True, True, False]
 
@@ -522,12 +552,12 @@ def test_a_share_of_equal_values_is_reached_by_all_of_them():
 @pytest.mark.parametrize("text", ["min", "max", "<=0.3", ">=2", "1..2"])
 def test_a_goal_without_a_share_is_resolved_to_itself(text):
     goal = Goal.parse(text)
-    assert goal.resolved(np.array([np.nan])) is goal
+    assert goal.resolved(np.array([np.nan]), np.zeros(1)) is goal
 
 
 def test_a_share_of_nothing_is_refused():
     with pytest.raises(SettingsError) as caught:
-        Goal.parse("max 5%").resolved(np.array([np.nan, np.inf]))
+        Goal.parse("max 5%").resolved(np.array([np.nan, np.inf]), np.zeros(2))
     assert str(caught.value) == "goal: needs values to find the bound of 'max 5%', found none that is finite"
 
 
@@ -552,7 +582,7 @@ def test_a_share_scores_as_its_extreme_until_it_is_resolved_and_then_as_its_boun
     assert np.array_equal(ACQUISITIONS[name](scene("min 10%")), ACQUISITIONS[name](scene("min")))
     assert np.array_equal(ACQUISITIONS[name](scene("max 10%")), ACQUISITIONS[name](scene("max")))
     found = scene()
-    goal = Goal.parse("min 10%").resolved(found.mean)
+    goal = Goal.parse("min 10%").resolved(found.mean, np.zeros(len(found.mean)))
     assert goal == Goal("below", high=float(np.sort(found.mean)[3]))
     by_share, by_bound = (ACQUISITIONS[name](scene(g)) for g in (str(goal), f"<={goal.high!r}"))
     assert np.array_equal(by_share, by_bound)
@@ -750,7 +780,7 @@ def test_the_expected_growth_is_the_mean_growth_of_draws(front):
 @settings(deadline=None, max_examples=40)
 def test_the_expected_growth_ignores_order_of_targets_and_all_that_adds_no_area(seed):
     rng = np.random.default_rng(seed)
-    front, mean, std = rng.random((5, 2)), rng.random((7, 2)), rng.random((7, 2))
+    front, mean, std = rng.random((5, 2)), rng.random((7, 2)), 0.05 + rng.random((7, 2))
     found = expected_hypervolume_improvement(mean, std, front, REFERENCE)
     assert np.all(found > 0)
     turned = expected_hypervolume_improvement(mean[:, ::-1], std[:, ::-1], front[:, ::-1], REFERENCE[::-1])

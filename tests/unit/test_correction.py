@@ -23,9 +23,15 @@ def bumpy(n=40, seed=0):
     return features, formula, target
 
 
+def made_of(n=40, seed=0):
+    """Shares of three elements; of a fourth there is none."""
+    shares = np.random.default_rng([seed, 5]).dirichlet(np.ones(3), n)
+    return np.column_stack([shares, np.zeros(n)])
+
+
 @cache
-def learned(kind):
-    return Correction(kind, *bumpy(), seed=3)
+def learned(kind, knows_composition=False):
+    return Correction(kind, *bumpy(), seed=3, composition=made_of() if knows_composition else None)
 
 
 def standardised(features, formula, like):
@@ -41,7 +47,7 @@ def kernel_of(theta, n_inputs):
 def test_the_process_is_scikit_learns_with_the_same_kernel():
     features, formula, target = bumpy()
     found = learned("process")
-    twin = GaussianProcessRegressor(kernel_of(found.theta, 3), optimizer=None, normalize_y=True)
+    twin = GaussianProcessRegressor(kernel_of(found.theta[0], 3), optimizer=None, normalize_y=True)
     twin.fit(standardised(features, formula, bumpy()), target)
     new = bumpy(15, seed=1)
     mean, std = found.predict(new[0], new[1])
@@ -57,7 +63,7 @@ def test_left_out_predictions_of_the_process_are_those_of_fits_without_each_row(
     mean, std = np.empty(len(target)), np.empty(len(target))
     for i in range(len(target)):
         others = np.arange(len(target)) != i
-        twin = GaussianProcessRegressor(kernel_of(found.theta, 3), optimizer=None)
+        twin = GaussianProcessRegressor(kernel_of(found.theta[0], 3), optimizer=None)
         twin.fit(rows[others], scaled[others])
         m, s = twin.predict(rows[i : i + 1], return_std=True)
         mean[i], std[i] = target.mean() + target.std() * m[0], target.std() * s[0]
@@ -109,28 +115,70 @@ def test_both_is_an_equal_mixture():
     )
 
 
+@pytest.mark.parametrize("knows_composition", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_gives_the_same_bits(kind):
-    found = learned(kind)
+def test_a_file_gives_the_same_bits(kind, knows_composition):
+    found = learned(kind, knows_composition)
     text = json.dumps(found.to_json())
     restored = Correction.from_json(json.loads(text))
-    new = bumpy(60, seed=1)[:2]
+    new = (*bumpy(60, seed=1)[:2], made_of(60, seed=1))
     for a, b in zip(found.predict(*new), restored.predict(*new), strict=True):
         assert np.array_equal(a, b)
     assert np.array_equal(found.left_out_mean, restored.left_out_mean)
     assert np.array_equal(found.left_out_std, restored.left_out_std)
     assert json.dumps(restored.to_json()) == text
-    assert (found.theta is None) == (kind == "trees")
+    assert len(found.theta) == (0 if kind == "trees" else 1 + knows_composition)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_permuted_rows_have_permuted_predictions_to_the_last_bit(kind):
     features, formula, _ = bumpy(103, seed=1)
+    features[50:], formula[50:] = features[0], formula[0]  # which differ in composition alone
+    shares = made_of(103, seed=1)
     order = np.random.default_rng(0).permutation(103)
-    for a, b in zip(
-        learned(kind).predict(features, formula), learned(kind).predict(features[order], formula[order]), strict=True
-    ):
+    found = learned(kind, True)
+    straight, permuted = (found.predict(features[o], formula[o], shares[o]) for o in (np.arange(103), order))
+    for a, b in zip(straight, permuted, strict=True):
         assert np.array_equal(a[order], b)
+
+
+def kinship(features, composition):
+    own = bumpy()[0]
+    return np.column_stack([(features - own.mean(axis=0)) / own.std(axis=0), np.sqrt(2) * composition])
+
+
+def test_the_process_of_kinship_is_scikit_learns_on_features_and_composition_with_one_length():
+    features, _, target = bumpy()
+    found, alone = learned("process", True), learned("process")
+    kernel = ConstantKernel() * Matern(1.0, nu=1.5) + WhiteKernel()
+    kernel = kernel.clone_with_theta(np.array(found.theta[1]))
+    twin = GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True).fit(kinship(features, made_of()), target)
+    new, shares = bumpy(15, seed=1), made_of(15, seed=1)
+    expected = twin.predict(kinship(new[0], shares), return_std=True)
+    first = alone.predict(new[0], new[1])
+    mean, std = found.predict(new[0], new[1], shares)
+    assert mean == pytest.approx(0.5 * (first[0] + expected[0]), rel=1e-9)
+    variance = 0.5 * (first[1] ** 2 + expected[1] ** 2) + 0.25 * (first[0] - expected[0]) ** 2
+    assert std == pytest.approx(np.sqrt(variance), rel=1e-6)
+    assert np.abs(first[0] - expected[0]).max() > 0.01
+
+
+def test_who_wants_compositions_is_not_asked_without_them():
+    new = bumpy(15, seed=1)[:2]
+    for kind in ("process", "both"):
+        for a, b in zip(learned(kind, True).predict(*new), learned(kind).predict(*new), strict=True):
+            assert np.array_equal(a, b)
+
+
+def test_compositions_tell_what_features_do_not():
+    features, formula, target = bumpy()
+    shares = made_of()
+    moved = target + 3.0 * shares[:, 1]
+    error = {
+        knows: np.abs(moved - Correction("both", features, formula, moved, 0, shares if knows else None).left_out_mean).mean()
+        for knows in (False, True)
+    }  # fmt: skip
+    assert error[True] < 0.8 * error[False]
 
 
 @pytest.mark.parametrize("kind", KINDS)

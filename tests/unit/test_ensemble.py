@@ -772,3 +772,69 @@ def test_a_fold_without_variation_is_refused_and_not_drawn_for_ever():
     message = "fit: needs a target that varies over the samples that are seen, found 11 alike"
     with pytest.raises(FitError, match=re.escape(message)):
         cross_validate(SISSOEnsemble(members=3, rung=0, dim=1, n_sis=3), X, y, folds=12)
+
+
+# Compositions ---------------------------------------------------------------------------------------------------------
+
+
+def kin(n=60):
+    """A table whose target also depends on which of two elements a material has, and the shares of the elements."""
+    X, y = table(n=n)
+    metal = np.random.default_rng(4).random(n) < 0.5
+    return X, y + 3.0 * metal, np.column_stack([0.4 * metal, 0.4 * ~metal, np.full(n, 0.6)])
+
+
+def test_compositions_help_where_the_elements_matter_and_change_no_formula():
+    X, y, shares = kin()
+    settings = {"members": 6, **SMALL, "random_state": 1}
+    known, unknown = SISSOEnsemble(**settings).fit(X, y, composition=shares), SISSOEnsemble(**settings).fit(X, y)
+    assert [formulas(m) for m in known.members_] == [formulas(m) for m in unknown.members_]
+    assert known.calibration_.mae < 0.9 * unknown.calibration_.mae
+    assert known.formula_calibration_ == unknown.formula_calibration_
+    mean = known.predict_distribution(columns_of(X), shares).mean
+    assert np.abs(mean - y).mean() < np.abs(unknown.predict(X) - y).mean()
+    # Without compositions of the candidates the rest of the correction speaks.
+    assert np.array_equal(known.predict(X), unknown.predict(X))
+
+
+def test_rows_in_another_order_have_the_same_predictions_with_compositions():
+    X, y, shares = kin()
+    order = np.random.default_rng(0).permutation(len(y))
+    first = SISSOEnsemble(members=4, **SMALL).fit(X, y, composition=shares)
+    second = SISSOEnsemble(members=4, **SMALL).fit(X.iloc[order], y[order], composition=shares[order])
+    found = first.predict_distribution(columns_of(X), shares)
+    again = second.predict_distribution(columns_of(X), shares)
+    assert np.array_equal(found.mean, again.mean)
+    assert np.array_equal(found.std, again.std)
+
+
+@pytest.mark.parametrize(
+    ("shares", "told"),
+    [
+        (np.ones((59, 3)), r"composition: needs 60 x n_elements finite shares, found an array of shape \(59, 3\)"),
+        (np.ones(60), r"composition: needs 60 x n_elements finite shares, found an array of shape \(60,\)"),
+        (
+            np.full((60, 3), np.nan),
+            r"composition: needs 60 x n_elements finite shares, found an array of shape \(60, 3\)",
+        ),
+    ],
+)
+def test_compositions_that_do_not_fit_are_refused(shares, told):
+    X, y, _ = kin()
+    with pytest.raises(FitError, match=f"^{told}$"):
+        SISSOEnsemble(members=4, **SMALL).fit(X, y, composition=shares)
+
+
+def test_compositions_of_other_elements_are_refused_in_prediction():
+    X, y, shares = kin()
+    ensemble = SISSOEnsemble(members=4, **SMALL).fit(X, y, composition=shares)
+    with pytest.raises(FitError, match=r"^composition: needs 60 x 3 finite shares, found an array of shape \(60, 2\)$"):
+        ensemble.predict_distribution(columns_of(X), shares[:, :2])
+
+
+def test_cross_validation_leaves_compositions_with_their_rows():
+    X, y, shares = kin()
+    order = np.random.default_rng(1).permutation(len(y))
+    known = cross_validate(SISSOEnsemble(members=6, **SMALL), X, y, composition=shares, folds=5)
+    wrong = cross_validate(SISSOEnsemble(members=6, **SMALL), X, y, composition=shares[order], folds=5)
+    assert known.calibration().mae < 0.95 * wrong.calibration().mae

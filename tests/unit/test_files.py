@@ -342,7 +342,7 @@ def test_damage_of_an_ensemble_is_told(tmp_path, documents):
     document = json.loads(documents["ensemble"])
     n = document["n_samples"]
     scores = document["recalibration"]["scores"]
-    theta = document["correction"]["theta"]
+    theta = document["correction"]["theta"][0]
     path = tmp_path / "model.json"
     for place, value, told in (
         (("settings", "members"), 6, "members: needs 6, found 5"),
@@ -372,9 +372,9 @@ def test_damage_of_an_ensemble_is_told(tmp_path, documents):
         (("recalibration", "scores"), scores[::-1], "scores: needs numbers >= 0 in order"),
         (("correction", "kind"), "trees", "correction: needs kind both"),
         (("correction", "seed"), 1.5, "seed: needs an integer >= 0, found 1.5"),
-        (("correction", "theta"), theta[1:], "theta: needs 7 logarithms within the bounds of the kernel"),
-        (("correction", "theta", 0), 99.0, "theta: needs 7 logarithms within the bounds of the kernel"),
-        (("correction", "theta"), None, "theta: needs those of the process"),
+        (("correction", "theta", 0), theta[1:], "theta: needs 7 logarithms within the bounds of the kernel"),
+        (("correction", "theta", 0, 0), 99.0, "theta: needs 7 logarithms within the bounds of the kernel"),
+        (("correction", "theta"), None, "theta: needs the parameters of each process"),
         (("correction", "target"), [1.0], "features: needs 1 x 4 finite numbers"),
     ):
         path.write_text(json.dumps(put(document, place, value)), encoding="utf-8")
