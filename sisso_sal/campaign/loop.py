@@ -192,9 +192,15 @@ class Campaign:
                 time.sleep(pause)
 
     def _has_ended(self) -> bool:
-        """There is a reason to stop, and nothing is out that is still waited for."""
+        """There is a reason to stop, and nothing is waited for any more."""
         stop = self.state.stop
-        return stop is not None and (stop["kind"] == "person" or not self.state.of("intended", "submitted"))
+        return stop is not None and (stop["kind"] == "person" or not self._unfinished(stop["kind"]))
+
+    def _unfinished(self, reason: str) -> list:
+        """What an oracle is still waited for when there is this reason to stop; what failed may be tried again while there are
+        core-hours."""
+        again = () if reason == "core_hours" else ("again",)
+        return self.state.of("intended", "submitted", *again) if self._exchange else []
 
     def step(self) -> bool:
         """Collect, fit, record, submit. True if anything was written."""
@@ -216,9 +222,9 @@ class Campaign:
             self._submit_again()
             self._submit_new()
         else:
-            if stop.kind == "budget":  # counts candidates, not attempts
+            if stop.kind != "core_hours":
                 self._submit_again()
-            if not self.state.of("intended", "submitted"):
+            if not self._unfinished(stop.kind):
                 self._stop(stop.kind, stop.why)
         return self.state.n_events > before
 
