@@ -76,3 +76,37 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+class _Undisturbed:
+    """While it is entered, an end that was asked for waits until it is left; it may be entered again inside."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._is_wanted = False
+
+    def __enter__(self) -> None:
+        self._depth += 1
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._depth -= 1
+        if self._depth == 0 and self._is_wanted:
+            self._is_wanted = False
+            if kind is None:
+                raise KeyboardInterrupt
+
+    def interrupt(self) -> None:
+        """For a signal handler: end the program, now or as soon as it may be.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            Where nothing is entered.
+        """
+        if not self._depth:
+            raise KeyboardInterrupt
+        self._is_wanted = True
+
+
+undisturbed = _Undisturbed()
+"""The one that the program's signal handler asks."""

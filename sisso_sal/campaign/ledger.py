@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from sisso_sal.campaign.lock import DriverLock
 from sisso_sal.errors import CampaignError, LockedError, StorageError
+from sisso_sal.storage import undisturbed
 
 SCHEMA_VERSION = 2
 APPLICATION_ID = 0x53A15A1
@@ -261,12 +262,13 @@ class Ledger:
         self.folder = Path(folder)
         self.path = self.folder / DATABASE
         self.notes: list[str] = []
-        self._lock = DriverLock(self.folder, wait, take_over)
-        try:
-            self._open()
-        except BaseException:
-            self._lock.release()
-            raise
+        with undisturbed:
+            self._lock = DriverLock(self.folder, wait, take_over)
+            try:
+                self._open()
+            except BaseException:
+                self._lock.release()
+                raise
 
     def _open(self) -> None:
         from sisso_sal.campaign.salvage import Copy, restore
@@ -318,9 +320,10 @@ class Ledger:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.close()
-        self._copy.close()
-        self._lock.release()
+        with undisturbed:
+            self._connection.close()
+            self._copy.close()
+            self._lock.release()
 
     def append(self, event: str, data: Mapping[str, Any]) -> dict[str, Any]:
         """Write one event to disk; returns it with its number and time."""
@@ -342,9 +345,10 @@ class Ledger:
             rows.append(chained(digest, seq, time, event, text))
             digest = rows[-1].digest
         if rows:
-            self._commit(rows)
-            self._last, self._digest = rows[-1].seq, rows[-1].digest
-            self._copy.write(rows)
+            with undisturbed:
+                self._commit(rows)
+                self._last, self._digest = rows[-1].seq, rows[-1].digest
+                self._copy.write(rows)
         return [row.as_event() for row in rows]
 
     def _commit(self, rows: Sequence[Row]) -> None:

@@ -238,11 +238,19 @@ class Campaign:
             refused = False
             for note in notes:
                 try:
-                    self._journal.write(*events_for(note, self.state, set(self._table.ids)))
+                    new = events_for(note, self.state, set(self._table.ids))
+                    self._journal.write(*new)
+                    self._tell_taken(new)
                 except CampaignError as error:
                     refused = True
                     self._talk.tell(f"not taken in: {error}")
             put_away(path, refused)
+
+    def _tell_taken(self, new: list[tuple[str, dict[str, Any]]]) -> None:
+        for kind, data in new:
+            value = f" {data['value']:.6g}" if kind == "label" else ""
+            of = f" of {data['id']}" if "id" in data else ""
+            self._talk.tell(f"taken in: {kind}{of}{value}")
 
     # Proposing -----------------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from sisso_sal.cli.run import label, ledger, retry, status, stop
 from sisso_sal.cli.study import replay, tune
 from sisso_sal.cli.tables import featurize, pool
 from sisso_sal.errors import SissoSalError
+from sisso_sal.storage import undisturbed
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -75,7 +76,7 @@ def main() -> None:
 
 def _interrupt(number: int, _: object) -> None:
     options.caught.append(number)
-    raise KeyboardInterrupt
+    undisturbed.interrupt()
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:

@@ -115,20 +115,22 @@ def discover(
     data = read(table, settings.target, settings.id, formula, require_target=True)
     header = data.header(data.target_name) if data.target_name else ""
     oracle = make_oracle(settings.run, run, header, data.id_name)
-    with Watch("screening", quiet or as_json) as watch:
-        tools = _tools(threads, watch)
-        if dry_run:
-            found = preview(data, settings, run, tools)
-            click.echo(dumps(found) if as_json else preview_text(found))
-            return
-        talk = Talk(watch.tell if oracle else _note, lambda state: watch.watch(*watched(state, settings.run.budget)))
-        try:
+    try:
+        with Watch("screening", quiet or as_json) as watch:
+            tools = _tools(threads, watch)
+            if dry_run:
+                found = preview(data, settings, run, tools)
+                click.echo(dumps(found) if as_json else preview_text(found))
+                return
+            talk = Talk(
+                watch.tell if oracle else _note, lambda state: watch.watch(*watched(state, settings.run.budget))
+            )
             summary = drive(data, settings, run, tools, oracle=oracle, once=once, take_over=take_over, talk=talk)
-        except KeyboardInterrupt:
-            fail(f"interrupted: {_left_behind(run)}", None)
-        finally:
-            if oracle is not None:
-                oracle.close()
+    except KeyboardInterrupt:
+        fail("interrupted" if dry_run else f"interrupted: {_left_behind(run)}", None)
+    finally:
+        if oracle is not None:
+            oracle.close()
     _show(summary, run, as_json)
 
 

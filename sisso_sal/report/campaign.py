@@ -117,11 +117,16 @@ def _clock(time: str) -> str:
 
 
 def _cost(found: Mapping[str, Any]) -> str:
+    out = len(found["pending"])
     budget = f" of {found['budget']}" if found["budget"] is not None else ""
     hours, limit = found["core_hours"], found["core_hours_budget"]
     spent = f", {hours:.4g}{f' of {limit:.4g}' if limit is not None else ''} core-hours" if hours or limit else ""
-    fits = sum(row["seconds"] or 0.0 for row in found["iterations"])
-    return f"{found['evaluations']}{budget} evaluations{spent}; {len(found['iterations'])} fits took {duration(fits)}"
+    fits = len(found["iterations"])
+    took = duration(sum(row["seconds"] or 0.0 for row in found["iterations"]))
+    return (
+        f"{found['evaluations'] - out}{budget} evaluations{f', {out} out' if out else ''}{spent}; "
+        f"{fits} fit{'' if fits == 1 else 's'} took {took}"
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,14 +22,6 @@ ASKED = {"oracle": "command:cluster"}
 @pytest.fixture
 def run(tmp_path):
     return tmp_path / "run"
-
-
-@pytest.fixture
-def in_memory():
-    """A folder on which a sync costs nothing, where there is one: what is tested is the order of things, not the disk."""
-    shared = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as folder:
-        yield Path(folder)
 
 
 def campaign(run, oracle, told=None, once=False, watch=lambda state: None, surrogate=Lines, **changes):
