@@ -27,7 +27,7 @@ from sisso_sal.campaign.learning import (
 )
 from sisso_sal.campaign.ledger import DATABASE, Ledger, read_ledger
 from sisso_sal.campaign.lock import LOCK
-from sisso_sal.campaign.people import events_for, left, put_away
+from sisso_sal.campaign.people import events_for, left, notes_in, put_away
 from sisso_sal.campaign.state import Iteration, State, fold
 from sisso_sal.campaign.status import status_document
 from sisso_sal.campaign.stopping import evaluations_left, reason_to_stop
@@ -234,17 +234,26 @@ class Campaign:
             self._journal.write(("stop", {"kind": kind, "why": why, "by": "campaign"}))
 
     def _take_notes(self) -> None:
-        for path, notes in left(self.run):
+        for path in left(self.run):
             refused = False
+            try:
+                notes = notes_in(path)
+            except CampaignError as error:
+                self._refuse(error)
+                notes, refused = [], True
             for note in notes:
                 try:
                     new = events_for(note, self.state, set(self._table.ids))
+                except CampaignError as error:
+                    self._refuse(error)
+                    refused = True
+                else:
                     self._journal.write(*new)
                     self._tell_taken(new)
-                except CampaignError as error:
-                    refused = True
-                    self._talk.tell(f"not taken in: {error}")
             put_away(path, refused)
+
+    def _refuse(self, error: CampaignError) -> None:
+        self._talk.tell(f"not taken in: {error}")
 
     def _tell_taken(self, new: list[tuple[str, dict[str, Any]]]) -> None:
         for kind, data in new:

@@ -15,7 +15,7 @@ from typing import Any
 
 from sisso_sal.campaign.state import State
 from sisso_sal.data.columns import LARGEST, shown
-from sisso_sal.errors import CampaignError, InputError
+from sisso_sal.errors import CampaignError
 from sisso_sal.storage import write_whole, writing
 
 INBOX = "inbox"
@@ -40,7 +40,12 @@ def events_for(note: Note, state: State, ids: Collection[str]) -> list[tuple[str
     CampaignError
         The note does not fit the campaign: no such candidate, another label, nothing that failed.
     """
-    return _NOTES[note["note"]](note, state, ids)
+    try:
+        return _NOTES[note["note"]](note, state, ids)
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, CampaignError):
+            raise
+        raise CampaignError(f"note: needs one of sisso-sal, found {shown(note)}") from error
 
 
 def taken_in(notes: Sequence[Note], state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
@@ -137,14 +142,25 @@ def leave(run: Path, notes: Sequence[Note]) -> None:
     write_whole(inbox / f"{number:06d}-{uuid.uuid4().hex[:8]}.json", json.dumps(list(notes), allow_nan=False))
 
 
-def left(run: Path) -> list[tuple[Path, list[Note]]]:
-    """Files of the inbox with their notes, oldest first. A file that cannot be read is left where it is."""
-    found = []
-    for path in sorted(Path(run, INBOX).glob("*.json"), key=lambda path: (path.stat().st_mtime_ns, path.name)):
-        try:
-            found.append((path, json.loads(path.read_text(encoding="utf-8"))))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: needs notes of sisso-sal, cannot be read: {error}") from error
+def left(run: Path) -> list[Path]:
+    """Files of the inbox, oldest first."""
+    return sorted(Path(run, INBOX).glob("*.json"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+
+def notes_in(path: Path) -> list[Note]:
+    """The notes in a file of the inbox.
+
+    Raises
+    ------
+    CampaignError
+        It holds none.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CampaignError(f"{path}: needs notes of sisso-sal, cannot be read: {error}") from error
+    if not isinstance(found, list):
+        raise CampaignError(f"{path}: needs a list of notes, found {shown(found)}")
     return found
 
 

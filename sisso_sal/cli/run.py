@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +59,17 @@ def status(run, watch, every, as_json, quiet, debug):
     if as_json:
         click.echo(dumps(document()))
         return
-    while True:
-        text = status_text(document(), width=_width())
-        if watch and sys.stdout.isatty():
-            click.clear()
-        click.echo(text)
-        if not watch:
-            return
-        time.sleep(every)
-        if not sys.stdout.isatty():
-            click.echo("")
+    with suppress(KeyboardInterrupt) if watch else nullcontext():  # Ctrl-C is how one stops looking
+        while True:
+            text = status_text(document(), width=_width())
+            if watch and sys.stdout.isatty():
+                click.clear()
+            click.echo(text)
+            if not watch:
+                return
+            time.sleep(every)
+            if not sys.stdout.isatty():
+                click.echo("")
 
 
 def _width() -> int | None:

@@ -95,10 +95,11 @@ class Command:
                     scratch.mkdir(parents=True, exist_ok=True)
                     write_whole(scratch / "request.json", json.dumps(content, ensure_ascii=False, indent=1) + "\n")
                     scratch.rename(job)
-            if self._n_running() < self._workers:
-                self._start(job)
         except StorageError as error:
             raise OracleError(str(error)) from error
+        if self._n_running() < self._workers:
+            with suppress(StorageError):  # it is accepted; the next look tries again, and tells
+                self._start(job)
         return Receipt(request.intent, request.intent)
 
     def query(self, request: Request) -> Receipt | None:
@@ -115,8 +116,12 @@ class Command:
                 answers.append(found)
             elif not (job / "pid").exists() and not _is_held(job):
                 queued.append(job)
-        for job in queued[: max(0, self._workers - self._n_running())]:
-            self._start(job)
+        try:
+            for job in queued[: max(0, self._workers - self._n_running())]:
+                self._start(job)
+        except StorageError as error:
+            if not answers:
+                raise OracleError(str(error)) from error
         return answers
 
     def close(self) -> None:

@@ -68,7 +68,7 @@ def ended_text(campaign: Mapping[str, Any], unit: str) -> str:
         lines.append(f"Out: {_listed([case['id'] for case in campaign['pending']])}")
     lines += _failures(campaign)
     if lines and (campaign["stop"] is not None or campaign["oracle"] != "none"):
-        lines.append(f"To do: {campaign['next']}")
+        lines += ["", f"To do: {campaign['next']}"]
     return "\n".join(lines)
 
 

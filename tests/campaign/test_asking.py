@@ -466,6 +466,27 @@ def test_notes_that_do_not_fit_are_told_and_kept(run, tmp_path):
     assert [path.suffix for path in (run / "inbox").iterdir()] == [".refused"] * 2
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "needs notes of sisso-sal, cannot be read: "),
+        ('{"id": "M02"}', "needs a list of notes, found {'id': 'M02'}"),
+        ('[{"id": "M02"}]', "note: needs one of sisso-sal, found {'id': 'M02'}"),
+        ('["hello"]', "note: needs one of sisso-sal, found 'hello'"),
+        ('[{"note": "label", "id": "M02", "value": "much"}]', "note: needs one of sisso-sal, found "),
+    ],
+)
+def test_what_is_no_note_is_told_and_kept(run, content, told):
+    step(run)
+    (run / "inbox").mkdir()
+    (run / "inbox" / "a.json").write_text(content)
+    lines = []
+    step(run, more={"talk": Talk(lines.append)})
+    assert lines[0].startswith("not taken in: ")
+    assert told in lines[0]
+    assert [path.name for path in (run / "inbox").iterdir()] == ["a.refused"]
+
+
 def test_errors_of_labels_become_weights(run):
     """1 / (1 + (s / s0)^2), with s0 the median error."""
     errors = np.array([0.0, 0.2, 0.4, 0.8, 0.0])
