@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help discover test test-slow lint check bench bench-peers replay ablation data clean
+.PHONY: help discover test test-slow test-faults lint check bench bench-peers replay ablation data clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -23,10 +23,13 @@ discover: $(VENV)/.core  ## learn from data/oxides.csv and propose what to compu
 	$(BIN)/sisso-sal discover data/oxides.csv
 
 test: $(VENV)/.dev  ## the test suite
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not faults"
 
 test-slow: $(VENV)/.dev  ## scientific checks that take minutes
 	$(BIN)/python -m pytest -m slow
+
+test-faults: $(VENV)/.dev  ## kills, cuts and full disks, all of them: under 20 minutes
+	$(BIN)/python -m pytest -m faults -n 2
 
 lint: $(VENV)/.dev  ## formatting, lint, import order between rooms, types
 	$(BIN)/ruff format --check .

@@ -72,6 +72,21 @@ class EnsembleSettings(BaseModel):
         return parameters | {"target_transform": self.transform}
 
 
+class RunSettings(BaseModel):
+    """Who labels and when to stop: what may change while a campaign goes on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    oracle: str = "none"
+    budget: int | None = Field(default=None, ge=1)
+    core_hours: float | None = Field(default=None, gt=0)
+    targets: int | None = Field(default=None, ge=1)
+    min_gain: float | None = Field(default=None, gt=0)
+    retries: int = Field(default=3, ge=0)
+    workers: int = Field(default=1, ge=1)
+    walltime: float | None = Field(default=None, gt=0)
+
+
 class CampaignSettings(BaseModel):
     """All settings of `discover`.
 
@@ -90,12 +105,14 @@ class CampaignSettings(BaseModel):
     improve_on: Literal["mean", "label"] = "mean"
     diversity: float = Field(default=0.0, ge=0, le=1)
     batch: int = Field(default=10, ge=1)
+    asynchronous: bool = False
     seed: int = Field(default=0, ge=0)
     model: ModelSettings = ModelSettings()
     ensemble: EnsembleSettings = EnsembleSettings()
+    run: RunSettings = RunSettings()
 
 
-_SECTIONS = {"model": ModelSettings, "ensemble": EnsembleSettings}
+_SECTIONS = {"model": ModelSettings, "ensemble": EnsembleSettings, "run": RunSettings}
 
 
 def load_settings(path: str | Path | None, changes: dict[str, Any]) -> CampaignSettings:

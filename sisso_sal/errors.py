@@ -45,6 +45,10 @@ class CampaignError(InputError):
     """A run folder cannot be continued as asked."""
 
 
+class StorageError(SissoSalError):
+    """Something could not be written; what was there before is as it was."""
+
+
 class LockedError(SissoSalError):
     """Another process is driving the same run folder."""
 
@@ -53,3 +57,7 @@ class LockedError(SissoSalError):
 
 class OracleError(SissoSalError):
     """A calculation, or the reading of its output, failed."""
+
+
+class UnconfirmedError(OracleError):
+    """Whether a submission was accepted is not known: it has to be asked for by its intent before anything is sent again."""

@@ -61,3 +61,81 @@ class Progress:
             self._task = self._bar.add_task(self.what, total=total, rate="")
         seconds = max(time.monotonic() - self._start, 1e-9)
         self._bar.update(self._task, completed=done, total=total, rate=f"{done / seconds:.3g}/s")
+
+
+class Watch:
+    """What a campaign says while it goes on: lines as things happen, and one line about where it is.
+
+    On a terminal that line stays at the bottom and changes, with a bar for the fit that goes on; in a log file it is printed every
+    30 seconds, each line with its time. A callable (done, total) for the progress of a fit.
+
+    Parameters
+    ----------
+    what : str
+        Shown before the numbers of a fit.
+    quiet : bool
+        Show nothing.
+    """
+
+    def __init__(self, what: str, quiet: bool = False):
+        self._fit = Progress(what, quiet)
+        self._quiet = quiet
+        self._last = time.monotonic()
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._fit.__exit__()
+        self._hide()
+
+    def _hide(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def __call__(self, done: int, total: int) -> None:
+        self._hide()  # a terminal has room for one live display
+        self._fit(done, total)
+        if done >= total:
+            self._fit.__exit__()
+            self._fit = Progress(self._fit.what, self._quiet)
+
+    def tell(self, line: str) -> None:
+        """Say one line for good."""
+        if self._quiet:
+            return
+        if self._bar is not None:
+            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        else:
+            stamp = "" if sys.stderr.isatty() else time.strftime("%Y-%m-%d %H:%M:%S  ")
+            print(f"{stamp}{line}", file=sys.stderr, flush=True)
+
+    def watch(self, done: int, total: int | None, line: str) -> None:
+        """Say where things are: evaluations done of those in all, and the rest in words."""
+        if self._quiet:
+            return
+        if sys.stderr.isatty():
+            self._show(done, total, line)
+        elif time.monotonic() - self._last >= EVERY:
+            self._last = time.monotonic()
+            self.tell(f"{done}{f' of {total}' if total else ''} evaluations; {line}")
+
+    def _show(self, done: int, total: int | None, line: str) -> None:
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
+            from rich.progress import Progress as Bar
+
+            columns = (
+                SpinnerColumn(),
+                BarColumn(20),
+                MofNCompleteColumn(),
+                TextColumn("{task.description}", markup=False),
+            )
+            self._bar = Bar(*columns, console=Console(stderr=True), transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(line, total=total)
+        self._bar.update(self._task, completed=done, total=total, description=line)

@@ -98,6 +98,8 @@ class Surrogate(Protocol):
         progress: Callable[[int, int], None] | None = None,
     ) -> Surrogate: ...
 
+    # Labels with error bars come as a third argument, `sample_weight` (n_labelled,), to surrogates that take it.
+
     def predict_distribution(self, X: Any, composition: np.ndarray | None = None) -> Prediction: ...
 
     def describe(self, X: Any, target: str, target_unit: str = "") -> dict[str, Any]: ...
@@ -109,27 +111,129 @@ Acquisition = Callable[..., np.ndarray]
 """(mean, std, ...) -> score of each candidate; greater is better."""
 
 
-@dataclass(frozen=True)
-class Submission:
-    """A calculation that was asked for: the candidate's id and the oracle's own name for the job."""
+FAILURES: Mapping[str, bool] = {
+    "refused": True,
+    "crashed": True,
+    "memory": True,
+    "walltime": True,
+    "lost": True,
+    "not_converged": False,
+    "invalid": False,
+    "no_label": False,
+    "person": False,
+}
+"""Kinds of failure, and whether the same calculation may do better next time.
 
+refused: the submission was turned down; crashed: the worker died; memory, walltime: it ran out of them; lost: nothing is known of
+it any more; not_converged: it ended without an answer; invalid: the answer is none (cut, NaN, of another material);
+no_label: the source does not have it; person: somebody said so.
+"""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A label that is asked for.
+
+    Attributes
+    ----------
+    intent : str
+        Unique name of this submission: letters, digits and hyphens. It is on disk before the oracle hears of it, and whatever the
+        oracle starts carries it.
+    id : str
+        The candidate.
+    candidate : mapping of str to number or text
+        Its row of the table under the original headers, without the target.
+    """
+
+    intent: str
     id: str
+    candidate: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """That a request was accepted, and the oracle's own name for the job."""
+
+    intent: str
     job: str
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: a label, or the reason why there is none."""
+    """What came back: a label, or a typed failure.
 
-    id: str
-    value: float | None
+    Attributes
+    ----------
+    intent : str
+    value : float or None
+        The label in the target's unit; None for a failure.
+    error : float or None
+        Its standard deviation in the target's unit, where it is known.
+    core_hours : float
+        What it cost, failures too.
+    kind, reason : str
+        Of a failure: one of `FAILURES`, and what a person needs to know, in one line.
+    """
+
+    intent: str
+    value: float | None = None
+    error: float | None = None
+    core_hours: float = 0.0
+    kind: str = ""
     reason: str = ""
 
 
 @runtime_checkable
 class Oracle(Protocol):
-    """What labels: takes candidates, gives answers later. Both calls are idempotent by id."""
+    """What labels: takes requests and gives answers later, over many lives of the process that asks.
 
-    def submit(self, ids: Sequence[str], candidates: Mapping[str, Mapping[str, Any]]) -> Sequence[Submission]: ...
+    Everything is keyed by the intent. Of two submissions of one intent the second does nothing; an answer is given again for as
+    long as it is asked for. A new attempt at a candidate is a new intent.
+    """
 
-    def collect(self) -> Sequence[Answer]: ...
+    poll: float
+    """Longest sensible time between two looks, in seconds."""
+
+    def describe(self) -> dict[str, Any]:
+        """What it is, as plain data for the ledger."""
+        ...
+
+    def differences(self, labels: Mapping[str, float]) -> list[str]:
+        """What it would now say otherwise of labels (id: value) that it gave, one line each; a campaign is then not continued."""
+        ...
+
+    def submit(self, request: Request) -> Receipt:
+        """Accept a request.
+
+        Raises
+        ------
+        UnconfirmedError
+            Whether it was accepted is not known.
+        OracleError
+            It was not, and nothing was started.
+        """
+        ...
+
+    def query(self, request: Request) -> Receipt | None:
+        """The receipt of a request that may have been submitted before; None if it never arrived.
+
+        Raises
+        ------
+        OracleError
+            That cannot be found out now.
+        """
+        ...
+
+    def collect(self, receipts: Sequence[Receipt]) -> Sequence[Answer]:
+        """Answers to those of the accepted requests that have ended; in no particular order.
+
+        Raises
+        ------
+        OracleError
+            Nothing can be found out now.
+        """
+        ...
+
+    def close(self) -> None:
+        """Called when the driver goes; what was submitted goes on."""
+        ...

@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from sisso_sal.errors import SissoSalError
+from sisso_sal.errors import StorageError
 
 
-def write_whole(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file so that a reader sees the old one, or the new one, never a part.
+@contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """What the operating system refuses in here becomes one line that names the file.
 
     Raises
     ------
-    SissoSalError
+    StorageError
+        In place of any OSError.
+    """
+    try:
+        yield
+    except (OSError, UnicodeEncodeError) as error:
+        raise StorageError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}") from error
+
+
+def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
+    """Write a file so that a reader sees the old one, or the new one, never a part.
+
+    Parameters
+    ----------
+    path : path
+    content : str or bytes
+        Text is written as UTF-8 with newlines as they are.
+
+    Raises
+    ------
+    StorageError
         The file cannot be written; an earlier one is as it was.
 
     Examples
@@ -26,12 +49,64 @@ def write_whole(path: str | os.PathLike[str], text: str) -> None:
     """
     path = Path(path)
     scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with scratch.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    except (OSError, UnicodeEncodeError) as error:
-        scratch.unlink(missing_ok=True)
-        raise SissoSalError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}") from error
+    with writing(path):
+        try:
+            with scratch.open("wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            scratch.replace(path)
+        except BaseException:
+            scratch.unlink(missing_ok=True)
+            raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: str | os.PathLike[str]) -> None:
+    """Bring the names in a folder to disk, where the file system can.
+
+    Raises
+    ------
+    StorageError
+        The disk refuses.
+    """
+    with writing(folder):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+class _Undisturbed:
+    """While it is entered, an end that was asked for waits until it is left; it may be entered again inside."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._is_wanted = False
+
+    def __enter__(self) -> None:
+        self._depth += 1
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._depth -= 1
+        if self._depth == 0 and self._is_wanted:
+            self._is_wanted = False
+            if kind is None:
+                raise KeyboardInterrupt
+
+    def interrupt(self) -> None:
+        """For a signal handler: end the program, now or as soon as it may be.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            Where nothing is entered.
+        """
+        if not self._depth:
+            raise KeyboardInterrupt
+        self._is_wanted = True
+
+
+undisturbed = _Undisturbed()
+"""The one that the program's signal handler asks."""

@@ -1,84 +1,73 @@
-"""One discovery step: fit the ensemble on what is known, predict, score, choose, record.
+"""The campaign: one idempotent step, and the loop that repeats it.
 
-A step is idempotent: when nothing has been learned since the last one, the recorded result is shown again.
+A step collects answers, fits when something was learned, records, and submits. When nothing has happened since the last one, it
+changes nothing. By default the next proposals are made when all of a batch have a label or failed for good, so that they do not
+depend on which calculation ended first; an asynchronous campaign proposes again whenever one ends.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import platform
-import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.metadata import version
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from sisso_sal.acquisition import Goal, acquisition_named, expected_hits
-from sisso_sal.campaign.ledger import Ledger
-from sisso_sal.campaign.scoring import Scored, score
-from sisso_sal.config import CampaignSettings, differences, settings_toml
-from sisso_sal.data.columns import split_header
-from sisso_sal.data.elements import composition_of
+from sisso_sal.campaign.asking import Exchange, Journal, Tell
+from sisso_sal.campaign.inputs import check_learnable, create, new_labels, refuse_changes, resolved, run_changes
+from sisso_sal.campaign.learning import (
+    Tools,
+    events_of,
+    learn,
+    versions,
+    waited_for,
+    whole_summary,
+    write_iteration,
+)
+from sisso_sal.campaign.ledger import DATABASE, Ledger, read_ledger
+from sisso_sal.campaign.lock import LOCK
+from sisso_sal.campaign.people import events_for, left, notes_in, put_away
+from sisso_sal.campaign.state import Iteration, State, fold
+from sisso_sal.campaign.status import status_document
+from sisso_sal.campaign.stopping import evaluations_left, reason_to_stop
+from sisso_sal.config import CampaignSettings
 from sisso_sal.data.table import Table
-from sisso_sal.errors import CampaignError, FitError
-from sisso_sal.protocols import Prediction, Surrogate
-from sisso_sal.selection import select
-from sisso_sal.storage import write_whole
+from sisso_sal.errors import CampaignError
+from sisso_sal.protocols import Oracle
 
-Progress = Callable[[int, int], None]
-MakeSurrogate = Callable[[CampaignSettings, int], Surrogate]
-"""(settings, seed) -> an unfitted surrogate."""
-
-SaveModel = Callable[..., None]
-"""Writes (path, fitted surrogate, target, target unit)."""
-
-_PACKAGES = ("sisso-sal", "numpy", "scipy", "scikit-learn", "numba", "pandas", "pint", "pymatgen")
-_PROPOSAL = ("id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance")
-_SHOWN = 8
+FIRST_PAUSE = 0.02
+"""Seconds before the second look; each further pause is half as long again, up to the oracle's own."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Learned:
-    """Everything that a fit gave, before it is written down."""
+@dataclass
+class Talk:
+    """How the campaign speaks to whoever watches.
 
-    surrogate: Surrogate
-    target: np.ndarray
-    known: np.ndarray
-    prediction: Prediction
-    scored: Scored
-    picks: np.ndarray
-    best: int
-
-
-def resolved(settings: CampaignSettings, table: Table) -> CampaignSettings:
-    """The settings with target, id and every default filled in, and goal and acquisition checked.
-
-    Raises
-    ------
-    SettingsError
-        The goal or the acquisition is unknown.
+    Attributes
+    ----------
+    tell : callable
+        Takes one line.
+    watch : callable
+        Takes the state whenever it may have changed, and while nothing happens.
     """
-    acquisition_named(settings.acquisition, Goal.parse(settings.goal))
-    target = table.header(table.target_name) if table.target_name else None
-    model = settings.model.completed(ensemble=True)
-    return settings.model_copy(update={"target": target, "id": table.id_name, "model": model})
+
+    tell: Tell = field(default=lambda line: None)
+    watch: Callable[[State], None] = field(default=lambda state: None)
 
 
 def discover(
     table: Table,
     settings: CampaignSettings,
     run: str | os.PathLike[str],
+    tools: Tools,
     *,
-    make_surrogate: MakeSurrogate,
-    save_model: SaveModel,
-    progress: Progress | None = None,
+    oracle: Oracle | None = None,
+    once: bool = False,
+    take_over: bool = False,
+    talk: Talk | None = None,
 ) -> dict[str, Any]:
-    """Start or continue a campaign in a run folder, by one step.
+    """Start or continue a campaign in a run folder.
 
     Parameters
     ----------
@@ -86,18 +75,21 @@ def discover(
         Candidates with features; the target is known for some.
     settings : CampaignSettings
     run : path
-        The run folder: ``campaign.toml``, ``campaign.db``, ``candidates.parquet`` and a folder ``iter-0001`` for each step.
-    make_surrogate : callable
-        (settings, seed) -> an unfitted surrogate.
-    save_model : callable
-        Writes (path, fitted surrogate, target, target unit).
-    progress : callable, optional
-        Called with (done, total) during the fit.
+        The run folder: ``campaign.toml``, ``campaign.db``, ``candidates.parquet`` and a folder ``iter-0001`` for each fit.
+    tools : Tools
+    oracle : Oracle, optional
+        Who labels. Without one a step proposes, and people answer.
+    once : bool
+        Do one step; by default an oracle is waited for until there is a reason to stop.
+    take_over : bool
+        See `Ledger`.
+    talk : Talk, optional
 
     Returns
     -------
     dict
-        What ``iter-NNNN/summary.json`` holds: run, iteration, n_labelled, n_candidates, proposals, best, calibration and more.
+        The summary of the newest iteration (run, iteration, n_labelled, n_candidates, proposals, best, calibration and more),
+        ``is_new``, and ``campaign``, see `status_document`.
 
     Raises
     ------
@@ -107,223 +99,284 @@ def discover(
         The table or the settings differ from those that the campaign was started with.
     FitError
         Too few labels.
+    StorageError
+        The disk refuses; nothing that was known is lost.
     """
     settings = resolved(settings, table)
-    _check_learnable(table, settings)
+    check_learnable(table, settings)
     run = Path(run)
-    if run.is_dir() and any(run.iterdir()) and not (run / "campaign.db").exists() and not (run / ".lock").exists():
+    if run.is_dir() and any(run.iterdir()) and not any((run / name).exists() for name in (DATABASE, LOCK)):
         raise CampaignError(f"{run}: needs a new folder or one of an earlier run, found other files")
-    with Ledger(run) as ledger:
-        step = ledger.last("proposal")
-        created = ledger.last("created")
-        changes = _changes(ledger, created, table, settings) if created else []
-        if changes and step:
-            raise CampaignError(
-                f"{run}: this run was started with other inputs; give another --out, or undo:\n  "
-                + "\n  ".join(changes)
+    with Ledger(run, take_over=take_over) as ledger:
+        talk = talk or Talk()
+        for note in ledger.notes:
+            talk.tell(note)
+        campaign = Campaign(Journal(ledger), table, settings, tools, oracle, talk)
+        campaign.begin(once)
+        campaign.drive(once)
+        return campaign.summary()
+
+
+class Campaign:
+    """One driver's work on one run folder, between opening its ledger and closing it."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        table: Table,
+        settings: CampaignSettings,
+        tools: Tools,
+        oracle: Oracle | None,
+        talk: Talk,
+    ):
+        self.run = journal.ledger.folder
+        self._journal = journal
+        self._table = table
+        self._settings = settings
+        self._tools = tools
+        self._talk = talk
+        self._oracle = oracle
+        self._about: Mapping[str, Any] = oracle.describe() if oracle else {}
+        retries = settings.run.retries
+        self._exchange = Exchange(oracle, journal, table, retries, talk.tell) if oracle else None
+        self._summary: dict[str, Any] | None = None
+
+    @property
+    def state(self) -> State:
+        return self._journal.state
+
+    # Start and resume ----------------------------------------------------------------------------------------------------
+
+    def begin(self, once: bool) -> None:
+        """Record the inputs, or check that they are those of the start and take in what is new in them."""
+        state, write = self.state, self._journal.write
+        is_begun = state.created is not None
+        if is_begun and state.iterations:
+            refuse_changes(self.run, state, self._table, self._settings, self._oracle)
+        if not is_begun or (not state.iterations and self._starts_anew()):
+            write(*create(self.run, self._table, self._settings, self._about))
+            return
+        write(*run_changes(state, self._settings, self._about))
+        write(*new_labels(self._table, state.labels))
+        if state.stop is not None and state.stop["kind"] == "person" and not once:
+            write(("resumed", {}))
+        self._tell_other_versions()
+
+    def _starts_anew(self) -> bool:
+        """As long as nothing was learned, a run may start with other inputs."""
+        try:
+            refuse_changes(self.run, self.state, self._table, self._settings, self._oracle)
+        except CampaignError:
+            return True
+        return False
+
+    def _tell_other_versions(self) -> None:
+        before, now = (self.state.created or {}).get("versions", {}), versions()
+        if changed := [
+            f"{name} {before[name]} -> {now[name]}" for name in now if before.get(name, now[name]) != now[name]
+        ]:
+            self._talk.tell(f"other versions than at the start, later picks may differ: {', '.join(changed)}")
+
+    # The loop ------------------------------------------------------------------------------------------------------------
+
+    def drive(self, once: bool) -> None:
+        """Repeat the step until there is a reason to stop; without an oracle, or with `once`, it is done one time."""
+        pause = FIRST_PAUSE
+        while True:
+            has_moved = self.step()
+            self._talk.watch(self.state)
+            if once or self._exchange is None or self._has_ended():
+                return
+            pause = FIRST_PAUSE if has_moved else min(1.5 * pause, self._exchange.oracle.poll)
+            if not has_moved:
+                time.sleep(pause)
+
+    def _has_ended(self) -> bool:
+        """There is a reason to stop, and nothing is waited for any more."""
+        stop = self.state.stop
+        return stop is not None and (stop["kind"] == "person" or not self._unfinished(stop["kind"]))
+
+    def _unfinished(self, reason: str) -> list:
+        """What an oracle is still waited for when there is this reason to stop; what failed may be tried again while there are
+        core-hours."""
+        again = () if reason == "core_hours" else ("again",)
+        return self.state.of("intended", "submitted", *again) if self._exchange else []
+
+    def step(self) -> bool:
+        """Collect, fit, record, submit. True if anything was written."""
+        before = self.state.n_events
+        self._take_notes()
+        if self.state.stop is not None and self.state.stop["kind"] == "person":
+            self._recall()
+            return self.state.n_events > before
+        if self._exchange is not None:
+            self._exchange.reconcile()
+            self._exchange.collect()
+        if self._is_time_to_propose():
+            self._propose()
+        self._recall()
+        stop = reason_to_stop(self.state, self._settings)
+        if stop is None:
+            if self.state.stop is not None:  # more budget, or more to try
+                self._journal.write(("resumed", {}))
+            self._submit_again()
+            self._submit_new()
+        else:
+            if stop.kind != "core_hours":
+                self._submit_again()
+            if not self._unfinished(stop.kind):
+                self._stop(stop.kind, stop.why)
+        return self.state.n_events > before
+
+    def _stop(self, kind: str, why: str) -> None:
+        known = self.state.stop
+        if known is None or (known["kind"], known["why"]) != (kind, why):
+            self._journal.write(("stop", {"kind": kind, "why": why, "by": "campaign"}))
+
+    def _take_notes(self) -> None:
+        for path in left(self.run):
+            refused = False
+            try:
+                notes = notes_in(path)
+            except CampaignError as error:
+                self._refuse(error)
+                notes, refused = [], True
+            for note in notes:
+                try:
+                    new = events_for(note, self.state, set(self._table.ids))
+                except CampaignError as error:
+                    self._refuse(error)
+                    refused = True
+                else:
+                    self._journal.write(*new)
+                    self._tell_taken(new)
+            put_away(path, refused)
+
+    def _refuse(self, error: CampaignError) -> None:
+        self._talk.tell(f"not taken in: {error}")
+
+    def _tell_taken(self, new: list[tuple[str, dict[str, Any]]]) -> None:
+        for kind, data in new:
+            value = f" {data['value']:.6g}" if kind == "label" else ""
+            of = f" of {data['id']}" if "id" in data else ""
+            self._talk.tell(f"taken in: {kind}{of}{value}")
+
+    # Proposing -----------------------------------------------------------------------------------------------------------
+
+    def _is_time_to_propose(self) -> bool:
+        """Something was learned since the last proposal, and nothing is out that a synchronous campaign waits for."""
+        if self.state.is_current:
+            return False
+        if self._exchange is None or not self.state.iterations:
+            return True
+        return self._room() > 0 if self._settings.asynchronous else not waited_for(self.state)
+
+    def _room(self) -> int:
+        return self._settings.batch - len(waited_for(self.state))
+
+    def _propose(self) -> None:
+        batch = max(self._room(), 1) if self._settings.asynchronous and self._exchange else self._settings.batch
+        learned = learn(self._table, self._settings, self.state, batch, self._tools)
+        summary = write_iteration(self.run, self._table, self._settings, learned, self._tools)
+        self._journal.write(*events_of(self.run, self._settings, self.state, learned, summary))
+        self._summary = {**summary, "is_new": True}
+        calibration, best = summary["calibration"], summary["best"]
+        error = f", out-of-bag RMSE {calibration['rmse']:.3g}" if calibration else ""
+        picks = ", ".join(proposal["id"] for proposal in summary["proposals"])
+        self._talk.tell(
+            f"iteration {summary['iteration']}: {summary['n_labelled']} labels{error}, best {best['id']} {best['value']:.4g}; "
+            f"proposed {picks or 'nothing'}"
+        )
+
+    def _submit_again(self) -> None:
+        if self._exchange is not None and self.state.iterations:
+            again = [case.id for case in self.state.of("again")]
+            self._exchange.submit(again, self.state.iterations[-1].number)
+
+    def _submit_new(self) -> None:
+        """Send what the newest proposal still has, as far as room and budget go."""
+        proposal = self.state.proposal
+        if self._exchange is None or proposal is None or not self.state.is_current:
+            return
+        new = [found["id"] for found in proposal["proposals"] if found["id"] not in self.state.cases]
+        allowed = min(self._room(), evaluations_left(self.state, self._settings), len(new))
+        self._exchange.submit(new[: max(0, int(allowed))], proposal["iteration"])
+
+    # What is shown -------------------------------------------------------------------------------------------------------
+
+    def _recall(self) -> None:
+        """Have the summary of the newest iteration; what is gone of its files is made again."""
+        if self._summary is not None or not self.state.iterations:
+            return
+        newest = self.state.iterations[-1]
+        found = whole_summary(self.run, newest.model, newest.folder)
+        if found is None:
+            self._talk.tell(
+                f"{self.run / newest.folder}: files are gone or not as they were written; making them again"
             )
-        if changes or created is None:  # as long as nothing was learned, a run may start anew
-            _create(ledger, table, settings)
-        elif new := _labels(table, known=ledger.labels()):
-            ledger.append_all(new)
-        newest = max((event["seq"] for event in ledger.events("label")), default=0)
-        if step is not None and step["seq"] > newest:
-            return _recorded(ledger, step)
-        iteration = 1 + (step["iteration"] if step else 0)
-        learned = _learn(table, settings, ledger, iteration, make_surrogate, progress)
-        return _record(ledger, table, settings, learned, iteration, save_model)
+            found = self._remade(newest)
+        self._summary = {**found, "is_new": False}
+
+    def _remade(self, newest: Iteration) -> dict[str, Any]:
+        """The files of an iteration anew, from the state in which it was made."""
+        first = (newest.model or newest.proposal or {"seq": 0})["seq"]
+        before = fold(event for event in self._journal.ledger.events() if event["seq"] < first)
+        batch = (newest.proposal or {}).get("batch", self._settings.batch)
+        learned = learn(self._table, self._settings, before, batch, self._tools)
+        summary = write_iteration(self.run, self._table, self._settings, learned, self._tools)
+        if newest.model is not None and whole_summary(self.run, newest.model, newest.folder) is None:
+            self._talk.tell(
+                f"{self.run / newest.folder}: what was made again differs from what was there (other versions?)"
+            )
+        return summary
+
+    def summary(self) -> dict[str, Any]:
+        """See `discover`."""
+        document = status_document(self.run, self.state, driver=None)
+        return {**(self._summary or {}), "run": str(self.run), "campaign": document}
 
 
-def _check_learnable(table: Table, settings: CampaignSettings) -> None:
-    if table.target is None:
-        raise FitError(f"{table.path}: needs a target column with some values known, found none; name it with --target")
-    if not table.feature_names:
-        raise FitError(f"{table.path}: needs at least one numeric feature column, found none")
-    n, needed = int(table.labelled.sum()), (settings.model.dim or 1) + 2
-    if n < needed:
-        raise FitError(f"{table.path}: needs at least {needed} labelled rows for dim {settings.model.dim}, found {n}")
-    if table.labelled.all():
-        raise FitError(f"{table.path}: needs rows with an empty '{table.target_name}' to choose from, found none")
+def preview(table: Table, settings: CampaignSettings, run: str | os.PathLike[str], tools: Tools) -> dict[str, Any]:
+    """What the next proposal would be, were it made now; nothing is written and no lock is taken.
 
+    Returns
+    -------
+    dict
+        run, iteration, is_new (False where that iteration is recorded and nothing was learned since), n_labelled, pending, target,
+        acquisition, and ``proposals`` as ``[{"id", "mean", "std", "score"}]``.
 
-# Start and resume ----------------------------------------------------------------------------------------------------
-
-
-def _create(ledger: Ledger, table: Table, settings: CampaignSettings) -> None:
-    write_whole(ledger.folder / "campaign.toml", settings_toml(settings))
-    scratch = ledger.folder / ".candidates.part"
-    table.to_frame().to_parquet(scratch)
-    scratch.replace(ledger.folder / "candidates.parquet")
-    created = {
-        "settings": settings.model_dump(mode="json"),
-        "table": os.path.basename(table.path),
-        "digest": table.digest(),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
-    }
-    ledger.append_all([("created", created), *_labels(table, known={})])
-
-
-def _labels(table: Table, known: dict[str, float]) -> list[tuple[str, dict[str, Any]]]:
-    """Label events for the labels in the table that are not known yet."""
-    return [
-        ("label", {"id": id, "value": float(value), "source": "table"})
-        for id, value in zip(table.ids, np.asarray(table.target), strict=True)
-        if np.isfinite(value) and id not in known
+    Raises
+    ------
+    CampaignError, FitError
+        As `discover`.
+    """
+    settings = resolved(settings, table)
+    check_learnable(table, settings)
+    run = Path(run)
+    state = State()
+    if (run / DATABASE).exists():
+        state = fold(read_ledger(run).events())
+    if state.created is not None and state.iterations:
+        refuse_changes(run, state, table, settings, None)
+    fresh = [
+        {"seq": state.n_events + 1, "time": "", "event": kind, **label}
+        for kind, label in new_labels(table, state.labels)
     ]
-
-
-def _changes(ledger: Ledger, created: dict[str, Any], table: Table, settings: CampaignSettings) -> list[str]:
-    """What differs from the inputs of the start, one line each, the first few; labels that were filled in are no difference."""
-    old = CampaignSettings.model_validate(created["settings"])
-    lines = differences(old, settings)
-    if created["digest"] != table.digest():
-        lines += _table_differences(ledger, old, table)
-    return lines[:_SHOWN] + ([f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else [])
-
-
-def _table_differences(ledger: Ledger, old: CampaignSettings, table: Table) -> list[str]:
-    """What changed in the table since the start, one line each: columns, rows, cells. A gap that got a label is no change."""
-    path = ledger.folder / "candidates.parquet"
-    try:
-        before = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        return [f"table: differs; how is not known, {path} cannot be read: {' '.join(str(error).split())}"]
-    now = table.to_frame()
-    order = list(before.columns) == list(now.columns)
-    lines = [f"column '{name}': removed" for name in before.columns.difference(now.columns)]
-    lines += [f"column '{name}': added" for name in now.columns.difference(before.columns)]
-    if old.id != table.id_name:
-        return lines
-    key = next((header for header in before.columns if split_header(header)[0] == old.id), None)
-    before.index = pd.Index(before[key] if key is not None else [str(i) for i in range(1, len(before) + 1)])
-    now.index = pd.Index(table.ids)
-    order &= list(before.index) == list(now.index)
-    if old.target in before.columns:
-        before[old.target] = before.index.map(ledger.labels()).to_numpy(dtype=float)
-    lines += [f"row '{id}': removed" for id in before.index.difference(now.index, sort=False)]
-    lines += [f"row '{id}': added" for id in now.index.difference(before.index, sort=False)]
-    shared = before.index.intersection(now.index, sort=False)
-    for name in before.columns.intersection(now.columns, sort=False):
-        was, now_is = before.loc[shared, name], now.loc[shared, name]
-        same = (was == now_is) | (was.isna() & (now_is.isna() | (name == old.target)))
-        lines += [f"row '{id}', column '{name}': {was[id]} -> {now_is[id]}" for id in shared[~same.to_numpy()]]
-    return lines or ([] if order else ["rows or columns: in another order"])
-
-
-def _recorded(ledger: Ledger, step: dict[str, Any]) -> dict[str, Any]:
-    path = ledger.folder / step["folder"] / "summary.json"
-    try:
-        summary = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise CampaignError(f"{path}: the record of iteration {step['iteration']} cannot be read: {error}") from error
-    return {**summary, "run": str(ledger.folder), "is_new": False}
-
-
-# One step ------------------------------------------------------------------------------------------------------------
-
-
-def _learn(table, settings, ledger, iteration, make_surrogate, progress) -> _Learned:
-    labels = ledger.labels()
-    target = np.array([labels.get(id, np.nan) for id in table.ids])
-    known = np.isfinite(target)
-    columns = dict(zip(table.feature_names, np.ascontiguousarray(table.features.T), strict=True))
-    frame = pd.DataFrame({table.header(name): column for name, column in columns.items()})
-    streams = np.random.SeedSequence([settings.seed, iteration]).generate_state(2)
-    shares = composition_of(table)
-    surrogate = make_surrogate(settings, int(streams[0])).fit(
-        frame[known], target[known], composition=None if shares is None else shares[known], progress=progress
-    )
-    prediction = surrogate.predict_distribution(columns, shares)
-    away, failed = ledger.pending(), ledger.failed()
-    pending = np.array([id in away for id in table.ids])
-    goal = Goal.parse(settings.goal)
-    scored = score(
-        prediction, table.features, target, goal=goal, acquisition=settings.acquisition, improve_on=settings.improve_on,
-        rng=np.random.default_rng(streams[1]), pending=pending,
-    )  # fmt: skip
-    excluded = known | np.array([id in failed for id in table.ids])
-    picks = select(
-        scored.scores, table.ids, settings.batch, excluded=excluded, features=table.features,
-        composition=shares if settings.diversity else None, pending=pending, diversity=settings.diversity,
-    )  # fmt: skip
-    best = int(np.flatnonzero(known)[goal.best(target[known])])
-    return _Learned(surrogate, target, known, prediction, scored, picks, best)
-
-
-def _record(ledger: Ledger, table: Table, settings: CampaignSettings, learned: _Learned, iteration: int, save_model):
-    summary = _summary(table, settings, learned, iteration)
-    name = f"iter-{iteration:04d}"
-    scratch = ledger.folder / f".{name}.part"
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
-    save_model(scratch / "model.json", learned.surrogate, table.target_name or "", table.target_unit)
-    _predictions(table, learned).to_csv(scratch / "predictions.csv", index=False)
-    pd.DataFrame(summary["proposals"], columns=list(_PROPOSAL)).to_csv(scratch / "proposals.csv", index=False)
-    write_whole(scratch / "summary.json", json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
-    # A folder of this name without an event is what an interrupted step left behind.
-    shutil.rmtree(ledger.folder / name, ignore_errors=True)
-    scratch.rename(ledger.folder / name)
-    ledger.append(
-        "proposal",
-        {"iteration": iteration, "folder": name, "seed": settings.seed, "proposals": summary["proposals"]},
-    )
-    return {**summary, "run": str(ledger.folder), "is_new": True}
-
-
-def _predictions(table: Table, learned: _Learned) -> pd.DataFrame:
-    """One row per material; for the labelled ones also the mean of the members that did not see it."""
-    oob = np.full(table.n_rows, np.nan)
-    oob[learned.known] = learned.surrogate.oob_mean_
-    prediction = learned.prediction
-    return pd.DataFrame(
-        {
-            "id": table.ids,
-            "label": learned.target,
-            "mean": prediction.mean,
-            "std": prediction.std,
-            "std_raw": prediction.std_raw,
-            "n_valid": prediction.n_valid,
-            "low95": prediction.interval95[0],
-            "high95": prediction.interval95[1],
-            "formula": prediction.mean if prediction.formula is None else prediction.formula,
-            "outside": np.nan if prediction.outside is None else prediction.outside,
-            "distance": np.nan if prediction.distance is None else prediction.distance,
-            "score": learned.scored.scores,
-            "oob_mean": oob,
-        }
-    )
-
-
-def _summary(table: Table, settings: CampaignSettings, learned: _Learned, iteration: int) -> dict[str, Any]:
-    prediction = learned.prediction
-    columns = dict(zip(table.feature_names, np.ascontiguousarray(table.features.T), strict=True))
-    rows = _predictions(table, learned).iloc[learned.picks]
-    proposals = [
-        {key: value if key in {"id", "n_valid"} else _finite(value) for key, value in row.items()}
-        for row in rows[list(_PROPOSAL)].to_dict("records")
-    ]
-    bound = learned.scored.goal
-    chosen = prediction.take(learned.picks)
-    open_rows = ~learned.known
-    return {
-        "iteration": iteration,
+    state = fold(fresh, state)
+    found = {
+        "run": str(run),
+        "n_labelled": len(state.labels),
+        "pending": [case.id for case in waited_for(state)],
         "target": {"name": table.target_name, "unit": table.target_unit},
-        "goal": settings.goal,
         "acquisition": settings.acquisition,
-        "n_labelled": int(learned.known.sum()),
-        "n_candidates": int(open_rows.sum()),
-        "n_without_prediction": int(np.isnan(prediction.mean[open_rows]).sum()),
-        "n_invalid_predictions": int((~prediction.valid[:, open_rows]).sum()),
-        "proposals": proposals,
-        "best": {"id": table.ids[learned.best], "value": float(learned.target[learned.best])},
-        "improve_on": learned.scored.reference,
-        "wanted": str(bound),
-        "expected_hits": expected_hits(chosen.mean, chosen.std, bound) if bound.bounded else None,
-        **learned.surrogate.describe(columns, table.target_name or "", table.target_unit),
-        "settings": settings.model_dump(mode="json"),
+        "is_new": not state.is_current,
     }
-
-
-def _finite(value: float) -> float | None:
-    """For JSON, which has no NaN and no infinity."""
-    return float(value) if np.isfinite(value) else None
+    if state.is_current and state.proposal is not None:
+        return {**found, "iteration": state.proposal["iteration"], "proposals": state.proposal["proposals"]}
+    learned = learn(table, settings, state, settings.batch, tools)
+    columns = {"mean": learned.prediction.mean, "std": learned.prediction.std, "score": learned.scored.scores}
+    proposals = [
+        {"id": table.ids[pick], **{name: float(values[pick]) for name, values in columns.items()}}
+        for pick in learned.picks
+    ]
+    return {**found, "iteration": learned.iteration, "proposals": proposals}

@@ -1,7 +1,7 @@
 """The command line: wires everything, computes nothing.
 
 Results go to stdout, progress and notes to stderr. Exit codes: 0 done, 1 failed while running, 2 usage or bad input, 3 finished
-with failed calculations, 75 another process drives the run, 130 interrupted.
+with failed calculations, 75 another process drives the run, 130 interrupted (Ctrl-C), 143 terminated.
 """
 
 from __future__ import annotations
@@ -9,20 +9,22 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-import threading
 import traceback
 import warnings
 
 import click
 
 from sisso_sal import __version__
+from sisso_sal.cli import options
 from sisso_sal.cli.discover import discover
 from sisso_sal.cli.doctor import doctor
 from sisso_sal.cli.models import export, fit, predict
 from sisso_sal.cli.options import fail
+from sisso_sal.cli.run import label, ledger, retry, status, stop
 from sisso_sal.cli.study import replay, tune
 from sisso_sal.cli.tables import featurize, pool
 from sisso_sal.errors import SissoSalError
+from sisso_sal.storage import undisturbed
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -46,37 +48,35 @@ def cli(ctx: click.Context) -> None:
 def main() -> None:
     """Entry point: errors become one line and an exit code."""
     debug = "--debug" in sys.argv[1:]
-    interrupted = threading.Event()
-
-    def interrupt(*_: object) -> None:
-        interrupted.set()
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     warnings.showwarning = _show_warning
     _show_log()
     try:
         cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        fail("interrupted", 130)
-    except KeyboardInterrupt:
-        fail("interrupted", 130)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        fail("interrupted", None)
     except click.ClickException as error:
         fail(error.format_message(), error.exit_code if isinstance(error, click.UsageError) else 1)
     except SissoSalError as error:
         if debug:
             traceback.print_exc()
-        fail(*(("interrupted", 130) if interrupted.is_set() else (str(error), error.exit_code)))
+        fail(*(("interrupted", None) if options.caught else (str(error), error.exit_code)))
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
     except Exception as error:
         if debug:
             traceback.print_exc()
-        if interrupted.is_set():  # compiled modules turn a KeyboardInterrupt into errors of their own
-            fail("interrupted", 130)
+        if options.caught:  # compiled modules turn a KeyboardInterrupt into errors of their own
+            fail("interrupted", None)
         told = str(error).strip().partition("\n")[0]
         fail(f"{type(error).__name__}: {told} (this is a defect; --debug shows where)", 1)
+
+
+def _interrupt(number: int, _: object) -> None:
+    options.caught.append(number)
+    undisturbed.interrupt()
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
@@ -93,5 +93,20 @@ def _show_log() -> None:
     log.setLevel(logging.WARNING if {"-q", "--quiet"} & set(sys.argv[1:]) else logging.INFO)
 
 
-for command in (discover, fit, predict, replay, tune, featurize, pool, export, doctor):
+for command in (
+    discover,
+    status,
+    label,
+    retry,
+    stop,
+    ledger,
+    fit,
+    predict,
+    replay,
+    tune,
+    featurize,
+    pool,
+    export,
+    doctor,
+):
     cli.add_command(command)

@@ -1,8 +1,10 @@
-"""The command that the program is for: from a table to proposals."""
+"""The command that the program is for: from a table to proposals, and on to their labels."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,8 +24,9 @@ from sisso_sal.cli.options import (
     model_changes,
     read,
 )
-from sisso_sal.errors import SettingsError
-from sisso_sal.progress import Progress
+from sisso_sal.progress import Watch
+
+FINISHED_WITH_FAILURES = 3
 
 
 @click.command()
@@ -31,7 +34,6 @@ from sisso_sal.progress import Progress
 @COLUMNS
 @grouped(
     click.option("--goal", help="min, max, 'min 10%', '<=0.3', '>=2' or '1.2..1.8'; min by default."),
-    click.option("--oracle", default="none", show_default=True, help="Who labels the proposals: none, you do."),
     click.option("--batch", type=click.IntRange(min=1), help="Candidates to propose; 10 by default."),
     click.option(
         "--acquisition",
@@ -42,6 +44,30 @@ from sisso_sal.progress import Progress
     click.option(
         "--improve-on", metavar="WHAT", help="Best posterior mean or best label: mean or label; mean by default."
     ),
+)
+@grouped(
+    click.option(
+        "--oracle",
+        metavar="WHO",
+        help="Who labels: none (you do), lookup:FILE, or 'command:./run.sh {id}'; none by default.",
+    ),
+    click.option("--budget", type=click.IntRange(min=1), help="Stop after this many evaluations."),
+    click.option("--core-hours", type=click.FloatRange(0, min_open=True), help="Stop when so much is spent."),
+    click.option("--targets", type=click.IntRange(min=1), help="Stop when so many labels reach the goal."),
+    click.option(
+        "--min-gain",
+        type=click.FloatRange(0, min_open=True),
+        help="Stop when the largest expected improvement (or probability to reach the goal) is below this.",
+    ),
+    click.option(
+        "--asynchronous", is_flag=True, help="Propose again whenever one calculation ends, not when a batch does."
+    ),
+    click.option("--workers", type=click.IntRange(min=1), help="Commands that run at a time; 1 by default."),
+    click.option("--retries", type=click.IntRange(min=0), help="Times that a failed one is tried again; 3 by default."),
+    click.option("--walltime", type=click.FloatRange(0, min_open=True), help="Hours after which a command is ended."),
+    click.option("--once", is_flag=True, help="Do one step and exit, for cron or a chain of Slurm jobs."),
+    click.option("--dry-run", is_flag=True, help="Show what would be proposed and write nothing."),
+    click.option("--take-over", is_flag=True, help="Go on where a driver on another host died without a word."),
 )
 @ENSEMBLE
 @MODEL
@@ -55,29 +81,61 @@ from sisso_sal.progress import Progress
 @THREADS
 @JSON
 @COMMON
-def discover(table, target, id_column, formula, oracle, config, out, threads, as_json, quiet, debug, **options):
-    """Learn from the labelled rows of TABLE and propose which of the others to compute.
+def discover(
+    table, target, id_column, formula, once, dry_run, take_over, asynchronous, config, out, threads, as_json, quiet, debug,
+    **options,
+):  # fmt: skip
+    """Learn from the labelled rows of TABLE, propose which of the others to compute, and have them computed.
 
     The target is the one column with gaps, the id the first text column, and every other numeric column is a primary feature; where
-    there is none, features are made from the ids as formulas of oxides. The run folder keeps models, predictions and proposals.
-    Fill a label that you got into the table and give the same command again: the next iteration learns from it.
+    there is none, features are made from the ids as formulas of oxides. The run folder keeps models, predictions, proposals and a
+    ledger of everything that happened; the same command again continues, also after a crash.
+
+    Without --oracle this proposes once. Hand in results with sisso-sal label, or fill them into the table, and give the same
+    command again. With one it goes on until there is a reason to stop; sisso-sal status shows where it is.
 
     \b
     Examples:
       sisso-sal discover data/oxides.csv
       sisso-sal discover candidates.csv --goal "<=0.3" --acquisition pi --batch 5 --out runs/first
+      sisso-sal discover candidates.csv --oracle lookup:truth.csv --budget 30 --batch 5
     """
-    from sisso_sal.campaign.ledger import check_free
+    from sisso_sal.campaign.lock import check_free
 
     run = out or Path("runs") / table.stem
-    check_free(run)  # before the imports that take seconds
-    from sisso_sal.campaign.loop import discover as step
-    from sisso_sal.report.text import discover_text
+    if not dry_run:
+        check_free(run)  # before the imports that take seconds
+    from sisso_sal.campaign.loop import Talk, preview
+    from sisso_sal.campaign.loop import discover as drive
+    from sisso_sal.oracle import make_oracle
+    from sisso_sal.report.campaign import preview_text, watched
 
-    if oracle != "none":
-        raise SettingsError(f"oracle: needs none (you compute the proposals), found '{oracle}'")
-    settings = load(config, {"target": target, "id": id_column, **model_changes(options)})
+    changes = model_changes(options) | ({"asynchronous": True} if asynchronous else {})
+    settings = load(config, {"target": target, "id": id_column, **changes})
     data = read(table, settings.target, settings.id, formula, require_target=True)
+    header = data.header(data.target_name) if data.target_name else ""
+    oracle = make_oracle(settings.run, run, header, data.id_name)
+    try:
+        with Watch("screening", quiet or as_json) as watch:
+            tools = _tools(threads, watch)
+            if dry_run:
+                found = preview(data, settings, run, tools)
+                click.echo(dumps(found) if as_json else preview_text(found))
+                return
+            talk = Talk(
+                watch.tell if oracle else _note, lambda state: watch.watch(*watched(state, settings.run.budget))
+            )
+            summary = drive(data, settings, run, tools, oracle=oracle, once=once, take_over=take_over, talk=talk)
+    except KeyboardInterrupt:
+        fail("interrupted" if dry_run else f"interrupted: {_left_behind(run)}", None)
+    finally:
+        if oracle is not None:
+            oracle.close()
+    _show(summary, run, as_json)
+
+
+def _tools(threads: int | None, watch: Watch):
+    from sisso_sal.campaign.learning import Tools
 
     def make_surrogate(settings, seed):
         from sisso_sal.models.ensemble import SISSOEnsemble
@@ -90,14 +148,41 @@ def discover(table, target, id_column, formula, oracle, config, out, threads, as
 
         files.save_model(*arguments)
 
-    with Progress("screening", quiet or as_json) as progress:
-        try:
-            summary = step(data, settings, run, make_surrogate=make_surrogate, save_model=save_model, progress=progress)
-        except KeyboardInterrupt:
-            fail(f"interrupted: no proposals were recorded in {run}; the same command starts this iteration again", 130)
+    return Tools(make_surrogate, save_model, watch)
+
+
+def _note(line: str) -> None:
+    """Without an oracle the proposals are the output; what else there is to say is a note."""
+    if not line.startswith("iteration "):
+        click.echo(f"note: {line}", err=True)
+
+
+def _left_behind(run: Path) -> str:
+    """What an interrupted driver leaves, in a few words."""
+    from sisso_sal.campaign.ledger import read_ledger
+    from sisso_sal.campaign.state import fold
+
+    state = fold(read_ledger(run).events())
+    if not state.iterations:
+        return f"no proposals were recorded in {run}; the same command starts this iteration again"
+    out = len(state.of("intended", "submitted"))
+    told = f", {out} calculations are out" if out else ""
+    return f"{run} has {state.n_events} events{told}; the same command continues"
+
+
+def _show(summary: dict[str, Any], run: Path, as_json: bool) -> None:
+    from sisso_sal.report.campaign import ended_text
+    from sisso_sal.report.text import discover_text
+
+    campaign = summary["campaign"]
     if as_json:
         click.echo(dumps(summary))
-        return
-    click.echo(discover_text(summary))
-    click.echo(f"\nEverything is in {run}/iter-{summary['iteration']:04d}: model.json, predictions.csv, proposals.csv")
-    click.echo(f"Next: sisso-sal export {run}/iter-{summary['iteration']:04d}/model.json --format latex")
+    elif "iteration" in summary:
+        folder = f"{run}/iter-{summary['iteration']:04d}"
+        click.echo(discover_text(summary))
+        click.echo(f"\nEverything is in {folder}: model.json, predictions.csv, proposals.csv")
+        click.echo(f"Next: sisso-sal export {folder}/model.json --format latex")
+    if not as_json and (told := ended_text(campaign, summary["target"]["unit"] if "target" in summary else "")):
+        click.echo(f"\n{told}")
+    if campaign["stop"] is not None and campaign["failed"]:
+        sys.exit(FINISHED_WITH_FAILURES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,14 @@ import click
 
 from sisso_sal.errors import InputError
 
+caught: list[int] = []
+"""Signals that asked the program to end."""
 
-def fail(message: str, code: int) -> NoReturn:
+
+def fail(message: str, code: int | None) -> NoReturn:
+    """One line and an exit code; None stands for that of the signal that interrupted."""
     click.echo(f"error: {message}", err=True)
-    sys.exit(code)
+    sys.exit(128 + (caught[-1] if caught else signal.SIGINT) if code is None else code)
 
 
 def grouped(*decorators: Callable) -> Callable:

@@ -9,97 +9,37 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from lines import (
+    KNOWN,
+    MATERIALS,
+    MEMBERS,
+    N_KNOWN,
+    TRUTH,
+    Lines,
+    N,
+    contents,
+    events,
+    outputs,
+    settings_of,
+    state,
+    step,
+    table_of,
+    timeless,
+    write_document,
+)
 
 from sisso_sal.acquisition import ACQUISITIONS
-from sisso_sal.campaign import loop
+from sisso_sal.campaign import inputs, learning
+from sisso_sal.campaign.learning import Tools
 from sisso_sal.campaign.ledger import Ledger
-from sisso_sal.campaign.loop import discover
+from sisso_sal.campaign.loop import Talk, discover
 from sisso_sal.config import CampaignSettings, load_settings
 from sisso_sal.data.table import read_table
 from sisso_sal.errors import CampaignError, FitError, LockedError, SettingsError
 from sisso_sal.protocols import Prediction, Surrogate
 from sisso_sal.selection import select
 
-N, N_KNOWN, MEMBERS = 30, 20, 4
 PROPOSAL = ["id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance"]
-
-
-class Lines:
-    """Least squares lines, each without every fourth row: a surrogate that can be worked out on paper."""
-
-    def __init__(self, blind=()):
-        self.blind = blind
-
-    def fit(self, X, y, *, composition=None, progress=None):
-        self.headers, rows = list(X.columns), self._rows(X.to_numpy())
-        left_out = np.arange(len(y)) % MEMBERS
-        self.weights = np.array(
-            [np.linalg.lstsq(rows[left_out != k], y[left_out != k], rcond=None)[0] for k in range(MEMBERS)]
-        )
-        self.oob_mean_ = np.einsum("ij,ij->i", rows, self.weights[left_out])
-        if progress is not None:
-            progress(1, 1)
-        return self
-
-    @staticmethod
-    def _rows(features):
-        return np.column_stack([np.ones(len(features)), features])
-
-    def predict_distribution(self, X, composition=None):
-        members = self.weights @ self._rows(np.column_stack(list(X.values()))).T
-        valid = np.ones(members.shape, dtype=bool)
-        mean, std = members.mean(axis=0), members.std(axis=0, ddof=1)
-        for where in self.blind:
-            valid[:, where], mean[where], std[where] = False, np.nan, np.nan
-        return Prediction(mean, 2.0 * std, std, members, valid)
-
-    def describe(self, X, target, target_unit=""):
-        return {"n_members": MEMBERS, "calibration": None, "told": [target, target_unit, sorted(X)]}
-
-    def document(self, target, target_unit=""):
-        return {"target": [target, target_unit], "headers": self.headers, "weights": self.weights.tolist()}
-
-
-def write_document(path, model, target, target_unit):
-    path.write_text(json.dumps(model.document(target, target_unit)))
-
-
-def materials():
-    rng = np.random.default_rng(21)
-    frame = pd.DataFrame({"formula": [f"M{i:02d}" for i in range(N)]})
-    for header in ("a (eV)", "b", "r (AA)"):
-        frame[header] = rng.uniform(0.5, 2.0, N).round(4)
-    y = (2 * frame["a (eV)"] - frame["b"] + rng.normal(0, 0.2, N)).round(4)
-    frame.insert(1, "gap (eV)", y)
-    frame["truth"] = y
-    return frame
-
-
-MATERIALS = materials()
-TRUTH = MATERIALS.pop("truth").to_numpy(copy=True)
-MATERIALS.loc[MATERIALS.index % 3 == 2, "gap (eV)"] = np.nan
-KNOWN = MATERIALS["gap (eV)"].notna().to_numpy()
-
-
-def table_of(frame, folder, **roles):
-    folder.mkdir(exist_ok=True)
-    path = folder / "materials.csv"
-    frame.to_csv(path, index=False)
-    return read_table(path, **{"target": None, "id": None, **roles}, require_target=True)
-
-
-def settings_of(**changes):
-    return load_settings(None, {"dim": 1, "rung": 1, "n_sis": 20, "batch": 3, "seed": 5, "members": MEMBERS, **changes})
-
-
-def step(run, frame=MATERIALS, roles=None, surrogate=Lines, save=write_document, **changes):
-    return discover(
-        table_of(frame, run.parent / "tables", **(roles or {})),
-        settings_of(**changes),
-        run,
-        make_surrogate=lambda settings, seed: surrogate(),
-        save_model=save,
-    )
 
 
 @pytest.fixture
@@ -107,18 +47,9 @@ def run(tmp_path):
     return tmp_path / "run"
 
 
-def contents(folder):
-    """Bytes of every file by its path, the lock left out."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != ".lock"}
-
-
-def events(run, kind=None):
-    with Ledger(run) as ledger:
-        return list(ledger.events(kind))
-
-
-def without_time(found):
-    return [{key: value for key, value in event.items() if key != "time"} for event in found]
+def plain(summary):
+    """A summary without what differs from one run to the next."""
+    return {key: value for key, value in summary.items() if key not in {"run", "campaign"}}
 
 
 def predictions(run, iteration=1):
@@ -134,6 +65,7 @@ def test_a_run_folder_holds_what_the_design_says(run):
     assert set(contents(run)) == {
         "campaign.toml",
         "campaign.db",
+        "campaign.jsonl",
         "candidates.parquet",
         "iter-0001/model.json",
         "iter-0001/predictions.csv",
@@ -142,7 +74,7 @@ def test_a_run_folder_holds_what_the_design_says(run):
     }
     assert load_settings(run / "campaign.toml", {}) == settings_of(target="gap (eV)", id="formula")
     written = json.loads((run / "iter-0001" / "summary.json").read_text())
-    assert written == {key: value for key, value in summary.items() if key not in {"run", "is_new"}}
+    assert written == {key: value for key, value in summary.items() if key not in {"run", "is_new", "campaign"}}
     assert (summary["run"], summary["is_new"], summary["iteration"]) == (str(run), True, 1)
     assert (summary["n_labelled"], summary["n_candidates"]) == (N_KNOWN, N - N_KNOWN)
     assert (summary["n_without_prediction"], summary["n_invalid_predictions"]) == (0, 0)
@@ -160,8 +92,8 @@ def test_a_run_folder_holds_what_the_design_says(run):
 def test_every_label_of_the_table_is_an_event_before_the_first_proposal(run):
     step(run)
     found = events(run)
-    assert [event["event"] for event in found] == ["created", *["label"] * N_KNOWN, "proposal"]
-    labels = [(event["id"], event["value"], event["source"]) for event in found[1:-1]]
+    assert [event["event"] for event in found] == ["created", "candidates", *["label"] * N_KNOWN, "model", "proposal"]
+    labels = [(event["id"], event["value"], event["source"]) for event in found[2:-2]]
     assert labels == [(f"M{i:02d}", TRUTH[i], "table") for i in range(N) if KNOWN[i]]
     created, proposal = found[0], found[-1]
     assert created["table"] == "materials.csv"
@@ -301,16 +233,16 @@ def test_the_same_call_again_gives_the_recorded_result(run):
 def test_the_same_inputs_elsewhere_give_the_same_files(run, tmp_path):
     step(run)
     step(tmp_path / "other")
-    here, there = contents(run), contents(tmp_path / "other")
-    del here["campaign.db"], there["campaign.db"]
-    assert here == there
-    assert without_time(events(run)) == without_time(events(tmp_path / "other"))
+    assert outputs(run) == outputs(tmp_path / "other")
+    assert timeless(events(run)) == timeless(events(tmp_path / "other"))
 
 
 def test_a_moved_run_continues_from_its_new_place(run, tmp_path):
     first = step(run)
     run.rename(tmp_path / "moved")
-    assert step(tmp_path / "moved") == first | {"run": str(tmp_path / "moved"), "is_new": False}
+    again = step(tmp_path / "moved")
+    assert again["run"] == str(tmp_path / "moved")
+    assert plain(again) == plain(first) | {"is_new": False}
 
 
 def refused(run, *, told, **arguments):
@@ -435,11 +367,11 @@ def interrupt(*_, **__):
 @pytest.mark.parametrize("place", ["settings", "table", "created", "fit", "model", "summary", "rename", "proposal"])
 def test_a_step_that_was_interrupted_anywhere_is_done_again(run, tmp_path, monkeypatch, place):
     expected = step(tmp_path / "undisturbed")
-    append, write = Ledger.append, loop.write_whole
+    write, append_all = learning.write_whole, Ledger.append_all
     arguments = {}
     with monkeypatch.context() as patch:
         if place == "settings":
-            patch.setattr(loop, "write_whole", interrupt)
+            patch.setattr(inputs, "write_whole", interrupt)
         elif place == "table":
             patch.setattr(pd.DataFrame, "to_parquet", interrupt)
         elif place == "created":
@@ -450,24 +382,22 @@ def test_a_step_that_was_interrupted_anywhere_is_done_again(run, tmp_path, monke
             arguments["save"] = interrupt
         elif place == "summary":
             patch.setattr(
-                loop, "write_whole", lambda path, text: write(path, text) if path.suffix == ".toml" else interrupt()
+                learning, "write_whole", lambda path, text: interrupt() if path.suffix == ".json" else write(path, text)
             )
         elif place == "rename":
-            patch.setattr(loop.Path, "rename", interrupt)
+            patch.setattr(learning.Path, "rename", interrupt)
         else:
-            patch.setattr(Ledger, "append", interrupt)
+            patch.setattr(
+                Ledger, "append_all", lambda self, new: interrupt() if new[0][0] == "model" else append_all(self, new)
+            )
         with pytest.raises(Interrupted):
             step(run, **arguments)
-    assert Ledger.append is append
     if place == "proposal":
         assert (run / "iter-0001" / "summary.json").exists()
         assert events(run, "proposal") == []
-    summary = step(run)
-    assert summary == expected | {"run": str(run)}
-    here, there = contents(run), contents(tmp_path / "undisturbed")
-    del here["campaign.db"], there["campaign.db"]
-    assert here == there
-    assert without_time(events(run)) == without_time(events(tmp_path / "undisturbed"))
+    assert plain(step(run)) == plain(expected)
+    assert outputs(run) == outputs(tmp_path / "undisturbed")
+    assert timeless(events(run)) == timeless(events(tmp_path / "undisturbed"))
 
 
 def test_what_an_interrupted_step_left_is_never_mixed_into_the_next(run):
@@ -507,8 +437,8 @@ def test_labelled_pending_and_failed_candidates_are_never_proposed(run):
     assert len(first["proposals"]) == N - N_KNOWN == len({p["id"] for p in first["proposals"]})
     waiting, broken, done = (p["id"] for p in first["proposals"][:3])
     with Ledger(run) as ledger:
-        ledger.append("submission", {"id": waiting, "job": "1"})
-        ledger.append_all([("submission", {"id": broken, "job": "2"}), ("failure", {"id": broken, "reason": "scf"})])
+        ledger.append("intent", {"id": waiting, "intent": "1", "attempt": 1, "iteration": 1})
+        ledger.append("failure", {"id": broken, "kind": "person", "reason": "none", "final": True, "source": "person"})
         ledger.append("label", {"id": done, "value": 1.0, "source": "test"})
     second = step(run, batch=10)
     assert {p["id"] for p in second["proposals"]} == {p["id"] for p in first["proposals"][3:]}
@@ -584,8 +514,7 @@ def test_the_surrogate_gets_settings_and_a_seed_of_its_own_each_time(run):
             table_of(MATERIALS, run.parent / "tables"),
             settings_of(),
             run,
-            make_surrogate=make,
-            save_model=write_document,
+            Tools(make, write_document),
         )
         if label:
             with Ledger(run) as ledger:
@@ -600,9 +529,7 @@ def test_progress_reaches_the_surrogate(run):
         table_of(MATERIALS, run.parent / "tables"),
         settings_of(),
         run,
-        make_surrogate=lambda settings, seed: Lines(),
-        save_model=write_document,
-        progress=lambda done, total: told.append((done, total)),
+        Tools(lambda settings, seed: Lines(), write_document, lambda done, total: told.append((done, total))),
     )
     assert told == [(1, 1)]
 
@@ -610,7 +537,7 @@ def test_progress_reaches_the_surrogate(run):
 class Kriging:
     """A Gaussian process of scikit-learn; its members are draws from the posterior."""
 
-    def fit(self, X, y, *, composition=None, progress=None):
+    def fit(self, X, y, sample_weight=None, *, composition=None, progress=None):
         from sklearn.gaussian_process import GaussianProcessRegressor
         from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 
@@ -680,13 +607,15 @@ def sisso(tmp_path_factory):
                 table,
                 settings,
                 folder / name,
-                make_surrogate=lambda settings, seed, threads=threads: SISSOEnsemble(
-                    **settings.model.estimator_parameters(),
-                    **settings.ensemble.estimator_parameters(),
-                    threads=threads,
-                    random_state=seed,
+                Tools(
+                    lambda settings, seed, threads=threads: SISSOEnsemble(
+                        **settings.model.estimator_parameters(),
+                        **settings.ensemble.estimator_parameters(),
+                        threads=threads,
+                        random_state=seed,
+                    ),
+                    save_model,
                 ),
-                save_model=save_model,
             )
         )
     return folder, *summaries
@@ -755,17 +684,33 @@ def test_an_empty_folder_becomes_a_run(run):
     assert step(run)["is_new"]
 
 
-@pytest.mark.parametrize("content", [None, "{", "[1, 2]"])
-def test_a_lost_record_is_told(run, content):
-    step(run)
-    path = run / "iter-0001" / "summary.json"
-    if content is None:
-        shutil.rmtree(path.parent)
+@pytest.mark.parametrize("name", [None, "summary.json", "model.json", "predictions.csv"])
+@pytest.mark.parametrize("learned_since", [False, True])
+def test_files_of_the_newest_iteration_that_are_gone_or_changed_are_made_again(run, name, learned_since):
+    first = step(run)
+    before = outputs(run)
+    if name is None:
+        shutil.rmtree(run / "iter-0001")
     else:
-        path.write_text(content)
-    with pytest.raises(CampaignError) as caught:
-        step(run)
-    assert str(caught.value).startswith(f"{path}: the record of iteration 1 cannot be read: ")
+        (run / "iter-0001" / name).write_text("{")
+    if learned_since:  # what came later does not enter
+        with Ledger(run) as ledger:
+            ledger.append("failure", {"id": "M29", "kind": "person", "reason": "x", "final": False, "source": "person"})
+    told = []
+    again = step(run, more={"talk": Talk(told.append)})
+    assert told == [f"{run}/iter-0001: files are gone or not as they were written; making them again"]
+    assert plain(again) == plain(first) | {"is_new": False}
+    assert outputs(run) == before
+    assert step(run)["campaign"]["missing"] == []
+
+
+def test_files_of_an_older_iteration_that_are_gone_are_told(run):
+    step(run)
+    with Ledger(run) as ledger:
+        ledger.append("label", {"id": "M02", "value": TRUTH[2], "source": "test"})
+    step(run)
+    (run / "iter-0001" / "model.json").unlink()
+    assert step(run)["campaign"]["missing"] == ["iter-0001/model.json"]
 
 
 def test_a_lost_copy_of_the_table_is_told(run):
@@ -821,23 +766,21 @@ def test_a_table_without_target_is_refused(run):
             read_table(run.parent / "bare.csv"),
             settings_of(),
             run,
-            make_surrogate=lambda settings, seed: Lines(),
-            save_model=write_document,
+            Tools(lambda settings, seed: Lines(), write_document),
         )
     assert not run.exists()
 
 
 def test_as_long_as_nothing_was_learned_a_run_may_start_anew(run):
     class Broken(Lines):
-        def fit(self, X, y, *, composition=None, progress=None):
+        def fit(self, X, y, sample_weight=None, *, composition=None, progress=None):
             raise RuntimeError("the fit fails")
 
     with pytest.raises(RuntimeError, match="the fit fails"):
         step(run, surrogate=Broken)
     assert len(step(run, batch=2)["proposals"]) == 2
     assert len(events(run, "created")) == 2
-    with Ledger(run) as ledger:
-        assert ledger.labels() == dict(zip(MATERIALS["formula"][KNOWN], MATERIALS["gap (eV)"][KNOWN], strict=True))
+    assert state(run).labels == dict(zip(MATERIALS["formula"][KNOWN], MATERIALS["gap (eV)"][KNOWN], strict=True))
     with pytest.raises(CampaignError, match="batch: 2 -> 4"):
         step(run, batch=4)
 
@@ -854,7 +797,7 @@ def test_a_label_that_was_filled_in_is_learned(run):
         "time": 0, "seq": 0, "event": "label", "id": "M02", "value": TRUTH[2], "source": "table"
     }  # fmt: skip
     after = contents(run)
-    assert {name for name in before if after[name] != before[name]} == {"campaign.db"}
+    assert {name for name in before if after[name] != before[name]} == {"campaign.db", "campaign.jsonl"}
     assert step(run, frame=frame) == {**second, "is_new": False}
     assert step(run) == {**second, "is_new": False}
     frame.loc[2, "gap (eV)"] = 9.5

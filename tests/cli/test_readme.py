@@ -12,6 +12,7 @@ from sisso_sal.cli import cli
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CAMPAIGNS = (ROOT / "docs" / "campaign.md").read_text(encoding="utf-8")
 
 
 def test_the_python_example_runs():
@@ -30,7 +31,7 @@ def test_the_python_example_runs():
     assert " * " in run.stdout
 
 
-@pytest.mark.parametrize("line", re.findall(r"^    (sisso-sal .*?)(?:\s+#.*)?$", README, re.MULTILINE))
+@pytest.mark.parametrize("line", re.findall(r"^    (sisso-sal .*?)(?:\s+#.*)?$", README + CAMPAIGNS, re.MULTILINE))
 def test_every_command_shown_exists_with_its_options(line):
     words = line.split()[1:]
     command = cli.commands[words[0]]
@@ -41,7 +42,7 @@ def test_every_command_shown_exists_with_its_options(line):
 
 def test_the_make_targets_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = re.findall(r"make ([a-z-]+)", README)
-    assert {"discover", "test", "bench"} <= set(targets)
+    targets = re.findall(r"make ([a-z-]+)", README) + re.findall(r"`make ([a-z-]+)`", CAMPAIGNS)
+    assert {"discover", "test", "test-faults", "bench"} <= set(targets)
     for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target

@@ -1,0 +1,310 @@
+"""From what is known to proposals: fit, predict, score, choose; and the files that keep it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sisso_sal.acquisition import Goal, expected_hits, expected_improvement, probability_of_goal
+from sisso_sal.campaign.scoring import Scored, score
+from sisso_sal.campaign.state import Case, Event, State
+from sisso_sal.config import CampaignSettings
+from sisso_sal.data.elements import composition_of
+from sisso_sal.data.table import Table
+from sisso_sal.protocols import Prediction, Surrogate
+from sisso_sal.selection import select
+from sisso_sal.storage import sync_folder, write_whole, writing
+
+Progress = Callable[[int, int], None]
+MakeSurrogate = Callable[[CampaignSettings, int], Surrogate]
+"""(settings, seed) -> an unfitted surrogate."""
+
+SaveModel = Callable[..., None]
+"""Writes (path, fitted surrogate, target, target unit)."""
+
+_PACKAGES = ("sisso-sal", "numpy", "scipy", "scikit-learn", "numba", "pandas", "pint", "pymatgen")
+_PROPOSAL = ("id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance")
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the packages that a result depends on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What the campaign is given to learn with.
+
+    Attributes
+    ----------
+    make_surrogate : callable
+        (settings, seed) -> an unfitted surrogate.
+    save_model : callable
+        Writes (path, fitted surrogate, target, target unit).
+    progress : callable, optional
+        Called with (done, total) during a fit.
+    """
+
+    make_surrogate: MakeSurrogate
+    save_model: SaveModel
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """Everything that a fit gave, before it is written down."""
+
+    iteration: int
+    seed: int
+    surrogate: Surrogate
+    target: np.ndarray
+    known: np.ndarray
+    prediction: Prediction
+    scored: Scored
+    picks: np.ndarray
+    batch: int
+    best: int
+    gain: float | None
+    seconds: float
+
+
+def learn(table: Table, settings: CampaignSettings, state: State, batch: int, tools: Tools) -> Learned:
+    """Fit on the labels of a state and choose `batch` candidates that have none, are not pending and did not fail.
+
+    The result depends on the labels, pending and failed candidates, the settings and the number of the iteration; not on the order
+    in which labels came in.
+
+    Raises
+    ------
+    FitError
+        Too few labels.
+    """
+    start = monotonic()
+    iteration = 1 + (state.iterations[-1].number if state.iterations else 0)
+    labels = state.labels
+    target = np.array([labels.get(id, np.nan) for id in table.ids])
+    known = np.isfinite(target)
+    columns = _columns(table)
+    frame = pd.DataFrame({table.header(name): column for name, column in columns.items()})
+    streams = np.random.SeedSequence([settings.seed, iteration]).generate_state(2)
+    errors = np.array([state.errors.get(id, 0.0) for id in table.ids])
+    given = [frame[known], target[known], *([weights(errors[known])] if errors.any() else [])]
+    shares = composition_of(table)
+    surrogate = tools.make_surrogate(settings, int(streams[0])).fit(
+        *given, composition=None if shares is None else shares[known], progress=tools.progress
+    )
+    prediction = surrogate.predict_distribution(columns, shares)
+    goal = Goal.parse(settings.goal)
+    pending = _among(table, {case.id for case in waited_for(state)})
+    scored = score(
+        prediction, table.features, target, goal=goal, acquisition=settings.acquisition, improve_on=settings.improve_on,
+        rng=np.random.default_rng(streams[1]), pending=pending,
+    )  # fmt: skip
+    excluded = known | _among(table, {case.id for case in state.failed})
+    picks = select(
+        scored.scores, table.ids, batch, excluded=excluded, features=table.features,
+        composition=shares if settings.diversity else None, pending=pending, diversity=settings.diversity,
+    )  # fmt: skip
+    best = int(np.flatnonzero(known)[goal.best(target[known])])
+    gain = _largest_gain(prediction.take(np.flatnonzero(~(excluded | pending))), goal, scored.reference)
+    return Learned(
+        iteration, int(streams[0]), surrogate, target, known, prediction, scored, picks, batch, best, gain, monotonic() - start
+    )  # fmt: skip
+
+
+def waited_for(state: State) -> list[Case]:
+    """Cases that a label is expected for; without an oracle nothing is tried again by itself."""
+    return state.of("intended", "submitted", *(("again",) if state.run.get("oracle", "none") != "none" else ()))
+
+
+def weights(errors: np.ndarray) -> np.ndarray:
+    """Sample weights from the standard deviations of labels: 1 / (1 + (s / s0)^2), with s0 the median of those that are not zero.
+
+    A label without an error counts fully, a typical one of those with an error half.
+
+    Parameters
+    ----------
+    errors : ndarray (n,)
+        In the target's unit; 0 where a label has none.
+
+    Examples
+    --------
+    >>> weights(np.array([0.0, 0.1, 0.1, 0.3])).round(2).tolist()
+    [1.0, 0.5, 0.5, 0.1]
+    """
+    return 1.0 / (1.0 + (errors / np.median(errors[errors > 0])) ** 2)
+
+
+def _columns(table: Table) -> dict[str, np.ndarray]:
+    return dict(zip(table.feature_names, np.ascontiguousarray(table.features.T), strict=True))
+
+
+def _among(table: Table, ids: set[str]) -> np.ndarray:
+    return np.array([id in ids for id in table.ids], dtype=bool)
+
+
+def _largest_gain(prediction: Prediction, goal: Goal, reference: float) -> float | None:
+    """Of what can be chosen the largest expected improvement (target's unit), or for a goal with bounds the largest probability
+    to reach it; None where nothing can.
+    """
+    predicted = np.isfinite(prediction.mean)
+    if not predicted.any():
+        return None
+    mean, std = prediction.mean[predicted], prediction.std[predicted]
+    if goal.kind in {"below", "above", "window"}:
+        return float(probability_of_goal(mean, std, goal).max())
+    sign = -1.0 if goal.kind in {"max", "highest"} else 1.0
+    return float(expected_improvement(sign * mean, std, sign * reference).max())
+
+
+# Files ---------------------------------------------------------------------------------------------------------------
+
+
+def folder_name(iteration: int) -> str:
+    """``iter-0001`` for the first."""
+    return f"iter-{iteration:04d}"
+
+
+def write_iteration(
+    run: Path, table: Table, settings: CampaignSettings, learned: Learned, tools: Tools
+) -> dict[str, Any]:
+    """Write the folder of an iteration, whole or not at all; returns its summary.
+
+    Raises
+    ------
+    StorageError
+        The disk refuses; an earlier folder of this name is as it was.
+    """
+    summary = _summary(table, settings, learned)
+    target = run / folder_name(learned.iteration)
+    scratch = run / f".{target.name}.part"
+    with writing(target):
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        tools.save_model(scratch / "model.json", learned.surrogate, table.target_name or "", table.target_unit)
+        write_whole(scratch / "predictions.csv", _predictions(table, learned).to_csv(index=False))
+        proposals = pd.DataFrame(summary["proposals"], columns=list(_PROPOSAL))
+        write_whole(scratch / "proposals.csv", proposals.to_csv(index=False))
+        write_whole(scratch / "summary.json", json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+        # A folder of this name is what an interrupted step left behind, or what was found to be incomplete.
+        shutil.rmtree(target, ignore_errors=True)
+        scratch.rename(target)
+    sync_folder(run)
+    return summary
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 (hexadecimal) of each file in a folder.
+
+    Raises
+    ------
+    OSError
+        The folder or a file cannot be read.
+    """
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def events_of(run: Path, settings: CampaignSettings, state: State, learned: Learned, summary: dict[str, Any]) -> list:
+    """The two events that record an iteration: where its model came from, and what it proposes."""
+    name = folder_name(learned.iteration)
+    model = {
+        "iteration": learned.iteration,
+        "folder": name,
+        "files": digests(run / name),
+        "seed": learned.seed,
+        "n_labelled": summary["n_labelled"],
+        "best": summary["best"],
+        "calibration": summary["calibration"],
+        "settings": (state.created or {}).get("seq"),
+        "versions": versions(),
+        "seconds": round(learned.seconds, 3),
+    }
+    proposal = {
+        "iteration": learned.iteration,
+        "folder": name,
+        "seed": settings.seed,
+        "model": state.n_events + 1,
+        "batch": learned.batch,
+        "gain": learned.gain,
+        "proposals": summary["proposals"],
+    }
+    return [("model", model), ("proposal", proposal)]
+
+
+def whole_summary(run: Path, model: Event | None, folder: str) -> dict[str, Any] | None:
+    """What was written for an iteration; None where a file is gone or is not what was written."""
+    try:
+        if model is not None and not model["files"].items() <= digests(run / folder).items():
+            return None
+        return dict(json.loads((run / folder / "summary.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _predictions(table: Table, learned: Learned) -> pd.DataFrame:
+    """One row per material; for the labelled ones also the mean of the members that did not see it."""
+    oob = np.full(table.n_rows, np.nan)
+    oob[learned.known] = learned.surrogate.oob_mean_
+    prediction = learned.prediction
+    return pd.DataFrame(
+        {
+            "id": table.ids,
+            "label": learned.target,
+            "mean": prediction.mean,
+            "std": prediction.std,
+            "std_raw": prediction.std_raw,
+            "n_valid": prediction.n_valid,
+            "low95": prediction.interval95[0],
+            "high95": prediction.interval95[1],
+            "formula": prediction.mean if prediction.formula is None else prediction.formula,
+            "outside": np.nan if prediction.outside is None else prediction.outside,
+            "distance": np.nan if prediction.distance is None else prediction.distance,
+            "score": learned.scored.scores,
+            "oob_mean": oob,
+        }
+    )
+
+
+def _summary(table: Table, settings: CampaignSettings, learned: Learned) -> dict[str, Any]:
+    prediction = learned.prediction
+    rows = _predictions(table, learned).iloc[learned.picks]
+    proposals = [
+        {key: value if key in {"id", "n_valid"} else _finite(value) for key, value in row.items()}
+        for row in rows[list(_PROPOSAL)].to_dict("records")
+    ]
+    bound = learned.scored.goal
+    chosen = prediction.take(learned.picks)
+    open_rows = ~learned.known
+    return {
+        "iteration": learned.iteration,
+        "target": {"name": table.target_name, "unit": table.target_unit},
+        "goal": settings.goal,
+        "acquisition": settings.acquisition,
+        "n_labelled": int(learned.known.sum()),
+        "n_candidates": int(open_rows.sum()),
+        "n_without_prediction": int(np.isnan(prediction.mean[open_rows]).sum()),
+        "n_invalid_predictions": int((~prediction.valid[:, open_rows]).sum()),
+        "proposals": proposals,
+        "best": {"id": table.ids[learned.best], "value": float(learned.target[learned.best])},
+        "improve_on": learned.scored.reference,
+        "wanted": str(bound),
+        "expected_hits": expected_hits(chosen.mean, chosen.std, bound) if bound.bounded else None,
+        **learned.surrogate.describe(_columns(table), table.target_name or "", table.target_unit),
+        "settings": settings.model_dump(mode="json", exclude={"run"}),
+    }
+
+
+def _finite(value: float) -> float | None:
+    """For JSON, which has no NaN and no infinity."""
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,296 @@
+"""What is known of a campaign: a fold over its events, and nothing else.
+
+    state = fold(ledger.events())
+    state = fold(new_events, state)
+
+Kinds of events, with what they carry beside seq and time:
+
+created     settings, run_id, table, digest (of the table), versions, oracle
+candidates  n_rows, n_features, sha256 (of candidates.parquet)
+settings    run (what may change while a campaign goes on), changes, oracle
+label       id, value, source; error (standard deviation); intent, core_hours of a calculation
+model       iteration, folder, files (name: sha256), seed, n_labelled, best, calibration, versions, seconds
+proposal    iteration, folder, seed, proposals; model (seq of the event), batch, gain
+intent      intent, id, attempt, iteration: this will be submitted
+receipt     intent, id, job: it was accepted
+failure     id, kind, reason, final (False where it is tried again), source; intent, core_hours of a calculation
+retry       id, by
+stop        kind, why, by
+resumed     (nothing)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sisso_sal.errors import CampaignError
+
+Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Where one candidate stands.
+
+    Attributes
+    ----------
+    id : str
+    status : str
+        ``labelled``; ``intended`` (about to be submitted, or not known whether it was); ``submitted``; ``again`` (to be
+        submitted once more); ``failed``.
+    since : str
+        Time of the event that made it so.
+    value, error : float or None
+        Of the label and its standard deviation, in the target's unit.
+    source : str
+        Where the label came from: table, person, file, oracle.
+    intent, job : str
+        Of the newest submission.
+    attempt : int
+        Submissions so far.
+    failures : tuple of events
+    """
+
+    id: str
+    status: str
+    since: str
+    value: float | None = None
+    error: float | None = None
+    source: str = ""
+    intent: str = ""
+    job: str = ""
+    attempt: int = 0
+    failures: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One fit and what was proposed from it; `model` is None in ledgers that were begun with schema 1."""
+
+    number: int
+    folder: str
+    model: Event | None = None
+    proposal: Event | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that is known of a campaign.
+
+    Attributes
+    ----------
+    n_events : int
+    created, candidates : event or None
+    run : mapping
+        The settings of section ``run`` as they were last given.
+    oracle : mapping
+        What the oracle said of itself.
+    cases : mapping of id to Case
+        Of every candidate that has a label, was submitted or failed.
+    iterations : tuple of Iteration
+    asked : mapping of ids
+        Candidates that were submitted, or labelled after the first fit: the evaluations.
+    core_hours : float
+    learned : int
+        seq of the newest event that a fit or a choice depends on.
+    stop : event or None
+    last : event or None
+        The newest event.
+    """
+
+    n_events: int = 0
+    created: Event | None = None
+    candidates: Event | None = None
+    run: Mapping[str, Any] = field(default_factory=dict)
+    oracle: Mapping[str, Any] = field(default_factory=dict)
+    cases: Mapping[str, Case] = field(default_factory=dict)
+    iterations: tuple[Iteration, ...] = ()
+    asked: Mapping[str, None] = field(default_factory=dict)
+    core_hours: float = 0.0
+    learned: int = 0
+    stop: Event | None = None
+    last: Event | None = None
+
+    def of(self, *statuses: str) -> list[Case]:
+        """The cases of these statuses, in the order in which they came up."""
+        return [case for case in self.cases.values() if case.status in statuses]
+
+    @property
+    def labels(self) -> dict[str, float]:
+        """Known labels by id, in the target's unit."""
+        return {case.id: case.value for case in self.of("labelled") if case.value is not None}
+
+    @property
+    def errors(self) -> dict[str, float]:
+        """Standard deviations of labels by id, where they were given."""
+        return {case.id: case.error for case in self.of("labelled") if case.error is not None}
+
+    @property
+    def pending(self) -> list[Case]:
+        """Candidates that a label is expected for."""
+        return self.of("intended", "submitted", "again")
+
+    @property
+    def failed(self) -> list[Case]:
+        """Candidates whose calculation failed for good."""
+        return self.of("failed")
+
+    @property
+    def proposal(self) -> Event | None:
+        """The newest proposal."""
+        return self.iterations[-1].proposal if self.iterations else None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether nothing was learned since the newest proposal."""
+        return self.proposal is not None and self.proposal["seq"] > self.learned
+
+
+class _Draft:
+    """A state that is being folded; the containers are its own."""
+
+    def __init__(self, state: State):
+        self.n_events = state.n_events
+        self.created = state.created
+        self.candidates = state.candidates
+        self.run = state.run
+        self.oracle = state.oracle
+        self.cases = dict(state.cases)
+        self.iterations = state.iterations
+        self.asked = dict(state.asked)
+        self.core_hours = state.core_hours
+        self.learned = state.learned
+        self.stop = state.stop
+        self.last = state.last
+
+    def put(self, event: Event, status: str, **changes: Any) -> Case:
+        case = self.cases.get(event["id"], Case(event["id"], status, event["time"]))
+        self.cases[case.id] = replace(case, status=status, since=event["time"], **changes)
+        return self.cases[case.id]
+
+    def learn(self, event: Event) -> None:
+        self.learned = event["seq"]
+
+    def pay(self, event: Event) -> None:
+        self.core_hours += event.get("core_hours") or 0.0
+
+
+def fold(events: Iterable[Event], state: State | None = None) -> State:
+    """The state after some events.
+
+    Parameters
+    ----------
+    events : iterable of mappings
+        In order, as `Ledger.events` gives them.
+    state : State, optional
+        What was known before; it is left as it is.
+
+    Raises
+    ------
+    CampaignError
+        An event is of no known kind, or lacks something.
+
+    Examples
+    --------
+    >>> event = {"seq": 1, "time": "", "event": "label", "id": "MgO", "value": 0.8, "source": "table"}
+    >>> fold([event]).labels
+    {'MgO': 0.8}
+    """
+    draft = _Draft(state or State())
+    for event in events:
+        try:
+            _KINDS[event["event"]](draft, event)
+        except KeyError as error:
+            raise CampaignError(
+                f"ledger: event {event.get('seq')}: needs a known kind with its data, found {error}"
+            ) from error
+        draft.last = event
+        draft.n_events = event["seq"]
+    return State(**vars(draft))
+
+
+def _created(draft: _Draft, event: Event) -> None:
+    """A run that learned nothing yet may start anew."""
+    anew = State(created=event, run=event["settings"].get("run", {}), oracle=event.get("oracle") or {})
+    draft.__dict__.update(vars(_Draft(anew)))
+    draft.learn(event)
+
+
+def _candidates(draft: _Draft, event: Event) -> None:
+    draft.candidates = event
+
+
+def _settings(draft: _Draft, event: Event) -> None:
+    draft.run, draft.oracle = event["run"], event["oracle"]
+
+
+def _label(draft: _Draft, event: Event) -> None:
+    draft.put(
+        event, "labelled", value=event["value"], error=event.get("error"), source=event.get("source", ""),
+    )  # fmt: skip
+    if draft.iterations:
+        draft.asked[event["id"]] = None
+    draft.pay(event)
+    draft.learn(event)
+
+
+def _model(draft: _Draft, event: Event) -> None:
+    draft.iterations += (Iteration(event["iteration"], event["folder"], model=event),)
+
+
+def _proposal(draft: _Draft, event: Event) -> None:
+    last = draft.iterations[-1] if draft.iterations else None
+    if last is None or last.proposal is not None:
+        draft.iterations += (Iteration(event["iteration"], event["folder"], proposal=event),)
+    else:
+        draft.iterations = (*draft.iterations[:-1], replace(last, proposal=event))
+
+
+def _intent(draft: _Draft, event: Event) -> None:
+    draft.put(event, "intended", intent=event["intent"], attempt=event["attempt"], job="")
+    draft.asked[event["id"]] = None
+
+
+def _receipt(draft: _Draft, event: Event) -> None:
+    draft.put(event, "submitted", job=event["job"])
+
+
+def _failure(draft: _Draft, event: Event) -> None:
+    failures = draft.cases[event["id"]].failures if event["id"] in draft.cases else ()
+    draft.put(event, "failed", failures=(*failures, event))
+    draft.asked[event["id"]] = None
+    draft.pay(event)
+    if event["final"]:
+        draft.learn(event)
+
+
+def _retry(draft: _Draft, event: Event) -> None:
+    draft.put(event, "again")
+    if event["by"] == "person":
+        draft.learn(event)
+
+
+def _stop(draft: _Draft, event: Event) -> None:
+    draft.stop = event
+
+
+def _resumed(draft: _Draft, event: Event) -> None:
+    draft.stop = None
+
+
+_KINDS: dict[str, Callable[[_Draft, Event], None]] = {
+    "created": _created,
+    "candidates": _candidates,
+    "settings": _settings,
+    "label": _label,
+    "model": _model,
+    "proposal": _proposal,
+    "intent": _intent,
+    "receipt": _receipt,
+    "failure": _failure,
+    "retry": _retry,
+    "stop": _stop,
+    "resumed": _resumed,
+}

@@ -1,0 +1,168 @@
+"""Where a campaign stands, as plain data: what `status` shows and what `discover --json` gives under ``campaign``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sisso_sal.campaign.lock import Driver
+from sisso_sal.campaign.state import Case, Iteration, State
+
+_CALIBRATION = ("rmse", "coverage95", "miscalibration_area", "scale")
+
+
+def status_document(run: Path, state: State, driver: Driver | None, now: datetime | None = None) -> dict[str, Any]:
+    """Everything that a person asks first.
+
+    Parameters
+    ----------
+    run : Path
+    state : State
+    driver : Driver or None
+        Who took the folder and has not said that he ended.
+    now : datetime, optional
+
+    Returns
+    -------
+    dict
+        run, standing, driver, goal, target, iteration, n_labelled, n_candidates, best, evaluations, budget, core_hours,
+        core_hours_budget, pending, failed, open (proposed and not asked for), iterations, missing (files that are gone),
+        stop, started, last_event, next, and provenance (of the newest proposal).
+    """
+    now = now or datetime.now(UTC)
+    settings = (state.created or {"settings": {}})["settings"]
+    newest = state.iterations[-1] if state.iterations else None
+    n_rows = (state.candidates or {}).get("n_rows")
+    best = newest.model["best"] if newest and newest.model else None
+    document = {
+        "run": str(run),
+        "standing": _standing(state, driver),
+        "driver": None if driver is None else vars(driver) | {"alive": driver.is_alive},
+        "goal": settings.get("goal"),
+        "target": settings.get("target"),
+        "oracle": state.run.get("oracle", "none"),
+        "iteration": newest.number if newest else 0,
+        "n_labelled": len(state.labels),
+        "n_candidates": None if n_rows is None else n_rows - len(state.labels),
+        "best": best,
+        "evaluations": len(state.asked),
+        "budget": state.run.get("budget"),
+        "core_hours": round(state.core_hours, 6),
+        "core_hours_budget": state.run.get("core_hours"),
+        "pending": [_pending(case, now) for case in state.pending],
+        "failed": [_failed(case) for case in state.failed],
+        "open": _open(state),
+        "iterations": [_iteration(found) for found in state.iterations],
+        "missing": _missing(run, state),
+        "stop": None if state.stop is None else {key: state.stop[key] for key in ("kind", "why", "time")},
+        "started": (state.created or {}).get("time"),
+        "last_event": None if state.last is None else {key: state.last[key] for key in ("seq", "time", "event")},
+        "provenance": _provenance(newest),
+    }
+    return document | {"next": _next(document)}
+
+
+def _standing(state: State, driver: Driver | None) -> str:
+    """One word: running, lost (a driver died), stopped, waiting (for labels), new."""
+    if driver is not None and driver.is_alive is not False:
+        return "running"
+    if driver is not None:
+        return "lost"
+    if state.stop is not None:
+        return "stopped"
+    return "waiting" if state.iterations else "new"
+
+
+def _age(time: str, now: datetime) -> float:
+    return round(max(0.0, (now - datetime.fromisoformat(time)).total_seconds()), 1)
+
+
+def _pending(case: Case, now: datetime) -> dict[str, Any]:
+    return {
+        "id": case.id, "status": case.status, "intent": case.intent, "job": case.job, "attempt": case.attempt,
+        "since": case.since, "age_s": _age(case.since, now),
+    }  # fmt: skip
+
+
+def _failed(case: Case) -> dict[str, Any]:
+    last = case.failures[-1]
+    return {
+        "id": case.id,
+        "kind": last["kind"],
+        "reason": last["reason"],
+        "attempts": case.attempt,
+        "since": case.since,
+    }
+
+
+def _open(state: State) -> list[str]:
+    """Proposed and neither asked for nor answered."""
+    proposal = state.proposal
+    return (
+        [] if proposal is None else [found["id"] for found in proposal["proposals"] if found["id"] not in state.cases]
+    )
+
+
+def _iteration(found: Iteration) -> dict[str, Any]:
+    model, proposal = found.model or {}, found.proposal or {}
+    calibration = model.get("calibration") or {}
+    return {
+        "iteration": found.number,
+        "n_labelled": model.get("n_labelled"),
+        "best": model.get("best"),
+        **{key: calibration.get(key) for key in _CALIBRATION},
+        "gain": proposal.get("gain"),
+        "seconds": model.get("seconds"),
+        "time": proposal.get("time") or model.get("time"),
+        "proposed": [row["id"] for row in proposal.get("proposals", ())],
+        "events": {"model": model.get("seq"), "proposal": proposal.get("seq")},
+    }
+
+
+def _missing(run: Path, state: State) -> list[str]:
+    """Files of iterations that are gone."""
+    files = [f"{found.folder}/{name}" for found in state.iterations if found.model for name in found.model["files"]]
+    return [name for name in files if not (run / name).exists()]
+
+
+def _provenance(newest: Iteration | None) -> dict[str, Any] | None:
+    """What made the newest proposal."""
+    if newest is None or newest.proposal is None:
+        return None
+    model = newest.model or {}
+    return {
+        "proposal_event": newest.proposal["seq"],
+        "model_event": model.get("seq"),
+        "settings_event": model.get("settings"),
+        "model": f"{newest.folder}/model.json",
+        "sha256": model.get("files", {}).get("model.json"),
+        "seed": newest.proposal["seed"],
+        "fit_seed": model.get("seed"),
+        "versions": model.get("versions"),
+    }
+
+
+def _next(found: dict[str, Any]) -> str:
+    """What to do now."""
+    run = found["run"]
+    if found["standing"] == "running":
+        return f"nothing: a driver is at work; sisso-sal stop {run} ends it"
+    if found["standing"] == "new":
+        return "give the discover command again: nothing was proposed yet"
+    out = sum(case["status"] != "again" for case in found["pending"])
+    if found["oracle"] != "none" and found["standing"] == "lost":
+        return f"give the discover command again: the driver died, {out} calculations are out and none is lost"
+    if found["stop"] is not None:
+        kind = found["stop"]["kind"]
+        raising = {"budget": "--budget", "core_hours": "--core-hours", "targets": "--targets"}
+        advice = (
+            f"give discover with a larger {raising[kind]} to go on" if kind in raising else "give discover to go on"
+        )
+        if kind in {"gain", "nothing_left"}:
+            advice = f"sisso-sal export {run}/iter-{found['iteration']:04d}/model.json --format latex"
+        return advice + (f", or sisso-sal retry {run}" if found["failed"] else "")
+    if found["oracle"] != "none":
+        return f"give the discover command again: {out} calculations are out"
+    first = found["open"][0] if found["open"] else "ID"
+    return f"sisso-sal label {run} {first} VALUE, for this and the others; then give the discover command again"

@@ -1,0 +1,51 @@
+"""Whether a run folder is what its ledger says it is."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from sisso_sal.campaign.inputs import CANDIDATES
+from sisso_sal.campaign.ledger import DATABASE, read_ledger
+from sisso_sal.campaign.salvage import COPY, copied_rows
+from sisso_sal.campaign.state import State, fold
+
+
+def findings(run: Path) -> tuple[int, list[str]]:
+    """Number of events, and one line for each thing that is not as it should be; nothing is changed.
+
+    Raises
+    ------
+    CampaignError
+        There is no ledger, or it has a newer schema.
+    """
+    reading = read_ledger(run)
+    if reading.damage:
+        return len(reading.rows), [f"{DATABASE}: {reading.damage}; {len(reading.rows)} events could be read"]
+    found = []
+    with closing(sqlite3.connect(f"{(run / DATABASE).absolute().as_uri()}?mode=rw", uri=True)) as connection:
+        verdict = " ".join(connection.execute("PRAGMA integrity_check").fetchone()[0].split())
+    if verdict != "ok":
+        found.append(f"{DATABASE}: {verdict}")
+    copy = copied_rows(run / COPY)
+    if copy != reading.rows[: len(copy)] or len(copy) < len(reading.rows):
+        found.append(f"{COPY}: agrees with {len(copy)} of {len(reading.rows)} events; the next discover mends it")
+    return len(reading.rows), [*found, *_files(run, fold(reading.events()))]
+
+
+def _files(run: Path, state: State) -> list[str]:
+    written = {
+        f"{it.folder}/{name}": told for it in state.iterations if it.model for name, told in it.model["files"].items()
+    }
+    if state.candidates is not None:
+        written[CANDIDATES] = state.candidates["sha256"]
+    lines = []
+    for name, told in written.items():
+        try:
+            if hashlib.sha256((run / name).read_bytes()).hexdigest() != told:
+                lines.append(f"{name}: is not what was written")
+        except OSError as error:
+            lines.append(f"{name}: {error.strerror}")
+    return lines

@@ -1,0 +1,267 @@
+"""Looking at a run and telling it something: status, label, retry, stop, ledger."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sisso_sal.cli.options import COMMON, JSON, dumps
+from sisso_sal.errors import CampaignError, InputError, LockedError
+
+RUN = click.argument("run", type=click.Path(path_type=Path))
+
+
+def _state(run: Path):
+    """State and notes of a run that may be driven; takes no lock."""
+    from sisso_sal.campaign.ledger import read_ledger
+    from sisso_sal.campaign.state import fold
+
+    reading = read_ledger(run)
+    if reading.damage:
+        click.echo(
+            f"note: the ledger is damaged ({reading.damage}); {len(reading.rows)} events could be read, the next discover "
+            "repairs it",
+            err=True,
+        )
+    return fold(reading.events())
+
+
+@click.command()
+@RUN
+@click.option("--watch", is_flag=True, help="Show it anew every few seconds, until Ctrl-C.")
+@click.option("--every", type=click.FloatRange(0.1), default=5.0, show_default=True, help="Seconds, with --watch.")
+@JSON
+@COMMON
+def status(run, watch, every, as_json, quiet, debug):
+    """Where a campaign stands: iteration, best, what is out and for how long, failures, calibration, cost, what to do next.
+
+    It can be given while a driver is at work, and changes nothing.
+
+    \b
+    Examples:
+      sisso-sal status runs/candidates
+      sisso-sal status runs/candidates --watch
+    """
+    from sisso_sal.report.campaign import status_text
+
+    def document() -> dict[str, Any]:
+        from sisso_sal.campaign.lock import noted_driver
+        from sisso_sal.campaign.status import status_document
+
+        return status_document(run, _state(run), noted_driver(run))
+
+    if as_json:
+        click.echo(dumps(document()))
+        return
+    with suppress(KeyboardInterrupt) if watch else nullcontext():  # Ctrl-C is how one stops looking
+        while True:
+            text = status_text(document(), width=_width())
+            if watch and sys.stdout.isatty():
+                click.clear()
+            click.echo(text)
+            if not watch:
+                return
+            time.sleep(every)
+            if not sys.stdout.isatty():
+                click.echo("")
+
+
+def _width() -> int | None:
+    """Columns of the terminal; None where the output is no terminal."""
+    import shutil
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+@click.command(context_settings={"ignore_unknown_options": True})  # else a negative value is taken for an option
+@RUN
+@click.argument("id", required=False)
+@click.argument("value", type=float, required=False)
+@click.option("--error", type=click.FloatRange(0), help="Standard deviation of the value.")
+@click.option("--failed", metavar="REASON", help="There will be no label of ID: it is not proposed again.")
+@click.option(
+    "--file", "table", type=click.Path(path_type=Path), help="Labels from a table: ids, the target, '<target> error'."
+)
+@click.option("--replace", is_flag=True, help="Put the value in the place of another label.")
+@COMMON
+def label(run, id, value, error, failed, table, replace, quiet, debug):
+    """Hand in results from a laboratory or another code: a VALUE for the candidate ID, or a table of them.
+
+    Labels with an error count less in the fit, the more the larger it is. The next discover learns from them; a driver that is at
+    work takes them in at its next look.
+
+    \b
+    Examples:
+      sisso-sal label runs/candidates TiO2 -0.14 --error 0.02
+      sisso-sal label runs/candidates --file results.csv
+      sisso-sal label runs/candidates BaO2 --failed "does not form"
+    """
+    if table is not None:
+        if id is not None or failed is not None or error is not None:
+            raise click.UsageError("--file takes no ID, VALUE, --error or --failed beside it")
+        notes = _notes_from(table, run, replace)
+    elif id is None or (value is None) == (failed is None):
+        raise click.UsageError("needs ID and VALUE, ID and --failed REASON, or --file TABLE")
+    elif failed is not None:
+        notes = [{"note": "failed", "id": id, "reason": failed}]
+    else:
+        notes = [{"note": "label", "id": id, "value": value, "error": error, "source": "person", "replace": replace}]
+    _hand_in(run, notes, quiet)
+
+
+def _notes_from(path: Path, run: Path, replace: bool) -> list[dict[str, Any]]:
+    """One note for each row of a table that has a value of the target."""
+    import numpy as np
+
+    from sisso_sal.data.columns import split_header
+    from sisso_sal.data.table import read_table
+
+    settings = _created(run)["settings"]
+    name, unit = split_header(settings["target"])
+    id_name = None if settings["id"] == "row" else settings["id"]
+    headers = read_table(path, target=settings["target"], id=id_name, features=()).headers
+    given = read_table(path, target=settings["target"], id=id_name, features=())
+    if given.target_unit != unit:
+        raise InputError(f"{path}: needs '{name}' in '{unit or 'no unit'}', found '{given.target_unit or 'no unit'}'")
+    errors = np.full(given.n_rows, np.nan)
+    if (column := f"{name} error") in headers:
+        found = read_table(path, target=headers[column], id=id_name, features=())
+        if found.target_unit != unit:
+            raise InputError(
+                f"{path}: needs '{column}' in '{unit or 'no unit'}', found '{found.target_unit or 'no unit'}'"
+            )
+        errors = np.asarray(found.target)
+    return [
+        {
+            "note": "label", "id": id, "value": float(value), "error": float(error) if np.isfinite(error) else None,
+            "source": "file", "replace": replace,
+        }
+        for id, value, error in zip(given.ids, np.asarray(given.target), errors, strict=True)
+        if np.isfinite(value)
+    ]  # fmt: skip
+
+
+def _created(run: Path) -> dict[str, Any]:
+    state = _state(run)
+    if state.created is None:
+        raise CampaignError(f"{run}: needs a run that was started, found an empty ledger")
+    return dict(state.created)
+
+
+def _hand_in(run: Path, notes: list[dict[str, Any]], quiet: bool) -> None:
+    """Check the notes all together; then write them, or leave them for the driver that is at work."""
+    from sisso_sal.campaign.inputs import candidate_ids
+    from sisso_sal.campaign.people import leave, taken_in
+
+    before = _state(run)
+    if before.created is None:
+        raise CampaignError(f"{run}: needs a run that was started, found an empty ledger")
+    ids = set(candidate_ids(run, before))
+    events = taken_in(notes, before, ids)
+    if not events:
+        told = "nothing new: all of this is known already"
+    else:
+        try:
+            n = _written(run, notes, ids)
+            told = f"{n} event{'s' if n != 1 else ''} written"
+        except LockedError:
+            leave(run, notes)
+            told = f"a driver is at work: left in {run}/inbox, it takes them in at its next look"
+    if not quiet:
+        click.echo(f"{run}: {told}")
+
+
+def _written(run: Path, notes: list[dict[str, Any]], ids: set[str]) -> int:
+    from sisso_sal.campaign.ledger import Ledger
+    from sisso_sal.campaign.people import taken_in
+    from sisso_sal.campaign.state import fold
+
+    with Ledger(run) as ledger:
+        for note in ledger.notes:
+            click.echo(f"note: {note}", err=True)
+        return len(ledger.append_all(taken_in(notes, fold(ledger.events()), ids)))
+
+
+@click.command()
+@RUN
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@COMMON
+def retry(run, ids, quiet, debug):
+    """Try failed calculations again, those of the IDs or all; the next discover submits them.
+
+    \b
+    Examples:
+      sisso-sal retry runs/candidates
+      sisso-sal retry runs/candidates BaO2 TiO2
+    """
+    if not ids and not _state(run).failed:
+        raise CampaignError(f"{run}: needs a failed calculation to retry, found none")
+    _hand_in(run, [{"note": "retry", "ids": list(dict.fromkeys(ids))}], quiet)
+
+
+@click.command()
+@RUN
+@COMMON
+def stop(run, quiet, debug):
+    """End a campaign: a driver that is at work goes after its current step, and discover --once does nothing more.
+
+    What was submitted goes on. Giving discover without --once takes the campaign up again.
+
+    \b
+    Example:
+      sisso-sal stop runs/candidates
+    """
+    _hand_in(run, [{"note": "stop"}], quiet)
+
+
+@click.command()
+@RUN
+@click.option("--id", "id", help="Only what concerns this candidate, and where its proposals came from.")
+@click.option("--verify", is_flag=True, help="Check every event, the copy and the files of each iteration instead.")
+@COMMON
+def ledger(run, id, verify, quiet, debug):
+    """Print the ledger of a run as JSON Lines, one event a line, in the order in which they happened.
+
+    \b
+    Examples:
+      sisso-sal ledger runs/candidates > ledger.jsonl
+      sisso-sal ledger runs/candidates --id TiO2
+      sisso-sal ledger runs/candidates --verify
+    """
+    from sisso_sal.campaign.ledger import read_ledger
+
+    if verify:
+        _verify(run)
+        return
+    reading = read_ledger(run)
+    if reading.damage:
+        click.echo(
+            f"note: the ledger is damaged ({reading.damage}); {len(reading.rows)} events could be read, the next discover "
+            "repairs it",
+            err=True,
+        )
+    for event in reading.events():
+        if id is None or _concerns(event, id):
+            click.echo(json.dumps(event, ensure_ascii=False))
+
+
+def _concerns(event: dict[str, Any], id: str) -> bool:
+    proposed = {row["id"] for row in event.get("proposals", ())}
+    return event.get("id") == id or id in proposed or event["event"] in {"created", "settings", "model"}
+
+
+def _verify(run: Path) -> None:
+    from sisso_sal.campaign.verify import findings
+
+    n_events, found = findings(run)
+    for line in found:
+        click.echo(line)
+    if found:
+        raise CampaignError(f"{run}: {len(found)} finding{'s' if len(found) != 1 else ''}, see above")
+    click.echo(f"{run}: {n_events} events, all as they were written; the copy and all files agree with them")

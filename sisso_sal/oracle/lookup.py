@@ -1,0 +1,83 @@
+"""An oracle that reads labels from a column of a table: for tests, for rehearsals, and for results that are there already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sisso_sal.data.columns import split_header
+from sisso_sal.data.table import read_table
+from sisso_sal.errors import TableError
+from sisso_sal.protocols import Answer, Receipt, Request
+
+
+class Lookup:
+    """Answers at once with what a table says.
+
+    Parameters
+    ----------
+    path : path
+        A CSV or Parquet file.
+    target : str
+        Header of the column of labels, as in the table of candidates; units must be the same.
+    id_name : str
+        Name of the column of ids, as in the table of candidates; ``row`` for row numbers.
+
+    Raises
+    ------
+    TableError
+        The file cannot be read, or lacks a column.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "truth.csv")
+    ...     _ = path.write_text("name,gap (eV)\\nMgO,7.8\\nCaO,\\n")
+    ...     oracle = Lookup(path, "gap (eV)", "name")
+    >>> receipt = oracle.submit(Request("a-1", "MgO", {}))
+    >>> oracle.collect([receipt])[0].value
+    7.8
+    """
+
+    poll = 0.0
+
+    def __init__(self, path: str | Path, target: str, id_name: str):
+        self.path = Path(path)
+        table = read_table(self.path, target=target, id=id_name, features=())
+        name, unit = split_header(target)
+        if table.target_name != name or table.target_unit != unit:
+            found = table.header(table.target_name or name)
+            raise TableError(f"{path}: needs the labels in a column '{target}', found '{found}'")
+        values = np.asarray(table.target)
+        self._labels = {id: float(value) for id, value in zip(table.ids, values, strict=True) if np.isfinite(value)}
+
+    def describe(self) -> dict[str, Any]:
+        return {"oracle": "lookup", "table": self.path.name}
+
+    def differences(self, labels: Mapping[str, float]) -> list[str]:
+        return [
+            f"{self.path}: row '{id}': {value} -> {self._labels.get(id, 'no label')}"
+            for id, value in labels.items()
+            if self._labels.get(id) != value
+        ]
+
+    def submit(self, request: Request) -> Receipt:
+        return Receipt(request.intent, request.id)
+
+    def query(self, request: Request) -> Receipt | None:
+        return self.submit(request)
+
+    def collect(self, receipts: Sequence[Receipt]) -> Sequence[Answer]:
+        return [self._answer(receipt) for receipt in receipts]
+
+    def _answer(self, receipt: Receipt) -> Answer:
+        if receipt.job in self._labels:
+            return Answer(receipt.intent, value=self._labels[receipt.job])
+        return Answer(receipt.intent, kind="no_label", reason=f"{self.path} has no label of it")
+
+    def close(self) -> None:
+        """Nothing is open."""

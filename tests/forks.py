@@ -1,0 +1,178 @@
+"""The real command in processes that start in milliseconds: one process imports everything, and forks a child for each call.
+
+As a script it is that process: it reads one request a line (JSON) and answers with one. As a module it has the side that asks.
+"""
+
+import ctypes
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a call ended: its exit code (-9 where it was killed), what it wrote, and the writes that the shim counted."""
+
+    code: int
+    out: str
+    err: str
+    writes: int
+
+    @property
+    def error(self):
+        """The one line that tells what went wrong."""
+        assert "Traceback" not in self.err
+        lines = [line for line in self.err.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1, self.err
+        return lines[0]
+
+
+class Forks:
+    """Calls the command in forked children; a context manager.
+
+    Parameters
+    ----------
+    folder : path
+        For what the children write on their outputs.
+    shim : path, optional
+        A library to preload, see shim.c.
+    """
+
+    def __init__(self, folder, shim=None):
+        self.folder = Path(folder)
+        environment = os.environ | ({"LD_PRELOAD": str(shim)} if shim else {}) | {"PYTHONWARNINGS": "ignore"}
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, str(self.folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._process.stdin.close()
+        self._process.wait(60)
+        self._process.stdout.close()
+
+    def call(self, *arguments, cwd=None, lines=True, kill_after=None, fault=None):
+        """Run the command.
+
+        Parameters
+        ----------
+        lines : bool
+            Learn with the lines of `lines.py` and not with a SISSO ensemble.
+        kill_after : float, optional
+            Seconds after which the child is killed, if it has not ended.
+        fault : tuple, optional
+            Folder, number and kind, see shim.c.
+        """
+        request = {"arguments": [str(a) for a in arguments], "cwd": str(cwd or self.folder), "lines": lines,
+                   "kill_after": kill_after, "fault": None if fault is None else [str(part) for part in fault]}  # fmt: skip
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return Done(**json.loads(self._process.stdout.readline()))
+
+
+def serve(folder):
+    """Answer requests until there are no more."""
+    warm()
+    for line in sys.stdin:
+        request = json.loads(line)
+        outputs = {name: folder / f"child.{name}" for name in ("out", "err", "writes")}
+        for path in outputs.values():
+            path.write_text("")
+        child = os.fork()
+        if child == 0:
+            run(request, outputs)
+        if request["kill_after"] is not None:
+            end = time.monotonic() + request["kill_after"]
+            while time.monotonic() < end and os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+                time.sleep(0.001)
+            os.kill(child, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        out, err, writes = (outputs[name].read_text() for name in ("out", "err", "writes"))
+        print(json.dumps({"code": code, "out": out, "err": err, "writes": int(writes or 0)}), flush=True)
+
+
+def warm():
+    """Do once what a child would do, on one thread, so that it need not import, compile or build its units again."""
+    import tempfile
+
+    from lines import MATERIALS
+
+    from sisso_sal.cli import cli
+
+    with tempfile.TemporaryDirectory() as folder:
+        table, run = Path(folder, "materials.csv"), Path(folder, "run")
+        MATERIALS.to_csv(table, index=False)
+        small = "--rung 1 --dim 1 --n-sis 5 --operators add,mult,sq --members 4 --correction none --threads 1 --quiet"
+        with redirect_stdout(io.StringIO()):
+            cli.main(["discover", str(table), "--out", str(run), *small.split()], standalone_mode=False)
+            cli.main(["status", str(run)], standalone_mode=False)
+        import sisso_sal.oracle.command
+        import sisso_sal.oracle.lookup  # noqa: F401
+
+
+def run(request, outputs):
+    """The child: what a shell would start."""
+    code = 70
+    try:
+        for number, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(outputs[name], os.O_WRONLY | os.O_APPEND), number)
+        os.chdir(request["cwd"])
+        sys.argv = ["sisso-sal", *request["arguments"]]
+        if request["lines"]:
+            learn_with_lines()
+        if request["fault"]:
+            folder, at, kind = request["fault"]
+            ctypes.CDLL(None).shim_arm(folder.encode(), ctypes.c_long(int(at)), kind.encode())
+        from sisso_sal.cli import main
+
+        try:
+            main()
+            code = 0
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else 1
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if request["fault"]:
+            outputs["writes"].write_text(str(ctypes.CDLL(None).shim_count()))
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def learn_with_lines():
+    """A surrogate that fits in a millisecond, and a text for it."""
+    from lines import Lines, write_document
+
+    import sisso_sal.report.text
+    from sisso_sal.campaign.learning import Tools
+    from sisso_sal.cli import discover
+
+    sys.modules["sisso_sal.cli.discover"]._tools = lambda threads, watch: (
+        Tools(  # the package has a command of this name
+            lambda settings, seed: Lines(), write_document, watch
+        )
+    )
+    assert discover
+    sisso_sal.report.text.discover_text = lambda summary: f"iteration {summary['iteration']}"
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(HERE))
+    serve(Path(sys.argv[1]))

@@ -1,0 +1,126 @@
+"""What the tests of campaigns share: a surrogate that can be worked out on paper, and a table of materials."""
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from sisso_sal.campaign.learning import Tools
+from sisso_sal.campaign.ledger import read_ledger
+from sisso_sal.campaign.loop import discover
+from sisso_sal.campaign.state import fold
+from sisso_sal.config import load_settings
+from sisso_sal.data.table import read_table
+from sisso_sal.protocols import Prediction
+
+N, N_KNOWN, MEMBERS = 30, 20, 4
+
+
+class Lines:
+    """Least squares lines, each without every fourth row."""
+
+    def __init__(self, blind=()):
+        self.blind = blind
+
+    def fit(self, X, y, sample_weight=None, *, composition=None, progress=None):
+        self.headers, rows = list(X.columns), self._rows(X.to_numpy())
+        root = np.sqrt(np.ones(len(y)) if sample_weight is None else sample_weight)
+        left_out = np.arange(len(y)) % MEMBERS
+        self.weights = np.array(
+            [
+                np.linalg.lstsq((root[:, None] * rows)[left_out != k], (root * y)[left_out != k], rcond=None)[0]
+                for k in range(MEMBERS)
+            ]
+        )
+        self.oob_mean_ = np.einsum("ij,ij->i", rows, self.weights[left_out])
+        if progress is not None:
+            progress(1, 1)
+        return self
+
+    @staticmethod
+    def _rows(features):
+        return np.column_stack([np.ones(len(features)), features])
+
+    def predict_distribution(self, X, composition=None):
+        members = self.weights @ self._rows(np.column_stack(list(X.values()))).T
+        valid = np.ones(members.shape, dtype=bool)
+        mean, std = members.mean(axis=0), members.std(axis=0, ddof=1)
+        for where in self.blind:
+            valid[:, where], mean[where], std[where] = False, np.nan, np.nan
+        return Prediction(mean, 2.0 * std, std, members, valid)
+
+    def describe(self, X, target, target_unit=""):
+        return {"n_members": MEMBERS, "calibration": None, "told": [target, target_unit, sorted(X)]}
+
+    def document(self, target, target_unit=""):
+        return {"target": [target, target_unit], "headers": self.headers, "weights": self.weights.tolist()}
+
+
+def write_document(path, model, target, target_unit):
+    path.write_text(json.dumps(model.document(target, target_unit)))
+
+
+def materials():
+    rng = np.random.default_rng(21)
+    frame = pd.DataFrame({"formula": [f"M{i:02d}" for i in range(N)]})
+    for header in ("a (eV)", "b", "r (AA)"):
+        frame[header] = rng.uniform(0.5, 2.0, N).round(4)
+    y = (2 * frame["a (eV)"] - frame["b"] + rng.normal(0, 0.2, N)).round(4)
+    frame.insert(1, "gap (eV)", y)
+    frame["truth"] = y
+    return frame
+
+
+MATERIALS = materials()
+TRUTH = MATERIALS.pop("truth").to_numpy(copy=True)
+MATERIALS.loc[MATERIALS.index % 3 == 2, "gap (eV)"] = np.nan
+KNOWN = MATERIALS["gap (eV)"].notna().to_numpy()
+TRUE = dict(zip(MATERIALS["formula"], TRUTH.tolist(), strict=True))
+
+
+def table_of(frame, folder, **roles):
+    folder.mkdir(exist_ok=True)
+    path = folder / "materials.csv"
+    frame.to_csv(path, index=False)
+    return read_table(path, **{"target": None, "id": None, **roles}, require_target=True)
+
+
+def settings_of(**changes):
+    return load_settings(None, {"dim": 1, "rung": 1, "n_sis": 20, "batch": 3, "seed": 5, "members": MEMBERS, **changes})
+
+
+def step(run, frame=MATERIALS, roles=None, surrogate=Lines, save=write_document, more=None, **changes):
+    """Discover on these materials; `more` goes to `discover`, the rest are settings."""
+    tools = Tools(lambda settings, seed: surrogate(), save)
+    table = table_of(frame, run.parent / "tables", **(roles or {}))
+    return discover(table, settings_of(**changes), run, tools, **(more or {}))
+
+
+def contents(folder):
+    """Bytes of every file by its path, the lock left out."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != ".lock"}
+
+
+def outputs(folder):
+    """The same without the ledger and its copy, which hold times and the name of the run."""
+    return {name: content for name, content in contents(folder).items() if not name.startswith("campaign.")}
+
+
+def events(run, kind=None):
+    return list(read_ledger(run).events(kind))
+
+
+def state(run):
+    return fold(events(run))
+
+
+def timeless(found):
+    """Events without what differs from one run to the next: times, names, and how long a fit took."""
+    run_ids = [event["run_id"] for event in found if event["event"] == "created"]
+    bare = []
+    for event in found:
+        text = json.dumps({key: value for key, value in event.items() if key not in {"time", "run_id", "seconds"}})
+        for run_id in run_ids:
+            text = text.replace(run_id, "RUN")
+        bare.append(json.loads(text))
+    return bare
