@@ -23,7 +23,7 @@ def doctor(output, as_json, quiet, debug):
       sisso-sal doctor --run aims.out --json
     """
     if output is not None:
-        from sisso_sal.oracle.aims import judge_run
+        from sisso_sal.oracle.aims_verdict import judge_run
 
         verdict = judge_run(output).as_dict()
         lines = [f"{key}: {value}" for key, value in verdict.items() if value is not None]
