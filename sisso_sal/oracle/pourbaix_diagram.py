@@ -18,6 +18,7 @@ from sisso_sal.oracle.pourbaix import Conditions, Species, decompose, transforme
 __all__ = ["StabilityMap", "save_pourbaix_figure", "stability_map"]
 
 _COARSE, _FINE = 25, 301
+_BEHIND = {"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.75, "linewidth": 0}
 _WATER_WINDOW = 1.229  # V, between the evolution of hydrogen and of oxygen
 
 
@@ -143,4 +144,6 @@ def _write_products(axes, found: StabilityMap, k: int) -> None:
     row, column = (int(k) for k in np.unravel_index(int(np.argmax(depth)), depth.shape))
     if depth[row, column] > 0.03 * _FINE:
         text = "\n".join(found.mixtures[k])
-        axes.text(found.pH[column - 1], found.potential[row - 1], text, ha="center", va="center", fontsize=8)
+        axes.text(
+            found.pH[column - 1], found.potential[row - 1], text, ha="center", va="center", fontsize=8, bbox=_BEHIND
+        )
