@@ -22,6 +22,7 @@ from sisso_sal.cli.models import export, fit, predict
 from sisso_sal.cli.options import fail
 from sisso_sal.cli.study import replay, tune
 from sisso_sal.cli.tables import featurize, pool
+from sisso_sal.cli.worker import worker
 from sisso_sal.errors import SissoSalError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -93,5 +94,5 @@ def _show_log() -> None:
     log.setLevel(logging.WARNING if {"-q", "--quiet"} & set(sys.argv[1:]) else logging.INFO)
 
 
-for command in (discover, fit, predict, replay, tune, featurize, pool, export, doctor):
+for command in (discover, fit, predict, replay, tune, featurize, pool, export, doctor, worker):
     cli.add_command(command)
