@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -99,7 +100,13 @@ def _execute(folder: Path, command: str, walltime: float | None) -> tuple[int, s
     with (folder / OUTPUT).open("wb") as output, (folder / _ERRORS).open("wb") as errors:
         try:
             process = subprocess.Popen(
-                words, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, start_new_session=True
+                words,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                start_new_session=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
         except (FileNotFoundError, PermissionError) as error:
             raise InputError(f"FHI-aims command {command!r}: {words[0]}: {error.strerror}") from None
@@ -114,6 +121,13 @@ def _execute(folder: Path, command: str, walltime: float | None) -> tuple[int, s
             _end(process)
             raise
     return process.returncode, ""
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end the program with its worker: two programs must never write into one folder."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -289,6 +290,15 @@ class Workflow:
             return Outcome(**about, failure=failed, reason="; ".join(found.waits_for))
         return Outcome(**about, value=found.value, parts=dict(found.parts))
 
+    def unfinished(self) -> int:
+        """Tasks that a worker still has to do, those of dead workers included."""
+        if not (self.root / ".taskblaster").is_dir():
+            return 0
+        recover(self.root)
+        return sum(
+            len([t for t in c.tasks.values() if not c.ended]) for chains in _chains(self.root).values() for c in chains
+        )
+
     def start_workers(self, n: int, *, tags: Sequence[str] = STEPS) -> list[subprocess.Popen[bytes]]:
         """Start workers of this machine; each ends when there is nothing left that it may do."""
         command = [sys.executable, "-m", "sisso_sal.cli", "worker", str(self.root), "--tags", ",".join(tags)]
@@ -479,8 +489,17 @@ def work(root: str | os.PathLike[str], tags: Sequence[str] = STEPS) -> None:
         raise InputError(f"worker: needs tags of {', '.join(STEPS)}, found {', '.join(unknown) or 'none'}")
     recover(place)
     _submit_all(place)
+    signal.signal(signal.SIGTERM, _leave)
     repo = Repository(place, usercodec=_Codec())
     repo.run_worker(name=worker_name(), rules=WorkerSpecification(tags=set(tags)))
+
+
+def _leave(number: int, frame: object) -> None:
+    """End at once, and the kernel ends the program that is running; the step stays for the next worker.
+
+    Taskblaster takes an exception for a failure of the step, or for a defect of its own.
+    """
+    os._exit(128 + number)
 
 
 def slurm_script(root: str | os.PathLike[str], *, header: Sequence[str] = (), tags: Sequence[str] = STEPS) -> str:
