@@ -31,6 +31,7 @@ _MANAGED = frozenset(
         *("species", "exx_band_structure_version"),
     }
 )
+_SAME_LATTICE = 5e-3  # a relaxation leaves a cubic cell cubic to within less than this
 _KEYWORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -252,7 +253,7 @@ def band_lines(structure: Structure, density: float) -> list[str]:
     from ase.dft.kpoints import parse_path_string
 
     cell = Cell(structure.lattice.matrix)
-    path = cell.bandpath(npoints=0)
+    path = cell.bandpath(npoints=0, eps=_SAME_LATTICE)
     reciprocal = 2 * np.pi * np.asarray(cell.reciprocal())
     lines = []
     for part in parse_path_string(path.path):

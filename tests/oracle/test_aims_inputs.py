@@ -1,10 +1,11 @@
 """Settings, species and the two input files."""
 
+import numpy as np
 import pytest
 
 pytest.importorskip("pyfhiaims")
 
-from pymatgen.core import Molecule
+from pymatgen.core import Lattice, Molecule
 from species import write_species
 
 from sisso_sal.data.prototypes import prototype_structure
@@ -120,6 +121,9 @@ def test_band_segments_cover_the_path_of_the_lattice():
     lines = [line.split() for line in band_lines(rocksalt(), 20.0)]
     assert [line[8] + line[9] for line in lines] == ["GX", "XW", "WK", "KG", "GL", "LU", "UW", "WL", "LK", "UX"]
     assert lines[0][:7] == ["band", "0.0000000", "0.0000000", "0.0000000", "0.5000000", "0.0000000", "0.5000000"]
+    bent = rocksalt()
+    bent.lattice = Lattice(np.add(bent.lattice.matrix, [[0, 1e-3, 0], [0, 0, -1e-3], [5e-4, 0, 0]]))
+    assert [line.split()[8:] for line in band_lines(bent, 20.0)] == [line[8:] for line in lines]
     # |GX| = 2 pi / a with a = 4.24 Å, at 20 points per 1/Å
     assert int(lines[0][7]) == round(20 * 2 * 3.14159265 / 4.24)
     assert all(int(line[7]) >= 2 for line in lines)
