@@ -30,19 +30,27 @@ class StabilityMap:
     ----------
     pH, potential : ndarray (n,)
         The axes; the potential in V against the standard hydrogen electrode.
-    energy : ndarray (n, n)
-        In eV/atom, rows by potential; negative where the solid is stable.
-    winner : ndarray (n, n) of int
-        Which of `mixtures` the solid decomposes into.
+    energies : ndarray (n_mixtures, n, n)
+        In eV/atom, rows by potential: what the decomposition into each of `mixtures` gains.
     mixtures : tuple of tuple of str
         Names of the competitors in each.
     """
 
     pH: NDArray[np.float64]
     potential: NDArray[np.float64]
-    energy: NDArray[np.float64]
-    winner: NDArray[np.int64]
+    energies: NDArray[np.float64]
     mixtures: tuple[tuple[str, ...], ...]
+
+    @property
+    def energy(self) -> NDArray[np.float64]:
+        """ndarray (n, n): the decomposition free energy, in eV/atom; negative where the solid is stable."""
+        return self.energies.max(axis=0)
+
+    def margin(self, k: int) -> NDArray[np.float64]:
+        """ndarray (n, n): by how much mixture k gains more than any other, in eV/atom; positive in its region."""
+        if len(self.mixtures) == 1:
+            return np.ones_like(self.energies[0])
+        return self.energies[k] - np.delete(self.energies, k, axis=0).max(axis=0)
 
 
 def stability_map(
@@ -76,7 +84,7 @@ def stability_map(
     planes = [_plane([(phases[name], n) for name, n in products.items()], at) for products in found.values()]
     own = _plane([(target, 1.0)], at)
     energies = np.array([_on_grid(own - plane, x, y) for plane in planes]) / target.n_atoms
-    return StabilityMap(x, y, energies.max(axis=0), energies.argmax(axis=0), tuple(found))
+    return StabilityMap(x, y, energies, tuple(found))
 
 
 def _plane(mixture: list[tuple[Species, float]], at: Conditions) -> NDArray[np.float64]:
@@ -116,9 +124,9 @@ def save_pourbaix_figure(
     )
     figure.colorbar(colours, label="decomposition free energy (eV/atom)")
     for k in range(len(found.mixtures)):
-        region = (found.winner == k).astype(float)
-        if 0 < region.sum() < region.size:
-            axes.contour(found.pH, found.potential, region, [0.5], colors="0.35", linewidths=0.7)
+        margin = found.margin(k)
+        if margin.min() < 0 < margin.max():
+            axes.contour(found.pH, found.potential, margin, [0.0], colors="0.35", linewidths=0.7)
         _write_products(axes, found, k)
     if found.energy.min() < 0 < found.energy.max():
         axes.contour(found.pH, found.potential, found.energy, [0.0], colors="black", linewidths=2.2)
@@ -139,7 +147,7 @@ def _write_products(axes, found: StabilityMap, k: int) -> None:
     """The products of a region at its most inner point, where there is room."""
     from scipy.ndimage import distance_transform_edt
 
-    region = np.pad(found.winner == k, 1)
+    region = np.pad(found.margin(k) > 0, 1)
     depth = np.asarray(distance_transform_edt(region))
     row, column = (int(k) for k in np.unravel_index(int(np.argmax(depth)), depth.shape))
     if depth[row, column] > 0.03 * _FINE:
