@@ -30,7 +30,9 @@ __all__ = ["STEPS", "EngineSettings", "bands", "load_engine", "relax", "static"]
 Step = Literal["relax", "static", "bands"]
 STEPS: tuple[Step, ...] = ("relax", "static", "bands")
 MAX_ATTEMPTS = 3
+MACHINE_FILE = "machine.json"
 _ATTEMPTS = "attempts.json"
+_OF_THE_MACHINE = ("command", "species_dir", "walltime")
 
 
 class EngineSettings(BaseModel):
@@ -66,6 +68,14 @@ class EngineSettings(BaseModel):
     steps: dict[Step, str] = {}
     changes: dict[Literal["all", "relax", "static", "bands"], dict[str, Any]] = {}
     with_bands: bool = True
+
+    def science(self) -> dict[str, Any]:
+        """What decides the numbers: a campaign keeps it from its first calculation to its last."""
+        return self.model_dump(mode="json", exclude=set(_OF_THE_MACHINE))
+
+    def machine(self) -> dict[str, Any]:
+        """What may change from one machine to the next."""
+        return self.model_dump(mode="json", include=set(_OF_THE_MACHINE))
 
     def changes_of(self, step: Step) -> dict[str, Any]:
         """What is asked for all steps, and on top for this one."""
@@ -115,14 +125,14 @@ def relax(structure: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
     structure : dict
         Of a pymatgen Structure or Molecule.
     engine : dict
-        Of `EngineSettings`.
+        The science of `EngineSettings`; what belongs to the machine is read from ``machine.json``, four folders up.
 
     Returns
     -------
     dict
         As `sisso_sal.oracle.aims.calculation_document`, with ``attempts``.
     """
-    return _step("relax", _structure_of(structure), load_engine(engine))
+    return _step("relax", _structure_of(structure), _here(engine))
 
 
 def static(previous: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
@@ -139,7 +149,17 @@ def _after(step: Step, previous: dict[str, Any], engine: dict[str, Any]) -> dict
     if previous["state"] != "successful":
         reason = f"{previous['task_label']}: {previous['reason']}".removeprefix(f"{step}: ")
         return {**previous, "task_label": step, "reason": reason, "core_hours": 0.0, "attempts": 0}
-    return _step(step, _structure_of(previous["structure"]), load_engine(engine))
+    return _step(step, _structure_of(previous["structure"]), _here(engine))
+
+
+def _here(science: dict[str, Any]) -> EngineSettings:
+    """The settings on this machine: a task runs in ROOT/tree/PHASE/STRUCTURE/STEP."""
+    file = Path.cwd().parents[3] / MACHINE_FILE
+    try:
+        machine = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: cannot be read: {error}") from error
+    return load_engine({**science, **machine})
 
 
 def _structure_of(data: dict[str, Any]) -> Structure | Molecule:

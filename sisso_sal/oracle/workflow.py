@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sisso_sal.data.structures import formula_key
 from sisso_sal.errors import InputError, OracleError
-from sisso_sal.oracle.calculations import STEPS, EngineSettings, Step, load_engine
+from sisso_sal.oracle.calculations import MACHINE_FILE, STEPS, EngineSettings, Step, load_engine
 from sisso_sal.oracle.phases import MOLECULES, needed_formulas, starting_structures
 from sisso_sal.oracle.pourbaix import Conditions
 from sisso_sal.oracle.stability import Phase, References, label
@@ -211,13 +211,15 @@ class Workflow:
         Raises
         ------
         InputError
-            The intent is no file name, or belongs to another candidate.
+            The intent is no file name, or belongs to another candidate; or the calculations that are there were made with
+            other settings.
         """
         if not intent or Path(intent).name != intent:
             raise InputError(f"intent {intent!r}: needs a plain name")
         file = self.root / "intents" / f"{intent}.json"
         if file.exists() and (other := json.loads(file.read_text())["id"]) != id:
             raise InputError(f"intent '{intent}': belongs to {other}, not to {id}")
+        self._settle()
         formulas = needed_formulas(id, self.competitors.get(id))
         chains = [(f, name, s) for f in formulas for name, s in self._starts(f)]
         if any(formula == id for formula, _, _ in chains):
@@ -225,6 +227,23 @@ class Workflow:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, json.dumps({"id": id, "phases": formulas}) + "\n")
         return Receipt(id=id, intent=intent, phases=formulas)
+
+    def _settle(self) -> None:
+        """Write down the settings; refuse others than those of the calculations that are there."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        file, science = self.root / "science.json", self.engine.science()
+        if file.exists():
+            before = json.loads(file.read_text(encoding="utf-8"))
+            changed = [
+                f"{key}: {before.get(key)!r} -> {value!r}" for key, value in science.items() if before.get(key) != value
+            ]
+            if changed:
+                raise InputError(
+                    f"{self.root}: holds calculations with other settings ({'; '.join(changed)}); use another folder"
+                )
+        else:
+            write_whole(file, json.dumps(science) + "\n")
+        write_whole(self.root / MACHINE_FILE, json.dumps(self.engine.machine()) + "\n")
 
     def _starts(self, formula: str) -> list[tuple[str, Any]]:
         """Starting structures; none where none is known, which the label then tells."""
@@ -234,7 +253,7 @@ class Workflow:
             return []
 
     def _add(self, chains: Iterable[tuple[str, str, Any]], id: str) -> None:
-        engine = self.engine.model_dump(mode="json")
+        engine = self.engine.science()
         with _quiet(), _open(self.root) as repo:
             for formula, name, structure in chains:
                 kind = _Candidate if formula == id and self.engine.with_bands else _Phase

@@ -179,6 +179,19 @@ def test_intents_are_names_of_one_candidate(make):
         workflow.submit("ZnO", "../a")
 
 
+def test_other_settings_are_refused_but_another_machine_is_not(make, species):
+    workflow = make()
+    workflow.submit("MgO", "a")
+    moved = Workflow(workflow.root, {**workflow.engine.model_dump(), "command": "srun aims.x"}, max_prototypes=1)
+    assert moved.submit("MgO", "a") == workflow.submit("MgO", "a")
+    other = Workflow(workflow.root, {"species_dir": species, "steps": {"relax": "relax-tight"}})
+    with pytest.raises(InputError) as caught:
+        other.submit("MgO", "b")
+    assert "holds calculations with other settings (steps: {} -> {'relax': 'relax-tight'}; changes: " in str(
+        caught.value
+    )
+
+
 def test_settings_of_every_step_are_checked_at_birth(make, tmp_path):
     for data, message in [
         ({"engine": "vasp"}, "oracle.engine: needs 'aims' or 'structure', found 'vasp'"),
