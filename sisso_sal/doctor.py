@@ -1,11 +1,13 @@
 """What a machine offers: versions, cores, the compiler's cache, and the tools for first-principles labels."""
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import re
 import shutil
 import sys
+import tempfile
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -55,7 +57,11 @@ def doctor_checks() -> list[Check]:
         *(_package(name, extra=extra) for extra, names in extras.items() for name in names),
         _aims_command(),
         _species_folder(),
+        _mpi(),
         _slurm(),
+        _taskblaster(),
+        _engine("GPAW", "gpaw", "CC=g++ pip install gpaw"),
+        _program("Elk", ("elk", "elk-lapw"), "optional, apt-get install elk-lapw"),
     ]
 
 
@@ -161,8 +167,76 @@ def _defines_species(file: Path) -> bool:
         return False
 
 
+def _program(name: str, commands: tuple[str, ...], advice: str) -> Check:
+    """Whether one of these programs is on the PATH."""
+    found = next(filter(None, map(shutil.which, commands)), None)
+    return (
+        Check(name, "missing", f"no {commands[0]} on the PATH; {advice}") if found is None else Check(name, "ok", found)
+    )
+
+
+def _mpi() -> Check:
+    return _program(
+        "MPI", ("srun", "mpirun", "mpiexec"), "FHI-aims runs in parallel through one of srun, mpirun, mpiexec"
+    )
+
+
 def _slurm() -> Check:
-    found = shutil.which("sbatch")
-    if found is None:
-        return Check("Slurm", "missing", "no sbatch on the PATH; calculations run on this machine only")
-    return Check("Slurm", "ok", found)
+    return _program("Slurm", ("sbatch",), "calculations run on this machine only")
+
+
+def _engine(name: str, module: str, install: str) -> Check:
+    if importlib.util.find_spec(module) is None:
+        return Check(name, "missing", f"optional, {install}")
+    return Check(name, "ok", importlib.metadata.version(module))
+
+
+def _taskblaster() -> Check:
+    """Make a repository in a scratch folder, as a workflow does."""
+    name = "workflow"
+    if importlib.util.find_spec("taskblaster") is None:
+        return Check(name, "missing", f"needs Taskblaster; pip install '{DISTRIBUTION}[dft]'")
+    try:
+        from sisso_sal.oracle.workflow import Workflow
+
+        with tempfile.TemporaryDirectory() as folder:
+            Workflow(folder, {}, quantity="band_gap").submit("MgO", "probe")
+    except Exception as error:  # a broken installation fails in ways of its own
+        told = str(error).strip().partition("\n")[0]
+        return Check(name, "problem", f"{type(error).__name__}: {told}")
+    return Check(name, "ok", "Taskblaster takes on a calculation")
+
+
+def aims_test_run(seconds: float = 300.0) -> Check:
+    """Compute a cell of two atoms with the FHI-aims of this machine: PBE, light species, one k-point per direction.
+
+    Parameters
+    ----------
+    seconds : float
+        After which the run is ended.
+
+    Returns
+    -------
+    Check
+        "ok" with the energy, "problem" with the verdict, "missing" without a program or species.
+    """
+    name = "FHI-aims test run"
+    command, species = _aims_command(), _species_folder()
+    for needed in (command, species):
+        if needed.status != "ok":
+            return Check(name, needed.status, f"{needed.name}: {needed.detail}")
+    from sisso_sal.data.prototypes import prototype_structure
+    from sisso_sal.errors import SissoSalError
+    from sisso_sal.oracle.aims import run_aims
+    from sisso_sal.oracle.aims_inputs import AimsSettings
+
+    words = os.environ.get("AIMS_COMMAND", "").strip() or command.detail
+    oxide = prototype_structure("rocksalt", {"A": ("Mg", 2.0)})
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            verdict = run_aims(folder, oxide, AimsSettings(k_grid=(1, 1, 1)), command=words, walltime=seconds)
+    except SissoSalError as error:
+        return Check(name, "problem", str(error))
+    if verdict.verdict != "finished":
+        return Check(name, "problem", f"MgO, two atoms: {verdict.verdict}: {verdict.reason}")
+    return Check(name, "ok", f"MgO, two atoms: {verdict.energy_eV:.3f} eV by version {verdict.version}")

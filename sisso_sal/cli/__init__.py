@@ -23,6 +23,7 @@ from sisso_sal.cli.options import fail
 from sisso_sal.cli.run import label, ledger, retry, status, stop
 from sisso_sal.cli.study import replay, tune
 from sisso_sal.cli.tables import featurize, pool
+from sisso_sal.cli.worker import worker
 from sisso_sal.errors import SissoSalError
 from sisso_sal.storage import undisturbed
 
@@ -100,6 +101,7 @@ for command in (
     retry,
     stop,
     ledger,
+    worker,
     fit,
     predict,
     replay,

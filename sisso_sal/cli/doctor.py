@@ -12,27 +12,29 @@ from sisso_sal.errors import SissoSalError
 
 @click.command()
 @click.option("--run", "output", type=click.Path(path_type=Path), help="Judge this FHI-aims output.")
+@click.option("--test-run", is_flag=True, help="Also compute a cell of two atoms with FHI-aims.")
 @JSON
 @COMMON
-def doctor(output, as_json, quiet, debug):
+def doctor(output, test_run, as_json, quiet, debug):
     """Check the installation, or judge an FHI-aims output with --run.
 
     \b
     Examples:
       sisso-sal doctor
+      AIMS_COMMAND="mpirun -n 4 aims.x" sisso-sal doctor --test-run
       sisso-sal doctor --run aims.out --json
     """
     if output is not None:
-        from sisso_sal.oracle.aims import judge_run
+        from sisso_sal.oracle.aims_verdict import judge_run
 
         verdict = judge_run(output).as_dict()
         lines = [f"{key}: {value}" for key, value in verdict.items() if value is not None]
         click.echo(dumps(verdict) if as_json else "\n".join(lines))
         return
-    from sisso_sal.doctor import doctor_checks
+    from sisso_sal.doctor import aims_test_run, doctor_checks
     from sisso_sal.report.text import aligned
 
-    checks = doctor_checks()
+    checks = doctor_checks() + ([aims_test_run()] if test_run else [])
     if as_json:
         click.echo(dumps({"checks": [check.as_dict() for check in checks]}))
     else:

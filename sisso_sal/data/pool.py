@@ -2,13 +2,13 @@
 
 A candidate is a composition: every metal has one of its common oxidation states (``elements.csv``, from pymatgen),
 oxygen is -2, the charges add up to zero and the stoichiometry is that of a known structure type. Whether the structure
-exists for these metals is for the oracle to say; the prototypes only name where a geometry may start.
+exists for these metals is for the oracle to say; `sisso_sal.data.prototypes` has the geometries to start from.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import combinations, permutations, product
 
 from sisso_sal.data.elements import element_data, oxidation_states
 from sisso_sal.errors import InputError
@@ -21,6 +21,7 @@ __all__ = [
     "Prototype",
     "candidate_oxides",
     "reduced_formula",
+    "role_assignments",
 ]
 
 _SYMBOLS = """
@@ -68,21 +69,28 @@ class Prototype:
 
 BINARY_PROTOTYPES = (
     Prototype("antifluorite", 2, 0, 1),
+    Prototype("cuprite", 2, 0, 1),
     Prototype("rocksalt", 1, 0, 1),
+    Prototype("wurtzite", 1, 0, 1),
+    Prototype("tenorite", 1, 0, 1),
     Prototype("corundum", 2, 0, 3),
     Prototype("bixbyite", 2, 0, 3),
     Prototype("rutile", 1, 0, 2),
+    Prototype("anatase", 1, 0, 2),
     Prototype("fluorite", 1, 0, 2),
+    Prototype("baddeleyite", 1, 0, 2),
+    Prototype("quartz", 1, 0, 2),
     Prototype("V2O5", 2, 0, 5),
     Prototype("ReO3", 1, 0, 3),
-    Prototype("Re2O7", 2, 0, 7),
-    Prototype("OsO4", 1, 0, 4),
+    Prototype("dimer", 2, 0, 7),
+    Prototype("SiF4", 1, 0, 4),
 )
 
 TERNARY_PROTOTYPES = (
     Prototype("delafossite", 1, 1, 2),
     Prototype("alpha-NaFeO2", 1, 1, 2, larger_a=True),
     Prototype("perovskite", 1, 1, 3, larger_a=True),
+    Prototype("GdFeO3", 1, 1, 3, larger_a=True),
     Prototype("ilmenite", 1, 1, 3),
     Prototype("scheelite", 1, 1, 4, larger_a=True),
     Prototype("zircon", 1, 1, 4, larger_a=True),
@@ -101,7 +109,7 @@ TERNARY_PROTOTYPES = (
     Prototype("thortveitite", 2, 2, 7),
     Prototype("ZrW2O8", 1, 2, 8),
     Prototype("garnet", 3, 5, 12, larger_a=True),
-    Prototype("Sc2W3O12", 2, 3, 12),
+    Prototype("NZP", 2, 3, 12),
 )
 
 
@@ -167,7 +175,7 @@ def candidate_oxides(
     >>> [c.formula for c in candidate_oxides(["Ti", "Sr"])]
     ['TiO2', 'SrO', 'SrTiO3', 'Sr2TiO4', 'SrTi2O5']
     >>> next(candidate_oxides(["Zn", "Ti"], n_metals=[2]))
-    CandidateOxide(formula='ZnTiO3', prototypes=('perovskite', 'ilmenite'), oxidation_states=(('Zn', 2), ('Ti', 4)))
+    CandidateOxide(formula='ZnTiO3', prototypes=('perovskite', 'GdFeO3', 'ilmenite'), oxidation_states=(('Zn', 2), ('Ti', 4)))
     """
     metals = _checked_metals(METALS if elements is None else elements)
     sizes = sorted(set(n_metals))
@@ -228,3 +236,34 @@ def _fits(prototype: Prototype, sites: tuple[str, ...], composition: Mapping[str
         return True
     state = {s.element: s.state for s in oxidation_states(composition)}
     return (state[a], -radius[a], a) < (state[b], -radius[b], b)
+
+
+def role_assignments(composition: Mapping[str, float]) -> Iterator[tuple[str, dict[str, str]]]:
+    """The structure types that a composition fits, and which metal sits where.
+
+    Parameters
+    ----------
+    composition : mapping of str to float
+        Element -> atoms; any multiple of the formula unit.
+
+    Yields
+    ------
+    (str, dict of str to str)
+        Name of the type, and "A" -> metal, "B" -> metal.
+
+    Examples
+    --------
+    >>> dict(role_assignments({"Al": 2, "Mg": 1, "O": 4}))["spinel"]
+    {'A': 'Mg', 'B': 'Al'}
+    """
+    metals = sorted(composition.keys() - {"O"})
+    total = sum(composition.values())
+    fractions = {element: n / total for element, n in composition.items()}
+    for prototype in (*BINARY_PROTOTYPES, *TERNARY_PROTOTYPES):
+        if len(metals) == 1 + (prototype.b > 0):
+            for sites in permutations(metals):
+                filled = _fill(prototype, sites)
+                atoms = sum(filled.values())
+                same = all(math.isclose(n / atoms, fractions.get(e, 0.0), rel_tol=1e-9) for e, n in filled.items())
+                if same and _fits(prototype, sites, filled):
+                    yield prototype.name, dict(zip("AB", sites, strict=False))

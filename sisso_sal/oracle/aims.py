@@ -1,265 +1,369 @@
-"""FHI-aims outputs: what a run gave, and whether it may be believed.
+"""FHI-aims runs: starting one, going on from its last geometry, mending a known failure, and the document of what it gave."""
 
-The text of the output is read line by line with the standard library, so a verdict needs no first-principles package.
-"""
+from __future__ import annotations
 
-import gzip
-import math
+import contextlib
 import os
-import re
-import zlib
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Literal
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sisso_sal.errors import InputError, OracleError
+from sisso_sal.oracle.aims_bands import read_bands
+from sisso_sal.oracle.aims_inputs import AimsSettings, write_inputs
+from sisso_sal.oracle.aims_verdict import RunVerdict, judge_run
 
-Verdict = Literal["finished", "scf_not_converged", "relaxation_not_converged", "interrupted", "failed"]
+if TYPE_CHECKING:
+    from pymatgen.core import Molecule, Structure
 
-ENERGY_DEFINITION = "total energy uncorrected"
+__all__ = ["OUTPUT", "calculation_document", "judge_folder", "last_geometry", "remedy", "run_aims"]
 
-_ENERGY = re.compile(r"\| Total energy uncorrected\s*:\s*(\S+)\s+eV")
-_GAP = re.compile(r"HOMO-LUMO gap\s*:\s*(\S+)\s+eV")
-_ATOMS = re.compile(r"\| Number of atoms\s*:\s*(\d+)\s*$")
-_VERSION = re.compile(r"FHI-aims version\s*:\s*(\S+)|^\s*Version\s+(\d{6}\S*)")
-_KILLED = re.compile(r"killed by signal|due to time limit|oom[-_ ]?kill|out of memory|cancelled at|^killed\b", re.I)
-_CRASHED = re.compile(r"segmentation fault|sigsegv|forrtl: severe|mpi_abort|aims_stop|^\*+ *(?:fatal|error)\b", re.I)
-_STOPPED = re.compile(r"^\*{2,3} *(?!warning)\w+ *:", re.I)
-_LINE_LIMIT = 65_536
-_KEEP = 120
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunVerdict:
-    """What one FHI-aims output says about its run.
-
-    Only the numbers of a run with the verdict "finished" may become labels; those of any other run are the last ones
-    that were printed, given as a hint to whoever looks for the cause.
-
-    Attributes
-    ----------
-    verdict : str
-        "finished" (self-consistent, relaxed where that was asked for, and closed with a nice day), "scf_not_converged",
-        "relaxation_not_converged", "interrupted" (ended from outside, or still running) or "failed" (ended by itself
-        with an error, without a usable energy, or not an FHI-aims output at all).
-    reason : str
-        One line.
-    energy_eV : float or None
-        The last "Total energy uncorrected", in eV for the cell, without any extrapolation to zero broadening. The
-        electronic free energy, which some programs call the energy, is lower wherever states are partly occupied.
-    gap_eV : float or None
-        The last HOMO-LUMO gap on the k-grid of the run, in eV; the value with spin-orbit coupling where it is used.
-    n_atoms : int
-        Atoms in the cell; 0 if the run ended before it had read its geometry.
-    version : str or None
-        Version of FHI-aims.
-    energy_definition : str
-        What `energy_eV` is.
-    """
-
-    verdict: Verdict
-    reason: str
-    energy_eV: float | None = None
-    gap_eV: float | None = None
-    n_atoms: int = 0
-    version: str | None = None
-    energy_definition: str = ENERGY_DEFINITION
-
-    def as_dict(self) -> dict[str, str | float | int | None]:
-        """The fields as a dictionary that JSON can hold."""
-        return asdict(self)
+OUTPUT = "aims.out"
+_ERRORS = "aims.err"
+_GRACE = 10.0
+_KILLED = (
+    128 + signal.SIGINT,
+    128 + signal.SIGKILL,
+    128 + signal.SIGTERM,
+)  # exit codes with which a wrapper tells of a signal
+_FORGET = ("aims.out", "aims.err", "geometry.in.next_step")
 
 
-def judge_run(path: str | os.PathLike[str]) -> RunVerdict:
-    """Judge a finished or unfinished FHI-aims output.
+def run_aims(
+    folder: str | os.PathLike[str],
+    structure: Structure | Molecule,
+    settings: AimsSettings,
+    *,
+    command: str,
+    walltime: float | None = None,
+) -> RunVerdict:
+    """Write the inputs, run FHI-aims and judge its output.
+
+    What an earlier attempt left in the folder is kept under ``NAME.attempt-N``; nothing of it can be taken for this run.
 
     Parameters
     ----------
-    path : path
-        The output of one run, plain or compressed with gzip. Where several runs were appended to each other, the last
-        one counts.
+    folder : path
+        Made if need be.
+    structure : pymatgen Structure
+    settings : AimsSettings
+    command : str
+        As in a shell, without redirections: ``aims.x``, ``srun aims.x``, ``apptainer exec aims.sif mpirun -n 8 aims.x``.
+    walltime : float, optional
+        Seconds after which the run is ended.
 
     Raises
     ------
     InputError
-        When there is no such file, or it is a folder.
+        The program does not exist, or the inputs cannot be written.
     OracleError
-        When the disk fails to deliver the file.
+        The program cannot be started.
+    """
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    _set_aside(place)
+    write_inputs(place, structure, settings)
+    code, ended = _execute(place, command, walltime)
+    verdict = judge_folder(place, structure)
+    if ended and verdict.verdict in ("interrupted", "failed"):
+        return replace(verdict, verdict="interrupted", reason=ended)
+    if verdict.verdict == "interrupted" and code > 0 and code not in _KILLED:
+        return replace(verdict, verdict="failed", reason=f"{verdict.reason}; exit code {code}")
+    return verdict
+
+
+def _set_aside(folder: Path) -> None:
+    """Rename the outputs of an earlier attempt."""
+    old = [
+        file
+        for file in folder.iterdir()
+        if file.name in _FORGET or (file.name.startswith("band") and file.suffix == ".out")
+    ]
+    number = 1 + sum(1 for _ in folder.glob(f"{OUTPUT}.attempt-*"))
+    for file in old:
+        file.rename(file.with_name(f"{file.name}.attempt-{number}"))
+
+
+def _execute(folder: Path, command: str, walltime: float | None) -> tuple[int, str]:
+    """Run the program to its end; its exit code, and why it was ended from here, or nothing."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise InputError(f"FHI-aims command {command!r}: cannot be read: {error}") from None
+    if not words:
+        raise InputError("FHI-aims: needs a command, set it to aims.x or 'srun aims.x'")
+    with (folder / OUTPUT).open("wb") as output, (folder / _ERRORS).open("wb") as errors:
+        try:
+            process = subprocess.Popen(
+                words,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                start_new_session=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            )
+        except (FileNotFoundError, PermissionError) as error:
+            raise InputError(f"FHI-aims command {command!r}: {words[0]}: {error.strerror}") from None
+        except OSError as error:
+            raise OracleError(f"FHI-aims command {command!r}: cannot be started: {error.strerror or error}") from error
+        try:
+            process.wait(walltime)
+        except subprocess.TimeoutExpired:
+            _end(process)
+            return process.returncode, f"out of walltime: ended after {walltime:g} s"
+        except BaseException:  # a worker that is told to stop takes its program with it
+            _end(process)
+            raise
+    return process.returncode, ""
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end the program with its worker: two programs must never write into one folder."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the program and all it started: politely, then not."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        try:
+            process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            continue
+        return
+
+
+def judge_folder(folder: str | os.PathLike[str], structure: Structure | Molecule | None = None) -> RunVerdict:
+    """Judge the run of a folder; a folder without output is a failed run, and what went to stderr is the reason.
+
+    Parameters
+    ----------
+    folder : path
+    structure : pymatgen Structure, optional
+        What the run must be of.
+    """
+    output = Path(folder, OUTPUT)
+    if not output.is_file():
+        return RunVerdict(verdict="failed", reason=f"no output: there is no {OUTPUT}")
+    wanted = None if structure is None else {str(e): int(n) for e, n in structure.composition.items()}
+    verdict = judge_run(output, wanted)
+    told = _last_words(Path(folder, _ERRORS))
+    if verdict.verdict in ("failed", "interrupted") and told:
+        return replace(verdict, reason=f"{verdict.reason}; stderr: {told}")
+    return verdict
+
+
+def _last_words(file: Path) -> str:
+    """Last line of a file of errors, shortened; nothing where there is none."""
+    if not file.is_file():
+        return ""
+    lines = [line.strip() for line in file.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1][:120] if lines else ""
+
+
+def last_geometry(folder: str | os.PathLike[str], structure: Structure | Molecule) -> Structure | Molecule:
+    """The structure a run had reached: that of geometry.in.next_step, else the one it began with.
+
+    Parameters
+    ----------
+    folder : path
+    structure : pymatgen Structure
+        The start; its site properties (moments) are kept.
+
+    Raises
+    ------
+    OracleError
+        The file is there and cannot be read, or holds other atoms.
+    """
+    file = Path(folder, "geometry.in.next_step")
+    if not file.is_file() or not file.stat().st_size:
+        return structure
+    reached = read_geometry(file)
+    if [site.species_string for site in reached] != [site.species_string for site in structure]:
+        raise OracleError(
+            f"{file}: needs the atoms of {structure.composition.reduced_formula} in their order, found others"
+        )
+    for name, values in structure.site_properties.items():
+        reached.add_site_property(name, values)
+    return reached
+
+
+def read_geometry(file: str | os.PathLike[str]) -> Structure | Molecule:
+    """A crystal or a molecule from geometry.in or geometry.in.next_step.
+
+    Raises
+    ------
+    OracleError
+        The file cannot be read, or has one or two lattice vectors.
+    """
+    from pymatgen.core import Lattice, Molecule, Structure
+
+    vectors, symbols, places, fractional = [], [], [], []
+    try:
+        for line in Path(file).read_text(encoding="utf-8", errors="replace").splitlines():
+            words = line.partition("#")[0].split()
+            if words[:1] == ["lattice_vector"]:
+                vectors.append([float(x) for x in words[1:4]])
+            elif words[:1] in (["atom"], ["atom_frac"]):
+                places.append([float(x) for x in words[1:4]])
+                fractional.append(words[0] == "atom_frac")
+                symbols.append(words[4])
+    except (OSError, ValueError, IndexError) as error:
+        raise OracleError(f"{file}: needs a geometry of FHI-aims, cannot be read: {error}") from error
+    if len(vectors) not in (0, 3) or not symbols:
+        raise OracleError(
+            f"{file}: needs atoms and no or three lattice vectors, found {len(symbols)} and {len(vectors)}"
+        )
+    if not vectors:
+        return Molecule(symbols, places)
+    lattice = Lattice(vectors)
+    inside = [p if f else lattice.get_fractional_coords(p) for p, f in zip(places, fractional, strict=True)]
+    return Structure(lattice, symbols, inside)
+
+
+def remedy(verdict: RunVerdict, settings: AimsSettings, attempt: int) -> AimsSettings | None:
+    """Settings with which a failed run may succeed; None where no remedy is known.
+
+    A cycle that does not converge gets slower mixing, more iterations and a broader smearing; a relaxation that does not end gets
+    more steps and, at the second try, the trust-radius method; a run that was interrupted is continued as it is.
+
+    Parameters
+    ----------
+    verdict : RunVerdict
+    settings : AimsSettings
+        Of the run that failed.
+    attempt : int
+        Which attempt it was, from 1.
 
     Examples
     --------
-    >>> import pathlib, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder, "aims.out")
-    ...     _ = path.write_text("  Invoking FHI-aims ...\\n  Begin self-consistency loop: Initialization.\\n")
-    ...     judge_run(path).verdict
-    'interrupted'
+    >>> stuck = RunVerdict(verdict="scf_not_converged", reason="self-consistency cycle 1 did not converge")
+    >>> remedy(stuck, AimsSettings(), 1).charge_mix_param
+    0.05
     """
-    path = os.fspath(path)
-    if os.path.isdir(path):
-        raise InputError(f"{path}: needs an FHI-aims output, found a folder; name the file in it (aims.out)")
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise InputError(f"{path}: needs an FHI-aims output, found a device or pipe")
-    trace = _Trace()
+    if verdict.verdict == "scf_not_converged":
+        mixing = 0.05 if attempt == 1 else 0.02
+        changes: dict[str, Any] = {"charge_mix_param": mixing, "sc_iter_limit": 2 * settings.sc_iter_limit}
+        return settings.model_copy(update={**changes, "smearing": max(settings.smearing or 0.01, 0.05)})
+    if verdict.verdict == "relaxation_not_converged":
+        method = settings.relax if attempt == 1 else "trm"
+        return settings.model_copy(update={"max_relaxation_steps": 2 * settings.max_relaxation_steps, "relax": method})
+    return settings if verdict.verdict == "interrupted" else None
+
+
+def calculation_document(
+    folder: str | os.PathLike[str],
+    structure: Structure | Molecule,
+    verdict: RunVerdict,
+    *,
+    label: str,
+    seconds: float | None = None,
+) -> dict[str, Any]:
+    """What a calculation gave, under the field names of atomate2's task documents.
+
+    Parameters
+    ----------
+    folder : path
+    structure : pymatgen Structure
+        What the run began with.
+    verdict : RunVerdict
+    label : str
+        Name of the task: relax, static, bands.
+    seconds : float, optional
+        Wall time.
+
+    Returns
+    -------
+    dict
+        That JSON can hold: ``task_label dir_name state formula_pretty nsites structure energy energy_per_atom energy_definition
+        bandgap vbm cbm forces stress aims_version verdict reason core_hours completed_at``; energies in eV, forces in eV/Å, the
+        stress in eV/Å³. What a run does not give is None, and nothing of a run that is not finished counts as a result.
+    """
+    finished = verdict.verdict == "finished"
+    reached = last_geometry(folder, structure)
+    energy = verdict.energy_eV if finished else None
+    details: dict[str, Any] = dict.fromkeys(("bandgap", "vbm", "cbm", "forces", "stress"))
+    if finished:
+        details = _details(Path(folder))
+    return {
+        "task_label": label,
+        "dir_name": str(Path(folder)),
+        "state": "successful" if finished else "failed",
+        "formula_pretty": structure.composition.reduced_formula,
+        "nsites": len(structure),
+        "structure": reached.as_dict(),
+        "energy": energy,
+        "energy_per_atom": None if energy is None else energy / len(structure),
+        "energy_definition": verdict.energy_definition,
+        **details,
+        "aims_version": verdict.version,
+        "verdict": verdict.verdict,
+        "reason": verdict.reason,
+        "core_hours": None if seconds is None else seconds * verdict.n_tasks / 3600,
+        "completed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _details(folder: Path) -> dict[str, Any]:
+    """Edges, forces and stress; edges from the band files where there are any, for they also see what the k-grid misses."""
+    found = read_output(folder / OUTPUT)
+    if any(folder.glob("band[12]*.out")):
+        bands = read_bands(folder)
+        found |= {"bandgap": bands.gap, "vbm": bands.vbm, "cbm": bands.cbm}
+    return found
+
+
+def read_output(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Gap, edges, forces and stress of a finished output: by pyfhiaims, or for versions before 2021 by ASE.
+
+    The gap is the last one printed, which includes spin-orbit coupling where that is used; the edges are those of the last cycle.
+
+    Raises
+    ------
+    OracleError
+        Neither can read the file.
+    """
+    gap = judge_run(path).gap_eV
     try:
-        for line in _lines(path):
-            trace = trace.read(line)
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        trace.is_cut = True
-    except ValueError as error:
-        raise InputError(f"{path!r}: cannot be read: {error}") from None
-    except OSError as error:
-        raise OracleError(f"{path}: cannot be read: {error.strerror or error}") from None
-    verdict, reason = _verdict(trace)
-    return RunVerdict(
-        verdict=verdict,
-        reason=reason,
-        energy_eV=_finite(trace.energy),
-        gap_eV=_finite(trace.gap),
-        n_atoms=trace.n_atoms,
-        version=trace.version,
-    )
+        return _by_pyfhiaims(path) | {"bandgap": gap}
+    except ImportError:
+        raise InputError("FHI-aims: needs pyfhiaims; pip install 'sisso-sal[dft]'") from None
+    except Exception as first:  # the reader of another age of the format raises whatever it stumbles on
+        try:
+            return _by_ase(path) | {"bandgap": gap}
+        except Exception as second:
+            told = str(second).strip().partition("\n")[0] or type(second).__name__
+            raise OracleError(f"{path}: neither pyfhiaims ({first}) nor ASE can read it: {told}") from second
 
 
-def _lines(path: str) -> Iterator[str]:
-    """Lines of a plain or compressed file; a line that lacks its end is no line, unless it closes the run."""
-    with open(path, "rb") as probe:
-        is_compressed = probe.read(2) == b"\x1f\x8b"
-    with gzip.open(path, "rb") if is_compressed else open(path, "rb") as file:
-        while line := file.readline(_LINE_LIMIT):
-            text = line.decode("utf-8", errors="replace")
-            if text.endswith("\n") or text.strip() == "Have a nice day.":
-                yield text.rstrip()
+def _by_pyfhiaims(path: str | os.PathLike[str]) -> dict[str, Any]:
+    from pyfhiaims.outputs.stdout import AimsStdout
+
+    last = AimsStdout(os.fspath(path))[-1]
+    return {"vbm": last["vbm"], "cbm": last["cbm"], "forces": _plain(last["forces"]), "stress": _plain(last["stress"])}
 
 
-@dataclass
-class _Trace:
-    """What has been read so far of one run."""
+def _by_ase(path: str | os.PathLike[str]) -> dict[str, Any]:
+    import ase.io
+    from ase.calculators.calculator import PropertyNotImplementedError
 
-    started: bool = False
-    nice_day: bool = False
-    n_cycles: int = 0
-    scf: Literal["", "running", "converged", "not converged"] = ""
-    relaxes: bool = False
-    geometry: Literal["", "not yet", "converged", "aborted"] = ""
-    energy: str | None = None
-    energy_cycle: int = 0
-    gap: str | None = None
-    n_atoms: int = 0
-    version: str | None = None
-    killed: str = ""
-    crashed: str = ""
-    last: str = ""
-    is_cut: bool = False
-
-    def read(self, line: str) -> "_Trace":
-        """Take in a line; the first line of a further run in the same file starts afresh."""
-        if "Invoking FHI-aims" in line:
-            return _Trace(started=True)
-        if line.strip(" -*="):
-            self.last = line.strip()
-            if "self-consistency" in line or "Self-consistency" in line or "SELF-CONSISTENCY" in line or "SCF" in line:
-                self._read_cycle(line)
-            elif "eometry" in line or "optimization" in line:
-                self._read_geometry(line)
-            elif "eV" in line:
-                self._read_energies(line)
-            else:
-                self._read_other(line)
-        return self
-
-    def _read_cycle(self, line: str) -> None:
-        if "Begin self-consistency loop" in line:
-            self.n_cycles += 1
-            self.scf = "running"
-        elif "Self-consistency cycle converged" in line:
-            self.scf = "converged"
-        elif "SELF-CONSISTENCY CYCLE DID NOT CONVERGE" in line or "SCF cycle not converged" in line:
-            self.scf = "not converged"
-
-    def _read_geometry(self, line: str) -> None:
-        if "Present geometry is converged" in line:
-            self.relaxes, self.geometry = True, "converged"
-        elif "Present geometry is not yet converged" in line:
-            self.relaxes, self.geometry = True, "not yet"
-        elif "Aborting optimization" in line:
-            self.relaxes, self.geometry = True, "aborted"
-        elif "Geometry relaxation not requested" in line:
-            self.relaxes = False
-        elif "Geometry relaxation:" in line or re.match(r"\s*relax_geometry\s+(?!none\b)\w", line):
-            self.relaxes = True
-
-    def _read_energies(self, line: str) -> None:
-        if found := _ENERGY.search(line):
-            self.energy, self.energy_cycle = found[1], self.n_cycles
-        elif found := _GAP.search(line):
-            self.gap = found[1]
-
-    def _read_other(self, line: str) -> None:
-        text = line.strip()
-        if text == "Have a nice day.":
-            self.nice_day = True
-        elif not self.n_atoms and (found := _ATOMS.search(line)):
-            self.n_atoms = int(found[1])
-        elif self.version is None and (found := _VERSION.search(line)):
-            self.started, self.version = True, found[1] or found[2]
-        elif _CRASHED.search(text):
-            self.crashed = self.crashed or text
-        elif _KILLED.search(text.lstrip("= ")):
-            self.killed = self.killed or text.strip("= ")
+    atoms: Any = ase.io.read(os.fspath(path), format="aims-output")
+    found: dict[str, Any] = {"vbm": None, "cbm": None, "forces": None, "stress": None}
+    for name, ask in (("forces", atoms.get_forces), ("stress", lambda: atoms.get_stress(voigt=False))):
+        with contextlib.suppress(PropertyNotImplementedError):
+            found[name] = _plain(ask())
+    return found
 
 
-def _verdict(trace: _Trace) -> tuple[Verdict, str]:
-    if not trace.started:
-        found = "other content" if trace.last else "a damaged file" if trace.is_cut else "nothing"
-        return "failed", f"needs an FHI-aims output, found {found}"
-    closing = "" if trace.nice_day else ", and the run did not end with 'Have a nice day.'"
-    if trace.scf == "not converged":
-        return "scf_not_converged", f"self-consistency cycle {trace.n_cycles} did not converge{closing}"
-    if trace.geometry == "aborted":
-        return "relaxation_not_converged", f"the relaxation was given up in step {trace.n_cycles}{closing}"
-    if not trace.nice_day or trace.is_cut:
-        return _unfinished(trace)
-    if trace.scf != "converged":
-        return _without_cycle(trace)
-    if trace.relaxes and trace.geometry != "converged":
-        return "relaxation_not_converged", "the run ended, but no line says that the present geometry is converged"
-    energy = trace.energy if trace.energy_cycle == trace.n_cycles else None
-    if _finite(energy) is None:
-        found = "none" if energy is None else repr(energy[:_KEEP])
-        return "failed", f"the last cycle needs a finite {ENERGY_DEFINITION}, found {found}"
-    relaxed = " and a converged geometry" if trace.relaxes else ""
-    return "finished", f"the run ended with a converged self-consistency cycle{relaxed}"
-
-
-def _without_cycle(trace: _Trace) -> tuple[Verdict, str]:
-    if trace.scf == "running":
-        return "scf_not_converged", f"the run ended, but no line says that cycle {trace.n_cycles} converged"
-    return "failed", "the run ended without a self-consistency cycle"
-
-
-def _unfinished(trace: _Trace) -> tuple[Verdict, str]:
-    """The verdict on a run that did not reach its end."""
-    if trace.crashed:
-        return "failed", f"the run stopped with: {trace.crashed[:_KEEP]}"
-    if _STOPPED.search(trace.last):
-        return "failed", f"the run stopped with: {trace.last[:_KEEP]}"
-    where = {
-        "": "before the first self-consistency cycle",
-        "running": f"in self-consistency cycle {trace.n_cycles}",
-        "converged": f"after self-consistency cycle {trace.n_cycles} converged",
-    }[trace.scf]
-    if trace.is_cut:
-        return "interrupted", f"the compressed file is cut or damaged {where}"
-    cause = f" ({trace.killed[:_KEEP]})" if trace.killed else ""
-    return "interrupted", f"the output ends {where}, without 'Have a nice day.'{cause}"
-
-
-def _finite(text: str | None) -> float | None:
-    try:
-        value = float(text or "nan")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+def _plain(values: Any) -> Any:
+    """Nested lists instead of arrays."""
+    return values.tolist() if hasattr(values, "tolist") else values

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sisso_sal.errors import InputError
-from sisso_sal.oracle import aims
-from sisso_sal.oracle.aims import judge_run
+from sisso_sal.oracle import aims_verdict
+from sisso_sal.oracle.aims_verdict import judge_run
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "aims_samples"
 needs_samples = pytest.mark.skipif(
@@ -125,6 +125,7 @@ def test_a_static_run_is_finished_and_tells_its_numbers(tmp_path):
         "n_atoms": 13,
         "version": "240920",
         "energy_definition": "total energy uncorrected",
+        "n_tasks": 1,
     }
     assert json.loads(json.dumps(found.as_dict())) == found.as_dict()
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -283,6 +284,6 @@ def test_a_disk_that_fails_is_an_oracle_error(tmp_path, monkeypatch):
     def failing(*args, **options):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(aims, "open", failing, raising=False)
-    with pytest.raises(aims.OracleError, match=r"aims.out: cannot be read: Input/output error"):
+    monkeypatch.setattr(aims_verdict, "open", failing, raising=False)
+    with pytest.raises(aims_verdict.OracleError, match=r"aims.out: cannot be read: Input/output error"):
         judge_run(path)

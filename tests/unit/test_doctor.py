@@ -1,6 +1,7 @@
 """The doctor tells what is there, what is missing and what is wrong, and how to mend it."""
 
 import importlib.metadata
+import importlib.util
 import os
 import subprocess
 import sys
@@ -112,6 +113,55 @@ def test_slurm_is_looked_for(tmp_path):
     assert check("Slurm").status == "missing"
     path = executable(tmp_path, "sbatch")
     assert check("Slurm") == Check("Slurm", "ok", path)
+
+
+def test_what_starts_parallel_programs_is_looked_for(tmp_path):
+    assert check("MPI").status == "missing"
+    path = executable(tmp_path, "mpirun")
+    assert check("MPI") == Check("MPI", "ok", path)
+
+
+def test_the_engines_are_looked_for(tmp_path, monkeypatch):
+    assert check("Elk") == Check("Elk", "missing", "no elk on the PATH; optional, apt-get install elk-lapw")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert check("GPAW") == Check("GPAW", "missing", "optional, CC=g++ pip install gpaw")
+    assert check("workflow") == Check("workflow", "missing", "needs Taskblaster; pip install 'sisso-sal[dft]'")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:spglib")
+def test_the_workflow_is_tried(monkeypatch):
+    pytest.importorskip("taskblaster")
+    assert check("workflow") == Check("workflow", "ok", "Taskblaster takes on a calculation")
+    from sisso_sal.oracle import workflow
+
+    def broken(*args, **options):
+        raise OSError("database is locked\nmore")
+
+    monkeypatch.setattr(workflow.Workflow, "submit", broken)
+    assert check("workflow") == Check("workflow", "problem", "OSError: database is locked")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:spglib")
+def test_a_test_run_of_two_atoms(monkeypatch, tmp_path):
+    pytest.importorskip("pyfhiaims")
+    import aims_stand_in
+    from species import write_species
+
+    name = "FHI-aims test run"
+    assert doctor.aims_test_run().status == "missing"
+    monkeypatch.setenv("AIMS_COMMAND", f"{sys.executable} {aims_stand_in.__file__}")
+    assert doctor.aims_test_run() == Check(
+        name, "missing", "FHI-aims species: set AIMS_SPECIES_DIR to the species_defaults folder of FHI-aims"
+    )
+    monkeypatch.setenv("AIMS_SPECIES_DIR", write_species(tmp_path / "species", ["Mg", "O"]))
+    found = doctor.aims_test_run()
+    assert found.status == "ok"
+    assert found.detail.startswith("MgO, two atoms: -63")
+    assert found.detail.endswith("eV by version 240507")
+    monkeypatch.setenv("STAND_IN_FAULTS", "kill")
+    assert doctor.aims_test_run().detail.startswith(
+        "MgO, two atoms: interrupted: the output ends in self-consistency cycle 1"
+    )
 
 
 def test_a_species_folder_must_hold_species(monkeypatch, tmp_path):

@@ -1,0 +1,288 @@
+"""FHI-aims outputs: what a run gave, and whether it may be believed.
+
+The text of the output is read line by line with the standard library, so a verdict needs no first-principles package.
+"""
+
+import gzip
+import math
+import os
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from sisso_sal.errors import InputError, OracleError
+
+Verdict = Literal["finished", "scf_not_converged", "relaxation_not_converged", "interrupted", "failed"]
+
+ENERGY_DEFINITION = "total energy uncorrected"
+
+_ENERGY = re.compile(r"\| Total energy uncorrected\s*:\s*(\S+)\s+eV")
+_GAP = re.compile(r"HOMO-LUMO gap\s*:\s*(\S+)\s+eV")
+_ATOMS = re.compile(r"\| Number of atoms\s*:\s*(\d+)\s*$")
+_VERSION = re.compile(r"FHI-aims version\s*:\s*(\S+)|^\s*Version\s+(\d{6}\S*)")
+_KILLED = re.compile(r"killed by signal|due to time limit|oom[-_ ]?kill|out of memory|cancelled at|^killed\b", re.I)
+_SPECIES = re.compile(r"\|\s*\d+: Species\s+([A-Z][a-z]?)\b")
+_TASKS = re.compile(r"Using\s+(\d+) parallel tasks")
+_CRASHED = re.compile(
+    r"segmentation fault|sigsegv|forrtl: severe|mpi_abort|aims_stop|no space left|disk quota exceeded|^\*+ *(?:fatal|error)\b",
+    re.I,
+)
+_STOPPED = re.compile(r"^\*{3} *(?!warning)\w|^\*\* *(?!warning)\w+ *:", re.I)
+_LINE_LIMIT = 65_536
+_KEEP = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunVerdict:
+    """What one FHI-aims output says about its run.
+
+    Only the numbers of a run with the verdict "finished" may become labels; those of any other run are the last ones
+    that were printed, given as a hint to whoever looks for the cause.
+
+    Attributes
+    ----------
+    verdict : str
+        "finished" (self-consistent, relaxed where that was asked for, and closed with a nice day), "scf_not_converged",
+        "relaxation_not_converged", "interrupted" (ended from outside, or still running) or "failed" (ended by itself
+        with an error, without a usable energy, or not an FHI-aims output at all).
+    reason : str
+        One line.
+    energy_eV : float or None
+        The last "Total energy uncorrected", in eV for the cell, without any extrapolation to zero broadening. The
+        electronic free energy, which some programs call the energy, is lower wherever states are partly occupied.
+    gap_eV : float or None
+        The last HOMO-LUMO gap on the k-grid of the run, in eV; the value with spin-orbit coupling where it is used.
+    n_atoms : int
+        Atoms in the cell; 0 if the run ended before it had read its geometry.
+    version : str or None
+        Version of FHI-aims.
+    energy_definition : str
+        What `energy_eV` is.
+    n_tasks : int
+        Parallel tasks of the run; 1 if it does not say.
+    """
+
+    verdict: Verdict
+    reason: str
+    energy_eV: float | None = None
+    gap_eV: float | None = None
+    n_atoms: int = 0
+    version: str | None = None
+    energy_definition: str = ENERGY_DEFINITION
+    n_tasks: int = 1
+
+    def as_dict(self) -> dict[str, str | float | int | None]:
+        """The fields as a dictionary that JSON can hold."""
+        return asdict(self)
+
+
+def judge_run(path: str | os.PathLike[str], composition: Mapping[str, int] | None = None) -> RunVerdict:
+    """Judge a finished or unfinished FHI-aims output.
+
+    Parameters
+    ----------
+    path : path
+        The output of one run, plain or compressed with gzip. Where several runs were appended to each other, the last
+        one counts.
+    composition : mapping of str to int, optional
+        Element -> atoms that the cell must hold; a run of another material has failed.
+
+    Raises
+    ------
+    InputError
+        When there is no such file, or it is a folder.
+    OracleError
+        When the disk fails to deliver the file.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "aims.out")
+    ...     _ = path.write_text("  Invoking FHI-aims ...\\n  Begin self-consistency loop: Initialization.\\n")
+    ...     judge_run(path).verdict
+    'interrupted'
+    """
+    path = os.fspath(path)
+    if os.path.isdir(path):
+        raise InputError(f"{path}: needs an FHI-aims output, found a folder; name the file in it (aims.out)")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f"{path}: needs an FHI-aims output, found a device or pipe")
+    trace = _Trace()
+    try:
+        for line in _lines(path):
+            trace = trace.read(line)
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        trace.is_cut = True
+    except ValueError as error:
+        raise InputError(f"{path!r}: cannot be read: {error}") from None
+    except OSError as error:
+        raise OracleError(f"{path}: cannot be read: {error.strerror or error}") from None
+    verdict, reason = _verdict(trace)
+    if composition is not None and trace.atoms and trace.atoms != composition:
+        verdict, reason = "failed", f"needs a run of {_formula(composition)}, found one of {_formula(trace.atoms)}"
+    return RunVerdict(
+        verdict=verdict,
+        reason=reason,
+        energy_eV=_finite(trace.energy),
+        gap_eV=_finite(trace.gap),
+        n_atoms=trace.n_atoms,
+        version=trace.version,
+        n_tasks=trace.n_tasks,
+    )
+
+
+def _formula(composition: Mapping[str, int]) -> str:
+    return "".join(f"{element}{n}" for element, n in sorted(composition.items()))
+
+
+def _lines(path: str) -> Iterator[str]:
+    """Lines of a plain or compressed file; a line that lacks its end is no line, unless it closes the run."""
+    with open(path, "rb") as probe:
+        is_compressed = probe.read(2) == b"\x1f\x8b"
+    with gzip.open(path, "rb") if is_compressed else open(path, "rb") as file:
+        while line := file.readline(_LINE_LIMIT):
+            text = line.decode("utf-8", errors="replace")
+            if text.endswith("\n") or text.strip() == "Have a nice day.":
+                yield text.rstrip()
+
+
+@dataclass
+class _Trace:
+    """What has been read so far of one run."""
+
+    started: bool = False
+    nice_day: bool = False
+    n_cycles: int = 0
+    scf: Literal["", "running", "converged", "not converged"] = ""
+    relaxes: bool = False
+    geometry: Literal["", "not yet", "converged", "aborted"] = ""
+    energy: str | None = None
+    energy_cycle: int = 0
+    gap: str | None = None
+    n_atoms: int = 0
+    atoms: dict[str, int] = field(default_factory=dict)
+    n_tasks: int = 1
+    version: str | None = None
+    killed: str = ""
+    crashed: str = ""
+    last: str = ""
+    is_cut: bool = False
+
+    def read(self, line: str) -> "_Trace":
+        """Take in a line; the first line of a further run in the same file starts afresh."""
+        if "Invoking FHI-aims" in line:
+            return _Trace(started=True)
+        if line.strip(" -*="):
+            self.last = line.strip()
+            if "self-consistency" in line or "Self-consistency" in line or "SELF-CONSISTENCY" in line or "SCF" in line:
+                self._read_cycle(line)
+            elif "eometry" in line or "optimization" in line:
+                self._read_geometry(line)
+            elif "eV" in line:
+                self._read_energies(line)
+            else:
+                self._read_other(line)
+        return self
+
+    def _read_cycle(self, line: str) -> None:
+        if "Begin self-consistency loop" in line:
+            self.n_cycles += 1
+            self.scf = "running"
+        elif "Self-consistency cycle converged" in line:
+            self.scf = "converged"
+        elif "SELF-CONSISTENCY CYCLE DID NOT CONVERGE" in line or "SCF cycle not converged" in line:
+            self.scf = "not converged"
+
+    def _read_geometry(self, line: str) -> None:
+        if "Present geometry is converged" in line:
+            self.relaxes, self.geometry = True, "converged"
+        elif "Present geometry is not yet converged" in line:
+            self.relaxes, self.geometry = True, "not yet"
+        elif "Aborting optimization" in line:
+            self.relaxes, self.geometry = True, "aborted"
+        elif "Geometry relaxation not requested" in line:
+            self.relaxes = False
+        elif "Geometry relaxation:" in line or re.match(r"\s*relax_geometry\s+(?!none\b)\w", line):
+            self.relaxes = True
+
+    def _read_energies(self, line: str) -> None:
+        if found := _ENERGY.search(line):
+            self.energy, self.energy_cycle = found[1], self.n_cycles
+        elif found := _GAP.search(line):
+            self.gap = found[1]
+
+    def _read_other(self, line: str) -> None:
+        text = line.strip()
+        if text == "Have a nice day.":
+            self.nice_day = True
+        elif not self.n_atoms and (found := _ATOMS.search(line)):
+            self.n_atoms = int(found[1])
+        elif sum(self.atoms.values()) < self.n_atoms and (found := _SPECIES.search(line)):
+            self.atoms[found[1]] = self.atoms.get(found[1], 0) + 1
+        elif found := _TASKS.search(line):
+            self.n_tasks = int(found[1])
+        elif self.version is None and (found := _VERSION.search(line)):
+            self.started, self.version = True, found[1] or found[2]
+        elif _CRASHED.search(text):
+            self.crashed = self.crashed or text
+        elif _KILLED.search(text.lstrip("= ")):
+            self.killed = self.killed or text.strip("= ")
+
+
+def _verdict(trace: _Trace) -> tuple[Verdict, str]:
+    if not trace.started:
+        found = "other content" if trace.last else "a damaged file" if trace.is_cut else "nothing"
+        return "failed", f"needs an FHI-aims output, found {found}"
+    closing = "" if trace.nice_day else ", and the run did not end with 'Have a nice day.'"
+    if trace.scf == "not converged":
+        return "scf_not_converged", f"self-consistency cycle {trace.n_cycles} did not converge{closing}"
+    if trace.geometry == "aborted":
+        return "relaxation_not_converged", f"the relaxation was given up in step {trace.n_cycles}{closing}"
+    if not trace.nice_day or trace.is_cut:
+        return _unfinished(trace)
+    if trace.scf != "converged":
+        return _without_cycle(trace)
+    if trace.relaxes and trace.geometry != "converged":
+        return "relaxation_not_converged", "the run ended, but no line says that the present geometry is converged"
+    energy = trace.energy if trace.energy_cycle == trace.n_cycles else None
+    if _finite(energy) is None:
+        found = "none" if energy is None else repr(energy[:_KEEP])
+        return "failed", f"the last cycle needs a finite {ENERGY_DEFINITION}, found {found}"
+    relaxed = " and a converged geometry" if trace.relaxes else ""
+    return "finished", f"the run ended with a converged self-consistency cycle{relaxed}"
+
+
+def _without_cycle(trace: _Trace) -> tuple[Verdict, str]:
+    if trace.scf == "running":
+        return "scf_not_converged", f"the run ended, but no line says that cycle {trace.n_cycles} converged"
+    return "failed", "the run ended without a self-consistency cycle"
+
+
+def _unfinished(trace: _Trace) -> tuple[Verdict, str]:
+    """The verdict on a run that did not reach its end."""
+    if trace.crashed:
+        return "failed", f"the run stopped with: {trace.crashed[:_KEEP]}"
+    if _STOPPED.search(trace.last):
+        return "failed", f"the run stopped with: {trace.last[:_KEEP]}"
+    where = {
+        "": "before the first self-consistency cycle",
+        "running": f"in self-consistency cycle {trace.n_cycles}",
+        "converged": f"after self-consistency cycle {trace.n_cycles} converged",
+    }[trace.scf]
+    if trace.is_cut:
+        return "interrupted", f"the compressed file is cut or damaged {where}"
+    cause = f" ({trace.killed[:_KEEP]})" if trace.killed else ""
+    return "interrupted", f"the output ends {where}, without 'Have a nice day.'{cause}"
+
+
+def _finite(text: str | None) -> float | None:
+    try:
+        value = float(text or "nan")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -1,0 +1,182 @@
+"""Structure types: their stoichiometry, bonds and symmetry, and lattices against measured ones."""
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sisso_sal.data.elements import oxidation_states, parse_formula
+from sisso_sal.data.ions import ionic_radius, starting_moment
+from sisso_sal.data.pool import BINARY_PROTOTYPES, TERNARY_PROTOTYPES, candidate_oxides, role_assignments
+from sisso_sal.data.prototypes import prototype_structure, prototype_structures, structure_types
+from sisso_sal.errors import InputError
+
+pytestmark = pytest.mark.filterwarnings("ignore:No Pauling electronegativity", "ignore::DeprecationWarning:spglib")
+MEASURED = Path(__file__).with_name("lattice_constants.csv")
+STOICHIOMETRY = {p.name: p for p in (*BINARY_PROTOTYPES, *TERNARY_PROTOTYPES)}
+
+
+def ions_of(formula, name):
+    composition = parse_formula(formula)
+    states = {s.element: s.state for s in oxidation_states(composition)}
+    roles = dict(role_assignments(composition))[name]
+    return {role: (metal, states[metal]) for role, metal in roles.items()}
+
+
+def test_lattices_agree_with_measured_ones():
+    """Over 20 oxides none of which gave its own geometry: every constant, and the edge of a cube of equal volume."""
+    rows = list(csv.DictReader(MEASURED.read_text().splitlines()))
+    edges, constants = [], []
+    for row in rows:
+        lattice = prototype_structure(
+            row["prototype"], ions_of(row["formula"], row["prototype"]), conventional=True
+        ).lattice
+        a, c = float(row["a (AA)"]), float(row["c (AA)"] or row["a (AA)"])
+        constants += [lattice.a / a - 1, lattice.c / c - 1]
+        edges.append((lattice.a**2 * lattice.c / (a * a * c)) ** (1 / 3) - 1)
+    assert len(rows) >= 20
+    assert not {row["formula"] for row in rows} & {kind.example for kind in structure_types().values()}
+    assert np.sqrt(np.mean(np.square(edges))) < 0.015
+    assert np.sqrt(np.mean(np.square(constants))) < 0.02
+    assert np.abs(edges).max() < 0.04
+
+
+def test_every_type_of_the_pool_has_a_geometry():
+    assert set(structure_types()) == set(STOICHIOMETRY)
+
+
+@pytest.mark.parametrize("name", sorted(STOICHIOMETRY))
+def test_a_type_has_its_stoichiometry_and_sensible_bonds(name):
+    kind, asked = structure_types()[name], STOICHIOMETRY[name]
+    amounts = {"A": 0, "B": 0, "O": 0}
+    for site, orbit in zip(kind.sites, kind.orbits, strict=True):
+        amounts[site.role] += len(orbit)
+    divisor = math.gcd(*amounts.values())
+    assert {role: n // divisor for role, n in amounts.items()} == {"A": asked.a, "B": asked.b, "O": asked.o}
+    lengths = kind.bond_lengths(kind.parameters)
+    assert lengths.min() > 1.5
+    by_site = [[d for d, bond in zip(lengths, kind.bonds, strict=True) if bond[0] == i] for i in range(len(kind.sites))]
+    for site, bonds in zip(kind.sites, by_site, strict=True):
+        assert len(bonds) == (0 if site.role == "O" else site.coordination)
+        # The longest bond of a site is near the others: the coordination number is not cut out of a larger shell.
+        assert not bonds or max(bonds) < 1.45 * min(bonds)
+
+
+@pytest.mark.parametrize("name", sorted(STOICHIOMETRY))
+def test_the_bonds_of_the_example_are_the_sums_of_radii(name):
+    """The scale of the compound that gave the geometry is one within 4 %."""
+    kind = structure_types()[name]
+    if name != "dimer":
+        mixed = {"delafossite": {"A": ("Cu", 1), "B": ("Fe", 3)}}  # the guess is Cu(II) and Fe(II)
+        scale, _ = kind.scaled(mixed.get(name) or ions_of(kind.example, name))
+        assert scale == pytest.approx(1, abs=0.04)
+
+
+@pytest.mark.parametrize("name", sorted(STOICHIOMETRY))
+def test_no_atoms_are_too_close(name):
+    kind = structure_types()[name]
+    structure = prototype_structure(name, ions_of(kind.example, name))
+    distances = structure.distance_matrix[np.triu_indices(len(structure), 1)]
+    assert distances.min() > 1.5
+    oxygen = structure.distance_matrix[np.ix_(*[[i for i, s in enumerate(structure) if s.specie.symbol == "O"]] * 2)]
+    pairs = oxygen[np.triu_indices(len(oxygen), 1)]
+    assert not len(pairs) or pairs.min() > 2.3
+
+
+@pytest.mark.parametrize(
+    ("name", "ions", "number", "n_atoms"),
+    [
+        ("rocksalt", {"A": ("Mg", 2)}, 225, 2),
+        ("rutile", {"A": ("Ti", 4)}, 136, 6),
+        ("corundum", {"A": ("Al", 3)}, 167, 10),
+        ("spinel", {"A": ("Mg", 2), "B": ("Al", 3)}, 227, 14),
+        ("ilmenite", {"A": ("Fe", 2), "B": ("Ti", 4)}, 148, 10),
+        ("pyrochlore", {"A": ("Y", 3), "B": ("Ti", 4)}, 227, 22),
+        ("garnet", {"A": ("Y", 3), "B": ("Al", 3)}, 230, 80),
+    ],
+)
+def test_symmetry_and_primitive_cell(name, ions, number, n_atoms):
+    structure = prototype_structure(name, ions)
+    assert structure.get_space_group_info()[1] == number
+    assert len(structure) == n_atoms
+
+
+def test_adapted_parameters_meet_the_radii_exactly():
+    """Two lengths and two unknowns, the edge and u of spinel: both are met, as the closed form says."""
+    kind = structure_types()["spinel"]
+    scale, parameters = kind.scaled({"A": ("Zn", 2), "B": ("Fe", 3)})
+    tetrahedral, octahedral = 0.60 + 1.38, 0.645 + 1.38
+    assert scale * kind.bond_lengths(parameters) == pytest.approx([tetrahedral] * 4 + [octahedral] * 6, abs=1e-6)
+
+
+def test_moments_of_the_free_ions():
+    assert [starting_moment(e, q, 6) for e, q in [("Mn", 2), ("Fe", 3), ("Ni", 2), ("Ti", 4), ("Zn", 2)]] == [
+        5,
+        5,
+        2,
+        0,
+        0,
+    ]
+    assert (starting_moment("Co", 3, 6), starting_moment("Co", 3, 4), starting_moment("Ir", 4, 6)) == (0, 4, 1)
+    assert [starting_moment(e, q, 8) for e, q in [("Gd", 3), ("Ce", 4), ("U", 4), ("La", 3), ("O", -2)]] == [
+        7,
+        0,
+        2,
+        0,
+        0,
+    ]
+
+
+def test_radii_fall_back_to_the_nearest_state_and_number():
+    assert ionic_radius("Fe", 2, 6) == 0.78
+    assert ionic_radius("Co", 3, 6) == 0.545
+    assert ionic_radius("Fe", 8 / 3, 6) == ionic_radius("Fe", 3, 6)
+    assert ionic_radius("Mg", 2, 9) == ionic_radius("Mg", 2, 8)
+    with pytest.raises(InputError, match=r"^ion He\+2: needs a Shannon radius, the table has none$"):
+        ionic_radius("He", 2, 6)
+
+
+def test_magnetic_starts():
+    found = dict(prototype_structures("Fe2O3", ["corundum"]))
+    assert list(found) == ["corundum", "corundum-afm"]
+    assert sum(found["corundum"].site_properties["magmom"]) == 20
+    moments = found["corundum-afm"].site_properties["magmom"]
+    assert (sum(moments), sorted(set(moments))) == (0, [-5, 0, 5])
+    assert list(dict(prototype_structures("MgO"))) == ["rocksalt", "wurtzite", "tenorite"]
+
+
+def test_every_formula_of_the_pool_has_a_structure():
+    """A sample of the pool in steps, with every prototype that the pool names."""
+    for candidate in list(candidate_oxides())[::97]:
+        names = [name for name, _ in prototype_structures(candidate.formula) if not name.endswith("-afm")]
+        assert set(candidate.prototypes) <= set(names), candidate
+        for name, structure in prototype_structures(candidate.formula, candidate.prototypes[:1]):
+            assert structure.composition.reduced_composition.almost_equals(
+                type(structure.composition)(candidate.formula).reduced_composition
+            ), name
+            assert 6 < structure.volume / len(structure) < 45
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (
+            lambda: prototype_structure("rocksolid", {}),
+            "prototype 'rocksolid': needs one of antifluorite, cuprite, rocksalt",
+        ),
+        (
+            lambda: next(prototype_structures("Pb3O4")),
+            "Pb3O4: no structure type with this stoichiometry is known; give a",
+        ),
+        (
+            lambda: next(prototype_structures("MgO", ["rutile"])),
+            "MgO: no structure type with this stoichiometry is known",
+        ),
+    ],
+)
+def test_refusals(ask, message):
+    with pytest.raises(InputError) as caught:
+        ask()
+    assert str(caught.value).startswith(message)
