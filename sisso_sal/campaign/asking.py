@@ -107,7 +107,9 @@ class Exchange:
             self._tell_once(f"{request.id}: not known whether {request.intent} was accepted, asking again ({error})")
             return False
         except OracleError as error:
-            self._fail(Answer(request.intent, kind="refused", reason=str(error)), request.id)
+            events, line = self._outcome(Answer(request.intent, kind="refused", reason=str(error)), request.id)
+            self._journal.write(*events)
+            self._tell(line)
             return True
         self._journal.write(("receipt", {"intent": request.intent, "id": request.id, "job": receipt.job}))
         return True
@@ -123,29 +125,29 @@ class Exchange:
             self._tell_once(f"the oracle cannot be asked now, trying again ({error})")
             return False
         found = {answer.intent: answer for answer in answers if answer.intent in waiting}
+        events, lines = [], []
         for answer in sorted(found.values(), key=lambda answer: self._row.get(waiting[answer.intent].id, -1)):
-            self._take(checked(answer), waiting[answer.intent].id)
+            new, line = self._outcome(checked(answer), waiting[answer.intent].id)
+            events += new
+            lines.append(line)
+        self._journal.write(*events)
+        for line in lines:
+            self._tell(line)
         return bool(found)
 
-    def _take(self, answer: Answer, id: str) -> None:
-        if answer.value is None:
-            self._fail(answer, id)
-            return
-        label = {"id": id, "value": float(answer.value), "source": "oracle", "intent": answer.intent}
-        if answer.error is not None:
-            label["error"] = float(answer.error)
-        self._journal.write(("label", label | {"core_hours": answer.core_hours}))
-        self._tell(f"{id}: {answer.value:.6g}")
-
-    def _fail(self, answer: Answer, id: str) -> None:
+    def _outcome(self, answer: Answer, id: str) -> tuple[list[tuple[str, dict[str, Any]]], str]:
+        """The events that an answer amounts to, and the same in words."""
+        about = {"source": "oracle", "intent": answer.intent, "core_hours": answer.core_hours}
+        if answer.value is not None:
+            error = {} if answer.error is None else {"error": float(answer.error)}
+            return [("label", {"id": id, "value": float(answer.value), **error, **about})], f"{id}: {answer.value:.6g}"
         attempt = self._journal.state.cases[id].attempt
         again = FAILURES.get(answer.kind, False) and attempt <= self._retries
         reason = " ".join(answer.reason.split())
-        failure = {"id": id, "kind": answer.kind, "reason": reason, "final": not again, "source": "oracle",
-                   "intent": answer.intent, "core_hours": answer.core_hours}  # fmt: skip
-        self._journal.write(("failure", failure), *([("retry", {"id": id, "by": "campaign"})] if again else []))
+        failure = {"id": id, "kind": answer.kind, "reason": reason, "final": not again, **about}
+        retry = [("retry", {"id": id, "by": "campaign"})] if again else []
         outlook = f"trying again ({attempt} of {self._retries})" if again else "failed for good"
-        self._tell(f"{id}: {answer.kind}: {reason}; {outlook}")
+        return [("failure", failure), *retry], f"{id}: {answer.kind}: {reason}; {outlook}"
 
     def _request(self, case: Case) -> Request:
         row = self._row[case.id]

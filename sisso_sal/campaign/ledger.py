@@ -7,13 +7,13 @@ that a damaged ledger is told from a whole one, and how far it is whole.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ DATABASE = "campaign.db"
 WAIT = 30.0
 """Seconds that a write waits for a reader, and a reader for a write."""
 
+_decoded = json.JSONDecoder().decode
 _TABLE = """
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY,
@@ -53,30 +54,31 @@ class Row(NamedTuple):
 
     def as_event(self) -> dict[str, Any]:
         """``{"seq", "time", "event", ...data}``."""
-        return {"seq": self.seq, "time": self.time, "event": self.event, **json.loads(self.data)}
+        seq, time, event, data, _ = self
+        return {"seq": seq, "time": time, "event": event, **_decoded(data)}
 
 
-def chained(before: str, seq: int, time: str, event: str, data: str) -> Row:
-    """The row that follows one whose digest is `before`.
+def digest_of(before: str, seq: int, time: str, event: str, data: str) -> str:
+    """Of an event and, through the digest before it, of all before: 32 hexadecimal digits of SHA-256.
 
     Examples
     --------
-    >>> chained("", 1, "2026-01-01T00:00:00.000+00:00", "stop", "{}").digest
+    >>> digest_of("", 1, "2026-01-01T00:00:00.000+00:00", "stop", "{}")
     '22db101c3ab4e2ac27f72ef71184b5ca'
     """
-    told = f"{before}\n{seq}\n{time}\n{event}\n{data}"
-    return Row(seq, time, event, data, hashlib.sha256(told.encode()).hexdigest()[:32])
+    return sha256(f"{before}\n{seq}\n{time}\n{event}\n{data}".encode()).hexdigest()[:32]
 
 
 def unbroken(rows: Iterable[Row]) -> list[Row]:
     """The rows up to the first that is missing or is not what was written."""
     out: list[Row] = []
     before = ""
-    for row in rows:
-        if row != chained(before, len(out) + 1, row.time, row.event, row.data):
+    for expected, row in enumerate(rows, 1):
+        seq, time, event, data, digest = row
+        if seq != expected or digest_of(before, seq, time, event, data) != digest:
             break
         out.append(row)
-        before = row.digest
+        before = digest
     return out
 
 
@@ -204,16 +206,16 @@ def whole_rows(connection: sqlite3.Connection, version: int, path: Path) -> list
 
 def stored_rows(connection: sqlite3.Connection, version: int) -> Iterator[Row]:
     """The rows as they are; those of schema 1 get their digests here."""
-    if version > 1:
-        yield from map(Row._make, connection.execute("SELECT seq, time, event, data, digest FROM events ORDER BY seq"))
-        return
+    if version == 1:
+        return _with_digests(connection.execute("SELECT time, event, data FROM events ORDER BY seq"))
+    return map(Row._make, connection.execute("SELECT seq, time, event, data, digest FROM events ORDER BY seq"))
+
+
+def _with_digests(rows: Iterable[tuple[str, str, str]]) -> Iterator[Row]:
     before = ""
-    for seq, (time, event, data) in enumerate(
-        connection.execute("SELECT time, event, data FROM events ORDER BY seq"), 1
-    ):
-        row = chained(before, seq, time, event, data)
-        before = row.digest
-        yield row
+    for seq, (time, event, data) in enumerate(rows, 1):
+        before = digest_of(before, seq, time, event, data)
+        yield Row(seq, time, event, data, before)
 
 
 def _one_line(error: Exception) -> str:
@@ -291,7 +293,7 @@ class Ledger:
         except BaseException:
             self._connection.close()
             raise
-        self._last, self._digest = (rows[-1].seq, rows[-1].digest) if rows else (0, "")
+        self._held = list(rows)
 
     def _rows(self) -> list[Row]:
         """The rows that are there, checked before anything is changed."""
@@ -339,15 +341,15 @@ class Ledger:
         """
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         rows: list[Row] = []
-        digest = self._digest
-        for seq, (event, data) in enumerate(events, self._last + 1):
+        digest = self._held[-1].digest if self._held else ""
+        for seq, (event, data) in enumerate(events, len(self._held) + 1):
             text = json.dumps(dict(data), allow_nan=False, ensure_ascii=False)
-            rows.append(chained(digest, seq, time, event, text))
-            digest = rows[-1].digest
+            digest = digest_of(digest, seq, time, event, text)
+            rows.append(Row(seq, time, event, text, digest))
         if rows:
             with undisturbed:
                 self._commit(rows)
-                self._last, self._digest = rows[-1].seq, rows[-1].digest
+                self._held += rows
                 self._copy.write(rows)
         return [row.as_event() for row in rows]
 
@@ -366,7 +368,7 @@ class Ledger:
 
     def events(self, kind: str | None = None) -> Iterator[dict[str, Any]]:
         """All events, or those of one kind, in order: ``{"seq", "time", "event", ...data}``."""
-        return Reading(whole_rows(self._connection, SCHEMA_VERSION, self.path)).events(kind)
+        return Reading(self._held).events(kind)
 
     def last(self, kind: str) -> dict[str, Any] | None:
         """The newest event of one kind."""

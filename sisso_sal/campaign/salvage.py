@@ -20,7 +20,7 @@ from sisso_sal.campaign.ledger import (
     DATABASE,
     SCHEMA_VERSION,
     Row,
-    chained,
+    digest_of,
     new_database,
     stored_rows,
     unbroken,
@@ -125,7 +125,7 @@ def saved(folder: Path) -> list[Row]:
     before = ""
     while True:
         seq = len(out) + 1
-        fitting = [row for row in held.get(seq, []) if row == chained(before, seq, row.time, row.event, row.data)]
+        fitting = [row for row in held.get(seq, []) if row.digest == digest_of(before, *row[:4])]
         if not fitting:
             return out
         out.append(fitting[0])

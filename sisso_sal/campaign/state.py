@@ -30,7 +30,7 @@ from sisso_sal.errors import CampaignError
 Event = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Case:
     """Where one candidate stands.
 
@@ -165,10 +165,15 @@ class _Draft:
         self.stop = state.stop
         self.last = state.last
 
-    def put(self, event: Event, status: str, **changes: Any) -> Case:
-        case = self.cases.get(event["id"], Case(event["id"], status, event["time"]))
-        self.cases[case.id] = replace(case, status=status, since=event["time"], **changes)
-        return self.cases[case.id]
+    def put(self, event: Event, status: str, **changes: Any) -> None:
+        id, since = event["id"], event["time"]
+        before = self.cases.get(id)
+        after = (
+            Case(id, status, since, **changes)
+            if before is None
+            else replace(before, status=status, since=since, **changes)
+        )
+        self.cases[id] = after
 
     def learn(self, event: Event) -> None:
         self.learned = event["seq"]

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 import pytest
 
 from sisso_sal.campaign import ledger as ledger_module
-from sisso_sal.campaign.ledger import APPLICATION_ID, SCHEMA_VERSION, Ledger, chained, read_ledger
+from sisso_sal.campaign.ledger import APPLICATION_ID, SCHEMA_VERSION, Ledger, digest_of, read_ledger
 from sisso_sal.campaign.lock import NOTE, check_free, noted_driver
 from sisso_sal.campaign.state import fold
 from sisso_sal.errors import CampaignError, LockedError, StorageError
@@ -283,7 +283,7 @@ def test_an_older_schema_is_read_as_it_is_and_brought_forward_by_the_next_driver
         rows = connection.execute("SELECT seq, time, event, data, digest FROM events ORDER BY seq").fetchall()
     digest = ""
     for row in rows:
-        digest = chained(digest, *row[:4]).digest
+        digest = digest_of(digest, *row[:4])
         assert row[4] == digest
     assert [row[1] for row in rows[:2]] == ["2026-10-01T10:00:00.000+00:00", "2026-10-01T10:00:01.000+00:00"]
     assert labels(run) == {"MgO": 0.1, "CaO": -2.5, "TiO2": 1.0}
