@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["StructureType", "prototype_structure", "prototype_structures", "structure_types"]
 
+N_HALL = 530
+"""Settings of the space groups, numbered as in spglib."""
+
 _SAME_PLACE = 0.05  # Å
 _IMAGES = np.array([(i, j, k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1)], dtype=float)
 
@@ -98,9 +101,11 @@ class StructureType:
         """Rotations (n, 3, 3) and translations (n, 3) of the space group, in fractions of the cell."""
         import spglib
 
-        found = spglib.get_symmetry_from_database(self.hall)
-        if found is None:
-            raise InputError(f"prototype '{self.name}': hall needs a number of spglib, found {self.hall}")
+        if not 1 <= self.hall <= N_HALL:
+            raise InputError(f"prototype '{self.name}': hall needs a number from 1 to {N_HALL}, found {self.hall}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # on how spglib tells errors, which others may have set
+            found: Any = spglib.get_symmetry_from_database(self.hall)
         return found["rotations"].astype(float), found["translations"]
 
     @cached_property
