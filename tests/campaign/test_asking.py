@@ -20,8 +20,8 @@ ASKED = {"oracle": "command:cluster"}
 
 
 @pytest.fixture
-def run(tmp_path):
-    return tmp_path / "run"
+def run(in_memory):
+    return in_memory / "run"
 
 
 def campaign(run, oracle, told=None, once=False, watch=lambda state: None, surrogate=Lines, **changes):
@@ -48,13 +48,13 @@ def failing(kind, which=lambda intent, id: True, hours=1.0):
     return answer
 
 
-def test_the_oracle_of_these_tests_fits_the_seam(tmp_path):
-    assert isinstance(Cluster(tmp_path), Oracle)
+def test_the_oracle_of_these_tests_fits_the_seam(in_memory):
+    assert isinstance(Cluster(in_memory), Oracle)
 
 
-def test_a_campaign_goes_on_until_its_budget_is_spent(run, tmp_path):
+def test_a_campaign_goes_on_until_its_budget_is_spent(run, in_memory):
     told = []
-    oracle = Cluster(tmp_path / "c", delay=lambda intent: 2)
+    oracle = Cluster(in_memory / "c", delay=lambda intent: 2)
     summary = campaign(run, oracle, told, budget=5)
     first, second, third = picks(run)
     assert [id for _, id in oracle.started] == [*first, *second[:2]]
@@ -77,8 +77,8 @@ def test_a_campaign_goes_on_until_its_budget_is_spent(run, tmp_path):
     assert told[1] == f"{min(first)}: {TRUE[min(first)]:.6g}"
 
 
-def test_every_submission_carries_its_row_and_a_name_of_its_own(run, tmp_path):
-    oracle = Cluster(tmp_path / "c")
+def test_every_submission_carries_its_row_and_a_name_of_its_own(run, in_memory):
+    oracle = Cluster(in_memory / "c")
     campaign(run, oracle, budget=4)
     run_id = events(run, "created")[0]["run_id"]
     assert len({intent for intent, _ in oracle.started}) == 4
@@ -90,8 +90,8 @@ def test_every_submission_carries_its_row_and_a_name_of_its_own(run, tmp_path):
         assert json.loads((oracle.folder / intent).read_text()) == [id, expected]
 
 
-def test_the_same_again_changes_nothing_and_more_budget_goes_on(run, tmp_path):
-    oracle = Cluster(tmp_path / "c")
+def test_the_same_again_changes_nothing_and_more_budget_goes_on(run, in_memory):
+    oracle = Cluster(in_memory / "c")
     first = campaign(run, oracle, budget=3)
     before = contents(run)
     again = campaign(run, oracle, budget=3)
@@ -101,14 +101,14 @@ def test_the_same_again_changes_nothing_and_more_budget_goes_on(run, tmp_path):
     assert kinds(run)[13:16] == ["stop", "settings", "resumed"]
     (changed,) = events(run, "settings")
     assert changed["changes"] == ["run.budget: 3 -> 5"]
-    campaign(run.with_name("whole"), Cluster(tmp_path / "w"), budget=5)
+    campaign(run.with_name("whole"), Cluster(in_memory / "w"), budget=5)
     assert picks(run) == picks(run.with_name("whole"))
 
 
 @pytest.mark.parametrize("workers", [1, 2, 16])
 @pytest.mark.parametrize("seed", range(3))
 def test_picks_depend_neither_on_the_number_of_workers_nor_on_which_calculation_ends_first(
-    run, tmp_path, workers, seed
+    run, in_memory, workers, seed
 ):
     rng = np.random.default_rng(seed)
     delays = {}
@@ -116,14 +116,14 @@ def test_picks_depend_neither_on_the_number_of_workers_nor_on_which_calculation_
     def delay(intent):
         return delays.setdefault(intent, int(rng.integers(0, 2 + 12 // workers)))
 
-    campaign(run, Cluster(tmp_path / "c", delay), budget=9, workers=workers)
+    campaign(run, Cluster(in_memory / "c", delay), budget=9, workers=workers)
     plain = run.with_name("plain")
-    campaign(plain, Cluster(tmp_path / "p"), budget=9)
+    campaign(plain, Cluster(in_memory / "p"), budget=9)
     assert picks(run) == picks(plain)
     assert state(run).labels == state(plain).labels
 
 
-def test_an_asynchronous_campaign_proposes_whenever_one_ends(run, tmp_path):
+def test_an_asynchronous_campaign_proposes_whenever_one_ends(run, in_memory):
     """Of three that are out one takes long; the others are followed by new ones meanwhile."""
     slow = []
 
@@ -133,22 +133,22 @@ def test_an_asynchronous_campaign_proposes_whenever_one_ends(run, tmp_path):
 
     most = []
     campaign(
-        run, Cluster(tmp_path / "c", delay), budget=8, asynchronous=True, watch=lambda s: most.append(len(s.pending))
+        run, Cluster(in_memory / "c", delay), budget=8, asynchronous=True, watch=lambda s: most.append(len(s.pending))
     )
     assert max(most) == 3
     order = [event["intent"] for event in events(run, "label") if "intent" in event]
     assert order[-1] == slow[0] or order.index(slow[0]) > 3
     assert len(picks(run)) > 4
-    asked = [id for _, id in Cluster(tmp_path / "c").started]
+    asked = [id for _, id in Cluster(in_memory / "c").started]
     assert len(asked) == len(set(asked)) == 8
     for event, proposed in zip(events(run, "proposal"), picks(run), strict=True):
         before = {e["id"] for e in events(run, "intent") if e["seq"] < event["seq"]}
         assert not before & set(proposed)
 
 
-def test_one_step_at_a_time_comes_to_the_same(run, tmp_path):
+def test_one_step_at_a_time_comes_to_the_same(run, in_memory):
     def steps(once):
-        oracle = Cluster(tmp_path / "c")
+        oracle = Cluster(in_memory / "c")
         summary = campaign(run, oracle, once=True, budget=7)
         return summary["campaign"], oracle
 
@@ -160,7 +160,7 @@ def test_one_step_at_a_time_comes_to_the_same(run, tmp_path):
             break
     assert seen[0] == 3  # submitted and not waited for
     whole = run.with_name("whole")
-    campaign(whole, Cluster(tmp_path / "w"), budget=7)
+    campaign(whole, Cluster(in_memory / "w"), budget=7)
     assert picks(run) == picks(whole)
     assert [event["kind"] for event in events(run, "stop")] == ["budget"]
 
@@ -185,9 +185,9 @@ def test_a_hundred_submissions_that_time_out_though_accepted_are_not_repeated(in
     assert total == 100
 
 
-def test_a_submission_that_timed_out_and_never_arrived_is_sent_again_under_the_same_name(run, tmp_path):
+def test_a_submission_that_timed_out_and_never_arrived_is_sent_again_under_the_same_name(run, in_memory):
     told = []
-    oracle = Cluster(tmp_path / "c", trouble=Once("submit", TIMED_OUT))
+    oracle = Cluster(in_memory / "c", trouble=Once("submit", TIMED_OUT))
     campaign(run, oracle, told, budget=4)
     assert [event["intent"] for event in events(run, "intent")] == [intent for intent, _ in oracle.started]
     assert len(oracle.started) == 4
@@ -198,9 +198,9 @@ def test_a_submission_that_timed_out_and_never_arrived_is_sent_again_under_the_s
     )
 
 
-def test_as_long_as_it_cannot_be_found_out_nothing_is_sent_again(run, tmp_path):
+def test_as_long_as_it_cannot_be_found_out_nothing_is_sent_again(run, in_memory):
     both = Once("accepted", TIMED_OUT), Once("query", OracleError("the scheduler does not answer"), times=5)
-    oracle = Cluster(tmp_path / "c", trouble=lambda *about: [one(*about) for one in both])
+    oracle = Cluster(in_memory / "c", trouble=lambda *about: [one(*about) for one in both])
     told = []
     campaign(run, oracle, told, budget=3)
     assert len(oracle.started) == 3
@@ -210,17 +210,17 @@ def test_as_long_as_it_cannot_be_found_out_nothing_is_sent_again(run, tmp_path):
     assert len(lines) == 3  # said once for each
 
 
-def test_a_scheduler_that_is_away_is_waited_for(run, tmp_path):
+def test_a_scheduler_that_is_away_is_waited_for(run, in_memory):
     told = []
-    oracle = Cluster(tmp_path / "c", trouble=Once("collect", OracleError("squeue: timeout"), times=4))
+    oracle = Cluster(in_memory / "c", trouble=Once("collect", OracleError("squeue: timeout"), times=4))
     campaign(run, oracle, told, budget=3)
     assert told.count("the oracle cannot be asked now, trying again (squeue: timeout)") == 1
     assert len(oracle.started) == 3
 
 
-def test_a_refused_submission_is_tried_again_and_then_failed(run, tmp_path):
+def test_a_refused_submission_is_tried_again_and_then_failed(run, in_memory):
     told = []
-    oracle = Cluster(tmp_path / "c", trouble=Once("submit", REFUSED, times=10**6))
+    oracle = Cluster(in_memory / "c", trouble=Once("submit", REFUSED, times=10**6))
     summary = campaign(run, oracle, told, budget=2, retries=2)
     assert oracle.started == []
     assert [f["kind"] for f in events(run, "failure")] == ["refused"] * 6
@@ -304,15 +304,15 @@ def test_fifty_worker_deaths_are_seen_tried_again_and_told(in_memory):
 
 
 @pytest.mark.parametrize("kind", sorted(FAILURES))
-def test_only_what_may_do_better_next_time_is_tried_again(run, tmp_path, kind):
-    campaign(run, Cluster(tmp_path / "c", answer=failing(kind)), budget=1)
+def test_only_what_may_do_better_next_time_is_tried_again(run, in_memory, kind):
+    campaign(run, Cluster(in_memory / "c", answer=failing(kind)), budget=1)
     assert len(events(run, "failure")) == (4 if FAILURES[kind] else 1)
     assert len(events(run, "retry")) == (3 if FAILURES[kind] else 0)
     assert state(run).failed[0].failures[0]["reason"] == f"{kind} it was"
 
 
-def test_a_failed_candidate_is_not_proposed_again_until_a_person_says_so(run, tmp_path):
-    first_cluster = Cluster(tmp_path / "c", answer=failing("not_converged", lambda intent, id: intent.endswith("-1")))
+def test_a_failed_candidate_is_not_proposed_again_until_a_person_says_so(run, in_memory):
+    first_cluster = Cluster(in_memory / "c", answer=failing("not_converged", lambda intent, id: intent.endswith("-1")))
     summary = campaign(run, first_cluster, budget=3)
     failed = [case["id"] for case in summary["campaign"]["failed"]]
     assert failed == picks(run)[0]
@@ -335,50 +335,50 @@ def test_a_failed_candidate_is_not_proposed_again_until_a_person_says_so(run, tm
         ({"value": 1.0, "error": float("nan")}, "needs a number >= 0 as the label's error, found nan"),
     ],
 )
-def test_no_bad_number_becomes_a_label(run, tmp_path, answer, reason):
-    oracle = Cluster(tmp_path / "c", answer=lambda intent, id: Answer(intent, **answer))
+def test_no_bad_number_becomes_a_label(run, in_memory, answer, reason):
+    oracle = Cluster(in_memory / "c", answer=lambda intent, id: Answer(intent, **answer))
     summary = campaign(run, oracle, budget=1)
     (failed,) = summary["campaign"]["failed"]
     assert (failed["kind"], failed["reason"], failed["attempts"]) == ("invalid", reason, 1)
 
 
-def test_an_answer_that_nobody_asked_for_is_not_taken(run, tmp_path):
+def test_an_answer_that_nobody_asked_for_is_not_taken(run, in_memory):
     class Confused(Cluster):
         def collect(self, receipts):
             return [Answer("other-run-M02", value=-99.0), *super().collect(receipts)]
 
-    campaign(run, Confused(tmp_path / "c"), budget=3)
+    campaign(run, Confused(in_memory / "c"), budget=3)
     assert min(state(run).labels.values()) > -99
 
 
 # Stopping ------------------------------------------------------------------------------------------------------------
 
 
-def test_it_stops_when_the_core_hours_are_spent(run, tmp_path):
-    oracle = Cluster(tmp_path / "c")
+def test_it_stops_when_the_core_hours_are_spent(run, in_memory):
+    oracle = Cluster(in_memory / "c")
     summary = campaign(run, oracle, core_hours=11.0)
     stop = summary["campaign"]["stop"]
     assert (stop["kind"], stop["why"]) == ("core_hours", "12 of 11 core-hours are spent")
     assert len(oracle.started) == 6
 
 
-def test_it_stops_when_enough_labels_reach_the_goal(run, tmp_path):
+def test_it_stops_when_enough_labels_reach_the_goal(run, in_memory):
     bound = float(np.sort(TRUTH)[11])
     had = int((TRUTH[KNOWN] <= bound).sum())
-    summary = campaign(run, Cluster(tmp_path / "c"), goal=f"<={bound}", targets=had + 1, batch=1)
+    summary = campaign(run, Cluster(in_memory / "c"), goal=f"<={bound}", targets=had + 1, batch=1)
     stop = summary["campaign"]["stop"]
     assert (stop["kind"], stop["why"]) == ("targets", f"{had + 1} labels reach <={bound}, {had + 1} were asked for")
     assert sum(value <= bound for value in state(run).labels.values()) == had + 1
     with pytest.raises(SettingsError, match=r"^targets: needs a goal with a bound, such as '<=0.3', found 'min'$"):
-        campaign(run.with_name("other"), Cluster(tmp_path / "c"), targets=1)
+        campaign(run.with_name("other"), Cluster(in_memory / "c"), targets=1)
 
 
 @pytest.mark.parametrize("goal", ["min", "max", "<=0.2"])
-def test_it_stops_when_little_is_to_be_gained(run, tmp_path, goal):
+def test_it_stops_when_little_is_to_be_gained(run, in_memory, goal):
     """The gain that is recorded is that of the best open candidate, worked out from the predictions."""
     from scipy.stats import norm
 
-    summary = campaign(run, Cluster(tmp_path / "c"), goal=goal, min_gain=1e9 if goal != "<=0.2" else 1.0, batch=1)
+    summary = campaign(run, Cluster(in_memory / "c"), goal=goal, min_gain=1e9 if goal != "<=0.2" else 1.0, batch=1)
     stop = summary["campaign"]["stop"]
     assert stop["kind"] == "gain"
     import pandas as pd
@@ -397,8 +397,8 @@ def test_it_stops_when_little_is_to_be_gained(run, tmp_path, goal):
     assert events(run, "intent") == []
 
 
-def test_it_stops_when_nothing_is_left(run, tmp_path):
-    oracle = Cluster(tmp_path / "c")
+def test_it_stops_when_nothing_is_left(run, in_memory):
+    oracle = Cluster(in_memory / "c")
     summary = campaign(run, oracle, batch=4)
     stop = summary["campaign"]["stop"]
     assert (stop["kind"], stop["why"]) == ("nothing_left", "no candidate is left that can be proposed")
@@ -418,8 +418,8 @@ def test_without_an_oracle_a_budget_holds_for_the_answers_of_people(run):
 # People --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_person_stops_a_driver_and_the_same_command_goes_on(run, tmp_path):
-    oracle = Cluster(tmp_path / "c", delay=lambda intent: 3)
+def test_a_person_stops_a_driver_and_the_same_command_goes_on(run, in_memory):
+    oracle = Cluster(in_memory / "c", delay=lambda intent: 3)
     seen = []
 
     def watch(found):
@@ -437,12 +437,12 @@ def test_a_person_stops_a_driver_and_the_same_command_goes_on(run, tmp_path):
     assert summary["campaign"]["stop"]["kind"] == "budget"
     assert len(oracle.started) == 6
     whole = run.with_name("whole")
-    campaign(whole, Cluster(tmp_path / "w"), budget=6)
+    campaign(whole, Cluster(in_memory / "w"), budget=6)
     assert picks(run) == picks(whole)
 
 
-def test_a_label_from_a_person_takes_the_place_of_a_calculation_that_is_out(run, tmp_path):
-    oracle = Cluster(tmp_path / "c", delay=lambda intent: 10**6)
+def test_a_label_from_a_person_takes_the_place_of_a_calculation_that_is_out(run, in_memory):
+    oracle = Cluster(in_memory / "c", delay=lambda intent: 10**6)
     campaign(run, oracle, once=True, budget=3)
     out = picks(run)[0]
     leave(run, [{"note": "label", "id": id, "value": -5.0 - place, "error": 0.1} for place, id in enumerate(out)])
@@ -453,7 +453,7 @@ def test_a_label_from_a_person_takes_the_place_of_a_calculation_that_is_out(run,
     assert list((run / "inbox").iterdir()) == []
 
 
-def test_notes_that_do_not_fit_are_told_and_kept(run, tmp_path):
+def test_notes_that_do_not_fit_are_told_and_kept(run, in_memory):
     told = []
     step(run)
     leave(run, [{"note": "label", "id": "M00", "value": 77.0}, {"note": "label", "id": "M02", "value": 0.25}])
@@ -522,7 +522,7 @@ def previewed(run, **changes):
     return preview(table_of(MATERIALS, run.parent / "tables"), settings_of(**changes), run, tools)
 
 
-def test_a_preview_shows_the_next_proposals_and_writes_nothing(run, tmp_path):
+def test_a_preview_shows_the_next_proposals_and_writes_nothing(run, in_memory):
     found = previewed(run)
     assert not run.exists()
     step(run)

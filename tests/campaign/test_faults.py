@@ -84,7 +84,7 @@ def answered(run):
 @pytest.mark.parametrize(
     ("kills", "lines", "longest"),
     [
-        pytest.param(20, True, 0.15, id="20-lines"),
+        pytest.param(10, True, 0.15, id="10-lines"),
         pytest.param(200, True, 0.15, id="200-lines", marks=LONG),
         pytest.param(200, False, 0.6, id="200-sisso", marks=LONG),
     ],
@@ -125,7 +125,7 @@ FIRST = 200
 
 
 @pytest.mark.parametrize("kind", ["full", "io", "short"])
-@pytest.mark.parametrize("stride", [pytest.param(17, id="some"), pytest.param(1, id="each", marks=LONG)])
+@pytest.mark.parametrize("stride", [pytest.param(41, id="some"), pytest.param(1, id="each", marks=LONG)])
 def test_a_disk_that_fails_at_any_write_leaves_the_old_state_or_the_new(broken, in_memory, kind, stride):
     """Each of the first 200 writes and syncs below the run folder."""
     plain = stocked(in_memory / "plain")

@@ -16,12 +16,12 @@ N_EVENTS = 41
 
 
 @pytest.fixture
-def run(tmp_path):
-    with Ledger(tmp_path / "run") as ledger:
+def run(in_memory):
+    with Ledger(in_memory / "run") as ledger:
         ledger.append("created", {"settings": {"goal": "≤0.3"}})
         for i in range(N_EVENTS - 1):
             ledger.append("label", {"id": f"M{i}", "value": i / 7})
-    return tmp_path / "run"
+    return in_memory / "run"
 
 
 def files(run):
@@ -147,11 +147,11 @@ def test_an_event_that_was_edited_is_told_and_replaced_from_the_copy(run):
     assert "(event 5 is not what was written)" in note
 
 
-def test_a_copy_of_another_run_is_not_believed(run, tmp_path):
-    with Ledger(tmp_path / "other") as ledger:
+def test_a_copy_of_another_run_is_not_believed(run, in_memory):
+    with Ledger(in_memory / "other") as ledger:
         ledger.append_all([("label", {"id": f"X{i}", "value": 1.0}) for i in range(99)])
     rows = read_ledger(run).rows
-    put(run, files(run)[0], (tmp_path / "other" / COPY).read_bytes())
+    put(run, files(run)[0], (in_memory / "other" / COPY).read_bytes())
     assert goes_on(run, rows) == []
     assert b"X0" not in files(run)[1]
 

@@ -95,9 +95,9 @@ def test_an_event_that_is_none_is_told(event, told):
         fold(numbered(event))
 
 
-def test_folding_leaves_the_former_state_as_it_was(tmp_path):
-    step(tmp_path / "run", more={"oracle": Cluster(tmp_path / "c")}, oracle="command:x", budget=5)
-    events = list(read_ledger(tmp_path / "run").events())
+def test_folding_leaves_the_former_state_as_it_was(in_memory):
+    step(in_memory / "run", more={"oracle": Cluster(in_memory / "c")}, oracle="command:x", budget=5)
+    events = list(read_ledger(in_memory / "run").events())
     whole, piece = fold(events), State()
     for n, event in enumerate(events):
         before = piece
@@ -246,13 +246,13 @@ def test_a_life_of_asking_labelling_failing_crashing_and_cutting(examples):
     )
 
 
-def test_a_run_that_was_lived_through_verifies(tmp_path):
-    step(tmp_path / "run", more={"oracle": Cluster(tmp_path / "c")}, oracle="command:x", budget=5)
-    assert findings(tmp_path / "run") == (len(read_ledger(tmp_path / "run").rows), [])
-    (tmp_path / "run" / "iter-0001" / "model.json").write_text("{}")
-    (tmp_path / "run" / "iter-0002" / "proposals.csv").unlink()
-    (tmp_path / "run" / COPY).write_bytes((tmp_path / "run" / COPY).read_bytes()[:-9])
-    n, found = findings(tmp_path / "run")
+def test_a_run_that_was_lived_through_verifies(in_memory):
+    step(in_memory / "run", more={"oracle": Cluster(in_memory / "c")}, oracle="command:x", budget=5)
+    assert findings(in_memory / "run") == (len(read_ledger(in_memory / "run").rows), [])
+    (in_memory / "run" / "iter-0001" / "model.json").write_text("{}")
+    (in_memory / "run" / "iter-0002" / "proposals.csv").unlink()
+    (in_memory / "run" / COPY).write_bytes((in_memory / "run" / COPY).read_bytes()[:-9])
+    n, found = findings(in_memory / "run")
     assert found == [
         f"campaign.jsonl: agrees with {n - 1} of {n} events; the next discover mends it",
         "iter-0001/model.json: is not what was written",

@@ -21,15 +21,15 @@ def forks(tmp_path_factory):
 
 
 @pytest.fixture
-def work(forks, tmp_path):
+def work(forks, in_memory):
     """A folder with tables, and the command in it."""
-    MATERIALS.to_csv(tmp_path / "table.csv", index=False)
+    MATERIALS.to_csv(in_memory / "table.csv", index=False)
     truth = MATERIALS[["formula"]].assign(**{"gap (eV)": MATERIALS["formula"].map(TRUE)})
-    truth.to_csv(tmp_path / "all.csv", index=False)
-    truth[truth.index < 25].to_csv(tmp_path / "some.csv", index=False)
+    truth.to_csv(in_memory / "all.csv", index=False)
+    truth[truth.index < 25].to_csv(in_memory / "some.csv", index=False)
 
     def call(*arguments, code=0):
-        done = forks.call(*arguments, cwd=tmp_path)
+        done = forks.call(*arguments, cwd=in_memory)
         assert done.code == code, done
         assert "Traceback" not in done.out + done.err
         return done
@@ -37,7 +37,7 @@ def work(forks, tmp_path):
     def discover(*arguments, code=0):
         return call("discover", "table.csv", "--out", "run", "--dim", 1, "--batch", 3, *arguments, code=code)
 
-    return types.SimpleNamespace(folder=tmp_path, run=tmp_path / "run", call=call, discover=discover)
+    return types.SimpleNamespace(folder=in_memory, run=in_memory / "run", call=call, discover=discover)
 
 
 def proposed(work):
