@@ -25,6 +25,9 @@ ROWS, WIDTH = 4, 16
 PIVOT_FLOOR = 1e-10
 """A subset is singular if a feature keeps less than this share of its square after the others are projected out."""
 
+ROUNDING = 1e-15
+"""What of a pivot may be rounding, for each square of the share of the feature before that was taken off."""
+
 MARGIN = np.float32(2e-5)
 """Half of it for singular pairs, which lack at most sqrt(PIVOT_FLOOR); half for float32: no factor exceeds 1 where q > 0."""
 
@@ -100,7 +103,7 @@ def _try_pair(j, k, cross, state, subset, best):
         return 1
     share = cross / diagonal[j]
     pivot = diagonal[k] - cross * share
-    if pivot <= PIVOT_FLOOR:
+    if pivot <= PIVOT_FLOOR + ROUNDING * share * share:
         return 1
     product = rhs[k] - rhs[j] * share
     gain = so_far + rhs[j] * rhs[j] / diagonal[j] + product * product / pivot
