@@ -84,8 +84,9 @@ class SISSOEnsemble(SISSOBase):
         out-of-bag errors, see `Recalibration`.
     random_state : int
         Seed; each member draws from a stream of its own.
-    operators, rung, dim, n_sis, n_residual, max_complexity, max_features, min_abs, max_abs, fit_intercept, use_units, units,
-    threads
+    operators, rung, dim, n_sis, n_residual, max_complexity, max_features, min_abs, max_abs
+        See `SISSORegressor`.
+    fit_intercept, use_units, units, threads
         See `SISSORegressor`.
 
     Attributes
