@@ -1,14 +1,245 @@
-"""Figures for papers and reports, by matplotlib."""
+"""Figures for notebooks, papers and reports: plotly to look at, matplotlib to print.
+
+Every function takes a run folder, or a `RunView` of a fitted ensemble and a table, and gives a figure of the chosen backend.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sisso_sal.errors import InputError, SissoSalError
+
+if TYPE_CHECKING:
+    from sisso_sal.oracle.pourbaix import Conditions
+    from sisso_sal.oracle.pourbaix_diagram import StabilityMap
+    from sisso_sal.report.view import RunView
+
+BACKENDS = {"plotly": "sisso_sal.report.interactive", "matplotlib": "sisso_sal.report.paper"}
+"""Names, and the modules that draw."""
+
+
+def descriptor_map(
+    run: RunView | str | os.PathLike[str], *, formula: int = 1, colour: str = "mean", backend: str = "plotly"
+) -> Any:
+    """The materials map: all materials in the plane of two descriptors of a typical formula.
+
+    Known materials are squares, candidates circles, proposals diamonds; lines join equal values of the formula. What the axes are
+    where the formula has one or three terms, and how much of the ensemble's prediction the plane shows, is told in the figure.
+
+    Parameters
+    ----------
+    run : RunView or path
+        A run folder, or ``RunView.of(ensemble, X, y)``.
+    formula : int
+        Which of the typical formulas spans the map; 1 is the most typical.
+    colour : str
+        What candidates are coloured by: ``mean``, ``std``, or ``score``, the acquisition.
+    backend : str
+        ``plotly`` or ``matplotlib``.
+
+    Returns
+    -------
+    plotly Figure or matplotlib Figure
+
+    Raises
+    ------
+    InputError
+        There is no such formula, colour or backend.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sisso_sal import SISSOEnsemble
+    >>> from sisso_sal.report.view import RunView
+    >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
+    >>> y = (X["a (eV)"] + X["b (eV)"] / X["r (AA)"] ** 2).rename("gap (eV)").where(X.index < 30)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, use_units=False).fit(X[:30], y[:30]), X, y)
+    >>> descriptor_map(view).layout.xaxis.title.text
+    ''
+    >>> descriptor_map(view, colour="std", backend="matplotlib").axes[0].get_ylabel()
+    ''
+    """
+    raise NotImplementedError
+
+
+def parity(run: RunView | str | os.PathLike[str], *, residuals: bool = False, backend: str = "plotly") -> Any:
+    """Predicted against known, each material by members that did not see it (out of bag), with 95 % intervals.
+
+    Parameters
+    ----------
+    run : RunView or path
+        A run folder, or ``RunView.of(ensemble, X, y)``.
+    residuals : bool
+        Known minus predicted against predicted, in its place.
+    backend : str
+        ``plotly`` or ``matplotlib``.
+
+    Returns
+    -------
+    plotly Figure or matplotlib Figure
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sisso_sal import SISSOEnsemble
+    >>> from sisso_sal.report.view import RunView
+    >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
+    >>> y = (X["a (eV)"] + X["b (eV)"] / X["r (AA)"] ** 2).rename("gap (eV)").where(X.index < 30)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, use_units=False).fit(X[:30], y[:30]), X, y)
+    >>> parity(view).layout.xaxis.title.text
+    'known gap (eV)'
+    """
+    raise NotImplementedError
+
+
+def calibration(run: RunView | str | os.PathLike[str], *, backend: str = "plotly") -> Any:
+    """Share of labels inside an interval against its probability, raw and recalibrated, with the band of a perfect sigma.
+
+    Parameters
+    ----------
+    run : RunView or path
+        A run folder, or ``RunView.of(ensemble, X, y)``.
+    backend : str
+        ``plotly`` or ``matplotlib``.
+
+    Returns
+    -------
+    plotly Figure or matplotlib Figure
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sisso_sal import SISSOEnsemble
+    >>> from sisso_sal.report.view import RunView
+    >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
+    >>> y = (X["a (eV)"] + X["b (eV)"] / X["r (AA)"] ** 2).rename("gap (eV)").where(X.index < 30)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, use_units=False).fit(X[:30], y[:30]), X, y)
+    >>> calibration(view).layout.yaxis.title.text
+    'share of labels inside'
+    """
+    raise NotImplementedError
+
+
+def error_against_sigma(run: RunView | str | os.PathLike[str], *, backend: str = "plotly") -> Any:
+    """Size of the error against sigma, material by material and as root mean squares over five groups of equal size.
+
+    Parameters
+    ----------
+    run : RunView or path
+        A run folder, or ``RunView.of(ensemble, X, y)``.
+    backend : str
+        ``plotly`` or ``matplotlib``.
+
+    Returns
+    -------
+    plotly Figure or matplotlib Figure
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sisso_sal import SISSOEnsemble
+    >>> from sisso_sal.report.view import RunView
+    >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
+    >>> y = (X["a (eV)"] + X["b (eV)"] / X["r (AA)"] ** 2).rename("gap (eV)").where(X.index < 30)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, use_units=False).fit(X[:30], y[:30]), X, y)
+    >>> error_against_sigma(view).layout.xaxis.title.text
+    'sigma (eV)'
+    """
+    raise NotImplementedError
+
+
+def learning_curve(run: RunView | str | os.PathLike[str], *, backend: str = "plotly") -> Any:
+    """How a campaign went: each label in the order in which it came, the best so far, and the out-of-bag error of each fit.
+
+    With an oracle that tells them, core-hours are in the text of each point.
+
+    Parameters
+    ----------
+    run : RunView or path
+        A run folder, or ``RunView.of(ensemble, X, y)``.
+    backend : str
+        ``plotly`` or ``matplotlib``.
+
+    Returns
+    -------
+    plotly Figure or matplotlib Figure
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sisso_sal import SISSOEnsemble
+    >>> from sisso_sal.report.view import RunView
+    >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
+    >>> y = (X["a (eV)"] + X["b (eV)"] / X["r (AA)"] ** 2).rename("gap (eV)").where(X.index < 30)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, use_units=False).fit(X[:30], y[:30]), X, y)
+    >>> learning_curve(view).layout.xaxis.title.text
+    'labels'
+    """
+    raise NotImplementedError
+
+
+def feature_frequency(
+    run: RunView | str | os.PathLike[str], kind: str = "primaries", *, backend: str = "plotly"
+) -> Any:
+    """What the ensemble agrees on: the share of members in which primary features, operators or descriptors occur.
+
+    Parameters
+    ----------
+    run : RunView or path
+        A run folder, or ``RunView.of(ensemble, X, y)``.
+    kind : str
+        ``primaries``, ``operators`` or ``descriptors``.
+    backend : str
+        ``plotly`` or ``matplotlib``.
+
+    Returns
+    -------
+    plotly Figure or matplotlib Figure
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sisso_sal import SISSOEnsemble
+    >>> from sisso_sal.report.view import RunView
+    >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
+    >>> y = (X["a (eV)"] + X["b (eV)"] / X["r (AA)"] ** 2).rename("gap (eV)").where(X.index < 30)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, use_units=False).fit(X[:30], y[:30]), X, y)
+    >>> feature_frequency(view, "operators").layout.xaxis.title.text
+    'share of 4 formulas'
+    """
+    raise NotImplementedError
+
+
+def pourbaix(found: StabilityMap, name: str, conditions: Conditions | None = None, *, backend: str = "plotly") -> Any:
+    """Where a solid is stable in water: decomposition free energy over pH and potential.
+
+    Parameters
+    ----------
+    found : StabilityMap
+        Of `sisso_sal.oracle.pourbaix_diagram.stability_map`.
+    name : str
+        Of the solid.
+    conditions : Conditions, optional
+        A cross marks this potential and pH.
+    backend : str
+        ``plotly`` or ``matplotlib``.
+
+    Returns
+    -------
+    plotly Figure or matplotlib Figure
+
+    Examples
+    --------
+    >>> from sisso_sal.oracle.pourbaix import Species
+    >>> from sisso_sal.oracle.pourbaix_diagram import stability_map
+    """
+    raise NotImplementedError
+
 
 # Okabe and Ito's colours, told apart by people with any colour vision.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
