@@ -22,7 +22,7 @@ extensions = [
     "sphinx_click",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_templates", "conf.py", "figures.py"]
+exclude_patterns = ["_build", "_templates", "conf.py", "data", "figures.py"]
 default_role = "literal"
 
 html_theme = "furo"
@@ -48,7 +48,9 @@ napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
 napoleon_preprocess_types = False
-suppress_warnings = ["ref.python"]  # the search and the campaign each have a Space: a type of that name may link to either
+suppress_warnings = [
+    "ref.python"
+]  # the search and the campaign each have a Space: a type of that name may link to either
 
 
 def setup(app):
@@ -61,7 +63,13 @@ def _skip_generated(app, what, name, obj, skip, options):
 
 
 def _bring_notebooks() -> None:
-    """Sphinx reads only what lies below this folder; unchanged files keep their time, so that they are not read again."""
+    """Sphinx reads only what lies below this folder; unchanged files keep their time, so that they are not read again.
+
+    The notebooks find the data where they find it from their own folder.
+    """
+    data = HERE / "data"
+    if not data.is_symlink():
+        data.symlink_to(HERE.parent / "data")
     folder = HERE / "notebooks"
     folder.mkdir(exist_ok=True)
     sources = {path.name: path for path in (HERE.parent / "notebooks").glob("*.py")}

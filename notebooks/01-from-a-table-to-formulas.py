@@ -13,8 +13,9 @@
 # %% [markdown]
 # # From a table to formulas and a map
 #
-# A hundred oxides have a measured stability in acid; four thousand others do not. This notebook goes from the table to short formulas,
-# asks how far to believe them, and ends with a map on which the next materials to try can be pointed at.
+# A hundred oxides have a measured stability in acid; four thousand others do not. This notebook goes from the table to
+# short formulas, asks how far to believe them, and ends with a map on which the next materials to try can be pointed
+# at.
 #
 # The settings are small, so that it runs in seconds: formulas of one operation (`rung=1`) and twelve of them. What
 # `sisso-sal discover` does by default is two operations, thirty formulas and a choice between the two.
@@ -35,8 +36,8 @@ SETTINGS = {"rung": 1, "dim": 2, "members": 12}
 
 # %% [markdown]
 # ## The table
-# One row for each material, units in the headers. The target is the free energy that decomposition in acid gains (at 1.23 V and pH 0):
-# the lower, the more stable; below zero the oxide survives. Candidates have a gap there.
+# One row for each material, units in the headers. The target is the free energy that decomposition in acid gains (at
+# 1.23 V and pH 0): the lower, the more stable; below zero the oxide survives. Candidates have a gap there.
 
 # %%
 table = pd.read_csv("../data/oxides.csv", index_col="formula")
@@ -47,8 +48,8 @@ known.sort_values(target).head(5).iloc[:, :6]
 
 # %% [markdown]
 # ## One formula
-# SISSO combines the primary features with operators into descriptors, keeps those that correlate with the target, and tries all
-# pairs of them. Units decide what may be added to what.
+# SISSO combines the primary features with operators into descriptors, keeps those that correlate with the target, and
+# tries all pairs of them. Units decide what may be added to what.
 
 # %%
 X, y = known.drop(columns=target), known[target]
@@ -57,8 +58,8 @@ for model in single.models_:
     print(model.equation("dG_pbx", "eV/atom"), "\n")
 
 # %% [markdown]
-# The model of two terms is the best of all pairs, not the best first term with something added. How many expressions were looked at, and
-# why others were not:
+# The model of two terms is the best of all pairs, not the best first term with something added. How many expressions
+# were looked at, and why others were not:
 
 # %%
 print("features by rung:", single.n_features_)
@@ -66,8 +67,9 @@ print("left out:", single.rejected_)
 
 # %% [markdown]
 # ## Many formulas
-# One formula has no error bar. An ensemble has: each member sees a bootstrap sample of the oxides and lacks a fifth of the primary
-# features. What the members leave over is learned by trees and a Gaussian process, which also see which elements an oxide is made of.
+# One formula has no error bar. An ensemble has: each member sees a bootstrap sample of the oxides and lacks a fifth of
+# the primary features. What the members leave over is learned by trees and a Gaussian process, which also see which
+# elements an oxide is made of.
 
 # %%
 ensemble = SISSOEnsemble(**SETTINGS).fit(X, y, composition=atomic_fractions(list(X.index)))
@@ -85,15 +87,17 @@ figures.feature_frequency(view)
 
 # %% [markdown]
 # ## How good is it?
-# Each oxide is predicted by those members that did not see it. Points on the diagonal are right; bars are 95 % intervals.
+# Each oxide is predicted by those members that did not see it. Points on the diagonal are right; bars are 95 %
+# intervals.
 
 # %%
 figures.parity(view)
 
 # %% [markdown]
 # ## The map
-# The two axes are the descriptors of the most typical formula. Squares are measured, circles are predicted, diamonds are proposed. Oxides
-# that lie together are alike *for this property*; that is what a formula of two terms gives and a forest does not.
+# The two axes are the descriptors of the most typical formula. Squares are measured, circles are predicted, diamonds
+# are proposed. Oxides that lie together are alike *for this property*; that is what a formula of two terms gives and a
+# forest does not.
 
 # %%
 figures.descriptor_map(view)
@@ -106,5 +110,5 @@ figures.descriptor_map(view)
 pd.DataFrame(view.proposals)[["id", "mean", "std", "score"]].round(3).head(8)
 
 # %% [markdown]
-# All of this is what `sisso-sal discover data/oxides.csv` does, with the larger settings, in a folder that remembers. To keep the model and use
-# it elsewhere: `save_model`, `sisso-sal predict` and `sisso-sal export`.
+# All of this is what `sisso-sal discover data/oxides.csv` does, with the larger settings, in a folder that remembers.
+# To keep the model and use it elsewhere: `save_model`, `sisso-sal predict` and `sisso-sal export`.

@@ -13,15 +13,18 @@
 # %% [markdown]
 # # How many calculations does active learning save?
 #
-# Nobody computes a thousand materials twice to find out. But where all labels are known, a campaign can be *replayed*: a strategy
-# starts with a few labels, asks for the next one, is shown it, and never sees the others. Then the good ones that it found are counted.
+# Nobody computes a thousand materials twice to find out. But where all labels are known, a campaign can be *replayed*:
+# a strategy starts with a few labels, asks for the next one, is shown it, and never sees the others. Then the good
+# ones that it found are counted.
 #
-# Small settings here: three starts and ten evaluations, in batches of five. The figures of the default settings, with ten starts, are in
-# [Ensembles](../ensembles.md); `sisso-sal replay TABLE` makes them.
+# Small settings here: three starts and ten evaluations, in batches of five. The figures of the default settings, with
+# ten starts, are in [Ensembles](../ensembles.md); `sisso-sal replay TABLE` makes them.
 
 # %%
+import tempfile
 import warnings
 from functools import partial
+from pathlib import Path
 
 import pandas as pd
 
@@ -34,21 +37,22 @@ warnings.filterwarnings("ignore", message="unit 'Pauling'")  # the scale of elec
 
 # %% [markdown]
 # ## The game
-# The hundred oxides with a measured stability in acid. The ten most stable are the targets; twenty random ones are known at the start, about
-# two of them targets by chance.
+# The hundred oxides with a measured stability in acid. The ten most stable are the targets; twenty random ones are
+# known at the start, about two of them targets by chance.
 
 # %%
 known = pd.read_csv("../data/oxides.csv").dropna()
-known.to_csv("known.csv", index=False)
-table = read_table("known.csv", target="dG_pbx (eV/atom)", id="formula")
+path = Path(tempfile.mkdtemp(), "known.csv")
+known.to_csv(path, index=False)
+table = read_table(path, target="dG_pbx (eV/atom)", id="formula")
 rules = Rules(n_start=20, evaluations=10, batch=5)
 wanted = targets(table.target, rules)
 print("targets:", ", ".join(id for id, is_target in zip(table.ids, wanted, strict=True) if is_target))
 
 # %% [markdown]
 # ## The players
-# The ensemble of formulas with the probability of a hit, a random forest with the same question, the largest distance from what is known (pure
-# exploration), and chance. All start from the same oxides.
+# The ensemble of formulas with the probability of a hit, a random forest with the same question, the largest distance
+# from what is known (pure exploration), and chance. All start from the same oxides.
 
 # %%
 small = {"rung": 1, "dim": 2, "members": 8}
@@ -62,8 +66,8 @@ document = replay(table, strategies, rules, seeds=3) | {"target": {"name": "dG_p
 found_targets(document)
 
 # %% [markdown]
-# Lines are means over the starts, bands their 95 % intervals. With three starts the bands are wide: differences inside them mean nothing, and
-# a claim needs more starts.
+# Lines are means over the starts, bands their 95 % intervals. With three starts the bands are wide: differences inside
+# them mean nothing, and a claim needs more starts.
 
 # %%
 pd.DataFrame(
@@ -71,7 +75,8 @@ pd.DataFrame(
         name: {
             "known at the end": result["mean"],
             "new targets per evaluation, against chance": result["enrichment"]["mean"],
-            "evaluations to half of the targets, against chance": result["acceleration"] and result["acceleration"]["mean"],
+            "evaluations to half of the targets, against chance": result["acceleration"]
+            and result["acceleration"]["mean"],
         }
         for name, result in document["strategies"].items()
     }
@@ -79,8 +84,8 @@ pd.DataFrame(
 
 # %% [markdown]
 # ## What was picked
-# The first start of the first player, with what each evaluation brought. A strategy that explores picks some that turn out badly; without them it
-# would not know where not to look.
+# The first start of the first player, with what each evaluation brought. A strategy that explores picks some that turn
+# out badly; without them it would not know where not to look.
 
 # %%
 values = dict(zip(table.ids, table.target, strict=True))
@@ -92,11 +97,7 @@ pd.DataFrame(
 
 # %% [markdown]
 # ## Would it work on my material class?
-# Replay your own labels before you spend core hours: `sisso-sal replay known.csv --target "gap (eV)"`. Two harder starts are worth a look:
-# `--start worst` (only poor materials are known) and `--start without:Ti` (an element was never seen). How large the gain can be
-# depends on the table more than on the program: where the good ones are many, chance finds them too.
-
-# %%
-from pathlib import Path
-
-Path("known.csv").unlink()
+# Replay your own labels before you spend core hours: `sisso-sal replay known.csv --target "gap (eV)"`. Two harder
+# starts are worth a look: `--start worst` (only poor materials are known) and `--start without:Ti` (an element was
+# never seen). How large the gain can be depends on the table more than on the program: where the good ones are many,
+# chance finds them too.

@@ -13,9 +13,10 @@
 # %% [markdown]
 # # From a chosen oxide to FHI-aims inputs and a Pourbaix diagram
 #
-# An oxide was chosen: zircon, ZrSiO₄, say. What has to be computed before one knows whether it survives in acid? Its energy, the energies of
-# everything it could turn into, and the free energies of the dissolved ions. This notebook writes the inputs and draws the diagram; the
-# calculations in between take a cluster ([First-principles labels](../first-principles.md)).
+# An oxide was chosen: zircon, ZrSiO₄, say. What has to be computed before one knows whether it survives in acid? Its
+# energy, the energies of everything it could turn into, and the free energies of the dissolved ions. This notebook
+# writes the inputs and draws the diagram; the calculations in between take a cluster ([First-principles
+# labels](../first-principles.md)).
 
 # %%
 import os
@@ -38,16 +39,17 @@ CHOSEN = "ZrSiO4"
 
 # %% [markdown]
 # ## What has to be computed
-# The candidate, its metals, every other oxide of these metals, water and hydrogen. A competitor that is left out makes the candidate look more
-# stable than it is, so a label waits for all of them.
+# The candidate, its metals, every other oxide of these metals, water and hydrogen. A competitor that is left out makes
+# the candidate look more stable than it is, so a label waits for all of them.
 
 # %%
 needed_formulas(CHOSEN)
 
 # %% [markdown]
 # ## Where the atoms are at the start
-# Structure types that fit the stoichiometry, scaled to the ionic radii. The lowest one after relaxation counts, so more starts than the three that
-# a campaign takes by default are worth their cost where the true structure is among the later ones: quartz for SiO₂.
+# Structure types that fit the stoichiometry, scaled to the ionic radii. The lowest one after relaxation counts, so
+# more starts than the three that a campaign takes by default are worth their cost where the true structure is among
+# the later ones: quartz for SiO₂.
 
 # %%
 pd.DataFrame(
@@ -65,7 +67,8 @@ pd.DataFrame(
 
 # %% [markdown]
 # ## FHI-aims inputs
-# PBE to relax, HSE06 on top. These are the keywords of the relaxation; settings are checked before anything is written.
+# PBE to relax, HSE06 on top. These are the keywords of the relaxation; settings are checked before anything is
+# written.
 
 # %%
 settings = preset("relax", force_tolerance=5e-3)
@@ -73,8 +76,9 @@ for keyword, value in settings.keywords(periodic=True, magnetic=False).items():
     print(f"{keyword:24}{value}")
 
 # %% [markdown]
-# `control.in` also holds the basis set of each element. It comes with FHI-aims, not with this program: give the folder in `AIMS_SPECIES_DIR`.
-# Without it nothing is written, because an input without basis functions would run and mean nothing.
+# `control.in` also holds the basis set of each element. It comes with FHI-aims, not with this program: give the folder
+# in `AIMS_SPECIES_DIR`. Without it nothing is written, because an input without basis functions would run and mean
+# nothing.
 
 # %%
 name, structure = next(prototype_structures(CHOSEN))
@@ -86,13 +90,14 @@ except InputError as error:
     print(error)
 
 # %% [markdown]
-# A whole campaign writes, runs and reads these by itself: `sisso_sal.oracle.workflow.Workflow`. Each phase is computed once, however many
-# candidates need it.
+# A whole campaign writes, runs and reads these by itself: `sisso_sal.oracle.workflow.Workflow`. Each phase is computed
+# once, however many candidates need it.
 
 # %% [markdown]
 # ## From energies to a diagram
-# As energies of formation stand those that were measured, from which the shipped table was made; computed ones go the same way. ZrSiO₄ can
-# become ZrO₂, SiO₂ and dissolved species of both; a linear program finds the mixture of them that gains most.
+# As energies of formation stand those that were measured, from which the shipped table was made; computed ones go the
+# same way. ZrSiO₄ can become ZrO₂, SiO₂ and dissolved species of both; a linear program finds the mixture of them that
+# gains most.
 
 # %%
 sys.path.insert(0, "../data")
@@ -110,7 +115,14 @@ def competitors(formula):
 rows = []
 for formula in ("TiO2", CHOSEN, "MgO"):
     found = decompose(solids[formula], competitors(formula))
-    rows.append({"oxide": formula, "ΔG (eV/atom)": found.energy, "in the table": table[formula], "becomes": dict(found.products)})
+    rows.append(
+        {
+            "oxide": formula,
+            "ΔG (eV/atom)": found.energy,
+            "in the table": table[formula],
+            "becomes": dict(found.products),
+        }
+    )
 pd.DataFrame(rows).set_index("oxide").round(3)
 
 # %% [markdown]
@@ -127,8 +139,8 @@ pd.DataFrame(
 
 # %% [markdown]
 # ## The Pourbaix diagram
-# Colour is what decomposition gains; inside the thick line nothing is gained and the oxide is stable. The dashed lines bound the window in
-# which water itself is stable.
+# Colour is what decomposition gains; inside the thick line nothing is gained and the oxide is stable. The dashed lines
+# bound the window in which water itself is stable.
 
 # %%
 figures.pourbaix(stability_map(solids[CHOSEN], competitors(CHOSEN)), CHOSEN, backend="matplotlib")

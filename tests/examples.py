@@ -1,13 +1,14 @@
-"""The examples that README and docs show, found and run; ``python tests/examples.py --write PAGE…`` puts in what they print now.
+"""The examples that README and docs show, found and run; ``python tests/examples.py PAGE…`` puts in what they print now.
 
 A page is one session in one folder, with the shipped data in ``data``. Its fenced blocks are steps:
 
 - ``console``: lines that start with ``$`` are commands, the others what they print on stdout;
 - ``python``: run in one namespace; a ``text`` block after ``<!-- output -->`` holds what the block before printed.
 
-``…`` stands for anything that is printed. Numbers may differ in the last digits, as processors sum in different orders. A comment before
-a block changes what is done with it: ``<!-- file: NAME -->`` writes the block to a file, ``<!-- not run: REASON -->`` leaves it out,
-``<!-- run with: OPTIONS -->`` adds options that make the commands quick, and what they print is then not compared.
+``…`` stands for anything that is printed. Numbers may differ in the last digits, as processors sum in different orders.
+A comment before a block changes what is done with it: ``<!-- file: NAME -->`` writes the block to a file, ``<!-- not run:
+REASON -->`` leaves it out, ``<!-- run with: OPTIONS -->`` adds options that make the commands quick, and what they print
+is then not compared.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ PAGES = [
     ),
 ]
 FENCE = re.compile(
-    r"(?:^<!-- (?P<word>file|not run|run with|output):? ?(?P<told>.*?) ?-->\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```$", re.M | re.S
+    r"(?:^<!-- (?P<word>file|not run|run with|output):? ?(?P<told>.*?) ?-->\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```$",
+    re.M | re.S,
 )
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w.]*\w)")
 TOLERANCE = 0.02
@@ -65,7 +67,9 @@ class Block:
 
 
 def blocks(text: str) -> list[Block]:
-    return [Block(m["kind"], m["body"], m.start("body"), m["word"] or "", m["told"] or "") for m in FENCE.finditer(text)]
+    return [
+        Block(m["kind"], m["body"], m.start("body"), m["word"] or "", m["told"] or "") for m in FENCE.finditer(text)
+    ]
 
 
 def is_example(block: Block) -> bool:
@@ -135,7 +139,8 @@ class Session:
             return [(block.body, self.printed)]
         elif block.kind == "python" and is_example(block):
             out = io.StringIO()
-            with contextlib.redirect_stdout(out):
+            with contextlib.redirect_stdout(out), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="unit '.*' is not known")
                 exec(compile(block.body, "<example>", "exec"), self.namespace)
             self.printed = out.getvalue()
         elif block.kind == "console" and is_example(block):
@@ -147,19 +152,23 @@ class Session:
 
 def _written(page: Path) -> str:
     """The page with what its examples print now; output that is shown in part, with `…`, stays."""
-    text = new = page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    parts, end = [], 0
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         session = Session(Path(folder))
         for block in blocks(text):
+            body = block.body
             for shown, found in session.run(block):
-                if shown.strip() and differs(shown, found):
+                if shown.strip() and (wrong := differs(shown, found)):
                     if "…" in shown:
-                        print(f"{page}: mend by hand: {differs(shown, found)}")
+                        print(f"{page}: mend by hand: {wrong}")
                     else:
-                        new = new.replace(shown, found.strip("\n") + "\n")
-    return new
+                        body = body.replace(shown, found.strip("\n") + "\n", 1)
+            parts += [text[end : block.start], body]
+            end = block.start + len(block.body)
+    return "".join([*parts, text[end:]])
 
 
 if __name__ == "__main__":
-    for page in map(Path, sys.argv[2:]):
+    for page in map(Path, sys.argv[1:]):
         page.write_text(_written(page.resolve()), encoding="utf-8")

@@ -1,6 +1,8 @@
 """What README and docs tell a reader to run, run."""
 
 import re
+import shlex
+from itertools import takewhile
 
 import pytest
 from click.testing import CliRunner
@@ -30,7 +32,7 @@ def test_the_examples_of_a_page_run_and_print_what_is_shown(page, tmp_path, monk
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_command_shown_exists_with_its_options(page):
     for line in LINE.findall(re.sub(r" \\\n(?:> )?\s*", " ", page.read_text(encoding="utf-8"))):
-        words = line.split()[1:]
+        words = list(takewhile(lambda word: word not in {"|", ">", "2>&1", "&&"}, shlex.split(line)))[1:]
         if words[0].startswith("-"):
             continue
         command = cli.commands[words[0]]

@@ -20,10 +20,17 @@ def test_a_notebook_runs_shows_pictures_and_warns_of_nothing(path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     before = set(FOLDER.iterdir())
     notebook = jupytext.read(path, fmt="py:percent")
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}).execute()
+    NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}
+    ).execute()
     found = outputs(notebook)
     assert not [output for output in found if output.get("name") == "stderr"]
-    pictures = [kind for output in found for kind in output.get("data", {}) if kind.startswith(("image/", "application/vnd.plotly"))]
+    pictures = [
+        kind
+        for output in found
+        for kind in output.get("data", {})
+        if kind.startswith(("image/", "application/vnd.plotly"))
+    ]
     assert pictures
     assert set(FOLDER.iterdir()) == before
 
