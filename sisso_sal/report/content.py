@@ -147,9 +147,10 @@ def course(view: RunView) -> Course:
     goal = Goal.parse(str(view.summary["goal"]))
     if view.state is None:
         value = view.values("label")[view.labelled]
-        fits = [_fit(1, len(value), view.summary["calibration"], view.summary["best"], None, 0.0, [])]
+        one = [_fit(1, len(value), view.summary["calibration"], view.summary["best"], None, 0.0, [])]
+        n = len(value)
         return Course(
-            list(view.ids[view.labelled]), value, _best_so_far(goal, value), ["table"] * len(value), np.zeros(len(value)), len(value), fits,
+            list(view.ids[view.labelled]), value, _best_so_far(goal, value), ["table"] * n, np.zeros(n), n, one,
         )  # fmt: skip
     labels: dict[str, tuple[float, str, float]] = {}
     spent, fits, n_start = 0.0, [], None
