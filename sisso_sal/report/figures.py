@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sisso_sal.errors import InputError, SissoSalError
+from sisso_sal.report import interactive, paper
+from sisso_sal.report.colours import COLOURS
+from sisso_sal.report.content import calibration_curve, course, judged, recurring
+from sisso_sal.report.mapping import materials_map
+from sisso_sal.report.view import RunView, as_view
 
 if TYPE_CHECKING:
     from sisso_sal.oracle.pourbaix import Conditions
     from sisso_sal.oracle.pourbaix_diagram import StabilityMap
-    from sisso_sal.report.view import RunView
-
-BACKENDS = {"plotly": "sisso_sal.report.interactive", "matplotlib": "sisso_sal.report.paper"}
-"""Names, and the modules that draw."""
 
 
 def descriptor_map(
@@ -57,14 +58,17 @@ def descriptor_map(
     >>> from sisso_sal import SISSOEnsemble
     >>> from sisso_sal.report.view import RunView
     >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
-    >>> y = (X["a (eV)"] + X["b (eV)"] / X["r (AA)"] ** 2).rename("gap (eV)").where(X.index < 30)
-    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, use_units=False).fit(X[:30], y[:30]), X, y)
+    >>> y = (X["a (eV)"] * X["b (eV)"] - 3 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)").where(X.index < 30)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5).fit(X[:30], y[:30]), X, y)
     >>> descriptor_map(view).layout.xaxis.title.text
     ''
     >>> descriptor_map(view, colour="std", backend="matplotlib").axes[0].get_ylabel()
     ''
     """
-    raise NotImplementedError
+    view = as_view(run)
+    if colour not in interactive.LAYERS:
+        raise InputError(f"colour: needs one of {', '.join(interactive.LAYERS)}, found '{colour}'")
+    return _drawn("descriptor_map", backend, view, materials_map(view, formula), colour)
 
 
 def parity(run: RunView | str | os.PathLike[str], *, residuals: bool = False, backend: str = "plotly") -> Any:
@@ -89,12 +93,13 @@ def parity(run: RunView | str | os.PathLike[str], *, residuals: bool = False, ba
     >>> from sisso_sal import SISSOEnsemble
     >>> from sisso_sal.report.view import RunView
     >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
-    >>> y = (X["a (eV)"] + X["b (eV)"] / X["r (AA)"] ** 2).rename("gap (eV)").where(X.index < 30)
-    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, use_units=False).fit(X[:30], y[:30]), X, y)
+    >>> y = (X["a (eV)"] * X["b (eV)"] - 3 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)").where(X.index < 30)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5).fit(X[:30], y[:30]), X, y)
     >>> parity(view).layout.xaxis.title.text
     'known gap (eV)'
     """
-    raise NotImplementedError
+    view = as_view(run)
+    return _drawn("parity", backend, view, judged(view), residuals)
 
 
 def calibration(run: RunView | str | os.PathLike[str], *, backend: str = "plotly") -> Any:
@@ -117,12 +122,12 @@ def calibration(run: RunView | str | os.PathLike[str], *, backend: str = "plotly
     >>> from sisso_sal import SISSOEnsemble
     >>> from sisso_sal.report.view import RunView
     >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
-    >>> y = (X["a (eV)"] + X["b (eV)"] / X["r (AA)"] ** 2).rename("gap (eV)").where(X.index < 30)
-    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, use_units=False).fit(X[:30], y[:30]), X, y)
+    >>> y = (X["a (eV)"] * X["b (eV)"] - 3 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)").where(X.index < 30)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5).fit(X[:30], y[:30]), X, y)
     >>> calibration(view).layout.yaxis.title.text
     'share of labels inside'
     """
-    raise NotImplementedError
+    return _drawn("calibration", backend, calibration_curve(as_view(run)))
 
 
 def error_against_sigma(run: RunView | str | os.PathLike[str], *, backend: str = "plotly") -> Any:
@@ -145,12 +150,13 @@ def error_against_sigma(run: RunView | str | os.PathLike[str], *, backend: str =
     >>> from sisso_sal import SISSOEnsemble
     >>> from sisso_sal.report.view import RunView
     >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
-    >>> y = (X["a (eV)"] + X["b (eV)"] / X["r (AA)"] ** 2).rename("gap (eV)").where(X.index < 30)
-    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, use_units=False).fit(X[:30], y[:30]), X, y)
+    >>> y = (X["a (eV)"] * X["b (eV)"] - 3 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)").where(X.index < 30)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5).fit(X[:30], y[:30]), X, y)
     >>> error_against_sigma(view).layout.xaxis.title.text
     'sigma (eV)'
     """
-    raise NotImplementedError
+    view = as_view(run)
+    return _drawn("error_against_sigma", backend, view, judged(view))
 
 
 def learning_curve(run: RunView | str | os.PathLike[str], *, backend: str = "plotly") -> Any:
@@ -175,12 +181,13 @@ def learning_curve(run: RunView | str | os.PathLike[str], *, backend: str = "plo
     >>> from sisso_sal import SISSOEnsemble
     >>> from sisso_sal.report.view import RunView
     >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
-    >>> y = (X["a (eV)"] + X["b (eV)"] / X["r (AA)"] ** 2).rename("gap (eV)").where(X.index < 30)
-    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, use_units=False).fit(X[:30], y[:30]), X, y)
+    >>> y = (X["a (eV)"] * X["b (eV)"] - 3 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)").where(X.index < 30)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5).fit(X[:30], y[:30]), X, y)
     >>> learning_curve(view).layout.xaxis.title.text
     'labels'
     """
-    raise NotImplementedError
+    view = as_view(run)
+    return _drawn("learning_curve", backend, view, course(view))
 
 
 def feature_frequency(
@@ -207,12 +214,13 @@ def feature_frequency(
     >>> from sisso_sal import SISSOEnsemble
     >>> from sisso_sal.report.view import RunView
     >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
-    >>> y = (X["a (eV)"] + X["b (eV)"] / X["r (AA)"] ** 2).rename("gap (eV)").where(X.index < 30)
-    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, use_units=False).fit(X[:30], y[:30]), X, y)
+    >>> y = (X["a (eV)"] * X["b (eV)"] - 3 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)").where(X.index < 30)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5).fit(X[:30], y[:30]), X, y)
     >>> feature_frequency(view, "operators").layout.xaxis.title.text
     'share of 4 formulas'
     """
-    raise NotImplementedError
+    view = as_view(run)
+    return _drawn("feature_frequency", backend, view, recurring(view, kind))
 
 
 def pourbaix(found: StabilityMap, name: str, conditions: Conditions | None = None, *, backend: str = "plotly") -> Any:
@@ -237,12 +245,26 @@ def pourbaix(found: StabilityMap, name: str, conditions: Conditions | None = Non
     --------
     >>> from sisso_sal.oracle.pourbaix import Species
     >>> from sisso_sal.oracle.pourbaix_diagram import stability_map
+    >>> oxide = Species("TiO2", {"Ti": 1, "O": 2}, mu=-9.21)
+    >>> ion = Species("TiO++", {"Ti": 1, "O": 1}, charge=2, mu=-5.98, state="aqueous")
+    >>> pourbaix(stability_map(oxide, [ion]), "TiO2").layout.title.text
+    'TiO2: stable inside the thick line, 1e-06 mol/L, 298.15 K'
     """
-    raise NotImplementedError
+    from sisso_sal.oracle.pourbaix import Conditions
+
+    return _drawn("pourbaix", backend, found, name, conditions or Conditions())
 
 
-# Okabe and Ito's colours, told apart by people with any colour vision.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+def _drawn(name: str, backend: str, *content: Any) -> Any:
+    if backend == "matplotlib":
+        return getattr(paper, name)(*content)
+    if backend != "plotly":
+        raise InputError(f"backend: needs plotly or matplotlib, found '{backend}'")
+    from plotly.graph_objects import Figure
+
+    return Figure(getattr(interactive, name)(*content))
+
+
 _DASHES = ("-", "--", "-.", ":")
 
 
@@ -275,9 +297,9 @@ def found_targets(document: Mapping[str, Any]) -> Any:
     for number, (name, result) in enumerate(ordered):
         found = np.array(result["found"], dtype=float)
         steps, mean = np.arange(found.shape[1]), found.mean(axis=0)
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         axes.plot(
-            steps, mean, _DASHES[number // len(_COLOURS) % len(_DASHES)], color=colour, label=f"{name}  {mean[-1]:.1f}"
+            steps, mean, _DASHES[number // len(COLOURS) % len(_DASHES)], color=colour, label=f"{name}  {mean[-1]:.1f}"
         )
         if len(found) > 1:
             half = stdtrit(len(found) - 1, 0.975) * found.std(axis=0, ddof=1) / np.sqrt(len(found))

@@ -17,7 +17,7 @@ from sisso_sal.acquisition import Goal
 from sisso_sal.campaign.inputs import CANDIDATES, ids_in
 from sisso_sal.campaign.ledger import read_ledger
 from sisso_sal.campaign.scoring import score
-from sisso_sal.campaign.state import Iteration, State, fold
+from sisso_sal.campaign.state import Event, Iteration, State, fold
 from sisso_sal.data.columns import split_header
 from sisso_sal.errors import CampaignError, InputError
 from sisso_sal.models.ensemble import SISSOEnsemble
@@ -37,6 +37,7 @@ class RunView:
     target, unit : str
         Name and unit of what is predicted.
     ensemble : SISSOEnsemble
+        Read from a run it has its formulas and calibration, not the correction: predictions are in `table`.
     columns : mapping of str to ndarray (n_materials,)
         Primary features of all materials, by name.
     table : DataFrame (n_materials rows)
@@ -46,6 +47,8 @@ class RunView:
         As ``discover --json`` gives it: goal, acquisition, proposals, best, calibration, typical, recurrence, settings, …
     state : State or None
         What the ledger says; None without a run.
+    events : tuple of event
+        The ledger, in order.
     iteration : Iteration or None
     path : Path or None
         The run folder.
@@ -68,6 +71,7 @@ class RunView:
     table: pd.DataFrame
     summary: Mapping[str, Any]
     state: State | None = None
+    events: tuple[Event, ...] = ()
     iteration: Iteration | None = None
     path: Path | None = None
 
@@ -89,10 +93,11 @@ class RunView:
             The model cannot be read.
         """
         run = Path(run)
-        state = fold(read_ledger(run).events())
+        events = tuple(read_ledger(run).events())
+        state = fold(events)
         chosen = _chosen(run, state, iteration)
         folder = run / chosen.folder
-        ensemble, target, unit = load_model(folder / "model.json")
+        ensemble, target, unit = load_model(folder / "model.json", formulas_only=True)
         if not isinstance(ensemble, SISSOEnsemble):
             raise CampaignError(f"{folder / 'model.json'}: needs an ensemble, found a single model")
         try:
@@ -111,7 +116,7 @@ class RunView:
         order = rows.loc[table["id"]].to_numpy()
         by_name = {split_header(header)[0]: header for header in candidates.columns}
         columns = {name: candidates[by_name[name]].to_numpy(dtype=np.float64)[order] for name in ensemble.primaries_}
-        return cls(run.resolve().name, target, unit, ensemble, columns, table, summary, state, chosen, run)
+        return cls(run.resolve().name, target, unit, ensemble, columns, table, summary, state, events, chosen, run)
 
     @classmethod
     def of(
@@ -150,7 +155,7 @@ class RunView:
         InputError
             Labels or ids are not one for each material.
         """
-        frame = X[list(ensemble.feature_names_in_)] if isinstance(X, pd.DataFrame) else X
+        frame = X[list(_headers(ensemble))] if isinstance(X, pd.DataFrame) else X
         values = np.asarray(frame, dtype=np.float64)
         n = len(values)
         names = [str(i) for i in (X.index if isinstance(X, pd.DataFrame) else range(1, n + 1))] if ids is None else ids
@@ -162,22 +167,33 @@ class RunView:
         name, unit = split_header(header)
         columns = dict(zip(ensemble.primaries_, np.ascontiguousarray(values.T), strict=True))
         table = _predicted(ensemble, columns, label, names, composition, Goal.parse(goal), acquisition)
-        open_rows = table[table["label"].isna() & table["score"].notna()]
-        proposals = open_rows.sort_values("score", ascending=False, kind="stable").head(N_PROPOSALS)
+        open_rows = np.flatnonzero(np.isnan(label) & np.isfinite(table["score"]))
+        ranked = open_rows[np.argsort(-np.asarray(table["score"])[open_rows], kind="stable")]
         summary = {
             "goal": goal,
             "acquisition": acquisition,
             "n_labelled": int(np.isfinite(label).sum()),
             "n_candidates": int(np.isnan(label).sum()),
-            "proposals": proposals.to_dict("records"),
+            "n_without_prediction": int(np.sum(np.isnan(label) & np.isnan(np.asarray(table["mean"])))),
+            "proposals": table.iloc[ranked[:N_PROPOSALS]].to_dict("records"),
+            "best": _best(names, label, Goal.parse(goal)),
             **ensemble.describe(columns, name, unit),
         }
         return cls(name, name, unit, ensemble, columns, table, summary)
 
+    def values(self, name: str) -> np.ndarray:
+        """A column of numbers of `table`: ndarray (n_materials,)."""
+        return np.asarray(self.table[name], dtype=np.float64)
+
     @cached_property
     def labelled(self) -> np.ndarray:
         """ndarray (n_materials,) of bool: where the label is known."""
-        return self.table["label"].notna().to_numpy()
+        return np.isfinite(self.values("label"))
+
+    @cached_property
+    def ids(self) -> np.ndarray:
+        """ndarray (n_materials,) of str."""
+        return np.asarray(self.table["id"], dtype=object)
 
     @property
     def proposals(self) -> list[dict[str, Any]]:
@@ -206,6 +222,20 @@ def _chosen(run: Path, state: State, number: int | None) -> Iteration:
             f"{run / made[-1].folder}: needs the files of the iteration, they are gone; discover makes them anew"
         )
     return whole[-1]
+
+
+def _headers(ensemble: SISSOEnsemble) -> list[str]:
+    units = zip(ensemble.primaries_, ensemble.units_, strict=True)
+    return list(getattr(ensemble, "feature_names_in_", [f"{name} ({unit})" if unit else name for name, unit in units]))
+
+
+def _best(ids: Sequence[str], label: np.ndarray, goal: Goal) -> dict[str, Any] | None:
+    """The best label; None where there is none."""
+    known = np.flatnonzero(np.isfinite(label))
+    if not len(known):
+        return None
+    row = int(known[goal.best(label[known])])
+    return {"id": ids[row], "value": float(label[row])}
 
 
 def _predicted(ensemble, columns, label, ids, composition, goal: Goal, acquisition: str) -> pd.DataFrame:
