@@ -1,5 +1,6 @@
 """The documentation site: `make docs` builds it, and a warning is an error."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -24,10 +25,12 @@ extensions = [
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_templates", "conf.py", "data", "figures.py"]
 default_role = "literal"
+smartquotes = False  # two hyphens are an option
 
 html_theme = "furo"
 html_title = f"sisso-sal {release}"
 html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_theme_options = {"navigation_with_keys": True}
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
@@ -39,10 +42,11 @@ nb_execution_mode = "cache"
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+os.environ["PLOTLY_RENDERER"] = "notebook"  # figures that move, without the network
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
-autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_default_options = {"members": True}
 autosummary_generate = True
 napoleon_google_docstring = False
 napoleon_use_rtype = False

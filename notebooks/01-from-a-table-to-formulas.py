@@ -95,9 +95,8 @@ figures.parity(view)
 
 # %% [markdown]
 # ## The map
-# The two axes are the descriptors of the most typical formula. Squares are measured, circles are predicted, diamonds
-# are proposed. Oxides that lie together are alike *for this property*; that is what a formula of two terms gives and a
-# forest does not.
+# The axes are descriptors: those of the most typical formula, or, where it has one term, a second one beside it. Squares
+# are measured, circles are predicted, diamonds are proposed. Oxides that lie together are alike *for this property*.
 
 # %%
 figures.descriptor_map(view)

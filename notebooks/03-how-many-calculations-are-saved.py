@@ -21,6 +21,7 @@
 # ten starts, are in [Ensembles](../ensembles.md); `sisso-sal replay TABLE` makes them.
 
 # %%
+# %matplotlib inline
 import tempfile
 import warnings
 from functools import partial

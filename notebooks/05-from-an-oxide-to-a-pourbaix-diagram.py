@@ -19,6 +19,7 @@
 # labels](../first-principles.md)).
 
 # %%
+# %matplotlib inline
 import os
 import sys
 import tempfile
@@ -144,6 +145,3 @@ pd.DataFrame(
 
 # %%
 figures.pourbaix(stability_map(solids[CHOSEN], competitors(CHOSEN)), CHOSEN, backend="matplotlib")
-
-# %%
-figures.pourbaix(stability_map(solids["TiO2"], competitors("TiO2")), "TiO2", backend="matplotlib")
