@@ -23,6 +23,7 @@ from sisso_sal.cli.options import (
     fail,
     load,
     model_changes,
+    note,
     number,
     read,
     tell_rejected,
@@ -171,7 +172,7 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
     if isinstance(estimator, SISSOEnsemble):
         shares = composition_of(data)
         if shares is None and estimator.correction_ and estimator.correction_.composition is not None:
-            click.echo("note: the ensemble knows compositions, but the table has no formulas for ids", err=True)
+            note("the ensemble knows compositions, but the table has no formulas for ids")
         found = estimator.predict_distribution(columns, shares)
         frame = pd.DataFrame(
             {
@@ -185,7 +186,7 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
         frame = pd.DataFrame({"id": ids, "mean": mean, "valid": valid})
     undefined = int(np.isnan(frame["mean"]).sum())
     if undefined:
-        click.echo(f"note: {undefined} of {len(frame)} rows have no prediction (outside the domain)", err=True)
+        note(f"{undefined} of {len(frame)} rows have no prediction (outside the domain)")
     if as_json:
         rows = [
             {k: number(v) if isinstance(v, float) else v for k, v in row.items()} for row in frame.to_dict("records")
@@ -209,7 +210,7 @@ def _columns_for(estimator, path: Path, id_column: str | None, formula: str | No
         made.issuperset(estimator.primaries_) and not set(estimator.primaries_) & set(names.headers)
     ):
         table, rejected = featurize_table(names, formula)
-        click.echo("note: the model's features were made from formulas", err=True)
+        note("the model's features were made from formulas")
         tell_rejected(rejected)
         missing = [name for name in estimator.primaries_ if name not in table.feature_names]
         if missing:
@@ -264,10 +265,7 @@ def export(model, form, member, dim, out, force, quiet, debug):
             scale = estimator.formula_calibration_.scale if estimator.formula_calibration_ else 1.0
             plain = (estimator.aggregation, estimator.spread, estimator.weighting) == ("mean", "std", "equal")
             if estimator.correction_ or not plain:
-                click.echo(
-                    "note: an export holds the formulas alone, their mean and standard deviation, without the correction",
-                    err=True,
-                )
+                note("an export holds the formulas alone, their mean and standard deviation, without the correction")
     else:
         if member is not None:
             raise SettingsError("member: needs an ensemble, found a model file of one model; choose with --dim")
