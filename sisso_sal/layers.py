@@ -149,8 +149,8 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, Or
         if not variable.startswith(PREFIX) or variable in NOT_SETTINGS or not environ[variable].strip():
             continue
         if variable not in known:
-            close = get_close_matches(variable, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else "sisso-sal config show lists the settings"
+            close = get_close_matches(variable.removeprefix(PREFIX), [name.removeprefix(PREFIX) for name in known], n=1)
+            hint = f"did you mean {PREFIX}{close[0]}?" if close else "sisso-sal config show lists the settings"
             raise SettingsError(f"{variable}: unknown setting in the environment; {hint}")
         name = known[variable]
         if name in seen:

@@ -16,6 +16,7 @@ import click
 
 from sisso_sal import __version__
 from sisso_sal.cli import options
+from sisso_sal.cli.config import config
 from sisso_sal.cli.discover import discover
 from sisso_sal.cli.doctor import doctor
 from sisso_sal.cli.models import export, fit, predict
@@ -109,6 +110,7 @@ for command in (
     featurize,
     pool,
     export,
+    config,
     doctor,
 ):
     cli.add_command(command)

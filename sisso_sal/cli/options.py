@@ -30,6 +30,13 @@ def note(text: str) -> None:
         click.echo(f"{click.style('note:', fg='yellow')} {text}", err=True)
 
 
+def next_step(text: str, *, err: bool = False) -> None:
+    """The last line of a command, unless --quiet or --json: what to do now. It goes to stderr where stdout carries data."""
+    ctx = click.get_current_context(silent=True)
+    if ctx is None or not (ctx.params.get("quiet") or ctx.params.get("as_json")):
+        click.echo(f"{'' if err else chr(10)}{click.style('Next:', bold=True)} {text}", err=err)
+
+
 def grouped(*decorators: Callable) -> Callable:
     """Several click options as one decorator, in the order given."""
 
