@@ -23,6 +23,7 @@ from sisso_sal.cli.options import (
     fail,
     load,
     model_changes,
+    next_step,
     note,
     number,
     read,
@@ -62,13 +63,24 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
         raise SettingsError(f"{only[0].replace('_', '-')}: needs --members, found a fit of one model")
     settings = load(config, {"target": target, "id": id_column, **model_changes(options)}, ensemble=is_ensemble)
     data = read(table, settings.target, settings.id, formula, require_target=True)
+    model, document = fitted(data, settings, threads, is_ensemble=is_ensemble, silent=quiet or as_json)
+    if out is not None:
+        from sisso_sal.models.files import save_model
 
+        save_model(out, model, data.target_name or "", data.target_unit)
+    tell_fit(document, as_json)
+    if out is not None:
+        next_step(f"sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out} --format python")
+    else:
+        next_step("the same with --out model.json keeps the model for predict and export")
+
+
+def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bool):
+    """A model of the labelled rows, and the document that describes it; an interrupted search has the best so far."""
     import numpy as np
 
     from sisso_sal.models.ensemble import SISSOEnsemble
-    from sisso_sal.models.files import save_model
     from sisso_sal.models.regressor import SISSORegressor
-    from sisso_sal.report.text import fit_text
 
     parameters = settings.model.estimator_parameters() | {"threads": threads}
     if is_ensemble:
@@ -77,7 +89,7 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
         model = SISSORegressor(**parameters)
     frame, labelled = feature_frame(data), data.labelled
     start = time.perf_counter()
-    with Progress("screening", quiet or as_json) as progress:
+    with Progress("screening", silent) as progress:
         try:
             model.fit(
                 frame[labelled],
@@ -89,14 +101,16 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
             if getattr(model, "is_complete_", True):  # there is no model yet
                 raise
     seconds = time.perf_counter() - start
-    if out is not None:
-        save_model(out, model, data.target_name or "", data.target_unit)
-    document = _fit_document(model, data, is_ensemble) | {"seconds": round(seconds, 4), "seed": settings.seed}
+    return model, _fit_document(model, data, is_ensemble) | {"seconds": round(seconds, 4), "seed": settings.seed}
+
+
+def tell_fit(document: dict[str, Any], as_json: bool) -> None:
+    """Print what was found; a search that was interrupted ends the program here."""
+    from sisso_sal.report.text import fit_text
+
     click.echo(dumps(document) if as_json else fit_text(document))
-    if not model.is_complete_:
+    if not document["complete"]:
         fail("interrupted: these are the best models so far, the search was not finished", 130)
-    if not as_json and out is not None:
-        click.echo(f"\nNext: sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out} --format python")
 
 
 def _known_shares(data, is_ensemble: bool) -> dict[str, Any]:
