@@ -109,8 +109,9 @@ print("\n".join(told.splitlines()[-4:]))
 figures.learning_curve(folder / "runs/candidates")
 
 # %% [markdown]
-# The line is the best so far; the error below may well rise, as what is asked for is unlike what is known. Was it luck? [How many calculations does active learning
-# save?](03-how-many-calculations-are-saved.py) repeats such a campaign from many starts, against chance.
+# The line is the best so far; the error below may well rise, as what is asked for is unlike what is known. Was it
+# luck? [How many calculations does active learning save?](03-how-many-calculations-are-saved.py) repeats such a
+# campaign from many starts, against chance.
 #
 # ## The materials map
 # Where the stable ones lie, and what the campaign asked for. This is the picture to take to the laboratory.

@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from sisso_sal.campaign.asking import Exchange, Journal, Tell
-from sisso_sal.campaign.inputs import check_learnable, create, new_labels, refuse_changes, resolved, run_changes
+from sisso_sal.campaign.inputs import (
+    Origins,
+    check_learnable,
+    create,
+    new_labels,
+    refuse_changes,
+    resolved,
+    run_changes,
+)
 from sisso_sal.campaign.learning import (
     Tools,
     events_of,
@@ -50,10 +58,13 @@ class Talk:
         Takes one line.
     watch : callable
         Takes the state whenever it may have changed, and while nothing happens.
+    change : callable
+        Takes one line about a setting that is another one than before.
     """
 
     tell: Tell = field(default=lambda line: None)
     watch: Callable[[State], None] = field(default=lambda state: None)
+    change: Tell = field(default=lambda line: None)
 
 
 def discover(
@@ -66,6 +77,7 @@ def discover(
     once: bool = False,
     take_over: bool = False,
     talk: Talk | None = None,
+    origins: Origins | None = None,
 ) -> dict[str, Any]:
     """Start or continue a campaign in a run folder.
 
@@ -84,6 +96,8 @@ def discover(
     take_over : bool
         See `Ledger`.
     talk : Talk, optional
+    origins : mapping, optional
+        Where the settings were given: recorded at the start, and told where a continued run refuses or changes one.
 
     Returns
     -------
@@ -111,7 +125,7 @@ def discover(
         talk = talk or Talk()
         for note in ledger.notes:
             talk.tell(note)
-        campaign = Campaign(Journal(ledger), table, settings, tools, oracle, talk)
+        campaign = Campaign(Journal(ledger), table, settings, tools, oracle, talk, origins or {})
         campaign.begin(once)
         campaign.drive(once)
         return campaign.summary()
@@ -128,6 +142,7 @@ class Campaign:
         tools: Tools,
         oracle: Oracle | None,
         talk: Talk,
+        origins: Origins,
     ):
         self.run = journal.ledger.folder
         self._journal = journal
@@ -135,6 +150,7 @@ class Campaign:
         self._settings = settings
         self._tools = tools
         self._talk = talk
+        self._origins = origins
         self._oracle = oracle
         self._about: Mapping[str, Any] = oracle.describe() if oracle else {}
         retries = settings.run.retries
@@ -152,11 +168,14 @@ class Campaign:
         state, write = self.state, self._journal.write
         is_begun = state.created is not None
         if is_begun and state.iterations:
-            refuse_changes(self.run, state, self._table, self._settings, self._oracle)
+            refuse_changes(self.run, state, self._table, self._settings, self._oracle, self._origins)
         if not is_begun or (not state.iterations and self._starts_anew()):
-            write(*create(self.run, self._table, self._settings, self._about))
+            write(*create(self.run, self._table, self._settings, self._about, self._origins))
             return
-        write(*run_changes(state, self._settings, self._about))
+        changes = run_changes(state, self._settings, self._about, self._origins)
+        write(*changes)
+        for line in (line for _, event in changes for line in event["changes"]):
+            self._talk.change(line)
         write(*new_labels(self._table, state.labels))
         if state.stop is not None and state.stop["kind"] == "person" and not once:
             write(("resumed", {}))
@@ -165,7 +184,7 @@ class Campaign:
     def _starts_anew(self) -> bool:
         """As long as nothing was learned, a run may start with other inputs."""
         try:
-            refuse_changes(self.run, self.state, self._table, self._settings, self._oracle)
+            refuse_changes(self.run, self.state, self._table, self._settings, self._oracle, self._origins)
         except CampaignError:
             return True
         return False
@@ -336,7 +355,9 @@ class Campaign:
         return {**(self._summary or {}), "run": str(self.run), "campaign": document}
 
 
-def preview(table: Table, settings: CampaignSettings, run: str | os.PathLike[str], tools: Tools) -> dict[str, Any]:
+def preview(
+    table: Table, settings: CampaignSettings, run: str | os.PathLike[str], tools: Tools, origins: Origins | None = None
+) -> dict[str, Any]:
     """What the next proposal would be, were it made now; nothing is written and no lock is taken.
 
     Returns
@@ -357,7 +378,7 @@ def preview(table: Table, settings: CampaignSettings, run: str | os.PathLike[str
     if (run / DATABASE).exists():
         state = fold(read_ledger(run).events())
     if state.created is not None and state.iterations:
-        refuse_changes(run, state, table, settings, None)
+        refuse_changes(run, state, table, settings, None, origins or {})
     fresh = [
         {"seq": state.n_events + 1, "time": "", "event": kind, **label}
         for kind, label in new_labels(table, state.labels)

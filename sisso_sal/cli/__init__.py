@@ -16,8 +16,10 @@ import click
 
 from sisso_sal import __version__
 from sisso_sal.cli import options
+from sisso_sal.cli.config import config
 from sisso_sal.cli.discover import discover
 from sisso_sal.cli.doctor import doctor
+from sisso_sal.cli.foreign import import_sisso
 from sisso_sal.cli.models import export, fit, predict
 from sisso_sal.cli.options import fail
 from sisso_sal.cli.run import label, ledger, retry, status, stop
@@ -104,11 +106,13 @@ for command in (
     worker,
     fit,
     predict,
+    import_sisso,
     replay,
     tune,
     featurize,
     pool,
     export,
+    config,
     doctor,
 ):
     cli.add_command(command)

@@ -20,8 +20,9 @@ from sisso_sal.cli.options import (
     dumps,
     fail,
     grouped,
-    load,
+    load_layers,
     model_changes,
+    note,
     read,
 )
 from sisso_sal.progress import Watch
@@ -111,7 +112,8 @@ def discover(
     from sisso_sal.report.campaign import preview_text, watched
 
     changes = model_changes(options) | ({"asynchronous": True} if asynchronous else {})
-    settings = load(config, {"target": target, "id": id_column, **changes})
+    given = load_layers(config, {"target": target, "id": id_column, **changes}, user=_user_settings_at_start(run))
+    settings = given.settings
     data = read(table, settings.target, settings.id, formula, require_target=True)
     header = data.header(data.target_name) if data.target_name else ""
     oracle = make_oracle(settings.run, run, header, data.id_name)
@@ -119,13 +121,18 @@ def discover(
         with Watch("screening", quiet or as_json) as watch:
             tools = _tools(threads, watch)
             if dry_run:
-                found = preview(data, settings, run, tools)
+                found = preview(data, settings, run, tools, given.origins)
                 click.echo(dumps(found) if as_json else preview_text(found))
                 return
             talk = Talk(
-                watch.tell if oracle else _note, lambda state: watch.watch(*watched(state, settings.run.budget))
+                watch.tell if oracle else _note,
+                lambda state: watch.watch(*watched(state, settings.run.budget)),
+                lambda line: note(f"another setting than before: {line}"),
             )
-            summary = drive(data, settings, run, tools, oracle=oracle, once=once, take_over=take_over, talk=talk)
+            summary = drive(
+                data, settings, run, tools,
+                oracle=oracle, once=once, take_over=take_over, talk=talk, origins=given.origins,
+            )  # fmt: skip
     except KeyboardInterrupt:
         fail("interrupted" if dry_run else f"interrupted: {_left_behind(run)}", None)
     finally:
@@ -151,10 +158,21 @@ def _tools(threads: int | None, watch: Watch):
     return Tools(make_surrogate, save_model, watch)
 
 
+def _user_settings_at_start(run: Path) -> dict[str, Any] | None:
+    """What a run that exists took from the user's own settings when it began: later changes of those do not touch it."""
+    from sisso_sal.campaign.ledger import DATABASE, read_ledger
+    from sisso_sal.layers import user_settings_of
+
+    if not (run / DATABASE).exists():
+        return None
+    begun = list(read_ledger(run).events("created"))
+    return user_settings_of(begun[-1]) if begun else None
+
+
 def _note(line: str) -> None:
     """Without an oracle the proposals are the output; what else there is to say is a note."""
     if not line.startswith("iteration "):
-        click.echo(f"note: {line}", err=True)
+        note(line)
 
 
 def _left_behind(run: Path) -> str:

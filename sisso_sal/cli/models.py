@@ -23,6 +23,8 @@ from sisso_sal.cli.options import (
     fail,
     load,
     model_changes,
+    next_step,
+    note,
     number,
     read,
     tell_rejected,
@@ -61,13 +63,24 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
         raise SettingsError(f"{only[0].replace('_', '-')}: needs --members, found a fit of one model")
     settings = load(config, {"target": target, "id": id_column, **model_changes(options)}, ensemble=is_ensemble)
     data = read(table, settings.target, settings.id, formula, require_target=True)
+    model, document = fitted(data, settings, threads, is_ensemble=is_ensemble, silent=quiet or as_json)
+    if out is not None:
+        from sisso_sal.models.files import save_model
 
+        save_model(out, model, data.target_name or "", data.target_unit)
+    tell_fit(document, as_json)
+    if out is not None:
+        next_step(f"sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out} --format python")
+    else:
+        next_step("the same with --out model.json keeps the model for predict and export")
+
+
+def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bool):
+    """A model of the labelled rows, and the document that describes it; an interrupted search has the best so far."""
     import numpy as np
 
     from sisso_sal.models.ensemble import SISSOEnsemble
-    from sisso_sal.models.files import save_model
     from sisso_sal.models.regressor import SISSORegressor
-    from sisso_sal.report.text import fit_text
 
     parameters = settings.model.estimator_parameters() | {"threads": threads}
     if is_ensemble:
@@ -76,7 +89,7 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
         model = SISSORegressor(**parameters)
     frame, labelled = feature_frame(data), data.labelled
     start = time.perf_counter()
-    with Progress("screening", quiet or as_json) as progress:
+    with Progress("screening", silent) as progress:
         try:
             model.fit(
                 frame[labelled],
@@ -88,14 +101,16 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
             if getattr(model, "is_complete_", True):  # there is no model yet
                 raise
     seconds = time.perf_counter() - start
-    if out is not None:
-        save_model(out, model, data.target_name or "", data.target_unit)
-    document = _fit_document(model, data, is_ensemble) | {"seconds": round(seconds, 4), "seed": settings.seed}
+    return model, _fit_document(model, data, is_ensemble) | {"seconds": round(seconds, 4), "seed": settings.seed}
+
+
+def tell_fit(document: dict[str, Any], as_json: bool) -> None:
+    """Print what was found; a search that was interrupted ends the program here."""
+    from sisso_sal.report.text import fit_text
+
     click.echo(dumps(document) if as_json else fit_text(document))
-    if not model.is_complete_:
+    if not document["complete"]:
         fail("interrupted: these are the best models so far, the search was not finished", 130)
-    if not as_json and out is not None:
-        click.echo(f"\nNext: sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out} --format python")
 
 
 def _known_shares(data, is_ensemble: bool) -> dict[str, Any]:
@@ -171,7 +186,7 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
     if isinstance(estimator, SISSOEnsemble):
         shares = composition_of(data)
         if shares is None and estimator.correction_ and estimator.correction_.composition is not None:
-            click.echo("note: the ensemble knows compositions, but the table has no formulas for ids", err=True)
+            note("the ensemble knows compositions, but the table has no formulas for ids")
         found = estimator.predict_distribution(columns, shares)
         frame = pd.DataFrame(
             {
@@ -185,7 +200,7 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
         frame = pd.DataFrame({"id": ids, "mean": mean, "valid": valid})
     undefined = int(np.isnan(frame["mean"]).sum())
     if undefined:
-        click.echo(f"note: {undefined} of {len(frame)} rows have no prediction (outside the domain)", err=True)
+        note(f"{undefined} of {len(frame)} rows have no prediction (outside the domain)")
     if as_json:
         rows = [
             {k: number(v) if isinstance(v, float) else v for k, v in row.items()} for row in frame.to_dict("records")
@@ -209,7 +224,7 @@ def _columns_for(estimator, path: Path, id_column: str | None, formula: str | No
         made.issuperset(estimator.primaries_) and not set(estimator.primaries_) & set(names.headers)
     ):
         table, rejected = featurize_table(names, formula)
-        click.echo("note: the model's features were made from formulas", err=True)
+        note("the model's features were made from formulas")
         tell_rejected(rejected)
         missing = [name for name in estimator.primaries_ if name not in table.feature_names]
         if missing:
@@ -264,10 +279,7 @@ def export(model, form, member, dim, out, force, quiet, debug):
             scale = estimator.formula_calibration_.scale if estimator.formula_calibration_ else 1.0
             plain = (estimator.aggregation, estimator.spread, estimator.weighting) == ("mean", "std", "equal")
             if estimator.correction_ or not plain:
-                click.echo(
-                    "note: an export holds the formulas alone, their mean and standard deviation, without the correction",
-                    err=True,
-                )
+                note("an export holds the formulas alone, their mean and standard deviation, without the correction")
     else:
         if member is not None:
             raise SettingsError("member: needs an ensemble, found a model file of one model; choose with --dim")

@@ -23,6 +23,20 @@ def fail(message: str, code: int | None) -> NoReturn:
     sys.exit(128 + (caught[-1] if caught else signal.SIGINT) if code is None else code)
 
 
+def note(text: str) -> None:
+    """One line on stderr about what is not the result; --quiet leaves it out."""
+    ctx = click.get_current_context(silent=True)
+    if ctx is None or not ctx.params.get("quiet"):
+        click.echo(f"{click.style('note:', fg='yellow')} {text}", err=True)
+
+
+def next_step(text: str, *, err: bool = False) -> None:
+    """The last line of a command, unless --quiet or --json: what to do now. It goes to stderr where stdout carries data."""
+    ctx = click.get_current_context(silent=True)
+    if ctx is None or not (ctx.params.get("quiet") or ctx.params.get("as_json")):
+        click.echo(f"{'' if err else chr(10)}{click.style('Next:', bold=True)} {text}", err=err)
+
+
 def grouped(*decorators: Callable) -> Callable:
     """Several click options as one decorator, in the order given."""
 
@@ -103,15 +117,26 @@ def model_changes(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def load(config: Path | None, changes: dict[str, Any], *, ensemble: bool = True):
-    """Settings from file and flags, complete."""
-    from sisso_sal.config import load_settings
-    from sisso_sal.features.operators import DEFAULT_OPERATORS, operators_named
+    """Settings from all layers, complete."""
+    return load_layers(config, changes, ensemble=ensemble).settings
 
-    settings = load_settings(config, changes)
-    names = DEFAULT_OPERATORS if settings.model.operators is None else settings.model.operators
+
+def load_layers(
+    config: Path | None, changes: dict[str, Any], *, ensemble: bool = True, user: dict[str, Any] | None = None
+):
+    """Settings from options, environment, settings file and the user's own, complete, and where each comes from."""
+    import os
+    from dataclasses import replace
+
+    from sisso_sal.features.operators import DEFAULT_OPERATORS, operators_named
+    from sisso_sal.layers import layered
+
+    found = layered(config, changes, os.environ, user)
+    chosen = found.settings.model
+    names = DEFAULT_OPERATORS if chosen.operators is None else chosen.operators
     operators_named(names)
-    model = settings.model.completed(ensemble=ensemble).model_copy(update={"operators": tuple(names)})
-    return settings.model_copy(update={"model": model})
+    model = chosen.completed(ensemble=ensemble).model_copy(update={"operators": tuple(names)})
+    return replace(found, settings=found.settings.model_copy(update={"model": model}))
 
 
 def read(path: Path, target: str | None, id_column: str | None, formula: str | None, require_target: bool):
@@ -124,21 +149,18 @@ def read(path: Path, target: str | None, id_column: str | None, formula: str | N
     if formula is not None or not table.feature_names:
         unused = table.feature_names
         table, rejected = featurize_table(table, formula)
-        click.echo(f"note: features made from formulas: {', '.join(table.feature_names)}", err=True)
+        note(f"features made from formulas: {', '.join(table.feature_names)}")
         if unused:
-            click.echo(f"note: not used, because of --formula: {', '.join(unused)}", err=True)
+            note(f"not used, because of --formula: {', '.join(unused)}")
         tell_rejected(rejected)
     elif counts_rows(table.features[:, 0]):
         name = table.feature_names[0]
-        click.echo(
-            f"note: '{name}' numbers the rows but is used as a primary feature; --id {name} makes it the id", err=True
-        )
+        note(f"'{name}' numbers the rows but is used as a primary feature; --id {name} makes it the id")
     units = dict(zip(table.feature_names, table.feature_units, strict=True))
     for first, second in same_quantity_in_other_units(units):
-        click.echo(
-            f"note: '{first}' ({units[first]}) and '{second}' ({units[second]}) measure one quantity in different units and "
-            "are never added; convert one to relate them",
-            err=True,
+        note(
+            f"'{first}' ({units[first]}) and '{second}' ({units[second]}) measure one quantity in different units and "
+            "are never added; convert one to relate them"
         )
     return table
 
@@ -152,11 +174,9 @@ def counts_rows(column) -> bool:
 
 def tell_rejected(rejected: list[tuple[str, str]], shown: int = 5) -> None:
     if rejected:
-        click.echo(f"note: {len(rejected)} rows left out:", err=True)
-        for name, reason in rejected[:shown]:
-            click.echo(f"  {name}: {reason.removeprefix(f'formula {name!r}: ')}", err=True)
-        if len(rejected) > shown:
-            click.echo(f"  and {len(rejected) - shown} more", err=True)
+        lines = [f"{name}: {reason.removeprefix(f'formula {name!r}: ')}" for name, reason in rejected[:shown]]
+        lines += [f"and {len(rejected) - shown} more"] if len(rejected) > shown else []
+        note("\n  ".join([f"{len(rejected)} rows left out:", *lines]))
 
 
 def write(text: str, out: Path | None, force: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from sisso_sal.cli.options import COMMON, JSON, dumps
+from sisso_sal.cli.options import COMMON, JSON, dumps, note
 from sisso_sal.errors import CampaignError, InputError, LockedError
 
 RUN = click.argument("run", type=click.Path(path_type=Path))
@@ -19,17 +19,22 @@ RUN = click.argument("run", type=click.Path(path_type=Path))
 
 def _state(run: Path):
     """State and notes of a run that may be driven; takes no lock."""
-    from sisso_sal.campaign.ledger import read_ledger
     from sisso_sal.campaign.state import fold
+
+    return fold(_reading(run).events())
+
+
+def _reading(run: Path):
+    """What can be read of the ledger; damage is told."""
+    from sisso_sal.campaign.ledger import read_ledger
 
     reading = read_ledger(run)
     if reading.damage:
-        click.echo(
-            f"note: the ledger is damaged ({reading.damage}); {len(reading.rows)} events could be read, the next discover "
-            "repairs it",
-            err=True,
+        note(
+            f"the ledger is damaged ({reading.damage}); {len(reading.rows)} events could be read, the next discover "
+            "repairs it"
         )
-    return fold(reading.events())
+    return reading
 
 
 @click.command()
@@ -183,8 +188,8 @@ def _written(run: Path, notes: list[dict[str, Any]], ids: set[str]) -> int:
     from sisso_sal.campaign.state import fold
 
     with Ledger(run) as ledger:
-        for note in ledger.notes:
-            click.echo(f"note: {note}", err=True)
+        for line in ledger.notes:
+            note(line)
         return len(ledger.append_all(taken_in(notes, fold(ledger.events()), ids)))
 
 
@@ -234,19 +239,10 @@ def ledger(run, id, verify, quiet, debug):
       sisso-sal ledger runs/candidates --id TiO2
       sisso-sal ledger runs/candidates --verify
     """
-    from sisso_sal.campaign.ledger import read_ledger
-
     if verify:
         _verify(run)
         return
-    reading = read_ledger(run)
-    if reading.damage:
-        click.echo(
-            f"note: the ledger is damaged ({reading.damage}); {len(reading.rows)} events could be read, the next discover "
-            "repairs it",
-            err=True,
-        )
-    for event in reading.events():
+    for event in _reading(run).events():
         if id is None or _concerns(event, id):
             click.echo(json.dumps(event, ensure_ascii=False))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from sisso_sal.cli.options import (
     load,
     model_changes,
     names,
+    note,
     read,
 )
 from sisso_sal.errors import SettingsError
@@ -141,7 +143,7 @@ def _labelled(table):
 
     kept = [i for i, known in enumerate(table.labelled) if known]
     if len(kept) < table.n_rows:
-        click.echo(f"note: {table.n_rows - len(kept)} rows without a label left out", err=True)
+        note(f"{table.n_rows - len(kept)} rows without a label left out")
     text = {name: tuple(cells[i] for i in kept) for name, cells in table.text.items()}
     return replace(
         table, ids=tuple(table.ids[i] for i in kept), features=table.features[kept], target=table.target[kept], text=text
@@ -199,7 +201,8 @@ def tune(
     import numpy as np
 
     from sisso_sal.cli.models import feature_frame
-    from sisso_sal.config import load_settings, settings_toml
+    from sisso_sal.config import settings_toml
+    from sisso_sal.layers import layered
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.validation import GRID
     from sisso_sal.models.validation import tune as compare
@@ -220,7 +223,7 @@ def tune(
             progress=progress,
         )  # fmt: skip
     best = {key: rows[0][key] for key in GRID}
-    tuned = load_settings(config, {"seed": seed, **best, "adapt": False})
+    tuned = layered(config, {"seed": seed, **best, "adapt": False}, os.environ).settings
     write_whole(out, settings_toml(tuned))
     document = {
         "target": {"name": data.target_name, "unit": data.target_unit},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sisso_sal.cli.options import COMMON, OUT_FILE, TABLE, check_free, names, tell_rejected, write
+from sisso_sal.cli.options import COMMON, OUT_FILE, TABLE, check_free, names, note, tell_rejected, write
 from sisso_sal.errors import InputError
 
 
@@ -42,7 +42,7 @@ def featurize(table, formula, out, force, quiet, debug):
         raise InputError(f"{table}: needs formulas of oxides in '{name}'; {rejected[0][0]}: {rejected[0][1]}")
     replaced = [c.header for c in file.columns if c.header in features.columns]
     if replaced:
-        click.echo(f"note: replaced by the values made from formulas: {', '.join(replaced)}", err=True)
+        note(f"replaced by the values made from formulas: {', '.join(replaced)}")
     old = {c.header: [c.texts()[i] for i in kept] for c in file.columns if c.header not in features.columns}
     frame = pd.concat([pd.DataFrame(old), features.reset_index(drop=True)], axis=1)
     tell_rejected(rejected)
@@ -85,4 +85,4 @@ def pool(elements, metals, features, out, force, quiet, debug):
         frame = frame.set_index("formula").loc[values.index].join(values).reset_index()
         tell_rejected(rejected)
     write(frame.to_csv(index=False), out, force)
-    click.echo(f"note: {len(frame)} candidate oxides", err=True)
+    note(f"{len(frame)} candidate oxides")
