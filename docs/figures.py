@@ -1,6 +1,8 @@
-"""Draws the figures of the concept pages with the program itself: `make figures`."""
+"""Draws the figures of README and concept pages with the program itself: `make figures`."""
 
+import subprocess
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from sisso_sal import SISSOEnsemble, SISSORegressor
 from sisso_sal.acquisition import Goal, expected_improvement, probability_of_goal
 from sisso_sal.oracle.pourbaix_diagram import save_pourbaix_figure, stability_map
 from sisso_sal.oracle.stability import aqueous_species
+from sisso_sal.report import figures as report_figures
+from sisso_sal.report.view import RunView
 
 HERE = Path(__file__).parent
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "0.55"  # Okabe and Ito
@@ -101,6 +105,30 @@ def pourbaix() -> None:
     save_pourbaix_figure(stability_map(zircon, rivals), "ZrSiO4", HERE / "figures" / "zircon.png")
 
 
+def oxides() -> None:
+    """The materials map and the calibration of `make discover`, for the README."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder, "oxides")
+        command = [
+            sys.executable,
+            "-m",
+            "sisso_sal.cli",
+            "discover",
+            HERE.parent / "data" / "oxides.csv",
+            "--out",
+            run,
+            "--quiet",
+        ]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        view = RunView.read(run)
+        report_figures.save_figure(
+            report_figures.descriptor_map(view, backend="matplotlib"), HERE / "figures" / "map.png"
+        )
+        report_figures.save_figure(
+            report_figures.calibration(view, backend="matplotlib"), HERE / "figures" / "calibration.png"
+        )
+
+
 if __name__ == "__main__":
-    for draw in (subspace, members, acquisition, pourbaix):
+    for draw in (subspace, members, acquisition, pourbaix, oxides):
         draw()

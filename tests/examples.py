@@ -115,8 +115,8 @@ class Session:
 
     def command(self, line: str, more: str = "") -> str:
         """What a command prints; its own process where it is more than one plain call of sisso-sal."""
-        line = f"{line} {more}".strip()
-        words = shlex.split(line, comments=True)
+        line = f"{re.sub(r'  +# .*', '', line)} {more}".strip()
+        words = shlex.split(line)
         if words[0] == "sisso-sal" and not re.search(r"[|<>;&`]", re.sub(r"'[^']*'|\"[^\"]*\"", "", line)):
             with warnings.catch_warnings(action="ignore"):  # the command shows them as notes
                 done = CliRunner().invoke(cli, words[1:], catch_exceptions=False)
