@@ -87,8 +87,10 @@ def differs(shown: str, found: str) -> str:
     wanted = [float(n) for n in NUMBER.findall(shown)]
     digits = [len(n.partition("e")[0].partition(".")[2]) for n in NUMBER.findall(shown)]
     pieces = [re.escape(piece) for piece in NUMBER.split(_plain(shown))]
-    pattern = r"(-?\d[\d.e+-]*)".join(pieces).replace("…\\\n", "(?:.*\\n)??").replace("…", ".*?").replace("\\ ", " +")
-    match = re.fullmatch(pattern, _plain(found), re.S)
+    pattern = r"(-?\d[\d.e+-]*)".join(pieces)
+    pattern = re.sub(r"(?m)^…\\?\n", lambda _: r"(?:.*\n)*?", pattern)
+    pattern = re.sub(r"\\\n…$", lambda _: r"(?:\n.*)*", pattern)
+    match = re.fullmatch(pattern.replace("…", ".*?").replace("\\ ", " +"), _plain(found))
     if match is None:
         return f"needs\n{shown}\nfound\n{found}"
     for want, places, got in zip(wanted, digits, match.groups(), strict=True):
