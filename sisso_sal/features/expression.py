@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -189,7 +190,7 @@ class Expression:
         >>> Expression.apply("sqrt", Expression.primary("r_s")).to_mathml()
         '<msqrt><msub><mi>r</mi><mtext>s</mtext></msub></msqrt>'
         """
-        return render(self, "mathml", symbols)[0]
+        return _INDEX_AND_POWER.sub(r"<msubsup>\1\2</msubsup>", render(self, "mathml", symbols)[0])
 
     def to_code(self, language: str, symbols: Mapping[str, str]) -> str:
         """The formula in ``c``, ``fortran`` or ``text`` (Python), with the given identifier for each primary feature."""
@@ -249,6 +250,9 @@ def mathml_symbol(name: str) -> str:
     return f"<msub><mi>{head}</mi><mtext>{rest}</mtext></msub>" if head and rest else f"<mi>{escape(name)}</mi>"
 
 
+_INDEX_AND_POWER = re.compile(r"<msup><mrow><msub>((?:(?!<msub>).)*?)</msub></mrow>(<mn>\d</mn>)</msup>")
+"""A power of a symbol with an index, which browsers set best as one piece."""
+
 _SYMBOLS: Mapping[str, Callable[[str], str]] = {"text": str, "latex": latex_symbol, "mathml": mathml_symbol}
 """How a form writes the name of a primary feature."""
 
@@ -263,6 +267,8 @@ def render(expression: Expression, form: str, symbols: Mapping[str, str] | None 
         return (symbols or {}).get(expression.name) or _SYMBOLS[form](expression.name), ATOM
     row = expression.operator
     strength = 3 if form in _TYPESET and row.name in {"div", "inv"} else row.precedence
+    if form == "mathml" and row.name in {"abs", "abs_diff"}:
+        strength = ATOM  # its bars are parentheses enough
     parts = []
     for position, operand in enumerate(expression.operands):
         text, inner = render(operand, form, symbols)

@@ -130,6 +130,11 @@ def _six_pow(a: np.ndarray) -> np.ndarray:
     return cube * cube
 
 
+_PART = '<mrow><mspace width="0.15em"/><mstyle scriptlevel="0">{}</mstyle><mspace width="0.15em"/></mrow>'
+"""Of a fraction: as large as the rest, and narrower than the bar, so that the bars of nested fractions can be told apart."""
+
+_FRACTION = f"<mfrac>{_PART.format('{0}')}{_PART.format('{1}')}</mfrac>"
+
 _ROWS = (
     Operator(
         name="add", opcode=1, arity=2, unit_rule=EQUAL, commutative=True, precedence=1, numpy=_quiet(np.add),
@@ -148,7 +153,7 @@ _ROWS = (
     ),
     Operator(
         name="div", opcode=4, arity=2, unit_rule=QUOTIENT, domain=NONZERO, precedence=2, numpy=_quiet(np.divide),
-        mathml="<mfrac><mrow>{0}</mrow><mrow>{1}</mrow></mfrac>",
+        mathml=_FRACTION,
         text="{0}/{1}", latex=r"\frac{{{0}}}{{{1}}}", sympy="({0}) / ({1})", c="({0} / {1})", fortran="({0} / {1})",
     ),
     Operator(
@@ -167,7 +172,7 @@ _ROWS = (
     Operator(
         name="inv", opcode=7, arity=1, unit_rule=POWER, power=Fraction(-1), domain=NONZERO, precedence=2,
         numpy=_quiet(lambda a: 1.0 / a),
-        mathml="<mfrac><mn>1</mn><mrow>{0}</mrow></mfrac>",
+        mathml=_FRACTION.format("<mn>1</mn>", "{0}"),
         text="1/{0}", latex=r"\frac{{1}}{{{0}}}", sympy="1 / ({0})", c="(1.0 / {0})", fortran="(1.0d0 / {0})",
         trivial_on=frozenset({"inv", "div"}),
     ),

@@ -84,8 +84,9 @@ def _quantity(value: float, dimension: Dimension) -> str:
 
 
 _STYLE = (
-    "<style>.sisso-sal{line-height:1.5}.sisso-sal .term{margin:.35em 0 .35em 1em}"
-    ".sisso-sal table{border-collapse:collapse;margin:.5em 0}.sisso-sal .number{white-space:nowrap}.sisso-sal td,.sisso-sal th{padding:.15em .8em .15em 0;text-align:left}</style>"
+    "<style>.sisso-sal{line-height:1.5}.sisso-sal .term{margin:.35em 0 .35em 1em}.sisso-sal .number{white-space:nowrap}"
+    ".sisso-sal table{border-collapse:collapse;margin:.5em 0}"
+    ".sisso-sal td,.sisso-sal th{padding:.15em .8em .15em 0;text-align:left}</style>"
 )
 
 

@@ -121,7 +121,7 @@ class Course:
     ids : list of str, length n_labels
         In the order in which they came.
     value, best : ndarray (n_labels,)
-        Label, and the best one so far, in the target's unit.
+        Label, and the best one so far, in the target's unit; those known at the start came all at once.
     source : list of str
         table, person, file or oracle.
     core_hours : ndarray (n_labels,)
@@ -150,7 +150,7 @@ def course(view: RunView) -> Course:
         one = [_fit(1, len(value), view.summary["calibration"], view.summary["best"], None, 0.0, [])]
         n = len(value)
         return Course(
-            list(view.ids[view.labelled]), value, _best_so_far(goal, value), ["table"] * n, np.zeros(n), n, one,
+            list(view.ids[view.labelled]), value, _best_so_far(goal, value, len(value)), ["table"] * n, np.zeros(n), n, one,
         )  # fmt: skip
     labels: dict[str, tuple[float, str, float]] = {}
     spent, fits, n_start = 0.0, [], None
@@ -175,9 +175,10 @@ def course(view: RunView) -> Course:
         elif event["event"] == "proposal" and fits:
             fits[-1]["proposed"] = [row["id"] for row in event["proposals"]]
     value = np.array([row[0] for row in labels.values()])
+    n_start = len(labels) if n_start is None else n_start
     return Course(
-        list(labels), value, _best_so_far(goal, value), [row[1] for row in labels.values()],
-        np.array([row[2] for row in labels.values()]), len(labels) if n_start is None else n_start, fits,
+        list(labels), value, _best_so_far(goal, value, n_start), [row[1] for row in labels.values()],
+        np.array([row[2] for row in labels.values()]), n_start, fits,
     )  # fmt: skip
 
 
@@ -190,13 +191,14 @@ def _fit(number, n_labelled, calibration, best, seconds, core_hours, proposed) -
     }  # fmt: skip
 
 
-def _best_so_far(goal: Goal, value: np.ndarray) -> np.ndarray:
+def _best_so_far(goal: Goal, value: np.ndarray, n_start: int) -> np.ndarray:
     best = np.empty(len(value))
     leader = 0
     for k in range(len(value)):
         pair = np.array([value[leader], value[k]])
         leader = (leader, k)[goal.best(pair)]
         best[k] = value[leader]
+    best[:n_start] = best[max(n_start - 1, 0) : n_start]
     return best
 
 

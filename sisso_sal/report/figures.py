@@ -59,11 +59,11 @@ def descriptor_map(
     >>> from sisso_sal.report.view import RunView
     >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
     >>> y = (X["a (eV)"] * X["b (eV)"] - 3 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)").where(X.index < 30)
-    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5).fit(X[:30], y[:30]), X, y)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, dropout=0.0).fit(X[:30], y[:30]), X, y)
     >>> descriptor_map(view).layout.xaxis.title.text
-    ''
-    >>> descriptor_map(view, colour="std", backend="matplotlib").axes[0].get_ylabel()
-    ''
+    'd1 = b/r (eV/Å)'
+    >>> len(descriptor_map(view, colour="std", backend="matplotlib").axes)
+    2
     """
     view = as_view(run)
     if colour not in interactive.LAYERS:
@@ -94,7 +94,7 @@ def parity(run: RunView | str | os.PathLike[str], *, residuals: bool = False, ba
     >>> from sisso_sal.report.view import RunView
     >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
     >>> y = (X["a (eV)"] * X["b (eV)"] - 3 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)").where(X.index < 30)
-    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5).fit(X[:30], y[:30]), X, y)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, dropout=0.0).fit(X[:30], y[:30]), X, y)
     >>> parity(view).layout.xaxis.title.text
     'known gap (eV)'
     """
@@ -123,7 +123,7 @@ def calibration(run: RunView | str | os.PathLike[str], *, backend: str = "plotly
     >>> from sisso_sal.report.view import RunView
     >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
     >>> y = (X["a (eV)"] * X["b (eV)"] - 3 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)").where(X.index < 30)
-    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5).fit(X[:30], y[:30]), X, y)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, dropout=0.0).fit(X[:30], y[:30]), X, y)
     >>> calibration(view).layout.yaxis.title.text
     'share of labels inside'
     """
@@ -151,7 +151,7 @@ def error_against_sigma(run: RunView | str | os.PathLike[str], *, backend: str =
     >>> from sisso_sal.report.view import RunView
     >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
     >>> y = (X["a (eV)"] * X["b (eV)"] - 3 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)").where(X.index < 30)
-    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5).fit(X[:30], y[:30]), X, y)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, dropout=0.0).fit(X[:30], y[:30]), X, y)
     >>> error_against_sigma(view).layout.xaxis.title.text
     'sigma (eV)'
     """
@@ -182,7 +182,7 @@ def learning_curve(run: RunView | str | os.PathLike[str], *, backend: str = "plo
     >>> from sisso_sal.report.view import RunView
     >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
     >>> y = (X["a (eV)"] * X["b (eV)"] - 3 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)").where(X.index < 30)
-    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5).fit(X[:30], y[:30]), X, y)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, dropout=0.0).fit(X[:30], y[:30]), X, y)
     >>> learning_curve(view).layout.xaxis.title.text
     'labels'
     """
@@ -215,7 +215,7 @@ def feature_frequency(
     >>> from sisso_sal.report.view import RunView
     >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
     >>> y = (X["a (eV)"] * X["b (eV)"] - 3 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)").where(X.index < 30)
-    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5).fit(X[:30], y[:30]), X, y)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, dropout=0.0).fit(X[:30], y[:30]), X, y)
     >>> feature_frequency(view, "operators").layout.xaxis.title.text
     'share of 4 formulas'
     """

@@ -180,7 +180,9 @@ def _layer(view: RunView, name: str) -> Spec:
 
 def _line(view: RunView, line) -> Spec:
     text = f"{line.level:g}"
-    middle = len(line.x) // 2
+    middle = (
+        int(0.92 * (len(line.x) - 1)) if line.y[-1] >= line.y[0] else int(0.08 * (len(line.x) - 1))
+    )  # near its upper end
     return {
         "type": "scatter", "mode": "lines+text", "x": shortened(line.x, 6), "y": shortened(line.y, 6),
         "line": {"color": "#888888", "width": 1, "dash": "dot"}, "showlegend": False, "hoverinfo": "skip",

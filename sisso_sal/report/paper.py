@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,13 +29,23 @@ def _axes(width: float = 5.0, height: float = 4.0) -> tuple[Any, Any]:
 
 
 def _title(name: str, axis: Axis) -> str:
-    unit = f" ({_plain(axis.unit)})" if axis.unit else ""
-    return f"{name}: ${axis.expression.to_latex()}${unit}"
+    unit = f" ({_unit(axis.unit)})" if axis.unit else ""
+    return f"{name} = ${axis.expression.to_latex().replace('frac', 'dfrac')}${unit}"
+
+
+def _unit(text: str) -> str:
+    """
+    Examples
+    --------
+    >>> _unit("eV*Å**5")
+    'eV·Å$^{5}$'
+    """
+    return re.sub(r"\*\*\(?([-\d/]+)\)?", r"$^{\1}$", text).replace("*", "·")
 
 
 def _plain(text: str) -> str:
     """A name or a unit as it is: no dollar of a table starts a formula."""
-    return text.replace("$", r"\$").replace("**", "^")
+    return text.replace("$", r"\$")
 
 
 def _header(view: RunView) -> str:
