@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
-from sisso_sal.cli.options import COMMON, JSON, dumps, load_layers, next_step, note
+from sisso_sal.cli.help import Group
+from sisso_sal.cli.options import COMMON, JSON, dumps, load_layers
+from sisso_sal.cli.terminal import next_step, note
 
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
 
 
-@click.group()
+@click.group(cls=Group)
 def config() -> None:
     """The settings: what they are now and where each comes from, and which there are.
 
@@ -62,6 +64,10 @@ def schema(quiet, debug):
       sisso-sal config schema > settings.schema.json
     """
     click.echo(dumps(settings_schema()))
+    next_step(
+        "keep it beside your settings files; #:schema ./settings.schema.json as their first line tells editors",
+        err=True,
+    )
 
 
 def settings_schema() -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from sisso_sal.cli import known_values
+from sisso_sal.cli.help import Command, panel
 from sisso_sal.cli.options import (
     COLUMNS,
     COMMON,
@@ -18,35 +20,43 @@ from sisso_sal.cli.options import (
     TABLE,
     THREADS,
     dumps,
-    fail,
-    grouped,
     load_layers,
     model_changes,
-    note,
     read,
 )
+from sisso_sal.cli.terminal import fail, next_step, note, show, width
 from sisso_sal.progress import Watch
 
 FINISHED_WITH_FAILURES = 3
 
 
-@click.command()
+@click.command(cls=Command)
 @TABLE
 @COLUMNS
-@grouped(
-    click.option("--goal", help="min, max, 'min 10%', '<=0.3', '>=2' or '1.2..1.8'; min by default."),
+@panel(
+    "What to look for",
+    click.option(
+        "--goal",
+        shell_complete=known_values.values("goal", "min", "max"),
+        help="min, max, 'min 10%', '<=0.3', '>=2' or '1.2..1.8'; min by default.",
+    ),
     click.option("--batch", type=click.IntRange(min=1), help="Candidates to propose; 10 by default."),
     click.option(
         "--acquisition",
         metavar="NAME",
+        shell_complete=known_values.acquisitions,
         help="mean, ei, log_ei, member_ei, pi, hits, lcb, mli, thompson, std, random, distance; hits by default.",
     ),
     click.option("--diversity", type=click.FloatRange(0, 1), help="Weight of spread within a batch; 0 by default."),
     click.option(
-        "--improve-on", metavar="WHAT", help="Best posterior mean or best label: mean or label; mean by default."
+        "--improve-on",
+        metavar="WHAT",
+        shell_complete=known_values.values("improve_on"),
+        help="Best posterior mean or best label: mean or label; mean by default.",
     ),
 )
-@grouped(
+@panel(
+    "Labels, and when to stop",
     click.option(
         "--oracle",
         metavar="WHO",
@@ -72,7 +82,8 @@ FINISHED_WITH_FAILURES = 3
 )
 @ENSEMBLE
 @MODEL
-@grouped(
+@panel(
+    "Settings and run folder",
     click.option("--config", type=click.Path(path_type=Path), help="Settings in a TOML file; flags come on top."),
     click.option(
         "--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder; runs/<table> by default."
@@ -122,7 +133,8 @@ def discover(
             tools = _tools(threads, watch)
             if dry_run:
                 found = preview(data, settings, run, tools, given.origins)
-                click.echo(dumps(found) if as_json else preview_text(found))
+                click.echo(dumps(found)) if as_json else show(preview_text(found))
+                next_step("the same without --dry-run")
                 return
             talk = Talk(
                 watch.tell if oracle else _note,
@@ -197,10 +209,10 @@ def _show(summary: dict[str, Any], run: Path, as_json: bool) -> None:
         click.echo(dumps(summary))
     elif "iteration" in summary:
         folder = f"{run}/iter-{summary['iteration']:04d}"
-        click.echo(discover_text(summary))
-        click.echo(f"\nEverything is in {folder}: model.json, predictions.csv, proposals.csv")
-        click.echo(f"Next: sisso-sal export {folder}/model.json --format latex")
+        show(discover_text(summary, width()))
+        show(f"\nEverything is in {folder}: model.json, predictions.csv, proposals.csv")
     if not as_json and (told := ended_text(campaign, summary["target"]["unit"] if "target" in summary else "")):
-        click.echo(f"\n{told}")
+        show(f"\n{told}")
+    next_step(campaign["next"])
     if campaign["stop"] is not None and campaign["failed"]:
         sys.exit(FINISHED_WITH_FAILURES)

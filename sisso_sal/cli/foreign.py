@@ -8,13 +8,15 @@ from typing import Any
 
 import click
 
-from sisso_sal.cli.options import COMMON, JSON, THREADS, check_free, dumps, next_step, read
+from sisso_sal.cli.help import Command
+from sisso_sal.cli.options import COMMON, JSON, THREADS, check_free, dumps, read
+from sisso_sal.cli.terminal import next_step
 from sisso_sal.errors import InputError
 
 TABLE_FILE, SETTINGS_FILE, TEST_FILE = "table.csv", "settings.toml", "test.csv"
 
 
-@click.command("import-sisso")
+@click.command("import-sisso", cls=Command)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--task", help="The one task to take of several: its number (SISSO) or name (SISSO++).")
 @click.option("--dry-run", is_flag=True, help="Tell what would be made of the input, and do nothing.")

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from sisso_sal.cli.help import Command
 from sisso_sal.cli.options import (
     COLUMNS,
     COMMON,
@@ -20,23 +21,28 @@ from sisso_sal.cli.options import (
     THREADS,
     check_free,
     dumps,
-    fail,
     load,
     model_changes,
-    next_step,
-    note,
     number,
     read,
     tell_rejected,
     write,
 )
+from sisso_sal.cli.terminal import fail, next_step, note, show
 from sisso_sal.errors import SettingsError
 from sisso_sal.progress import Progress
 
-EXPORTS = ("latex", "sympy", "python", "c", "fortran")
+_USES = {
+    "latex": "\\input{{{file}}} in a document that uses amsmath",
+    "sympy": "read {file} in Python, and take derivatives or simplify there",
+    "python": "import {file} and call predict; it needs numpy alone",
+    "c": "compile {file} with your program and call sisso_predict",
+    "fortran": "compile {file} with your program and use sisso_model",
+}
+"""What one does with each form of export."""
 
 
-@click.command()
+@click.command(cls=Command)
 @TABLE
 @COLUMNS
 @MODEL
@@ -108,7 +114,7 @@ def tell_fit(document: dict[str, Any], as_json: bool) -> None:
     """Print what was found; a search that was interrupted ends the program here."""
     from sisso_sal.report.text import fit_text
 
-    click.echo(dumps(document) if as_json else fit_text(document))
+    click.echo(dumps(document)) if as_json else show(fit_text(document))
     if not document["complete"]:
         fail("interrupted: these are the best models so far, the search was not finished", 130)
 
@@ -154,7 +160,7 @@ def _fit_document(model, data, is_ensemble: bool) -> dict[str, Any]:
     return document
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model", type=click.Path(path_type=Path))
 @TABLE
 @click.option("--id", "id_column", metavar="COLUMN", help="Column that names the rows; by default the first text one.")
@@ -208,6 +214,7 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
         write(dumps({"target": {"name": target, "unit": unit}, "predictions": rows}), out, force)
     else:
         write(frame.to_csv(index=False), out, force)
+    next_step(f"sisso-sal export {model} --format latex, for the formulas behind it", err=True)
 
 
 def _columns_for(estimator, path: Path, id_column: str | None, formula: str | None):
@@ -244,16 +251,19 @@ def _columns_for(estimator, path: Path, id_column: str | None, formula: str | No
     return table, columns
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice(EXPORTS), default="latex", show_default=True, help="What to write.")
+@click.option(
+    "--format", "form", type=click.Choice(list(_USES)), default="latex", show_default=True, help="What to write."
+)
 @click.option("--member", type=click.IntRange(min=0), help="Of an ensemble only this member, counted from 0.")
 @click.option(
     "--dim", type=click.IntRange(min=1), help="Of a model the one with so many terms; the largest by default."
 )
 @OUT_FILE
+@JSON
 @COMMON
-def export(model, form, member, dim, out, force, quiet, debug):
+def export(model, form, member, dim, out, force, as_json, quiet, debug):
     """Write the formulas of a MODEL file as LaTeX, sympy, Python, C or Fortran.
 
     \b
@@ -288,4 +298,6 @@ def export(model, form, member, dim, out, force, quiet, debug):
             raise SettingsError(f"dim: needs one of {', '.join(map(str, known))}, found {dim}")
         models = [known[dim] if dim is not None else estimator.model_]
     units = dict(zip(estimator.primaries_, estimator.units_, strict=True))
-    write(export_model(models, form, target=target, target_unit=unit, units=units, scale=scale), out, force)
+    text = export_model(models, form, target=target, target_unit=unit, units=units, scale=scale)
+    write(dumps({"format": form, "n_models": len(models), "source": text}) if as_json else text, out, force)
+    next_step(_USES[form].format(file=out or "FILE"), err=True)

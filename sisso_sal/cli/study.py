@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from sisso_sal.cli.help import Command, panel
 from sisso_sal.cli.options import (
     COLUMNS,
     COMMON,
@@ -20,23 +21,23 @@ from sisso_sal.cli.options import (
     THREADS,
     check_free,
     dumps,
-    grouped,
     load,
     model_changes,
     names,
-    note,
     read,
 )
+from sisso_sal.cli.terminal import next_step, note, show, width
 from sisso_sal.errors import SettingsError
 from sisso_sal.progress import Progress
 
 WITHOUT_SURROGATE = ("random", "distance")
 
 
-@click.command()
+@click.command(cls=Command)
 @TABLE
 @COLUMNS
-@grouped(
+@panel(
+    "Simulated campaigns",
     click.option("--goal", help="min, max, 'min 10%', '<=0.3', '>=2' or '1.2..1.8'; min by default."),
     click.option(
         "--target-quantile", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.1, show_default=True,
@@ -122,9 +123,16 @@ def replay(
         from sisso_sal.report.figures import found_targets, save_figure
 
         save_figure(found_targets(document), plot)
-    click.echo(dumps(document) if as_json else replay_text(document))
+    click.echo(dumps(document)) if as_json else show(replay_text(document, width()))
     if not as_json and plot is not None:
-        click.echo(f"\nThe figure is in {plot}")
+        show(f"\nThe figure is in {plot}")
+    next_step(f"sisso-sal discover TABLE_WITH_GAPS --acquisition {_best_acquisition(document, settings.acquisition)}")
+
+
+def _best_acquisition(document: dict[str, Any], default: str) -> str:
+    """That of the best strategy with formulas, the surrogate that discover has."""
+    found = {name: strategy["mean"] for name, strategy in document["strategies"].items() if name.startswith("sisso ")}
+    return max(found, key=lambda name: found[name]).partition(" ")[2] if found else default
 
 
 def _surrogate(kind: str, parameters: dict[str, Any], seed: int):
@@ -161,10 +169,11 @@ def _numbers(kind: type):
     return convert
 
 
-@click.command()
+@click.command(cls=Command)
 @TABLE
 @COLUMNS
-@grouped(
+@panel(
+    "What to try",
     click.option("--rungs", metavar="A,B,…", callback=_numbers(int), help="1,2 by default."),
     click.option("--dims", metavar="A,B,…", callback=_numbers(int), help="Terms of a formula; 1,2,3 by default."),
     click.option("--n-sis-values", metavar="A,B,…", callback=_numbers(int), help="10,50 by default."),
@@ -229,6 +238,5 @@ def tune(
         "target": {"name": data.target_name, "unit": data.target_unit},
         "n_samples": int(labelled.sum()), "folds": folds, "rows": rows, "best": best, "out": str(out),
     }  # fmt: skip
-    click.echo(dumps(document) if as_json else tune_text(document))
-    if not as_json:
-        click.echo(f"\nNext: sisso-sal discover {table} --config {out}")
+    click.echo(dumps(document)) if as_json else show(tune_text(document, width()))
+    next_step(f"sisso-sal discover {table} --config {out}")

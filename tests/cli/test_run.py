@@ -51,7 +51,7 @@ def test_people_label_what_was_proposed_and_the_next_iteration_learns(work):
     told = work.call("status", "run").out
     assert f"proposed, no answer yet: {first}, {second}, {third}" in told
     assert told.endswith(
-        f"To do: sisso-sal label run {first} VALUE, for this and the others; then give the discover command again\n"
+        f"Next: sisso-sal label run {first} VALUE, for this and the others; then give the discover command again\n"
     )
     assert work.call("label", "run", first, "-1.25").out == "run: 1 event written\n"
     assert work.call("label", "run", second, "1.5", "--error", "0.2").out == "run: 1 event written\n"
