@@ -20,6 +20,7 @@ from sisso_sal.cli.discover import discover
 from sisso_sal.cli.doctor import doctor
 from sisso_sal.cli.models import export, fit, predict
 from sisso_sal.cli.options import fail
+from sisso_sal.cli.report import report
 from sisso_sal.cli.run import label, ledger, retry, status, stop
 from sisso_sal.cli.study import replay, tune
 from sisso_sal.cli.tables import featurize, pool
@@ -97,6 +98,7 @@ def _show_log() -> None:
 for command in (
     discover,
     status,
+    report,
     label,
     retry,
     stop,
