@@ -33,6 +33,9 @@ MakeSurrogate = Callable[[CampaignSettings, int], Surrogate]
 SaveModel = Callable[..., None]
 """Writes (path, fitted surrogate, target, target unit)."""
 
+REPORT = "report.html"
+"""File of a run folder that people look at."""
+
 _PACKAGES = ("sisso-sal", "numpy", "scipy", "scikit-learn", "numba", "pandas", "pint", "pymatgen")
 _PROPOSAL = ("id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance")
 
@@ -54,11 +57,14 @@ class Tools:
         Writes (path, fitted surrogate, target, target unit).
     progress : callable, optional
         Called with (done, total) during a fit.
+    report : callable, optional
+        Writes what people look at, given the run folder.
     """
 
     make_surrogate: MakeSurrogate
     save_model: SaveModel
     progress: Progress | None = None
+    report: Callable[[Path], None] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,7 @@ from sisso_sal.campaign.inputs import (
     run_changes,
 )
 from sisso_sal.campaign.learning import (
+    REPORT,
     Tools,
     events_of,
     learn,
@@ -41,7 +42,7 @@ from sisso_sal.campaign.status import status_document
 from sisso_sal.campaign.stopping import evaluations_left, reason_to_stop
 from sisso_sal.config import CampaignSettings
 from sisso_sal.data.table import Table
-from sisso_sal.errors import CampaignError
+from sisso_sal.errors import CampaignError, SissoSalError
 from sisso_sal.protocols import Oracle
 
 FIRST_PAUSE = 0.02
@@ -156,6 +157,8 @@ class Campaign:
         retries = settings.run.retries
         self._exchange = Exchange(oracle, journal, table, retries, talk.tell) if oracle else None
         self._summary: dict[str, Any] | None = None
+        self._reported = self.state.n_events if (self.run / REPORT).exists() else -1
+        self._report_is_due = 0.0
 
     @property
     def state(self) -> State:
@@ -204,11 +207,27 @@ class Campaign:
         while True:
             has_moved = self.step()
             self._talk.watch(self.state)
-            if once or self._exchange is None or self._has_ended():
+            is_over = once or self._exchange is None or self._has_ended()
+            self._report(is_over)
+            if is_over:
                 return
             pause = FIRST_PAUSE if has_moved else min(1.5 * pause, self._exchange.oracle.poll)
             if not has_moved:
                 time.sleep(pause)
+
+    def _report(self, is_over: bool) -> None:
+        """Let the report be written at the end, and before as often as it takes a tenth of the time; a campaign goes on without."""
+        start = time.monotonic()
+        is_new = self.state.n_events != self._reported and bool(self.state.iterations)
+        if self._tools.report is None or not is_new or not (is_over or start >= self._report_is_due):
+            return
+        try:
+            self._tools.report(self.run)
+        except SissoSalError as error:
+            self._talk.tell(f"no report: {error}")
+        self._reported = self.state.n_events
+        end = time.monotonic()
+        self._report_is_due = end + 9 * (end - start)
 
     def _has_ended(self) -> bool:
         """There is a reason to stop, and nothing is waited for any more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,7 @@ FINISHED_WITH_FAILURES = 3
     click.option("--retries", type=click.IntRange(min=0), help="Times that a failed one is tried again; 3 by default."),
     click.option("--walltime", type=click.FloatRange(0, min_open=True), help="Hours after which a command is ended."),
     click.option("--once", is_flag=True, help="Do one step and exit, for cron or a chain of Slurm jobs."),
+    click.option("--no-report", is_flag=True, help="Write no report.html into the run folder."),
     click.option("--dry-run", is_flag=True, help="Show what would be proposed and write nothing."),
     click.option("--take-over", is_flag=True, help="Go on where a driver on another host died without a word."),
 )
@@ -94,7 +96,7 @@ FINISHED_WITH_FAILURES = 3
 @JSON
 @COMMON
 def discover(
-    table, target, id_column, formula, once, dry_run, take_over, asynchronous, config, out, threads, as_json, quiet, debug,
+    table, target, id_column, formula, once, no_report, dry_run, take_over, asynchronous, config, out, threads, as_json, quiet, debug,
     **options,
 ):  # fmt: skip
     """Learn from the labelled rows of TABLE, propose which of the others to compute, and have them computed.
@@ -130,7 +132,7 @@ def discover(
     oracle = make_oracle(settings.run, run, header, data.id_name)
     try:
         with Watch("screening", quiet or as_json) as watch:
-            tools = _tools(threads, watch)
+            tools = _tools(threads, watch, None if no_report else _report)
             if dry_run:
                 found = preview(data, settings, run, tools, given.origins)
                 click.echo(dumps(found)) if as_json else show(preview_text(found))
@@ -153,7 +155,7 @@ def discover(
     _show(summary, run, as_json)
 
 
-def _tools(threads: int | None, watch: Watch):
+def _tools(threads: int | None, watch: Watch, report: Callable[[Path], None] | None):
     from sisso_sal.campaign.learning import Tools
 
     def make_surrogate(settings, seed):
@@ -167,7 +169,15 @@ def _tools(threads: int | None, watch: Watch):
 
         files.save_model(*arguments)
 
-    return Tools(make_surrogate, save_model, watch)
+    return Tools(make_surrogate, save_model, watch, report)
+
+
+def _report(run: Path) -> None:
+    from sisso_sal.campaign.learning import REPORT
+    from sisso_sal.report.page import write_report
+    from sisso_sal.report.view import RunView
+
+    write_report(RunView.read(run), run / REPORT)
 
 
 def _user_settings_at_start(run: Path) -> dict[str, Any] | None:
@@ -211,6 +221,8 @@ def _show(summary: dict[str, Any], run: Path, as_json: bool) -> None:
         folder = f"{run}/iter-{summary['iteration']:04d}"
         show(discover_text(summary, width()))
         show(f"\nEverything is in {folder}: model.json, predictions.csv, proposals.csv")
+        if (run / "report.html").exists():
+            show(f"To look at: {run}/report.html")
     if not as_json and (told := ended_text(campaign, summary["target"]["unit"] if "target" in summary else "")):
         show(f"\n{told}")
     next_step(campaign["next"])

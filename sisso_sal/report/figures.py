@@ -15,9 +15,10 @@ import numpy as np
 from sisso_sal.errors import InputError, SissoSalError
 from sisso_sal.report import interactive, paper
 from sisso_sal.report.colours import COLOURS
-from sisso_sal.report.content import calibration_curve, course, judged, recurring
+from sisso_sal.report.content import RECURRENCES, calibration_curve, course, judged, recurring
 from sisso_sal.report.mapping import materials_map
 from sisso_sal.report.view import RunView, as_view
+from sisso_sal.storage import writing
 
 if TYPE_CHECKING:
     from sisso_sal.oracle.pourbaix import Conditions
@@ -319,6 +320,46 @@ def found_targets(document: Mapping[str, Any]) -> Any:
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0.0, 0.94), title="at the end")
     return figure
+
+
+def save_figures(view: RunView, folder: str | os.PathLike[str], form: str) -> list[Path]:
+    """Write every figure of a run with matplotlib.
+
+    Parameters
+    ----------
+    view : RunView
+    folder : path
+        Made if it is not there.
+    form : str
+        ``pdf``, ``png`` or ``svg``.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    SissoSalError
+        A file cannot be written.
+    """
+    made = {
+        f"map-{k + 1}": descriptor_map(view, formula=k + 1, backend="matplotlib")
+        for k in range(len(view.summary["typical"]))
+    }
+    if np.isfinite(view.values("oob_std")).any():
+        made["parity"] = parity(view, backend="matplotlib")
+        made["residuals"] = parity(view, residuals=True, backend="matplotlib")
+        made["calibration"] = calibration(view, backend="matplotlib")
+        made["error-against-sigma"] = error_against_sigma(view, backend="matplotlib")
+    made["learning-curve"] = learning_curve(view, backend="matplotlib")
+    made |= {kind: feature_frequency(view, kind, backend="matplotlib") for kind in RECURRENCES}
+    folder = Path(folder)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.{form}" for name in made]
+    for path, figure in zip(paths, made.values(), strict=True):
+        save_figure(figure, path)
+    return paths
 
 
 def save_figure(figure: Any, path: str | Path) -> None:

@@ -41,8 +41,20 @@ def _spec(data: list[Spec], x: str, y: str, **layout: Any) -> Spec:
 
 
 def shortened(values: Any, digits: int = DIGITS) -> list[float | None]:
-    """Numbers to so many digits; None where there is none, as JSON needs it."""
-    return [float(f"{v:.{digits}g}") if np.isfinite(v) else None for v in np.asarray(values, dtype=np.float64)]
+    """Numbers to so many digits; None where there is none, as JSON needs it.
+
+    Examples
+    --------
+    >>> shortened([1.23456, -123456.0, 0.0, float("nan")], 3)
+    [1.23, -123000.0, 0.0, None]
+    """
+    values = np.asarray(values, dtype=np.float64)
+    known = np.isfinite(values)
+    size = np.abs(np.where(known & (values != 0), values, 1.0))
+    places = digits - 1 - np.floor(np.log10(size))
+    up, down = 10.0 ** np.clip(places, 0, 290), 10.0 ** np.clip(-places, 0, 290)  # one of the two is 1
+    rounded = np.round(np.where(known, values, 0.0) * up / down) / up * down
+    return [value if is_known else None for value, is_known in zip(rounded.tolist(), known.tolist(), strict=True)]
 
 
 def markup(expression: Expression) -> str:

@@ -196,6 +196,11 @@ class RunView:
         return np.asarray(self.table["id"], dtype=object)
 
     @property
+    def number(self) -> int:
+        """Of the iteration; 1 without a run."""
+        return 1 if self.iteration is None else self.iteration.number
+
+    @property
     def proposals(self) -> list[dict[str, Any]]:
         """What was proposed, best first: id, mean, std, score, low95, high95, formula, n_valid, outside, distance."""
         return list(self.summary["proposals"])

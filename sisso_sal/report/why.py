@@ -60,8 +60,10 @@ class Why:
 def reasons(view: RunView) -> list[Why]:
     """For each proposal of a view, in its order."""
     rows = _rows_of(view)
+    if not len(rows):
+        return []
     effects = _effects(view, rows)
-    usual = {name: float(np.median(values[view.labelled])) for name, values in view.columns.items()}
+    usual = {name: float(np.median(values[_usual(view)])) for name, values in view.columns.items()}
     units = dict(zip(view.ensemble.primaries_, view.ensemble.units_, strict=True))
     nearest = _nearest(view, rows)
     found = []
@@ -82,15 +84,21 @@ def _rows_of(view: RunView) -> np.ndarray:
     return np.array([place[proposal["id"]] for proposal in view.proposals], dtype=np.int64)
 
 
+def _usual(view: RunView) -> np.ndarray:
+    """Which materials are the usual ones: the labelled, or all where none is; ndarray (n_materials,) of bool."""
+    return view.labelled if view.labelled.any() else np.ones(len(view.ids), dtype=bool)
+
+
 def _effects(view: RunView, rows: np.ndarray) -> dict[str, np.ndarray]:
     """For each primary feature what it does to the median formula: ndarray (n_proposals,)."""
-    here = {name: values[rows] for name, values in view.columns.items()}
-    as_is = _median(view, here)
-    found = {}
-    for name, values in here.items():
-        usual = np.median(view.columns[name][view.labelled]) if view.labelled.any() else np.median(view.columns[name])
-        found[name] = as_is - _median(view, {**here, name: np.full_like(values, usual)})
-    return found
+    n, names = len(rows), list(view.columns)
+    columns = {}
+    for k, name in enumerate(names):  # the proposals as they are, then once for each feature with that one as usual
+        values = np.tile(view.columns[name][rows], len(names) + 1)
+        values[(k + 1) * n : (k + 2) * n] = np.median(view.columns[name][_usual(view)])
+        columns[name] = values
+    found = _median(view, columns).reshape(len(names) + 1, n)
+    return {name: found[0] - found[k + 1] for k, name in enumerate(names)}
 
 
 def _median(view: RunView, columns: dict[str, np.ndarray]) -> np.ndarray:

@@ -113,8 +113,8 @@ def filters(unit: str, decimals: int) -> dict[str, Callable[..., Any]]:
         )
 
     return {
-        "number": number, "measured": measured, "decimal": decimal, "percent": percent, "signed": signed, "bound": bound, "day": day,
-        "duration": duration, "unit": lambda text: Markup(unit_html(parse_unit(text)) if text else ""),
+        "number": number, "measured": measured, "decimal": decimal, "percent": percent, "signed": signed, "bound": bound,
+        "day": day, "duration": duration, "unit": lambda text: Markup(unit_html(parse_unit(text)) if text else ""),
     }  # fmt: skip
 
 
