@@ -209,7 +209,7 @@ class Campaign:
             self._talk.watch(self.state)
             is_over = once or self._exchange is None or self._has_ended()
             self._report(is_over)
-            if is_over:
+            if is_over or self._exchange is None:
                 return
             pause = FIRST_PAUSE if has_moved else min(1.5 * pause, self._exchange.oracle.poll)
             if not has_moved:
