@@ -162,7 +162,7 @@ def table(tmp_path_factory):
 def test_the_shell_completes_columns_values_and_commands(table, line, expected):
     words = f"sisso-sal {line}".replace("TABLE", str(table))
     done = run(_SISSO_SAL_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(len(words.split(" ")) - 1))
-    assert [found.partition(",")[2] for found in done.stdout.splitlines()] == expected
+    assert [found.partition(",")[2] for found in done.stdout.split()] == expected
 
 
 def test_columns_of_a_parquet_file_are_completed(table):
