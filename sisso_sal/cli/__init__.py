@@ -57,7 +57,7 @@ def cli(ctx: click.Context) -> None:
 
     \b
     Start here:
-      sisso-sal discover candidates.csv      what to compute next, from a table with gaps in one column
+      sisso-sal discover candidates.csv      what to compute next
       sisso-sal fit table.csv --target gap   formulas for a property
     """
     if ctx.invoked_subcommand is None:
@@ -72,7 +72,7 @@ def main() -> None:
     warnings.showwarning = _show_warning
     _show_log()
     try:
-        cli.main(standalone_mode=False, color=colour())
+        cli.main(prog_name="sisso-sal", standalone_mode=False, color=colour())
     except (click.exceptions.Abort, KeyboardInterrupt):
         fail("interrupted", None)
     except click.ClickException as error:

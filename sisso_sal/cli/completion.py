@@ -16,7 +16,7 @@ SHELLS = {
 }
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Completion for bash, zsh or fish")
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 @COMMON
 def completion(shell, quiet, debug):

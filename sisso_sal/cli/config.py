@@ -14,17 +14,20 @@ from sisso_sal.cli.terminal import next_step, note
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
 
 
-@click.group(cls=Group)
-def config() -> None:
+@click.group(cls=Group, short_help="The settings, where each comes from, their schema", invoke_without_command=True)
+@click.pass_context
+def config(ctx: click.Context) -> None:
     """The settings: what they are now and where each comes from, and which there are.
 
     A setting is taken from the first that has it: an option of the command, a variable of the environment (SISSO_SAL_RUNG for
     --rung), the settings file given by --config, your own settings file, the default. A run that is continued keeps what it took
     from your own file when it began.
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
-@config.command()
+@config.command(short_help="Print the settings, and where each comes from")
 @click.option("--origin", is_flag=True, help="Tell for each setting where it comes from.")
 @click.option("--config", "file", type=click.Path(path_type=Path), help="The settings file that a command would get.")
 @JSON
@@ -54,7 +57,7 @@ def show(origin, file, as_json, quiet, debug):
     next_step("sisso-sal config show > settings.toml, then sisso-sal discover TABLE --config settings.toml", err=True)
 
 
-@config.command()
+@config.command(short_help="Print the JSON Schema of settings files")
 @COMMON
 def schema(quiet, debug):
     """Print the JSON Schema of settings files; editors check a file against it as you write.

@@ -31,7 +31,7 @@ from sisso_sal.progress import Watch
 FINISHED_WITH_FAILURES = 3
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Learn from a table with gaps, propose what to compute")
 @TABLE
 @COLUMNS
 @panel(
@@ -111,8 +111,8 @@ def discover(
     \b
     Examples:
       sisso-sal discover data/oxides.csv
-      sisso-sal discover candidates.csv --goal "<=0.3" --acquisition pi --batch 5 --out runs/first
-      sisso-sal discover candidates.csv --oracle lookup:truth.csv --budget 30 --batch 5
+      sisso-sal discover candidates.csv --goal "<=0.3" --batch 5 --out runs/first
+      sisso-sal discover candidates.csv --oracle lookup:truth.csv --budget 30
     """
     from sisso_sal.campaign.lock import check_free
 
@@ -140,7 +140,7 @@ def discover(
                 return
             talk = Talk(
                 watch.tell if oracle else _note,
-                lambda state: watch.watch(*watched(state, settings.run.budget)),
+                lambda state: watch.watch(*watched(state, settings.run.budget)) if oracle else None,
                 lambda line: note(f"another setting than before: {line}"),
             )
             summary = drive(

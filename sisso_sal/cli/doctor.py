@@ -12,7 +12,7 @@ from sisso_sal.cli.terminal import next_step, show
 from sisso_sal.errors import SissoSalError
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Is the installation whole, an FHI-aims run good?")
 @click.option("--run", "output", type=click.Path(path_type=Path), help="Judge this FHI-aims output.")
 @click.option("--test-run", is_flag=True, help="Also compute a cell of two atoms with FHI-aims.")
 @JSON

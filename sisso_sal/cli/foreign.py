@@ -16,7 +16,7 @@ from sisso_sal.errors import InputError
 TABLE_FILE, SETTINGS_FILE, TEST_FILE = "table.csv", "settings.toml", "test.csv"
 
 
-@click.command("import-sisso", cls=Command)
+@click.command("import-sisso", cls=Command, short_help="Run inputs of SISSO or SISSO++")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--task", help="The one task to take of several: its number (SISSO) or name (SISSO++).")
 @click.option("--dry-run", is_flag=True, help="Tell what would be made of the input, and do nothing.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -34,11 +35,29 @@ class Command(click.Command):
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None and isinstance(parameter, click.Option):
-                panels.setdefault(getattr(parameter, "panel", OTHER), []).append(record)
+                panels.setdefault(getattr(parameter, "panel", OTHER), []).append(_plain(*record))
         panels[OTHER] = panels.pop(OTHER, [])  # last
         for title, records in panels.items():
             with formatter.section("Options" if len(panels) == 1 else title):
                 formatter.write_dl(records)
+
+
+_PLAIN = {
+    " INTEGER RANGE": " N",
+    " FLOAT RANGE": " X",
+    " INTEGER": " N",
+    " FLOAT": " X",
+    " DIRECTORY": " FOLDER",
+    " FILE": " PATH",
+}
+
+
+def _plain(options: str, text: str) -> tuple[str, str]:
+    """What an option takes in one letter, and without the bound that numbers have anyway."""
+    for long, brief in _PLAIN.items():
+        if options.endswith(long):
+            options = options.removesuffix(long) + brief
+    return options, re.sub(r"\s*\[x>=?[01]\]$", "", text)
 
 
 class Group(click.Group):

@@ -16,9 +16,16 @@ def _starting(found: Iterable[str], incomplete: str) -> list[str]:
     return [text for text in found if text.startswith(incomplete)]
 
 
+def _argument(ctx: click.Context, name: str) -> Path:
+    """An argument that stands in the command already; click gives it unsorted while an option still waits for its value."""
+    names = [parameter.name for parameter in ctx.command.params if isinstance(parameter, click.Argument)]
+    place = names.index(name) if name in names else len(ctx.args)
+    return Path(ctx.params.get(name) or (ctx.args[place] if place < len(ctx.args) else ""))
+
+
 def columns(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Names of the columns of the table that stands in the command already, without their units."""
-    path = Path(ctx.params.get("table") or "")
+    path = _argument(ctx, "table")
     try:
         with path.open("rb") as file:
             is_parquet = file.read(4) == b"PAR1"
@@ -69,7 +76,7 @@ def candidates(which: str) -> Complete:
         from sisso_sal.campaign.status import status_document
         from sisso_sal.errors import SissoSalError
 
-        run = Path(ctx.params.get("run") or "")
+        run = _argument(ctx, "run")
         try:
             found = status_document(run, fold(read_ledger(run).events()), None)
         except SissoSalError:

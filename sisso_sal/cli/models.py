@@ -42,7 +42,7 @@ _USES = {
 """What one does with each form of export."""
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Find formulas for a property")
 @TABLE
 @COLUMNS
 @MODEL
@@ -58,7 +58,7 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
 
     \b
     Example:
-      sisso-sal fit table.csv --target "gap (eV)" --rung 2 --dim 2 --out model.json
+      sisso-sal fit table.csv --target "gap (eV)" --dim 2 --out model.json
     """
     check_free(out, force)
     from sisso_sal.config import EnsembleSettings
@@ -160,7 +160,7 @@ def _fit_document(model, data, is_ensemble: bool) -> dict[str, Any]:
     return document
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Predict with a model file")
 @click.argument("model", type=click.Path(path_type=Path))
 @TABLE
 @click.option("--id", "id_column", metavar="COLUMN", help="Column that names the rows; by default the first text one.")
@@ -251,7 +251,7 @@ def _columns_for(estimator, path: Path, id_column: str | None, formula: str | No
     return table, columns
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Formulas as LaTeX, sympy, Python, C or Fortran")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
     "--format", "form", type=click.Choice(list(_USES)), default="latex", show_default=True, help="What to write."

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from contextlib import nullcontext, suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,37 @@ from sisso_sal.cli.options import COMMON, JSON, dumps
 from sisso_sal.cli.terminal import next_step, note, width
 from sisso_sal.errors import CampaignError, InputError, LockedError
 
-RUN = click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+
+def _existing(ctx: click.Context, parameter: click.Parameter, run: Path) -> Path:
+    """A folder that exists; runs with a similar name are told where it does not."""
+    if not run.exists():
+        near = [*run.parent.glob("*/campaign.db"), *Path("runs").glob("*/campaign.db")]
+        by_name = {path.parent.name: path.parent for path in near}
+        close = get_close_matches(run.name, by_name, n=1)
+        hint = f"; did you mean {by_name[close[0]]}?" if close else f"; runs here: {_few(near)}" if near else ""
+        raise InputError(f"{run}: needs a run folder, found none of this name{hint}")
+    return run
+
+
+def _few(databases: list[Path], limit: int = 5) -> str:
+    names = sorted({str(path.parent) for path in databases})
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+class Number(click.ParamType):
+    """A number with a decimal point."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return float(value)
+        except ValueError:
+            hint = " (decimal comma? write a point)" if "," in str(value) else ""
+            self.fail(f"needs a number, found '{value}'{hint}", param, ctx)
+
+
+RUN = click.argument("run", type=click.Path(path_type=Path, file_okay=False), callback=_existing)
 
 
 def _state(run: Path):
@@ -40,7 +71,7 @@ def _reading(run: Path):
     return reading
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Where a campaign stands, and what to do next")
 @RUN
 @click.option("--watch", is_flag=True, help="Show it anew every few seconds, until Ctrl-C.")
 @click.option("--every", type=click.FloatRange(0.1), default=5.0, show_default=True, help="Seconds, with --watch.")
@@ -81,11 +112,13 @@ def status(run, watch, every, as_json, quiet, debug):
 
 
 @click.command(
-    cls=Command, context_settings={"ignore_unknown_options": True}
-)  # else a negative value is taken for an option
+    cls=Command,
+    short_help="Hand in results",
+    context_settings={"ignore_unknown_options": True},  # else a negative value is taken for an option
+)
 @RUN
 @click.argument("id", required=False, shell_complete=known_values.candidates("proposed"))
-@click.argument("value", type=float, required=False)
+@click.argument("value", type=Number(), required=False)
 @click.option("--error", type=click.FloatRange(0), help="Standard deviation of the value.")
 @click.option("--failed", metavar="REASON", help="There will be no label of ID: it is not proposed again.")
 @click.option(
@@ -198,7 +231,7 @@ def _written(run: Path, notes: list[dict[str, Any]], ids: set[str]) -> int:
         return len(ledger.append_all(taken_in(notes, fold(ledger.events()), ids)))
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Try failed calculations again")
 @RUN
 @click.argument("ids", metavar="[ID]...", nargs=-1, shell_complete=known_values.candidates("failed"))
 @JSON
@@ -216,7 +249,7 @@ def retry(run, ids, as_json, quiet, debug):
     _hand_in(run, [{"note": "retry", "ids": list(dict.fromkeys(ids))}], as_json, quiet)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="End a campaign")
 @RUN
 @JSON
 @COMMON
@@ -232,7 +265,7 @@ def stop(run, as_json, quiet, debug):
     _hand_in(run, [{"note": "stop"}], as_json, quiet)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Everything that happened, as JSON Lines")
 @RUN
 @click.option("--id", "id", help="Only what concerns this candidate, and where its proposals came from.")
 @click.option("--verify", is_flag=True, help="Check every event, the copy and the files of each iteration instead.")

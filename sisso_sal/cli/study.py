@@ -33,7 +33,7 @@ from sisso_sal.progress import Progress
 WITHOUT_SURROGATE = ("random", "distance")
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Would it have worked? Simulated campaigns")
 @TABLE
 @COLUMNS
 @panel(
@@ -79,8 +79,8 @@ def replay(
 
     \b
     Examples:
-      sisso-sal replay data/oxides.csv --n-start 15 --evaluations 25 --plot found.png
-      sisso-sal replay table.csv --target "gap (eV)" --goal "1.2..1.8" --acquisitions mean,hits --start worst
+      sisso-sal replay data/oxides.csv --n-start 15 --evaluations 25
+      sisso-sal replay table.csv --goal "1.2..1.8" --acquisitions mean,hits
     """
     check_free(plot, force)
     from sisso_sal.acquisition import Goal, acquisition_named
@@ -169,7 +169,7 @@ def _numbers(kind: type):
     return convert
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Choose settings by cross-validation")
 @TABLE
 @COLUMNS
 @panel(

@@ -12,7 +12,7 @@ from sisso_sal.cli.terminal import next_step, note
 from sisso_sal.errors import InputError
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Make features from formulas of oxides")
 @TABLE
 @click.option("--formula", metavar="COLUMN", help="Column of formulas of oxides; by default the first text column.")
 @OUT_FILE
@@ -55,7 +55,7 @@ def featurize(table, formula, out, force, as_json, quiet, debug):
     next_step(f"sisso-sal discover {out or 'FILE'}, with a column that is known for some rows", err=True)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Make charge-balanced candidate oxides")
 @click.option(
     "--elements", metavar="A,B,…", callback=names, help="Metals to combine; 67 metals and metalloids by default."
 )

@@ -26,9 +26,10 @@ def colour() -> bool | None:
     return False if os.environ.get("TERM") == "dumb" else None
 
 
-def width() -> int | None:
-    """Columns of the terminal; None where the output is none."""
-    return max(NARROWEST, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
+def width(*, err: bool = False) -> int | None:
+    """Columns of the terminal; None where the output (or stderr) is none."""
+    stream = sys.stderr if err else sys.stdout
+    return max(NARROWEST, shutil.get_terminal_size().columns) if stream.isatty() else None
 
 
 def fitted(text: str, columns: int | None) -> str:
@@ -61,13 +62,15 @@ def show(text: str) -> None:
 def note(text: str) -> None:
     """One line on stderr about what is not the result; --quiet leaves it out."""
     if not _has("quiet"):
-        click.echo(f"{click.style('note:', fg='yellow')} {text}", err=True)
+        said = fitted(f"note: {text}", width(err=True))
+        click.echo(click.style("note:", fg="yellow") + said.removeprefix("note:"), err=True)
 
 
 def next_step(text: str, *, err: bool = False) -> None:
     """The last line of a command, unless --quiet or --json: what to do now. It goes to stderr where stdout carries data."""
     if not (_has("quiet") or _has("as_json")):
-        click.echo(f"{'' if err else chr(10)}{click.style('Next:', bold=True)} {text}", err=err)
+        said = fitted(f"Next: {text}", width(err=err)).removeprefix("Next:")
+        click.echo(f"{'' if err else chr(10)}{click.style('Next:', bold=True)}{said}", err=err)
 
 
 def _has(flag: str) -> bool:

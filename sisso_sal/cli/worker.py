@@ -11,7 +11,7 @@ from sisso_sal.cli.options import COMMON
 from sisso_sal.cli.terminal import next_step
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Compute what a campaign has asked for")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--tags", default="relax,static,bands", show_default=True, help="Kinds of steps that this worker does.")
 @COMMON

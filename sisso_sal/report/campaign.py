@@ -121,8 +121,9 @@ def _cost(found: Mapping[str, Any]) -> str:
     spent = f", {hours:.4g}{f' of {limit:.4g}' if limit is not None else ''} core-hours" if hours or limit else ""
     fits = len(found["iterations"])
     took = duration(sum(row["seconds"] or 0.0 for row in found["iterations"]))
+    done = found["evaluations"] - out
     return (
-        f"{found['evaluations'] - out}{budget} evaluations{f', {out} out' if out else ''}{spent}; "
+        f"{done}{budget} evaluation{'' if done == 1 and not budget else 's'}{f', {out} out' if out else ''}{spent}; "
         f"{fits} fit{'' if fits == 1 else 's'} took {took}"
     )
 
