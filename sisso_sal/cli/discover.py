@@ -84,8 +84,8 @@ FINISHED_WITH_FAILURES = 3
 @JSON
 @COMMON
 def discover(
-    table, target, id_column, formula, once, no_report, dry_run, take_over, asynchronous, config, out, threads, as_json, quiet, debug,
-    **options,
+    table, target, id_column, formula, once, no_report, dry_run, take_over, asynchronous, config, out, threads, as_json, quiet,
+    debug, **options,
 ):  # fmt: skip
     """Learn from the labelled rows of TABLE, propose which of the others to compute, and have them computed.
 
