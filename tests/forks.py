@@ -168,7 +168,7 @@ def learn_with_lines():
     from sisso_sal.campaign.learning import Tools
     from sisso_sal.cli import discover
 
-    sys.modules["sisso_sal.cli.discover"]._tools = lambda threads, watch: (
+    sys.modules["sisso_sal.cli.discover"]._tools = lambda threads, watch, report: (
         Tools(  # the package has a command of this name
             lambda settings, seed: Lines(), write_document, watch
         )

@@ -207,10 +207,10 @@ class Campaign:
         while True:
             has_moved = self.step()
             self._talk.watch(self.state)
-            is_over = once or self._exchange is None or self._has_ended()
-            self._report(is_over)
-            if is_over or self._exchange is None:
+            if once or self._exchange is None or self._has_ended():
+                self._report(is_over=True)
                 return
+            self._report(is_over=False)
             pause = FIRST_PAUSE if has_moved else min(1.5 * pause, self._exchange.oracle.poll)
             if not has_moved:
                 time.sleep(pause)

@@ -147,7 +147,7 @@
   function selectBox([x0, x1], [y0, y1]) {
     const [left, right, bottom, top] = [Math.min(x0, x1), Math.max(x0, x1), Math.min(y0, y1), Math.max(y0, y1)];
     const form = document.getElementById("region");
-    for (const [name, value] of Object.entries({ x0: left, x1: right, y0: bottom, y1: top })) form[name].value = Number(value.toPrecision(5));
+    for (const [name, value] of Object.entries({ x0: left, x1: right, y0: bottom, y1: top })) form[name].value = Number.isFinite(value) ? Number(value.toPrecision(5)) : "";
     select((x, y) => x >= left && x <= right && y >= bottom && y <= top);
   }
 

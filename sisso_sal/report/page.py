@@ -23,6 +23,9 @@ from sisso_sal.report.view import RunView
 from sisso_sal.report.words import decimals_of, described, filters
 from sisso_sal.storage import write_whole
 
+N_KEPT = 120_000
+"""Materials that a page can hold and stay under 15 MB."""
+
 _TEMPLATE = "page.html.jinja"
 
 
@@ -59,6 +62,7 @@ def report_html(view: RunView) -> str:
         typical=[_typeset(view, row) for row in view.summary["typical"]],
         descriptors=_descriptors(view),
         groups=_groups(view),
+        n_kept=min(N_KEPT, len(view.ids)),
         style=(here / "page.css").read_text(encoding="utf-8"),
         script=(here / "page.js").read_text(encoding="utf-8"),
         plotly=plotly_script(),
@@ -106,6 +110,7 @@ def as_script(data: Any) -> str:
 
 def _data(view: RunView, maps: list[MaterialsMap]) -> dict[str, Any]:
     """What the script draws and searches: the figures, and all materials with their places on each map."""
+    rows = _kept(view)
     figures = {"course": interactive.learning_curve(view, course(view))}
     if _has_out_of_bag(view):
         found = judged(view)
@@ -117,13 +122,20 @@ def _data(view: RunView, maps: list[MaterialsMap]) -> dict[str, Any]:
         }
     return {
         "maps": [interactive.descriptor_map(view, found, "mean") for found in maps],
-        "places": [{"x": packed(found.x.values), "y": packed(found.y.values)} for found in maps],
+        "places": [{"x": packed(found.x.values[rows]), "y": packed(found.y.values[rows])} for found in maps],
         "figures": figures,
-        "ids": list(view.ids),
-        "columns": {name: packed(view.values(name)) for name in ("label", "mean", "std", "score")},
+        "ids": list(view.ids[rows]),
+        "columns": {name: packed(view.values(name)[rows]) for name in ("label", "mean", "std", "score")},
         "proposed": [proposal["id"] for proposal in view.proposals],
         "target": view.header,
     }
+
+
+def _kept(view: RunView) -> np.ndarray:
+    """Rows that can be searched and selected: all, or those known and the best-scored `N_KEPT`; ndarray of int, in order."""
+    score = np.where(view.labelled, np.inf, np.nan_to_num(view.values("score"), nan=-np.inf))
+    best = np.argsort(-score, kind="stable")[:N_KEPT]
+    return np.union1d(best, np.flatnonzero(np.isin(view.ids, [proposal["id"] for proposal in view.proposals])))
 
 
 def packed(values: np.ndarray) -> str:
