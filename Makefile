@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help discover test test-slow test-faults lint check bench bench-peers replay ablation data clean
+.PHONY: help discover test test-slow test-faults test-docs docs figures lint check bench bench-peers replay ablation data clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -12,24 +12,36 @@ help:  ## list the targets
 $(VENV)/.core: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("error: needs Python 3.11 or newer, found " + sys.version.split()[0] + "; try make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@echo "Setting up $(VENV); this takes a minute or two"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@echo "Setting up $(VENV) for development; this takes a minute or two"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
 discover: $(VENV)/.core  ## learn from data/oxides.csv and propose what to compute next
 	$(BIN)/sisso-sal discover data/oxides.csv
 
 test: $(VENV)/.dev  ## the test suite
-	$(BIN)/python -m pytest -m "not slow and not faults"
+	$(BIN)/python -m pytest -m "not slow and not faults and not docs"
 
 test-slow: $(VENV)/.dev  ## scientific checks that take minutes
 	$(BIN)/python -m pytest -m slow
 
 test-faults: $(VENV)/.dev  ## kills, cuts and full disks, all of them: under 20 minutes
 	$(BIN)/python -m pytest -m faults -n 2
+
+test-docs: $(VENV)/.dev  ## the documentation site, built without warnings into a temporary folder
+	$(BIN)/python -m pytest -m docs
+
+docs: $(VENV)/.dev  ## the documentation site in docs/_build/html; a warning is an error
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+figures: $(VENV)/.dev  ## the figures of the concept pages, drawn anew
+	$(BIN)/python docs/figures.py
 
 lint: $(VENV)/.dev  ## formatting, lint, import order between rooms, types
 	$(BIN)/ruff format --check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -134,40 +135,105 @@ def load_settings(path: str | Path | None, changes: dict[str, Any]) -> CampaignS
     >>> load_settings(None, {"rung": 1, "members": 5, "batch": None}).model.rung
     1
     """
-    data: dict[str, Any] = {}
-    if path is not None:
-        try:
-            data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{path}: needs TOML: {error}") from error
-    for key, value in changes.items():
-        if value is None:
-            continue
-        section = next((name for name, kind in _SECTIONS.items() if key in kind.model_fields), None)
-        if section is None:
-            data[key] = value
-        elif isinstance(found := data.get(section, {}), dict):
-            data[section] = {**found, key: value}
+    found = {} if path is None else flat_settings(read_toml(path))
+    found |= {setting_named(key): value for key, value in changes.items() if value is not None}
+    return validated(found, lambda _: "" if path is None else str(path))
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Raises
+    ------
+    SettingsError
+        It cannot be read, or is no TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: needs TOML: {error}") from error
+
+
+def flat_settings(data: dict[str, Any]) -> dict[str, Any]:
+    """Settings in sections as one mapping, by section and key.
+
+    Examples
+    --------
+    >>> flat_settings({"batch": 3, "model": {"rung": 1}})
+    {'batch': 3, 'model.rung': 1}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        if key in _SECTIONS and isinstance(value, dict):
+            flat |= {f"{key}.{name}": inner for name, inner in value.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def known_settings() -> dict[str, Any]:
+    """The annotation of every setting, by section and key, in their order."""
+    found: dict[str, Any] = {}
+    for key, field in CampaignSettings.model_fields.items():
+        if section := _SECTIONS.get(key):
+            found |= {f"{key}.{name}": inner.annotation for name, inner in section.model_fields.items()}
+        else:
+            found[key] = field.annotation
+    return found
+
+
+def setting_named(option: str) -> str:
+    """Section and key of the setting that an option stands for.
+
+    Examples
+    --------
+    >>> setting_named("rung"), setting_named("batch")
+    ('model.rung', 'batch')
+    """
+    section = next((name for name, kind in _SECTIONS.items() if option in kind.model_fields), None)
+    return option if section is None else f"{section}.{option}"
+
+
+def validated(flat: dict[str, Any], place: Callable[[str], str]) -> CampaignSettings:
+    """Checked settings from values by section and key.
+
+    Parameters
+    ----------
+    flat : dict
+    place : callable
+        Where a setting was given, for the message; "" where that is not worth saying.
+
+    Raises
+    ------
+    SettingsError
+        A key is unknown, or a value is out of range.
+    """
+    data: dict[str, Any] = {key: value for key, value in flat.items() if "." not in key}
+    for name, value in flat.items():
+        section, dot, key = name.partition(".")
+        if dot and isinstance(data.setdefault(section, {}), dict):
+            data[section][key] = value
     try:
         return CampaignSettings.model_validate(data)
     except ValidationError as error:
-        raise SettingsError(_explained(error, path)) from error
+        raise SettingsError(_explained(error, place)) from error
 
 
-def _explained(error: ValidationError, path: str | Path | None) -> str:
+def _explained(error: ValidationError, place: Callable[[str], str]) -> str:
     """The first problem in one line: where, what was needed, what was found."""
     first = error.errors()[0]
     location = [str(part) for part in first["loc"] if not isinstance(part, int)]
-    place = f"{path}: " if path else ""
+    where = place(".".join(location[:2]))
+    where = f"{where}: " if where else ""
     if first["type"] == "extra_forbidden":
         kind = _SECTIONS.get(location[0], CampaignSettings) if len(location) > 1 else CampaignSettings
         close = get_close_matches(location[-1], kind.model_fields, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(kind.model_fields)}"
-        return f"{place}unknown setting '{'.'.join(location)}'{hint}"
+        return f"{where}unknown setting '{'.'.join(location)}'{hint}"
     message = first["msg"].removeprefix("Input should be ")
-    return f"{place}{'.'.join(location)}: needs {message}, found {first['input']!r}"
+    return f"{where}{'.'.join(location)}: needs {message}, found {first['input']!r}"
 
 
 def settings_toml(settings: CampaignSettings) -> str:
@@ -183,16 +249,19 @@ def _without_none(data: Any) -> Any:
     return data
 
 
-def differences(old: CampaignSettings, new: CampaignSettings) -> list[str]:
-    """One line for each setting that differs.
+def differences(old: CampaignSettings, new: CampaignSettings, places: Mapping[str, str] | None = None) -> list[str]:
+    """One line for each setting that differs, with the place where the new value was given if that is known.
 
     Examples
     --------
     >>> differences(CampaignSettings(), load_settings(None, {"rung": 1}))
     ['model.rung: 2 -> 1']
+    >>> differences(CampaignSettings(), load_settings(None, {"batch": 3}), {"batch": "SISSO_SAL_BATCH"})
+    ['batch: 10 -> 3 (SISSO_SAL_BATCH)']
     """
+    told = {name: f" ({place})" for name, place in (places or {}).items() if place}
     return [
-        f"{name}: {before} -> {after}"
+        f"{name}: {before} -> {after}{told.get(name, '')}"
         for (name, before), (_, after) in zip(_flat(old.model_dump()), _flat(new.model_dump()), strict=True)
         if before != after
     ]

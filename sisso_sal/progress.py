@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Any
 
 EVERY = 30.0
+
+
+def is_live() -> bool:
+    """Whether stderr is a terminal on which lines can change."""
+    return sys.stderr.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}
+
+
+def pace(done: int, total: int | None, seconds: float) -> str:
+    """How fast things go and how long the rest takes; empty as long as nothing is done.
+
+    Examples
+    --------
+    >>> pace(3, 30, 1800), pace(2, None, 3600), pace(0, 30, 60)
+    ('6/h, 4.5 h left', '2/h', '')
+    """
+    if done <= 0 or seconds <= 0:
+        return ""
+    rate = f"{3600 * done / seconds:.3g}/h"
+    if total is None or total < done:
+        return rate
+    hours = (total - done) * seconds / done / 3600
+    return f"{rate}, {f'{hours:.2g} h' if hours >= 1 else f'{60 * hours:.0f} min'} left"
 
 
 class Progress:
@@ -37,7 +60,7 @@ class Progress:
     def __call__(self, done: int, total: int) -> None:
         if self._quiet:
             return
-        if sys.stderr.isatty():
+        if is_live():
             self._show(done, total)
         elif time.monotonic() - self._last >= EVERY:
             self._last = time.monotonic()
@@ -81,6 +104,7 @@ class Watch:
         self._fit = Progress(what, quiet)
         self._quiet = quiet
         self._last = time.monotonic()
+        self._first: tuple[int, float] | None = None
         self._bar: Any = None
         self._task: Any = None
 
@@ -110,17 +134,22 @@ class Watch:
         if self._bar is not None:
             self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
-            stamp = "" if sys.stderr.isatty() else time.strftime("%Y-%m-%d %H:%M:%S  ")
+            stamp = "" if is_live() else time.strftime("%Y-%m-%d %H:%M:%S  ")
             print(f"{stamp}{line}", file=sys.stderr, flush=True)
 
     def watch(self, done: int, total: int | None, line: str) -> None:
         """Say where things are: evaluations done of those in all, and the rest in words."""
         if self._quiet:
             return
-        if sys.stderr.isatty():
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (done, now)
+        left = None if total is None else total - self._first[0]
+        line = "; ".join(part for part in (line, pace(done - self._first[0], left, now - self._first[1])) if part)
+        if is_live():
             self._show(done, total, line)
-        elif time.monotonic() - self._last >= EVERY:
-            self._last = time.monotonic()
+        elif now - self._last >= EVERY:
+            self._last = now
             self.tell(f"{done}{f' of {total}' if total else ''} evaluations; {line}")
 
     def _show(self, done: int, total: int | None, line: str) -> None:

@@ -98,6 +98,7 @@ class Surrogate(Protocol):
         progress: Callable[[int, int], None] | None = None,
     ) -> Surrogate: ...
 
+    # A surrogate that knows the spread of those predictions has it as `oob_std_` (n_labelled,), in the target's unit.
     # Labels with error bars come as a third argument, `sample_weight` (n_labelled,), to surrogates that take it.
 
     def predict_distribution(self, X: Any, composition: np.ndarray | None = None) -> Prediction: ...

@@ -152,7 +152,7 @@ def negative_log_likelihood(errors: np.ndarray, sigma: np.ndarray) -> float:
 
 
 def rank_correlation(errors: np.ndarray, sigma: np.ndarray) -> float:
-    """Spearman correlation between sigma and |error|: does sigma say where the errors are? NaN where either is constant.
+    """Spearman correlation between sigma and ``|error|``: does sigma say where the errors are? NaN where either is constant.
 
     Examples
     --------
@@ -224,7 +224,7 @@ class Recalibration:
         prediction (Papadopoulos, Vovk, Gammerman, J. Artif. Intell. Res. 40, 815 (2011)): of exchangeable samples at least the
         nominal share is covered; levels above n/(n + 1) need more than n samples and give infinite intervals.
     scores : tuple of float
-        |error|/sigma of the samples, in order; no unit.
+        ``|error|/sigma`` of the samples, in order; no unit.
 
     Examples
     --------
@@ -347,7 +347,7 @@ class Calibration:
     sharpness : float
         Root mean square of the recalibrated sigma, in the target's unit.
     spearman : float or None
-        Rank correlation of sigma and |error|; None where one of them does not vary.
+        Rank correlation of sigma and ``|error|``; None where one of them does not vary.
     rmse, mae : float
         Of the mean, in the target's unit.
     """

@@ -1,9 +1,20 @@
 """Fixtures of several folders of tests."""
 
+import os
 import tempfile
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_of_ones_own(tmp_path_factory):
+    """Neither the settings file nor the environment of whoever runs the tests counts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("configuration")))
+        for name in [name for name in os.environ if name.startswith("SISSO_SAL_")]:
+            patch.delenv(name)
+        yield
 
 
 @pytest.fixture

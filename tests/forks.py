@@ -67,7 +67,7 @@ class Forks:
         self._process.wait(60)
         self._process.stdout.close()
 
-    def call(self, *arguments, cwd=None, lines=True, kill_after=None, fault=None):
+    def call(self, *arguments, cwd=None, lines=True, kill_after=None, fault=None, environment=None):
         """Run the command.
 
         Parameters
@@ -78,9 +78,12 @@ class Forks:
             Seconds after which the child is killed, if it has not ended.
         fault : tuple, optional
             Folder, number and kind, see shim.c.
+        environment : dict, optional
+            Variables on top of those that there are.
         """
         request = {"arguments": [str(a) for a in arguments], "cwd": str(cwd or self.folder), "lines": lines,
-                   "kill_after": kill_after, "fault": None if fault is None else [str(part) for part in fault]}  # fmt: skip
+                   "kill_after": kill_after, "fault": None if fault is None else [str(part) for part in fault],
+                   "environment": environment or {}}  # fmt: skip
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         return Done(**json.loads(self._process.stdout.readline()))
@@ -133,6 +136,7 @@ def run(request, outputs):
         for number, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(outputs[name], os.O_WRONLY | os.O_APPEND), number)
         os.chdir(request["cwd"])
+        os.environ.update(request["environment"])
         sys.argv = ["sisso-sal", *request["arguments"]]
         if request["lines"]:
             learn_with_lines()
@@ -164,13 +168,13 @@ def learn_with_lines():
     from sisso_sal.campaign.learning import Tools
     from sisso_sal.cli import discover
 
-    sys.modules["sisso_sal.cli.discover"]._tools = lambda threads, watch: (
+    sys.modules["sisso_sal.cli.discover"]._tools = lambda threads, watch, report: (
         Tools(  # the package has a command of this name
             lambda settings, seed: Lines(), write_document, watch
         )
     )
     assert discover
-    sisso_sal.report.text.discover_text = lambda summary: f"iteration {summary['iteration']}"
+    sisso_sal.report.text.discover_text = lambda summary, width=None: f"iteration {summary['iteration']}"
 
 
 if __name__ == "__main__":

@@ -20,10 +20,13 @@ from sisso_sal.config import CampaignSettings, RunSettings, differences, setting
 from sisso_sal.data.columns import split_header
 from sisso_sal.data.table import Table
 from sisso_sal.errors import CampaignError, FitError, SettingsError
+from sisso_sal.layers import Origin
 from sisso_sal.protocols import Oracle
 from sisso_sal.storage import write_whole
 
 CANDIDATES = "candidates.parquet"
+Origins = Mapping[str, Origin]
+"""Where each setting was given, by section and key."""
 _SHOWN = 8
 
 
@@ -63,7 +66,9 @@ def check_learnable(table: Table, settings: CampaignSettings) -> None:
         raise FitError(f"{table.path}: needs rows with an empty '{table.target_name}' to choose from, found none")
 
 
-def create(run: Path, table: Table, settings: CampaignSettings, oracle: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def create(
+    run: Path, table: Table, settings: CampaignSettings, oracle: Mapping[str, Any], origins: Origins
+) -> list[tuple[str, Any]]:
     """Write settings and candidates into a run folder; returns the events that record them."""
     write_whole(run / "campaign.toml", settings_toml(settings))
     content = io.BytesIO()
@@ -76,6 +81,7 @@ def create(run: Path, table: Table, settings: CampaignSettings, oracle: Mapping[
         "digest": table.digest(),
         "versions": versions(),
         "oracle": dict(oracle),
+        "origins": {name: vars(origin) for name, origin in origins.items() if origin.kind != "default"},
     }
     candidates = {
         "n_rows": table.n_rows,
@@ -94,16 +100,24 @@ def new_labels(table: Table, known: Mapping[str, float]) -> list[tuple[str, dict
     ]
 
 
-def run_changes(state: State, settings: CampaignSettings, oracle: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def run_changes(
+    state: State, settings: CampaignSettings, oracle: Mapping[str, Any], origins: Origins
+) -> list[tuple[str, Any]]:
     """The event for what was changed of the things that may change: oracle, budget, stopping; none if nothing was."""
     before = CampaignSettings(run=RunSettings.model_validate(state.run))
-    changes = differences(before, CampaignSettings(run=settings.run))
+    changes = differences(before, CampaignSettings(run=settings.run), _places(origins))
     if not changes and dict(oracle) == dict(state.oracle):
         return []
     return [("settings", {"run": settings.run.model_dump(mode="json"), "changes": changes, "oracle": dict(oracle)})]
 
 
-def refuse_changes(run: Path, state: State, table: Table, settings: CampaignSettings, oracle: Oracle | None) -> None:
+def _places(origins: Origins) -> dict[str, str]:
+    return {name: origin.told for name, origin in origins.items()}
+
+
+def refuse_changes(
+    run: Path, state: State, table: Table, settings: CampaignSettings, oracle: Oracle | None, origins: Origins
+) -> None:
     """Refuse to continue with other inputs.
 
     Raises
@@ -111,18 +125,20 @@ def refuse_changes(run: Path, state: State, table: Table, settings: CampaignSett
     CampaignError
         With one line for each difference, the first few.
     """
-    if changes := all_changes(run, state, table, settings, oracle):
+    if changes := all_changes(run, state, table, settings, oracle, origins):
         shown = changes[:_SHOWN] + ([f"and {len(changes) - _SHOWN} more"] if len(changes) > _SHOWN else [])
         raise CampaignError(
             f"{run}: this run was started with other inputs; give another --out, or undo:\n  " + "\n  ".join(shown)
         )
 
 
-def all_changes(run: Path, state: State, table: Table, settings: CampaignSettings, oracle: Oracle | None) -> list[str]:
+def all_changes(
+    run: Path, state: State, table: Table, settings: CampaignSettings, oracle: Oracle | None, origins: Origins
+) -> list[str]:
     """What differs from the inputs of the start, one line each; labels that were filled in are no difference."""
     created = state.created or {}
     old = CampaignSettings.model_validate(created["settings"])
-    lines = differences(old.model_copy(update={"run": settings.run}), settings)
+    lines = differences(old.model_copy(update={"run": settings.run}), settings, _places(origins))
     if created["digest"] != table.digest():
         lines += _table_differences(run, state, old, table)
     if oracle is not None:

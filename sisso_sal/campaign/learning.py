@@ -33,6 +33,9 @@ MakeSurrogate = Callable[[CampaignSettings, int], Surrogate]
 SaveModel = Callable[..., None]
 """Writes (path, fitted surrogate, target, target unit)."""
 
+REPORT = "report.html"
+"""File of a run folder that people look at."""
+
 _PACKAGES = ("sisso-sal", "numpy", "scipy", "scikit-learn", "numba", "pandas", "pint", "pymatgen")
 _PROPOSAL = ("id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance")
 
@@ -54,11 +57,14 @@ class Tools:
         Writes (path, fitted surrogate, target, target unit).
     progress : callable, optional
         Called with (done, total) during a fit.
+    report : callable, optional
+        Writes what people look at, given the run folder.
     """
 
     make_surrogate: MakeSurrogate
     save_model: SaveModel
     progress: Progress | None = None
+    report: Callable[[Path], None] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,9 +259,10 @@ def whole_summary(run: Path, model: Event | None, folder: str) -> dict[str, Any]
 
 
 def _predictions(table: Table, learned: Learned) -> pd.DataFrame:
-    """One row per material; for the labelled ones also the mean of the members that did not see it."""
-    oob = np.full(table.n_rows, np.nan)
-    oob[learned.known] = learned.surrogate.oob_mean_
+    """One row per material; for the labelled ones also mean and raw sigma by the members that did not see it."""
+    oob = {name: np.full(table.n_rows, np.nan) for name in ("oob_mean", "oob_std")}
+    oob["oob_mean"][learned.known] = learned.surrogate.oob_mean_
+    oob["oob_std"][learned.known] = getattr(learned.surrogate, "oob_std_", np.nan)
     prediction = learned.prediction
     return pd.DataFrame(
         {
@@ -271,7 +278,7 @@ def _predictions(table: Table, learned: Learned) -> pd.DataFrame:
             "outside": np.nan if prediction.outside is None else prediction.outside,
             "distance": np.nan if prediction.distance is None else prediction.distance,
             "score": learned.scored.scores,
-            "oob_mean": oob,
+            **oob,
         }
     )
 

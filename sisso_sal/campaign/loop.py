@@ -15,8 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from sisso_sal.campaign.asking import Exchange, Journal, Tell
-from sisso_sal.campaign.inputs import check_learnable, create, new_labels, refuse_changes, resolved, run_changes
+from sisso_sal.campaign.inputs import (
+    Origins,
+    check_learnable,
+    create,
+    new_labels,
+    refuse_changes,
+    resolved,
+    run_changes,
+)
 from sisso_sal.campaign.learning import (
+    REPORT,
     Tools,
     events_of,
     learn,
@@ -33,7 +42,7 @@ from sisso_sal.campaign.status import status_document
 from sisso_sal.campaign.stopping import evaluations_left, reason_to_stop
 from sisso_sal.config import CampaignSettings
 from sisso_sal.data.table import Table
-from sisso_sal.errors import CampaignError
+from sisso_sal.errors import CampaignError, SissoSalError
 from sisso_sal.protocols import Oracle
 
 FIRST_PAUSE = 0.02
@@ -50,10 +59,13 @@ class Talk:
         Takes one line.
     watch : callable
         Takes the state whenever it may have changed, and while nothing happens.
+    change : callable
+        Takes one line about a setting that is another one than before.
     """
 
     tell: Tell = field(default=lambda line: None)
     watch: Callable[[State], None] = field(default=lambda state: None)
+    change: Tell = field(default=lambda line: None)
 
 
 def discover(
@@ -66,6 +78,7 @@ def discover(
     once: bool = False,
     take_over: bool = False,
     talk: Talk | None = None,
+    origins: Origins | None = None,
 ) -> dict[str, Any]:
     """Start or continue a campaign in a run folder.
 
@@ -84,6 +97,8 @@ def discover(
     take_over : bool
         See `Ledger`.
     talk : Talk, optional
+    origins : mapping, optional
+        Where the settings were given: recorded at the start, and told where a continued run refuses or changes one.
 
     Returns
     -------
@@ -111,7 +126,7 @@ def discover(
         talk = talk or Talk()
         for note in ledger.notes:
             talk.tell(note)
-        campaign = Campaign(Journal(ledger), table, settings, tools, oracle, talk)
+        campaign = Campaign(Journal(ledger), table, settings, tools, oracle, talk, origins or {})
         campaign.begin(once)
         campaign.drive(once)
         return campaign.summary()
@@ -128,6 +143,7 @@ class Campaign:
         tools: Tools,
         oracle: Oracle | None,
         talk: Talk,
+        origins: Origins,
     ):
         self.run = journal.ledger.folder
         self._journal = journal
@@ -135,11 +151,14 @@ class Campaign:
         self._settings = settings
         self._tools = tools
         self._talk = talk
+        self._origins = origins
         self._oracle = oracle
         self._about: Mapping[str, Any] = oracle.describe() if oracle else {}
         retries = settings.run.retries
         self._exchange = Exchange(oracle, journal, table, retries, talk.tell) if oracle else None
         self._summary: dict[str, Any] | None = None
+        self._reported = self.state.n_events if (self.run / REPORT).exists() else -1
+        self._report_is_due = 0.0
 
     @property
     def state(self) -> State:
@@ -152,11 +171,14 @@ class Campaign:
         state, write = self.state, self._journal.write
         is_begun = state.created is not None
         if is_begun and state.iterations:
-            refuse_changes(self.run, state, self._table, self._settings, self._oracle)
+            refuse_changes(self.run, state, self._table, self._settings, self._oracle, self._origins)
         if not is_begun or (not state.iterations and self._starts_anew()):
-            write(*create(self.run, self._table, self._settings, self._about))
+            write(*create(self.run, self._table, self._settings, self._about, self._origins))
             return
-        write(*run_changes(state, self._settings, self._about))
+        changes = run_changes(state, self._settings, self._about, self._origins)
+        write(*changes)
+        for line in (line for _, event in changes for line in event["changes"]):
+            self._talk.change(line)
         write(*new_labels(self._table, state.labels))
         if state.stop is not None and state.stop["kind"] == "person" and not once:
             write(("resumed", {}))
@@ -165,7 +187,7 @@ class Campaign:
     def _starts_anew(self) -> bool:
         """As long as nothing was learned, a run may start with other inputs."""
         try:
-            refuse_changes(self.run, self.state, self._table, self._settings, self._oracle)
+            refuse_changes(self.run, self.state, self._table, self._settings, self._oracle, self._origins)
         except CampaignError:
             return True
         return False
@@ -186,10 +208,26 @@ class Campaign:
             has_moved = self.step()
             self._talk.watch(self.state)
             if once or self._exchange is None or self._has_ended():
+                self._report(is_over=True)
                 return
+            self._report(is_over=False)
             pause = FIRST_PAUSE if has_moved else min(1.5 * pause, self._exchange.oracle.poll)
             if not has_moved:
                 time.sleep(pause)
+
+    def _report(self, is_over: bool) -> None:
+        """Let the report be written at the end, and before as often as it takes a tenth of the time; a campaign goes on without."""
+        start = time.monotonic()
+        is_new = self.state.n_events != self._reported and bool(self.state.iterations)
+        if self._tools.report is None or not is_new or not (is_over or start >= self._report_is_due):
+            return
+        try:
+            self._tools.report(self.run)
+        except SissoSalError as error:
+            self._talk.tell(f"no report: {error}")
+        self._reported = self.state.n_events
+        end = time.monotonic()
+        self._report_is_due = end + 9 * (end - start)
 
     def _has_ended(self) -> bool:
         """There is a reason to stop, and nothing is waited for any more."""
@@ -336,7 +374,9 @@ class Campaign:
         return {**(self._summary or {}), "run": str(self.run), "campaign": document}
 
 
-def preview(table: Table, settings: CampaignSettings, run: str | os.PathLike[str], tools: Tools) -> dict[str, Any]:
+def preview(
+    table: Table, settings: CampaignSettings, run: str | os.PathLike[str], tools: Tools, origins: Origins | None = None
+) -> dict[str, Any]:
     """What the next proposal would be, were it made now; nothing is written and no lock is taken.
 
     Returns
@@ -357,7 +397,7 @@ def preview(table: Table, settings: CampaignSettings, run: str | os.PathLike[str
     if (run / DATABASE).exists():
         state = fold(read_ledger(run).events())
     if state.created is not None and state.iterations:
-        refuse_changes(run, state, table, settings, None)
+        refuse_changes(run, state, table, settings, None, origins or {})
     fresh = [
         {"seq": state.n_events + 1, "time": "", "event": kind, **label}
         for kind, label in new_labels(table, state.labels)

@@ -15,22 +15,41 @@ import warnings
 import click
 
 from sisso_sal import __version__
-from sisso_sal.cli import options
+from sisso_sal.cli import terminal
+from sisso_sal.cli.completion import completion
+from sisso_sal.cli.config import config
 from sisso_sal.cli.discover import discover
 from sisso_sal.cli.doctor import doctor
+from sisso_sal.cli.foreign import import_sisso
+from sisso_sal.cli.help import Group
 from sisso_sal.cli.models import export, fit, predict
-from sisso_sal.cli.options import fail
+from sisso_sal.cli.report import report
 from sisso_sal.cli.run import label, ledger, retry, status, stop
 from sisso_sal.cli.study import replay, tune
 from sisso_sal.cli.tables import featurize, pool
+from sisso_sal.cli.terminal import colour, fail, show
 from sisso_sal.cli.worker import worker
 from sisso_sal.errors import SissoSalError
 from sisso_sal.storage import undisturbed
 
+START = """\
+Which material should be computed next? Give a table in which one column is known for some rows:
+
+  sisso-sal discover candidates.csv        learn formulas, propose the best candidates
+  sisso-sal status runs/candidates         where it stands, and what to do next
+  sisso-sal label runs/candidates ID 1.2   hand in a result, then discover again
+
+A table looks like this, with units in the header and gaps where nothing is known yet:
+
+  formula,gap (eV),EA (eV),r_s (AA)
+  MgO,7.8,1.32,0.97
+  CaO,,1.10,1.15
+
+All commands: sisso-sal --help. Is the installation whole? sisso-sal doctor"""
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
-@click.group(context_settings=CONTEXT, invoke_without_command=True)
+@click.group(cls=Group, context_settings=CONTEXT, invoke_without_command=True)
 @click.version_option(__version__, prog_name="sisso-sal")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
@@ -38,12 +57,11 @@ def cli(ctx: click.Context) -> None:
 
     \b
     Start here:
-      sisso-sal discover candidates.csv      what to compute next, from a table with gaps in one column
+      sisso-sal discover candidates.csv      what to compute next
       sisso-sal fit table.csv --target gap   formulas for a property
     """
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help(), err=True)
-        sys.exit(2)
+        show(START)
 
 
 def main() -> None:
@@ -54,7 +72,7 @@ def main() -> None:
     warnings.showwarning = _show_warning
     _show_log()
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="sisso-sal", standalone_mode=False, color=colour())
     except (click.exceptions.Abort, KeyboardInterrupt):
         fail("interrupted", None)
     except click.ClickException as error:
@@ -62,27 +80,27 @@ def main() -> None:
     except SissoSalError as error:
         if debug:
             traceback.print_exc()
-        fail(*(("interrupted", None) if options.caught else (str(error), error.exit_code)))
+        fail(*(("interrupted", None) if terminal.caught else (str(error), error.exit_code)))
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
     except Exception as error:
         if debug:
             traceback.print_exc()
-        if options.caught:  # compiled modules turn a KeyboardInterrupt into errors of their own
+        if terminal.caught:  # compiled modules turn a KeyboardInterrupt into errors of their own
             fail("interrupted", None)
         told = str(error).strip().partition("\n")[0]
         fail(f"{type(error).__name__}: {told} (this is a defect; --debug shows where)", 1)
 
 
 def _interrupt(number: int, _: object) -> None:
-    options.caught.append(number)
+    terminal.caught.append(number)
     undisturbed.interrupt()
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
     if not {"-q", "--quiet"} & set(sys.argv[1:]):
-        click.echo(f"note: {message}", err=True)
+        click.echo(f"{click.style('note:', fg='yellow')} {message}", err=True, color=colour())
 
 
 def _show_log() -> None:
@@ -94,21 +112,12 @@ def _show_log() -> None:
     log.setLevel(logging.WARNING if {"-q", "--quiet"} & set(sys.argv[1:]) else logging.INFO)
 
 
-for command in (
-    discover,
-    status,
-    label,
-    retry,
-    stop,
-    ledger,
-    worker,
-    fit,
-    predict,
-    replay,
-    tune,
-    featurize,
-    pool,
-    export,
-    doctor,
-):
-    cli.add_command(command)
+cli.add_sections(
+    {
+        "Campaigns": (discover, status, report, label, retry, stop, ledger, worker),
+        "Formulas": (fit, predict, export, import_sisso),
+        "What would work best": (tune, replay),
+        "Tables to choose from": (featurize, pool),
+        "This program": (config, completion, doctor),
+    }
+)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from sisso_sal.cli import known_values
+from sisso_sal.cli.help import Command, panel
 from sisso_sal.cli.options import (
     COLUMNS,
     COMMON,
@@ -18,34 +21,43 @@ from sisso_sal.cli.options import (
     TABLE,
     THREADS,
     dumps,
-    fail,
-    grouped,
-    load,
+    load_layers,
     model_changes,
     read,
 )
+from sisso_sal.cli.terminal import fail, next_step, note, show, width
 from sisso_sal.progress import Watch
 
 FINISHED_WITH_FAILURES = 3
 
 
-@click.command()
+@click.command(cls=Command, short_help="Learn from a table with gaps, propose what to compute")
 @TABLE
 @COLUMNS
-@grouped(
-    click.option("--goal", help="min, max, 'min 10%', '<=0.3', '>=2' or '1.2..1.8'; min by default."),
+@panel(
+    "What to look for",
+    click.option(
+        "--goal",
+        shell_complete=known_values.values("goal", "min", "max"),
+        help="min, max, 'min 10%', '<=0.3', '>=2' or '1.2..1.8'; min by default.",
+    ),
     click.option("--batch", type=click.IntRange(min=1), help="Candidates to propose; 10 by default."),
     click.option(
         "--acquisition",
         metavar="NAME",
+        shell_complete=known_values.acquisitions,
         help="mean, ei, log_ei, member_ei, pi, hits, lcb, mli, thompson, std, random, distance; hits by default.",
     ),
     click.option("--diversity", type=click.FloatRange(0, 1), help="Weight of spread within a batch; 0 by default."),
     click.option(
-        "--improve-on", metavar="WHAT", help="Best posterior mean or best label: mean or label; mean by default."
+        "--improve-on",
+        metavar="WHAT",
+        shell_complete=known_values.values("improve_on"),
+        help="Best posterior mean or best label: mean or label; mean by default.",
     ),
 )
-@grouped(
+@panel(
+    "Labels, and when to stop",
     click.option(
         "--oracle",
         metavar="WHO",
@@ -66,12 +78,14 @@ FINISHED_WITH_FAILURES = 3
     click.option("--retries", type=click.IntRange(min=0), help="Times that a failed one is tried again; 3 by default."),
     click.option("--walltime", type=click.FloatRange(0, min_open=True), help="Hours after which a command is ended."),
     click.option("--once", is_flag=True, help="Do one step and exit, for cron or a chain of Slurm jobs."),
+    click.option("--no-report", is_flag=True, help="Write no report.html into the run folder."),
     click.option("--dry-run", is_flag=True, help="Show what would be proposed and write nothing."),
     click.option("--take-over", is_flag=True, help="Go on where a driver on another host died without a word."),
 )
 @ENSEMBLE
 @MODEL
-@grouped(
+@panel(
+    "Settings and run folder",
     click.option("--config", type=click.Path(path_type=Path), help="Settings in a TOML file; flags come on top."),
     click.option(
         "--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder; runs/<table> by default."
@@ -82,8 +96,8 @@ FINISHED_WITH_FAILURES = 3
 @JSON
 @COMMON
 def discover(
-    table, target, id_column, formula, once, dry_run, take_over, asynchronous, config, out, threads, as_json, quiet, debug,
-    **options,
+    table, target, id_column, formula, once, no_report, dry_run, take_over, asynchronous, config, out, threads, as_json, quiet,
+    debug, **options,
 ):  # fmt: skip
     """Learn from the labelled rows of TABLE, propose which of the others to compute, and have them computed.
 
@@ -97,8 +111,8 @@ def discover(
     \b
     Examples:
       sisso-sal discover data/oxides.csv
-      sisso-sal discover candidates.csv --goal "<=0.3" --acquisition pi --batch 5 --out runs/first
-      sisso-sal discover candidates.csv --oracle lookup:truth.csv --budget 30 --batch 5
+      sisso-sal discover candidates.csv --goal "<=0.3" --batch 5 --out runs/first
+      sisso-sal discover candidates.csv --oracle lookup:truth.csv --budget 30
     """
     from sisso_sal.campaign.lock import check_free
 
@@ -111,21 +125,28 @@ def discover(
     from sisso_sal.report.campaign import preview_text, watched
 
     changes = model_changes(options) | ({"asynchronous": True} if asynchronous else {})
-    settings = load(config, {"target": target, "id": id_column, **changes})
+    given = load_layers(config, {"target": target, "id": id_column, **changes}, user=_user_settings_at_start(run))
+    settings = given.settings
     data = read(table, settings.target, settings.id, formula, require_target=True)
     header = data.header(data.target_name) if data.target_name else ""
     oracle = make_oracle(settings.run, run, header, data.id_name)
     try:
         with Watch("screening", quiet or as_json) as watch:
-            tools = _tools(threads, watch)
+            tools = _tools(threads, watch, None if no_report else _report)
             if dry_run:
-                found = preview(data, settings, run, tools)
-                click.echo(dumps(found) if as_json else preview_text(found))
+                found = preview(data, settings, run, tools, given.origins)
+                click.echo(dumps(found)) if as_json else show(preview_text(found))
+                next_step("the same without --dry-run")
                 return
             talk = Talk(
-                watch.tell if oracle else _note, lambda state: watch.watch(*watched(state, settings.run.budget))
+                watch.tell if oracle else _note,
+                lambda state: watch.watch(*watched(state, settings.run.budget)) if oracle else None,
+                lambda line: note(f"another setting than before: {line}"),
             )
-            summary = drive(data, settings, run, tools, oracle=oracle, once=once, take_over=take_over, talk=talk)
+            summary = drive(
+                data, settings, run, tools,
+                oracle=oracle, once=once, take_over=take_over, talk=talk, origins=given.origins,
+            )  # fmt: skip
     except KeyboardInterrupt:
         fail("interrupted" if dry_run else f"interrupted: {_left_behind(run)}", None)
     finally:
@@ -134,7 +155,7 @@ def discover(
     _show(summary, run, as_json)
 
 
-def _tools(threads: int | None, watch: Watch):
+def _tools(threads: int | None, watch: Watch, report: Callable[[Path], None] | None):
     from sisso_sal.campaign.learning import Tools
 
     def make_surrogate(settings, seed):
@@ -148,13 +169,32 @@ def _tools(threads: int | None, watch: Watch):
 
         files.save_model(*arguments)
 
-    return Tools(make_surrogate, save_model, watch)
+    return Tools(make_surrogate, save_model, watch, report)
+
+
+def _report(run: Path) -> None:
+    from sisso_sal.campaign.learning import REPORT
+    from sisso_sal.report.page import write_report
+    from sisso_sal.report.view import RunView
+
+    write_report(RunView.read(run), run / REPORT)
+
+
+def _user_settings_at_start(run: Path) -> dict[str, Any] | None:
+    """What a run that exists took from the user's own settings when it began: later changes of those do not touch it."""
+    from sisso_sal.campaign.ledger import DATABASE, read_ledger
+    from sisso_sal.layers import user_settings_of
+
+    if not (run / DATABASE).exists():
+        return None
+    begun = list(read_ledger(run).events("created"))
+    return user_settings_of(begun[-1]) if begun else None
 
 
 def _note(line: str) -> None:
     """Without an oracle the proposals are the output; what else there is to say is a note."""
     if not line.startswith("iteration "):
-        click.echo(f"note: {line}", err=True)
+        note(line)
 
 
 def _left_behind(run: Path) -> str:
@@ -179,10 +219,12 @@ def _show(summary: dict[str, Any], run: Path, as_json: bool) -> None:
         click.echo(dumps(summary))
     elif "iteration" in summary:
         folder = f"{run}/iter-{summary['iteration']:04d}"
-        click.echo(discover_text(summary))
-        click.echo(f"\nEverything is in {folder}: model.json, predictions.csv, proposals.csv")
-        click.echo(f"Next: sisso-sal export {folder}/model.json --format latex")
+        show(discover_text(summary, width()))
+        show(f"\nEverything is in {folder}: model.json, predictions.csv, proposals.csv")
+        if (run / "report.html").exists():
+            show(f"To look at: {run}/report.html")
     if not as_json and (told := ended_text(campaign, summary["target"]["unit"] if "target" in summary else "")):
-        click.echo(f"\n{told}")
+        show(f"\n{told}")
+    next_step(campaign["next"])
     if campaign["stop"] is not None and campaign["failed"]:
         sys.exit(FINISHED_WITH_FAILURES)

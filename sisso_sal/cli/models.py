@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from sisso_sal.cli.help import Command
 from sisso_sal.cli.options import (
     COLUMNS,
     COMMON,
@@ -20,7 +21,6 @@ from sisso_sal.cli.options import (
     THREADS,
     check_free,
     dumps,
-    fail,
     load,
     model_changes,
     number,
@@ -28,13 +28,21 @@ from sisso_sal.cli.options import (
     tell_rejected,
     write,
 )
+from sisso_sal.cli.terminal import fail, next_step, note, show
 from sisso_sal.errors import SettingsError
 from sisso_sal.progress import Progress
 
-EXPORTS = ("latex", "sympy", "python", "c", "fortran")
+_USES = {
+    "latex": "\\input{{{file}}} in a document that uses amsmath",
+    "sympy": "read {file} in Python, and take derivatives or simplify there",
+    "python": "import {file} and call predict; it needs numpy alone",
+    "c": "compile {file} with your program and call sisso_predict",
+    "fortran": "compile {file} with your program and use sisso_model",
+}
+"""What one does with each form of export."""
 
 
-@click.command()
+@click.command(cls=Command, short_help="Find formulas for a property")
 @TABLE
 @COLUMNS
 @MODEL
@@ -50,7 +58,7 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
 
     \b
     Example:
-      sisso-sal fit table.csv --target "gap (eV)" --rung 2 --dim 2 --out model.json
+      sisso-sal fit table.csv --target "gap (eV)" --dim 2 --out model.json
     """
     check_free(out, force)
     from sisso_sal.config import EnsembleSettings
@@ -61,13 +69,24 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
         raise SettingsError(f"{only[0].replace('_', '-')}: needs --members, found a fit of one model")
     settings = load(config, {"target": target, "id": id_column, **model_changes(options)}, ensemble=is_ensemble)
     data = read(table, settings.target, settings.id, formula, require_target=True)
+    model, document = fitted(data, settings, threads, is_ensemble=is_ensemble, silent=quiet or as_json)
+    if out is not None:
+        from sisso_sal.models.files import save_model
 
+        save_model(out, model, data.target_name or "", data.target_unit)
+    tell_fit(document, as_json)
+    if out is not None:
+        next_step(f"sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out} --format python")
+    else:
+        next_step("the same with --out model.json keeps the model for predict and export")
+
+
+def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bool):
+    """A model of the labelled rows, and the document that describes it; an interrupted search has the best so far."""
     import numpy as np
 
     from sisso_sal.models.ensemble import SISSOEnsemble
-    from sisso_sal.models.files import save_model
     from sisso_sal.models.regressor import SISSORegressor
-    from sisso_sal.report.text import fit_text
 
     parameters = settings.model.estimator_parameters() | {"threads": threads}
     if is_ensemble:
@@ -76,7 +95,7 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
         model = SISSORegressor(**parameters)
     frame, labelled = feature_frame(data), data.labelled
     start = time.perf_counter()
-    with Progress("screening", quiet or as_json) as progress:
+    with Progress("screening", silent) as progress:
         try:
             model.fit(
                 frame[labelled],
@@ -88,14 +107,16 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
             if getattr(model, "is_complete_", True):  # there is no model yet
                 raise
     seconds = time.perf_counter() - start
-    if out is not None:
-        save_model(out, model, data.target_name or "", data.target_unit)
-    document = _fit_document(model, data, is_ensemble) | {"seconds": round(seconds, 4), "seed": settings.seed}
-    click.echo(dumps(document) if as_json else fit_text(document))
-    if not model.is_complete_:
+    return model, _fit_document(model, data, is_ensemble) | {"seconds": round(seconds, 4), "seed": settings.seed}
+
+
+def tell_fit(document: dict[str, Any], as_json: bool) -> None:
+    """Print what was found; a search that was interrupted ends the program here."""
+    from sisso_sal.report.text import fit_text
+
+    click.echo(dumps(document)) if as_json else show(fit_text(document))
+    if not document["complete"]:
         fail("interrupted: these are the best models so far, the search was not finished", 130)
-    if not as_json and out is not None:
-        click.echo(f"\nNext: sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out} --format python")
 
 
 def _known_shares(data, is_ensemble: bool) -> dict[str, Any]:
@@ -139,7 +160,7 @@ def _fit_document(model, data, is_ensemble: bool) -> dict[str, Any]:
     return document
 
 
-@click.command()
+@click.command(cls=Command, short_help="Predict with a model file")
 @click.argument("model", type=click.Path(path_type=Path))
 @TABLE
 @click.option("--id", "id_column", metavar="COLUMN", help="Column that names the rows; by default the first text one.")
@@ -171,7 +192,7 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
     if isinstance(estimator, SISSOEnsemble):
         shares = composition_of(data)
         if shares is None and estimator.correction_ and estimator.correction_.composition is not None:
-            click.echo("note: the ensemble knows compositions, but the table has no formulas for ids", err=True)
+            note("the ensemble knows compositions, but the table has no formulas for ids")
         found = estimator.predict_distribution(columns, shares)
         frame = pd.DataFrame(
             {
@@ -185,7 +206,7 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
         frame = pd.DataFrame({"id": ids, "mean": mean, "valid": valid})
     undefined = int(np.isnan(frame["mean"]).sum())
     if undefined:
-        click.echo(f"note: {undefined} of {len(frame)} rows have no prediction (outside the domain)", err=True)
+        note(f"{undefined} of {len(frame)} rows have no prediction (outside the domain)")
     if as_json:
         rows = [
             {k: number(v) if isinstance(v, float) else v for k, v in row.items()} for row in frame.to_dict("records")
@@ -193,6 +214,7 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
         write(dumps({"target": {"name": target, "unit": unit}, "predictions": rows}), out, force)
     else:
         write(frame.to_csv(index=False), out, force)
+    next_step(f"sisso-sal export {model} --format latex, for the formulas behind it", err=True)
 
 
 def _columns_for(estimator, path: Path, id_column: str | None, formula: str | None):
@@ -209,7 +231,7 @@ def _columns_for(estimator, path: Path, id_column: str | None, formula: str | No
         made.issuperset(estimator.primaries_) and not set(estimator.primaries_) & set(names.headers)
     ):
         table, rejected = featurize_table(names, formula)
-        click.echo("note: the model's features were made from formulas", err=True)
+        note("the model's features were made from formulas")
         tell_rejected(rejected)
         missing = [name for name in estimator.primaries_ if name not in table.feature_names]
         if missing:
@@ -229,16 +251,19 @@ def _columns_for(estimator, path: Path, id_column: str | None, formula: str | No
     return table, columns
 
 
-@click.command()
+@click.command(cls=Command, short_help="Formulas as LaTeX, sympy, Python, C or Fortran")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice(EXPORTS), default="latex", show_default=True, help="What to write.")
+@click.option(
+    "--format", "form", type=click.Choice(list(_USES)), default="latex", show_default=True, help="What to write."
+)
 @click.option("--member", type=click.IntRange(min=0), help="Of an ensemble only this member, counted from 0.")
 @click.option(
     "--dim", type=click.IntRange(min=1), help="Of a model the one with so many terms; the largest by default."
 )
 @OUT_FILE
+@JSON
 @COMMON
-def export(model, form, member, dim, out, force, quiet, debug):
+def export(model, form, member, dim, out, force, as_json, quiet, debug):
     """Write the formulas of a MODEL file as LaTeX, sympy, Python, C or Fortran.
 
     \b
@@ -264,10 +289,7 @@ def export(model, form, member, dim, out, force, quiet, debug):
             scale = estimator.formula_calibration_.scale if estimator.formula_calibration_ else 1.0
             plain = (estimator.aggregation, estimator.spread, estimator.weighting) == ("mean", "std", "equal")
             if estimator.correction_ or not plain:
-                click.echo(
-                    "note: an export holds the formulas alone, their mean and standard deviation, without the correction",
-                    err=True,
-                )
+                note("an export holds the formulas alone, their mean and standard deviation, without the correction")
     else:
         if member is not None:
             raise SettingsError("member: needs an ensemble, found a model file of one model; choose with --dim")
@@ -276,4 +298,6 @@ def export(model, form, member, dim, out, force, quiet, debug):
             raise SettingsError(f"dim: needs one of {', '.join(map(str, known))}, found {dim}")
         models = [known[dim] if dim is not None else estimator.model_]
     units = dict(zip(estimator.primaries_, estimator.units_, strict=True))
-    write(export_model(models, form, target=target, target_unit=unit, units=units, scale=scale), out, force)
+    text = export_model(models, form, target=target, target_unit=unit, units=units, scale=scale)
+    write(dumps({"format": form, "n_models": len(models), "source": text}) if as_json else text, out, force)
+    next_step(_USES[form].format(file=out or "FILE"), err=True)

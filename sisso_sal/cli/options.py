@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
+from sisso_sal.cli import known_values
+from sisso_sal.cli.help import OTHER, panel
+from sisso_sal.cli.terminal import note
 from sisso_sal.errors import InputError
-
-caught: list[int] = []
-"""Signals that asked the program to end."""
-
-
-def fail(message: str, code: int | None) -> NoReturn:
-    """One line and an exit code; None stands for that of the signal that interrupted."""
-    click.echo(f"error: {message}", err=True)
-    sys.exit(128 + (caught[-1] if caught else signal.SIGINT) if code is None else code)
-
-
-def grouped(*decorators: Callable) -> Callable:
-    """Several click options as one decorator, in the order given."""
-
-    def decorate(function: Callable) -> Callable:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
-
-    return decorate
 
 
 def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
@@ -39,26 +19,52 @@ def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 
 
 TABLE = click.argument("table", type=click.Path(path_type=Path))
-JSON = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document.")
-COMMON = grouped(
-    click.option("--quiet", "-q", is_flag=True, help="No progress and no notes on units."),
+JSON = click.option(
+    "--json", "as_json", is_flag=True, help="Print exactly one JSON document, and nothing else on stdout."
+)
+COMMON = panel(
+    OTHER,
+    click.option("--quiet", "-q", is_flag=True, help="No progress, no notes, no hints."),
     click.option("--debug", is_flag=True, help="Show the traceback of an error."),
 )
 THREADS = click.option("--threads", type=click.IntRange(min=1), help="Threads; all usable cores by default.")
 SEED = click.option("--seed", type=click.IntRange(min=0), help="Seed of all random choices; 0 by default.")
-OUT_FILE = grouped(
+OUT_FILE = panel(
+    "Output",
     click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file, not to stdout."),
     click.option("--force", is_flag=True, help="Replace the file if it exists."),
 )
-COLUMNS = grouped(
-    click.option("--target", help="Target column; by default the one with gaps."),
+COLUMNS = panel(
+    "Columns of the table",
     click.option(
-        "--id", "id_column", metavar="COLUMN", help="Column that names the rows; by default the first text one."
+        "--target",
+        metavar="COLUMN",
+        shell_complete=known_values.columns,
+        help="Target column; by default the one with gaps.",
     ),
-    click.option("--formula", metavar="COLUMN", help="Make the features from formulas of oxides in this column."),
+    click.option(
+        "--id",
+        "id_column",
+        metavar="COLUMN",
+        shell_complete=known_values.columns,
+        help="Column that names the rows; by default the first text one.",
+    ),
+    click.option(
+        "--formula",
+        metavar="COLUMN",
+        shell_complete=known_values.columns,
+        help="Make the features from formulas of oxides in this column.",
+    ),
 )
-MODEL = grouped(
-    click.option("--operators", metavar="A,B,…", callback=names, help="Operators, e.g. add,sub,mult,div,sq,sqrt."),
+MODEL = panel(
+    "Formulas",
+    click.option(
+        "--operators",
+        metavar="A,B,…",
+        callback=names,
+        shell_complete=known_values.operators,
+        help="Operators, e.g. add,sub,mult,div,sq,sqrt.",
+    ),
     click.option("--rung", type=click.IntRange(0, 3), help="Times that operators are applied; 2 by default."),
     click.option(
         "--n-sis", type=click.IntRange(min=1), help="Features kept by each screening; 50 by default, 20 for ensembles."
@@ -74,22 +80,59 @@ MODEL = grouped(
 )
 
 
-ENSEMBLE = grouped(
+ENSEMBLE = panel(
+    "Ensemble",
     click.option("--members", type=click.IntRange(min=2), help="Models in the ensemble; 30 by default."),
     click.option("--dropout", type=float, help="Share of primary features each member lacks; 0.2 by default."),
-    click.option("--bootstrap", metavar="KIND", help="plain, stratified or bayesian; plain by default."),
+    click.option(
+        "--bootstrap",
+        metavar="KIND",
+        shell_complete=known_values.values("ensemble.bootstrap"),
+        help="plain, stratified or bayesian; plain by default.",
+    ),
     click.option("--no-adapt", is_flag=True, help="Take --rung and --dim as they are; else out-of-bag errors choose."),
-    click.option("--transform", metavar="KIND", help="Of the target: none, log or yeo-johnson; none by default."),
-    click.option("--loss", metavar="KIND", help="squared, or huber for labels with outliers; squared by default."),
-    click.option("--aggregation", metavar="KIND", help="Of the members: mean, median or trimmed; mean by default."),
-    click.option("--spread", metavar="KIND", help="Of the members: std or robust; std by default."),
     click.option(
-        "--weighting", metavar="KIND", help="Of the members: equal, or oob by their errors; equal by default."
+        "--transform",
+        metavar="KIND",
+        shell_complete=known_values.values("ensemble.transform"),
+        help="Of the target: none, log or yeo-johnson; none by default.",
     ),
     click.option(
-        "--correction", metavar="KIND", help="Of the formulas: none, trees, process or both; both by default."
+        "--loss",
+        metavar="KIND",
+        shell_complete=known_values.values("ensemble.loss"),
+        help="squared, or huber for labels with outliers; squared by default.",
     ),
-    click.option("--recalibrate", metavar="KIND", help="none, scale, isotonic or conformal; isotonic by default."),
+    click.option(
+        "--aggregation",
+        metavar="KIND",
+        shell_complete=known_values.values("ensemble.aggregation"),
+        help="Of the members: mean, median or trimmed; mean by default.",
+    ),
+    click.option(
+        "--spread",
+        metavar="KIND",
+        shell_complete=known_values.values("ensemble.spread"),
+        help="Of the members: std or robust; std by default.",
+    ),
+    click.option(
+        "--weighting",
+        metavar="KIND",
+        shell_complete=known_values.values("ensemble.weighting"),
+        help="Of the members: equal, or oob by their errors; equal by default.",
+    ),
+    click.option(
+        "--correction",
+        metavar="KIND",
+        shell_complete=known_values.values("ensemble.correction"),
+        help="Of the formulas: none, trees, process or both; both by default.",
+    ),
+    click.option(
+        "--recalibrate",
+        metavar="KIND",
+        shell_complete=known_values.values("ensemble.recalibrate"),
+        help="none, scale, isotonic or conformal; isotonic by default.",
+    ),
 )
 
 
@@ -103,15 +146,26 @@ def model_changes(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def load(config: Path | None, changes: dict[str, Any], *, ensemble: bool = True):
-    """Settings from file and flags, complete."""
-    from sisso_sal.config import load_settings
-    from sisso_sal.features.operators import DEFAULT_OPERATORS, operators_named
+    """Settings from all layers, complete."""
+    return load_layers(config, changes, ensemble=ensemble).settings
 
-    settings = load_settings(config, changes)
-    names = DEFAULT_OPERATORS if settings.model.operators is None else settings.model.operators
+
+def load_layers(
+    config: Path | None, changes: dict[str, Any], *, ensemble: bool = True, user: dict[str, Any] | None = None
+):
+    """Settings from options, environment, settings file and the user's own, complete, and where each comes from."""
+    import os
+    from dataclasses import replace
+
+    from sisso_sal.features.operators import DEFAULT_OPERATORS, operators_named
+    from sisso_sal.layers import layered
+
+    found = layered(config, changes, os.environ, user)
+    chosen = found.settings.model
+    names = DEFAULT_OPERATORS if chosen.operators is None else chosen.operators
     operators_named(names)
-    model = settings.model.completed(ensemble=ensemble).model_copy(update={"operators": tuple(names)})
-    return settings.model_copy(update={"model": model})
+    model = chosen.completed(ensemble=ensemble).model_copy(update={"operators": tuple(names)})
+    return replace(found, settings=found.settings.model_copy(update={"model": model}))
 
 
 def read(path: Path, target: str | None, id_column: str | None, formula: str | None, require_target: bool):
@@ -124,21 +178,18 @@ def read(path: Path, target: str | None, id_column: str | None, formula: str | N
     if formula is not None or not table.feature_names:
         unused = table.feature_names
         table, rejected = featurize_table(table, formula)
-        click.echo(f"note: features made from formulas: {', '.join(table.feature_names)}", err=True)
+        note(f"features made from formulas: {', '.join(table.feature_names)}")
         if unused:
-            click.echo(f"note: not used, because of --formula: {', '.join(unused)}", err=True)
+            note(f"not used, because of --formula: {', '.join(unused)}")
         tell_rejected(rejected)
     elif counts_rows(table.features[:, 0]):
         name = table.feature_names[0]
-        click.echo(
-            f"note: '{name}' numbers the rows but is used as a primary feature; --id {name} makes it the id", err=True
-        )
+        note(f"'{name}' numbers the rows but is used as a primary feature; --id {name} makes it the id")
     units = dict(zip(table.feature_names, table.feature_units, strict=True))
     for first, second in same_quantity_in_other_units(units):
-        click.echo(
-            f"note: '{first}' ({units[first]}) and '{second}' ({units[second]}) measure one quantity in different units and "
-            "are never added; convert one to relate them",
-            err=True,
+        note(
+            f"'{first}' ({units[first]}) and '{second}' ({units[second]}) measure one quantity in different units and "
+            "are never added; convert one to relate them"
         )
     return table
 
@@ -152,11 +203,9 @@ def counts_rows(column) -> bool:
 
 def tell_rejected(rejected: list[tuple[str, str]], shown: int = 5) -> None:
     if rejected:
-        click.echo(f"note: {len(rejected)} rows left out:", err=True)
-        for name, reason in rejected[:shown]:
-            click.echo(f"  {name}: {reason.removeprefix(f'formula {name!r}: ')}", err=True)
-        if len(rejected) > shown:
-            click.echo(f"  and {len(rejected) - shown} more", err=True)
+        lines = [f"{name}: {reason.removeprefix(f'formula {name!r}: ')}" for name, reason in rejected[:shown]]
+        lines += [f"and {len(rejected) - shown} more"] if len(rejected) > shown else []
+        note("\n  ".join([f"{len(rejected)} rows left out:", *lines]))
 
 
 def write(text: str, out: Path | None, force: bool) -> None:

@@ -6,33 +6,72 @@ import json
 import sys
 import time
 from contextlib import nullcontext, suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import click
 
+from sisso_sal.cli import known_values
+from sisso_sal.cli.help import Command
 from sisso_sal.cli.options import COMMON, JSON, dumps
+from sisso_sal.cli.terminal import next_step, note, width
 from sisso_sal.errors import CampaignError, InputError, LockedError
 
-RUN = click.argument("run", type=click.Path(path_type=Path))
+
+def _existing(ctx: click.Context, parameter: click.Parameter, run: Path) -> Path:
+    """A folder that exists; runs with a similar name are told where it does not."""
+    if not run.exists():
+        near = [*run.parent.glob("*/campaign.db"), *Path("runs").glob("*/campaign.db")]
+        by_name = {path.parent.name: path.parent for path in near}
+        close = get_close_matches(run.name, by_name, n=1)
+        hint = f"; did you mean {by_name[close[0]]}?" if close else f"; runs here: {_few(near)}" if near else ""
+        raise InputError(f"{run}: needs a run folder, found none of this name{hint}")
+    return run
+
+
+def _few(databases: list[Path], limit: int = 5) -> str:
+    names = sorted({str(path.parent) for path in databases})
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+class Number(click.ParamType):
+    """A number with a decimal point."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return float(value)
+        except ValueError:
+            hint = " (decimal comma? write a point)" if "," in str(value) else ""
+            self.fail(f"needs a number, found '{value}'{hint}", param, ctx)
+
+
+RUN = click.argument("run", type=click.Path(path_type=Path, file_okay=False), callback=_existing)
 
 
 def _state(run: Path):
     """State and notes of a run that may be driven; takes no lock."""
-    from sisso_sal.campaign.ledger import read_ledger
     from sisso_sal.campaign.state import fold
+
+    return fold(_reading(run).events())
+
+
+def _reading(run: Path):
+    """What can be read of the ledger; damage is told."""
+    from sisso_sal.campaign.ledger import read_ledger
 
     reading = read_ledger(run)
     if reading.damage:
-        click.echo(
-            f"note: the ledger is damaged ({reading.damage}); {len(reading.rows)} events could be read, the next discover "
-            "repairs it",
-            err=True,
+        note(
+            f"the ledger is damaged ({reading.damage}); {len(reading.rows)} events could be read, the next discover "
+            "repairs it"
         )
-    return fold(reading.events())
+    return reading
 
 
-@click.command()
+@click.command(cls=Command, short_help="Where a campaign stands, and what to do next")
 @RUN
 @click.option("--watch", is_flag=True, help="Show it anew every few seconds, until Ctrl-C.")
 @click.option("--every", type=click.FloatRange(0.1), default=5.0, show_default=True, help="Seconds, with --watch.")
@@ -61,7 +100,7 @@ def status(run, watch, every, as_json, quiet, debug):
         return
     with suppress(KeyboardInterrupt) if watch else nullcontext():  # Ctrl-C is how one stops looking
         while True:
-            text = status_text(document(), width=_width())
+            text = status_text(document(), width=width())
             if watch and sys.stdout.isatty():
                 click.clear()
             click.echo(text)
@@ -72,25 +111,23 @@ def status(run, watch, every, as_json, quiet, debug):
                 click.echo("")
 
 
-def _width() -> int | None:
-    """Columns of the terminal; None where the output is no terminal."""
-    import shutil
-
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-
-
-@click.command(context_settings={"ignore_unknown_options": True})  # else a negative value is taken for an option
+@click.command(
+    cls=Command,
+    short_help="Hand in results",
+    context_settings={"ignore_unknown_options": True},  # else a negative value is taken for an option
+)
 @RUN
-@click.argument("id", required=False)
-@click.argument("value", type=float, required=False)
+@click.argument("id", required=False, shell_complete=known_values.candidates("proposed"))
+@click.argument("value", type=Number(), required=False)
 @click.option("--error", type=click.FloatRange(0), help="Standard deviation of the value.")
 @click.option("--failed", metavar="REASON", help="There will be no label of ID: it is not proposed again.")
 @click.option(
     "--file", "table", type=click.Path(path_type=Path), help="Labels from a table: ids, the target, '<target> error'."
 )
 @click.option("--replace", is_flag=True, help="Put the value in the place of another label.")
+@JSON
 @COMMON
-def label(run, id, value, error, failed, table, replace, quiet, debug):
+def label(run, id, value, error, failed, table, replace, as_json, quiet, debug):
     """Hand in results from a laboratory or another code: a VALUE for the candidate ID, or a table of them.
 
     Labels with an error count less in the fit, the more the larger it is. The next discover learns from them; a driver that is at
@@ -112,7 +149,7 @@ def label(run, id, value, error, failed, table, replace, quiet, debug):
         notes = [{"note": "failed", "id": id, "reason": failed}]
     else:
         notes = [{"note": "label", "id": id, "value": value, "error": error, "source": "person", "replace": replace}]
-    _hand_in(run, notes, quiet)
+    _hand_in(run, notes, as_json, quiet)
 
 
 def _notes_from(path: Path, run: Path, replace: bool) -> list[dict[str, Any]]:
@@ -154,7 +191,7 @@ def _created(run: Path) -> dict[str, Any]:
     return dict(state.created)
 
 
-def _hand_in(run: Path, notes: list[dict[str, Any]], quiet: bool) -> None:
+def _hand_in(run: Path, notes: list[dict[str, Any]], as_json: bool, quiet: bool) -> None:
     """Check the notes all together; then write them, or leave them for the driver that is at work."""
     from sisso_sal.campaign.inputs import candidate_ids
     from sisso_sal.campaign.people import leave, taken_in
@@ -164,6 +201,7 @@ def _hand_in(run: Path, notes: list[dict[str, Any]], quiet: bool) -> None:
         raise CampaignError(f"{run}: needs a run that was started, found an empty ledger")
     ids = set(candidate_ids(run, before))
     events = taken_in(notes, before, ids)
+    n, is_left = 0, False
     if not events:
         told = "nothing new: all of this is known already"
     else:
@@ -172,9 +210,14 @@ def _hand_in(run: Path, notes: list[dict[str, Any]], quiet: bool) -> None:
             told = f"{n} event{'s' if n != 1 else ''} written"
         except LockedError:
             leave(run, notes)
+            is_left = True
             told = f"a driver is at work: left in {run}/inbox, it takes them in at its next look"
-    if not quiet:
+    if as_json:
+        click.echo(dumps({"run": str(run), "n_events": n, "left_for_driver": is_left}))
+    elif not quiet:
         click.echo(f"{run}: {told}")
+    again = "give the discover command again to go on" if notes[0]["note"] != "stop" else "discover takes it up again"
+    next_step(f"sisso-sal status {run}" if is_left else again, err=True)
 
 
 def _written(run: Path, notes: list[dict[str, Any]], ids: set[str]) -> int:
@@ -183,16 +226,17 @@ def _written(run: Path, notes: list[dict[str, Any]], ids: set[str]) -> int:
     from sisso_sal.campaign.state import fold
 
     with Ledger(run) as ledger:
-        for note in ledger.notes:
-            click.echo(f"note: {note}", err=True)
+        for line in ledger.notes:
+            note(line)
         return len(ledger.append_all(taken_in(notes, fold(ledger.events()), ids)))
 
 
-@click.command()
+@click.command(cls=Command, short_help="Try failed calculations again")
 @RUN
-@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.argument("ids", metavar="[ID]...", nargs=-1, shell_complete=known_values.candidates("failed"))
+@JSON
 @COMMON
-def retry(run, ids, quiet, debug):
+def retry(run, ids, as_json, quiet, debug):
     """Try failed calculations again, those of the IDs or all; the next discover submits them.
 
     \b
@@ -202,13 +246,14 @@ def retry(run, ids, quiet, debug):
     """
     if not ids and not _state(run).failed:
         raise CampaignError(f"{run}: needs a failed calculation to retry, found none")
-    _hand_in(run, [{"note": "retry", "ids": list(dict.fromkeys(ids))}], quiet)
+    _hand_in(run, [{"note": "retry", "ids": list(dict.fromkeys(ids))}], as_json, quiet)
 
 
-@click.command()
+@click.command(cls=Command, short_help="End a campaign")
 @RUN
+@JSON
 @COMMON
-def stop(run, quiet, debug):
+def stop(run, as_json, quiet, debug):
     """End a campaign: a driver that is at work goes after its current step, and discover --once does nothing more.
 
     What was submitted goes on. Giving discover without --once takes the campaign up again.
@@ -217,15 +262,16 @@ def stop(run, quiet, debug):
     Example:
       sisso-sal stop runs/candidates
     """
-    _hand_in(run, [{"note": "stop"}], quiet)
+    _hand_in(run, [{"note": "stop"}], as_json, quiet)
 
 
-@click.command()
+@click.command(cls=Command, short_help="Everything that happened, as JSON Lines")
 @RUN
 @click.option("--id", "id", help="Only what concerns this candidate, and where its proposals came from.")
 @click.option("--verify", is_flag=True, help="Check every event, the copy and the files of each iteration instead.")
+@JSON
 @COMMON
-def ledger(run, id, verify, quiet, debug):
+def ledger(run, id, verify, as_json, quiet, debug):
     """Print the ledger of a run as JSON Lines, one event a line, in the order in which they happened.
 
     \b
@@ -234,21 +280,13 @@ def ledger(run, id, verify, quiet, debug):
       sisso-sal ledger runs/candidates --id TiO2
       sisso-sal ledger runs/candidates --verify
     """
-    from sisso_sal.campaign.ledger import read_ledger
-
     if verify:
-        _verify(run)
+        _verify(run, as_json)
         return
-    reading = read_ledger(run)
-    if reading.damage:
-        click.echo(
-            f"note: the ledger is damaged ({reading.damage}); {len(reading.rows)} events could be read, the next discover "
-            "repairs it",
-            err=True,
-        )
-    for event in reading.events():
+    for event in _reading(run).events():
         if id is None or _concerns(event, id):
             click.echo(json.dumps(event, ensure_ascii=False))
+    next_step(f"sisso-sal status {run}, or sisso-sal ledger {run} --verify", err=True)
 
 
 def _concerns(event: dict[str, Any], id: str) -> bool:
@@ -256,12 +294,16 @@ def _concerns(event: dict[str, Any], id: str) -> bool:
     return event.get("id") == id or id in proposed or event["event"] in {"created", "settings", "model"}
 
 
-def _verify(run: Path) -> None:
+def _verify(run: Path, as_json: bool) -> None:
     from sisso_sal.campaign.verify import findings
 
     n_events, found = findings(run)
-    for line in found:
+    if as_json:
+        click.echo(dumps({"run": str(run), "n_events": n_events, "findings": found}))
+    for line in () if as_json else found:
         click.echo(line)
     if found:
         raise CampaignError(f"{run}: {len(found)} finding{'s' if len(found) != 1 else ''}, see above")
-    click.echo(f"{run}: {n_events} events, all as they were written; the copy and all files agree with them")
+    if not as_json:
+        click.echo(f"{run}: {n_events} events, all as they were written; the copy and all files agree with them")
+    next_step(f"sisso-sal status {run}", err=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from sisso_sal.cli.help import Command, panel
 from sisso_sal.cli.options import (
     COLUMNS,
     COMMON,
@@ -19,22 +21,23 @@ from sisso_sal.cli.options import (
     THREADS,
     check_free,
     dumps,
-    grouped,
     load,
     model_changes,
     names,
     read,
 )
+from sisso_sal.cli.terminal import next_step, note, show, width
 from sisso_sal.errors import SettingsError
 from sisso_sal.progress import Progress
 
 WITHOUT_SURROGATE = ("random", "distance")
 
 
-@click.command()
+@click.command(cls=Command, short_help="Would it have worked? Simulated campaigns")
 @TABLE
 @COLUMNS
-@grouped(
+@panel(
+    "Simulated campaigns",
     click.option("--goal", help="min, max, 'min 10%', '<=0.3', '>=2' or '1.2..1.8'; min by default."),
     click.option(
         "--target-quantile", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.1, show_default=True,
@@ -76,8 +79,8 @@ def replay(
 
     \b
     Examples:
-      sisso-sal replay data/oxides.csv --n-start 15 --evaluations 25 --plot found.png
-      sisso-sal replay table.csv --target "gap (eV)" --goal "1.2..1.8" --acquisitions mean,hits --start worst
+      sisso-sal replay data/oxides.csv --n-start 15 --evaluations 25
+      sisso-sal replay table.csv --goal "1.2..1.8" --acquisitions mean,hits
     """
     check_free(plot, force)
     from sisso_sal.acquisition import Goal, acquisition_named
@@ -120,9 +123,16 @@ def replay(
         from sisso_sal.report.figures import found_targets, save_figure
 
         save_figure(found_targets(document), plot)
-    click.echo(dumps(document) if as_json else replay_text(document))
+    click.echo(dumps(document)) if as_json else show(replay_text(document, width()))
     if not as_json and plot is not None:
-        click.echo(f"\nThe figure is in {plot}")
+        show(f"\nThe figure is in {plot}")
+    next_step(f"sisso-sal discover TABLE_WITH_GAPS --acquisition {_best_acquisition(document, settings.acquisition)}")
+
+
+def _best_acquisition(document: dict[str, Any], default: str) -> str:
+    """That of the best strategy with formulas, the surrogate that discover has."""
+    found = {name: strategy["mean"] for name, strategy in document["strategies"].items() if name.startswith("sisso ")}
+    return max(found, key=lambda name: found[name]).partition(" ")[2] if found else default
 
 
 def _surrogate(kind: str, parameters: dict[str, Any], seed: int):
@@ -141,7 +151,7 @@ def _labelled(table):
 
     kept = [i for i, known in enumerate(table.labelled) if known]
     if len(kept) < table.n_rows:
-        click.echo(f"note: {table.n_rows - len(kept)} rows without a label left out", err=True)
+        note(f"{table.n_rows - len(kept)} rows without a label left out")
     text = {name: tuple(cells[i] for i in kept) for name, cells in table.text.items()}
     return replace(
         table, ids=tuple(table.ids[i] for i in kept), features=table.features[kept], target=table.target[kept], text=text
@@ -159,10 +169,11 @@ def _numbers(kind: type):
     return convert
 
 
-@click.command()
+@click.command(cls=Command, short_help="Choose settings by cross-validation")
 @TABLE
 @COLUMNS
-@grouped(
+@panel(
+    "What to try",
     click.option("--rungs", metavar="A,B,…", callback=_numbers(int), help="1,2 by default."),
     click.option("--dims", metavar="A,B,…", callback=_numbers(int), help="Terms of a formula; 1,2,3 by default."),
     click.option("--n-sis-values", metavar="A,B,…", callback=_numbers(int), help="10,50 by default."),
@@ -199,7 +210,8 @@ def tune(
     import numpy as np
 
     from sisso_sal.cli.models import feature_frame
-    from sisso_sal.config import load_settings, settings_toml
+    from sisso_sal.config import settings_toml
+    from sisso_sal.layers import layered
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.validation import GRID
     from sisso_sal.models.validation import tune as compare
@@ -220,12 +232,11 @@ def tune(
             progress=progress,
         )  # fmt: skip
     best = {key: rows[0][key] for key in GRID}
-    tuned = load_settings(config, {"seed": seed, **best, "adapt": False})
+    tuned = layered(config, {"seed": seed, **best, "adapt": False}, os.environ).settings
     write_whole(out, settings_toml(tuned))
     document = {
         "target": {"name": data.target_name, "unit": data.target_unit},
         "n_samples": int(labelled.sum()), "folds": folds, "rows": rows, "best": best, "out": str(out),
     }  # fmt: skip
-    click.echo(dumps(document) if as_json else tune_text(document))
-    if not as_json:
-        click.echo(f"\nNext: sisso-sal discover {table} --config {out}")
+    click.echo(dumps(document)) if as_json else show(tune_text(document, width()))
+    next_step(f"sisso-sal discover {table} --config {out}")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from sisso_sal.cli.options import COMMON, OUT_FILE, TABLE, check_free, names, tell_rejected, write
+from sisso_sal.cli.help import Command
+from sisso_sal.cli.options import COMMON, JSON, OUT_FILE, TABLE, check_free, dumps, names, number, tell_rejected, write
+from sisso_sal.cli.terminal import next_step, note
 from sisso_sal.errors import InputError
 
 
-@click.command()
+@click.command(cls=Command, short_help="Make features from formulas of oxides")
 @TABLE
 @click.option("--formula", metavar="COLUMN", help="Column of formulas of oxides; by default the first text column.")
 @OUT_FILE
+@JSON
 @COMMON
-def featurize(table, formula, out, force, quiet, debug):
+def featurize(table, formula, out, force, as_json, quiet, debug):
     """Add primary features, made from the formulas of oxides, to TABLE and print it as CSV.
 
     Rows whose features are not all known are left out and counted; nothing is imputed.
@@ -42,14 +47,15 @@ def featurize(table, formula, out, force, quiet, debug):
         raise InputError(f"{table}: needs formulas of oxides in '{name}'; {rejected[0][0]}: {rejected[0][1]}")
     replaced = [c.header for c in file.columns if c.header in features.columns]
     if replaced:
-        click.echo(f"note: replaced by the values made from formulas: {', '.join(replaced)}", err=True)
+        note(f"replaced by the values made from formulas: {', '.join(replaced)}")
     old = {c.header: [c.texts()[i] for i in kept] for c in file.columns if c.header not in features.columns}
     frame = pd.concat([pd.DataFrame(old), features.reset_index(drop=True)], axis=1)
     tell_rejected(rejected)
-    write(frame.to_csv(index=False), out, force)
+    _write_table(frame, rejected, out, force, as_json)
+    next_step(f"sisso-sal discover {out or 'FILE'}, with a column that is known for some rows", err=True)
 
 
-@click.command()
+@click.command(cls=Command, short_help="Make charge-balanced candidate oxides")
 @click.option(
     "--elements", metavar="A,B,…", callback=names, help="Metals to combine; 67 metals and metalloids by default."
 )
@@ -58,8 +64,9 @@ def featurize(table, formula, out, force, quiet, debug):
 )
 @click.option("--features", is_flag=True, help="Add the primary features; oxides without all of them are left out.")
 @OUT_FILE
+@JSON
 @COMMON
-def pool(elements, metals, features, out, force, quiet, debug):
+def pool(elements, metals, features, out, force, as_json, quiet, debug):
     """Print charge-balanced candidate oxides, with the prototypes they may take, as CSV.
 
     \b
@@ -80,9 +87,24 @@ def pool(elements, metals, features, out, force, quiet, debug):
             "oxidation_states": [" ".join(f"{metal}{state:+d}" for metal, state in c.oxidation_states) for c in found],
         }
     )
+    rejected: list[tuple[str, str]] = []
     if features:
         values, rejected = make(frame["formula"])
         frame = frame.set_index("formula").loc[values.index].join(values).reset_index()
         tell_rejected(rejected)
-    write(frame.to_csv(index=False), out, force)
-    click.echo(f"note: {len(frame)} candidate oxides", err=True)
+    _write_table(frame, rejected, out, force, as_json)
+    note(f"{len(frame)} candidate oxides")
+    more = "add a column with the values that are known" if features else f"sisso-sal featurize {out or 'FILE'}"
+    next_step(f"{more}, then sisso-sal discover", err=True)
+
+
+def _write_table(frame, rejected: list[tuple[str, str]], out: Path | None, force: bool, as_json: bool) -> None:
+    """The table as CSV, or as JSON with what was left out."""
+    if as_json:
+        rows = [
+            {k: number(v) if isinstance(v, float) else v for k, v in row.items()} for row in frame.to_dict("records")
+        ]
+        left_out = [{"id": name, "reason": reason} for name, reason in rejected]
+        write(dumps({"rows": rows, "left_out": left_out}), out, force)
+    else:
+        write(frame.to_csv(index=False), out, force)

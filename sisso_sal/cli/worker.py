@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from sisso_sal.cli.help import Command
 from sisso_sal.cli.options import COMMON
+from sisso_sal.cli.terminal import next_step
 
 
-@click.command()
+@click.command(cls=Command, short_help="Compute what a campaign has asked for")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--tags", default="relax,static,bands", show_default=True, help="Kinds of steps that this worker does.")
 @COMMON
@@ -27,3 +29,4 @@ def worker(run, tags, quiet, debug):
 
     folder = run / "oracle" if (run / "oracle").is_dir() else run
     work(folder, [tag.strip() for tag in tags.split(",") if tag.strip()])
+    next_step(f"sisso-sal status {run}", err=True)

@@ -150,6 +150,8 @@ def _first_bytes(path: str) -> bytes:
             return file.read(65_536)
     except FileNotFoundError:
         raise TableError(_missing(path)) from None
+    except TableError:
+        raise
     except (OSError, ValueError) as error:
         raise TableError(f"{path!r}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 

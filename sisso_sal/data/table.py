@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sisso_sal.data.columns import Column, ColumnFile, read_columns, shown
+from sisso_sal.data.columns import Column, ColumnFile, read_columns, shown, split_header
 from sisso_sal.errors import TableError
 
 if TYPE_CHECKING:
@@ -219,8 +219,15 @@ def _finder(file: ColumnFile) -> Callable[[str, str], Column]:
 
 def _suggestion(wanted: str, known: Mapping[str, object]) -> str:
     by_lower = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(wanted.strip().lower(), by_lower, n=1)
-    return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
+    sought = wanted.strip().lower()
+    close = (
+        difflib.get_close_matches(sought, by_lower, n=1) or [name for name in by_lower if sought and sought in name][:1]
+    )
+    return (
+        f"; did you mean {by_lower[close[0]]!r}?"
+        if close
+        else f"; columns are {_listed(dict.fromkeys(split_header(name)[0] for name in known))}"
+    )
 
 
 def _id_column(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -180,6 +182,16 @@ class Expression:
         """The formula in LaTeX; `symbols` may give the LaTeX of primary features."""
         return render(self, "latex", symbols)[0]
 
+    def to_mathml(self, symbols: Mapping[str, str] | None = None) -> str:
+        """The formula in presentation MathML, to stand inside of ``<math>``; `symbols` may give that of primary features.
+
+        Examples
+        --------
+        >>> Expression.apply("sqrt", Expression.primary("r_s")).to_mathml()
+        '<msqrt><msub><mi>r</mi><mtext>s</mtext></msub></msqrt>'
+        """
+        return _INDEX_AND_POWER.sub(r"<msubsup>\1\2</msubsup>", render(self, "mathml", symbols)[0])
+
     def to_code(self, language: str, symbols: Mapping[str, str]) -> str:
         """The formula in ``c``, ``fortran`` or ``text`` (Python), with the given identifier for each primary feature."""
         if language == "text":
@@ -224,29 +236,55 @@ def latex_symbol(name: str) -> str:
     return rf"{body}_{{\mathrm{{{rest}}}}}" if rest else body
 
 
+def mathml_symbol(name: str) -> str:
+    """MathML of a primary feature's name: what stands behind the first underscore is an index.
+
+    Examples
+    --------
+    >>> mathml_symbol("r_cov")
+    '<msub><mi>r</mi><mtext>cov</mtext></msub>'
+    >>> mathml_symbol("x<y")
+    '<mi>x&lt;y</mi>'
+    """
+    head, _, rest = (escape(part) for part in name.partition("_"))
+    return f"<msub><mi>{head}</mi><mtext>{rest}</mtext></msub>" if head and rest else f"<mi>{escape(name)}</mi>"
+
+
+_INDEX_AND_POWER = re.compile(r"<msup><mrow><msub>((?:(?!<msub>).)*?)</msub></mrow>(<mn>\d</mn>)</msup>")
+"""A power of a symbol with an index, which browsers set best as one piece."""
+
+_SYMBOLS: Mapping[str, Callable[[str], str]] = {"text": str, "latex": latex_symbol, "mathml": mathml_symbol}
+"""How a form writes the name of a primary feature."""
+
+_PARENTHESES = {"text": "({})", "latex": r"\left({}\right)", "mathml": "<mrow><mo>(</mo>{}<mo>)</mo></mrow>"}
+_TYPESET = frozenset({"latex", "mathml"})
+"""Forms in which a bar of a fraction holds together what stands above and below it."""
+
+
 def render(expression: Expression, form: str, symbols: Mapping[str, str] | None = None) -> tuple[str, int]:
-    """Infix form ``text`` or ``latex`` with as few parentheses as needed, and its binding strength."""
+    """Infix form ``text``, ``latex`` or ``mathml`` with as few parentheses as needed, and its binding strength."""
     if expression.is_primary:
-        fallback = latex_symbol(expression.name) if form == "latex" else expression.name
-        return (symbols or {}).get(expression.name, fallback), ATOM
+        return (symbols or {}).get(expression.name) or _SYMBOLS[form](expression.name), ATOM
     row = expression.operator
-    strength = 3 if form == "latex" and row.name in {"div", "inv"} else row.precedence
+    strength = 3 if form in _TYPESET and row.name in {"div", "inv"} else row.precedence
+    if form == "mathml" and row.name in {"abs", "abs_diff"}:
+        strength = ATOM  # its bars are parentheses enough
     parts = []
     for position, operand in enumerate(expression.operands):
         text, inner = render(operand, form, symbols)
         fraction_of_fraction = row.name == "div" and operand.name in {"div", "inv"} and form == "text"
         if inner < _needed_strength(row, position, form) or fraction_of_fraction:
-            text = rf"\left({text}\right)" if form == "latex" else f"({text})"
+            text = _PARENTHESES[form].format(text)
         parts.append(text)
     return getattr(row, form).format(*parts), strength
 
 
 def _needed_strength(row: Operator, position: int, form: str) -> int:
     """The weakest operand that may stand in this place without parentheses."""
-    if form == "latex" and row.name in {"div", "inv"}:
+    if form in _TYPESET and row.name in {"div", "inv"}:
         return 0
     if row.name in {"sq", "cb", "six_pow"}:
-        return ATOM if form == "latex" else row.precedence + 1
+        return ATOM if form in _TYPESET else row.precedence + 1
     if row.name == "neg_exp":
         return 2
     if row.name in {"sub", "abs_diff"}:

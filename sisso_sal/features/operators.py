@@ -37,8 +37,9 @@ class Operator:
         Where the last operand is allowed: ``any``, ``nonzero``, ``nonnegative`` or ``positive``.
     numpy : callable
         Evaluation on float64 arrays; NaN outside the domain.
-    text, latex, c, fortran : str
-        Templates with ``{0}`` and ``{1}`` for the operands. `text` is Python with sqrt, cbrt, exp, log, sin, cos as functions.
+    text, latex, mathml, c, fortran : str
+        Templates with ``{0}`` and ``{1}`` for the operands. `text` is Python with sqrt, cbrt, exp, log, sin, cos as functions,
+        `mathml` presentation MathML of the Core level.
     sympy : str
         Template for an expression that sympy parses with real symbols.
     precedence : int
@@ -54,6 +55,7 @@ class Operator:
     numpy: Callable[..., np.ndarray]
     text: str
     latex: str
+    mathml: str
     sympy: str
     c: str
     fortran: str
@@ -128,89 +130,111 @@ def _six_pow(a: np.ndarray) -> np.ndarray:
     return cube * cube
 
 
+_PART = '<mrow><mspace width="0.15em"/><mstyle scriptlevel="0">{}</mstyle><mspace width="0.15em"/></mrow>'
+"""Of a fraction: as large as the rest, and narrower than the bar, so that the bars of nested fractions can be told apart."""
+
+_FRACTION = f"<mfrac>{_PART.format('{0}')}{_PART.format('{1}')}</mfrac>"
+
 _ROWS = (
     Operator(
         name="add", opcode=1, arity=2, unit_rule=EQUAL, commutative=True, precedence=1, numpy=_quiet(np.add),
+        mathml="{0}<mo>+</mo>{1}",
         text="{0} + {1}", latex="{0} + {1}", sympy="({0}) + ({1})", c="({0} + {1})", fortran="({0} + {1})",
     ),
     Operator(
         name="sub", opcode=2, arity=2, unit_rule=EQUAL, precedence=1, numpy=_quiet(np.subtract),
+        mathml="{0}<mo>−</mo>{1}",
         text="{0} - {1}", latex="{0} - {1}", sympy="({0}) - ({1})", c="({0} - {1})", fortran="({0} - {1})",
     ),
     Operator(
         name="mult", opcode=3, arity=2, unit_rule=PRODUCT, commutative=True, precedence=2, numpy=_quiet(np.multiply),
+        mathml="{0}<mo>⋅</mo>{1}",
         text="{0}*{1}", latex=r"{0} \cdot {1}", sympy="({0}) * ({1})", c="({0} * {1})", fortran="({0} * {1})",
     ),
     Operator(
         name="div", opcode=4, arity=2, unit_rule=QUOTIENT, domain=NONZERO, precedence=2, numpy=_quiet(np.divide),
+        mathml=_FRACTION,
         text="{0}/{1}", latex=r"\frac{{{0}}}{{{1}}}", sympy="({0}) / ({1})", c="({0} / {1})", fortran="({0} / {1})",
     ),
     Operator(
         name="abs_diff", opcode=5, arity=2, unit_rule=EQUAL, commutative=True,
         numpy=_quiet(lambda a, b: np.abs(a - b)),
+        mathml="<mrow><mo>|</mo>{0}<mo>−</mo>{1}<mo>|</mo></mrow>",
         text="abs({0} - {1})", latex=r"\left|{0} - {1}\right|", sympy="Abs(({0}) - ({1}))",
         c="fabs({0} - {1})", fortran="abs({0} - {1})",
     ),
     Operator(
         name="abs", opcode=6, arity=1, unit_rule=POWER, numpy=_quiet(np.abs),
+        mathml="<mrow><mo>|</mo>{0}<mo>|</mo></mrow>",
         text="abs({0})", latex=r"\left|{0}\right|", sympy="Abs({0})", c="fabs({0})", fortran="abs({0})",
         trivial_on=frozenset({"abs", "abs_diff", "sq", "six_pow", "sqrt", "exp", "neg_exp"}),
     ),
     Operator(
         name="inv", opcode=7, arity=1, unit_rule=POWER, power=Fraction(-1), domain=NONZERO, precedence=2,
         numpy=_quiet(lambda a: 1.0 / a),
+        mathml=_FRACTION.format("<mn>1</mn>", "{0}"),
         text="1/{0}", latex=r"\frac{{1}}{{{0}}}", sympy="1 / ({0})", c="(1.0 / {0})", fortran="(1.0d0 / {0})",
         trivial_on=frozenset({"inv", "div"}),
     ),
     Operator(
         name="sq", opcode=8, arity=1, unit_rule=POWER, power=Fraction(2), precedence=3, numpy=_quiet(lambda a: a * a),
+        mathml="<msup><mrow>{0}</mrow><mn>2</mn></msup>",
         text="{0}**2", latex="{0}^{{2}}", sympy="({0})**2", c="sisso_sq({0})", fortran="sisso_sq({0})",
         trivial_on=frozenset({"sqrt", "abs"}),
     ),
     Operator(
         name="cb", opcode=9, arity=1, unit_rule=POWER, power=Fraction(3), precedence=3,
         numpy=_quiet(lambda a: a * a * a),
+        mathml="<msup><mrow>{0}</mrow><mn>3</mn></msup>",
         text="{0}**3", latex="{0}^{{3}}", sympy="({0})**3", c="sisso_cb({0})", fortran="sisso_cb({0})",
         trivial_on=frozenset({"cbrt"}),
     ),
     Operator(
         name="six_pow", opcode=10, arity=1, unit_rule=POWER, power=Fraction(6), precedence=3, numpy=_quiet(_six_pow),
+        mathml="<msup><mrow>{0}</mrow><mn>6</mn></msup>",
         text="{0}**6", latex="{0}^{{6}}", sympy="({0})**6", c="sisso_six_pow({0})", fortran="sisso_six_pow({0})",
         trivial_on=frozenset({"sqrt", "cbrt", "abs"}),
     ),
     Operator(
         name="sqrt", opcode=11, arity=1, unit_rule=POWER, power=Fraction(1, 2), domain=NONNEGATIVE,
         numpy=_quiet(np.sqrt),
+        mathml="<msqrt>{0}</msqrt>",
         text="sqrt({0})", latex=r"\sqrt{{{0}}}", sympy="sqrt({0})", c="sqrt({0})", fortran="sqrt({0})",
         trivial_on=frozenset({"sq", "six_pow"}),
     ),
     Operator(
         name="cbrt", opcode=12, arity=1, unit_rule=POWER, power=Fraction(1, 3), numpy=_quiet(np.cbrt),
+        mathml="<mroot><mrow>{0}</mrow><mn>3</mn></mroot>",
         text="cbrt({0})", latex=r"\sqrt[3]{{{0}}}", sympy="sign({0}) * Abs({0})**Rational(1, 3)",
         c="cbrt({0})", fortran="sisso_cbrt({0})",
         trivial_on=frozenset({"cb", "six_pow"}),
     ),
     Operator(
         name="exp", opcode=13, arity=1, unit_rule=UNITLESS, numpy=_quiet(np.exp),
+        mathml="<mrow><mi>exp</mi><mo>(</mo>{0}<mo>)</mo></mrow>",
         text="exp({0})", latex=r"\exp\left({0}\right)", sympy="exp({0})", c="exp({0})", fortran="exp({0})",
         trivial_on=frozenset({"log"}),
     ),
     Operator(
         name="neg_exp", opcode=14, arity=1, unit_rule=UNITLESS, numpy=_quiet(lambda a: np.exp(-a)),
+        mathml="<mrow><mi>exp</mi><mo>(</mo><mo>−</mo>{0}<mo>)</mo></mrow>",
         text="exp(-{0})", latex=r"\exp\left(-{0}\right)", sympy="exp(-({0}))", c="exp(-{0})", fortran="exp(-{0})",
         trivial_on=frozenset({"log"}),
     ),
     Operator(
         name="log", opcode=15, arity=1, unit_rule=UNITLESS, domain=POSITIVE, numpy=_quiet(np.log),
+        mathml="<mrow><mi>ln</mi><mo>(</mo>{0}<mo>)</mo></mrow>",
         text="log({0})", latex=r"\ln\left({0}\right)", sympy="log({0})", c="log({0})", fortran="log({0})",
         trivial_on=frozenset({"exp", "neg_exp"}),
     ),
     Operator(
         name="sin", opcode=16, arity=1, unit_rule=UNITLESS, numpy=_quiet(np.sin),
+        mathml="<mrow><mi>sin</mi><mo>(</mo>{0}<mo>)</mo></mrow>",
         text="sin({0})", latex=r"\sin\left({0}\right)", sympy="sin({0})", c="sin({0})", fortran="sin({0})",
     ),
     Operator(
         name="cos", opcode=17, arity=1, unit_rule=UNITLESS, numpy=_quiet(np.cos),
+        mathml="<mrow><mi>cos</mi><mo>(</mo>{0}<mo>)</mo></mrow>",
         text="cos({0})", latex=r"\cos\left({0}\right)", sympy="cos({0})", c="cos({0})", fortran="cos({0})",
     ),
 )  # fmt: skip

@@ -16,6 +16,7 @@ from sisso_sal.models.bootstrap import KINDS as BOOTSTRAPS
 from sisso_sal.models.bootstrap import draw_allowed, draw_weights, most_seen
 from sisso_sal.models.correction import CONSTANT, FEWEST, Correction
 from sisso_sal.models.correction import KINDS as CORRECTIONS
+from sisso_sal.models.display import ensemble_html
 from sisso_sal.models.fitting import Fitted, fit_problems
 from sisso_sal.models.linear import REACH, SISSOModel
 from sisso_sal.models.regressor import SISSOBase
@@ -84,8 +85,9 @@ class SISSOEnsemble(SISSOBase):
         out-of-bag errors, see `Recalibration`.
     random_state : int
         Seed; each member draws from a stream of its own.
-    operators, rung, dim, n_sis, n_residual, max_complexity, max_features, min_abs, max_abs, fit_intercept, use_units, units,
-    threads
+    operators, rung, dim, n_sis, n_residual, max_complexity, max_features, min_abs, max_abs
+        See `SISSORegressor`.
+    fit_intercept, use_units, units, threads
         See `SISSORegressor`.
 
     Attributes
@@ -506,6 +508,9 @@ class SISSOEnsemble(SISSOBase):
             "n_features": self.n_features_,
             "rejected": self.rejected_,
         }
+
+    def _shown(self, target: str, target_unit: str) -> str:
+        return ensemble_html(self, target, target_unit)
 
     def _models_document(self) -> dict[str, Any]:
         return {

@@ -44,8 +44,16 @@ def save_model(
     write_whole(path, json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def load_model(path: str | os.PathLike[str]) -> tuple[SISSORegressor | SISSOEnsemble, str, str]:
+def load_model(
+    path: str | os.PathLike[str], *, formulas_only: bool = False
+) -> tuple[SISSORegressor | SISSOEnsemble, str, str]:
     """Read a model file.
+
+    Parameters
+    ----------
+    path : path
+    formulas_only : bool
+        Leave an ensemble's correction out, which takes most of the time: it then predicts as the formulas alone do.
 
     Returns
     -------
@@ -72,8 +80,12 @@ def load_model(path: str | os.PathLike[str]) -> tuple[SISSORegressor | SISSOEnse
         raise ModelFileError(f"{path}: needs schema version {SCHEMA_VERSION}, found {version!r}; update sisso-sal")
     try:
         name, unit = document["target"]["name"], document["target"]["unit"]
+        if formulas_only and "correction" in document:
+            document["correction"] = None
         _need(isinstance(name, str) and isinstance(unit, str), "target: needs the texts name and unit")
-        return _restored(document), name, unit
+        model = _restored(document)
+        model.target_name_, model.target_unit_ = name, unit
+        return model, name, unit
     except (LookupError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         reason = f"no key {error}" if isinstance(error, KeyError) else str(error)
         raise ModelFileError(f"{path}: the model file is damaged: {reason}") from error

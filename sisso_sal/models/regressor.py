@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import estimator_html_repr
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from sisso_sal.data.columns import split_header
@@ -14,6 +15,7 @@ from sisso_sal.engine.problem import Problem
 from sisso_sal.errors import SettingsError
 from sisso_sal.features.operators import DEFAULT_OPERATORS
 from sisso_sal.features.space import SpaceSettings
+from sisso_sal.models.display import checked_target, regressor_html, target_of
 from sisso_sal.models.fitting import SearchSettings, fit_problems
 from sisso_sal.models.linear import SISSOModel
 
@@ -36,6 +38,8 @@ class SISSOBase(RegressorMixin, BaseEstimator):
     units: Any
     threads: int | None
 
+    target_name_: str
+    target_unit_: str
     n_samples_: int
     n_features_: dict[str, int]
     rejected_: dict[str, dict[str, int]]
@@ -43,6 +47,22 @@ class SISSOBase(RegressorMixin, BaseEstimator):
     is_complete_: bool
 
     _n_models = 10
+
+    @property
+    def _repr_html_(self) -> Callable[[], str]:
+        return self._typeset
+
+    def _typeset(self) -> str:
+        """For notebooks: a fitted model shows its formulas, another one its settings."""
+        if not hasattr(self, "n_samples_"):
+            return estimator_html_repr(self)
+        return self._shown(*checked_target(self.target_name_, self.target_unit_))
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._typeset()}
+
+    def _shown(self, target: str, target_unit: str) -> str:
+        raise TypeError(f"{type(self).__name__} has no models of its own")
 
     def _models_document(self) -> dict[str, Any]:
         raise TypeError(f"{type(self).__name__} has no models of its own")
@@ -69,9 +89,11 @@ class SISSOBase(RegressorMixin, BaseEstimator):
         )
 
     def _check_training(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, np.ndarray]:
+        target = split_header(target_of(y))
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         headers = getattr(self, "feature_names_in_", None)
+        self.target_name_, self.target_unit_ = target
         split = [split_header(str(h)) for h in headers] if headers is not None else []
         self.primaries_ = tuple(name for name, _ in split) or tuple(f"x{i}" for i in range(X.shape[1]))
         self.units_ = self._units([unit for _, unit in split] or [""] * X.shape[1])
@@ -301,6 +323,9 @@ class SISSORegressor(SISSOBase):
         columns = self._columns(X)
         prediction, valid = self.model_.predict(columns)
         return np.where(np.isfinite(prediction), prediction, np.nan), valid
+
+    def _shown(self, target: str, target_unit: str) -> str:
+        return regressor_html(self, target, target_unit)
 
     def _models_document(self) -> dict[str, Any]:
         return {"models": [[model.to_json() for model in models] for models in self.alternatives_]}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sisso_sal.oracle.pourbaix import Conditions, Species, decompose, transformed_energy
 
-__all__ = ["StabilityMap", "save_pourbaix_figure", "stability_map"]
+__all__ = ["StabilityMap", "pourbaix_figure", "save_pourbaix_figure", "stability_map", "water_lines"]
 
 _COARSE, _FINE = 25, 301
 _BEHIND = {"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.75, "linewidth": 0}
@@ -113,6 +113,17 @@ def save_pourbaix_figure(
     conditions : Conditions, optional
         A cross marks this potential and pH.
     """
+    pourbaix_figure(found, name, conditions).savefig(path, dpi=150)
+
+
+def water_lines(pH: NDArray[np.float64], at: Conditions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Potentials (n,) in V between which water neither gives hydrogen nor oxygen, at each pH (n,)."""
+    slope = at.kT * np.log(10)
+    return -slope * pH, _WATER_WINDOW - slope * pH
+
+
+def pourbaix_figure(found: StabilityMap, name: str, conditions: Conditions | None = None):
+    """The matplotlib Figure that `save_pourbaix_figure` writes."""
     from matplotlib.figure import Figure
 
     at = conditions or Conditions()
@@ -130,9 +141,8 @@ def save_pourbaix_figure(
         _write_products(axes, found, k)
     if found.energy.min() < 0 < found.energy.max():
         axes.contour(found.pH, found.potential, found.energy, [0.0], colors="black", linewidths=2.2)
-    slope = at.kT * np.log(10)
-    for offset in (0.0, _WATER_WINDOW):
-        axes.plot(found.pH, offset - slope * found.pH, "k--", linewidth=0.8)
+    for line in water_lines(found.pH, at):
+        axes.plot(found.pH, line, "k--", linewidth=0.8)
     axes.plot([at.pH], [at.potential], "kx", markersize=9, markeredgewidth=2)
     axes.set_xlim(found.pH[0], found.pH[-1])
     axes.set_ylim(found.potential[0], found.potential[-1])
@@ -140,7 +150,7 @@ def save_pourbaix_figure(
     axes.set_ylabel("potential against SHE (V)")
     stable = "no stable region here" if found.energy.min() >= 0 else "stable inside the thick line"
     axes.set_title(f"{name}: {stable}, {at.concentration:g} mol/L, {at.temperature:g} K", fontsize=11)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 def _write_products(axes, found: StabilityMap, k: int) -> None:

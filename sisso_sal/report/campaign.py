@@ -67,8 +67,6 @@ def ended_text(campaign: Mapping[str, Any], unit: str) -> str:
     if campaign["pending"]:
         lines.append(f"Out: {_listed([case['id'] for case in campaign['pending']])}")
     lines += _failures(campaign)
-    if lines and (campaign["stop"] is not None or campaign["oracle"] != "none"):
-        lines += ["", f"To do: {campaign['next']}"]
     return "\n".join(lines)
 
 
@@ -91,7 +89,7 @@ def status_text(found: Mapping[str, Any], width: int | None = None) -> str:
     if found["best"]:
         lines.append(f"best {found['best']['id']}, {found['best']['value']:.4g}{suffix}")
     lines += [_cost(found), *_waiting(found), *_failures(found), *_drift(found, suffix), *_gone(found), *_origin(found)]
-    lines += ["", f"To do: {found['next']}"]
+    lines += ["", f"Next: {found['next']}"]
     return "\n".join(
         line if width is None or len(line) <= width else line[: width - 1] + "…"
         for line in "\n".join(lines).split("\n")
@@ -123,8 +121,9 @@ def _cost(found: Mapping[str, Any]) -> str:
     spent = f", {hours:.4g}{f' of {limit:.4g}' if limit is not None else ''} core-hours" if hours or limit else ""
     fits = len(found["iterations"])
     took = duration(sum(row["seconds"] or 0.0 for row in found["iterations"]))
+    done = found["evaluations"] - out
     return (
-        f"{found['evaluations'] - out}{budget} evaluations{f', {out} out' if out else ''}{spent}; "
+        f"{done}{budget} evaluation{'' if done == 1 and not budget else 's'}{f', {out} out' if out else ''}{spent}; "
         f"{fits} fit{'' if fits == 1 else 's'} took {took}"
     )
 

@@ -7,24 +7,39 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
-def aligned(rows: Sequence[Sequence[str]], numeric: Iterable[int] = ()) -> str:
+def aligned(
+    rows: Sequence[Sequence[str]], numeric: Iterable[int] = (), width: int | None = None, spare: Sequence[int] = ()
+) -> str:
     """Rows of cells as a table; the first row is the header, `numeric` columns are set flush right.
+
+    Where the table is wider than `width`, the columns in `spare` are left out one after the other until it fits, and named in a
+    last line; what is too wide even then is cut.
 
     Examples
     --------
     >>> print(aligned([["id", "mean"], ["MgO", "0.8"]], numeric=[1]))
     id   mean
     MgO   0.8
+    >>> print(aligned([["id", "mean", "std"], ["MgO", "0.8", "0.1"]], numeric=[1, 2], width=10, spare=[2]))
+    id   mean
+    MgO   0.8
+    not shown for want of room: std
     """
     right = set(numeric)
     widths = [max(len(row[j]) for row in rows) for j in range(len(rows[0]))]
+    kept, gone = list(range(len(widths))), []
+    for j in spare if width is not None else ():
+        if width is None or sum(widths[k] + 2 for k in kept) - 2 <= width:
+            break
+        kept.remove(j)
+        gone.append(rows[0][j])
     lines = []
     for row in rows:
-        cells = [
-            cell.rjust(w) if j in right else cell.ljust(w) for j, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+        cells = [row[j].rjust(widths[j]) if j in right else row[j].ljust(widths[j]) for j in kept]
+        line = "  ".join(cells).rstrip()
+        lines.append(line if width is None or len(line) <= width else line[: width - 1] + "…")
+    told = [f"not shown for want of room: {', '.join(dict.fromkeys(gone))}"] if gone else []
+    return "\n".join([*lines, *told])
 
 
 def rejections(rejected: Mapping[str, Mapping[str, int]]) -> str:
@@ -60,8 +75,8 @@ def fit_text(document: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def discover_text(summary: Mapping[str, Any]) -> str:
-    """What `discover` prints; takes the document of ``discover --json``."""
+def discover_text(summary: Mapping[str, Any], width: int | None = None) -> str:
+    """What `discover` prints; takes the document of ``discover --json``, and the columns of the terminal if it is one."""
     target, unit = summary["target"]["name"], summary["target"]["unit"]
     suffix = f" {unit}" if unit else ""
     again = "" if summary["is_new"] else " (recorded; nothing has been learned since)"
@@ -77,7 +92,7 @@ def discover_text(summary: Mapping[str, Any]) -> str:
         "",
         *_accuracy(summary, suffix),
         "",
-        *_proposals(summary, target, suffix),
+        *_proposals(summary, target, suffix, width),
     ]
     return "\n".join(lines)
 
@@ -142,7 +157,7 @@ def _accuracy(summary: Mapping[str, Any], suffix: str) -> list[str]:
     return lines
 
 
-def _proposals(summary: Mapping[str, Any], target: str, suffix: str) -> list[str]:
+def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int | None) -> list[str]:
     best = summary["best"]
     lines = [f"Best known: {best['id']}, {best['value']:.4g}{suffix}"]
     if summary["n_without_prediction"]:
@@ -174,7 +189,8 @@ def _proposals(summary: Mapping[str, Any], target: str, suffix: str) -> list[str
         ]
         for rank, p in enumerate(shown, 1)
     ]
-    lines += ["", f"Best candidates for {target}:", aligned(rows, numeric=[0, 2, 3, 5, 6, 7])]
+    table = aligned(rows, numeric=[0, 2, 3, 5, 6, 7], width=width, spare=[7, 5, 4, 6])
+    lines += ["", f"Best candidates for {target}:", table]
     if any(row[-1] for row in rows[1:]):
         lines.append(
             "flags: E, over a third of the formulas extrapolate; F, more than twice as far from the labelled as they are apart"
@@ -200,8 +216,8 @@ def _flags(proposal: Mapping[str, Any]) -> str:
     return ("E" if (outside or 0) > 1 / 3 else "") + ("F" if (distance or 0) > 2 else "")
 
 
-def replay_text(document: Mapping[str, Any]) -> str:
-    """What `replay` prints; takes the document of ``replay --json``."""
+def replay_text(document: Mapping[str, Any], width: int | None = None) -> str:
+    """What `replay` prints; takes the document of ``replay --json``, and the columns of the terminal if it is one."""
     rules, unit = document["rules"], document["target"]["unit"]
     batch = f", {rules['batch']} at a time" if rules["batch"] > 1 else ""
     lines = [
@@ -234,7 +250,7 @@ def replay_text(document: Mapping[str, Any]) -> str:
                 f"{faster['reached'] if faster else 0} of {document['seeds']}",
             ]
         )
-    lines.append(aligned(rows, numeric=[1, 3, 4, 6]))
+    lines.append(aligned(rows, numeric=[1, 3, 4, 6], width=width, spare=[7, 5, 3, 8, 2]))
     lines += [
         "enrichment: new targets per evaluation, over those of random picks",
         "acceleration: evaluations until half of the targets are known (cut at the last), by random picks over by the strategy",
@@ -255,8 +271,8 @@ N_SETTINGS = 15
 """Settings that `tune` prints."""
 
 
-def tune_text(document: Mapping[str, Any]) -> str:
-    """What `tune` prints; takes the document of ``tune --json``."""
+def tune_text(document: Mapping[str, Any], width: int | None = None) -> str:
+    """What `tune` prints; takes the document of ``tune --json``, and the columns of the terminal if it is one."""
     unit = document["target"]["unit"]
     names = list(document["best"])
     rows = [["", *names, f"MAE{f' {unit}' if unit else ''}", "±", "RMSE", "in 95 %", "area", "Spearman", "undefined"]]
@@ -280,7 +296,12 @@ def tune_text(document: Mapping[str, Any]) -> str:
         [
             f"{document['n_samples']} samples, {document['folds']}-fold cross-validation of the formulas without correction",
             "",
-            aligned(rows, numeric=[i for i in range(len(rows[0])) if i != 1 + names.index("transform")]),
+            aligned(
+                rows,
+                numeric=[i for i in range(len(rows[0])) if i != 1 + names.index("transform")],
+                width=width,
+                spare=[len(names) + j for j in (7, 6, 5, 4, 3, 2)],
+            ),
             f"{level} of {len(document['rows'])} combinations lie within one standard error of the best",
             f"The first is written to {document['out']}",
         ]

@@ -28,14 +28,15 @@ def work(forks, in_memory):
     truth.to_csv(in_memory / "all.csv", index=False)
     truth[truth.index < 25].to_csv(in_memory / "some.csv", index=False)
 
-    def call(*arguments, code=0):
-        done = forks.call(*arguments, cwd=in_memory)
+    def call(*arguments, code=0, environment=None):
+        done = forks.call(*arguments, cwd=in_memory, environment=environment)
         assert done.code == code, done
         assert "Traceback" not in done.out + done.err
         return done
 
-    def discover(*arguments, code=0):
-        return call("discover", "table.csv", "--out", "run", "--dim", 1, "--batch", 3, *arguments, code=code)
+    def discover(*arguments, code=0, environment=None):
+        command = ("discover", "table.csv", "--out", "run", "--dim", 1, "--batch", 3)
+        return call(*command, *arguments, code=code, environment=environment)
 
     return types.SimpleNamespace(folder=in_memory, run=in_memory / "run", call=call, discover=discover)
 
@@ -50,7 +51,7 @@ def test_people_label_what_was_proposed_and_the_next_iteration_learns(work):
     told = work.call("status", "run").out
     assert f"proposed, no answer yet: {first}, {second}, {third}" in told
     assert told.endswith(
-        f"To do: sisso-sal label run {first} VALUE, for this and the others; then give the discover command again\n"
+        f"Next: sisso-sal label run {first} VALUE, for this and the others; then give the discover command again\n"
     )
     assert work.call("label", "run", first, "-1.25").out == "run: 1 event written\n"
     assert work.call("label", "run", second, "1.5", "--error", "0.2").out == "run: 1 event written\n"
@@ -290,6 +291,36 @@ def test_what_may_change_is_told_in_the_ledger_and_the_rest_refused(work):
     assert events(work.run, "settings")[0]["changes"] == ["run.budget: 3 -> 5", "run.retries: 3 -> 1"]
     done = work.discover("--budget", 5, "--retries", 1, "--asynchronous", code=2)
     assert done.err.splitlines()[-1] == "  asynchronous: False -> True"
+
+
+def test_a_run_that_goes_on_is_not_changed_by_environment_or_user_settings_unsaid(work):
+    """The user's file counts when a run begins; a variable is refused, or told where it may change, with its name."""
+    own = work.folder / "sisso-sal" / "settings.toml"
+    own.parent.mkdir()
+    own.write_text('acquisition = "mean"\n[model]\nn_sis = 7\n')
+    mine = {"XDG_CONFIG_HOME": str(work.folder)}
+    work.discover("--budget", 9, environment=mine)
+    (created,) = events(work.run, "created")
+    assert created["settings"]["acquisition"] == "mean"
+    assert created["origins"]["model.n_sis"] == {"kind": "user", "place": str(own)}
+    assert created["origins"]["batch"] == {"kind": "option", "place": "--batch"}
+
+    own.write_text('acquisition = "std"\n[ensemble]\nmembers = 3\n')
+    before = contents(work.run)
+    for environment in (mine, {}):  # the file is another one, or gone
+        assert work.discover("--budget", 9, environment=environment).err == ""
+        assert contents(work.run) == before
+
+    line = work.discover("--budget", 9, code=2, environment={"SISSO_SAL_N_SIS": "8", "SISSO_SAL_GOAL": "max"}).err
+    head = "error: run: this run was started with other inputs; give another --out, or undo:\n"
+    assert line == f"{head}  goal: min -> max (SISSO_SAL_GOAL)\n  model.n_sis: 7 -> 8 (SISSO_SAL_N_SIS)\n"
+    assert contents(work.run) == before
+
+    done = work.discover(environment={"SISSO_SAL_BUDGET": "8"})
+    assert done.err == "note: another setting than before: run.budget: 9 -> 8 (SISSO_SAL_BUDGET)\n"
+    assert events(work.run, "settings")[-1]["changes"] == ["run.budget: 9 -> 8 (SISSO_SAL_BUDGET)"]
+    line = work.discover(code=2, environment={"SISSO_SAL_BUDGETS": "8"}).error
+    assert line == "error: SISSO_SAL_BUDGETS: unknown setting in the environment; did you mean SISSO_SAL_BUDGET?"
 
 
 def test_files_of_an_iteration_that_are_gone_are_told_by_status(work):

@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import sympy
+from naive_mathml import as_python
 
 from sisso_sal.engine import _kernels as kernels
 from sisso_sal.errors import SettingsError, UnitError
@@ -103,6 +104,15 @@ def test_printed_form_evaluates_to_the_same(row, language):
     operands = operands_of(row)
     formula = Expression.apply(row.name, *(Expression.primary(name) for name in "ab"[: row.arity]))
     code = formula.to_code(language, {"a": "p", "b": "q"}).replace("d0", "")
+    found = eval(code, functions(p=operands[0], q=operands[-1]))
+    np.testing.assert_allclose(found, row.numpy(*operands), rtol=1e-14)
+
+
+@ROWS
+def test_mathml_reads_as_the_same(row):
+    operands = operands_of(row)
+    formula = Expression.apply(row.name, *(Expression.primary(name) for name in "ab"[: row.arity]))
+    code = as_python(formula.to_mathml({"a": "<mi>p</mi>", "b": "<mi>q</mi>"}))
     found = eval(code, functions(p=operands[0], q=operands[-1]))
     np.testing.assert_allclose(found, row.numpy(*operands), rtol=1e-14)
 

@@ -1,0 +1,99 @@
+"""Settings: what they are now and where each comes from, and their JSON Schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sisso_sal.cli.help import Group
+from sisso_sal.cli.options import COMMON, JSON, dumps, load_layers
+from sisso_sal.cli.terminal import next_step, note
+
+SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
+
+
+@click.group(cls=Group, short_help="The settings, where each comes from, their schema", invoke_without_command=True)
+@click.pass_context
+def config(ctx: click.Context) -> None:
+    """The settings: what they are now and where each comes from, and which there are.
+
+    A setting is taken from the first that has it: an option of the command, a variable of the environment (SISSO_SAL_RUNG for
+    --rung), the settings file given by --config, your own settings file, the default. A run that is continued keeps what it took
+    from your own file when it began.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+@config.command(short_help="Print the settings, and where each comes from")
+@click.option("--origin", is_flag=True, help="Tell for each setting where it comes from.")
+@click.option("--config", "file", type=click.Path(path_type=Path), help="The settings file that a command would get.")
+@JSON
+@COMMON
+def show(origin, file, as_json, quiet, debug):
+    """Print the settings that discover would use, as TOML; it can be saved and given by --config.
+
+    \b
+    Examples:
+      sisso-sal config show --origin
+      SISSO_SAL_RUNG=1 sisso-sal config show --config tuned.toml --json
+    """
+    from sisso_sal.config import flat_settings, settings_toml
+    from sisso_sal.layers import lines_with_origins, user_file
+
+    found = load_layers(file, {})
+    own = user_file()
+    if as_json:
+        document: dict[str, Any] = {"settings": found.settings.model_dump(mode="json"), "user_file": str(own)}
+        if origin:
+            flat = flat_settings(document["settings"])
+            document["origins"] = {name: {"value": flat[name], **vars(found.origins[name])} for name in flat}
+        click.echo(dumps(document))
+        return
+    click.echo(lines_with_origins(found) if origin else settings_toml(found.settings).rstrip())
+    note(f"your own settings file is {own}" + ("" if own.exists() else ", which does not exist yet"))
+    next_step("sisso-sal config show > settings.toml, then sisso-sal discover TABLE --config settings.toml", err=True)
+
+
+@config.command(short_help="Print the JSON Schema of settings files")
+@COMMON
+def schema(quiet, debug):
+    """Print the JSON Schema of settings files; editors check a file against it as you write.
+
+    \b
+    Example:
+      sisso-sal config schema > settings.schema.json
+    """
+    click.echo(dumps(settings_schema()))
+    next_step(
+        "keep it beside your settings files; #:schema ./settings.schema.json as their first line tells editors",
+        err=True,
+    )
+
+
+def settings_schema() -> dict[str, Any]:
+    """The JSON Schema of a settings file; a setting is described by the help of its option."""
+    from sisso_sal.cli.discover import discover
+    from sisso_sal.config import CampaignSettings, setting_named
+
+    made = CampaignSettings.model_json_schema()
+    helps = dict(_described(option) for option in discover.params if isinstance(option, click.Option))
+    properties = dict(made["properties"])
+    for section, entry in made["properties"].items():
+        if "$ref" in entry:
+            inner = made["$defs"][entry["$ref"].rpartition("/")[2]]["properties"]
+            properties |= {f"{section}.{key}": found for key, found in inner.items()}
+    for key, text in helps.items():
+        if (name := setting_named(key)) in properties:
+            properties[name]["description"] = text
+    return {"$schema": SCHEMA_ID, "title": "Settings of sisso-sal", **{k: v for k, v in made.items() if k != "title"}}
+
+
+def _described(option: click.Option) -> tuple[str, str]:
+    """The key of the setting that an option changes, and what it says."""
+    name, text = option.name or "", option.help or ""
+    if name.startswith("no_"):
+        return name.removeprefix("no_"), f"False is {option.opts[0]}: {text}"
+    return {"id_column": "id"}.get(name, name), text

@@ -1,0 +1,107 @@
+"""Help in groups: options under the headings that `panel` gives them, commands under those of their group."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+
+OTHER = "Other options"
+
+
+class Formatter(click.HelpFormatter):
+    """Headings in bold; where there is no colour click takes that off again."""
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        super().write_usage(prog, args, click.style("Usage: ", bold=True) if prefix is None else prefix)
+
+    def write_heading(self, heading: str) -> None:
+        super().write_heading(click.style(heading, bold=True))
+
+
+class Context(click.Context):
+    formatter_class = Formatter
+
+
+class Command(click.Command):
+    """A command whose options stand under headings."""
+
+    context_class = Context
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                panels.setdefault(getattr(parameter, "panel", OTHER), []).append(_plain(*record))
+        panels[OTHER] = panels.pop(OTHER, [])  # last
+        for title, records in panels.items():
+            with formatter.section("Options" if len(panels) == 1 else title):
+                formatter.write_dl(records)
+
+
+_PLAIN = {
+    " INTEGER RANGE": " N",
+    " FLOAT RANGE": " X",
+    " INTEGER": " N",
+    " FLOAT": " X",
+    " DIRECTORY": " FOLDER",
+    " FILE": " PATH",
+}
+
+
+def _plain(options: str, text: str) -> tuple[str, str]:
+    """What an option takes in one letter, and without the bound that numbers have anyway."""
+    for long, brief in _PLAIN.items():
+        if options.endswith(long):
+            options = options.removesuffix(long) + brief
+    return options, re.sub(r"\s*\[x>=?[01]\]$", "", text)
+
+
+class Group(click.Group):
+    """A group whose commands stand under headings; those without one come last."""
+
+    context_class = Context
+    command_class = Command
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._sections: dict[str, Sequence[str]] = {}
+
+    def add_sections(self, sections: Mapping[str, Sequence[click.Command]]) -> None:
+        """Add commands under headings, in the order given."""
+        for title, commands in sections.items():
+            self._sections[title] = [command.name or "" for command in commands]
+            for command in commands:
+                self.add_command(command)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        placed = [name for names in self._sections.values() for name in names]
+        return [*placed, *(name for name in super().list_commands(ctx) if name not in placed)]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        listed = [name for names in self._sections.values() for name in names]
+        rest = {"Commands": [name for name in self.list_commands(ctx) if name not in listed]}
+        longest = max(len(name) for name in self.commands)
+        for title, names in {**self._sections, **rest}.items():
+            rows = [(name, self.commands[name].get_short_help_str(formatter.width - 6 - longest)) for name in names]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl([(name.ljust(longest), text) for name, text in rows])
+
+
+def panel(title: str, *decorators: Callable) -> Callable:
+    """Several click options as one decorator, in the order given, under one heading of the help."""
+
+    def decorate(function: Callable) -> Callable:
+        known = list(getattr(function, "__click_params__", ()))
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        for parameter in getattr(function, "__click_params__", ()):
+            if parameter not in known:
+                parameter.panel = title
+        return function
+
+    return decorate

@@ -1,0 +1,87 @@
+"""Values that only the table, the run or the settings know, for completion by the shell."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+Complete = Callable[[click.Context, click.Parameter, str], list[str]]
+
+
+def _starting(found: Iterable[str], incomplete: str) -> list[str]:
+    return [text for text in found if text.startswith(incomplete)]
+
+
+def _argument(ctx: click.Context, name: str) -> Path:
+    """An argument that stands in the command already; click gives it unsorted while an option still waits for its value."""
+    names = [parameter.name for parameter in ctx.command.params if isinstance(parameter, click.Argument)]
+    place = names.index(name) if name in names else len(ctx.args)
+    return Path(ctx.params.get(name) or (ctx.args[place] if place < len(ctx.args) else ""))
+
+
+def columns(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Names of the columns of the table that stands in the command already, without their units."""
+    path = _argument(ctx, "table")
+    try:
+        with path.open("rb") as file:
+            is_parquet = file.read(4) == b"PAR1"
+        if is_parquet:
+            import pyarrow.parquet
+
+            headers = pyarrow.parquet.read_schema(path).names
+        else:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                headers = next(csv.reader(file, skipinitialspace=True), [])
+    except (OSError, ValueError):  # nothing to complete from; the command itself tells what is wrong
+        return []
+    return _starting((header.partition(" (")[0].strip() for header in headers), incomplete)
+
+
+def values(setting: str, *more: str) -> Complete:
+    """The values that a setting takes, by section and key, and more."""
+
+    def complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+        from sisso_sal.config import known_settings
+
+        return _starting([*map(str, get_args(known_settings().get(setting, Any))), *more], incomplete)
+
+    return complete
+
+
+def operators(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The next operator of a list with commas."""
+    from sisso_sal.features.operators import OPERATORS
+
+    before, comma, last = incomplete.rpartition(",")
+    taken = before.split(",")
+    return [f"{before}{comma}{name}" for name in _starting(OPERATORS, last) if name not in taken]
+
+
+def acquisitions(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    from sisso_sal.acquisition import ACQUISITIONS
+
+    return _starting(ACQUISITIONS, incomplete)
+
+
+def candidates(which: str) -> Complete:
+    """Ids of the run that stands in the command: those "proposed" and without an answer, or those that "failed"."""
+
+    def complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+        from sisso_sal.campaign.ledger import read_ledger
+        from sisso_sal.campaign.state import fold
+        from sisso_sal.campaign.status import status_document
+        from sisso_sal.errors import SissoSalError
+
+        run = _argument(ctx, "run")
+        try:
+            found = status_document(run, fold(read_ledger(run).events()), None)
+        except SissoSalError:
+            return []
+        ids = [case["id"] for case in found["failed"]] if which == "failed" else found["open"]
+        return _starting(ids, incomplete)
+
+    return complete

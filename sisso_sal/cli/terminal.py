@@ -1,0 +1,84 @@
+"""What is said to people: results on stdout, notes and errors on stderr, in colour and cut to fit where that is a terminal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import textwrap
+from typing import NoReturn
+
+import click
+
+caught: list[int] = []
+"""Signals that asked the program to end."""
+
+NARROWEST = 40
+
+
+def colour() -> bool | None:
+    """Whether to use colour: NO_COLOR and FORCE_COLOR decide; None leaves it to whether the output is a terminal."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR", "0") not in {"", "0"}:
+        return True
+    return False if os.environ.get("TERM") == "dumb" else None
+
+
+def width(*, err: bool = False) -> int | None:
+    """Columns of the terminal; None where the output (or stderr) is none."""
+    stream = sys.stderr if err else sys.stdout
+    return max(NARROWEST, shutil.get_terminal_size().columns) if stream.isatty() else None
+
+
+def fitted(text: str, columns: int | None) -> str:
+    """Lines that are too long broken between words, each further part set in a little more than the first.
+
+    Examples
+    --------
+    >>> print(fitted("  within the 95 % interval: 98% as it comes", 30))
+      within the 95 % interval:
+        98% as it comes
+    """
+    if columns is None:
+        return text
+    lines = []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        broken = textwrap.wrap(
+            line, columns, subsequent_indent=indent if len(indent) < columns / 2 else "  ",
+            break_long_words=False, break_on_hyphens=False,
+        )  # fmt: skip
+        lines += broken or [""]
+    return "\n".join(lines)
+
+
+def show(text: str) -> None:
+    """Print a result for people."""
+    click.echo(fitted(text, width()))
+
+
+def note(text: str) -> None:
+    """One line on stderr about what is not the result; --quiet leaves it out."""
+    if not _has("quiet"):
+        said = fitted(f"note: {text}", width(err=True))
+        click.echo(click.style("note:", fg="yellow") + said.removeprefix("note:"), err=True)
+
+
+def next_step(text: str, *, err: bool = False) -> None:
+    """The last line of a command, unless --quiet or --json: what to do now. It goes to stderr where stdout carries data."""
+    if not (_has("quiet") or _has("as_json")):
+        said = fitted(f"Next: {text}", width(err=err)).removeprefix("Next:")
+        click.echo(f"{'' if err else chr(10)}{click.style('Next:', bold=True)}{said}", err=err)
+
+
+def _has(flag: str) -> bool:
+    ctx = click.get_current_context(silent=True)
+    return ctx is not None and bool(ctx.params.get(flag))
+
+
+def fail(message: str, code: int | None) -> NoReturn:
+    """One line and an exit code; None stands for that of the signal that interrupted."""
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True, color=colour())
+    sys.exit(128 + (caught[-1] if caught else signal.SIGINT) if code is None else code)

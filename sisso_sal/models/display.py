@@ -1,0 +1,154 @@
+"""Models typeset: formulas as MathML with units, for notebooks and reports; what a browser shows without any script."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sisso_sal.errors import UnitError
+from sisso_sal.features.dimension import Dimension, parse_unit
+from sisso_sal.features.expression import Expression, mathml_symbol
+from sisso_sal.models.linear import SISSOModel
+
+if TYPE_CHECKING:
+    from sisso_sal.models.ensemble import SISSOEnsemble
+    from sisso_sal.models.regressor import SISSORegressor
+
+DIGITS = 5
+N_RECURRING = 8
+
+
+def number_html(value: float, digits: int = DIGITS) -> str:
+    """A number, with a power of ten where it is very large or small.
+
+    Examples
+    --------
+    >>> number_html(-0.25), number_html(8.8923e-05)
+    ('−0.25', '8.8923×10<sup>−5</sup>')
+    """
+    size, _, power = f"{abs(value):.{digits}g}".partition("e")
+    exponent = f"×10<sup>{int(power)}</sup>".replace("-", "−") if power else ""
+    return f"{'−' if value < 0 else ''}{size}{exponent}"
+
+
+def unit_html(dimension: Dimension) -> str:
+    """A unit with negative exponents; "" for none.
+
+    Examples
+    --------
+    >>> unit_html(parse_unit("eV/AA**2"))
+    'eV\u202fÅ<sup>−2</sup>'
+    """
+    parts = []
+    for symbol, power in sorted(dimension.exponents, key=lambda item: (item[1] < 0, item[0])):
+        exponent = "" if power == 1 else f"<sup>{str(power).replace('-', '−')}</sup>"
+        parts.append(escape(symbol) + exponent)
+    return "\u202f".join(parts)  # narrow spaces that do not break
+
+
+def formula_html(model: SISSOModel, target: str, target_unit: str = "") -> str:
+    """A formula as HTML: the intercept and each term on a line of its own, coefficients with units.
+
+    Parameters
+    ----------
+    model : SISSOModel
+    target, target_unit : str
+        Name and unit of what it predicts.
+    """
+    head = mathml_symbol(target) if model.link.is_identity else f"<mtext>{escape(model.link.phrase(target))}</mtext>"
+    unit = parse_unit(target_unit) if model.link.is_identity else Dimension()
+    lines = [f"<math>{head}</math> = {_quantity(model.intercept, unit)}"]
+    for term, dimension in zip(model.terms, model.coefficient_dimensions(target_unit), strict=True):
+        sign = "−" if term.coefficient < 0 else "+"
+        lines.append(
+            f"{sign} {_quantity(abs(term.coefficient), dimension)} · {descriptor_html(term.expression, factor=True)}"
+        )
+    return '<div class="formula">' + "".join(f'<div class="term">{line}</div>' for line in lines) + "</div>"
+
+
+def descriptor_html(expression: Expression, *, factor: bool = False) -> str:
+    """A descriptor typeset with fractions at full size; a sum that is a `factor` stands in parentheses."""
+    content = expression.to_mathml()
+    if factor and expression.name in {"add", "sub"}:
+        content = f"<mrow><mo>(</mo>{content}<mo>)</mo></mrow>"
+    return (
+        f'<math alttext="{escape(str(expression), quote=True)}"><mstyle displaystyle="true">{content}</mstyle></math>'
+    )
+
+
+def _quantity(value: float, dimension: Dimension) -> str:
+    unit = unit_html(dimension)
+    return f'<span class="number">{number_html(value)}{chr(0xA0) if unit else ""}{unit}</span>'
+
+
+_STYLE = (
+    "<style>.sisso-sal{line-height:1.5}.sisso-sal .term{margin:.35em 0 .35em 1em}.sisso-sal .number{white-space:nowrap}"
+    ".sisso-sal table{border-collapse:collapse;margin:.5em 0}"
+    ".sisso-sal td,.sisso-sal th{padding:.15em .8em .15em 0;text-align:left}</style>"
+)
+
+
+def regressor_html(regressor: SISSORegressor, target: str, target_unit: str = "") -> str:
+    """A fitted regressor for a notebook: its model typeset, and a line for the best of each dimension."""
+    best = regressor.model_
+    unit = f" ({escape(target_unit)})" if target_unit else ""
+    rows = [
+        (str(model.dimension), f"{model.rmse:.4g}", f"{model.max_abs_error:.4g}")
+        for model in regressor.models_
+        if model is not None
+    ]
+    table = _table(("terms", f"RMSE{unit}", f"largest error{unit}"), rows)
+    searched = sum(regressor.n_features_.values())
+    return (
+        f'{_STYLE}<div class="sisso-sal"><b>SISSO model</b>, the best of {searched} features on {regressor.n_samples_} '
+        f"samples{formula_html(best, target, target_unit)}{table}</div>"
+    )
+
+
+def ensemble_html(ensemble: SISSOEnsemble, target: str, target_unit: str = "") -> str:
+    """A fitted ensemble for a notebook: what it is, how good it is, its most typical formula, and what recurs."""
+    columns = dict(zip(sorted(ensemble.primaries_), ensemble._labelled.T, strict=True))
+    typical = ensemble.typical_members(columns, 1)
+    unit = f" {escape(target_unit)}" if target_unit else ""
+    chosen = ensemble.chosen_
+    words = (
+        f"<b>SISSO ensemble</b> of {len(ensemble.members_)} formulas, rung {chosen['rung']}, {chosen['dim']} "
+        f"term{'' if chosen['dim'] == 1 else 's'}, on {ensemble.n_samples_} samples"
+    )
+    found = ensemble.calibration_
+    rows = []
+    if found is not None:
+        rows = [
+            ("out-of-bag RMSE", f"{found.rmse:.3g}{unit}"),
+            ("out-of-bag mean absolute error", f"{found.mae:.3g}{unit}"),
+            ("within the 95 % interval", f"{found.coverage95:.0%} (raw {found.coverage95_raw:.0%})"),
+            ("sigma times", f"{found.scale:.2f} ({escape(found.kind)})"),
+        ]
+    recurring = list(ensemble.recurrence()["primaries"].items())[:N_RECURRING]
+    rows.append(("primary features that recur", ", ".join(f"{escape(name)} {share:.0%}" for name, share in recurring)))
+    formula = formula_html(ensemble.members_[typical[0][0]], target, target_unit) if typical else ""
+    return f'{_STYLE}<div class="sisso-sal">{words}; the most typical:{formula}{_table((), rows)}</div>'
+
+
+def _table(head: tuple[str, ...], rows) -> str:
+    """Cells are HTML already."""
+    first = f"<tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr>" if head else ""
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table>{first}{body}</table>"
+
+
+def target_of(y: object) -> str:
+    """The header under which labels came: the name of a pandas Series, else ``y``."""
+    name = getattr(y, "name", None)
+    return str(name) if isinstance(name, str | np.str_) and name else "y"
+
+
+def checked_target(name: str, unit: str) -> tuple[str, str]:
+    """Name and unit as they are, or the whole header as a name where what stands in its parentheses is no unit."""
+    try:
+        parse_unit(unit)
+    except UnitError:
+        return f"{name} ({unit})", ""
+    return name, unit

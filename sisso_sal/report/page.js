@@ -1,0 +1,294 @@
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const plot = document.getElementById("map-plot");
+  const byId = new Map(data.ids.map((id, row) => [id, row]));
+  const config = { displaylogo: false, responsive: true, displayModeBar: "hover", modeBarButtons: [["toImage", "zoomIn2d", "zoomOut2d", "resetScale2d"]] };
+  const state = { map: 0, colour: "mean", drag: "select", rows: [], step: -1, found: null };
+  const unpacked = new Map();
+
+  function numbers(text) {
+    if (!unpacked.has(text)) {
+      const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+      const view = new DataView(bytes.buffer);
+      unpacked.set(text, Float32Array.from({ length: bytes.length / 4 }, (_, k) => view.getFloat32(4 * k, true)));
+    }
+    return unpacked.get(text);
+  }
+  const column = (name) => numbers(data.columns[name]);
+  const place = (axis) => numbers(data.places[state.map][axis]);
+  const shown = (value) => (Number.isFinite(value) ? Number(value.toPrecision(3)).toString() : "not known");
+
+  // Colours follow the page ----------------------------------------------------------------------------------------
+
+  const theme = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  function dressed(layout) {
+    const out = structuredClone(layout);
+    out.paper_bgcolor = out.plot_bgcolor = "rgba(0,0,0,0)";
+    out.font = { color: theme("--ink"), size: 12, family: "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif" };
+    for (const key of Object.keys(out).filter((name) => /^[xy]axis/.test(name))) {
+      Object.assign(out[key], { gridcolor: theme("--grid"), linecolor: theme("--faint"), tickcolor: theme("--faint") });
+    }
+    out.modebar = { bgcolor: "rgba(0,0,0,0)", color: theme("--faint"), activecolor: theme("--accent") };
+    out.hoverlabel = { align: "left", bgcolor: theme("--raised"), font: { color: theme("--ink") }, bordercolor: theme("--faint") };
+    return out;
+  }
+
+  function redress() {
+    for (const figure of document.querySelectorAll("[data-figure].js-plotly-plot")) {
+      Plotly.relayout(figure, dressed(data.figures[figure.dataset.figure].layout));
+    }
+    drawMap(true);
+  }
+
+  // The map --------------------------------------------------------------------------------------------------------
+
+  const role = (trace) => trace.meta && trace.meta.role;
+  const checked = (name) => [...document.querySelectorAll(`[name=${name}]:checked`)].map((box) => box.value);
+
+  function mapFigure() {
+    const spec = structuredClone(data.maps[state.map]);
+    const visible = new Set(checked("show"));
+    const layout = dressed(spec.layout);
+    const isNarrow = plot.clientWidth < 600;
+    layout.plot_bgcolor = theme("--field");
+    for (const trace of spec.data) {
+      if (["known", "candidates", "proposed", "lines"].includes(role(trace))) trace.visible = visible.has(role(trace));
+      if (trace.meta && trace.meta.layers) {
+        trace.marker.color = trace.meta.layers[state.colour].color;
+        layout.coloraxis = structuredClone(trace.meta.layers[state.colour].coloraxis);
+      }
+      if (["known", "candidates", "proposed"].includes(role(trace))) trace.showlegend = false; // the boxes above are the legend
+      if (role(trace) === "known") trace.marker.line.color = theme("--ink");
+      if (role(trace) === "candidates") trace.marker.line = { width: theme("--edge-width"), color: theme("--edge") };
+      if (role(trace) === "lines") {
+        trace.line.color = theme("--faint");
+        trace.textfont = { size: 11, color: theme("--ink") };
+      }
+      if (isNarrow && trace.marker) trace.marker.size *= 0.7;
+      if (role(trace) === "known" && state.colour !== "mean") {
+        delete trace.marker.coloraxis;
+        trace.marker.color = theme("--ground");
+      }
+    }
+    layout.dragmode = state.drag;
+    layout.uirevision = state.map;
+    layout.selectionrevision = state.map;
+    layout.coloraxis.colorbar.title.font = { size: 12 };
+    if (isNarrow) {
+      layout.xaxis.title.text = "d1";
+      layout.yaxis.title.text = "d2";
+      layout.margin = { l: 45, r: 5, t: 20, b: 45 };
+      layout.xaxis.title.standoff = 2;
+      layout.coloraxis.colorbar = { ...layout.coloraxis.colorbar, orientation: "h", y: -0.17, yanchor: "top", thickness: 10 };
+      layout.coloraxis.colorbar.title.side = "bottom";
+    }
+    if (state.found !== null) {
+      spec.data.push({
+        type: "scatter", mode: "markers", x: [place("x")[state.found]], y: [place("y")[state.found]], hoverinfo: "skip",
+        showlegend: false, marker: { symbol: "circle-open", size: 26, color: theme("--ink"), line: { width: 3 } }, meta: { role: "found" },
+      });
+    }
+    return [spec.data, layout];
+  }
+
+  function drawMap(isAnew) {
+    const [traces, layout] = mapFigure();
+    return isAnew && plot.data ? Plotly.react(plot, traces, layout, config) : Plotly.newPlot(plot, traces, layout, config);
+  }
+
+  function says(text) {
+    document.getElementById("map-said").textContent = text;
+  }
+
+  function told(row) {
+    const label = column("label")[row];
+    const known = Number.isFinite(label) ? `, known ${shown(label)}` : `, score ${shown(column("score")[row])}`;
+    return `${data.ids[row]}: predicted ${shown(column("mean")[row])} ± ${shown(column("std")[row])}${known}`;
+  }
+
+  function find(id) {
+    const wanted = id.trim();
+    let row = byId.get(wanted);
+    if (row === undefined) {
+      const lower = wanted.toLowerCase();
+      row = wanted ? data.ids.findIndex((name) => name.toLowerCase().startsWith(lower)) : -1;
+    }
+    if (row === undefined || row < 0) {
+      says(`There is no material ${wanted}`);
+      return;
+    }
+    state.found = row;
+    drawMap(true);
+    const inside = Number.isFinite(place("x")[row]) && Number.isFinite(place("y")[row]);
+    says(told(row) + (inside ? "" : "; a descriptor of this map is undefined for it"));
+  }
+
+  function inPolygon(x, y, xs, ys) {
+    let inside = false;
+    for (let i = 0, j = xs.length - 1; i < xs.length; j = i++) {
+      if (ys[i] > y !== ys[j] > y && x < ((xs[j] - xs[i]) * (y - ys[i])) / (ys[j] - ys[i]) + xs[i]) inside = !inside;
+    }
+    return inside;
+  }
+
+  function select(holds) {
+    const [x, y, score, label] = [place("x"), place("y"), column("score"), column("label")];
+    const rows = data.ids.map((_, row) => row).filter((row) => holds(x[row], y[row]));
+    const rank = (row) => (Number.isFinite(label[row]) || !Number.isFinite(score[row]) ? -Infinity : score[row]);
+    state.rows = rows.sort((a, b) => rank(b) - rank(a) || a - b);
+    const known = rows.filter((row) => Number.isFinite(label[row])).length;
+    document.getElementById("selection").hidden = false;
+    document.getElementById("selected-count").textContent = `${rows.length} selected: ${rows.length - known} candidates, ${known} known`;
+    document.getElementById("selected-ids").value = state.rows.map((row) => data.ids[row]).join("\n");
+  }
+
+  function selectBox([x0, x1], [y0, y1]) {
+    const [left, right, bottom, top] = [Math.min(x0, x1), Math.max(x0, x1), Math.min(y0, y1), Math.max(y0, y1)];
+    const form = document.getElementById("region");
+    for (const [name, value] of Object.entries({ x0: left, x1: right, y0: bottom, y1: top })) form[name].value = Number.isFinite(value) ? Number(value.toPrecision(5)) : "";
+    select((x, y) => x >= left && x <= right && y >= bottom && y <= top);
+  }
+
+  function clear() {
+    state.rows = [];
+    document.getElementById("selection").hidden = true;
+    if (plot.layout && plot.layout.selections && plot.layout.selections.length) Plotly.relayout(plot, { selections: [] });
+    Plotly.restyle(plot, { selectedpoints: null });
+  }
+
+  function listen() {
+    plot.on("plotly_selected", (event) => {
+      if (!event) return;
+      if (event.range) selectBox(event.range.x, event.range.y);
+      else if (event.lassoPoints) select((x, y) => inPolygon(x, y, event.lassoPoints.x, event.lassoPoints.y));
+    });
+    plot.on("plotly_deselect", () => { document.getElementById("selection").hidden = true; });
+  }
+
+  // Arrow keys go through the candidates that are drawn, best score first.
+  function steps() {
+    const list = [];
+    plot.data.forEach((trace, curveNumber) => {
+      if (!["candidates", "proposed"].includes(role(trace)) || trace.visible === false) return;
+      trace.customdata.forEach((point, pointNumber) => list.push({ curveNumber, pointNumber, score: trace.meta.layers.score.color[pointNumber] ?? -Infinity }));
+    });
+    return list.sort((a, b) => b.score - a.score);
+  }
+
+  function step(event) {
+    const list = steps();
+    if (!list.length) return;
+    const move = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (event.key === "Escape") {
+      Plotly.Fx.unhover(plot);
+      says("");
+      plot.blur();
+      return;
+    }
+    if (move === undefined && event.key !== "Home") return;
+    event.preventDefault();
+    state.step = event.key === "Home" ? 0 : Math.min(Math.max(state.step + move, 0), list.length - 1);
+    const { curveNumber, pointNumber } = list[state.step];
+    Plotly.Fx.hover(plot, [{ curveNumber, pointNumber }]);
+    const text = document.createElement("textarea"); // names are escaped for plotly
+    text.innerHTML = plot.data[curveNumber].customdata[pointNumber][0];
+    says(`${state.step + 1} of ${list.length} by score. ${told(byId.get(text.value))}`);
+  }
+
+  // Copying --------------------------------------------------------------------------------------------------------
+
+  async function copy(text, button) {
+    let done = false;
+    try {
+      await navigator.clipboard.writeText(text);
+      done = true;
+    } catch {
+      const area = document.createElement("textarea");
+      area.value = text;
+      document.body.append(area);
+      area.select();
+      done = document.execCommand("copy");
+      area.remove();
+      button.focus();
+    }
+    const lines = text.split("\n").length;
+    button.parentElement.querySelector(".said").textContent = done ? `copied, ${lines} line${lines === 1 ? "" : "s"}` : "the browser did not allow it; mark the text and copy it";
+  }
+
+  function csv(rows) {
+    const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+    const names = ["label", "mean", "std", "score"];
+    const cell = (value) => (Number.isFinite(value) ? Number(value.toPrecision(6)).toString() : "");
+    const lines = rows.map((row) => [quoted(data.ids[row]), ...names.map((name) => cell(column(name)[row]))].join(","));
+    return [["id", ...names].join(","), ...lines].join("\n");
+  }
+
+  const copies = {
+    proposed: () => data.proposed.join("\n"),
+    selected: () => state.rows.map((row) => data.ids[row]).join("\n"),
+    table: () => csv(state.rows),
+    equation: (button) => button.closest("[data-equation]").dataset.equation,
+  };
+
+  // Wiring ---------------------------------------------------------------------------------------------------------
+
+  function onChange(event) {
+    const { name, value } = event.target;
+    if (name === "formula") {
+      state.map = Number(value);
+      for (const about of document.querySelectorAll(".about-map")) about.hidden = about.dataset.map !== value;
+      clear();
+    }
+    if (name === "colour") state.colour = value;
+    if (name === "drag") state.drag = value;
+    if (["formula", "colour", "drag", "show"].includes(name)) drawMap(true);
+  }
+
+  document.getElementById("map").addEventListener("change", onChange);
+  plot.addEventListener("keydown", step);
+  document.getElementById("whole").addEventListener("click", () => {
+    const { xaxis, yaxis } = data.maps[state.map].layout;
+    Plotly.relayout(plot, { "xaxis.range": [...xaxis.range], "yaxis.range": [...yaxis.range] });
+  });
+  document.getElementById("clear").addEventListener("click", clear);
+  document.getElementById("find").addEventListener("submit", (event) => {
+    event.preventDefault();
+    find(event.target.elements.wanted.value);
+  });
+  document.getElementById("region").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const [x0, x1, y0, y1] = ["x0", "x1", "y0", "y1"].map((name) => event.target.elements[name].value);
+    const end = (text, otherwise) => (text === "" ? otherwise : Number(text));
+    selectBox([end(x0, -Infinity), end(x1, Infinity)], [end(y0, -Infinity), end(y1, Infinity)]);
+  });
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    if (button.dataset.copy) copy(copies[button.dataset.copy](button), button);
+    if (button.dataset.find !== undefined) {
+      find(button.dataset.find);
+      document.getElementById("map").scrollIntoView();
+    }
+  });
+  document.getElementById("theme").addEventListener("click", () => {
+    const isDark = theme("--ground") === "#14171b";
+    document.documentElement.dataset.theme = isDark ? "light" : "dark";
+    redress();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redress);
+  matchMedia("print").addEventListener("change", redress);
+
+  async function draw() {
+    await drawMap(false);
+    listen();
+    for (const figure of document.querySelectorAll("[data-figure]")) {
+      await new Promise((next) => setTimeout(next));
+      const { data: traces, layout } = data.figures[figure.dataset.figure];
+      await Plotly.newPlot(figure, traces, dressed(layout), config);
+    }
+    document.documentElement.dataset.drawn = "yes";
+  }
+  requestAnimationFrame(() => setTimeout(draw)); // the text is there first
+})();

@@ -1,0 +1,330 @@
+"""Inputs of SISSO (several versions) and SISSO++, as their templates and documentation write them."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from sisso_sal.cli import cli
+from sisso_sal.data.foreign import read_foreign
+from sisso_sal.data.sisso_fortran import OPERATORS
+from sisso_sal.errors import InputError
+from sisso_sal.features.operators import OPERATORS as KNOWN
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "oxides_gpbx.csv"
+
+V2 = """\
+task='FCDI'          !'FCDI': iterative, 'FC', 'DI'
+restart=.false.
+desc_dim=1           ! dimension
+ptype='quanti'
+nprop=1
+nsample=5
+width=0.001
+nsf= 3               ! scalar features
+rung=2
+maxcomplexity=10
+opset='(+)(-)(*)(/)(exp)(log)(^-1)(^2)(^3)(sqrt)(cbrt)(|-|)'  ! one set
+ndimtype=2
+dimclass=(1:2)(3:3)  ! groups of one unit
+maxfval_lb=1e-3
+maxfval_ub=1e5
+subs_sis=40
+method='L0'
+fs_size_DI=          ! set by SISSO
+metric='LS_RMSE'
+nm_output=100
+"""
+V30 = """\
+ptype=1
+ntask=1
+nsample=5
+task_weighting=1
+desc_dim=2
+restart=.false.
+nsf= 3
+rung=3
+opset='(+)(*)(scd)'
+maxcomplexity=5
+dimclass=(1:1)
+maxfval_lb=1d-4
+maxfval_ub=1D6
+subs_sis=40
+method='L1L0'
+L1L0_size4L0= 1
+fit_intercept=.false.
+metric='MaxAE'
+nm_output=1
+"""
+V35 = """\
+!>>>>>>
+ptype=1                !1: regression
+ntask=1
+scmt=.false.
+desc_dim=3
+nsample=4
+restart=0
+fstore=1
+nsf= 2
+ops='(+)(-)','(*)(exp-)'
+fcomplexity=1
+funit=(1:2)
+fmax_min=1e-3
+fmax_max=1e5
+nf_sis=30,20,10
+method_so= 'L0'
+nmodel=100
+isconvex=(1,1,...)     !(C)
+nthing=7
+"""
+DATA = """\
+materials    property  feature1  f(x)  feature3
+sample1       3.0862    0.8626    0.7043    0.6312
+sample2       2.8854    0.7260    0.7818    6.119D-1
+
+sample3       0.6907    0.4943    0.0044    0.4420
+sample3       0.9902    0.0106    0.0399    0.9877
+sample5       0.7242    0.0970    0.3199    0.5504
+"""
+
+
+def fortran(folder, keywords, data=DATA, **files):
+    (folder / "SISSO.in").write_text(keywords)
+    (folder / "train.dat").write_text(data)
+    for name, content in files.items():
+        (folder / name).write_text(content)
+    return folder
+
+
+def test_keywords_of_version_2(tmp_path):
+    found = read_foreign(fortran(tmp_path, V2))
+    assert found.program == "SISSO"
+    assert found.header == ("materials", "property", "feature1 (unit1)", "f[x] (unit1)", "feature3 (unit2)")
+    assert [row[0] for row in found.rows] == ["sample1", "sample2", "sample3", "sample3#2", "sample5"]
+    assert found.rows[1][1:] == ["2.8854", "0.7260", "0.7818", "6.119e-1"]
+    operators = ("add", "sub", "mult", "div", "exp", "log", "inv", "sq", "cb", "sqrt", "cbrt", "abs_diff")
+    assert found.settings == {
+        "operators": operators, "rung": 2, "dim": 1, "n_sis": 40, "min_abs": 1e-3, "max_abs": 1e5, "n_residual": 1,
+        "target": "property", "id": "materials",
+    }  # fmt: skip
+    assert found.without_counterpart == (
+        "exp, log of a quantity with a unit: SISSO allows it, here it needs none",
+        "nm_output=100: the best model of each dimension is kept",
+    )
+
+
+def test_keywords_of_version_3_0(tmp_path):
+    found = read_foreign(fortran(tmp_path, V30) / "SISSO.in")
+    about = found.settings
+    assert (about["rung"], about["max_complexity"], about["intercept"]) == (3, 5, False)
+    assert (about["min_abs"], about["max_abs"], about["operators"]) == (1e-4, 1e6, ("add", "mult"))
+    assert found.header[2:] == ("feature1 (unit1)", "f[x]", "feature3")
+    told = " ".join(found.without_counterpart)
+    assert [word for word in ("(scd)", "method='L1L0'", "metric='MaxAE'", "nm_output=1") if word not in told] == []
+    assert ("maxcomplexity=5", "max_complexity = 5") in found.mapped
+
+
+def test_keywords_of_version_3_5(tmp_path):
+    data = DATA.replace("    ", ",").replace("sample1,   3", "sample1,\t3")
+    found = read_foreign(fortran(tmp_path, V35, data))
+    about = found.settings
+    assert (about["rung"], about["dim"], about["n_sis"], about["operators"]) == (
+        1,
+        3,
+        30,
+        ("add", "sub", "mult", "neg_exp"),
+    )
+    assert "max_complexity" not in about
+    assert found.header[2:] == ("feature1 (unit1)", "f[x] (unit1)")  # nsf=2 of three
+    assert len(found.rows) == 4
+    assert [line.partition(":")[0] for line in found.without_counterpart] == [
+        "ops='(+)(-)','(*)(exp-)'", "neg_exp of a quantity with a unit", "nf_sis=30,20,10", "nmodel=100", "nthing=7",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("complexity", "rung", "limit"), [(0, 0, None), (1, 1, None), (2, 2, 2), (3, 2, None), (5, 3, 5), (9, 3, None)]
+)
+def test_the_rung_follows_from_the_complexity_as_in_sisso(tmp_path, complexity, rung, limit):
+    found = read_foreign(fortran(tmp_path, f"ops='(+)'\nnf_sis=9\nfcomplexity={complexity}\n"))
+    assert (found.settings["rung"], found.settings.get("max_complexity")) == (rung, limit)
+    assert any("rung 4" in line for line in found.without_counterpart) == (complexity > 7)
+
+
+def test_units_from_a_file_of_exponents(tmp_path):
+    units = "1.0 0.0\n 0.5 -1.0\n0.0 0.0\n"
+    found = read_foreign(fortran(tmp_path, "ops='(+)'\nnf_sis=9\nnsf=3\n", feature_units=units))
+    assert found.header[2:] == ("feature1 (unit1)", "f[x] (unit1**(1/2)*unit2**(-1))", "feature3")
+
+
+def test_one_task_of_several(tmp_path):
+    fortran(tmp_path, "ntask=2\nnsample=2,3\nops='(+)'\nnf_sis=9\n")
+    found = read_foreign(tmp_path, "2")
+    assert [row[0] for row in found.rows] == ["sample3", "sample3#2", "sample5"]
+    assert "ntask=2: tasks share no descriptor here; task 2 is taken alone" in found.without_counterpart
+    assert any(line.startswith("nf_sis") for line in found.without_counterpart) is False
+
+
+def test_every_operator_of_sisso_but_scd_has_one_here():
+    assert set(OPERATORS.values()) <= set(KNOWN)
+    symbols = "(+)(-)(*)(/)(exp)(exp-)(^-1)(^2)(^3)(sqrt)(cbrt)(log)(|-|)(^6)(sin)(cos)"
+    assert list(OPERATORS) == re.findall(r"\(([^()]+)\)", symbols)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "data", "message"),
+    [
+        ("ptype=2\n", DATA, "SISSO.in: ptype=2: needs a regression, found a classification, which is not done here"),
+        ("ntask=2\nnsample=2,3\n", DATA, "SISSO.in: ntask=2: needs one task at a time; choose with --task 1 to 2"),
+        ("desc_dim=two\n", DATA, "SISSO.in: desc_dim: needs an integer, found 'two'"),
+        ("nsample=9\n", DATA, "train.dat: needs 9 samples (nsample), found 5"),
+        ("nsf=7\n", DATA, "train.dat: needs 7 features (nsf), found 3 in the header"),
+        (
+            "nsf=3\n",
+            "m y a b c\ns 1 2 3\n",
+            "train.dat: line 2: needs a name, a property and 3 features, found 4 cells",
+        ),
+        ("nsf=1\n", "m y a\ns 1 x1\n", "train.dat: line 2: needs a number, found 'x1'"),
+        ("nsf=1\n", "", "train.dat: needs a header (sample, property, features) and rows, found 0 lines"),
+        ("!nothing\n", DATA, "SISSO.in: needs lines 'keyword = value', found none"),
+        ("ops='(%)'\n", DATA, """SISSO.in: ops: needs operators such as '(+)(-)(*)(/)', found "'(%)'\""""),
+    ],
+)
+def test_what_cannot_be_read_is_told_in_one_line(tmp_path, keywords, data, message):
+    if "ops" not in keywords and "!" not in keywords:
+        keywords += "ops='(+)(*)'\nnf_sis=9\n"
+    with pytest.raises(InputError) as caught:
+        read_foreign(fortran(tmp_path, keywords, data))
+    assert str(caught.value) == f"{tmp_path}/{message}"
+
+
+def test_a_folder_without_or_with_two_inputs(tmp_path):
+    with pytest.raises(
+        InputError, match=r"needs SISSO\.in \(with train\.dat\) or sisso\.json \(with its CSV\), found neither"
+    ):
+        read_foreign(tmp_path)
+    with pytest.raises(InputError, match="there is no such folder"):
+        read_foreign(tmp_path / "nowhere")
+    (tmp_path / "sisso.json").write_text("{}")
+    with pytest.raises(InputError, match="found both; name the file"):
+        read_foreign(fortran(tmp_path, V2))
+    (tmp_path / "train.dat").unlink()
+    with pytest.raises(InputError, match=r"train\.dat: cannot be read: No such file"):
+        read_foreign(tmp_path / "SISSO.in")
+
+
+CSV = """\
+# Material, Kind, Volume (AA^3), a (AA), q (Unitless), same (eV)
+C, diamond, 7.0, 3.0, 1.0, 2
+Si, diamond, 10.0, 3.0, 2.0, 2.0
+Ge, diamond, 5.0, 2.0, 1.0, 2
+Sn, diamond, 9.0, 4.0, 1.0, 2
+Pb, diamond, 16.0, 5.0, 3.0, 2
+LiF, rock_salt, 1.0, 2.0, 3.0, 2
+"""
+SISSO_JSON = {
+    "data_file": "data.csv", "property_key": "Volume", "task_key": "Kind", "opset": ["add", "mult", "sq"],
+    "param_opset": [], "calc_type": "regression", "desc_dim": 1, "n_sis_select": 5, "max_rung": 1, "max_leaves": 2,
+    "n_residual": 3, "n_models_store": 1, "n_rung_store": 1, "n_rung_generate": 0, "min_abs_feat_val": 1e-5,
+    "max_abs_feat_val": 1e8, "leave_out_inds": [1], "leave_out_frac": 0.25, "fix_intercept": False,
+    "max_feat_cross_correlation": 0.9, "nlopt_seed": 13, "global_param_opt": False, "reparam_residual": True,
+}  # fmt: skip
+
+
+def cpp(folder, changes=None, text=CSV):
+    kept = {key: value for key, value in (SISSO_JSON | (changes or {})).items() if value is not None}
+    (folder / "sisso.json").write_text(json.dumps(kept))
+    (folder / "data.csv").write_text(text)
+    return folder
+
+
+def test_an_input_of_sisso_cpp(tmp_path):
+    found = read_foreign(cpp(tmp_path), "diamond")
+    assert found.program == "SISSO++"
+    assert found.header == ("Material", "Volume (AA^3)", "a (AA)", "q")
+    assert [row[0] for row in found.rows] == ["C", "Ge", "Sn", "Pb"]
+    assert found.left_out == [["Si", "10.0", "3.0", "2.0"]]
+    assert found.settings == {
+        "operators": ("add", "mult", "sq"), "rung": 1, "dim": 1, "n_sis": 5, "n_residual": 3, "min_abs": 1e-5,
+        "max_abs": 1e8, "target": "Volume", "id": "Material",
+    }  # fmt: skip
+    assert found.without_counterpart == (
+        "task_key=Kind: tasks share no descriptor here; diamond is taken alone",
+        "max_feat_cross_correlation=0.9: only features that are equal are removed",
+        "feature same (eV): the same in every row; left out",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "task", "message"),
+    [
+        ({}, None, "data.csv: needs one task at a time, found diamond, rock_salt; choose with --task"),
+        ({}, "wurtzite", "data.csv: task: needs one of diamond, rock_salt, found 'wurtzite'"),
+        ({"calc_type": "classification"}, None, "sisso.json: calc_type: needs regression, found 'classification', "),
+        ({"property_key": "Vol"}, None, "data.csv: needs the column 'Vol' that sisso.json names, found # Material"),
+        ({"data_file": "other.csv"}, None, "other.csv: there is no such file (data_file of sisso.json)"),
+        ({"desc_dim": 1.5}, "diamond", "sisso.json: desc_dim: needs an integer, found 1.5"),
+        ({"leave_out_inds": [9]}, "diamond", "data.csv: leave_out_inds: needs numbers from 0 to 4, found 9"),
+    ],
+)
+def test_a_bad_input_of_sisso_cpp_is_told(tmp_path, changes, task, message):
+    with pytest.raises(InputError) as caught:
+        read_foreign(cpp(tmp_path, changes), task)
+    assert str(caught.value).startswith(f"{tmp_path}/{message}".replace("# Material", "Material"))
+
+
+def command(*arguments, code=0):
+    done = CliRunner().invoke(cli, ["import-sisso", *map(str, arguments)])
+    assert done.exit_code == code, done.output
+    return done
+
+
+def test_the_command_runs_writes_and_tells(tmp_path):
+    """Volume = 2 a + q by hand: SISSO++ input, run, written, and fitted from what was written."""
+    text = CSV.replace(" 10.0,", " 8.0,").replace("9.0, 4.0", "9.0, 4.0").replace("16.0, 5.0, 3.0", "13.0, 5.0, 3.0")
+    folder = cpp(tmp_path, {"desc_dim": 2, "max_rung": 0, "leave_out_inds": None, "leave_out_frac": 0}, text)
+    document = json.loads(command(folder, "--task", "diamond", "--json", "--threads", 1).stdout)
+    model = document["models"][1]
+    assert {term["expression"]: round(term["coefficient"], 9) for term in model["terms"]} == {"a": 2.0, "q": 1.0}
+    assert document["imported"]["program"] == "SISSO++"
+    assert document["imported"]["settings"]["n_sis"] == 5
+
+    done = command(folder, "--task", "diamond", "--out", folder / "converted")
+    assert done.stdout.splitlines()[-1].startswith("Next: sisso-sal fit ")
+    assert "no counterpart: feature same (eV): the same in every row; left out" in done.stderr
+    written = tomllib.loads((folder / "converted" / "settings.toml").read_text())
+    assert written["model"] | {"target": written["target"]} == {
+        "operators": ["add", "mult", "sq"], "rung": 0, "dim": 2, "n_sis": 5, "n_residual": 3, "min_abs": 1e-5,
+        "max_abs": 1e8, "target": "Volume",
+    }  # fmt: skip
+    again = command(folder, "--task", "diamond", "--out", folder / "converted", code=1).exception
+    assert "exists already; give another --out, or --force" in str(again)
+
+    dry = command(folder, "--task", "diamond", "--dry-run", "--quiet")
+    assert tomllib.loads(dry.stdout) == written
+    assert dry.stderr == "".join(f"no counterpart: {line}\n" for line in document["imported"]["without_counterpart"])
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason=f"needs {SHARED.name} beside the checkout")
+def test_a_folder_of_sisso_3_5_gives_the_models_of_sisso_3_5(tmp_path):
+    """References B1 and B2: RMSE, largest error and formula as SISSO 3.5 printed them."""
+    table = pd.read_csv(SHARED).rename(columns=lambda header: header.partition(" (")[0])
+    by_unit = ["r_s", "r_val", "r_cov", "e_H", "e_L", "EA", "IP", "CE", "EN"]
+    others = [name for name in table.columns[2:] if name not in by_unit]
+    table[["oxide", "g_pbx", *by_unit, *others]].to_csv(tmp_path / "train.dat", sep=" ", index=False)
+    (tmp_path / "SISSO.in").write_text(
+        "ptype=1\nntask=1\ndesc_dim=2\nnsample=250\nnsf=14\nops='(+)(-)(|-|)(*)(/)(^-1)(^2)(^3)(^6)(sqrt)'\nfcomplexity=3\n"
+        "funit=(1:3)(4:8)(9:9)\nfmax_min=1e-5\nfmax_max=1e5\nnf_sis=50\nmethod_so='L0'\nfit_intercept=.true.\n"
+    )
+    document = json.loads(command(tmp_path, "--json", "--threads", 1).stdout)
+    assert document["imported"]["without_counterpart"] == []
+    one, two = document["models"]
+    assert (one["rmse"], one["max_abs_error"]) == pytest.approx((0.4901648810, 3.158551736), rel=1e-9)
+    assert (two["rmse"], two["max_abs_error"]) == pytest.approx((0.3748653374, 2.895145583), rel=1e-9)
+    assert one["intercept"] == pytest.approx(-0.4422919852, rel=1e-8)
+    assert one["terms"][0]["coefficient"] == pytest.approx(3.030294777, rel=1e-8)
+    assert two["intercept"] == pytest.approx(0.2936786208, rel=1e-8)

@@ -1,0 +1,131 @@
+"""Figures of both kinds, and the command that writes them."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from hostile import HOSTILE
+
+from sisso_sal import SISSOEnsemble, SISSORegressor
+from sisso_sal.errors import InputError
+from sisso_sal.oracle.pourbaix import Conditions, Species
+from sisso_sal.oracle.pourbaix_diagram import stability_map
+from sisso_sal.report import figures
+from sisso_sal.report.content import calibration_curve, course, judged
+
+
+def by_name(figure):
+    return {trace.name: trace for trace in figure.data}
+
+
+def test_the_map_has_every_material_in_its_place(view):
+    traces = by_name(figures.descriptor_map(view))
+    known, candidates, proposed = (traces[name] for name in ("known", "candidates", "proposed"))
+    assert len(known.x) == view.labelled.sum()
+    labels = dict(zip(view.ids, view.values("label"), strict=True))
+    shown = {row[0]: value for row, value in zip(known.customdata, known.marker.color, strict=True)}
+    assert shown.pop("&lt;b&gt;&amp;&quot;&#x27;$_²&lt;/script&gt;*") == pytest.approx(labels[HOSTILE], rel=1e-3)
+    assert shown == {id: pytest.approx(labels[id], rel=1e-3) for id in shown}
+    assert [row[0] for row in proposed.customdata] == [id for id in view.ids if id in {p["id"] for p in view.proposals}]
+    assert len(candidates.x) + len(proposed.x) == (~view.labelled).sum()
+    assert list(traces["failed"].text) == [view.state.failed[0].id]
+    std = by_name(figures.descriptor_map(view, colour="std"))["candidates"]
+    expected = dict(zip(view.ids, view.values("std"), strict=True))
+    assert list(std.marker.color) == pytest.approx([expected[row[0]] for row in std.customdata], rel=1e-3)
+
+
+def test_figures_of_trust_show_the_out_of_bag_predictions(view):
+    found = judged(view)
+    points = figures.parity(view).data[1]
+    assert list(points.x) == pytest.approx(found.known.tolist(), rel=1e-3)
+    assert list(points.y) == pytest.approx(found.predicted.tolist(), rel=1e-3)
+    assert list(points.error_y.array) == pytest.approx(found.half95.tolist(), rel=1e-3)
+    assert list(figures.parity(view, residuals=True).data[1].y) == pytest.approx(found.error.tolist(), rel=1e-3)
+    curve = by_name(figures.calibration(view))["recalibrated (isotonic)"]
+    assert list(curve.y) == pytest.approx(calibration_curve(view).recalibrated.tolist(), rel=1e-3)
+    sizes = by_name(figures.error_against_sigma(view))["each label"].y
+    assert list(sizes) == pytest.approx(np.abs(found.error).tolist(), rel=1e-3)
+
+
+def test_the_learning_curve_and_what_recurs(view):
+    traces = by_name(figures.learning_curve(view))
+    assert list(traces["best so far"].y) == pytest.approx(course(view).best.tolist(), rel=1e-3)
+    assert len(traces["computed"].x) == view.labelled.sum() - 20
+    bars = figures.feature_frequency(view, "operators").data[0]
+    assert dict(zip(bars.y, bars.x, strict=True)) == view.summary["recurrence"]["operators"]
+    with pytest.raises(InputError, match="kind: needs one of primaries, operators, descriptors, found 'units'"):
+        figures.feature_frequency(view, "units")
+    with pytest.raises(InputError, match="backend: needs plotly or matplotlib, found 'gnuplot'"):
+        figures.parity(view, backend="gnuplot")
+    with pytest.raises(InputError, match="colour: needs one of mean, std, score, found 'red'"):
+        figures.descriptor_map(view, colour="red")
+
+
+def test_pourbaix_shows_the_energy_and_the_products():
+    oxide = Species("TiO2", {"Ti": 1, "O": 2}, mu=-9.21)
+    ion = Species("TiO++", {"Ti": 1, "O": 1}, charge=2, mu=-5.98, state="aqueous")
+    found = stability_map(oxide, [ion])
+    field = figures.pourbaix(found, "TiO2", Conditions(pH=1.0)).data[0]
+    np.testing.assert_allclose(np.array(field.z, dtype=float)[150], found.energy[150], atol=2e-3, rtol=1e-2)
+    assert field.text[0][0] == " + ".join(found.mixtures[int(found.energies[:, 0, 0].argmax())])
+    axes = figures.pourbaix(found, "TiO2", backend="matplotlib").axes[0]
+    assert axes.get_xlabel() == "pH"
+
+
+def test_the_command_writes_the_page_and_every_figure(forks, campaign, tmp_path):
+    assert (campaign / "run" / "report.html").exists()  # by discover
+    done = forks.call("report", "run", "--format", "svg", "--out", tmp_path / "figures", "--json", cwd=campaign)
+    assert done.code == 0, done
+    files = json.loads(done.out)["files"]
+    assert {path.rpartition("/")[2] for path in files} >= {
+        "map-1.svg", "parity.svg", "residuals.svg", "calibration.svg", "error-against-sigma.svg", "learning-curve.svg",
+        "primaries.svg", "operators.svg", "descriptors.svg",
+    }  # fmt: skip
+    for path in files:
+        with open(path, encoding="utf-8") as file:
+            assert "<svg" in file.read(2000)
+    done = forks.call("report", "run", "--iteration", 1, "--out", tmp_path / "first.html", cwd=campaign)
+    assert (done.code, done.out) == (0, f"{tmp_path}/first.html\n")
+    assert ", iteration 1</title>" in (tmp_path / "first.html").read_text(encoding="utf-8")
+
+
+def test_the_command_says_what_is_wrong(forks, campaign, tmp_path):
+    line = forks.call("report", "nowhere", cwd=tmp_path)
+    assert line.code == 2
+    assert line.error.startswith("error: nowhere")
+    shutil.copytree(campaign / "run", tmp_path / "run")
+    (tmp_path / "run" / "iter-0001" / "model.json").write_text("{", encoding="utf-8")
+    line = forks.call("report", "run", "--iteration", 1, cwd=tmp_path)
+    assert line.code == 2
+    assert "model.json: needs a model file (JSON)" in line.error
+
+
+def test_discover_goes_on_where_no_report_can_be_written(forks, campaign, tmp_path):
+    shutil.copy(campaign / "table.csv", tmp_path)
+    small = ("--rung", 1, "--dim", 1, "--members", 4, "--n-sis", 5, "--correction", "none")
+    done = forks.call("discover", "table.csv", "--out", "run", "--no-report", *small, cwd=tmp_path, lines=False)
+    assert (done.code, (tmp_path / "run" / "report.html").exists()) == (0, False)
+    (tmp_path / "run" / "report.html").mkdir()
+    forks.call("label", "run", "M02", "0.5", cwd=tmp_path)
+    done = forks.call("discover", "table.csv", "--out", "run", *small, cwd=tmp_path, lines=False)
+    assert done.code == 0
+    assert "note: no report: run/report.html: cannot be written: Is a directory" in done.err
+
+
+def test_models_show_themselves_in_notebooks():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.uniform(1, 2, (40, 2)), columns=["r_s (AA)", "<i> (eV)"])
+    y = (2.5 * X["r_s (AA)"] ** 2).rename("gap (eV)")
+    assert "SISSORegressor" in SISSORegressor()._repr_html_()
+    regressor = SISSORegressor(rung=1, dim=1).fit(X, y)
+    shown = regressor._repr_mimebundle_()["text/html"]
+    assert shown == regressor._repr_html_()
+    assert "<msubsup><mi>r</mi><mtext>s</mtext><mn>2</mn></msubsup>" in shown
+    assert "2.5\xa0eV\u202fÅ<sup>−2</sup>" in shown
+    ensemble = SISSOEnsemble(members=4, rung=1, dim=1, n_sis=5).fit(X, y.rename("what (is this?)"))
+    shown = ensemble._repr_html_()
+    assert "<b>SISSO ensemble</b> of 4 formulas, rung 1, 1 term, on 40 samples" in shown
+    assert "what (is this?)" in shown
+    assert "<i> " not in shown

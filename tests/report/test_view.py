@@ -1,0 +1,220 @@
+"""What a report reads from a run, and the numbers behind its figures."""
+
+import base64
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hostile import HOSTILE
+from lines import TRUE
+
+from sisso_sal import SISSOEnsemble
+from sisso_sal.acquisition import Goal
+from sisso_sal.errors import CampaignError, InputError
+from sisso_sal.models.files import load_model
+from sisso_sal.report import content, mapping, page, why
+from sisso_sal.report.view import RunView, as_view
+from sisso_sal.report.words import words
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """An ensemble that finds 3 a b - 2 b / r exactly, on 40 materials of which 30 are labelled."""
+    rng = np.random.default_rng(4)
+    X = pd.DataFrame(
+        rng.uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"], index=[f"m{i}" for i in range(40)]
+    )
+    y = (3 * X["a (eV)"] * X["b (eV)"] - 2 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)")
+    y[30:] = np.nan
+    ensemble = SISSOEnsemble(members=5, rung=1, dim=2, n_sis=8, dropout=0.0, adapt=False, correction="none")
+    return RunView.of(ensemble.fit(X[:30], y[:30]), X, y, goal="max", acquisition="mean")
+
+
+def test_a_run_is_read_as_it_was_written(campaign, view):
+    folder = campaign / "run" / view.iteration.folder
+    written = pd.read_csv(folder / "predictions.csv", dtype={"id": str}, keep_default_na=False, na_values=[""])
+    pd.testing.assert_frame_equal(view.table, written)
+    table = pd.read_csv(campaign / "table.csv").set_index("formula")
+    assert view.columns["r"].tolist() == table.loc[view.ids, "r (AA)"].tolist()
+    assert (view.target, view.unit, view.header) == ("gap", "eV", "gap (eV)")
+    assert HOSTILE in view.ids
+    whole, _, _ = load_model(folder / "model.json")
+    assert [str(m.to_json()) for m in whole.members_] == [str(m.to_json()) for m in view.ensemble.members_]
+    assert (view.ensemble.correction_, view.ensemble.calibration_) == (None, whole.calibration_)
+    assert as_view(campaign / "run").table.equals(view.table)
+    assert as_view(view) is view
+
+
+def test_an_earlier_iteration_can_be_asked_for(campaign, view):
+    first = RunView.read(campaign / "run", 1)
+    assert (first.number, view.number) == (1, len(view.state.iterations))
+    assert first.labelled.sum() == 20 < view.labelled.sum()
+    text = page.report_html(first)
+    assert f"This is iteration 1; the newest is {view.number}." in text
+
+
+def test_what_is_missing_is_named(campaign, tmp_path):
+    with pytest.raises(CampaignError, match=r"run: needs iteration 7, found \d; give discover first"):
+        RunView.read(campaign / "run", 7)
+    with pytest.raises(CampaignError, match="nowhere"):
+        RunView.read(tmp_path / "nowhere")
+
+
+def test_an_ensemble_and_a_table_are_a_view_too(planted):
+    assert planted.ids.tolist() == [f"m{i}" for i in range(40)]
+    mean = planted.ensemble.predict_distribution(planted.columns).mean
+    np.testing.assert_array_equal(planted.values("mean"), mean)
+    np.testing.assert_array_equal(planted.values("oob_mean")[planted.labelled], planted.ensemble.oob_mean_)
+    best = planted.ids[30 + np.argsort(-mean[30:])]
+    assert [p["id"] for p in planted.proposals] == best.tolist()
+    assert planted.summary["best"]["value"] == np.nanmax(planted.values("label"))
+    with pytest.raises(InputError, match="ids: needs one for each of 40 materials, found 1"):
+        RunView.of(planted.ensemble, np.ones((40, 3)), ids=["a"])
+    with pytest.raises(InputError, match="needs a run folder for a report"):
+        page.report_html(planted)
+
+
+def test_the_map_of_a_formula_of_two_terms_is_the_formula(planted):
+    found = mapping.materials_map(planted)
+    assert {str(found.x.expression), str(found.y.expression)} == {"a*b", "b/r"}
+    assert len(found.lines) >= 3
+    coefficient = {str(t.expression): t.coefficient for t in found.model.terms}
+    for line in found.lines:
+        parts = (coefficient[str(axis.expression)] * v for axis, v in ((found.x, line.x), (found.y, line.y)))
+        np.testing.assert_allclose(found.model.intercept + sum(parts), line.level, rtol=1e-9)
+        assert line.x.min() >= found.x.low * (1 - 1e-12)
+        assert line.y.max() <= found.y.high * (1 + 1e-12)
+    assert found.notes[0] == "The two descriptors are all of the formula. Lines: equal values of the formula."
+    assert "rank alike to 1.00" in found.notes[1]
+    assert found.drawn.tolist() == list(range(30, 40))
+    with pytest.raises(InputError, match="formula: needs a number from 1 to"):
+        mapping.materials_map(planted, 9)
+
+
+@pytest.mark.parametrize("dim", [1, 3])
+def test_the_map_of_one_term_or_three_says_what_it_shows(dim):
+    rng = np.random.default_rng(5)
+    X = pd.DataFrame(rng.uniform(1, 2, (40, 3)), columns=["a", "b", "c"])
+    y = X["a"] * X["b"] + 0.5 * X["b"] * X["c"] + 0.2 * X["c"] / X["a"]
+    ensemble = SISSOEnsemble(members=4, rung=1, dim=dim, n_sis=8, dropout=0.0, adapt=False, correction="none")
+    view = RunView.of(ensemble.fit(X, y), X, y)
+    found = mapping.materials_map(view)
+    assert found.x.expression != found.y.expression
+    if dim == 1:
+        assert "The formula has one term, on d1" in found.notes[0]
+        assert all(np.ptp(line.x) == 0 for line in found.lines)
+        x, y = found.x.values, found.y.values
+        assert abs(np.corrcoef(x.argsort().argsort(), y.argsort().argsort())[0, 1]) < mapping.ALIKE
+    else:
+        spread = [
+            abs(t.coefficient) * np.ptp(np.quantile(t.expression.evaluate(view.columns), [0.05, 0.95]))
+            for t in found.model.terms
+        ]
+        order = np.argsort(spread)[::-1]
+        terms = [found.model.terms[k].expression for k in order]
+        assert [found.x.expression, found.y.expression] == terms[:2]
+        assert "The formula has 3 terms; d1 and d2 are those that move its prediction most." in found.notes[0]
+
+
+def test_thinning_keeps_the_best_of_each_cell_and_no_more_than_asked():
+    rng = np.random.default_rng(6)
+    x, y, score = rng.random((3, 20_000))
+
+    def best_of_each(cells):
+        cell = (y * (cells - 1)).astype(int) * cells + (x * (cells - 1)).astype(int)
+        return sorted(pd.Series(score).groupby(cell).idxmax())
+
+    kept = mapping.thinned(x, y, score, 500)
+    assert 100 < len(kept) <= 500
+    assert int(np.argmax(score)) in kept
+    assert kept.tolist() == max((best_of_each(cells) for cells in (8, 16, 24)), key=len)
+    assert len(best_of_each(32)) > 500
+
+
+def test_drivers_are_what_one_feature_changes(planted):
+    found = why.reasons(planted)
+    row = int(np.flatnonzero(planted.ids == planted.proposals[0]["id"])[0])
+    here = {name: values[[row]] for name, values in planted.columns.items()}
+    usual = {name: np.median(values[:30]) for name, values in planted.columns.items()}
+
+    def median(columns):
+        return np.median([member.predict(columns)[0][0] for member in planted.ensemble.members_])
+
+    for driver in found[0].drivers:
+        other = median({**here, driver.name: np.array([usual[driver.name]])})
+        assert driver.effect == pytest.approx(median(here) - other, abs=1e-9)
+        assert driver.usual == usual[driver.name]
+    sizes = [abs(driver.effect) for driver in found[0].drivers]
+    assert sizes == sorted(sizes, reverse=True)
+    assert found[0].shift == 0.0
+
+
+def test_the_nearest_known_lies_at_the_distance_that_was_recorded(view):
+    for found, proposal in zip(why.reasons(view), view.proposals, strict=True):
+        assert found.nearest[0].distance == pytest.approx(proposal["distance"], rel=1e-9)
+        assert [n.distance for n in found.nearest] == sorted(n.distance for n in found.nearest)
+        assert found.shift == pytest.approx(proposal["mean"] - proposal["formula"])
+
+
+def test_calibration_agrees_with_what_the_fit_said(view):
+    told, curve = view.summary["calibration"], content.calibration_curve(view)
+    at95 = int(np.flatnonzero(np.isclose(curve.levels, 0.95))[0])
+    assert curve.n == told["n"]
+    assert curve.raw[at95] == pytest.approx(told["coverage95_raw"])
+    assert curve.recalibrated[at95] == pytest.approx(told["coverage95"])
+    found = content.judged(view)
+    assert np.sqrt(np.mean(found.error**2)) == pytest.approx(told["rmse"])
+    assert found.sigma == pytest.approx(told["scale"] * found.raw)
+    inside = np.abs(found.error) <= found.half95
+    assert inside.mean() >= 0.9
+    assert (curve.low <= curve.levels).all()
+    assert (curve.high >= curve.levels).all()
+
+
+def test_a_reloaded_ensemble_has_no_out_of_bag_predictions(campaign, view):
+    ensemble, _, _ = load_model(campaign / "run" / view.iteration.folder / "model.json")
+    X = np.column_stack([view.columns[name] for name in ensemble.primaries_])
+    bare = RunView.of(ensemble, X, view.values("label"))
+    with pytest.raises(InputError, match="y: needs out-of-bag predictions of labelled materials, found none"):
+        content.judged(bare)
+
+
+def test_the_course_is_the_ledger(view):
+    found = content.course(view)
+    assert found.n_start == 20
+    assert len(found.ids) == view.labelled.sum()
+    computed = found.ids[20:]
+    assert found.value[20:].tolist() == [TRUE[id] for id in computed]
+    assert found.best[19] == min(found.value[:20])
+    assert found.best.tolist() == [min(found.value[: max(k, 20)]) for k in range(1, len(found.ids) + 1)]
+    assert set(computed) <= {id for fit in found.fits for id in fit["proposed"]}
+    assert [fit["n_labelled"] for fit in found.fits] == sorted(fit["n_labelled"] for fit in found.fits)
+    assert view.state.failed[0].id not in found.ids
+
+
+@pytest.mark.parametrize(
+    ("goal", "text"),
+    [
+        ("min", "the smallest gap"),
+        ("max 5%", "the highest 5 % of gap"),
+        ("<=0.3", "gap of at most 0.3 eV"),
+        (">=2", "gap of at least 2 eV"),
+        ("1.2..1.8", "gap from 1.2 to 1.8 eV"),
+    ],
+)
+def test_goals_in_words(goal, text):
+    assert words(Goal.parse(goal), "gap", "eV") == text
+
+
+def test_the_page_holds_all_materials_and_the_failure(view):
+    text = page.report_html(view)
+    data = json.loads(text.split('id="data">')[1].split("</script>")[0])
+    assert data["ids"] == view.ids.tolist()
+    mean = np.frombuffer(base64.b64decode(data["columns"]["mean"]), "<f4")
+    np.testing.assert_allclose(mean, view.values("mean"), rtol=1e-6)
+    failed = view.state.failed[0]
+    assert f'<th scope="row">{failed.id}</th><td>{failed.failures[-1]["kind"]}</td>' in text
+    assert "<b>&" not in text.split("<script")[0]
+    assert "http://" not in text.split("<script")[0]
+    assert len(text) < 6_000_000
