@@ -128,7 +128,7 @@ def test_a_table_of_labels_is_taken_whole_or_not_at_all(work, content, told):
         (["label", "run", "M2", "0.5"], "error: 'M2': is no candidate of this run; did you mean 'M"),
         (["label", "run", "M02", "nan"], "error: label of 'M02': needs a finite number, found nan"),
         (["label", "run", "M02", "1e308"], "error: label of 'M02': needs a finite number, found 1e+308"),
-        (["label", "run", "M02", "much"], "error: Invalid value for '[VALUE]': 'much' is not a valid float"),
+        (["label", "run", "M02", "much"], "error: Invalid value for '[VALUE]': needs a number, found 'much'"),
         (["label", "run", "M02"], "error: needs ID and VALUE, ID and --failed REASON, or --file TABLE"),
         (
             ["label", "run", "M02", "1", "--failed", "x"],
@@ -138,9 +138,12 @@ def test_a_table_of_labels_is_taken_whole_or_not_at_all(work, content, told):
             ["label", "run", "M02", "--file", "all.csv"],
             "error: --file takes no ID, VALUE, --error or --failed beside it",
         ),
-        (["label", "nowhere", "M02", "1"], "error: nowhere: needs a run folder, found no campaign.db in it"),
-        (["status", "nowhere"], "error: nowhere: needs a run folder, found no campaign.db in it"),
-        (["ledger", "nowhere"], "error: nowhere: needs a run folder, found no campaign.db in it"),
+        (
+            ["label", "nowhere", "M02", "1"],
+            "error: nowhere: needs a run folder, found none of this name; runs here: run",
+        ),
+        (["status", "nowhere"], "error: nowhere: needs a run folder, found none of this name; runs here: run"),
+        (["ledger", "nowhere"], "error: nowhere: needs a run folder, found none of this name; runs here: run"),
         (["retry", "run"], "error: run: needs a failed calculation to retry, found none"),
         (["retry", "run", "M02"], "error: 'M02': needs a failed calculation to retry, found none"),
     ],
@@ -268,8 +271,9 @@ def test_a_dry_run_shows_the_proposals_and_writes_nothing(work):
     )
     assert not work.run.exists()
     work.discover()
-    rows = [line.split()[1] for line in done.out.splitlines()[2:]]
+    rows = [line.split()[1] for line in done.out.partition("\n\n")[0].splitlines()[2:]]
     assert rows == proposed(work)
+    assert done.out.endswith("\n\nNext: the same without --dry-run\n")
     assert "learned from" in work.discover("--dry-run").out
     assert json.loads(work.discover("--dry-run", "--json").out)["iteration"] == 1
 
@@ -321,6 +325,25 @@ def test_a_run_that_goes_on_is_not_changed_by_environment_or_user_settings_unsai
     assert events(work.run, "settings")[-1]["changes"] == ["run.budget: 9 -> 8 (SISSO_SAL_BUDGET)"]
     line = work.discover(code=2, environment={"SISSO_SAL_BUDGETS": "8"}).error
     assert line == "error: SISSO_SAL_BUDGETS: unknown setting in the environment; did you mean SISSO_SAL_BUDGET?"
+
+
+def test_what_people_tell_is_answered_as_json(work):
+    work.discover()
+    first, second, _ = proposed(work)
+    answers = [
+        json.loads(work.call("label", "run", first, "-1.25", "--json").out),
+        json.loads(work.call("label", "run", first, "-1.25", "--json").out),
+        json.loads(work.call("label", "run", second, "--failed", "x", "--json").out),
+        json.loads(work.call("retry", "run", "--json").out),
+        json.loads(work.call("stop", "run", "--json").out),
+    ]
+    assert [answer["n_events"] for answer in answers] == [1, 0, 1, 1, 1]
+    assert all(answer["run"] == "run" and not answer["left_for_driver"] for answer in answers)
+    done = work.call("ledger", "run", "--verify", "--json")
+    assert json.loads(done.out) == {"run": "run", "n_events": len(events(work.run)), "findings": []}
+    assert done.err == ""
+    assert work.call("stop", "run").err == "Next: discover takes it up again\n"
+    assert work.call("stop", "run", "--quiet").err == ""
 
 
 def test_files_of_an_iteration_that_are_gone_are_told_by_status(work):
