@@ -197,10 +197,11 @@ def _taskblaster() -> Check:
     if importlib.util.find_spec("taskblaster") is None:
         return Check(name, "missing", f"needs Taskblaster; pip install '{DISTRIBUTION}[dft]'")
     try:
+        from sisso_sal.oracle.outcomes import Question
         from sisso_sal.oracle.workflow import Workflow
 
         with tempfile.TemporaryDirectory() as folder:
-            Workflow(folder, {}, quantity="band_gap").submit("MgO", "probe")
+            Workflow(folder, {}, question=Question(quantity="band_gap")).submit("MgO", "probe")
     except Exception as error:  # a broken installation fails in ways of its own
         told = str(error).strip().partition("\n")[0]
         return Check(name, "problem", f"{type(error).__name__}: {told}")

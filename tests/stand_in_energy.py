@@ -2,7 +2,6 @@
 
 import numpy as np
 from ase.data import atomic_numbers, covalent_radii
-from scipy.optimize import minimize
 
 CUTOFF = 6.0
 SMALL = {"H": 0.31, "O": 0.66}
@@ -67,6 +66,8 @@ def energy(symbols, places, lattice):
 
 def relax(symbols, places, lattice, moves_cell, tolerance, most):
     """Some geometries on the way down, each (places, lattice, energy, its two derivatives), and whether the end is reached."""
+    from scipy.optimize import minimize  # most runs need none, and it takes as long to import as they last
+
     size = places.size
     inverse = None if lattice is None else np.linalg.inv(lattice)
     length = 1.0 if lattice is None else float(np.cbrt(abs(np.linalg.det(lattice))))

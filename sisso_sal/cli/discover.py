@@ -49,7 +49,7 @@ FINISHED_WITH_FAILURES = 3
     click.option(
         "--oracle",
         metavar="WHO",
-        help="Who labels: none (you do), lookup:FILE, or 'command:./run.sh {id}'; none by default.",
+        help="Who labels: none (you do), aims, structure, lookup:FILE, or 'command:./run.sh {id}'; none by default.",
     ),
     click.option("--budget", type=click.IntRange(min=1), help="Stop after this many evaluations."),
     click.option("--core-hours", type=click.FloatRange(0, min_open=True), help="Stop when so much is spent."),
@@ -62,9 +62,15 @@ FINISHED_WITH_FAILURES = 3
     click.option(
         "--asynchronous", is_flag=True, help="Propose again whenever one calculation ends, not when a batch does."
     ),
-    click.option("--workers", type=click.IntRange(min=1), help="Commands that run at a time; 1 by default."),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=0),
+        help="Calculations at a time, 0 if workers are started by hand; 1 by default.",
+    ),
     click.option("--retries", type=click.IntRange(min=0), help="Times that a failed one is tried again; 3 by default."),
-    click.option("--walltime", type=click.FloatRange(0, min_open=True), help="Hours after which a command is ended."),
+    click.option(
+        "--walltime", type=click.FloatRange(0, min_open=True), help="Hours after which a calculation is ended."
+    ),
     click.option("--once", is_flag=True, help="Do one step and exit, for cron or a chain of Slurm jobs."),
     click.option("--dry-run", is_flag=True, help="Show what would be proposed and write nothing."),
     click.option("--take-over", is_flag=True, help="Go on where a driver on another host died without a word."),
@@ -99,6 +105,7 @@ def discover(
       sisso-sal discover data/oxides.csv
       sisso-sal discover candidates.csv --goal "<=0.3" --acquisition pi --batch 5 --out runs/first
       sisso-sal discover candidates.csv --oracle lookup:truth.csv --budget 30 --batch 5
+      sisso-sal discover data/oxides.csv --oracle aims --config campaign.toml
     """
     from sisso_sal.campaign.lock import check_free
 
@@ -113,8 +120,7 @@ def discover(
     changes = model_changes(options) | ({"asynchronous": True} if asynchronous else {})
     settings = load(config, {"target": target, "id": id_column, **changes})
     data = read(table, settings.target, settings.id, formula, require_target=True)
-    header = data.header(data.target_name) if data.target_name else ""
-    oracle = make_oracle(settings.run, run, header, data.id_name)
+    oracle = make_oracle(settings, run, data)
     try:
         with Watch("screening", quiet or as_json) as watch:
             tools = _tools(threads, watch)

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import linprog
 
 from sisso_sal.data.elements import parse_formula
 from sisso_sal.data.pool import candidate_oxides
@@ -41,6 +40,8 @@ __all__ = [
     "fit_oxygen_correction",
     "label",
     "lowest_phases",
+    "needed_beside",
+    "undissolved",
 ]
 
 LABELS = ("dG_pbx", "formation_energy", "energy_above_hull", "band_gap")
@@ -273,10 +274,10 @@ def label(
         return Label(value=None, waits_for=(_told(formula, own),), parts={})
     metals = sorted(parse_formula(formula).keys() - {"O", "H"})
     dissolved = list(aqueous_species(metals) if ions is None else ions) if "dG_pbx" in names else []
-    needed = _needed(formula, metals, names, competitors)
+    needed = needed_beside(formula, quantity, competitors)
     waits = _missing(needed, best, references) if names - {"band_gap"} else []
     waits += [f"{formula} (no band gap)"] if "band_gap" in names and own.band_gap is None else []
-    waits += [f"dissolved {m} (no species known)" for m in metals if "dG_pbx" in names and not _dissolves(m, dissolved)]
+    waits += [f"dissolved {m} (no species known)" for m in undissolved(formula, quantity, dissolved)]
     if waits:
         return Label(value=None, waits_for=tuple(waits), parts={})
     parts = {} if own.band_gap is None else {"band_gap": own.band_gap}
@@ -294,14 +295,49 @@ def label(
     return Label(value=evaluate(quantity, parts), parts=parts, decomposition=decomposition)
 
 
-def _needed(
-    formula: str, metals: Sequence[str], names: frozenset[str], competitors: Sequence[str] | None
-) -> tuple[str, ...]:
-    """What the label depends on: for a formation energy the metals alone, which any other label needs as well."""
+def needed_beside(formula: str, quantity: str, competitors: Sequence[str] | None = None) -> tuple[str, ...]:
+    """What must be known beside a candidate: nothing for a gap, the metals for a formation energy, all competitors for the rest.
+
+    Parameters
+    ----------
+    formula, quantity : str
+        As in `label`.
+    competitors : sequence of str, optional
+        By default `competing_formulas`.
+
+    Raises
+    ------
+    InputError
+        The expression is none.
+
+    Examples
+    --------
+    >>> needed_beside("TiO2", "band_gap"), needed_beside("MgTiO3", "formation_energy")
+    ((), ('Mg', 'Ti'))
+    """
+    names = expression_names(quantity, LABELS)
+    metals = sorted(parse_formula(formula).keys() - {"O", "H"})
+    if names <= {"band_gap"}:
+        return ()
     if names <= {"formation_energy", "band_gap"}:
         return tuple(metals)
     chosen = competing_formulas(formula) if competitors is None else competitors
     return tuple(dict.fromkeys([*metals, *chosen]))
+
+
+def undissolved(formula: str, quantity: str, ions: Sequence[Species] | None = None) -> tuple[str, ...]:
+    """Metals without a dissolved species, where the label needs one: whatever is computed, it stays unknown.
+
+    Examples
+    --------
+    >>> undissolved("GeO2", "dG_pbx"), undissolved("GeO2", "band_gap")
+    (('Ge',), ())
+    """
+    if "dG_pbx" not in expression_names(quantity, LABELS):
+        return ()
+    metals = sorted(parse_formula(formula).keys() - {"O", "H"})
+    dissolved = aqueous_species(metals) if ions is None else ions
+    return tuple(m for m in metals if not _dissolves(m, dissolved))
 
 
 def _dissolves(metal: str, ions: Sequence[Species]) -> bool:
@@ -327,6 +363,8 @@ def _inside(best: Mapping[str, Phase], metals: Sequence[str]) -> list[Phase]:
 
 def _above_hull(target: Species, solids: Sequence[Species]) -> float:
     """Energy above the convex hull of all solids and oxygen, in eV/atom, by a linear program; zero on the hull."""
+    from scipy.optimize import linprog
+
     elements = sorted(target.composition)
     entries = [*solids, Species("O", {"O": 1.0})]
     contents = np.array([[s.composition.get(e, 0.0) for s in entries] for e in elements])

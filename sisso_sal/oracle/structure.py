@@ -102,7 +102,7 @@ def calculator_preset(name: str, **changes: Any) -> CalculatorSettings:
         raise SettingsError(f"calculator '{name}': {place}: needs {needed}, found {first['input']!r}") from error
 
 
-def _calculator(settings: CalculatorSettings, folder: Path) -> Any:
+def make_calculator(settings: CalculatorSettings, folder: Path) -> Any:
     """A fresh calculator that works in the folder."""
     module, _, name = settings.calculator.partition(":")
     try:
@@ -153,7 +153,7 @@ def calculate(
     atoms = structure.to_ase_atoms()
     if "magmom" in structure.site_properties:
         atoms.set_initial_magnetic_moments([moment or 0.0 for moment in structure.site_properties["magmom"]])
-    atoms.calc = _calculator(settings, place)
+    atoms.calc = make_calculator(settings, place)
     verdict, reason, energy = "finished", "the calculation ended", None
     try:
         if label == "relax" and settings.relax != "none":
