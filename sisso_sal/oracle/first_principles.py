@@ -176,9 +176,9 @@ def engine_of(kind: Literal["aims", "structure"], settings: CampaignSettings) ->
     found = settings.calculation.model_dump()
     if found["species_dir"] is not None:
         found["species_dir"] = os.path.abspath(Path(found["species_dir"]).expanduser())
-    program, rest = ((found["command"] or "").strip().split(maxsplit=1) + ["", ""])[:2]
-    if "/" in program:
-        found["command"] = f"{os.path.abspath(program)} {rest}".strip()
+    words = (found["command"] or "").split(maxsplit=1)
+    if words and "/" in words[0]:
+        found["command"] = " ".join([os.path.abspath(words[0]), *words[1:]])
     walltime = None if settings.run.walltime is None else 3600 * settings.run.walltime
     return load_engine({**found, "engine": kind, "walltime": walltime})
 
