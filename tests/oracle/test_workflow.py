@@ -233,8 +233,11 @@ def test_other_settings_are_refused_but_another_machine_is_not(make, species):
 
 def test_settings_of_every_step_are_checked_at_birth(make, tmp_path):
     for data, message in [
-        ({"engine": "vasp"}, "oracle.engine: needs 'aims' or 'structure', found 'vasp'"),
-        ({"changes": {"relax": {"kgrid": 1}}}, "FHI-aims preset 'relax': kgrid: needs"),
+        ({"engine": "vasp"}, "calculation: engine: needs 'aims' or 'structure', found 'vasp'"),
+        (
+            {"changes": {"relax": {"kgrid": 1}}},
+            "FHI-aims preset 'relax': unknown setting 'kgrid'; did you mean 'k_grid'?",
+        ),
         ({"steps": {"static": "fast"}}, "FHI-aims preset 'fast': needs one of"),
         ({"engine": "structure", "calculator": "vasp"}, "calculator 'vasp': needs one of"),
     ]:
