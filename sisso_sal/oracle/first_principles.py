@@ -55,6 +55,9 @@ class FirstPrinciples:
 
     def __init__(self, workflow: Workflow, formulas: Mapping[str, str], workers: int, about: Mapping[str, Any]):
         self.workflow = workflow
+        self.barred: Mapping[str, str] = {
+            id: why for id, formula in formulas.items() if (why := workflow.impossible(formula))
+        }
         self._formulas = formulas
         self._n_workers = workers
         self._about = dict(about)
