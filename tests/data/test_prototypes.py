@@ -29,7 +29,7 @@ def ions_of(formula, name):
 def test_lattices_agree_with_measured_ones():
     """Over 20 oxides none of which gave its own geometry: every constant, and the edge of a cube of equal volume.
 
-    Seven of the rows could be compared with another publication of the constants; the other sources are cited from memory.
+    Seven of the rows could be compared with another publication of the constants; the other sources were not looked up again.
     """
     rows = list(csv.DictReader(MEASURED.read_text().splitlines()))
     edges, constants = [], []
