@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sisso_sal.dft import MACHINE, CalculationSettings, LabelSettings
 from sisso_sal.errors import SettingsError
 
 
@@ -84,7 +85,7 @@ class RunSettings(BaseModel):
     targets: int | None = Field(default=None, ge=1)
     min_gain: float | None = Field(default=None, gt=0)
     retries: int = Field(default=3, ge=0)
-    workers: int = Field(default=1, ge=1)
+    workers: int = Field(default=1, ge=0)
     walltime: float | None = Field(default=None, gt=0)
 
 
@@ -111,9 +112,23 @@ class CampaignSettings(BaseModel):
     model: ModelSettings = ModelSettings()
     ensemble: EnsembleSettings = EnsembleSettings()
     run: RunSettings = RunSettings()
+    label: LabelSettings = LabelSettings()
+    calculation: CalculationSettings = CalculationSettings()
+
+    def on_machine_of(self, other: CampaignSettings) -> CampaignSettings:
+        """The same with what may change while a campaign goes on as `other` has it: section run, and where calculations run."""
+        machine = other.calculation.model_dump(include=set(MACHINE))
+        calculation = self.calculation.model_copy(update=machine)
+        return self.model_copy(update={"run": other.run, "calculation": calculation})
 
 
-_SECTIONS = {"model": ModelSettings, "ensemble": EnsembleSettings, "run": RunSettings}
+_SECTIONS = {
+    "model": ModelSettings,
+    "ensemble": EnsembleSettings,
+    "run": RunSettings,
+    "label": LabelSettings,
+    "calculation": CalculationSettings,
+}
 
 
 def load_settings(path: str | Path | None, changes: dict[str, Any]) -> CampaignSettings:
@@ -260,10 +275,11 @@ def differences(old: CampaignSettings, new: CampaignSettings, places: Mapping[st
     ['batch: 10 -> 3 (SISSO_SAL_BATCH)']
     """
     told = {name: f" ({place})" for name, place in (places or {}).items() if place}
+    before, after = dict(_flat(old.model_dump())), dict(_flat(new.model_dump()))
     return [
-        f"{name}: {before} -> {after}{told.get(name, '')}"
-        for (name, before), (_, after) in zip(_flat(old.model_dump()), _flat(new.model_dump()), strict=True)
-        if before != after
+        f"{name}: {before.get(name)} -> {after.get(name)}{told.get(name, '')}"
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
     ]
 
 

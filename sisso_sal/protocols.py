@@ -121,13 +121,16 @@ FAILURES: Mapping[str, bool] = {
     "not_converged": False,
     "invalid": False,
     "no_label": False,
+    "calculation": False,
+    "competitor": False,
     "person": False,
 }
 """Kinds of failure, and whether the same calculation may do better next time.
 
 refused: the submission was turned down; crashed: the worker died; memory, walltime: it ran out of them; lost: nothing is known of
 it any more; not_converged: it ended without an answer; invalid: the answer is none (cut, NaN, of another material);
-no_label: the source does not have it; person: somebody said so.
+no_label: the source does not have it; calculation: a first-principles step failed after all its own tries; competitor: so did one
+of a phase beside the candidate, without which the label is unknown; person: somebody said so.
 """
 
 
@@ -194,6 +197,9 @@ class Oracle(Protocol):
 
     poll: float
     """Longest sensible time between two looks, in seconds."""
+
+    barred: Mapping[str, str]
+    """Candidates that it can never label, and why: they are not proposed."""
 
     def describe(self) -> dict[str, Any]:
         """What it is, as plain data for the ledger."""

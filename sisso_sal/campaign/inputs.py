@@ -138,7 +138,7 @@ def all_changes(
     """What differs from the inputs of the start, one line each; labels that were filled in are no difference."""
     created = state.created or {}
     old = CampaignSettings.model_validate(created["settings"])
-    lines = differences(old.model_copy(update={"run": settings.run}), settings, _places(origins))
+    lines = differences(old.on_machine_of(settings), settings, _places(origins))
     if created["digest"] != table.digest():
         lines += _table_differences(run, state, old, table)
     if oracle is not None:

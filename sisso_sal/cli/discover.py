@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ FINISHED_WITH_FAILURES = 3
     click.option(
         "--oracle",
         metavar="WHO",
-        help="Who labels: none (you do), lookup:FILE, or 'command:./run.sh {id}'; none by default.",
+        help="Who labels: none (you do), aims, structure, lookup:FILE, or 'command:./run.sh {id}'; none by default.",
     ),
     click.option("--budget", type=click.IntRange(min=1), help="Stop after this many evaluations."),
     click.option("--core-hours", type=click.FloatRange(0, min_open=True), help="Stop when so much is spent."),
@@ -74,9 +75,15 @@ FINISHED_WITH_FAILURES = 3
     click.option(
         "--asynchronous", is_flag=True, help="Propose again whenever one calculation ends, not when a batch does."
     ),
-    click.option("--workers", type=click.IntRange(min=1), help="Commands that run at a time; 1 by default."),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=0),
+        help="Calculations at a time, 0 if workers are started by hand; 1 by default.",
+    ),
     click.option("--retries", type=click.IntRange(min=0), help="Times that a failed one is tried again; 3 by default."),
-    click.option("--walltime", type=click.FloatRange(0, min_open=True), help="Hours after which a command is ended."),
+    click.option(
+        "--walltime", type=click.FloatRange(0, min_open=True), help="Hours after which a calculation is ended."
+    ),
     click.option("--once", is_flag=True, help="Do one step and exit, for cron or a chain of Slurm jobs."),
     click.option("--no-report", is_flag=True, help="Write no report.html into the run folder."),
     click.option("--dry-run", is_flag=True, help="Show what would be proposed and write nothing."),
@@ -113,6 +120,7 @@ def discover(
       sisso-sal discover data/oxides.csv
       sisso-sal discover candidates.csv --goal "<=0.3" --batch 5 --out runs/first
       sisso-sal discover candidates.csv --oracle lookup:truth.csv --budget 30
+      sisso-sal discover data/oxides.csv --oracle aims --config campaign.toml
     """
     from sisso_sal.campaign.lock import check_free
 
@@ -128,11 +136,12 @@ def discover(
     given = load_layers(config, {"target": target, "id": id_column, **changes}, user=_user_settings_at_start(run))
     settings = given.settings
     data = read(table, settings.target, settings.id, formula, require_target=True)
-    header = data.header(data.target_name) if data.target_name else ""
-    oracle = make_oracle(settings.run, run, header, data.id_name)
+    oracle = make_oracle(settings, run, data)
+    if oracle is not None and not quiet:
+        _tell_barred(oracle.barred, int((~data.labelled).sum()))
     try:
         with Watch("screening", quiet or as_json) as watch:
-            tools = _tools(threads, watch, None if no_report else _report)
+            tools = _tools(threads, watch, None if no_report else _report, oracle.barred if oracle else {})
             if dry_run:
                 found = preview(data, settings, run, tools, given.origins)
                 click.echo(dumps(found)) if as_json else show(preview_text(found))
@@ -155,7 +164,7 @@ def discover(
     _show(summary, run, as_json)
 
 
-def _tools(threads: int | None, watch: Watch, report: Callable[[Path], None] | None):
+def _tools(threads: int | None, watch: Watch, report: Callable[[Path], None] | None, barred: Mapping[str, str]):
     from sisso_sal.campaign.learning import Tools
 
     def make_surrogate(settings, seed):
@@ -169,7 +178,7 @@ def _tools(threads: int | None, watch: Watch, report: Callable[[Path], None] | N
 
         files.save_model(*arguments)
 
-    return Tools(make_surrogate, save_model, watch, report)
+    return Tools(make_surrogate, save_model, watch, report, frozenset(barred))
 
 
 def _report(run: Path) -> None:
@@ -189,6 +198,14 @@ def _user_settings_at_start(run: Path) -> dict[str, Any] | None:
         return None
     begun = list(read_ledger(run).events("created"))
     return user_settings_of(begun[-1]) if begun else None
+
+
+def _tell_barred(barred: Mapping[str, str], n_candidates: int) -> None:
+    """How many candidates the oracle can never label, by the reason."""
+    if barred:
+        reasons = "; ".join(f"{reason} ({n})" for reason, n in Counter(barred.values()).most_common(4))
+        more = "; …" if len(set(barred.values())) > 4 else ""
+        note(f"{len(barred)} of {n_candidates} candidates can have no label: {reasons}{more}")
 
 
 def _note(line: str) -> None:

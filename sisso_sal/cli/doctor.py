@@ -15,17 +15,23 @@ from sisso_sal.errors import SissoSalError
 @click.command(cls=Command, short_help="Is the installation whole, an FHI-aims run good?")
 @click.option("--run", "output", type=click.Path(path_type=Path), help="Judge this FHI-aims output.")
 @click.option("--test-run", is_flag=True, help="Also compute a cell of two atoms with FHI-aims.")
+@click.option("--config", type=click.Path(path_type=Path), help="Also check the oracle of these settings of discover.")
 @JSON
 @COMMON
-def doctor(output, test_run, as_json, quiet, debug):
+def doctor(output, test_run, config, as_json, quiet, debug):
     """Check the installation, or judge an FHI-aims output with --run.
 
     \b
     Examples:
       sisso-sal doctor
+      sisso-sal doctor --config campaign.toml --test-run
       AIMS_COMMAND="mpirun -n 4 aims.x" sisso-sal doctor --test-run
       sisso-sal doctor --run aims.out --json
+      sisso-sal doctor --run runs/oxides/oracle/tree     (all outputs in a folder)
     """
+    if output is not None and output.is_dir():
+        _judge_all(output, as_json)
+        return
     if output is not None:
         from sisso_sal.oracle.aims_verdict import judge_run
 
@@ -39,10 +45,14 @@ def doctor(output, test_run, as_json, quiet, debug):
             else "mend what is told above and run it again"
         )
         return
-    from sisso_sal.doctor import aims_test_run, doctor_checks
+    from sisso_sal.config import load_settings
+    from sisso_sal.doctor import aims_test_run, doctor_checks, oracle_check
     from sisso_sal.report.text import aligned
 
-    checks = doctor_checks() + ([aims_test_run()] if test_run else [])
+    settings = load_settings(config, {})
+    where = settings.calculation
+    checks = doctor_checks() + ([oracle_check(settings)] if config else [])
+    checks += [aims_test_run(where.command, where.species_dir)] if test_run else []
     if as_json:
         click.echo(dumps({"checks": [check.as_dict() for check in checks]}))
     else:
@@ -50,3 +60,23 @@ def doctor(output, test_run, as_json, quiet, debug):
     if any(check.status == "problem" for check in checks):
         raise SissoSalError("doctor: found problems, see above")
     next_step("sisso-sal discover TABLE; what is missing is needed only for the labels it is named after")
+
+
+def _judge_all(folder: Path, as_json: bool) -> None:
+    """A table of the verdicts on every output below a folder."""
+    from sisso_sal.oracle.aims_verdict import judge_runs
+    from sisso_sal.report.text import aligned
+
+    found = judge_runs(folder)
+    if as_json:
+        click.echo(dumps({"runs": [{"output": name, **verdict.as_dict()} for name, verdict in found.items()]}))
+        return
+    rows = [["output", "verdict", "energy eV", "gap eV", "atoms", "reason"]]
+    for name, verdict in found.items():
+        numbers = [_short(verdict.energy_eV, ".4f"), _short(verdict.gap_eV, ".3f"), str(verdict.n_atoms)]
+        rows.append([name, verdict.verdict, *numbers, verdict.reason])
+    show(aligned(rows, numeric=[2, 3, 4]))
+
+
+def _short(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -14,19 +15,30 @@ from sisso_sal.cli.terminal import next_step
 @click.command(cls=Command, short_help="Compute what a campaign has asked for")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--tags", default="relax,static,bands", show_default=True, help="Kinds of steps that this worker does.")
+@click.option("--idle", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait for new ones; 0 by default.")
+@click.option(
+    "--slurm", metavar="OPTIONS", help="Print a job script with these options of sbatch, and do nothing else."
+)
 @COMMON
-def worker(run, tags, quiet, debug):
+def worker(run, tags, idle, slurm, quiet, debug):
     """Compute the first-principles calculations that are waiting in RUN, until there are none left.
 
     Any number of workers may run at once, here or in jobs of a cluster. A worker that is ended leaves its step to the next one.
 
     \b
     Examples:
-      sisso-sal worker runs/oxides/oracle
-      sisso-sal worker runs/oxides/oracle --tags relax
+      sisso-sal worker runs/oxides
+      sisso-sal worker runs/oxides --tags relax --idle 3600
+      sisso-sal worker runs/oxides --slurm "--nodes=1 --time=24:00:00" | sbatch
     """
+    kinds = [tag.strip() for tag in tags.split(",") if tag.strip()]
+    folder = run / "oracle" if (run / "oracle").is_dir() else run
+    if slurm is not None:
+        from sisso_sal.oracle.workers import slurm_script
+
+        click.echo(slurm_script(folder.resolve(), header=shlex.split(slurm), tags=kinds, idle=idle), nl=False)
+        return
     from sisso_sal.oracle.workflow import work
 
-    folder = run / "oracle" if (run / "oracle").is_dir() else run
-    work(folder, [tag.strip() for tag in tags.split(",") if tag.strip()])
+    work(folder, kinds, idle)
     next_step(f"sisso-sal status {run}", err=True)

@@ -234,7 +234,8 @@ def remedy(verdict: RunVerdict, settings: AimsSettings, attempt: int) -> AimsSet
     """Settings with which a failed run may succeed; None where no remedy is known.
 
     A cycle that does not converge gets slower mixing, more iterations and a broader smearing; a relaxation that does not end gets
-    more steps and, at the second try, the trust-radius method; a run that was interrupted is continued as it is.
+    more steps and, at the second try, the trust-radius method; a run that was interrupted is continued as it is, and one that broke
+    off in the middle of a cycle gets one more try.
 
     Parameters
     ----------
@@ -257,7 +258,8 @@ def remedy(verdict: RunVerdict, settings: AimsSettings, attempt: int) -> AimsSet
     if verdict.verdict == "relaxation_not_converged":
         method = settings.relax if attempt == 1 else "trm"
         return settings.model_copy(update={"max_relaxation_steps": 2 * settings.max_relaxation_steps, "relax": method})
-    return settings if verdict.verdict == "interrupted" else None
+    again = verdict.verdict == "interrupted" or (verdict.has_crashed and attempt == 1)
+    return settings if again else None
 
 
 def calculation_document(

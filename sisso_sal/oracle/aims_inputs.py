@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from sisso_sal.dft import first_problem
 from sisso_sal.errors import InputError, SettingsError
 from sisso_sal.storage import write_whole
 
@@ -40,7 +41,7 @@ class AimsSettings(BaseModel):
 
     Parameters
     ----------
-    xc : {"pbe", "pbesol", "pw-lda", "r2scan", "hse06", "pbe0"}
+    xc : {"pbe", "pbesol", "pw-lda", "hse06", "pbe0"}
         Exchange-correlation functional.
     hse_omega : float
         Screening parameter of HSE06, in 1/bohr.
@@ -81,7 +82,7 @@ class AimsSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    xc: Literal["pbe", "pbesol", "pw-lda", "r2scan", "hse06", "pbe0"] = "pbe"
+    xc: Literal["pbe", "pbesol", "pw-lda", "hse06", "pbe0"] = "pbe"
     hse_omega: float = Field(default=0.11, gt=0)
     hybrid_coefficient: float = Field(default=0.25, ge=0, le=1)
     relativistic: Literal["atomic_zora scalar", "none"] = "atomic_zora scalar"
@@ -179,10 +180,7 @@ def preset(name: str, **changes: Any) -> AimsSettings:
     try:
         return AimsSettings(**{**PRESETS[name], **changes})
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "settings"
-        needed = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-        raise SettingsError(f"FHI-aims preset '{name}': {place}: needs {needed}, found {first['input']!r}") from error
+        raise SettingsError(f"FHI-aims preset '{name}': {first_problem(error, AimsSettings)}") from error
 
 
 def species_files(symbols: Iterable[str], settings: AimsSettings) -> dict[str, Path]:
@@ -220,6 +218,8 @@ def species_files(symbols: Iterable[str], settings: AimsSettings) -> dict[str, P
     ]
     if root.name == settings.species or not any(place.is_dir() for place in places):
         places = [root]
+        if not any(root.glob("*_default")):
+            raise InputError(f"FHI-aims species: {given} has neither a set '{settings.species}' nor species files")
     for place in places:
         if place.is_dir() and all((place / name).is_file() for name in names.values()):
             return {symbol: _checked_species(place / name, symbol) for symbol, name in names.items()}

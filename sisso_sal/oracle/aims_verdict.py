@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from sisso_sal.errors import InputError, OracleError
@@ -30,6 +31,9 @@ _CRASHED = re.compile(
     re.I,
 )
 _STOPPED = re.compile(r"^\*{3} *(?!warning)\w|^\*\* *(?!warning)\w+ *:", re.I)
+_FULL = re.compile(r"no space left|disk quota exceeded", re.I)
+_STOPS = "the run stopped with: "
+_ENDS = "the output ends "
 _LINE_LIMIT = 65_536
 _KEEP = 120
 
@@ -62,6 +66,8 @@ class RunVerdict:
         What `energy_eV` is.
     n_tasks : int
         Parallel tasks of the run; 1 if it does not say.
+    n_cycles : int
+        Self-consistency cycles that were begun.
     """
 
     verdict: Verdict
@@ -72,6 +78,14 @@ class RunVerdict:
     version: str | None = None
     energy_definition: str = ENERGY_DEFINITION
     n_tasks: int = 1
+    n_cycles: int = 0
+
+    @property
+    def has_crashed(self) -> bool:
+        """Whether the program broke off while it computed, with no word on why: another try may do better."""
+        broke_off = self.verdict == "failed" and (_ENDS in self.reason or _STOPS in self.reason)
+        told = _STOPPED.search(self.reason.partition(_STOPS)[2]) or _FULL.search(self.reason)
+        return broke_off and self.n_cycles > 0 and not told
 
     def as_dict(self) -> dict[str, str | float | int | None]:
         """The fields as a dictionary that JSON can hold."""
@@ -133,7 +147,31 @@ def judge_run(path: str | os.PathLike[str], composition: Mapping[str, int] | Non
         n_atoms=trace.n_atoms,
         version=trace.version,
         n_tasks=trace.n_tasks,
+        n_cycles=trace.n_cycles,
     )
+
+
+def judge_runs(folder: str | os.PathLike[str]) -> dict[str, RunVerdict]:
+    """Judge every output below a folder: files that end in .out or .out.gz, band files aside.
+
+    Returns
+    -------
+    dict of str to RunVerdict
+        By the path below the folder, in alphabetical order.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    OracleError
+        The disk fails to deliver a file.
+    """
+    place = Path(folder)
+    files = sorted(file for ending in ("*.out", "*.out.gz") for file in place.rglob(ending))
+    found = {str(f.relative_to(place)): judge_run(f) for f in files if f.is_file() and not f.name.startswith("band")}
+    if not found:
+        raise InputError(f"{folder}: needs FHI-aims outputs (*.out, *.out.gz), found none")
+    return found
 
 
 def _formula(composition: Mapping[str, int]) -> str:
@@ -266,9 +304,9 @@ def _without_cycle(trace: _Trace) -> tuple[Verdict, str]:
 def _unfinished(trace: _Trace) -> tuple[Verdict, str]:
     """The verdict on a run that did not reach its end."""
     if trace.crashed:
-        return "failed", f"the run stopped with: {trace.crashed[:_KEEP]}"
+        return "failed", f"{_STOPS}{trace.crashed[:_KEEP]}"
     if _STOPPED.search(trace.last):
-        return "failed", f"the run stopped with: {trace.last[:_KEEP]}"
+        return "failed", f"{_STOPS}{trace.last[:_KEEP]}"
     where = {
         "": "before the first self-consistency cycle",
         "running": f"in self-consistency cycle {trace.n_cycles}",
@@ -277,7 +315,7 @@ def _unfinished(trace: _Trace) -> tuple[Verdict, str]:
     if trace.is_cut:
         return "interrupted", f"the compressed file is cut or damaged {where}"
     cause = f" ({trace.killed[:_KEEP]})" if trace.killed else ""
-    return "interrupted", f"the output ends {where}, without 'Have a nice day.'{cause}"
+    return "interrupted", f"{_ENDS}{where}, without 'Have a nice day.'{cause}"
 
 
 def _finite(text: str | None) -> float | None:

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from sisso_sal.dft import MACHINE, CalculationSettings, Step, first_problem
 from sisso_sal.errors import InputError, OracleError, SettingsError
 from sisso_sal.oracle.aims import calculation_document, last_geometry, remedy, run_aims
 from sisso_sal.oracle.aims_inputs import AimsSettings, preset
@@ -27,47 +28,26 @@ if TYPE_CHECKING:
 
 __all__ = ["STEPS", "EngineSettings", "bands", "load_engine", "relax", "static"]
 
-Step = Literal["relax", "static", "bands"]
 STEPS: tuple[Step, ...] = ("relax", "static", "bands")
 MAX_ATTEMPTS = 3
 MACHINE_FILE = "machine.json"
-_ATTEMPTS = "attempts.json"
-_OF_THE_MACHINE = ("command", "species_dir", "walltime")
+ATTEMPTS_FILE = "attempts.json"
+_OF_THE_MACHINE = (*MACHINE, "walltime")
 
 
-class EngineSettings(BaseModel):
-    """What computes, and how each step does it.
+class EngineSettings(CalculationSettings):
+    """What computes, on top of how each step does it.
 
     Parameters
     ----------
     engine : {"aims", "structure"}
         FHI-aims, or the ASE calculator named in `calculator`.
-    command : str
-        How FHI-aims is started.
-    species_dir : str, optional
-        Species defaults of FHI-aims; by default ``$AIMS_SPECIES_DIR``.
     walltime : float, optional
-        Seconds for one run.
-    calculator : str
-        Preset or class, see `sisso_sal.oracle.structure.calculator_preset`.
-    steps : mapping of str to str
-        Preset of each step of FHI-aims.
-    changes : mapping of str to mapping
-        Changes to the settings of a step; "all" for every step.
-    with_bands : bool
-        Whether the candidate's bands are computed.
+        Seconds for one run of FHI-aims.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     engine: Literal["aims", "structure"] = "aims"
-    command: str = "aims.x"
-    species_dir: str | None = None
     walltime: float | None = Field(default=None, gt=0)
-    calculator: str = "gpaw"
-    steps: dict[Step, str] = {}
-    changes: dict[Literal["all", "relax", "static", "bands"], dict[str, Any]] = {}
-    with_bands: bool = True
 
     def science(self) -> dict[str, Any]:
         """What decides the numbers: a campaign keeps it from its first calculation to its last."""
@@ -76,6 +56,11 @@ class EngineSettings(BaseModel):
     def machine(self) -> dict[str, Any]:
         """What may change from one machine to the next."""
         return self.model_dump(mode="json", include=set(_OF_THE_MACHINE))
+
+    @property
+    def program(self) -> str:
+        """How FHI-aims is started on this machine."""
+        return self.command or os.environ.get("AIMS_COMMAND", "").strip() or "aims.x"
 
     def changes_of(self, step: Step) -> dict[str, Any]:
         """What is asked for all steps, and on top for this one."""
@@ -98,19 +83,16 @@ def load_engine(data: Mapping[str, Any]) -> EngineSettings:
     try:
         engine = EngineSettings.model_validate(dict(data))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        needed = first["msg"].removeprefix("Input should be ")
-        raise SettingsError(f"oracle.{place}: needs {needed}, found {first['input']!r}") from error
+        raise SettingsError(f"calculation: {first_problem(error, EngineSettings)}") from error
     for step in STEPS:
         if engine.engine == "aims":
-            _aims_settings(engine, step)
+            step_settings(engine, step)
         else:
             calculator_preset(engine.calculator, **engine.changes_of(step))
     return engine
 
 
-def _aims_settings(engine: EngineSettings, step: Step) -> AimsSettings:
+def step_settings(engine: EngineSettings, step: Step) -> AimsSettings:
     changes = engine.changes_of(step)
     if engine.species_dir is not None:
         changes = {"species_dir": engine.species_dir, **changes}
@@ -170,23 +152,27 @@ def _structure_of(data: dict[str, Any]) -> Structure | Molecule:
 
 def _step(step: Step, structure: Structure | Molecule, engine: EngineSettings) -> dict[str, Any]:
     folder = Path.cwd()
-    if engine.engine == "structure":
-        number = _count_attempt(folder)
-        if number > MAX_ATTEMPTS:
-            raise OracleError(f"{step}: its worker died in each of {MAX_ATTEMPTS} attempts")
-        settings = calculator_preset(engine.calculator, **engine.changes_of(step))
-        return {**calculate(folder, structure, settings, label=step), "attempts": number}
-    return _aims_step(folder, step, structure, engine)
+    if engine.engine == "aims":
+        return _aims_step(folder, step, structure, engine)
+    number, earlier = _begin_attempt(folder)
+    if number > MAX_ATTEMPTS:
+        raise OracleError(f"{step}: its worker died in each of {MAX_ATTEMPTS} attempts")
+    settings = calculator_preset(engine.calculator, **engine.changes_of(step))
+    document = calculate(folder, structure, settings, label=step)
+    return {**document, "core_hours": document["core_hours"] + earlier / 3600, "attempts": number}
 
 
 def _aims_step(folder: Path, step: Step, structure: Structure | Molecule, engine: EngineSettings) -> dict[str, Any]:
     """Run, judge, mend and run again; a run that died with its worker counts as an attempt and is continued."""
-    settings, start, spent = _aims_settings(engine, step), structure, 0.0
+    settings, start = step_settings(engine, step), structure
     verdict = RunVerdict(verdict="interrupted", reason=f"the worker died in each of {MAX_ATTEMPTS} attempts")
-    while (number := _count_attempt(folder)) <= MAX_ATTEMPTS:
+    while True:
+        number, spent = _begin_attempt(folder)
+        if number > MAX_ATTEMPTS:
+            break
         start = last_geometry(folder, structure) if number > 1 and settings.relax != "none" else structure
         began = time.monotonic()
-        verdict = run_aims(folder, start, settings, command=engine.command, walltime=engine.walltime)
+        verdict = run_aims(folder, start, settings, command=engine.program, walltime=engine.walltime)
         spent += time.monotonic() - began
         changed = None if verdict.verdict == "finished" else remedy(verdict, settings, number)
         if changed is None:
@@ -196,12 +182,19 @@ def _aims_step(folder: Path, step: Step, structure: Structure | Molecule, engine
     return {**document, "attempts": min(number, MAX_ATTEMPTS)}
 
 
-def _count_attempt(folder: Path) -> int:
-    """Which attempt now begins, written down before it does."""
-    file = folder / _ATTEMPTS
+def _begin_attempt(folder: Path) -> tuple[int, float]:
+    """Which attempt now begins, written down before it does, and the seconds that the earlier ones took.
+
+    One that died with its worker took as long as it left traces in its folder.
+    """
+    file = folder / ATTEMPTS_FILE
+    number, spent = 1, 0.0
     try:
-        number = int(json.loads(file.read_text())["attempts"]) + 1 if file.exists() else 1
+        if file.exists():
+            before = json.loads(file.read_text(encoding="utf-8"))
+            number, last = before["attempts"] + 1, max(f.stat().st_mtime for f in folder.iterdir())
+            spent = before["seconds"] + max(0.0, last - before["began"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file}: cannot be read: {error}") from error
-    write_whole(file, json.dumps({"attempts": number, "pid": os.getpid()}) + "\n")
-    return number
+    write_whole(file, json.dumps({"attempts": number, "began": time.time(), "seconds": spent}) + "\n")
+    return number, spent

@@ -9,7 +9,7 @@ from sisso_sal.data.elements import parse_formula
 from sisso_sal.data.prototypes import prototype_structures
 from sisso_sal.data.structures import formula_key
 from sisso_sal.errors import InputError
-from sisso_sal.oracle.stability import competing_formulas
+from sisso_sal.oracle.stability import needed_beside
 
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
@@ -20,17 +20,27 @@ MOLECULES = ("H2O", "H2")
 """The references of oxygen and hydrogen."""
 
 
-def needed_formulas(formula: str, competitors: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Everything whose energy the acid stability of a candidate needs, the candidate first.
+def needed_formulas(
+    formula: str, competitors: Sequence[str] | None = None, quantity: str = "dG_pbx"
+) -> tuple[str, ...]:
+    """Everything whose energy the label of a candidate needs, the candidate first.
+
+    Parameters
+    ----------
+    formula : str
+    competitors : sequence of str, optional
+    quantity : str
+        See `sisso_sal.oracle.stability.label`.
 
     Examples
     --------
     >>> needed_formulas("TiO2")
     ('TiO2', 'Ti', 'H2O', 'H2')
+    >>> needed_formulas("TiO2", quantity="band_gap")
+    ('TiO2',)
     """
-    chosen = competing_formulas(formula) if competitors is None else tuple(competitors)
-    metals = sorted(parse_formula(formula).keys() - {"O", "H"})
-    return tuple(dict.fromkeys([formula, *metals, *chosen, *MOLECULES]))
+    beside = needed_beside(formula, quantity, competitors)
+    return tuple(dict.fromkeys([formula, *beside, *(MOLECULES if beside else ())]))
 
 
 def starting_structures(

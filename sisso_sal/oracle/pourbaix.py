@@ -24,7 +24,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
 
 from sisso_sal.errors import InputError, OracleError
 
@@ -250,6 +249,8 @@ def _cheapest_mixture(
     target: Species, contents: NDArray[np.float64], energies: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Amounts (n_competitors,) of least total energy (eV) with the target's metals; ``contents`` (n_metals, n)."""
+    from scipy.optimize import linprog  # takes half a second, and workers need none of it
+
     needed: Sequence[float] = [target.composition[m] for m in sorted(target.metals)]
     solution = linprog(energies, A_eq=contents, b_eq=needed, bounds=(0, None), method="highs-ds")
     if not solution.success:

@@ -19,10 +19,11 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
-from scipy.optimize import linprog
 
 from sisso_sal.data.elements import parse_formula
 from sisso_sal.data.pool import candidate_oxides
@@ -41,6 +42,8 @@ __all__ = [
     "fit_oxygen_correction",
     "label",
     "lowest_phases",
+    "needed_beside",
+    "undissolved",
 ]
 
 LABELS = ("dG_pbx", "formation_energy", "energy_above_hull", "band_gap")
@@ -159,16 +162,28 @@ def aqueous_species(metals: Iterable[str], table: str | os.PathLike[str] | None 
     InputError
         ASE is not installed, or the table has a defect.
     """
+    wanted = frozenset(metals)
+    if table is None:
+        return [ion for metals, ions in _measured().items() if metals <= wanted for ion in ions]
+    known = {ion.name: ion for ions in _measured().values() for ion in ions}
+    known |= {name: _dissolved(name, energy) for name, energy in _species_table(Path(table)).items()}
+    return [ion for ion in known.values() if ion.metals and ion.metals <= wanted]
+
+
+@cache
+def _measured() -> Mapping[frozenset[str], Sequence[Species]]:
+    """All of ASE's dissolved species, by their metals."""
     try:
+        from ase.data import chemical_symbols
         from ase.phasediagram import solvated
     except ImportError:
         raise InputError("aqueous species: need ASE; pip install 'sisso-sal[dft]'") from None
-    wanted = frozenset(metals)
-    found = {name.removesuffix("(aq)"): energy for name, energy in solvated(set(wanted))}
-    if table is not None:
-        found |= _species_table(Path(table))
-    species = (_dissolved(name, energy) for name, energy in found.items())
-    return [ion for ion in species if ion.metals and ion.metals <= wanted]
+    found: dict[frozenset[str], list[Species]] = {}
+    for name, energy in solvated(set(chemical_symbols)):
+        ion = _dissolved(name.removesuffix("(aq)"), energy)
+        if ion.metals:
+            found.setdefault(ion.metals, []).append(ion)
+    return MappingProxyType(found)
 
 
 def _dissolved(name: str, energy: float) -> Species:
@@ -273,10 +288,10 @@ def label(
         return Label(value=None, waits_for=(_told(formula, own),), parts={})
     metals = sorted(parse_formula(formula).keys() - {"O", "H"})
     dissolved = list(aqueous_species(metals) if ions is None else ions) if "dG_pbx" in names else []
-    needed = _needed(formula, metals, names, competitors)
+    needed = needed_beside(formula, quantity, competitors)
     waits = _missing(needed, best, references) if names - {"band_gap"} else []
     waits += [f"{formula} (no band gap)"] if "band_gap" in names and own.band_gap is None else []
-    waits += [f"dissolved {m} (no species known)" for m in metals if "dG_pbx" in names and not _dissolves(m, dissolved)]
+    waits += [f"dissolved {m} (no species known)" for m in undissolved(formula, quantity, dissolved)]
     if waits:
         return Label(value=None, waits_for=tuple(waits), parts={})
     parts = {} if own.band_gap is None else {"band_gap": own.band_gap}
@@ -294,14 +309,49 @@ def label(
     return Label(value=evaluate(quantity, parts), parts=parts, decomposition=decomposition)
 
 
-def _needed(
-    formula: str, metals: Sequence[str], names: frozenset[str], competitors: Sequence[str] | None
-) -> tuple[str, ...]:
-    """What the label depends on: for a formation energy the metals alone, which any other label needs as well."""
+def needed_beside(formula: str, quantity: str, competitors: Sequence[str] | None = None) -> tuple[str, ...]:
+    """What must be known beside a candidate: nothing for a gap, the metals for a formation energy, all competitors for the rest.
+
+    Parameters
+    ----------
+    formula, quantity : str
+        As in `label`.
+    competitors : sequence of str, optional
+        By default `competing_formulas`.
+
+    Raises
+    ------
+    InputError
+        The expression is none.
+
+    Examples
+    --------
+    >>> needed_beside("TiO2", "band_gap"), needed_beside("MgTiO3", "formation_energy")
+    ((), ('Mg', 'Ti'))
+    """
+    names = expression_names(quantity, LABELS)
+    metals = sorted(parse_formula(formula).keys() - {"O", "H"})
+    if names <= {"band_gap"}:
+        return ()
     if names <= {"formation_energy", "band_gap"}:
         return tuple(metals)
     chosen = competing_formulas(formula) if competitors is None else competitors
     return tuple(dict.fromkeys([*metals, *chosen]))
+
+
+def undissolved(formula: str, quantity: str, ions: Sequence[Species] | None = None) -> tuple[str, ...]:
+    """Metals without a dissolved species, where the label needs one: whatever is computed, it stays unknown.
+
+    Examples
+    --------
+    >>> undissolved("GeO2", "dG_pbx"), undissolved("GeO2", "band_gap")
+    (('Ge',), ())
+    """
+    if "dG_pbx" not in expression_names(quantity, LABELS):
+        return ()
+    metals = sorted(parse_formula(formula).keys() - {"O", "H"})
+    dissolved = aqueous_species(metals) if ions is None else ions
+    return tuple(m for m in metals if not _dissolves(m, dissolved))
 
 
 def _dissolves(metal: str, ions: Sequence[Species]) -> bool:
@@ -327,6 +377,8 @@ def _inside(best: Mapping[str, Phase], metals: Sequence[str]) -> list[Phase]:
 
 def _above_hull(target: Species, solids: Sequence[Species]) -> float:
     """Energy above the convex hull of all solids and oxygen, in eV/atom, by a linear program; zero on the hull."""
+    from scipy.optimize import linprog
+
     elements = sorted(target.composition)
     entries = [*solids, Species("O", {"O": 1.0})]
     contents = np.array([[s.composition.get(e, 0.0) for s in entries] for e in elements])

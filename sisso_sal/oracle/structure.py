@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sisso_sal.dft import first_problem
 from sisso_sal.errors import InputError, OracleError, SettingsError
 
 if TYPE_CHECKING:
@@ -98,11 +99,10 @@ def calculator_preset(name: str, **changes: Any) -> CalculatorSettings:
         if name not in PRESETS and first["loc"] == ("calculator",):
             told = f"calculator '{name}': needs one of {', '.join(PRESETS)} or 'package.module:Class'"
             raise SettingsError(told) from error
-        place, needed = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Input should be ")
-        raise SettingsError(f"calculator '{name}': {place}: needs {needed}, found {first['input']!r}") from error
+        raise SettingsError(f"calculator '{name}': {first_problem(error, CalculatorSettings)}") from error
 
 
-def _calculator(settings: CalculatorSettings, folder: Path) -> Any:
+def make_calculator(settings: CalculatorSettings, folder: Path) -> Any:
     """A fresh calculator that works in the folder."""
     module, _, name = settings.calculator.partition(":")
     try:
@@ -153,7 +153,7 @@ def calculate(
     atoms = structure.to_ase_atoms()
     if "magmom" in structure.site_properties:
         atoms.set_initial_magnetic_moments([moment or 0.0 for moment in structure.site_properties["magmom"]])
-    atoms.calc = _calculator(settings, place)
+    atoms.calc = make_calculator(settings, place)
     verdict, reason, energy = "finished", "the calculation ended", None
     try:
         if label == "relax" and settings.relax != "none":

@@ -10,22 +10,24 @@ import contextlib
 import io
 import json
 import os
-import shlex
 import signal
-import socket
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from sisso_sal.data.structures import formula_key
 from sisso_sal.errors import InputError, OracleError
-from sisso_sal.oracle.calculations import MACHINE_FILE, STEPS, EngineSettings, Step, load_engine
-from sisso_sal.oracle.phases import MOLECULES, needed_formulas, starting_structures
-from sisso_sal.oracle.pourbaix import Conditions
-from sisso_sal.oracle.stability import Phase, References, label
+from sisso_sal.oracle.calculations import ATTEMPTS_FILE, MACHINE_FILE, STEPS, EngineSettings, Step, load_engine
+from sisso_sal.oracle.chains import Chain, Task, chains_of
+from sisso_sal.oracle.outcomes import Outcome, Question, Request, outcome_of
+from sisso_sal.oracle.phases import needed_formulas, starting_structures
+from sisso_sal.oracle.stability import aqueous_species, needed_beside, undissolved
+from sisso_sal.oracle.workers import is_dead, registered, start, worker_name
 from sisso_sal.storage import write_whole
 
 try:
@@ -39,9 +41,10 @@ except ImportError:
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-__all__ = ["Outcome", "Receipt", "Workflow", "slurm_script", "tb_init_repo"]
+__all__ = ["Workflow", "recover", "tb_init_repo", "work"]
 
-FailureKind = Literal["no_structure", "calculation_failed", "competitor_failed", "undefined_label"]
+_PAUSE = 5.0  # seconds between two looks of a worker that waits
+_PATIENCE = 3
 
 
 class _Codec(JSONCodec):
@@ -94,63 +97,6 @@ class _Candidate:
     bands = _step("bands", _bands)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Receipt:
-    """That a calculation was taken on.
-
-    Attributes
-    ----------
-    id, intent : str
-        Candidate, and the caller's own name for the request; the same intent again is the same receipt.
-    phases : tuple of str
-        Formulas that the label waits for.
-    """
-
-    id: str
-    intent: str
-    phases: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What became of a request.
-
-    Attributes
-    ----------
-    id, intent : str
-    value : float or None
-        The label, in eV/atom (a gap in eV).
-    failure : str or None
-        Kind, where there is no label: "no_structure", "calculation_failed" (of the candidate), "competitor_failed" or
-        "undefined_label".
-    reason : str
-        One line.
-    core_hours : float
-        Spent on the candidate's own phases; what is shared is counted for nobody.
-    parts : mapping of str to float
-        Every quantity known of the candidate.
-    """
-
-    id: str
-    intent: str
-    value: float | None = None
-    failure: FailureKind | None = None
-    reason: str = ""
-    core_hours: float = 0.0
-    parts: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Task:
-    """A task as the registry and the tree have it."""
-
-    name: str
-    state: str
-    worker: str
-    document: dict[str, Any] | None
-    exception: str
-
-
 class Workflow:
     """Calculations of a campaign in one folder.
 
@@ -159,15 +105,14 @@ class Workflow:
     root : path
         Made if need be.
     engine : EngineSettings or mapping
-    quantity : str
-        What a label is, see `sisso_sal.oracle.stability.label`.
-    conditions : Conditions, optional
+    question : Question, optional
+        What is asked of every candidate.
+    ions : path, optional
+        The user's table of dissolved species.
     structures : mapping, optional
         The user's structures, as `sisso_sal.data.structures.read_structures` gives them.
     max_prototypes : int
         Starting structures of an oxide.
-    oxygen_correction : float
-        In eV per oxygen atom.
     competitors : mapping of str to sequence of str, optional
         Candidate -> what must be known beside it; by default the pool's oxides of its metals.
 
@@ -182,24 +127,38 @@ class Workflow:
         root: str | os.PathLike[str],
         engine: EngineSettings | Mapping[str, Any],
         *,
-        quantity: str = "dG_pbx",
-        conditions: Conditions | None = None,
+        question: Question | None = None,
+        ions: str | os.PathLike[str] | None = None,
         structures: Mapping[str, Sequence[tuple[str, Structure]]] | None = None,
         max_prototypes: int = 3,
-        oxygen_correction: float = 0.0,
         competitors: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.root = Path(root).resolve()
         self.engine = engine if isinstance(engine, EngineSettings) else load_engine(engine)
-        self.quantity = quantity
-        self.conditions = conditions
+        self.question = question or Question()
+        self.ions = ions
         self.structures = structures
         self.max_prototypes = max_prototypes
-        self.oxygen_correction = oxygen_correction
         self.competitors = competitors or {}
+        self._documents: dict[str, dict[str, Any]] = {}
+        self._elements: dict[str, bool] = {}
 
-    def submit(self, id: str, intent: str) -> Receipt:
+    # Taking on -----------------------------------------------------------------------------------------------------------
+
+    def other_settings(self) -> list[str]:
+        """Settings that differ from those of the calculations that are there, one line each."""
+        file, science = self.root / "science.json", self.engine.science()
+        if not file.exists():
+            return []
+        before = json.loads(file.read_text(encoding="utf-8"))
+        return [
+            f"{key}: {before.get(key)!r} -> {value!r}" for key, value in science.items() if before.get(key) != value
+        ]
+
+    def submit(self, id: str, intent: str) -> Request:
         """Take on a candidate; the same intent again changes nothing.
+
+        A further intent for a candidate is another attempt at it: what failed of its phases is put back.
 
         Parameters
         ----------
@@ -213,255 +172,237 @@ class Workflow:
         InputError
             The intent is no file name, or belongs to another candidate; or the calculations that are there were made with
             other settings.
+        OracleError
+            The folder cannot be used now.
         """
         if not intent or Path(intent).name != intent:
             raise InputError(f"intent {intent!r}: needs a plain name")
-        file = self.root / "intents" / f"{intent}.json"
-        if file.exists() and (other := json.loads(file.read_text())["id"]) != id:
-            raise InputError(f"intent '{intent}': belongs to {other}, not to {id}")
+        known = self.request(intent)
+        if known is not None and known.id != id:
+            raise InputError(f"intent '{intent}': belongs to {known.id}, not to {id}")
         self._settle()
-        formulas = needed_formulas(id, self.competitors.get(id))
-        chains = [(f, name, s) for f in formulas for name, s in self._starts(f)]
-        if any(formula == id for formula, _, _ in chains):
-            self._add(chains, id)
+        if known is not None:
+            return known
+        planned = self._plan(id, intent)
+        if not planned.lacking:
+            self._add(planned)
+        file = self._intents / f"{intent}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, json.dumps({"id": id, "phases": formulas}) + "\n")
-        return Receipt(id=id, intent=intent, phases=formulas)
+        write_whole(file, json.dumps(asdict(planned)) + "\n")
+        return planned
+
+    def request(self, intent: str) -> Request | None:
+        """The request of an intent; None if it was never taken on."""
+        file = self._intents / f"{intent}.json"
+        return _request_of(file) if file.exists() else None
+
+    @property
+    def _intents(self) -> Path:
+        return self.root / "intents"
+
+    def _requests(self) -> list[Request]:
+        return [_request_of(file) for file in sorted(self._intents.glob("[!.]*.json"))]
 
     def _settle(self) -> None:
         """Write down the settings; refuse others than those of the calculations that are there."""
+        if changed := self.other_settings():
+            raise InputError(
+                f"{self.root}: holds calculations with other settings ({'; '.join(changed)}); use another folder"
+            )
         self.root.mkdir(parents=True, exist_ok=True)
-        file, science = self.root / "science.json", self.engine.science()
-        if file.exists():
-            before = json.loads(file.read_text(encoding="utf-8"))
-            changed = [
-                f"{key}: {before.get(key)!r} -> {value!r}" for key, value in science.items() if before.get(key) != value
-            ]
-            if changed:
-                raise InputError(
-                    f"{self.root}: holds calculations with other settings ({'; '.join(changed)}); use another folder"
-                )
-        else:
-            write_whole(file, json.dumps(science) + "\n")
+        write_whole(self.root / "science.json", json.dumps(self.engine.science()) + "\n")
         write_whole(self.root / MACHINE_FILE, json.dumps(self.engine.machine()) + "\n")
 
-    def _starts(self, formula: str) -> list[tuple[str, Any]]:
-        """Starting structures; none where none is known, which the label then tells."""
+    def _plan(self, id: str, intent: str) -> Request:
+        formulas = needed_formulas(id, self.competitors.get(id), self.question.quantity)
+        lacking = {f: "no structure to start from is known" for f in formulas if not self._starts(f)}
+        for metal in undissolved(id, self.question.quantity, self._species(id)):
+            lacking[f"dissolved {metal}"] = "no species known"
+        if lacking:
+            return Request(id=id, intent=intent, phases=formulas, lacking=lacking)
+        earlier = self._requests()
+        paid = {formula_key(formula) for request in earlier for formula in request.pays}
+        if any(request.id == id for request in earlier):
+            paid -= self._put_back(formulas)
+        pays = tuple(formula for formula in formulas if formula_key(formula) not in paid)
+        return Request(id=id, intent=intent, phases=formulas, pays=pays)
+
+    def impossible(self, id: str) -> str:
+        """Why a candidate can never have a label, by its elements alone; nothing where it may have one."""
+        beside = needed_beside(id, self.question.quantity, ())
+        if lacking := [metal for metal in beside if not self._has_start(metal)]:
+            return f"no structure to start from is known of {', '.join(lacking)}"
+        lacking = undissolved(id, self.question.quantity, self._species(id))
+        return f"no dissolved species is known of {', '.join(lacking)}" if lacking else ""
+
+    def _has_start(self, element: str) -> bool:
+        """Whether an element has a structure to start from."""
+        if element not in self._elements:
+            self._elements[element] = bool(self._starts(element))
+        return self._elements[element]
+
+    def _species(self, id: str) -> list[Any] | None:
+        if self.ions is None:
+            return None
+        from sisso_sal.data.elements import parse_formula
+
+        return aqueous_species(parse_formula(id).keys() - {"O", "H"}, self.ions)
+
+    def _starts(self, formula: str) -> list[tuple[str, dict[str, Any]]]:
+        """Starting structures, those of the first time that the phase was asked for; none where none is known."""
+        file = self.root / "structures" / f"{formula_key(formula)}.json"
+        if file.exists():
+            return [(name, data) for name, data in json.loads(file.read_text(encoding="utf-8"))]
         try:
-            return list(starting_structures(formula, self.structures, self.max_prototypes))
+            found = list(starting_structures(formula, self.structures, self.max_prototypes))
         except InputError:
             return []
+        return [(name, _plain(structure.as_dict())) for name, structure in found]
 
-    def _add(self, chains: Iterable[tuple[str, str, Any]], id: str) -> None:
-        engine = self.engine.science()
-        with _quiet(), _open(self.root) as repo:
-            for formula, name, structure in chains:
-                kind = _Candidate if formula == id and self.engine.with_bands else _Phase
-                inputs = {"structure": _plain(structure.as_dict()), "engine": engine}
-                runner = repo.runner().with_subdirectory(formula_key(formula)).with_subdirectory(name)
-                runner.run_workflow(kind(**inputs), source="")
+    def _add(self, request: Request) -> None:
+        starts = {formula: self._starts(formula) for formula in request.phases}
+        folder = self.root / "structures"
+        folder.mkdir(exist_ok=True)
+        for formula, found in starts.items():
+            if not (file := folder / f"{formula_key(formula)}.json").exists():
+                write_whole(file, json.dumps(found) + "\n")
+        with _open(self.root) as repo:
+            for formula, found in starts.items():
+                kind = _Candidate if formula == request.id and self.engine.with_bands else _Phase
+                for name, structure in found:
+                    inputs = {"structure": structure, "engine": self.engine.science()}
+                    runner = repo.runner().with_subdirectory(formula_key(formula)).with_subdirectory(name)
+                    runner.run_workflow(kind(**inputs), source="")
+            _queue(repo)
 
-    def collect(self) -> list[Outcome]:
-        """What can be said of every request by now; a request whose calculations still run is left out.
+    def _put_back(self, formulas: Iterable[str]) -> set[str]:
+        """Have failed steps of these phases done again, with all their tries; the keys of the phases."""
+        chains = self._chains()
+        failed: dict[str, str] = {}
+        for key in map(formula_key, formulas):
+            for chain in chains.get(key, ()):
+                if broken := [chain.tasks[s] for s in STEPS if s in chain.tasks and chain.tasks[s].has_failed]:
+                    failed[broken[0].name] = key
+        for name in failed:
+            (self.root / "tree" / name / ATTEMPTS_FILE).unlink(missing_ok=True)
+        if failed:
+            with _open(self.root) as repo:
+                _unrun(repo, list(failed), {State.done, State.fail, State.cancel})
+                _queue(repo)
+        return set(failed.values())
+
+    # Looking -------------------------------------------------------------------------------------------------------------
+
+    def collect(self, intents: Collection[str] | None = None) -> list[Outcome]:
+        """What can be said of requests by now, by default of all; one whose calculations still run is left out.
 
         Tasks that a dead worker left behind are put back first.
+
+        Raises
+        ------
+        OracleError
+            The folder cannot be used now.
         """
-        if not (self.root / "intents").is_dir():
+        requests = [r for r in self._requests() if intents is None or r.intent in intents]
+        if not requests:
             return []
         recover(self.root)
-        chains = _chains(self.root)
-        outcomes = []
-        for file in sorted((self.root / "intents").glob("*.json")):
-            request = json.loads(file.read_text())
-            outcome = self._outcome(request["id"], file.stem, request["phases"], chains)
-            outcomes += [] if outcome is None else [outcome]
-        return outcomes
-
-    def _outcome(
-        self, id: str, intent: str, formulas: Sequence[str], chains: Mapping[str, list[_Chain]]
-    ) -> Outcome | None:
-        own = chains.get(formula_key(id), [])
-        if not own:
-            return Outcome(
-                id=id, intent=intent, failure="no_structure", reason=f"{id}: no structure to start from is known"
-            )
-        waiting = [chain for formula in formulas for chain in chains.get(formula_key(formula), []) if not chain.ended]
-        if waiting:
-            return None
-        phases = [chain.phase(formula) for formula in formulas for chain in chains.get(formula_key(formula), [])]
-        hours = sum(chain.core_hours for chain in own)
-        about: dict[str, Any] = {"id": id, "intent": intent, "core_hours": hours}
-        try:
-            found = label(
-                id,
-                phases,
-                _references(phases, self.oxygen_correction),
-                quantity=self.quantity,
-                conditions=self.conditions,
-                competitors=[f for f in formulas if f != id and f not in MOLECULES],
-            )
-        except (InputError, OracleError) as error:
-            return Outcome(**about, failure="undefined_label", reason=str(error))
-        if found.value is None:
-            failed: FailureKind = (
-                "calculation_failed" if found.waits_for[0].startswith(f"{id} (") else "competitor_failed"
-            )
-            return Outcome(**about, failure=failed, reason="; ".join(found.waits_for))
-        return Outcome(**about, value=found.value, parts=dict(found.parts))
+        chains = self._chains()
+        found = [outcome_of(request, chains, self.question, self._species(request.id)) for request in requests]
+        return [outcome for outcome in found if outcome is not None]
 
     def unfinished(self) -> int:
         """Tasks that a worker still has to do, those of dead workers included."""
-        if not (self.root / ".taskblaster").is_dir():
-            return 0
         recover(self.root)
-        return sum(
-            len([t for t in c.tasks.values() if not c.ended]) for chains in _chains(self.root).values() for c in chains
-        )
+        return sum(not c.ended and len(c.tasks) for chains in self._chains().values() for c in chains)
+
+    def ready(self) -> int:
+        """Tasks that a worker could begin now."""
+        if not _is_there(self.root):
+            return 0
+        return len(_ready(self.root, set(STEPS)))
 
     def start_workers(self, n: int, *, tags: Sequence[str] = STEPS) -> list[subprocess.Popen[bytes]]:
         """Start workers of this machine; each ends when there is nothing left that it may do."""
-        command = [sys.executable, "-m", "sisso_sal.cli", "worker", str(self.root), "--tags", ",".join(tags)]
-        log = self.root / "workers.log"
-        with log.open("ab") as file:
-            return [subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True) for _ in range(n)]
+        return start(self.root, n, tags)
+
+    def tasks(self) -> list[Task]:
+        """Every task with its state; the document of one that is done is read once."""
+        if not _is_there(self.root):
+            return []
+        found = []
+        with _open(self.root) as repo:
+            for node in repo.tree(None, states=None, relative_to=repo.tree_path).nodes():
+                name, is_done = str(node.name), node.state == State.done
+                if not is_done:
+                    self._documents.pop(name, None)
+                elif name not in self._documents:
+                    self._documents[name] = repo.cache.entry(node.name).output()
+                info = repo.registry.workers.get_runinfo(node.name)
+                exception = "" if info is None else info.exception or ""
+                found.append(Task(name, node.state.name, _worker(info), self._documents.get(name), exception))
+        return found
+
+    def _chains(self) -> dict[str, list[Chain]]:
+        return chains_of(self.tasks())
 
 
-@dataclass(frozen=True)
-class _Chain:
-    """The tasks of one starting structure."""
-
-    name: str
-    tasks: Mapping[str, _Task]
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will come of it."""
-        return all(task.state in ("done", "fail", "cancel") for task in self.tasks.values()) or self._failed is not None
-
-    @property
-    def _failed(self) -> _Task | None:
-        return next((task for task in self.tasks.values() if task.state in ("fail", "cancel")), None)
-
-    @property
-    def core_hours(self) -> float:
-        return sum((task.document or {}).get("core_hours") or 0.0 for task in self.tasks.values())
-
-    def phase(self, formula: str) -> Phase:
-        """What the chain says of its phase: the energy of the static step, the gap of the bands."""
-        broken = self._failed
-        last = self.tasks["static"].document
-        if broken is not None or last is None:
-            reason = broken.exception.strip().partition("\n")[0] if broken else "not computed"
-            return Phase(formula=formula, name=self.name, reason=reason or "failed")
-        gap = (self.tasks["bands"].document if "bands" in self.tasks else None) or last
-        return Phase(
-            formula=formula,
-            name=self.name,
-            energy=last["energy_per_atom"],
-            band_gap=gap["bandgap"],
-            reason="" if last["state"] == "successful" else f"{last['verdict']}: {last['reason']}",
-        )
+def _request_of(file: Path) -> Request:
+    data = json.loads(file.read_text(encoding="utf-8"))
+    return Request(**{**data, "phases": tuple(data["phases"]), "pays": tuple(data["pays"])})
 
 
-def _references(phases: Sequence[Phase], correction: float) -> References | None:
-    found = {phase.formula: phase.energy for phase in phases if phase.formula in MOLECULES}
-    water, hydrogen = found.get("H2O"), found.get("H2")
-    if water is None or hydrogen is None:
-        return None
-    return References(water=3 * water, hydrogen=2 * hydrogen, oxygen_correction=correction)
+def _plain(data: Any) -> Any:
+    """Data as JSON brings it back."""
+    return json.loads(json.dumps(data, default=float))
+
+
+# The repository ------------------------------------------------------------------------------------------------------------
+
+
+def _is_there(root: Path) -> bool:
+    return (root / ".taskblaster" / "registry.db").exists()
 
 
 @contextlib.contextmanager
 def _open(root: Path) -> Iterator[Repository]:
-    """The repository of the folder, made at the first time, locked while it is open."""
+    """The repository of the folder, made at the first time, locked while it is open; it prints to nowhere."""
     root.mkdir(parents=True, exist_ok=True)
-    known = (root / ".taskblaster" / "registry.db").exists()
-    repo = (
-        Repository(root, usercodec=_Codec())
-        if known
-        else Repository.create(root, modulename="sisso_sal.oracle.workflow")
-    )
-    with repo:
-        yield repo
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Taskblaster prints to stdout, which is for results."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield
-
-
-def _plain(data: Any) -> Any:
-    """Data as JSON brings it back: what is not finished is compared with it."""
-    return json.loads(json.dumps(data, default=float))
-
-
-def _tasks(root: Path) -> list[_Task]:
-    with _quiet(), _open(root) as repo:
-        found = []
-        for node in repo.tree(None, states=None, relative_to=repo.tree_path).nodes():
-            entry, info = repo.cache.entry(node.name), repo.registry.workers.get_runinfo(node.name)
-            document = entry.output() if node.state == State.done else None
-            worker, exception = ("", "") if info is None else (info.subworkerid or "", info.exception or "")
-            found.append(_Task(str(node.name), node.state.name, worker, document, exception))
-        return found
-
-
-def _chains(root: Path) -> dict[str, list[_Chain]]:
-    """Formula key -> its chains."""
-    if not (root / ".taskblaster").is_dir():
-        return {}
-    grouped: dict[tuple[str, str], dict[str, _Task]] = {}
-    for task in _tasks(root):
-        key, name, step = task.name.split("/")
-        grouped.setdefault((key, name), {})[step] = task
-    chains: dict[str, list[_Chain]] = {}
-    for (key, name), tasks in grouped.items():
-        chains.setdefault(key, []).append(_Chain(name, tasks))
-    return chains
-
-
-def worker_name() -> str:
-    """Who a worker is, so that its death can be seen: host, process, when the process began, Slurm job."""
-    job = os.environ.get("SLURM_JOB_ID", "")
-    return "|".join([socket.gethostname(), str(os.getpid()), _began(os.getpid()), job])
-
-
-def _began(pid: int) -> str:
-    """Start of a process in clock ticks, which tells it from a later one of the same number; empty where there is none."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
+        with contextlib.redirect_stdout(io.StringIO()):
+            if _is_there(root):
+                repo = Repository(root, usercodec=_Codec())
+            else:
+                repo = Repository.create(root, modulename="sisso_sal.oracle.workflow")
+            with repo:
+                yield repo
+    except (OSError, sqlite3.Error) as error:
+        raise OracleError(f"{root}: cannot be used now: {error}") from error
 
 
-def is_dead(worker: str) -> bool:
-    """Whether the worker of this name has ended for certain; one that cannot be asked about counts as alive."""
-    host, pid, began, job = (*worker.rpartition("-")[0].split("|"), "", "", "", "")[:4]
-    if job:
-        return _slurm_job_ended(job)
-    if host != socket.gethostname() or not pid.isdigit():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return _began(int(pid)) != began
+def _worker(info: Any) -> str:
+    """The name of a worker, without what Taskblaster adds to it."""
+    return "" if info is None or not info.subworkerid else str(info.subworkerid).rpartition("-")[0]
 
 
-def _slurm_job_ended(job: str) -> bool:
-    try:
-        done = subprocess.run(["squeue", "-h", "-j", job], capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return "Invalid job id" in done.stderr or (done.returncode == 0 and not done.stdout.strip())
+def _queue(repo: Repository) -> None:
+    """Let workers have what is new."""
+    tree = repo.tree(None, states={State.new}, relative_to=repo.tree_path)
+    list(tree.submit())
+
+
+def _unrun(repo: Repository, names: Sequence[str], states: set[State]) -> None:
+    """Make tasks new again, and all that come after them; what they left in their folders stays."""
+    tree = repo.tree([str(repo.tree_path / name) for name in names], states=states, relative_to=repo.tree_path)
+    _, nodes, unrun = tree.select_unrun()
+    if nodes:
+        unrun()
+    for name in names:
+        repo.cache.entry(name).directory.mkdir(parents=True, exist_ok=True)
 
 
 def recover(root: str | os.PathLike[str]) -> list[str]:
-    """Put back the tasks that dead workers left running.
+    """Put back the tasks that dead workers left running, and queue what is new.
 
     Returns
     -------
@@ -469,48 +410,75 @@ def recover(root: str | os.PathLike[str]) -> list[str]:
         Their names. A task is retried with what it left in its folder, up to three attempts in all.
     """
     place = Path(root).resolve()
-    if not (place / ".taskblaster").is_dir():
+    if not _is_there(place):
         return []
-    left = [task.name for task in _tasks(place) if task.state == "run" and is_dead(task.worker)]
-    if left:
-        with _quiet(), _open(place) as repo:
-            patterns = [str(repo.tree_path / name) for name in left]
-            tree = repo.tree(patterns, states={State.run}, relative_to=repo.tree_path)
-            _, nodes, unrun = tree.select_unrun()
-            if nodes:
-                unrun()
-            for name in left:
-                repo.cache.entry(name).directory.mkdir(parents=True, exist_ok=True)
-        _submit_all(place)
+    with _open(place) as repo:
+        nodes = repo.tree(None, states={State.run}, relative_to=repo.tree_path).nodes()
+        running = [(str(node.name), _worker(repo.registry.workers.get_runinfo(node.name))) for node in nodes]
+    left = [name for name, worker in running if is_dead(worker)]
+    with _open(place) as repo:
+        if left:
+            _unrun(repo, left, {State.run})
+        _queue(repo)
     return left
 
 
-def _submit_all(root: Path) -> None:
-    """Queue what is new."""
-    with _quiet(), _open(root) as repo:
-        tree = repo.tree(None, states={State.new}, relative_to=repo.tree_path)
-        list(tree.submit())
+def work(root: str | os.PathLike[str], tags: Sequence[str] = STEPS, idle: float = 0.0) -> None:
+    """Be a worker: do every task that carries only these tags, until there is none left that could be begun.
 
-
-def work(root: str | os.PathLike[str], tags: Sequence[str] = STEPS) -> None:
-    """Be a worker: do every task that carries only these tags, until there is none left.
+    Parameters
+    ----------
+    root : path
+    tags : sequence of str
+        Steps that it does.
+    idle : float
+        Seconds that it waits for new tasks before it ends.
 
     Raises
     ------
     InputError
         The folder holds no calculations, or a tag is unknown.
+    OracleError
+        The folder cannot be used, or its tasks cannot be begun.
     """
     place = Path(root).resolve()
-    if not (place / ".taskblaster" / "registry.db").exists():
+    if not _is_there(place):
         raise InputError(f"{place}: holds no calculations")
     unknown = sorted(set(tags) - set(STEPS))
     if unknown or not tags:
         raise InputError(f"worker: needs tags of {', '.join(STEPS)}, found {', '.join(unknown) or 'none'}")
-    recover(place)
-    _submit_all(place)
     signal.signal(signal.SIGTERM, _leave)
+    with registered(place):
+        last = time.monotonic()
+        while True:
+            recover(place)
+            if _work_off(place, set(tags)):
+                last = time.monotonic()
+            elif time.monotonic() - last >= idle:
+                return
+            else:
+                time.sleep(min(_PAUSE, idle))
+
+
+def _work_off(place: Path, tags: set[str]) -> int:
+    """Do one task after the other until none can be begun; how many were done."""
     repo = Repository(place, usercodec=_Codec())
-    repo.run_worker(name=worker_name(), rules=WorkerSpecification(tags=set(tags)))
+    rules = WorkerSpecification(tags=tags, max_tasks=1)
+    done, in_vain = 0, 0
+    while ready := _ready(place, tags):
+        with contextlib.redirect_stdout(sys.stderr):
+            repo.run_worker(name=worker_name(), rules=rules)
+        in_vain = in_vain + 1 if _ready(place, tags) == ready else 0
+        if in_vain == _PATIENCE:  # Taskblaster itself would try for ever
+            raise OracleError(f"{place}: {len(ready)} tasks are ready but cannot be begun; see what was printed before")
+        done += not in_vain
+    return done
+
+
+def _ready(place: Path, tags: set[str]) -> frozenset[str]:
+    """Tasks that a worker with these tags could begin now."""
+    with _open(place) as repo:
+        return frozenset(str(node.name) for node in repo.registry.find_all_ready(supported_tags=set(tags)))
 
 
 def _leave(number: int, frame: object) -> None:
@@ -519,23 +487,3 @@ def _leave(number: int, frame: object) -> None:
     Taskblaster takes an exception for a failure of the step, or for a defect of its own.
     """
     os._exit(128 + number)
-
-
-def slurm_script(root: str | os.PathLike[str], *, header: Sequence[str] = (), tags: Sequence[str] = STEPS) -> str:
-    """A job script for sbatch whose job is one worker.
-
-    Parameters
-    ----------
-    root : path
-    header : sequence of str
-        Options of sbatch, such as ``--nodes=1``.
-    tags : sequence of str
-
-    Examples
-    --------
-    >>> print(slurm_script("/runs/oxides/oracle", header=["--nodes=1", "--time=24:00:00"]).splitlines()[2])
-    #SBATCH --nodes=1
-    """
-    options = ["--job-name=sisso-sal", *header]
-    command = shlex.join([sys.executable, "-m", "sisso_sal.cli", "worker", str(root), "--tags", ",".join(tags)])
-    return "\n".join(["#!/bin/bash", *(f"#SBATCH {option}" for option in options), f"exec {command}", ""])
