@@ -5,6 +5,7 @@ A variable of the environment is named after the option, ``SISSO_SAL_N_SIS``, or
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -173,8 +174,6 @@ def lines_with_origins(found: LayeredSettings) -> str:
     >>> " ".join(lines_with_origins(layered(None, {"goal": "max"}, {}, user={})).splitlines()[2].split())
     'goal = "max" # option --goal'
     """
-    import tomli_w
-
     values = flat_settings(found.settings.model_dump(mode="json"))
     lines, current = [], ""
     for name in known_settings():
@@ -183,7 +182,24 @@ def lines_with_origins(found: LayeredSettings) -> str:
             lines += ["", f"[{section}]"]
             current = section
         value = values[name]
-        text = f"# {key} is not set" if value is None else " ".join(tomli_w.dumps({key: value}).split())
-        lines.append((text.replace("[ ", "[").replace(", ]", "]"), str(found.origins[name])))
+        text = f"# {key} is not set" if value is None else f"{key} = {_inline(value)}"
+        lines.append((text, str(found.origins[name])))
     width = max(len(line[0]) for line in lines if isinstance(line, tuple))
     return "\n".join(line if isinstance(line, str) else f"{line[0]:<{min(width, 44)}}  # {line[1]}" for line in lines)
+
+
+def _inline(value: Any) -> str:
+    """A value as TOML on one line, tables too.
+
+    Examples
+    --------
+    >>> _inline({"a": [1, "x"], "b": {"c": True}})
+    '{"a" = [1, "x"], "b" = {"c" = true}}'
+    """
+    import tomli_w
+
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(k)} = {_inline(v)}" for k, v in value.items() if v is not None) + "}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_inline, value))}]"
+    return tomli_w.dumps({"x": value}).removeprefix("x = ").strip()
