@@ -124,8 +124,8 @@ def test_models_show_themselves_in_notebooks():
     assert shown == regressor._repr_html_()
     assert "<msubsup><mi>r</mi><mtext>s</mtext><mn>2</mn></msubsup>" in shown
     assert "2.5\xa0eV\u202fÅ<sup>−2</sup>" in shown
-    ensemble = SISSOEnsemble(members=4, rung=1, dim=1, n_sis=5).fit(X, y.rename("what (is this?)"))
+    ensemble = SISSOEnsemble(members=4, rung=1, dim=1, n_sis=5).fit(X, y.rename("what (??)"))
     shown = ensemble._repr_html_()
     assert "<b>SISSO ensemble</b> of 4 formulas, rung 1, 1 term, on 40 samples" in shown
-    assert "what (is this?)" in shown
+    assert "what (??)" in shown
     assert "<i> " not in shown

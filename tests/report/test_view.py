@@ -27,7 +27,7 @@ def planted():
     )
     y = (3 * X["a (eV)"] * X["b (eV)"] - 2 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)")
     y[30:] = np.nan
-    ensemble = SISSOEnsemble(members=5, rung=1, dim=2, n_sis=8, dropout=0.0, adapt=False, correction="none")
+    ensemble = SISSOEnsemble(members=5, rung=1, dim=2, n_sis=40, dropout=0.0, adapt=False, correction="none")
     return RunView.of(ensemble.fit(X[:30], y[:30]), X, y, goal="max", acquisition="mean")
 
 
@@ -128,8 +128,8 @@ def test_thinning_keeps_the_best_of_each_cell_and_no_more_than_asked():
     kept = mapping.thinned(x, y, score, 500)
     assert 100 < len(kept) <= 500
     assert int(np.argmax(score)) in kept
-    assert kept.tolist() == max((best_of_each(cells) for cells in (8, 16, 24)), key=len)
-    assert len(best_of_each(32)) > 500
+    assert kept.tolist() == best_of_each(16)
+    assert len(best_of_each(24)) > 500
 
 
 def test_drivers_are_what_one_feature_changes(planted):
