@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sisso_sal.errors import InputError, OracleError, SettingsError
+from sisso_sal.oracle.ase_bands import band_edges
 
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
@@ -35,14 +36,23 @@ class CalculatorSettings(BaseModel):
         ``package.module:Class`` of an ASE calculator.
     parameters : mapping
         What the class is called with.
+    molecule : mapping
+        Parameters that molecules have instead.
+    vacuum : float, optional
+        In Å around a molecule, in a periodic box; by default there is none.
     install : str
         How to install the engine, for the message where it is missing.
-    relax : {"full", "volume", "none"}
+    relax : {"full", "volume", "atoms", "none"}
         Cell and atoms by stress and forces; an equation of state of the volume, with atoms relaxed at its end where there are
-        forces; or nothing.
+        forces; atoms alone; or nothing. Of a molecule only the atoms move.
     force_tolerance : float
         In eV/Å.
     max_steps : int
+    path_points : int
+        K-points of a band structure.
+    hybrid : str
+        Functional whose gap replaces that of the band structure, as in "HSE06": on the density of the calculation and at its
+        k-points. GPAW only.
 
     Examples
     --------
@@ -54,23 +64,46 @@ class CalculatorSettings(BaseModel):
 
     calculator: str = Field(pattern=r"^[\w.]+:\w+$")
     parameters: dict[str, Any] = {}
+    molecule: dict[str, Any] = {}
+    vacuum: float | None = Field(default=None, gt=0)
     install: str = ""
-    relax: Literal["full", "volume", "none"] = "full"
+    relax: Literal["full", "volume", "atoms", "none"] = "full"
     force_tolerance: float = Field(default=0.05, gt=0)
     max_steps: int = Field(default=100, ge=1)
+    path_points: int = Field(default=40, ge=2)
+    hybrid: str = ""
 
+    def for_molecule(self) -> CalculatorSettings:
+        """These settings where there is no cell to relax."""
+        relax = "none" if self.relax == "none" else "atoms"
+        return self.model_copy(update={"relax": relax, "parameters": {**self.parameters, **self.molecule}})
+
+
+_GPAW: dict[str, Any] = {
+    "calculator": "gpaw:GPAW",
+    "parameters": {
+        "mode": {"name": "pw", "ecut": 700},
+        "xc": "PBE",
+        "kpts": {"density": 5.0, "gamma": True},
+        "occupations": {"name": "fermi-dirac", "width": 0.01},
+        "txt": "gpaw.txt",
+    },
+    "molecule": {"kpts": {"size": (1, 1, 1)}},
+    "vacuum": 4.0,
+    "install": "CC=g++ pip install 'sisso-sal[gpaw]'",
+}
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "gpaw": {
-        "calculator": "gpaw:GPAW",
+    "gpaw": _GPAW,
+    "gpaw-light": {
+        **_GPAW,
         "parameters": {
-            "mode": {"name": "pw", "ecut": 700},
-            "xc": "PBE",
-            "kpts": {"density": 5.0, "gamma": True},
-            "occupations": {"name": "fermi-dirac", "width": 0.01},
-            "txt": "gpaw.txt",
+            **_GPAW["parameters"],
+            "kpts": {"density": 1.5, "gamma": True},
+            "occupations": {"name": "fermi-dirac", "width": 0.05},
         },
-        "install": "CC=g++ pip install gpaw",
+        "vacuum": 3.0,
+        "force_tolerance": 0.1,
     },
     "elk": {
         "calculator": "ase.calculators.elk:ELK",
@@ -79,11 +112,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "relax": "volume",
     },
 }
-"""GPAW with plane waves (the stress needs 700 eV), and Elk, which has no stress."""
+"""GPAW with plane waves, and lighter for small machines; Elk, which has no stress.
+
+Below 700 eV the stress of GPAW pulls the cell together, and the number of plane waves jumps along an equation of state.
+"""
 
 
 def calculator_preset(name: str, **changes: Any) -> CalculatorSettings:
-    """Settings of a preset, or of a calculator by its class, with changes.
+    """Settings of a preset, or of a calculator by its class, with changes; `parameters` go on top of those of the preset.
 
     Raises
     ------
@@ -91,6 +127,8 @@ def calculator_preset(name: str, **changes: Any) -> CalculatorSettings:
         The name is neither, or a change is unknown or out of range.
     """
     base = PRESETS.get(name, {"calculator": name})
+    if isinstance(changes.get("parameters"), dict):
+        changes["parameters"] = {**base.get("parameters", {}), **changes["parameters"]}
     try:
         return CalculatorSettings(**{**base, **changes})
     except ValidationError as error:
@@ -151,21 +189,29 @@ def calculate(
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     atoms = structure.to_ase_atoms()
+    if not atoms.pbc.any():
+        settings = settings.for_molecule()
+        if settings.vacuum is not None:
+            atoms.center(vacuum=settings.vacuum)
+            atoms.pbc = True
     if "magmom" in structure.site_properties:
         atoms.set_initial_magnetic_moments([moment or 0.0 for moment in structure.site_properties["magmom"]])
     atoms.calc = make_calculator(settings, place)
-    verdict, reason, energy = "finished", "the calculation ended", None
+    verdict, reason, energy, edges = "finished", "the calculation ended", None, None
     try:
         if label == "relax" and settings.relax != "none":
             relax_structure(atoms, settings)
         energy = static_energy(atoms)
+        asked = {"path_points": settings.path_points, "hybrid": settings.hybrid} if label == "bands" else {}
+        edges = band_edges(atoms, place, **asked)
     except InputError:
         raise
     except _Unconverged as error:
         verdict, reason = "relaxation_not_converged", str(error)
     except Exception as error:  # an engine fails with errors of its own; the kind and its first line are the reason
         verdict, reason = "failed", f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-    return _document(place, structure, atoms, energy, label, verdict, reason, time.monotonic() - started)
+    document = _document(place, structure, atoms, energy, label, verdict, reason, time.monotonic() - started)
+    return document | ({} if edges is None or document["state"] != "successful" else edges)
 
 
 class _Unconverged(OracleError):
@@ -191,12 +237,9 @@ def relax_structure(atoms: Any, settings: CalculatorSettings) -> None:
     from ase.filters import FrechetCellFilter
     from ase.optimize import BFGS
 
-    if settings.relax == "full" and atoms.pbc.any():
-        moving: Any = FrechetCellFilter(atoms)
-    else:
-        if atoms.pbc.any():
-            _best_volume(atoms)
-        moving = atoms
+    moving: Any = FrechetCellFilter(atoms) if settings.relax == "full" else atoms
+    if settings.relax == "volume":
+        _best_volume(atoms)
     if len(atoms) > 1 and not BFGS(moving, logfile=None).run(fmax=settings.force_tolerance, steps=settings.max_steps):
         raise _Unconverged(f"forces above {settings.force_tolerance:g} eV/Å after {settings.max_steps} steps")
 
@@ -238,11 +281,11 @@ def _document(
         "energy": energy if finished else None,
         "energy_per_atom": energy / len(start) if finished and energy is not None else None,
         "energy_definition": ENERGY_DEFINITION,
-        "bandgap": _band_gap(atoms) if finished else None,
+        "bandgap": None,
         "vbm": None,
         "cbm": None,
         "forces": _asked(atoms.get_forces) if finished else None,
-        "stress": _asked(lambda: atoms.get_stress(voigt=False)) if finished and atoms.pbc.all() else None,
+        "stress": _asked(lambda: atoms.get_stress(voigt=False)) if finished and hasattr(start, "lattice") else None,
         "aims_version": None,
         "verdict": verdict,
         "reason": reason,
@@ -258,16 +301,3 @@ def _asked(ask: Any) -> list[Any] | None:
         return np.asarray(ask()).tolist()
     except (PropertyNotImplementedError, NotImplementedError):
         return None
-
-
-def _band_gap(atoms: Any) -> float | None:
-    """Gap on the k-points of the calculation, in eV; None where the calculator has no bands."""
-    from ase.dft.bandgap import bandgap
-
-    if not hasattr(atoms.calc, "get_ibz_k_points"):
-        return None
-    try:
-        gap, _, _ = bandgap(atoms.calc)
-    except (NotImplementedError, AttributeError, ValueError):
-        return None
-    return float(gap)
