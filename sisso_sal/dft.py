@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-__all__ = ["MACHINE", "CalculationSettings", "LabelSettings"]
+__all__ = ["MACHINE", "CalculationSettings", "LabelSettings", "first_problem"]
 
 Step = Literal["relax", "static", "bands"]
 
@@ -89,3 +90,15 @@ class CalculationSettings(BaseModel):
     steps: dict[Step, str] = {}
     changes: dict[Literal["all", "relax", "static", "bands"], dict[str, Any]] = {}
     with_bands: bool = True
+
+
+def first_problem(error: ValidationError, kind: type[BaseModel]) -> str:
+    """The first problem of settings in one line: where, what was needed, what was found."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or "settings"
+    if first["type"] == "extra_forbidden":
+        close = get_close_matches(place, kind.model_fields, n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(kind.model_fields)}"
+        return f"unknown setting '{place}'{hint}"
+    needed = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"{place}: needs {needed}, found {first['input']!r}"

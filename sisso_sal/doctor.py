@@ -11,9 +11,13 @@ import tempfile
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from sisso_sal.errors import SissoSalError
 from sisso_sal.machine import usable_cores
+
+if TYPE_CHECKING:
+    from sisso_sal.config import CampaignSettings
 
 DISTRIBUTION = "sisso-sal"
 EXTRAS = ("dft", "cluster")
@@ -125,27 +129,29 @@ def _compiler() -> Check:
     return Check(name, "ok", f"works, keeps its code in {folder}")
 
 
-def _aims_command() -> Check:
-    name, command = "FHI-aims", os.environ.get("AIMS_COMMAND", "").strip()
+def _aims_command(given: str | None = None) -> Check:
+    name, source = "FHI-aims", "command" if given else "AIMS_COMMAND"
+    command = given or os.environ.get("AIMS_COMMAND", "").strip()
     if command:
         program = command.split()[0]
         if shutil.which(program) is None:
-            return Check(name, "problem", f"AIMS_COMMAND is {command!r}, but there is no program {program!r}")
-        return Check(name, "ok", f"AIMS_COMMAND is {command!r}")
+            return Check(name, "problem", f"{source} is {command!r}, but there is no program {program!r}")
+        return Check(name, "ok", f"{source} is {command!r}")
     found = shutil.which("aims.x") or shutil.which("aims")
     if found is None:
         return Check(name, "missing", "no aims.x on the PATH; set AIMS_COMMAND to run it, for instance 'srun aims.x'")
     return Check(name, "ok", found)
 
 
-def _species_folder() -> Check:
-    """Judge $AIMS_SPECIES_DIR: a set of species files, or a folder of such sets one or two levels below."""
-    name, given = "FHI-aims species", os.environ.get("AIMS_SPECIES_DIR", "").strip()
+def _species_folder(folder_given: str | None = None) -> Check:
+    """Judge the folder, else $AIMS_SPECIES_DIR: a set of species files, or a folder of such sets one or two levels below."""
+    name, source = "FHI-aims species", "species_dir" if folder_given else "AIMS_SPECIES_DIR"
+    given = folder_given or os.environ.get("AIMS_SPECIES_DIR", "").strip()
     if not given:
         return Check(name, "missing", "set AIMS_SPECIES_DIR to the species_defaults folder of FHI-aims")
     folder = Path(given)
     if not folder.is_dir():
-        return Check(name, "problem", f"AIMS_SPECIES_DIR is {given!r}, which is not a folder")
+        return Check(name, "problem", f"{source} is {given!r}, which is not a folder")
     sets: dict[str, int] = {}
     files = (file for pattern in ("*", "*/*", "*/*/*") for file in folder.glob(pattern))
     for file in islice(files, _FILES_LOOKED_AT):
@@ -153,9 +159,7 @@ def _species_folder() -> Check:
             place = "files" if file.parent == folder else str(file.parent.relative_to(folder))
             sets[place] = sets.get(place, 0) + 1
     if not sets:
-        return Check(
-            name, "problem", f"AIMS_SPECIES_DIR is {given!r}, but it holds no species file such as 08_O_default"
-        )
+        return Check(name, "problem", f"{source} is {given!r}, but it holds no species file such as 08_O_default")
     told = ", ".join(f"{place} ({count})" for place, count in sorted(sets.items()))
     return Check(name, "ok", f"{given}: {told}")
 
@@ -208,11 +212,40 @@ def _taskblaster() -> Check:
     return Check(name, "ok", "Taskblaster takes on a calculation")
 
 
-def aims_test_run(seconds: float = 300.0) -> Check:
+def oracle_check(settings: "CampaignSettings") -> Check:
+    """Whether the oracle that settings name could begin on this machine; of the elements only those of water are looked for.
+
+    Parameters
+    ----------
+    settings : CampaignSettings
+
+    Returns
+    -------
+    Check
+        "ok" with what would run, "problem" with the line that `discover` would end with.
+    """
+    name, kind = "oracle", settings.run.oracle
+    if kind not in ("aims", "structure"):
+        return Check(name, "ok", f"{kind}, needs no calculations")
+    try:
+        from sisso_sal.oracle.first_principles import check_label, check_machine, engine_of
+
+        check_label(settings.label)
+        engine = engine_of(kind, settings)
+        check_machine(engine, (), runs_here=settings.run.workers > 0)
+    except SissoSalError as error:
+        return Check(name, "problem", str(error))
+    with_what = f"'{engine.program}'" if kind == "aims" else engine.calculator
+    return Check(name, "ok", f"{settings.label.quantity} by {with_what}, {settings.run.workers} workers")
+
+
+def aims_test_run(command: str | None = None, species_dir: str | None = None, seconds: float = 300.0) -> Check:
     """Compute a cell of two atoms with the FHI-aims of this machine: PBE, light species, one k-point per direction.
 
     Parameters
     ----------
+    command, species_dir : str, optional
+        By default ``$AIMS_COMMAND``, else ``aims.x``, and ``$AIMS_SPECIES_DIR``.
     seconds : float
         After which the run is ended.
 
@@ -222,20 +255,20 @@ def aims_test_run(seconds: float = 300.0) -> Check:
         "ok" with the energy, "problem" with the verdict, "missing" without a program or species.
     """
     name = "FHI-aims test run"
-    command, species = _aims_command(), _species_folder()
-    for needed in (command, species):
+    program, species = _aims_command(command), _species_folder(species_dir)
+    for needed in (program, species):
         if needed.status != "ok":
             return Check(name, needed.status, f"{needed.name}: {needed.detail}")
     from sisso_sal.data.prototypes import prototype_structure
-    from sisso_sal.errors import SissoSalError
     from sisso_sal.oracle.aims import run_aims
     from sisso_sal.oracle.aims_inputs import AimsSettings
 
-    words = os.environ.get("AIMS_COMMAND", "").strip() or command.detail
+    words = command or os.environ.get("AIMS_COMMAND", "").strip() or program.detail
+    settings = AimsSettings(k_grid=(1, 1, 1), species_dir=species_dir)
     oxide = prototype_structure("rocksalt", {"A": ("Mg", 2.0)})
     try:
         with tempfile.TemporaryDirectory() as folder:
-            verdict = run_aims(folder, oxide, AimsSettings(k_grid=(1, 1, 1)), command=words, walltime=seconds)
+            verdict = run_aims(folder, oxide, settings, command=words, walltime=seconds)
     except SissoSalError as error:
         return Check(name, "problem", str(error))
     if verdict.verdict != "finished":

@@ -66,8 +66,6 @@ def energy(symbols, places, lattice):
 
 def relax(symbols, places, lattice, moves_cell, tolerance, most):
     """Some geometries on the way down, each (places, lattice, energy, its two derivatives), and whether the end is reached."""
-    from scipy.optimize import minimize  # most runs need none, and it takes as long to import as they last
-
     size = places.size
     inverse = None if lattice is None else np.linalg.inv(lattice)
     length = 1.0 if lattice is None else float(np.cbrt(abs(np.linalg.det(lattice))))
@@ -87,16 +85,37 @@ def relax(symbols, places, lattice, moves_cell, tolerance, most):
         return value, np.concatenate(parts)
 
     start = places.ravel() if lattice is None else (places @ inverse * length).ravel()
-    points = [np.concatenate([start, lattice.ravel()]) if moves_cell else start]
-    options = {"maxiter": most, "gtol": tolerance / 20, "ftol": 1e-16}
-    minimize(
-        objective, points[0], jac=True, method="L-BFGS-B", callback=lambda x: points.append(x.copy()), options=options
-    )
+    points = descend(objective, np.concatenate([start, lattice.ravel()]) if moves_cell else start, most, tolerance / 20)
     shown = [*points[: -1 : 1 + len(points) // 6], points[-1]]
     path = [(*unpack(x), *energy(symbols, *unpack(x))) for x in shown]
     _, _, _, gradient, by_cell = path[-1]
     largest = max(np.abs(gradient).max(), np.abs(by_cell).max() if moves_cell else 0.0)
     return path, largest < tolerance
+
+
+def descend(objective, x, most, tolerance):
+    """Points on the way down by BFGS, at most so many steps, until every derivative is below the tolerance.
+
+    SciPy has this too, but takes longer to import than a run of the stand-in lasts.
+    """
+    points, (value, slope), inverse = [x], objective(x), 0.05 * np.eye(len(x))
+    while len(points) <= most and np.abs(slope).max() > tolerance:
+        step = -inverse @ slope
+        step *= min(1.0, 0.3 / np.abs(step).max())
+        for _ in range(30):
+            new_value, new_slope = objective(points[-1] + step)
+            if new_value <= value + 1e-4 * slope @ step:
+                break
+            step = step / 2
+        else:
+            break
+        change = new_slope - slope
+        if (along := step @ change) > 1e-12:
+            left = np.eye(len(x)) - np.outer(step, change) / along
+            inverse = left @ inverse @ left.T + np.outer(step, step) / along
+        points.append(points[-1] + step)
+        value, slope = new_value, new_slope
+    return points
 
 
 def gap_of(symbols, xc):

@@ -13,14 +13,16 @@ from sisso_sal.errors import SissoSalError
 @click.command()
 @click.option("--run", "output", type=click.Path(path_type=Path), help="Judge this FHI-aims output.")
 @click.option("--test-run", is_flag=True, help="Also compute a cell of two atoms with FHI-aims.")
+@click.option("--config", type=click.Path(path_type=Path), help="Also check the oracle of these settings of discover.")
 @JSON
 @COMMON
-def doctor(output, test_run, as_json, quiet, debug):
+def doctor(output, test_run, config, as_json, quiet, debug):
     """Check the installation, or judge an FHI-aims output with --run.
 
     \b
     Examples:
       sisso-sal doctor
+      sisso-sal doctor --config campaign.toml --test-run
       AIMS_COMMAND="mpirun -n 4 aims.x" sisso-sal doctor --test-run
       sisso-sal doctor --run aims.out --json
     """
@@ -31,10 +33,14 @@ def doctor(output, test_run, as_json, quiet, debug):
         lines = [f"{key}: {value}" for key, value in verdict.items() if value is not None]
         click.echo(dumps(verdict) if as_json else "\n".join(lines))
         return
-    from sisso_sal.doctor import aims_test_run, doctor_checks
+    from sisso_sal.config import load_settings
+    from sisso_sal.doctor import aims_test_run, doctor_checks, oracle_check
     from sisso_sal.report.text import aligned
 
-    checks = doctor_checks() + ([aims_test_run()] if test_run else [])
+    settings = load_settings(config, {})
+    where = settings.calculation
+    checks = doctor_checks() + ([oracle_check(settings)] if config else [])
+    checks += [aims_test_run(where.command, where.species_dir)] if test_run else []
     if as_json:
         click.echo(dumps({"checks": [check.as_dict() for check in checks]}))
     else:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from sisso_sal.dft import first_problem
 from sisso_sal.errors import InputError, SettingsError
 from sisso_sal.storage import write_whole
 
@@ -179,10 +180,7 @@ def preset(name: str, **changes: Any) -> AimsSettings:
     try:
         return AimsSettings(**{**PRESETS[name], **changes})
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "settings"
-        needed = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-        raise SettingsError(f"FHI-aims preset '{name}': {place}: needs {needed}, found {first['input']!r}") from error
+        raise SettingsError(f"FHI-aims preset '{name}': {first_problem(error, AimsSettings)}") from error
 
 
 def species_files(symbols: Iterable[str], settings: AimsSettings) -> dict[str, Path]:
@@ -220,6 +218,8 @@ def species_files(symbols: Iterable[str], settings: AimsSettings) -> dict[str, P
     ]
     if root.name == settings.species or not any(place.is_dir() for place in places):
         places = [root]
+        if not any(root.glob("*_default")):
+            raise InputError(f"FHI-aims species: {given} has neither a set '{settings.species}' nor species files")
     for place in places:
         if place.is_dir() and all((place / name).is_file() for name in names.values()):
             return {symbol: _checked_species(place / name, symbol) for symbol, name in names.items()}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from sisso_sal.dft import MACHINE, CalculationSettings, Step
+from sisso_sal.dft import MACHINE, CalculationSettings, Step, first_problem
 from sisso_sal.errors import InputError, OracleError, SettingsError
 from sisso_sal.oracle.aims import calculation_document, last_geometry, remedy, run_aims
 from sisso_sal.oracle.aims_inputs import AimsSettings, preset
@@ -83,10 +83,7 @@ def load_engine(data: Mapping[str, Any]) -> EngineSettings:
     try:
         engine = EngineSettings.model_validate(dict(data))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        needed = first["msg"].removeprefix("Input should be ")
-        raise SettingsError(f"oracle.{place}: needs {needed}, found {first['input']!r}") from error
+        raise SettingsError(f"calculation: {first_problem(error, EngineSettings)}") from error
     for step in STEPS:
         if engine.engine == "aims":
             step_settings(engine, step)

@@ -15,19 +15,20 @@ from sisso_sal.data.columns import split_header
 from sisso_sal.data.elements import atomic_fractions, parse_formula
 from sisso_sal.data.structures import formula_key, read_structures, structures_of_column
 from sisso_sal.data.table import Table
+from sisso_sal.dft import LabelSettings
 from sisso_sal.errors import InputError, OracleError, SettingsError, StorageError
 from sisso_sal.oracle.aims_inputs import species_files
 from sisso_sal.oracle.calculations import STEPS, EngineSettings, load_engine, step_settings
 from sisso_sal.oracle.expressions import expression_names
 from sisso_sal.oracle.outcomes import Outcome, Question
 from sisso_sal.oracle.pourbaix import Conditions
-from sisso_sal.oracle.stability import LABELS
+from sisso_sal.oracle.stability import LABELS, aqueous_species
 from sisso_sal.oracle.structure import calculator_preset, make_calculator
 from sisso_sal.oracle.workers import LOG, living
 from sisso_sal.oracle.workflow import Workflow
 from sisso_sal.protocols import Answer, Receipt, Request
 
-__all__ = ["FOLDER", "FirstPrinciples", "check_machine", "engine_of", "first_principles"]
+__all__ = ["FOLDER", "FirstPrinciples", "check_label", "check_machine", "engine_of", "first_principles"]
 
 FOLDER = "oracle"
 """Where the calculations are, below the run folder."""
@@ -149,12 +150,12 @@ def first_principles(
         missing, or the calculations that are there were made with other settings. The message is one line.
     """
     label = settings.label
-    _check_quantity(label.quantity, table)
+    conditions = check_label(label)
+    _check_unit(label.quantity, table)
     engine = engine_of(kind, settings)
     formulas = _formulas(table, label.formula)
     asked = [formulas[id] for id, known in zip(table.ids, table.labelled, strict=True) if not known]
     check_machine(engine, asked, runs_here=settings.run.workers > 0)
-    conditions = Conditions(potential=label.potential, pH=label.pH, concentration=label.concentration)
     workflow = Workflow(
         Path(run, FOLDER),
         engine,
@@ -176,15 +177,24 @@ def engine_of(kind: Literal["aims", "structure"], settings: CampaignSettings) ->
     found = settings.calculation.model_dump()
     if found["species_dir"] is not None:
         found["species_dir"] = os.path.abspath(Path(found["species_dir"]).expanduser())
-    program, rest = ((found["command"] or "").strip().split(maxsplit=1) + ["", ""])[:2]
-    if "/" in program:
-        found["command"] = f"{os.path.abspath(program)} {rest}".strip()
+    words = (found["command"] or "").split(maxsplit=1)
+    if words and "/" in words[0]:
+        found["command"] = " ".join([os.path.abspath(words[0]), *words[1:]])
     walltime = None if settings.run.walltime is None else 3600 * settings.run.walltime
     return load_engine({**found, "engine": kind, "walltime": walltime})
 
 
-def _check_quantity(quantity: str, table: Table) -> None:
-    expression_names(quantity, LABELS)
+def check_label(label: LabelSettings) -> Conditions:
+    """The conditions of a label; `InputError` where its expression, its table of ions or its structures cannot be read."""
+    expression_names(label.quantity, LABELS)
+    if label.ions is not None:
+        aqueous_species(("H",), label.ions)
+    if label.structures is not None:
+        read_structures(label.structures)
+    return Conditions(potential=label.potential, pH=label.pH, concentration=label.concentration)
+
+
+def _check_unit(quantity: str, table: Table) -> None:
     wanted = _UNITS.get(quantity.strip())
     if wanted is not None and table.target_unit not in ("", wanted):
         raise SettingsError(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sisso_sal.dft import first_problem
 from sisso_sal.errors import InputError, OracleError, SettingsError
 from sisso_sal.oracle.ase_bands import band_edges
 
@@ -136,8 +137,7 @@ def calculator_preset(name: str, **changes: Any) -> CalculatorSettings:
         if name not in PRESETS and first["loc"] == ("calculator",):
             told = f"calculator '{name}': needs one of {', '.join(PRESETS)} or 'package.module:Class'"
             raise SettingsError(told) from error
-        place, needed = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Input should be ")
-        raise SettingsError(f"calculator '{name}': {place}: needs {needed}, found {first['input']!r}") from error
+        raise SettingsError(f"calculator '{name}': {first_problem(error, CalculatorSettings)}") from error
 
 
 def make_calculator(settings: CalculatorSettings, folder: Path) -> Any:

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from lines import MATERIALS, TRUE, state, step
+from lines import MATERIALS, TRUE, state, step, table_of
 
-from sisso_sal.config import RunSettings
+from sisso_sal.config import CampaignSettings, RunSettings
 from sisso_sal.errors import CampaignError, SettingsError, TableError
 from sisso_sal.oracle import make_oracle
 from sisso_sal.oracle.command import Command
@@ -87,7 +87,7 @@ def test_a_campaign_over_a_lookup_that_changed_is_refused_with_a_diff(tmp_path):
     spec = f"lookup:{path}"
 
     def go(budget):
-        oracle = make_oracle(RunSettings(oracle=spec), run, "gap (eV)", "formula")
+        oracle = make_oracle(CampaignSettings(run=RunSettings(oracle=spec)), run, table_of(MATERIALS, tmp_path))
         return step(run, more={"oracle": oracle}, oracle=spec, budget=budget)
 
     go(3)
@@ -258,11 +258,17 @@ def test_a_program_is_found_from_where_the_command_was_given(tmp_path, monkeypat
     assert oracle.describe() == {"oracle": "command", "command": "./run.sh {id}"}
 
 
-@pytest.mark.parametrize("spec", ["aims", "lookup", "lookup:", "none:x", "command:"])
-def test_an_oracle_that_does_not_exist_is_refused(spec):
-    told = rf"^oracle: needs none, lookup:FILE or command:COMMAND, found '{spec}'$"
+@pytest.mark.parametrize("spec", ["aims:x", "lookup", "lookup:", "none:x", "command:"])
+def test_an_oracle_that_does_not_exist_is_refused(spec, tmp_path):
+    told = rf"^oracle: needs none, aims, structure, lookup:FILE or command:COMMAND, found '{spec}'$"
     with pytest.raises(SettingsError, match=told):
-        make_oracle(RunSettings(oracle=spec), Path("run"), "gap", "id")
+        make_oracle(CampaignSettings(run=RunSettings(oracle=spec)), Path("run"), table_of(MATERIALS, tmp_path))
+
+
+def test_commands_need_a_worker(tmp_path):
+    settings = CampaignSettings(run=RunSettings(oracle="command:true", workers=0))
+    with pytest.raises(SettingsError, match=r"^run.workers: needs 1 or more with an oracle command:COMMAND, found 0$"):
+        make_oracle(settings, Path("run"), table_of(MATERIALS, tmp_path))
 
 
 def test_a_campaign_through_a_command_is_the_one_through_a_lookup(tmp_path):
@@ -279,8 +285,8 @@ def test_a_campaign_through_a_command_is_the_one_through_a_lookup(tmp_path):
     proposed = []
     for name, spec in (("lookup", f"lookup:{tmp_path}/all.csv"), ("command", f"command:{script} {{id}}")):
         run = tmp_path / name
-        settings = RunSettings(oracle=spec, workers=3)
-        oracle = make_oracle(settings, run, "gap (eV)", "formula")
+        settings = CampaignSettings(run=RunSettings(oracle=spec, workers=3))
+        oracle = make_oracle(settings, run, table_of(MATERIALS, tmp_path))
         found = step(run, more={"oracle": oracle}, oracle=spec, budget=5, workers=3)
         proposed.append([row["proposed"] for row in found["campaign"]["iterations"]])
     assert proposed[0] == proposed[1]

@@ -147,7 +147,7 @@ def test_what_is_written_is_read_back(found, tmp_path_factory):
         (
             "zzzz = 1",
             "unknown setting 'zzzz'; known are target, id, goal, acquisition, improve_on, diversity, batch, asynchronous, seed, "
-            "model, ensemble, run",
+            "model, ensemble, run, label, calculation",
         ),
     ],
 )

@@ -1,0 +1,166 @@
+"""A campaign whose labels are computed: the command as a process, on the stand-in for FHI-aims, undisturbed and with faults."""
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("taskblaster")
+pytest.importorskip("pyfhiaims")
+
+import aims_stand_in
+from lines import events, state
+from species import write_species
+
+from sisso_sal.oracle.workflow import Workflow
+
+ROOT = Path(aims_stand_in.__file__).parents[1]
+ASKED = {"MgO", "TiO2", "ZnO", "MgTiO3", "ZnTiO3", "Mn3O4"}
+FOR_GOOD = "crash:ZnO"
+MENDED = "scf:MgO,relax:TiO2,kill:Mg:1,orphan:MgTiO3:1"
+SETTINGS = """
+batch = 2
+[run]
+oracle = "aims"
+workers = 2
+[model]
+rung = 0
+dim = 1
+[ensemble]
+members = 4
+correction = "none"
+[label]
+max_prototypes = 1
+[label.competitors]
+MgTiO3 = ["MgO", "TiO2"]
+ZnTiO3 = ["ZnO", "TiO2"]
+[calculation]
+command = "{command}"
+species_dir = "species"
+changes = {{ bands = {{ band_density = 3.0 }} }}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Measured oxides with gaps for six candidates; one of them, Mn3O4, has no structure to start from."""
+    place = tmp_path_factory.mktemp("campaign")
+    write_species(place / "species", ["Mg", "O", "Ti", "H", "Zn", "Mn"])
+    with (ROOT / "data" / "oxides.csv").open(newline="") as file:
+        head, *rows = csv.reader(file)
+    known = [row for row in rows if row[1] and row[0] not in ASKED][:12]
+    asked = [[row[0], "", *row[2:]] for row in rows if row[0] in ASKED]
+    with (place / "oxides.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(row[:3] + row[9:12] for row in [head, *known, *asked])
+    command = f"{sys.executable} {Path(aims_stand_in.__file__)}"
+    (place / "campaign.toml").write_text(SETTINGS.format(command=command))
+    return place
+
+
+def start(folder, run, faults):
+    words = [sys.executable, "-m", "sisso_sal.cli", "discover", "oxides.csv", "--config", "campaign.toml", "--out", run]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "STAND_IN_FAULTS": faults}
+    with (folder / f"{run}.log").open("a") as log:
+        return subprocess.Popen(words, cwd=folder, env=environment, stdout=log, stderr=log)
+
+
+def finish(folder, run, driver):
+    assert driver.wait(300) == 3, (folder / f"{run}.log").read_text()  # done, with failed calculations
+    return (folder / f"{run}.log").read_text()
+
+
+def kill_when(driver, folder, run, text):
+    """End the driver, and it alone, as soon as its output has the text."""
+    until = time.monotonic() + 120
+    while text not in (folder / f"{run}.log").read_text():
+        assert driver.poll() is None, (folder / f"{run}.log").read_text()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    time.sleep(1.0)  # its workers are in the middle of a step
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder):
+    return finish(folder, "calm", start(folder, "calm", FOR_GOOD))
+
+
+@pytest.fixture(scope="module")
+def disturbed(folder):
+    """The same with faults that have a remedy, and a driver that is killed in its first and in its second iteration."""
+    faults = f"{FOR_GOOD},{MENDED}"
+    for text in ("iteration 1:", "iteration 2:"):
+        kill_when(start(folder, "rough", faults), folder, "rough", text)
+    return finish(folder, "rough", start(folder, "rough", faults))
+
+
+def attempts(folder, run):
+    return {task.name: task.document["attempts"] for task in Workflow(folder / run / "oracle", {}).tasks()}
+
+
+def test_a_disturbed_campaign_comes_to_the_same_as_an_undisturbed_one(folder, undisturbed, disturbed):
+    calm, rough = state(folder / "calm"), state(folder / "rough")
+    assert calm.labels.keys() == rough.labels.keys() >= {"MgO", "TiO2", "MgTiO3"}
+    assert [rough.labels[id] for id in calm.labels] == pytest.approx([*calm.labels.values()], abs=1e-4)
+    proposed = [[row["id"] for row in event["proposals"]] for event in events(folder / "calm", "proposal")]
+    assert proposed == [[row["id"] for row in event["proposals"]] for event in events(folder / "rough", "proposal")]
+    assert [len(batch) for batch in proposed] == [2, 2, 2, 0]
+    for found in (calm, rough):
+        kinds = {case.id: case.failures[-1]["kind"] for case in found.failed}
+        assert kinds == {"ZnO": "calculation", "ZnTiO3": "competitor", "Mn3O4": "no_label"}
+        reasons = {case.id: case.failures[-1]["reason"] for case in found.failed}
+        assert reasons["ZnTiO3"].startswith("ZnO (failed: relax: the output ends in self-consistency cycle 1")
+        assert reasons["Mn3O4"].startswith("Mn3O4: no structure to start from is known; Mn: no structure")
+
+
+def test_faults_that_have_a_remedy_cost_a_try_and_nothing_is_computed_twice(folder, undisturbed, disturbed):
+    calm, rough = attempts(folder, "calm"), attempts(folder, "rough")
+    assert calm.keys() == rough.keys()
+    assert {name for name in calm if calm[name] != 1} == {
+        f"OZn/rocksalt/{step}" for step in ("relax", "static", "bands")
+    }
+    assert rough["OZn/rocksalt/relax"] == calm["OZn/rocksalt/relax"] == 2  # a crash may be a bad moment
+    mended = {name for name in rough if rough[name] != calm[name]}
+    steps = ("relax", "static")
+    assert mended == {
+        *(f"MgO/rocksalt/{step}" for step in (*steps, "bands")),
+        *(f"{chain}/{step}" for chain in ("Mg/element", "MgO3Ti/perovskite") for step in steps),
+        *("MgO3Ti/perovskite/bands", "O2Ti/rutile/relax"),
+    }
+
+
+@pytest.mark.parametrize("run", ["calm", "rough"])
+def test_shared_phases_are_charged_once(folder, undisturbed, disturbed, run):
+    given = [
+        event["core_hours"]
+        for kind in ("label", "failure")
+        for event in events(folder / run, kind)
+        if "intent" in event
+    ]
+    documents = [task.document for task in Workflow(folder / run / "oracle", {}).tasks()]
+    assert sum(given) == pytest.approx(sum(document["core_hours"] for document in documents))
+    told = undisturbed if run == "calm" else disturbed
+    (line,) = re.findall(r"6 evaluations, (\S+) core-hours; 4 fits", told)
+    assert float(line) == pytest.approx(sum(given), rel=1e-3)
+
+
+def test_other_settings_are_refused_and_another_machine_is_not(folder, undisturbed):
+    text = (folder / "campaign.toml").read_text()
+    (folder / "other.toml").write_text(
+        text.replace('"species"', f'"{folder}/species/"').replace("band_density = 3.0", "band_density = 4.0")
+    )
+    words = ["discover", "oxides.csv", "--config", "other.toml", "--out", "calm"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "sisso_sal.cli", *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("  calculation.")]
+    assert line == "  calculation.changes.bands.band_density: 3.0 -> 4.0"
+    assert "species_dir" not in done.stderr.partition("or undo:")[2]
