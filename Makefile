@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help discover test test-slow test-faults lint check bench bench-peers replay ablation data clean
+.PHONY: help discover test test-slow test-faults test-dft lint check bench bench-peers replay ablation data clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -19,17 +19,26 @@ $(VENV)/.dev: $(VENV)/.core
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
+$(VENV)/.dft: $(VENV)/.dev
+	@command -v $(CXX) >/dev/null || { echo "error: GPAW needs a C++ compiler, found no '$(CXX)'; try make CXX=clang++"; exit 1; }
+	CC=$(CXX) $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[gpaw]'
+	@touch $@
+
 discover: $(VENV)/.core  ## learn from data/oxides.csv and propose what to compute next
 	$(BIN)/sisso-sal discover data/oxides.csv
 
 test: $(VENV)/.dev  ## the test suite
-	$(BIN)/python -m pytest -m "not slow and not faults"
+	$(BIN)/python -m pytest -m "not slow and not faults and not dft"
 
 test-slow: $(VENV)/.dev  ## scientific checks that take minutes
 	$(BIN)/python -m pytest -m slow
 
 test-faults: $(VENV)/.dev  ## kills, cuts and full disks, all of them: under 20 minutes
 	$(BIN)/python -m pytest -m faults -n 2
+
+# One thread: two that share a busy core wait for each other and take ten times as long.
+test-dft: $(VENV)/.dft  ## real calculations on GPAW, which is built for it with a C++ compiler
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m dft tests/oracle
 
 lint: $(VENV)/.dev  ## formatting, lint, import order between rooms, types
 	$(BIN)/ruff format --check .
