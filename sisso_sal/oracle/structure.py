@@ -91,7 +91,7 @@ _GPAW: dict[str, Any] = {
     },
     "molecule": {"kpts": {"size": (1, 1, 1)}},
     "vacuum": 4.0,
-    "install": "CC=g++ pip install 'sisso-sal[gpaw]'",
+    "install": "CC=g++ pip install gpaw",
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
