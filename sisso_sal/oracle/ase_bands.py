@@ -156,7 +156,9 @@ def save_ase_band_figure(
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     shifted = type(bands)(bands.path, bands.energies - zero, reference=0.0)
-    shifted.plot(ax=axes, emin=-window, emax=found["bandgap"] + window, colors=["tab:blue", "tab:red"][: len(bands.energies)])
+    shifted.plot(
+        ax=axes, emin=-window, emax=found["bandgap"] + window, colors=["tab:blue", "tab:red"][: len(bands.energies)]
+    )
     level = "the Fermi level" if found["vbm"] is None else "the valence band"
     axes.set_ylabel(f"energy above {level} (eV)")
     axes.set_title(f"gap {found['bandgap']:.2f} eV" if found["bandgap"] else "metal")

@@ -51,8 +51,8 @@ class CalculatorSettings(BaseModel):
     max_steps : int
     path_points : int
         K-points of a band structure.
-    hybrid : str
-        Functional whose gap replaces that of the band structure, as in "HSE06": on the density of the calculation and at its
+    hybrid : {"", "HSE06", "HSE03", "PBE0"}
+        Functional whose gap replaces that of the band structure: on the density of the calculation and at its
         k-points. GPAW only.
 
     Examples
@@ -72,7 +72,7 @@ class CalculatorSettings(BaseModel):
     force_tolerance: float = Field(default=0.05, gt=0)
     max_steps: int = Field(default=100, ge=1)
     path_points: int = Field(default=40, ge=2)
-    hybrid: str = ""
+    hybrid: Literal["", "HSE06", "HSE03", "PBE0"] = ""
 
     def for_molecule(self) -> CalculatorSettings:
         """These settings where there is no cell to relax."""

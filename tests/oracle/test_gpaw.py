@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from pymatgen.core import Structure
 import sisso_sal
 from sisso_sal.data.prototypes import prototype_structures
 from sisso_sal.data.structures import formula_key
+from sisso_sal.errors import InputError
 from sisso_sal.oracle.ase_bands import read_band_structure, save_ase_band_figure
 from sisso_sal.oracle.calculations import load_engine
 from sisso_sal.oracle.structure import calculate, calculator_preset
@@ -131,7 +133,7 @@ def test_lattices_are_relaxed_to_the_measured_ones(chain):
 
 
 def test_bands_of_magnesia(chain, tmp_path):
-    """PBE's direct gap at the zone centre; the hybrid functional opens it, where GPAW was built with libxc."""
+    """PBE's direct gap, at the zone centre."""
     structure = Structure.from_dict(relaxed(chain[0])["MgO"])
     document = calculate(tmp_path, structure, calculator_preset("gpaw-light", path_points=20), label="bands")
     assert document["bandgap"] == pytest.approx(4.5, abs=0.15)
@@ -144,3 +146,18 @@ def test_bands_of_magnesia(chain, tmp_path):
     assert save_ase_band_figure(tmp_path, tmp_path / "bands.png")["bandgap"] == pytest.approx(document["bandgap"])
     assert (tmp_path / "bands.png").read_bytes().startswith(b"\x89PNG")
     json.dumps(document)
+
+
+def test_a_hybrid_functional_opens_the_gap(chain, tmp_path):
+    """HSE06 on the density of PBE, where GPAW was built with libxc; else it is told how to build it so."""
+    structure = Structure.from_dict(relaxed(chain[0])["MgO"])
+    settings = calculator_preset("gpaw-light", path_points=5, hybrid="HSE06")
+    if not hasattr(import_module("gpaw.cgpaw"), "lxcXCFuncNum"):
+        with pytest.raises(
+            InputError, match=r"^hybrid 'HSE06': needs a functional of GPAW built with libxc \(apt-get inst"
+        ):
+            calculate(tmp_path, structure, settings, label="bands")
+        return
+    document = calculate(tmp_path, structure, settings, label="bands")
+    assert document["bandgap_definition"] == "HSE06 on the density and at the k-points of the calculation"
+    assert document["bandgap"] == pytest.approx(6.5, abs=0.25)
