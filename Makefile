@@ -38,7 +38,7 @@ test-faults: $(VENV)/.dev  ## kills, cuts and full disks, all of them: under 20 
 
 # One thread: two that share a busy core wait for each other and take ten times as long.
 test-dft: $(VENV)/.dft  ## real calculations on GPAW, which is built for it with a C++ compiler
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m dft tests/oracle
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m dft -s tests/oracle
 
 lint: $(VENV)/.dev  ## formatting, lint, import order between rooms, types
 	$(BIN)/ruff format --check .
