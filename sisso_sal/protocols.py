@@ -197,6 +197,9 @@ class Oracle(Protocol):
     poll: float
     """Longest sensible time between two looks, in seconds."""
 
+    barred: Mapping[str, str]
+    """Candidates that it can never label, and why: they are not proposed."""
+
     def describe(self) -> dict[str, Any]:
         """What it is, as plain data for the ledger."""
         ...

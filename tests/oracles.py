@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 from lines import TRUE
 
@@ -26,6 +27,7 @@ class Cluster:
     """
 
     poll = 0.0
+    barred: ClassVar = {}
 
     def __init__(self, folder, delay=lambda intent: 0, answer=None, trouble=lambda what, intent: None):
         self.folder = Path(folder)

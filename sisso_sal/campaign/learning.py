@@ -54,11 +54,14 @@ class Tools:
         Writes (path, fitted surrogate, target, target unit).
     progress : callable, optional
         Called with (done, total) during a fit.
+    barred : frozenset of str
+        Candidates that are not proposed, because the oracle can never label them.
     """
 
     make_surrogate: MakeSurrogate
     save_model: SaveModel
     progress: Progress | None = None
+    barred: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +83,7 @@ class Learned:
 
 
 def learn(table: Table, settings: CampaignSettings, state: State, batch: int, tools: Tools) -> Learned:
-    """Fit on the labels of a state and choose `batch` candidates that have none, are not pending and did not fail.
+    """Fit on the labels of a state and choose `batch` candidates that have none, are not pending, barred or failed.
 
     The result depends on the labels, pending and failed candidates, the settings and the number of the iteration; not on the order
     in which labels came in.
@@ -111,7 +114,7 @@ def learn(table: Table, settings: CampaignSettings, state: State, batch: int, to
         prediction, table.features, target, goal=goal, acquisition=settings.acquisition, improve_on=settings.improve_on,
         rng=np.random.default_rng(streams[1]), pending=pending,
     )  # fmt: skip
-    excluded = known | _among(table, {case.id for case in state.failed})
+    excluded = known | _among(table, {case.id for case in state.failed} | tools.barred)
     picks = select(
         scored.scores, table.ids, batch, excluded=excluded, features=table.features,
         composition=shares if settings.diversity else None, pending=pending, diversity=settings.diversity,

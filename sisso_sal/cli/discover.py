@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +123,11 @@ def discover(
     settings = load(config, {"target": target, "id": id_column, **changes})
     data = read(table, settings.target, settings.id, formula, require_target=True)
     oracle = make_oracle(settings, run, data)
+    if oracle is not None and not quiet:
+        _tell_barred(oracle.barred, int((~data.labelled).sum()))
     try:
         with Watch("screening", quiet or as_json) as watch:
-            tools = _tools(threads, watch)
+            tools = _tools(threads, watch, oracle.barred if oracle else {})
             if dry_run:
                 found = preview(data, settings, run, tools)
                 click.echo(dumps(found) if as_json else preview_text(found))
@@ -140,7 +144,7 @@ def discover(
     _show(summary, run, as_json)
 
 
-def _tools(threads: int | None, watch: Watch):
+def _tools(threads: int | None, watch: Watch, barred: Mapping[str, str]):
     from sisso_sal.campaign.learning import Tools
 
     def make_surrogate(settings, seed):
@@ -154,7 +158,15 @@ def _tools(threads: int | None, watch: Watch):
 
         files.save_model(*arguments)
 
-    return Tools(make_surrogate, save_model, watch)
+    return Tools(make_surrogate, save_model, watch, frozenset(barred))
+
+
+def _tell_barred(barred: Mapping[str, str], n_candidates: int) -> None:
+    """How many candidates the oracle can never label, by the reason."""
+    if barred:
+        reasons = "; ".join(f"{reason} ({n})" for reason, n in Counter(barred.values()).most_common(4))
+        more = "; …" if len(set(barred.values())) > 4 else ""
+        click.echo(f"note: {len(barred)} of {n_candidates} candidates can have no label: {reasons}{more}", err=True)
 
 
 def _note(line: str) -> None:

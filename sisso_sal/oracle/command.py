@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sisso_sal.data.columns import shown
@@ -62,6 +63,7 @@ class Command:
     """
 
     poll = 1.0
+    barred: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, command: str, folder: str | Path, workers: int = 1, walltime: float | None = None):
         try:

@@ -45,6 +45,8 @@ class FirstPrinciples:
     workflow : Workflow
     formulas : mapping of str to str
         Candidate -> formula.
+    barred : mapping of str to str
+        Candidates that can never have a label, and why.
     workers : int
         Workers that this machine shall have while there is something to do; 0 where others start them.
     about : mapping
@@ -53,8 +55,16 @@ class FirstPrinciples:
 
     poll = 2.0
 
-    def __init__(self, workflow: Workflow, formulas: Mapping[str, str], workers: int, about: Mapping[str, Any]):
+    def __init__(
+        self,
+        workflow: Workflow,
+        formulas: Mapping[str, str],
+        barred: Mapping[str, str],
+        workers: int,
+        about: Mapping[str, Any],
+    ):
         self.workflow = workflow
+        self.barred = barred
         self._formulas = formulas
         self._n_workers = workers
         self._about = dict(about)
@@ -154,8 +164,8 @@ def first_principles(
     _check_unit(label.quantity, table)
     engine = engine_of(kind, settings)
     formulas = _formulas(table, label.formula)
-    asked = [formulas[id] for id, known in zip(table.ids, table.labelled, strict=True) if not known]
-    check_machine(engine, asked, runs_here=settings.run.workers > 0)
+    asked = {id: formulas[id] for id, known in zip(table.ids, table.labelled, strict=True) if not known}
+    check_machine(engine, asked.values(), runs_here=settings.run.workers > 0)
     workflow = Workflow(
         Path(run, FOLDER),
         engine,
@@ -166,7 +176,8 @@ def first_principles(
         competitors=label.competitors,
     )
     about = {"oracle": kind, "label": label.model_dump(mode="json"), "engine": engine.model_dump(mode="json")}
-    return FirstPrinciples(workflow, formulas, settings.run.workers, about)
+    barred = {id: why for id, formula in asked.items() if (why := workflow.impossible(formula))}
+    return FirstPrinciples(workflow, formulas, barred, settings.run.workers, about)
 
 
 def engine_of(kind: Literal["aims", "structure"], settings: CampaignSettings) -> EngineSettings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,7 @@ class Lookup:
     """
 
     poll = 0.0
+    barred: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, path: str | Path, target: str, id_name: str):
         self.path = Path(path)

@@ -19,7 +19,9 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -160,16 +162,28 @@ def aqueous_species(metals: Iterable[str], table: str | os.PathLike[str] | None 
     InputError
         ASE is not installed, or the table has a defect.
     """
+    wanted = frozenset(metals)
+    if table is None:
+        return [ion for metals, ions in _measured().items() if metals <= wanted for ion in ions]
+    known = {ion.name: ion for ions in _measured().values() for ion in ions}
+    known |= {name: _dissolved(name, energy) for name, energy in _species_table(Path(table)).items()}
+    return [ion for ion in known.values() if ion.metals and ion.metals <= wanted]
+
+
+@cache
+def _measured() -> Mapping[frozenset[str], Sequence[Species]]:
+    """All of ASE's dissolved species, by their metals."""
     try:
+        from ase.data import chemical_symbols
         from ase.phasediagram import solvated
     except ImportError:
         raise InputError("aqueous species: need ASE; pip install 'sisso-sal[dft]'") from None
-    wanted = frozenset(metals)
-    found = {name.removesuffix("(aq)"): energy for name, energy in solvated(set(wanted))}
-    if table is not None:
-        found |= _species_table(Path(table))
-    species = (_dissolved(name, energy) for name, energy in found.items())
-    return [ion for ion in species if ion.metals and ion.metals <= wanted]
+    found: dict[frozenset[str], list[Species]] = {}
+    for name, energy in solvated(set(chemical_symbols)):
+        ion = _dissolved(name.removesuffix("(aq)"), energy)
+        if ion.metals:
+            found.setdefault(ion.metals, []).append(ion)
+    return MappingProxyType(found)
 
 
 def _dissolved(name: str, energy: float) -> Species:

@@ -26,7 +26,7 @@ from sisso_sal.oracle.calculations import ATTEMPTS_FILE, MACHINE_FILE, STEPS, En
 from sisso_sal.oracle.chains import Chain, Task, chains_of
 from sisso_sal.oracle.outcomes import Outcome, Question, Request, outcome_of
 from sisso_sal.oracle.phases import needed_formulas, starting_structures
-from sisso_sal.oracle.stability import aqueous_species, undissolved
+from sisso_sal.oracle.stability import aqueous_species, needed_beside, undissolved
 from sisso_sal.oracle.workers import is_dead, registered, start, worker_name
 from sisso_sal.storage import write_whole
 
@@ -141,6 +141,7 @@ class Workflow:
         self.max_prototypes = max_prototypes
         self.competitors = competitors or {}
         self._documents: dict[str, dict[str, Any]] = {}
+        self._elements: dict[str, bool] = {}
 
     # Taking on -----------------------------------------------------------------------------------------------------------
 
@@ -225,6 +226,20 @@ class Workflow:
             paid -= self._put_back(formulas)
         pays = tuple(formula for formula in formulas if formula_key(formula) not in paid)
         return Request(id=id, intent=intent, phases=formulas, pays=pays)
+
+    def impossible(self, id: str) -> str:
+        """Why a candidate can never have a label, by its elements alone; nothing where it may have one."""
+        beside = needed_beside(id, self.question.quantity, ())
+        if lacking := [metal for metal in beside if not self._has_start(metal)]:
+            return f"no structure to start from is known of {', '.join(lacking)}"
+        lacking = undissolved(id, self.question.quantity, self._species(id))
+        return f"no dissolved species is known of {', '.join(lacking)}" if lacking else ""
+
+    def _has_start(self, element: str) -> bool:
+        """Whether an element has a structure to start from."""
+        if element not in self._elements:
+            self._elements[element] = bool(self._starts(element))
+        return self._elements[element]
 
     def _species(self, id: str) -> list[Any] | None:
         if self.ions is None:

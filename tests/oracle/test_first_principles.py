@@ -37,13 +37,13 @@ def make(tmp_path, monkeypatch):
     write_species(tmp_path / "species", ["Mg", "O", "H", "Zn"])
     (tmp_path / "oxides.csv").write_text(TABLE)
 
-    def oracle(*, run=None, label=None, calculation=None, table="oxides.csv"):
+    def oracle(*, run=None, label=None, calculation=None, table="oxides.csv", target="gap (eV)"):
         settings = {
             "run": {"oracle": "aims", **(run or {})},
             "label": {"quantity": "band_gap", "max_prototypes": 1, **(label or {})},
             "calculation": {"command": STAND_IN, "species_dir": str(tmp_path / "species"), **(calculation or {})},
         }
-        found = read_table(tmp_path / table, target="gap (eV)")
+        found = read_table(tmp_path / table, target=target)
         return make_oracle(CampaignSettings.model_validate(settings), tmp_path / "run", found)
 
     oracle.folder = tmp_path
@@ -93,6 +93,26 @@ def test_workers_elsewhere_need_no_program_here(make):
     oracle.submit(Request("a", "magnesia", {}))
     assert oracle.collect([Receipt("a", "")]) == []
     assert not list(make.folder.glob("run/oracle/workers/*"))
+
+
+def test_candidates_that_can_have_no_label_are_known_by_their_elements(make):
+    (make.folder / "more.csv").write_text(
+        f"{TABLE}hausmannite,Mn3O4,1.5,\nargutite,GeO2,2.0,\n".replace("(eV)", "(eV/atom)")
+    )
+    write_species(make.folder / "species", ["Mn", "Ge"])
+    settings = {
+        "run": {"oracle": "aims"},
+        "calculation": {"command": STAND_IN, "species_dir": str(make.folder / "species")},
+    }
+    table = read_table(make.folder / "more.csv", target="gap (eV/atom)")
+    oracle = make_oracle(CampaignSettings.model_validate(settings), make.folder / "run", table)
+    assert oracle.barred == {
+        "hausmannite": "no structure to start from is known of Mn",
+        "argutite": "no dissolved species is known of Ge",
+    }
+    assert make(table="more.csv", label={"quantity": "formation_energy"}, target="gap (eV/atom)").barred == {
+        "hausmannite": "no structure to start from is known of Mn"
+    }
 
 
 def test_a_formula_of_the_table_and_a_structure_of_ones_own(make):
