@@ -19,9 +19,12 @@ $(VENV)/.dev: $(VENV)/.core
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
+# GPAW takes SciPy's BLAS, and libxc (hybrid functionals) where it is installed; an MPI without headers would break the build.
 $(VENV)/.dft: $(VENV)/.dev
 	@command -v $(CXX) >/dev/null || { echo "error: GPAW needs a C++ compiler, found no '$(CXX)'; try make CXX=clang++"; exit 1; }
-	CC=$(CXX) $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[gpaw]'
+	@printf 'mpi = False\nnoblas = True\n' > $(VENV)/gpaw_siteconfig.py
+	CC=$(CXX) GPAW_CONFIG=$(abspath $(VENV)/gpaw_siteconfig.py) $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-cache-dir --no-binary gpaw -e '.[gpaw]'
 	@touch $@
 
 discover: $(VENV)/.core  ## learn from data/oxides.csv and propose what to compute next
