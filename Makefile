@@ -39,7 +39,7 @@ test-slow: $(VENV)/.dev  ## scientific checks that take minutes
 test-faults: $(VENV)/.dev  ## kills, cuts and full disks, all of them: under 20 minutes
 	$(BIN)/python -m pytest -m faults -n 2
 
-# One thread: two that share a busy core wait for each other and take ten times as long.
+# One thread: two that share a busy core wait for each other and take twelve times as long.
 test-dft: $(VENV)/.dft  ## real calculations on GPAW, which is built for it with a C++ compiler
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m dft -s tests/oracle
 
