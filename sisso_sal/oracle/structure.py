@@ -109,7 +109,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "elk": {
         "calculator": "sisso_sal.oracle.elk:elk",
-        "parameters": {"xc": "PBE", "kpts": 3.0, "rgkmax": 7.0},
+        "parameters": {"tasks": 0, "xc": "PBE", "kpts": 2.0, "rgkmax": 7.0},
         "molecule": {"kpts": [1, 1, 1]},
         "vacuum": 4.0,
         "install": "apt-get install elk-lapw",
@@ -161,7 +161,7 @@ def make_calculator(settings: CalculatorSettings, folder: Path) -> Any:
         advice = f"; install it with: {settings.install}" if settings.install else ""
         raise InputError(f"calculator '{settings.calculator}': cannot be set up: {told}{advice}") from error
     if hasattr(calculator, "directory"):
-        calculator.directory = str(folder)
+        calculator.directory = folder
     return calculator
 
 
