@@ -7,6 +7,7 @@ a calculator cannot do is left out, and the gap is the one that it has.
 from __future__ import annotations
 
 import os
+from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,9 @@ def band_edges(atoms: Any, folder: Path, *, path_points: int = 0, hybrid: str = 
         bands = _along_path(atoms, folder, path_points)
         found = _edges(bands.energies, fermi) | {"bandgap_definition": "path through the Brillouin zone"}
     if hybrid and found["vbm"] is not None:
-        found = _hybrid_edges(calculator, hybrid, (energies < fermi).sum(axis=2).max(axis=1))
+        n_occupied = (energies < fermi).sum(axis=2).max(axis=1)
+        with (folder / "hybrid.txt").open("w") as log, redirect_stdout(log):
+            found = _hybrid_edges(calculator, hybrid, n_occupied)
     return found
 
 
@@ -105,7 +108,7 @@ def _hybrid_edges(calculator: Any, functional: str, n_occupied: NDArray[np.int64
         non_self_consistent = import_module("gpaw.hybrids.eigenvalues").non_self_consistent_eigenvalues
         first, last = int(n_occupied.min()) - 1, int(n_occupied.max()) + 1
         semilocal, without, instead = non_self_consistent(calculator, functional, n1=first, n2=last)
-    except (ImportError, NameError, KeyError, ValueError) as error:
+    except (ImportError, AttributeError, NameError) as error:
         raise InputError(
             f"hybrid '{functional}': needs a functional of GPAW built with libxc "
             f"(apt-get install libxc-dev, then pip install --force-reinstall --no-cache-dir gpaw), found: {error}"

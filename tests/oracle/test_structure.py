@@ -73,6 +73,19 @@ def test_gaps_of_free_electrons(tmp_path):
     assert (metal["bandgap"], metal["vbm"], metal["cbm"]) == (0.0, None, None)
 
 
+def test_a_hybrid_functional_is_asked_of_gpaw(tmp_path):
+    cell = Structure(Lattice.cubic(3.0), ["Cu"], [[0, 0, 0]])
+    other = calculator_preset(FREE, parameters={"nvalence": 2}, hybrid="HSE06")
+    with pytest.raises(
+        InputError, match=r"^hybrid 'HSE06': needs a functional of GPAW built with libxc \(apt-get install"
+    ):
+        calculate(tmp_path, cell, other, label="bands")
+    with pytest.raises(
+        SettingsError, match=r"^calculator 'gpaw': hybrid: needs '', 'HSE06', 'HSE03' or 'PBE0', found 'B2PLYP'$"
+    ):
+        calculator_preset("gpaw", hybrid="B2PLYP")
+
+
 def test_a_picture_of_bands(tmp_path):
     path = Structure(Lattice.cubic(3.0), ["Cu"], [[0, 0, 0]]).to_ase_atoms().cell.bandpath("GX", npoints=11)
     bent = np.linspace(-1, 1, 11) ** 2
