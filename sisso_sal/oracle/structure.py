@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sisso_sal.dft import first_problem
 from sisso_sal.errors import InputError, OracleError, SettingsError
+from sisso_sal.oracle.ase_bands import band_edges
 
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
@@ -36,14 +37,23 @@ class CalculatorSettings(BaseModel):
         ``package.module:Class`` of an ASE calculator.
     parameters : mapping
         What the class is called with.
+    molecule : mapping
+        Parameters that molecules have instead.
+    vacuum : float, optional
+        In Å around a molecule, in a periodic box; by default there is none.
     install : str
         How to install the engine, for the message where it is missing.
-    relax : {"full", "volume", "none"}
+    relax : {"full", "volume", "atoms", "none"}
         Cell and atoms by stress and forces; an equation of state of the volume, with atoms relaxed at its end where there are
-        forces; or nothing.
+        forces; atoms alone; or nothing. Of a molecule only the atoms move.
     force_tolerance : float
         In eV/Å.
     max_steps : int
+    path_points : int
+        K-points of a band structure.
+    hybrid : {"", "HSE06", "HSE03", "PBE0"}
+        Functional whose gap replaces that of the band structure: on the density of the calculation and at its
+        k-points. GPAW only.
 
     Examples
     --------
@@ -55,36 +65,65 @@ class CalculatorSettings(BaseModel):
 
     calculator: str = Field(pattern=r"^[\w.]+:\w+$")
     parameters: dict[str, Any] = {}
+    molecule: dict[str, Any] = {}
+    vacuum: float | None = Field(default=None, gt=0)
     install: str = ""
-    relax: Literal["full", "volume", "none"] = "full"
+    relax: Literal["full", "volume", "atoms", "none"] = "full"
     force_tolerance: float = Field(default=0.05, gt=0)
     max_steps: int = Field(default=100, ge=1)
+    path_points: int = Field(default=40, ge=2)
+    hybrid: Literal["", "HSE06", "HSE03", "PBE0"] = ""
 
+    def for_molecule(self) -> CalculatorSettings:
+        """These settings where there is no cell to relax."""
+        relax = "none" if self.relax == "none" else "atoms"
+        return self.model_copy(update={"relax": relax, "parameters": {**self.parameters, **self.molecule}})
+
+
+_GPAW: dict[str, Any] = {
+    "calculator": "gpaw:GPAW",
+    "parameters": {
+        "mode": {"name": "pw", "ecut": 700},
+        "xc": "PBE",
+        "kpts": {"density": 5.0, "gamma": True},
+        "occupations": {"name": "fermi-dirac", "width": 0.01},
+        "txt": "gpaw.txt",
+    },
+    "molecule": {"kpts": {"size": (1, 1, 1)}},
+    "vacuum": 4.0,
+    "install": "CC=g++ pip install gpaw",
+}
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "gpaw": {
-        "calculator": "gpaw:GPAW",
+    "gpaw": _GPAW,
+    "gpaw-light": {
+        **_GPAW,
         "parameters": {
-            "mode": {"name": "pw", "ecut": 700},
-            "xc": "PBE",
-            "kpts": {"density": 5.0, "gamma": True},
-            "occupations": {"name": "fermi-dirac", "width": 0.01},
-            "txt": "gpaw.txt",
+            **_GPAW["parameters"],
+            "kpts": {"density": 1.5, "gamma": True},
+            "occupations": {"name": "fermi-dirac", "width": 0.05},
+            "convergence": {"eigenstates": 1e-6},
         },
-        "install": "CC=g++ pip install gpaw",
+        "vacuum": 3.0,
+        "force_tolerance": 0.02,
     },
     "elk": {
-        "calculator": "ase.calculators.elk:ELK",
-        "parameters": {"tasks": 0, "xctype": (20, 0, 0), "rgkmax": 7.0, "tforce": True},
+        "calculator": "sisso_sal.oracle.elk:elk",
+        "parameters": {"tasks": 0, "xc": "PBE", "kpts": 2.0, "rgkmax": 7.0},
+        "molecule": {"kpts": [1, 1, 1]},
+        "vacuum": 4.0,
         "install": "apt-get install elk-lapw",
         "relax": "volume",
     },
 }
-"""GPAW with plane waves (the stress needs 700 eV), and Elk, which has no stress."""
+"""GPAW with plane waves, and lighter for small machines; Elk, which has no stress.
+
+Below 700 eV the stress of GPAW pulls the cell together, and the number of plane waves jumps along an equation of state.
+"""
 
 
 def calculator_preset(name: str, **changes: Any) -> CalculatorSettings:
-    """Settings of a preset, or of a calculator by its class, with changes.
+    """Settings of a preset, or of a calculator by its class, with changes; `parameters` go on top of those of the preset.
 
     Raises
     ------
@@ -92,6 +131,8 @@ def calculator_preset(name: str, **changes: Any) -> CalculatorSettings:
         The name is neither, or a change is unknown or out of range.
     """
     base = PRESETS.get(name, {"calculator": name})
+    if isinstance(changes.get("parameters"), dict):
+        changes["parameters"] = {**base.get("parameters", {}), **changes["parameters"]}
     try:
         return CalculatorSettings(**{**base, **changes})
     except ValidationError as error:
@@ -120,7 +161,7 @@ def make_calculator(settings: CalculatorSettings, folder: Path) -> Any:
         advice = f"; install it with: {settings.install}" if settings.install else ""
         raise InputError(f"calculator '{settings.calculator}': cannot be set up: {told}{advice}") from error
     if hasattr(calculator, "directory"):
-        calculator.directory = str(folder)
+        calculator.directory = folder
     return calculator
 
 
@@ -151,21 +192,29 @@ def calculate(
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     atoms = structure.to_ase_atoms()
+    if not atoms.pbc.any():
+        settings = settings.for_molecule()
+        if settings.vacuum is not None:
+            atoms.center(vacuum=settings.vacuum)
+            atoms.pbc = True
     if "magmom" in structure.site_properties:
         atoms.set_initial_magnetic_moments([moment or 0.0 for moment in structure.site_properties["magmom"]])
     atoms.calc = make_calculator(settings, place)
-    verdict, reason, energy = "finished", "the calculation ended", None
+    verdict, reason, energy, edges = "finished", "the calculation ended", None, None
     try:
         if label == "relax" and settings.relax != "none":
             relax_structure(atoms, settings)
         energy = static_energy(atoms)
+        asked = {"path_points": settings.path_points, "hybrid": settings.hybrid} if label == "bands" else {}
+        edges = band_edges(atoms, place, **asked)
     except InputError:
         raise
     except _Unconverged as error:
         verdict, reason = "relaxation_not_converged", str(error)
     except Exception as error:  # an engine fails with errors of its own; the kind and its first line are the reason
         verdict, reason = "failed", f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-    return _document(place, structure, atoms, energy, label, verdict, reason, time.monotonic() - started)
+    document = _document(place, structure, atoms, energy, label, verdict, reason, time.monotonic() - started)
+    return document | ({} if edges is None or document["state"] != "successful" else edges)
 
 
 class _Unconverged(OracleError):
@@ -191,12 +240,9 @@ def relax_structure(atoms: Any, settings: CalculatorSettings) -> None:
     from ase.filters import FrechetCellFilter
     from ase.optimize import BFGS
 
-    if settings.relax == "full" and atoms.pbc.any():
-        moving: Any = FrechetCellFilter(atoms)
-    else:
-        if atoms.pbc.any():
-            _best_volume(atoms)
-        moving = atoms
+    moving: Any = FrechetCellFilter(atoms) if settings.relax == "full" else atoms
+    if settings.relax == "volume":
+        _best_volume(atoms)
     if len(atoms) > 1 and not BFGS(moving, logfile=None).run(fmax=settings.force_tolerance, steps=settings.max_steps):
         raise _Unconverged(f"forces above {settings.force_tolerance:g} eV/Å after {settings.max_steps} steps")
 
@@ -238,11 +284,11 @@ def _document(
         "energy": energy if finished else None,
         "energy_per_atom": energy / len(start) if finished and energy is not None else None,
         "energy_definition": ENERGY_DEFINITION,
-        "bandgap": _band_gap(atoms) if finished else None,
+        "bandgap": None,
         "vbm": None,
         "cbm": None,
         "forces": _asked(atoms.get_forces) if finished else None,
-        "stress": _asked(lambda: atoms.get_stress(voigt=False)) if finished and atoms.pbc.all() else None,
+        "stress": _asked(lambda: atoms.get_stress(voigt=False)) if finished and hasattr(start, "lattice") else None,
         "aims_version": None,
         "verdict": verdict,
         "reason": reason,
@@ -258,16 +304,3 @@ def _asked(ask: Any) -> list[Any] | None:
         return np.asarray(ask()).tolist()
     except (PropertyNotImplementedError, NotImplementedError):
         return None
-
-
-def _band_gap(atoms: Any) -> float | None:
-    """Gap on the k-points of the calculation, in eV; None where the calculator has no bands."""
-    from ase.dft.bandgap import bandgap
-
-    if not hasattr(atoms.calc, "get_ibz_k_points"):
-        return None
-    try:
-        gap, _, _ = bandgap(atoms.calc)
-    except (NotImplementedError, AttributeError, ValueError):
-        return None
-    return float(gap)
