@@ -18,78 +18,55 @@ MACHINE = ("command", "species_dir")
 class LabelSettings(BaseModel):
     """What a label is: section ``[label]``.
 
-    Parameters
-    ----------
-    quantity : str
-        dG_pbx, formation_energy, energy_above_hull (eV/atom), band_gap (eV), or an expression of these.
-    potential : float
-        Electrode potential against the standard hydrogen electrode, in V.
-    pH : float
-    concentration : float
-        Of each dissolved species, in mol/L.
-    oxygen_correction : float
-        Added to the formation energy of a solid for each oxygen atom, in eV.
-    ions : str, optional
-        Table of further dissolved species, see `sisso_sal.oracle.stability.aqueous_species`.
-    formula : str, optional
-        Column of the formulas; by default the ids or, where these are none, a column ``formula`` or ``composition``.
-    structures : str, optional
-        Folder or ASE database of structures that go before prototypes.
-    structure_column : str, optional
-        Column of the candidates' structures in pymatgen's JSON.
-    max_prototypes : int
-        Starting structures of an oxide that has none of its own.
-    competitors : mapping of str to sequence of str
-        Formula -> the oxides that must be known beside it; by default the pool's oxides of its metals.
-
     Examples
     --------
     >>> LabelSettings(quantity="band_gap").potential
     1.23
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     quantity: str = "dG_pbx"
+    """dG_pbx, formation_energy, energy_above_hull (eV/atom), band_gap (eV), or an expression of these."""
     potential: float = 1.23
+    """Electrode potential against the standard hydrogen electrode, in V."""
     pH: float = 0.0
+    """At which the solid is judged."""
     concentration: float = Field(default=1e-6, gt=0)
+    """Of each dissolved species, in mol/L."""
     oxygen_correction: float = 0.0
+    """Added to the formation energy of a solid for each oxygen atom, in eV."""
     ions: str | None = None
+    """Table of further dissolved species, see `sisso_sal.oracle.stability.aqueous_species`."""
     formula: str | None = None
+    """Column of the formulas; by default the ids or, where these are none, a column ``formula`` or ``composition``."""
     structures: str | None = None
+    """Folder or ASE database of structures that go before prototypes."""
     structure_column: str | None = None
+    """Column of the candidates' structures in pymatgen's JSON."""
     max_prototypes: int = Field(default=3, ge=1)
+    """Starting structures of an oxide that has none of its own."""
     competitors: dict[str, tuple[str, ...]] = {}
+    """Formula -> the oxides that must be known beside it; by default the pool's oxides of its metals."""
 
 
 class CalculationSettings(BaseModel):
-    """What computes and how: section ``[calculation]``.
+    """What computes and how: section ``[calculation]``."""
 
-    Parameters
-    ----------
-    command : str, optional
-        How FHI-aims is started, as in ``srun aims.x``; by default ``$AIMS_COMMAND``, else ``aims.x``.
-    species_dir : str, optional
-        Species defaults of FHI-aims; by default ``$AIMS_SPECIES_DIR``.
-    calculator : str
-        Preset or class of an ASE calculator, see `sisso_sal.oracle.structure.calculator_preset`.
-    steps : mapping of str to str
-        Preset of each step of FHI-aims, see `sisso_sal.oracle.aims_inputs.PRESETS`.
-    changes : mapping of str to mapping
-        Changes to the settings of a step; "all" for every step.
-    with_bands : bool
-        Whether the candidate's bands are computed.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     command: str | None = None
+    """How FHI-aims is started, as in ``srun aims.x``; by default ``$AIMS_COMMAND``, else ``aims.x``."""
     species_dir: str | None = None
+    """Species defaults of FHI-aims; by default ``$AIMS_SPECIES_DIR``."""
     calculator: str = "gpaw"
+    """Preset or class of an ASE calculator, see `sisso_sal.oracle.structure.calculator_preset`."""
     steps: dict[Step, str] = {}
+    """Preset of each step of FHI-aims, see `sisso_sal.oracle.aims_inputs.PRESETS`."""
     changes: dict[Literal["all", "relax", "static", "bands"], dict[str, Any]] = {}
+    """Changes to the settings of a step; "all" for every step."""
     with_bands: bool = True
+    """Whether the candidate's bands are computed."""
 
 
 def first_problem(error: ValidationError, kind: type[BaseModel]) -> str:
