@@ -168,9 +168,9 @@ def learn_with_lines():
     from sisso_sal.campaign.learning import Tools
     from sisso_sal.cli import discover
 
-    sys.modules["sisso_sal.cli.discover"]._tools = lambda threads, watch, report: (
+    sys.modules["sisso_sal.cli.discover"]._tools = lambda threads, watch, report, barred: (
         Tools(  # the package has a command of this name
-            lambda settings, seed: Lines(), write_document, watch
+            lambda settings, seed: Lines(), write_document, watch, barred=frozenset(barred)
         )
     )
     assert discover
