@@ -122,8 +122,6 @@ class Course:
         In the order in which they came.
     value, best : ndarray (n_labels,)
         Label, and the best one so far, in the target's unit; those known at the start came all at once.
-    source : list of str
-        table, person, file or oracle.
     core_hours : ndarray (n_labels,)
         Spent up to and with this label.
     n_start : int
@@ -136,7 +134,6 @@ class Course:
     ids: list[str]
     value: np.ndarray
     best: np.ndarray
-    source: list[str]
     core_hours: np.ndarray
     n_start: int
     fits: list[dict[str, Any]]
@@ -150,15 +147,15 @@ def course(view: RunView) -> Course:
         one = [_fit(1, len(value), view.summary["calibration"], view.summary["best"], None, 0.0, [])]
         n = len(value)
         return Course(
-            list(view.ids[view.labelled]), value, _best_so_far(goal, value, len(value)), ["table"] * n, np.zeros(n), n, one,
+            list(view.ids[view.labelled]), value, _best_so_far(goal, value, n), np.zeros(n), n, one,
         )  # fmt: skip
-    labels: dict[str, tuple[float, str, float]] = {}
+    labels: dict[str, tuple[float, float]] = {}
     spent, fits, n_start = 0.0, [], None
     for event in view.events:
         spent += float(event.get("core_hours") or 0.0) if event["event"] in {"label", "failure"} else 0.0
         if event["event"] == "label":
             labels.pop(event["id"], None)  # a label that was replaced counts where it came last
-            labels[event["id"]] = (float(event["value"]), event.get("source", ""), spent)
+            labels[event["id"]] = (float(event["value"]), spent)
         elif event["event"] == "model":
             n_start = len(labels) if n_start is None else n_start
             fits.append(
@@ -177,8 +174,8 @@ def course(view: RunView) -> Course:
     value = np.array([row[0] for row in labels.values()])
     n_start = len(labels) if n_start is None else n_start
     return Course(
-        list(labels), value, _best_so_far(goal, value, n_start), [row[1] for row in labels.values()],
-        np.array([row[2] for row in labels.values()]), n_start, fits,
+        list(labels), value, _best_so_far(goal, value, n_start),
+        np.array([row[1] for row in labels.values()]), n_start, fits,
     )  # fmt: skip
 
 

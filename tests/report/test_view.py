@@ -145,6 +145,10 @@ def test_drivers_are_what_one_feature_changes(planted):
         other = median({**here, driver.name: np.array([usual[driver.name]])})
         assert driver.effect == pytest.approx(median(here) - other, abs=1e-9)
         assert driver.usual == usual[driver.name]
+    model = planted.ensemble.members_[planted.summary["typical"][0]["member"]]
+    total = sum(effect.effect for effect in found[0].terms)
+    usual_sum = sum(t.coefficient * np.median(t.expression.evaluate(planted.columns)[:30]) for t in model.terms)
+    assert model.intercept + usual_sum + total == pytest.approx(model.predict(here)[0][0])
     sizes = [abs(driver.effect) for driver in found[0].drivers]
     assert sizes == sorted(sizes, reverse=True)
     assert found[0].shift == 0.0
