@@ -50,7 +50,7 @@ autodoc_default_options = {"members": True}
 autosummary_generate = True
 napoleon_google_docstring = False
 napoleon_use_rtype = False
-napoleon_use_ivar = True
+napoleon_use_ivar = False  # an instance variable would lose the underscore at the end of its name
 napoleon_preprocess_types = False
 suppress_warnings = [
     "ref.python"
