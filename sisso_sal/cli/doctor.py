@@ -25,7 +25,11 @@ def doctor(output, test_run, config, as_json, quiet, debug):
       sisso-sal doctor --config campaign.toml --test-run
       AIMS_COMMAND="mpirun -n 4 aims.x" sisso-sal doctor --test-run
       sisso-sal doctor --run aims.out --json
+      sisso-sal doctor --run runs/oxides/oracle/tree     (all outputs in a folder)
     """
+    if output is not None and output.is_dir():
+        _judge_all(output, as_json)
+        return
     if output is not None:
         from sisso_sal.oracle.aims_verdict import judge_run
 
@@ -47,3 +51,23 @@ def doctor(output, test_run, config, as_json, quiet, debug):
         click.echo(aligned([["what", "status", "detail"], *([c.name, c.status, c.detail] for c in checks)]))
     if any(check.status == "problem" for check in checks):
         raise SissoSalError("doctor: found problems, see above")
+
+
+def _judge_all(folder: Path, as_json: bool) -> None:
+    """A table of the verdicts on every output below a folder."""
+    from sisso_sal.oracle.aims_verdict import judge_runs
+    from sisso_sal.report.text import aligned
+
+    found = judge_runs(folder)
+    if as_json:
+        click.echo(dumps({"runs": [{"output": name, **verdict.as_dict()} for name, verdict in found.items()]}))
+        return
+    rows = [["output", "verdict", "energy eV", "gap eV", "atoms", "reason"]]
+    for name, verdict in found.items():
+        numbers = [_short(verdict.energy_eV, ".4f"), _short(verdict.gap_eV, ".3f"), str(verdict.n_atoms)]
+        rows.append([name, verdict.verdict, *numbers, verdict.reason])
+    click.echo(aligned(rows, numeric=[2, 3, 4]))
+
+
+def _short(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

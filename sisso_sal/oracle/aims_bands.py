@@ -170,7 +170,7 @@ def save_band_figure(
     axes.axhline(0, color="0.5", linewidth=0.8, linestyle="--", zorder=0)
     axes.set_xlim(ends[0], ends[-1])
     axes.set_ylim(-window, bands.gap + window)
-    axes.set_ylabel("energy above the valence band (eV)" if bands.vbm is not None else "energy (eV)")
+    axes.set_ylabel("energy above the valence-band maximum (eV)" if bands.vbm is not None else "energy (eV)")
     axes.set_title(f"gap {bands.gap:.2f} eV, {'direct' if bands.is_direct else 'indirect'}" if bands.gap else "metal")
     figure.savefig(path, dpi=150)
     return bands

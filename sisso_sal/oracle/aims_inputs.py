@@ -41,7 +41,7 @@ class AimsSettings(BaseModel):
 
     Parameters
     ----------
-    xc : {"pbe", "pbesol", "pw-lda", "r2scan", "hse06", "pbe0"}
+    xc : {"pbe", "pbesol", "pw-lda", "hse06", "pbe0"}
         Exchange-correlation functional.
     hse_omega : float
         Screening parameter of HSE06, in 1/bohr.
@@ -82,7 +82,7 @@ class AimsSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    xc: Literal["pbe", "pbesol", "pw-lda", "r2scan", "hse06", "pbe0"] = "pbe"
+    xc: Literal["pbe", "pbesol", "pw-lda", "hse06", "pbe0"] = "pbe"
     hse_omega: float = Field(default=0.11, gt=0)
     hybrid_coefficient: float = Field(default=0.25, ge=0, le=1)
     relativistic: Literal["atomic_zora scalar", "none"] = "atomic_zora scalar"

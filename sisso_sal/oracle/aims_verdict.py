@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from sisso_sal.errors import InputError, OracleError
@@ -148,6 +149,29 @@ def judge_run(path: str | os.PathLike[str], composition: Mapping[str, int] | Non
         n_tasks=trace.n_tasks,
         n_cycles=trace.n_cycles,
     )
+
+
+def judge_runs(folder: str | os.PathLike[str]) -> dict[str, RunVerdict]:
+    """Judge every output below a folder: files that end in .out or .out.gz, band files aside.
+
+    Returns
+    -------
+    dict of str to RunVerdict
+        By the path below the folder, in alphabetical order.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    OracleError
+        The disk fails to deliver a file.
+    """
+    place = Path(folder)
+    files = sorted(file for ending in ("*.out", "*.out.gz") for file in place.rglob(ending))
+    found = {str(f.relative_to(place)): judge_run(f) for f in files if f.is_file() and not f.name.startswith("band")}
+    if not found:
+        raise InputError(f"{folder}: needs FHI-aims outputs (*.out, *.out.gz), found none")
+    return found
 
 
 def _formula(composition: Mapping[str, int]) -> str:

@@ -7,6 +7,7 @@ program finds on a coarse grid are followed exactly on a fine one.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -119,9 +120,8 @@ def save_pourbaix_figure(
     figure = Figure(figsize=(7.5, 5.5), layout="constrained")
     axes = figure.subplots()
     limit = float(np.clip(np.abs(found.energy).max(), 0.1, 1.0))
-    colours = axes.contourf(
-        found.pH, found.potential, np.clip(found.energy, -limit, limit), np.linspace(-limit, limit, 21), cmap="RdBu_r"
-    )
+    levels = np.linspace(-limit, limit, 21)
+    colours = axes.contourf(found.pH, found.potential, found.energy, levels, cmap="RdBu_r", extend="both")
     figure.colorbar(colours, label="decomposition free energy (eV/atom)")
     for k in range(len(found.mixtures)):
         margin = found.margin(k)
@@ -132,14 +132,17 @@ def save_pourbaix_figure(
         axes.contour(found.pH, found.potential, found.energy, [0.0], colors="black", linewidths=2.2)
     slope = at.kT * np.log(10)
     for offset in (0.0, _WATER_WINDOW):
-        axes.plot(found.pH, offset - slope * found.pH, "k--", linewidth=0.8)
-    axes.plot([at.pH], [at.potential], "kx", markersize=9, markeredgewidth=2)
+        told = "_" if offset else "water is stable between these"
+        axes.plot(found.pH, offset - slope * found.pH, "k--", linewidth=0.8, label=told)
+    cross = f"U = {at.potential:g} V, pH {at.pH:g}"
+    axes.plot([at.pH], [at.potential], "kx", markersize=9, markeredgewidth=2, linestyle="none", label=cross)
     axes.set_xlim(found.pH[0], found.pH[-1])
     axes.set_ylim(found.potential[0], found.potential[-1])
     axes.set_xlabel("pH")
     axes.set_ylabel("potential against SHE (V)")
     stable = "no stable region here" if found.energy.min() >= 0 else "stable inside the thick line"
-    axes.set_title(f"{name}: {stable}, {at.concentration:g} mol/L, {at.temperature:g} K", fontsize=11)
+    axes.set_title(f"{_typeset(name)}: {stable}, {at.concentration:g} mol/L, {at.temperature:g} K", fontsize=11)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     figure.savefig(path, dpi=150)
 
 
@@ -151,7 +154,21 @@ def _write_products(axes, found: StabilityMap, k: int) -> None:
     depth = np.asarray(distance_transform_edt(region))
     row, column = (int(k) for k in np.unravel_index(int(np.argmax(depth)), depth.shape))
     if depth[row, column] > 0.03 * _FINE:
-        text = "\n".join(found.mixtures[k])
-        axes.text(
-            found.pH[column - 1], found.potential[row - 1], text, ha="center", va="center", fontsize=8, bbox=_BEHIND
-        )
+        text = "\n".join(map(_typeset, found.mixtures[k]))
+        share = (column - 1) / (len(found.pH) - 1)
+        side = "left" if share < 0.06 else "right" if share > 0.94 else "center"
+        axes.text(found.pH[column - 1], found.potential[row - 1], text, ha=side, va="center", fontsize=8, bbox=_BEHIND)
+
+
+def _typeset(name: str) -> str:
+    """A formula with its numbers below and its charge above the line, as matplotlib writes mathematics.
+
+    Examples
+    --------
+    >>> _typeset("TiO2++"), _typeset("Mn(s)")
+    ('TiO$_{2}$$^{2+}$', 'Mn(s)')
+    """
+    bare = name.rstrip("+-")
+    signs = name[len(bare) :]
+    charge = f"$^{{{len(signs) if len(signs) > 1 else ''}{signs[0]}}}$" if signs else ""
+    return re.sub(r"(\d+)", r"$_{\1}$", bare) + charge

@@ -513,6 +513,17 @@ def test_doctor_judges_an_output(tmp_path):
     assert "n_atoms: 13" in lines
 
 
+def test_doctor_judges_all_outputs_of_a_folder(tmp_path):
+    for name, text in [("a/aims.out", "Invoking FHI-aims ...\n"), ("b/aims.out", "x\n"), ("b/band1001.out", "1 2 3\n")]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    head, *rows = call("doctor", "--run", ".", folder=tmp_path).stdout.splitlines()
+    assert head.split() == ["output", "verdict", "energy", "eV", "gap", "eV", "atoms", "reason"]
+    assert [row.split()[:2] for row in rows] == [["a/aims.out", "interrupted"], ["b/aims.out", "failed"]]
+    document = strict(call("doctor", "--run", ".", "--json", folder=tmp_path).stdout)
+    assert [(run["output"], run["verdict"]) for run in document["runs"]] == [tuple(row.split()[:2]) for row in rows]
+
+
 def test_doctor_looks_at_the_installation():
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AIMS_")}
     done = subprocess.run([*COMMAND, "doctor", "--json"], capture_output=True, text=True, env=environment, check=False)

@@ -29,7 +29,7 @@ from sisso_sal.oracle.aims import (
 )
 from sisso_sal.oracle.aims_bands import read_bands, save_band_figure
 from sisso_sal.oracle.aims_inputs import preset, write_inputs
-from sisso_sal.oracle.aims_verdict import judge_run
+from sisso_sal.oracle.aims_verdict import RunVerdict, judge_run
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:spglib"),
@@ -217,7 +217,24 @@ def test_a_known_remedy_helps(tmp_path, species, oxide, monkeypatch, mode):
     assert (tmp_path / "run" / "aims.out.attempt-1").exists()
 
 
-def test_no_remedy_for_a_crash(species):
+@pytest.mark.parametrize(
+    ("reason", "n_cycles", "helps"),
+    [
+        ("the run stopped with: forrtl: severe (174): SIGSEGV", 3, True),
+        ("the output ends in self-consistency cycle 1, without 'Have a nice day.'; exit code 174", 1, True),
+        ("the run stopped with: forrtl: severe (174): SIGSEGV", 0, False),
+        ("the run stopped with: *** Unknown keyword", 1, False),
+        ("the run stopped with: forrtl: No space left on device", 1, False),
+        ("the run ended without a self-consistency cycle", 1, False),
+    ],
+)
+def test_a_crash_in_a_cycle_gets_one_more_try_unless_it_says_why(reason, n_cycles, helps):
+    settings, crash = preset("relax"), RunVerdict(verdict="failed", reason=reason, n_cycles=n_cycles)
+    assert remedy(crash, settings, 1) is (settings if helps else None)
+    assert remedy(crash, settings, 2) is None
+
+
+def test_no_remedy_for_a_run_without_output(species):
     crash = judge_folder("/nowhere")
     assert (crash.verdict, crash.reason) == ("failed", "no output: there is no aims.out")
     assert remedy(crash, preset("relax"), 1) is None

@@ -126,6 +126,7 @@ def test_a_static_run_is_finished_and_tells_its_numbers(tmp_path):
         "version": "240920",
         "energy_definition": "total energy uncorrected",
         "n_tasks": 1,
+        "n_cycles": 1,
     }
     assert json.loads(json.dumps(found.as_dict())) == found.as_dict()
     with pytest.raises(dataclasses.FrozenInstanceError):
