@@ -111,7 +111,8 @@ def _hybrid_edges(calculator: Any, functional: str, n_occupied: NDArray[np.int64
     except (ImportError, AttributeError, NameError) as error:
         raise InputError(
             f"hybrid '{functional}': needs a functional of GPAW built with libxc "
-            f"(apt-get install libxc-dev, then pip install --force-reinstall --no-cache-dir gpaw), found: {error}"
+            f"(apt-get install libxc-dev libblas-dev; CC=g++ pip install --force-reinstall --no-deps --no-cache-dir gpaw), "
+            f"found: {error}"
         ) from error
     energies = semilocal - without + instead
     below = [energies[s, :, n - 1 - first].max() for s, n in enumerate(n_occupied)]

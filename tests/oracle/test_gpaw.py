@@ -202,5 +202,7 @@ def test_a_hybrid_functional_opens_the_gap(chain, tmp_path):
         return
     document = calculate(tmp_path, structure, settings, label="bands")
     assert document["bandgap_definition"] == "HSE06 on the density and at the k-points of the calculation"
-    assert document["bandgap"] == pytest.approx(6.46, abs=0.3)  # on a dense grid of k-points
+    assert document["bandgap"] == pytest.approx(
+        6.3, abs=0.3
+    )  # measured: 7.8; eight k-points are few for exact exchange
     assert "eV" in (tmp_path / "hybrid.txt").read_text()
