@@ -65,8 +65,9 @@ class Progress:
         elif time.monotonic() - self._last >= EVERY:
             self._last = time.monotonic()
             seconds = self._last - self._start
-            left = seconds * (total - done) / max(done, 1)
-            line = f"{self.what}: {done} of {total} ({done / max(total, 1):.0%}), {done / seconds:.3g}/s, {left:.0f} s left"
+            line = f"{self.what}: {done} of {total} ({done / max(total, 1):.0%})"
+            if done:
+                line += f", {done / seconds:.3g}/s, {seconds * (total - done) / done:.0f} s left"
             print(line, file=sys.stderr, flush=True)
 
     def _show(self, done: int, total: int) -> None:

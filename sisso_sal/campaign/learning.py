@@ -58,7 +58,7 @@ class Tools:
     progress : callable, optional
         Called with (done, total) during a fit.
     report : callable, optional
-        Writes what people look at, given the run folder.
+        Writes what people look at, given the run folder and whether its driver ends now.
     barred : frozenset of str
         Candidates that are not proposed, because the oracle can never label them.
     """
@@ -66,7 +66,7 @@ class Tools:
     make_surrogate: MakeSurrogate
     save_model: SaveModel
     progress: Progress | None = None
-    report: Callable[[Path], None] | None = None
+    report: Callable[[Path, bool], None] | None = None
     barred: frozenset[str] = frozenset()
 
 

@@ -222,7 +222,7 @@ class Campaign:
         if self._tools.report is None or not is_new or not (is_over or start >= self._report_is_due):
             return
         try:
-            self._tools.report(self.run)
+            self._tools.report(self.run, is_over)
         except SissoSalError as error:
             self._talk.tell(f"no report: {error}")
         self._reported = self.state.n_events

@@ -164,7 +164,7 @@ def discover(
     _show(summary, run, as_json)
 
 
-def _tools(threads: int | None, watch: Watch, report: Callable[[Path], None] | None, barred: Mapping[str, str]):
+def _tools(threads: int | None, watch: Watch, report: Callable[[Path, bool], None] | None, barred: Mapping[str, str]):
     from sisso_sal.campaign.learning import Tools
 
     def make_surrogate(settings, seed):
@@ -181,12 +181,12 @@ def _tools(threads: int | None, watch: Watch, report: Callable[[Path], None] | N
     return Tools(make_surrogate, save_model, watch, report, frozenset(barred))
 
 
-def _report(run: Path) -> None:
+def _report(run: Path, is_over: bool) -> None:
     from sisso_sal.campaign.learning import REPORT
     from sisso_sal.report.page import write_report
     from sisso_sal.report.view import RunView
 
-    write_report(RunView.read(run), run / REPORT)
+    write_report(RunView.read(run), run / REPORT, is_over=is_over)
 
 
 def _user_settings_at_start(run: Path) -> dict[str, Any] | None:

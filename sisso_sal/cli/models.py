@@ -256,7 +256,7 @@ def _columns_for(estimator, path: Path, id_column: str | None, formula: str | No
 @click.option(
     "--format", "form", type=click.Choice(list(_USES)), default="latex", show_default=True, help="What to write."
 )
-@click.option("--member", type=click.IntRange(min=0), help="Of an ensemble only this member, counted from 0.")
+@click.option("--member", type=click.IntRange(min=1), help="Of an ensemble only this member, counted from 1.")
 @click.option(
     "--dim", type=click.IntRange(min=1), help="Of a model the one with so many terms; the largest by default."
 )
@@ -282,9 +282,9 @@ def export(model, form, member, dim, out, force, as_json, quiet, debug):
         if dim is not None:
             raise SettingsError("dim: needs a model file of one model, found an ensemble; choose with --member")
         if member is not None:
-            if member >= len(models):
-                raise SettingsError(f"member: needs a number from 0 to {len(models) - 1}, found {member}")
-            models = [models[member]]
+            if member > len(models):
+                raise SettingsError(f"member: needs a number from 1 to {len(models)}, found {member}")
+            models = [models[member - 1]]
         else:
             scale = estimator.formula_calibration_.scale if estimator.formula_calibration_ else 1.0
             plain = (estimator.aggregation, estimator.spread, estimator.weighting) == ("mean", "std", "equal")

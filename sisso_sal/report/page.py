@@ -29,8 +29,15 @@ N_KEPT = 120_000
 _TEMPLATE = "page.html.jinja"
 
 
-def write_report(view: RunView, path: Path) -> None:
+def write_report(view: RunView, path: Path, *, is_over: bool = False) -> None:
     """Write the report of a run, whole or not at all.
+
+    Parameters
+    ----------
+    view : RunView
+    path : Path
+    is_over : bool
+        Whether the driver that is noted in the folder ends now.
 
     Raises
     ------
@@ -39,10 +46,10 @@ def write_report(view: RunView, path: Path) -> None:
     SissoSalError
         There is no plotly.js to put into it.
     """
-    write_whole(path, report_html(view))
+    write_whole(path, report_html(view, is_over=is_over))
 
 
-def report_html(view: RunView) -> str:
+def report_html(view: RunView, *, is_over: bool = False) -> str:
     """The report as text: template, style, script and data in one.
 
     Raises
@@ -53,11 +60,11 @@ def report_html(view: RunView) -> str:
     if view.state is None or view.path is None:
         raise InputError(f"{view.title}: needs a run folder for a report, found an ensemble without one")
     maps = [materials_map(view, rank) for rank in range(1, len(view.summary["typical"]) + 1)]
-    here = Path(__file__).parent
+    here, driver = Path(__file__).parent, None if is_over else noted_driver(view.path)
     environment = _environment()
     environment.filters.update(filters(view.unit, decimals_of(view.values("std"))))
     return environment.get_template(_TEMPLATE).render(
-        **described(view, status_document(view.path, view.state, noted_driver(view.path))),
+        **described(view, status_document(view.path, view.state, driver)),
         maps=[_told(found) for found in maps],
         typical=[_typeset(view, row) for row in view.summary["typical"]],
         descriptors=_descriptors(view),

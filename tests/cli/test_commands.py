@@ -263,7 +263,7 @@ def test_flags_come_on_top_of_the_file_of_settings(work):
         ),
         (["doctor", "--run", "nowhere.out"], "error: nowhere.out: there is no such file"),
         (["export", "model.json", "--dim", "3"], "error: dim: needs one of 1, 2, found 3"),
-        (["export", "ensemble.json", "--member", "5"], "error: member: needs a number from 0 to 4, found 5"),
+        (["export", "ensemble.json", "--member", "6"], "error: member: needs a number from 1 to 5, found 6"),
     ],
 )
 def test_bad_input_is_told_in_one_line_and_exits_2(work, arguments, told):
@@ -488,7 +488,7 @@ def test_exported_python_predicts_what_predict_predicts(work):
     one = call("export", "formulas.json", "--format", "python", "--member", 2, folder=work.folder).stdout
     made = {}
     exec(one, made)
-    member = ensemble.members_[2]
+    member = ensemble.members_[1]
     values = {name: frame[named[name]].to_numpy() for name in member.primaries()}
     assert made["predict"](**values) == pytest.approx(member.predict(values)[0], rel=1e-12)
 

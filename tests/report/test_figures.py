@@ -102,6 +102,12 @@ def test_the_command_says_what_is_wrong(forks, campaign, tmp_path):
     assert "model.json: needs a model file (JSON)" in line.error
 
 
+def test_the_report_that_discover_leaves_says_what_to_do_next(campaign):
+    text = (campaign / "run" / "report.html").read_text(encoding="utf-8")
+    assert "give discover with a larger --budget to go on" in text
+    assert "a driver is at work" not in text
+
+
 def test_discover_goes_on_where_no_report_can_be_written(forks, campaign, tmp_path):
     shutil.copy(campaign / "table.csv", tmp_path)
     small = ("--rung", 1, "--dim", 1, "--members", 4, "--n-sis", 5, "--correction", "none")
