@@ -36,6 +36,11 @@ __all__ = ["StructureType", "prototype_structure", "prototype_structures", "stru
 N_HALL = 530
 """Settings of the space groups, numbered as in spglib."""
 
+_LEAST_RATIO = ((2, 3, 4, 6, 7, 8, 12), (0.0, 0.155, 0.225, 0.414, 0.592, 0.732, 1.0))
+"""Coordination numbers, and the ratios of the radii of cation and oxygen at which so many oxygen ions touch the cation and each
+other (L. Pauling, J. Am. Chem. Soc. 51, 1010 (1929), first rule).
+"""
+
 _SAME_PLACE = 0.05  # Å
 _IMAGES = np.array([(i, j, k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1)], dtype=float)
 
@@ -176,6 +181,22 @@ class StructureType:
         site = self.sites[cation]
         return ions[site.role][1] / site.coordination * len(self.orbits[cation])
 
+    def misfit(self, ions: Mapping[str, tuple[str, float]]) -> float:
+        """How far the ratios of radii are from those that the coordination numbers ask for, on average over the cations.
+
+        Examples
+        --------
+        >>> [structure_types()[name].misfit({"A": ("Si", 4)}) < 0.1 for name in ("quartz", "rutile")]
+        [True, False]
+        """
+        far, weights = [], []
+        for site, orbit in zip(self.sites, self.orbits, strict=True):
+            if site.role != "O":
+                ratio = ionic_radius(*ions[site.role], site.coordination) / ionic_radius("O", -2, 6)
+                far.append(abs(ratio - np.interp(site.coordination, *_LEAST_RATIO)))
+                weights.append(len(orbit))
+        return float(np.average(far, weights=weights))
+
     def _adapted(self, wanted: NDArray[np.float64], root: NDArray[np.float64]) -> tuple[float, dict[str, float]]:
         from scipy.optimize import least_squares
 
@@ -304,7 +325,7 @@ def _alternating(structure: Structure) -> Structure:
 
 
 def prototype_structures(formula: str, prototypes: Sequence[str] | None = None) -> Iterator[tuple[str, Structure]]:
-    """Every structure that the shipped types offer for an oxide.
+    """Every structure that the shipped types offer for an oxide, those that suit the radii of its ions best first.
 
     Parameters
     ----------
@@ -326,7 +347,7 @@ def prototype_structures(formula: str, prototypes: Sequence[str] | None = None) 
     Examples
     --------
     >>> [name for name, _ in prototype_structures("TiO2")]
-    ['rutile', 'anatase', 'fluorite', 'baddeleyite', 'quartz']
+    ['rutile', 'anatase', 'quartz', 'baddeleyite', 'fluorite']
     """
     composition = parse_formula(formula)
     states = {s.element: float(s.state) for s in oxidation_states(composition)}
@@ -335,8 +356,8 @@ def prototype_structures(formula: str, prototypes: Sequence[str] | None = None) 
     ]
     if not names:
         raise InputError(f"{formula}: no structure type with this stoichiometry is known; give a structure")
-    for name, roles in names:
-        ions = {role: (metal, states[metal]) for role, metal in roles.items()}
+    filled = [(name, {role: (metal, states[metal]) for role, metal in roles.items()}) for name, roles in names]
+    for name, ions in sorted(filled, key=lambda found: round(structure_types()[found[0]].misfit(found[1]), 9)):
         structure = prototype_structure(name, ions)
         yield name, structure
         if np.count_nonzero(_moments(structure)) > 1:

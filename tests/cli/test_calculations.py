@@ -155,6 +155,6 @@ def test_other_settings_are_refused_and_another_machine_is_not(folder, undisturb
     Path("other.toml").write_text(text.replace("with_bands = false", 'steps = { relax = "relax-tight" }'))
     table = read_table("oxides.csv")
     settings = resolved(load_settings("other.toml", {}), table)
-    found = all_changes(Path("calm"), state(Path("calm")), table, settings, None)
+    found = all_changes(Path("calm"), state(Path("calm")), table, settings, None, {})
     lines = ["calculation.with_bands: False -> True", "calculation.steps.relax: None -> relax-tight"]
     assert [line for line in found if "calculation" in line] == lines

@@ -169,6 +169,21 @@ def test_adapted_parameters_meet_the_radii_exactly():
     assert scale * kind.bond_lengths(parameters) == pytest.approx([tetrahedral] * 4 + [octahedral] * 6, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("formula", "known", "within"),
+    [
+        *(("SiO2", "quartz", 1), ("TiO2", "rutile", 1), ("ZrO2", "baddeleyite", 1), ("UO2", "fluorite", 1)),
+        *(("GeO2", "rutile", 1), ("MgO", "rocksalt", 1), ("BeO", "wurtzite", 1), ("CaWO4", "scheelite", 1)),
+        *(("ZnWO4", "wolframite", 1), ("CeO2", "fluorite", 2), ("SnO2", "rutile", 2), ("ZnO", "wurtzite", 2)),
+        *(("MgAl2O4", "spinel", 2), ("Mg2SiO4", "olivine", 2), ("CaTiO3", "GdFeO3", 2), ("FeTiO3", "ilmenite", 2)),
+    ],
+)
+def test_the_type_that_a_material_has_is_among_the_first(formula, known, within):
+    """Of the most that a calculation starts from, three, none is wasted on what does not suit the ions."""
+    names = [name for name, _ in prototype_structures(formula) if not name.endswith("-afm")]
+    assert known in names[:within]
+
+
 def test_moments_of_the_free_ions():
     assert [starting_moment(e, q, 6) for e, q in [("Mn", 2), ("Fe", 3), ("Ni", 2), ("Ti", 4), ("Zn", 2)]] == [
         5,
