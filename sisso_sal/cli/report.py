@@ -6,12 +6,14 @@ from pathlib import Path
 
 import click
 
+from sisso_sal.cli.help import Command
 from sisso_sal.cli.options import COMMON, JSON, dumps
+from sisso_sal.cli.terminal import next_step
 
 FORMATS = ("html", "pdf", "png", "svg")
 
 
-@click.command()
+@click.command(cls=Command, short_help="One page to look at: map, formulas, trust, course")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--iteration", type=click.IntRange(min=1), help="Of this iteration; the newest by default.")
 @click.option(
@@ -57,3 +59,7 @@ def report(run, iteration, form, out, as_json, quiet, debug):
         click.echo(dumps({"run": str(run), "iteration": view.number, "files": [str(path) for path in paths]}))
     else:
         click.echo("\n".join(str(path) for path in paths))
+        next_step(
+            f"open {paths[0]} in a browser" if form == "html" else f"sisso-sal report {run}, to look at it all",
+            err=True,
+        )
