@@ -244,8 +244,8 @@ def test_flags_come_on_top_of_the_file_of_settings(work):
             "error: bad.toml: unknown setting 'model.rungs'; did you mean 'rung'?",
         ),
         (
-            ["discover", "table.csv", "--oracle", "aims"],
-            "error: oracle: needs none, lookup:FILE or command:COMMAND, found 'aims'",
+            ["discover", "table.csv", "--oracle", "vasp"],
+            "error: oracle: needs none, aims, structure, lookup:FILE or command:COMMAND, found 'vasp'",
         ),
         (
             ["discover", "table.csv", "--goal", "lowest", "--out", "never"],
