@@ -192,7 +192,10 @@ def _slurm() -> Check:
 def _engine(name: str, module: str, install: str) -> Check:
     if importlib.util.find_spec(module) is None:
         return Check(name, "missing", f"optional, {install}")
-    return Check(name, "ok", importlib.metadata.version(module))
+    try:
+        return Check(name, "ok", importlib.metadata.version(module))
+    except importlib.metadata.PackageNotFoundError:  # on the path without having been installed
+        return Check(name, "ok", "of unknown version")
 
 
 def _taskblaster() -> Check:

@@ -15,7 +15,7 @@ import click
 from sisso_sal.cli import known_values
 from sisso_sal.cli.help import Command
 from sisso_sal.cli.options import COMMON, JSON, dumps
-from sisso_sal.cli.terminal import next_step, note, width
+from sisso_sal.cli.terminal import next_step, note, show, width
 from sisso_sal.errors import CampaignError, InputError, LockedError
 
 
@@ -103,7 +103,7 @@ def status(run, watch, every, as_json, quiet, debug):
             text = status_text(document(), width=width())
             if watch and sys.stdout.isatty():
                 click.clear()
-            click.echo(text)
+            show(text)
             if not watch:
                 return
             time.sleep(every)

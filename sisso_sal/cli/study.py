@@ -239,4 +239,5 @@ def tune(
         "n_samples": int(labelled.sum()), "folds": folds, "rows": rows, "best": best, "out": str(out),
     }  # fmt: skip
     click.echo(dumps(document)) if as_json else show(tune_text(document, width()))
-    next_step(f"sisso-sal discover {table} --config {out}")
+    is_taken = Path("runs", table.stem).exists()
+    next_step(f"sisso-sal discover {table} --config {out}{f' --out runs/{out.stem}' if is_taken else ''}")

@@ -77,7 +77,7 @@ def status_text(found: Mapping[str, Any], width: int | None = None) -> str:
     ----------
     found : mapping
     width : int, optional
-        Columns of the terminal: longer lines are cut.
+        Columns of the terminal: tables leave out columns to fit.
     """
     unit = (found["target"] or "").rpartition("(")[2].rstrip(")") if "(" in (found["target"] or "") else ""
     suffix = f" {unit}" if unit else ""
@@ -88,12 +88,9 @@ def status_text(found: Mapping[str, Any], width: int | None = None) -> str:
     ]
     if found["best"]:
         lines.append(f"best {found['best']['id']}, {found['best']['value']:.4g}{suffix}")
-    lines += [_cost(found), *_waiting(found), *_failures(found), *_drift(found, suffix), *_gone(found), *_origin(found)]
-    lines += ["", f"Next: {found['next']}"]
-    return "\n".join(
-        line if width is None or len(line) <= width else line[: width - 1] + "…"
-        for line in "\n".join(lines).split("\n")
-    )
+    lines += [_cost(found), *_waiting(found, width), *_failures(found), *_drift(found, suffix, width)]
+    lines += [*_gone(found), *_origin(found), "", f"Next: {found['next']}"]
+    return "\n".join(lines)
 
 
 def _standing(found: Mapping[str, Any]) -> str:
@@ -133,7 +130,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def _waiting(found: Mapping[str, Any]) -> list[str]:
+def _waiting(found: Mapping[str, Any], width: int | None) -> list[str]:
     lines = []
     words = {"intended": "not confirmed", "submitted": "out", "again": "to be tried again"}
     if found["pending"]:
@@ -141,7 +138,7 @@ def _waiting(found: Mapping[str, Any]) -> list[str]:
         oldest = sorted(found["pending"], key=lambda case: -case["age_s"])
         for case in oldest[:SHOWN]:
             rows.append([case["id"], words[case["status"]], duration(case["age_s"]), str(case["attempt"]), case["job"]])
-        lines += ["", aligned(rows, numeric=[2, 3])]
+        lines += ["", aligned(rows, numeric=[2, 3], width=width, spare=[4, 3])]
         if len(oldest) > SHOWN:
             lines.append(f"and {len(oldest) - SHOWN} more")
     if found["open"] and found["oracle"] == "none":
@@ -158,7 +155,7 @@ def _failures(found: Mapping[str, Any]) -> list[str]:
     return ["", aligned(rows, numeric=[2]), *([f"and {more} more"] if more > 0 else [])]
 
 
-def _drift(found: Mapping[str, Any], suffix: str) -> list[str]:
+def _drift(found: Mapping[str, Any], suffix: str, width: int | None) -> list[str]:
     """How error and calibration went over the iterations: the first, and the last few."""
     rows = [["iteration", "labels", f"best{suffix}", f"RMSE{suffix}", "in 95 %", "area", "sigma times", "proposed"]]
     rows[0][3] = f"out-of-bag {rows[0][3]}"
@@ -174,7 +171,7 @@ def _drift(found: Mapping[str, Any], suffix: str) -> list[str]:
         )  # fmt: skip
     if not every:
         return []
-    table = aligned(rows, numeric=range(7)).split("\n")
+    table = aligned(rows, numeric=range(7), width=width, spare=[7, 6, 5, 4]).split("\n")
     if len(every) > len(kept):
         table.insert(2, f"… {len(every) - len(kept)} more")
     return ["", *table]
