@@ -245,6 +245,8 @@ def _explained(error: ValidationError, place: Callable[[str], str]) -> str:
     if first["type"] == "extra_forbidden":
         kind = _SECTIONS.get(location[0], CampaignSettings) if len(location) > 1 else CampaignSettings
         close = get_close_matches(location[-1], kind.model_fields, n=1)
+        if (elsewhere := setting_named(location[-1])) != location[-1]:  # the right name in the wrong section
+            close = [elsewhere]
         hint = f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(kind.model_fields)}"
         return f"{where}unknown setting '{'.'.join(location)}'{hint}"
     message = first["msg"].removeprefix("Input should be ")

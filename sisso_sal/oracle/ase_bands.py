@@ -69,10 +69,12 @@ def band_edges(atoms: Any, folder: Path, *, path_points: int = 0, hybrid: str = 
 
 def _on_grid(calculator: Any) -> NDArray[np.float64] | None:
     """ndarray (n_spins, n_kpoints, n_bands), in eV."""
+    if not all(hasattr(calculator, name) for name in ("get_number_of_spins", "get_ibz_k_points", "get_eigenvalues")):
+        return None
     try:
         n_spins, n_kpoints = calculator.get_number_of_spins(), len(calculator.get_ibz_k_points())
         return np.array([[calculator.get_eigenvalues(kpt=k, spin=s) for k in range(n_kpoints)] for s in range(n_spins)])
-    except (NotImplementedError, AttributeError):
+    except NotImplementedError:  # ASE's base class has the methods, and says so where there is nothing behind them
         return None
 
 

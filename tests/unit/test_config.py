@@ -134,6 +134,8 @@ def test_what_is_written_is_read_back(found, tmp_path_factory):
         ("gaol = 'min'", "unknown setting 'gaol'; did you mean 'goal'?"),
         ("[model]\nrungs = 2", "unknown setting 'model.rungs'; did you mean 'rung'?"),
         ("[ensemble]\nmember = 2", "unknown setting 'ensemble.member'; did you mean 'members'?"),
+        ("oracle = 'aims'", "unknown setting 'oracle'; did you mean 'run.oracle'?"),
+        ("[model]\nmembers = 2", "unknown setting 'model.members'; did you mean 'ensemble.members'?"),
         ("[modle]\nrung = 2", "unknown setting 'modle'; did you mean 'model'?"),
         (
             "[ensemble]\nzzzz = 2",
