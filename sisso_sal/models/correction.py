@@ -107,7 +107,7 @@ class Correction:
         self._centre = np.append(features.mean(axis=0), formula.mean())
         spread = np.append(features.std(axis=0), formula.std())
         self._spread = np.where(spread > CONSTANT * np.abs(self._centre), spread, 1.0)
-        rows = self._rows(features, formula)
+        rows = self._rows(features, _without_last_bits(formula, float(np.ptp(formula))))
         n = features.shape[1]
         with one_blas_thread():
             self._learners = [_trees(rows, formula, target, seed)] if kind in {"trees", "both"} else []
@@ -198,9 +198,18 @@ def _mixture(means: list[np.ndarray], stds: list[np.ndarray]) -> tuple[np.ndarra
     return mean, np.sqrt(np.mean(np.square(stds), axis=0) + np.mean(np.square(np.array(means) - mean), axis=0))
 
 
+def _without_last_bits(values: np.ndarray, spread: float) -> np.ndarray:
+    """Values on a grid of 1e-9 of a spread: trees choose between equal splits by the last bit, which depends on the processor."""
+    if not np.isfinite(spread) or spread == 0.0:
+        return values
+    step = 2.0 ** np.floor(np.log2(spread) - 30)
+    return np.round(values / step) * step
+
+
 def _trees(rows: np.ndarray, formula: np.ndarray, target: np.ndarray, seed: int) -> _Learner:
     """Extremely randomised trees on bootstrap samples learn target less formula."""
-    forest = ExtraTreesRegressor(N_TREES, bootstrap=True, random_state=seed % 2**32).fit(rows, target - formula)
+    left_over = _without_last_bits(target - formula, float(np.ptp(target)))
+    forest = ExtraTreesRegressor(N_TREES, bootstrap=True, random_state=seed % 2**32).fit(rows, left_over)
 
     def by_tree(rows):
         rows = np.ascontiguousarray(rows, dtype=np.float32)  # as the forest itself would make them

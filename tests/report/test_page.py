@@ -1,6 +1,7 @@
 """The report in a real browser: what it shows, what it answers to, and that it asks nobody for anything."""
 
 import base64
+import itertools
 import json
 import shutil
 import tempfile
@@ -45,8 +46,9 @@ class Page:
         return self
 
     def media(self, dark, media=""):
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [scheme]})
+        wanted = {"prefers-color-scheme": "dark" if dark else "light", "prefers-reduced-motion": "reduce"}
+        features = [{"name": name, "value": value} for name, value in wanted.items()]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
 
     def find(self, selector):
         return self.driver.find_element(By.CSS_SELECTOR, selector)
@@ -59,6 +61,21 @@ class Page:
             "document.querySelector(arguments[0]).scrollIntoView({block: 'center', behavior: 'instant'})", selector
         )
         self.find(selector).click()
+
+    def hover(self, x, y):
+        """Text of the box that a point of the map shows.
+
+        A mouse is never still: the move that comes while the map is drawn anew is lost, the next one is not.
+        """
+        steps = itertools.cycle((0, 1))
+
+        def moved(_):
+            right, down = self.pixel(x, y)
+            chain = ActionChains(self.driver, duration=50)
+            chain.move_to_element_with_offset(self.find("#map-plot"), right + next(steps), down).pause(0.2).perform()
+            return self.find("#map-plot .hoverlayer").get_attribute("textContent")
+
+        return WebDriverWait(self.driver, 30).until(moved)
 
     def trace(self, role):
         """x, y, colours and customdata of a trace of the map, and whether it is visible."""
@@ -127,10 +144,7 @@ def test_hostile_names_are_text(opened):
 
 def test_hover_tells_formula_and_numbers(opened, view):
     trace = opened.trace("proposed")
-    x, y = opened.pixel(trace["x"][0], trace["y"][0])
-    ActionChains(opened.driver).move_to_element_with_offset(opened.find("#map-plot"), x, y).perform()
-    WebDriverWait(opened.driver, 10).until(lambda _: opened.find(".hoverlayer").text)
-    told = opened.find("#map-plot .hoverlayer").get_attribute("textContent")
+    told = opened.hover(trace["x"][0], trace["y"][0])
     proposal = next(p for p in view.proposals if p["id"] in told)
     assert f"{proposal['mean']:.3g}" in told.replace("−", "-")
     assert "gap (eV)" in told
