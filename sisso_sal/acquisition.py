@@ -13,9 +13,10 @@ from decimal import Decimal
 from difflib import get_close_matches
 
 import numpy as np
-from scipy.special import erfcx, log_ndtr, ndtr
+from scipy.special import erfcx, ndtr
 
 from sisso_sal.errors import SettingsError
+from sisso_sal.lookahead import Belief, expected_finds, log_between
 
 _LOG_SQRT_2PI = 0.5 * np.log(2 * np.pi)
 
@@ -256,12 +257,9 @@ def window_likelihood(mean: np.ndarray, std: np.ndarray, low: float, high: float
     # Without a bound an infinite mean is inside as well.
     a = _standard(_gain(low, mean), std) if low > -np.inf else np.full(np.shape(mean), -np.inf)
     b = _standard(_gain(high, mean), std) if high < np.inf else np.full(np.shape(mean), np.inf)
-    a, b = np.where(a > 0, -b, a), np.where(a > 0, -a, b)
-    log_b, log_a = log_ndtr(b), log_ndtr(a)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gaussian = log_b + np.log1p(-np.exp(np.minimum(log_a - log_b, 0.0)))
+    with np.errstate(divide="ignore"):
         inside = np.log(((mean >= low) & (mean <= high)).astype(float))
-    return np.where(std > 0, np.where(np.isneginf(log_b), -np.inf, gaussian), inside)
+    return np.where(std > 0, log_between(a, b), inside)
 
 
 def probability_of_goal(mean: np.ndarray, std: np.ndarray, goal: Goal) -> np.ndarray:
@@ -405,6 +403,12 @@ class Scene:
     pending : ndarray (n,) of bool, optional
         Candidates that are being computed. They are believed to turn out as predicted (kriging believer; Ginsbourger, Le Riche and
         Carraro, Computational Intelligence in Expensive Optimization Problems, 131 (2010)).
+    open : ndarray (n,) of bool, optional
+        Candidates that can be evaluated later on, those that are pending among them; by default all.
+    correlation : callable, optional
+        Numbers of k candidates -> correlation of their predictions (k, k).
+    horizon : int
+        Evaluations that are ahead, for an acquisition that looks so far.
     """
 
     mean: np.ndarray
@@ -417,6 +421,9 @@ class Scene:
     labelled: np.ndarray
     rng: np.random.Generator
     pending: np.ndarray | None = None
+    open: np.ndarray | None = None
+    correlation: Callable[[np.ndarray], np.ndarray] | None = None
+    horizon: int = 1
 
     @property
     def edge(self) -> float:
@@ -451,6 +458,50 @@ def _hits(scene: Scene) -> np.ndarray:
     return probability_of_goal(scene.mean, scene.std, scene.goal) if scene.goal.bounded else _probability(scene)
 
 
+def _search(scene: Scene) -> np.ndarray:
+    """`expected_finds` of what can be evaluated, NaN elsewhere; as if what is pending would miss (Jiang et al., NeurIPS 2018)."""
+    low, high = scene.goal.low, scene.goal.high
+    if not scene.goal.bounded:
+        low, high = (-np.inf, scene.edge) if scene.goal.sign > 0 else (-scene.edge, np.inf)
+    usable = np.isfinite(scene.mean) & (True if scene.open is None else scene.open)
+    waiting = np.flatnonzero(usable & scene._pending)
+    likely = window_likelihood(scene.mean, scene.std, low, high)
+    free = np.flatnonzero(usable & ~scene._pending)
+    free = free[np.argsort(-likely[free], kind="stable")]
+    rows = np.concatenate([waiting, free[:LOOKED_AT]])
+    belief = Belief(*_bounds(scene.mean[rows], scene.std[rows], low, high), _linked(scene, rows))
+    for number in range(len(waiting)):
+        belief = belief.after_miss(number)
+    belief = belief.without(len(waiting))
+    out = np.full(len(scene.mean), np.nan)
+    # What is not looked at is unlikely itself; that it may speak for others is left out.
+    later = np.sort(belief.probability)[::-1][: max(scene.horizon - 1, 0)].sum()
+    out[free] = np.exp(likely[free]) + later
+    out[rows[len(waiting) :]] = expected_finds(belief, scene.horizon)
+    return out
+
+
+def _bounds(mean: np.ndarray, std: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds in standard deviations from the mean; infinite where there is no spread."""
+    inside = (low <= mean) & (mean <= high)
+    some = std > 0
+    return (
+        np.where(some, _standard(_gain(low, mean), std), np.where(inside, -np.inf, np.inf)),
+        np.where(some, _standard(_gain(high, mean), std), np.inf),
+    )
+
+
+def _linked(scene: Scene, rows: np.ndarray) -> np.ndarray:
+    """Correlation of some candidates; none where it is not known."""
+    if scene.correlation is None or len(rows) == 0:
+        return np.eye(len(rows))
+    link = np.where(np.isfinite(link := scene.correlation(rows)), link, 0.0)
+    some = scene.std[rows] > 0
+    link = np.where(some[:, None] & some[None, :], link, 0.0)
+    np.fill_diagonal(link, 1.0)
+    return link
+
+
 def _thompson(scene: Scene) -> np.ndarray:
     return thompson(scene.goal.distance(scene.members), scene.valid, scene.rng)
 
@@ -483,9 +534,16 @@ ACQUISITIONS: dict[str, Callable[[Scene], np.ndarray]] = {
     "distance": _distance,
     "member_ei": _member_improvement,
     "hits": _hits,
+    "search": _search,
 }
 """Acquisitions by name; each takes a `Scene` and gives a score, greater is better."""
 
+
+LOOKED_AT = 1000
+"""Most candidates, the likeliest, whose kinship `search` looks at: time and memory grow with the square."""
+
+ONE_BY_ONE = ("search",)
+"""Acquisitions that choose a batch one after the other, each in view of those before."""
 
 NEED_A_DIRECTION = ("ei", "log_ei", "lcb", "member_ei")
 """Acquisitions that cannot look for a window."""
@@ -509,7 +567,9 @@ def acquisition_named(name: str, goal: Goal | None = None) -> Callable[[Scene], 
         hint = f"; did you mean '{close[0]}'?" if close else ""
         raise SettingsError(f"acquisition: needs one of {', '.join(ACQUISITIONS)}, found '{name}'{hint}")
     if goal is not None and goal.kind == "window" and name in NEED_A_DIRECTION:
-        raise SettingsError(f"acquisition: needs hits, mean, mli, pi or thompson for the window {goal}, found '{name}'")
+        raise SettingsError(
+            f"acquisition: needs hits, mean, mli, pi, search or thompson for the window {goal}, found '{name}'"
+        )
     return ACQUISITIONS[name]
 
 

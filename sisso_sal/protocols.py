@@ -37,6 +37,8 @@ class Prediction:
     distance : ndarray (n_candidates,), optional
         Distance to the nearest labelled material in standardised primary features, in units of the median distance between a
         labelled material and the labelled one nearest to it.
+    correlation : callable, optional
+        Numbers of k candidates -> correlation (k, k) of what is not known of them: does a surprise at one tell of another?
     """
 
     mean: np.ndarray
@@ -48,6 +50,7 @@ class Prediction:
     formula: np.ndarray | None = None
     outside: np.ndarray | None = None
     distance: np.ndarray | None = None
+    correlation: Callable[[np.ndarray], np.ndarray] | None = None
 
     @property
     def n_valid(self) -> np.ndarray:
@@ -62,9 +65,10 @@ class Prediction:
 
     def take(self, index: np.ndarray) -> Prediction:
         """The same for some candidates."""
-        parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        parts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "correlation"}
         kept: dict[str, Any] = {name: None if part is None else part[..., index] for name, part in parts.items()}
-        return Prediction(**kept)
+        link = self.correlation
+        return Prediction(**kept, correlation=None if link is None else lambda rows: link(np.asarray(index)[rows]))
 
 
 @runtime_checkable

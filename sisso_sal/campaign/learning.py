@@ -17,13 +17,13 @@ import numpy as np
 import pandas as pd
 
 from sisso_sal.acquisition import Goal, expected_hits, expected_improvement, probability_of_goal
-from sisso_sal.campaign.scoring import Scored, score
+from sisso_sal.campaign.scoring import Scored, propose
 from sisso_sal.campaign.state import Case, Event, State
+from sisso_sal.campaign.stopping import evaluations_left
 from sisso_sal.config import CampaignSettings
 from sisso_sal.data.elements import composition_of
 from sisso_sal.data.table import Table
 from sisso_sal.protocols import Prediction, Surrogate
-from sisso_sal.selection import select
 from sisso_sal.storage import sync_folder, write_whole, writing
 
 Progress = Callable[[int, int], None]
@@ -116,14 +116,12 @@ def learn(table: Table, settings: CampaignSettings, state: State, batch: int, to
     prediction = surrogate.predict_distribution(columns, shares)
     goal = Goal.parse(settings.goal)
     pending = _among(table, {case.id for case in waited_for(state)})
-    scored = score(
-        prediction, table.features, target, goal=goal, acquisition=settings.acquisition, improve_on=settings.improve_on,
-        rng=np.random.default_rng(streams[1]), pending=pending,
-    )  # fmt: skip
     excluded = known | _among(table, {case.id for case in state.failed} | tools.barred)
-    picks = select(
-        scored.scores, table.ids, batch, excluded=excluded, features=table.features,
-        composition=shares if settings.diversity else None, pending=pending, diversity=settings.diversity,
+    scored, picks = propose(
+        prediction, table.features, target, table.ids, batch, goal=goal, acquisition=settings.acquisition,
+        improve_on=settings.improve_on, rng=np.random.default_rng(streams[1]), pending=pending, excluded=excluded,
+        composition=shares if settings.diversity else None, diversity=settings.diversity,
+        horizon=int(max(1, min(settings.horizon, evaluations_left(state, settings)))),
     )  # fmt: skip
     best = int(np.flatnonzero(known)[goal.best(target[known])])
     gain = _largest_gain(prediction.take(np.flatnonzero(~(excluded | pending))), goal, scored.reference)

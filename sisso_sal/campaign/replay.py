@@ -17,12 +17,11 @@ import numpy as np
 import pandas as pd
 
 from sisso_sal.acquisition import Goal
-from sisso_sal.campaign.scoring import score
+from sisso_sal.campaign.scoring import propose
 from sisso_sal.data.elements import composition_of
 from sisso_sal.data.table import Table
 from sisso_sal.errors import SettingsError
 from sisso_sal.protocols import Prediction, Surrogate
-from sisso_sal.selection import select
 
 MakeSurrogate = Callable[[int], Surrogate]
 """seed -> an unfitted surrogate; it travels to other processes."""
@@ -67,6 +66,8 @@ class Rules:
         See `scoring.REFERENCES`.
     diversity : float
         See `select`.
+    horizon : int
+        Evaluations that ``search`` looks ahead, or fewer where fewer are left.
     """
 
     goal: str = "min"
@@ -77,6 +78,7 @@ class Rules:
     batch: int = 1
     improve_on: str = "mean"
     diversity: float = 0.0
+    horizon: int = 20
 
 
 def targets(target: np.ndarray, rules: Rules) -> np.ndarray:
@@ -153,13 +155,11 @@ def simulate(table: Table, strategy: Strategy, rules: Rules, seed: int) -> Trace
     while len(trace.picks) < rules.evaluations and not known.all():
         labels = np.where(known, target, np.nan)
         prediction = _predict(strategy, frame, columns, shares, labels, seed * 100_003 + len(trace.picks))
-        scored = score(
-            prediction, table.features, labels, goal=goal, acquisition=strategy.acquisition, improve_on=rules.improve_on, rng=own
+        left = rules.evaluations - len(trace.picks)
+        _, picks = propose(
+            prediction, table.features, labels, table.ids, min(rules.batch, left), goal=goal, acquisition=strategy.acquisition,
+            improve_on=rules.improve_on, rng=own, excluded=known, diversity=rules.diversity, horizon=min(rules.horizon, left),
         )  # fmt: skip
-        room = min(rules.batch, rules.evaluations - len(trace.picks))
-        picks = select(
-            scored.scores, table.ids, room, excluded=known, features=table.features, diversity=rules.diversity
-        )
         for pick in picks if len(picks) else own.permutation(np.flatnonzero(~known))[:1]:
             known[pick] = True
             trace.found.append(int((known & wanted).sum()))

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from sisso_sal.acquisition import Goal, Scene, acquisition_named
+from sisso_sal.acquisition import ONE_BY_ONE, Goal, Scene, acquisition_named
 from sisso_sal.errors import SettingsError
 from sisso_sal.protocols import Prediction
+from sisso_sal.selection import select
 
 REFERENCES = ("mean", "label")
 """What an improvement is measured against: the best posterior mean of a labelled material, or the best label."""
 
 
 SHARE = 0.1
-"""The best share of all materials that `hits` looks for where the goal is only to be small or large: a search for the single best
-follows one outlier, or stays where it is.
+"""The best share of all materials that `hits` and `search` look for where the goal is only to be small or large: who looks for the
+single best follows one outlier, or stays where it is.
 """
 
 
@@ -49,6 +52,8 @@ def score(
     improve_on: str,
     rng: np.random.Generator,
     pending: np.ndarray | None = None,
+    excluded: np.ndarray | None = None,
+    horizon: int = 1,
 ) -> Scored:
     """Score all materials.
 
@@ -67,6 +72,10 @@ def score(
     rng : numpy Generator
     pending : ndarray (n,) of bool, optional
         Materials that are being computed.
+    excluded : ndarray (n,) of bool, optional
+        Materials that will never be chosen; those with a label are among them by themselves.
+    horizon : int
+        Evaluations that are ahead.
 
     Raises
     ------
@@ -77,7 +86,7 @@ def score(
         raise SettingsError(f"improve_on: needs one of {', '.join(REFERENCES)}, found '{improve_on}'")
     known = np.isfinite(target)
     wanted = goal
-    if acquisition == "hits" and goal.kind in {"min", "max"}:
+    if acquisition in {"hits", "search"} and goal.kind in {"min", "max"}:
         wanted = Goal.parse(f"{goal.kind} {100 * SHARE:g}%")
     bounded = wanted.resolved(np.where(known, target, prediction.mean), np.where(known, 0.0, prediction.std))
     fitted = prediction.mean[known]
@@ -93,6 +102,56 @@ def score(
         labelled=features[known],
         rng=rng,
         pending=pending,
+        open=~known if excluded is None else ~(known | excluded),
+        correlation=prediction.correlation,
+        horizon=horizon,
     )
     found = acquisition_named(acquisition)(scene)
     return Scored(np.where(np.isnan(prediction.mean), np.nan, found), bounded, scene.best)
+
+
+def propose(
+    prediction: Prediction,
+    features: np.ndarray,
+    target: np.ndarray,
+    ids: Sequence[str],
+    batch: int,
+    *,
+    acquisition: str,
+    excluded: np.ndarray,
+    horizon: int,
+    pending: np.ndarray | None = None,
+    composition: np.ndarray | None = None,
+    diversity: float = 0.0,
+    **scoring: Any,
+) -> tuple[Scored, np.ndarray]:
+    """Scores of all materials, and the numbers of those to evaluate next, in the order of choice.
+
+    Acquisitions of `ONE_BY_ONE` choose each in view of those before, the others all from the same scores.
+
+    Parameters
+    ----------
+    prediction, features, target, acquisition, horizon, pending
+        See `score`, which also takes `scoring`.
+    ids, batch, excluded, composition, diversity
+        See `select`; `excluded` holds what has a label.
+    """
+    waiting = np.zeros(len(ids), dtype=bool) if pending is None else pending.copy()
+    first: Scored | None = None
+    picks: list[int] = []
+    step = 1 if acquisition in ONE_BY_ONE else batch
+    while first is None or len(picks) < batch:
+        scored = score(
+            prediction, features, target, acquisition=acquisition, pending=waiting, excluded=excluded,
+            horizon=horizon - len(picks), **scoring,
+        )  # fmt: skip
+        first = first or scored
+        chosen = select(
+            scored.scores, ids, step, excluded=excluded, features=features, composition=composition, pending=waiting,
+            diversity=diversity,
+        )  # fmt: skip
+        picks.extend(chosen.tolist())
+        waiting[chosen] = True
+        if len(chosen) < step or step == batch:
+            break
+    return first, np.array(picks, dtype=np.int64)

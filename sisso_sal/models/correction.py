@@ -41,11 +41,12 @@ CONSTANT = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class _Learner:
-    """Mean and sigma for new rows, and for the training rows as if each had been left out; which inputs it sees."""
+    """Mean and sigma for new rows, and for the training rows as if each had been left out; covariance; which inputs it sees."""
 
     predict: Any
     left_out_mean: np.ndarray
     left_out_std: np.ndarray
+    covariance: Any
     sees_composition: bool = False
 
 
@@ -162,6 +163,39 @@ class Correction:
             mean[numbers], std[numbers] = _mixture([m for m, _ in found], [s for _, s in found])
         return mean, std
 
+    def correlation(
+        self, features: np.ndarray, formula: np.ndarray, composition: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Correlation of what is not known of materials, over the mixture of all learners (law of total covariance).
+
+        Parameters
+        ----------
+        features, formula, composition
+            As in `predict`, all finite.
+
+        Returns
+        -------
+        ndarray (n, n)
+            Of labels, so that noise takes its share of it; 1 on the diagonal.
+        """
+        with np.errstate(over="ignore"):
+            rows = np.clip(self._rows(features, formula), -FARTHEST, FARTHEST)
+        shares = np.empty((0, len(rows))) if composition is None else composition.T
+        order = np.lexsort((*shares[shares.any(axis=1)], *rows.T))
+        means, covariances = [], []
+        with one_blas_thread():
+            for learner in self._learners:
+                if composition is not None or not learner.sees_composition:
+                    given = self._kinship(rows[order], shares.T[order]) if learner.sees_composition else rows[order]
+                    means.append(learner.predict(given, formula[order])[0])
+                    covariances.append(learner.covariance(given))
+            apart = np.array(means) - np.mean(means, axis=0)
+            found = np.mean(covariances, axis=0) + apart.T @ apart / len(apart)
+        std = np.sqrt(np.diag(found))
+        link = np.empty((len(rows), len(rows)))
+        link[np.ix_(order, order)] = found / np.outer(std, std)
+        return link
+
     def to_json(self) -> dict[str, Any]:
         """What it was learned from, as plain data."""
         return {
@@ -227,7 +261,40 @@ def _trees(rows: np.ndarray, formula: np.ndarray, target: np.ndarray, seed: int)
     each = np.where(unseen, each, 0.0)
     mean = each.sum(axis=0) / np.maximum(count, 1)
     square = np.where(unseen, (each - mean) ** 2, 0.0).sum(axis=0) / np.maximum(count - 1, 1)
-    return _Learner(predict, formula + mean, np.sqrt(square))
+    return _Learner(predict, formula + mean, np.sqrt(square), lambda rows: np.cov(by_tree(rows).T))
+
+
+def correlation_of(members: np.ndarray) -> np.ndarray:
+    """Correlation of materials over members, shrunk towards none as far as so few members cannot tell it from chance.
+
+    Parameters
+    ----------
+    members : ndarray (n_members, n)
+        Finite predictions.
+
+    Returns
+    -------
+    ndarray (n, n)
+        1 on the diagonal; 0 elsewhere where members agree. Shrunk as by Schäfer and Strimmer, Stat. Appl. Genet. Mol. Biol. 4, 32
+        (2005), with the error of a correlation of independent values in the place of each one's own.
+
+    Examples
+    --------
+    >>> correlation_of(np.array([[0.0, 0.0, 1.0], [1.0, 2.0, 0.0], [2.0, 4.0, 1.0]] * 50)).round(2)
+    array([[1., 1., 0.],
+           [1., 1., 0.],
+           [0., 0., 1.]])
+    """
+    apart = members - members.mean(axis=0)
+    size = np.sqrt((apart**2).sum(axis=0))
+    link = (apart / np.where(size > 0, size, 1.0)).T @ (apart / np.where(size > 0, size, 1.0))
+    np.fill_diagonal(link, 0.0)
+    n = len(link)
+    square = float((link**2).sum())
+    chance = n * (n - 1) / max(len(members) - 1, 1)
+    link *= max(0.0, 1.0 - chance / square) if square > 0 else 0.0
+    np.fill_diagonal(link, 1.0)
+    return link
 
 
 def _sparse(composition: np.ndarray) -> dict[str, Any]:
@@ -268,7 +335,10 @@ def _process(
         pieces = [process.predict(part, return_std=True) for part in np.array_split(rows, len(rows) // 20_000 + 1)]
         return np.concatenate([m for m, _ in pieces]), np.concatenate([s for _, s in pieces])
 
-    learner = _Learner(predict, target - scale * residual, scale / np.sqrt(np.diag(inverse)))
+    def covariance(rows):
+        return process.predict(rows, return_cov=True)[1]
+
+    learner = _Learner(predict, target - scale * residual, scale / np.sqrt(np.diag(inverse)), covariance)
     return learner, [float(value) for value in process.kernel_.theta]
 
 

@@ -14,7 +14,7 @@ from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.models.aggregation import MEANS, SPREADS, aggregate
 from sisso_sal.models.bootstrap import KINDS as BOOTSTRAPS
 from sisso_sal.models.bootstrap import draw_allowed, draw_weights, most_seen
-from sisso_sal.models.correction import CONSTANT, FEWEST, Correction
+from sisso_sal.models.correction import CONSTANT, FEWEST, Correction, correlation_of
 from sisso_sal.models.correction import KINDS as CORRECTIONS
 from sisso_sal.models.display import ensemble_html
 from sisso_sal.models.fitting import Fitted, fit_problems
@@ -398,6 +398,7 @@ class SISSOEnsemble(SISSOBase):
         formula, raw = self._aggregated(values, valid, needed, self.member_weights_)
         mean = formula
         features = np.column_stack([columns[name] for name in sorted(self.primaries_)])
+        shares = None
         if self.correction_:
             known = self.correction_.composition
             shares = None if known is None else _checked_composition(composition, len(features), known.shape[1])
@@ -411,7 +412,21 @@ class SISSOEnsemble(SISSOBase):
             formula=formula,
             outside=(outside > 0).mean(axis=0),
             distance=_relative_distance(features, self._labelled),
+            correlation=self._correlation(features, formula, shares, values, valid),
         )  # fmt: skip
+
+    def _correlation(self, features, formula, shares, values, valid):
+        """By the correction, which knows what the formulas leave over; without one by the members that are valid throughout."""
+
+        def between(rows: np.ndarray) -> np.ndarray:
+            if self.correction_:
+                return self.correction_.correlation(
+                    features[rows], formula[rows], None if shares is None else shares[rows]
+                )
+            usable = valid[:, rows].all(axis=1)
+            return correlation_of(values[usable][:, rows]) if usable.sum() > 2 else np.eye(len(rows))
+
+        return between
 
     def predict(self, X, return_std=False):
         """Mean of the valid members, corrected; with `return_std` the standard deviation to act on.

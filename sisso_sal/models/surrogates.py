@@ -15,7 +15,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sisso_sal.data.columns import split_header
 from sisso_sal.errors import SettingsError
 from sisso_sal.machine import one_blas_thread
-from sisso_sal.models.correction import CONSTANT
+from sisso_sal.models.correction import CONSTANT, correlation_of
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.protocols import Prediction
 
@@ -63,14 +63,21 @@ class _Tabular:
 
     def predict_distribution(self, X: Mapping[str, np.ndarray], composition=None) -> Prediction:
         """Mean, spread and members at new materials; all are valid everywhere."""
-        mean, std, members = self._predicted(np.column_stack([X[name] for name in self._names]))
-        return Prediction(mean, std, std, members, np.ones(members.shape, dtype=bool))
+        rows = np.column_stack([X[name] for name in self._names])
+        mean, std, members = self._predicted(rows)
+        return Prediction(
+            mean, std, std, members, np.ones(members.shape, dtype=bool),
+            correlation=lambda chosen: self._correlation(rows[chosen], members[:, chosen]),
+        )  # fmt: skip
 
     def _learn(self, X: np.ndarray, y: np.ndarray) -> None:
         raise TypeError(f"{type(self).__name__} has no model")
 
     def _predicted(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         raise TypeError(f"{type(self).__name__} has no model")
+
+    def _correlation(self, X: np.ndarray, members: np.ndarray) -> np.ndarray:
+        return correlation_of(members)
 
 
 class Forest(_Tabular):
@@ -134,6 +141,12 @@ class Process(_Tabular):
             mean, std = self._process.predict((X - self._centre) / self._spread, return_std=True)
         rng = np.random.default_rng(self.seed)
         return mean, std, mean + std * rng.standard_normal((self.n_members, len(mean)))
+
+    def _correlation(self, X, members):
+        with one_blas_thread():
+            _, covariance = self._process.predict((X - self._centre) / self._spread, return_cov=True)
+        std = np.sqrt(np.diag(covariance))
+        return covariance / np.outer(std, std)
 
 
 _OTHERS = {"forest": Forest, "process": Process}

@@ -98,7 +98,10 @@ def test_left_out_predictions_of_the_trees_are_those_of_the_trees_that_did_not_d
 
 def test_left_out_means_of_the_trees_are_scikit_learns_out_of_bag_predictions():
     features, formula, target = bumpy()
-    formula, target = np.round(2**20 * formula) / 2**20, np.round(2**20 * target) / 2**20  # few bits, none of which is lost
+    formula, target = (
+        np.round(2**20 * formula) / 2**20,
+        np.round(2**20 * target) / 2**20,
+    )  # few bits, none of which is lost
     found = Correction("trees", features, formula, target, seed=3)
     twin = correction.ExtraTreesRegressor(correction.N_TREES, bootstrap=True, oob_score=True, random_state=3)
     twin.fit(standardised(features, formula, (features, formula)), target - formula)
