@@ -110,7 +110,7 @@ class Compromises:
     @property
     def candidates(self) -> np.ndarray:
         """ndarray (n,) of bool: rows of which a target is not known."""
-        return np.isnan(self.labels).any(axis=1)
+        return np.asarray(np.isnan(self.labels).any(axis=1))
 
     def document(self) -> dict[str, Any]:
         """What `pareto --json` prints; pairs are in the order of the targets."""
@@ -127,6 +127,7 @@ class Compromises:
             "n_candidates": int(self.candidates.sum()),
             "n_half_labelled": int((known.sum(axis=1) == 1).sum()),
             "n_without_prediction": int(np.isnan(self.alone[self.candidates]).sum()),
+            "n_without_gain": int((self.alone == 0).sum()),
             "reference": "given" if self.is_given else "front",
             "hypervolume": self.area,
             "front": [{"id": self.ids[i], "values": self.labels[i].tolist()} for i in self.front],
@@ -205,24 +206,24 @@ def compromises(
     for goal in goals:
         if goal not in GOALS:
             raise SettingsError(f"goal: needs min or max for each of two targets, found '{goal}'")
-    first, second = (_learned(table, goal, make_surrogate, progress) for table, goal in zip(tables, goals, strict=True))
-    pair = (first, second)
     ids = tables[0].ids
-    signs = np.array([objective.sign for objective in pair])
-    mean, std = np.column_stack([o.mean for o in pair]) * signs, np.column_stack([o.std for o in pair])
-    labels = np.column_stack([o.label for o in pair]) * signs
-    known = ~np.isnan(labels).any(axis=1)
+    signs = np.array([-1.0 if goal == "max" else 1.0 for goal in goals])
+    labels = np.column_stack([np.asarray(table.target) for table in tables]) * signs
     worst = reference_point(labels) if reference is None else np.asarray(reference, dtype=float) * signs
     on_front = np.flatnonzero(pareto_front(labels))
     on_front = on_front[sorted(range(len(on_front)), key=lambda i: (*labels[on_front[i]], ids[on_front[i]]))]
     front = labels[on_front]
-    open_rows = np.flatnonzero(~known)
-    picks, gains = choose_batch(mean[open_rows], std[open_rows], front, worst, [ids[i] for i in open_rows], batch)
+    first, second = (_learned(table, goal, make_surrogate, progress) for table, goal in zip(tables, goals, strict=True))
+    open_rows = np.flatnonzero(np.isnan(labels).any(axis=1))
+    mean = np.column_stack([first.mean, second.mean])[open_rows] * signs
+    std = np.column_stack([first.std, second.std])[open_rows]
+    picks, gains = choose_batch(mean, std, front, worst, [ids[i] for i in open_rows], batch)
     alone, chance = np.full(len(ids), np.nan), np.full(len(ids), np.nan)
-    alone[open_rows] = expected_hypervolume_improvement(mean[open_rows], std[open_rows], front, worst)
-    chance[open_rows] = probability_not_dominated(mean[open_rows], std[open_rows], front)
+    alone[open_rows] = expected_hypervolume_improvement(mean, std, front, worst)
+    chance[open_rows] = probability_not_dominated(mean, std, front)
     return Compromises(
-        ids, pair, worst * signs, reference is not None, on_front, hypervolume(front, worst), open_rows[picks], gains, alone, chance
+        ids=ids, objectives=(first, second), reference=worst * signs, is_given=reference is not None, front=on_front,
+        area=hypervolume(front, worst), picks=open_rows[picks], gains=gains, alone=alone, not_dominated=chance,
     )  # fmt: skip
 
 
@@ -233,6 +234,8 @@ def _learned(table: Table, goal: str, make_surrogate: Callable[[], Surrogate], p
     mean, std = label.copy(), np.where(known, 0.0, np.nan)
     outside, distance = np.full(len(label), np.nan), np.full(len(label), np.nan)
     model = None
+    if known.sum() < 2:
+        raise FitError(f"{table.path}: target '{table.target_name}': needs two labels or more, found {known.sum()}")
     if not known.all():
         frame = pd.DataFrame({table.header(name): column for name, column in columns.items()})
         shares = composition_of(table)

@@ -165,5 +165,7 @@ def _tell(document: dict[str, Any], table: Path, out: Path | None, plot: Path | 
         next_step(
             f"write what is found for {document['proposals'][0]['id']} and the others into {table}, then the same again"
         )
+    elif document["n_candidates"]:
+        next_step("the same with another --reference, or with candidates that can be better")
     else:
-        next_step("add candidates with a gap in a target to the table")
+        next_step(f"add candidates, rows with a gap in a target, to {table}")

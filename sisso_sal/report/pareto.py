@@ -27,12 +27,12 @@ def pareto_text(document: Mapping[str, Any], width: int | None = None) -> str:
     ]
     for target in document["targets"]:
         lines += ["", *_target(target)]
-    if document["n_without_prediction"]:
-        lines += [
-            "",
-            f"{document['n_without_prediction']} candidates have no prediction: too few formulas are valid so far from the "
-            "training data",
-        ]
+    left_out = {
+        "without a prediction, as too few formulas are valid so far from the training data": "n_without_prediction",
+        "that cannot move the front (EHVI 0)": "n_without_gain",
+    }
+    counts = [f"Not proposed: {document[key]} candidates {why}" for why, key in left_out.items() if document[key]]
+    lines += ["", *counts] if counts else []
     return "\n".join([*lines, "", *_proposals(document, width), "", *_front(document, width)])
 
 
@@ -65,11 +65,11 @@ def _proposals(document: Mapping[str, Any], width: int | None) -> list[str]:
     rows = _rows(document)
     if width is not None and max(sum(len(cell) + 2 for cell in row[:4]) for row in rows) > width:  # names without units
         rows[0][2:4] = [target["name"] for target in document["targets"]]
-    table = aligned(rows, numeric=[0, 4, 5], width=width, spare=[5, 4])
-    area = " x ".join(target["unit"] or "1" for target in document["targets"])
+    table = aligned(rows, numeric=[0, 4, 5], width=width, spare=[5, 4, 6][: len(rows[0]) - 4])
+    area = " x ".join(target["unit"] for target in document["targets"] if target["unit"])
     told = {
-        "EHVI": f"EHVI: expected growth of the area that the front dominates, {document['hypervolume']:.4g} now, in {area}, by "
-        "each after those before it",
+        "EHVI": "EHVI: expected growth of the area that the front dominates, by each after those before it; that area is "
+        f"{document['hypervolume']:.4g}{f' {area}' if area else ''} now",
         "not dominated": "not dominated: probability that no known material is at least as good in both",
         "flags": FLAGS,
     }
@@ -101,15 +101,9 @@ def _front(document: Mapping[str, Any], width: int | None) -> list[str]:
     rows = [["material", *(_header(target) for target in targets)]]
     rows += [[one["id"], *(f"{value:.4g}" for value in one["values"])] for one in front[:N_FRONT]]
     more = [f"and {len(front) - N_FRONT} more"] if len(front) > N_FRONT else []
-    beyond = (
-        [] if any(within) else ["None of them is better than the reference in both, so none limits what is proposed."]
-    )
-    return [
-        f"Known front, {len(front)} materials; {reference}",
-        aligned(rows, numeric=[1, 2], width=width),
-        *more,
-        *beyond,
-    ]
+    beyond = [] if any(within) else ["None of them is better than the reference in both: the area is still empty."]
+    head = f"Known front, {len(front)} material{'s' if len(front) > 1 else ''}:"
+    return [head, aligned(rows, numeric=[1, 2], width=width), *more, reference, *beyond]
 
 
 def _better(values: list[float], document: Mapping[str, Any]) -> bool:
