@@ -76,9 +76,10 @@ ablation: $(VENV)/.dev  ## what each choice of the ensemble is worth
 bench-peers: $(VENV)/.dev  ## other programs on the same tables, in an environment of their own
 	$(BIN)/python benchmarks/peers.py
 
-data: $(VENV)/.dev  ## rebuild data/oxides.csv and the elemental values
+data: $(VENV)/.dev  ## rebuild the tables of oxides and the elemental values
 	$(BIN)/python data/build_elements.py
 	$(BIN)/python data/build_oxides.py
+	$(BIN)/python data/build_melting.py
 
 clean:  ## remove the environment and caches
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -51,6 +51,7 @@ class Solid:
     enthalpy: float
     gibbs: float
     entropy: float
+    cas: str = ""
 
     def species(self, gibbs: float | None = None) -> Species:
         """For the linear program, in eV; ``gibbs`` stands in for a value that is not tabulated."""
@@ -82,7 +83,7 @@ def crc_oxides(causes: Counter[str]) -> list[Solid]:
         metals = composition.keys() - {"O"}
         if "O" in composition and metals and metals <= set(METALS) and len(metals) <= 2:
             name = reduced_formula(composition)
-            solids.append(Solid(name, composition, float(row["Hfs"]), float(row["Gfs"]), float(row["S0s"])))
+            solids.append(Solid(name, composition, float(row["Hfs"]), float(row["Gfs"]), float(row["S0s"]), cas))
     return solids
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from sisso_sal import SISSOEnsemble, SISSORegressor
@@ -129,6 +130,18 @@ def oxides() -> None:
         )
 
 
+def front() -> None:
+    """What the page on two targets draws."""
+    data = HERE.parent / "data"
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder, "two.csv")
+        pd.read_csv(data / "oxides.csv").merge(pd.read_csv(data / "melting.csv"), how="left").to_csv(table, index=False)
+        targets = ["--target", "dG_pbx", "--goal", "min", "--target", "T_melt", "--goal", "max"]
+        files = ["--plot", HERE / "figures" / "front.png", "--force", "--quiet"]
+        command = [sys.executable, "-m", "sisso_sal.cli", "pareto", table, *targets, *files]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
 if __name__ == "__main__":
-    for draw in (subspace, members, acquisition, pourbaix, oxides):
+    for draw in (subspace, members, acquisition, pourbaix, oxides, front):
         draw()

@@ -23,6 +23,7 @@ from sisso_sal.cli.doctor import doctor
 from sisso_sal.cli.foreign import import_sisso
 from sisso_sal.cli.help import Group
 from sisso_sal.cli.models import export, fit, predict
+from sisso_sal.cli.pareto import pareto
 from sisso_sal.cli.report import report
 from sisso_sal.cli.run import label, ledger, retry, status, stop
 from sisso_sal.cli.study import replay, tune
@@ -115,6 +116,7 @@ def _show_log() -> None:
 cli.add_sections(
     {
         "Campaigns": (discover, status, report, label, retry, stop, ledger, worker),
+        "Two targets at once": (pareto,),
         "Formulas": (fit, predict, export, import_sisso),
         "What would work best": (tune, replay),
         "Tables to choose from": (featurize, pool),

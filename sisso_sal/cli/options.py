@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,19 @@ OUT_FILE = panel(
     click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file, not to stdout."),
     click.option("--force", is_flag=True, help="Replace the file if it exists."),
 )
+ID_COLUMN = click.option(
+    "--id",
+    "id_column",
+    metavar="COLUMN",
+    shell_complete=known_values.columns,
+    help="Column that names the rows; by default the first text one.",
+)
+FORMULA = click.option(
+    "--formula",
+    metavar="COLUMN",
+    shell_complete=known_values.columns,
+    help="Make the features from formulas of oxides in this column.",
+)
 COLUMNS = panel(
     "Columns of the table",
     click.option(
@@ -42,19 +56,8 @@ COLUMNS = panel(
         shell_complete=known_values.columns,
         help="Target column; by default the one with gaps.",
     ),
-    click.option(
-        "--id",
-        "id_column",
-        metavar="COLUMN",
-        shell_complete=known_values.columns,
-        help="Column that names the rows; by default the first text one.",
-    ),
-    click.option(
-        "--formula",
-        metavar="COLUMN",
-        shell_complete=known_values.columns,
-        help="Make the features from formulas of oxides in this column.",
-    ),
+    ID_COLUMN,
+    FORMULA,
 )
 MODEL = panel(
     "Formulas",
@@ -170,11 +173,31 @@ def load_layers(
 
 def read(path: Path, target: str | None, id_column: str | None, formula: str | None, require_target: bool):
     """The table, with features made from formulas when it has none or when that was asked for."""
-    from sisso_sal.data.elements import featurize_table
     from sisso_sal.data.table import read_table
+
+    return _with_features(read_table(path, target=target, id=id_column, require_target=require_target), formula)
+
+
+def read_pair(path: Path, targets: Sequence[str], id_column: str | None, formula: str | None):
+    """The table once for each of two targets, with features as `read` makes them."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from sisso_sal.data.table import read_targets
+
+    first, second = read_targets(path, targets, id=id_column)
+    featured = _with_features(first, formula)
+    kept = np.isin(second.ids, featured.ids)  # rows without features were left out
+    values = np.asarray(second.target)[kept]
+    return featured, replace(featured, target_name=second.target_name, target_unit=second.target_unit, target=values)
+
+
+def _with_features(table, formula: str | None):
+    """The table with features made from formulas when it has none or when that was asked for, and notes on them."""
+    from sisso_sal.data.elements import featurize_table
     from sisso_sal.features.dimension import same_quantity_in_other_units
 
-    table = read_table(path, target=target, id=id_column, require_target=require_target)
     if formula is not None or not table.feature_names:
         unused = table.feature_names
         table, rejected = featurize_table(table, formula)
@@ -223,6 +246,15 @@ def check_free(out: Path | None, force: bool) -> None:
         raise InputError(f"{out}: exists already; give another --out, or --force to replace it")
     if out is not None and not out.parent.is_dir():
         raise InputError(f"{out}: needs a folder that exists, found no '{out.parent}'")
+
+
+def check_plot(plot: Path | None, force: bool) -> None:
+    """The same for a figure, whose name tells its form."""
+    check_free(plot, force)
+    if plot is not None:
+        from sisso_sal.report.figures import check_figure_name
+
+        check_figure_name(plot)
 
 
 def dumps(document: Any) -> str:

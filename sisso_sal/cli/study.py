@@ -20,6 +20,7 @@ from sisso_sal.cli.options import (
     TABLE,
     THREADS,
     check_free,
+    check_plot,
     dumps,
     load,
     model_changes,
@@ -82,7 +83,7 @@ def replay(
       sisso-sal replay data/oxides.csv --n-start 15 --evaluations 25
       sisso-sal replay table.csv --goal "1.2..1.8" --acquisitions mean,hits
     """
-    check_free(plot, force)
+    check_plot(plot, force)
     from sisso_sal.acquisition import Goal, acquisition_named
     from sisso_sal.campaign.replay import Rules, Strategy
     from sisso_sal.campaign.replay import replay as simulate

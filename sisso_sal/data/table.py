@@ -183,12 +183,62 @@ def read_table(
     >>> table.target_name, table.labelled.tolist()
     ('gap', [True, False, True])
     """
+    return _read(read_columns(path), target, id, require_target, features)
+
+
+def read_targets(path: str | os.PathLike[str], targets: Sequence[str], *, id: str | None = None) -> tuple[Table, ...]:
+    """The same candidates once for each of several targets, none of which is a feature of another.
+
+    Parameters
+    ----------
+    path, id
+        As in `read_table`.
+    targets : sequence of str
+        Different target columns, each known for a row at least; each may have gaps, or none.
+
+    Returns
+    -------
+    tuple of Table, one for each target
+        They differ in the target only.
+
+    Raises
+    ------
+    TableError
+        As `read_table`; or a target is named twice.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "oxides.csv")
+    ...     _ = path.write_text("formula,EA (eV),T (K),gap (eV)\\nMgO,1.5,3098,7.8\\nCaO,1.25,,\\nBaO,1,,4.4\\n")
+    ...     tables = read_targets(path, ["gap", "T"])
+    >>> [(table.target_name, table.feature_names, int(table.labelled.sum())) for table in tables]
+    [('gap', ('EA',), 2), ('T', ('EA',), 1)]
+    """
     file = read_columns(path)
+    find = _finder(file)
+    columns = [find(target, "target") for target in targets]
+    for place, column in enumerate(columns):
+        if column in columns[:place]:
+            raise TableError(f"{file.path}: needs targets that differ, found {shown(column.header)} twice")
+    return tuple(_read(file, column.header, id, True, None, columns) for column in columns)
+
+
+def _read(
+    file: ColumnFile,
+    target: str | None,
+    id: str | None,
+    require_target: bool,
+    features: Sequence[str] | None,
+    apart: Sequence[Column] = (),
+) -> Table:
+    """What `read_table` gives; the columns `apart` are neither id nor feature."""
     find = _finder(file)
     target_column = None if target is None else find(target, "target")
     chosen = None if features is None else [find(name, "feature") for name in features]
     id_column = _id_column(file, id, find, chosen, target_column)
-    others = [column for column in file.columns if column is not id_column]
+    others = [column for column in file.columns if column is not id_column and column not in apart]
     if chosen is None:
         _check_unspoilt(file, others, target_column)
     if target_column is None:

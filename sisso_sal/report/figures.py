@@ -362,6 +362,18 @@ def save_figures(view: RunView, folder: str | os.PathLike[str], form: str) -> li
     return paths
 
 
+def check_figure_name(path: str | Path) -> None:
+    """Refuse a file for a figure that is neither PNG, PDF nor SVG by its ending.
+
+    Raises
+    ------
+    InputError
+        Another ending.
+    """
+    if Path(path).suffix.lower() not in {".png", ".pdf", ".svg"}:
+        raise InputError(f"{path}: needs a name that ends in .png, .pdf or .svg")
+
+
 def save_figure(figure: Any, path: str | Path) -> None:
     """Write a figure as PNG, PDF or SVG, by the ending of the path.
 
@@ -372,9 +384,7 @@ def save_figure(figure: Any, path: str | Path) -> None:
     SissoSalError
         The file cannot be written.
     """
-    path = Path(path)
-    if path.suffix.lower() not in {".png", ".pdf", ".svg"}:
-        raise InputError(f"{path}: needs a name that ends in .png, .pdf or .svg")
+    check_figure_name(path)
     try:
         figure.savefig(path, dpi=160)
     except OSError as error:

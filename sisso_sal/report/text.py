@@ -185,16 +185,14 @@ def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int 
     rows += [
         [
             *(str(rank), p["id"], f"{p['mean']:.3f}", f"{p['std']:.3f}", _interval(p["low95"], p["high95"])),
-            *(f"{p['formula']:.3f}", f"{p['score']:.4g}", f"{p['n_valid']}/{n}", _flags(p)),
+            *(f"{p['formula']:.3f}", f"{p['score']:.4g}", f"{p['n_valid']}/{n}", flags(p)),
         ]
         for rank, p in enumerate(shown, 1)
     ]
     table = aligned(rows, numeric=[0, 2, 3, 5, 6, 7], width=width, spare=[7, 5, 4, 6])
     lines += ["", f"Best candidates for {target}:", table]
     if any(row[-1] for row in rows[1:]):
-        lines.append(
-            "flags: E, over a third of the formulas extrapolate; F, more than twice as far from the labelled as they are apart"
-        )
+        lines.append(FLAGS)
     if summary["expected_hits"] is not None:
         lines.append(
             f"{summary['expected_hits']:.1f} of these {len(shown)} are expected to reach {_rounded(summary['wanted'])}{suffix}"
@@ -211,7 +209,20 @@ def _rounded(bound: str) -> str:
     return re.sub(r"-?\d+\.\d+(e-?\d+)?", lambda number: f"{float(number[0]):.4g}", bound)
 
 
-def _flags(proposal: Mapping[str, Any]) -> str:
+FLAGS = (
+    "flags: E, over a third of the formulas extrapolate; F, more than twice as far from the labelled as they are apart"
+)
+"""What the letters of `flags` stand for."""
+
+
+def flags(proposal: Mapping[str, Any]) -> str:
+    """Letters that warn of a prediction far out, from its ``outside`` and ``distance`` (see `Prediction`).
+
+    Examples
+    --------
+    >>> flags({"outside": 0.5, "distance": 3.0}), flags({"outside": None, "distance": 1.0})
+    ('EF', '')
+    """
     outside, distance = proposal["outside"], proposal["distance"]
     return ("E" if (outside or 0) > 1 / 3 else "") + ("F" if (distance or 0) > 2 else "")
 

@@ -20,6 +20,7 @@ from sisso_sal.models.files import load_model
 
 COMMANDS = (
     "discover",
+    "pareto",
     "status",
     "label",
     "retry",

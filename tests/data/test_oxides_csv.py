@@ -45,6 +45,20 @@ def test_rebuilt_byte_for_byte(tmp_path):
     assert "labelled oxides" in result.stdout.splitlines()[0]
 
 
+@needs_sources
+def test_melting_temperatures_are_rebuilt_byte_for_byte_and_belong_to_confirmed_formulas(tmp_path, script):
+    again = tmp_path / "melting.csv"
+    command = [sys.executable, "data/build_melting.py", "--output", str(again)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert again.read_bytes() == (ROOT / "data" / "melting.csv").read_bytes()
+    found = pd.read_csv(again, index_col="formula")["T_melt (K)"]
+    confirmed = {solid.formula for solid in script.verified(script.crc_oxides(script.Counter()), script.Counter())}
+    assert set(found.index) <= confirmed
+    assert found.index.is_unique
+    # The NIST-JANAF tables, for corundum and periclase.
+    assert found[["Al2O3", "MgO"]].tolist() == pytest.approx([2327, 3105], abs=10)
+
+
 def test_columns_and_counts(oxides):
     assert list(oxides.columns) == [TARGET, *(feature.header for feature in PRIMARY_FEATURES)]
     assert oxides.index.is_unique

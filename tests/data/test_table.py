@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sisso_sal.data.columns import split_header
-from sisso_sal.data.table import Table, read_table
+from sisso_sal.data.table import Table, read_table, read_targets
 from sisso_sal.errors import TableError
 
 GOOD = "formula,EA (eV),r_s (AA),EN (Pauling),N_val,g_pbx (eV/atom)\n"
@@ -181,6 +181,36 @@ def test_numbers_are_read_exactly_as_python_reads_them(tmp_path, numbers, random
     spelt = [random.choice([repr(x), f"{x:.25e}", f"{x:+.17g}"]) for x in numbers]
     path = write(tmp_path, "x\n" + "\n".join(spelt) + "\n")
     assert read_table(path).features[:, 0].tolist() == [float(cell) for cell in spelt]
+
+
+def test_several_targets_share_the_features_and_are_none_themselves(tmp_path):
+    path = write(tmp_path, "name,A (eV),x,B\nm,1,1,\nn,,2,4\no,3,3,5\n")
+    first, second = read_targets(path, ["B", "A (eV)"])
+    assert (first.target_name, second.target_name, second.target_unit) == ("B", "A", "eV")
+    assert first.feature_names == second.feature_names == ("x",)
+    assert (first.ids, first.ignored, second.ignored) == (("m", "n", "o"), ("A (eV)",), ("B",))
+    assert (first.labelled.tolist(), second.labelled.tolist()) == ([False, True, True], [True, False, True])
+    assert second == read_table(write(tmp_path, "name,A (eV),x\nm,1,1\nn,,2\no,3,3\n", "alone.csv"), target="A")
+
+
+@pytest.mark.parametrize(
+    ("content", "targets", "told"),
+    [
+        ("A,B,x\n1,,1\n2,,2\n", ["A", "B"], "t.csv: target column 'B' needs a known value, found none"),
+        ("A,B,x\n1,n/a,1\n2,3,2\n", ["A", "B"], "t.csv: row 1 (line 2), column 'B': needs a number, found 'n/a'"),
+        (
+            "A,B,C\n1,1,1\n2,3,\n",
+            ["A", "B"],
+            "t.csv: row 2 (line 3), column 'C': a feature needs a number in every row",
+        ),
+        ("A,B,C\n1,1,1\n2,3,2\n", ["A", "A"], "t.csv: needs targets that differ, found 'A' twice"),
+    ],
+)
+def test_what_several_targets_cannot_be_is_told(tmp_path, content, targets, told):
+    path = write(tmp_path, content)
+    with pytest.raises(TableError) as caught:
+        read_targets(path, targets)
+    assert str(caught.value).removeprefix(f"{tmp_path}/").startswith(told)
 
 
 def test_csv_and_parquet_give_equal_tables(oxides, tmp_path):

@@ -18,13 +18,10 @@ from sisso_sal.acquisition import (
     acquisition_named,
     distance_to_labelled,
     expected_hits,
-    expected_hypervolume_improvement,
     expected_improvement,
-    hypervolume,
     log_expected_improvement,
     lower_confidence_bound,
     member_expected_improvement,
-    pareto_front,
     probability_of_goal,
     probability_of_improvement,
     thompson,
@@ -34,10 +31,6 @@ from sisso_sal.errors import SettingsError
 
 GAUSSIANS = [(0.0, 1.0), (1.3, 0.4), (-2.0, 3.0), (0.9, 0.05), (5.0, 1.5)]
 BEST = 0.8
-FRONT = np.array([[0.1, 0.9], [0.3, 0.5], [0.6, 0.4], [0.8, 0.1]])
-REFERENCE = np.array([1.0, 1.1])
-PAIRS = np.array([[0.2, 0.3], [0.5, 0.5], [1.5, 1.4], [-0.5, 0.2], [0.9, 0.95], [0.45, 0.7]])
-PAIRS_STD = np.array([[0.1, 0.2], [0.3, 0.05], [0.5, 0.6], [0.4, 0.1], [0.02, 0.02], [1.0, 2.0]])
 
 # (mean, std, best, EI, log EI, PI, kappa std - mean at kappa 2), computed with botorch 0.18.1 (maximize=False).
 BOTORCH = [
@@ -49,42 +42,6 @@ BOTORCH = [
     (40.0, 1.0, 0.0, 0.0, -808.29856835662, 0.0, -38.0),
     (20.0, 0.5, 0.0, 0.0, -808.9917155371799, 0.0, -19.0),
     (12.0, 1.0, 2.0, 7.474560254582543e-25, -55.55312203612237, 7.619853024160595e-24, -10.0),
-]
-# ExpectedHypervolumeImprovement of botorch 0.18.1 for PAIRS, signs turned; per front one row.
-BOTORCH_EHVI = [
-    (
-        FRONT,
-        [
-            0.1611112183244163,
-            0.02335297722246617,
-            0.0004217049173966397,
-            0.8155980984633361,
-            1.035047253017314e-163,
-            0.5797275462389293,
-        ],
-    ),
-    (
-        FRONT[:0],
-        [
-            0.6400011432413493,
-            0.3035687793008504,
-            0.004943853978154238,
-            1.3500075711106314,
-            0.015000000160384983,
-            0.7429108887188931,
-        ],
-    ),
-    (
-        FRONT[1:2],
-        [
-            0.2365244195761323,
-            0.03638941799471418,
-            0.0008700228879220694,
-            0.9320669136649113,
-            9.35727373455188e-114,
-            0.6167759805452795,
-        ],
-    ),
 ]
 
 
@@ -451,12 +408,6 @@ def test_the_scores_are_those_of_botorch(mean, std, best, ei, log_ei, pi, lcb):
     assert one(lower_confidence_bound, mean, std) == pytest.approx(lcb, rel=1e-12)
 
 
-@pytest.mark.parametrize(("front", "expected"), BOTORCH_EHVI)
-def test_the_expected_hypervolume_improvement_is_that_of_botorch(front, expected):
-    found = expected_hypervolume_improvement(PAIRS, PAIRS_STD, front, REFERENCE)
-    assert found == pytest.approx(expected, rel=1e-9, abs=1e-16)
-
-
 # Numerics ------------------------------------------------------------------------------------------------------------
 
 
@@ -475,10 +426,6 @@ def test_infinities_never_give_nan(best):
         assert not np.isnan(lower_confidence_bound(mean, std, kappa)).any()
     for low, high in [(-np.inf, best), (best, np.inf), (-np.inf, np.inf), (0.8, 0.9)]:
         assert not np.isnan(window_likelihood(mean, std, low, high)).any()
-    everywhere = np.array([(m1, m2) for m1 in mean[:4] for m2 in mean[:4]])
-    for spread in (0.0, 1.0, np.inf):
-        found = expected_hypervolume_improvement(everywhere, np.full((16, 2), spread), FRONT, REFERENCE)
-        assert not np.isnan(found).any()
 
 
 def test_an_infinite_mean_is_certain_at_any_spread():
@@ -705,100 +652,3 @@ def test_the_distance_counts_what_is_pending_as_labelled():
     naive = distance_to_labelled(found.features, np.vstack([found.labelled, found.features[pending]]))
     assert np.array_equal(scores, naive)
     assert scores[7] == 0.0 < ACQUISITIONS["distance"](scene())[7]
-
-
-# Two targets ---------------------------------------------------------------------------------------------------------
-
-
-def naive_front(values):
-    """Pairwise, by the definition."""
-    return [
-        not np.isnan(p).any() and not any(np.all(q <= p) and np.any(q < p) for q in values if not np.isnan(q).any())
-        for p in values
-    ]
-
-
-def naive_hypervolume(front, reference, n=400):
-    """Area by counting the cells of a grid from zero."""
-    axes = [(np.arange(n) + 0.5) / n * r for r in reference]
-    cells = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
-    dominated = np.zeros(len(cells), dtype=bool)
-    for point in front:
-        dominated |= np.all(cells > point, axis=1)
-    return dominated.mean() * np.prod(reference)
-
-
-@given(seed=st.integers(0, 10_000), n=st.integers(0, 25), levels=st.integers(1, 8))
-@settings(deadline=None, max_examples=80)
-def test_the_front_is_what_no_other_row_dominates(seed, n, levels):
-    rng = np.random.default_rng(seed)
-    values = rng.integers(-levels, levels, (n, 2)) / levels * rng.choice([1.0, -1.0], (n, 2))
-    values[rng.random((n, 2)) < 0.05] = np.nan
-    values[rng.random((n, 2)) < 0.05] = np.inf
-    found = pareto_front(values)
-    assert found.dtype == bool
-    assert found.tolist() == naive_front(values)
-    shuffle = rng.permutation(n)
-    assert np.array_equal(pareto_front(values[shuffle]), found[shuffle])
-    assert np.array_equal(pareto_front(values[:, ::-1]), found)
-
-
-def test_the_hypervolume_is_the_area_counted():
-    assert hypervolume(FRONT, REFERENCE) == pytest.approx(0.56)  # botorch 0.18.1
-    rng = np.random.default_rng(4)
-    for _ in range(5):
-        front = rng.random((6, 2)) * 1.3
-        assert hypervolume(front, REFERENCE) == pytest.approx(naive_hypervolume(front, REFERENCE), abs=5e-3)
-    assert hypervolume(np.empty((0, 2)), REFERENCE) == 0.0
-    assert hypervolume(np.array([[1.0, 0.0], [0.0, 1.1], [2.0, 2.0], [np.nan, 0.0]]), REFERENCE) == 0.0
-
-
-@given(seed=st.integers(0, 10_000), k=st.integers(0, 8))
-@settings(deadline=None, max_examples=60)
-def test_at_zero_spread_the_expected_growth_is_the_growth(seed, k):
-    rng = np.random.default_rng(seed)
-    front, mean = np.round(rng.random((k, 2)) * 1.3, 1), np.round(rng.random((12, 2)) * 1.4 - 0.1, 1)
-    before = hypervolume(front, REFERENCE)
-    growth = [hypervolume(np.vstack([front, point]), REFERENCE) - before for point in mean]
-    found = expected_hypervolume_improvement(mean, np.zeros((12, 2)), front, REFERENCE)
-    assert found == pytest.approx(growth, abs=1e-12)
-    near = expected_hypervolume_improvement(mean, np.full((12, 2), 1e-9), front, REFERENCE)
-    assert near == pytest.approx(growth, abs=1e-7)
-
-
-@pytest.mark.parametrize("front", [FRONT, FRONT[:0], FRONT[1:2]])
-def test_the_expected_growth_is_the_mean_growth_of_draws(front):
-    rng, n = np.random.default_rng(1), 200_000
-    found = expected_hypervolume_improvement(PAIRS, PAIRS_STD, front, REFERENCE)
-    for mean, std, expected in zip(PAIRS, PAIRS_STD, found, strict=True):
-        draws = rng.normal(mean, std, (n, 2))
-        growth = expected_hypervolume_improvement(draws, np.zeros((n, 2)), front, REFERENCE)
-        assert growth.mean() == pytest.approx(expected, abs=5 * growth.std() / math.sqrt(n) + 1e-15)
-
-
-@given(seed=st.integers(0, 10_000))
-@settings(deadline=None, max_examples=40)
-def test_the_expected_growth_ignores_order_of_targets_and_all_that_adds_no_area(seed):
-    rng = np.random.default_rng(seed)
-    front, mean, std = rng.random((5, 2)), rng.random((7, 2)), 0.05 + rng.random((7, 2))
-    found = expected_hypervolume_improvement(mean, std, front, REFERENCE)
-    assert np.all(found > 0)
-    turned = expected_hypervolume_improvement(mean[:, ::-1], std[:, ::-1], front[:, ::-1], REFERENCE[::-1])
-    assert turned == pytest.approx(found, rel=1e-9)
-    idle = np.array([[1.0, 0.0], [1.5, -3.0], [0.0, 1.1], [9.0, 9.0], [np.nan, 0.0], front[0] + 1e-3, front[0]])
-    more = expected_hypervolume_improvement(mean, std, np.vstack([idle, front]), REFERENCE)
-    assert np.array_equal(more, found)
-    half = expected_hypervolume_improvement(mean, 0.5 * std, front[1:], REFERENCE)
-    assert np.all(half >= expected_hypervolume_improvement(mean, 0.5 * std, front, REFERENCE) - 1e-15)
-
-
-def test_one_certain_target_leaves_a_plain_expected_improvement():
-    mean, std = np.array([[0.4, 0.6]]), np.array([[0.3, 0.0]])
-    found = expected_hypervolume_improvement(mean, std, np.empty((0, 2)), REFERENCE)
-    assert found[0] == pytest.approx((1.1 - 0.6) * one(expected_improvement, 0.4, 0.3, 1.0), rel=1e-12)
-
-
-def test_a_candidate_without_prediction_of_one_target_has_no_expected_growth():
-    mean, std = np.array([[0.2, np.nan], [0.2, 0.3], [np.nan, 0.3]]), np.full((3, 2), 0.1)
-    found = expected_hypervolume_improvement(mean, std, FRONT, REFERENCE)
-    assert np.isnan(found).tolist() == [True, False, True]

@@ -1,0 +1,171 @@
+"""A goal over two targets: the known front, and what to compute next to move it on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sisso_sal.cli import known_values
+from sisso_sal.cli.help import Command, panel
+from sisso_sal.cli.options import (
+    COMMON,
+    ENSEMBLE,
+    FORMULA,
+    ID_COLUMN,
+    JSON,
+    MODEL,
+    SEED,
+    TABLE,
+    THREADS,
+    check_free,
+    check_plot,
+    dumps,
+    load,
+    model_changes,
+    read_pair,
+    write,
+)
+from sisso_sal.cli.terminal import next_step, show, width
+from sisso_sal.errors import InputError
+from sisso_sal.progress import Watch
+
+
+def _pair(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[float, float] | None:
+    import math
+
+    if value is None:
+        return None
+    try:
+        first, second = (float(part) for part in value.split(","))
+    except ValueError:
+        first = second = math.nan
+    if not (math.isfinite(first) and math.isfinite(second)):
+        raise click.BadParameter(f"needs two numbers with a comma between them, found '{value}'")
+    return first, second
+
+
+@click.command(cls=Command, short_help="Learn two targets, propose what moves their front")
+@TABLE
+@panel(
+    "Columns of the table",
+    click.option(
+        "--target",
+        "targets",
+        metavar="COLUMN",
+        multiple=True,
+        shell_complete=known_values.columns,
+        help="Target column; give it twice, once for each target.",
+    ),
+    ID_COLUMN,
+    FORMULA,
+)
+@panel(
+    "What to look for",
+    click.option(
+        "--goal",
+        "goals",
+        metavar="min|max",
+        multiple=True,
+        type=click.Choice(["min", "max"]),
+        help="min or max, once for each target in their order; min by default.",
+    ),
+    click.option("--batch", type=click.IntRange(min=1), help="Candidates to propose; 10 by default."),
+    click.option(
+        "--reference",
+        metavar="A,B",
+        callback=_pair,
+        help="Worst values of interest; by default the worst on the known front and a tenth of its range.",
+    ),
+)
+@panel(
+    "Output",
+    click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the proposals, as CSV."),
+    click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the front, as PNG, PDF or SVG."),
+    click.option("--force", is_flag=True, help="Replace these files if they exist."),
+)
+@ENSEMBLE
+@MODEL
+@click.option("--config", type=click.Path(path_type=Path), help="Settings in a TOML file; flags come on top.")
+@SEED
+@THREADS
+@JSON
+@COMMON
+def pareto(
+    table, targets, id_column, formula, goals, reference, out, plot, force, config, threads, as_json, quiet, debug, **options
+):  # fmt: skip
+    """Learn two targets from TABLE, and propose which rows to compute so that the best compromises get better.
+
+    Each target has an ensemble of its own, learned from the rows in which it is known; neither is a feature of the other. Materials
+    that nothing beats in both targets are the known front. The candidates, rows with a gap in a target, are ranked by how much they
+    are expected to add to the area that the front dominates (expected hypervolume improvement), each after those before it. What is
+    known of a half known candidate counts as certain; the two predictions are taken to be independent.
+
+    \b
+    Examples:
+      sisso-sal pareto table.csv --target g_pbx --target gap --goal min --goal max
+      sisso-sal pareto table.csv --target g_pbx --target price --batch 5 --plot front.png
+      sisso-sal pareto table.csv --target g_pbx --target gap --reference 0.5,3 --out next.csv
+    """
+    if len(targets) != 2:
+        raise InputError(f"target: needs two columns, --target A --target B, found {len(targets) or 'none'}")
+    if len(goals) not in {0, 2}:
+        raise InputError(f"goal: needs one for each of the two targets, or none for min and min, found {len(goals)}")
+    check_free(out, force)
+    check_plot(plot, force)
+    from sisso_sal.campaign.pareto import compromises
+    from sisso_sal.models.ensemble import SISSOEnsemble
+    from sisso_sal.report.pareto import pareto_text
+
+    settings = load(config, {"id": id_column, **model_changes(options)})
+    tables = read_pair(table, targets, settings.id, formula)
+    parameters = settings.model.estimator_parameters() | settings.ensemble.estimator_parameters()
+
+    def make_surrogate():
+        return SISSOEnsemble(**parameters, threads=threads, random_state=settings.seed)
+
+    with Watch("screening", quiet or as_json) as watch:
+        found = compromises(
+            tables, goals or ("min", "min"), settings.batch, make_surrogate, reference=reference, progress=watch
+        )
+    document = found.document() | {
+        "settings": settings.model_dump(mode="json", include={"id", "batch", "seed", "model", "ensemble"})
+    }
+    if out is not None:
+        write(_proposals(document), out, force)
+    if plot is not None:
+        from sisso_sal.report.figures import save_figure
+        from sisso_sal.report.pareto import front_figure
+
+        save_figure(front_figure(found), plot)
+    click.echo(dumps(document)) if as_json else show(pareto_text(document, width()))
+    _tell(document, table, out, plot, as_json)
+
+
+def _proposals(document: dict[str, Any]) -> str:
+    """The proposals as CSV, units in the header."""
+    import pandas as pd
+
+    rows = {"id": [one["id"] for one in document["proposals"]]}
+    for j, target in enumerate(document["targets"]):
+        unit = f" ({target['unit']})" if target["unit"] else ""
+        rows |= {f"{target['name']} {key}{unit}": [p[key][j] for p in document["proposals"]] for key in ("mean", "std")}
+    rows |= {key: [one[key] for one in document["proposals"]] for key in ("ehvi", "ehvi_alone", "not_dominated")}
+    return pd.DataFrame(rows).to_csv(index=False)
+
+
+def _tell(document: dict[str, Any], table: Path, out: Path | None, plot: Path | None, as_json: bool) -> None:
+    files = [f"the proposals are in {out}"] if out is not None else []
+    files += [f"the figure is in {plot}"] if plot is not None else []
+    if files and not as_json:
+        told = ", ".join(files)
+        show(f"\n{told[0].upper()}{told[1:]}")
+    if document["proposals"]:
+        next_step(
+            f"write what is found for {document['proposals'][0]['id']} and the others into {table}, then the same again"
+        )
+    elif document["n_candidates"]:
+        next_step("the same with another --reference, or with candidates that can be better")
+    else:
+        next_step(f"add candidates, rows with a gap in a target, to {table}")
