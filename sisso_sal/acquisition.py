@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import erfcx, ndtr
 
 from sisso_sal.errors import SettingsError
-from sisso_sal.lookahead import Belief, expected_finds, log_between
+from sisso_sal.lookahead import SOONER, Belief, expected_finds, log_between
 
 _LOG_SQRT_2PI = 0.5 * np.log(2 * np.pi)
 
@@ -475,7 +475,7 @@ def _search(scene: Scene) -> np.ndarray:
     belief = belief.without(len(waiting))
     out = np.full(len(scene.mean), np.nan)
     # What is not looked at is unlikely itself; that it may speak for others is left out.
-    later = np.sort(belief.probability)[::-1][: max(scene.horizon - 1, 0)].sum()
+    later = SOONER * np.sort(belief.probability)[::-1][: max(scene.horizon - 1, 0)].sum()
     out[free] = np.exp(likely[free]) + later
     out[rows[len(waiting) :]] = expected_finds(belief, scene.horizon)
     return out

@@ -58,6 +58,7 @@ WITHOUT_SURROGATE = ("random", "distance")
     ),
     click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Labels asked for at a time."),
     click.option("--improve-on", metavar="WHAT", help="Best posterior mean or best label: mean or label; mean by default."),
+    click.option("--horizon", type=click.IntRange(min=1), help="Evaluations that search looks ahead; 20 by default."),
     click.option("--diversity", type=click.FloatRange(0, 1), help="Weight of spread within a batch; 0 by default."),
     click.option("--jobs", type=click.IntRange(min=1), help="Processes; all usable cores by default."),
     click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the targets found, as PNG or PDF."),
@@ -110,7 +111,7 @@ def replay(
     strategies += [Strategy(name, name) for name in WITHOUT_SURROGATE]
     rules = Rules(
         goal=settings.goal, target_share=target_quantile, n_start=n_start, start=start, evaluations=evaluations,
-        batch=batch, improve_on=settings.improve_on, diversity=settings.diversity,
+        batch=batch, improve_on=settings.improve_on, diversity=settings.diversity, horizon=settings.horizon,
     )  # fmt: skip
     with Progress("campaigns", quiet or as_json) as progress:
         document = simulate(

@@ -2,13 +2,17 @@
 
 import re
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from sisso_sal.acquisition import Goal, expected_hits, expected_improvement
 from sisso_sal.campaign import scoring
-from sisso_sal.campaign.scoring import REFERENCES, score
+from sisso_sal.campaign.scoring import REFERENCES, propose, score
 from sisso_sal.errors import SettingsError
+from sisso_sal.lookahead import SOONER
 from sisso_sal.protocols import Prediction
 
 NAN = np.nan
@@ -161,3 +165,80 @@ def test_an_unknown_reference_is_refused():
 def test_an_unknown_acquisition_is_refused():
     with pytest.raises(SettingsError, match=r"^acquisition: needs one of .*, found 'eii'; did you mean 'ei'\?$"):
         scored(acquisition="eii")
+
+
+# Search ahead: six open candidates with a bound at 0; four of them are kin, and a little less likely than the two without.
+
+AHEAD = np.array([2.0, 3.0, 0.5, 0.55, 0.6, 0.6, 0.6, 0.65])
+KIN = np.eye(8)
+KIN[4:, 4:] = 0.9
+np.fill_diagonal(KIN, 1.0)
+IDS = tuple("abcdefgh")
+KNOWN = np.array([2.0, 3.0, *[NAN] * 6])
+
+
+def ahead(link=KIN):
+    members = np.array([AHEAD - 1, AHEAD + 1])
+    found = Prediction(AHEAD, np.ones(8), np.ones(8), members, np.isfinite(members))
+    return replace(found, correlation=None if link is None else lambda rows: link[np.ix_(rows, rows)])
+
+
+def proposed(batch, *, link=KIN, excluded=(), pending=(), acquisition="search", horizon=20, goal="<=0"):
+    barred, waiting = np.isfinite(KNOWN), np.zeros(8, dtype=bool)
+    barred[list(excluded)], waiting[list(pending)] = True, True
+    found, picks = propose(
+        ahead(link), np.zeros((8, 1)), KNOWN, IDS, batch, goal=Goal.parse(goal), acquisition=acquisition, improve_on="mean",
+        rng=np.random.default_rng(0), excluded=barred, pending=waiting, horizon=horizon,
+    )  # fmt: skip
+    return found.scores, picks.tolist()
+
+
+def test_search_goes_for_kin_where_there_is_time_and_for_the_likeliest_where_there_is_none():
+    assert proposed(1, horizon=3)[1] == [4]
+    scores, picks = proposed(1, horizon=1)
+    assert picks == [2]
+    assert scores[2:] == pytest.approx(norm.cdf(-AHEAD[2:]))
+    assert proposed(3, acquisition="hits")[1] == [2, 3, 4]
+
+
+def test_search_without_correlation_ranks_as_hits():
+    scores, picks = proposed(6, link=None, horizon=3)
+    assert picks == proposed(6, acquisition="hits")[1]
+    p = norm.cdf(-AHEAD[2:])
+    later = np.array([p[1] + p[2], p[0] + p[2], *[p[0] + p[1]] * 4])
+    assert scores[2:] == pytest.approx(p + SOONER * later)
+
+
+def test_a_batch_of_a_search_asks_one_of_the_kin_and_then_the_others():
+    assert proposed(3, horizon=3)[1] == [4, 2, 3]
+    assert proposed(1, horizon=2, pending=[4])[1] == [2]
+
+
+def test_search_never_counts_on_what_cannot_be_evaluated():
+    scores, picks = proposed(1, horizon=3, excluded=[5, 6, 7])
+    assert picks == [2]
+    assert np.isnan(scores).tolist() == [True, True, False, False, False, True, True, True]
+    assert proposed(9, excluded=[5])[1] != []
+    assert sorted(proposed(9, excluded=[5])[1]) == [2, 3, 4, 6, 7]
+    assert proposed(2, excluded=range(2, 8))[1] == []
+
+
+def test_search_looks_for_the_best_tenth_where_the_goal_has_no_bound(monkeypatch):
+    assert np.array_equal(proposed(1, goal="min")[0], proposed(1, goal="min 10%")[0], equal_nan=True)
+
+
+def test_of_many_candidates_only_the_likeliest_are_looked_at_closely(monkeypatch):
+    whole = proposed(1, horizon=3)[0]
+    monkeypatch.setattr("sisso_sal.acquisition.LOOKED_AT", 4)
+    part = proposed(1, horizon=3)[0]
+    p = norm.cdf(-AHEAD)
+    assert part[6:] == pytest.approx(p[6:] + SOONER * (p[2] + p[3]))
+    assert np.all(part[6:] < whole[6:])
+
+
+def test_candidates_that_are_taken_keep_their_kin():
+    found = ahead().take(np.array([7, 2, 4]))
+    assert found.correlation(np.array([0, 2, 1])).tolist() == [[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    mask = np.arange(8) >= 4
+    assert ahead().take(np.flatnonzero(mask)).correlation(np.array([0, 1]))[0, 1] == 0.9
+    assert ahead(None).take(np.array([1])).correlation is None

@@ -337,7 +337,7 @@ def test_what_needs_a_direction_is_refused_for_a_window(name):
         acquisition_named(name, Goal.parse("0.9..1.1"))
     assert (
         str(caught.value)
-        == f"acquisition: needs hits, mean, mli, pi or thompson for the window 0.9..1.1, found '{name}'"
+        == f"acquisition: needs hits, mean, mli, pi, search or thompson for the window 0.9..1.1, found '{name}'"
     )
     assert acquisition_named(name, Goal.parse("<=0.9")) is ACQUISITIONS[name]
 
@@ -391,7 +391,7 @@ def test_scoring_changes_nothing_that_it_is_given(name):
 def test_an_unknown_acquisition_is_refused_with_a_suggestion():
     with pytest.raises(SettingsError) as caught:
         acquisition_named("thomson")
-    known = "ei, log_ei, pi, lcb, mli, thompson, mean, std, random, distance, member_ei, hits"
+    known = "ei, log_ei, pi, lcb, mli, thompson, mean, std, random, distance, member_ei, hits, search"
     assert str(caught.value) == f"acquisition: needs one of {known}, found 'thomson'; did you mean 'thompson'?"
     with pytest.raises(SettingsError, match=r"found 'zzz'$"):
         acquisition_named("zzz")

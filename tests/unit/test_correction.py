@@ -269,3 +269,51 @@ def test_the_seed_decides_the_trees():
     a, b = (Correction("trees", *bumpy(), seed=seed) for seed in (3, 4))
     assert np.array_equal(a.left_out_mean, learned("trees").left_out_mean)
     assert not np.array_equal(b.left_out_mean, a.left_out_mean)
+
+
+@pytest.mark.parametrize("knows_composition", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_correlation_is_that_of_the_mixture_of_learners(kind, knows_composition):
+    """Drawn labels: a learner at random, then a label of each material by its own mean and covariance."""
+    found = learned(kind, knows_composition)
+    features, formula, _ = bumpy(5, seed=1)
+    shares = made_of(5, seed=1) if knows_composition else None
+    rng = np.random.default_rng(0)
+    drawn, rows = [], (np.column_stack([features, formula]) - found._centre) / found._spread
+    for learner in found._learners:
+        given = found._kinship(rows, shares) if learner.sees_composition else rows
+        drawn.append(rng.multivariate_normal(learner.predict(given, formula)[0], learner.covariance(given), 200_000))
+    link = found.correlation(features, formula, shares)
+    assert link == pytest.approx(np.corrcoef(np.concatenate(drawn).T), abs=0.01)
+    assert np.diag(link) == pytest.approx(np.ones(5))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_covariances_of_the_learners_belong_to_their_sigmas(kind):
+    found = learned(kind, True)
+    features, formula, _ = bumpy(30, seed=1)
+    rows = (np.column_stack([features, formula]) - found._centre) / found._spread
+    for learner in found._learners:
+        given = found._kinship(rows, made_of(30, seed=1)) if learner.sees_composition else rows
+        assert np.sqrt(np.diag(learner.covariance(given))) == pytest.approx(learner.predict(given, formula)[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_permuted_rows_have_permuted_correlations_to_the_last_bit(kind):
+    features, formula, _ = bumpy(60, seed=1)
+    shares = made_of(60, seed=1)
+    order = np.random.default_rng(0).permutation(60)
+    straight = learned(kind, True).correlation(features, formula, shares)
+    moved = learned(kind, True).correlation(features[order], formula[order], shares[order])
+    assert np.array_equal(moved, straight[np.ix_(order, order)])
+
+
+def test_the_correlation_of_few_members_is_shrunk_to_what_is_more_than_chance():
+    rng = np.random.default_rng(0)
+    common, own = rng.normal(size=(30, 1)), rng.normal(size=(30, 40))
+    apart = correction.correlation_of(own)[np.triu_indices(40, 1)]
+    assert np.abs(apart).max() < 0.1 < np.abs(np.corrcoef(own.T)[np.triu_indices(40, 1)]).max()
+    together = correction.correlation_of(2 * common + own)[np.triu_indices(40, 1)]
+    assert together == pytest.approx(np.corrcoef((2 * common + own).T)[np.triu_indices(40, 1)], rel=0.1)
+    assert np.array_equal(correction.correlation_of(np.ones((30, 3))), np.eye(3))
+    assert np.array_equal(correction.correlation_of(np.ones((30, 1))), np.eye(1))
