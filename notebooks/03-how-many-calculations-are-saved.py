@@ -52,14 +52,14 @@ print("targets:", ", ".join(id for id, is_target in zip(table.ids, wanted, stric
 
 # %% [markdown]
 # ## The players
-# The ensemble of formulas with the probability of a hit, a random forest with the same question, the largest distance
+# The ensemble of formulas with a search that looks ahead, a random forest with the same question, the largest distance
 # from what is known (pure exploration), and chance. All start from the same oxides.
 
 # %%
 small = {"rung": 1, "dim": 2, "members": 8}
 strategies = [
-    Strategy("formulas", "hits", partial(make_surrogate, "sisso", small)),
-    Strategy("forest", "hits", partial(make_surrogate, "forest", {})),
+    Strategy("formulas", "search", partial(make_surrogate, "sisso", small)),
+    Strategy("forest", "search", partial(make_surrogate, "forest", {})),
     Strategy("distance", "distance"),
     Strategy("random", "random"),
 ]

@@ -145,7 +145,9 @@ def expected_finds(belief: Belief, horizon: int) -> np.ndarray:
         later = ndtr((belief.high - shift) / spread) - ndtr((belief.low - shift) / spread)
         np.fill_diagonal(later, 0.0)
         best = np.partition(later, len(p) - n_later, axis=1)[:, len(p) - n_later :]
-        finds += SOONER * weight * np.sort(best, axis=1).sum(axis=1)  # sorted: the order of candidates must not change a bit
+        finds += (
+            SOONER * weight * np.sort(best, axis=1).sum(axis=1)
+        )  # sorted: the order of candidates must not change a bit
     return finds
 
 

@@ -83,16 +83,19 @@ class Learned:
     scored: Scored
     picks: np.ndarray
     batch: int
+    horizon: int
     best: int
     gain: float | None
     seconds: float
 
 
-def learn(table: Table, settings: CampaignSettings, state: State, batch: int, tools: Tools) -> Learned:
+def learn(
+    table: Table, settings: CampaignSettings, state: State, batch: int, tools: Tools, horizon: int | None = None
+) -> Learned:
     """Fit on the labels of a state and choose `batch` candidates that have none, are not pending, barred or failed.
 
     The result depends on the labels, pending and failed candidates, the settings and the number of the iteration; not on the order
-    in which labels came in.
+    in which labels came in. `horizon` is that of the settings or, where less is left, of the budget, unless it is given.
 
     Raises
     ------
@@ -117,16 +120,19 @@ def learn(table: Table, settings: CampaignSettings, state: State, batch: int, to
     goal = Goal.parse(settings.goal)
     pending = _among(table, {case.id for case in waited_for(state)})
     excluded = known | _among(table, {case.id for case in state.failed} | tools.barred)
+    if horizon is None:
+        horizon = int(max(1, min(settings.horizon, evaluations_left(state, settings))))
     scored, picks = propose(
         prediction, table.features, target, table.ids, batch, goal=goal, acquisition=settings.acquisition,
         improve_on=settings.improve_on, rng=np.random.default_rng(streams[1]), pending=pending, excluded=excluded,
         composition=shares if settings.diversity else None, diversity=settings.diversity,
-        horizon=int(max(1, min(settings.horizon, evaluations_left(state, settings)))),
+        horizon=horizon,
     )  # fmt: skip
     best = int(np.flatnonzero(known)[goal.best(target[known])])
     gain = _largest_gain(prediction.take(np.flatnonzero(~(excluded | pending))), goal, scored.reference)
     return Learned(
-        iteration, int(streams[0]), surrogate, target, known, prediction, scored, picks, batch, best, gain, monotonic() - start
+        iteration, int(streams[0]), surrogate, target, known, prediction, scored, picks, batch, horizon, best, gain,
+        monotonic() - start,
     )  # fmt: skip
 
 
@@ -243,6 +249,7 @@ def events_of(run: Path, settings: CampaignSettings, state: State, learned: Lear
         "seed": settings.seed,
         "model": state.n_events + 1,
         "batch": learned.batch,
+        "horizon": learned.horizon,
         "gain": learned.gain,
         "proposals": summary["proposals"],
     }

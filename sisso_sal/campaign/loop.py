@@ -359,8 +359,9 @@ class Campaign:
         """The files of an iteration anew, from the state in which it was made."""
         first = (newest.model or newest.proposal or {"seq": 0})["seq"]
         before = fold(event for event in self._journal.ledger.events() if event["seq"] < first)
-        batch = (newest.proposal or {}).get("batch", self._settings.batch)
-        learned = learn(self._table, self._settings, before, batch, self._tools)
+        proposed = newest.proposal or {}
+        batch = proposed.get("batch", self._settings.batch)
+        learned = learn(self._table, self._settings, before, batch, self._tools, proposed.get("horizon"))
         summary = write_iteration(self.run, self._table, self._settings, learned, self._tools)
         if newest.model is not None and whole_summary(self.run, newest.model, newest.folder) is None:
             self._talk.tell(

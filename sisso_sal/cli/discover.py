@@ -50,7 +50,9 @@ FINISHED_WITH_FAILURES = 3
         help="search, hits, mean, ei, log_ei, member_ei, pi, lcb, mli, thompson, std, random, distance; search by default.",
     ),
     click.option(
-        "--horizon", type=click.IntRange(min=1), help="Evaluations that search looks ahead, or the rest of the budget; 20 by default."
+        "--horizon",
+        type=click.IntRange(min=1),
+        help="Evaluations that search looks ahead, or the rest of the budget; 20 by default.",
     ),
     click.option("--diversity", type=click.FloatRange(0, 1), help="Weight of spread within a batch; 0 by default."),
     click.option(

@@ -3,8 +3,8 @@
 A formula carries a trend from the labelled materials to distant ones; materials that resemble each other share errors that no short
 formula of averaged features can express. The learners see the primary features and what the formulas say of each labelled material
 without having seen it, so they learn how far to trust the formulas (stacking: Wolpert, Neural Networks 5, 241 (1992)). Where the
-compositions are known, a second process with one length for all inputs sees them beside the features: averages over the elements do
-not tell which elements they are of.
+compositions are known, two further processes with one length for all inputs see them beside the features: averages over the
+elements do not tell which elements they are of.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ N_TREES = 100
 
 _matern: Any = Matern  # whose stub knows one length only
 
+KINSHIPS = (1.0, 4.0)
+"""How much compositions count beside the features, for each of the processes that see them: about as much, and far more. The second
+knows that of an element without labels it knows little.
+"""
+
 FARTHEST = 1e6
 """Standard deviations from the mean of the labelled materials beyond which all is the same to both learners."""
 
@@ -41,13 +46,13 @@ CONSTANT = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class _Learner:
-    """Mean and sigma for new rows, and for the training rows as if each had been left out; covariance; which inputs it sees."""
+    """Mean and sigma for new rows, and for the training rows as if each had been left out; covariance; weight of compositions."""
 
     predict: Any
     left_out_mean: np.ndarray
     left_out_std: np.ndarray
     covariance: Any
-    sees_composition: bool = False
+    kinship: float = 0.0
 
 
 class Correction:
@@ -65,7 +70,7 @@ class Correction:
         In its unit.
     seed : int
     composition : ndarray (n, n_elements), optional
-        Share of each element. With it ``process`` and ``both`` have a second process, on features and composition.
+        Share of each element. With it ``process`` and ``both`` have further processes, on features and composition (`KINSHIPS`).
     theta : list of list of float, optional
         Logarithms of each kernel's parameters of an earlier fit, in the place of those of greatest likelihood.
 
@@ -114,12 +119,16 @@ class Correction:
             self._learners = [_trees(rows, formula, target, seed)] if kind in {"trees", "both"} else []
             inputs = [] if kind == "trees" else [(rows, np.full(n + 1, np.sqrt(n + 1)))]
             if self.composition is not None:
-                inputs.append((self._kinship(rows, self.composition), np.sqrt(n)))
+                inputs += [
+                    (self._inputs(rows, self.composition, kinship), max(1.0, kinship / 2) * np.sqrt(n))
+                    for kinship in KINSHIPS
+                ]
             if theta is not None and len(theta) != len(inputs):
                 raise ValueError(f"theta: needs parameters of {len(inputs)} kernels, found {len(theta)}")
             known = [None] * len(inputs) if theta is None else theta
             made = [_process(*given, target, logs) for given, logs in zip(inputs, known, strict=True)]
-        self._learners += [replace(learner, sees_composition=number > 0) for number, (learner, _) in enumerate(made)]
+        for (learner, _), kinship in zip(made, (0.0, *KINSHIPS), strict=False):
+            self._learners.append(replace(learner, kinship=kinship))
         self.theta = [logs for _, logs in made]
         self.left_out_mean, self.left_out_std = _mixture(
             [learner.left_out_mean for learner in self._learners], [learner.left_out_std for learner in self._learners]
@@ -128,9 +137,13 @@ class Correction:
     def _rows(self, features: np.ndarray, formula: np.ndarray) -> np.ndarray:
         return (np.column_stack([features, formula]) - self._centre) / self._spread
 
-    def _kinship(self, rows: np.ndarray, composition: np.ndarray) -> np.ndarray:
-        """Standardised features beside compositions, which are scaled to tell oxides of other metals about as far apart."""
-        return np.hstack([rows[:, :-1], np.sqrt(rows.shape[1] - 1) * composition])
+    def _inputs(self, rows: np.ndarray, composition: np.ndarray, kinship: float) -> np.ndarray:
+        """What a learner sees: rows, or standardised features beside compositions, which with a kinship of one tell oxides of other
+        metals about as far apart.
+        """
+        if not kinship:
+            return rows
+        return np.hstack([rows[:, :-1], kinship * np.sqrt(rows.shape[1] - 1) * composition])
 
     def predict(
         self, features: np.ndarray, formula: np.ndarray, composition: np.ndarray | None = None
@@ -156,9 +169,9 @@ class Correction:
             numbers, rows = np.flatnonzero(known)[order], rows[order]
             with one_blas_thread():
                 found = [
-                    learner.predict(self._kinship(rows, shares.T[order]) if learner.sees_composition else rows, formula[numbers])
+                    learner.predict(self._inputs(rows, shares.T[order], learner.kinship), formula[numbers])
                     for learner in self._learners
-                    if composition is not None or not learner.sees_composition
+                    if composition is not None or not learner.kinship
                 ]  # fmt: skip
             mean[numbers], std[numbers] = _mixture([m for m, _ in found], [s for _, s in found])
         return mean, std
@@ -185,8 +198,8 @@ class Correction:
         means, covariances = [], []
         with one_blas_thread():
             for learner in self._learners:
-                if composition is not None or not learner.sees_composition:
-                    given = self._kinship(rows[order], shares.T[order]) if learner.sees_composition else rows[order]
+                if composition is not None or not learner.kinship:
+                    given = self._inputs(rows[order], shares.T[order], learner.kinship)
                     means.append(learner.predict(given, formula[order])[0])
                     covariances.append(learner.covariance(given))
             apart = np.array(means) - np.mean(means, axis=0)

@@ -1,7 +1,6 @@
 """What is scored against what: the reference, the goal in numbers, and what acquisitions get to see."""
 
 import re
-
 from dataclasses import replace
 
 import numpy as np

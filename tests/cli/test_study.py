@@ -45,13 +45,13 @@ def test_replay_prints_one_document_with_the_targets_found_after_each_evaluation
     done = call("replay", table, "--target", "gap", *FEW, *SMALL, "--surrogates", "sisso,forest", "--json")
     document = strict(done.stdout)
     assert document["n_targets"] == 4
-    assert set(document["strategies"]) == {"sisso hits", "forest hits", "random", "distance"}
+    assert set(document["strategies"]) == {"sisso search", "forest search", "random", "distance"}
     for strategy in document["strategies"].values():
         assert [len(found) for found in strategy["found"]] == [5, 5]
         assert all(np.diff(found).min() >= 0 for found in strategy["found"])
     starts = [[found[0] for found in s["found"]] for s in document["strategies"].values()]
     assert starts.count(starts[0]) == 4
-    law = [found[-1] for found in document["strategies"]["sisso hits"]["found"]]
+    law = [found[-1] for found in document["strategies"]["sisso search"]["found"]]
     assert sum(law) > sum(found[-1] for found in document["strategies"]["random"]["found"])
 
 

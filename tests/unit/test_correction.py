@@ -144,7 +144,7 @@ def test_a_file_gives_the_same_bits(kind, knows_composition):
     assert np.array_equal(found.left_out_mean, restored.left_out_mean)
     assert np.array_equal(found.left_out_std, restored.left_out_std)
     assert json.dumps(restored.to_json()) == text
-    assert len(found.theta) == (0 if kind == "trees" else 1 + knows_composition)
+    assert len(found.theta) == (0 if kind == "trees" else 3 if knows_composition else 1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -159,25 +159,27 @@ def test_permuted_rows_have_permuted_predictions_to_the_last_bit(kind):
         assert np.array_equal(a[order], b)
 
 
-def kinship(features, composition):
+def kinship(features, composition, weight):
     own = bumpy()[0]
-    return np.column_stack([(features - own.mean(axis=0)) / own.std(axis=0), np.sqrt(2) * composition])
+    return np.column_stack([(features - own.mean(axis=0)) / own.std(axis=0), weight * np.sqrt(2) * composition])
 
 
-def test_the_process_of_kinship_is_scikit_learns_on_features_and_composition_with_one_length():
+def test_processes_of_kinship_are_scikit_learns_on_features_and_weighted_compositions_with_one_length():
     features, _, target = bumpy()
     found, alone = learned("process", True), learned("process")
-    kernel = ConstantKernel() * Matern(1.0, nu=1.5) + WhiteKernel()
-    kernel = kernel.clone_with_theta(np.array(found.theta[1]))
-    twin = GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True).fit(kinship(features, made_of()), target)
     new, shares = bumpy(15, seed=1), made_of(15, seed=1)
-    expected = twin.predict(kinship(new[0], shares), return_std=True)
-    first = alone.predict(new[0], new[1])
+    parts = [alone.predict(new[0], new[1])]
+    for theta, weight in zip(found.theta[1:], (1.0, 4.0), strict=True):
+        kernel = (ConstantKernel() * Matern(1.0, nu=1.5) + WhiteKernel()).clone_with_theta(np.array(theta))
+        twin = GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True)
+        twin.fit(kinship(features, made_of(), weight), target)
+        parts.append(twin.predict(kinship(new[0], shares, weight), return_std=True))
+    means, stds = np.array([m for m, _ in parts]), np.array([s for _, s in parts])
     mean, std = found.predict(new[0], new[1], shares)
-    assert mean == pytest.approx(0.5 * (first[0] + expected[0]), rel=1e-9)
-    variance = 0.5 * (first[1] ** 2 + expected[1] ** 2) + 0.25 * (first[0] - expected[0]) ** 2
-    assert std == pytest.approx(np.sqrt(variance), rel=1e-6)
-    assert np.abs(first[0] - expected[0]).max() > 0.01
+    assert mean == pytest.approx(means.mean(axis=0), rel=1e-9)
+    assert std == pytest.approx(np.sqrt((stds**2).mean(axis=0) + means.var(axis=0)), rel=1e-6)
+    assert np.ptp(means, axis=0).min() > 1e-4
+    assert np.ptp(means, axis=0).max() > 0.01
 
 
 def test_who_wants_compositions_is_not_asked_without_them():
@@ -281,7 +283,7 @@ def test_the_correlation_is_that_of_the_mixture_of_learners(kind, knows_composit
     rng = np.random.default_rng(0)
     drawn, rows = [], (np.column_stack([features, formula]) - found._centre) / found._spread
     for learner in found._learners:
-        given = found._kinship(rows, shares) if learner.sees_composition else rows
+        given = found._inputs(rows, shares, learner.kinship)
         drawn.append(rng.multivariate_normal(learner.predict(given, formula)[0], learner.covariance(given), 200_000))
     link = found.correlation(features, formula, shares)
     assert link == pytest.approx(np.corrcoef(np.concatenate(drawn).T), abs=0.01)
@@ -294,8 +296,10 @@ def test_covariances_of_the_learners_belong_to_their_sigmas(kind):
     features, formula, _ = bumpy(30, seed=1)
     rows = (np.column_stack([features, formula]) - found._centre) / found._spread
     for learner in found._learners:
-        given = found._kinship(rows, made_of(30, seed=1)) if learner.sees_composition else rows
-        assert np.sqrt(np.diag(learner.covariance(given))) == pytest.approx(learner.predict(given, formula)[1], rel=1e-6)
+        given = found._inputs(rows, made_of(30, seed=1), learner.kinship)
+        assert np.sqrt(np.diag(learner.covariance(given))) == pytest.approx(
+            learner.predict(given, formula)[1], rel=1e-6
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,7 +8,16 @@ from scipy.stats import norm, truncnorm
 
 from sisso_sal.lookahead import SOONER, Belief, expected_finds, log_between
 
-BOUNDS = [(-np.inf, -1.3), (-np.inf, 0.4), (-np.inf, 3.0), (-0.5, np.inf), (2.2, np.inf), (-1.0, 0.7), (1.5, 2.0), (-9.0, -6.0)]
+BOUNDS = [
+    (-np.inf, -1.3),
+    (-np.inf, 0.4),
+    (-np.inf, 3.0),
+    (-0.5, np.inf),
+    (2.2, np.inf),
+    (-1.0, 0.7),
+    (1.5, 2.0),
+    (-9.0, -6.0),
+]
 
 
 def correlated(n, seed, strength=0.7):
