@@ -3,7 +3,7 @@
     python benchmarks/ablation.py [TABLE --target NAME] [--laws]
 
 Without a table: the labelled rows of data/oxides.csv, and ../shared/data/oxides_gpbx.csv where it is there. With ``--laws`` planted
-laws instead: real primary features of 100 oxides of data/oxides.csv, and targets made of them whose truth is known.
+laws instead: real primary features of 60 oxides of data/oxides.csv, and targets made of them whose truth is known.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ LAWS: dict[str, Callable[[Columns], list[np.ndarray]]] = {
 }
 """Descriptors of each planted law, from primary features; each counts the same."""
 
+N_ROWS = 60
+
 NOISE = 0.05
 """Of the labels of the laws; like `BY_ELEMENT` in units of one descriptor's standard deviation."""
 
@@ -79,7 +81,7 @@ def report_laws(seed: int) -> None:
     """The same for planted laws, each with and without a share of every element that no formula of averages expresses."""
     table = read_table(TABLES[0][0])
     rng = np.random.default_rng(seed)
-    rows = rng.permutation(table.n_rows)[:100]
+    rows = rng.permutation(table.n_rows)[:N_ROWS]
     X = table.to_frame()[[table.header(name) for name in table.feature_names]].iloc[rows].reset_index(drop=True)
     shares = composition_of(table)[rows]
     values = dict(zip(table.feature_names, table.features[rows].T, strict=True))

@@ -306,6 +306,7 @@ def _summary(table: Table, settings: CampaignSettings, learned: Learned) -> dict
         "target": {"name": table.target_name, "unit": table.target_unit},
         "goal": settings.goal,
         "acquisition": settings.acquisition,
+        "horizon": learned.horizon,
         "n_labelled": int(learned.known.sum()),
         "n_candidates": int(open_rows.sum()),
         "n_without_prediction": int(np.isnan(prediction.mean[open_rows]).sum()),

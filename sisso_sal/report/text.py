@@ -193,6 +193,11 @@ def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int 
     lines += ["", f"Best candidates for {target}:", table]
     if any(row[-1] for row in rows[1:]):
         lines.append(FLAGS)
+    if summary["acquisition"] == "search" and shown:
+        lines.append(
+            f"score: targets expected in the next {summary['horizon']} evaluations if this one comes first; "
+            "each is chosen as if those above it missed"
+        )
     if summary["expected_hits"] is not None:
         lines.append(
             f"{summary['expected_hits']:.1f} of these {len(shown)} are expected to reach {_rounded(summary['wanted'])}{suffix}"
