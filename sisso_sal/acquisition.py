@@ -1,14 +1,15 @@
 """Acquisition: from mean and spread to a score of each candidate. Pure functions; greater is better; zero spread is defined.
 
 `mean`, `std` and `best` are in the target's unit. Functions that know a direction minimise; `Goal` turns other goals round.
-An infinite `mean` counts as certain, even where the spread is infinite too; NaN comes out only where `mean` is NaN.
+An infinite `mean` counts as certain, even where the spread is infinite too; NaN comes out only where `mean` is NaN, and from
+`search` where nothing can be evaluated.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from difflib import get_close_matches
 
@@ -402,7 +403,7 @@ class Scene:
     rng : numpy Generator
     pending : ndarray (n,) of bool, optional
         Candidates that are being computed. They are believed to turn out as predicted (kriging believer; Ginsbourger, Le Riche and
-        Carraro, Computational Intelligence in Expensive Optimization Problems, 131 (2010)).
+        Carraro, Computational Intelligence in Expensive Optimization Problems, 131 (2010)), by `Search` to miss.
     open : ndarray (n,) of bool, optional
         Candidates that can be evaluated later on, those that are pending among them; by default all.
     correlation : callable, optional
@@ -458,37 +459,76 @@ def _hits(scene: Scene) -> np.ndarray:
     return probability_of_goal(scene.mean, scene.std, scene.goal) if scene.goal.bounded else _probability(scene)
 
 
+class Search:
+    """What `search` knows of a scene, and of candidates that it has chosen since.
+
+    What is pending, and what is chosen, is believed to miss (Jiang et al., NeurIPS 2018), so that a batch does not put the same
+    question to several relatives.
+
+    Parameters
+    ----------
+    scene : Scene
+        Its goal has a bound.
+    """
+
+    def __init__(self, scene: Scene):
+        low, high = scene.goal.low, scene.goal.high
+        usable = ~np.isnan(scene.mean) & (True if scene.open is None else scene.open)
+        self._likely = window_likelihood(scene.mean, scene.std, low, high)
+        waiting = self._likeliest(np.flatnonzero(usable & scene._pending))
+        # One after the other is not the same in another order; theirs must not be that of the table.
+        waiting = waiting[np.lexsort((*scene.features[waiting].T, scene.std[waiting], scene.mean[waiting]))]
+        self._free = usable & ~scene._pending
+        self._rows = self._likeliest(np.flatnonzero(self._free))
+        rows = np.concatenate([waiting, self._rows])
+        bounds = _bounds(scene.mean[rows], scene.std[rows], low, high)
+        self._belief = Belief(*bounds, _linked(scene, rows))
+        for number in range(len(waiting)):
+            self._belief = self._belief.after_miss(number)
+        self._belief = self._belief.take(np.arange(len(waiting), len(rows)))
+
+    def _likeliest(self, rows: np.ndarray) -> np.ndarray:
+        """At most `LOOKED_AT` of them; of equals that would not all fit none."""
+        if len(rows) <= LOOKED_AT:
+            return rows
+        likely = self._likely[rows]
+        return rows[likely > np.partition(likely, len(rows) - LOOKED_AT - 1)[len(rows) - LOOKED_AT - 1]]
+
+    def scores(self, horizon: int) -> np.ndarray:
+        """Targets that each candidate adds to those that the likeliest others would give in the `horizon` - 1 evaluations that
+        follow, see `expected_finds`; NaN where it cannot be evaluated: ndarray (n,).
+        """
+        out = np.where(
+            self._free, np.exp(self._likely), np.nan
+        )  # of the unlikely that they may speak for others is left out
+        without = SOONER * np.sort(self._belief.probability)[::-1][: max(horizon - 1, 0)].sum()
+        out[self._rows] = expected_finds(self._belief, horizon) - without
+        return out
+
+    def choose(self, row: int) -> None:
+        """From now on this candidate is one that will miss."""
+        self._free[row] = False
+        place = np.flatnonzero(self._rows == row)
+        if len(place):
+            kept = self._rows != row
+            self._belief = self._belief.after_miss(int(place[0])).take(kept)
+            self._rows = self._rows[kept]
+
+
 def _search(scene: Scene) -> np.ndarray:
-    """`expected_finds` of what can be evaluated, NaN elsewhere; as if what is pending would miss (Jiang et al., NeurIPS 2018)."""
-    low, high = scene.goal.low, scene.goal.high
     if not scene.goal.bounded:
-        low, high = (-np.inf, scene.edge) if scene.goal.sign > 0 else (-scene.edge, np.inf)
-    usable = np.isfinite(scene.mean) & (True if scene.open is None else scene.open)
-    waiting = np.flatnonzero(usable & scene._pending)
-    likely = window_likelihood(scene.mean, scene.std, low, high)
-    free = np.flatnonzero(usable & ~scene._pending)
-    free = free[np.argsort(-likely[free], kind="stable")]
-    rows = np.concatenate([waiting, free[:LOOKED_AT]])
-    belief = Belief(*_bounds(scene.mean[rows], scene.std[rows], low, high), _linked(scene, rows))
-    for number in range(len(waiting)):
-        belief = belief.after_miss(number)
-    belief = belief.without(len(waiting))
-    out = np.full(len(scene.mean), np.nan)
-    # What is not looked at is unlikely itself; that it may speak for others is left out.
-    later = SOONER * np.sort(belief.probability)[::-1][: max(scene.horizon - 1, 0)].sum()
-    out[free] = np.exp(likely[free]) + later
-    out[rows[len(waiting) :]] = expected_finds(belief, scene.horizon)
-    return out
+        edge = scene.edge
+        scene = replace(scene, goal=Goal("below", high=edge) if scene.goal.sign > 0 else Goal("above", low=-edge))
+    return Search(scene).scores(scene.horizon)
 
 
 def _bounds(mean: np.ndarray, std: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
     """Bounds in standard deviations from the mean; infinite where there is no spread."""
     inside = (low <= mean) & (mean <= high)
     some = std > 0
-    return (
-        np.where(some, _standard(_gain(low, mean), std), np.where(inside, -np.inf, np.inf)),
-        np.where(some, _standard(_gain(high, mean), std), np.inf),
-    )
+    below = _standard(_gain(low, mean), std) if low > -np.inf else np.full(mean.shape, -np.inf)
+    above = _standard(_gain(high, mean), std) if high < np.inf else np.full(mean.shape, np.inf)
+    return np.where(some, below, np.where(inside, -np.inf, np.inf)), np.where(some, above, np.inf)
 
 
 def _linked(scene: Scene, rows: np.ndarray) -> np.ndarray:
@@ -541,9 +581,6 @@ ACQUISITIONS: dict[str, Callable[[Scene], np.ndarray]] = {
 
 LOOKED_AT = 1000
 """Most candidates, the likeliest, whose kinship `search` looks at: time and memory grow with the square."""
-
-ONE_BY_ONE = ("search",)
-"""Acquisitions that choose a batch one after the other, each in view of those before."""
 
 NEED_A_DIRECTION = ("ei", "log_ei", "lcb", "member_ei")
 """Acquisitions that cannot look for a window."""

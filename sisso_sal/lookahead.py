@@ -95,17 +95,18 @@ class Belief:
         correlation = (self.correlation - (1.0 - variance) * np.outer(link, link)) / np.outer(spread, spread)
         return Belief((self.low - link * mean) / spread, (self.high - link * mean) / spread, correlation)
 
-    def without(self, first: int) -> Belief:
-        """The same without the `first` candidates."""
-        return Belief(self.low[first:], self.high[first:], self.correlation[first:, first:])
+    def take(self, kept: np.ndarray) -> Belief:
+        """The same for some candidates, by number or mask."""
+        rows = np.arange(len(self.low))[kept]
+        return Belief(self.low[rows], self.high[rows], self.correlation[np.ix_(rows, rows)])
 
 
 def expected_finds(belief: Belief, horizon: int) -> np.ndarray:
     """Targets expected among the next evaluations if this candidate is the first of them, and the likeliest ones follow.
 
     With one evaluation left that is the probability of a hit. With more, either outcome of the first changes what is believed of
-    the others, their means and spreads, by the moments of the truncated normal distribution; the rest goes to those that are then
-    the likeliest.
+    the others, and the rest goes to those that are then the likeliest. After a hit the others have the mean and spread that follow
+    from the moments of a truncated normal distribution; after a miss the probability that then makes up the whole.
 
     Parameters
     ----------
@@ -132,22 +133,26 @@ def expected_finds(belief: Belief, horizon: int) -> np.ndarray:
     >>> expected_finds(belief, 1).round(2)
     array([0.38, 0.31, 0.27, 0.27])
     >>> expected_finds(belief, 3).round(2)
-    array([0.96, 1.08, 1.07, 1.07])
+    array([0.96, 1.07, 1.07, 1.07])
     """
     p = belief.probability
     n_later = min(horizon, len(p)) - 1
     if n_later < 1:
         return p
+    if n_later == len(p) - 1:  # all are evaluated, whatever is learned
+        return p + SOONER * (np.sort(p).sum() - p)
+    mean, variance = belief.hit
+    spread = np.sqrt(_kept(belief.correlation, variance[:, None]))
+    shift = belief.correlation * mean[:, None]
+    after_hit = np.clip(ndtr((belief.high - shift) / spread) - ndtr((belief.low - shift) / spread), 0.0, 1.0)
+    rest = np.where(p < 1.0 - 1e-9, 1.0 - p, np.inf)
+    after_miss = np.clip((p - p[:, None] * after_hit) / rest[:, None], 0.0, 1.0)
     finds = p.copy()
-    for (mean, variance), weight in ((belief.hit, p), (belief.miss, 1.0 - p)):
-        spread = np.sqrt(_kept(belief.correlation, variance[:, None]))
-        shift = belief.correlation * mean[:, None]
-        later = ndtr((belief.high - shift) / spread) - ndtr((belief.low - shift) / spread)
+    for weight, later in ((p, after_hit), (1.0 - p, after_miss)):
         np.fill_diagonal(later, 0.0)
         best = np.partition(later, len(p) - n_later, axis=1)[:, len(p) - n_later :]
-        finds += (
-            SOONER * weight * np.sort(best, axis=1).sum(axis=1)
-        )  # sorted: the order of candidates must not change a bit
+        best.sort(axis=1)  # so that the order of candidates does not change a bit
+        finds += SOONER * weight * best.sum(axis=1)
     return finds
 
 

@@ -67,8 +67,8 @@ class Prediction:
         """The same for some candidates."""
         parts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "correlation"}
         kept: dict[str, Any] = {name: None if part is None else part[..., index] for name, part in parts.items()}
-        link = self.correlation
-        return Prediction(**kept, correlation=None if link is None else lambda rows: link(np.asarray(index)[rows]))
+        link, n = self.correlation, len(self.mean)
+        return Prediction(**kept, correlation=None if link is None else lambda rows: link(np.arange(n)[index][rows]))
 
 
 @runtime_checkable

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from sisso_sal.acquisition import ONE_BY_ONE, Goal, Scene, acquisition_named
+from sisso_sal.acquisition import Goal, Scene, Search, acquisition_named
 from sisso_sal.errors import SettingsError
 from sisso_sal.protocols import Prediction
 from sisso_sal.selection import select
@@ -30,7 +29,7 @@ class Scored:
     Attributes
     ----------
     scores : ndarray (n,)
-        Greater is better; NaN where there is no prediction.
+        Greater is better; NaN where there is no prediction, and for `search` where there is nothing to evaluate.
     goal : Goal
         With its bound in numbers.
     reference : float
@@ -82,6 +81,14 @@ def score(
     SettingsError
         The acquisition or `improve_on` is unknown.
     """
+    scene = _scene(prediction, features, target, goal, acquisition, improve_on, rng, pending, excluded, horizon)
+    return _scored(scene, acquisition_named(acquisition)(scene))
+
+
+def _scene(
+    prediction, features, target, goal, acquisition, improve_on, rng, pending=None, excluded=None, horizon: int = 1
+) -> Scene:
+    """What `score` shows to the acquisition."""
     if improve_on not in REFERENCES:
         raise SettingsError(f"improve_on: needs one of {', '.join(REFERENCES)}, found '{improve_on}'")
     known = np.isfinite(target)
@@ -91,7 +98,7 @@ def score(
     bounded = wanted.resolved(np.where(known, target, prediction.mean), np.where(known, 0.0, prediction.std))
     fitted = prediction.mean[known]
     reference = target[known] if improve_on == "label" or np.isnan(fitted).all() else fitted
-    scene = Scene(
+    return Scene(
         mean=prediction.mean,
         std=prediction.std,
         members=prediction.members,
@@ -106,8 +113,10 @@ def score(
         correlation=prediction.correlation,
         horizon=horizon,
     )
-    found = acquisition_named(acquisition)(scene)
-    return Scored(np.where(np.isnan(prediction.mean), np.nan, found), bounded, scene.best)
+
+
+def _scored(scene: Scene, scores: np.ndarray) -> Scored:
+    return Scored(np.where(np.isnan(scene.mean), np.nan, scores), scene.goal, scene.best)
 
 
 def propose(
@@ -117,41 +126,45 @@ def propose(
     ids: Sequence[str],
     batch: int,
     *,
+    goal: Goal,
     acquisition: str,
+    improve_on: str,
+    rng: np.random.Generator,
     excluded: np.ndarray,
     horizon: int,
     pending: np.ndarray | None = None,
     composition: np.ndarray | None = None,
     diversity: float = 0.0,
-    **scoring: Any,
 ) -> tuple[Scored, np.ndarray]:
     """Scores of all materials, and the numbers of those to evaluate next, in the order of choice.
 
-    Acquisitions of `ONE_BY_ONE` choose each in view of those before, the others all from the same scores.
+    `search` chooses each in view of those before it, with as many evaluations less ahead; all others from the same scores.
 
     Parameters
     ----------
-    prediction, features, target, acquisition, horizon, pending
-        See `score`, which also takes `scoring`.
+    prediction, features, target, goal, acquisition, improve_on, rng, pending, horizon
+        See `score`.
     ids, batch, excluded, composition, diversity
         See `select`; `excluded` holds what has a label.
     """
+    scene = _scene(prediction, features, target, goal, acquisition, improve_on, rng, pending, excluded, horizon)
+
+    def chosen(scores: np.ndarray, n: int, waiting: np.ndarray | None) -> np.ndarray:
+        return select(
+            scores, ids, n, excluded=excluded, features=features, composition=composition, pending=waiting, diversity=diversity
+        )  # fmt: skip
+
+    if acquisition != "search":
+        found = _scored(scene, acquisition_named(acquisition)(scene))
+        return found, chosen(found.scores, batch, pending)
+    search = Search(scene)
+    scores = search.scores(horizon)
+    found = _scored(scene, scores)
     waiting = np.zeros(len(ids), dtype=bool) if pending is None else pending.copy()
-    first: Scored | None = None
     picks: list[int] = []
-    step = 1 if acquisition in ONE_BY_ONE else batch
-    while first is None or len(picks) < batch:
-        scored = score(
-            prediction, features, target, acquisition=acquisition, pending=waiting, excluded=excluded,
-            horizon=horizon - len(picks), **scoring,
-        )  # fmt: skip
-        first = first or scored
-        chosen = select(
-            scored.scores, ids, step, excluded=excluded, features=features, composition=composition, pending=waiting,
-            diversity=diversity,
-        )  # fmt: skip
-        picks.extend(chosen.tolist())
-        waiting[chosen] = True
-        if len(chosen) < step or step == batch:
-            break
-    return first, np.array(picks, dtype=np.int64)
+    while len(picks) < batch and len(pick := chosen(scores, 1, waiting)):
+        picks.append(int(pick[0]))
+        waiting[pick] = True
+        search.choose(picks[-1])
+        scores = search.scores(horizon - len(picks))
+    return found, np.array(picks, dtype=np.int64)

@@ -204,9 +204,8 @@ class Correction:
                     covariances.append(learner.covariance(given))
             apart = np.array(means) - np.mean(means, axis=0)
             found = np.mean(covariances, axis=0) + apart.T @ apart / len(apart)
-        std = np.sqrt(np.diag(found))
         link = np.empty((len(rows), len(rows)))
-        link[np.ix_(order, order)] = found / np.outer(std, std)
+        link[np.ix_(order, order)] = correlation_from(found)
         return link
 
     def to_json(self) -> dict[str, Any]:
@@ -274,7 +273,7 @@ def _trees(rows: np.ndarray, formula: np.ndarray, target: np.ndarray, seed: int)
     each = np.where(unseen, each, 0.0)
     mean = each.sum(axis=0) / np.maximum(count, 1)
     square = np.where(unseen, (each - mean) ** 2, 0.0).sum(axis=0) / np.maximum(count - 1, 1)
-    return _Learner(predict, formula + mean, np.sqrt(square), lambda rows: np.cov(by_tree(rows).T))
+    return _Learner(predict, formula + mean, np.sqrt(square), lambda rows: np.atleast_2d(np.cov(by_tree(rows).T)))
 
 
 def correlation_of(members: np.ndarray) -> np.ndarray:
@@ -283,7 +282,7 @@ def correlation_of(members: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     members : ndarray (n_members, n)
-        Finite predictions.
+        Predictions; a material for which one is not finite has no correlation.
 
     Returns
     -------
@@ -298,14 +297,25 @@ def correlation_of(members: np.ndarray) -> np.ndarray:
            [1., 1., 0.],
            [0., 0., 1.]])
     """
-    apart = members - members.mean(axis=0)
-    size = np.sqrt((apart**2).sum(axis=0))
-    link = (apart / np.where(size > 0, size, 1.0)).T @ (apart / np.where(size > 0, size, 1.0))
+    with np.errstate(all="ignore"):
+        apart = members - members.mean(axis=0)
+        size = np.sqrt((apart**2).sum(axis=0))
+    differs = np.isfinite(size) & (size > 0)
+    apart = np.where(differs, apart, 0.0) / np.where(differs, size, 1.0)
+    link = apart.T @ apart
     np.fill_diagonal(link, 0.0)
-    n = len(link)
-    square = float((link**2).sum())
+    square, n = float((link**2).sum()), int(differs.sum())
     chance = n * (n - 1) / max(len(members) - 1, 1)
     link *= max(0.0, 1.0 - chance / square) if square > 0 else 0.0
+    np.fill_diagonal(link, 1.0)
+    return link
+
+
+def correlation_from(covariance: np.ndarray) -> np.ndarray:
+    """Correlation (n, n) from a covariance (n, n); none with what has no variance."""
+    std = np.sqrt(np.diag(covariance))
+    std = np.where(std > 0, std, 1.0)
+    link = covariance / np.outer(std, std)
     np.fill_diagonal(link, 1.0)
     return link
 

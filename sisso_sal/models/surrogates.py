@@ -15,7 +15,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sisso_sal.data.columns import split_header
 from sisso_sal.errors import SettingsError
 from sisso_sal.machine import one_blas_thread
-from sisso_sal.models.correction import CONSTANT, correlation_of
+from sisso_sal.models.correction import CONSTANT, correlation_from, correlation_of
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.protocols import Prediction
 
@@ -145,8 +145,7 @@ class Process(_Tabular):
     def _correlation(self, X, members):
         with one_blas_thread():
             _, covariance = self._process.predict((X - self._centre) / self._spread, return_cov=True)
-        std = np.sqrt(np.diag(covariance))
-        return covariance / np.outer(std, std)
+        return correlation_from(covariance)
 
 
 _OTHERS = {"forest": Forest, "process": Process}

@@ -22,7 +22,7 @@ SCORES = {
     "member_ei": "the improvement that the members expect",
     "pi": "the probability of an improvement",
     "hits": "the probability to reach the goal",
-    "search": "the number of targets expected in the next evaluations if one comes first, each as if those above it missed",
+    "search": "the targets that each adds to those expected of the next evaluations, those above it taken to miss",
     "lcb": "the optimistic end of the interval",
     "mli": "the likelihood to lie in the window",
     "thompson": "the prediction of one member drawn at random",

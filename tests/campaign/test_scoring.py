@@ -200,12 +200,28 @@ def test_search_goes_for_kin_where_there_is_time_and_for_the_likeliest_where_the
     assert proposed(3, acquisition="hits")[1] == [2, 3, 4]
 
 
+def test_search_learns_nothing_from_what_has_no_spread():
+    still = replace(ahead(), std=np.where(np.arange(8) == 4, 0.0, 1.0))
+    link = KIN.copy()
+    link[4], link[:, 4] = 0.0, 0.0
+    other = replace(still, correlation=lambda rows: link[np.ix_(rows, rows)])
+    found, expected = (
+        score(
+            p, np.zeros((8, 1)), KNOWN, goal=Goal.parse("<=0"), acquisition="search", improve_on="mean",
+            rng=np.random.default_rng(0), horizon=3,
+        ).scores
+        for p in (still, other)
+    )  # fmt: skip
+    assert np.array_equal(found, expected, equal_nan=True)
+    assert found[4] == 0.0  # its mean does not reach the goal, for certain
+
+
 def test_search_without_correlation_ranks_as_hits():
     scores, picks = proposed(6, link=None, horizon=3)
     assert picks == proposed(6, acquisition="hits")[1]
     p = norm.cdf(-AHEAD[2:])
-    later = np.array([p[1] + p[2], p[0] + p[2], *[p[0] + p[1]] * 4])
-    assert scores[2:] == pytest.approx(p + SOONER * later)
+    # The two likeliest others come later anyhow: what a likely one adds is that the third has its turn.
+    assert scores[2:] == pytest.approx([p[0] + SOONER * (p[2] - p[0]), p[1] + SOONER * (p[2] - p[1]), *p[2:]])
 
 
 def test_a_batch_of_a_search_asks_one_of_the_kin_and_then_the_others():
@@ -217,22 +233,59 @@ def test_search_never_counts_on_what_cannot_be_evaluated():
     scores, picks = proposed(1, horizon=3, excluded=[5, 6, 7])
     assert picks == [2]
     assert np.isnan(scores).tolist() == [True, True, False, False, False, True, True, True]
-    assert proposed(9, excluded=[5])[1] != []
     assert sorted(proposed(9, excluded=[5])[1]) == [2, 3, 4, 6, 7]
     assert proposed(2, excluded=range(2, 8))[1] == []
 
 
-def test_search_looks_for_the_best_tenth_where_the_goal_has_no_bound(monkeypatch):
+def test_search_looks_for_the_best_tenth_where_the_goal_has_no_bound():
     assert np.array_equal(proposed(1, goal="min")[0], proposed(1, goal="min 10%")[0], equal_nan=True)
 
 
 def test_of_many_candidates_only_the_likeliest_are_looked_at_closely(monkeypatch):
     whole = proposed(1, horizon=3)[0]
-    monkeypatch.setattr("sisso_sal.acquisition.LOOKED_AT", 4)
+    monkeypatch.setattr("sisso_sal.acquisition.LOOKED_AT", 5)
     part = proposed(1, horizon=3)[0]
     p = norm.cdf(-AHEAD)
-    assert part[6:] == pytest.approx(p[6:] + SOONER * (p[2] + p[3]))
-    assert np.all(part[6:] < whole[6:])
+    assert part[7:] == pytest.approx(p[7:])
+    assert np.all(part[7:] < whole[7:])
+    assert part[6] > p[6]
+
+
+def test_of_equals_at_the_limit_none_is_looked_at_closely(monkeypatch):
+    """Which of them stand before the others in the table must not matter."""
+    monkeypatch.setattr("sisso_sal.acquisition.LOOKED_AT", 3)
+    part = proposed(1, horizon=3)[0]
+    assert part[4:] == pytest.approx(norm.cdf(-AHEAD[4:]))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_picks_do_not_depend_on_the_order_of_the_table(seed):
+    rng = np.random.default_rng(seed)
+    n, batch = 30, 6
+    load = rng.uniform(0.3, 0.95, n)[:, None] * np.eye(3)[rng.integers(0, 3, n)]
+    link = load @ load.T
+    np.fill_diagonal(link, 1.0)
+    mean, features = rng.normal(0.8, 0.5, n), rng.normal(size=(n, 2))
+    ids = np.array([f"m{i:02d}" for i in range(n)])
+    target, waiting = np.full(n, NAN), np.zeros(n, dtype=bool)
+    target[:3], waiting[3:8] = 1.0, True
+
+    def picks(order):
+        still = np.ones(n)
+        found = Prediction(
+            mean[order], still, still, mean[order][None, :], np.ones((1, n), dtype=bool),
+            correlation=lambda rows: link[np.ix_(order[rows], order[rows])],
+        )  # fmt: skip
+        chosen = propose(
+            found, features[order], target[order], ids[order].tolist(), batch, goal=Goal.parse("<=0"), acquisition="search",
+            improve_on="mean", rng=rng, excluded=np.isfinite(target[order]), pending=waiting[order], horizon=10,
+        )[1]  # fmt: skip
+        return ids[order][chosen].tolist()
+
+    straight = picks(np.arange(n))
+    assert len(set(straight)) == batch
+    assert picks(rng.permutation(n)) == straight
+    assert not set(straight) & set(ids[:8])
 
 
 def test_candidates_that_are_taken_keep_their_kin():

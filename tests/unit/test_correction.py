@@ -302,6 +302,20 @@ def test_covariances_of_the_learners_belong_to_their_sigmas(kind):
         )
 
 
+@pytest.mark.parametrize("knows_composition", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_material_and_none_have_a_correlation_too(kind, knows_composition):
+    features, formula, _ = bumpy(1, seed=1)
+    shares = made_of(1, seed=1) if knows_composition else None
+    assert learned(kind, knows_composition).correlation(features, formula, shares).tolist() == [[1.0]]
+
+
+def test_where_all_trees_agree_there_is_no_correlation():
+    features, formula, _ = bumpy()
+    exact = Correction("trees", features, formula, formula, seed=0)
+    assert np.array_equal(exact.correlation(features[:4], formula[:4]), np.eye(4))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_permuted_rows_have_permuted_correlations_to_the_last_bit(kind):
     features, formula, _ = bumpy(60, seed=1)
@@ -320,4 +334,7 @@ def test_the_correlation_of_few_members_is_shrunk_to_what_is_more_than_chance():
     together = correction.correlation_of(2 * common + own)[np.triu_indices(40, 1)]
     assert together == pytest.approx(np.corrcoef((2 * common + own).T)[np.triu_indices(40, 1)], rel=0.1)
     assert np.array_equal(correction.correlation_of(np.ones((30, 3))), np.eye(3))
+    spoiled = np.column_stack([2 * common + own, np.where(np.arange(30) == 4, 1e300, common[:, 0]), np.ones(30)])
+    assert np.array_equal(correction.correlation_of(spoiled)[:40, :40], correction.correlation_of(2 * common + own))
+    assert np.array_equal(correction.correlation_of(spoiled)[40:], np.eye(42)[40:])
     assert np.array_equal(correction.correlation_of(np.ones((30, 1))), np.eye(1))
