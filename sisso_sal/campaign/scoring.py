@@ -138,7 +138,8 @@ def propose(
 ) -> tuple[Scored, np.ndarray]:
     """Scores of all materials, and the numbers of those to evaluate next, in the order of choice.
 
-    `search` chooses each in view of those before it, with as many evaluations less ahead; all others from the same scores.
+    `search` chooses each in view of those before it. Labels come in when the batch is through, so that they serve the evaluations
+    that are left by then alone. All other acquisitions choose from the same scores.
 
     Parameters
     ----------
@@ -147,7 +148,8 @@ def propose(
     ids, batch, excluded, composition, diversity
         See `select`; `excluded` holds what has a label.
     """
-    scene = _scene(prediction, features, target, goal, acquisition, improve_on, rng, pending, excluded, horizon)
+    informed = max(1, horizon - batch + 1)  # this evaluation and those that know its label
+    scene = _scene(prediction, features, target, goal, acquisition, improve_on, rng, pending, excluded, informed)
 
     def chosen(scores: np.ndarray, n: int, waiting: np.ndarray | None) -> np.ndarray:
         return select(
@@ -158,7 +160,7 @@ def propose(
         found = _scored(scene, acquisition_named(acquisition)(scene))
         return found, chosen(found.scores, batch, pending)
     search = Search(scene)
-    scores = search.scores(horizon)
+    scores = search.scores(informed)
     found = _scored(scene, scores)
     waiting = np.zeros(len(ids), dtype=bool) if pending is None else pending.copy()
     picks: list[int] = []
@@ -166,5 +168,5 @@ def propose(
         picks.append(int(pick[0]))
         waiting[pick] = True
         search.choose(picks[-1])
-        scores = search.scores(horizon - len(picks))
+        scores = search.scores(informed)
     return found, np.array(picks, dtype=np.int64)

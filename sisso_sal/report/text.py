@@ -195,8 +195,8 @@ def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int 
         lines.append(FLAGS)
     if summary["acquisition"] == "search" and shown:
         lines.append(
-            f"score: targets that it adds to those expected of the next {summary['horizon']} evaluations, by itself and by what it "
-            "tells of its kin; each was chosen as if those above it missed"
+            f"score: targets that it adds to the next {summary['horizon']} evaluations, itself and through its kin; "
+            "each was chosen as if those above it missed"
         )
     if summary["expected_hits"] is not None:
         lines.append(

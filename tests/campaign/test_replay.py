@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from sisso_sal.campaign.replay import Rules, Strategy, figures_of_merit, replay, simulate, start_pool, targets
+from sisso_sal.campaign.scoring import propose
 from sisso_sal.data.table import Table
 from sisso_sal.errors import SettingsError
 from sisso_sal.protocols import Prediction
@@ -195,6 +196,31 @@ def test_a_batch_is_the_best_of_one_prediction():
         mean = Line(seed).fit(X, y).predict_distribution(columns).mean
         open_ = [i for i in np.argsort(mean) if i not in X.index]
         assert trace.picks[3 * number : 3 * number + 3] == [data.ids[i] for i in open_[:3]]
+
+
+def test_a_search_looks_no_farther_than_evaluations_are_left(monkeypatch):
+    seen = []
+
+    def spy(*given, horizon, **options):
+        seen.append((given[4], horizon))
+        return propose(*given, horizon=horizon, **options)
+
+    monkeypatch.setattr("sisso_sal.campaign.replay.propose", spy)
+    rules = Rules(n_start=10, evaluations=9, batch=2, horizon=5)
+    trace = simulate(table(30), Strategy("line", "search", Line), rules, seed=1)
+    assert seen == [(2, 5), (2, 5), (2, 5), (2, 3), (1, 1)]
+    assert len(set(trace.picks)) == 9
+
+
+def test_a_search_that_looks_at_one_evaluation_picks_as_the_probability_of_a_hit():
+    rules = Rules(n_start=10, evaluations=9, horizon=1)
+    picks = [simulate(table(30), Strategy("line", name, Line), rules, seed=1).picks for name in ("search", "hits")]
+    assert picks[0] == picks[1]
+
+
+def test_a_search_goes_on_to_the_last_candidate():
+    trace = simulate(table(20), Strategy("line", "search", Line), Rules(n_start=10, evaluations=10, batch=3), seed=1)
+    assert len(set(trace.picks)) == 10
 
 
 def test_a_surrogate_that_says_nothing_is_followed_by_random_picks():

@@ -217,15 +217,17 @@ def test_search_learns_nothing_from_what_has_no_spread():
 
 
 def test_search_without_correlation_ranks_as_hits():
-    scores, picks = proposed(6, link=None, horizon=3)
-    assert picks == proposed(6, acquisition="hits")[1]
+    scores, picks = proposed(1, link=None, horizon=3)
+    assert picks == [2]
+    assert proposed(6, link=None, horizon=9)[1] == proposed(6, acquisition="hits")[1]
     p = norm.cdf(-AHEAD[2:])
     # The two likeliest others come later anyhow: what a likely one adds is that the third has its turn.
     assert scores[2:] == pytest.approx([p[0] + SOONER * (p[2] - p[0]), p[1] + SOONER * (p[2] - p[1]), *p[2:]])
 
 
 def test_a_batch_of_a_search_asks_one_of_the_kin_and_then_the_others():
-    assert proposed(3, horizon=3)[1] == [4, 2, 3]
+    assert proposed(2, horizon=3)[1] == [4, 2]
+    assert proposed(3, horizon=3)[1] == [2, 3, 4]  # whose labels come too late to be of use
     assert proposed(1, horizon=2, pending=[4])[1] == [2]
 
 
