@@ -105,8 +105,8 @@ def pareto(
     \b
     Examples:
       sisso-sal pareto table.csv --target g_pbx --target gap --goal min --goal max
-      sisso-sal pareto table.csv --target g_pbx --target price --batch 5 --plot front.png
-      sisso-sal pareto table.csv --target g_pbx --target gap --reference 0.5,3 --out next.csv
+      sisso-sal pareto table.csv --target g_pbx --target price --plot front.png
+      sisso-sal pareto table.csv --target g_pbx --target gap --reference 0.5,3
     """
     if len(targets) != 2:
         raise InputError(f"target: needs two columns, --target A --target B, found {len(targets) or 'none'}")
