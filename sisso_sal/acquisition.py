@@ -498,9 +498,8 @@ class Search:
         """Targets that each candidate adds to those that the likeliest others would give in the `horizon` - 1 evaluations that
         follow, see `expected_finds`; NaN where it cannot be evaluated: ndarray (n,).
         """
-        out = np.where(
-            self._free, np.exp(self._likely), np.nan
-        )  # of the unlikely that they may speak for others is left out
+        # That the unlikely may speak for others is left out.
+        out = np.where(self._free, np.exp(self._likely), np.nan)
         without = SOONER * np.sort(self._belief.probability)[::-1][: max(horizon - 1, 0)].sum()
         out[self._rows] = expected_finds(self._belief, horizon) - without
         return out
