@@ -3,8 +3,9 @@
 A formula carries a trend from the labelled materials to distant ones; materials that resemble each other share errors that no short
 formula of averaged features can express. The learners see the primary features and what the formulas say of each labelled material
 without having seen it, so they learn how far to trust the formulas (stacking: Wolpert, Neural Networks 5, 241 (1992)). Where the
-compositions are known, two further processes with one length for all inputs see them beside the features: averages over the
-elements do not tell which elements they are of.
+compositions are known, two further processes with one length for all inputs see them: averages over the elements do not tell which
+elements they are of. The first does without the formulas, which may lead astray. To the second most materials are strangers; of a
+stranger it says what a line through the formulas says.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+from sklearn.gaussian_process.kernels import ConstantKernel, Hyperparameter, Kernel, Matern, WhiteKernel
 
 from sisso_sal.machine import one_blas_thread
 
@@ -34,8 +35,11 @@ _matern: Any = Matern  # whose stub knows one length only
 
 KINSHIPS = (1.0, 4.0)
 """How much compositions count beside the features, for each of the processes that see them: about as much, and far more. The second
-knows that of an element without labels it knows little.
+knows that of an element without labels it knows little, and falls back on the formulas.
 """
+
+TREND_FROM = 2.0
+"""Kinship from which on a process sees the formulas, as a trend and as a feature."""
 
 FARTHEST = 1e6
 """Standard deviations from the mean of the labelled materials beyond which all is the same to both learners."""
@@ -70,7 +74,7 @@ class Correction:
         In its unit.
     seed : int
     composition : ndarray (n, n_elements), optional
-        Share of each element. With it ``process`` and ``both`` have further processes, on features and composition (`KINSHIPS`).
+        Share of each element. With it ``process`` and ``both`` have further processes, which see it too (`KINSHIPS`).
     theta : list of list of float, optional
         Logarithms of each kernel's parameters of an earlier fit, in the place of those of greatest likelihood.
 
@@ -117,33 +121,23 @@ class Correction:
         n = features.shape[1]
         with one_blas_thread():
             self._learners = [_trees(rows, formula, target, seed)] if kind in {"trees", "both"} else []
-            inputs = [] if kind == "trees" else [(rows, np.full(n + 1, np.sqrt(n + 1)))]
-            if self.composition is not None:
-                inputs += [
-                    (self._inputs(rows, self.composition, kinship), max(1.0, kinship / 2) * np.sqrt(n))
-                    for kinship in KINSHIPS
-                ]
-            if theta is not None and len(theta) != len(inputs):
-                raise ValueError(f"theta: needs parameters of {len(inputs)} kernels, found {len(theta)}")
-            known = [None] * len(inputs) if theta is None else theta
-            made = [_process(*given, target, logs) for given, logs in zip(inputs, known, strict=True)]
-        for (learner, _), kinship in zip(made, (0.0, *KINSHIPS), strict=False):
-            self._learners.append(replace(learner, kinship=kinship))
-        self.theta = [logs for _, logs in made]
+            kinships = () if kind == "trees" else (0.0,) if self.composition is None else (0.0, *KINSHIPS)
+            if theta is not None and len(theta) != len(kinships):
+                raise ValueError(f"theta: needs parameters of {len(kinships)} kernels, found {len(theta)}")
+            self.theta = []
+            for kinship, known in zip(kinships, theta or [None] * len(kinships), strict=True):
+                lengths = max(1.0, kinship / 2) * np.sqrt(n) if kinship else np.full(n + 1, np.sqrt(n + 1))
+                trend = n if kinship >= TREND_FROM else None
+                given = _seen(rows, self.composition, kinship)
+                learner, found = _process(given, lengths, trend, target, known)
+                self._learners.append(replace(learner, kinship=kinship))
+                self.theta.append(found)
         self.left_out_mean, self.left_out_std = _mixture(
             [learner.left_out_mean for learner in self._learners], [learner.left_out_std for learner in self._learners]
         )
 
     def _rows(self, features: np.ndarray, formula: np.ndarray) -> np.ndarray:
         return (np.column_stack([features, formula]) - self._centre) / self._spread
-
-    def _inputs(self, rows: np.ndarray, composition: np.ndarray, kinship: float) -> np.ndarray:
-        """What a learner sees: rows, or standardised features beside compositions, which with a kinship of one tell oxides of other
-        metals about as far apart.
-        """
-        if not kinship:
-            return rows
-        return np.hstack([rows[:, :-1], kinship * np.sqrt(rows.shape[1] - 1) * composition])
 
     def predict(
         self, features: np.ndarray, formula: np.ndarray, composition: np.ndarray | None = None
@@ -169,7 +163,7 @@ class Correction:
             numbers, rows = np.flatnonzero(known)[order], rows[order]
             with one_blas_thread():
                 found = [
-                    learner.predict(self._inputs(rows, shares.T[order], learner.kinship), formula[numbers])
+                    learner.predict(_seen(rows, shares.T[order], learner.kinship), formula[numbers])
                     for learner in self._learners
                     if composition is not None or not learner.kinship
                 ]  # fmt: skip
@@ -199,7 +193,7 @@ class Correction:
         with one_blas_thread():
             for learner in self._learners:
                 if composition is not None or not learner.kinship:
-                    given = self._inputs(rows[order], shares.T[order], learner.kinship)
+                    given = _seen(rows[order], shares.T[order], learner.kinship)
                     means.append(learner.predict(given, formula[order])[0])
                     covariances.append(learner.covariance(given))
             apart = np.array(means) - np.mean(means, axis=0)
@@ -236,6 +230,16 @@ class Correction:
         if not (np.isfinite(found.left_out_mean).all() and np.isfinite(found.left_out_std).all()):
             raise ValueError("correction: needs numbers that can be learned from, found some that are too large")
         return found
+
+
+def _seen(rows: np.ndarray, composition: np.ndarray | None, kinship: float) -> np.ndarray:
+    """What a learner sees of standardised features and formulas: all, or compositions beside them, which with a kinship of one tell
+    oxides of other metals about as far apart as the features do.
+    """
+    if composition is None or not kinship:
+        return rows
+    shares = kinship * np.sqrt(rows.shape[1] - 1) * composition
+    return np.hstack([rows if kinship >= TREND_FROM else rows[:, :-1], shares])
 
 
 def _mixture(means: list[np.ndarray], stds: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -333,13 +337,56 @@ def _dense(data: Mapping[str, Any]) -> np.ndarray:
     return out
 
 
+class Trend(Kernel):
+    """Covariance of a line through the origin in one column, of unknown slope: variance times the product of two values of it.
+
+    Parameters
+    ----------
+    column : int
+    variance : float
+        Of the slope, before the labels are seen.
+    variance_bounds : tuple of float
+
+    References
+    ----------
+    Rasmussen, Williams, Gaussian Processes for Machine Learning (2006), eq. 2.40 with one basis function.
+
+    Examples
+    --------
+    >>> Trend(1, 2.0)(np.array([[9.0, 1.0], [9.0, 3.0]]))
+    array([[ 2.,  6.],
+           [ 6., 18.]])
+    """
+
+    def __init__(self, column: int, variance: float = 1.0, variance_bounds: tuple[float, float] = (1e-3, 1e2)):
+        self.column, self.variance, self.variance_bounds = column, variance, variance_bounds
+
+    @property
+    def hyperparameter_variance(self) -> Hyperparameter:
+        return Hyperparameter("variance", "numeric", self.variance_bounds)
+
+    def __call__(self, X, Y=None, eval_gradient=False):
+        found = self.variance * np.outer(X[:, self.column], (X if Y is None else Y)[:, self.column])
+        return (found, found[:, :, None].copy()) if eval_gradient else found
+
+    def diag(self, X):
+        return self.variance * X[:, self.column] ** 2
+
+    def is_stationary(self):
+        return False
+
+
 def _process(
-    rows: np.ndarray, lengths: np.ndarray | float, target: np.ndarray, theta: list[float] | None
+    rows: np.ndarray, lengths: np.ndarray | float, trend: int | None, target: np.ndarray, theta: list[float] | None
 ) -> tuple[_Learner, list[float]]:
-    """A Gaussian process on the target, from these lengths on; lengths under one standard deviation are not believed."""
+    """A Gaussian process on the target, from these lengths on, with or without a trend in a column; lengths under one standard
+    deviation are not believed.
+    """
     kernel: Any = ConstantKernel(1.0, (1e-2, 1e2)) * _matern(lengths, (1.0, 30.0), nu=1.5) + WhiteKernel(
         0.1, (1e-3, 1.0)
     )
+    if trend is not None:
+        kernel = Trend(trend) + kernel
     if theta is not None:
         _check_theta(kernel, theta)
         kernel = kernel.clone_with_theta(np.array(theta))

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+from sklearn.gaussian_process.kernels import ConstantKernel, Kernel, Matern, WhiteKernel
 
 from sisso_sal.models import correction
 from sisso_sal.models.correction import Correction
@@ -159,27 +159,69 @@ def test_permuted_rows_have_permuted_predictions_to_the_last_bit(kind):
         assert np.array_equal(a[order], b)
 
 
-def kinship(features, composition, weight):
-    own = bumpy()[0]
-    return np.column_stack([(features - own.mean(axis=0)) / own.std(axis=0), weight * np.sqrt(2) * composition])
+def kinship(features, formula, composition, weight):
+    seen = standardised(features, formula, bumpy())[:, : 2 if weight == 1.0 else 3]
+    return np.column_stack([seen, weight * np.sqrt(2) * composition])
 
 
-def test_processes_of_kinship_are_scikit_learns_on_features_and_weighted_compositions_with_one_length():
-    features, _, target = bumpy()
+class TwinLine(Kernel):
+    """An explicit double loop; nothing is fitted."""
+
+    def __init__(self, variance):
+        self.variance = variance
+
+    def __call__(self, X, Y=None):
+        return np.array([[self.variance * a[2] * b[2] for b in (X if Y is None else Y)] for a in X])
+
+    def diag(self, X):
+        return np.diag(self(X))
+
+    def is_stationary(self):
+        return False
+
+
+def test_processes_of_kinship_are_scikit_learns_with_one_length_the_second_with_a_line_through_the_formulas():
+    features, formula, target = bumpy()
     found, alone = learned("process", True), learned("process")
     new, shares = bumpy(15, seed=1), made_of(15, seed=1)
     parts = [alone.predict(new[0], new[1])]
     for theta, weight in zip(found.theta[1:], (1.0, 4.0), strict=True):
-        kernel = (ConstantKernel() * Matern(1.0, nu=1.5) + WhiteKernel()).clone_with_theta(np.array(theta))
+        kernel = (ConstantKernel() * Matern(1.0, nu=1.5) + WhiteKernel()).clone_with_theta(np.array(theta[-3:]))
+        assert len(theta) == (3 if weight == 1.0 else 4)
+        if weight == 4.0:
+            kernel = TwinLine(np.exp(theta[0])) + kernel
         twin = GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True)
-        twin.fit(kinship(features, made_of(), weight), target)
-        parts.append(twin.predict(kinship(new[0], shares, weight), return_std=True))
+        twin.fit(kinship(features, formula, made_of(), weight), target)
+        parts.append(twin.predict(kinship(new[0], new[1], shares, weight), return_std=True))
     means, stds = np.array([m for m, _ in parts]), np.array([s for _, s in parts])
     mean, std = found.predict(new[0], new[1], shares)
     assert mean == pytest.approx(means.mean(axis=0), rel=1e-9)
     assert std == pytest.approx(np.sqrt((stds**2).mean(axis=0) + means.var(axis=0)), rel=1e-6)
     assert np.ptp(means, axis=0).min() > 1e-4
     assert np.ptp(means, axis=0).max() > 0.01
+
+
+def test_the_gradient_of_the_trend_is_that_of_finite_differences():
+    rows = np.random.default_rng(0).normal(size=(6, 3))
+    kernel = correction.Trend(1, 0.7)
+    value, gradient = kernel(rows, eval_gradient=True)
+    above, below = (kernel.clone_with_theta(kernel.theta + step)(rows) for step in (1e-5, -1e-5))
+    assert gradient[:, :, 0] == pytest.approx((above - below) / 2e-5, rel=1e-6)
+    assert kernel.diag(rows) == pytest.approx(np.diag(value))
+
+
+@pytest.mark.parametrize("knows_composition", [False, True])
+def test_a_formula_that_is_the_law_is_hardly_spoiled_by_what_knows_compositions(knows_composition):
+    """Fifteen features, sixty rows, oxides all of different elements: what is left over is noise."""
+    rng = np.random.default_rng(4)
+    features, shares = rng.uniform(1, 2, (120, 15)), np.eye(120)[:, :60] * 0.5
+    law = features[:, 0] * features[:, 1] / features[:, 2]
+    law = (law - law.mean()) / law.std()
+    target = law + rng.normal(0, 0.05, 120)
+    old, new = np.arange(60), np.arange(60, 120)
+    found = Correction("both", features[old], law[old], target[old], 0, shares[old] if knows_composition else None)
+    mean, _ = found.predict(features[new], law[new], shares[new])
+    assert np.sqrt(np.mean((mean - law[new]) ** 2)) < 0.1
 
 
 def test_who_wants_compositions_is_not_asked_without_them():
@@ -283,7 +325,7 @@ def test_the_correlation_is_that_of_the_mixture_of_learners(kind, knows_composit
     rng = np.random.default_rng(0)
     drawn, rows = [], (np.column_stack([features, formula]) - found._centre) / found._spread
     for learner in found._learners:
-        given = found._inputs(rows, shares, learner.kinship)
+        given = correction._seen(rows, shares, learner.kinship)
         drawn.append(rng.multivariate_normal(learner.predict(given, formula)[0], learner.covariance(given), 200_000))
     link = found.correlation(features, formula, shares)
     assert link == pytest.approx(np.corrcoef(np.concatenate(drawn).T), abs=0.01)
@@ -296,7 +338,7 @@ def test_covariances_of_the_learners_belong_to_their_sigmas(kind):
     features, formula, _ = bumpy(30, seed=1)
     rows = (np.column_stack([features, formula]) - found._centre) / found._spread
     for learner in found._learners:
-        given = found._inputs(rows, made_of(30, seed=1), learner.kinship)
+        given = correction._seen(rows, made_of(30, seed=1), learner.kinship)
         assert np.sqrt(np.diag(learner.covariance(given))) == pytest.approx(
             learner.predict(given, formula)[1], rel=1e-6
         )
