@@ -12,7 +12,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sisso_sal import SISSOEnsemble, SISSORegressor
-from sisso_sal.acquisition import Goal, expected_improvement, probability_of_goal
+from sisso_sal.acquisition import expected_improvement, probability_of_goal
+from sisso_sal.goal import Goal
 from sisso_sal.oracle.pourbaix_diagram import save_pourbaix_figure, stability_map
 from sisso_sal.oracle.stability import aqueous_species
 from sisso_sal.report import figures as report_figures

@@ -7,171 +7,17 @@ An infinite `mean` counts as certain, even where the spread is infinite too; NaN
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from difflib import get_close_matches
 
 import numpy as np
 from scipy.special import erfcx, ndtr
 
 from sisso_sal.errors import SettingsError
-from sisso_sal.lookahead import SOONER, Belief, expected_finds, log_between
-
-_LOG_SQRT_2PI = 0.5 * np.log(2 * np.pi)
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What is looked for.
-
-    Attributes
-    ----------
-    kind : str
-        ``min``, ``max``, ``below`` (at most `high`), ``above`` (at least `low`), ``window`` (from `low` to `high`), ``lowest`` or
-        ``highest`` (the lowest or highest `share` of all materials).
-    low, high : float
-        In the target's unit; infinite where there is no bound.
-    share : float
-        0 to 1, for ``lowest`` and ``highest``; else 0.
-
-    Examples
-    --------
-    >>> Goal.parse("<=0.3")
-    Goal(kind='below', low=-inf, high=0.3, share=0.0)
-    >>> Goal.parse("1.2..1.8").kind
-    'window'
-    >>> str(Goal.parse("min 10%").resolved(np.arange(20.0), np.zeros(20)))
-    '<=1'
-    """
-
-    kind: str
-    low: float = -np.inf
-    high: float = np.inf
-    share: float = 0.0
-
-    @classmethod
-    def parse(cls, text: str) -> Goal:
-        """Read ``min``, ``max``, ``min 10%``, ``max 10%``, ``<=0.3``, ``>=2`` or ``1.2..1.8``; spaces within a number are refused.
-
-        Raises
-        ------
-        SettingsError
-            The text is none of these.
-        """
-        found = text if re.search(r"\d\s+\d", text) else "".join(text.split())
-        number = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-        if found in {"min", "max"}:
-            return cls(found)
-        if match := re.fullmatch(r"(min|max)(\d+\.?\d*|\.\d+)%", found):
-            share = float(Decimal(match[2]).scaleb(-2))
-            if 0 < share < 1:
-                return cls("lowest" if match[1] == "min" else "highest", share=share)
-        if (match := re.fullmatch(rf"([<>])=?({number})", found)) and np.isfinite(bound := float(match[2])):
-            return cls("below", high=bound) if match[1] == "<" else cls("above", low=bound)
-        if match := re.fullmatch(rf"({number})\.\.({number})", found):
-            low, high = float(match[1]), float(match[2])
-            if -np.inf < low < high < np.inf:
-                return cls("window", low=low, high=high)
-        raise SettingsError(f"goal: needs min, max, 'min 10%', '<=0.3', '>=2' or '1.2..1.8', found '{text.strip()}'")
-
-    def __str__(self) -> str:
-        low, high = _shortest(self.low), _shortest(self.high)
-        percent = f"{Decimal(repr(float(self.share))).scaleb(2):f}%"
-        forms = {"below": f"<={high}", "above": f">={low}", "window": f"{low}..{high}"}
-        forms |= {"lowest": f"min {percent}", "highest": f"max {percent}"}
-        return forms.get(self.kind, self.kind)
-
-    @property
-    def sign(self) -> float:
-        """1 where small values are good, -1 where large ones are."""
-        return -1.0 if self.kind in {"max", "above", "highest"} else 1.0
-
-    @property
-    def bounded(self) -> bool:
-        """Whether a single value tells if the goal is reached."""
-        return self.kind in {"below", "above", "window"}
-
-    def resolved(self, values: np.ndarray, std: np.ndarray) -> Goal:
-        """``lowest`` and ``highest`` with the bound that k of n materials are expected to reach; any other goal as it is.
-
-        Predictions scatter less than the truth, so a quantile of predicted values would be too easy a bound.
-
-        Parameters
-        ----------
-        values, std : ndarray (n,)
-            Of all materials, in the target's unit; the spread of a label is 0. Only finite values count. The sum over the n of
-            the probabilities to reach the bound is k = max(1, round(share n)); without spread it is the k-th lowest (highest).
-
-        Raises
-        ------
-        SettingsError
-            A share is wanted and no value is finite.
-        """
-        if self.kind not in {"lowest", "highest"}:
-            return self
-        finite = np.isfinite(values) & np.isfinite(std)
-        if not finite.any():
-            raise SettingsError(f"goal: needs values to find the bound of '{self}', found none that is finite")
-        k = max(1, round(self.share * int(finite.sum())))
-        bound = _expected_bound(self.sign * np.asarray(values, dtype=float)[finite], np.asarray(std)[finite], k)
-        return Goal("below", high=bound) if self.kind == "lowest" else Goal("above", low=-bound)
-
-    def reached(self, values: np.ndarray) -> np.ndarray:
-        """Which values are within the bounds, the bounds included; NaN is not.
-
-        Parameters
-        ----------
-        values : ndarray (n,)
-            In the target's unit.
-
-        Returns
-        -------
-        ndarray (n,) of bool
-
-        Raises
-        ------
-        SettingsError
-            The goal has no bound: ``min``, ``max``, or a share that is not resolved.
-
-        Examples
-        --------
-        >>> Goal.parse("1..2").reached(np.array([0.9, 1.0, np.nan]))
-        array([False,  True, False])
-        """
-        self._need_bound()
-        return (values >= self.low) & (values <= self.high)
-
-    def _need_bound(self) -> None:
-        if not self.bounded:
-            raise SettingsError(f"goal: needs a bound to say what is reached, found '{self}'")
-
-    def distance(self, values: np.ndarray) -> np.ndarray:
-        """What orders values, smaller is better: the signed value, for a window its distance to the middle; target's unit."""
-        if self.kind == "window":
-            return np.abs(values - 0.5 * (self.low + self.high))
-        return self.sign * values
-
-    def best(self, values: np.ndarray) -> int:
-        """Number of the best of some values; the first of equals."""
-        return int(np.nanargmin(self.distance(values)))
-
-
-def _expected_bound(mean: np.ndarray, std: np.ndarray, k: int) -> float:
-    """The lowest bound that at least k are expected not to exceed, to the last bit, whatever their order."""
-    order = np.lexsort((std, mean))
-    mean, std = mean[order], std[order]
-    low, high = float((mean - 40 * std).min()), float(mean[k - 1] + 40 * std.max())
-    while low < (middle := low + 0.5 * (high - low)) < high:
-        expected = np.where(std > 0, ndtr(_standard(_gain(middle, mean), std)), mean <= middle).sum()
-        low, high = (low, middle) if expected >= k else (middle, high)
-    return high
-
-
-def _shortest(bound: float) -> str:
-    """Six digits where they are all there is, else as many as it takes to read the same number again."""
-    return f"{bound:g}" if float(f"{bound:g}") == bound else repr(float(bound))
+from sisso_sal.goal import Goal
+from sisso_sal.lookahead import SOONER, Belief, expected_finds
+from sisso_sal.normal import LOG_SQRT_2PI, excess, log_between, standardised
 
 
 def expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.ndarray:
@@ -188,10 +34,10 @@ def expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.n
     >>> expected_improvement(np.array([1.0, 0.5]), np.array([0.0, 0.0]), 0.75)
     array([0.  , 0.25])
     """
-    gain = _gain(best, mean)
-    z = _standard(gain, std)
+    gain = excess(best, mean)
+    z = standardised(gain, std)
     with np.errstate(invalid="ignore", over="ignore"):
-        value = gain * ndtr(z) + std * np.exp(-0.5 * z * z - _LOG_SQRT_2PI)
+        value = gain * ndtr(z) + std * np.exp(-0.5 * z * z - LOG_SQRT_2PI)
     return np.maximum(np.where((std > 0) & np.isfinite(z), value, gain), 0.0)
 
 
@@ -203,8 +49,8 @@ def log_expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> 
     >>> log_expected_improvement(np.array([40.0]), np.array([1.0]), 0.0).round(4)
     array([-808.2986])
     """
-    gain = _gain(best, mean)
-    z = _standard(gain, std)
+    gain = excess(best, mean)
+    z = standardised(gain, std)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         flat = np.log(np.maximum(gain, 0.0))
         return np.where((std > 0) & np.isfinite(z), _log_h(z) + np.log(std), flat)
@@ -216,9 +62,9 @@ def _log_h(z: np.ndarray) -> np.ndarray:
     # phi(z) + z Phi(z) = phi(z) (1 - |z| m) with the Mills ratio m = sqrt(pi/2) erfcx(|z|/sqrt 2) below zero.
     mills = np.sqrt(np.pi / 2) * erfcx(-low / np.sqrt(2))
     remainder = np.where(low > -1e4, 1.0 + low * mills, 1.0 / (low * low))
-    tail = -0.5 * low * low - _LOG_SQRT_2PI + np.log(remainder)
+    tail = -0.5 * low * low - LOG_SQRT_2PI + np.log(remainder)
     high = np.maximum(z, -1.0)
-    return np.where(z > -1.0, np.log(np.exp(-0.5 * high * high - _LOG_SQRT_2PI) + high * ndtr(high)), tail)
+    return np.where(z > -1.0, np.log(np.exp(-0.5 * high * high - LOG_SQRT_2PI) + high * ndtr(high)), tail)
 
 
 def probability_of_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.ndarray:
@@ -230,7 +76,7 @@ def probability_of_improvement(mean: np.ndarray, std: np.ndarray, best: float) -
     array([0.5, 0. ])
     """
     certain = np.where(np.isnan(mean), np.nan, mean < best)
-    return np.where(std > 0, ndtr(_standard(_gain(best, mean), std)), certain)
+    return np.where(std > 0, ndtr(standardised(excess(best, mean), std)), certain)
 
 
 def lower_confidence_bound(mean: np.ndarray, std: np.ndarray, kappa: float = 2.0) -> np.ndarray:
@@ -256,8 +102,8 @@ def window_likelihood(mean: np.ndarray, std: np.ndarray, low: float, high: float
     array([0.95])
     """
     # Without a bound an infinite mean is inside as well.
-    a = _standard(_gain(low, mean), std) if low > -np.inf else np.full(np.shape(mean), -np.inf)
-    b = _standard(_gain(high, mean), std) if high < np.inf else np.full(np.shape(mean), np.inf)
+    a = standardised(excess(low, mean), std) if low > -np.inf else np.full(np.shape(mean), -np.inf)
+    b = standardised(excess(high, mean), std) if high < np.inf else np.full(np.shape(mean), np.inf)
     with np.errstate(divide="ignore"):
         inside = np.log(((mean >= low) & (mean <= high)).astype(float))
     return np.where(std > 0, log_between(a, b), inside)
@@ -286,7 +132,7 @@ def probability_of_goal(mean: np.ndarray, std: np.ndarray, goal: Goal) -> np.nda
     >>> probability_of_goal(np.array([0.3, 0.3, 9.0]), np.array([1.0, 0.0, 0.0]), Goal.parse("<=0.3"))
     array([0.5, 1. , 0. ])
     """
-    goal._need_bound()
+    goal.need_bound()
     inside = np.exp(window_likelihood(mean, std, goal.low, goal.high))
     return np.where(np.isnan(mean), np.nan, inside)
 
@@ -332,7 +178,7 @@ def member_expected_improvement(members: np.ndarray, valid: np.ndarray, edges: n
     >>> member_expected_improvement(members, valid, np.array([0.75, 0.75]))
     array([0.125,   nan])
     """
-    gains = np.where(valid, np.maximum(_gain(edges[:, None], members), 0.0), 0.0)
+    gains = np.where(valid, np.maximum(excess(edges[:, None], members), 0.0), 0.0)
     n_valid = valid.sum(axis=0)
     return np.divide(gains.sum(axis=0), n_valid, out=np.full(members.shape[1], np.nan), where=n_valid > 0)
 
@@ -368,20 +214,6 @@ def distance_to_labelled(features: np.ndarray, labelled: np.ndarray) -> np.ndarr
     spread = np.sort(every, axis=0).std(axis=0)  # sorted: the order of rows must not change a bit
     scale = np.where(spread > 0, spread, 1.0)
     return KDTree(labelled / scale).query(features / scale)[0]
-
-
-def _gain(best: float | np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """best - mean, and 0 where both are the same infinity."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        return np.where(best == mean, 0.0, best - mean)
-
-
-def _standard(gain: np.ndarray, std: np.ndarray) -> np.ndarray:
-    """gain / std; 0 at zero spread, and an infinite gain stays so whatever the spread."""
-    some = np.asarray(std) > 0
-    with np.errstate(invalid="ignore", over="ignore"):
-        z = np.divide(gain, std, out=np.zeros(np.shape(gain)), where=some)
-    return np.where(some & np.isinf(gain), gain, z)
 
 
 @dataclass(frozen=True, eq=False)
@@ -525,8 +357,8 @@ def _bounds(mean: np.ndarray, std: np.ndarray, low: float, high: float) -> tuple
     """Bounds in standard deviations from the mean; infinite where there is no spread."""
     inside = (low <= mean) & (mean <= high)
     some = std > 0
-    below = _standard(_gain(low, mean), std) if low > -np.inf else np.full(mean.shape, -np.inf)
-    above = _standard(_gain(high, mean), std) if high < np.inf else np.full(mean.shape, np.inf)
+    below = standardised(excess(low, mean), std) if low > -np.inf else np.full(mean.shape, -np.inf)
+    above = standardised(excess(high, mean), std) if high < np.inf else np.full(mean.shape, np.inf)
     return np.where(some, below, np.where(inside, -np.inf, np.inf)), np.where(some, above, np.inf)
 
 

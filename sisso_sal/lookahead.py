@@ -11,27 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import log_ndtr, ndtr
+from scipy.special import ndtr
 
-_LOG_SQRT_2PI = 0.5 * np.log(2 * np.pi)
+from sisso_sal.normal import LOG_SQRT_2PI, log_between
 
 SOONER = 0.99
 """What a later find counts: of candidates that teach equally much the likelier comes first."""
-
-
-def log_between(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """log P(low <= u <= high) of a standard normal u, accurate in both tails.
-
-    Examples
-    --------
-    >>> np.exp(log_between(np.array([-1.96]), np.array([1.96]))).round(2)
-    array([0.95])
-    """
-    low, high = np.where(low > 0, -high, low), np.where(low > 0, -low, high)
-    log_high, log_low = log_ndtr(high), log_ndtr(low)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        inside = log_high + np.log1p(-np.exp(np.minimum(log_low - log_high, 0.0)))
-    return np.where(np.isneginf(log_high), -np.inf, inside)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +53,7 @@ class Belief:
         """
         with np.errstate(all="ignore"):
             at_low, at_high = (
-                np.where(np.isfinite(edge), np.exp(-0.5 * edge**2 - _LOG_SQRT_2PI - self.log_probability), 0.0)
+                np.where(np.isfinite(edge), np.exp(-0.5 * edge**2 - LOG_SQRT_2PI - self.log_probability), 0.0)
                 for edge in (self.low, self.high)
             )
             mean = np.clip(at_low - at_high, self.low, self.high)

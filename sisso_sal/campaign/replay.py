@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sisso_sal.acquisition import Goal
 from sisso_sal.campaign.scoring import propose
 from sisso_sal.data.elements import composition_of
 from sisso_sal.data.table import Table
 from sisso_sal.errors import SettingsError
+from sisso_sal.goal import Goal
 from sisso_sal.protocols import Prediction, Surrogate
 
 MakeSurrogate = Callable[[int], Surrogate]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sisso_sal.acquisition import Goal, Scene, Search, acquisition_named
+from sisso_sal.acquisition import Scene, Search, acquisition_named
 from sisso_sal.errors import SettingsError
+from sisso_sal.goal import Goal
 from sisso_sal.protocols import Prediction
 from sisso_sal.selection import select
 

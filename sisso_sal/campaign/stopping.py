@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sisso_sal.acquisition import Goal
 from sisso_sal.campaign.state import State
 from sisso_sal.config import CampaignSettings
+from sisso_sal.goal import Goal
 
 
 @dataclass(frozen=True)

@@ -85,9 +85,10 @@ def replay(
       sisso-sal replay table.csv --goal "1.2..1.8" --acquisitions mean,hits
     """
     check_plot(plot, force)
-    from sisso_sal.acquisition import Goal, acquisition_named
+    from sisso_sal.acquisition import acquisition_named
     from sisso_sal.campaign.replay import Rules, Strategy
     from sisso_sal.campaign.replay import replay as simulate
+    from sisso_sal.goal import Goal
     from sisso_sal.machine import usable_cores
     from sisso_sal.models.surrogates import KINDS
     from sisso_sal.report.text import replay_text

@@ -10,8 +10,8 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import binom
 
-from sisso_sal.acquisition import Goal
 from sisso_sal.errors import InputError
+from sisso_sal.goal import Goal
 from sisso_sal.report.view import RunView
 from sisso_sal.uncertainty import LEVELS, Recalibration, coverage_curve, error_against_sigma, held_out_quantiles
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sisso_sal.acquisition import Goal
 from sisso_sal.campaign.inputs import CANDIDATES, ids_in
 from sisso_sal.campaign.ledger import read_ledger
 from sisso_sal.campaign.scoring import score
 from sisso_sal.campaign.state import Event, Iteration, State, fold
 from sisso_sal.data.columns import split_header
 from sisso_sal.errors import CampaignError, InputError
+from sisso_sal.goal import Goal
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.files import load_model
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from sisso_sal.acquisition import Goal
 from sisso_sal.features.dimension import parse_unit
+from sisso_sal.goal import Goal
 from sisso_sal.models.display import number_html, unit_html
 from sisso_sal.report.campaign import duration
 from sisso_sal.report.content import course, day

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from sisso_sal.acquisition import Goal, expected_hits, expected_improvement
+from sisso_sal.acquisition import expected_hits, expected_improvement
 from sisso_sal.campaign import scoring
 from sisso_sal.campaign.scoring import REFERENCES, propose, score
 from sisso_sal.errors import SettingsError
+from sisso_sal.goal import Goal
 from sisso_sal.lookahead import SOONER
 from sisso_sal.protocols import Prediction
 

@@ -10,8 +10,8 @@ from hostile import HOSTILE
 from lines import TRUE
 
 from sisso_sal import SISSOEnsemble
-from sisso_sal.acquisition import Goal
 from sisso_sal.errors import CampaignError, InputError
+from sisso_sal.goal import Goal
 from sisso_sal.models.files import load_model
 from sisso_sal.report import content, mapping, page, why
 from sisso_sal.report.view import RunView, as_view

@@ -13,7 +13,6 @@ from scipy.stats import norm
 
 from sisso_sal.acquisition import (
     ACQUISITIONS,
-    Goal,
     Scene,
     acquisition_named,
     distance_to_labelled,
@@ -28,6 +27,7 @@ from sisso_sal.acquisition import (
     window_likelihood,
 )
 from sisso_sal.errors import SettingsError
+from sisso_sal.goal import Goal
 
 GAUSSIANS = [(0.0, 1.0), (1.3, 0.4), (-2.0, 3.0), (0.9, 0.05), (5.0, 1.5)]
 BEST = 0.8

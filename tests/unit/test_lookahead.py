@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm, truncnorm
 
-from sisso_sal.lookahead import SOONER, Belief, expected_finds, log_between
+from sisso_sal.lookahead import SOONER, Belief, expected_finds
+from sisso_sal.normal import log_between
 
 BOUNDS = [
     (-np.inf, -1.3),
