@@ -99,3 +99,18 @@ def _trimmed(values: np.ndarray, share: np.ndarray) -> np.ndarray:
     central = np.clip(upper, TRIM, 1 - TRIM) - np.clip(upper - share, TRIM, 1 - TRIM)
     central[central < 10.0**-DIGITS] = 0.0
     return (central * values).sum(axis=0) / np.maximum(central.sum(axis=0), np.finfo(float).tiny)
+
+
+def member_weights(kind: str, errors: np.ndarray, unseen: np.ndarray) -> np.ndarray:
+    """ndarray (n_members,) of sum 1; a member counts at most ten times as much as the median one."""
+    n = len(errors)
+    if kind == "equal":
+        return np.full(n, 1.0 / n)
+    square = np.where(unseen, errors, 0.0) ** 2
+    mean = square.sum(axis=1) / np.maximum(unseen.sum(axis=1), 1)
+    known = unseen.any(axis=1) & (mean > 0)
+    if not known.any():
+        return np.full(n, 1.0 / n)
+    middle = np.median(mean[known])
+    weights = np.clip(middle / np.where(known, mean, middle), 0.1, 10.0)
+    return weights / weights.sum()

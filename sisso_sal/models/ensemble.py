@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sisso_sal.engine.problem import Problem
 from sisso_sal.errors import FitError, SettingsError
-from sisso_sal.models.aggregation import MEANS, SPREADS, aggregate
+from sisso_sal.models.aggregation import MEANS, SPREADS, aggregate, member_weights
 from sisso_sal.models.bootstrap import KINDS as BOOTSTRAPS
-from sisso_sal.models.bootstrap import draw_allowed, draw_weights, most_seen
 from sisso_sal.models.correction import CONSTANT, FEWEST, Correction, correlation_of
 from sisso_sal.models.correction import KINDS as CORRECTIONS
 from sisso_sal.models.display import ensemble_html
-from sisso_sal.models.fitting import Fitted, fit_problems
-from sisso_sal.models.linear import REACH, SISSOModel
-from sisso_sal.models.regressor import SISSOBase
+from sisso_sal.models.linear import SISSOModel
+from sisso_sal.models.members import Draw, MemberSearch, Stage, by_dimension, evaluated
 from sisso_sal.models.transform import KINDS as TRANSFORMS
-from sisso_sal.models.transform import TargetTransform
 from sisso_sal.protocols import Prediction
 from sisso_sal.uncertainty import KINDS as RECALIBRATIONS
 from sisso_sal.uncertainty import Calibration, Recalibration, calibrate
@@ -31,32 +26,9 @@ N_TYPICAL = 3
 
 LOSSES = ("squared", "huber")
 WEIGHTINGS = ("equal", "oob")
-HUBER = 1.345
-"""Residuals beyond so many robust standard deviations count less: 95 % efficiency for Gaussian errors (Huber 1964)."""
-
-N_ROUNDS = 2
-"""Times that a robust fit is repeated with new weights."""
 
 
-@dataclass(frozen=True, eq=False)
-class Draw:
-    """What the members of one ensemble are drawn from: the samples that may be seen (n_samples,), and the dropout."""
-
-    seen: np.ndarray
-    dropout: float
-
-
-@dataclass(frozen=True, eq=False)
-class _Stage:
-    """What the search of one rung gave: its models, and what each problem was."""
-
-    rung: int
-    fitted: Fitted
-    problems: list[Problem]
-    links: list[TargetTransform]
-
-
-class SISSOEnsemble(SISSOBase):
+class SISSOEnsemble(MemberSearch):
     """Bootstrapped SISSO models, each without a random share of the primary features, and a correction learned from what they miss.
 
     Parameters
@@ -235,75 +207,9 @@ class SISSOEnsemble(SISSOBase):
             if getattr(self, name) not in values:
                 raise SettingsError(f"{name}: needs one of {', '.join(values)}, found {getattr(self, name)!r}")
 
-    # Search --------------------------------------------------------------------------------------------------------------
-
-    def _search(self, X, y, weights, draws: Sequence[Draw], progress) -> list[_Stage]:
-        """The members of an ensemble for each draw, all in one pass per rung and dimension.
-
-        Problem ``k * members + m`` is member m of draw k.
-        """
-        rungs = list(range(1, self.rung + 1)) if self.adapt and self.rung > 1 else [self.rung]
-        stages: list[_Stage] = []
-        for number, rung in enumerate(rungs):
-            problems: list[Problem] = []
-            links: list[TargetTransform] = []
-
-            def draw(order, target, weights, names, problems=problems, links=links):
-                for one in draws:
-                    seen = np.where(one.seen[order], weights, 0.0)
-                    link = TargetTransform.fit(self.target_transform, target[seen > 0])
-                    transformed = np.where(seen > 0, link.forward(np.where(seen > 0, target, target[seen > 0][0])), 0.0)
-                    problems.extend(self._draw(transformed, seen, len(names), one.dropout))
-                    links.extend([link] * self.members)
-                return problems
-
-            part = None if progress is None else _part(progress, number, len(rungs))
-            stages.append(_Stage(rung, self._fitted(rung, X, y, weights, draw, part), problems, links))
-            if not stages[-1].fitted.is_complete:
-                break
-        if self.loss == "huber":
-            stages = [self._robust(stage, X, y, weights) for stage in stages]
-        return stages
-
-    def _fitted(self, rung: int, X, y, weights, draw, progress) -> Fitted:
-        space = self._space_settings(rung)
-        return fit_problems(self.primaries_, self.units_, X, y, weights, draw, space, self._search_settings(), progress)
-
-    def _robust(self, stage: _Stage, X, y, weights) -> _Stage:
-        """The same with labels weighted by Huber's function of each member's own residuals, a few times over."""
-        columns = self._by_name(X)
-        first, fitted = stage.problems, stage.fitted
-        for _ in range(N_ROUNDS if fitted.is_complete else 0):
-            problems = []
-            for problem, models in zip(first, fitted.models, strict=True):
-                model = next(m[0] for m in reversed(models) if m)
-                residual = problem.target - model.predict(columns)[0][fitted.order]
-                problems.append(Problem(problem.target, _huber(residual, problem.weights), problem.allowed))
-            fitted = self._fitted(stage.rung, X, y, weights, lambda *_, drawn=problems: drawn, None)
-        return _Stage(stage.rung, fitted, first, stage.links)
-
-    def _draw(self, target: np.ndarray, weights: np.ndarray, n_primary: int, dropout: float) -> list[Problem]:
-        """Weights and allowed primaries of each member, in canonical order of rows and columns."""
-        present = np.flatnonzero(weights > 0)
-        if np.ptp(target[present]) == 0.0:
-            raise FitError(
-                f"fit: needs a target that varies over the samples that are seen, found {len(present)} alike"
-            )
-        needed = min(self.dim + (2 if self.fit_intercept else 1), most_seen(self.bootstrap, len(present)))
-        problems = []
-        for stream in np.random.SeedSequence(self.random_state).spawn(self.members):
-            rng = np.random.default_rng(stream)
-            drawn = draw_weights(self.bootstrap, target[present], rng)
-            while np.count_nonzero(drawn) < needed or np.ptp(target[present][drawn > 0]) == 0.0:
-                drawn = draw_weights(self.bootstrap, target[present], rng)
-            counts = np.zeros(len(target))
-            counts[present] = drawn
-            problems.append(Problem(target, counts * weights, draw_allowed(n_primary, dropout, rng)))
-        return problems
-
     # From models to an ensemble ------------------------------------------------------------------------------------------
 
-    def _assemble(self, X, y, stages: Sequence[_Stage], first: int, present: np.ndarray, composition=None) -> None:
+    def _assemble(self, X, y, stages: Sequence[Stage], first: int, present: np.ndarray, composition=None) -> None:
         """Choose rung and dimension, correct, calibrate, all from the samples `present` (n_samples,).
 
         `first` is the number of the first of the problems whose models are the members.
@@ -319,7 +225,7 @@ class SISSOEnsemble(SISSOBase):
         options = [
             (stage, dim, members, self._out_of_bag(members, columns, y, unseen, order))
             for stage in stages
-            for dim, members in _by_dimension(
+            for dim, members in by_dimension(
                 stage, part, columns, y, range(1 if self.adapt else self.dim, self.dim + 1)
             )
         ]
@@ -338,7 +244,7 @@ class SISSOEnsemble(SISSOBase):
         self._judge(columns, y, unseen, order[present[order]], composition)
 
     def _out_of_bag(self, members, columns, y, unseen, order) -> dict[str, float]:
-        values, valid, _ = _evaluated(members, columns)
+        values, valid, _ = evaluated(members, columns)
         mean, _ = self._aggregated(values, valid & unseen, 2, None)
         error = (y - mean)[order]  # summed in canonical order
         error = error[np.isfinite(error)]
@@ -348,8 +254,8 @@ class SISSOEnsemble(SISSOBase):
 
     def _judge(self, columns, y, unseen, order, composition) -> None:
         """Out-of-bag predictions, the correction that is learned from them, and the calibration of both."""
-        values, valid, _ = _evaluated(self.members_, columns)
-        self.member_weights_ = _member_weights(self.weighting, (y - values)[:, order], (valid & unseen)[:, order])
+        values, valid, _ = evaluated(self.members_, columns)
+        self.member_weights_ = member_weights(self.weighting, (y - values)[:, order], (valid & unseen)[:, order])
         formula, spread = self._aggregated(values, valid & unseen, 2, self.member_weights_)
         rows = order[np.isfinite(formula[order])]
         self.formula_calibration_, self.recalibration_ = _calibrated(self.recalibrate, y - formula, spread, rows)
@@ -372,9 +278,6 @@ class SISSOEnsemble(SISSOBase):
     def _aggregated(self, values, valid, needed, weights):
         return aggregate(values, valid, needed, mean=self.aggregation, spread=self.spread, weights=weights)
 
-    def _by_name(self, X) -> dict[str, np.ndarray]:
-        return dict(zip(self.primaries_, np.ascontiguousarray(X.T), strict=True))
-
     # Prediction ----------------------------------------------------------------------------------------------------------
 
     def predict_distribution(self, X, composition=None) -> Prediction:
@@ -393,7 +296,7 @@ class SISSOEnsemble(SISSOBase):
             With a correction, `members` are shifted by what it adds to the mean of the formulas.
         """
         columns = self._columns(X)
-        values, valid, outside = _evaluated(self.members_, columns)
+        values, valid, outside = evaluated(self.members_, columns)
         needed = max(2, (len(self.members_) + 1) // 2)
         formula, raw = self._aggregated(values, valid, needed, self.member_weights_)
         mean = formula
@@ -455,7 +358,7 @@ class SISSOEnsemble(SISSOBase):
             Number of the member and its root mean square distance from the median, in the target's unit; nearest first. A
             member that is valid nowhere on `X` is left out.
         """
-        members, valid, _ = _evaluated(self.members_, self._columns(X))
+        members, valid, _ = evaluated(self.members_, self._columns(X))
         usable = valid.all(axis=0)
         if not usable.any():
             usable = valid.any(axis=0)
@@ -566,61 +469,6 @@ def _checked_composition(composition, n: int, n_elements: int | None = None) -> 
         size = "n_elements" if n_elements is None else n_elements
         raise FitError(f"composition: needs {n} x {size} finite shares, found an array of shape {shares.shape}")
     return shares
-
-
-def _part(progress, number: int, parts: int):
-    """Progress of one of several searches; the last one, the largest, takes nearly all the time."""
-    last = number == parts - 1
-    return (lambda done, total: progress(done, total)) if last else (lambda done, total: progress(0, max(total, 1)))
-
-
-def _by_dimension(stage: _Stage, part: slice, columns, y, dims: Sequence[int]):
-    """Members of each number of terms, as far as there are any."""
-    found, order = stage.fitted.models[part], stage.fitted.order
-    largest = max(len(models) for models in found)
-    ordered = {name: values[order] for name, values in columns.items()}
-    for dim in sorted({min(dim, largest) for dim in dims}):
-        members = [next(m[0] for m in reversed(models[:dim]) if m) for models in found]
-        yield (
-            dim,
-            [
-                member.linked(link, ordered, y[order], problem.weights)
-                for member, link, problem in zip(members, stage.links[part], stage.problems[part], strict=True)
-            ],
-        )
-
-
-def _evaluated(members: Sequence[SISSOModel], columns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Prediction, validity and reach of each member: ndarray (n_members, n) each."""
-    found = [member.predict_with_reach(columns) for member in members]
-    values, outside = np.array([v for v, _ in found]), np.array([o for _, o in found])
-    return values, (outside <= REACH) & np.isfinite(values), outside
-
-
-def _huber(residual: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weights times Huber's, from the weighted median of the absolute residuals."""
-    size = np.abs(residual)
-    order = np.argsort(size)
-    middle = np.searchsorted(np.cumsum(weights[order]), 0.5 * weights.sum())
-    deviation = 1.4826 * size[order][min(middle, len(order) - 1)]
-    if deviation == 0.0:
-        return weights
-    return weights * np.minimum(1.0, HUBER * deviation / np.maximum(size, np.finfo(float).tiny))
-
-
-def _member_weights(kind: str, errors: np.ndarray, unseen: np.ndarray) -> np.ndarray:
-    """ndarray (n_members,) of sum 1; a member counts at most ten times as much as the median one."""
-    n = len(errors)
-    if kind == "equal":
-        return np.full(n, 1.0 / n)
-    square = np.where(unseen, errors, 0.0) ** 2
-    mean = square.sum(axis=1) / np.maximum(unseen.sum(axis=1), 1)
-    known = unseen.any(axis=1) & (mean > 0)
-    if not known.any():
-        return np.full(n, 1.0 / n)
-    middle = np.median(mean[known])
-    weights = np.clip(middle / np.where(known, mean, middle), 0.1, 10.0)
-    return weights / weights.sum()
 
 
 def _calibrated(kind: str, errors, sigma, rows) -> tuple[Calibration | None, Recalibration | None]:
