@@ -365,14 +365,14 @@ class Trend(Kernel):
     def hyperparameter_variance(self) -> Hyperparameter:
         return Hyperparameter("variance", "numeric", self.variance_bounds)
 
-    def __call__(self, X, Y=None, eval_gradient=False):
+    def __call__(self, X, Y=None, eval_gradient=False) -> Any:
         found = self.variance * np.outer(X[:, self.column], (X if Y is None else Y)[:, self.column])
         return (found, found[:, :, None].copy()) if eval_gradient else found
 
     def diag(self, X):
         return self.variance * X[:, self.column] ** 2
 
-    def is_stationary(self):
+    def is_stationary(self) -> Any:
         return False
 
 
