@@ -76,8 +76,9 @@ ranked.head(8).round(3)
 # %% [markdown]
 # Look at sigma: what leads the list is what the formulas know least. One label that lies far below all others makes it
 # worse, as only a large sigma can promise more. In rehearsals this cost evaluations (see [decision
-# 8](../decisions/0008-probability-of-a-hit.md)), so the default asks another question: what is the *probability* to be
-# among the best tenth?
+# 8](../decisions/0008-probability-of-a-hit.md)), so another question is better: what is the *probability* to be among
+# the best tenth? The command asks it of all the evaluations that are ahead ([decision
+# 16](../decisions/0016-search-looks-ahead.md)).
 
 # %%
 default = SISSOEnsemble(rung=1, members=12).fit(X, y)
