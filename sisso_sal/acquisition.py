@@ -330,8 +330,10 @@ class Search:
         """Targets that each candidate adds to those that the likeliest others would give in the `horizon` - 1 evaluations that
         follow, see `expected_finds`; NaN where it cannot be evaluated: ndarray (n,).
         """
-        # That the unlikely may speak for others is left out.
+        # That the unlikely may speak for others is left out; for that to be little, those looked at must not all have their turn.
         out = np.where(self._free, np.exp(self._likely), np.nan)
+        if len(self._rows) < self._free.sum():
+            horizon = min(horizon, len(self._rows) // 2)
         without = SOONER * np.sort(self._belief.probability)[::-1][: max(horizon - 1, 0)].sum()
         out[self._rows] = expected_finds(self._belief, horizon) - without
         return out

@@ -23,6 +23,9 @@ ONE_SIGMA = 0.6826894921370859
 N_FOLDS = 10
 """Parts in which a recalibration is judged: each by one fitted to the others."""
 
+FEWEST_PARTED = 2 * N_FOLDS
+"""With fewer errors those that a recalibration is judged by are those that it was learned from."""
+
 KINDS = ("none", "scale", "isotonic", "conformal")
 """Ways to recalibrate."""
 
@@ -417,7 +420,7 @@ def held_out_quantiles(kind: str, errors: np.ndarray, sigma: np.ndarray, levels:
     whole = Recalibration.fit(kind, errors, sigma)
     out = np.repeat(whole.quantile(levels)[:, None], len(errors), axis=1)
     part = np.argsort(np.random.default_rng(0).random(len(errors))) % N_FOLDS
-    for number in range(N_FOLDS if len(errors) >= 2 * N_FOLDS else 0):
+    for number in range(N_FOLDS if len(errors) >= FEWEST_PARTED else 0):
         inside = part == number
         if (sigma[~inside] > 0).any():
             others = Recalibration.fit(kind, errors[~inside], sigma[~inside])

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from sisso_sal.acquisition import expected_hits, expected_improvement, probability_of_goal
-from sisso_sal.campaign.scoring import Scored, propose
+from sisso_sal.campaign.scoring import Scored, evaluations_after, propose
 from sisso_sal.campaign.state import Case, Event, State
 from sisso_sal.campaign.stopping import evaluations_left
 from sisso_sal.config import CampaignSettings
@@ -308,6 +308,7 @@ def _summary(table: Table, settings: CampaignSettings, learned: Learned) -> dict
         "goal": settings.goal,
         "acquisition": settings.acquisition,
         "horizon": learned.horizon,
+        "n_later": evaluations_after(learned.batch, learned.horizon),
         "n_labelled": int(learned.known.sum()),
         "n_candidates": int(open_rows.sum()),
         "n_without_prediction": int(np.isnan(prediction.mean[open_rows]).sum()),

@@ -120,6 +120,17 @@ def _scored(scene: Scene, scores: np.ndarray) -> Scored:
     return Scored(np.where(np.isnan(scene.mean), np.nan, scores), scene.goal, scene.best)
 
 
+def evaluations_after(batch: int, horizon: int) -> int:
+    """How many of the evaluations that are ahead come after a batch, and know its labels.
+
+    Examples
+    --------
+    >>> evaluations_after(10, 20), evaluations_after(10, 5)
+    (10, 0)
+    """
+    return max(0, horizon - batch)
+
+
 def propose(
     prediction: Prediction,
     features: np.ndarray,
@@ -149,7 +160,7 @@ def propose(
     ids, batch, excluded, composition, diversity
         See `select`; `excluded` holds what has a label.
     """
-    informed = max(1, horizon - batch + 1)  # this evaluation and those that know its label
+    informed = 1 + evaluations_after(batch, horizon)
     scene = _scene(prediction, features, target, goal, acquisition, improve_on, rng, pending, excluded, informed)
 
     def chosen(scores: np.ndarray, n: int, waiting: np.ndarray | None) -> np.ndarray:

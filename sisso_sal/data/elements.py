@@ -9,6 +9,7 @@ value exists. Nothing is imputed: a composition with a missing value is rejected
 import csv
 import itertools
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -161,9 +162,32 @@ def composition_of(table: "Table") -> "np.ndarray | None":
     Returns
     -------
     ndarray (n_rows, n_elements), or None where there are no formulas.
+
+    Warns
+    -----
+    UserWarning
+        More than half of the texts are formulas, but not all: no composition is used then.
     """
-    columns = [cells for name, cells in table.text.items() if name.lower() in {"formula", "composition"}]
-    return next((found for cells in (table.ids, *columns) if (found := atomic_fractions(cells)) is not None), None)
+    columns = {name: cells for name, cells in table.text.items() if name.lower() in {"formula", "composition"}}
+    texts = {"id": table.ids, **columns}
+    for cells in texts.values():
+        if (found := atomic_fractions(cells)) is not None:
+            return found
+    for name, cells in texts.items():
+        others = [cell for cell in cells if not _is_formula(cell)]
+        if len(others) < len(cells) / 2:
+            more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+            text = f"{table.path}: compositions are left out, {name} '{others[0]}'{more} being no formula"
+            warnings.warn(text, stacklevel=2)
+            break
+    return None
+
+
+def _is_formula(text: str) -> bool:
+    try:
+        return bool(parse_formula(text))
+    except InputError:
+        return False
 
 
 def oxidation_states(composition: Mapping[str, float]) -> tuple[OxidationState, ...]:

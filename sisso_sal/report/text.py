@@ -133,7 +133,7 @@ def _agreement(recurrence: Mapping[str, Mapping[str, float]]) -> list[str]:
 def _accuracy(summary: Mapping[str, Any], suffix: str) -> list[str]:
     found = summary["calibration"]
     if found is None:
-        return ["Accuracy: not known, every labelled row was in every member's sample"]
+        return ["Accuracy: not known, no labelled row has a prediction with a spread by members that did not see it"]
     alone = summary["formula_calibration"]
     lines = [
         f"Accuracy on {found['n']} rows, each predicted by what did not see it (out of bag):",
@@ -152,9 +152,23 @@ def _accuracy(summary: Mapping[str, Any], suffix: str) -> list[str]:
         f"({found['kind']}; sigma times {found['scale']:.2f})",
         f"  miscalibration area {found['miscalibration_area_raw']:.3f}, then {found['miscalibration_area']:.3f} (a perfect "
         f"sigma shows {found['noise_floor']:.3f}, and over {found['noise_floor95']:.3f} once in twenty)",
+        *_what_recalibration_proves(found),
         f"  std below is the {summary['sigma']} one",
     ]
     return lines
+
+
+def _what_recalibration_proves(found: Mapping[str, Any]) -> list[str]:
+    """Intervals that were fitted to such errors hold about their share of them whatever sigma is worth."""
+    if found["kind"] == "none":
+        return []
+    from sisso_sal.uncertainty import FEWEST_PARTED
+
+    if found["n"] < FEWEST_PARTED:
+        return [f"  recalibrated by these {found['n']} errors themselves: fewer than {FEWEST_PARTED} cannot be parted"]
+    return [
+        "  recalibration makes shares right on average; which predictions are the sure ones is up to the rank correlation"
+    ]
 
 
 def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int | None) -> list[str]:
@@ -194,15 +208,21 @@ def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int 
     if any(row[-1] for row in rows[1:]):
         lines.append(FLAGS)
     if summary["acquisition"] == "search" and shown:
-        lines.append(
-            f"score: targets that it adds to the next {summary['horizon']} evaluations, itself and through its kin; "
-            "each was chosen as if those above it missed"
-        )
+        lines.append(_search_score(summary["n_later"]))
     if summary["expected_hits"] is not None:
         lines.append(
             f"{summary['expected_hits']:.1f} of these {len(shown)} are expected to reach {_rounded(summary['wanted'])}{suffix}"
         )
     return lines
+
+
+def _search_score(n_later: int) -> str:
+    if not n_later:
+        return "score: probability to be a target; no evaluation that is looked at comes after this batch"
+    return (
+        f"score: targets that it adds, itself and through its kin to the {n_later} evaluations after this batch; each was chosen "
+        "as if those above it missed"
+    )
 
 
 def _interval(low: float | None, high: float | None) -> str:

@@ -29,11 +29,12 @@ from lines import (
 )
 
 from sisso_sal.acquisition import ACQUISITIONS
-from sisso_sal.campaign import inputs, learning
+from sisso_sal.campaign import inputs, learning, scoring
 from sisso_sal.campaign.learning import Tools
 from sisso_sal.campaign.ledger import Ledger
 from sisso_sal.campaign.loop import Talk, discover
 from sisso_sal.config import CampaignSettings, load_settings
+from sisso_sal.data.elements import atomic_fractions
 from sisso_sal.data.table import read_table
 from sisso_sal.errors import CampaignError, FitError, LockedError, SettingsError
 from sisso_sal.protocols import Prediction, Surrogate
@@ -488,6 +489,22 @@ def test_diversity_reaches_the_choice_of_the_batch(run, tmp_path):
     picks = select(scores, list(MATERIALS["formula"]), 4, excluded=KNOWN, features=features, diversity=1.0)
     assert [p["id"] for p in diverse["proposals"]] == [f"M{i:02d}" for i in picks]
     assert {p["id"] for p in diverse["proposals"]} != {p["id"] for p in greedy["proposals"]}
+
+
+def test_diversity_sees_the_compositions_where_ids_are_formulas(run, monkeypatch):
+    elements = ("Li", "Na", "K", "Rb", "Cs", "Mg", "Ca", "Sr", "Ba", "Zn")
+    oxides = [f"{elements[i % 10]}{1 + i // 10}O{7 + i % 7}" for i in range(N)]
+    given = []
+
+    def spy(*arguments, composition, **options):
+        given.append(composition)
+        return select(*arguments, composition=composition, **options)
+
+    monkeypatch.setattr(scoring, "select", spy)
+    step(run, MATERIALS.assign(formula=oxides), acquisition="mean", batch=4, diversity=1.0)
+    step(run.parent / "other", acquisition="mean", batch=4, diversity=1.0)
+    assert np.array_equal(given[0], atomic_fractions(oxides))
+    assert given[1] is None
 
 
 def test_the_seed_decides_random_choices(run, tmp_path):

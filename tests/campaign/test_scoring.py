@@ -261,6 +261,14 @@ def test_of_equals_at_the_limit_none_is_looked_at_closely(monkeypatch):
     assert part[4:] == pytest.approx(norm.cdf(-AHEAD[4:]))
 
 
+def test_a_horizon_beyond_what_is_looked_at_keeps_the_likeliest_first(monkeypatch):
+    monkeypatch.setattr("sisso_sal.acquisition.LOOKED_AT", 4)
+    for horizon in (3, 5, 6, 50):
+        assert proposed(2, link=None, horizon=horizon)[1] == proposed(2, acquisition="hits")[1]
+    kin = proposed(3, horizon=50)
+    assert set(kin[1]) <= {2, 3, 4, 5}
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_picks_do_not_depend_on_the_order_of_the_table(seed):
     rng = np.random.default_rng(seed)

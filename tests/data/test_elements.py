@@ -181,3 +181,9 @@ def test_the_composition_of_a_table_is_that_of_its_ids_or_of_a_column_of_formula
         assert found is None
     else:
         assert np.array_equal(found, atomic_fractions(formulas))
+
+
+def test_a_few_ids_that_are_no_formulas_are_named(tmp_path):
+    (tmp_path / "t.csv").write_text("oxide,a\nMgO,1\nxtal-7,2\nTiO2,3\nCaO,1\nBaO,1\nsample,4\n")
+    with pytest.warns(UserWarning, match=r"t\.csv: compositions are left out, id 'xtal-7' and 1 more being no formula"):
+        assert composition_of(read_table(tmp_path / "t.csv")) is None

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from sisso_sal.errors import FitError, SettingsError
-from sisso_sal.models.correction import FEWEST
+from sisso_sal.models.correction import FEWEST, correlation_of
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.regressor import SISSORegressor
 from sisso_sal.models.validation import cross_validate
@@ -224,6 +224,25 @@ def test_take_keeps_candidates_and_members_together():
     assert part.mean.tolist() == found.mean[[3, 1]].tolist()
     assert part.members.tolist() == found.members[:, [3, 1]].tolist()
     assert part.n_valid.tolist() == [4, 4]
+
+
+@pytest.mark.parametrize("correction", ["none", "both"])
+def test_a_prediction_knows_how_materials_belong_together(correction):
+    """By the members, or by what corrects them; near twins more than strangers."""
+    X, y = table(60)
+    model = SISSOEnsemble(**SMALL, members=12, correction=correction, random_state=3).fit(X, y)
+    new = pd.DataFrame(
+        [[1.5, 1.5, 2.0, 2.0, 2.0], [1.51, 1.5, 2.0, 2.0, 2.0], [2.9, 1.1, 2.9, 1.1, 2.9]], columns=X.columns
+    )
+    found = model.predict_distribution(new)
+    link = found.correlation(np.arange(3))
+    if correction == "none":
+        expected = correlation_of(found.members)
+    else:
+        features = new.to_numpy()
+        expected = model.correction_.correlation(features, found.formula)
+    assert link == pytest.approx(expected, abs=1e-12)
+    assert link[0, 1] > link[0, 2] + 0.3
 
 
 def test_a_huge_prediction_of_an_invalid_member_does_no_harm():

@@ -1,0 +1,48 @@
+"""What the terminal says of calibration and scores."""
+
+import numpy as np
+import pytest
+
+from sisso_sal.report.text import discover_text
+from sisso_sal.uncertainty import FEWEST_PARTED, calibrate
+
+
+def summary(n_errors=40, n_later=10, kind="isotonic"):
+    """Of a fit whose errors are those of an honest sigma."""
+    rng = np.random.default_rng(0)
+    sigma = rng.uniform(0.1, 0.3, n_errors)
+    found = calibrate(rng.normal(0, sigma), sigma, kind)[0].as_dict() if n_errors else None
+    proposal = {
+        "id": "MgO", "mean": 0.1, "std": 0.2, "low95": -0.3, "high95": 0.5, "formula": 0.2, "score": 1.2, "n_valid": 3,
+        "outside": 0.0, "distance": 1.0,
+    }  # fmt: skip
+    return {
+        "iteration": 1, "is_new": True, "target": {"name": "gap", "unit": "eV"}, "goal": "min",
+        "acquisition": "search", "horizon": 20, "n_later": n_later, "n_labelled": 40, "n_candidates": 9, "n_without_prediction": 0, "proposals": [proposal],
+        "best": {"id": "TiO2", "value": 0.0}, "wanted": "<=0.3", "expected_hits": 0.6, "n_members": 3, "rung": 1, "dim": 1,
+        "choices": [], "correction": "none", "sigma": "recalibrated", "calibration": found, "formula_calibration": found,
+        "typical": [], "recurrence": {"primaries": {"a": 1.0}}, "n_features": {"0": 2}, "rejected": {}, "run": "runs/a",
+        "settings": {},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("n_later", "said"),
+    [
+        (10, "through its kin to the 10 evaluations after this batch"),
+        (0, "no evaluation that is looked at comes after"),
+    ],
+)
+def test_the_score_of_search_is_of_the_evaluations_after_the_batch(n_later, said):
+    assert said in discover_text(summary(n_later=n_later))
+
+
+def test_figures_of_a_recalibration_are_not_sold_as_evidence():
+    assert "recalibration makes shares right on average" in discover_text(summary())
+    few = discover_text(summary(FEWEST_PARTED - 1))
+    assert f"recalibrated by these {FEWEST_PARTED - 1} errors themselves" in few
+    assert "on average" not in discover_text(summary(kind="none"))
+
+
+def test_without_errors_the_accuracy_is_not_known():
+    assert "Accuracy: not known, no labelled row has a prediction with a spread" in discover_text(summary(0))
