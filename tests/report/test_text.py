@@ -18,7 +18,8 @@ def summary(n_errors=40, n_later=10, kind="isotonic"):
     }  # fmt: skip
     return {
         "iteration": 1, "is_new": True, "target": {"name": "gap", "unit": "eV"}, "goal": "min",
-        "acquisition": "search", "horizon": 20, "n_later": n_later, "n_labelled": 40, "n_candidates": 9, "n_without_prediction": 0, "proposals": [proposal],
+        "acquisition": "search", "horizon": 20, "n_later": n_later,
+        "n_labelled": 40, "n_candidates": 9, "n_without_prediction": 0, "proposals": [proposal],
         "best": {"id": "TiO2", "value": 0.0}, "wanted": "<=0.3", "expected_hits": 0.6, "n_members": 3, "rung": 1, "dim": 1,
         "choices": [], "correction": "none", "sigma": "recalibrated", "calibration": found, "formula_calibration": found,
         "typical": [], "recurrence": {"primaries": {"a": 1.0}}, "n_features": {"0": 2}, "rejected": {}, "run": "runs/a",
