@@ -68,10 +68,12 @@ bench: $(VENV)/.dev  ## tables of accuracy and speed, and the growth of the cost
 	$(BIN)/python benchmarks/speed.py --plot docs/growth.png
 
 replay: $(VENV)/.core  ## simulated campaigns on the labelled rows of data/oxides.csv
-	$(BIN)/sisso-sal replay data/oxides.csv --n-start 15 --evaluations 20 --acquisitions hits,mean --plot found.png --force
+	$(BIN)/sisso-sal replay data/oxides.csv --n-start 15 --evaluations 20 --plot found.png --force
 
 ablation: $(VENV)/.dev  ## what each choice of the ensemble is worth
 	$(BIN)/python benchmarks/ablation.py
+	$(BIN)/python benchmarks/ablation.py --laws
+	$(BIN)/sisso-sal replay data/oxides.csv --n-start 15 --evaluations 20 --surrogates sisso --acquisitions search,hits,mean,ei,lcb,thompson
 
 bench-peers: $(VENV)/.dev  ## other programs on the same tables, in an environment of their own
 	$(BIN)/python benchmarks/peers.py
