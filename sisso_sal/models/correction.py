@@ -142,7 +142,7 @@ class Correction:
     def predict(
         self, features: np.ndarray, formula: np.ndarray, composition: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Corrected mean and sigma, on the scale of the labels that it was given; NaN where the formulas say nothing or a feature is not finite.
+        """Corrected mean and sigma, on the scale of its labels; NaN where the formulas say nothing or a feature is not finite.
 
         Parameters
         ----------

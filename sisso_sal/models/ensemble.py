@@ -273,7 +273,7 @@ class SISSOEnsemble(MemberSearch):
             self._correct(columns, y, given, rows, composition)
 
     def _correct(self, columns, y, given, rows, composition) -> None:
-        """Learn from transformed out-of-bag means `given` (n_samples,), and judge what that makes of them by the labels themselves."""
+        """Learn from transformed out-of-bag means `given` (n_samples,), and judge the result by the labels themselves."""
         labels = self._link.forward(y[rows])
         if self.loss == "huber":
             labels = pseudo_observations(labels, given[rows])

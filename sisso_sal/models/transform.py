@@ -135,8 +135,8 @@ class TargetTransform:
         Returns
         -------
         median, sigma : ndarray (n,)
-            Sigma is half the distance between the inverses of ``mean - std`` and ``mean + std``. Both are NaN where one of the three
-            has no finite inverse: an end that is not known must not pass for a narrow interval.
+            Sigma is half the distance between the inverses of ``mean - std`` and ``mean + std``. Both are NaN where one of the
+            three has no finite inverse: an end that is not known must not pass for a narrow interval.
 
         Examples
         --------
