@@ -116,7 +116,7 @@ ENSEMBLE = panel(
         "--spread",
         metavar="KIND",
         shell_complete=known_values.values("ensemble.spread"),
-        help="Of the members: std or robust; std by default.",
+        help="Of the members where no correction is learned: std or robust; std by default.",
     ),
     click.option(
         "--weighting",

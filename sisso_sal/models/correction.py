@@ -69,9 +69,9 @@ class Correction:
     features : ndarray (n, n_primary)
         Primary features of the labelled materials, in an order of rows and columns that depends on their content alone.
     formula : ndarray (n,)
-        Out-of-bag means of the formulas, finite, in the target's unit.
+        Out-of-bag means of the formulas, finite, in the target's unit; of a transformed target, transformed.
     target : ndarray (n,)
-        In its unit.
+        Labels on the same scale.
     seed : int
     composition : ndarray (n, n_elements), optional
         Share of each element. With it ``process`` and ``both`` have further processes, which see it too (`KINSHIPS`).
@@ -142,7 +142,7 @@ class Correction:
     def predict(
         self, features: np.ndarray, formula: np.ndarray, composition: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Corrected mean and sigma, in the target's unit; NaN where the formulas say nothing or a feature is not finite.
+        """Corrected mean and sigma, on the scale of its labels; NaN where the formulas say nothing or a feature is not finite.
 
         Parameters
         ----------

@@ -16,7 +16,9 @@ from sisso_sal.models.correction import KINDS as CORRECTIONS
 from sisso_sal.models.display import ensemble_html
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.members import Draw, MemberSearch, Stage, by_dimension, evaluated
+from sisso_sal.models.robust import pseudo_observations
 from sisso_sal.models.transform import KINDS as TRANSFORMS
+from sisso_sal.models.transform import TargetTransform
 from sisso_sal.protocols import Prediction
 from sisso_sal.uncertainty import KINDS as RECALIBRATIONS
 from sisso_sal.uncertainty import Calibration, Recalibration, calibrate
@@ -43,11 +45,14 @@ class SISSOEnsemble(MemberSearch):
         Whether the ensemble chooses its own rung (1 to `rung`) and number of terms (1 to `dim`), by the out-of-bag mean absolute
         error: with few labels a small space predicts better. Otherwise `rung` and `dim` are what they say.
     target_transform : str
-        ``none``, ``log`` or ``yeo-johnson``, see `TargetTransform`; predictions are in the target's unit all the same.
+        ``none``, ``log`` or ``yeo-johnson``, see `TargetTransform`; members and correction learn the transformed target,
+        predictions are in the target's unit all the same.
     loss : str
-        ``squared``, or ``huber``: labels that a member misses by far count less for it (iteratively reweighted least squares).
+        ``squared``, or ``huber``: labels that a member misses by far count less for it (iteratively reweighted least squares, at
+        first by their distance from the median), and pull the correction no further than others (`pseudo_observations`).
     aggregation, spread : str
-        ``mean``, ``median`` or ``trimmed``; ``std`` or ``robust``: see `aggregate`.
+        ``mean``, ``median`` or ``trimmed``; ``std`` or ``robust``: see `aggregate`. With a correction sigma is that of its
+        learners, and `spread` only tells how far apart formulas alone are.
     weighting : str
         ``equal``, or ``oob``: members count by the inverse square of their own out-of-bag error.
     correction : str
@@ -75,7 +80,8 @@ class SISSOEnsemble(MemberSearch):
         ``rung``, ``dim``, and the out-of-bag ``mae`` and ``rmse`` of each choice there was, in the target's unit.
     correction_ : Correction or None
     oob_mean_, oob_std_ : ndarray (n_samples,)
-        Prediction and raw sigma of each sample by what did not see it; NaN where fewer than two valid members did not.
+        Prediction and raw sigma of each sample by what did not see it; NaN where fewer than two valid members did not, or where
+        the corrected prediction of a transformed target has no inverse.
     calibration_, recalibration_ : Calibration, Recalibration or None
         From the out-of-bag errors; None where there are none.
     formula_calibration_ : Calibration or None
@@ -257,23 +263,33 @@ class SISSOEnsemble(MemberSearch):
         values, valid, _ = evaluated(self.members_, columns)
         self.member_weights_ = member_weights(self.weighting, (y - values)[:, order], (valid & unseen)[:, order])
         formula, spread = self._aggregated(values, valid & unseen, 2, self.member_weights_)
-        rows = order[np.isfinite(formula[order])]
+        given = self._link.forward(formula)
+        rows = order[np.isfinite(given[order])]
         self.formula_calibration_, self.recalibration_ = _calibrated(self.recalibrate, y - formula, spread, rows)
         self.calibration_ = self.formula_calibration_
         self._labelled = np.column_stack([columns[name][order] for name in sorted(columns)])
         self.oob_mean_, self.oob_std_, self.correction_ = formula, spread, None
-        if self.correction != "none" and len(rows) >= FEWEST and np.ptp(y[rows]) > 0:
-            features = np.column_stack([columns[name][rows] for name in sorted(columns)])
-            self.correction_ = Correction(
-                self.correction, features, formula[rows], y[rows], int(self.random_state),
-                None if composition is None else composition[rows],
-            )  # fmt: skip
-            self.oob_mean_, self.oob_std_ = np.full(len(y), np.nan), np.full(len(y), np.nan)
-            self.oob_mean_[rows] = self.correction_.left_out_mean
-            self.oob_std_[rows] = self.correction_.left_out_std
-            self.calibration_, self.recalibration_ = _calibrated(
-                self.recalibrate, y - self.oob_mean_, self.oob_std_, rows
-            )
+        if self.correction != "none" and len(rows) >= FEWEST:
+            self._correct(columns, y, given, rows, composition)
+
+    def _correct(self, columns, y, given, rows, composition) -> None:
+        """Learn from transformed out-of-bag means `given` (n_samples,), and judge the result by the labels themselves."""
+        labels = self._link.forward(y[rows])
+        if self.loss == "huber":
+            labels = pseudo_observations(labels, given[rows])
+        if np.ptp(labels) == 0:
+            return
+        features = np.column_stack([columns[name][rows] for name in sorted(columns)])
+        shares = None if composition is None else composition[rows]
+        found = Correction(self.correction, features, given[rows], labels, int(self.random_state), shares)
+        self.correction_, self.oob_mean_, self.oob_std_ = found, np.full(len(y), np.nan), np.full(len(y), np.nan)
+        self.oob_mean_[rows], self.oob_std_[rows] = self._link.back(found.left_out_mean, found.left_out_std)
+        self.calibration_, self.recalibration_ = _calibrated(self.recalibrate, y - self.oob_mean_, self.oob_std_, rows)
+
+    @property
+    def _link(self) -> TargetTransform:
+        """The transform that all members share; the correction learns on the same scale."""
+        return self.members_[0].link
 
     def _aggregated(self, values, valid, needed, weights):
         return aggregate(values, valid, needed, mean=self.aggregation, spread=self.spread, weights=weights)
@@ -293,19 +309,20 @@ class SISSOEnsemble(MemberSearch):
         -------
         Prediction
             A candidate for which fewer than half of the members are valid has no mean (NaN); invalid members never enter the mean.
+            Nor has one whose corrected prediction on the transformed scale has no inverse (`TargetTransform.back`).
             With a correction, `members` are shifted by what it adds to the mean of the formulas.
         """
         columns = self._columns(X)
         values, valid, outside = evaluated(self.members_, columns)
         needed = max(2, (len(self.members_) + 1) // 2)
         formula, raw = self._aggregated(values, valid, needed, self.member_weights_)
-        mean = formula
+        mean, given = formula, self._link.forward(formula)
         features = np.column_stack([columns[name] for name in sorted(self.primaries_)])
         shares = None
         if self.correction_:
             known = self.correction_.composition
             shares = None if known is None else _checked_composition(composition, len(features), known.shape[1])
-            mean, raw = self.correction_.predict(features, formula, shares)
+            mean, raw = self._link.back(*self.correction_.predict(features, given, shares))
             with np.errstate(invalid="ignore"):
                 values = values + np.where(np.isfinite(mean), mean - formula, 0.0)
         found = self.recalibration_ or Recalibration()
@@ -315,16 +332,16 @@ class SISSOEnsemble(MemberSearch):
             formula=formula,
             outside=(outside > 0).mean(axis=0),
             distance=_relative_distance(features, self._labelled),
-            correlation=self._correlation(features, formula, shares, values, valid),
+            correlation=self._correlation(features, given, shares, values, valid),
         )  # fmt: skip
 
-    def _correlation(self, features, formula, shares, values, valid):
+    def _correlation(self, features, given, shares, values, valid):
         """By the correction, which knows what the formulas leave over; without one by the members that are valid throughout."""
 
         def between(rows: np.ndarray) -> np.ndarray:
             if self.correction_:
                 return self.correction_.correlation(
-                    features[rows], formula[rows], None if shares is None else shares[rows]
+                    features[rows], given[rows], None if shares is None else shares[rows]
                 )
             usable = valid[:, rows].all(axis=1)
             return correlation_of(values[usable][:, rows]) if usable.sum() > 2 else np.eye(len(rows))

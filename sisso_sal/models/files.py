@@ -138,7 +138,7 @@ def _restored(document: Mapping[str, Any]) -> SISSORegressor | SISSOEnsemble:
     if isinstance(model, SISSOEnsemble):
         members = read(document["members"])
         model._check_settings()
-        _check_ensemble(document, model, len(members))
+        _check_ensemble(document, model, members)
         model._restore(document, members)
     else:
         _need(len(document["models"]) > 0, "models: needs those of at least one dimension, found none")
@@ -157,15 +157,19 @@ def _check_counts(document: Mapping[str, Any]) -> None:
     _need(all(map(_is_count, causes)), "rejected: needs a number for each cause")
 
 
-def _check_ensemble(document: Mapping[str, Any], model: SISSOEnsemble, n_members: int) -> None:
-    """What an ensemble has beside its members fits together.
+def _check_ensemble(document: Mapping[str, Any], model: SISSOEnsemble, members: Sequence[SISSOModel]) -> None:
+    """What an ensemble has beside its members fits together, and they have one transform.
 
     Raises
     ------
     ValueError
         It does not; the message names the key.
     """
+    n_members = len(members)
     _need(n_members == model.members, f"members: needs {model.members}, found {n_members}")
+    link = members[0].link
+    shared = link.kind == model.target_transform and all(member.link == link for member in members)
+    _need(shared, f"members: needs one link for all, of kind {model.target_transform}")
     dropped = document["dropped"]
     known = isinstance(dropped, list) and all(
         isinstance(names, list) and set(names) <= set(model.primaries_) for names in dropped

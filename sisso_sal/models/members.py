@@ -13,10 +13,8 @@ from sisso_sal.models.bootstrap import draw_allowed, draw_weights, most_seen
 from sisso_sal.models.fitting import Fitted, fit_problems
 from sisso_sal.models.linear import REACH, SISSOModel
 from sisso_sal.models.regressor import SISSOBase
+from sisso_sal.models.robust import huber_weights, weighted_median
 from sisso_sal.models.transform import TargetTransform
-
-HUBER = 1.345
-"""Residuals beyond so many robust standard deviations count less: 95 % efficiency for Gaussian errors (Huber 1964)."""
 
 N_ROUNDS = 2
 """Times that a robust fit is repeated with new weights."""
@@ -69,7 +67,7 @@ class MemberSearch(SISSOBase):
                     transformed = np.where(seen > 0, link.forward(np.where(seen > 0, target, target[seen > 0][0])), 0.0)
                     problems.extend(self._draw(transformed, seen, len(names), one.dropout))
                     links.extend([link] * self.members)
-                return problems
+                return [_about_the_median(problem) for problem in problems] if self.loss == "huber" else problems
 
             part = None if progress is None else _part(progress, number, len(rungs))
             stages.append(Stage(rung, self._fitted(rung, X, y, weights, draw, part), problems, links))
@@ -92,7 +90,7 @@ class MemberSearch(SISSOBase):
             for problem, models in zip(first, fitted.models, strict=True):
                 model = next(m[0] for m in reversed(models) if m)
                 residual = problem.target - model.predict(columns)[0][fitted.order]
-                problems.append(Problem(problem.target, _huber(residual, problem.weights), problem.allowed))
+                problems.append(Problem(problem.target, huber_weights(residual, problem.weights), problem.allowed))
             fitted = self._fitted(stage.rung, X, y, weights, lambda *_, drawn=problems: drawn, None)
         return Stage(stage.rung, fitted, first, stage.links)
 
@@ -117,6 +115,12 @@ class MemberSearch(SISSOBase):
 
     def _by_name(self, X) -> dict[str, np.ndarray]:
         return dict(zip(self.primaries_, np.ascontiguousarray(X.T), strict=True))
+
+
+def _about_the_median(problem: Problem) -> Problem:
+    """With Huber's weights of what the target's median misses: the first search knows no better, and one label must not lead it."""
+    residual = problem.target - weighted_median(problem.target, problem.weights)
+    return Problem(problem.target, huber_weights(residual, problem.weights), problem.allowed)
 
 
 def _part(progress, number: int, parts: int):
@@ -146,14 +150,3 @@ def evaluated(members: Sequence[SISSOModel], columns) -> tuple[np.ndarray, np.nd
     found = [member.predict_with_reach(columns) for member in members]
     values, outside = np.array([v for v, _ in found]), np.array([o for _, o in found])
     return values, (outside <= REACH) & np.isfinite(values), outside
-
-
-def _huber(residual: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weights times Huber's, from the weighted median of the absolute residuals."""
-    size = np.abs(residual)
-    order = np.argsort(size)
-    middle = np.searchsorted(np.cumsum(weights[order]), 0.5 * weights.sum())
-    deviation = 1.4826 * size[order][min(middle, len(order) - 1)]
-    if deviation == 0.0:
-        return weights
-    return weights * np.minimum(1.0, HUBER * deviation / np.maximum(size, np.finfo(float).tiny))

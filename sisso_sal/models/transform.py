@@ -89,14 +89,17 @@ class TargetTransform:
         return self.kind == "none"
 
     def forward(self, target: np.ndarray) -> np.ndarray:
-        """ndarray (n,): transformed targets, without unit (`none`: as they are)."""
+        """ndarray (n,): transformed targets, without unit (`none`: as they are); NaN where there is none."""
         if self.kind == "none":
             return target
-        if self.kind == "log":
-            return np.log(target)
         from scipy.stats import yeojohnson
 
-        return np.asarray(yeojohnson((target - self.centre) / self.scale, self.exponent))
+        with np.errstate(all="ignore"):
+            scaled = (target - self.centre) / self.scale
+            found = np.log(target) if self.kind == "log" else np.asarray(yeojohnson(scaled, self.exponent))
+        return np.where(
+            np.isfinite(target) & np.isfinite(found), found, np.nan
+        )  # an infinite one may have a finite power
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -120,6 +123,33 @@ class TargetTransform:
         with np.errstate(over="ignore"):
             back = np.exp(t) if self.kind == "log" else self.centre + self.scale * _inverse_power(t, self.exponent)
         return np.where(inside, back, np.nan)
+
+    def back(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What normally distributed transformed targets are in the target's unit.
+
+        Parameters
+        ----------
+        mean, std : ndarray (n,)
+            Of each transformed target; no unit.
+
+        Returns
+        -------
+        median, sigma : ndarray (n,)
+            Sigma is half the distance between the inverses of ``mean - std`` and ``mean + std``. Both are NaN where one of the
+            three has no finite inverse: an end that is not known must not pass for a narrow interval.
+
+        Examples
+        --------
+        >>> TargetTransform.fit("log", np.array([1.0, np.e])).back(np.array([0.5, 0.5]), np.array([0.1, 9.0]))
+        (array([1.64872127,        nan]), array([0.16514705,        nan]))
+        """
+        if self.kind == "none":
+            return mean, std
+        median, low, high = self.inverse(mean), self.inverse(mean - std), self.inverse(mean + std)
+        known = np.isfinite(median) & np.isfinite(low) & np.isfinite(high)
+        with np.errstate(invalid="ignore"):
+            sigma = 0.5 * (high - low)
+        return np.where(known, median, np.nan), np.where(known, sigma, np.nan)
 
     def phrase(self, target: str) -> str:
         """What a formula gives, as text: the target, or a function of it."""

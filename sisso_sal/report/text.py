@@ -175,10 +175,7 @@ def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int 
     best = summary["best"]
     lines = [f"Best known: {best['id']}, {best['value']:.4g}{suffix}"]
     if summary["n_without_prediction"]:
-        lines.append(
-            f"{summary['n_without_prediction']} candidates have no prediction: too few members are valid so far from the "
-            "training data"
-        )
+        lines.append(f"{summary['n_without_prediction']} candidates have no prediction: too far from the training data")
     if not summary["proposals"]:
         return [*lines, "No candidate can be proposed."]
     n = summary["n_members"]

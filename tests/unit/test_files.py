@@ -381,6 +381,20 @@ def test_damage_of_an_ensemble_is_told(tmp_path, documents):
         assert refused(path) == f"the model file is damaged: {told}", place
 
 
+@pytest.mark.parametrize("value", [KeyError, 0.25])
+def test_members_with_different_transforms_are_refused(value, tmp_path):
+    """The correction's scale is that of all members."""
+    path = tmp_path / "model.json"
+    save_model(path, fitted("ensemble", "plain", **OPTIONS["transform"]), "gap")
+    document = json.loads(path.read_text(encoding="utf-8"))
+    place = ("members", 6, "link") if value is KeyError else ("members", 6, "link", "exponent")
+    path.write_text(json.dumps(put(document, place, value)), encoding="utf-8")
+    assert refused(path) == "the model file is damaged: members: needs one link for all, of kind yeo-johnson"
+    document["settings"]["target_transform"] = "log"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    assert refused(path) == "the model file is damaged: members: needs one link for all, of kind log"
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_a_number_that_json_lacks_is_not_read(number, tmp_path, documents):
     path = tmp_path / "model.json"

@@ -213,12 +213,49 @@ def test_an_inverse_too_large_for_a_number_is_infinite():
     np.testing.assert_array_equal(link.inverse(np.array([1000.0, -1000.0])), [np.inf, 0.0])
 
 
+@pytest.mark.parametrize("exponent", [-1.5, 0.0, 0.4, 2.0, 3.0])
+def test_a_normal_distribution_goes_back_end_by_end(exponent):
+    link = with_range_of(power(exponent, centre=2.0, scale=3.0), np.linspace(-1.0, 5.0, 20))
+    width = link.high - link.low
+    mean = np.append(np.linspace(link.low - width, link.high + width, 40), [np.nan, np.inf])
+    std = np.append(np.tile([0.0, 0.1, 0.4, 0.8], 10), [0.1, 0.1]) * width
+    found = np.array(link.back(mean, std)).T
+    known = 0
+    for m, s, got in zip(mean, std, found, strict=True):
+        low, high = (float(link.inverse(np.array([end]))[0]) for end in (m - s, m + s))
+        if np.isfinite(low) and np.isfinite(high):
+            known += 1
+            assert got == pytest.approx([float(link.inverse(np.array([m]))[0]), (high - low) / 2], rel=1e-12)
+            assert low <= got[0] <= high
+        else:
+            assert np.isnan(got).all()
+    assert 10 < known < 35
+
+
+def test_an_end_that_is_infinite_is_none():
+    median, sigma = TargetTransform("log", low=-600.0, high=600.0).back(
+        np.array([650.0, 700.0, 1000.0]), np.full(3, 100.0)
+    )
+    assert np.isnan([median, sigma]).all()
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_what_has_no_transform_is_nan(kind):
+    link = TargetTransform.fit(kind, skewed())
+    values = np.array([np.nan, np.inf, -np.inf])
+    assert np.isnan(link.forward(values)).all()
+    assert np.isnan(link.forward(np.array([0.0, -1.0]))).all() == (kind == "log")
+    assert yeojohnson(np.array([np.inf]), -0.5)[0] == 2.0  # a finite number, were it not for the rule
+
+
 def test_no_transform_changes_nothing():
     target = np.array([1.0, np.nan, -np.inf])
     assert TargetTransform.fit("none", target) == IDENTITY == TargetTransform()
     assert IDENTITY.is_identity
     assert IDENTITY.forward(target) is target
     assert IDENTITY.inverse(target) is target
+    std = np.array([0.5, np.nan, 1.0])
+    assert IDENTITY.back(target, std) == (target, std)
     assert IDENTITY.to_json() == {"kind": "none"}
 
 
