@@ -86,8 +86,8 @@ def replay(
     Every strategy starts from the same labels, picks materials, is shown their labels, and picks again. Printed are the targets
     that it knows at the end, how many times more of them it found per evaluation than random picks (enrichment), and how many times
     faster it came to half of all (acceleration), each with a 95 % interval over the starts. Rows without a target are left out.
-    While all known labels are equal, a strategy picks at random. Labels come one at a time unless --batch, or a batch in settings or
-    environment, says otherwise; the default batch of discover does not count.
+    While all known labels are equal, a strategy picks at random. Labels come one at a time unless --batch, or a batch in a settings
+    file or the environment, says otherwise; the default batch of discover does not count.
 
     \b
     Examples:
