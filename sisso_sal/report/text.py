@@ -267,8 +267,8 @@ def replay_text(document: Mapping[str, Any], width: int | None = None) -> str:
     lines.append(aligned(rows, numeric=[1, 3, 4, 6], width=width, spare=[7, 5, 3, 8, 2]))
     lines += [
         "enrichment: new targets per evaluation, over those of random picks",
-        "acceleration: evaluations until half of the targets are known, by random picks (cut at the last) over by the strategy; "
-        "<= where not all starts got there, - where none did",
+        "acceleration: evaluations until half of the targets are known, by random picks (cut at the last) over by the strategy",
+        "  <= where some starts did not get there, - where none did",
         "best: mean of the best labels",
     ]
     return "\n".join(lines)

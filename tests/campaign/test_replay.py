@@ -15,6 +15,7 @@ from sisso_sal.data.elements import atomic_fractions
 from sisso_sal.data.table import Table
 from sisso_sal.errors import SettingsError
 from sisso_sal.protocols import Prediction
+from sisso_sal.report.text import replay_text
 from sisso_sal.selection import select
 
 RANDOM = Strategy("random", "random")
@@ -455,6 +456,23 @@ def test_where_some_campaigns_come_to_half_the_acceleration_is_an_upper_bound():
     short = figures_of_merit([[0, 2, 2, 2, 2], [0, 0, 0, 0, 0]], 4, 30, 2)["acceleration"]
     assert (short["reached"], short["of"]) == (1, 2)
     assert short["mean"] == pytest.approx(cut_mean(2, 4, 28, 4) / np.mean([1, 4]))
+
+
+def test_the_table_shows_a_bound_as_one_and_what_is_not_known_as_a_dash():
+    runs = {
+        "all": [[0, 1, 2, 2], [0, 2, 2, 2]], "some": [[0, 1, 2, 2], [0, 0, 0, 1]], "none": [[0, 0, 1, 1], [0, 0, 0, 1]],
+        "known": [[2, 2, 2, 2], [3, 3, 3, 3]],
+    }  # fmt: skip
+    rules = Rules(n_start=2, evaluations=3)
+    told = {name: figures_of_merit(found, 4, 30, 2) | {"best": [[0.0]]} for name, found in runs.items()}
+    document = {"n_targets": 4, "n_materials": 30, "seeds": 2, "rules": vars(rules), "target": {"unit": "eV"}}
+    lines = {line.split()[0]: line for line in replay_text(document | {"strategies": told}).splitlines()[3:7]}
+    mean = {name: told[name]["acceleration"]["mean"] for name in ("all", "some")}
+    low, high = told["all"]["acceleration"]["interval"]
+    assert lines["all"].endswith(f"  {mean['all']:.1f}  {low:.1f} to {high:.1f}  2 of 2")
+    assert re.search(rf" <={mean['some']:.1f}  +1 of 2$", lines["some"])
+    assert re.search(r" -  +0 of 2$", lines["none"])
+    assert lines["known"].rstrip().endswith(" -")
 
 
 def test_where_all_targets_are_known_at_the_start_there_is_no_enrichment():
