@@ -254,11 +254,17 @@ def _explained(error: ValidationError, place: Callable[[str], str]) -> str:
     return f"{where}{'.'.join(location)}: needs {message}, found {first['input']!r}"
 
 
-def settings_toml(settings: CampaignSettings) -> str:
-    """The settings as TOML text; `load_settings` reads it back."""
+def settings_toml(settings: CampaignSettings, *, given_only: bool = False) -> str:
+    """The settings as TOML text, all of them or those that are no defaults; `load_settings` reads it back.
+
+    Examples
+    --------
+    >>> settings_toml(load_settings(None, {"batch": 3}), given_only=True)
+    'batch = 3\\n'
+    """
     import tomli_w
 
-    return tomli_w.dumps(_without_none(settings.model_dump(mode="json")))
+    return tomli_w.dumps(_without_none(settings.model_dump(mode="json", exclude_unset=given_only)))
 
 
 def _without_none(data: Any) -> Any:

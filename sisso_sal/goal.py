@@ -84,6 +84,17 @@ class Goal:
         """Whether a single value tells if the goal is reached."""
         return self.kind in {"below", "above", "window"}
 
+    def with_share(self, share: float) -> Goal:
+        """``min`` and ``max`` with the best `share`, 0 to 1, of all materials as the goal; any other goal as it is.
+
+        Examples
+        --------
+        >>> str(Goal.parse("max").with_share(0.1)), str(Goal.parse("<=2").with_share(0.1))
+        ('max 10%', '<=2')
+        """
+        kinds = {"min": "lowest", "max": "highest"}
+        return Goal(kinds[self.kind], share=share) if self.kind in kinds else self
+
     def resolved(self, values: np.ndarray, std: np.ndarray) -> Goal:
         """``lowest`` and ``highest`` with the bound that k of n materials are expected to reach; any other goal as it is.
 

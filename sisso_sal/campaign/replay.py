@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from sisso_sal.campaign.scoring import propose
-from sisso_sal.data.elements import composition_of
+from sisso_sal.data.elements import composition_of, element_data
 from sisso_sal.data.table import Table
 from sisso_sal.errors import SettingsError
 from sisso_sal.goal import Goal
@@ -46,6 +46,9 @@ class Strategy:
     make_surrogate: MakeSurrogate | None = None
 
 
+_AT_RANDOM = Strategy("random", "random")
+
+
 @dataclass(frozen=True)
 class Rules:
     """The same for all strategies.
@@ -55,11 +58,11 @@ class Rules:
     goal : str
         As in `Goal.parse`; with a bound or a share, what reaches it is a target. For ``min`` and ``max`` see `target_share`.
     target_share : float
-        For ``min`` and ``max``: share of all materials, the best ones, that are targets.
+        For ``min`` and ``max``: share of all materials, the best ones, that are targets; ``search`` and ``hits`` look for them.
     n_start : int
         Labels at the start.
     start : str
-        ``random``; ``worst``: from the worse half; ``without:Ti``: from the materials whose id, a formula, lacks the element.
+        ``random``; ``worst``: from the worse half; ``without:Ti``: from the materials without the element, see `composition_of`.
     evaluations, batch : int
         Labels asked for after the start, and how many at a time.
     improve_on : str
@@ -89,9 +92,7 @@ def targets(target: np.ndarray, rules: Rules) -> np.ndarray:
     >>> targets(np.array([3.0, 1.0, 2.0, 4.0]), Rules(target_share=0.5)).tolist()
     [False, True, True, False]
     """
-    goal = Goal.parse(rules.goal)
-    if goal.kind in {"min", "max"}:
-        goal = Goal.parse(f"{goal.kind} {100 * rules.target_share:.12g}%")
+    goal = Goal.parse(rules.goal).with_share(rules.target_share)
     return goal.resolved(target, np.zeros(len(target))).reached(target)
 
 
@@ -109,14 +110,25 @@ def start_pool(table: Table, target: np.ndarray, rules: Rules) -> np.ndarray:
         distance = Goal.parse(rules.goal).distance(target)
         allowed = np.argsort(np.argsort(distance, kind="stable"), kind="stable") >= len(target) // 2
     elif match := re.fullmatch(r"without:([A-Z][a-z]?)", rules.start):
-        allowed = np.array([match[1] not in re.findall(r"[A-Z][a-z]?", id) for id in table.ids])
-        if allowed.all():
-            raise SettingsError(f"start: needs an element that occurs in the ids, found no '{match[1]}'")
+        allowed = _without(table, match[1])
     else:
         raise SettingsError(f"start: needs random, worst or without:ELEMENT, found '{rules.start}'")
     if allowed.sum() < rules.n_start:
         raise SettingsError(f"start: needs {rules.n_start} materials to draw from, found {allowed.sum()}")
     return allowed
+
+
+def _without(table: Table, element: str) -> np.ndarray:
+    shares = composition_of(table)
+    if shares is None:
+        raise SettingsError(
+            f"start: needs formulas as ids or in a column 'formula' or 'composition' for without:{element}, found none"
+        )
+    symbols = list(element_data())
+    lacks = shares[:, symbols.index(element)] == 0 if element in symbols else np.ones(len(shares), dtype=bool)
+    if lacks.all():
+        raise SettingsError(f"start: needs an element that occurs in the formulas, found no '{element}'")
+    return lacks
 
 
 @dataclass(frozen=True)
@@ -139,7 +151,10 @@ class Trace:
 
 
 def simulate(table: Table, strategy: Strategy, rules: Rules, seed: int) -> Trace:
-    """One campaign; the start depends on the seed alone, so that strategies compare on the same starts."""
+    """One campaign; the start depends on the seed alone, so that strategies compare on the same starts.
+
+    While all known labels are equal there is nothing to learn, and a strategy that predicts picks at random.
+    """
     target = np.asarray(table.target)
     wanted, goal = targets(target, rules), Goal.parse(rules.goal)
     rng, own = (np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(2))
@@ -154,11 +169,14 @@ def simulate(table: Table, strategy: Strategy, rules: Rules, seed: int) -> Trace
     shares = composition_of(table)
     while len(trace.picks) < rules.evaluations and not known.all():
         labels = np.where(known, target, np.nan)
-        prediction = _predict(strategy, frame, columns, shares, labels, seed * 100_003 + len(trace.picks))
+        is_blind = strategy.make_surrogate is not None and np.ptp(target[known]) == 0
+        now = _AT_RANDOM if is_blind else strategy
+        prediction = _predict(now, frame, columns, shares, labels, seed * 100_003 + len(trace.picks))
         left = rules.evaluations - len(trace.picks)
         _, picks = propose(
-            prediction, table.features, labels, table.ids, min(rules.batch, left), goal=goal, acquisition=strategy.acquisition,
-            improve_on=rules.improve_on, rng=own, excluded=known, diversity=rules.diversity, horizon=min(rules.horizon, left),
+            prediction, table.features, labels, table.ids, min(rules.batch, left), goal=goal, acquisition=now.acquisition,
+            improve_on=rules.improve_on, rng=own, excluded=known, composition=shares, diversity=rules.diversity,
+            horizon=min(rules.horizon, left), share=rules.target_share,
         )  # fmt: skip
         for pick in picks if len(picks) else own.permutation(np.flatnonzero(~known))[:1]:
             known[pick] = True
@@ -188,6 +206,7 @@ def replay(
     rules: Rules,
     *,
     seeds: int = 10,
+    seed: int = 0,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -200,7 +219,9 @@ def replay(
     strategies : sequence of Strategy
     rules : Rules
     seeds : int
-        Campaigns of each strategy: seeds 0, 1, ...
+        Campaigns of each strategy.
+    seed : int
+        Of the first campaign; the others have the next ones. It decides the start, the surrogates and all random picks.
     jobs : int
         Processes; the result does not depend on it.
     progress : callable, optional
@@ -209,8 +230,8 @@ def replay(
     Returns
     -------
     dict
-        What ``replay --json`` prints: n_targets, n_materials, rules, and for each strategy ``found``, ``best`` and ``picks`` of
-        each seed, and the figures of `figures_of_merit`.
+        What ``replay --json`` prints: n_targets, n_materials, seed, seeds, rules, and for each strategy ``found``, ``best`` and
+        ``picks`` of each seed, and the figures of `figures_of_merit`.
 
     Raises
     ------
@@ -234,17 +255,19 @@ def replay(
         raise SettingsError(
             f"evaluations: needs at most {len(target) - rules.n_start} after the start, found {rules.evaluations}"
         )
-    tasks = [(strategy, seed) for strategy in strategies for seed in range(seeds)]
+    starts = range(seed, seed + seeds)
+    tasks = [(strategy, start) for strategy in strategies for start in starts]
     traces = _run_all(table, rules, tasks, jobs, progress)
     document: dict[str, Any] = {
         "n_targets": int(wanted.sum()),
         "n_materials": len(wanted),
+        "seed": seed,
         "seeds": seeds,
         "rules": vars(rules).copy(),
         "strategies": {},
     }
     for strategy in strategies:
-        mine = [traces[(strategy.name, seed)] for seed in range(seeds)]
+        mine = [traces[(strategy.name, start)] for start in starts]
         document["strategies"][strategy.name] = {
             "found": [trace.found for trace in mine],
             "best": [trace.best for trace in mine],
@@ -294,9 +317,11 @@ def figures_of_merit(found: Sequence[Sequence[int]], n_targets: int, n_materials
     dict
         ``mean`` and ``interval`` (95 %, Student's t over the seeds) of the targets known at the end.
         ``enrichment``: new targets per evaluation, over what random picks give on average.
-        ``acceleration``: evaluations until half of all targets are known, by random picks over by the strategy. Both are means of
-        the number of evaluations, cut at the last one; that of random picks is exact. ``reached`` is the number of campaigns
-        that got there; where not all did, the strategy is faster yet than it says.
+        ``acceleration``: evaluations until half of all targets are known, by random picks, which count up to the last evaluation
+        and no further, over by the strategy. Both are means over the campaigns that start below half, ``of`` in number, None if
+        there is none; that of random picks is exact. ``reached`` of them got to half. In the others the strategy needs more
+        evaluations than there were, of which all are counted: where not all got there its acceleration is at most ``mean``, and
+        where none did it is not known, ``mean`` None.
 
     Examples
     --------
@@ -333,13 +358,13 @@ def _random_evaluations(missing: int, left: int, pool: int, most: int) -> float:
 def _ratio(needed: Sequence[tuple[float, int, bool]]) -> dict[str, Any]:
     """Ratio of the means of random picks and strategy, with a 95 % interval from the spread over the campaigns."""
     chance, own = (np.array([row[i] for row in needed], dtype=float) for i in (0, 1))
+    reached = sum(row[2] for row in needed)
+    if not reached:
+        return {"mean": None, "interval": None, "reached": 0, "of": len(needed)}
     ratio = float(chance.mean() / own.mean())
     around = _interval((chance - ratio * own) / own.mean())
-    return {
-        "mean": ratio,
-        "interval": None if around is None else [ratio + end for end in around],
-        "reached": sum(row[2] for row in needed),
-    }
+    interval = None if around is None else [ratio + end for end in around]
+    return {"mean": ratio, "interval": interval, "reached": reached, "of": len(needed)}
 
 
 def _summary(values: list[float]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ REFERENCES = ("mean", "label")
 
 
 SHARE = 0.1
-"""The best share of all materials that `hits` and `search` look for where the goal is only to be small or large: who looks for the
-single best follows one outlier, or stays where it is.
+"""The best share of all materials that `hits` and `search` look for, unless told otherwise, where the goal is only to be small or
+large: who looks for the single best follows one outlier, or stays where it is.
 """
 
 
@@ -82,20 +82,18 @@ def score(
     SettingsError
         The acquisition or `improve_on` is unknown.
     """
-    scene = _scene(prediction, features, target, goal, acquisition, improve_on, rng, pending, excluded, horizon)
+    scene = _scene(prediction, features, target, goal, acquisition, improve_on, rng, pending, excluded, horizon, SHARE)
     return _scored(scene, acquisition_named(acquisition)(scene))
 
 
 def _scene(
-    prediction, features, target, goal, acquisition, improve_on, rng, pending=None, excluded=None, horizon: int = 1
+    prediction, features, target, goal, acquisition, improve_on, rng, pending, excluded, horizon: int, share: float
 ) -> Scene:
     """What `score` shows to the acquisition."""
     if improve_on not in REFERENCES:
         raise SettingsError(f"improve_on: needs one of {', '.join(REFERENCES)}, found '{improve_on}'")
     known = np.isfinite(target)
-    wanted = goal
-    if acquisition in {"hits", "search"} and goal.kind in {"min", "max"}:
-        wanted = Goal.parse(f"{goal.kind} {100 * SHARE:g}%")
+    wanted = goal.with_share(share) if acquisition in {"hits", "search"} else goal
     bounded = wanted.resolved(np.where(known, target, prediction.mean), np.where(known, 0.0, prediction.std))
     fitted = prediction.mean[known]
     reference = target[known] if improve_on == "label" or np.isnan(fitted).all() else fitted
@@ -147,6 +145,7 @@ def propose(
     pending: np.ndarray | None = None,
     composition: np.ndarray | None = None,
     diversity: float = 0.0,
+    share: float = SHARE,
 ) -> tuple[Scored, np.ndarray]:
     """Scores of all materials, and the numbers of those to evaluate next, in the order of choice.
 
@@ -159,9 +158,11 @@ def propose(
         See `score`.
     ids, batch, excluded, composition, diversity
         See `select`; `excluded` holds what has a label.
+    share : float
+        See `SHARE`.
     """
     informed = 1 + evaluations_after(batch, horizon)
-    scene = _scene(prediction, features, target, goal, acquisition, improve_on, rng, pending, excluded, informed)
+    scene = _scene(prediction, features, target, goal, acquisition, improve_on, rng, pending, excluded, informed, share)
 
     def chosen(scores: np.ndarray, n: int, waiting: np.ndarray | None) -> np.ndarray:
         return select(

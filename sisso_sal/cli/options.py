@@ -16,7 +16,10 @@ from sisso_sal.errors import InputError
 
 
 def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    return None if value is None else tuple(part.strip() for part in value.split(",") if part.strip())
+    found = None if value is None else tuple(part.strip() for part in value.split(",") if part.strip())
+    if found == ():
+        raise click.BadParameter(f"needs names with commas between them, found '{value}'")
+    return found
 
 
 TABLE = click.argument("table", type=click.Path(path_type=Path))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from sisso_sal.cli.options import (
     check_plot,
     dumps,
     load,
+    load_layers,
     model_changes,
     names,
     read,
@@ -49,6 +52,9 @@ WITHOUT_SURROGATE = ("random", "distance")
     click.option("--evaluations", type=click.IntRange(min=1), default=60, show_default=True, help="Labels asked for."),
     click.option("--seeds", type=click.IntRange(min=1), default=10, show_default=True, help="Campaigns per strategy."),
     click.option(
+        "--seed", type=click.IntRange(min=0), help="Of the first campaign; the others have the next ones. 0 by default."
+    ),
+    click.option(
         "--surrogates", metavar="A,B,…", callback=names, default="sisso,forest,process", show_default=True,
         help="What predicts.",
     ),
@@ -56,7 +62,9 @@ WITHOUT_SURROGATE = ("random", "distance")
         "--acquisitions", metavar="A,B,…", callback=names,
         help="What scores; that of the settings by default. random and distance run beside them.",
     ),
-    click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Labels asked for at a time."),
+    click.option(
+        "--batch", type=click.IntRange(min=1), help="Labels asked for at a time; 1 unless the option or a setting says more."
+    ),
     click.option("--improve-on", metavar="WHAT", help="Best posterior mean or best label: mean or label; mean by default."),
     click.option("--horizon", type=click.IntRange(min=1), help="Evaluations that search looks ahead; 20 by default."),
     click.option("--diversity", type=click.FloatRange(0, 1), help="Weight of spread within a batch; 0 by default."),
@@ -70,14 +78,16 @@ WITHOUT_SURROGATE = ("random", "distance")
 @JSON
 @COMMON
 def replay(
-    table, target, id_column, formula, target_quantile, start, n_start, evaluations, seeds, surrogates, acquisitions, batch,
-    jobs, plot, force, config, as_json, quiet, debug, **options,
+    table, target, id_column, formula, target_quantile, start, n_start, evaluations, seeds, surrogates, acquisitions, jobs,
+    plot, force, config, as_json, quiet, debug, **options,
 ):  # fmt: skip
     """Simulate campaigns on TABLE, in which the target is known for every row, against other strategies.
 
     Every strategy starts from the same labels, picks materials, is shown their labels, and picks again. Printed are the targets
     that it knows at the end, how many times more of them it found per evaluation than random picks (enrichment), and how many times
     faster it came to half of all (acceleration), each with a 95 % interval over the starts. Rows without a target are left out.
+    While all known labels are equal, a strategy picks at random. Labels come one at a time unless --batch, or a batch in a settings
+    file or the environment, says otherwise; the default batch of discover does not count.
 
     \b
     Examples:
@@ -93,7 +103,10 @@ def replay(
     from sisso_sal.models.surrogates import KINDS
     from sisso_sal.report.text import replay_text
 
-    settings = load(config, {"target": target, "id": id_column, **model_changes(options)})
+    given = load_layers(config, {"target": target, "id": id_column, **model_changes(options)})
+    settings = given.settings
+    if given.origins["batch"].kind == "default":
+        settings = settings.model_copy(update={"batch": 1})
     goal = Goal.parse(settings.goal)
     chosen = acquisitions or (settings.acquisition,)
     for name in chosen:
@@ -112,11 +125,11 @@ def replay(
     strategies += [Strategy(name, name) for name in WITHOUT_SURROGATE]
     rules = Rules(
         goal=settings.goal, target_share=target_quantile, n_start=n_start, start=start, evaluations=evaluations,
-        batch=batch, improve_on=settings.improve_on, diversity=settings.diversity, horizon=settings.horizon,
+        batch=settings.batch, improve_on=settings.improve_on, diversity=settings.diversity, horizon=settings.horizon,
     )  # fmt: skip
     with Progress("campaigns", quiet or as_json) as progress:
         document = simulate(
-            data, strategies, rules, seeds=seeds, jobs=jobs or usable_cores(), progress=progress
+            data, strategies, rules, seeds=seeds, seed=settings.seed, jobs=jobs or usable_cores(), progress=progress
         )  # fmt: skip
     document |= {
         "target": {"name": data.target_name, "unit": data.target_unit},
@@ -225,7 +238,7 @@ def tune(
     data = read(table, settings.target, settings.id, formula, require_target=True)
     told = {"rung": rungs, "dim": dims, "n_sis": n_sis_values, "members": members_values, "dropout": dropouts,
             "transform": transforms}  # fmt: skip
-    grid = {key: told[key] or default for key, default in GRID.items()}
+    grid = {key: default if told[key] is None else told[key] for key, default in GRID.items()}
     parameters = settings.model.estimator_parameters() | settings.ensemble.estimator_parameters()
     ensemble = SISSOEnsemble(**parameters, threads=threads, random_state=settings.seed)
     frame, labelled = feature_frame(data), data.labelled
@@ -235,12 +248,21 @@ def tune(
             progress=progress,
         )  # fmt: skip
     best = {key: rows[0][key] for key in GRID}
-    tuned = layered(config, {"seed": seed, **best, "adapt": False}, os.environ).settings
-    write_whole(out, settings_toml(tuned))
+    changes = {"target": target, "id": id_column, "seed": seed, **best, "adapt": False}
+    write_whole(out, settings_toml(layered(config, changes, os.environ).settings, given_only=True))
     document = {
         "target": {"name": data.target_name, "unit": data.target_unit},
         "n_samples": int(labelled.sum()), "folds": folds, "rows": rows, "best": best, "out": str(out),
     }  # fmt: skip
     click.echo(dumps(document)) if as_json else show(tune_text(document, width()))
-    is_taken = Path("runs", table.stem).exists()
-    next_step(f"sisso-sal discover {table} --config {out}{f' --out runs/{out.stem}' if is_taken else ''}")
+    next_step(_discovery(table, bool(labelled.all()), out, formula))
+
+
+def _discovery(table: Path, is_complete: bool, config: Path, formula: str | None) -> str:
+    """The command that takes the settings; the file has no key for the column of formulas."""
+    words = [*("sisso-sal", "discover", "TABLE_WITH_GAPS" if is_complete else str(table)), "--config", str(config)]
+    words += [] if formula is None else ["--formula", formula]
+    if not is_complete and Path("runs", table.stem).exists():
+        names = chain([config.stem], (f"{config.stem}-{number}" for number in count(2)))
+        words += ["--out", next(f"runs/{name}" for name in names if not Path("runs", name).exists())]
+    return shlex.join(words)

@@ -18,6 +18,7 @@ from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.fitting import canonical_order
 from sisso_sal.models.members import Draw
+from sisso_sal.models.transform import TargetTransform
 from sisso_sal.uncertainty import LEVELS, Calibration, Recalibration, judge
 
 Progress = Callable[[int, int], None]
@@ -223,6 +224,13 @@ def tune(
         The settings and ``mae``, ``mae_error`` (its standard error), ``rmse``, ``coverage95``, ``miscalibration_area``,
         ``spearman``, ``n_undefined``. Samples without prediction count with the error of the mean of all targets, so that saying
         nothing never pays.
+
+    Raises
+    ------
+    SettingsError
+        A key is missing or unknown, or has no value or one that is out of range; nothing was searched then.
+    FitError
+        The target is not positive and its logarithm is among the transforms; nothing was searched then.
     """
     unknown = set(grid) ^ set(GRID)
     if unknown:
@@ -230,6 +238,7 @@ def tune(
             f"grid: needs exactly {', '.join(GRID)}, found a difference in {', '.join(sorted(unknown))}"
         )
     bench = _Bench(ensemble, X, y, folds, seed)
+    _check_grid(bench, grid)
     members, dim = max(grid["members"]), max(grid["dim"])
     searches = list(product(grid["rung"], grid["n_sis"], grid["transform"]))
     rows = []
@@ -246,6 +255,17 @@ def tune(
     return sorted(
         rows, key=lambda row: (row["mae"], row["rung"], row["dim"], row["n_sis"], row["members"], row["dropout"])
     )
+
+
+def _check_grid(bench: _Bench, grid: Mapping[str, Sequence[Any]]) -> None:
+    """A value that cannot be used is told before hours of searching, not after."""
+    for name, values in grid.items():
+        if not len(values):
+            raise SettingsError(f"{name}: needs a value at least, found none")
+        for value in values:
+            bench.configured(**{"target_transform" if name == "transform" else name: value})._check_settings()
+    for transform in grid["transform"]:
+        TargetTransform.fit(transform, bench.y)
 
 
 def _figures(found: CrossValidated) -> dict[str, Any]:

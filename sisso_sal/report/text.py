@@ -273,23 +273,35 @@ def replay_text(document: Mapping[str, Any], width: int | None = None) -> str:
     ]
     rows = [head]
     for name, found in ranked:
-        faster = found["acceleration"]
         best = sum(values[-1] for values in found["best"]) / len(found["best"])
         rows.append(
             [
                 *(name, f"{found['mean']:.1f}", _range(found["interval"], 1), f"{best:.3g}"),
                 *_with_range(found["enrichment"], 2),
-                *(_with_range(faster, 1) if faster else ("-", "")),
-                f"{faster['reached'] if faster else 0} of {document['seeds']}",
+                *_acceleration(found["acceleration"]),
             ]
         )
     lines.append(aligned(rows, numeric=[1, 3, 4, 6], width=width, spare=[7, 5, 3, 8, 2]))
     lines += [
         "enrichment: new targets per evaluation, over those of random picks",
-        "acceleration: evaluations until half of the targets are known (cut at the last), by random picks over by the strategy",
+        "acceleration: evaluations until half of the targets are known, by random picks (cut at the last) over by the strategy",
+        "  <= where some starts did not get there, - where none did",
         "best: mean of the best labels",
     ]
     return "\n".join(lines)
+
+
+def _acceleration(found: Mapping[str, Any] | None) -> tuple[str, str, str]:
+    """Number, 95 % and starts that got to half. An upper bound has no interval; without `found` half was known at every start."""
+    if found is None:
+        return "-", "", ""
+    number, interval = _with_range(found, 1)
+    is_bound = 0 < found["reached"] < found["of"]
+    return (
+        (f"<={number}" if is_bound else number),
+        ("" if is_bound else interval),
+        f"{found['reached']} of {found['of']}",
+    )
 
 
 def _range(interval: Sequence[float] | None, digits: int) -> str:

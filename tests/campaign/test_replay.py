@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,22 +11,26 @@ from scipy import stats
 
 from sisso_sal.campaign.replay import Rules, Strategy, figures_of_merit, replay, simulate, start_pool, targets
 from sisso_sal.campaign.scoring import propose
+from sisso_sal.data.elements import atomic_fractions
 from sisso_sal.data.table import Table
 from sisso_sal.errors import SettingsError
 from sisso_sal.protocols import Prediction
+from sisso_sal.report.text import replay_text
+from sisso_sal.selection import select
 
 RANDOM = Strategy("random", "random")
 
 
-def table(n=40, seed=0, ids=None, target=None):
-    """The target is feature a less 10; ids are numbers unless given."""
+def table(n=40, seed=0, ids=None, target=None, formulas=None):
+    """The target is feature a less 10; ids are numbers unless given. Formulas fill a column of their own."""
     rng = np.random.default_rng(seed)
     features = np.column_stack([rng.permutation(n), rng.normal(size=n)]).astype(float)
     ids = tuple(ids or (f"m{i:03d}" for i in range(n)))
+    text = {"id": ids} | ({"formula": tuple(formulas)} if formulas else {})
     return Table(
         path="made.csv", ids=ids, id_name="id", feature_names=("a", "b"), feature_units=("eV", ""), features=features,
         target_name="y", target_unit="eV", target=features[:, 0] - 10.0 if target is None else target, ignored=(),
-        text={"id": ids}, headers={"id": "id", "a": "a (eV)", "b": "b", "y": "y (eV)"},
+        text=text, headers={"id": "id", "a": "a (eV)", "b": "b", "y": "y (eV)"},
     )  # fmt: skip
 
 
@@ -65,6 +70,15 @@ class Silent(Perfect):
         return self._prediction(np.full(len(X["a"]), np.nan))
 
 
+class Blurred(Perfect):
+    """Knows the law, but not exactly, and the less the larger b is."""
+
+    def predict_distribution(self, X, composition=None):
+        mean, std = X["a"] - 10.0, 3.0 + 4.0 * np.abs(X["b"])
+        members = mean + std * np.array([[-1.0], [1.0]])
+        return Prediction(mean, std, std, members, np.ones(members.shape, dtype=bool))
+
+
 class Spy(Line):
     """Keeps what every surrogate of a campaign was shown."""
 
@@ -88,6 +102,11 @@ LINE = Strategy("line", "mean", Line)
 def start_of(trace, table):
     """Ids of the starting labels of a campaign that went on to the end."""
     return set(table.ids) - set(trace.picks)
+
+
+def start_of_all(table, rules, seed):
+    """Ids of the starting labels of a campaign of any length: one that goes on to the end tells them."""
+    return start_of(simulate(table, RANDOM, replace(rules, evaluations=len(table.ids)), seed), table)
 
 
 def test_an_oracle_finds_a_target_with_every_evaluation():
@@ -223,6 +242,79 @@ def test_a_search_goes_on_to_the_last_candidate():
     assert len(set(trace.picks)) == 10
 
 
+@pytest.mark.parametrize("acquisition", ["search", "hits"])
+@pytest.mark.parametrize("goal", ["min", "max"])
+def test_strategies_look_for_the_share_that_counts(goal, acquisition):
+    strategy, few = Strategy("blurred", acquisition, Blurred), {"n_start": 8, "evaluations": 12, "horizon": 5}
+    picks = {
+        share: simulate(table(), strategy, Rules(goal=goal, target_share=share, **few), seed=2).picks
+        for share in (0.1, 0.4)
+    }
+    for share, found in picks.items():
+        named = Rules(goal=f"{goal} {100 * share:g}%", target_share=0.7, **few)
+        assert simulate(table(), strategy, named, seed=2).picks == found
+    assert picks[0.1] != picks[0.4]
+
+
+def test_diversity_spreads_a_batch_over_compositions():
+    formulas = [f"Mg{1 + i % 3}O" if i % 2 else f"Ti{1 + i % 3}C" for i in range(40)]
+    data = table(formulas=formulas)
+    rules = Rules(n_start=10, evaluations=10, batch=2, diversity=0.9)
+    picks = simulate(data, PERFECT, rules, seed=0).picks
+    # A naive twin: of each pair the first is the best, the second what `select` says of features and compositions together.
+    shares, known = atomic_fractions(formulas), {data.ids.index(id) for id in start_of_all(data, rules, 0)}
+    for number in range(0, 10, 2):
+        excluded = np.isin(np.arange(40), list(known))
+        pair = select(
+            -data.target, data.ids, 2, excluded=excluded, features=data.features, composition=shares, diversity=0.9
+        )
+        assert picks[number : number + 2] == [data.ids[i] for i in pair]
+        known |= set(pair.tolist())
+    assert picks != simulate(table(), PERFECT, rules, seed=0).picks
+
+
+def test_a_surrogate_is_given_the_compositions_of_its_rows():
+    formulas, seen = [f"Mg{i + 1}O" for i in range(30)], []
+
+    class Knowing(Line):
+        def fit(self, X, y, *, composition=None, progress=None):
+            self.fitted = (list(X.index), composition)
+            return super().fit(X, y)
+
+        def predict_distribution(self, X, composition=None):
+            seen.append((*self.fitted, composition))
+            return super().predict_distribution(X)
+
+    simulate(
+        table(30, formulas=formulas), Strategy("knowing", "mean", Knowing), Rules(n_start=10, evaluations=3), seed=1
+    )
+    shares = atomic_fractions(formulas)
+    assert len(seen) == 3
+    for rows, of_known, of_all in seen:
+        assert np.array_equal(of_known, shares[rows])
+        assert np.array_equal(of_all, shares)
+
+
+def test_while_all_known_labels_are_equal_picks_are_random():
+    """As a band gap is 0 for all metals: half of the labels, the worse ones, are equal."""
+    target = np.maximum(table().target - 9.0, 0.0)
+    data, seen = table(target=target), []
+    rules = Rules(goal="max", n_start=10, start="worst", evaluations=20)
+    picks = []
+    for seed in range(10):
+        seen.clear()
+        trace = simulate(data, Strategy("spy", "mean", partial(Spy, seen)), rules, seed)
+        assert np.ptp(target[[data.ids.index(id) for id in start_of_all(data, rules, seed)]]) == 0
+        first = next(number for number, best in enumerate(trace.best) if best > 0)
+        assert len(seen) == 20 - first  # from the first label that differs it predicts
+        assert trace.picks[:first] == simulate(data, RANDOM, rules, seed).picks[:first]
+        picks.append(tuple(trace.picks[:first]))
+    assert max(map(len, picks)) > 1
+    assert len(set(picks)) == 10
+    distance = Strategy("distance", "distance")  # needs no labels
+    assert simulate(data, distance, rules, 0).picks[:5] != simulate(data, RANDOM, rules, 0).picks[:5]
+
+
 def test_a_surrogate_that_says_nothing_is_followed_by_random_picks():
     data, rules = table(), Rules(n_start=10, evaluations=6)
     silent = Strategy("silent", "mean", Silent)
@@ -250,6 +342,12 @@ def test_a_start_without_an_element_has_no_material_of_it():
     assert without_c.tolist() == [False, True, False]
     trace = simulate(data, PERFECT, Rules(start="without:Ti", n_start=3, evaluations=4), seed=0)
     assert start_of(trace, data) <= {"Tl2O3", "TO", "MgO", "CoO"}
+
+
+def test_a_start_without_an_element_reads_the_column_of_formulas_where_ids_are_none():
+    data = table(4, ids=["mp-1", "mp-2", "Ti-3", "mp-4"], formulas=["TiO2", "MgO", "CaO", "SrTiO3"])
+    allowed = start_pool(data, data.target, Rules(start="without:Ti", n_start=2))
+    assert allowed.tolist() == [False, True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -283,6 +381,28 @@ def test_the_document_says_what_every_campaign_found():
     assert calls == [(number, 6) for number in range(1, 7)]
 
 
+def test_a_seed_gives_fresh_starts_which_follow_one_another():
+    rules, strategies = Rules(n_start=8, evaluations=5), [LINE, RANDOM]
+    first, later = (replay(table(), strategies, rules, seeds=4, seed=seed) for seed in (0, 2))
+    assert (first["seed"], later["seed"]) == (0, 2)
+    for strategy in strategies:
+        a, b = first["strategies"][strategy.name]["picks"], later["strategies"][strategy.name]["picks"]
+        assert a[2:] == b[:2]
+        assert b[2:] != a[:2]
+        assert b == [simulate(table(), strategy, rules, seed).picks for seed in (2, 3, 4, 5)]
+    assert replay(table(), strategies, rules, seeds=4) == first
+
+
+def test_a_seed_reaches_the_start_the_surrogate_and_the_random_picks():
+    data, shown = table(30), []
+    rules = Rules(n_start=10, evaluations=2)
+    for seed in (0, 7):
+        replay(data, [Strategy("spy", "mean", partial(Spy, shown))], rules, seeds=1, seed=seed)
+    (start, _, fit, _), (other, _, another, _) = shown[0], shown[2]
+    assert set(start.index) != set(other.index)
+    assert fit != another
+
+
 def test_the_number_of_processes_changes_nothing():
     rules, calls = Rules(n_start=8, evaluations=4), []
     alone = replay(table(), [LINE, RANDOM], rules, seeds=2)
@@ -306,7 +426,7 @@ def test_figures_of_merit_by_hand():
     # Half of all are 4: the first needs 2 more of 6 and three evaluations, the second is cut at three, the third is there.
     chance = [cut_mean(2, 6, 40, 3), cut_mean(4, 8, 40, 3)]
     assert found["acceleration"]["mean"] == pytest.approx(np.mean(chance) / 3)
-    assert found["acceleration"]["reached"] == 1
+    assert (found["acceleration"]["reached"], found["acceleration"]["of"]) == (1, 2)
     low, high = found["acceleration"]["interval"]
     assert high - low == pytest.approx(2 * stats.t.ppf(0.975, 1) * np.std(np.array(chance) / 3, ddof=1) / np.sqrt(2))
 
@@ -324,6 +444,35 @@ def test_the_half_of_an_odd_number_of_targets_is_rounded_up():
     assert figures_of_merit([[0, 1, 1]], 3, 20, 2)["acceleration"]["reached"] == 0
     assert figures_of_merit([[0, 1, 2]], 3, 20, 2)["acceleration"]["reached"] == 1
     assert figures_of_merit([[0, 1, 2]], 3, 20, 2)["acceleration"]["mean"] == pytest.approx(cut_mean(2, 3, 18, 2) / 2)
+
+
+def test_a_strategy_that_never_comes_to_half_has_no_acceleration():
+    found = figures_of_merit([[0] * 21] * 5, 10, 100, 10)
+    assert found["acceleration"] == {"mean": None, "interval": None, "reached": 0, "of": 5}
+
+
+def test_where_some_campaigns_come_to_half_the_acceleration_is_an_upper_bound():
+    """The second campaign needs more evaluations than the four that there were."""
+    short = figures_of_merit([[0, 2, 2, 2, 2], [0, 0, 0, 0, 0]], 4, 30, 2)["acceleration"]
+    assert (short["reached"], short["of"]) == (1, 2)
+    assert short["mean"] == pytest.approx(cut_mean(2, 4, 28, 4) / np.mean([1, 4]))
+
+
+def test_the_table_shows_a_bound_as_one_and_what_is_not_known_as_a_dash():
+    runs = {
+        "all": [[0, 1, 2, 2], [0, 2, 2, 2]], "some": [[0, 1, 2, 2], [0, 0, 0, 1]], "none": [[0, 0, 1, 1], [0, 0, 0, 1]],
+        "known": [[2, 2, 2, 2], [3, 3, 3, 3]],
+    }  # fmt: skip
+    rules = Rules(n_start=2, evaluations=3)
+    told = {name: figures_of_merit(found, 4, 30, 2) | {"best": [[0.0]]} for name, found in runs.items()}
+    document = {"n_targets": 4, "n_materials": 30, "seeds": 2, "rules": vars(rules), "target": {"unit": "eV"}}
+    lines = {line.split()[0]: line for line in replay_text(document | {"strategies": told}).splitlines()[3:7]}
+    mean = {name: told[name]["acceleration"]["mean"] for name in ("all", "some")}
+    low, high = told["all"]["acceleration"]["interval"]
+    assert lines["all"].endswith(f"  {mean['all']:.1f}  {low:.1f} to {high:.1f}  2 of 2")
+    assert re.search(rf" <={mean['some']:.1f}  +1 of 2$", lines["some"])
+    assert re.search(r" -  +0 of 2$", lines["none"])
+    assert lines["known"].rstrip().endswith(" -")
 
 
 def test_where_all_targets_are_known_at_the_start_there_is_no_enrichment():
@@ -372,7 +521,11 @@ def test_random_picks_have_an_enrichment_and_an_acceleration_of_one(evaluations)
         ),
         (
             table(3, ids=["TiO2", "MgO", "CaO"]), Rules(start="without:Xe", target_share=0.4, n_start=1, evaluations=1), [RANDOM],
-            "start: needs an element that occurs in the ids, found no 'Xe'",
+            "start: needs an element that occurs in the formulas, found no 'Xe'",
+        ),
+        (
+            table(30), Rules(start="without:Ti", n_start=5, evaluations=6), [RANDOM],
+            "start: needs formulas as ids or in a column 'formula' or 'composition' for without:Ti, found none",
         ),
         (
             table(30), Rules(start="worst", n_start=16, evaluations=6), [RANDOM],

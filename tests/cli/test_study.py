@@ -1,5 +1,6 @@
 """`replay` and `tune` as a shell calls them."""
 
+import shlex
 import tomllib
 
 import numpy as np
@@ -53,6 +54,42 @@ def test_replay_prints_one_document_with_the_targets_found_after_each_evaluation
     assert starts.count(starts[0]) == 4
     law = [found[-1] for found in document["strategies"]["sisso search"]["found"]]
     assert sum(law) > sum(found[-1] for found in document["strategies"]["random"]["found"])
+
+
+QUICK = ("--surrogates", "forest", "--acquisitions", "mean", "--json")
+
+
+def test_replay_plays_by_the_rules_that_were_given(table):
+    done = call(
+        "replay", table, "--target", "gap", *FEW, *QUICK, "--goal", "max", "--target-quantile", "0.2", "--batch", "3",
+        "--improve-on", "label", "--diversity", "0.5", "--horizon", "7", "--start", "worst",
+    )  # fmt: skip
+    assert strict(done.stdout)["rules"] == {
+        "goal": "max", "target_share": 0.2, "n_start": 8, "start": "worst", "evaluations": 4, "batch": 3,
+        "improve_on": "label", "diversity": 0.5, "horizon": 7,
+    }  # fmt: skip
+    assert strict(done.stdout)["n_targets"] == 8
+
+
+def test_replay_takes_seed_and_batch_from_option_environment_and_file(table, tmp_path, monkeypatch):
+    (tmp_path / "own.toml").write_text("batch = 2\nseed = 7\n", encoding="utf-8")
+
+    def found(*options):
+        document = strict(call("replay", table, "--target", "gap", *FEW, *QUICK, *options).stdout)
+        assert document["settings"]["batch"] == document["rules"]["batch"]
+        assert document["settings"]["seed"] == document["seed"]
+        picks = {name: strategy["picks"] for name, strategy in document["strategies"].items()}
+        return document["seed"], document["rules"]["batch"], picks
+
+    default, filed, option = found(), found("--config", tmp_path / "own.toml"), found("--seed", 1)
+    assert [(seed, batch) for seed, batch, _ in (default, filed, option)] == [(0, 1), (7, 2), (1, 1)]
+    assert filed[2]["random"] != default[2]["random"]
+    assert {name: picks[1] for name, picks in default[2].items()} == {
+        name: picks[0] for name, picks in option[2].items()
+    }
+    monkeypatch.setenv("SISSO_SAL_BATCH", "4")
+    assert found("--config", tmp_path / "own.toml", "--seed", 0)[:2] == (0, 4)
+    assert found("--batch", 1)[:2] == (0, 1)
 
 
 def test_replay_draws_and_prints_a_table_best_first(table, tmp_path):
@@ -130,8 +167,51 @@ def test_tune_writes_settings_that_discover_takes(table, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--members-values", "4,1"), "error: members: needs an integer >= 2, found 1"),
+        (("--dropouts", "0,1.5"), "error: dropout: needs a share from 0 to below 1, found 1.5"),
+        (("--dropouts", "0,nan"), "error: dropout: needs a share from 0 to below 1, found nan"),
+        (("--dropouts", "inf"), "error: dropout: needs a share from 0 to below 1, found inf"),
+        (("--rungs", "0,4"), "error: rung: needs an integer from 0 to 3, found 4"),
+        (("--transforms", "none,lag"), "error: target_transform: needs one of none, log, yeo-johnson, found 'lag'"),
+        (
+            ("--transforms", ""),
+            "error: Invalid value for '--transforms': needs names with commas between them, found ''",
+        ),
+    ],
+)
+def test_tune_refuses_a_grid_before_it_searches(table, tmp_path, options, message):
+    assert refused("tune", table, "--target", "gap", *options, folder=tmp_path) == message
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_tune_says_to_do_next_works(table, tmp_path):
+    frame = pd.read_csv(table)
+    metals = ["MgO", "CaO", "TiO2", "ZrO2", "SrTiO3", "BaO", "ZnO", "CdO", "MgTiO3", "CaZrO3"]
+    frame = pd.DataFrame(
+        {"name": [f"mp {i}" for i in range(40)], "material": metals * 4, "b gap": frame["gap (eV)"], "n": frame["c"]}
+    )
+    frame.loc[:9, "b gap"] = np.nan
+    frame.loc[:3, "n"] = np.nan  # a second column with gaps: the target has to be told
+    frame.to_csv(tmp_path / "my oxides.csv", index=False)
+    columns = ("--target", "b gap", "--id", "name", "--formula", "material")
+    said = []
+    for run in range(3):
+        done = call("tune", "my oxides.csv", *columns, *GRID, "--out", "own.toml", "--force", folder=tmp_path)
+        said.append(done.stdout.rstrip().splitlines()[-1].removeprefix("Next: sisso-sal "))
+        call(*shlex.split(said[-1]), "--no-report", "--quiet", folder=tmp_path)
+        assert len(list((tmp_path / "runs").iterdir())) == run + 1
+    given = "discover 'my oxides.csv' --config own.toml --formula material"
+    assert said == [given, f"{given} --out runs/own", f"{given} --out runs/own-2"]
+    written = tomllib.loads((tmp_path / "own.toml").read_text())
+    assert (written["target"], written["id"]) == ("b gap", "name")
+    assert "batch" not in written  # a default; replay has another one
+
+
 def test_tune_prints_the_best_first_and_what_to_do_next(table, tmp_path):
     done = call("tune", table, "--target", "gap", *GRID, folder=tmp_path)
     assert "40 samples, 4-fold cross-validation of the formulas without correction" in done.stdout
-    assert done.stdout.rstrip().endswith(f"Next: sisso-sal discover {table} --config tuned.toml")
+    assert done.stdout.rstrip().endswith("Next: sisso-sal discover TABLE_WITH_GAPS --config tuned.toml")
     assert refused("tune", table, "--target", "gap", "--dims", "1;2", folder=tmp_path, code=2).startswith("error: ")

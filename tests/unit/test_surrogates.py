@@ -80,6 +80,29 @@ def test_members_of_the_process_are_draws_from_its_posterior():
     assert z.std(axis=0) == pytest.approx(np.ones(3), abs=0.05)
 
 
+def test_the_forest_says_how_its_trees_go_together():
+    (X, y), (new, _) = table(), table(12, seed=1)
+    prediction = Forest().fit(frame(X), y).predict_distribution(by_name(new))
+    chosen = np.array([7, 0, 3])
+    assert prediction.correlation is not None
+    found = prediction.correlation(chosen)
+    assert found == pytest.approx(np.corrcoef(prediction.members[:, chosen].T), abs=1e-9)
+    assert np.abs(found[np.triu_indices(3, 1)]).max() > 0.1
+
+
+def test_the_process_says_how_its_posterior_goes_together():
+    (X, y), (new, _) = table(), table(12, seed=1)
+    new[1] = new[0] + 0.01
+    found = Process().fit(frame(X), y)
+    chosen = np.array([1, 5, 0])
+    prediction = found.predict_distribution(by_name(new))
+    twin = GaussianProcessRegressor(found._process.kernel_, optimizer=None, normalize_y=True).fit(standardised(X, X), y)
+    covariance = twin.predict(standardised(new, X)[chosen], return_cov=True)[1]
+    spread = np.sqrt(np.diag(covariance))
+    assert prediction.correlation is not None
+    assert prediction.correlation(chosen) == pytest.approx(covariance / np.outer(spread, spread), abs=1e-6)
+
+
 @pytest.mark.parametrize("kind", [Forest, Process])
 def test_a_surrogate_finds_its_columns_by_name(kind):
     (X, y), (new, _) = table(), table(5, seed=1)
