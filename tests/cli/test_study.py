@@ -2,10 +2,13 @@
 
 import shlex
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from sisso_sal.cli.study import _discovery
 
 from test_commands import call, refused, strict  # isort: skip
 
@@ -81,14 +84,13 @@ def test_replay_takes_seed_and_batch_from_option_environment_and_file(table, tmp
         picks = {name: strategy["picks"] for name, strategy in document["strategies"].items()}
         return document["seed"], document["rules"]["batch"], picks
 
-    default, filed, option = found(), found("--config", tmp_path / "own.toml"), found("--seed", 1)
-    assert [(seed, batch) for seed, batch, _ in (default, filed, option)] == [(0, 1), (7, 2), (1, 1)]
+    default, filed = found(), found("--config", tmp_path / "own.toml")
+    assert [(seed, batch) for seed, batch, _ in (default, filed)] == [(0, 1), (7, 2)]
     assert filed[2]["random"] != default[2]["random"]
-    assert {name: picks[1] for name, picks in default[2].items()} == {
-        name: picks[0] for name, picks in option[2].items()
-    }
     monkeypatch.setenv("SISSO_SAL_BATCH", "4")
-    assert found("--config", tmp_path / "own.toml", "--seed", 0)[:2] == (0, 4)
+    seed, batch, picks = found("--config", tmp_path / "own.toml", "--seed", 1)
+    assert (seed, batch) == (1, 4)
+    assert picks["random"][0] != default[2]["random"][0]
     assert found("--batch", 1)[:2] == (0, 1)
 
 
@@ -120,7 +122,7 @@ def test_replay_draws_and_prints_a_table_best_first(table, tmp_path):
         (("--surrogates", "forrest"), "error: surrogates: needs names among sisso, forest, process, found 'forrest'"),
         (("--acquisitions", "eii"), "error: acquisition: needs one of "),
         (("--start", "best"), "error: start: needs random, worst or without:ELEMENT, found 'best'"),
-        (("--start", "without:Xe"), "error: start: needs an element that occurs in the ids, found no 'Xe'"),
+        (("--start", "without:Xe"), "error: start: needs an element that occurs in the formulas, found no 'Xe'"),
         (("--evaluations", "33"), "error: evaluations: needs at most 32 after the start, found 33"),
         (("--goal", "<=-99"), "error: replay: needs some targets but not all, found 0 of 40"),
         (("--transform", "logg"), "error: ensemble.transform: needs 'none', 'log' or 'yeo-johnson', found 'logg'"),
@@ -188,26 +190,41 @@ def test_tune_refuses_a_grid_before_it_searches(table, tmp_path, options, messag
 
 
 def test_what_tune_says_to_do_next_works(table, tmp_path):
-    frame = pd.read_csv(table)
-    metals = ["MgO", "CaO", "TiO2", "ZrO2", "SrTiO3", "BaO", "ZnO", "CdO", "MgTiO3", "CaZrO3"]
-    frame = pd.DataFrame(
-        {"name": [f"mp {i}" for i in range(40)], "material": metals * 4, "b gap": frame["gap (eV)"], "n": frame["c"]}
-    )
-    frame.loc[:9, "b gap"] = np.nan
-    frame.loc[:3, "n"] = np.nan  # a second column with gaps: the target has to be told
+    formulas = [
+        "MgO",
+        "CaO",
+        "TiO2",
+        "ZrO2",
+        "SrTiO3",
+        "BaO",
+        "ZnO",
+        "CdO",
+        "MgTiO3",
+        "CaZrO3",
+    ] * 4  # no ids: they recur
+    gap = pd.read_csv(table)["gap (eV)"].where(np.arange(40) > 9)
+    frame = pd.DataFrame({"material": formulas, "name": [f"mp {i}" for i in range(40)], "my gap": gap})
     frame.to_csv(tmp_path / "my oxides.csv", index=False)
-    columns = ("--target", "b gap", "--id", "name", "--formula", "material")
-    said = []
-    for run in range(3):
-        done = call("tune", "my oxides.csv", *columns, *GRID, "--out", "own.toml", "--force", folder=tmp_path)
-        said.append(done.stdout.rstrip().splitlines()[-1].removeprefix("Next: sisso-sal "))
-        call(*shlex.split(said[-1]), "--no-report", "--quiet", folder=tmp_path)
-        assert len(list((tmp_path / "runs").iterdir())) == run + 1
-    given = "discover 'my oxides.csv' --config own.toml --formula material"
-    assert said == [given, f"{given} --out runs/own", f"{given} --out runs/own-2"]
+    columns = ("--target", "my gap", "--id", "name", "--formula", "material")
+    done = call("tune", "my oxides.csv", *columns, *GRID, "--out", "own.toml", folder=tmp_path)
+    command = done.stdout.rstrip().splitlines()[-1].removeprefix("Next: sisso-sal ")
+    assert command == "discover 'my oxides.csv' --config own.toml --formula material"
+    summary = strict(call(*shlex.split(command), "--no-report", "--json", folder=tmp_path).stdout)
+    assert summary["n_candidates"] == 10
     written = tomllib.loads((tmp_path / "own.toml").read_text())
-    assert (written["target"], written["id"]) == ("b gap", "name")
+    assert (written["target"], written["id"]) == ("my gap", "name")
     assert "batch" not in written  # a default; replay has another one
+
+
+def test_what_tune_says_to_do_next_goes_to_a_run_folder_that_is_free(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = []
+    for taken in ("known", "own", "own-2"):
+        said.append(_discovery(Path("known.csv"), False, Path("own.toml"), None))
+        Path("runs", taken).mkdir(parents=True)
+    said.append(_discovery(Path("known.csv"), False, Path("own.toml"), None))
+    given = "sisso-sal discover known.csv --config own.toml"
+    assert said == [given, *(f"{given} --out runs/{name}" for name in ("own", "own-2", "own-3"))]
 
 
 def test_tune_prints_the_best_first_and_what_to_do_next(table, tmp_path):

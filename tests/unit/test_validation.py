@@ -224,3 +224,29 @@ def test_a_grid_with_other_keys_is_refused(grid, difference):
 def test_settings_are_checked_before_anything_is_searched():
     with pytest.raises(SettingsError, match=r"^members: needs an integer >= 2, found 1$"):
         cross_validate(SISSOEnsemble(members=1), *table())
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "error", "message"),
+    [
+        ("members", (4, 1), SettingsError, "members: needs an integer >= 2, found 1"),
+        ("dropout", (0.0, 1.5), SettingsError, "dropout: needs a share from 0 to below 1, found 1.5"),
+        ("dropout", (np.nan,), SettingsError, "dropout: needs a share from 0 to below 1, found nan"),
+        ("dim", (), SettingsError, "dim: needs a value at least, found none"),
+        ("transform", ("none", "log"), FitError, "transform: log needs a target above 0, found -1; try yeo-johnson"),
+    ],
+)
+def test_a_grid_with_a_value_that_cannot_be_used_is_refused_before_anything_is_searched(
+    name, values, error, message, monkeypatch
+):
+    def search(*arguments):
+        raise AssertionError("searched")
+
+    monkeypatch.setattr(validation._Bench, "search", search)
+    X, y = table()
+    y = y - y.min() - 1.0
+    grid = {"rung": (1,), "dim": (1,), "n_sis": (4,), "members": (4,), "dropout": (0.0,), "transform": ("none",)}
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        tune(SISSOEnsemble(**SETTINGS), X, y, {**grid, name: values})
+    with pytest.raises(AssertionError, match="searched"):
+        tune(SISSOEnsemble(**SETTINGS), X, y, grid)
