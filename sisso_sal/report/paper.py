@@ -65,10 +65,13 @@ def descriptor_map(view: RunView, found: MaterialsMap, colour: str) -> Any:
     for line in found.lines:
         axes.plot(line.x, line.y, ":", color=_GREY, linewidth=0.8, zorder=1)
         middle = len(line.x) // 2
-        axes.annotate(f"{line.level:g}", (line.x[middle], line.y[middle]), fontsize=7, color="0.4")
+        axes.annotate(
+            f"{line.level:g}", (line.x[middle], line.y[middle]), fontsize=7, color="0.4", path_effects=_halo(), zorder=5
+        )
     rows = found.drawn[~proposed[found.drawn]]
     shown = axes.scatter(
-        found.x.values[rows], found.y.values[rows], 12, values[rows], **scale, linewidths=0, zorder=2, rasterized=len(rows) > 2000
+        found.x.values[rows], found.y.values[rows], 12, values[rows], **scale, linewidths=0, zorder=2,
+        rasterized=len(rows) > 2000, label="candidate",
     )  # fmt: skip
     face = {"c": view.values("label")[known], **scale} if colour == "mean" else {"c": "white"}
     axes.scatter(
@@ -79,18 +82,43 @@ def descriptor_map(view: RunView, found: MaterialsMap, colour: str) -> Any:
         found.x.values[proposed], found.y.values[proposed], 60, values[proposed], **scale, marker="D", edgecolors=VERMILION,
         linewidths=1.5, zorder=4, label="proposed",
     )  # fmt: skip
-    for proposal in view.proposals[:N_NAMED]:
-        row = int(np.flatnonzero(view.ids == proposal["id"])[0])
-        axes.annotate(
-            _plain(proposal["id"]), (found.x.values[row], found.y.values[row]), (6, 4), textcoords="offset points", fontsize=8,
-            zorder=5,
-        )  # fmt: skip
     _troubled(axes, view, found)
     _scaled(axes, found)
+    _named(axes, view, found)
     names = {"mean": _header(view), "std": f"sigma ({_plain(view.unit)})" if view.unit else "sigma", "score": "score"}
     figure.colorbar(shown, ax=axes, label=names[colour])
     axes.legend(frameon=False, fontsize=8, loc="best")
     return figure
+
+
+def _halo() -> list[Any]:
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=2, foreground="white")]
+
+
+def _named(axes, view: RunView, found: MaterialsMap) -> None:
+    """The first proposals by name, each on the side of its mark on which it is farthest from names and proposals so far."""
+    ids = [proposal["id"] for proposal in view.proposals]
+    rows = np.array([int(np.flatnonzero(view.ids == id)[0]) for id in ids], dtype=int)
+    places = axes.transData.transform(np.column_stack([found.x.values[rows], found.y.values[rows]]))
+    taken = [*places[np.isfinite(places).all(axis=1)]]
+    for id, row, place in zip(ids[:N_NAMED], rows, places, strict=False):
+        if not np.isfinite(place).all():
+            continue
+        width = 5.5 * len(id) * axes.figure.dpi / 72
+        sides = {(x, y): place + np.array([0.5 * width * x, 10.0 * y]) for x, y in ((1, 1), (1, -1), (-1, 1), (-1, -1))}
+        x, y = max(sides, key=lambda side: _room(sides[side], width, taken))
+        taken += [sides[x, y] + np.array([share * width, 0.0]) for share in (-0.4, 0.0, 0.4)]
+        axes.annotate(
+            _plain(id), (found.x.values[row], found.y.values[row]), (6 * x, 6 * y), textcoords="offset points", fontsize=8,
+            ha="left" if x > 0 else "right", va="bottom" if y > 0 else "top", path_effects=_halo(), zorder=6,
+        )  # fmt: skip
+
+
+def _room(middle: np.ndarray, width: float, taken: Sequence[np.ndarray]) -> float:
+    """Distance of the nearest point that is taken from a name around this point, in pixels; up and down counts more."""
+    return min(float(np.hypot(max(abs(x) - 0.5 * width, 0.0), 2.0 * y)) for x, y in (point - middle for point in taken))
 
 
 def _troubled(axes, view: RunView, found: MaterialsMap) -> None:

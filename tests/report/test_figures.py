@@ -2,17 +2,21 @@
 
 import json
 import shutil
+from itertools import combinations
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from hostile import HOSTILE
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from sisso_sal import SISSOEnsemble, SISSORegressor
 from sisso_sal.errors import InputError
 from sisso_sal.oracle.pourbaix import Conditions, Species
 from sisso_sal.oracle.pourbaix_diagram import stability_map
-from sisso_sal.report import figures
+from sisso_sal.report import figures, paper
 from sisso_sal.report.content import calibration_curve, course, judged
 
 
@@ -34,6 +38,33 @@ def test_the_map_has_every_material_in_its_place(view):
     std = by_name(figures.descriptor_map(view, colour="std"))["candidates"]
     expected = dict(zip(view.ids, view.values("std"), strict=True))
     assert list(std.marker.color) == pytest.approx([expected[row[0]] for row in std.customdata], rel=1e-3)
+
+
+def test_names_on_the_drawn_map_are_those_of_the_first_proposals_and_do_not_cover_each_other(view):
+    figure = figures.descriptor_map(view, backend="matplotlib")
+    FigureCanvasAgg(figure).draw()
+    axes = figure.axes[0]
+    names = [text for text in axes.texts if text.get_text() in {p["id"] for p in view.proposals}]
+    assert [text.get_text() for text in names] == [p["id"] for p in view.proposals[: paper.N_NAMED]]
+    boxes = [text.get_window_extent() for text in names]
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+    assert {"candidate", "known", "proposed"} <= {text.get_text() for text in axes.get_legend().get_texts()}
+
+
+def test_names_of_neighbours_go_to_different_sides():
+    figure = Figure(figsize=(6, 4))
+    axes = figure.add_subplot(xlim=(0, 10), ylim=(0, 10))
+    ids = np.array(["Hg2Te2O7", "Fe2Pd2O7", "Ga2Pb2O7", "CeSbO4"])
+    x, y = np.array([5.0, 5.1, 5.0, 8.0]), np.array([5.0, 5.0, 5.2, 2.0])
+    view = SimpleNamespace(ids=ids, proposals=[{"id": id} for id in ids])
+    found = SimpleNamespace(x=SimpleNamespace(values=x), y=SimpleNamespace(values=y))
+    paper._named(axes, view, found)
+    FigureCanvasAgg(figure).draw()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == 4
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+    for box in boxes:
+        assert not any(box.contains(*axes.transData.transform(place)) for place in zip(x, y, strict=True))
 
 
 def test_figures_of_trust_show_the_out_of_bag_predictions(view):
