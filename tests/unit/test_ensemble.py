@@ -26,20 +26,6 @@ def table(n=40, seed=0, noise=0.3):
     return pd.DataFrame(X[order], columns=list("abcde")), y[order]
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    """The problems of every ensemble that is fitted in the test: their weights are the bootstrap counts."""
-    problems = []
-    original = SISSOEnsemble._draw
-
-    def spy(self, *arguments):
-        problems[:] = original(self, *arguments)
-        return list(problems)
-
-    monkeypatch.setattr(SISSOEnsemble, "_draw", spy)
-    return problems
-
-
 def columns_of(X):
     return {name: X[name].to_numpy() for name in X.columns}
 

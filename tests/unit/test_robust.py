@@ -79,16 +79,8 @@ def test_without_a_scale_labels_count_as_they_are_and_those_that_are_missed_are_
     np.testing.assert_array_equal(pseudo_observations(target, np.full(5, 2.0)), np.full(5, 2.0))
 
 
-def test_members_are_reweighted_from_the_median_on(monkeypatch):
+def test_members_are_reweighted_from_the_median_on(drawn):
     """One term: weighted least squares by hand, first about the median of the target, then twice about the line."""
-    problems = []
-    original = SISSOEnsemble._draw
-
-    def spy(self, *arguments):
-        problems[:] = original(self, *arguments)
-        return list(problems)
-
-    monkeypatch.setattr(SISSOEnsemble, "_draw", spy)
     X, _, _ = law(40, 3)
     y = X[:, 0] * X[:, 1] + 0.1 * np.random.default_rng(9).standard_t(3, 40)
     y[7] = 60.0
@@ -97,7 +89,7 @@ def test_members_are_reweighted_from_the_median_on(monkeypatch):
     options = {"rung": 1, "dim": 1, "operators": ("mult",), "loss": "huber", "correction": "none", "members": 6}
     ensemble = SISSOEnsemble(**SETTINGS | options).fit(X, y)
     design = np.column_stack([np.ones(40), X[:, 0] * X[:, 1]])
-    for member, problem in zip(ensemble.members_, problems, strict=True):
+    for member, problem in zip(ensemble.members_, drawn, strict=True):
         assert [str(term.expression) for term in member.terms] == ["x0*x1"]
         repeated = np.sort(np.repeat(y, problem.weights.astype(int)))
         residual, found = y - repeated[(len(repeated) - 1) // 2], []
