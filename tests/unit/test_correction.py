@@ -5,6 +5,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Kernel, Matern, WhiteKernel
 
@@ -72,19 +73,13 @@ def test_left_out_predictions_of_the_process_are_those_of_fits_without_each_row(
     assert np.abs(found.left_out_mean - found.predict(features, formula)[0]).max() > 0.1
 
 
-def test_left_out_predictions_of_the_trees_are_those_of_the_trees_that_did_not_draw_the_row(monkeypatch):
-    forests = []
-
-    class Spy(correction.ExtraTreesRegressor):
-        def fit(self, *arguments):
-            forests.append(self)
-            return super().fit(*arguments)
-
-    monkeypatch.setattr(correction, "ExtraTreesRegressor", Spy)
+def test_left_out_predictions_of_the_trees_are_those_of_the_trees_that_did_not_draw_the_row():
+    """And the trees are those of scikit-learn's forest, to the last bit."""
     features, formula, target = bumpy(25)
     found = Correction("trees", features, formula, target, seed=0)
     rows = standardised(features, formula, (features, formula))
-    (forest,) = forests
+    left_over = correction._without_last_bits(target - formula, np.ptp(target))
+    forest = ExtraTreesRegressor(correction.N_TREES, bootstrap=True, random_state=0).fit(rows, left_over)
     for i in range(len(target)):
         own = [
             tree.predict(rows[i : i + 1])[0]
@@ -94,6 +89,9 @@ def test_left_out_predictions_of_the_trees_are_those_of_the_trees_that_did_not_d
         assert 20 < len(own) < 60
         assert found.left_out_mean[i] == pytest.approx(formula[i] + np.mean(own), rel=1e-9)
         assert found.left_out_std[i] == pytest.approx(np.std(own, ddof=1), rel=1e-9)
+    trees, _ = correction._grown(np.float32(rows), left_over, 0)
+    for mine, other in zip(trees, forest.estimators_, strict=True):
+        assert np.array_equal(mine.predict(np.float32(rows)), other.tree_.predict(np.float32(rows)))
 
 
 def test_left_out_means_of_the_trees_are_scikit_learns_out_of_bag_predictions():
@@ -103,7 +101,7 @@ def test_left_out_means_of_the_trees_are_scikit_learns_out_of_bag_predictions():
         np.round(2**20 * target) / 2**20,
     )  # few bits, none of which is lost
     found = Correction("trees", features, formula, target, seed=3)
-    twin = correction.ExtraTreesRegressor(correction.N_TREES, bootstrap=True, oob_score=True, random_state=3)
+    twin = ExtraTreesRegressor(correction.N_TREES, bootstrap=True, oob_score=True, random_state=3)
     twin.fit(standardised(features, formula, (features, formula)), target - formula)
     assert found.left_out_mean == pytest.approx(formula + twin.oob_prediction_, rel=1e-9)
 
