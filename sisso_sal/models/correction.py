@@ -42,7 +42,7 @@ TREND_FROM = 2.0
 """Kinship from which on a process sees the formulas, as a trend and as a feature."""
 
 FARTHEST = 1e6
-"""Standard deviations from the mean of the labelled materials beyond which all is the same to both learners."""
+"""Standard deviations from the mean of the labelled materials beyond which all is the same to every learner."""
 
 CONSTANT = 1e-12
 """A column whose spread is no larger a share of its mean is constant but for rounding."""
