@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from accuracy import TABLES
 
-from sisso_sal.data.elements import composition_of
 from sisso_sal.data.table import Table, read_table
+from sisso_sal.models.calibration import noise_floor
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.validation import cross_validate
-from sisso_sal.uncertainty import noise_floor
+from sisso_sal.oxides.elements import composition_of
 
 CHANGES: tuple[tuple[str, dict], ...] = (
     ("as it is", {}),

@@ -20,13 +20,19 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sisso_sal.data.elements import composition_of
 from sisso_sal.data.table import Table, read_table
+from sisso_sal.models.calibration import (
+    coverage,
+    error_against_sigma,
+    miscalibration_area,
+    noise_floor,
+    rank_correlation,
+)
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.regressor import SISSORegressor
 from sisso_sal.models.validation import CrossValidated, cross_validate
-from sisso_sal.report.text import aligned
-from sisso_sal.uncertainty import coverage, error_against_sigma, miscalibration_area, noise_floor, rank_correlation
+from sisso_sal.oxides.elements import composition_of
+from sisso_sal.report.text.results import aligned
 
 HERE = Path(__file__).resolve().parent.parent
 TABLES = ((HERE / "data/oxides.csv", None), (HERE.parent / "shared/data/oxides_gpbx.csv", "g_pbx (eV/atom)"))

@@ -13,8 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from sisso_sal.campaign.ledger import Ledger, read_ledger
-from sisso_sal.campaign.state import fold
+from sisso_sal.ledger.state import fold
+from sisso_sal.ledger.store import Ledger, read_ledger
 
 SYNCS = 5
 """Of one transaction: journal twice, its folder twice (made and gone), database."""

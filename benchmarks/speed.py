@@ -30,8 +30,8 @@ from sisso_sal.engine.screen import screen
 from sisso_sal.engine.search import search
 from sisso_sal.engine.sparsify import sparsify
 from sisso_sal.features.space import Space, SpaceSettings
-from sisso_sal.machine import one_blas_thread, usable_cores
-from sisso_sal.report.text import aligned
+from sisso_sal.report.text.results import aligned
+from sisso_sal.system.machine import one_blas_thread, usable_cores
 
 THREADS = usable_cores()
 OXIDE_UNITS = ("AA",) * 3 + ("eV",) * 5 + ("Pauling",) + ("",) * 5

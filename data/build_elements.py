@@ -1,4 +1,4 @@
-"""Writes sisso_sal/data/elements.csv: elemental values with units, blank where a source has none.
+"""Writes sisso_sal/oxides/elements.csv: elemental values with units, blank where a source has none.
 
 Run from the repository root, in the development environment:  python data/build_elements.py
 Sources and units of every column stand in data/README.md.
@@ -15,7 +15,7 @@ from pymatgen.analysis.bond_valence import PRIOR_PROB
 from pymatgen.core import Element, Species
 from scipy.constants import N_A, e, physical_constants
 
-OUTPUT = Path(__file__).resolve().parents[1] / "sisso_sal" / "data" / "elements.csv"
+OUTPUT = Path(__file__).resolve().parents[1] / "sisso_sal" / "oxides" / "elements.csv"
 LAST_ATOMIC_NUMBER = 94
 CAPACITY = {"s": 2, "p": 6, "d": 10, "f": 14}
 NOBLE_GASES = (2, 10, 18, 36, 54, 86)

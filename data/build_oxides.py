@@ -22,10 +22,10 @@ from chemicals.elements import periodic_table
 from chemicals.heat_capacity import CRC_standard_data
 from chemicals.identifiers import search_chemical
 
-from sisso_sal.data.elements import element_data, featurize, parse_formula
-from sisso_sal.data.pool import METALS, TERNARY_PROTOTYPES, candidate_oxides, reduced_formula
 from sisso_sal.errors import InputError
-from sisso_sal.oracle.pourbaix import Species, decompose, transformed_energy
+from sisso_sal.oracle.stability.pourbaix import Species, decompose, transformed_energy
+from sisso_sal.oxides.elements import element_data, featurize, parse_formula
+from sisso_sal.oxides.pool import METALS, TERNARY_PROTOTYPES, candidate_oxides, reduced_formula
 
 HERE = Path(__file__).resolve().parent
 OVERRIDES = HERE / "formula_overrides.csv"

@@ -12,12 +12,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sisso_sal import SISSOEnsemble, SISSORegressor
-from sisso_sal.acquisition import expected_improvement, probability_of_goal
-from sisso_sal.goal import Goal
-from sisso_sal.oracle.pourbaix_diagram import save_pourbaix_figure, stability_map
-from sisso_sal.oracle.stability import aqueous_species
-from sisso_sal.report import figures as report_figures
-from sisso_sal.report.view import RunView
+from sisso_sal.acquisition.goal import Goal
+from sisso_sal.acquisition.scores import expected_improvement, probability_of_goal
+from sisso_sal.oracle.stability.diagram import save_pourbaix_figure, stability_map
+from sisso_sal.oracle.stability.labels import aqueous_species
+from sisso_sal.report.figures import files as report_figures
+from sisso_sal.report.run_view import RunView
 
 HERE = Path(__file__).parent
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "0.55"  # Okabe and Ito

@@ -26,9 +26,9 @@ import warnings
 import pandas as pd
 
 from sisso_sal import SISSOEnsemble, SISSORegressor
-from sisso_sal.data.elements import atomic_fractions
-from sisso_sal.report import figures
-from sisso_sal.report.view import RunView
+from sisso_sal.oxides.elements import atomic_fractions
+from sisso_sal.report.figures import draw as figures
+from sisso_sal.report.run_view import RunView
 
 warnings.filterwarnings("ignore", message="unit 'Pauling'")  # the scale of electronegativity: kept as a unit of its own
 

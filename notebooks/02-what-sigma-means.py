@@ -24,9 +24,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from sisso_sal import SISSOEnsemble
-from sisso_sal.report import figures
-from sisso_sal.report.view import RunView
-from sisso_sal.uncertainty import coverage
+from sisso_sal.models.calibration import coverage
+from sisso_sal.report.figures import draw as figures
+from sisso_sal.report.run_view import RunView
 
 warnings.filterwarnings("ignore", message="unit 'Pauling'")  # the scale of electronegativity: kept as a unit of its own
 

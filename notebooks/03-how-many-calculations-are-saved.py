@@ -30,9 +30,9 @@ from pathlib import Path
 import pandas as pd
 
 from sisso_sal import read_table
-from sisso_sal.campaign.replay import Rules, Strategy, replay, targets
 from sisso_sal.models.surrogates import make_surrogate
-from sisso_sal.report.figures import found_targets
+from sisso_sal.replay.simulate import Rules, Strategy, replay, targets
+from sisso_sal.report.figures.draw import found_targets
 
 warnings.filterwarnings("ignore", message="unit 'Pauling'")  # the scale of electronegativity: kept as a unit of its own
 

@@ -33,9 +33,9 @@ import numpy as np
 import pandas as pd
 
 from sisso_sal import SISSOEnsemble
-from sisso_sal.acquisition import expected_improvement
-from sisso_sal.report import figures
-from sisso_sal.report.view import RunView
+from sisso_sal.acquisition.scores import expected_improvement
+from sisso_sal.report.figures import draw as figures
+from sisso_sal.report.run_view import RunView
 
 warnings.filterwarnings("ignore", message="unit 'Pauling'")  # the scale of electronegativity: kept as a unit of its own
 

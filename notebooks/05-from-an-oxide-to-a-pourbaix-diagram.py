@@ -27,14 +27,14 @@ from collections import Counter
 
 import pandas as pd
 
-from sisso_sal.data.prototypes import prototype_structures
 from sisso_sal.errors import InputError
-from sisso_sal.oracle.aims_inputs import preset, write_inputs
-from sisso_sal.oracle.phases import needed_formulas, starting_structures
-from sisso_sal.oracle.pourbaix import Conditions, decompose
-from sisso_sal.oracle.pourbaix_diagram import stability_map
-from sisso_sal.oracle.stability import aqueous_species
-from sisso_sal.report import figures
+from sisso_sal.oracle.engines.aims_inputs import preset, write_inputs
+from sisso_sal.oracle.stability.diagram import stability_map
+from sisso_sal.oracle.stability.labels import aqueous_species
+from sisso_sal.oracle.stability.phases import needed_formulas, starting_structures
+from sisso_sal.oracle.stability.pourbaix import Conditions, decompose
+from sisso_sal.oxides.prototypes import prototype_structures
+from sisso_sal.report.figures import draw as figures
 
 CHOSEN = "ZrSiO4"
 
@@ -91,7 +91,7 @@ except InputError as error:
     print(error)
 
 # %% [markdown]
-# A whole campaign writes, runs and reads these by itself: `sisso_sal.oracle.workflow.Workflow`. Each phase is computed
+# A whole campaign writes, runs and reads these by itself: `sisso_sal.oracle.workflow.tasks.Workflow`. Each phase is computed
 # once, however many candidates need it.
 
 # %% [markdown]

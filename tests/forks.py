@@ -164,7 +164,7 @@ def learn_with_lines():
     """A surrogate that fits in a millisecond, and a text for it."""
     from lines import Lines, write_document
 
-    import sisso_sal.report.text
+    import sisso_sal.report.text.results
     from sisso_sal.campaign.learning import Tools
     from sisso_sal.cli import discover
 
@@ -174,7 +174,7 @@ def learn_with_lines():
         )
     )
     assert discover
-    sisso_sal.report.text.discover_text = lambda summary, width=None: f"iteration {summary['iteration']}"
+    sisso_sal.report.text.results.discover_text = lambda summary, width=None: f"iteration {summary['iteration']}"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from sisso_sal.oracle.pourbaix import Species, transformed_energy
+from sisso_sal.oracle.stability.pourbaix import Species, transformed_energy
 
 KJ_PER_MOL = 1 / 96.48533212
 KCAL_PER_MOL = 4.184 * KJ_PER_MOL

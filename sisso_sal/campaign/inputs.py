@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sisso_sal.acquisition import acquisition_named
+from sisso_sal.acquisition.goal import Goal
+from sisso_sal.acquisition.scores import acquisition_named
 from sisso_sal.campaign.learning import versions
-from sisso_sal.campaign.state import State
-from sisso_sal.config import CampaignSettings, RunSettings, differences, settings_toml
 from sisso_sal.data.columns import split_header
 from sisso_sal.data.table import Table
 from sisso_sal.errors import CampaignError, FitError, SettingsError
-from sisso_sal.goal import Goal
-from sisso_sal.layers import Origin
+from sisso_sal.ledger.state import State
 from sisso_sal.protocols import Oracle
-from sisso_sal.storage import write_whole
+from sisso_sal.settings.campaign import CampaignSettings, RunSettings, differences, settings_toml
+from sisso_sal.settings.layers import Origin
+from sisso_sal.system.storage import write_whole
 
 CANDIDATES = "candidates.parquet"
 Origins = Mapping[str, Origin]

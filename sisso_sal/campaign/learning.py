@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sisso_sal.acquisition import expected_hits, expected_improvement, probability_of_goal
-from sisso_sal.campaign.scoring import Scored, evaluations_after, propose
-from sisso_sal.campaign.state import Case, Event, State
+from sisso_sal.acquisition.goal import Goal
+from sisso_sal.acquisition.proposal import Scored, evaluations_after, propose
+from sisso_sal.acquisition.scores import expected_hits, expected_improvement, probability_of_goal
 from sisso_sal.campaign.stopping import evaluations_left
-from sisso_sal.config import CampaignSettings
-from sisso_sal.data.elements import composition_of
 from sisso_sal.data.table import Table
-from sisso_sal.goal import Goal
+from sisso_sal.ledger.state import Case, Event, State
+from sisso_sal.oxides.elements import composition_of
 from sisso_sal.protocols import Prediction, Surrogate
-from sisso_sal.storage import sync_folder, write_whole, writing
+from sisso_sal.settings.campaign import CampaignSettings
+from sisso_sal.system.storage import sync_folder, write_whole, writing
 
 Progress = Callable[[int, int], None]
 MakeSurrogate = Callable[[CampaignSettings, int], Surrogate]

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sisso_sal.campaign.asking import Exchange, Journal, Tell
+from sisso_sal.campaign.exchange import Exchange, Journal, Tell
+from sisso_sal.campaign.inbox import events_for, left, notes_in, put_away
 from sisso_sal.campaign.inputs import (
     Origins,
     check_learnable,
@@ -34,16 +35,15 @@ from sisso_sal.campaign.learning import (
     whole_summary,
     write_iteration,
 )
-from sisso_sal.campaign.ledger import DATABASE, Ledger, read_ledger
-from sisso_sal.campaign.lock import LOCK
-from sisso_sal.campaign.people import events_for, left, notes_in, put_away
-from sisso_sal.campaign.state import Iteration, State, fold
 from sisso_sal.campaign.status import status_document
 from sisso_sal.campaign.stopping import evaluations_left, reason_to_stop
-from sisso_sal.config import CampaignSettings
 from sisso_sal.data.table import Table
 from sisso_sal.errors import CampaignError, SissoSalError
+from sisso_sal.ledger.lock import LOCK
+from sisso_sal.ledger.state import Iteration, State, fold
+from sisso_sal.ledger.store import DATABASE, Ledger, read_ledger
 from sisso_sal.protocols import Oracle
+from sisso_sal.settings.campaign import CampaignSettings
 
 FIRST_PAUSE = 0.02
 """Seconds before the second look; each further pause is half as long again, up to the oracle's own."""

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sisso_sal.campaign.lock import Driver
-from sisso_sal.campaign.state import Case, Iteration, State
+from sisso_sal.ledger.lock import Driver
+from sisso_sal.ledger.state import Case, Iteration, State
 
 _CALIBRATION = ("rmse", "coverage95", "miscalibration_area", "scale")
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sisso_sal.campaign.state import State
-from sisso_sal.config import CampaignSettings
-from sisso_sal.goal import Goal
+from sisso_sal.acquisition.goal import Goal
+from sisso_sal.ledger.state import State
+from sisso_sal.settings.campaign import CampaignSettings
 
 
 @dataclass(frozen=True)

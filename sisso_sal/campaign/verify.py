@@ -8,9 +8,9 @@ from contextlib import closing
 from pathlib import Path
 
 from sisso_sal.campaign.inputs import CANDIDATES
-from sisso_sal.campaign.ledger import DATABASE, read_ledger
-from sisso_sal.campaign.salvage import COPY, copied_rows
-from sisso_sal.campaign.state import State, fold
+from sisso_sal.ledger.salvage import COPY, copied_rows
+from sisso_sal.ledger.state import State, fold
+from sisso_sal.ledger.store import DATABASE, read_ledger
 
 
 def findings(run: Path) -> tuple[int, list[str]]:

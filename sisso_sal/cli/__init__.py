@@ -31,7 +31,7 @@ from sisso_sal.cli.tables import featurize, pool
 from sisso_sal.cli.terminal import colour, fail, show
 from sisso_sal.cli.worker import worker
 from sisso_sal.errors import SissoSalError
-from sisso_sal.storage import undisturbed
+from sisso_sal.system.storage import undisturbed
 
 START = """\
 Which material should be computed next? Give a table in which one column is known for some rows:

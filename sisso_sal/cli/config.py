@@ -40,8 +40,8 @@ def show(origin, file, as_json, quiet, debug):
       sisso-sal config show --origin
       SISSO_SAL_RUNG=1 sisso-sal config show --config tuned.toml --json
     """
-    from sisso_sal.config import flat_settings, settings_toml
-    from sisso_sal.layers import lines_with_origins, user_file
+    from sisso_sal.settings.campaign import flat_settings, settings_toml
+    from sisso_sal.settings.layers import lines_with_origins, user_file
 
     found = load_layers(file, {})
     own = user_file()
@@ -76,7 +76,7 @@ def schema(quiet, debug):
 def settings_schema() -> dict[str, Any]:
     """The JSON Schema of a settings file; a setting is described by the help of its option."""
     from sisso_sal.cli.discover import discover
-    from sisso_sal.config import CampaignSettings, setting_named
+    from sisso_sal.settings.campaign import CampaignSettings, setting_named
 
     made = CampaignSettings.model_json_schema()
     helps = dict(_described(option) for option in discover.params if isinstance(option, click.Option))

@@ -27,7 +27,7 @@ from sisso_sal.cli.options import (
     read,
 )
 from sisso_sal.cli.terminal import fail, next_step, note, show, width
-from sisso_sal.progress import Watch
+from sisso_sal.system.progress import Watch
 
 FINISHED_WITH_FAILURES = 3
 
@@ -127,15 +127,15 @@ def discover(
       sisso-sal discover candidates.csv --oracle lookup:truth.csv --budget 30
       sisso-sal discover data/oxides.csv --oracle aims --config campaign.toml
     """
-    from sisso_sal.campaign.lock import check_free
+    from sisso_sal.ledger.lock import check_free
 
     run = out or Path("runs") / table.stem
     if not dry_run:
         check_free(run)  # before the imports that take seconds
     from sisso_sal.campaign.loop import Talk, preview
     from sisso_sal.campaign.loop import discover as drive
-    from sisso_sal.oracle import make_oracle
-    from sisso_sal.report.campaign import preview_text, watched
+    from sisso_sal.oracle.registry import make_oracle
+    from sisso_sal.report.text.campaign import preview_text, watched
 
     changes = model_changes(options) | ({"asynchronous": True} if asynchronous else {})
     given = load_layers(config, {"target": target, "id": id_column, **changes}, user=_user_settings_at_start(run))
@@ -188,16 +188,16 @@ def _tools(threads: int | None, watch: Watch, report: Callable[[Path, bool], Non
 
 def _report(run: Path, is_over: bool) -> None:
     from sisso_sal.campaign.learning import REPORT
-    from sisso_sal.report.page import write_report
-    from sisso_sal.report.view import RunView
+    from sisso_sal.report.page.document import write_report
+    from sisso_sal.report.run_view import RunView
 
     write_report(RunView.read(run), run / REPORT, is_over=is_over)
 
 
 def _user_settings_at_start(run: Path) -> dict[str, Any] | None:
     """What a run that exists took from the user's own settings when it began: later changes of those do not touch it."""
-    from sisso_sal.campaign.ledger import DATABASE, read_ledger
-    from sisso_sal.layers import user_settings_of
+    from sisso_sal.ledger.store import DATABASE, read_ledger
+    from sisso_sal.settings.layers import user_settings_of
 
     if not (run / DATABASE).exists():
         return None
@@ -221,8 +221,8 @@ def _note(line: str) -> None:
 
 def _left_behind(run: Path) -> str:
     """What an interrupted driver leaves, in a few words."""
-    from sisso_sal.campaign.ledger import read_ledger
-    from sisso_sal.campaign.state import fold
+    from sisso_sal.ledger.state import fold
+    from sisso_sal.ledger.store import read_ledger
 
     state = fold(read_ledger(run).events())
     if not state.iterations:
@@ -233,8 +233,8 @@ def _left_behind(run: Path) -> str:
 
 
 def _show(summary: dict[str, Any], run: Path, as_json: bool) -> None:
-    from sisso_sal.report.campaign import ended_text
-    from sisso_sal.report.text import discover_text
+    from sisso_sal.report.text.campaign import ended_text
+    from sisso_sal.report.text.results import discover_text
 
     campaign = summary["campaign"]
     if as_json:

@@ -33,7 +33,7 @@ def doctor(output, test_run, config, as_json, quiet, debug):
         _judge_all(output, as_json)
         return
     if output is not None:
-        from sisso_sal.oracle.aims_verdict import judge_run
+        from sisso_sal.oracle.engines.aims_verdict import judge_run
 
         verdict = judge_run(output).as_dict()
         lines = [f"{key}: {value}" for key, value in verdict.items() if value is not None]
@@ -45,9 +45,9 @@ def doctor(output, test_run, config, as_json, quiet, debug):
             else "mend what is told above and run it again"
         )
         return
-    from sisso_sal.config import load_settings
-    from sisso_sal.doctor import aims_test_run, doctor_checks, oracle_check
-    from sisso_sal.report.text import aligned
+    from sisso_sal.oracle.doctor import aims_test_run, doctor_checks, oracle_check
+    from sisso_sal.report.text.results import aligned
+    from sisso_sal.settings.campaign import load_settings
 
     settings = load_settings(config, {})
     where = settings.calculation
@@ -64,8 +64,8 @@ def doctor(output, test_run, config, as_json, quiet, debug):
 
 def _judge_all(folder: Path, as_json: bool) -> None:
     """A table of the verdicts on every output below a folder."""
-    from sisso_sal.oracle.aims_verdict import judge_runs
-    from sisso_sal.report.text import aligned
+    from sisso_sal.oracle.engines.aims_verdict import judge_runs
+    from sisso_sal.report.text.results import aligned
 
     found = judge_runs(folder)
     if as_json:

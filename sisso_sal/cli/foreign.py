@@ -40,7 +40,7 @@ def import_sisso(folder, task, dry_run, out, force, threads, as_json, quiet, deb
       sisso-sal import-sisso calculation
       sisso-sal import-sisso calculation --out converted
     """
-    from sisso_sal.data.foreign import read_foreign
+    from sisso_sal.data.foreign.translation import read_foreign
 
     found = read_foreign(folder, task)
     document = {"imported": _about(found)}
@@ -88,7 +88,7 @@ def _settings_text(found) -> str:
     """The settings of the input as TOML, with what has no counterpart as comments."""
     import tomli_w
 
-    from sisso_sal.config import setting_named
+    from sisso_sal.settings.campaign import setting_named
 
     data: dict[str, Any] = {}
     for option, value in found.settings.items():
@@ -102,7 +102,7 @@ def _settings_text(found) -> str:
 
 
 def _written(found, out: Path, force: bool) -> list[str]:
-    from sisso_sal.storage import write_whole, writing
+    from sisso_sal.system.storage import write_whole, writing
 
     contents = {TABLE_FILE: found.csv(), SETTINGS_FILE: _settings_text(found)}
     if found.left_out:
@@ -120,7 +120,7 @@ def _run(found, document: dict[str, Any], threads: int | None, as_json: bool, qu
     import warnings
 
     from sisso_sal.cli.models import fitted, tell_fit
-    from sisso_sal.config import load_settings
+    from sisso_sal.settings.campaign import load_settings
 
     warnings.filterwarnings("ignore", message="unit 'unit[0-9]+' is not known")  # names that this command gave
     with tempfile.TemporaryDirectory() as scratch:

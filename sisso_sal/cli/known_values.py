@@ -45,7 +45,7 @@ def values(setting: str, *more: str) -> Complete:
     """The values that a setting takes, by section and key, and more."""
 
     def complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-        from sisso_sal.config import known_settings
+        from sisso_sal.settings.campaign import known_settings
 
         return _starting([*map(str, get_args(known_settings().get(setting, Any))), *more], incomplete)
 
@@ -62,7 +62,7 @@ def operators(ctx: click.Context, parameter: click.Parameter, incomplete: str) -
 
 
 def acquisitions(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    from sisso_sal.acquisition import ACQUISITIONS
+    from sisso_sal.acquisition.scores import ACQUISITIONS
 
     return _starting(ACQUISITIONS, incomplete)
 
@@ -71,10 +71,10 @@ def candidates(which: str) -> Complete:
     """Ids of the run that stands in the command: those "proposed" and without an answer, or those that "failed"."""
 
     def complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-        from sisso_sal.campaign.ledger import read_ledger
-        from sisso_sal.campaign.state import fold
         from sisso_sal.campaign.status import status_document
         from sisso_sal.errors import SissoSalError
+        from sisso_sal.ledger.state import fold
+        from sisso_sal.ledger.store import read_ledger
 
         run = _argument(ctx, "run")
         try:

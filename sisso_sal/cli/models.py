@@ -30,7 +30,7 @@ from sisso_sal.cli.options import (
 )
 from sisso_sal.cli.terminal import fail, next_step, note, show
 from sisso_sal.errors import SettingsError
-from sisso_sal.progress import Progress
+from sisso_sal.system.progress import Progress
 
 _USES = {
     "latex": "\\input{{{file}}} in a document that uses amsmath",
@@ -61,7 +61,7 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
       sisso-sal fit table.csv --target "gap (eV)" --dim 2 --out model.json
     """
     check_free(out, force)
-    from sisso_sal.config import EnsembleSettings
+    from sisso_sal.settings.campaign import EnsembleSettings
 
     is_ensemble = options["members"] is not None
     only = [name for name in EnsembleSettings.model_fields if options.get(name) is not None]
@@ -112,7 +112,7 @@ def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bo
 
 def tell_fit(document: dict[str, Any], as_json: bool) -> None:
     """Print what was found; a search that was interrupted ends the program here."""
-    from sisso_sal.report.text import fit_text
+    from sisso_sal.report.text.results import fit_text
 
     click.echo(dumps(document)) if as_json else show(fit_text(document))
     if not document["complete"]:
@@ -121,7 +121,7 @@ def tell_fit(document: dict[str, Any], as_json: bool) -> None:
 
 def _known_shares(data, is_ensemble: bool) -> dict[str, Any]:
     """The compositions of the labelled rows, for an ensemble, where there are any."""
-    from sisso_sal.data.elements import composition_of
+    from sisso_sal.oxides.elements import composition_of
 
     shares = composition_of(data) if is_ensemble else None
     return {} if shares is None else {"composition": shares[data.labelled]}
@@ -181,9 +181,9 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
     import numpy as np
     import pandas as pd
 
-    from sisso_sal.data.elements import composition_of
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.files import load_model
+    from sisso_sal.oxides.elements import composition_of
 
     check_free(out, force)
     estimator, target, unit = load_model(model)
@@ -220,10 +220,10 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
 def _columns_for(estimator, path: Path, id_column: str | None, formula: str | None):
     """The table, and the primary features of a model from it, in the model's units."""
     from sisso_sal.data.columns import split_header
-    from sisso_sal.data.elements import PRIMARY_FEATURES, featurize_table
     from sisso_sal.data.table import read_table
     from sisso_sal.errors import TableError, UnitError
     from sisso_sal.features.dimension import conversion_factor
+    from sisso_sal.oxides.elements import PRIMARY_FEATURES, featurize_table
 
     names = read_table(path, id=id_column, features=[])
     made = {split_header(feature.header)[0] for feature in PRIMARY_FEATURES}

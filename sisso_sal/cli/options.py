@@ -164,7 +164,7 @@ def load_layers(
     from dataclasses import replace
 
     from sisso_sal.features.operators import DEFAULT_OPERATORS, operators_named
-    from sisso_sal.layers import layered
+    from sisso_sal.settings.layers import layered
 
     found = layered(config, changes, os.environ, user)
     chosen = found.settings.model
@@ -198,8 +198,8 @@ def read_pair(path: Path, targets: Sequence[str], id_column: str | None, formula
 
 def _with_features(table, formula: str | None):
     """The table with features made from formulas when it has none or when that was asked for, and notes on them."""
-    from sisso_sal.data.elements import featurize_table
     from sisso_sal.features.dimension import same_quantity_in_other_units
+    from sisso_sal.oxides.elements import featurize_table
 
     if formula is not None or not table.feature_names:
         unused = table.feature_names
@@ -239,7 +239,7 @@ def write(text: str, out: Path | None, force: bool) -> None:
         click.echo(text, nl=not text.endswith("\n"))
         return
     check_free(out, force)
-    from sisso_sal.storage import write_whole
+    from sisso_sal.system.storage import write_whole
 
     write_whole(out, text)
 
@@ -255,7 +255,7 @@ def check_plot(plot: Path | None, force: bool) -> None:
     """The same for a figure, whose name tells its form."""
     check_free(plot, force)
     if plot is not None:
-        from sisso_sal.report.figures import check_figure_name
+        from sisso_sal.report.figures.draw import check_figure_name
 
         check_figure_name(plot)
 

@@ -29,7 +29,7 @@ from sisso_sal.cli.options import (
 )
 from sisso_sal.cli.terminal import next_step, show, width
 from sisso_sal.errors import InputError
-from sisso_sal.progress import Watch
+from sisso_sal.system.progress import Watch
 
 
 def _pair(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[float, float] | None:
@@ -114,9 +114,9 @@ def pareto(
         raise InputError(f"goal: needs one for each of the two targets, or none for min and min, found {len(goals)}")
     check_free(out, force)
     check_plot(plot, force)
-    from sisso_sal.campaign.pareto import compromises
+    from sisso_sal.campaign.two_targets import compromises
     from sisso_sal.models.ensemble import SISSOEnsemble
-    from sisso_sal.report.pareto import pareto_text
+    from sisso_sal.report.text.two_targets import pareto_text
 
     settings = load(config, {"id": id_column, **model_changes(options)})
     tables = read_pair(table, targets, settings.id, formula)
@@ -135,8 +135,8 @@ def pareto(
     if out is not None:
         write(_proposals(document), out, force)
     if plot is not None:
-        from sisso_sal.report.figures import save_figure
-        from sisso_sal.report.pareto import front_figure
+        from sisso_sal.report.figures.draw import save_figure
+        from sisso_sal.report.text.two_targets import front_figure
 
         save_figure(front_figure(found), plot)
     click.echo(dumps(document)) if as_json else show(pareto_text(document, width()))

@@ -43,16 +43,16 @@ def report(run, iteration, form, out, as_json, quiet, debug):
       sisso-sal report runs/candidates --format pdf --out figures
     """
     from sisso_sal.campaign.learning import REPORT
-    from sisso_sal.report.view import RunView
+    from sisso_sal.report.run_view import RunView
 
     view = RunView.read(run, iteration)
     if form == "html":
-        from sisso_sal.report.page import write_report
+        from sisso_sal.report.page.document import write_report
 
         paths = [out or run / REPORT]
         write_report(view, paths[0])
     else:
-        from sisso_sal.report.figures import save_figures
+        from sisso_sal.report.figures.draw import save_figures
 
         paths = save_figures(view, out or run / "figures", form)
     if as_json:

@@ -53,14 +53,14 @@ RUN = click.argument("run", type=click.Path(path_type=Path, file_okay=False), ca
 
 def _state(run: Path):
     """State and notes of a run that may be driven; takes no lock."""
-    from sisso_sal.campaign.state import fold
+    from sisso_sal.ledger.state import fold
 
     return fold(_reading(run).events())
 
 
 def _reading(run: Path):
     """What can be read of the ledger; damage is told."""
-    from sisso_sal.campaign.ledger import read_ledger
+    from sisso_sal.ledger.store import read_ledger
 
     reading = read_ledger(run)
     if reading.damage:
@@ -87,11 +87,11 @@ def status(run, watch, every, as_json, quiet, debug):
       sisso-sal status runs/candidates
       sisso-sal status runs/candidates --watch
     """
-    from sisso_sal.report.campaign import status_text
+    from sisso_sal.report.text.campaign import status_text
 
     def document() -> dict[str, Any]:
-        from sisso_sal.campaign.lock import noted_driver
         from sisso_sal.campaign.status import status_document
+        from sisso_sal.ledger.lock import noted_driver
 
         return status_document(run, _state(run), noted_driver(run))
 
@@ -193,8 +193,8 @@ def _created(run: Path) -> dict[str, Any]:
 
 def _hand_in(run: Path, notes: list[dict[str, Any]], as_json: bool, quiet: bool) -> None:
     """Check the notes all together; then write them, or leave them for the driver that is at work."""
+    from sisso_sal.campaign.inbox import leave, taken_in
     from sisso_sal.campaign.inputs import candidate_ids
-    from sisso_sal.campaign.people import leave, taken_in
 
     before = _state(run)
     if before.created is None:
@@ -221,9 +221,9 @@ def _hand_in(run: Path, notes: list[dict[str, Any]], as_json: bool, quiet: bool)
 
 
 def _written(run: Path, notes: list[dict[str, Any]], ids: set[str]) -> int:
-    from sisso_sal.campaign.ledger import Ledger
-    from sisso_sal.campaign.people import taken_in
-    from sisso_sal.campaign.state import fold
+    from sisso_sal.campaign.inbox import taken_in
+    from sisso_sal.ledger.state import fold
+    from sisso_sal.ledger.store import Ledger
 
     with Ledger(run) as ledger:
         for line in ledger.notes:

@@ -32,7 +32,7 @@ from sisso_sal.cli.options import (
 )
 from sisso_sal.cli.terminal import next_step, note, show, width
 from sisso_sal.errors import SettingsError
-from sisso_sal.progress import Progress
+from sisso_sal.system.progress import Progress
 
 WITHOUT_SURROGATE = ("random", "distance")
 
@@ -95,13 +95,13 @@ def replay(
       sisso-sal replay table.csv --goal "1.2..1.8" --acquisitions mean,hits
     """
     check_plot(plot, force)
-    from sisso_sal.acquisition import acquisition_named
-    from sisso_sal.campaign.replay import Rules, Strategy
-    from sisso_sal.campaign.replay import replay as simulate
-    from sisso_sal.goal import Goal
-    from sisso_sal.machine import usable_cores
+    from sisso_sal.acquisition.goal import Goal
+    from sisso_sal.acquisition.scores import acquisition_named
     from sisso_sal.models.surrogates import KINDS
-    from sisso_sal.report.text import replay_text
+    from sisso_sal.replay.simulate import Rules, Strategy
+    from sisso_sal.replay.simulate import replay as simulate
+    from sisso_sal.report.text.results import replay_text
+    from sisso_sal.system.machine import usable_cores
 
     given = load_layers(config, {"target": target, "id": id_column, **model_changes(options)})
     settings = given.settings
@@ -136,7 +136,7 @@ def replay(
         "settings": settings.model_dump(mode="json"),
     }
     if plot is not None:
-        from sisso_sal.report.figures import found_targets, save_figure
+        from sisso_sal.report.figures.draw import found_targets, save_figure
 
         save_figure(found_targets(document), plot)
     click.echo(dumps(document)) if as_json else show(replay_text(document, width()))
@@ -226,13 +226,13 @@ def tune(
     import numpy as np
 
     from sisso_sal.cli.models import feature_frame
-    from sisso_sal.config import settings_toml
-    from sisso_sal.layers import layered
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.validation import GRID
     from sisso_sal.models.validation import tune as compare
-    from sisso_sal.report.text import tune_text
-    from sisso_sal.storage import write_whole
+    from sisso_sal.report.text.results import tune_text
+    from sisso_sal.settings.campaign import settings_toml
+    from sisso_sal.settings.layers import layered
+    from sisso_sal.system.storage import write_whole
 
     settings = load(config, {"target": target, "id": id_column, "seed": seed})
     data = read(table, settings.target, settings.id, formula, require_target=True)

@@ -34,11 +34,11 @@ def worker(run, tags, idle, slurm, quiet, debug):
     kinds = [tag.strip() for tag in tags.split(",") if tag.strip()]
     folder = run / "oracle" if (run / "oracle").is_dir() else run
     if slurm is not None:
-        from sisso_sal.oracle.workers import slurm_script
+        from sisso_sal.oracle.workflow.workers import slurm_script
 
         click.echo(slurm_script(folder.resolve(), header=shlex.split(slurm), tags=kinds, idle=idle), nl=False)
         return
-    from sisso_sal.oracle.workflow import work
+    from sisso_sal.oracle.workflow.tasks import work
 
     work(folder, kinds, idle)
     next_step(f"sisso-sal status {run}", err=True)

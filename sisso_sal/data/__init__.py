@@ -1,1 +1,1 @@
-"""Tables of candidates, primary features from composition, and pools of charge-balanced oxides."""
+"""Tables of candidates and their columns, and inputs of other SISSO programs."""

@@ -12,7 +12,7 @@ import numpy as np
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.screen import admitted_pairs
 from sisso_sal.features.space import Space
-from sisso_sal.machine import one_blas_thread, usable_memory
+from sisso_sal.system.machine import one_blas_thread, usable_memory
 
 PAIR_SECONDS = 8e-9
 """What a pair costs beside its matrix products."""

@@ -22,7 +22,7 @@ from sisso_sal.engine import _kernels as kernels
 from sisso_sal.engine.problem import Problem
 from sisso_sal.features.operators import BY_OPCODE, EQUAL, QUOTIENT
 from sisso_sal.features.space import Block, Pairs, Space, SpaceSettings
-from sisso_sal.machine import one_blas_thread, workers
+from sisso_sal.system.machine import one_blas_thread, workers
 
 SAME_DIRECTION = 1e-8
 """Two features are duplicates for a problem if their weighted, centred unit vectors differ by less than this."""

@@ -12,7 +12,7 @@ from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.screen import Progress, Selection, Stopped, compile_kernels, screen
 from sisso_sal.engine.sparsify import Fit, sparsify
 from sisso_sal.features.space import Space
-from sisso_sal.machine import one_blas_thread, workers
+from sisso_sal.system.machine import one_blas_thread, workers
 
 
 @dataclass

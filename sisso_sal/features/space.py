@@ -26,7 +26,7 @@ from sisso_sal.features.operators import (
     Operator,
     operators_named,
 )
-from sisso_sal.machine import usable_memory
+from sisso_sal.system.machine import usable_memory
 
 COPY = 0
 """Opcode of a stored feature taken as it is."""

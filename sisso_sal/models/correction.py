@@ -21,7 +21,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Hyperparameter, Kernel, Matern, WhiteKernel
 from sklearn.tree import ExtraTreeRegressor
 
-from sisso_sal.machine import one_blas_thread
+from sisso_sal.system.machine import one_blas_thread
 
 KINDS = ("none", "trees", "process", "both")
 """Corrections by name."""

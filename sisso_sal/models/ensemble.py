@@ -11,6 +11,8 @@ import numpy as np
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.models.aggregation import MEANS, SPREADS, aggregate, member_weights
 from sisso_sal.models.bootstrap import KINDS as BOOTSTRAPS
+from sisso_sal.models.calibration import KINDS as RECALIBRATIONS
+from sisso_sal.models.calibration import Calibration, Recalibration, calibrate
 from sisso_sal.models.correction import CONSTANT, FEWEST, Correction, correlation_of
 from sisso_sal.models.correction import KINDS as CORRECTIONS
 from sisso_sal.models.display import ensemble_html
@@ -20,8 +22,6 @@ from sisso_sal.models.robust import pseudo_observations
 from sisso_sal.models.transform import KINDS as TRANSFORMS
 from sisso_sal.models.transform import TargetTransform
 from sisso_sal.protocols import Prediction
-from sisso_sal.uncertainty import KINDS as RECALIBRATIONS
-from sisso_sal.uncertainty import Calibration, Recalibration, calibrate
 
 N_TYPICAL = 3
 """Formulas that a description shows; members with the same descriptors count as one."""

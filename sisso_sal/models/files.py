@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.errors import ModelFileError
+from sisso_sal.models.calibration import Calibration
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.regressor import SISSORegressor
-from sisso_sal.storage import write_whole
-from sisso_sal.uncertainty import Calibration
+from sisso_sal.system.storage import write_whole
 
 FORMAT = "sisso-sal model"
 SCHEMA_VERSION = 2

@@ -13,8 +13,8 @@ from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.search import Outcome, search
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.features.space import SAME_VALUE, Space, SpaceSettings
-from sisso_sal.machine import usable_cores, usable_memory
 from sisso_sal.models.linear import SISSOModel, build_model
+from sisso_sal.system.machine import usable_cores, usable_memory
 
 Progress = Callable[[int, int], None]
 

@@ -14,10 +14,10 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from sisso_sal.data.columns import split_header
 from sisso_sal.errors import SettingsError
-from sisso_sal.machine import one_blas_thread
 from sisso_sal.models.correction import CONSTANT, correlation_from, correlation_of
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.protocols import Prediction
+from sisso_sal.system.machine import one_blas_thread
 
 
 def make_surrogate(kind: str, parameters: Mapping[str, Any], seed: int, threads: int | None = 1) -> Any:

@@ -23,7 +23,7 @@ from typing import Any
 from sisso_sal.data.columns import shown
 from sisso_sal.errors import OracleError, SettingsError, StorageError
 from sisso_sal.protocols import FAILURES, Answer, Receipt, Request
-from sisso_sal.storage import write_whole, writing
+from sisso_sal.system.storage import write_whole, writing
 
 GRACE = 5.0
 """Seconds between asking a process to end at its time limit and killing it."""

@@ -18,8 +18,8 @@ import pytest
 from forks import Forks
 from lines import MATERIALS, TRUE, events, state
 
-from sisso_sal.campaign.ledger import read_ledger
 from sisso_sal.campaign.verify import findings
+from sisso_sal.ledger.store import read_ledger
 
 LONG = pytest.mark.faults
 TINY = (

@@ -28,17 +28,18 @@ from lines import (
     write_document,
 )
 
-from sisso_sal.acquisition import ACQUISITIONS
-from sisso_sal.campaign import inputs, learning, scoring
+from sisso_sal.acquisition import proposal as scoring
+from sisso_sal.acquisition.batch import select
+from sisso_sal.acquisition.scores import ACQUISITIONS
+from sisso_sal.campaign import inputs, learning
 from sisso_sal.campaign.learning import Tools
-from sisso_sal.campaign.ledger import Ledger
 from sisso_sal.campaign.loop import Talk, discover
-from sisso_sal.config import CampaignSettings, load_settings
-from sisso_sal.data.elements import atomic_fractions
 from sisso_sal.data.table import read_table
 from sisso_sal.errors import CampaignError, FitError, LockedError, SettingsError
+from sisso_sal.ledger.store import Ledger
+from sisso_sal.oxides.elements import atomic_fractions
 from sisso_sal.protocols import Prediction, Surrogate
-from sisso_sal.selection import select
+from sisso_sal.settings.campaign import CampaignSettings, load_settings
 
 PROPOSAL = ["id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance"]
 

@@ -19,9 +19,9 @@ from lines import events, state
 from species import write_species
 
 from sisso_sal.campaign.inputs import all_changes, resolved
-from sisso_sal.config import load_settings
 from sisso_sal.data.table import read_table
-from sisso_sal.oracle.workflow import Workflow
+from sisso_sal.oracle.workflow.tasks import Workflow
+from sisso_sal.settings.campaign import load_settings
 
 ROOT = Path(aims_stand_in.__file__).parents[1]
 ASKED = {"MgO", "TiO2", "ZnO", "MgTiO3", "ZnTiO3", "Ti2O3", "Mn3O4"}

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from sisso_sal import __version__
-from sisso_sal.campaign.ledger import Ledger, read_ledger
+from sisso_sal.ledger.store import Ledger, read_ledger
 from sisso_sal.models.files import load_model
 
 COMMANDS = (

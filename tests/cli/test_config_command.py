@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from sisso_sal.cli import cli
-from sisso_sal.config import CampaignSettings, known_settings, load_settings
-from sisso_sal.layers import user_file
+from sisso_sal.settings.campaign import CampaignSettings, known_settings, load_settings
+from sisso_sal.settings.layers import user_file
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "settings.schema.json"
 

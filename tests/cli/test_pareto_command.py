@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sisso_sal.report.pareto import pareto_text
+from sisso_sal.report.text.two_targets import pareto_text
 
 from test_commands import call, refused, strict  # isort: skip
 

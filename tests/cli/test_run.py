@@ -9,7 +9,7 @@ import pytest
 from forks import Forks
 from lines import KNOWN, MATERIALS, N_KNOWN, TRUE, N, contents, events, state
 
-from sisso_sal.campaign.ledger import Ledger
+from sisso_sal.ledger.store import Ledger
 
 LAST = f"M{int(KNOWN.nonzero()[0][-1]):02d}"
 

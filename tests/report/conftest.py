@@ -7,7 +7,7 @@ from forks import Forks
 from hostile import HOSTILE
 from lines import MATERIALS, TRUE
 
-from sisso_sal.report.view import RunView
+from sisso_sal.report.run_view import RunView
 
 OPTIONS = ("--rung", 1, "--dim", 2, "--n-sis", 10, "--members", 6, "--batch", 3)
 

@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 
 from sisso_sal import SISSOEnsemble, SISSORegressor
 from sisso_sal.errors import InputError
-from sisso_sal.oracle.pourbaix import Conditions, Species
-from sisso_sal.oracle.pourbaix_diagram import stability_map
-from sisso_sal.report import figures, paper
-from sisso_sal.report.content import calibration_curve, course, judged
+from sisso_sal.oracle.stability.diagram import stability_map
+from sisso_sal.oracle.stability.pourbaix import Conditions, Species
+from sisso_sal.report.figures import draw as figures
+from sisso_sal.report.figures import paper
+from sisso_sal.report.figures.curves import calibration_curve, course, judged
 
 
 def by_name(figure):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hostile import HOSTILE
 
-from sisso_sal.report.mapping import materials_map
-from sisso_sal.report.page import report_html
+from sisso_sal.report.figures.materials_map import materials_map
+from sisso_sal.report.page.document import report_html
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
 from selenium.webdriver import ActionChains, Keys  # noqa: E402

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sisso_sal.report.text import discover_text
-from sisso_sal.uncertainty import FEWEST_PARTED, calibrate
+from sisso_sal.models.calibration import FEWEST_PARTED, calibrate
+from sisso_sal.report.text.results import discover_text
 
 
 def summary(n_errors=40, n_later=10, kind="isotonic"):

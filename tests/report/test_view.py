@@ -10,12 +10,15 @@ from hostile import HOSTILE
 from lines import TRUE
 
 from sisso_sal import SISSOEnsemble
+from sisso_sal.acquisition.goal import Goal
 from sisso_sal.errors import CampaignError, InputError
-from sisso_sal.goal import Goal
 from sisso_sal.models.files import load_model
-from sisso_sal.report import content, mapping, page, why
-from sisso_sal.report.view import RunView, as_view
-from sisso_sal.report.words import words
+from sisso_sal.report.figures import curves as content
+from sisso_sal.report.figures import materials_map as mapping
+from sisso_sal.report.page import document as page
+from sisso_sal.report.page import reasons as why
+from sisso_sal.report.page.sections import words
+from sisso_sal.report.run_view import RunView, as_view
 
 
 @pytest.fixture(scope="module")

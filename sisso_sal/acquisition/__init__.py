@@ -1,0 +1,1 @@
+"""Acquisition: goals, scores of candidates, batches, fronts of two targets, proposals."""

@@ -1,0 +1,177 @@
+"""What is looked for: the least or greatest value, a bound, a window, or a share of all materials."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+from scipy.special import ndtr
+
+from sisso_sal.acquisition.normal import excess, standardised
+from sisso_sal.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is looked for.
+
+    Attributes
+    ----------
+    kind : str
+        ``min``, ``max``, ``below`` (at most `high`), ``above`` (at least `low`), ``window`` (from `low` to `high`), ``lowest`` or
+        ``highest`` (the lowest or highest `share` of all materials).
+    low, high : float
+        In the target's unit; infinite where there is no bound.
+    share : float
+        0 to 1, for ``lowest`` and ``highest``; else 0.
+
+    Examples
+    --------
+    >>> Goal.parse("<=0.3")
+    Goal(kind='below', low=-inf, high=0.3, share=0.0)
+    >>> Goal.parse("1.2..1.8").kind
+    'window'
+    >>> str(Goal.parse("min 10%").resolved(np.arange(20.0), np.zeros(20)))
+    '<=1'
+    """
+
+    kind: str
+    low: float = -np.inf
+    high: float = np.inf
+    share: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> Goal:
+        """Read ``min``, ``max``, ``min 10%``, ``max 10%``, ``<=0.3``, ``>=2`` or ``1.2..1.8``; spaces within a number are refused.
+
+        Raises
+        ------
+        SettingsError
+            The text is none of these.
+        """
+        found = text if re.search(r"\d\s+\d", text) else "".join(text.split())
+        number = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+        if found in {"min", "max"}:
+            return cls(found)
+        if match := re.fullmatch(r"(min|max)(\d+\.?\d*|\.\d+)%", found):
+            share = float(Decimal(match[2]).scaleb(-2))
+            if 0 < share < 1:
+                return cls("lowest" if match[1] == "min" else "highest", share=share)
+        if (match := re.fullmatch(rf"([<>])=?({number})", found)) and np.isfinite(bound := float(match[2])):
+            return cls("below", high=bound) if match[1] == "<" else cls("above", low=bound)
+        if match := re.fullmatch(rf"({number})\.\.({number})", found):
+            low, high = float(match[1]), float(match[2])
+            if -np.inf < low < high < np.inf:
+                return cls("window", low=low, high=high)
+        raise SettingsError(f"goal: needs min, max, 'min 10%', '<=0.3', '>=2' or '1.2..1.8', found '{text.strip()}'")
+
+    def __str__(self) -> str:
+        low, high = _shortest(self.low), _shortest(self.high)
+        percent = f"{Decimal(repr(float(self.share))).scaleb(2):f}%"
+        forms = {"below": f"<={high}", "above": f">={low}", "window": f"{low}..{high}"}
+        forms |= {"lowest": f"min {percent}", "highest": f"max {percent}"}
+        return forms.get(self.kind, self.kind)
+
+    @property
+    def sign(self) -> float:
+        """1 where small values are good, -1 where large ones are."""
+        return -1.0 if self.kind in {"max", "above", "highest"} else 1.0
+
+    @property
+    def bounded(self) -> bool:
+        """Whether a single value tells if the goal is reached."""
+        return self.kind in {"below", "above", "window"}
+
+    def with_share(self, share: float) -> Goal:
+        """``min`` and ``max`` with the best `share`, 0 to 1, of all materials as the goal; any other goal as it is.
+
+        Examples
+        --------
+        >>> str(Goal.parse("max").with_share(0.1)), str(Goal.parse("<=2").with_share(0.1))
+        ('max 10%', '<=2')
+        """
+        kinds = {"min": "lowest", "max": "highest"}
+        return Goal(kinds[self.kind], share=share) if self.kind in kinds else self
+
+    def resolved(self, values: np.ndarray, std: np.ndarray) -> Goal:
+        """``lowest`` and ``highest`` with the bound that k of n materials are expected to reach; any other goal as it is.
+
+        Predictions scatter less than the truth, so a quantile of predicted values would be too easy a bound.
+
+        Parameters
+        ----------
+        values, std : ndarray (n,)
+            Of all materials, in the target's unit; the spread of a label is 0. Only finite values count. The sum over the n of
+            the probabilities to reach the bound is k = max(1, round(share n)); without spread it is the k-th lowest (highest).
+
+        Raises
+        ------
+        SettingsError
+            A share is wanted and no value is finite.
+        """
+        if self.kind not in {"lowest", "highest"}:
+            return self
+        finite = np.isfinite(values) & np.isfinite(std)
+        if not finite.any():
+            raise SettingsError(f"goal: needs values to find the bound of '{self}', found none that is finite")
+        k = max(1, round(self.share * int(finite.sum())))
+        bound = _expected_bound(self.sign * np.asarray(values, dtype=float)[finite], np.asarray(std)[finite], k)
+        return Goal("below", high=bound) if self.kind == "lowest" else Goal("above", low=-bound)
+
+    def reached(self, values: np.ndarray) -> np.ndarray:
+        """Which values are within the bounds, the bounds included; NaN is not.
+
+        Parameters
+        ----------
+        values : ndarray (n,)
+            In the target's unit.
+
+        Returns
+        -------
+        ndarray (n,) of bool
+
+        Raises
+        ------
+        SettingsError
+            The goal has no bound: ``min``, ``max``, or a share that is not resolved.
+
+        Examples
+        --------
+        >>> Goal.parse("1..2").reached(np.array([0.9, 1.0, np.nan]))
+        array([False,  True, False])
+        """
+        self.need_bound()
+        return (values >= self.low) & (values <= self.high)
+
+    def need_bound(self) -> None:
+        """Raise `SettingsError` where there is no bound."""
+        if not self.bounded:
+            raise SettingsError(f"goal: needs a bound to say what is reached, found '{self}'")
+
+    def distance(self, values: np.ndarray) -> np.ndarray:
+        """What orders values, smaller is better: the signed value, for a window its distance to the middle; target's unit."""
+        if self.kind == "window":
+            return np.abs(values - 0.5 * (self.low + self.high))
+        return self.sign * values
+
+    def best(self, values: np.ndarray) -> int:
+        """Number of the best of some values; the first of equals."""
+        return int(np.nanargmin(self.distance(values)))
+
+
+def _expected_bound(mean: np.ndarray, std: np.ndarray, k: int) -> float:
+    """The lowest bound that at least k are expected not to exceed, to the last bit, whatever their order."""
+    order = np.lexsort((std, mean))
+    mean, std = mean[order], std[order]
+    low, high = float((mean - 40 * std).min()), float(mean[k - 1] + 40 * std.max())
+    while low < (middle := low + 0.5 * (high - low)) < high:
+        expected = np.where(std > 0, ndtr(standardised(excess(middle, mean), std)), mean <= middle).sum()
+        low, high = (low, middle) if expected >= k else (middle, high)
+    return high
+
+
+def _shortest(bound: float) -> str:
+    """Six digits where they are all there is, else as many as it takes to read the same number again."""
+    return f"{bound:g}" if float(f"{bound:g}") == bound else repr(float(bound))

@@ -1,0 +1,151 @@
+"""Search that looks ahead: how many targets will the next evaluations find if this candidate comes first?
+
+The probability of a hit counts each candidate for itself. Whether one oxide of an element is a target also says something about its
+other oxides, so a less likely candidate with many kin may be worth more than a likely one without (active search: Garnett et al.,
+ICML 2012; Jiang et al., ICML 2017). Labels are never looked at, only a joint Gaussian prediction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.special import ndtr
+
+from sisso_sal.acquisition.normal import LOG_SQRT_2PI, log_between
+
+SOONER = 0.99
+"""What a later find counts: of candidates that teach equally much the likelier comes first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Belief:
+    """A joint Gaussian prediction of n candidates, and between which values each is a target.
+
+    Attributes
+    ----------
+    low, high : ndarray (n,)
+        Bounds of the goal, in standard deviations from each candidate's mean.
+    correlation : ndarray (n, n)
+        Of the predictions, symmetric, with ones on the diagonal.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    correlation: np.ndarray
+
+    @cached_property
+    def log_probability(self) -> np.ndarray:
+        """ndarray (n,): logarithm of the probability to be a target."""
+        return log_between(self.low, self.high)
+
+    @cached_property
+    def probability(self) -> np.ndarray:
+        """ndarray (n,): of each candidate to be a target."""
+        return np.exp(self.log_probability)
+
+    @cached_property
+    def hit(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance (n,) of each candidate's standardised value if it is a target: a truncated normal distribution.
+
+        0 and 1 where that cannot be. Johnson, Kotz, Balakrishnan, Continuous Univariate Distributions 1, 2nd ed. (1994), sec. 10.1.
+        """
+        with np.errstate(all="ignore"):
+            at_low, at_high = (
+                np.where(np.isfinite(edge), np.exp(-0.5 * edge**2 - LOG_SQRT_2PI - self.log_probability), 0.0)
+                for edge in (self.low, self.high)
+            )
+            mean = np.clip(at_low - at_high, self.low, self.high)
+            square = 1.0 + _times(self.low, at_low) - _times(self.high, at_high)
+        possible = np.isfinite(self.log_probability) & np.isfinite(mean) & np.isfinite(square)
+        mean, square = np.where(possible, mean, 0.0), np.where(possible, square, 1.0)
+        return mean, np.clip(square - mean**2, 0.0, 1.0)
+
+    @cached_property
+    def miss(self) -> tuple[np.ndarray, np.ndarray]:
+        """The same if it is no target: what a standard normal distribution has left."""
+        p, (mean, variance) = self.probability, self.hit
+        avoidable = p < 1.0 - 1e-9  # beyond, nothing is left but rounding
+        rest = np.where(avoidable, 1.0 - p, 1.0)
+        left = np.where(avoidable, -p * mean / rest, 0.0)
+        square = np.where(avoidable, (1.0 - p * (variance + mean**2)) / rest, 1.0)
+        return left, np.maximum(square - left**2, 0.0)
+
+    def after_miss(self, i: int) -> Belief:
+        """What is believed once candidate `i` has turned out to be no target; its own row says nothing any more."""
+        mean, variance = (value[i] for value in self.miss)
+        link = self.correlation[i]
+        spread = np.sqrt(_kept(link, variance))
+        correlation = (self.correlation - (1.0 - variance) * np.outer(link, link)) / np.outer(spread, spread)
+        return Belief((self.low - link * mean) / spread, (self.high - link * mean) / spread, correlation)
+
+    def take(self, kept: np.ndarray) -> Belief:
+        """The same for some candidates, by number or mask."""
+        rows = np.arange(len(self.low))[kept]
+        return Belief(self.low[rows], self.high[rows], self.correlation[np.ix_(rows, rows)])
+
+
+def expected_finds(belief: Belief, horizon: int) -> np.ndarray:
+    """Targets expected among the next evaluations if this candidate is the first of them, and the likeliest ones follow.
+
+    With one evaluation left that is the probability of a hit. With more, either outcome of the first changes what is believed of
+    the others, and the rest goes to those that are then the likeliest. After a hit the others have the mean and spread that follow
+    from the moments of a truncated normal distribution; after a miss the probability that then makes up the whole.
+
+    Parameters
+    ----------
+    belief : Belief
+        Of n candidates.
+    horizon : int
+        Number of evaluations, this one included.
+
+    Returns
+    -------
+    ndarray (n,)
+        Number of targets; later ones count `SOONER` each.
+
+    References
+    ----------
+    Jiang, Malkomes, Converse, Shofner, Moseley, Garnett, Efficient nonmyopic active search, ICML 2017, PMLR 70, 1714, eq. 9.
+
+    Examples
+    --------
+    A likely candidate without kin, and a less likely one that speaks for two others:
+
+    >>> kin = np.array([[1, 0, 0, 0], [0, 1, 0.9, 0.9], [0, 0.9, 1, 0.9], [0, 0.9, 0.9, 1]])
+    >>> belief = Belief(np.full(4, -np.inf), np.array([-0.3, -0.5, -0.6, -0.6]), kin)
+    >>> expected_finds(belief, 1).round(2)
+    array([0.38, 0.31, 0.27, 0.27])
+    >>> expected_finds(belief, 3).round(2)
+    array([0.96, 1.07, 1.07, 1.07])
+    """
+    p = belief.probability
+    n_later = min(horizon, len(p)) - 1
+    if n_later < 1:
+        return p
+    if n_later == len(p) - 1:  # all are evaluated, whatever is learned
+        return p + SOONER * (np.sort(p).sum() - p)
+    mean, variance = belief.hit
+    spread = np.sqrt(_kept(belief.correlation, variance[:, None]))
+    shift = belief.correlation * mean[:, None]
+    after_hit = np.clip(ndtr((belief.high - shift) / spread) - ndtr((belief.low - shift) / spread), 0.0, 1.0)
+    rest = np.where(p < 1.0 - 1e-9, 1.0 - p, np.inf)
+    after_miss = np.clip((p - p[:, None] * after_hit) / rest[:, None], 0.0, 1.0)
+    finds = p.copy()
+    for weight, later in ((p, after_hit), (1.0 - p, after_miss)):
+        np.fill_diagonal(later, 0.0)
+        best = np.partition(later, len(p) - n_later, axis=1)[:, len(p) - n_later :]
+        best.sort(axis=1)  # so that the order of candidates does not change a bit
+        finds += SOONER * weight * best.sum(axis=1)
+    return finds
+
+
+def _kept(link: np.ndarray, variance: np.ndarray | float) -> np.ndarray:
+    """Share of a candidate's variance that is left when one with this correlation keeps `variance` of its own."""
+    return np.maximum(1.0 - link**2 * (1.0 - variance), 1e-12)
+
+
+def _times(edge: np.ndarray, density: np.ndarray) -> np.ndarray:
+    """Their product, 0 at an infinite edge."""
+    return np.where(np.isfinite(edge), edge, 0.0) * density

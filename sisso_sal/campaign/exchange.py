@@ -1,0 +1,185 @@
+"""What the campaign says to its oracle: every effect has its intent on disk before it, and its receipt behind it.
+
+A crash between the two leaves an intent without receipt. What became of it is asked of the oracle, by the intent's name, before
+anything else is sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sisso_sal.data.columns import LARGEST
+from sisso_sal.data.table import Table
+from sisso_sal.errors import OracleError, UnconfirmedError
+from sisso_sal.ledger.state import Case, State, fold
+from sisso_sal.ledger.store import Ledger
+from sisso_sal.protocols import FAILURES, Answer, Oracle, Receipt, Request
+
+Tell = Callable[[str], None]
+"""Takes one line for a person."""
+
+
+class Journal:
+    """A ledger and the state that its events amount to."""
+
+    def __init__(self, ledger: Ledger):
+        self.ledger = ledger
+        self.state: State = fold(ledger.events())
+
+    def write(self, *events: tuple[str, Mapping[str, Any]]) -> None:
+        """Append events, all or none, and fold them."""
+        if events:
+            self.state = fold(self.ledger.append_all(events), self.state)
+
+
+def intent_name(run_id: str, id: str, attempt: int) -> str:
+    """A name that no other submission has, of letters, digits and hyphens; it says what it is for.
+
+    Examples
+    --------
+    >>> intent_name("3f9a2c11", "SrTiO3", 1)
+    '3f9a2c11-SrTiO3-0752ce-1'
+    """
+    readable = re.sub(r"[^A-Za-z0-9]+", "", id)[:24] or "x"
+    return f"{run_id}-{readable}-{hashlib.sha256(id.encode()).hexdigest()[:6]}-{attempt}"
+
+
+class Exchange:
+    """The campaign's side of the talk with an oracle.
+
+    Parameters
+    ----------
+    oracle : Oracle
+    journal : Journal
+    table : Table
+    retries : int
+        Times that a failed calculation is tried again, where its kind of failure allows.
+    tell : callable
+    """
+
+    def __init__(self, oracle: Oracle, journal: Journal, table: Table, retries: int, tell: Tell):
+        self.oracle = oracle
+        self._journal = journal
+        self._table = table
+        self._row = {id: number for number, id in enumerate(table.ids)}
+        self._retries = retries
+        self._tell = tell
+        self._told: set[str] = set()
+
+    def reconcile(self) -> bool:
+        """Find out what became of intents that have no receipt; those that never arrived are submitted now. True if any was."""
+        settled = [self._settle(case) for case in self._journal.state.of("intended")]
+        return any(settled)
+
+    def _settle(self, case: Case) -> bool:
+        request = self._request(case)
+        try:
+            receipt = self.oracle.query(request)
+        except OracleError as error:
+            self._tell_once(f"{case.id}: not known whether {case.intent} was accepted, asking again ({error})")
+            return False
+        if receipt is None:
+            return self._send(request)
+        self._journal.write(("receipt", {"intent": case.intent, "id": case.id, "job": receipt.job}))
+        return True
+
+    def submit(self, ids: Sequence[str], iteration: int) -> None:
+        """Submit candidates: first the intents of all, then one after the other."""
+        run_id = (self._journal.state.created or {}).get("run_id", "run")
+        intents = []
+        for id in ids:
+            case = self._journal.state.cases.get(id)
+            attempt = 1 + (case.attempt if case else 0)
+            name = intent_name(run_id, id, attempt)
+            intents.append(("intent", {"intent": name, "id": id, "attempt": attempt, "iteration": iteration}))
+        self._journal.write(*intents)
+        for _, intent in intents:
+            self._send(self._request(self._journal.state.cases[intent["id"]]))
+
+    def _send(self, request: Request) -> bool:
+        try:
+            receipt = self.oracle.submit(request)
+        except UnconfirmedError as error:
+            self._tell_once(f"{request.id}: not known whether {request.intent} was accepted, asking again ({error})")
+            return False
+        except OracleError as error:
+            events, line = self._outcome(Answer(request.intent, kind="refused", reason=str(error)), request.id)
+            self._journal.write(*events)
+            self._tell(line)
+            return True
+        self._journal.write(("receipt", {"intent": request.intent, "id": request.id, "job": receipt.job}))
+        return True
+
+    def collect(self) -> bool:
+        """Ask for answers and write them down in the order of the table; True if there were any."""
+        waiting = {case.intent: case for case in self._journal.state.of("submitted")}
+        if not waiting:
+            return False
+        try:
+            answers = self.oracle.collect([Receipt(case.intent, case.job) for case in waiting.values()])
+        except OracleError as error:
+            self._tell_once(f"the oracle cannot be asked now, trying again ({error})")
+            return False
+        found = {answer.intent: answer for answer in answers if answer.intent in waiting}
+        events, lines = [], []
+        for answer in sorted(found.values(), key=lambda answer: self._row.get(waiting[answer.intent].id, -1)):
+            new, line = self._outcome(checked(answer), waiting[answer.intent].id)
+            events += new
+            lines.append(line)
+        self._journal.write(*events)
+        for line in lines:
+            self._tell(line)
+        return bool(found)
+
+    def _outcome(self, answer: Answer, id: str) -> tuple[list[tuple[str, dict[str, Any]]], str]:
+        """The events that an answer amounts to, and the same in words."""
+        about = {"source": "oracle", "intent": answer.intent, "core_hours": answer.core_hours}
+        if answer.value is not None:
+            error = {} if answer.error is None else {"error": float(answer.error)}
+            return [("label", {"id": id, "value": float(answer.value), **error, **about})], f"{id}: {answer.value:.6g}"
+        attempt = self._journal.state.cases[id].attempt
+        again = FAILURES.get(answer.kind, False) and attempt <= self._retries
+        reason = " ".join(answer.reason.split())
+        failure = {"id": id, "kind": answer.kind, "reason": reason, "final": not again, **about}
+        retry = [("retry", {"id": id, "by": "campaign"})] if again else []
+        outlook = f"trying again ({attempt} of {self._retries})" if again else "failed for good"
+        return [("failure", failure), *retry], f"{id}: {answer.kind}: {reason}; {outlook}"
+
+    def _request(self, case: Case) -> Request:
+        row = self._row[case.id]
+        table = self._table
+        features = zip(table.feature_names, table.features[row].tolist(), strict=True)
+        candidate = {table.header(name): cells[row] for name, cells in table.text.items()}
+        return Request(case.intent, case.id, candidate | {table.header(name): value for name, value in features})
+
+    def _tell_once(self, line: str) -> None:
+        if line not in self._told:
+            self._told.add(line)
+            self._tell(line)
+
+
+def checked(answer: Answer) -> Answer:
+    """The same, or a failure where its numbers cannot be a label.
+
+    Examples
+    --------
+    >>> checked(Answer("a", value=float("nan"))).reason
+    'needs a finite number as the label, found nan'
+    """
+    cost = answer.core_hours if math.isfinite(answer.core_hours) and answer.core_hours >= 0 else 0.0
+    if answer.value is None:
+        return Answer(
+            answer.intent, core_hours=cost, kind=answer.kind or "invalid", reason=answer.reason or "no reason given"
+        )
+    problem = ""
+    if not (math.isfinite(answer.value) and abs(answer.value) <= LARGEST):
+        problem = f"needs a finite number as the label, found {answer.value}"
+    elif answer.error is not None and not (math.isfinite(answer.error) and 0 <= answer.error <= LARGEST):
+        problem = f"needs a number >= 0 as the label's error, found {answer.error}"
+    if problem:
+        return Answer(answer.intent, core_hours=cost, kind="invalid", reason=problem)
+    return Answer(answer.intent, answer.value, answer.error, cost)

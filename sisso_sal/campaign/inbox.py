@@ -1,0 +1,173 @@
+"""What people tell a campaign: labels, failures, what to try again, when to stop.
+
+Whoever tells something while a driver runs leaves it in the inbox; the driver takes it into the ledger at its next look. A note may
+be taken in twice (a crash between ledger and removal): the second time it says what is known already.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sisso_sal.data.columns import LARGEST, shown
+from sisso_sal.errors import CampaignError
+from sisso_sal.ledger.state import State
+from sisso_sal.system.storage import write_whole, writing
+
+INBOX = "inbox"
+
+Note = Mapping[str, Any]
+"""``{"note": "label", "id", "value", "error", "source", "replace"}``, ``{"note": "failed", "id", "reason"}``,
+``{"note": "retry", "ids"}`` or ``{"note": "stop"}``."""
+
+
+def events_for(note: Note, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
+    """The events that a note amounts to; none where it says what is known.
+
+    Parameters
+    ----------
+    note : mapping
+    state : State
+    ids : collection of str
+        All candidates.
+
+    Raises
+    ------
+    CampaignError
+        The note does not fit the campaign: no such candidate, another label, nothing that failed.
+    """
+    try:
+        return _NOTES[note["note"]](note, state, ids)
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, CampaignError):
+            raise
+        raise CampaignError(f"note: needs one of sisso-sal, found {shown(note)}") from error
+
+
+def taken_in(notes: Sequence[Note], state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
+    """The events of several notes, all or none; see `events_for`."""
+    events = [event for note in notes for event in events_for(note, state, ids)]
+    labelled = [data["id"] for kind, data in events if kind == "label"]
+    if len(set(labelled)) < len(labelled):
+        twice = next(id for id in labelled if labelled.count(id) > 1)
+        raise CampaignError(f"label of {shown(twice)}: needs one value, found two")
+    return events
+
+
+def _label(note: Note, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
+    id, value, error = note["id"], float(note["value"]), note.get("error")
+    _check_id(id, ids)
+    if not (math.isfinite(value) and abs(value) <= LARGEST):
+        raise CampaignError(f"label of {shown(id)}: needs a finite number, found {value}")
+    if error is not None and not 0 <= error <= LARGEST:
+        raise CampaignError(f"label of {shown(id)}: needs an error >= 0, found {error}")
+    known = state.cases.get(id)
+    if known is not None and known.status == "labelled":
+        if (known.value, known.error) == (value, error):
+            return []
+        if not note.get("replace"):
+            raise CampaignError(
+                f"label of {shown(id)}: is {_told(known.value, known.error)} already; --replace puts "
+                f"{_told(value, error)} in its place"
+            )
+    label = {"id": id, "value": value, "source": note.get("source", "person")}
+    return [("label", label if error is None else label | {"error": float(error)})]
+
+
+def _told(value: float | None, error: float | None) -> str:
+    return f"{value}" if error is None else f"{value} ± {error}"
+
+
+def _failed(note: Note, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
+    id = note["id"]
+    _check_id(id, ids)
+    known = state.cases.get(id)
+    if known is not None and known.status == "labelled":
+        raise CampaignError(f"{shown(id)}: has the label {known.value}; a label cannot be taken away")
+    if known is not None and known.status == "failed":
+        return []
+    return [("failure", {"id": id, "kind": "person", "reason": note["reason"], "final": True, "source": "person"})]
+
+
+def _retry(note: Note, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
+    failed = [case.id for case in state.failed]
+    for id in note["ids"]:
+        _check_id(id, ids)
+        if id not in failed:
+            case = state.cases.get(id)
+            raise CampaignError(
+                f"{shown(id)}: needs a failed calculation to retry, found {case.status if case else 'none'}"
+            )
+    return [("retry", {"id": id, "by": "person"}) for id in note["ids"] or failed]
+
+
+def _stop(note: Note, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
+    if state.stop is not None and state.stop["kind"] == "person":
+        return []
+    return [("stop", {"kind": "person", "why": "somebody said so (sisso-sal stop)", "by": "person"})]
+
+
+_NOTES = {"label": _label, "failed": _failed, "retry": _retry, "stop": _stop}
+
+
+def _check_id(id: str, ids: Collection[str]) -> None:
+    if id not in ids:
+        import difflib
+
+        close = difflib.get_close_matches(id, list(ids), n=1)
+        raise CampaignError(
+            f"{shown(id)}: is no candidate of this run{f'; did you mean {shown(close[0])}?' if close else ''}"
+        )
+
+
+# The inbox -----------------------------------------------------------------------------------------------------------
+
+
+def leave(run: Path, notes: Sequence[Note]) -> None:
+    """Put notes where the driver takes them from, all or none.
+
+    Raises
+    ------
+    StorageError
+        The disk refuses.
+    """
+    inbox = run / INBOX
+    with writing(inbox):
+        inbox.mkdir(exist_ok=True)
+    number = len(list(inbox.glob("*.json")))
+    write_whole(inbox / f"{number:06d}-{uuid.uuid4().hex[:8]}.json", json.dumps(list(notes), allow_nan=False))
+
+
+def left(run: Path) -> list[Path]:
+    """Files of the inbox, oldest first."""
+    return sorted(Path(run, INBOX).glob("*.json"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+
+def notes_in(path: Path) -> list[Note]:
+    """The notes in a file of the inbox.
+
+    Raises
+    ------
+    CampaignError
+        It holds none.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CampaignError(f"{path}: needs notes of sisso-sal, cannot be read: {error}") from error
+    if not isinstance(found, list):
+        raise CampaignError(f"{path}: needs a list of notes, found {shown(found)}")
+    return found
+
+
+def put_away(path: Path, refused: bool) -> None:
+    """Remove a note that was taken in; keep one that was refused under another name."""
+    with writing(path):
+        if refused:
+            path.rename(path.with_suffix(".refused"))
+        else:
+            path.unlink()

@@ -1,0 +1,252 @@
+"""A goal over two targets: one surrogate for each, the known front, and the candidates that are expected to move it on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sisso_sal.acquisition.front import (
+    choose_batch,
+    expected_hypervolume_improvement,
+    hypervolume,
+    pareto_front,
+    probability_not_dominated,
+    reference_point,
+)
+from sisso_sal.data.table import Table
+from sisso_sal.errors import FitError, SettingsError
+from sisso_sal.oxides.elements import composition_of
+from sisso_sal.protocols import Surrogate
+
+GOALS = ("min", "max")
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """One of the two targets, over all rows of the table.
+
+    Attributes
+    ----------
+    name, unit : str
+    goal : str
+        ``min`` or ``max``.
+    label : ndarray (n,)
+        In the target's unit; NaN where it is not known.
+    mean, std : ndarray (n,)
+        In the target's unit: the label and 0 where it is known, else what is predicted; NaN where that is not possible.
+    outside, distance : ndarray (n,)
+        Of predictions, as in `Prediction`; NaN where the target is known.
+    model : dict or None
+        What the surrogate says of itself; None where every row is known, and nothing had to be learned.
+    """
+
+    name: str
+    unit: str
+    goal: str
+    label: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+    outside: np.ndarray
+    distance: np.ndarray
+    model: dict[str, Any] | None
+
+    @property
+    def header(self) -> str:
+        """Name and unit, as in a table."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+    @property
+    def sign(self) -> float:
+        """-1 for a target that is to be large, else 1."""
+        return -1.0 if self.goal == "max" else 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Compromises:
+    """What is known of two targets at once, and what to compute next.
+
+    Attributes
+    ----------
+    ids : tuple of str, length n
+    objectives : (Objective, Objective)
+    reference : ndarray (2,)
+        Worst values of interest, in the targets' units.
+    is_given : bool
+        Whether somebody chose the reference.
+    front : ndarray (k,) of int
+        Rows with both targets known that no other such row dominates, from the best in the first target to the best in the second.
+    area : float
+        What they dominate (`hypervolume`), in the product of the units.
+    picks : ndarray of int
+        Proposed rows, in the order of choice.
+    gains : ndarray, of the picks
+        Expected growth of the area by each, after those before it.
+    alone : ndarray (n,)
+        The same for every candidate as if it were the first; NaN for other rows and without prediction.
+    not_dominated : ndarray (n,)
+        Probability of every candidate to end on the known front.
+    """
+
+    ids: tuple[str, ...]
+    objectives: tuple[Objective, Objective]
+    reference: np.ndarray
+    is_given: bool
+    front: np.ndarray
+    area: float
+    picks: np.ndarray
+    gains: np.ndarray
+    alone: np.ndarray
+    not_dominated: np.ndarray
+
+    @property
+    def labels(self) -> np.ndarray:
+        """ndarray (n, 2): what is known, NaN elsewhere."""
+        return np.column_stack([objective.label for objective in self.objectives])
+
+    @property
+    def candidates(self) -> np.ndarray:
+        """ndarray (n,) of bool: rows of which a target is not known."""
+        return np.asarray(np.isnan(self.labels).any(axis=1))
+
+    def document(self) -> dict[str, Any]:
+        """What `pareto --json` prints; pairs are in the order of the targets."""
+        known = ~np.isnan(self.labels)
+        return {
+            "targets": [
+                {
+                    "name": o.name, "unit": o.unit, "goal": o.goal, "n_labelled": int(known[:, j].sum()),
+                    "reference": float(self.reference[j]), "model": o.model,
+                }
+                for j, o in enumerate(self.objectives)
+            ],
+            "n_labelled": int(known.all(axis=1).sum()),
+            "n_candidates": int(self.candidates.sum()),
+            "n_half_labelled": int((known.sum(axis=1) == 1).sum()),
+            "n_without_prediction": int(np.isnan(self.alone[self.candidates]).sum()),
+            "n_without_gain": int((self.alone == 0).sum()),
+            "reference": "given" if self.is_given else "front",
+            "hypervolume": self.area,
+            "front": [{"id": self.ids[i], "values": self.labels[i].tolist()} for i in self.front],
+            "proposals": [self._proposal(int(i), float(gain)) for i, gain in zip(self.picks, self.gains, strict=True)],
+        }  # fmt: skip
+
+    def _proposal(self, row: int, gain: float) -> dict[str, Any]:
+        def pair(name: str) -> list[float | None]:
+            values = [float(getattr(objective, name)[row]) for objective in self.objectives]
+            return [value if np.isfinite(value) else None for value in values]
+
+        return {
+            "id": self.ids[row], "mean": pair("mean"), "std": pair("std"), "known": (~np.isnan(self.labels[row])).tolist(),
+            "ehvi": gain, "ehvi_alone": float(self.alone[row]), "not_dominated": float(self.not_dominated[row]),
+            "outside": pair("outside"), "distance": pair("distance"),
+        }  # fmt: skip
+
+
+def compromises(
+    tables: Sequence[Table],
+    goals: Sequence[str],
+    batch: int,
+    make_surrogate: Callable[[], Surrogate],
+    *,
+    reference: Sequence[float] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Compromises:
+    """Fit a surrogate on the labels of each target and choose the candidates that are expected to move the front most.
+
+    A candidate is a row of which a target is not known; what is known of it counts as certain. The two predictions are taken to be
+    independent. A target that is known for every row (a price, say) needs no surrogate.
+
+    Parameters
+    ----------
+    tables : (Table, Table)
+        The same rows and features with one target each, see `read_targets`.
+    goals : (str, str)
+        ``min`` or ``max`` for each.
+    batch : int
+        Largest number of candidates to choose, see `choose_batch`.
+    make_surrogate : callable
+        () -> an unfitted surrogate. Both targets get their own of the same settings and seed, so that their order does not matter.
+    reference : pair of float, optional
+        Worst values of interest, in the targets' units; by default see `reference_point`.
+    progress : callable, optional
+        Called with (done, total) during each fit.
+
+    Returns
+    -------
+    Compromises
+
+    Raises
+    ------
+    FitError
+        Too few labels of a target.
+    InputError
+        The known rows give no reference.
+    SettingsError
+        A goal is neither min nor max, or `batch` is not positive.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from sisso_sal.data.table import read_targets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "known.csv")
+    ...     _ = path.write_text("id,x,gap,cost\\na,1,2,5\\nb,2,4,9\\nc,3,,1\\nd,4,5,7\\n")
+    ...     tables = read_targets(path, ["gap", "cost"])
+    >>> from sisso_sal import SISSOEnsemble
+    >>> found = compromises(tables, ["max", "min"], 1, lambda: SISSOEnsemble(members=3, rung=0, dim=1, dropout=0.0))
+    >>> [found.ids[i] for i in found.front], [found.ids[i] for i in found.picks]
+    (['d', 'a'], ['c'])
+    """
+    if batch < 1:
+        raise SettingsError(f"batch: needs a number >= 1, found {batch}")
+    for goal in goals:
+        if goal not in GOALS:
+            raise SettingsError(f"goal: needs min or max for each of two targets, found '{goal}'")
+    ids = tables[0].ids
+    signs = np.array([-1.0 if goal == "max" else 1.0 for goal in goals])
+    labels = np.column_stack([np.asarray(table.target) for table in tables]) * signs
+    worst = reference_point(labels) if reference is None else np.asarray(reference, dtype=float) * signs
+    on_front = np.flatnonzero(pareto_front(labels))
+    on_front = on_front[sorted(range(len(on_front)), key=lambda i: (*labels[on_front[i]], ids[on_front[i]]))]
+    front = labels[on_front]
+    first, second = (_learned(table, goal, make_surrogate, progress) for table, goal in zip(tables, goals, strict=True))
+    open_rows = np.flatnonzero(np.isnan(labels).any(axis=1))
+    mean = np.column_stack([first.mean, second.mean])[open_rows] * signs
+    std = np.column_stack([first.std, second.std])[open_rows]
+    picks, gains = choose_batch(mean, std, front, worst, [ids[i] for i in open_rows], batch)
+    alone, chance = np.full(len(ids), np.nan), np.full(len(ids), np.nan)
+    alone[open_rows] = expected_hypervolume_improvement(mean, std, front, worst)
+    chance[open_rows] = probability_not_dominated(mean, std, front)
+    return Compromises(
+        ids=ids, objectives=(first, second), reference=worst * signs, is_given=reference is not None, front=on_front,
+        area=hypervolume(front, worst), picks=open_rows[picks], gains=gains, alone=alone, not_dominated=chance,
+    )  # fmt: skip
+
+
+def _learned(table: Table, goal: str, make_surrogate: Callable[[], Surrogate], progress) -> Objective:
+    label = np.array(table.target, dtype=float)
+    known = table.labelled
+    columns = dict(zip(table.feature_names, np.ascontiguousarray(table.features.T), strict=True))
+    mean, std = label.copy(), np.where(known, 0.0, np.nan)
+    outside, distance = np.full(len(label), np.nan), np.full(len(label), np.nan)
+    model = None
+    if known.sum() < 2:
+        raise FitError(f"{table.path}: target '{table.target_name}': needs two labels or more, found {known.sum()}")
+    if not known.all():
+        frame = pd.DataFrame({table.header(name): column for name, column in columns.items()})
+        shares = composition_of(table)
+        given = {"composition": None if shares is None else shares[known], "progress": progress}
+        try:
+            surrogate = make_surrogate().fit(frame[known], label[known], **given)
+        except FitError as error:
+            raise FitError(f"{table.path}: target '{table.target_name}': {error}") from error
+        found = surrogate.predict_distribution(columns, shares)
+        mean[~known], std[~known] = found.mean[~known], found.std[~known]
+        for values, told in ((outside, found.outside), (distance, found.distance)):
+            values[~known] = np.nan if told is None else told[~known]
+        model = surrogate.describe(columns, table.target_name or "", table.target_unit)
+    return Objective(table.target_name or "", table.target_unit, goal, label, mean, std, outside, distance, model)

@@ -1,0 +1,168 @@
+"""Inputs of SISSO++: sisso.json and its CSV (T. A. R. Purcell et al., J. Open Source Softw. 7, 3960 (2022))."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from sisso_sal.data.columns import shown, split_header
+from sisso_sal.data.foreign.translation import ForeignInput, Translation, distinct, read_lines
+from sisso_sal.errors import InputError
+
+OPERATORS = (
+    "add", "sub", "abs_diff", "mult", "div", "inv", "abs", "exp", "log", "sin", "cos", "sq", "cb", "six_pow", "sqrt", "cbrt",
+    "neg_exp",
+)  # fmt: skip
+LARGEST_RUNG = 3
+_TECHNICAL = (
+    "n_rung_store", "n_rung_generate", "nlopt_seed", "global_param_opt", "reparam_residual", "data_file_relative_to_json",
+    "max_param_depth", "override_n_sis_select", "verbose",
+)  # fmt: skip
+
+
+def read_sisso_cpp(path: Path, task: str | None = None) -> ForeignInput:
+    """Read sisso.json and the CSV file that it names.
+
+    Parameters
+    ----------
+    path : path
+        sisso.json.
+    task : str, optional
+        Name of the task to take, as in the task column.
+
+    Raises
+    ------
+    InputError
+        A file is missing or damaged, or asks for another kind of calculation, or for several tasks while `task` is None.
+    """
+    said = Translation(path, _document(path))
+    kind = said.take("calc_type")[1] or "regression"
+    if kind != "regression":
+        raise InputError(f"{path}: calc_type: needs regression, found {shown(kind)}, which is not done here")
+    data = path.parent / str(said.take("data_file")[1] or "data.csv")
+    header, rows = _data(data)
+    target = _column(said, data, header, str(said.take("property_key")[1] or "prop"))
+    header, rows = _one_task(said, data, header, rows, task)
+    names = distinct([row[0] for row in rows])
+    rows = [[name, *row[1:]] for name, row in zip(names, rows, strict=True)]
+    rows, left_out = _left_out(said, data, rows)
+    _space_and_search(said)
+    said.settings |= {"target": split_header(target)[0], "id": split_header(header[0])[0]}
+    said.ignore("no meaning here", *_TECHNICAL)
+    said.rest()
+    return ForeignInput(
+        program="SISSO++", files=(str(path), str(data)), header=tuple(header), rows=rows, left_out=left_out,
+        settings=said.settings, mapped=tuple(said.mapped), without_counterpart=tuple(said.without),
+    )  # fmt: skip
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads("\n".join(read_lines(path)))
+    except ValueError as error:
+        raise InputError(f"{path}: needs JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: needs a JSON object, found {shown(found)}")
+    return found
+
+
+def _data(path: Path) -> tuple[list[str], list[list[str]]]:
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file (data_file of sisso.json)")
+    table = [[cell.strip() for cell in row] for row in csv.reader(read_lines(path), skipinitialspace=True) if row]
+    if len(table) < 2:
+        raise InputError(f"{path}: needs a header and rows, found {len(table)} lines")
+    for number, row in enumerate(table[1:], 1):
+        if len(row) != len(table[0]):
+            raise InputError(f"{path}: row {number}: needs {len(table[0])} cells as in the header, found {len(row)}")
+    header = [_with_unit(cell) for cell in table[0]]
+    return [header[0].lstrip("# ") or "sample", *header[1:]], table[1:]
+
+
+def _with_unit(header: str) -> str:
+    """A header as this program has it: SISSO++ also writes that there is no unit."""
+    name, unit = split_header(header)
+    return name if unit.lower() in {"unitless", ""} else f"{name} ({unit})"
+
+
+def _column(said: Translation, path: Path, header: list[str], key: str) -> str:
+    """The header of a column that the input names without its unit."""
+    for cell in header:
+        if key in (cell, split_header(cell)[0]):
+            return cell
+    raise InputError(
+        f"{path}: needs the column {shown(key)} that {said.path.name} names, found {', '.join(header[:8])}"
+    )
+
+
+def _one_task(
+    said: Translation, path: Path, header: list[str], rows: list[list[str]], task: str | None
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows without the task column, and of one task only."""
+    name, key = said.take("task_key")
+    if key is None and "task" not in map(str.lower, header):
+        return header, rows
+    column = header.index(_column(said, path, header, key or next(h for h in header if h.lower() == "task")))
+    tasks = list(dict.fromkeys(row[column] for row in rows))
+    if len(tasks) > 1 and task is None:
+        raise InputError(f"{path}: needs one task at a time, found {', '.join(tasks)}; choose with --task")
+    if task is not None and task not in tasks:
+        raise InputError(f"{path}: task: needs one of {', '.join(tasks)}, found {shown(task)}")
+    if len(tasks) > 1:
+        said.without.append(f"{name}={key}: tasks share no descriptor here; {task} is taken alone")
+    kept = [row for row in rows if task is None or row[column] == task]
+    return header[:column] + header[column + 1 :], [row[:column] + row[column + 1 :] for row in kept]
+
+
+def _left_out(said: Translation, path: Path, rows: list[list[str]]) -> tuple[list[list[str]], list[list[str]]]:
+    """Rows to train on, and rows of the test set."""
+    _, indices = said.take("leave_out_inds")
+    _, share = said.take("leave_out_frac")
+    if not indices:
+        if share:
+            said.without.append(
+                f"leave_out_frac={share}: rows left out at random are another set here; all rows are used"
+            )
+        return rows, []
+    chosen = {said.parsed("leave_out_inds", int, index) for index in indices}
+    if not all(0 <= index < len(rows) for index in chosen):
+        raise InputError(f"{path}: leave_out_inds: needs numbers from 0 to {len(rows) - 1}, found {max(chosen)}")
+    said.mapped.append((f"leave_out_inds ({len(chosen)} rows)", "rows of test.csv"))
+    return [r for i, r in enumerate(rows) if i not in chosen], [r for i, r in enumerate(rows) if i in chosen]
+
+
+def _space_and_search(said: Translation) -> None:
+    _, names = said.take("opset")
+    known = tuple(name for name in names or OPERATORS if name in OPERATORS)
+    said.without += [
+        f"operator {name}: no operator of this kind; left out" for name in names or () if name not in OPERATORS
+    ]
+    said.set("operators", known, "opset" if names else "opset is not given: all operators")
+    if parametrised := said.take("param_opset")[1]:
+        said.without.append(f"param_opset={','.join(parametrised)}: operators have no parameters of their own here")
+    rung = said.number("rung", int, "max_rung")
+    if rung is not None and rung > LARGEST_RUNG:
+        said.without.append(f"max_rung={rung}: rung {LARGEST_RUNG} is taken")
+        said.settings["rung"] = LARGEST_RUNG
+    said.number("dim", int, "desc_dim")
+    said.number("n_sis", int, "n_sis_select")
+    if said.number("n_residual", int, "n_residual") is None:
+        said.set("n_residual", 1, "n_residual is not given")
+    for option, name, default in (("min_abs", "min_abs_feat_val", 1e-50), ("max_abs", "max_abs_feat_val", 1e50)):
+        if said.number(option, float, name) is None:
+            said.set(option, default, f"{name} is not given")
+    if said.take("fix_intercept")[1] in (True, "true"):
+        said.set("intercept", False, "fix_intercept=true")
+    leaves = said.take("max_leaves")[1]
+    if leaves is not None and int(leaves) < 2 ** said.settings.get("rung", 2):
+        said.without.append(
+            f"max_leaves={leaves}: operators of a term can be limited (--max-complexity), leaves cannot"
+        )
+    correlation = said.take("max_feat_cross_correlation")[1]
+    if correlation is not None and float(correlation) < 1:
+        said.without.append(f"max_feat_cross_correlation={correlation}: only features that are equal are removed")
+    stored = said.take("n_models_store")[1]
+    if stored is not None and int(stored) > 1:
+        said.without.append(f"n_models_store={stored}: the best model of each dimension is kept")

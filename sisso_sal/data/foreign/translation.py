@@ -1,0 +1,210 @@
+"""Inputs of other SISSO programs: what is made of them, and what has no counterpart here."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sisso_sal.data.columns import shown
+from sisso_sal.errors import InputError
+
+Rows = Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignInput:
+    """A folder of another program in terms of this one.
+
+    Attributes
+    ----------
+    program : str
+        "SISSO" (Fortran) or "SISSO++".
+    files : tuple of str
+        What was read.
+    header : tuple of str
+        Ids, target and primary features, each with its unit.
+    rows, left_out : sequence of rows of str
+        Cells to train on, and those that the input keeps for a test.
+    settings : dict
+        By the names of the options of `fit`.
+    mapped : tuple of (str, str)
+        What the input says, and what it became.
+    without_counterpart : tuple of str
+        One line each.
+    """
+
+    program: str
+    files: tuple[str, ...]
+    header: tuple[str, ...]
+    rows: Rows
+    settings: Mapping[str, Any]
+    mapped: tuple[tuple[str, str], ...]
+    without_counterpart: tuple[str, ...]
+    left_out: Rows = field(default=())
+
+    def csv(self, rows: Rows | None = None) -> str:
+        """The table as this program reads it; other rows than those to train on if given."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows([self.header, *(self.rows if rows is None else rows)])
+        return text.getvalue()
+
+
+class Translation:
+    """Takes the keywords of an input one after the other, and keeps a record of what became of each."""
+
+    def __init__(self, path: Path, said: Mapping[str, Any]):
+        self.path = path
+        self.settings: dict[str, Any] = {}
+        self.mapped: list[tuple[str, str]] = []
+        self.without: list[str] = []
+        self._left = dict(said)
+
+    def take(self, *names: str) -> tuple[str, Any]:
+        """The first of these keywords that was given, with its value; the last name and None where none was."""
+        for name in names:
+            if name in self._left:
+                return name, self._left.pop(name)
+        return names[-1], None
+
+    def set(self, option: str, value: Any, said: str) -> None:
+        """Record that a setting follows from what the input says."""
+        self.settings[option] = value
+        told = ",".join(value) if isinstance(value, (tuple, list)) else value
+        self.mapped.append((said, f"{option} = {told}"))
+
+    def number(self, option: str, kind: Callable[[str], Any], *names: str) -> Any:
+        """Carry a number over to a setting; None where it was not given."""
+        name, value = self.take(*names)
+        if value is None:
+            return None
+        found = self.parsed(name, kind, value)
+        self.set(option, found, f"{name}={value}")
+        return found
+
+    def parsed(self, name: str, kind: Callable[[str], Any], value: Any) -> Any:
+        """A value of a keyword.
+
+        Raises
+        ------
+        InputError
+            It is none of that kind.
+        """
+        try:
+            return kind(str(value).strip().lower().replace("d", "e") if kind is float else str(value).strip())
+        except ValueError:
+            word = {"int": "an integer", "float": "a number"}.get(getattr(kind, "__name__", ""), "another value")
+            raise InputError(f"{self.path}: {name}: needs {word}, found {shown(value)}") from None
+
+    def ignore(self, why: str, *names: str) -> None:
+        """Leave keywords out that say how the other program works, not what it looks for."""
+        for name in names:
+            if self._left.pop(name, None) is not None:
+                self.mapped.append((name, why))
+
+    def rest(self) -> None:
+        """Whatever nobody took is told."""
+        self.without += [f"{name}={value}: not a keyword that is known here" for name, value in self._left.items()]
+
+
+def unit_free(name: str) -> str:
+    """A name whose trailing parentheses would be read as a unit, with brackets instead.
+
+    Examples
+    --------
+    >>> unit_free("r(A)"), unit_free("r_s")
+    ('r[A]', 'r_s')
+    """
+    return re.sub(r"\(([^()]*)\)$", r"[\1]", name)
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """The same names, numbered where they recur.
+
+    Examples
+    --------
+    >>> distinct(["a", "b", "a"])
+    ['a', 'b', 'a#2']
+    """
+    seen: Counter[str] = Counter()
+    out = []
+    for name in names:
+        seen[name] += 1
+        out.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return out
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a text file.
+
+    Raises
+    ------
+    InputError
+        It cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: needs UTF-8 text, found byte 0x{error.object[error.start]:02x}") from error
+
+
+def read_foreign(folder: str | Path, task: str | None = None) -> ForeignInput:
+    """Read the input of SISSO (SISSO.in and train.dat) or of SISSO++ (sisso.json and its CSV) from a folder.
+
+    Parameters
+    ----------
+    folder : path
+        The folder, or the file SISSO.in or sisso.json itself.
+    task : str, optional
+        The task to take of an input with several: its number (SISSO) or its name (SISSO++).
+
+    Raises
+    ------
+    InputError
+        There is no such input, it is damaged, or it asks for what cannot be done here (classification, several tasks).
+    """
+    from sisso_sal.data.foreign.sisso_cpp import read_sisso_cpp
+    from sisso_sal.data.foreign.sisso_fortran import read_sisso_fortran
+
+    given = Path(folder)
+    readers = {"SISSO.in": read_sisso_fortran, "sisso.json": read_sisso_cpp}
+    if given.is_file():
+        reader = read_sisso_cpp if given.suffix == ".json" else read_sisso_fortran
+        return without_constants(reader(given, task))
+    if not given.is_dir():
+        raise InputError(f"{given}: there is no such folder")
+    found = [name for name in readers if (given / name).is_file()]
+    if len(found) != 1:
+        told = "both; name the file" if found else "neither"
+        raise InputError(f"{given}: needs SISSO.in (with train.dat) or sisso.json (with its CSV), found {told}")
+    return without_constants(readers[found[0]](given / found[0], task))
+
+
+def without_constants(found: ForeignInput) -> ForeignInput:
+    """The same without features that have one value in every row: nothing can be learned from them."""
+    constant = [j for j in range(2, len(found.header)) if len({_value(row[j]) for row in found.rows}) == 1]
+    kept = [j for j in range(len(found.header)) if j not in constant or found.header[j] == found.settings["target"]]
+    told = tuple(f"feature {found.header[j]}: the same in every row; left out" for j in constant)
+
+    def cut(rows: Rows) -> Rows:
+        return [[row[j] for j in kept] for row in rows]
+
+    return replace(
+        found, header=tuple(found.header[j] for j in kept), rows=cut(found.rows), left_out=cut(found.left_out),
+        without_counterpart=found.without_counterpart + told,
+    )  # fmt: skip
+
+
+def _value(cell: str) -> float | str:
+    try:
+        return float(cell)
+    except ValueError:
+        return cell

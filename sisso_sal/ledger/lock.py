@@ -1,0 +1,119 @@
+"""One driver for a run folder, and a note that says who it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sisso_sal.errors import CampaignError, LockedError
+from sisso_sal.system.storage import write_whole
+
+LOCK = ".lock"
+NOTE = ".driver.json"
+
+
+@dataclass(frozen=True)
+class Driver:
+    """A process that drives a run folder, or that did not say that it ended."""
+
+    host: str
+    pid: int
+    since: str
+
+    @property
+    def is_here(self) -> bool:
+        return self.host == socket.gethostname()
+
+    @property
+    def is_alive(self) -> bool | None:
+        """Whether the process exists; None for one on another host."""
+        if not self.is_here:
+            return None
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
+        return True
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}, since {self.since}"
+
+
+def noted_driver(folder: str | Path) -> Driver | None:
+    """The driver that last took the folder and has not said that it ended; takes no lock."""
+    try:
+        return Driver(**json.loads(Path(folder, NOTE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+class DriverLock:
+    """Held from birth to `release`. The operating system drops it when the process dies.
+
+    Raises
+    ------
+    LockedError
+        Another process holds it, or one on another host did not say that it ended: on some network file systems a lock is not
+        seen from other hosts.
+    CampaignError
+        The folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, wait: float, take_over: bool = False):
+        self._note = folder / NOTE
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(folder / LOCK)
+            self._lock.acquire(timeout=wait)
+        except Timeout as error:
+            raise LockedError(_held(folder)) from error
+        except OSError as error:
+            raise CampaignError(f"{folder}: cannot be made a run folder: {error.strerror}") from error
+        try:
+            before = noted_driver(folder)
+            if before is not None and not before.is_here and not take_over:
+                raise LockedError(
+                    f"{folder}: {before}, drives this run or died without a word; make sure that it is gone, then give "
+                    "--take-over"
+                )
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            write_whole(self._note, json.dumps(asdict(Driver(socket.gethostname(), os.getpid(), now))) + "\n")
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def release(self) -> None:
+        self._note.unlink(missing_ok=True)
+        self._lock.release()
+
+
+def _held(folder: Path) -> str:
+    driver = noted_driver(folder)
+    who = f"another process is driving this run{f' ({driver})' if driver else ''}"
+    return f"{folder}: {who}; wait for it, or end it with sisso-sal stop {folder}"
+
+
+def check_free(folder: str | Path, wait: float = 0.5) -> None:
+    """Ask before slow imports whether a run folder can be driven; makes and changes nothing.
+
+    Raises
+    ------
+    LockedError
+        Another process is driving the folder.
+    """
+    if not Path(folder, LOCK).exists():
+        return
+    lock = FileLock(Path(folder, LOCK))
+    try:
+        lock.acquire(timeout=wait)
+    except Timeout as error:
+        raise LockedError(_held(Path(folder))) from error
+    lock.release()

@@ -1,0 +1,279 @@
+"""What a machine offers: versions, cores, the compiler's cache, and the tools for first-principles labels."""
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from sisso_sal.errors import SissoSalError
+from sisso_sal.system.machine import usable_cores
+
+if TYPE_CHECKING:
+    from sisso_sal.settings.campaign import CampaignSettings
+
+DISTRIBUTION = "sisso-sal"
+EXTRAS = ("dft", "cluster")
+OLDEST_PYTHON = (3, 11)
+_SPECIES_FILE = re.compile(r"\d\d\d?_[A-Z][a-z]?_default")
+_FILES_LOOKED_AT = 20_000
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding: what was looked at, "ok", "missing" or "problem", and what was seen or is to be done."""
+
+    name: str
+    status: Literal["ok", "missing", "problem"]
+    detail: str
+
+    def as_dict(self) -> dict[str, str]:
+        """The fields as a dictionary that JSON can hold."""
+        return asdict(self)
+
+
+def doctor_checks() -> list[Check]:
+    """Look at everything that a run can need; nothing is changed, but for the compiler's cache.
+
+    Returns
+    -------
+    list of Check
+        "missing" marks what is optional and absent, "problem" what will hinder a run.
+
+    Examples
+    --------
+    >>> {check.status for check in doctor_checks()} <= {"ok", "missing", "problem"}
+    True
+    """
+    core, extras = declared_packages()
+    return [
+        _python(),
+        *(_package(name, needed=True) for name in (DISTRIBUTION, *core)),
+        _compiler(),
+        Check("cores", "ok", f"{usable_cores()} usable of {os.cpu_count()}"),
+        *(_package(name, extra=extra) for extra, names in extras.items() for name in names),
+        _aims_command(),
+        _species_folder(),
+        _mpi(),
+        _slurm(),
+        _taskblaster(),
+        _engine("GPAW", "gpaw", "CC=g++ pip install gpaw"),
+        _program("Elk", ("elk", "elk-lapw"), "optional, apt-get install elk-lapw"),
+    ]
+
+
+def declared_packages() -> tuple[list[str], dict[str, list[str]]]:
+    """Names of the packages the installed program asks for: those it needs, and those of each extra for users."""
+    core: list[str] = []
+    extras: dict[str, list[str]] = {extra: [] for extra in EXTRAS}
+    try:
+        declared = importlib.metadata.requires(DISTRIBUTION) or []
+    except importlib.metadata.PackageNotFoundError:
+        declared = []
+    for line in declared:
+        name = re.split(r"[^\w.-]", line, maxsplit=1)[0]
+        extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)", line)
+        if extra is None:
+            core.append(name)
+        elif extra[1] in extras:
+            extras[extra[1]].append(name)
+    return core, extras
+
+
+def _python() -> Check:
+    needed = ".".join(map(str, OLDEST_PYTHON))
+    detail = f"{platform.python_version()} ({sys.executable})"
+    if sys.version_info < OLDEST_PYTHON:
+        return Check("python", "problem", f"{detail}; needs {needed} or newer")
+    return Check("python", "ok", detail)
+
+
+def _package(name: str, needed: bool = False, extra: str = "") -> Check:
+    try:
+        return Check(name, "ok", importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        wanted = f"{DISTRIBUTION}[{extra}]" if extra else name
+        return Check(name, "problem" if needed else "missing", f"not installed; pip install '{wanted}'")
+
+
+def _probe(x: float) -> float:
+    return 2.0 * x
+
+
+def _compiler() -> Check:
+    """Compile a function as the kernels are compiled, beside them, and see where the result is kept."""
+    name = "numba compiler"
+    try:
+        import numba
+
+        compiled = numba.jit(nopython=True, cache=True)(_probe)
+        if not hasattr(compiled, "stats"):
+            return Check(name, "problem", "switched off by NUMBA_DISABLE_JIT; fits will be very slow")
+        if compiled(2.0) != 4.0:
+            return Check(name, "problem", "compiled code gives wrong results")
+        folder = compiled.stats.cache_path
+    except Exception as error:
+        told = str(error).strip().partition("\n")[0]
+        return Check(
+            name, "problem", f"{type(error).__name__}: {told}; NUMBA_CACHE_DIR can name a writable cache folder"
+        )
+    if not folder or not os.access(folder, os.W_OK):
+        return Check(name, "problem", f"cache folder {folder} is not writable; name another in NUMBA_CACHE_DIR")
+    return Check(name, "ok", f"works, keeps its code in {folder}")
+
+
+def _aims_command(given: str | None = None) -> Check:
+    name, source = "FHI-aims", "command" if given else "AIMS_COMMAND"
+    command = given or os.environ.get("AIMS_COMMAND", "").strip()
+    if command:
+        program = command.split()[0]
+        if shutil.which(program) is None:
+            return Check(name, "problem", f"{source} is {command!r}, but there is no program {program!r}")
+        return Check(name, "ok", f"{source} is {command!r}")
+    found = shutil.which("aims.x") or shutil.which("aims")
+    if found is None:
+        return Check(name, "missing", "no aims.x on the PATH; set AIMS_COMMAND to run it, for instance 'srun aims.x'")
+    return Check(name, "ok", found)
+
+
+def _species_folder(folder_given: str | None = None) -> Check:
+    """Judge the folder, else $AIMS_SPECIES_DIR: a set of species files, or a folder of such sets one or two levels below."""
+    name, source = "FHI-aims species", "species_dir" if folder_given else "AIMS_SPECIES_DIR"
+    given = folder_given or os.environ.get("AIMS_SPECIES_DIR", "").strip()
+    if not given:
+        return Check(name, "missing", "set AIMS_SPECIES_DIR to the species_defaults folder of FHI-aims")
+    folder = Path(given)
+    if not folder.is_dir():
+        return Check(name, "problem", f"{source} is {given!r}, which is not a folder")
+    sets: dict[str, int] = {}
+    files = (file for pattern in ("*", "*/*", "*/*/*") for file in folder.glob(pattern))
+    for file in islice(files, _FILES_LOOKED_AT):
+        if _SPECIES_FILE.fullmatch(file.name) and _defines_species(file):
+            place = "files" if file.parent == folder else str(file.parent.relative_to(folder))
+            sets[place] = sets.get(place, 0) + 1
+    if not sets:
+        return Check(name, "problem", f"{source} is {given!r}, but it holds no species file such as 08_O_default")
+    told = ", ".join(f"{place} ({count})" for place, count in sorted(sets.items()))
+    return Check(name, "ok", f"{given}: {told}")
+
+
+def _defines_species(file: Path) -> bool:
+    try:
+        return re.search(r"^\s*species\s+\w", file.read_text(errors="replace"), re.MULTILINE) is not None
+    except OSError:
+        return False
+
+
+def _program(name: str, commands: tuple[str, ...], advice: str) -> Check:
+    """Whether one of these programs is on the PATH."""
+    found = next(filter(None, map(shutil.which, commands)), None)
+    return (
+        Check(name, "missing", f"no {commands[0]} on the PATH; {advice}") if found is None else Check(name, "ok", found)
+    )
+
+
+def _mpi() -> Check:
+    return _program(
+        "MPI", ("srun", "mpirun", "mpiexec"), "FHI-aims runs in parallel through one of srun, mpirun, mpiexec"
+    )
+
+
+def _slurm() -> Check:
+    return _program("Slurm", ("sbatch",), "calculations run on this machine only")
+
+
+def _engine(name: str, module: str, install: str) -> Check:
+    if importlib.util.find_spec(module) is None:
+        return Check(name, "missing", f"optional, {install}")
+    try:
+        return Check(name, "ok", importlib.metadata.version(module))
+    except importlib.metadata.PackageNotFoundError:  # on the path without having been installed
+        return Check(name, "ok", "of unknown version")
+
+
+def _taskblaster() -> Check:
+    """Make a repository in a scratch folder, as a workflow does."""
+    name = "workflow"
+    if importlib.util.find_spec("taskblaster") is None:
+        return Check(name, "missing", f"needs Taskblaster; pip install '{DISTRIBUTION}[dft]'")
+    try:
+        from sisso_sal.oracle.workflow.outcomes import Question
+        from sisso_sal.oracle.workflow.tasks import Workflow
+
+        with tempfile.TemporaryDirectory() as folder:
+            Workflow(folder, {}, question=Question(quantity="band_gap")).submit("MgO", "probe")
+    except Exception as error:  # a broken installation fails in ways of its own
+        told = str(error).strip().partition("\n")[0]
+        return Check(name, "problem", f"{type(error).__name__}: {told}")
+    return Check(name, "ok", "Taskblaster takes on a calculation")
+
+
+def oracle_check(settings: "CampaignSettings") -> Check:
+    """Whether the oracle that settings name could begin on this machine; of the elements only those of water are looked for.
+
+    Parameters
+    ----------
+    settings : CampaignSettings
+
+    Returns
+    -------
+    Check
+        "ok" with what would run, "problem" with the line that `discover` would end with.
+    """
+    name, kind = "oracle", settings.run.oracle
+    if kind not in ("aims", "structure"):
+        return Check(name, "ok", f"{kind}, needs no calculations")
+    try:
+        from sisso_sal.oracle.workflow.first_principles import check_label, check_machine, engine_of
+
+        check_label(settings.label)
+        engine = engine_of(kind, settings)
+        check_machine(engine, (), runs_here=settings.run.workers > 0)
+    except SissoSalError as error:
+        return Check(name, "problem", str(error))
+    with_what = f"'{engine.program}'" if kind == "aims" else engine.calculator
+    return Check(name, "ok", f"{settings.label.quantity} by {with_what}, {settings.run.workers} workers")
+
+
+def aims_test_run(command: str | None = None, species_dir: str | None = None, seconds: float = 300.0) -> Check:
+    """Compute a cell of two atoms with the FHI-aims of this machine: PBE, light species, one k-point per direction.
+
+    Parameters
+    ----------
+    command, species_dir : str, optional
+        By default ``$AIMS_COMMAND``, else ``aims.x``, and ``$AIMS_SPECIES_DIR``.
+    seconds : float
+        After which the run is ended.
+
+    Returns
+    -------
+    Check
+        "ok" with the energy, "problem" with the verdict, "missing" without a program or species.
+    """
+    name = "FHI-aims test run"
+    program, species = _aims_command(command), _species_folder(species_dir)
+    for needed in (program, species):
+        if needed.status != "ok":
+            return Check(name, needed.status, f"{needed.name}: {needed.detail}")
+    from sisso_sal.oracle.engines.aims import run_aims
+    from sisso_sal.oracle.engines.aims_inputs import AimsSettings
+    from sisso_sal.oxides.prototypes import prototype_structure
+
+    words = command or os.environ.get("AIMS_COMMAND", "").strip() or program.detail
+    settings = AimsSettings(k_grid=(1, 1, 1), species_dir=species_dir)
+    oxide = prototype_structure("rocksalt", {"A": ("Mg", 2.0)})
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            verdict = run_aims(folder, oxide, settings, command=words, walltime=seconds)
+    except SissoSalError as error:
+        return Check(name, "problem", str(error))
+    if verdict.verdict != "finished":
+        return Check(name, "problem", f"MgO, two atoms: {verdict.verdict}: {verdict.reason}")
+    return Check(name, "ok", f"MgO, two atoms: {verdict.energy_eV:.3f} eV by version {verdict.version}")

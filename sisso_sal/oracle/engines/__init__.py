@@ -1,0 +1,1 @@
+"""Programs that compute energies: FHI-aims, and any calculator of ASE."""

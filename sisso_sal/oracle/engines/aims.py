@@ -1,0 +1,371 @@
+"""FHI-aims runs: starting one, going on from its last geometry, mending a known failure, and the document of what it gave."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sisso_sal.errors import InputError, OracleError
+from sisso_sal.oracle.engines.aims_bands import read_bands
+from sisso_sal.oracle.engines.aims_inputs import AimsSettings, write_inputs
+from sisso_sal.oracle.engines.aims_verdict import RunVerdict, judge_run
+
+if TYPE_CHECKING:
+    from pymatgen.core import Molecule, Structure
+
+__all__ = ["OUTPUT", "calculation_document", "judge_folder", "last_geometry", "remedy", "run_aims"]
+
+OUTPUT = "aims.out"
+_ERRORS = "aims.err"
+_GRACE = 10.0
+_KILLED = (
+    128 + signal.SIGINT,
+    128 + signal.SIGKILL,
+    128 + signal.SIGTERM,
+)  # exit codes with which a wrapper tells of a signal
+_FORGET = ("aims.out", "aims.err", "geometry.in.next_step")
+
+
+def run_aims(
+    folder: str | os.PathLike[str],
+    structure: Structure | Molecule,
+    settings: AimsSettings,
+    *,
+    command: str,
+    walltime: float | None = None,
+) -> RunVerdict:
+    """Write the inputs, run FHI-aims and judge its output.
+
+    What an earlier attempt left in the folder is kept under ``NAME.attempt-N``; nothing of it can be taken for this run.
+
+    Parameters
+    ----------
+    folder : path
+        Made if need be.
+    structure : pymatgen Structure
+    settings : AimsSettings
+    command : str
+        As in a shell, without redirections: ``aims.x``, ``srun aims.x``, ``apptainer exec aims.sif mpirun -n 8 aims.x``.
+    walltime : float, optional
+        Seconds after which the run is ended.
+
+    Raises
+    ------
+    InputError
+        The program does not exist, or the inputs cannot be written.
+    OracleError
+        The program cannot be started.
+    """
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    _set_aside(place)
+    write_inputs(place, structure, settings)
+    code, ended = _execute(place, command, walltime)
+    verdict = judge_folder(place, structure)
+    if ended and verdict.verdict in ("interrupted", "failed"):
+        return replace(verdict, verdict="interrupted", reason=ended)
+    if verdict.verdict == "interrupted" and code > 0 and code not in _KILLED:
+        return replace(verdict, verdict="failed", reason=f"{verdict.reason}; exit code {code}")
+    return verdict
+
+
+def _set_aside(folder: Path) -> None:
+    """Rename the outputs of an earlier attempt."""
+    old = [
+        file
+        for file in folder.iterdir()
+        if file.name in _FORGET or (file.name.startswith("band") and file.suffix == ".out")
+    ]
+    number = 1 + sum(1 for _ in folder.glob(f"{OUTPUT}.attempt-*"))
+    for file in old:
+        file.rename(file.with_name(f"{file.name}.attempt-{number}"))
+
+
+def _execute(folder: Path, command: str, walltime: float | None) -> tuple[int, str]:
+    """Run the program to its end; its exit code, and why it was ended from here, or nothing."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise InputError(f"FHI-aims command {command!r}: cannot be read: {error}") from None
+    if not words:
+        raise InputError("FHI-aims: needs a command, set it to aims.x or 'srun aims.x'")
+    with (folder / OUTPUT).open("wb") as output, (folder / _ERRORS).open("wb") as errors:
+        try:
+            process = subprocess.Popen(
+                words,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                start_new_session=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            )
+        except (FileNotFoundError, PermissionError) as error:
+            raise InputError(f"FHI-aims command {command!r}: {words[0]}: {error.strerror}") from None
+        except OSError as error:
+            raise OracleError(f"FHI-aims command {command!r}: cannot be started: {error.strerror or error}") from error
+        try:
+            process.wait(walltime)
+        except subprocess.TimeoutExpired:
+            _end(process)
+            return process.returncode, f"out of walltime: ended after {walltime:g} s"
+        except BaseException:  # a worker that is told to stop takes its program with it
+            _end(process)
+            raise
+    return process.returncode, ""
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end the program with its worker: two programs must never write into one folder."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the program and all it started: politely, then not."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        try:
+            process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            continue
+        return
+
+
+def judge_folder(folder: str | os.PathLike[str], structure: Structure | Molecule | None = None) -> RunVerdict:
+    """Judge the run of a folder; a folder without output is a failed run, and what went to stderr is the reason.
+
+    Parameters
+    ----------
+    folder : path
+    structure : pymatgen Structure, optional
+        What the run must be of.
+    """
+    output = Path(folder, OUTPUT)
+    if not output.is_file():
+        return RunVerdict(verdict="failed", reason=f"no output: there is no {OUTPUT}")
+    wanted = None if structure is None else {str(e): int(n) for e, n in structure.composition.items()}
+    verdict = judge_run(output, wanted)
+    told = _last_words(Path(folder, _ERRORS))
+    if verdict.verdict in ("failed", "interrupted") and told:
+        return replace(verdict, reason=f"{verdict.reason}; stderr: {told}")
+    return verdict
+
+
+def _last_words(file: Path) -> str:
+    """Last line of a file of errors, shortened; nothing where there is none."""
+    if not file.is_file():
+        return ""
+    lines = [line.strip() for line in file.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1][:120] if lines else ""
+
+
+def last_geometry(folder: str | os.PathLike[str], structure: Structure | Molecule) -> Structure | Molecule:
+    """The structure a run had reached: that of geometry.in.next_step, else the one it began with.
+
+    Parameters
+    ----------
+    folder : path
+    structure : pymatgen Structure
+        The start; its site properties (moments) are kept.
+
+    Raises
+    ------
+    OracleError
+        The file is there and cannot be read, or holds other atoms.
+    """
+    file = Path(folder, "geometry.in.next_step")
+    if not file.is_file() or not file.stat().st_size:
+        return structure
+    reached = read_geometry(file)
+    if [site.species_string for site in reached] != [site.species_string for site in structure]:
+        raise OracleError(
+            f"{file}: needs the atoms of {structure.composition.reduced_formula} in their order, found others"
+        )
+    for name, values in structure.site_properties.items():
+        reached.add_site_property(name, values)
+    return reached
+
+
+def read_geometry(file: str | os.PathLike[str]) -> Structure | Molecule:
+    """A crystal or a molecule from geometry.in or geometry.in.next_step.
+
+    Raises
+    ------
+    OracleError
+        The file cannot be read, or has one or two lattice vectors.
+    """
+    from pymatgen.core import Lattice, Molecule, Structure
+
+    vectors, symbols, places, fractional = [], [], [], []
+    try:
+        for line in Path(file).read_text(encoding="utf-8", errors="replace").splitlines():
+            words = line.partition("#")[0].split()
+            if words[:1] == ["lattice_vector"]:
+                vectors.append([float(x) for x in words[1:4]])
+            elif words[:1] in (["atom"], ["atom_frac"]):
+                places.append([float(x) for x in words[1:4]])
+                fractional.append(words[0] == "atom_frac")
+                symbols.append(words[4])
+    except (OSError, ValueError, IndexError) as error:
+        raise OracleError(f"{file}: needs a geometry of FHI-aims, cannot be read: {error}") from error
+    if len(vectors) not in (0, 3) or not symbols:
+        raise OracleError(
+            f"{file}: needs atoms and no or three lattice vectors, found {len(symbols)} and {len(vectors)}"
+        )
+    if not vectors:
+        return Molecule(symbols, places)
+    lattice = Lattice(vectors)
+    inside = [p if f else lattice.get_fractional_coords(p) for p, f in zip(places, fractional, strict=True)]
+    return Structure(lattice, symbols, inside)
+
+
+def remedy(verdict: RunVerdict, settings: AimsSettings, attempt: int) -> AimsSettings | None:
+    """Settings with which a failed run may succeed; None where no remedy is known.
+
+    A cycle that does not converge gets slower mixing, more iterations and a broader smearing; a relaxation that does not end gets
+    more steps and, at the second try, the trust-radius method; a run that was interrupted is continued as it is, and one that broke
+    off in the middle of a cycle gets one more try.
+
+    Parameters
+    ----------
+    verdict : RunVerdict
+    settings : AimsSettings
+        Of the run that failed.
+    attempt : int
+        Which attempt it was, from 1.
+
+    Examples
+    --------
+    >>> stuck = RunVerdict(verdict="scf_not_converged", reason="self-consistency cycle 1 did not converge")
+    >>> remedy(stuck, AimsSettings(), 1).charge_mix_param
+    0.05
+    """
+    if verdict.verdict == "scf_not_converged":
+        mixing = 0.05 if attempt == 1 else 0.02
+        changes: dict[str, Any] = {"charge_mix_param": mixing, "sc_iter_limit": 2 * settings.sc_iter_limit}
+        return settings.model_copy(update={**changes, "smearing": max(settings.smearing or 0.01, 0.05)})
+    if verdict.verdict == "relaxation_not_converged":
+        method = settings.relax if attempt == 1 else "trm"
+        return settings.model_copy(update={"max_relaxation_steps": 2 * settings.max_relaxation_steps, "relax": method})
+    again = verdict.verdict == "interrupted" or (verdict.has_crashed and attempt == 1)
+    return settings if again else None
+
+
+def calculation_document(
+    folder: str | os.PathLike[str],
+    structure: Structure | Molecule,
+    verdict: RunVerdict,
+    *,
+    label: str,
+    seconds: float | None = None,
+) -> dict[str, Any]:
+    """What a calculation gave, under the field names of atomate2's task documents.
+
+    Parameters
+    ----------
+    folder : path
+    structure : pymatgen Structure
+        What the run began with.
+    verdict : RunVerdict
+    label : str
+        Name of the task: relax, static, bands.
+    seconds : float, optional
+        Wall time.
+
+    Returns
+    -------
+    dict
+        That JSON can hold: ``task_label dir_name state formula_pretty nsites structure energy energy_per_atom energy_definition
+        bandgap vbm cbm forces stress aims_version verdict reason core_hours completed_at``; energies in eV, forces in eV/Å, the
+        stress in eV/Å³. What a run does not give is None, and nothing of a run that is not finished counts as a result.
+    """
+    finished = verdict.verdict == "finished"
+    reached = last_geometry(folder, structure)
+    energy = verdict.energy_eV if finished else None
+    details: dict[str, Any] = dict.fromkeys(("bandgap", "vbm", "cbm", "forces", "stress"))
+    if finished:
+        details = _details(Path(folder))
+    return {
+        "task_label": label,
+        "dir_name": str(Path(folder)),
+        "state": "successful" if finished else "failed",
+        "formula_pretty": structure.composition.reduced_formula,
+        "nsites": len(structure),
+        "structure": reached.as_dict(),
+        "energy": energy,
+        "energy_per_atom": None if energy is None else energy / len(structure),
+        "energy_definition": verdict.energy_definition,
+        **details,
+        "aims_version": verdict.version,
+        "verdict": verdict.verdict,
+        "reason": verdict.reason,
+        "core_hours": None if seconds is None else seconds * verdict.n_tasks / 3600,
+        "completed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _details(folder: Path) -> dict[str, Any]:
+    """Edges, forces and stress; edges from the band files where there are any, for they also see what the k-grid misses."""
+    found = read_output(folder / OUTPUT)
+    if any(folder.glob("band[12]*.out")):
+        bands = read_bands(folder)
+        found |= {"bandgap": bands.gap, "vbm": bands.vbm, "cbm": bands.cbm}
+    return found
+
+
+def read_output(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Gap, edges, forces and stress of a finished output: by pyfhiaims, or for versions before 2021 by ASE.
+
+    The gap is the last one printed, which includes spin-orbit coupling where that is used; the edges are those of the last cycle.
+
+    Raises
+    ------
+    OracleError
+        Neither can read the file.
+    """
+    gap = judge_run(path).gap_eV
+    try:
+        return _by_pyfhiaims(path) | {"bandgap": gap}
+    except ImportError:
+        raise InputError("FHI-aims: needs pyfhiaims; pip install 'sisso-sal[dft]'") from None
+    except Exception as first:  # the reader of another age of the format raises whatever it stumbles on
+        try:
+            return _by_ase(path) | {"bandgap": gap}
+        except Exception as second:
+            told = str(second).strip().partition("\n")[0] or type(second).__name__
+            raise OracleError(f"{path}: neither pyfhiaims ({first}) nor ASE can read it: {told}") from second
+
+
+def _by_pyfhiaims(path: str | os.PathLike[str]) -> dict[str, Any]:
+    from pyfhiaims.outputs.stdout import AimsStdout
+
+    last = AimsStdout(os.fspath(path))[-1]
+    return {"vbm": last["vbm"], "cbm": last["cbm"], "forces": _plain(last["forces"]), "stress": _plain(last["stress"])}
+
+
+def _by_ase(path: str | os.PathLike[str]) -> dict[str, Any]:
+    import ase.io
+    from ase.calculators.calculator import PropertyNotImplementedError
+
+    atoms: Any = ase.io.read(os.fspath(path), format="aims-output")
+    found: dict[str, Any] = {"vbm": None, "cbm": None, "forces": None, "stress": None}
+    for name, ask in (("forces", atoms.get_forces), ("stress", lambda: atoms.get_stress(voigt=False))):
+        with contextlib.suppress(PropertyNotImplementedError):
+            found[name] = _plain(ask())
+    return found
+
+
+def _plain(values: Any) -> Any:
+    """Nested lists instead of arrays."""
+    return values.tolist() if hasattr(values, "tolist") else values

@@ -1,0 +1,306 @@
+"""Relaxations and energies with any ASE calculator, where FHI-aims is not at hand.
+
+The documents are those of `sisso_sal.oracle.engines.aims.calculation_document`, so whatever reads one reads both.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sisso_sal.errors import InputError, OracleError, SettingsError
+from sisso_sal.oracle.engines.ase_bands import band_edges
+from sisso_sal.settings.calculation import first_problem
+
+if TYPE_CHECKING:
+    from pymatgen.core import Molecule, Structure
+
+__all__ = ["PRESETS", "CalculatorSettings", "calculate", "calculator_preset", "relax_structure", "static_energy"]
+
+ENERGY_DEFINITION = "potential energy of the ASE calculator"
+_VOLUMES = np.linspace(0.94, 1.06, 7)
+
+
+class CalculatorSettings(BaseModel):
+    """Which calculator, and how it relaxes.
+
+    Parameters
+    ----------
+    calculator : str
+        ``package.module:Class`` of an ASE calculator.
+    parameters : mapping
+        What the class is called with.
+    molecule : mapping
+        Parameters that molecules have instead.
+    vacuum : float, optional
+        In Å around a molecule, in a periodic box; by default there is none.
+    install : str
+        How to install the engine, for the message where it is missing.
+    relax : {"full", "volume", "atoms", "none"}
+        Cell and atoms by stress and forces; an equation of state of the volume, with atoms relaxed at its end where there are
+        forces; atoms alone; or nothing. Of a molecule only the atoms move.
+    force_tolerance : float
+        In eV/Å.
+    max_steps : int
+    path_points : int
+        K-points of a band structure.
+    hybrid : {"", "HSE06", "HSE03", "PBE0"}
+        Functional whose gap replaces that of the band structure: on the density of the calculation and at its
+        k-points. GPAW only.
+
+    Examples
+    --------
+    >>> calculator_preset("elk").relax
+    'volume'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    calculator: str = Field(pattern=r"^[\w.]+:\w+$")
+    parameters: dict[str, Any] = {}
+    molecule: dict[str, Any] = {}
+    vacuum: float | None = Field(default=None, gt=0)
+    install: str = ""
+    relax: Literal["full", "volume", "atoms", "none"] = "full"
+    force_tolerance: float = Field(default=0.05, gt=0)
+    max_steps: int = Field(default=100, ge=1)
+    path_points: int = Field(default=40, ge=2)
+    hybrid: Literal["", "HSE06", "HSE03", "PBE0"] = ""
+
+    def for_molecule(self) -> CalculatorSettings:
+        """These settings where there is no cell to relax."""
+        relax = "none" if self.relax == "none" else "atoms"
+        return self.model_copy(update={"relax": relax, "parameters": {**self.parameters, **self.molecule}})
+
+
+_GPAW: dict[str, Any] = {
+    "calculator": "gpaw:GPAW",
+    "parameters": {
+        "mode": {"name": "pw", "ecut": 700},
+        "xc": "PBE",
+        "kpts": {"density": 5.0, "gamma": True},
+        "occupations": {"name": "fermi-dirac", "width": 0.01},
+        "txt": "gpaw.txt",
+    },
+    "molecule": {"kpts": {"size": (1, 1, 1)}},
+    "vacuum": 4.0,
+    "install": "CC=g++ pip install gpaw",
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "gpaw": _GPAW,
+    "gpaw-light": {
+        **_GPAW,
+        "parameters": {
+            **_GPAW["parameters"],
+            "kpts": {"density": 1.5, "gamma": True},
+            "occupations": {"name": "fermi-dirac", "width": 0.05},
+            "convergence": {"eigenstates": 1e-6},
+        },
+        "vacuum": 3.0,
+        "force_tolerance": 0.02,
+    },
+    "elk": {
+        "calculator": "sisso_sal.oracle.engines.elk:elk",
+        "parameters": {"tasks": 0, "xc": "PBE", "kpts": 2.0, "rgkmax": 7.0},
+        "molecule": {"kpts": [1, 1, 1]},
+        "vacuum": 4.0,
+        "install": "apt-get install elk-lapw",
+        "relax": "volume",
+    },
+}
+"""GPAW with plane waves, and lighter for small machines; Elk, which has no stress.
+
+Below 700 eV the stress of GPAW pulls the cell together, and the number of plane waves jumps along an equation of state.
+"""
+
+
+def calculator_preset(name: str, **changes: Any) -> CalculatorSettings:
+    """Settings of a preset, or of a calculator by its class, with changes; `parameters` go on top of those of the preset.
+
+    Raises
+    ------
+    SettingsError
+        The name is neither, or a change is unknown or out of range.
+    """
+    base = PRESETS.get(name, {"calculator": name})
+    if isinstance(changes.get("parameters"), dict):
+        changes["parameters"] = {**base.get("parameters", {}), **changes["parameters"]}
+    try:
+        return CalculatorSettings(**{**base, **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        if name not in PRESETS and first["loc"] == ("calculator",):
+            told = f"calculator '{name}': needs one of {', '.join(PRESETS)} or 'package.module:Class'"
+            raise SettingsError(told) from error
+        raise SettingsError(f"calculator '{name}': {first_problem(error, CalculatorSettings)}") from error
+
+
+def make_calculator(settings: CalculatorSettings, folder: Path) -> Any:
+    """A fresh calculator that works in the folder."""
+    module, _, name = settings.calculator.partition(":")
+    try:
+        kind = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        advice = f"; install it with: {settings.install}" if settings.install else ""
+        raise InputError(f"calculator '{settings.calculator}': cannot be imported ({error}){advice}") from None
+    parameters = dict(settings.parameters)
+    if "txt" in parameters:
+        parameters["txt"] = str(folder / parameters["txt"])
+    try:
+        calculator = kind(**parameters)
+    except (TypeError, ValueError, RuntimeError, OSError) as error:
+        told = str(error).strip().partition("\n")[0]
+        advice = f"; install it with: {settings.install}" if settings.install else ""
+        raise InputError(f"calculator '{settings.calculator}': cannot be set up: {told}{advice}") from error
+    if hasattr(calculator, "directory"):
+        calculator.directory = folder
+    return calculator
+
+
+def calculate(
+    folder: str | os.PathLike[str], structure: Structure | Molecule, settings: CalculatorSettings, *, label: str
+) -> dict[str, Any]:
+    """One step of a workflow: "relax" relaxes, any other label computes as it is; a failure is told in the document.
+
+    Parameters
+    ----------
+    folder : path
+        Made if need be.
+    structure : pymatgen Structure or Molecule
+    settings : CalculatorSettings
+    label : str
+
+    Returns
+    -------
+    dict
+        As `sisso_sal.oracle.engines.aims.calculation_document`.
+
+    Raises
+    ------
+    InputError
+        The engine is not installed or refuses its parameters.
+    """
+    started = time.monotonic()
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    atoms = structure.to_ase_atoms()
+    if not atoms.pbc.any():
+        settings = settings.for_molecule()
+        if settings.vacuum is not None:
+            atoms.center(vacuum=settings.vacuum)
+            atoms.pbc = True
+    if "magmom" in structure.site_properties:
+        atoms.set_initial_magnetic_moments([moment or 0.0 for moment in structure.site_properties["magmom"]])
+    atoms.calc = make_calculator(settings, place)
+    verdict, reason, energy, edges = "finished", "the calculation ended", None, None
+    try:
+        if label == "relax" and settings.relax != "none":
+            relax_structure(atoms, settings)
+        energy = static_energy(atoms)
+        asked = {"path_points": settings.path_points, "hybrid": settings.hybrid} if label == "bands" else {}
+        edges = band_edges(atoms, place, **asked)
+    except InputError:
+        raise
+    except _Unconverged as error:
+        verdict, reason = "relaxation_not_converged", str(error)
+    except Exception as error:  # an engine fails with errors of its own; the kind and its first line are the reason
+        verdict, reason = "failed", f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+    document = _document(place, structure, atoms, energy, label, verdict, reason, time.monotonic() - started)
+    return document | ({} if edges is None or document["state"] != "successful" else edges)
+
+
+class _Unconverged(OracleError):
+    """The optimiser ran out of steps."""
+
+
+def static_energy(atoms: Any) -> float:
+    """Potential energy, in eV; `OracleError` where it is not finite."""
+    energy = float(atoms.get_potential_energy())
+    if not math.isfinite(energy):
+        raise OracleError(f"needs a finite energy, found {energy}")
+    return energy
+
+
+def relax_structure(atoms: Any, settings: CalculatorSettings) -> None:
+    """Relax atoms in place: cell and positions, or volume and positions.
+
+    Raises
+    ------
+    OracleError
+        The forces did not come below the tolerance in the steps allowed, or no volume has the least energy.
+    """
+    from ase.filters import FrechetCellFilter
+    from ase.optimize import BFGS
+
+    moving: Any = FrechetCellFilter(atoms) if settings.relax == "full" else atoms
+    if settings.relax == "volume":
+        _best_volume(atoms)
+    if len(atoms) > 1 and not BFGS(moving, logfile=None).run(fmax=settings.force_tolerance, steps=settings.max_steps):
+        raise _Unconverged(f"forces above {settings.force_tolerance:g} eV/Å after {settings.max_steps} steps")
+
+
+def _best_volume(atoms: Any) -> None:
+    """Set the volume to the minimum of a Birch-Murnaghan equation of state; the scan moves until it holds the minimum."""
+    from ase.eos import EquationOfState
+
+    for _ in range(6):
+        start = atoms.cell.copy()
+        volumes, energies = [], []
+        for factor in _VOLUMES:
+            atoms.set_cell(start * factor ** (1 / 3), scale_atoms=True)
+            volumes.append(atoms.get_volume())
+            energies.append(static_energy(atoms))
+        least = int(np.argmin(energies))
+        if 0 < least < len(_VOLUMES) - 1:
+            volume, _, _ = EquationOfState(volumes, energies, eos="birchmurnaghan").fit(warn=False)
+            atoms.set_cell(start * (volume / abs(np.linalg.det(start.array))) ** (1 / 3), scale_atoms=True)
+            return
+        atoms.set_cell(start * _VOLUMES[least] ** (1 / 3), scale_atoms=True)
+    raise _Unconverged("no volume has the least energy: the equation of state falls on one side")
+
+
+def _document(
+    folder: Path, start: Any, atoms: Any, energy: float | None, label: str, verdict: str, reason: str, seconds: float
+) -> dict[str, Any]:
+    finished = verdict == "finished" and energy is not None
+    reached = type(start).from_ase_atoms(atoms) if hasattr(type(start), "from_ase_atoms") else start
+    if "magmom" in start.site_properties and finished:
+        reached.add_site_property("magmom", start.site_properties["magmom"])
+    return {
+        "task_label": label,
+        "dir_name": str(folder),
+        "state": "successful" if finished else "failed",
+        "formula_pretty": start.composition.reduced_formula,
+        "nsites": len(start),
+        "structure": reached.as_dict(),
+        "energy": energy if finished else None,
+        "energy_per_atom": energy / len(start) if finished and energy is not None else None,
+        "energy_definition": ENERGY_DEFINITION,
+        "bandgap": None,
+        "vbm": None,
+        "cbm": None,
+        "forces": _asked(atoms.get_forces) if finished else None,
+        "stress": _asked(lambda: atoms.get_stress(voigt=False)) if finished and hasattr(start, "lattice") else None,
+        "aims_version": None,
+        "verdict": verdict,
+        "reason": reason,
+        "core_hours": seconds / 3600,
+        "completed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _asked(ask: Any) -> list[Any] | None:
+    from ase.calculators.calculator import PropertyNotImplementedError
+
+    try:
+        return np.asarray(ask()).tolist()
+    except (PropertyNotImplementedError, NotImplementedError):
+        return None

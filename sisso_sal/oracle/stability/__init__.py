@@ -1,0 +1,1 @@
+"""Labels from computed energies: Pourbaix decomposition, formation, hull, gap."""

@@ -1,0 +1,420 @@
+"""Labels from computed energies: free energy of Pourbaix decomposition, formation energy, energy above the hull, band gap.
+
+Nothing is assumed of a phase whose calculation is missing or failed: a label that it could change is *unknown* and says which
+phases it waits for. A competitor that is left out would make a candidate look more stable than it is.
+
+The oxygen reference comes from water and hydrogen, because density functionals describe O2 badly:
+
+    G_O = E(H2O) - E(H2) + 0.03 eV - G_f(liquid water),    G_H = E(H2) / 2 - 0.07 eV
+
+where 0.03 eV is the difference of zero-point energy and entropy of both molecules at 298.15 K, water at 0.035 bar, in
+equilibrium with the liquid (J. K. Nørskov et al., J. Phys. Chem. B 108, 17886 (2004), doi 10.1021/jp047349j). An optional
+correction, in eV per oxygen atom of a solid, is fitted to measured formation energies.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from sisso_sal.errors import InputError, OracleError, TableError
+from sisso_sal.oracle.stability.expressions import evaluate, expression_names
+from sisso_sal.oracle.stability.pourbaix import MU_WATER, Conditions, Decomposition, Species, decompose
+from sisso_sal.oxides.elements import parse_formula
+from sisso_sal.oxides.pool import candidate_oxides
+from sisso_sal.oxides.structures import formula_key
+
+__all__ = [
+    "LABELS",
+    "Label",
+    "Phase",
+    "References",
+    "aqueous_species",
+    "competing_formulas",
+    "fit_oxygen_correction",
+    "label",
+    "lowest_phases",
+    "needed_beside",
+    "undissolved",
+]
+
+LABELS = ("dG_pbx", "formation_energy", "energy_above_hull", "band_gap")
+"""Quantities that a label or an expression may name; the first three in eV/atom, the gap in eV."""
+
+_WATER_THERMAL = 0.56 - 0.67  # zero-point energy and entropy at 298.15 K, in eV per molecule
+_HYDROGEN_THERMAL = 0.27 - 0.41
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A solid whose energy was asked for.
+
+    Parameters
+    ----------
+    formula : str
+    name : str
+        Structure or file; several polymorphs may share a formula.
+    energy : float or None
+        Total energy, in eV per atom; None where the calculation failed or is missing.
+    band_gap : float or None
+        In eV.
+    reason : str
+        Why there is no energy.
+    """
+
+    formula: str
+    name: str = ""
+    energy: float | None = None
+    band_gap: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class References:
+    """Zero of the formation energies.
+
+    Parameters
+    ----------
+    water, hydrogen : float
+        Total energies of the molecules H2O and H2, in eV.
+    oxygen_correction : float
+        Added to the formation energy of a solid for each oxygen atom, in eV.
+    """
+
+    water: float
+    hydrogen: float
+    oxygen_correction: float = 0.0
+
+    @property
+    def oxygen(self) -> float:
+        """Free energy of an oxygen atom in O2 at 298.15 K and 1 bar, in eV.
+
+        Examples
+        --------
+        >>> round(References(water=-14.0, hydrogen=-6.8).oxygen, 4)
+        -4.7117
+        """
+        return self.water + _WATER_THERMAL - (self.hydrogen + _HYDROGEN_THERMAL) - MU_WATER
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """A label, or what it waits for.
+
+    Attributes
+    ----------
+    value : float or None
+    waits_for : tuple of str
+        Formulas whose energies are missing, each with its reason; empty where there is a value.
+    parts : mapping of str to float
+        Every quantity that was computed, by the names in `LABELS`.
+    decomposition : Decomposition or None
+    """
+
+    value: float | None
+    waits_for: tuple[str, ...] = ()
+    parts: Mapping[str, float]
+    decomposition: Decomposition | None = None
+
+
+def competing_formulas(formula: str) -> tuple[str, ...]:
+    """What must be known before the acid stability of an oxide is: its metals, and the other oxides of them in the pool.
+
+    Parameters
+    ----------
+    formula : str
+
+    Returns
+    -------
+    tuple of str
+        Elements first, then binary, then ternary oxides; without the formula itself.
+
+    Examples
+    --------
+    >>> competing_formulas("MgTiO3")
+    ('Mg', 'Ti', 'MgO', 'TiO2', 'Mg2TiO4', 'MgTi2O5')
+    """
+    metals = sorted(parse_formula(formula).keys() - {"O", "H"})
+    own = formula_key(formula)
+    oxides = [oxide.formula for n in (1, 2) if n <= len(metals) for oxide in candidate_oxides(metals, n_metals=[n])]
+    return (*metals, *(oxide for oxide in oxides if formula_key(oxide) != own))
+
+
+def aqueous_species(metals: Iterable[str], table: str | os.PathLike[str] | None = None) -> list[Species]:
+    """Dissolved species of metals with oxygen and hydrogen: those of ASE, and those of the user's table.
+
+    Parameters
+    ----------
+    metals : iterable of str
+    table : path, optional
+        CSV with the columns ``species`` (as ``Fe+++`` or ``HFeO2-``) and ``mu (eV)``; a species that ASE has is replaced.
+
+    Raises
+    ------
+    InputError
+        ASE is not installed, or the table has a defect.
+    """
+    wanted = frozenset(metals)
+    if table is None:
+        return [ion for metals, ions in _measured().items() if metals <= wanted for ion in ions]
+    known = {ion.name: ion for ions in _measured().values() for ion in ions}
+    known |= {name: _dissolved(name, energy) for name, energy in _species_table(Path(table)).items()}
+    return [ion for ion in known.values() if ion.metals and ion.metals <= wanted]
+
+
+@cache
+def _measured() -> Mapping[frozenset[str], Sequence[Species]]:
+    """All of ASE's dissolved species, by their metals."""
+    try:
+        from ase.data import chemical_symbols
+        from ase.phasediagram import solvated
+    except ImportError:
+        raise InputError("aqueous species: need ASE; pip install 'sisso-sal[dft]'") from None
+    found: dict[frozenset[str], list[Species]] = {}
+    for name, energy in solvated(set(chemical_symbols)):
+        ion = _dissolved(name.removesuffix("(aq)"), energy)
+        if ion.metals:
+            found.setdefault(ion.metals, []).append(ion)
+    return MappingProxyType(found)
+
+
+def _dissolved(name: str, energy: float) -> Species:
+    """A species by its name: a formula and a sign for each elementary charge."""
+    bare = name.rstrip("+-")
+    signs = name[len(bare) :]
+    return Species(name, parse_formula(bare), signs.count("+") - signs.count("-"), energy, "aqueous")
+
+
+def _species_table(path: Path) -> dict[str, float]:
+    try:
+        with path.open(newline="", encoding="utf-8") as handle:
+            rows = list(csv.DictReader(handle))
+    except (OSError, UnicodeDecodeError) as error:
+        raise TableError(f"{path}: cannot be read: {error}") from error
+    found = {}
+    for number, row in enumerate(rows, 2):
+        try:
+            name, energy = row["species"].strip(), float(row["mu (eV)"])
+            _dissolved(name, energy)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise TableError(
+                f"{path}: row {number}: needs 'species' and a number 'mu (eV)', found {dict(row)}"
+            ) from error
+        found[name] = energy
+    return found
+
+
+def lowest_phases(phases: Iterable[Phase]) -> dict[str, Phase]:
+    """The polymorph of lowest energy for each composition; failed ones count only where there is no other.
+
+    Returns
+    -------
+    dict of str to Phase
+        By `sisso_sal.oxides.structures.formula_key`.
+
+    Examples
+    --------
+    >>> rutile, anatase = Phase(formula="TiO2", energy=-9.0), Phase(formula="Ti2O4", energy=-8.9)
+    >>> lowest_phases([anatase, rutile]) == {"O2Ti": rutile}
+    True
+    """
+    best: dict[str, Phase] = {}
+    for phase in phases:
+        key = formula_key(phase.formula)
+        rival = best.get(key)
+        if rival is None or _energy(phase) < _energy(rival):
+            best[key] = phase
+    return best
+
+
+def _energy(phase: Phase) -> float:
+    return math.inf if phase.energy is None or not math.isfinite(phase.energy) else phase.energy
+
+
+def _formation(phase: Phase, elements: Mapping[str, float], references: References) -> Species:
+    """The phase with its free energy of formation, per formula unit."""
+    amounts = parse_formula(phase.formula)
+    total = _energy(phase) * sum(amounts.values())
+    zero = sum(n * (references.oxygen if e == "O" else elements[e]) for e, n in amounts.items())
+    return Species(phase.formula, amounts, mu=total - zero + references.oxygen_correction * amounts.get("O", 0.0))
+
+
+def label(
+    formula: str,
+    phases: Iterable[Phase],
+    references: References | None,
+    *,
+    quantity: str = "dG_pbx",
+    conditions: Conditions | None = None,
+    ions: Sequence[Species] | None = None,
+    competitors: Sequence[str] | None = None,
+) -> Label:
+    """The label of a candidate, as far as it can be known.
+
+    Parameters
+    ----------
+    formula : str
+        The candidate.
+    phases : iterable of Phase
+        Everything that was computed or tried: the candidate, its metals, the competing oxides; others are passed over.
+    references : References or None
+        None where water or hydrogen has not been computed.
+    quantity : str
+        One of `LABELS`, or an expression of them: ``"dG_pbx + 0.1*abs(band_gap - 2)"``.
+    conditions : Conditions, optional
+        By default U = 1.23 V, pH 0, 298.15 K, 1e-6 mol/L.
+    ions : sequence of Species, optional
+        By default those of `aqueous_species`.
+    competitors : sequence of str, optional
+        What must be known; by default `competing_formulas`.
+
+    Raises
+    ------
+    InputError
+        The expression is none, or its value is undefined.
+    """
+    names = expression_names(quantity, LABELS)
+    best = lowest_phases(phases)
+    own = best.get(formula_key(formula))
+    if own is None or own.energy is None:
+        return Label(value=None, waits_for=(_told(formula, own),), parts={})
+    metals = sorted(parse_formula(formula).keys() - {"O", "H"})
+    dissolved = list(aqueous_species(metals) if ions is None else ions) if "dG_pbx" in names else []
+    needed = needed_beside(formula, quantity, competitors)
+    waits = _missing(needed, best, references) if names - {"band_gap"} else []
+    waits += [f"{formula} (no band gap)"] if "band_gap" in names and own.band_gap is None else []
+    waits += [f"dissolved {m} (no species known)" for m in undissolved(formula, quantity, dissolved)]
+    if waits:
+        return Label(value=None, waits_for=tuple(waits), parts={})
+    parts = {} if own.band_gap is None else {"band_gap": own.band_gap}
+    decomposition = None
+    if names - {"band_gap"} and references is not None:
+        elements = {metal: _energy(best[formula_key(metal)]) for metal in metals}
+        solids = [_formation(p, elements, references) for p in _inside(best, metals)]
+        target = next(s for s in solids if s.name == own.formula)
+        parts["formation_energy"] = target.mu / target.n_atoms
+        if "energy_above_hull" in names:
+            parts["energy_above_hull"] = _above_hull(target, solids)
+        if "dG_pbx" in names:
+            decomposition = decompose(target, [*solids, *dissolved], conditions)
+            parts["dG_pbx"] = decomposition.energy
+    return Label(value=evaluate(quantity, parts), parts=parts, decomposition=decomposition)
+
+
+def needed_beside(formula: str, quantity: str, competitors: Sequence[str] | None = None) -> tuple[str, ...]:
+    """What must be known beside a candidate: nothing for a gap, the metals for a formation energy, all competitors for the rest.
+
+    Parameters
+    ----------
+    formula, quantity : str
+        As in `label`.
+    competitors : sequence of str, optional
+        By default `competing_formulas`.
+
+    Raises
+    ------
+    InputError
+        The expression is none.
+
+    Examples
+    --------
+    >>> needed_beside("TiO2", "band_gap"), needed_beside("MgTiO3", "formation_energy")
+    ((), ('Mg', 'Ti'))
+    """
+    names = expression_names(quantity, LABELS)
+    metals = sorted(parse_formula(formula).keys() - {"O", "H"})
+    if names <= {"band_gap"}:
+        return ()
+    if names <= {"formation_energy", "band_gap"}:
+        return tuple(metals)
+    chosen = competing_formulas(formula) if competitors is None else competitors
+    return tuple(dict.fromkeys([*metals, *chosen]))
+
+
+def undissolved(formula: str, quantity: str, ions: Sequence[Species] | None = None) -> tuple[str, ...]:
+    """Metals without a dissolved species, where the label needs one: whatever is computed, it stays unknown.
+
+    Examples
+    --------
+    >>> undissolved("GeO2", "dG_pbx"), undissolved("GeO2", "band_gap")
+    (('Ge',), ())
+    """
+    if "dG_pbx" not in expression_names(quantity, LABELS):
+        return ()
+    metals = sorted(parse_formula(formula).keys() - {"O", "H"})
+    dissolved = aqueous_species(metals) if ions is None else ions
+    return tuple(m for m in metals if not _dissolves(m, dissolved))
+
+
+def _dissolves(metal: str, ions: Sequence[Species]) -> bool:
+    return any(metal in ion.metals for ion in ions)
+
+
+def _told(formula: str, phase: Phase | None) -> str:
+    reason = "not computed" if phase is None else phase.reason or "no energy"
+    return f"{formula} ({reason})"
+
+
+def _missing(needed: Sequence[str], best: Mapping[str, Phase], references: References | None) -> list[str]:
+    found = [(formula, best.get(formula_key(formula))) for formula in needed]
+    told = [_told(formula, phase) for formula, phase in found if phase is None or phase.energy is None]
+    return told if references is not None else ["H2O and H2 (not computed)", *told]
+
+
+def _inside(best: Mapping[str, Phase], metals: Sequence[str]) -> list[Phase]:
+    """The computed phases made of these metals and oxygen."""
+    allowed = {*metals, "O"}
+    return [p for p in best.values() if p.energy is not None and parse_formula(p.formula).keys() <= allowed]
+
+
+def _above_hull(target: Species, solids: Sequence[Species]) -> float:
+    """Energy above the convex hull of all solids and oxygen, in eV/atom, by a linear program; zero on the hull."""
+    from scipy.optimize import linprog
+
+    elements = sorted(target.composition)
+    entries = [*solids, Species("O", {"O": 1.0})]
+    contents = np.array([[s.composition.get(e, 0.0) for s in entries] for e in elements])
+    needed = [target.composition[e] for e in elements]
+    inside = [k for k, s in enumerate(entries) if s.composition.keys() <= target.composition.keys()]
+    energies = np.array([entries[k].mu for k in inside])
+    solution = linprog(energies, A_eq=contents[:, inside], b_eq=needed, bounds=(0, None), method="highs-ds")
+    if not solution.success:
+        raise OracleError(f"'{target.name}': needs a convex hull, the linear program says: {solution.message}")
+    return max(0.0, (target.mu - float(solution.fun)) / target.n_atoms)
+
+
+def fit_oxygen_correction(computed: Mapping[str, float], measured: Mapping[str, float]) -> float:
+    """The correction per oxygen atom that brings computed formation energies nearest to measured ones (least squares).
+
+    Parameters
+    ----------
+    computed, measured : mapping of str to float
+        Formula -> free energy of formation, in eV/atom; only common formulas count.
+
+    Raises
+    ------
+    InputError
+        No oxide is common to both.
+
+    Examples
+    --------
+    >>> round(fit_oxygen_correction({"MgO": -2.7, "Al2O3": -3.0}, {"MgO": -2.95, "Al2O3": -3.3}), 3)
+    -0.5
+    """
+    shares, shifts = [], []
+    for formula in computed.keys() & measured.keys():
+        amounts = parse_formula(formula)
+        if "O" in amounts:
+            shares.append(amounts["O"] / sum(amounts.values()))
+            shifts.append(measured[formula] - computed[formula])
+    if not shares:
+        raise InputError("oxygen correction: needs oxides with a computed and a measured formation energy, found none")
+    return float(np.dot(shares, shifts) / np.dot(shares, shares))

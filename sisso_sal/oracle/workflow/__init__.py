@@ -1,0 +1,1 @@
+"""First-principles labels as Taskblaster tasks; nothing else imports taskblaster."""

@@ -1,0 +1,79 @@
+"""What the tasks of a phase amount to: a chain relax -> static -> bands for each structure that it started from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sisso_sal.oracle.stability.labels import Phase
+
+__all__ = ["Chain", "Task", "chains_of"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task as the registry and the tree have it; the document is that of a task that is done."""
+
+    name: str
+    state: str
+    worker: str
+    document: dict[str, Any] | None
+    exception: str
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended without a result, by an exception or by a document that says so."""
+        return self.state in ("fail", "cancel") or (
+            self.document is not None and self.document["state"] != "successful"
+        )
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The tasks of one starting structure, by step."""
+
+    name: str
+    tasks: Mapping[str, Task]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come of it."""
+        return all(task.state in ("done", "fail", "cancel") for task in self.tasks.values()) or self._broken is not None
+
+    @property
+    def _broken(self) -> Task | None:
+        return next((task for task in self.tasks.values() if task.state in ("fail", "cancel")), None)
+
+    @property
+    def core_hours(self) -> float:
+        """What its steps took, failures too."""
+        return sum((task.document or {}).get("core_hours") or 0.0 for task in self.tasks.values())
+
+    def phase(self, formula: str) -> Phase:
+        """What it says of its phase: the energy of the static step, the gap of the bands."""
+        broken = self._broken
+        last = self.tasks["static"].document
+        if broken is not None or last is None:
+            reason = broken.exception.strip().partition("\n")[0] if broken else "not computed"
+            return Phase(formula=formula, name=self.name, reason=reason or "failed")
+        gap = (self.tasks["bands"].document if "bands" in self.tasks else None) or last
+        return Phase(
+            formula=formula,
+            name=self.name,
+            energy=last["energy_per_atom"],
+            band_gap=gap["bandgap"],
+            reason="" if last["state"] == "successful" else f"{last['verdict']}: {last['reason']}",
+        )
+
+
+def chains_of(tasks: Iterable[Task]) -> dict[str, list[Chain]]:
+    """Chains by the key of their formula; a task is called ``KEY/STRUCTURE/STEP``."""
+    grouped: dict[tuple[str, str], dict[str, Task]] = {}
+    for task in tasks:
+        key, name, step = task.name.split("/")
+        grouped.setdefault((key, name), {})[step] = task
+    chains: dict[str, list[Chain]] = {}
+    for (key, name), found in grouped.items():
+        chains.setdefault(key, []).append(Chain(name, found))
+    return chains

@@ -1,0 +1,276 @@
+"""An oracle that computes: it takes requests of a campaign to a workflow, sees to it that workers are there, and brings answers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from sisso_sal.data.columns import split_header
+from sisso_sal.data.table import Table
+from sisso_sal.errors import InputError, OracleError, SettingsError, StorageError
+from sisso_sal.oracle.engines.aims_inputs import species_files
+from sisso_sal.oracle.engines.ase_calculator import calculator_preset, make_calculator
+from sisso_sal.oracle.stability.expressions import expression_names
+from sisso_sal.oracle.stability.labels import LABELS, aqueous_species
+from sisso_sal.oracle.stability.pourbaix import Conditions
+from sisso_sal.oracle.workflow.outcomes import Outcome, Question
+from sisso_sal.oracle.workflow.steps import STEPS, EngineSettings, load_engine, step_settings
+from sisso_sal.oracle.workflow.tasks import Workflow
+from sisso_sal.oracle.workflow.workers import LOG, living
+from sisso_sal.oxides.elements import atomic_fractions, parse_formula
+from sisso_sal.oxides.structures import formula_key, read_structures, structures_of_column
+from sisso_sal.protocols import Answer, Receipt, Request
+from sisso_sal.settings.calculation import LabelSettings
+from sisso_sal.settings.campaign import CampaignSettings
+
+__all__ = ["FOLDER", "FirstPrinciples", "check_label", "check_machine", "engine_of", "first_principles"]
+
+FOLDER = "oracle"
+"""Where the calculations are, below the run folder."""
+
+_UNITS = {"dG_pbx": "eV/atom", "formation_energy": "eV/atom", "energy_above_hull": "eV/atom", "band_gap": "eV"}
+_PATIENCE = 3
+
+
+class FirstPrinciples:
+    """Labels from a workflow of calculations.
+
+    Parameters
+    ----------
+    workflow : Workflow
+    formulas : mapping of str to str
+        Candidate -> formula.
+    barred : mapping of str to str
+        Candidates that can never have a label, and why.
+    workers : int
+        Workers that this machine shall have while there is something to do; 0 where others start them.
+    about : mapping
+        What the ledger is told of it.
+    """
+
+    poll = 2.0
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        formulas: Mapping[str, str],
+        barred: Mapping[str, str],
+        workers: int,
+        about: Mapping[str, Any],
+    ):
+        self.workflow = workflow
+        self.barred = barred
+        self._formulas = formulas
+        self._n_workers = workers
+        self._about = dict(about)
+        self._started: list[subprocess.Popen[bytes]] = []
+        self._n_broken = 0
+
+    def describe(self) -> dict[str, Any]:
+        return self._about
+
+    def differences(self, labels: Mapping[str, float]) -> list[str]:
+        """Settings of the calculations that are there, where they are others."""
+        return [f"calculation: {line}" for line in self.workflow.other_settings()] if labels else []
+
+    def submit(self, request: Request) -> Receipt:
+        try:
+            known = self.workflow.submit(self._formulas[request.id], request.intent)
+        except (InputError, StorageError, OSError) as error:
+            raise OracleError(str(error)) from error
+        return _receipt(request.intent, known.id)
+
+    def query(self, request: Request) -> Receipt | None:
+        known = self.workflow.request(request.intent)
+        return None if known is None else _receipt(request.intent, known.id)
+
+    def collect(self, receipts: Sequence[Receipt]) -> Sequence[Answer]:
+        intents = {receipt.intent for receipt in receipts}
+        lost = [intent for intent in intents if self.workflow.request(intent) is None]
+        answers = [Answer(intent, kind="lost", reason=f"{FOLDER}/intents/{intent}.json is gone") for intent in lost]
+        answers += [_answer(outcome) for outcome in self.workflow.collect(intents)]
+        if len(answers) < len(intents):
+            problem = self._staff()
+            if problem and not answers:
+                raise OracleError(problem)
+        return answers
+
+    def close(self) -> None:
+        """Workers go on to the end of what was asked for."""
+
+    def _staff(self) -> str:
+        """Have as many workers as were asked for and can be used; what is wrong with them, if anything is."""
+        ended = [worker for worker in self._started if worker.poll() is not None]
+        self._started = [worker for worker in self._started if worker.returncode is None]
+        for worker in ended:
+            self._n_broken = self._n_broken + 1 if worker.returncode == 1 or worker.returncode == 2 else 0
+        if self._n_broken >= _PATIENCE:
+            return f"workers end at once: {_last_line(self.workflow.root / LOG)}"
+        at_work = living(self.workflow.root) | {worker.pid for worker in self._started}
+        wanted = min(self._n_workers - len(at_work), self.workflow.ready())
+        if wanted > 0:
+            self._started += self.workflow.start_workers(wanted)
+        return ""
+
+
+def _receipt(intent: str, formula: str) -> Receipt:
+    """The job is the folder of the candidate's calculations, below the run folder."""
+    return Receipt(intent, f"{FOLDER}/tree/{formula_key(formula)}")
+
+
+def _answer(outcome: Outcome) -> Answer:
+    return Answer(
+        outcome.intent,
+        value=outcome.value,
+        core_hours=outcome.core_hours,
+        kind=outcome.failure or "",
+        reason=outcome.reason,
+    )
+
+
+def _last_line(file: Path) -> str:
+    lines = file.read_text(encoding="utf-8", errors="replace").split("\n") if file.exists() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "they say nothing")
+
+
+def first_principles(
+    kind: Literal["aims", "structure"], settings: CampaignSettings, run: str | os.PathLike[str], table: Table
+) -> FirstPrinciples:
+    """The oracle that the settings of a campaign describe, with everything that it needs looked at.
+
+    Parameters
+    ----------
+    kind : {"aims", "structure"}
+        FHI-aims, or an ASE calculator.
+    settings : CampaignSettings
+    run : path
+        The run folder; nothing is written yet.
+    table : Table
+        The candidates.
+
+    Raises
+    ------
+    InputError
+        A setting is out of range, the target has another unit, a candidate has no formula, a program, a species or structures are
+        missing, or the calculations that are there were made with other settings. The message is one line.
+    """
+    label = settings.label
+    conditions = check_label(label)
+    _check_unit(label.quantity, table)
+    engine = engine_of(kind, settings)
+    formulas = _formulas(table, label.formula)
+    asked = {id: formulas[id] for id, known in zip(table.ids, table.labelled, strict=True) if not known}
+    check_machine(engine, asked.values(), runs_here=settings.run.workers > 0)
+    workflow = Workflow(
+        Path(run, FOLDER),
+        engine,
+        question=Question(quantity=label.quantity, conditions=conditions, oxygen_correction=label.oxygen_correction),
+        ions=label.ions,
+        structures=_structures(settings, table),
+        max_prototypes=label.max_prototypes,
+        competitors=label.competitors,
+    )
+    about = {"oracle": kind, "label": label.model_dump(mode="json"), "engine": engine.model_dump(mode="json")}
+    barred = {id: why for id, formula in asked.items() if (why := workflow.impossible(formula))}
+    return FirstPrinciples(workflow, formulas, barred, settings.run.workers, about)
+
+
+def engine_of(kind: Literal["aims", "structure"], settings: CampaignSettings) -> EngineSettings:
+    """The engine of a campaign; `SettingsError` where a setting of a step is unknown or out of range.
+
+    Calculations run in folders of their own: a program and species that are given relative to the current one are made absolute.
+    """
+    found = settings.calculation.model_dump()
+    if found["species_dir"] is not None:
+        found["species_dir"] = os.path.abspath(Path(found["species_dir"]).expanduser())
+    words = (found["command"] or "").split(maxsplit=1)
+    if words and "/" in words[0]:
+        found["command"] = " ".join([os.path.abspath(words[0]), *words[1:]])
+    walltime = None if settings.run.walltime is None else 3600 * settings.run.walltime
+    return load_engine({**found, "engine": kind, "walltime": walltime})
+
+
+def check_label(label: LabelSettings) -> Conditions:
+    """The conditions of a label; `InputError` where its expression, its table of ions or its structures cannot be read."""
+    expression_names(label.quantity, LABELS)
+    if label.ions is not None:
+        aqueous_species(("H",), label.ions)
+    if label.structures is not None:
+        read_structures(label.structures)
+    return Conditions(potential=label.potential, pH=label.pH, concentration=label.concentration)
+
+
+def _check_unit(quantity: str, table: Table) -> None:
+    wanted = _UNITS.get(quantity.strip())
+    if wanted is not None and table.target_unit not in ("", wanted):
+        raise SettingsError(
+            f"label.quantity: {quantity} is in {wanted}, the target '{table.header(table.target_name or '')}' is not"
+        )
+
+
+def _formulas(table: Table, column: str | None) -> dict[str, str]:
+    """Candidate -> formula: from the column that is named, else the ids, else a column called so."""
+    if column is None:
+        named = [cells for name, cells in table.text.items() if name.lower() in {"formula", "composition"}]
+        cells = next((cells for cells in (table.ids, *named) if atomic_fractions(cells) is not None), table.ids)
+    else:
+        cells = _text_column(table, column, "label.formula")
+    found = dict(zip(table.ids, cells, strict=True))
+    for id, is_labelled in zip(table.ids, table.labelled, strict=True):
+        if not is_labelled:
+            parse_formula(found[id])
+    return {id: formula for id, formula in found.items() if atomic_fractions([formula]) is not None}
+
+
+def _text_column(table: Table, column: str, setting: str) -> Sequence[str]:
+    name = split_header(column)[0]
+    if name not in table.text:
+        raise SettingsError(f"{setting}: needs a text column of {table.path}, found no '{column}'")
+    return table.text[name]
+
+
+def _structures(settings: CampaignSettings, table: Table) -> dict[str, Any]:
+    """The user's structures, of both places."""
+    label = settings.label
+    found = {} if label.structures is None else dict(read_structures(label.structures))
+    if label.structure_column is not None:
+        cells = _text_column(table, label.structure_column, "label.structure_column")
+        column = {id: cell for id, cell in zip(table.ids, cells, strict=True) if cell.strip()}
+        for key, structures in structures_of_column(column).items():
+            found[key] = [*found.get(key, ()), *structures]
+    return found
+
+
+def check_machine(engine: EngineSettings, formulas: Any, *, runs_here: bool) -> None:
+    """Whether calculations of these formulas can be run here.
+
+    Parameters
+    ----------
+    engine : EngineSettings
+    formulas : iterable of str
+    runs_here : bool
+        Whether workers of this machine are to run it; else the program is not looked for.
+
+    Raises
+    ------
+    InputError
+        A program, a package or a species is missing.
+    """
+    if engine.engine == "structure":
+        if runs_here:
+            with tempfile.TemporaryDirectory() as folder:
+                make_calculator(calculator_preset(engine.calculator, **engine.changes_of("relax")), Path(folder))
+        return
+    words = engine.program.split()
+    if runs_here and (not words or shutil.which(words[0]) is None):
+        raise InputError(
+            f"FHI-aims: there is no program '{words[0] if words else ''}'; set command in [calculation], or AIMS_COMMAND"
+        )
+    elements = {"H", "O"}.union(*(parse_formula(formula) for formula in formulas))
+    for step in STEPS:
+        species_files(elements, step_settings(engine, step))

@@ -1,0 +1,154 @@
+"""What became of a request for a label: its value, or a typed failure that says what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sisso_sal.errors import InputError, OracleError
+from sisso_sal.oracle.stability.labels import Label, Phase, References, label
+from sisso_sal.oracle.stability.phases import MOLECULES
+from sisso_sal.oracle.stability.pourbaix import Conditions, Species
+from sisso_sal.oracle.workflow.chains import Chain
+from sisso_sal.oxides.structures import formula_key
+
+__all__ = ["Outcome", "Question", "Request", "outcome_of"]
+
+FailureKind = Literal["no_label", "calculation", "not_converged", "competitor"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is asked of every candidate.
+
+    Attributes
+    ----------
+    quantity : str
+        See `sisso_sal.oracle.stability.labels.label`.
+    conditions : Conditions or None
+    oxygen_correction : float
+        In eV per oxygen atom.
+    """
+
+    quantity: str = "dG_pbx"
+    conditions: Conditions | None = None
+    oxygen_correction: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A candidate that was asked for.
+
+    Attributes
+    ----------
+    id, intent : str
+        Formula, and the caller's own name for the request.
+    phases : tuple of str
+        Formulas that the label waits for.
+    pays : tuple of str
+        Those of them that this request was the first to ask for: their cost is charged to it, and to no other.
+    lacking : mapping of str to str
+        Why the label cannot be had: what -> reason. Then nothing is computed.
+    """
+
+    id: str
+    intent: str
+    phases: tuple[str, ...]
+    pays: tuple[str, ...] = ()
+    lacking: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a request.
+
+    Attributes
+    ----------
+    id, intent : str
+    value : float or None
+        The label, in eV/atom (a gap in eV).
+    failure : str or None
+        Kind, where there is no label, by the names of `sisso_sal.protocols.FAILURES`: "calculation" or "not_converged" (of the
+        candidate), "competitor", or "no_label".
+    reason : str
+        One line.
+    core_hours : float
+        Spent on the phases that this request was the first to ask for.
+    parts : mapping of str to float
+        Every quantity known of the candidate.
+    """
+
+    id: str
+    intent: str
+    value: float | None = None
+    failure: FailureKind | None = None
+    reason: str = ""
+    core_hours: float = 0.0
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+def outcome_of(
+    request: Request, chains: Mapping[str, Sequence[Chain]], question: Question, ions: Sequence[Species] | None
+) -> Outcome | None:
+    """The outcome of a request, None while something that it needs is still to be computed.
+
+    Parameters
+    ----------
+    request : Request
+    chains : mapping of str to sequence of Chain
+        By the key of their formula.
+    question : Question
+    ions : sequence of Species or None
+        Dissolved species, by default those of ASE.
+    """
+    if request.lacking:
+        return _impossible(request)
+    found = {formula: chains.get(formula_key(formula), ()) for formula in request.phases}
+    if not all(chain.ended for group in found.values() for chain in group):
+        return None
+    hours = sum(chain.core_hours for formula in request.pays for chain in found[formula])
+    phases = [chain.phase(formula) for formula, group in found.items() for chain in group]
+
+    def failed(kind: FailureKind, reason: str) -> Outcome:
+        return Outcome(id=request.id, intent=request.intent, failure=kind, reason=reason, core_hours=hours)
+
+    try:
+        known = _label(request, phases, question, ions)
+    except (InputError, OracleError) as error:
+        return failed("no_label", str(error))
+    if known.value is None:
+        return failed(_kind(request.id, known, phases), "; ".join(known.waits_for))
+    return Outcome(id=request.id, intent=request.intent, value=known.value, core_hours=hours, parts=dict(known.parts))
+
+
+def _impossible(request: Request) -> Outcome:
+    reason = "; ".join(f"{what}: {why}" for what, why in request.lacking.items())
+    return Outcome(id=request.id, intent=request.intent, failure="no_label", reason=reason)
+
+
+def _label(request: Request, phases: Sequence[Phase], question: Question, ions: Sequence[Species] | None) -> Label:
+    return label(
+        request.id,
+        phases,
+        _references(phases, question.oxygen_correction),
+        quantity=question.quantity,
+        conditions=question.conditions,
+        ions=ions,
+        competitors=[f for f in request.phases if f != request.id and f not in MOLECULES],
+    )
+
+
+def _references(phases: Sequence[Phase], correction: float) -> References | None:
+    found = {phase.formula: phase.energy for phase in phases if phase.formula in MOLECULES}
+    water, hydrogen = found.get("H2O"), found.get("H2")
+    if water is None or hydrogen is None:
+        return None
+    return References(water=3 * water, hydrogen=2 * hydrogen, oxygen_correction=correction)
+
+
+def _kind(id: str, known: Label, phases: Sequence[Phase]) -> FailureKind:
+    if not known.waits_for[0].startswith(f"{id} ("):
+        return "competitor"
+    reasons = [phase.reason for phase in phases if phase.formula == id]
+    return "not_converged" if all("_not_converged: " in reason for reason in reasons) else "calculation"

@@ -1,0 +1,200 @@
+"""The steps that a workflow runs: relaxation, static energy, bands, each with its remedies and at most three tries.
+
+A step never raises for a failed calculation: it gives a document whose state is "failed", so what depends on it can tell why it has
+no label. Attempts are counted in the folder, so that a step that takes its worker down with it is not tried for ever.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from sisso_sal.errors import InputError, OracleError, SettingsError
+from sisso_sal.oracle.engines.aims import calculation_document, last_geometry, remedy, run_aims
+from sisso_sal.oracle.engines.aims_inputs import AimsSettings, preset
+from sisso_sal.oracle.engines.aims_verdict import RunVerdict
+from sisso_sal.oracle.engines.ase_calculator import calculate, calculator_preset
+from sisso_sal.settings.calculation import MACHINE, CalculationSettings, Step, first_problem
+from sisso_sal.system.storage import write_whole
+
+if TYPE_CHECKING:
+    from pymatgen.core import Molecule, Structure
+
+__all__ = ["STEPS", "EngineSettings", "bands", "load_engine", "relax", "static"]
+
+STEPS: tuple[Step, ...] = ("relax", "static", "bands")
+MAX_ATTEMPTS = 3
+MACHINE_FILE = "machine.json"
+ATTEMPTS_FILE = "attempts.json"
+_OF_THE_MACHINE = (*MACHINE, "walltime")
+
+
+class EngineSettings(CalculationSettings):
+    """What computes, on top of how each step does it.
+
+    Parameters
+    ----------
+    engine : {"aims", "structure"}
+        FHI-aims, or the ASE calculator named in `calculator`.
+    walltime : float, optional
+        Seconds for one run of FHI-aims.
+    """
+
+    engine: Literal["aims", "structure"] = "aims"
+    walltime: float | None = Field(default=None, gt=0)
+
+    def science(self) -> dict[str, Any]:
+        """What decides the numbers: a campaign keeps it from its first calculation to its last."""
+        return self.model_dump(mode="json", exclude=set(_OF_THE_MACHINE))
+
+    def machine(self) -> dict[str, Any]:
+        """What may change from one machine to the next."""
+        return self.model_dump(mode="json", include=set(_OF_THE_MACHINE))
+
+    @property
+    def program(self) -> str:
+        """How FHI-aims is started on this machine."""
+        return self.command or os.environ.get("AIMS_COMMAND", "").strip() or "aims.x"
+
+    def changes_of(self, step: Step) -> dict[str, Any]:
+        """What is asked for all steps, and on top for this one."""
+        return {**self.changes.get("all", {}), **self.changes.get(step, {})}
+
+
+def load_engine(data: Mapping[str, Any]) -> EngineSettings:
+    """Checked settings, with the settings of every step tried out.
+
+    Raises
+    ------
+    SettingsError
+        A setting is unknown or out of range.
+
+    Examples
+    --------
+    >>> load_engine({"command": "srun aims.x"}).engine
+    'aims'
+    """
+    try:
+        engine = EngineSettings.model_validate(dict(data))
+    except ValidationError as error:
+        raise SettingsError(f"calculation: {first_problem(error, EngineSettings)}") from error
+    for step in STEPS:
+        if engine.engine == "aims":
+            step_settings(engine, step)
+        else:
+            calculator_preset(engine.calculator, **engine.changes_of(step))
+    return engine
+
+
+def step_settings(engine: EngineSettings, step: Step) -> AimsSettings:
+    changes = engine.changes_of(step)
+    if engine.species_dir is not None:
+        changes = {"species_dir": engine.species_dir, **changes}
+    return preset(engine.steps.get(step, step), **changes)
+
+
+def relax(structure: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
+    """Relax a structure in the current folder.
+
+    Parameters
+    ----------
+    structure : dict
+        Of a pymatgen Structure or Molecule.
+    engine : dict
+        The science of `EngineSettings`; what belongs to the machine is read from ``machine.json``, four folders up.
+
+    Returns
+    -------
+    dict
+        As `sisso_sal.oracle.engines.aims.calculation_document`, with ``attempts``.
+    """
+    return _step("relax", _structure_of(structure), _here(engine))
+
+
+def static(previous: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
+    """Energy of what a finished step left; a failed one is handed on as it is."""
+    return _after("static", previous, engine)
+
+
+def bands(previous: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
+    """Bands of what a finished step left; a failed one is handed on as it is."""
+    return _after("bands", previous, engine)
+
+
+def _after(step: Step, previous: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
+    if previous["state"] != "successful":
+        reason = f"{previous['task_label']}: {previous['reason']}".removeprefix(f"{step}: ")
+        return {**previous, "task_label": step, "reason": reason, "core_hours": 0.0, "attempts": 0}
+    return _step(step, _structure_of(previous["structure"]), _here(engine))
+
+
+def _here(science: dict[str, Any]) -> EngineSettings:
+    """The settings on this machine: a task runs in ROOT/tree/PHASE/STRUCTURE/STEP."""
+    file = Path.cwd().parents[3] / MACHINE_FILE
+    try:
+        machine = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: cannot be read: {error}") from error
+    return load_engine({**science, **machine})
+
+
+def _structure_of(data: dict[str, Any]) -> Structure | Molecule:
+    from pymatgen.core import Molecule, Structure
+
+    return (Structure if "lattice" in data else Molecule).from_dict(data)
+
+
+def _step(step: Step, structure: Structure | Molecule, engine: EngineSettings) -> dict[str, Any]:
+    folder = Path.cwd()
+    if engine.engine == "aims":
+        return _aims_step(folder, step, structure, engine)
+    number, earlier = _begin_attempt(folder)
+    if number > MAX_ATTEMPTS:
+        raise OracleError(f"{step}: its worker died in each of {MAX_ATTEMPTS} attempts")
+    settings = calculator_preset(engine.calculator, **engine.changes_of(step))
+    document = calculate(folder, structure, settings, label=step)
+    return {**document, "core_hours": document["core_hours"] + earlier / 3600, "attempts": number}
+
+
+def _aims_step(folder: Path, step: Step, structure: Structure | Molecule, engine: EngineSettings) -> dict[str, Any]:
+    """Run, judge, mend and run again; a run that died with its worker counts as an attempt and is continued."""
+    settings, start = step_settings(engine, step), structure
+    verdict = RunVerdict(verdict="interrupted", reason=f"the worker died in each of {MAX_ATTEMPTS} attempts")
+    while True:
+        number, spent = _begin_attempt(folder)
+        if number > MAX_ATTEMPTS:
+            break
+        start = last_geometry(folder, structure) if number > 1 and settings.relax != "none" else structure
+        began = time.monotonic()
+        verdict = run_aims(folder, start, settings, command=engine.program, walltime=engine.walltime)
+        spent += time.monotonic() - began
+        changed = None if verdict.verdict == "finished" else remedy(verdict, settings, number)
+        if changed is None:
+            break
+        settings = changed
+    document = calculation_document(folder, start, verdict, label=step, seconds=spent)
+    return {**document, "attempts": min(number, MAX_ATTEMPTS)}
+
+
+def _begin_attempt(folder: Path) -> tuple[int, float]:
+    """Which attempt now begins, written down before it does, and the seconds that the earlier ones took.
+
+    One that died with its worker took as long as it left traces in its folder.
+    """
+    file = folder / ATTEMPTS_FILE
+    number, spent = 1, 0.0
+    try:
+        if file.exists():
+            before = json.loads(file.read_text(encoding="utf-8"))
+            number, last = before["attempts"] + 1, max(f.stat().st_mtime for f in folder.iterdir())
+            spent = before["seconds"] + max(0.0, last - before["began"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file}: cannot be read: {error}") from error
+    write_whole(file, json.dumps({"attempts": number, "began": time.time(), "seconds": spent}) + "\n")
+    return number, spent

@@ -1,0 +1,123 @@
+"""Workers: who one is, whether it still lives, how one is started here or as a job of Slurm."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sisso_sal.system.storage import write_whole, writing
+
+__all__ = ["is_dead", "living", "registered", "slurm_script", "start", "worker_name"]
+
+LOG = "workers.log"
+_FOLDER = "workers"
+
+
+def worker_name() -> str:
+    """Who this process is, so that its death can be seen: host, process, when the process began, Slurm job."""
+    job = os.environ.get("SLURM_JOB_ID", "")
+    return "|".join([socket.gethostname(), str(os.getpid()), _began(os.getpid()), job])
+
+
+def _began(pid: int) -> str:
+    """Start of a process in clock ticks, which tells it from a later one of the same number; empty where there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def is_dead(worker: str) -> bool:
+    """Whether the worker of this name has ended for certain; one that cannot be asked about counts as alive."""
+    host, pid, began, job = (*worker.split("|"), "", "", "", "")[:4]
+    if job:
+        return _slurm_job_ended(job)
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return _began(int(pid)) != began
+
+
+def _slurm_job_ended(job: str) -> bool:
+    try:
+        done = subprocess.run(["squeue", "-h", "-j", job], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return "Invalid job id" in done.stderr or (done.returncode == 0 and not done.stdout.strip())
+
+
+@contextlib.contextmanager
+def registered(root: Path) -> Iterator[None]:
+    """Be known as a worker of the folder."""
+    folder = root / _FOLDER
+    with writing(folder):
+        folder.mkdir(exist_ok=True)
+    file = folder / f"{socket.gethostname()}-{os.getpid()}"
+    write_whole(file, worker_name())
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def living(root: Path) -> set[int]:
+    """Processes of this host that are workers of the folder; what dead ones left is cleared away."""
+    found = set()
+    for file in (root / _FOLDER).glob("[!.]*"):
+        try:
+            name = file.read_text(encoding="utf-8")
+        except FileNotFoundError:  # it has just ended
+            continue
+        if is_dead(name):
+            file.unlink(missing_ok=True)
+        elif name.partition("|")[0] == socket.gethostname():
+            found.add(int(name.split("|")[1]))
+    return found
+
+
+def start(root: Path, n: int, tags: Sequence[str]) -> list[subprocess.Popen[bytes]]:
+    """Start workers on this machine that outlive this process; each ends when there is nothing that it may do."""
+    with (root / LOG).open("ab") as file:
+        words = _command(root, tags)
+        return [subprocess.Popen(words, stdout=file, stderr=file, start_new_session=True) for _ in range(n)]
+
+
+def _command(root: str | os.PathLike[str], tags: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "sisso_sal.cli", "worker", str(root), "--tags", ",".join(tags)]
+
+
+def slurm_script(
+    root: str | os.PathLike[str], *, header: Sequence[str] = (), tags: Sequence[str], idle: float = 0.0
+) -> str:
+    """A job script for sbatch whose job is one worker.
+
+    Parameters
+    ----------
+    root : path
+    header : sequence of str
+        Options of sbatch, such as ``--nodes=1``.
+    tags : sequence of str
+        Steps that it does.
+    idle : float
+        Seconds that it waits for new tasks before it ends.
+
+    Examples
+    --------
+    >>> script = slurm_script("/runs/oxides/oracle", header=["--nodes=1", "--time=24:00:00"], tags=["relax"])
+    >>> print(script.splitlines()[2])
+    #SBATCH --nodes=1
+    """
+    options = ["--job-name=sisso-sal", *header]
+    words = [*_command(root, tags), *(["--idle", f"{idle:g}"] if idle else [])]
+    return "\n".join(["#!/bin/bash", *(f"#SBATCH {option}" for option in options), f"exec {shlex.join(words)}", ""])

@@ -1,0 +1,1 @@
+"""Oxides: elemental values, ions, pools of candidates, structure types and structures."""

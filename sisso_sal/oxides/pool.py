@@ -1,0 +1,269 @@
+"""Charge-balanced candidate oxides of one and two metals, from named prototypes.
+
+A candidate is a composition: every metal has one of its common oxidation states (``elements.csv``, from pymatgen),
+oxygen is -2, the charges add up to zero and the stoichiometry is that of a known structure type. Whether the structure
+exists for these metals is for the oracle to say; `sisso_sal.oxides.prototypes` has the geometries to start from.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations, permutations, product
+
+from sisso_sal.errors import InputError
+from sisso_sal.oxides.elements import element_data, oxidation_states
+
+__all__ = [
+    "BINARY_PROTOTYPES",
+    "METALS",
+    "TERNARY_PROTOTYPES",
+    "CandidateOxide",
+    "Prototype",
+    "candidate_oxides",
+    "reduced_formula",
+    "role_assignments",
+]
+
+_SYMBOLS = """
+    Li Be B Na Mg Al Si K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Rb Sr Y Zr Nb Mo Ru Rh Pd Ag Cd In Sn Sb Te Cs
+    Ba La Ce Pr Nd Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Th U
+"""
+METALS = tuple(_SYMBOLS.split())
+"""The default metals and metalloids, by atomic number: without Tc, Pm, Po and what lives shorter than Th and U."""
+
+
+@dataclass(frozen=True)
+class CandidateOxide:
+    """One composition to be considered.
+
+    Parameters
+    ----------
+    formula : str
+        Reduced, metals ordered as in `reduced_formula`.
+    prototypes : tuple of str
+        Structure types with this stoichiometry.
+    oxidation_states : tuple of (str, int)
+        Metal -> state, in the order of the formula; the choice among several is that of
+        `sisso_sal.oxides.elements.oxidation_states`.
+    """
+
+    formula: str
+    prototypes: tuple[str, ...]
+    oxidation_states: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Prototype:
+    """A structure type A_a B_b O_o, or A_a O_o with ``b = 0``.
+
+    ``larger_a`` demands that A have the larger mean Shannon radius, as where A has the higher coordination. Where A and
+    B are equally frequent, A is the metal of lower charge, or of larger radius if the charges are equal.
+    """
+
+    name: str
+    a: int
+    b: int
+    o: int
+    larger_a: bool = False
+
+
+BINARY_PROTOTYPES = (
+    Prototype("antifluorite", 2, 0, 1),
+    Prototype("cuprite", 2, 0, 1),
+    Prototype("rocksalt", 1, 0, 1),
+    Prototype("wurtzite", 1, 0, 1),
+    Prototype("tenorite", 1, 0, 1),
+    Prototype("corundum", 2, 0, 3),
+    Prototype("bixbyite", 2, 0, 3),
+    Prototype("rutile", 1, 0, 2),
+    Prototype("anatase", 1, 0, 2),
+    Prototype("fluorite", 1, 0, 2),
+    Prototype("baddeleyite", 1, 0, 2),
+    Prototype("quartz", 1, 0, 2),
+    Prototype("V2O5", 2, 0, 5),
+    Prototype("ReO3", 1, 0, 3),
+    Prototype("dimer", 2, 0, 7),
+    Prototype("SiF4", 1, 0, 4),
+)
+
+TERNARY_PROTOTYPES = (
+    Prototype("delafossite", 1, 1, 2),
+    Prototype("alpha-NaFeO2", 1, 1, 2, larger_a=True),
+    Prototype("perovskite", 1, 1, 3, larger_a=True),
+    Prototype("GdFeO3", 1, 1, 3, larger_a=True),
+    Prototype("ilmenite", 1, 1, 3),
+    Prototype("scheelite", 1, 1, 4, larger_a=True),
+    Prototype("zircon", 1, 1, 4, larger_a=True),
+    Prototype("wolframite", 1, 1, 4),
+    Prototype("Li2SnO3", 2, 1, 3),
+    Prototype("spinel", 1, 2, 4),
+    Prototype("CaFe2O4", 1, 2, 4, larger_a=True),
+    Prototype("olivine", 2, 1, 4),
+    Prototype("K2NiF4", 2, 1, 4, larger_a=True),
+    Prototype("Li3PO4", 3, 1, 4),
+    Prototype("brownmillerite", 2, 2, 5, larger_a=True),
+    Prototype("pseudobrookite", 2, 1, 5),
+    Prototype("trirutile", 1, 2, 6),
+    Prototype("columbite", 1, 2, 6),
+    Prototype("pyrochlore", 2, 2, 7, larger_a=True),
+    Prototype("thortveitite", 2, 2, 7),
+    Prototype("ZrW2O8", 1, 2, 8),
+    Prototype("garnet", 3, 5, 12, larger_a=True),
+    Prototype("NZP", 2, 3, 12),
+)
+
+
+def reduced_formula(composition: Mapping[str, float]) -> str:
+    """Formula of an oxide with whole, coprime numbers, oxygen last.
+
+    Metals come by ascending oxidation state (the highest one of a mixed-valent metal), then ascending Pauling
+    electronegativity, then alphabetically.
+
+    Parameters
+    ----------
+    composition : mapping of str to float
+        Element -> atoms, whole numbers.
+
+    Raises
+    ------
+    InputError
+        If a number is not whole, or if the composition is no oxide that can be balanced.
+
+    Examples
+    --------
+    >>> reduced_formula({"Ti": 2, "O": 6, "Pb": 2})
+    'PbTiO3'
+    """
+    if any(n != int(n) or n < 1 for n in composition.values()):
+        raise InputError(f"composition {dict(composition)!r}: needs whole numbers of atoms")
+    divisor = math.gcd(*(int(n) for n in composition.values()))
+    state = {s.element: s.state for s in oxidation_states(composition)}
+    metals = sorted(composition.keys() - {"O"}, key=lambda m: (state[m], element_data()[m].value("EN (Pauling)"), m))
+    counts = ((e, int(composition[e]) // divisor) for e in (*metals, "O"))
+    return "".join(f"{e}{n if n > 1 else ''}" for e, n in counts)
+
+
+def candidate_oxides(
+    elements: Iterable[str] | None = None,
+    n_metals: Iterable[int] = (1, 2),
+    prototypes: Iterable[Prototype] = (*BINARY_PROTOTYPES, *TERNARY_PROTOTYPES),
+) -> Iterator[CandidateOxide]:
+    """Charge-balanced oxides, each formula once.
+
+    Parameters
+    ----------
+    elements : iterable of str, optional
+        Metals to combine; by default `METALS`.
+    n_metals : iterable of int
+        How many metals a candidate may have: 1, 2 or both.
+    prototypes : iterable of Prototype
+        Structure types to fill.
+
+    Yields
+    ------
+    CandidateOxide
+        Binaries before ternaries; within them by atomic numbers of the metals, then in the order of the prototypes. The
+        order does not depend on that of ``elements``.
+
+    Raises
+    ------
+    InputError
+        If an element is unknown or has no common positive oxidation state, or another number of metals is asked for.
+
+    Examples
+    --------
+    >>> [c.formula for c in candidate_oxides(["Ti", "Sr"])]
+    ['TiO2', 'SrO', 'SrTiO3', 'Sr2TiO4', 'SrTi2O5']
+    >>> next(candidate_oxides(["Zn", "Ti"], n_metals=[2]))
+    CandidateOxide(formula='ZnTiO3', prototypes=('perovskite', 'GdFeO3', 'ilmenite'), oxidation_states=(('Zn', 2), ('Ti', 4)))
+    """
+    metals = _checked_metals(METALS if elements is None else elements)
+    sizes = sorted(set(n_metals))
+    if not set(sizes) <= {1, 2}:
+        raise InputError(f"candidate oxides: n_metals needs 1, 2 or both, found {sizes}")
+    chosen = tuple(prototypes)
+    for size in sizes:
+        fitting = [p for p in chosen if (p.b > 0) == (size == 2)]
+        for group in combinations(metals, size):
+            yield from _candidates_of(group, fitting)
+
+
+def _checked_metals(elements: Iterable[str]) -> list[str]:
+    table = element_data()
+    symbols = set(elements)
+    for symbol in sorted(symbols):
+        if symbol == "O" or symbol not in table or not table[symbol].common:
+            raise InputError(f"candidate oxides: needs elements with a common positive state, found '{symbol}'")
+    return sorted(symbols, key=lambda s: table[s].value("AN"))
+
+
+def _candidates_of(group: tuple[str, ...], prototypes: Iterable[Prototype]) -> Iterator[CandidateOxide]:
+    """The candidates with exactly these metals, prototypes of equal composition collected."""
+    found: dict[tuple[tuple[str, int], ...], list[str]] = {}
+    for prototype in prototypes:
+        for sites in (group, group[::-1]) if len(group) == 2 else (group,):
+            composition = _fill(prototype, sites)
+            if _common_states_balance(composition) and _fits(prototype, sites, composition):
+                found.setdefault(tuple(sorted(composition.items())), []).append(prototype.name)
+    for key, names in found.items():
+        composition = dict(key)
+        states = {s.element: int(s.state) for s in oxidation_states(composition)}
+        order = sorted(group, key=lambda m: (states[m], element_data()[m].value("EN (Pauling)"), m))
+        yield CandidateOxide(reduced_formula(composition), tuple(names), tuple((m, states[m]) for m in order))
+
+
+def _fill(prototype: Prototype, sites: tuple[str, ...]) -> dict[str, int]:
+    counts = (prototype.a, prototype.b)[: len(sites)]
+    return {**dict(zip(sites, counts, strict=True)), "O": prototype.o}
+
+
+def _common_states_balance(composition: Mapping[str, int]) -> bool:
+    table = element_data()
+    metals = [m for m in composition if m != "O"]
+    charges = product(*(table[m].common for m in metals))
+    return any(sum(composition[m] * q for m, q in zip(metals, c, strict=True)) == 2 * composition["O"] for c in charges)
+
+
+def _fits(prototype: Prototype, sites: tuple[str, ...], composition: Mapping[str, int]) -> bool:
+    """Whether the first metal may take the A site; see `Prototype`."""
+    if len(sites) == 1:
+        return True
+    a, b = sites
+    radius = {m: element_data()[m].value("r_cat (AA)") for m in sites}
+    if prototype.larger_a and radius[a] <= radius[b]:
+        return False
+    if prototype.a != prototype.b:
+        return True
+    state = {s.element: s.state for s in oxidation_states(composition)}
+    return (state[a], -radius[a], a) < (state[b], -radius[b], b)
+
+
+def role_assignments(composition: Mapping[str, float]) -> Iterator[tuple[str, dict[str, str]]]:
+    """The structure types that a composition fits, and which metal sits where.
+
+    Parameters
+    ----------
+    composition : mapping of str to float
+        Element -> atoms; any multiple of the formula unit.
+
+    Yields
+    ------
+    (str, dict of str to str)
+        Name of the type, and "A" -> metal, "B" -> metal.
+
+    Examples
+    --------
+    >>> dict(role_assignments({"Al": 2, "Mg": 1, "O": 4}))["spinel"]
+    {'A': 'Mg', 'B': 'Al'}
+    """
+    metals = sorted(composition.keys() - {"O"})
+    total = sum(composition.values())
+    fractions = {element: n / total for element, n in composition.items()}
+    for prototype in (*BINARY_PROTOTYPES, *TERNARY_PROTOTYPES):
+        if len(metals) == 1 + (prototype.b > 0):
+            for sites in permutations(metals):
+                filled = _fill(prototype, sites)
+                atoms = sum(filled.values())
+                same = all(math.isclose(n / atoms, fractions.get(e, 0.0), rel_tol=1e-9) for e, n in filled.items())
+                if same and _fits(prototype, sites, filled):
+                    yield prototype.name, dict(zip("AB", sites, strict=False))

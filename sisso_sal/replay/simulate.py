@@ -1,0 +1,382 @@
+"""Simulated campaigns on a table in which every label is known: how many calculations does a strategy save?
+
+A strategy starts from a few labels, is shown the label of each material that it picks, and never those of the others. Baselines run
+from the same starting sets.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sisso_sal.acquisition.goal import Goal
+from sisso_sal.acquisition.proposal import propose
+from sisso_sal.data.table import Table
+from sisso_sal.errors import SettingsError
+from sisso_sal.oxides.elements import composition_of, element_data
+from sisso_sal.protocols import Prediction, Surrogate
+
+MakeSurrogate = Callable[[int], Surrogate]
+"""seed -> an unfitted surrogate; it travels to other processes."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """How the next materials are picked.
+
+    Attributes
+    ----------
+    name : str
+    acquisition : str
+    make_surrogate : callable or None
+        None for acquisitions that need no prediction: ``random``, ``distance``.
+    """
+
+    name: str
+    acquisition: str
+    make_surrogate: MakeSurrogate | None = None
+
+
+_AT_RANDOM = Strategy("random", "random")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The same for all strategies.
+
+    Attributes
+    ----------
+    goal : str
+        As in `Goal.parse`; with a bound or a share, what reaches it is a target. For ``min`` and ``max`` see `target_share`.
+    target_share : float
+        For ``min`` and ``max``: share of all materials, the best ones, that are targets; ``search`` and ``hits`` look for them.
+    n_start : int
+        Labels at the start.
+    start : str
+        ``random``; ``worst``: from the worse half; ``without:Ti``: from the materials without the element, see `composition_of`.
+    evaluations, batch : int
+        Labels asked for after the start, and how many at a time.
+    improve_on : str
+        See `scoring.REFERENCES`.
+    diversity : float
+        See `select`.
+    horizon : int
+        Evaluations that ``search`` looks ahead, or fewer where fewer are left.
+    """
+
+    goal: str = "min"
+    target_share: float = 0.1
+    n_start: int = 25
+    start: str = "random"
+    evaluations: int = 60
+    batch: int = 1
+    improve_on: str = "mean"
+    diversity: float = 0.0
+    horizon: int = 20
+
+
+def targets(target: np.ndarray, rules: Rules) -> np.ndarray:
+    """ndarray (n,) of bool: the materials to be found.
+
+    Examples
+    --------
+    >>> targets(np.array([3.0, 1.0, 2.0, 4.0]), Rules(target_share=0.5)).tolist()
+    [False, True, True, False]
+    """
+    goal = Goal.parse(rules.goal).with_share(rules.target_share)
+    return goal.resolved(target, np.zeros(len(target))).reached(target)
+
+
+def start_pool(table: Table, target: np.ndarray, rules: Rules) -> np.ndarray:
+    """ndarray (n,) of bool: materials among which the starting labels are drawn.
+
+    Raises
+    ------
+    SettingsError
+        The kind of start is unknown, or leaves too few materials.
+    """
+    if rules.start == "random":
+        allowed = np.ones(len(target), dtype=bool)
+    elif rules.start == "worst":
+        distance = Goal.parse(rules.goal).distance(target)
+        allowed = np.argsort(np.argsort(distance, kind="stable"), kind="stable") >= len(target) // 2
+    elif match := re.fullmatch(r"without:([A-Z][a-z]?)", rules.start):
+        allowed = _without(table, match[1])
+    else:
+        raise SettingsError(f"start: needs random, worst or without:ELEMENT, found '{rules.start}'")
+    if allowed.sum() < rules.n_start:
+        raise SettingsError(f"start: needs {rules.n_start} materials to draw from, found {allowed.sum()}")
+    return allowed
+
+
+def _without(table: Table, element: str) -> np.ndarray:
+    shares = composition_of(table)
+    if shares is None:
+        raise SettingsError(
+            f"start: needs formulas as ids or in a column 'formula' or 'composition' for without:{element}, found none"
+        )
+    symbols = list(element_data())
+    lacks = shares[:, symbols.index(element)] == 0 if element in symbols else np.ones(len(shares), dtype=bool)
+    if lacks.all():
+        raise SettingsError(f"start: needs an element that occurs in the formulas, found no '{element}'")
+    return lacks
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One simulated campaign.
+
+    Attributes
+    ----------
+    found : list of int
+        Targets known at the start and after each evaluation.
+    best : list of float
+        Best label at the start and after each evaluation, in the target's unit.
+    picks : list of str
+        Ids in the order of evaluation.
+    """
+
+    found: list[int]
+    best: list[float]
+    picks: list[str]
+
+
+def simulate(table: Table, strategy: Strategy, rules: Rules, seed: int) -> Trace:
+    """One campaign; the start depends on the seed alone, so that strategies compare on the same starts.
+
+    While all known labels are equal there is nothing to learn, and a strategy that predicts picks at random.
+    """
+    target = np.asarray(table.target)
+    wanted, goal = targets(target, rules), Goal.parse(rules.goal)
+    rng, own = (np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(2))
+    pool = np.flatnonzero(start_pool(table, target, rules))
+    known = np.zeros(len(target), dtype=bool)
+    known[rng.permutation(pool)[: rules.n_start]] = True
+    trace = Trace([int((known & wanted).sum())], [_best(goal, target[known])], [])
+    frame = pd.DataFrame(
+        {table.header(name): column for name, column in zip(table.feature_names, table.features.T, strict=True)}
+    )
+    columns = dict(zip(table.feature_names, np.ascontiguousarray(table.features.T), strict=True))
+    shares = composition_of(table)
+    while len(trace.picks) < rules.evaluations and not known.all():
+        labels = np.where(known, target, np.nan)
+        is_blind = strategy.make_surrogate is not None and np.ptp(target[known]) == 0
+        now = _AT_RANDOM if is_blind else strategy
+        prediction = _predict(now, frame, columns, shares, labels, seed * 100_003 + len(trace.picks))
+        left = rules.evaluations - len(trace.picks)
+        _, picks = propose(
+            prediction, table.features, labels, table.ids, min(rules.batch, left), goal=goal, acquisition=now.acquisition,
+            improve_on=rules.improve_on, rng=own, excluded=known, composition=shares, diversity=rules.diversity,
+            horizon=min(rules.horizon, left), share=rules.target_share,
+        )  # fmt: skip
+        for pick in picks if len(picks) else own.permutation(np.flatnonzero(~known))[:1]:
+            known[pick] = True
+            trace.found.append(int((known & wanted).sum()))
+            trace.best.append(_best(goal, target[known]))
+            trace.picks.append(table.ids[pick])
+    return trace
+
+
+def _best(goal: Goal, values: np.ndarray) -> float:
+    return float(values[goal.best(values)])
+
+
+def _predict(strategy: Strategy, frame: pd.DataFrame, columns, shares, labels: np.ndarray, seed: int) -> Prediction:
+    if strategy.make_surrogate is None:
+        nothing = np.zeros(len(labels))
+        return Prediction(nothing, nothing, nothing, np.zeros((1, len(labels))), np.ones((1, len(labels)), dtype=bool))
+    known = np.isfinite(labels)
+    known_shares = None if shares is None else shares[known]
+    surrogate = strategy.make_surrogate(seed).fit(frame[known], labels[known], composition=known_shares)
+    return surrogate.predict_distribution(columns, shares)
+
+
+def replay(
+    table: Table,
+    strategies: Sequence[Strategy],
+    rules: Rules,
+    *,
+    seeds: int = 10,
+    seed: int = 0,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Simulate every strategy from `seeds` starting sets.
+
+    Parameters
+    ----------
+    table : Table
+        Every label is known.
+    strategies : sequence of Strategy
+    rules : Rules
+    seeds : int
+        Campaigns of each strategy.
+    seed : int
+        Of the first campaign; the others have the next ones. It decides the start, the surrogates and all random picks.
+    jobs : int
+        Processes; the result does not depend on it.
+    progress : callable, optional
+        Called with (campaigns done, campaigns in all).
+
+    Returns
+    -------
+    dict
+        What ``replay --json`` prints: n_targets, n_materials, seed, seeds, rules, and for each strategy ``found``, ``best`` and
+        ``picks`` of each seed, and the figures of `figures_of_merit`.
+
+    Raises
+    ------
+    SettingsError
+        No or every material is a target, labels are missing, there are more evaluations than materials, or two strategies have
+        the same name.
+    """
+    names = [strategy.name for strategy in strategies]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise SettingsError(f"strategies: needs names that differ, found '{twice[0]}' twice")
+    if table.target is None:
+        raise SettingsError(f"{table.path}: needs every label to simulate, found no target")
+    target = np.asarray(table.target)
+    if not np.isfinite(target).all():
+        raise SettingsError(f"{table.path}: needs every label to simulate, found {(~np.isfinite(target)).sum()} gaps")
+    wanted = targets(target, rules)
+    if not 0 < wanted.sum() < len(wanted):
+        raise SettingsError(f"replay: needs some targets but not all, found {wanted.sum()} of {len(wanted)}")
+    start_pool(table, target, rules)
+    if rules.n_start + rules.evaluations > len(target):
+        raise SettingsError(
+            f"evaluations: needs at most {len(target) - rules.n_start} after the start, found {rules.evaluations}"
+        )
+    starts = range(seed, seed + seeds)
+    tasks = [(strategy, start) for strategy in strategies for start in starts]
+    traces = _run_all(table, rules, tasks, jobs, progress)
+    document: dict[str, Any] = {
+        "n_targets": int(wanted.sum()),
+        "n_materials": len(wanted),
+        "seed": seed,
+        "seeds": seeds,
+        "rules": vars(rules).copy(),
+        "strategies": {},
+    }
+    for strategy in strategies:
+        mine = [traces[(strategy.name, start)] for start in starts]
+        document["strategies"][strategy.name] = {
+            "found": [trace.found for trace in mine],
+            "best": [trace.best for trace in mine],
+            "picks": [trace.picks for trace in mine],
+            **figures_of_merit([trace.found for trace in mine], int(wanted.sum()), len(wanted), rules.n_start),
+        }
+    return document
+
+
+def _run_all(table, rules, tasks, jobs: int, progress: Progress | None) -> dict[tuple[str, int], Trace]:
+    out: dict[tuple[str, int], Trace] = {}
+    if jobs == 1:
+        for number, (strategy, seed) in enumerate(tasks, 1):
+            out[(strategy.name, seed)] = simulate(table, strategy, rules, seed)
+            if progress:
+                progress(number, len(tasks))
+        return out
+    # Spawned, as a fork of a process with threads may hang.
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as executor:
+        running = {
+            executor.submit(simulate, table, strategy, rules, seed): (strategy.name, seed) for strategy, seed in tasks
+        }
+        try:
+            while running:
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    out[running.pop(future)] = future.result()
+                if progress:
+                    progress(len(out), len(tasks))
+        except BaseException:
+            executor.shutdown(cancel_futures=True)
+            raise
+    return out
+
+
+def figures_of_merit(found: Sequence[Sequence[int]], n_targets: int, n_materials: int, n_start: int) -> dict[str, Any]:
+    """What a strategy reached, over its campaigns.
+
+    Parameters
+    ----------
+    found : sequence of sequence of int
+        For each seed the targets known at the start and after each evaluation.
+    n_targets, n_materials, n_start : int
+
+    Returns
+    -------
+    dict
+        ``mean`` and ``interval`` (95 %, Student's t over the seeds) of the targets known at the end.
+        ``enrichment``: new targets per evaluation, over what random picks give on average.
+        ``acceleration``: evaluations until half of all targets are known, by random picks, which count up to the last evaluation
+        and no further, over by the strategy. Both are means over the campaigns that start below half, ``of`` in number, None if
+        there is none; that of random picks is exact. ``reached`` of them got to half. In the others the strategy needs more
+        evaluations than there were, of which all are counted: where not all got there its acceleration is at most ``mean``, and
+        where none did it is not known, ``mean`` None.
+
+    Examples
+    --------
+    >>> figures_of_merit([[0, 1, 2], [0, 1, 1]], 2, 20, 2)["enrichment"]["mean"]
+    6.75
+    """
+    ends = [row[-1] for row in found]
+    enrichment, needed = [], []
+    for row in found:
+        left, pool = n_targets - row[0], n_materials - n_start
+        new, evaluations = row[-1] - row[0], len(row) - 1
+        if left and evaluations:
+            enrichment.append(new / evaluations / (left / pool))
+        missing = -(-n_targets // 2) - row[0]
+        if missing > 0 and evaluations:
+            times = [t for t, value in enumerate(row) if value - row[0] >= missing]
+            by_chance = _random_evaluations(missing, left, pool, evaluations)
+            needed.append((by_chance, times[0] if times else evaluations, bool(times)))
+    return {
+        "mean": float(np.mean(ends)),
+        "interval": _interval(ends),
+        "enrichment": _summary(enrichment),
+        "acceleration": _ratio(needed) if needed else None,
+    }
+
+
+def _random_evaluations(missing: int, left: int, pool: int, most: int) -> float:
+    """Mean of min(T, most), where T random picks without replacement from `pool` find `missing` of `left` targets."""
+    from scipy.stats import hypergeom
+
+    return float(hypergeom.cdf(missing - 1, pool, left, np.arange(most)).sum())
+
+
+def _ratio(needed: Sequence[tuple[float, int, bool]]) -> dict[str, Any]:
+    """Ratio of the means of random picks and strategy, with a 95 % interval from the spread over the campaigns."""
+    chance, own = (np.array([row[i] for row in needed], dtype=float) for i in (0, 1))
+    reached = sum(row[2] for row in needed)
+    if not reached:
+        return {"mean": None, "interval": None, "reached": 0, "of": len(needed)}
+    ratio = float(chance.mean() / own.mean())
+    around = _interval((chance - ratio * own) / own.mean())
+    interval = None if around is None else [ratio + end for end in around]
+    return {"mean": ratio, "interval": interval, "reached": reached, "of": len(needed)}
+
+
+def _summary(values: list[float]) -> dict[str, Any]:
+    return {"mean": float(np.mean(values)) if values else None, "interval": _interval(values)}
+
+
+def _interval(values: Sequence[float]) -> list[float] | None:
+    """95 % interval of the mean, by Student's t; None from fewer than two values."""
+    if len(values) < 2:
+        return None
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(len(values) - 1, 0.975) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    centre = float(np.mean(values))
+    return [centre - half, centre + half]

@@ -1,0 +1,391 @@
+"""Figures for notebooks, papers and reports: plotly to look at, matplotlib to print.
+
+Every function takes a run folder, or a `RunView` of a fitted ensemble and a table, and gives a figure of the chosen backend.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sisso_sal.errors import InputError, SissoSalError
+from sisso_sal.report.figures import interactive, paper
+from sisso_sal.report.figures.colours import COLOURS
+from sisso_sal.report.figures.curves import RECURRENCES, calibration_curve, course, judged, recurring
+from sisso_sal.report.figures.materials_map import materials_map
+from sisso_sal.report.run_view import RunView, as_view
+from sisso_sal.system.storage import writing
+
+if TYPE_CHECKING:
+    from sisso_sal.oracle.stability.diagram import StabilityMap
+    from sisso_sal.oracle.stability.pourbaix import Conditions
+
+
+def descriptor_map(
+    run: RunView | str | os.PathLike[str], *, formula: int = 1, colour: str = "mean", backend: str = "plotly"
+) -> Any:
+    """The materials map: all materials in the plane of two descriptors of a typical formula.
+
+    Known materials are squares, candidates circles, proposals diamonds; lines join equal values of the formula. What the axes are
+    where the formula has one or three terms, and how much of the ensemble's prediction the plane shows, is told in the figure.
+
+    Parameters
+    ----------
+    run : RunView or path
+        A run folder, or ``RunView.of(ensemble, X, y)``.
+    formula : int
+        Which of the typical formulas spans the map; 1 is the most typical.
+    colour : str
+        What candidates are coloured by: ``mean``, ``std``, or ``score``, the acquisition.
+    backend : str
+        ``plotly`` or ``matplotlib``.
+
+    Returns
+    -------
+    plotly Figure or matplotlib Figure
+
+    Raises
+    ------
+    InputError
+        There is no such formula, colour or backend.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sisso_sal import SISSOEnsemble
+    >>> from sisso_sal.report.run_view import RunView
+    >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
+    >>> y = (X["a (eV)"] * X["b (eV)"] - 3 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)").where(X.index < 30)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, dropout=0.0).fit(X[:30], y[:30]), X, y)
+    >>> descriptor_map(view).layout.xaxis.title.text
+    'd1 = b/r (eV/Å)'
+    >>> len(descriptor_map(view, colour="std", backend="matplotlib").axes)
+    2
+    """
+    view = as_view(run)
+    if colour not in interactive.LAYERS:
+        raise InputError(f"colour: needs one of {', '.join(interactive.LAYERS)}, found '{colour}'")
+    return _drawn("descriptor_map", backend, view, materials_map(view, formula), colour)
+
+
+def parity(run: RunView | str | os.PathLike[str], *, residuals: bool = False, backend: str = "plotly") -> Any:
+    """Predicted against known, each material by members that did not see it (out of bag), with 95 % intervals.
+
+    Parameters
+    ----------
+    run : RunView or path
+        A run folder, or ``RunView.of(ensemble, X, y)``.
+    residuals : bool
+        Known minus predicted against predicted, in its place.
+    backend : str
+        ``plotly`` or ``matplotlib``.
+
+    Returns
+    -------
+    plotly Figure or matplotlib Figure
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sisso_sal import SISSOEnsemble
+    >>> from sisso_sal.report.run_view import RunView
+    >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
+    >>> y = (X["a (eV)"] * X["b (eV)"] - 3 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)").where(X.index < 30)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, dropout=0.0).fit(X[:30], y[:30]), X, y)
+    >>> parity(view).layout.xaxis.title.text
+    'known gap (eV)'
+    """
+    view = as_view(run)
+    return _drawn("parity", backend, view, judged(view), residuals)
+
+
+def calibration(run: RunView | str | os.PathLike[str], *, backend: str = "plotly") -> Any:
+    """Share of labels inside an interval against its probability, raw and recalibrated, with the band of a perfect sigma.
+
+    Parameters
+    ----------
+    run : RunView or path
+        A run folder, or ``RunView.of(ensemble, X, y)``.
+    backend : str
+        ``plotly`` or ``matplotlib``.
+
+    Returns
+    -------
+    plotly Figure or matplotlib Figure
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sisso_sal import SISSOEnsemble
+    >>> from sisso_sal.report.run_view import RunView
+    >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
+    >>> y = (X["a (eV)"] * X["b (eV)"] - 3 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)").where(X.index < 30)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, dropout=0.0).fit(X[:30], y[:30]), X, y)
+    >>> calibration(view).layout.yaxis.title.text
+    'share of labels inside'
+    """
+    return _drawn("calibration", backend, calibration_curve(as_view(run)))
+
+
+def error_against_sigma(run: RunView | str | os.PathLike[str], *, backend: str = "plotly") -> Any:
+    """Size of the error against sigma, material by material and as root mean squares over five groups of equal size.
+
+    Parameters
+    ----------
+    run : RunView or path
+        A run folder, or ``RunView.of(ensemble, X, y)``.
+    backend : str
+        ``plotly`` or ``matplotlib``.
+
+    Returns
+    -------
+    plotly Figure or matplotlib Figure
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sisso_sal import SISSOEnsemble
+    >>> from sisso_sal.report.run_view import RunView
+    >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
+    >>> y = (X["a (eV)"] * X["b (eV)"] - 3 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)").where(X.index < 30)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, dropout=0.0).fit(X[:30], y[:30]), X, y)
+    >>> error_against_sigma(view).layout.xaxis.title.text
+    'sigma (eV)'
+    """
+    view = as_view(run)
+    return _drawn("error_against_sigma", backend, view, judged(view))
+
+
+def learning_curve(run: RunView | str | os.PathLike[str], *, backend: str = "plotly") -> Any:
+    """How a campaign went: each label in the order in which it came, the best so far, and the out-of-bag error of each fit.
+
+    With an oracle that tells them, core-hours are in the text of each point.
+
+    Parameters
+    ----------
+    run : RunView or path
+        A run folder, or ``RunView.of(ensemble, X, y)``.
+    backend : str
+        ``plotly`` or ``matplotlib``.
+
+    Returns
+    -------
+    plotly Figure or matplotlib Figure
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sisso_sal import SISSOEnsemble
+    >>> from sisso_sal.report.run_view import RunView
+    >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
+    >>> y = (X["a (eV)"] * X["b (eV)"] - 3 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)").where(X.index < 30)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, dropout=0.0).fit(X[:30], y[:30]), X, y)
+    >>> learning_curve(view).layout.xaxis.title.text
+    'labels'
+    """
+    view = as_view(run)
+    return _drawn("learning_curve", backend, view, course(view))
+
+
+def feature_frequency(
+    run: RunView | str | os.PathLike[str], kind: str = "primaries", *, backend: str = "plotly"
+) -> Any:
+    """What the ensemble agrees on: the share of members in which primary features, operators or descriptors occur.
+
+    Parameters
+    ----------
+    run : RunView or path
+        A run folder, or ``RunView.of(ensemble, X, y)``.
+    kind : str
+        ``primaries``, ``operators`` or ``descriptors``.
+    backend : str
+        ``plotly`` or ``matplotlib``.
+
+    Returns
+    -------
+    plotly Figure or matplotlib Figure
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sisso_sal import SISSOEnsemble
+    >>> from sisso_sal.report.run_view import RunView
+    >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
+    >>> y = (X["a (eV)"] * X["b (eV)"] - 3 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)").where(X.index < 30)
+    >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, dropout=0.0).fit(X[:30], y[:30]), X, y)
+    >>> feature_frequency(view, "operators").layout.xaxis.title.text
+    'share of 4 formulas'
+    """
+    view = as_view(run)
+    return _drawn("feature_frequency", backend, view, recurring(view, kind))
+
+
+def pourbaix(found: StabilityMap, name: str, conditions: Conditions | None = None, *, backend: str = "plotly") -> Any:
+    """Where a solid is stable in water: decomposition free energy over pH and potential.
+
+    Parameters
+    ----------
+    found : StabilityMap
+        Of `sisso_sal.oracle.stability.diagram.stability_map`.
+    name : str
+        Of the solid.
+    conditions : Conditions, optional
+        A cross marks this potential and pH.
+    backend : str
+        ``plotly`` or ``matplotlib``.
+
+    Returns
+    -------
+    plotly Figure or matplotlib Figure
+
+    Examples
+    --------
+    >>> from sisso_sal.oracle.stability.pourbaix import Species
+    >>> from sisso_sal.oracle.stability.diagram import stability_map
+    >>> oxide = Species("TiO2", {"Ti": 1, "O": 2}, mu=-9.21)
+    >>> ion = Species("TiO++", {"Ti": 1, "O": 1}, charge=2, mu=-5.98, state="aqueous")
+    >>> pourbaix(stability_map(oxide, [ion]), "TiO2").layout.title.text
+    'TiO2: stable inside the thick line, 1e-06 mol/L, 298.15 K'
+    """
+    from sisso_sal.oracle.stability.pourbaix import Conditions
+
+    return _drawn("pourbaix", backend, found, name, conditions or Conditions())
+
+
+def _drawn(name: str, backend: str, *content: Any) -> Any:
+    if backend == "matplotlib":
+        return getattr(paper, name)(*content)
+    if backend != "plotly":
+        raise InputError(f"backend: needs plotly or matplotlib, found '{backend}'")
+    from plotly.graph_objects import Figure
+
+    return Figure(getattr(interactive, name)(*content))
+
+
+_DASHES = ("-", "--", "-.", ":")
+
+
+def found_targets(document: Mapping[str, Any]) -> Any:
+    """Targets known against evaluations, for each strategy of a replay: mean over the starts, and its 95 % interval.
+
+    Parameters
+    ----------
+    document : mapping
+        Of `campaign.replay.replay`.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Examples
+    --------
+    >>> figure = found_targets({"n_targets": 2, "n_materials": 9, "rules": {"n_start": 3}, "target": {"name": "gap"},
+    ...                         "strategies": {"random": {"found": [[0, 1], [1, 1]]}}})
+    >>> figure.axes[0].get_xlabel()
+    'evaluations after the start'
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+    from scipy.special import stdtrit
+
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    ordered = sorted(document["strategies"].items(), key=lambda item: -np.mean([row[-1] for row in item[1]["found"]]))
+    for number, (name, result) in enumerate(ordered):
+        found = np.array(result["found"], dtype=float)
+        steps, mean = np.arange(found.shape[1]), found.mean(axis=0)
+        colour = COLOURS[number % len(COLOURS)]
+        axes.plot(
+            steps, mean, _DASHES[number // len(COLOURS) % len(_DASHES)], color=colour, label=f"{name}  {mean[-1]:.1f}"
+        )
+        if len(found) > 1:
+            half = stdtrit(len(found) - 1, 0.975) * found.std(axis=0, ddof=1) / np.sqrt(len(found))
+            axes.fill_between(steps, mean - half, mean + half, color=colour, alpha=0.12, linewidth=0)
+    axes.axhline(document["n_targets"], color="0.6", linewidth=0.8)
+    axes.annotate(
+        f"all {document['n_targets']} targets", (0.01, document["n_targets"]), xycoords=("axes fraction", "data"),
+        va="bottom", color="0.35", fontsize=8,
+    )  # fmt: skip
+    axes.set(xlabel="evaluations after the start", ylabel="targets known", ylim=(0, document["n_targets"] * 1.08))
+    axes.set_xlim(0, None)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_title(
+        f"{document['target']['name']}: {document['n_materials']} materials, {document['rules']['n_start']} labels to start",
+        fontsize=10, loc="left",
+    )  # fmt: skip
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0.0, 0.94), title="at the end")
+    return figure
+
+
+def save_figures(view: RunView, folder: str | os.PathLike[str], form: str) -> list[Path]:
+    """Write every figure of a run with matplotlib.
+
+    Parameters
+    ----------
+    view : RunView
+    folder : path
+        Made if it is not there.
+    form : str
+        ``pdf``, ``png`` or ``svg``.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    SissoSalError
+        A file cannot be written.
+    """
+    made = {
+        f"map-{k + 1}": descriptor_map(view, formula=k + 1, backend="matplotlib")
+        for k in range(len(view.summary["typical"]))
+    }
+    if np.isfinite(view.values("oob_std")).any():
+        made["parity"] = parity(view, backend="matplotlib")
+        made["residuals"] = parity(view, residuals=True, backend="matplotlib")
+        made["calibration"] = calibration(view, backend="matplotlib")
+        made["error-against-sigma"] = error_against_sigma(view, backend="matplotlib")
+    made["learning-curve"] = learning_curve(view, backend="matplotlib")
+    made |= {kind: feature_frequency(view, kind, backend="matplotlib") for kind in RECURRENCES}
+    folder = Path(folder)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.{form}" for name in made]
+    for path, figure in zip(paths, made.values(), strict=True):
+        save_figure(figure, path)
+    return paths
+
+
+def check_figure_name(path: str | Path) -> None:
+    """Refuse a file for a figure that is neither PNG, PDF nor SVG by its ending.
+
+    Raises
+    ------
+    InputError
+        Another ending.
+    """
+    if Path(path).suffix.lower() not in {".png", ".pdf", ".svg"}:
+        raise InputError(f"{path}: needs a name that ends in .png, .pdf or .svg")
+
+
+def save_figure(figure: Any, path: str | Path) -> None:
+    """Write a figure as PNG, PDF or SVG, by the ending of the path.
+
+    Raises
+    ------
+    InputError
+        Another ending.
+    SissoSalError
+        The file cannot be written.
+    """
+    check_figure_name(path)
+    try:
+        figure.savefig(path, dpi=160)
+    except OSError as error:
+        raise SissoSalError(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,312 @@
+"""What the materials map shows: the plane of two descriptors, where its lines run, and what of many points can be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sisso_sal.errors import InputError
+from sisso_sal.features.expression import Expression
+from sisso_sal.models.calibration import rank_correlation
+from sisso_sal.models.linear import SISSOModel
+from sisso_sal.report.run_view import RunView
+
+N_DRAWN = 3000
+"""Candidates that are drawn; a browser without a graphics card stays quick with so many."""
+
+OUTSKIRTS = 0.005
+"""Share of the materials that the axes leave out on either side; proposals are never left out."""
+
+SKEWED = 8.0
+"""An axis is logarithmic where its upper half is so many times as wide as its lower one."""
+
+ALIKE = 0.95
+"""Two descriptors whose rank correlation is larger span no plane."""
+
+N_LINES = 7
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """One descriptor over all materials: `values` (n_materials,), NaN or infinite where it is undefined."""
+
+    expression: Expression
+    values: np.ndarray
+    is_log: bool
+    low: float
+    high: float
+
+    @property
+    def unit(self) -> str:
+        """Of the values; "" for none."""
+        found = self.expression.dimension
+        return "" if found is None or found.is_none else str(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """Where the formula has the value `level` (target's unit): x and y (n_points,) in the units of the axes."""
+
+    level: float
+    x: np.ndarray
+    y: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class MaterialsMap:
+    """A map and what is to be said of it.
+
+    Attributes
+    ----------
+    model : SISSOModel
+        The formula whose descriptors span it.
+    x, y : Axis
+    drawn : ndarray (n_drawn,) of int
+        Rows of the candidates that are drawn.
+    n_candidates : int
+    n_outside : int
+        Materials that lie outside the axes.
+    n_undefined : int
+        Materials for which a descriptor is undefined.
+    lines : tuple of Line
+    notes : tuple of str
+        What the axes and lines are, and how far they tell the prediction.
+    """
+
+    model: SISSOModel
+    x: Axis
+    y: Axis
+    drawn: np.ndarray
+    n_candidates: int
+    n_outside: int
+    n_undefined: int
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...]
+
+
+def materials_map(view: RunView, formula: int = 1) -> MaterialsMap:
+    """The map of a typical formula.
+
+    Parameters
+    ----------
+    view : RunView
+    formula : int
+        Its rank; 1 is the most typical.
+
+    Raises
+    ------
+    InputError
+        There is no such formula.
+    """
+    typical = view.summary["typical"]
+    if not 1 <= formula <= len(typical):
+        raise InputError(f"formula: needs a number from 1 to {len(typical)}, found {formula}")
+    model = view.ensemble.members_[typical[formula - 1]["member"]]
+    values = model.descriptors(view.columns)
+    order = _by_weight(model, values)
+    if len(order) > 1:
+        first, second = (model.terms[k].expression for k in order[:2])
+    else:
+        first = model.terms[0].expression
+        second = _another(view, first)
+    proposed = np.isin(view.ids, [p["id"] for p in view.proposals])
+    x, y = (_axis(expression, expression.evaluate(view.columns), proposed) for expression in (first, second))
+    inside, defined = _inside(x, y)
+    candidates = np.flatnonzero(~view.labelled & inside)
+    scores = view.values("score")
+    drawn = thinned(_place(x)[candidates], _place(y)[candidates], scores[candidates], N_DRAWN)
+    drawn = np.union1d(candidates[drawn], np.flatnonzero(proposed & defined))
+    plane = _plane(model, values, order)
+    return MaterialsMap(
+        model, x, y, drawn, int((~view.labelled).sum()), int((defined & ~inside).sum()), int((~defined).sum()),
+        _lines(view, model, plane, x, y, len(order) > 1), tuple(_notes(view, model, values, order, plane)),
+    )  # fmt: skip
+
+
+def thinned(x: np.ndarray, y: np.ndarray, score: np.ndarray, most: int) -> np.ndarray:
+    """The points that can be seen: the best-scored one of each cell of a grid, as fine as `most` allows.
+
+    Parameters
+    ----------
+    x, y : ndarray (n,)
+        Places, 0 to 1.
+    score : ndarray (n,)
+        Greater is better; NaN comes last.
+    most : int
+
+    Returns
+    -------
+    ndarray (n_kept,) of int
+        In order.
+
+    Examples
+    --------
+    >>> thinned(np.array([0.1, 0.1, 0.9]), np.array([0.1, 0.1, 0.9]), np.array([1.0, 2.0, 0.0]), 2).tolist()
+    [1, 2]
+    """
+    if len(x) <= most:
+        return np.arange(len(x))
+    best_first = np.argsort(-np.where(np.isnan(score), -np.inf, score), kind="stable")
+    kept = best_first[:1]
+    for cells in (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512):
+        row, column = ((np.clip(v, 0, 1) * (cells - 1)).astype(np.int64) for v in (y, x))
+        _, first = np.unique((row * cells + column)[best_first], return_index=True)
+        if len(first) > most:
+            break
+        kept = best_first[first]
+    return np.sort(kept)
+
+
+def _by_weight(model: SISSOModel, values: np.ndarray) -> list[int]:
+    """Terms by what they move the prediction over the materials (range from the 5th to the 95th percentile), largest first."""
+    spread = []
+    for term, row in zip(model.terms, values, strict=True):
+        low, high = np.quantile(row[np.isfinite(row)], [0.05, 0.95]) if np.isfinite(row).any() else (0.0, 0.0)
+        spread.append(abs(term.coefficient) * (high - low))
+    return sorted(range(len(spread)), key=lambda k: -spread[k])
+
+
+def _another(view: RunView, first: Expression) -> Expression:
+    """A second axis for a formula of one term: the descriptor nearest in rank among the other formulas, else a primary feature,
+    that does not say the same over again.
+    """
+    others = [view.ensemble.members_[number] for number, _ in view.ensemble.typical_members(view.columns, 10**6)]
+    units = dict(zip(view.ensemble.primaries_, view.ensemble.units_, strict=True))
+    choices = [term.expression for member in others for term in member.terms]
+    choices += [Expression.primary(name, units[name]) for name in view.ensemble.recurrence()["primaries"]]
+    choices += [Expression.primary(name, unit) for name, unit in units.items()]
+    reference = first.evaluate(view.columns)
+    for choice in choices:
+        values = choice.evaluate(view.columns)
+        both = np.isfinite(reference) & np.isfinite(values)
+        if both.sum() > 2 and abs(rank_correlation(reference[both], values[both])) < ALIKE:
+            return choice
+    return choices[-1]
+
+
+def _axis(expression: Expression, values: np.ndarray, proposed: np.ndarray) -> Axis:
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return Axis(expression, values, False, 0.0, 1.0)
+    low, middle, high = np.quantile(finite, [OUTSKIRTS, 0.5, 1.0 - OUTSKIRTS])
+    shown = values[proposed & np.isfinite(values)]
+    low, high = (min(low, shown.min()), max(high, shown.max())) if len(shown) else (low, high)
+    is_log = bool(finite.min() > 0 and (high - middle) > SKEWED * (middle - low))
+    if is_log:
+        pad = (high / low) ** 0.04
+        return Axis(expression, values, True, float(low / pad), float(high * pad))
+    pad = 0.04 * (high - low) or 0.5 * abs(high) or 1.0
+    return Axis(expression, values, False, float(low - pad), float(high + pad))
+
+
+def _place(axis: Axis) -> np.ndarray:
+    """Where the values stand along the axis: 0 at its beginning, 1 at its end."""
+    with np.errstate(all="ignore"):
+        if axis.is_log:
+            return np.log(axis.values / axis.low) / np.log(axis.high / axis.low)
+        return (axis.values - axis.low) / (axis.high - axis.low)
+
+
+def _inside(x: Axis, y: Axis) -> tuple[np.ndarray, np.ndarray]:
+    """Which materials lie within both axes, and for which both descriptors are defined: ndarray (n,) of bool each."""
+    defined = np.isfinite(x.values) & np.isfinite(y.values)
+    with np.errstate(invalid="ignore"):
+        inside = (x.values >= x.low) & (x.values <= x.high) & (y.values >= y.low) & (y.values <= y.high)
+    return defined & inside, defined
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """offset + a x + b y, on the scale on which the formula is a sum; in it the other terms have their medians."""
+
+    offset: float
+    a: float
+    b: float
+
+
+def _plane(model: SISSOModel, values: np.ndarray, order: Sequence[int]) -> _Plane:
+    offset = model.intercept
+    for k in order[2:]:
+        offset += model.terms[k].coefficient * float(np.median(values[k][np.isfinite(values[k])]))
+    first = model.terms[order[0]].coefficient
+    return _Plane(offset, first, model.terms[order[1]].coefficient if len(order) > 1 else 0.0)
+
+
+def _lines(view: RunView, model: SISSOModel, plane: _Plane, x: Axis, y: Axis, has_two: bool) -> tuple[Line, ...]:
+    """At round values between the 5th and 95th percentile of what the formula says of the materials."""
+    said = model.predict(view.columns)[0]
+    said = said[np.isfinite(said)]
+    if not len(said):
+        return ()
+    xs = np.geomspace(x.low, x.high, 121) if x.is_log else np.linspace(x.low, x.high, 121)
+    found = []
+    for level in _round_levels(*np.quantile(said, [0.05, 0.95])):
+        with np.errstate(all="ignore"):
+            total = float(model.link.forward(np.array([level]))[0]) - plane.offset
+        if not np.isfinite(total):
+            continue
+        if not has_two:
+            place = total / plane.a
+            if x.low < place < x.high:
+                found.append(Line(level, np.array([place, place]), np.array([y.low, y.high])))
+            continue
+        found += _clipped(level, xs, (total - plane.a * xs) / plane.b, y)
+    return tuple(found)
+
+
+def _clipped(level: float, xs: np.ndarray, ys: np.ndarray, y: Axis) -> list[Line]:
+    """The part of a line within the y axis, its ends exactly on the edge."""
+    edges = np.interp([y.low, y.high], ys[:: 1 if ys[-1] >= ys[0] else -1], xs[:: 1 if ys[-1] >= ys[0] else -1])
+    inside = (ys > y.low) & (ys < y.high)
+    if not inside.any():
+        return []
+    at_edge = [(edge, end) for edge, end in zip(edges, (y.low, y.high), strict=True) if ys.min() < end < ys.max()]
+    x_all = np.concatenate([xs[inside], [edge for edge, _ in at_edge]])
+    y_all = np.concatenate([ys[inside], [end for _, end in at_edge]])
+    order = np.argsort(x_all)
+    return [Line(level, x_all[order], y_all[order])]
+
+
+def _round_levels(low: float, high: float) -> list[float]:
+    """Up to `N_LINES` or so multiples of 1, 2 or 5 times a power of ten from low to high."""
+    if not high > low:
+        return []
+    rough = (high - low) / N_LINES
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= rough * (1 - 1e-9))
+    return [float(f"{k * step:.12g}") for k in range(int(np.ceil(low / step)), int(np.floor(high / step)) + 1)]
+
+
+def _notes(view: RunView, model: SISSOModel, values: np.ndarray, order: Sequence[int], plane: _Plane) -> list[str]:
+    n = len(order)
+    if n == 1:
+        notes = [
+            "The formula has one term, on d1; d2 is the descriptor of another formula, for a second view. Lines: equal values of "
+            "the formula."
+        ]
+    elif n == 2:
+        notes = ["The two descriptors are all of the formula. Lines: equal values of the formula."]
+    else:
+        notes = [
+            f"The formula has {n} terms; d1 and d2 are those that move its prediction most. Lines: equal values of the formula "
+            f"where the other {'term has its median' if n == 3 else 'terms have their medians'}."
+        ]
+    shown = plane.offset + plane.a * values[order[0]] + (plane.b * values[order[1]] if n > 1 else 0.0)
+    mean = view.values("mean")
+    both = np.isfinite(shown) & np.isfinite(mean)
+    if both.sum() > 2:
+        agreement = rank_correlation(shown[both], mean[both])
+        notes.append(
+            f"Colours are the prediction of the whole ensemble, lines that of one formula; over the materials they rank alike to "
+            f"{agreement:.2f} (1 is the same order)."
+        )
+    shift = np.abs(mean - view.values("formula"))
+    if np.nanmax(shift, initial=0.0) > 0:
+        unit = f" {view.unit}" if view.unit else ""
+        notes.append(
+            f"The prediction has a correction on top of the formulas, which moves half of the materials by more than "
+            f"{np.nanmedian(shift):.2g}{unit}."
+        )
+    return notes

@@ -1,0 +1,192 @@
+"""The report of a run: one HTML file that needs no network."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sisso_sal.campaign.status import status_document
+from sisso_sal.errors import InputError, SissoSalError
+from sisso_sal.ledger.lock import noted_driver
+from sisso_sal.models.display import descriptor_html, formula_html
+from sisso_sal.report.figures import interactive
+from sisso_sal.report.figures.curves import calibration_curve, course, groups_by_sigma, judged
+from sisso_sal.report.figures.materials_map import MaterialsMap, materials_map
+from sisso_sal.report.page.sections import decimals_of, described, filters
+from sisso_sal.report.run_view import RunView
+from sisso_sal.system.storage import write_whole
+
+N_KEPT = 120_000
+"""Materials that a page can hold and stay under 15 MB."""
+
+_TEMPLATE = "page.html.jinja"
+
+
+def write_report(view: RunView, path: Path, *, is_over: bool = False) -> None:
+    """Write the report of a run, whole or not at all.
+
+    Parameters
+    ----------
+    view : RunView
+    path : Path
+    is_over : bool
+        Whether the driver that is noted in the folder ends now.
+
+    Raises
+    ------
+    StorageError
+        The file cannot be written; an earlier one is as it was.
+    SissoSalError
+        There is no plotly.js to put into it.
+    """
+    write_whole(path, report_html(view, is_over=is_over))
+
+
+def report_html(view: RunView, *, is_over: bool = False) -> str:
+    """The report as text: template, style, script and data in one.
+
+    Raises
+    ------
+    InputError
+        The view is not of a run folder.
+    """
+    if view.state is None or view.path is None:
+        raise InputError(f"{view.title}: needs a run folder for a report, found an ensemble without one")
+    maps = [materials_map(view, rank) for rank in range(1, len(view.summary["typical"]) + 1)]
+    here, driver = Path(__file__).parent, None if is_over else noted_driver(view.path)
+    environment = _environment()
+    environment.filters.update(filters(view.unit, decimals_of(view.values("std"))))
+    return environment.get_template(_TEMPLATE).render(
+        **described(view, status_document(view.path, view.state, driver)),
+        maps=[_told(found) for found in maps],
+        typical=[_typeset(view, row) for row in view.summary["typical"]],
+        descriptors=_descriptors(view),
+        groups=_groups(view),
+        n_kept=min(N_KEPT, len(view.ids)),
+        style=(here / "page.css").read_text(encoding="utf-8"),
+        script=(here / "page.js").read_text(encoding="utf-8"),
+        plotly=plotly_script(),
+        data=as_script(_data(view, maps)),
+    )
+
+
+@cache
+def _environment() -> Any:
+    """Kept, since compiling the template takes half the time of a report; names from tables are escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+
+
+def plotly_script() -> str:
+    """The code of plotly.js that comes with the plotly package.
+
+    Raises
+    ------
+    SissoSalError
+        It is not installed.
+    """
+    spec = find_spec("plotly")
+    path = None if spec is None or spec.origin is None else Path(spec.origin).parent / "package_data" / "plotly.min.js"
+    if path is None or not path.exists():
+        raise SissoSalError("report: needs the package plotly with its package_data/plotly.min.js, found none")
+    return path.read_text(encoding="utf-8").replace("</script", "<\\/script")
+
+
+def as_script(data: Any) -> str:
+    """JSON that may stand in a script element, whatever names it holds.
+
+    Examples
+    --------
+    >>> as_script({"id": "</script>"})
+    '{"id":"\\\\u003c/script>"}'
+    """
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _data(view: RunView, maps: list[MaterialsMap]) -> dict[str, Any]:
+    """What the script draws and searches: the figures, and all materials with their places on each map."""
+    rows = _kept(view)
+    figures = {"course": interactive.learning_curve(view, course(view))}
+    if _has_out_of_bag(view):
+        found = judged(view)
+        figures |= {
+            "parity": interactive.parity(view, found, residuals=False),
+            "residuals": interactive.parity(view, found, residuals=True),
+            "calibration": interactive.calibration(calibration_curve(view)),
+            "sigma": interactive.error_against_sigma(view, found),
+        }
+    return {
+        "maps": [interactive.descriptor_map(view, found, "mean") for found in maps],
+        "places": [{"x": packed(found.x.values[rows]), "y": packed(found.y.values[rows])} for found in maps],
+        "figures": figures,
+        "ids": list(view.ids[rows]),
+        "columns": {name: packed(view.values(name)[rows]) for name in ("label", "mean", "std", "score")},
+        "proposed": [proposal["id"] for proposal in view.proposals],
+        "target": view.header,
+    }
+
+
+def _kept(view: RunView) -> np.ndarray:
+    """Rows that can be searched and selected: all, or those known and the best-scored `N_KEPT`; ndarray of int, in order."""
+    score = np.where(view.labelled, np.inf, np.nan_to_num(view.values("score"), nan=-np.inf))
+    best = np.argsort(-score, kind="stable")[:N_KEPT]
+    return np.union1d(best, np.flatnonzero(np.isin(view.ids, [proposal["id"] for proposal in view.proposals])))
+
+
+def packed(values: np.ndarray) -> str:
+    """float32 in little-endian order, base64: a third of the length of digits.
+
+    Examples
+    --------
+    >>> packed(np.array([1.0]))
+    'AACAPw=='
+    """
+    with np.errstate(over="ignore"):
+        return base64.b64encode(np.asarray(values).astype("<f4").tobytes()).decode()
+
+
+def _told(found: MaterialsMap) -> dict[str, Any]:
+    return {
+        "x": descriptor_html(found.x.expression), "y": descriptor_html(found.y.expression), "x_unit": found.x.unit,
+        "y_unit": found.y.unit, "x_log": found.x.is_log, "y_log": found.y.is_log, "n_drawn": len(found.drawn),
+        "n_candidates": found.n_candidates, "n_outside": found.n_outside, "n_undefined": found.n_undefined, "notes": found.notes,
+    }  # fmt: skip
+
+
+def _typeset(view: RunView, row: Mapping[str, Any]) -> dict[str, Any]:
+    model = view.ensemble.members_[row["member"]]
+    terms = [
+        {
+            "html": descriptor_html(term.expression), "unit": row["unit"], "low": term.low, "high": term.high,
+            "complexity": term.expression.complexity,
+        }
+        for term, row in zip(model.terms, model.to_json()["terms"], strict=True)
+    ]  # fmt: skip
+    return {**row, "html": formula_html(model, view.target, view.unit), "terms": terms}
+
+
+def _descriptors(view: RunView, most: int = 12) -> list[tuple[str, float]]:
+    """The most frequent descriptors of the members, typeset, with their shares."""
+    known = {str(term.expression): term.expression for member in view.ensemble.members_ for term in member.terms}
+    shares = list(view.summary["recurrence"]["descriptors"].items())[:most]
+    return [(descriptor_html(known[text]), share) for text, share in shares]
+
+
+def _has_out_of_bag(view: RunView) -> bool:
+    return bool(np.isfinite(view.values("oob_std")[view.labelled]).any())
+
+
+def _groups(view: RunView) -> list[dict[str, float]]:
+    return groups_by_sigma(judged(view)) if _has_out_of_bag(view) else []

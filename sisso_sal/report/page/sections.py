@@ -1,0 +1,197 @@
+"""What the report says in words: the question, the answer, the proposals and why, failures, provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from sisso_sal.acquisition.goal import Goal
+from sisso_sal.features.dimension import parse_unit
+from sisso_sal.models.display import number_html, unit_html
+from sisso_sal.report.figures.curves import course, day
+from sisso_sal.report.page.reasons import reasons
+from sisso_sal.report.run_view import RunView
+from sisso_sal.report.text.campaign import duration
+
+SCORES = {
+    "mean": "the predicted mean",
+    "ei": "the expected improvement",
+    "log_ei": "the logarithm of the expected improvement",
+    "member_ei": "the improvement that the members expect",
+    "pi": "the probability of an improvement",
+    "hits": "the probability to reach the goal",
+    "search": "the targets that each adds to those expected of the next evaluations, those above it taken to miss",
+    "lcb": "the optimistic end of the interval",
+    "mli": "the likelihood to lie in the window",
+    "thompson": "the prediction of one member drawn at random",
+    "std": "the uncertainty",
+    "random": "a random number",
+    "distance": "the distance to what is known",
+}
+"""What the score of an acquisition is."""
+
+LEARNERS = {"trees": "trees", "process": "a Gaussian process", "both": "trees and Gaussian processes"}
+
+
+def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that the template says, as plain data."""
+    summary = view.summary
+    found = course(view)
+    return {
+        "title": view.title,
+        "target": view.target,
+        "unit": view.unit,
+        "question": question(view),
+        "scored_by": SCORES.get(summary["acquisition"], summary["acquisition"]),
+        "summary": summary,
+        "learner": LEARNERS.get(summary["correction"]),
+        "proposals": [
+            {**proposal, "why": why} for proposal, why in zip(view.proposals, reasons(view), strict=True)
+        ],
+        "status": status,
+        "course": found,
+        "n_new": len(found.ids) - found.n_start,
+        "features": _features(view),
+        "rejected": _rejected(summary["rejected"]),
+        "settings": _flat(summary["settings"]),
+        "provenance": _provenance(view, status),
+        "n_materials": len(view.ids),
+        "newer": _newer(view),
+    }  # fmt: skip
+
+
+def question(view: RunView) -> str:
+    """The goal in words.
+
+    Examples
+    --------
+    >>> words(Goal.parse("min"), "gap")
+    'the smallest gap'
+    """
+    return words(Goal.parse(str(view.summary["goal"])), view.target, view.unit)
+
+
+def words(goal: Goal, target: str, unit: str = "") -> str:
+    """See `question`."""
+    tail = f" {unit}" if unit else ""
+    return {
+        "min": f"the smallest {target}",
+        "max": f"the largest {target}",
+        "below": f"{target} of at most {goal.high:g}{tail}",
+        "above": f"{target} of at least {goal.low:g}{tail}",
+        "window": f"{target} from {goal.low:g} to {goal.high:g}{tail}",
+        "lowest": f"the lowest {100 * goal.share:g} % of {target}",
+        "highest": f"the highest {100 * goal.share:g} % of {target}",
+    }[goal.kind]
+
+
+def filters(unit: str, decimals: int) -> dict[str, Callable[..., Any]]:
+    """Filters of the template: how numbers, units, times and the goal's bound are written; predictions get so many decimals."""
+    from markupsafe import Markup
+
+    def number(value: Any, digits: int = 3) -> Markup:
+        return Markup("–" if value is None or not np.isfinite(value) else number_html(float(value), digits))
+
+    def percent(value: Any) -> str:
+        return "–" if value is None else f"{value:.0%}".replace("%", "\u202f%")
+
+    def measured(value: Any, digits: int = 3) -> Markup:
+        written = number(value, digits)
+        return written if written == "–" or not unit else written + f"\u00a0{unit}"
+
+    def decimal(value: Any) -> str:
+        return "–" if value is None or not np.isfinite(value) else f"{value:.{decimals}f}".replace("-", "−")
+
+    def signed(value: float) -> str:
+        return f"{value:+.{decimals}f}".replace("-", "−")
+
+    def bound(text: str) -> str:
+        goal = Goal.parse(text)
+        return {"below": f"at most {goal.high:.4g}", "above": f"at least {goal.low:.4g}"}.get(
+            goal.kind, f"{goal.low:.4g} to {goal.high:.4g}" if goal.kind == "window" else text
+        )
+
+    return {
+        "number": number, "measured": measured, "decimal": decimal, "percent": percent, "signed": signed, "bound": bound,
+        "day": day, "duration": duration, "unit": lambda text: Markup(unit_html(parse_unit(text)) if text else ""),
+    }  # fmt: skip
+
+
+def decimals_of(std: np.ndarray) -> int:
+    """Decimals with which predictions of such a sigma (n,) are written: it gets three digits, not more than six decimals.
+
+    Examples
+    --------
+    >>> decimals_of(np.array([0.12])), decimals_of(np.array([4.0]))
+    (3, 2)
+    """
+    known = std[np.isfinite(std) & (std > 0)]
+    return int(np.clip(2 - np.floor(np.log10(np.median(known))), 0, 6)) if len(known) else 3
+
+
+def _features(view: RunView) -> list[dict[str, Any]]:
+    """Primary features: how often they are used, and their ranges over labelled materials and candidates."""
+    shares = view.summary["recurrence"]["primaries"]
+    found = []
+    for name, unit in zip(view.ensemble.primaries_, view.ensemble.units_, strict=True):
+        values = view.columns[name]
+        known, other = values[view.labelled], values[~view.labelled]
+        outside = float(((other < known.min()) | (other > known.max())).mean()) if len(other) and len(known) else None
+        found.append(
+            {
+                "name": name,
+                "unit": unit,
+                "share": shares.get(name, 0.0),
+                "low": known.min(),
+                "high": known.max(),
+                "outside": outside,
+            }
+        )
+    return sorted(found, key=lambda row: (-row["share"], row["name"]))
+
+
+def _rejected(rejected: Mapping[str, Mapping[str, int]]) -> list[tuple[str, int]]:
+    total: dict[str, int] = {}
+    for counts in rejected.values():
+        for cause, number in counts.items():
+            total[cause] = total.get(cause, 0) + number
+    return sorted(((cause, n) for cause, n in total.items() if n), key=lambda item: -item[1])
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows = []
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            rows.append((f"{prefix}{key}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)))
+    return rows
+
+
+def _provenance(view: RunView, status: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What made this model, as the ledger has it."""
+    created = (view.state.created if view.state else None) or {}
+    model = (view.iteration.model if view.iteration else None) or {}
+    told = [
+        ("table", str(created.get("table", ""))),
+        ("digest of the table", str(created.get("digest", ""))),
+        ("run", str(created.get("run_id", ""))),
+        ("begun", day(status["started"]) if status["started"] else ""),
+        ("fitted", day(model["time"]) if "time" in model else ""),
+        ("time of the fit", duration(model["seconds"]) if "seconds" in model else ""),
+        ("seed of the fit", str(model.get("seed", ""))),
+        ("oracle", str(status["oracle"])),
+        ("events in the ledger", str(view.state.n_events if view.state else "")),
+    ]
+    told += [(f"SHA-256 of {name}", digest) for name, digest in model.get("files", {}).items()]
+    told += [(name, number) for name, number in (model.get("versions") or {}).items()]
+    return [(name, value) for name, value in told if value]
+
+
+def _newer(view: RunView) -> int | None:
+    """The newest iteration, where this report is of an earlier one."""
+    iterations = view.state.iterations if view.state else ()
+    newest = iterations[-1].number if iterations else None
+    return newest if view.iteration is not None and newest != view.iteration.number else None

@@ -1,0 +1,269 @@
+"""One run as a report sees it: ledger, files of an iteration, ensemble; or an ensemble and a table, without a run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sisso_sal.acquisition.goal import Goal
+from sisso_sal.acquisition.proposal import score
+from sisso_sal.campaign.inputs import CANDIDATES, ids_in
+from sisso_sal.data.columns import split_header
+from sisso_sal.errors import CampaignError, InputError
+from sisso_sal.ledger.state import Event, Iteration, State, fold
+from sisso_sal.ledger.store import read_ledger
+from sisso_sal.models.ensemble import SISSOEnsemble
+from sisso_sal.models.files import load_model
+
+N_PROPOSALS = 10
+"""Candidates that are called proposals where no campaign chose them."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunView:
+    """Everything that figures and the report are made from. Make one with `read` (a run folder) or `of` (an ensemble and a table).
+
+    Attributes
+    ----------
+    title : str
+    target, unit : str
+        Name and unit of what is predicted.
+    ensemble : SISSOEnsemble
+        Read from a run it has its formulas and calibration, not the correction: predictions are in `table`.
+    columns : mapping of str to ndarray (n_materials,)
+        Primary features of all materials, by name.
+    table : DataFrame (n_materials rows)
+        Columns id, label (NaN where not known), mean, std, std_raw, low95, high95, formula (all in the target's unit), n_valid,
+        outside, distance, score, and for labelled materials oob_mean, oob_std: prediction and raw sigma by what did not see them.
+    summary : mapping
+        As ``discover --json`` gives it: goal, acquisition, proposals, best, calibration, typical, recurrence, settings, …
+    state : State or None
+        What the ledger says; None without a run.
+    events : tuple of event
+        The ledger, in order.
+    iteration : Iteration or None
+    path : Path or None
+        The run folder.
+
+    Examples
+    --------
+    >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
+    >>> y = (X["a (eV)"] * X["r (AA)"] - X["b (eV)"]).rename("gap (eV)").where(X.index < 30)
+    >>> ensemble = SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5).fit(X[:30], y[:30])
+    >>> view = RunView.of(ensemble, X, y)
+    >>> view.target, view.unit, int(view.labelled.sum()), len(view.proposals)
+    ('gap', 'eV', 30, 10)
+    """
+
+    title: str
+    target: str
+    unit: str
+    ensemble: SISSOEnsemble
+    columns: Mapping[str, np.ndarray]
+    table: pd.DataFrame
+    summary: Mapping[str, Any]
+    state: State | None = None
+    events: tuple[Event, ...] = ()
+    iteration: Iteration | None = None
+    path: Path | None = None
+
+    @classmethod
+    def read(cls, run: str | os.PathLike[str], iteration: int | None = None) -> RunView:
+        """The run in a folder, also while a driver is at work.
+
+        Parameters
+        ----------
+        run : path
+        iteration : int, optional
+            By default the newest whose files are there.
+
+        Raises
+        ------
+        CampaignError
+            There is no run, no such iteration, or its files are gone or damaged.
+        ModelFileError
+            The model cannot be read.
+        """
+        run = Path(run)
+        events = tuple(read_ledger(run).events())
+        state = fold(events)
+        chosen = _chosen(run, state, iteration)
+        folder = run / chosen.folder
+        ensemble, target, unit = load_model(folder / "model.json", formulas_only=True)
+        if not isinstance(ensemble, SISSOEnsemble):
+            raise CampaignError(f"{folder / 'model.json'}: needs an ensemble, found a single model")
+        try:
+            summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+            table = pd.read_csv(folder / "predictions.csv", dtype={"id": str}, keep_default_na=False, na_values=[""])
+            candidates = pd.read_parquet(run / CANDIDATES)
+        except (OSError, ValueError) as error:
+            raise CampaignError(f"{folder}: needs the files of an iteration, cannot be read: {error}") from error
+        settings = (state.created or {"settings": {}})["settings"]
+        rows = pd.Series(np.arange(len(candidates)), index=ids_in(candidates, settings.get("id")))
+        missing = [id for id in table["id"] if id not in rows.index]
+        if missing:
+            raise CampaignError(
+                f"{folder / 'predictions.csv'}: needs candidates of {run / CANDIDATES}, found '{missing[0]}'"
+            )
+        order = rows.loc[table["id"]].to_numpy()
+        by_name = {split_header(header)[0]: header for header in candidates.columns}
+        columns = {name: candidates[by_name[name]].to_numpy(dtype=np.float64)[order] for name in ensemble.primaries_}
+        return cls(run.resolve().name, target, unit, ensemble, columns, table, summary, state, events, chosen, run)
+
+    @classmethod
+    def of(
+        cls,
+        ensemble: SISSOEnsemble,
+        X: Any,
+        y: Any = None,
+        *,
+        ids: Sequence[str] | None = None,
+        composition: np.ndarray | None = None,
+        target: str | None = None,
+        goal: str = "min",
+        acquisition: str = "hits",
+    ) -> RunView:
+        """A fitted ensemble and the materials it is to be shown on.
+
+        Parameters
+        ----------
+        ensemble : SISSOEnsemble
+        X : DataFrame or array (n_materials, n_primary)
+            Primary features; of a DataFrame the columns of the fit are taken.
+        y : array (n_materials,), optional
+            Labels in the target's unit, NaN where not known. Where those known are the ones of the fit, in its order, their
+            out-of-bag predictions are shown.
+        ids : sequence of str, optional
+            By default the index of X, or the numbers of the rows.
+        composition : array (n_materials, n_elements), optional
+            As in `SISSOEnsemble.fit`.
+        target : str, optional
+            Name and unit as a header, ``"gap (eV)"``; by default the name of y.
+        goal, acquisition : str
+            What the score is of, see ``discover --help``.
+
+        Raises
+        ------
+        InputError
+            Labels or ids are not one for each material.
+        """
+        frame = X[list(_headers(ensemble))] if isinstance(X, pd.DataFrame) else X
+        values = np.asarray(frame, dtype=np.float64)
+        n = len(values)
+        names = [str(i) for i in (X.index if isinstance(X, pd.DataFrame) else range(1, n + 1))] if ids is None else ids
+        label = np.full(n, np.nan) if y is None else np.asarray(y, dtype=np.float64)
+        for what, found in (("labels", len(label)), ("ids", len(names))):
+            if found != n:
+                raise InputError(f"{what}: needs one for each of {n} materials, found {found}")
+        header = str(getattr(y, "name", None) or "y") if target is None else target
+        name, unit = split_header(header)
+        columns = dict(zip(ensemble.primaries_, np.ascontiguousarray(values.T), strict=True))
+        table = _predicted(ensemble, columns, label, names, composition, Goal.parse(goal), acquisition)
+        open_rows = np.flatnonzero(np.isnan(label) & np.isfinite(table["score"]))
+        ranked = open_rows[np.argsort(-np.asarray(table["score"])[open_rows], kind="stable")]
+        summary = {
+            "goal": goal,
+            "acquisition": acquisition,
+            "n_labelled": int(np.isfinite(label).sum()),
+            "n_candidates": int(np.isnan(label).sum()),
+            "n_without_prediction": int(np.sum(np.isnan(label) & np.isnan(np.asarray(table["mean"])))),
+            "proposals": table.iloc[ranked[:N_PROPOSALS]].to_dict("records"),
+            "best": _best(names, label, Goal.parse(goal)),
+            **ensemble.describe(columns, name, unit),
+        }
+        return cls(name, name, unit, ensemble, columns, table, summary)
+
+    def values(self, name: str) -> np.ndarray:
+        """A column of numbers of `table`: ndarray (n_materials,)."""
+        return np.asarray(self.table[name], dtype=np.float64)
+
+    @cached_property
+    def labelled(self) -> np.ndarray:
+        """ndarray (n_materials,) of bool: where the label is known."""
+        return np.isfinite(self.values("label"))
+
+    @cached_property
+    def ids(self) -> np.ndarray:
+        """ndarray (n_materials,) of str."""
+        return np.asarray(self.table["id"], dtype=object)
+
+    @property
+    def number(self) -> int:
+        """Of the iteration; 1 without a run."""
+        return 1 if self.iteration is None else self.iteration.number
+
+    @property
+    def proposals(self) -> list[dict[str, Any]]:
+        """What was proposed, best first: id, mean, std, score, low95, high95, formula, n_valid, outside, distance."""
+        return list(self.summary["proposals"])
+
+    @property
+    def header(self) -> str:
+        """Target with its unit, as on an axis."""
+        return f"{self.target} ({self.unit})" if self.unit else self.target
+
+
+def as_view(run: RunView | str | os.PathLike[str]) -> RunView:
+    """The view itself, or that of a run folder."""
+    return run if isinstance(run, RunView) else RunView.read(run)
+
+
+def _chosen(run: Path, state: State, number: int | None) -> Iteration:
+    made = [found for found in state.iterations if number in {None, found.number}]
+    if not made:
+        what = "an iteration" if number is None else f"iteration {number}"
+        raise CampaignError(f"{run}: needs {what}, found {len(state.iterations)}; give discover first")
+    whole = [found for found in made if (run / found.folder / "summary.json").exists()]
+    if not whole:
+        raise CampaignError(
+            f"{run / made[-1].folder}: needs the files of the iteration, they are gone; discover makes them anew"
+        )
+    return whole[-1]
+
+
+def _headers(ensemble: SISSOEnsemble) -> list[str]:
+    units = zip(ensemble.primaries_, ensemble.units_, strict=True)
+    return list(getattr(ensemble, "feature_names_in_", [f"{name} ({unit})" if unit else name for name, unit in units]))
+
+
+def _best(ids: Sequence[str], label: np.ndarray, goal: Goal) -> dict[str, Any] | None:
+    """The best label; None where there is none."""
+    known = np.flatnonzero(np.isfinite(label))
+    if not len(known):
+        return None
+    row = int(known[goal.best(label[known])])
+    return {"id": ids[row], "value": float(label[row])}
+
+
+def _predicted(ensemble, columns, label, ids, composition, goal: Goal, acquisition: str) -> pd.DataFrame:
+    """The table of `RunView` for an ensemble without a run."""
+    prediction = ensemble.predict_distribution(columns, composition)
+    known = np.isfinite(label)
+    scores = np.full(len(label), np.nan)
+    if known.any():
+        features = np.column_stack([columns[name] for name in ensemble.primaries_])
+        scores = score(
+            prediction, features, label, goal=goal, acquisition=acquisition, improve_on="mean",
+            rng=np.random.default_rng(0),
+        ).scores  # fmt: skip
+    oob = {name: np.full(len(label), np.nan) for name in ("oob_mean", "oob_std")}
+    for name, values in oob.items():
+        found = getattr(ensemble, f"{name}_", None)  # a reloaded ensemble has none
+        if found is not None and len(found) == known.sum():
+            values[known] = found
+    low, high = prediction.interval95
+    return pd.DataFrame(
+        {
+            "id": list(ids), "label": label, "mean": prediction.mean, "std": prediction.std, "std_raw": prediction.std_raw,
+            "n_valid": prediction.n_valid, "low95": low, "high95": high, "formula": prediction.formula,
+            "outside": prediction.outside, "distance": prediction.distance, "score": scores, **oob,
+        }
+    )  # fmt: skip

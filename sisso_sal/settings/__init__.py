@@ -1,0 +1,1 @@
+"""Settings of a campaign and of calculations, and the layers that they come from."""

@@ -1,0 +1,81 @@
+"""Settings of first-principles labels: what a label is, and what computes it; two sections of the settings of a campaign."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+__all__ = ["MACHINE", "CalculationSettings", "LabelSettings", "first_problem"]
+
+Step = Literal["relax", "static", "bands"]
+
+MACHINE = ("command", "species_dir")
+"""Settings of a calculation that belong to the machine and may change while a campaign goes on."""
+
+
+class LabelSettings(BaseModel):
+    """What a label is: section ``[label]``.
+
+    Examples
+    --------
+    >>> LabelSettings(quantity="band_gap").potential
+    1.23
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    quantity: str = "dG_pbx"
+    """dG_pbx, formation_energy, energy_above_hull (eV/atom), band_gap (eV), or an expression of these."""
+    potential: float = 1.23
+    """Electrode potential against the standard hydrogen electrode, in V."""
+    pH: float = 0.0
+    """At which the solid is judged."""
+    concentration: float = Field(default=1e-6, gt=0)
+    """Of each dissolved species, in mol/L."""
+    oxygen_correction: float = 0.0
+    """Added to the formation energy of a solid for each oxygen atom, in eV."""
+    ions: str | None = None
+    """Table of further dissolved species, see `sisso_sal.oracle.stability.labels.aqueous_species`."""
+    formula: str | None = None
+    """Column of the formulas; by default the ids or, where these are none, a column ``formula`` or ``composition``."""
+    structures: str | None = None
+    """Folder or ASE database of structures that go before prototypes."""
+    structure_column: str | None = None
+    """Column of the candidates' structures in pymatgen's JSON."""
+    max_prototypes: int = Field(default=3, ge=1)
+    """Starting structures of an oxide that has none of its own."""
+    competitors: dict[str, tuple[str, ...]] = {}
+    """Formula -> the oxides that must be known beside it; by default the pool's oxides of its metals."""
+
+
+class CalculationSettings(BaseModel):
+    """What computes and how: section ``[calculation]``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    command: str | None = None
+    """How FHI-aims is started, as in ``srun aims.x``; by default ``$AIMS_COMMAND``, else ``aims.x``."""
+    species_dir: str | None = None
+    """Species defaults of FHI-aims; by default ``$AIMS_SPECIES_DIR``."""
+    calculator: str = "gpaw"
+    """Preset or class of an ASE calculator, see `sisso_sal.oracle.engines.ase_calculator.calculator_preset`."""
+    steps: dict[Step, str] = {}
+    """Preset of each step of FHI-aims, see `sisso_sal.oracle.engines.aims_inputs.PRESETS`."""
+    changes: dict[Literal["all", "relax", "static", "bands"], dict[str, Any]] = {}
+    """Changes to the settings of a step; "all" for every step."""
+    with_bands: bool = True
+    """Whether the candidate's bands are computed."""
+
+
+def first_problem(error: ValidationError, kind: type[BaseModel]) -> str:
+    """The first problem of settings in one line: where, what was needed, what was found."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or "settings"
+    if first["type"] == "extra_forbidden":
+        close = get_close_matches(place, kind.model_fields, n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(kind.model_fields)}"
+        return f"unknown setting '{place}'{hint}"
+    needed = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"{place}: needs {needed}, found {first['input']!r}"

@@ -1,0 +1,299 @@
+"""Settings of a discovery: frozen, validated, one TOML file; an unknown key is an error with a suggestion."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sisso_sal.errors import SettingsError
+from sisso_sal.settings.calculation import MACHINE, CalculationSettings, LabelSettings
+
+
+class ModelSettings(BaseModel):
+    """How formulas are looked for; the same names as the options of `fit`.
+
+    What is None has a default of its own for one model and for the members of an ensemble, which choose up to `dim` terms.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    operators: tuple[str, ...] | None = None
+    rung: int = Field(default=2, ge=0, le=3)
+    dim: int | None = Field(default=None, ge=1, le=6)
+    n_sis: int | None = Field(default=None, ge=1)
+    n_residual: int = Field(default=5, ge=1)
+    max_complexity: int | None = Field(default=None, ge=0)
+    max_features: int = Field(default=10**10, ge=1)
+    min_abs: float = Field(default=1e-5, ge=0)
+    max_abs: float = Field(default=1e5, gt=0)
+    intercept: bool = True
+    units: bool = True
+
+    def completed(self, *, ensemble: bool) -> ModelSettings:
+        """The same with every default filled in.
+
+        Examples
+        --------
+        >>> [ModelSettings().completed(ensemble=ensemble).dim for ensemble in (False, True)]
+        [2, 3]
+        """
+        defaults = {"dim": 3, "n_sis": 20} if ensemble else {"dim": 2, "n_sis": 50}
+        return self.model_copy(update={name: value for name, value in defaults.items() if getattr(self, name) is None})
+
+    def estimator_parameters(self) -> dict[str, Any]:
+        """The parameters of `SISSORegressor` and `SISSOEnsemble` that completed settings stand for."""
+        parameters = self.model_dump(exclude={"intercept", "units"})
+        return parameters | {"fit_intercept": self.intercept, "use_units": self.units}
+
+
+class EnsembleSettings(BaseModel):
+    """How the ensemble is drawn."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    members: int = Field(default=30, ge=2)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    bootstrap: Literal["plain", "stratified", "bayesian"] = "plain"
+    adapt: bool = True
+    transform: Literal["none", "log", "yeo-johnson"] = "none"
+    loss: Literal["squared", "huber"] = "squared"
+    aggregation: Literal["mean", "median", "trimmed"] = "mean"
+    spread: Literal["std", "robust"] = "std"
+    weighting: Literal["equal", "oob"] = "equal"
+    correction: Literal["none", "trees", "process", "both"] = "both"
+    recalibrate: Literal["none", "scale", "isotonic", "conformal"] = "isotonic"
+
+    def estimator_parameters(self) -> dict[str, Any]:
+        """The parameters of `SISSOEnsemble` that these settings stand for; scikit-learn reserves the name `transform`."""
+        parameters = self.model_dump(exclude={"transform"})
+        return parameters | {"target_transform": self.transform}
+
+
+class RunSettings(BaseModel):
+    """Who labels and when to stop: what may change while a campaign goes on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    oracle: str = "none"
+    budget: int | None = Field(default=None, ge=1)
+    core_hours: float | None = Field(default=None, gt=0)
+    targets: int | None = Field(default=None, ge=1)
+    min_gain: float | None = Field(default=None, gt=0)
+    retries: int = Field(default=3, ge=0)
+    workers: int = Field(default=1, ge=0)
+    walltime: float | None = Field(default=None, gt=0)
+
+
+class CampaignSettings(BaseModel):
+    """All settings of `discover`.
+
+    Examples
+    --------
+    >>> CampaignSettings(goal="<=0.3").ensemble.members
+    30
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    target: str | None = None
+    id: str | None = None
+    goal: str = "min"
+    acquisition: str = "search"
+    improve_on: Literal["mean", "label"] = "mean"
+    diversity: float = Field(default=0.0, ge=0, le=1)
+    horizon: int = Field(default=20, ge=1)
+    batch: int = Field(default=10, ge=1)
+    asynchronous: bool = False
+    seed: int = Field(default=0, ge=0)
+    model: ModelSettings = ModelSettings()
+    ensemble: EnsembleSettings = EnsembleSettings()
+    run: RunSettings = RunSettings()
+    label: LabelSettings = LabelSettings()
+    calculation: CalculationSettings = CalculationSettings()
+
+    def on_machine_of(self, other: CampaignSettings) -> CampaignSettings:
+        """The same with what may change while a campaign goes on as `other` has it: section run, and where calculations run."""
+        machine = other.calculation.model_dump(include=set(MACHINE))
+        calculation = self.calculation.model_copy(update=machine)
+        return self.model_copy(update={"run": other.run, "calculation": calculation})
+
+
+_SECTIONS = {
+    "model": ModelSettings,
+    "ensemble": EnsembleSettings,
+    "run": RunSettings,
+    "label": LabelSettings,
+    "calculation": CalculationSettings,
+}
+
+
+def load_settings(path: str | Path | None, changes: dict[str, Any]) -> CampaignSettings:
+    """Settings from a TOML file, with changes on top.
+
+    Parameters
+    ----------
+    path : path or None
+    changes : dict
+        Flat, by the names of the options: a key goes to whichever section has it. None leaves a setting as it is.
+
+    Raises
+    ------
+    SettingsError
+        The file cannot be read, a key is unknown, or a value is out of range.
+
+    Examples
+    --------
+    >>> load_settings(None, {"rung": 1, "members": 5, "batch": None}).model.rung
+    1
+    """
+    found = {} if path is None else flat_settings(read_toml(path))
+    found |= {setting_named(key): value for key, value in changes.items() if value is not None}
+    return validated(found, lambda _: "" if path is None else str(path))
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Raises
+    ------
+    SettingsError
+        It cannot be read, or is no TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: needs TOML: {error}") from error
+
+
+def flat_settings(data: dict[str, Any]) -> dict[str, Any]:
+    """Settings in sections as one mapping, by section and key.
+
+    Examples
+    --------
+    >>> flat_settings({"batch": 3, "model": {"rung": 1}})
+    {'batch': 3, 'model.rung': 1}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        if key in _SECTIONS and isinstance(value, dict):
+            flat |= {f"{key}.{name}": inner for name, inner in value.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def known_settings() -> dict[str, Any]:
+    """The annotation of every setting, by section and key, in their order."""
+    found: dict[str, Any] = {}
+    for key, field in CampaignSettings.model_fields.items():
+        if section := _SECTIONS.get(key):
+            found |= {f"{key}.{name}": inner.annotation for name, inner in section.model_fields.items()}
+        else:
+            found[key] = field.annotation
+    return found
+
+
+def setting_named(option: str) -> str:
+    """Section and key of the setting that an option stands for.
+
+    Examples
+    --------
+    >>> setting_named("rung"), setting_named("batch")
+    ('model.rung', 'batch')
+    """
+    section = next((name for name, kind in _SECTIONS.items() if option in kind.model_fields), None)
+    return option if section is None else f"{section}.{option}"
+
+
+def validated(flat: dict[str, Any], place: Callable[[str], str]) -> CampaignSettings:
+    """Checked settings from values by section and key.
+
+    Parameters
+    ----------
+    flat : dict
+    place : callable
+        Where a setting was given, for the message; "" where that is not worth saying.
+
+    Raises
+    ------
+    SettingsError
+        A key is unknown, or a value is out of range.
+    """
+    data: dict[str, Any] = {key: value for key, value in flat.items() if "." not in key}
+    for name, value in flat.items():
+        section, dot, key = name.partition(".")
+        if dot and isinstance(data.setdefault(section, {}), dict):
+            data[section][key] = value
+    try:
+        return CampaignSettings.model_validate(data)
+    except ValidationError as error:
+        raise SettingsError(_explained(error, place)) from error
+
+
+def _explained(error: ValidationError, place: Callable[[str], str]) -> str:
+    """The first problem in one line: where, what was needed, what was found."""
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"] if not isinstance(part, int)]
+    where = place(".".join(location[:2]))
+    where = f"{where}: " if where else ""
+    if first["type"] == "extra_forbidden":
+        kind = _SECTIONS.get(location[0], CampaignSettings) if len(location) > 1 else CampaignSettings
+        close = get_close_matches(location[-1], kind.model_fields, n=1)
+        if (elsewhere := setting_named(location[-1])) != location[-1]:  # the right name in the wrong section
+            close = [elsewhere]
+        hint = f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(kind.model_fields)}"
+        return f"{where}unknown setting '{'.'.join(location)}'{hint}"
+    message = first["msg"].removeprefix("Input should be ")
+    return f"{where}{'.'.join(location)}: needs {message}, found {first['input']!r}"
+
+
+def settings_toml(settings: CampaignSettings, *, given_only: bool = False) -> str:
+    """The settings as TOML text, all of them or those that are no defaults; `load_settings` reads it back.
+
+    Examples
+    --------
+    >>> settings_toml(load_settings(None, {"batch": 3}), given_only=True)
+    'batch = 3\\n'
+    """
+    import tomli_w
+
+    return tomli_w.dumps(_without_none(settings.model_dump(mode="json", exclude_unset=given_only)))
+
+
+def _without_none(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _without_none(value) for key, value in data.items() if value is not None}
+    return data
+
+
+def differences(old: CampaignSettings, new: CampaignSettings, places: Mapping[str, str] | None = None) -> list[str]:
+    """One line for each setting that differs, with the place where the new value was given if that is known.
+
+    Examples
+    --------
+    >>> differences(CampaignSettings(), load_settings(None, {"rung": 1}))
+    ['model.rung: 2 -> 1']
+    >>> differences(CampaignSettings(), load_settings(None, {"batch": 3}), {"batch": "SISSO_SAL_BATCH"})
+    ['batch: 10 -> 3 (SISSO_SAL_BATCH)']
+    """
+    told = {name: f" ({place})" for name, place in (places or {}).items() if place}
+    before, after = dict(_flat(old.model_dump())), dict(_flat(new.model_dump()))
+    return [
+        f"{name}: {before.get(name)} -> {after.get(name)}{told.get(name, '')}"
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    out = []
+    for key, value in data.items():
+        out += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+    return out

@@ -1,0 +1,307 @@
+"""What is scored against what: the reference, the goal in numbers, and what acquisitions get to see."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from sisso_sal.acquisition import proposal as scoring
+from sisso_sal.acquisition.goal import Goal
+from sisso_sal.acquisition.lookahead import SOONER
+from sisso_sal.acquisition.proposal import REFERENCES, propose, score
+from sisso_sal.acquisition.scores import expected_hits, expected_improvement
+from sisso_sal.errors import SettingsError
+from sisso_sal.protocols import Prediction
+
+NAN = np.nan
+MEAN = np.array([1.2, 0.9, 3.0, 0.4, 2.0])
+STD = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
+TARGET = np.array([1.0, 0.7, 2.8, NAN, NAN])
+FEATURES = np.arange(10.0).reshape(5, 2)
+
+
+def prediction(mean=MEAN, std=STD):
+    members = np.array([mean - std, mean + std])
+    return Prediction(mean, std, std, members, np.isfinite(members))
+
+
+def scored(predicted=None, target=TARGET, goal="min", acquisition="ei", improve_on="mean", **options):
+    rng = options.pop("rng", np.random.default_rng(0))
+    return score(
+        predicted or prediction(), FEATURES, target, goal=Goal.parse(goal), acquisition=acquisition, improve_on=improve_on,
+        rng=rng, **options,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def scenes(monkeypatch):
+    """The scenes that acquisitions are shown."""
+    seen = []
+
+    def named(name):
+        def acquisition(scene):
+            seen.append(scene)
+            return np.arange(len(scene.mean), dtype=float)
+
+        return acquisition
+
+    monkeypatch.setattr(scoring, "acquisition_named", named)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("goal", "improve_on", "expected"),
+    [
+        ("min", "mean", 0.9),
+        ("min", "label", 0.7),
+        ("max", "mean", 3.0),
+        ("max", "label", 2.8),
+        ("2..4", "mean", 3.0),
+        ("0.9..1.2", "label", 1.0),
+    ],
+)
+def test_the_reference_is_the_best_posterior_mean_or_label_of_a_labelled_material(goal, improve_on, expected):
+    assert scored(goal=goal, acquisition="mean", improve_on=improve_on).reference == expected
+
+
+def test_a_material_without_label_is_no_reference():
+    mean = np.array([1.2, 0.95, 3.0, 1.05, 2.0])
+    assert scored(prediction(mean), goal="0.9..1.2", acquisition="mean").reference == 0.95
+
+
+def test_scores_are_those_of_the_acquisition_against_the_reference():
+    for improve_on, best in zip(REFERENCES, (0.9, 0.7), strict=True):
+        assert np.array_equal(scored(improve_on=improve_on).scores, expected_improvement(MEAN, STD, best))
+
+
+def test_a_labelled_material_without_prediction_is_no_reference():
+    mean = np.array([1.2, NAN, 3.0, 0.4, 2.0])
+    assert scored(prediction(mean)).reference == 1.2
+
+
+def test_labels_are_the_reference_where_no_labelled_material_has_a_prediction():
+    mean = np.array([NAN, NAN, NAN, 0.4, 2.0])
+    assert scored(prediction(mean)).reference == 0.7
+
+
+def test_one_noisy_label_does_not_move_the_posterior_reference():
+    noisy = TARGET.copy()
+    noisy[2] = -50.0
+    assert scored(target=noisy).reference == scored().reference
+    assert scored(target=noisy, improve_on="label").reference == -50.0
+
+
+CERTAIN = np.full(5, 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("goal", "bounded"),
+    [
+        # Labels 1.0, 0.7, 2.8 and predictions 0.4, 2.0: the second lowest is a label, the lowest a prediction.
+        ("min 40%", Goal("below", high=0.7)),
+        ("min 20%", Goal("below", high=0.4)),
+        ("max 20%", Goal("above", low=2.8)),
+        ("max 40%", Goal("above", low=2.0)),
+        ("min", Goal("min")),
+        ("<=0.3", Goal("below", high=0.3)),
+    ],
+)
+def test_a_share_is_taken_of_labels_and_elsewhere_of_predictions(goal, bounded):
+    found = scored(prediction(std=CERTAIN), goal=goal, acquisition="mean").goal
+    assert (found.kind, found.low, found.high) == (
+        bounded.kind,
+        pytest.approx(bounded.low),
+        pytest.approx(bounded.high),
+    )
+
+
+def test_so_many_are_expected_within_the_bound_of_a_share():
+    mean, std = np.array([1.2, 0.9, 3.0, -1.0, -0.6]), np.array([0.1, 0.2, 0.3, 1.0, 1.0])
+    found = scored(prediction(mean, std), goal="min 20%", acquisition="mean").goal
+    assert found.high == pytest.approx(-0.8)  # which either of the two reaches with a probability that adds up to 1
+    assert expected_hits(mean[3:], std[3:], found) == pytest.approx(1.0)
+
+
+def test_a_share_is_taken_of_materials_that_have_either():
+    mean = np.array([NAN, NAN, NAN, NAN, 2.0])
+    assert scored(prediction(mean), goal="min 50%", acquisition="mean").goal == Goal("below", high=1.0)
+
+
+def test_acquisitions_see_the_resolved_goal_the_labelled_features_and_what_is_pending(scenes):
+    rng, pending = np.random.default_rng(1), np.array([False, False, False, True, False])
+    predicted = prediction()
+    scored(predicted, goal="max 20%", rng=rng, pending=pending)
+    (scene,) = scenes
+    assert scene.goal == Goal("above", low=2.8)
+    assert scene.best == 3.0
+    assert np.array_equal(scene.labelled, FEATURES[:3])
+    assert scene.features is FEATURES
+    assert scene.pending is pending
+    assert scene.rng is rng
+    for name in ("mean", "std", "members", "valid"):
+        assert getattr(scene, name) is getattr(predicted, name)
+
+
+def test_what_is_pending_is_believed_in():
+    pending = np.array([False, False, False, True, False])
+    assert np.array_equal(scored(pending=pending).scores, expected_improvement(MEAN, STD, 0.4))
+
+
+@pytest.mark.parametrize("acquisition", ["ei", "std", "random", "distance", "thompson", "member_ei", "hits"])
+def test_a_material_without_prediction_has_no_score(acquisition):
+    mean = np.array([1.2, 0.9, 3.0, NAN, 2.0])
+    found = scored(prediction(mean), acquisition=acquisition)
+    assert np.isnan(found.scores).tolist() == [False, False, False, True, False]
+
+
+def test_an_unknown_reference_is_refused():
+    message = "improve_on: needs one of mean, label, found 'labels'"
+    with pytest.raises(SettingsError, match=f"^{re.escape(message)}$"):
+        scored(improve_on="labels")
+
+
+def test_an_unknown_acquisition_is_refused():
+    with pytest.raises(SettingsError, match=r"^acquisition: needs one of .*, found 'eii'; did you mean 'ei'\?$"):
+        scored(acquisition="eii")
+
+
+# Search ahead: six open candidates with a bound at 0; four of them are kin, and a little less likely than the two without.
+
+AHEAD = np.array([2.0, 3.0, 0.5, 0.55, 0.6, 0.6, 0.6, 0.65])
+KIN = np.eye(8)
+KIN[4:, 4:] = 0.9
+np.fill_diagonal(KIN, 1.0)
+IDS = tuple("abcdefgh")
+KNOWN = np.array([2.0, 3.0, *[NAN] * 6])
+
+
+def ahead(link=KIN):
+    members = np.array([AHEAD - 1, AHEAD + 1])
+    found = Prediction(AHEAD, np.ones(8), np.ones(8), members, np.isfinite(members))
+    return replace(found, correlation=None if link is None else lambda rows: link[np.ix_(rows, rows)])
+
+
+def proposed(batch, *, link=KIN, excluded=(), pending=(), acquisition="search", horizon=20, goal="<=0"):
+    barred, waiting = np.isfinite(KNOWN), np.zeros(8, dtype=bool)
+    barred[list(excluded)], waiting[list(pending)] = True, True
+    found, picks = propose(
+        ahead(link), np.zeros((8, 1)), KNOWN, IDS, batch, goal=Goal.parse(goal), acquisition=acquisition, improve_on="mean",
+        rng=np.random.default_rng(0), excluded=barred, pending=waiting, horizon=horizon,
+    )  # fmt: skip
+    return found.scores, picks.tolist()
+
+
+def test_search_goes_for_kin_where_there_is_time_and_for_the_likeliest_where_there_is_none():
+    assert proposed(1, horizon=3)[1] == [4]
+    scores, picks = proposed(1, horizon=1)
+    assert picks == [2]
+    assert scores[2:] == pytest.approx(norm.cdf(-AHEAD[2:]))
+    assert proposed(3, acquisition="hits")[1] == [2, 3, 4]
+
+
+def test_search_learns_nothing_from_what_has_no_spread():
+    still = replace(ahead(), std=np.where(np.arange(8) == 4, 0.0, 1.0))
+    link = KIN.copy()
+    link[4], link[:, 4] = 0.0, 0.0
+    other = replace(still, correlation=lambda rows: link[np.ix_(rows, rows)])
+    found, expected = (
+        score(
+            p, np.zeros((8, 1)), KNOWN, goal=Goal.parse("<=0"), acquisition="search", improve_on="mean",
+            rng=np.random.default_rng(0), horizon=3,
+        ).scores
+        for p in (still, other)
+    )  # fmt: skip
+    assert np.array_equal(found, expected, equal_nan=True)
+    assert found[4] == 0.0  # its mean does not reach the goal, for certain
+
+
+def test_search_without_correlation_ranks_as_hits():
+    scores, picks = proposed(1, link=None, horizon=3)
+    assert picks == [2]
+    assert proposed(6, link=None, horizon=9)[1] == proposed(6, acquisition="hits")[1]
+    p = norm.cdf(-AHEAD[2:])
+    # The two likeliest others come later anyhow: what a likely one adds is that the third has its turn.
+    assert scores[2:] == pytest.approx([p[0] + SOONER * (p[2] - p[0]), p[1] + SOONER * (p[2] - p[1]), *p[2:]])
+
+
+def test_a_batch_of_a_search_asks_one_of_the_kin_and_then_the_others():
+    assert proposed(2, horizon=3)[1] == [4, 2]
+    assert proposed(3, horizon=3)[1] == [2, 3, 4]  # whose labels come too late to be of use
+    assert proposed(1, horizon=2, pending=[4])[1] == [2]
+
+
+def test_search_never_counts_on_what_cannot_be_evaluated():
+    scores, picks = proposed(1, horizon=3, excluded=[5, 6, 7])
+    assert picks == [2]
+    assert np.isnan(scores).tolist() == [True, True, False, False, False, True, True, True]
+    assert sorted(proposed(9, excluded=[5])[1]) == [2, 3, 4, 6, 7]
+    assert proposed(2, excluded=range(2, 8))[1] == []
+
+
+def test_search_looks_for_the_best_tenth_where_the_goal_has_no_bound():
+    assert np.array_equal(proposed(1, goal="min")[0], proposed(1, goal="min 10%")[0], equal_nan=True)
+
+
+def test_of_many_candidates_only_the_likeliest_are_looked_at_closely(monkeypatch):
+    whole = proposed(1, horizon=3)[0]
+    monkeypatch.setattr("sisso_sal.acquisition.scores.LOOKED_AT", 5)
+    part = proposed(1, horizon=3)[0]
+    p = norm.cdf(-AHEAD)
+    assert part[7:] == pytest.approx(p[7:])
+    assert np.all(part[7:] < whole[7:])
+    assert part[6] > p[6]
+
+
+def test_of_equals_at_the_limit_none_is_looked_at_closely(monkeypatch):
+    """Which of them stand before the others in the table must not matter."""
+    monkeypatch.setattr("sisso_sal.acquisition.scores.LOOKED_AT", 3)
+    part = proposed(1, horizon=3)[0]
+    assert part[4:] == pytest.approx(norm.cdf(-AHEAD[4:]))
+
+
+def test_a_horizon_beyond_what_is_looked_at_keeps_the_likeliest_first(monkeypatch):
+    monkeypatch.setattr("sisso_sal.acquisition.scores.LOOKED_AT", 4)
+    for horizon in (3, 5, 6, 50):
+        assert proposed(2, link=None, horizon=horizon)[1] == proposed(2, acquisition="hits")[1]
+    kin = proposed(3, horizon=50)
+    assert set(kin[1]) <= {2, 3, 4, 5}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_picks_do_not_depend_on_the_order_of_the_table(seed):
+    rng = np.random.default_rng(seed)
+    n, batch = 30, 6
+    load = rng.uniform(0.3, 0.95, n)[:, None] * np.eye(3)[rng.integers(0, 3, n)]
+    link = load @ load.T
+    np.fill_diagonal(link, 1.0)
+    mean, features = rng.normal(0.8, 0.5, n), rng.normal(size=(n, 2))
+    ids = np.array([f"m{i:02d}" for i in range(n)])
+    target, waiting = np.full(n, NAN), np.zeros(n, dtype=bool)
+    target[:3], waiting[3:8] = 1.0, True
+
+    def picks(order):
+        still = np.ones(n)
+        found = Prediction(
+            mean[order], still, still, mean[order][None, :], np.ones((1, n), dtype=bool),
+            correlation=lambda rows: link[np.ix_(order[rows], order[rows])],
+        )  # fmt: skip
+        chosen = propose(
+            found, features[order], target[order], ids[order].tolist(), batch, goal=Goal.parse("<=0"), acquisition="search",
+            improve_on="mean", rng=rng, excluded=np.isfinite(target[order]), pending=waiting[order], horizon=10,
+        )[1]  # fmt: skip
+        return ids[order][chosen].tolist()
+
+    straight = picks(np.arange(n))
+    assert len(set(straight)) == batch
+    assert picks(rng.permutation(n)) == straight
+    assert not set(straight) & set(ids[:8])
+
+
+def test_candidates_that_are_taken_keep_their_kin():
+    found = ahead().take(np.array([7, 2, 4]))
+    assert found.correlation(np.array([0, 2, 1])).tolist() == [[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    mask = np.arange(8) >= 4
+    assert ahead().take(np.flatnonzero(mask)).correlation(np.array([0, 1]))[0, 1] == 0.9
+    assert ahead(None).take(np.array([1])).correlation is None

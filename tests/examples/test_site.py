@@ -1,0 +1,40 @@
+"""The documentation site: complete, and built without a warning."""
+
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sisso_sal
+
+ROOT = Path(__file__).parents[2]
+INTERNAL = {"sisso_sal.cli"}
+"""What nobody imports from outside."""
+
+
+def test_the_reference_names_every_package_and_module():
+    page = (ROOT / "docs/reference/python.md").read_text(encoding="utf-8")
+    named = re.findall(r"^   (sisso_sal[\w.]*)$", page, re.M)
+    found = {module.name for module in pkgutil.iter_modules(sisso_sal.__path__, "sisso_sal.")}
+    assert sorted(named) == sorted(found - INTERNAL)
+
+
+@pytest.mark.docs
+def test_the_site_is_built_without_a_warning_and_shows_the_notebooks(tmp_path):
+    built = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-d", tmp_path / "doctrees", ROOT / "docs", tmp_path / "html"],
+        capture_output=True, text=True, timeout=900, check=False,
+    )  # fmt: skip
+    assert built.returncode == 0, built.stderr
+    for notebook in (ROOT / "notebooks").glob("*.py"):
+        page = (tmp_path / "html" / "notebooks" / f"{notebook.stem}.html").read_text(encoding="utf-8")
+        assert re.search(r"<img|plotly-graph-div", page), notebook.name
+    reference = (tmp_path / "html" / "reference" / "cli.html").read_text(encoding="utf-8")
+    assert "--acquisition" in reference
+    estimator = (tmp_path / "html" / "reference" / "generated" / "sisso_sal.models.ensemble.html").read_text(
+        encoding="utf-8"
+    )
+    assert "oob_mean_" in estimator

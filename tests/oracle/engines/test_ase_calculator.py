@@ -1,0 +1,147 @@
+"""The workflow's steps with ASE calculators that need no engine."""
+
+import pytest
+
+pytest.importorskip("ase")
+
+import numpy as np
+from ase.spectrum.band_structure import BandStructure
+from pymatgen.core import Lattice, Molecule, Structure
+
+from sisso_sal.errors import InputError, SettingsError
+from sisso_sal.oracle.engines.ase_bands import BANDS_FILE, read_band_structure, save_ase_band_figure
+from sisso_sal.oracle.engines.ase_calculator import PRESETS, calculate, calculator_preset
+from sisso_sal.oracle.stability.phases import molecule
+
+EMT = "ase.calculators.emt:EMT"
+FREE = "ase.calculators.test:FreeElectrons"
+
+
+@pytest.fixture
+def copper():
+    return Structure.from_spacegroup("Fm-3m", Lattice.cubic(3.75), ["Cu"], [[0, 0, 0]])
+
+
+@pytest.mark.parametrize("how", ["full", "volume"])
+def test_relaxation_finds_the_lattice_of_the_potential(tmp_path, copper, how):
+    """EMT copper: a = 3.59 Å."""
+    document = calculate(tmp_path, copper, calculator_preset(EMT, relax=how, force_tolerance=0.01), label="relax")
+    assert (document["state"], document["verdict"]) == ("successful", "finished")
+    assert Structure.from_dict(document["structure"]).lattice.a == pytest.approx(3.59, abs=0.01)
+    assert document["energy_per_atom"] == document["energy"] / 4
+    assert document["bandgap"] is None
+    assert len(document["forces"]) == 4
+    assert document["core_hours"] > 0
+
+
+def test_a_static_step_keeps_the_structure(tmp_path, copper):
+    document = calculate(tmp_path, copper, calculator_preset(EMT), label="static")
+    assert Structure.from_dict(document["structure"]).lattice.a == pytest.approx(3.75)
+
+
+@pytest.mark.parametrize("how", ["full", "volume", "atoms"])
+def test_of_a_molecule_only_atoms_move(tmp_path, how):
+    """The same bond with and without a box around it; a box that is large enough changes nothing."""
+    bonds = []
+    for vacuum in (None, 6.0):
+        settings = calculator_preset(EMT, relax=how, vacuum=vacuum, force_tolerance=1e-3)
+        document = calculate(tmp_path, molecule("H2"), settings, label="relax")
+        assert (document["verdict"], document["stress"]) == ("finished", None)
+        bonds.append(Molecule.from_dict(document["structure"]).get_distance(0, 1))
+    assert bonds[0] == pytest.approx(bonds[1], abs=1e-4)
+    assert bonds[0] != pytest.approx(molecule("H2").get_distance(0, 1), abs=1e-3)
+
+
+def test_a_molecule_has_parameters_of_its_own():
+    settings = calculator_preset("gpaw", parameters={"xc": "LDA"})
+    assert (settings.parameters["xc"], settings.parameters["mode"]["ecut"]) == ("LDA", 700)
+    assert settings.for_molecule().parameters == {**settings.parameters, "kpts": {"size": (1, 1, 1)}}
+    assert settings.for_molecule().relax == "atoms"
+    assert calculator_preset("gpaw", relax="none").for_molecule().relax == "none"
+
+
+def test_gaps_of_free_electrons(tmp_path):
+    """Two electrons at the zone centre: the gap is the kinetic energy of the first plane wave; along a line they are a metal."""
+    a = 3.0
+    cell = Structure(Lattice.cubic(a), ["Cu"], [[0, 0, 0]])
+    centre = calculate(tmp_path, cell, calculator_preset(FREE, parameters={"nvalence": 2}), label="static")
+    assert centre["bandgap"] == pytest.approx(3.80998 * (2 * np.pi / a) ** 2, rel=1e-4)
+    assert (centre["vbm"], centre["cbm"]) == pytest.approx((0.0, centre["bandgap"]))
+    assert centre["bandgap_definition"] == "k-points of the calculation"
+    line = {"nvalence": 2, "kpts": {"path": "GM", "npoints": 20}}
+    metal = calculate(tmp_path, cell, calculator_preset(FREE, parameters=line), label="bands")
+    assert (metal["bandgap"], metal["vbm"], metal["cbm"]) == (0.0, None, None)
+
+
+def test_a_hybrid_functional_is_asked_of_gpaw(tmp_path):
+    cell = Structure(Lattice.cubic(3.0), ["Cu"], [[0, 0, 0]])
+    other = calculator_preset(FREE, parameters={"nvalence": 2}, hybrid="HSE06")
+    with pytest.raises(
+        InputError, match=r"^hybrid 'HSE06': needs a functional of GPAW built with libxc \(apt-get install"
+    ):
+        calculate(tmp_path, cell, other, label="bands")
+    with pytest.raises(
+        SettingsError, match=r"^calculator 'gpaw': hybrid: needs '', 'HSE06', 'HSE03' or 'PBE0', found 'B2PLYP'$"
+    ):
+        calculator_preset("gpaw", hybrid="B2PLYP")
+
+
+def test_a_picture_of_bands(tmp_path):
+    path = Structure(Lattice.cubic(3.0), ["Cu"], [[0, 0, 0]]).to_ase_atoms().cell.bandpath("GX", npoints=11)
+    bent = np.linspace(-1, 1, 11) ** 2
+    bands = BandStructure(path, np.array([np.stack([2.0 - bent, 3.5 + bent], axis=1)]), reference=2.4)
+    with pytest.raises(InputError) as caught:
+        read_band_structure(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: needs a band structure (bands.json), found none"
+    bands.write(tmp_path / BANDS_FILE)
+    found = save_ase_band_figure(tmp_path, tmp_path / "bands.png")
+    assert found == {"bandgap": pytest.approx(1.5), "vbm": pytest.approx(2.0), "cbm": pytest.approx(3.5)}
+    assert (tmp_path / "bands.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_elk_that_is_not_there_tells_how_to_install_it(tmp_path, copper):
+    missing = calculator_preset("elk", parameters={"command": "elk_that_is_not_there"})
+    with pytest.raises(InputError) as caught:
+        calculate(tmp_path, copper, missing, label="static")
+    assert str(caught.value) == (
+        "calculator 'sisso_sal.oracle.engines.elk:elk': cannot be set up: there is no program 'elk_that_is_not_there'; "
+        "install it with: apt-get install elk-lapw"
+    )
+
+
+def test_failures_are_told_in_the_document(tmp_path, copper):
+    slow = calculate(tmp_path, copper, calculator_preset(EMT, max_steps=1, force_tolerance=1e-6), label="relax")
+    assert (slow["verdict"], slow["reason"]) == ("relaxation_not_converged", "forces above 1e-06 eV/Å after 1 steps")
+    assert (slow["state"], slow["energy"]) == ("failed", None)
+    oxide = Structure.from_spacegroup("Fm-3m", Lattice.cubic(4.2), ["Mg", "O"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    unknown = calculate(tmp_path, oxide, calculator_preset(EMT), label="static")
+    assert unknown["verdict"] == "failed"
+    assert unknown["reason"].startswith("NotImplementedError: No EMT-potential for Mg")
+
+
+def test_a_missing_engine_tells_how_to_install_it(tmp_path, copper):
+    missing = calculator_preset("gpaw", calculator="gpaw_that_is_not_there:GPAW")
+    with pytest.raises(InputError) as caught:
+        calculate(tmp_path, copper, missing, label="static")
+    assert str(caught.value) == (
+        "calculator 'gpaw_that_is_not_there:GPAW': cannot be imported (No module named 'gpaw_that_is_not_there'); "
+        "install it with: CC=g++ pip install gpaw"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("vasp", {}, "calculator 'vasp': needs one of gpaw, gpaw-light, elk or 'package.module:Class'"),
+        ("gpaw", {"relax": "all"}, "calculator 'gpaw': relax: needs 'full', 'volume', 'atoms' or 'none', found 'all'"),
+        ("gpaw", {"force_tolerance": 0}, "calculator 'gpaw': force_tolerance: needs greater than 0, found 0"),
+    ],
+)
+def test_settings(name, changes, message):
+    with pytest.raises(SettingsError) as caught:
+        calculator_preset(name, **changes)
+    assert str(caught.value) == message
+    assert [calculator_preset(preset).install for preset in PRESETS] == [
+        *["CC=g++ pip install gpaw"] * 2,
+        "apt-get install elk-lapw",
+    ]

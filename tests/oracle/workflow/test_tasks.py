@@ -1,0 +1,324 @@
+"""The workflow on the stand-in: shared phases, parallel workers, faults, dead workers, labels with typed failures."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("taskblaster")
+pytest.importorskip("pyfhiaims")
+
+import aims_stand_in
+from species import write_species
+
+from sisso_sal.errors import InputError, OracleError, SettingsError
+from sisso_sal.oracle.stability.phases import element_structure, needed_formulas, starting_structures
+from sisso_sal.oracle.workflow import tasks as module
+from sisso_sal.oracle.workflow.outcomes import Question
+from sisso_sal.oracle.workflow.steps import STEPS, load_engine
+from sisso_sal.oracle.workflow.tasks import Workflow, work
+from sisso_sal.oracle.workflow.workers import is_dead, slurm_script, worker_name
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:spglib")
+
+
+@pytest.fixture(scope="module")
+def species(tmp_path_factory):
+    return write_species(tmp_path_factory.mktemp("species"), ["Mg", "O", "Ti", "H", "Zn"])
+
+
+@pytest.fixture
+def make(tmp_path, species):
+    def workflow(**options):
+        command = f"{sys.executable} {Path(aims_stand_in.__file__)}"
+        engine = {"command": command, "species_dir": species, "changes": {"bands": {"band_density": 3.0}}}
+        given = {"max_prototypes": 1, "question": Question(quantity="band_gap"), **options}
+        return Workflow(tmp_path / "oracle", engine, **given)
+
+    return workflow
+
+
+@pytest.fixture
+def faults(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(module.__file__).parents[3]))
+    return lambda text: monkeypatch.setenv("STAND_IN_FAULTS", text)
+
+
+def run(workflow, n=2):
+    """Workers until all is done; new ones for those that died."""
+    for _ in range(6):
+        workers = workflow.start_workers(n)
+        try:
+            codes = [worker.wait(120) for worker in workers]
+        finally:
+            for worker in workers:
+                worker.kill()
+                worker.wait()
+        if not workflow.unfinished():
+            return codes
+    raise AssertionError((workflow.root / "workers.log").read_text()[-2000:])
+
+
+def is_running(pid):
+    """Whether the process exists and is more than an entry that nobody has taken note of."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def documents(workflow):
+    return {task.name: task.document for task in workflow.tasks()}
+
+
+def test_a_dead_worker_leaves_nothing_behind(make, faults):
+    """The program takes its worker with it; the step is found, put back and done by the next worker."""
+    faults("orphan:MgO:1")
+    workflow = make()
+    workflow.submit("MgO", "a")
+    codes = [worker.wait(120) for worker in workflow.start_workers(1)]
+    assert codes == [-signal.SIGKILL]
+    (left,) = [task for task in workflow.tasks() if task.state == "run"]
+    assert left.name == "MgO/rocksalt/relax"
+    assert is_dead(left.worker)
+    assert workflow.collect() == []
+    assert not [task for task in workflow.tasks() if task.state == "run"]
+    run(workflow, 1)
+    (outcome,) = workflow.collect()
+    assert outcome.value is not None
+    assert documents(workflow)["MgO/rocksalt/relax"]["attempts"] == 2
+
+
+def test_a_step_that_kills_every_worker_is_given_up(make, faults):
+    faults("orphan:MgO")
+    workflow = make()
+    workflow.submit("MgO", "a")
+    run(workflow, 1)
+    (outcome,) = workflow.collect()
+    assert (outcome.failure, outcome.value) == ("calculation", None)
+    assert "the worker died in each of 3 attempts" in outcome.reason
+
+
+def test_a_worker_that_is_told_to_stop_takes_its_program_with_it(make, faults, monkeypatch):
+    faults("hang:MgO:1")
+    workflow = make()
+    workflow.submit("MgO", "a")
+    (worker,) = workflow.start_workers(1)
+    output = workflow.root / "tree" / "MgO" / "rocksalt" / "relax" / "aims.out"
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not (output.exists() and "Begin self-consistency" in output.read_text()):
+        time.sleep(0.2)
+    (pid,) = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+    worker.terminate()
+    assert worker.wait(30) == 128 + signal.SIGTERM
+    until = time.monotonic() + 10
+    while time.monotonic() < until and is_running(pid):
+        time.sleep(0.1)
+    assert not is_running(pid)
+    faults("")
+    run(workflow, 1)
+    assert workflow.collect()[0].value is not None
+
+
+def test_what_cannot_have_a_label_is_told_before_anything_is_computed(make):
+    workflow = make(question=Question())
+    for number, formula in enumerate(["Mn3O4", "GeO2", "MgO"]):
+        workflow.submit(formula, str(number))
+    spinel, germania = workflow.collect()
+    assert (spinel.id, spinel.failure, spinel.core_hours) == ("Mn3O4", "no_label", 0.0)
+    nothing = "no structure to start from is known"
+    assert spinel.reason == f"Mn3O4: {nothing}; Mn: {nothing}"
+    assert (germania.failure, germania.reason) == ("no_label", "dissolved Ge: no species known")
+    assert {name.split("/")[0] for name in documents(workflow)} == {"MgO", "Mg", "H2O", "H2"}
+
+
+def test_a_gap_needs_the_candidate_alone(make, faults):
+    """A cycle that does not converge until mixing is slow: the same remedy heals each step."""
+    faults("scf:MgO")
+    workflow = make()
+    assert workflow.submit("MgO", "a").phases == ("MgO",)
+    run(workflow, 1)
+    (outcome,) = workflow.collect()
+    assert outcome.value == pytest.approx(4.966, abs=1e-3)
+    assert {name: document["attempts"] for name, document in documents(workflow).items()} == {
+        f"MgO/rocksalt/{step}": 2 for step in STEPS
+    }
+    spent = [document["core_hours"] for document in documents(workflow).values()]
+    assert outcome.core_hours == pytest.approx(sum(spent))
+    assert min(spent) > 0
+
+
+def test_a_crash_gets_a_second_try_and_a_person_may_give_it_more(make, faults):
+    faults("crash:MgO")
+    workflow = make()
+    workflow.submit("MgO", "a")
+    run(workflow, 1)
+    (first,) = workflow.collect()
+    assert (first.failure, first.value) == ("calculation", None)
+    assert first.reason.startswith("MgO (failed: relax: the output ends in self-consistency cycle 1")
+    assert documents(workflow)["MgO/rocksalt/relax"]["attempts"] == 2
+    assert documents(workflow)["MgO/rocksalt/static"]["attempts"] == 0
+    assert first.core_hours > 0
+    faults("")
+    assert workflow.submit("MgO", "b").pays == ("MgO",)
+    assert workflow.collect(["b"]) == []
+    run(workflow, 1)
+    (second,) = workflow.collect(["b"])
+    assert second.value == pytest.approx(4.966, abs=1e-3)
+    assert workflow.submit("MgO", "c").pays == ()
+    assert workflow.collect(["c"])[0].core_hours == 0
+
+
+def test_phases_are_shared_and_paid_for_once(make):
+    workflow = make(question=Question(), competitors={"MgTiO3": ["MgO", "TiO2"]})
+    first, second = workflow.submit("MgO", "a"), workflow.submit("MgTiO3", "b")
+    assert first.pays == first.phases == ("MgO", "Mg", "H2O", "H2")
+    assert second.phases == ("MgTiO3", "Mg", "Ti", "MgO", "TiO2", "H2O", "H2")
+    assert second.pays == ("MgTiO3", "Ti", "TiO2")
+    assert len(workflow.tasks()) == 3 + 3 + 2 * 5
+    assert workflow.submit("TiO2", "c").pays == ()
+    assert len(workflow.tasks()) == 3 + 3 + 2 * 5 + 1  # its bands
+
+
+def test_a_phase_keeps_the_structures_of_the_first_time(make):
+    workflow = make()
+    workflow.submit("MgO", "a")
+    own = {"MgO": [("mine.cif", element_structure("Mg"))]}
+    again = make(structures=own)
+    again.submit("MgO", "b")
+    assert {task.name for task in again.tasks()} == {f"MgO/rocksalt/{step}" for step in STEPS}
+    again.submit("Mg2O2", "c")
+    assert {task.state for task in again.tasks()} == {"queue"}
+
+
+def test_a_worker_ends_where_nothing_can_be_begun(make, monkeypatch):
+    """Taskblaster would try for ever to begin a task whose input is damaged."""
+    workflow = make()
+    workflow.submit("MgO", "a")
+    monkeypatch.setattr(module.Repository, "run_worker", lambda *args, **options: None)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(OracleError, match=r"oracle: 1 tasks are ready but cannot be begun"):
+            work(workflow.root)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not list((workflow.root / "workers").iterdir())
+
+
+def test_intents_are_names_of_one_candidate(make):
+    workflow = make()
+    workflow.submit("MgO", "a")
+    with pytest.raises(InputError, match=r"^intent 'a': belongs to MgO, not to ZnO$"):
+        workflow.submit("ZnO", "a")
+    with pytest.raises(InputError, match=r"^intent '../a': needs a plain name$"):
+        workflow.submit("ZnO", "../a")
+
+
+def test_other_settings_are_refused_but_another_machine_is_not(make, species):
+    workflow = make()
+    workflow.submit("MgO", "a")
+    moved = Workflow(workflow.root, {**workflow.engine.model_dump(), "command": "srun aims.x"}, max_prototypes=1)
+    assert moved.submit("MgO", "a") == workflow.submit("MgO", "a")
+    other = Workflow(workflow.root, {"species_dir": species, "steps": {"relax": "relax-tight"}})
+    with pytest.raises(InputError) as caught:
+        other.submit("MgO", "b")
+    assert "holds calculations with other settings (steps: {} -> {'relax': 'relax-tight'}; changes: " in str(
+        caught.value
+    )
+
+
+def test_settings_of_every_step_are_checked_at_birth(make, tmp_path):
+    for data, message in [
+        ({"engine": "vasp"}, "calculation: engine: needs 'aims' or 'structure', found 'vasp'"),
+        (
+            {"changes": {"relax": {"kgrid": 1}}},
+            "FHI-aims preset 'relax': unknown setting 'kgrid'; did you mean 'k_grid'?",
+        ),
+        ({"steps": {"static": "fast"}}, "FHI-aims preset 'fast': needs one of"),
+        ({"engine": "structure", "calculator": "vasp"}, "calculator 'vasp': needs one of"),
+    ]:
+        with pytest.raises(SettingsError) as caught:
+            Workflow(tmp_path, data)
+        assert message in str(caught.value)
+    assert load_engine({"changes": {"all": {"k_grid_density": 3.0}}}).changes_of("bands") == {"k_grid_density": 3.0}
+
+
+def test_needed_phases_and_their_starts(tmp_path):
+    assert needed_formulas("MgAl2O4")[:3] == ("MgAl2O4", "Al", "Mg")
+    assert needed_formulas("MgAl2O4")[-2:] == ("H2O", "H2")
+    assert [name for name, _ in starting_structures("TiO2", limit=2)] == ["rutile", "anatase"]
+    assert [name for name, _ in starting_structures("Ti")] == ["element"]
+    mine = {"O2Ti": [("mine.cif", element_structure("Ti"))]}
+    assert [name for name, _ in starting_structures("TiO2", mine)] == ["given-1"]
+    with pytest.raises(InputError, match=r"^Ga: ASE has no structure of this element"):
+        next(starting_structures("Ga"))
+
+
+def test_who_is_dead(monkeypatch, tmp_path):
+    assert not is_dead(worker_name())
+    host, pid, began, _ = worker_name().split("|")
+    assert is_dead(f"{host}|{pid}|{int(began) + 1}|")  # a later process of the same number
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    assert is_dead(f"{host}|{done.pid}|1|")
+    assert not is_dead("elsewhere|1|1|")
+    assert not is_dead("")
+    squeue = tmp_path / "squeue"
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for answer, dead in [
+        ("echo '  7 main R'", False),
+        ("exit 0", True),
+        ("echo 'Invalid job id specified' >&2; exit 1", True),
+        ("exit 1", False),
+    ]:
+        squeue.write_text(f"#!/bin/sh\n{answer}\n")
+        squeue.chmod(0o755)
+        assert is_dead("node3|5|1|7") is dead
+
+
+def test_a_job_script_is_one_worker():
+    text = slurm_script("/runs/my oxides", header=["--nodes=2"], tags=["relax"], idle=600)
+    assert text.splitlines()[:3] == ["#!/bin/bash", "#SBATCH --job-name=sisso-sal", "#SBATCH --nodes=2"]
+    assert text.endswith(" -m sisso_sal.cli worker '/runs/my oxides' --tags relax --idle 600\n")
+
+
+def test_the_command(make, tmp_path):
+    workflow = make()
+    workflow.submit("MgO", "a")
+    environment = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[3])}
+
+    def command(*arguments):
+        words = [sys.executable, "-m", "sisso_sal.cli", "worker", *arguments]
+        return subprocess.run(words, capture_output=True, text=True, env=environment)
+
+    relaxed = command(str(workflow.root.parent), "--tags", "relax")  # the run folder that holds the oracle's
+    assert (relaxed.returncode, relaxed.stdout) == (0, "")
+    assert "Running MgO/rocksalt/relax ..." in relaxed.stderr
+    states = {task.name: task.state for task in workflow.tasks()}
+    assert states == {"MgO/rocksalt/relax": "done", "MgO/rocksalt/static": "queue", "MgO/rocksalt/bands": "queue"}
+    script = command(str(workflow.root.parent), "--slurm", "--nodes=1 --time=24:00:00")
+    assert script.stdout.splitlines()[2:4] == ["#SBATCH --nodes=1", "#SBATCH --time=24:00:00"]
+    assert f" worker {workflow.root} " in script.stdout
+    for arguments, told in [
+        ((str(tmp_path / "nowhere"),), "nowhere: holds no calculations"),
+        ((str(workflow.root), "--tags", "relax,all"), "worker: needs tags of relax, static, bands, found all"),
+    ]:
+        refused = command(*arguments)
+        assert refused.returncode == 2
+        assert told in refused.stderr
+    with pytest.raises(InputError, match="found none"):
+        work(workflow.root, [])
+
+
+def test_only_this_module_imports_taskblaster():
+    package = Path(module.__file__).parents[2]
+    users = [
+        file.name
+        for file in package.rglob("*.py")
+        if "import taskblaster" in file.read_text() or "from taskblaster" in file.read_text()
+    ]
+    assert users == ["tasks.py"]
