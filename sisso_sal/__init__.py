@@ -1,21 +1,25 @@
 """Materials discovery by symbolic regression ensembles and sequential active learning.
 
->>> from sisso_sal import SISSOEnsemble, SISSORegressor
+>>> from sisso_sal import Campaign, SISSOEnsemble, SISSORegressor
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sisso_sal.api.campaign import Campaign
     from sisso_sal.data.table import Table, read_table
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.files import load_model, save_model
     from sisso_sal.models.regressor import SISSORegressor
 
 __version__ = "0.1.0"
-__all__ = ["SISSOEnsemble", "SISSORegressor", "Table", "__version__", "load_model", "read_table", "save_model"]
+__all__ = [
+    "Campaign", "SISSOEnsemble", "SISSORegressor", "Table", "__version__", "load_model", "read_table", "save_model"
+]  # fmt: skip
 
 _HOMES = {
+    "Campaign": "sisso_sal.api.campaign",
     "SISSOEnsemble": "sisso_sal.models.ensemble",
     "SISSORegressor": "sisso_sal.models.regressor",
     "Table": "sisso_sal.data.table",
@@ -30,3 +34,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'sisso_sal' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion in a notebook."""
+    return sorted(__all__)

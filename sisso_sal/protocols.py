@@ -5,11 +5,15 @@ The loop knows these and no implementation. The table, the SISSO ensemble, expec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+
+Progress = Callable[[int, int], None]
+"""Is called with (done, total) while something takes long."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,45 +75,219 @@ class Prediction:
         return Prediction(**kept, correlation=None if link is None else lambda rows: link(np.arange(n)[index][rows]))
 
 
+@dataclass(frozen=True)
+class Quantity:
+    """A primary feature or a target: its name, its unit ("" where there is none), and both as the header of a column."""
+
+    name: str
+    unit: str = ""
+    header: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Some candidates of a space, as arrays.
+
+    Attributes
+    ----------
+    features : mapping of str to ndarray (n,)
+        Primary features by name, in the units of the space.
+    matrix : ndarray (n, n_primary)
+        The same side by side, in the order of the space.
+    composition : ndarray (n, n_elements), optional
+        Share of each element, where the candidates have formulas.
+    """
+
+    features: Mapping[str, np.ndarray]
+    matrix: np.ndarray
+    composition: np.ndarray | None = None
+
+
 @runtime_checkable
 class Space(Protocol):
-    """What can be chosen: candidates with stable ids."""
+    """What can be chosen: candidates with stable ids, and what is known of them.
+
+    Candidates are numbered from 0 in the order of `ids`. Values are asked for by number, in blocks where there are many, so that a
+    space need not hold them in memory.
+    """
 
     @property
-    def ids(self) -> Sequence[str]: ...
+    def name(self) -> str:
+        """Where it comes from, for messages."""
+        ...
 
     @property
-    def features(self) -> np.ndarray: ...
+    def ids(self) -> tuple[str, ...]:
+        """Unique names of all n candidates."""
+        ...
+
+    @property
+    def features(self) -> Sequence[Quantity]:
+        """The primary features."""
+        ...
+
+    @property
+    def target(self) -> Quantity | None:
+        """What is predicted; None if nothing was named."""
+        ...
+
+    @property
+    def labels(self) -> np.ndarray:
+        """ndarray (n,): the labels that came with the space, in the target's unit; NaN where there is none."""
+        ...
+
+    @property
+    def errors(self) -> np.ndarray:
+        """ndarray (n,): standard deviations of these labels, in the target's unit; 0 where there is none."""
+        ...
+
+    @property
+    def groups(self) -> np.ndarray:
+        """ndarray (n,) of int: candidates with the same number are one material, of the same composition."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, str | None]:
+        """The settings that the space fixes, such as ``target`` and ``id``: a campaign is continued with the same ones."""
+        ...
+
+    def rows(self, numbers: np.ndarray | None = None) -> Rows:
+        """The candidates of these numbers; by default all."""
+        ...
+
+    def blocks(self, size: int) -> Iterator[np.ndarray]:
+        """The numbers of all candidates in order, at most `size` at a time."""
+        ...
+
+    def candidate(self, number: int) -> Mapping[str, Any]:
+        """What an oracle is told of a candidate, under the original headers; the target is left out."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """What it is, as plain data for the ledger: ``table`` (its name), ``digest``, ``n_rows``, ``n_features``."""
+        ...
+
+    def snapshot(self) -> bytes:
+        """Its content for the run folder: a Parquet table with the ids and, under its header, each primary feature."""
+        ...
+
+    def differences(
+        self,
+        snapshot: Path,
+        settings: Mapping[str, str | None],
+        known: Mapping[str, float],
+        came_later: Container[str],
+    ) -> list[str]:
+        """What differs from an earlier snapshot of a run, one line each; a gap that got a label is no difference.
+
+        Parameters
+        ----------
+        snapshot : path
+            The file in the run folder.
+        settings : mapping
+            The settings that the space fixed then.
+        known : mapping of str to float
+            Labels that the ledger has, by id.
+        came_later : container of str
+            Ids whose labels were not in the first table.
+        """
+        ...
 
 
 @runtime_checkable
 class Surrogate(Protocol):
-    """What predicts: fitted on labelled candidates, it gives a `Prediction` for any.
+    """What predicts: fitted on labelled candidates of a space, it gives a `Prediction` for any others.
 
-    X is a DataFrame with units in its headers for `fit`, and a mapping from primary feature to values afterwards; the composition,
-    where there are formulas, is the share of each element (n, n_elements).
+    What else a surrogate can tell is optional (`Described`, `Documented`, `OutOfBag`); reports skip what is absent.
     """
 
-    oob_mean_: np.ndarray
-    """ndarray (n_labelled,): predictions of labelled candidates by members that did not see them; NaN where there are none."""
-
     def fit(
-        self,
-        X: Any,
-        y: np.ndarray,
-        *,
-        composition: np.ndarray | None = None,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Surrogate: ...
+        self, space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndarray, progress: Progress | None = None
+    ) -> Surrogate:
+        """Learn from labels.
 
-    # A surrogate that knows the spread of those predictions has it as `oob_std_` (n_labelled,), in the target's unit.
-    # Labels with error bars come as a third argument, `sample_weight` (n_labelled,), to surrogates that take it.
+        Parameters
+        ----------
+        space : Space
+        rows : ndarray (n_labelled,) of int
+            Numbers of the labelled candidates.
+        labels, errors : ndarray (n_labelled,)
+            Labels and their standard deviations, in the target's unit; 0 where a label has no error.
+        progress : callable, optional
 
-    def predict_distribution(self, X: Any, composition: np.ndarray | None = None) -> Prediction: ...
+        Returns
+        -------
+        Surrogate
+            Itself.
 
-    def describe(self, X: Any, target: str, target_unit: str = "") -> dict[str, Any]: ...
+        Raises
+        ------
+        FitError
+            Nothing can be learned from these labels.
+        """
+        ...
 
-    def document(self, target: str, target_unit: str = "") -> dict[str, Any]: ...
+    def predict(self, space: Space, rows: np.ndarray) -> Prediction:
+        """The prediction for the candidates of these numbers: ndarray of int."""
+        ...
+
+
+def one_label(settings: Any) -> tuple[int, str]:
+    """Of a surrogate that can be fitted on a single label."""
+    return 1, ""
+
+
+@dataclass(frozen=True)
+class SurrogateKind:
+    """A kind of surrogate, as the registry and the entry points of ``sisso_sal.surrogates`` have it.
+
+    Attributes
+    ----------
+    name : str
+        What ``--surrogate`` takes.
+    summary : str
+        A few words for the help.
+    make : callable
+        (settings of the campaign, seed, threads or None) -> an unfitted surrogate.
+    fewest_labels : callable
+        (settings) -> labels that it needs before it can be fitted, and why, as in ``(5, " for dim 3")``.
+    sections : tuple of str
+        Sections of the settings that it uses (``model``, ``ensemble``); whoever sets another one is told that it has no effect.
+    """
+
+    name: str
+    summary: str
+    make: Callable[[Any, int, int | None], Surrogate]
+    fewest_labels: Callable[[Any], tuple[int, str]] = one_label
+    sections: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A surrogate that tells of its fit, as plain data for terminal and page.
+
+    Keys that reports know: n_members, rung, dim, choices, correction, sigma, calibration, formula_calibration, typical, recurrence,
+    n_features, rejected. None of them has to be there.
+    """
+
+    def describe(self, space: Space) -> dict[str, Any]: ...
+
+
+@runtime_checkable
+class Documented(Protocol):
+    """A surrogate that can be kept in a model file: its content as plain data."""
+
+    def document(self, space: Space) -> dict[str, Any]: ...
+
+
+@runtime_checkable
+class OutOfBag(Protocol):
+    """A surrogate that predicts the labels it learned from, each by what did not see it."""
+
+    @property
+    def out_of_bag(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and raw standard deviation, ndarray (n_labelled,) each, in the target's unit; NaN where there is none."""
+        ...
 
 
 Acquisition = Callable[..., np.ndarray]

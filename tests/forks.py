@@ -161,19 +161,14 @@ def run(request, outputs):
 
 
 def learn_with_lines():
-    """A surrogate that fits in a millisecond, and a text for it."""
-    from lines import Lines, write_document
+    """A surrogate that fits in a millisecond, no report, and a text for the terminal."""
+    from lines import Lines
 
+    import sisso_sal.api.campaign
     import sisso_sal.report.text.results
-    from sisso_sal.campaign.learning import Tools
-    from sisso_sal.cli import discover
 
-    sys.modules["sisso_sal.cli.discover"]._tools = lambda threads, watch, report, barred: (
-        Tools(  # the package has a command of this name
-            lambda settings, seed: Lines(), write_document, watch, barred=frozenset(barred)
-        )
-    )
-    assert discover
+    sisso_sal.api.campaign._make_surrogate = lambda threads, settings, seed: Lines()
+    sisso_sal.api.campaign.write_report_of = None
     sisso_sal.report.text.results.discover_text = lambda summary, width=None: f"iteration {summary['iteration']}"
 
 

@@ -12,52 +12,56 @@ from sisso_sal.ledger.state import fold
 from sisso_sal.ledger.store import read_ledger
 from sisso_sal.protocols import Prediction
 from sisso_sal.settings.campaign import load_settings
+from sisso_sal.spaces.table import TableSpace
 
 N, N_KNOWN, MEMBERS = 30, 20, 4
 
 
 class Lines:
-    """Least squares lines, each without every fourth row."""
+    """Least squares lines, each without every fourth row; a label with a typical error has half the weight of one without."""
 
     def __init__(self, blind=()):
         self.blind = blind
 
-    def fit(self, X, y, sample_weight=None, *, composition=None, progress=None):
-        self.headers, rows = list(X.columns), self._rows(X.to_numpy())
-        root = np.sqrt(np.ones(len(y)) if sample_weight is None else sample_weight)
-        left_out = np.arange(len(y)) % MEMBERS
+    def fit(self, space, numbers, labels, errors, progress=None):
+        self.headers = [feature.header for feature in space.features]
+        rows = self._rows(space.rows(numbers).matrix)
+        root = np.sqrt(self.weights_of(errors))
+        left_out = np.arange(len(labels)) % MEMBERS
         self.weights = np.array(
             [
-                np.linalg.lstsq((root[:, None] * rows)[left_out != k], (root * y)[left_out != k], rcond=None)[0]
+                np.linalg.lstsq((root[:, None] * rows)[left_out != k], (root * labels)[left_out != k], rcond=None)[0]
                 for k in range(MEMBERS)
             ]
         )
-        self.oob_mean_ = np.einsum("ij,ij->i", rows, self.weights[left_out])
+        self.out_of_bag = np.einsum("ij,ij->i", rows, self.weights[left_out]), np.full(len(labels), np.nan)
         if progress is not None:
             progress(1, 1)
         return self
 
     @staticmethod
+    def weights_of(errors):
+        return 1 / (1 + (errors / np.median(errors[errors > 0])) ** 2) if errors.any() else np.ones(len(errors))
+
+    @staticmethod
     def _rows(features):
         return np.column_stack([np.ones(len(features)), features])
 
-    def predict_distribution(self, X, composition=None):
-        members = self.weights @ self._rows(np.column_stack(list(X.values()))).T
+    def predict(self, space, numbers):
+        members = self.weights @ self._rows(space.rows(numbers).matrix).T
         valid = np.ones(members.shape, dtype=bool)
         mean, std = members.mean(axis=0), members.std(axis=0, ddof=1)
         for where in self.blind:
             valid[:, where], mean[where], std[where] = False, np.nan, np.nan
         return Prediction(mean, 2.0 * std, std, members, valid)
 
-    def describe(self, X, target, target_unit=""):
-        return {"n_members": MEMBERS, "calibration": None, "told": [target, target_unit, sorted(X)]}
+    def describe(self, space):
+        names = sorted(feature.name for feature in space.features)
+        return {"n_members": MEMBERS, "calibration": None, "told": [space.target.name, space.target.unit, names]}
 
-    def document(self, target, target_unit=""):
-        return {"target": [target, target_unit], "headers": self.headers, "weights": self.weights.tolist()}
-
-
-def write_document(path, model, target, target_unit):
-    path.write_text(json.dumps(model.document(target, target_unit)))
+    def document(self, space):
+        target = [space.target.name, space.target.unit]
+        return {"target": target, "headers": self.headers, "weights": self.weights.tolist()}
 
 
 def materials():
@@ -85,15 +89,19 @@ def table_of(frame, folder, **roles):
     return read_table(path, **{"target": None, "id": None, **roles}, require_target=True)
 
 
+def space_of(frame, folder, **roles):
+    return TableSpace(table_of(frame, folder, **roles))
+
+
 def settings_of(**changes):
     return load_settings(None, {"dim": 1, "rung": 1, "n_sis": 20, "batch": 3, "seed": 5, "members": MEMBERS, **changes})
 
 
-def step(run, frame=MATERIALS, roles=None, surrogate=Lines, save=write_document, more=None, **changes):
+def step(run, frame=MATERIALS, roles=None, surrogate=Lines, more=None, **changes):
     """Discover on these materials; `more` goes to `discover`, the rest are settings."""
-    tools = Tools(lambda settings, seed: surrogate(), save)
-    table = table_of(frame, run.parent / "tables", **(roles or {}))
-    return discover(table, settings_of(**changes), run, tools, **(more or {}))
+    tools = Tools(lambda settings, seed: surrogate(), lambda settings: (3, " for dim 1"))
+    space = space_of(frame, run.parent / "tables", **(roles or {}))
+    return discover(space, settings_of(**changes), run, tools, **(more or {}))
 
 
 def contents(folder):

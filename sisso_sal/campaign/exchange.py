@@ -13,11 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sisso_sal.data.columns import LARGEST
-from sisso_sal.data.table import Table
 from sisso_sal.errors import OracleError, UnconfirmedError
 from sisso_sal.ledger.state import Case, State, fold
 from sisso_sal.ledger.store import Ledger
-from sisso_sal.protocols import FAILURES, Answer, Oracle, Receipt, Request
+from sisso_sal.protocols import FAILURES, Answer, Oracle, Receipt, Request, Space
 
 Tell = Callable[[str], None]
 """Takes one line for a person."""
@@ -55,17 +54,17 @@ class Exchange:
     ----------
     oracle : Oracle
     journal : Journal
-    table : Table
+    space : Space
     retries : int
         Times that a failed calculation is tried again, where its kind of failure allows.
     tell : callable
     """
 
-    def __init__(self, oracle: Oracle, journal: Journal, table: Table, retries: int, tell: Tell):
+    def __init__(self, oracle: Oracle, journal: Journal, space: Space, retries: int, tell: Tell):
         self.oracle = oracle
         self._journal = journal
-        self._table = table
-        self._row = {id: number for number, id in enumerate(table.ids)}
+        self._space = space
+        self._number = {id: number for number, id in enumerate(space.ids)}
         self._retries = retries
         self._tell = tell
         self._told: set[str] = set()
@@ -115,7 +114,7 @@ class Exchange:
         return True
 
     def collect(self) -> bool:
-        """Ask for answers and write them down in the order of the table; True if there were any."""
+        """Ask for answers and write them down in the order of the candidates; True if there were any."""
         waiting = {case.intent: case for case in self._journal.state.of("submitted")}
         if not waiting:
             return False
@@ -126,7 +125,7 @@ class Exchange:
             return False
         found = {answer.intent: answer for answer in answers if answer.intent in waiting}
         events, lines = [], []
-        for answer in sorted(found.values(), key=lambda answer: self._row.get(waiting[answer.intent].id, -1)):
+        for answer in sorted(found.values(), key=lambda answer: self._number.get(waiting[answer.intent].id, -1)):
             new, line = self._outcome(checked(answer), waiting[answer.intent].id)
             events += new
             lines.append(line)
@@ -150,11 +149,7 @@ class Exchange:
         return [("failure", failure), *retry], f"{id}: {answer.kind}: {reason}; {outlook}"
 
     def _request(self, case: Case) -> Request:
-        row = self._row[case.id]
-        table = self._table
-        features = zip(table.feature_names, table.features[row].tolist(), strict=True)
-        candidate = {table.header(name): cells[row] for name, cells in table.text.items()}
-        return Request(case.intent, case.id, candidate | {table.header(name): value for name, value in features})
+        return Request(case.intent, case.id, self._space.candidate(self._number[case.id]))
 
     def _tell_once(self, line: str) -> None:
         if line not in self._told:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import math
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sisso_sal.campaign.inputs import candidate_ids
 from sisso_sal.data.columns import LARGEST, shown
-from sisso_sal.errors import CampaignError
-from sisso_sal.ledger.state import State
+from sisso_sal.errors import CampaignError, LockedError
+from sisso_sal.ledger.state import State, fold
+from sisso_sal.ledger.store import Ledger, read_ledger
 from sisso_sal.system.storage import write_whole, writing
 
 INBOX = "inbox"
@@ -122,6 +125,46 @@ def _check_id(id: str, ids: Collection[str]) -> None:
         raise CampaignError(
             f"{shown(id)}: is no candidate of this run{f'; did you mean {shown(close[0])}?' if close else ''}"
         )
+
+
+@dataclass(frozen=True)
+class HandedIn:
+    """What became of notes: events written, and whether they were left for a driver that is at work."""
+
+    n_events: int
+    is_left: bool = False
+
+
+def hand_in(run: Path, notes: Sequence[Note], tell: Callable[[str], None]) -> HandedIn:
+    """Check notes all together; then write them, or leave them for the driver that is at work.
+
+    Parameters
+    ----------
+    run : path
+        The run folder.
+    notes : sequence of Note
+    tell : callable
+        Takes what opening the ledger has to say.
+
+    Raises
+    ------
+    CampaignError
+        The run was not started, or a note does not fit it; nothing is written then.
+    """
+    before = fold(read_ledger(run).events())
+    if before.created is None:
+        raise CampaignError(f"{run}: needs a run that was started, found an empty ledger")
+    ids = set(candidate_ids(run, before))
+    if not taken_in(notes, before, ids):
+        return HandedIn(0)
+    try:
+        with Ledger(run) as ledger:
+            for line in ledger.notes:
+                tell(line)
+            return HandedIn(len(ledger.append_all(taken_in(notes, fold(ledger.events()), ids))))
+    except LockedError:
+        leave(run, notes)
+        return HandedIn(0, is_left=True)
 
 
 # The inbox -----------------------------------------------------------------------------------------------------------

@@ -20,19 +20,13 @@ from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.proposal import Scored, evaluations_after, propose
 from sisso_sal.acquisition.scores import expected_hits, expected_improvement, probability_of_goal
 from sisso_sal.campaign.stopping import evaluations_left
-from sisso_sal.data.table import Table
 from sisso_sal.ledger.state import Case, Event, State
-from sisso_sal.oxides.elements import composition_of
-from sisso_sal.protocols import Prediction, Surrogate
+from sisso_sal.protocols import Described, Documented, OutOfBag, Prediction, Progress, Space, Surrogate, one_label
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.system.storage import sync_folder, write_whole, writing
 
-Progress = Callable[[int, int], None]
 MakeSurrogate = Callable[[CampaignSettings, int], Surrogate]
 """(settings, seed) -> an unfitted surrogate."""
-
-SaveModel = Callable[..., None]
-"""Writes (path, fitted surrogate, target, target unit)."""
 
 REPORT = "report.html"
 """File of a run folder that people look at."""
@@ -54,8 +48,8 @@ class Tools:
     ----------
     make_surrogate : callable
         (settings, seed) -> an unfitted surrogate.
-    save_model : callable
-        Writes (path, fitted surrogate, target, target unit).
+    fewest_labels : callable
+        (settings) -> labels that the surrogate needs, and why.
     progress : callable, optional
         Called with (done, total) during a fit.
     report : callable, optional
@@ -65,7 +59,7 @@ class Tools:
     """
 
     make_surrogate: MakeSurrogate
-    save_model: SaveModel
+    fewest_labels: Callable[[CampaignSettings], tuple[int, str]] = one_label
     progress: Progress | None = None
     report: Callable[[Path, bool], None] | None = None
     barred: frozenset[str] = frozenset()
@@ -91,7 +85,7 @@ class Learned:
 
 
 def learn(
-    table: Table, settings: CampaignSettings, state: State, batch: int, tools: Tools, horizon: int | None = None
+    space: Space, settings: CampaignSettings, state: State, batch: int, tools: Tools, horizon: int | None = None
 ) -> Learned:
     """Fit on the labels of a state and choose `batch` candidates that have none, are not pending, barred or failed.
 
@@ -106,27 +100,24 @@ def learn(
     start = monotonic()
     iteration = 1 + (state.iterations[-1].number if state.iterations else 0)
     labels = state.labels
-    target = np.array([labels.get(id, np.nan) for id in table.ids])
+    target = np.array([labels.get(id, np.nan) for id in space.ids])
     known = np.isfinite(target)
-    columns = _columns(table)
-    frame = pd.DataFrame({table.header(name): column for name, column in columns.items()})
+    errors = np.array([state.errors.get(id, 0.0) for id in space.ids])
     streams = np.random.SeedSequence([settings.seed, iteration]).generate_state(2)
-    errors = np.array([state.errors.get(id, 0.0) for id in table.ids])
-    given = [frame[known], target[known], *([weights(errors[known])] if errors.any() else [])]
-    shares = composition_of(table)
     surrogate = tools.make_surrogate(settings, int(streams[0])).fit(
-        *given, composition=None if shares is None else shares[known], progress=tools.progress
+        space, np.flatnonzero(known), target[known], errors[known], tools.progress
     )
-    prediction = surrogate.predict_distribution(columns, shares)
+    prediction = surrogate.predict(space, np.arange(len(target)))
     goal = Goal.parse(settings.goal)
-    pending = _among(table, {case.id for case in waited_for(state)})
-    excluded = known | _among(table, {case.id for case in state.failed} | tools.barred)
+    pending = _among(space, {case.id for case in waited_for(state)})
+    excluded = known | _among(space, {case.id for case in state.failed} | tools.barred)
     if horizon is None:
         horizon = int(max(1, min(settings.horizon, evaluations_left(state, settings))))
+    rows = space.rows()
     scored, picks = propose(
-        prediction, table.features, target, table.ids, batch, goal=goal, acquisition=settings.acquisition,
+        prediction, rows.matrix, target, space.ids, batch, goal=goal, acquisition=settings.acquisition,
         improve_on=settings.improve_on, rng=np.random.default_rng(streams[1]), pending=pending, excluded=excluded,
-        composition=shares if settings.diversity else None, diversity=settings.diversity,
+        composition=rows.composition if settings.diversity else None, diversity=settings.diversity,
         horizon=horizon,
     )  # fmt: skip
     best = int(np.flatnonzero(known)[goal.best(target[known])])
@@ -142,30 +133,8 @@ def waited_for(state: State) -> list[Case]:
     return state.of("intended", "submitted", *(("again",) if state.run.get("oracle", "none") != "none" else ()))
 
 
-def weights(errors: np.ndarray) -> np.ndarray:
-    """Sample weights from the standard deviations of labels: 1 / (1 + (s / s0)^2), with s0 the median of those that are not zero.
-
-    A label without an error counts fully, a typical one of those with an error half.
-
-    Parameters
-    ----------
-    errors : ndarray (n,)
-        In the target's unit; 0 where a label has none.
-
-    Examples
-    --------
-    >>> weights(np.array([0.0, 0.1, 0.1, 0.3])).round(2).tolist()
-    [1.0, 0.5, 0.5, 0.1]
-    """
-    return 1.0 / (1.0 + (errors / np.median(errors[errors > 0])) ** 2)
-
-
-def _columns(table: Table) -> dict[str, np.ndarray]:
-    return dict(zip(table.feature_names, np.ascontiguousarray(table.features.T), strict=True))
-
-
-def _among(table: Table, ids: set[str]) -> np.ndarray:
-    return np.array([id in ids for id in table.ids], dtype=bool)
+def _among(space: Space, ids: set[str]) -> np.ndarray:
+    return np.array([id in ids for id in space.ids], dtype=bool)
 
 
 def _largest_gain(prediction: Prediction, goal: Goal, reference: float) -> float | None:
@@ -190,9 +159,7 @@ def folder_name(iteration: int) -> str:
     return f"iter-{iteration:04d}"
 
 
-def write_iteration(
-    run: Path, table: Table, settings: CampaignSettings, learned: Learned, tools: Tools
-) -> dict[str, Any]:
+def write_iteration(run: Path, space: Space, settings: CampaignSettings, learned: Learned) -> dict[str, Any]:
     """Write the folder of an iteration, whole or not at all; returns its summary.
 
     Raises
@@ -200,17 +167,18 @@ def write_iteration(
     StorageError
         The disk refuses; an earlier folder of this name is as it was.
     """
-    summary = _summary(table, settings, learned)
+    summary = _summary(space, settings, learned)
     target = run / folder_name(learned.iteration)
     scratch = run / f".{target.name}.part"
     with writing(target):
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
-        tools.save_model(scratch / "model.json", learned.surrogate, table.target_name or "", table.target_unit)
-        write_whole(scratch / "predictions.csv", _predictions(table, learned).to_csv(index=False))
+        if isinstance(learned.surrogate, Documented):
+            write_whole(scratch / "model.json", _json(learned.surrogate.document(space)))
+        write_whole(scratch / "predictions.csv", _predictions(space, learned).to_csv(index=False))
         proposals = pd.DataFrame(summary["proposals"], columns=list(_PROPOSAL))
         write_whole(scratch / "proposals.csv", proposals.to_csv(index=False))
-        write_whole(scratch / "summary.json", json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+        write_whole(scratch / "summary.json", _json(summary))
         # A folder of this name is what an interrupted step left behind, or what was found to be incomplete.
         shutil.rmtree(target, ignore_errors=True)
         scratch.rename(target)
@@ -267,15 +235,19 @@ def whole_summary(run: Path, model: Event | None, folder: str) -> dict[str, Any]
         return None
 
 
-def _predictions(table: Table, learned: Learned) -> pd.DataFrame:
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _predictions(space: Space, learned: Learned) -> pd.DataFrame:
     """One row per material; for the labelled ones also mean and raw sigma by the members that did not see it."""
-    oob = {name: np.full(table.n_rows, np.nan) for name in ("oob_mean", "oob_std")}
-    oob["oob_mean"][learned.known] = learned.surrogate.oob_mean_
-    oob["oob_std"][learned.known] = getattr(learned.surrogate, "oob_std_", np.nan)
+    oob_mean, oob_std = (np.full(len(space.ids), np.nan) for _ in range(2))
+    if isinstance(learned.surrogate, OutOfBag):
+        oob_mean[learned.known], oob_std[learned.known] = learned.surrogate.out_of_bag
     prediction = learned.prediction
     return pd.DataFrame(
         {
-            "id": table.ids,
+            "id": space.ids,
             "label": learned.target,
             "mean": prediction.mean,
             "std": prediction.std,
@@ -287,24 +259,26 @@ def _predictions(table: Table, learned: Learned) -> pd.DataFrame:
             "outside": np.nan if prediction.outside is None else prediction.outside,
             "distance": np.nan if prediction.distance is None else prediction.distance,
             "score": learned.scored.scores,
-            **oob,
+            "oob_mean": oob_mean,
+            "oob_std": oob_std,
         }
     )
 
 
-def _summary(table: Table, settings: CampaignSettings, learned: Learned) -> dict[str, Any]:
+def _summary(space: Space, settings: CampaignSettings, learned: Learned) -> dict[str, Any]:
     prediction = learned.prediction
-    rows = _predictions(table, learned).iloc[learned.picks]
+    rows = _predictions(space, learned).iloc[learned.picks]
     proposals = [
         {key: value if key in {"id", "n_valid"} else _finite(value) for key, value in row.items()}
         for row in rows[list(_PROPOSAL)].to_dict("records")
     ]
-    bound = learned.scored.goal
+    bound, target = learned.scored.goal, space.target
     chosen = prediction.take(learned.picks)
     open_rows = ~learned.known
     return {
         "iteration": learned.iteration,
-        "target": {"name": table.target_name, "unit": table.target_unit},
+        "target": None if target is None else {"name": target.name, "unit": target.unit},
+        "surrogate": settings.surrogate,
         "goal": settings.goal,
         "acquisition": settings.acquisition,
         "horizon": learned.horizon,
@@ -314,11 +288,12 @@ def _summary(table: Table, settings: CampaignSettings, learned: Learned) -> dict
         "n_without_prediction": int(np.isnan(prediction.mean[open_rows]).sum()),
         "n_invalid_predictions": int((~prediction.valid[:, open_rows]).sum()),
         "proposals": proposals,
-        "best": {"id": table.ids[learned.best], "value": float(learned.target[learned.best])},
+        "best": {"id": space.ids[learned.best], "value": float(learned.target[learned.best])},
         "improve_on": learned.scored.reference,
         "wanted": str(bound),
         "expected_hits": expected_hits(chosen.mean, chosen.std, bound) if bound.bounded else None,
-        **learned.surrogate.describe(_columns(table), table.target_name or "", table.target_unit),
+        "calibration": None,
+        **(learned.surrogate.describe(space) if isinstance(learned.surrogate, Described) else {}),
         "settings": settings.model_dump(mode="json", exclude={"run"}),
     }
 

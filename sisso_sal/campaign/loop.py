@@ -37,12 +37,11 @@ from sisso_sal.campaign.learning import (
 )
 from sisso_sal.campaign.status import status_document
 from sisso_sal.campaign.stopping import evaluations_left, reason_to_stop
-from sisso_sal.data.table import Table
 from sisso_sal.errors import CampaignError, SissoSalError
 from sisso_sal.ledger.lock import LOCK
 from sisso_sal.ledger.state import Iteration, State, fold
 from sisso_sal.ledger.store import DATABASE, Ledger, read_ledger
-from sisso_sal.protocols import Oracle
+from sisso_sal.protocols import Oracle, Space
 from sisso_sal.settings.campaign import CampaignSettings
 
 FIRST_PAUSE = 0.02
@@ -69,7 +68,7 @@ class Talk:
 
 
 def discover(
-    table: Table,
+    space: Space,
     settings: CampaignSettings,
     run: str | os.PathLike[str],
     tools: Tools,
@@ -84,7 +83,7 @@ def discover(
 
     Parameters
     ----------
-    table : Table
+    space : Space
         Candidates with features; the target is known for some.
     settings : CampaignSettings
     run : path
@@ -111,34 +110,39 @@ def discover(
     LockedError
         Another process is driving the folder.
     CampaignError
-        The table or the settings differ from those that the campaign was started with.
+        The candidates or the settings differ from those that the campaign was started with.
     FitError
         Too few labels.
     StorageError
         The disk refuses; nothing that was known is lost.
     """
-    settings = resolved(settings, table)
-    check_learnable(table, settings)
+    settings = resolved(settings, space)
     run = Path(run)
+    _check_start(space, settings, run, tools)
     if run.is_dir() and any(run.iterdir()) and not any((run / name).exists() for name in (DATABASE, LOCK)):
         raise CampaignError(f"{run}: needs a new folder or one of an earlier run, found other files")
     with Ledger(run, take_over=take_over) as ledger:
         talk = talk or Talk()
         for note in ledger.notes:
             talk.tell(note)
-        campaign = Campaign(Journal(ledger), table, settings, tools, oracle, talk, origins or {})
-        campaign.begin(once)
-        campaign.drive(once)
-        return campaign.summary()
+        loop = Loop(Journal(ledger), space, settings, tools, oracle, talk, origins or {})
+        loop.begin(once)
+        loop.drive(once)
+        return loop.summary()
 
 
-class Campaign:
+def _check_start(space: Space, settings: CampaignSettings, run: Path, tools: Tools) -> None:
+    """Refuse what nothing can be learned from; a run that exists has the labels that its surrogate needs."""
+    check_learnable(space, (1, "") if (run / DATABASE).exists() else tools.fewest_labels(settings))
+
+
+class Loop:
     """One driver's work on one run folder, between opening its ledger and closing it."""
 
     def __init__(
         self,
         journal: Journal,
-        table: Table,
+        space: Space,
         settings: CampaignSettings,
         tools: Tools,
         oracle: Oracle | None,
@@ -147,7 +151,7 @@ class Campaign:
     ):
         self.run = journal.ledger.folder
         self._journal = journal
-        self._table = table
+        self._space = space
         self._settings = settings
         self._tools = tools
         self._talk = talk
@@ -155,7 +159,7 @@ class Campaign:
         self._oracle = oracle
         self._about: Mapping[str, Any] = oracle.describe() if oracle else {}
         retries = settings.run.retries
-        self._exchange = Exchange(oracle, journal, table, retries, talk.tell) if oracle else None
+        self._exchange = Exchange(oracle, journal, space, retries, talk.tell) if oracle else None
         self._summary: dict[str, Any] | None = None
         self._reported = self.state.n_events if (self.run / REPORT).exists() else -1
         self._report_is_due = 0.0
@@ -171,15 +175,15 @@ class Campaign:
         state, write = self.state, self._journal.write
         is_begun = state.created is not None
         if is_begun and state.iterations:
-            refuse_changes(self.run, state, self._table, self._settings, self._oracle, self._origins)
+            refuse_changes(self.run, state, self._space, self._settings, self._oracle, self._origins)
         if not is_begun or (not state.iterations and self._starts_anew()):
-            write(*create(self.run, self._table, self._settings, self._about, self._origins))
+            write(*create(self.run, self._space, self._settings, self._about, self._origins))
             return
         changes = run_changes(state, self._settings, self._about, self._origins)
         write(*changes)
         for line in (line for _, event in changes for line in event["changes"]):
             self._talk.change(line)
-        write(*new_labels(self._table, state.labels))
+        write(*new_labels(self._space, state.labels))
         if state.stop is not None and state.stop["kind"] == "person" and not once:
             write(("resumed", {}))
         self._tell_other_versions()
@@ -187,7 +191,7 @@ class Campaign:
     def _starts_anew(self) -> bool:
         """As long as nothing was learned, a run may start with other inputs."""
         try:
-            refuse_changes(self.run, self.state, self._table, self._settings, self._oracle, self._origins)
+            refuse_changes(self.run, self.state, self._space, self._settings, self._oracle, self._origins)
         except CampaignError:
             return True
         return False
@@ -281,7 +285,7 @@ class Campaign:
                 notes, refused = [], True
             for note in notes:
                 try:
-                    new = events_for(note, self.state, set(self._table.ids))
+                    new = events_for(note, self.state, set(self._space.ids))
                 except CampaignError as error:
                     self._refuse(error)
                     refused = True
@@ -314,8 +318,8 @@ class Campaign:
 
     def _propose(self) -> None:
         batch = max(self._room(), 1) if self._settings.asynchronous and self._exchange else self._settings.batch
-        learned = learn(self._table, self._settings, self.state, batch, self._tools)
-        summary = write_iteration(self.run, self._table, self._settings, learned, self._tools)
+        learned = learn(self._space, self._settings, self.state, batch, self._tools)
+        summary = write_iteration(self.run, self._space, self._settings, learned)
         self._journal.write(*events_of(self.run, self._settings, self.state, learned, summary))
         self._summary = {**summary, "is_new": True}
         calibration, best = summary["calibration"], summary["best"]
@@ -361,8 +365,8 @@ class Campaign:
         before = fold(event for event in self._journal.ledger.events() if event["seq"] < first)
         proposed = newest.proposal or {}
         batch = proposed.get("batch", self._settings.batch)
-        learned = learn(self._table, self._settings, before, batch, self._tools, proposed.get("horizon"))
-        summary = write_iteration(self.run, self._table, self._settings, learned, self._tools)
+        learned = learn(self._space, self._settings, before, batch, self._tools, proposed.get("horizon"))
+        summary = write_iteration(self.run, self._space, self._settings, learned)
         if newest.model is not None and whole_summary(self.run, newest.model, newest.folder) is None:
             self._talk.tell(
                 f"{self.run / newest.folder}: what was made again differs from what was there (other versions?)"
@@ -376,7 +380,7 @@ class Campaign:
 
 
 def preview(
-    table: Table, settings: CampaignSettings, run: str | os.PathLike[str], tools: Tools, origins: Origins | None = None
+    space: Space, settings: CampaignSettings, run: str | os.PathLike[str], tools: Tools, origins: Origins | None = None
 ) -> dict[str, Any]:
     """What the next proposal would be, were it made now; nothing is written and no lock is taken.
 
@@ -391,33 +395,33 @@ def preview(
     CampaignError, FitError
         As `discover`.
     """
-    settings = resolved(settings, table)
-    check_learnable(table, settings)
+    settings = resolved(settings, space)
     run = Path(run)
+    _check_start(space, settings, run, tools)
     state = State()
     if (run / DATABASE).exists():
         state = fold(read_ledger(run).events())
     if state.created is not None and state.iterations:
-        refuse_changes(run, state, table, settings, None, origins or {})
+        refuse_changes(run, state, space, settings, None, origins or {})
     fresh = [
         {"seq": state.n_events + 1, "time": "", "event": kind, **label}
-        for kind, label in new_labels(table, state.labels)
+        for kind, label in new_labels(space, state.labels)
     ]
     state = fold(fresh, state)
     found = {
         "run": str(run),
         "n_labelled": len(state.labels),
         "pending": [case.id for case in waited_for(state)],
-        "target": {"name": table.target_name, "unit": table.target_unit},
+        "target": {"name": target.name, "unit": target.unit} if (target := space.target) else None,
         "acquisition": settings.acquisition,
         "is_new": not state.is_current,
     }
     if state.is_current and state.proposal is not None:
         return {**found, "iteration": state.proposal["iteration"], "proposals": state.proposal["proposals"]}
-    learned = learn(table, settings, state, settings.batch, tools)
+    learned = learn(space, settings, state, settings.batch, tools)
     columns = {"mean": learned.prediction.mean, "std": learned.prediction.std, "score": learned.scored.scores}
     proposals = [
-        {"id": table.ids[pick], **{name: float(values[pick]) for name, values in columns.items()}}
+        {"id": space.ids[pick], **{name: float(values[pick]) for name, values in columns.items()}}
         for pick in learned.picks
     ]
     return {**found, "iteration": learned.iteration, "proposals": proposals}

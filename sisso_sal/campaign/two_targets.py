@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from sisso_sal.acquisition.front import (
     choose_batch,
@@ -17,17 +16,15 @@ from sisso_sal.acquisition.front import (
     probability_not_dominated,
     reference_point,
 )
-from sisso_sal.data.table import Table
 from sisso_sal.errors import FitError, SettingsError
-from sisso_sal.oxides.elements import composition_of
-from sisso_sal.protocols import Surrogate
+from sisso_sal.protocols import Described, Progress, Quantity, Space, Surrogate
 
 GOALS = ("min", "max")
 
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """One of the two targets, over all rows of the table.
+    """One of the two targets, over all candidates.
 
     Attributes
     ----------
@@ -147,13 +144,13 @@ class Compromises:
 
 
 def compromises(
-    tables: Sequence[Table],
+    spaces: Sequence[Space],
     goals: Sequence[str],
     batch: int,
     make_surrogate: Callable[[], Surrogate],
     *,
     reference: Sequence[float] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Compromises:
     """Fit a surrogate on the labels of each target and choose the candidates that are expected to move the front most.
 
@@ -162,8 +159,8 @@ def compromises(
 
     Parameters
     ----------
-    tables : (Table, Table)
-        The same rows and features with one target each, see `read_targets`.
+    spaces : (Space, Space)
+        The same candidates and features with one target each, see `sisso_sal.data.table.read_targets`.
     goals : (str, str)
         ``min`` or ``max`` for each.
     batch : int
@@ -192,12 +189,13 @@ def compromises(
     --------
     >>> import pathlib, tempfile
     >>> from sisso_sal.data.table import read_targets
+    >>> from sisso_sal.models.surrogates import Forest
+    >>> from sisso_sal.spaces.table import TableSpace
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "known.csv")
     ...     _ = path.write_text("id,x,gap,cost\\na,1,2,5\\nb,2,4,9\\nc,3,,1\\nd,4,5,7\\n")
-    ...     tables = read_targets(path, ["gap", "cost"])
-    >>> from sisso_sal import SISSOEnsemble
-    >>> found = compromises(tables, ["max", "min"], 1, lambda: SISSOEnsemble(members=3, rung=0, dim=1, dropout=0.0))
+    ...     spaces = [TableSpace(table) for table in read_targets(path, ["gap", "cost"])]
+    >>> found = compromises(spaces, ["max", "min"], 1, Forest)
     >>> [found.ids[i] for i in found.front], [found.ids[i] for i in found.picks]
     (['d', 'a'], ['c'])
     """
@@ -206,14 +204,14 @@ def compromises(
     for goal in goals:
         if goal not in GOALS:
             raise SettingsError(f"goal: needs min or max for each of two targets, found '{goal}'")
-    ids = tables[0].ids
+    ids = tuple(spaces[0].ids)
     signs = np.array([-1.0 if goal == "max" else 1.0 for goal in goals])
-    labels = np.column_stack([np.asarray(table.target) for table in tables]) * signs
+    labels = np.column_stack([space.labels for space in spaces]) * signs
     worst = reference_point(labels) if reference is None else np.asarray(reference, dtype=float) * signs
     on_front = np.flatnonzero(pareto_front(labels))
     on_front = on_front[sorted(range(len(on_front)), key=lambda i: (*labels[on_front[i]], ids[on_front[i]]))]
     front = labels[on_front]
-    first, second = (_learned(table, goal, make_surrogate, progress) for table, goal in zip(tables, goals, strict=True))
+    first, second = (_learned(space, goal, make_surrogate, progress) for space, goal in zip(spaces, goals, strict=True))
     open_rows = np.flatnonzero(np.isnan(labels).any(axis=1))
     mean = np.column_stack([first.mean, second.mean])[open_rows] * signs
     std = np.column_stack([first.std, second.std])[open_rows]
@@ -227,26 +225,24 @@ def compromises(
     )  # fmt: skip
 
 
-def _learned(table: Table, goal: str, make_surrogate: Callable[[], Surrogate], progress) -> Objective:
-    label = np.array(table.target, dtype=float)
-    known = table.labelled
-    columns = dict(zip(table.feature_names, np.ascontiguousarray(table.features.T), strict=True))
+def _learned(space: Space, goal: str, make_surrogate: Callable[[], Surrogate], progress: Progress | None) -> Objective:
+    label, target = space.labels.copy(), space.target or Quantity("")
+    known = np.isfinite(label)
     mean, std = label.copy(), np.where(known, 0.0, np.nan)
     outside, distance = np.full(len(label), np.nan), np.full(len(label), np.nan)
-    model = None
+    about = None
     if known.sum() < 2:
-        raise FitError(f"{table.path}: target '{table.target_name}': needs two labels or more, found {known.sum()}")
+        raise FitError(f"{space.name}: target '{target.name}': needs two labels or more, found {known.sum()}")
     if not known.all():
-        frame = pd.DataFrame({table.header(name): column for name, column in columns.items()})
-        shares = composition_of(table)
-        given = {"composition": None if shares is None else shares[known], "progress": progress}
         try:
-            surrogate = make_surrogate().fit(frame[known], label[known], **given)
+            surrogate = make_surrogate().fit(
+                space, np.flatnonzero(known), label[known], np.asarray(space.errors)[known], progress
+            )
         except FitError as error:
-            raise FitError(f"{table.path}: target '{table.target_name}': {error}") from error
-        found = surrogate.predict_distribution(columns, shares)
-        mean[~known], std[~known] = found.mean[~known], found.std[~known]
-        for values, told in ((outside, found.outside), (distance, found.distance)):
-            values[~known] = np.nan if told is None else told[~known]
-        model = surrogate.describe(columns, table.target_name or "", table.target_unit)
-    return Objective(table.target_name or "", table.target_unit, goal, label, mean, std, outside, distance, model)
+            raise FitError(f"{space.name}: target '{target.name}': {error}") from error
+        prediction = surrogate.predict(space, np.arange(len(label)))
+        mean[~known], std[~known] = prediction.mean[~known], prediction.std[~known]
+        for values, predicted in ((outside, prediction.outside), (distance, prediction.distance)):
+            values[~known] = np.nan if predicted is None else predicted[~known]
+        about = surrogate.describe(space) if isinstance(surrogate, Described) else {}
+    return Objective(target.name, target.unit, goal, label, mean, std, outside, distance, about)

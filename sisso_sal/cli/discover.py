@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,12 @@ from sisso_sal.cli.options import (
     JSON,
     MODEL,
     SEED,
+    SURROGATE,
     TABLE,
     THREADS,
     dumps,
-    load_layers,
     model_changes,
-    read,
+    note_unused_settings,
 )
 from sisso_sal.cli.terminal import fail, next_step, note, show, width
 from sisso_sal.system.progress import Watch
@@ -94,6 +94,7 @@ FINISHED_WITH_FAILURES = 3
     click.option("--dry-run", is_flag=True, help="Show what would be proposed and write nothing."),
     click.option("--take-over", is_flag=True, help="Go on where a driver on another host died without a word."),
 )
+@SURROGATE
 @ENSEMBLE
 @MODEL
 @panel(
@@ -132,77 +133,37 @@ def discover(
     run = out or Path("runs") / table.stem
     if not dry_run:
         check_free(run)  # before the imports that take seconds
-    from sisso_sal.campaign.loop import Talk, preview
-    from sisso_sal.campaign.loop import discover as drive
-    from sisso_sal.oracle.registry import make_oracle
+    from sisso_sal.api.campaign import Campaign
+    from sisso_sal.campaign.loop import Talk
     from sisso_sal.report.text.campaign import preview_text, watched
 
-    changes = model_changes(options) | ({"asynchronous": True} if asynchronous else {})
-    given = load_layers(config, {"target": target, "id": id_column, **changes}, user=_user_settings_at_start(run))
-    settings = given.settings
-    data = read(table, settings.target, settings.id, formula, require_target=True)
-    oracle = make_oracle(settings, run, data)
+    changes: dict[str, Any] = model_changes(options) | ({"asynchronous": True} if asynchronous else {})
+    campaign = Campaign(
+        table, out=run, config=config, formula=formula, threads=threads, tell=note, with_report=not no_report,
+        target=target, id=id_column, **changes,
+    )  # fmt: skip
+    settings, oracle = campaign.settings, campaign.oracle
+    note_unused_settings(campaign.given)
     if oracle is not None and not quiet:
-        _tell_barred(oracle.barred, int((~data.labelled).sum()))
+        _tell_barred(oracle.barred, sum(label != label for label in campaign.space.labels))
     try:
-        with Watch("screening", quiet or as_json) as watch:
-            tools = _tools(threads, watch, None if no_report else _report, oracle.barred if oracle else {})
+        with campaign, Watch("screening", quiet or as_json) as watch:
+            campaign.progress = watch
             if dry_run:
-                found = preview(data, settings, run, tools, given.origins)
-                click.echo(dumps(found)) if as_json else show(preview_text(found))
+                document = campaign.preview()
+                click.echo(dumps(document)) if as_json else show(preview_text(document))
                 next_step("the same without --dry-run")
                 return
-            talk = Talk(
+            campaign.talk = Talk(
                 watch.tell if oracle else _note,
                 lambda state: watch.watch(*watched(state, settings.run.budget)) if oracle else None,
                 lambda line: note(f"another setting than before: {line}"),
             )
-            summary = drive(
-                data, settings, run, tools,
-                oracle=oracle, once=once, take_over=take_over, talk=talk, origins=given.origins,
-            )  # fmt: skip
+            drive = campaign.step if once else campaign.run
+            summary = drive(take_over=take_over)
     except KeyboardInterrupt:
         fail("interrupted" if dry_run else f"interrupted: {_left_behind(run)}", None)
-    finally:
-        if oracle is not None:
-            oracle.close()
     _show(summary, run, as_json)
-
-
-def _tools(threads: int | None, watch: Watch, report: Callable[[Path, bool], None] | None, barred: Mapping[str, str]):
-    from sisso_sal.campaign.learning import Tools
-
-    def make_surrogate(settings, seed):
-        from sisso_sal.models.ensemble import SISSOEnsemble
-
-        parameters = settings.model.estimator_parameters() | settings.ensemble.estimator_parameters()
-        return SISSOEnsemble(**parameters, threads=threads, random_state=seed)
-
-    def save_model(*arguments):
-        from sisso_sal.models import files
-
-        files.save_model(*arguments)
-
-    return Tools(make_surrogate, save_model, watch, report, frozenset(barred))
-
-
-def _report(run: Path, is_over: bool) -> None:
-    from sisso_sal.campaign.learning import REPORT
-    from sisso_sal.report.page.document import write_report
-    from sisso_sal.report.run_view import RunView
-
-    write_report(RunView.read(run), run / REPORT, is_over=is_over)
-
-
-def _user_settings_at_start(run: Path) -> dict[str, Any] | None:
-    """What a run that exists took from the user's own settings when it began: later changes of those do not touch it."""
-    from sisso_sal.ledger.store import DATABASE, read_ledger
-    from sisso_sal.settings.layers import user_settings_of
-
-    if not (run / DATABASE).exists():
-        return None
-    begun = list(read_ledger(run).events("created"))
-    return user_settings_of(begun[-1]) if begun else None
 
 
 def _tell_barred(barred: Mapping[str, str], n_candidates: int) -> None:

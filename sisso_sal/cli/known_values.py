@@ -67,6 +67,13 @@ def acquisitions(ctx: click.Context, parameter: click.Parameter, incomplete: str
     return _starting(ACQUISITIONS, incomplete)
 
 
+def surrogates(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Kinds of surrogates, those of installed packages among them."""
+    from sisso_sal.models.surrogates import SURROGATES
+
+    return _starting(SURROGATES, incomplete)
+
+
 def candidates(which: str) -> Complete:
     """Ids of the run that stands in the command: those "proposed" and without an answer, or those that "failed"."""
 

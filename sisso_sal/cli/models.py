@@ -25,7 +25,6 @@ from sisso_sal.cli.options import (
     model_changes,
     number,
     read,
-    tell_rejected,
     write,
 )
 from sisso_sal.cli.terminal import fail, next_step, note, show
@@ -87,27 +86,27 @@ def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bo
 
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.regressor import SISSORegressor
+    from sisso_sal.models.surrogates import frame_of
+    from sisso_sal.spaces.table import TableSpace
 
     parameters = settings.model.estimator_parameters() | {"threads": threads}
     if is_ensemble:
         model = SISSOEnsemble(**parameters, **settings.ensemble.estimator_parameters(), random_state=settings.seed)
     else:
         model = SISSORegressor(**parameters)
-    frame, labelled = feature_frame(data), data.labelled
+    space = TableSpace(data)
+    known = np.flatnonzero(data.labelled)
+    shares = space.composition if is_ensemble else None
+    composition = {} if shares is None else {"composition": shares[known]}
     start = time.perf_counter()
     with Progress("screening", silent) as progress:
         try:
-            model.fit(
-                frame[labelled],
-                np.asarray(data.target)[labelled],
-                progress=progress,
-                **_known_shares(data, is_ensemble),
-            )
+            model.fit(frame_of(space, known), space.labels[known], progress=progress, **composition)
         except KeyboardInterrupt:
             if getattr(model, "is_complete_", True):  # there is no model yet
                 raise
     seconds = time.perf_counter() - start
-    return model, _fit_document(model, data, is_ensemble) | {"seconds": round(seconds, 4), "seed": settings.seed}
+    return model, _fit_document(model, space, is_ensemble) | {"seconds": round(seconds, 4), "seed": settings.seed}
 
 
 def tell_fit(document: dict[str, Any], as_json: bool) -> None:
@@ -119,34 +118,21 @@ def tell_fit(document: dict[str, Any], as_json: bool) -> None:
         fail("interrupted: these are the best models so far, the search was not finished", 130)
 
 
-def _known_shares(data, is_ensemble: bool) -> dict[str, Any]:
-    """The compositions of the labelled rows, for an ensemble, where there are any."""
-    from sisso_sal.oxides.elements import composition_of
-
-    shares = composition_of(data) if is_ensemble else None
-    return {} if shares is None else {"composition": shares[data.labelled]}
-
-
-def feature_frame(data):
-    import pandas as pd
-
-    return pd.DataFrame({data.header(name): data.features[:, j] for j, name in enumerate(data.feature_names)})
-
-
 _ABOUT = ("n_members", "sigma", "calibration", "formula_calibration", "correction", "rung", "dim", "choices")
 
 
-def _fit_document(model, data, is_ensemble: bool) -> dict[str, Any]:
-    found = [model.members_[i] for i, _ in model.typical_members(feature_frame(data))] if is_ensemble else model.models_
+def _fit_document(model, space, is_ensemble: bool) -> dict[str, Any]:
+    target, columns = space.target, space.rows().features
+    best = [model.members_[i] for i, _ in model.typical_members(columns)] if is_ensemble else model.models_
     models = []
-    for one in found:
-        units = one.coefficient_units(data.target_unit)
-        entry = one.to_json() | {"equation": one.equation(data.target_name, data.target_unit)}
+    for one in best:
+        units = one.coefficient_units(target.unit)
+        entry = one.to_json() | {"equation": one.equation(target.name, target.unit)}
         for term, unit in zip(entry["terms"], units, strict=True):
             term["coefficient_unit"] = unit.strip("[]")
         models.append(entry)
     document = {
-        "target": {"name": data.target_name, "unit": data.target_unit},
+        "target": {"name": target.name, "unit": target.unit},
         "models": models,
         "n_features": model.n_features_,
         "rejected": model.rejected_,
@@ -155,7 +141,7 @@ def _fit_document(model, data, is_ensemble: bool) -> dict[str, Any]:
         "n_samples": model.n_samples_,
     }
     if is_ensemble:
-        about = model.describe(feature_frame(data), data.target_name or "", data.target_unit)
+        about = model.describe(columns, target.name, target.unit)
         document |= {key: about[key] for key in _ABOUT}
     return document
 
@@ -183,14 +169,14 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
 
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.files import load_model
-    from sisso_sal.oxides.elements import composition_of
+    from sisso_sal.spaces.table import TableSpace
 
     check_free(out, force)
     estimator, target, unit = load_model(model)
     data, columns = _columns_for(estimator, table, id_column, formula)
     ids = data.ids
     if isinstance(estimator, SISSOEnsemble):
-        shares = composition_of(data)
+        shares = TableSpace(data).composition
         if shares is None and estimator.correction_ and estimator.correction_.composition is not None:
             note("the ensemble knows compositions, but the table has no formulas for ids")
         found = estimator.predict_distribution(columns, shares)
@@ -219,6 +205,7 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
 
 def _columns_for(estimator, path: Path, id_column: str | None, formula: str | None):
     """The table, and the primary features of a model from it, in the model's units."""
+    from sisso_sal.api.inputs import tell_rejected
     from sisso_sal.data.columns import split_header
     from sisso_sal.data.table import read_table
     from sisso_sal.errors import TableError, UnitError
@@ -232,7 +219,7 @@ def _columns_for(estimator, path: Path, id_column: str | None, formula: str | No
     ):
         table, rejected = featurize_table(names, formula)
         note("the model's features were made from formulas")
-        tell_rejected(rejected)
+        tell_rejected(rejected, note)
         missing = [name for name in estimator.primaries_ if name not in table.feature_names]
         if missing:
             raise TableError(

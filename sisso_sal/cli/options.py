@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,15 @@ COMMON = panel(
     click.option("--debug", is_flag=True, help="Show the traceback of an error."),
 )
 THREADS = click.option("--threads", type=click.IntRange(min=1), help="Threads; all usable cores by default.")
+SURROGATE = panel(
+    "Ensemble",
+    click.option(
+        "--surrogate",
+        metavar="NAME",
+        shell_complete=known_values.surrogates,
+        help="What predicts: sisso, forest, process, or that of an installed package; sisso by default.",
+    ),
+)
 SEED = click.option("--seed", type=click.IntRange(min=0), help="Seed of all random choices; 0 by default.")
 OUT_FILE = panel(
     "Output",
@@ -156,82 +164,34 @@ def load(config: Path | None, changes: dict[str, Any], *, ensemble: bool = True)
     return load_layers(config, changes, ensemble=ensemble).settings
 
 
-def load_layers(
-    config: Path | None, changes: dict[str, Any], *, ensemble: bool = True, user: dict[str, Any] | None = None
-):
+def load_layers(config: Path | None, changes: dict[str, Any], *, ensemble: bool = True):
     """Settings from options, environment, settings file and the user's own, complete, and where each comes from."""
-    import os
-    from dataclasses import replace
+    from sisso_sal.api.inputs import complete_settings
 
-    from sisso_sal.features.operators import DEFAULT_OPERATORS, operators_named
-    from sisso_sal.settings.layers import layered
-
-    found = layered(config, changes, os.environ, user)
-    chosen = found.settings.model
-    names = DEFAULT_OPERATORS if chosen.operators is None else chosen.operators
-    operators_named(names)
-    model = chosen.completed(ensemble=ensemble).model_copy(update={"operators": tuple(names)})
-    return replace(found, settings=found.settings.model_copy(update={"model": model}))
+    return complete_settings(config, changes, ensemble=ensemble)
 
 
 def read(path: Path, target: str | None, id_column: str | None, formula: str | None, require_target: bool):
     """The table, with features made from formulas when it has none or when that was asked for."""
-    from sisso_sal.data.table import read_table
+    from sisso_sal.api.inputs import read_candidates
 
-    return _with_features(read_table(path, target=target, id=id_column, require_target=require_target), formula)
-
-
-def read_pair(path: Path, targets: Sequence[str], id_column: str | None, formula: str | None):
-    """The table once for each of two targets, with features as `read` makes them."""
-    from dataclasses import replace
-
-    import numpy as np
-
-    from sisso_sal.data.table import read_targets
-
-    first, second = read_targets(path, targets, id=id_column)
-    featured = _with_features(first, formula)
-    kept = np.isin(second.ids, featured.ids)  # rows without features were left out
-    values = np.asarray(second.target)[kept]
-    return featured, replace(featured, target_name=second.target_name, target_unit=second.target_unit, target=values)
+    return read_candidates(path, target=target, id=id_column, formula=formula, require_target=require_target, tell=note)
 
 
-def _with_features(table, formula: str | None):
-    """The table with features made from formulas when it has none or when that was asked for, and notes on them."""
-    from sisso_sal.features.dimension import same_quantity_in_other_units
-    from sisso_sal.oxides.elements import featurize_table
+def note_unused_settings(given) -> None:
+    """Tell which settings of models and ensembles were given that the chosen surrogate does not use."""
+    from sisso_sal.models.surrogates import SURROGATES
+    from sisso_sal.system.plugins import named
 
-    if formula is not None or not table.feature_names:
-        unused = table.feature_names
-        table, rejected = featurize_table(table, formula)
-        note(f"features made from formulas: {', '.join(table.feature_names)}")
-        if unused:
-            note(f"not used, because of --formula: {', '.join(unused)}")
-        tell_rejected(rejected)
-    elif counts_rows(table.features[:, 0]):
-        name = table.feature_names[0]
-        note(f"'{name}' numbers the rows but is used as a primary feature; --id {name} makes it the id")
-    units = dict(zip(table.feature_names, table.feature_units, strict=True))
-    for first, second in same_quantity_in_other_units(units):
-        note(
-            f"'{first}' ({units[first]}) and '{second}' ({units[second]}) measure one quantity in different units and "
-            "are never added; convert one to relate them"
-        )
-    return table
-
-
-def counts_rows(column) -> bool:
-    """Whether a column holds successive integers, as a row number does."""
-    import numpy as np
-
-    return len(column) > 2 and bool((np.diff(column) == 1).all())
-
-
-def tell_rejected(rejected: list[tuple[str, str]], shown: int = 5) -> None:
-    if rejected:
-        lines = [f"{name}: {reason.removeprefix(f'formula {name!r}: ')}" for name, reason in rejected[:shown]]
-        lines += [f"and {len(rejected) - shown} more"] if len(rejected) > shown else []
-        note("\n  ".join([f"{len(rejected)} rows left out:", *lines]))
+    kind = named("surrogate", given.settings.surrogate, SURROGATES)
+    unused = {"model", "ensemble"} - set(kind.sections)
+    names = [
+        name.partition(".")[2]
+        for name, origin in given.origins.items()
+        if name.partition(".")[0] in unused and origin.kind != "default"
+    ]
+    if names:
+        note(f"--surrogate {kind.name} does not use: {', '.join(names)}")
 
 
 def write(text: str, out: Path | None, force: bool) -> None:

@@ -17,17 +17,18 @@ from sisso_sal.cli.options import (
     JSON,
     MODEL,
     SEED,
+    SURROGATE,
     TABLE,
     THREADS,
     check_free,
     check_plot,
     dumps,
-    load,
+    load_layers,
     model_changes,
-    read_pair,
+    note_unused_settings,
     write,
 )
-from sisso_sal.cli.terminal import next_step, show, width
+from sisso_sal.cli.terminal import next_step, note, show, width
 from sisso_sal.errors import InputError
 from sisso_sal.system.progress import Watch
 
@@ -85,6 +86,7 @@ def _pair(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
     click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the front, as PNG, PDF or SVG."),
     click.option("--force", is_flag=True, help="Replace these files if they exist."),
 )
+@SURROGATE
 @ENSEMBLE
 @MODEL
 @click.option("--config", type=click.Path(path_type=Path), help="Settings in a TOML file; flags come on top.")
@@ -114,23 +116,29 @@ def pareto(
         raise InputError(f"goal: needs one for each of the two targets, or none for min and min, found {len(goals)}")
     check_free(out, force)
     check_plot(plot, force)
+    from functools import partial
+
+    from sisso_sal.api.inputs import read_two_targets
     from sisso_sal.campaign.two_targets import compromises
-    from sisso_sal.models.ensemble import SISSOEnsemble
+    from sisso_sal.models.surrogates import make_surrogate
     from sisso_sal.report.text.two_targets import pareto_text
+    from sisso_sal.spaces.table import TableSpace
 
-    settings = load(config, {"id": id_column, **model_changes(options)})
-    tables = read_pair(table, targets, settings.id, formula)
-    parameters = settings.model.estimator_parameters() | settings.ensemble.estimator_parameters()
-
-    def make_surrogate():
-        return SISSOEnsemble(**parameters, threads=threads, random_state=settings.seed)
-
+    given = load_layers(config, {"id": id_column, **model_changes(options)})
+    note_unused_settings(given)
+    settings = given.settings
+    spaces = [TableSpace(one) for one in read_two_targets(table, targets, settings.id, formula, note)]
     with Watch("screening", quiet or as_json) as watch:
         found = compromises(
-            tables, goals or ("min", "min"), settings.batch, make_surrogate, reference=reference, progress=watch
+            spaces,
+            goals or ("min", "min"),
+            settings.batch,
+            partial(make_surrogate, settings, settings.seed, threads),
+            reference=reference,
+            progress=watch,
         )
     document = found.document() | {
-        "settings": settings.model_dump(mode="json", include={"id", "batch", "seed", "model", "ensemble"})
+        "settings": settings.model_dump(mode="json", include={"id", "batch", "surrogate", "seed", "model", "ensemble"})
     }
     if out is not None:
         write(_proposals(document), out, force)

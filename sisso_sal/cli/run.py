@@ -16,7 +16,7 @@ from sisso_sal.cli import known_values
 from sisso_sal.cli.help import Command
 from sisso_sal.cli.options import COMMON, JSON, dumps
 from sisso_sal.cli.terminal import next_step, note, show, width
-from sisso_sal.errors import CampaignError, InputError, LockedError
+from sisso_sal.errors import CampaignError, InputError
 
 
 def _existing(ctx: click.Context, parameter: click.Parameter, run: Path) -> Path:
@@ -193,42 +193,21 @@ def _created(run: Path) -> dict[str, Any]:
 
 def _hand_in(run: Path, notes: list[dict[str, Any]], as_json: bool, quiet: bool) -> None:
     """Check the notes all together; then write them, or leave them for the driver that is at work."""
-    from sisso_sal.campaign.inbox import leave, taken_in
-    from sisso_sal.campaign.inputs import candidate_ids
+    from sisso_sal.campaign.inbox import hand_in
 
-    before = _state(run)
-    if before.created is None:
-        raise CampaignError(f"{run}: needs a run that was started, found an empty ledger")
-    ids = set(candidate_ids(run, before))
-    events = taken_in(notes, before, ids)
-    n, is_left = 0, False
-    if not events:
-        told = "nothing new: all of this is known already"
+    _reading(run)  # notes on damage come first
+    done = hand_in(run, notes, note)
+    n = done.n_events
+    if done.is_left:
+        outcome = f"a driver is at work: left in {run}/inbox, it takes them in at its next look"
     else:
-        try:
-            n = _written(run, notes, ids)
-            told = f"{n} event{'s' if n != 1 else ''} written"
-        except LockedError:
-            leave(run, notes)
-            is_left = True
-            told = f"a driver is at work: left in {run}/inbox, it takes them in at its next look"
+        outcome = f"{n} event{'s' if n != 1 else ''} written" if n else "nothing new: all of this is known already"
     if as_json:
-        click.echo(dumps({"run": str(run), "n_events": n, "left_for_driver": is_left}))
+        click.echo(dumps({"run": str(run), "n_events": n, "left_for_driver": done.is_left}))
     elif not quiet:
-        click.echo(f"{run}: {told}")
+        click.echo(f"{run}: {outcome}")
     again = "give the discover command again to go on" if notes[0]["note"] != "stop" else "discover takes it up again"
-    next_step(f"sisso-sal status {run}" if is_left else again, err=True)
-
-
-def _written(run: Path, notes: list[dict[str, Any]], ids: set[str]) -> int:
-    from sisso_sal.campaign.inbox import taken_in
-    from sisso_sal.ledger.state import fold
-    from sisso_sal.ledger.store import Ledger
-
-    with Ledger(run) as ledger:
-        for line in ledger.notes:
-            note(line)
-        return len(ledger.append_all(taken_in(notes, fold(ledger.events()), ids)))
+    next_step(f"sisso-sal status {run}" if done.is_left else again, err=True)
 
 
 @click.command(cls=Command, short_help="Try failed calculations again")

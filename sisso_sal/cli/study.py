@@ -31,7 +31,6 @@ from sisso_sal.cli.options import (
     read,
 )
 from sisso_sal.cli.terminal import next_step, note, show, width
-from sisso_sal.errors import SettingsError
 from sisso_sal.system.progress import Progress
 
 WITHOUT_SURROGATE = ("random", "distance")
@@ -97,11 +96,13 @@ def replay(
     check_plot(plot, force)
     from sisso_sal.acquisition.goal import Goal
     from sisso_sal.acquisition.scores import acquisition_named
-    from sisso_sal.models.surrogates import KINDS
+    from sisso_sal.models.surrogates import SURROGATES
     from sisso_sal.replay.simulate import Rules, Strategy
     from sisso_sal.replay.simulate import replay as simulate
     from sisso_sal.report.text.results import replay_text
+    from sisso_sal.spaces.table import TableSpace
     from sisso_sal.system.machine import usable_cores
+    from sisso_sal.system.plugins import named
 
     given = load_layers(config, {"target": target, "id": id_column, **model_changes(options)})
     settings = given.settings
@@ -112,12 +113,10 @@ def replay(
     for name in chosen:
         acquisition_named(name, goal)
     for kind in surrogates:
-        if kind not in KINDS:
-            raise SettingsError(f"surrogates: needs names among {', '.join(KINDS)}, found '{kind}'")
+        named("surrogates", kind, SURROGATES)
     data = _labelled(read(table, settings.target, settings.id, formula, require_target=True))
-    parameters = settings.model.estimator_parameters() | settings.ensemble.estimator_parameters()
     strategies = [
-        Strategy(f"{kind} {name}", name, partial(_surrogate, kind, parameters))
+        Strategy(f"{kind} {name}", name, partial(_surrogate, settings.model_copy(update={"surrogate": kind})))
         for kind in surrogates
         for name in chosen
         if name not in WITHOUT_SURROGATE
@@ -129,7 +128,7 @@ def replay(
     )  # fmt: skip
     with Progress("campaigns", quiet or as_json) as progress:
         document = simulate(
-            data, strategies, rules, seeds=seeds, seed=settings.seed, jobs=jobs or usable_cores(), progress=progress
+            TableSpace(data), strategies, rules, seeds=seeds, seed=settings.seed, jobs=jobs or usable_cores(), progress=progress
         )  # fmt: skip
     document |= {
         "target": {"name": data.target_name, "unit": data.target_unit},
@@ -151,14 +150,14 @@ def _best_acquisition(document: dict[str, Any], default: str) -> str:
     return max(found, key=lambda name: found[name]).partition(" ")[2] if found else default
 
 
-def _surrogate(kind: str, parameters: dict[str, Any], seed: int):
+def _surrogate(settings, seed: int):
     """Runs in a process of its own: notes on units were shown already."""
     import warnings
 
     from sisso_sal.models.surrogates import make_surrogate
 
     warnings.filterwarnings("ignore", message="unit .* is not known")
-    return make_surrogate(kind, parameters, seed)
+    return make_surrogate(settings, seed, threads=1)
 
 
 def _labelled(table):
@@ -225,13 +224,14 @@ def tune(
     check_free(out, force)
     import numpy as np
 
-    from sisso_sal.cli.models import feature_frame
     from sisso_sal.models.ensemble import SISSOEnsemble
+    from sisso_sal.models.surrogates import frame_of
     from sisso_sal.models.validation import GRID
     from sisso_sal.models.validation import tune as compare
     from sisso_sal.report.text.results import tune_text
     from sisso_sal.settings.campaign import settings_toml
     from sisso_sal.settings.layers import layered
+    from sisso_sal.spaces.table import TableSpace
     from sisso_sal.system.storage import write_whole
 
     settings = load(config, {"target": target, "id": id_column, "seed": seed})
@@ -241,10 +241,11 @@ def tune(
     grid = {key: default if told[key] is None else told[key] for key, default in GRID.items()}
     parameters = settings.model.estimator_parameters() | settings.ensemble.estimator_parameters()
     ensemble = SISSOEnsemble(**parameters, threads=threads, random_state=settings.seed)
-    frame, labelled = feature_frame(data), data.labelled
+    space = TableSpace(data)
+    known = np.flatnonzero(data.labelled)
     with Progress("searches", quiet or as_json) as progress:
         rows = compare(
-            ensemble, frame[labelled], np.asarray(data.target)[labelled], grid, folds=folds, seed=settings.seed,
+            ensemble, frame_of(space, known), space.labels[known], grid, folds=folds, seed=settings.seed,
             progress=progress,
         )  # fmt: skip
     best = {key: rows[0][key] for key in GRID}
@@ -252,10 +253,10 @@ def tune(
     write_whole(out, settings_toml(layered(config, changes, os.environ).settings, given_only=True))
     document = {
         "target": {"name": data.target_name, "unit": data.target_unit},
-        "n_samples": int(labelled.sum()), "folds": folds, "rows": rows, "best": best, "out": str(out),
+        "n_samples": len(known), "folds": folds, "rows": rows, "best": best, "out": str(out),
     }  # fmt: skip
     click.echo(dumps(document)) if as_json else show(tune_text(document, width()))
-    next_step(_discovery(table, bool(labelled.all()), out, formula))
+    next_step(_discovery(table, len(known) == data.n_rows, out, formula))
 
 
 def _discovery(table: Path, is_complete: bool, config: Path, formula: str | None) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sisso_sal.cli.help import Command
-from sisso_sal.cli.options import COMMON, JSON, OUT_FILE, TABLE, check_free, dumps, names, number, tell_rejected, write
+from sisso_sal.cli.options import COMMON, JSON, OUT_FILE, TABLE, check_free, dumps, names, number, write
 from sisso_sal.cli.terminal import next_step, note
 from sisso_sal.errors import InputError
 
@@ -29,6 +29,7 @@ def featurize(table, formula, out, force, as_json, quiet, debug):
     """
     import pandas as pd
 
+    from sisso_sal.api.inputs import tell_rejected
     from sisso_sal.data.columns import read_columns
     from sisso_sal.oxides.elements import featurize as make
 
@@ -50,7 +51,7 @@ def featurize(table, formula, out, force, as_json, quiet, debug):
         note(f"replaced by the values made from formulas: {', '.join(replaced)}")
     old = {c.header: [c.texts()[i] for i in kept] for c in file.columns if c.header not in features.columns}
     frame = pd.concat([pd.DataFrame(old), features.reset_index(drop=True)], axis=1)
-    tell_rejected(rejected)
+    tell_rejected(rejected, note)
     _write_table(frame, rejected, out, force, as_json)
     next_step(f"sisso-sal discover {out or 'FILE'}, with a column that is known for some rows", err=True)
 
@@ -75,6 +76,7 @@ def pool(elements, metals, features, out, force, as_json, quiet, debug):
     """
     import pandas as pd
 
+    from sisso_sal.api.inputs import tell_rejected
     from sisso_sal.oxides.elements import featurize as make
     from sisso_sal.oxides.pool import candidate_oxides
 
@@ -91,7 +93,7 @@ def pool(elements, metals, features, out, force, as_json, quiet, debug):
     if features:
         values, rejected = make(frame["formula"])
         frame = frame.set_index("formula").loc[values.index].join(values).reset_index()
-        tell_rejected(rejected)
+        tell_rejected(rejected, note)
     _write_table(frame, rejected, out, force, as_json)
     note(f"{len(frame)} candidate oxides")
     more = "add a column with the values that are known" if features else f"sisso-sal featurize {out or 'FILE'}"

@@ -40,8 +40,13 @@ def save_model(
     SissoSalError
         The file cannot be written.
     """
-    document = {"format": FORMAT, "schema_version": SCHEMA_VERSION, **model.document(target, target_unit)}
+    document = model_document(model, target, target_unit)
     write_whole(path, json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def model_document(model: SISSORegressor | SISSOEnsemble, target: str, target_unit: str = "") -> dict[str, Any]:
+    """The content of a model file, as plain data; see `save_model`."""
+    return {"format": FORMAT, "schema_version": SCHEMA_VERSION, **model.document(target, target_unit)}
 
 
 def load_model(

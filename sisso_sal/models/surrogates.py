@@ -3,151 +3,257 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from sisso_sal.data.columns import split_header
-from sisso_sal.errors import SettingsError
 from sisso_sal.models.correction import CONSTANT, correlation_from, correlation_of
 from sisso_sal.models.ensemble import SISSOEnsemble
-from sisso_sal.protocols import Prediction
+from sisso_sal.models.files import model_document
+from sisso_sal.protocols import Prediction, Progress, Space, Surrogate, SurrogateKind
+from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.system.machine import one_blas_thread
+from sisso_sal.system.plugins import named, registered
 
 
-def make_surrogate(kind: str, parameters: Mapping[str, Any], seed: int, threads: int | None = 1) -> Any:
-    """An unfitted surrogate.
+def label_weights(errors: np.ndarray) -> np.ndarray:
+    """Sample weights from the standard deviations of labels: 1 / (1 + (s / s0)^2), with s0 the median of those that are not zero.
+
+    A label without an error counts fully, a typical one of those with an error half.
 
     Parameters
     ----------
-    kind : str
-        ``sisso``, ``forest`` or ``process``.
-    parameters : mapping
-        Of `SISSOEnsemble`; the others need none.
-    seed : int
-    threads : int or None
-
-    Raises
-    ------
-    SettingsError
-        The kind is unknown.
+    errors : ndarray (n,)
+        In the target's unit; 0 where a label has none.
 
     Examples
     --------
-    >>> make_surrogate("forest", {}, 0).seed
-    0
+    >>> label_weights(np.array([0.0, 0.1, 0.1, 0.3])).round(2).tolist()
+    [1.0, 0.5, 0.5, 0.1]
     """
-    if kind == "sisso":
-        return SISSOEnsemble(**parameters, threads=threads, random_state=seed)
-    if kind in _OTHERS:
-        return _OTHERS[kind](seed)
-    raise SettingsError(f"surrogate: needs one of {', '.join(KINDS)}, found '{kind}'")
+    return 1.0 / (1.0 + (errors / np.median(errors[errors > 0])) ** 2)
 
 
-class _Tabular:
-    """A surrogate that sees the primary features as columns, in the order of `fit`."""
+def frame_of(space: Space, numbers: np.ndarray | None = None) -> pd.DataFrame:
+    """The primary features of candidates under their headers, as estimators take them; by default of all."""
+    columns = space.rows(numbers).features
+    return pd.DataFrame({feature.header: columns[feature.name] for feature in space.features})
 
-    def __init__(self, seed: int = 0):
-        self.seed = seed
 
-    def fit(self, X, y, *, composition=None, progress=None):
-        """X : DataFrame (n_samples, n_primary); y : array (n_samples,). The composition is not used."""
-        self._names = [split_header(str(header))[0] for header in X.columns]
-        self._learn(np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64))
+class SISSO:
+    """The SISSO ensemble as a campaign sees it: fitted on rows of a space, compositions and errors of labels included.
+
+    Parameters
+    ----------
+    ensemble : SISSOEnsemble
+        Unfitted; `fit` fits it.
+    """
+
+    def __init__(self, ensemble: SISSOEnsemble):
+        self.ensemble = ensemble
+
+    def fit(
+        self, space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndarray, progress: Progress | None = None
+    ) -> SISSO:
+        """Learn from labels; see `Surrogate`. Labels with an error have the weight that `label_weights` gives."""
+        weights = label_weights(errors) if errors.any() else None
+        shares = space.rows(rows).composition
+        self.ensemble.fit(frame_of(space, rows), labels, weights, composition=shares, progress=progress)
         return self
 
-    def predict_distribution(self, X: Mapping[str, np.ndarray], composition=None) -> Prediction:
-        """Mean, spread and members at new materials; all are valid everywhere."""
-        rows = np.column_stack([X[name] for name in self._names])
-        mean, std, members = self._predicted(rows)
-        return Prediction(
-            mean, std, std, members, np.ones(members.shape, dtype=bool),
-            correlation=lambda chosen: self._correlation(rows[chosen], members[:, chosen]),
-        )  # fmt: skip
+    def predict(self, space: Space, rows: np.ndarray) -> Prediction:
+        """The prediction of the ensemble; see `Surrogate`."""
+        wanted = space.rows(rows)
+        return self.ensemble.predict_distribution(wanted.features, wanted.composition)
 
-    def _learn(self, X: np.ndarray, y: np.ndarray) -> None:
-        raise TypeError(f"{type(self).__name__} has no model")
+    @property
+    def out_of_bag(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and raw spread of the members that did not see a label: ndarray (n_labelled,) each, in the target's unit."""
+        return self.ensemble.oob_mean_, self.ensemble.oob_std_
 
-    def _predicted(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        raise TypeError(f"{type(self).__name__} has no model")
+    def describe(self, space: Space) -> dict[str, Any]:
+        """Formulas, choices, calibration and counts; see `SISSOEnsemble.describe`."""
+        return self.ensemble.describe(space.rows().features, *_target(space))
 
-    def _correlation(self, X: np.ndarray, members: np.ndarray) -> np.ndarray:
-        return correlation_of(members)
+    def document(self, space: Space) -> dict[str, Any]:
+        """The content of a model file; see `sisso_sal.models.files`."""
+        return model_document(self.ensemble, *_target(space))
 
 
-class Forest(_Tabular):
+def _target(space: Space) -> tuple[str, str]:
+    return (space.target.name, space.target.unit) if space.target else ("", "")
+
+
+class Forest:
     """A random forest whose trees are the members (Breiman, Mach. Learn. 45, 5 (2001)).
 
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> X = pd.DataFrame({"a (eV)": np.arange(20.0)})
-    >>> found = Forest().fit(X, np.arange(20.0)).predict_distribution({"a": np.array([3.0])})
-    >>> found.members.shape
-    (100, 1)
+    Parameters
+    ----------
+    seed : int
+    n_trees : int
     """
 
-    n_trees = 100
+    def __init__(self, seed: int = 0, n_trees: int = 100):
+        self.seed = seed
+        self.n_trees = n_trees
 
-    def _learn(self, X, y):
+    def fit(
+        self, space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndarray, progress: Progress | None = None
+    ) -> Forest:
+        """Learn from labels; see `Surrogate`. Labels with an error have the weight that `label_weights` gives."""
         self._forest = RandomForestRegressor(self.n_trees, oob_score=True, random_state=self.seed % 2**32)
+        weights = label_weights(errors) if errors.any() else None
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Some inputs do not have OOB scores")
-            self._forest.fit(X, y)
-        self.oob_mean_ = self._forest.oob_prediction_
+            self._forest.fit(_matrix(space, rows), labels, weights)
+        return self
 
-    def _predicted(self, X):
-        members = np.array([tree.predict(X.astype(np.float32)) for tree in self._forest.estimators_])
-        return members.mean(axis=0), members.std(axis=0, ddof=1), members
+    def predict(self, space: Space, rows: np.ndarray) -> Prediction:
+        """Mean and standard deviation of the trees; see `Surrogate`."""
+        X = space.rows(rows).matrix.astype(np.float32)
+        members = np.array([tree.predict(X) for tree in self._forest.estimators_])
+        return _prediction(
+            members.mean(axis=0), members.std(axis=0, ddof=1), members, lambda some: correlation_of(members[:, some])
+        )
+
+    @property
+    def out_of_bag(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean of the trees that did not see a label: ndarray (n_labelled,), in the target's unit; their spread is not known."""
+        mean = self._forest.oob_prediction_
+        return mean, np.full(len(mean), np.nan)
 
 
-class Process(_Tabular):
+class Process:
     """A Gaussian process with a Matérn 5/2 kernel, a length for each feature, and noise (Rasmussen and Williams (2006)).
 
     Its members are draws from the posterior of each candidate by itself, for acquisitions that want members.
 
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> X = pd.DataFrame({"a": np.arange(20.0)})
-    >>> found = Process().fit(X, np.arange(20.0)).predict_distribution({"a": np.array([3.0])})
-    >>> bool(abs(found.mean[0] - 3.0) < 0.5)
-    True
+    Parameters
+    ----------
+    seed : int
+    n_members : int
     """
 
-    n_members = 30
+    def __init__(self, seed: int = 0, n_members: int = 30):
+        self.seed = seed
+        self.n_members = n_members
 
-    def _learn(self, X, y):
+    def fit(
+        self, space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndarray, progress: Progress | None = None
+    ) -> Process:
+        """Learn from labels; see `Surrogate`. The squared error of a label is added to its variance."""
+        X = _matrix(space, rows)
         self._centre, spread = X.mean(axis=0), X.std(axis=0)
         self._spread = np.where(spread > CONSTANT * np.abs(self._centre), spread, 1.0)
+        scale = float(labels.std()) or 1.0
+        noise: Any = 1e-10 + (errors / scale) ** 2 if errors.any() else 1e-10
         matern: Any = Matern  # whose stub knows one length only
         kernel: Any = ConstantKernel() * matern(np.ones(X.shape[1]), nu=2.5) + WhiteKernel()
-        self._process: Any = GaussianProcessRegressor(kernel, normalize_y=True, n_restarts_optimizer=1, random_state=0)
+        self._process: Any = GaussianProcessRegressor(
+            kernel, alpha=noise, normalize_y=True, n_restarts_optimizer=1, random_state=0
+        )
         with warnings.catch_warnings(), one_blas_thread():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            self._process.fit((X - self._centre) / self._spread, y)
-        rows = self._process.X_train_
-        inverse = np.linalg.inv(self._process.kernel_(rows) + self._process.alpha * np.eye(len(rows)))
-        scale = float(y.std()) or 1.0
-        self.oob_mean_ = y - scale * (inverse @ ((y - y.mean()) / scale)) / np.diag(inverse)
+            self._process.fit(self._standardised(X), labels)
+        known = self._process.X_train_
+        inverse = np.linalg.inv(self._process.kernel_(known) + noise * np.eye(len(known)))
+        self._left_out = labels - scale * (inverse @ ((labels - labels.mean()) / scale)) / np.diag(inverse)
+        return self
 
-    def _predicted(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def predict(self, space: Space, rows: np.ndarray) -> Prediction:
+        """Mean and standard deviation of the posterior; see `Surrogate`."""
+        X = self._standardised(space.rows(rows).matrix)
         with one_blas_thread():
-            mean, std = self._process.predict((X - self._centre) / self._spread, return_std=True)
-        rng = np.random.default_rng(self.seed)
-        return mean, std, mean + std * rng.standard_normal((self.n_members, len(mean)))
+            mean, std = self._process.predict(X, return_std=True)
+        draws = np.random.default_rng(self.seed).standard_normal((self.n_members, len(mean)))
+        return _prediction(mean, std, mean + std * draws, lambda some: self._correlation(X[some]))
 
-    def _correlation(self, X, members):
+    @property
+    def out_of_bag(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean without the label itself (Rasmussen and Williams, eq. 5.12): ndarray (n_labelled,), in the target's unit."""
+        return self._left_out, np.full(len(self._left_out), np.nan)
+
+    def _standardised(self, X: np.ndarray) -> np.ndarray:
+        return (X - self._centre) / self._spread
+
+    def _correlation(self, X: np.ndarray) -> np.ndarray:
         with one_blas_thread():
-            _, covariance = self._process.predict((X - self._centre) / self._spread, return_cov=True)
-        return correlation_from(covariance)
+            return correlation_from(self._process.predict(X, return_cov=True)[1])
 
 
-_OTHERS = {"forest": Forest, "process": Process}
-KINDS = ("sisso", *_OTHERS)
-"""Surrogates by name."""
+def _matrix(space: Space, rows: np.ndarray) -> np.ndarray:
+    """Primary features of labelled rows, a column behind the other in memory: sums over a column keep their last bits."""
+    return np.asfortranarray(space.rows(rows).matrix)
+
+
+def _prediction(mean: np.ndarray, std: np.ndarray, members: np.ndarray, correlation: Any) -> Prediction:
+    """Of a surrogate whose members are valid everywhere."""
+    return Prediction(mean, std, std, members, np.ones(members.shape, dtype=bool), correlation=correlation)
+
+
+# The registry --------------------------------------------------------------------------------------------------------
+
+
+def _make_sisso(settings: CampaignSettings, seed: int, threads: int | None) -> SISSO:
+    parameters = (
+        settings.model.completed(ensemble=True).estimator_parameters() | settings.ensemble.estimator_parameters()
+    )
+    return SISSO(SISSOEnsemble(**parameters, threads=threads, random_state=seed))
+
+
+def _labels_for_terms(settings: CampaignSettings) -> tuple[int, str]:
+    """Terms, an intercept, and one label more."""
+    dim = settings.model.completed(ensemble=True).dim or 1
+    return dim + 2, f" for dim {dim}"
+
+
+def _two_labels(settings: CampaignSettings) -> tuple[int, str]:
+    return 2, ""
+
+
+def _make_forest(settings: CampaignSettings, seed: int, threads: int | None) -> Forest:
+    return Forest(seed)
+
+
+def _make_process(settings: CampaignSettings, seed: int, threads: int | None) -> Process:
+    return Process(seed)
+
+
+_BUILT_IN = (
+    SurrogateKind(
+        "sisso", "the ensemble of formulas with its correction", _make_sisso, _labels_for_terms, ("model", "ensemble")
+    ),
+    SurrogateKind("forest", "a random forest", _make_forest, _two_labels),
+    SurrogateKind("process", "a Gaussian process", _make_process, _two_labels),
+)
+SURROGATES = registered("sisso_sal.surrogates", {kind.name: kind for kind in _BUILT_IN})
+"""All kinds by name: those of the program, and those of installed packages (entry points ``sisso_sal.surrogates``)."""
+
+
+def make_surrogate(settings: CampaignSettings, seed: int, threads: int | None = None) -> Surrogate:
+    """The unfitted surrogate that settings name.
+
+    Parameters
+    ----------
+    settings : CampaignSettings
+    seed : int
+    threads : int or None
+        All usable cores by default.
+
+    Raises
+    ------
+    SettingsError
+        There is no such surrogate.
+
+    Examples
+    --------
+    >>> make_surrogate(CampaignSettings(surrogate="forest"), 7).seed
+    7
+    """
+    kind: SurrogateKind = named("surrogate", settings.surrogate, SURROGATES)
+    return kind.make(settings, seed, threads)

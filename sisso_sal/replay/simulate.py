@@ -14,19 +14,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.proposal import propose
-from sisso_sal.data.table import Table
 from sisso_sal.errors import SettingsError
-from sisso_sal.oxides.elements import composition_of, element_data
-from sisso_sal.protocols import Prediction, Surrogate
+from sisso_sal.oxides.elements import element_data
+from sisso_sal.protocols import Prediction, Progress, Space, Surrogate
+from sisso_sal.replay.merit import figures_of_merit
 
 MakeSurrogate = Callable[[int], Surrogate]
 """seed -> an unfitted surrogate; it travels to other processes."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ def targets(target: np.ndarray, rules: Rules) -> np.ndarray:
     return goal.resolved(target, np.zeros(len(target))).reached(target)
 
 
-def start_pool(table: Table, target: np.ndarray, rules: Rules) -> np.ndarray:
+def start_pool(space: Space, target: np.ndarray, rules: Rules) -> np.ndarray:
     """ndarray (n,) of bool: materials among which the starting labels are drawn.
 
     Raises
@@ -110,7 +107,7 @@ def start_pool(table: Table, target: np.ndarray, rules: Rules) -> np.ndarray:
         distance = Goal.parse(rules.goal).distance(target)
         allowed = np.argsort(np.argsort(distance, kind="stable"), kind="stable") >= len(target) // 2
     elif match := re.fullmatch(r"without:([A-Z][a-z]?)", rules.start):
-        allowed = _without(table, match[1])
+        allowed = _without(space, match[1])
     else:
         raise SettingsError(f"start: needs random, worst or without:ELEMENT, found '{rules.start}'")
     if allowed.sum() < rules.n_start:
@@ -118,8 +115,8 @@ def start_pool(table: Table, target: np.ndarray, rules: Rules) -> np.ndarray:
     return allowed
 
 
-def _without(table: Table, element: str) -> np.ndarray:
-    shares = composition_of(table)
+def _without(space: Space, element: str) -> np.ndarray:
+    shares = space.rows().composition
     if shares is None:
         raise SettingsError(
             f"start: needs formulas as ids or in a column 'formula' or 'composition' for without:{element}, found none"
@@ -150,39 +147,35 @@ class Trace:
     picks: list[str]
 
 
-def simulate(table: Table, strategy: Strategy, rules: Rules, seed: int) -> Trace:
+def simulate(space: Space, strategy: Strategy, rules: Rules, seed: int) -> Trace:
     """One campaign; the start depends on the seed alone, so that strategies compare on the same starts.
 
     While all known labels are equal there is nothing to learn, and a strategy that predicts picks at random.
     """
-    target = np.asarray(table.target)
+    target = space.labels
     wanted, goal = targets(target, rules), Goal.parse(rules.goal)
     rng, own = (np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(2))
-    pool = np.flatnonzero(start_pool(table, target, rules))
+    pool = np.flatnonzero(start_pool(space, target, rules))
     known = np.zeros(len(target), dtype=bool)
     known[rng.permutation(pool)[: rules.n_start]] = True
     trace = Trace([int((known & wanted).sum())], [_best(goal, target[known])], [])
-    frame = pd.DataFrame(
-        {table.header(name): column for name, column in zip(table.feature_names, table.features.T, strict=True)}
-    )
-    columns = dict(zip(table.feature_names, np.ascontiguousarray(table.features.T), strict=True))
-    shares = composition_of(table)
+    rows = space.rows()
     while len(trace.picks) < rules.evaluations and not known.all():
         labels = np.where(known, target, np.nan)
         is_blind = strategy.make_surrogate is not None and np.ptp(target[known]) == 0
         now = _AT_RANDOM if is_blind else strategy
-        prediction = _predict(now, frame, columns, shares, labels, seed * 100_003 + len(trace.picks))
+        prediction = _predict(now, space, labels, seed * 100_003 + len(trace.picks))
         left = rules.evaluations - len(trace.picks)
         _, picks = propose(
-            prediction, table.features, labels, table.ids, min(rules.batch, left), goal=goal, acquisition=now.acquisition,
-            improve_on=rules.improve_on, rng=own, excluded=known, composition=shares, diversity=rules.diversity,
+            prediction, rows.matrix, labels, space.ids, min(rules.batch, left), goal=goal, acquisition=now.acquisition,
+            improve_on=rules.improve_on, rng=own, excluded=known, composition=rows.composition, diversity=rules.diversity,
             horizon=min(rules.horizon, left), share=rules.target_share,
         )  # fmt: skip
         for pick in picks if len(picks) else own.permutation(np.flatnonzero(~known))[:1]:
             known[pick] = True
             trace.found.append(int((known & wanted).sum()))
             trace.best.append(_best(goal, target[known]))
-            trace.picks.append(table.ids[pick])
+            trace.picks.append(space.ids[pick])
     return trace
 
 
@@ -190,18 +183,17 @@ def _best(goal: Goal, values: np.ndarray) -> float:
     return float(values[goal.best(values)])
 
 
-def _predict(strategy: Strategy, frame: pd.DataFrame, columns, shares, labels: np.ndarray, seed: int) -> Prediction:
+def _predict(strategy: Strategy, space: Space, labels: np.ndarray, seed: int) -> Prediction:
     if strategy.make_surrogate is None:
         nothing = np.zeros(len(labels))
         return Prediction(nothing, nothing, nothing, np.zeros((1, len(labels))), np.ones((1, len(labels)), dtype=bool))
-    known = np.isfinite(labels)
-    known_shares = None if shares is None else shares[known]
-    surrogate = strategy.make_surrogate(seed).fit(frame[known], labels[known], composition=known_shares)
-    return surrogate.predict_distribution(columns, shares)
+    known = np.flatnonzero(np.isfinite(labels))
+    surrogate = strategy.make_surrogate(seed).fit(space, known, labels[known], np.asarray(space.errors)[known])
+    return surrogate.predict(space, np.arange(len(labels)))
 
 
 def replay(
-    table: Table,
+    space: Space,
     strategies: Sequence[Strategy],
     rules: Rules,
     *,
@@ -214,7 +206,7 @@ def replay(
 
     Parameters
     ----------
-    table : Table
+    space : Space
         Every label is known.
     strategies : sequence of Strategy
     rules : Rules
@@ -242,22 +234,22 @@ def replay(
     names = [strategy.name for strategy in strategies]
     if twice := [name for name in names if names.count(name) > 1]:
         raise SettingsError(f"strategies: needs names that differ, found '{twice[0]}' twice")
-    if table.target is None:
-        raise SettingsError(f"{table.path}: needs every label to simulate, found no target")
-    target = np.asarray(table.target)
+    if space.target is None:
+        raise SettingsError(f"{space.name}: needs every label to simulate, found no target")
+    target = space.labels
     if not np.isfinite(target).all():
-        raise SettingsError(f"{table.path}: needs every label to simulate, found {(~np.isfinite(target)).sum()} gaps")
+        raise SettingsError(f"{space.name}: needs every label to simulate, found {(~np.isfinite(target)).sum()} gaps")
     wanted = targets(target, rules)
     if not 0 < wanted.sum() < len(wanted):
         raise SettingsError(f"replay: needs some targets but not all, found {wanted.sum()} of {len(wanted)}")
-    start_pool(table, target, rules)
+    start_pool(space, target, rules)
     if rules.n_start + rules.evaluations > len(target):
         raise SettingsError(
             f"evaluations: needs at most {len(target) - rules.n_start} after the start, found {rules.evaluations}"
         )
     starts = range(seed, seed + seeds)
     tasks = [(strategy, start) for strategy in strategies for start in starts]
-    traces = _run_all(table, rules, tasks, jobs, progress)
+    traces = _run_all(space, rules, tasks, jobs, progress)
     document: dict[str, Any] = {
         "n_targets": int(wanted.sum()),
         "n_materials": len(wanted),
@@ -277,18 +269,18 @@ def replay(
     return document
 
 
-def _run_all(table, rules, tasks, jobs: int, progress: Progress | None) -> dict[tuple[str, int], Trace]:
+def _run_all(space, rules, tasks, jobs: int, progress: Progress | None) -> dict[tuple[str, int], Trace]:
     out: dict[tuple[str, int], Trace] = {}
     if jobs == 1:
         for number, (strategy, seed) in enumerate(tasks, 1):
-            out[(strategy.name, seed)] = simulate(table, strategy, rules, seed)
+            out[(strategy.name, seed)] = simulate(space, strategy, rules, seed)
             if progress:
                 progress(number, len(tasks))
         return out
     # Spawned, as a fork of a process with threads may hang.
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as executor:
         running = {
-            executor.submit(simulate, table, strategy, rules, seed): (strategy.name, seed) for strategy, seed in tasks
+            executor.submit(simulate, space, strategy, rules, seed): (strategy.name, seed) for strategy, seed in tasks
         }
         try:
             while running:
@@ -301,82 +293,3 @@ def _run_all(table, rules, tasks, jobs: int, progress: Progress | None) -> dict[
             executor.shutdown(cancel_futures=True)
             raise
     return out
-
-
-def figures_of_merit(found: Sequence[Sequence[int]], n_targets: int, n_materials: int, n_start: int) -> dict[str, Any]:
-    """What a strategy reached, over its campaigns.
-
-    Parameters
-    ----------
-    found : sequence of sequence of int
-        For each seed the targets known at the start and after each evaluation.
-    n_targets, n_materials, n_start : int
-
-    Returns
-    -------
-    dict
-        ``mean`` and ``interval`` (95 %, Student's t over the seeds) of the targets known at the end.
-        ``enrichment``: new targets per evaluation, over what random picks give on average.
-        ``acceleration``: evaluations until half of all targets are known, by random picks, which count up to the last evaluation
-        and no further, over by the strategy. Both are means over the campaigns that start below half, ``of`` in number, None if
-        there is none; that of random picks is exact. ``reached`` of them got to half. In the others the strategy needs more
-        evaluations than there were, of which all are counted: where not all got there its acceleration is at most ``mean``, and
-        where none did it is not known, ``mean`` None.
-
-    Examples
-    --------
-    >>> figures_of_merit([[0, 1, 2], [0, 1, 1]], 2, 20, 2)["enrichment"]["mean"]
-    6.75
-    """
-    ends = [row[-1] for row in found]
-    enrichment, needed = [], []
-    for row in found:
-        left, pool = n_targets - row[0], n_materials - n_start
-        new, evaluations = row[-1] - row[0], len(row) - 1
-        if left and evaluations:
-            enrichment.append(new / evaluations / (left / pool))
-        missing = -(-n_targets // 2) - row[0]
-        if missing > 0 and evaluations:
-            times = [t for t, value in enumerate(row) if value - row[0] >= missing]
-            by_chance = _random_evaluations(missing, left, pool, evaluations)
-            needed.append((by_chance, times[0] if times else evaluations, bool(times)))
-    return {
-        "mean": float(np.mean(ends)),
-        "interval": _interval(ends),
-        "enrichment": _summary(enrichment),
-        "acceleration": _ratio(needed) if needed else None,
-    }
-
-
-def _random_evaluations(missing: int, left: int, pool: int, most: int) -> float:
-    """Mean of min(T, most), where T random picks without replacement from `pool` find `missing` of `left` targets."""
-    from scipy.stats import hypergeom
-
-    return float(hypergeom.cdf(missing - 1, pool, left, np.arange(most)).sum())
-
-
-def _ratio(needed: Sequence[tuple[float, int, bool]]) -> dict[str, Any]:
-    """Ratio of the means of random picks and strategy, with a 95 % interval from the spread over the campaigns."""
-    chance, own = (np.array([row[i] for row in needed], dtype=float) for i in (0, 1))
-    reached = sum(row[2] for row in needed)
-    if not reached:
-        return {"mean": None, "interval": None, "reached": 0, "of": len(needed)}
-    ratio = float(chance.mean() / own.mean())
-    around = _interval((chance - ratio * own) / own.mean())
-    interval = None if around is None else [ratio + end for end in around]
-    return {"mean": ratio, "interval": interval, "reached": reached, "of": len(needed)}
-
-
-def _summary(values: list[float]) -> dict[str, Any]:
-    return {"mean": float(np.mean(values)) if values else None, "interval": _interval(values)}
-
-
-def _interval(values: Sequence[float]) -> list[float] | None:
-    """95 % interval of the mean, by Student's t; None from fewer than two values."""
-    if len(values) < 2:
-        return None
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(len(values) - 1, 0.975) * np.std(values, ddof=1) / np.sqrt(len(values)))
-    centre = float(np.mean(values))
-    return [centre - half, centre + half]

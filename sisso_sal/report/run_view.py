@@ -15,13 +15,14 @@ import pandas as pd
 
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.proposal import score
-from sisso_sal.campaign.inputs import CANDIDATES, ids_in
+from sisso_sal.campaign.inputs import CANDIDATES
 from sisso_sal.data.columns import split_header
 from sisso_sal.errors import CampaignError, InputError
 from sisso_sal.ledger.state import Event, Iteration, State, fold
 from sisso_sal.ledger.store import read_ledger
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.files import load_model
+from sisso_sal.spaces.snapshot import ids_of
 
 N_PROPOSALS = 10
 """Candidates that are called proposals where no campaign chose them."""
@@ -107,7 +108,7 @@ class RunView:
         except (OSError, ValueError) as error:
             raise CampaignError(f"{folder}: needs the files of an iteration, cannot be read: {error}") from error
         settings = (state.created or {"settings": {}})["settings"]
-        rows = pd.Series(np.arange(len(candidates)), index=ids_in(candidates, settings.get("id")))
+        rows = pd.Series(np.arange(len(candidates)), index=ids_of(candidates, settings.get("id")))
         missing = [id for id in table["id"] if id not in rows.index]
         if missing:
             raise CampaignError(

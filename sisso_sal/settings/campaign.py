@@ -103,6 +103,7 @@ class CampaignSettings(BaseModel):
     target: str | None = None
     id: str | None = None
     goal: str = "min"
+    surrogate: str = "sisso"
     acquisition: str = "search"
     improve_on: Literal["mean", "label"] = "mean"
     diversity: float = Field(default=0.0, ge=0, le=1)

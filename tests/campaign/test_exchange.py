@@ -5,11 +5,25 @@ import json
 
 import numpy as np
 import pytest
-from lines import KNOWN, MATERIALS, N_KNOWN, TRUE, TRUTH, Lines, N, contents, events, settings_of, state, step, table_of
+from lines import (
+    KNOWN,
+    MATERIALS,
+    N_KNOWN,
+    TRUE,
+    TRUTH,
+    Lines,
+    N,
+    contents,
+    events,
+    settings_of,
+    space_of,
+    state,
+    step,
+)
 from oracles import REFUSED, TIMED_OUT, Cluster, Once
 
 from sisso_sal.campaign.inbox import leave
-from sisso_sal.campaign.learning import Tools, weights
+from sisso_sal.campaign.learning import Tools
 from sisso_sal.campaign.loop import Talk, preview
 from sisso_sal.errors import CampaignError, OracleError, SettingsError
 from sisso_sal.ledger.store import Ledger
@@ -487,16 +501,13 @@ def test_what_is_no_note_is_told_and_kept(run, content, told):
     assert [path.name for path in (run / "inbox").iterdir()] == ["a.refused"]
 
 
-def test_errors_of_labels_become_weights(run):
-    """1 / (1 + (s / s0)^2), with s0 the median error."""
-    errors = np.array([0.0, 0.2, 0.4, 0.8, 0.0])
-    assert weights(errors) == pytest.approx([1, 1 / 1.25, 1 / 2, 1 / 5, 1], rel=1e-14)
+def test_errors_of_labels_reach_the_surrogate(run):
     seen = []
 
     class Watched(Lines):
-        def fit(self, X, y, sample_weight=None, *, composition=None, progress=None):
-            seen.append(None if sample_weight is None else sample_weight.copy())
-            return super().fit(X, y, sample_weight, progress=progress)
+        def fit(self, space, numbers, labels, errors, progress=None):
+            seen.append(errors.copy())
+            return super().fit(space, numbers, labels, errors, progress)
 
     step(run, surrogate=Watched)
     leave(
@@ -508,18 +519,18 @@ def test_errors_of_labels_become_weights(run):
     )
     leave(run, [{"note": "label", "id": "M08", "value": 1.0, "error": 4.0}])
     step(run, surrogate=Watched)
-    assert seen[0] is None
+    assert not seen[0].any()
     by_id = dict(zip(sorted(state(run).labels), seen[1], strict=True))
-    assert (by_id["M02"], by_id["M05"], by_id["M08"]) == (0.5, 0.5, 0.2)
-    assert {value for id, value in by_id.items() if id not in {"M02", "M05", "M08"}} == {1.0}
+    assert (by_id["M02"], by_id["M05"], by_id["M08"]) == (2.0, 2.0, 4.0)
+    assert {value for id, value in by_id.items() if id not in {"M02", "M05", "M08"}} == {0.0}
 
 
 # What is shown without doing -----------------------------------------------------------------------------------------
 
 
 def previewed(run, **changes):
-    tools = Tools(lambda settings, seed: Lines(), lambda *_: pytest.fail("a preview writes no model"))
-    return preview(table_of(MATERIALS, run.parent / "tables"), settings_of(**changes), run, tools)
+    tools = Tools(lambda settings, seed: Lines())
+    return preview(space_of(MATERIALS, run.parent / "tables"), settings_of(**changes), run, tools)
 
 
 def test_a_preview_shows_the_next_proposals_and_writes_nothing(run, in_memory):

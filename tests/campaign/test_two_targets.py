@@ -9,6 +9,8 @@ from sisso_sal.campaign.two_targets import compromises
 from sisso_sal.data.table import read_targets
 from sisso_sal.errors import FitError, InputError, SettingsError, TableError
 from sisso_sal.models.ensemble import SISSOEnsemble
+from sisso_sal.models.surrogates import SISSO
+from sisso_sal.spaces.table import TableSpace
 
 SMALL = {
     "rung": 1,
@@ -43,8 +45,9 @@ def gapped():
 
 def proposed(frame, path, targets=("cost", "gain"), goals=("min", "max"), batch=4, reference=None, make=None):
     frame.to_csv(path, index=False)
-    make = make or (lambda: SISSOEnsemble(**SMALL))
-    return compromises(read_targets(path, targets), goals, batch, make, reference=reference)
+    make = make or (lambda: SISSO(SISSOEnsemble(**SMALL)))
+    spaces = [TableSpace(table) for table in read_targets(path, targets)]
+    return compromises(spaces, goals, batch, make, reference=reference)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +128,7 @@ def test_neither_target_is_a_feature_of_the_other(tmp_path):
             seen.append(list(X.columns))
             return super().fit(X, y, *args, **options)
 
-    found = proposed(frame, tmp_path / "t.csv", ("cost", "copy"), ("min", "min"), make=lambda: Watched(**SMALL))
+    found = proposed(frame, tmp_path / "t.csv", ("cost", "copy"), ("min", "min"), make=lambda: SISSO(Watched(**SMALL)))
     assert seen == [["a (eV)", "b", "c (AA)"]]
     assert [o.model is None for o in found.objectives] == [False, True]
     assert np.all(found.objectives[1].std == 0)

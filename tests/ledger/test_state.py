@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from lines import KNOWN, MATERIALS, TRUE, Lines, settings_of, step, table_of, write_document
+from lines import KNOWN, MATERIALS, TRUE, Lines, settings_of, space_of, step
 from oracles import TIMED_OUT, Cluster
 
 from sisso_sal.campaign.inbox import leave
@@ -120,7 +120,7 @@ class Life(RuleBasedStateMachine):
         shared = Path("/dev/shm")
         self.folder = Path(tempfile.mkdtemp(dir=shared if shared.is_dir() else None))
         self.run = self.folder / "run"
-        self.table = table_of(MATERIALS, self.folder / "tables")
+        self.space = space_of(MATERIALS, self.folder / "tables")
         self.budget = 6
         self.ends = {}  # intent -> answer
         self.seen = set()  # labels that were in the ledger
@@ -166,8 +166,8 @@ class Life(RuleBasedStateMachine):
         try:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(Ledger, "append_all", written)
-                tools = Tools(lambda settings, seed: Lines(), write_document)
-                discover(self.table, settings_now, self.run, tools, oracle=self.cluster(), once=True)
+                tools = Tools(lambda settings, seed: Lines())
+                discover(self.space, settings_now, self.run, tools, oracle=self.cluster(), once=True)
         except Crash:
             pass
         self.dies_at = None

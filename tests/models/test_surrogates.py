@@ -8,10 +8,15 @@ import pytest
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 
+from sisso_sal.data.table import Table
 from sisso_sal.errors import SettingsError
 from sisso_sal.models.correction import correlation_of
 from sisso_sal.models.ensemble import SISSOEnsemble
-from sisso_sal.models.surrogates import KINDS, Forest, Process, make_surrogate
+from sisso_sal.models.files import model_document
+from sisso_sal.models.surrogates import SURROGATES, Forest, Process, label_weights, make_surrogate
+from sisso_sal.protocols import OutOfBag, Surrogate
+from sisso_sal.settings.campaign import CampaignSettings
+from sisso_sal.spaces.table import TableSpace
 
 NAMES = ("a", "b", "c")
 
@@ -22,12 +27,24 @@ def table(n=30, seed=0):
     return X, np.sin(X[:, 0]) + 0.1 * X[:, 1] + rng.normal(0, 0.05, n)
 
 
-def frame(X):
-    return pd.DataFrame(X, columns=["a (eV)", "b", "c (AA)"])
+def space_of(X, y=None):
+    """The rows as a space of three primary features."""
+    headers = {"id": "id", "y": "y (eV)", "a": "a (eV)", "b": "b", "c": "c (AA)"}
+    ids = tuple(f"m{i}" for i in range(len(X)))
+    return TableSpace(
+        Table(
+            path="made.csv", ids=ids, id_name="id", feature_names=NAMES, feature_units=("eV", "", "AA"), features=X,
+            target_name="y", target_unit="eV", target=y, ignored=(), text={"id": ids}, headers=headers,
+        )
+    )  # fmt: skip
 
 
-def by_name(X):
-    return dict(zip(NAMES, X.T, strict=True))
+def fitted(surrogate, X, y, errors=None):
+    return surrogate.fit(space_of(X, y), np.arange(len(y)), y, np.zeros(len(y)) if errors is None else errors)
+
+
+def predicted(surrogate, X):
+    return surrogate.predict(space_of(X), np.arange(len(X)))
 
 
 def standardised(X, like):
@@ -36,21 +53,21 @@ def standardised(X, like):
 
 def test_the_forest_is_scikit_learns():
     (X, y), (new, _) = table(), table(12, seed=1)
-    found = Forest(seed=4).fit(frame(X), y)
+    found = fitted(Forest(seed=4), X, y)
     twin = RandomForestRegressor(100, oob_score=True, random_state=4).fit(X, y)
-    prediction = found.predict_distribution(by_name(new))
+    prediction = predicted(found, new)
     each = np.array([tree.predict(new) for tree in twin.estimators_])
     assert np.array_equal(prediction.members, each)
     assert prediction.mean == pytest.approx(twin.predict(new), rel=1e-12)
     assert prediction.std == pytest.approx(each.std(axis=0, ddof=1), rel=1e-12)
-    assert np.array_equal(found.oob_mean_, twin.oob_prediction_)
+    assert np.array_equal(found.out_of_bag[0], twin.oob_prediction_)
 
 
 def test_the_process_is_scikit_learns_with_the_same_kernel():
     (X, y), (new, _) = table(), table(12, seed=1)
-    found = Process().fit(frame(X), y)
+    found = fitted(Process(), X, y)
     twin = GaussianProcessRegressor(found._process.kernel_, optimizer=None, normalize_y=True).fit(standardised(X, X), y)
-    prediction = found.predict_distribution(by_name(new))
+    prediction = predicted(found, new)
     mean, std = twin.predict(standardised(new, X), return_std=True)
     assert prediction.mean == pytest.approx(mean, rel=1e-9)
     assert prediction.std == pytest.approx(std, rel=1e-6)
@@ -59,22 +76,22 @@ def test_the_process_is_scikit_learns_with_the_same_kernel():
 
 def test_out_of_bag_means_of_the_process_are_those_of_fits_without_each_row():
     X, y = table()
-    found = Process().fit(frame(X), y)
+    found = fitted(Process(), X, y)
     rows, scaled = standardised(X, X), (y - y.mean()) / y.std()
     expected = np.empty(len(y))
     for i in range(len(y)):
         others = np.arange(len(y)) != i
         twin = GaussianProcessRegressor(found._process.kernel_, optimizer=None).fit(rows[others], scaled[others])
         expected[i] = y.mean() + y.std() * twin.predict(rows[i : i + 1])[0]
-    assert found.oob_mean_ == pytest.approx(expected, rel=1e-6)
-    assert np.abs(found.oob_mean_ - y).max() > 0.05
+    assert found.out_of_bag[0] == pytest.approx(expected, rel=1e-6)
+    assert np.abs(found.out_of_bag[0] - y).max() > 0.05
 
 
 def test_members_of_the_process_are_draws_from_its_posterior():
     X, y = table()
     found = Process(seed=1)
     found.n_members = 4000
-    prediction = found.fit(frame(X), y).predict_distribution(by_name(table(3, seed=1)[0]))
+    prediction = predicted(fitted(found, X, y), table(3, seed=1)[0])
     z = (prediction.members - prediction.mean) / prediction.std
     assert z.shape == (4000, 3)
     assert z.mean(axis=0) == pytest.approx(np.zeros(3), abs=0.06)
@@ -84,7 +101,7 @@ def test_members_of_the_process_are_draws_from_its_posterior():
 def test_the_forest_says_how_its_trees_go_together():
     (X, y), (new, _) = table(), table(12, seed=1)
     new[0] = new[7] + 0.001
-    prediction = Forest().fit(frame(X), y).predict_distribution(by_name(new))
+    prediction = predicted(fitted(Forest(), X, y), new)
     chosen = np.array([7, 0, 3])
     assert prediction.correlation is not None
     found = prediction.correlation(chosen)
@@ -96,9 +113,9 @@ def test_the_forest_says_how_its_trees_go_together():
 def test_the_process_says_how_its_posterior_goes_together():
     (X, y), (new, _) = table(), table(12, seed=1)
     new[1] = new[0] + 0.01
-    found = Process().fit(frame(X), y)
+    found = fitted(Process(), X, y)
     chosen = np.array([1, 5, 0])
-    prediction = found.predict_distribution(by_name(new))
+    prediction = predicted(found, new)
     twin = GaussianProcessRegressor(found._process.kernel_, optimizer=None, normalize_y=True).fit(standardised(X, X), y)
     covariance = twin.predict(standardised(new, X)[chosen], return_cov=True)[1]
     spread = np.sqrt(np.diag(covariance))
@@ -107,21 +124,75 @@ def test_the_process_says_how_its_posterior_goes_together():
 
 
 @pytest.mark.parametrize("kind", [Forest, Process])
-def test_a_surrogate_finds_its_columns_by_name(kind):
+def test_a_surrogate_fits_the_seam_and_its_members_are_valid_everywhere(kind):
     (X, y), (new, _) = table(), table(5, seed=1)
-    found = kind().fit(frame(X), y)
-    shuffled = {name: by_name(new)[name] for name in ("c", "a", "b")} | {"other": np.zeros(5)}
-    a, b = found.predict_distribution(by_name(new)), found.predict_distribution(shuffled)
-    assert np.array_equal(a.mean, b.mean)
-    assert np.array_equal(a.members, b.members)
-    assert a.valid.all()
-    assert a.std is a.std_raw
+    surrogate = fitted(kind(), X, y)
+    assert isinstance(surrogate, Surrogate)
+    assert isinstance(surrogate, OutOfBag)
+    prediction = predicted(surrogate, new)
+    assert prediction.valid.all()
+    assert prediction.std is prediction.std_raw
+
+
+@pytest.mark.parametrize("kind", [Forest, Process])
+def test_only_the_rows_that_are_named_are_learned_and_predicted(kind):
+    X, y = table()
+    some, others = np.arange(0, 30, 2), np.arange(1, 30, 2)
+    space = space_of(X, y)
+    part = kind().fit(space, some, y[some], np.zeros(15)).predict(space, others)
+    alone = predicted(fitted(kind(), X[some], y[some]), X[others])
+    assert np.array_equal(part.mean, alone.mean)
+    assert np.array_equal(part.std, alone.std)
+
+
+@pytest.mark.parametrize("kind", [Forest, Process])
+def test_a_label_with_a_large_error_counts_less(kind):
+    X, y = table()
+    errors, moved = np.zeros(len(y)), y.copy()
+    errors[3], moved[3] = 50.0, y[3] + 5.0
+    plain, aware = (predicted(fitted(kind(), X, moved, given), X).mean[3] for given in (None, errors))
+    assert abs(aware - y[3]) < abs(plain - y[3])
+
+
+def test_the_error_of_a_label_is_noise_of_the_process():
+    X, y = table()
+    errors = np.where(np.arange(len(y)) < 3, 0.5, 0.0)
+    found = fitted(Process(), X, y, errors)
+    noise = 1e-10 + (errors / y.std()) ** 2
+    kernel = found._process.kernel_
+    twin = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None, normalize_y=True).fit(standardised(X, X), y)
+    assert predicted(found, X).mean == pytest.approx(twin.predict(standardised(X, X)), rel=1e-9)
+
+
+def test_errors_of_labels_become_weights():
+    """1 / (1 + (s / s0)^2), with s0 the median error of those that have one."""
+    errors = np.array([0.0, 0.2, 0.4, 0.8, 0.0])
+    assert label_weights(errors) == pytest.approx([1, 1 / 1.25, 1 / 2, 1 / 5, 1], rel=1e-14)
+
+
+def test_the_ensemble_as_a_surrogate_is_the_ensemble():
+    X, y = table()
+    errors = np.where(np.arange(30) % 2, 0.1, 0.0)
+    settings = CampaignSettings.model_validate(
+        {"model": {"rung": 1, "dim": 1, "n_sis": 5}, "ensemble": {"members": 4}, "seed": 3}
+    )
+    surrogate = fitted(make_surrogate(settings, 3, threads=1), X, y, errors)
+    parameters = (
+        settings.model.completed(ensemble=True).estimator_parameters() | settings.ensemble.estimator_parameters()
+    )
+    frame = pd.DataFrame(X, columns=["a (eV)", "b", "c (AA)"])
+    alone = SISSOEnsemble(**parameters, threads=1, random_state=3).fit(frame, y, label_weights(errors))
+    assert SURROGATES["sisso"].fewest_labels(settings) == (3, " for dim 1")
+    assert np.array_equal(predicted(surrogate, X).mean, alone.predict_distribution(frame).mean)
+    assert np.array_equal(surrogate.out_of_bag[0], alone.oob_mean_, equal_nan=True)
+    assert surrogate.document(space_of(X, y)) == model_document(alone, "y", "eV")
+    assert surrogate.describe(space_of(X, y)) == alone.describe(frame, "y", "eV")
 
 
 @pytest.mark.parametrize("kind", [Forest, Process])
 def test_a_seed_decides_all(kind):
     (X, y), (new, _) = table(), table(5, seed=1)
-    found = [kind(seed).fit(frame(X), y).predict_distribution(by_name(new)).members.tobytes() for seed in (1, 1, 2)]
+    found = [predicted(fitted(kind(seed), X, y), new).members.tobytes() for seed in (1, 1, 2)]
     assert found[0] == found[1] != found[2]
 
 
@@ -132,25 +203,25 @@ def test_a_constant_column_and_a_constant_target_do_no_harm(kind):
     assert X.std(axis=0)[2] > 0.0  # by rounding alone
     new = table(5, seed=1)[0]
     new[:, 2] = 0.1
-    found = kind().fit(frame(X), y)
-    near = found.predict_distribution(by_name(new)).mean
+    found = fitted(kind(), X, y)
+    near = predicted(found, new).mean
     new[:, 2] = 0.11
-    assert found.predict_distribution(by_name(new)).mean == pytest.approx(near, abs=0.05)
-    flat = kind().fit(frame(X), np.full(len(y), 2.0))
-    assert flat.predict_distribution(by_name(new)).mean == pytest.approx(np.full(5, 2.0))
-    assert flat.oob_mean_ == pytest.approx(np.full(len(y), 2.0))
+    assert predicted(found, new).mean == pytest.approx(near, abs=0.05)
+    flat = fitted(kind(), X, np.full(len(y), 2.0))
+    assert predicted(flat, new).mean == pytest.approx(np.full(5, 2.0))
+    assert flat.out_of_bag[0] == pytest.approx(np.full(len(y), 2.0))
 
 
 def test_names_make_surrogates():
-    assert KINDS == ("sisso", "forest", "process")
-    ensemble = make_surrogate("sisso", {"members": 7}, 5, threads=2)
+    assert list(SURROGATES) == ["sisso", "forest", "process"]
+    ensemble = make_surrogate(CampaignSettings.model_validate({"ensemble": {"members": 7}}), 5, threads=2).ensemble
     assert isinstance(ensemble, SISSOEnsemble)
     assert (ensemble.members, ensemble.random_state, ensemble.threads) == (7, 5, 2)
-    assert isinstance(make_surrogate("forest", {}, 5), Forest)
-    assert make_surrogate("process", {}, 5).seed == 5
+    assert isinstance(make_surrogate(CampaignSettings(surrogate="forest"), 5), Forest)
+    assert make_surrogate(CampaignSettings(surrogate="process"), 5).seed == 5
 
 
 def test_an_unknown_name_is_refused():
     message = "surrogate: needs one of sisso, forest, process, found 'tree'"
-    with pytest.raises(SettingsError, match=f"^{re.escape(message)}$"):
-        make_surrogate("tree", {}, 0)
+    with pytest.raises(SettingsError, match=f"^{re.escape(message)}"):
+        make_surrogate(CampaignSettings(surrogate="tree"), 0)

@@ -15,8 +15,10 @@ from sisso_sal.data.table import Table
 from sisso_sal.errors import SettingsError
 from sisso_sal.oxides.elements import atomic_fractions
 from sisso_sal.protocols import Prediction
-from sisso_sal.replay.simulate import Rules, Strategy, figures_of_merit, replay, simulate, start_pool, targets
+from sisso_sal.replay.merit import figures_of_merit
+from sisso_sal.replay.simulate import Rules, Strategy, replay, simulate, start_pool, targets
 from sisso_sal.report.text.results import replay_text
+from sisso_sal.spaces.table import TableSpace
 
 RANDOM = Strategy("random", "random")
 
@@ -27,11 +29,12 @@ def table(n=40, seed=0, ids=None, target=None, formulas=None):
     features = np.column_stack([rng.permutation(n), rng.normal(size=n)]).astype(float)
     ids = tuple(ids or (f"m{i:03d}" for i in range(n)))
     text = {"id": ids} | ({"formula": tuple(formulas)} if formulas else {})
-    return Table(
+    made = Table(
         path="made.csv", ids=ids, id_name="id", feature_names=("a", "b"), feature_units=("eV", ""), features=features,
         target_name="y", target_unit="eV", target=features[:, 0] - 10.0 if target is None else target, ignored=(),
         text=text, headers={"id": "id", "a": "a (eV)", "b": "b", "y": "y (eV)"},
     )  # fmt: skip
+    return TableSpace(made)
 
 
 class Perfect:
@@ -40,11 +43,11 @@ class Perfect:
     def __init__(self, seed):
         self.seed = seed
 
-    def fit(self, X, y, *, composition=None, progress=None):
+    def fit(self, space, numbers, labels, errors, progress=None):
         return self
 
-    def predict_distribution(self, X, composition=None):
-        return self._prediction(X["a"] - 10.0)
+    def predict(self, space, numbers):
+        return self._prediction(space.rows(numbers).features["a"] - 10.0)
 
     @staticmethod
     def _prediction(mean):
@@ -55,26 +58,31 @@ class Perfect:
 class Line(Perfect):
     """Least squares on what it was shown; its seed blurs it a little."""
 
-    def fit(self, X, y, *, composition=None, progress=None):
-        rows = np.column_stack([np.ones(len(X)), X.to_numpy()[:, 1] ** 2, X.to_numpy()[:, 1]])
-        self.weights = np.linalg.lstsq(rows, y, rcond=None)[0]
+    def fit(self, space, numbers, labels, errors, progress=None):
+        self.weights = np.linalg.lstsq(self._terms(space, numbers), labels, rcond=None)[0]
         return self
 
-    def predict_distribution(self, X, composition=None):
-        noise = np.random.default_rng(self.seed).normal(0, 1e-3, len(X["b"]))
-        return self._prediction(np.column_stack([np.ones(len(X["b"])), X["b"] ** 2, X["b"]]) @ self.weights + noise)
+    def predict(self, space, numbers):
+        noise = np.random.default_rng(self.seed).normal(0, 1e-3, len(numbers))
+        return self._prediction(self._terms(space, numbers) @ self.weights + noise)
+
+    @staticmethod
+    def _terms(space, numbers):
+        b = space.rows(numbers).features["b"]
+        return np.column_stack([np.ones(len(b)), b**2, b])
 
 
 class Silent(Perfect):
-    def predict_distribution(self, X, composition=None):
-        return self._prediction(np.full(len(X["a"]), np.nan))
+    def predict(self, space, numbers):
+        return self._prediction(np.full(len(numbers), np.nan))
 
 
 class Blurred(Perfect):
     """Knows the law, but not exactly, and the less the larger b is."""
 
-    def predict_distribution(self, X, composition=None):
-        mean, std = X["a"] - 10.0, 3.0 + 4.0 * np.abs(X["b"])
+    def predict(self, space, numbers):
+        columns = space.rows(numbers).features
+        mean, std = columns["a"] - 10.0, 3.0 + 4.0 * np.abs(columns["b"])
         members = mean + std * np.array([[-1.0], [1.0]])
         return Prediction(mean, std, std, members, np.ones(members.shape, dtype=bool))
 
@@ -86,13 +94,13 @@ class Spy(Line):
         super().__init__(seed)
         self.seen = seen
 
-    def fit(self, X, y, *, composition=None, progress=None):
-        self.shown = (X.copy(), y.copy(), self.seed)
-        return super().fit(X, y)
+    def fit(self, space, numbers, labels, errors, progress=None):
+        self.shown = (numbers.copy(), labels.copy(), self.seed)
+        return super().fit(space, numbers, labels, errors)
 
-    def predict_distribution(self, X, composition=None):
-        self.seen.append((*self.shown, dict(X)))
-        return super().predict_distribution(X)
+    def predict(self, space, numbers):
+        self.seen.append((*self.shown, numbers))
+        return super().predict(space, numbers)
 
 
 PERFECT = Strategy("perfect", "mean", Perfect)
@@ -156,12 +164,12 @@ def test_no_material_is_picked_twice_and_the_trace_is_that_of_the_picks(strategy
     trace = simulate(data, strategy, rules, seed=3)
     assert len(trace.picks) == len(set(trace.picks)) == 18
     row = {id: i for i, id in enumerate(data.ids)}
-    wanted = targets(data.target, rules)
+    wanted = targets(data.labels, rules)
     known = [row[id] for id in start_of(trace, data)]
     assert len(known) == 7
     for found, best, pick in zip(trace.found, trace.best, [*trace.picks, None], strict=True):
         assert found == wanted[known].sum()
-        assert best == data.target[known].min()
+        assert best == data.labels[known].min()
         known += [row[pick]] if pick else []
     assert trace.found[-1] == wanted.sum() == 5
 
@@ -177,16 +185,13 @@ def test_a_surrogate_is_shown_the_labels_of_the_start_and_the_picks_and_no_other
     rules = Rules(n_start=10, evaluations=8, batch=batch)
     trace = simulate(data, Strategy("spy", "mean", partial(Spy, seen)), rules, seed=1)
     row = {id: i for i, id in enumerate(data.ids)}
-    start = set(seen[0][0].index)
+    start = set(seen[0][0].tolist())
     assert len(start) == 10
-    for number, (X, y, _, columns) in enumerate(seen):
+    for number, (known, labels, _, predicted) in enumerate(seen):
         expected = sorted(start | {row[id] for id in trace.picks[: number * batch]})
-        assert list(X.index) == expected
-        assert list(X.columns) == ["a (eV)", "b"]
-        assert np.array_equal(X.to_numpy(), data.features[expected])
-        assert np.array_equal(y, data.target[expected])
-        assert sorted(columns) == ["a", "b"]
-        assert np.array_equal(columns["b"], data.features[:, 1])
+        assert known.tolist() == expected
+        assert np.array_equal(labels, data.labels[expected])
+        assert predicted.tolist() == list(range(30))
     assert len(seen) == -(-8 // batch)
     assert len({seed for *_, seed, _ in seen}) == len(seen)
 
@@ -199,11 +204,11 @@ def test_labels_of_materials_that_are_never_picked_change_no_pick(goal, acquisit
     trace = simulate(data, strategy, rules, seed=2)
     seen = []
     simulate(data, Strategy("spy", acquisition, partial(Spy, seen)), rules, seed=2)
-    last = {data.ids[i] for i in seen[-1][0].index} | set(trace.picks)
+    last = {data.ids[i] for i in seen[-1][0]} | set(trace.picks)
     hidden = np.array([id not in last for id in data.ids])
     assert hidden.sum() == 20
-    moved = data.target.copy()
-    moved[hidden] = -data.target[hidden] - 100.0
+    moved = data.labels.copy()
+    moved[hidden] = -data.labels[hidden] - 100.0
     assert simulate(table(40, target=moved), strategy, rules, seed=2).picks == trace.picks
 
 
@@ -211,9 +216,9 @@ def test_a_batch_is_the_best_of_one_prediction():
     data, seen = table(30), []
     rules = Rules(n_start=10, evaluations=6, batch=3)
     trace = simulate(data, Strategy("spy", "mean", partial(Spy, seen)), rules, seed=1)
-    for number, (X, y, seed, columns) in enumerate(seen):
-        mean = Line(seed).fit(X, y).predict_distribution(columns).mean
-        open_ = [i for i in np.argsort(mean) if i not in X.index]
+    for number, (known, labels, seed, everything) in enumerate(seen):
+        mean = Line(seed).fit(data, known, labels, np.zeros(len(known))).predict(data, everything).mean
+        open_ = [i for i in np.argsort(mean) if i not in known]
         assert trace.picks[3 * number : 3 * number + 3] == [data.ids[i] for i in open_[:3]]
 
 
@@ -266,7 +271,7 @@ def test_diversity_spreads_a_batch_over_compositions():
     for number in range(0, 10, 2):
         excluded = np.isin(np.arange(40), list(known))
         pair = select(
-            -data.target, data.ids, 2, excluded=excluded, features=data.features, composition=shares, diversity=0.9
+            -data.labels, data.ids, 2, excluded=excluded, features=data.rows().matrix, composition=shares, diversity=0.9
         )
         assert picks[number : number + 2] == [data.ids[i] for i in pair]
         known |= set(pair.tolist())
@@ -277,13 +282,13 @@ def test_a_surrogate_is_given_the_compositions_of_its_rows():
     formulas, seen = [f"Mg{i + 1}O" for i in range(30)], []
 
     class Knowing(Line):
-        def fit(self, X, y, *, composition=None, progress=None):
-            self.fitted = (list(X.index), composition)
-            return super().fit(X, y)
+        def fit(self, space, numbers, labels, errors, progress=None):
+            self.fitted = (numbers.tolist(), space.rows(numbers).composition)
+            return super().fit(space, numbers, labels, errors)
 
-        def predict_distribution(self, X, composition=None):
-            seen.append((*self.fitted, composition))
-            return super().predict_distribution(X)
+        def predict(self, space, numbers):
+            seen.append((*self.fitted, space.rows(numbers).composition))
+            return super().predict(space, numbers)
 
     simulate(
         table(30, formulas=formulas), Strategy("knowing", "mean", Knowing), Rules(n_start=10, evaluations=3), seed=1
@@ -297,7 +302,7 @@ def test_a_surrogate_is_given_the_compositions_of_its_rows():
 
 def test_while_all_known_labels_are_equal_picks_are_random():
     """As a band gap is 0 for all metals: half of the labels, the worse ones, are equal."""
-    target = np.maximum(table().target - 9.0, 0.0)
+    target = np.maximum(table().labels - 9.0, 0.0)
     data, seen = table(target=target), []
     rules = Rules(goal="max", n_start=10, start="worst", evaluations=20)
     picks = []
@@ -327,16 +332,16 @@ def test_a_surrogate_that_says_nothing_is_followed_by_random_picks():
 @pytest.mark.parametrize("n", [20, 21])
 def test_the_worst_start_draws_from_the_worse_half(goal, n):
     data = table(n)
-    worse = start_pool(data, data.target, Rules(goal=goal, start="worst", n_start=5))
+    worse = start_pool(data, data.labels, Rules(goal=goal, start="worst", n_start=5))
     assert worse.sum() == -(-n // 2)
-    far = {"max": -data.target, "4..6": np.abs(data.target - 5.0)}.get(goal.split()[0], data.target)
+    far = {"max": -data.labels, "4..6": np.abs(data.labels - 5.0)}.get(goal.split()[0], data.labels)
     assert far[worse].min() >= far[~worse].max()
 
 
 def test_a_start_without_an_element_has_no_material_of_it():
     ids = ["TiO2", "Tl2O3", "SrTiO3", "TO", "MgO", "BaTi2O5", "CoO"]
     data = table(7, ids=ids)
-    allowed = start_pool(data, data.target, Rules(start="without:Ti", n_start=2))
+    allowed = start_pool(data, data.labels, Rules(start="without:Ti", n_start=2))
     assert [id for id, ok in zip(ids, allowed, strict=True) if ok] == ["Tl2O3", "TO", "MgO", "CoO"]
     without_c = start_pool(table(3, ids=["CO2", "CoO", "Mg2C"]), np.arange(3.0), Rules(start="without:C", n_start=1))
     assert without_c.tolist() == [False, True, False]
@@ -346,7 +351,7 @@ def test_a_start_without_an_element_has_no_material_of_it():
 
 def test_a_start_without_an_element_reads_the_column_of_formulas_where_ids_are_none():
     data = table(4, ids=["mp-1", "mp-2", "Ti-3", "mp-4"], formulas=["TiO2", "MgO", "CaO", "SrTiO3"])
-    allowed = start_pool(data, data.target, Rules(start="without:Ti", n_start=2))
+    allowed = start_pool(data, data.labels, Rules(start="without:Ti", n_start=2))
     assert allowed.tolist() == [False, True, True, False]
 
 
@@ -399,7 +404,7 @@ def test_a_seed_reaches_the_start_the_surrogate_and_the_random_picks():
     for seed in (0, 7):
         replay(data, [Strategy("spy", "mean", partial(Spy, shown))], rules, seeds=1, seed=seed)
     (start, _, fit, _), (other, _, another, _) = shown[0], shown[2]
-    assert set(start.index) != set(other.index)
+    assert set(start.tolist()) != set(other.tolist())
     assert fit != another
 
 
@@ -548,6 +553,6 @@ def test_what_cannot_be_simulated_is_refused(data, rules, strategies, message):
 
 def test_a_table_without_target_is_refused():
     data = table(5)
-    parts = {name: getattr(data, name) for name in data.__dataclass_fields__}
+    bare = TableSpace(replace(data.table, target=None, target_name=None))
     with pytest.raises(SettingsError, match=r"^made\.csv: needs every label to simulate, found no target$"):
-        replay(Table(**{**parts, "target": None}), [RANDOM], Rules(n_start=2, evaluations=2))
+        replay(bare, [RANDOM], Rules(n_start=2, evaluations=2))

@@ -1,0 +1,1 @@
+"""The front door in Python: what the command line does, without a command line."""

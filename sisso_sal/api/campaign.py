@@ -1,0 +1,284 @@
+"""A campaign from Python: what `sisso-sal discover` does, step by step or until there is a reason to stop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sisso_sal.api.inputs import complete_settings, read_candidates
+from sisso_sal.campaign.inbox import hand_in
+from sisso_sal.campaign.learning import REPORT, Tools
+from sisso_sal.campaign.loop import Talk, discover, preview
+from sisso_sal.campaign.status import status_document
+from sisso_sal.data.table import Table
+from sisso_sal.errors import SettingsError
+from sisso_sal.ledger.lock import noted_driver
+from sisso_sal.ledger.state import State, fold
+from sisso_sal.ledger.store import DATABASE, read_ledger
+from sisso_sal.protocols import Oracle, Progress, Space, Surrogate
+from sisso_sal.settings.campaign import CampaignSettings
+from sisso_sal.settings.layers import LayeredSettings, user_settings_of
+from sisso_sal.spaces.table import TableSpace
+from sisso_sal.system.plugins import named
+
+
+class Campaign:
+    """Learn from the labelled candidates, propose which others to compute, and have them computed.
+
+    Everything is kept in the run folder. A `Campaign` of the same table, settings and folder continues, also in another process.
+
+    Parameters
+    ----------
+    table : path, Table or Space
+        The candidates: a CSV or Parquet file, a table that was read, or a space of your own. The target is known for some.
+    goal : str, optional
+        ``min`` (the default), ``max``, ``"min 10%"``, ``"<=0.3"``, ``">=2"`` or ``"1.2..1.8"``.
+    oracle : Oracle or str, optional
+        Who labels: an object with the methods of `sisso_sal.protocols.Oracle`, or a text as ``--oracle`` takes it, such as
+        ``"lookup:truth.csv"``. Without one, `step` proposes and `label` takes the answers.
+    out : path, optional
+        The run folder; ``runs/NAME`` by default, with the name of the table.
+    config : path, optional
+        A settings file.
+    formula : str, optional
+        Column of formulas of oxides from which the features are made.
+    threads : int, optional
+        All usable cores by default.
+    progress : callable, optional
+        Called with (done, total) during a fit.
+    tell : callable, optional
+        Takes what there is to say, a line at a time; ``print`` shows it.
+    with_report : bool
+        Whether `step` and `run` write ``report.html``.
+    **options
+        Any option of ``sisso-sal discover`` under its name: ``target="gap (eV)"``, ``id="formula"``, ``surrogate="forest"``,
+        ``acquisition="hits"``, ``batch=5``, ``budget=30``, ``members=10``, ``rung=1``, ``seed=1``. Settings that are not given come
+        from the environment, the settings file and the user's own settings, as for the command.
+
+    Raises
+    ------
+    TableError, InputError
+        The candidates cannot be used.
+    SettingsError
+        A setting is unknown or out of range.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> rows = [f"M{i:02d},{i % 7 + 1},{i % 5 + 2}," + (f"{(i % 7 + 1) * (i % 5 + 2)}" if i < 20 else "") for i in range(30)]
+    >>> _ = (folder / "known.csv").write_text("\\n".join(["name,a (eV),r (AA),gap (eV AA)", *rows]))
+    >>> small = {"rung": 1, "dim": 1, "members": 4, "batch": 2}
+    >>> campaign = Campaign(folder / "known.csv", goal="max", out=folder / "run", with_report=False, **small)
+    >>> summary = campaign.step()
+    >>> len(campaign.proposals), summary["typical"][0]["terms"][0]["expression"]
+    (2, 'a*r')
+    >>> first = campaign.proposals["id"][0]
+    >>> campaign.label(first, 42.0)
+    1
+    >>> campaign.step()["n_labelled"]
+    21
+    """
+
+    def __init__(
+        self,
+        table: str | os.PathLike[str] | Table | Space,
+        *,
+        goal: str | None = None,
+        oracle: Oracle | str | None = None,
+        out: str | os.PathLike[str] | None = None,
+        config: str | os.PathLike[str] | None = None,
+        formula: str | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+        tell: Callable[[str], None] | None = None,
+        with_report: bool = True,
+        **options: Any,
+    ):
+        self.folder = Path("runs", _name_of(table)) if out is None else Path(out)
+        self.talk = Talk(tell, change=tell) if tell else Talk()
+        self.progress = progress
+        self.threads = threads
+        self.with_report = with_report
+        spoken = oracle if isinstance(oracle, str) or oracle is None else type(oracle).__name__
+        self.given = settings_of_run(self.folder, config, {"goal": goal, "oracle": spoken, **options})
+        self.space = _space_of(table, self.given.settings, formula, self.talk.tell)
+        self.oracle = self._named_oracle() if isinstance(oracle, str) or oracle is None else oracle
+
+    def __enter__(self) -> Campaign:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @property
+    def settings(self) -> CampaignSettings:
+        """The settings, every default filled in."""
+        return self.given.settings
+
+    # Doing ---------------------------------------------------------------------------------------------------------------
+
+    def step(self, *, take_over: bool = False) -> dict[str, Any]:
+        """Collect answers, learn from what is new, propose, submit; when nothing is new, nothing changes.
+
+        Returns
+        -------
+        dict
+            The summary of the newest iteration, see `sisso_sal.campaign.loop.discover`.
+
+        Raises
+        ------
+        LockedError
+            Another process drives the run folder.
+        CampaignError
+            The candidates or the settings differ from those that the campaign was started with.
+        FitError
+            Too few labels.
+        """
+        return self._drive(once=True, take_over=take_over)
+
+    def run(self, *, take_over: bool = False) -> dict[str, Any]:
+        """Repeat the step until there is a reason to stop; without an oracle it is done one time. Returns and raises as `step`."""
+        return self._drive(once=False, take_over=take_over)
+
+    def preview(self) -> dict[str, Any]:
+        """What the next step would propose; nothing is written. See `sisso_sal.campaign.loop.preview`."""
+        return preview(self.space, self.settings, self.folder, self._tools(), self.given.origins)
+
+    def label(self, id: str, value: float, error: float | None = None, *, replace: bool = False) -> int:
+        """Hand in a result. The next step learns from it; a driver in another process takes it in at its next look.
+
+        Parameters
+        ----------
+        id : str
+            The candidate.
+        value, error : float
+            The label and, where it is known, its standard deviation, in the target's unit.
+        replace : bool
+            Whether another label of this candidate may be replaced.
+
+        Returns
+        -------
+        int
+            Events written; 0 where the label was known already, or where it was left for a driver in another process.
+
+        Raises
+        ------
+        CampaignError
+            There is no such candidate, it has another label, or no step was done yet.
+        """
+        note = {"note": "label", "id": id, "value": value, "error": error, "source": "person", "replace": replace}
+        return hand_in(self.folder, [note], self.talk.tell).n_events
+
+    def report(self) -> Path:
+        """Write ``report.html`` into the run folder; returns its path."""
+        write_report_of(self.folder, False)
+        return self.folder / REPORT
+
+    def close(self) -> None:
+        """Let the oracle know that nobody waits any more; what was submitted goes on."""
+        if self.oracle is not None:
+            self.oracle.close()
+
+    # Looking -------------------------------------------------------------------------------------------------------------
+
+    @property
+    def proposals(self) -> pd.DataFrame:
+        """The newest proposals, best first: id, mean, std, score, low95, high95 and more; empty before the first step."""
+        proposal = self._state().proposal
+        return pd.DataFrame(proposal["proposals"] if proposal else [])
+
+    def status(self) -> dict[str, Any]:
+        """Where the campaign stands, see `sisso_sal.campaign.status.status_document`."""
+        return status_document(self.folder, self._state(), noted_driver(self.folder))
+
+    # -----------------------------------------------------------------------------------------------------------------------
+
+    def _state(self) -> State:
+        return fold(read_ledger(self.folder).events()) if (self.folder / DATABASE).exists() else State()
+
+    def _drive(self, once: bool, take_over: bool) -> dict[str, Any]:
+        return discover(
+            self.space, self.settings, self.folder, self._tools(),
+            oracle=self.oracle, once=once, take_over=take_over, talk=self.talk, origins=self.given.origins,
+        )  # fmt: skip
+
+    def _tools(self) -> Tools:
+        return Tools(
+            partial(_make_surrogate, self.threads),
+            _fewest_labels,
+            self.progress,
+            write_report_of if self.with_report else None,
+            frozenset(self.oracle.barred if self.oracle else ()),
+        )
+
+    def _named_oracle(self) -> Oracle | None:
+        from sisso_sal.oracle.registry import make_oracle
+
+        if isinstance(self.space, TableSpace):
+            return make_oracle(self.settings, self.folder, self.space.table)
+        if self.settings.run.oracle != "none":
+            raise SettingsError(
+                f"oracle: needs an object where the candidates are no table, found '{self.settings.run.oracle}'"
+            )
+        return None
+
+
+def settings_of_run(run: Path, config: str | os.PathLike[str] | None, options: dict[str, Any]) -> LayeredSettings:
+    """Settings for a run folder: one that exists keeps what it took from the user's own settings when it began."""
+    user = None
+    if (run / DATABASE).exists():
+        begun = list(read_ledger(run).events("created"))
+        user = user_settings_of(begun[-1]) if begun else None
+    return complete_settings(config, options, user=user)
+
+
+def write_report_of(run: Path, is_over: bool) -> None:
+    """Write the report of a run folder into it.
+
+    Parameters
+    ----------
+    run : path
+    is_over : bool
+        Whether its driver ends now.
+    """
+    from sisso_sal.report.page.document import write_report
+    from sisso_sal.report.run_view import RunView
+
+    write_report(RunView.read(run), run / REPORT, is_over=is_over)
+
+
+def _make_surrogate(threads: int | None, settings: CampaignSettings, seed: int) -> Surrogate:
+    from sisso_sal.models.surrogates import make_surrogate
+
+    return make_surrogate(settings, seed, threads)
+
+
+def _fewest_labels(settings: CampaignSettings) -> tuple[int, str]:
+    from sisso_sal.models.surrogates import SURROGATES
+
+    return named("surrogate", settings.surrogate, SURROGATES).fewest_labels(settings)
+
+
+def _name_of(table: str | os.PathLike[str] | Table | Space) -> str:
+    if isinstance(table, Table):
+        return Path(table.path).stem
+    return Path(table.name if isinstance(table, Space) else table).stem
+
+
+def _space_of(
+    table: str | os.PathLike[str] | Table | Space,
+    settings: CampaignSettings,
+    formula: str | None,
+    tell: Callable[[str], None],
+) -> Space:
+    if isinstance(table, Table):
+        return TableSpace(table)
+    if isinstance(table, Space):
+        return table
+    return TableSpace(read_candidates(table, target=settings.target, id=settings.id, formula=formula, tell=tell))

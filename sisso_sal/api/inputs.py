@@ -1,0 +1,125 @@
+"""From what a person gives, a table and options, to checked settings and candidates with features."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sisso_sal.data.table import Table, read_table, read_targets
+from sisso_sal.features.dimension import same_quantity_in_other_units
+from sisso_sal.features.operators import DEFAULT_OPERATORS, operators_named
+from sisso_sal.oxides.elements import featurize_table
+from sisso_sal.settings.layers import LayeredSettings, layered
+
+Tell = Callable[[str], None]
+"""Takes a note for a person; it may have several lines."""
+
+
+def complete_settings(
+    config: str | os.PathLike[str] | None,
+    options: Mapping[str, Any],
+    *,
+    ensemble: bool = True,
+    user: Mapping[str, Any] | None = None,
+) -> LayeredSettings:
+    """Settings from options, environment, settings file and the user's own, every default filled in, and where each comes from.
+
+    Parameters
+    ----------
+    config, options, user
+        See `layered`.
+    ensemble : bool
+        Whether the defaults are those of an ensemble or of one model.
+
+    Raises
+    ------
+    SettingsError
+        A setting or an operator is unknown, or a value is out of range.
+    """
+    given = layered(config if config is None else Path(config), options, os.environ, user)
+    model = given.settings.model
+    names = DEFAULT_OPERATORS if model.operators is None else model.operators
+    operators_named(names)
+    completed = model.completed(ensemble=ensemble).model_copy(update={"operators": tuple(names)})
+    return replace(given, settings=given.settings.model_copy(update={"model": completed}))
+
+
+def read_candidates(
+    path: str | os.PathLike[str],
+    *,
+    target: str | None = None,
+    id: str | None = None,
+    formula: str | None = None,
+    require_target: bool = True,
+    tell: Tell = lambda note: None,
+) -> Table:
+    """A table with primary features: its own, or made from formulas where it has none or where that is asked for.
+
+    Parameters
+    ----------
+    path : path
+        CSV or Parquet.
+    target, id : str, optional
+        Columns; by default the one with gaps, and the first text column.
+    formula : str, optional
+        Column of formulas of oxides from which the features are made, in place of the table's own.
+    require_target : bool
+    tell : callable, optional
+        Takes notes: which features were made, which rows were left out, which units cannot be related.
+
+    Raises
+    ------
+    TableError
+        The table cannot be used.
+    """
+    return with_features(read_table(path, target=target, id=id, require_target=require_target), formula, tell)
+
+
+def read_two_targets(
+    path: str | os.PathLike[str], targets: Sequence[str], id: str | None, formula: str | None, tell: Tell
+) -> tuple[Table, Table]:
+    """The table once for each of two targets, with features as `read_candidates` makes them."""
+    first, second = read_targets(path, targets, id=id)
+    featured = with_features(first, formula, tell)
+    kept = np.isin(second.ids, featured.ids)  # rows without features were left out
+    values = np.asarray(second.target)[kept]
+    return featured, replace(featured, target_name=second.target_name, target_unit=second.target_unit, target=values)
+
+
+def with_features(table: Table, formula: str | None, tell: Tell) -> Table:
+    """The same table with primary features, see `read_candidates`."""
+    if formula is not None or not table.feature_names:
+        unused = table.feature_names
+        table, rejected = featurize_table(table, formula)
+        tell(f"features made from formulas: {', '.join(table.feature_names)}")
+        if unused:
+            tell(f"not used, because of --formula: {', '.join(unused)}")
+        tell_rejected(rejected, tell)
+    elif counts_rows(table.features[:, 0]):
+        name = table.feature_names[0]
+        tell(f"'{name}' numbers the rows but is used as a primary feature; --id {name} makes it the id")
+    units = dict(zip(table.feature_names, table.feature_units, strict=True))
+    for first, second in same_quantity_in_other_units(units):
+        tell(
+            f"'{first}' ({units[first]}) and '{second}' ({units[second]}) measure one quantity in different units and "
+            "are never added; convert one to relate them"
+        )
+    return table
+
+
+def counts_rows(column: np.ndarray) -> bool:
+    """Whether a column holds successive integers, as a row number does: ndarray (n,)."""
+    return len(column) > 2 and bool((np.diff(column) == 1).all())
+
+
+def tell_rejected(rejected: Sequence[tuple[str, str]], tell: Tell, shown: int = 5) -> None:
+    """Tell which rows were left out and why, the first few."""
+    if rejected:
+        lines = [f"{name}: {reason.removeprefix(f'formula {name!r}: ')}" for name, reason in rejected[:shown]]
+        lines += [f"and {len(rejected) - shown} more"] if len(rejected) > shown else []
+        tell("\n  ".join([f"{len(rejected)} rows left out:", *lines]))

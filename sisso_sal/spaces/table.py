@@ -1,0 +1,162 @@
+"""A table of candidates as a space."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Container, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sisso_sal.data.table import Table
+from sisso_sal.oxides.elements import composition_of
+from sisso_sal.protocols import Quantity, Rows
+from sisso_sal.spaces.snapshot import ids_of
+
+
+class TableSpace:
+    """The rows of a table, with the composition of each where there are formulas. It is a `Space`.
+
+    Parameters
+    ----------
+    table : Table
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sisso_sal.data.table import read_table
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "gaps.csv")
+    ...     _ = path.write_text("formula,EN,gap (eV)\\nMgO,1.3,7.8\\nCaO,1.0,\\nMgO,1.3,7.6\\n")
+    ...     space = TableSpace(read_table(path, id="row"))
+    >>> space.target.header, space.labels.tolist(), space.groups.tolist()
+    ('gap (eV)', [7.8, nan, 7.6], [1, 0, 1])
+    >>> space.rows(np.array([1])).features["EN"].tolist()
+    [1.0]
+    """
+
+    def __init__(self, table: Table):
+        self.table = table
+        named = zip(table.feature_names, table.feature_units, strict=True)
+        self.features = tuple(Quantity(name, unit, table.header(name)) for name, unit in named)
+        self.target = (
+            None
+            if table.target_name is None
+            else Quantity(table.target_name, table.target_unit, table.header(table.target_name))
+        )
+        self.labels = np.full(table.n_rows, np.nan) if table.target is None else np.asarray(table.target)
+        self.errors = np.zeros(table.n_rows)  # a table has no column of errors
+
+    @property
+    def name(self) -> str:
+        """The file that the table was read from."""
+        return self.table.path
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Unique names of the rows."""
+        return self.table.ids
+
+    @cached_property
+    def composition(self) -> np.ndarray | None:
+        """Share of each element: ndarray (n_rows, n_elements), see `composition_of`; None where there are no formulas."""
+        return composition_of(self.table)
+
+    @property
+    def groups(self) -> np.ndarray:
+        """ndarray (n_rows,) of int: rows of one composition have the same number; without formulas each its own."""
+        if self.composition is None:
+            return np.arange(self.table.n_rows)
+        return np.unique(self.composition, axis=0, return_inverse=True)[1].reshape(-1)
+
+    @property
+    def settings(self) -> Mapping[str, str | None]:
+        """``target`` and ``id``, as headers."""
+        return {"target": self.target.header if self.target else None, "id": self.table.id_name}
+
+    def rows(self, numbers: np.ndarray | None = None) -> Rows:
+        """The rows of these numbers; by default all."""
+        table = self.table
+        matrix = table.features if numbers is None else table.features[numbers]
+        columns = dict(zip(table.feature_names, np.ascontiguousarray(matrix.T), strict=True))
+        shares = self.composition
+        return Rows(columns, matrix, shares if shares is None or numbers is None else shares[numbers])
+
+    def blocks(self, size: int) -> Iterator[np.ndarray]:
+        """The numbers of all rows in order, at most `size` at a time."""
+        for start in range(0, self.table.n_rows, size):
+            yield np.arange(start, min(start + size, self.table.n_rows))
+
+    def candidate(self, number: int) -> Mapping[str, Any]:
+        """The text cells and primary features of a row, under the headers of the table."""
+        table = self.table
+        features = zip(table.feature_names, table.features[number].tolist(), strict=True)
+        texts = {table.header(name): cells[number] for name, cells in table.text.items()}
+        return texts | {table.header(name): value for name, value in features}
+
+    def describe(self) -> dict[str, Any]:
+        """Name and digest of the table, and its size."""
+        return dict(self._about)
+
+    @cached_property
+    def _about(self) -> dict[str, Any]:
+        table = self.table
+        n_features = len(table.feature_names)
+        return {
+            "table": os.path.basename(table.path), "digest": table.digest(), "n_rows": table.n_rows, "n_features": n_features
+        }  # fmt: skip
+
+    def snapshot(self) -> bytes:
+        """The table as a Parquet file, under its original headers."""
+        content = io.BytesIO()
+        self.table.to_frame().to_parquet(content)
+        return content.getvalue()
+
+    def differences(
+        self,
+        snapshot: Path,
+        settings: Mapping[str, str | None],
+        known: Mapping[str, float],
+        came_later: Container[str],
+    ) -> list[str]:
+        """What differs from an earlier snapshot, one line each: columns, rows, cells, order."""
+        table, target = self.table, settings["target"]
+        try:
+            before = pd.read_parquet(snapshot)
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            return [f"table: differs; the differences cannot be shown, {snapshot} cannot be read: {reason}"]
+        now = table.to_frame()
+        in_order = list(before.columns) == list(now.columns)
+        lines = [f"column '{name}': removed" for name in before.columns.difference(now.columns)]
+        lines += [f"column '{name}': added" for name in now.columns.difference(before.columns)]
+        if settings["id"] != table.id_name:  # rows cannot be told apart by other ids
+            return lines
+        before.index, now.index = pd.Index(ids_of(before, table.id_name)), pd.Index(table.ids)
+        in_order &= list(before.index) == list(now.index)
+        if target in before.columns:
+            before[target] = before.index.map(dict(known)).to_numpy(dtype=float)
+        lines += [f"row '{id}': removed" for id in before.index.difference(now.index, sort=False)]
+        lines += [f"row '{id}': added" for id in now.index.difference(before.index, sort=False)]
+        lines += _changed_cells(before, now, target, came_later)
+        return lines or ([] if in_order else ["rows or columns: in another order"])
+
+
+def _changed_cells(
+    before: pd.DataFrame, now: pd.DataFrame, target: str | None, came_later: Container[str]
+) -> list[str]:
+    """One line for each cell of the shared rows and columns that differs; a gap in the target that was filled is none."""
+    lines = []
+    shared = before.index.intersection(now.index, sort=False)
+    is_later = np.array([id in came_later for id in shared], dtype=bool)
+    for name in before.columns.intersection(now.columns, sort=False):
+        old, new = before.loc[shared, name], now.loc[shared, name]
+        same = (old == new) | (old.isna() & (new.isna() | (name == target)))
+        if name == target:  # a label that the ledger has need not be in the table
+            same |= new.isna() & is_later
+        lines += [f"row '{id}', column '{name}': {old[id]} -> {new[id]}" for id in shared[~same.to_numpy()]]
+    return lines
