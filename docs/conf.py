@@ -66,8 +66,9 @@ def _skip_generated(app, what, name, obj, skip, options):
 
 
 def _link_trials(app, docname, source):
-    """Decisions link to the files of `benchmarks/trials`; the site has them in its folder `trials`."""
-    source[0] = source[0].replace("](../../benchmarks/trials/", "](../trials/")
+    """Pages link to the files of `benchmarks/trials`; the site has them in its folder `trials`."""
+    for up in ("", "../"):
+        source[0] = source[0].replace(f"]({up}../benchmarks/trials/", f"]({up}trials/")
 
 
 def _bring(folder: Path, pattern: str) -> None:
