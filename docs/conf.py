@@ -57,6 +57,7 @@ suppress_warnings = [
 
 def setup(app):
     app.connect("autodoc-skip-member", _skip_generated)
+    app.connect("source-read", _link_trials)
 
 
 def _skip_generated(app, what, name, obj, skip, options):
@@ -64,23 +65,31 @@ def _skip_generated(app, what, name, obj, skip, options):
     return True if name.startswith("set_") and name.endswith("_request") else None
 
 
-def _bring_notebooks() -> None:
-    """Sphinx reads only what lies below this folder; unchanged files keep their time, so that they are not read again.
+def _link_trials(app, docname, source):
+    """Pages link to the files of `benchmarks/trials`; the site has them in its folder `trials`."""
+    for up in ("", "../"):
+        source[0] = source[0].replace(f"]({up}../benchmarks/trials/", f"]({up}trials/")
 
-    The notebooks find the data where they find it from their own folder.
-    """
-    data = HERE / "data"
-    if not data.is_symlink():
-        data.symlink_to(HERE.parent / "data")
-    folder = HERE / "notebooks"
-    folder.mkdir(exist_ok=True)
-    sources = {path.name: path for path in (HERE.parent / "notebooks").glob("*.py")}
-    for stale in set(folder.glob("*.py")) - {folder / name for name in sources}:
+
+def _bring(folder: Path, pattern: str) -> None:
+    """Copies files below this folder, because Sphinx reads nothing else. Unchanged files are not read again."""
+    target = HERE / folder.name
+    target.mkdir(exist_ok=True)
+    sources = {path.name: path for path in folder.glob(pattern)}
+    for stale in set(target.glob(pattern)) - {target / name for name in sources}:
         stale.unlink()
     for name, path in sources.items():
-        copy = folder / name
+        copy = target / name
         if not copy.exists() or copy.read_bytes() != path.read_bytes():
             shutil.copyfile(path, copy)
 
 
-_bring_notebooks()
+def _link_data() -> None:
+    """Notebooks find the data where they find it from their own folder."""
+    if not (HERE / "data").is_symlink():
+        (HERE / "data").symlink_to(HERE.parent / "data")
+
+
+_link_data()
+_bring(HERE.parent / "notebooks", "*.py")
+_bring(HERE.parent / "benchmarks/trials", "*.md")

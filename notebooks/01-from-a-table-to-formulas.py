@@ -13,12 +13,13 @@
 # %% [markdown]
 # # From a table to formulas and a map
 #
-# A hundred oxides have a measured stability in acid; four thousand others do not. This notebook goes from the table to
-# short formulas, asks how far to believe them, and ends with a map on which the next materials to try can be pointed
-# at.
+# The stability in acid was measured for a hundred oxides, but not for four thousand others. This notebook goes from
+# the table to short formulas, shows how reliable they are, and ends with a map of the materials that should be tried
+# next.
 #
-# The settings are small, so that it runs in seconds: formulas of one operation (`rung=1`) and twelve of them. What
-# `sisso-sal discover` does by default is two operations, thirty formulas and a choice between the two.
+# The settings are small, so that the notebook runs in seconds: twelve formulas of one operation (`rung=1`). By
+# default `sisso-sal discover` fits thirty formulas of one operation and thirty of two operations, and chooses between
+# them.
 
 # %%
 import warnings
@@ -36,8 +37,9 @@ SETTINGS = {"rung": 1, "dim": 2, "members": 12}
 
 # %% [markdown]
 # ## The table
-# One row for each material, units in the headers. The target is the free energy that decomposition in acid gains (at
-# 1.23 V and pH 0): the lower, the more stable; below zero the oxide survives. Candidates have a gap there.
+# There is one row for each material. Units are in the headers. The target is the free energy of decomposition in acid
+# (at 1.23 V and pH 0). A lower value means a more stable oxide; below zero the oxide does not decompose. For
+# candidates the target is empty.
 
 # %%
 table = pd.read_csv("../data/oxides.csv", index_col="formula")
@@ -49,7 +51,7 @@ known.sort_values(target).head(5).iloc[:, :6]
 # %% [markdown]
 # ## One formula
 # SISSO combines the primary features with operators into descriptors, keeps those that correlate with the target, and
-# tries all pairs of them. Units decide what may be added to what.
+# fits all pairs of them. Units decide which features may be added.
 
 # %%
 X, y = known.drop(columns=target), known[target]
@@ -58,8 +60,8 @@ for model in single.models_:
     print(model.equation("dG_pbx", "eV/atom"), "\n")
 
 # %% [markdown]
-# The model of two terms is the best of all pairs, not the best first term with something added. How many expressions
-# were looked at, and why others were not:
+# The model with two terms is the best of all pairs. It need not contain the best single term. The number of
+# expressions that were searched, and why others were left out:
 
 # %%
 print("features by rung:", single.n_features_)
@@ -67,16 +69,17 @@ print("left out:", single.rejected_)
 
 # %% [markdown]
 # ## Many formulas
-# One formula has no error bar. An ensemble has: each member sees a bootstrap sample of the oxides and lacks a fifth of
-# the primary features. What the members leave over is learned by trees and a Gaussian process, which also see which
-# elements an oxide is made of.
+# One formula has no error bar. An ensemble of formulas has: each member is fitted to a bootstrap sample of the
+# oxides, without a fifth of the primary features. Trees and Gaussian processes learn the residuals of the members.
+# Some of them also use the composition of the oxide.
 
 # %%
 ensemble = SISSOEnsemble(**SETTINGS).fit(X, y, composition=atomic_fractions(list(X.index)))
 ensemble
 
 # %% [markdown]
-# What the members agree on is worth more than any one of them: how many of them use each primary feature.
+# What many members have in common is more reliable than any single member. The figure shows how many members use each
+# primary feature.
 
 # %%
 candidates = table[table[target].isna()].drop(columns=target).iloc[::4]  # every fourth, for a small page
@@ -87,7 +90,7 @@ figures.feature_frequency(view)
 
 # %% [markdown]
 # ## How good is it?
-# Each oxide is predicted by those members that did not see it. Points on the diagonal are right; bars are 95 %
+# Each oxide is predicted by the members that were not fitted on it. Points on the diagonal are exact; bars are 95 %
 # intervals.
 
 # %%
@@ -95,19 +98,20 @@ figures.parity(view)
 
 # %% [markdown]
 # ## The map
-# The axes are descriptors: those of the most typical formula, or, where it has one term, a second one beside it. Squares
-# are measured, circles are predicted, diamonds are proposed. Oxides that lie together are alike *for this property*.
+# The axes are the descriptors of the most typical formula. If this formula has one term, the second axis is a
+# descriptor of another formula. Squares are measured, circles are predicted, diamonds are proposed. Oxides that lie
+# close together are similar *for this property*.
 
 # %%
 figures.descriptor_map(view)
 
 # %% [markdown]
 # ## What to try next
-# The score is the probability to be among the best tenth of all oxides.
+# The score is the probability that an oxide is among the best tenth of all oxides.
 
 # %%
 pd.DataFrame(view.proposals)[["id", "mean", "std", "score"]].round(3).head(8)
 
 # %% [markdown]
-# All of this is what `sisso-sal discover data/oxides.csv` does, with the larger settings, in a folder that remembers.
-# To keep the model and use it elsewhere: `save_model`, `sisso-sal predict` and `sisso-sal export`.
+# `sisso-sal discover data/oxides.csv` does all of this with larger settings, and stores everything in a run folder.
+# To save the model and use it elsewhere, see `save_model`, `sisso-sal predict` and `sisso-sal export`.

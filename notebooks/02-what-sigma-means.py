@@ -13,8 +13,8 @@
 # %% [markdown]
 # # What sigma means
 #
-# Every prediction comes with a standard deviation. Where does it come from, is it honest, and what is done when it is
-# not? Bootstrap samples, dropout of primary features and calibration, each looked at by itself.
+# Every prediction has a standard deviation, sigma. Where does it come from, is it correct, and what is done if it is
+# not? This notebook looks at bootstrap samples, dropout of primary features and calibration, one after the other.
 
 # %%
 import warnings
@@ -40,9 +40,10 @@ X, y = known.drop(columns=target), known[target]
 candidates = table[table[target].isna()].drop(columns=target)
 
 # %% [markdown]
-# ## Members disagree, and that is the point
-# Twenty formulas, each from another bootstrap sample of the same hundred oxides. Where the samples settle the answer,
-# the formulas agree; where they do not, they spread. Three candidates, one dot for each formula:
+# ## The disagreement of members is the uncertainty
+# There are twenty formulas, each from another bootstrap sample of the same hundred oxides. Where the labels determine
+# the answer, the formulas agree. Elsewhere they disagree. The figure shows three candidates, with one dot for each
+# formula:
 
 # %%
 formulas = SISSOEnsemble(**SETTINGS, correction="none", recalibrate="none").fit(X, y)
@@ -67,40 +68,40 @@ figure.update_layout(
     showlegend=False,
     template="simple_white",
     yaxis_title=target,
-    title="Surely known, as most are, hardly known",
+    title="Smallest, median and largest sigma",
 )
 figure
 
 # %% [markdown]
 # ## What dropout adds
-# Bootstrap samples of one table are much alike: without dropout most members find the same descriptor, and agree too
-# well. Dropout takes a share of the primary features away from each member, so that it has to find another way to say
-# the same thing. Too much of it, and members lack what matters.
+# Bootstrap samples of one table are similar to each other. Without dropout most members find the same descriptor, and
+# their disagreement is too small. Dropout removes a fraction of the primary features from each member, so that the
+# member must find another formula. With too much dropout, members lack important features.
 
 # %%
 rows = []
 for dropout in (0.0, 0.2, 0.4):
-    found = SISSOEnsemble(**SETTINGS, dropout=dropout, correction="none").fit(X, y)
-    different = len({tuple(sorted(str(term.expression) for term in member.terms)) for member in found.members_})
-    spread = found.predict_distribution(candidates).std_raw
+    fitted = SISSOEnsemble(**SETTINGS, dropout=dropout, correction="none").fit(X, y)
+    different = len({tuple(sorted(str(term.expression) for term in member.terms)) for member in fitted.members_})
+    spread = fitted.predict_distribution(candidates).std_raw
     rows.append(
         {
             "dropout": dropout,
             "different formulas": different,
             "median sigma": np.nanmedian(spread),
-            "mean absolute error": found.formula_calibration_.mae,
-            "rank correlation of sigma and error": found.formula_calibration_.spearman,
+            "mean absolute error": fitted.formula_calibration_.mae,
+            "rank correlation of sigma and error": fitted.formula_calibration_.spearman,
         }
     )
 pd.DataFrame(rows).set_index("dropout").round(3)
 
 # %% [markdown]
-# ## Is it honest?
-# A sigma is honest when the share of labels inside an interval is the probability of that interval. It must be asked
-# of predictions that the model was not fitted on: each oxide is predicted by the members that did not draw it (*out of
-# bag*), at no extra cost.
+# ## Is sigma calibrated?
+# Sigma is calibrated if the fraction of labels inside an interval equals the probability of the interval. This must
+# be tested with labels that the model was not fitted on: each oxide is predicted by the members that did not draw it
+# (*out of bag*). This needs no further fits.
 #
-# The diagonal is perfect. A perfect sigma would still scatter on a hundred oxides, within the band.
+# The diagonal is perfect calibration. With a hundred oxides, even a perfect sigma scatters within the band.
 
 # %%
 ensemble = SISSOEnsemble(**SETTINGS).fit(X, y)
@@ -108,32 +109,34 @@ view = RunView.of(ensemble, X, y)
 figures.calibration(view)
 
 # %% [markdown]
-# The raw curve is what the spread says as it comes. The other one is recalibrated: the errors themselves say how many
-# sigmas are needed for each level (`isotonic`). Every oxide is judged by what the other nine tenths say, so the curve
-# does not flatter itself.
+# The raw curve is for sigma before recalibration. The other curve is recalibrated: the errors determine how many
+# sigmas are needed for each level (`isotonic`). For each oxide the recalibration is determined from the other nine
+# tenths of the oxides, so that the curve is a fair test.
 
 # %%
-found = ensemble.calibration_
+calibration = ensemble.calibration_
 pd.DataFrame(
     {
-        "as it comes": [found.coverage95_raw, found.miscalibration_area_raw],
-        "recalibrated": [found.coverage95, found.miscalibration_area],
-        "a perfect sigma": [0.95, found.noise_floor],
+        "raw": [calibration.coverage95_raw, calibration.miscalibration_area_raw],
+        "recalibrated": [calibration.coverage95, calibration.miscalibration_area],
+        "a perfect sigma": [0.95, calibration.noise_floor],
     },
     index=["inside the 95 % interval", "miscalibration area"],
 ).round(3)
 
 # %% [markdown]
-# ## Does it know where it errs?
-# Calibration is about all oxides together. A sigma that is the same for all could be calibrated and useless. So the
-# oxides are put into five groups by their sigma: the error should grow from group to group.
+# ## Are the errors larger where sigma is larger?
+# Calibration is a property of all oxides together. A sigma that is the same for all oxides could be calibrated, but
+# would be useless. The oxides are therefore put into five groups by sigma. The error should increase from group to
+# group.
 
 # %%
 figures.error_against_sigma(view)
 
 # %% [markdown]
-# ## The acid test
-# Thirty oxides are taken away before anything is fitted, five times over. Do their labels lie where the intervals say?
+# ## A test with unseen oxides
+# Thirty oxides are removed before the fit. This is repeated five times. Are their labels inside the intervals as
+# often as the intervals say?
 
 # %%
 rng = np.random.default_rng(0)
@@ -142,21 +145,21 @@ inside = []
 for _ in range(5):
     away = rng.permutation(len(y))[:30]
     kept = np.setdiff1d(np.arange(len(y)), away)
-    told = SISSOEnsemble(**small).fit(X.iloc[kept], y.iloc[kept]).predict_distribution(X.iloc[away])
-    low, high = told.interval95
+    predicted = SISSOEnsemble(**small).fit(X.iloc[kept], y.iloc[kept]).predict_distribution(X.iloc[away])
+    low, high = predicted.interval95
     truth = y.iloc[away].to_numpy()
     inside.append(
         {
-            "raw sigma": coverage(truth - told.mean, told.std_raw, 0.95),
+            "raw sigma": coverage(truth - predicted.mean, predicted.std_raw, 0.95),
             "interval": np.mean((low <= truth) & (truth <= high)),
         }
     )
 pd.DataFrame(inside).agg(["mean", "min", "max"]).round(2)
 
 # %% [markdown]
-# Seventy labels do not pin down the tail of the errors, so single tests scatter. That is why the report always shows
-# the band of a perfect sigma beside the curve.
+# Seventy labels do not determine the tail of the errors, so the results of single tests scatter. For this reason the
+# report always shows the band of a perfect sigma with the curve.
 #
-# What sigma does *not* know: a kind of material of which there is no example at all. For that, every prediction
-# carries the distance to its nearest labelled neighbour and the share of formulas that extrapolate; the flags F and E
-# in the list of proposals.
+# Sigma is *not* reliable for a kind of material without any labelled example. Every prediction therefore has the
+# distance to its nearest labelled neighbour and the fraction of formulas that extrapolate. In the list of proposals
+# these are the flags F and E.

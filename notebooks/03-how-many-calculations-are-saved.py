@@ -13,12 +13,12 @@
 # %% [markdown]
 # # How many calculations does active learning save?
 #
-# Nobody computes a thousand materials twice to find out. But where all labels are known, a campaign can be *replayed*:
-# a strategy starts with a few labels, asks for the next one, is shown it, and never sees the others. Then the good
-# ones that it found are counted.
+# Nobody computes a thousand materials twice to answer this question. But where all labels are known, a campaign can
+# be *simulated*: a strategy starts with a few labels, chooses the next material, gets its label, and never sees the
+# others. At the end we count the good materials that it has found.
 #
-# Small settings here: three starts and ten evaluations, in batches of five. The figures of the default settings, with
-# ten starts, are in [Ensembles](../ensembles.md); `sisso-sal replay TABLE` makes them.
+# The settings here are small: three starts and ten evaluations, in batches of five. The results of the default
+# settings, with ten starts, are in [Ensembles](../ensembles.md). `sisso-sal replay TABLE` prints them.
 
 # %%
 # %matplotlib inline
@@ -37,9 +37,9 @@ from sisso_sal.report.figures.draw import found_targets
 warnings.filterwarnings("ignore", message="unit 'Pauling'")  # the scale of electronegativity: kept as a unit of its own
 
 # %% [markdown]
-# ## The game
-# The hundred oxides with a measured stability in acid. The ten most stable are the targets; twenty random ones are
-# known at the start, about two of them targets by chance.
+# ## The task
+# The table has the hundred oxides with a measured stability in acid. The ten most stable ones are the targets. Twenty
+# random oxides are known at the start; on average two of them are targets.
 
 # %%
 known = pd.read_csv("../data/oxides.csv").dropna()
@@ -51,9 +51,10 @@ wanted = targets(table.target, rules)
 print("targets:", ", ".join(id for id, is_target in zip(table.ids, wanted, strict=True) if is_target))
 
 # %% [markdown]
-# ## The players
-# The ensemble of formulas with a search that looks ahead, a random forest with the same question, the largest distance
-# from what is known (pure exploration), and chance. All start from the same oxides.
+# ## The strategies
+# The strategies are: the ensemble of formulas with the acquisition `search`, a random forest with the same
+# acquisition, the largest distance from the known materials (pure exploration), and random choice. All start from the
+# same oxides.
 
 # %%
 small = {"rung": 1, "dim": 2, "members": 8}
@@ -67,8 +68,8 @@ document = replay(table, strategies, rules, seeds=3) | {"target": {"name": "dG_p
 found_targets(document)
 
 # %% [markdown]
-# Lines are means over the starts, bands their 95 % intervals. With three starts the bands are wide: differences inside
-# them mean nothing, and a claim needs more starts.
+# Lines are means over the starts, bands are their 95 % intervals. With three starts the bands are wide. Differences
+# inside the bands are not significant; a reliable comparison needs more starts.
 
 # %%
 pd.DataFrame(
@@ -84,9 +85,9 @@ pd.DataFrame(
 ).T.round(2)
 
 # %% [markdown]
-# ## What was picked
-# The first start of the first player, with what each evaluation brought. A strategy that explores picks some that turn
-# out badly; without them it would not know where not to look.
+# ## Which oxides were chosen
+# The table shows the first start of the first strategy, with the label of each chosen oxide. A strategy that explores
+# also chooses oxides that turn out to be poor. They show where no good materials are.
 
 # %%
 values = dict(zip(table.ids, table.target, strict=True))
@@ -97,8 +98,8 @@ pd.DataFrame(
 ).round(3)
 
 # %% [markdown]
-# ## Would it work on my material class?
-# Replay your own labels before you spend core hours: `sisso-sal replay known.csv --target "gap (eV)"`. Two harder
-# starts are worth a look: `--start worst` (only poor materials are known) and `--start without:Ti` (an element was
-# never seen). How large the gain can be depends on the table more than on the program: where the good ones are many,
-# chance finds them too.
+# ## Does it work for my materials?
+# Simulate a campaign with your own labels before you spend core-hours:
+# `sisso-sal replay known.csv --target "gap (eV)"`. Two more difficult starts are useful tests: `--start worst` (only
+# poor materials are known) and `--start without:Ti` (no known material contains this element). The gain depends more
+# on the table than on the program: where there are many good materials, random choice finds them too.

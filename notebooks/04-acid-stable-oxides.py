@@ -13,14 +13,14 @@
 # %% [markdown]
 # # Acid-stable oxides for water splitting
 #
-# An anode that splits water in acid has to survive 1.23 V and more at pH 0; few oxides do. Nair, Foppa and Scheffler
-# (npj Comput. Mater. 2025, doi 10.1038/s41524-025-01596-4) searched for more with SISSO ensembles: 250 oxides from
-# hybrid density-functional theory, then one calculation after the other where the ensemble expected the largest
-# improvement, out of 1470 candidates.
+# An anode that splits water in acid must be stable at 1.23 V and more at pH 0. Few oxides are. Nair, Foppa and
+# Scheffler (npj Comput. Mater. 2025, doi 10.1038/s41524-025-01596-4) searched for more such oxides with SISSO
+# ensembles. They started with 250 oxides from hybrid density-functional theory. Then they computed one of 1470
+# candidates after the other, each time the one with the largest expected improvement.
 #
-# Here the same path is gone on the shipped table: measured stabilities in the place of computed ones (see
-# [Data](../data.md)), so that everything can be checked by everybody. The numbers differ from theirs; the steps are
-# the same.
+# This notebook does the same steps with the shipped table. It has measured stabilities instead of computed ones (see
+# [Data](../data.md)), so that everybody can check the results. The numbers differ from theirs; the steps are the
+# same.
 
 # %%
 import subprocess
@@ -41,8 +41,9 @@ warnings.filterwarnings("ignore", message="unit 'Pauling'")  # the scale of elec
 
 # %% [markdown]
 # ## The published settings
-# Two operations, two terms, 50 features from each screening, five residuals, ten bootstrap members that each lack some
-# of the primary features, and nothing but formulas: no correction, no recalibration.
+# The published settings are two operations, two terms, 50 features from each screening, five residuals, and ten
+# bootstrap members, each without some of the primary features. Only formulas are used: no correction and no
+# recalibration.
 
 # %%
 published = {
@@ -60,25 +61,30 @@ print(ensemble.members_[ensemble.typical_members(X, 1)[0][0]].equation("dG_pbx",
 
 # %% [markdown]
 # ## Expected improvement
-# How much lower than the best known value is a candidate expected to be, over all that it may be? A large sigma helps
-# as much as a low mean: the score explores and exploits.
+# The expected improvement is the mean of how far the candidate lies below the best known value; values above the best
+# count as zero. A large sigma increases the score, and so does a low mean: the score explores and exploits.
 
 # %%
-told = ensemble.predict_distribution(candidates)
+prediction = ensemble.predict_distribution(candidates)
 best = y.min()
-gain = expected_improvement(told.mean, told.std, best)
+gain = expected_improvement(prediction.mean, prediction.std, best)
 ranked = pd.DataFrame(
-    {"mean": told.mean, "sigma": told.std, "formulas that count": told.n_valid, "expected improvement": gain},
+    {
+        "mean": prediction.mean,
+        "sigma": prediction.std,
+        "valid formulas": prediction.n_valid,
+        "expected improvement": gain,
+    },
     index=candidates.index,
 ).sort_values("expected improvement", ascending=False)
 ranked.head(8).round(3)
 
 # %% [markdown]
-# Look at sigma: what leads the list is what the formulas know least. One label that lies far below all others makes it
-# worse, as only a large sigma can promise more. In rehearsals this cost evaluations (see [decision
-# 8](../decisions/0008-probability-of-a-hit.md)), so another question is better: what is the *probability* to be among
-# the best tenth? The command asks it of all the evaluations that are ahead ([decision
-# 16](../decisions/0016-search-looks-ahead.md)).
+# Look at sigma: the first candidates of the list are those with the largest uncertainty. A label that lies far below
+# all others increases this effect, because then only a large sigma gives an expected improvement. In simulated
+# campaigns this cost evaluations (see [decision 8](../decisions/0008-probability-of-a-hit.md)). A better score is the
+# *probability* to be among the best tenth. The default of the command also takes the following evaluations into
+# account ([decision 16](../decisions/0016-search-looks-ahead.md)).
 
 # %%
 default = SISSOEnsemble(rung=1, members=12).fit(X, y)
@@ -87,10 +93,10 @@ view = RunView.of(default, shown, pd.Series(y.reindex(shown.index), name=target)
 pd.DataFrame(view.proposals)[["id", "mean", "std", "score"]].round(3).head(8)
 
 # %% [markdown]
-# ## A rehearsal with the loop
-# The real loop, with an oracle that looks labels up: forty of the hundred measured values are known at the start, the
-# others are hidden in a second table. The campaign asks for five at a time. Everything is in a run folder; kill it and
-# give the command again, and it goes on.
+# ## A simulated campaign with the loop
+# This is the real loop, with an oracle that looks up labels. Forty of the hundred measured values are known at the
+# start; the others are in a second table. The campaign requests five labels at a time. Everything is stored in a run
+# folder. If the campaign is killed, the same command continues it.
 
 # %%
 folder = Path(tempfile.mkdtemp())
@@ -103,19 +109,20 @@ known.to_csv(folder / "truth.csv")
 
 # %%
 command = "discover candidates.csv --oracle lookup:truth.csv --budget 10 --batch 5 --rung 1 --members 8 --quiet"
-told = subprocess.check_output([sys.executable, "-m", "sisso_sal.cli", *command.split()], cwd=folder, text=True)
-print("\n".join(told.splitlines()[-4:]))
+printed = subprocess.check_output([sys.executable, "-m", "sisso_sal.cli", *command.split()], cwd=folder, text=True)
+print("\n".join(printed.splitlines()[-4:]))
 
 # %%
 figures.learning_curve(folder / "runs/candidates")
 
 # %% [markdown]
-# The line is the best so far; the error below may well rise, as what is asked for is unlike what is known. Was it
-# luck? [How many calculations does active learning save?](03-how-many-calculations-are-saved.py) repeats such a
-# campaign from many starts, against chance.
+# The line is the best value so far. The error in the lower panel may increase, because the requested materials differ
+# from the known ones. Was the result due to chance? [How many calculations does active learning
+# save?](03-how-many-calculations-are-saved.py) repeats such a campaign from many starts and compares it with random
+# choice.
 #
 # ## The materials map
-# Where the stable ones lie, and what the campaign asked for. This is the picture to take to the laboratory.
+# The map shows where the stable oxides lie, and which candidates are proposed.
 
 # %%
 figures.descriptor_map(view)

@@ -13,9 +13,9 @@
 # %% [markdown]
 # # From a chosen oxide to FHI-aims inputs and a Pourbaix diagram
 #
-# An oxide was chosen: zircon, ZrSiO₄, say. What has to be computed before one knows whether it survives in acid? Its
-# energy, the energies of everything it could turn into, and the free energies of the dissolved ions. This notebook
-# writes the inputs and draws the diagram; the calculations in between take a cluster ([First-principles
+# An oxide was chosen, for example zircon, ZrSiO₄. What must be computed to know whether it is stable in acid? Its
+# energy, the energies of all phases that it could become, and the free energies of the dissolved ions. This notebook
+# writes the inputs and draws the diagram. The calculations between these steps need a cluster ([First-principles
 # labels](../first-principles.md)).
 
 # %%
@@ -40,17 +40,17 @@ CHOSEN = "ZrSiO4"
 
 # %% [markdown]
 # ## What has to be computed
-# The candidate, its metals, every other oxide of these metals, water and hydrogen. A competitor that is left out makes
-# the candidate look more stable than it is, so a label waits for all of them.
+# The candidate, its metals, every other oxide of these metals, water and hydrogen must be computed. A missing
+# competitor makes the candidate look more stable than it is, so a label waits for all of them.
 
 # %%
 needed_formulas(CHOSEN)
 
 # %% [markdown]
-# ## Where the atoms are at the start
-# Structure types that fit the stoichiometry, scaled to the ionic radii. The lowest one after relaxation counts, so
-# more starts than the three that a campaign takes by default are worth their cost where the true structure is among
-# the later ones: quartz for SiO₂.
+# ## Starting structures
+# Starting structures are structure types that fit the stoichiometry, scaled to the ionic radii. The structure with
+# the lowest energy after relaxation counts. A campaign uses three starts by default. More starts are useful if the
+# true structure comes later in the list, such as quartz for SiO₂.
 
 # %%
 pd.DataFrame(
@@ -68,8 +68,8 @@ pd.DataFrame(
 
 # %% [markdown]
 # ## FHI-aims inputs
-# PBE to relax, HSE06 on top. These are the keywords of the relaxation; settings are checked before anything is
-# written.
+# PBE is used for the relaxation and HSE06 for the energy. These are the keywords of the relaxation. Settings are
+# checked before anything is written.
 
 # %%
 settings = preset("relax", force_tolerance=5e-3)
@@ -77,9 +77,9 @@ for keyword, value in settings.keywords(periodic=True, magnetic=False).items():
     print(f"{keyword:24}{value}")
 
 # %% [markdown]
-# `control.in` also holds the basis set of each element. It comes with FHI-aims, not with this program: give the folder
-# in `AIMS_SPECIES_DIR`. Without it nothing is written, because an input without basis functions would run and mean
-# nothing.
+# `control.in` also contains the basis set of each element. The basis sets come with FHI-aims, not with this program:
+# give their folder in `AIMS_SPECIES_DIR`. Without basis sets nothing is written, because such an input would be
+# useless.
 
 # %%
 name, structure = next(prototype_structures(CHOSEN))
@@ -91,14 +91,14 @@ except InputError as error:
     print(error)
 
 # %% [markdown]
-# A whole campaign writes, runs and reads these by itself: `sisso_sal.oracle.workflow.tasks.Workflow`. Each phase is computed
-# once, however many candidates need it.
+# A campaign writes these inputs, runs them and reads the outputs automatically:
+# `sisso_sal.oracle.workflow.tasks.Workflow`. Each phase is computed once, however many candidates need it.
 
 # %% [markdown]
 # ## From energies to a diagram
-# As energies of formation stand those that were measured, from which the shipped table was made; computed ones go the
-# same way. ZrSiO₄ can become ZrO₂, SiO₂ and dissolved species of both; a linear program finds the mixture of them that
-# gains most.
+# Here the energies of formation are the measured ones, from which the shipped table was made. Computed energies are
+# used in the same way. ZrSiO₄ can become ZrO₂, SiO₂ and dissolved species of both. A linear program finds the mixture
+# with the lowest free energy.
 
 # %%
 sys.path.insert(0, "../data")
@@ -115,20 +115,20 @@ def competitors(formula):
 
 rows = []
 for formula in ("TiO2", CHOSEN, "MgO"):
-    found = decompose(solids[formula], competitors(formula))
+    result = decompose(solids[formula], competitors(formula))
     rows.append(
         {
             "oxide": formula,
-            "ΔG (eV/atom)": found.energy,
+            "ΔG (eV/atom)": result.energy,
             "in the table": table[formula],
-            "becomes": dict(found.products),
+            "becomes": dict(result.products),
         }
     )
 pd.DataFrame(rows).set_index("oxide").round(3)
 
 # %% [markdown]
-# These are the conditions of the label: 1.23 V, pH 0, a millionth mol per litre. TiO₂ stays, MgO dissolves, and zircon
-# just fails: zirconium goes into solution and silica stays behind. In less concentrated acid it is stable:
+# These are the conditions of the label: 1.23 V, pH 0, a millionth mol per litre. TiO₂ is stable, MgO dissolves, and
+# zircon is just not stable: zirconium dissolves and silica remains. In less concentrated acid zircon is stable:
 
 # %%
 pd.DataFrame(
@@ -140,8 +140,8 @@ pd.DataFrame(
 
 # %% [markdown]
 # ## The Pourbaix diagram
-# Colour is what decomposition gains; inside the thick line nothing is gained and the oxide is stable. The dashed lines
-# bound the window in which water itself is stable.
+# The colour is the free energy of decomposition. Inside the thick line the oxide is stable. The dashed lines are the
+# limits between which water itself is stable.
 
 # %%
 figures.pourbaix(stability_map(solids[CHOSEN], competitors(CHOSEN)), CHOSEN, backend="matplotlib")

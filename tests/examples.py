@@ -37,8 +37,9 @@ PAGES = [
     *sorted(
         path
         for path in (ROOT / "docs").rglob("*.md")
-        if not {"_build", "notebooks", "generated"} & set(path.relative_to(ROOT).parts)
+        if not {"_build", "notebooks", "trials", "generated"} & set(path.relative_to(ROOT).parts)
     ),
+    *sorted((ROOT / "benchmarks/trials").glob("*.md")),
 ]
 FENCE = re.compile(
     r"(?:^<!-- (?P<word>file|not run|run with|output):? ?(?P<told>.*?) ?-->\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```$",
