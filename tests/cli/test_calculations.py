@@ -22,6 +22,7 @@ from sisso_sal.campaign.inputs import all_changes, resolved
 from sisso_sal.data.table import read_table
 from sisso_sal.oracle.workflow.tasks import Workflow
 from sisso_sal.settings.campaign import load_settings
+from sisso_sal.spaces.table import TableSpace
 
 ROOT = Path(aims_stand_in.__file__).parents[1]
 ASKED = {"MgO", "TiO2", "ZnO", "MgTiO3", "ZnTiO3", "Ti2O3", "Mn3O4"}
@@ -153,8 +154,8 @@ def test_other_settings_are_refused_and_another_machine_is_not(folder, undisturb
     monkeypatch.chdir(folder)
     text = Path("campaign.toml").read_text().replace('"species"', f'"{folder}/species/"')
     Path("other.toml").write_text(text.replace("with_bands = false", 'steps = { relax = "relax-tight" }'))
-    table = read_table("oxides.csv")
-    settings = resolved(load_settings("other.toml", {}), table)
-    found = all_changes(Path("calm"), state(Path("calm")), table, settings, None, {})
+    space = TableSpace(read_table("oxides.csv"))
+    settings = resolved(load_settings("other.toml", {}), space)
+    found = all_changes(Path("calm"), state(Path("calm")), space, settings, None, {})
     lines = ["calculation.with_bands: False -> True", "calculation.steps.relax: None -> relax-tight"]
     assert [line for line in found if "calculation" in line] == lines

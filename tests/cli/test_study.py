@@ -119,7 +119,7 @@ def test_replay_draws_and_prints_a_table_best_first(table, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--surrogates", "forrest"), "error: surrogates: needs names among sisso, forest, process, found 'forrest'"),
+        (("--surrogates", "forrest"), "error: surrogates: needs one of sisso, forest, process, found 'forrest'"),
         (("--acquisitions", "eii"), "error: acquisition: needs one of "),
         (("--start", "best"), "error: start: needs random, worst or without:ELEMENT, found 'best'"),
         (("--start", "without:Xe"), "error: start: needs an element that occurs in the formulas, found no 'Xe'"),
