@@ -8,7 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 from sisso_sal.campaign.inputs import CANDIDATES
-from sisso_sal.ledger.salvage import COPY, copied_rows
+from sisso_sal.ledger.rows import COPY
+from sisso_sal.ledger.salvage import copied_rows
 from sisso_sal.ledger.state import State, fold
 from sisso_sal.ledger.store import DATABASE, read_ledger
 

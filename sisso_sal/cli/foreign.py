@@ -40,7 +40,7 @@ def import_sisso(folder, task, dry_run, out, force, threads, as_json, quiet, deb
       sisso-sal import-sisso calculation
       sisso-sal import-sisso calculation --out converted
     """
-    from sisso_sal.data.foreign.translation import read_foreign
+    from sisso_sal.data.foreign.readers import read_foreign
 
     found = read_foreign(folder, task)
     document = {"imported": _about(found)}

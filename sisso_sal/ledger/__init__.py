@@ -1,1 +1,1 @@
-"""The ledger of a run: the events, the database that keeps them, its lock and its repair, the state that they amount to."""
+"""The ledger of a run: its events, the database that keeps them, its lock, its repair, and the state that follows."""

@@ -16,8 +16,9 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from sisso_sal.errors import CampaignError, StorageError
-from sisso_sal.ledger.store import (
+from sisso_sal.ledger.rows import (
     APPLICATION_ID,
+    COPY,
     DATABASE,
     SCHEMA_VERSION,
     Row,
@@ -28,8 +29,6 @@ from sisso_sal.ledger.store import (
 )
 from sisso_sal.system.storage import sync_folder, write_whole, writing
 
-COPY = "campaign.jsonl"
-
 
 def _line(row: Row) -> str:
     head = json.dumps({"seq": row.seq, "time": row.time, "event": row.event, "digest": row.digest})
@@ -39,9 +38,9 @@ def _line(row: Row) -> str:
 def _row(line: bytes) -> Row | None:
     """What a line holds; None where it is no whole line of ours."""
     try:
-        found = json.loads(line)
-        data = json.dumps(found["data"], allow_nan=False, ensure_ascii=False)
-        return Row(found["seq"], found["time"], found["event"], data, found["digest"])
+        event = json.loads(line)
+        data = json.dumps(event["data"], allow_nan=False, ensure_ascii=False)
+        return Row(event["seq"], event["time"], event["event"], data, event["digest"])
     except (ValueError, KeyError, TypeError):
         return None
 

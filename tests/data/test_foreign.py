@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from sisso_sal.cli import cli
+from sisso_sal.data.foreign.readers import read_foreign
 from sisso_sal.data.foreign.sisso_fortran import OPERATORS
-from sisso_sal.data.foreign.translation import read_foreign
 from sisso_sal.errors import InputError
 from sisso_sal.features.operators import OPERATORS as KNOWN
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sisso_sal.errors import CampaignError, StorageError
-from sisso_sal.ledger.salvage import COPY
+from sisso_sal.ledger.rows import COPY
 from sisso_sal.ledger.store import DATABASE, Ledger, read_ledger
 
 N_EVENTS = 41

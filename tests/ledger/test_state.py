@@ -16,7 +16,7 @@ from sisso_sal.campaign.learning import Tools
 from sisso_sal.campaign.loop import discover
 from sisso_sal.campaign.verify import findings
 from sisso_sal.errors import CampaignError
-from sisso_sal.ledger.salvage import COPY
+from sisso_sal.ledger.rows import COPY
 from sisso_sal.ledger.state import State, fold
 from sisso_sal.ledger.store import DATABASE, Ledger, read_ledger
 from sisso_sal.protocols import FAILURES, Answer

@@ -17,10 +17,11 @@ from datetime import UTC, datetime
 import pytest
 
 from sisso_sal.errors import CampaignError, LockedError, StorageError
-from sisso_sal.ledger import store as ledger_module
+from sisso_sal.ledger import rows as rows_module
 from sisso_sal.ledger.lock import NOTE, check_free, noted_driver
+from sisso_sal.ledger.rows import APPLICATION_ID, SCHEMA_VERSION, digest_of
 from sisso_sal.ledger.state import fold
-from sisso_sal.ledger.store import APPLICATION_ID, SCHEMA_VERSION, Ledger, digest_of, read_ledger
+from sisso_sal.ledger.store import Ledger, read_ledger
 
 
 @pytest.fixture
@@ -297,7 +298,7 @@ def test_bringing_an_older_schema_forward_happens_in_one_transaction(run, monkey
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(ledger_module, "_insert", failing)
+        patch.setattr(rows_module, "insert_rows", failing)
         with pytest.raises(StorageError, match=r"campaign\.db: cannot be written: database or disk is full"):
             Ledger(run)
     assert labels(run) == {"MgO": 0.1, "CaO": -2.5}
@@ -317,7 +318,7 @@ def test_a_reader_waits_for_a_writer_and_is_not_in_its_way(filled):
 
 
 def test_a_writer_that_never_ends_is_told_and_taken_for_no_damage(filled, monkeypatch):
-    monkeypatch.setattr(ledger_module, "WAIT", 0.1)
+    monkeypatch.setattr(rows_module, "WAIT", 0.1)
     with closing(sqlite3.connect(filled / "campaign.db", isolation_level=None)) as writer:
         writer.execute("BEGIN EXCLUSIVE")
         with pytest.raises(LockedError, match=r"campaign\.db: another process has been writing for 0 s; try again"):

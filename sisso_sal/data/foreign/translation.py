@@ -1,4 +1,4 @@
-"""Inputs of other SISSO programs: what is made of them, and what has no counterpart here."""
+"""What the input of another SISSO program becomes here, and a record of how each of its keywords was used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ class ForeignInput:
 
 
 class Translation:
-    """Takes the keywords of an input one after the other, and keeps a record of what became of each."""
+    """Takes the keywords of an input one after the other, and records how each was used."""
 
     def __init__(self, path: Path, said: Mapping[str, Any]):
         self.path = path
@@ -76,17 +76,17 @@ class Translation:
     def set(self, option: str, value: Any, said: str) -> None:
         """Record that a setting follows from what the input says."""
         self.settings[option] = value
-        told = ",".join(value) if isinstance(value, (tuple, list)) else value
-        self.mapped.append((said, f"{option} = {told}"))
+        text = ",".join(value) if isinstance(value, (tuple, list)) else value
+        self.mapped.append((said, f"{option} = {text}"))
 
     def number(self, option: str, kind: Callable[[str], Any], *names: str) -> Any:
         """Carry a number over to a setting; None where it was not given."""
         name, value = self.take(*names)
         if value is None:
             return None
-        found = self.parsed(name, kind, value)
-        self.set(option, found, f"{name}={value}")
-        return found
+        number = self.parsed(name, kind, value)
+        self.set(option, number, f"{name}={value}")
+        return number
 
     def parsed(self, name: str, kind: Callable[[str], Any], value: Any) -> Any:
         """A value of a keyword.
@@ -94,7 +94,7 @@ class Translation:
         Raises
         ------
         InputError
-            It is none of that kind.
+            The value is not of that kind.
         """
         try:
             return kind(str(value).strip().lower().replace("d", "e") if kind is float else str(value).strip())
@@ -103,13 +103,13 @@ class Translation:
             raise InputError(f"{self.path}: {name}: needs {word}, found {shown(value)}") from None
 
     def ignore(self, why: str, *names: str) -> None:
-        """Leave keywords out that say how the other program works, not what it looks for."""
+        """Leave out keywords that say how the other program works, not what it searches for."""
         for name in names:
             if self._left.pop(name, None) is not None:
                 self.mapped.append((name, why))
 
     def rest(self) -> None:
-        """Whatever nobody took is told."""
+        """Report every keyword that was not taken."""
         self.without += [f"{name}={value}: not a keyword that is known here" for name, value in self._left.items()]
 
 
@@ -154,57 +154,3 @@ def read_lines(path: Path) -> list[str]:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: needs UTF-8 text, found byte 0x{error.object[error.start]:02x}") from error
-
-
-def read_foreign(folder: str | Path, task: str | None = None) -> ForeignInput:
-    """Read the input of SISSO (SISSO.in and train.dat) or of SISSO++ (sisso.json and its CSV) from a folder.
-
-    Parameters
-    ----------
-    folder : path
-        The folder, or the file SISSO.in or sisso.json itself.
-    task : str, optional
-        The task to take of an input with several: its number (SISSO) or its name (SISSO++).
-
-    Raises
-    ------
-    InputError
-        There is no such input, it is damaged, or it asks for what cannot be done here (classification, several tasks).
-    """
-    from sisso_sal.data.foreign.sisso_cpp import read_sisso_cpp
-    from sisso_sal.data.foreign.sisso_fortran import read_sisso_fortran
-
-    given = Path(folder)
-    readers = {"SISSO.in": read_sisso_fortran, "sisso.json": read_sisso_cpp}
-    if given.is_file():
-        reader = read_sisso_cpp if given.suffix == ".json" else read_sisso_fortran
-        return without_constants(reader(given, task))
-    if not given.is_dir():
-        raise InputError(f"{given}: there is no such folder")
-    found = [name for name in readers if (given / name).is_file()]
-    if len(found) != 1:
-        told = "both; name the file" if found else "neither"
-        raise InputError(f"{given}: needs SISSO.in (with train.dat) or sisso.json (with its CSV), found {told}")
-    return without_constants(readers[found[0]](given / found[0], task))
-
-
-def without_constants(found: ForeignInput) -> ForeignInput:
-    """The same without features that have one value in every row: nothing can be learned from them."""
-    constant = [j for j in range(2, len(found.header)) if len({_value(row[j]) for row in found.rows}) == 1]
-    kept = [j for j in range(len(found.header)) if j not in constant or found.header[j] == found.settings["target"]]
-    told = tuple(f"feature {found.header[j]}: the same in every row; left out" for j in constant)
-
-    def cut(rows: Rows) -> Rows:
-        return [[row[j] for j in kept] for row in rows]
-
-    return replace(
-        found, header=tuple(found.header[j] for j in kept), rows=cut(found.rows), left_out=cut(found.left_out),
-        without_counterpart=found.without_counterpart + told,
-    )  # fmt: skip
-
-
-def _value(cell: str) -> float | str:
-    try:
-        return float(cell)
-    except ValueError:
-        return cell
