@@ -6,7 +6,7 @@ The loop knows these and no implementation. The table, the SISSO ensemble, expec
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -357,6 +357,9 @@ class Answer:
         Its standard deviation in the target's unit, where it is known.
     core_hours : float
         What it cost, failures too.
+    arrays : mapping of str to ndarray
+        Arrays that come with the label, such as ``forces`` (n_atoms, 3), in eV/Å: finite numbers under names of letters, digits
+        and underscores. They are kept beside the ledger, see `sisso_sal.ledger.arrays`.
     kind, reason : str
         Of a failure: one of `FAILURES`, and what a person needs to know, in one line.
     """
@@ -367,6 +370,7 @@ class Answer:
     core_hours: float = 0.0
     kind: str = ""
     reason: str = ""
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
 
 
 @runtime_checkable

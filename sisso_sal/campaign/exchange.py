@@ -14,6 +14,7 @@ from typing import Any
 
 from sisso_sal.data.columns import LARGEST
 from sisso_sal.errors import OracleError, UnconfirmedError
+from sisso_sal.ledger.arrays import problem_of, write_arrays
 from sisso_sal.ledger.state import Case, State, fold
 from sisso_sal.ledger.store import Ledger
 from sisso_sal.protocols import FAILURES, Answer, Oracle, Receipt, Request, Space
@@ -139,7 +140,12 @@ class Exchange:
         about = {"source": "oracle", "intent": answer.intent, "core_hours": answer.core_hours}
         if answer.value is not None:
             error = {} if answer.error is None else {"error": float(answer.error)}
-            return [("label", {"id": id, "value": float(answer.value), **error, **about})], f"{id}: {answer.value:.6g}"
+            kept = write_arrays(
+                self._journal.ledger.folder, answer.intent, answer.arrays
+            )  # before the event that names them
+            arrays = {"arrays": kept} if kept else {}
+            label = {"id": id, "value": float(answer.value), **error, **about, **arrays}
+            return [("label", label)], f"{id}: {answer.value:.6g}"
         attempt = self._journal.state.cases[id].attempt
         again = FAILURES.get(answer.kind, False) and attempt <= self._retries
         reason = " ".join(answer.reason.split())
@@ -175,6 +181,8 @@ def checked(answer: Answer) -> Answer:
         problem = f"needs a finite number as the label, found {answer.value}"
     elif answer.error is not None and not (math.isfinite(answer.error) and 0 <= answer.error <= LARGEST):
         problem = f"needs a number >= 0 as the label's error, found {answer.error}"
+    else:
+        problem = problem_of(answer.arrays)
     if problem:
         return Answer(answer.intent, core_hours=cost, kind="invalid", reason=problem)
-    return Answer(answer.intent, answer.value, answer.error, cost)
+    return Answer(answer.intent, answer.value, answer.error, cost, arrays=answer.arrays)

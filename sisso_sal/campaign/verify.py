@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from sisso_sal.campaign.inputs import CANDIDATES
+from sisso_sal.ledger.arrays import array_files
 from sisso_sal.ledger.rows import COPY
 from sisso_sal.ledger.salvage import copied_rows
 from sisso_sal.ledger.state import State, fold
@@ -33,13 +34,14 @@ def findings(run: Path) -> tuple[int, list[str]]:
     copy = copied_rows(run / COPY)
     if copy != reading.rows[: len(copy)] or len(copy) < len(reading.rows):
         found.append(f"{COPY}: agrees with {len(copy)} of {len(reading.rows)} events; the next discover mends it")
-    return len(reading.rows), [*found, *_files(run, fold(reading.events()))]
+    return len(reading.rows), [*found, *_files(run, fold(reading.events()), array_files(reading.events("label")))]
 
 
-def _files(run: Path, state: State) -> list[str]:
+def _files(run: Path, state: State, arrays: dict[str, str]) -> list[str]:
     written = {
         f"{it.folder}/{name}": told for it in state.iterations if it.model for name, told in it.model["files"].items()
     }
+    written |= arrays
     if state.candidates is not None:
         written[CANDIDATES] = state.candidates["sha256"]
     lines = []

@@ -3,20 +3,8 @@
     state = fold(ledger.events())
     state = fold(new_events, state)
 
-Kinds of events, with what they carry beside seq and time:
-
-created     settings, run_id, table, digest (of the table), versions, oracle
-candidates  n_rows, n_features, sha256 (of candidates.parquet)
-settings    run (what may change while a campaign goes on), changes, oracle
-label       id, value, source; error (standard deviation); intent, core_hours of a calculation
-model       iteration, folder, files (name: sha256), seed, n_labelled, best, calibration, versions, seconds
-proposal    iteration, folder, seed, proposals; model (seq of the event), batch, gain
-intent      intent, id, attempt, iteration: this will be submitted
-receipt     intent, id, job: it was accepted
-failure     id, kind, reason, final (False where it is tried again), source; intent, core_hours of a calculation
-retry       id, by
-stop        kind, why, by
-resumed     (nothing)
+What each kind of event carries beside seq and time is said where the kind is registered, at the end of this file. Another room
+adds a kind of its own with `register`.
 """
 
 from __future__ import annotations
@@ -51,6 +39,8 @@ class Case:
     attempt : int
         Submissions so far.
     failures : tuple of events
+    arrays : mapping
+        Where the named arrays of the label are, see `sisso_sal.ledger.arrays`.
     """
 
     id: str
@@ -63,6 +53,7 @@ class Case:
     job: str = ""
     attempt: int = 0
     failures: tuple[Event, ...] = ()
+    arrays: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,6 +89,8 @@ class State:
     stop : event or None
     last : event or None
         The newest event.
+    extra : mapping
+        What rooms keep that have registered kinds of events, each under a name of its own.
     """
 
     n_events: int = 0
@@ -112,6 +105,7 @@ class State:
     learned: int = 0
     stop: Event | None = None
     last: Event | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def of(self, *statuses: str) -> list[Case]:
         """The cases of these statuses, in the order in which they came up."""
@@ -148,8 +142,11 @@ class State:
         return self.proposal is not None and self.proposal["seq"] > self.learned
 
 
-class _Draft:
-    """A state that is being folded; the containers are its own."""
+class Draft:
+    """A state while events are folded into it: the attributes are those of `State`, the containers are its own.
+
+    A fold function replaces the values in `extra`, and never changes them in place: earlier states share them.
+    """
 
     def __init__(self, state: State):
         self.n_events = state.n_events
@@ -164,8 +161,10 @@ class _Draft:
         self.learned = state.learned
         self.stop = state.stop
         self.last = state.last
+        self.extra = dict(state.extra)
 
     def put(self, event: Event, status: str, **changes: Any) -> None:
+        """Give the event's candidate a status, and change what else is known of it."""
         id, since = event["id"], event["time"]
         before = self.cases.get(id)
         after = (
@@ -176,10 +175,69 @@ class _Draft:
         self.cases[id] = after
 
     def learn(self, event: Event) -> None:
+        """Note that a fit or a choice depends on the event: the newest proposal is then no longer current."""
         self.learned = event["seq"]
 
     def pay(self, event: Event) -> None:
+        """Add the core-hours of the event."""
         self.core_hours += event.get("core_hours") or 0.0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of event.
+
+    Attributes
+    ----------
+    fold : callable
+        Changes a `Draft` by an event. A key that it needs and that the event lacks is a `KeyError`.
+    carries : str
+        What an event of this kind carries beside seq and time, for people.
+    """
+
+    fold: Callable[[Draft, Event], None]
+    carries: str
+
+
+_KINDS: dict[str, Kind] = {}
+
+
+def register(kind: str, fold: Callable[[Draft, Event], None], carries: str) -> None:
+    """Add a kind of event.
+
+    Parameters
+    ----------
+    kind : str
+    fold : callable
+    carries : str
+        See `Kind`.
+
+    Raises
+    ------
+    CampaignError
+        The kind is registered already.
+
+    Examples
+    --------
+    >>> register("label", lambda draft, event: None, "id")
+    Traceback (most recent call last):
+    ...
+    sisso_sal.errors.CampaignError: ledger: needs a new kind of event, found 'label', which is registered already
+    """
+    if kind in _KINDS:
+        raise CampaignError(f"ledger: needs a new kind of event, found '{kind}', which is registered already")
+    _KINDS[kind] = Kind(fold, carries)
+
+
+def kinds() -> Mapping[str, Kind]:
+    """Every kind of event that is registered, by name.
+
+    Examples
+    --------
+    >>> kinds()["receipt"].carries
+    'intent, id, job: the oracle accepted the request'
+    """
+    return dict(_KINDS)
 
 
 def fold(events: Iterable[Event], state: State | None = None) -> State:
@@ -195,7 +253,7 @@ def fold(events: Iterable[Event], state: State | None = None) -> State:
     Raises
     ------
     CampaignError
-        An event is of no known kind, or lacks something.
+        An event is of a kind that is not registered, or lacks something.
 
     Examples
     --------
@@ -203,37 +261,43 @@ def fold(events: Iterable[Event], state: State | None = None) -> State:
     >>> fold([event]).labels
     {'MgO': 0.8}
     """
-    draft = _Draft(state or State())
+    draft = Draft(state or State())
     for event in events:
+        kind = _KINDS.get(event["event"])
+        if kind is None:
+            raise CampaignError(
+                f"ledger: event {event.get('seq')}: needs a kind of {', '.join(_KINDS)}, found '{event['event']}'"
+            )
         try:
-            _KINDS[event["event"]](draft, event)
+            kind.fold(draft, event)
         except KeyError as error:
             raise CampaignError(
-                f"ledger: event {event.get('seq')}: needs a known kind with its data, found {error}"
+                f"ledger: event {event.get('seq')}: {event['event']} needs {kind.carries}; found no {error}"
             ) from error
         draft.last = event
         draft.n_events = event["seq"]
     return State(**vars(draft))
 
 
-def _created(draft: _Draft, event: Event) -> None:
+def _created(draft: Draft, event: Event) -> None:
     """A run that learned nothing yet may start anew."""
     anew = State(created=event, run=event["settings"].get("run", {}), oracle=event.get("oracle") or {})
-    draft.__dict__.update(vars(_Draft(anew)))
+    draft.__dict__.update(vars(Draft(anew)))
     draft.learn(event)
 
 
-def _candidates(draft: _Draft, event: Event) -> None:
+def _candidates(draft: Draft, event: Event) -> None:
     draft.candidates = event
 
 
-def _settings(draft: _Draft, event: Event) -> None:
+def _settings(draft: Draft, event: Event) -> None:
     draft.run, draft.oracle = event["run"], event["oracle"]
 
 
-def _label(draft: _Draft, event: Event) -> None:
+def _label(draft: Draft, event: Event) -> None:
     draft.put(
         event, "labelled", value=event["value"], error=event.get("error"), source=event.get("source", ""),
+        arrays=event.get("arrays", {}),
     )  # fmt: skip
     if draft.iterations:
         draft.asked[event["id"]] = None
@@ -241,11 +305,11 @@ def _label(draft: _Draft, event: Event) -> None:
     draft.learn(event)
 
 
-def _model(draft: _Draft, event: Event) -> None:
+def _model(draft: Draft, event: Event) -> None:
     draft.iterations += (Iteration(event["iteration"], event["folder"], model=event),)
 
 
-def _proposal(draft: _Draft, event: Event) -> None:
+def _proposal(draft: Draft, event: Event) -> None:
     last = draft.iterations[-1] if draft.iterations else None
     if last is None or last.proposal is not None:
         draft.iterations += (Iteration(event["iteration"], event["folder"], proposal=event),)
@@ -253,16 +317,16 @@ def _proposal(draft: _Draft, event: Event) -> None:
         draft.iterations = (*draft.iterations[:-1], replace(last, proposal=event))
 
 
-def _intent(draft: _Draft, event: Event) -> None:
+def _intent(draft: Draft, event: Event) -> None:
     draft.put(event, "intended", intent=event["intent"], attempt=event["attempt"], job="")
     draft.asked[event["id"]] = None
 
 
-def _receipt(draft: _Draft, event: Event) -> None:
+def _receipt(draft: Draft, event: Event) -> None:
     draft.put(event, "submitted", job=event["job"])
 
 
-def _failure(draft: _Draft, event: Event) -> None:
+def _failure(draft: Draft, event: Event) -> None:
     failures = draft.cases[event["id"]].failures if event["id"] in draft.cases else ()
     draft.put(event, "failed", failures=(*failures, event))
     draft.asked[event["id"]] = None
@@ -271,31 +335,42 @@ def _failure(draft: _Draft, event: Event) -> None:
         draft.learn(event)
 
 
-def _retry(draft: _Draft, event: Event) -> None:
+def _retry(draft: Draft, event: Event) -> None:
     draft.put(event, "again")
     if event["by"] == "person":
         draft.learn(event)
 
 
-def _stop(draft: _Draft, event: Event) -> None:
+def _stop(draft: Draft, event: Event) -> None:
     draft.stop = event
 
 
-def _resumed(draft: _Draft, event: Event) -> None:
+def _resumed(draft: Draft, event: Event) -> None:
     draft.stop = None
 
 
-_KINDS: dict[str, Callable[[_Draft, Event], None]] = {
-    "created": _created,
-    "candidates": _candidates,
-    "settings": _settings,
-    "label": _label,
-    "model": _model,
-    "proposal": _proposal,
-    "intent": _intent,
-    "receipt": _receipt,
-    "failure": _failure,
-    "retry": _retry,
-    "stop": _stop,
-    "resumed": _resumed,
-}
+register("created", _created, "settings, run_id, table, digest (of the table), versions, oracle")
+register("candidates", _candidates, "n_rows, n_features, sha256 (of candidates.parquet)")
+register("settings", _settings, "run (the settings that may change during a campaign), changes, oracle")
+register(
+    "label",
+    _label,
+    "id, value, source; where known error (standard deviation), and of a calculation intent, core_hours and "
+    "arrays (name: file, sha256, shape, dtype)",
+)
+register(
+    "model",
+    _model,
+    "iteration, folder, files (name: sha256), seed, n_labelled, best, calibration, versions, seconds",
+)
+register("proposal", _proposal, "iteration, folder, seed, proposals; model (seq of the event), batch, gain")
+register("intent", _intent, "intent, id, attempt, iteration: this will be submitted")
+register("receipt", _receipt, "intent, id, job: the oracle accepted the request")
+register(
+    "failure",
+    _failure,
+    "id, kind, reason, final (False where it is tried again), source; of a calculation intent and core_hours",
+)
+register("retry", _retry, "id, by")
+register("stop", _stop, "kind, why, by")
+register("resumed", _resumed, "nothing")

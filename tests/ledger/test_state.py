@@ -16,11 +16,13 @@ from sisso_sal.campaign.learning import Tools
 from sisso_sal.campaign.loop import discover
 from sisso_sal.campaign.verify import findings
 from sisso_sal.errors import CampaignError
+from sisso_sal.ledger import state as state_module
 from sisso_sal.ledger.rows import COPY
-from sisso_sal.ledger.state import State, fold
+from sisso_sal.ledger.state import State, fold, kinds, register
 from sisso_sal.ledger.store import DATABASE, Ledger, read_ledger
 from sisso_sal.protocols import FAILURES, Answer
 
+ROOT = Path(__file__).parents[2]
 OPEN = [id for id, known in zip(MATERIALS["formula"], KNOWN, strict=True) if not known]
 
 
@@ -88,11 +90,58 @@ def test_the_events_of_schema_1_are_understood():
 
 @pytest.mark.parametrize(
     ("event", "told"),
-    [({"event": "dance"}, "'dance'"), ({"event": "label", "id": "a"}, "'value'"), ({"event": "retry"}, "'id'")],
+    [
+        ({"event": "dance"}, r"needs a kind of created, .*, resumed, found 'dance'"),
+        ({"event": "label", "id": "a"}, r"label needs id, value, source; .*; found no 'value'"),
+        ({"event": "retry"}, r"retry needs id, by; found no 'id'"),
+    ],
 )
 def test_an_event_that_is_none_is_told(event, told):
-    with pytest.raises(CampaignError, match=f"^ledger: event 1: needs a known kind with its data, found {told}$"):
+    with pytest.raises(CampaignError, match=f"^ledger: event 1: {told}$"):
         fold(numbered(event))
+
+
+@pytest.fixture
+def meeting(monkeypatch):
+    """A kind of event of another room, which is forgotten after the test."""
+    monkeypatch.setattr(state_module, "_KINDS", dict(state_module._KINDS))
+
+    def met(draft, event):
+        draft.extra["meetings"] = (*draft.extra.get("meetings", ()), event["who"])
+        draft.pay(event)
+
+    register("meeting", met, "who, core_hours")
+    return {"event": "meeting", "who": "Ada", "core_hours": 1.5}
+
+
+def test_a_room_registers_a_kind_of_event_and_its_state_is_folded_with_the_rest(in_memory, meeting):
+    events = numbered(CREATED, LABEL, meeting, meeting | {"who": "Emmy"})
+    before = fold(events[:3])
+    after = fold(events[3:], before)
+    assert (before.extra, after.extra) == ({"meetings": ("Ada",)}, {"meetings": ("Ada", "Emmy")})
+    assert (after.core_hours, after.labels) == (3.0, {"a": 1.5})
+    assert fold(numbered(CREATED, meeting, CREATED)).extra == {}
+    assert kinds()["meeting"].carries == "who, core_hours"
+    with pytest.raises(CampaignError, match=r"^ledger: event 1: meeting needs who, core_hours; found no 'who'$"):
+        fold(numbered({"event": "meeting"}))
+    with pytest.raises(
+        CampaignError, match=r"^ledger: needs a new kind of event, found 'meeting', which is registered"
+    ):
+        register("meeting", lambda draft, event: None, "")
+    with Ledger(in_memory / "run") as ledger:
+        ledger.append("meeting", {"who": "Ada"})
+    assert fold(read_ledger(in_memory / "run").events()).extra == {"meetings": ("Ada",)}
+
+
+def test_without_its_room_the_event_of_a_room_is_refused():
+    with pytest.raises(CampaignError, match=r", found 'meeting'$"):
+        fold(numbered(CREATED, {"event": "meeting", "who": "Ada"}))
+
+
+def test_every_kind_of_event_is_described_in_the_reference():
+    page = (ROOT / "docs" / "reference" / "files.md").read_text(encoding="utf-8")
+    table = page.partition("## The ledger")[2].partition("\n## ")[0]
+    assert [kind for kind in kinds() if f"`{kind}`" not in table] == []
 
 
 def test_folding_leaves_the_former_state_as_it_was(in_memory):
