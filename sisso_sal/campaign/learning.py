@@ -130,7 +130,7 @@ def learn(
 
 def waited_for(state: State) -> list[Case]:
     """Cases that a label is expected for; without an oracle nothing is tried again by itself."""
-    return state.of("intended", "submitted", *(("again",) if state.run.get("oracle", "none") != "none" else ()))
+    return state.of("intended", "submitted", *(("again",) if state.has_oracle else ()))
 
 
 def _among(space: Space, ids: set[str]) -> np.ndarray:

@@ -6,21 +6,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sisso_sal.ledger.lock import Driver
+from sisso_sal.ledger.lock import DriverProcess
 from sisso_sal.ledger.state import Case, Iteration, State
+from sisso_sal.settings import PEOPLE
 
 _CALIBRATION = ("rmse", "coverage95", "miscalibration_area", "scale")
 
 
-def status_document(run: Path, state: State, driver: Driver | None, now: datetime | None = None) -> dict[str, Any]:
+def status_document(
+    run: Path, state: State, driver: DriverProcess | None, now: datetime | None = None
+) -> dict[str, Any]:
     """Everything that a person asks first.
 
     Parameters
     ----------
     run : Path
     state : State
-    driver : Driver or None
-        Who took the folder and has not said that he ended.
+    driver : DriverProcess or None
+        The process that took the folder and did not record that it ended.
     now : datetime, optional
 
     Returns
@@ -41,7 +44,8 @@ def status_document(run: Path, state: State, driver: Driver | None, now: datetim
         "driver": None if driver is None else vars(driver) | {"alive": driver.is_alive},
         "goal": settings.get("goal"),
         "target": settings.get("target"),
-        "oracle": state.run.get("oracle", "none"),
+        "oracle": state.run.get("oracle", PEOPLE),
+        "has_oracle": state.has_oracle,
         "iteration": newest.number if newest else 0,
         "n_labelled": len(state.labels),
         "n_candidates": None if n_rows is None else n_rows - len(state.labels),
@@ -63,7 +67,7 @@ def status_document(run: Path, state: State, driver: Driver | None, now: datetim
     return document | {"next": _next(document)}
 
 
-def _standing(state: State, driver: Driver | None) -> str:
+def _standing(state: State, driver: DriverProcess | None) -> str:
     """One word: running, lost (a driver died), stopped, waiting (for labels), new."""
     if driver is not None and driver.is_alive is not False:
         return "running"
@@ -151,7 +155,7 @@ def _next(found: dict[str, Any]) -> str:
     if found["standing"] == "new":
         return "give the discover command again: nothing was proposed yet"
     out = sum(case["status"] != "again" for case in found["pending"])
-    if found["oracle"] != "none" and found["standing"] == "lost":
+    if found["has_oracle"] and found["standing"] == "lost":
         return f"give the discover command again: the driver died, {out} calculations are out and none is lost"
     if found["stop"] is not None:
         kind = found["stop"]["kind"]
@@ -162,7 +166,7 @@ def _next(found: dict[str, Any]) -> str:
         if kind in {"gain", "nothing_left"}:
             advice = f"sisso-sal export {run}/iter-{found['iteration']:04d}/model.json --format latex"
         return advice + (f", or sisso-sal retry {run}" if found["failed"] else "")
-    if found["oracle"] != "none":
+    if found["has_oracle"]:
         return f"give the discover command again: {out} calculations are out"
     first = found["open"][0] if found["open"] else "ID"
     return f"sisso-sal label {run} {first} VALUE, for this and the others; then give the discover command again"

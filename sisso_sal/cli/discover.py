@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from sisso_sal.cli import known_values
-from sisso_sal.cli.help import Command, panel
+from sisso_sal.cli.help import Command, DescribedOption, panel
 from sisso_sal.cli.options import (
     COLUMNS,
     COMMON,
@@ -30,6 +30,12 @@ from sisso_sal.cli.terminal import fail, next_step, note, show, width
 from sisso_sal.system.progress import Watch
 
 FINISHED_WITH_FAILURES = 3
+
+
+def _oracle_help() -> str:
+    from sisso_sal.oracle.registry import oracle_help
+
+    return f"Who labels: {oracle_help()}; none by default."
 
 
 @click.command(cls=Command, short_help="Learn from a table with gaps, propose what to compute")
@@ -67,7 +73,9 @@ FINISHED_WITH_FAILURES = 3
     click.option(
         "--oracle",
         metavar="WHO",
-        help="Who labels: none (you do), aims, structure, lookup:FILE, or 'command:./run.sh {id}'; none by default.",
+        cls=DescribedOption,
+        describe=_oracle_help,
+        shell_complete=known_values.oracles,
     ),
     click.option("--budget", type=click.IntRange(min=1), help="Stop after this many evaluations."),
     click.option("--core-hours", type=click.FloatRange(0, min_open=True), help="Stop when so much is spent."),

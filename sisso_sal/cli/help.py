@@ -60,6 +60,28 @@ def _plain(options: str, text: str) -> tuple[str, str]:
     return options, re.sub(r"\s*\[x>=?[01]\]$", "", text)
 
 
+class DescribedOption(click.Option):
+    """An option whose help is made when somebody asks for it: what it says may come from plug-ins.
+
+    Parameters
+    ----------
+    describe : callable
+        Gives the help; in the place of ``help``.
+    """
+
+    def __init__(self, *args: Any, describe: Callable[[], str], **kwargs: Any):
+        self._describe = describe
+        super().__init__(*args, **kwargs)
+
+    @property
+    def help(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._describe()
+
+    @help.setter
+    def help(self, text: str | None) -> None:
+        """click sets none."""
+
+
 class Group(click.Group):
     """A group whose commands stand under headings; those without one come last."""
 

@@ -74,6 +74,13 @@ def surrogates(ctx: click.Context, parameter: click.Parameter, incomplete: str) 
     return _starting(SURROGATES, incomplete)
 
 
+def oracles(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Names of oracles; a colon stands behind those that take more."""
+    from sisso_sal.oracle.registry import oracle_kinds
+
+    return _starting((f"{name}:" if kind.takes_more else name for name, kind in oracle_kinds().items()), incomplete)
+
+
 def candidates(which: str) -> Complete:
     """Ids of the run that stands in the command: those "proposed" and without an answer, or those that "failed"."""
 

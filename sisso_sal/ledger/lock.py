@@ -19,8 +19,8 @@ NOTE = ".driver.json"
 
 
 @dataclass(frozen=True)
-class Driver:
-    """A process that drives a run folder, or that did not say that it ended."""
+class DriverProcess:
+    """A process that drives a run folder, or that ended without recording it."""
 
     host: str
     pid: int
@@ -47,10 +47,10 @@ class Driver:
         return f"process {self.pid} on {self.host}, since {self.since}"
 
 
-def noted_driver(folder: str | Path) -> Driver | None:
-    """The driver that last took the folder and has not said that it ended; takes no lock."""
+def noted_driver(folder: str | Path) -> DriverProcess | None:
+    """The driver that last took the folder and did not record its end; takes no lock."""
     try:
-        return Driver(**json.loads(Path(folder, NOTE).read_text(encoding="utf-8")))
+        return DriverProcess(**json.loads(Path(folder, NOTE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -61,7 +61,7 @@ class DriverLock:
     Raises
     ------
     LockedError
-        Another process holds it, or one on another host did not say that it ended: on some network file systems a lock is not
+        Another process holds it, or one on another host did not record its end: on some network file systems a lock is not
         seen from other hosts.
     CampaignError
         The folder cannot be made.
@@ -81,11 +81,11 @@ class DriverLock:
             before = noted_driver(folder)
             if before is not None and not before.is_here and not take_over:
                 raise LockedError(
-                    f"{folder}: {before}, drives this run or died without a word; make sure that it is gone, then give "
+                    f"{folder}: {before}, drives this run or was killed; make sure that it has ended, then give "
                     "--take-over"
                 )
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            write_whole(self._note, json.dumps(asdict(Driver(socket.gethostname(), os.getpid(), now))) + "\n")
+            write_whole(self._note, json.dumps(asdict(DriverProcess(socket.gethostname(), os.getpid(), now))) + "\n")
         except BaseException:
             self._lock.release()
             raise

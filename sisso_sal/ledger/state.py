@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sisso_sal.errors import CampaignError
+from sisso_sal.settings import PEOPLE
 
 Event = Mapping[str, Any]
 
@@ -137,6 +138,11 @@ class State:
         return self.iterations[-1].proposal if self.iterations else None
 
     @property
+    def has_oracle(self) -> bool:
+        """Whether an oracle labels, and not people."""
+        return self.run.get("oracle", PEOPLE) != PEOPLE
+
+    @property
     def is_current(self) -> bool:
         """Whether nothing was learned since the newest proposal."""
         return self.proposal is not None and self.proposal["seq"] > self.learned
@@ -184,7 +190,7 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Kind:
+class EventKind:
     """A kind of event.
 
     Attributes
@@ -199,7 +205,7 @@ class Kind:
     carries: str
 
 
-_KINDS: dict[str, Kind] = {}
+_KINDS: dict[str, EventKind] = {}
 
 
 def register(kind: str, fold: Callable[[Draft, Event], None], carries: str) -> None:
@@ -210,7 +216,7 @@ def register(kind: str, fold: Callable[[Draft, Event], None], carries: str) -> N
     kind : str
     fold : callable
     carries : str
-        See `Kind`.
+        See `EventKind`.
 
     Raises
     ------
@@ -226,10 +232,10 @@ def register(kind: str, fold: Callable[[Draft, Event], None], carries: str) -> N
     """
     if kind in _KINDS:
         raise CampaignError(f"ledger: needs a new kind of event, found '{kind}', which is registered already")
-    _KINDS[kind] = Kind(fold, carries)
+    _KINDS[kind] = EventKind(fold, carries)
 
 
-def kinds() -> Mapping[str, Kind]:
+def kinds() -> Mapping[str, EventKind]:
     """Every kind of event that is registered, by name.
 
     Examples

@@ -92,7 +92,7 @@ class Ledger:
     wait : float
         Seconds to wait for another driver to go.
     take_over : bool
-        Go on though a driver on another host did not say that it ended.
+        Go on although a driver on another host did not record its end.
 
     Attributes
     ----------

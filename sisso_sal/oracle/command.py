@@ -18,12 +18,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sisso_sal.data.columns import shown
 from sisso_sal.errors import OracleError, SettingsError, StorageError
 from sisso_sal.protocols import FAILURES, Answer, Receipt, Request
 from sisso_sal.system.storage import write_whole, writing
+
+if TYPE_CHECKING:
+    from sisso_sal.data.table import Table
+    from sisso_sal.settings.campaign import CampaignSettings
+
+__all__ = ["CommandOracle", "from_command", "read_answer"]
 
 GRACE = 5.0
 """Seconds between asking a process to end at its time limit and killing it."""
@@ -39,7 +45,7 @@ mv "$0/status.part" "$0/status"
 """
 
 
-class Command:
+class CommandOracle:
     """Runs a command for each candidate, several at a time.
 
     Parameters
@@ -113,9 +119,9 @@ class Command:
         queued = []
         for receipt in receipts:
             job = self._root / receipt.job
-            found = self._look(receipt.intent, job)
-            if found is not None:
-                answers.append(found)
+            answer = self._look(receipt.intent, job)
+            if answer is not None:
+                answers.append(answer)
             elif not (job / "pid").exists() and not _is_held(job):
                 queued.append(job)
         try:
@@ -201,7 +207,10 @@ class Command:
                 intent, core_hours=hours, kind="walltime", reason=f"ended after {(job / 'walltime').read_text()}"
             )
         return Answer(
-            intent, core_hours=hours, kind="crashed", reason="its process died without a word (killed, or the machine)"
+            intent,
+            core_hours=hours,
+            kind="crashed",
+            reason="its process was killed, or the machine stopped",
         )
 
     def _enforce(self, job: Path, process: tuple[int, str] | None) -> None:
@@ -214,6 +223,19 @@ class Command:
         write_whole(job / "walltime", f"{self._limit / 3600:.4g} hours")
         with suppress(ProcessLookupError):
             os.killpg(process[0], signal.SIGTERM if age < self._limit + GRACE else signal.SIGKILL)
+
+
+def from_command(settings: CampaignSettings, run: Path, table: Table, command: str) -> CommandOracle:
+    """A command whose submissions are folders below the run folder; see `sisso_sal.oracle.registry.OracleKind`.
+
+    Raises
+    ------
+    SettingsError
+        Settings ask for no worker, or the command cannot be run.
+    """
+    if settings.run.workers < 1:
+        raise SettingsError("run.workers: needs 1 or more with an oracle command:COMMAND, found 0")
+    return CommandOracle(command, run / "jobs", settings.run.workers, settings.run.walltime)
 
 
 def _replaced(word: str, values: dict[str, str]) -> str:
@@ -268,35 +290,38 @@ def read_answer(intent: str, job: Path, code: int, hours: float) -> Answer:
     """
     path = job / "answer.json" if (job / "answer.json").exists() else job / "stdout"
     problem = ""
-    found: Any = None
+    document: Any = None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         problem = f"{path.name}: needs one JSON document, {' '.join(str(error).split())}"
-    if isinstance(found, dict) and "failure" in found:
-        kind = found["failure"] if found["failure"] in FAILURES else "invalid"
+    if isinstance(document, dict) and "failure" in document:
+        kind = document["failure"] if document["failure"] in FAILURES else "invalid"
         return Answer(
-            intent, core_hours=_cost(found, hours), kind=kind, reason=str(found.get("reason", found["failure"]))
+            intent,
+            core_hours=_cost(document, hours),
+            kind=kind,
+            reason=str(document.get("reason", document["failure"])),
         )
     if code != 0:
         killed = f"killed by signal {code - 128}" if code > 128 else f"exit code {code}"
         return Answer(intent, core_hours=hours, kind="crashed", reason=f"{killed}{_last_line(job / 'stderr')}")
     if not problem:
-        problem = _problem(found, json.loads((job / "request.json").read_text(encoding="utf-8"))["id"])
+        problem = _problem(document, json.loads((job / "request.json").read_text(encoding="utf-8"))["id"])
     if problem:
         return Answer(intent, core_hours=hours, kind="invalid", reason=problem)
-    error = found.get("error")
-    return Answer(intent, float(found["value"]), None if error is None else float(error), _cost(found, hours))
+    error = document.get("error")
+    return Answer(intent, float(document["value"]), None if error is None else float(error), _cost(document, hours))
 
 
-def _problem(found: Any, id: str) -> str:
+def _problem(document: Any, id: str) -> str:
     """What is wrong with an answer; empty if nothing is."""
-    if not isinstance(found, dict) or not _is_number(found.get("value")):
-        return f'needs an answer such as {{"value": 1.5}}, found {shown(found)}'
-    if found.get("error") is not None and not _is_number(found["error"]):
-        return f"needs a number as the error, found {shown(found['error'])}"
-    if "id" in found and found["id"] != id:
-        return f"needs the answer for {shown(id)}, found one for {shown(found['id'])}"
+    if not isinstance(document, dict) or not _is_number(document.get("value")):
+        return f'needs an answer such as {{"value": 1.5}}, found {shown(document)}'
+    if document.get("error") is not None and not _is_number(document["error"]):
+        return f"needs a number as the error, found {shown(document['error'])}"
+    if "id" in document and document["id"] != id:
+        return f"needs the answer for {shown(id)}, found one for {shown(document['id'])}"
     return ""
 
 
@@ -304,8 +329,8 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _cost(found: dict[str, Any], hours: float) -> float:
-    return float(found["core_hours"]) if _is_number(found.get("core_hours")) else hours
+def _cost(document: dict[str, Any], hours: float) -> float:
+    return float(document["core_hours"]) if _is_number(document.get("core_hours")) else hours
 
 
 def _last_line(path: Path) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from sisso_sal.errors import SissoSalError
+from sisso_sal.oracle.registry import check_oracle
 from sisso_sal.system.machine import usable_cores
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ def _taskblaster() -> Check:
 
 
 def oracle_check(settings: "CampaignSettings") -> Check:
-    """Whether the oracle that settings name could begin on this machine; of the elements only those of water are looked for.
+    """Whether the oracle that settings name could begin on this machine.
 
     Parameters
     ----------
@@ -227,19 +228,11 @@ def oracle_check(settings: "CampaignSettings") -> Check:
     Check
         "ok" with what would run, "problem" with the line that `discover` would end with.
     """
-    name, kind = "oracle", settings.run.oracle
-    if kind not in ("aims", "structure"):
-        return Check(name, "ok", f"{kind}, needs no calculations")
     try:
-        from sisso_sal.oracle.workflow.first_principles import check_label, check_machine, engine_of
-
-        check_label(settings.label)
-        engine = engine_of(kind, settings)
-        check_machine(engine, (), runs_here=settings.run.workers > 0)
+        computes = check_oracle(settings)
     except SissoSalError as error:
-        return Check(name, "problem", str(error))
-    with_what = f"'{engine.program}'" if kind == "aims" else engine.calculator
-    return Check(name, "ok", f"{settings.label.quantity} by {with_what}, {settings.run.workers} workers")
+        return Check("oracle", "problem", str(error))
+    return Check("oracle", "ok", computes or f"{settings.run.oracle}, needs no calculations")
 
 
 def aims_test_run(command: str | None = None, species_dir: str | None = None, seconds: float = 300.0) -> Check:

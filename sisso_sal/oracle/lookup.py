@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sisso_sal.data.columns import split_header
-from sisso_sal.data.table import read_table
+from sisso_sal.data.table import Table, read_table
 from sisso_sal.errors import TableError
 from sisso_sal.protocols import Answer, Receipt, Request
+
+if TYPE_CHECKING:
+    from sisso_sal.settings.campaign import CampaignSettings
+
+__all__ = ["Lookup", "from_table"]
 
 
 class Lookup:
@@ -52,8 +57,8 @@ class Lookup:
         table = read_table(self.path, target=target, id=id_name, features=())
         name, unit = split_header(target)
         if table.target_name != name or table.target_unit != unit:
-            found = table.header(table.target_name or name)
-            raise TableError(f"{path}: needs the labels in a column '{target}', found '{found}'")
+            header = table.header(table.target_name or name)
+            raise TableError(f"{path}: needs the labels in a column '{target}', found '{header}'")
         values = np.asarray(table.target)
         self._labels = {id: float(value) for id, value in zip(table.ids, values, strict=True) if np.isfinite(value)}
 
@@ -83,3 +88,8 @@ class Lookup:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def from_table(settings: CampaignSettings, run: Path, table: Table, path: str) -> Lookup:
+    """The labels of another table, for the candidates of `table`; see `sisso_sal.oracle.registry.OracleKind`."""
+    return Lookup(path, table.header(table.target_name or ""), table.id_name)

@@ -1,15 +1,151 @@
-"""Who labels: each oracle in a module of its own, by the name that ``--oracle`` takes."""
+"""The oracles that ``--oracle`` can name: a record each, those of plug-ins (entry points ``sisso_sal.oracles``) included.
+
+Nothing that computes is imported before an oracle is made.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
-from sisso_sal.data.table import Table
 from sisso_sal.errors import SettingsError
-from sisso_sal.protocols import Oracle
-from sisso_sal.settings.campaign import CampaignSettings
+from sisso_sal.settings import PEOPLE
+from sisso_sal.system.plugins import registered
 
-FORMS = "none, aims, structure, lookup:FILE or command:COMMAND"
+if TYPE_CHECKING:
+    from sisso_sal.data.table import Table
+    from sisso_sal.protocols import Oracle
+    from sisso_sal.settings.campaign import CampaignSettings
+
+    Make = Callable[[CampaignSettings, Path, Table, str], Oracle | None]
+    Check = Callable[[CampaignSettings], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OracleKind:
+    """A kind of oracle.
+
+    Attributes
+    ----------
+    written : str
+        How ``--oracle`` names it: a name, with what follows a colon in capital letters, such as ``lookup:FILE``.
+    words : str
+        Where the labels come from, for the help.
+    make : callable, or text "module:attribute" that is imported when it is needed
+        (settings, run folder, table, text behind the colon) -> Oracle, or None where people label. It raises `InputError` where
+        something that the oracle needs is missing or cannot be used.
+    check : callable, or text "module:attribute"; optional
+        Settings -> what would compute on this machine, in words, for `doctor`. It raises `InputError` where something is missing.
+        None where nothing is computed.
+    """
+
+    written: str
+    words: str
+    make: Make | str
+    check: Check | str | None = None
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether something follows the name."""
+        return ":" in self.written
+
+
+ORACLES: Mapping[str, OracleKind] = registered(
+    "sisso_sal.oracles",
+    {
+        PEOPLE: OracleKind(written=PEOPLE, words="you label", make=lambda *_: None),
+        "aims": OracleKind(
+            written="aims",
+            words="FHI-aims computes",
+            make="sisso_sal.oracle.workflow.first_principles:by_aims",
+            check="sisso_sal.oracle.workflow.first_principles:check_aims",
+        ),
+        "structure": OracleKind(
+            written="structure",
+            words="an ASE calculator computes",
+            make="sisso_sal.oracle.workflow.first_principles:by_calculator",
+            check="sisso_sal.oracle.workflow.first_principles:check_calculator",
+        ),
+        "lookup": OracleKind(
+            written="lookup:FILE", words="labels from another table", make="sisso_sal.oracle.lookup:from_table"
+        ),
+        "command": OracleKind(
+            written="command:COMMAND",
+            words="a command for each candidate, such as './run.sh {id}'",
+            make="sisso_sal.oracle.command:from_command",
+        ),
+    },
+)
+"""Every kind of oracle by name, plug-ins unchecked; see `oracle_kinds`."""
+
+
+def oracle_kinds() -> dict[str, OracleKind]:
+    """Every kind of oracle, by name.
+
+    Raises
+    ------
+    SettingsError
+        A plug-in cannot be used.
+
+    Examples
+    --------
+    >>> list(oracle_kinds())[:3]
+    ['none', 'aims', 'structure']
+    """
+    kinds = dict(ORACLES)
+    for name, kind in kinds.items():
+        if not isinstance(kind, OracleKind) or kind.written.partition(":")[0] != name:
+            raise SettingsError(
+                f"sisso_sal.oracles: '{name}': needs an OracleKind that is written '{name}', found {kind!r}"
+            )
+    return kinds
+
+
+def oracle_forms() -> str:
+    """How each oracle is written, in one line.
+
+    Examples
+    --------
+    >>> oracle_forms()
+    'none, aims, structure, lookup:FILE or command:COMMAND'
+    """
+    *others, last = [kind.written for kind in oracle_kinds().values()]
+    return f"{', '.join(others)} or {last}"
+
+
+def oracle_help() -> str:
+    """How each oracle is written and where its labels come from, in one line.
+
+    Examples
+    --------
+    >>> oracle_help()[:48]
+    'none (you label), aims (FHI-aims computes), stru'
+    """
+    return ", ".join(f"{kind.written} ({kind.words})" for kind in oracle_kinds().values())
+
+
+def oracle_named(written: str) -> tuple[OracleKind, str]:
+    """The kind of oracle that a setting names, and what stands behind its colon.
+
+    Raises
+    ------
+    SettingsError
+        There is no such oracle, or it needs more or less than its name.
+
+    Examples
+    --------
+    >>> kind, rest = oracle_named("lookup:truth.csv")
+    >>> kind.words, rest
+    ('labels from another table', 'truth.csv')
+    """
+    name, _, rest = written.partition(":")
+    kind = oracle_kinds().get(name)
+    if kind is None or kind.takes_more != bool(rest):
+        raise SettingsError(f"oracle: needs {oracle_forms()}, found '{written}'")
+    return kind, rest
 
 
 def make_oracle(settings: CampaignSettings, run: str | Path, table: Table) -> Oracle | None:
@@ -28,33 +164,36 @@ def make_oracle(settings: CampaignSettings, run: str | Path, table: Table) -> Or
     SettingsError
         There is no such oracle.
     InputError
-        What it needs is missing or cannot be used.
+        Something that it needs is missing or cannot be used.
 
     Examples
     --------
     >>> import tempfile
     >>> from sisso_sal.data.table import read_table
+    >>> from sisso_sal.settings.campaign import CampaignSettings
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "oxides.csv")
     ...     _ = path.write_text("name,EN,gap (eV)\\nMgO,1.3,7.8\\nCaO,1.0,\\n")
     ...     make_oracle(CampaignSettings(), "run", read_table(path)) is None
     True
     """
-    kind, _, rest = settings.run.oracle.partition(":")
-    if kind == "none" and not rest:
-        return None
-    if kind in ("aims", "structure") and not rest:
-        from sisso_sal.oracle.workflow.first_principles import first_principles
+    kind, rest = oracle_named(settings.run.oracle)
+    return _resolved(kind.make)(settings, Path(run), table, rest)
 
-        return first_principles("aims" if kind == "aims" else "structure", settings, run, table)
-    if kind == "lookup" and rest:
-        from sisso_sal.oracle.lookup import Lookup
 
-        return Lookup(rest, table.header(table.target_name or ""), table.id_name)
-    if kind == "command" and rest:
-        from sisso_sal.oracle.command import Command
+def check_oracle(settings: CampaignSettings) -> str:
+    """What the oracle that settings name would compute with on this machine, in words; empty where it computes nothing.
 
-        if settings.run.workers < 1:
-            raise SettingsError("run.workers: needs 1 or more with an oracle command:COMMAND, found 0")
-        return Command(rest, Path(run, "jobs"), settings.run.workers, settings.run.walltime)
-    raise SettingsError(f"oracle: needs {FORMS}, found '{settings.run.oracle}'")
+    Raises
+    ------
+    SettingsError
+        There is no such oracle.
+    InputError
+        Something that it needs is missing.
+    """
+    kind, _ = oracle_named(settings.run.oracle)
+    return "" if kind.check is None else _resolved(kind.check)(settings)
+
+
+def _resolved(function: Callable | str) -> Callable:
+    return resolve_name(function) if isinstance(function, str) else function

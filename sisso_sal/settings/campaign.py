@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sisso_sal.errors import SettingsError
+from sisso_sal.settings import PEOPLE
 from sisso_sal.settings.calculation import MACHINE, CalculationSettings, LabelSettings
 
 
@@ -79,7 +80,7 @@ class RunSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    oracle: str = "none"
+    oracle: str = PEOPLE
     budget: int | None = Field(default=None, ge=1)
     core_hours: float | None = Field(default=None, gt=0)
     targets: int | None = Field(default=None, ge=1)

@@ -184,8 +184,8 @@ def test_the_lock_of_a_driver_on_another_host_is_not_broken_silently(filled):
     (filled / NOTE).write_text(json.dumps(note))
     assert noted_driver(filled).is_alive is None
     assert refused(filled, LockedError) == (
-        f"{filled}: process 123 on login2, since 2026-11-02T10:00:00+00:00, drives this run or died without a word; make sure "
-        "that it is gone, then give --take-over"
+        f"{filled}: process 123 on login2, since 2026-11-02T10:00:00+00:00, drives this run or was killed; make sure "
+        "that it has ended, then give --take-over"
     )
     assert json.loads((filled / NOTE).read_text()) == note
     with Ledger(filled, take_over=True) as ledger:

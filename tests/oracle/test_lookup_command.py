@@ -12,7 +12,7 @@ import pytest
 from lines import MATERIALS, TRUE, state, step, table_of
 
 from sisso_sal.errors import CampaignError, SettingsError, TableError
-from sisso_sal.oracle.command import Command
+from sisso_sal.oracle.command import CommandOracle
 from sisso_sal.oracle.lookup import Lookup
 from sisso_sal.oracle.registry import make_oracle
 from sisso_sal.protocols import Oracle, Receipt, Request
@@ -38,7 +38,7 @@ def answers(oracle, *receipts):
 
 
 def answer_of(folder, script, **options):
-    oracle = Command(f"sh -c '{script}' sh {{id}}", folder, **options)
+    oracle = CommandOracle(f"sh -c '{script}' sh {{id}}", folder, **options)
     (found,) = answers(oracle, oracle.submit(request()))
     return found
 
@@ -109,7 +109,7 @@ def test_a_command_gets_the_request_as_file_and_input_and_answers_on_its_output(
         "assert asked == json.load(open(os.environ['SISSO_SAL_REQUEST']))\n"
         "print(json.dumps({'value': 2 * asked['candidate']['a (eV)'], 'error': 0.5, 'core_hours': 3, 'id': sys.argv[1]}))\n"
     )
-    oracle = Command(f"{sys.executable} {script} {{id}}", tmp_path / "jobs")
+    oracle = CommandOracle(f"{sys.executable} {script} {{id}}", tmp_path / "jobs")
     assert isinstance(oracle, Oracle)
     receipt = oracle.submit(request("Mg O;x"))
     (found,) = answers(oracle, receipt)
@@ -125,7 +125,7 @@ def test_a_command_may_write_its_answer_to_a_file(tmp_path):
     found = answer_of(tmp_path, script)
     assert (found.value, found.error) == (1.5, None)
     assert 0 <= found.core_hours < 0.01
-    oracle = Command("sh -c 'cp $1 $0.copy; echo {}' {answer} {request}", tmp_path)
+    oracle = CommandOracle("sh -c 'cp $1 $0.copy; echo {}' {answer} {request}", tmp_path)
     answers(oracle, oracle.submit(request("CaO", "r-CaO-1")))
     assert json.loads((tmp_path / "r-CaO-1" / "answer.json.copy").read_text())["id"] == "CaO"
 
@@ -155,11 +155,11 @@ def test_what_is_no_label_is_a_typed_failure(tmp_path, script, kind, reason):
 
 def test_the_same_intent_is_started_once_whoever_submits_it(tmp_path):
     script = f'sh -c \'echo x >> {tmp_path}/count; sleep 0.3; echo "{{\\"value\\": 1}}"\''
-    first = Command(script, tmp_path / "jobs", workers=4)
+    first = CommandOracle(script, tmp_path / "jobs", workers=4)
     assert first.query(request()) is None
     receipt = first.submit(request())
     assert first.submit(request()) == receipt
-    other = Command(script, tmp_path / "jobs", workers=4)
+    other = CommandOracle(script, tmp_path / "jobs", workers=4)
     assert other.query(request()) == receipt
     assert other.submit(request()) == receipt
     assert answers(other, receipt)[0].value == 1
@@ -171,7 +171,7 @@ def test_the_same_intent_is_started_once_whoever_submits_it(tmp_path):
 @pytest.mark.parametrize("workers", [1, 3])
 def test_as_many_run_at_a_time_as_there_are_workers(tmp_path, workers):
     script = f'sh -c \'echo + >> {tmp_path}/log; sleep 0.1; echo - >> {tmp_path}/log; echo "{{\\"value\\": 1}}"\''
-    oracle = Command(script, tmp_path / "jobs", workers=workers)
+    oracle = CommandOracle(script, tmp_path / "jobs", workers=workers)
     answers(oracle, *[oracle.submit(request(f"M{i}", f"r-M{i}-1")) for i in range(7)])
     running = most = 0
     for sign in (tmp_path / "log").read_text().split():
@@ -183,20 +183,20 @@ def test_as_many_run_at_a_time_as_there_are_workers(tmp_path, workers):
 def test_a_command_outlives_the_driver_that_started_it(tmp_path):
     script = 'sh -c \'sleep 1; echo "{\\"value\\": 4.5}"\''
     code = (
-        "import os, signal, sys; from sisso_sal.oracle.command import Command; from sisso_sal.protocols import Request\n"
-        "Command(sys.argv[1], sys.argv[2]).submit(Request('r-MgO-1', 'MgO', {}))\n"
+        "import os, signal, sys; from sisso_sal.oracle.command import CommandOracle; from sisso_sal.protocols import Request\n"
+        "CommandOracle(sys.argv[1], sys.argv[2]).submit(Request('r-MgO-1', 'MgO', {}))\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", code, script, tmp_path / "jobs"], timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL
-    oracle = Command(script, tmp_path / "jobs")
+    oracle = CommandOracle(script, tmp_path / "jobs")
     receipt = oracle.query(request())
     assert oracle.collect([receipt]) == []
     assert answers(oracle, receipt)[0].value == 4.5
 
 
 def test_a_worker_that_was_killed_is_seen_at_the_next_look(tmp_path):
-    oracle = Command("sleep 60", tmp_path / "jobs", workers=60)
+    oracle = CommandOracle("sleep 60", tmp_path / "jobs", workers=60)
     receipts = [oracle.submit(request(f"M{i}", f"r-M{i}-1")) for i in range(50)]
     end = time.monotonic() + PATIENCE
     pids = [tmp_path / "jobs" / receipt.job / "pid" for receipt in receipts]
@@ -208,7 +208,7 @@ def test_a_worker_that_was_killed_is_seen_at_the_next_look(tmp_path):
         os.killpg(int(path.read_text().split()[0]), signal.SIGKILL)
     found = answers(oracle, *receipts)
     assert {answer.kind for answer in found} == {"crashed"}
-    assert {answer.reason for answer in found} == {"its process died without a word (killed, or the machine)"}
+    assert {answer.reason for answer in found} == {"its process was killed, or the machine stopped"}
 
 
 def test_a_submission_that_was_accepted_and_not_started_is_started_by_the_next_look(tmp_path):
@@ -216,25 +216,25 @@ def test_a_submission_that_was_accepted_and_not_started_is_started_by_the_next_l
     job = tmp_path / "jobs" / "r-MgO-1"
     job.mkdir(parents=True)
     (job / "request.json").write_text(json.dumps({"intent": "r-MgO-1", "id": "MgO", "candidate": {}}))
-    oracle = Command('sh -c \'echo "{\\"value\\": 2}"\'', tmp_path / "jobs")
+    oracle = CommandOracle('sh -c \'echo "{\\"value\\": 2}"\'', tmp_path / "jobs")
     receipt = oracle.query(request())
     assert answers(oracle, receipt)[0].value == 2
 
 
 def test_a_folder_that_is_gone_is_a_loss(tmp_path):
-    oracle = Command("true", tmp_path / "jobs")
+    oracle = CommandOracle("true", tmp_path / "jobs")
     (found,) = oracle.collect([Receipt("r-MgO-1", "r-MgO-1")])
     assert (found.kind, found.reason) == ("lost", "the folder r-MgO-1 is gone")
 
 
 def test_a_command_is_ended_at_its_time_limit(tmp_path):
-    oracle = Command("sleep 60", tmp_path / "jobs", walltime=0.2 / 3600)
+    oracle = CommandOracle("sleep 60", tmp_path / "jobs", walltime=0.2 / 3600)
     (found,) = answers(oracle, oracle.submit(request()))
     assert (found.kind, found.reason) == ("walltime", "ended after 5.556e-05 hours")
 
 
 def test_a_process_of_another_host_is_not_declared_dead(tmp_path):
-    oracle = Command("true", tmp_path / "jobs")
+    oracle = CommandOracle("true", tmp_path / "jobs")
     job = tmp_path / "jobs" / "r-MgO-1"
     job.mkdir(parents=True)
     (job / "request.json").write_text("{}")
@@ -245,14 +245,14 @@ def test_a_process_of_another_host_is_not_declared_dead(tmp_path):
 @pytest.mark.parametrize("command", ["", "   ", "no-such-program-here {id}", "sh -c 'open"])
 def test_a_command_that_cannot_run_is_refused(tmp_path, command):
     with pytest.raises(SettingsError, match=r"^oracle: needs a command"):
-        Command(command, tmp_path)
+        CommandOracle(command, tmp_path)
 
 
 def test_a_program_is_found_from_where_the_command_was_given(tmp_path, monkeypatch):
     (tmp_path / "run.sh").write_text('#!/bin/sh\necho "{\\"value\\": 3}"\n')
     (tmp_path / "run.sh").chmod(0o755)
     monkeypatch.chdir(tmp_path)
-    oracle = Command("./run.sh {id}", "jobs")
+    oracle = CommandOracle("./run.sh {id}", "jobs")
     monkeypatch.chdir("/")
     assert answers(oracle, oracle.submit(request()))[0].value == 3
     assert oracle.describe() == {"oracle": "command", "command": "./run.sh {id}"}

@@ -28,7 +28,18 @@ from sisso_sal.protocols import Answer, Receipt, Request
 from sisso_sal.settings.calculation import LabelSettings
 from sisso_sal.settings.campaign import CampaignSettings
 
-__all__ = ["FOLDER", "FirstPrinciples", "check_label", "check_machine", "engine_of", "first_principles"]
+__all__ = [
+    "FOLDER",
+    "FirstPrinciples",
+    "by_aims",
+    "by_calculator",
+    "check_aims",
+    "check_calculator",
+    "check_label",
+    "check_machine",
+    "engine_of",
+    "first_principles",
+]
 
 FOLDER = "oracle"
 """Where the calculations are, below the run folder."""
@@ -178,6 +189,47 @@ def first_principles(
     about = {"oracle": kind, "label": label.model_dump(mode="json"), "engine": engine.model_dump(mode="json")}
     barred = {id: why for id, formula in asked.items() if (why := workflow.impossible(formula))}
     return FirstPrinciples(workflow, formulas, barred, settings.run.workers, about)
+
+
+def by_aims(settings: CampaignSettings, run: Path, table: Table, _: str) -> FirstPrinciples:
+    """FHI-aims computes; see `first_principles` and `sisso_sal.oracle.registry.OracleKind`."""
+    return first_principles("aims", settings, run, table)
+
+
+def by_calculator(settings: CampaignSettings, run: Path, table: Table, _: str) -> FirstPrinciples:
+    """An ASE calculator computes; see `first_principles` and `sisso_sal.oracle.registry.OracleKind`."""
+    return first_principles("structure", settings, run, table)
+
+
+def check_aims(settings: CampaignSettings) -> str:
+    """What would run where FHI-aims computes; of the elements only those of water are looked for.
+
+    Raises
+    ------
+    InputError
+        A setting is out of range, or the program or a species is missing.
+    """
+    engine = _checked("aims", settings)
+    return f"{settings.label.quantity} by '{engine.program}', {settings.run.workers} workers"
+
+
+def check_calculator(settings: CampaignSettings) -> str:
+    """What would run where an ASE calculator computes.
+
+    Raises
+    ------
+    InputError
+        A setting is out of range, or a package is missing.
+    """
+    engine = _checked("structure", settings)
+    return f"{settings.label.quantity} by {engine.calculator}, {settings.run.workers} workers"
+
+
+def _checked(kind: Literal["aims", "structure"], settings: CampaignSettings) -> EngineSettings:
+    check_label(settings.label)
+    engine = engine_of(kind, settings)
+    check_machine(engine, (), runs_here=settings.run.workers > 0)
+    return engine
 
 
 def engine_of(kind: Literal["aims", "structure"], settings: CampaignSettings) -> EngineSettings:

@@ -62,7 +62,7 @@ def ended_text(campaign: Mapping[str, Any], unit: str) -> str:
     lines = []
     if campaign["stop"] is not None:
         lines.append(f"Stopped: {campaign['stop']['why']}")
-    if campaign["oracle"] != "none" or campaign["evaluations"]:
+    if campaign["has_oracle"] or campaign["evaluations"]:
         lines.append(_cost(campaign))
     if campaign["pending"]:
         lines.append(f"Out: {_listed([case['id'] for case in campaign['pending']])}")
@@ -141,7 +141,7 @@ def _waiting(found: Mapping[str, Any], width: int | None) -> list[str]:
         lines += ["", aligned(rows, numeric=[2, 3], width=width, spare=[4, 3])]
         if len(oldest) > SHOWN:
             lines.append(f"and {len(oldest) - SHOWN} more")
-    if found["open"] and found["oracle"] == "none":
+    if found["open"] and not found["has_oracle"]:
         lines += ["", f"proposed, no answer yet: {_listed(found['open'])}"]
     return lines
 
