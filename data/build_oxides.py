@@ -24,8 +24,9 @@ from chemicals.identifiers import search_chemical
 
 from sisso_sal.errors import InputError
 from sisso_sal.oracle.stability.pourbaix import Species, decompose, transformed_energy
-from sisso_sal.oxides.elements import element_data, featurize, parse_formula
+from sisso_sal.oxides.elements import element_data, parse_formula
 from sisso_sal.oxides.pool import METALS, TERNARY_PROTOTYPES, candidate_oxides, reduced_formula
+from sisso_sal.oxides.primary_features import featurize
 
 HERE = Path(__file__).resolve().parent
 OVERRIDES = HERE / "formula_overrides.csv"

@@ -29,10 +29,11 @@ import pandas as pd
 
 from sisso_sal.errors import InputError
 from sisso_sal.oracle.engines.aims_inputs import preset, write_inputs
+from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.diagram import stability_map
-from sisso_sal.oracle.stability.labels import aqueous_species
-from sisso_sal.oracle.stability.phases import needed_formulas, starting_structures
+from sisso_sal.oracle.stability.labels import needed_formulas
 from sisso_sal.oracle.stability.pourbaix import Conditions, decompose
+from sisso_sal.oxides.phases import starting_structures
 from sisso_sal.oxides.prototypes import prototype_structures
 from sisso_sal.report.figures import draw as figures
 

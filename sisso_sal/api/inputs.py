@@ -13,7 +13,7 @@ import numpy as np
 from sisso_sal.data.table import Table, read_table, read_targets
 from sisso_sal.features.dimension import same_quantity_in_other_units
 from sisso_sal.features.operators import DEFAULT_OPERATORS, operators_named
-from sisso_sal.oxides.elements import featurize_table
+from sisso_sal.oxides.primary_features import featurize_table
 from sisso_sal.settings.layers import LayeredSettings, layered
 
 Tell = Callable[[str], None]

@@ -74,11 +74,11 @@ class DescribedOption(click.Option):
         super().__init__(*args, **kwargs)
 
     @property
-    def help(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def help(self) -> str:
         return self._describe()
 
     @help.setter
-    def help(self, text: str | None) -> None:
+    def help(self, text: str | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         """click sets none."""
 
 

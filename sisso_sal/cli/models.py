@@ -210,7 +210,7 @@ def _columns_for(estimator, path: Path, id_column: str | None, formula: str | No
     from sisso_sal.data.table import read_table
     from sisso_sal.errors import TableError, UnitError
     from sisso_sal.features.dimension import conversion_factor
-    from sisso_sal.oxides.elements import PRIMARY_FEATURES, featurize_table
+    from sisso_sal.oxides.primary_features import PRIMARY_FEATURES, featurize_table
 
     names = read_table(path, id=id_column, features=[])
     made = {split_header(feature.header)[0] for feature in PRIMARY_FEATURES}

@@ -31,7 +31,7 @@ def featurize(table, formula, out, force, as_json, quiet, debug):
 
     from sisso_sal.api.inputs import tell_rejected
     from sisso_sal.data.columns import read_columns
-    from sisso_sal.oxides.elements import featurize as make
+    from sisso_sal.oxides.primary_features import featurize as make
 
     check_free(out, force)
     file = read_columns(table)
@@ -77,8 +77,8 @@ def pool(elements, metals, features, out, force, as_json, quiet, debug):
     import pandas as pd
 
     from sisso_sal.api.inputs import tell_rejected
-    from sisso_sal.oxides.elements import featurize as make
     from sisso_sal.oxides.pool import candidate_oxides
+    from sisso_sal.oxides.primary_features import featurize as make
 
     check_free(out, force)
     found = list(candidate_oxides(elements, n_metals=tuple(int(n) for n in metals.split(","))))

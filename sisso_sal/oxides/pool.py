@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import combinations, permutations, product
 
 from sisso_sal.errors import InputError
-from sisso_sal.oxides.elements import element_data, oxidation_states
+from sisso_sal.oxides.elements import element_data
+from sisso_sal.oxides.oxidation_states import oxidation_states
 
 __all__ = [
     "BINARY_PROTOTYPES",
@@ -44,7 +45,7 @@ class CandidateOxide:
         Structure types with this stoichiometry.
     oxidation_states : tuple of (str, int)
         Metal -> state, in the order of the formula; the choice among several is that of
-        `sisso_sal.oxides.elements.oxidation_states`.
+        `sisso_sal.oxides.oxidation_states.oxidation_states`.
     """
 
     formula: str

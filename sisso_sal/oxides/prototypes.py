@@ -24,8 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sisso_sal.errors import InputError
-from sisso_sal.oxides.elements import oxidation_states, parse_formula
+from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.ions import ionic_radius, starting_moment
+from sisso_sal.oxides.oxidation_states import oxidation_states
 from sisso_sal.oxides.pool import role_assignments
 
 if TYPE_CHECKING:

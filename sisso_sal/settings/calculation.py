@@ -37,7 +37,7 @@ class LabelSettings(BaseModel):
     oxygen_correction: float = 0.0
     """Added to the formation energy of a solid for each oxygen atom, in eV."""
     ions: str | None = None
-    """Table of further dissolved species, see `sisso_sal.oracle.stability.labels.aqueous_species`."""
+    """Table of further dissolved species, see `sisso_sal.oracle.stability.aqueous.aqueous_species`."""
     formula: str | None = None
     """Column of the formulas; by default the ids or, where these are none, a column ``formula`` or ``composition``."""
     structures: str | None = None

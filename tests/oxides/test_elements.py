@@ -11,15 +11,9 @@ import pytest
 from sisso_sal.data.table import read_table
 from sisso_sal.errors import InputError
 from sisso_sal.features.dimension import parse_unit
-from sisso_sal.oxides.elements import (
-    PRIMARY_FEATURES,
-    atomic_fractions,
-    composition_of,
-    element_data,
-    featurize,
-    oxidation_states,
-    parse_formula,
-)
+from sisso_sal.oxides.elements import atomic_fractions, composition_of, element_data, parse_formula
+from sisso_sal.oxides.oxidation_states import oxidation_states
+from sisso_sal.oxides.primary_features import PRIMARY_FEATURES, featurize
 
 PUBLISHED = Path(__file__).parents[2].parent / "shared" / "data" / "oxides_gpbx.csv"
 

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sisso_sal.oxides.elements import PRIMARY_FEATURES, featurize, oxidation_states, parse_formula
+from sisso_sal.oxides.elements import parse_formula
+from sisso_sal.oxides.oxidation_states import oxidation_states
+from sisso_sal.oxides.primary_features import PRIMARY_FEATURES, featurize
 
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "data" / "oxides.csv"

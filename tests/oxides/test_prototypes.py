@@ -9,8 +9,9 @@ import pytest
 from pymatgen.core import Composition
 
 from sisso_sal.errors import InputError
-from sisso_sal.oxides.elements import oxidation_states, parse_formula
+from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.ions import ionic_radius, starting_moment
+from sisso_sal.oxides.oxidation_states import oxidation_states
 from sisso_sal.oxides.pool import BINARY_PROTOTYPES, TERNARY_PROTOTYPES, candidate_oxides, role_assignments
 from sisso_sal.oxides.prototypes import prototype_structure, prototype_structures, structure_types
 

@@ -14,21 +14,18 @@ correction, in eV per oxygen atom of a solid, is fitted to measured formation en
 
 from __future__ import annotations
 
-import csv
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
-from sisso_sal.errors import InputError, OracleError, TableError
+from sisso_sal.errors import InputError, OracleError
+from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.expressions import evaluate, expression_names
 from sisso_sal.oracle.stability.pourbaix import MU_WATER, Conditions, Decomposition, Species, decompose
 from sisso_sal.oxides.elements import parse_formula
+from sisso_sal.oxides.phases import MOLECULES
 from sisso_sal.oxides.pool import candidate_oxides
 from sisso_sal.oxides.structures import formula_key
 
@@ -37,12 +34,12 @@ __all__ = [
     "Label",
     "Phase",
     "References",
-    "aqueous_species",
     "competing_formulas",
     "fit_oxygen_correction",
     "label",
     "lowest_phases",
     "needed_beside",
+    "needed_formulas",
     "undissolved",
 ]
 
@@ -148,70 +145,6 @@ def competing_formulas(formula: str) -> tuple[str, ...]:
     return (*metals, *(oxide for oxide in oxides if formula_key(oxide) != own))
 
 
-def aqueous_species(metals: Iterable[str], table: str | os.PathLike[str] | None = None) -> list[Species]:
-    """Dissolved species of metals with oxygen and hydrogen: those of ASE, and those of the user's table.
-
-    Parameters
-    ----------
-    metals : iterable of str
-    table : path, optional
-        CSV with the columns ``species`` (as ``Fe+++`` or ``HFeO2-``) and ``mu (eV)``; a species that ASE has is replaced.
-
-    Raises
-    ------
-    InputError
-        ASE is not installed, or the table has a defect.
-    """
-    wanted = frozenset(metals)
-    if table is None:
-        return [ion for metals, ions in _measured().items() if metals <= wanted for ion in ions]
-    known = {ion.name: ion for ions in _measured().values() for ion in ions}
-    known |= {name: _dissolved(name, energy) for name, energy in _species_table(Path(table)).items()}
-    return [ion for ion in known.values() if ion.metals and ion.metals <= wanted]
-
-
-@cache
-def _measured() -> Mapping[frozenset[str], Sequence[Species]]:
-    """All of ASE's dissolved species, by their metals."""
-    try:
-        from ase.data import chemical_symbols
-        from ase.phasediagram import solvated
-    except ImportError:
-        raise InputError("aqueous species: need ASE; pip install 'sisso-sal[dft]'") from None
-    found: dict[frozenset[str], list[Species]] = {}
-    for name, energy in solvated(set(chemical_symbols)):
-        ion = _dissolved(name.removesuffix("(aq)"), energy)
-        if ion.metals:
-            found.setdefault(ion.metals, []).append(ion)
-    return MappingProxyType(found)
-
-
-def _dissolved(name: str, energy: float) -> Species:
-    """A species by its name: a formula and a sign for each elementary charge."""
-    bare = name.rstrip("+-")
-    signs = name[len(bare) :]
-    return Species(name, parse_formula(bare), signs.count("+") - signs.count("-"), energy, "aqueous")
-
-
-def _species_table(path: Path) -> dict[str, float]:
-    try:
-        with path.open(newline="", encoding="utf-8") as handle:
-            rows = list(csv.DictReader(handle))
-    except (OSError, UnicodeDecodeError) as error:
-        raise TableError(f"{path}: cannot be read: {error}") from error
-    found = {}
-    for number, row in enumerate(rows, 2):
-        try:
-            name, energy = row["species"].strip(), float(row["mu (eV)"])
-            _dissolved(name, energy)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise TableError(
-                f"{path}: row {number}: needs 'species' and a number 'mu (eV)', found {dict(row)}"
-            ) from error
-        found[name] = energy
-    return found
-
-
 def lowest_phases(phases: Iterable[Phase]) -> dict[str, Phase]:
     """The polymorph of lowest energy for each composition; failed ones count only where there is no other.
 
@@ -285,7 +218,7 @@ def label(
     best = lowest_phases(phases)
     own = best.get(formula_key(formula))
     if own is None or own.energy is None:
-        return Label(value=None, waits_for=(_told(formula, own),), parts={})
+        return Label(value=None, waits_for=(_waited_for(formula, own),), parts={})
     metals = sorted(parse_formula(formula).keys() - {"O", "H"})
     dissolved = list(aqueous_species(metals) if ions is None else ions) if "dG_pbx" in names else []
     needed = needed_beside(formula, quantity, competitors)
@@ -339,6 +272,29 @@ def needed_beside(formula: str, quantity: str, competitors: Sequence[str] | None
     return tuple(dict.fromkeys([*metals, *chosen]))
 
 
+def needed_formulas(
+    formula: str, competitors: Sequence[str] | None = None, quantity: str = "dG_pbx"
+) -> tuple[str, ...]:
+    """Everything whose energy the label of a candidate needs, the candidate first.
+
+    Parameters
+    ----------
+    formula : str
+    competitors : sequence of str, optional
+    quantity : str
+        As in `label`.
+
+    Examples
+    --------
+    >>> needed_formulas("TiO2")
+    ('TiO2', 'Ti', 'H2O', 'H2')
+    >>> needed_formulas("TiO2", quantity="band_gap")
+    ('TiO2',)
+    """
+    beside = needed_beside(formula, quantity, competitors)
+    return tuple(dict.fromkeys([formula, *beside, *(MOLECULES if beside else ())]))
+
+
 def undissolved(formula: str, quantity: str, ions: Sequence[Species] | None = None) -> tuple[str, ...]:
     """Metals without a dissolved species, where the label needs one: whatever is computed, it stays unknown.
 
@@ -358,15 +314,15 @@ def _dissolves(metal: str, ions: Sequence[Species]) -> bool:
     return any(metal in ion.metals for ion in ions)
 
 
-def _told(formula: str, phase: Phase | None) -> str:
+def _waited_for(formula: str, phase: Phase | None) -> str:
     reason = "not computed" if phase is None else phase.reason or "no energy"
     return f"{formula} ({reason})"
 
 
 def _missing(needed: Sequence[str], best: Mapping[str, Phase], references: References | None) -> list[str]:
-    found = [(formula, best.get(formula_key(formula))) for formula in needed]
-    told = [_told(formula, phase) for formula, phase in found if phase is None or phase.energy is None]
-    return told if references is not None else ["H2O and H2 (not computed)", *told]
+    phases = [(formula, best.get(formula_key(formula))) for formula in needed]
+    missing = [_waited_for(formula, phase) for formula, phase in phases if phase is None or phase.energy is None]
+    return missing if references is not None else ["H2O and H2 (not computed)", *missing]
 
 
 def _inside(best: Mapping[str, Phase], metals: Sequence[str]) -> list[Phase]:

@@ -15,8 +15,9 @@ from sisso_sal.data.table import Table
 from sisso_sal.errors import InputError, OracleError, SettingsError, StorageError
 from sisso_sal.oracle.engines.aims_inputs import species_files
 from sisso_sal.oracle.engines.ase_calculator import calculator_preset, make_calculator
+from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.expressions import expression_names
-from sisso_sal.oracle.stability.labels import LABELS, aqueous_species
+from sisso_sal.oracle.stability.labels import LABELS
 from sisso_sal.oracle.stability.pourbaix import Conditions
 from sisso_sal.oracle.workflow.outcomes import Outcome, Question
 from sisso_sal.oracle.workflow.steps import STEPS, EngineSettings, load_engine, step_settings

@@ -8,9 +8,9 @@ from typing import Literal
 
 from sisso_sal.errors import InputError, OracleError
 from sisso_sal.oracle.stability.labels import Label, Phase, References, label
-from sisso_sal.oracle.stability.phases import MOLECULES
 from sisso_sal.oracle.stability.pourbaix import Conditions, Species
 from sisso_sal.oracle.workflow.chains import Chain
+from sisso_sal.oxides.phases import MOLECULES
 from sisso_sal.oxides.structures import formula_key
 
 __all__ = ["Outcome", "Question", "Request", "outcome_of"]

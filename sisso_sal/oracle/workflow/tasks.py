@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sisso_sal.errors import InputError, OracleError
-from sisso_sal.oracle.stability.labels import aqueous_species, needed_beside, undissolved
-from sisso_sal.oracle.stability.phases import needed_formulas, starting_structures
+from sisso_sal.oracle.stability.aqueous import aqueous_species
+from sisso_sal.oracle.stability.labels import needed_beside, needed_formulas, undissolved
 from sisso_sal.oracle.workflow.chains import Chain, Task, chains_of
 from sisso_sal.oracle.workflow.outcomes import Outcome, Question, Request, outcome_of
 from sisso_sal.oracle.workflow.steps import ATTEMPTS_FILE, MACHINE_FILE, STEPS, EngineSettings, Step, load_engine
 from sisso_sal.oracle.workflow.workers import is_dead, registered, start, worker_name
+from sisso_sal.oxides.phases import starting_structures
 from sisso_sal.oxides.structures import formula_key
 from sisso_sal.system.storage import write_whole
 

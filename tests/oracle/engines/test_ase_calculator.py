@@ -11,7 +11,7 @@ from pymatgen.core import Lattice, Molecule, Structure
 from sisso_sal.errors import InputError, SettingsError
 from sisso_sal.oracle.engines.ase_bands import BANDS_FILE, read_band_structure, save_ase_band_figure
 from sisso_sal.oracle.engines.ase_calculator import PRESETS, calculate, calculator_preset
-from sisso_sal.oracle.stability.phases import molecule
+from sisso_sal.oxides.phases import molecule
 
 EMT = "ase.calculators.emt:EMT"
 FREE = "ase.calculators.test:FreeElectrons"

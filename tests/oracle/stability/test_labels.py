@@ -11,11 +11,11 @@ pytest.importorskip("ase")
 from naive_pourbaix import by_enumeration, random_system
 
 from sisso_sal.errors import InputError, TableError
+from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.diagram import save_pourbaix_figure, stability_map
 from sisso_sal.oracle.stability.labels import (
     Phase,
     References,
-    aqueous_species,
     competing_formulas,
     fit_oxygen_correction,
     label,

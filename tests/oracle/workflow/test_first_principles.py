@@ -18,7 +18,7 @@ from species import write_species
 from sisso_sal.data.table import read_table
 from sisso_sal.errors import InputError, OracleError, SettingsError
 from sisso_sal.oracle.registry import make_oracle
-from sisso_sal.oracle.stability.phases import element_structure
+from sisso_sal.oxides.phases import element_structure
 from sisso_sal.protocols import Oracle, Receipt, Request
 from sisso_sal.settings.campaign import CampaignSettings, differences, load_settings
 

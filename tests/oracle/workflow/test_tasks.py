@@ -16,12 +16,13 @@ import aims_stand_in
 from species import write_species
 
 from sisso_sal.errors import InputError, OracleError, SettingsError
-from sisso_sal.oracle.stability.phases import element_structure, needed_formulas, starting_structures
+from sisso_sal.oracle.stability.labels import needed_formulas
 from sisso_sal.oracle.workflow import tasks as module
 from sisso_sal.oracle.workflow.outcomes import Question
 from sisso_sal.oracle.workflow.steps import STEPS, load_engine
 from sisso_sal.oracle.workflow.tasks import Workflow, work
 from sisso_sal.oracle.workflow.workers import is_dead, slurm_script, worker_name
+from sisso_sal.oxides.phases import element_structure, starting_structures
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:spglib")
 

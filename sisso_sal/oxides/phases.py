@@ -1,12 +1,12 @@
-"""What has to be computed for a label: the candidate, its competitors, water and hydrogen, and their starting structures."""
+"""Structures from which the calculation of a phase starts: oxides, elements, and the molecules water and hydrogen."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sisso_sal.errors import InputError
-from sisso_sal.oracle.stability.labels import needed_beside
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.prototypes import prototype_structures
 from sisso_sal.oxides.structures import formula_key
@@ -14,33 +14,10 @@ from sisso_sal.oxides.structures import formula_key
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
 
-__all__ = ["MOLECULES", "element_structure", "molecule", "needed_formulas", "starting_structures"]
+__all__ = ["MOLECULES", "element_structure", "molecule", "starting_structures"]
 
 MOLECULES = ("H2O", "H2")
 """The references of oxygen and hydrogen."""
-
-
-def needed_formulas(
-    formula: str, competitors: Sequence[str] | None = None, quantity: str = "dG_pbx"
-) -> tuple[str, ...]:
-    """Everything whose energy the label of a candidate needs, the candidate first.
-
-    Parameters
-    ----------
-    formula : str
-    competitors : sequence of str, optional
-    quantity : str
-        See `sisso_sal.oracle.stability.labels.label`.
-
-    Examples
-    --------
-    >>> needed_formulas("TiO2")
-    ('TiO2', 'Ti', 'H2O', 'H2')
-    >>> needed_formulas("TiO2", quantity="band_gap")
-    ('TiO2',)
-    """
-    beside = needed_beside(formula, quantity, competitors)
-    return tuple(dict.fromkeys([formula, *beside, *(MOLECULES if beside else ())]))
 
 
 def starting_structures(
@@ -65,14 +42,13 @@ def starting_structures(
     if formula in MOLECULES:
         yield "molecule", molecule(formula)
         return
-    given = (own or {}).get(formula_key(formula), ())
-    if given:
-        yield from ((f"given-{number}", structure) for number, (_, structure) in enumerate(given, 1))
+    structures = (own or {}).get(formula_key(formula), ())
+    if structures:
+        yield from ((f"given-{number}", structure) for number, (_, structure) in enumerate(structures, 1))
     elif set(parse_formula(formula)) - {"O"} and "O" not in parse_formula(formula):
         yield "element", element_structure(formula)
     else:
-        for _, found in zip(range(limit), prototype_structures(formula), strict=False):
-            yield found
+        yield from islice(prototype_structures(formula), limit)
 
 
 def element_structure(symbol: str) -> Structure:
