@@ -85,13 +85,13 @@ class ColumnFile:
         return f"{self.path}: row {row + 1}{line}" + (f", column {shown(column.header)}" if column else "")
 
 
-def shown(found: object, width: int = 48) -> str:
+def shown(value: object, width: int = 48) -> str:
     """A value quoted on one line, cut when it is long.
 
     >>> shown("n/a"), shown("x" * 100, width=8)
     ("'n/a'", "'xxxxx...'")
     """
-    text = repr(found)
+    text = repr(value)
     return text if len(text) <= width + 2 else text[: width - 2] + "...'"
 
 
@@ -211,10 +211,10 @@ def _records(path: str) -> Iterator[tuple[int, list[str]]]:
             except StopIteration:
                 return
             except csv.Error as error:
-                told = str(error)
-                if "unexpected end" in told or "field larger" in told:
-                    told = "a quotation mark opens here and does not close"
-                raise TableError(f"{path}: line {line}: needs well-formed CSV, found: {told}") from None
+                reason = str(error)
+                if "unexpected end" in reason or "field larger" in reason:
+                    reason = "a quotation mark opens here and does not close"
+                raise TableError(f"{path}: line {line}: needs well-formed CSV, found: {reason}") from None
             except UnicodeDecodeError:
                 raise TableError(_undecodable(path)) from None
             if len(cells) > 1 or (cells and cells[0].strip()):
@@ -371,13 +371,13 @@ def _classified_cell_by_cell(
     return None, cells, bad, _problem(cells[bad].as_py(), bool(comma[bad]), bool(number.any()))
 
 
-def _problem(found: str, has_comma: bool, some_numbers: bool) -> str:
+def _problem(cell: str, has_comma: bool, some_numbers: bool) -> str:
     if has_comma:
-        return f"needs a decimal point and no other separator, found {shown(found)}"
-    if re.match(_INFINITE, found):
-        return f"needs a finite number, found {shown(found)}"
-    if not re.match(_UNKNOWN, found):
-        return f"needs a number, found {shown(found)}"
+        return f"needs a decimal point and no other separator, found {shown(cell)}"
+    if re.match(_INFINITE, cell):
+        return f"needs a finite number, found {shown(cell)}"
+    if not re.match(_UNKNOWN, cell):
+        return f"needs a number, found {shown(cell)}"
     if not some_numbers:
-        return f"needs a number, found {shown(found)}; no cell of this column holds a number, remove it"
-    return f"needs a number, found {shown(found)}; leave the cell empty where a target is unknown"
+        return f"needs a number, found {shown(cell)}; no cell of this column holds a number, remove it"
+    return f"needs a number, found {shown(cell)}; leave the cell empty where a target is unknown"

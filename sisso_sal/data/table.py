@@ -102,11 +102,11 @@ class Table:
     def digest(self) -> str:
         """SHA-256 (hexadecimal) of ids, names, units, text and values, in their order; the path does not count."""
         named = [self.ids, self.id_name, self.feature_names, self.feature_units, self.target_name, self.target_unit]
-        told = hashlib.sha256(json.dumps([*named, dict(self.text)], ensure_ascii=True).encode())
-        told.update(self.features.astype("<f8").tobytes())
+        checksum = hashlib.sha256(json.dumps([*named, dict(self.text)], ensure_ascii=True).encode())
+        checksum.update(self.features.astype("<f8").tobytes())
         if self.target is not None:
-            told.update(self.target.astype("<f8").tobytes())
-        return told.hexdigest()
+            checksum.update(self.target.astype("<f8").tobytes())
+        return checksum.hexdigest()
 
     def to_frame(self) -> "pd.DataFrame":
         """The table as a pandas frame under its original headers: ids (unless row numbers), text, features, target."""
@@ -331,8 +331,8 @@ def _gapped_column(
 
 
 def _listed(items: Iterable[str], limit: int = 8) -> str:
-    told = list(items)
-    return ", ".join(told[:limit]) + (f" and {len(told) - limit} more" if len(told) > limit else "")
+    texts = list(items)
+    return ", ".join(texts[:limit]) + (f" and {len(texts) - limit} more" if len(texts) > limit else "")
 
 
 def _first_gap(column: Column) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.screen import admitted_pairs
 from sisso_sal.features.space import Space
+from sisso_sal.system.durations import duration
 from sisso_sal.system.machine import one_blas_thread, usable_memory
 
 PAIR_SECONDS = 8e-9
@@ -54,7 +55,7 @@ class Plan:
         times = "once" if self.n_passes == 1 else f"{self.n_passes} times"
         return (
             f"{self.n_features:.3g} features, screened {times}{problems}, then {self.n_subsets:.3g} subsets: "
-            f"about {_duration(self.seconds)} and {max(self.n_bytes / 2**30, 0.1):.1f} GiB"
+            f"about {duration(max(self.seconds, 1.0))} and {max(self.n_bytes / 2**30, 0.1):.1f} GiB"
         )
 
 
@@ -97,14 +98,6 @@ def _multiply_add_seconds(n: int) -> float:
             np.dot(a, b.T, out=out)
             spent.append(time.perf_counter() - start)
     return min(spent) / (128 * 256 * n)
-
-
-def _duration(seconds: float) -> str:
-    """Rounded, in the unit a person would use."""
-    for size, unit in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.2g} {unit}"
-    return f"{max(seconds, 1.0):.0f} s"
 
 
 def fits(planned: Plan) -> bool:

@@ -121,38 +121,38 @@ def _compiler() -> Check:
             return Check(name, "problem", "compiled code gives wrong results")
         folder = compiled.stats.cache_path
     except Exception as error:
-        told = str(error).strip().partition("\n")[0]
+        reason = str(error).strip().partition("\n")[0]
         return Check(
-            name, "problem", f"{type(error).__name__}: {told}; NUMBA_CACHE_DIR can name a writable cache folder"
+            name, "problem", f"{type(error).__name__}: {reason}; NUMBA_CACHE_DIR can name a writable cache folder"
         )
     if not folder or not os.access(folder, os.W_OK):
         return Check(name, "problem", f"cache folder {folder} is not writable; name another in NUMBA_CACHE_DIR")
     return Check(name, "ok", f"works, keeps its code in {folder}")
 
 
-def _aims_command(given: str | None = None) -> Check:
-    name, source = "FHI-aims", "command" if given else "AIMS_COMMAND"
-    command = given or os.environ.get("AIMS_COMMAND", "").strip()
+def _aims_command(configured: str | None = None) -> Check:
+    name, source = "FHI-aims", "command" if configured else "AIMS_COMMAND"
+    command = configured or os.environ.get("AIMS_COMMAND", "").strip()
     if command:
         program = command.split()[0]
         if shutil.which(program) is None:
             return Check(name, "problem", f"{source} is {command!r}, but there is no program {program!r}")
         return Check(name, "ok", f"{source} is {command!r}")
-    found = shutil.which("aims.x") or shutil.which("aims")
-    if found is None:
+    program_path = shutil.which("aims.x") or shutil.which("aims")
+    if program_path is None:
         return Check(name, "missing", "no aims.x on the PATH; set AIMS_COMMAND to run it, for instance 'srun aims.x'")
-    return Check(name, "ok", found)
+    return Check(name, "ok", program_path)
 
 
 def _species_folder(folder_given: str | None = None) -> Check:
     """Judge the folder, else $AIMS_SPECIES_DIR: a set of species files, or a folder of such sets one or two levels below."""
     name, source = "FHI-aims species", "species_dir" if folder_given else "AIMS_SPECIES_DIR"
-    given = folder_given or os.environ.get("AIMS_SPECIES_DIR", "").strip()
-    if not given:
+    path = folder_given or os.environ.get("AIMS_SPECIES_DIR", "").strip()
+    if not path:
         return Check(name, "missing", "set AIMS_SPECIES_DIR to the species_defaults folder of FHI-aims")
-    folder = Path(given)
+    folder = Path(path)
     if not folder.is_dir():
-        return Check(name, "problem", f"{source} is {given!r}, which is not a folder")
+        return Check(name, "problem", f"{source} is {path!r}, which is not a folder")
     sets: dict[str, int] = {}
     files = (file for pattern in ("*", "*/*", "*/*/*") for file in folder.glob(pattern))
     for file in islice(files, _FILES_LOOKED_AT):
@@ -160,9 +160,9 @@ def _species_folder(folder_given: str | None = None) -> Check:
             place = "files" if file.parent == folder else str(file.parent.relative_to(folder))
             sets[place] = sets.get(place, 0) + 1
     if not sets:
-        return Check(name, "problem", f"{source} is {given!r}, but it holds no species file such as 08_O_default")
-    told = ", ".join(f"{place} ({count})" for place, count in sorted(sets.items()))
-    return Check(name, "ok", f"{given}: {told}")
+        return Check(name, "problem", f"{source} is {path!r}, but it holds no species file such as 08_O_default")
+    listed = ", ".join(f"{place} ({count})" for place, count in sorted(sets.items()))
+    return Check(name, "ok", f"{path}: {listed}")
 
 
 def _defines_species(file: Path) -> bool:
@@ -174,9 +174,9 @@ def _defines_species(file: Path) -> bool:
 
 def _program(name: str, commands: tuple[str, ...], advice: str) -> Check:
     """Whether one of these programs is on the PATH."""
-    found = next(filter(None, map(shutil.which, commands)), None)
+    path = next(filter(None, map(shutil.which, commands)), None)
     return (
-        Check(name, "missing", f"no {commands[0]} on the PATH; {advice}") if found is None else Check(name, "ok", found)
+        Check(name, "missing", f"no {commands[0]} on the PATH; {advice}") if path is None else Check(name, "ok", path)
     )
 
 
@@ -211,8 +211,8 @@ def _taskblaster() -> Check:
         with tempfile.TemporaryDirectory() as folder:
             Workflow(folder, {}, question=Question(quantity="band_gap")).submit("MgO", "probe")
     except Exception as error:  # a broken installation fails in ways of its own
-        told = str(error).strip().partition("\n")[0]
-        return Check(name, "problem", f"{type(error).__name__}: {told}")
+        reason = str(error).strip().partition("\n")[0]
+        return Check(name, "problem", f"{type(error).__name__}: {reason}")
     return Check(name, "ok", "Taskblaster takes on a calculation")
 
 

@@ -200,13 +200,13 @@ def _checked_metals(elements: Iterable[str]) -> list[str]:
 
 def _candidates_of(group: tuple[str, ...], prototypes: Iterable[Prototype]) -> Iterator[CandidateOxide]:
     """The candidates with exactly these metals, prototypes of equal composition collected."""
-    found: dict[tuple[tuple[str, int], ...], list[str]] = {}
+    names_by_composition: dict[tuple[tuple[str, int], ...], list[str]] = {}
     for prototype in prototypes:
         for sites in (group, group[::-1]) if len(group) == 2 else (group,):
             composition = _fill(prototype, sites)
             if _common_states_balance(composition) and _fits(prototype, sites, composition):
-                found.setdefault(tuple(sorted(composition.items())), []).append(prototype.name)
-    for key, names in found.items():
+                names_by_composition.setdefault(tuple(sorted(composition.items())), []).append(prototype.name)
+    for key, names in names_by_composition.items():
         composition = dict(key)
         states = {s.element: int(s.state) for s in oxidation_states(composition)}
         order = sorted(group, key=lambda m: (states[m], element_data()[m].value("EN (Pauling)"), m))

@@ -111,8 +111,8 @@ class StructureType:
             raise InputError(f"prototype '{self.name}': hall needs a number from 1 to {N_HALL}, found {self.hall}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # on how spglib tells errors, which others may have set
-            found: Any = spglib.get_symmetry_from_database(self.hall)
-        return found["rotations"].astype(float), found["translations"]
+            symmetry: Any = spglib.get_symmetry_from_database(self.hall)
+        return symmetry["rotations"].astype(float), symmetry["translations"]
 
     @cached_property
     def orbits(self) -> tuple[tuple[int, ...], ...]:
@@ -145,15 +145,15 @@ class StructureType:
 
     def _bonds_of(self, cation: int) -> list[tuple[int, int, int, tuple[float, ...]]]:
         places = self.positions(self.parameters)
-        centre, found = places[cation][0], []
+        centre, bonds = places[cation][0], []
         for j, site in enumerate(self.sites):
             if site.role == "O":
                 for k, place in enumerate(places[j]):
                     shifts = _IMAGES + np.round(centre - place)
                     lengths = np.linalg.norm((place + shifts - centre) @ self.lattice, axis=1)
-                    found += [(d, (cation, j, k, tuple(shift))) for d, shift in zip(lengths, shifts, strict=True)]
-        found.sort()
-        return [bond for _, bond in found[: self.sites[cation].coordination]]
+                    bonds += [(d, (cation, j, k, tuple(shift))) for d, shift in zip(lengths, shifts, strict=True)]
+        bonds.sort()
+        return [bond for _, bond in bonds[: self.sites[cation].coordination]]
 
     def bond_lengths(self, parameters: Mapping[str, float]) -> NDArray[np.float64]:
         """ndarray (n_bonds,), in Å in the unscaled cell."""
@@ -205,8 +205,8 @@ class StructureType:
             return {**self.parameters, **dict(zip(self.adapt, x[1:].tolist(), strict=True))}
 
         start = np.array([1.0, *(self.parameters[name] for name in self.adapt)])
-        found = least_squares(lambda x: root * (x[0] * self.bond_lengths(parameters(x)) - wanted), start, xtol=1e-12)
-        return float(found.x[0]), parameters(found.x)
+        fit = least_squares(lambda x: root * (x[0] * self.bond_lengths(parameters(x)) - wanted), start, xtol=1e-12)
+        return float(fit.x[0]), parameters(fit.x)
 
 
 @cache
@@ -296,16 +296,14 @@ def _primitive(structure: Structure) -> Structure:
     numbers = [kinds[key] for key in zip(structure.species, _moments(structure), strict=True)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # about how spglib will tell errors
-        found = spglib.find_primitive(
+        cell = spglib.find_primitive(
             (structure.lattice.matrix.tolist(), structure.frac_coords.tolist(), numbers), symprec=1e-3
         )
-    if found is None:
+    if cell is None:
         raise InputError(f"{structure.composition.reduced_formula}: no primitive cell found in the prototype")
     keys = {i: key for key, i in kinds.items()}
-    species, moments = zip(*(keys[int(i)] for i in found[2]), strict=True)
-    return type(structure)(
-        found[0], species, found[1], site_properties={"magmom": list(moments)}
-    ).get_sorted_structure()
+    species, moments = zip(*(keys[int(i)] for i in cell[2]), strict=True)
+    return type(structure)(cell[0], species, cell[1], site_properties={"magmom": list(moments)}).get_sorted_structure()
 
 
 def _moments(structure: Structure) -> list[float]:
@@ -358,7 +356,7 @@ def prototype_structures(formula: str, prototypes: Sequence[str] | None = None) 
     if not names:
         raise InputError(f"{formula}: no structure type with this stoichiometry is known; give a structure")
     filled = [(name, {role: (metal, states[metal]) for role, metal in roles.items()}) for name, roles in names]
-    for name, ions in sorted(filled, key=lambda found: round(structure_types()[found[0]].misfit(found[1]), 9)):
+    for name, ions in sorted(filled, key=lambda filling: round(structure_types()[filling[0]].misfit(filling[1]), 9)):
         structure = prototype_structure(name, ions)
         yield name, structure
         if np.count_nonzero(_moments(structure)) > 1:

@@ -50,14 +50,14 @@ def read_structures(path: str | os.PathLike[str]) -> dict[str, list[tuple[str, S
     """
     place = Path(path)
     if place.is_dir():
-        found = [(file.name, _of_file(file)) for file in sorted(place.iterdir()) if _is_structure_file(file)]
+        structures = [(file.name, _of_file(file)) for file in sorted(place.iterdir()) if _is_structure_file(file)]
     elif place.is_file():
-        found = _of_database(place)
+        structures = _of_database(place)
     else:
         raise InputError(f"{place}: there is no such folder or database of structures")
-    if not found:
+    if not structures:
         raise InputError(f"{place}: needs structures ({', '.join(_SUFFIXES)}, POSCAR), found none")
-    return _by_formula(found)
+    return _by_formula(structures)
 
 
 def structures_of_column(column: Mapping[str, str]) -> dict[str, list[tuple[str, Structure]]]:
@@ -91,9 +91,9 @@ def formula_key(formula: str) -> str:
     return "".join(f"{e}{'' if n == 1 else f'{n:g}'}" for e, n in sorted((str(e), n) for e, n in reduced.items()))
 
 
-def _by_formula(found: Iterable[tuple[str, Structure]]) -> dict[str, list[tuple[str, Structure]]]:
+def _by_formula(structures: Iterable[tuple[str, Structure]]) -> dict[str, list[tuple[str, Structure]]]:
     collected: dict[str, list[tuple[str, Structure]]] = {}
-    for name, structure in found:
+    for name, structure in structures:
         if not structure.is_ordered:
             raise InputError(f"{name}: needs a structure with whole atoms, found partly occupied sites")
         collected.setdefault(formula_key(structure.composition.formula), []).append((name, structure))
@@ -112,8 +112,8 @@ def _of_file(file: Path) -> Structure:
     try:
         return Structure.from_file(str(file))
     except Exception as error:  # each format of pymatgen has errors of its own
-        told = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise InputError(f"{file}: needs a crystal structure, cannot be read: {told}") from error
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise InputError(f"{file}: needs a crystal structure, cannot be read: {reason}") from error
 
 
 def _text_of(file: Path) -> str:
@@ -141,6 +141,8 @@ def _of_database(file: Path) -> list[tuple[str, Structure]]:
     try:
         rows = [(row.id, row.toatoms()) for row in connect(str(file)).select()]
     except Exception as error:  # ASE guesses the format, and each backend fails in its own way
-        told = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise InputError(f"{file}: needs a folder or an ASE database of structures, cannot be read: {told}") from error
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise InputError(
+            f"{file}: needs a folder or an ASE database of structures, cannot be read: {reason}"
+        ) from error
     return [(f"{file.name} row {number}", AseAtomsAdaptor.get_structure(atoms)) for number, atoms in rows]

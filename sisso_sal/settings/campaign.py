@@ -153,9 +153,9 @@ def load_settings(path: str | Path | None, changes: dict[str, Any]) -> CampaignS
     >>> load_settings(None, {"rung": 1, "members": 5, "batch": None}).model.rung
     1
     """
-    found = {} if path is None else flat_settings(read_toml(path))
-    found |= {setting_named(key): value for key, value in changes.items() if value is not None}
-    return validated(found, lambda _: "" if path is None else str(path))
+    values = {} if path is None else flat_settings(read_toml(path))
+    values |= {setting_named(key): value for key, value in changes.items() if value is not None}
+    return validated(values, lambda _: "" if path is None else str(path))
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -193,13 +193,13 @@ def flat_settings(data: dict[str, Any]) -> dict[str, Any]:
 
 def known_settings() -> dict[str, Any]:
     """The annotation of every setting, by section and key, in their order."""
-    found: dict[str, Any] = {}
+    annotations: dict[str, Any] = {}
     for key, field in CampaignSettings.model_fields.items():
         if section := _SECTIONS.get(key):
-            found |= {f"{key}.{name}": inner.annotation for name, inner in section.model_fields.items()}
+            annotations |= {f"{key}.{name}": inner.annotation for name, inner in section.model_fields.items()}
         else:
-            found[key] = field.annotation
-    return found
+            annotations[key] = field.annotation
+    return annotations
 
 
 def setting_named(option: str) -> str:
@@ -285,10 +285,10 @@ def differences(old: CampaignSettings, new: CampaignSettings, places: Mapping[st
     >>> differences(CampaignSettings(), load_settings(None, {"batch": 3}), {"batch": "SISSO_SAL_BATCH"})
     ['batch: 10 -> 3 (SISSO_SAL_BATCH)']
     """
-    told = {name: f" ({place})" for name, place in (places or {}).items() if place}
+    suffixes = {name: f" ({place})" for name, place in (places or {}).items() if place}
     before, after = dict(_flat(old.model_dump())), dict(_flat(new.model_dump()))
     return [
-        f"{name}: {before.get(name)} -> {after.get(name)}{told.get(name, '')}"
+        f"{name}: {before.get(name)} -> {after.get(name)}{suffixes.get(name, '')}"
         for name in dict.fromkeys([*before, *after])
         if before.get(name) != after.get(name)
     ]

@@ -125,8 +125,8 @@ def _all_layers(
     elif (file := user_file()).exists():
         yield from ((name, value, Origin("user", str(file))) for name, value in flat_settings(read_toml(file)).items())
     if config is not None:
-        found = flat_settings(read_toml(config))
-        yield from ((name, value, Origin("campaign", str(config))) for name, value in found.items())
+        values = flat_settings(read_toml(config))
+        yield from ((name, value, Origin("campaign", str(config))) for name, value in values.items())
     yield from _from_environment(environ)
     for option, value in options.items():
         if value is not None:
@@ -173,7 +173,7 @@ def _parsed(text: str, kind: Any) -> Any:
     return tuple(part.strip() for part in text.split(",") if part.strip()) if takes_several else text.strip()
 
 
-def lines_with_origins(found: LayeredSettings) -> str:
+def lines_with_origins(layers: LayeredSettings) -> str:
     """The settings as TOML, each line with its origin as a comment; what is not set is a comment altogether.
 
     Examples
@@ -181,7 +181,7 @@ def lines_with_origins(found: LayeredSettings) -> str:
     >>> " ".join(lines_with_origins(layered(None, {"goal": "max"}, {}, user={})).splitlines()[2].split())
     'goal = "max" # option --goal'
     """
-    values = flat_settings(found.settings.model_dump(mode="json"))
+    values = flat_settings(layers.settings.model_dump(mode="json"))
     lines, current = [], ""
     for name in known_settings():
         section, _, key = name.rpartition(".")
@@ -190,7 +190,7 @@ def lines_with_origins(found: LayeredSettings) -> str:
             current = section
         value = values[name]
         text = f"# {key} is not set" if value is None else f"{key} = {_inline(value)}"
-        lines.append((text, str(found.origins[name])))
+        lines.append((text, str(layers.origins[name])))
     width = max(len(line[0]) for line in lines if isinstance(line, tuple))
     return "\n".join(line if isinstance(line, str) else f"{line[0]:<{min(width, 44)}}  # {line[1]}" for line in lines)
 

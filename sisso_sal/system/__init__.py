@@ -1,1 +1,1 @@
-"""The machine: threads and memory, files that are never half written, progress."""
+"""The machine: threads and memory, files that are never half written, progress, durations, plug-ins."""

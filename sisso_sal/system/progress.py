@@ -7,6 +7,8 @@ import sys
 import time
 from typing import Any
 
+from sisso_sal.system.durations import duration
+
 EVERY = 30.0
 
 
@@ -28,8 +30,7 @@ def pace(done: int, total: int | None, seconds: float) -> str:
     rate = f"{3600 * done / seconds:.3g}/h"
     if total is None or total < done:
         return rate
-    hours = (total - done) * seconds / done / 3600
-    return f"{rate}, {f'{hours:.2g} h' if hours >= 1 else f'{60 * hours:.0f} min'} left"
+    return f"{rate}, {duration((total - done) * seconds / done)} left"
 
 
 class Progress:
@@ -67,7 +68,7 @@ class Progress:
             seconds = self._last - self._start
             line = f"{self.what}: {done} of {total} ({done / max(total, 1):.0%})"
             if done:
-                line += f", {done / seconds:.3g}/s, {seconds * (total - done) / done:.0f} s left"
+                line += f", {done / seconds:.3g}/s, {duration(seconds * (total - done) / done)} left"
             print(line, file=sys.stderr, flush=True)
 
     def _show(self, done: int, total: int) -> None:

@@ -35,8 +35,8 @@ def read_foreign(folder: str | Path, task: str | None = None) -> ForeignInput:
         raise InputError(f"{place}: there is no such folder")
     inputs = [name for name in readers if (place / name).is_file()]
     if len(inputs) != 1:
-        told = "both; name the file" if inputs else "neither"
-        raise InputError(f"{place}: needs SISSO.in (with train.dat) or sisso.json (with its CSV), found {told}")
+        which = "both; name the file" if inputs else "neither"
+        raise InputError(f"{place}: needs SISSO.in (with train.dat) or sisso.json (with its CSV), found {which}")
     return _without_constants(readers[inputs[0]](place / inputs[0], task))
 
 

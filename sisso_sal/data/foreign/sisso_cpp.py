@@ -60,12 +60,12 @@ def read_sisso_cpp(path: Path, task: str | None = None) -> ForeignInput:
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads("\n".join(read_lines(path)))
+        document = json.loads("\n".join(read_lines(path)))
     except ValueError as error:
         raise InputError(f"{path}: needs JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: needs a JSON object, found {shown(found)}")
-    return found
+    if not isinstance(document, dict):
+        raise InputError(f"{path}: needs a JSON object, found {shown(document)}")
+    return document
 
 
 def _data(path: Path) -> tuple[list[str], list[list[str]]]:

@@ -71,14 +71,14 @@ def read_sisso_fortran(path: Path, task: str | None = None) -> ForeignInput:
 
 def _keywords(path: Path) -> dict[str, str]:
     """Lower-case keywords and their values as text, comments and quotation marks around the whole left out."""
-    found: dict[str, str] = {}
+    keywords: dict[str, str] = {}
     for line in read_lines(path):
         key, equals, value = line.partition("!")[0].partition("=")
         if equals and value.strip():
-            found[key.strip().lower()] = value.strip()
-    if not found:
+            keywords[key.strip().lower()] = value.strip()
+    if not keywords:
         raise InputError(f"{path}: needs lines 'keyword = value', found none")
-    return found
+    return keywords
 
 
 def _refuse_other_work(said: Translation) -> None:
@@ -201,15 +201,15 @@ def _size_of_space(said: Translation) -> None:
     """Rung and complexity: SISSO 3.1 and later derive the rung from the number of operators."""
     name, text = said.take("fcomplexity", "maxcomplexity")
     complexity = DEFAULT_COMPLEXITY if text is None else said.parsed(name, int, text)
-    _, given = said.take("rung")
-    rung = complexity.bit_length() if given is None else said.parsed("rung", int, given)
-    told = f"{name}={text}" if text else "fcomplexity is not given"
+    _, chosen = said.take("rung")
+    rung = complexity.bit_length() if chosen is None else said.parsed("rung", int, chosen)
+    said_of_complexity = f"{name}={text}" if text else "fcomplexity is not given"
     if rung > LARGEST_RUNG:
-        said.without.append(f"{told}: would need rung {rung}; rung {LARGEST_RUNG} is taken")
+        said.without.append(f"{said_of_complexity}: would need rung {rung}; rung {LARGEST_RUNG} is taken")
         rung = LARGEST_RUNG
-    said.set("rung", rung, told if given is None else f"rung={given}")
+    said.set("rung", rung, said_of_complexity if chosen is None else f"rung={chosen}")
     if complexity < 2**rung - 1:
-        said.set("max_complexity", complexity, told)
+        said.set("max_complexity", complexity, said_of_complexity)
     for option, names, default in (
         ("min_abs", ("fmax_min", "maxfval_lb"), 1e-3),
         ("max_abs", ("fmax_max", "maxfval_ub"), 1e5),

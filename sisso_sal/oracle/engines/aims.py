@@ -156,9 +156,9 @@ def judge_folder(folder: str | os.PathLike[str], structure: Structure | Molecule
         return RunVerdict(verdict="failed", reason=f"no output: there is no {OUTPUT}")
     wanted = None if structure is None else {str(e): int(n) for e, n in structure.composition.items()}
     verdict = judge_run(output, wanted)
-    told = _last_words(Path(folder, _ERRORS))
-    if verdict.verdict in ("failed", "interrupted") and told:
-        return replace(verdict, reason=f"{verdict.reason}; stderr: {told}")
+    last_words = _last_words(Path(folder, _ERRORS))
+    if verdict.verdict in ("failed", "interrupted") and last_words:
+        return replace(verdict, reason=f"{verdict.reason}; stderr: {last_words}")
     return verdict
 
 
@@ -317,11 +317,11 @@ def calculation_document(
 
 def _details(folder: Path) -> dict[str, Any]:
     """Edges, forces and stress; edges from the band files where there are any, for they also see what the k-grid misses."""
-    found = read_output(folder / OUTPUT)
+    details = read_output(folder / OUTPUT)
     if any(folder.glob("band[12]*.out")):
         bands = read_bands(folder)
-        found |= {"bandgap": bands.gap, "vbm": bands.vbm, "cbm": bands.cbm}
-    return found
+        details |= {"bandgap": bands.gap, "vbm": bands.vbm, "cbm": bands.cbm}
+    return details
 
 
 def read_output(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -343,8 +343,8 @@ def read_output(path: str | os.PathLike[str]) -> dict[str, Any]:
         try:
             return _by_ase(path) | {"bandgap": gap}
         except Exception as second:
-            told = str(second).strip().partition("\n")[0] or type(second).__name__
-            raise OracleError(f"{path}: neither pyfhiaims ({first}) nor ASE can read it: {told}") from second
+            reason = str(second).strip().partition("\n")[0] or type(second).__name__
+            raise OracleError(f"{path}: neither pyfhiaims ({first}) nor ASE can read it: {reason}") from second
 
 
 def _by_pyfhiaims(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -359,11 +359,11 @@ def _by_ase(path: str | os.PathLike[str]) -> dict[str, Any]:
     from ase.calculators.calculator import PropertyNotImplementedError
 
     atoms: Any = ase.io.read(os.fspath(path), format="aims-output")
-    found: dict[str, Any] = {"vbm": None, "cbm": None, "forces": None, "stress": None}
+    results: dict[str, Any] = {"vbm": None, "cbm": None, "forces": None, "stress": None}
     for name, ask in (("forces", atoms.get_forces), ("stress", lambda: atoms.get_stress(voigt=False))):
         with contextlib.suppress(PropertyNotImplementedError):
-            found[name] = _plain(ask())
-    return found
+            results[name] = _plain(ask())
+    return results
 
 
 def _plain(values: Any) -> Any:

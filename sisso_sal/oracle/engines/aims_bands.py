@@ -81,7 +81,7 @@ def read_bands(folder: str | os.PathLike[str]) -> BandStructure:
     """
     files = sorted(Path(folder).iterdir())
     segments = tuple(
-        _segment(file, int(found[1]), int(found[2])) for file in files if (found := _BAND_FILE.fullmatch(file.name))
+        _segment(file, int(match[1]), int(match[2])) for file in files if (match := _BAND_FILE.fullmatch(file.name))
     )
     if not segments:
         raise InputError(f"{folder}: needs band files (band1001.out), found none")

@@ -203,12 +203,12 @@ def species_files(symbols: Iterable[str], settings: AimsSettings) -> dict[str, P
     """
     from pymatgen.core import Element
 
-    given = settings.species_dir or os.environ.get("AIMS_SPECIES_DIR", "").strip()
-    if not given:
+    folder = settings.species_dir or os.environ.get("AIMS_SPECIES_DIR", "").strip()
+    if not folder:
         raise InputError("FHI-aims: needs the folder of species defaults, set species_dir or AIMS_SPECIES_DIR")
-    root = Path(given).expanduser()
+    root = Path(folder).expanduser()
     if not root.is_dir():
-        raise InputError(f"FHI-aims species: {given} is not a folder")
+        raise InputError(f"FHI-aims species: {folder} is not a folder")
     wanted = sorted({Element(symbol) for symbol in symbols}, key=lambda e: e.Z)
     names = {e.symbol: f"{e.Z:02d}_{e.symbol}_default" for e in wanted}
     places = [
@@ -219,7 +219,7 @@ def species_files(symbols: Iterable[str], settings: AimsSettings) -> dict[str, P
     if root.name == settings.species or not any(place.is_dir() for place in places):
         places = [root]
         if not any(root.glob("*_default")):
-            raise InputError(f"FHI-aims species: {given} has neither a set '{settings.species}' nor species files")
+            raise InputError(f"FHI-aims species: {folder} has neither a set '{settings.species}' nor species files")
     for place in places:
         if place.is_dir() and all((place / name).is_file() for name in names.values()):
             return {symbol: _checked_species(place / name, symbol) for symbol, name in names.items()}

@@ -84,8 +84,8 @@ class RunVerdict:
     def has_crashed(self) -> bool:
         """Whether the program broke off while it computed, with no word on why: another try may do better."""
         broke_off = self.verdict == "failed" and (_ENDS in self.reason or _STOPS in self.reason)
-        told = _STOPPED.search(self.reason.partition(_STOPS)[2]) or _FULL.search(self.reason)
-        return broke_off and self.n_cycles > 0 and not told
+        explained = _STOPPED.search(self.reason.partition(_STOPS)[2]) or _FULL.search(self.reason)
+        return broke_off and self.n_cycles > 0 and not explained
 
     def as_dict(self) -> dict[str, str | float | int | None]:
         """The fields as a dictionary that JSON can hold."""
@@ -168,10 +168,10 @@ def judge_runs(folder: str | os.PathLike[str]) -> dict[str, RunVerdict]:
     """
     place = Path(folder)
     files = sorted(file for ending in ("*.out", "*.out.gz") for file in place.rglob(ending))
-    found = {str(f.relative_to(place)): judge_run(f) for f in files if f.is_file() and not f.name.startswith("band")}
-    if not found:
+    verdicts = {str(f.relative_to(place)): judge_run(f) for f in files if f.is_file() and not f.name.startswith("band")}
+    if not verdicts:
         raise InputError(f"{folder}: needs FHI-aims outputs (*.out, *.out.gz), found none")
-    return found
+    return verdicts
 
 
 def _formula(composition: Mapping[str, int]) -> str:
@@ -249,23 +249,23 @@ class _Trace:
             self.relaxes = True
 
     def _read_energies(self, line: str) -> None:
-        if found := _ENERGY.search(line):
-            self.energy, self.energy_cycle = found[1], self.n_cycles
-        elif found := _GAP.search(line):
-            self.gap = found[1]
+        if match := _ENERGY.search(line):
+            self.energy, self.energy_cycle = match[1], self.n_cycles
+        elif match := _GAP.search(line):
+            self.gap = match[1]
 
     def _read_other(self, line: str) -> None:
         text = line.strip()
         if text == "Have a nice day.":
             self.nice_day = True
-        elif not self.n_atoms and (found := _ATOMS.search(line)):
-            self.n_atoms = int(found[1])
-        elif sum(self.atoms.values()) < self.n_atoms and (found := _SPECIES.search(line)):
-            self.atoms[found[1]] = self.atoms.get(found[1], 0) + 1
-        elif found := _TASKS.search(line):
-            self.n_tasks = int(found[1])
-        elif self.version is None and (found := _VERSION.search(line)):
-            self.started, self.version = True, found[1] or found[2]
+        elif not self.n_atoms and (match := _ATOMS.search(line)):
+            self.n_atoms = int(match[1])
+        elif sum(self.atoms.values()) < self.n_atoms and (match := _SPECIES.search(line)):
+            self.atoms[match[1]] = self.atoms.get(match[1], 0) + 1
+        elif match := _TASKS.search(line):
+            self.n_tasks = int(match[1])
+        elif self.version is None and (match := _VERSION.search(line)):
+            self.started, self.version = True, match[1] or match[2]
         elif _CRASHED.search(text):
             self.crashed = self.crashed or text
         elif _KILLED.search(text.lstrip("= ")):
@@ -274,8 +274,8 @@ class _Trace:
 
 def _verdict(trace: _Trace) -> tuple[Verdict, str]:
     if not trace.started:
-        found = "other content" if trace.last else "a damaged file" if trace.is_cut else "nothing"
-        return "failed", f"needs an FHI-aims output, found {found}"
+        seen = "other content" if trace.last else "a damaged file" if trace.is_cut else "nothing"
+        return "failed", f"needs an FHI-aims output, found {seen}"
     closing = "" if trace.nice_day else ", and the run did not end with 'Have a nice day.'"
     if trace.scf == "not converged":
         return "scf_not_converged", f"self-consistency cycle {trace.n_cycles} did not converge{closing}"
@@ -289,8 +289,8 @@ def _verdict(trace: _Trace) -> tuple[Verdict, str]:
         return "relaxation_not_converged", "the run ended, but no line says that the present geometry is converged"
     energy = trace.energy if trace.energy_cycle == trace.n_cycles else None
     if _finite(energy) is None:
-        found = "none" if energy is None else repr(energy[:_KEEP])
-        return "failed", f"the last cycle needs a finite {ENERGY_DEFINITION}, found {found}"
+        seen = "none" if energy is None else repr(energy[:_KEEP])
+        return "failed", f"the last cycle needs a finite {ENERGY_DEFINITION}, found {seen}"
     relaxed = " and a converged geometry" if trace.relaxes else ""
     return "finished", f"the run ended with a converged self-consistency cycle{relaxed}"
 

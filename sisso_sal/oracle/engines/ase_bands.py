@@ -56,15 +56,15 @@ def band_edges(atoms: Any, folder: Path, *, path_points: int = 0, hybrid: str = 
     if energies is None:
         return None
     fermi = calculator.get_fermi_level()
-    found = _edges(energies, fermi) | {"bandgap_definition": "k-points of the calculation"}
+    edges = _edges(energies, fermi) | {"bandgap_definition": "k-points of the calculation"}
     if path_points and hasattr(calculator, "fixed_density") and atoms.pbc.all():
         bands = _along_path(atoms, folder, path_points)
-        found = _edges(bands.energies, fermi) | {"bandgap_definition": "path through the Brillouin zone"}
-    if hybrid and found["vbm"] is not None:
+        edges = _edges(bands.energies, fermi) | {"bandgap_definition": "path through the Brillouin zone"}
+    if hybrid and edges["vbm"] is not None:
         n_occupied = (energies < fermi).sum(axis=2).max(axis=1)
         with (folder / "hybrid.txt").open("w") as log, redirect_stdout(log):
-            found = _hybrid_edges(calculator, hybrid, n_occupied)
-    return found
+            edges = _hybrid_edges(calculator, hybrid, n_occupied)
+    return edges
 
 
 def _on_grid(calculator: Any) -> NDArray[np.float64] | None:
@@ -120,8 +120,8 @@ def _hybrid_edges(calculator: Any, functional: str, n_occupied: NDArray[np.int64
     below = [energies[s, :, n - 1 - first].max() for s, n in enumerate(n_occupied)]
     above = [energies[s, :, n - first].min() for s, n in enumerate(n_occupied)]
     vbm, cbm = float(max(below)), float(min(above))
-    told = f"{functional} on the density and at the k-points of the calculation"
-    return {"bandgap": max(0.0, cbm - vbm), "vbm": vbm, "cbm": cbm, "bandgap_definition": told}
+    definition = f"{functional} on the density and at the k-points of the calculation"
+    return {"bandgap": max(0.0, cbm - vbm), "vbm": vbm, "cbm": cbm, "bandgap_definition": definition}
 
 
 def read_band_structure(folder: str | os.PathLike[str]) -> BandStructure:
@@ -157,16 +157,16 @@ def save_ase_band_figure(
     from matplotlib.figure import Figure
 
     bands = read_band_structure(folder)
-    found = _edges(bands.energies, bands.reference)
-    zero = bands.reference if found["vbm"] is None else found["vbm"]
+    edges = _edges(bands.energies, bands.reference)
+    zero = bands.reference if edges["vbm"] is None else edges["vbm"]
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     shifted = type(bands)(bands.path, bands.energies - zero, reference=0.0)
     shifted.plot(
-        ax=axes, emin=-window, emax=found["bandgap"] + window, colors=["tab:blue", "tab:red"][: len(bands.energies)]
+        ax=axes, emin=-window, emax=edges["bandgap"] + window, colors=["tab:blue", "tab:red"][: len(bands.energies)]
     )
-    level = "the Fermi level" if found["vbm"] is None else "the valence band"
+    level = "the Fermi level" if edges["vbm"] is None else "the valence band"
     axes.set_ylabel(f"energy above {level} (eV)")
-    axes.set_title(f"gap {found['bandgap']:.2f} eV" if found["bandgap"] else "metal")
+    axes.set_title(f"gap {edges['bandgap']:.2f} eV" if edges["bandgap"] else "metal")
     figure.savefig(path, dpi=150)
-    return found
+    return edges

@@ -138,8 +138,8 @@ def calculator_preset(name: str, **changes: Any) -> CalculatorSettings:
     except ValidationError as error:
         first = error.errors()[0]
         if name not in PRESETS and first["loc"] == ("calculator",):
-            told = f"calculator '{name}': needs one of {', '.join(PRESETS)} or 'package.module:Class'"
-            raise SettingsError(told) from error
+            text = f"calculator '{name}': needs one of {', '.join(PRESETS)} or 'package.module:Class'"
+            raise SettingsError(text) from error
         raise SettingsError(f"calculator '{name}': {first_problem(error, CalculatorSettings)}") from error
 
 
@@ -157,9 +157,9 @@ def make_calculator(settings: CalculatorSettings, folder: Path) -> Any:
     try:
         calculator = kind(**parameters)
     except (TypeError, ValueError, RuntimeError, OSError) as error:
-        told = str(error).strip().partition("\n")[0]
+        reason = str(error).strip().partition("\n")[0]
         advice = f"; install it with: {settings.install}" if settings.install else ""
-        raise InputError(f"calculator '{settings.calculator}': cannot be set up: {told}{advice}") from error
+        raise InputError(f"calculator '{settings.calculator}': cannot be set up: {reason}{advice}") from error
     if hasattr(calculator, "directory"):
         calculator.directory = folder
     return calculator

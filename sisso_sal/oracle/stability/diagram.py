@@ -74,18 +74,18 @@ def stability_map(
         Ends of the axes.
     """
     at, rivals = conditions or Conditions(), list(competitors)
-    found: dict[tuple[str, ...], dict[str, float]] = {}
+    mixtures: dict[tuple[str, ...], dict[str, float]] = {}
     for u in np.linspace(*potential, _COARSE):
         for acidity in np.linspace(*pH, _COARSE):
             here = replace(at, potential=float(u), pH=float(acidity))
             products = dict(decompose(target, rivals, here).products)
-            found.setdefault(tuple(sorted(products)), products)
+            mixtures.setdefault(tuple(sorted(products)), products)
     phases = {s.name: s for s in rivals} | {f"{m}(s)": Species(f"{m}(s)", {m: 1.0}) for m in target.metals}
     x, y = np.linspace(*pH, _FINE), np.linspace(*potential, _FINE)
-    planes = [_plane([(phases[name], n) for name, n in products.items()], at) for products in found.values()]
+    planes = [_plane([(phases[name], n) for name, n in products.items()], at) for products in mixtures.values()]
     own = _plane([(target, 1.0)], at)
     energies = np.array([_on_grid(own - plane, x, y) for plane in planes]) / target.n_atoms
-    return StabilityMap(x, y, energies, tuple(found))
+    return StabilityMap(x, y, energies, tuple(mixtures))
 
 
 def _plane(mixture: list[tuple[Species, float]], at: Conditions) -> NDArray[np.float64]:
@@ -100,13 +100,13 @@ def _on_grid(plane: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.f
 
 
 def save_pourbaix_figure(
-    found: StabilityMap, name: str, path: str | os.PathLike[str], conditions: Conditions | None = None
+    stability: StabilityMap, name: str, path: str | os.PathLike[str], conditions: Conditions | None = None
 ) -> None:
     """Draw a stability map: colour is the decomposition free energy, a thick line surrounds the stable region.
 
     Parameters
     ----------
-    found : StabilityMap
+    stability : StabilityMap
     name : str
         Of the solid.
     path : path
@@ -114,7 +114,7 @@ def save_pourbaix_figure(
     conditions : Conditions, optional
         A cross marks this potential and pH.
     """
-    pourbaix_figure(found, name, conditions).savefig(path, dpi=150)
+    pourbaix_figure(stability, name, conditions).savefig(path, dpi=150)
 
 
 def water_lines(pH: NDArray[np.float64], at: Conditions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -123,50 +123,52 @@ def water_lines(pH: NDArray[np.float64], at: Conditions) -> tuple[NDArray[np.flo
     return -slope * pH, _WATER_WINDOW - slope * pH
 
 
-def pourbaix_figure(found: StabilityMap, name: str, conditions: Conditions | None = None):
+def pourbaix_figure(stability: StabilityMap, name: str, conditions: Conditions | None = None):
     """The matplotlib Figure that `save_pourbaix_figure` writes."""
     from matplotlib.figure import Figure
 
     at = conditions or Conditions()
     figure = Figure(figsize=(7.5, 5.5), layout="constrained")
     axes = figure.subplots()
-    limit = float(np.clip(np.abs(found.energy).max(), 0.1, 1.0))
+    limit = float(np.clip(np.abs(stability.energy).max(), 0.1, 1.0))
     levels = np.linspace(-limit, limit, 21)
-    colours = axes.contourf(found.pH, found.potential, found.energy, levels, cmap="RdBu_r", extend="both")
+    colours = axes.contourf(stability.pH, stability.potential, stability.energy, levels, cmap="RdBu_r", extend="both")
     figure.colorbar(colours, label="decomposition free energy (eV/atom)")
-    for k in range(len(found.mixtures)):
-        margin = found.margin(k)
+    for k in range(len(stability.mixtures)):
+        margin = stability.margin(k)
         if margin.min() < 0 < margin.max():
-            axes.contour(found.pH, found.potential, margin, [0.0], colors="0.35", linewidths=0.7)
-        _write_products(axes, found, k)
-    if found.energy.min() < 0 < found.energy.max():
-        axes.contour(found.pH, found.potential, found.energy, [0.0], colors="black", linewidths=2.2)
-    for line, told in zip(water_lines(found.pH, at), ("water is stable between these", "_"), strict=True):
-        axes.plot(found.pH, line, "k--", linewidth=0.8, label=told)
+            axes.contour(stability.pH, stability.potential, margin, [0.0], colors="0.35", linewidths=0.7)
+        _write_products(axes, stability, k)
+    if stability.energy.min() < 0 < stability.energy.max():
+        axes.contour(stability.pH, stability.potential, stability.energy, [0.0], colors="black", linewidths=2.2)
+    for line, legend in zip(water_lines(stability.pH, at), ("water is stable between these", "_"), strict=True):
+        axes.plot(stability.pH, line, "k--", linewidth=0.8, label=legend)
     cross = f"U = {at.potential:g} V, pH {at.pH:g}"
     axes.plot([at.pH], [at.potential], "kx", markersize=9, markeredgewidth=2, linestyle="none", label=cross)
-    axes.set_xlim(found.pH[0], found.pH[-1])
-    axes.set_ylim(found.potential[0], found.potential[-1])
+    axes.set_xlim(stability.pH[0], stability.pH[-1])
+    axes.set_ylim(stability.potential[0], stability.potential[-1])
     axes.set_xlabel("pH")
     axes.set_ylabel("potential against SHE (V)")
-    stable = "no stable region here" if found.energy.min() >= 0 else "stable inside the thick line"
+    stable = "no stable region here" if stability.energy.min() >= 0 else "stable inside the thick line"
     axes.set_title(f"{_typeset(name)}: {stable}, {at.concentration:g} mol/L, {at.temperature:g} K", fontsize=11)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
 
 
-def _write_products(axes, found: StabilityMap, k: int) -> None:
+def _write_products(axes, stability: StabilityMap, k: int) -> None:
     """The products of a region at its most inner point, where there is room."""
     from scipy.ndimage import distance_transform_edt
 
-    region = np.pad(found.margin(k) > 0, 1)
+    region = np.pad(stability.margin(k) > 0, 1)
     depth = np.asarray(distance_transform_edt(region))
     row, column = (int(k) for k in np.unravel_index(int(np.argmax(depth)), depth.shape))
     if depth[row, column] > 0.03 * _FINE:
-        text = "\n".join(map(_typeset, found.mixtures[k]))
-        share = (column - 1) / (len(found.pH) - 1)
+        text = "\n".join(map(_typeset, stability.mixtures[k]))
+        share = (column - 1) / (len(stability.pH) - 1)
         side = "left" if share < 0.06 else "right" if share > 0.94 else "center"
-        axes.text(found.pH[column - 1], found.potential[row - 1], text, ha=side, va="center", fontsize=8, bbox=_BEHIND)
+        axes.text(
+            stability.pH[column - 1], stability.potential[row - 1], text, ha=side, va="center", fontsize=8, bbox=_BEHIND
+        )
 
 
 def _typeset(name: str) -> str:

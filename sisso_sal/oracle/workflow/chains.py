@@ -74,6 +74,6 @@ def chains_of(tasks: Iterable[Task]) -> dict[str, list[Chain]]:
         key, name, step = task.name.split("/")
         grouped.setdefault((key, name), {})[step] = task
     chains: dict[str, list[Chain]] = {}
-    for (key, name), found in grouped.items():
-        chains.setdefault(key, []).append(Chain(name, found))
+    for (key, name), steps in grouped.items():
+        chains.setdefault(key, []).append(Chain(name, steps))
     return chains

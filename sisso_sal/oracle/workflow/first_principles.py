@@ -19,7 +19,7 @@ from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.expressions import expression_names
 from sisso_sal.oracle.stability.labels import LABELS
 from sisso_sal.oracle.stability.pourbaix import Conditions
-from sisso_sal.oracle.workflow.outcomes import Outcome, Question
+from sisso_sal.oracle.workflow.outcomes import LabelOutcome, Question
 from sisso_sal.oracle.workflow.steps import STEPS, EngineSettings, load_engine, step_settings
 from sisso_sal.oracle.workflow.tasks import Workflow
 from sisso_sal.oracle.workflow.workers import LOG, living
@@ -135,7 +135,7 @@ def _receipt(intent: str, formula: str) -> Receipt:
     return Receipt(intent, f"{FOLDER}/tree/{formula_key(formula)}")
 
 
-def _answer(outcome: Outcome) -> Answer:
+def _answer(outcome: LabelOutcome) -> Answer:
     return Answer(
         outcome.intent,
         value=outcome.value,
@@ -238,14 +238,14 @@ def engine_of(kind: Literal["aims", "structure"], settings: CampaignSettings) ->
 
     Calculations run in folders of their own: a program and species that are given relative to the current one are made absolute.
     """
-    found = settings.calculation.model_dump()
-    if found["species_dir"] is not None:
-        found["species_dir"] = os.path.abspath(Path(found["species_dir"]).expanduser())
-    words = (found["command"] or "").split(maxsplit=1)
+    values = settings.calculation.model_dump()
+    if values["species_dir"] is not None:
+        values["species_dir"] = os.path.abspath(Path(values["species_dir"]).expanduser())
+    words = (values["command"] or "").split(maxsplit=1)
     if words and "/" in words[0]:
-        found["command"] = " ".join([os.path.abspath(words[0]), *words[1:]])
+        values["command"] = " ".join([os.path.abspath(words[0]), *words[1:]])
     walltime = None if settings.run.walltime is None else 3600 * settings.run.walltime
-    return load_engine({**found, "engine": kind, "walltime": walltime})
+    return load_engine({**values, "engine": kind, "walltime": walltime})
 
 
 def check_label(label: LabelSettings) -> Conditions:
@@ -273,11 +273,11 @@ def _formulas(table: Table, column: str | None) -> dict[str, str]:
         cells = next((cells for cells in (table.ids, *named) if atomic_fractions(cells) is not None), table.ids)
     else:
         cells = _text_column(table, column, "label.formula")
-    found = dict(zip(table.ids, cells, strict=True))
+    formulas = dict(zip(table.ids, cells, strict=True))
     for id, is_labelled in zip(table.ids, table.labelled, strict=True):
         if not is_labelled:
-            parse_formula(found[id])
-    return {id: formula for id, formula in found.items() if atomic_fractions([formula]) is not None}
+            parse_formula(formulas[id])
+    return {id: formula for id, formula in formulas.items() if atomic_fractions([formula]) is not None}
 
 
 def _text_column(table: Table, column: str, setting: str) -> Sequence[str]:
@@ -290,13 +290,13 @@ def _text_column(table: Table, column: str, setting: str) -> Sequence[str]:
 def _structures(settings: CampaignSettings, table: Table) -> dict[str, Any]:
     """The user's structures, of both places."""
     label = settings.label
-    found = {} if label.structures is None else dict(read_structures(label.structures))
+    by_formula = {} if label.structures is None else dict(read_structures(label.structures))
     if label.structure_column is not None:
         cells = _text_column(table, label.structure_column, "label.structure_column")
         column = {id: cell for id, cell in zip(table.ids, cells, strict=True) if cell.strip()}
         for key, structures in structures_of_column(column).items():
-            found[key] = [*found.get(key, ()), *structures]
-    return found
+            by_formula[key] = [*by_formula.get(key, ()), *structures]
+    return by_formula
 
 
 def check_machine(engine: EngineSettings, formulas: Any, *, runs_here: bool) -> None:

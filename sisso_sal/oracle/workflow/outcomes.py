@@ -1,4 +1,4 @@
-"""What became of a request for a label: its value, or a typed failure that says what is missing."""
+"""What became of the calculations for a candidate: its label, or a typed failure that says what is missing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sisso_sal.oracle.workflow.chains import Chain
 from sisso_sal.oxides.phases import MOLECULES
 from sisso_sal.oxides.structures import formula_key
 
-__all__ = ["Outcome", "Question", "Request", "outcome_of"]
+__all__ = ["LabelOutcome", "PhaseRequest", "Question", "outcome_of"]
 
 FailureKind = Literal["no_label", "calculation", "not_converged", "competitor"]
 
@@ -37,8 +37,8 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """A candidate that was asked for.
+class PhaseRequest:
+    """The phases that a candidate's label needs, as they were asked for.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class LabelOutcome:
     """What became of a request.
 
     Attributes
@@ -89,13 +89,13 @@ class Outcome:
 
 
 def outcome_of(
-    request: Request, chains: Mapping[str, Sequence[Chain]], question: Question, ions: Sequence[Species] | None
-) -> Outcome | None:
+    request: PhaseRequest, chains: Mapping[str, Sequence[Chain]], question: Question, ions: Sequence[Species] | None
+) -> LabelOutcome | None:
     """The outcome of a request, None while something that it needs is still to be computed.
 
     Parameters
     ----------
-    request : Request
+    request : PhaseRequest
     chains : mapping of str to sequence of Chain
         By the key of their formula.
     question : Question
@@ -104,14 +104,14 @@ def outcome_of(
     """
     if request.lacking:
         return _impossible(request)
-    found = {formula: chains.get(formula_key(formula), ()) for formula in request.phases}
-    if not all(chain.ended for group in found.values() for chain in group):
+    groups = {formula: chains.get(formula_key(formula), ()) for formula in request.phases}
+    if not all(chain.ended for group in groups.values() for chain in group):
         return None
-    hours = sum(chain.core_hours for formula in request.pays for chain in found[formula])
-    phases = [chain.phase(formula) for formula, group in found.items() for chain in group]
+    hours = sum(chain.core_hours for formula in request.pays for chain in groups[formula])
+    phases = [chain.phase(formula) for formula, group in groups.items() for chain in group]
 
-    def failed(kind: FailureKind, reason: str) -> Outcome:
-        return Outcome(id=request.id, intent=request.intent, failure=kind, reason=reason, core_hours=hours)
+    def failed(kind: FailureKind, reason: str) -> LabelOutcome:
+        return LabelOutcome(id=request.id, intent=request.intent, failure=kind, reason=reason, core_hours=hours)
 
     try:
         known = _label(request, phases, question, ions)
@@ -119,15 +119,17 @@ def outcome_of(
         return failed("no_label", str(error))
     if known.value is None:
         return failed(_kind(request.id, known, phases), "; ".join(known.waits_for))
-    return Outcome(id=request.id, intent=request.intent, value=known.value, core_hours=hours, parts=dict(known.parts))
+    return LabelOutcome(
+        id=request.id, intent=request.intent, value=known.value, core_hours=hours, parts=dict(known.parts)
+    )
 
 
-def _impossible(request: Request) -> Outcome:
+def _impossible(request: PhaseRequest) -> LabelOutcome:
     reason = "; ".join(f"{what}: {why}" for what, why in request.lacking.items())
-    return Outcome(id=request.id, intent=request.intent, failure="no_label", reason=reason)
+    return LabelOutcome(id=request.id, intent=request.intent, failure="no_label", reason=reason)
 
 
-def _label(request: Request, phases: Sequence[Phase], question: Question, ions: Sequence[Species] | None) -> Label:
+def _label(request: PhaseRequest, phases: Sequence[Phase], question: Question, ions: Sequence[Species] | None) -> Label:
     return label(
         request.id,
         phases,
@@ -140,8 +142,8 @@ def _label(request: Request, phases: Sequence[Phase], question: Question, ions: 
 
 
 def _references(phases: Sequence[Phase], correction: float) -> References | None:
-    found = {phase.formula: phase.energy for phase in phases if phase.formula in MOLECULES}
-    water, hydrogen = found.get("H2O"), found.get("H2")
+    energies = {phase.formula: phase.energy for phase in phases if phase.formula in MOLECULES}
+    water, hydrogen = energies.get("H2O"), energies.get("H2")
     if water is None or hydrogen is None:
         return None
     return References(water=3 * water, hydrogen=2 * hydrogen, oxygen_correction=correction)

@@ -73,7 +73,7 @@ def registered(root: Path) -> Iterator[None]:
 
 def living(root: Path) -> set[int]:
     """Processes of this host that are workers of the folder; what dead ones left is cleared away."""
-    found = set()
+    processes = set()
     for file in (root / _FOLDER).glob("[!.]*"):
         try:
             name = file.read_text(encoding="utf-8")
@@ -82,8 +82,8 @@ def living(root: Path) -> set[int]:
         if is_dead(name):
             file.unlink(missing_ok=True)
         elif name.partition("|")[0] == socket.gethostname():
-            found.add(int(name.split("|")[1]))
-    return found
+            processes.add(int(name.split("|")[1]))
+    return processes
 
 
 def start(root: Path, n: int, tags: Sequence[str]) -> list[subprocess.Popen[bytes]]:

@@ -13,7 +13,7 @@ from sisso_sal.models.display import number_html, unit_html
 from sisso_sal.report.figures.curves import course, day
 from sisso_sal.report.page.reasons import reasons
 from sisso_sal.report.run_view import RunView
-from sisso_sal.report.text.campaign import duration
+from sisso_sal.system.durations import duration
 
 SCORES = {
     "mean": "the predicted mean",

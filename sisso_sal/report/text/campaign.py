@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sisso_sal.report.text.results import aligned
+from sisso_sal.system.durations import duration
 
 SHOWN = 6
 """Rows of a list on the status screen; the rest is counted."""
@@ -20,21 +21,6 @@ def watched(state: Any, budget: int | None) -> tuple[int, int | None, str]:
         best = state.iterations[-1].model["best"]
         parts.append(f"iteration {state.iterations[-1].number}, best {best['id']} {best['value']:.4g}")
     return len(state.asked) - out, budget, ", ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """Short and rounded.
-
-    Examples
-    --------
-    >>> [duration(s) for s in (0.4, 75, 4000, 200000)]
-    ['0 s', '75 s', '67 min', '2.3 d']
-    """
-    for unit, size, least in (("d", 86400.0, 2 * 86400.0), ("h", 3600.0, 2 * 3600.0), ("min", 60.0, 120.0)):
-        if seconds >= least:
-            value = seconds / size
-            return f"{value:.1f} {unit}" if unit != "min" else f"{value:.0f} min"
-    return f"{seconds:.0f} s"
 
 
 def preview_text(found: Mapping[str, Any]) -> str:

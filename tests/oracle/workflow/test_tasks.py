@@ -17,7 +17,7 @@ from species import write_species
 
 from sisso_sal.errors import InputError, OracleError, SettingsError
 from sisso_sal.oracle.stability.labels import needed_formulas
-from sisso_sal.oracle.workflow import tasks as module
+from sisso_sal.oracle.workflow import repository as module
 from sisso_sal.oracle.workflow.outcomes import Question
 from sisso_sal.oracle.workflow.steps import STEPS, load_engine
 from sisso_sal.oracle.workflow.tasks import Workflow, work
@@ -322,4 +322,4 @@ def test_only_this_module_imports_taskblaster():
         for file in package.rglob("*.py")
         if "import taskblaster" in file.read_text() or "from taskblaster" in file.read_text()
     ]
-    assert users == ["tasks.py"]
+    assert users == ["repository.py"]

@@ -1,0 +1,263 @@
+"""The calculations of a folder as Taskblaster keeps them: making, reading, repeating and running its tasks.
+
+Nothing else imports Taskblaster. Each function opens the repository, which locks it, and closes it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sqlite3
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sisso_sal.errors import InputError, OracleError
+from sisso_sal.oracle.workflow.chains import Task
+from sisso_sal.oracle.workflow.steps import Step
+from sisso_sal.oracle.workflow.workers import is_dead, worker_name
+
+try:
+    import taskblaster as tb
+    from taskblaster.repository import Repository, WorkerSpecification
+    from taskblaster.state import State
+    from taskblaster.storage import JSONCodec
+except ImportError:
+    raise InputError("first-principles workflows need Taskblaster; pip install 'sisso-sal[dft]'") from None
+
+__all__ = ["NewChain", "add_chains", "has_tasks", "ready", "recover", "repeat", "run_ready", "tasks_of", "tb_init_repo"]
+
+_PATIENCE = 3
+
+
+class _Codec(JSONCodec):
+    """Tasks hand each other plain JSON; there is nothing to translate."""
+
+    def encode(self, obj: Any) -> Any:
+        raise TypeError(f"a task's input needs plain JSON, found {type(obj).__name__}")
+
+    def decode(self, dct: dict[str, Any]) -> dict[str, Any]:
+        return dct
+
+
+def tb_init_repo(root: Path, read_only: bool = False) -> Repository:
+    """Called by Taskblaster's own command to open a repository with our codec."""
+    return Repository(root, usercodec=_Codec(), read_only=read_only)
+
+
+# The tasks of a starting structure ---------------------------------------------------------------------------------------
+
+
+def _relax(self: Any) -> tb.Node:
+    return tb.node("sisso_sal.oracle.workflow.steps.relax", structure=self.structure, engine=self.engine)
+
+
+def _static(self: Any) -> tb.Node:
+    return tb.node("sisso_sal.oracle.workflow.steps.static", previous=self.relax, engine=self.engine)
+
+
+def _bands(self: Any) -> tb.Node:
+    return tb.node("sisso_sal.oracle.workflow.steps.bands", previous=self.static, engine=self.engine)
+
+
+def _step(step: Step, meth: Any) -> Any:
+    meth.__name__ = step
+    decorate: Any = tb.task(tags={step})
+    return decorate(meth)
+
+
+@tb.workflow
+class _Phase:
+    structure = tb.var()
+    engine = tb.var()
+    relax = _step("relax", _relax)
+    static = _step("static", _static)
+
+
+@tb.workflow
+class _Candidate:
+    structure = tb.var()
+    engine = tb.var()
+    relax = _step("relax", _relax)
+    static = _step("static", _static)
+    bands = _step("bands", _bands)
+
+
+@dataclass(frozen=True)
+class NewChain:
+    """The calculations of one starting structure.
+
+    Attributes
+    ----------
+    phase, name : str
+        The key of the formula and the name of the structure: the folders of the tasks.
+    structure : dict
+        Of a pymatgen Structure or Molecule.
+    with_bands : bool
+    """
+
+    phase: str
+    name: str
+    structure: dict[str, Any]
+    with_bands: bool
+
+
+def add_chains(root: Path, chains: Iterable[NewChain], engine: dict[str, Any]) -> None:
+    """Make the tasks of these starting structures, where they do not exist, and let workers have them.
+
+    Parameters
+    ----------
+    root : path
+        The folder of the repository; both are made where they do not exist.
+    chains : iterable of NewChain
+    engine : dict
+        The science of `sisso_sal.oracle.workflow.steps.EngineSettings`.
+
+    Raises
+    ------
+    OracleError
+        The folder cannot be used now.
+    """
+    with _opened(root) as repo:
+        for chain in chains:
+            kind = _Candidate if chain.with_bands else _Phase
+            runner = repo.runner().with_subdirectory(chain.phase).with_subdirectory(chain.name)
+            inputs = {"structure": chain.structure, "engine": engine}
+            runner.run_workflow(kind(**inputs), source="")
+        _queue(repo)
+
+
+# The repository ----------------------------------------------------------------------------------------------------------
+
+
+def has_tasks(root: Path) -> bool:
+    """Whether the folder is a repository."""
+    return (root / ".taskblaster" / "registry.db").exists()
+
+
+@contextlib.contextmanager
+def _opened(root: Path) -> Iterator[Repository]:
+    """The repository of the folder, made at the first time, locked while it is open; what it prints is dropped."""
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            if has_tasks(root):
+                repo = Repository(root, usercodec=_Codec())
+            else:
+                repo = Repository.create(root, modulename="sisso_sal.oracle.workflow.repository")
+            with repo:
+                yield repo
+    except (OSError, sqlite3.Error) as error:
+        raise OracleError(f"{root}: cannot be used now: {error}") from error
+
+
+def tasks_of(root: Path, documents: dict[str, dict[str, Any]]) -> list[Task]:
+    """Every task of a folder with its state.
+
+    Parameters
+    ----------
+    root : path
+    documents : dict
+        Task -> what it left, of tasks that are done: read once and kept here by the caller.
+    """
+    if not has_tasks(root):
+        return []
+    tasks = []
+    with _opened(root) as repo:
+        for node in repo.tree(None, states=None, relative_to=repo.tree_path).nodes():
+            name, is_done = str(node.name), node.state == State.done
+            if not is_done:
+                documents.pop(name, None)
+            elif name not in documents:
+                documents[name] = repo.cache.entry(node.name).output()
+            info = repo.registry.workers.get_runinfo(node.name)
+            exception = "" if info is None else info.exception or ""
+            tasks.append(Task(name, node.state.name, _worker(info), documents.get(name), exception))
+    return tasks
+
+
+def _worker(info: Any) -> str:
+    """The name of a worker, without what Taskblaster adds to it."""
+    return "" if info is None or not info.subworkerid else str(info.subworkerid).rpartition("-")[0]
+
+
+def _queue(repo: Repository) -> None:
+    """Let workers have what is new."""
+    tree = repo.tree(None, states={State.new}, relative_to=repo.tree_path)
+    list(tree.submit())
+
+
+def repeat(root: Path, names: Sequence[str]) -> None:
+    """Have tasks that ended done again, and all that come after them."""
+    with _opened(root) as repo:
+        _unrun(repo, names, {State.done, State.fail, State.cancel})
+        _queue(repo)
+
+
+def _unrun(repo: Repository, names: Sequence[str], states: set[State]) -> None:
+    """Make tasks new again, and all that come after them; what they left in their folders stays."""
+    tree = repo.tree([str(repo.tree_path / name) for name in names], states=states, relative_to=repo.tree_path)
+    _, nodes, unrun = tree.select_unrun()
+    if nodes:
+        unrun()
+    for name in names:
+        repo.cache.entry(name).directory.mkdir(parents=True, exist_ok=True)
+
+
+def recover(root: str | os.PathLike[str]) -> list[str]:
+    """Put back the tasks that dead workers left running, and queue what is new.
+
+    Returns
+    -------
+    list of str
+        Their names. A task is retried with what it left in its folder, up to three attempts in all.
+    """
+    place = Path(root).resolve()
+    if not has_tasks(place):
+        return []
+    with _opened(place) as repo:
+        nodes = repo.tree(None, states={State.run}, relative_to=repo.tree_path).nodes()
+        running = [(str(node.name), _worker(repo.registry.workers.get_runinfo(node.name))) for node in nodes]
+    left = [name for name, worker in running if is_dead(worker)]
+    with _opened(place) as repo:
+        if left:
+            _unrun(repo, left, {State.run})
+        _queue(repo)
+    return left
+
+
+def ready(root: Path, tags: set[str]) -> frozenset[str]:
+    """Tasks that a worker with these tags could begin now."""
+    with _opened(root) as repo:
+        return frozenset(str(node.name) for node in repo.registry.find_all_ready(supported_tags=set(tags)))
+
+
+def run_ready(root: Path, tags: set[str]) -> int:
+    """Do one task after the other in this process until none can be begun.
+
+    Returns
+    -------
+    int
+        How many were done.
+
+    Raises
+    ------
+    OracleError
+        The folder cannot be used now, or tasks are ready but cannot be begun.
+    """
+    repo = Repository(root, usercodec=_Codec())
+    rules = WorkerSpecification(tags=tags, max_tasks=1)
+    done, in_vain = 0, 0
+    while waiting := ready(root, tags):
+        with contextlib.redirect_stdout(sys.stderr):
+            repo.run_worker(name=worker_name(), rules=rules)
+        in_vain = in_vain + 1 if ready(root, tags) == waiting else 0
+        if in_vain == _PATIENCE:  # Taskblaster itself would try for ever
+            raise OracleError(
+                f"{root}: {len(waiting)} tasks are ready but cannot be begun; see what was printed before"
+            )
+        done += not in_vain
+    return done
