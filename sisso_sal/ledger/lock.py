@@ -1,4 +1,4 @@
-"""One driver for a run folder, and a note that says who it is."""
+"""A lock that allows one driver for a run folder, and a note that says which process that is."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def noted_driver(folder: str | Path) -> DriverProcess | None:
 
 
 class DriverLock:
-    """Held from birth to `release`. The operating system drops it when the process dies.
+    """A lock on a run folder, held from its creation to `release`. The operating system releases it when the process ends.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def _held(folder: Path) -> str:
 
 
 def check_free(folder: str | Path, wait: float = 0.5) -> None:
-    """Ask before slow imports whether a run folder can be driven; makes and changes nothing.
+    """Check before slow imports that no process drives a run folder; nothing is made or changed.
 
     Raises
     ------

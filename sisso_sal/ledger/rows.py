@@ -127,7 +127,7 @@ def _looks_like_ours(path: Path) -> bool:
 
 
 def _as_damage(error: Exception, path: Path) -> Exception:
-    """Damage, unless the file is only busy or the disk at fault: then nothing must be repaired."""
+    """`Damaged`, unless the file is only busy or the disk fails: then nothing must be repaired."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
     if code == sqlite3.SQLITE_BUSY:
         return LockedError(f"{path}: another process has been writing for {WAIT:.0f} s; try again")

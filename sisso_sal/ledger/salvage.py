@@ -36,7 +36,7 @@ def _line(row: Row) -> str:
 
 
 def _row(line: bytes) -> Row | None:
-    """What a line holds; None where it is no whole line of ours."""
+    """The row that a line holds; None where the line is damaged."""
     try:
         event = json.loads(line)
         data = json.dumps(event["data"], allow_nan=False, ensure_ascii=False)
@@ -65,7 +65,7 @@ class Copy:
             raise StorageError(f"{self.path}: cannot be read: {error.strerror}") from error
 
     def ahead_of(self, rows: Sequence[Row]) -> int:
-        """How many events the copy has that follow on `rows`."""
+        """How many events the copy has beyond `rows`."""
         last = _last_row(self._content())
         if last is None or last.seq <= len(rows):
             return 0
@@ -96,7 +96,7 @@ class Copy:
             self._file = self.path.open("ab", buffering=0)
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Append; not synced, because the database is."""
+        """Append rows; the file is not synced, because the database is."""
         if self._file is None or not rows:
             return
         content = "".join(map(_line, rows)).encode()
@@ -160,7 +160,7 @@ def _readable(path: Path) -> Iterator[Row]:
 
 
 def restore(folder: Path, damage: str, notes: list[str]) -> list[Row]:
-    """Put a database with what can be saved in the place of a damaged one, which is kept beside it.
+    """Replace a damaged database by one with the events that can be saved; the damaged one is kept beside it.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def restore(folder: Path, damage: str, notes: list[str]) -> list[Row]:
     path = folder / DATABASE
     rows = saved(folder)
     if not rows:
-        raise CampaignError(f"{path}: the ledger is damaged ({damage}) and no event can be read, nor is there a copy")
+        raise CampaignError(f"{path}: the ledger is damaged ({damage}) and no event can be read, neither in it nor in a copy")
     scratch = folder / f".{DATABASE}.part"
     kept = _unused(folder)
     with writing(path):

@@ -1,1 +1,1 @@
-"""Who labels: a lookup table, a command, first-principles calculations; and how a machine is examined for them."""
+"""Who labels: a lookup table, a command, first-principles calculations; and checks of the machine that they run on."""

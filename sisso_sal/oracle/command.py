@@ -1,4 +1,4 @@
-"""An oracle for people who have a script of their own: a command for each candidate, JSON in, JSON out.
+"""An oracle that runs a command for each candidate: it reads JSON and answers with JSON.
 
 Every submission has a folder named after its intent. Its process outlives the driver; whoever looks next finds in the folder
 whether it runs (it holds a lock, which the operating system drops with the last of its processes), ended (``status``) or died.
@@ -90,7 +90,7 @@ class CommandOracle:
         return {"oracle": "command", "command": self._command}
 
     def differences(self, labels: Mapping[str, float]) -> list[str]:
-        """None that could be known without running anything."""
+        """None: without running the command its answer is not known."""
         return []
 
     def submit(self, request: Request) -> Receipt:
@@ -133,13 +133,13 @@ class CommandOracle:
         return answers
 
     def close(self) -> None:
-        """What was started goes on."""
+        """Commands that were started keep running."""
         self._reap()
 
     # One submission --------------------------------------------------------------------------------------------------
 
     def _start(self, job: Path) -> None:
-        """Start the command of a submission that neither runs nor ran."""
+        """Start the command of a submission, unless it runs or has run."""
         with writing(job):
             lock = os.open(job / "lock", os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -214,7 +214,7 @@ class CommandOracle:
         )
 
     def _enforce(self, job: Path, process: tuple[int, str] | None) -> None:
-        """End what runs longer than it may, on this host."""
+        """End a command that runs longer than its time limit, on this host."""
         if self._limit is None or process is None or process[1] != socket.gethostname():
             return
         age = time.time() - (job / "pid").stat().st_mtime
@@ -245,7 +245,7 @@ def _replaced(word: str, values: dict[str, str]) -> str:
 
 
 def _is_held(job: Path) -> bool:
-    """Whether a process of a submission lives."""
+    """Whether a process of a submission is running."""
     try:
         handle = os.open(job / "lock", os.O_RDWR)
     except OSError:

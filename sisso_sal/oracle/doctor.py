@@ -1,4 +1,4 @@
-"""What a machine offers: versions, cores, the compiler's cache, and the tools for first-principles labels."""
+"""Checks of a machine: versions, cores, the compiler's cache, and the programs for first-principles labels."""
 
 import importlib.metadata
 import importlib.util
@@ -41,7 +41,7 @@ class Check:
 
 
 def doctor_checks() -> list[Check]:
-    """Look at everything that a run can need; nothing is changed, but for the compiler's cache.
+    """Check everything that a run can need; only the compiler's cache is changed.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""An oracle that reads labels from a column of a table: for tests, for rehearsals, and for results that are there already."""
+"""An oracle that reads labels from a column of a table: for tests, for trial runs, and for results that exist already."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Lookup", "from_table"]
 
 
 class Lookup:
-    """Answers at once with what a table says.
+    """Answers at once with the values of a table.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Lookup:
     def _answer(self, receipt: Receipt) -> Answer:
         if receipt.job in self._labels:
             return Answer(receipt.intent, value=self._labels[receipt.job])
-        return Answer(receipt.intent, kind="no_label", reason=f"{self.path} has no label of it")
+        return Answer(receipt.intent, kind="no_label", reason=f"{self.path} has no label for it")
 
     def close(self) -> None:
         """Nothing is open."""

@@ -31,9 +31,9 @@ class LabelSettings(BaseModel):
     potential: float = 1.23
     """Electrode potential against the standard hydrogen electrode, in V."""
     pH: float = 0.0
-    """At which the solid is judged."""
+    """pH at which the stability is computed."""
     concentration: float = Field(default=1e-6, gt=0)
-    """Of each dissolved species, in mol/L."""
+    """Concentration of each dissolved species, in mol/L."""
     oxygen_correction: float = 0.0
     """Added to the formation energy of a solid for each oxygen atom, in eV."""
     ions: str | None = None
@@ -41,13 +41,13 @@ class LabelSettings(BaseModel):
     formula: str | None = None
     """Column of the formulas; by default the ids or, where these are none, a column ``formula`` or ``composition``."""
     structures: str | None = None
-    """Folder or ASE database of structures that go before prototypes."""
+    """Folder or ASE database of structures that are used in the place of prototypes."""
     structure_column: str | None = None
     """Column of the candidates' structures in pymatgen's JSON."""
     max_prototypes: int = Field(default=3, ge=1)
-    """Starting structures of an oxide that has none of its own."""
+    """Number of prototypes to start from, for an oxide without a structure of its own."""
     competitors: dict[str, tuple[str, ...]] = {}
-    """Formula -> the oxides that must be known beside it; by default the pool's oxides of its metals."""
+    """Formula -> the oxides that it competes with; by default the pool's oxides of its metals."""
 
 
 class CalculationSettings(BaseModel):

@@ -28,9 +28,9 @@ def usable_cores() -> int:
 
 
 def usable_memory() -> int:
-    """Bytes that this process may still take: what the system has to spare, and what the limit of its control group leaves.
+    """Bytes that this process may still use: the free memory of the system, or what the limit of its control group leaves.
 
-    Where neither is told, a number too large to matter.
+    The smaller of both; where neither is known, a number too large to matter.
 
     Examples
     --------

@@ -18,7 +18,7 @@ def is_live() -> bool:
 
 
 def pace(done: int, total: int | None, seconds: float) -> str:
-    """How fast things go and how long the rest takes; empty as long as nothing is done.
+    """The rate, and the time that the rest will take; empty as long as nothing is done.
 
     Examples
     --------
@@ -89,7 +89,7 @@ class Progress:
 
 
 class Watch:
-    """What a campaign says while it goes on: lines as things happen, and one line about where it is.
+    """The output of a running campaign: a line for each thing that happens, and one line that shows how far it is.
 
     On a terminal that line stays at the bottom and changes, with a bar for the fit that goes on; in a log file it is printed every
     30 seconds, each line with its time. A callable (done, total) for the progress of a fit.
@@ -130,7 +130,7 @@ class Watch:
             self._fit = Progress(self._fit.what, self._quiet)
 
     def tell(self, line: str) -> None:
-        """Say one line for good."""
+        """Print one line that stays."""
         if self._quiet:
             return
         if self._bar is not None:
@@ -140,7 +140,7 @@ class Watch:
             print(f"{stamp}{line}", file=sys.stderr, flush=True)
 
     def watch(self, done: int, total: int | None, line: str) -> None:
-        """Say where things are: evaluations done of those in all, and the rest in words."""
+        """Show how far the campaign is: evaluations done, evaluations in all, and the rest in words."""
         if self._quiet:
             return
         now = time.monotonic()

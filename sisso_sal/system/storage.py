@@ -1,4 +1,4 @@
-"""Writing files that are never half there."""
+"""Writing files that are complete or not there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sisso_sal.errors import StorageError
 
 @contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """What the operating system refuses in here becomes one line that names the file.
+    """Turn an error of the operating system into one line that names the file.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:
-    """Bring the names in a folder to disk, where the file system can.
+    """Write the list of a folder's files to disk, where the file system supports it.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
 
 
 class _Undisturbed:
-    """While it is entered, an end that was asked for waits until it is left; it may be entered again inside."""
+    """A context in which an interruption waits until the context ends; contexts may be nested."""
 
     def __init__(self) -> None:
         self._depth = 0
@@ -96,12 +96,12 @@ class _Undisturbed:
                 raise KeyboardInterrupt
 
     def interrupt(self) -> None:
-        """For a signal handler: end the program, now or as soon as it may be.
+        """Called by a signal handler: interrupt the program, at once or at the end of the context.
 
         Raises
         ------
         KeyboardInterrupt
-            Where nothing is entered.
+            No context is entered.
         """
         if not self._depth:
             raise KeyboardInterrupt
@@ -109,4 +109,4 @@ class _Undisturbed:
 
 
 undisturbed = _Undisturbed()
-"""The one that the program's signal handler asks."""
+"""The context that the program's signal handler respects."""

@@ -182,7 +182,7 @@ def test_a_campaign_with_failures_exits_3_says_which_and_goes_on_after_retry(wor
     assert failed
     for id in failed:
         assert f"\n{id}  " in done.out
-        assert "some.csv has no label of it" in done.out
+        assert "some.csv has no label for it" in done.out
     assert "Stopped: the budget of 8 evaluations is spent" in done.out
     assert "or sisso-sal retry run" in done.out
     assert "failed for good" in done.err

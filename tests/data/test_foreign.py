@@ -112,7 +112,7 @@ def test_keywords_of_version_2(tmp_path):
         "target": "property", "id": "materials",
     }  # fmt: skip
     assert found.without_counterpart == (
-        "exp, log of a quantity with a unit: SISSO allows it, here it needs none",
+        "exp, log: SISSO allows a quantity with a unit as the argument; here it must have none",
         "nm_output=100: the best model of each dimension is kept",
     )
 
@@ -165,7 +165,7 @@ def test_one_task_of_several(tmp_path):
     fortran(tmp_path, "ntask=2\nnsample=2,3\nops='(+)'\nnf_sis=9\n")
     found = read_foreign(tmp_path, "2")
     assert [row[0] for row in found.rows] == ["sample3", "sample3#2", "sample5"]
-    assert "ntask=2: tasks share no descriptor here; task 2 is taken alone" in found.without_counterpart
+    assert "ntask=2: several tasks are not fitted together here; only task 2 is used" in found.without_counterpart
     assert any(line.startswith("nf_sis") for line in found.without_counterpart) is False
 
 
@@ -178,7 +178,7 @@ def test_every_operator_of_sisso_but_scd_has_one_here():
 @pytest.mark.parametrize(
     ("keywords", "data", "message"),
     [
-        ("ptype=2\n", DATA, "SISSO.in: ptype=2: needs a regression, found a classification, which is not done here"),
+        ("ptype=2\n", DATA, "SISSO.in: ptype=2: needs a regression, found a classification, which is not supported"),
         ("ntask=2\nnsample=2,3\n", DATA, "SISSO.in: ntask=2: needs one task at a time; choose with --task 1 to 2"),
         ("desc_dim=two\n", DATA, "SISSO.in: desc_dim: needs an integer, found 'two'"),
         ("nsample=9\n", DATA, "train.dat: needs 9 samples (nsample), found 5"),
@@ -253,7 +253,7 @@ def test_an_input_of_sisso_cpp(tmp_path):
         "max_abs": 1e8, "target": "Volume", "id": "Material",
     }  # fmt: skip
     assert found.without_counterpart == (
-        "task_key=Kind: tasks share no descriptor here; diamond is taken alone",
+        "task_key=Kind: several tasks are not fitted together here; only diamond is used",
         "max_feat_cross_correlation=0.9: only features that are equal are removed",
         "feature same (eV): the same in every row; left out",
     )

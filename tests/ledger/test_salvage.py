@@ -163,7 +163,7 @@ def test_where_nothing_can_be_saved_that_is_told_and_the_file_left_alone(run):
         Ledger(run)
     told = "database disk image is malformed"
     assert str(caught.value) == (
-        f"{run / DATABASE}: the ledger is damaged ({told}) and no event can be read, nor is there a copy"
+        f"{run / DATABASE}: the ledger is damaged ({told}) and no event can be read, neither in it nor in a copy"
     )
     assert (run / DATABASE).read_bytes() == database[:4096]
 

@@ -61,7 +61,7 @@ def test_a_lookup_answers_with_the_column_and_says_what_it_does_not_have(truth):
     found = oracle.collect(receipts)
     assert [answer.value for answer in found] == [7.8, None, None]
     assert [answer.kind for answer in found] == ["", "no_label", "no_label"]
-    assert found[1].reason == f"{truth} has no label of it"
+    assert found[1].reason == f"{truth} has no label for it"
     assert Lookup(truth, "gap (eV)", "name").collect(receipts) == found
 
 

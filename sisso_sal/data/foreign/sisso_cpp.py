@@ -40,7 +40,7 @@ def read_sisso_cpp(path: Path, task: str | None = None) -> ForeignInput:
     said = Translation(path, _document(path))
     kind = said.take("calc_type")[1] or "regression"
     if kind != "regression":
-        raise InputError(f"{path}: calc_type: needs regression, found {shown(kind)}, which is not done here")
+        raise InputError(f"{path}: calc_type: needs regression, found {shown(kind)}, which is not supported")
     data = path.parent / str(said.take("data_file")[1] or "data.csv")
     header, rows = _data(data)
     target = _column(said, data, header, str(said.take("property_key")[1] or "prop"))
@@ -111,7 +111,7 @@ def _one_task(
     if task is not None and task not in tasks:
         raise InputError(f"{path}: task: needs one of {', '.join(tasks)}, found {shown(task)}")
     if len(tasks) > 1:
-        said.without.append(f"{name}={key}: tasks share no descriptor here; {task} is taken alone")
+        said.without.append(f"{name}={key}: several tasks are not fitted together here; only {task} is used")
     kept = [row for row in rows if task is None or row[column] == task]
     return header[:column] + header[column + 1 :], [row[:column] + row[column + 1 :] for row in kept]
 
@@ -123,7 +123,7 @@ def _left_out(said: Translation, path: Path, rows: list[list[str]]) -> tuple[lis
     if not indices:
         if share:
             said.without.append(
-                f"leave_out_frac={share}: rows left out at random are another set here; all rows are used"
+                f"leave_out_frac={share}: its random test set cannot be drawn again here; all rows are used"
             )
         return rows, []
     chosen = {said.parsed("leave_out_inds", int, index) for index in indices}
@@ -137,7 +137,7 @@ def _space_and_search(said: Translation) -> None:
     _, names = said.take("opset")
     known = tuple(name for name in names or OPERATORS if name in OPERATORS)
     said.without += [
-        f"operator {name}: no operator of this kind; left out" for name in names or () if name not in OPERATORS
+        f"operator {name}: there is no such operator here; left out" for name in names or () if name not in OPERATORS
     ]
     said.set("operators", known, "opset" if names else "opset is not given: all operators")
     if parametrised := said.take("param_opset")[1]:

@@ -85,11 +85,11 @@ def _refuse_other_work(said: Translation) -> None:
     name, kind = said.take("ptype")
     if kind is not None and kind.strip("'\"").lower() not in {"1", "quanti"}:
         raise InputError(
-            f"{said.path}: {name}={kind}: needs a regression, found a classification, which is not done here"
+            f"{said.path}: {name}={kind}: needs a regression, found a classification, which is not supported"
         )
     name, part = said.take("calc", "task")
     if part is not None and part.strip("'\"").upper() != "FCDI":
-        said.without.append(f"{name}={part}: features are constructed and models looked for in one go")
+        said.without.append(f"{name}={part}: feature construction and model search are always done in one run")
     name, scheme = said.take("scmt")
     if scheme is not None and "t" in scheme.lower():
         said.without.append(f"{name}={scheme}: the sign of a coefficient cannot be prescribed")
@@ -110,7 +110,7 @@ def _samples(said: Translation, task: str | None) -> tuple[int, int | None]:
     if not 1 <= chosen <= n_tasks or len(sizes) < n_tasks:
         raise InputError(f"{said.path}: task: needs a number from 1 to {min(n_tasks, len(sizes))}, found {task}")
     if n_tasks > 1:
-        said.without.append(f"{name}={n_tasks}: tasks share no descriptor here; task {chosen} is taken alone")
+        said.without.append(f"{name}={n_tasks}: several tasks are not fitted together here; only task {chosen} is used")
     return sum(sizes[: chosen - 1]), sizes[chosen - 1]
 
 
@@ -188,13 +188,13 @@ def _operators(said: Translation, *, has_units: bool) -> None:
         said.without.append(f"{name}={text}: every rung gets all of these operators, not a set of its own")
     for symbol in named:
         if symbol not in OPERATORS:
-            said.without.append(f"({symbol}): no operator of this kind; left out")
+            said.without.append(f"({symbol}): there is no such operator here; left out")
     operators = tuple(OPERATORS[symbol] for symbol in named if symbol in OPERATORS)
     if not operators:
         raise InputError(f"{said.path}: {name}: needs operators such as '(+)(-)(*)(/)', found {shown(text)}")
     said.set("operators", operators, f"{name}={text}")
     if has_units and (strict := [operator for operator in operators if operator in NOT_UNITLESS]):
-        said.without.append(f"{', '.join(strict)} of a quantity with a unit: SISSO allows it, here it needs none")
+        said.without.append(f"{', '.join(strict)}: SISSO allows a quantity with a unit as the argument; here it must have none")
 
 
 def _size_of_space(said: Translation) -> None:
@@ -226,7 +226,7 @@ def _search(said: Translation) -> None:
     if sizes:
         said.set("n_sis", max(sizes), f"{name}={text}")
         if len(set(sizes)) > 1:
-            said.without.append(f"{name}={text}: every screening keeps as many, {max(sizes)}")
+            said.without.append(f"{name}={text}: every screening keeps the same number, {max(sizes)}")
     else:
         said.without.append(f"{name} is not given, and its default depends on the version of SISSO: 50 is taken")
     said.set("n_residual", 1, "SISSO screens with the residual of the best model")
@@ -235,7 +235,7 @@ def _search(said: Translation) -> None:
         said.set("intercept", False, f"{name}={text}")
     name, text = said.take("method_so", "method")
     if text is not None and text.strip("'\" ").upper() != "L0":
-        said.without.append(f"{name}={text}: the sparsifying operator is L0, without LASSO before it")
+        said.without.append(f"{name}={text}: the sparsifying operator is L0 alone, without LASSO")
     name, text = said.take("metric")
     if text is not None and not text.strip("'\" ").upper().endswith("RMSE"):
         said.without.append(f"{name}={text}: models are ranked by RMSE")

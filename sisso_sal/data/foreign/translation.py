@@ -19,7 +19,7 @@ Rows = Sequence[Sequence[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class ForeignInput:
-    """A folder of another program in terms of this one.
+    """The input of another program, as this program needs it.
 
     Attributes
     ----------
@@ -110,7 +110,7 @@ class Translation:
 
     def rest(self) -> None:
         """Report every keyword that was not taken."""
-        self.without += [f"{name}={value}: not a keyword that is known here" for name, value in self._left.items()]
+        self.without += [f"{name}={value}: this keyword is not known here" for name, value in self._left.items()]
 
 
 def unit_free(name: str) -> str:

@@ -1,4 +1,4 @@
-"""FHI-aims runs: starting one, going on from its last geometry, mending a known failure, and the document of what it gave."""
+"""FHI-aims runs: starting one, continuing from its last geometry, the remedy for a known failure, and the document of its results."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _die_with_parent() -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the program and all it started: politely, then not."""
+    """End the program and all that it started: first with SIGTERM, then with SIGKILL."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
@@ -270,7 +270,7 @@ def calculation_document(
     label: str,
     seconds: float | None = None,
 ) -> dict[str, Any]:
-    """What a calculation gave, under the field names of atomate2's task documents.
+    """The results of a calculation, under the field names of atomate2's task documents.
 
     Parameters
     ----------
@@ -316,7 +316,7 @@ def calculation_document(
 
 
 def _details(folder: Path) -> dict[str, Any]:
-    """Edges, forces and stress; edges from the band files where there are any, for they also see what the k-grid misses."""
+    """Edges, forces and stress; edges from the band files where there are any, because the k-grid may miss the extrema."""
     details = read_output(folder / OUTPUT)
     if any(folder.glob("band[12]*.out")):
         bands = read_bands(folder)

@@ -1,4 +1,4 @@
-"""FHI-aims outputs: what a run gave, and whether it may be believed.
+"""FHI-aims outputs: the results of a run, and whether they can be trusted.
 
 The text of the output is read line by line with the standard library, so a verdict needs no first-principles package.
 """
@@ -82,7 +82,7 @@ class RunVerdict:
 
     @property
     def has_crashed(self) -> bool:
-        """Whether the program broke off while it computed, with no word on why: another try may do better."""
+        """Whether the program stopped during the computation without a reason in its output: another attempt may succeed."""
         broke_off = self.verdict == "failed" and (_ENDS in self.reason or _STOPS in self.reason)
         explained = _STOPPED.search(self.reason.partition(_STOPS)[2]) or _FULL.search(self.reason)
         return broke_off and self.n_cycles > 0 and not explained

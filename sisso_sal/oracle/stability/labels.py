@@ -296,7 +296,7 @@ def needed_formulas(
 
 
 def undissolved(formula: str, quantity: str, ions: Sequence[Species] | None = None) -> tuple[str, ...]:
-    """Metals without a dissolved species, where the label needs one: whatever is computed, it stays unknown.
+    """Metals without a dissolved species, where the label needs one: the label stays unknown, whatever is computed.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""An oracle that computes: it takes requests of a campaign to a workflow, sees to it that workers are there, and brings answers."""
+"""An oracle that computes: it hands requests of a campaign to a workflow, starts workers, and returns the answers."""
 
 from __future__ import annotations
 
@@ -113,10 +113,10 @@ class FirstPrinciples:
         return answers
 
     def close(self) -> None:
-        """Workers go on to the end of what was asked for."""
+        """Workers keep running until all requests are done."""
 
     def _staff(self) -> str:
-        """Have as many workers as were asked for and can be used; what is wrong with them, if anything is."""
+        """Start workers until there are as many as were asked for and can be used; returns what is wrong with them, if anything."""
         ended = [worker for worker in self._started if worker.poll() is not None]
         self._started = [worker for worker in self._started if worker.returncode is None]
         for worker in ended:
@@ -147,13 +147,13 @@ def _answer(outcome: LabelOutcome) -> Answer:
 
 def _last_line(file: Path) -> str:
     lines = file.read_text(encoding="utf-8", errors="replace").split("\n") if file.exists() else []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "they say nothing")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "their log is empty")
 
 
 def first_principles(
     kind: Literal["aims", "structure"], settings: CampaignSettings, run: str | os.PathLike[str], table: Table
 ) -> FirstPrinciples:
-    """The oracle that the settings of a campaign describe, with everything that it needs looked at.
+    """The oracle that the settings of a campaign describe, after everything that it needs has been checked.
 
     Parameters
     ----------

@@ -105,7 +105,7 @@ class Workflow:
         ]
 
     def submit(self, id: str, intent: str) -> PhaseRequest:
-        """Take on a candidate; the same intent again changes nothing.
+        """Accept a candidate; the same intent again changes nothing.
 
         A further intent for a candidate is another attempt at it: what failed of its phases is put back.
 
@@ -221,7 +221,7 @@ class Workflow:
         add_chains(self.root, chains, self.engine.science())
 
     def _put_back(self, formulas: Iterable[str]) -> set[str]:
-        """Have failed steps of these phases done again, with all their tries; the keys of the phases."""
+        """Repeat the failed steps of these phases, with all their attempts; returns the keys of the phases."""
         chains = self._chains()
         failed: dict[str, str] = {}
         for key in map(formula_key, formulas):
@@ -237,7 +237,7 @@ class Workflow:
     # Looking -------------------------------------------------------------------------------------------------------------
 
     def collect(self, intents: Collection[str] | None = None) -> list[LabelOutcome]:
-        """What can be said of requests by now, by default of all; one whose calculations still run is left out.
+        """Outcomes of the requests whose calculations have ended, by default among all requests.
 
         Tasks that a dead worker left behind are put back first.
 
@@ -286,7 +286,7 @@ def _plain(data: Any) -> Any:
 
 
 def work(root: str | os.PathLike[str], tags: Sequence[str] = STEPS, idle: float = 0.0) -> None:
-    """Be a worker: do every task that carries only these tags, until there is none left that could be begun.
+    """Run as a worker: do the tasks with these tags until none is ready.
 
     Parameters
     ----------
