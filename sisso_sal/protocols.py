@@ -309,8 +309,8 @@ FAILURES: Mapping[str, bool] = {
 }
 """Kinds of failure, and whether the same calculation may do better next time.
 
-refused: the submission was refused; crashed: the process or its worker ended without a result; memory, walltime: more memory or time
-was needed than allowed; lost: the calculation cannot be found any more; not_converged: the calculation ended without converging;
+refused: the submission was refused; crashed: the process or its worker ended without a result; memory, walltime: more memory or
+time was needed than allowed; lost: the calculation cannot be found any more; not_converged: it ended without converging;
 invalid: the answer cannot be a label (incomplete, NaN, of another material); no_label: the source has no label for the candidate;
 calculation: a first-principles step failed in all its attempts; competitor: the same for a competing phase, without which the label
 is unknown; person: a person reported the failure.

@@ -172,7 +172,9 @@ def restore(folder: Path, damage: str, notes: list[str]) -> list[Row]:
     path = folder / DATABASE
     rows = saved(folder)
     if not rows:
-        raise CampaignError(f"{path}: the ledger is damaged ({damage}) and no event can be read, neither in it nor in a copy")
+        raise CampaignError(
+            f"{path}: the ledger is damaged ({damage}) and no event can be read, neither in it nor in a copy"
+        )
     scratch = folder / f".{DATABASE}.part"
     kept = _unused(folder)
     with writing(path):

@@ -142,7 +142,7 @@ def test_keywords_of_version_3_5(tmp_path):
     assert found.header[2:] == ("feature1 (unit1)", "f[x] (unit1)")  # nsf=2 of three
     assert len(found.rows) == 4
     assert [line.partition(":")[0] for line in found.without_counterpart] == [
-        "ops='(+)(-)','(*)(exp-)'", "neg_exp of a quantity with a unit", "nf_sis=30,20,10", "nmodel=100", "nthing=7",
+        "ops='(+)(-)','(*)(exp-)'", "neg_exp", "nf_sis=30,20,10", "nmodel=100", "nthing=7",
     ]  # fmt: skip
 
 

@@ -194,7 +194,9 @@ def _operators(said: Translation, *, has_units: bool) -> None:
         raise InputError(f"{said.path}: {name}: needs operators such as '(+)(-)(*)(/)', found {shown(text)}")
     said.set("operators", operators, f"{name}={text}")
     if has_units and (strict := [operator for operator in operators if operator in NOT_UNITLESS]):
-        said.without.append(f"{', '.join(strict)}: SISSO allows a quantity with a unit as the argument; here it must have none")
+        said.without.append(
+            f"{', '.join(strict)}: SISSO allows a quantity with a unit as the argument; here it must have none"
+        )
 
 
 def _size_of_space(said: Translation) -> None:

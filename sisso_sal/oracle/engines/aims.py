@@ -1,4 +1,4 @@
-"""FHI-aims runs: starting one, continuing from its last geometry, the remedy for a known failure, and the document of its results."""
+"""FHI-aims runs: starting one, continuing from its last geometry, remedies for known failures, and the document of its results."""
 
 from __future__ import annotations
 
