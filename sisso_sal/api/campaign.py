@@ -21,6 +21,7 @@ from sisso_sal.ledger.lock import noted_driver
 from sisso_sal.ledger.state import State, fold
 from sisso_sal.ledger.store import DATABASE, read_ledger
 from sisso_sal.protocols import Oracle, Progress, Space, Surrogate
+from sisso_sal.settings import PEOPLE
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.settings.layers import LayeredSettings, user_settings_of
 from sisso_sal.spaces.table import TableSpace
@@ -222,7 +223,7 @@ class Campaign:
 
         if isinstance(self.space, TableSpace):
             return make_oracle(self.settings, self.folder, self.space.table)
-        if self.settings.run.oracle != "none":
+        if self.settings.run.oracle != PEOPLE:
             raise SettingsError(
                 f"oracle: needs an object where the candidates are no table, found '{self.settings.run.oracle}'"
             )
