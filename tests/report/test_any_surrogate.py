@@ -132,7 +132,7 @@ def test_the_map_is_that_of_the_features_that_matter_most(silent):
     best = sorted(agreement, key=lambda name: -abs(agreement[name]))
     assert (str(plane.x.expression), str(plane.y.expression)) == (best[0], best[1])
     assert (plane.model, plane.lines) == (None, ())
-    assert f"{agreement[best[0]]:.2f} for {best[0]} and {agreement[best[1]]:.2f} for {best[1]}" in plane.notes[0]
+    assert f"{agreement[best[0]]:.2f} for {best[0]}, {agreement[best[1]]:.2f} for {best[1]}." in plane.notes[0]
     assert abs(np.corrcoef(ranks(plane.x.values), ranks(plane.y.values))[0, 1]) < ALIKE
     with pytest.raises(InputError, match="formula: needs a number from 1 to 1, found 2"):
         materials_map(silent, 2)
@@ -148,3 +148,12 @@ def test_without_two_features_there_is_no_map(silent, tmp_path):
     assert "map-1" not in {path.stem for path in draw.save_figures(alone, tmp_path, "svg")}
     with pytest.raises(InputError, match="run: needs two primary features that differ for a map, found fewer"):
         draw.descriptor_map(alone)
+
+
+def test_a_feature_of_few_values_is_no_axis_where_there_are_others(silent):
+    half = np.where(silent.values("mean") > np.median(silent.values("mean")), 1.0, 0.0)
+    stepped = replace(silent, columns={**silent.columns, "half": half}, units={**silent.units, "half": ""})
+    before, after = materials_map(silent), materials_map(stepped)
+    assert (str(after.x.expression), str(after.y.expression)) == (str(before.x.expression), str(before.y.expression))
+    few = replace(stepped, columns={"a": half, "b": silent.columns["b"]}, units={"a": "", "b": ""})
+    assert {str(axis.expression) for axis in (materials_map(few).x, materials_map(few).y)} == {"a", "b"}

@@ -54,7 +54,7 @@ def calibration(curve: CalibrationCurve) -> Spec:
     levels = shortened(curve.levels)
     percent = {"tickformat": ".0%", "range": [0, 1]}
     band = {
-        "type": "scatter", "mode": "lines", "name": f"95 % range of a perfect sigma with {curve.n} labels",
+        "type": "scatter", "mode": "lines", "name": "perfect sigma, 95 % range",
         "x": levels + levels[::-1], "y": shortened(curve.high) + shortened(curve.low)[::-1], "fill": "toself",
         "fillcolor": "rgba(128,128,128,0.25)", "line": {"width": 0}, "hoverinfo": "skip",
     }  # fmt: skip

@@ -95,7 +95,7 @@ def number_of_maps(view: RunView) -> int:
 def materials_map(view: RunView, formula: int = 1) -> MaterialsMap:
     """The map of a typical formula; without formulas the plane of the two primary features that matter most.
 
-    Those are the features whose ranks agree most with the ranks of the prediction.
+    Those are the features whose ranks agree most with the ranks of the prediction; features with few different values come last.
 
     Parameters
     ----------
@@ -145,8 +145,10 @@ def _without_lines(view: RunView, first: Expression, second: Expression, notes: 
 def _feature_map(view: RunView) -> MaterialsMap:
     (first, agreement), (second, other) = _features_that_matter(view)
     note = (
-        f"There are no formulas to span a plane. The axes are the two primary features whose ranks agree most with the ranks of "
-        f"the prediction: over all materials the rank correlation is {agreement:.2f} for {first} and {other:.2f} for {second}."
+        "There are no formulas to span a plane. The axes are the two primary features with the strongest rank correlation with the "
+        f"prediction over all materials: {agreement:.2f} for {first}, {other:.2f} for {second}. A second feature that ranks the "
+        f"materials as the first does is passed over. Features with fewer than {_fewest_values(view)} different values, which put "
+        "many materials on one point, are used only if there are no others."
     )
     x, y = (Expression.primary(name, view.units[name]) for name in (first, second))
     return _without_lines(view, x, y, [note])
@@ -154,16 +156,22 @@ def _feature_map(view: RunView) -> MaterialsMap:
 
 def _features_that_matter(view: RunView) -> list[tuple[str, float]]:
     """The feature with the largest absolute rank correlation with the prediction, and the next one that is not `ALIKE` to it;
-    each with that correlation. Fewer than two where the features do not differ.
+    each with that correlation. Those with few different values come last. Fewer than two where the features do not differ.
     """
-    mean = view.values("mean")
+    mean, fewest = view.values("mean"), _fewest_values(view)
     agreement = {name: float(np.nan_to_num(_agreement(values, mean))) for name, values in view.columns.items()}
+    n_values = {name: len(np.unique(values[np.isfinite(values)])) for name, values in view.columns.items()}
     ranked = sorted(
-        (name for name, values in view.columns.items() if len(np.unique(values[np.isfinite(values)])) > 1),
-        key=lambda name: (-abs(agreement[name]), name),
+        (name for name, number in n_values.items() if number > 1),
+        key=lambda name: (n_values[name] < fewest, -abs(agreement[name]), name),
     )
     others = [name for name in ranked[1:] if abs(_agreement(view.columns[ranked[0]], view.columns[name])) < ALIKE]
     return [(name, agreement[name]) for name in [*ranked[:1], *others[:1]]]
+
+
+def _fewest_values(view: RunView) -> int:
+    """Different values that an axis should have: two such axes can tell all materials apart."""
+    return int(np.ceil(np.sqrt(len(view.ids))))
 
 
 def _agreement(a: np.ndarray, b: np.ndarray) -> float:

@@ -162,7 +162,7 @@ def parity(view: RunView, seen: OutOfBag, residuals: bool) -> Any:
 def calibration(curve: CalibrationCurve) -> Any:
     """See `draw.calibration`."""
     figure, axes = _axes()
-    label = f"95 % range of a perfect sigma with {curve.n} labels"
+    label = "perfect sigma, 95 % range"
     axes.fill_between(curve.levels, curve.low, curve.high, color="0.85", label=label)
     axes.plot([0, 1], [0, 1], "--", color=_GREY, linewidth=1)
     axes.plot(curve.levels, curve.raw, ":", color=VERMILION, linewidth=2, label="raw sigma")

@@ -122,7 +122,7 @@
     state.marked = row;
     drawMap(true);
     const inside = Number.isFinite(place("x")[row]) && Number.isFinite(place("y")[row]);
-    says(told(row) + (inside ? "" : "; a descriptor of this map is undefined for it"));
+    says(told(row) + (inside ? "" : "; an axis of this map is undefined for it"));
   }
 
   function inPolygon(x, y, xs, ys) {
@@ -214,7 +214,7 @@
       button.focus();
     }
     const lines = text.split("\n").length;
-    button.parentElement.querySelector(".said").textContent = done ? `copied, ${lines} line${lines === 1 ? "" : "s"}` : "the browser did not allow it; mark the text and copy it";
+    button.parentElement.querySelector(".said").textContent = done ? `copied, ${lines} line${lines === 1 ? "" : "s"}` : "the browser does not allow copying; select the text and copy it";
   }
 
   function csv(rows) {

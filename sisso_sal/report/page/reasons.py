@@ -211,7 +211,7 @@ def _shift(proposal: Mapping[str, Any]) -> float:
 def _flags(view: RunView, proposal: Mapping[str, Any], nearest: tuple[Neighbour, ...]) -> tuple[str, ...]:
     flags = []
     if extrapolates(proposal):
-        flags.append(f"{proposal['outside']:.0%} of the formulas extrapolate")
+        flags.append(f"{100 * proposal['outside']:.0f}\u202f% of the formulas extrapolate")
     distance = proposal.get("distance")
     if distance is None and nearest:
         distance = nearest[0].distance
