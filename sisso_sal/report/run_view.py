@@ -187,15 +187,10 @@ class RunView:
         name, unit = split_header(header)
         columns = dict(zip(ensemble.primaries_, np.ascontiguousarray(values.T), strict=True))
         table = _predicted(ensemble, columns, label, names, composition, Goal.parse(goal), acquisition)
-        open_rows = np.flatnonzero(np.isnan(label) & np.isfinite(table["score"]))
-        ranked = open_rows[np.argsort(-np.asarray(table["score"])[open_rows], kind="stable")]
         summary = {
             "goal": goal,
             "acquisition": acquisition,
-            "n_labelled": int(np.isfinite(label).sum()),
-            "n_candidates": int(np.isnan(label).sum()),
-            "n_without_prediction": int(np.sum(np.isnan(label) & np.isnan(np.asarray(table["mean"])))),
-            "proposals": table.iloc[ranked[:N_PROPOSALS]].to_dict("records"),
+            **_counts_and_proposals(table),
             "best": _best(names, label, Goal.parse(goal)),
             **ensemble.describe(columns, name, unit),
         }
@@ -277,6 +272,20 @@ def _chosen(run: Path, state: State, number: int | None) -> Iteration:
 def _headers(ensemble: SISSOEnsemble) -> list[str]:
     units = zip(ensemble.primaries_, ensemble.units_, strict=True)
     return list(getattr(ensemble, "feature_names_in_", [f"{name} ({unit})" if unit else name for name, unit in units]))
+
+
+def _counts_and_proposals(table: pd.DataFrame) -> dict[str, Any]:
+    """What the summary of an iteration says of the table of `RunView`; the candidates with the best scores are the proposals."""
+    label, mean, scores = (np.asarray(table[name], dtype=np.float64) for name in ("label", "mean", "score"))
+    is_open = np.isnan(label)
+    rows = np.flatnonzero(is_open & np.isfinite(scores))
+    ranked = rows[np.argsort(-scores[rows], kind="stable")]
+    return {
+        "n_labelled": int(np.isfinite(label).sum()),
+        "n_candidates": int(is_open.sum()),
+        "n_without_prediction": int((is_open & np.isnan(mean)).sum()),
+        "proposals": table.iloc[ranked[:N_PROPOSALS]].to_dict("records"),
+    }
 
 
 def _best(ids: Sequence[str], label: np.ndarray, goal: Goal) -> dict[str, Any] | None:

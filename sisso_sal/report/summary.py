@@ -1,4 +1,4 @@
-"""What terminal and page both make of the summary of an iteration: features left out, and predictions to be careful about."""
+"""What terminal and page both take from the summary of an iteration: features left out, and predictions to warn of."""
 
 from __future__ import annotations
 

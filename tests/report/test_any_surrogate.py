@@ -52,7 +52,7 @@ def test_the_terminal_shows_proposals_and_no_gaps(run):
     assert all(proposal["id"] in text for proposal in view.proposals)
     assert not NOTHING.search(text)
     assert not [word for word in ("formula", "Features", "left out", "recur", "members", "/", ":\n\n") if word in text]
-    assert "Accuracy: not known; no labelled row has an out-of-bag prediction with a standard deviation" in text
+    assert "Accuracy: not known; it is measured with out-of-bag predictions that have a standard deviation" in text
 
 
 def test_the_status_of_such_a_run_leaves_columns_without_numbers_out(mute_run):

@@ -49,6 +49,6 @@ def test_figures_of_a_recalibration_are_not_sold_as_evidence():
 
 def test_without_errors_the_accuracy_is_not_known():
     assert (
-        "Accuracy: not known; no labelled row has an out-of-bag prediction with a standard deviation"
+        "Accuracy: not known; it is measured with out-of-bag predictions that have a standard deviation"
         in discover_text(summary(0))
     )

@@ -83,7 +83,7 @@ def _stairs(chosen: Compromises) -> np.ndarray:
 
 
 def _framed(axes, chosen: Compromises, mean: np.ndarray, std: np.ndarray) -> None:
-    """Room for the front, the reference and what is proposed; of all else, which can lie far out, for nine in ten."""
+    """Limits of the axes: they hold the front, the reference, the proposals and the middle nine tenths of all predictions."""
     picks = chosen.picks
     for j, set_limits in enumerate((axes.set_xlim, axes.set_ylim)):
         finite = mean[np.isfinite(mean[:, j]), j]

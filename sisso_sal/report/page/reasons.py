@@ -82,7 +82,7 @@ class Reasons:
     shift : float
         What a correction adds to the mean of the formulas, in the target's unit; 0 where there is none.
     flags : tuple of str
-        What to be careful about.
+        Warnings.
     """
 
     effects: tuple[FeatureEffect, ...]
@@ -205,7 +205,8 @@ def _nearest(view: RunView, rows: np.ndarray) -> list[tuple[Neighbour, ...]]:
 
 
 def _shift(proposal: Mapping[str, Any]) -> float:
-    return 0.0 if proposal.get("formula") is None else float(proposal["mean"] - proposal["formula"])
+    formula = proposal.get("formula")
+    return 0.0 if formula is None or not np.isfinite(formula) else float(proposal["mean"] - formula)
 
 
 def _flags(view: RunView, proposal: Mapping[str, Any], nearest: tuple[Neighbour, ...]) -> tuple[str, ...]:

@@ -177,20 +177,20 @@ def _provenance(view: RunView, status: Mapping[str, Any]) -> list[tuple[str, str
     """What made this model, as the ledger has it."""
     created = (view.state.created if view.state else None) or {}
     model = (view.iteration.model if view.iteration else None) or {}
-    told = [
+    rows = [
         ("table", str(created.get("table", ""))),
         ("digest of the table", str(created.get("digest", ""))),
         ("run", str(created.get("run_id", ""))),
-        ("begun", minute(status["started"]) if status["started"] else ""),
+        ("started", minute(status["started"]) if status["started"] else ""),
         ("fitted", minute(model["time"]) if "time" in model else ""),
         ("time of the fit", duration(model["seconds"]) if "seconds" in model else ""),
         ("seed of the fit", str(model.get("seed", ""))),
         ("oracle", str(status["oracle"])),
         ("events in the ledger", str(view.state.n_events if view.state else "")),
     ]
-    told += [(f"SHA-256 of {name}", digest) for name, digest in model.get("files", {}).items()]
-    told += [(name, number) for name, number in (model.get("versions") or {}).items()]
-    return [(name, value) for name, value in told if value]
+    rows += [(f"SHA-256 of {name}", digest) for name, digest in model.get("files", {}).items()]
+    rows += [(name, number) for name, number in (model.get("versions") or {}).items()]
+    return [(name, value) for name, value in rows if value]
 
 
 def _newer(view: RunView) -> int | None:

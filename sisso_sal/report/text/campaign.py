@@ -85,7 +85,7 @@ def status_text(status: Mapping[str, Any], width: int | None = None) -> str:
     lines = [
         f"{status['run']}: {_standing(status)}",
         f"goal {status['goal']} of {status['target']}; iteration {status['iteration']}, {status['n_labelled']} labelled"
-        + ("" if status["n_candidates"] is None else f", {status['n_candidates']} not"),
+        + ("" if status["n_candidates"] is None else f", {status['n_candidates']} candidates"),
     ]
     if status["best"]:
         lines.append(f"best {status['best']['id']}, {status['best']['value']:.4g}{suffix}")

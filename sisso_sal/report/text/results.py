@@ -46,7 +46,7 @@ def discover_text(summary: Mapping[str, Any], width: int | None = None) -> str:
     """
     target, unit = summary["target"]["name"], summary["target"]["unit"]
     suffix = f" {unit}" if unit else ""
-    again = "" if summary["is_new"] else " (recorded; nothing has been learned since)"
+    again = "" if summary["is_new"] else " (as recorded; there is no new label)"
     head = [
         f"Iteration {summary['iteration']}{again}: {summary['n_labelled']} labelled, {summary['n_candidates']} candidates, "
         f"goal {summary['goal']}",
@@ -106,7 +106,7 @@ def _accuracy(summary: Mapping[str, Any], suffix: str) -> list[str]:
     """Out-of-bag errors, and how well sigma describes them."""
     said = summary.get("calibration")
     if said is None:
-        return ["Accuracy: not known; no labelled row has an out-of-bag prediction with a standard deviation"]
+        return ["Accuracy: not known; it is measured with out-of-bag predictions that have a standard deviation"]
     number = f" on {said['n']} rows" if "n" in said else ""
     lines = [
         f"Accuracy{number}, each predicted without using its label (out of bag):",
@@ -245,7 +245,7 @@ FLAGS = "flags: E, more than a third of the formulas extrapolate; F, far from al
 
 
 def flags(proposal: Mapping[str, Any]) -> str:
-    """Letters that warn of a prediction far out, from its ``outside`` and ``distance`` (see `Prediction`).
+    """Letters that warn of a prediction far from the training data, by its ``outside`` and ``distance`` (see `Prediction`).
 
     Examples
     --------

@@ -82,7 +82,9 @@ def tune_text(document: Mapping[str, Any], width: int | None = None) -> str:
     """What `tune` prints; takes the document of ``tune --json``, and the columns of the terminal if it is one."""
     unit = document["target"]["unit"]
     names = list(document["best"])
-    rows = [["", *names, f"MAE{f' {unit}' if unit else ''}", "±", "RMSE", "in 95 %", "area", "Spearman", "undefined"]]
+    rows = [
+        ["", *names, f"MAE{f' {unit}' if unit else ''}", "±", "RMSE", "95 % coverage", "area", "Spearman", "undefined"]
+    ]
     for rank, row in enumerate(document["rows"][:N_SETTINGS], 1):
         spearman = "" if row["spearman"] is None else f"{row['spearman']:.2f}"
         rows.append(
