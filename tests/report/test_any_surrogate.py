@@ -1,6 +1,8 @@
 """The report of a run whose surrogate has no formulas and tells little or nothing of itself."""
 
+import json
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -157,3 +159,28 @@ def test_a_feature_of_few_values_is_no_axis_where_there_are_others(silent):
     assert (str(after.x.expression), str(after.y.expression)) == (str(before.x.expression), str(before.y.expression))
     few = replace(stepped, columns={"a": half, "b": silent.columns["b"]}, units={"a": "", "b": ""})
     assert {str(axis.expression) for axis in (materials_map(few).x, materials_map(few).y)} == {"a", "b"}
+
+
+@pytest.mark.parametrize("kind", ["forest", "process"])
+def test_a_campaign_with_another_surrogate_ends_with_its_report(forks, campaign, tmp_path, kind):
+    for name in ("table.csv", "truth.csv"):
+        shutil.copy(campaign / name, tmp_path)
+    arguments = ("--surrogate", kind, "--out", "run", "--oracle", "lookup:truth.csv", "--budget", 4, "--batch", 2)
+    done = forks.call("discover", "table.csv", *arguments, cwd=tmp_path, lines=False)
+    assert done.code in {0, 3}, done
+    assert "report" not in done.err  # no note that it could not be written
+    assert not NOTHING.search(done.out)
+    assert "predictions.csv, proposals.csv" in done.out
+    assert "model.json" not in done.out
+    view = RunView.read(tmp_path / "run")
+    assert view.ensemble is None
+    assert view.number > 1
+    status = forks.call("status", "run", cwd=tmp_path)
+    assert not NOTHING.search(status.out)
+    html = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert f"The surrogate is “{kind}”." in html
+    assert not NOTHING.search(re.sub(r"<[^>]*>", " ", body(html)))
+    done = forks.call("report", "run", "--format", "svg", "--out", "figures", "--json", cwd=tmp_path)
+    assert [path.rpartition("/")[2] for path in json.loads(done.out)["files"]] == [
+        "map-1.svg", "parity.svg", "residuals.svg", "learning-curve.svg",
+    ]  # fmt: skip

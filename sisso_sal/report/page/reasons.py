@@ -217,7 +217,7 @@ def _flags(view: RunView, proposal: Mapping[str, Any], nearest: tuple[Neighbour,
     if distance is None and nearest:
         distance = nearest[0].distance
     if is_far({"distance": distance}):
-        flags.append(f"far from all known materials: {distance:.1f} times the usual distance between known neighbours")
+        flags.append(f"far from all known materials (distance {distance:.1f})")
     n = 0 if view.ensemble is None else len(view.ensemble.members_)
     if proposal["n_valid"] < n:
         flags.append(f"{n - proposal['n_valid']} of {n} formulas are not valid here")
