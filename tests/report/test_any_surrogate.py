@@ -21,6 +21,7 @@ from sisso_sal.report.page.reasons import reasons
 from sisso_sal.report.run_view import RunView
 from sisso_sal.report.text.campaign import status_text
 from sisso_sal.report.text.results import discover_text
+from sisso_sal.report.text.two_targets import pareto_text
 
 NOTHING = re.compile(r"\b(None|nan|NaN|inf|Undefined)\b")
 
@@ -184,3 +185,14 @@ def test_a_campaign_with_another_surrogate_ends_with_its_report(forks, campaign,
     assert [path.rpartition("/")[2] for path in json.loads(done.out)["files"]] == [
         "map-1.svg", "parity.svg", "residuals.svg", "learning-curve.svg",
     ]  # fmt: skip
+
+
+def test_two_targets_are_told_without_formulas():
+    target = {"name": "gap", "unit": "eV", "goal": "min", "n_labelled": 9, "reference": 1.0, "model": {}}
+    document = {
+        "targets": [target, target | {"name": "cost", "model": None}], "n_labelled": 9, "n_candidates": 1, "n_half_labelled": 0,
+        "n_without_prediction": 0, "n_without_gain": 1, "proposals": [], "front": [], "reference": "given",
+    }  # fmt: skip
+    text = pareto_text(document)
+    assert "gap (eV), min: 9 known\n  accuracy: not known;" in text
+    assert "cost (eV), min: known for every row, nothing to learn" in text

@@ -28,15 +28,15 @@ def front_figure(chosen: Compromises) -> Any:
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from sisso_sal import SISSOEnsemble
     >>> from sisso_sal.campaign.two_targets import compromises
     >>> from sisso_sal.data.table import read_targets
+    >>> from sisso_sal.models.surrogates import Forest
+    >>> from sisso_sal.spaces.table import TableSpace
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "known.csv")
     ...     _ = path.write_text("id,x,gap (eV),cost\\na,1,2,5\\nb,2,4,9\\nc,3,,1\\nd,4,5,7\\n")
-    ...     tables = read_targets(path, ["gap", "cost"])
-    >>> make = lambda: SISSOEnsemble(members=3, rung=0, dim=1, dropout=0.0)
-    >>> front_figure(compromises(tables, ["max", "min"], 1, make)).axes[0].get_xlabel()
+    ...     spaces = [TableSpace(table) for table in read_targets(path, ["gap", "cost"])]
+    >>> front_figure(compromises(spaces, ["max", "min"], 1, Forest)).axes[0].get_xlabel()
     'gap (eV), large is better'
     """
     from matplotlib.figure import Figure

@@ -37,11 +37,14 @@ def _target(target: Mapping[str, Any]) -> list[str]:
     if model is None:
         return [f"{head}known for every row, nothing to learn"]
     lines = [f"{head}{target['n_labelled']} known"]
-    if model["typical"]:
+    if model.get("typical"):
         lines += ["  " + line for line in model["typical"][0]["equation"].splitlines()]
-        lines.append(f"  (the most typical of {model['n_members']} formulas)")
-    if (accuracy := model["calibration"]) is None:
-        return [*lines, "  accuracy: not known, every labelled row was in every member's sample"]
+        lines += [f"  (the most typical of {model['n_members']} formulas)"] if "n_members" in model else []
+    if (accuracy := model.get("calibration")) is None:
+        return [
+            *lines,
+            "  accuracy: not known; it is measured with out-of-bag predictions that have a standard deviation",
+        ]
     return [
         *lines,
         f"  out of bag: mean absolute error {accuracy['mae']:.3g}{unit}, {accuracy['coverage95']:.0%} of the labels in their 95 % "
