@@ -32,7 +32,7 @@ from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.regressor import SISSORegressor
 from sisso_sal.models.validation import CrossValidated, cross_validate
 from sisso_sal.oxides.elements import composition_of
-from sisso_sal.report.text.results import aligned
+from sisso_sal.report.text.table import aligned
 
 HERE = Path(__file__).resolve().parent.parent
 TABLES = ((HERE / "data/oxides.csv", None), (HERE.parent / "shared/data/oxides_gpbx.csv", "g_pbx (eV/atom)"))

@@ -37,7 +37,7 @@ import sisso_sal
 from sisso_sal.data.table import Table, read_table
 from sisso_sal.features.operators import DEFAULT_OPERATORS
 from sisso_sal.models.files import load_model
-from sisso_sal.report.text.results import aligned
+from sisso_sal.report.text.table import aligned
 from sisso_sal.system.machine import usable_cores
 
 HERE = Path(__file__).resolve().parent.parent

@@ -30,7 +30,7 @@ from sisso_sal.engine.screen import screen
 from sisso_sal.engine.search import search
 from sisso_sal.engine.sparsify import sparsify
 from sisso_sal.features.space import Space, SpaceSettings
-from sisso_sal.report.text.results import aligned
+from sisso_sal.report.text.table import aligned
 from sisso_sal.system.machine import one_blas_thread, usable_cores
 
 THREADS = usable_cores()

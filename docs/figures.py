@@ -16,7 +16,7 @@ from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.scores import expected_improvement, probability_of_goal
 from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.diagram import save_pourbaix_figure, stability_map
-from sisso_sal.report.figures import files as report_figures
+from sisso_sal.report.figures import draw as report_figures
 from sisso_sal.report.run_view import RunView
 
 HERE = Path(__file__).parent

@@ -209,9 +209,10 @@ def _show(summary: dict[str, Any], run: Path, as_json: bool) -> None:
     if as_json:
         click.echo(dumps(summary))
     elif "iteration" in summary:
-        folder = f"{run}/iter-{summary['iteration']:04d}"
+        folder = run / f"iter-{summary['iteration']:04d}"
+        files = [name for name in ("model.json", "predictions.csv", "proposals.csv") if (folder / name).exists()]
         show(discover_text(summary, width()))
-        show(f"\nEverything is in {folder}: model.json, predictions.csv, proposals.csv")
+        show(f"\nEverything is in {folder}: {', '.join(files)}")
         if (run / "report.html").exists():
             show(f"To look at: {run}/report.html")
     if not as_json and (told := ended_text(campaign, summary["target"]["unit"] if "target" in summary else "")):

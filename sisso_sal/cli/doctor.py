@@ -46,7 +46,7 @@ def doctor(output, test_run, config, as_json, quiet, debug):
         )
         return
     from sisso_sal.oracle.doctor import aims_test_run, doctor_checks, oracle_check
-    from sisso_sal.report.text.results import aligned
+    from sisso_sal.report.text.table import aligned
     from sisso_sal.settings.campaign import load_settings
 
     settings = load_settings(config, {})
@@ -65,7 +65,7 @@ def doctor(output, test_run, config, as_json, quiet, debug):
 def _judge_all(folder: Path, as_json: bool) -> None:
     """A table of the verdicts on every output below a folder."""
     from sisso_sal.oracle.engines.aims_verdict import judge_runs
-    from sisso_sal.report.text.results import aligned
+    from sisso_sal.report.text.table import aligned
 
     found = judge_runs(folder)
     if as_json:

@@ -144,7 +144,7 @@ def pareto(
         write(_proposals(document), out, force)
     if plot is not None:
         from sisso_sal.report.figures.draw import save_figure
-        from sisso_sal.report.text.two_targets import front_figure
+        from sisso_sal.report.figures.front import front_figure
 
         save_figure(front_figure(found), plot)
     click.echo(dumps(document)) if as_json else show(pareto_text(document, width()))

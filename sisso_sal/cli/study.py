@@ -99,7 +99,7 @@ def replay(
     from sisso_sal.models.surrogates import SURROGATES
     from sisso_sal.replay.simulate import Rules, Strategy
     from sisso_sal.replay.simulate import replay as simulate
-    from sisso_sal.report.text.results import replay_text
+    from sisso_sal.report.text.study import replay_text
     from sisso_sal.spaces.table import TableSpace
     from sisso_sal.system.machine import usable_cores
     from sisso_sal.system.plugins import named
@@ -228,7 +228,7 @@ def tune(
     from sisso_sal.models.surrogates import frame_of
     from sisso_sal.models.validation import GRID
     from sisso_sal.models.validation import tune as compare
-    from sisso_sal.report.text.results import tune_text
+    from sisso_sal.report.text.study import tune_text
     from sisso_sal.settings.campaign import settings_toml
     from sisso_sal.settings.layers import layered
     from sisso_sal.spaces.table import TableSpace

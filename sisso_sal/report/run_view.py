@@ -1,4 +1,4 @@
-"""One run as a report sees it: ledger, files of an iteration, ensemble; or an ensemble and a table, without a run."""
+"""One run as a report sees it: ledger, files of an iteration, formulas where it has them; or an ensemble and a table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -20,12 +20,26 @@ from sisso_sal.data.columns import split_header
 from sisso_sal.errors import CampaignError, InputError
 from sisso_sal.ledger.state import Event, Iteration, State, fold
 from sisso_sal.ledger.store import read_ledger
+from sisso_sal.models.calibration import Recalibration
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.files import load_model
+from sisso_sal.models.linear import SISSOModel
 from sisso_sal.spaces.snapshot import ids_of
 
 N_PROPOSALS = 10
 """Candidates that are called proposals where no campaign chose them."""
+
+
+class EnsembleLike(Protocol):
+    """What reports use of an ensemble of formulas."""
+
+    @property
+    def members_(self) -> Sequence[SISSOModel]: ...
+
+    @property
+    def recalibration_(self) -> Recalibration | None: ...
+
+    def typical_members(self, X: Any, count: int = 3) -> list[tuple[int, float]]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,15 +51,20 @@ class RunView:
     title : str
     target, unit : str
         Name and unit of what is predicted.
-    ensemble : SISSOEnsemble
-        Read from a run it has its formulas and calibration, not the correction: predictions are in `table`.
+    ensemble : EnsembleLike or None
+        Read from a run it has its formulas and calibration, not the correction: predictions are in `table`. None where the
+        surrogate has no formulas.
     columns : mapping of str to ndarray (n_materials,)
-        Primary features of all materials, by name.
+        Primary features of all materials, by name and in the order of names.
+    units : mapping of str to str
+        Their units; "" for none.
     table : DataFrame (n_materials rows)
         Columns id, label (NaN where not known), mean, std, std_raw, low95, high95, formula (all in the target's unit), n_valid,
-        outside, distance, score, and for labelled materials oob_mean, oob_std: prediction and raw sigma by what did not see them.
+        outside, distance, score, and for labelled materials oob_mean, oob_std: out-of-bag prediction and its raw sigma. NaN where
+        the surrogate does not give a number.
     summary : mapping
-        As ``discover --json`` gives it: goal, acquisition, proposals, best, calibration, typical, recurrence, settings, …
+        As ``discover --json`` gives it: goal, acquisition, proposals, best, settings, …; and what the surrogate tells of itself,
+        such as calibration, typical, recurrence.
     state : State or None
         What the ledger says; None without a run.
     events : tuple of event
@@ -67,8 +86,9 @@ class RunView:
     title: str
     target: str
     unit: str
-    ensemble: SISSOEnsemble
+    ensemble: EnsembleLike | None
     columns: Mapping[str, np.ndarray]
+    units: Mapping[str, str]
     table: pd.DataFrame
     summary: Mapping[str, Any]
     state: State | None = None
@@ -98,15 +118,13 @@ class RunView:
         state = fold(events)
         chosen = _chosen(run, state, iteration)
         folder = run / chosen.folder
-        ensemble, target, unit = load_model(folder / "model.json", formulas_only=True)
-        if not isinstance(ensemble, SISSOEnsemble):
-            raise CampaignError(f"{folder / 'model.json'}: needs an ensemble, found a single model")
         try:
             summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
             table = pd.read_csv(folder / "predictions.csv", dtype={"id": str}, keep_default_na=False, na_values=[""])
             candidates = pd.read_parquet(run / CANDIDATES)
         except (OSError, ValueError) as error:
             raise CampaignError(f"{folder}: needs the files of an iteration, cannot be read: {error}") from error
+        target, unit = summary["target"]["name"], summary["target"]["unit"]
         settings = (state.created or {"settings": {}})["settings"]
         rows = pd.Series(np.arange(len(candidates)), index=ids_of(candidates, settings.get("id")))
         missing = [id for id in table["id"] if id not in rows.index]
@@ -114,10 +132,11 @@ class RunView:
             raise CampaignError(
                 f"{folder / 'predictions.csv'}: needs candidates of {run / CANDIDATES}, found '{missing[0]}'"
             )
-        order = rows.loc[table["id"]].to_numpy()
-        by_name = {split_header(header)[0]: header for header in candidates.columns}
-        columns = {name: candidates[by_name[name]].to_numpy(dtype=np.float64)[order] for name in ensemble.primaries_}
-        return cls(run.resolve().name, target, unit, ensemble, columns, table, summary, state, events, chosen, run)
+        columns, units = _features(candidates.iloc[rows.loc[table["id"]].to_numpy()], settings.get("id"), target)
+        ensemble = _formulas(folder / "model.json") if has_members(summary) else None
+        return cls(
+            run.resolve().name, target, unit, ensemble, columns, units, table, summary, state, events, chosen, run
+        )
 
     @classmethod
     def of(
@@ -161,26 +180,22 @@ class RunView:
         n = len(values)
         names = [str(i) for i in (X.index if isinstance(X, pd.DataFrame) else range(1, n + 1))] if ids is None else ids
         label = np.full(n, np.nan) if y is None else np.asarray(y, dtype=np.float64)
-        for what, found in (("labels", len(label)), ("ids", len(names))):
-            if found != n:
-                raise InputError(f"{what}: needs one for each of {n} materials, found {found}")
+        for what, number in (("labels", len(label)), ("ids", len(names))):
+            if number != n:
+                raise InputError(f"{what}: needs one for each of {n} materials, found {number}")
         header = str(getattr(y, "name", None) or "y") if target is None else target
         name, unit = split_header(header)
         columns = dict(zip(ensemble.primaries_, np.ascontiguousarray(values.T), strict=True))
         table = _predicted(ensemble, columns, label, names, composition, Goal.parse(goal), acquisition)
-        open_rows = np.flatnonzero(np.isnan(label) & np.isfinite(table["score"]))
-        ranked = open_rows[np.argsort(-np.asarray(table["score"])[open_rows], kind="stable")]
         summary = {
             "goal": goal,
             "acquisition": acquisition,
-            "n_labelled": int(np.isfinite(label).sum()),
-            "n_candidates": int(np.isnan(label).sum()),
-            "n_without_prediction": int(np.sum(np.isnan(label) & np.isnan(np.asarray(table["mean"])))),
-            "proposals": table.iloc[ranked[:N_PROPOSALS]].to_dict("records"),
+            **_counts_and_proposals(table),
             "best": _best(names, label, Goal.parse(goal)),
             **ensemble.describe(columns, name, unit),
         }
-        return cls(name, name, unit, ensemble, columns, table, summary)
+        units = dict(zip(ensemble.primaries_, ensemble.units_, strict=True))
+        return cls(name, name, unit, ensemble, columns, units, table, summary)
 
     def values(self, name: str) -> np.ndarray:
         """A column of numbers of `table`: ndarray (n_materials,)."""
@@ -217,12 +232,36 @@ def as_view(run: RunView | str | os.PathLike[str]) -> RunView:
     return run if isinstance(run, RunView) else RunView.read(run)
 
 
+def has_members(summary: Mapping[str, Any]) -> bool:
+    """Whether the summary of an iteration names typical formulas that are members of a model file."""
+    return any("member" in row for row in summary.get("typical") or ())
+
+
+def _formulas(path: Path) -> SISSOEnsemble:
+    """The ensemble in a model file."""
+    model, _, _ = load_model(path, formulas_only=True)
+    if not isinstance(model, SISSOEnsemble):
+        raise CampaignError(f"{path}: needs an ensemble, found a single model")
+    return model
+
+
+def _features(
+    candidates: pd.DataFrame, id_name: str | None, target: str
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Values and units of the primary features by name: the columns of numbers that are neither id nor target."""
+    columns, units = {}, {}
+    for (name, unit), header in sorted((split_header(header), header) for header in candidates.columns):
+        if name not in {id_name, target} and pd.api.types.is_numeric_dtype(candidates[header]):
+            columns[name], units[name] = candidates[header].to_numpy(dtype=np.float64), unit
+    return columns, units
+
+
 def _chosen(run: Path, state: State, number: int | None) -> Iteration:
-    made = [found for found in state.iterations if number in {None, found.number}]
+    made = [iteration for iteration in state.iterations if number in {None, iteration.number}]
     if not made:
         what = "an iteration" if number is None else f"iteration {number}"
         raise CampaignError(f"{run}: needs {what}, found {len(state.iterations)}; give discover first")
-    whole = [found for found in made if (run / found.folder / "summary.json").exists()]
+    whole = [iteration for iteration in made if (run / iteration.folder / "summary.json").exists()]
     if not whole:
         raise CampaignError(
             f"{run / made[-1].folder}: needs the files of the iteration, they are gone; discover makes them anew"
@@ -233,6 +272,20 @@ def _chosen(run: Path, state: State, number: int | None) -> Iteration:
 def _headers(ensemble: SISSOEnsemble) -> list[str]:
     units = zip(ensemble.primaries_, ensemble.units_, strict=True)
     return list(getattr(ensemble, "feature_names_in_", [f"{name} ({unit})" if unit else name for name, unit in units]))
+
+
+def _counts_and_proposals(table: pd.DataFrame) -> dict[str, Any]:
+    """What the summary of an iteration says of the table of `RunView`; the candidates with the best scores are the proposals."""
+    label, mean, scores = (np.asarray(table[name], dtype=np.float64) for name in ("label", "mean", "score"))
+    is_open = np.isnan(label)
+    rows = np.flatnonzero(is_open & np.isfinite(scores))
+    ranked = rows[np.argsort(-scores[rows], kind="stable")]
+    return {
+        "n_labelled": int(np.isfinite(label).sum()),
+        "n_candidates": int(is_open.sum()),
+        "n_without_prediction": int((is_open & np.isnan(mean)).sum()),
+        "proposals": table.iloc[ranked[:N_PROPOSALS]].to_dict("records"),
+    }
 
 
 def _best(ids: Sequence[str], label: np.ndarray, goal: Goal) -> dict[str, Any] | None:
@@ -257,9 +310,9 @@ def _predicted(ensemble, columns, label, ids, composition, goal: Goal, acquisiti
         ).scores  # fmt: skip
     oob = {name: np.full(len(label), np.nan) for name in ("oob_mean", "oob_std")}
     for name, values in oob.items():
-        found = getattr(ensemble, f"{name}_", None)  # a reloaded ensemble has none
-        if found is not None and len(found) == known.sum():
-            values[known] = found
+        of_the_fit = getattr(ensemble, f"{name}_", None)  # a reloaded ensemble has none
+        if of_the_fit is not None and len(of_the_fit) == known.sum():
+            values[known] = of_the_fit
     low, high = prediction.interval95
     return pd.DataFrame(
         {

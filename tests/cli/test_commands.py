@@ -317,7 +317,7 @@ def test_discover_prints_one_json_document(work):
 def test_discover_again_shows_what_is_recorded_and_refuses_what_has_changed(work):
     before = contents(work.folder / "run")
     done = call("discover", "table.csv", *STEP, "--out", "run", folder=work.folder)
-    assert "Iteration 1 (recorded; nothing has been learned since): 24 labelled, 12 candidates, goal min" in done.stdout
+    assert "Iteration 1 (as recorded; there is no new label): 24 labelled, 12 candidates, goal min" in done.stdout
     assert done.stderr == ""
     for place, proposal in enumerate(strict(work.step.stdout)["proposals"], 1):
         assert f"\n{place}  {proposal['id']} " in done.stdout

@@ -148,8 +148,8 @@ def test_a_target_that_is_known_everywhere_is_not_learned(work):
     assert ["± " in line and " known " in line for line in proposals] == [True, True]
     narrow = ("--reference", "0.1,0.1")
     none = call("pareto", "price.csv", *TWO, *SMALL, *narrow, folder=work).stdout
-    assert "Not proposed: 16 candidates that cannot move the front (EHVI 0)" in none
-    assert "None of them is better than the reference in both: the area is still empty." in none
+    assert "Not proposed: 16 candidates that cannot improve the front (EHVI 0)" in none
+    assert "None of them is better than the reference in both targets: the area is 0." in none
     assert "\nNext: the same with another --reference, or with candidates that can be better" in none
 
 
@@ -242,4 +242,4 @@ def test_the_tables_fit_the_terminal(document, columns):
     rows = [line for line in tables if line.split()[:1] and line.split()[0] in {"1", "2", "3"}]
     assert max(map(len, rows)) <= columns
     assert columns < 60 or all("±" in row and "…" not in row for row in rows)
-    assert ("EHVI: expected growth" in text) == ("EHVI" in tables[0])
+    assert ("EHVI: expected increase" in text) == ("EHVI" in tables[0])

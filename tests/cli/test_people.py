@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sisso_sal.cli import cli
 from sisso_sal.cli.run import Number
 from sisso_sal.cli.terminal import colour, fitted
-from sisso_sal.report.text.results import aligned
+from sisso_sal.report.text.table import aligned
 
 
 def commands(command=cli, path=()):

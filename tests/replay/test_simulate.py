@@ -17,7 +17,7 @@ from sisso_sal.oxides.elements import atomic_fractions
 from sisso_sal.protocols import Prediction
 from sisso_sal.replay.merit import figures_of_merit
 from sisso_sal.replay.simulate import Rules, Strategy, replay, simulate, start_pool, targets
-from sisso_sal.report.text.results import replay_text
+from sisso_sal.report.text.study import replay_text
 from sisso_sal.spaces.table import TableSpace
 
 RANDOM = Strategy("random", "random")

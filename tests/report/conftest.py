@@ -1,11 +1,14 @@
 """A campaign of two iterations with a failure and a hostile name, made by the command, for all tests of the report."""
 
 import json
+import shutil
 
+import numpy as np
+import pandas as pd
 import pytest
 from forks import Forks
 from hostile import HOSTILE
-from lines import MATERIALS, TRUE
+from lines import MATERIALS, TRUE, Lines, step
 
 from sisso_sal.report.run_view import RunView
 
@@ -43,3 +46,61 @@ def _proposals(forks, folder):
 @pytest.fixture(scope="session")
 def view(campaign):
     return RunView.read(campaign / "run")
+
+
+TOLD = (
+    "n_members", "rung", "dim", "choices", "correction", "sigma", "calibration", "formula_calibration", "typical", "recurrence",
+    "n_features", "rejected",
+)  # fmt: skip
+"""What a SISSO ensemble tells of itself in the summary of an iteration."""
+
+
+@pytest.fixture(scope="session")
+def silent_run(campaign, tmp_path_factory):
+    """The run folder as a surrogate without formulas would leave it: no model file, nothing that a surrogate need not tell."""
+    run = tmp_path_factory.mktemp("silent") / "run"
+    shutil.copytree(campaign / "run", run)
+    for folder in run.glob("iter-*"):
+        (folder / "model.json").unlink()
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        kept = {key: value for key, value in summary.items() if key not in TOLD}
+        table = pd.read_csv(folder / "predictions.csv", dtype={"id": str}, keep_default_na=False, na_values=[""])
+        table[["formula", "outside", "distance"]] = np.nan
+        table.to_csv(folder / "predictions.csv", index=False)
+        for proposal in kept["proposals"]:
+            proposal |= dict.fromkeys(("formula", "outside", "distance"))
+        (folder / "summary.json").write_text(
+            json.dumps(kept | {"calibration": None, "surrogate": "lines"}), encoding="utf-8"
+        )
+    return run
+
+
+@pytest.fixture(scope="session")
+def silent(silent_run):
+    return RunView.read(silent_run)
+
+
+class Mute:
+    """Lines that tell nothing of themselves; their out-of-bag predictions have no sigma."""
+
+    def __init__(self):
+        self._lines = Lines()
+
+    def fit(self, *arguments, **options):
+        self._lines.fit(*arguments, **options)
+        return self
+
+    def predict(self, space, numbers):
+        return self._lines.predict(space, numbers)
+
+    @property
+    def out_of_bag(self):
+        return self._lines.out_of_bag
+
+
+@pytest.fixture(scope="session")
+def mute_run(tmp_path_factory):
+    """A run of them."""
+    run = tmp_path_factory.mktemp("mute") / "run"
+    step(run, surrogate=Mute)
+    return run

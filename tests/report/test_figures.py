@@ -18,7 +18,8 @@ from sisso_sal.oracle.stability.diagram import stability_map
 from sisso_sal.oracle.stability.pourbaix import Conditions, Species
 from sisso_sal.report.figures import draw as figures
 from sisso_sal.report.figures import paper
-from sisso_sal.report.figures.curves import calibration_curve, course, judged
+from sisso_sal.report.figures.course import course
+from sisso_sal.report.figures.out_of_bag import calibration_curve, out_of_bag
 
 
 def by_name(figure):
@@ -69,16 +70,16 @@ def test_names_of_neighbours_go_to_different_sides():
 
 
 def test_figures_of_trust_show_the_out_of_bag_predictions(view):
-    found = judged(view)
+    seen = out_of_bag(view)
     points = figures.parity(view).data[1]
-    assert list(points.x) == pytest.approx(found.known.tolist(), rel=1e-3)
-    assert list(points.y) == pytest.approx(found.predicted.tolist(), rel=1e-3)
-    assert list(points.error_y.array) == pytest.approx(found.half95.tolist(), rel=1e-3)
-    assert list(figures.parity(view, residuals=True).data[1].y) == pytest.approx(found.error.tolist(), rel=1e-3)
+    assert list(points.x) == pytest.approx(seen.known.tolist(), rel=1e-3)
+    assert list(points.y) == pytest.approx(seen.predicted.tolist(), rel=1e-3)
+    assert list(points.error_y.array) == pytest.approx(seen.half95.tolist(), rel=1e-3)
+    assert list(figures.parity(view, residuals=True).data[1].y) == pytest.approx(seen.residual.tolist(), rel=1e-3)
     curve = by_name(figures.calibration(view))["recalibrated (isotonic)"]
     assert list(curve.y) == pytest.approx(calibration_curve(view).recalibrated.tolist(), rel=1e-3)
     sizes = by_name(figures.error_against_sigma(view))["each label"].y
-    assert list(sizes) == pytest.approx(np.abs(found.error).tolist(), rel=1e-3)
+    assert list(sizes) == pytest.approx(np.abs(seen.residual).tolist(), rel=1e-3)
 
 
 def test_the_learning_curve_and_what_recurs(view):

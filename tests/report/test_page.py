@@ -5,6 +5,7 @@ import itertools
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -299,3 +300,42 @@ def test_a_telephone_shows_it_without_scrolling_sideways(page):
     assert wide == []
     assert page.run("return document.getElementById('map-plot').layout.xaxis.title.text") == "d1"
     assert page.driver.get_log("browser") == []
+
+
+@pytest.fixture
+def of_another(page, tmp_path):
+    """Opens the report of another view in the same browser."""
+
+    def opened(view):
+        path = tmp_path / "other.html"
+        path.write_text(report_html(view), encoding="utf-8")
+        return Page(page.driver, path).open()
+
+    return opened
+
+
+def test_a_page_without_formulas_draws_and_answers(of_another, silent):
+    other = of_another(silent)
+    figures = other.run(
+        "return [...document.querySelectorAll('[data-figure].js-plotly-plot')].map((f) => f.dataset.figure)"
+    )
+    assert figures == ["parity", "residuals", "calibration", "sigma", "course"]
+    plane = materials_map(silent)
+    assert other.trace("known")["x"] == pytest.approx(plane.x.values[silent.labelled], rel=1e-5)
+    other.click("#proposals [data-find]")
+    assert other.text("#map-said").startswith(f"{silent.proposals[0]['id']}: predicted ")
+    other.click("[name=colour][value=std]")
+    assert other.trace("candidates")["title"] == "sigma (eV)"
+    shown = other.text("main")
+    assert "nan" not in shown.lower().split()
+    assert "None" not in shown
+    assert other.driver.get_log("browser") == []
+
+
+def test_a_page_without_a_map_draws_the_rest(of_another, silent):
+    other = of_another(replace(silent, columns={"a": silent.columns["a"]}, units={"a": "eV"}))
+    assert other.run("return document.querySelectorAll('.js-plotly-plot').length") == 5
+    other.click("#theme")
+    other.click("[data-copy=proposed]")
+    WebDriverWait(other.driver, 10).until(lambda _: other.text("#proposals .said").startswith("copied, "))
+    assert other.driver.get_log("browser") == []

@@ -39,11 +39,16 @@ def test_the_score_of_search_is_of_the_evaluations_after_the_batch(n_later, said
 
 
 def test_figures_of_a_recalibration_are_not_sold_as_evidence():
-    assert "recalibration makes shares right on average" in discover_text(summary())
+    assert "recalibration makes the coverage right on average" in discover_text(summary())
     few = discover_text(summary(FEWEST_PARTED - 1))
-    assert f"recalibrated by these {FEWEST_PARTED - 1} errors themselves" in few
-    assert "on average" not in discover_text(summary(kind="none"))
+    assert f"judged by the same {FEWEST_PARTED - 1} residuals that it was fitted to" in few
+    plain = discover_text(summary(kind="none"))
+    assert "coverage of the 95 % prediction interval: 9" in plain
+    assert "recalibration" not in plain
 
 
 def test_without_errors_the_accuracy_is_not_known():
-    assert "Accuracy: not known, no labelled row has a prediction with a spread" in discover_text(summary(0))
+    assert (
+        "Accuracy: not known; it is measured with out-of-bag predictions that have a standard deviation"
+        in discover_text(summary(0))
+    )

@@ -13,11 +13,12 @@ from sisso_sal import SISSOEnsemble
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.errors import CampaignError, InputError
 from sisso_sal.models.files import load_model
-from sisso_sal.report.figures import curves as content
 from sisso_sal.report.figures import materials_map as mapping
+from sisso_sal.report.figures.course import course
+from sisso_sal.report.figures.out_of_bag import calibration_curve, out_of_bag
 from sisso_sal.report.page import document as page
-from sisso_sal.report.page import reasons as why
-from sisso_sal.report.page.sections import words
+from sisso_sal.report.page import reasons
+from sisso_sal.report.page.sections import in_words
 from sisso_sal.report.run_view import RunView, as_view
 
 
@@ -88,8 +89,10 @@ def test_the_map_of_a_formula_of_two_terms_is_the_formula(planted):
         np.testing.assert_allclose(found.model.intercept + sum(parts), line.level, rtol=1e-9)
         assert line.x.min() >= found.x.low * (1 - 1e-12)
         assert line.y.max() <= found.y.high * (1 + 1e-12)
-    assert found.notes[0] == "The two descriptors are all of the formula. Lines: equal values of the formula."
-    assert "rank alike to 1.00" in found.notes[1]
+    assert (
+        found.notes[0] == "The formula has these two descriptors and no others. Along each line it has the same value."
+    )
+    assert "the rank correlation of the two over all materials is 1.00" in found.notes[1]
     assert found.drawn.tolist() == list(range(30, 40))
     with pytest.raises(InputError, match="formula: needs a number from 1 to"):
         mapping.materials_map(planted, 9)
@@ -105,7 +108,7 @@ def test_the_map_of_one_term_or_three_says_what_it_shows(dim):
     found = mapping.materials_map(view)
     assert found.x.expression != found.y.expression
     if dim == 1:
-        assert "The formula has one term, on d1" in found.notes[0]
+        assert "The formula has one term, which is d1; d2 is a descriptor of another formula." in found.notes[0]
         assert all(np.ptp(line.x) == 0 for line in found.lines)
         x, y = found.x.values, found.y.values
         assert abs(np.corrcoef(x.argsort().argsort(), y.argsort().argsort())[0, 1]) < mapping.ALIKE
@@ -117,7 +120,7 @@ def test_the_map_of_one_term_or_three_says_what_it_shows(dim):
         order = np.argsort(spread)[::-1]
         terms = [found.model.terms[k].expression for k in order]
         assert [found.x.expression, found.y.expression] == terms[:2]
-        assert "The formula has 3 terms; d1 and d2 are those that move its prediction most." in found.notes[0]
+        assert "The formula has 3 terms; d1 and d2 are the two that change its prediction most." in found.notes[0]
 
 
 def test_thinning_keeps_the_best_of_each_cell_and_no_more_than_asked():
@@ -136,7 +139,7 @@ def test_thinning_keeps_the_best_of_each_cell_and_no_more_than_asked():
 
 
 def test_drivers_are_what_one_feature_changes(planted):
-    found = why.reasons(planted)
+    found = reasons.reasons(planted)
     row = int(np.flatnonzero(planted.ids == planted.proposals[0]["id"])[0])
     here = {name: values[[row]] for name, values in planted.columns.items()}
     usual = {name: np.median(values[:30]) for name, values in planted.columns.items()}
@@ -144,7 +147,7 @@ def test_drivers_are_what_one_feature_changes(planted):
     def median(columns):
         return np.median([member.predict(columns)[0][0] for member in planted.ensemble.members_])
 
-    for driver in found[0].drivers:
+    for driver in found[0].effects:
         other = median({**here, driver.name: np.array([usual[driver.name]])})
         assert driver.effect == pytest.approx(median(here) - other, abs=1e-9)
         assert driver.usual == usual[driver.name]
@@ -152,28 +155,28 @@ def test_drivers_are_what_one_feature_changes(planted):
     total = sum(effect.effect for effect in found[0].terms)
     usual_sum = sum(t.coefficient * np.median(t.expression.evaluate(planted.columns)[:30]) for t in model.terms)
     assert model.intercept + usual_sum + total == pytest.approx(model.predict(here)[0][0])
-    sizes = [abs(driver.effect) for driver in found[0].drivers]
+    sizes = [abs(driver.effect) for driver in found[0].effects]
     assert sizes == sorted(sizes, reverse=True)
     assert found[0].shift == 0.0
 
 
 def test_the_nearest_known_lies_at_the_distance_that_was_recorded(view):
-    for found, proposal in zip(why.reasons(view), view.proposals, strict=True):
+    for found, proposal in zip(reasons.reasons(view), view.proposals, strict=True):
         assert found.nearest[0].distance == pytest.approx(proposal["distance"], rel=1e-9)
         assert [n.distance for n in found.nearest] == sorted(n.distance for n in found.nearest)
         assert found.shift == pytest.approx(proposal["mean"] - proposal["formula"])
 
 
 def test_calibration_agrees_with_what_the_fit_said(view):
-    told, curve = view.summary["calibration"], content.calibration_curve(view)
+    told, curve = view.summary["calibration"], calibration_curve(view)
     at95 = int(np.flatnonzero(np.isclose(curve.levels, 0.95))[0])
     assert curve.n == told["n"]
     assert curve.raw[at95] == pytest.approx(told["coverage95_raw"])
     assert curve.recalibrated[at95] == pytest.approx(told["coverage95"])
-    found = content.judged(view)
-    assert np.sqrt(np.mean(found.error**2)) == pytest.approx(told["rmse"])
+    found = out_of_bag(view)
+    assert np.sqrt(np.mean(found.residual**2)) == pytest.approx(told["rmse"])
     assert found.sigma == pytest.approx(told["scale"] * found.raw)
-    inside = np.abs(found.error) <= found.half95
+    inside = np.abs(found.residual) <= found.half95
     assert inside.mean() >= 0.9
     assert (curve.low <= curve.levels).all()
     assert (curve.high >= curve.levels).all()
@@ -184,11 +187,11 @@ def test_a_reloaded_ensemble_has_no_out_of_bag_predictions(campaign, view):
     X = np.column_stack([view.columns[name] for name in ensemble.primaries_])
     bare = RunView.of(ensemble, X, view.values("label"))
     with pytest.raises(InputError, match="y: needs out-of-bag predictions of labelled materials, found none"):
-        content.judged(bare)
+        out_of_bag(bare)
 
 
 def test_the_course_is_the_ledger(view):
-    found = content.course(view)
+    found = course(view)
     assert found.n_start == 20
     assert len(found.ids) == view.labelled.sum()
     computed = found.ids[20:]
@@ -211,7 +214,7 @@ def test_the_course_is_the_ledger(view):
     ],
 )
 def test_goals_in_words(goal, text):
-    assert words(Goal.parse(goal), "gap", "eV") == text
+    assert in_words(Goal.parse(goal), "gap", "eV") == text
 
 
 def test_the_page_holds_all_materials_and_the_failure(view):

@@ -6,7 +6,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 FAILED = COLOURS[3]
 
 SCALES = {"mean": "Viridis", "std": "Cividis", "score": "Viridis"}
-"""Colour scale of each layer of the map; they run from dark to light, so they stay in order in grey too."""
+"""Colour scale of each colouring of the map; they run from dark to light, so they stay in order in grey too."""
 
 DIVERGING = [[0.0, "#2166ac"], [0.25, "#92c5de"], [0.5, "#f7f7f7"], [0.75, "#f4a582"], [1.0, "#b2182b"]]
 """From stable (blue) to not (red)."""

@@ -6,17 +6,18 @@ Every function takes a run folder, or a `RunView` of a fitted ensemble and a tab
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sisso_sal.errors import InputError, SissoSalError
-from sisso_sal.report.figures import interactive, paper
+from sisso_sal.report.figures import interactive, interactive_map, paper
 from sisso_sal.report.figures.colours import COLOURS
-from sisso_sal.report.figures.curves import RECURRENCES, calibration_curve, course, judged, recurring
-from sisso_sal.report.figures.materials_map import materials_map
+from sisso_sal.report.figures.course import course
+from sisso_sal.report.figures.materials_map import materials_map, number_of_maps
+from sisso_sal.report.figures.out_of_bag import calibration_curve, has_out_of_bag, has_out_of_bag_sigma, out_of_bag
 from sisso_sal.report.run_view import RunView, as_view
 from sisso_sal.system.storage import writing
 
@@ -24,14 +25,20 @@ if TYPE_CHECKING:
     from sisso_sal.oracle.stability.diagram import StabilityMap
     from sisso_sal.oracle.stability.pourbaix import Conditions
 
+RECURRENCES = ("primaries", "operators", "descriptors")
+"""What can recur in the formulas of an ensemble."""
+
+N_BARS = 20
+"""Bars of `feature_frequency`."""
+
 
 def descriptor_map(
     run: RunView | str | os.PathLike[str], *, formula: int = 1, colour: str = "mean", backend: str = "plotly"
 ) -> Any:
     """The materials map: all materials in the plane of two descriptors of a typical formula.
 
-    Known materials are squares, candidates circles, proposals diamonds; lines join equal values of the formula. What the axes are
-    where the formula has one or three terms, and how much of the ensemble's prediction the plane shows, is told in the figure.
+    Known materials are squares, candidates circles, proposals diamonds; along each dotted line the formula has the same value.
+    Without formulas the plane is that of the two primary features that matter most, see `materials_map`.
 
     Parameters
     ----------
@@ -51,7 +58,7 @@ def descriptor_map(
     Raises
     ------
     InputError
-        There is no such formula, colour or backend.
+        There is no such formula, colour or backend, or no two primary features span a plane.
 
     Examples
     --------
@@ -67,26 +74,32 @@ def descriptor_map(
     2
     """
     view = as_view(run)
-    if colour not in interactive.LAYERS:
-        raise InputError(f"colour: needs one of {', '.join(interactive.LAYERS)}, found '{colour}'")
-    return _drawn("descriptor_map", backend, view, materials_map(view, formula), colour)
+    if colour not in interactive_map.COLOURINGS:
+        raise InputError(f"colour: needs one of {', '.join(interactive_map.COLOURINGS)}, found '{colour}'")
+    makers = (interactive_map.descriptor_map, paper.descriptor_map)
+    return _drawn(backend, makers, view, materials_map(view, formula), colour)
 
 
 def parity(run: RunView | str | os.PathLike[str], *, residuals: bool = False, backend: str = "plotly") -> Any:
-    """Predicted against known, each material by members that did not see it (out of bag), with 95 % intervals.
+    """Out-of-bag predictions against known values, with 95 % prediction intervals where there is a sigma.
 
     Parameters
     ----------
     run : RunView or path
         A run folder, or ``RunView.of(ensemble, X, y)``.
     residuals : bool
-        Known minus predicted against predicted, in its place.
+        Draw the residuals, known − predicted, against the prediction instead.
     backend : str
         ``plotly`` or ``matplotlib``.
 
     Returns
     -------
     plotly Figure or matplotlib Figure
+
+    Raises
+    ------
+    InputError
+        There are no out-of-bag predictions.
 
     Examples
     --------
@@ -100,11 +113,13 @@ def parity(run: RunView | str | os.PathLike[str], *, residuals: bool = False, ba
     'known gap (eV)'
     """
     view = as_view(run)
-    return _drawn("parity", backend, view, judged(view), residuals)
+    return _drawn(backend, (interactive.parity, paper.parity), view, out_of_bag(view), residuals)
 
 
 def calibration(run: RunView | str | os.PathLike[str], *, backend: str = "plotly") -> Any:
-    """Share of labels inside an interval against its probability, raw and recalibrated, with the band of a perfect sigma.
+    """Calibration curve: observed against nominal coverage of the prediction intervals, before and after recalibration.
+
+    The band shows where the curve of a perfect sigma lies with a probability of 95 %.
 
     Parameters
     ----------
@@ -126,13 +141,13 @@ def calibration(run: RunView | str | os.PathLike[str], *, backend: str = "plotly
     >>> y = (X["a (eV)"] * X["b (eV)"] - 3 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)").where(X.index < 30)
     >>> view = RunView.of(SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5, dropout=0.0).fit(X[:30], y[:30]), X, y)
     >>> calibration(view).layout.yaxis.title.text
-    'share of labels inside'
+    'observed coverage'
     """
-    return _drawn("calibration", backend, calibration_curve(as_view(run)))
+    return _drawn(backend, (interactive.calibration, paper.calibration), calibration_curve(as_view(run)))
 
 
 def error_against_sigma(run: RunView | str | os.PathLike[str], *, backend: str = "plotly") -> Any:
-    """Size of the error against sigma, material by material and as root mean squares over five groups of equal size.
+    """Absolute out-of-bag residuals against sigma, for each material and as root mean squares over five groups of equal size.
 
     Parameters
     ----------
@@ -157,13 +172,14 @@ def error_against_sigma(run: RunView | str | os.PathLike[str], *, backend: str =
     'sigma (eV)'
     """
     view = as_view(run)
-    return _drawn("error_against_sigma", backend, view, judged(view))
+    makers = (interactive.error_against_sigma, paper.error_against_sigma)
+    return _drawn(backend, makers, view, out_of_bag(view, needs_sigma=True))
 
 
 def learning_curve(run: RunView | str | os.PathLike[str], *, backend: str = "plotly") -> Any:
-    """How a campaign went: each label in the order in which it came, the best so far, and the out-of-bag error of each fit.
+    """How a campaign went: each label in the order in which it came, the best so far, and the out-of-bag RMSE of each fit.
 
-    With an oracle that tells them, core-hours are in the text of each point.
+    The RMSE is left out where no fit knows it. Core-hours, where the oracle reports them, are in the text of each point.
 
     Parameters
     ----------
@@ -188,13 +204,13 @@ def learning_curve(run: RunView | str | os.PathLike[str], *, backend: str = "plo
     'labels'
     """
     view = as_view(run)
-    return _drawn("learning_curve", backend, view, course(view))
+    return _drawn(backend, (interactive.learning_curve, paper.learning_curve), view, course(view))
 
 
 def feature_frequency(
     run: RunView | str | os.PathLike[str], kind: str = "primaries", *, backend: str = "plotly"
 ) -> Any:
-    """What the ensemble agrees on: the share of members in which primary features, operators or descriptors occur.
+    """The share of formulas in which primary features, operators or descriptors occur, the most frequent first.
 
     Parameters
     ----------
@@ -221,15 +237,26 @@ def feature_frequency(
     'share of 4 formulas'
     """
     view = as_view(run)
-    return _drawn("feature_frequency", backend, view, recurring(view, kind))
+    if kind not in RECURRENCES:
+        raise InputError(f"kind: needs one of {', '.join(RECURRENCES)}, found '{kind}'")
+    shares = view.summary.get("recurrence", {}).get(kind)
+    if not shares:
+        raise InputError(f"{view.title}: needs formulas to count {kind} in, found none")
+    n_members = view.summary.get("n_members")
+    title = f"share of {n_members} formulas" if n_members else "share of the formulas"
+    return _drawn(
+        backend, (interactive.feature_frequency, paper.feature_frequency), list(shares.items())[:N_BARS], title
+    )
 
 
-def pourbaix(found: StabilityMap, name: str, conditions: Conditions | None = None, *, backend: str = "plotly") -> Any:
+def pourbaix(
+    stability: StabilityMap, name: str, conditions: Conditions | None = None, *, backend: str = "plotly"
+) -> Any:
     """Where a solid is stable in water: decomposition free energy over pH and potential.
 
     Parameters
     ----------
-    found : StabilityMap
+    stability : StabilityMap
         Of `sisso_sal.oracle.stability.diagram.stability_map`.
     name : str
         Of the solid.
@@ -253,17 +280,19 @@ def pourbaix(found: StabilityMap, name: str, conditions: Conditions | None = Non
     """
     from sisso_sal.oracle.stability.pourbaix import Conditions
 
-    return _drawn("pourbaix", backend, found, name, conditions or Conditions())
+    return _drawn(backend, (interactive.pourbaix, paper.pourbaix), stability, name, conditions or Conditions())
 
 
-def _drawn(name: str, backend: str, *content: Any) -> Any:
+def _drawn(backend: str, makers: tuple[Callable[..., Any], Callable[..., Any]], *content: Any) -> Any:
+    """A figure by the first maker for plotly, by the second for matplotlib."""
+    for_plotly, for_matplotlib = makers
     if backend == "matplotlib":
-        return getattr(paper, name)(*content)
+        return for_matplotlib(*content)
     if backend != "plotly":
         raise InputError(f"backend: needs plotly or matplotlib, found '{backend}'")
     from plotly.graph_objects import Figure
 
-    return Figure(getattr(interactive, name)(*content))
+    return Figure(for_plotly(*content))
 
 
 _DASHES = ("-", "--", "-.", ":")
@@ -296,14 +325,14 @@ def found_targets(document: Mapping[str, Any]) -> Any:
     axes = figure.add_subplot()
     ordered = sorted(document["strategies"].items(), key=lambda item: -np.mean([row[-1] for row in item[1]["found"]]))
     for number, (name, result) in enumerate(ordered):
-        found = np.array(result["found"], dtype=float)
-        steps, mean = np.arange(found.shape[1]), found.mean(axis=0)
+        counts = np.array(result["found"], dtype=float)  # (n_starts, n_steps)
+        steps, mean = np.arange(counts.shape[1]), counts.mean(axis=0)
         colour = COLOURS[number % len(COLOURS)]
         axes.plot(
             steps, mean, _DASHES[number // len(COLOURS) % len(_DASHES)], color=colour, label=f"{name}  {mean[-1]:.1f}"
         )
-        if len(found) > 1:
-            half = stdtrit(len(found) - 1, 0.975) * found.std(axis=0, ddof=1) / np.sqrt(len(found))
+        if len(counts) > 1:
+            half = stdtrit(len(counts) - 1, 0.975) * counts.std(axis=0, ddof=1) / np.sqrt(len(counts))
             axes.fill_between(steps, mean - half, mean + half, color=colour, alpha=0.12, linewidth=0)
     axes.axhline(document["n_targets"], color="0.6", linewidth=0.8)
     axes.annotate(
@@ -323,7 +352,7 @@ def found_targets(document: Mapping[str, Any]) -> Any:
 
 
 def save_figures(view: RunView, folder: str | os.PathLike[str], form: str) -> list[Path]:
-    """Write every figure of a run with matplotlib.
+    """Write every figure of a run with matplotlib; what the surrogate does not tell is left out.
 
     Parameters
     ----------
@@ -343,16 +372,17 @@ def save_figures(view: RunView, folder: str | os.PathLike[str], form: str) -> li
         A file cannot be written.
     """
     made = {
-        f"map-{k + 1}": descriptor_map(view, formula=k + 1, backend="matplotlib")
-        for k in range(len(view.summary["typical"]))
+        f"map-{k + 1}": descriptor_map(view, formula=k + 1, backend="matplotlib") for k in range(number_of_maps(view))
     }
-    if np.isfinite(view.values("oob_std")).any():
+    if has_out_of_bag(view):
         made["parity"] = parity(view, backend="matplotlib")
         made["residuals"] = parity(view, residuals=True, backend="matplotlib")
+    if has_out_of_bag_sigma(view):
         made["calibration"] = calibration(view, backend="matplotlib")
         made["error-against-sigma"] = error_against_sigma(view, backend="matplotlib")
     made["learning-curve"] = learning_curve(view, backend="matplotlib")
-    made |= {kind: feature_frequency(view, kind, backend="matplotlib") for kind in RECURRENCES}
+    recurring = [kind for kind in RECURRENCES if view.summary.get("recurrence", {}).get(kind)]
+    made |= {kind: feature_frequency(view, kind, backend="matplotlib") for kind in recurring}
     folder = Path(folder)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)

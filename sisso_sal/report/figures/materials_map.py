@@ -1,17 +1,16 @@
-"""What the materials map shows: the plane of two descriptors, where its lines run, and what of many points can be seen."""
+"""The materials map: a plane of two descriptors or primary features, its lines, and which of many points are drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sisso_sal.errors import InputError
 from sisso_sal.features.expression import Expression
-from sisso_sal.models.calibration import rank_correlation
 from sisso_sal.models.linear import SISSOModel
-from sisso_sal.report.run_view import RunView
+from sisso_sal.report.run_view import EnsembleLike, RunView
 
 N_DRAWN = 3000
 """Candidates that are drawn; a browser without a graphics card stays quick with so many."""
@@ -41,8 +40,8 @@ class Axis:
     @property
     def unit(self) -> str:
         """Of the values; "" for none."""
-        found = self.expression.dimension
-        return "" if found is None or found.is_none else str(found)
+        dimension = self.expression.dimension
+        return "" if dimension is None or dimension.is_none else str(dimension)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +59,8 @@ class MaterialsMap:
 
     Attributes
     ----------
-    model : SISSOModel
-        The formula whose descriptors span it.
+    model : SISSOModel or None
+        The formula whose descriptors span it; None where primary features do.
     x, y : Axis
     drawn : ndarray (n_drawn,) of int
         Rows of the candidates that are drawn.
@@ -72,10 +71,10 @@ class MaterialsMap:
         Materials for which a descriptor is undefined.
     lines : tuple of Line
     notes : tuple of str
-        What the axes and lines are, and how far they tell the prediction.
+        What axes and lines show, and how well they agree with the prediction.
     """
 
-    model: SISSOModel
+    model: SISSOModel | None
     x: Axis
     y: Axis
     drawn: np.ndarray
@@ -86,31 +85,51 @@ class MaterialsMap:
     notes: tuple[str, ...]
 
 
+def number_of_maps(view: RunView) -> int:
+    """One for each typical formula; without formulas one of primary features, if two of them span a plane."""
+    if view.ensemble is not None:
+        return len(view.summary["typical"])
+    return int(len(_features_that_matter(view)) > 1)
+
+
 def materials_map(view: RunView, formula: int = 1) -> MaterialsMap:
-    """The map of a typical formula.
+    """The map of a typical formula; without formulas the plane of the two primary features that matter most.
+
+    Those are the features whose ranks agree most with the ranks of the prediction; features with few different values come last.
 
     Parameters
     ----------
     view : RunView
     formula : int
-        Its rank; 1 is the most typical.
+        Its rank; 1 is the most typical, and the only one without formulas.
 
     Raises
     ------
     InputError
-        There is no such formula.
+        There is no such formula, or no two features span a plane.
     """
-    typical = view.summary["typical"]
-    if not 1 <= formula <= len(typical):
-        raise InputError(f"formula: needs a number from 1 to {len(typical)}, found {formula}")
-    model = view.ensemble.members_[typical[formula - 1]["member"]]
+    n_maps = number_of_maps(view)
+    if not n_maps:
+        raise InputError(f"{view.title}: needs two primary features that differ for a map, found fewer")
+    if not 1 <= formula <= n_maps:
+        raise InputError(f"formula: needs a number from 1 to {n_maps}, found {formula}")
+    if view.ensemble is None:
+        return _feature_map(view)
+    model = view.ensemble.members_[view.summary["typical"][formula - 1]["member"]]
     values = model.descriptors(view.columns)
     order = _by_weight(model, values)
     if len(order) > 1:
         first, second = (model.terms[k].expression for k in order[:2])
     else:
         first = model.terms[0].expression
-        second = _another(view, first)
+        second = _another(view, view.ensemble, first)
+    plane = _plane(model, values, order)
+    bare = _without_lines(view, first, second, _notes(view, model, values, order, plane))
+    return replace(bare, model=model, lines=_lines(view, model, plane, bare.x, bare.y, len(order) > 1))
+
+
+def _without_lines(view: RunView, first: Expression, second: Expression, notes: Sequence[str]) -> MaterialsMap:
+    """The plane of two expressions, without a formula."""
     proposed = np.isin(view.ids, [p["id"] for p in view.proposals])
     x, y = (_axis(expression, expression.evaluate(view.columns), proposed) for expression in (first, second))
     inside, defined = _inside(x, y)
@@ -118,11 +137,52 @@ def materials_map(view: RunView, formula: int = 1) -> MaterialsMap:
     scores = view.values("score")
     drawn = thinned(_place(x)[candidates], _place(y)[candidates], scores[candidates], N_DRAWN)
     drawn = np.union1d(candidates[drawn], np.flatnonzero(proposed & defined))
-    plane = _plane(model, values, order)
     return MaterialsMap(
-        model, x, y, drawn, int((~view.labelled).sum()), int((defined & ~inside).sum()), int((~defined).sum()),
-        _lines(view, model, plane, x, y, len(order) > 1), tuple(_notes(view, model, values, order, plane)),
+        None, x, y, drawn, int((~view.labelled).sum()), int((defined & ~inside).sum()), int((~defined).sum()), (), tuple(notes)
     )  # fmt: skip
+
+
+def _feature_map(view: RunView) -> MaterialsMap:
+    (first, agreement), (second, other) = _features_that_matter(view)
+    note = (
+        "There are no formulas to span a plane. The axes are the two primary features with the strongest rank correlation with the "
+        f"prediction over all materials: {agreement:.2f} for {first}, {other:.2f} for {second}. A second feature that ranks the "
+        f"materials as the first does is passed over. Features with fewer than {_fewest_values(view)} different values, which put "
+        "many materials on one point, are used only if there are no others."
+    )
+    x, y = (Expression.primary(name, view.units[name]) for name in (first, second))
+    return _without_lines(view, x, y, [note])
+
+
+def _features_that_matter(view: RunView) -> list[tuple[str, float]]:
+    """The feature with the largest absolute rank correlation with the prediction, and the next one that is not `ALIKE` to it;
+    each with that correlation. Those with few different values come last. Fewer than two where the features do not differ.
+    """
+    mean, fewest = view.values("mean"), _fewest_values(view)
+    agreement = {name: float(np.nan_to_num(_agreement(values, mean))) for name, values in view.columns.items()}
+    n_values = {name: len(np.unique(values[np.isfinite(values)])) for name, values in view.columns.items()}
+    ranked = sorted(
+        (name for name, number in n_values.items() if number > 1),
+        key=lambda name: (n_values[name] < fewest, -abs(agreement[name]), name),
+    )
+    others = [name for name in ranked[1:] if abs(_agreement(view.columns[ranked[0]], view.columns[name])) < ALIKE]
+    return [(name, agreement[name]) for name in [*ranked[:1], *others[:1]]]
+
+
+def _fewest_values(view: RunView) -> int:
+    """Different values that an axis should have: two such axes can tell all materials apart."""
+    return int(np.ceil(np.sqrt(len(view.ids))))
+
+
+def _agreement(a: np.ndarray, b: np.ndarray) -> float:
+    """Rank correlation of two columns (n_materials,) over the materials where both are known; NaN where one is constant."""
+    from scipy.stats import rankdata
+
+    both = np.isfinite(a) & np.isfinite(b)
+    ranks = rankdata(a[both]), rankdata(b[both])
+    if both.sum() < 3 or not all(np.ptp(row) for row in ranks):
+        return float("nan")
+    return float(np.corrcoef(*ranks)[0, 1])
 
 
 def thinned(x: np.ndarray, y: np.ndarray, score: np.ndarray, most: int) -> np.ndarray:
@@ -168,20 +228,17 @@ def _by_weight(model: SISSOModel, values: np.ndarray) -> list[int]:
     return sorted(range(len(spread)), key=lambda k: -spread[k])
 
 
-def _another(view: RunView, first: Expression) -> Expression:
-    """A second axis for a formula of one term: the descriptor nearest in rank among the other formulas, else a primary feature,
-    that does not say the same over again.
+def _another(view: RunView, ensemble: EnsembleLike, first: Expression) -> Expression:
+    """A second axis for a formula of one term: a descriptor of the most typical other formula, else a primary feature, that orders
+    the materials otherwise than the first axis.
     """
-    others = [view.ensemble.members_[number] for number, _ in view.ensemble.typical_members(view.columns, 10**6)]
-    units = dict(zip(view.ensemble.primaries_, view.ensemble.units_, strict=True))
+    others = [ensemble.members_[number] for number, _ in ensemble.typical_members(view.columns, 10**6)]
+    recurring = view.summary.get("recurrence", {}).get("primaries", {})
     choices = [term.expression for member in others for term in member.terms]
-    choices += [Expression.primary(name, units[name]) for name in view.ensemble.recurrence()["primaries"]]
-    choices += [Expression.primary(name, unit) for name, unit in units.items()]
+    choices += [Expression.primary(name, view.units[name]) for name in [*recurring, *view.units]]
     reference = first.evaluate(view.columns)
     for choice in choices:
-        values = choice.evaluate(view.columns)
-        both = np.isfinite(reference) & np.isfinite(values)
-        if both.sum() > 2 and abs(rank_correlation(reference[both], values[both])) < ALIKE:
+        if abs(_agreement(reference, choice.evaluate(view.columns))) < ALIKE:
             return choice
     return choices[-1]
 
@@ -235,14 +292,14 @@ def _plane(model: SISSOModel, values: np.ndarray, order: Sequence[int]) -> _Plan
 
 
 def _lines(view: RunView, model: SISSOModel, plane: _Plane, x: Axis, y: Axis, has_two: bool) -> tuple[Line, ...]:
-    """At round values between the 5th and 95th percentile of what the formula says of the materials."""
-    said = model.predict(view.columns)[0]
-    said = said[np.isfinite(said)]
-    if not len(said):
+    """At round values between the 5th and 95th percentile of what the formula predicts for the materials."""
+    predicted = model.predict(view.columns)[0]
+    predicted = predicted[np.isfinite(predicted)]
+    if not len(predicted):
         return ()
     xs = np.geomspace(x.low, x.high, 121) if x.is_log else np.linspace(x.low, x.high, 121)
-    found = []
-    for level in _round_levels(*np.quantile(said, [0.05, 0.95])):
+    lines = []
+    for level in _round_levels(*np.quantile(predicted, [0.05, 0.95])):
         with np.errstate(all="ignore"):
             total = float(model.link.forward(np.array([level]))[0]) - plane.offset
         if not np.isfinite(total):
@@ -250,10 +307,10 @@ def _lines(view: RunView, model: SISSOModel, plane: _Plane, x: Axis, y: Axis, ha
         if not has_two:
             place = total / plane.a
             if x.low < place < x.high:
-                found.append(Line(level, np.array([place, place]), np.array([y.low, y.high])))
+                lines.append(Line(level, np.array([place, place]), np.array([y.low, y.high])))
             continue
-        found += _clipped(level, xs, (total - plane.a * xs) / plane.b, y)
-    return tuple(found)
+        lines += _clipped(level, xs, (total - plane.a * xs) / plane.b, y)
+    return tuple(lines)
 
 
 def _clipped(level: float, xs: np.ndarray, ys: np.ndarray, y: Axis) -> list[Line]:
@@ -283,30 +340,29 @@ def _notes(view: RunView, model: SISSOModel, values: np.ndarray, order: Sequence
     n = len(order)
     if n == 1:
         notes = [
-            "The formula has one term, on d1; d2 is the descriptor of another formula, for a second view. Lines: equal values of "
-            "the formula."
+            "The formula has one term, which is d1; d2 is a descriptor of another formula. Along each line the formula has the "
+            "same value."
         ]
     elif n == 2:
-        notes = ["The two descriptors are all of the formula. Lines: equal values of the formula."]
+        notes = ["The formula has these two descriptors and no others. Along each line it has the same value."]
     else:
         notes = [
-            f"The formula has {n} terms; d1 and d2 are those that move its prediction most. Lines: equal values of the formula "
-            f"where the other {'term has its median' if n == 3 else 'terms have their medians'}."
+            f"The formula has {n} terms; d1 and d2 are the two that change its prediction most. Along each line the formula has "
+            f"the same value, with the other {'term at its median' if n == 3 else 'terms at their medians'}."
         ]
     shown = plane.offset + plane.a * values[order[0]] + (plane.b * values[order[1]] if n > 1 else 0.0)
     mean = view.values("mean")
-    both = np.isfinite(shown) & np.isfinite(mean)
-    if both.sum() > 2:
-        agreement = rank_correlation(shown[both], mean[both])
+    if np.isfinite(agreement := _agreement(shown, mean)):
         notes.append(
-            f"Colours are the prediction of the whole ensemble, lines that of one formula; over the materials they rank alike to "
-            f"{agreement:.2f} (1 is the same order)."
+            f"Colours show the prediction of the whole ensemble, lines that of one formula: the rank correlation of the two over "
+            f"all materials is {agreement:.2f}."
         )
     shift = np.abs(mean - view.values("formula"))
-    if np.nanmax(shift, initial=0.0) > 0:
+    shift = shift[np.isfinite(shift)]
+    if shift.any():
         unit = f" {view.unit}" if view.unit else ""
         notes.append(
-            f"The prediction has a correction on top of the formulas, which moves half of the materials by more than "
-            f"{np.nanmedian(shift):.2g}{unit}."
+            f"The prediction is the mean of the formulas plus a correction; its median size over all materials is "
+            f"{np.median(shift):.2g}{unit}."
         )
     return notes

@@ -17,16 +17,25 @@ from sisso_sal.errors import InputError, SissoSalError
 from sisso_sal.ledger.lock import noted_driver
 from sisso_sal.models.display import descriptor_html, formula_html
 from sisso_sal.report.figures import interactive
-from sisso_sal.report.figures.curves import calibration_curve, course, groups_by_sigma, judged
-from sisso_sal.report.figures.materials_map import MaterialsMap, materials_map
+from sisso_sal.report.figures.course import course
+from sisso_sal.report.figures.interactive_map import descriptor_map
+from sisso_sal.report.figures.materials_map import MaterialsMap, materials_map, number_of_maps
+from sisso_sal.report.figures.out_of_bag import (
+    calibration_curve,
+    groups_by_sigma,
+    has_out_of_bag,
+    has_out_of_bag_sigma,
+    out_of_bag,
+)
 from sisso_sal.report.page.sections import decimals_of, described, filters
-from sisso_sal.report.run_view import RunView
+from sisso_sal.report.run_view import EnsembleLike, RunView
 from sisso_sal.system.storage import write_whole
 
 N_KEPT = 120_000
 """Materials that a page can hold and stay under 15 MB."""
 
 _TEMPLATE = "page.html.jinja"
+_RECURRING = (("Primary features", "primaries"), ("Operators", "operators"))
 
 
 def write_report(view: RunView, path: Path, *, is_over: bool = False) -> None:
@@ -59,21 +68,23 @@ def report_html(view: RunView, *, is_over: bool = False) -> str:
     """
     if view.state is None or view.path is None:
         raise InputError(f"{view.title}: needs a run folder for a report, found an ensemble without one")
-    maps = [materials_map(view, rank) for rank in range(1, len(view.summary["typical"]) + 1)]
+    maps = [materials_map(view, rank) for rank in range(1, number_of_maps(view) + 1)]
     here, driver = Path(__file__).parent, None if is_over else noted_driver(view.path)
     environment = _environment()
     environment.filters.update(filters(view.unit, decimals_of(view.values("std"))))
+    data = _data(view, maps)
     return environment.get_template(_TEMPLATE).render(
         **described(view, status_document(view.path, view.state, driver)),
-        maps=[_told(found) for found in maps],
-        typical=[_typeset(view, row) for row in view.summary["typical"]],
-        descriptors=_descriptors(view),
-        groups=_groups(view),
+        maps=[_axes_and_notes(one) for one in maps],
+        figures=data["figures"].keys(),
+        typical=_typical(view),
+        recurrence=_recurrence(view),
+        groups=groups_by_sigma(out_of_bag(view)) if has_out_of_bag_sigma(view) else [],
         n_kept=min(N_KEPT, len(view.ids)),
         style=(here / "page.css").read_text(encoding="utf-8"),
         script=(here / "page.js").read_text(encoding="utf-8"),
         plotly=plotly_script(),
-        data=as_script(_data(view, maps)),
+        data=as_script(data),
     )
 
 
@@ -119,17 +130,16 @@ def _data(view: RunView, maps: list[MaterialsMap]) -> dict[str, Any]:
     """What the script draws and searches: the figures, and all materials with their places on each map."""
     rows = _kept(view)
     figures = {"course": interactive.learning_curve(view, course(view))}
-    if _has_out_of_bag(view):
-        found = judged(view)
-        figures |= {
-            "parity": interactive.parity(view, found, residuals=False),
-            "residuals": interactive.parity(view, found, residuals=True),
-            "calibration": interactive.calibration(calibration_curve(view)),
-            "sigma": interactive.error_against_sigma(view, found),
-        }
+    if has_out_of_bag(view):
+        seen = out_of_bag(view)
+        figures["parity"] = interactive.parity(view, seen, residuals=False)
+        figures["residuals"] = interactive.parity(view, seen, residuals=True)
+    if has_out_of_bag_sigma(view):
+        figures["calibration"] = interactive.calibration(calibration_curve(view))
+        figures["sigma"] = interactive.error_against_sigma(view, out_of_bag(view))
     return {
-        "maps": [interactive.descriptor_map(view, found, "mean") for found in maps],
-        "places": [{"x": packed(found.x.values[rows]), "y": packed(found.y.values[rows])} for found in maps],
+        "maps": [descriptor_map(view, one, "mean") for one in maps],
+        "places": [{"x": packed(one.x.values[rows]), "y": packed(one.y.values[rows])} for one in maps],
         "figures": figures,
         "ids": list(view.ids[rows]),
         "columns": {name: packed(view.values(name)[rows]) for name in ("label", "mean", "std", "score")},
@@ -157,16 +167,25 @@ def packed(values: np.ndarray) -> str:
         return base64.b64encode(np.asarray(values).astype("<f4").tobytes()).decode()
 
 
-def _told(found: MaterialsMap) -> dict[str, Any]:
+def _axes_and_notes(plane: MaterialsMap) -> dict[str, Any]:
     return {
-        "x": descriptor_html(found.x.expression), "y": descriptor_html(found.y.expression), "x_unit": found.x.unit,
-        "y_unit": found.y.unit, "x_log": found.x.is_log, "y_log": found.y.is_log, "n_drawn": len(found.drawn),
-        "n_candidates": found.n_candidates, "n_outside": found.n_outside, "n_undefined": found.n_undefined, "notes": found.notes,
+        "x": descriptor_html(plane.x.expression), "y": descriptor_html(plane.y.expression), "x_unit": plane.x.unit,
+        "y_unit": plane.y.unit, "x_log": plane.x.is_log, "y_log": plane.y.is_log, "n_drawn": len(plane.drawn),
+        "n_candidates": plane.n_candidates, "n_outside": plane.n_outside, "n_undefined": plane.n_undefined,
+        "has_lines": bool(plane.lines), "notes": plane.notes,
     }  # fmt: skip
 
 
-def _typeset(view: RunView, row: Mapping[str, Any]) -> dict[str, Any]:
-    model = view.ensemble.members_[row["member"]]
+def _typical(view: RunView) -> list[dict[str, Any]]:
+    """The typical formulas; typeset where the ensemble is there, else as the surrogate wrote them."""
+    rows = view.summary.get("typical") or []
+    if view.ensemble is not None:
+        return [_typeset(view, view.ensemble, row) for row in rows]
+    return [{**row, "html": None, "terms": []} for row in rows if row.get("equation")]
+
+
+def _typeset(view: RunView, ensemble: EnsembleLike, row: Mapping[str, Any]) -> dict[str, Any]:
+    model = ensemble.members_[row["member"]]
     terms = [
         {
             "html": descriptor_html(term.expression), "unit": row["unit"], "low": term.low, "high": term.high,
@@ -177,16 +196,16 @@ def _typeset(view: RunView, row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, "html": formula_html(model, view.target, view.unit), "terms": terms}
 
 
-def _descriptors(view: RunView, most: int = 12) -> list[tuple[str, float]]:
-    """The most frequent descriptors of the members, typeset, with their shares."""
-    known = {str(term.expression): term.expression for member in view.ensemble.members_ for term in member.terms}
-    shares = list(view.summary["recurrence"]["descriptors"].items())[:most]
-    return [(descriptor_html(known[text]), share) for text, share in shares]
+def _recurrence(view: RunView, most: int = 12) -> list[tuple[str, list[tuple[Any, float]]]]:
+    """Titles, and the names that recur in the formulas with their shares; descriptors are typeset where that is possible."""
+    from markupsafe import Markup
 
-
-def _has_out_of_bag(view: RunView) -> bool:
-    return bool(np.isfinite(view.values("oob_std")[view.labelled]).any())
-
-
-def _groups(view: RunView) -> list[dict[str, float]]:
-    return groups_by_sigma(judged(view)) if _has_out_of_bag(view) else []
+    shares = view.summary.get("recurrence", {})
+    members = [] if view.ensemble is None else view.ensemble.members_
+    known = {str(term.expression): term.expression for member in members for term in member.terms}
+    typeset = [
+        (Markup(descriptor_html(known[text])) if text in known else text, share)
+        for text, share in list(shares.get("descriptors", {}).items())[:most]
+    ]
+    named = [(title, list(shares.get(key, {}).items())) for title, key in _RECURRING]
+    return [(title, rows) for title, rows in [*named, ("Descriptors", typeset)] if rows]

@@ -1,10 +1,10 @@
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const plot = document.getElementById("map-plot");
+  const plot = document.getElementById("map-plot"); // null where the report has no map
   const byId = new Map(data.ids.map((id, row) => [id, row]));
   const config = { displaylogo: false, responsive: true, displayModeBar: "hover", modeBarButtons: [["toImage", "zoomIn2d", "zoomOut2d", "resetScale2d"]] };
-  const state = { map: 0, colour: "mean", drag: "select", rows: [], step: -1, found: null };
+  const state = { map: 0, colour: "mean", drag: "select", rows: [], step: -1, marked: null };
   const unpacked = new Map();
 
   function numbers(text) {
@@ -39,7 +39,7 @@
     for (const figure of document.querySelectorAll("[data-figure].js-plotly-plot")) {
       Plotly.relayout(figure, dressed(data.figures[figure.dataset.figure].layout));
     }
-    drawMap(true);
+    if (plot) drawMap(true);
   }
 
   // The map --------------------------------------------------------------------------------------------------------
@@ -55,9 +55,9 @@
     layout.plot_bgcolor = theme("--field");
     for (const trace of spec.data) {
       if (["known", "candidates", "proposed", "lines"].includes(role(trace))) trace.visible = visible.has(role(trace));
-      if (trace.meta && trace.meta.layers) {
-        trace.marker.color = trace.meta.layers[state.colour].color;
-        layout.coloraxis = structuredClone(trace.meta.layers[state.colour].coloraxis);
+      if (trace.meta && trace.meta.colourings) {
+        trace.marker.color = trace.meta.colourings[state.colour].color;
+        layout.coloraxis = structuredClone(trace.meta.colourings[state.colour].coloraxis);
       }
       if (["known", "candidates", "proposed"].includes(role(trace))) trace.showlegend = false; // the boxes above are the legend
       if (role(trace) === "known") trace.marker.line.color = theme("--ink");
@@ -84,10 +84,10 @@
       layout.coloraxis.colorbar = { ...layout.coloraxis.colorbar, orientation: "h", y: -0.17, yanchor: "top", thickness: 10 };
       layout.coloraxis.colorbar.title.side = "bottom";
     }
-    if (state.found !== null) {
+    if (state.marked !== null) {
       spec.data.push({
-        type: "scatter", mode: "markers", x: [place("x")[state.found]], y: [place("y")[state.found]], hoverinfo: "skip",
-        showlegend: false, marker: { symbol: "circle-open", size: 26, color: theme("--ink"), line: { width: 3 } }, meta: { role: "found" },
+        type: "scatter", mode: "markers", x: [place("x")[state.marked]], y: [place("y")[state.marked]], hoverinfo: "skip",
+        showlegend: false, marker: { symbol: "circle-open", size: 26, color: theme("--ink"), line: { width: 3 } }, meta: { role: "marked" },
       });
     }
     return [spec.data, layout];
@@ -119,10 +119,10 @@
       says(`There is no material ${wanted}`);
       return;
     }
-    state.found = row;
+    state.marked = row;
     drawMap(true);
     const inside = Number.isFinite(place("x")[row]) && Number.isFinite(place("y")[row]);
-    says(told(row) + (inside ? "" : "; a descriptor of this map is undefined for it"));
+    says(told(row) + (inside ? "" : "; an axis of this map is undefined for it"));
   }
 
   function inPolygon(x, y, xs, ys) {
@@ -172,7 +172,7 @@
     const list = [];
     plot.data.forEach((trace, curveNumber) => {
       if (!["candidates", "proposed"].includes(role(trace)) || trace.visible === false) return;
-      trace.customdata.forEach((point, pointNumber) => list.push({ curveNumber, pointNumber, score: trace.meta.layers.score.color[pointNumber] ?? -Infinity }));
+      trace.customdata.forEach((point, pointNumber) => list.push({ curveNumber, pointNumber, score: trace.meta.colourings.score.color[pointNumber] ?? -Infinity }));
     });
     return list.sort((a, b) => b.score - a.score);
   }
@@ -214,7 +214,7 @@
       button.focus();
     }
     const lines = text.split("\n").length;
-    button.parentElement.querySelector(".said").textContent = done ? `copied, ${lines} line${lines === 1 ? "" : "s"}` : "the browser did not allow it; mark the text and copy it";
+    button.parentElement.querySelector(".said").textContent = done ? `copied, ${lines} line${lines === 1 ? "" : "s"}` : "the browser does not allow copying; select the text and copy it";
   }
 
   function csv(rows) {
@@ -246,23 +246,26 @@
     if (["formula", "colour", "drag", "show"].includes(name)) drawMap(true);
   }
 
-  document.getElementById("map").addEventListener("change", onChange);
-  plot.addEventListener("keydown", step);
-  document.getElementById("whole").addEventListener("click", () => {
-    const { xaxis, yaxis } = data.maps[state.map].layout;
-    Plotly.relayout(plot, { "xaxis.range": [...xaxis.range], "yaxis.range": [...yaxis.range] });
-  });
-  document.getElementById("clear").addEventListener("click", clear);
-  document.getElementById("find").addEventListener("submit", (event) => {
-    event.preventDefault();
-    find(event.target.elements.wanted.value);
-  });
-  document.getElementById("region").addEventListener("submit", (event) => {
-    event.preventDefault();
-    const [x0, x1, y0, y1] = ["x0", "x1", "y0", "y1"].map((name) => event.target.elements[name].value);
-    const end = (text, otherwise) => (text === "" ? otherwise : Number(text));
-    selectBox([end(x0, -Infinity), end(x1, Infinity)], [end(y0, -Infinity), end(y1, Infinity)]);
-  });
+  function listenToMap() {
+    document.getElementById("map").addEventListener("change", onChange);
+    plot.addEventListener("keydown", step);
+    document.getElementById("whole").addEventListener("click", () => {
+      const { xaxis, yaxis } = data.maps[state.map].layout;
+      Plotly.relayout(plot, { "xaxis.range": [...xaxis.range], "yaxis.range": [...yaxis.range] });
+    });
+    document.getElementById("clear").addEventListener("click", clear);
+    document.getElementById("find").addEventListener("submit", (event) => {
+      event.preventDefault();
+      find(event.target.elements.wanted.value);
+    });
+    document.getElementById("region").addEventListener("submit", (event) => {
+      event.preventDefault();
+      const [x0, x1, y0, y1] = ["x0", "x1", "y0", "y1"].map((name) => event.target.elements[name].value);
+      const end = (text, otherwise) => (text === "" ? otherwise : Number(text));
+      selectBox([end(x0, -Infinity), end(x1, Infinity)], [end(y0, -Infinity), end(y1, Infinity)]);
+    });
+  }
+
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (!button) return;
@@ -281,8 +284,10 @@
   matchMedia("print").addEventListener("change", redress);
 
   async function draw() {
-    await drawMap(false);
-    listen();
+    if (plot) {
+      await drawMap(false);
+      listen();
+    }
     for (const figure of document.querySelectorAll("[data-figure]")) {
       await new Promise((next) => setTimeout(next));
       const { data: traces, layout } = data.figures[figure.dataset.figure];
@@ -290,5 +295,6 @@
     }
     document.documentElement.dataset.drawn = "yes";
   }
+  if (plot) listenToMap();
   requestAnimationFrame(() => setTimeout(draw)); // the text is there first
 })();

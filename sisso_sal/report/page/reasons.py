@@ -1,25 +1,28 @@
-"""Why a candidate is proposed: the features that drive it, the terms of the typical formula, the nearest known materials."""
+"""Why a candidate is proposed: what its features do to the formulas or where they lie, and the nearest known materials."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from sisso_sal.models.linear import REACH
-from sisso_sal.report.run_view import RunView
+from sisso_sal.report.run_view import EnsembleLike, RunView
+from sisso_sal.report.summary import extrapolates, is_far
 
-N_DRIVERS = 4
+N_EFFECTS = 4
+N_POSITIONS = 4
 N_NEAREST = 3
 
 
 @dataclass(frozen=True)
-class Driver:
+class FeatureEffect:
     """A primary feature, its value for the candidate and the usual one, and what it does to the prediction.
 
-    `effect` is by how much the median formula is higher than it would be were this feature that of the median labelled material, in
-    the target's unit.
+    `effect`, in the target's unit, is the median of the formulas for the candidate minus the same median with this feature at its
+    usual value, the median over the labelled materials.
     """
 
     name: str
@@ -27,6 +30,30 @@ class Driver:
     value: float
     usual: float
     effect: float
+
+
+@dataclass(frozen=True)
+class TermEffect:
+    """What a term of the typical formula adds beyond what it adds for the median labelled material, on the scale of the sum."""
+
+    number: int
+    effect: float
+
+
+@dataclass(frozen=True)
+class FeaturePosition:
+    """A primary feature of the candidate, and where its value lies among those of the labelled materials.
+
+    `low` and `high` are the ends of their range; `below` and `above` are the shares of them with a smaller and a larger value.
+    """
+
+    name: str
+    unit: str
+    value: float
+    low: float
+    high: float
+    below: float
+    above: float
 
 
 @dataclass(frozen=True)
@@ -39,43 +66,48 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
-class TermEffect:
-    """What a term of the typical formula adds, beyond what it adds for the median labelled material, on the scale of the sum."""
+class Reasons:
+    """Why one candidate is proposed.
 
-    number: int
-    effect: float
+    Attributes
+    ----------
+    effects : tuple of FeatureEffect
+        The largest first; empty without formulas.
+    terms : tuple of TermEffect
+        Of the most typical formula; empty without formulas.
+    positions : tuple of FeaturePosition
+        The features that lie farthest from the middle of the labelled materials.
+    nearest : tuple of Neighbour
+        The nearest first.
+    shift : float
+        What a correction adds to the mean of the formulas, in the target's unit; 0 where there is none.
+    flags : tuple of str
+        Warnings.
+    """
 
-
-@dataclass(frozen=True)
-class Why:
-    """Of one candidate; `shift` is what the correction adds to the formulas' mean, in the target's unit."""
-
-    drivers: tuple[Driver, ...]
+    effects: tuple[FeatureEffect, ...]
     terms: tuple[TermEffect, ...]
+    positions: tuple[FeaturePosition, ...]
     nearest: tuple[Neighbour, ...]
     shift: float
     flags: tuple[str, ...]
 
 
-def reasons(view: RunView) -> list[Why]:
+def reasons(view: RunView) -> list[Reasons]:
     """For each proposal of a view, in its order."""
     rows = _rows_of(view)
     if not len(rows):
         return []
-    effects = _effects(view, rows)
-    usual = {name: float(np.median(values[_usual(view)])) for name, values in view.columns.items()}
-    units = dict(zip(view.ensemble.primaries_, view.ensemble.units_, strict=True))
-    nearest = _nearest(view, rows)
-    found = []
-    for number, (row, proposal) in enumerate(zip(rows, view.proposals, strict=True)):
-        drivers = [
-            Driver(name, units[name], float(view.columns[name][row]), usual[name], float(effects[name][number]))
-            for name in sorted(effects, key=lambda name: -np.nan_to_num(abs(effects[name][number])))
-        ]
-        kept = tuple(driver for driver in drivers[:N_DRIVERS] if np.isfinite(driver.effect) and driver.effect != 0.0)
-        shift = float(proposal["mean"] - proposal["formula"])
-        found.append(Why(kept, _terms(view, int(row)), nearest[number], shift, _flags(view, proposal)))
-    return found
+    effects: list[tuple[FeatureEffect, ...]] = [()] * len(rows)
+    terms: list[tuple[TermEffect, ...]] = [()] * len(rows)
+    if view.ensemble is not None:
+        effects = _effects(view, view.ensemble, rows)
+        terms = [_terms(view, view.ensemble, int(row)) for row in rows]
+    parts = zip(rows, view.proposals, effects, terms, _nearest(view, rows), strict=True)
+    return [
+        Reasons(changes, added, _positions(view, int(row)), near, _shift(proposal), _flags(view, proposal, near))
+        for row, proposal, changes, added, near in parts
+    ]
 
 
 def _rows_of(view: RunView) -> np.ndarray:
@@ -85,26 +117,37 @@ def _rows_of(view: RunView) -> np.ndarray:
 
 
 def _usual(view: RunView) -> np.ndarray:
-    """Which materials are the usual ones: the labelled, or all where none is; ndarray (n_materials,) of bool."""
+    """The materials that a candidate is compared with: the labelled, or all where none is; ndarray (n_materials,) of bool."""
     return view.labelled if view.labelled.any() else np.ones(len(view.ids), dtype=bool)
 
 
-def _effects(view: RunView, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """For each primary feature what it does to the median formula: ndarray (n_proposals,)."""
+def _effects(view: RunView, ensemble: EnsembleLike, rows: np.ndarray) -> list[tuple[FeatureEffect, ...]]:
+    """For each proposal the features that change the median formula most."""
     n, names = len(rows), list(view.columns)
+    usual = {name: float(np.median(values[_usual(view)])) for name, values in view.columns.items()}
     columns = {}
     for k, name in enumerate(names):  # the proposals as they are, then once for each feature with that one as usual
         values = np.tile(view.columns[name][rows], len(names) + 1)
-        values[(k + 1) * n : (k + 2) * n] = np.median(view.columns[name][_usual(view)])
+        values[(k + 1) * n : (k + 2) * n] = usual[name]
         columns[name] = values
-    found = _median(view, columns).reshape(len(names) + 1, n)
-    return {name: found[0] - found[k + 1] for k, name in enumerate(names)}
+    medians = _median(ensemble, columns).reshape(len(names) + 1, n)
+    changes = {name: medians[0] - medians[k + 1] for k, name in enumerate(names)}
+    out = []
+    for number, row in enumerate(rows):
+        effects = [
+            FeatureEffect(
+                name, view.units[name], float(view.columns[name][row]), usual[name], float(changes[name][number])
+            )
+            for name in sorted(changes, key=lambda name: -np.nan_to_num(abs(changes[name][number])))
+        ]
+        out.append(tuple(one for one in effects[:N_EFFECTS] if np.isfinite(one.effect) and one.effect != 0.0))
+    return out
 
 
-def _median(view: RunView, columns: dict[str, np.ndarray]) -> np.ndarray:
+def _median(ensemble: EnsembleLike, columns: dict[str, np.ndarray]) -> np.ndarray:
     """Median of the valid members: ndarray (n,), NaN where there is none."""
     every = []
-    for member in view.ensemble.members_:
+    for member in ensemble.members_:
         value, outside = member.predict_with_reach(columns)
         every.append(np.where((outside <= REACH) & np.isfinite(value), value, np.nan))
     stack = np.array(every)
@@ -114,15 +157,27 @@ def _median(view: RunView, columns: dict[str, np.ndarray]) -> np.ndarray:
     return out
 
 
-def _terms(view: RunView, row: int) -> tuple[TermEffect, ...]:
-    model = view.ensemble.members_[view.summary["typical"][0]["member"]]
+def _terms(view: RunView, ensemble: EnsembleLike, row: int) -> tuple[TermEffect, ...]:
+    model = ensemble.members_[view.summary["typical"][0]["member"]]
     values = model.descriptors(view.columns)
-    found = []
+    effects = []
     for number, (term, value) in enumerate(zip(model.terms, values, strict=True), 1):
         known = value[view.labelled & np.isfinite(value)]
         usual = float(np.median(known)) if len(known) else 0.0
-        found.append(TermEffect(number, float(term.coefficient * (value[row] - usual))))
-    return tuple(found)
+        effects.append(TermEffect(number, float(term.coefficient * (value[row] - usual))))
+    return tuple(effects)
+
+
+def _positions(view: RunView, row: int) -> tuple[FeaturePosition, ...]:
+    """Features outside the range of the labelled materials by how far they are outside, then the others by their rank."""
+    positions, remote = [], {}
+    for name, column in view.columns.items():
+        known, value = column[_usual(view)], float(column[row])
+        low, high = float(known.min()), float(known.max())
+        below, above = float((known < value).mean()), float((known > value).mean())
+        positions.append(FeaturePosition(name, view.units[name], value, low, high, below, above))
+        remote[name] = abs(below - above) + max(low - value, value - high, 0.0) / ((high - low) or 1.0)
+    return tuple(sorted(positions, key=lambda one: (-remote[one.name], one.name))[:N_POSITIONS])
 
 
 def _nearest(view: RunView, rows: np.ndarray) -> list[tuple[Neighbour, ...]]:
@@ -138,7 +193,7 @@ def _nearest(view: RunView, rows: np.ndarray) -> list[tuple[Neighbour, ...]]:
     tree = KDTree(scaled[known])
     count = min(N_NEAREST, len(known))
     usual = float(np.median(tree.query(scaled[known], k=2)[0][:, 1])) if len(known) > 1 else 0.0
-    distance, index = (found.reshape(len(rows), count) for found in tree.query(scaled[rows], k=count))
+    distance, index = (one.reshape(len(rows), count) for one in tree.query(scaled[rows], k=count))
     labels = view.values("label")
     return [
         tuple(
@@ -149,12 +204,21 @@ def _nearest(view: RunView, rows: np.ndarray) -> list[tuple[Neighbour, ...]]:
     ]
 
 
-def _flags(view: RunView, proposal: dict[str, Any]) -> tuple[str, ...]:
+def _shift(proposal: Mapping[str, Any]) -> float:
+    formula = proposal.get("formula")
+    return 0.0 if formula is None or not np.isfinite(formula) else float(proposal["mean"] - formula)
+
+
+def _flags(view: RunView, proposal: Mapping[str, Any], nearest: tuple[Neighbour, ...]) -> tuple[str, ...]:
     flags = []
-    if (proposal["outside"] or 0) > 1 / 3:
-        flags.append(f"{proposal['outside']:.0%} of the formulas extrapolate")
-    if (proposal["distance"] or 0) > 2:
-        flags.append(f"{proposal['distance']:.1f} times as far from the known as they are from each other")
-    if proposal["n_valid"] < (n := len(view.ensemble.members_)):
+    if extrapolates(proposal):
+        flags.append(f"{100 * proposal['outside']:.0f}\u202f% of the formulas extrapolate")
+    distance = proposal.get("distance")
+    if distance is None and nearest:
+        distance = nearest[0].distance
+    if is_far({"distance": distance}):
+        flags.append(f"far from all known materials (distance {distance:.1f})")
+    n = 0 if view.ensemble is None else len(view.ensemble.members_)
+    if proposal["n_valid"] < n:
         flags.append(f"{n - proposal['n_valid']} of {n} formulas are not valid here")
     return tuple(flags)

@@ -1,8 +1,9 @@
-"""What the report says in words: the question, the answer, the proposals and why, failures, provenance."""
+"""The sections of the report as plain data: the question, the answer, the proposals and why, failures, provenance."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ import numpy as np
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.features.dimension import parse_unit
 from sisso_sal.models.display import number_html, unit_html
-from sisso_sal.report.figures.curves import course, day
+from sisso_sal.report.figures.course import course
+from sisso_sal.report.figures.out_of_bag import accuracy
 from sisso_sal.report.page.reasons import reasons
 from sisso_sal.report.run_view import RunView
+from sisso_sal.report.summary import rejected_by_cause
 from sisso_sal.system.durations import duration
 
 SCORES = {
@@ -38,23 +41,29 @@ LEARNERS = {"trees": "trees", "process": "a Gaussian process", "both": "trees an
 def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that the template says, as plain data."""
     summary = view.summary
-    found = course(view)
+    so_far = course(view)
+    n_members = summary.get("n_members") if view.ensemble is not None else None
     return {
         "title": view.title,
         "target": view.target,
         "unit": view.unit,
-        "question": question(view),
+        "question": in_words(Goal.parse(str(summary["goal"])), view.target, view.unit),
         "scored_by": SCORES.get(summary["acquisition"], summary["acquisition"]),
         "summary": summary,
-        "learner": LEARNERS.get(summary["correction"]),
+        "learner": LEARNERS.get(summary.get("correction", "none")),
+        "n_members": n_members,
+        "has_formula": view.ensemble is not None and any(row.get("formula") is not None for row in view.proposals),
+        "accuracy": accuracy(view),
         "proposals": [
             {**proposal, "why": why} for proposal, why in zip(view.proposals, reasons(view), strict=True)
         ],
         "status": status,
-        "course": found,
-        "n_new": len(found.ids) - found.n_start,
+        "course": so_far,
+        "n_new": len(so_far.ids) - so_far.n_start,
+        "knows_rmse": any(fit["rmse"] is not None for fit in so_far.fits),
+        "knows_coverage": any(fit["coverage95"] is not None for fit in so_far.fits),
         "features": _features(view),
-        "rejected": _rejected(summary["rejected"]),
+        "rejected": rejected_by_cause(summary.get("rejected", {})),
         "settings": _flat(summary["settings"]),
         "provenance": _provenance(view, status),
         "n_materials": len(view.ids),
@@ -62,19 +71,14 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def question(view: RunView) -> str:
+def in_words(goal: Goal, target: str, unit: str = "") -> str:
     """The goal in words.
 
     Examples
     --------
-    >>> words(Goal.parse("min"), "gap")
+    >>> in_words(Goal.parse("min"), "gap")
     'the smallest gap'
     """
-    return words(Goal.parse(str(view.summary["goal"])), view.target, view.unit)
-
-
-def words(goal: Goal, target: str, unit: str = "") -> str:
-    """See `question`."""
     tail = f" {unit}" if unit else ""
     return {
         "min": f"the smallest {target}",
@@ -115,8 +119,19 @@ def filters(unit: str, decimals: int) -> dict[str, Callable[..., Any]]:
 
     return {
         "number": number, "measured": measured, "decimal": decimal, "percent": percent, "signed": signed, "bound": bound,
-        "day": day, "duration": duration, "unit": lambda text: Markup(unit_html(parse_unit(text)) if text else ""),
+        "minute": minute, "duration": duration, "unit": lambda text: Markup(unit_html(parse_unit(text)) if text else ""),
     }  # fmt: skip
+
+
+def minute(time: str) -> str:
+    """Date and time of an event to the minute, UTC.
+
+    Examples
+    --------
+    >>> minute("2026-11-24T22:31:44.968+00:00")
+    '2026-11-24 22:31 UTC'
+    """
+    return datetime.fromisoformat(time).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def decimals_of(std: np.ndarray) -> int:
@@ -132,32 +147,20 @@ def decimals_of(std: np.ndarray) -> int:
 
 
 def _features(view: RunView) -> list[dict[str, Any]]:
-    """Primary features: how often they are used, and their ranges over labelled materials and candidates."""
-    shares = view.summary["recurrence"]["primaries"]
-    found = []
-    for name, unit in zip(view.ensemble.primaries_, view.ensemble.units_, strict=True):
+    """Primary features: the share of formulas with them (None without formulas), and their ranges over labelled materials."""
+    shares = view.summary.get("recurrence", {}).get("primaries")
+    features = []
+    for name, unit in view.units.items():
         values = view.columns[name]
         known, other = values[view.labelled], values[~view.labelled]
         outside = float(((other < known.min()) | (other > known.max())).mean()) if len(other) and len(known) else None
-        found.append(
+        features.append(
             {
-                "name": name,
-                "unit": unit,
-                "share": shares.get(name, 0.0),
-                "low": known.min(),
-                "high": known.max(),
-                "outside": outside,
+                "name": name, "unit": unit, "share": None if shares is None else shares.get(name, 0.0),
+                "low": known.min(), "high": known.max(), "outside": outside,
             }
-        )
-    return sorted(found, key=lambda row: (-row["share"], row["name"]))
-
-
-def _rejected(rejected: Mapping[str, Mapping[str, int]]) -> list[tuple[str, int]]:
-    total: dict[str, int] = {}
-    for counts in rejected.values():
-        for cause, number in counts.items():
-            total[cause] = total.get(cause, 0) + number
-    return sorted(((cause, n) for cause, n in total.items() if n), key=lambda item: -item[1])
+        )  # fmt: skip
+    return sorted(features, key=lambda row: (-(row["share"] or 0.0), row["name"]))
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -174,20 +177,20 @@ def _provenance(view: RunView, status: Mapping[str, Any]) -> list[tuple[str, str
     """What made this model, as the ledger has it."""
     created = (view.state.created if view.state else None) or {}
     model = (view.iteration.model if view.iteration else None) or {}
-    told = [
+    rows = [
         ("table", str(created.get("table", ""))),
         ("digest of the table", str(created.get("digest", ""))),
         ("run", str(created.get("run_id", ""))),
-        ("begun", day(status["started"]) if status["started"] else ""),
-        ("fitted", day(model["time"]) if "time" in model else ""),
+        ("started", minute(status["started"]) if status["started"] else ""),
+        ("fitted", minute(model["time"]) if "time" in model else ""),
         ("time of the fit", duration(model["seconds"]) if "seconds" in model else ""),
         ("seed of the fit", str(model.get("seed", ""))),
         ("oracle", str(status["oracle"])),
         ("events in the ledger", str(view.state.n_events if view.state else "")),
     ]
-    told += [(f"SHA-256 of {name}", digest) for name, digest in model.get("files", {}).items()]
-    told += [(name, number) for name, number in (model.get("versions") or {}).items()]
-    return [(name, value) for name, value in told if value]
+    rows += [(f"SHA-256 of {name}", digest) for name, digest in model.get("files", {}).items()]
+    rows += [(name, number) for name, number in (model.get("versions") or {}).items()]
+    return [(name, value) for name, value in rows if value]
 
 
 def _newer(view: RunView) -> int | None:

@@ -1,4 +1,4 @@
-"""Two targets at once, as text for a terminal and as a figure: the known front, and what is proposed beyond it."""
+"""Two targets at once, as text for a terminal: the known front, and what is proposed beyond it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from sisso_sal.campaign.two_targets import Compromises
-from sisso_sal.report.figures.colours import COLOURS
-from sisso_sal.report.text.results import FLAGS, aligned, flags
+from sisso_sal.report.text.results import FLAGS, flags
+from sisso_sal.report.text.table import aligned
 
 N_FRONT = 12
 """Materials of the front that are printed."""
-
-N_NAMED = 10
-"""Proposals that are named in the figure."""
 
 
 def pareto_text(document: Mapping[str, Any], width: int | None = None) -> str:
@@ -29,7 +23,7 @@ def pareto_text(document: Mapping[str, Any], width: int | None = None) -> str:
         lines += ["", *_target(target)]
     left_out = {
         "without a prediction, as too few formulas are valid so far from the training data": "n_without_prediction",
-        "that cannot move the front (EHVI 0)": "n_without_gain",
+        "that cannot improve the front (EHVI 0)": "n_without_gain",
     }
     counts = [f"Not proposed: {document[key]} candidates {why}" for why, key in left_out.items() if document[key]]
     lines += ["", *counts] if counts else []
@@ -43,15 +37,18 @@ def _target(target: Mapping[str, Any]) -> list[str]:
     if model is None:
         return [f"{head}known for every row, nothing to learn"]
     lines = [f"{head}{target['n_labelled']} known"]
-    if model["typical"]:
+    if model.get("typical"):
         lines += ["  " + line for line in model["typical"][0]["equation"].splitlines()]
-        lines.append(f"  is the most typical of {model['n_members']} formulas")
-    if (found := model["calibration"]) is None:
-        return [*lines, "  accuracy: not known, every labelled row was in every member's sample"]
+        lines += [f"  (the most typical of {model['n_members']} formulas)"] if "n_members" in model else []
+    if (accuracy := model.get("calibration")) is None:
+        return [
+            *lines,
+            "  accuracy: not known; it is measured with out-of-bag predictions that have a standard deviation",
+        ]
     return [
         *lines,
-        f"  out of bag: mean absolute error {found['mae']:.3g}{unit}, {found['coverage95']:.0%} of the labels in the 95 % "
-        "interval",
+        f"  out of bag: mean absolute error {accuracy['mae']:.3g}{unit}, {accuracy['coverage95']:.0%} of the labels in their 95 % "
+        "prediction interval",
     ]
 
 
@@ -60,21 +57,21 @@ def _proposals(document: Mapping[str, Any], width: int | None) -> list[str]:
         return [
             "No candidate: both targets are known for every row."
             if not document["n_candidates"]
-            else "No candidate is expected to move the front."
+            else "No candidate is expected to improve the front."
         ]
     rows = _rows(document)
     if width is not None and max(sum(len(cell) + 2 for cell in row[:4]) for row in rows) > width:  # names without units
         rows[0][2:4] = [target["name"] for target in document["targets"]]
     table = aligned(rows, numeric=[0, 4, 5], width=width, spare=[5, 4, 6][: len(rows[0]) - 4])
     area = " x ".join(target["unit"] for target in document["targets"] if target["unit"])
-    told = {
-        "EHVI": "EHVI: expected growth of the area that the front dominates, by each after those before it; that area is "
-        f"{document['hypervolume']:.4g}{f' {area}' if area else ''} now",
+    explanations = {
+        "EHVI": "EHVI: expected increase of the area that the front dominates, by each candidate in addition to those above it; "
+        f"the area is {document['hypervolume']:.4g}{f' {area}' if area else ''} now",
         "not dominated": "not dominated: probability that no known material is at least as good in both",
         "flags": FLAGS,
     }
     head = table.partition("\n")[0]
-    return ["To compute next, mean ± sigma:", table, *(line for name, line in told.items() if name in head)]
+    return ["To compute next, mean ± sigma:", table, *(line for name, line in explanations.items() if name in head)]
 
 
 def _rows(document: Mapping[str, Any]) -> list[list[str]]:
@@ -101,7 +98,7 @@ def _front(document: Mapping[str, Any], width: int | None) -> list[str]:
     rows = [["material", *(_header(target) for target in targets)]]
     rows += [[one["id"], *(f"{value:.4g}" for value in one["values"])] for one in front[:N_FRONT]]
     more = [f"and {len(front) - N_FRONT} more"] if len(front) > N_FRONT else []
-    beyond = [] if any(within) else ["None of them is better than the reference in both: the area is still empty."]
+    beyond = [] if any(within) else ["None of them is better than the reference in both targets: the area is 0."]
     head = f"Known front, {len(front)} material{'s' if len(front) > 1 else ''}:"
     return [head, aligned(rows, numeric=[1, 2], width=width), *more, reference, *beyond]
 
@@ -133,101 +130,3 @@ def with_sigma(mean: float, std: float) -> str:
     if digits is None or digits > 6 or abs(mean) >= 1e6:
         return f"{mean:.4g} ± {std:.2g}"
     return f"{mean:.{max(digits, 0)}f} ± {std:.{max(digits, 0)}f}"
-
-
-def front_figure(found: Compromises) -> Any:
-    """The plane of the two targets: what is known, its front, all predictions, and the proposals with their sigma.
-
-    Parameters
-    ----------
-    found : Compromises
-        Of `campaign.pareto.compromises`.
-
-    Returns
-    -------
-    matplotlib Figure
-
-    Examples
-    --------
-    >>> import pathlib, tempfile
-    >>> from sisso_sal import SISSOEnsemble
-    >>> from sisso_sal.campaign.two_targets import compromises
-    >>> from sisso_sal.data.table import read_targets
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder, "known.csv")
-    ...     _ = path.write_text("id,x,gap (eV),cost\\na,1,2,5\\nb,2,4,9\\nc,3,,1\\nd,4,5,7\\n")
-    ...     tables = read_targets(path, ["gap", "cost"])
-    >>> make = lambda: SISSOEnsemble(members=3, rung=0, dim=1, dropout=0.0)
-    >>> front_figure(compromises(tables, ["max", "min"], 1, make)).axes[0].get_xlabel()
-    'gap (eV), large is better'
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.8, 4.8), layout="constrained")
-    axes = figure.add_subplot()
-    mean = np.column_stack([objective.mean for objective in found.objectives])
-    std = np.column_stack([objective.std for objective in found.objectives])
-    known, proposed = ~found.candidates, np.isin(np.arange(len(mean)), found.picks)
-    rest = ~known & ~proposed
-    x, y = mean.T
-    axes.scatter(
-        x[rest], y[rest], 8, "0.75", linewidths=0, zorder=1, label="candidates, predicted", rasterized=bool(rest.sum() > 2000)
-    )  # fmt: skip
-    axes.scatter(
-        x[known], y[known], 22, "white", marker="s", edgecolors="0.35", linewidths=0.8, zorder=2, label="known"
-    )
-    axes.plot(*_stairs(found).T, color=COLOURS[0], linewidth=1.2, zorder=2)
-    axes.scatter(x[found.front], y[found.front], 30, COLOURS[0], marker="s", zorder=3, label="known front")
-    picks = found.picks
-    axes.errorbar(
-        x[picks], y[picks], yerr=std[picks, 1], xerr=std[picks, 0], fmt="D", color=COLOURS[1], markersize=5, linewidth=0.8,
-        zorder=4, label="proposed, ± sigma",
-    )  # fmt: skip
-    _framed(axes, found, mean, std)
-    _named(axes, found, mean)
-    for set_label, objective in zip((axes.set_xlabel, axes.set_ylabel), found.objectives, strict=True):
-        set_label(f"{_plain(objective.header)}, {'small' if objective.sign > 0 else 'large'} is better")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, columnspacing=1.0)
-    return figure
-
-
-def _stairs(found: Compromises) -> np.ndarray:
-    """The edge of what the known front dominates, from and to the reference; ndarray (m, 2)."""
-    signs = np.array([objective.sign for objective in found.objectives])
-    points, worst = found.labels[found.front] * signs, found.reference * signs
-    points = points[np.all(points < worst, axis=1)]
-    if not len(points):
-        return np.empty((0, 2))
-    corners = np.column_stack([np.append(points[:, 0], worst[0]), np.append(worst[1], points[:, 1])])
-    edge = np.vstack([np.stack([corners[:-1], points], axis=1).reshape(-1, 2), corners[-1:]])
-    return edge * signs
-
-
-def _framed(axes, found: Compromises, mean: np.ndarray, std: np.ndarray) -> None:
-    """Room for the front, the reference and what is proposed; of all else, which can lie far out, for nine in ten."""
-    picks = found.picks
-    for j, set_limits in enumerate((axes.set_xlim, axes.set_ylim)):
-        finite = mean[np.isfinite(mean[:, j]), j]
-        most = np.quantile(finite, [0.05, 0.95]) if len(finite) else []
-        reach = [mean[picks, j] - std[picks, j], mean[picks, j] + std[picks, j]]
-        ends = np.concatenate([mean[found.front, j], *reach, found.reference[j : j + 1], most])
-        low, high = ends.min(), ends.max()
-        set_limits(low - 0.05 * (high - low), high + 0.05 * (high - low))
-
-
-def _named(axes, found: Compromises, mean: np.ndarray) -> None:
-    """Names in the right margin, in the order of height, each with a line to its point."""
-    ranks = sorted(range(min(N_NAMED, len(found.picks))), key=lambda rank: -mean[found.picks[rank], 1])
-    for place, rank in enumerate(ranks):
-        row = found.picks[rank]
-        height = 0.5 + 0.055 * (0.5 * (len(ranks) - 1) - place)
-        axes.annotate(
-            f"{rank + 1} {_plain(found.ids[row])}", mean[row], (1.01, height), textcoords="axes fraction", va="center", fontsize=8,
-            arrowprops={"arrowstyle": "-", "color": "0.6", "linewidth": 0.4, "relpos": (0.0, 0.5), "shrinkB": 2}, zorder=3.5,
-        )  # fmt: skip
-
-
-def _plain(text: str) -> str:
-    """A name as it is: no dollar of a table starts a formula."""
-    return text.replace("$", r"\$")

@@ -1,0 +1,170 @@
+"""Known against predicted: out-of-bag residuals, and how their size compares with sigma."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri
+from scipy.stats import binom
+
+from sisso_sal.errors import InputError
+from sisso_sal.models.calibration import (
+    LEVELS,
+    Recalibration,
+    calibrate,
+    coverage_curve,
+    error_against_sigma,
+    held_out_quantiles,
+)
+from sisso_sal.report.run_view import RunView
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfBag:
+    """Labelled materials with their out-of-bag predictions, all in the target's unit.
+
+    Attributes
+    ----------
+    ids : list of str, length n
+    known, predicted : ndarray (n,)
+    raw, sigma : ndarray (n,)
+        Raw and recalibrated sigma; NaN where the surrogate gives no out-of-bag sigma.
+    half95 : ndarray (n,)
+        Half width of the 95 % prediction interval; NaN without a sigma.
+    """
+
+    ids: list[str]
+    known: np.ndarray
+    predicted: np.ndarray
+    raw: np.ndarray
+    sigma: np.ndarray
+    half95: np.ndarray
+
+    @property
+    def residual(self) -> np.ndarray:
+        """ndarray (n,): known − predicted."""
+        return self.known - self.predicted
+
+    @property
+    def has_sigma(self) -> bool:
+        """Whether the predictions have a sigma."""
+        return bool(np.isfinite(self.raw).all())
+
+
+def has_out_of_bag(view: RunView) -> bool:
+    """Whether any labelled material has an out-of-bag prediction."""
+    return bool(np.isfinite(view.values("oob_mean")[view.labelled]).any())
+
+
+def has_out_of_bag_sigma(view: RunView) -> bool:
+    """Whether any out-of-bag prediction has a sigma."""
+    return bool((np.isfinite(view.values("oob_mean")) & np.isfinite(view.values("oob_std")))[view.labelled].any())
+
+
+def out_of_bag(view: RunView, *, needs_sigma: bool = False) -> OutOfBag:
+    """The out-of-bag predictions of a view: those with a sigma, or all where none has one and none is needed.
+
+    Raises
+    ------
+    InputError
+        There are none: every label was in every member's sample, the surrogate gives none, or it was read from a file.
+    """
+    known, predicted, raw = (view.values(name) for name in ("label", "oob_mean", "oob_std"))
+    is_given = np.isfinite(known) & np.isfinite(predicted)
+    rows = np.flatnonzero(is_given & np.isfinite(raw)) if has_out_of_bag_sigma(view) else np.flatnonzero(is_given)
+    if not len(rows):
+        raise InputError(f"{view.title}: needs out-of-bag predictions of labelled materials, found none")
+    if needs_sigma and not has_out_of_bag_sigma(view):
+        raise InputError(f"{view.title}: needs the standard deviation of out-of-bag predictions, found none")
+    recalibration = _recalibration(view)
+    raw = raw[rows]
+    return OutOfBag(
+        list(view.ids[rows]), known[rows], predicted[rows], raw, recalibration.std(raw), recalibration.half_width(0.95, raw)
+    )  # fmt: skip
+
+
+def _recalibration(view: RunView) -> Recalibration:
+    """That of the ensemble; without one sigma stays raw."""
+    return (None if view.ensemble is None else view.ensemble.recalibration_) or Recalibration()
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationCurve:
+    """Observed against nominal coverage.
+
+    Attributes
+    ----------
+    levels : ndarray (n_levels,)
+        Probabilities of central intervals.
+    raw, recalibrated : ndarray (n_levels,)
+        Share of labels inside; each label is judged by a recalibration that did not use it.
+    low, high : ndarray (n_levels,)
+        The range in which a perfect sigma lies with a probability of 95 %.
+    n : int
+    kind : str
+        Of the recalibration.
+    """
+
+    levels: np.ndarray
+    raw: np.ndarray
+    recalibrated: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    n: int
+    kind: str
+
+
+def calibration_curve(view: RunView) -> CalibrationCurve:
+    """The curve of a view.
+
+    Raises
+    ------
+    InputError
+        There are no out-of-bag predictions with a sigma.
+    """
+    seen = out_of_bag(view, needs_sigma=True)
+    levels, n = np.asarray(LEVELS), len(seen.known)
+    kind = _recalibration(view).kind
+    with np.errstate(invalid="ignore"):  # an infinite quantile of a sigma of 0
+        raw = coverage_curve(seen.residual, ndtri(0.5 + levels / 2)[:, None] * seen.raw)
+        widths = np.where(seen.raw > 0, held_out_quantiles(kind, seen.residual, seen.raw, levels) * seen.raw, 0.0)
+    low, high = (binom.ppf(q, n, levels) / n for q in (0.025, 0.975))
+    return CalibrationCurve(levels, raw, coverage_curve(seen.residual, widths), low, high, n, kind)
+
+
+def groups_by_sigma(seen: OutOfBag) -> list[dict[str, float]]:
+    """Five groups of equal size by sigma: n, root mean square sigma, root mean square residual."""
+    return error_against_sigma(seen.residual, seen.sigma)
+
+
+def accuracy(view: RunView) -> dict[str, Any] | None:
+    """How well the surrogate predicts: the entries of `Calibration` that are known, None for the others; None without any.
+
+    What the surrogate said of itself comes first, then what its out-of-bag predictions show.
+    """
+    said = view.summary.get("calibration")
+    if said is None:
+        said = _measured(view)
+    if said is None:
+        return None
+    keys = (
+        "n", "mae", "rmse", "spearman", "kind", "scale", "coverage95", "coverage95_raw", "miscalibration_area",
+        "miscalibration_area_raw", "noise_floor", "noise_floor95",
+    )  # fmt: skip
+    return {key: said.get(key) for key in keys}
+
+
+def _measured(view: RunView) -> dict[str, Any] | None:
+    if not has_out_of_bag(view):
+        return None
+    seen = out_of_bag(view)
+    if seen.has_sigma and (seen.raw > 0).any():
+        return calibrate(seen.residual, seen.raw, "none")[0].as_dict()
+    residual = seen.residual
+    return {
+        "n": len(residual),
+        "mae": float(np.mean(np.abs(residual))),
+        "rmse": float(np.sqrt(np.mean(np.square(residual)))),
+    }

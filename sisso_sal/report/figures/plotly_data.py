@@ -1,0 +1,96 @@
+"""What all plotly figures share: plain data (``{"data": […], "layout": {…}}``), rounded numbers, names and units as markup."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from sisso_sal.features.expression import Expression, render
+
+Spec = dict[str, Any]
+
+DIGITS = 4
+
+
+def spec(data: list[Spec], x: str, y: str, **layout: Any) -> Spec:
+    axes = {"automargin": True, "zeroline": False}
+    common = {
+        "xaxis": {"title": {"text": x}, **axes, **layout.pop("xaxis", {})},
+        "yaxis": {"title": {"text": y}, **axes, **layout.pop("yaxis", {})},
+        "hovermode": "closest",
+        "margin": {"l": 60, "r": 20, "t": 50, "b": 55},
+        "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.01, "xanchor": "left", "x": 0},
+    }
+    return {"data": data, "layout": common | layout}
+
+
+def shortened(values: Any, digits: int = DIGITS) -> list[float | None]:
+    """Numbers to so many digits; None where there is none, as JSON needs it.
+
+    Examples
+    --------
+    >>> shortened([1.23456, -123456.0, 0.0, float("nan")], 3)
+    [1.23, -123000.0, 0.0, None]
+    """
+    values = np.asarray(values, dtype=np.float64)
+    known = np.isfinite(values)
+    size = np.abs(np.where(known & (values != 0), values, 1.0))
+    places = digits - 1 - np.floor(np.log10(size))
+    up, down = 10.0 ** np.clip(places, 0, 290), 10.0 ** np.clip(-places, 0, 290)  # one of the two is 1
+    rounded = np.round(np.where(known, values, 0.0) * up / down) / up * down
+    return [value if is_known else None for value, is_known in zip(rounded.tolist(), known.tolist(), strict=True)]
+
+
+def markup(expression: Expression) -> str:
+    """A descriptor in the HTML that plotly knows.
+
+    Examples
+    --------
+    >>> r = Expression.primary("r_cov", "AA")
+    >>> markup(Expression.apply("mult", Expression.apply("six_pow", r), Expression.primary("q")))
+    'q·r<sub>cov</sub><sup>6</sup>'
+    """
+    symbols = {name: _symbol(name) for name in expression.primaries()}
+    text = render(expression, "text", symbols)[0]
+    return re.sub(r"\*\*(\d+)", r"<sup>\1</sup>", text).replace("*", "·")
+
+
+def _symbol(name: str) -> str:
+    head, _, rest = (escape(part).replace("*", "&#42;") for part in name.partition("_"))
+    return f"{head}<sub>{rest}</sub>" if head and rest else escape(name).replace("*", "&#42;")
+
+
+def unit_markup(unit: str) -> str:
+    """The text of a unit in the HTML that plotly knows.
+
+    Examples
+    --------
+    >>> unit_markup("eV/Å**2")
+    'eV/Å<sup>2</sup>'
+    """
+    return re.sub(r"\*\*\(?([-\d/]+)\)?", r"<sup>\1</sup>", escape(unit)).replace("*", "·")
+
+
+def header_markup(target: str, unit: str) -> str:
+    """Target with its unit, as on an axis.
+
+    Examples
+    --------
+    >>> header_markup("gap", "eV/Å**2")
+    'gap (eV/Å<sup>2</sup>)'
+    """
+    return escape(target) + in_parentheses(unit)
+
+
+def in_parentheses(unit: str) -> str:
+    """A unit behind a name; "" for none.
+
+    Examples
+    --------
+    >>> in_parentheses("eV"), in_parentheses("")
+    (' (eV)', '')
+    """
+    return f" ({unit_markup(unit)})" if unit else ""

@@ -1,0 +1,49 @@
+"""What terminal and page both take from the summary of an iteration: features left out, and predictions to warn of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+EXTRAPOLATING = 1 / 3
+"""A prediction is marked where more than this share of the formulas extrapolates."""
+
+FAR = 2.0
+"""A prediction is marked where its distance to the labelled materials (see `Prediction`) is larger."""
+
+
+def extrapolates(proposal: Mapping[str, Any]) -> bool:
+    """Whether too many formulas extrapolate for this proposal; no where that is not known.
+
+    Examples
+    --------
+    >>> extrapolates({"outside": 0.5}), extrapolates({"outside": None})
+    (True, False)
+    """
+    return (proposal.get("outside") or 0.0) > EXTRAPOLATING
+
+
+def is_far(proposal: Mapping[str, Any]) -> bool:
+    """Whether this proposal lies far from all labelled materials; no where that is not known.
+
+    Examples
+    --------
+    >>> is_far({"distance": 3.0}), is_far({"distance": None})
+    (True, False)
+    """
+    return (proposal.get("distance") or 0.0) > FAR
+
+
+def rejected_by_cause(rejected: Mapping[str, Mapping[str, int]]) -> list[tuple[str, int]]:
+    """Features left out over all rungs, for each cause that occurred; the most frequent first.
+
+    Examples
+    --------
+    >>> rejected_by_cause({"1": {"unit": 2, "bounds": 0}, "2": {"unit": 1, "domain": 4}})
+    [('domain', 4), ('unit', 3)]
+    """
+    total: dict[str, int] = {}
+    for counts in rejected.values():
+        for cause, number in counts.items():
+            total[cause] = total.get(cause, 0) + number
+    return sorted(((cause, number) for cause, number in total.items() if number), key=lambda item: -item[1])

@@ -1,0 +1,117 @@
+"""Results of `replay` and `tune` as text for a terminal or a log file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sisso_sal.report.text.table import aligned
+
+
+def replay_text(document: Mapping[str, Any], width: int | None = None) -> str:
+    """What `replay` prints; takes the document of ``replay --json``, and the columns of the terminal if it is one."""
+    rules, unit = document["rules"], document["target"]["unit"]
+    batch = f", {rules['batch']} at a time" if rules["batch"] > 1 else ""
+    lines = [
+        f"{document['n_targets']} targets among {document['n_materials']} materials (goal {rules['goal']}); "
+        f"{rules['n_start']} labels to start ({rules['start']}), {rules['evaluations']} evaluations{batch}, "
+        f"{document['seeds']} starts",
+        "",
+    ]
+    ranked = sorted(document["strategies"].items(), key=lambda item: -item[1]["mean"])
+    head = [
+        "strategy",
+        "found",
+        "95 %",
+        f"best{f' {unit}' if unit else ''}",
+        "enrichment",
+        "95 %",
+        "acceleration",
+        "95 %",
+        "half found",
+    ]
+    rows = [head]
+    for name, result in ranked:
+        best = sum(values[-1] for values in result["best"]) / len(result["best"])
+        rows.append(
+            [
+                *(name, f"{result['mean']:.1f}", _range(result["interval"], 1), f"{best:.3g}"),
+                *_with_range(result["enrichment"], 2),
+                *_acceleration(result["acceleration"]),
+            ]
+        )
+    lines.append(aligned(rows, numeric=[1, 3, 4, 6], width=width, spare=[7, 5, 3, 8, 2]))
+    lines += [
+        "enrichment: new targets per evaluation, divided by those of random picks",
+        "acceleration: evaluations that random picks need to find half of the targets, divided by those of the strategy",
+        "  (<=: some starts did not find half of them, so this is an upper bound; -: none did)",
+        "best: best label at the end, mean over the starts",
+    ]
+    return "\n".join(lines)
+
+
+def _acceleration(acceleration: Mapping[str, Any] | None) -> tuple[str, str, str]:
+    """Number, 95 % interval, and how many starts found half of the targets.
+
+    An upper bound has no interval. None: half of the targets were known at every start.
+    """
+    if acceleration is None:
+        return "-", "", ""
+    number, interval = _with_range(acceleration, 1)
+    is_bound = 0 < acceleration["reached"] < acceleration["of"]
+    return (
+        (f"<={number}" if is_bound else number),
+        ("" if is_bound else interval),
+        f"{acceleration['reached']} of {acceleration['of']}",
+    )
+
+
+def _range(interval: Sequence[float] | None, digits: int) -> str:
+    return "" if interval is None else f"{interval[0]:.{digits}f} to {interval[1]:.{digits}f}"
+
+
+def _with_range(number: Mapping[str, Any], digits: int) -> tuple[str, str]:
+    return ("-", "") if number["mean"] is None else (f"{number['mean']:.{digits}f}", _range(number["interval"], digits))
+
+
+N_SETTINGS = 15
+"""Settings that `tune` prints."""
+
+
+def tune_text(document: Mapping[str, Any], width: int | None = None) -> str:
+    """What `tune` prints; takes the document of ``tune --json``, and the columns of the terminal if it is one."""
+    unit = document["target"]["unit"]
+    names = list(document["best"])
+    rows = [
+        ["", *names, f"MAE{f' {unit}' if unit else ''}", "±", "RMSE", "95 % coverage", "area", "Spearman", "undefined"]
+    ]
+    for rank, row in enumerate(document["rows"][:N_SETTINGS], 1):
+        spearman = "" if row["spearman"] is None else f"{row['spearman']:.2f}"
+        rows.append(
+            [
+                *(
+                    str(rank),
+                    *(str(row[name]) for name in names),
+                    f"{row['mae']:.3f}",
+                    f"{row['mae_error']:.3f}",
+                    f"{row['rmse']:.3f}",
+                ),
+                *(f"{row['coverage95']:.0%}", f"{row['miscalibration_area']:.3f}", spearman, str(row["n_undefined"])),
+            ]
+        )
+    best = document["rows"][0]
+    level = sum(row["mae"] <= best["mae"] + best["mae_error"] for row in document["rows"])
+    return "\n".join(
+        [
+            f"{document['n_samples']} samples, {document['folds']}-fold cross-validation of the formulas without correction",
+            "",
+            aligned(
+                rows,
+                numeric=[i for i in range(len(rows[0])) if i != 1 + names.index("transform")],
+                width=width,
+                spare=[len(names) + j for j in (7, 6, 5, 4, 3, 2)],
+            ),
+            f"{level} of {len(document['rows'])} combinations lie within one standard error of the best",
+            f"The first is written to {document['out']}",
+        ]
+    )
