@@ -111,7 +111,7 @@ def _retry(note: Note, state: State, ids: Collection[str]) -> list[tuple[str, di
 def _stop(note: Note, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
     if state.stop is not None and state.stop["kind"] == "person":
         return []
-    return [("stop", {"kind": "person", "why": "somebody said so (sisso-sal stop)", "by": "person"})]
+    return [("stop", {"kind": "person", "why": "a person gave sisso-sal stop", "by": "person"})]
 
 
 _NOTES = {"label": _label, "failed": _failed, "retry": _retry, "stop": _stop}

@@ -28,6 +28,9 @@ from sisso_sal.system.storage import sync_folder, write_whole, writing
 MakeSurrogate = Callable[[CampaignSettings, int], Surrogate]
 """(settings, seed) -> an unfitted surrogate."""
 
+MODEL_FILE = "model.json"
+"""File of an iteration's folder that holds the surrogate, where it can be kept."""
+
 REPORT = "report.html"
 """File of a run folder that people look at."""
 
@@ -174,7 +177,7 @@ def write_iteration(run: Path, space: Space, settings: CampaignSettings, learned
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
         if isinstance(learned.surrogate, Documented):
-            write_whole(scratch / "model.json", _json(learned.surrogate.document(space)))
+            write_whole(scratch / MODEL_FILE, _json(learned.surrogate.document(space)))
         write_whole(scratch / "predictions.csv", _predictions(space, learned).to_csv(index=False))
         proposals = pd.DataFrame(summary["proposals"], columns=list(_PROPOSAL))
         write_whole(scratch / "proposals.csv", proposals.to_csv(index=False))

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sisso_sal.campaign.learning import MODEL_FILE
 from sisso_sal.ledger.lock import DriverProcess
 from sisso_sal.ledger.state import Case, Iteration, State
 from sisso_sal.settings import PEOPLE
@@ -135,12 +136,13 @@ def _provenance(newest: Iteration | None) -> dict[str, Any] | None:
     if newest is None or newest.proposal is None:
         return None
     model = newest.model or {}
+    sha256 = model.get("files", {}).get(MODEL_FILE)
     return {
         "proposal_event": newest.proposal["seq"],
         "model_event": model.get("seq"),
         "settings_event": model.get("settings"),
-        "model": f"{newest.folder}/model.json",
-        "sha256": model.get("files", {}).get("model.json"),
+        "model": f"{newest.folder}/{MODEL_FILE}" if sha256 else None,
+        "sha256": sha256,
         "seed": newest.proposal["seed"],
         "fit_seed": model.get("seed"),
         "versions": model.get("versions"),
@@ -154,19 +156,20 @@ def _next(found: dict[str, Any]) -> str:
         return f"nothing: a driver is at work; sisso-sal stop {run} ends it"
     if found["standing"] == "new":
         return "give the discover command again: nothing was proposed yet"
-    out = sum(case["status"] != "again" for case in found["pending"])
+    running = sum(case["status"] != "again" for case in found["pending"])
     if found["has_oracle"] and found["standing"] == "lost":
-        return f"give the discover command again: the driver died, {out} calculations are out and none is lost"
+        return f"give the discover command again: the driver died, {running} calculations are running and none is lost"
     if found["stop"] is not None:
         kind = found["stop"]["kind"]
         raising = {"budget": "--budget", "core_hours": "--core-hours", "targets": "--targets"}
         advice = (
             f"give discover with a larger {raising[kind]} to go on" if kind in raising else "give discover to go on"
         )
-        if kind in {"gain", "nothing_left"}:
-            advice = f"sisso-sal export {run}/iter-{found['iteration']:04d}/model.json --format latex"
+        model = (found["provenance"] or {}).get("model")
+        if kind in {"gain", "nothing_left"} and model:
+            advice = f"sisso-sal export {run}/{model} --format latex"
         return advice + (f", or sisso-sal retry {run}" if found["failed"] else "")
     if found["has_oracle"]:
-        return f"give the discover command again: {out} calculations are out"
+        return f"give the discover command again: {running} calculations are running"
     first = found["open"][0] if found["open"] else "ID"
     return f"sisso-sal label {run} {first} VALUE, for this and the others; then give the discover command again"

@@ -197,7 +197,7 @@ def _left_behind(run: Path) -> str:
     if not state.iterations:
         return f"no proposals were recorded in {run}; the same command starts this iteration again"
     out = len(state.of("intended", "submitted"))
-    told = f", {out} calculations are out" if out else ""
+    told = f", {out} calculations are running" if out else ""
     return f"{run} has {state.n_events} events{told}; the same command continues"
 
 

@@ -117,13 +117,13 @@ def atomic_fractions(formulas: Sequence[str]) -> "np.ndarray | None":
     import numpy as np
 
     try:
-        compositions = [parse_formula(formula) for formula in formulas]
+        parsed = {formula: parse_formula(formula) for formula in dict.fromkeys(formulas)}
     except InputError:
         return None
     column = {symbol: number for number, symbol in enumerate(element_data())}
-    amounts = np.zeros((len(compositions), len(column)))
-    for row, composition in zip(amounts, compositions, strict=True):
-        row[[column[symbol] for symbol in composition]] = list(composition.values())
+    amounts = np.zeros((len(formulas), len(column)))
+    for row, formula in zip(amounts, formulas, strict=True):
+        row[[column[symbol] for symbol in parsed[formula]]] = list(parsed[formula].values())
     return amounts / amounts.sum(axis=1, keepdims=True)
 
 

@@ -67,7 +67,7 @@ def test_compositions_make_groups_and_each_formula_is_parsed_once(tmp_path, monk
     assert space.groups[0] == space.groups[4] != space.groups[5]
     assert len(np.unique(space.groups)) == 4
     of_formulas = [text for text in parsed if text.startswith("Mg")]
-    assert len(of_formulas) == 4 + 3  # each once by the space, then three by the test
+    assert len(of_formulas) == 4 + 2  # each once by the space, then two by the test
 
 
 def test_without_formulas_each_row_is_a_group_of_its_own(space):
