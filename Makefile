@@ -32,8 +32,9 @@ $(VENV)/.dft: $(VENV)/.dev
 discover: $(VENV)/.core  ## learn from data/oxides.csv and propose what to compute next
 	$(BIN)/sisso-sal discover data/oxides.csv
 
-test: $(VENV)/.dev  ## the test suite
-	$(BIN)/python -m pytest -m "not slow and not faults and not docs and not dft" -n 2
+# Neighbours in a file share what their fixtures made, so each worker takes a run of them and gives away what it has not begun.
+test: $(VENV)/.dev  ## the test suite: under five minutes on two cores
+	$(BIN)/python -m pytest -m "not slow and not faults and not docs and not dft" -n 2 --dist worksteal
 
 test-slow: $(VENV)/.dev  ## scientific checks that take minutes
 	$(BIN)/python -m pytest -m slow
@@ -41,8 +42,8 @@ test-slow: $(VENV)/.dev  ## scientific checks that take minutes
 test-faults: $(VENV)/.dev  ## kills, cuts and full disks, all of them: under 20 minutes
 	$(BIN)/python -m pytest -m faults -n 2
 
-test-docs: $(VENV)/.dev  ## the documentation site, built without warnings into a temporary folder
-	$(BIN)/python -m pytest -m docs
+test-docs: $(VENV)/.dev  ## the examples of README and docs, the notebooks, and the documentation site without a warning
+	$(BIN)/python -m pytest -m docs -n 2 tests/examples
 
 docs: $(VENV)/.dev  ## the documentation site in docs/_build/html; a warning is an error
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html

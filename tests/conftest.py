@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from forks import shared
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -15,6 +16,12 @@ def no_settings_of_ones_own(tmp_path_factory):
         for name in [name for name in os.environ if name.startswith("SISSO_SAL_")]:
             patch.delenv(name)
         yield
+
+
+@pytest.fixture(scope="session")
+def forks():
+    """Calls the real command in processes that start in milliseconds."""
+    return shared()
 
 
 @pytest.fixture

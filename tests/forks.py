@@ -3,6 +3,7 @@
 As a script it is that process: it reads one request a line (JSON) and answers with one. As a module it has the side that asks.
 """
 
+import atexit
 import ctypes
 import io
 import json
@@ -10,10 +11,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -50,13 +53,13 @@ class Forks:
 
     def __init__(self, folder, shim=None):
         self.folder = Path(folder)
-        environment = os.environ | ({"LD_PRELOAD": str(shim)} if shim else {}) | {"PYTHONWARNINGS": "ignore"}
+        self._environment = dict(os.environ)
         self._process = subprocess.Popen(
             [sys.executable, __file__, str(self.folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=environment,
+            env=self._environment | ({"LD_PRELOAD": str(shim)} if shim else {}),
         )
 
     def __enter__(self):
@@ -79,14 +82,27 @@ class Forks:
         fault : tuple, optional
             Folder, number and kind, see shim.c.
         environment : dict, optional
-            Variables on top of those that there are.
+            Variables on top of those that this process has now.
         """
+        now = os.environ | (environment or {})
+        names = self._environment.keys() | now.keys()
+        changes = {name: now.get(name) for name in names if now.get(name) != self._environment.get(name)}
         request = {"arguments": [str(a) for a in arguments], "cwd": str(cwd or self.folder), "lines": lines,
                    "kill_after": kill_after, "fault": None if fault is None else [str(part) for part in fault],
-                   "environment": environment or {}}  # fmt: skip
+                   "environment": changes}  # fmt: skip
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         return Done(**json.loads(self._process.stdout.readline()))
+
+
+@cache
+def shared():
+    """The one that all tests of this process can use; it ends with the process."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    forks = Forks(folder.name)
+    atexit.register(forks.__exit__)
+    return forks
 
 
 def serve(folder):
@@ -112,8 +128,6 @@ def serve(folder):
 
 def warm():
     """Do once what a child would do, on one thread, so that it need not import, compile or build its units again."""
-    import tempfile
-
     from lines import MATERIALS
 
     from sisso_sal.cli import cli
@@ -133,10 +147,12 @@ def run(request, outputs):
     """The child: what a shell would start."""
     code = 70
     try:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # not the pipe of requests
         for number, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(outputs[name], os.O_WRONLY | os.O_APPEND), number)
         os.chdir(request["cwd"])
-        os.environ.update(request["environment"])
+        for name, value in request["environment"].items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
         sys.argv = ["sisso-sal", *request["arguments"]]
         if request["lines"]:
             learn_with_lines()
@@ -175,3 +191,4 @@ def learn_with_lines():
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE))
     serve(Path(sys.argv[1]))
+    os._exit(0)  # there is nothing left to clear away, and compiled code takes long to

@@ -188,7 +188,8 @@ def _held_back(exponent: float, scaled: np.ndarray) -> float:
 def _inverse_power(t: np.ndarray, exponent: float) -> np.ndarray:
     up, down = np.maximum(t, 0.0), np.maximum(-t, 0.0)
     other = 2.0 - exponent
-    above = np.expm1(up) if exponent == 0 else np.expm1(np.log1p(exponent * up) / exponent)
+    # Of a subnormal exponent too few digits are left to divide by.
+    above = np.expm1(up) if abs(exponent) < np.finfo(float).tiny else np.expm1(np.log1p(exponent * up) / exponent)
     below = np.expm1(down) if other == 0 else np.expm1(np.log1p(other * down) / other)
     return np.where(t >= 0, above, -below)
 

@@ -57,12 +57,6 @@ def shim(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def forks(tmp_path_factory):
-    with Forks(stocked(tmp_path_factory.mktemp("forks"))) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def broken(shim, tmp_path_factory):
     """Processes in which writes can be made to fail."""
     with Forks(stocked(tmp_path_factory.mktemp("broken")), shim) as server:

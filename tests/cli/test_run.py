@@ -7,18 +7,11 @@ import shutil
 import types
 
 import pytest
-from forks import Forks
 from lines import KNOWN, MATERIALS, N_KNOWN, TRUE, N, contents, events, state
 
 from sisso_sal.ledger.store import Ledger
 
 LAST = f"M{int(KNOWN.nonzero()[0][-1]):02d}"
-
-
-@pytest.fixture(scope="module")
-def forks(tmp_path_factory):
-    with Forks(tmp_path_factory.mktemp("forks")) as server:
-        yield server
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ def name(page):
     return str(page.relative_to(ROOT))
 
 
+@pytest.mark.docs
 @pytest.mark.parametrize("page", RUN, ids=name)
 def test_the_examples_of_a_page_run_and_print_what_is_shown(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

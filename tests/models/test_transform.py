@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import yeojohnson, yeojohnson_llf, yeojohnson_normmax
@@ -36,6 +36,7 @@ TARGETS = arrays(float, st.integers(3, 30), elements=st.floats(-1e3, 1e3).map(la
 
 
 @given(target=TARGETS, exponent=st.floats(-1.0, 3.0), centre=st.floats(-10, 10), scale=st.floats(0.1, 1e3))
+@example(np.array([0.0, 0.0, 1.0]), 5e-324, 0.0, 1.0)
 @settings(deadline=None)
 def test_inverse_undoes_forward(target, exponent, centre, scale):
     link = with_range_of(power(exponent, centre=centre, scale=scale), target)

@@ -6,19 +6,12 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from forks import Forks
 from hostile import HOSTILE
 from lines import MATERIALS, TRUE, Lines, step
 
 from sisso_sal.report.run_view import RunView
 
 OPTIONS = ("--rung", 1, "--dim", 2, "--n-sis", 10, "--members", 6, "--batch", 3)
-
-
-@pytest.fixture(scope="session")
-def forks(tmp_path_factory):
-    with Forks(tmp_path_factory.mktemp("forks")) as server:
-        yield server
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,74 @@
+"""How long a small `fit` takes from start to end in two checkouts: most of it is the start of the program.
+
+    python benchmarks/start.py OTHER_CHECKOUT [--runs 15]
+
+The two take turns, so that other work of the machine disturbs both alike. Compiled kernels are on disk after the first run of each,
+which is not counted. Printed are the medians on the clock and of the processor time, and the ratio of this checkout to the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parents[1]
+
+
+def small_table(path: Path) -> None:
+    """20 rows of four random columns, the last of them the target ``y``."""
+    rows = np.random.default_rng(0).uniform(1, 2, (20, 4)).round(5)
+    path.write_text("a,b,c,y\n" + "\n".join(",".join(map(str, row)) for row in rows.tolist()) + "\n")
+
+
+def one_run(checkout: Path, folder: Path, arguments: list[str]) -> tuple[float, float]:
+    """Seconds on the clock, and of processor time (user and system), of one command.
+
+    Raises
+    ------
+    SystemExit
+        The command fails.
+    """
+    environment = os.environ | {"PYTHONPATH": str(checkout), "XDG_CONFIG_HOME": str(folder)}
+    before, clock = os.times(), time.perf_counter()
+    command = [sys.executable, "-m", "sisso_sal.cli", *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    seconds, after = time.perf_counter() - clock, os.times()
+    if done.returncode:
+        raise SystemExit(f"{checkout}: exit code {done.returncode}\n{done.stderr}")
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    return seconds, spent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("other", type=Path, help="the checkout to compare this one with")
+    parser.add_argument("--runs", type=int, default=15, help="runs of each command in each checkout")
+    options = parser.parse_args()
+    checkouts = [HERE, options.other.resolve()]
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        small_table(folder / "small.csv")
+        commands = {"fit": ["fit", "small.csv", "--target", "y", "--json"], "--help": ["--help"]}
+        print(f"{'':14}{'this':>9}{'other':>10}{'ratio':>8}")
+        for name, arguments in commands.items():
+            for checkout in checkouts:
+                one_run(checkout, folder, arguments)
+            spent: list[list[tuple[float, float]]] = [[], []]
+            for turn in range(options.runs):
+                for which in (0, 1) if turn % 2 else (1, 0):
+                    spent[which].append(one_run(checkouts[which], folder, arguments))
+            for kind, label in enumerate(("clock", "CPU")):
+                this, other = (statistics.median(run[kind] for run in runs) for runs in spent)
+                print(f"{name + ', ' + label:14}{this:7.3f} s{other:8.3f} s{this / other:8.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
