@@ -198,7 +198,7 @@ class Space(Protocol):
 class Surrogate(Protocol):
     """What predicts: fitted on labelled candidates of a space, it gives a `Prediction` for any others.
 
-    What else a surrogate can tell is optional (`Described`, `Documented`, `OutOfBag`); reports skip what is absent.
+    What else a surrogate can tell is optional (`Described`, `Documented`, `HasOutOfBag`); reports skip what is absent.
     """
 
     def fit(
@@ -281,7 +281,7 @@ class Documented(Protocol):
 
 
 @runtime_checkable
-class OutOfBag(Protocol):
+class HasOutOfBag(Protocol):
     """A surrogate that predicts the labels it learned from, each by what did not see it."""
 
     @property

@@ -21,7 +21,7 @@ from sisso_sal.acquisition.proposal import Scored, evaluations_after, propose
 from sisso_sal.acquisition.scores import expected_hits, expected_improvement, probability_of_goal
 from sisso_sal.campaign.stopping import evaluations_left
 from sisso_sal.ledger.state import Case, Event, State
-from sisso_sal.protocols import Described, Documented, OutOfBag, Prediction, Progress, Space, Surrogate, one_label
+from sisso_sal.protocols import Described, Documented, HasOutOfBag, Prediction, Progress, Space, Surrogate, one_label
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.system.storage import sync_folder, write_whole, writing
 
@@ -245,7 +245,7 @@ def _json(document: dict[str, Any]) -> str:
 def _predictions(space: Space, learned: Learned) -> pd.DataFrame:
     """One row per material; for the labelled ones also mean and raw sigma by the members that did not see it."""
     oob_mean, oob_std = (np.full(len(space.ids), np.nan) for _ in range(2))
-    if isinstance(learned.surrogate, OutOfBag):
+    if isinstance(learned.surrogate, HasOutOfBag):
         oob_mean[learned.known], oob_std[learned.known] = learned.surrogate.out_of_bag
     prediction = learned.prediction
     return pd.DataFrame(

@@ -14,7 +14,7 @@ from sisso_sal.models.correction import correlation_of
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.files import model_document
 from sisso_sal.models.surrogates import SURROGATES, Forest, Process, label_weights, make_surrogate
-from sisso_sal.protocols import OutOfBag, Surrogate
+from sisso_sal.protocols import HasOutOfBag, Surrogate
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.spaces.table import TableSpace
 
@@ -128,7 +128,7 @@ def test_a_surrogate_fits_the_seam_and_its_members_are_valid_everywhere(kind):
     (X, y), (new, _) = table(), table(5, seed=1)
     surrogate = fitted(kind(), X, y)
     assert isinstance(surrogate, Surrogate)
-    assert isinstance(surrogate, OutOfBag)
+    assert isinstance(surrogate, HasOutOfBag)
     prediction = predicted(surrogate, new)
     assert prediction.valid.all()
     assert prediction.std is prediction.std_raw
