@@ -98,10 +98,11 @@ def settings_of(**changes):
 
 
 def step(run, frame=MATERIALS, roles=None, surrogate=Lines, more=None, **changes):
-    """Discover on these materials; `more` goes to `discover`, the rest are settings."""
-    tools = Tools(lambda settings, seed: surrogate(), lambda settings: (3, " for dim 1"))
+    """Discover on these materials; `more` is the oracle and what goes to `discover`, the rest are settings."""
+    more = dict(more or {})
+    tools = Tools(lambda settings, seed: surrogate(), lambda settings: (3, " for dim 1"), more.pop("oracle", None))
     space = space_of(frame, run.parent / "tables", **(roles or {}))
-    return discover(space, settings_of(**changes), run, tools, **(more or {}))
+    return discover(space, settings_of(**changes), run, tools, **more)
 
 
 def contents(folder):

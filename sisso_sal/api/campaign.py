@@ -44,12 +44,6 @@ class Campaign:
         ``"lookup:truth.csv"``. Without one, `step` proposes and `label` takes the answers.
     out : path, optional
         The run folder; ``runs/NAME`` by default, with the name of the table.
-    config : path, optional
-        A settings file.
-    formula : str, optional
-        Column of formulas of oxides from which the features are made.
-    threads : int, optional
-        All usable cores by default.
     progress : callable, optional
         Called with (done, total) during a fit.
     tell : callable, optional
@@ -58,8 +52,9 @@ class Campaign:
         Whether `step` and `run` write ``report.html``.
     **options
         Any option of ``sisso-sal discover`` under its name: ``target="gap (eV)"``, ``id="formula"``, ``surrogate="forest"``,
-        ``acquisition="hits"``, ``batch=5``, ``budget=30``, ``members=10``, ``rung=1``, ``seed=1``. Settings that are not given come
-        from the environment, the settings file and the user's own settings, as for the command.
+        ``acquisition="hits"``, ``batch=5``, ``budget=30``, ``members=10``, ``rung=1``, ``seed=1``; and ``config``, a settings file,
+        ``formula`` (the column that features are made from) and ``threads``. Settings that are not given come from the
+        environment, the settings file and the user's own settings, as for the command.
 
     Raises
     ------
@@ -93,18 +88,15 @@ class Campaign:
         goal: str | None = None,
         oracle: Oracle | str | None = None,
         out: str | os.PathLike[str] | None = None,
-        config: str | os.PathLike[str] | None = None,
-        formula: str | None = None,
-        threads: int | None = None,
         progress: Progress | None = None,
         tell: Callable[[str], None] | None = None,
         with_report: bool = True,
         **options: Any,
     ):
+        config, formula, self.threads = (options.pop(name, None) for name in ("config", "formula", "threads"))
         self.folder = Path("runs", _name_of(table)) if out is None else Path(out)
         self.talk = Talk(tell, change=tell) if tell else Talk()
         self.progress = progress
-        self.threads = threads
         self.with_report = with_report
         spoken = oracle if isinstance(oracle, str) or oracle is None else type(oracle).__name__
         self.given = settings_of_run(self.folder, config, {"goal": goal, "oracle": spoken, **options})
@@ -206,16 +198,16 @@ class Campaign:
     def _drive(self, once: bool, take_over: bool) -> dict[str, Any]:
         return discover(
             self.space, self.settings, self.folder, self._tools(),
-            oracle=self.oracle, once=once, take_over=take_over, talk=self.talk, origins=self.given.origins,
+            once=once, take_over=take_over, talk=self.talk, origins=self.given.origins,
         )  # fmt: skip
 
     def _tools(self) -> Tools:
         return Tools(
             partial(_make_surrogate, self.threads),
             _fewest_labels,
+            self.oracle,
             self.progress,
             write_report_of if self.with_report else None,
-            frozenset(self.oracle.barred if self.oracle else ()),
         )
 
     def _named_oracle(self) -> Oracle | None:

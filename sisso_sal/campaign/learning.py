@@ -21,7 +21,17 @@ from sisso_sal.acquisition.proposal import Scored, evaluations_after, propose
 from sisso_sal.acquisition.scores import expected_hits, expected_improvement, probability_of_goal
 from sisso_sal.campaign.stopping import evaluations_left
 from sisso_sal.ledger.state import Case, Event, State
-from sisso_sal.protocols import Described, Documented, HasOutOfBag, Prediction, Progress, Space, Surrogate, one_label
+from sisso_sal.protocols import (
+    Described,
+    Documented,
+    HasOutOfBag,
+    Oracle,
+    Prediction,
+    Progress,
+    Space,
+    Surrogate,
+    one_label,
+)
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.system.storage import sync_folder, write_whole, writing
 
@@ -45,7 +55,7 @@ def versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Tools:
-    """What the campaign is given to learn with.
+    """What the campaign is given to work with.
 
     Attributes
     ----------
@@ -53,19 +63,24 @@ class Tools:
         (settings, seed) -> an unfitted surrogate.
     fewest_labels : callable
         (settings) -> labels that the surrogate needs, and why.
+    oracle : Oracle, optional
+        Who labels. Without one a step proposes, and people answer.
     progress : callable, optional
         Called with (done, total) during a fit.
     report : callable, optional
         Writes what people look at, given the run folder and whether its driver ends now.
-    barred : frozenset of str
-        Candidates that are not proposed, because the oracle can never label them.
     """
 
     make_surrogate: MakeSurrogate
     fewest_labels: Callable[[CampaignSettings], tuple[int, str]] = one_label
+    oracle: Oracle | None = None
     progress: Progress | None = None
     report: Callable[[Path, bool], None] | None = None
-    barred: frozenset[str] = frozenset()
+
+    @property
+    def barred(self) -> frozenset[str]:
+        """Candidates that are not proposed, because the oracle can never label them."""
+        return frozenset(self.oracle.barred if self.oracle else ())
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,7 +41,7 @@ from sisso_sal.errors import CampaignError, SissoSalError
 from sisso_sal.ledger.lock import LOCK
 from sisso_sal.ledger.state import Iteration, State, fold
 from sisso_sal.ledger.store import DATABASE, Ledger, read_ledger
-from sisso_sal.protocols import Oracle, Space
+from sisso_sal.protocols import Space
 from sisso_sal.settings.campaign import CampaignSettings
 
 FIRST_PAUSE = 0.02
@@ -73,7 +73,6 @@ def discover(
     run: str | os.PathLike[str],
     tools: Tools,
     *,
-    oracle: Oracle | None = None,
     once: bool = False,
     take_over: bool = False,
     talk: Talk | None = None,
@@ -89,8 +88,6 @@ def discover(
     run : path
         The run folder: ``campaign.toml``, ``campaign.db``, ``candidates.parquet`` and a folder ``iter-0001`` for each fit.
     tools : Tools
-    oracle : Oracle, optional
-        Who labels. Without one a step proposes, and people answer.
     once : bool
         Do one step; by default an oracle is waited for until there is a reason to stop.
     take_over : bool
@@ -125,7 +122,7 @@ def discover(
         talk = talk or Talk()
         for note in ledger.notes:
             talk.tell(note)
-        loop = Loop(Journal(ledger), space, settings, tools, oracle, talk, origins or {})
+        loop = Loop(Journal(ledger), space, settings, tools, talk, origins or {})
         loop.begin(once)
         loop.drive(once)
         return loop.summary()
@@ -145,7 +142,6 @@ class Loop:
         space: Space,
         settings: CampaignSettings,
         tools: Tools,
-        oracle: Oracle | None,
         talk: Talk,
         origins: Origins,
     ):
@@ -156,7 +152,7 @@ class Loop:
         self._tools = tools
         self._talk = talk
         self._origins = origins
-        self._oracle = oracle
+        self._oracle = oracle = tools.oracle
         self._about: Mapping[str, Any] = oracle.describe() if oracle else {}
         retries = settings.run.retries
         self._exchange = Exchange(oracle, journal, space, retries, talk.tell) if oracle else None

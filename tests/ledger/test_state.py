@@ -215,8 +215,8 @@ class Life(RuleBasedStateMachine):
         try:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(Ledger, "append_all", written)
-                tools = Tools(lambda settings, seed: Lines())
-                discover(self.space, settings_now, self.run, tools, oracle=self.cluster(), once=True)
+                tools = Tools(lambda settings, seed: Lines(), oracle=self.cluster())
+                discover(self.space, settings_now, self.run, tools, once=True)
         except Crash:
             pass
         self.dies_at = None
