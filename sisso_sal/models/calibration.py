@@ -214,6 +214,33 @@ def scale_factor(errors: np.ndarray, sigma: np.ndarray) -> float:
     return float(np.sqrt(mean_squared_z(errors, sigma)))
 
 
+def conformal_quantile(scores: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """The score of rank ceil((n + 1) level) of n, in the order of size; infinite where that is more than n, and 0 for level 0.
+
+    One more score that is exchangeable with these lies at or below it with a probability of at least `level`.
+
+    Source: Papadopoulos, Vovk, Gammerman, J. Artif. Intell. Res. 40, 815 (2011); Lei, G'Sell, Rinaldo, Tibshirani, Wasserman,
+    J. Am. Stat. Assoc. 113, 1094 (2018), sec. 2.
+
+    Parameters
+    ----------
+    scores : ndarray (n,)
+        In order.
+    level : ndarray
+        Between 0 and 1.
+
+    Examples
+    --------
+    >>> conformal_quantile(np.array([1.0, 2.0, 3.0]), np.array([0.0, 0.25, 0.3, 0.75, 0.8]))
+    array([ 0.,  1.,  2.,  3., inf])
+    """
+    n = len(scores)
+    # Less 1e-12, as n/(n + 1) may come out of a sum a little larger than it is.
+    rank = n + 1 - np.floor((1.0 - np.maximum(level - 1e-12, 1e-13)) * (n + 1)).astype(np.int64)
+    reached = np.append(scores, np.inf)[np.minimum(rank, n + 1) - 1]
+    return np.where(level == 0.0, 0.0, reached)
+
+
 @dataclass(frozen=True)
 class Recalibration:
     """How an interval of any level follows from a raw sigma: its half width is `quantile` of the level times sigma.
@@ -275,26 +302,11 @@ class Recalibration:
         if self.kind == "scale":
             return np.sqrt(np.mean(scores**2)) * z
         if self.kind == "conformal":
-            return self._conformal(np.atleast_1d(level)).reshape(level.shape)
+            return conformal_quantile(scores, level)
         n = len(scores)
         known = np.arange(n + 1) / (n + 1)
         top = scores[-1] / ndtri(0.5 + known[-1] / 2)
         return np.where(level > known[-1], top * z, np.interp(level, known, np.concatenate([[0.0], scores])))
-
-    def _conformal(self, levels: np.ndarray) -> np.ndarray:
-        """By crepes; where the samples do not suffice it would warn, so those levels are told apart before."""
-        from crepes import ConformalRegressor
-
-        n = len(self.scores)
-        regressor = ConformalRegressor().fit(np.array(self.scores), np.ones(n))
-        out = np.full(len(levels), np.inf)
-        for i, level in enumerate(levels):
-            if 0.0 < level <= n / (n + 1) + 1e-12:
-                # crepes would take 0.9 with nine samples for a little more than it is, and has no rank for 0
-                confidence = max(float(level) - 1e-12, 1e-13)
-                out[i] = regressor.predict_int(np.zeros(1), np.ones(1), confidence=confidence)[0, 1]
-        out[levels == 0.0] = 0.0
-        return out
 
     @property
     def scale(self) -> float:

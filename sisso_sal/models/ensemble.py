@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.errors import FitError, SettingsError
-from sisso_sal.models.aggregation import MEANS, SPREADS, aggregate, member_weights
-from sisso_sal.models.bootstrap import KINDS as BOOTSTRAPS
+from sisso_sal.models.aggregation import MEANS, aggregate
 from sisso_sal.models.calibration import KINDS as RECALIBRATIONS
 from sisso_sal.models.calibration import Calibration, Recalibration, calibrate
 from sisso_sal.models.correction import CONSTANT, FEWEST, Correction, correlation_of
@@ -27,7 +26,6 @@ N_TYPICAL = 3
 """Formulas that a description shows; members with the same descriptors count as one."""
 
 LOSSES = ("squared", "huber")
-WEIGHTINGS = ("equal", "oob")
 
 
 class SISSOEnsemble(MemberSearch):
@@ -39,8 +37,6 @@ class SISSOEnsemble(MemberSearch):
         Number of models.
     dropout : float
         Share of the primary features that each member may not use (Monte-Carlo dropout).
-    bootstrap : str
-        ``plain``, ``stratified`` or ``bayesian``, see `draw_weights`.
     adapt : bool
         Whether the ensemble chooses its own rung (1 to `rung`) and number of terms (1 to `dim`), by the out-of-bag mean absolute
         error: with few labels a small space predicts better. Otherwise `rung` and `dim` are what they say.
@@ -50,11 +46,8 @@ class SISSOEnsemble(MemberSearch):
     loss : str
         ``squared``, or ``huber``: labels that a member misses by far count less for it (iteratively reweighted least squares, at
         first by their distance from the median), and pull the correction no further than others (`pseudo_observations`).
-    aggregation, spread : str
-        ``mean``, ``median`` or ``trimmed``; ``std`` or ``robust``: see `aggregate`. With a correction sigma is that of its
-        learners, and `spread` only tells how far apart formulas alone are.
-    weighting : str
-        ``equal``, or ``oob``: members count by the inverse square of their own out-of-bag error.
+    aggregation : str
+        ``mean`` or ``median`` of the members, see `aggregate`.
     correction : str
         ``none``, ``trees``, ``process`` or ``both``, see `Correction`; learned only from `FEWEST` labels on.
     recalibrate : str
@@ -72,8 +65,6 @@ class SISSOEnsemble(MemberSearch):
     members_ : list of SISSOModel
     dropped_ : list of tuple of str
         Primary features that each member had to do without.
-    member_weights_ : ndarray (n_members,)
-        Of sum 1.
     chosen_ : dict
         ``rung`` and ``dim`` of the members.
     choices_ : list of dict
@@ -112,13 +103,10 @@ class SISSOEnsemble(MemberSearch):
         *,
         members=30,
         dropout=0.2,
-        bootstrap="plain",
         adapt=True,
         target_transform="none",
         loss="squared",
         aggregation="mean",
-        spread="std",
-        weighting="equal",
         correction="both",
         recalibrate="isotonic",
         operators=None,
@@ -138,13 +126,10 @@ class SISSOEnsemble(MemberSearch):
     ):
         self.members = members
         self.dropout = dropout
-        self.bootstrap = bootstrap
         self.adapt = adapt
         self.target_transform = target_transform
         self.loss = loss
         self.aggregation = aggregation
-        self.spread = spread
-        self.weighting = weighting
         self.correction = correction
         self.recalibrate = recalibrate
         self.operators = operators
@@ -206,8 +191,8 @@ class SISSOEnsemble(MemberSearch):
         if not 0 <= self.dropout < 1:
             raise SettingsError(f"dropout: needs a share from 0 to below 1, found {self.dropout!r}")
         known: dict[str, Sequence[str]] = {
-            "bootstrap": BOOTSTRAPS, "target_transform": TRANSFORMS, "loss": LOSSES, "aggregation": MEANS,
-            "spread": SPREADS, "weighting": WEIGHTINGS, "correction": CORRECTIONS, "recalibrate": RECALIBRATIONS,
+            "target_transform": TRANSFORMS, "loss": LOSSES, "aggregation": MEANS, "correction": CORRECTIONS,
+            "recalibrate": RECALIBRATIONS,
         }  # fmt: skip
         for name, values in known.items():
             if getattr(self, name) not in values:
@@ -251,7 +236,7 @@ class SISSOEnsemble(MemberSearch):
 
     def _out_of_bag(self, members, columns, y, unseen, order) -> dict[str, float]:
         values, valid, _ = evaluated(members, columns)
-        mean, _ = self._aggregated(values, valid & unseen, 2, None)
+        mean, _ = aggregate(values, valid & unseen, 2, mean=self.aggregation)
         error = (y - mean)[order]  # summed in canonical order
         error = error[np.isfinite(error)]
         if not len(error):
@@ -261,8 +246,7 @@ class SISSOEnsemble(MemberSearch):
     def _judge(self, columns, y, unseen, order, composition) -> None:
         """Out-of-bag predictions, the correction that is learned from them, and the calibration of both."""
         values, valid, _ = evaluated(self.members_, columns)
-        self.member_weights_ = member_weights(self.weighting, (y - values)[:, order], (valid & unseen)[:, order])
-        formula, spread = self._aggregated(values, valid & unseen, 2, self.member_weights_)
+        formula, spread = self._aggregated(values, valid & unseen, 2)
         given = self._link.forward(formula)
         rows = order[np.isfinite(given[order])]
         self.formula_calibration_, self.recalibration_ = _calibrated(self.recalibrate, y - formula, spread, rows)
@@ -291,8 +275,8 @@ class SISSOEnsemble(MemberSearch):
         """The transform that all members share; the correction learns on the same scale."""
         return self.members_[0].link
 
-    def _aggregated(self, values, valid, needed, weights):
-        return aggregate(values, valid, needed, mean=self.aggregation, spread=self.spread, weights=weights)
+    def _aggregated(self, values, valid, needed):
+        return aggregate(values, valid, needed, mean=self.aggregation, weight=1.0 / len(values))
 
     # Prediction ----------------------------------------------------------------------------------------------------------
 
@@ -315,7 +299,7 @@ class SISSOEnsemble(MemberSearch):
         columns = self._columns(X)
         values, valid, outside = evaluated(self.members_, columns)
         needed = max(2, (len(self.members_) + 1) // 2)
-        formula, raw = self._aggregated(values, valid, needed, self.member_weights_)
+        formula, raw = self._aggregated(values, valid, needed)
         mean, given = formula, self._link.forward(formula)
         features = np.column_stack([columns[name] for name in sorted(self.primaries_)])
         shares = None
@@ -451,7 +435,6 @@ class SISSOEnsemble(MemberSearch):
         return {
             "members": [member.to_json() for member in self.members_],
             "dropped": [list(names) for names in self.dropped_],
-            "member_weights": self.member_weights_.tolist(),
             "chosen": self.chosen_,
             "choices": self.choices_,
             "calibration": self.calibration_.as_dict() if self.calibration_ else None,
@@ -465,7 +448,6 @@ class SISSOEnsemble(MemberSearch):
         """The inverse of `_models_document`; `members` are read already."""
         self.members_ = members
         self.dropped_ = [tuple(names) for names in document["dropped"]]
-        self.member_weights_ = np.array(document["member_weights"], dtype=np.float64)
         self.chosen_, self.choices_ = document["chosen"], document["choices"]
         self.calibration_, self.formula_calibration_ = (
             Calibration(**document[key]) if document[key] else None for key in ("calibration", "formula_calibration")

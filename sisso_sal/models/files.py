@@ -18,7 +18,7 @@ from sisso_sal.models.regressor import SISSORegressor
 from sisso_sal.system.storage import write_whole
 
 FORMAT = "sisso-sal model"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _KINDS = {"regressor": SISSORegressor, "ensemble": SISSOEnsemble}
 _MAY_LACK = ("negative_log_likelihood", "spearman")
 
@@ -180,8 +180,6 @@ def _check_ensemble(document: Mapping[str, Any], model: SISSOEnsemble, members: 
         isinstance(names, list) and set(names) <= set(model.primaries_) for names in dropped
     )
     _need(known and len(dropped) == n_members, "dropped: needs names of primary features for each member")
-    weights = _numbers(document, "member_weights", (n_members,))
-    _need(bool((weights >= 0).all()) and abs(weights.sum() - 1) < 1e-9, "member_weights: needs a sum of 1")
     _check_choices(document["choices"], document["chosen"])
     _numbers(document, "labelled", (model.n_samples_, len(model.primaries_)))
     for key in ("calibration", "formula_calibration"):

@@ -9,7 +9,7 @@ import numpy as np
 
 from sisso_sal.engine.problem import Problem
 from sisso_sal.errors import FitError
-from sisso_sal.models.bootstrap import draw_allowed, draw_weights, most_seen
+from sisso_sal.models.bootstrap import draw_allowed, draw_counts
 from sisso_sal.models.fitting import Fitted, fit_problems
 from sisso_sal.models.linear import REACH, SISSOModel
 from sisso_sal.models.regressor import SISSOBase
@@ -43,7 +43,6 @@ class MemberSearch(SISSOBase):
 
     members: int
     dropout: float
-    bootstrap: str
     adapt: bool
     target_transform: str
     loss: str
@@ -101,13 +100,13 @@ class MemberSearch(SISSOBase):
             raise FitError(
                 f"fit: needs a target that varies over the samples that are seen, found {len(present)} alike"
             )
-        needed = min(self.dim + (2 if self.fit_intercept else 1), most_seen(self.bootstrap, len(present)))
+        needed = min(self.dim + (2 if self.fit_intercept else 1), len(present))
         problems = []
         for stream in np.random.SeedSequence(self.random_state).spawn(self.members):
             rng = np.random.default_rng(stream)
-            drawn = draw_weights(self.bootstrap, target[present], rng)
+            drawn = draw_counts(len(present), rng)
             while np.count_nonzero(drawn) < needed or np.ptp(target[present][drawn > 0]) == 0.0:
-                drawn = draw_weights(self.bootstrap, target[present], rng)
+                drawn = draw_counts(len(present), rng)
             counts = np.zeros(len(target))
             counts[present] = drawn
             problems.append(Problem(target, counts * weights, draw_allowed(n_primary, dropout, rng)))

@@ -44,10 +44,10 @@ CASES = {
     "own operators": (["a", "b", "c", "d"], {"operators": OPERATORS, "rung": 1}),
 }
 OPTIONS = {
-    "process": {"correction": "process", "bootstrap": "bayesian"},
-    "trees": {"correction": "trees", "aggregation": "trimmed", "weighting": "oob", "recalibrate": "conformal"},
-    "transform": {"target_transform": "yeo-johnson", "spread": "robust", "loss": "huber", "members": 7},
-    "formulas alone": {"correction": "none", "recalibrate": "none", "adapt": False, "bootstrap": "stratified"},
+    "process": {"correction": "process"},
+    "trees": {"correction": "trees", "aggregation": "median", "recalibrate": "conformal"},
+    "transform": {"target_transform": "yeo-johnson", "loss": "huber", "members": 7},
+    "formulas alone": {"correction": "none", "recalibrate": "none", "adapt": False},
 }
 
 
@@ -98,7 +98,6 @@ def test_a_reloaded_model_predicts_the_same_bits(kind, case, tmp_path):
         assert again.formula_calibration_ == model.formula_calibration_
         assert again.recalibration_ == model.recalibration_
         assert (again.chosen_, again.choices_) == (model.chosen_, model.choices_)
-        assert again.member_weights_.tobytes() == model.member_weights_.tobytes()
         assert again.describe(columns, "gap", "eV") == model.describe(columns, "gap", "eV")
         assert again.recurrence() == model.recurrence()
     else:
@@ -215,12 +214,12 @@ def test_a_file_without_models_or_terms_is_refused(kind, documents, tmp_path):
     assert refused(path) == "the model file is damaged: model: needs at least one term, found none"
 
 
-@pytest.mark.parametrize(("version", "shown"), [(3, "3"), (1, "1"), (0, "0"), (None, "None"), ("2", "'2'")])
+@pytest.mark.parametrize(("version", "shown"), [(4, "4"), (2, "2"), (0, "0"), (None, "None"), ("3", "'3'")])
 def test_another_schema_is_refused(version, shown, documents, tmp_path):
     document = json.loads(documents["regressor"]) | {"schema_version": version}
     path = tmp_path / "model.json"
     path.write_text(json.dumps(document), encoding="utf-8")
-    assert refused(path) == f"needs schema version 2, found {shown}; update sisso-sal"
+    assert refused(path) == f"needs schema version 3, found {shown}; update sisso-sal"
 
 
 def places(node, path=()):
@@ -249,7 +248,6 @@ def with_members(document, n):
     changed = copy.deepcopy(document)
     changed["settings"]["members"] = n
     changed["members"], changed["dropped"] = changed["members"][:n], changed["dropped"][:n]
-    changed["member_weights"] = [1 / n] * n
     return changed
 
 
@@ -274,7 +272,6 @@ NEEDED = {
         "complete",
         "members",
         "dropped",
-        "member_weights",
         "chosen",
         "choices",
         "calibration",
@@ -346,7 +343,7 @@ def test_damage_of_an_ensemble_is_told(tmp_path, documents):
     path = tmp_path / "model.json"
     for place, value, told in (
         (("settings", "members"), 6, "members: needs 6, found 5"),
-        (("settings", "aggregation"), "mode", "aggregation: needs one of mean, median, trimmed, found 'mode'"),
+        (("settings", "aggregation"), "mode", "aggregation: needs one of mean, median, found 'mode'"),
         (("settings", "dim"), 0, "dim: needs an integer from 1 to 6, found 0"),
         (("n_samples",), n + 1, f"labelled: needs {n + 1} x 4 finite numbers"),
         (("n_samples",), True, "n_samples: needs a number of things, found True"),
@@ -356,10 +353,6 @@ def test_damage_of_an_ensemble_is_told(tmp_path, documents):
         (("primaries", 0, "name"), "b", "primaries: needs names that differ, and units"),
         (("dropped",), document["dropped"][:4], "dropped: needs names of primary features for each member"),
         (("dropped", 0), ["zz"], "dropped: needs names of primary features for each member"),
-        (("member_weights",), [0.25] * 4, "member_weights: needs 5 finite numbers"),
-        (("member_weights",), [0.25] * 5, "member_weights: needs a sum of 1"),
-        (("member_weights",), [-0.2, 0.3, 0.3, 0.3, 0.3], "member_weights: needs a sum of 1"),
-        (("member_weights", 1), None, "member_weights: needs 5 finite numbers"),
         (("chosen", "dim"), 9, "chosen: needs to be one of the choices"),
         (("choices", 0, "mae"), -1.0, "choices: needs errors >= 0"),
         (("labelled", 2, 1), None, f"labelled: needs {n} x 4 finite numbers"),
@@ -470,4 +463,4 @@ def test_a_file_is_not_written_into_a_missing_folder_or_over_a_folder(tmp_path):
 def test_the_error_is_one_of_input():
     assert issubclass(ModelFileError, InputError)
     assert ModelFileError.exit_code == 2
-    assert files.SCHEMA_VERSION == 2
+    assert files.SCHEMA_VERSION == 3

@@ -36,7 +36,7 @@ def validated(correction="both"):
     [
         {"correction": "none"},
         {"correction": "both"},
-        {"correction": "none", "loss": "huber", "weighting": "oob", "target_transform": "log", "dim": 1},
+        {"correction": "none", "loss": "huber", "target_transform": "log", "dim": 1},
         {"correction": "both", "loss": "huber", "target_transform": "log", "dim": 1},
         {"correction": "both", "target_transform": "yeo-johnson", "dim": 1},
     ],
