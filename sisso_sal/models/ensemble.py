@@ -10,13 +10,14 @@ import numpy as np
 
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.models.aggregation import MEANS, aggregate
-from sisso_sal.models.calibration import KINDS as RECALIBRATIONS
-from sisso_sal.models.calibration import Calibration, Recalibration, calibrate
+from sisso_sal.models.calibration import Calibration, calibrate
 from sisso_sal.models.correction import CONSTANT, FEWEST, Correction, correlation_of
 from sisso_sal.models.correction import KINDS as CORRECTIONS
 from sisso_sal.models.display import ensemble_html
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.members import Draw, MemberSearch, Stage, by_dimension, evaluated
+from sisso_sal.models.recalibration import KINDS as RECALIBRATIONS
+from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.robust import pseudo_observations
 from sisso_sal.models.transform import KINDS as TRANSFORMS
 from sisso_sal.models.transform import TargetTransform

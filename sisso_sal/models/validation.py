@@ -15,10 +15,11 @@ import numpy as np
 from sklearn.base import clone
 
 from sisso_sal.errors import FitError, SettingsError
-from sisso_sal.models.calibration import LEVELS, Calibration, Recalibration, judge
+from sisso_sal.models.calibration import LEVELS, Calibration, judge
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.fitting import canonical_order
 from sisso_sal.models.members import Draw
+from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.transform import TargetTransform
 
 Progress = Callable[[int, int], None]

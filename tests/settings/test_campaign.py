@@ -274,7 +274,7 @@ def test_every_kind_that_settings_know_the_ensemble_knows():
 
     from sisso_sal.acquisition.proposal import REFERENCES
     from sisso_sal.models import aggregation, correction, ensemble, transform
-    from sisso_sal.models.calibration import KINDS
+    from sisso_sal.models.recalibration import KINDS
 
     kinds = {name: get_args(field.annotation) for name, field in EnsembleSettings.model_fields.items()}
     assert {name: values for name, values in kinds.items() if values} == {
