@@ -16,7 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from sisso_sal.errors import FitError
 from sisso_sal.models.learners import Learner, ProcessLearner, learn_process, learn_trees, without_last_bits
+from sisso_sal.models.neighbours import CONSTANT
+from sisso_sal.models.records import CompositionRecord, CorrectionRecord, read_record
 from sisso_sal.system.machine import one_blas_thread
 
 KINDS = ("none", "trees", "process", "both")
@@ -35,9 +38,6 @@ TREND_FROM = 2.0
 
 FARTHEST = 1e6
 """Standard deviations from the mean of the labelled materials beyond which all is the same to every learner."""
-
-CONSTANT = 1e-12
-"""A column whose spread is no larger a share of its mean is constant but for rounding."""
 
 
 class Correction:
@@ -200,18 +200,20 @@ class Correction:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Correction:
+    def from_json(cls, data: Mapping[str, Any] | CorrectionRecord) -> Correction:
         """The inverse of `to_json`: the same bits with the same versions of NumPy and scikit-learn.
 
         Raises
         ------
-        ValueError
-            There is nothing that could be learned from the data.
+        ModelFileError, ValueError
+            A key is missing or a value cannot be; or nothing could be learned from them.
         """
-        features, formula, target = (np.array(data[key], dtype=np.float64) for key in ("features", "formula", "target"))
+        known = read_record(CorrectionRecord, data)
         with np.errstate(all="ignore"):
-            composition = None if data["composition"] is None else _dense(data["composition"])
-            correction = cls(data["kind"], features, formula, target, int(data["seed"]), composition, data["theta"])
+            composition = None if known.composition is None else _dense(known.composition)
+            correction = cls(
+                known.kind, known.features, known.formula, known.target, known.seed, composition, known.theta
+            )
         if not (np.isfinite(correction.left_out_mean).all() and np.isfinite(correction.left_out_std).all()):
             raise ValueError("correction: needs numbers that can be learned from, found some that are too large")
         return correction
@@ -231,6 +233,24 @@ def _mixture(means: list[np.ndarray], stds: list[np.ndarray]) -> tuple[np.ndarra
     """Mean and standard deviation of an equal mixture."""
     mean = np.mean(means, axis=0)
     return mean, np.sqrt(np.mean(np.square(stds), axis=0) + np.mean(np.square(np.array(means) - mean), axis=0))
+
+
+def checked_composition(composition: Any, n: int, n_elements: int | None = None) -> np.ndarray | None:
+    """Shares of elements as an array (n, n_elements), or None.
+
+    Raises
+    ------
+    FitError
+        Another shape, or a share that is not finite.
+    """
+    if composition is None:
+        return None
+    shares = np.asarray(composition, dtype=np.float64)
+    wanted = shares.shape[1] if n_elements is None and shares.ndim == 2 else n_elements
+    if shares.shape != (n, wanted) or not np.isfinite(shares).all():
+        size = "n_elements" if n_elements is None else n_elements
+        raise FitError(f"composition: needs {n} x {size} finite shares, found an array of shape {shares.shape}")
+    return shares
 
 
 def correlation_of(members: np.ndarray) -> np.ndarray:
@@ -283,8 +303,8 @@ def _sparse(composition: np.ndarray) -> dict[str, Any]:
     return {"n_elements": composition.shape[1], "columns": columns.tolist(), "shares": composition[:, columns].tolist()}
 
 
-def _dense(data: Mapping[str, Any]) -> np.ndarray:
-    shares = np.array(data["shares"], dtype=np.float64)
-    out = np.zeros((len(shares), int(data["n_elements"])))
-    out[:, data["columns"]] = shares
+def _dense(composition: CompositionRecord) -> np.ndarray:
+    """ndarray (n, n_elements)."""
+    out = np.zeros((len(composition.shares), composition.n_elements))
+    out[:, composition.columns] = composition.shares
     return out

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from sisso_sal.errors import FitError, SettingsError
+from sisso_sal.models.records import RecalibrationRecord, read_record
 
 KINDS = ("none", "scale", "isotonic", "conformal")
 """Ways to recalibrate."""
@@ -138,11 +139,16 @@ class Recalibration:
         return {"kind": self.kind, "scores": list(self.scores)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Recalibration:
-        """The inverse of `to_json`."""
-        if data["kind"] not in KINDS:
-            raise ValueError(f"recalibration: needs one of {', '.join(KINDS)}, found {data['kind']!r}")
-        return cls(data["kind"], tuple(float(score) for score in data["scores"]))
+    def from_json(cls, data: Mapping[str, Any] | RecalibrationRecord) -> Recalibration:
+        """The inverse of `to_json`.
+
+        Raises
+        ------
+        ModelFileError
+            A key is missing, or a value cannot be.
+        """
+        record = read_record(RecalibrationRecord, data)
+        return cls(record.kind, tuple(record.scores.tolist()))
 
 
 def _times(factor: float, z: np.ndarray) -> np.ndarray:

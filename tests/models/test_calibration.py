@@ -16,7 +16,7 @@ from sklearn.dummy import DummyRegressor
 from uncertainty_toolbox import metrics_calibration, metrics_scoring_rule
 from uncertainty_toolbox.recalibration import get_interval_recalibrator
 
-from sisso_sal.errors import FitError, SettingsError
+from sisso_sal.errors import FitError, ModelFileError, SettingsError
 from sisso_sal.models.calibration import (
     LEVELS,
     Calibration,
@@ -511,7 +511,8 @@ def test_an_unknown_kind_is_refused():
     message = "recalibration: needs one of none, scale, isotonic, conformal, found 'platt'"
     with pytest.raises(SettingsError, match=f"^{re.escape(message)}$"):
         Recalibration.fit("platt", np.ones(2), np.ones(2))
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    message = "kind: needs 'none', 'scale', 'isotonic' or 'conformal', found 'platt'"
+    with pytest.raises(ModelFileError, match=f"^{re.escape(message)}$"):
         Recalibration.from_json({"kind": "platt", "scores": []})
 
 

@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -346,28 +347,28 @@ def test_damage_of_an_ensemble_is_told(tmp_path, documents):
         (("settings", "aggregation"), "mode", "aggregation: needs one of mean, median, found 'mode'"),
         (("settings", "dim"), 0, "dim: needs an integer from 1 to 6, found 0"),
         (("n_samples",), n + 1, f"labelled: needs {n + 1} x 4 finite numbers"),
-        (("n_samples",), True, "n_samples: needs a number of things, found True"),
-        (("complete",), 1, "complete: needs true or false, found 1"),
-        (("target", "name"), 3, "target: needs the texts name and unit"),
+        (("n_samples",), True, "n_samples: needs a valid integer, found True"),
+        (("complete",), 1, "complete: needs a valid boolean, found 1"),
+        (("target", "name"), 3, "target.name: needs a valid string, found 3"),
         (("primaries",), document["primaries"][::-1], "primaries: needs names in order"),
-        (("primaries", 0, "name"), "b", "primaries: needs names that differ, and units"),
+        (("primaries", 0, "name"), "b", "primaries: needs names that differ"),
         (("dropped",), document["dropped"][:4], "dropped: needs names of primary features for each member"),
         (("dropped", 0), ["zz"], "dropped: needs names of primary features for each member"),
         (("chosen", "dim"), 9, "chosen: needs to be one of the choices"),
-        (("choices", 0, "mae"), -1.0, "choices: needs errors >= 0"),
+        (("choices", 0, "mae"), -1.0, "choices.0.mae: needs greater than or equal to 0, found -1.0"),
         (("labelled", 2, 1), None, f"labelled: needs {n} x 4 finite numbers"),
         (("labelled",), document["labelled"][1:], f"labelled: needs {n} x 4 finite numbers"),
         (("calibration", "kind"), "scale", "calibration: needs kind isotonic"),
-        (("calibration", "scale"), "x", "calibration: scale: needs a number, found 'x'"),
+        (("calibration", "scale"), "x", "calibration.scale: needs a valid number, found 'x'"),
         (("calibration",), None, "recalibration: needs a calibration, and the other way round"),
         (("recalibration",), None, "recalibration: needs a calibration, and the other way round"),
         (("recalibration", "scores"), scores[1:], f"scores: needs {len(scores)} finite numbers"),
         (("recalibration", "scores"), scores[::-1], "scores: needs numbers >= 0 in order"),
         (("correction", "kind"), "trees", "correction: needs kind both"),
-        (("correction", "seed"), 1.5, "seed: needs an integer >= 0, found 1.5"),
+        (("correction", "seed"), 1.5, "correction.seed: needs a valid integer, found 1.5"),
         (("correction", "theta", 0), theta[1:], "theta: needs 7 logarithms within the bounds of the kernel"),
         (("correction", "theta", 0, 0), 99.0, "theta: needs 7 logarithms within the bounds of the kernel"),
-        (("correction", "theta"), None, "theta: needs the parameters of each process"),
+        (("correction", "theta"), None, "correction.theta: needs a valid list, found None"),
         (("correction", "target"), [1.0], "features: needs 1 x 4 finite numbers"),
     ):
         path.write_text(json.dumps(put(document, place, value)), encoding="utf-8")
@@ -404,10 +405,12 @@ def test_an_unfitted_model_is_not_saved(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_number_that_json_lacks_is_not_saved(tmp_path, documents):
+def test_a_number_that_json_lacks_is_not_saved(tmp_path, documents, monkeypatch):
     (tmp_path / "model.json").write_text(documents["regressor"], encoding="utf-8")
     model, _, _ = load_model(tmp_path / "model.json")
-    model.n_samples_ = float("nan")
+    monkeypatch.setattr(
+        model, "fitted_", replace(model.fitted_, counts=replace(model.fitted_.counts, n_samples=np.nan))
+    )
     with pytest.raises(ValueError, match="JSON compliant"):
         save_model(tmp_path / "model.json", model, "gap", "eV")
     assert (tmp_path / "model.json").read_text(encoding="utf-8") == documents["regressor"]

@@ -273,13 +273,13 @@ def test_every_kind_that_settings_know_the_ensemble_knows():
     from typing import get_args
 
     from sisso_sal.acquisition.proposal import REFERENCES
-    from sisso_sal.models import aggregation, correction, ensemble, transform
+    from sisso_sal.models import aggregation, correction, recipe, transform
     from sisso_sal.models.recalibration import KINDS
 
     kinds = {name: get_args(field.annotation) for name, field in EnsembleSettings.model_fields.items()}
     assert {name: values for name, values in kinds.items() if values} == {
         "transform": transform.KINDS,
-        "loss": ensemble.LOSSES,
+        "loss": recipe.LOSSES,
         "aggregation": aggregation.MEANS,
         "correction": correction.KINDS,
         "recalibrate": KINDS,
