@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from sisso_sal.data.neighbours import CONSTANT
 from sisso_sal.errors import FitError
 from sisso_sal.models.learners import Learner, ProcessLearner, learn_process, learn_trees, without_last_bits
-from sisso_sal.models.neighbours import CONSTANT
 from sisso_sal.models.records import CompositionRecord, CorrectionRecord, read_record
 from sisso_sal.system.machine import one_blas_thread
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from sisso_sal.data.neighbours import relative_distance
 from sisso_sal.models.aggregation import aggregate
 from sisso_sal.models.calibration import Calibration
 from sisso_sal.models.correction import Correction, checked_composition, correlation_of
 from sisso_sal.models.fitting import SearchCounts
 from sisso_sal.models.linear import REACH, SISSOModel
-from sisso_sal.models.neighbours import relative_distance
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.records import EnsembleRecord, need
