@@ -237,22 +237,30 @@ def tune(
         )
     bench = _Bench(ensemble, X, y, folds, seed)
     _check_grid(bench, grid)
-    members, dim = max(grid["members"]), max(grid["dim"])
     searches = list(product(grid["rung"], grid["n_sis"], grid["transform"]))
     rows = []
     for number, (rung, n_sis, transform) in enumerate(searches):
-        shared = {"rung": rung, "n_sis": n_sis, "target_transform": transform, "adapt": False, "correction": "none"}
-        stages = bench.search(bench.recipe.changed(**shared, members=members, dim=dim), grid["dropout"], None)
-        for (j, dropout), m, d in product(enumerate(grid["dropout"]), grid["members"], grid["dim"]):
-            recipe = bench.recipe.changed(**shared, members=m, dim=d, dropout=dropout)
-            validated = bench.assembled(recipe, stages, j, members)
-            rows.append({"rung": rung, "dim": d, "n_sis": n_sis, "members": m, "dropout": dropout, "transform": transform,
-                         **_figures(validated)})  # fmt: skip
+        rows += _compared(bench, grid, {"rung": rung, "n_sis": n_sis, "transform": transform})
         if progress:
             progress(number + 1, len(searches))
     return sorted(
         rows, key=lambda row: (row["mae"], row["rung"], row["dim"], row["n_sis"], row["members"], row["dropout"])
     )
+
+
+def _compared(bench: _Bench, grid: Mapping[str, Sequence[Any]], shared: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of `tune` that one search gives; `shared` are the settings of the search."""
+    fixed = bench.recipe.changed(
+        rung=shared["rung"], n_sis=shared["n_sis"], target_transform=shared["transform"], adapt=False, correction="none"
+    )
+    members = max(grid["members"])
+    stages = bench.search(fixed.changed(members=members, dim=max(grid["dim"])), grid["dropout"], None)
+    rows = []
+    for (j, dropout), m, dim in product(enumerate(grid["dropout"]), grid["members"], grid["dim"]):
+        validated = bench.assembled(fixed.changed(members=m, dim=dim, dropout=dropout), stages, j, members)
+        varied = {"members": m, "dropout": dropout, "dim": dim}
+        rows.append({name: {**shared, **varied}[name] for name in GRID} | _figures(validated))
+    return rows
 
 
 def _check_grid(bench: _Bench, grid: Mapping[str, Sequence[Any]]) -> None:
