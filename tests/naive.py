@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import combinations, pairwise
+from itertools import combinations
 
 import numpy as np
 
@@ -294,31 +294,6 @@ def search(features, values, target, weights, *, dim, n_sis, n_residual=1, allow
         residuals = [fit.residual for fit in fits[:n_residual]]
         steps.append((list(subspace), fits, found.is_clear))
     return steps
-
-
-def weighted_quantile(values, weights, level):
-    """Of a sample in which each value stands for its weight: linear between the middles of the weights."""
-    pairs = sorted(zip(values, weights, strict=True))
-    total, before, places = sum(weights), 0.0, []
-    for value, weight in pairs:
-        places.append(((before + weight / 2) / total, value))
-        before += weight
-    if level <= places[0][0]:
-        return places[0][1]
-    for (low, left), (high, right) in pairwise(places):
-        if level <= high:
-            return left + (right - left) * (level - low) / (high - low)
-    return places[-1][1]
-
-
-def trimmed_mean(values, weights, trim=0.2):
-    """Mean of what is left after the share `trim` of the weight is cut off at both ends."""
-    total, before, parts = sum(weights), 0.0, []
-    for value, weight in sorted(zip(values, weights, strict=True)):
-        low, high = before / total, (before + weight) / total
-        parts.append((value, max(0.0, min(high, 1 - trim) - max(low, trim))))
-        before += weight
-    return sum(value * part for value, part in parts) / sum(part for _, part in parts)
 
 
 def relative_distance(features, labelled):

@@ -17,6 +17,7 @@ from scipy.special import erfcx, ndtr
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.lookahead import SOONER, Belief, expected_finds
 from sisso_sal.acquisition.normal import LOG_SQRT_2PI, excess, log_between, standardised
+from sisso_sal.data.neighbours import nearest, spread_of
 from sisso_sal.errors import SettingsError
 
 
@@ -208,12 +209,9 @@ def distance_to_labelled(features: np.ndarray, labelled: np.ndarray) -> np.ndarr
     >>> distance_to_labelled(np.array([[0.0], [2.0]]), np.array([[0.0]])).round(2)
     array([0.  , 2.12])
     """
-    from scipy.spatial import KDTree
-
     every = np.concatenate([features, labelled])
-    spread = np.sort(every, axis=0).std(axis=0)  # sorted: the order of rows must not change a bit
-    scale = np.where(spread > 0, spread, 1.0)
-    return KDTree(labelled / scale).query(features / scale)[0]
+    scale = spread_of(np.sort(every, axis=0))  # sorted: the order of rows must not change a bit
+    return nearest(features, labelled, scale)[0][:, 0]
 
 
 @dataclass(frozen=True, eq=False)

@@ -274,8 +274,7 @@ def export(model, form, member, dim, out, force, as_json, quiet, debug):
             models = [models[member - 1]]
         else:
             scale = estimator.formula_calibration_.scale if estimator.formula_calibration_ else 1.0
-            plain = (estimator.aggregation, estimator.spread, estimator.weighting) == ("mean", "std", "equal")
-            if estimator.correction_ or not plain:
+            if estimator.correction_ or estimator.aggregation != "mean":
                 note("an export holds the formulas alone, their mean and standard deviation, without the correction")
     else:
         if member is not None:

@@ -98,12 +98,6 @@ ENSEMBLE = panel(
     "Ensemble",
     click.option("--members", type=click.IntRange(min=2), help="Models in the ensemble; 30 by default."),
     click.option("--dropout", type=float, help="Share of primary features each member lacks; 0.2 by default."),
-    click.option(
-        "--bootstrap",
-        metavar="KIND",
-        shell_complete=known_values.values("ensemble.bootstrap"),
-        help="plain, stratified or bayesian; plain by default.",
-    ),
     click.option("--no-adapt", is_flag=True, help="Take --rung and --dim as they are; else out-of-bag errors choose."),
     click.option(
         "--transform",
@@ -121,19 +115,7 @@ ENSEMBLE = panel(
         "--aggregation",
         metavar="KIND",
         shell_complete=known_values.values("ensemble.aggregation"),
-        help="Of the members: mean, median or trimmed; mean by default.",
-    ),
-    click.option(
-        "--spread",
-        metavar="KIND",
-        shell_complete=known_values.values("ensemble.spread"),
-        help="Of the members where no correction is learned: std or robust; std by default.",
-    ),
-    click.option(
-        "--weighting",
-        metavar="KIND",
-        shell_complete=known_values.values("ensemble.weighting"),
-        help="Of the members: equal, or oob by their errors; equal by default.",
+        help="Of the members: mean or median; mean by default.",
     ),
     click.option(
         "--correction",

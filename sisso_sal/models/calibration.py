@@ -1,4 +1,4 @@
-"""Is a sigma honest? Coverage, miscalibration area and its noise floor, sharpness, likelihood; and three ways to mend it.
+"""Is a sigma honest? Coverage, miscalibration area and its noise floor, sharpness, likelihood.
 
 All functions take errors (label minus mean) and sigmas, both in the target's unit, for samples that the model was not fitted on:
 out-of-bag ones, or those of a held-out fold.
@@ -6,7 +6,6 @@ out-of-bag ones, or those of a held-out fold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
@@ -14,23 +13,10 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from sisso_sal.errors import FitError, SettingsError
+from sisso_sal.errors import FitError
+from sisso_sal.models.recalibration import Recalibration, held_out_quantiles
 
 LEVELS = np.linspace(0.01, 0.99, 99)
-ONE_SIGMA = 0.6826894921370859
-"""Probability that a Gaussian lies within one sigma."""
-
-N_FOLDS = 10
-"""Parts in which a recalibration is judged: each by one fitted to the others."""
-
-FEWEST_PARTED = 2 * N_FOLDS
-"""With fewer errors those that a recalibration is judged by are those that it was learned from."""
-
-KINDS = ("none", "scale", "isotonic", "conformal")
-"""Ways to recalibrate."""
-
-
-# How good is it ------------------------------------------------------------------------------------------------------
 
 
 def coverage(errors: np.ndarray, sigma: np.ndarray, level: float) -> float:
@@ -111,9 +97,9 @@ def noise_floor(n: int) -> tuple[float, float]:
     # The number of the first level that covers each draw, apart for each row; then how many are covered at each level.
     first = np.searchsorted(LEVELS, u) + (len(LEVELS) + 1) * np.arange(len(u))[:, None]
     counts = np.bincount(first.ravel(), minlength=len(u) * (len(LEVELS) + 1)).reshape(len(u), -1)
-    found = area(np.cumsum(counts[:, :-1], axis=1) / drawn)
+    areas = area(np.cumsum(counts[:, :-1], axis=1) / drawn)
     shrink = np.sqrt(drawn / n)
-    return float(np.mean(found) * shrink), float(np.quantile(found, 0.95) * shrink)
+    return float(np.mean(areas) * shrink), float(np.quantile(areas, 0.95) * shrink)
 
 
 def mean_squared_z(errors: np.ndarray, sigma: np.ndarray) -> float:
@@ -189,138 +175,6 @@ def error_against_sigma(errors: np.ndarray, sigma: np.ndarray, bins: int = 5) ->
         for part in np.array_split(order, max(min(bins, len(order)), 1))
         if len(part)
     ]
-
-
-# How to mend it ------------------------------------------------------------------------------------------------------
-
-
-def scale_factor(errors: np.ndarray, sigma: np.ndarray) -> float:
-    """Factor by which sigma is multiplied to give the errors unit mean square.
-
-    It maximises the Gaussian likelihood of the errors over all factors (Palmer et al., npj Comput. Mater. 8, 115 (2022)).
-
-    Raises
-    ------
-    FitError
-        No sample has a positive sigma.
-
-    Examples
-    --------
-    >>> round(scale_factor(np.array([2.0, -2.0]), np.array([1.0, 1.0])), 12)
-    2.0
-    """
-    if not (sigma > 0).any():
-        raise FitError("calibration: needs at least one sample with a spread above 0, found none")
-    return float(np.sqrt(mean_squared_z(errors, sigma)))
-
-
-@dataclass(frozen=True)
-class Recalibration:
-    """How an interval of any level follows from a raw sigma: its half width is `quantile` of the level times sigma.
-
-    Attributes
-    ----------
-    kind : str
-        ``none`` leaves Gaussian intervals as they are. ``scale`` multiplies sigma (Palmer et al., npj Comput. Mater. 8, 115
-        (2022)). ``isotonic`` maps nominal to observed coverage (Kuleshov, Fenner, Ermon, ICML 2018), linearly between the scores
-        and Gaussian beyond the last. ``conformal`` takes quantiles of the scores with the guarantee of normalised conformal
-        prediction (Papadopoulos, Vovk, Gammerman, J. Artif. Intell. Res. 40, 815 (2011)): of exchangeable samples at least the
-        nominal share is covered; levels above n/(n + 1) need more than n samples and give infinite intervals.
-    scores : tuple of float
-        ``|error|/sigma`` of the samples, in order; no unit.
-
-    Examples
-    --------
-    >>> found = Recalibration.fit("conformal", np.arange(1.0, 20.0), np.ones(19))
-    >>> [float(found.quantile(level)) for level in (0.5, 0.95)]
-    [10.0, 19.0]
-    >>> float(found.half_width(0.5, np.array([0.1]))[0])
-    1.0
-    """
-
-    kind: str = "none"
-    scores: tuple[float, ...] = ()
-
-    @classmethod
-    def fit(cls, kind: str, errors: np.ndarray, sigma: np.ndarray) -> Recalibration:
-        """Learn from errors; samples without a positive sigma are left out.
-
-        Raises
-        ------
-        SettingsError
-            The kind is unknown.
-        FitError
-            No sample has a positive sigma.
-        """
-        if kind not in KINDS:
-            raise SettingsError(f"recalibration: needs one of {', '.join(KINDS)}, found '{kind}'")
-        usable = np.isfinite(errors) & (sigma > 0)
-        if not usable.any():
-            raise FitError("calibration: needs at least one sample with a spread above 0, found none")
-        return cls(kind, tuple(np.sort(np.abs(errors[usable]) / sigma[usable]).tolist()))
-
-    def quantile(self, level: float | np.ndarray) -> np.ndarray:
-        """Half width of the central interval of a probability, in units of the raw sigma.
-
-        Parameters
-        ----------
-        level : float or ndarray
-            Between 0 and 1.
-        """
-        level = np.asarray(level, dtype=np.float64)
-        z = ndtri(0.5 + level / 2)
-        if self.kind == "none" or not self.scores:
-            return z
-        scores = np.array(self.scores)
-        if self.kind == "scale":
-            return np.sqrt(np.mean(scores**2)) * z
-        if self.kind == "conformal":
-            return self._conformal(np.atleast_1d(level)).reshape(level.shape)
-        n = len(scores)
-        known = np.arange(n + 1) / (n + 1)
-        top = scores[-1] / ndtri(0.5 + known[-1] / 2)
-        return np.where(level > known[-1], top * z, np.interp(level, known, np.concatenate([[0.0], scores])))
-
-    def _conformal(self, levels: np.ndarray) -> np.ndarray:
-        """By crepes; where the samples do not suffice it would warn, so those levels are told apart before."""
-        from crepes import ConformalRegressor
-
-        n = len(self.scores)
-        regressor = ConformalRegressor().fit(np.array(self.scores), np.ones(n))
-        out = np.full(len(levels), np.inf)
-        for i, level in enumerate(levels):
-            if 0.0 < level <= n / (n + 1) + 1e-12:
-                # crepes would take 0.9 with nine samples for a little more than it is, and has no rank for 0
-                confidence = max(float(level) - 1e-12, 1e-13)
-                out[i] = regressor.predict_int(np.zeros(1), np.ones(1), confidence=confidence)[0, 1]
-        out[levels == 0.0] = 0.0
-        return out
-
-    @property
-    def scale(self) -> float:
-        """Factor from the raw to the recalibrated sigma: half the width of the interval of probability 0.68."""
-        found = float(self.quantile(ONE_SIGMA))
-        return found if np.isfinite(found) else float(np.sqrt(np.mean(np.square(self.scores))))
-
-    def std(self, sigma: np.ndarray) -> np.ndarray:
-        """The recalibrated sigma, in the target's unit."""
-        return self.scale * sigma
-
-    def half_width(self, level: float, sigma: np.ndarray) -> np.ndarray:
-        """Half the width of the central interval of probability `level`, in the target's unit."""
-        with np.errstate(invalid="ignore"):
-            return np.where(sigma == 0, 0.0, self.quantile(level) * sigma)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data; floats keep every digit."""
-        return {"kind": self.kind, "scores": list(self.scores)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Recalibration:
-        """The inverse of `to_json`."""
-        if data["kind"] not in KINDS:
-            raise ValueError(f"recalibration: needs one of {', '.join(KINDS)}, found {data['kind']!r}")
-        return cls(data["kind"], tuple(float(score) for score in data["scores"]))
 
 
 @dataclass(frozen=True)
@@ -406,26 +260,10 @@ def calibrate(errors: np.ndarray, sigma: np.ndarray, kind: str = "scale") -> tup
     errors, sigma = errors[known], sigma[known]
     if not len(errors):
         raise FitError("calibration: needs at least one sample outside the fit, found none")
-    found = Recalibration.fit(kind, errors, sigma)
+    recalibration = Recalibration.fit(kind, errors, sigma)
     levels = np.append(LEVELS, 0.95)
     quantiles = held_out_quantiles(kind, errors, sigma, levels)
-    return judge(errors, sigma, found.std(sigma), quantiles, kind, found.scale), found
-
-
-def held_out_quantiles(kind: str, errors: np.ndarray, sigma: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """ndarray (n_levels, n): `Recalibration.quantile` for each sample, from the nine tenths of the samples it is not in.
-
-    Fewer than 20 samples are too few to part: all of them see the quantiles of the whole.
-    """
-    whole = Recalibration.fit(kind, errors, sigma)
-    out = np.repeat(whole.quantile(levels)[:, None], len(errors), axis=1)
-    part = np.argsort(np.random.default_rng(0).random(len(errors))) % N_FOLDS
-    for number in range(N_FOLDS if len(errors) >= FEWEST_PARTED else 0):
-        inside = part == number
-        if (sigma[~inside] > 0).any():
-            others = Recalibration.fit(kind, errors[~inside], sigma[~inside])
-            out[:, inside] = others.quantile(levels)[:, None]
-    return out
+    return judge(errors, sigma, recalibration.std(sigma), quantiles, kind, recalibration.scale), recalibration
 
 
 def judge(

@@ -1,26 +1,25 @@
-"""What the formulas leave over: extremely randomised trees and Gaussian processes learn it from out-of-bag predictions.
+"""What the formulas leave over: trees and Gaussian processes learn it from out-of-bag predictions.
 
-A formula carries a trend from the labelled materials to distant ones; materials that resemble each other share errors that no short
-formula of averaged features can express. The learners see the primary features and what the formulas say of each labelled material
-without having seen it, so they learn how far to trust the formulas (stacking: Wolpert, Neural Networks 5, 241 (1992)). Where the
-compositions are known, two further processes with one length for all inputs see them: averages over the elements do not tell which
-elements they are of. The first does without the formulas, which may lead astray. To the second most materials are strangers; of a
-stranger it says what a line through the formulas says.
+A formula carries a trend from the labelled materials to distant ones. Materials that resemble each other share errors that no short
+formula of averaged features can express. The learners see the primary features, and what the formulas say of each labelled material
+without having seen it. So they learn how far to trust the formulas (stacking: Wolpert, Neural Networks 5, 241 (1992)).
+
+Where compositions are known, two further processes see them, with one length for all inputs: averages over the elements do not tell
+which elements they are of. The first does not see the formulas. To the second few materials are similar; what resembles none of the
+labelled materials is predicted by a straight line through the formulas.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Hyperparameter, Kernel, Matern, WhiteKernel
-from sklearn.tree import ExtraTreeRegressor
 
+from sisso_sal.data.neighbours import CONSTANT
+from sisso_sal.errors import FitError
+from sisso_sal.models.learners import Learner, ProcessLearner, learn_process, learn_trees, without_last_bits
+from sisso_sal.models.records import CompositionRecord, CorrectionRecord, read_record
 from sisso_sal.system.machine import one_blas_thread
 
 KINDS = ("none", "trees", "process", "both")
@@ -29,13 +28,9 @@ KINDS = ("none", "trees", "process", "both")
 FEWEST = 12
 """With fewer out-of-bag predictions nothing is corrected."""
 
-N_TREES = 100
-
-_matern: Any = Matern  # whose stub knows one length only
-
 KINSHIPS = (1.0, 4.0)
 """How much compositions count beside the features, for each of the processes that see them: about as much, and far more. The second
-knows that of an element without labels it knows little, and falls back on the formulas.
+has a wide sigma for an element without labels, and predicts from the formulas there.
 """
 
 TREND_FROM = 2.0
@@ -43,20 +38,6 @@ TREND_FROM = 2.0
 
 FARTHEST = 1e6
 """Standard deviations from the mean of the labelled materials beyond which all is the same to every learner."""
-
-CONSTANT = 1e-12
-"""A column whose spread is no larger a share of its mean is constant but for rounding."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Learner:
-    """Mean and sigma for new rows, and for the training rows as if each had been left out; covariance; weight of compositions."""
-
-    predict: Any
-    left_out_mean: np.ndarray
-    left_out_std: np.ndarray
-    covariance: Any
-    kinship: float = 0.0
 
 
 class Correction:
@@ -117,24 +98,28 @@ class Correction:
         self._centre = np.append(features.mean(axis=0), formula.mean())
         spread = np.append(features.std(axis=0), formula.std())
         self._spread = np.where(spread > CONSTANT * np.abs(self._centre), spread, 1.0)
-        rows = self._rows(features, _without_last_bits(formula, float(np.ptp(formula))))
-        n = features.shape[1]
+        rows = self._rows(features, without_last_bits(formula, float(np.ptp(formula))))
+        kinships = () if kind == "trees" else (0.0,) if self.composition is None else (0.0, *KINSHIPS)
+        if theta is not None and len(theta) != len(kinships):
+            raise ValueError(f"theta: needs parameters of {len(kinships)} kernels, found {len(theta)}")
         with one_blas_thread():
-            self._learners = [_trees(rows, formula, target, seed)] if kind in {"trees", "both"} else []
-            kinships = () if kind == "trees" else (0.0,) if self.composition is None else (0.0, *KINSHIPS)
-            if theta is not None and len(theta) != len(kinships):
-                raise ValueError(f"theta: needs parameters of {len(kinships)} kernels, found {len(theta)}")
-            self.theta = []
-            for kinship, known in zip(kinships, theta or [None] * len(kinships), strict=True):
-                lengths = max(1.0, kinship / 2) * np.sqrt(n) if kinship else np.full(n + 1, np.sqrt(n + 1))
-                trend = n if kinship >= TREND_FROM else None
-                given = _seen(rows, self.composition, kinship)
-                learner, found = _process(given, lengths, trend, target, known)
-                self._learners.append(replace(learner, kinship=kinship))
-                self.theta.append(found)
+            trees = [learn_trees(rows, formula, target, seed)] if kind in {"trees", "both"} else []
+            processes = [
+                self._learn_process(rows, kinship, known)
+                for kinship, known in zip(kinships, theta or [None] * len(kinships), strict=True)
+            ]
+        self.theta = [process.theta for process in processes]
+        self._learners: list[Learner] = [*trees, *processes]
         self.left_out_mean, self.left_out_std = _mixture(
             [learner.left_out_mean for learner in self._learners], [learner.left_out_std for learner in self._learners]
         )
+
+    def _learn_process(self, rows: np.ndarray, kinship: float, theta: list[float] | None) -> ProcessLearner:
+        n = rows.shape[1] - 1  # the last column is the formula
+        lengths = max(1.0, kinship / 2) * np.sqrt(n) if kinship else np.full(n + 1, np.sqrt(n + 1))
+        trend = n if kinship >= TREND_FROM else None
+        seen = _seen(rows, self.composition, kinship)
+        return learn_process(seen, self.target, lengths, trend=trend, theta=theta, kinship=kinship)
 
     def _rows(self, features: np.ndarray, formula: np.ndarray) -> np.ndarray:
         return (np.column_stack([features, formula]) - self._centre) / self._spread
@@ -162,12 +147,12 @@ class Correction:
             order = np.lexsort((*shares[shares.any(axis=1)], *rows.T))
             numbers, rows = np.flatnonzero(known)[order], rows[order]
             with one_blas_thread():
-                found = [
+                predicted = [
                     learner.predict(_seen(rows, shares.T[order], learner.kinship), formula[numbers])
                     for learner in self._learners
                     if composition is not None or not learner.kinship
                 ]  # fmt: skip
-            mean[numbers], std[numbers] = _mixture([m for m, _ in found], [s for _, s in found])
+            mean[numbers], std[numbers] = _mixture([m for m, _ in predicted], [s for _, s in predicted])
         return mean, std
 
     def correlation(
@@ -193,13 +178,13 @@ class Correction:
         with one_blas_thread():
             for learner in self._learners:
                 if composition is not None or not learner.kinship:
-                    given = _seen(rows[order], shares.T[order], learner.kinship)
-                    means.append(learner.predict(given, formula[order])[0])
-                    covariances.append(learner.covariance(given))
+                    seen = _seen(rows[order], shares.T[order], learner.kinship)
+                    means.append(learner.predict(seen, formula[order])[0])
+                    covariances.append(learner.covariance(seen))
             apart = np.array(means) - np.mean(means, axis=0)
-            found = np.mean(covariances, axis=0) + apart.T @ apart / len(apart)
+            covariance = np.mean(covariances, axis=0) + apart.T @ apart / len(apart)
         link = np.empty((len(rows), len(rows)))
-        link[np.ix_(order, order)] = correlation_from(found)
+        link[np.ix_(order, order)] = correlation_from(covariance)
         return link
 
     def to_json(self) -> dict[str, Any]:
@@ -215,21 +200,23 @@ class Correction:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Correction:
+    def from_json(cls, data: Mapping[str, Any] | CorrectionRecord) -> Correction:
         """The inverse of `to_json`: the same bits with the same versions of NumPy and scikit-learn.
 
         Raises
         ------
-        ValueError
-            There is nothing that could be learned from the data.
+        ModelFileError, ValueError
+            A key is missing or a value cannot be; or nothing could be learned from them.
         """
-        features, formula, target = (np.array(data[key], dtype=np.float64) for key in ("features", "formula", "target"))
+        known = read_record(CorrectionRecord, data)
         with np.errstate(all="ignore"):
-            composition = None if data["composition"] is None else _dense(data["composition"])
-            found = cls(data["kind"], features, formula, target, int(data["seed"]), composition, data["theta"])
-        if not (np.isfinite(found.left_out_mean).all() and np.isfinite(found.left_out_std).all()):
+            composition = None if known.composition is None else _dense(known.composition)
+            correction = cls(
+                known.kind, known.features, known.formula, known.target, known.seed, composition, known.theta
+            )
+        if not (np.isfinite(correction.left_out_mean).all() and np.isfinite(correction.left_out_std).all()):
             raise ValueError("correction: needs numbers that can be learned from, found some that are too large")
-        return found
+        return correction
 
 
 def _seen(rows: np.ndarray, composition: np.ndarray | None, kinship: float) -> np.ndarray:
@@ -248,49 +235,22 @@ def _mixture(means: list[np.ndarray], stds: list[np.ndarray]) -> tuple[np.ndarra
     return mean, np.sqrt(np.mean(np.square(stds), axis=0) + np.mean(np.square(np.array(means) - mean), axis=0))
 
 
-def _without_last_bits(values: np.ndarray, spread: float) -> np.ndarray:
-    """Values on a grid of 1e-9 of a spread: trees choose between equal splits by the last bit, which depends on the processor."""
-    if not np.isfinite(spread) or spread == 0.0:
-        return values
-    step = 2.0 ** np.floor(np.log2(spread) - 30)
-    return np.round(values / step) * step
+def checked_composition(composition: Any, n: int, n_elements: int | None = None) -> np.ndarray | None:
+    """Shares of elements as an array (n, n_elements), or None.
 
-
-def _grown(rows: np.ndarray, target: np.ndarray, seed: int) -> tuple[list[Any], np.ndarray]:
-    """Extremely randomised trees on bootstrap samples, and which rows (n_trees, n) each has not seen.
-
-    They are those of scikit-learn's forest of the same seed. A forest copies and checks each of them as if it came from outside,
-    which takes half as long again.
+    Raises
+    ------
+    FitError
+        Another shape, or a share that is not finite.
     """
-    draw, trees, unseen = np.random.RandomState(seed), [], np.ones((N_TREES, len(rows)), dtype=bool)
-    for number in range(N_TREES):
-        own = draw.randint(np.iinfo(np.int32).max)
-        drawn = np.random.RandomState(own).randint(0, len(rows), len(rows), dtype=np.int32)
-        counts = np.bincount(drawn, minlength=len(rows)).astype(np.float64)
-        grown: Any = ExtraTreeRegressor(random_state=own).fit(rows, target, sample_weight=counts, check_input=False)
-        trees.append(grown.tree_)
-        unseen[number, drawn] = False
-    return trees, unseen
-
-
-def _trees(rows: np.ndarray, formula: np.ndarray, target: np.ndarray, seed: int) -> _Learner:
-    """Extremely randomised trees learn target less formula."""
-    left_over = _without_last_bits(target - formula, float(np.ptp(target)))
-    trees, unseen = _grown(np.ascontiguousarray(rows, dtype=np.float32), left_over, seed % 2**32)
-
-    def by_tree(rows):
-        rows = np.ascontiguousarray(rows, dtype=np.float32)  # as trees see them
-        return np.array([tree.predict(rows).reshape(len(rows)) for tree in trees])
-
-    def predict(rows, formula):
-        each = by_tree(rows)
-        return formula + each.mean(axis=0), each.std(axis=0, ddof=1)
-
-    each = np.where(unseen, by_tree(rows), 0.0)
-    count = unseen.sum(axis=0)
-    mean = each.sum(axis=0) / np.maximum(count, 1)
-    square = np.where(unseen, (each - mean) ** 2, 0.0).sum(axis=0) / np.maximum(count - 1, 1)
-    return _Learner(predict, formula + mean, np.sqrt(square), lambda rows: np.atleast_2d(np.cov(by_tree(rows).T)))
+    if composition is None:
+        return None
+    shares = np.asarray(composition, dtype=np.float64)
+    wanted = shares.shape[1] if n_elements is None and shares.ndim == 2 else n_elements
+    if shares.shape != (n, wanted) or not np.isfinite(shares).all():
+        size = "n_elements" if n_elements is None else n_elements
+        raise FitError(f"composition: needs {n} x {size} finite shares, found an array of shape {shares.shape}")
+    return shares
 
 
 def correlation_of(members: np.ndarray) -> np.ndarray:
@@ -343,90 +303,8 @@ def _sparse(composition: np.ndarray) -> dict[str, Any]:
     return {"n_elements": composition.shape[1], "columns": columns.tolist(), "shares": composition[:, columns].tolist()}
 
 
-def _dense(data: Mapping[str, Any]) -> np.ndarray:
-    shares = np.array(data["shares"], dtype=np.float64)
-    out = np.zeros((len(shares), int(data["n_elements"])))
-    out[:, data["columns"]] = shares
+def _dense(composition: CompositionRecord) -> np.ndarray:
+    """ndarray (n, n_elements)."""
+    out = np.zeros((len(composition.shares), composition.n_elements))
+    out[:, composition.columns] = composition.shares
     return out
-
-
-class Trend(Kernel):
-    """Covariance of a line through the origin in one column, of unknown slope: variance times the product of two values of it.
-
-    Parameters
-    ----------
-    column : int
-    variance : float
-        Of the slope, before the labels are seen.
-    variance_bounds : tuple of float
-
-    References
-    ----------
-    Rasmussen, Williams, Gaussian Processes for Machine Learning (2006), eq. 2.40 with one basis function.
-
-    Examples
-    --------
-    >>> Trend(1, 2.0)(np.array([[9.0, 1.0], [9.0, 3.0]]))
-    array([[ 2.,  6.],
-           [ 6., 18.]])
-    """
-
-    def __init__(self, column: int, variance: float = 1.0, variance_bounds: tuple[float, float] = (1e-3, 1e2)):
-        self.column, self.variance, self.variance_bounds = column, variance, variance_bounds
-
-    @property
-    def hyperparameter_variance(self) -> Hyperparameter:
-        return Hyperparameter("variance", "numeric", self.variance_bounds)
-
-    def __call__(self, X, Y=None, eval_gradient=False) -> Any:
-        found = self.variance * np.outer(X[:, self.column], (X if Y is None else Y)[:, self.column])
-        return (found, found[:, :, None].copy()) if eval_gradient else found
-
-    def diag(self, X):
-        return self.variance * X[:, self.column] ** 2
-
-    def is_stationary(self) -> Any:
-        return False
-
-
-def _process(
-    rows: np.ndarray, lengths: np.ndarray | float, trend: int | None, target: np.ndarray, theta: list[float] | None
-) -> tuple[_Learner, list[float]]:
-    """A Gaussian process on the target, from these lengths on, with or without a trend in a column; lengths under one standard
-    deviation are not believed.
-    """
-    kernel: Any = ConstantKernel(1.0, (1e-2, 1e2)) * _matern(lengths, (1.0, 30.0), nu=1.5) + WhiteKernel(
-        0.1, (1e-3, 1.0)
-    )
-    if trend is not None:
-        kernel = Trend(trend) + kernel
-    if theta is not None:
-        _check_theta(kernel, theta)
-        kernel = kernel.clone_with_theta(np.array(theta))
-    process: Any = GaussianProcessRegressor(kernel, normalize_y=True)
-    if theta is not None:
-        process.set_params(optimizer=None)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a length at its bound is what the bound is for
-        process.fit(rows, target)
-    scale = float(target.std()) or 1.0
-    inverse = np.linalg.inv(process.kernel_(rows) + process.alpha * np.eye(len(rows)))
-    residual = inverse @ ((target - target.mean()) / scale) / np.diag(inverse)
-
-    def predict(rows, formula):
-        # In pieces: the matrix of covariances with the labelled materials must not fill the memory.
-        pieces = [process.predict(part, return_std=True) for part in np.array_split(rows, len(rows) // 20_000 + 1)]
-        return np.concatenate([m for m, _ in pieces]), np.concatenate([s for _, s in pieces])
-
-    def covariance(rows):
-        return process.predict(rows, return_cov=True)[1]
-
-    learner = _Learner(predict, target - scale * residual, scale / np.sqrt(np.diag(inverse)), covariance)
-    return learner, [float(value) for value in process.kernel_.theta]
-
-
-def _check_theta(kernel: Any, theta: list[float]) -> None:
-    found = np.array(theta, dtype=np.float64)
-    low, high = kernel.bounds.T
-    if found.shape != low.shape or not ((found >= low - 1e-6) & (found <= high + 1e-6)).all():
-        raise ValueError(f"theta: needs {len(low)} logarithms within the bounds of the kernel")

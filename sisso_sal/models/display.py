@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from sisso_sal.errors import UnitError
 from sisso_sal.features.dimension import Dimension, parse_unit
 from sisso_sal.features.expression import Expression, mathml_symbol
+from sisso_sal.models.ensemble_model import EnsembleModel
 from sisso_sal.models.linear import SISSOModel
-
-if TYPE_CHECKING:
-    from sisso_sal.models.ensemble import SISSOEnsemble
-    from sisso_sal.models.regressor import SISSORegressor
 
 DIGITS = 5
 N_RECURRING = 8
@@ -90,45 +85,49 @@ _STYLE = (
 )
 
 
-def regressor_html(regressor: SISSORegressor, target: str, target_unit: str = "") -> str:
-    """A fitted regressor for a notebook: its model typeset, and a line for the best of each dimension."""
-    best = regressor.model_
+def regressor_html(
+    models: Sequence[SISSOModel], n_samples: int, n_searched: int, target: str, target_unit: str = ""
+) -> str:
+    """Fitted models for a notebook: the last one typeset, and a line for the best of each dimension.
+
+    Parameters
+    ----------
+    models : sequence of SISSOModel
+        The best of each dimension.
+    n_samples, n_searched : int
+        Samples, and features that were searched.
+    target, target_unit : str
+    """
     unit = f" ({escape(target_unit)})" if target_unit else ""
-    rows = [
-        (str(model.dimension), f"{model.rmse:.4g}", f"{model.max_abs_error:.4g}")
-        for model in regressor.models_
-        if model is not None
-    ]
+    rows = [(str(model.dimension), f"{model.rmse:.4g}", f"{model.max_abs_error:.4g}") for model in models]
     table = _table(("terms", f"RMSE{unit}", f"largest error{unit}"), rows)
-    searched = sum(regressor.n_features_.values())
     return (
-        f'{_STYLE}<div class="sisso-sal"><b>SISSO model</b>, the best of {searched} features on {regressor.n_samples_} '
-        f"samples{formula_html(best, target, target_unit)}{table}</div>"
+        f'{_STYLE}<div class="sisso-sal"><b>SISSO model</b>, the best of {n_searched} features on {n_samples} '
+        f"samples{formula_html(models[-1], target, target_unit)}{table}</div>"
     )
 
 
-def ensemble_html(ensemble: SISSOEnsemble, target: str, target_unit: str = "") -> str:
+def ensemble_html(model: EnsembleModel, target: str, target_unit: str = "") -> str:
     """A fitted ensemble for a notebook: what it is, how good it is, its most typical formula, and what recurs."""
-    columns = dict(zip(sorted(ensemble.primaries_), ensemble._labelled.T, strict=True))
-    typical = ensemble.typical_members(columns, 1)
+    typical = model.typical_members(dict(zip(model.primaries, model.labelled.T, strict=True)), 1)
     unit = f" {escape(target_unit)}" if target_unit else ""
-    chosen = ensemble.chosen_
+    n_terms = model.chosen["dim"]
     words = (
-        f"<b>SISSO ensemble</b> of {len(ensemble.members_)} formulas, rung {chosen['rung']}, {chosen['dim']} "
-        f"term{'' if chosen['dim'] == 1 else 's'}, on {ensemble.n_samples_} samples"
+        f"<b>SISSO ensemble</b> of {len(model.members)} formulas, rung {model.chosen['rung']}, {n_terms} "
+        f"term{'' if n_terms == 1 else 's'}, on {model.counts.n_samples} samples"
     )
-    found = ensemble.calibration_
+    calibration = model.calibration
     rows = []
-    if found is not None:
+    if calibration is not None:
         rows = [
-            ("out-of-bag RMSE", f"{found.rmse:.3g}{unit}"),
-            ("out-of-bag mean absolute error", f"{found.mae:.3g}{unit}"),
-            ("within the 95 % interval", f"{found.coverage95:.0%} (raw {found.coverage95_raw:.0%})"),
-            ("sigma times", f"{found.scale:.2f} ({escape(found.kind)})"),
+            ("out-of-bag RMSE", f"{calibration.rmse:.3g}{unit}"),
+            ("out-of-bag mean absolute error", f"{calibration.mae:.3g}{unit}"),
+            ("within the 95 % interval", f"{calibration.coverage95:.0%} (raw {calibration.coverage95_raw:.0%})"),
+            ("sigma times", f"{calibration.scale:.2f} ({escape(calibration.kind)})"),
         ]
-    recurring = list(ensemble.recurrence()["primaries"].items())[:N_RECURRING]
+    recurring = list(model.recurrence()["primaries"].items())[:N_RECURRING]
     rows.append(("primary features that recur", ", ".join(f"{escape(name)} {share:.0%}" for name, share in recurring)))
-    formula = formula_html(ensemble.members_[typical[0][0]], target, target_unit) if typical else ""
+    formula = formula_html(model.members[typical[0][0]], target, target_unit) if typical else ""
     return f'{_STYLE}<div class="sisso-sal">{words}; the most typical:{formula}{_table((), rows)}</div>'
 
 
@@ -137,12 +136,6 @@ def _table(head: tuple[str, ...], rows) -> str:
     first = f"<tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr>" if head else ""
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table>{first}{body}</table>"
-
-
-def target_of(y: object) -> str:
-    """The header under which labels came: the name of a pandas Series, else ``y``."""
-    name = getattr(y, "name", None)
-    return str(name) if isinstance(name, str | np.str_) and name else "y"
 
 
 def checked_target(name: str, unit: str) -> tuple[str, str]:

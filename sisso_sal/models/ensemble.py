@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, final
 
 import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import estimator_html_repr
+from sklearn.utils.validation import check_is_fitted
 
-from sisso_sal.errors import FitError, SettingsError
-from sisso_sal.models.aggregation import MEANS, SPREADS, aggregate, member_weights
-from sisso_sal.models.bootstrap import KINDS as BOOTSTRAPS
-from sisso_sal.models.calibration import KINDS as RECALIBRATIONS
-from sisso_sal.models.calibration import Calibration, Recalibration, calibrate
-from sisso_sal.models.correction import CONSTANT, FEWEST, Correction, correlation_of
-from sisso_sal.models.correction import KINDS as CORRECTIONS
-from sisso_sal.models.display import ensemble_html
+from sisso_sal.models.assembly import assemble
+from sisso_sal.models.calibration import Calibration
+from sisso_sal.models.correction import Correction, checked_composition
+from sisso_sal.models.display import checked_target, ensemble_html
+from sisso_sal.models.ensemble_model import EnsembleModel
+from sisso_sal.models.fitting import search_settings, space_settings
+from sisso_sal.models.inputs import columns_of, remember_columns, training_table
 from sisso_sal.models.linear import SISSOModel
-from sisso_sal.models.members import Draw, MemberSearch, Stage, by_dimension, evaluated
-from sisso_sal.models.robust import pseudo_observations
-from sisso_sal.models.transform import KINDS as TRANSFORMS
-from sisso_sal.models.transform import TargetTransform
+from sisso_sal.models.members import Draw, search_members
+from sisso_sal.models.recalibration import Recalibration
+from sisso_sal.models.recipe import EnsembleRecipe
+from sisso_sal.models.records import EnsembleRecord, file_document
 from sisso_sal.protocols import Prediction
 
-N_TYPICAL = 3
-"""Formulas that a description shows; members with the same descriptors count as one."""
 
-LOSSES = ("squared", "huber")
-WEIGHTINGS = ("equal", "oob")
-
-
-class SISSOEnsemble(MemberSearch):
+@final
+class SISSOEnsemble(RegressorMixin, BaseEstimator):
     """Bootstrapped SISSO models, each without a random share of the primary features, and a correction learned from what they miss.
 
     Parameters
@@ -39,8 +35,6 @@ class SISSOEnsemble(MemberSearch):
         Number of models.
     dropout : float
         Share of the primary features that each member may not use (Monte-Carlo dropout).
-    bootstrap : str
-        ``plain``, ``stratified`` or ``bayesian``, see `draw_weights`.
     adapt : bool
         Whether the ensemble chooses its own rung (1 to `rung`) and number of terms (1 to `dim`), by the out-of-bag mean absolute
         error: with few labels a small space predicts better. Otherwise `rung` and `dim` are what they say.
@@ -50,11 +44,8 @@ class SISSOEnsemble(MemberSearch):
     loss : str
         ``squared``, or ``huber``: labels that a member misses by far count less for it (iteratively reweighted least squares, at
         first by their distance from the median), and pull the correction no further than others (`pseudo_observations`).
-    aggregation, spread : str
-        ``mean``, ``median`` or ``trimmed``; ``std`` or ``robust``: see `aggregate`. With a correction sigma is that of its
-        learners, and `spread` only tells how far apart formulas alone are.
-    weighting : str
-        ``equal``, or ``oob``: members count by the inverse square of their own out-of-bag error.
+    aggregation : str
+        ``mean`` or ``median`` of the members, see `aggregate`.
     correction : str
         ``none``, ``trees``, ``process`` or ``both``, see `Correction`; learned only from `FEWEST` labels on.
     recalibrate : str
@@ -72,8 +63,6 @@ class SISSOEnsemble(MemberSearch):
     members_ : list of SISSOModel
     dropped_ : list of tuple of str
         Primary features that each member had to do without.
-    member_weights_ : ndarray (n_members,)
-        Of sum 1.
     chosen_ : dict
         ``rung`` and ``dim`` of the members.
     choices_ : list of dict
@@ -86,7 +75,9 @@ class SISSOEnsemble(MemberSearch):
         From the out-of-bag errors; None where there are none.
     formula_calibration_ : Calibration or None
         That of the formulas alone, without correction.
-    n_features_, rejected_
+    model_ : EnsembleModel
+        All of the above but the out-of-bag predictions, as `fit` or a file gave it.
+    n_features_, rejected_, n_samples_, is_complete_, primaries_, units_, target_name_, target_unit_
         See `SISSORegressor`.
 
     References
@@ -104,21 +95,15 @@ class SISSOEnsemble(MemberSearch):
     True
     """
 
-    _kind = "ensemble"
-    _n_models = 1
-
     def __init__(
         self,
         *,
         members=30,
         dropout=0.2,
-        bootstrap="plain",
         adapt=True,
         target_transform="none",
         loss="squared",
         aggregation="mean",
-        spread="std",
-        weighting="equal",
         correction="both",
         recalibrate="isotonic",
         operators=None,
@@ -138,13 +123,10 @@ class SISSOEnsemble(MemberSearch):
     ):
         self.members = members
         self.dropout = dropout
-        self.bootstrap = bootstrap
         self.adapt = adapt
         self.target_transform = target_transform
         self.loss = loss
         self.aggregation = aggregation
-        self.spread = spread
-        self.weighting = weighting
         self.correction = correction
         self.recalibrate = recalibrate
         self.operators = operators
@@ -190,163 +172,113 @@ class SISSOEnsemble(MemberSearch):
         KeyboardInterrupt
             On Ctrl-C; if there was a model by then, `is_complete_` is False and the model can be used.
         """
-        self._check_settings()
-        X, y, weights = self._check_training(X, y, sample_weight)
-        stages = self._search(X, y, weights, [Draw(np.ones(len(y), dtype=bool), self.dropout)], progress)
-        self._assemble(X, y, stages, 0, weights > 0, _checked_composition(composition, len(y)))
+        recipe = self.recipe()
+        table = training_table(self, self.units, X, y, sample_weight)
+        composition = checked_composition(composition, len(table.y))
+        draw = Draw(np.ones(len(table.y), dtype=bool), recipe.dropout)
+        stages = search_members(recipe, table, [draw], progress)
+        assembled = assemble(recipe, table, stages, 0, table.weights > 0, composition)
+        self.model_, self.oob_mean_, self.oob_std_ = assembled.model, assembled.oob_mean, assembled.oob_std
+        self.primaries_, self.units_ = table.names, table.units
+        self.target_name_, self.target_unit_ = table.target, table.target_unit
         if not self.is_complete_:
             raise KeyboardInterrupt
         return self
 
-    def _check_settings(self) -> None:
-        self._space_settings()
-        self._search_settings()
-        if not (isinstance(self.members, int | np.integer) and self.members >= 2):
-            raise SettingsError(f"members: needs an integer >= 2, found {self.members!r}")
-        if not 0 <= self.dropout < 1:
-            raise SettingsError(f"dropout: needs a share from 0 to below 1, found {self.dropout!r}")
-        known: dict[str, Sequence[str]] = {
-            "bootstrap": BOOTSTRAPS, "target_transform": TRANSFORMS, "loss": LOSSES, "aggregation": MEANS,
-            "spread": SPREADS, "weighting": WEIGHTINGS, "correction": CORRECTIONS, "recalibrate": RECALIBRATIONS,
-        }  # fmt: skip
-        for name, values in known.items():
-            if getattr(self, name) not in values:
-                raise SettingsError(f"{name}: needs one of {', '.join(values)}, found {getattr(self, name)!r}")
+    def recipe(self) -> EnsembleRecipe:
+        """All settings, checked.
 
-    # From models to an ensemble ------------------------------------------------------------------------------------------
-
-    def _assemble(self, X, y, stages: Sequence[Stage], first: int, present: np.ndarray, composition=None) -> None:
-        """Choose rung and dimension, correct, calibrate, all from the samples `present` (n_samples,).
-
-        `first` is the number of the first of the problems whose models are the members.
+        Raises
+        ------
+        SettingsError
+            One is out of range.
         """
-        columns = self._by_name(X)
-        part = slice(first, first + self.members)
-        order = stages[-1].fitted.order
-        problems = stages[-1].problems[part]
-        unseen = np.zeros((self.members, len(y)), dtype=bool)
-        for m, problem in enumerate(problems):
-            unseen[m, order] = problem.weights == 0
-        unseen &= present
-        options = [
-            (stage, dim, members, self._out_of_bag(members, columns, y, unseen, order))
-            for stage in stages
-            for dim, members in by_dimension(
-                stage, part, columns, y, range(1 if self.adapt else self.dim, self.dim + 1)
-            )
-        ]
-        stage, dim, self.members_, _ = min(options, key=lambda option: (option[3]["mae"], option[0].rung, option[1]))
-        self.choices_ = [{"rung": s.rung, "dim": d, **error} for s, d, _, error in options]
-        for choice in self.choices_:
-            choice.update({key: None for key in ("mae", "rmse") if not np.isfinite(choice[key])})  # for JSON
-        self.chosen_ = {"rung": stage.rung, "dim": dim}
-        names = np.array(sorted(self.primaries_), dtype=object)
-        self.dropped_ = [tuple(names[~problem.allowed]) for problem in problems]
-        self.n_features_ = stage.fitted.n_features
-        self.rejected_ = stage.fitted.rejected
-        self.n_singular_ = sum(s.fitted.n_singular for s in stages)
-        self.n_samples_ = int(present.sum())
-        self.is_complete_ = all(s.fitted.is_complete for s in stages)
-        self._judge(columns, y, unseen, order[present[order]], composition)
+        parameters = self.get_params()
+        own = ("members", "dropout", "adapt", "target_transform", "loss", "aggregation", "correction", "recalibrate")
+        return EnsembleRecipe(
+            space=space_settings(parameters),
+            search=search_settings(parameters, n_models=1),
+            seed=self.random_state,
+            **{name: parameters[name] for name in own},
+        )
 
-    def _out_of_bag(self, members, columns, y, unseen, order) -> dict[str, float]:
-        values, valid, _ = evaluated(members, columns)
-        mean, _ = self._aggregated(values, valid & unseen, 2, None)
-        error = (y - mean)[order]  # summed in canonical order
-        error = error[np.isfinite(error)]
-        if not len(error):
-            return {"mae": np.inf, "rmse": np.inf}
-        return {"mae": float(np.abs(error).mean()), "rmse": float(np.sqrt(np.mean(error**2)))}
+    @classmethod
+    def of_file(cls, record: EnsembleRecord) -> SISSOEnsemble:
+        """The fitted estimator that a model file holds; it has no out-of-bag predictions.
 
-    def _judge(self, columns, y, unseen, order, composition) -> None:
-        """Out-of-bag predictions, the correction that is learned from them, and the calibration of both."""
-        values, valid, _ = evaluated(self.members_, columns)
-        self.member_weights_ = member_weights(self.weighting, (y - values)[:, order], (valid & unseen)[:, order])
-        formula, spread = self._aggregated(values, valid & unseen, 2, self.member_weights_)
-        given = self._link.forward(formula)
-        rows = order[np.isfinite(given[order])]
-        self.formula_calibration_, self.recalibration_ = _calibrated(self.recalibrate, y - formula, spread, rows)
-        self.calibration_ = self.formula_calibration_
-        self._labelled = np.column_stack([columns[name][order] for name in sorted(columns)])
-        self.oob_mean_, self.oob_std_, self.correction_ = formula, spread, None
-        if self.correction != "none" and len(rows) >= FEWEST:
-            self._correct(columns, y, given, rows, composition)
-
-    def _correct(self, columns, y, given, rows, composition) -> None:
-        """Learn from transformed out-of-bag means `given` (n_samples,), and judge the result by the labels themselves."""
-        labels = self._link.forward(y[rows])
-        if self.loss == "huber":
-            labels = pseudo_observations(labels, given[rows])
-        if np.ptp(labels) == 0:
-            return
-        features = np.column_stack([columns[name][rows] for name in sorted(columns)])
-        shares = None if composition is None else composition[rows]
-        found = Correction(self.correction, features, given[rows], labels, int(self.random_state), shares)
-        self.correction_, self.oob_mean_, self.oob_std_ = found, np.full(len(y), np.nan), np.full(len(y), np.nan)
-        self.oob_mean_[rows], self.oob_std_[rows] = self._link.back(found.left_out_mean, found.left_out_std)
-        self.calibration_, self.recalibration_ = _calibrated(self.recalibrate, y - self.oob_mean_, self.oob_std_, rows)
+        Raises
+        ------
+        ModelFileError, SettingsError, ValueError
+            A setting or a formula cannot be, or they do not fit together.
+        """
+        estimator = cls(**record.settings)
+        estimator.model_ = EnsembleModel.of_file(record, estimator.recipe())
+        remember_columns(estimator, record.units, record.target.name, record.target.unit)
+        return estimator
 
     @property
-    def _link(self) -> TargetTransform:
-        """The transform that all members share; the correction learns on the same scale."""
-        return self.members_[0].link
+    def members_(self) -> list[SISSOModel]:
+        return list(self.model_.members)
 
-    def _aggregated(self, values, valid, needed, weights):
-        return aggregate(values, valid, needed, mean=self.aggregation, spread=self.spread, weights=weights)
+    @property
+    def dropped_(self) -> list[tuple[str, ...]]:
+        return list(self.model_.dropped)
 
-    # Prediction ----------------------------------------------------------------------------------------------------------
+    @property
+    def chosen_(self) -> dict[str, int]:
+        return self.model_.chosen
+
+    @property
+    def choices_(self) -> list[dict[str, Any]]:
+        return self.model_.choices
+
+    @property
+    def correction_(self) -> Correction | None:
+        return self.model_.correction
+
+    @property
+    def calibration_(self) -> Calibration | None:
+        return self.model_.calibration
+
+    @property
+    def formula_calibration_(self) -> Calibration | None:
+        return self.model_.formula_calibration
+
+    @property
+    def recalibration_(self) -> Recalibration | None:
+        return self.model_.recalibration
+
+    @property
+    def n_features_(self) -> dict[str, int]:
+        return self.model_.counts.n_features
+
+    @property
+    def rejected_(self) -> dict[str, dict[str, int]]:
+        return self.model_.counts.rejected
+
+    @property
+    def n_singular_(self) -> int:
+        return self.model_.counts.n_singular
+
+    @property
+    def n_samples_(self) -> int:
+        return self.model_.counts.n_samples
+
+    @property
+    def is_complete_(self) -> bool:
+        return self.model_.counts.is_complete
 
     def predict_distribution(self, X, composition=None) -> Prediction:
-        """Mean, spread, every member's prediction and its validity.
+        """Mean, spread, every member's prediction and its validity; see `EnsembleModel.predict_distribution`.
 
         Parameters
         ----------
-        X : array or DataFrame (n, n_primary)
+        X : array or DataFrame (n, n_primary), or mapping of str to ndarray (n,)
         composition : array (n, n_elements), optional
-            As in `fit`; without it the part of the correction that was learned from compositions stays out.
-
-        Returns
-        -------
-        Prediction
-            A candidate for which fewer than half of the members are valid has no mean (NaN); invalid members never enter the mean.
-            Nor has one whose corrected prediction on the transformed scale has no inverse (`TargetTransform.back`).
-            With a correction, `members` are shifted by what it adds to the mean of the formulas.
+            As in `fit`.
         """
-        columns = self._columns(X)
-        values, valid, outside = evaluated(self.members_, columns)
-        needed = max(2, (len(self.members_) + 1) // 2)
-        formula, raw = self._aggregated(values, valid, needed, self.member_weights_)
-        mean, given = formula, self._link.forward(formula)
-        features = np.column_stack([columns[name] for name in sorted(self.primaries_)])
-        shares = None
-        if self.correction_:
-            known = self.correction_.composition
-            shares = None if known is None else _checked_composition(composition, len(features), known.shape[1])
-            mean, raw = self._link.back(*self.correction_.predict(features, given, shares))
-            with np.errstate(invalid="ignore"):
-                values = values + np.where(np.isfinite(mean), mean - formula, 0.0)
-        found = self.recalibration_ or Recalibration()
-        return Prediction(
-            mean, found.std(raw), raw, values, valid,
-            half95=found.half_width(0.95, raw),
-            formula=formula,
-            outside=(outside > 0).mean(axis=0),
-            distance=_relative_distance(features, self._labelled),
-            correlation=self._correlation(features, given, shares, values, valid),
-        )  # fmt: skip
-
-    def _correlation(self, features, given, shares, values, valid):
-        """By the correction, which knows what the formulas leave over; without one by the members that are valid throughout."""
-
-        def between(rows: np.ndarray) -> np.ndarray:
-            if self.correction_:
-                return self.correction_.correlation(
-                    features[rows], given[rows], None if shares is None else shares[rows]
-                )
-            usable = valid[:, rows].all(axis=1)
-            return correlation_of(values[usable][:, rows]) if usable.sum() > 2 else np.eye(len(rows))
-
-        return between
+        columns = columns_of(self, X)
+        return self.model_.predict_distribution(columns, composition)
 
     def predict(self, X, return_std=False):
         """Mean of the valid members, corrected; with `return_std` the standard deviation to act on.
@@ -362,147 +294,39 @@ class SISSOEnsemble(MemberSearch):
         return (prediction.mean, prediction.std) if return_std else prediction.mean
 
     def typical_members(self, X, count: int = 3) -> list[tuple[int, float]]:
-        """The members that speak most for all: those closest to the members' median over `X`.
-
-        Parameters
-        ----------
-        X : array or DataFrame (n, n_primary)
-        count : int
-
-        Returns
-        -------
-        list of (int, float)
-            Number of the member and its root mean square distance from the median, in the target's unit; nearest first. A
-            member that is valid nowhere on `X` is left out.
-        """
-        members, valid, _ = evaluated(self.members_, self._columns(X))
-        usable = valid.all(axis=0)
-        if not usable.any():
-            usable = valid.any(axis=0)
-        members, valid = members[:, usable], valid[:, usable]
-        median = np.nanmedian(np.where(valid, members, np.nan), axis=0)
-        square = (np.where(valid, members, median) - median) ** 2
-        seen = np.flatnonzero(valid.any(axis=1))
-        distance = np.sqrt(square[seen].sum(axis=1) / valid[seen].sum(axis=1))
-        order = np.argsort(distance, kind="stable")[:count]
-        return [(int(seen[i]), float(distance[i])) for i in order]
+        """The members closest to the members' median over `X`; see `EnsembleModel.typical_members`."""
+        return self.model_.typical_members(columns_of(self, X), count)
 
     def recurrence(self) -> dict[str, dict[str, float]]:
-        """What the members agree on: the share of members in which each primary feature, operator and descriptor occurs.
-
-        Returns
-        -------
-        dict
-            ``primaries``, ``operators`` and ``descriptors``, each from name to share, most frequent first.
-        """
-        counts = {"primaries": Counter(), "operators": Counter(), "descriptors": Counter()}
-        for member in self.members_:
-            counts["primaries"].update(set(member.primaries()))
-            counts["operators"].update({name for term in member.terms for name in term.expression.operator_names()})
-            counts["descriptors"].update({str(term.expression) for term in member.terms})
-        n = len(self.members_)
-        return {
-            kind: {name: c / n for name, c in sorted(counter.items(), key=lambda item: (-item[1], item[0]))}
-            for kind, counter in counts.items()
-        }
+        """What the members agree on; see `EnsembleModel.recurrence`."""
+        return self.model_.recurrence()
 
     def describe(self, X, target: str, target_unit: str = "") -> dict[str, Any]:
-        """What a report says of the fit, as plain data.
+        """What a report says of the fit; see `EnsembleModel.describe`."""
+        return self.model_.describe(columns_of(self, X), target, target_unit)
+
+    def document(self, target: str, target_unit: str = "") -> dict[str, Any]:
+        """The fitted ensemble as plain data, for a model file.
 
         Parameters
         ----------
-        X : array, DataFrame or mapping
-            Materials over which members are compared, see `typical_members`.
         target, target_unit : str
             Name and unit of what it predicts.
         """
-        typical: dict[frozenset[str], dict[str, Any]] = {}
-        for number, distance in self.typical_members(X, len(self.members_)):
-            member = self.members_[number]
-            same = typical.setdefault(
-                frozenset(term.expression.key for term in member.terms),
-                {
-                    "member": number,
-                    "distance": distance,
-                    "n_members": 0,
-                    "equation": member.equation(target, target_unit),
-                    **member.to_json(),
-                },
-            )
-            same["n_members"] += 1
-        return {
-            "n_members": len(self.members_),
-            **self.chosen_,
-            "choices": self.choices_,
-            "correction": self.correction_.kind if self.correction_ else "none",
-            "sigma": "raw" if self.recalibrate == "none" or not self.calibration_ else "recalibrated",
-            "calibration": self.calibration_.as_dict() if self.calibration_ else None,
-            "formula_calibration": self.formula_calibration_.as_dict() if self.formula_calibration_ else None,
-            "typical": list(typical.values())[:N_TYPICAL],
-            "recurrence": self.recurrence(),
-            "n_features": self.n_features_,
-            "rejected": self.rejected_,
-        }
+        check_is_fitted(self)
+        model, settings = self.model_, self.get_params()
+        counts = model.counts.to_json()
+        return file_document("ensemble", (target, target_unit), model.primaries, settings, counts, model.to_json())
 
-    def _shown(self, target: str, target_unit: str) -> str:
-        return ensemble_html(self, target, target_unit)
+    @property
+    def _repr_html_(self) -> Callable[[], str]:
+        return self._typeset
 
-    def _models_document(self) -> dict[str, Any]:
-        return {
-            "members": [member.to_json() for member in self.members_],
-            "dropped": [list(names) for names in self.dropped_],
-            "member_weights": self.member_weights_.tolist(),
-            "chosen": self.chosen_,
-            "choices": self.choices_,
-            "calibration": self.calibration_.as_dict() if self.calibration_ else None,
-            "formula_calibration": self.formula_calibration_.as_dict() if self.formula_calibration_ else None,
-            "recalibration": self.recalibration_.to_json() if self.recalibration_ else None,
-            "correction": self.correction_.to_json() if self.correction_ else None,
-            "labelled": self._labelled.tolist(),
-        }
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._typeset()}
 
-    def _restore(self, document: Mapping[str, Any], members: list[SISSOModel]) -> None:
-        """The inverse of `_models_document`; `members` are read already."""
-        self.members_ = members
-        self.dropped_ = [tuple(names) for names in document["dropped"]]
-        self.member_weights_ = np.array(document["member_weights"], dtype=np.float64)
-        self.chosen_, self.choices_ = document["chosen"], document["choices"]
-        self.calibration_, self.formula_calibration_ = (
-            Calibration(**document[key]) if document[key] else None for key in ("calibration", "formula_calibration")
-        )
-        found, correction = document["recalibration"], document["correction"]
-        self.recalibration_ = Recalibration.from_json(found) if found else None
-        self.correction_ = Correction.from_json(correction) if correction else None
-        self._labelled = np.array(document["labelled"], dtype=np.float64)
-
-
-def _checked_composition(composition, n: int, n_elements: int | None = None) -> np.ndarray | None:
-    """ndarray (n, n_elements), or None."""
-    if composition is None:
-        return None
-    shares = np.asarray(composition, dtype=np.float64)
-    wanted = shares.shape[1] if n_elements is None and shares.ndim == 2 else n_elements
-    if shares.shape != (n, wanted) or not np.isfinite(shares).all():
-        size = "n_elements" if n_elements is None else n_elements
-        raise FitError(f"composition: needs {n} x {size} finite shares, found an array of shape {shares.shape}")
-    return shares
-
-
-def _calibrated(kind: str, errors, sigma, rows) -> tuple[Calibration | None, Recalibration | None]:
-    """Both from the rows with an error and a spread, in canonical order; None where there are none."""
-    known = rows[np.isfinite(errors[rows]) & (sigma[rows] > 0)]
-    return calibrate(errors[known], sigma[known], kind) if len(known) else (None, None)
-
-
-def _relative_distance(features: np.ndarray, labelled: np.ndarray) -> np.ndarray:
-    """Distance to the nearest labelled material, in units of the median distance between labelled neighbours."""
-    from scipy.spatial import KDTree
-
-    scale = labelled.std(axis=0)
-    scale = np.where(scale > CONSTANT * np.abs(labelled.mean(axis=0)), scale, 1.0)
-    tree = KDTree(labelled / scale)
-    usual = float(np.median(tree.query(labelled / scale, k=2)[0][:, 1])) if len(labelled) > 1 else 0.0
-    known = np.isfinite(features).all(axis=1)
-    out = np.full(len(features), np.nan)
-    out[known] = tree.query(features[known] / scale)[0] / (usual or 1.0)
-    return out
+    def _typeset(self) -> str:
+        """For notebooks: a fitted ensemble shows its formulas, another one its settings."""
+        if not hasattr(self, "model_"):
+            return estimator_html_repr(self)
+        return ensemble_html(self.model_, *checked_target(self.target_name_, self.target_unit_))

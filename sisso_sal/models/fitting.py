@@ -1,10 +1,15 @@
-"""From a checked feature matrix to SISSO models: the part that the single model and the ensemble share."""
+"""From a checked table to SISSO models: `prepare` lays out the features, `solve` searches them for one or many problems.
+
+The single model, the members of an ensemble, the choice of their rung, and cross-validation all use the pair.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +17,13 @@ from sisso_sal.engine.plan import Plan, fits, plan
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.search import Outcome, search
 from sisso_sal.errors import FitError, SettingsError
+from sisso_sal.features.operators import DEFAULT_OPERATORS
 from sisso_sal.features.space import SAME_VALUE, Space, SpaceSettings
+from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel, build_model
+from sisso_sal.models.records import FileRecord
+from sisso_sal.protocols import Progress
 from sisso_sal.system.machine import usable_cores, usable_memory
-
-Progress = Callable[[int, int], None]
 
 LONG = 5.0
 """Seconds from which on a search says beforehand what it will take."""
@@ -64,33 +71,106 @@ class SearchSettings:
         return self.threads or usable_cores()
 
 
+def space_settings(parameters: Mapping[str, Any]) -> SpaceSettings:
+    """The settings of the feature space among the parameters of an estimator."""
+    operators = parameters["operators"]
+    names = ("rung", "max_complexity", "max_features", "min_abs", "max_abs", "use_units")
+    return SpaceSettings(
+        operators=tuple(DEFAULT_OPERATORS if operators is None else operators),
+        **{name: parameters[name] for name in names},
+    )
+
+
+def search_settings(parameters: Mapping[str, Any], n_models: int) -> SearchSettings:
+    """The settings of the search among the parameters of an estimator."""
+    names = ("dim", "n_sis", "n_residual", "fit_intercept", "threads")
+    return SearchSettings(n_models=n_models, **{name: parameters[name] for name in names})
+
+
+@dataclass(frozen=True)
+class SearchCounts:
+    """What a search went through.
+
+    Attributes
+    ----------
+    n_samples : int
+        Of positive weight.
+    n_features : dict of str to int
+        Features of each rung.
+    rejected : dict of str to dict of str to int
+        Per rung the features left out, by cause.
+    n_singular : int
+        Subsets that L0 found singular.
+    is_complete : bool
+        False if Ctrl-C came before all dimensions were done.
+    """
+
+    n_samples: int
+    n_features: dict[str, int]
+    rejected: dict[str, dict[str, int]]
+    n_singular: int
+    is_complete: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "n_samples": self.n_samples,
+            "n_features": self.n_features,
+            "rejected": self.rejected,
+            "n_singular": self.n_singular,
+            "complete": self.is_complete,
+        }
+
+    @classmethod
+    def of_file(cls, record: FileRecord) -> SearchCounts:
+        """The inverse of `to_json`, from a file that was read."""
+        return cls(record.n_samples, record.n_features, record.rejected, record.n_singular, record.complete)
+
+
 @dataclass(frozen=True, eq=False)
-class Fitted:
-    """What a search over one table gave.
+class Prepared:
+    """A table laid out for a search, in an order of rows and columns that depends on their content alone.
+
+    Attributes
+    ----------
+    space : Space
+        The features, rung by rung.
+    order : ndarray (n_samples,) of int
+        Numbers of the samples of positive weight, in canonical order; problems are given in it.
+    target, weights : ndarray (n_samples,)
+        In that order.
+    names : tuple of str
+        The primary features, sorted.
+    n_constant : int
+        Primary features that do not vary over the samples.
+    settings : SearchSettings
+    """
+
+    space: Space
+    order: np.ndarray
+    target: np.ndarray
+    weights: np.ndarray
+    names: tuple[str, ...]
+    n_constant: int
+    settings: SearchSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """The models of a search.
 
     Attributes
     ----------
     models : list of list of list of SISSOModel
         ``models[p][d - 1]``: the models of dimension d of problem p, best first.
-    n_features : dict of str to int
-        Features of each rung.
-    rejected : dict of str to dict of str to int
-        Per rung the features left out, by cause.
-    n_subsets, n_singular : int
-        Subsets seen by L0, and singular ones among them.
     order : ndarray (n_samples,)
-        Canonical order of the samples; problems are given in it.
-    is_complete : bool
-        False if Ctrl-C came before all dimensions were done.
+        As in `Prepared`.
+    counts : SearchCounts
     """
 
     models: list[list[list[SISSOModel]]]
-    n_features: dict[str, int]
-    rejected: dict[str, dict[str, int]]
-    n_subsets: int
-    n_singular: int
     order: np.ndarray
-    is_complete: bool
+    counts: SearchCounts
 
 
 def canonical_order(columns: np.ndarray, target: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -106,71 +186,77 @@ def canonical_order(columns: np.ndarray, target: np.ndarray, weights: np.ndarray
     return np.lexsort((weights, *columns[::-1], target))
 
 
-def fit_problems(
-    names: Sequence[str],
-    units: Sequence[str],
-    X: np.ndarray,
-    y: np.ndarray,
-    weights: np.ndarray,
-    make_problems: Callable[[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]], list[Problem]],
-    space_settings: SpaceSettings,
-    settings: SearchSettings,
-    progress: Progress | None = None,
-) -> Fitted:
-    """Models for one or many problems on one table, in an order of rows and columns that depends on their content alone.
-
-    Parameters
-    ----------
-    names, units : sequence of str
-        Primary features.
-    X : ndarray (n_samples, n_primary)
-    y, weights : ndarray (n_samples,)
-        Targets and sample weights; samples of weight zero are left out.
-    make_problems : callable
-        Called with the canonical order of the samples, target and weights in that order, and the feature names in theirs; gives
-        the problems.
-    space_settings, settings
-        See `SpaceSettings`, `SearchSettings`.
-    progress : callable, optional
-        Called with (done, total).
+def prepare(table: TrainingTable, space: SpaceSettings, settings: SearchSettings) -> Prepared:
+    """Lay out the features of a table on its samples of positive weight.
 
     Raises
     ------
     FitError
         Fewer samples than coefficients need, or a target without variation.
     SettingsError
-        The space or the subspace is too large.
+        The space is too large.
     """
-    columns = sorted(range(len(names)), key=lambda i: names[i])
+    X, y, weights = table.X, table.y, table.weights
+    columns = sorted(range(len(table.names)), key=lambda i: table.names[i])
     present = np.flatnonzero(weights > 0)
     ordered = np.ascontiguousarray(X[present][:, columns].T, dtype=np.float64)
     order = present[canonical_order(ordered, y[present], weights[present])]
     _check(y[order], settings)
     values = np.ascontiguousarray(X[order][:, columns].T, dtype=np.float64)
-    ordered_names = tuple(names[i] for i in columns)
-    space = Space(ordered_names, [units[i] for i in columns], values, space_settings)
-    problems = make_problems(order, y[order], weights[order], ordered_names)
+    names = tuple(table.names[i] for i in columns)
+    features = Space(names, [table.units[i] for i in columns], values, space)
+    return Prepared(features, order, y[order], weights[order], names, _count_constant(values), settings)
+
+
+def solve(prepared: Prepared, problems: Sequence[Problem], progress: Progress | None = None) -> Solved:
+    """Models for one or many problems on a prepared table.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    problems : sequence of Problem
+        Targets and weights in its order of samples, allowed primary features in its order of names.
+    progress : callable, optional
+        Called with (done, total).
+
+    Raises
+    ------
+    FitError
+        There is no usable feature.
+    SettingsError
+        The subspaces are too large.
+    """
+    space, settings = prepared.space, prepared.settings
     size = {"dim": settings.dim, "n_sis": settings.n_sis, "n_residual": settings.n_residual}
     _tell_plan(plan(space, problems, **size, threads=settings.n_threads))
     outcomes, causes = search(
         space, problems, **size, keep=settings.n_models, centre=settings.fit_intercept, threads=settings.n_threads,
         progress=progress,
     )  # fmt: skip
-    n_models = settings.n_models
-    models = [_models(space, problem, outcome, n_models) for problem, outcome in zip(problems, outcomes, strict=True)]
+    models = [
+        _models(space, problem, outcome, settings.n_models) for problem, outcome in zip(problems, outcomes, strict=True)
+    ]
+    sizes, rejected = _features(prepared, causes)
+    n_singular = sum(outcome.n_singular for outcome in outcomes)
+    is_complete = all(outcome.is_complete for outcome in outcomes)
+    counts = SearchCounts(len(prepared.order), sizes, rejected, n_singular, is_complete)
+    return Solved(models, prepared.order, counts)
+
+
+def _features(prepared: Prepared, causes: Counter) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+    """Features of each rung, and those left out by cause; `causes` are those of the last rung that its values told."""
+    space = prepared.space
     sizes = {str(rung): size for rung, size in enumerate(space.sizes)}
     rejected = {str(rung): dict(counts) for rung, counts in enumerate(space.rejected)}
-    if space_settings.rung:
-        last = str(space_settings.rung)
+    if space.settings.rung:
+        last = str(space.settings.rung)
         sizes[last] -= causes.total()
         for cause, number in causes.items():
             rejected[last][cause] = rejected[last].get(cause, 0) + number
-    if settings.fit_intercept and (constant := _count_constant(values)):
-        sizes["0"] -= constant
-        rejected["0"]["constant"] = constant
-    rejected = {rung: {cause: n for cause, n in sorted(counts.items()) if n} for rung, counts in rejected.items()}
-    subsets, singular = (sum(getattr(o, name) for o in outcomes) for name in ("n_subsets", "n_singular"))
-    return Fitted(models, sizes, rejected, subsets, singular, order, all(outcome.is_complete for outcome in outcomes))
+    if prepared.settings.fit_intercept and prepared.n_constant:
+        sizes["0"] -= prepared.n_constant
+        rejected["0"]["constant"] = prepared.n_constant
+    return sizes, {rung: {cause: n for cause, n in sorted(counts.items()) if n} for rung, counts in rejected.items()}
 
 
 def _tell_plan(planned: Plan) -> None:

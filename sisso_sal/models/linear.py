@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from sisso_sal.errors import ModelFileError
 from sisso_sal.features.dimension import NONE, Dimension, parse_unit
 from sisso_sal.features.expression import Expression, render
+from sisso_sal.models.records import ModelRecord, read_record
 from sisso_sal.models.transform import IDENTITY, TargetTransform
 
 REACH = 1.0
@@ -137,8 +137,8 @@ class SISSOModel:
     def coefficient_dimensions(self, target_unit: str) -> list[Dimension]:
         """Dimension of each coefficient; none where the descriptor mixes units, as `use_units=False` allows."""
         target = parse_unit(target_unit) if self.link.is_identity else NONE
-        found = [term.expression.dimension for term in self.terms]
-        return [NONE if dimension is None else target / dimension for dimension in found]
+        dimensions = [term.expression.dimension for term in self.terms]
+        return [NONE if dimension is None else target / dimension for dimension in dimensions]
 
     def linked(
         self, link: TargetTransform, columns: Mapping[str, np.ndarray], target: np.ndarray, weights: np.ndarray
@@ -154,11 +154,11 @@ class SISSOModel:
         if link.is_identity:
             return self
         model = replace(self, link=link)
-        found, _ = model.predict(columns)
-        used = np.where(np.isfinite(found), weights, 0.0)  # a fitted value beyond the inverse's domain has no error
+        fitted, _ = model.predict(columns)
+        used = np.where(np.isfinite(fitted), weights, 0.0)  # a fitted value beyond the inverse's domain has no error
         if not used.any():
             return model
-        rmse, largest = fit_statistics(np.where(used > 0, target - found, 0.0), used)
+        rmse, largest = fit_statistics(np.where(used > 0, target - fitted, 0.0), used)
         return replace(model, rmse=rmse, max_abs_error=largest)
 
     def primaries(self) -> tuple[str, ...]:
@@ -187,30 +187,31 @@ class SISSOModel:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], units: Mapping[str, str], *, check_units: bool = True) -> SISSOModel:
+    def from_json(
+        cls, data: Mapping[str, Any] | ModelRecord, units: Mapping[str, str], *, check_units: bool = True
+    ) -> SISSOModel:
         """The inverse of `to_json`.
+
+        Parameters
+        ----------
+        data : mapping or ModelRecord
+        units : mapping of str to str
+            Unit of each primary feature.
+        check_units : bool
+            Whether sums need equal units and so on.
 
         Raises
         ------
         ModelFileError
-            A key is missing or of another type.
+            A key is missing, a value cannot be, or a tree is no formula of these primary features.
         """
-        try:
-            terms = tuple(
-                Term(
-                    Expression.from_json(term["tree"], units, check_units=check_units),
-                    float(term["coefficient"]),
-                    float(term["range"][0]),
-                    float(term["range"][1]),
-                )
-                for term in data["terms"]
-            )
-            if not terms:
-                raise ModelFileError("model: needs at least one term, found none")
-            link = TargetTransform.from_json(data["link"]) if "link" in data else IDENTITY
-            return cls(terms, float(data["intercept"]), float(data["rmse"]), float(data["max_abs_error"]), link)
-        except (KeyError, TypeError, IndexError) as error:
-            raise ModelFileError(f"model: needs terms with tree, coefficient and range, found {error!r}") from error
+        record = read_record(ModelRecord, data)
+        terms = tuple(
+            Term(Expression.from_json(term.tree, units, check_units=check_units), term.coefficient, *term.range)
+            for term in record.terms
+        )
+        link = IDENTITY if record.link is None else TargetTransform.from_json(record.link)
+        return cls(terms, record.intercept, record.rmse, record.max_abs_error, link)
 
 
 def _factor(expression: Expression) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sisso_sal.engine.problem import Problem
 from sisso_sal.errors import FitError
-from sisso_sal.models.bootstrap import draw_allowed, draw_weights, most_seen
-from sisso_sal.models.fitting import Fitted, fit_problems
-from sisso_sal.models.linear import REACH, SISSOModel
-from sisso_sal.models.regressor import SISSOBase
+from sisso_sal.models.bootstrap import draw_allowed, draw_counts
+from sisso_sal.models.fitting import Prepared, Solved, prepare, solve
+from sisso_sal.models.inputs import TrainingTable
+from sisso_sal.models.linear import SISSOModel
+from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.robust import huber_weights, weighted_median
 from sisso_sal.models.transform import TargetTransform
+from sisso_sal.protocols import Progress
 
 N_ROUNDS = 2
 """Times that a robust fit is repeated with new weights."""
@@ -30,123 +32,158 @@ class Draw:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """What the search of one rung gave: its models, and what each problem was."""
+    """What the search of one rung gave.
+
+    Attributes
+    ----------
+    rung : int
+    solved : Solved
+        The models.
+    problems : list of Problem
+        What each member was drawn to explain, before a robust loss changes its weights.
+    links : list of TargetTransform
+        Of each member.
+    """
 
     rung: int
-    fitted: Fitted
+    solved: Solved
     problems: list[Problem]
     links: list[TargetTransform]
 
 
-class MemberSearch(SISSOBase):
-    """The part of an ensemble that finds its members."""
+def search_members(
+    recipe: EnsembleRecipe, table: TrainingTable, draws: Sequence[Draw], progress: Progress | None = None
+) -> list[Stage]:
+    """The members of an ensemble for each draw, all in one pass per rung and dimension.
 
-    members: int
-    dropout: float
-    bootstrap: str
-    adapt: bool
-    target_transform: str
-    loss: str
-    random_state: int
+    Problem ``k * members + m`` is member m of draw k. The last stage is not complete if Ctrl-C ended it.
 
-    def _search(self, X, y, weights, draws: Sequence[Draw], progress) -> list[Stage]:
-        """The members of an ensemble for each draw, all in one pass per rung and dimension.
+    Raises
+    ------
+    FitError, SettingsError
+        See `prepare` and `solve`; also a target that does not vary over what a draw may see, or has no transform.
+    """
+    stages: list[Stage] = []
+    for number, rung in enumerate(recipe.rungs):
+        prepared = prepare(table, recipe.space_of(rung), recipe.search)
+        problems, links = draw_problems(recipe, prepared, draws)
+        is_robust = recipe.loss == "huber"
+        first = [_about_the_median(problem) for problem in problems] if is_robust else problems
+        solved = solve(prepared, first, _part(progress, number, len(recipe.rungs)))
+        if is_robust:
+            solved = _reweighted(table, prepared, problems, solved)
+        stages.append(Stage(rung, solved, problems, links))
+        if not solved.counts.is_complete:
+            break
+    return stages
 
-        Problem ``k * members + m`` is member m of draw k.
-        """
-        rungs = list(range(1, self.rung + 1)) if self.adapt and self.rung > 1 else [self.rung]
-        stages: list[Stage] = []
-        for number, rung in enumerate(rungs):
-            problems: list[Problem] = []
-            links: list[TargetTransform] = []
 
-            def draw(order, target, weights, names, problems=problems, links=links):
-                for one in draws:
-                    seen = np.where(one.seen[order], weights, 0.0)
-                    link = TargetTransform.fit(self.target_transform, target[seen > 0])
-                    transformed = np.where(seen > 0, link.forward(np.where(seen > 0, target, target[seen > 0][0])), 0.0)
-                    problems.extend(self._draw(transformed, seen, len(names), one.dropout))
-                    links.extend([link] * self.members)
-                return [_about_the_median(problem) for problem in problems] if self.loss == "huber" else problems
+def draw_problems(
+    recipe: EnsembleRecipe, prepared: Prepared, draws: Sequence[Draw]
+) -> tuple[list[Problem], list[TargetTransform]]:
+    """What each member of each draw is to explain, and the transform of its target."""
+    problems: list[Problem] = []
+    links: list[TargetTransform] = []
+    target = prepared.target
+    for draw in draws:
+        weights = np.where(draw.seen[prepared.order], prepared.weights, 0.0)
+        seen = weights > 0
+        link = TargetTransform.fit(recipe.target_transform, target[seen])
+        transformed = np.where(seen, link.forward(np.where(seen, target, target[seen][0])), 0.0)
+        problems += draw_members(recipe, transformed, weights, len(prepared.names), draw.dropout)
+        links += [link] * recipe.members
+    return problems, links
 
-            part = None if progress is None else _part(progress, number, len(rungs))
-            stages.append(Stage(rung, self._fitted(rung, X, y, weights, draw, part), problems, links))
-            if not stages[-1].fitted.is_complete:
-                break
-        if self.loss == "huber":
-            stages = [self._robust(stage, X, y, weights) for stage in stages]
-        return stages
 
-    def _fitted(self, rung: int, X, y, weights, draw, progress) -> Fitted:
-        space = self._space_settings(rung)
-        return fit_problems(self.primaries_, self.units_, X, y, weights, draw, space, self._search_settings(), progress)
+def draw_members(
+    recipe: EnsembleRecipe, target: np.ndarray, weights: np.ndarray, n_primary: int, dropout: float
+) -> list[Problem]:
+    """Weights and allowed primary features of each member, each from a random stream of its own.
 
-    def _robust(self, stage: Stage, X, y, weights) -> Stage:
-        """The same with labels weighted by Huber's function of each member's own residuals, a few times over."""
-        columns = self._by_name(X)
-        first, fitted = stage.problems, stage.fitted
-        for _ in range(N_ROUNDS if fitted.is_complete else 0):
-            problems = []
-            for problem, models in zip(first, fitted.models, strict=True):
-                model = next(m[0] for m in reversed(models) if m)
-                residual = problem.target - model.predict(columns)[0][fitted.order]
-                problems.append(Problem(problem.target, huber_weights(residual, problem.weights), problem.allowed))
-            fitted = self._fitted(stage.rung, X, y, weights, lambda *_, drawn=problems: drawn, None)
-        return Stage(stage.rung, fitted, first, stage.links)
+    Parameters
+    ----------
+    recipe : EnsembleRecipe
+    target, weights : ndarray (n_samples,)
+        In canonical order; samples of weight zero are not drawn.
+    n_primary : int
+    dropout : float
 
-    def _draw(self, target: np.ndarray, weights: np.ndarray, n_primary: int, dropout: float) -> list[Problem]:
-        """Weights and allowed primaries of each member, in canonical order of rows and columns."""
-        present = np.flatnonzero(weights > 0)
-        if np.ptp(target[present]) == 0.0:
-            raise FitError(
-                f"fit: needs a target that varies over the samples that are seen, found {len(present)} alike"
-            )
-        needed = min(self.dim + (2 if self.fit_intercept else 1), most_seen(self.bootstrap, len(present)))
-        problems = []
-        for stream in np.random.SeedSequence(self.random_state).spawn(self.members):
-            rng = np.random.default_rng(stream)
-            drawn = draw_weights(self.bootstrap, target[present], rng)
-            while np.count_nonzero(drawn) < needed or np.ptp(target[present][drawn > 0]) == 0.0:
-                drawn = draw_weights(self.bootstrap, target[present], rng)
-            counts = np.zeros(len(target))
-            counts[present] = drawn
-            problems.append(Problem(target, counts * weights, draw_allowed(n_primary, dropout, rng)))
-        return problems
-
-    def _by_name(self, X) -> dict[str, np.ndarray]:
-        return dict(zip(self.primaries_, np.ascontiguousarray(X.T), strict=True))
+    Raises
+    ------
+    FitError
+        The target does not vary over the samples of positive weight.
+    """
+    present = np.flatnonzero(weights > 0)
+    if np.ptp(target[present]) == 0.0:
+        raise FitError(f"fit: needs a target that varies over the samples that are seen, found {len(present)} alike")
+    needed = min(recipe.search.dim + (2 if recipe.search.fit_intercept else 1), len(present))
+    problems = []
+    for stream in np.random.SeedSequence(recipe.seed).spawn(recipe.members):
+        rng = np.random.default_rng(stream)
+        drawn = draw_counts(len(present), rng)
+        while np.count_nonzero(drawn) < needed or np.ptp(target[present][drawn > 0]) == 0.0:
+            drawn = draw_counts(len(present), rng)
+        counts = np.zeros(len(target))
+        counts[present] = drawn
+        problems.append(Problem(target, counts * weights, draw_allowed(n_primary, dropout, rng)))
+    return problems
 
 
 def _about_the_median(problem: Problem) -> Problem:
-    """With Huber's weights of what the target's median misses: the first search knows no better, and one label must not lead it."""
+    """With Huber's weights of the distances from the median of the target: so one label cannot lead the first search."""
     residual = problem.target - weighted_median(problem.target, problem.weights)
     return Problem(problem.target, huber_weights(residual, problem.weights), problem.allowed)
 
 
-def _part(progress, number: int, parts: int):
+def _reweighted(table: TrainingTable, prepared: Prepared, problems: Sequence[Problem], solved: Solved) -> Solved:
+    """The same with labels weighted by Huber's function of each member's own residuals, a few times over."""
+    columns = table.columns()
+    for _ in range(N_ROUNDS):
+        if not solved.counts.is_complete:
+            break
+        reweighted = []
+        for problem, models in zip(problems, solved.models, strict=True):
+            residual = problem.target - _last(models).predict(columns)[0][prepared.order]
+            reweighted.append(Problem(problem.target, huber_weights(residual, problem.weights), problem.allowed))
+        solved = solve(prepared, reweighted)
+    return solved
+
+
+def _last(models: Sequence[Sequence[SISSOModel]]) -> SISSOModel:
+    """The best model of the largest dimension that there is."""
+    return next(best[0] for best in reversed(models) if best)
+
+
+def _part(progress: Progress | None, number: int, parts: int) -> Progress | None:
     """Progress of one of several searches; the last one, the largest, takes nearly all the time."""
+    if progress is None:
+        return None
     last = number == parts - 1
     return (lambda done, total: progress(done, total)) if last else (lambda done, total: progress(0, max(total, 1)))
 
 
-def by_dimension(stage: Stage, part: slice, columns, y, dims: Sequence[int]):
-    """Members of each number of terms, as far as there are any."""
-    found, order = stage.fitted.models[part], stage.fitted.order
-    largest = max(len(models) for models in found)
-    ordered = {name: values[order] for name, values in columns.items()}
+def by_dimension(
+    stage: Stage, part: slice, table: TrainingTable, dims: Sequence[int]
+) -> Iterator[tuple[int, tuple[SISSOModel, ...]]]:
+    """Members of each number of terms, as far as there are any.
+
+    Parameters
+    ----------
+    stage : Stage
+    part : slice
+        The problems that are members of this ensemble.
+    table : TrainingTable
+    dims : sequence of int
+    """
+    of_members, order = stage.solved.models[part], stage.solved.order
+    largest = max(len(models) for models in of_members)
+    columns, target = table.columns(order), table.y[order]
     for dim in sorted({min(dim, largest) for dim in dims}):
-        members = [next(m[0] for m in reversed(models[:dim]) if m) for models in found]
+        members = [_last(models[:dim]) for models in of_members]
         yield (
             dim,
-            [
-                member.linked(link, ordered, y[order], problem.weights)
+            tuple(
+                member.linked(link, columns, target, problem.weights)
                 for member, link, problem in zip(members, stage.links[part], stage.problems[part], strict=True)
-            ],
+            ),
         )
-
-
-def evaluated(members: Sequence[SISSOModel], columns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Prediction, validity and reach of each member: ndarray (n_members, n) each."""
-    found = [member.predict_with_reach(columns) for member in members]
-    values, outside = np.array([v for v, _ in found]), np.array([o for _, o in found])
-    return values, (outside <= REACH) & np.isfinite(values), outside

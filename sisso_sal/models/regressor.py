@@ -2,155 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, final
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import estimator_html_repr
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sisso_sal.data.columns import split_header
 from sisso_sal.engine.problem import Problem
-from sisso_sal.errors import SettingsError
-from sisso_sal.features.operators import DEFAULT_OPERATORS
-from sisso_sal.features.space import SpaceSettings
-from sisso_sal.models.display import checked_target, regressor_html, target_of
-from sisso_sal.models.fitting import SearchSettings, fit_problems
+from sisso_sal.models.display import checked_target, regressor_html
+from sisso_sal.models.fitting import SearchCounts, prepare, search_settings, solve, space_settings
+from sisso_sal.models.inputs import columns_of, remember_columns, training_table
 from sisso_sal.models.linear import SISSOModel
+from sisso_sal.models.records import RegressorRecord, file_document
+
+N_ALTERNATIVES = 10
+"""Models kept of each dimension."""
 
 
-class SISSOBase(RegressorMixin, BaseEstimator):
-    """What the single model and the ensemble share: names and units of columns, settings."""
+@dataclass(frozen=True)
+class FittedModels:
+    """The models of a search for one formula.
 
-    _kind: str
-    operators: Any
-    rung: int
-    dim: int
-    n_sis: int
-    n_residual: int
-    max_complexity: int | None
-    max_features: int
-    min_abs: float
-    max_abs: float
-    fit_intercept: bool
-    use_units: bool
-    units: Any
-    threads: int | None
+    Attributes
+    ----------
+    alternatives : list of list of SISSOModel
+        The best few of each dimension, best first.
+    primaries : dict of str to str
+        Unit of each primary feature, in the order of the names.
+    counts : SearchCounts
+    """
 
-    target_name_: str
-    target_unit_: str
-    n_samples_: int
-    n_features_: dict[str, int]
-    rejected_: dict[str, dict[str, int]]
-    n_singular_: int
-    is_complete_: bool
+    alternatives: list[list[SISSOModel]]
+    primaries: dict[str, str]
+    counts: SearchCounts
 
-    _n_models = 10
+    def to_json(self) -> dict[str, Any]:
+        """The models as plain data; floats keep every digit."""
+        return {"models": [[model.to_json() for model in models] for models in self.alternatives]}
 
-    @property
-    def _repr_html_(self) -> Callable[[], str]:
-        return self._typeset
+    @classmethod
+    def of_file(cls, record: RegressorRecord, *, check_units: bool) -> FittedModels:
+        """The inverse of `to_json`, from a file that was read.
 
-    def _typeset(self) -> str:
-        """For notebooks: a fitted model shows its formulas, another one its settings."""
-        if not hasattr(self, "n_samples_"):
-            return estimator_html_repr(self)
-        return self._shown(*checked_target(self.target_name_, self.target_unit_))
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._typeset()}
-
-    def _shown(self, target: str, target_unit: str) -> str:
-        raise TypeError(f"{type(self).__name__} has no models of its own")
-
-    def _models_document(self) -> dict[str, Any]:
-        raise TypeError(f"{type(self).__name__} has no models of its own")
-
-    def _space_settings(self, rung: int | None = None) -> SpaceSettings:
-        return SpaceSettings(
-            operators=tuple(DEFAULT_OPERATORS if self.operators is None else self.operators),
-            rung=self.rung if rung is None else rung,
-            max_complexity=self.max_complexity,
-            max_features=self.max_features,
-            min_abs=self.min_abs,
-            max_abs=self.max_abs,
-            use_units=self.use_units,
-        )
-
-    def _search_settings(self) -> SearchSettings:
-        return SearchSettings(
-            dim=self.dim,
-            n_sis=self.n_sis,
-            n_residual=self.n_residual,
-            n_models=self._n_models,
-            fit_intercept=self.fit_intercept,
-            threads=self.threads,
-        )
-
-    def _check_training(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, np.ndarray]:
-        target = split_header(target_of(y))
-        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        headers = getattr(self, "feature_names_in_", None)
-        self.target_name_, self.target_unit_ = target
-        split = [split_header(str(h)) for h in headers] if headers is not None else []
-        self.primaries_ = tuple(name for name, _ in split) or tuple(f"x{i}" for i in range(X.shape[1]))
-        self.units_ = self._units([unit for _, unit in split] or [""] * X.shape[1])
-        if len(set(self.primaries_)) < len(self.primaries_):
-            twice = next(name for name in self.primaries_ if self.primaries_.count(name) > 1)
-            raise SettingsError(f"features: needs names that differ, found '{twice}' twice")
-        return X, np.asarray(y, dtype=np.float64), weights
-
-    def _units(self, found: Sequence[str]) -> tuple[str, ...]:
-        if self.units is None:
-            return tuple(found)
-        if len(self.units) != len(found):
-            raise SettingsError(f"units: needs one for each of {len(found)} features, found {len(self.units)}")
-        return tuple(self.units)
-
-    def _columns(self, X) -> Mapping[str, np.ndarray]:
-        """Primary features by name; a mapping is taken as it is, so that columns may come in any order."""
-        check_is_fitted(self)
-        if isinstance(X, Mapping):
-            return X
-        rows = np.asarray(validate_data(self, X, dtype=np.float64, reset=False))
-        return dict(zip(self.primaries_, np.ascontiguousarray(rows.T), strict=True))
-
-    def document(self, target: str, target_unit: str = "") -> dict[str, Any]:
-        """The fitted model as plain data, for a model file.
-
-        It does not depend on the order of rows or columns, or on the number of threads.
-
-        Parameters
-        ----------
-        target, target_unit : str
-            Name and unit of what it predicts.
+        Raises
+        ------
+        ModelFileError
+            A tree is no formula of the primary features.
         """
-        check_is_fitted(self)
-        primaries = sorted(zip(self.primaries_, self.units_, strict=True))
-        settings = {key: value for key, value in self.get_params().items() if key not in {"threads", "units"}}
-        return {
-            "kind": self._kind,
-            "target": {"name": target, "unit": target_unit},
-            "primaries": [{"name": name, "unit": unit} for name, unit in primaries],
-            "settings": {key: _plain(value) for key, value in settings.items()},
-            "n_samples": self.n_samples_,
-            "n_features": self.n_features_,
-            "rejected": self.rejected_,
-            "n_singular": self.n_singular_,
-            "complete": self.is_complete_,
-            **self._models_document(),
-        }
+        units = record.units
+        alternatives = [
+            [SISSOModel.from_json(model, units, check_units=check_units) for model in models]
+            for models in record.models
+        ]
+        return cls(alternatives, units, SearchCounts.of_file(record))
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    return list(value) if isinstance(value, tuple) else value
-
-
-class SISSORegressor(SISSOBase):
+@final
+class SISSORegressor(RegressorMixin, BaseEstimator):
     """Sparse linear models on descriptors built from primary features.
 
     Parameters
@@ -191,8 +102,16 @@ class SISSORegressor(SISSOBase):
         Features of each rung.
     rejected_ : dict of str to dict of str to int
         Features left out of each rung, by cause.
+    n_samples_ : int
+        Of positive weight.
     is_complete_ : bool
         False if Ctrl-C ended the search before the largest dimension was done.
+    fitted_ : FittedModels
+        All of the above that `fit` or a file gave.
+    primaries_, units_ : tuple of str
+        Names and units of the columns, in their order.
+    target_name_, target_unit_ : str
+        From the header of the labels.
 
     References
     ----------
@@ -209,8 +128,6 @@ class SISSORegressor(SISSOBase):
       - 2 * (1/x2)
       + 3 * x0*x1
     """
-
-    _kind = "regressor"
 
     def __init__(
         self,
@@ -268,33 +185,66 @@ class SISSORegressor(SISSOBase):
         KeyboardInterrupt
             On Ctrl-C; if there was a model by then, `is_complete_` is False and the model can be used.
         """
-        X, y, weights = self._check_training(X, y, sample_weight)
-
-        def one_problem(order, target, weights, names):
-            return [Problem(target, weights, np.ones(len(names), dtype=bool))]
-
-        fitted = fit_problems(
-            self.primaries_,
-            self.units_,
-            X,
-            y,
-            weights,
-            one_problem,
-            self._space_settings(),
-            self._search_settings(),
-            progress,
-        )
-        self.alternatives_: list[list[SISSOModel]] = [models for models in fitted.models[0] if models]
-        self.models_: list[SISSOModel] = [models[0] for models in self.alternatives_]
-        self.model_: SISSOModel = self.models_[-1]
-        self.n_features_ = fitted.n_features
-        self.rejected_ = fitted.rejected
-        self.n_singular_ = fitted.n_singular
-        self.n_samples_ = len(fitted.order)
-        self.is_complete_ = fitted.is_complete
-        if not fitted.is_complete:
+        table = training_table(self, self.units, X, y, sample_weight)
+        parameters = self.get_params()
+        prepared = prepare(table, space_settings(parameters), search_settings(parameters, N_ALTERNATIVES))
+        every = np.ones(len(prepared.names), dtype=bool)
+        solved = solve(prepared, [Problem(prepared.target, prepared.weights, every)], progress)
+        alternatives = [models for models in solved.models[0] if models]
+        self.fitted_ = FittedModels(alternatives, table.primaries, solved.counts)
+        self.primaries_, self.units_ = table.names, table.units
+        self.target_name_, self.target_unit_ = table.target, table.target_unit
+        if not solved.counts.is_complete:
             raise KeyboardInterrupt
         return self
+
+    @classmethod
+    def of_file(cls, record: RegressorRecord) -> SISSORegressor:
+        """The fitted estimator that a model file holds.
+
+        Raises
+        ------
+        ModelFileError, SettingsError
+            A setting or a formula cannot be.
+        """
+        estimator = cls(**record.settings)
+        space_settings(estimator.get_params())
+        search_settings(estimator.get_params(), N_ALTERNATIVES)
+        estimator.fitted_ = FittedModels.of_file(record, check_units=estimator.use_units)
+        remember_columns(estimator, record.units, record.target.name, record.target.unit)
+        return estimator
+
+    @property
+    def alternatives_(self) -> list[list[SISSOModel]]:
+        return self.fitted_.alternatives
+
+    @property
+    def models_(self) -> list[SISSOModel]:
+        return [models[0] for models in self.fitted_.alternatives]
+
+    @property
+    def model_(self) -> SISSOModel:
+        return self.fitted_.alternatives[-1][0]
+
+    @property
+    def n_features_(self) -> dict[str, int]:
+        return self.fitted_.counts.n_features
+
+    @property
+    def rejected_(self) -> dict[str, dict[str, int]]:
+        return self.fitted_.counts.rejected
+
+    @property
+    def n_singular_(self) -> int:
+        return self.fitted_.counts.n_singular
+
+    @property
+    def n_samples_(self) -> int:
+        return self.fitted_.counts.n_samples
+
+    @property
+    def is_complete_(self) -> bool:
+        return self.fitted_.counts.is_complete
 
     def predict(self, X):
         """Predictions of `model_`.
@@ -320,12 +270,34 @@ class SISSORegressor(SISSOBase):
         prediction : ndarray (n,)
         valid : ndarray (n,) of bool
         """
-        columns = self._columns(X)
+        columns = columns_of(self, X)
         prediction, valid = self.model_.predict(columns)
         return np.where(np.isfinite(prediction), prediction, np.nan), valid
 
-    def _shown(self, target: str, target_unit: str) -> str:
-        return regressor_html(self, target, target_unit)
+    def document(self, target: str, target_unit: str = "") -> dict[str, Any]:
+        """The fitted models as plain data, for a model file.
 
-    def _models_document(self) -> dict[str, Any]:
-        return {"models": [[model.to_json() for model in models] for models in self.alternatives_]}
+        Parameters
+        ----------
+        target, target_unit : str
+            Name and unit of what they predict.
+        """
+        check_is_fitted(self)
+        fitted, settings = self.fitted_, self.get_params()
+        counts, models = fitted.counts.to_json(), fitted.to_json()
+        return file_document("regressor", (target, target_unit), fitted.primaries, settings, counts, models)
+
+    @property
+    def _repr_html_(self) -> Callable[[], str]:
+        return self._typeset
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._typeset()}
+
+    def _typeset(self) -> str:
+        """For notebooks: a fitted model shows its formulas, another one its settings."""
+        if not hasattr(self, "fitted_"):
+            return estimator_html_repr(self)
+        n_searched = sum(self.n_features_.values())
+        target = checked_target(self.target_name_, self.target_unit_)
+        return regressor_html(self.models_, self.n_samples_, n_searched, *target)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from sisso_sal.errors import FitError, SettingsError
+from sisso_sal.models.records import LinkRecord, read_record
 
 KINDS = ("none", "log", "yeo-johnson")
 """Transforms by name."""
@@ -72,7 +73,7 @@ class TargetTransform:
         if kind == "log":
             if target.min() <= 0:
                 raise FitError(f"transform: log needs a target above 0, found {target.min():g}; try yeo-johnson")
-            found = cls("log")
+            transform = cls("log")
         else:
             from scipy.stats import yeojohnson_normmax
 
@@ -80,9 +81,9 @@ class TargetTransform:
             scale = float(high - low) or float(np.ptp(target)) or 1.0
             scaled = (target - centre) / scale
             exponent = _held_back(float(np.asarray(yeojohnson_normmax(scaled))), scaled)
-            found = cls("yeo-johnson", float(centre), scale, exponent)
-        scaled = found.forward(target)
-        return cls(found.kind, found.centre, found.scale, found.exponent, float(scaled.min()), float(scaled.max()))
+            transform = cls("yeo-johnson", float(centre), scale, exponent)
+        scaled = transform.forward(target)
+        return replace(transform, low=float(scaled.min()), high=float(scaled.max()))
 
     @property
     def is_identity(self) -> bool:
@@ -96,10 +97,9 @@ class TargetTransform:
 
         with np.errstate(all="ignore"):
             scaled = (target - self.centre) / self.scale
-            found = np.log(target) if self.kind == "log" else np.asarray(yeojohnson(scaled, self.exponent))
-        return np.where(
-            np.isfinite(target) & np.isfinite(found), found, np.nan
-        )  # an infinite one may have a finite power
+            moved = np.log(target) if self.kind == "log" else np.asarray(yeojohnson(scaled, self.exponent))
+        # An infinite target may have a finite power.
+        return np.where(np.isfinite(target) & np.isfinite(moved), moved, np.nan)
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -165,11 +165,15 @@ class TargetTransform:
         return {"kind": "none"} if self.is_identity else asdict(self)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> TargetTransform:
-        """The inverse of `to_json`."""
-        if data["kind"] not in KINDS:
-            raise ValueError(f"transform: needs one of {', '.join(KINDS)}, found {data['kind']!r}")
-        return cls(data["kind"], **{key: float(data[key]) for key in data if key != "kind"})
+    def from_json(cls, data: Mapping[str, Any] | LinkRecord) -> TargetTransform:
+        """The inverse of `to_json`.
+
+        Raises
+        ------
+        ModelFileError
+            A key is missing, or a value cannot be.
+        """
+        return cls() if data == {"kind": "none"} else cls(**read_record(LinkRecord, data).model_dump())
 
 
 def _towards(edge: float, pole: float) -> float:

@@ -6,7 +6,7 @@ of held-out samples are seen by nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -15,13 +15,17 @@ import numpy as np
 from sklearn.base import clone
 
 from sisso_sal.errors import FitError, SettingsError
-from sisso_sal.models.calibration import LEVELS, Calibration, Recalibration, judge
+from sisso_sal.models.assembly import assemble
+from sisso_sal.models.calibration import LEVELS, Calibration, judge
+from sisso_sal.models.correction import checked_composition
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.fitting import canonical_order
-from sisso_sal.models.members import Draw
+from sisso_sal.models.inputs import training_table
+from sisso_sal.models.members import Draw, Stage, search_members
+from sisso_sal.models.recalibration import Recalibration
+from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.transform import TargetTransform
-
-Progress = Callable[[int, int], None]
+from sisso_sal.protocols import Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,62 +129,56 @@ def cross_validate(
     >>> rng = np.random.default_rng(1)
     >>> X = rng.uniform(1, 2, (40, 3))
     >>> y = X[:, 0] * X[:, 1] + rng.normal(0, 0.02, 40)
-    >>> found = cross_validate(SISSOEnsemble(members=6, rung=1, dim=1, n_sis=5), X, y, folds=4)
-    >>> bool(found.calibration().rmse < 0.1)
+    >>> validated = cross_validate(SISSOEnsemble(members=6, rung=1, dim=1, n_sis=5), X, y, folds=4)
+    >>> bool(validated.calibration().rmse < 0.1)
     True
     """
     bench = _Bench(ensemble, X, y, folds, seed, composition)
-    stages = bench.search(bench.ensemble, [ensemble.dropout], progress)
-    return bench.assembled(bench.ensemble, stages, 0)
+    stages = bench.search(bench.recipe, [bench.recipe.dropout], progress)
+    return bench.assembled(bench.recipe, stages, 0)
 
 
 class _Bench:
     """A table cut into folds, and the searches that serve all of them."""
 
     def __init__(self, ensemble: SISSOEnsemble, X, y, folds: int, seed: int, composition: np.ndarray | None = None):
-        copied: Any = clone(ensemble)
-        self.ensemble: SISSOEnsemble = copied
-        self.ensemble._check_settings()
-        self.X, self.y, self.weights = self.ensemble._check_training(X, y, None)
-        self.folds, self.composition = folds, composition
-        columns = np.argsort(self.ensemble.primaries_)
-        self.fold = fold_numbers(self.X[:, columns], self.y, folds, seed)
+        self.recipe = ensemble.recipe()
+        copied: Any = clone(ensemble)  # scikit-learn notes the columns at it
+        self.table = training_table(copied, ensemble.units, X, y)
+        self.composition = checked_composition(composition, len(self.table.y))
+        self.folds = folds
+        features = np.column_stack([self.table.columns()[name] for name in self.table.primaries])
+        self.fold = fold_numbers(features, self.table.y, folds, seed)
 
-    def configured(self, **settings: Any) -> SISSOEnsemble:
-        """An unfitted ensemble with other settings that knows the columns."""
-        copied: Any = clone(self.ensemble)
-        other: SISSOEnsemble = copied.set_params(**settings)
-        other._check_training(self.X, self.y, None)
-        other.primaries_, other.units_ = self.ensemble.primaries_, self.ensemble.units_
-        return other
-
-    def search(self, ensemble: SISSOEnsemble, dropouts: Sequence[float], progress: Progress | None):
+    def search(self, recipe: EnsembleRecipe, dropouts: Sequence[float], progress: Progress | None) -> list[Stage]:
         """One pass for all dropouts and folds; members of fold k with dropout number j start at ``(j folds + k) members``."""
         draws = [Draw(self.fold != k, dropout) for dropout in dropouts for k in range(self.folds)]
-        stages = ensemble._search(self.X, self.y, self.weights, draws, progress)
-        if not all(stage.fitted.is_complete for stage in stages):
+        stages = search_members(recipe, self.table, draws, progress)
+        if not all(stage.solved.counts.is_complete for stage in stages):
             raise KeyboardInterrupt
         return stages
 
-    def assembled(self, ensemble: SISSOEnsemble, stages, dropout: int, stride: int | None = None) -> CrossValidated:
+    def assembled(
+        self, recipe: EnsembleRecipe, stages: Sequence[Stage], dropout: int, stride: int | None = None
+    ) -> CrossValidated:
         """Predictions by the ensembles of all folds; `stride` is the number of members that were searched for."""
-        n = len(self.y)
-        stride = stride or ensemble.members
+        n = len(self.fold)
+        stride = stride or recipe.members
         parts = {name: np.full(n, np.nan) for name in ("mean", "std", "std_raw", "formula")}
         quantiles, chosen = np.full((len(LEVELS) + 1, n), np.nan), []
         for k in range(self.folds):
             held_out = self.fold == k
-            one = self.configured(**ensemble.get_params())
-            one._assemble(self.X, self.y, stages, (dropout * self.folds + k) * stride, ~held_out, self.composition)
+            first = (dropout * self.folds + k) * stride
+            model = assemble(recipe, self.table, stages, first, ~held_out, self.composition).model
             shares = None if self.composition is None else self.composition[held_out]
-            found = one.predict_distribution(one._by_name(self.X[held_out]), shares)
+            prediction = model.predict_distribution(self.table.columns(held_out), shares)
             for name, values in parts.items():
-                values[held_out] = getattr(found, name)
-            recalibration = one.recalibration_ or Recalibration()
+                values[held_out] = getattr(prediction, name)
+            recalibration = model.recalibration or Recalibration()
             quantiles[:, held_out] = recalibration.quantile(np.append(LEVELS, 0.95))[:, None]
-            chosen.append(one.chosen_)
+            chosen.append(model.chosen)
         return CrossValidated(
-            self.y, **parts, quantiles=quantiles, fold=self.fold, chosen=chosen, kind=ensemble.recalibrate
+            self.table.y, **parts, quantiles=quantiles, fold=self.fold, chosen=chosen, kind=recipe.recalibrate
         )
 
 
@@ -239,22 +237,30 @@ def tune(
         )
     bench = _Bench(ensemble, X, y, folds, seed)
     _check_grid(bench, grid)
-    members, dim = max(grid["members"]), max(grid["dim"])
     searches = list(product(grid["rung"], grid["n_sis"], grid["transform"]))
     rows = []
     for number, (rung, n_sis, transform) in enumerate(searches):
-        shared = {"rung": rung, "n_sis": n_sis, "target_transform": transform, "adapt": False, "correction": "none"}
-        stages = bench.search(bench.configured(**shared, members=members, dim=dim), grid["dropout"], None)
-        for (j, dropout), m, d in product(enumerate(grid["dropout"]), grid["members"], grid["dim"]):
-            one = bench.configured(**shared, members=m, dim=d, dropout=dropout)
-            found = bench.assembled(one, stages, j, members)
-            rows.append({"rung": rung, "dim": d, "n_sis": n_sis, "members": m, "dropout": dropout, "transform": transform,
-                         **_figures(found)})  # fmt: skip
+        rows += _compared(bench, grid, {"rung": rung, "n_sis": n_sis, "transform": transform})
         if progress:
             progress(number + 1, len(searches))
     return sorted(
         rows, key=lambda row: (row["mae"], row["rung"], row["dim"], row["n_sis"], row["members"], row["dropout"])
     )
+
+
+def _compared(bench: _Bench, grid: Mapping[str, Sequence[Any]], shared: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of `tune` that one search gives; `shared` are the settings of the search."""
+    fixed = bench.recipe.changed(
+        rung=shared["rung"], n_sis=shared["n_sis"], target_transform=shared["transform"], adapt=False, correction="none"
+    )
+    members = max(grid["members"])
+    stages = bench.search(fixed.changed(members=members, dim=max(grid["dim"])), grid["dropout"], None)
+    rows = []
+    for (j, dropout), m, dim in product(enumerate(grid["dropout"]), grid["members"], grid["dim"]):
+        validated = bench.assembled(fixed.changed(members=m, dim=dim, dropout=dropout), stages, j, members)
+        varied = {"members": m, "dropout": dropout, "dim": dim}
+        rows.append({name: {**shared, **varied}[name] for name in GRID} | _figures(validated))
+    return rows
 
 
 def _check_grid(bench: _Bench, grid: Mapping[str, Sequence[Any]]) -> None:
@@ -263,15 +269,15 @@ def _check_grid(bench: _Bench, grid: Mapping[str, Sequence[Any]]) -> None:
         if not len(values):
             raise SettingsError(f"{name}: needs a value at least, found none")
         for value in values:
-            bench.configured(**{"target_transform" if name == "transform" else name: value})._check_settings()
+            bench.recipe.changed(**{"target_transform" if name == "transform" else name: value})
     for transform in grid["transform"]:
-        TargetTransform.fit(transform, bench.y)
+        TargetTransform.fit(transform, bench.table.y)
 
 
-def _figures(found: CrossValidated) -> dict[str, Any]:
-    filled = np.where(np.isnan(found.mean), found.target.mean(), found.mean)
-    size = np.abs(found.target - filled)
-    calibration = found.calibration() if found.n_undefined < len(size) else None
+def _figures(validated: CrossValidated) -> dict[str, Any]:
+    filled = np.where(np.isnan(validated.mean), validated.target.mean(), validated.mean)
+    size = np.abs(validated.target - filled)
+    calibration = validated.calibration() if validated.n_undefined < len(size) else None
     return {
         "mae": float(size.mean()),
         "mae_error": float(size.std(ddof=1) / np.sqrt(len(size))),
@@ -279,5 +285,5 @@ def _figures(found: CrossValidated) -> dict[str, Any]:
         "coverage95": calibration.coverage95 if calibration else 0.0,
         "miscalibration_area": calibration.miscalibration_area if calibration else 0.5,
         "spearman": calibration.spearman if calibration else None,
-        "n_undefined": found.n_undefined,
+        "n_undefined": validated.n_undefined,
     }

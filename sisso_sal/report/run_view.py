@@ -20,10 +20,10 @@ from sisso_sal.data.columns import split_header
 from sisso_sal.errors import CampaignError, InputError
 from sisso_sal.ledger.state import Event, Iteration, State, fold
 from sisso_sal.ledger.store import read_ledger
-from sisso_sal.models.calibration import Recalibration
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.files import load_model
 from sisso_sal.models.linear import SISSOModel
+from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.spaces.snapshot import ids_of
 
 N_PROPOSALS = 10

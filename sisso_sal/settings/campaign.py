@@ -59,13 +59,10 @@ class EnsembleSettings(BaseModel):
 
     members: int = Field(default=30, ge=2)
     dropout: float = Field(default=0.2, ge=0, lt=1)
-    bootstrap: Literal["plain", "stratified", "bayesian"] = "plain"
     adapt: bool = True
     transform: Literal["none", "log", "yeo-johnson"] = "none"
     loss: Literal["squared", "huber"] = "squared"
-    aggregation: Literal["mean", "median", "trimmed"] = "mean"
-    spread: Literal["std", "robust"] = "std"
-    weighting: Literal["equal", "oob"] = "equal"
+    aggregation: Literal["mean", "median"] = "mean"
     correction: Literal["none", "trees", "process", "both"] = "both"
     recalibrate: Literal["none", "scale", "isotonic", "conformal"] = "isotonic"
 

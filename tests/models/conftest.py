@@ -2,18 +2,18 @@
 
 import pytest
 
-from sisso_sal.models.ensemble import SISSOEnsemble
+from sisso_sal.models import members
 
 
 @pytest.fixture
 def drawn(monkeypatch):
     """The problems of every ensemble that is fitted in the test: their weights are the bootstrap counts."""
     problems = []
-    original = SISSOEnsemble._draw
+    original = members.draw_members
 
-    def spy(self, *arguments):
-        problems[:] = original(self, *arguments)
+    def spy(*arguments):
+        problems[:] = original(*arguments)
         return list(problems)
 
-    monkeypatch.setattr(SISSOEnsemble, "_draw", spy)
+    monkeypatch.setattr(members, "draw_members", spy)
     return problems

@@ -16,27 +16,23 @@ from sklearn.dummy import DummyRegressor
 from uncertainty_toolbox import metrics_calibration, metrics_scoring_rule
 from uncertainty_toolbox.recalibration import get_interval_recalibrator
 
-from sisso_sal.errors import FitError, SettingsError
+from sisso_sal.errors import FitError, ModelFileError, SettingsError
 from sisso_sal.models.calibration import (
-    KINDS,
     LEVELS,
-    ONE_SIGMA,
     Calibration,
-    Recalibration,
     area,
     calibrate,
     coverage,
     coverage_curve,
     error_against_sigma,
-    held_out_quantiles,
     mean_squared_z,
     miscalibration_area,
     negative_log_likelihood,
     noise_floor,
     rank_correlation,
-    scale_factor,
     sharpness,
 )
+from sisso_sal.models.recalibration import KINDS, ONE_SIGMA, Recalibration, held_out_quantiles
 
 
 def heavy_tailed(n, seed=0):
@@ -102,28 +98,32 @@ def test_area_of_few_honest_samples_is_a_third_over_the_square_root():
     assert np.mean(areas) == pytest.approx(0.31 / np.sqrt(50), rel=0.06)
 
 
+def scale_of(errors, sigma):
+    return Recalibration.fit("scale", errors, sigma).scale
+
+
 def test_scale_gives_the_errors_unit_mean_square():
     rng = np.random.default_rng(0)
     errors, sigma = rng.normal(0, 1, 300), rng.uniform(0.1, 2, 300)
-    scale = scale_factor(errors, sigma)
+    scale = scale_of(errors, sigma)
     assert np.mean((errors / (scale * sigma)) ** 2) == pytest.approx(1.0, rel=1e-12)
-    assert scale_factor(errors, scale * sigma) == pytest.approx(1.0, rel=1e-12)
-    assert scale_factor(5.0 * errors, sigma) == pytest.approx(5.0 * scale, rel=1e-12)
-    assert scale_factor(errors, 5.0 * sigma) == pytest.approx(scale / 5.0, rel=1e-12)
+    assert scale_of(errors, scale * sigma) == pytest.approx(1.0, rel=1e-12)
+    assert scale_of(5.0 * errors, sigma) == pytest.approx(5.0 * scale, rel=1e-12)
+    assert scale_of(errors, 5.0 * sigma) == pytest.approx(scale / 5.0, rel=1e-12)
 
 
 def test_scale_maximises_the_likelihood():
     rng = np.random.default_rng(1)
     errors, sigma = rng.normal(0, 2, 100), rng.uniform(0.5, 1.5, 100)
-    scale = scale_factor(errors, sigma)
+    scale = scale_of(errors, sigma)
     likelihood = [norm.logpdf(errors, scale=s * sigma).sum() for s in (0.99 * scale, scale, 1.01 * scale)]
     assert likelihood[1] > max(likelihood[0], likelihood[2])
 
 
 def test_scale_leaves_out_sigmas_of_zero():
-    assert scale_factor(np.array([5.0, 2.0]), np.array([0.0, 1.0])) == 2.0
+    assert scale_of(np.array([5.0, 2.0]), np.array([0.0, 1.0])) == pytest.approx(2.0, rel=1e-15)
     with pytest.raises(FitError, match=r"^calibration: needs at least one sample with a spread above 0, found none$"):
-        scale_factor(np.ones(2), np.zeros(2))
+        scale_of(np.ones(2), np.zeros(2))
 
 
 def test_coverage_curve_is_that_of_the_toolbox():
@@ -242,7 +242,7 @@ def test_scale_gives_unit_mean_squared_z():
     errors, sigma = heavy_tailed(50)
     found = Recalibration.fit("scale", errors, sigma)
     assert mean_squared_z(errors, found.std(sigma)) == pytest.approx(1.0, rel=1e-12)
-    assert found.scale == pytest.approx(scale_factor(errors, sigma), rel=1e-12)
+    assert found.scale == pytest.approx(np.sqrt(mean_squared_z(errors, sigma)), rel=1e-12)
     np.testing.assert_allclose(found.quantile(FEW), found.scale * norm.ppf(0.5 + FEW / 2), rtol=1e-12)
 
 
@@ -355,6 +355,12 @@ def test_quantile_grows_with_the_level_and_is_never_negative(kind, samples, leve
     assert (widths >= 0).all()
     assert (widths[1:] >= widths[:-1] * (1 - 1e-12)).all()
     np.testing.assert_array_equal(widths, [found.quantile(level) for level in levels])
+
+
+@pytest.mark.parametrize("kind", ["scale", "isotonic"])
+def test_errors_of_zero_have_intervals_of_zero_at_every_level_below_one(kind):
+    found = Recalibration.fit(kind, np.zeros(3), np.ones(3))
+    assert found.quantile(np.array([0.0, 0.5, 1 - 1e-16, np.nextafter(1.0, 0.0)])).tolist() == [0.0] * 4
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -505,7 +511,8 @@ def test_an_unknown_kind_is_refused():
     message = "recalibration: needs one of none, scale, isotonic, conformal, found 'platt'"
     with pytest.raises(SettingsError, match=f"^{re.escape(message)}$"):
         Recalibration.fit("platt", np.ones(2), np.ones(2))
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    message = "kind: needs 'none', 'scale', 'isotonic' or 'conformal', found 'platt'"
+    with pytest.raises(ModelFileError, match=f"^{re.escape(message)}$"):
         Recalibration.from_json({"kind": "platt", "scores": []})
 
 

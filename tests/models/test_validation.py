@@ -10,8 +10,9 @@ from sklearn.base import clone
 
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.models import validation
-from sisso_sal.models.calibration import LEVELS, Recalibration
+from sisso_sal.models.calibration import LEVELS
 from sisso_sal.models.ensemble import SISSOEnsemble
+from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.validation import GRID, CrossValidated, cross_validate, fold_numbers, tune
 
 SETTINGS = {"members": 14, "rung": 1, "dim": 2, "n_sis": 4, "operators": ("add", "mult", "sq"), "threads": 1}
@@ -36,7 +37,7 @@ def validated(correction="both"):
     [
         {"correction": "none"},
         {"correction": "both"},
-        {"correction": "none", "loss": "huber", "weighting": "oob", "target_transform": "log", "dim": 1},
+        {"correction": "none", "loss": "huber", "target_transform": "log", "dim": 1},
         {"correction": "both", "loss": "huber", "target_transform": "log", "dim": 1},
         {"correction": "both", "target_transform": "yeo-johnson", "dim": 1},
     ],

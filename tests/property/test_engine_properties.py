@@ -253,8 +253,8 @@ def test_neither_threads_nor_order_change_a_bit_of_the_regressor(data, table, ru
     kinds=st.sampled_from(
         [
             {},
-            {"weighting": "oob", "bootstrap": "bayesian", "recalibrate": "conformal"},
-            {"loss": "huber", "aggregation": "trimmed", "spread": "robust", "bootstrap": "stratified"},
+            {"recalibrate": "conformal"},
+            {"loss": "huber", "correction": "trees"},
             {"target_transform": "yeo-johnson", "correction": "process", "aggregation": "median", "adapt": False},
         ]
     ),

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from sisso_sal.models.calibration import FEWEST_PARTED, calibrate
+from sisso_sal.models.calibration import calibrate
+from sisso_sal.models.recalibration import FEWEST_PARTED
 from sisso_sal.report.text.results import discover_text
 
 

@@ -139,8 +139,8 @@ def test_what_is_written_is_read_back(found, tmp_path_factory):
         ("[modle]\nrung = 2", "unknown setting 'modle'; did you mean 'model'?"),
         (
             "[ensemble]\nzzzz = 2",
-            "unknown setting 'ensemble.zzzz'; known are members, dropout, bootstrap, adapt, transform, loss, aggregation, "
-            "spread, weighting, correction, recalibrate",
+            "unknown setting 'ensemble.zzzz'; known are members, dropout, adapt, transform, loss, aggregation, correction, "
+            "recalibrate",
         ),
         (
             "[ensemble]\ntarget_transform = 'log'",
@@ -172,18 +172,9 @@ def test_an_unknown_key_is_refused_with_a_suggestion(file, text, told):
         ("[ensemble]\nmembers = 1", "ensemble.members: needs greater than or equal to 2, found 1"),
         ("[ensemble]\ndropout = 1.0", "ensemble.dropout: needs less than 1, found 1.0"),
         ("[ensemble]\nadapt = 2", "ensemble.adapt: needs a valid boolean, unable to interpret input, found 2"),
-        (
-            "[ensemble]\nbootstrap = 'half'",
-            "ensemble.bootstrap: needs 'plain', 'stratified' or 'bayesian', found 'half'",
-        ),
         ("[ensemble]\ntransform = 'sqrt'", "ensemble.transform: needs 'none', 'log' or 'yeo-johnson', found 'sqrt'"),
         ("[ensemble]\nloss = 'l1'", "ensemble.loss: needs 'squared' or 'huber', found 'l1'"),
-        (
-            "[ensemble]\naggregation = 'mode'",
-            "ensemble.aggregation: needs 'mean', 'median' or 'trimmed', found 'mode'",
-        ),
-        ("[ensemble]\nspread = 'mad'", "ensemble.spread: needs 'std' or 'robust', found 'mad'"),
-        ("[ensemble]\nweighting = 'all'", "ensemble.weighting: needs 'equal' or 'oob', found 'all'"),
+        ("[ensemble]\naggregation = 'mode'", "ensemble.aggregation: needs 'mean' or 'median', found 'mode'"),
         (
             "[ensemble]\ncorrection = 'forest'",
             "ensemble.correction: needs 'none', 'trees', 'process' or 'both', found 'forest'",
@@ -282,17 +273,14 @@ def test_every_kind_that_settings_know_the_ensemble_knows():
     from typing import get_args
 
     from sisso_sal.acquisition.proposal import REFERENCES
-    from sisso_sal.models import aggregation, bootstrap, correction, ensemble, transform
-    from sisso_sal.models.calibration import KINDS
+    from sisso_sal.models import aggregation, correction, recipe, transform
+    from sisso_sal.models.recalibration import KINDS
 
     kinds = {name: get_args(field.annotation) for name, field in EnsembleSettings.model_fields.items()}
     assert {name: values for name, values in kinds.items() if values} == {
-        "bootstrap": bootstrap.KINDS,
         "transform": transform.KINDS,
-        "loss": ensemble.LOSSES,
+        "loss": recipe.LOSSES,
         "aggregation": aggregation.MEANS,
-        "spread": aggregation.SPREADS,
-        "weighting": ensemble.WEIGHTINGS,
         "correction": correction.KINDS,
         "recalibrate": KINDS,
     }

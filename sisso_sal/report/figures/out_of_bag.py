@@ -10,14 +10,8 @@ from scipy.special import ndtri
 from scipy.stats import binom
 
 from sisso_sal.errors import InputError
-from sisso_sal.models.calibration import (
-    LEVELS,
-    Recalibration,
-    calibrate,
-    coverage_curve,
-    error_against_sigma,
-    held_out_quantiles,
-)
+from sisso_sal.models.calibration import LEVELS, calibrate, coverage_curve, error_against_sigma
+from sisso_sal.models.recalibration import Recalibration, held_out_quantiles
 from sisso_sal.report.run_view import RunView
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sisso_sal.data import neighbours
 from sisso_sal.models.linear import REACH
 from sisso_sal.report.run_view import EnsembleLike, RunView
 from sisso_sal.report.summary import extrapolates, is_far
@@ -182,22 +183,18 @@ def _positions(view: RunView, row: int) -> tuple[FeaturePosition, ...]:
 
 def _nearest(view: RunView, rows: np.ndarray) -> list[tuple[Neighbour, ...]]:
     """The nearest labelled materials of each row, by primary features in units of their spread over the labelled ones."""
-    from scipy.spatial import KDTree
-
     known = np.flatnonzero(view.labelled)
     if not len(known) or not len(rows):
         return [() for _ in rows]
     features = np.column_stack([view.columns[name] for name in sorted(view.columns)])
-    spread = features[known].std(axis=0)
-    scaled = features / np.where(spread > 0, spread, 1.0)
-    tree = KDTree(scaled[known])
-    count = min(N_NEAREST, len(known))
-    usual = float(np.median(tree.query(scaled[known], k=2)[0][:, 1])) if len(known) > 1 else 0.0
-    distance, index = (one.reshape(len(rows), count) for one in tree.query(scaled[rows], k=count))
+    labelled = features[known]
+    scale = neighbours.spread_of(labelled)
+    usual = neighbours.usual_distance(labelled, scale)
+    distance, index = neighbours.nearest(features[rows], labelled, scale, min(N_NEAREST, len(known)))
     labels = view.values("label")
     return [
         tuple(
-            Neighbour(str(view.ids[known[i]]), float(labels[known[i]]), float(d) / (usual or 1.0))
+            Neighbour(str(view.ids[known[i]]), float(labels[known[i]]), float(d) / usual)
             for d, i in zip(distance[k], index[k], strict=True)
         )
         for k in range(len(rows))

@@ -165,7 +165,7 @@ def _basis_of_recalibration(said: Mapping[str, Any]) -> list[str]:
     """What the figures after a recalibration prove: intervals fitted to such errors cover their share of them with any sigma."""
     if said.get("kind", "none") == "none" or "n" not in said:
         return []
-    from sisso_sal.models.calibration import FEWEST_PARTED
+    from sisso_sal.models.recalibration import FEWEST_PARTED
 
     if said["n"] < FEWEST_PARTED:
         return [

@@ -1,0 +1,166 @@
+"""From the members that were searched for to an ensemble: rung and number of terms, correction, calibration.
+
+All of it follows from the out-of-bag predictions: those of each sample by the members that did not see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sisso_sal.models.aggregation import aggregate
+from sisso_sal.models.calibration import Calibration, calibrate
+from sisso_sal.models.correction import FEWEST, Correction
+from sisso_sal.models.ensemble_model import EnsembleModel, aggregated, evaluated
+from sisso_sal.models.fitting import SearchCounts
+from sisso_sal.models.inputs import TrainingTable
+from sisso_sal.models.linear import SISSOModel
+from sisso_sal.models.members import Stage, by_dimension
+from sisso_sal.models.recalibration import Recalibration
+from sisso_sal.models.recipe import EnsembleRecipe
+from sisso_sal.models.robust import pseudo_observations
+
+
+@dataclass(frozen=True, eq=False)
+class Assembled:
+    """An ensemble and what it predicts of its own samples without having seen them.
+
+    Attributes
+    ----------
+    model : EnsembleModel
+    oob_mean, oob_std : ndarray (n_samples,)
+        Out-of-bag prediction and raw sigma, in the target's unit; NaN where there is none.
+    """
+
+    model: EnsembleModel
+    oob_mean: np.ndarray
+    oob_std: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Choice:
+    """Members of one rung and number of terms, and their out-of-bag errors in the target's unit."""
+
+    stage: Stage
+    dim: int
+    members: tuple[SISSOModel, ...]
+    mae: float
+    rmse: float
+
+    def as_dict(self) -> dict[str, float | int | None]:
+        """For JSON, which has no infinity."""
+        errors = {"mae": self.mae, "rmse": self.rmse}
+        known = {name: value if np.isfinite(value) else None for name, value in errors.items()}
+        return {"rung": self.stage.rung, "dim": self.dim, **known}
+
+
+def assemble(
+    recipe: EnsembleRecipe,
+    table: TrainingTable,
+    stages: Sequence[Stage],
+    first: int,
+    present: np.ndarray,
+    composition: np.ndarray | None = None,
+) -> Assembled:
+    """Choose rung and number of terms, correct and calibrate.
+
+    Parameters
+    ----------
+    recipe : EnsembleRecipe
+    table : TrainingTable
+    stages : sequence of Stage
+    first : int
+        Number of the first of the problems whose models are the members.
+    present : ndarray (n_samples,) of bool
+        Samples that may be used; the others are held out.
+    composition : array (n_samples, n_elements), optional
+        Share of each element, for the correction.
+    """
+    part = slice(first, first + recipe.members)
+    order = stages[-1].solved.order
+    problems = stages[-1].problems[part]
+    unseen = np.zeros((recipe.members, len(table.y)), dtype=bool)
+    for m, problem in enumerate(problems):
+        unseen[m, order] = problem.weights == 0
+    unseen &= present
+    choices = [
+        _Choice(stage, dim, members, *_errors(recipe, table, members, unseen, order))
+        for stage in stages
+        for dim, members in by_dimension(stage, part, table, recipe.dims)
+    ]
+    best = min(choices, key=lambda choice: (choice.mae, choice.stage.rung, choice.dim))
+    names = np.array(list(table.primaries), dtype=object)
+    rows = order[present[order]]
+    model = EnsembleModel(
+        members=best.members,
+        dropped=tuple(tuple(names[~problem.allowed]) for problem in problems),
+        aggregation=recipe.aggregation,
+        chosen={"rung": best.stage.rung, "dim": best.dim},
+        choices=[choice.as_dict() for choice in choices],
+        primaries=table.primaries,
+        labelled=_features(table, rows),
+        counts=_counts(stages, best.stage, int(present.sum())),
+    )
+    return _judged(recipe, table, model, unseen, rows, composition)
+
+
+def _counts(stages: Sequence[Stage], chosen: Stage, n_samples: int) -> SearchCounts:
+    each = [stage.solved.counts for stage in stages]
+    n_singular, is_complete = sum(one.n_singular for one in each), all(one.is_complete for one in each)
+    return replace(chosen.solved.counts, n_samples=n_samples, n_singular=n_singular, is_complete=is_complete)
+
+
+def _features(table: TrainingTable, rows: np.ndarray) -> np.ndarray:
+    """ndarray (n, n_primary): primary features of some samples, columns in the order of the names."""
+    columns = table.columns()
+    return np.column_stack([columns[name][rows] for name in table.primaries])
+
+
+def _errors(recipe: EnsembleRecipe, table: TrainingTable, members, unseen, order) -> tuple[float, float]:
+    """Out-of-bag mean absolute and root mean square error; infinite where nothing is out of bag."""
+    values, valid, _ = evaluated(members, table.columns())
+    mean, _ = aggregate(values, valid & unseen, 2, mean=recipe.aggregation)
+    error = (table.y - mean)[order]  # summed in canonical order
+    error = error[np.isfinite(error)]
+    return (float(np.abs(error).mean()), float(np.sqrt(np.mean(error**2)))) if len(error) else (np.inf, np.inf)
+
+
+def _judged(
+    recipe: EnsembleRecipe, table: TrainingTable, model: EnsembleModel, unseen, order, composition
+) -> Assembled:
+    """Out-of-bag predictions, the correction that is learned from them, and the calibration of both."""
+    values, valid, _ = evaluated(model.members, table.columns())
+    formula, spread = aggregated(values, valid & unseen, 2, recipe.aggregation)
+    linked = model.link.forward(formula)
+    rows = order[np.isfinite(linked[order])]
+    calibration, recalibration = _calibrated(recipe.recalibrate, table.y - formula, spread, rows)
+    model = replace(model, calibration=calibration, formula_calibration=calibration, recalibration=recalibration)
+    correction = _learned(recipe, table, model, linked, rows, composition)
+    if correction is None:
+        return Assembled(model, formula, spread)
+    mean, std = np.full(len(table.y), np.nan), np.full(len(table.y), np.nan)
+    mean[rows], std[rows] = model.link.back(correction.left_out_mean, correction.left_out_std)
+    calibration, recalibration = _calibrated(recipe.recalibrate, table.y - mean, std, rows)
+    model = replace(model, correction=correction, calibration=calibration, recalibration=recalibration)
+    return Assembled(model, mean, std)
+
+
+def _learned(recipe: EnsembleRecipe, table: TrainingTable, model: EnsembleModel, formula, rows, composition):
+    """The correction, from transformed out-of-bag means `formula` (n_samples,); None where too little is known."""
+    if recipe.correction == "none" or len(rows) < FEWEST:
+        return None
+    labels = model.link.forward(table.y[rows])
+    if recipe.loss == "huber":
+        labels = pseudo_observations(labels, formula[rows])
+    if np.ptp(labels) == 0:
+        return None
+    shares = None if composition is None else composition[rows]
+    return Correction(recipe.correction, _features(table, rows), formula[rows], labels, int(recipe.seed), shares)
+
+
+def _calibrated(kind: str, errors, sigma, rows) -> tuple[Calibration | None, Recalibration | None]:
+    """Both from the rows with an error and a spread, in canonical order; None where there are none."""
+    known = rows[np.isfinite(errors[rows]) & (sigma[rows] > 0)]
+    return calibrate(errors[known], sigma[known], kind) if len(known) else (None, None)

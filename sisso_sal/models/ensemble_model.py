@@ -1,0 +1,306 @@
+"""A fitted ensemble: formulas, the correction that was learned on top of them, and how honest its sigma is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sisso_sal.data.neighbours import relative_distance
+from sisso_sal.models.aggregation import aggregate
+from sisso_sal.models.calibration import Calibration
+from sisso_sal.models.correction import Correction, checked_composition, correlation_of
+from sisso_sal.models.fitting import SearchCounts
+from sisso_sal.models.linear import REACH, SISSOModel
+from sisso_sal.models.recalibration import Recalibration
+from sisso_sal.models.recipe import EnsembleRecipe
+from sisso_sal.models.records import EnsembleRecord, need
+from sisso_sal.models.transform import TargetTransform
+from sisso_sal.protocols import Prediction
+
+N_TYPICAL = 3
+"""Formulas that a description shows; members with the same descriptors count as one."""
+
+
+@dataclass(frozen=True, eq=False)
+class EnsembleModel:
+    """Formulas and what was learned on top of them. Plain data: copies and pickles predict the same digits.
+
+    Attributes
+    ----------
+    members : tuple of SISSOModel
+    dropped : tuple of tuple of str
+        Primary features that each member had to do without.
+    aggregation : str
+        ``mean`` or ``median``, see `aggregate`.
+    chosen : dict of str to int
+        ``rung`` and ``dim`` of the members.
+    choices : list of dict
+        ``rung``, ``dim``, and the out-of-bag ``mae`` and ``rmse`` of each choice there was, in the target's unit; None where no
+        sample was out of bag.
+    primaries : dict of str to str
+        Unit of each primary feature, in the order of the names.
+    labelled : ndarray (n_labelled, n_primary)
+        Primary features of the labelled materials, columns in the order of the names.
+    counts : SearchCounts
+    correction : Correction or None
+    calibration, recalibration : Calibration, Recalibration or None
+        From the out-of-bag errors; None where there are none.
+    formula_calibration : Calibration or None
+        That of the formulas alone, without correction.
+    """
+
+    members: tuple[SISSOModel, ...]
+    dropped: tuple[tuple[str, ...], ...]
+    aggregation: str
+    chosen: dict[str, int]
+    choices: list[dict[str, Any]]
+    primaries: dict[str, str]
+    labelled: np.ndarray
+    counts: SearchCounts
+    correction: Correction | None = None
+    calibration: Calibration | None = None
+    formula_calibration: Calibration | None = None
+    recalibration: Recalibration | None = None
+
+    @property
+    def link(self) -> TargetTransform:
+        """The transform that all members share; the correction learns on the same scale."""
+        return self.members[0].link
+
+    def predict_distribution(
+        self, columns: Mapping[str, np.ndarray], composition: np.ndarray | None = None
+    ) -> Prediction:
+        """Mean, spread, every member's prediction and its validity.
+
+        Parameters
+        ----------
+        columns : mapping of str to ndarray (n,)
+            Primary features in the units of the training table.
+        composition : array (n, n_elements), optional
+            Share of each element. Without it the part of the correction that was learned from compositions stays out.
+
+        Returns
+        -------
+        Prediction
+            A candidate for which fewer than half of the members are valid has no mean (NaN); invalid members never enter the mean.
+            Nor has one whose corrected prediction on the transformed scale has no inverse (`TargetTransform.back`).
+            With a correction, `members` are shifted by what it adds to the mean of the formulas.
+
+        Raises
+        ------
+        FitError
+            The composition has another shape than in the fit.
+        """
+        values, valid, outside = evaluated(self.members, columns)
+        needed = max(2, (len(self.members) + 1) // 2)
+        formula, raw = aggregated(values, valid, needed, self.aggregation)
+        mean, linked = formula, self.link.forward(formula)
+        features = np.column_stack([columns[name] for name in self.primaries])
+        shares = None
+        if self.correction:
+            learned = self.correction.composition
+            shares = None if learned is None else checked_composition(composition, len(features), learned.shape[1])
+            mean, raw = self.link.back(*self.correction.predict(features, linked, shares))
+            with np.errstate(invalid="ignore"):
+                values = values + np.where(np.isfinite(mean), mean - formula, 0.0)
+            correlation = _of_correction(self.correction, features, linked, shares)
+        else:
+            correlation = _of_members(values, valid)
+        recalibration = self.recalibration or Recalibration()
+        return Prediction(
+            mean, recalibration.std(raw), raw, values, valid,
+            half95=recalibration.half_width(0.95, raw),
+            formula=formula,
+            outside=(outside > 0).mean(axis=0),
+            distance=relative_distance(features, self.labelled),
+            correlation=correlation,
+        )  # fmt: skip
+
+    def typical_members(self, columns: Mapping[str, np.ndarray], count: int = 3) -> list[tuple[int, float]]:
+        """The members that speak most for all: those closest to the members' median over some materials.
+
+        Parameters
+        ----------
+        columns : mapping of str to ndarray (n,)
+        count : int
+
+        Returns
+        -------
+        list of (int, float)
+            Number of the member and its root mean square distance from the median, in the target's unit; nearest first. A
+            member that is valid for none of the materials is left out.
+        """
+        members, valid, _ = evaluated(self.members, columns)
+        usable = valid.all(axis=0)
+        if not usable.any():
+            usable = valid.any(axis=0)
+        members, valid = members[:, usable], valid[:, usable]
+        median = np.nanmedian(np.where(valid, members, np.nan), axis=0)
+        square = (np.where(valid, members, median) - median) ** 2
+        seen = np.flatnonzero(valid.any(axis=1))
+        distance = np.sqrt(square[seen].sum(axis=1) / valid[seen].sum(axis=1))
+        order = np.argsort(distance, kind="stable")[:count]
+        return [(int(seen[i]), float(distance[i])) for i in order]
+
+    def recurrence(self) -> dict[str, dict[str, float]]:
+        """What the members agree on: the share of members in which each primary feature, operator and descriptor occurs.
+
+        Returns
+        -------
+        dict
+            ``primaries``, ``operators`` and ``descriptors``, each from name to share, most frequent first.
+        """
+        counts = {"primaries": Counter(), "operators": Counter(), "descriptors": Counter()}
+        for member in self.members:
+            counts["primaries"].update(set(member.primaries()))
+            counts["operators"].update({name for term in member.terms for name in term.expression.operator_names()})
+            counts["descriptors"].update({str(term.expression) for term in member.terms})
+        n = len(self.members)
+        return {
+            kind: {name: c / n for name, c in sorted(counter.items(), key=lambda item: (-item[1], item[0]))}
+            for kind, counter in counts.items()
+        }
+
+    def describe(self, columns: Mapping[str, np.ndarray], target: str, target_unit: str = "") -> dict[str, Any]:
+        """What a report says of the fit, as plain data.
+
+        Parameters
+        ----------
+        columns : mapping of str to ndarray (n,)
+            Materials over which members are compared, see `typical_members`.
+        target, target_unit : str
+            Name and unit of what it predicts.
+        """
+        is_raw = self.calibration is None or self.calibration.kind == "none"
+        return {
+            "n_members": len(self.members),
+            **self.chosen,
+            "choices": self.choices,
+            "correction": self.correction.kind if self.correction else "none",
+            "sigma": "raw" if is_raw else "recalibrated",
+            "calibration": self.calibration.as_dict() if self.calibration else None,
+            "formula_calibration": self.formula_calibration.as_dict() if self.formula_calibration else None,
+            "typical": self._typical(columns, target, target_unit),
+            "recurrence": self.recurrence(),
+            "n_features": self.counts.n_features,
+            "rejected": self.counts.rejected,
+        }
+
+    def _typical(self, columns: Mapping[str, np.ndarray], target: str, target_unit: str) -> list[dict[str, Any]]:
+        """The most typical formulas, and how many members each stands for."""
+        typical: dict[frozenset[str], dict[str, Any]] = {}
+        for number, distance in self.typical_members(columns, len(self.members)):
+            member = self.members[number]
+            same = typical.setdefault(
+                frozenset(term.expression.key for term in member.terms),
+                {
+                    "member": number,
+                    "distance": distance,
+                    "n_members": 0,
+                    "equation": member.equation(target, target_unit),
+                    **member.to_json(),
+                },
+            )
+            same["n_members"] += 1
+        return list(typical.values())[:N_TYPICAL]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; floats keep every digit."""
+        return {
+            "members": [member.to_json() for member in self.members],
+            "dropped": [list(names) for names in self.dropped],
+            "chosen": self.chosen,
+            "choices": self.choices,
+            "calibration": self.calibration.as_dict() if self.calibration else None,
+            "formula_calibration": self.formula_calibration.as_dict() if self.formula_calibration else None,
+            "recalibration": self.recalibration.to_json() if self.recalibration else None,
+            "correction": self.correction.to_json() if self.correction else None,
+            "labelled": self.labelled.tolist(),
+        }
+
+    @classmethod
+    def of_file(cls, record: EnsembleRecord, recipe: EnsembleRecipe) -> EnsembleModel:
+        """The inverse of `to_json`, from a file that was read.
+
+        Raises
+        ------
+        ModelFileError
+            A tree is no formula of the primary features.
+        ValueError
+            What the file holds was not made by this recipe.
+        """
+        units = record.units
+        members = tuple(
+            SISSOModel.from_json(member, units, check_units=recipe.space.use_units) for member in record.members
+        )
+        _check_recipe(record, recipe, members)
+        calibration, formula_calibration = (
+            None if part is None else Calibration(**part.model_dump())
+            for part in (record.calibration, record.formula_calibration)
+        )
+        return cls(
+            members,
+            tuple(tuple(names) for names in record.dropped),
+            recipe.aggregation,
+            record.chosen.model_dump(),
+            [choice.model_dump() for choice in record.choices],
+            units,
+            record.labelled,
+            SearchCounts.of_file(record),
+            None if record.correction is None else Correction.from_json(record.correction),
+            calibration,
+            formula_calibration,
+            None if record.recalibration is None else Recalibration.from_json(record.recalibration),
+        )
+
+
+def _check_recipe(record: EnsembleRecord, recipe: EnsembleRecipe, members: Sequence[SISSOModel]) -> None:
+    """Raise a ValueError that names the key where a file does not fit its own settings."""
+    need(len(members) == recipe.members, f"members: needs {recipe.members}, found {len(members)}")
+    link = members[0].link
+    shared = link.kind == recipe.target_transform and all(member.link == link for member in members)
+    need(shared, f"members: needs one link for all, of kind {recipe.target_transform}")
+    for name in ("calibration", "formula_calibration", "recalibration"):
+        part = getattr(record, name)
+        need(part is None or part.kind == recipe.recalibrate, f"{name}: needs kind {recipe.recalibrate}")
+    part = record.correction
+    need(part is None or part.kind == recipe.correction, f"correction: needs kind {recipe.correction}")
+
+
+def evaluated(
+    members: Sequence[SISSOModel], columns: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Prediction, validity and reach of each member: ndarray (n_members, n) each."""
+    each = [member.predict_with_reach(columns) for member in members]
+    values, outside = np.array([v for v, _ in each]), np.array([o for _, o in each])
+    return values, (outside <= REACH) & np.isfinite(values), outside
+
+
+def aggregated(values: np.ndarray, valid: np.ndarray, needed: int, mean: str) -> tuple[np.ndarray, np.ndarray]:
+    """`aggregate` with shares of the members that sum to 1."""
+    return aggregate(values, valid, needed, mean=mean, weight=1.0 / len(values))
+
+
+def _of_correction(
+    correction: Correction, features: np.ndarray, formula: np.ndarray, shares: np.ndarray | None
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Correlation by the correction, which knows what the formulas leave over."""
+
+    def between(rows: np.ndarray) -> np.ndarray:
+        return correction.correlation(features[rows], formula[rows], None if shares is None else shares[rows])
+
+    return between
+
+
+def _of_members(values: np.ndarray, valid: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Correlation by the members that are valid for all of the materials."""
+
+    def between(rows: np.ndarray) -> np.ndarray:
+        usable = valid[:, rows].all(axis=1)
+        return correlation_of(values[usable][:, rows]) if usable.sum() > 2 else np.eye(len(rows))
+
+    return between

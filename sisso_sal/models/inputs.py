@@ -1,0 +1,125 @@
+"""What an estimator is fitted on, checked by scikit-learn: columns with names and units, target, weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from sisso_sal.data.columns import split_header
+from sisso_sal.errors import SettingsError
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingTable:
+    """Primary features, labels and weights of all samples.
+
+    Attributes
+    ----------
+    names, units : tuple of str
+        Of the primary features; "" for no unit.
+    X : ndarray (n_samples, n_primary)
+    y, weights : ndarray (n_samples,)
+        Labels in the target's unit; a sample of weight zero is not there.
+    target, target_unit : str
+        The header under which the labels came.
+    """
+
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    X: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray
+    target: str = "y"
+    target_unit: str = ""
+
+    @property
+    def primaries(self) -> dict[str, str]:
+        """Unit of each primary feature, in the order of the names."""
+        return dict(sorted(zip(self.names, self.units, strict=True)))
+
+    def columns(self, rows: np.ndarray | slice = slice(None)) -> dict[str, np.ndarray]:
+        """The primary features of some samples by name: ndarray (n,) each."""
+        return dict(zip(self.names, np.ascontiguousarray(self.X[rows].T), strict=True))
+
+
+def training_table(
+    estimator: BaseEstimator, units: Sequence[str] | None, X: Any, y: Any, sample_weight: Any = None
+) -> TrainingTable:
+    """What `fit` was called with; scikit-learn notes the columns at the estimator, as it does for its own.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+    units : sequence of str, optional
+        Unit of each column, in the place of those in the headers.
+    X : array or DataFrame (n_samples, n_primary)
+    y : array or Series (n_samples,)
+    sample_weight : array (n_samples,), optional
+
+    Raises
+    ------
+    ValueError
+        Values that are missing or no numbers, shapes that do not fit.
+    SettingsError
+        There are other columns than units, or two columns of one name.
+    """
+    target, target_unit = split_header(_header_of(y))
+    X, y = validate_data(estimator, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
+    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    headers = getattr(estimator, "feature_names_in_", None)
+    split = [split_header(str(header)) for header in headers] if headers is not None else []
+    names = tuple(name for name, _ in split) or tuple(f"x{i}" for i in range(X.shape[1]))
+    own_units = tuple(unit for _, unit in split) or ("",) * X.shape[1]
+    if units is not None:
+        if len(units) != len(names):
+            raise SettingsError(f"units: needs one for each of {len(names)} features, found {len(units)}")
+        own_units = tuple(units)
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SettingsError(f"features: needs names that differ, found '{twice}' twice")
+    return TrainingTable(names, own_units, X, np.asarray(y, dtype=np.float64), weights, target, target_unit)
+
+
+def remember_columns(estimator: Any, units: Mapping[str, str], target: str, target_unit: str) -> None:
+    """Note the columns at an estimator that was not fitted but read from a file: sorted by name.
+
+    Parameters
+    ----------
+    estimator : SISSORegressor or SISSOEnsemble
+    units : mapping of str to str
+        Unit of each primary feature, in the order of the names.
+    target, target_unit : str
+    """
+    estimator.primaries_, estimator.units_ = tuple(units), tuple(units.values())
+    headers = [f"{name} ({unit})" if unit else name for name, unit in units.items()]
+    estimator.feature_names_in_ = np.array(headers, dtype=object)
+    estimator.n_features_in_ = len(headers)
+    estimator.target_name_, estimator.target_unit_ = target, target_unit
+
+
+def columns_of(estimator: Any, X: Any) -> Mapping[str, np.ndarray]:
+    """Primary features by name for a fitted estimator; a mapping is taken as it is, so that columns may come in any order.
+
+    Raises
+    ------
+    NotFittedError
+        The estimator is not fitted.
+    ValueError
+        Other columns than in `fit`, or values that are missing or no numbers.
+    """
+    check_is_fitted(estimator)
+    if isinstance(X, Mapping):
+        return X
+    rows = np.asarray(validate_data(estimator, X, dtype=np.float64, reset=False))
+    return dict(zip(estimator.primaries_, np.ascontiguousarray(rows.T), strict=True))
+
+
+def _header_of(y: object) -> str:
+    """The name of a pandas Series, else ``y``."""
+    name = getattr(y, "name", None)
+    return str(name) if isinstance(name, str | np.str_) and name else "y"

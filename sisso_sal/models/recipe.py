@@ -1,0 +1,95 @@
+"""All settings of an ensemble in one frozen record, checked when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sisso_sal.errors import SettingsError
+from sisso_sal.features.space import SpaceSettings
+from sisso_sal.models.aggregation import MEANS
+from sisso_sal.models.correction import KINDS as CORRECTIONS
+from sisso_sal.models.fitting import SearchSettings
+from sisso_sal.models.recalibration import KINDS as RECALIBRATIONS
+from sisso_sal.models.transform import KINDS as TRANSFORMS
+
+LOSSES = ("squared", "huber")
+"""Losses by name."""
+
+_KNOWN: dict[str, Sequence[str]] = {
+    "target_transform": TRANSFORMS,
+    "loss": LOSSES,
+    "aggregation": MEANS,
+    "correction": CORRECTIONS,
+    "recalibrate": RECALIBRATIONS,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnsembleRecipe:
+    """How an ensemble is made; see `SISSOEnsemble` for what each setting means.
+
+    Attributes
+    ----------
+    space : SpaceSettings
+    search : SearchSettings
+    members : int
+    dropout : float
+    adapt : bool
+    target_transform, loss, aggregation, correction, recalibrate : str
+    seed : int
+
+    Raises
+    ------
+    SettingsError
+        A setting is out of range.
+
+    Examples
+    --------
+    >>> EnsembleRecipe(space=SpaceSettings(), search=SearchSettings(dim=3)).changed(dim=1, members=5).search.dim
+    1
+    """
+
+    space: SpaceSettings
+    search: SearchSettings
+    members: int = 30
+    dropout: float = 0.2
+    adapt: bool = True
+    target_transform: str = "none"
+    loss: str = "squared"
+    aggregation: str = "mean"
+    correction: str = "both"
+    recalibrate: str = "isotonic"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.members, int | np.integer) and self.members >= 2):
+            raise SettingsError(f"members: needs an integer >= 2, found {self.members!r}")
+        if not 0 <= self.dropout < 1:
+            raise SettingsError(f"dropout: needs a share from 0 to below 1, found {self.dropout!r}")
+        for name, values in _KNOWN.items():
+            if getattr(self, name) not in values:
+                raise SettingsError(f"{name}: needs one of {', '.join(values)}, found {getattr(self, name)!r}")
+
+    @property
+    def rungs(self) -> list[int]:
+        """Rungs that members are searched for in."""
+        return list(range(1, self.space.rung + 1)) if self.adapt and self.space.rung > 1 else [self.space.rung]
+
+    @property
+    def dims(self) -> range:
+        """Numbers of terms that members may have."""
+        return range(1 if self.adapt else self.search.dim, self.search.dim + 1)
+
+    def space_of(self, rung: int) -> SpaceSettings:
+        """The settings of the feature space of a rung."""
+        return replace(self.space, rung=rung)
+
+    def changed(self, **settings: Any) -> EnsembleRecipe:
+        """The same with other settings; `rung`, `dim` and `n_sis` go where they belong."""
+        space = {name: settings.pop(name) for name in ("rung",) if name in settings}
+        search = {name: settings.pop(name) for name in ("dim", "n_sis") if name in settings}
+        return replace(self, space=replace(self.space, **space), search=replace(self.search, **search), **settings)

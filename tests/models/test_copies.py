@@ -1,0 +1,84 @@
+"""A fitted estimator is data: copies and pickles of it predict the same digits."""
+
+import copy
+import pickle
+from functools import cache
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+
+from sisso_sal.models.ensemble import SISSOEnsemble
+from sisso_sal.models.regressor import SISSORegressor
+
+SMALL = {"rung": 1, "dim": 2, "n_sis": 6, "n_residual": 2, "threads": 1}
+
+
+def table(n, seed):
+    """Features, a positive target, and shares of three elements."""
+    rng = np.random.default_rng(seed)
+    X = pd.DataFrame(rng.uniform(0.5, 2.0, (n, 4)), columns=["a (eV)", "b (eV)", "c", "d"])
+    shares = rng.dirichlet(np.ones(3), n)
+    y = X["a (eV)"] * X["c"] + 0.5 * shares[:, 0] + rng.normal(0, 0.1, n)
+    return X, y.to_numpy() + 1.0, shares
+
+
+def by_pickle(estimator, folder):
+    return pickle.loads(pickle.dumps(estimator))
+
+
+def by_joblib(estimator, folder):
+    joblib.dump(estimator, folder / "estimator")
+    return joblib.load(folder / "estimator")
+
+
+def by_deepcopy(estimator, folder):
+    return copy.deepcopy(estimator)
+
+
+def said(ensemble, X, composition):
+    """Everything that an ensemble predicts and tells, as bytes and text."""
+    prediction = ensemble.predict_distribution(X, composition)
+    names = ("mean", "std", "std_raw", "members", "valid", "half95", "formula", "outside", "distance")
+    return (
+        *(getattr(prediction, name).tobytes() for name in names),
+        prediction.correlation(np.arange(6)).tobytes(),
+        ensemble.oob_mean_.tobytes(),
+        ensemble.oob_std_.tobytes(),
+        ensemble.describe(X, "y", "eV"),
+        ensemble.document("y", "eV"),
+    )
+
+
+@cache
+def fitted(correction, knows_composition, is_robust):
+    X, y, shares = table(30, 0)
+    options = {"target_transform": "yeo-johnson", "loss": "huber", "recalibrate": "conformal"} if is_robust else {}
+    ensemble = SISSOEnsemble(members=5, **SMALL, correction=correction, **options)
+    return ensemble.fit(X, y, composition=shares if knows_composition else None)
+
+
+@pytest.mark.parametrize("copied", [by_pickle, by_joblib, by_deepcopy])
+@pytest.mark.parametrize("is_robust", [False, True])
+@pytest.mark.parametrize("knows_composition", [False, True])
+@pytest.mark.parametrize("correction", ["none", "trees", "process", "both"])
+def test_a_copy_of_an_ensemble_predicts_the_same_digits(correction, knows_composition, is_robust, copied, tmp_path):
+    ensemble = fitted(correction, knows_composition, is_robust)
+    assert (ensemble.correction_ is None) == (correction == "none")
+    new, _, shares = table(20, 1)
+    composition = shares if knows_composition else None
+    again = copied(ensemble, tmp_path)
+    assert again is not ensemble
+    assert said(again, new, composition) == said(ensemble, new, composition)
+
+
+@pytest.mark.parametrize("copied", [by_pickle, by_joblib, by_deepcopy])
+def test_a_copy_of_a_regressor_predicts_the_same_digits(copied, tmp_path):
+    X, y, _ = table(30, 0)
+    new, _, _ = table(20, 1)
+    model = SISSORegressor(**SMALL).fit(X, y)
+    again = copied(model, tmp_path)
+    assert again.predict(new).tobytes() == model.predict(new).tobytes()
+    assert again.document("y") == model.document("y")
+    assert again.models_ == model.models_
