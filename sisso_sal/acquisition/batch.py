@@ -8,8 +8,8 @@ import numpy as np
 
 from sisso_sal.errors import SettingsError
 
-LOOKED_AT = 20
-"""Candidates per place in a batch, the best ones, among which diversity chooses."""
+PER_PICK = 20
+"""Number of candidates with the best scores, for each pick of a batch, among which diversity chooses."""
 
 
 def select(
@@ -71,14 +71,14 @@ def select(
     if pending is not None:
         allowed &= ~pending
     looked_at = np.flatnonzero(allowed)
-    if len(looked_at) > (n := batch * (LOOKED_AT if diversity else 1)):
+    if len(looked_at) > (n := batch * (PER_PICK if diversity else 1)):
         worst = np.partition(scores[looked_at], len(looked_at) - n)[len(looked_at) - n]
         looked_at = looked_at[scores[looked_at] >= worst]
     order = np.array(sorted(looked_at.tolist(), key=lambda i: (-scores[i], ids[i])), dtype=np.int64)
     if not diversity or features is None:
         return order[:batch]
     made = np.flatnonzero(pending) if pending is not None else np.empty(0, dtype=np.int64)
-    return _spread_out(order[: LOOKED_AT * batch], made, _distances(features, composition), batch, diversity)
+    return _spread_out(order[: PER_PICK * batch], made, _distances(features, composition), batch, diversity)
 
 
 _Distances = Callable[[int, np.ndarray], np.ndarray]
