@@ -48,28 +48,28 @@ def _distance(scene: Scene) -> np.ndarray:
 MEAN = Acquisition(
     "mean",
     _mean,
-    summary="what is believed to be the best now, without exploration",
+    summary="pure exploitation; does not explore",
     meaning="the predicted mean in the direction of the goal, for a window its distance from the middle",
     has_unit=True,
 )
 STD = Acquisition(
     "std",
     _std,
-    summary="a better model, whatever the goal",
+    summary="improving the model",
     meaning="the standard deviation of the prediction",
     has_unit=True,
 )
 RANDOM = Acquisition(
     "random",
     _random,
-    summary="comparison: needs no prediction",
+    summary="comparison; needs no prediction",
     meaning="a random number",
     uses=frozenset(),
 )
 DISTANCE = Acquisition(
     "distance",
     _distance,
-    summary="comparison: needs no prediction, covers the space of primary features",
+    summary="comparison; needs no prediction",
     meaning="the distance to the nearest labelled material in standardised primary features",
     uses=frozenset(),
 )

@@ -1,8 +1,8 @@
 """Search that looks ahead: how many targets will the next evaluations find if this candidate comes first?
 
-The probability of a hit counts each candidate for itself. Whether one oxide of an element is a target also says something about its
-other oxides, so a less likely candidate with many kin may be worth more than a likely one without (active search: Garnett et al.,
-ICML 2012; Jiang et al., ICML 2017). Labels are never looked at, only a joint Gaussian prediction.
+The probability of a hit looks at each candidate alone. The result for one oxide of an element also tells about its other oxides.
+A less likely candidate with many similar ones can therefore be worth more than a likely one without (active search: Garnett et al.,
+ICML 2012; Jiang et al., ICML 2017). Labels are not used, only a joint Gaussian prediction.
 """
 
 from __future__ import annotations
@@ -243,22 +243,21 @@ def _linked(scene: Scene, rows: np.ndarray) -> np.ndarray:
     return link
 
 
+_MEANING = "the number of targets that the candidate is expected to add"
+
+
 def _explained(n_later: int) -> str:
-    if n_later == 0:
-        number = "the probability that the candidate is a target, no unit"
-    else:
-        number = (
-            "the number of additional targets expected if the candidate is computed: the candidate itself, and others that its "
-            f"result helps to find in the {n_later} evaluations after this batch"
-        )
-    return f"{number}. The batch is chosen one by one, each candidate as if those above it were no targets."
+    number = "the probability that the candidate is a target"
+    if n_later:
+        number = f"{_MEANING}, itself and in the {n_later} evaluations after this batch"
+    return f"{number}. Each was chosen as if those above it were no targets."
 
 
 SEARCH = Acquisition(
     "search",
     lambda scene: LookAhead(scene).scores(),
-    summary="many good ones: looks ahead at what each result tells about similar candidates",
-    meaning="the number of additional targets expected if the candidate is computed",
+    summary="many good materials, also families of similar good materials",
+    meaning=_MEANING,
     uses=frozenset({"distribution", "correlation"}),
     share=SHARE,
     chooser=LookAhead,

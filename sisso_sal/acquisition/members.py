@@ -57,7 +57,7 @@ def _thompson(scene: Scene) -> np.ndarray:
 MEMBER_EI = Acquisition(
     "member_ei",
     _member_improvement,
-    summary="the single best, where the members disagree in more than one way",
+    summary="the single best material, when the members form several groups",
     meaning="the improvement over the best, or over the bound of the goal, as a mean over the members",
     has_unit=True,
     uses=frozenset({"members"}),
@@ -66,7 +66,7 @@ MEMBER_EI = Acquisition(
 THOMPSON = Acquisition(
     "thompson",
     _thompson,
-    summary="batches that differ from one iteration to the next",
+    summary="diverse batches",
     meaning="the prediction of one member drawn at random, in the direction of the goal",
     has_unit=True,
     uses=frozenset({"members"}),

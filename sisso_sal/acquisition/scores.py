@@ -191,14 +191,14 @@ def _likelihood(scene: Scene) -> np.ndarray:
 HITS = Acquisition(
     "hits",
     _hits,
-    summary="many good ones: takes the likeliest first",
+    summary="many good materials; takes the likeliest first",
     meaning="the probability to reach the goal",
     share=SHARE,
 )
 EI = Acquisition(
     "ei",
     _improvement,
-    summary="the single best",
+    summary="the single best material",
     meaning="the expected improvement over the best, or over the bound of the goal",
     has_unit=True,
     needs_direction=True,
@@ -206,20 +206,20 @@ EI = Acquisition(
 LOG_EI = Acquisition(
     "log_ei",
     _log_improvement,
-    summary="the single best, also where an improvement is very unlikely",
+    summary="the single best material, also where improvements are very unlikely",
     meaning="the logarithm of the expected improvement",
     needs_direction=True,
 )
 PI = Acquisition(
     "pi",
     _probability,
-    summary="small, safe steps",
+    summary="small but likely improvements",
     meaning="the probability to be better than the best, or to reach the bound of the goal",
 )
 LCB = Acquisition(
     "lcb",
     _optimistic,
-    summary="the single best, by the most optimistic prediction",
+    summary="optimistic search",
     meaning="the optimistic end of the prediction, two standard deviations from its mean",
     has_unit=True,
     needs_direction=True,
@@ -227,6 +227,6 @@ LCB = Acquisition(
 MLI = Acquisition(
     "mli",
     _likelihood,
-    summary="goals that are far away: the order stays clear where all probabilities are nearly zero",
+    summary="goals that are hard to reach: it orders candidates whose probabilities are nearly zero",
     meaning="the logarithm of the probability to reach the goal",
 )

@@ -32,9 +32,12 @@ def summary(n_errors=40, n_later=10, kind="isotonic"):
     [
         (
             10,
-            "others that its result helps to find in the 10 evaluations after this batch. The batch is chosen one by one, ",
+            "\nscore: the number of targets that the candidate is expected to add, itself and in the 10 evaluations after ",
         ),
-        (0, "\nscore: the probability that the candidate is a target, no unit. The batch is chosen one by one, "),
+        (
+            0,
+            "\nscore: the probability that the candidate is a target. Each was chosen as if those above it were no targets.",
+        ),
     ],
 )
 def test_the_score_of_search_is_of_the_evaluations_after_the_batch(n_later, said):
