@@ -365,6 +365,37 @@ class Acquisition:
         return f"{self.meaning}, in {unit}" if unit else self.meaning
 
 
+class Maximiser(Protocol):
+    """A space that finds the candidates with the best scores by itself, because it has no list of all of them.
+
+    A continuous space is one, and so is one that generates structures. A candidate has a number, which it keeps: what the space
+    generates is added behind what it has.
+    """
+
+    def maximise(
+        self, score: Callable[[np.ndarray], np.ndarray], n: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Candidates with the best scores.
+
+        Parameters
+        ----------
+        score : callable
+            Primary features (m, n_primary) -> scores (m,). Greater is better; NaN and minus infinity are never chosen. The score
+            of a candidate is the same in every call and depends on its features alone.
+        n : int
+            Largest number of candidates.
+        rng : numpy Generator
+
+        Returns
+        -------
+        numbers : ndarray (k,) of int
+            At most n, best first. The space decides which candidates count as different.
+        features : ndarray (k, n_primary)
+            Their primary features.
+        """
+        ...
+
+
 FAILURES: Mapping[str, bool] = {
     "refused": True,
     "crashed": True,
