@@ -8,8 +8,8 @@ import numpy as np
 
 from sisso_sal.errors import SettingsError
 
-LOOKED_AT = 20
-"""Candidates per place in a batch, the best ones, among which diversity chooses."""
+PER_PICK = 20
+"""Number of candidates with the best scores, for each pick of a batch, among which diversity chooses."""
 
 
 def select(
@@ -33,8 +33,8 @@ def select(
         Equal scores are ordered by id.
     batch : int
         Largest number to choose.
-    excluded : ndarray (n,) of bool, optional
-        True for labelled, pending and failed candidates.
+    excluded, pending : ndarray (n,) of bool, optional
+        Candidates that are never chosen. For diversity the pending ones, which are being computed, count as picks already made.
     features : ndarray (n, n_features), optional
         Descriptors or primary features, in any unit; needed for diversity. Where a row holds a value that is not finite, its
         features add 0 to its distance from any other; without a composition such a pick brings no other candidate near.
@@ -44,8 +44,6 @@ def select(
         the Euclidean one in standardised features over sqrt(n_features), plus half the L1 distance of the compositions.
     composition : ndarray (n, n_elements), optional
         Atomic fractions, used for diversity.
-    pending : ndarray (n,) of bool, optional
-        Candidates that are being computed: never chosen, and for diversity picks already made.
 
     Returns
     -------
@@ -66,19 +64,21 @@ def select(
     if not 0 <= diversity <= 1 or (diversity and features is None):
         raise SettingsError(f"diversity: needs a number from 0 to 1 and features, found {diversity}")
     allowed = ~np.isnan(scores) & (scores > -np.inf)
-    if excluded is not None:
-        allowed &= ~excluded
-    if pending is not None:
-        allowed &= ~pending
-    looked_at = np.flatnonzero(allowed)
-    if len(looked_at) > (n := batch * (LOOKED_AT if diversity else 1)):
-        worst = np.partition(scores[looked_at], len(looked_at) - n)[len(looked_at) - n]
-        looked_at = looked_at[scores[looked_at] >= worst]
-    order = np.array(sorted(looked_at.tolist(), key=lambda i: (-scores[i], ids[i])), dtype=np.int64)
+    for barred in (excluded, pending):
+        allowed &= True if barred is None else ~barred
+    order = _best_first(scores, ids, np.flatnonzero(allowed), batch * (PER_PICK if diversity else 1))
     if not diversity or features is None:
         return order[:batch]
     made = np.flatnonzero(pending) if pending is not None else np.empty(0, dtype=np.int64)
-    return _spread_out(order[: LOOKED_AT * batch], made, _distances(features, composition), batch, diversity)
+    return _spread_out(order[: PER_PICK * batch], made, _distances(features, composition), batch, diversity)
+
+
+def _best_first(scores: np.ndarray, ids: Sequence[str], rows: np.ndarray, n: int) -> np.ndarray:
+    """The n best of these rows, and those that equal the last of them; equal scores by id."""
+    if len(rows) > n:
+        worst = np.partition(scores[rows], len(rows) - n)[len(rows) - n]
+        rows = rows[scores[rows] >= worst]
+    return np.array(sorted(rows.tolist(), key=lambda i: (-scores[i], ids[i])), dtype=np.int64)
 
 
 _Distances = Callable[[int, np.ndarray], np.ndarray]

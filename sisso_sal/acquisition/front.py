@@ -1,7 +1,7 @@
 """Two targets at once: the front of what nothing beats in both, and which candidates would move it on.
 
-Everything here minimises both targets; whoever looks for large values turns their sign. The two targets of a candidate are taken to
-be independent Gaussians: their errors could be correlated, and two separate models cannot tell.
+All functions minimise both targets; for a target that is to be large, change the sign of its values. The two targets of a candidate
+count as independent Gaussians. Their errors could be correlated, but two separate models cannot show it.
 """
 
 from __future__ import annotations

@@ -51,17 +51,17 @@ class Goal:
         SettingsError
             The text is none of these.
         """
-        found = text if re.search(r"\d\s+\d", text) else "".join(text.split())
+        compact = text if re.search(r"\d\s+\d", text) else "".join(text.split())
         number = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-        if found in {"min", "max"}:
-            return cls(found)
-        if match := re.fullmatch(r"(min|max)(\d+\.?\d*|\.\d+)%", found):
+        if compact in {"min", "max"}:
+            return cls(compact)
+        if match := re.fullmatch(r"(min|max)(\d+\.?\d*|\.\d+)%", compact):
             share = float(Decimal(match[2]).scaleb(-2))
             if 0 < share < 1:
                 return cls("lowest" if match[1] == "min" else "highest", share=share)
-        if (match := re.fullmatch(rf"([<>])=?({number})", found)) and np.isfinite(bound := float(match[2])):
+        if (match := re.fullmatch(rf"([<>])=?({number})", compact)) and np.isfinite(bound := float(match[2])):
             return cls("below", high=bound) if match[1] == "<" else cls("above", low=bound)
-        if match := re.fullmatch(rf"({number})\.\.({number})", found):
+        if match := re.fullmatch(rf"({number})\.\.({number})", compact):
             low, high = float(match[1]), float(match[2])
             if -np.inf < low < high < np.inf:
                 return cls("window", low=low, high=high)
@@ -74,13 +74,49 @@ class Goal:
         forms |= {"lowest": f"min {percent}", "highest": f"max {percent}"}
         return forms.get(self.kind, self.kind)
 
+    def in_words(self, target: str, unit: str = "") -> str:
+        """What is looked for, as a phrase.
+
+        Examples
+        --------
+        >>> Goal.parse("min").in_words("gap"), Goal.parse("1.2..1.8").in_words("gap", "eV")
+        ('the smallest gap', 'gap from 1.2 to 1.8 eV')
+        """
+        tail = f" {unit}" if unit else ""
+        return {
+            "min": f"the smallest {target}",
+            "max": f"the largest {target}",
+            "below": f"{target} of at most {self.high:g}{tail}",
+            "above": f"{target} of at least {self.low:g}{tail}",
+            "window": f"{target} from {self.low:g} to {self.high:g}{tail}",
+            "lowest": f"the lowest {100 * self.share:g} % of {target}",
+            "highest": f"the highest {100 * self.share:g} % of {target}",
+        }[self.kind]
+
+    @property
+    def bound_in_words(self) -> str:
+        """The bound alone, to four digits; where there is none, the goal as it is written in the settings.
+
+        Examples
+        --------
+        >>> Goal.parse("<=0.3").bound_in_words, Goal.parse("max").bound_in_words
+        ('at most 0.3', 'max')
+        """
+        bounds = {"below": f"at most {self.high:.4g}", "above": f"at least {self.low:.4g}"}
+        return (bounds | {"window": f"{self.low:.4g} to {self.high:.4g}"}).get(self.kind, str(self))
+
     @property
     def sign(self) -> float:
         """1 where small values are good, -1 where large ones are."""
         return -1.0 if self.kind in {"max", "above", "highest"} else 1.0
 
     @property
-    def bounded(self) -> bool:
+    def has_direction(self) -> bool:
+        """Whether small values are good, or large ones; a window has no direction."""
+        return self.kind != "window"
+
+    @property
+    def has_bound(self) -> bool:
         """Whether a single value tells if the goal is reached."""
         return self.kind in {"below", "above", "window"}
 
@@ -147,7 +183,7 @@ class Goal:
 
     def need_bound(self) -> None:
         """Raise `SettingsError` where there is no bound."""
-        if not self.bounded:
+        if not self.has_bound:
             raise SettingsError(f"goal: needs a bound to say what is reached, found '{self}'")
 
     def distance(self, values: np.ndarray) -> np.ndarray:

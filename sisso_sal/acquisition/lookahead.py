@@ -1,8 +1,8 @@
 """Search that looks ahead: how many targets will the next evaluations find if this candidate comes first?
 
-The probability of a hit counts each candidate for itself. Whether one oxide of an element is a target also says something about its
-other oxides, so a less likely candidate with many kin may be worth more than a likely one without (active search: Garnett et al.,
-ICML 2012; Jiang et al., ICML 2017). Labels are never looked at, only a joint Gaussian prediction.
+The probability of a hit looks at each candidate alone. The result for one oxide of an element also tells about its other oxides.
+A less likely candidate with many similar ones can therefore be worth more than a likely one without (active search: Garnett et al.,
+ICML 2012; Jiang et al., ICML 2017). Labels are not used, only a joint Gaussian prediction.
 """
 
 from __future__ import annotations
@@ -13,10 +13,17 @@ from functools import cached_property
 import numpy as np
 from scipy.special import ndtr
 
-from sisso_sal.acquisition.normal import LOG_SQRT_2PI, log_between
+from sisso_sal.acquisition.goal import Goal
+from sisso_sal.acquisition.normal import LOG_SQRT_2PI, excess, log_between, standardised
+from sisso_sal.acquisition.scene import Scene
+from sisso_sal.acquisition.scores import SHARE, window_likelihood
+from sisso_sal.protocols import Acquisition
 
 SOONER = 0.99
 """What a later find counts: of candidates that teach equally much the likelier comes first."""
+
+N_JOINT = 1000
+"""Largest number of candidates, the likeliest, that are looked at together: time and memory grow with its square."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,3 +156,110 @@ def _kept(link: np.ndarray, variance: np.ndarray | float) -> np.ndarray:
 def _times(edge: np.ndarray, density: np.ndarray) -> np.ndarray:
     """Their product, 0 at an infinite edge."""
     return np.where(np.isfinite(edge), edge, 0.0) * density
+
+
+class LookAhead:
+    """Chooses one by one by the targets that each candidate adds, see `expected_finds`.
+
+    What is pending, and what is chosen, is believed to miss (Jiang et al., NeurIPS 2018), so that a batch does not put the same
+    question to several relatives.
+
+    Parameters
+    ----------
+    scene : Scene
+        Where its goal has no bound, the value to undercut is taken as the bound.
+    """
+
+    def __init__(self, scene: Scene):
+        goal = scene.goal if scene.goal.has_bound else _undercut(scene)
+        low, high = goal.low, goal.high
+        usable = ~np.isnan(scene.mean) & ~scene.excluded
+        self._horizon = scene.horizon
+        self._likely = window_likelihood(scene.mean, scene.std, low, high)
+        waiting = self._likeliest(np.flatnonzero(usable & scene.pending))
+        # One after the other is not the same in another order; theirs must not be that of the table.
+        waiting = waiting[np.lexsort((*scene.features[waiting].T, scene.std[waiting], scene.mean[waiting]))]
+        self._free = usable & ~scene.pending
+        self._rows = self._likeliest(np.flatnonzero(self._free))
+        rows = np.concatenate([waiting, self._rows])
+        bounds = _bounds(scene.mean[rows], scene.std[rows], low, high)
+        self._belief = Belief(*bounds, _linked(scene, rows))
+        for number in range(len(waiting)):
+            self._belief = self._belief.after_miss(number)
+        self._belief = self._belief.take(np.arange(len(waiting), len(rows)))
+
+    def _likeliest(self, rows: np.ndarray) -> np.ndarray:
+        """At most `N_JOINT` of them; of equals that would not all fit none."""
+        if len(rows) <= N_JOINT:
+            return rows
+        likely = self._likely[rows]
+        return rows[likely > np.partition(likely, len(rows) - N_JOINT - 1)[len(rows) - N_JOINT - 1]]
+
+    def scores(self) -> np.ndarray:
+        """ndarray (n,): number of targets that each candidate adds to those of the likeliest others in the evaluations that follow
+        (the horizon of the scene less one); NaN where it cannot be evaluated.
+        """
+        # That the unlikely may speak for others is left out; for that to be little, those looked at must not all have their turn.
+        horizon = self._horizon
+        out = np.where(self._free, np.exp(self._likely), np.nan)
+        if len(self._rows) < self._free.sum():
+            horizon = min(horizon, len(self._rows) // 2)
+        without = SOONER * np.sort(self._belief.probability)[::-1][: max(horizon - 1, 0)].sum()
+        out[self._rows] = expected_finds(self._belief, horizon) - without
+        return out
+
+    def choose(self, row: int) -> None:
+        """From now on this candidate is one that will miss."""
+        self._free[row] = False
+        place = np.flatnonzero(self._rows == row)
+        if len(place):
+            kept = self._rows != row
+            self._belief = self._belief.after_miss(int(place[0])).take(kept)
+            self._rows = self._rows[kept]
+
+
+def _undercut(scene: Scene) -> Goal:
+    """A bound at the value to undercut, for a goal that has none."""
+    return Goal("below", high=scene.edge) if scene.goal.sign > 0 else Goal("above", low=-scene.edge)
+
+
+def _bounds(mean: np.ndarray, std: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds in standard deviations from the mean; infinite where there is no spread."""
+    inside = (low <= mean) & (mean <= high)
+    some = std > 0
+    below = standardised(excess(low, mean), std) if low > -np.inf else np.full(mean.shape, -np.inf)
+    above = standardised(excess(high, mean), std) if high < np.inf else np.full(mean.shape, np.inf)
+    return np.where(some, below, np.where(inside, -np.inf, np.inf)), np.where(some, above, np.inf)
+
+
+def _linked(scene: Scene, rows: np.ndarray) -> np.ndarray:
+    """Correlation of some candidates; none where it is not known."""
+    if scene.correlation is None or len(rows) == 0:
+        return np.eye(len(rows))
+    link = np.where(np.isfinite(link := scene.correlation(rows)), link, 0.0)
+    some = scene.std[rows] > 0
+    link = np.where(some[:, None] & some[None, :], link, 0.0)
+    np.fill_diagonal(link, 1.0)
+    return link
+
+
+_MEANING = "the number of targets that the candidate is expected to add"
+
+
+def _explained(n_later: int) -> str:
+    number = "the probability that the candidate is a target"
+    if n_later:
+        number = f"{_MEANING}, itself and in the {n_later} evaluations after this batch"
+    return f"{number}. Each was chosen as if those above it were no targets."
+
+
+SEARCH = Acquisition(
+    "search",
+    lambda scene: LookAhead(scene).scores(),
+    summary="many good materials, also families of similar good materials",
+    meaning=_MEANING,
+    uses=frozenset({"distribution", "correlation"}),
+    share=SHARE,
+    chooser=LookAhead,
+    explain=_explained,
+)

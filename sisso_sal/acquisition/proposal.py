@@ -1,26 +1,15 @@
-"""From a fitted surrogate to scores: what the campaign and its replay share."""
+"""From a scene to scores and to the batch that is evaluated next: what the campaign and its replay share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sisso_sal.acquisition.batch import select
 from sisso_sal.acquisition.goal import Goal
-from sisso_sal.acquisition.scores import Scene, Search, acquisition_named
-from sisso_sal.errors import SettingsError
-from sisso_sal.protocols import Prediction
-
-REFERENCES = ("mean", "label")
-"""What an improvement is measured against: the best posterior mean of a labelled material, or the best label."""
-
-
-SHARE = 0.1
-"""The best share of all materials that `hits` and `search` look for, unless told otherwise, where the goal is only to be small or
-large: who looks for the single best follows one outlier, or stays where it is.
-"""
+from sisso_sal.acquisition.scene import Scene
+from sisso_sal.protocols import Chooser
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +19,7 @@ class Scored:
     Attributes
     ----------
     scores : ndarray (n,)
-        Greater is better; NaN where there is no prediction, and for `search` where there is nothing to evaluate.
+        Greater is better; NaN where there is no prediction, or where the acquisition has no score for what cannot be evaluated.
     goal : Goal
         With its bound in numbers.
     reference : float
@@ -42,144 +31,83 @@ class Scored:
     reference: float
 
 
-def score(
-    prediction: Prediction,
-    features: np.ndarray,
-    target: np.ndarray,
-    *,
-    goal: Goal,
-    acquisition: str,
-    improve_on: str,
-    rng: np.random.Generator,
-    pending: np.ndarray | None = None,
-    excluded: np.ndarray | None = None,
-    horizon: int = 1,
-) -> Scored:
-    """Score all materials.
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """Scores of all materials, and the chosen ones.
 
-    Parameters
+    Attributes
     ----------
-    prediction : Prediction
-        Of all n materials.
-    features : ndarray (n, n_primary)
-    target : ndarray (n,)
-        Labels in the target's unit, NaN where not known.
-    goal : Goal
-        A share of all materials is taken of the labels and, where there is none, the predictions with their spread.
-    acquisition : str
-    improve_on : str
-        See `REFERENCES`. The posterior mean is not moved by one noisy label.
-    rng : numpy Generator
-    pending : ndarray (n,) of bool, optional
-        Materials that are being computed.
-    excluded : ndarray (n,) of bool, optional
-        Materials that will never be chosen; those with a label are among them by themselves.
-    horizon : int
-        Evaluations that are ahead.
-
-    Raises
-    ------
-    SettingsError
-        The acquisition or `improve_on` is unknown.
+    scored : Scored
+    picks : ndarray (at most batch,) of int
+        Numbers of the materials to evaluate next, in the order of choice.
     """
-    scene = _scene(prediction, features, target, goal, acquisition, improve_on, rng, pending, excluded, horizon, SHARE)
-    return _scored(scene, acquisition_named(acquisition)(scene))
+
+    scored: Scored
+    picks: np.ndarray
 
 
-def _scene(
-    prediction, features, target, goal, acquisition, improve_on, rng, pending, excluded, horizon: int, share: float
-) -> Scene:
-    """What `score` shows to the acquisition."""
-    if improve_on not in REFERENCES:
-        raise SettingsError(f"improve_on: needs one of {', '.join(REFERENCES)}, found '{improve_on}'")
-    known = np.isfinite(target)
-    wanted = goal.with_share(share) if acquisition in {"hits", "search"} else goal
-    bounded = wanted.resolved(np.where(known, target, prediction.mean), np.where(known, 0.0, prediction.std))
-    fitted = prediction.mean[known]
-    reference = target[known] if improve_on == "label" or np.isnan(fitted).all() else fitted
-    return Scene(
-        mean=prediction.mean,
-        std=prediction.std,
-        members=prediction.members,
-        valid=prediction.valid,
-        goal=bounded,
-        best=float(reference[bounded.best(reference)]),
-        features=features,
-        labelled=features[known],
-        rng=rng,
-        pending=pending,
-        open=~known if excluded is None else ~(known | excluded),
-        correlation=prediction.correlation,
-        horizon=horizon,
-    )
+def score(scene: Scene) -> Scored:
+    """Score all materials of a scene.
+
+    Examples
+    --------
+    >>> from sisso_sal.acquisition.registry import acquisition_named
+    >>> from sisso_sal.acquisition.scene import Materials, Policy, set_scene
+    >>> from sisso_sal.protocols import Prediction
+    >>> mean, std = np.array([1.0, 0.5, 2.0]), np.array([0.1, 0.2, 0.2])
+    >>> prediction = Prediction(mean, std, std, mean[None], np.ones((1, 3), dtype=bool))
+    >>> materials = Materials(["a", "b", "c"], np.eye(3), np.array([1.0, np.nan, np.nan]))
+    >>> policy, rng = Policy(acquisition_named("mean")), np.random.default_rng(0)
+    >>> score(set_scene(prediction, materials, Goal.parse("min"), policy, rng)).scores
+    array([-1. , -0.5, -2. ])
+    """
+    return _scored(scene, scene.acquisition.score(scene))
+
+
+def propose(scene: Scene) -> Proposal:
+    """Score all materials of a scene and choose those to evaluate next.
+
+    The best scores are chosen or, where the acquisition has a chooser, one after the other, each in view of those before it. Labels
+    come in when the batch is through, so that they serve only the evaluations that are left by then.
+
+    Examples
+    --------
+    >>> from sisso_sal.acquisition.registry import acquisition_named
+    >>> from sisso_sal.acquisition.scene import Materials, Policy, set_scene
+    >>> from sisso_sal.protocols import Prediction
+    >>> mean, std = np.array([1.0, 2.0, 0.5]), np.array([0.1, 0.2, 0.2])
+    >>> prediction = Prediction(mean, std, std, mean[None], np.ones((1, 3), dtype=bool))
+    >>> materials = Materials(["a", "b", "c"], np.eye(3), np.array([1.0, np.nan, np.nan]))
+    >>> policy, rng = Policy(acquisition_named("hits"), batch=2), np.random.default_rng(0)
+    >>> propose(set_scene(prediction, materials, Goal.parse("<=0.7"), policy, rng)).picks
+    array([2, 1])
+    """
+    chooser = scene.acquisition.chooser
+    if chooser is not None:
+        return _one_by_one(scene, chooser(scene))
+    scored = score(scene)
+    return Proposal(scored, _best(scene, scored.scores, scene.batch, scene.pending))
 
 
 def _scored(scene: Scene, scores: np.ndarray) -> Scored:
     return Scored(np.where(np.isnan(scene.mean), np.nan, scores), scene.goal, scene.best)
 
 
-def evaluations_after(batch: int, horizon: int) -> int:
-    """How many of the evaluations that are ahead come after a batch, and know its labels.
-
-    Examples
-    --------
-    >>> evaluations_after(10, 20), evaluations_after(10, 5)
-    (10, 0)
-    """
-    return max(0, horizon - batch)
-
-
-def propose(
-    prediction: Prediction,
-    features: np.ndarray,
-    target: np.ndarray,
-    ids: Sequence[str],
-    batch: int,
-    *,
-    goal: Goal,
-    acquisition: str,
-    improve_on: str,
-    rng: np.random.Generator,
-    excluded: np.ndarray,
-    horizon: int,
-    pending: np.ndarray | None = None,
-    composition: np.ndarray | None = None,
-    diversity: float = 0.0,
-    share: float = SHARE,
-) -> tuple[Scored, np.ndarray]:
-    """Scores of all materials, and the numbers of those to evaluate next, in the order of choice.
-
-    `search` chooses each in view of those before it. Labels come in when the batch is through, so that they serve the evaluations
-    that are left by then alone. All other acquisitions choose from the same scores.
-
-    Parameters
-    ----------
-    prediction, features, target, goal, acquisition, improve_on, rng, pending, horizon
-        See `score`.
-    ids, batch, excluded, composition, diversity
-        See `select`; `excluded` holds what has a label.
-    share : float
-        See `SHARE`.
-    """
-    informed = 1 + evaluations_after(batch, horizon)
-    scene = _scene(prediction, features, target, goal, acquisition, improve_on, rng, pending, excluded, informed, share)
-
-    def chosen(scores: np.ndarray, n: int, waiting: np.ndarray | None) -> np.ndarray:
-        return select(
-            scores, ids, n, excluded=excluded, features=features, composition=composition, pending=waiting, diversity=diversity
-        )  # fmt: skip
-
-    if acquisition != "search":
-        found = _scored(scene, acquisition_named(acquisition)(scene))
-        return found, chosen(found.scores, batch, pending)
-    search = Search(scene)
-    scores = search.scores(informed)
-    found = _scored(scene, scores)
-    waiting = np.zeros(len(ids), dtype=bool) if pending is None else pending.copy()
+def _one_by_one(scene: Scene, chooser: Chooser) -> Proposal:
+    scored = _scored(scene, chooser.scores())
+    scores, waiting = scored.scores, scene.pending.copy()
     picks: list[int] = []
-    while len(picks) < batch and len(pick := chosen(scores, 1, waiting)):
+    while len(picks) < scene.batch and len(pick := _best(scene, scores, 1, waiting)):
         picks.append(int(pick[0]))
         waiting[pick] = True
-        search.choose(picks[-1])
-        scores = search.scores(informed)
-    return found, np.array(picks, dtype=np.int64)
+        chooser.choose(picks[-1])
+        scores = _scored(scene, chooser.scores()).scores
+    return Proposal(scored, np.array(picks, dtype=np.int64))
+
+
+def _best(scene: Scene, scores: np.ndarray, n: int, pending: np.ndarray) -> np.ndarray:
+    """Numbers of the n best that may be chosen."""
+    return select(
+        scores, scene.ids, n, excluded=scene.excluded, features=scene.features, composition=scene.composition,
+        pending=pending, diversity=scene.diversity,
+    )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.acquisition.goal import Goal
-from sisso_sal.acquisition.scores import acquisition_named
+from sisso_sal.acquisition.registry import acquisition_named
 from sisso_sal.campaign.learning import versions
 from sisso_sal.errors import CampaignError, FitError, SettingsError
 from sisso_sal.ledger.state import State
@@ -37,7 +37,7 @@ def resolved(settings: CampaignSettings, space: Space) -> CampaignSettings:
     """
     goal = Goal.parse(settings.goal)
     acquisition_named(settings.acquisition, goal)
-    if settings.run.targets is not None and goal.kind not in {"below", "above", "window"}:
+    if settings.run.targets is not None and not goal.has_bound:
         raise SettingsError(f"targets: needs a goal with a bound, such as '<=0.3', found '{settings.goal}'")
     model = settings.model.completed(ensemble=True)
     return settings.model_copy(update={**space.settings, "model": model})

@@ -17,7 +17,9 @@ import numpy as np
 import pandas as pd
 
 from sisso_sal.acquisition.goal import Goal
-from sisso_sal.acquisition.proposal import Scored, evaluations_after, propose
+from sisso_sal.acquisition.proposal import Scored, propose
+from sisso_sal.acquisition.registry import acquisition_named
+from sisso_sal.acquisition.scene import Materials, Policy, evaluations_after, set_scene
 from sisso_sal.acquisition.scores import expected_hits, expected_improvement, probability_of_goal
 from sisso_sal.campaign.stopping import evaluations_left
 from sisso_sal.ledger.state import Case, Event, State
@@ -132,17 +134,18 @@ def learn(
     if horizon is None:
         horizon = int(max(1, min(settings.horizon, evaluations_left(state, settings))))
     rows = space.rows()
-    scored, picks = propose(
-        prediction, rows.matrix, target, space.ids, batch, goal=goal, acquisition=settings.acquisition,
-        improve_on=settings.improve_on, rng=np.random.default_rng(streams[1]), pending=pending, excluded=excluded,
-        composition=rows.composition if settings.diversity else None, diversity=settings.diversity,
-        horizon=horizon,
-    )  # fmt: skip
+    materials = Materials(
+        space.ids, rows.matrix, target, pending, excluded, composition=rows.composition if settings.diversity else None
+    )
+    policy = Policy(
+        acquisition_named(settings.acquisition), settings.improve_on, batch, horizon, diversity=settings.diversity
+    )
+    proposal = propose(set_scene(prediction, materials, goal, policy, np.random.default_rng(streams[1])))
     best = int(np.flatnonzero(known)[goal.best(target[known])])
-    gain = _largest_gain(prediction.take(np.flatnonzero(~(excluded | pending))), goal, scored.reference)
+    gain = _largest_gain(prediction.take(np.flatnonzero(~(excluded | pending))), goal, proposal.scored.reference)
     return Learned(
-        iteration, int(streams[0]), surrogate, target, known, prediction, scored, picks, batch, horizon, best, gain,
-        monotonic() - start,
+        iteration, int(streams[0]), surrogate, target, known, prediction, proposal.scored, proposal.picks, batch, horizon,
+        best, gain, monotonic() - start,
     )  # fmt: skip
 
 
@@ -163,10 +166,9 @@ def _largest_gain(prediction: Prediction, goal: Goal, reference: float) -> float
     if not predicted.any():
         return None
     mean, std = prediction.mean[predicted], prediction.std[predicted]
-    if goal.kind in {"below", "above", "window"}:
+    if goal.has_bound:
         return float(probability_of_goal(mean, std, goal).max())
-    sign = -1.0 if goal.kind in {"max", "highest"} else 1.0
-    return float(expected_improvement(sign * mean, std, sign * reference).max())
+    return float(expected_improvement(goal.sign * mean, std, goal.sign * reference).max())
 
 
 # Files ---------------------------------------------------------------------------------------------------------------
@@ -309,7 +311,7 @@ def _summary(space: Space, settings: CampaignSettings, learned: Learned) -> dict
         "best": {"id": space.ids[learned.best], "value": float(learned.target[learned.best])},
         "improve_on": learned.scored.reference,
         "wanted": str(bound),
-        "expected_hits": expected_hits(chosen.mean, chosen.std, bound) if bound.bounded else None,
+        "expected_hits": expected_hits(chosen.mean, chosen.std, bound) if bound.has_bound else None,
         "calibration": None,
         **(learned.surrogate.describe(space) if isinstance(learned.surrogate, Described) else {}),
         "settings": settings.model_dump(mode="json", exclude={"run"}),

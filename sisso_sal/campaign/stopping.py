@@ -52,8 +52,8 @@ def reason_to_stop(state: State, settings: CampaignSettings) -> Stop | None:
         return None
     gain = state.proposal.get("gain")
     if run.min_gain is not None and gain is not None and gain < run.min_gain:
-        bounded = Goal.parse(settings.goal).kind in {"below", "above", "window"}
-        what = "probability to reach the goal" if bounded else "expected improvement"
+        has_bound = Goal.parse(settings.goal).has_bound
+        what = "probability to reach the goal" if has_bound else "expected improvement"
         return Stop("gain", f"the largest {what} is {gain:.3g}, below {run.min_gain:.3g}")
     if not state.proposal["proposals"] and not state.pending:
         return Stop("nothing_left", "no candidate is left that can be proposed")

@@ -16,6 +16,7 @@ from sisso_sal.acquisition.front import (
     probability_not_dominated,
     reference_point,
 )
+from sisso_sal.acquisition.goal import Goal
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.protocols import Described, Progress, Quantity, Space, Surrogate
 
@@ -59,7 +60,7 @@ class Objective:
     @property
     def sign(self) -> float:
         """-1 for a target that is to be large, else 1."""
-        return -1.0 if self.goal == "max" else 1.0
+        return Goal.parse(self.goal).sign
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +206,7 @@ def compromises(
         if goal not in GOALS:
             raise SettingsError(f"goal: needs min or max for each of two targets, found '{goal}'")
     ids = tuple(spaces[0].ids)
-    signs = np.array([-1.0 if goal == "max" else 1.0 for goal in goals])
+    signs = np.array([Goal.parse(goal).sign for goal in goals])
     labels = np.column_stack([space.labels for space in spaces]) * signs
     worst = reference_point(labels) if reference is None else np.asarray(reference, dtype=float) * signs
     on_front = np.flatnonzero(pareto_front(labels))

@@ -53,12 +53,13 @@ def _oracle_help() -> str:
         "--acquisition",
         metavar="NAME",
         shell_complete=known_values.acquisitions,
-        help="search, hits, mean, ei, log_ei, member_ei, pi, lcb, mli, thompson, std, random, distance; search by default.",
+        cls=DescribedOption,
+        describe=known_values.acquisitions_in_words,
     ),
     click.option(
         "--horizon",
         type=click.IntRange(min=1),
-        help="Evaluations that search looks ahead, or the rest of the budget; 20 by default.",
+        help="Evaluations that an acquisition may look ahead, or the rest of the budget; 20 by default.",
     ),
     click.option("--diversity", type=click.FloatRange(0, 1), help="Weight of spread within a batch; 0 by default."),
     click.option(

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+from click.shell_completion import CompletionItem
 
-Complete = Callable[[click.Context, click.Parameter, str], list[str]]
+Complete = Callable[[click.Context, click.Parameter, str], list[str] | list[CompletionItem]]
 
 
 def _starting(found: Iterable[str], incomplete: str) -> list[str]:
@@ -61,10 +62,20 @@ def operators(ctx: click.Context, parameter: click.Parameter, incomplete: str) -
     return [f"{before}{comma}{name}" for name in _starting(OPERATORS, last) if name not in taken]
 
 
-def acquisitions(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    from sisso_sal.acquisition.scores import ACQUISITIONS
+def acquisitions(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names with what each is good for, which zsh and fish show."""
+    from sisso_sal.acquisition.registry import ACQUISITIONS, installed
 
-    return _starting(ACQUISITIONS, incomplete)
+    records = [record for name in _starting(ACQUISITIONS, incomplete) if (record := installed(name))]
+    return [CompletionItem(record.name, help=record.summary) for record in records]
+
+
+def acquisitions_in_words() -> str:
+    """All names and the default, as the help lists them."""
+    from sisso_sal.acquisition.registry import ACQUISITIONS
+    from sisso_sal.settings.campaign import CampaignSettings
+
+    return f"{', '.join(ACQUISITIONS)}; {CampaignSettings.model_fields['acquisition'].default} by default."
 
 
 def surrogates(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:

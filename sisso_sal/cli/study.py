@@ -33,8 +33,6 @@ from sisso_sal.cli.options import (
 from sisso_sal.cli.terminal import next_step, note, show, width
 from sisso_sal.system.progress import Progress
 
-WITHOUT_SURROGATE = ("random", "distance")
-
 
 @click.command(cls=Command, short_help="Would it have worked? Simulated campaigns")
 @TABLE
@@ -59,13 +57,13 @@ WITHOUT_SURROGATE = ("random", "distance")
     ),
     click.option(
         "--acquisitions", metavar="A,B,…", callback=names,
-        help="What scores; that of the settings by default. random and distance run beside them.",
+        help="What scores; that of the settings by default. Baselines that need no prediction are added.",
     ),
     click.option(
         "--batch", type=click.IntRange(min=1), help="Labels asked for at a time; 1 unless the option or a setting says more."
     ),
     click.option("--improve-on", metavar="WHAT", help="Best posterior mean or best label: mean or label; mean by default."),
-    click.option("--horizon", type=click.IntRange(min=1), help="Evaluations that search looks ahead; 20 by default."),
+    click.option("--horizon", type=click.IntRange(min=1), help="Evaluations that an acquisition may look ahead; 20 by default."),
     click.option("--diversity", type=click.FloatRange(0, 1), help="Weight of spread within a batch; 0 by default."),
     click.option("--jobs", type=click.IntRange(min=1), help="Processes; all usable cores by default."),
     click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the targets found, as PNG or PDF."),
@@ -94,8 +92,9 @@ def replay(
       sisso-sal replay table.csv --goal "1.2..1.8" --acquisitions mean,hits
     """
     check_plot(plot, force)
+    from sisso_sal.acquisition.baselines import ALONGSIDE
     from sisso_sal.acquisition.goal import Goal
-    from sisso_sal.acquisition.scores import acquisition_named
+    from sisso_sal.acquisition.registry import acquisition_named
     from sisso_sal.models.surrogates import SURROGATES
     from sisso_sal.replay.simulate import Rules, Strategy
     from sisso_sal.replay.simulate import replay as simulate
@@ -109,19 +108,22 @@ def replay(
     if given.origins["batch"].kind == "default":
         settings = settings.model_copy(update={"batch": 1})
     goal = Goal.parse(settings.goal)
-    chosen = acquisitions or (settings.acquisition,)
-    for name in chosen:
-        acquisition_named(name, goal)
+    chosen = [acquisition_named(name, goal) for name in acquisitions or (settings.acquisition,)]
     for kind in surrogates:
         named("surrogates", kind, SURROGATES)
     data = _labelled(read(table, settings.target, settings.id, formula, require_target=True))
     strategies = [
-        Strategy(f"{kind} {name}", name, partial(_surrogate, settings.model_copy(update={"surrogate": kind})))
+        Strategy(
+            f"{kind} {acquisition.name}",
+            acquisition.name,
+            partial(_surrogate, settings.model_copy(update={"surrogate": kind})),
+        )
         for kind in surrogates
-        for name in chosen
-        if name not in WITHOUT_SURROGATE
+        for acquisition in chosen
+        if acquisition.uses
     ]
-    strategies += [Strategy(name, name) for name in WITHOUT_SURROGATE]
+    without_surrogate = [acquisition.name for acquisition in (*chosen, *ALONGSIDE) if not acquisition.uses]
+    strategies += [Strategy(name, name) for name in dict.fromkeys(without_surrogate)]
     rules = Rules(
         goal=settings.goal, target_share=target_quantile, n_start=n_start, start=start, evaluations=evaluations,
         batch=settings.batch, improve_on=settings.improve_on, diversity=settings.diversity, horizon=settings.horizon,

@@ -15,8 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from sisso_sal.acquisition.baselines import RANDOM
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.proposal import propose
+from sisso_sal.acquisition.registry import acquisition_named
+from sisso_sal.acquisition.scene import Materials, Policy, set_scene
 from sisso_sal.errors import SettingsError
 from sisso_sal.oxides.elements import element_data
 from sisso_sal.protocols import Prediction, Progress, Space, Surrogate
@@ -35,7 +38,7 @@ class Strategy:
     name : str
     acquisition : str
     make_surrogate : callable or None
-        None for acquisitions that need no prediction: ``random``, ``distance``.
+        None for acquisitions that use no prediction, see `Acquisition`.
     """
 
     name: str
@@ -43,7 +46,7 @@ class Strategy:
     make_surrogate: MakeSurrogate | None = None
 
 
-_AT_RANDOM = Strategy("random", "random")
+_AT_RANDOM = Strategy(RANDOM.name, RANDOM.name)
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ class Rules:
     goal : str
         As in `Goal.parse`; with a bound or a share, what reaches it is a target. For ``min`` and ``max`` see `target_share`.
     target_share : float
-        For ``min`` and ``max``: share of all materials, the best ones, that are targets; ``search`` and ``hits`` look for them.
+        For ``min`` and ``max``: share of all materials, the best ones, that are targets. Acquisitions that look for a share take
+        this one.
     n_start : int
         Labels at the start.
     start : str
@@ -63,11 +67,11 @@ class Rules:
     evaluations, batch : int
         Labels asked for after the start, and how many at a time.
     improve_on : str
-        See `scoring.REFERENCES`.
+        See `sisso_sal.acquisition.scene.REFERENCES`.
     diversity : float
         See `select`.
     horizon : int
-        Evaluations that ``search`` looks ahead, or fewer where fewer are left.
+        Evaluations that an acquisition may look ahead, or fewer where fewer are left.
     """
 
     goal: str = "min"
@@ -166,11 +170,12 @@ def simulate(space: Space, strategy: Strategy, rules: Rules, seed: int) -> Trace
         now = _AT_RANDOM if is_blind else strategy
         prediction = _predict(now, space, labels, seed * 100_003 + len(trace.picks))
         left = rules.evaluations - len(trace.picks)
-        _, picks = propose(
-            prediction, rows.matrix, labels, space.ids, min(rules.batch, left), goal=goal, acquisition=now.acquisition,
-            improve_on=rules.improve_on, rng=own, excluded=known, composition=rows.composition, diversity=rules.diversity,
-            horizon=min(rules.horizon, left), share=rules.target_share,
+        materials = Materials(space.ids, rows.matrix, labels, composition=rows.composition)
+        policy = Policy(
+            acquisition_named(now.acquisition), rules.improve_on, min(rules.batch, left), min(rules.horizon, left),
+            rules.diversity, rules.target_share,
         )  # fmt: skip
+        picks = propose(set_scene(prediction, materials, goal, policy, own)).picks
         for pick in picks if len(picks) else own.permutation(np.flatnonzero(~known))[:1]:
             known[pick] = True
             trace.found.append(int((known & wanted).sum()))

@@ -15,6 +15,9 @@ import pandas as pd
 
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.proposal import score
+from sisso_sal.acquisition.registry import acquisition_named
+from sisso_sal.acquisition.scene import Materials, Policy, set_scene
+from sisso_sal.acquisition.scores import HITS
 from sisso_sal.campaign.inputs import CANDIDATES
 from sisso_sal.data.columns import split_header
 from sisso_sal.errors import CampaignError, InputError
@@ -149,7 +152,7 @@ class RunView:
         composition: np.ndarray | None = None,
         target: str | None = None,
         goal: str = "min",
-        acquisition: str = "hits",
+        acquisition: str = HITS.name,
     ) -> RunView:
         """A fitted ensemble and the materials it is to be shown on.
 
@@ -304,10 +307,8 @@ def _predicted(ensemble, columns, label, ids, composition, goal: Goal, acquisiti
     scores = np.full(len(label), np.nan)
     if known.any():
         features = np.column_stack([columns[name] for name in ensemble.primaries_])
-        scores = score(
-            prediction, features, label, goal=goal, acquisition=acquisition, improve_on="mean",
-            rng=np.random.default_rng(0),
-        ).scores  # fmt: skip
+        materials, policy = Materials(ids, features, label), Policy(acquisition_named(acquisition))
+        scores = score(set_scene(prediction, materials, goal, policy, np.random.default_rng(0))).scores
     oob = {name: np.full(len(label), np.nan) for name in ("oob_mean", "oob_std")}
     for name, values in oob.items():
         of_the_fit = getattr(ensemble, f"{name}_", None)  # a reloaded ensemble has none

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from sisso_sal.acquisition import proposal as scoring
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.lookahead import SOONER
-from sisso_sal.acquisition.proposal import REFERENCES, propose, score
+from sisso_sal.acquisition.proposal import propose, score
+from sisso_sal.acquisition.registry import acquisition_named
+from sisso_sal.acquisition.scene import REFERENCES, Materials, Policy, set_scene
 from sisso_sal.acquisition.scores import expected_hits, expected_improvement
 from sisso_sal.errors import SettingsError
-from sisso_sal.protocols import Prediction
+from sisso_sal.protocols import Acquisition, Prediction
 
 NAN = np.nan
 MEAN = np.array([1.2, 0.9, 3.0, 0.4, 2.0])
@@ -27,28 +28,16 @@ def prediction(mean=MEAN, std=STD):
     return Prediction(mean, std, std, members, np.isfinite(members))
 
 
-def scored(predicted=None, target=TARGET, goal="min", acquisition="ei", improve_on="mean", **options):
-    rng = options.pop("rng", np.random.default_rng(0))
+def scored(predicted=None, target=TARGET, goal="min", acquisition="ei", rng=None, **options):
+    """Options are those of `Materials` and of `Policy`."""
+    of_policy = {key: options.pop(key) for key in ("improve_on", "horizon") if key in options}
+    record = acquisition_named(acquisition) if isinstance(acquisition, str) else acquisition
+    materials = Materials([f"m{i}" for i in range(len(target))], FEATURES, target, **options)
     return score(
-        predicted or prediction(), FEATURES, target, goal=Goal.parse(goal), acquisition=acquisition, improve_on=improve_on,
-        rng=rng, **options,
+        set_scene(
+            predicted or prediction(), materials, Goal.parse(goal), Policy(record, **of_policy), rng or np.random.default_rng(0)
+        )
     )  # fmt: skip
-
-
-@pytest.fixture
-def scenes(monkeypatch):
-    """The scenes that acquisitions are shown."""
-    seen = []
-
-    def named(name):
-        def acquisition(scene):
-            seen.append(scene)
-            return np.arange(len(scene.mean), dtype=float)
-
-        return acquisition
-
-    monkeypatch.setattr(scoring, "acquisition_named", named)
-    return seen
 
 
 @pytest.mark.parametrize(
@@ -129,10 +118,21 @@ def test_a_share_is_taken_of_materials_that_have_either():
     assert scored(prediction(mean), goal="min 50%", acquisition="mean").goal == Goal("below", high=1.0)
 
 
-def test_acquisitions_see_the_resolved_goal_the_labelled_features_and_what_is_pending(scenes):
+def recording(uses=("distribution",)):
+    """An acquisition that keeps the scenes that it is shown."""
+    scenes = []
+
+    def recorded(scene):
+        scenes.append(scene)
+        return np.arange(len(scene.mean), dtype=float)
+
+    return scenes, Acquisition("recording", recorded, "", "", uses=frozenset(uses))
+
+
+def test_acquisitions_see_the_resolved_goal_the_labelled_features_and_what_is_pending():
     rng, pending = np.random.default_rng(1), np.array([False, False, False, True, False])
-    predicted = prediction()
-    scored(predicted, goal="max 20%", rng=rng, pending=pending)
+    predicted, (scenes, acquisition) = prediction(), recording()
+    scored(predicted, goal="max 20%", acquisition=acquisition, rng=rng, pending=pending)
     (scene,) = scenes
     assert scene.goal == Goal("above", low=2.8)
     assert scene.best == 3.0
@@ -140,8 +140,50 @@ def test_acquisitions_see_the_resolved_goal_the_labelled_features_and_what_is_pe
     assert scene.features is FEATURES
     assert scene.pending is pending
     assert scene.rng is rng
+    assert scene.ids == ["m0", "m1", "m2", "m3", "m4"]
     for name in ("mean", "std", "members", "valid"):
         assert getattr(scene, name) is getattr(predicted, name)
+
+
+def test_what_has_a_label_is_excluded_whatever_else_is():
+    scenes, acquisition = recording()
+    scored(acquisition=acquisition)
+    scored(acquisition=acquisition, excluded=np.array([True, False, False, False, True]))
+    assert [scene.excluded.tolist() for scene in scenes] == [
+        [True, True, True, False, False],
+        [True, True, True, False, True],
+    ]
+    assert scenes[0].pending.tolist() == [False] * 5
+
+
+def test_the_correlation_is_shown_to_those_that_use_it():
+    link = np.eye(5)
+    predicted = replace(prediction(), correlation=lambda rows: link[np.ix_(rows, rows)])
+    for uses, shown in (({"distribution"}, None), ({"distribution", "correlation"}, predicted.correlation)):
+        scenes, acquisition = recording(uses)
+        scored(predicted, acquisition=acquisition)
+        assert scenes[0].correlation is shown
+
+
+@pytest.mark.parametrize(("name", "needs_members"), [("thompson", True), ("member_ei", True), ("ei", False)])
+def test_members_that_are_used_must_be_there(name, needs_members):
+    nothing = np.empty((0, 5))
+    predicted = replace(prediction(), members=nothing, valid=nothing.astype(bool))
+    if needs_members:
+        message = f"acquisition: needs a surrogate that predicts by members for '{name}', found one without"
+        with pytest.raises(SettingsError, match=f"^{re.escape(message)}$"):
+            scored(predicted, acquisition=name)
+    else:
+        assert np.array_equal(scored(predicted, acquisition=name).scores, scored(acquisition=name).scores)
+
+
+def test_a_share_stands_for_a_missing_bound_where_the_acquisition_wants_one():
+    for share, own, expected in ((0.2, None, 0.2), (0.2, 0.4, 0.4), (None, 0.4, None)):
+        policy = Policy(replace(acquisition_named("hits"), share=share), share=own)
+        assert policy.wanted(Goal.parse("max")) == (
+            Goal("max") if expected is None else Goal("highest", share=expected)
+        )
+        assert policy.wanted(Goal.parse("<=3")) == Goal.parse("<=3")
 
 
 def test_what_is_pending_is_believed_in():
@@ -162,11 +204,6 @@ def test_an_unknown_reference_is_refused():
         scored(improve_on="labels")
 
 
-def test_an_unknown_acquisition_is_refused():
-    with pytest.raises(SettingsError, match=r"^acquisition: needs one of .*, found 'eii'; did you mean 'ei'\?$"):
-        scored(acquisition="eii")
-
-
 # Search ahead: six open candidates with a bound at 0; four of them are kin, and a little less likely than the two without.
 
 AHEAD = np.array([2.0, 3.0, 0.5, 0.55, 0.6, 0.6, 0.6, 0.65])
@@ -184,13 +221,13 @@ def ahead(link=KIN):
 
 
 def proposed(batch, *, link=KIN, excluded=(), pending=(), acquisition="search", horizon=20, goal="<=0"):
-    barred, waiting = np.isfinite(KNOWN), np.zeros(8, dtype=bool)
+    barred, waiting = np.zeros(8, dtype=bool), np.zeros(8, dtype=bool)
     barred[list(excluded)], waiting[list(pending)] = True, True
-    found, picks = propose(
-        ahead(link), np.zeros((8, 1)), KNOWN, IDS, batch, goal=Goal.parse(goal), acquisition=acquisition, improve_on="mean",
-        rng=np.random.default_rng(0), excluded=barred, pending=waiting, horizon=horizon,
-    )  # fmt: skip
-    return found.scores, picks.tolist()
+    record = acquisition_named(acquisition) if isinstance(acquisition, str) else acquisition
+    materials = Materials(IDS, np.zeros((8, 1)), KNOWN, waiting, barred)
+    policy = Policy(record, batch=batch, horizon=horizon)
+    proposal = propose(set_scene(ahead(link), materials, Goal.parse(goal), policy, np.random.default_rng(0)))
+    return proposal.scored.scores, proposal.picks.tolist()
 
 
 def test_search_goes_for_kin_where_there_is_time_and_for_the_likeliest_where_there_is_none():
@@ -206,13 +243,11 @@ def test_search_learns_nothing_from_what_has_no_spread():
     link = KIN.copy()
     link[4], link[:, 4] = 0.0, 0.0
     other = replace(still, correlation=lambda rows: link[np.ix_(rows, rows)])
+    materials, policy = Materials(IDS, np.zeros((8, 1)), KNOWN), Policy(acquisition_named("search"), horizon=3)
     found, expected = (
-        score(
-            p, np.zeros((8, 1)), KNOWN, goal=Goal.parse("<=0"), acquisition="search", improve_on="mean",
-            rng=np.random.default_rng(0), horizon=3,
-        ).scores
+        score(set_scene(p, materials, Goal.parse("<=0"), policy, np.random.default_rng(0))).scores
         for p in (still, other)
-    )  # fmt: skip
+    )
     assert np.array_equal(found, expected, equal_nan=True)
     assert found[4] == 0.0  # its mean does not reach the goal, for certain
 
@@ -232,6 +267,27 @@ def test_a_batch_of_a_search_asks_one_of_the_kin_and_then_the_others():
     assert proposed(1, horizon=2, pending=[4])[1] == [2]
 
 
+def test_one_that_chooses_one_by_one_scores_again_after_each_choice():
+    """Here it wants what is next to its last choice, which the first scores do not tell."""
+
+    class Neighbours:
+        def __init__(self, scene):
+            self.wanted = np.array([0.0, 0.0, 5.0, 1.0, 4.0, 2.0, 3.0, 0.0])
+            self.place = None
+
+        def scores(self):
+            return self.wanted if self.place is None else -np.abs(np.arange(8.0) - self.place - 0.1)
+
+        def choose(self, row):
+            self.place = row
+
+    record = Acquisition("neighbours", lambda scene: Neighbours(scene).scores(), "", "", chooser=Neighbours)
+    scores, picks = proposed(4, acquisition=record, pending=[4])
+    assert picks == [2, 3, 5, 6]
+    assert scores.tolist() == [0.0, 0.0, 5.0, 1.0, 4.0, 2.0, 3.0, 0.0]
+    assert proposed(4, acquisition=replace(record, chooser=None), pending=[4])[1] == [2, 6, 5, 3]
+
+
 def test_search_never_counts_on_what_cannot_be_evaluated():
     scores, picks = proposed(1, horizon=3, excluded=[5, 6, 7])
     assert picks == [2]
@@ -246,7 +302,7 @@ def test_search_looks_for_the_best_tenth_where_the_goal_has_no_bound():
 
 def test_of_many_candidates_only_the_likeliest_are_looked_at_closely(monkeypatch):
     whole = proposed(1, horizon=3)[0]
-    monkeypatch.setattr("sisso_sal.acquisition.scores.LOOKED_AT", 5)
+    monkeypatch.setattr("sisso_sal.acquisition.lookahead.N_JOINT", 5)
     part = proposed(1, horizon=3)[0]
     p = norm.cdf(-AHEAD)
     assert part[7:] == pytest.approx(p[7:])
@@ -256,13 +312,13 @@ def test_of_many_candidates_only_the_likeliest_are_looked_at_closely(monkeypatch
 
 def test_of_equals_at_the_limit_none_is_looked_at_closely(monkeypatch):
     """Which of them stand before the others in the table must not matter."""
-    monkeypatch.setattr("sisso_sal.acquisition.scores.LOOKED_AT", 3)
+    monkeypatch.setattr("sisso_sal.acquisition.lookahead.N_JOINT", 3)
     part = proposed(1, horizon=3)[0]
     assert part[4:] == pytest.approx(norm.cdf(-AHEAD[4:]))
 
 
 def test_a_horizon_beyond_what_is_looked_at_keeps_the_likeliest_first(monkeypatch):
-    monkeypatch.setattr("sisso_sal.acquisition.scores.LOOKED_AT", 4)
+    monkeypatch.setattr("sisso_sal.acquisition.lookahead.N_JOINT", 4)
     for horizon in (3, 5, 6, 50):
         assert proposed(2, link=None, horizon=horizon)[1] == proposed(2, acquisition="hits")[1]
     kin = proposed(3, horizon=50)
@@ -287,10 +343,9 @@ def test_picks_do_not_depend_on_the_order_of_the_table(seed):
             mean[order], still, still, mean[order][None, :], np.ones((1, n), dtype=bool),
             correlation=lambda rows: link[np.ix_(order[rows], order[rows])],
         )  # fmt: skip
-        chosen = propose(
-            found, features[order], target[order], ids[order].tolist(), batch, goal=Goal.parse("<=0"), acquisition="search",
-            improve_on="mean", rng=rng, excluded=np.isfinite(target[order]), pending=waiting[order], horizon=10,
-        )[1]  # fmt: skip
+        materials = Materials(ids[order].tolist(), features[order], target[order], waiting[order])
+        policy = Policy(acquisition_named("search"), batch=batch, horizon=10)
+        chosen = propose(set_scene(found, materials, Goal.parse("<=0"), policy, rng)).picks
         return ids[order][chosen].tolist()
 
     straight = picks(np.arange(n))

@@ -30,7 +30,7 @@ from lines import (
 
 from sisso_sal.acquisition import proposal as scoring
 from sisso_sal.acquisition.batch import select
-from sisso_sal.acquisition.scores import ACQUISITIONS
+from sisso_sal.acquisition.registry import ACQUISITIONS
 from sisso_sal.campaign import inputs, learning
 from sisso_sal.campaign.learning import Tools
 from sisso_sal.campaign.loop import Talk, discover

@@ -225,14 +225,14 @@ def test_a_batch_is_the_best_of_one_prediction():
 def test_a_search_looks_no_farther_than_evaluations_are_left(monkeypatch):
     seen = []
 
-    def spy(*given, horizon, **options):
-        seen.append((given[4], horizon))
-        return propose(*given, horizon=horizon, **options)
+    def spy(scene):
+        seen.append((scene.batch, scene.horizon))
+        return propose(scene)
 
     monkeypatch.setattr("sisso_sal.replay.simulate.propose", spy)
     rules = Rules(n_start=10, evaluations=9, batch=2, horizon=5)
     trace = simulate(table(30), Strategy("line", "search", Line), rules, seed=1)
-    assert seen == [(2, 5), (2, 5), (2, 5), (2, 3), (1, 1)]
+    assert seen == [(2, 4), (2, 4), (2, 4), (2, 2), (1, 1)]  # of 5, 5, 5, 3 and 1 left, those after the batch and one
     assert len(set(trace.picks)) == 9
 
 

@@ -31,12 +31,28 @@ def summary(n_errors=40, n_later=10, kind="isotonic"):
 @pytest.mark.parametrize(
     ("n_later", "said"),
     [
-        (10, "through its kin to the 10 evaluations after this batch"),
-        (0, "no evaluation that is looked at comes after"),
+        (
+            10,
+            "\nscore: the number of targets that the candidate is expected to add, itself and in the 10 evaluations after ",
+        ),
+        (
+            0,
+            "\nscore: the probability that the candidate is a target. Each was chosen as if those above it were no targets.",
+        ),
     ],
 )
 def test_the_score_of_search_is_of_the_evaluations_after_the_batch(n_later, said):
     assert said in discover_text(summary(n_later=n_later))
+
+
+def test_what_the_score_is_stands_under_the_table_in_the_words_of_the_acquisition():
+    def told(name):
+        lines = discover_text({**summary(), "acquisition": name}).splitlines()
+        return [line for line in lines if line.startswith("score: ")]
+
+    assert told("hits") == ["score: the probability to reach the goal, no unit"]
+    assert told("std") == ["score: the standard deviation of the prediction, in eV"]
+    assert told("of_a_plug_in_that_is_gone") == []
 
 
 def test_figures_of_a_recalibration_are_not_sold_as_evidence():

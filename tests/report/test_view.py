@@ -10,7 +10,6 @@ from hostile import HOSTILE
 from lines import TRUE
 
 from sisso_sal import SISSOEnsemble
-from sisso_sal.acquisition.goal import Goal
 from sisso_sal.errors import CampaignError, InputError
 from sisso_sal.models.files import load_model
 from sisso_sal.report.figures import materials_map as mapping
@@ -18,7 +17,6 @@ from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.out_of_bag import calibration_curve, out_of_bag
 from sisso_sal.report.page import document as page
 from sisso_sal.report.page import reasons
-from sisso_sal.report.page.sections import in_words
 from sisso_sal.report.run_view import RunView, as_view
 
 
@@ -201,20 +199,6 @@ def test_the_course_is_the_ledger(view):
     assert set(computed) <= {id for fit in found.fits for id in fit["proposed"]}
     assert [fit["n_labelled"] for fit in found.fits] == sorted(fit["n_labelled"] for fit in found.fits)
     assert view.state.failed[0].id not in found.ids
-
-
-@pytest.mark.parametrize(
-    ("goal", "text"),
-    [
-        ("min", "the smallest gap"),
-        ("max 5%", "the highest 5 % of gap"),
-        ("<=0.3", "gap of at most 0.3 eV"),
-        (">=2", "gap of at least 2 eV"),
-        ("1.2..1.8", "gap from 1.2 to 1.8 eV"),
-    ],
-)
-def test_goals_in_words(goal, text):
-    assert in_words(Goal.parse(goal), "gap", "eV") == text
 
 
 def test_the_page_holds_all_materials_and_the_failure(view):

@@ -272,7 +272,7 @@ def test_the_defaults_of_the_settings_are_those_of_the_estimators():
 def test_every_kind_that_settings_know_the_ensemble_knows():
     from typing import get_args
 
-    from sisso_sal.acquisition.proposal import REFERENCES
+    from sisso_sal.acquisition.scene import REFERENCES
     from sisso_sal.models import aggregation, correction, recipe, transform
     from sisso_sal.models.recalibration import KINDS
 

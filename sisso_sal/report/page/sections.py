@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.acquisition.goal import Goal
+from sisso_sal.acquisition.registry import meaning_of
 from sisso_sal.features.dimension import parse_unit
 from sisso_sal.models.display import number_html, unit_html
 from sisso_sal.report.figures.course import course
@@ -17,23 +18,6 @@ from sisso_sal.report.page.reasons import reasons
 from sisso_sal.report.run_view import RunView
 from sisso_sal.report.summary import rejected_by_cause
 from sisso_sal.system.durations import duration
-
-SCORES = {
-    "mean": "the predicted mean",
-    "ei": "the expected improvement",
-    "log_ei": "the logarithm of the expected improvement",
-    "member_ei": "the improvement that the members expect",
-    "pi": "the probability of an improvement",
-    "hits": "the probability to reach the goal",
-    "search": "the targets that each adds to those expected of the next evaluations, those above it taken to miss",
-    "lcb": "the optimistic end of the interval",
-    "mli": "the likelihood to lie in the window",
-    "thompson": "the prediction of one member drawn at random",
-    "std": "the uncertainty",
-    "random": "a random number",
-    "distance": "the distance to what is known",
-}
-"""What the score of an acquisition is."""
 
 LEARNERS = {"trees": "trees", "process": "a Gaussian process", "both": "trees and Gaussian processes"}
 
@@ -47,8 +31,8 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
         "title": view.title,
         "target": view.target,
         "unit": view.unit,
-        "question": in_words(Goal.parse(str(summary["goal"])), view.target, view.unit),
-        "scored_by": SCORES.get(summary["acquisition"], summary["acquisition"]),
+        "question": Goal.parse(str(summary["goal"])).in_words(view.target, view.unit),
+        "scored_by": meaning_of(summary["acquisition"]),
         "summary": summary,
         "learner": LEARNERS.get(summary.get("correction", "none")),
         "n_members": n_members,
@@ -71,26 +55,6 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def in_words(goal: Goal, target: str, unit: str = "") -> str:
-    """The goal in words.
-
-    Examples
-    --------
-    >>> in_words(Goal.parse("min"), "gap")
-    'the smallest gap'
-    """
-    tail = f" {unit}" if unit else ""
-    return {
-        "min": f"the smallest {target}",
-        "max": f"the largest {target}",
-        "below": f"{target} of at most {goal.high:g}{tail}",
-        "above": f"{target} of at least {goal.low:g}{tail}",
-        "window": f"{target} from {goal.low:g} to {goal.high:g}{tail}",
-        "lowest": f"the lowest {100 * goal.share:g} % of {target}",
-        "highest": f"the highest {100 * goal.share:g} % of {target}",
-    }[goal.kind]
-
-
 def filters(unit: str, decimals: int) -> dict[str, Callable[..., Any]]:
     """Filters of the template: how numbers, units, times and the goal's bound are written; predictions get so many decimals."""
     from markupsafe import Markup
@@ -111,15 +75,10 @@ def filters(unit: str, decimals: int) -> dict[str, Callable[..., Any]]:
     def signed(value: float) -> str:
         return f"{value:+.{decimals}f}".replace("-", "−")
 
-    def bound(text: str) -> str:
-        goal = Goal.parse(text)
-        return {"below": f"at most {goal.high:.4g}", "above": f"at least {goal.low:.4g}"}.get(
-            goal.kind, f"{goal.low:.4g} to {goal.high:.4g}" if goal.kind == "window" else text
-        )
-
     return {
-        "number": number, "measured": measured, "decimal": decimal, "percent": percent, "signed": signed, "bound": bound,
-        "minute": minute, "duration": duration, "unit": lambda text: Markup(unit_html(parse_unit(text)) if text else ""),
+        "number": number, "measured": measured, "decimal": decimal, "percent": percent, "signed": signed,
+        "bound": lambda text: Goal.parse(text).bound_in_words, "minute": minute, "duration": duration,
+        "unit": lambda text: Markup(unit_html(parse_unit(text)) if text else ""),
     }  # fmt: skip
 
 

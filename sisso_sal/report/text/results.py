@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from sisso_sal.acquisition.registry import installed
 from sisso_sal.report.summary import extrapolates, is_far, rejected_by_cause
 from sisso_sal.report.text.table import aligned
 
@@ -188,8 +189,8 @@ def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int 
     lines += ["", f"Best candidates for {target}:", _table(summary, suffix, width)]
     if any(flags(proposal) for proposal in proposals):
         lines.append(FLAGS)
-    if summary["acquisition"] == "search":
-        lines.append(_search_score(summary["n_later"]))
+    if acquisition := installed(summary["acquisition"]):
+        lines.append(f"score: {acquisition.explained(summary['n_later'], suffix.strip())}")
     if summary["expected_hits"] is not None:
         lines.append(
             f"{summary['expected_hits']:.1f} of these {len(proposals)} are expected to reach {_rounded(summary['wanted'])}{suffix}"
@@ -220,15 +221,6 @@ def _table(summary: Mapping[str, Any], suffix: str, width: int | None) -> str:
     spare = [names.index(name) for name in ("members", "formulas", "95 % interval", score) if name in columns]
     rows = [names, *(list(row) for row in zip(*columns.values(), strict=True))]
     return aligned(rows, numeric=[k for k, name in enumerate(names) if name not in text], width=width, spare=spare)
-
-
-def _search_score(n_later: int) -> str:
-    if not n_later:
-        return "score: probability to be a target; no evaluation that is looked at comes after this batch"
-    return (
-        f"score: targets that it adds, itself and through its kin to the {n_later} evaluations after this batch; each was chosen "
-        "as if those above it missed"
-    )
 
 
 def _interval(low: float | None, high: float | None) -> str:

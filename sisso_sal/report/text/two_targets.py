@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from sisso_sal.acquisition.goal import Goal
 from sisso_sal.report.text.results import FLAGS, flags
 from sisso_sal.report.text.table import aligned
 
@@ -105,7 +106,7 @@ def _front(document: Mapping[str, Any], width: int | None) -> list[str]:
 
 def _better(values: list[float], document: Mapping[str, Any]) -> bool:
     """Whether it is better than the reference in both."""
-    signs = [-1.0 if target["goal"] == "max" else 1.0 for target in document["targets"]]
+    signs = [Goal.parse(target["goal"]).sign for target in document["targets"]]
     worst = [target["reference"] for target in document["targets"]]
     return all(sign * (bound - value) > 0 for sign, bound, value in zip(signs, worst, values, strict=True))
 
