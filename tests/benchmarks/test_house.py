@@ -14,8 +14,6 @@ STILL_OVER = {
     "sisso_sal.features.space",
     "sisso_sal.models.calibration",
     "sisso_sal.models.ensemble",
-    "sisso_sal.oracle.workflow.tasks",
-    "sisso_sal.oxides.elements",
     "sisso_sal.acquisition.proposal.score()",
     "sisso_sal.acquisition.proposal._scene()",
     "sisso_sal.acquisition.proposal.propose()",
@@ -33,8 +31,6 @@ STILL_OVER = {
     "sisso_sal.models.ensemble.SISSOEnsemble.__init__()",
     "sisso_sal.models.fitting.fit_problems()",
     "sisso_sal.models.regressor.SISSORegressor.__init__()",
-    "sisso_sal.data.foreign.sisso_cpp sisso_sal.data.foreign.sisso_fortran sisso_sal.data.foreign.translation",
-    "sisso_sal.ledger.salvage sisso_sal.ledger.store",
     "sisso_sal.models.display sisso_sal.models.ensemble sisso_sal.models.members sisso_sal.models.regressor",
 }
 """Places that are over a limit today. This set only shrinks."""
