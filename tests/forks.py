@@ -49,17 +49,22 @@ class Forks:
         For what the children write on their outputs.
     shim : path, optional
         A library to preload, see shim.c.
+    site : path, optional
+        A folder of installed packages that the command sees beside the others.
     """
 
-    def __init__(self, folder, shim=None):
+    def __init__(self, folder, shim=None, site=None):
         self.folder = Path(folder)
         self._environment = dict(os.environ)
+        paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])] if site else []
         self._process = subprocess.Popen(
             [sys.executable, __file__, str(self.folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=self._environment | ({"LD_PRELOAD": str(shim)} if shim else {}),
+            env=self._environment
+            | ({"LD_PRELOAD": str(shim)} if shim else {})
+            | ({"PYTHONPATH": os.pathsep.join(paths)} if site else {}),
         )
 
     def __enter__(self):
