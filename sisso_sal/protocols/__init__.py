@@ -1,0 +1,40 @@
+"""The four seams of a campaign: what can be chosen, what predicts, what scores, what labels.
+
+The loop knows these and no implementation. The table, the SISSO ensemble, expected improvement and FHI-aims are the first of each.
+"""
+
+from sisso_sal.protocols.acquisition import Acquisition, Chooser, Maximiser
+from sisso_sal.protocols.oracle import FAILURES, Answer, Oracle, Receipt, Request
+from sisso_sal.protocols.space import Quantity, Rows, Space
+from sisso_sal.protocols.surrogate import (
+    Described,
+    Documented,
+    HasOutOfBag,
+    Prediction,
+    Progress,
+    Surrogate,
+    SurrogateKind,
+    one_label,
+)
+
+__all__ = [
+    "Acquisition",
+    "Answer",
+    "Chooser",
+    "Described",
+    "Documented",
+    "FAILURES",
+    "HasOutOfBag",
+    "Maximiser",
+    "Oracle",
+    "Prediction",
+    "Progress",
+    "Quantity",
+    "Receipt",
+    "Request",
+    "Rows",
+    "Space",
+    "Surrogate",
+    "SurrogateKind",
+    "one_label",
+]

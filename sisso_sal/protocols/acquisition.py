@@ -1,0 +1,115 @@
+"""What scores: the seam Acquisition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Chooser(Protocol):
+    """Chooses the candidates of a batch one by one: each choice changes the scores of the others."""
+
+    def scores(self) -> np.ndarray:
+        """ndarray (n,): score of each candidate after the choices so far; NaN and minus infinity are never chosen."""
+        ...
+
+    def choose(self, row: int) -> None:
+        """Count the candidate of this number among the chosen."""
+        ...
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """How candidates are scored, and the words in which people are told of it.
+
+    Attributes
+    ----------
+    name : str
+        As in the settings.
+    score : callable
+        `sisso_sal.acquisition.scene.Scene` -> score of each candidate, ndarray (n,). Greater is better; NaN and minus infinity
+        are never chosen.
+    summary : str
+        What it is good for, in one line.
+    meaning : str
+        What the score is, as a phrase that completes "candidates are ranked by".
+    has_unit : bool
+        Whether the score is in the target's unit; otherwise it has no unit.
+    uses : frozenset of str
+        Parts of a `Prediction` that it uses: ``distribution`` (mean and standard deviation), ``members``, ``correlation``. Empty
+        where it needs no surrogate. Members that are used must be there; without a correlation candidates count as independent.
+    share : float, optional
+        Share of all materials, the best ones, that stands for a goal without a bound; None where no bound is needed.
+    needs_direction : bool
+        Whether it cannot look for a window, only for small or for large values.
+    chooser : callable, optional
+        Scene -> `Chooser`, where candidates are chosen one by one; by default the best scores are taken.
+    explain : callable, optional
+        Number of evaluations that follow the batch -> sentences on the score, where `meaning` does not say enough.
+    """
+
+    name: str
+    score: Callable[[Any], np.ndarray]
+    summary: str
+    meaning: str
+    has_unit: bool = False
+    uses: frozenset[str] = frozenset({"distribution"})
+    share: float | None = None
+    needs_direction: bool = False
+    chooser: Callable[[Any], Chooser] | None = None
+    explain: Callable[[int], str] | None = None
+
+    def explained(self, n_later: int, unit: str = "") -> str:
+        """What the score is, as it stands under a table of proposals.
+
+        Parameters
+        ----------
+        n_later : int
+            Evaluations that follow the batch.
+        unit : str
+            Of the target.
+
+        Examples
+        --------
+        >>> Acquisition("gap", lambda scene: scene.mean, "wide gaps", "the predicted gap", has_unit=True).explained(0, "eV")
+        'the predicted gap, in eV'
+        """
+        if self.explain is not None:
+            return self.explain(n_later)
+        if not self.has_unit:
+            return f"{self.meaning}, no unit"
+        return f"{self.meaning}, in {unit}" if unit else self.meaning
+
+
+class Maximiser(Protocol):
+    """A space that finds the candidates with the best scores by itself, because it has no list of all of them.
+
+    A continuous space is one, and so is one that generates structures. A candidate has a number, which it keeps: what the space
+    generates is added behind what it has.
+    """
+
+    def maximise(
+        self, score: Callable[[np.ndarray], np.ndarray], n: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Candidates with the best scores.
+
+        Parameters
+        ----------
+        score : callable
+            Primary features (m, n_primary) -> scores (m,). Greater is better; NaN and minus infinity are never chosen. The score
+            of a candidate is the same in every call and depends on its features alone.
+        n : int
+            Largest number of candidates.
+        rng : numpy Generator
+
+        Returns
+        -------
+        numbers : ndarray (k,) of int
+            At most n, best first. The space decides which candidates count as different.
+        features : ndarray (k, n_primary)
+            Their primary features.
+        """
+        ...

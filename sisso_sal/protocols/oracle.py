@@ -1,0 +1,147 @@
+"""What labels: the seam Oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+FAILURES: Mapping[str, bool] = {
+    "refused": True,
+    "crashed": True,
+    "memory": True,
+    "walltime": True,
+    "lost": True,
+    "not_converged": False,
+    "invalid": False,
+    "no_label": False,
+    "calculation": False,
+    "competitor": False,
+    "person": False,
+}
+"""Kinds of failure, and whether the same calculation may do better next time.
+
+refused: the submission was refused; crashed: the process or its worker ended without a result; memory, walltime: more memory or
+time was needed than allowed; lost: the calculation cannot be found any more; not_converged: it ended without converging;
+invalid: the answer cannot be a label (incomplete, NaN, of another material); no_label: the source has no label for the candidate;
+calculation: a first-principles step failed in all its attempts; competitor: the same for a competing phase, without which the label
+is unknown; person: a person reported the failure.
+"""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A label that is asked for.
+
+    Attributes
+    ----------
+    intent : str
+        Unique name of this submission: letters, digits and hyphens. It is on disk before the oracle hears of it, and whatever the
+        oracle starts carries it.
+    id : str
+        The candidate.
+    candidate : mapping of str to number or text
+        Its row of the table under the original headers, without the target.
+    """
+
+    intent: str
+    id: str
+    candidate: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """That a request was accepted, and the oracle's own name for the job."""
+
+    intent: str
+    job: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: a label, or a typed failure.
+
+    Attributes
+    ----------
+    intent : str
+    value : float or None
+        The label in the target's unit; None for a failure.
+    error : float or None
+        Its standard deviation in the target's unit, where it is known.
+    core_hours : float
+        What it cost, failures too.
+    arrays : mapping of str to ndarray
+        Arrays that come with the label, such as ``forces`` (n_atoms, 3), in eV/Å: finite numbers under names of letters, digits
+        and underscores. They are kept beside the ledger, see `sisso_sal.ledger.arrays`.
+    kind, reason : str
+        Of a failure: one of `FAILURES`, and what a person needs to know, in one line.
+    """
+
+    intent: str
+    value: float | None = None
+    error: float | None = None
+    core_hours: float = 0.0
+    kind: str = ""
+    reason: str = ""
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
+
+
+@runtime_checkable
+class Oracle(Protocol):
+    """What labels: takes requests and gives answers later, over many lives of the process that asks.
+
+    Everything is keyed by the intent. Of two submissions of one intent the second does nothing; an answer is given again for as
+    long as it is asked for. A new attempt at a candidate is a new intent.
+    """
+
+    poll: float
+    """Longest sensible time between two looks, in seconds."""
+
+    barred: Mapping[str, str]
+    """Candidates that it can never label, and why: they are not proposed."""
+
+    def describe(self) -> dict[str, Any]:
+        """What it is, as plain data for the ledger."""
+        ...
+
+    def differences(self, labels: Mapping[str, float]) -> list[str]:
+        """What it would now say otherwise of labels (id: value) that it gave, one line each; a campaign is then not continued."""
+        ...
+
+    def submit(self, request: Request) -> Receipt:
+        """Accept a request.
+
+        Raises
+        ------
+        UnconfirmedError
+            Whether it was accepted is not known.
+        OracleError
+            It was not, and nothing was started.
+        """
+        ...
+
+    def query(self, request: Request) -> Receipt | None:
+        """The receipt of a request that may have been submitted before; None if it never arrived.
+
+        Raises
+        ------
+        OracleError
+            That cannot be found out now.
+        """
+        ...
+
+    def collect(self, receipts: Sequence[Receipt]) -> Sequence[Answer]:
+        """Answers to those of the accepted requests that have ended; in no particular order.
+
+        Raises
+        ------
+        OracleError
+            Nothing can be found out now.
+        """
+        ...
+
+    def close(self) -> None:
+        """Called when the driver goes; what was submitted goes on."""
+        ...

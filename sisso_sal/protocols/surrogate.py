@@ -1,0 +1,169 @@
+"""What predicts: the seam Surrogate, and what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from sisso_sal.protocols.space import Space
+
+Progress = Callable[[int, int], None]
+"""Is called with (done, total) while something takes long."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a surrogate says of candidates.
+
+    Attributes
+    ----------
+    mean : ndarray (n_candidates,)
+        In the target's unit; NaN where too few members are valid.
+    std : ndarray (n_candidates,)
+        The standard deviation to act on (recalibrated where the surrogate recalibrates), in the target's unit.
+    std_raw : ndarray (n_candidates,)
+        Spread of the members as it is, in the target's unit.
+    members : ndarray (n_members, n_candidates)
+        Every member's prediction, invalid ones included as they came out.
+    valid : ndarray (n_members, n_candidates) of bool
+        False where a member left its domain.
+    half95 : ndarray (n_candidates,), optional
+        Half the width of the 95 % interval around the mean, in the target's unit; by default that of a Gaussian.
+    formula : ndarray (n_candidates,), optional
+        Mean of the formulas alone, where `mean` has a correction on top.
+    outside : ndarray (n_candidates,), optional
+        Share of members that extrapolate: a descriptor lies outside its training range.
+    distance : ndarray (n_candidates,), optional
+        Distance to the nearest labelled material in standardised primary features, in units of the median distance between a
+        labelled material and the labelled one nearest to it.
+    correlation : callable, optional
+        Numbers of k candidates -> correlation (k, k) of what is not known of them: does a surprise at one tell of another?
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+    std_raw: np.ndarray
+    members: np.ndarray
+    valid: np.ndarray
+    half95: np.ndarray | None = None
+    formula: np.ndarray | None = None
+    outside: np.ndarray | None = None
+    distance: np.ndarray | None = None
+    correlation: Callable[[np.ndarray], np.ndarray] | None = None
+
+    @property
+    def n_valid(self) -> np.ndarray:
+        """ndarray (n_candidates,) of int: members that are valid for each candidate."""
+        return self.valid.sum(axis=0)
+
+    @property
+    def interval95(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper end of the 95 % interval, (n_candidates,) each, in the target's unit."""
+        half = 1.959963984540054 * self.std if self.half95 is None else self.half95
+        return self.mean - half, self.mean + half
+
+    def take(self, index: np.ndarray) -> Prediction:
+        """The same for some candidates."""
+        parts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "correlation"}
+        kept: dict[str, Any] = {name: None if part is None else part[..., index] for name, part in parts.items()}
+        link, n = self.correlation, len(self.mean)
+        return Prediction(**kept, correlation=None if link is None else lambda rows: link(np.arange(n)[index][rows]))
+
+
+@runtime_checkable
+class Surrogate(Protocol):
+    """What predicts: fitted on labelled candidates of a space, it gives a `Prediction` for any others.
+
+    What else a surrogate can tell is optional (`Described`, `Documented`, `HasOutOfBag`); reports skip what is absent.
+    """
+
+    def fit(
+        self, space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndarray, progress: Progress | None = None
+    ) -> Surrogate:
+        """Learn from labels.
+
+        Parameters
+        ----------
+        space : Space
+        rows : ndarray (n_labelled,) of int
+            Numbers of the labelled candidates.
+        labels, errors : ndarray (n_labelled,)
+            Labels and their standard deviations, in the target's unit; 0 where a label has no error.
+        progress : callable, optional
+
+        Returns
+        -------
+        Surrogate
+            Itself.
+
+        Raises
+        ------
+        FitError
+            Nothing can be learned from these labels.
+        """
+        ...
+
+    def predict(self, space: Space, rows: np.ndarray) -> Prediction:
+        """The prediction for the candidates of these numbers: ndarray of int."""
+        ...
+
+
+def one_label(settings: Any) -> tuple[int, str]:
+    """Of a surrogate that can be fitted on a single label."""
+    return 1, ""
+
+
+@dataclass(frozen=True)
+class SurrogateKind:
+    """A kind of surrogate, as the registry and the entry points of ``sisso_sal.surrogates`` have it.
+
+    Attributes
+    ----------
+    name : str
+        What ``--surrogate`` takes.
+    summary : str
+        A few words for the help.
+    make : callable
+        (settings of the campaign, seed, threads or None) -> an unfitted surrogate.
+    fewest_labels : callable
+        (settings) -> labels that it needs before it can be fitted, and why, as in ``(5, " for dim 3")``.
+    sections : tuple of str
+        Sections of the settings that it uses (``model``, ``ensemble``); whoever sets another one is told that it has no effect.
+    """
+
+    name: str
+    summary: str
+    make: Callable[[Any, int, int | None], Surrogate]
+    fewest_labels: Callable[[Any], tuple[int, str]] = one_label
+    sections: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A surrogate that tells of its fit, as plain data for terminal and page.
+
+    Keys that reports know: n_members, rung, dim, choices, correction, sigma, calibration, formula_calibration, typical, recurrence,
+    n_features, rejected. None of them has to be there.
+    """
+
+    def describe(self, space: Space) -> dict[str, Any]: ...
+
+
+@runtime_checkable
+class Documented(Protocol):
+    """A surrogate that can be kept in a model file: its content as plain data."""
+
+    def document(self, space: Space) -> dict[str, Any]: ...
+
+
+@runtime_checkable
+class HasOutOfBag(Protocol):
+    """A surrogate that predicts the labels it learned from, each by what did not see it."""
+
+    @property
+    def out_of_bag(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and raw standard deviation, ndarray (n_labelled,) each, in the target's unit; NaN where there is none."""
+        ...
