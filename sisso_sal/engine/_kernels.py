@@ -135,9 +135,12 @@ def _evaluate_transcendental(opcode, a, out):
     elif opcode == 16:
         for k in range(n):
             out[k] = np.sin(a[k])
-    else:
+    elif opcode == 17:
         for k in range(n):
             out[k] = np.cos(a[k])
+    else:
+        for k in range(n):
+            out[k] = np.nan
 
 
 @njit(**OPTIONS)

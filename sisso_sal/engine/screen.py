@@ -20,7 +20,8 @@ import numpy as np
 from sisso_sal.engine import _duplicates as duplicates
 from sisso_sal.engine import _kernels as kernels
 from sisso_sal.engine.problem import Problem
-from sisso_sal.features.operators import BY_OPCODE, EQUAL, QUOTIENT
+from sisso_sal.errors import SettingsError
+from sisso_sal.features.operators import BY_OPCODE, OF_QUOTIENT, Operator
 from sisso_sal.features.space import Block, Pairs, Space, SpaceSettings
 from sisso_sal.system.machine import one_blas_thread, workers
 
@@ -272,6 +273,21 @@ def admitted_pairs(space: Space, problems: Sequence[Problem]) -> dict[bytes, lis
     return out
 
 
+def scored_operators(pairs: Pairs) -> list[Operator]:
+    """The operators of pairs, all of one sweep: sums, or a product or quotient alone.
+
+    Raises
+    ------
+    SettingsError
+        No sweep scores an operator with this opcode beside the others.
+    """
+    rows = [BY_OPCODE.get(opcode) for opcode in pairs.opcodes]
+    known = [row for row in rows if row is not None and row.moments is not None]
+    if len(known) < len(rows) or (len(rows) > 1 and not all(row.is_sum for row in known)):
+        raise SettingsError(f"pair sweep: needs sums, a product or a quotient, found the opcodes {pairs.opcodes}")
+    return known
+
+
 class _Pass:
     """State that the threads of one pass share."""
 
@@ -329,11 +345,11 @@ class _Pass:
         for search in self.searches:
             most = WORK / (self.space.n_samples * (2 + len(search.problem.targets)))
             for pairs in search.pairs:
-                row = BY_OPCODE[pairs.opcodes[0]]
-                if row.unit_rule == EQUAL:
+                rows = scored_operators(pairs)
+                if rows[0].is_sum:
                     scan = partial(kernels.scan_sums, self._moments(search.problem))
                 else:
-                    is_quotient = row.unit_rule == QUOTIENT
+                    is_quotient = rows[0].moments == OF_QUOTIENT
                     sides = [self.copies.values, self.copies.inverses if is_quotient else self.copies.values]
                     if is_quotient and not pairs.is_row_left:
                         sides.reverse()

@@ -20,11 +20,12 @@ from sisso_sal.features.operators import (
     BY_OPCODE,
     DEFAULT_OPERATORS,
     EQUAL,
-    PRODUCT,
-    QUOTIENT,
+    NONZERO,
+    UNIT_RULES,
     UNITLESS,
     Operator,
     operators_named,
+    refuse_uncompiled,
 )
 from sisso_sal.system.machine import usable_memory
 
@@ -85,6 +86,28 @@ class SpaceSettings:
             raise SettingsError(f"max_features: needs a number >= 1, found {self.max_features!r}")
         if not 0 <= self.min_abs < self.max_abs:
             raise SettingsError(f"min_abs, max_abs: needs 0 <= min_abs < max_abs, found {self.min_abs}, {self.max_abs}")
+
+
+def grouped(operators: Sequence[Operator]) -> list[tuple[Operator, ...]]:
+    """Binary operators in groups that share their pairs and are scored by one sweep; sums come first.
+
+    Examples
+    --------
+    >>> [[row.name for row in group] for group in grouped(operators_named(("add", "mult", "sub", "exp")))]
+    [['add', 'sub'], ['mult']]
+    """
+    groups: dict[tuple, list[Operator]] = {}
+    for row in operators:
+        if row.arity == 2:
+            has_one_order = row.commutative or row.antisymmetric
+            key = (
+                UNIT_RULES.index(row.unit_rule),
+                "" if row.is_sum else row.moments,
+                has_one_order,
+                "" if has_one_order else row.domain,
+            )
+            groups.setdefault(key, []).append(row)
+    return [tuple(groups[key]) for key in sorted(groups)]
 
 
 @dataclass(frozen=True)
@@ -240,6 +263,7 @@ class Space:
         self.names = tuple(names)
         self.units = tuple(units)
         self.operators = operators_named(settings.operators)
+        refuse_uncompiled(self.operators)
         self.rejected: list[Counter] = [Counter()]
         self._dimensions: list[Dimension] = []
         self._dimension_numbers: dict[Dimension, int] = {}
@@ -322,9 +346,8 @@ class Space:
         """
         self._unaries = [(row, self._unary(row, limit, rejected)) for row in self.operators if row.arity == 1]
         self.pairs = []
-        for rule in (EQUAL, PRODUCT, QUOTIENT):
-            if opcodes := tuple(row.opcode for row in self.operators if row.arity == 2 and row.unit_rule == rule):
-                self.pairs += self._binary(opcodes, rule, limit, rejected)
+        for group in grouped(self.operators):
+            self.pairs += self._binary(group, limit, rejected)
         return sum(len(numbers) for _, numbers in self._unaries) + sum(pairs.n_features for pairs in self.pairs)
 
     def _check_size(self, rung: int, n_features: int) -> None:
@@ -364,12 +387,13 @@ class Space:
             index = kept
         return index
 
-    def _binary(self, opcodes: tuple[int, ...], rule: str, limit: int | None, rejected: Counter) -> list[Pairs]:
+    def _binary(self, operators: Sequence[Operator], limit: int | None, rejected: Counter) -> list[Pairs]:
         """Each new feature with every earlier one, as far as units and complexity allow; nothing is divided by a zero."""
-        stored = self._stored
+        stored, row = self._stored, operators[0]
+        opcodes = tuple(row.opcode for row in operators)
         n, first_new = len(stored), self._rung_start[-1]
-        orders = 2 if rule == QUOTIENT else 1  # a/b and b/a
-        group = stored.dimension if rule == EQUAL else np.zeros(n, dtype=np.int32)
+        orders = 1 if row.commutative or row.antisymmetric else 2  # a/b and b/a
+        group = stored.dimension if row.unit_rule == EQUAL else np.zeros(n, dtype=np.int32)
         order = np.argsort(group, kind="stable").astype(np.int32)
         start = np.searchsorted(group[order], group[order])
         pairs = Pairs(opcodes, False, order, order, start, np.arange(n)).only(rows=np.arange(n) >= first_new)
@@ -377,10 +401,10 @@ class Space:
         rejected["unit"] += orders * (n_all - pairs.n_features)
         admitted = pairs if limit is None else self._within(limit, pairs, start)
         rejected["complexity"] += orders * (pairs.n_features - admitted.n_features)
-        if rule != QUOTIENT:
+        if orders == 1:
             return [admitted]
-        divisors = (stored.values != 0.0).all(axis=1)
-        out = [admitted.only(rows=divisors), replace(admitted.only(columns=divisors), is_row_left=True)]
+        last = (stored.values != 0.0).all(axis=1) if row.domain == NONZERO else row.admits(stored.least, stored.largest)
+        out = [admitted.only(rows=last), replace(admitted.only(columns=last), is_row_left=True)]
         rejected["domain"] += 2 * admitted.n_features - sum(part.n_features for part in out)
         return out
 
@@ -419,7 +443,7 @@ class Space:
         stored, row, left, right = self._stored, BY_OPCODE[block.opcode], block.left, block.right
         operands = (stored.values[left], stored.values[right])[: row.arity]
         values = row.numpy(*operands)
-        if row.name == "sub":
+        if row.antisymmetric:
             # b - a is a - b up to sign; the positive one can go on into roots and logarithms.
             negative = np.less(values.max(axis=1), 0.0)
             left, right = np.where(negative, right, left), np.where(negative, left, right)

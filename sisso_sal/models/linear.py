@@ -10,7 +10,7 @@ import numpy as np
 
 from sisso_sal.errors import ModelFileError
 from sisso_sal.features.dimension import NONE, Dimension, parse_unit
-from sisso_sal.features.expression import Expression, render
+from sisso_sal.features.expression import Expression, as_factor
 from sisso_sal.models.transform import IDENTITY, TargetTransform
 
 REACH = 1.0
@@ -127,7 +127,7 @@ class SISSOModel:
         for term, unit in zip(self.terms, self.coefficient_units(target_unit), strict=True):
             sign = "-" if term.coefficient < 0 else "+"
             size = f"{abs(term.coefficient):.6g}"
-            lines.append(f"{pad}{sign} {size} {unit + ' ' if unit else ''}* {_factor(term.expression)}")
+            lines.append(f"{pad}{sign} {size} {unit + ' ' if unit else ''}* {as_factor(term.expression, 'text')}")
         return "\n".join(lines)
 
     def coefficient_units(self, target_unit: str) -> list[str]:
@@ -211,12 +211,6 @@ class SISSOModel:
             return cls(terms, float(data["intercept"]), float(data["rmse"]), float(data["max_abs_error"]), link)
         except (KeyError, TypeError, IndexError) as error:
             raise ModelFileError(f"model: needs terms with tree, coefficient and range, found {error!r}") from error
-
-
-def _factor(expression: Expression) -> str:
-    """The text of a descriptor as it may stand behind ``coefficient *``."""
-    text, strength = render(expression, "text")
-    return f"({text})" if strength < 2 or expression.name == "inv" else text
 
 
 def fit_statistics(residual: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
