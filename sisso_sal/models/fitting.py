@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sisso_sal.engine.plan import Plan, fits, plan
+from sisso_sal.engine.plan import Plan, SearchSize, fits, plan
 from sisso_sal.engine.problem import Problem
-from sisso_sal.engine.search import Outcome, search
+from sisso_sal.engine.search import SubspaceFits, search
 from sisso_sal.errors import FitError, SettingsError
-from sisso_sal.features.space import SAME_VALUE, Space, SpaceSettings
+from sisso_sal.features.space import FeatureSpace, SpaceSettings
+from sisso_sal.features.stored import SAME_VALUE
 from sisso_sal.models.linear import SISSOModel, build_model
 from sisso_sal.system.machine import usable_cores, usable_memory
 
@@ -148,14 +149,13 @@ def fit_problems(
     _check(y[order], settings)
     values = np.ascontiguousarray(X[order][:, columns].T, dtype=np.float64)
     ordered_names = tuple(names[i] for i in columns)
-    space = Space(ordered_names, [units[i] for i in columns], values, space_settings)
+    space = FeatureSpace(ordered_names, [units[i] for i in columns], values, space_settings)
     problems = make_problems(order, y[order], weights[order], ordered_names)
-    size = {"dim": settings.dim, "n_sis": settings.n_sis, "n_residual": settings.n_residual}
-    _tell_plan(plan(space, problems, **size, threads=settings.n_threads))
+    size = SearchSize(dim=settings.dim, n_sis=settings.n_sis, n_residual=settings.n_residual, keep=settings.n_models)
+    _tell_plan(plan(space, problems, size, settings.n_threads))
     outcomes, causes = search(
-        space, problems, **size, keep=settings.n_models, centre=settings.fit_intercept, threads=settings.n_threads,
-        progress=progress,
-    )  # fmt: skip
+        space, problems, size, centre=settings.fit_intercept, threads=settings.n_threads, progress=progress
+    )
     n_models = settings.n_models
     models = [_models(space, problem, outcome, n_models) for problem, outcome in zip(problems, outcomes, strict=True)]
     sizes = {str(rung): size for rung, size in enumerate(space.sizes)}
@@ -196,7 +196,7 @@ def _check(y: np.ndarray, settings: SearchSettings) -> None:
         raise FitError(f"fit: needs a target that varies, found {y[0]:g} on every sample")
 
 
-def _models(space: Space, problem: Problem, outcome: Outcome, n_models: int) -> list[list[SISSOModel]]:
+def _models(space: FeatureSpace, problem: Problem, outcome: SubspaceFits, n_models: int) -> list[list[SISSOModel]]:
     subspace, best = outcome.subspace, [fits[:n_models] for fits in outcome.fits]
     used = sorted({number for fits in best for fit in fits for number in fit.subset})
     if not used:

@@ -8,20 +8,26 @@ import numpy as np
 import pytest
 
 from sisso_sal.engine import search as search_module
-from sisso_sal.engine.plan import plan
+from sisso_sal.engine.plan import SearchSize, plan
 from sisso_sal.engine.problem import Problem
-from sisso_sal.engine.screen import Selection, Stopped
-from sisso_sal.engine.search import search
-from sisso_sal.features.space import Space, SpaceSettings
+from sisso_sal.engine.screen import Stopped
+from sisso_sal.engine.search import compile_for
+from sisso_sal.engine.selection import Selection
+from sisso_sal.features.space import FeatureSpace, SpaceSettings
 
 NAMES = ("a", "b", "c")
 SETTINGS = {"operators": ("add", "mult", "div", "sq"), "rung": 2}
 
 
+def search(space, problems, *, dim, n_sis, n_residual=1, keep=10, **options):
+    size = SearchSize(dim=dim, n_sis=n_sis, n_residual=n_residual, keep=keep)
+    return search_module.search(space, problems, size, **options)
+
+
 def make(seed=0, n=25):
     rng = np.random.default_rng(seed)
     columns = dict(zip(NAMES, rng.uniform(1, 2, (3, n)), strict=True))
-    space = Space(NAMES, [""] * 3, np.array(list(columns.values())), SpaceSettings(**SETTINGS))
+    space = FeatureSpace(NAMES, [""] * 3, np.array(list(columns.values())), SpaceSettings(**SETTINGS))
     rungs = naive.feature_space(columns, dict.fromkeys(NAMES, ""), **SETTINGS)
     return space, [f for r in rungs for f in r.features], [v for r in rungs for v in r.values], columns, rng
 
@@ -130,7 +136,7 @@ def test_a_perfect_fit_ends_the_screening_but_not_the_dimensions():
 
 def test_more_dimensions_than_features():
     rng = np.random.default_rng(0)
-    space = Space(["a"], [""], rng.uniform(1, 2, (1, 10)), SpaceSettings(rung=0))
+    space = FeatureSpace(["a"], [""], rng.uniform(1, 2, (1, 10)), SpaceSettings(rung=0))
     (outcome,), _ = search(space, [problem_of(rng.normal(0, 1, 10), allowed=(True,))], dim=3, n_sis=5)
     assert [len(fits) for fits in outcome.fits] == [1, 0, 0]
 
@@ -155,7 +161,9 @@ def test_number_of_fits_kept():
 
 def test_rejected_features_are_counted_once_whatever_the_dimension():
     columns = {"a": np.array([1.0, 2.0, 3.0, 4.0, 6.0]), "z": np.array([0.0, 1.0, 2.0, 1.5, 1e3])}
-    space = Space(list(columns), ["", ""], np.array(list(columns.values())), SpaceSettings(operators=("exp",), rung=1))
+    space = FeatureSpace(
+        list(columns), ["", ""], np.array(list(columns.values())), SpaceSettings(operators=("exp",), rung=1)
+    )
     problem = problem_of(np.array([1.0, 3.0, 2.0, 5.0, 4.0]), allowed=(True, True))
     for dim in (1, 2):
         _, causes = search(space, [problem], dim=dim, n_sis=1)
@@ -194,6 +202,7 @@ def test_an_interrupt_before_anything_was_found_is_passed_on(monkeypatch):
     def nothing(*arguments, **options):
         raise Stopped([Selection.empty()])
 
+    compile_for(2)
     monkeypatch.setattr(search_module, "screen", nothing)
     with pytest.raises(KeyboardInterrupt):
         search(space, [problem], dim=2, n_sis=5)
@@ -204,7 +213,7 @@ def test_a_plan_counts_what_is_there():
     space, _, _, columns, _ = make()
     problem = problem_of(columns["a"])
     m = space.n_features
-    plans = {dim: plan(space, [problem], dim=dim, n_sis=10**6, n_residual=1, threads=1) for dim in (1, 2, 3)}
+    plans = {dim: plan(space, [problem], SearchSize(dim=dim, n_sis=10**6), threads=1) for dim in (1, 2, 3)}
     assert [plans[dim].n_subsets for dim in (1, 2, 3)] == [
         sum(comb(m, d) for d in range(1, dim + 1)) for dim in (1, 2, 3)
     ]

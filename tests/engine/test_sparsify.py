@@ -345,16 +345,6 @@ def test_duplicates_among_many_features_are_all_counted(dim):
     assert found.n_subsets == comb(70, dim)
 
 
-@pytest.mark.parametrize("dim", [1, 2, 3])
-def test_progress_counts_every_subset(dim):
-    values, target, _ = random_data(m=40, n=60)
-    calls = []
-    sparsify(values, make_problem(target), dim, blocks=5, progress=lambda *counts: calls.append(counts))
-    assert calls == sorted(calls)
-    assert len(calls) == 5
-    assert calls[-1] == (comb(40, dim), comb(40, dim))
-
-
 @pytest.mark.parametrize("dim", [2, 3])
 def test_a_feature_that_is_not_finite_is_never_returned(dim):
     values, target, _ = random_data(m=9)

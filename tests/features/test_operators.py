@@ -15,18 +15,20 @@ import numpy as np
 import pytest
 import sympy
 from naive_mathml import as_python
+from screening import screen
 
 from sisso_sal.data.foreign import sisso_cpp, sisso_fortran
-from sisso_sal.engine import _kernels as kernels
+from sisso_sal.engine import _values
 from sisso_sal.engine.problem import Problem
-from sisso_sal.engine.screen import scored_operators, screen
+from sisso_sal.engine.sweep import scored_operators
 from sisso_sal.errors import SettingsError, UnitError
 from sisso_sal.export import RESERVED
 from sisso_sal.features import operators as table
 from sisso_sal.features.dimension import NONE, parse_unit
 from sisso_sal.features.expression import Expression
 from sisso_sal.features.operators import BY_OPCODE, COMPILED, DEFAULT_OPERATORS, MOMENTS, OPERATORS, operators_named
-from sisso_sal.features.space import Pairs, Space, SpaceSettings
+from sisso_sal.features.pairs import Pairs
+from sisso_sal.features.space import FeatureSpace, SpaceSettings
 
 EV, LENGTH = parse_unit("eV"), parse_unit("AA")
 ROWS = pytest.mark.parametrize("row", OPERATORS.values(), ids=OPERATORS)
@@ -64,7 +66,7 @@ def operands_of(row):
 def kernel(opcode, *operands):
     out = np.empty(len(operands[0]))
     with np.errstate(all="ignore"):  # only matters where compilation is switched off
-        kernels.evaluate(opcode, operands[0], operands[-1], out)
+        _values.evaluate(opcode, operands[0], operands[-1], out)
     return out
 
 
@@ -200,7 +202,7 @@ def test_the_pair_sweep_finds_what_a_search_through_every_feature_finds(row, n_s
     exact = row.numpy(columns["x0"], columns["x1"])
     target = exact + 0.1 * exact.std() * rng.normal(0, 1, 25)
     options = {"operators": (row.name,), "rung": 1}
-    space = Space(list(columns), [""] * 8, np.array(list(columns.values())), SpaceSettings(**options))
+    space = FeatureSpace(list(columns), [""] * 8, np.array(list(columns.values())), SpaceSettings(**options))
     problem = Problem(target, np.ones(25), np.ones(8, bool))
     (best,), _ = screen(space, [problem], [problem.normalised(target[None], True)], n_sis)
     rungs = naive.feature_space(columns, dict.fromkeys(columns, ""), **options)
@@ -246,7 +248,7 @@ def add_row(monkeypatch, row):
 def test_a_row_that_no_kernel_evaluates_is_refused(monkeypatch, opcode, message, rung):
     add_row(monkeypatch, replace(OPERATORS["cos"], name="tanh", opcode=opcode, numpy=np.tanh, text="tanh({0})"))
     with pytest.raises(SettingsError) as caught:
-        Space(["a"], [""], np.array([[1.0, 2.0, 3.0]]), SpaceSettings(operators=("add", "tanh"), rung=rung))
+        FeatureSpace(["a"], [""], np.array([[1.0, 2.0, 3.0]]), SpaceSettings(operators=("add", "tanh"), rung=rung))
     assert str(caught.value) == message
 
 
