@@ -28,10 +28,9 @@ TINY = np.float32(1e-24)
 HUGE = np.float32(3e38)
 """A variance above this has overflowed."""
 
-Work = namedtuple("Work", "operators is_row_left rows columns first stop ranges tile")
+Work = namedtuple("Work", "operators is_row_left rows columns first stop tile")
 """rows[t] with each of columns[first[t]:stop[t]], as in `Pairs`. operators: their opcodes, the signs of the second operands and
-whether the absolute value is taken. tile: numbers of rows and of columns that are looked at together; ranges (n_strips, 2): the
-columns that each strip of so many rows goes with.
+whether the absolute value is taken. tile: numbers of rows and of columns that are looked at together.
 """
 
 Factors = namedtuple("Factors", "values squares")
@@ -53,10 +52,23 @@ relative error of float32 sums; centre: whether there is an intercept; need: see
 Census = namedtuple("Census", "is_wanted least most")
 """Whether the states of all features are counted, and the squares of the smallest and largest admitted max|f|."""
 
-Marks = namedtuple("Marks", "hits open states counts at")
+Marks = namedtuple("Marks", "hits open states counts at quota")
 """What a sweep marks: hits and open (3, capacity), the triples (opcode, left, right) that may reach the threshold, and those whose
-state float32 leaves open; states (4,): numbers of features of each state; counts (2,): triples in hits and open; at (2,): strip
-and column at which the next call goes on.
+state float32 leaves open; states (4,): numbers of features of each state; counts (2,): triples in hits and open; at (3,): where the
+next call goes on: first row of the strip, first column of the tile, row in it; quota: number of triples with which a call ends.
+"""
+
+ProductsRoom = namedtuple("ProductsRoom", "lefts left_squares rights right_squares sums squares scales hit moments")
+"""Room for one tile, float32: weighted rows (n_factors * height, n), their squares (height, n), columns (width, n) and their
+squares, and the matrix products, flat. scales (width,): squares of what the columns were divided by; hit (width,): flags; moments:
+three float64 (width,), see `_judge`.
+"""
+
+SumsRoom = namedtuple(
+    "SumsRoom", "lefts left_squares rights spare crosses first second products means best sums hit moments"
+)
+"""The same for sums: weighted rows, their squares, columns, spare room (width, n), and the matrix product, flat. first, second,
+products, means: see `Tile`; best (width,), sums (n_factors,): room for products with the targets.
 """
 
 
@@ -82,6 +94,15 @@ def _weigh(numbers, source, factors, out, squares):
         for r in range(factors.shape[0]):
             for k in range(n):
                 out[r * m + a, k] = source[i, k] * factors[r, k]
+
+
+@njit(**INNER)
+def _range(work, start, stop):
+    """The columns that the rows from start to below stop go with lie in this range."""
+    low, high = work.first[start], work.stop[start]
+    for t in range(start + 1, stop):
+        low, high = min(low, work.first[t]), max(high, work.stop[t])
+    return low, high
 
 
 @njit(**INNER)
@@ -125,23 +146,19 @@ def _judge(span, moments, n, census, states, flags):
 
 
 @njit(**INNER)
-def _is_full(marks, work):
-    """Whether another tile may have more marks than there is room for."""
-    most = len(work.operators[0]) * work.tile[0] * work.tile[1]
-    return max(marks.counts[0], marks.counts[1]) + most > marks.hits.shape[1]
+def _is_full(marks):
+    """Whether it is time to decide about what is marked; there is always room for another row."""
+    return max(marks.counts[0], marks.counts[1]) >= marks.quota
 
 
 @njit(**INNER)
-def _multiply(m, columns, right, n_factors, room):
+def _multiply(columns, right, sums, squares, room):
     """Matrix products of a strip of m rows with the columns: for each factor (n_factors * m, width), of squares (m, width)."""
-    lefts, left_squares, rights, right_squares, sums_room, squares_room = room
-    width = columns.shape[0]
-    _fill(columns, right.values, rights, right_squares)
-    sums = sums_room[: n_factors * m * width].reshape((n_factors * m, width))
-    squares = squares_room[: m * width].reshape((m, width))
-    np.dot(lefts[: n_factors * m], rights[:width].T, sums)
-    np.dot(left_squares[:m], right_squares[:width].T, squares)
-    return sums, squares
+    _fill(columns, right.values, room.rights, room.right_squares)
+    np.dot(room.lefts[: sums.shape[0]], room.rights[: len(columns)].T, sums)
+    np.dot(room.left_squares[: squares.shape[0]], room.right_squares[: len(columns)].T, squares)
+    for c in range(len(columns)):
+        room.scales[c] = right.squares[columns[c]]
 
 
 @njit(**INNER)
@@ -177,48 +194,45 @@ def _products_moments(sums, squares, span, scale, scales, error, moments):
 @njit(**INNER)
 def _look_at_products(row, columns, products, room, work, reach, census, marks):
     """Count and mark the products of one row, (place, number, span, square of its divisor), with the columns of a tile."""
-    (a, i, span, scale), (sums, squares), (hit, scales, moments) = row, products, room
+    (a, i, span, scale), (sums, squares), hit = row, products, room.hit
     opcode = work.operators[0][0]
     if census.is_wanted:
-        _products_moments(sums[a], squares[a], span, scale, scales, reach.error, moments)
-        if _judge(span, moments, reach.factors.shape[1], census, marks.states, hit):
+        _products_moments(sums[a], squares[a], span, scale, room.scales, reach.error, room.moments)
+        if _judge(span, room.moments, reach.factors.shape[1], census, marks.states, hit):
             marks.counts[1] = _note(opcode, i, columns, work.is_row_left, hit, span, marks.open, marks.counts[1])
     if reach.factors.shape[0] > 1 and _mark_products(a, sums, squares, span, reach, hit):
         marks.counts[0] = _note(opcode, i, columns, work.is_row_left, hit, span, marks.hits, marks.counts[0])
 
 
 @njit(**OPTIONS)
-def sweep_products(left, right, work, reach, census, marks):
+def sweep_products(left, right, work, reach, census, marks, room):
     """Mark products or quotients of pairs for one problem; return whether all pairs were looked at.
 
-    left, right: `Factors` of the rows and of the columns (values or inverses). Stops early where there is no more room for marks.
+    left, right: `Factors` of the rows and of the columns (values or inverses). Returns after the row with which the marks reach
+    their quota; the next call goes on there, with what is in `room`.
     """
-    n_factors, n = reach.factors.shape
-    height, width = work.tile
-    lefts, left_squares = np.empty((n_factors * height, n), np.float32), np.empty((height, n), np.float32)
-    rights, right_squares = np.empty((width, n), np.float32), np.empty((width, n), np.float32)
-    sums_room, squares_room = np.empty(n_factors * height * width, np.float32), np.empty(height * width, np.float32)
-    matrices = (lefts, left_squares, rights, right_squares, sums_room, squares_room)
-    scales = np.empty(width)
-    room = (np.empty(width, np.bool_), scales, (np.empty(width), np.empty(width), np.empty(width)))
-    for strip in range(marks.at[0], work.ranges.shape[0]):
-        start, high = strip * height, work.ranges[strip, 1]
-        rows, low = work.rows[start : start + height], max(work.ranges[strip, 0], marks.at[1])
-        if low < high:
-            _weigh(rows, left.values, reach.factors, lefts, left_squares)
+    n_factors, (height, width) = reach.factors.shape[0], work.tile
+    for start in range(marks.at[0], len(work.rows), height):
+        rows = work.rows[start : start + height]
+        low, high = _range(work, start, start + len(rows))
+        low = max(low, marks.at[1])
+        if low < high and marks.at[2] == 0:
+            _weigh(rows, left.values, reach.factors, room.lefts, room.left_squares)
         for c0 in range(low, high, width):
-            columns = work.columns[c0 : min(c0 + width, high)]
-            products = _multiply(len(rows), columns, right, n_factors, matrices)
-            for c in range(len(columns)):
-                scales[c] = right.squares[columns[c]]
-            for a in range(len(rows)):
+            columns, m = work.columns[c0 : min(c0 + width, high)], len(rows)
+            sums = room.sums[: n_factors * m * len(columns)].reshape((n_factors * m, len(columns)))
+            squares = room.squares[: m * len(columns)].reshape((m, len(columns)))
+            if marks.at[2] == 0:
+                _multiply(columns, right, sums, squares, room)
+            for a in range(marks.at[2], m):
                 span = (max(work.first[start + a] - c0, 0), min(work.stop[start + a] - c0, len(columns)))
                 if span[0] < span[1]:
                     row = (a, rows[a], span, left.squares[rows[a]])
-                    _look_at_products(row, columns, products, room, work, reach, census, marks)
-            if _is_full(marks, work):
-                marks.at[0], marks.at[1] = strip, c0 + width
-                return False
+                    _look_at_products(row, columns, (sums, squares), room, work, reach, census, marks)
+                    if _is_full(marks):
+                        marks.at[0], marks.at[1], marks.at[2] = start, c0, a + 1
+                        return False
+            marks.at[2] = 0
         marks.at[1] = 0
     return True
 
@@ -323,37 +337,37 @@ def _differences_moments(row, tile, shifted, reach, sums, moments):
 
 
 @njit(**INNER)
-def _tile_of(columns, shifted, room):
-    """The moments of the columns, in `room`."""
-    first, second, products, means = room
-    for c in range(columns.shape[0]):
-        first[c], second[c] = shifted.first[columns[c]], shifted.second[columns[c]]
-        means[c] = shifted.means[columns[c]]
-        for r in range(products.shape[0]):
-            products[r, c] = shifted.products[r, columns[c]]
-    return Tile(columns, first, second, products, means)
+def _cross(columns, shifted, crosses, room):
+    """Weighted products of a strip of m rows with the columns, crosses (m, width), and the moments of the columns in `room`."""
+    _fill(columns, shifted.values, room.rights, room.spare)
+    np.dot(room.lefts[: crosses.shape[0]], room.rights[: len(columns)].T, crosses)
+    for c in range(len(columns)):
+        room.first[c], room.second[c] = shifted.first[columns[c]], shifted.second[columns[c]]
+        room.means[c] = shifted.means[columns[c]]
+        for r in range(room.products.shape[0]):
+            room.products[r, c] = shifted.products[r, columns[c]]
 
 
 @njit(**INNER)
 def _look_at_sums(row, tile, room, shifted, work, reach, census, marks):
     """Count and mark the sums and differences of one row, (number, products, span), with the columns of a tile."""
-    (i, _, span), (best, sums, hit, moments) = row, room
+    (i, _, span), hit = row, room.hit
     opcodes, signs, absolute = work.operators
     for o in range(len(opcodes)):
         if census.is_wanted:
-            _sums_moments(signs[o], row, tile, shifted, reach.error, moments)
+            _sums_moments(signs[o], row, tile, shifted, reach.error, room.moments)
             if absolute[o]:
-                _differences_moments(row, tile, shifted, reach, sums, moments)
-            if _judge(span, moments, reach.factors.shape[1], census, marks.states, hit):
+                _differences_moments(row, tile, shifted, reach, room.sums, room.moments)
+            if _judge(span, room.moments, reach.factors.shape[1], census, marks.states, hit):
                 marks.counts[1] = _note(
                     opcodes[o], i, tile.columns, work.is_row_left, hit, span, marks.open, marks.counts[1]
                 )
         if reach.factors.shape[0] == 1:
             continue
         if absolute[o]:
-            hits = _mark_differences(row, tile, shifted, reach, sums, hit)
+            hits = _mark_differences(row, tile, shifted, reach, room.sums, hit)
         else:
-            hits = _mark_sums(np.float32(signs[o]), row, tile, shifted, reach, best, hit)
+            hits = _mark_sums(np.float32(signs[o]), row, tile, shifted, reach, room.best, hit)
         if hits:
             marks.counts[0] = _note(
                 opcodes[o], i, tile.columns, work.is_row_left, hit, span, marks.hits, marks.counts[0]
@@ -361,37 +375,28 @@ def _look_at_sums(row, tile, room, shifted, work, reach, census, marks):
 
 
 @njit(**OPTIONS)
-def sweep_sums(shifted, work, reach, census, marks):
+def sweep_sums(shifted, work, reach, census, marks, room):
     """The same for sums, differences and absolute differences; shifted: the stored features, with their moments in the problem."""
-    n_factors, n = reach.factors.shape
     height, width = work.tile
-    lefts, rights, spare = (
-        np.empty((height, n), np.float32),
-        np.empty((width, n), np.float32),
-        np.empty((width, n), np.float32),
-    )
-    spare_squares, crosses_room = np.empty((height, n), np.float32), np.empty(height * width, np.float32)
-    first, second, means = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width)
-    tile_room = (first, second, np.empty((n_factors - 1, width), np.float32), means)
-    best, sums, hit = np.empty(width, np.float32), np.empty(n_factors, np.float32), np.empty(width, np.bool_)
-    room = (best, sums, hit, (np.empty(width), np.empty(width), np.empty(width)))
-    for strip in range(marks.at[0], work.ranges.shape[0]):
-        start, high = strip * height, work.ranges[strip, 1]
-        rows, low = work.rows[start : start + height], max(work.ranges[strip, 0], marks.at[1])
-        if low < high:
-            _weigh(rows, shifted.values, reach.factors[:1], lefts, spare_squares)
+    for start in range(marks.at[0], len(work.rows), height):
+        rows = work.rows[start : start + height]
+        low, high = _range(work, start, start + len(rows))
+        low = max(low, marks.at[1])
+        if low < high and marks.at[2] == 0:
+            _weigh(rows, shifted.values, reach.factors[:1], room.lefts, room.left_squares)
         for c0 in range(low, high, width):
-            columns = work.columns[c0 : min(c0 + width, high)]
-            _fill(columns, shifted.values, rights, spare)
-            tile = _tile_of(columns, shifted, tile_room)
-            crosses = crosses_room[: len(rows) * len(columns)].reshape((len(rows), len(columns)))
-            np.dot(lefts[: len(rows)], rights[: len(columns)].T, crosses)
-            for a in range(len(rows)):
+            columns, m = work.columns[c0 : min(c0 + width, high)], len(rows)
+            crosses = room.crosses[: m * len(columns)].reshape((m, len(columns)))
+            if marks.at[2] == 0:
+                _cross(columns, shifted, crosses, room)
+            tile = Tile(columns, room.first, room.second, room.products, room.means)
+            for a in range(marks.at[2], m):
                 span = (max(work.first[start + a] - c0, 0), min(work.stop[start + a] - c0, len(columns)))
                 if span[0] < span[1]:
                     _look_at_sums((rows[a], crosses[a], span), tile, room, shifted, work, reach, census, marks)
-            if _is_full(marks, work):
-                marks.at[0], marks.at[1] = strip, c0 + width
-                return False
+                    if _is_full(marks):
+                        marks.at[0], marks.at[1], marks.at[2] = start, c0, a + 1
+                        return False
+            marks.at[2] = 0
         marks.at[1] = 0
     return True

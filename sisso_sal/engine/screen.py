@@ -29,6 +29,9 @@ from sisso_sal.system.machine import one_blas_thread, workers
 BLOCK = 1024
 """Single features that a thread takes at a time."""
 
+SMALL = 1 << 16
+"""Features of pairs that are too few to be shared out among threads."""
+
 Progress = Callable[[int, int], None]
 
 
@@ -134,7 +137,8 @@ class _Pass:
         """The pairs in pieces, problem by problem."""
         for sweep in self.sweeps:
             for pairs in sweep.pairs:
-                share = np.inf if len(self.sweeps) > 4 * threads else pairs.n_features / (4 * threads)
+                is_shared = len(self.sweeps) <= 4 * threads
+                share = max(SMALL, pairs.n_features / (4 * threads)) if is_shared else np.inf
                 for piece in sweep.pieces(pairs, share):
                     yield partial(self._counted, piece)
 

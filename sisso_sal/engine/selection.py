@@ -36,6 +36,9 @@ class Selection:
 
     @staticmethod
     def joined(parts: Sequence[Selection]) -> Selection:
+        """The features of all parts, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
         names = ("opcode", "left", "right", "score")
         return Selection(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, cached_property, partial
 
 import numpy as np
 
@@ -19,8 +19,8 @@ from sisso_sal.features.pairs import Pairs
 TILE = (64, 256)
 """Rows and columns that are looked at together: their factors and products stay in the second-level cache."""
 
-MARKED = 1024
-"""Features that float64 decides about at a time, at least: what they show raises the threshold for those that follow."""
+QUOTA = 256
+"""Marked features with which float64 decides: what they show raises the threshold for those that follow."""
 
 ROOM = 1 << 18
 """Float64 values of features that are in memory at a time."""
@@ -121,7 +121,7 @@ class PairSweep:
     def _piece(self, pairs: Pairs, kernel: Callable[..., bool]) -> tuple[int, np.ndarray]:
         top, held = self.pool.best() if self.pool else (np.empty(1), 0)
         selection, states = self.scan(pairs, kernel, top, held)
-        if self.pool:
+        if self.pool and len(selection):
             self.pool.add(selection)
         return pairs.n_features, states
 
@@ -138,22 +138,24 @@ class PairSweep:
         top, held
             The best scores so far, see `_scores.offer`; changed in place.
         """
-        work, reach = _work(pairs), self._reach()
+        work, reach = _work(pairs), self._reach
         least, most = float(self.limits.min_abs), float(self.limits.max_abs)
         census = _pairs.Census(self.is_census, least * least, most * most)
-        capacity = MARKED + TILE[0] * TILE[1] * len(pairs.opcodes)
-        hits, undecided = np.empty((3, capacity), np.int32), np.empty((3, capacity), np.int32)
-        counts, at = np.zeros(2, dtype=np.int64), np.zeros(2, dtype=np.int64)
-        marks = _pairs.Marks(hits, undecided, np.zeros(4, dtype=np.int64), counts, at)
-        reached, is_done = [Selection.empty()], False
+        hits, undecided = np.empty((2, 3, QUOTA + TILE[1] * len(pairs.opcodes)), np.int32)
+        counts, at = np.zeros(2, dtype=np.int64), np.zeros(3, dtype=np.int64)
+        marks = _pairs.Marks(hits, undecided, np.zeros(4, dtype=np.int64), counts, at, QUOTA)
+        room = (_sums_room if scored_operators(pairs)[0].is_sum else _products_room)(*reach.factors.shape)
+        reached: list[Selection] = []
+        is_done = False
         while not is_done:
             counts[:] = 0
-            is_done = kernel(work, reach._replace(need=float(_scores.needed(top, held))), census, marks)
+            is_done = kernel(work, reach._replace(need=float(_scores.needed(top, held))), census, marks, room)
             held = self._decide(hits[:, : counts[0]], top, held, reached)
             for _, rows in self._rows(undecided[:, : counts[1]]):
                 _scores.count_states(rows, self.limits, marks.states)
-        return Selection.joined(reached), marks.states
+        return Selection.joined(reached) if reached else Selection.empty(), marks.states
 
+    @cached_property
     def _reach(self) -> _pairs.Reach:
         weights, targets = self.scoring.weights, self.scoring.targets
         factors = np.concatenate([weights[None], weights * targets]).astype(np.float32)
@@ -168,19 +170,34 @@ class PairSweep:
             which, scores = np.empty(len(rows), dtype=np.int64), np.empty(len(rows))
             count, held = _scores.decide(rows, self.scoring, self.limits, top, held, which, scores)
             opcode, left, right = triples[:, part][:, which[:count]]
-            reached.append(Selection(opcode.astype(np.int16), left, right, scores[:count]))
+            if count:
+                reached.append(Selection(opcode.astype(np.int16), left, right, scores[:count]))
         return held
 
 
+def _products_room(n_factors: int, n: int) -> _pairs.ProductsRoom:
+    height, width = TILE
+    shapes = ((n_factors * height, n), (height, n), (width, n), (width, n), n_factors * height * width, height * width)
+    matrices = (np.empty(shape, np.float32) for shape in shapes)
+    return _pairs.ProductsRoom(*matrices, np.empty(width), np.empty(width, np.bool_), tuple(np.empty((3, width))))
+
+
+def _sums_room(n_factors: int, n: int) -> _pairs.SumsRoom:
+    height, width = TILE
+    shapes = ((height, n), (height, n), (width, n), (width, n), height * width, width, width, (n_factors - 1, width))
+    matrices = (np.empty(shape, np.float32) for shape in shapes)
+    best, sums, hit = np.empty(width, np.float32), np.empty(n_factors, np.float32), np.empty(width, np.bool_)
+    return _pairs.SumsRoom(*matrices, np.empty(width), best, sums, hit, tuple(np.empty((3, width))))
+
+
+@cache
+def _operators(opcodes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each operator its opcode, the sign of its second operand, and whether the absolute value is taken."""
+    moments = [BY_OPCODE[opcode].moments for opcode in opcodes]
+    signs = np.array([1.0 if kind == OF_SUM else -1.0 for kind in moments])
+    return np.array(opcodes), signs, np.array([kind == OF_ABSOLUTE_DIFFERENCE for kind in moments])
+
+
 def _work(pairs: Pairs) -> _pairs.Work:
-    operators = scored_operators(pairs)
-    opcodes = np.array([row.opcode for row in operators])
-    signs = np.array([1.0 if row.moments == OF_SUM else -1.0 for row in operators])
-    is_absolute = np.array([row.moments == OF_ABSOLUTE_DIFFERENCE for row in operators])
-    starts = np.arange(0, len(pairs.rows), TILE[0])
-    ranges = np.zeros((len(starts), 2), dtype=np.int64)
-    if len(starts):
-        ranges[:, 0] = np.minimum.reduceat(pairs.first, starts)
-        ranges[:, 1] = np.maximum.reduceat(pairs.stop, starts)
     staircase = (pairs.is_row_left, pairs.rows, pairs.columns, pairs.first, pairs.stop)
-    return _pairs.Work((opcodes, signs, is_absolute), *staircase, ranges, TILE)
+    return _pairs.Work(_operators(pairs.opcodes), *staircase, TILE)

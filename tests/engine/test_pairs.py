@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import naive
 import numpy as np
 import pytest
+from compiled import examples_of, needs_compiled
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from screening import screen
@@ -30,7 +31,7 @@ COLUMNS = TILE[1]
 
 def examples(most):
     slow = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
-    return settings(deadline=None, max_examples=most, suppress_health_check=slow)
+    return settings(deadline=None, max_examples=examples_of(most), suppress_health_check=slow)
 
 
 # Rows, problems and staircases ---------------------------------------------------------------------------------------
@@ -269,6 +270,7 @@ def offsets(n, rng):
     return np.array(rows)
 
 
+@needs_compiled
 @pytest.mark.parametrize("group", sorted(OPERATORS))
 @pytest.mark.parametrize("n", [4, 30, 400])
 @pytest.mark.parametrize("centre", [True, False])
@@ -289,6 +291,7 @@ def test_no_feature_is_lost_where_digits_cancel(group, n, centre):
         assert found == {t: f.score for t, f in expected.items() if f.score >= _scores.threshold(top, 1)}
 
 
+@needs_compiled
 @pytest.mark.parametrize("group", sorted(OPERATORS))
 def test_no_feature_is_lost_whose_score_is_next_to_nothing(group):
     """The scores are mere rounding in float32, so that the bound of their numerators has to hold."""
@@ -306,6 +309,7 @@ def test_no_feature_is_lost_whose_score_is_next_to_nothing(group):
         assert found == {t: f.score for t, f in expected.items() if f.score >= max(0.0, _scores.threshold(top, 1))}
 
 
+@needs_compiled
 @pytest.mark.parametrize("group", sorted(OPERATORS))
 @pytest.mark.parametrize("n", [5, 60])
 def test_no_feature_is_lost_where_single_precision_underflows(group, n):
@@ -329,6 +333,7 @@ def test_no_feature_is_lost_where_single_precision_underflows(group, n):
             assert found == {t: f.score for t, f in expected.items() if f.score >= _scores.threshold(top, 1)}
 
 
+@needs_compiled
 @pytest.mark.parametrize("group", ["sums only", "differences", "absolute differences"])
 @pytest.mark.parametrize("centre", [True, False])
 def test_no_feature_is_lost_where_single_precision_overflows(group, centre):
@@ -361,6 +366,7 @@ def decoys(problem):
     return values, np.vstack([np.tile(shared, (30, 1)), np.ones((30, 50))])
 
 
+@needs_compiled
 @pytest.mark.parametrize("group", sorted(OPERATORS))
 @pytest.mark.parametrize("centre", [True, False])
 @pytest.mark.parametrize("n_targets", [1, 3])
@@ -379,17 +385,16 @@ def test_what_is_clearly_below_the_threshold_is_not_evaluated(group, centre, n_t
 
 
 @pytest.mark.parametrize("group", sorted(OPERATORS))
-def test_a_tile_knows_what_the_tiles_before_it_have_found(group, monkeypatch):
+def test_a_row_knows_what_the_rows_before_it_have_found(group, monkeypatch):
     monkeypatch.setattr(sweep_module, "TILE", (2, 8))
-    monkeypatch.setattr(sweep_module, "MARKED", 1)
+    monkeypatch.setattr(sweep_module, "QUOTA", 1)
     rng = np.random.default_rng(1)
     problem = problem_of(rng.uniform(2, 3, (1, 50)), np.ones(50), True)
     values, others = decoys(problem)
     opcodes, is_row_left = OPERATORS[group]
     found = listed(*scan(values, pairs_between(opcodes, is_row_left, 60), problem, decoys=others)[:2])
-    rows, columns = ((0, 1), range(30, 38)) if is_row_left else ((30, 31), range(8))
-    tile = {(row, column) if is_row_left else (column, row) for row in rows for column in columns}
-    assert set(found) == {(opcode, *pair) for opcode in opcodes for pair in tile}
+    first = {(0, column) if is_row_left else (column, 30) for column in (range(30, 38) if is_row_left else range(8))}
+    assert set(found) == {(opcode, *pair) for opcode in opcodes for pair in first}
 
 
 # Tiles ---------------------------------------------------------------------------------------------------------------
@@ -411,12 +416,13 @@ def tile_values(rng):
     return np.abs(rng.normal(3, 1, (700, 6))) + 0.1
 
 
+@needs_compiled
 @pytest.mark.parametrize("tile", [TILE, (7, 30)])
 @pytest.mark.parametrize("group", sorted(OPERATORS))
 def test_every_pair_is_looked_at_once(group, tile, monkeypatch):
-    """In large tiles, and in small ones after each of which float64 decides."""
+    """In large tiles, and in small ones where float64 decides after each row."""
     monkeypatch.setattr(sweep_module, "TILE", tile)
-    monkeypatch.setattr(sweep_module, "MARKED", 1)
+    monkeypatch.setattr(sweep_module, "QUOTA", 1)
     rng = np.random.default_rng(len(group))
     values = tile_values(rng)
     pairs = ragged(*OPERATORS[group], rng)
@@ -431,6 +437,7 @@ def test_every_pair_is_looked_at_once(group, tile, monkeypatch):
     assert listed(triples, scores) == {t: f.score for t, f in expected.items() if f.state == _scores.KEPT}
 
 
+@needs_compiled
 @pytest.mark.parametrize("group", sorted(OPERATORS))
 @pytest.mark.parametrize("n_targets", [1, 4])
 def test_every_tile_knows_its_own_moments(group, n_targets):
@@ -672,6 +679,7 @@ def selection_of(space, keys):
     return Selection(opcode.astype(np.int16), left.astype(np.int32), right.astype(np.int32), np.zeros(len(opcode)))
 
 
+@needs_compiled
 @pytest.mark.parametrize("threads", [1, 2])
 def test_more_features_are_wanted_than_there_are(threads):
     rng = np.random.default_rng(5)
@@ -685,6 +693,7 @@ def test_more_features_are_wanted_than_there_are(threads):
     assert keys_of(space, found) == [formula.key for formula in expected.features]
 
 
+@needs_compiled
 @pytest.mark.parametrize("threads", [1, 2])
 def test_binary_columns_and_copies_tie_by_the_hundred(monkeypatch, threads):
     """Tables of few values: hundreds of features share a score, and many of those a direction."""
@@ -752,6 +761,7 @@ def stopped_at(call):
     return progress, seen
 
 
+@needs_compiled
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_a_stopped_pass_hands_over_what_it_has(monkeypatch, threads, share):

@@ -6,13 +6,16 @@ from math import comb
 import naive
 import numpy as np
 import pytest
+from compiled import needs_compiled
 
+from sisso_sal.engine import _duplicates, _pairs, _scores, _subsets, _values
 from sisso_sal.engine import search as search_module
 from sisso_sal.engine.plan import SearchSize, plan
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.screen import Stopped
 from sisso_sal.engine.search import compile_for
 from sisso_sal.engine.selection import Selection
+from sisso_sal.features.operators import OPERATORS
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
 
 NAMES = ("a", "b", "c")
@@ -219,3 +222,29 @@ def test_a_plan_counts_what_is_there():
     ]
     assert plans[1].n_bytes == plans[2].n_bytes == plans[3].n_bytes - 12 * m**2
     assert plans[1].seconds < plans[2].seconds < plans[3].seconds
+
+
+@needs_compiled
+def test_after_the_compile_check_a_search_compiles_nothing(monkeypatch):
+    """Ctrl-C would have to wait for it: all that a search calls is compiled or loaded before it starts, once a process."""
+    compile_for(4)
+    every = [item for module in (_duplicates, _pairs, _scores, _subsets, _values) for item in vars(module).values()]
+    dispatchers = [item for item in every if hasattr(item, "signatures")]
+    before = {item: len(item.signatures) for item in dispatchers}
+    assert len(before) > 30
+    rng = np.random.default_rng(0)
+    values = np.vstack([rng.uniform(1, 2, (3, 30)), rng.normal(0, 1, (1, 30))])
+    settings = SpaceSettings(operators=tuple(OPERATORS), rung=2, max_complexity=3, max_abs=9.0)
+    space = FeatureSpace(list("abcd"), ["eV", "eV", "", ""], values, settings)
+    counts = np.bincount(rng.integers(0, 30, 30), minlength=30).astype(float)
+    problems = [Problem(values[0] * values[3], w, np.ones(4, bool)) for w in (np.ones(30), counts)]
+    for centre in (True, False):
+        search(space, problems, dim=4, n_sis=6, n_residual=3, centre=centre, threads=2)
+    assert {item: len(item.signatures) for item in dispatchers} == before
+
+    def again(*arguments, **options):
+        raise AssertionError("the kernels were checked before")
+
+    monkeypatch.setattr(search_module, "screen", again)
+    monkeypatch.setattr(search_module, "sparsify", again)
+    compile_for(4)

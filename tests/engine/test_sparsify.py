@@ -7,6 +7,7 @@ from math import comb
 import naive
 import numpy as np
 import pytest
+from compiled import examples_of
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -232,7 +233,7 @@ def gains_of(fits, target, weights, centre):
     return 1 - np.array([fit.sse for fit in fits]) / (weights @ (target - mean) ** 2)
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=examples_of(300), suppress_health_check=list(HealthCheck))
 @given(
     kinds=st.lists(st.sampled_from(KINDS), min_size=1, max_size=9),
     dim=st.integers(1, 4),

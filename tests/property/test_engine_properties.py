@@ -7,6 +7,7 @@ import naive
 import numpy as np
 import pandas as pd
 import pytest
+from compiled import examples_of
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from screening import screen
@@ -26,7 +27,7 @@ COLUMNS = ("plain", "signed", "small", "large", "offset", "copy", "affine", "sum
 
 def engine(max_examples):
     slow = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
-    return settings(deadline=None, max_examples=max_examples, suppress_health_check=slow)
+    return settings(deadline=None, max_examples=examples_of(max_examples), suppress_health_check=slow)
 
 
 def column(kind, earlier, rng, n):
