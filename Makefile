@@ -36,9 +36,9 @@ discover: $(VENV)/.core  ## learn from data/oxides.csv and propose what to compu
 test: $(VENV)/.dev  ## the test suite: under five minutes on two cores
 	$(BIN)/python -m pytest -m "not slow and not faults and not docs and not dft" -n 2 --dist worksteal
 
-# What overflows in a kernel is meant to; only plain Python warns of it.
+# Plain Python warns where a kernel overflows or divides by zero, which is meant to happen there.
 test-nojit: $(VENV)/.dev  ## kernels and engine as plain Python, without numba, for coverage
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not slow" -W "ignore:.* encountered in:RuntimeWarning" \
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not slow" -W ignore::RuntimeWarning \
 		tests/engine tests/features tests/property/test_engine_properties.py
 
 test-slow: $(VENV)/.dev  ## scientific checks that take minutes

@@ -7,7 +7,7 @@ from math import comb
 import naive
 import numpy as np
 import pytest
-from compiled import examples_of
+from compiled import examples_of, needs_compiled
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -286,6 +286,7 @@ def brute_gains(values, target, dim):
     return subsets[order], gains[order]
 
 
+@needs_compiled
 @pytest.mark.parametrize(("dim", "sizes"), [(2, range(60, 200)), (3, range(14, 70)), (4, range(10, 30))])
 @pytest.mark.parametrize("kind", ["random", "correlated"])
 def test_the_best_of_many_at_every_size(dim, sizes, kind):
