@@ -179,7 +179,8 @@ def _products_room(n_factors: int, n: int) -> _pairs.ProductsRoom:
     height, width = TILE
     shapes = ((n_factors * height, n), (height, n), (width, n), (width, n), n_factors * height * width, height * width)
     matrices = (np.empty(shape, np.float32) for shape in shapes)
-    return _pairs.ProductsRoom(*matrices, np.empty(width), np.empty(width, np.bool_), tuple(np.empty((3, width))))
+    rest = (np.empty(width), np.empty(width, np.bool_), tuple(np.empty((3, width))))
+    return _pairs.ProductsRoom._make((*matrices, *rest))
 
 
 def _sums_room(n_factors: int, n: int) -> _pairs.SumsRoom:
@@ -187,7 +188,7 @@ def _sums_room(n_factors: int, n: int) -> _pairs.SumsRoom:
     shapes = ((height, n), (height, n), (width, n), (width, n), height * width, width, width, (n_factors - 1, width))
     matrices = (np.empty(shape, np.float32) for shape in shapes)
     best, sums, hit = np.empty(width, np.float32), np.empty(n_factors, np.float32), np.empty(width, np.bool_)
-    return _pairs.SumsRoom(*matrices, np.empty(width), best, sums, hit, tuple(np.empty((3, width))))
+    return _pairs.SumsRoom._make((*matrices, np.empty(width), best, sums, hit, tuple(np.empty((3, width)))))
 
 
 @cache
