@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help discover test test-slow test-faults test-docs test-dft docs figures lint check bench bench-peers replay ablation data clean
+.PHONY: help discover test test-nojit test-slow test-faults test-docs test-dft docs figures lint check bench bench-peers replay ablation data clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -35,6 +35,11 @@ discover: $(VENV)/.core  ## learn from data/oxides.csv and propose what to compu
 # Neighbours in a file share what their fixtures made, so each worker takes a run of them and gives away what it has not begun.
 test: $(VENV)/.dev  ## the test suite: under five minutes on two cores
 	$(BIN)/python -m pytest -m "not slow and not faults and not docs and not dft" -n 2 --dist worksteal
+
+# Plain Python warns where a kernel overflows or divides by zero, which is meant to happen there.
+test-nojit: $(VENV)/.dev  ## kernels and engine as plain Python, without numba, for coverage
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not slow" -W ignore::RuntimeWarning \
+		tests/engine tests/features tests/property/test_engine_properties.py
 
 test-slow: $(VENV)/.dev  ## scientific checks that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -25,11 +25,12 @@ from pathlib import Path
 import numpy as np
 
 from sisso_sal.data.table import read_table
+from sisso_sal.engine.plan import SearchSize
 from sisso_sal.engine.problem import Problem
-from sisso_sal.engine.screen import screen
+from sisso_sal.engine.screen import ScreeningStep, screen
 from sisso_sal.engine.search import search
 from sisso_sal.engine.sparsify import sparsify
-from sisso_sal.features.space import Space, SpaceSettings
+from sisso_sal.features.space import FeatureSpace, SpaceSettings
 from sisso_sal.report.text.table import aligned
 from sisso_sal.system.machine import one_blas_thread, usable_cores
 
@@ -80,11 +81,11 @@ def _scaled(seconds: float) -> str:
 # Inputs --------------------------------------------------------------------------------------------------------------
 
 
-def random_space(units: Sequence[str], n_samples: int, seed: int = 0, **settings) -> tuple[Space, np.ndarray]:
+def random_space(units: Sequence[str], n_samples: int, seed: int = 0, **settings) -> tuple[FeatureSpace, np.ndarray]:
     """A space over random primaries, and a target made from two of its features."""
     rng = np.random.default_rng(seed)
     values = rng.uniform(0.5, 3.0, (len(units), n_samples))
-    space = Space([f"x{i:02d}" for i in range(len(units))], units, values, SpaceSettings(**settings))
+    space = FeatureSpace([f"x{i:02d}" for i in range(len(units))], units, values, SpaceSettings(**settings))
     return space, values[0] * values[-1] + values[1] / values[-2] + rng.normal(0, 0.05, n_samples)
 
 
@@ -101,7 +102,7 @@ def members(target: np.ndarray, n_primary: int, count: int) -> list[Problem]:
     return out
 
 
-def published(table: Path | None, target: str | None) -> tuple[Space, np.ndarray]:
+def published(table: Path | None, target: str | None) -> tuple[FeatureSpace, np.ndarray]:
     """The feature space of F2 and F3: all default operators, rung 2."""
     if table is None:
         return random_space(OXIDE_UNITS, 250)
@@ -110,17 +111,17 @@ def published(table: Path | None, target: str | None) -> tuple[Space, np.ndarray
     order = np.argsort(data.feature_names)
     names, units = ([row[i] for i in order] for row in (data.feature_names, data.feature_units))
     values = np.ascontiguousarray(data.features[known][:, order].T)
-    return Space(names, units, values, SpaceSettings()), np.asarray(data.target)[known]
+    return FeatureSpace(names, units, values, SpaceSettings()), np.asarray(data.target)[known]
 
 
 # Rows ----------------------------------------------------------------------------------------------------------------
 
 
-def screening_cost(space: Space, target: np.ndarray, count: int, n_sis: int = 50, repeats: int = 5) -> float:
+def screening_cost(space: FeatureSpace, target: np.ndarray, count: int, n_sis: int = 50, repeats: int = 5) -> float:
     """Seconds for a feature, pass and problem, the census of rejected features included."""
     problems = members(target, len(space.names), count)
-    residuals = [problem.normalised(target[None, :], True) for problem in problems]
-    spent = median_cost(lambda: screen(space, problems, residuals, n_sis, threads=THREADS), repeats)
+    steps = [ScreeningStep(problem, problem.normalised(target[None, :], True)) for problem in problems]
+    spent = median_cost(lambda: screen(space, steps, n_sis, threads=THREADS), repeats)
     return spent / space.n_features / count
 
 
@@ -132,11 +133,12 @@ def screening(bench: Bench) -> None:
         bench.add(f"screening, {noun}", each, "feature, pass and problem", 250)
 
 
-def subsets(bench: Bench, space: Space, target: np.ndarray) -> None:
+def subsets(bench: Bench, space: FeatureSpace, target: np.ndarray) -> None:
     """L0 on random features, and on those that a screening of the space chose, which resemble each other."""
     rng = np.random.default_rng(0)
     problem = members(target, len(space.names), 1)[0]
-    (chosen,), _ = screen(space, [problem], [problem.normalised(target[None], True)], 2000, threads=THREADS)
+    step = ScreeningStep(problem, problem.normalised(target[None], True))
+    (chosen,), _ = screen(space, [step], 2000, threads=THREADS)
     screened = chosen.values(space)
     for dim, name, size in ((2, "pairs", 2000), (3, "triples", 600), (4, "quadruples", 150)):
         for kind, values in (("random", rng.normal(size=(size, space.n_samples))), ("screened", screened[:size])):
@@ -146,7 +148,7 @@ def subsets(bench: Bench, space: Space, target: np.ndarray) -> None:
             bench.add(f"L0, {name} of {size} {kind} features", each, "subset", 1)
 
 
-def whole_searches(bench: Bench, space: Space, target: np.ndarray) -> None:
+def whole_searches(bench: Bench, space: FeatureSpace, target: np.ndarray) -> None:
     one, ten = (members(target, len(space.names), count) for count in (1, 10))
     cases = (
         ("F2 (n_sis 50, 2D)", one, {"dim": 2, "n_sis": 50}),
@@ -154,7 +156,7 @@ def whole_searches(bench: Bench, space: Space, target: np.ndarray) -> None:
         ("F3 (n_sis 200, 3D)", one, {"dim": 3, "n_sis": 200}),
     )
     for name, problems, options in cases:
-        spent = median_cost(lambda p=problems, o=options: search(space, p, threads=THREADS, **o))
+        spent = median_cost(lambda p=problems, o=options: search(space, p, SearchSize(**o), threads=THREADS))
         work = len(problems) * options["dim"] * space.n_features * space.n_samples
         bench.add(name, spent, f"search of {space.n_features} features", work)
 
@@ -162,7 +164,7 @@ def whole_searches(bench: Bench, space: Space, target: np.ndarray) -> None:
 def large(bench: Bench) -> None:
     space, target = random_space(("eV",) * 3 + ("",) * 27, 1000)
     problem = members(target, 30, 1)
-    spent = median_cost(lambda: search(space, problem, dim=2, n_sis=100, threads=THREADS))
+    spent = median_cost(lambda: search(space, problem, SearchSize(dim=2, n_sis=100), threads=THREADS))
     work = 2 * space.n_features * 1000
     bench.add("1000 samples, 30 primaries, 2D, n_sis 100", spent, f"search of {space.n_features:.3g} features", work)
 
@@ -178,9 +180,9 @@ def rung_3(bench: Bench) -> str:
 def _rung_3_alone() -> None:
     space, target = random_space(("eV",) * 5 + ("AA",) * 4 + ("",), 100, rung=3, operators=RUNG_3)
     problem = members(target, len(space.names), 1)[0]
-    rows = [problem.normalised(target[None], True)]
+    step = ScreeningStep(problem, problem.normalised(target[None], True))
     start, clock = user_seconds(), time.perf_counter()
-    screen(space, [problem], rows, 50, threads=THREADS)
+    screen(space, [step], 50, threads=THREADS)
     usage = resource.getrusage(resource.RUSAGE_SELF)
     seconds = {"user": usage.ru_utime - start, "wall": time.perf_counter() - clock}
     print(json.dumps(seconds | {"n": space.n_features, "peak": usage.ru_maxrss * 1024}))

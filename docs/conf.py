@@ -50,9 +50,6 @@ napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = False  # an instance variable would lose the underscore at the end of its name
 napoleon_preprocess_types = False
-suppress_warnings = [
-    "ref.python"
-]  # the search and the campaign each have a Space: a type of that name may link to either
 
 
 def setup(app):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sisso_sal.engine._kernels import INNER, OPTIONS
+from sisso_sal.engine._compilation import INNER, OPTIONS
 
 
 @njit(**OPTIONS)

@@ -17,7 +17,7 @@ from collections import namedtuple
 import numpy as np
 from numba import njit
 
-from sisso_sal.engine._kernels import INNER, OPTIONS
+from sisso_sal.engine._compilation import INNER, OPTIONS
 
 ROWS, WIDTH = 4, 16
 """A block of pairs: rows j, columns k."""
@@ -132,8 +132,8 @@ def _terms_of(j, terms):
 
 
 @njit(**INNER)
-def _find_tiles(tiles, j, terms, tiled, found):
-    """Number of tiles, noted in `found`, where one of the rows j to j + 3 may exceed the bar; tiles (M, n_tiles, WIDTH)."""
+def _find_tiles(tiles, j, terms, tiled, noted):
+    """Number of tiles, put into `noted`, where one of the rows j to j + 3 may exceed the bar; tiles (M, n_tiles, WIDTH)."""
     other, target, reach = tiled
     g0, g1, g2, g3 = tiles[j], tiles[j + 1], tiles[j + 2], tiles[j + 3]
     (a0, s0, q0), (a1, s1, q1) = _terms_of(j, terms), _terms_of(j + 1, terms)
@@ -148,13 +148,13 @@ def _find_tiles(tiles, j, terms, tiled, found):
             hit |= abs(g2[t, u] - a2 * a - s2 * s) >= q2 * q - MARGIN
             hit |= abs(g3[t, u] - a3 * a - s3 * s) >= q3 * q - MARGIN
         if hit:
-            found[count] = t
+            noted[count] = t
             count += 1
     return count
 
 
 @njit(**INNER)
-def _find_pairs(panel, j, shift, terms, tiled, found):
+def _find_pairs(panel, j, shift, terms, tiled, noted):
     """Like _find_tiles, in the rows j to j + 3 of a panel (4, n_tiles, WIDTH) that begins with tile `shift`."""
     other, target, reach = tiled.other[shift:], tiled.target[shift:], tiled.reach[shift:]
     g0, g1, g2, g3 = panel[0], panel[1], panel[2], panel[3]
@@ -170,7 +170,7 @@ def _find_pairs(panel, j, shift, terms, tiled, found):
             hit |= abs(g2[t, u] - s2 * s) >= q2 * q - a2 * a - MARGIN
             hit |= abs(g3[t, u] - s3 * s) >= q3 * q - a3 * a - MARGIN
         if hit:
-            found[count] = t
+            noted[count] = t
             count += 1
     return count
 
@@ -194,7 +194,7 @@ def _walk_last(gram, rhs, firsts, so_far, subset, room, best):
     gram (m, m), of which only the upper triangle counts, and rhs (m,): products beside the members before, which gain `so_far`.
     room: space for the products as float32 (M, M), NaN where they are no pair, since NaN exceeds no bar, for Terms, and for more.
     """
-    (tiles, flat), (terms, tiled), (squares, diagonal, right), found = room
+    (tiles, flat), (terms, tiled), (squares, diagonal, right), noted = room
     other, target, reach = terms
     m = rhs.shape[0]
     for j in range(firsts[0], m):
@@ -216,8 +216,8 @@ def _walk_last(gram, rhs, firsts, so_far, subset, room, best):
             reach[j] = np.inf  # rows of the first block that are not after i exceed nothing
         state = (diagonal, right, gain)
         for block in range((i + 1) // ROWS * ROWS, m - 1, ROWS):
-            for hit in range(_find_tiles(tiles, block, terms, tiled, found)):
-                t = found[hit]
+            for hit in range(_find_tiles(tiles, block, terms, tiled, noted)):
+                t = noted[hit]
                 for j in range(max(block, i + 1), min(block + ROWS, m)):
                     (a, s, q), factor = _terms_of(j, terms), gram[i, j] / gram[i, i]
                     for k in range(max(t * WIDTH, j + 1), min(t * WIDTH + WIDTH, m)):
@@ -298,13 +298,13 @@ def best_pairs(panel, corner, data, terms, tiled, best):
     """
     rows, squares, rhs = data
     m, shift = rhs.shape[0], corner[1] // WIDTH
-    subset, found = np.zeros(2, dtype=np.int64), np.empty(panel.shape[1], dtype=np.int64)
+    subset, noted = np.zeros(2, dtype=np.int64), np.empty(panel.shape[1], dtype=np.int64)
     other, target, reach = terms
     singular = 0
     for row in range(0, panel.shape[0], ROWS):
         block = corner[0] + row
-        for hit in range(_find_pairs(panel[row : row + ROWS], block, shift, terms, tiled, found)):
-            t = found[hit]
+        for hit in range(_find_pairs(panel[row : row + ROWS], block, shift, terms, tiled, noted)):
+            t = noted[hit]
             column = (shift + t) * WIDTH
             for r in range(ROWS):
                 j = block + r

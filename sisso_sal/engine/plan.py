@@ -1,4 +1,4 @@
-"""What a search will take, told before it starts."""
+"""How large a search is, and what it will take."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.screen import admitted_pairs
-from sisso_sal.features.space import Space
+from sisso_sal.features.space import FeatureSpace
 from sisso_sal.system.durations import duration
 from sisso_sal.system.machine import one_blas_thread, usable_memory
 
@@ -23,6 +23,29 @@ SUBSET_SECONDS = 1e-9
 
 OVERHEAD = 1.3
 """Tiles of a staircase do a little more than the staircase."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSize:
+    """How much a search looks for.
+
+    Parameters
+    ----------
+    dim : int
+        Largest number of terms.
+    n_sis : int
+        Features added to each subspace per dimension.
+    n_residual : int
+        Number of best models of a dimension whose residuals the next screening sees (Purcell et al., npj Comput. Mater. 9, 112
+        (2023)).
+    keep : int
+        Fits kept for each dimension.
+    """
+
+    dim: int
+    n_sis: int
+    n_residual: int = 1
+    keep: int = 10
 
 
 @dataclass(frozen=True)
@@ -59,24 +82,24 @@ class Plan:
         )
 
 
-def plan(space: Space, problems: Sequence[Problem], *, dim: int, n_sis: int, n_residual: int, threads: int) -> Plan:
-    """Estimate what `search` with these arguments takes; `seconds` is right to within a factor of two or so.
+def plan(space: FeatureSpace, problems: Sequence[Problem], size: SearchSize, threads: int) -> Plan:
+    """Estimate what `search` with these arguments takes. `seconds` is right to within a factor of two or so.
 
     Examples
     --------
     >>> from sisso_sal.features.space import SpaceSettings
-    >>> space = Space(["a", "b"], ["", ""], np.eye(2, 9) + 1.0, SpaceSettings(operators=("mult", "div"), rung=1))
+    >>> space = FeatureSpace(["a", "b"], ["", ""], np.eye(2, 9) + 1.0, SpaceSettings(operators=("mult", "div"), rung=1))
     >>> one = Problem(np.arange(9.0), np.ones(9), np.ones(2, bool))
-    >>> found = plan(space, [one], dim=2, n_sis=2, n_residual=1, threads=1)
-    >>> found.n_features, found.n_passes, found.n_subsets
+    >>> planned = plan(space, [one], SearchSize(dim=2, n_sis=2), threads=1)
+    >>> planned.n_features, planned.n_passes, planned.n_subsets
     (5, 2, 8)
     """
-    n = space.n_samples
+    n, dim = space.n_samples, size.dim
     pairs_of = admitted_pairs(space, problems)
     n_pairs = sum(part.n_features for problem in problems for part in pairs_of[problem.allowed.tobytes()])
-    products = n * sum(3 if d == 0 else 2 + n_residual for d in range(dim))
-    sizes = [min(d * n_sis, space.n_features) for d in range(1, dim + 1)]
-    n_subsets = len(problems) * sum(comb(size, d) for d, size in enumerate(sizes, start=1))
+    products = n * sum(3 if d == 0 else 2 + size.n_residual for d in range(dim))
+    sizes = [min(d * size.n_sis, space.n_features) for d in range(1, dim + 1)]
+    n_subsets = len(problems) * sum(comb(number, d) for d, number in enumerate(sizes, start=1))
     seconds = (
         n_pairs * OVERHEAD * (products * _multiply_add_seconds(n) + dim * PAIR_SECONDS) + n_subsets * SUBSET_SECONDS
     )

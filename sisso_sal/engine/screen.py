@@ -11,33 +11,26 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from threading import Lock
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from sisso_sal.engine import _duplicates as duplicates
-from sisso_sal.engine import _kernels as kernels
+from sisso_sal.engine import _scores
+from sisso_sal.engine.copies import copies_of
+from sisso_sal.engine.pool import Pool
 from sisso_sal.engine.problem import Problem
-from sisso_sal.features.operators import BY_OPCODE, EQUAL, QUOTIENT
-from sisso_sal.features.space import Block, Pairs, Space, SpaceSettings
+from sisso_sal.engine.selection import Selection
+from sisso_sal.engine.sweep import PairSweep, evaluated_rows
+from sisso_sal.features.pairs import Block, Pairs
+from sisso_sal.features.space import FeatureSpace
 from sisso_sal.system.machine import one_blas_thread, workers
-
-SAME_DIRECTION = 1e-8
-"""Two features are duplicates for a problem if their weighted, centred unit vectors differ by less than this."""
-
-DIGITS = 10
-"""Scores are equal when they agree to this many decimals."""
 
 BLOCK = 1024
 """Single features that a thread takes at a time."""
 
-WORK = 1e9
-"""Most multiply-adds that a thread takes at a time: about 0.05 s, so that a pass can be stopped."""
-
-ROUNDINGS = 24
-"""Roundings of a float32 sum beyond one for each sample: those of the factors, with room for higher orders."""
+SMALL = 1 << 16
+"""Features of pairs that are too few to be shared out among threads."""
 
 Progress = Callable[[int, int], None]
 
@@ -56,212 +49,33 @@ class Stopped(KeyboardInterrupt):
         self.selections = selections
 
 
-@dataclass(frozen=True)
-class Selection:
-    """Features of one problem, best first: parallel arrays of triples and scores.
+@dataclass(frozen=True, eq=False)
+class ScreeningStep:
+    """What one problem looks for in a pass.
 
     Attributes
     ----------
-    opcode, left, right : ndarray (k,) of integers
-        See `Space.expression`.
-    score : ndarray (k,)
-        Largest absolute weighted correlation with a residual, float64.
+    problem : Problem
+    residuals : ndarray (n_residuals, n_samples)
+        Centred and of weighted norm 1 (`Problem.normalised`); without any the problem gets no features.
+    taken : Selection
+        Features that the problem has already; they and their duplicates are not chosen again.
     """
 
-    opcode: np.ndarray
-    left: np.ndarray
-    right: np.ndarray
-    score: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.opcode)
-
-    def take(self, index: np.ndarray) -> Selection:
-        return Selection(self.opcode[index], self.left[index], self.right[index], self.score[index])
-
-    @staticmethod
-    def joined(parts: Sequence[Selection]) -> Selection:
-        names = ("opcode", "left", "right", "score")
-        return Selection(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
-
-    @staticmethod
-    def empty() -> Selection:
-        return Selection(np.empty(0, np.int16), np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0))
-
-    def values(self, space: Space) -> np.ndarray:
-        """ndarray (k, n_samples): values of the features."""
-        out = np.empty((len(self), space.n_samples))
-        kernels.evaluate_many(self.opcode, self.left, self.right, space.values, out)
-        return out
+    problem: Problem
+    residuals: np.ndarray
+    taken: Selection = field(default_factory=Selection.empty)
 
 
-@dataclass
-class _Pool:
-    """The best features of one problem so far, without duplicates after each `compact`; several threads may add."""
-
-    space: Space
-    weights: np.ndarray
-    targets: np.ndarray
-    size: int
-    centre: bool
-    taken: Selection
-    kept: Selection = field(default_factory=Selection.empty)
-    lock: Lock = field(default_factory=Lock)
-    _fresh: list[Selection] = field(default_factory=list)
-    _n_fresh: int = 0
-
-    def __post_init__(self) -> None:
-        if len(self.taken):
-            rows = self.taken.values(self.space)
-            scores = [kernels.exact_score(row, self.weights, self.targets, self.centre) for row in rows]
-            self.taken = Selection(self.taken.opcode, self.taken.left, self.taken.right, np.array(scores))
-        self.taken_scores = np.sort(self.taken.score)
-        self.top, self.held = np.empty(self.size), 0
-
-    @property
-    def threshold(self) -> float:
-        return kernels.threshold(self.top, self.held)
-
-    def best(self) -> tuple[np.ndarray, int]:
-        """A copy of the best scores, see `kernels.offer`."""
-        with self.lock:
-            return self.top.copy(), self.held
-
-    def add(self, found: Selection) -> None:
-        with self.lock:
-            self.held = kernels.offer_all(self.top, self.held, found.score, self.taken_scores)
-            self._fresh.append(found)
-            self._n_fresh += len(found)
-            if self._n_fresh > 8 * self.size + 4096:
-                self.compact()
-
-    def compact(self) -> None:
-        """Remove duplicates and whatever is below the k-th best."""
-        n_taken = len(self.taken)
-        every = Selection.joined([self.taken, self.kept, *self._fresh])
-        self._fresh, self._n_fresh = [], 0
-        reached = np.flatnonzero((every.score >= self.threshold) | (np.arange(len(every)) < n_taken))
-        order = reached[np.argsort(-every.score[reached], kind="stable")]
-        every, is_taken = every.take(order), order < n_taken
-        if not len(every):
-            return
-        rows = every.values(self.space)
-        duplicates.unit_vectors(rows, self.weights, self.centre, rows)
-        labels = duplicates.cluster(rows, every.score, kernels.GATE, SAME_DIRECTION, self.size + n_taken)
-        in_reach = np.flatnonzero(labels >= 0)
-        every = every.take(in_reach)
-        winners = self._winners(every, labels[in_reach], is_taken[in_reach])
-        self.kept = self._ranked(every.take(winners))
-        best = np.sort(self.kept.score)[::-1]
-        self.top[: len(best)] = best  # before `held`: another thread may read the threshold meanwhile
-        self.held = len(best)
-
-    def _winners(self, every: Selection, labels: np.ndarray, is_taken: np.ndarray) -> np.ndarray:
-        """Of each cluster without a taken feature, the least complex, then the first key."""
-        complexity = self.space.complexity(every.opcode, every.left, every.right)
-        order = np.lexsort((complexity, labels))
-        starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
-        least = complexity[order][starts]
-        tied = np.add.reduceat(complexity[order] == np.repeat(least, np.diff(starts, append=len(order))), starts)
-        winners = order[starts]
-        for group in np.flatnonzero(tied > 1):
-            rivals = order[starts[group] : starts[group] + tied[group]]
-            winners[group] = min(rivals.tolist(), key=lambda t: self._key(every, int(t)))
-        return winners[~np.isin(labels[winners], labels[is_taken])]
-
-    def _ranked(self, unique: Selection) -> Selection:
-        """The best `size`: higher score, then lower complexity, then canonical key."""
-        score = np.round(unique.score, DIGITS)
-        complexity = self.space.complexity(unique.opcode, unique.left, unique.right)
-        order = np.lexsort((complexity, -score))
-        steps = (np.diff(score[order]) != 0) | (np.diff(complexity[order]) != 0)
-        groups = np.split(order, np.flatnonzero(steps) + 1)
-        ranked: list[int] = []
-        for group in groups:
-            if len(ranked) >= self.size:
-                break
-            tied = group.tolist()
-            ranked += sorted(tied, key=lambda t: self._key(unique, t)) if len(tied) > 1 else tied
-        return unique.take(np.array(ranked[: self.size], dtype=np.int64))
-
-    def _key(self, selection: Selection, t: int) -> str:
-        triple = int(selection.opcode[t]), int(selection.left[t]), int(selection.right[t])
-        return self.space.key(*triple)
-
-
-@dataclass(frozen=True)
-class _Search:
-    """One problem's way through the pairs: what the kernels know of it, the pairs it may use, where its finds go.
-
-    A search without pool only counts what becomes of the features.
-    """
-
-    problem: kernels.Problem
-    pairs: list[Pairs]
-    is_census: bool
-    pool: _Pool | None
-
-
-class _Copies:
-    """float32 copies of the stored features, each made when it is first needed."""
-
-    def __init__(self, values: np.ndarray):
-        self._values = values
-
-    @cached_property
-    def values(self) -> kernels.Factors:
-        return self._scaled(lambda rows: rows)
-
-    @cached_property
-    def inverses(self) -> kernels.Factors:
-        return self._scaled(np.reciprocal)
-
-    def _scaled(self, function: Callable[[np.ndarray], np.ndarray]) -> kernels.Factors:
-        """Rows divided by powers of two, so that their largest value is about 1; rows that are not finite are zero."""
-        out, squares = np.zeros(self._values.shape, dtype=np.float32), np.ones(len(self._values))
-        for start in range(0, len(out), BLOCK):
-            part = slice(start, start + BLOCK)
-            with np.errstate(divide="ignore", over="ignore"):
-                rows = function(self._values[part])
-                largest = np.abs(rows).max(axis=1)
-                scale = np.ldexp(1.0, np.frexp(np.where(np.isfinite(largest), largest, 1.0))[1])
-                squares[part] = scale**2
-            good = np.isfinite(largest)
-            out[part][good] = rows[good] / scale[good, None]
-        return kernels.Factors(out, squares)
-
-    @cached_property
-    def centred(self) -> tuple[np.ndarray, np.ndarray]:
-        """Values less their means, and the means."""
-        means = self._values.mean(axis=1)
-        return self._less(means), means
-
-    @cached_property
-    def plain(self) -> tuple[np.ndarray, np.ndarray]:
-        """Values as they are, and zeros."""
-        means = np.zeros(len(self._values))
-        return self._less(means), means
-
-    def _less(self, means: np.ndarray) -> np.ndarray:
-        out = np.empty(self._values.shape, dtype=np.float32)
-        with np.errstate(over="ignore"):
-            np.subtract(self._values, means[:, None], out=out, casting="same_kind")
-        return out
-
-
-_copies: WeakKeyDictionary[Space, _Copies] = WeakKeyDictionary()
-"""Those of the spaces in use, so that each pass over a space need not make them again."""
-
-
-def _forbidden(space: Space, problem: Problem) -> np.ndarray:
-    """ndarray (n_words,) of uint64: bits of the primaries that the problem may not use, as in `Space.masks`."""
+def _forbidden(space: FeatureSpace, problem: Problem) -> np.ndarray:
+    """ndarray (n_words,) of uint64: bits of the primaries that the problem may not use, as in `FeatureSpace.masks`."""
     words = np.zeros(space.masks.shape[1], dtype=np.uint64)
     for i in np.flatnonzero(~problem.allowed):
         words[i // 64] |= np.uint64(1) << np.uint64(i % 64)
     return words
 
 
-def admitted_pairs(space: Space, problems: Sequence[Problem]) -> dict[bytes, list[Pairs]]:
+def admitted_pairs(space: FeatureSpace, problems: Sequence[Problem]) -> dict[bytes, list[Pairs]]:
     """The pairs that problems may use, by the bytes of `Problem.allowed`."""
     out = {}
     for problem in problems:
@@ -277,106 +91,85 @@ class _Pass:
 
     def __init__(
         self,
-        space: Space,
+        space: FeatureSpace,
         problems: Sequence[Problem],
-        residuals: Sequence[np.ndarray],
-        pools: list[_Pool],
+        pools: list[Pool],
         centre: bool,
         is_census: bool,
     ):
-        self.space, self.pools, self.centre = space, pools, centre
-        self.copies = _copies.setdefault(space, _Copies(space.values))
-        self.limits = kernels.Limits(space.settings.min_abs, space.settings.max_abs, False)
+        self.space, self.pools, self.centre, self.is_census = space, pools, centre, is_census
+        self.limits = _scores.Limits(space.settings.min_abs, space.settings.max_abs, False)
+        targets = [pool.targets for pool in pools]
+        first = np.cumsum([0, *map(len, targets)])
         forbidden = np.array([_forbidden(space, problem) for problem in problems])
-        shares = np.array([problem.shares for problem in problems])
-        first = np.cumsum([0, *(len(rows) for rows in residuals)])
-        self.problems = kernels.Problems(shares, np.concatenate(residuals), first, forbidden, centre)
+        weights = np.array([pool.weights for pool in pools])
+        self.scorings = _scores.Scorings(weights, np.concatenate(targets), first, forbidden, centre)
         self.n_states = np.zeros(4, dtype=np.int64)
-        self.is_census = is_census
-        self.searches = self._searches(problems, residuals, is_census)
+        self.sweeps = self._sweeps(problems, is_census)
         self._lock = Lock()
 
-    def _searches(self, problems, residuals, is_census: bool) -> list[_Search]:
-        out = []
-        n = self.space.n_samples
+    def _sweeps(self, problems: Sequence[Problem], is_census: bool) -> list[PairSweep]:
+        """One for each problem with targets. One that has all pairs and equal weights counts the states, or a sweep of its own."""
+        values, copies, out = self.space.values, copies_of(self.space), []
         pairs_of = admitted_pairs(self.space, problems)
-        for p, (problem, rows) in enumerate(zip(problems, residuals, strict=True)):
-            if not len(rows):
+        for problem, pool in zip(problems, self.pools, strict=True):
+            if not len(pool.targets):
                 continue
             counts = is_census and problem.is_uniform() and bool(problem.allowed.all())
             is_census = is_census and not counts
-            seen = self._seen(self.problems.weights[p], rows, self.pools[p].taken_scores)
-            out.append(_Search(seen, pairs_of[problem.allowed.tobytes()], counts, self.pools[p]))
+            pairs = tuple(pairs_of[problem.allowed.tobytes()])
+            out.append(PairSweep(values, copies, pool.scoring, self.limits, counts, pairs, pool))
         if is_census:
-            seen = self._seen(np.full(n, 1.0 / n), np.empty((0, n)), np.empty(0))
-            out.append(_Search(seen, self.space.pairs, True, None))
+            n = self.space.n_samples
+            nothing = _scores.Scoring(np.full(n, 1.0 / n), np.empty((0, n)), self.centre, np.empty(0))
+            out.append(PairSweep(values, copies, nothing, self.limits, True, tuple(self.space.pairs)))
         return out
-
-    def _seen(self, weights: np.ndarray, rows: np.ndarray, taken: np.ndarray) -> kernels.Problem:
-        factors = np.concatenate([weights[None], weights * rows]).astype(np.float32)
-        return kernels.Problem(weights, rows, factors, self.centre, (len(weights) + ROUNDINGS) * 2.0**-24, taken)
 
     @property
     def n_features(self) -> int:
         """Features to be looked at, counted once for each problem."""
         singles = self.space.n_features - sum(pairs.n_features for pairs in self.space.pairs)
-        return singles + sum(pairs.n_features for search in self.searches for pairs in search.pairs)
+        return singles + sum(sweep.n_features for sweep in self.sweeps)
 
     # Work: each piece returns how many features it looked at -----------------------------------------------------------
 
     def pieces(self, threads: int) -> Iterator[Callable[[], int]]:
         """The pairs in pieces, problem by problem."""
-        for search in self.searches:
-            most = WORK / (self.space.n_samples * (2 + len(search.problem.targets)))
-            for pairs in search.pairs:
-                row = BY_OPCODE[pairs.opcodes[0]]
-                if row.unit_rule == EQUAL:
-                    scan = partial(kernels.scan_sums, self._moments(search.problem))
-                else:
-                    is_quotient = row.unit_rule == QUOTIENT
-                    sides = [self.copies.values, self.copies.inverses if is_quotient else self.copies.values]
-                    if is_quotient and not pairs.is_row_left:
-                        sides.reverse()
-                    scan = partial(kernels.scan_products, *sides)
-                size = most if len(self.searches) > 4 * threads else min(most, pairs.n_features / (4 * threads))
-                for part in pairs.parts(size, kernels.ROWS):
-                    yield partial(self._scan_pairs, search, part, scan)
+        for sweep in self.sweeps:
+            for pairs in sweep.pairs:
+                is_shared = len(self.sweeps) <= 4 * threads
+                share = max(SMALL, pairs.n_features / (4 * threads)) if is_shared else np.inf
+                for piece in sweep.pieces(pairs, share):
+                    yield partial(self._counted, piece)
 
-    def _moments(self, problem: kernels.Problem) -> kernels.Shifted:
-        values, means = self.copies.centred if self.centre else self.copies.plain
-        factors = problem.weights * np.vstack([np.ones_like(problem.weights), problem.targets])
-        return kernels.Shifted(values, means, *kernels.moments(self.space.values, means, factors))
-
-    def _scan_pairs(self, search: _Search, pairs: Pairs, scan: Callable) -> int:
-        bits = sum(1 << opcode for opcode in pairs.opcodes)
-        work = kernels.Work(bits, pairs.is_row_left, pairs.rows, pairs.columns, pairs.first, pairs.stop)
-        top, held = search.pool.best() if search.pool else (np.empty(1), 0)
-        triples, scores, states = scan(
-            work, self.space.values, search.problem, top, held, search.is_census, self.limits
-        )
-        if search.pool:
-            opcode, left, right = triples.T
-            search.pool.add(Selection(opcode.astype(np.int16), left.astype(np.int32), right.astype(np.int32), scores))
+    def _counted(self, piece: Callable[[], tuple[int, np.ndarray]]) -> int:
+        n_features, states = piece()
         self._count(states)
-        return pairs.n_features
+        return n_features
 
     def scan_singles(self, block: Block) -> int:
         limits = self.limits
         if not block.opcode:  # they are within bounds, and without intercept a constant primary may be of use
             limits = limits._replace(min_abs=0.0, max_abs=np.inf, constants=not self.centre)
-        thresholds = np.array([kernels.threshold(*pool.best()) for pool in self.pools])
-        states, pairs, scores = kernels.scan_singles(
-            block.opcode, block.left, self.space.values, self.space.masks, self.problems, thresholds, limits
-        )
+        thresholds = np.array([_scores.threshold(*pool.best()) for pool in self.pools])
+        opcodes, states = np.full(len(block.left), block.opcode, dtype=np.int16), np.zeros(4, dtype=np.int64)
+        masks = self.space.masks
+        for part, rows in evaluated_rows(opcodes, block.left, block.right, self.space.values):
+            numbers = block.left[part]
+            reached = _scores.score_all(rows, masks[numbers], self.scorings, thresholds, limits, states)
+            self._hand_out(opcodes[part], numbers, *reached)
         if self.is_census and block.opcode:  # stored features were counted when their rung was made
             self._count(states)
+        return len(block.left)
+
+    def _hand_out(self, opcodes: np.ndarray, numbers: np.ndarray, pairs: np.ndarray, scores: np.ndarray) -> None:
+        """Give the features to the pools of their problems; pairs (m, 2): number of the feature here and of the problem."""
         order = np.argsort(pairs[:, 1], kind="stable")
         for part in np.split(order, np.flatnonzero(np.diff(pairs[order, 1])) + 1):
             if len(part):
-                numbers = block.left[pairs[part, 0]]
-                opcodes = np.full(len(part), block.opcode, dtype=np.int16)
-                self.pools[pairs[part[0], 1]].add(Selection(opcodes, numbers, numbers, scores[part]))
-        return len(block.left)
+                chosen = pairs[part, 0]
+                operands = numbers[chosen]
+                self.pools[pairs[part[0], 1]].add(Selection(opcodes[chosen], operands, operands, scores[part]))
 
     def _count(self, states: np.ndarray) -> None:
         with self._lock:
@@ -384,12 +177,10 @@ class _Pass:
 
 
 def screen(
-    space: Space,
-    problems: Sequence[Problem],
-    residuals: Sequence[np.ndarray],
+    space: FeatureSpace,
+    steps: Sequence[ScreeningStep],
     n_sis: int,
     *,
-    taken: Sequence[Selection] | None = None,
     centre: bool = True,
     threads: int = 1,
     progress: Progress | None = None,
@@ -399,15 +190,11 @@ def screen(
 
     Parameters
     ----------
-    space : Space
-    problems : sequence of Problem
-    residuals : sequence of ndarray (n_residuals, n_samples)
-        One or several residuals for each problem, centred and of weighted norm 1 (`Problem.normalised`); a problem without any
-        gets no features.
+    space : FeatureSpace
+    steps : sequence of ScreeningStep
+        One for each problem.
     n_sis : int
         Number of features for each problem.
-    taken : sequence of Selection, optional
-        Features that a problem has already; they and their duplicates are not chosen again.
     centre : bool
         False for fits without intercept: the score is then the cosine, not the correlation.
     threads : int
@@ -434,20 +221,17 @@ def screen(
     --------
     >>> from sisso_sal.features.space import SpaceSettings
     >>> x = np.array([[1.0, 2.0, 3.0, 5.0], [2.0, 1.0, 4.0, 3.0]])
-    >>> space = Space(["a", "b"], ["", ""], x, SpaceSettings(operators=("mult",), rung=1))
+    >>> space = FeatureSpace(["a", "b"], ["", ""], x, SpaceSettings(operators=("mult",), rung=1))
     >>> problem = Problem(3 * x[0] * x[1] + 1, np.ones(4), np.ones(2, bool))
-    >>> (best,), _ = screen(space, [problem], [problem.normalised(problem.target[None], True)], 1)
+    >>> step = ScreeningStep(problem, problem.normalised(problem.target[None], True))
+    >>> (best,), _ = screen(space, [step], 1)
     >>> str(space.expression(best.opcode[0], best.left[0], best.right[0])), round(float(best.score[0]), 6)
     ('a*b', 1.0)
     """
-    if not any(len(rows) for rows in residuals):
-        return [Selection.empty() for _ in problems], Counter()
-    taken = taken or [Selection.empty()] * len(problems)
-    pools = [
-        _Pool(space, problem.shares, rows, n_sis, centre, own)
-        for problem, rows, own in zip(problems, residuals, taken, strict=True)
-    ]
-    state = _Pass(space, problems, residuals, pools, centre, is_census)
+    if not any(len(step.residuals) for step in steps):
+        return [Selection.empty() for _ in steps], Counter()
+    pools = [Pool(space, step.problem.shares, step.residuals, n_sis, centre, step.taken) for step in steps]
+    state = _Pass(space, [step.problem for step in steps], pools, centre, is_census)
     total, done = state.n_features, 0
     with one_blas_thread(), workers(threads) as executor:
         try:
@@ -469,20 +253,6 @@ def screen(
         pool.compact()
     _, not_finite, out_of_bounds, constant = state.n_states.tolist()
     return [pool.kept for pool in pools], Counter(domain=not_finite, bounds=out_of_bounds, constant=constant)
-
-
-def compile_kernels() -> None:
-    """Have the kernels compiled or loaded, in this thread: a compilation in another one would hold up Ctrl-C."""
-    settings = SpaceSettings(operators=("add", "mult", "div"), rung=1)
-    space = Space(["a", "b"], ["", ""], np.array([[1.0, 2.0, 3.0, 5.0], [2.0, 1.0, 4.0, 3.0]]), settings)
-    problem = Problem(np.arange(4.0) ** 2, np.ones(4), np.ones(2, dtype=bool))
-    residual = problem.normalised(problem.target[None], True)
-    pool = _Pool(space, problem.shares, residual, 2, True, Selection.empty())
-    state = _Pass(space, [problem], [residual], [pool], True, True)
-    with one_blas_thread():
-        for piece in (*(partial(state.scan_singles, block) for block in space.singles()), *state.pieces(1)):
-            piece()
-    pool.compact()
 
 
 def _unordered(executor: Executor, pieces: Iterable[Callable[[], int]], ahead: int) -> Iterator[int]:

@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
+from sisso_sal.engine.plan import SearchSize
 from sisso_sal.engine.problem import Problem
-from sisso_sal.engine.screen import Progress, Selection, Stopped, compile_kernels, screen
+from sisso_sal.engine.screen import Progress, ScreeningStep, Stopped, screen
+from sisso_sal.engine.selection import Selection
 from sisso_sal.engine.sparsify import Fit, sparsify
-from sisso_sal.features.space import Space
+from sisso_sal.features.space import FeatureSpace, SpaceSettings
 from sisso_sal.system.machine import one_blas_thread, workers
+
+LARGER = 3
+"""Subsets of so many features and more are walked by the same kernels."""
 
 
 @dataclass
-class Outcome:
-    """What the search found for one problem.
+class SubspaceFits:
+    """The subspace of one problem and the best fits in it.
 
     Attributes
     ----------
@@ -39,32 +45,21 @@ class Outcome:
 
 
 def search(
-    space: Space,
+    space: FeatureSpace,
     problems: Sequence[Problem],
+    size: SearchSize,
     *,
-    dim: int,
-    n_sis: int,
-    n_residual: int = 1,
-    keep: int = 10,
     centre: bool = True,
     threads: int = 1,
     progress: Progress | None = None,
-) -> tuple[list[Outcome], Counter]:
-    """Models of 1 to `dim` features for each problem.
+) -> tuple[list[SubspaceFits], Counter]:
+    """Models of 1 to `size.dim` features for each problem.
 
     Parameters
     ----------
-    space : Space
+    space : FeatureSpace
     problems : sequence of Problem
-    dim : int
-        Largest number of terms.
-    n_sis : int
-        Features added to each subspace per dimension.
-    n_residual : int
-        Number of best models of a dimension whose residuals the next screening sees (Purcell et al., npj Comput. Mater. 9, 112
-        (2023)).
-    keep : int
-        Fits kept for each dimension.
+    size : SearchSize
     centre : bool
         Whether there is an intercept.
     threads : int
@@ -74,7 +69,7 @@ def search(
 
     Returns
     -------
-    list of Outcome
+    list of SubspaceFits
         One for each problem.
     Counter
         Features of the last rung rejected once their values were known, by cause.
@@ -82,45 +77,38 @@ def search(
     Raises
     ------
     KeyboardInterrupt
-        On Ctrl-C before there is any fit. Later the outcomes hold the dimensions that were done, and of the first the best of the
+        On Ctrl-C before there is any fit. Later the results hold the dimensions that were done, and of the first the best of the
         features that were looked at; they say that they are not complete.
     """
-    _compile(dim)
-    outcomes = [Outcome(Selection.empty()) for _ in problems]
+    compile_for(size.dim)
+    results = [SubspaceFits(Selection.empty()) for _ in problems]
     rejected: Counter = Counter()
-    for d in range(1, dim + 1):
-        residuals = [
-            problem.normalised(np.array([fit.residual for fit in outcome.fits[-1][:n_residual]]), centre)
-            if d > 1 and outcome.fits[-1]
-            else problem.normalised(problem.target[None, :], centre)
-            for problem, outcome in zip(problems, outcomes, strict=True)
-        ]
+    for d in range(1, size.dim + 1):
+        steps = [_step(problem, result, size, centre) for problem, result in zip(problems, results, strict=True)]
+        stage = _stage(progress, d - 1, size.dim)
         try:
-            found, causes = screen(
-                space, problems, residuals, n_sis, taken=[o.subspace for o in outcomes], centre=centre, threads=threads,
-                progress=_stage(progress, d - 1, dim), is_census=d == 1,
-            )  # fmt: skip
+            chosen, causes = screen(
+                space, steps, size.n_sis, centre=centre, threads=threads, progress=stage, is_census=d == 1
+            )
             rejected += causes
-            _regress(space, problems, outcomes, found, d, max(keep, n_residual), centre, threads)
+            _regress(space, problems, results, chosen, size, centre=centre, threads=threads)
         except KeyboardInterrupt as stop:
             if d == 1 and not (isinstance(stop, Stopped) and any(len(selection) for selection in stop.selections)):
                 raise
             if isinstance(stop, Stopped) and d == 1:
-                _regress(space, problems, outcomes, stop.selections, d, max(keep, n_residual), centre, threads)
-            for outcome in outcomes:
-                outcome.fits = outcome.fits[: max(d - 1, 1)]
-                outcome.is_complete = False
+                _regress(space, problems, results, stop.selections, size, centre=centre, threads=threads)
+            for result in results:
+                result.fits = result.fits[: max(d - 1, 1)]
+                result.is_complete = False
             break
-    return outcomes, rejected
+    return results, rejected
 
 
-def _compile(dim: int) -> None:
-    """Have the kernels compiled or loaded now: later, Ctrl-C would have to wait for it, and progress would stand still."""
-    compile_kernels()
-    values = np.random.default_rng(0).normal(size=(dim + 2, dim + 4))
-    problem = Problem(values[0] + values[-1], np.ones(dim + 4), np.ones(1, dtype=bool))
-    for d in range(1, dim + 1):
-        sparsify(values, problem, d)
+def _step(problem: Problem, result: SubspaceFits, size: SearchSize, centre: bool) -> ScreeningStep:
+    """The residuals of the best fits so far; the target where there is none yet."""
+    best = result.fits[-1][: size.n_residual] if result.fits else ()
+    rows = np.array([fit.residual for fit in best]) if best else problem.target[None, :]
+    return ScreeningStep(problem, problem.normalised(rows, centre), result.subspace)
 
 
 def _stage(progress: Progress | None, stage: int, stages: int) -> Progress | None:
@@ -129,24 +117,33 @@ def _stage(progress: Progress | None, stage: int, stages: int) -> Progress | Non
     return lambda done, total: progress(stage * total + done, stages * total)
 
 
-def _regress(space, problems, outcomes, found, d, keep, centre, threads) -> None:
+def _regress(space, problems, results, chosen, size: SearchSize, *, centre: bool, threads: int) -> None:
+    """Add the chosen features to each subspace, and the best fits of one more dimension to each result."""
     with one_blas_thread(), workers(threads) as executor:
         few = len(problems) < threads  # then the threads share each walk, otherwise each takes whole problems
-        subspaces = [Selection.joined([o.subspace, new]) for o, new in zip(outcomes, found, strict=True)]
+        subspaces = [Selection.joined([r.subspace, new]) for r, new in zip(results, chosen, strict=True)]
         jobs = [
-            (space, problem, subspace, d, keep, centre, 8 * threads if few else 1)
-            for problem, subspace in zip(problems, subspaces, strict=True)
+            (
+                space,
+                problem,
+                subspace,
+                len(result.fits) + 1,
+                max(size.keep, size.n_residual),
+                centre,
+                8 * threads if few else 1,
+            )
+            for problem, subspace, result in zip(problems, subspaces, results, strict=True)
         ]
         try:
-            results = [_regress_one(job, executor) for job in jobs] if few else list(executor.map(_regress_one, jobs))
+            best = [_regress_one(job, executor) for job in jobs] if few else list(executor.map(_regress_one, jobs))
         except BaseException:
             executor.shutdown(cancel_futures=True)
             raise
-    for outcome, subspace, result in zip(outcomes, subspaces, results, strict=True):
-        outcome.subspace = subspace
-        outcome.fits.append(result.fits)
-        outcome.n_subsets += result.n_subsets
-        outcome.n_singular += result.n_singular
+    for result, subspace, subsets in zip(results, subspaces, best, strict=True):
+        result.subspace = subspace
+        result.fits.append(subsets.fits)
+        result.n_subsets += subsets.n_subsets
+        result.n_singular += subsets.n_singular
 
 
 def _regress_one(job, executor=None):
@@ -157,3 +154,29 @@ def _regress_one(job, executor=None):
     return sparsify(
         subspace.values(space), problem, d, keep=keep, centre=centre, ranks=ranks, blocks=blocks, executor=executor
     )
+
+
+def compile_for(dim: int) -> None:
+    """Have the kernels compiled or loaded in this thread, once a process.
+
+    Later a compilation would hold up Ctrl-C, and progress would stand still.
+    """
+    _compile_screening()
+    for d in range(1, min(dim, LARGER) + 1):
+        _compile_subsets(d)
+
+
+@cache
+def _compile_screening() -> None:
+    x = np.array([[1.0, 2.0, 3.0, 5.0], [2.0, 1.0, 4.0, 3.0]])
+    settings = SpaceSettings(operators=("add", "abs_diff", "mult", "div"), rung=1, max_abs=2.5)
+    space = FeatureSpace(["a", "b"], ["", ""], x, settings)
+    problem = Problem(np.arange(4.0) ** 2, np.ones(4), np.ones(2, dtype=bool))
+    residuals = problem.normalised(problem.target[None], True)
+    screen(space, [ScreeningStep(problem, residuals)], 2)
+
+
+@cache
+def _compile_subsets(dim: int) -> None:
+    values = np.random.default_rng(0).normal(size=(dim + 2, dim + 4))
+    sparsify(values, Problem(values[0] + values[-1], np.ones(dim + 4), np.ones(1, dtype=bool)), dim)

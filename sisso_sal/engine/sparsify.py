@@ -8,7 +8,7 @@ and a bound of the rest decide nearly all of them. A few promising subsets set t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import comb
@@ -75,7 +75,7 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Search:
+class BestSubsets:
     """Best fits of one dimension, best first, and the numbers of subsets seen and found singular."""
 
     fits: tuple[Fit, ...]
@@ -157,8 +157,7 @@ def sparsify(
     ranks: Sequence[tuple[int, str]] | None = None,
     blocks: int = 1,
     executor=None,
-    progress: Callable[[int, int], None] | None = None,
-) -> Search:
+) -> BestSubsets:
     """The `keep` best subsets of `dim` features, by the sum of squared residuals.
 
     Parameters
@@ -178,12 +177,10 @@ def sparsify(
         Least number of pieces that the walk is cut into, for the executor's threads; the result does not depend on it.
     executor : concurrent.futures.Executor, optional
         Runs the pieces.
-    progress : callable, optional
-        Called with (subsets done, subsets in all) after each piece.
 
     Returns
     -------
-    Search
+    BestSubsets
 
     Examples
     --------
@@ -195,14 +192,14 @@ def sparsify(
     """
     m = len(values)
     if dim > m:
-        return Search((), 0, 0)
+        return BestSubsets((), 0, 0)
     units = _Units.of(values, problem, centre)
-    walker = {1: _Singles, 2: _Pairs}.get(dim, _Larger)(units)
+    walker = {1: _WalkSingles, 2: _WalkPairs}.get(dim, _WalkLarger)(units)
     cuts = _cuts(m, dim, max(blocks, -(-comb(m, dim) // walker.most)), walker.step)
     held = max(4 * keep, keep + 32)
     bar = _promising(walker, units, dim, held)
     while True:
-        subsets, gains, seen, singular = _walk(walker, dim, cuts, held, bar, executor, progress)
+        subsets, gains, seen, singular = _walk(walker, dim, cuts, held, bar, executor)
         if len(gains) < held and bar > NO_BAR:
             bar = NO_BAR
             continue
@@ -221,10 +218,10 @@ def sparsify(
         return round(fit.sse / total, DIGITS), sum(c for c, _ in members), sorted(key for _, key in members)
 
     fits.sort(key=rank)
-    return Search(tuple(fits[:keep]), seen, singular)
+    return BestSubsets(tuple(fits[:keep]), seen, singular)
 
 
-class _Singles:
+class _WalkSingles:
     """The subsets of one feature."""
 
     step, most = 1, 1 << 26
@@ -239,7 +236,7 @@ class _Singles:
         return kernels.best_singles(self.units.squares, self.units.rhs, firsts, best)
 
 
-class _Pairs:
+class _WalkPairs:
     """The pairs, by products of their parts along a few leading directions.
 
     Any orthonormal directions do for the bound to hold; those of the target and of some of the features leave out little.
@@ -285,7 +282,7 @@ class _Pairs:
         return sum(len(units.rows) - 1 - j for j in range(*firsts)), singular
 
 
-class _Larger:
+class _WalkLarger:
     """The subsets of three or more features, by their Gram matrix."""
 
     step, most = 1, 1 << 26
@@ -302,20 +299,16 @@ class _Larger:
         return kernels.best_subsets(self.gram, self.units.rhs, firsts, best)
 
 
-def _walk(walker, dim: int, cuts: Sequence[int], held: int, bar: float, executor, progress):
+def _walk(walker, dim: int, cuts: Sequence[int], held: int, bar: float, executor):
     """The best `held` subsets (n, dim) that exceed the bar, their gains (n,), and the numbers of subsets seen and singular."""
 
     def piece(firsts: tuple[int, int]):
         best = kernels.Best(np.full(held, bar), np.full((held, dim), -1, dtype=np.int64))
         counts = walker.walk(firsts, best)
-        is_found = best.subsets[:, 0] >= 0
-        return best.subsets[is_found], best.gains[is_found], *counts
+        is_filled = best.subsets[:, 0] >= 0
+        return best.subsets[is_filled], best.gains[is_filled], *counts
 
-    results = []
-    for result in (executor.map if executor else map)(piece, pairwise(cuts)):
-        results.append(result)
-        if progress:
-            progress(sum(r[2] for r in results), comb(len(walker.units.rows), dim))
+    results = list((executor.map if executor else map)(piece, pairwise(cuts)))
     subsets, gains = (np.concatenate([result[part] for result in results]) for part in (0, 1))
     order = np.lexsort((*subsets.T[::-1], -gains))[:held]
     return subsets[order], gains[order], sum(r[2] for r in results), sum(r[3] for r in results)

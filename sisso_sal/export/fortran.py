@@ -31,7 +31,7 @@ def write_fortran(job: Job) -> str:
         "  use, intrinsic :: ieee_arithmetic, only: ieee_is_finite, ieee_quiet_nan, ieee_value",
         "  use, intrinsic :: iso_fortran_env, only: dp => real64",
         *("  implicit none", "  private", "  public :: sisso_predict"),
-        *_fortran_interface([name for name in calls if name == "sisso_cbrt"] + _INVERSE_CALLS * job.has_power),
+        *_fortran_interface(_from_c_library(calls) + _INVERSE_CALLS * job.has_power),
         "contains",
     ]
     powers = (
@@ -44,6 +44,11 @@ def write_fortran(job: Job) -> str:
     functions = _fortran_ensemble(job) if job.is_ensemble else [_fortran_single(job)]
     blocks = [*powers, *([inverse] if job.has_power else []), *functions]
     return document(head, *(indented(_folded(block), 2) for block in blocks), ["end module sisso_model"])
+
+
+def _from_c_library(calls: list[str]) -> list[str]:
+    """Those of the functions called that Fortran lacks and the module does not define."""
+    return [name for name in calls if name.startswith("sisso_") and name not in POWERS]
 
 
 def _fortran_interface(names: list[str]) -> list[str]:

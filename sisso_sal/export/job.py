@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sisso_sal.features.dimension import parse_unit
-from sisso_sal.features.expression import render
+from sisso_sal.features.expression import as_factor
+from sisso_sal.features.operators import OPERATORS
 from sisso_sal.models.linear import REACH, SISSOModel, Term
 from sisso_sal.models.transform import TargetTransform
 
-POWERS = {"sisso_sq": "x * x", "sisso_cb": "x * x * x", "sisso_six_pow": "(x * x * x) * (x * x * x)"}
-"""Bodies of the powers that the templates call; the same text in Python, C and Fortran, and the products that numpy forms."""
+POWERS = {f"sisso_{row.name}": row.body for row in OPERATORS.values() if row.body}
+"""Bodies of the functions that an export brings along; the same text in Python, C and Fortran, and what numpy computes."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,7 @@ class Job:
         head = model.link.phrase(self.target)
         lines = [printable(f"{head} = {model.intercept!r}{f' [{unit}]' if unit else ''}")]
         for term, unit in zip(model.terms, model.coefficient_units(self.target_unit), strict=True):
-            text, strength = render(term.expression, "text", self.names)
-            factor = f"({text})" if strength < 2 or term.expression.name == "inv" else text
+            factor = as_factor(term.expression, "text", self.names)
             size = " ".join(filter(None, [digits(abs(term.coefficient)), unit]))
             lines.append(printable(f"    {sign_of(term.coefficient)} {size} * {factor}"))
         return lines

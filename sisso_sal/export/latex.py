@@ -8,7 +8,7 @@ import unicodedata
 from sisso_sal.export.job import Job, digits, printable, sign_of
 from sisso_sal.export.names import GREEK
 from sisso_sal.features.dimension import NONE, Dimension, parse_unit
-from sisso_sal.features.expression import latex_symbol, render
+from sisso_sal.features.expression import as_factor, latex_symbol
 from sisso_sal.models.linear import SISSOModel
 
 
@@ -46,8 +46,7 @@ def _latex_equation(job: Job, model: SISSOModel, number: int) -> str:
     unit = parse_unit(job.target_unit) if model.link.is_identity else NONE
     rows = [f"{_latex_left(job, model, number)} &= {_latex_number(model.intercept)}{_latex_unit(unit)}"]
     for term, unit in zip(model.terms, model.coefficient_dimensions(job.target_unit), strict=True):
-        text, strength = render(term.expression, "latex", job.names)
-        factor = rf"\left({text}\right)" if strength < 2 else text
+        factor = as_factor(term.expression, "latex", job.names)
         size = f"{_latex_number(abs(term.coefficient))}{_latex_unit(unit)}"
         rows.append(rf"  &\quad {sign_of(term.coefficient)} {size}\; {factor}")
     return " \\nonumber\\\\\n".join(rows)

@@ -7,10 +7,19 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from sisso_sal.features.operators import OPERATORS
+
 LONGEST_NAME = 48
 
 
-_FUNCTIONS = "abs cbrt cos exp fabs log sign sin sqrt"
+def _functions(*languages: str) -> list[str]:
+    """Functions that the templates of the operator table call, without those that an export defines itself."""
+    templates = (getattr(row, language) for row in OPERATORS.values() for language in languages)
+    called = {name for template in templates for name in re.findall(r"(\w+)\(", template)}
+    return sorted(name for name in called if not name.startswith("sisso_"))
+
+
+_FUNCTIONS = " ".join(["sign", *_functions("text", "c", "fortran")])
 
 
 _LOCALS = "count descriptor high i low mean members np predict square std total valid values x"
@@ -37,7 +46,12 @@ _FORTRAN_WORDS = """
 """
 
 
-_SYMPY_WORDS = "Abs Float Rational Symbol symbols expression expressions numpy math pi nan inf"
+_SYMPY_WORDS = " ".join(
+    [
+        *_functions("sympy"),
+        *["Float", "Symbol", "symbols", "expression", "expressions", "numpy", "math", "pi", "nan", "inf"],
+    ]
+)
 
 
 _PYTHON_WORDS = " ".join([*keyword.kwlist, *keyword.softkwlist])

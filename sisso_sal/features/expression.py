@@ -12,9 +12,7 @@ import numpy as np
 
 from sisso_sal.errors import ExpressionError, UnitError
 from sisso_sal.features.dimension import Dimension, parse_unit
-from sisso_sal.features.operators import OPERATORS, Operator
-
-ATOM = 5
+from sisso_sal.features.operators import ATOM, OPERATORS, Operator
 
 
 def canonical_key(operator: Operator, keys: list[str]) -> str:
@@ -182,15 +180,18 @@ class Expression:
         """The formula in LaTeX; `symbols` may give the LaTeX of primary features."""
         return render(self, "latex", symbols)[0]
 
-    def to_mathml(self, symbols: Mapping[str, str] | None = None) -> str:
-        """The formula in presentation MathML, to stand inside of ``<math>``; `symbols` may give that of primary features.
+    def to_mathml(self, symbols: Mapping[str, str] | None = None, *, factor: bool = False) -> str:
+        """The formula in presentation MathML, for inside of ``<math>``; `symbols` may give that of primary features.
+
+        With `factor` it may stand behind a coefficient: a sum gets parentheses.
 
         Examples
         --------
         >>> Expression.apply("sqrt", Expression.primary("r_s")).to_mathml()
         '<msqrt><msub><mi>r</mi><mtext>s</mtext></msub></msqrt>'
         """
-        return _INDEX_AND_POWER.sub(r"<msubsup>\1\2</msubsup>", render(self, "mathml", symbols)[0])
+        content = as_factor(self, "mathml", symbols) if factor else render(self, "mathml", symbols)[0]
+        return _INDEX_AND_POWER.sub(r"<msubsup>\1\2</msubsup>", content)
 
     def to_code(self, language: str, symbols: Mapping[str, str]) -> str:
         """The formula in ``c``, ``fortran`` or ``text`` (Python), with the given identifier for each primary feature."""
@@ -257,8 +258,6 @@ _SYMBOLS: Mapping[str, Callable[[str], str]] = {"text": str, "latex": latex_symb
 """How a form writes the name of a primary feature."""
 
 _PARENTHESES = {"text": "({})", "latex": r"\left({}\right)", "mathml": "<mrow><mo>(</mo>{}<mo>)</mo></mrow>"}
-_TYPESET = frozenset({"latex", "mathml"})
-"""Forms in which a bar of a fraction holds together what stands above and below it."""
 
 
 def render(expression: Expression, form: str, symbols: Mapping[str, str] | None = None) -> tuple[str, int]:
@@ -266,31 +265,28 @@ def render(expression: Expression, form: str, symbols: Mapping[str, str] | None 
     if expression.is_primary:
         return (symbols or {}).get(expression.name) or _SYMBOLS[form](expression.name), ATOM
     row = expression.operator
-    strength = 3 if form in _TYPESET and row.name in {"div", "inv"} else row.precedence
-    if form == "mathml" and row.name in {"abs", "abs_diff"}:
-        strength = ATOM  # its bars are parentheses enough
+    binding = row.binding_in(form)
     parts = []
-    for position, operand in enumerate(expression.operands):
-        text, inner = render(operand, form, symbols)
-        fraction_of_fraction = row.name == "div" and operand.name in {"div", "inv"} and form == "text"
-        if inner < _needed_strength(row, position, form) or fraction_of_fraction:
-            text = _PARENTHESES[form].format(text)
-        parts.append(text)
-    return getattr(row, form).format(*parts), strength
+    for place, operand in zip(binding.places, expression.operands, strict=False):
+        text, strength = render(operand, form, symbols)
+        is_fraction_of_fraction = form == "text" and row.is_fraction and _is_fraction(operand)
+        parts.append(_PARENTHESES[form].format(text) if strength < place or is_fraction_of_fraction else text)
+    return getattr(row, form).format(*parts), binding.own
 
 
-def _needed_strength(row: Operator, position: int, form: str) -> int:
-    """The weakest operand that may stand in this place without parentheses."""
-    if form in _TYPESET and row.name in {"div", "inv"}:
-        return 0
-    if row.name in {"sq", "cb", "six_pow"}:
-        return ATOM if form in _TYPESET else row.precedence + 1
-    if row.name == "neg_exp":
-        return 2
-    if row.name in {"sub", "abs_diff"}:
-        return 2 if position else 1
-    if row.name in {"div", "inv"}:
-        return 3 if position or row.arity == 1 else 2
-    if row.name == "mult":
-        return 3 if position else 2
-    return 0 if row.precedence == 4 else row.precedence
+def as_factor(expression: Expression, form: str, symbols: Mapping[str, str] | None = None) -> str:
+    """The form as it stands behind a coefficient: a sum and, in text, ``1/x`` get parentheses.
+
+    Examples
+    --------
+    >>> a, b = Expression.primary("a"), Expression.primary("b")
+    >>> [as_factor(f, "text") for f in (Expression.apply("add", a, b), Expression.apply("inv", a), a)]
+    ['(a + b)', '(1/a)', 'a']
+    """
+    text, strength = render(expression, form, symbols)
+    is_one_over = form == "text" and len(expression.operands) == 1 and _is_fraction(expression)
+    return _PARENTHESES[form].format(text) if strength < 2 or is_one_over else text
+
+
+def _is_fraction(expression: Expression) -> bool:
+    return not expression.is_primary and expression.operator.is_fraction

@@ -5,7 +5,7 @@ The names are those of SISSO++ (Purcell et al., J. Open Source Softw. 7, 3960 (2
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -15,7 +15,38 @@ from sisso_sal.errors import SettingsError, UnitError
 from sisso_sal.features.dimension import NONE, Dimension
 
 EQUAL, PRODUCT, QUOTIENT, POWER, UNITLESS = "equal", "product", "quotient", "power", "unitless"
+UNIT_RULES = (EQUAL, PRODUCT, QUOTIENT, POWER, UNITLESS)
 ANY, NONZERO, NONNEGATIVE, POSITIVE = "any", "nonzero", "nonnegative", "positive"
+DOMAINS = (ANY, NONZERO, NONNEGATIVE, POSITIVE)
+
+OF_PRODUCT, OF_QUOTIENT = "product", "quotient"
+OF_SUM, OF_DIFFERENCE, OF_ABSOLUTE_DIFFERENCE = "sum", "difference", "absolute difference"
+MOMENTS = (OF_PRODUCT, OF_QUOTIENT, OF_SUM, OF_DIFFERENCE, OF_ABSOLUTE_DIFFERENCE)
+
+COMPILED = frozenset(range(1, 18))
+"""Opcodes that the compiled kernels of the engine evaluate. A test compares this set with the kernels."""
+
+ATOM = 5
+"""Binding strength of a name or a number."""
+
+
+@dataclass(frozen=True)
+class Binding:
+    """Where a written form needs parentheses. Strengths: 1 sum, 2 product, 3 power, 4 call, 5 name.
+
+    Attributes
+    ----------
+    own : int
+        Strength of the whole form.
+    places : tuple of int
+        For each operand the smallest strength that needs no parentheses in its place.
+    """
+
+    own: int
+    places: tuple[int, ...]
+
+
+CALL = Binding(4, (0, 0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +64,15 @@ class Operator:
     unit_rule : str
         ``equal`` (operands need equal units, the result keeps them), ``product``, ``quotient``, ``power`` (exponents are
         multiplied by `power`) or ``unitless`` (operands need no unit).
+    moments : str or None
+        How the pair sweep computes the moments of the result from its two operands: as those of a ``product``,
+        ``quotient``, ``sum``, ``difference`` or ``absolute difference``. None for one operand.
     domain : str
         Where the last operand is allowed: ``any``, ``nonzero``, ``nonnegative`` or ``positive``.
+    commutative : bool
+        Whether the result stays the same when the operands are exchanged.
+    antisymmetric : bool
+        Whether the result only changes its sign when the operands are exchanged.
     numpy : callable
         Evaluation on float64 arrays; NaN outside the domain.
     text, latex, mathml, c, fortran : str
@@ -42,10 +80,26 @@ class Operator:
         `mathml` presentation MathML of the Core level.
     sympy : str
         Template for an expression that sympy parses with real symbols.
-    precedence : int
-        Binding strength of the text form: 1 sum, 2 product, 3 power, 4 call.
+    body : str
+        Body of the function ``sisso_<name>(x)`` that the templates `c` and `fortran` call: one text for Python, C and
+        Fortran. Empty where they call no such function.
+    binding : Binding
+        Of the text form.
+    latex_binding, mathml_binding : Binding or None
+        Of the typeset forms, where it is another one; MathML follows LaTeX.
+    is_fraction : bool
+        Whether it is written as a fraction.
     trivial_on : frozenset of str
         Operators on whose result this one is not applied, since a shorter form says the same.
+    sisso_symbol : str
+        Its symbol in the inputs of the Fortran program SISSO; empty where that program lacks it.
+    in_sissopp : bool
+        Whether SISSO++ has it.
+
+    Raises
+    ------
+    SettingsError
+        A field has a value that the program does not know.
     """
 
     name: str
@@ -59,11 +113,47 @@ class Operator:
     sympy: str
     c: str
     fortran: str
-    precedence: int = 4
+    sisso_symbol: str
+    in_sissopp: bool = True
+    body: str = ""
+    binding: Binding = CALL
+    latex_binding: Binding | None = None
+    mathml_binding: Binding | None = None
+    is_fraction: bool = False
     power: Fraction = Fraction(1)
+    moments: str | None = None
     commutative: bool = False
+    antisymmetric: bool = False
     domain: str = ANY
     trivial_on: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        rules = (EQUAL, PRODUCT, QUOTIENT) if self.arity == 2 else (POWER, UNITLESS)
+        admitted = {
+            "arity": (1, 2), "unit_rule": rules, "domain": DOMAINS, "moments": MOMENTS if self.arity == 2 else (None,),
+        }  # fmt: skip
+        for field, values in admitted.items():
+            if getattr(self, field) not in values:
+                needed = ", ".join(map(str, values))
+                raise SettingsError(
+                    f"operator '{self.name}': {field}: needs one of {needed}, found {getattr(self, field)}"
+                )
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether the pair sweep of sums scores it."""
+        return self.moments in (OF_SUM, OF_DIFFERENCE, OF_ABSOLUTE_DIFFERENCE)
+
+    def binding_in(self, form: str) -> Binding:
+        """Binding of the form ``text``, ``latex`` or ``mathml``.
+
+        Examples
+        --------
+        >>> OPERATORS["div"].binding_in("text").places, OPERATORS["div"].binding_in("mathml").places
+        ((2, 3), (0, 0))
+        """
+        typeset = self.latex_binding or self.binding
+        return {"text": self.binding, "latex": typeset, "mathml": self.mathml_binding or typeset}[form]
 
     def result_dimension(self, *operands: Dimension) -> Dimension:
         """Unit of the result.
@@ -135,29 +225,39 @@ _PART = '<mrow><mspace width="0.15em"/><mstyle scriptlevel="0">{}</mstyle><mspac
 
 _FRACTION = f"<mfrac>{_PART.format('{0}')}{_PART.format('{1}')}</mfrac>"
 
+_BAR = Binding(3, (0, 0))
+"""Of a typeset fraction: its bar holds together what stands above and below it."""
+
+_TEXT_POWER, _RAISED = Binding(3, (4,)), Binding(3, (ATOM,))
+
 _ROWS = (
     Operator(
-        name="add", opcode=1, arity=2, unit_rule=EQUAL, commutative=True, precedence=1, numpy=_quiet(np.add),
+        name="add", opcode=1, arity=2, unit_rule=EQUAL, commutative=True, numpy=_quiet(np.add),
+        moments=OF_SUM, sisso_symbol="+", binding=Binding(1, (1, 1)),
         mathml="{0}<mo>+</mo>{1}",
         text="{0} + {1}", latex="{0} + {1}", sympy="({0}) + ({1})", c="({0} + {1})", fortran="({0} + {1})",
     ),
     Operator(
-        name="sub", opcode=2, arity=2, unit_rule=EQUAL, precedence=1, numpy=_quiet(np.subtract),
+        name="sub", opcode=2, arity=2, unit_rule=EQUAL, numpy=_quiet(np.subtract),
+        antisymmetric=True, moments=OF_DIFFERENCE, sisso_symbol="-", binding=Binding(1, (1, 2)),
         mathml="{0}<mo>−</mo>{1}",
         text="{0} - {1}", latex="{0} - {1}", sympy="({0}) - ({1})", c="({0} - {1})", fortran="({0} - {1})",
     ),
     Operator(
-        name="mult", opcode=3, arity=2, unit_rule=PRODUCT, commutative=True, precedence=2, numpy=_quiet(np.multiply),
+        name="mult", opcode=3, arity=2, unit_rule=PRODUCT, commutative=True, numpy=_quiet(np.multiply),
+        moments=OF_PRODUCT, sisso_symbol="*", binding=Binding(2, (2, 3)),
         mathml="{0}<mo>⋅</mo>{1}",
         text="{0}*{1}", latex=r"{0} \cdot {1}", sympy="({0}) * ({1})", c="({0} * {1})", fortran="({0} * {1})",
     ),
     Operator(
-        name="div", opcode=4, arity=2, unit_rule=QUOTIENT, domain=NONZERO, precedence=2, numpy=_quiet(np.divide),
+        name="div", opcode=4, arity=2, unit_rule=QUOTIENT, domain=NONZERO, numpy=_quiet(np.divide),
+        moments=OF_QUOTIENT, sisso_symbol="/", binding=Binding(2, (2, 3)), latex_binding=_BAR, is_fraction=True,
         mathml=_FRACTION,
         text="{0}/{1}", latex=r"\frac{{{0}}}{{{1}}}", sympy="({0}) / ({1})", c="({0} / {1})", fortran="({0} / {1})",
     ),
     Operator(
         name="abs_diff", opcode=5, arity=2, unit_rule=EQUAL, commutative=True,
+        moments=OF_ABSOLUTE_DIFFERENCE, sisso_symbol="|-|", binding=Binding(4, (1, 2)), mathml_binding=Binding(ATOM, (1, 2)),
         numpy=_quiet(lambda a, b: np.abs(a - b)),
         mathml="<mrow><mo>|</mo>{0}<mo>−</mo>{1}<mo>|</mo></mrow>",
         text="abs({0} - {1})", latex=r"\left|{0} - {1}\right|", sympy="Abs(({0}) - ({1}))",
@@ -165,38 +265,44 @@ _ROWS = (
     ),
     Operator(
         name="abs", opcode=6, arity=1, unit_rule=POWER, numpy=_quiet(np.abs),
+        sisso_symbol="", mathml_binding=Binding(ATOM, (0,)),
         mathml="<mrow><mo>|</mo>{0}<mo>|</mo></mrow>",
         text="abs({0})", latex=r"\left|{0}\right|", sympy="Abs({0})", c="fabs({0})", fortran="abs({0})",
         trivial_on=frozenset({"abs", "abs_diff", "sq", "six_pow", "sqrt", "exp", "neg_exp"}),
     ),
     Operator(
-        name="inv", opcode=7, arity=1, unit_rule=POWER, power=Fraction(-1), domain=NONZERO, precedence=2,
+        name="inv", opcode=7, arity=1, unit_rule=POWER, power=Fraction(-1), domain=NONZERO,
+        sisso_symbol="^-1", binding=Binding(2, (3,)), latex_binding=_BAR, is_fraction=True,
         numpy=_quiet(lambda a: 1.0 / a),
         mathml=_FRACTION.format("<mn>1</mn>", "{0}"),
         text="1/{0}", latex=r"\frac{{1}}{{{0}}}", sympy="1 / ({0})", c="(1.0 / {0})", fortran="(1.0d0 / {0})",
         trivial_on=frozenset({"inv", "div"}),
     ),
     Operator(
-        name="sq", opcode=8, arity=1, unit_rule=POWER, power=Fraction(2), precedence=3, numpy=_quiet(lambda a: a * a),
+        name="sq", opcode=8, arity=1, unit_rule=POWER, power=Fraction(2), numpy=_quiet(lambda a: a * a),
+        sisso_symbol="^2", body="x * x", binding=_TEXT_POWER, latex_binding=_RAISED,
         mathml="<msup><mrow>{0}</mrow><mn>2</mn></msup>",
         text="{0}**2", latex="{0}^{{2}}", sympy="({0})**2", c="sisso_sq({0})", fortran="sisso_sq({0})",
         trivial_on=frozenset({"sqrt", "abs"}),
     ),
     Operator(
-        name="cb", opcode=9, arity=1, unit_rule=POWER, power=Fraction(3), precedence=3,
+        name="cb", opcode=9, arity=1, unit_rule=POWER, power=Fraction(3),
+        sisso_symbol="^3", body="x * x * x", binding=_TEXT_POWER, latex_binding=_RAISED,
         numpy=_quiet(lambda a: a * a * a),
         mathml="<msup><mrow>{0}</mrow><mn>3</mn></msup>",
         text="{0}**3", latex="{0}^{{3}}", sympy="({0})**3", c="sisso_cb({0})", fortran="sisso_cb({0})",
         trivial_on=frozenset({"cbrt"}),
     ),
     Operator(
-        name="six_pow", opcode=10, arity=1, unit_rule=POWER, power=Fraction(6), precedence=3, numpy=_quiet(_six_pow),
+        name="six_pow", opcode=10, arity=1, unit_rule=POWER, power=Fraction(6), numpy=_quiet(_six_pow),
+        sisso_symbol="^6", body="(x * x * x) * (x * x * x)", binding=_TEXT_POWER, latex_binding=_RAISED,
         mathml="<msup><mrow>{0}</mrow><mn>6</mn></msup>",
         text="{0}**6", latex="{0}^{{6}}", sympy="({0})**6", c="sisso_six_pow({0})", fortran="sisso_six_pow({0})",
         trivial_on=frozenset({"sqrt", "cbrt", "abs"}),
     ),
     Operator(
         name="sqrt", opcode=11, arity=1, unit_rule=POWER, power=Fraction(1, 2), domain=NONNEGATIVE,
+        sisso_symbol="sqrt",
         numpy=_quiet(np.sqrt),
         mathml="<msqrt>{0}</msqrt>",
         text="sqrt({0})", latex=r"\sqrt{{{0}}}", sympy="sqrt({0})", c="sqrt({0})", fortran="sqrt({0})",
@@ -204,6 +310,7 @@ _ROWS = (
     ),
     Operator(
         name="cbrt", opcode=12, arity=1, unit_rule=POWER, power=Fraction(1, 3), numpy=_quiet(np.cbrt),
+        sisso_symbol="cbrt",
         mathml="<mroot><mrow>{0}</mrow><mn>3</mn></mroot>",
         text="cbrt({0})", latex=r"\sqrt[3]{{{0}}}", sympy="sign({0}) * Abs({0})**Rational(1, 3)",
         c="cbrt({0})", fortran="sisso_cbrt({0})",
@@ -211,29 +318,34 @@ _ROWS = (
     ),
     Operator(
         name="exp", opcode=13, arity=1, unit_rule=UNITLESS, numpy=_quiet(np.exp),
+        sisso_symbol="exp",
         mathml="<mrow><mi>exp</mi><mo>(</mo>{0}<mo>)</mo></mrow>",
         text="exp({0})", latex=r"\exp\left({0}\right)", sympy="exp({0})", c="exp({0})", fortran="exp({0})",
         trivial_on=frozenset({"log"}),
     ),
     Operator(
         name="neg_exp", opcode=14, arity=1, unit_rule=UNITLESS, numpy=_quiet(lambda a: np.exp(-a)),
+        sisso_symbol="exp-", binding=Binding(4, (2,)),
         mathml="<mrow><mi>exp</mi><mo>(</mo><mo>−</mo>{0}<mo>)</mo></mrow>",
         text="exp(-{0})", latex=r"\exp\left(-{0}\right)", sympy="exp(-({0}))", c="exp(-{0})", fortran="exp(-{0})",
         trivial_on=frozenset({"log"}),
     ),
     Operator(
         name="log", opcode=15, arity=1, unit_rule=UNITLESS, domain=POSITIVE, numpy=_quiet(np.log),
+        sisso_symbol="log",
         mathml="<mrow><mi>ln</mi><mo>(</mo>{0}<mo>)</mo></mrow>",
         text="log({0})", latex=r"\ln\left({0}\right)", sympy="log({0})", c="log({0})", fortran="log({0})",
         trivial_on=frozenset({"exp", "neg_exp"}),
     ),
     Operator(
         name="sin", opcode=16, arity=1, unit_rule=UNITLESS, numpy=_quiet(np.sin),
+        sisso_symbol="sin",
         mathml="<mrow><mi>sin</mi><mo>(</mo>{0}<mo>)</mo></mrow>",
         text="sin({0})", latex=r"\sin\left({0}\right)", sympy="sin({0})", c="sin({0})", fortran="sin({0})",
     ),
     Operator(
         name="cos", opcode=17, arity=1, unit_rule=UNITLESS, numpy=_quiet(np.cos),
+        sisso_symbol="cos",
         mathml="<mrow><mi>cos</mi><mo>(</mo>{0}<mo>)</mo></mrow>",
         text="cos({0})", latex=r"\cos\left({0}\right)", sympy="cos({0})", c="cos({0})", fortran="cos({0})",
     ),
@@ -269,3 +381,18 @@ def operators_named(names: tuple[str, ...] | list[str]) -> tuple[Operator, ...]:
             hint = f"; did you mean '{close[0]}'?" if close else ""
             raise SettingsError(f"operators: needs names from {', '.join(OPERATORS)}, found '{name}'{hint}")
     return tuple(row for row in _ROWS if row.name in set(names))
+
+
+def refuse_uncompiled(operators: Iterable[Operator]) -> None:
+    """Refuse operators that the kernels cannot evaluate: their features would be counted and never scored.
+
+    Raises
+    ------
+    SettingsError
+        No kernel evaluates an operator, or two operators have one opcode.
+    """
+    for row in operators:
+        if row.opcode not in COMPILED:
+            raise SettingsError(f"operator '{row.name}': needs an opcode that the kernels know, found {row.opcode}")
+        if BY_OPCODE.get(row.opcode) is not row:
+            raise SettingsError(f"operator '{row.name}': needs an opcode of its own, found {row.opcode} twice")

@@ -8,33 +8,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from sisso_sal.errors import FitError, SettingsError
-from sisso_sal.features.dimension import NONE, Dimension, parse_unit
+from sisso_sal.errors import SettingsError
 from sisso_sal.features.expression import Expression, canonical_key
-from sisso_sal.features.operators import (
-    BY_OPCODE,
-    DEFAULT_OPERATORS,
-    EQUAL,
-    PRODUCT,
-    QUOTIENT,
-    UNITLESS,
-    Operator,
-    operators_named,
-)
+from sisso_sal.features.layout import Builder, Layout
+from sisso_sal.features.operators import BY_OPCODE, DEFAULT_OPERATORS, operators_named, refuse_uncompiled
+from sisso_sal.features.pairs import Block, Pairs
+from sisso_sal.features.stored import DimensionNumbers, duplicates, evaluated, primary_features
 from sisso_sal.system.machine import usable_memory
 
 COPY = 0
 """Opcode of a stored feature taken as it is."""
-
-SAME_VALUE = 1e-10
-"""Two stored features are one if no value differs by more than this, relative to the largest; a feature whose standard
-deviation is smaller is constant.
-"""
 
 CHUNK = 1 << 16
 """Features whose values are worked out at a time when a rung is stored."""
@@ -87,119 +74,7 @@ class SpaceSettings:
             raise SettingsError(f"min_abs, max_abs: needs 0 <= min_abs < max_abs, found {self.min_abs}, {self.max_abs}")
 
 
-@dataclass(frozen=True)
-class Block:
-    """Features of one operator: feature t is operator(left[t], right[t]); unary operators have right = left.
-
-    Attributes
-    ----------
-    opcode : int
-        0 stands for a stored feature itself.
-    left, right : ndarray (n_features,) of int32
-        Numbers of stored features.
-    """
-
-    opcode: int
-    left: np.ndarray
-    right: np.ndarray
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Features of binary operators over a staircase of pairs: ``rows[t]`` goes with each of ``columns[first[t]:stop[t]]``.
-
-    Attributes
-    ----------
-    opcodes : tuple of int
-        Operators that are applied to every pair.
-    is_row_left : bool
-        Whether the row is the left operand; otherwise the column is.
-    rows, columns : ndarray (n_rows,), (n_columns,) of int32
-        Numbers of stored features.
-    first, stop : ndarray (n_rows,) of int64
-        Ranges in `columns`.
-    """
-
-    opcodes: tuple[int, ...]
-    is_row_left: bool
-    rows: np.ndarray
-    columns: np.ndarray
-    first: np.ndarray
-    stop: np.ndarray
-
-    @property
-    def n_features(self) -> int:
-        return int((self.stop - self.first).sum()) * len(self.opcodes)
-
-    def only(self, rows: np.ndarray | None = None, columns: np.ndarray | None = None) -> Pairs:
-        """The pairs whose row and column are admitted; `rows`, `columns` (n_stored,) of bool, None for all."""
-        kept = slice(None) if rows is None else rows[self.rows]
-        first, stop, numbers = self.first[kept], self.stop[kept], self.columns
-        if columns is not None:
-            inside = columns[numbers]
-            before = np.concatenate(([0], np.cumsum(inside)))
-            first, stop, numbers = before[first], before[stop], numbers[inside]
-        return replace(self, rows=self.rows[kept], columns=numbers, first=first, stop=stop)
-
-    def parts(self, size: float, granule: int) -> Iterator[Pairs]:
-        """The same in runs of rows with about `size` features each, cut at multiples of `granule` rows."""
-        ends = np.cumsum(self.stop - self.first) * len(self.opcodes)
-        start = 0
-        while start < len(ends):
-            before = ends[start - 1] if start else 0
-            stop = int(np.searchsorted(ends, before + size, side="right"))
-            stop = start + max(1, round((stop - start) / granule)) * granule
-            part = slice(start, stop)
-            yield replace(self, rows=self.rows[part], first=self.first[part], stop=self.stop[part])
-            start = stop
-
-    def blocks(self, size: int) -> Iterator[Block]:
-        """The features one by one, about `size` pairs at a time."""
-        counts = self.stop - self.first
-        ends = np.cumsum(counts)
-        if not len(ends):
-            return
-        cuts = np.searchsorted(ends, np.arange(size, ends[-1], size), side="right")
-        for part in np.split(np.arange(len(counts)), np.unique(cuts)):
-            which = np.repeat(part, counts[part])
-            if not len(which):
-                continue
-            step = np.arange(len(which)) - np.repeat(
-                ends[part] - counts[part] - ends[part[0]] + counts[part[0]], counts[part]
-            )
-            row, column = self.rows[which], self.columns[self.first[which] + step]
-            for opcode in self.opcodes:
-                yield Block(opcode, *((row, column) if self.is_row_left else (column, row)))
-
-
-_COLUMNS = ("opcode", "left", "right", "dimension", "complexity", "mask", "values")
-
-
-@dataclass
-class _Stored:
-    """Columns of the stored features; one entry per feature."""
-
-    opcode: np.ndarray
-    left: np.ndarray
-    right: np.ndarray
-    dimension: np.ndarray
-    complexity: np.ndarray
-    mask: np.ndarray
-    values: np.ndarray
-    least: np.ndarray = field(init=False)
-    largest: np.ndarray = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.least, self.largest = self.values.min(axis=1), self.values.max(axis=1)
-
-    def __len__(self) -> int:
-        return len(self.opcode)
-
-    def take(self, index: np.ndarray) -> _Stored:
-        return _Stored(*(getattr(self, name)[index] for name in _COLUMNS))
-
-
-class Space:
+class FeatureSpace:
     """All features of given rungs over given samples.
 
     Parameters
@@ -229,8 +104,8 @@ class Space:
 
     Examples
     --------
-    >>> space = Space(["a", "b"], ["eV", "eV"], np.array([[1.0, 2.0, 4.0], [3.0, 1.0, 5.0]]),
-    ...               SpaceSettings(operators=("add", "div"), rung=1))
+    >>> space = FeatureSpace(["a", "b"], ["eV", "eV"], np.array([[1.0, 2.0, 4.0], [3.0, 1.0, 5.0]]),
+    ...                      SpaceSettings(operators=("add", "div"), rung=1))
     >>> [str(space.expression(*triple)) for triple in space.triples()]
     ['a', 'b', 'a + b', 'a/b', 'b/a']
     """
@@ -240,45 +115,25 @@ class Space:
         self.names = tuple(names)
         self.units = tuple(units)
         self.operators = operators_named(settings.operators)
+        refuse_uncompiled(self.operators)
         self.rejected: list[Counter] = [Counter()]
-        self._dimensions: list[Dimension] = []
-        self._dimension_numbers: dict[Dimension, int] = {}
+        self._numbers = DimensionNumbers()
         self._expressions: dict[int, Expression] = {}
         self._keys: dict[int, str] = {}
-        self._stored = self._primaries(np.ascontiguousarray(values, dtype=np.float64))
+        known_units = self.units if settings.use_units else [""] * len(self.units)
+        primaries = np.ascontiguousarray(values, dtype=np.float64)
+        self._stored = primary_features(self.names, known_units, primaries, self._numbers)
         self._rung_start = [0]
         self.sizes = [len(self._stored)]
-        self.pairs: list[Pairs] = []
-        self._unaries: list[tuple[Operator, np.ndarray]] = []
+        self._last = Layout([], [])
         for rung in range(1, settings.rung + 1):
             self.rejected.append(Counter())
-            n_features = self._enumerate(self.rejected[-1], settings.max_complexity)
-            self._check_size(rung, n_features)
+            self._last = self._builder().lay_out(settings.max_complexity, self.rejected[-1])
+            self._check_size(rung, self._last.n_features)
             if rung < settings.rung:
                 self._store(self.rejected[-1])
             else:
-                self.sizes.append(n_features)
-
-    def _primaries(self, values: np.ndarray) -> _Stored:
-        for name, row in zip(self.names, values, strict=True):
-            if not np.isfinite(row).all():
-                raise FitError(f"primary feature '{name}': needs finite values, found {row[~np.isfinite(row)][0]}")
-        n = len(self.names)
-        use_units = self.settings.use_units
-        dimension = [self._number(parse_unit(unit) if use_units else NONE) for unit in self.units]
-        mask = np.zeros((n, (n + 63) // 64), dtype=np.uint64)
-        for i in range(n):
-            mask[i, i // 64] = np.uint64(1) << np.uint64(i % 64)
-        number = np.arange(n, dtype=np.int32)
-        return _Stored(
-            np.zeros(n, np.int16), number, number, np.array(dimension, np.int32), np.zeros(n, np.int16), mask, values
-        )
-
-    def _number(self, dimension: Dimension) -> int:
-        if dimension not in self._dimension_numbers:
-            self._dimension_numbers[dimension] = len(self._dimensions)
-            self._dimensions.append(dimension)
-        return self._dimension_numbers[dimension]
+                self.sizes.append(self._last.n_features)
 
     @property
     def values(self) -> np.ndarray:
@@ -289,6 +144,11 @@ class Space:
     def masks(self) -> np.ndarray:
         """ndarray (n_stored, n_words) of uint64: bit p is set where primary feature p occurs."""
         return self._stored.mask
+
+    @property
+    def pairs(self) -> list[Pairs]:
+        """Features of the last rung that have two operands."""
+        return self._last.pairs
 
     @property
     def n_samples(self) -> int:
@@ -304,7 +164,7 @@ class Space:
     def singles(self, size: int = 4096) -> Iterator[Block]:
         """The stored features, then those that unary operators make of them in the last rung, `size` at most in a block."""
         stored = np.arange(len(self._stored), dtype=np.int32)
-        for opcode, numbers in ((COPY, stored), *((row.opcode, numbers) for row, numbers in self._unaries)):
+        for opcode, numbers in ((COPY, stored), *((row.opcode, numbers) for row, numbers in self._last.unaries)):
             for start in range(0, len(numbers), size):
                 part = numbers[start : start + size]
                 yield Block(opcode, part, part)
@@ -315,17 +175,8 @@ class Space:
             for left, right in zip(block.left.tolist(), block.right.tolist(), strict=True):
                 yield block.opcode, left, right
 
-    def _enumerate(self, rejected: Counter, limit: int | None) -> int:
-        """Lay out the next rung over the stored features, up to a complexity; return how many features it has.
-
-        What the unit, nesting, domain and complexity rules refuse is counted.
-        """
-        self._unaries = [(row, self._unary(row, limit, rejected)) for row in self.operators if row.arity == 1]
-        self.pairs = []
-        for rule in (EQUAL, PRODUCT, QUOTIENT):
-            if opcodes := tuple(row.opcode for row in self.operators if row.arity == 2 and row.unit_rule == rule):
-                self.pairs += self._binary(opcodes, rule, limit, rejected)
-        return sum(len(numbers) for _, numbers in self._unaries) + sum(pairs.n_features for pairs in self.pairs)
+    def _builder(self) -> Builder:
+        return Builder(self.operators, self._stored, self._rung_start[-1], self._numbers.unitless)
 
     def _check_size(self, rung: int, n_features: int) -> None:
         """Refuse a rung that is larger than admitted or, if it is to be stored, than memory; say what would fit."""
@@ -333,165 +184,36 @@ class Space:
         most, reason = self.settings.max_features, f"at most {self.settings.max_features:.3g} (--max-features)"
         if is_stored:
             bytes_each = COPIES * 8 * self.n_samples
-            fitting = usable_memory() // bytes_each
-            if fitting < most:
+            n_in_memory = usable_memory() // bytes_each
+            if n_in_memory < most:
                 free = usable_memory() / 2**30
-                most, reason = fitting, f"at most {fitting:.3g} (they are stored, {free:.1f} GiB are free)"
+                most, reason = n_in_memory, f"at most {n_in_memory:.3g} (they are stored, {free:.1f} GiB are free)"
         if n_features <= most:
             return
         largest = 2 * int(self._stored.complexity.max()) + 1
-        fits = (limit for limit in range(largest, rung - 1, -1) if self._enumerate(Counter(), limit) <= most)
-        limit = next(fits, None)
+        builder, limits = self._builder(), range(largest, rung - 1, -1)
+        fitting = (limit for limit in limits if builder.lay_out(limit, Counter()).n_features <= most)
+        limit = next(fitting, None)
         advice = f"--rung {rung - 1}" if limit is None else f"--max-complexity {limit}"
         raise SettingsError(
             f"feature space: needs {reason} features of rung {rung}, found {n_features:.3g}; "
             f"try {advice}, or fewer operators or primary features"
         )
 
-    def _unary(self, row: Operator, limit: int | None, rejected: Counter) -> np.ndarray:
-        stored = self._stored
-        index = np.arange(self._rung_start[-1], len(stored), dtype=np.int32)
-        trivial = [opcode for opcode, inner in BY_OPCODE.items() if inner.name in row.trivial_on]
-        rules = [("nesting", ~np.isin(stored.opcode, trivial))]
-        if row.unit_rule == UNITLESS:
-            rules.append(("unit", stored.dimension == self._dimension_numbers.get(NONE, -1)))
-        if limit is not None:
-            rules.append(("complexity", stored.complexity + 1 <= limit))
-        rules.append(("domain", row.admits(stored.least, stored.largest)))
-        for cause, admitted in rules:
-            kept = index[admitted[index]]
-            rejected[cause] += len(index) - len(kept)
-            index = kept
-        return index
-
-    def _binary(self, opcodes: tuple[int, ...], rule: str, limit: int | None, rejected: Counter) -> list[Pairs]:
-        """Each new feature with every earlier one, as far as units and complexity allow; nothing is divided by a zero."""
-        stored = self._stored
-        n, first_new = len(stored), self._rung_start[-1]
-        orders = 2 if rule == QUOTIENT else 1  # a/b and b/a
-        group = stored.dimension if rule == EQUAL else np.zeros(n, dtype=np.int32)
-        order = np.argsort(group, kind="stable").astype(np.int32)
-        start = np.searchsorted(group[order], group[order])
-        pairs = Pairs(opcodes, False, order, order, start, np.arange(n)).only(rows=np.arange(n) >= first_new)
-        n_all = (n * (n - 1) - first_new * (first_new - 1)) // 2 * len(opcodes)
-        rejected["unit"] += orders * (n_all - pairs.n_features)
-        admitted = pairs if limit is None else self._within(limit, pairs, start)
-        rejected["complexity"] += orders * (pairs.n_features - admitted.n_features)
-        if rule != QUOTIENT:
-            return [admitted]
-        divisors = (stored.values != 0.0).all(axis=1)
-        out = [admitted.only(rows=divisors), replace(admitted.only(columns=divisors), is_row_left=True)]
-        rejected["domain"] += 2 * admitted.n_features - sum(part.n_features for part in out)
-        return out
-
-    def _within(self, limit: int, pairs: Pairs, start: np.ndarray) -> Pairs:
-        """The pairs up to a complexity; `start` (n_columns,) is where a column's group starts, which is ordered by complexity."""
-        complexity = self._stored.complexity.astype(np.int64)
-        step = int(complexity.max()) + 2
-        room = np.clip(limit - 1 - complexity[pairs.rows], -1, step - 2)
-        stop = np.searchsorted(start * step + complexity[pairs.columns], pairs.first * step + room, side="right")
-        return replace(pairs, stop=np.clip(stop, pairs.first, pairs.stop))
-
-    # Storing a rung --------------------------------------------------------------------------------------------------
-
     def _store(self, rejected: Counter) -> None:
         """Evaluate the rung that is laid out and add it to the stored features."""
-        before = len(self._stored)
-        blocks = [Block(row.opcode, numbers, numbers) for row, numbers in self._unaries]
-        parts = [self._evaluated(block, rejected) for block in blocks]
-        parts += [self._evaluated(block, rejected) for pairs in self.pairs for block in pairs.blocks(CHUNK)]
+        before, bounds = len(self._stored), (self.settings.min_abs, self.settings.max_abs)
+        blocks = self._last.blocks(CHUNK)
+        parts = [evaluated(block, self._stored, self._numbers, bounds, rejected) for block in blocks]
         self._rung_start.append(before)
-        everything = [self._stored, *parts]
-        self._stored = _Stored(*(np.concatenate([getattr(part, name) for part in everything]) for name in _COLUMNS))
-        self._drop_duplicates(before, rejected)
-        self._stored = self._stored.take(self._in_order(before))
-        self.sizes.append(len(self._stored) - before)
-
-    def _in_order(self, before: int) -> np.ndarray:
-        """The stored features by complexity, which the enumeration of pairs relies on, then by operator and operands."""
-        stored = self._stored
-        left, right = stored.left[before:], stored.right[before:]
-        keys = (np.minimum(left, right), left < right, np.maximum(left, right), stored.opcode[before:])
-        order = np.lexsort((*keys, stored.complexity[before:]))
-        return np.concatenate([np.arange(before), before + order])
-
-    def _evaluated(self, block: Block, rejected: Counter) -> _Stored:
-        stored, row, left, right = self._stored, BY_OPCODE[block.opcode], block.left, block.right
-        operands = (stored.values[left], stored.values[right])[: row.arity]
-        values = row.numpy(*operands)
-        if row.name == "sub":
-            # b - a is a - b up to sign; the positive one can go on into roots and logarithms.
-            negative = np.less(values.max(axis=1), 0.0)
-            left, right = np.where(negative, right, left), np.where(negative, left, right)
-            values[negative] *= -1.0
-        kept = self._admitted(values, rejected)
-        left, right, values = left[kept], right[kept], values[kept]
-        dimension = self._result_dimensions(row, left, right)
-        complexity = stored.complexity[left] + 1
-        mask = stored.mask[left]
-        if row.arity == 2:
-            complexity = complexity + stored.complexity[right]
-            mask = mask | stored.mask[right]
-        return _Stored(np.full(len(left), row.opcode, np.int16), left, right, dimension, complexity, mask, values)
-
-    def _admitted(self, values: np.ndarray, rejected: Counter) -> np.ndarray:
-        """Indices of the rows of `values` that are finite, within bounds and not constant."""
-        index = np.arange(len(values))
-        with np.errstate(all="ignore"):
-            finite = np.isfinite(values).all(axis=1)
-            largest = np.abs(values).max(axis=1)
-            spread = values.std(axis=1)
-            rules: list[tuple[str, Any]] = [
-                ("domain", finite),
-                ("bounds", (largest >= self.settings.min_abs) & (largest <= self.settings.max_abs)),
-                ("constant", spread > SAME_VALUE * largest),
-            ]
-        for cause, admitted in rules:
-            kept = index[admitted[index]]
-            rejected[cause] += len(index) - len(kept)
-            index = kept
-        return index
-
-    def _result_dimensions(self, row: Operator, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        own = self._stored.dimension.astype(np.int64)
-        pairs, which = np.unique(own[left] * len(self._dimensions) + own[right], return_inverse=True)
-        known = [
-            [self._dimensions[number] for number in divmod(pair, len(self._dimensions))] for pair in pairs.tolist()
-        ]
-        numbers = [self._number(row.result_dimension(*operands[: row.arity])) for operands in known]
-        return np.array(numbers, dtype=np.int32)[which]
-
-    def _drop_duplicates(self, before: int, rejected: Counter) -> None:
-        """Keep one of each set of numerically equal stored features: the least complex, then the first key."""
-        values = self._stored.values
-        largest = np.maximum(np.abs(values).max(axis=1), np.finfo(np.float64).tiny)
-        weights = np.random.default_rng(0).uniform(0.5, 1.5, values.shape[1])
-        signature = (values / largest[:, None]) @ (weights / weights.sum())
-        order = np.argsort(signature, kind="stable")
-        gap = np.diff(signature[order]) > 2 * SAME_VALUE
-        dropped: list[int] = []
-        for group in np.split(order, np.flatnonzero(gap) + 1):
-            if len(group) > 1:
-                dropped += self._duplicates_in(group, largest)
-        dropped = [number for number in dropped if number >= before]
+        self._stored = self._stored.with_more(parts)
+        dropped = [number for number in duplicates(self._stored, self._stored_key) if number >= before]
         rejected["duplicate"] += len(dropped)
-        kept = np.setdiff1d(np.arange(len(values)), dropped)
-        self._stored = self._stored.take(kept)
+        self._stored = self._stored.take(np.setdiff1d(np.arange(len(self._stored)), dropped))
         self._expressions.clear()
         self._keys.clear()
-
-    def _duplicates_in(self, group: np.ndarray, largest: np.ndarray) -> list[int]:
-        stored = self._stored
-        ranked = sorted(group.tolist(), key=lambda t: (int(stored.complexity[t]), self._stored_key(t)))
-        kept: list[int] = []
-        dropped = []
-        for t in ranked:
-            same = any(
-                np.abs(stored.values[t] - stored.values[u]).max() <= SAME_VALUE * max(largest[t], largest[u])
-                for u in kept
-            )
-            (dropped if same else kept).append(t)
-        return dropped
+        self._stored = self._stored.take(self._stored.in_order(before))
+        self.sizes.append(len(self._stored) - before)
 
     # Formulas --------------------------------------------------------------------------------------------------------
 

@@ -65,9 +65,7 @@ def formula_html(model: SISSOModel, target: str, target_unit: str = "") -> str:
 
 def descriptor_html(expression: Expression, *, factor: bool = False) -> str:
     """A descriptor typeset with fractions at full size; a sum that is a `factor` stands in parentheses."""
-    content = expression.to_mathml()
-    if factor and expression.name in {"add", "sub"}:
-        content = f"<mrow><mo>(</mo>{content}<mo>)</mo></mrow>"
+    content = expression.to_mathml(factor=factor)
     return (
         f'<math alttext="{escape(str(expression), quote=True)}"><mstyle displaystyle="true">{content}</mstyle></math>'
     )

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from sisso_sal.engine.plan import Plan, fits, plan
+from sisso_sal.engine.plan import Plan, SearchSize, fits, plan
 from sisso_sal.engine.problem import Problem
-from sisso_sal.engine.search import Outcome, search
+from sisso_sal.engine.search import SubspaceFits, search
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.features.operators import DEFAULT_OPERATORS
-from sisso_sal.features.space import SAME_VALUE, Space, SpaceSettings
+from sisso_sal.features.space import FeatureSpace, SpaceSettings
+from sisso_sal.features.stored import SAME_VALUE
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel, build_model
 from sisso_sal.models.records import FileRecord
@@ -133,7 +134,7 @@ class Prepared:
 
     Attributes
     ----------
-    space : Space
+    space : FeatureSpace
         The features, rung by rung.
     order : ndarray (n_samples,) of int
         Numbers of the samples of positive weight, in canonical order; problems are given in it.
@@ -146,7 +147,7 @@ class Prepared:
     settings : SearchSettings
     """
 
-    space: Space
+    space: FeatureSpace
     order: np.ndarray
     target: np.ndarray
     weights: np.ndarray
@@ -204,7 +205,7 @@ def prepare(table: TrainingTable, space: SpaceSettings, settings: SearchSettings
     _check(y[order], settings)
     values = np.ascontiguousarray(X[order][:, columns].T, dtype=np.float64)
     names = tuple(table.names[i] for i in columns)
-    features = Space(names, [table.units[i] for i in columns], values, space)
+    features = FeatureSpace(names, [table.units[i] for i in columns], values, space)
     return Prepared(features, order, y[order], weights[order], names, _count_constant(values), settings)
 
 
@@ -227,12 +228,11 @@ def solve(prepared: Prepared, problems: Sequence[Problem], progress: Progress | 
         The subspaces are too large.
     """
     space, settings = prepared.space, prepared.settings
-    size = {"dim": settings.dim, "n_sis": settings.n_sis, "n_residual": settings.n_residual}
-    _tell_plan(plan(space, problems, **size, threads=settings.n_threads))
+    size = SearchSize(dim=settings.dim, n_sis=settings.n_sis, n_residual=settings.n_residual, keep=settings.n_models)
+    _tell_plan(plan(space, problems, size, settings.n_threads))
     outcomes, causes = search(
-        space, problems, **size, keep=settings.n_models, centre=settings.fit_intercept, threads=settings.n_threads,
-        progress=progress,
-    )  # fmt: skip
+        space, problems, size, centre=settings.fit_intercept, threads=settings.n_threads, progress=progress
+    )
     models = [
         _models(space, problem, outcome, settings.n_models) for problem, outcome in zip(problems, outcomes, strict=True)
     ]
@@ -282,7 +282,7 @@ def _check(y: np.ndarray, settings: SearchSettings) -> None:
         raise FitError(f"fit: needs a target that varies, found {y[0]:g} on every sample")
 
 
-def _models(space: Space, problem: Problem, outcome: Outcome, n_models: int) -> list[list[SISSOModel]]:
+def _models(space: FeatureSpace, problem: Problem, outcome: SubspaceFits, n_models: int) -> list[list[SISSOModel]]:
     subspace, best = outcome.subspace, [fits[:n_models] for fits in outcome.fits]
     used = sorted({number for fits in best for fit in fits for number in fit.subset})
     if not used:

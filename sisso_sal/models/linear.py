@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.features.dimension import NONE, Dimension, parse_unit
-from sisso_sal.features.expression import Expression, render
+from sisso_sal.features.expression import Expression, as_factor
 from sisso_sal.models.records import ModelRecord, read_record
 from sisso_sal.models.transform import IDENTITY, TargetTransform
 
@@ -127,7 +127,7 @@ class SISSOModel:
         for term, unit in zip(self.terms, self.coefficient_units(target_unit), strict=True):
             sign = "-" if term.coefficient < 0 else "+"
             size = f"{abs(term.coefficient):.6g}"
-            lines.append(f"{pad}{sign} {size} {unit + ' ' if unit else ''}* {_factor(term.expression)}")
+            lines.append(f"{pad}{sign} {size} {unit + ' ' if unit else ''}* {as_factor(term.expression, 'text')}")
         return "\n".join(lines)
 
     def coefficient_units(self, target_unit: str) -> list[str]:
@@ -212,12 +212,6 @@ class SISSOModel:
         )
         link = IDENTITY if record.link is None else TargetTransform.from_json(record.link)
         return cls(terms, record.intercept, record.rmse, record.max_abs_error, link)
-
-
-def _factor(expression: Expression) -> str:
-    """The text of a descriptor as it may stand behind ``coefficient *``."""
-    text, strength = render(expression, "text")
-    return f"({text})" if strength < 2 or expression.name == "inv" else text
 
 
 def fit_statistics(residual: np.ndarray, weights: np.ndarray) -> tuple[float, float]:

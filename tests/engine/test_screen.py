@@ -1,22 +1,26 @@
 """Sure-independence screening against its naive twin: scores, duplicates, ties, masks, and independence of the order of work."""
 
+import ast
 import importlib
 from itertools import pairwise
+from pathlib import Path
 
 import naive
 import numpy as np
 import pytest
+from screening import screen
 
-from sisso_sal.engine import _kernels as kernels
+from sisso_sal.engine import _pairs, _scores
 from sisso_sal.engine import screen as screen_module
+from sisso_sal.engine import sweep as sweep_module
 from sisso_sal.engine.problem import Problem
-from sisso_sal.engine.screen import Selection, screen
+from sisso_sal.engine.selection import Selection
 from sisso_sal.errors import FitError
-from sisso_sal.features.space import Space, SpaceSettings
+from sisso_sal.features.space import FeatureSpace, SpaceSettings
 
 
 def make_space(columns, **settings):
-    return Space(list(columns), [""] * len(columns), np.array(list(columns.values())), SpaceSettings(**settings))
+    return FeatureSpace(list(columns), [""] * len(columns), np.array(list(columns.values())), SpaceSettings(**settings))
 
 
 def make_problem(target, weights=None, n_primary=3, allowed=None):
@@ -75,7 +79,7 @@ def test_score_is_the_weighted_pearson_correlation():
     problem = make_problem(target, weights)
     for centre in (True, False):
         rows = problem.normalised(target[None], centre)
-        found = kernels.exact_score(row, problem.shares, rows, centre)
+        found = _scores.exact_score(row, problem.shares, rows, centre)
         assert found == pytest.approx(abs(naive.weighted_correlation(row, target, weights, centre)), rel=1e-12)
 
 
@@ -84,7 +88,7 @@ def test_score_is_the_largest_over_the_residuals():
     row = rng.normal(0, 1, 30)
     targets = np.array([rng.normal(0, 1, 30), row + 0.1 * rng.normal(0, 1, 30), rng.normal(0, 1, 30)])
     problem = make_problem(targets[0])
-    found = kernels.exact_score(row, problem.shares, problem.normalised(targets, True), True)
+    found = _scores.exact_score(row, problem.shares, problem.normalised(targets, True), True)
     assert found == pytest.approx(abs(np.corrcoef(row, targets[1])[0, 1]), rel=1e-12)
 
 
@@ -327,7 +331,7 @@ def test_result_depends_neither_on_the_order_of_work_nor_on_threads(monkeypatch,
             return [every[i] for i in np.random.default_rng(seed).permutation(len(every))]
 
         monkeypatch.setattr(screen_module._Pass, "pieces", shuffled)
-        monkeypatch.setattr(screen_module, "WORK", work)
+        monkeypatch.setattr(sweep_module, "WORK", work)
         for (keys, scores), (keys_0, scores_0) in zip(
             run(space, problems, n_sis, threads=threads), expected, strict=True
         ):
@@ -403,10 +407,32 @@ def test_a_problem_that_is_none(target, weights, message):
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("name", ["_kernels", "_subsets", "_duplicates"])
-def test_kernels_call_only_kernels_of_their_own_file(name):
-    """numba's cache would not notice that one in another file was edited."""
+KERNEL_FILES = ["_values", "_scores", "_pairs", "_subsets", "_duplicates"]
+
+
+def test_every_file_of_kernels_is_looked_at():
+    folder = Path(sweep_module.__file__).parent
+    assert {path.stem for path in folder.glob("*.py") if "@njit" in path.read_text()} == set(KERNEL_FILES)
+
+
+@pytest.mark.parametrize("name", KERNEL_FILES)
+def test_kernels_use_nothing_of_another_file(name):
+    """numba's cache would not notice that a kernel, a tuple or a constant in another file was edited."""
     module = importlib.import_module(f"sisso_sal.engine.{name}")
-    kernels_here = {key: value for key, value in vars(module).items() if hasattr(value, "py_func")}
-    assert kernels_here
-    assert {kernel.py_func.__module__ for kernel in kernels_here.values()} == {module.__name__}
+    tree = ast.parse(Path(module.__file__).read_text())
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert imported - {"__future__", "collections", "numba"} == {"sisso_sal.engine._compilation"}
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert names <= {"numpy"}
+
+
+@pytest.mark.parametrize("name", KERNEL_FILES)
+def test_no_kernel_takes_more_than_eight_arguments(name):
+    tree = ast.parse(Path(importlib.import_module(f"sisso_sal.engine.{name}").__file__).read_text())
+    sizes = {node.name: len(node.args.args) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    assert sizes
+    assert {kernel: size for kernel, size in sizes.items() if size > 8} == {}
+
+
+def test_states_have_one_number_in_both_files():
+    assert (_pairs.KEPT, _pairs.OUT_OF_BOUNDS) == (_scores.KEPT, _scores.OUT_OF_BOUNDS)

@@ -6,22 +6,31 @@ from math import comb
 import naive
 import numpy as np
 import pytest
+from compiled import needs_compiled
 
+from sisso_sal.engine import _duplicates, _pairs, _scores, _subsets, _values
 from sisso_sal.engine import search as search_module
-from sisso_sal.engine.plan import plan
+from sisso_sal.engine.plan import SearchSize, plan
 from sisso_sal.engine.problem import Problem
-from sisso_sal.engine.screen import Selection, Stopped
-from sisso_sal.engine.search import search
-from sisso_sal.features.space import Space, SpaceSettings
+from sisso_sal.engine.screen import Stopped
+from sisso_sal.engine.search import compile_for
+from sisso_sal.engine.selection import Selection
+from sisso_sal.features.operators import OPERATORS
+from sisso_sal.features.space import FeatureSpace, SpaceSettings
 
 NAMES = ("a", "b", "c")
 SETTINGS = {"operators": ("add", "mult", "div", "sq"), "rung": 2}
 
 
+def search(space, problems, *, dim, n_sis, n_residual=1, keep=10, **options):
+    size = SearchSize(dim=dim, n_sis=n_sis, n_residual=n_residual, keep=keep)
+    return search_module.search(space, problems, size, **options)
+
+
 def make(seed=0, n=25):
     rng = np.random.default_rng(seed)
     columns = dict(zip(NAMES, rng.uniform(1, 2, (3, n)), strict=True))
-    space = Space(NAMES, [""] * 3, np.array(list(columns.values())), SpaceSettings(**SETTINGS))
+    space = FeatureSpace(NAMES, [""] * 3, np.array(list(columns.values())), SpaceSettings(**SETTINGS))
     rungs = naive.feature_space(columns, dict.fromkeys(NAMES, ""), **SETTINGS)
     return space, [f for r in rungs for f in r.features], [v for r in rungs for v in r.values], columns, rng
 
@@ -130,7 +139,7 @@ def test_a_perfect_fit_ends_the_screening_but_not_the_dimensions():
 
 def test_more_dimensions_than_features():
     rng = np.random.default_rng(0)
-    space = Space(["a"], [""], rng.uniform(1, 2, (1, 10)), SpaceSettings(rung=0))
+    space = FeatureSpace(["a"], [""], rng.uniform(1, 2, (1, 10)), SpaceSettings(rung=0))
     (outcome,), _ = search(space, [problem_of(rng.normal(0, 1, 10), allowed=(True,))], dim=3, n_sis=5)
     assert [len(fits) for fits in outcome.fits] == [1, 0, 0]
 
@@ -155,7 +164,9 @@ def test_number_of_fits_kept():
 
 def test_rejected_features_are_counted_once_whatever_the_dimension():
     columns = {"a": np.array([1.0, 2.0, 3.0, 4.0, 6.0]), "z": np.array([0.0, 1.0, 2.0, 1.5, 1e3])}
-    space = Space(list(columns), ["", ""], np.array(list(columns.values())), SpaceSettings(operators=("exp",), rung=1))
+    space = FeatureSpace(
+        list(columns), ["", ""], np.array(list(columns.values())), SpaceSettings(operators=("exp",), rung=1)
+    )
     problem = problem_of(np.array([1.0, 3.0, 2.0, 5.0, 4.0]), allowed=(True, True))
     for dim in (1, 2):
         _, causes = search(space, [problem], dim=dim, n_sis=1)
@@ -194,6 +205,7 @@ def test_an_interrupt_before_anything_was_found_is_passed_on(monkeypatch):
     def nothing(*arguments, **options):
         raise Stopped([Selection.empty()])
 
+    compile_for(2)
     monkeypatch.setattr(search_module, "screen", nothing)
     with pytest.raises(KeyboardInterrupt):
         search(space, [problem], dim=2, n_sis=5)
@@ -204,9 +216,35 @@ def test_a_plan_counts_what_is_there():
     space, _, _, columns, _ = make()
     problem = problem_of(columns["a"])
     m = space.n_features
-    plans = {dim: plan(space, [problem], dim=dim, n_sis=10**6, n_residual=1, threads=1) for dim in (1, 2, 3)}
+    plans = {dim: plan(space, [problem], SearchSize(dim=dim, n_sis=10**6), threads=1) for dim in (1, 2, 3)}
     assert [plans[dim].n_subsets for dim in (1, 2, 3)] == [
         sum(comb(m, d) for d in range(1, dim + 1)) for dim in (1, 2, 3)
     ]
     assert plans[1].n_bytes == plans[2].n_bytes == plans[3].n_bytes - 12 * m**2
     assert plans[1].seconds < plans[2].seconds < plans[3].seconds
+
+
+@needs_compiled
+def test_after_the_compile_check_a_search_compiles_nothing(monkeypatch):
+    """Ctrl-C would have to wait for it: all that a search calls is compiled or loaded before it starts, once a process."""
+    compile_for(4)
+    every = [item for module in (_duplicates, _pairs, _scores, _subsets, _values) for item in vars(module).values()]
+    dispatchers = [item for item in every if hasattr(item, "signatures")]
+    before = {item: len(item.signatures) for item in dispatchers}
+    assert len(before) > 30
+    rng = np.random.default_rng(0)
+    values = np.vstack([rng.uniform(1, 2, (3, 30)), rng.normal(0, 1, (1, 30))])
+    settings = SpaceSettings(operators=tuple(OPERATORS), rung=2, max_complexity=3, max_abs=9.0)
+    space = FeatureSpace(list("abcd"), ["eV", "eV", "", ""], values, settings)
+    counts = np.bincount(rng.integers(0, 30, 30), minlength=30).astype(float)
+    problems = [Problem(values[0] * values[3], w, np.ones(4, bool)) for w in (np.ones(30), counts)]
+    for centre in (True, False):
+        search(space, problems, dim=4, n_sis=6, n_residual=3, centre=centre, threads=2)
+    assert {item: len(item.signatures) for item in dispatchers} == before
+
+    def again(*arguments, **options):
+        raise AssertionError("the kernels were checked before")
+
+    monkeypatch.setattr(search_module, "screen", again)
+    monkeypatch.setattr(search_module, "sparsify", again)
+    compile_for(4)

@@ -7,6 +7,7 @@ from math import comb
 import naive
 import numpy as np
 import pytest
+from compiled import examples_of, needs_compiled
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -232,7 +233,7 @@ def gains_of(fits, target, weights, centre):
     return 1 - np.array([fit.sse for fit in fits]) / (weights @ (target - mean) ** 2)
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=examples_of(300), suppress_health_check=list(HealthCheck))
 @given(
     kinds=st.lists(st.sampled_from(KINDS), min_size=1, max_size=9),
     dim=st.integers(1, 4),
@@ -285,6 +286,7 @@ def brute_gains(values, target, dim):
     return subsets[order], gains[order]
 
 
+@needs_compiled
 @pytest.mark.parametrize(("dim", "sizes"), [(2, range(60, 200)), (3, range(14, 70)), (4, range(10, 30))])
 @pytest.mark.parametrize("kind", ["random", "correlated"])
 def test_the_best_of_many_at_every_size(dim, sizes, kind):
@@ -343,16 +345,6 @@ def test_duplicates_among_many_features_are_all_counted(dim):
     regular = comb(69, dim) - 3 * comb(67, dim - 2)
     assert found.n_singular == comb(70, dim) - regular
     assert found.n_subsets == comb(70, dim)
-
-
-@pytest.mark.parametrize("dim", [1, 2, 3])
-def test_progress_counts_every_subset(dim):
-    values, target, _ = random_data(m=40, n=60)
-    calls = []
-    sparsify(values, make_problem(target), dim, blocks=5, progress=lambda *counts: calls.append(counts))
-    assert calls == sorted(calls)
-    assert len(calls) == 5
-    assert calls[-1] == (comb(40, dim), comb(40, dim))
 
 
 @pytest.mark.parametrize("dim", [2, 3])

@@ -1,18 +1,34 @@
-"""The operator table, row by row: kernel, NumPy, text, sympy, C, Fortran, units and domain say the same of each operator."""
+"""The operator table, row by row: whatever uses an operator says the same of it, and what the table does not know is refused.
+
+Kernel, pair sweep, NumPy, units, domain, text, LaTeX, MathML, sympy, C, Fortran, the names that exports reserve and both
+importers are walked here; `tests/export` compiles and runs the exports of every row.
+"""
 
 import math
+import re
+from dataclasses import replace
 from fractions import Fraction
 
+import naive
+import naive_latex
 import numpy as np
 import pytest
 import sympy
 from naive_mathml import as_python
+from screening import screen
 
-from sisso_sal.engine import _kernels as kernels
+from sisso_sal.data.foreign import sisso_cpp, sisso_fortran
+from sisso_sal.engine import _values
+from sisso_sal.engine.problem import Problem
+from sisso_sal.engine.sweep import scored_operators
 from sisso_sal.errors import SettingsError, UnitError
+from sisso_sal.export import RESERVED
+from sisso_sal.features import operators as table
 from sisso_sal.features.dimension import NONE, parse_unit
 from sisso_sal.features.expression import Expression
-from sisso_sal.features.operators import BY_OPCODE, DEFAULT_OPERATORS, OPERATORS, operators_named
+from sisso_sal.features.operators import BY_OPCODE, COMPILED, DEFAULT_OPERATORS, MOMENTS, OPERATORS, operators_named
+from sisso_sal.features.pairs import Pairs
+from sisso_sal.features.space import FeatureSpace, SpaceSettings
 
 EV, LENGTH = parse_unit("eV"), parse_unit("AA")
 ROWS = pytest.mark.parametrize("row", OPERATORS.values(), ids=OPERATORS)
@@ -50,7 +66,7 @@ def operands_of(row):
 def kernel(opcode, *operands):
     out = np.empty(len(operands[0]))
     with np.errstate(all="ignore"):  # only matters where compilation is switched off
-        kernels.evaluate(opcode, operands[0], operands[-1], out)
+        _values.evaluate(opcode, operands[0], operands[-1], out)
     return out
 
 
@@ -94,6 +110,14 @@ def test_kernel_equals_numpy_outside_the_domain(row):
     np.testing.assert_allclose(found, expected, rtol=1e-14)
 
 
+def test_the_kernel_knows_the_opcodes_of_the_table_and_no_other():
+    assert set(BY_OPCODE) == COMPILED
+    operands = np.array([0.4, 0.6]), np.array([0.3, 0.1])  # inside of every domain
+    known = {opcode for opcode in range(-5, 300) if not np.isnan(kernel(opcode, *operands)).any()}
+    assert known == COMPILED | {0}
+    assert all(np.isnan(kernel(opcode, *operands)).all() for opcode in range(-5, 300) if opcode not in known)
+
+
 def test_a_copy_is_a_copy():
     np.testing.assert_array_equal(kernel(0, ANYWHERE), ANYWHERE)
 
@@ -118,6 +142,34 @@ def test_mathml_reads_as_the_same(row):
 
 
 @ROWS
+def test_latex_reads_as_the_same(row):
+    operands = operands_of(row)
+    formula = Expression.apply(row.name, *(Expression.primary(name) for name in "ab"[: row.arity]))
+    code = naive_latex.as_python(formula.to_latex({"a": "p", "b": "q"}))
+    found = eval(code, functions(p=operands[0], q=operands[-1]))
+    np.testing.assert_allclose(found, row.numpy(*operands), rtol=1e-14)
+
+
+@pytest.mark.parametrize("form", ["text", "latex", "mathml"])
+@ROWS
+def test_parentheses_stand_where_the_meaning_needs_them(row, form):
+    """The row with every row in each of its places, and in each place of every row."""
+    read = {"text": str, "latex": naive_latex.as_python, "mathml": as_python}[form]
+    symbols = {name: f"<mi>{name}</mi>" if form == "mathml" else name for name in "pqr"}
+    values = {"p": np.array([0.31, 1.7]), "q": np.array([0.83, 0.4]), "r": np.array([2.3, 0.9])}
+    p, q, r = (Expression.primary(name) for name in "pqr")
+    for inner in OPERATORS.values():
+        operand = Expression.apply(inner.name, *(p, q)[: inner.arity], check_units=False)
+        for operands in ((operand, r), (r, operand)) if row.arity == 2 else ((operand,),):
+            formula = Expression.apply(row.name, *operands, check_units=False)
+            written = {"text": lambda f: f.to_code("text", symbols), "latex": lambda f: f.to_latex(symbols)}
+            text = read(written.get(form, lambda f: f.to_mathml(symbols))(formula))
+            with np.errstate(invalid="ignore"):
+                found = eval(text, functions(**values))
+            np.testing.assert_allclose(found, formula.evaluate(values), rtol=1e-13, err_msg=text)
+
+
+@ROWS
 def test_sympy_form_evaluates_to_the_same(row):
     operands = operands_of(row)
     formula = Expression.apply(row.name, *(Expression.primary(name) for name in "ab"[: row.arity])).to_sympy()
@@ -127,13 +179,130 @@ def test_sympy_form_evaluates_to_the_same(row):
 
 
 @ROWS
-def test_commutative_means_that_operands_may_change_places(row):
+def test_declared_symmetry_is_that_of_the_values(row):
     if row.arity == 1:
         assert not row.commutative
+        assert not row.antisymmetric
         return
     a, b = operands_of(row)
     assert row.commutative == np.array_equal(row.numpy(a, b), row.numpy(b, a))
+    assert row.antisymmetric == np.array_equal(row.numpy(a, b), -row.numpy(b, a))
 
+
+# The pair sweep ------------------------------------------------------------------------------------------------------
+
+BINARY = [row for row in OPERATORS.values() if row.arity == 2]
+
+
+@pytest.mark.parametrize("n_sis", [1, 5, 40])
+@pytest.mark.parametrize("row", BINARY, ids=lambda row: row.name)
+def test_the_pair_sweep_finds_what_a_search_through_every_feature_finds(row, n_sis):
+    rng = np.random.default_rng(row.opcode)
+    columns = {f"x{i}": rng.uniform(1, 3, 25) * rng.choice([1.0, -1.0]) for i in range(8)}
+    exact = row.numpy(columns["x0"], columns["x1"])
+    target = exact + 0.1 * exact.std() * rng.normal(0, 1, 25)
+    options = {"operators": (row.name,), "rung": 1}
+    space = FeatureSpace(list(columns), [""] * 8, np.array(list(columns.values())), SpaceSettings(**options))
+    problem = Problem(target, np.ones(25), np.ones(8, bool))
+    (best,), _ = screen(space, [problem], [problem.normalised(target[None], True)], n_sis)
+    rungs = naive.feature_space(columns, dict.fromkeys(columns, ""), **options)
+    features, values = [f for r in rungs for f in r.features], [v for r in rungs for v in r.values]
+    expected = naive.screen(features, values, np.ones(25), [target], n_sis)
+    assert expected.is_clear
+    triples = zip(best.opcode.tolist(), best.left.tolist(), best.right.tolist(), strict=True)
+    keys = [space.key(*triple) for triple in triples]
+    assert keys == [formula.key for formula in expected.features]
+    assert any(key.startswith(row.name) for key in keys)
+    np.testing.assert_allclose(best.score, expected.scores, rtol=1e-9)
+
+
+@pytest.mark.parametrize("opcodes", [(99,), (3, 1), (1, 3), (8,), (4, 3), (1, 99)])
+def test_the_pair_sweep_refuses_what_it_cannot_score(opcodes):
+    numbers = np.arange(2, dtype=np.int32)
+    pairs = Pairs(opcodes, True, numbers, numbers, np.zeros(2, np.int64), np.full(2, 2))
+    with pytest.raises(SettingsError) as caught:
+        scored_operators(pairs)
+    message = f"pair sweep: needs sums, a product or a quotient, found the opcodes {opcodes}"
+    assert str(caught.value) == message
+
+
+# Rows that somebody may add ------------------------------------------------------------------------------------------
+
+
+def add_row(monkeypatch, row):
+    """The table with one more row."""
+    monkeypatch.setattr(table, "_ROWS", (*table._ROWS, row))
+    monkeypatch.setitem(OPERATORS, row.name, row)
+    monkeypatch.setattr(table, "BY_OPCODE", {row.opcode: row, **BY_OPCODE})
+
+
+@pytest.mark.parametrize(
+    ("opcode", "message"),
+    [
+        (18, "operator 'tanh': needs an opcode that the kernels know, found 18"),
+        (0, "operator 'tanh': needs an opcode that the kernels know, found 0"),
+        (17, "operator 'tanh': needs an opcode of its own, found 17 twice"),
+    ],
+)
+@pytest.mark.parametrize("rung", [0, 1, 2])
+def test_a_row_that_no_kernel_evaluates_is_refused(monkeypatch, opcode, message, rung):
+    add_row(monkeypatch, replace(OPERATORS["cos"], name="tanh", opcode=opcode, numpy=np.tanh, text="tanh({0})"))
+    with pytest.raises(SettingsError) as caught:
+        FeatureSpace(["a"], [""], np.array([[1.0, 2.0, 3.0]]), SpaceSettings(operators=("add", "tanh"), rung=rung))
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("add", {"moments": None}, f"moments: needs one of {', '.join(MOMENTS)}, found None"),
+        ("add", {"unit_rule": "unitless"}, "unit_rule: needs one of equal, product, quotient, found unitless"),
+        ("cos", {"moments": "sum"}, "moments: needs one of None, found sum"),
+        ("cos", {"unit_rule": "equal"}, "unit_rule: needs one of power, unitless, found equal"),
+        ("cos", {"domain": "odd"}, "domain: needs one of any, nonzero, nonnegative, positive, found odd"),
+        ("cos", {"arity": 3}, "arity: needs one of 1, 2, found 3"),
+    ],
+)
+def test_a_row_with_a_field_that_the_program_does_not_know_is_refused(name, changes, message):
+    with pytest.raises(SettingsError) as caught:
+        replace(OPERATORS[name], **changes)
+    assert str(caught.value) == f"operator '{name}': {message}"
+
+
+# Exports and importers -----------------------------------------------------------------------------------------------
+
+
+@ROWS
+def test_no_primary_feature_takes_the_name_of_a_function_in_an_export(row):
+    written_in = {"python": ("c", "text"), "c": ("c",), "fortran": ("fortran",), "sympy": ("sympy",)}
+    for language, forms in written_in.items():
+        formula = Expression.apply(row.name, *(Expression.primary(name) for name in "ab"[: row.arity]))
+        codes = " ".join(formula.to_code(form, {"a": "p", "b": "q"}) for form in forms)
+        called = {name for name in re.findall(r"(\w+)\(", codes) if not name.startswith("sisso_")}
+        assert called <= RESERVED[language], language
+
+
+@ROWS
+def test_functions_that_an_export_defines_compute_what_the_operator_computes(row):
+    called = {name for form in (row.c, row.fortran) for name in re.findall(r"sisso_\w+", form)}
+    if row.body:
+        assert called == {f"sisso_{row.name}"}
+        x = operands_of(row)[0]
+        np.testing.assert_array_equal(eval(row.body, {"x": x}), row.numpy(x))
+    else:
+        assert called <= {"sisso_cbrt"}  # of the C library
+
+
+def test_both_importers_know_what_the_table_says_that_they_know():
+    assert set(sisso_cpp.OPERATORS) == {row.name for row in OPERATORS.values() if row.in_sissopp}
+    symbols = {row.sisso_symbol: row.name for row in OPERATORS.values() if row.sisso_symbol}
+    assert symbols == sisso_fortran.OPERATORS
+    assert len(symbols) == sum(bool(row.sisso_symbol) for row in OPERATORS.values())
+    unitless = {row.name for row in OPERATORS.values() if row.unit_rule == "unitless"}
+    assert set(sisso_fortran.NOT_UNITLESS) == unitless
+
+
+# Units and domains ---------------------------------------------------------------------------------------------------
 
 UNIT_OF = {
     **dict.fromkeys(["inv"], NONE / EV),

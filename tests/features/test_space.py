@@ -5,13 +5,13 @@ from collections import Counter
 import naive
 import numpy as np
 import pytest
+from screening import screen
 
 from sisso_sal.engine.problem import Problem
-from sisso_sal.engine.screen import screen
 from sisso_sal.errors import FitError, SettingsError, UnitError
 from sisso_sal.features.dimension import NONE, parse_unit
 from sisso_sal.features.operators import BY_OPCODE, OPERATORS
-from sisso_sal.features.space import CAUSES, Space, SpaceSettings
+from sisso_sal.features.space import CAUSES, FeatureSpace, SpaceSettings
 
 N = 9
 EVERY = tuple(OPERATORS)
@@ -35,7 +35,9 @@ def table(seed=0, signs=False):
 
 
 def make(columns, units, **settings):
-    return Space(list(columns), list(units.values()), np.array(list(columns.values())), SpaceSettings(**settings))
+    return FeatureSpace(
+        list(columns), list(units.values()), np.array(list(columns.values())), SpaceSettings(**settings)
+    )
 
 
 def values_of(space):

@@ -7,15 +7,17 @@ import naive
 import numpy as np
 import pandas as pd
 import pytest
+from compiled import examples_of
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
+from screening import screen
 
 from sisso_sal.engine.problem import Problem
-from sisso_sal.engine.screen import Selection, screen
+from sisso_sal.engine.selection import Selection
 from sisso_sal.engine.sparsify import sparsify
 from sisso_sal.features.expression import Expression
 from sisso_sal.features.operators import OPERATORS
-from sisso_sal.features.space import Space, SpaceSettings
+from sisso_sal.features.space import FeatureSpace, SpaceSettings
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.regressor import SISSORegressor
 
@@ -25,7 +27,7 @@ COLUMNS = ("plain", "signed", "small", "large", "offset", "copy", "affine", "sum
 
 def engine(max_examples):
     slow = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
-    return settings(deadline=None, max_examples=max_examples, suppress_health_check=slow)
+    return settings(deadline=None, max_examples=examples_of(max_examples), suppress_health_check=slow)
 
 
 def column(kind, earlier, rng, n):
@@ -107,7 +109,7 @@ def test_screening_equals_the_naive_one(data, table, chosen):
     n_sis = data.draw(st.integers(1, 15))
     allowed = data.draw(st.sets(st.sampled_from(names), min_size=1))
     centre = data.draw(st.booleans())
-    space = Space(names, [""] * len(names), np.array(list(columns.values())), SpaceSettings(**options))
+    space = FeatureSpace(names, [""] * len(names), np.array(list(columns.values())), SpaceSettings(**options))
     rungs = naive.feature_space(columns, dict.fromkeys(names, ""), **options)
     features, values = [f for r in rungs for f in r.features], [v for r in rungs for v in r.values]
     taken = set()
@@ -137,7 +139,7 @@ def test_one_pass_for_many_problems_equals_one_pass_per_problem(data, table, cho
     operators, rung = chosen
     n = len(next(iter(columns.values())))
     names = list(columns)
-    space = Space(
+    space = FeatureSpace(
         names, [""] * len(names), np.array(list(columns.values())), SpaceSettings(operators=operators, rung=rung)
     )
     problems, residuals = [], []
@@ -168,7 +170,7 @@ def test_counts_equal_repeated_rows(data, table, chosen):
     for factor, weights in ((np.ones(n, int), counts.astype(float)), (counts, np.ones(counts.sum()))):
         rows = {name: naive.repeated(row, factor) for name, row in columns.items()}
         targets = naive.repeated(residuals.T, factor).T
-        space = Space(names, [""] * len(names), np.array(list(rows.values())), SpaceSettings(**options))
+        space = FeatureSpace(names, [""] * len(names), np.array(list(rows.values())), SpaceSettings(**options))
         problem = Problem(targets[0], weights, np.ones(len(names), bool))
         (found,), _ = screen(space, [problem], [problem.normalised(targets, True)], 8)
         results.append((keys_of(space, found), found.score))

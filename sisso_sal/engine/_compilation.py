@@ -1,0 +1,16 @@
+"""How the kernels are compiled.
+
+A kernel calls only kernels of its own file, and tuples and constants that a kernel uses stand in its file too: the cache of numba
+does not notice a change in another file. What kernels of two files have to do passes from one to the other in arrays.
+
+``reassoc``, ``contract`` and ``nsz`` let sums run in vector registers; nothing assumes away NaN or infinity, which mean invalid.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+FLAGS = {"reassoc", "contract", "nsz"}
+OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": FLAGS}
+INNER: dict[str, Any] = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""For kernels that only other kernels call: without a way in from Python they compile faster."""

@@ -1,0 +1,192 @@
+"""Compiled kernels that decide about features from their exact values. No checks here: the callers check."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+import numpy as np
+from numba import njit
+
+from sisso_sal.engine._compilation import INNER, OPTIONS
+
+KEPT, NOT_FINITE, OUT_OF_BOUNDS, CONSTANT = 0, 1, 2, 3
+FLAT = 1e-10
+"""A feature whose standard deviation is below this share of its largest value is constant."""
+
+GATE = 1e-7
+"""Features of one direction have scores closer than this."""
+
+Limits = namedtuple("Limits", "min_abs max_abs constants")
+"""Smallest and largest admitted max|f|; whether constant features are admitted."""
+
+Scoring = namedtuple("Scoring", "weights targets centre taken")
+"""What the score in one problem depends on. weights (n,) of sum 1; targets (n_targets, n) centred and of weighted norm 1; centre:
+whether there is an intercept; taken: ascending scores of the features that the problem has.
+"""
+
+Scorings = namedtuple("Scorings", "weights targets first_target forbidden centre")
+"""The same for many problems. weights (n_problems, n); targets (n_targets, n), those of problem p from first_target[p] to below
+first_target[p + 1]; forbidden (n_problems, n_words): bits of the primaries that a problem may not use.
+"""
+
+
+@njit(**OPTIONS)
+def classify(row, limits):
+    """State of a feature with these exact values (n,)."""
+    n = row.shape[0]
+    # As integers, the bits of |f| keep the order of the numbers, with infinity and NaN on top.
+    bits = row.view(np.int64)
+    top = np.int64(0)
+    for k in range(n):
+        top = max(top, bits[k] & np.int64(0x7FFFFFFFFFFFFFFF))
+    if top >= np.int64(0x7FF0000000000000):
+        return NOT_FINITE
+    largest = 0.0
+    for k in range(n):
+        largest = max(largest, abs(row[k]))
+    if largest < limits.min_abs or largest > limits.max_abs:
+        return OUT_OF_BOUNDS
+    if limits.constants:
+        return KEPT
+    mean, square = 0.0, 0.0
+    for k in range(n):
+        mean += row[k]
+    mean /= n
+    for k in range(n):
+        square += (row[k] - mean) * (row[k] - mean)
+    return CONSTANT if square <= n * (FLAT * largest) ** 2 else KEPT
+
+
+@njit(**OPTIONS)
+def exact_score(row, weights, targets, centre):
+    """Largest absolute weighted correlation of row (n,) with targets (n_targets, n); -1 for a constant row."""
+    n = row.shape[0]
+    mean, largest = 0.0, 0.0
+    for k in range(n):
+        if weights[k] > 0.0:
+            mean += weights[k] * row[k]
+            largest = max(largest, abs(row[k]))
+    if not centre:
+        mean = 0.0
+    square = 0.0
+    for k in range(n):
+        square += weights[k] * (row[k] - mean) * (row[k] - mean)
+    if square <= (FLAT * largest) ** 2:
+        return -1.0
+    best = 0.0
+    for r in range(targets.shape[0]):
+        product = 0.0
+        for k in range(n):
+            product += weights[k] * (row[k] - mean) * targets[r, k]
+        best = max(best, abs(product))
+    return best / np.sqrt(square)
+
+
+@njit(**OPTIONS)
+def offer(top, held, score, taken):
+    """Put a score into the descending list `top` of scores that belong to different directions; return how many it holds.
+
+    Scores closer than GATE to one in the list, or to one of `taken` (ascending), may belong to the same direction and do not count.
+    """
+    at = held  # the first `at` scores are >= score
+    while at > 0 and top[at - 1] < score:
+        at -= 1
+    if at == top.shape[0] or (at > 0 and top[at - 1] - score <= GATE) or (at < held and score - top[at] <= GATE):
+        return held
+    low, high = 0, taken.shape[0]
+    while low < high:
+        middle = (low + high) // 2
+        if taken[middle] < score - GATE:
+            low = middle + 1
+        else:
+            high = middle
+    if low < taken.shape[0] and taken[low] <= score + GATE:
+        return held
+    last = min(held, top.shape[0] - 1)
+    for i in range(last, at, -1):
+        top[i] = top[i - 1]
+    top[at] = score
+    return last + 1
+
+
+@njit(**OPTIONS)
+def offer_all(top, held, scores, taken):
+    """`offer` for each of the scores."""
+    for score in scores:
+        held = offer(top, held, score, taken)
+    return held
+
+
+@njit(**OPTIONS)
+def threshold(top, held):
+    """What a score must reach: the last of the best minus GATE, so that duplicates of the best come along."""
+    return top[held - 1] - GATE if held == top.shape[0] else -1.0
+
+
+@njit(**OPTIONS)
+def needed(top, held):
+    """Square of the threshold with its sign, as float32 and rounded down."""
+    limit = threshold(top, held)
+    return np.float32(limit * abs(limit) - 1e-6 * limit * limit)
+
+
+@njit(**OPTIONS)
+def count_states(rows, limits, states):
+    """Count the states of features with the exact values rows (m, n) in states (4,)."""
+    for t in range(rows.shape[0]):
+        states[classify(rows[t], limits)] += 1
+
+
+@njit(**OPTIONS)
+def decide(rows, scoring, limits, top, held, reached, scores):
+    """Score features with the exact values rows (m, n) in one problem.
+
+    Puts the numbers of the features whose score reaches the threshold into reached (m,) and the scores into scores (m,); the
+    threshold rises with each of them. Returns how many there are, and how many scores `top` holds then, see `offer`.
+    """
+    count = 0
+    for t in range(rows.shape[0]):
+        if classify(rows[t], limits) != KEPT:
+            continue
+        score = exact_score(rows[t], scoring.weights, scoring.targets, scoring.centre)
+        if not (score >= 0.0 and score >= threshold(top, held)):
+            continue
+        reached[count], scores[count] = t, score
+        count += 1
+        held = offer(top, held, score, scoring.taken)
+    return count, held
+
+
+@njit(**INNER)
+def _is_allowed(mask, forbidden):
+    """Whether a feature with this mask (n_words,) has no forbidden primary."""
+    for word in range(mask.shape[0]):
+        if mask[word] & forbidden[word] != 0:
+            return False
+    return True
+
+
+@njit(**OPTIONS)
+def score_all(rows, masks, scorings, thresholds, limits, states):
+    """Exact scores of features with the values rows (m, n) and masks (m, n_words) in many problems.
+
+    Counts the states of the features in states (4,). Returns for every feature and problem whose score reaches the problem's
+    threshold the pair (feature, problem) and the score.
+    """
+    n_problems = scorings.forbidden.shape[0]
+    pairs, scores = np.empty((rows.shape[0] * n_problems, 2), dtype=np.int64), np.empty(rows.shape[0] * n_problems)
+    count = 0
+    for t in range(rows.shape[0]):
+        state = classify(rows[t], limits)
+        states[state] += 1
+        if state != KEPT:
+            continue
+        for p in range(n_problems):
+            first, last = scorings.first_target[p], scorings.first_target[p + 1]
+            if first == last or not _is_allowed(masks[t], scorings.forbidden[p]):
+                continue
+            score = exact_score(rows[t], scorings.weights[p], scorings.targets[first:last], scorings.centre)
+            if score >= 0.0 and score >= thresholds[p]:
+                pairs[count, 0], pairs[count, 1], scores[count] = t, p, score
+                count += 1
+    return pairs[:count], scores[:count]

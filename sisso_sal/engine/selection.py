@@ -1,0 +1,53 @@
+"""Chosen features of one problem, as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sisso_sal.engine import _values
+from sisso_sal.features.space import FeatureSpace
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Features of one problem, best first: parallel arrays of triples and scores.
+
+    Attributes
+    ----------
+    opcode, left, right : ndarray (k,) of integers
+        See `FeatureSpace.expression`.
+    score : ndarray (k,)
+        Largest absolute weighted correlation with a residual, float64.
+    """
+
+    opcode: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    score: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.opcode)
+
+    def take(self, index: np.ndarray) -> Selection:
+        return Selection(self.opcode[index], self.left[index], self.right[index], self.score[index])
+
+    @staticmethod
+    def joined(parts: Sequence[Selection]) -> Selection:
+        """The features of all parts, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        names = ("opcode", "left", "right", "score")
+        return Selection(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    @staticmethod
+    def empty() -> Selection:
+        return Selection(np.empty(0, np.int16), np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0))
+
+    def values(self, space: FeatureSpace) -> np.ndarray:
+        """ndarray (k, n_samples): values of the features."""
+        out = np.empty((len(self), space.n_samples))
+        _values.evaluate_many(self.opcode, self.left, self.right, space.values, out)
+        return out

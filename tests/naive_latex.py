@@ -1,0 +1,40 @@
+"""LaTeX of formulas read as a person reads it."""
+
+WORDS = {
+    r"\cdot": "*", r"\exp": "exp", r"\ln": "log", r"\sin": "sin", r"\cos": "cos", r"\left(": "(", r"\right)": ")",
+    r"\left|": "abs(", r"\right|": ")",
+}  # fmt: skip
+
+
+def as_python(text):
+    """What a formula in LaTeX says, as Python with abs, sqrt, cbrt, exp, log, sin and cos; names are single letters."""
+    out = ""
+    while text:
+        if text.startswith(r"\frac"):
+            above, text = _group(text.removeprefix(r"\frac"))
+            below, text = _group(text)
+            out += f"(({as_python(above)})/({as_python(below)}))"
+        elif text.startswith(r"\sqrt"):
+            name = "cbrt" if text.startswith(r"\sqrt[3]") else "sqrt"
+            inner, text = _group(text.removeprefix(r"\sqrt").removeprefix("[3]"))
+            out += f"{name}({as_python(inner)})"
+        elif text.startswith("^"):
+            power, text = _group(text[1:])
+            out += f"**({as_python(power)})"
+        elif text.startswith("\\"):
+            word = next(word for word in WORDS if text.startswith(word))
+            out, text = out + WORDS[word], text.removeprefix(word)
+        else:
+            out, text = out + text[0], text[1:]
+    return out
+
+
+def _group(text):
+    """What stands in the braces with which the text begins, and the rest."""
+    assert text[0] == "{", text
+    depth = 0
+    for position, character in enumerate(text):
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if depth == 0:
+            return text[1:position], text[position + 1 :]
+    raise AssertionError(f"unbalanced braces: {text}")
