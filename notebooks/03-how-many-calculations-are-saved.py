@@ -30,9 +30,11 @@ from pathlib import Path
 import pandas as pd
 
 from sisso_sal import read_table
-from sisso_sal.models.surrogates import make_surrogate
+from sisso_sal.models.registry import make_surrogate
 from sisso_sal.replay.simulate import Rules, Strategy, replay, targets
 from sisso_sal.report.figures.draw import found_targets
+from sisso_sal.settings.campaign import load_settings
+from sisso_sal.spaces.table import TableSpace
 
 warnings.filterwarnings("ignore", message="unit 'Pauling'")  # the scale of electronegativity: kept as a unit of its own
 
@@ -57,14 +59,15 @@ print("targets:", ", ".join(id for id, is_target in zip(table.ids, wanted, stric
 # same oxides.
 
 # %%
-small = {"rung": 1, "dim": 2, "members": 8}
+small = load_settings(None, {"rung": 1, "dim": 2, "members": 8})
+forest = load_settings(None, {"surrogate": "forest"})
 strategies = [
-    Strategy("formulas", "search", partial(make_surrogate, "sisso", small)),
-    Strategy("forest", "search", partial(make_surrogate, "forest", {})),
+    Strategy("formulas", "search", partial(make_surrogate, small, threads=1)),
+    Strategy("forest", "search", partial(make_surrogate, forest)),
     Strategy("distance", "distance"),
     Strategy("random", "random"),
 ]
-document = replay(table, strategies, rules, seeds=3) | {"target": {"name": "dG_pbx", "unit": "eV/atom"}}
+document = replay(TableSpace(table), strategies, rules, seeds=3) | {"target": {"name": "dG_pbx", "unit": "eV/atom"}}
 found_targets(document)
 
 # %% [markdown]

@@ -9,7 +9,7 @@ import numpy as np
 
 from sisso_sal.acquisition.scene import Scene
 from sisso_sal.errors import SettingsError
-from sisso_sal.protocols import Maximiser, Prediction
+from sisso_sal.protocols import Acquisition, Maximiser, Prediction
 
 Predict = Callable[[np.ndarray], Prediction]
 """Primary features (m, n_primary) -> prediction of m points."""
@@ -52,11 +52,7 @@ def propose_points(scene: Scene, predict: Predict, space: Maximiser) -> Points:
         The acquisition chooses one by one, or uses no prediction: the score of a point would depend on the other points.
     """
     acquisition = scene.acquisition
-    if acquisition.chooser is not None or not acquisition.uses:
-        raise SettingsError(
-            "acquisition: needs one that scores each point by itself, for a space without a list of candidates; found "
-            f"'{acquisition.name}'"
-        )
+    check_pointwise(acquisition)
     seed = int(scene.rng.integers(2**63))  # one seed for all calls, so that the score of a point is always the same
 
     def score(features: np.ndarray) -> np.ndarray:
@@ -66,6 +62,21 @@ def propose_points(scene: Scene, predict: Predict, space: Maximiser) -> Points:
 
     numbers, features = space.maximise(score, scene.batch, scene.rng)
     return Points(numbers, features, predict(features), score(features))
+
+
+def check_pointwise(acquisition: Acquisition) -> None:
+    """Refuse an acquisition whose score of a point depends on the other points.
+
+    Raises
+    ------
+    SettingsError
+        It chooses one by one, or uses no prediction.
+    """
+    if acquisition.chooser is not None or not acquisition.uses:
+        raise SettingsError(
+            "acquisition: needs one that scores each point by itself, for a space without a list of candidates; found "
+            f"'{acquisition.name}'"
+        )
 
 
 def _joined(scene: Scene, features: np.ndarray, prediction: Prediction, rng: np.random.Generator) -> Scene:

@@ -25,7 +25,6 @@ from sisso_sal.settings import PEOPLE
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.settings.layers import LayeredSettings, user_settings_of
 from sisso_sal.spaces.table import TableSpace
-from sisso_sal.system.plugins import named
 
 
 class Campaign:
@@ -35,15 +34,16 @@ class Campaign:
 
     Parameters
     ----------
-    table : path, Table or Space
-        The candidates: a CSV or Parquet file, a table that was read, or a space of your own. The target is known for some.
+    table : path, DataFrame, Table or Space
+        The candidates: a CSV or Parquet file, a DataFrame with the same headers, a table that was read, or a space of your own. The
+        target is known for some.
     goal : str, optional
         ``min`` (the default), ``max``, ``"min 10%"``, ``"<=0.3"``, ``">=2"`` or ``"1.2..1.8"``.
     oracle : Oracle or str, optional
         Who labels: an object with the methods of `sisso_sal.protocols.Oracle`, or a text as ``--oracle`` takes it, such as
         ``"lookup:truth.csv"``. Without one, `step` proposes and `label` takes the answers.
     out : path, optional
-        The run folder; ``runs/NAME`` by default, with the name of the table.
+        The run folder; ``runs/NAME`` by default, with the name of the table (``table`` for a DataFrame).
     progress : callable, optional
         Called with (done, total) during a fit.
     tell : callable, optional
@@ -83,7 +83,7 @@ class Campaign:
 
     def __init__(
         self,
-        table: str | os.PathLike[str] | Table | Space,
+        table: str | os.PathLike[str] | pd.DataFrame | Table | Space,
         *,
         goal: str | None = None,
         oracle: Oracle | str | None = None,
@@ -247,25 +247,27 @@ def write_report_of(run: Path, is_over: bool) -> None:
 
 
 def _make_surrogate(threads: int | None, settings: CampaignSettings, seed: int) -> Surrogate:
-    from sisso_sal.models.surrogates import make_surrogate
+    from sisso_sal.models.registry import make_surrogate
 
     return make_surrogate(settings, seed, threads)
 
 
 def _fewest_labels(settings: CampaignSettings) -> tuple[int, str]:
-    from sisso_sal.models.surrogates import SURROGATES
+    from sisso_sal.models.registry import surrogate_named
 
-    return named("surrogate", settings.surrogate, SURROGATES).fewest_labels(settings)
+    return surrogate_named(settings.surrogate).fewest_labels(settings)
 
 
-def _name_of(table: str | os.PathLike[str] | Table | Space) -> str:
+def _name_of(table: str | os.PathLike[str] | pd.DataFrame | Table | Space) -> str:
+    if isinstance(table, pd.DataFrame):
+        return "table"
     if isinstance(table, Table):
         return Path(table.path).stem
     return Path(table.name if isinstance(table, Space) else table).stem
 
 
 def _space_of(
-    table: str | os.PathLike[str] | Table | Space,
+    table: str | os.PathLike[str] | pd.DataFrame | Table | Space,
     settings: CampaignSettings,
     formula: str | None,
     tell: Callable[[str], None],

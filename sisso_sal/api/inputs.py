@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from sisso_sal.features.dimension import same_quantity_in_other_units
 from sisso_sal.features.operators import DEFAULT_OPERATORS, operators_named
 from sisso_sal.oxides.primary_features import featurize_table
 from sisso_sal.settings.layers import LayeredSettings, layered
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Tell = Callable[[str], None]
 """Takes a note for a person; it may have several lines."""
@@ -50,7 +53,7 @@ def complete_settings(
 
 
 def read_candidates(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | pd.DataFrame,
     *,
     target: str | None = None,
     id: str | None = None,
@@ -62,8 +65,8 @@ def read_candidates(
 
     Parameters
     ----------
-    path : path
-        CSV or Parquet.
+    path : path or DataFrame
+        A CSV or Parquet file, or a DataFrame with the same headers.
     target, id : str, optional
         Columns; by default the one with gaps, and the first text column.
     formula : str, optional

@@ -65,7 +65,7 @@ class Exchange:
         self.oracle = oracle
         self._journal = journal
         self._space = space
-        self._number = {id: number for number, id in enumerate(space.ids)}
+        self._numbers: dict[str, int] = {}
         self._retries = retries
         self._tell = tell
         self._told: set[str] = set()
@@ -126,7 +126,8 @@ class Exchange:
             return False
         found = {answer.intent: answer for answer in answers if answer.intent in waiting}
         events, lines = [], []
-        for answer in sorted(found.values(), key=lambda answer: self._number.get(waiting[answer.intent].id, -1)):
+        numbers = self._numbered()
+        for answer in sorted(found.values(), key=lambda answer: numbers.get(waiting[answer.intent].id, -1)):
             new, line = self._outcome(checked(answer), waiting[answer.intent].id)
             events += new
             lines.append(line)
@@ -154,8 +155,14 @@ class Exchange:
         outlook = f"trying again ({attempt} of {self._retries})" if again else "failed for good"
         return [("failure", failure), *retry], f"{id}: {answer.kind}: {reason}; {outlook}"
 
+    def _numbered(self) -> Mapping[str, int]:
+        """Numbers of the candidates by id; the space may have generated some since the last call."""
+        if len(self._numbers) < len(self._space.ids):
+            self._numbers = {id: number for number, id in enumerate(self._space.ids)}
+        return self._numbers
+
     def _request(self, case: Case) -> Request:
-        return Request(case.intent, case.id, self._space.candidate(self._number[case.id]))
+        return Request(case.intent, case.id, self._space.candidate(self._numbered()[case.id]))
 
     def _tell_once(self, line: str) -> None:
         if line not in self._told:

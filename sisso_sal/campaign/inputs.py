@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.acquisition.goal import Goal
+from sisso_sal.acquisition.points import check_pointwise
 from sisso_sal.acquisition.registry import acquisition_named
 from sisso_sal.campaign.learning import versions
 from sisso_sal.errors import CampaignError, FitError, SettingsError
 from sisso_sal.ledger.state import State
-from sisso_sal.protocols import Oracle, Space
+from sisso_sal.protocols import Maximiser, Oracle, Space
 from sisso_sal.settings.campaign import CampaignSettings, RunSettings, differences, settings_toml
 from sisso_sal.settings.layers import Origin
-from sisso_sal.spaces.snapshot import read_snapshot
+from sisso_sal.spaces.snapshot import CANDIDATES, read_snapshot
 from sisso_sal.system.storage import write_whole
 
-CANDIDATES = "candidates.parquet"
 Origins = Mapping[str, Origin]
 """Where each setting was given, by section and key."""
 _SHOWN = 8
@@ -36,7 +36,9 @@ def resolved(settings: CampaignSettings, space: Space) -> CampaignSettings:
         The goal or the acquisition is unknown, or `targets` comes with a goal that has no bound.
     """
     goal = Goal.parse(settings.goal)
-    acquisition_named(settings.acquisition, goal)
+    acquisition = acquisition_named(settings.acquisition, goal)
+    if isinstance(space, Maximiser):
+        check_pointwise(acquisition)
     if settings.run.targets is not None and not goal.has_bound:
         raise SettingsError(f"targets: needs a goal with a bound, such as '<=0.3', found '{settings.goal}'")
     model = settings.model.completed(ensemble=True)
@@ -65,7 +67,7 @@ def check_learnable(space: Space, fewest: tuple[int, str]) -> None:
     (needed, reason), n = fewest, int(is_known.sum())
     if n < needed:
         raise FitError(f"{space.name}: needs at least {needed} labelled rows{reason}, found {n}")
-    if is_known.all():
+    if is_known.all() and not isinstance(space, Maximiser):
         raise FitError(f"{space.name}: needs rows with an empty '{space.target.name}' to choose from, found none")
 
 
@@ -159,4 +161,17 @@ def candidate_ids(run: Path, state: State) -> list[str]:
     CampaignError
         The copy of the candidates cannot be read.
     """
-    return list(read_snapshot(run / CANDIDATES, (state.created or {"settings": {}})["settings"].get("id")).index)
+    kept = read_snapshot(run / CANDIDATES, (state.created or {"settings": {}})["settings"].get("id")).index
+    return list(dict.fromkeys([*kept, *mentioned_ids(state)]))
+
+
+def mentioned_ids(state: State) -> list[str]:
+    """Ids that the ledger has: of labels, submissions, failures and proposals. A space may have generated some of them."""
+    proposals = [iteration.proposal for iteration in state.iterations if iteration.proposal is not None]
+    return list(dict.fromkeys([*state.cases, *(row["id"] for event in proposals for row in event["proposals"])]))
+
+
+def recall(space: Space, state: State) -> None:
+    """Let a space that generates candidates have those again that the ledger knows."""
+    if isinstance(space, Maximiser):
+        space.recall(mentioned_ids(state))

@@ -17,16 +17,18 @@ import numpy as np
 import pandas as pd
 
 from sisso_sal.acquisition.goal import Goal
-from sisso_sal.acquisition.proposal import Scored, propose
+from sisso_sal.acquisition.proposal import Scored
 from sisso_sal.acquisition.registry import acquisition_named
 from sisso_sal.acquisition.scene import Materials, Policy, evaluations_after, set_scene
 from sisso_sal.acquisition.scores import expected_hits, expected_improvement, probability_of_goal
+from sisso_sal.campaign.choice import choose
 from sisso_sal.campaign.stopping import evaluations_left
 from sisso_sal.ledger.state import Case, Event, State
 from sisso_sal.protocols import (
     Described,
     Documented,
     HasOutOfBag,
+    Maximiser,
     Oracle,
     Prediction,
     Progress,
@@ -35,6 +37,7 @@ from sisso_sal.protocols import (
     one_label,
 )
 from sisso_sal.settings.campaign import CampaignSettings
+from sisso_sal.spaces.snapshot import CANDIDATES
 from sisso_sal.system.storage import sync_folder, write_whole, writing
 
 MakeSurrogate = Callable[[CampaignSettings, int], Surrogate]
@@ -140,7 +143,11 @@ def learn(
     policy = Policy(
         acquisition_named(settings.acquisition), settings.improve_on, batch, horizon, diversity=settings.diversity
     )
-    proposal = propose(set_scene(prediction, materials, goal, policy, np.random.default_rng(streams[1])))
+    scene = set_scene(prediction, materials, goal, policy, np.random.default_rng(streams[1]))
+    prediction, proposal = choose(scene, prediction, space, surrogate)
+    generated = np.zeros(len(space.ids) - len(target), dtype=bool)
+    pending, excluded, known = (np.append(rows, generated) for rows in (pending, excluded, known))
+    target = np.append(target, np.full(len(generated), np.nan))
     best = int(np.flatnonzero(known)[goal.best(target[known])])
     gain = _largest_gain(prediction.take(np.flatnonzero(~(excluded | pending))), goal, proposal.scored.reference)
     return Learned(
@@ -195,6 +202,8 @@ def write_iteration(run: Path, space: Space, settings: CampaignSettings, learned
         scratch.mkdir()
         if isinstance(learned.surrogate, Documented):
             write_whole(scratch / MODEL_FILE, _json(learned.surrogate.document(space)))
+        if isinstance(space, Maximiser):
+            write_whole(scratch / CANDIDATES, space.snapshot())
         write_whole(scratch / "predictions.csv", _predictions(space, learned).to_csv(index=False))
         proposals = pd.DataFrame(summary["proposals"], columns=list(_PROPOSAL))
         write_whole(scratch / "proposals.csv", proposals.to_csv(index=False))

@@ -21,6 +21,7 @@ from sisso_sal.campaign.inputs import (
     check_learnable,
     create,
     new_labels,
+    recall,
     refuse_changes,
     resolved,
     run_changes,
@@ -170,6 +171,7 @@ class Loop:
         """Record the inputs, or check that they are those of the start and take in what is new in them."""
         state, write = self.state, self._journal.write
         is_begun = state.created is not None
+        recall(self._space, state)
         if is_begun and state.iterations:
             refuse_changes(self.run, state, self._space, self._settings, self._oracle, self._origins)
         if not is_begun or (not state.iterations and self._starts_anew()):
@@ -397,6 +399,7 @@ def preview(
     state = State()
     if (run / DATABASE).exists():
         state = fold(read_ledger(run).events())
+        recall(space, state)
     if state.created is not None and state.iterations:
         refuse_changes(run, state, space, settings, None, origins or {})
     fresh = [

@@ -49,7 +49,7 @@ def status_document(
         "has_oracle": state.has_oracle,
         "iteration": newest.number if newest else 0,
         "n_labelled": len(state.labels),
-        "n_candidates": None if n_rows is None else n_rows - len(state.labels),
+        "n_candidates": None if n_rows is None else max(0, n_rows - len(state.labels)),
         "best": best,
         "evaluations": len(state.asked),
         "budget": state.run.get("budget"),

@@ -7,12 +7,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from sisso_sal.campaign.inputs import CANDIDATES
 from sisso_sal.ledger.arrays import array_files
 from sisso_sal.ledger.rows import COPY
 from sisso_sal.ledger.salvage import copied_rows
 from sisso_sal.ledger.state import State, fold
 from sisso_sal.ledger.store import DATABASE, read_ledger
+from sisso_sal.spaces.snapshot import CANDIDATES
 
 
 def findings(run: Path) -> tuple[int, list[str]]:

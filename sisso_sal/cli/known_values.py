@@ -78,9 +78,19 @@ def acquisitions_in_words() -> str:
     return f"{', '.join(ACQUISITIONS)}; {CampaignSettings.model_fields['acquisition'].default} by default."
 
 
+def surrogates_in_words() -> str:
+    """The help of ``--surrogate``, made from the records."""
+    from sisso_sal.models.registry import SURROGATES
+    from sisso_sal.settings.campaign import CampaignSettings
+
+    default = CampaignSettings.model_fields["surrogate"].default
+    kinds = "; ".join(f"{name}: {kind.summary}" for name, kind in SURROGATES.items())
+    return f"What predicts. {kinds}. {default} by default."
+
+
 def surrogates(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Kinds of surrogates, those of installed packages among them."""
-    from sisso_sal.models.surrogates import SURROGATES
+    from sisso_sal.models.registry import SURROGATES
 
     return _starting(SURROGATES, incomplete)
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from sisso_sal.cli import known_values
-from sisso_sal.cli.help import OTHER, panel
+from sisso_sal.cli.help import OTHER, DescribedOption, panel
 from sisso_sal.cli.terminal import note
 from sisso_sal.errors import InputError
 
@@ -36,8 +36,9 @@ SURROGATE = panel(
     click.option(
         "--surrogate",
         metavar="NAME",
+        cls=DescribedOption,
+        describe=known_values.surrogates_in_words,
         shell_complete=known_values.surrogates,
-        help="What predicts: sisso, forest, process, or that of an installed package; sisso by default.",
     ),
 )
 SEED = click.option("--seed", type=click.IntRange(min=0), help="Seed of all random choices; 0 by default.")
@@ -162,10 +163,9 @@ def read(path: Path, target: str | None, id_column: str | None, formula: str | N
 
 def note_unused_settings(given) -> None:
     """Tell which settings of models and ensembles were given that the chosen surrogate does not use."""
-    from sisso_sal.models.surrogates import SURROGATES
-    from sisso_sal.system.plugins import named
+    from sisso_sal.models.registry import surrogate_named
 
-    kind = named("surrogate", given.settings.surrogate, SURROGATES)
+    kind = surrogate_named(given.settings.surrogate)
     unused = {"model", "ensemble"} - set(kind.sections)
     names = [
         name.partition(".")[2]

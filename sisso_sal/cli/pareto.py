@@ -120,7 +120,7 @@ def pareto(
 
     from sisso_sal.api.inputs import read_two_targets
     from sisso_sal.campaign.two_targets import compromises
-    from sisso_sal.models.surrogates import make_surrogate
+    from sisso_sal.models.registry import make_surrogate
     from sisso_sal.report.text.two_targets import pareto_text
     from sisso_sal.spaces.table import TableSpace
 

@@ -95,7 +95,7 @@ def replay(
     from sisso_sal.acquisition.baselines import ALONGSIDE
     from sisso_sal.acquisition.goal import Goal
     from sisso_sal.acquisition.registry import acquisition_named
-    from sisso_sal.models.surrogates import SURROGATES
+    from sisso_sal.models.registry import SURROGATES
     from sisso_sal.replay.simulate import Rules, Strategy
     from sisso_sal.replay.simulate import replay as simulate
     from sisso_sal.report.text.study import replay_text
@@ -156,7 +156,7 @@ def _surrogate(settings, seed: int):
     """Runs in a process of its own: notes on units were shown already."""
     import warnings
 
-    from sisso_sal.models.surrogates import make_surrogate
+    from sisso_sal.models.registry import make_surrogate
 
     warnings.filterwarnings("ignore", message="unit .* is not known")
     return make_surrogate(settings, seed, threads=1)

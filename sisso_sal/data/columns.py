@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sisso_sal.errors import TableError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_COLUMNS = 4096
 LARGEST = 1e100
@@ -131,13 +135,52 @@ def read_columns(path: str | os.PathLike[str]) -> ColumnFile:
     if not is_parquet:
         _refuse_other_formats(path, start)
     headers, cells = _read_parquet(path) if is_parquet else _read_csv(path)
+    return _column_file(path, headers, cells, is_text=not is_parquet)
+
+
+def frame_columns(frame: "pd.DataFrame", name: str = "table") -> ColumnFile:
+    """The columns of a DataFrame; an index that is no range counts as a column, ahead of the others.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Headers as in a file, units included.
+    name : str
+        What messages call it.
+
+    Raises
+    ------
+    TableError
+        A header is empty or there twice, a column is neither numbers nor text, or there is no row.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> [column.header for column in frame_columns(pd.DataFrame({"EA (eV)": [1.5]}, index=["MgO"])).columns]
+    ['index', 'EA (eV)']
+    """
+    import pandas as pd
+
+    if not isinstance(frame.index, pd.RangeIndex):
+        frame = frame.reset_index()
+    headers = [str(header).strip() for header in frame.columns]
+    _check_headers(name, headers, "")
+    try:
+        table = pa.Table.from_pandas(frame.set_axis(headers, axis=1), preserve_index=False)
+    except pa.ArrowException as error:
+        raise TableError(f"{name}: needs columns of numbers or text, found: {shown(str(error), 120)}") from None
+    _check_types(name, table.schema)
+    return _column_file(name, headers, [_as_plain(column) for column in table.columns], is_text=False)
+
+
+def _column_file(path: str, headers: list[str], cells: list[pa.ChunkedArray], *, is_text: bool) -> ColumnFile:
     if not cells or len(cells[0]) == 0:
         raise TableError(f"{path}: needs at least one row below the header, found none")
     columns = []
     for header, chunks in zip(headers, cells, strict=True):
         name, unit = split_header(header)
         columns.append(Column(header, name, unit, *_classified(chunks)))
-    return ColumnFile(path, tuple(columns), len(cells[0]), is_text=not is_parquet)
+    return ColumnFile(path, tuple(columns), len(cells[0]), is_text=is_text)
 
 
 def _first_bytes(path: str) -> bytes:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sisso_sal.data.columns import Column, ColumnFile, read_columns, shown, split_header
+from sisso_sal.data.columns import Column, ColumnFile, frame_columns, read_columns, shown, split_header
 from sisso_sal.errors import TableError
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Table:
 
 
 def read_table(
-    path: str | os.PathLike[str],
+    path: "str | os.PathLike[str] | pd.DataFrame",
     *,
     target: str | None = None,
     id: str | None = None,
@@ -147,8 +147,8 @@ def read_table(
 
     Parameters
     ----------
-    path : path
-        A CSV file (UTF-8, commas, decimal points, one header line) or a Parquet file.
+    path : path or DataFrame
+        A CSV file (UTF-8, commas, decimal points, one header line), a Parquet file, or a DataFrame with the same headers.
     target : str, optional
         The target column. By default the one numeric column that has gaps.
     id : str, optional
@@ -183,7 +183,8 @@ def read_table(
     >>> table.target_name, table.labelled.tolist()
     ('gap', [True, False, True])
     """
-    return _read(read_columns(path), target, id, require_target, features)
+    file = read_columns(path) if isinstance(path, (str, os.PathLike)) else frame_columns(path)
+    return _read(file, target, id, require_target, features)
 
 
 def read_targets(path: str | os.PathLike[str], targets: Sequence[str], *, id: str | None = None) -> tuple[Table, ...]:

@@ -15,10 +15,9 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sisso_sal.models.correction import CONSTANT, correlation_from, correlation_of
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.files import model_document
-from sisso_sal.protocols import Prediction, Progress, Space, Surrogate, SurrogateKind
+from sisso_sal.protocols import Prediction, Progress, Space
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.system.machine import one_blas_thread
-from sisso_sal.system.plugins import named, registered
 
 
 def label_weights(errors: np.ndarray) -> np.ndarray:
@@ -196,64 +195,19 @@ def _prediction(mean: np.ndarray, std: np.ndarray, members: np.ndarray, correlat
     return Prediction(mean, std, std, members, np.ones(members.shape, dtype=bool), correlation=correlation)
 
 
-# The registry --------------------------------------------------------------------------------------------------------
-
-
-def _make_sisso(settings: CampaignSettings, seed: int, threads: int | None) -> SISSO:
+def make_sisso(settings: CampaignSettings, seed: int, threads: int | None) -> SISSO:
+    """An unfitted ensemble of formulas with the parameters that settings name."""
     parameters = (
         settings.model.completed(ensemble=True).estimator_parameters() | settings.ensemble.estimator_parameters()
     )
     return SISSO(SISSOEnsemble(**parameters, threads=threads, random_state=seed))
 
 
-def _labels_for_terms(settings: CampaignSettings) -> tuple[int, str]:
-    """Terms, an intercept, and one label more."""
-    dim = settings.model.completed(ensemble=True).dim or 1
-    return dim + 2, f" for dim {dim}"
-
-
-def _two_labels(settings: CampaignSettings) -> tuple[int, str]:
-    return 2, ""
-
-
-def _make_forest(settings: CampaignSettings, seed: int, threads: int | None) -> Forest:
+def make_forest(settings: CampaignSettings, seed: int, threads: int | None) -> Forest:
+    """An unfitted forest; it takes nothing but the seed."""
     return Forest(seed)
 
 
-def _make_process(settings: CampaignSettings, seed: int, threads: int | None) -> Process:
+def make_process(settings: CampaignSettings, seed: int, threads: int | None) -> Process:
+    """An unfitted Gaussian process; it takes nothing but the seed."""
     return Process(seed)
-
-
-_BUILT_IN = (
-    SurrogateKind(
-        "sisso", "the ensemble of formulas with its correction", _make_sisso, _labels_for_terms, ("model", "ensemble")
-    ),
-    SurrogateKind("forest", "a random forest", _make_forest, _two_labels),
-    SurrogateKind("process", "a Gaussian process", _make_process, _two_labels),
-)
-SURROGATES = registered("sisso_sal.surrogates", {kind.name: kind for kind in _BUILT_IN})
-"""All kinds by name: those of the program, and those of installed packages (entry points ``sisso_sal.surrogates``)."""
-
-
-def make_surrogate(settings: CampaignSettings, seed: int, threads: int | None = None) -> Surrogate:
-    """The unfitted surrogate that settings name.
-
-    Parameters
-    ----------
-    settings : CampaignSettings
-    seed : int
-    threads : int or None
-        All usable cores by default.
-
-    Raises
-    ------
-    SettingsError
-        There is no such surrogate.
-
-    Examples
-    --------
-    >>> make_surrogate(CampaignSettings(surrogate="forest"), 7).seed
-    7
-    """
-    kind: SurrogateKind = named("surrogate", settings.surrogate, SURROGATES)
-    return kind.make(settings, seed, threads)

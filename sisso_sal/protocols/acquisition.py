@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -84,12 +84,17 @@ class Acquisition:
         return f"{self.meaning}, in {unit}" if unit else self.meaning
 
 
+@runtime_checkable
 class Maximiser(Protocol):
     """A space that finds the candidates with the best scores by itself, because it has no list of all of them.
 
-    A continuous space is one, and so is one that generates structures. A candidate has a number, which it keeps: what the space
-    generates is added behind what it has.
+    A continuous space is one, and so is one that generates structures. A candidate has a number and an id, which it keeps: what the
+    space generates is added to its `ids`, behind what is there.
     """
+
+    def recall(self, ids: Sequence[str]) -> None:
+        """Add candidates that an earlier process generated, where they are not there; an id says what the candidate is."""
+        ...
 
     def maximise(
         self, score: Callable[[np.ndarray], np.ndarray], n: int, rng: np.random.Generator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pkgutil import resolve_name
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -126,7 +127,7 @@ class SurrogateKind:
         What ``--surrogate`` takes.
     summary : str
         A few words for the help.
-    make : callable
+    make : callable, or text "module:attribute" that is imported when it is needed
         (settings of the campaign, seed, threads or None) -> an unfitted surrogate.
     fewest_labels : callable
         (settings) -> labels that it needs before it can be fitted, and why, as in ``(5, " for dim 3")``.
@@ -136,9 +137,14 @@ class SurrogateKind:
 
     name: str
     summary: str
-    make: Callable[[Any, int, int | None], Surrogate]
+    make: Callable[[Any, int, int | None], Surrogate] | str
     fewest_labels: Callable[[Any], tuple[int, str]] = one_label
     sections: tuple[str, ...] = ()
+
+    def made(self, settings: Any, seed: int, threads: int | None) -> Surrogate:
+        """An unfitted surrogate; see `make`."""
+        make = resolve_name(self.make) if isinstance(self.make, str) else self.make
+        return make(settings, seed, threads)
 
 
 @runtime_checkable

@@ -18,7 +18,6 @@ from sisso_sal.acquisition.proposal import score
 from sisso_sal.acquisition.registry import acquisition_named
 from sisso_sal.acquisition.scene import Materials, Policy, set_scene
 from sisso_sal.acquisition.scores import HITS
-from sisso_sal.campaign.inputs import CANDIDATES
 from sisso_sal.data.columns import split_header
 from sisso_sal.errors import CampaignError, InputError
 from sisso_sal.ledger.state import Event, Iteration, State, fold
@@ -27,7 +26,7 @@ from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.files import load_model
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.recalibration import Recalibration
-from sisso_sal.spaces.snapshot import ids_of
+from sisso_sal.spaces.snapshot import CANDIDATES, ids_of
 
 N_PROPOSALS = 10
 """Candidates that are called proposals where no campaign chose them."""
@@ -124,7 +123,8 @@ class RunView:
         try:
             summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
             table = pd.read_csv(folder / "predictions.csv", dtype={"id": str}, keep_default_na=False, na_values=[""])
-            candidates = pd.read_parquet(run / CANDIDATES)
+            kept = folder / CANDIDATES  # of a space that generates candidates, else they are those of the start
+            candidates = pd.read_parquet(kept if kept.exists() else run / CANDIDATES)
         except (OSError, ValueError) as error:
             raise CampaignError(f"{folder}: needs the files of an iteration, cannot be read: {error}") from error
         target, unit = summary["target"]["name"], summary["target"]["unit"]

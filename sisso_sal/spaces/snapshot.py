@@ -9,6 +9,9 @@ import pandas as pd
 from sisso_sal.data.columns import split_header
 from sisso_sal.errors import CampaignError
 
+CANDIDATES = "candidates.parquet"
+"""File of a run folder; a space that generates candidates has one in the folder of each iteration too."""
+
 
 def ids_of(frame: pd.DataFrame, id_name: str | None) -> list[str]:
     """The ids of a snapshot, in its order: the column of this name, else the numbers of the rows."""

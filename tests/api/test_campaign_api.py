@@ -9,7 +9,7 @@ from lines import KNOWN, MATERIALS, N_KNOWN, TRUE, Lines, space_of, state, table
 
 import sisso_sal
 from sisso_sal import Campaign
-from sisso_sal.errors import CampaignError, LockedError, SettingsError
+from sisso_sal.errors import CampaignError, LockedError, SettingsError, TableError
 from sisso_sal.ledger.store import Ledger
 from sisso_sal.protocols import Answer, Receipt, SurrogateKind
 
@@ -114,11 +114,22 @@ def test_a_table_that_was_read_and_a_space_are_taken_as_they_are(table, tmp_path
     assert Campaign(read, **SMALL).folder.as_posix() == "runs/materials"
 
 
+def test_a_data_frame_is_taken_like_its_file(table, tmp_path):
+    first = Campaign(table, out=tmp_path / "a", **SMALL).preview()
+    campaign = Campaign(MATERIALS, out=tmp_path / "b", **SMALL)
+    assert campaign.preview()["proposals"] == first["proposals"]
+    indexed = Campaign(MATERIALS.set_index("formula"), out=tmp_path / "c", **SMALL)
+    assert indexed.space.describe()["digest"] == campaign.space.describe()["digest"]
+    assert Campaign(MATERIALS, **SMALL).folder.as_posix() == "runs/table"
+    with pytest.raises(TableError, match="table: needs columns of numbers or text"):
+        Campaign(MATERIALS.assign(mixed=[1, "a", *[None] * (len(MATERIALS) - 2)]), out=tmp_path / "d", **SMALL)
+
+
 def test_a_surrogate_that_was_registered_runs_to_the_report(table, tmp_path, monkeypatch):
-    from sisso_sal.models import surrogates
+    from sisso_sal.models import registry
 
     kinds = {"lines": SurrogateKind("lines", "lines", lambda settings, seed, threads: Lines())}
-    monkeypatch.setattr(surrogates, "SURROGATES", kinds)
+    monkeypatch.setattr(registry, "SURROGATES", kinds)
     campaign = Campaign(table, out=tmp_path / "run", surrogate="lines", batch=2, with_report=False)
     assert campaign.step()["n_members"] == 4
     assert len(campaign.proposals) == 2

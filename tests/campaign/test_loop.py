@@ -604,7 +604,7 @@ def test_the_campaign_knows_no_surrogate_of_its_own():
 @pytest.fixture(scope="module")
 def sisso(tmp_path_factory):
     """A step with the real ensemble, and the same with rows and columns shuffled, on two threads."""
-    from sisso_sal.models.surrogates import make_surrogate
+    from sisso_sal.models.registry import make_surrogate
 
     folder = tmp_path_factory.mktemp("sisso")
     settings = settings_of(n_sis=6, members=5, batch=4)

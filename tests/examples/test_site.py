@@ -11,7 +11,7 @@ import pytest
 import sisso_sal
 
 ROOT = Path(__file__).parents[2]
-INTERNAL = {"sisso_sal.cli"}
+INTERNAL = {"sisso_sal.__main__", "sisso_sal.cli"}
 """What nobody imports from outside."""
 
 

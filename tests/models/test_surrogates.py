@@ -1,7 +1,11 @@
 """The surrogates to compare with, against scikit-learn's own."""
 
+import copy
+import io
+import pickle
 import re
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +17,8 @@ from sisso_sal.errors import SettingsError
 from sisso_sal.models.correction import correlation_of
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.files import model_document
-from sisso_sal.models.surrogates import SURROGATES, Forest, Process, label_weights, make_surrogate
+from sisso_sal.models.registry import SURROGATES, make_surrogate
+from sisso_sal.models.surrogates import Forest, Process, label_weights
 from sisso_sal.protocols import HasOutOfBag, Surrogate
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.spaces.table import TableSpace
@@ -49,6 +54,17 @@ def predicted(surrogate, X):
 
 def standardised(X, like):
     return (X - like.mean(axis=0)) / like.std(axis=0)
+
+
+def pickled(surrogate):
+    return pickle.loads(pickle.dumps(surrogate))
+
+
+def dumped(surrogate):
+    file = io.BytesIO()
+    joblib.dump(surrogate, file)
+    file.seek(0)
+    return joblib.load(file)
 
 
 def test_the_forest_is_scikit_learns():
@@ -187,6 +203,16 @@ def test_the_ensemble_as_a_surrogate_is_the_ensemble():
     assert np.array_equal(surrogate.out_of_bag[0], alone.oob_mean_, equal_nan=True)
     assert surrogate.document(space_of(X, y)) == model_document(alone, "y", "eV")
     assert surrogate.describe(space_of(X, y)) == alone.describe(frame, "y", "eV")
+
+
+@pytest.mark.parametrize("make", [pickled, dumped, copy.deepcopy])
+@pytest.mark.parametrize("kind", [Forest, Process])
+def test_a_copy_predicts_the_same_digits(kind, make):
+    (X, y), (new, _) = table(), table(5, seed=1)
+    surrogate = fitted(kind(), X, y)
+    first, again = predicted(surrogate, new), predicted(make(surrogate), new)
+    assert np.array_equal(first.members, again.members)
+    assert np.array_equal(first.correlation(np.arange(5)), again.correlation(np.arange(5)))
 
 
 @pytest.mark.parametrize("kind", [Forest, Process])
