@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from sisso_sal.acquisition.goal import Goal
+from typing import TYPE_CHECKING
+
 from sisso_sal.errors import SettingsError
 from sisso_sal.protocols import Acquisition
 from sisso_sal.system.plugins import named, registered
+
+if TYPE_CHECKING:
+    from sisso_sal.acquisition.goal import Goal
 
 _ROOM = "sisso_sal.acquisition"
 
