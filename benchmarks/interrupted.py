@@ -44,7 +44,7 @@ def prepared(folder: Path, seed: int) -> None:
 
 def drive(folder: Path, run: str, arguments: list[str], kill_after: float | None) -> int:
     """One life of the driver; its exit code, -9 where it was killed."""
-    command = [sys.executable, "-m", "sisso_sal.cli", "discover", "candidates.csv", "--out", run, "--quiet", *arguments]
+    command = [sys.executable, "-m", "sisso_sal", "discover", "candidates.csv", "--out", run, "--quiet", *arguments]
     environment = os.environ | {"STARTED": str(folder / f"{run}.started")}
     child = subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -60,7 +60,7 @@ def drive(folder: Path, run: str, arguments: list[str], kill_after: float | None
 
 
 def events(folder: Path, run: str, kind: str) -> list[dict]:
-    command = [sys.executable, "-m", "sisso_sal.cli", "ledger", run]
+    command = [sys.executable, "-m", "sisso_sal", "ledger", run]
     lines = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.splitlines()
     return [event for event in map(json.loads, lines) if event["event"] == kind]
 

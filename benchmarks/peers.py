@@ -268,7 +268,7 @@ def fit_ours(job: str, inputs: Inputs, scratch: Path, limits: Limits) -> Result:
     settings, model = JOBS[job], scratch / "model.json"
     target = inputs.table.header(inputs.table.target_name or "")
     command = [
-        sys.executable, "-m", "sisso_sal.cli", "fit", inputs.ours, "--target", target, "--id", inputs.table.id_name,
+        sys.executable, "-m", "sisso_sal", "fit", inputs.ours, "--target", target, "--id", inputs.table.id_name,
         "--rung", settings.rung, "--n-sis", settings.n_sis, "--dim", settings.dim, "--n-residual", 1,
         *OUR_OPTIONS[settings.operators], "--out", model, "--force", "--json", "--quiet",
     ]  # fmt: skip

@@ -65,7 +65,7 @@ def main() -> None:
         command = [
             sys.executable,
             "-m",
-            "sisso_sal.cli",
+            "sisso_sal",
             "discover",
             "table.csv",
             "--rung",

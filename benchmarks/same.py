@@ -61,7 +61,7 @@ class Checkout:
             raise SystemExit(f"{root}: needs a checkout with the package, found '{done.stdout.strip()}'\n{done.stderr}")
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "sisso_sal.cli", *arguments]
+        command = [sys.executable, "-c", "from sisso_sal.cli import main; main()", *arguments]
         pipe = subprocess.PIPE
         return subprocess.Popen(command, cwd=self.folder, env=self._environment, stdout=pipe, stderr=pipe, text=True)
 

@@ -194,7 +194,7 @@ def start_up() -> str:
         path = Path(folder) / "small.csv"
         rows = np.random.default_rng(0).uniform(1, 2, (20, 4)).round(5)
         path.write_text("a,b,c,y\n" + "\n".join(",".join(map(str, row)) for row in rows.tolist()) + "\n")
-        command = [sys.executable, "-m", "sisso_sal.cli", "fit", str(path), "--target", "y", "--json"]
+        command = [sys.executable, "-m", "sisso_sal", "fit", str(path), "--target", "y", "--json"]
         environment = os.environ | {"NUMBA_CACHE_DIR": folder}
         spent = []
         for _ in range(4):

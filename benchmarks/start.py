@@ -38,7 +38,7 @@ def one_run(checkout: Path, folder: Path, arguments: list[str]) -> tuple[float, 
     """
     environment = os.environ | {"PYTHONPATH": str(checkout), "XDG_CONFIG_HOME": str(folder)}
     before, clock = os.times(), time.perf_counter()
-    command = [sys.executable, "-m", "sisso_sal.cli", *arguments]
+    command = [sys.executable, "-c", "from sisso_sal.cli import main; main()", *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     seconds, after = time.perf_counter() - clock, os.times()
     if done.returncode:

@@ -114,7 +114,7 @@ def oxides() -> None:
         command = [
             sys.executable,
             "-m",
-            "sisso_sal.cli",
+            "sisso_sal",
             "discover",
             HERE.parent / "data" / "oxides.csv",
             "--out",
@@ -139,7 +139,7 @@ def front() -> None:
         pd.read_csv(data / "oxides.csv").merge(pd.read_csv(data / "melting.csv"), how="left").to_csv(table, index=False)
         targets = ["--target", "dG_pbx", "--goal", "min", "--target", "T_melt", "--goal", "max"]
         files = ["--plot", HERE / "figures" / "front.png", "--force", "--quiet"]
-        command = [sys.executable, "-m", "sisso_sal.cli", "pareto", table, *targets, *files]
+        command = [sys.executable, "-m", "sisso_sal", "pareto", table, *targets, *files]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 

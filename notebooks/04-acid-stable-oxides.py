@@ -109,7 +109,7 @@ known.to_csv(folder / "truth.csv")
 
 # %%
 command = "discover candidates.csv --oracle lookup:truth.csv --budget 10 --batch 5 --rung 1 --members 8 --quiet"
-printed = subprocess.check_output([sys.executable, "-m", "sisso_sal.cli", *command.split()], cwd=folder, text=True)
+printed = subprocess.check_output([sys.executable, "-m", "sisso_sal", *command.split()], cwd=folder, text=True)
 print("\n".join(printed.splitlines()[-4:]))
 
 # %%

@@ -166,7 +166,7 @@ def test_a_signal_ends_a_driver_soon_and_the_same_command_goes_on(forks, in_memo
     slow = SCRIPT.replace("grep", "sleep 3; grep")
     (folder / "run.sh").write_text(slow)
     arguments = command("run", "command:./run.sh {id}", budget=2)
-    words = [sys.executable, "-m", "sisso_sal.cli", *map(str, arguments)]
+    words = [sys.executable, "-m", "sisso_sal", *map(str, arguments)]
     child = subprocess.Popen(
         words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
     )

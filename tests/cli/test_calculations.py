@@ -69,7 +69,7 @@ def folder(tmp_path_factory):
 
 
 def start(folder, run, faults):
-    words = [sys.executable, "-m", "sisso_sal.cli", "discover", "oxides.csv", "--config", "campaign.toml", "--out", run]
+    words = [sys.executable, "-m", "sisso_sal", "discover", "oxides.csv", "--config", "campaign.toml", "--out", run]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "STAND_IN_FAULTS": faults}
     with (folder / f"{run}.log").open("a") as log:
         return subprocess.Popen(words, cwd=folder, env=environment, stdout=log, stderr=log)

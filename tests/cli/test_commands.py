@@ -35,7 +35,7 @@ COMMANDS = (
     "doctor",
 )
 SCRIPT = Path(sysconfig.get_path("scripts"), "sisso-sal")
-COMMAND = (str(SCRIPT),) if SCRIPT.exists() else (sys.executable, "-m", "sisso_sal.cli")
+COMMAND = (str(SCRIPT),) if SCRIPT.exists() else (sys.executable, "-m", "sisso_sal")
 QUICK = (
     "--rung",
     "1",
@@ -153,7 +153,7 @@ def test_help_imports_nothing_heavy():
 
 
 def test_the_module_runs_like_the_script():
-    done = subprocess.run([sys.executable, "-m", "sisso_sal.cli", "fti"], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-m", "sisso_sal", "fti"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: No such command 'fti'")
 
@@ -287,7 +287,7 @@ def test_bad_input_is_told_in_one_line_and_exits_2(work, arguments, told):
 
 def test_debug_shows_the_traceback_and_keeps_the_exit_code(work):
     done = subprocess.run(
-        [sys.executable, "-m", "sisso_sal.cli", "fit", "zzz.csv", "--debug"],
+        [sys.executable, "-m", "sisso_sal", "fit", "zzz.csv", "--debug"],
         capture_output=True,
         text=True,
         cwd=work.folder,
@@ -575,7 +575,7 @@ def test_an_interrupt_ends_a_long_search_at_once(large, command):
         *rest,
     )
     child = subprocess.Popen(
-        [sys.executable, "-m", "sisso_sal.cli", name, "long.csv", *heavy],
+        [sys.executable, "-m", "sisso_sal", name, "long.csv", *heavy],
         cwd=large,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

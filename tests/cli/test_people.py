@@ -75,7 +75,7 @@ def on_terminal(*arguments, columns=60, **environment):
     ours, theirs = pty.openpty()
     kept = {key: value for key, value in os.environ.items() if key not in {"NO_COLOR", "FORCE_COLOR"}}
     with subprocess.Popen(
-        [sys.executable, "-m", "sisso_sal.cli", *arguments], stdin=theirs, stdout=theirs, stderr=theirs,
+        [sys.executable, "-m", "sisso_sal", *arguments], stdin=theirs, stdout=theirs, stderr=theirs,
         env=kept | {"COLUMNS": str(columns), "TERM": "xterm"} | environment,
     ) as child:  # fmt: skip
         os.close(theirs)

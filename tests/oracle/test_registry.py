@@ -68,7 +68,7 @@ def plugged_in(tmp_path):
 
 
 def command(*arguments, environment, cwd):
-    words = [sys.executable, "-m", "sisso_sal.cli", *map(str, arguments)]
+    words = [sys.executable, "-m", "sisso_sal", *map(str, arguments)]
     return subprocess.run(words, capture_output=True, text=True, env=environment, cwd=cwd, timeout=300)
 
 

@@ -94,7 +94,7 @@ def start(root: Path, n: int, tags: Sequence[str]) -> list[subprocess.Popen[byte
 
 
 def _command(root: str | os.PathLike[str], tags: Sequence[str]) -> list[str]:
-    return [sys.executable, "-m", "sisso_sal.cli", "worker", str(root), "--tags", ",".join(tags)]
+    return [sys.executable, "-m", "sisso_sal", "worker", str(root), "--tags", ",".join(tags)]
 
 
 def slurm_script(

@@ -84,7 +84,7 @@ def campaign(tmp_path_factory):
     (place / "campaign.toml").write_text(SETTINGS)
     words = ["discover", "oxides.csv", "--config", "campaign.toml", "--out", "run"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "sisso_sal.cli", *words]
+    command = [sys.executable, "-m", "sisso_sal", *words]
     done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=3000)
     assert done.returncode == 0, done.stderr
     return place / "run"

@@ -284,7 +284,7 @@ def test_who_is_dead(monkeypatch, tmp_path):
 def test_a_job_script_is_one_worker():
     text = slurm_script("/runs/my oxides", header=["--nodes=2"], tags=["relax"], idle=600)
     assert text.splitlines()[:3] == ["#!/bin/bash", "#SBATCH --job-name=sisso-sal", "#SBATCH --nodes=2"]
-    assert text.endswith(" -m sisso_sal.cli worker '/runs/my oxides' --tags relax --idle 600\n")
+    assert text.endswith(" -m sisso_sal worker '/runs/my oxides' --tags relax --idle 600\n")
 
 
 def test_the_command(make, tmp_path):
@@ -293,7 +293,7 @@ def test_the_command(make, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[3])}
 
     def command(*arguments):
-        words = [sys.executable, "-m", "sisso_sal.cli", "worker", *arguments]
+        words = [sys.executable, "-m", "sisso_sal", "worker", *arguments]
         return subprocess.run(words, capture_output=True, text=True, env=environment)
 
     relaxed = command(str(workflow.root.parent), "--tags", "relax")  # the run folder that holds the oracle's
