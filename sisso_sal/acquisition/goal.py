@@ -201,10 +201,15 @@ def _expected_bound(mean: np.ndarray, std: np.ndarray, k: int) -> float:
     """The lowest bound that at least k are expected not to exceed, to the last bit, whatever their order."""
     order = np.lexsort((std, mean))
     mean, std = mean[order], std[order]
+
+    def is_reached(bound: float) -> bool:
+        return np.where(std > 0, ndtr(standardised(excess(bound, mean), std)), mean <= bound).sum() >= k
+
     low, high = float((mean - 40 * std).min()), float(mean[k - 1] + 40 * std.max())
+    if is_reached(low):  # k values that are certain are equal and the lowest
+        return low
     while low < (middle := low + 0.5 * (high - low)) < high:
-        expected = np.where(std > 0, ndtr(standardised(excess(middle, mean), std)), mean <= middle).sum()
-        low, high = (low, middle) if expected >= k else (middle, high)
+        low, high = (low, middle) if is_reached(middle) else (middle, high)
     return high
 
 
