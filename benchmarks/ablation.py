@@ -23,7 +23,7 @@ from sisso_sal.models.validation import cross_validate
 from sisso_sal.oxides.elements import composition_of
 
 CHANGES: tuple[tuple[str, dict], ...] = (
-    ("as it is", {}),
+    ("default", {}),
     ("10 members", {"members": 10}),
     ("100 members", {"members": 100}),
     ("no dropout", {"dropout": 0.0}),
@@ -37,14 +37,14 @@ CHANGES: tuple[tuple[str, dict], ...] = (
     ("trees only", {"correction": "trees"}),
     ("process only", {"correction": "process"}),
     ("formulas alone", {"correction": "none"}),
-    ("sigma as it comes", {"recalibrate": "none"}),
+    ("raw sigma", {"recalibrate": "none"}),
     ("sigma scaled", {"recalibrate": "scale"}),
     ("conformal", {"recalibrate": "conformal"}),
 )
 
 
 FOR_LAWS = (
-    "as it is", "10 members", "no dropout", "dropout 0.4", "median", "Yeo-Johnson", "Huber loss", "no compositions",
+    "default", "10 members", "no dropout", "dropout 0.4", "median", "Yeo-Johnson", "Huber loss", "no compositions",
     "trees only", "process only", "formulas alone",
 )  # fmt: skip
 """Changes that are tried on planted laws: those that move the mean."""
@@ -103,7 +103,7 @@ def compare(
 ) -> None:
     """A table for one set of labels, with all changes or those named."""
     floor = noise_floor(len(y))[1]
-    print(f"{title}: {len(y)} rows; a perfect sigma shows an area over {floor:.3f} once in twenty")
+    print(f"{title}: {len(y)} rows; a perfect sigma has an area below {floor:.3f} with a probability of 95 %")
     _print(HEAD)
     for name, change in CHANGES:
         if names is not None and name not in names:

@@ -122,12 +122,12 @@ def report(table: Table, seed: int) -> str:
     rows += [row(name, *result, counted) for name, result in found.items()]
     floor = noise_floor(int(counted.sum()))
     bins = error_against_sigma((y - ours.mean)[counted], ours.std[counted])
-    ranked = ", ".join(f"{part['sigma']:.3f}: {part['rmse']:.3f}" for part in bins)
+    ranked = ", ".join(f"{part['sigma']:.3f} and {part['rmse']:.3f}" for part in bins)
     return (
         f"{Path(table.path).name}: {len(y)} rows, {X.shape[1]} primary features, {table.target_name} in {table.target_unit}\n"
         f"{aligned(rows, numeric=range(1, 8))}\n"
-        f"a perfect sigma shows an area of {floor[0]:.3f}, and over {floor[1]:.3f} once in twenty\n"
-        f"SISSO ensemble, root mean square sigma: error, in fifths by sigma: {ranked}\n"
+        f"a perfect sigma has an area of {floor[0]:.3f} on average, and below {floor[1]:.3f} with a probability of 95 %\n"
+        f"SISSO ensemble, root mean square of sigma and of the error in five groups by sigma: {ranked}\n"
     )
 
 
