@@ -127,7 +127,7 @@ def report(table: Table, seed: int) -> str:
         f"{Path(table.path).name}: {len(y)} rows, {X.shape[1]} primary features, {table.target_name} in {table.target_unit}\n"
         f"{aligned(rows, numeric=range(1, 8))}\n"
         f"a perfect sigma has an area of {floor[0]:.3f} on average, and below {floor[1]:.3f} with a probability of 95 %\n"
-        f"SISSO ensemble, root mean square of sigma and of the error in five groups by sigma: {ranked}\n"
+        f"SISSO ensemble, sigma and error (root mean squares) in five groups by sigma: {ranked}\n"
     )
 
 

@@ -2,7 +2,10 @@
 
 import os
 import shutil
+from inspect import isfunction
 from pathlib import Path
+
+from sphinx.addnodes import pending_xref
 
 import sisso_sal
 
@@ -55,11 +58,24 @@ napoleon_preprocess_types = False
 def setup(app):
     app.connect("autodoc-skip-member", _skip_generated)
     app.connect("source-read", _link_trials)
+    app.connect("doctree-read", _keep_words)
 
 
 def _skip_generated(app, what, name, obj, skip, options):
-    """scikit-learn makes `set_fit_request` and its like, with references into its own pages."""
-    return True if name.startswith("set_") and name.endswith("_request") else None
+    """Skips what the docstring of the class has already, or nobody wrote.
+
+    scikit-learn makes `set_fit_request` and its like, with references into its own pages. A function that is the default of a
+    dataclass field looks like a method.
+    """
+    is_default = what == "class" and isfunction(obj) and obj.__name__ != name
+    return True if is_default or (name.startswith("set_") and name.endswith("_request")) else None
+
+
+def _keep_words(app, doctree):
+    """A word such as `n` or `path` in the type of a parameter is no reference, although attributes have this name."""
+    for node in list(doctree.findall(pending_xref)):
+        if node.get("refspecific") and node["reftarget"].isidentifier() and node["reftarget"].islower():
+            node.replace_self(node.children)
 
 
 def _link_trials(app, docname, source):
