@@ -23,8 +23,6 @@
 # same.
 
 # %%
-import subprocess
-import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -32,7 +30,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sisso_sal import SISSOEnsemble
+from sisso_sal import Campaign, SISSOEnsemble
 from sisso_sal.acquisition.scores import expected_improvement
 from sisso_sal.report.figures import draw as figures
 from sisso_sal.report.run_view import RunView
@@ -94,9 +92,10 @@ pd.DataFrame(view.proposals)[["id", "mean", "std", "score"]].round(3).head(8)
 
 # %% [markdown]
 # ## A simulated campaign with the loop
-# This is the real loop, with an oracle that looks up labels. Forty of the hundred measured values are known at the
-# start; the others are in a second table. The campaign requests five labels at a time. Everything is stored in a run
-# folder. If the campaign is killed, the same command continues it.
+# `Campaign` is the loop of `sisso-sal discover`, here with an oracle that looks up labels. Forty of the hundred measured
+# values are known at the start; the others are in a second table. The campaign requests five labels at a time.
+# Everything is stored in a run folder. If the campaign is killed, the same `Campaign` continues it ([A campaign from
+# Python](../howto/python.md)).
 
 # %%
 folder = Path(tempfile.mkdtemp())
@@ -108,12 +107,17 @@ start.to_csv(folder / "candidates.csv")
 known.to_csv(folder / "truth.csv")
 
 # %%
-command = "discover candidates.csv --oracle lookup:truth.csv --budget 10 --batch 5 --rung 1 --members 8 --quiet"
-printed = subprocess.check_output([sys.executable, "-m", "sisso_sal", *command.split()], cwd=folder, text=True)
-print("\n".join(printed.splitlines()[-4:]))
+campaign = Campaign(
+    folder / "candidates.csv", oracle=f"lookup:{folder / 'truth.csv'}", out=folder / "run",
+    budget=10, batch=5, rung=1, members=8,
+)  # fmt: skip
+campaign.run()
+status = campaign.status()
+print(f"{status['n_labelled']} labels after {len(status['iterations'])} fits, best {status['best']['id']}")
+print("Stopped:", status["stop"]["why"])
 
 # %%
-figures.learning_curve(folder / "runs/candidates")
+figures.learning_curve(campaign.folder)
 
 # %% [markdown]
 # The line is the best value so far. The error in the lower panel may increase, because the requested materials differ
