@@ -92,6 +92,10 @@ def main() -> None:
             fail("interrupted", None)
         told = str(error).strip().partition("\n")[0]
         fail(f"{type(error).__name__}: {told} (this is a defect; --debug shows where)", 1)
+    finally:
+        # Where an interruption falls into a call of eval or exec with a text, as modules that are imported do it, CPython marks the
+        # process as interrupted, and `python -m` ends by SIGINT in the place of the exit code. The next call takes that back.
+        eval("None")
 
 
 def _interrupt(number: int, _: object) -> None:

@@ -33,23 +33,22 @@ def width(*, err: bool = False) -> int | None:
 
 
 def fitted(text: str, columns: int | None) -> str:
-    """Lines that are too long broken between words, each further part set in a little more than the first.
+    """The text with each line that is too long broken between words; its further lines are indented more, as far as all words fit.
 
     Examples
     --------
-    >>> print(fitted("  within the 95 % interval: 98% as it comes", 30))
-      within the 95 % interval:
-        98% as it comes
+    >>> print(fitted("  labels inside the 95 % interval: 98 %", 30))
+      labels inside the 95 %
+        interval: 98 %
     """
     if columns is None:
         return text
     lines = []
     for line in text.split("\n"):
-        indent = " " * (len(line) - len(line.lstrip()) + 2)
-        broken = textwrap.wrap(
-            line, columns, subsequent_indent=indent if len(indent) < columns / 2 else "  ",
-            break_long_words=False, break_on_hyphens=False,
-        )  # fmt: skip
+        deeper = len(line) - len(line.lstrip()) + 2
+        longest = max((len(word) for word in line.split() if len(word) <= columns), default=0)
+        indent = " " * min(deeper if deeper < columns / 2 else 2, columns - longest)
+        broken = textwrap.wrap(line, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
         lines += broken or [""]
     return "\n".join(lines)
 

@@ -152,6 +152,29 @@ def test_help_imports_nothing_heavy():
     assert done.stdout == "[]\n"
 
 
+INTERRUPTED = """
+from sisso_sal import cli
+
+def call(**_):
+    cli._interrupt({number}, None) if "{where}" == "call" else exec("cli._interrupt({number}, None)")
+
+cli.cli.main = call
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("where", ["call", "text that is executed"])
+def test_the_exit_code_tells_the_signal_wherever_the_program_was(tmp_path, number, where):
+    """CPython ends a module by SIGINT when KeyboardInterrupt came out of a text that was executed, also when it was caught."""
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED.format(number=int(number), where=where))
+    paths = os.pathsep.join([str(tmp_path), *(path for path in sys.path if path)])
+    done = subprocess.run(
+        [sys.executable, "-m", "interrupted"], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths}
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "error: interrupted\n")
+
+
 def test_the_module_runs_like_the_script():
     done = subprocess.run([sys.executable, "-m", "sisso_sal", "fti"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")

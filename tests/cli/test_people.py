@@ -10,7 +10,7 @@ import sys
 import click
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sisso_sal.cli import cli
@@ -108,6 +108,7 @@ def test_a_narrow_terminal_gets_lines_that_fit_and_colour_unless_it_is_not_wante
     indent=st.integers(0, 6),
     columns=st.integers(25, 90),
 )
+@example(words=["a", "a" * 19], indent=5, columns=25)
 def test_lines_are_broken_between_words_and_nothing_is_lost(words, indent, columns):
     text = " " * indent + " ".join(words)
     broken = fitted(text, columns)
