@@ -1,7 +1,7 @@
-"""What the campaign says to its oracle: every effect has its intent on disk before it, and its receipt behind it.
+"""Requests to the oracle and its answers: an intent is on disk before each submission, and a receipt after it.
 
-A crash between the two leaves an intent without receipt. What became of it is asked of the oracle, by the intent's name, before
-anything else is sent.
+A crash between the two leaves an intent without receipt. Before anything else is sent, the oracle is asked whether it knows this
+intent.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from sisso_sal.ledger.store import Ledger
 from sisso_sal.protocols import FAILURES, Answer, Oracle, Receipt, Request, Space
 
 Tell = Callable[[str], None]
-"""Takes one line for a person."""
+"""Takes one line of text for people."""
 
 
 class Journal:
-    """A ledger and the state that its events amount to."""
+    """A ledger and the state that follows from its events."""
 
     def __init__(self, ledger: Ledger):
         self.ledger = ledger
         self.state: State = fold(ledger.events())
 
     def write(self, *events: tuple[str, Mapping[str, Any]]) -> None:
-        """Append events, all or none, and fold them."""
+        """Append events, all or none, and update the state."""
         if events:
             self.state = fold(self.ledger.append_all(events), self.state)
 
 
 def intent_name(run_id: str, id: str, attempt: int) -> str:
-    """A name that no other submission has, of letters, digits and hyphens; it says what it is for.
+    """A unique name of a submission, of letters, digits and hyphens; it contains the run, the candidate and the attempt.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def intent_name(run_id: str, id: str, attempt: int) -> str:
 
 
 class Exchange:
-    """The campaign's side of the talk with an oracle.
+    """Submits candidates to an oracle and records its answers.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Exchange:
     journal : Journal
     space : Space
     retries : int
-        Times that a failed calculation is tried again, where its kind of failure allows.
+        Times that a failed calculation is tried again, if its kind of failure allows it.
     tell : callable
     """
 
@@ -71,7 +71,7 @@ class Exchange:
         self._told: set[str] = set()
 
     def reconcile(self) -> bool:
-        """Find out what became of intents that have no receipt; those that never arrived are submitted now. True if any was."""
+        """Ask the oracle about intents without receipt, and submit those that never arrived; True if any was resolved."""
         settled = [self._settle(case) for case in self._journal.state.of("intended")]
         return any(settled)
 
@@ -80,7 +80,7 @@ class Exchange:
         try:
             receipt = self.oracle.query(request)
         except OracleError as error:
-            self._tell_once(f"{case.id}: not known whether {case.intent} was accepted, asking again ({error})")
+            self._tell_once(f"{case.id}: it is not known whether {case.intent} was accepted; asking again ({error})")
             return False
         if receipt is None:
             return self._send(request)
@@ -104,7 +104,9 @@ class Exchange:
         try:
             receipt = self.oracle.submit(request)
         except UnconfirmedError as error:
-            self._tell_once(f"{request.id}: not known whether {request.intent} was accepted, asking again ({error})")
+            self._tell_once(
+                f"{request.id}: it is not known whether {request.intent} was accepted; asking again ({error})"
+            )
             return False
         except OracleError as error:
             events, line = self._outcome(Answer(request.intent, kind="refused", reason=str(error)), request.id)
@@ -115,29 +117,29 @@ class Exchange:
         return True
 
     def collect(self) -> bool:
-        """Ask for answers and write them down in the order of the candidates; True if there were any."""
+        """Ask for answers and record them in the order of the candidates; True if there were any."""
         waiting = {case.intent: case for case in self._journal.state.of("submitted")}
         if not waiting:
             return False
         try:
             answers = self.oracle.collect([Receipt(case.intent, case.job) for case in waiting.values()])
         except OracleError as error:
-            self._tell_once(f"the oracle cannot be asked now, trying again ({error})")
+            self._tell_once(f"the oracle does not answer; trying again ({error})")
             return False
-        found = {answer.intent: answer for answer in answers if answer.intent in waiting}
+        accepted = {answer.intent: answer for answer in answers if answer.intent in waiting}
         events, lines = [], []
         numbers = self._numbered()
-        for answer in sorted(found.values(), key=lambda answer: numbers.get(waiting[answer.intent].id, -1)):
+        for answer in sorted(accepted.values(), key=lambda answer: numbers.get(waiting[answer.intent].id, -1)):
             new, line = self._outcome(checked(answer), waiting[answer.intent].id)
             events += new
             lines.append(line)
         self._journal.write(*events)
         for line in lines:
             self._tell(line)
-        return bool(found)
+        return bool(accepted)
 
     def _outcome(self, answer: Answer, id: str) -> tuple[list[tuple[str, dict[str, Any]]], str]:
-        """The events that an answer amounts to, and the same in words."""
+        """The events of an answer, and the same as one line of text."""
         about = {"source": "oracle", "intent": answer.intent, "core_hours": answer.core_hours}
         if answer.value is not None:
             error = {} if answer.error is None else {"error": float(answer.error)}
@@ -152,7 +154,7 @@ class Exchange:
         reason = " ".join(answer.reason.split())
         failure = {"id": id, "kind": answer.kind, "reason": reason, "final": not again, **about}
         retry = [("retry", {"id": id, "by": "campaign"})] if again else []
-        outlook = f"trying again ({attempt} of {self._retries})" if again else "failed for good"
+        outlook = f"trying again ({attempt} of {self._retries})" if again else "not tried again"
         return [("failure", failure), *retry], f"{id}: {answer.kind}: {reason}; {outlook}"
 
     def _numbered(self) -> Mapping[str, int]:
@@ -171,7 +173,7 @@ class Exchange:
 
 
 def checked(answer: Answer) -> Answer:
-    """The same, or a failure where its numbers cannot be a label.
+    """The same answer, or a failure if its numbers cannot be a label.
 
     Examples
     --------

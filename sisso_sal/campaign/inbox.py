@@ -1,7 +1,7 @@
-"""What people tell a campaign: labels, failures, what to try again, when to stop.
+"""Notes from people to a campaign: labels, failures, retries, stop.
 
-Whoever tells something while a driver runs leaves it in the inbox; the driver takes it into the ledger at its next look. A note may
-be taken in twice (a crash between ledger and removal): the second time it says what is known already.
+While a driver is running, notes are left in the inbox, and the driver adds them to the ledger at its next step. A note can be read
+twice, after a crash between writing the ledger and removing the note; the second time it adds no events.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Note = Mapping[str, Any]
 
 
 def events_for(note: Note, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
-    """The events that a note amounts to; none where it says what is known.
+    """The events of a note; none if the ledger has all of it already.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def events_for(note: Note, state: State, ids: Collection[str]) -> list[tuple[str
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, CampaignError):
             raise
-        raise CampaignError(f"note: needs one of sisso-sal, found {shown(note)}") from error
+        raise CampaignError(f"note: needs a label, failed, retry or stop, found {shown(note)}") from error
 
 
 def taken_in(notes: Sequence[Note], state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
@@ -74,14 +74,14 @@ def _label(note: Note, state: State, ids: Collection[str]) -> list[tuple[str, di
             return []
         if not note.get("replace"):
             raise CampaignError(
-                f"label of {shown(id)}: is {_told(known.value, known.error)} already; --replace puts "
-                f"{_told(value, error)} in its place"
+                f"label of {shown(id)}: is already {_with_error(known.value, known.error)}; --replace changes it "
+                f"to {_with_error(value, error)}"
             )
     label = {"id": id, "value": value, "source": note.get("source", "person")}
     return [("label", label if error is None else label | {"error": float(error)})]
 
 
-def _told(value: float | None, error: float | None) -> str:
+def _with_error(value: float | None, error: float | None) -> str:
     return f"{value}" if error is None else f"{value} ± {error}"
 
 
@@ -90,7 +90,7 @@ def _failed(note: Note, state: State, ids: Collection[str]) -> list[tuple[str, d
     _check_id(id, ids)
     known = state.cases.get(id)
     if known is not None and known.status == "labelled":
-        raise CampaignError(f"{shown(id)}: has the label {known.value}; a label cannot be taken away")
+        raise CampaignError(f"{shown(id)}: has the label {known.value}; a label cannot be removed")
     if known is not None and known.status == "failed":
         return []
     return [("failure", {"id": id, "kind": "person", "reason": note["reason"], "final": True, "source": "person"})]
@@ -111,7 +111,7 @@ def _retry(note: Note, state: State, ids: Collection[str]) -> list[tuple[str, di
 def _stop(note: Note, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
     if state.stop is not None and state.stop["kind"] == "person":
         return []
-    return [("stop", {"kind": "person", "why": "a person gave sisso-sal stop", "by": "person"})]
+    return [("stop", {"kind": "person", "why": "a person ran sisso-sal stop", "by": "person"})]
 
 
 _NOTES = {"label": _label, "failed": _failed, "retry": _retry, "stop": _stop}
@@ -129,14 +129,14 @@ def _check_id(id: str, ids: Collection[str]) -> None:
 
 @dataclass(frozen=True)
 class HandedIn:
-    """What became of notes: events written, and whether they were left for a driver that is at work."""
+    """The result of `hand_in`: the number of events written, and whether the notes were left for a driver that is running."""
 
     n_events: int
     is_left: bool = False
 
 
 def hand_in(run: Path, notes: Sequence[Note], tell: Callable[[str], None]) -> HandedIn:
-    """Check notes all together; then write them, or leave them for the driver that is at work.
+    """Check all notes; then write them, or leave them for the driver that is running.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def hand_in(run: Path, notes: Sequence[Note], tell: Callable[[str], None]) -> Ha
         The run folder.
     notes : sequence of Note
     tell : callable
-        Takes what opening the ledger has to say.
+        Takes each note from opening the ledger, one line.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def hand_in(run: Path, notes: Sequence[Note], tell: Callable[[str], None]) -> Ha
 
 
 def leave(run: Path, notes: Sequence[Note]) -> None:
-    """Put notes where the driver takes them from, all or none.
+    """Put notes into the inbox, all or none.
 
     Raises
     ------
@@ -196,15 +196,15 @@ def notes_in(path: Path) -> list[Note]:
     Raises
     ------
     CampaignError
-        It holds none.
+        The file has no notes.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        notes = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CampaignError(f"{path}: needs notes of sisso-sal, cannot be read: {error}") from error
-    if not isinstance(found, list):
-        raise CampaignError(f"{path}: needs a list of notes, found {shown(found)}")
-    return found
+    if not isinstance(notes, list):
+        raise CampaignError(f"{path}: needs a list of notes, found {shown(notes)}")
+    return notes
 
 
 def put_away(path: Path, refused: bool) -> None:

@@ -1,4 +1,4 @@
-"""What a campaign was started with, and whether it is continued with the same."""
+"""The inputs of a campaign, and the check that it is continued with the same ones."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def resolved(settings: CampaignSettings, space: Space) -> CampaignSettings:
 
 
 def check_learnable(space: Space, fewest: tuple[int, str]) -> None:
-    """Refuse a space that nothing can be learned from.
+    """Refuse a space on which no surrogate can be fitted.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def new_labels(space: Space, known: Mapping[str, float]) -> list[tuple[str, dict
 def run_changes(
     state: State, settings: CampaignSettings, oracle: Mapping[str, Any], origins: Origins
 ) -> list[tuple[str, Any]]:
-    """The event for what was changed of the things that may change: oracle, budget, stopping; none if nothing was."""
+    """The event that records changes of oracle, budget or stopping, which are allowed; none if nothing changed."""
     before = CampaignSettings(run=RunSettings.model_validate(state.run))
     changes = differences(before, CampaignSettings(run=settings.run), _places(origins))
     if not changes and dict(oracle) == dict(state.oracle):
@@ -132,14 +132,15 @@ def refuse_changes(
     if changes := all_changes(run, state, space, settings, oracle, origins):
         shown = changes[:_SHOWN] + ([f"and {len(changes) - _SHOWN} more"] if len(changes) > _SHOWN else [])
         raise CampaignError(
-            f"{run}: this run was started with other inputs; give another --out, or undo:\n  " + "\n  ".join(shown)
+            f"{run}: this run was started with other inputs; give another --out, or undo these changes:\n  "
+            + "\n  ".join(shown)
         )
 
 
 def all_changes(
     run: Path, state: State, space: Space, settings: CampaignSettings, oracle: Oracle | None, origins: Origins
 ) -> list[str]:
-    """What differs from the inputs of the start, one line each; labels that were filled in are no difference."""
+    """One line for each difference from the inputs of the start; labels that were filled in are no difference."""
     created = state.created or {}
     old = CampaignSettings.model_validate(created["settings"])
     lines = differences(old.on_machine_of(settings), settings, _places(origins))

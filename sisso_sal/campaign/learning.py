@@ -1,4 +1,4 @@
-"""From what is known to proposals: fit, predict, score, choose; and the files that keep it."""
+"""From labels to proposals: fit, predict, score, choose; and the files of an iteration."""
 
 from __future__ import annotations
 
@@ -44,23 +44,23 @@ MakeSurrogate = Callable[[CampaignSettings, int], Surrogate]
 """(settings, seed) -> an unfitted surrogate."""
 
 MODEL_FILE = "model.json"
-"""File of an iteration's folder that holds the surrogate, where it can be kept."""
+"""File in the folder of an iteration that holds the surrogate, if it can be saved."""
 
 REPORT = "report.html"
-"""File of a run folder that people look at."""
+"""Name of the report in a run folder."""
 
 _PACKAGES = ("sisso-sal", "numpy", "scipy", "scikit-learn", "numba", "pandas", "pint", "pymatgen")
 _PROPOSAL = ("id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance")
 
 
 def versions() -> dict[str, str]:
-    """Of Python and the packages that a result depends on."""
+    """Versions of Python and of the packages that a result depends on."""
     return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What the campaign is given to work with.
+    """The surrogate, the oracle and the callbacks of a campaign.
 
     Attributes
     ----------
@@ -69,11 +69,11 @@ class Tools:
     fewest_labels : callable
         (settings) -> labels that the surrogate needs, and why.
     oracle : Oracle, optional
-        Who labels. Without one a step proposes, and people answer.
+        Source of the labels. Without an oracle a step proposes, and people add the labels.
     progress : callable, optional
         Called with (done, total) during a fit.
     report : callable, optional
-        Writes what people look at, given the run folder and whether its driver ends now.
+        Writes the report; called with the run folder and whether the driver ends now.
     """
 
     make_surrogate: MakeSurrogate
@@ -90,7 +90,7 @@ class Tools:
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """Everything that a fit gave, before it is written down."""
+    """All results of a fit and of the choice after it, before they are written."""
 
     iteration: int
     seed: int
@@ -157,7 +157,7 @@ def learn(
 
 
 def waited_for(state: State) -> list[Case]:
-    """Cases that a label is expected for; without an oracle nothing is tried again by itself."""
+    """Cases for which a label is expected; without an oracle nothing is tried again automatically."""
     return state.of("intended", "submitted", *(("again",) if state.has_oracle else ()))
 
 
@@ -166,8 +166,8 @@ def _among(space: Space, ids: set[str]) -> np.ndarray:
 
 
 def _largest_gain(prediction: Prediction, goal: Goal, reference: float) -> float | None:
-    """Of what can be chosen the largest expected improvement (target's unit), or for a goal with bounds the largest probability
-    to reach it; None where nothing can.
+    """Largest expected improvement (in the target's unit) of the candidates or, for a goal with bounds, their largest probability
+    to reach it; None if there is no prediction.
     """
     predicted = np.isfinite(prediction.mean)
     if not predicted.any():
@@ -187,7 +187,7 @@ def folder_name(iteration: int) -> str:
 
 
 def write_iteration(run: Path, space: Space, settings: CampaignSettings, learned: Learned) -> dict[str, Any]:
-    """Write the folder of an iteration, whole or not at all; returns its summary.
+    """Write the folder of an iteration, completely or not at all; returns its summary.
 
     Raises
     ------
@@ -208,7 +208,7 @@ def write_iteration(run: Path, space: Space, settings: CampaignSettings, learned
         proposals = pd.DataFrame(summary["proposals"], columns=list(_PROPOSAL))
         write_whole(scratch / "proposals.csv", proposals.to_csv(index=False))
         write_whole(scratch / "summary.json", _json(summary))
-        # A folder of this name is what an interrupted step left behind, or what was found to be incomplete.
+        # A folder of this name is left from an interrupted step, or is incomplete.
         shutil.rmtree(target, ignore_errors=True)
         scratch.rename(target)
     sync_folder(run)
@@ -227,7 +227,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def events_of(run: Path, settings: CampaignSettings, state: State, learned: Learned, summary: dict[str, Any]) -> list:
-    """The two events that record an iteration: where its model came from, and what it proposes."""
+    """The two events that record an iteration: its model and its proposals."""
     name = folder_name(learned.iteration)
     model = {
         "iteration": learned.iteration,
@@ -255,7 +255,7 @@ def events_of(run: Path, settings: CampaignSettings, state: State, learned: Lear
 
 
 def whole_summary(run: Path, model: Event | None, folder: str) -> dict[str, Any] | None:
-    """What was written for an iteration; None where a file is gone or is not what was written."""
+    """The summary of an iteration; None if a file is missing or differs from what was written."""
     try:
         if model is not None and not model["files"].items() <= digests(run / folder).items():
             return None
@@ -269,7 +269,7 @@ def _json(document: dict[str, Any]) -> str:
 
 
 def _predictions(space: Space, learned: Learned) -> pd.DataFrame:
-    """One row per material; for the labelled ones also mean and raw sigma by the members that did not see it."""
+    """One row per material; for labelled ones also the out-of-bag mean and raw standard deviation."""
     oob_mean, oob_std = (np.full(len(space.ids), np.nan) for _ in range(2))
     if isinstance(learned.surrogate, HasOutOfBag):
         oob_mean[learned.known], oob_std[learned.known] = learned.surrogate.out_of_bag

@@ -1,8 +1,8 @@
 """The campaign: one idempotent step, and the loop that repeats it.
 
-A step collects answers, fits when something was learned, records, and submits. When nothing has happened since the last one, it
-changes nothing. By default the next proposals are made when all of a batch have a label or failed for good, so that they do not
-depend on which calculation ended first; an asynchronous campaign proposes again whenever one ends.
+A step collects answers, fits if there are new labels, records the result, and submits. If nothing has happened since the last step,
+it changes nothing. By default the next proposals are made when all of a batch have a label or have finally failed, so that they do
+not depend on which calculation ended first; an asynchronous campaign proposes again whenever a calculation ends.
 """
 
 from __future__ import annotations
@@ -46,21 +46,21 @@ from sisso_sal.protocols import Space
 from sisso_sal.settings.campaign import CampaignSettings
 
 FIRST_PAUSE = 0.02
-"""Seconds before the second look; each further pause is half as long again, up to the oracle's own."""
+"""Seconds before the second step; each further pause is 1.5 times as long, up to the oracle's `poll`."""
 
 
 @dataclass
 class Talk:
-    """How the campaign speaks to whoever watches.
+    """Callbacks for messages and progress of a campaign.
 
     Attributes
     ----------
     tell : callable
         Takes one line.
     watch : callable
-        Takes the state whenever it may have changed, and while nothing happens.
+        Takes the state after every step, also if it did not change.
     change : callable
-        Takes one line about a setting that is another one than before.
+        Takes one line about a setting that changed since the last start.
     """
 
     tell: Tell = field(default=lambda line: None)
@@ -90,12 +90,12 @@ def discover(
         The run folder: ``campaign.toml``, ``campaign.db``, ``candidates.parquet`` and a folder ``iter-0001`` for each fit.
     tools : Tools
     once : bool
-        Do one step; by default an oracle is waited for until there is a reason to stop.
+        Do one step; by default a campaign with an oracle goes on until there is a reason to stop.
     take_over : bool
         See `Ledger`.
     talk : Talk, optional
     origins : mapping, optional
-        Where the settings were given: recorded at the start, and told where a continued run refuses or changes one.
+        Where each setting was given: recorded at the start, and named in messages about settings that changed.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def discover(
     FitError
         Too few labels.
     StorageError
-        The disk refuses; nothing that was known is lost.
+        The disk refuses; no label is lost.
     """
     settings = resolved(settings, space)
     run = Path(run)
@@ -130,7 +130,7 @@ def discover(
 
 
 def _check_start(space: Space, settings: CampaignSettings, run: Path, tools: Tools) -> None:
-    """Refuse what nothing can be learned from; a run that exists has the labels that its surrogate needs."""
+    """Refuse inputs on which no surrogate can be fitted; an existing run has enough labels."""
     check_learnable(space, (1, "") if (run / DATABASE).exists() else tools.fewest_labels(settings))
 
 
@@ -168,7 +168,7 @@ class Loop:
     # Start and resume ----------------------------------------------------------------------------------------------------
 
     def begin(self, once: bool) -> None:
-        """Record the inputs, or check that they are those of the start and take in what is new in them."""
+        """Record the inputs, or check that they are those of the start and record what is new in them."""
         state, write = self.state, self._journal.write
         is_begun = state.created is not None
         recall(self._space, state)
@@ -187,7 +187,7 @@ class Loop:
         self._tell_other_versions()
 
     def _starts_anew(self) -> bool:
-        """As long as nothing was learned, a run may start with other inputs."""
+        """Whether the inputs changed; a run without iterations may start again with other inputs."""
         try:
             refuse_changes(self.run, self.state, self._space, self._settings, self._oracle, self._origins)
         except CampaignError:
@@ -199,12 +199,14 @@ class Loop:
         if changed := [
             f"{name} {before[name]} -> {now[name]}" for name in now if before.get(name, now[name]) != now[name]
         ]:
-            self._talk.tell(f"other versions than at the start, later picks may differ: {', '.join(changed)}")
+            self._talk.tell(
+                f"package versions changed since the start, so later picks may differ: {', '.join(changed)}"
+            )
 
     # The loop ------------------------------------------------------------------------------------------------------------
 
     def drive(self, once: bool) -> None:
-        """Repeat the step until there is a reason to stop; without an oracle, or with `once`, it is done one time."""
+        """Repeat the step until there is a reason to stop; without an oracle, or with `once`, do one step."""
         pause = FIRST_PAUSE
         while True:
             has_moved = self.step()
@@ -218,7 +220,7 @@ class Loop:
                 time.sleep(pause)
 
     def _report(self, is_over: bool) -> None:
-        """Let the report be written at the end, and before as often as it takes a tenth of the time; a campaign goes on without."""
+        """Write the report at the end, and before that for at most a tenth of the time; an error does not stop the campaign."""
         start = time.monotonic()
         is_new = self.state.n_events != self._reported and bool(self.state.iterations)
         if self._tools.report is None or not is_new or not (is_over or start >= self._report_is_due):
@@ -226,19 +228,18 @@ class Loop:
         try:
             self._tools.report(self.run, is_over)
         except SissoSalError as error:
-            self._talk.tell(f"no report: {error}")
+            self._talk.tell(f"the report was not written: {error}")
         self._reported = self.state.n_events
         end = time.monotonic()
         self._report_is_due = end + 9 * (end - start)
 
     def _has_ended(self) -> bool:
-        """There is a reason to stop, and nothing is waited for any more."""
+        """There is a reason to stop, and no calculation is running that the campaign waits for."""
         stop = self.state.stop
         return stop is not None and (stop["kind"] == "person" or not self._unfinished(stop["kind"]))
 
     def _unfinished(self, reason: str) -> list:
-        """What an oracle is still waited for when there is this reason to stop; what failed may be tried again while there are
-        core-hours."""
+        """Calculations to wait for before a stop for this reason; failed ones are tried again if core-hours are left."""
         again = () if reason == "core_hours" else ("again",)
         return self.state.of("intended", "submitted", *again) if self._exchange else []
 
@@ -257,7 +258,7 @@ class Loop:
         self._recall()
         stop = reason_to_stop(self.state, self._settings)
         if stop is None:
-            if self.state.stop is not None:  # more budget, or more to try
+            if self.state.stop is not None:  # more budget, or more candidates
                 self._journal.write(("resumed", {}))
             self._submit_again()
             self._submit_new()
@@ -293,18 +294,18 @@ class Loop:
             put_away(path, refused)
 
     def _refuse(self, error: CampaignError) -> None:
-        self._talk.tell(f"not taken in: {error}")
+        self._talk.tell(f"not accepted: {error}")
 
     def _tell_taken(self, new: list[tuple[str, dict[str, Any]]]) -> None:
         for kind, data in new:
             value = f" {data['value']:.6g}" if kind == "label" else ""
             of = f" of {data['id']}" if "id" in data else ""
-            self._talk.tell(f"taken in: {kind}{of}{value}")
+            self._talk.tell(f"recorded: {kind}{of}{value}")
 
     # Proposing -----------------------------------------------------------------------------------------------------------
 
     def _is_time_to_propose(self) -> bool:
-        """Something was learned since the last proposal, and nothing is out that a synchronous campaign waits for."""
+        """There are new labels since the last proposal, and no calculation is running that a synchronous campaign waits for."""
         if self.state.is_current:
             return False
         if self._exchange is None or not self.state.iterations:
@@ -334,31 +335,29 @@ class Loop:
             self._exchange.submit(again, self.state.iterations[-1].number)
 
     def _submit_new(self) -> None:
-        """Send what the newest proposal still has, as far as room and budget go."""
+        """Submit candidates of the newest proposal, as many as workers and budget allow."""
         proposal = self.state.proposal
         if self._exchange is None or proposal is None or not self.state.is_current:
             return
-        new = [found["id"] for found in proposal["proposals"] if found["id"] not in self.state.cases]
+        new = [row["id"] for row in proposal["proposals"] if row["id"] not in self.state.cases]
         allowed = min(self._room(), evaluations_left(self.state, self._settings), len(new))
         self._exchange.submit(new[: max(0, int(allowed))], proposal["iteration"])
 
     # What is shown -------------------------------------------------------------------------------------------------------
 
     def _recall(self) -> None:
-        """Have the summary of the newest iteration; what is gone of its files is made again."""
+        """Read the summary of the newest iteration; files that are missing or changed are made again."""
         if self._summary is not None or not self.state.iterations:
             return
         newest = self.state.iterations[-1]
-        found = whole_summary(self.run, newest.model, newest.folder)
-        if found is None:
-            self._talk.tell(
-                f"{self.run / newest.folder}: files are gone or not as they were written; making them again"
-            )
-            found = self._remade(newest)
-        self._summary = {**found, "is_new": False}
+        summary = whole_summary(self.run, newest.model, newest.folder)
+        if summary is None:
+            self._talk.tell(f"{self.run / newest.folder}: files are missing or changed; making them again")
+            summary = self._remade(newest)
+        self._summary = {**summary, "is_new": False}
 
     def _remade(self, newest: Iteration) -> dict[str, Any]:
-        """The files of an iteration anew, from the state in which it was made."""
+        """Make the files of an iteration again, from the state at its start; returns the summary."""
         first = (newest.model or newest.proposal or {"seq": 0})["seq"]
         before = fold(event for event in self._journal.ledger.events() if event["seq"] < first)
         proposed = newest.proposal or {}
@@ -367,7 +366,7 @@ class Loop:
         summary = write_iteration(self.run, self._space, self._settings, learned)
         if newest.model is not None and whole_summary(self.run, newest.model, newest.folder) is None:
             self._talk.tell(
-                f"{self.run / newest.folder}: what was made again differs from what was there (other versions?)"
+                f"{self.run / newest.folder}: the new files differ from the old ones (other package versions?)"
             )
         return summary
 
@@ -385,7 +384,7 @@ def preview(
     Returns
     -------
     dict
-        run, iteration, is_new (False where that iteration is recorded and nothing was learned since), n_labelled, pending, target,
+        run, iteration, is_new (False if that iteration is recorded and there are no new labels), n_labelled, pending, target,
         acquisition, and ``proposals`` as ``[{"id", "mean", "std", "score"}]``.
 
     Raises
@@ -407,7 +406,7 @@ def preview(
         for kind, label in new_labels(space, state.labels)
     ]
     state = fold(fresh, state)
-    found = {
+    document = {
         "run": str(run),
         "n_labelled": len(state.labels),
         "pending": [case.id for case in waited_for(state)],
@@ -416,11 +415,11 @@ def preview(
         "is_new": not state.is_current,
     }
     if state.is_current and state.proposal is not None:
-        return {**found, "iteration": state.proposal["iteration"], "proposals": state.proposal["proposals"]}
+        return {**document, "iteration": state.proposal["iteration"], "proposals": state.proposal["proposals"]}
     learned = learn(space, settings, state, settings.batch, tools)
     columns = {"mean": learned.prediction.mean, "std": learned.prediction.std, "score": learned.scored.scores}
     proposals = [
         {"id": space.ids[pick], **{name: float(values[pick]) for name, values in columns.items()}}
         for pick in learned.picks
     ]
-    return {**found, "iteration": learned.iteration, "proposals": proposals}
+    return {**document, "iteration": learned.iteration, "proposals": proposals}

@@ -1,4 +1,4 @@
-"""Where a campaign stands, as plain data: what `status` shows and what `discover --json` gives under ``campaign``."""
+"""The state of a campaign as plain data: shown by `status`, and printed by `discover --json` under ``campaign``."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _CALIBRATION = ("rmse", "coverage95", "miscalibration_area", "scale")
 def status_document(
     run: Path, state: State, driver: DriverProcess | None, now: datetime | None = None
 ) -> dict[str, Any]:
-    """Everything that a person asks first.
+    """The state of a campaign and what to do next.
 
     Parameters
     ----------
     run : Path
     state : State
     driver : DriverProcess or None
-        The process that took the folder and did not record that it ended.
+        The process that took the lock and has not recorded its end.
     now : datetime, optional
 
     Returns
     -------
     dict
         run, standing, driver, goal, target, iteration, n_labelled, n_candidates, best, evaluations, budget, core_hours,
-        core_hours_budget, pending, failed, open (proposed and not asked for), iterations, missing (files that are gone),
+        core_hours_budget, pending, failed, open (proposed, not submitted), iterations, missing (files of iterations),
         stop, started, last_event, next, and provenance (of the newest proposal).
     """
     now = now or datetime.now(UTC)
@@ -58,7 +58,7 @@ def status_document(
         "pending": [_pending(case, now) for case in state.pending],
         "failed": [_failed(case) for case in state.failed],
         "open": _open(state),
-        "iterations": [_iteration(found) for found in state.iterations],
+        "iterations": [_iteration(iteration) for iteration in state.iterations],
         "missing": _missing(run, state),
         "stop": None if state.stop is None else {key: state.stop[key] for key in ("kind", "why", "time")},
         "started": (state.created or {}).get("time"),
@@ -69,7 +69,7 @@ def status_document(
 
 
 def _standing(state: State, driver: DriverProcess | None) -> str:
-    """One word: running, lost (a driver died), stopped, waiting (for labels), new."""
+    """One word: running, lost (a driver crashed), stopped, waiting (for labels), new."""
     if driver is not None and driver.is_alive is not False:
         return "running"
     if driver is not None:
@@ -102,18 +102,16 @@ def _failed(case: Case) -> dict[str, Any]:
 
 
 def _open(state: State) -> list[str]:
-    """Proposed and neither asked for nor answered."""
+    """Ids that are proposed and neither submitted nor labelled."""
     proposal = state.proposal
-    return (
-        [] if proposal is None else [found["id"] for found in proposal["proposals"] if found["id"] not in state.cases]
-    )
+    return [] if proposal is None else [row["id"] for row in proposal["proposals"] if row["id"] not in state.cases]
 
 
-def _iteration(found: Iteration) -> dict[str, Any]:
-    model, proposal = found.model or {}, found.proposal or {}
+def _iteration(iteration: Iteration) -> dict[str, Any]:
+    model, proposal = iteration.model or {}, iteration.proposal or {}
     calibration = model.get("calibration") or {}
     return {
-        "iteration": found.number,
+        "iteration": iteration.number,
         "n_labelled": model.get("n_labelled"),
         "best": model.get("best"),
         **{key: calibration.get(key) for key in _CALIBRATION},
@@ -126,13 +124,13 @@ def _iteration(found: Iteration) -> dict[str, Any]:
 
 
 def _missing(run: Path, state: State) -> list[str]:
-    """Files of iterations that are gone."""
-    files = [f"{found.folder}/{name}" for found in state.iterations if found.model for name in found.model["files"]]
+    """Files of iterations that are missing."""
+    files = [f"{it.folder}/{name}" for it in state.iterations if it.model for name in it.model["files"]]
     return [name for name in files if not (run / name).exists()]
 
 
 def _provenance(newest: Iteration | None) -> dict[str, Any] | None:
-    """What made the newest proposal."""
+    """The events, model and seeds behind the newest proposal."""
     if newest is None or newest.proposal is None:
         return None
     model = newest.model or {}
@@ -149,27 +147,29 @@ def _provenance(newest: Iteration | None) -> dict[str, Any] | None:
     }
 
 
-def _next(found: dict[str, Any]) -> str:
-    """What to do now."""
-    run = found["run"]
-    if found["standing"] == "running":
-        return f"nothing: a driver is at work; sisso-sal stop {run} ends it"
-    if found["standing"] == "new":
-        return "give the discover command again: nothing was proposed yet"
-    running = sum(case["status"] != "again" for case in found["pending"])
-    if found["has_oracle"] and found["standing"] == "lost":
-        return f"give the discover command again: the driver died, {running} calculations are running and none is lost"
-    if found["stop"] is not None:
-        kind = found["stop"]["kind"]
+def _next(document: dict[str, Any]) -> str:
+    """What to do next."""
+    run = document["run"]
+    if document["standing"] == "running":
+        return f"nothing to do while a driver is running; sisso-sal stop {run} ends it"
+    if document["standing"] == "new":
+        return "run the discover command again: nothing was proposed yet"
+    running = sum(case["status"] != "again" for case in document["pending"])
+    if document["has_oracle"] and document["standing"] == "lost":
+        return (
+            f"run the discover command again: the driver crashed, {running} calculations are running and none is lost"
+        )
+    if document["stop"] is not None:
+        kind = document["stop"]["kind"]
         raising = {"budget": "--budget", "core_hours": "--core-hours", "targets": "--targets"}
         advice = (
-            f"give discover with a larger {raising[kind]} to go on" if kind in raising else "give discover to go on"
+            f"run discover with a larger {raising[kind]} to continue" if kind in raising else "run discover to continue"
         )
-        model = (found["provenance"] or {}).get("model")
+        model = (document["provenance"] or {}).get("model")
         if kind in {"gain", "nothing_left"} and model:
             advice = f"sisso-sal export {run}/{model} --format latex"
-        return advice + (f", or sisso-sal retry {run}" if found["failed"] else "")
-    if found["has_oracle"]:
-        return f"give the discover command again: {running} calculations are running"
-    first = found["open"][0] if found["open"] else "ID"
-    return f"sisso-sal label {run} {first} VALUE, for this and the others; then give the discover command again"
+        return advice + (f", or sisso-sal retry {run}" if document["failed"] else "")
+    if document["has_oracle"]:
+        return f"run the discover command again: {running} calculations are running"
+    first = document["open"][0] if document["open"] else "ID"
+    return f"sisso-sal label {run} {first} VALUE, for this and the others; then run the discover command again"

@@ -13,7 +13,7 @@ from sisso_sal.settings.campaign import CampaignSettings
 
 @dataclass(frozen=True)
 class Stop:
-    """A reason to end: ``budget``, ``core_hours``, ``targets``, ``gain`` or ``nothing_left``, and the same in words."""
+    """A reason to end: ``budget``, ``core_hours``, ``targets``, ``gain`` or ``nothing_left``, and the same as text."""
 
     kind: str
     why: str
@@ -26,14 +26,14 @@ def evaluations_left(state: State, settings: CampaignSettings) -> float:
 
 
 def core_hours_expected(state: State) -> float:
-    """Core-hours spent, and those that what is pending will take if it takes the mean of what has ended."""
+    """Core-hours spent, and the expected ones of pending calculations: each the mean of those that have ended."""
     ended = sum(case.attempt > 0 for case in state.of("labelled", "failed"))
     mean = state.core_hours / ended if ended else 0.0
     return state.core_hours + mean * len(state.pending)
 
 
 def reason_to_stop(state: State, settings: CampaignSettings) -> Stop | None:
-    """Why nothing more is to be submitted, the first reason that holds; None to go on.
+    """The first reason not to submit more; None to go on.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def reason_to_stop(state: State, settings: CampaignSettings) -> Stop | None:
     if run.core_hours is not None and (spent := core_hours_expected(state)) >= run.core_hours:
         return Stop("core_hours", f"{spent:.4g} of {run.core_hours:.4g} core-hours are spent")
     if run.targets is not None and (n := targets_reached(state, settings)) >= run.targets:
-        return Stop("targets", f"{n} labels reach {settings.goal}, {run.targets} were asked for")
+        return Stop("targets", f"{n} labels reach {settings.goal}, {run.targets} were wanted")
     if state.proposal is None or not state.is_current:
         return None
     gain = state.proposal.get("gain")
@@ -61,6 +61,6 @@ def reason_to_stop(state: State, settings: CampaignSettings) -> Stop | None:
 
 
 def targets_reached(state: State, settings: CampaignSettings) -> int:
-    """Labels that reach the goal, those of the start among them."""
+    """Number of labels that reach the goal, including those of the start."""
     values = np.array(list(state.labels.values()), dtype=float)
     return int(Goal.parse(settings.goal).reached(values).sum()) if len(values) else 0

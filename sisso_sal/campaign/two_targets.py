@@ -1,4 +1,4 @@
-"""A goal over two targets: one surrogate for each, the known front, and the candidates that are expected to move it on."""
+"""Two targets at once: one surrogate for each, the known front, and the candidates that are expected to improve it."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Objective:
     label : ndarray (n,)
         In the target's unit; NaN where it is not known.
     mean, std : ndarray (n,)
-        In the target's unit: the label and 0 where it is known, else what is predicted; NaN where that is not possible.
+        In the target's unit: the label and 0 where it is known, else the prediction; NaN where there is none.
     outside, distance : ndarray (n,)
         Of predictions, as in `Prediction`; NaN where the target is known.
     model : dict or None
-        What the surrogate says of itself; None where every row is known, and nothing had to be learned.
+        The surrogate's description of itself; None if every row is known and there is no surrogate.
     """
 
     name: str
@@ -59,13 +59,13 @@ class Objective:
 
     @property
     def sign(self) -> float:
-        """-1 for a target that is to be large, else 1."""
+        """-1 for the goal max, 1 for min."""
         return Goal.parse(self.goal).sign
 
 
 @dataclass(frozen=True, eq=False)
 class Compromises:
-    """What is known of two targets at once, and what to compute next.
+    """The known front of two targets, and what to compute next.
 
     Attributes
     ----------
@@ -74,11 +74,11 @@ class Compromises:
     reference : ndarray (2,)
         Worst values of interest, in the targets' units.
     is_given : bool
-        Whether somebody chose the reference.
+        Whether the reference was chosen by the user.
     front : ndarray (k,) of int
         Rows with both targets known that no other such row dominates, from the best in the first target to the best in the second.
     area : float
-        What they dominate (`hypervolume`), in the product of the units.
+        The area that they dominate (`hypervolume`), in the product of the units.
     picks : ndarray of int
         Proposed rows, in the order of choice.
     gains : ndarray, of the picks
@@ -102,16 +102,16 @@ class Compromises:
 
     @property
     def labels(self) -> np.ndarray:
-        """ndarray (n, 2): what is known, NaN elsewhere."""
+        """ndarray (n, 2): the labels, NaN where a target is not known."""
         return np.column_stack([objective.label for objective in self.objectives])
 
     @property
     def candidates(self) -> np.ndarray:
-        """ndarray (n,) of bool: rows of which a target is not known."""
+        """ndarray (n,) of bool: rows for which a target is not known."""
         return np.asarray(np.isnan(self.labels).any(axis=1))
 
     def document(self) -> dict[str, Any]:
-        """What `pareto --json` prints; pairs are in the order of the targets."""
+        """The document of `pareto --json`; pairs are in the order of the targets."""
         known = ~np.isnan(self.labels)
         return {
             "targets": [
@@ -153,10 +153,10 @@ def compromises(
     reference: Sequence[float] | None = None,
     progress: Progress | None = None,
 ) -> Compromises:
-    """Fit a surrogate on the labels of each target and choose the candidates that are expected to move the front most.
+    """Fit a surrogate on the labels of each target and choose the candidates that are expected to improve the front most.
 
-    A candidate is a row of which a target is not known; what is known of it counts as certain. The two predictions are taken to be
-    independent. A target that is known for every row (a price, say) needs no surrogate.
+    A candidate is a row for which a target is not known; a known value of the other target counts as exact. The two predictions are
+    treated as independent. A target that is known for every row (a price, for example) needs no surrogate.
 
     Parameters
     ----------
@@ -196,8 +196,8 @@ def compromises(
     ...     path = pathlib.Path(folder, "known.csv")
     ...     _ = path.write_text("id,x,gap,cost\\na,1,2,5\\nb,2,4,9\\nc,3,,1\\nd,4,5,7\\n")
     ...     spaces = [TableSpace(table) for table in read_targets(path, ["gap", "cost"])]
-    >>> found = compromises(spaces, ["max", "min"], 1, Forest)
-    >>> [found.ids[i] for i in found.front], [found.ids[i] for i in found.picks]
+    >>> result = compromises(spaces, ["max", "min"], 1, Forest)
+    >>> [result.ids[i] for i in result.front], [result.ids[i] for i in result.picks]
     (['d', 'a'], ['c'])
     """
     if batch < 1:

@@ -1,4 +1,4 @@
-"""Whether a run folder is what its ledger says it is."""
+"""Check that the files of a run folder agree with its ledger."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sisso_sal.spaces.snapshot import CANDIDATES
 
 
 def findings(run: Path) -> tuple[int, list[str]]:
-    """Number of events, and one line for each thing that is not as it should be; nothing is changed.
+    """Number of events, and one line for each problem; nothing is changed.
 
     Raises
     ------
@@ -26,29 +26,32 @@ def findings(run: Path) -> tuple[int, list[str]]:
     reading = read_ledger(run)
     if reading.damage:
         return len(reading.rows), [f"{DATABASE}: {reading.damage}; {len(reading.rows)} events could be read"]
-    found = []
+    lines = []
     with closing(sqlite3.connect(f"{(run / DATABASE).absolute().as_uri()}?mode=rw", uri=True)) as connection:
         verdict = " ".join(connection.execute("PRAGMA integrity_check").fetchone()[0].split())
     if verdict != "ok":
-        found.append(f"{DATABASE}: {verdict}")
+        lines.append(f"{DATABASE}: {verdict}")
     copy = copied_rows(run / COPY)
     if copy != reading.rows[: len(copy)] or len(copy) < len(reading.rows):
-        found.append(f"{COPY}: agrees with {len(copy)} of {len(reading.rows)} events; the next discover mends it")
-    return len(reading.rows), [*found, *_files(run, fold(reading.events()), array_files(reading.events("label")))]
+        lines.append(f"{COPY}: agrees with {len(copy)} of {len(reading.rows)} events; the next discover repairs it")
+    return len(reading.rows), [*lines, *_files(run, fold(reading.events()), array_files(reading.events("label")))]
 
 
 def _files(run: Path, state: State, arrays: dict[str, str]) -> list[str]:
     written = {
-        f"{it.folder}/{name}": told for it in state.iterations if it.model for name, told in it.model["files"].items()
+        f"{it.folder}/{name}": digest
+        for it in state.iterations
+        if it.model
+        for name, digest in it.model["files"].items()
     }
     written |= arrays
     if state.candidates is not None:
         written[CANDIDATES] = state.candidates["sha256"]
     lines = []
-    for name, told in written.items():
+    for name, digest in written.items():
         try:
-            if hashlib.sha256((run / name).read_bytes()).hexdigest() != told:
-                lines.append(f"{name}: is not what was written")
+            if hashlib.sha256((run / name).read_bytes()).hexdigest() != digest:
+                lines.append(f"{name}: differs from what was written")
         except OSError as error:
             lines.append(f"{name}: {error.strerror}")
     return lines

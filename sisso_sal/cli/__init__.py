@@ -1,4 +1,4 @@
-"""The command line: wires everything, computes nothing.
+"""The command line: it connects the parts of the package and computes nothing itself.
 
 Results go to stdout, progress and notes to stderr. Exit codes: 0 done, 1 failed while running, 2 usage or bad input, 3 finished
 with failed calculations, 75 another process drives the run, 130 interrupted (Ctrl-C), 143 terminated.
@@ -37,16 +37,16 @@ START = """\
 Which material should be computed next? Give a table in which one column is known for some rows:
 
   sisso-sal discover candidates.csv        learn formulas, propose the best candidates
-  sisso-sal status runs/candidates         where it stands, and what to do next
-  sisso-sal label runs/candidates ID 1.2   hand in a result, then discover again
+  sisso-sal status runs/candidates         the state of the campaign, and what to do next
+  sisso-sal label runs/candidates ID 1.2   add a result, then run discover again
 
-A table looks like this, with units in the header and gaps where nothing is known yet:
+A table looks like this, with units in the header and empty cells where the value is not known yet:
 
   formula,gap (eV),EA (eV),r_s (AA)
   MgO,7.8,1.32,0.97
   CaO,,1.10,1.15
 
-All commands: sisso-sal --help. Is the installation whole? sisso-sal doctor"""
+All commands: sisso-sal --help. To check the installation: sisso-sal doctor"""
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -90,8 +90,8 @@ def main() -> None:
             traceback.print_exc()
         if terminal.caught:  # compiled modules turn a KeyboardInterrupt into errors of their own
             fail("interrupted", None)
-        told = str(error).strip().partition("\n")[0]
-        fail(f"{type(error).__name__}: {told} (this is a defect; --debug shows where)", 1)
+        message = str(error).strip().partition("\n")[0]
+        fail(f"{type(error).__name__}: {message} (this is a defect; --debug shows where)", 1)
     finally:
         # Where an interruption falls into a call of eval or exec with a text, as modules that are imported do it, CPython marks the
         # process as interrupted, and `python -m` ends by SIGINT in the place of the exit code. The next call takes that back.
@@ -122,8 +122,8 @@ cli.add_sections(
         "Campaigns": (discover, status, report, label, retry, stop, ledger, worker),
         "Two targets at once": (pareto,),
         "Formulas": (fit, predict, export, import_sisso),
-        "What would work best": (tune, replay),
-        "Tables to choose from": (featurize, pool),
+        "Choose settings and strategies": (tune, replay),
+        "Tables of candidates": (featurize, pool),
         "This program": (config, completion, doctor),
     }
 )

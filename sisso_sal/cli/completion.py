@@ -1,4 +1,4 @@
-"""Completion by the shell: the script for it."""
+"""The script for completion by the shell."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHELLS = {
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 @COMMON
 def completion(shell, quiet, debug):
-    """Print the script that makes SHELL complete commands, options, columns of the table and values of settings.
+    """Print the script with which SHELL completes commands, options, columns of the table and values of settings.
 
     \b
     Examples:

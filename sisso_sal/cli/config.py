@@ -1,4 +1,4 @@
-"""Settings: what they are now and where each comes from, and their JSON Schema."""
+"""Settings: their current values, where each comes from, and their JSON Schema."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from sisso_sal.cli.terminal import next_step, note
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
 
 
-@click.group(cls=Group, short_help="The settings, where each comes from, their schema", invoke_without_command=True)
+@click.group(cls=Group, short_help="Settings: values, where each comes from, schema", invoke_without_command=True)
 @click.pass_context
 def config(ctx: click.Context) -> None:
-    """The settings: what they are now and where each comes from, and which there are.
+    """The settings: their current values, where each comes from, and their schema.
 
-    A setting is taken from the first that has it: an option of the command, a variable of the environment (SISSO_SAL_RUNG for
-    --rung), the settings file given by --config, your own settings file, the default. A run that is continued keeps what it took
-    from your own file when it began.
+    The value of a setting comes from the first of these that contains it: an option of the command, an environment variable
+    (SISSO_SAL_RUNG for --rung), the settings file of --config, your own settings file, the default. A run that is continued keeps
+    the values that it took from your own file at its start.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
 
 @config.command(short_help="Print the settings, and where each comes from")
-@click.option("--origin", is_flag=True, help="Tell for each setting where it comes from.")
-@click.option("--config", "file", type=click.Path(path_type=Path), help="The settings file that a command would get.")
+@click.option("--origin", is_flag=True, help="Show where each setting comes from.")
+@click.option("--config", "file", type=click.Path(path_type=Path), help="Settings file, as for the other commands.")
 @JSON
 @COMMON
 def show(origin, file, as_json, quiet, debug):
-    """Print the settings that discover would use, as TOML; it can be saved and given by --config.
+    """Print the settings that discover would use, as TOML. The output can be saved as a file for --config.
 
     \b
     Examples:
@@ -43,16 +43,16 @@ def show(origin, file, as_json, quiet, debug):
     from sisso_sal.settings.campaign import flat_settings, settings_toml
     from sisso_sal.settings.layers import lines_with_origins, user_file
 
-    found = load_layers(file, {})
+    layers = load_layers(file, {})
     own = user_file()
     if as_json:
-        document: dict[str, Any] = {"settings": found.settings.model_dump(mode="json"), "user_file": str(own)}
+        document: dict[str, Any] = {"settings": layers.settings.model_dump(mode="json"), "user_file": str(own)}
         if origin:
             flat = flat_settings(document["settings"])
-            document["origins"] = {name: {"value": flat[name], **vars(found.origins[name])} for name in flat}
+            document["origins"] = {name: {"value": flat[name], **vars(layers.origins[name])} for name in flat}
         click.echo(dumps(document))
         return
-    click.echo(lines_with_origins(found) if origin else settings_toml(found.settings).rstrip())
+    click.echo(lines_with_origins(layers) if origin else settings_toml(layers.settings).rstrip())
     note(f"your own settings file is {own}" + ("" if own.exists() else ", which does not exist yet"))
     next_step("sisso-sal config show > settings.toml, then sisso-sal discover TABLE --config settings.toml", err=True)
 
@@ -60,7 +60,7 @@ def show(origin, file, as_json, quiet, debug):
 @config.command(short_help="Print the JSON Schema of settings files")
 @COMMON
 def schema(quiet, debug):
-    """Print the JSON Schema of settings files; editors check a file against it as you write.
+    """Print the JSON Schema of settings files. Editors use it to check a settings file while you write it.
 
     \b
     Example:
@@ -68,7 +68,7 @@ def schema(quiet, debug):
     """
     click.echo(dumps(settings_schema()))
     next_step(
-        "keep it beside your settings files; #:schema ./settings.schema.json as their first line tells editors",
+        "keep it beside your settings files, and write #:schema ./settings.schema.json as their first line, for editors",
         err=True,
     )
 
@@ -81,10 +81,10 @@ def settings_schema() -> dict[str, Any]:
     made = CampaignSettings.model_json_schema()
     helps = dict(_described(option) for option in discover.params if isinstance(option, click.Option))
     properties = dict(made["properties"])
-    for section, entry in made["properties"].items():
-        if "$ref" in entry:
-            inner = made["$defs"][entry["$ref"].rpartition("/")[2]]["properties"]
-            properties |= {f"{section}.{key}": found for key, found in inner.items()}
+    for section, described in made["properties"].items():
+        if "$ref" in described:
+            inner = made["$defs"][described["$ref"].rpartition("/")[2]]["properties"]
+            properties |= {f"{section}.{key}": entry for key, entry in inner.items()}
     for key, text in helps.items():
         if (name := setting_named(key)) in properties:
             properties[name]["description"] = text
@@ -92,7 +92,7 @@ def settings_schema() -> dict[str, Any]:
 
 
 def _described(option: click.Option) -> tuple[str, str]:
-    """The key of the setting that an option changes, and what it says."""
+    """The key of the setting that an option changes, and the description of the setting."""
     name, text = option.name or "", option.help or ""
     if name.startswith("no_"):
         return name.removeprefix("no_"), f"False is {option.opts[0]}: {text}"

@@ -1,4 +1,4 @@
-"""The command that the program is for: from a table to proposals, and on to their labels."""
+"""The main command: from a table to proposals and their labels."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FINISHED_WITH_FAILURES = 3
 def _oracle_help() -> str:
     from sisso_sal.oracle.registry import oracle_help
 
-    return f"Who labels: {oracle_help()}; none by default."
+    return f"Source of the labels: {oracle_help()}; none by default."
 
 
 @click.command(cls=Command, short_help="Learn from a table with gaps, propose what to compute")
@@ -59,14 +59,14 @@ def _oracle_help() -> str:
     click.option(
         "--horizon",
         type=click.IntRange(min=1),
-        help="Evaluations that an acquisition may look ahead, or the rest of the budget; 20 by default.",
+        help="Evaluations that an acquisition looks ahead, at most the rest of the budget; 20 by default.",
     ),
-    click.option("--diversity", type=click.FloatRange(0, 1), help="Weight of spread within a batch; 0 by default."),
+    click.option("--diversity", type=click.FloatRange(0, 1), help="Weight of diversity within a batch; 0 by default."),
     click.option(
         "--improve-on",
         metavar="WHAT",
         shell_complete=known_values.values("improve_on"),
-        help="Best posterior mean or best label: mean or label; mean by default.",
+        help="Reference of an improvement: mean (best posterior mean) or label (best label); mean by default.",
     ),
 )
 @panel(
@@ -79,36 +79,48 @@ def _oracle_help() -> str:
         shell_complete=known_values.oracles,
     ),
     click.option("--budget", type=click.IntRange(min=1), help="Stop after this many evaluations."),
-    click.option("--core-hours", type=click.FloatRange(0, min_open=True), help="Stop when so much is spent."),
-    click.option("--targets", type=click.IntRange(min=1), help="Stop when so many labels reach the goal."),
+    click.option(
+        "--core-hours", type=click.FloatRange(0, min_open=True), help="Stop when this many core-hours are used."
+    ),
+    click.option("--targets", type=click.IntRange(min=1), help="Stop when this many labels reach the goal."),
     click.option(
         "--min-gain",
         type=click.FloatRange(0, min_open=True),
         help="Stop when the largest expected improvement (or probability to reach the goal) is below this.",
     ),
     click.option(
-        "--asynchronous", is_flag=True, help="Propose again whenever one calculation ends, not when a batch does."
+        "--asynchronous", is_flag=True, help="Propose again after each calculation, not only after each batch."
     ),
     click.option(
         "--workers",
         type=click.IntRange(min=0),
-        help="Calculations at a time, 0 if workers are started by hand; 1 by default.",
+        help="Calculations that run at the same time; 0 if you start workers yourself; 1 by default.",
     ),
-    click.option("--retries", type=click.IntRange(min=0), help="Times that a failed one is tried again; 3 by default."),
     click.option(
-        "--walltime", type=click.FloatRange(0, min_open=True), help="Hours after which a calculation is ended."
+        "--retries", type=click.IntRange(min=0), help="Times that a failed calculation is tried again; 3 by default."
+    ),
+    click.option(
+        "--walltime", type=click.FloatRange(0, min_open=True), help="Longest time of a calculation, in hours."
     ),
     click.option("--once", is_flag=True, help="Do one step and exit, for cron or a chain of Slurm jobs."),
     click.option("--no-report", is_flag=True, help="Write no report.html into the run folder."),
     click.option("--dry-run", is_flag=True, help="Show what would be proposed and write nothing."),
-    click.option("--take-over", is_flag=True, help="Go on where a driver on another host died without a word."),
+    click.option(
+        "--take-over",
+        is_flag=True,
+        help="Continue a run whose driver crashed on another host. First make sure that it does not run any more.",
+    ),
 )
 @SURROGATE
 @ENSEMBLE
 @MODEL
 @panel(
     "Settings and run folder",
-    click.option("--config", type=click.Path(path_type=Path), help="Settings in a TOML file; flags come on top."),
+    click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        help="Settings in a TOML file; options of the command override them.",
+    ),
     click.option(
         "--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder; runs/<table> by default."
     ),
@@ -123,12 +135,13 @@ def discover(
 ):  # fmt: skip
     """Learn from the labelled rows of TABLE, propose which of the others to compute, and have them computed.
 
-    The target is the one column with gaps, the id the first text column, and every other numeric column is a primary feature; where
-    there is none, features are made from the ids as formulas of oxides. The run folder keeps models, predictions, proposals and a
-    ledger of everything that happened; the same command again continues, also after a crash.
+    The target is the only column with gaps (empty cells), the id is the first text column, and every other numeric column is a
+    primary feature. If there is no such column, the ids must be formulas of oxides, and the features are made from them. The run
+    folder keeps the models, predictions, proposals and a ledger of all events. To continue a run, also after a crash, run the same
+    command again.
 
-    Without --oracle this proposes once. Hand in results with sisso-sal label, or fill them into the table, and give the same
-    command again. With one it goes on until there is a reason to stop; sisso-sal status shows where it is.
+    Without --oracle, discover proposes once. Add results with sisso-sal label, or write them into the table, and run the same
+    command again. With an oracle, discover continues until there is a reason to stop; sisso-sal status shows the progress.
 
     \b
     Examples:
@@ -161,12 +174,12 @@ def discover(
             if dry_run:
                 document = campaign.preview()
                 click.echo(dumps(document)) if as_json else show(preview_text(document))
-                next_step("the same without --dry-run")
+                next_step("run the same command without --dry-run")
                 return
             campaign.talk = Talk(
                 watch.tell if oracle else _note,
                 lambda state: watch.watch(*watched(state, settings.run.budget)) if oracle else None,
-                lambda line: note(f"another setting than before: {line}"),
+                lambda line: note(f"setting changed since the last start: {line}"),
             )
             drive = campaign.step if once else campaign.run
             summary = drive(take_over=take_over)
@@ -176,30 +189,30 @@ def discover(
 
 
 def _tell_barred(barred: Mapping[str, str], n_candidates: int) -> None:
-    """How many candidates the oracle can never label, by the reason."""
+    """Print how many candidates the oracle cannot label, for each reason."""
     if barred:
         reasons = "; ".join(f"{reason} ({n})" for reason, n in Counter(barred.values()).most_common(4))
         more = "; …" if len(set(barred.values())) > 4 else ""
-        note(f"{len(barred)} of {n_candidates} candidates can have no label: {reasons}{more}")
+        note(f"{len(barred)} of {n_candidates} candidates cannot be labelled: {reasons}{more}")
 
 
 def _note(line: str) -> None:
-    """Without an oracle the proposals are the output; what else there is to say is a note."""
+    """Print a line as a note. Without an oracle the proposals are the output, and their line is left out."""
     if not line.startswith("iteration "):
         note(line)
 
 
 def _left_behind(run: Path) -> str:
-    """What an interrupted driver leaves, in a few words."""
+    """The state of a run whose driver was interrupted, in one line."""
     from sisso_sal.ledger.state import fold
     from sisso_sal.ledger.store import read_ledger
 
     state = fold(read_ledger(run).events())
     if not state.iterations:
         return f"no proposals were recorded in {run}; the same command starts this iteration again"
-    out = len(state.of("intended", "submitted"))
-    told = f", {out} calculations are running" if out else ""
-    return f"{run} has {state.n_events} events{told}; the same command continues"
+    n_running = len(state.of("intended", "submitted"))
+    running = f", {n_running} calculations are running" if n_running else ""
+    return f"{state.n_events} events are recorded in {run}{running}; run the same command to continue"
 
 
 def _show(summary: dict[str, Any], run: Path, as_json: bool) -> None:
@@ -213,11 +226,11 @@ def _show(summary: dict[str, Any], run: Path, as_json: bool) -> None:
         folder = run / f"iter-{summary['iteration']:04d}"
         files = [name for name in ("model.json", "predictions.csv", "proposals.csv") if (folder / name).exists()]
         show(discover_text(summary, width()))
-        show(f"\nEverything is in {folder}: {', '.join(files)}")
+        show(f"\nFiles in {folder}: {', '.join(files)}")
         if (run / "report.html").exists():
-            show(f"To look at: {run}/report.html")
-    if not as_json and (told := ended_text(campaign, summary["target"]["unit"] if "target" in summary else "")):
-        show(f"\n{told}")
+            show(f"Report: {run}/report.html")
+    if not as_json and (ending := ended_text(campaign, summary["target"]["unit"] if "target" in summary else "")):
+        show(f"\n{ending}")
     next_step(campaign["next"])
     if campaign["stop"] is not None and campaign["failed"]:
         sys.exit(FINISHED_WITH_FAILURES)

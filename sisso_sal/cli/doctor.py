@@ -1,4 +1,4 @@
-"""Is the installation whole, and is an FHI-aims run to be believed?"""
+"""Checks of the installation and of FHI-aims outputs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from sisso_sal.cli.terminal import next_step, show
 from sisso_sal.errors import SissoSalError
 
 
-@click.command(cls=Command, short_help="Is the installation whole, an FHI-aims run good?")
-@click.option("--run", "output", type=click.Path(path_type=Path), help="Judge this FHI-aims output.")
+@click.command(cls=Command, short_help="Check the installation, or FHI-aims outputs")
+@click.option(
+    "--run",
+    "output",
+    type=click.Path(path_type=Path),
+    help="Check this FHI-aims output, or all outputs in this folder.",
+)
 @click.option("--test-run", is_flag=True, help="Also compute a cell of two atoms with FHI-aims.")
-@click.option("--config", type=click.Path(path_type=Path), help="Also check the oracle of these settings of discover.")
+@click.option("--config", type=click.Path(path_type=Path), help="Also check the oracle that this settings file names.")
 @JSON
 @COMMON
 def doctor(output, test_run, config, as_json, quiet, debug):
-    """Check the installation, or judge an FHI-aims output with --run.
+    """Check the installation or, with --run, whether an FHI-aims calculation has finished and can be used.
 
     \b
     Examples:
@@ -40,9 +45,9 @@ def doctor(output, test_run, config, as_json, quiet, debug):
         click.echo(dumps(verdict)) if as_json else show("\n".join(lines))
         is_done = verdict["verdict"] == "finished"
         next_step(
-            "sisso-sal label RUN ID VALUE, with what it is worth"
+            "sisso-sal label RUN ID VALUE, with the value that follows from this output"
             if is_done
-            else "mend what is told above and run it again"
+            else "correct the problem above and run the calculation again"
         )
         return
     from sisso_sal.oracle.doctor import aims_test_run, doctor_checks, oracle_check
@@ -59,20 +64,20 @@ def doctor(output, test_run, config, as_json, quiet, debug):
         show(aligned([["what", "status", "detail"], *([c.name, c.status, c.detail] for c in checks)]))
     if any(check.status == "problem" for check in checks):
         raise SissoSalError("doctor: found problems, see above")
-    next_step("sisso-sal discover TABLE; what is missing is needed only for the labels it is named after")
+    next_step("sisso-sal discover TABLE; a program that is missing is needed only for the labels that it computes")
 
 
 def _judge_all(folder: Path, as_json: bool) -> None:
-    """A table of the verdicts on every output below a folder."""
+    """Print a table of the verdicts on all outputs in a folder."""
     from sisso_sal.oracle.engines.aims_verdict import judge_runs
     from sisso_sal.report.text.table import aligned
 
-    found = judge_runs(folder)
+    verdicts = judge_runs(folder)
     if as_json:
-        click.echo(dumps({"runs": [{"output": name, **verdict.as_dict()} for name, verdict in found.items()]}))
+        click.echo(dumps({"runs": [{"output": name, **verdict.as_dict()} for name, verdict in verdicts.items()]}))
         return
     rows = [["output", "verdict", "energy eV", "gap eV", "atoms", "reason"]]
-    for name, verdict in found.items():
+    for name, verdict in verdicts.items():
         numbers = [_short(verdict.energy_eV, ".4f"), _short(verdict.gap_eV, ".3f"), str(verdict.n_atoms)]
         rows.append([name, verdict.verdict, *numbers, verdict.reason])
     show(aligned(rows, numeric=[2, 3, 4]))

@@ -1,4 +1,4 @@
-"""Inputs of other SISSO programs: read, told, run or written as a table and a settings file."""
+"""Inputs of other SISSO programs: read, shown, run or written as a table and a settings file."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ TABLE_FILE, SETTINGS_FILE, TEST_FILE = "table.csv", "settings.toml", "test.csv"
 
 @click.command("import-sisso", cls=Command, short_help="Run inputs of SISSO or SISSO++")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--task", help="The one task to take of several: its number (SISSO) or name (SISSO++).")
-@click.option("--dry-run", is_flag=True, help="Tell what would be made of the input, and do nothing.")
+@click.option("--task", help="The task to use if there are several: its number (SISSO) or name (SISSO++).")
+@click.option("--dry-run", is_flag=True, help="Show what the input would become, and do nothing.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write a table and a settings file there, and run nothing.",
+    help="Write a table and a settings file into this folder, and run nothing.",
 )
 @click.option("--force", is_flag=True, help="Replace these files if they exist.")
 @THREADS
 @JSON
 @COMMON
 def import_sisso(folder, task, dry_run, out, force, threads, as_json, quiet, debug):
-    """Run the input of SISSO (SISSO.in and train.dat) or SISSO++ (sisso.json and its CSV) that lies in FOLDER.
+    """Run the input of SISSO (SISSO.in and train.dat) or SISSO++ (sisso.json and its CSV file) in FOLDER.
 
-    Keywords of SISSO 2 to 3.5 are understood. What has no counterpart here is told, never passed over.
+    Keywords of SISSO 2 to 3.5 are understood. Keywords without a counterpart here are listed.
 
     \b
     Examples:
@@ -42,71 +42,75 @@ def import_sisso(folder, task, dry_run, out, force, threads, as_json, quiet, deb
     """
     from sisso_sal.data.foreign.readers import read_foreign
 
-    found = read_foreign(folder, task)
-    document = {"imported": _about(found)}
+    source = read_foreign(folder, task)
+    document = {"imported": _about(source)}
     if not as_json:
-        _tell(found, quiet)
+        _tell(source, quiet)
     if dry_run:
-        click.echo(dumps(document) if as_json else _settings_text(found), nl=as_json)
-        next_step(f"sisso-sal import-sisso {folder}, or with --out FOLDER to get a table and a settings file", err=True)
+        click.echo(dumps(document) if as_json else _settings_text(source), nl=as_json)
+        next_step(
+            f"sisso-sal import-sisso {folder}, or add --out FOLDER to write a table and a settings file", err=True
+        )
     elif out is not None:
-        files = _written(found, out, force)
+        files = _written(source, out, force)
         if as_json:
             click.echo(dumps(document | {"files": files}))
         else:
             click.echo(f"Written: {', '.join(files)}")
-        next_step(f"sisso-sal fit {files[0]} --config {files[1]}, or change them first")
+        next_step(f"edit the files if needed, then sisso-sal fit {files[0]} --config {files[1]}")
     else:
-        _run(found, document, threads, as_json, quiet)
-        next_step(f"the same with --out FOLDER, then sisso-sal fit FOLDER/{TABLE_FILE} --config FOLDER/{SETTINGS_FILE}")
+        _run(source, document, threads, as_json, quiet)
+        next_step(
+            f"add --out FOLDER to write files, then sisso-sal fit FOLDER/{TABLE_FILE} --config FOLDER/{SETTINGS_FILE}"
+        )
 
 
-def _about(found) -> dict[str, Any]:
+def _about(source) -> dict[str, Any]:
     return {
-        "program": found.program, "files": list(found.files), "n_rows": len(found.rows), "n_left_out": len(found.left_out),
-        "settings": dict(found.settings), "mapped": [{"input": said, "became": became} for said, became in found.mapped],
-        "without_counterpart": list(found.without_counterpart),
+        "program": source.program, "files": list(source.files), "n_rows": len(source.rows), "n_left_out": len(source.left_out),
+        "settings": dict(source.settings), "mapped": [{"input": said, "became": became} for said, became in source.mapped],
+        "without_counterpart": list(source.without_counterpart),
     }  # fmt: skip
 
 
-def _tell(found, quiet: bool) -> None:
-    """What became of the input, on stderr; what has no counterpart is told also where notes are not wanted."""
+def _tell(source, quiet: bool) -> None:
+    """Show on stderr what the input became; keywords without a counterpart are shown also with --quiet."""
     if not quiet:
-        n = len(found.header) - 2
+        n = len(source.header) - 2
         click.echo(
-            f"{found.program}: {' and '.join(found.files)}: {len(found.rows)} rows, {n} primary features", err=True
+            f"{source.program}: {' and '.join(source.files)}: {len(source.rows)} rows, {n} primary features", err=True
         )
-        for said, became in found.mapped:
+        for said, became in source.mapped:
             click.echo(f"  {said}  ->  {became}", err=True)
-    for line in found.without_counterpart:
+    for line in source.without_counterpart:
         click.echo(f"{click.style('no counterpart:', fg='yellow')} {line}", err=True)
     if not quiet:
         click.echo("", err=True)
 
 
-def _settings_text(found) -> str:
+def _settings_text(source) -> str:
     """The settings of the input as TOML, with what has no counterpart as comments."""
     import tomli_w
 
     from sisso_sal.settings.campaign import setting_named
 
     data: dict[str, Any] = {}
-    for option, value in found.settings.items():
+    for option, value in source.settings.items():
         section, _, key = setting_named(option).rpartition(".")
         (data.setdefault(section, {}) if section else data)[key] = value
     comments = [
-        f"# From {found.program}, {' and '.join(found.files)}",
-        *(f"# {line}" for line in found.without_counterpart),
+        f"# From {source.program}, {' and '.join(source.files)}",
+        *(f"# {line}" for line in source.without_counterpart),
     ]
     return "\n".join([*comments, tomli_w.dumps(data)])
 
 
-def _written(found, out: Path, force: bool) -> list[str]:
+def _written(source, out: Path, force: bool) -> list[str]:
     from sisso_sal.system.storage import write_whole, writing
 
-    contents = {TABLE_FILE: found.csv(), SETTINGS_FILE: _settings_text(found)}
-    if found.left_out:
-        contents[TEST_FILE] = found.csv(found.left_out)
+    contents = {TABLE_FILE: source.csv(), SETTINGS_FILE: _settings_text(source)}
+    if source.left_out:
+        contents[TEST_FILE] = source.csv(source.left_out)
     with writing(out):
         out.mkdir(exist_ok=True)
     for name in contents:
@@ -116,20 +120,22 @@ def _written(found, out: Path, force: bool) -> list[str]:
     return [str(out / name) for name in contents]
 
 
-def _run(found, document: dict[str, Any], threads: int | None, as_json: bool, quiet: bool) -> None:
+def _run(source, document: dict[str, Any], threads: int | None, as_json: bool, quiet: bool) -> None:
     import warnings
 
     from sisso_sal.cli.models import fitted, tell_fit
     from sisso_sal.settings.campaign import load_settings
 
-    warnings.filterwarnings("ignore", message="unit 'unit[0-9]+' is not known")  # names that this command gave
+    warnings.filterwarnings("ignore", message="unit 'unit[0-9]+' is not known")  # units that this command named
     with tempfile.TemporaryDirectory() as scratch:
-        files = _written(found, Path(scratch), force=False)
+        files = _written(source, Path(scratch), force=False)
         try:
             settings = load_settings(files[1], {})  # the input alone says what is looked for
             settings = settings.model_copy(update={"model": settings.model.completed(ensemble=False)})
             data = read(Path(files[0]), settings.target, settings.id, None, require_target=True)
-        except InputError as error:  # the reader knows the written copy, the user what it was made from
-            raise InputError(str(error).replace(files[0], found.files[-1]).replace(files[1], found.files[0])) from error
+        except InputError as error:  # names the copy; the user knows the files that it was made from
+            raise InputError(
+                str(error).replace(files[0], source.files[-1]).replace(files[1], source.files[0])
+            ) from error
     _, fit = fitted(data, settings, threads, is_ensemble=False, silent=quiet or as_json)
     tell_fit(fit | document if as_json else fit, as_json)

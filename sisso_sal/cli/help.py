@@ -1,4 +1,4 @@
-"""Help in groups: options under the headings that `panel` gives them, commands under those of their group."""
+"""Help with headings: options under the headings from `panel`, commands under those of their group."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OTHER = "Other options"
 
 
 class Formatter(click.HelpFormatter):
-    """Headings in bold; where there is no colour click takes that off again."""
+    """Headings in bold; without colour click removes the codes."""
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
         super().write_usage(prog, args, click.style("Usage: ", bold=True) if prefix is None else prefix)
@@ -53,7 +53,7 @@ _PLAIN = {
 
 
 def _plain(options: str, text: str) -> tuple[str, str]:
-    """What an option takes in one letter, and without the bound that numbers have anyway."""
+    """The option with a short name of its value, and the text without bounds that are clear anyway."""
     for long, brief in _PLAIN.items():
         if options.endswith(long):
             options = options.removesuffix(long) + brief
@@ -61,12 +61,12 @@ def _plain(options: str, text: str) -> tuple[str, str]:
 
 
 class DescribedOption(click.Option):
-    """An option whose help is made when somebody asks for it: what it says may come from plug-ins.
+    """An option whose help is made when it is shown, because plug-ins may add to it.
 
     Parameters
     ----------
     describe : callable
-        Gives the help; in the place of ``help``.
+        Returns the help text; replaces ``help``.
     """
 
     def __init__(self, *args: Any, describe: Callable[[], str], **kwargs: Any):
@@ -79,7 +79,7 @@ class DescribedOption(click.Option):
 
     @help.setter
     def help(self, text: str | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """click sets none."""
+        """Nothing to do: click sets no text."""
 
 
 class Group(click.Group):

@@ -1,4 +1,4 @@
-"""Values that only the table, the run or the settings know, for completion by the shell."""
+"""Completion by the shell of values that come from the table, the run or the settings."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from click.shell_completion import CompletionItem
 Complete = Callable[[click.Context, click.Parameter, str], list[str] | list[CompletionItem]]
 
 
-def _starting(found: Iterable[str], incomplete: str) -> list[str]:
-    return [text for text in found if text.startswith(incomplete)]
+def _starting(texts: Iterable[str], incomplete: str) -> list[str]:
+    return [text for text in texts if text.startswith(incomplete)]
 
 
 def _argument(ctx: click.Context, name: str) -> Path:
-    """An argument that stands in the command already; click gives it unsorted while an option still waits for its value."""
+    """The path of an argument that is already typed; click has not parsed it yet when the value of an option is completed."""
     names = [parameter.name for parameter in ctx.command.params if isinstance(parameter, click.Argument)]
     place = names.index(name) if name in names else len(ctx.args)
     return Path(ctx.params.get(name) or (ctx.args[place] if place < len(ctx.args) else ""))
 
 
 def columns(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Names of the columns of the table that stands in the command already, without their units."""
+    """Names of the columns of the table that is already typed, without their units."""
     path = _argument(ctx, "table")
     try:
         with path.open("rb") as file:
@@ -37,13 +37,13 @@ def columns(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> 
         else:
             with path.open(encoding="utf-8-sig", newline="") as file:
                 headers = next(csv.reader(file, skipinitialspace=True), [])
-    except (OSError, ValueError):  # nothing to complete from; the command itself tells what is wrong
+    except (OSError, ValueError):  # nothing to complete; the command itself reports the error
         return []
     return _starting((header.partition(" (")[0].strip() for header in headers), incomplete)
 
 
 def values(setting: str, *more: str) -> Complete:
-    """The values that a setting takes, by section and key, and more."""
+    """Completion of the values of a setting (section and key), and of `more` values."""
 
     def complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
         from sisso_sal.settings.campaign import known_settings
@@ -54,7 +54,7 @@ def values(setting: str, *more: str) -> Complete:
 
 
 def operators(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The next operator of a list with commas."""
+    """The next operator in a list with commas."""
     from sisso_sal.features.operators import OPERATORS
 
     before, comma, last = incomplete.rpartition(",")
@@ -63,7 +63,7 @@ def operators(ctx: click.Context, parameter: click.Parameter, incomplete: str) -
 
 
 def acquisitions(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Names with what each is good for, which zsh and fish show."""
+    """Names with a summary of each, which zsh and fish show."""
     from sisso_sal.acquisition.registry import ACQUISITIONS, installed
 
     records = [record for name in _starting(ACQUISITIONS, incomplete) if (record := installed(name))]
@@ -96,14 +96,14 @@ def surrogates(ctx: click.Context, parameter: click.Parameter, incomplete: str) 
 
 
 def oracles(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Names of oracles; a colon stands behind those that take more."""
+    """Names of oracles; those that need an argument end with a colon."""
     from sisso_sal.oracle.registry import oracle_kinds
 
     return _starting((f"{name}:" if kind.takes_more else name for name, kind in oracle_kinds().items()), incomplete)
 
 
 def candidates(which: str) -> Complete:
-    """Ids of the run that stands in the command: those "proposed" and without an answer, or those that "failed"."""
+    """Completion of ids of the run that is already typed: those "proposed" and not submitted, or those that "failed"."""
 
     def complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
         from sisso_sal.campaign.status import status_document
@@ -113,10 +113,10 @@ def candidates(which: str) -> Complete:
 
         run = _argument(ctx, "run")
         try:
-            found = status_document(run, fold(read_ledger(run).events()), None)
+            document = status_document(run, fold(read_ledger(run).events()), None)
         except SissoSalError:
             return []
-        ids = [case["id"] for case in found["failed"]] if which == "failed" else found["open"]
+        ids = [case["id"] for case in document["failed"]] if which == "failed" else document["open"]
         return _starting(ids, incomplete)
 
     return complete

@@ -1,4 +1,4 @@
-"""Models from a table, what they predict, and as source text."""
+"""Fit models to a table, predict with them, and export them as source text."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _USES = {
     "c": "compile {file} with your program and call sisso_predict",
     "fortran": "compile {file} with your program and use sisso_model",
 }
-"""What one does with each form of export."""
+"""How to use each format of export."""
 
 
 @click.command(cls=Command, short_help="Find formulas for a property")
@@ -46,14 +46,16 @@ _USES = {
 @COLUMNS
 @MODEL
 @ENSEMBLE
-@click.option("--config", type=click.Path(path_type=Path), help="Settings in a TOML file; flags come on top.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="Settings in a TOML file; options of the command override them."
+)
 @OUT_FILE
 @SEED
 @THREADS
 @JSON
 @COMMON
 def fit(table, target, id_column, formula, config, out, force, threads, as_json, quiet, debug, **options):
-    """Find formulas for the target of TABLE; --out keeps the model for predict and export.
+    """Find formulas for the target of TABLE; --out saves the model for predict and export.
 
     \b
     Example:
@@ -77,11 +79,11 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
     if out is not None:
         next_step(f"sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out} --format python")
     else:
-        next_step("the same with --out model.json keeps the model for predict and export")
+        next_step("add --out model.json to save the model for predict and export")
 
 
 def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bool):
-    """A model of the labelled rows, and the document that describes it; an interrupted search has the best so far."""
+    """A model of the labelled rows, and the document that describes it; an interrupted search gives the best models so far."""
     import numpy as np
 
     from sisso_sal.models.ensemble import SISSOEnsemble
@@ -110,7 +112,7 @@ def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bo
 
 
 def tell_fit(document: dict[str, Any], as_json: bool) -> None:
-    """Print what was found; a search that was interrupted ends the program here."""
+    """Print the formulas; after an interrupted search the program ends here."""
     from sisso_sal.report.text.results import fit_text
 
     click.echo(dumps(document)) if as_json else show(fit_text(document))
@@ -149,7 +151,7 @@ def _fit_document(model, space, is_ensemble: bool) -> dict[str, Any]:
 @click.command(cls=Command, short_help="Predict with a model file")
 @click.argument("model", type=click.Path(path_type=Path))
 @TABLE
-@click.option("--id", "id_column", metavar="COLUMN", help="Column that names the rows; by default the first text one.")
+@click.option("--id", "id_column", metavar="COLUMN", help="Column of the ids; by default the first text column.")
 @click.option("--formula", metavar="COLUMN", help="Make the features from formulas of oxides in this column.")
 @OUT_FILE
 @JSON
@@ -157,8 +159,9 @@ def _fit_document(model, space, is_ensemble: bool) -> dict[str, Any]:
 def predict(model, table, id_column, formula, out, force, as_json, quiet, debug):
     """Predict with a MODEL file for every row of TABLE.
 
-    Columns are found by name, in any order, and converted to the model's units. A model prints id, mean and whether the row is
-    valid (inside the domain and near the training range of every term); an ensemble also std and how many members are valid.
+    Columns are matched by name, in any order, and converted to the model's units. For a single model the output is id, mean and
+    valid (the row is inside the domain and near the training range of every term); for an ensemble also the standard deviation, a
+    95 % interval and the number of valid members.
 
     \b
     Example:
@@ -178,13 +181,13 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
     if isinstance(estimator, SISSOEnsemble):
         shares = TableSpace(data).composition
         if shares is None and estimator.correction_ and estimator.correction_.composition is not None:
-            note("the ensemble knows compositions, but the table has no formulas for ids")
-        found = estimator.predict_distribution(columns, shares)
+            note("the correction of this ensemble uses compositions, but the ids of the table are no formulas")
+        prediction = estimator.predict_distribution(columns, shares)
         frame = pd.DataFrame(
             {
-                "id": ids, "mean": found.mean, "std": found.std, "std_raw": found.std_raw,
-                "low95": found.interval95[0], "high95": found.interval95[1], "formula": found.formula,
-                "n_valid": found.n_valid, "outside": found.outside, "distance": found.distance,
+                "id": ids, "mean": prediction.mean, "std": prediction.std, "std_raw": prediction.std_raw,
+                "low95": prediction.interval95[0], "high95": prediction.interval95[1], "formula": prediction.formula,
+                "n_valid": prediction.n_valid, "outside": prediction.outside, "distance": prediction.distance,
             }
         )  # fmt: skip
     else:
@@ -241,11 +244,16 @@ def _columns_for(estimator, path: Path, id_column: str | None, formula: str | No
 @click.command(cls=Command, short_help="Formulas as LaTeX, sympy, Python, C or Fortran")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
-    "--format", "form", type=click.Choice(list(_USES)), default="latex", show_default=True, help="What to write."
+    "--format",
+    "form",
+    type=click.Choice(list(_USES)),
+    default="latex",
+    show_default=True,
+    help="Language of the output.",
 )
-@click.option("--member", type=click.IntRange(min=1), help="Of an ensemble only this member, counted from 1.")
+@click.option("--member", type=click.IntRange(min=1), help="Only this member of an ensemble, counted from 1.")
 @click.option(
-    "--dim", type=click.IntRange(min=1), help="Of a model the one with so many terms; the largest by default."
+    "--dim", type=click.IntRange(min=1), help="Number of terms, for a file of one model; the largest by default."
 )
 @OUT_FILE
 @JSON
@@ -275,7 +283,7 @@ def export(model, form, member, dim, out, force, as_json, quiet, debug):
         else:
             scale = estimator.formula_calibration_.scale if estimator.formula_calibration_ else 1.0
             if estimator.correction_ or estimator.aggregation != "mean":
-                note("an export holds the formulas alone, their mean and standard deviation, without the correction")
+                note("the export has only the formulas, their mean and standard deviation, and not the correction")
     else:
         if member is not None:
             raise SettingsError("member: needs an ensemble, found a model file of one model; choose with --dim")

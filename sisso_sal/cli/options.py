@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they do with them."""
+"""Options that several commands share, and how they are read."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from sisso_sal.errors import InputError
 
 
 def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    found = None if value is None else tuple(part.strip() for part in value.split(",") if part.strip())
-    if found == ():
+    parts = None if value is None else tuple(part.strip() for part in value.split(",") if part.strip())
+    if parts == ():
         raise click.BadParameter(f"needs names with commas between them, found '{value}'")
-    return found
+    return parts
 
 
 TABLE = click.argument("table", type=click.Path(path_type=Path))
@@ -44,7 +44,9 @@ SURROGATE = panel(
 SEED = click.option("--seed", type=click.IntRange(min=0), help="Seed of all random choices; 0 by default.")
 OUT_FILE = panel(
     "Output",
-    click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file, not to stdout."),
+    click.option(
+        "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file instead of stdout."
+    ),
     click.option("--force", is_flag=True, help="Replace the file if it exists."),
 )
 ID_COLUMN = click.option(
@@ -52,7 +54,7 @@ ID_COLUMN = click.option(
     "id_column",
     metavar="COLUMN",
     shell_complete=known_values.columns,
-    help="Column that names the rows; by default the first text one.",
+    help="Column of the ids; by default the first text column.",
 )
 FORMULA = click.option(
     "--formula",
@@ -66,7 +68,7 @@ COLUMNS = panel(
         "--target",
         metavar="COLUMN",
         shell_complete=known_values.columns,
-        help="Target column; by default the one with gaps.",
+        help="Target column; by default the only one with gaps.",
     ),
     ID_COLUMN,
     FORMULA,
@@ -80,16 +82,22 @@ MODEL = panel(
         shell_complete=known_values.operators,
         help="Operators, e.g. add,sub,mult,div,sq,sqrt.",
     ),
-    click.option("--rung", type=click.IntRange(0, 3), help="Times that operators are applied; 2 by default."),
+    click.option("--rung", type=click.IntRange(0, 3), help="How many times operators are applied; 2 by default."),
     click.option(
         "--n-sis", type=click.IntRange(min=1), help="Features kept by each screening; 50 by default, 20 for ensembles."
     ),
     click.option("--dim", type=click.IntRange(1, 6), help="Terms of a formula; 2 by default, up to 3 for ensembles."),
-    click.option("--n-residual", type=click.IntRange(min=1), help="Residuals that a screening sees; 5 by default."),
-    click.option("--max-complexity", type=click.IntRange(min=0), help="Most operators in a term; no limit by default."),
-    click.option("--max-features", type=click.IntRange(min=1), help="Refuse a larger feature space; 1e10 by default."),
-    click.option("--min-abs", type=float, help="Smallest max|f| of a feature; 1e-5 by default."),
-    click.option("--max-abs", type=float, help="Largest max|f| of a feature; 1e5 by default."),
+    click.option("--n-residual", type=click.IntRange(min=1), help="Residuals used in each screening; 5 by default."),
+    click.option(
+        "--max-complexity",
+        type=click.IntRange(min=0),
+        help="Largest number of operators in a term; no limit by default.",
+    ),
+    click.option(
+        "--max-features", type=click.IntRange(min=1), help="Refuse a feature space larger than this; 1e10 by default."
+    ),
+    click.option("--min-abs", type=float, help="Reject a feature whose max|f| is smaller; 1e-5 by default."),
+    click.option("--max-abs", type=float, help="Reject a feature whose max|f| is larger; 1e5 by default."),
     click.option("--no-intercept", is_flag=True, help="Fit without intercept."),
     click.option("--no-units", is_flag=True, help="Ignore units."),
 )
@@ -98,37 +106,37 @@ MODEL = panel(
 ENSEMBLE = panel(
     "Ensemble",
     click.option("--members", type=click.IntRange(min=2), help="Models in the ensemble; 30 by default."),
-    click.option("--dropout", type=float, help="Share of primary features each member lacks; 0.2 by default."),
-    click.option("--no-adapt", is_flag=True, help="Take --rung and --dim as they are; else out-of-bag errors choose."),
+    click.option("--dropout", type=float, help="Fraction of primary features hidden from each member; 0.2 by default."),
+    click.option("--no-adapt", is_flag=True, help="Use --rung and --dim as given; otherwise out-of-bag errors choose."),
     click.option(
         "--transform",
         metavar="KIND",
         shell_complete=known_values.values("ensemble.transform"),
-        help="Of the target: none, log or yeo-johnson; none by default.",
+        help="Transformation of the target: none, log or yeo-johnson; none by default.",
     ),
     click.option(
         "--loss",
         metavar="KIND",
         shell_complete=known_values.values("ensemble.loss"),
-        help="squared, or huber for labels with outliers; squared by default.",
+        help="Loss: squared, or huber for labels with outliers; squared by default.",
     ),
     click.option(
         "--aggregation",
         metavar="KIND",
         shell_complete=known_values.values("ensemble.aggregation"),
-        help="Of the members: mean or median; mean by default.",
+        help="How members are combined: mean or median; mean by default.",
     ),
     click.option(
         "--correction",
         metavar="KIND",
         shell_complete=known_values.values("ensemble.correction"),
-        help="Of the formulas: none, trees, process or both; both by default.",
+        help="Model of the formulas' residuals: none, trees, process (Gaussian) or both; both by default.",
     ),
     click.option(
         "--recalibrate",
         metavar="KIND",
         shell_complete=known_values.values("ensemble.recalibrate"),
-        help="none, scale, isotonic or conformal; isotonic by default.",
+        help="Of the standard deviation: none, scale, isotonic or conformal; isotonic by default.",
     ),
 )
 
@@ -143,33 +151,33 @@ def model_changes(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def load(config: Path | None, changes: dict[str, Any], *, ensemble: bool = True):
-    """Settings from all layers, complete."""
+    """Settings from all layers, with every default filled in."""
     return load_layers(config, changes, ensemble=ensemble).settings
 
 
 def load_layers(config: Path | None, changes: dict[str, Any], *, ensemble: bool = True):
-    """Settings from options, environment, settings file and the user's own, complete, and where each comes from."""
+    """Settings from options, environment, settings file and the user's own file, completed, and where each comes from."""
     from sisso_sal.api.inputs import complete_settings
 
     return complete_settings(config, changes, ensemble=ensemble)
 
 
 def read(path: Path, target: str | None, id_column: str | None, formula: str | None, require_target: bool):
-    """The table, with features made from formulas when it has none or when that was asked for."""
+    """The table, with features made from formulas if it has no features or if `formula` names a column."""
     from sisso_sal.api.inputs import read_candidates
 
     return read_candidates(path, target=target, id=id_column, formula=formula, require_target=require_target, tell=note)
 
 
-def note_unused_settings(given) -> None:
-    """Tell which settings of models and ensembles were given that the chosen surrogate does not use."""
+def note_unused_settings(layers) -> None:
+    """Note the settings of models and ensembles that were given but are not used by the chosen surrogate."""
     from sisso_sal.models.registry import surrogate_named
 
-    kind = surrogate_named(given.settings.surrogate)
+    kind = surrogate_named(layers.settings.surrogate)
     unused = {"model", "ensemble"} - set(kind.sections)
     names = [
         name.partition(".")[2]
-        for name, origin in given.origins.items()
+        for name, origin in layers.origins.items()
         if name.partition(".")[0] in unused and origin.kind != "default"
     ]
     if names:
@@ -194,7 +202,7 @@ def check_free(out: Path | None, force: bool) -> None:
 
 
 def check_plot(plot: Path | None, force: bool) -> None:
-    """The same for a figure, whose name tells its form."""
+    """The same for a figure, whose format follows from its name."""
     check_free(plot, force)
     if plot is not None:
         from sisso_sal.report.figures.draw import check_figure_name

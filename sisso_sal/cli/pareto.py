@@ -1,4 +1,4 @@
-"""A goal over two targets: the known front, and what to compute next to move it on."""
+"""Two targets at once: the known front, and the candidates that are expected to improve it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _pair(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
     return first, second
 
 
-@click.command(cls=Command, short_help="Learn two targets, propose what moves their front")
+@click.command(cls=Command, short_help="Propose the best compromises between two targets")
 @TABLE
 @panel(
     "Columns of the table",
@@ -77,7 +77,7 @@ def _pair(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
         "--reference",
         metavar="A,B",
         callback=_pair,
-        help="Worst values of interest; by default the worst on the known front and a tenth of its range.",
+        help="Worst values of interest; by default a tenth of the front's range beyond its worst values.",
     ),
 )
 @panel(
@@ -89,7 +89,9 @@ def _pair(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 @SURROGATE
 @ENSEMBLE
 @MODEL
-@click.option("--config", type=click.Path(path_type=Path), help="Settings in a TOML file; flags come on top.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="Settings in a TOML file; options of the command override them."
+)
 @SEED
 @THREADS
 @JSON
@@ -99,10 +101,11 @@ def pareto(
 ):  # fmt: skip
     """Learn two targets from TABLE, and propose which rows to compute so that the best compromises get better.
 
-    Each target has an ensemble of its own, learned from the rows in which it is known; neither is a feature of the other. Materials
-    that nothing beats in both targets are the known front. The candidates, rows with a gap in a target, are ranked by how much they
-    are expected to add to the area that the front dominates (expected hypervolume improvement), each after those before it. What is
-    known of a half known candidate counts as certain; the two predictions are taken to be independent.
+    Each target has its own surrogate, fitted to the rows in which this target is known; neither target is a feature of the other.
+    The known front is the set of known materials that no other known material dominates (is better in one target and not worse in
+    the other). The candidates are the rows with a gap in a target. They are ranked by the expected hypervolume improvement, that
+    is, the area that each is expected to add to what the front and the candidates before it dominate. If one target of a candidate
+    is known, its value counts as exact; the two predictions are treated as independent.
 
     \b
     Examples:
@@ -110,10 +113,7 @@ def pareto(
       sisso-sal pareto table.csv --target g_pbx --target price --plot front.png
       sisso-sal pareto table.csv --target g_pbx --target gap --reference 0.5,3
     """
-    if len(targets) != 2:
-        raise InputError(f"target: needs two columns, --target A --target B, found {len(targets) or 'none'}")
-    if len(goals) not in {0, 2}:
-        raise InputError(f"goal: needs one for each of the two targets, or none for min and min, found {len(goals)}")
+    _check_pairs(targets, goals)
     check_free(out, force)
     check_plot(plot, force)
     from functools import partial
@@ -124,12 +124,12 @@ def pareto(
     from sisso_sal.report.text.two_targets import pareto_text
     from sisso_sal.spaces.table import TableSpace
 
-    given = load_layers(config, {"id": id_column, **model_changes(options)})
-    note_unused_settings(given)
-    settings = given.settings
+    layers = load_layers(config, {"id": id_column, **model_changes(options)})
+    note_unused_settings(layers)
+    settings = layers.settings
     spaces = [TableSpace(one) for one in read_two_targets(table, targets, settings.id, formula, note)]
     with Watch("screening", quiet or as_json) as watch:
-        found = compromises(
+        result = compromises(
             spaces,
             goals or ("min", "min"),
             settings.batch,
@@ -137,7 +137,7 @@ def pareto(
             reference=reference,
             progress=watch,
         )
-    document = found.document() | {
+    document = result.document() | {
         "settings": settings.model_dump(mode="json", include={"id", "batch", "surrogate", "seed", "model", "ensemble"})
     }
     if out is not None:
@@ -146,9 +146,16 @@ def pareto(
         from sisso_sal.report.figures.draw import save_figure
         from sisso_sal.report.figures.front import front_figure
 
-        save_figure(front_figure(found), plot)
+        save_figure(front_figure(result), plot)
     click.echo(dumps(document)) if as_json else show(pareto_text(document, width()))
     _tell(document, table, out, plot, as_json)
+
+
+def _check_pairs(targets: tuple[str, ...], goals: tuple[str, ...]) -> None:
+    if len(targets) != 2:
+        raise InputError(f"target: needs two columns, --target A --target B, found {len(targets) or 'none'}")
+    if len(goals) not in {0, 2}:
+        raise InputError(f"goal: needs one for each of the two targets, or none for min and min, found {len(goals)}")
 
 
 def _proposals(document: dict[str, Any]) -> str:
@@ -167,13 +174,13 @@ def _tell(document: dict[str, Any], table: Path, out: Path | None, plot: Path | 
     files = [f"the proposals are in {out}"] if out is not None else []
     files += [f"the figure is in {plot}"] if plot is not None else []
     if files and not as_json:
-        told = ", ".join(files)
-        show(f"\n{told[0].upper()}{told[1:]}")
+        line = ", ".join(files)
+        show(f"\n{line[0].upper()}{line[1:]}")
     if document["proposals"]:
         next_step(
-            f"write what is found for {document['proposals'][0]['id']} and the others into {table}, then the same again"
+            f"write the results for {document['proposals'][0]['id']} and the others into {table}, then run the same command"
         )
     elif document["n_candidates"]:
-        next_step("the same with another --reference, or with candidates that can be better")
+        next_step("run the same command with another --reference, or add other candidates")
     else:
         next_step(f"add candidates, rows with a gap in a target, to {table}")

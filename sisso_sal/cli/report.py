@@ -1,4 +1,4 @@
-"""A run to look at: the report, and its figures as files."""
+"""The report of a run, and its figures as files."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sisso_sal.cli.terminal import next_step
 FORMATS = ("html", "pdf", "png", "svg")
 
 
-@click.command(cls=Command, short_help="One page to look at: map, formulas, trust, course")
+@click.command(cls=Command, short_help="Write the report, or its figures as files")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--iteration", type=click.IntRange(min=1), help="Of this iteration; the newest by default.")
+@click.option("--iteration", type=click.IntRange(min=1), help="Iteration to show; the newest by default.")
 @click.option(
     "--format",
     "form",
     type=click.Choice(FORMATS),
     default="html",
     show_default=True,
-    help="One page to look at, or each figure as a file for a paper.",
+    help="html: one page; others: each figure as a file.",
 )
 @click.option(
     "--out",
@@ -32,10 +32,11 @@ FORMATS = ("html", "pdf", "png", "svg")
 @JSON
 @COMMON
 def report(run, iteration, form, out, as_json, quiet, debug):
-    """One page on a run that opens in any browser, without a network: proposals and why, the materials map, formulas, how far to
-    trust them, the course of the campaign, failures, provenance.
+    """Write one page about a run: proposals with their reasons, the materials map, formulas, calibration, the course of the
+    campaign, failures and provenance.
 
-    discover writes it after each iteration; it can be given while a driver is at work.
+    The page opens in any browser, without a network. discover writes it after each iteration; this command also works while a
+    driver is running.
 
     \b
     Examples:
@@ -60,6 +61,6 @@ def report(run, iteration, form, out, as_json, quiet, debug):
     else:
         click.echo("\n".join(str(path) for path in paths))
         next_step(
-            f"open {paths[0]} in a browser" if form == "html" else f"sisso-sal report {run}, to look at it all",
+            f"open {paths[0]} in a browser" if form == "html" else f"sisso-sal report {run}, for all of it on one page",
             err=True,
         )

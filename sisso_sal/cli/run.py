@@ -1,4 +1,4 @@
-"""Looking at a run and telling it something: status, label, retry, stop, ledger."""
+"""Commands on a run: status, label, retry, stop, ledger."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sisso_sal.errors import CampaignError, InputError
 
 
 def _existing(ctx: click.Context, parameter: click.Parameter, run: Path) -> Path:
-    """A folder that exists; runs with a similar name are told where it does not."""
+    """A folder that exists; if it does not, the error names runs with a similar name."""
     if not run.exists():
         near = [*run.parent.glob("*/campaign.db"), *Path("runs").glob("*/campaign.db")]
         by_name = {path.parent.name: path.parent for path in near}
@@ -52,35 +52,41 @@ RUN = click.argument("run", type=click.Path(path_type=Path, file_okay=False), ca
 
 
 def _state(run: Path):
-    """State and notes of a run that may be driven; takes no lock."""
+    """State of a run, also while a driver is running; takes no lock."""
     from sisso_sal.ledger.state import fold
 
     return fold(_reading(run).events())
 
 
 def _reading(run: Path):
-    """What can be read of the ledger; damage is told."""
+    """What can be read of the ledger; a note reports damage."""
     from sisso_sal.ledger.store import read_ledger
 
     reading = read_ledger(run)
     if reading.damage:
         note(
-            f"the ledger is damaged ({reading.damage}); {len(reading.rows)} events could be read, the next discover "
+            f"the ledger is damaged ({reading.damage}); {len(reading.rows)} events can be read; the next discover "
             "repairs it"
         )
     return reading
 
 
-@click.command(cls=Command, short_help="Where a campaign stands, and what to do next")
+@click.command(cls=Command, short_help="The state of a campaign, and what to do next")
 @RUN
-@click.option("--watch", is_flag=True, help="Show it anew every few seconds, until Ctrl-C.")
-@click.option("--every", type=click.FloatRange(0.1), default=5.0, show_default=True, help="Seconds, with --watch.")
+@click.option("--watch", is_flag=True, help="Show the state again every few seconds, until Ctrl-C.")
+@click.option(
+    "--every",
+    type=click.FloatRange(0.1),
+    default=5.0,
+    show_default=True,
+    help="Seconds between two updates with --watch.",
+)
 @JSON
 @COMMON
 def status(run, watch, every, as_json, quiet, debug):
-    """Where a campaign stands: iteration, best, what is out and for how long, failures, calibration, cost, what to do next.
+    """Show the state of a campaign: iteration, best label, running calculations, failures, calibration, cost, and what to do next.
 
-    It can be given while a driver is at work, and changes nothing.
+    It also works while a driver is running, and changes nothing.
 
     \b
     Examples:
@@ -98,7 +104,7 @@ def status(run, watch, every, as_json, quiet, debug):
     if as_json:
         click.echo(dumps(document()))
         return
-    with suppress(KeyboardInterrupt) if watch else nullcontext():  # Ctrl-C is how one stops looking
+    with suppress(KeyboardInterrupt) if watch else nullcontext():  # Ctrl-C is the usual way to end --watch
         while True:
             text = status_text(document(), width=width())
             if watch and sys.stdout.isatty():
@@ -113,25 +119,28 @@ def status(run, watch, every, as_json, quiet, debug):
 
 @click.command(
     cls=Command,
-    short_help="Hand in results",
-    context_settings={"ignore_unknown_options": True},  # else a negative value is taken for an option
+    short_help="Add results",
+    context_settings={"ignore_unknown_options": True},  # otherwise a negative value is read as an option
 )
 @RUN
 @click.argument("id", required=False, shell_complete=known_values.candidates("proposed"))
 @click.argument("value", type=Number(), required=False)
 @click.option("--error", type=click.FloatRange(0), help="Standard deviation of the value.")
-@click.option("--failed", metavar="REASON", help="There will be no label of ID: it is not proposed again.")
+@click.option("--failed", metavar="REASON", help="ID cannot be labelled, for this reason; it is not proposed again.")
 @click.option(
-    "--file", "table", type=click.Path(path_type=Path), help="Labels from a table: ids, the target, '<target> error'."
+    "--file",
+    "table",
+    type=click.Path(path_type=Path),
+    help="Table of labels: ids, the target, and perhaps '<target> error'.",
 )
-@click.option("--replace", is_flag=True, help="Put the value in the place of another label.")
+@click.option("--replace", is_flag=True, help="Replace a known label.")
 @JSON
 @COMMON
 def label(run, id, value, error, failed, table, replace, as_json, quiet, debug):
-    """Hand in results from a laboratory or another code: a VALUE for the candidate ID, or a table of them.
+    """Add results from a laboratory or another code: a VALUE for the candidate ID, or a table of values.
 
-    Labels with an error count less in the fit, the more the larger it is. The next discover learns from them; a driver that is at
-    work takes them in at its next look.
+    The larger the error of a label, the smaller its weight in the fit. The next discover uses the new labels; a driver that is
+    running adds them at its next step.
 
     \b
     Examples:
@@ -141,7 +150,7 @@ def label(run, id, value, error, failed, table, replace, as_json, quiet, debug):
     """
     if table is not None:
         if id is not None or failed is not None or error is not None:
-            raise click.UsageError("--file takes no ID, VALUE, --error or --failed beside it")
+            raise click.UsageError("--file cannot be combined with ID, VALUE, --error or --failed")
         notes = _notes_from(table, run, replace)
     elif id is None or (value is None) == (failed is None):
         raise click.UsageError("needs ID and VALUE, ID and --failed REASON, or --file TABLE")
@@ -163,23 +172,23 @@ def _notes_from(path: Path, run: Path, replace: bool) -> list[dict[str, Any]]:
     name, unit = split_header(settings["target"])
     id_name = None if settings["id"] == "row" else settings["id"]
     headers = read_table(path, target=settings["target"], id=id_name, features=()).headers
-    given = read_table(path, target=settings["target"], id=id_name, features=())
-    if given.target_unit != unit:
-        raise InputError(f"{path}: needs '{name}' in '{unit or 'no unit'}', found '{given.target_unit or 'no unit'}'")
-    errors = np.full(given.n_rows, np.nan)
+    labels = read_table(path, target=settings["target"], id=id_name, features=())
+    if labels.target_unit != unit:
+        raise InputError(f"{path}: needs '{name}' in '{unit or 'no unit'}', found '{labels.target_unit or 'no unit'}'")
+    errors = np.full(labels.n_rows, np.nan)
     if (column := f"{name} error") in headers:
-        found = read_table(path, target=headers[column], id=id_name, features=())
-        if found.target_unit != unit:
+        error_table = read_table(path, target=headers[column], id=id_name, features=())
+        if error_table.target_unit != unit:
             raise InputError(
-                f"{path}: needs '{column}' in '{unit or 'no unit'}', found '{found.target_unit or 'no unit'}'"
+                f"{path}: needs '{column}' in '{unit or 'no unit'}', found '{error_table.target_unit or 'no unit'}'"
             )
-        errors = np.asarray(found.target)
+        errors = np.asarray(error_table.target)
     return [
         {
             "note": "label", "id": id, "value": float(value), "error": float(error) if np.isfinite(error) else None,
             "source": "file", "replace": replace,
         }
-        for id, value, error in zip(given.ids, np.asarray(given.target), errors, strict=True)
+        for id, value, error in zip(labels.ids, np.asarray(labels.target), errors, strict=True)
         if np.isfinite(value)
     ]  # fmt: skip
 
@@ -192,22 +201,23 @@ def _created(run: Path) -> dict[str, Any]:
 
 
 def _hand_in(run: Path, notes: list[dict[str, Any]], as_json: bool, quiet: bool) -> None:
-    """Check the notes all together; then write them, or leave them for the driver that is at work."""
+    """Check all notes; then write them, or leave them for the driver that is running."""
     from sisso_sal.campaign.inbox import hand_in
 
     _reading(run)  # notes on damage come first
     done = hand_in(run, notes, note)
     n = done.n_events
     if done.is_left:
-        outcome = f"a driver is at work: left in {run}/inbox, it takes them in at its next look"
+        outcome = f"a driver is running: left in {run}/inbox, the driver adds them at its next step"
     else:
-        outcome = f"{n} event{'s' if n != 1 else ''} written" if n else "nothing new: all of this is known already"
+        outcome = (
+            f"{n} event{'s' if n != 1 else ''} written" if n else "nothing new: all of this is already in the ledger"
+        )
     if as_json:
         click.echo(dumps({"run": str(run), "n_events": n, "left_for_driver": done.is_left}))
     elif not quiet:
         click.echo(f"{run}: {outcome}")
-    again = "give the discover command again to go on" if notes[0]["note"] != "stop" else "discover takes it up again"
-    next_step(f"sisso-sal status {run}" if done.is_left else again, err=True)
+    next_step(f"sisso-sal status {run}" if done.is_left else "run the discover command again to continue", err=True)
 
 
 @click.command(cls=Command, short_help="Try failed calculations again")
@@ -216,7 +226,7 @@ def _hand_in(run: Path, notes: list[dict[str, Any]], as_json: bool, quiet: bool)
 @JSON
 @COMMON
 def retry(run, ids, as_json, quiet, debug):
-    """Try failed calculations again, those of the IDs or all; the next discover submits them.
+    """Try failed calculations again: those of the IDs, or all. The next discover submits them.
 
     \b
     Examples:
@@ -233,9 +243,9 @@ def retry(run, ids, as_json, quiet, debug):
 @JSON
 @COMMON
 def stop(run, as_json, quiet, debug):
-    """End a campaign: a driver that is at work goes after its current step, and discover --once does nothing more.
+    """End a campaign: a driver that is running ends after its current step, and discover --once does nothing more.
 
-    What was submitted goes on. Giving discover without --once takes the campaign up again.
+    Calculations that were submitted go on. To continue the campaign, run discover without --once.
 
     \b
     Example:
@@ -244,10 +254,16 @@ def stop(run, as_json, quiet, debug):
     _hand_in(run, [{"note": "stop"}], as_json, quiet)
 
 
-@click.command(cls=Command, short_help="Everything that happened, as JSON Lines")
+@click.command(cls=Command, short_help="All events of a run, as JSON Lines")
 @RUN
-@click.option("--id", "id", help="Only what concerns this candidate, and where its proposals came from.")
-@click.option("--verify", is_flag=True, help="Check every event, the copy and the files of each iteration instead.")
+@click.option(
+    "--id", "id", help="Only the events of this candidate, with the settings and models behind its proposals."
+)
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Check all events, the copy of the ledger and the files of each iteration; print no events.",
+)
 @JSON
 @COMMON
 def ledger(run, id, verify, as_json, quiet, debug):
@@ -276,13 +292,13 @@ def _concerns(event: dict[str, Any], id: str) -> bool:
 def _verify(run: Path, as_json: bool) -> None:
     from sisso_sal.campaign.verify import findings
 
-    n_events, found = findings(run)
+    n_events, lines = findings(run)
     if as_json:
-        click.echo(dumps({"run": str(run), "n_events": n_events, "findings": found}))
-    for line in () if as_json else found:
+        click.echo(dumps({"run": str(run), "n_events": n_events, "findings": lines}))
+    for line in () if as_json else lines:
         click.echo(line)
-    if found:
-        raise CampaignError(f"{run}: {len(found)} finding{'s' if len(found) != 1 else ''}, see above")
+    if lines:
+        raise CampaignError(f"{run}: {len(lines)} finding{'s' if len(lines) != 1 else ''}, see above")
     if not as_json:
-        click.echo(f"{run}: {n_events} events, all as they were written; the copy and all files agree with them")
+        click.echo(f"{run}: {n_events} events, none changed; the copy of the ledger and all files agree with them")
     next_step(f"sisso-sal status {run}", err=True)

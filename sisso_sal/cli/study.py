@@ -1,4 +1,4 @@
-"""How well would it have worked: simulated campaigns, and the choice of settings by cross-validation."""
+"""Simulated campaigns, and the choice of settings by cross-validation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from sisso_sal.cli.terminal import next_step, note, show, width
 from sisso_sal.system.progress import Progress
 
 
-@click.command(cls=Command, short_help="Would it have worked? Simulated campaigns")
+@click.command(cls=Command, short_help="Compare strategies in simulated campaigns")
 @TABLE
 @COLUMNS
 @panel(
@@ -42,49 +42,54 @@ from sisso_sal.system.progress import Progress
     click.option("--goal", help="min, max, 'min 10%', '<=0.3', '>=2' or '1.2..1.8'; min by default."),
     click.option(
         "--target-quantile", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.1, show_default=True,
-        help="For min and max: share of the materials, the best ones, that are to be found.",
+        help="For min and max: the targets are this best fraction of the materials.",
     ),
     click.option("--start", default="random", show_default=True, help="First labels: random, worst or without:ELEMENT."),
     click.option("--n-start", type=click.IntRange(min=2), default=25, show_default=True, help="Number of first labels."),
-    click.option("--evaluations", type=click.IntRange(min=1), default=60, show_default=True, help="Labels asked for."),
+    click.option("--evaluations", type=click.IntRange(min=1), default=60, show_default=True, help="Evaluations after the start."),
     click.option("--seeds", type=click.IntRange(min=1), default=10, show_default=True, help="Campaigns per strategy."),
     click.option(
-        "--seed", type=click.IntRange(min=0), help="Of the first campaign; the others have the next ones. 0 by default."
+        "--seed", type=click.IntRange(min=0), help="Seed of the first campaign, each further one has the next; 0 by default."
     ),
     click.option(
         "--surrogates", metavar="A,B,…", callback=names, default="sisso,forest,process", show_default=True,
-        help="What predicts.",
+        help="Surrogates to compare.",
     ),
     click.option(
         "--acquisitions", metavar="A,B,…", callback=names,
-        help="What scores; that of the settings by default. Baselines that need no prediction are added.",
+        help="Acquisitions to compare; that of the settings by default. Baselines without predictions are added.",
     ),
     click.option(
-        "--batch", type=click.IntRange(min=1), help="Labels asked for at a time; 1 unless the option or a setting says more."
+        "--batch", type=click.IntRange(min=1), help="Evaluations per batch; 1 unless this option or a setting gives another number."
     ),
-    click.option("--improve-on", metavar="WHAT", help="Best posterior mean or best label: mean or label; mean by default."),
-    click.option("--horizon", type=click.IntRange(min=1), help="Evaluations that an acquisition may look ahead; 20 by default."),
-    click.option("--diversity", type=click.FloatRange(0, 1), help="Weight of spread within a batch; 0 by default."),
+    click.option(
+        "--improve-on", metavar="WHAT",
+        help="Reference of an improvement: mean (best posterior mean) or label (best label); mean by default.",
+    ),
+    click.option("--horizon", type=click.IntRange(min=1), help="Evaluations that an acquisition looks ahead; 20 by default."),
+    click.option("--diversity", type=click.FloatRange(0, 1), help="Weight of diversity within a batch; 0 by default."),
     click.option("--jobs", type=click.IntRange(min=1), help="Processes; all usable cores by default."),
     click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the targets found, as PNG or PDF."),
     click.option("--force", is_flag=True, help="Replace the plot if it exists."),
 )  # fmt: skip
 @ENSEMBLE
 @MODEL
-@click.option("--config", type=click.Path(path_type=Path), help="Settings in a TOML file; flags come on top.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="Settings in a TOML file; options of the command override them."
+)
 @JSON
 @COMMON
 def replay(
     table, target, id_column, formula, target_quantile, start, n_start, evaluations, seeds, surrogates, acquisitions, jobs,
     plot, force, config, as_json, quiet, debug, **options,
 ):  # fmt: skip
-    """Simulate campaigns on TABLE, in which the target is known for every row, against other strategies.
+    """Compare strategies in simulated campaigns on TABLE, in which the target is known for every row.
 
-    Every strategy starts from the same labels, picks materials, is shown their labels, and picks again. Printed are the targets
-    that it knows at the end, how many times more of them it found per evaluation than random picks (enrichment), and how many times
-    faster it came to half of all (acceleration), each with a 95 % interval over the starts. Rows without a target are left out.
-    While all known labels are equal, a strategy picks at random. Labels come one at a time unless --batch, or a batch in a settings
-    file or the environment, says otherwise; the default batch of discover does not count.
+    Every strategy starts from the same labels, picks materials, gets their labels, and picks again. The output shows, for each
+    strategy, the number of targets known at the end, the targets found per evaluation relative to random picks (enrichment), and
+    how many times faster than random picks it reached half of all targets (acceleration), each with a 95 % interval over the
+    starts. Rows without a target are left out. While all known labels are equal, a strategy picks at random. The batch is 1 unless
+    --batch, a settings file or the environment gives another number; the default batch of discover does not apply.
 
     \b
     Examples:
@@ -92,38 +97,18 @@ def replay(
       sisso-sal replay table.csv --goal "1.2..1.8" --acquisitions mean,hits
     """
     check_plot(plot, force)
-    from sisso_sal.acquisition.baselines import ALONGSIDE
-    from sisso_sal.acquisition.goal import Goal
-    from sisso_sal.acquisition.registry import acquisition_named
-    from sisso_sal.models.registry import SURROGATES
-    from sisso_sal.replay.simulate import Rules, Strategy
+    from sisso_sal.replay.simulate import Rules
     from sisso_sal.replay.simulate import replay as simulate
     from sisso_sal.report.text.study import replay_text
     from sisso_sal.spaces.table import TableSpace
     from sisso_sal.system.machine import usable_cores
-    from sisso_sal.system.plugins import named
 
-    given = load_layers(config, {"target": target, "id": id_column, **model_changes(options)})
-    settings = given.settings
-    if given.origins["batch"].kind == "default":
+    layers = load_layers(config, {"target": target, "id": id_column, **model_changes(options)})
+    settings = layers.settings
+    if layers.origins["batch"].kind == "default":
         settings = settings.model_copy(update={"batch": 1})
-    goal = Goal.parse(settings.goal)
-    chosen = [acquisition_named(name, goal) for name in acquisitions or (settings.acquisition,)]
-    for kind in surrogates:
-        named("surrogates", kind, SURROGATES)
+    strategies = _strategies(settings, surrogates, acquisitions)
     data = _labelled(read(table, settings.target, settings.id, formula, require_target=True))
-    strategies = [
-        Strategy(
-            f"{kind} {acquisition.name}",
-            acquisition.name,
-            partial(_surrogate, settings.model_copy(update={"surrogate": kind})),
-        )
-        for kind in surrogates
-        for acquisition in chosen
-        if acquisition.uses
-    ]
-    without_surrogate = [acquisition.name for acquisition in (*chosen, *ALONGSIDE) if not acquisition.uses]
-    strategies += [Strategy(name, name) for name in dict.fromkeys(without_surrogate)]
     rules = Rules(
         goal=settings.goal, target_share=target_quantile, n_start=n_start, start=start, evaluations=evaluations,
         batch=settings.batch, improve_on=settings.improve_on, diversity=settings.diversity, horizon=settings.horizon,
@@ -146,14 +131,41 @@ def replay(
     next_step(f"sisso-sal discover TABLE_WITH_GAPS --acquisition {_best_acquisition(document, settings.acquisition)}")
 
 
+def _strategies(settings, surrogates: tuple[str, ...], acquisitions: tuple[str, ...] | None):
+    """Every surrogate with every acquisition that uses predictions, then the other acquisitions and the baselines."""
+    from sisso_sal.acquisition.baselines import ALONGSIDE
+    from sisso_sal.acquisition.goal import Goal
+    from sisso_sal.acquisition.registry import acquisition_named
+    from sisso_sal.models.registry import SURROGATES
+    from sisso_sal.replay.simulate import Strategy
+    from sisso_sal.system.plugins import named
+
+    goal = Goal.parse(settings.goal)
+    chosen = [acquisition_named(name, goal) for name in acquisitions or (settings.acquisition,)]
+    for kind in surrogates:
+        named("surrogates", kind, SURROGATES)
+    strategies = [
+        Strategy(
+            f"{kind} {acquisition.name}",
+            acquisition.name,
+            partial(_surrogate, settings.model_copy(update={"surrogate": kind})),
+        )
+        for kind in surrogates
+        for acquisition in chosen
+        if acquisition.uses
+    ]
+    without_surrogate = [acquisition.name for acquisition in (*chosen, *ALONGSIDE) if not acquisition.uses]
+    return strategies + [Strategy(name, name) for name in dict.fromkeys(without_surrogate)]
+
+
 def _best_acquisition(document: dict[str, Any], default: str) -> str:
-    """That of the best strategy with formulas, the surrogate that discover has."""
-    found = {name: strategy["mean"] for name, strategy in document["strategies"].items() if name.startswith("sisso ")}
-    return max(found, key=lambda name: found[name]).partition(" ")[2] if found else default
+    """The acquisition of the best strategy with formulas, which is the default surrogate of discover."""
+    means = {name: strategy["mean"] for name, strategy in document["strategies"].items() if name.startswith("sisso ")}
+    return max(means, key=lambda name: means[name]).partition(" ")[2] if means else default
 
 
 def _surrogate(settings, seed: int):
-    """Runs in a process of its own: notes on units were shown already."""
+    """An unfitted surrogate, in a process of its own: notes on units were already shown by the first process."""
     import warnings
 
     from sisso_sal.models.registry import make_surrogate
@@ -178,10 +190,10 @@ def _labelled(table):
 def _numbers(kind: type):
     def convert(ctx: click.Context, parameter: click.Parameter, value: str | None):
         try:
-            found = None if value is None else tuple(kind(part) for part in value.split(","))
+            numbers = None if value is None else tuple(kind(part) for part in value.split(","))
         except ValueError:
             raise click.BadParameter(f"needs numbers with commas between them, found '{value}'") from None
-        return found
+        return numbers
 
     return convert
 
@@ -191,13 +203,13 @@ def _numbers(kind: type):
 @COLUMNS
 @panel(
     "What to try",
-    click.option("--rungs", metavar="A,B,…", callback=_numbers(int), help="1,2 by default."),
-    click.option("--dims", metavar="A,B,…", callback=_numbers(int), help="Terms of a formula; 1,2,3 by default."),
-    click.option("--n-sis-values", metavar="A,B,…", callback=_numbers(int), help="10,50 by default."),
-    click.option("--members-values", metavar="A,B,…", callback=_numbers(int), help="10,30 by default."),
-    click.option("--dropouts", metavar="A,B,…", callback=_numbers(float), help="0,0.2,0.4 by default."),
-    click.option("--transforms", metavar="A,B,…", callback=names, help="none,yeo-johnson by default."),
-    click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Of the cross-validation."),
+    click.option("--rungs", metavar="A,B,…", callback=_numbers(int), help="Values of --rung; 1,2 by default."),
+    click.option("--dims", metavar="A,B,…", callback=_numbers(int), help="Values of --dim; 1,2,3 by default."),
+    click.option("--n-sis-values", metavar="A,B,…", callback=_numbers(int), help="Values of --n-sis; 10,50 by default."),
+    click.option("--members-values", metavar="A,B,…", callback=_numbers(int), help="Values of --members; 10,30 by default."),
+    click.option("--dropouts", metavar="A,B,…", callback=_numbers(float), help="Values of --dropout; 0,0.2,0.4 by default."),
+    click.option("--transforms", metavar="A,B,…", callback=names, help="Values of --transform; none,yeo-johnson by default."),
+    click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Folds of the cross-validation."),
     click.option(
         "--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("tuned.toml"), show_default=True,
         help="Settings file to write, for --config.",
@@ -215,8 +227,8 @@ def tune(
 ):  # fmt: skip
     """Choose rung, terms, n_sis, members, dropout and transform for TABLE by cross-validation, and write a settings file.
 
-    Formulas are compared without correction, by their mean absolute error on held-out rows. All folds, dropouts, numbers of members
-    and of terms share one search.
+    The settings are compared by the mean absolute error of the formulas, without correction, on held-out rows. One search serves
+    all folds, dropouts, numbers of members and numbers of terms.
 
     \b
     Example:
@@ -238,9 +250,9 @@ def tune(
 
     settings = load(config, {"target": target, "id": id_column, "seed": seed})
     data = read(table, settings.target, settings.id, formula, require_target=True)
-    told = {"rung": rungs, "dim": dims, "n_sis": n_sis_values, "members": members_values, "dropout": dropouts,
+    tried = {"rung": rungs, "dim": dims, "n_sis": n_sis_values, "members": members_values, "dropout": dropouts,
             "transform": transforms}  # fmt: skip
-    grid = {key: default if told[key] is None else told[key] for key, default in GRID.items()}
+    grid = {key: default if tried[key] is None else tried[key] for key, default in GRID.items()}
     parameters = settings.model.estimator_parameters() | settings.ensemble.estimator_parameters()
     ensemble = SISSOEnsemble(**parameters, threads=threads, random_state=settings.seed)
     space = TableSpace(data)
@@ -262,7 +274,7 @@ def tune(
 
 
 def _discovery(table: Path, is_complete: bool, config: Path, formula: str | None) -> str:
-    """The command that takes the settings; the file has no key for the column of formulas."""
+    """The discover command that uses the settings; the settings file has no key for the column of formulas."""
     words = [*("sisso-sal", "discover", "TABLE_WITH_GAPS" if is_complete else str(table)), "--config", str(config)]
     words += [] if formula is None else ["--formula", formula]
     if not is_complete and Path("runs", table.stem).exists():

@@ -1,4 +1,4 @@
-"""Tables to choose from: features from formulas, and candidate oxides."""
+"""Tables of candidates: features from formulas, and candidate oxides."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from sisso_sal.errors import InputError
 @JSON
 @COMMON
 def featurize(table, formula, out, force, as_json, quiet, debug):
-    """Add primary features, made from the formulas of oxides, to TABLE and print it as CSV.
+    """Make primary features from the formulas of oxides in TABLE, add them to the table and print it as CSV.
 
-    Rows whose features are not all known are left out and counted; nothing is imputed.
+    Rows for which a feature is not known are left out and counted; nothing is imputed.
 
     \b
     Example:
@@ -38,8 +38,8 @@ def featurize(table, formula, out, force, as_json, quiet, debug):
     texts = {c.name: c for c in file.columns if c.values is None}
     name = formula or next(iter(texts), None)
     if name not in texts:
-        found = f"no '{formula}' among: {', '.join(texts) or 'none'}" if formula else "no text column"
-        raise InputError(f"{table}: needs a text column of formulas, found {found}")
+        problem = f"no '{formula}' among: {', '.join(texts) or 'none'}" if formula else "no text column"
+        raise InputError(f"{table}: needs a text column of formulas, found {problem}")
     formulas = texts[name].texts()
     features, rejected = make(formulas)
     reasons = dict(rejected)
@@ -53,7 +53,7 @@ def featurize(table, formula, out, force, as_json, quiet, debug):
     frame = pd.concat([pd.DataFrame(old), features.reset_index(drop=True)], axis=1)
     tell_rejected(rejected, note)
     _write_table(frame, rejected, out, force, as_json)
-    next_step(f"sisso-sal discover {out or 'FILE'}, with a column that is known for some rows", err=True)
+    next_step(f"add a column with the known values, then sisso-sal discover {out or 'FILE'}", err=True)
 
 
 @click.command(cls=Command, short_help="Make charge-balanced candidate oxides")
@@ -63,12 +63,14 @@ def featurize(table, formula, out, force, as_json, quiet, debug):
 @click.option(
     "--metals", type=click.Choice(["1", "2", "1,2"]), default="2", show_default=True, help="Metals in an oxide."
 )
-@click.option("--features", is_flag=True, help="Add the primary features; oxides without all of them are left out.")
+@click.option(
+    "--features", is_flag=True, help="Add the primary features; oxides for which one is not known are left out."
+)
 @OUT_FILE
 @JSON
 @COMMON
 def pool(elements, metals, features, out, force, as_json, quiet, debug):
-    """Print charge-balanced candidate oxides, with the prototypes they may take, as CSV.
+    """Print charge-balanced candidate oxides, with possible structure prototypes, as CSV.
 
     \b
     Example:
@@ -81,12 +83,12 @@ def pool(elements, metals, features, out, force, as_json, quiet, debug):
     from sisso_sal.oxides.primary_features import featurize as make
 
     check_free(out, force)
-    found = list(candidate_oxides(elements, n_metals=tuple(int(n) for n in metals.split(","))))
+    oxides = list(candidate_oxides(elements, n_metals=tuple(int(n) for n in metals.split(","))))
     frame = pd.DataFrame(
         {
-            "formula": [c.formula for c in found],
-            "prototypes": [" ".join(c.prototypes) for c in found],
-            "oxidation_states": [" ".join(f"{metal}{state:+d}" for metal, state in c.oxidation_states) for c in found],
+            "formula": [c.formula for c in oxides],
+            "prototypes": [" ".join(c.prototypes) for c in oxides],
+            "oxidation_states": [" ".join(f"{metal}{state:+d}" for metal, state in c.oxidation_states) for c in oxides],
         }
     )
     rejected: list[tuple[str, str]] = []
@@ -96,12 +98,12 @@ def pool(elements, metals, features, out, force, as_json, quiet, debug):
         tell_rejected(rejected, note)
     _write_table(frame, rejected, out, force, as_json)
     note(f"{len(frame)} candidate oxides")
-    more = "add a column with the values that are known" if features else f"sisso-sal featurize {out or 'FILE'}"
+    more = "add a column with the known values" if features else f"sisso-sal featurize {out or 'FILE'}"
     next_step(f"{more}, then sisso-sal discover", err=True)
 
 
 def _write_table(frame, rejected: list[tuple[str, str]], out: Path | None, force: bool, as_json: bool) -> None:
-    """The table as CSV, or as JSON with what was left out."""
+    """Write the table as CSV, or as JSON with the rows that were left out."""
     if as_json:
         rows = [
             {k: number(v) if isinstance(v, float) else v for k, v in row.items()} for row in frame.to_dict("records")

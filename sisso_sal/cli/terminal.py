@@ -1,4 +1,4 @@
-"""What is said to people: results on stdout, notes and errors on stderr, in colour and cut to fit where that is a terminal."""
+"""Output for people: results on stdout, notes and errors on stderr, in colour and with lines that fit if it is a terminal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def colour() -> bool | None:
 
 
 def width(*, err: bool = False) -> int | None:
-    """Columns of the terminal; None where the output (or stderr) is none."""
+    """Columns of the terminal; None if stdout (or stderr) is not a terminal."""
     stream = sys.stderr if err else sys.stdout
     return max(NARROWEST, shutil.get_terminal_size().columns) if stream.isatty() else None
 
@@ -54,19 +54,19 @@ def fitted(text: str, columns: int | None) -> str:
 
 
 def show(text: str) -> None:
-    """Print a result for people."""
+    """Print a result as text."""
     click.echo(fitted(text, width()))
 
 
 def note(text: str) -> None:
-    """One line on stderr about what is not the result; --quiet leaves it out."""
+    """Print one line on stderr that is not part of the result; not with --quiet."""
     if not _has("quiet"):
         said = fitted(f"note: {text}", width(err=True))
         click.echo(click.style("note:", fg="yellow") + said.removeprefix("note:"), err=True)
 
 
 def next_step(text: str, *, err: bool = False) -> None:
-    """The last line of a command, unless --quiet or --json: what to do now. It goes to stderr where stdout carries data."""
+    """Print what to do next, as the last line; not with --quiet or --json. It goes to stderr if stdout carries data."""
     if not (_has("quiet") or _has("as_json")):
         said = fitted(f"Next: {text}", width(err=err)).removeprefix("Next:")
         click.echo(f"{'' if err else chr(10)}{click.style('Next:', bold=True)}{said}", err=err)
@@ -78,6 +78,6 @@ def _has(flag: str) -> bool:
 
 
 def fail(message: str, code: int | None) -> NoReturn:
-    """One line and an exit code; None stands for that of the signal that interrupted."""
+    """End with one line and an exit code; None stands for the code of the signal that interrupted the program."""
     click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True, color=colour())
     sys.exit(128 + (caught[-1] if caught else signal.SIGINT) if code is None else code)

@@ -1,4 +1,4 @@
-"""A worker computes what a campaign has asked for."""
+"""A worker runs the calculations that a campaign has submitted."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from sisso_sal.cli.options import COMMON
 from sisso_sal.cli.terminal import next_step
 
 
-@click.command(cls=Command, short_help="Compute what a campaign has asked for")
+@click.command(cls=Command, short_help="Run the calculations that a campaign has submitted")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--tags", default="relax,static,bands", show_default=True, help="Kinds of steps that this worker does.")
-@click.option("--idle", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait for new ones; 0 by default.")
+@click.option("--tags", default="relax,static,bands", show_default=True, help="Kinds of steps that this worker runs.")
+@click.option("--idle", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait for new steps; 0 by default.")
 @click.option(
     "--slurm", metavar="OPTIONS", help="Print a job script with these options of sbatch, and do nothing else."
 )
 @COMMON
 def worker(run, tags, idle, slurm, quiet, debug):
-    """Compute the first-principles calculations that are waiting in RUN, until there are none left.
+    """Run the first-principles calculations that are waiting in RUN, until none is left.
 
-    Any number of workers may run at once, here or in jobs of a cluster. A worker that is ended leaves its step to the next one.
+    Any number of workers may run at once, here or in jobs of a cluster. If a worker is ended, another one takes over
+    its step.
 
     \b
     Examples:

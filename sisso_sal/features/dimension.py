@@ -143,8 +143,8 @@ def parse_unit(text: str) -> Dimension:
     return Dimension(tuple(sorted(exponents)))
 
 
-def conversion_factor(found: str, needed: str) -> float:
-    """Number by which values in unit `found` are multiplied to be in unit `needed`.
+def conversion_factor(unit: str, needed: str) -> float:
+    """Number by which values in the unit `unit` are multiplied to be in the unit `needed`.
 
     Raises
     ------
@@ -156,14 +156,14 @@ def conversion_factor(found: str, needed: str) -> float:
     >>> round(conversion_factor("nm", "AA"), 12)
     10.0
     """
-    if parse_unit(found) == parse_unit(needed):
+    if parse_unit(unit) == parse_unit(needed):
         return 1.0
-    message = f"needs a unit that converts to '{needed or 'none'}', found '{found or 'none'}'"
-    if parse_unit(found).is_none or parse_unit(needed).is_none:
+    message = f"needs a unit that converts to '{needed or 'none'}', found '{unit or 'none'}'"
+    if parse_unit(unit).is_none or parse_unit(needed).is_none:
         raise UnitError(message)
     registry = _registry()
     try:
-        zero, one = (registry.Quantity(x, registry.parse_units(found)).to(needed).magnitude for x in (0.0, 1.0))
+        zero, one = (registry.Quantity(x, registry.parse_units(unit)).to(needed).magnitude for x in (0.0, 1.0))
     except Exception as cause:
         raise UnitError(message) from cause
     if zero != 0.0:

@@ -1,4 +1,4 @@
-"""What simulated campaigns reached: targets, enrichment and acceleration, each with a 95 % interval."""
+"""Results of simulated campaigns: targets, enrichment and acceleration, each with a 95 % interval."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import Any
 import numpy as np
 
 
-def figures_of_merit(found: Sequence[Sequence[int]], n_targets: int, n_materials: int, n_start: int) -> dict[str, Any]:
-    """What a strategy reached, over its campaigns.
+def figures_of_merit(counts: Sequence[Sequence[int]], n_targets: int, n_materials: int, n_start: int) -> dict[str, Any]:
+    """Means of a strategy over its campaigns.
 
     Parameters
     ----------
-    found : sequence of sequence of int
-        For each seed the targets known at the start and after each evaluation.
+    counts : sequence of sequence of int
+        For each seed the number of targets known at the start and after each evaluation.
     n_targets, n_materials, n_start : int
 
     Returns
     -------
     dict
         ``mean`` and ``interval`` (95 %, Student's t over the seeds) of the targets known at the end.
-        ``enrichment``: new targets per evaluation, over what random picks give on average.
-        ``acceleration``: evaluations until half of all targets are known, by random picks, which count up to the last evaluation
-        and no further, over by the strategy. Both are means over the campaigns that start below half, ``of`` in number, None if
-        there is none; that of random picks is exact. ``reached`` of them got to half. In the others the strategy needs more
-        evaluations than there were, of which all are counted: where not all got there its acceleration is at most ``mean``, and
-        where none did it is not known, ``mean`` None.
+        ``enrichment``: new targets per evaluation, divided by the expected number for random picks.
+        ``acceleration``: mean number of evaluations until half of all targets are known, for random picks (exact expectation,
+        counted up to the last evaluation) divided by that for the strategy. Both means are over the campaigns that start below half
+        of the targets; ``of`` is the number of these campaigns, and the value is None if there are none. ``reached`` of them
+        reached half of the targets. For the others all evaluations are counted, although the strategy needs more: if not all
+        campaigns reached half, ``mean`` is an upper bound; if none did, ``mean`` is None.
 
     Examples
     --------
     >>> figures_of_merit([[0, 1, 2], [0, 1, 1]], 2, 20, 2)["enrichment"]["mean"]
     6.75
     """
-    ends = [row[-1] for row in found]
+    ends = [row[-1] for row in counts]
     enrichment, needed = [], []
-    for row in found:
+    for row in counts:
         left, pool = n_targets - row[0], n_materials - n_start
         new, evaluations = row[-1] - row[0], len(row) - 1
         if left and evaluations:

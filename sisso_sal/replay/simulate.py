@@ -1,7 +1,7 @@
 """Simulated campaigns on a table in which every label is known: how many calculations does a strategy save?
 
-A strategy starts from a few labels, is shown the label of each material that it picks, and never those of the others. Baselines run
-from the same starting sets.
+A strategy starts from a few labels and gets the label of each material that it picks, never those of the others. Baselines run from
+the same starting sets.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sisso_sal.protocols import Prediction, Progress, Space, Surrogate
 from sisso_sal.replay.merit import figures_of_merit
 
 MakeSurrogate = Callable[[int], Surrogate]
-"""seed -> an unfitted surrogate; it travels to other processes."""
+"""seed -> an unfitted surrogate; must be picklable, because it is sent to other processes."""
 
 
 @dataclass(frozen=True)
@@ -51,27 +51,28 @@ _AT_RANDOM = Strategy(RANDOM.name, RANDOM.name)
 
 @dataclass(frozen=True)
 class Rules:
-    """The same for all strategies.
+    """Rules of the simulated campaigns, the same for all strategies.
 
     Attributes
     ----------
     goal : str
-        As in `Goal.parse`; with a bound or a share, what reaches it is a target. For ``min`` and ``max`` see `target_share`.
+        As in `Goal.parse`; with a bound or a share, materials that reach it are targets. For ``min`` and ``max`` see
+        `target_share`.
     target_share : float
-        For ``min`` and ``max``: share of all materials, the best ones, that are targets. Acquisitions that look for a share take
+        For ``min`` and ``max``: share of all materials, the best ones, that are targets. Acquisitions that need a share use
         this one.
     n_start : int
         Labels at the start.
     start : str
         ``random``; ``worst``: from the worse half; ``without:Ti``: from the materials without the element, see `composition_of`.
     evaluations, batch : int
-        Labels asked for after the start, and how many at a time.
+        Evaluations after the start, and evaluations per batch.
     improve_on : str
         See `sisso_sal.acquisition.scene.REFERENCES`.
     diversity : float
         See `select`.
     horizon : int
-        Evaluations that an acquisition may look ahead, or fewer where fewer are left.
+        Evaluations that an acquisition looks ahead, or all that are left if these are fewer.
     """
 
     goal: str = "min"
@@ -86,7 +87,7 @@ class Rules:
 
 
 def targets(target: np.ndarray, rules: Rules) -> np.ndarray:
-    """ndarray (n,) of bool: the materials to be found.
+    """ndarray (n,) of bool: the materials that are targets.
 
     Examples
     --------
@@ -138,23 +139,23 @@ class Trace:
 
     Attributes
     ----------
-    found : list of int
-        Targets known at the start and after each evaluation.
+    n_found : list of int
+        Number of targets known at the start and after each evaluation.
     best : list of float
         Best label at the start and after each evaluation, in the target's unit.
     picks : list of str
         Ids in the order of evaluation.
     """
 
-    found: list[int]
+    n_found: list[int]
     best: list[float]
     picks: list[str]
 
 
 def simulate(space: Space, strategy: Strategy, rules: Rules, seed: int) -> Trace:
-    """One campaign; the start depends on the seed alone, so that strategies compare on the same starts.
+    """Simulate one campaign; the start depends only on the seed, so that strategies are compared on the same starts.
 
-    While all known labels are equal there is nothing to learn, and a strategy that predicts picks at random.
+    While all known labels are equal there is nothing to learn, and a strategy with a surrogate picks at random.
     """
     target = space.labels
     wanted, goal = targets(target, rules), Goal.parse(rules.goal)
@@ -178,7 +179,7 @@ def simulate(space: Space, strategy: Strategy, rules: Rules, seed: int) -> Trace
         picks = propose(set_scene(prediction, materials, goal, policy, own)).picks
         for pick in picks if len(picks) else own.permutation(np.flatnonzero(~known))[:1]:
             known[pick] = True
-            trace.found.append(int((known & wanted).sum()))
+            trace.n_found.append(int((known & wanted).sum()))
             trace.best.append(_best(goal, target[known]))
             trace.picks.append(space.ids[pick])
     return trace
@@ -218,7 +219,8 @@ def replay(
     seeds : int
         Campaigns of each strategy.
     seed : int
-        Of the first campaign; the others have the next ones. It decides the start, the surrogates and all random picks.
+        Seed of the first campaign; each further campaign has the next seed. It determines the start, the surrogates and all
+        random picks.
     jobs : int
         Processes; the result does not depend on it.
     progress : callable, optional
@@ -227,7 +229,7 @@ def replay(
     Returns
     -------
     dict
-        What ``replay --json`` prints: n_targets, n_materials, seed, seeds, rules, and for each strategy ``found``, ``best`` and
+        The document of ``replay --json``: n_targets, n_materials, seed, seeds, rules, and for each strategy ``found``, ``best`` and
         ``picks`` of each seed, and the figures of `figures_of_merit`.
 
     Raises
@@ -236,6 +238,32 @@ def replay(
         No or every material is a target, labels are missing, there are more evaluations than materials, or two strategies have
         the same name.
     """
+    wanted = _checked_targets(space, strategies, rules)
+    starts = range(seed, seed + seeds)
+    tasks = [(strategy, start) for strategy in strategies for start in starts]
+    traces = _run_all(space, rules, tasks, jobs, progress)
+    n_targets = int(wanted.sum())
+    document: dict[str, Any] = {
+        "n_targets": n_targets,
+        "n_materials": len(wanted),
+        "seed": seed,
+        "seeds": seeds,
+        "rules": vars(rules).copy(),
+        "strategies": {},
+    }
+    for strategy in strategies:
+        mine = [traces[(strategy.name, start)] for start in starts]
+        document["strategies"][strategy.name] = {
+            "found": [trace.n_found for trace in mine],
+            "best": [trace.best for trace in mine],
+            "picks": [trace.picks for trace in mine],
+            **figures_of_merit([trace.n_found for trace in mine], n_targets, len(wanted), rules.n_start),
+        }
+    return document
+
+
+def _checked_targets(space: Space, strategies: Sequence[Strategy], rules: Rules) -> np.ndarray:
+    """ndarray (n,) of bool: the targets, as in `targets`; errors as in `replay`."""
     names = [strategy.name for strategy in strategies]
     if twice := [name for name in names if names.count(name) > 1]:
         raise SettingsError(f"strategies: needs names that differ, found '{twice[0]}' twice")
@@ -252,26 +280,7 @@ def replay(
         raise SettingsError(
             f"evaluations: needs at most {len(target) - rules.n_start} after the start, found {rules.evaluations}"
         )
-    starts = range(seed, seed + seeds)
-    tasks = [(strategy, start) for strategy in strategies for start in starts]
-    traces = _run_all(space, rules, tasks, jobs, progress)
-    document: dict[str, Any] = {
-        "n_targets": int(wanted.sum()),
-        "n_materials": len(wanted),
-        "seed": seed,
-        "seeds": seeds,
-        "rules": vars(rules).copy(),
-        "strategies": {},
-    }
-    for strategy in strategies:
-        mine = [traces[(strategy.name, start)] for start in starts]
-        document["strategies"][strategy.name] = {
-            "found": [trace.found for trace in mine],
-            "best": [trace.best for trace in mine],
-            "picks": [trace.picks for trace in mine],
-            **figures_of_merit([trace.found for trace in mine], int(wanted.sum()), len(wanted), rules.n_start),
-        }
-    return document
+    return wanted
 
 
 def _run_all(space, rules, tasks, jobs: int, progress: Progress | None) -> dict[tuple[str, int], Trace]:
@@ -282,7 +291,7 @@ def _run_all(space, rules, tasks, jobs: int, progress: Progress | None) -> dict[
             if progress:
                 progress(number, len(tasks))
         return out
-    # Spawned, as a fork of a process with threads may hang.
+    # Spawned, because a fork of a process with threads may hang.
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as executor:
         running = {
             executor.submit(simulate, space, strategy, rules, seed): (strategy.name, seed) for strategy, seed in tasks

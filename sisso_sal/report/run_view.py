@@ -263,7 +263,7 @@ def _chosen(run: Path, state: State, number: int | None) -> Iteration:
     made = [iteration for iteration in state.iterations if number in {None, iteration.number}]
     if not made:
         what = "an iteration" if number is None else f"iteration {number}"
-        raise CampaignError(f"{run}: needs {what}, found {len(state.iterations)}; give discover first")
+        raise CampaignError(f"{run}: needs {what}, found {len(state.iterations)}; run discover first")
     whole = [iteration for iteration in made if (run / iteration.folder / "summary.json").exists()]
     if not whole:
         raise CampaignError(

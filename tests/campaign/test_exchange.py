@@ -205,10 +205,10 @@ def test_a_submission_that_timed_out_and_never_arrived_is_sent_again_under_the_s
     campaign(run, oracle, told, budget=4)
     assert [event["intent"] for event in events(run, "intent")] == [intent for intent, _ in oracle.started]
     assert len(oracle.started) == 4
-    (line,) = [line for line in told if line.startswith(f"{oracle.started[0][1]}: not known")]
+    (line,) = [line for line in told if line.startswith(f"{oracle.started[0][1]}: it is not known")]
     assert (
         line
-        == f"{oracle.started[0][1]}: not known whether {oracle.started[0][0]} was accepted, asking again ({TIMED_OUT})"
+        == f"{oracle.started[0][1]}: it is not known whether {oracle.started[0][0]} was accepted; asking again ({TIMED_OUT})"
     )
 
 
@@ -228,7 +228,7 @@ def test_a_scheduler_that_is_away_is_waited_for(run, in_memory):
     told = []
     oracle = Cluster(in_memory / "c", trouble=Once("collect", OracleError("squeue: timeout"), times=4))
     campaign(run, oracle, told, budget=3)
-    assert told.count("the oracle cannot be asked now, trying again (squeue: timeout)") == 1
+    assert told.count("the oracle does not answer; trying again (squeue: timeout)") == 1
     assert len(oracle.started) == 3
 
 
@@ -243,7 +243,7 @@ def test_a_refused_submission_is_tried_again_and_then_failed(run, in_memory):
     assert [line for line in told if line.startswith(first)] == [
         f"{first}: refused: queue limit reached; trying again (1 of 2)",
         f"{first}: refused: queue limit reached; trying again (2 of 2)",
-        f"{first}: refused: queue limit reached; failed for good",
+        f"{first}: refused: queue limit reached; not tried again",
     ]
 
 
@@ -381,7 +381,7 @@ def test_it_stops_when_enough_labels_reach_the_goal(run, in_memory):
     had = int((TRUTH[KNOWN] <= bound).sum())
     summary = campaign(run, Cluster(in_memory / "c"), goal=f"<={bound}", targets=had + 1, batch=1)
     stop = summary["campaign"]["stop"]
-    assert (stop["kind"], stop["why"]) == ("targets", f"{had + 1} labels reach <={bound}, {had + 1} were asked for")
+    assert (stop["kind"], stop["why"]) == ("targets", f"{had + 1} labels reach <={bound}, {had + 1} were wanted")
     assert sum(value <= bound for value in state(run).labels.values()) == had + 1
     with pytest.raises(SettingsError, match=r"^targets: needs a goal with a bound, such as '<=0.3', found 'min'$"):
         campaign(run.with_name("other"), Cluster(in_memory / "c"), targets=1)
@@ -474,8 +474,8 @@ def test_notes_that_do_not_fit_are_told_and_kept(run, in_memory):
     leave(run, [{"note": "retry", "ids": ["M05"]}])
     step(run, more={"talk": Talk(told.append)})
     known = TRUE["M00"]
-    assert f"not taken in: label of 'M00': is {known} already; --replace puts 77.0 in its place" in told
-    assert "not taken in: 'M05': needs a failed calculation to retry, found none" in told
+    assert f"not accepted: label of 'M00': is already {known}; --replace changes it to 77.0" in told
+    assert "not accepted: 'M05': needs a failed calculation to retry, found none" in told
     assert state(run).labels["M02"] == 0.25
     assert [path.suffix for path in (run / "inbox").iterdir()] == [".refused"] * 2
 
@@ -485,9 +485,9 @@ def test_notes_that_do_not_fit_are_told_and_kept(run, in_memory):
     [
         ("{", "needs notes of sisso-sal, cannot be read: "),
         ('{"id": "M02"}', "needs a list of notes, found {'id': 'M02'}"),
-        ('[{"id": "M02"}]', "note: needs one of sisso-sal, found {'id': 'M02'}"),
-        ('["hello"]', "note: needs one of sisso-sal, found 'hello'"),
-        ('[{"note": "label", "id": "M02", "value": "much"}]', "note: needs one of sisso-sal, found "),
+        ('[{"id": "M02"}]', "note: needs a label, failed, retry or stop, found {'id': 'M02'}"),
+        ('["hello"]', "note: needs a label, failed, retry or stop, found 'hello'"),
+        ('[{"note": "label", "id": "M02", "value": "much"}]', "note: needs a label, failed, retry or stop, found "),
     ],
 )
 def test_what_is_no_note_is_told_and_kept(run, content, told):
@@ -496,7 +496,7 @@ def test_what_is_no_note_is_told_and_kept(run, content, told):
     (run / "inbox" / "a.json").write_text(content)
     lines = []
     step(run, more={"talk": Talk(lines.append)})
-    assert lines[0].startswith("not taken in: ")
+    assert lines[0].startswith("not accepted: ")
     assert told in lines[0]
     assert [path.name for path in (run / "inbox").iterdir()] == ["a.refused"]
 
@@ -540,7 +540,7 @@ def test_a_preview_shows_the_next_proposals_and_writes_nothing(run, in_memory):
     assert [p["id"] for p in found["proposals"]] == picks(run)[0]
     assert (found["iteration"], found["is_new"], found["n_labelled"]) == (1, True, N_KNOWN)
     before = contents(run)
-    with Ledger(run) as ledger:  # a driver is at work
+    with Ledger(run) as ledger:  # a driver is running
         found = previewed(run)
         assert (found["iteration"], found["is_new"]) == (1, False)
         assert [p["id"] for p in found["proposals"]] == picks(run)[0]

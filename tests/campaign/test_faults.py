@@ -181,7 +181,7 @@ def test_a_signal_ends_a_driver_soon_and_the_same_command_goes_on(forks, in_memo
     lines = err.splitlines()
     assert lines[-1].startswith("error: interrupted")
     if moment == "waiting":
-        assert lines[-1].endswith("2 calculations are running; the same command continues")
+        assert lines[-1].endswith("2 calculations are running; run the same command to continue")
         assert findings(folder / "run")[1] == []
         assert not (folder / "run" / ".driver.json").exists()
     done = forks.call(*arguments, cwd=folder, lines=False)

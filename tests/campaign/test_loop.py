@@ -257,7 +257,7 @@ def refused(run, *, told, **arguments):
         step(run, **arguments)
     assert contents(run) == before
     head, *lines = str(caught.value).split("\n")
-    assert head == f"{run}: this run was started with other inputs; give another --out, or undo:"
+    assert head == f"{run}: this run was started with other inputs; give another --out, or undo these changes:"
     assert lines == [f"  {line}" for line in told]
 
 
@@ -694,7 +694,7 @@ def test_files_of_the_newest_iteration_that_are_gone_or_changed_are_made_again(r
             ledger.append("failure", {"id": "M29", "kind": "person", "reason": "x", "final": False, "source": "person"})
     told = []
     again = step(run, more={"talk": Talk(told.append)})
-    assert told == [f"{run}/iter-0001: files are gone or not as they were written; making them again"]
+    assert told == [f"{run}/iter-0001: files are missing or changed; making them again"]
     assert plain(again) == plain(first) | {"is_new": False}
     assert outputs(run) == before
     assert step(run)["campaign"]["missing"] == []

@@ -121,7 +121,7 @@ def test_a_disturbed_campaign_comes_to_the_same_as_an_undisturbed_one(folder, un
         assert kinds == {"ZnO": "calculation", "ZnTiO3": "competitor"}
         (reason,) = [case.failures[-1]["reason"] for case in found.failed if case.id == "ZnTiO3"]
         assert reason.startswith("ZnO (failed: relax: the output ends in self-consistency cycle 1")
-    told = "note: 1 of 7 candidates can have no label: no structure to start from is known of Mn (1)"
+    told = "note: 1 of 7 candidates cannot be labelled: no structure to start from is known of Mn (1)"
     assert told in undisturbed
 
 

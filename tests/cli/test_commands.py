@@ -356,7 +356,7 @@ def test_discover_again_shows_what_is_recorded_and_refuses_what_has_changed(work
     for place, proposal in enumerate(strict(work.step.stdout)["proposals"], 1):
         assert f"\n{place}  {proposal['id']} " in done.stdout
     other = call("discover", "table.csv", *STEP, "--out", "run", "--goal", "max", folder=work.folder, code=2)
-    head = "error: run: this run was started with other inputs; give another --out, or undo:"
+    head = "error: run: this run was started with other inputs; give another --out, or undo these changes:"
     assert (other.stdout, other.stderr) == ("", f"{head}\n  goal: min -> max\n")
     assert contents(work.folder / "run") == before
 
@@ -471,7 +471,7 @@ def test_featurize_adds_columns_and_counts_what_it_leaves_out(tmp_path):
     assert np.isnan(found["gap (eV)"][1])
     assert found["max_OS"].tolist() == [2.0, 4.0]
     told = "note: 1 rows left out:\n  NaCl: needs an oxide: oxygen and at least one other element\n"
-    assert done.stderr == f"{told}Next: sisso-sal discover FILE, with a column that is known for some rows\n"
+    assert done.stderr == f"{told}Next: add a column with the known values, then sisso-sal discover FILE\n"
 
 
 def test_pool_prints_candidates_as_csv(tmp_path):

@@ -122,7 +122,7 @@ def test_it_prints_proposals_then_the_front_then_what_to_do(work, document):
         one["id"] for one in document["front"]
     ]
     assert "a tenth of its range" in done.stdout
-    assert lines[-1] == f"Next: write what is found for {ids[0]} and the others into table.csv, then the same again"
+    assert lines[-1] == f"Next: write the results for {ids[0]} and the others into table.csv, then run the same command"
 
 
 def test_the_same_seed_gives_the_same_and_another_order_of_targets_the_same_picks(work, document):
@@ -150,7 +150,7 @@ def test_a_target_that_is_known_everywhere_is_not_learned(work):
     none = call("pareto", "price.csv", *TWO, *SMALL, *narrow, folder=work).stdout
     assert "Not proposed: 16 candidates that cannot improve the front (EHVI 0)" in none
     assert "None of them is better than the reference in both targets: the area is 0." in none
-    assert "\nNext: the same with another --reference, or with candidates that can be better" in none
+    assert "\nNext: run the same command with another --reference, or add other candidates" in none
 
 
 def test_features_are_made_from_formulas_where_there_are_none(tmp_path):

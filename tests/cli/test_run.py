@@ -45,7 +45,7 @@ def test_people_label_what_was_proposed_and_the_next_iteration_learns(work):
     told = work.call("status", "run").out
     assert f"proposed, no label yet: {first}, {second}, {third}" in told
     assert told.endswith(
-        f"Next: sisso-sal label run {first} VALUE, for this and the others; then give the discover command again\n"
+        f"Next: sisso-sal label run {first} VALUE, for this and the others; then run the discover command again\n"
     )
     assert work.call("label", "run", first, "-1.25").out == "run: 1 event written\n"
     assert work.call("label", "run", second, "1.5", "--error", "0.2").out == "run: 1 event written\n"
@@ -63,14 +63,14 @@ def test_a_label_again_is_nothing_new_and_another_one_needs_replace(work):
     work.discover()
     work.call("label", "run", "M02", "0.5")
     before = contents(work.run)
-    assert work.call("label", "run", "M02", "0.5").out == "run: nothing new: all of this is known already\n"
+    assert work.call("label", "run", "M02", "0.5").out == "run: nothing new: all of this is already in the ledger\n"
     line = work.call("label", "run", "M02", "0.75", code=2).error
-    assert line == "error: label of 'M02': is 0.5 already; --replace puts 0.75 in its place"
+    assert line == "error: label of 'M02': is already 0.5; --replace changes it to 0.75"
     assert contents(work.run) == before
     work.call("label", "run", "M02", "0.75", "--replace", "--error", "0.1")
     assert (state(work.run).labels["M02"], state(work.run).errors["M02"]) == (0.75, 0.1)
     line = work.call("label", "run", "M02", "--failed", "x", code=2).error
-    assert line == "error: 'M02': has the label 0.75; a label cannot be taken away"
+    assert line == "error: 'M02': has the label 0.75; a label cannot be removed"
 
 
 def test_labels_come_from_a_table_with_their_errors(work):
@@ -91,7 +91,7 @@ def test_labels_come_from_a_table_with_their_errors(work):
         ("formula,gap (eV)\nM02,0.5\nM99,0.5\n", "error: 'M99': is no candidate of this run; did you mean 'M29'?"),
         (
             f"formula,gap (eV)\nM02,0.5\n{LAST},9.5\n",
-            f"error: label of '{LAST}': is {TRUE[LAST]} already; --replace puts 9.5",
+            f"error: label of '{LAST}': is already {TRUE[LAST]}; --replace changes it to 9.5",
         ),
         (
             "formula,gap (meV)\nM02,500\n",
@@ -130,7 +130,7 @@ def test_a_table_of_labels_is_taken_whole_or_not_at_all(work, content, told):
         ),
         (
             ["label", "run", "M02", "--file", "all.csv"],
-            "error: --file takes no ID, VALUE, --error or --failed beside it",
+            "error: --file cannot be combined with ID, VALUE, --error or --failed",
         ),
         (
             ["label", "nowhere", "M02", "1"],
@@ -152,7 +152,7 @@ def test_what_cannot_be_told_is_refused_in_one_line(work, arguments, told):
 def test_while_a_driver_is_at_work_notes_are_left_for_it_and_the_rest_can_be_read(work):
     work.discover()
     with Ledger(work.run):
-        told = "run: a driver is at work: left in run/inbox, it takes them in at its next look\n"
+        told = "run: a driver is running: left in run/inbox, the driver adds them at its next step\n"
         assert work.call("label", "run", "M02", "0.5").out == told
         assert work.call("stop", "run").out == told
         assert "running, process" in work.call("status", "run").out
@@ -163,8 +163,8 @@ def test_while_a_driver_is_at_work_notes_are_left_for_it_and_the_rest_can_be_rea
         assert line.startswith("error: run: another process is driving this run")
     assert len(events(work.run, "label")) == N_KNOWN
     done = work.discover("--json")
-    assert "note: taken in: label of M02 0.5" in done.err
-    assert "note: taken in: stop" in done.err
+    assert "note: recorded: label of M02 0.5" in done.err
+    assert "note: recorded: stop" in done.err
     assert state(work.run).labels["M02"] == 0.5
     assert list((work.run / "inbox").iterdir()) == []
 
@@ -179,7 +179,7 @@ def test_a_campaign_with_failures_exits_3_says_which_and_goes_on_after_retry(wor
         assert "some.csv has no label for it" in done.out
     assert "Stopped: the budget of 8 evaluations is spent" in done.out
     assert "or sisso-sal retry run" in done.out
-    assert "failed for good" in done.err
+    assert "not tried again" in done.err
     status = work.call("status", "run").out
     assert re.search(r"run: stopped at [-0-9]+ [0-9:]+: the budget of 8 evaluations is spent\n", status)
     assert "no_label" in status
@@ -199,7 +199,7 @@ def test_a_lookup_whose_labels_changed_is_refused_with_a_diff(work):
     before = contents(work.run)
     done = work.discover("--oracle", "lookup:all.csv", "--budget", 6, code=2)
     assert done.err.splitlines()[-2:] == [
-        "error: run: this run was started with other inputs; give another --out, or undo:",
+        "error: run: this run was started with other inputs; give another --out, or undo these changes:",
         f"  all.csv: row '{known}': {TRUE[known]} -> 77.5",
     ]
     assert contents(work.run) == before
@@ -216,10 +216,10 @@ def test_the_ledger_is_printed_as_json_lines_and_verified(work):
     kinds = [event["event"] for event in about]
     assert kinds == ["created", "model", "proposal", "intent", "receipt", "label", "model"]
     told = work.call("ledger", "run", "--verify").out
-    assert told == f"run: {len(lines)} events, all as they were written; the copy and all files agree with them\n"
+    assert told == f"run: {len(lines)} events, none changed; the copy of the ledger and all files agree with them\n"
     (work.run / "iter-0001" / "predictions.csv").write_text("x")
     done = work.call("ledger", "run", "--verify", code=2)
-    assert done.out == "iter-0001/predictions.csv: is not what was written\n"
+    assert done.out == "iter-0001/predictions.csv: differs from what was written\n"
     assert done.error == "error: run: 1 finding, see above"
 
 
@@ -231,7 +231,7 @@ def test_a_damaged_ledger_is_read_told_and_mended_by_the_next_discover(work):
     done = work.call("ledger", "run")
     assert done.out == whole
     assert done.err.startswith("note: the ledger is damaged (")
-    assert f"{len(whole.splitlines())} events could be read, the next discover repairs it" in done.err
+    assert f"{len(whole.splitlines())} events can be read; the next discover repairs it" in done.err
     assert "note: the ledger is damaged" in work.call("status", "run").err
     done = work.discover("--oracle", "lookup:all.csv", "--budget", 3)
     assert "kept as campaign.db.damaged-1" in done.err
@@ -267,7 +267,7 @@ def test_a_dry_run_shows_the_proposals_and_writes_nothing(work):
     work.discover()
     rows = [line.split()[1] for line in done.out.partition("\n\n")[0].splitlines()[2:]]
     assert rows == proposed(work)
-    assert done.out.endswith("\n\nNext: the same without --dry-run\n")
+    assert done.out.endswith("\n\nNext: run the same command without --dry-run\n")
     assert "learned from" in work.discover("--dry-run").out
     assert json.loads(work.discover("--dry-run", "--json").out)["iteration"] == 1
 
@@ -310,12 +310,12 @@ def test_a_run_that_goes_on_is_not_changed_by_environment_or_user_settings_unsai
         assert contents(work.run) == before
 
     line = work.discover("--budget", 9, code=2, environment={"SISSO_SAL_N_SIS": "8", "SISSO_SAL_GOAL": "max"}).err
-    head = "error: run: this run was started with other inputs; give another --out, or undo:\n"
+    head = "error: run: this run was started with other inputs; give another --out, or undo these changes:\n"
     assert line == f"{head}  goal: min -> max (SISSO_SAL_GOAL)\n  model.n_sis: 7 -> 8 (SISSO_SAL_N_SIS)\n"
     assert contents(work.run) == before
 
     done = work.discover(environment={"SISSO_SAL_BUDGET": "8"})
-    assert done.err == "note: another setting than before: run.budget: 9 -> 8 (SISSO_SAL_BUDGET)\n"
+    assert done.err == "note: setting changed since the last start: run.budget: 9 -> 8 (SISSO_SAL_BUDGET)\n"
     assert events(work.run, "settings")[-1]["changes"] == ["run.budget: 9 -> 8 (SISSO_SAL_BUDGET)"]
     line = work.discover(code=2, environment={"SISSO_SAL_BUDGETS": "8"}).error
     assert line == "error: SISSO_SAL_BUDGETS: unknown setting in the environment; did you mean SISSO_SAL_BUDGET?"
@@ -336,7 +336,7 @@ def test_what_people_tell_is_answered_as_json(work):
     done = work.call("ledger", "run", "--verify", "--json")
     assert json.loads(done.out) == {"run": "run", "n_events": len(events(work.run)), "findings": []}
     assert done.err == ""
-    assert work.call("stop", "run").err == "Next: discover takes it up again\n"
+    assert work.call("stop", "run").err == "Next: run the discover command again to continue\n"
     assert work.call("stop", "run", "--quiet").err == ""
 
 

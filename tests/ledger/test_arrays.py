@@ -70,7 +70,7 @@ def test_an_array_file_that_is_gone_or_changed_is_a_finding_and_is_not_read(in_m
     np.save(changed, np.zeros((3, 3)))
     gone.unlink()
     assert findings(run)[1] == [
-        f"arrays/{changed.name}: is not what was written",
+        f"arrays/{changed.name}: differs from what was written",
         f"arrays/{gone.name}: No such file or directory",
     ]
     with pytest.raises(

@@ -303,7 +303,7 @@ def test_a_run_that_was_lived_through_verifies(in_memory):
     (in_memory / "run" / COPY).write_bytes((in_memory / "run" / COPY).read_bytes()[:-9])
     n, found = findings(in_memory / "run")
     assert found == [
-        f"campaign.jsonl: agrees with {n - 1} of {n} events; the next discover mends it",
-        "iter-0001/model.json: is not what was written",
+        f"campaign.jsonl: agrees with {n - 1} of {n} events; the next discover repairs it",
+        "iter-0001/model.json: differs from what was written",
         "iter-0002/proposals.csv: No such file or directory",
     ]

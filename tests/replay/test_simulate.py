@@ -120,7 +120,7 @@ def start_of_all(table, rules, seed):
 def test_an_oracle_finds_a_target_with_every_evaluation():
     rules = Rules(target_share=0.2, n_start=10, start="worst", evaluations=12)
     trace = simulate(table(), PERFECT, rules, seed=0)
-    assert trace.found == [0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8, 8]
+    assert trace.n_found == [0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8, 8]
     assert trace.best[1:] == [-10.0] * 12
     assert trace.best[0] >= 10.0
 
@@ -130,13 +130,13 @@ def test_an_oracle_goes_for_the_goal(goal, best):
     rules = Rules(goal=goal, target_share=0.1, n_start=10, start="worst", evaluations=4)
     trace = simulate(table(), PERFECT, rules, seed=1)
     assert trace.best[1] == best
-    assert trace.found == ([0, 1, 2, 3, 3] if goal == "4..6" else [0, 1, 2, 3, 4])
+    assert trace.n_found == ([0, 1, 2, 3, 3] if goal == "4..6" else [0, 1, 2, 3, 4])
 
 
 def test_random_picks_find_as_many_as_the_hypergeometric_mean():
     rules = Rules(target_share=0.2, n_start=5, evaluations=10)
     data = table(30)
-    found = np.array([simulate(data, RANDOM, rules, seed).found for seed in range(300)])
+    found = np.array([simulate(data, RANDOM, rules, seed).n_found for seed in range(300)])
     law = [stats.hypergeom(30, 6, 5 + t) for t in range(11)]
     error = np.array([one.std() for one in law]) / np.sqrt(300)
     assert (np.abs(found.mean(axis=0) - [one.mean() for one in law]) < 4 * error).all()
@@ -151,7 +151,7 @@ def test_all_strategies_start_from_the_same_labels(start):
     for seed in range(4):
         traces = [simulate(data, strategy, rules, seed) for strategy in strategies]
         assert len({frozenset(start_of(trace, data)) for trace in traces}) == 1
-        assert len({(trace.found[0], trace.best[0]) for trace in traces}) == 1
+        assert len({(trace.n_found[0], trace.best[0]) for trace in traces}) == 1
         starts.append(frozenset(start_of(traces[0], data)))
     assert len(set(starts)) > 1
 
@@ -167,16 +167,16 @@ def test_no_material_is_picked_twice_and_the_trace_is_that_of_the_picks(strategy
     wanted = targets(data.labels, rules)
     known = [row[id] for id in start_of(trace, data)]
     assert len(known) == 7
-    for found, best, pick in zip(trace.found, trace.best, [*trace.picks, None], strict=True):
+    for found, best, pick in zip(trace.n_found, trace.best, [*trace.picks, None], strict=True):
         assert found == wanted[known].sum()
         assert best == data.labels[known].min()
         known += [row[pick]] if pick else []
-    assert trace.found[-1] == wanted.sum() == 5
+    assert trace.n_found[-1] == wanted.sum() == 5
 
 
 def test_a_campaign_stops_where_asked():
     trace = simulate(table(), LINE, Rules(n_start=10, evaluations=7, batch=3), seed=0)
-    assert (len(trace.picks), len(trace.found), len(trace.best)) == (7, 8, 8)
+    assert (len(trace.picks), len(trace.n_found), len(trace.best)) == (7, 8, 8)
 
 
 @pytest.mark.parametrize("batch", [1, 3])
@@ -380,9 +380,10 @@ def test_the_document_says_what_every_campaign_found():
     for strategy in (PERFECT, RANDOM):
         told = found["strategies"][strategy.name]
         traces = [simulate(table(), strategy, rules, seed) for seed in range(3)]
-        for name in ("found", "best", "picks"):
+        assert told["found"] == [trace.n_found for trace in traces]
+        for name in ("best", "picks"):
             assert told[name] == [getattr(trace, name) for trace in traces]
-        assert told["mean"] == np.mean([trace.found[-1] for trace in traces])
+        assert told["mean"] == np.mean([trace.n_found[-1] for trace in traces])
     assert calls == [(number, 6) for number in range(1, 7)]
 
 

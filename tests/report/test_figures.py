@@ -137,8 +137,8 @@ def test_the_command_says_what_is_wrong(forks, campaign, tmp_path):
 
 def test_the_report_that_discover_leaves_says_what_to_do_next(campaign):
     text = (campaign / "run" / "report.html").read_text(encoding="utf-8")
-    assert "give discover with a larger --budget to go on" in text
-    assert "a driver is at work" not in text
+    assert "run discover with a larger --budget to continue" in text
+    assert "a driver is running" not in text
 
 
 def test_discover_goes_on_where_no_report_can_be_written(forks, campaign, tmp_path):
@@ -150,7 +150,7 @@ def test_discover_goes_on_where_no_report_can_be_written(forks, campaign, tmp_pa
     forks.call("label", "run", "M02", "0.5", cwd=tmp_path)
     done = forks.call("discover", "table.csv", "--out", "run", *small, cwd=tmp_path, lines=False)
     assert done.code == 0
-    assert "note: no report: run/report.html: cannot be written: Is a directory" in done.err
+    assert "note: the report was not written: run/report.html: cannot be written: Is a directory" in done.err
 
 
 def test_models_show_themselves_in_notebooks():

@@ -57,7 +57,7 @@ def test_an_earlier_iteration_can_be_asked_for(campaign, view):
 
 
 def test_what_is_missing_is_named(campaign, tmp_path):
-    with pytest.raises(CampaignError, match=r"run: needs iteration 7, found \d; give discover first"):
+    with pytest.raises(CampaignError, match=r"run: needs iteration 7, found \d; run discover first"):
         RunView.read(campaign / "run", 7)
     with pytest.raises(CampaignError, match="nowhere"):
         RunView.read(tmp_path / "nowhere")
