@@ -208,7 +208,7 @@ def notes_in(path: Path) -> list[Note]:
 
 
 def put_away(path: Path, refused: bool) -> None:
-    """Remove a note that was taken in; keep one that was refused under another name."""
+    """Remove a note that was recorded; rename one that was refused."""
     with writing(path):
         if refused:
             path.rename(path.with_suffix(".refused"))

@@ -294,7 +294,7 @@ def test_the_command_runs_writes_and_tells(tmp_path):
     assert document["imported"]["settings"]["n_sis"] == 5
 
     done = command(folder, "--task", "diamond", "--out", folder / "converted")
-    assert done.stdout.splitlines()[-1].startswith("Next: sisso-sal fit ")
+    assert done.stdout.splitlines()[-1].startswith("Next: edit the files if needed, then sisso-sal fit ")
     assert "no counterpart: feature same (eV): the same in every row; left out" in done.stderr
     written = tomllib.loads((folder / "converted" / "settings.toml").read_text())
     assert written["model"] | {"target": written["target"]} == {
