@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from sisso_sal.api.inputs import complete_settings, read_candidates
+from sisso_sal.api.inputs import complete_settings, read_candidates, without_unused
 from sisso_sal.campaign.inbox import hand_in
+from sisso_sal.campaign.inputs import resolved
 from sisso_sal.campaign.learning import REPORT, Tools
 from sisso_sal.campaign.loop import Talk, discover, preview
 from sisso_sal.campaign.status import status_document
+from sisso_sal.data.columns import shown
 from sisso_sal.data.table import Table
-from sisso_sal.errors import SettingsError
+from sisso_sal.errors import InputError, SettingsError
 from sisso_sal.ledger.lock import noted_driver
 from sisso_sal.ledger.state import State, fold
 from sisso_sal.ledger.store import DATABASE, read_ledger
@@ -99,8 +102,13 @@ class Campaign:
         self.progress = progress
         self.with_report = with_report
         spoken = oracle if isinstance(oracle, str) or oracle is None else type(oracle).__name__
-        self.given = settings_of_run(self.folder, config, {"goal": goal, "oracle": spoken, **options})
+        _check_objects(oracle, self.threads)
+        given = settings_of_run(self.folder, config, {"goal": goal, "oracle": spoken, **options})
+        self.given = without_unused(given, self.talk.tell)
         self.space = _space_of(table, self.given.settings, formula, self.talk.tell)
+        resolved(
+            self.given.settings, self.space
+        )  # an unknown goal or acquisition is refused now, not at the first step
         self.oracle = self._named_oracle() if isinstance(oracle, str) or oracle is None else oracle
 
     def __enter__(self) -> Campaign:
@@ -165,6 +173,9 @@ class Campaign:
         CampaignError
             There is no such candidate, it has another label, or no step was done yet.
         """
+        for name, number in (("value", value), ("error", error)):
+            if number is not None and not isinstance(number, Real):
+                raise InputError(f"label of '{id}': needs a number as its {name}, found {shown(number)}")
         note = {"note": "label", "id": id, "value": value, "error": error, "source": "person", "replace": replace}
         return hand_in(self.folder, [note], self.talk.tell).n_events
 
@@ -220,6 +231,17 @@ class Campaign:
                 f"oracle: needs an object where the candidates are no table, found '{self.settings.run.oracle}'"
             )
         return None
+
+
+def _check_objects(oracle: object, threads: object) -> None:
+    """Refuse what no option of the command could be."""
+    if not (oracle is None or isinstance(oracle, str | Oracle)):
+        raise InputError(
+            "oracle: needs an object with the methods of `sisso_sal.protocols.Oracle`, or a text such as "
+            f"'lookup:truth.csv', found {shown(oracle)}"
+        )
+    if not (threads is None or (isinstance(threads, int) and threads >= 1)):
+        raise InputError(f"threads: needs a whole number >= 1, found {shown(threads)}")
 
 
 def settings_of_run(run: Path, config: str | os.PathLike[str] | None, options: dict[str, Any]) -> LayeredSettings:

@@ -13,8 +13,10 @@ import numpy as np
 from sisso_sal.data.table import Table, read_table, read_targets
 from sisso_sal.features.dimension import same_quantity_in_other_units
 from sisso_sal.features.operators import DEFAULT_OPERATORS, operators_named
+from sisso_sal.models.registry import surrogate_named
 from sisso_sal.oxides.primary_features import featurize_table
-from sisso_sal.settings.layers import LayeredSettings, layered
+from sisso_sal.settings.campaign import CampaignSettings
+from sisso_sal.settings.layers import LayeredSettings, Origin, layered
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,11 +47,47 @@ def complete_settings(
         A setting or an operator is unknown, or a value is out of range.
     """
     given = layered(config if config is None else Path(config), options, os.environ, user)
-    model = given.settings.model
+    return replace(given, settings=_completed(given.settings, ensemble=ensemble))
+
+
+def complete_defaults() -> CampaignSettings:
+    """The settings of a campaign for which nothing was given."""
+    return _completed(CampaignSettings(), ensemble=True)
+
+
+def _completed(settings: CampaignSettings, *, ensemble: bool) -> CampaignSettings:
+    model = settings.model
     names = DEFAULT_OPERATORS if model.operators is None else model.operators
     operators_named(names)
     completed = model.completed(ensemble=ensemble).model_copy(update={"operators": tuple(names)})
-    return replace(given, settings=given.settings.model_copy(update={"model": completed}))
+    return settings.model_copy(update={"model": completed})
+
+
+def without_unused(given: LayeredSettings, tell: Tell) -> LayeredSettings:
+    """The same settings with those of formulas at their defaults where the surrogate does not use them.
+
+    Parameters
+    ----------
+    given : LayeredSettings
+        Complete.
+    tell : callable
+        Takes a note with the names of the settings that were given and have no effect.
+
+    Raises
+    ------
+    SettingsError
+        There is no such surrogate.
+    """
+    kind = surrogate_named(given.settings.surrogate)
+    unused = {"model", "ensemble"} - set(kind.sections)
+    places = {name: origin for name, origin in given.origins.items() if name.partition(".")[0] in unused}
+    names = [name.partition(".")[2] for name, origin in places.items() if origin.kind != "default"]
+    if names:
+        tell(f"the surrogate {kind.name} does not use these settings: {', '.join(names)}")
+    default = complete_defaults()
+    changes = {section: getattr(default, section) for section in unused}
+    origins = {**given.origins, **dict.fromkeys(places, Origin("default"))}
+    return LayeredSettings(given.settings.model_copy(update=changes), origins)
 
 
 def read_candidates(

@@ -10,9 +10,10 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
-from sisso_sal.data.columns import LARGEST
+from sisso_sal.data.columns import LARGEST, shown
 from sisso_sal.errors import OracleError, UnconfirmedError
 from sisso_sal.ledger.arrays import problem_of, write_arrays
 from sisso_sal.ledger.state import Case, State, fold
@@ -128,8 +129,8 @@ class Exchange:
             return False
         accepted = {answer.intent: answer for answer in answers if answer.intent in waiting}
         events, lines = [], []
-        numbers = self._numbered()
-        for answer in sorted(accepted.values(), key=lambda answer: numbers.get(waiting[answer.intent].id, -1)):
+        number_of = self._numbered()
+        for answer in sorted(accepted.values(), key=lambda answer: number_of.get(waiting[answer.intent].id, -1)):
             new, line = self._outcome(checked(answer), waiting[answer.intent].id)
             events += new
             lines.append(line)
@@ -180,18 +181,31 @@ def checked(answer: Answer) -> Answer:
     >>> checked(Answer("a", value=float("nan"))).reason
     'needs a finite number as the label, found nan'
     """
-    cost = answer.core_hours if math.isfinite(answer.core_hours) and answer.core_hours >= 0 else 0.0
+    cost = answer.core_hours if _is_finite(answer.core_hours) and answer.core_hours >= 0 else 0.0
     if answer.value is None:
         return Answer(
             answer.intent, core_hours=cost, kind=answer.kind or "invalid", reason=answer.reason or "no reason given"
         )
-    problem = ""
-    if not (math.isfinite(answer.value) and abs(answer.value) <= LARGEST):
-        problem = f"needs a finite number as the label, found {answer.value}"
-    elif answer.error is not None and not (math.isfinite(answer.error) and 0 <= answer.error <= LARGEST):
-        problem = f"needs a number >= 0 as the label's error, found {answer.error}"
+    if not _is_finite(answer.value):
+        problem = f"needs a finite number as the label, found {_plain(answer.value)}"
+    elif answer.error is not None and not (_is_finite(answer.error) and answer.error >= 0):
+        problem = f"needs a number >= 0 as the label's error, found {_plain(answer.error)}"
     else:
         problem = problem_of(answer.arrays)
     if problem:
         return Answer(answer.intent, core_hours=cost, kind="invalid", reason=problem)
     return Answer(answer.intent, answer.value, answer.error, cost, arrays=answer.arrays)
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether an oracle's value is a number that a table could hold; an oracle of one's own may give anything."""
+    return (
+        isinstance(value, Real)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and abs(float(value)) <= LARGEST
+    )
+
+
+def _plain(value: Any) -> str:
+    return str(value) if isinstance(value, Real) else shown(value)

@@ -74,8 +74,8 @@ def _label(note: Note, state: State, ids: Collection[str]) -> list[tuple[str, di
             return []
         if not note.get("replace"):
             raise CampaignError(
-                f"label of {shown(id)}: is already {_with_error(known.value, known.error)}; --replace changes it "
-                f"to {_with_error(value, error)}"
+                f"label of {shown(id)}: is already {_with_error(known.value, known.error)}; "
+                f"--replace (in Python replace=True) changes it to {_with_error(value, error)}"
             )
     label = {"id": id, "value": value, "source": note.get("source", "person")}
     return [("label", label if error is None else label | {"error": float(error)})]

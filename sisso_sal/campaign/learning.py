@@ -284,7 +284,7 @@ def _predictions(space: Space, learned: Learned) -> pd.DataFrame:
             "n_valid": prediction.n_valid,
             "low95": prediction.interval95[0],
             "high95": prediction.interval95[1],
-            "formula": prediction.mean if prediction.formula is None else prediction.formula,
+            "formula": np.nan if prediction.formula is None else prediction.formula,
             "outside": np.nan if prediction.outside is None else prediction.outside,
             "distance": np.nan if prediction.distance is None else prediction.distance,
             "score": learned.scored.scores,

@@ -156,9 +156,7 @@ def _next(document: dict[str, Any]) -> str:
         return "run the discover command again: nothing was proposed yet"
     running = sum(case["status"] != "again" for case in document["pending"])
     if document["has_oracle"] and document["standing"] == "lost":
-        return (
-            f"run the discover command again: the driver crashed, {running} calculations are running and none is lost"
-        )
+        return f"run the discover command again: the driver crashed, {_calculations(running)} running and none is lost"
     if document["stop"] is not None:
         kind = document["stop"]["kind"]
         raising = {"budget": "--budget", "core_hours": "--core-hours", "targets": "--targets"}
@@ -170,6 +168,10 @@ def _next(document: dict[str, Any]) -> str:
             advice = f"sisso-sal export {run}/{model} --format latex"
         return advice + (f", or sisso-sal retry {run}" if document["failed"] else "")
     if document["has_oracle"]:
-        return f"run the discover command again: {running} calculations are running"
+        return f"run the discover command again: {_calculations(running)} running"
     first = document["open"][0] if document["open"] else "ID"
     return f"sisso-sal label {run} {first} VALUE, for this and the others; then run the discover command again"
+
+
+def _calculations(n: int) -> str:
+    return "1 calculation is" if n == 1 else f"{n} calculations are"

@@ -24,7 +24,6 @@ from sisso_sal.cli.options import (
     THREADS,
     dumps,
     model_changes,
-    note_unused_settings,
 )
 from sisso_sal.cli.terminal import fail, next_step, note, show, width
 from sisso_sal.system.progress import Watch
@@ -165,7 +164,6 @@ def discover(
         target=target, id=id_column, **changes,
     )  # fmt: skip
     settings, oracle = campaign.settings, campaign.oracle
-    note_unused_settings(campaign.given)
     if oracle is not None and not quiet:
         _tell_barred(oracle.barred, sum(label != label for label in campaign.space.labels))
     try:
@@ -211,7 +209,7 @@ def _left_behind(run: Path) -> str:
     if not state.iterations:
         return f"no proposals were recorded in {run}; the same command starts this iteration again"
     n_running = len(state.of("intended", "submitted"))
-    running = f", {n_running} calculations are running" if n_running else ""
+    running = f", {n_running} calculation{'s are' if n_running > 1 else ' is'} running" if n_running else ""
     return f"{state.n_events} events are recorded in {run}{running}; run the same command to continue"
 
 

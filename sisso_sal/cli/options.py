@@ -169,21 +169,6 @@ def read(path: Path, target: str | None, id_column: str | None, formula: str | N
     return read_candidates(path, target=target, id=id_column, formula=formula, require_target=require_target, tell=note)
 
 
-def note_unused_settings(layers) -> None:
-    """Note the settings of models and ensembles that were given but are not used by the chosen surrogate."""
-    from sisso_sal.models.registry import surrogate_named
-
-    kind = surrogate_named(layers.settings.surrogate)
-    unused = {"model", "ensemble"} - set(kind.sections)
-    names = [
-        name.partition(".")[2]
-        for name, origin in layers.origins.items()
-        if name.partition(".")[0] in unused and origin.kind != "default"
-    ]
-    if names:
-        note(f"--surrogate {kind.name} does not use: {', '.join(names)}")
-
-
 def write(text: str, out: Path | None, force: bool) -> None:
     if out is None:
         click.echo(text, nl=not text.endswith("\n"))

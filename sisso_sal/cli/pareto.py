@@ -25,7 +25,6 @@ from sisso_sal.cli.options import (
     dumps,
     load_layers,
     model_changes,
-    note_unused_settings,
     write,
 )
 from sisso_sal.cli.terminal import next_step, note, show, width
@@ -118,15 +117,13 @@ def pareto(
     check_plot(plot, force)
     from functools import partial
 
-    from sisso_sal.api.inputs import read_two_targets
+    from sisso_sal.api.inputs import read_two_targets, without_unused
     from sisso_sal.campaign.two_targets import compromises
     from sisso_sal.models.registry import make_surrogate
     from sisso_sal.report.text.two_targets import pareto_text
     from sisso_sal.spaces.table import TableSpace
 
-    layers = load_layers(config, {"id": id_column, **model_changes(options)})
-    note_unused_settings(layers)
-    settings = layers.settings
+    settings = without_unused(load_layers(config, {"id": id_column, **model_changes(options)}), note).settings
     spaces = [TableSpace(one) for one in read_two_targets(table, targets, settings.id, formula, note)]
     with Watch("screening", quiet or as_json) as watch:
         result = compromises(

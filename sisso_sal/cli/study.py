@@ -31,6 +31,7 @@ from sisso_sal.cli.options import (
     read,
 )
 from sisso_sal.cli.terminal import next_step, note, show, width
+from sisso_sal.errors import SettingsError
 from sisso_sal.system.progress import Progress
 
 
@@ -107,6 +108,7 @@ def replay(
     settings = layers.settings
     if layers.origins["batch"].kind == "default":
         settings = settings.model_copy(update={"batch": 1})
+    _check_surrogates(layers, surrogates)
     strategies = _strategies(settings, surrogates, acquisitions)
     data = _labelled(read(table, settings.target, settings.id, formula, require_target=True))
     rules = Rules(
@@ -128,7 +130,23 @@ def replay(
     click.echo(dumps(document)) if as_json else show(replay_text(document, width()))
     if not as_json and plot is not None:
         show(f"\nThe figure is in {plot}")
-    next_step(f"sisso-sal discover TABLE_WITH_GAPS --acquisition {_best_acquisition(document, settings.acquisition)}")
+    next_step(f"sisso-sal discover TABLE_WITH_GAPS {_options_of_best(document, settings)}")
+
+
+def _check_surrogates(layers, surrogates: tuple[str, ...]) -> None:
+    """Refuse an unknown surrogate and one that is named twice; tell which settings none of them uses."""
+    from dataclasses import replace
+
+    from sisso_sal.api.inputs import without_unused
+    from sisso_sal.models.registry import SURROGATES
+    from sisso_sal.system.plugins import named
+
+    kinds = [named("surrogates", name, SURROGATES) for name in surrogates]
+    if len(set(surrogates)) < len(surrogates):
+        raise SettingsError(f"surrogates: needs names that differ, found '{','.join(surrogates)}'")
+    if not any(kind.sections for kind in kinds):
+        settings = layers.settings.model_copy(update={"surrogate": surrogates[0]})
+        without_unused(replace(layers, settings=settings), note)
 
 
 def _strategies(settings, surrogates: tuple[str, ...], acquisitions: tuple[str, ...] | None):
@@ -136,14 +154,10 @@ def _strategies(settings, surrogates: tuple[str, ...], acquisitions: tuple[str, 
     from sisso_sal.acquisition.baselines import ALONGSIDE
     from sisso_sal.acquisition.goal import Goal
     from sisso_sal.acquisition.registry import acquisition_named
-    from sisso_sal.models.registry import SURROGATES
     from sisso_sal.replay.simulate import Strategy
-    from sisso_sal.system.plugins import named
 
     goal = Goal.parse(settings.goal)
     chosen = [acquisition_named(name, goal) for name in acquisitions or (settings.acquisition,)]
-    for kind in surrogates:
-        named("surrogates", kind, SURROGATES)
     strategies = [
         Strategy(
             f"{kind} {acquisition.name}",
@@ -158,10 +172,13 @@ def _strategies(settings, surrogates: tuple[str, ...], acquisitions: tuple[str, 
     return strategies + [Strategy(name, name) for name in dict.fromkeys(without_surrogate)]
 
 
-def _best_acquisition(document: dict[str, Any], default: str) -> str:
-    """The acquisition of the best strategy with formulas, which is the default surrogate of discover."""
-    means = {name: strategy["mean"] for name, strategy in document["strategies"].items() if name.startswith("sisso ")}
-    return max(means, key=lambda name: means[name]).partition(" ")[2] if means else default
+def _options_of_best(document: dict[str, Any], settings) -> str:
+    """The options of discover for the best of the strategies that predict."""
+    means = {name: strategy["mean"] for name, strategy in document["strategies"].items() if " " in name}
+    default = f"{settings.surrogate} {settings.acquisition}"
+    kind, _, acquisition = max(means, key=lambda name: means[name], default=default).partition(" ")
+    surrogate = "" if kind == settings.surrogate else f"--surrogate {kind} "
+    return f"{surrogate}--acquisition {acquisition}"
 
 
 def _surrogate(settings, seed: int):

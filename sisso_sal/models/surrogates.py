@@ -12,6 +12,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
+from sisso_sal.data.neighbours import relative_distance
+from sisso_sal.models.calibration import calibrate
 from sisso_sal.models.correction import CONSTANT, correlation_from, correlation_of
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.files import model_document
@@ -110,21 +112,41 @@ class Forest:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Some inputs do not have OOB scores")
             self._forest.fit(_matrix(space, rows), labels, weights)
+        self._known, self._labels = space.rows(rows).matrix, labels
+        self._left_out = self._spread_of_unseen()
         return self
+
+    def _spread_of_unseen(self) -> np.ndarray:
+        """Standard deviation of the trees that did not see a label: ndarray (n_labelled,); NaN from fewer than two."""
+        n = len(self._labels)
+        unseen = np.ones((len(self._forest.estimators_), n), dtype=bool)
+        for tree, drawn in enumerate(self._forest.estimators_samples_):
+            unseen[tree, drawn] = False
+        members = np.where(unseen, self._members(self._known), np.nan)
+        enough = unseen.sum(axis=0) > 1
+        spread = np.full(n, np.nan)
+        spread[enough] = np.nanstd(members[:, enough], axis=0, ddof=1)
+        return spread
+
+    def _members(self, X: np.ndarray) -> np.ndarray:
+        return np.array([tree.predict(X.astype(np.float32)) for tree in self._forest.estimators_])
 
     def predict(self, space: Space, rows: np.ndarray) -> Prediction:
         """Mean and standard deviation of the trees; see `Surrogate`."""
-        X = space.rows(rows).matrix.astype(np.float32)
-        members = np.array([tree.predict(X) for tree in self._forest.estimators_])
-        return _prediction(
-            members.mean(axis=0), members.std(axis=0, ddof=1), members, lambda some: correlation_of(members[:, some])
-        )
+        X = space.rows(rows).matrix
+        members = self._members(X)
+        mean, std = members.mean(axis=0), members.std(axis=0, ddof=1)
+        distance = relative_distance(X, self._known)
+        return _prediction(mean, std, members, distance, lambda some: correlation_of(members[:, some]))
 
     @property
     def out_of_bag(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean of the trees that did not see a label: ndarray (n_labelled,), in the target's unit; their spread is not known."""
-        mean = self._forest.oob_prediction_
-        return mean, np.full(len(mean), np.nan)
+        """Mean and standard deviation of the trees that did not see a label: ndarray (n_labelled,) each, in the target's unit."""
+        return self._forest.oob_prediction_, self._left_out
+
+    def describe(self, space: Space) -> dict[str, Any]:
+        """Number of trees, and how their standard deviation compares with the out-of-bag residuals."""
+        return _described(self, self._labels, self.n_trees)
 
 
 class Process:
@@ -161,21 +183,28 @@ class Process:
             self._process.fit(self._standardised(X), labels)
         known = self._process.X_train_
         inverse = np.linalg.inv(self._process.kernel_(known) + noise * np.eye(len(known)))
-        self._left_out = labels - scale * (inverse @ ((labels - labels.mean()) / scale)) / np.diag(inverse)
+        residual = scale * (inverse @ ((labels - labels.mean()) / scale)) / np.diag(inverse)
+        self._left_out = labels - residual, scale / np.sqrt(np.diag(inverse))
+        self._known, self._labels = space.rows(rows).matrix, labels
         return self
 
     def predict(self, space: Space, rows: np.ndarray) -> Prediction:
         """Mean and standard deviation of the posterior; see `Surrogate`."""
-        X = self._standardised(space.rows(rows).matrix)
+        features = space.rows(rows).matrix
+        X, distance = self._standardised(features), relative_distance(features, self._known)
         with one_blas_thread():
             mean, std = self._process.predict(X, return_std=True)
         draws = np.random.default_rng(self.seed).standard_normal((self.n_members, len(mean)))
-        return _prediction(mean, std, mean + std * draws, lambda some: self._correlation(X[some]))
+        return _prediction(mean, std, mean + std * draws, distance, lambda some: self._correlation(X[some]))
 
     @property
     def out_of_bag(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean without the label itself (Rasmussen and Williams, eq. 5.12): ndarray (n_labelled,), in the target's unit."""
-        return self._left_out, np.full(len(self._left_out), np.nan)
+        """Mean and standard deviation without the label itself (Rasmussen and Williams, eq. 5.12): ndarray (n_labelled,) each."""
+        return self._left_out
+
+    def describe(self, space: Space) -> dict[str, Any]:
+        """How the standard deviation compares with the residuals of the labels that were left out, one at a time."""
+        return _described(self, self._labels, self.n_members)
 
     def _standardised(self, X: np.ndarray) -> np.ndarray:
         return (X - self._centre) / self._spread
@@ -190,9 +219,21 @@ def _matrix(space: Space, rows: np.ndarray) -> np.ndarray:
     return np.asfortranarray(space.rows(rows).matrix)
 
 
-def _prediction(mean: np.ndarray, std: np.ndarray, members: np.ndarray, correlation: Any) -> Prediction:
+def _prediction(
+    mean: np.ndarray, std: np.ndarray, members: np.ndarray, distance: np.ndarray, correlation: Any
+) -> Prediction:
     """Of a surrogate whose members are valid everywhere."""
-    return Prediction(mean, std, std, members, np.ones(members.shape, dtype=bool), correlation=correlation)
+    valid = np.ones(members.shape, dtype=bool)
+    return Prediction(mean, std, std, members, valid, distance=distance, correlation=correlation)
+
+
+def _described(surrogate: Forest | Process, labels: np.ndarray, n_members: int) -> dict[str, Any]:
+    """What a surrogate without formulas tells of its fit; no calibration where no label was left out."""
+    mean, std = surrogate.out_of_bag
+    errors = mean - labels
+    usable = np.isfinite(errors) & (std > 0)
+    calibration = calibrate(errors[usable], std[usable], "none")[0].as_dict() if usable.any() else None
+    return {"n_members": n_members, "sigma": "raw", "calibration": calibration}
 
 
 def make_sisso(settings: CampaignSettings, seed: int, threads: int | None) -> SISSO:

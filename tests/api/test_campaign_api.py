@@ -9,7 +9,7 @@ from lines import KNOWN, MATERIALS, N_KNOWN, TRUE, Lines, space_of, state, table
 
 import sisso_sal
 from sisso_sal import Campaign
-from sisso_sal.errors import CampaignError, LockedError, SettingsError, TableError
+from sisso_sal.errors import CampaignError, InputError, LockedError, SettingsError, TableError
 from sisso_sal.ledger.store import Ledger
 from sisso_sal.protocols import Answer, Receipt, SurrogateKind
 
@@ -76,7 +76,7 @@ def test_results_that_are_handed_in_are_learned(table, tmp_path):
     first = campaign.proposals["id"][0]
     assert campaign.label(first, TRUE[first], 0.05) == 1
     assert campaign.label(first, TRUE[first], 0.05) == 0
-    with pytest.raises(CampaignError, match="--replace changes it to 99.0"):
+    with pytest.raises(CampaignError, match=r"replace=True\) changes it"):
         campaign.label(first, 99.0)
     summary = campaign.step()
     assert (summary["iteration"], summary["n_labelled"]) == (2, N_KNOWN + 1)
@@ -156,6 +156,47 @@ def test_what_is_wrong_is_told_at_once(table, tmp_path):
     campaign.step()
     with Ledger(tmp_path / "run"), pytest.raises(LockedError):
         campaign.step()
+
+
+def test_what_no_option_could_be_is_refused_at_once(table, tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(InputError, match=r"oracle: needs an object .* found 3$"):
+        Campaign(table, out=out, oracle=3)
+    with pytest.raises(InputError, match=r"threads: needs a whole number >= 1, found 'x'"):
+        Campaign(table, out=out, threads="x")
+    for options, message in (
+        ({"goal": "minimum"}, "goal: needs "),
+        ({"acquisition": "serch"}, "did you mean 'search'"),
+        ({"surrogate": "forrest"}, "did you mean 'forest'"),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            Campaign(table, out=out, **options)
+    campaign = Campaign(table, out=out, **SMALL)
+    with pytest.raises(InputError, match="label of 'M02': needs a number as its value, found 'a'"):
+        campaign.label("M02", "a")
+    assert not out.exists()
+
+
+def test_settings_that_the_surrogate_does_not_use_are_told_and_do_not_stop_a_run(table, tmp_path):
+    lines, out = [], tmp_path / "run"
+    forest = {"surrogate": "forest", "batch": 3, "with_report": False, "tell": lines.append}
+    Campaign(table, out=out, **forest).step()
+    assert not [line for line in lines if "does not use" in line]
+    again = Campaign(table, out=out, members=7, **forest)
+    assert "the surrogate forest does not use these settings: members" in lines
+    assert again.settings.ensemble.members == 30
+    assert not again.step()["is_new"]
+
+
+def test_an_answer_that_is_no_number_is_a_failure(table, tmp_path):
+    class Wrong(Truth):
+        def collect(self, receipts):
+            return [Answer(receipt.intent, "x") for receipt in receipts]
+
+    Campaign(table, out=tmp_path / "run", oracle=Wrong(), budget=3, **SMALL).run()
+    failed = state(tmp_path / "run").failed
+    assert [case.failures[-1]["kind"] for case in failed] == ["invalid"] * 3
+    assert failed[0].failures[-1]["reason"] == "needs a finite number as the label, found 'x'"
 
 
 def test_the_report_is_written_where_it_says(table, tmp_path):

@@ -65,7 +65,7 @@ def test_a_label_again_is_nothing_new_and_another_one_needs_replace(work):
     before = contents(work.run)
     assert work.call("label", "run", "M02", "0.5").out == "run: nothing new: all of this is already in the ledger\n"
     line = work.call("label", "run", "M02", "0.75", code=2).error
-    assert line == "error: label of 'M02': is already 0.5; --replace changes it to 0.75"
+    assert line == "error: label of 'M02': is already 0.5; --replace (in Python replace=True) changes it to 0.75"
     assert contents(work.run) == before
     work.call("label", "run", "M02", "0.75", "--replace", "--error", "0.1")
     assert (state(work.run).labels["M02"], state(work.run).errors["M02"]) == (0.75, 0.1)
@@ -91,7 +91,7 @@ def test_labels_come_from_a_table_with_their_errors(work):
         ("formula,gap (eV)\nM02,0.5\nM99,0.5\n", "error: 'M99': is no candidate of this run; did you mean 'M29'?"),
         (
             f"formula,gap (eV)\nM02,0.5\n{LAST},9.5\n",
-            f"error: label of '{LAST}': is already {TRUE[LAST]}; --replace changes it to 9.5",
+            f"error: label of '{LAST}': is already {TRUE[LAST]}; --replace (in Python replace=True) changes it to 9.5",
         ),
         (
             "formula,gap (meV)\nM02,500\n",
