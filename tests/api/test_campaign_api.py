@@ -76,7 +76,7 @@ def test_results_that_are_handed_in_are_learned(table, tmp_path):
     first = campaign.proposals["id"][0]
     assert campaign.label(first, TRUE[first], 0.05) == 1
     assert campaign.label(first, TRUE[first], 0.05) == 0
-    with pytest.raises(CampaignError, match="--replace changes it to 99.0"):
+    with pytest.raises(CampaignError, match="--replace changes it to 99"):
         campaign.label(first, 99.0)
     summary = campaign.step()
     assert (summary["iteration"], summary["n_labelled"]) == (2, N_KNOWN + 1)
