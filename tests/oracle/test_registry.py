@@ -105,7 +105,7 @@ def test_help_completion_and_messages_are_made_from_the_records(monkeypatch):
     monkeypatch.setattr("sisso_sal.oracle.registry.ORACLES", kinds)
     option = next(parameter for parameter in discover.params if parameter.name == "oracle")
     context = click.Context(discover)
-    assert option.get_help_record(context)[1] == "Who labels: one (the first), two:X (the second); none by default."
+    assert option.get_help_record(context)[1] == "Source of the labels: one (the first), two:X (the second); none by default."
     assert known_values.oracles(context, option, "") == ["one", "two:"]
     assert known_values.oracles(context, option, "t") == ["two:"]
     for wrong in ("three", "one:x", "two", "two:", ""):
