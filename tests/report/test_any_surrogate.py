@@ -183,7 +183,7 @@ def test_a_campaign_with_another_surrogate_ends_with_its_report(forks, campaign,
     assert not NOTHING.search(re.sub(r"<[^>]*>", " ", body(html)))
     done = forks.call("report", "run", "--format", "svg", "--out", "figures", "--json", cwd=tmp_path)
     assert [path.rpartition("/")[2] for path in json.loads(done.out)["files"]] == [
-        "map-1.svg", "parity.svg", "residuals.svg", "learning-curve.svg",
+        "map-1.svg", "parity.svg", "residuals.svg", "calibration.svg", "error-against-sigma.svg", "learning-curve.svg",
     ]  # fmt: skip
 
 
