@@ -250,7 +250,7 @@ def _explained(n_later: int) -> str:
     number = "the probability that the candidate is a target"
     if n_later:
         number = f"{_MEANING}, itself and in the {n_later} evaluations after this batch"
-    return f"{number}. Each was chosen as if those above it were no targets."
+    return f"{number}. Each candidate was chosen as if those above it were not targets."
 
 
 SEARCH = Acquisition(

@@ -362,7 +362,7 @@ def _notes(view: RunView, model: SISSOModel, values: np.ndarray, order: Sequence
     if shift.any():
         unit = f" {view.unit}" if view.unit else ""
         notes.append(
-            f"The prediction is the mean of the formulas plus a correction; its median size over all materials is "
+            f"The prediction is the mean of the formulas plus a correction; the median absolute correction over all materials is "
             f"{np.median(shift):.2g}{unit}."
         )
     return notes

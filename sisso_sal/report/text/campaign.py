@@ -86,7 +86,7 @@ def _standing(status: Mapping[str, Any]) -> str:
     stop = status["stop"]
     descriptions = {
         "running": f"running, {who}",
-        "lost": f"not running: its driver ended without a word ({who})",
+        "lost": f"not running: its driver ended unexpectedly ({who})",
         "stopped": f"stopped at {_clock(stop['time'])}: {stop['why']}" if stop else "",
         "waiting": "not running",
         "new": "started, no proposals yet",

@@ -89,7 +89,7 @@ def _typical(summary: Mapping[str, Any], suffix: str) -> list[str]:
     lines = [f"Most typical of {number}formulas (closest to the median of all):"]
     for member in members:
         said = [f"RMSE {member['rmse']:.3g}{suffix} in training"] if "rmse" in member else []
-        said += [f"{member['distance']:.3g}{suffix} from the median"] if "distance" in member else []
+        said += [f"{member['distance']:.3g}{suffix} from the median of all formulas"] if "distance" in member else []
         shared = member.get("n_members", 1)
         same = f"; {shared} members have these descriptors" if shared > 1 else ""
         lines += ["", *("  " + line for line in member["equation"].splitlines())]
@@ -232,7 +232,7 @@ def _rounded(bound: str) -> str:
     return re.sub(r"-?\d+\.\d+(e-?\d+)?", lambda number: f"{float(number[0]):.4g}", bound)
 
 
-FLAGS = "flags: E, more than a third of the formulas extrapolate; F, far from all labelled materials (twice their usual distance)"
+FLAGS = "flags: E, more than a third of the formulas extrapolate; F, far from all labelled materials (more than twice their usual distance)"
 """What the letters of `flags` stand for."""
 
 
