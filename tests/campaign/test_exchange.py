@@ -474,7 +474,10 @@ def test_notes_that_do_not_fit_are_told_and_kept(run, in_memory):
     leave(run, [{"note": "retry", "ids": ["M05"]}])
     step(run, more={"talk": Talk(told.append)})
     known = TRUE["M00"]
-    assert f"not accepted: label of 'M00': is already {known}; --replace (in Python replace=True) changes it to 77.0" in told
+    assert (
+        f"not accepted: label of 'M00': is already {known}; --replace (in Python replace=True) changes it to 77.0"
+        in told
+    )
     assert "not accepted: 'M05': needs a failed calculation to retry, found none" in told
     assert state(run).labels["M02"] == 0.25
     assert [path.suffix for path in (run / "inbox").iterdir()] == [".refused"] * 2

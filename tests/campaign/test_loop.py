@@ -123,7 +123,9 @@ def test_the_proposals_are_the_best_scores_of_the_unlabelled(run):
         assert proposal["n_valid"] == MEMBERS
         assert (proposal["low95"], proposal["high95"]) == (row["low95"], row["high95"])
         assert proposal["high95"] - proposal["mean"] == pytest.approx(1.959963984540054 * proposal["std"], rel=1e-12)
-        assert proposal["formula"] is proposal["outside"] is proposal["distance"] is None  # this surrogate knows none of them
+        assert (
+            proposal["formula"] is proposal["outside"] is proposal["distance"] is None
+        )  # this surrogate knows none of them
     written = pd.read_csv(run / "iter-0001" / "proposals.csv").astype(object)
     assert list(written.columns) == list(summary["proposals"][0]) == PROPOSAL
     assert written.where(written.notna(), None).to_dict("records") == summary["proposals"]

@@ -37,7 +37,8 @@ def summary(n_errors=40, n_later=10, kind="isotonic"):
         ),
         (
             0,
-            "\nscore: the probability that the candidate is a target. Each candidate was chosen as if those above it were not targets.",
+            "\nscore: the probability that the candidate is a target. "
+            "Each candidate was chosen as if those above it were not targets.",
         ),
     ],
 )

@@ -232,7 +232,10 @@ def _rounded(bound: str) -> str:
     return re.sub(r"-?\d+\.\d+(e-?\d+)?", lambda number: f"{float(number[0]):.4g}", bound)
 
 
-FLAGS = "flags: E, more than a third of the formulas extrapolate; F, far from all labelled materials (more than twice their usual distance)"
+FLAGS = (
+    "flags: E, more than a third of the formulas extrapolate; "
+    "F, far from all labelled materials (more than twice their usual distance)"
+)
 """What the letters of `flags` stand for."""
 
 

@@ -105,7 +105,10 @@ def test_help_completion_and_messages_are_made_from_the_records(monkeypatch):
     monkeypatch.setattr("sisso_sal.oracle.registry.ORACLES", kinds)
     option = next(parameter for parameter in discover.params if parameter.name == "oracle")
     context = click.Context(discover)
-    assert option.get_help_record(context)[1] == "Source of the labels: one (the first), two:X (the second); none by default."
+    assert (
+        option.get_help_record(context)[1]
+        == "Source of the labels: one (the first), two:X (the second); none by default."
+    )
     assert known_values.oracles(context, option, "") == ["one", "two:"]
     assert known_values.oracles(context, option, "t") == ["two:"]
     for wrong in ("three", "one:x", "two", "two:", ""):
@@ -149,7 +152,7 @@ def test_the_help_imports_nothing_that_computes(tmp_path):
 def test_doctor_says_what_would_compute_and_what_is_missing(monkeypatch):
     kinds = {
         "good": OracleKind(written="good", words="", make=lambda *_: None, check=lambda settings: "by hand"),
-        "bad": OracleKind(written="bad", words="", make=lambda *_: None, check="test_registry:missing"),
+        "bad": OracleKind(written="bad", words="", make=lambda *_: None, check="test_oracle_registry:missing"),
     }
     monkeypatch.setattr("sisso_sal.oracle.registry.ORACLES", kinds)
     checks = [oracle_check(CampaignSettings(run=RunSettings(oracle=name))) for name in ("good", "bad", "ugly")]
