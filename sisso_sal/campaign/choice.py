@@ -12,6 +12,7 @@ from sisso_sal.acquisition.points import propose_points
 from sisso_sal.acquisition.proposal import Proposal, propose, score
 from sisso_sal.acquisition.scene import Scene
 from sisso_sal.protocols import Maximiser, Prediction, Rows, Space, Surrogate
+from sisso_sal.spaces.blocks import predict_all
 
 
 def choose(scene: Scene, prediction: Prediction, space: Space, surrogate: Surrogate) -> tuple[Prediction, Proposal]:
@@ -40,7 +41,7 @@ def choose(scene: Scene, prediction: Prediction, space: Space, surrogate: Surrog
     scores = np.full(len(space.ids), np.nan)
     scores[: len(scene.mean)] = scored.scores
     scores[points.numbers] = points.scores
-    everything = surrogate.predict(space, np.arange(len(space.ids)))
+    everything = predict_all(surrogate, space)
     return everything, Proposal(replace(scored, scores=scores), points.numbers)
 
 

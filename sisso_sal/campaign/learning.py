@@ -37,6 +37,7 @@ from sisso_sal.protocols import (
     one_label,
 )
 from sisso_sal.settings.campaign import CampaignSettings
+from sisso_sal.spaces.blocks import predict_all
 from sisso_sal.spaces.snapshot import CANDIDATES
 from sisso_sal.system.storage import sync_folder, write_whole, writing
 
@@ -130,7 +131,7 @@ def learn(
     surrogate = tools.make_surrogate(settings, int(streams[0])).fit(
         space, np.flatnonzero(known), target[known], errors[known], tools.progress
     )
-    prediction = surrogate.predict(space, np.arange(len(target)))
+    prediction = predict_all(surrogate, space)
     goal = Goal.parse(settings.goal)
     pending = _among(space, {case.id for case in waited_for(state)})
     excluded = known | _among(space, {case.id for case in state.failed} | tools.barred)

@@ -19,6 +19,7 @@ from sisso_sal.acquisition.front import (
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.protocols import Described, Progress, Quantity, Space, Surrogate
+from sisso_sal.spaces.blocks import predict_all
 
 GOALS = ("min", "max")
 
@@ -241,7 +242,7 @@ def _learned(space: Space, goal: str, make_surrogate: Callable[[], Surrogate], p
             )
         except FitError as error:
             raise FitError(f"{space.name}: target '{target.name}': {error}") from error
-        prediction = surrogate.predict(space, np.arange(len(label)))
+        prediction = predict_all(surrogate, space)
         mean[~known], std[~known] = prediction.mean[~known], prediction.std[~known]
         for values, predicted in ((outside, prediction.outside), (distance, prediction.distance)):
             values[~known] = np.nan if predicted is None else predicted[~known]

@@ -24,6 +24,7 @@ from sisso_sal.errors import SettingsError
 from sisso_sal.oxides.elements import element_data
 from sisso_sal.protocols import Prediction, Progress, Space, Surrogate
 from sisso_sal.replay.merit import figures_of_merit
+from sisso_sal.spaces.blocks import predict_all
 
 MakeSurrogate = Callable[[int], Surrogate]
 """seed -> an unfitted surrogate; must be picklable, because it is sent to other processes."""
@@ -195,7 +196,7 @@ def _predict(strategy: Strategy, space: Space, labels: np.ndarray, seed: int) ->
         return Prediction(nothing, nothing, nothing, np.zeros((1, len(labels))), np.ones((1, len(labels)), dtype=bool))
     known = np.flatnonzero(np.isfinite(labels))
     surrogate = strategy.make_surrogate(seed).fit(space, known, labels[known], np.asarray(space.errors)[known])
-    return surrogate.predict(space, np.arange(len(labels)))
+    return predict_all(surrogate, space)
 
 
 def replay(

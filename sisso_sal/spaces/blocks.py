@@ -1,0 +1,62 @@
+"""Predictions for all candidates of a space, block by block, so that what a surrogate needs for them fits into memory."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from sisso_sal.protocols import Prediction, Space, Surrogate
+
+BLOCK = 100_000
+"""Candidates at a time."""
+
+_LIKE_THE_CANDIDATES = ("mean", "std", "std_raw", "members", "valid", "half95", "formula", "outside", "distance")
+
+
+def predict_all(surrogate: Surrogate, space: Space, block: int = BLOCK) -> Prediction:
+    """The prediction for every candidate, in the order of the space.
+
+    Parameters
+    ----------
+    surrogate : Surrogate
+        Fitted.
+    space : Space
+    block : int
+        Largest number of candidates that the surrogate is asked for at a time.
+
+    Returns
+    -------
+    Prediction
+        Of all n candidates. Correlations are asked of the surrogate for the candidates in question.
+
+    Examples
+    --------
+    >>> from sisso_sal.data.table import read_table
+    >>> from sisso_sal.models.surrogates import Forest
+    >>> from sisso_sal.spaces.table import TableSpace
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"id": list("abcde"), "x": [1.0, 2.0, 3.0, 4.0, 5.0], "y": [1.0, 4.0, 9.0, None, None]})
+    >>> space = TableSpace(read_table(frame))
+    >>> forest = Forest().fit(space, np.arange(3), space.labels[:3], np.zeros(3))
+    >>> bool((predict_all(forest, space, 2).mean == forest.predict(space, np.arange(5)).mean).all())
+    True
+    """
+    parts = [surrogate.predict(space, numbers) for numbers in space.blocks(block)]
+    if len(parts) == 1:
+        return parts[0]
+    joined = {name: _joined([getattr(part, name) for part in parts]) for name in _LIKE_THE_CANDIDATES}
+    is_known = all(part.correlation is not None for part in parts)
+    return Prediction(**joined, correlation=partial(_correlation, surrogate, space) if is_known else None)
+
+
+def _joined(parts: list[np.ndarray | None]):
+    """Behind each other along the candidates; None if a part is absent."""
+    present = [part for part in parts if part is not None]
+    return np.concatenate(present, axis=-1) if len(present) == len(parts) else None
+
+
+def _correlation(surrogate: Surrogate, space: Space, numbers: np.ndarray) -> np.ndarray:
+    """Of these candidates, which may stand in different blocks: ndarray (k, k)."""
+    correlation = surrogate.predict(space, numbers).correlation
+    return np.eye(len(numbers)) if correlation is None else correlation(np.arange(len(numbers)))

@@ -1,0 +1,48 @@
+"""Predictions block by block are those of the whole."""
+
+import numpy as np
+import pytest
+from lines import KNOWN, MATERIALS, TRUTH, Lines, N, space_of
+
+from sisso_sal.models.surrogates import Forest, Process
+from sisso_sal.spaces.blocks import predict_all
+
+
+def learned(surrogate, space):
+    return surrogate.fit(space, np.flatnonzero(KNOWN), TRUTH[KNOWN], np.zeros(KNOWN.sum()))
+
+
+@pytest.mark.parametrize("make", [Lines, Forest, Process])
+@pytest.mark.parametrize("block", [1, 7, N, 10 * N])
+def test_blocks_are_joined_in_the_order_of_the_space(tmp_path, make, block):
+    space = space_of(MATERIALS, tmp_path)
+    surrogate = learned(make(), space)
+    whole, joined = surrogate.predict(space, np.arange(N)), predict_all(surrogate, space, block)
+    assert joined.mean == pytest.approx(whole.mean, rel=1e-12)
+    assert joined.std == pytest.approx(whole.std, rel=1e-9)
+    assert joined.members.shape == whole.members.shape
+    assert (joined.distance is None) == (whole.distance is None)
+    assert joined.half95 is None
+
+
+@pytest.mark.parametrize("make", [Forest, Process])
+def test_candidates_of_different_blocks_are_correlated_as_in_one(tmp_path, make):
+    space = space_of(MATERIALS, tmp_path)
+    surrogate = learned(make(), space)
+    some = np.array([29, 3, 17])
+    expected = surrogate.predict(space, np.arange(N)).correlation(some)
+    assert predict_all(surrogate, space, 4).correlation(some) == pytest.approx(expected, abs=1e-9)
+    assert predict_all(learned(Lines(), space), space, 4).correlation is None
+
+
+def test_a_surrogate_is_never_asked_for_more_than_a_block(tmp_path):
+    sizes = []
+
+    class Watched(Lines):
+        def predict(self, space, numbers):
+            sizes.append(len(numbers))
+            return super().predict(space, numbers)
+
+    space = space_of(MATERIALS, tmp_path)
+    predict_all(learned(Watched(), space), space, 8)
+    assert sizes == [8, 8, 8, 6]
