@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -45,12 +46,12 @@ def predict_all(surrogate: Surrogate, space: Space, block: int = BLOCK) -> Predi
     parts = [surrogate.predict(space, numbers) for numbers in space.blocks(block)]
     if len(parts) == 1:
         return parts[0]
-    joined = {name: _joined([getattr(part, name) for part in parts]) for name in _LIKE_THE_CANDIDATES}
+    joined: dict[str, Any] = {name: _joined([getattr(part, name) for part in parts]) for name in _LIKE_THE_CANDIDATES}
     is_known = all(part.correlation is not None for part in parts)
     return Prediction(**joined, correlation=partial(_correlation, surrogate, space) if is_known else None)
 
 
-def _joined(parts: list[np.ndarray | None]):
+def _joined(parts: list[np.ndarray | None]) -> np.ndarray | None:
     """Behind each other along the candidates; None if a part is absent."""
     present = [part for part in parts if part is not None]
     return np.concatenate(present, axis=-1) if len(present) == len(parts) else None
