@@ -86,13 +86,14 @@ def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bo
     """A model of the labelled rows, and the document that describes it; an interrupted search gives the best models so far."""
     import numpy as np
 
-    from sisso_sal.models.ensemble import SISSOEnsemble
+    from sisso_sal.models.inputs import frame_of
     from sisso_sal.models.regressor import SISSORegressor
-    from sisso_sal.models.surrogates import frame_of
     from sisso_sal.spaces.table import TableSpace
 
     parameters = settings.model.estimator_parameters() | {"threads": threads}
-    if is_ensemble:
+    if is_ensemble:  # whose learners take a second to import
+        from sisso_sal.models.ensemble import SISSOEnsemble
+
         model = SISSOEnsemble(**parameters, **settings.ensemble.estimator_parameters(), random_state=settings.seed)
     else:
         model = SISSORegressor(**parameters)

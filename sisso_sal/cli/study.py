@@ -256,7 +256,7 @@ def tune(
     import numpy as np
 
     from sisso_sal.models.ensemble import SISSOEnsemble
-    from sisso_sal.models.surrogates import frame_of
+    from sisso_sal.models.inputs import frame_of
     from sisso_sal.models.validation import GRID
     from sisso_sal.models.validation import tune as compare
     from sisso_sal.report.text.study import tune_text

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
 from sisso_sal.errors import UnitError
 from sisso_sal.features.dimension import Dimension, parse_unit
 from sisso_sal.features.expression import Expression, mathml_symbol
-from sisso_sal.models.ensemble_model import EnsembleModel
 from sisso_sal.models.linear import SISSOModel
+
+if TYPE_CHECKING:
+    from sisso_sal.models.ensemble_model import EnsembleModel
 
 DIGITS = 5
 N_RECURRING = 8

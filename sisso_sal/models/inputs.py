@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -12,6 +12,10 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from sisso_sal.data.columns import split_header
 from sisso_sal.errors import SettingsError
+from sisso_sal.protocols import Space
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,3 +127,11 @@ def _header_of(y: object) -> str:
     """The name of a pandas Series, else ``y``."""
     name = getattr(y, "name", None)
     return str(name) if isinstance(name, str | np.str_) and name else "y"
+
+
+def frame_of(space: Space, numbers: np.ndarray | None = None) -> pd.DataFrame:
+    """The primary features of candidates under their headers, as estimators take them; by default of all."""
+    import pandas as pd
+
+    columns = space.rows(numbers).features
+    return pd.DataFrame({feature.header: columns[feature.name] for feature in space.features})

@@ -6,7 +6,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -17,6 +16,7 @@ from sisso_sal.models.calibration import calibrate
 from sisso_sal.models.correction import CONSTANT, correlation_from, correlation_of
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.files import model_document
+from sisso_sal.models.inputs import frame_of
 from sisso_sal.protocols import Prediction, Progress, Space
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.system.machine import one_blas_thread
@@ -38,12 +38,6 @@ def label_weights(errors: np.ndarray) -> np.ndarray:
     [1.0, 0.5, 0.5, 0.1]
     """
     return 1.0 / (1.0 + (errors / np.median(errors[errors > 0])) ** 2)
-
-
-def frame_of(space: Space, numbers: np.ndarray | None = None) -> pd.DataFrame:
-    """The primary features of candidates under their headers, as estimators take them; by default of all."""
-    columns = space.rows(numbers).features
-    return pd.DataFrame({feature.header: columns[feature.name] for feature in space.features})
 
 
 class SISSO:

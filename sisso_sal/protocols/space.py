@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -29,13 +29,18 @@ class Rows:
         Primary features by name, in the units of the space.
     matrix : ndarray (n, n_primary)
         The same side by side, in the order of the space.
-    composition : ndarray (n, n_elements), optional
-        Share of each element, where the candidates have formulas.
+    make_composition : callable, optional
+        Gives `composition`, where the candidates have formulas: these are parsed only if somebody asks.
     """
 
     features: Mapping[str, np.ndarray]
     matrix: np.ndarray
-    composition: np.ndarray | None = None
+    make_composition: Callable[[], np.ndarray | None] | None = None
+
+    @property
+    def composition(self) -> np.ndarray | None:
+        """Share of each element: ndarray (n, n_elements); None where the candidates have no formulas."""
+        return None if self.make_composition is None else self.make_composition()
 
 
 @runtime_checkable

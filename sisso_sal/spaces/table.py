@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Container, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +83,11 @@ class TableSpace:
         table = self.table
         matrix = table.features if numbers is None else table.features[numbers]
         columns = dict(zip(table.feature_names, np.ascontiguousarray(matrix.T), strict=True))
+        return Rows(columns, matrix, partial(self._composition_of, numbers))
+
+    def _composition_of(self, numbers: np.ndarray | None) -> np.ndarray | None:
         shares = self.composition
-        return Rows(columns, matrix, shares if shares is None or numbers is None else shares[numbers])
+        return shares if shares is None or numbers is None else shares[numbers]
 
     def blocks(self, size: int) -> Iterator[np.ndarray]:
         """The numbers of all rows in order, at most `size` at a time."""
