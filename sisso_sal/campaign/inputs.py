@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.points import check_pointwise
@@ -140,9 +141,15 @@ def refuse_changes(
 def all_changes(
     run: Path, state: State, space: Space, settings: CampaignSettings, oracle: Oracle | None, origins: Origins
 ) -> list[str]:
-    """One line for each difference from the inputs of the start; labels that were filled in are no difference."""
+    """One line for each difference from the inputs of the start; labels that were filled in are no difference.
+
+    Raises
+    ------
+    CampaignError
+        The run was started with settings that this version does not have.
+    """
     created = state.created or {}
-    old = CampaignSettings.model_validate(created["settings"])
+    old = _settings_of_start(run, created["settings"])
     lines = differences(old.on_machine_of(settings), settings, _places(origins))
     if created["digest"] != space.describe()["digest"]:
         fixed = {name: getattr(old, name) for name in space.settings}
@@ -152,6 +159,17 @@ def all_changes(
             {case.id: case.value for case in state.of("labelled") if case.value is not None and case.source == "oracle"}
         )
     return lines
+
+
+def _settings_of_start(run: Path, settings: Mapping[str, Any]) -> CampaignSettings:
+    try:
+        return CampaignSettings.model_validate(settings)
+    except ValidationError as error:
+        names = ", ".join(".".join(str(part) for part in one["loc"]) for one in error.errors())
+        raise CampaignError(
+            f"{run}: was started by another version, with settings that this one does not have: {names}; give another --out, or "
+            "install the version of the start"
+        ) from error
 
 
 def candidate_ids(run: Path, state: State) -> list[str]:

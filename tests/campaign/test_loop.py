@@ -794,6 +794,16 @@ def test_as_long_as_nothing_was_learned_a_run_may_start_anew(run):
         step(run, batch=4)
 
 
+def test_a_run_of_a_version_with_other_settings_is_refused_in_one_line(run):
+    step(run)
+    created = events(run, "created")[0]
+    older = {**created["settings"], "ensemble": {**created["settings"]["ensemble"], "bootstrap": "plain"}}
+    before = inputs.State(created={**created, "settings": older})
+    space = space_of(MATERIALS, run.parent / "tables")
+    with pytest.raises(CampaignError, match=r"settings that this one does not have: ensemble\.bootstrap; give another"):
+        inputs.all_changes(run, before, space, settings_of(), None, {})
+
+
 def test_a_label_that_was_filled_in_is_learned(run):
     step(run)
     before = contents(run)
