@@ -79,7 +79,9 @@ def load_model(
         raise ModelFileError(f"{path}: needs a file of format '{FORMAT}', found another JSON document")
     version = document.get("schema_version")
     if version != SCHEMA_VERSION:
-        raise ModelFileError(f"{path}: needs schema version {SCHEMA_VERSION}, found {version!r}; update sisso-sal")
+        is_newer = isinstance(version, int) and version > SCHEMA_VERSION
+        advice = "update sisso-sal" if is_newer else "fit the model again"
+        raise ModelFileError(f"{path}: needs schema version {SCHEMA_VERSION}, found {version!r}; {advice}")
     if formulas_only and "correction" in document:
         document["correction"] = None
     try:
