@@ -1,4 +1,4 @@
-"""Two targets at once: the front of what nothing beats in both, and which candidates would move it on.
+"""Two targets at once: the Pareto front, and which candidates are expected to extend it.
 
 All functions minimise both targets; for a target that is to be large, change the sign of its values. The two targets of a candidate
 count as independent Gaussians. Their errors could be correlated, but two separate models cannot show it.

@@ -118,10 +118,10 @@ def expected_finds(belief: Belief, horizon: int) -> np.ndarray:
 
     Examples
     --------
-    A likely candidate without kin, and a less likely one that speaks for two others:
+    A likely candidate that is correlated with no other, and a less likely one that is correlated with two others:
 
-    >>> kin = np.array([[1, 0, 0, 0], [0, 1, 0.9, 0.9], [0, 0.9, 1, 0.9], [0, 0.9, 0.9, 1]])
-    >>> belief = Belief(np.full(4, -np.inf), np.array([-0.3, -0.5, -0.6, -0.6]), kin)
+    >>> link = np.array([[1, 0, 0, 0], [0, 1, 0.9, 0.9], [0, 0.9, 1, 0.9], [0, 0.9, 0.9, 1]])
+    >>> belief = Belief(np.full(4, -np.inf), np.array([-0.3, -0.5, -0.6, -0.6]), link)
     >>> expected_finds(belief, 1).round(2)
     array([0.38, 0.31, 0.27, 0.27])
     >>> expected_finds(belief, 3).round(2)

@@ -1,4 +1,4 @@
-"""Is a sigma honest? Coverage, miscalibration area and its noise floor, sharpness, likelihood.
+"""Is a sigma calibrated? Coverage, miscalibration area and its noise floor, sharpness, likelihood.
 
 All functions take errors (label minus mean) and sigmas, both in the target's unit, for samples that the model was not fitted on:
 out-of-bag ones, or those of a held-out fold.
@@ -103,7 +103,7 @@ def noise_floor(n: int) -> tuple[float, float]:
 
 
 def mean_squared_z(errors: np.ndarray, sigma: np.ndarray) -> float:
-    """Mean of (error/sigma)^2 over samples of positive sigma; 1 where sigma is honest, above where it is too small.
+    """Mean of (error/sigma)^2 over samples of positive sigma; 1 where sigma is calibrated, larger where it is too small.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def mean_squared_z(errors: np.ndarray, sigma: np.ndarray) -> float:
 
 
 def sharpness(sigma: np.ndarray) -> float:
-    """Root mean square sigma, in the target's unit: of two honest sigmas the smaller one says more.
+    """Root mean square sigma, in the target's unit: of two calibrated sigmas the smaller one is more informative.
 
     Examples
     --------
@@ -200,7 +200,7 @@ class Calibration:
     coverage95_raw, miscalibration_area_raw : float
         The same two for the raw sigma.
     mean_squared_z, negative_log_likelihood : float
-        Of the recalibrated sigma; the first is about 1 where errors are Gaussian and sigma is honest.
+        Of the recalibrated sigma; the first is about 1 where errors are Gaussian and sigma is calibrated.
     sharpness : float
         Root mean square of the recalibrated sigma, in the target's unit.
     spearman : float or None

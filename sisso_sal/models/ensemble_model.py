@@ -1,4 +1,4 @@
-"""A fitted ensemble: formulas, the correction that was learned on top of them, and how honest its sigma is."""
+"""A fitted ensemble: formulas, the correction that was learned on top of them, and the calibration of its sigma."""
 
 from __future__ import annotations
 
@@ -288,7 +288,7 @@ def aggregated(values: np.ndarray, valid: np.ndarray, needed: int, mean: str) ->
 def _of_correction(
     correction: Correction, features: np.ndarray, formula: np.ndarray, shares: np.ndarray | None
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Correlation by the correction, which knows what the formulas leave over."""
+    """Correlation by the correction, which was learned from the residuals of the formulas."""
 
     def between(rows: np.ndarray) -> np.ndarray:
         return correction.correlation(features[rows], formula[rows], None if shares is None else shares[rows])

@@ -1,4 +1,4 @@
-"""Three ways to mend a sigma that is not honest, learned from errors of predictions that did not see their labels."""
+"""Three ways to recalibrate a sigma, learned from out-of-bag errors."""
 
 from __future__ import annotations
 
