@@ -1,8 +1,9 @@
 """The correction of the formulas: trees and Gaussian processes learn their residuals from out-of-bag predictions.
 
-A formula carries a trend from the labelled materials to distant ones. Materials that resemble each other have residuals in common that no short
-formula of averaged features can express. The learners see the primary features and the out-of-bag predictions of the formulas. From
-these they learn how accurate the formulas are (stacking: Wolpert, Neural Networks 5, 241 (1992)).
+A formula carries a trend from the labelled materials to distant ones. Materials that resemble each other have residuals in
+common that no short formula of averaged features can express. The learners see the primary features and the out-of-bag
+predictions of the formulas. From these they learn how accurate the formulas are (stacking: Wolpert, Neural Networks 5, 241
+(1992)).
 
 Where compositions are known, two further processes see them, with one length for all inputs: averages over the elements do not tell
 which elements they are of. The first does not see the formulas. To the second few materials are similar; what resembles none of the
