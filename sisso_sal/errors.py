@@ -33,6 +33,10 @@ class SettingsError(InputError):
     """A setting is unknown or out of range."""
 
 
+class DocumentError(InputError):
+    """A JSON or TOML document cannot be read, or leaves its bounds."""
+
+
 class ModelFileError(InputError):
     """A model file is damaged, of another kind, or of a newer schema."""
 

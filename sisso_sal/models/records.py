@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
 from sisso_sal.errors import ModelFileError
+from sisso_sal.system.documents import explained
 
 Count = Annotated[int, Field(strict=True, ge=0)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -16,9 +17,6 @@ Size = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(strict=True)]
 
 RecalibrationKind = Literal["none", "scale", "isotonic", "conformal"]
-
-LONGEST = 60
-"""Characters of a value that a message shows."""
 
 
 def _array(value: Any) -> np.ndarray:
@@ -308,16 +306,3 @@ def read_record(kind: type[R], data: Any) -> R:
         return kind.model_validate(data)
     except ValidationError as error:
         raise ModelFileError(explained(error)) from error
-
-
-def explained(error: ValidationError) -> str:
-    """The first fault in one line: where, what was needed, what was found."""
-    first = error.errors()[0]
-    if first["type"] == "missing":
-        return f"no key '{first['loc'][-1]}'"
-    if first["type"] == "value_error":  # of a validator above, whose text is whole
-        return first["msg"].removeprefix("Value error, ")
-    place = ".".join(str(part) for part in first["loc"])
-    value = repr(first["input"])
-    shown = value if len(value) <= LONGEST else f"{value[:LONGEST]}…"
-    return f"{place}: needs {first['msg'].removeprefix('Input should be ')}, found {shown}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sisso_sal.errors import SettingsError
 from sisso_sal.settings import PEOPLE
 from sisso_sal.settings.calculation import MACHINE, CalculationSettings, LabelSettings
+from sisso_sal.system.documents import read_toml, shown
 
 
 class ModelSettings(BaseModel):
@@ -143,7 +143,9 @@ def load_settings(path: str | Path | None, changes: dict[str, Any]) -> CampaignS
     Raises
     ------
     SettingsError
-        The file cannot be read, a key is unknown, or a value is out of range.
+        A key is unknown, or a value is out of range.
+    DocumentError
+        The file cannot be read, or is no TOML.
 
     Examples
     --------
@@ -153,22 +155,6 @@ def load_settings(path: str | Path | None, changes: dict[str, Any]) -> CampaignS
     values = {} if path is None else flat_settings(read_toml(path))
     values |= {setting_named(key): value for key, value in changes.items() if value is not None}
     return validated(values, lambda _: "" if path is None else str(path))
-
-
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """The content of a TOML file.
-
-    Raises
-    ------
-    SettingsError
-        It cannot be read, or is no TOML.
-    """
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: needs TOML: {error}") from error
 
 
 def flat_settings(data: dict[str, Any]) -> dict[str, Any]:
@@ -248,9 +234,9 @@ def _explained(error: ValidationError, place: Callable[[str], str]) -> str:
         if (elsewhere := setting_named(location[-1])) != location[-1]:  # the right name in the wrong section
             close = [elsewhere]
         hint = f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(kind.model_fields)}"
-        return f"{where}unknown setting '{'.'.join(location)}'{hint}"
+        return f"{where}unknown setting {shown('.'.join(location))}{hint}"
     message = first["msg"].removeprefix("Input should be ")
-    return f"{where}{'.'.join(location)}: needs {message}, found {first['input']!r}"
+    return f"{where}{'.'.join(location)}: needs {message}, found {shown(first['input'])}"
 
 
 def settings_toml(settings: CampaignSettings, *, given_only: bool = False) -> str:

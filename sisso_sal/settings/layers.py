@@ -17,10 +17,10 @@ from sisso_sal.settings.campaign import (
     CampaignSettings,
     flat_settings,
     known_settings,
-    read_toml,
     setting_named,
     validated,
 )
+from sisso_sal.system.documents import read_toml
 
 PREFIX = "SISSO_SAL_"
 NOT_SETTINGS = frozenset({"SISSO_SAL_REQUEST", "SISSO_SAL_ANSWER", "SISSO_SAL_FOLDER"})

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sisso_sal.errors import SettingsError
+from sisso_sal.errors import InputError
 from sisso_sal.settings.campaign import (
     CampaignSettings,
     EnsembleSettings,
@@ -42,7 +42,7 @@ def file(tmp_path):
 
 
 def refusal(path, changes=None):
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(InputError) as caught:
         load_settings(path, changes or {})
     told = str(caught.value)
     assert "\n" not in told
@@ -216,12 +216,12 @@ def test_a_section_that_is_no_table_is_refused(file):
 
 
 def test_a_file_that_is_no_toml_or_no_file_is_refused(file, tmp_path):
-    assert refusal(file("goal = ")).startswith("needs TOML: ")
+    assert refusal(file("goal = ")).startswith("needs TOML, found: ")
     path = tmp_path / "settings.toml"
     path.write_bytes(b"goal = '\xff'")
-    assert refusal(path).startswith("needs TOML: ")
+    assert refusal(path) == "needs UTF-8 text, found byte 0xff at position 8"
     assert refusal(tmp_path / "nowhere.toml") == "cannot be read: No such file or directory"
-    assert refusal(tmp_path) == "cannot be read: Is a directory"
+    assert refusal(tmp_path) == "needs a regular file, found a folder, device or pipe"
 
 
 def test_differences_name_each_setting_once():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sisso_sal.errors import SettingsError
+from sisso_sal.errors import DocumentError, SettingsError
 from sisso_sal.settings.campaign import CampaignSettings, differences, known_settings, settings_toml
 from sisso_sal.settings.layers import (
     PREFIX,
@@ -123,7 +123,7 @@ def test_a_message_names_the_file_that_has_the_bad_value_and_not_another(own, tm
         layered(config, {}, {})
     assert str(caught.value) == f"{own}: unknown setting 'model.rungs'; did you mean 'rung'?"
     own.write_text("rung 1")
-    with pytest.raises(SettingsError, match=r"settings\.toml: needs TOML: "):
+    with pytest.raises(DocumentError, match=r"settings\.toml: needs TOML, found: "):
         layered(None, {}, {})
 
 
