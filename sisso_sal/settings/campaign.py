@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sisso_sal.errors import SettingsError
 from sisso_sal.settings import PEOPLE
 from sisso_sal.settings.calculation import MACHINE, CalculationSettings, LabelSettings
-from sisso_sal.system.documents import read_toml, shown
+from sisso_sal.system.documents import needed, read_toml, shown
 
 
 class ModelSettings(BaseModel):
@@ -235,8 +235,7 @@ def _explained(error: ValidationError, place: Callable[[str], str]) -> str:
             close = [elsewhere]
         hint = f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(kind.model_fields)}"
         return f"{where}unknown setting {shown('.'.join(location))}{hint}"
-    message = first["msg"].removeprefix("Input should be ")
-    return f"{where}{'.'.join(location)}: needs {message}, found {shown(first['input'])}"
+    return f"{where}{'.'.join(location)}: needs {needed(first)}, found {shown(first['input'])}"
 
 
 def settings_toml(settings: CampaignSettings, *, given_only: bool = False) -> str:

@@ -109,7 +109,9 @@ def layered(
         values[name], origins[name] = value, origin
 
     def place(name: str) -> str:
-        origin = origins.get(name) or origins.get(name.partition(".")[0])
+        parts = name.split(".")
+        prefixes = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
+        origin = next((origins[prefix] for prefix in prefixes if prefix in origins), None)
         return origin.told if origin else ""
 
     settings = validated(values, place)

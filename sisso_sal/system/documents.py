@@ -13,7 +13,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, time
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 LARGEST_INTEGER = 2**63 - 1
 LONGEST_SHOWN = 60
 """Characters of a value that a message shows."""
+
+_NEEDED = {
+    "dict_type": "a table", "model_type": "a table", "model_attributes_type": "a table",
+    "list_type": "a list", "tuple_type": "a list", "string_type": "text", "int_parsing_size": "an integer of at most 64 bits",
+    "string_unicode": "text that UTF-8 can hold", "too_long": "at most {max_length} items", "too_short": "at least {min_length} items",
+}  # fmt: skip
+"""What a type of error of pydantic asks for, where its own message is no plain sentence."""
 
 _MARKS = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)|[\[\]{}]', re.DOTALL)
 _TOML_MARKS = re.compile(
@@ -206,13 +213,21 @@ def record_of(model: type[Model], value: object) -> Model:
 def explained(error: ValidationError) -> str:
     """The first fault in one line: where, what was needed, what was found."""
     first = error.errors(include_url=False)[0]
+    location = [str(part) for part in first["loc"]]
     if first["type"] == "missing":
-        return f"no key '{first['loc'][-1]}'"
+        place = ".".join(location[:-1])
+        return f"{f'{place}: ' if place else ''}no key {location[-1]!r}"
     if first["type"] == "value_error":  # of a validator of ours, whose text is whole
         return first["msg"].removeprefix("Value error, ")
-    place = ".".join(str(part) for part in first["loc"])
-    needed = first["msg"].removeprefix("Input should be ")
-    return f"{f'{place}: ' if place else ''}needs {needed}, found {shown(first['input'])}"
+    place = ".".join(location)
+    return f"{f'{place}: ' if place else ''}needs {needed(first)}, found {shown(first['input'])}"
+
+
+def needed(fault: Mapping[str, Any]) -> str:
+    """What one of pydantic's faults asks for, in plain words."""
+    if (text := _NEEDED.get(fault["type"])) is not None:
+        return text.format(**fault.get("ctx", {}))
+    return fault["msg"].removeprefix("Input should be ")
 
 
 def shown(value: object) -> str:

@@ -350,7 +350,7 @@ def test_damage_of_an_ensemble_is_told(tmp_path, documents):
         (("n_samples",), n + 1, f"labelled: needs {n + 1} x 4 finite numbers"),
         (("n_samples",), True, "n_samples: needs a valid integer, found True"),
         (("complete",), 1, "complete: needs a valid boolean, found 1"),
-        (("target", "name"), 3, "target.name: needs a valid string, found 3"),
+        (("target", "name"), 3, "target.name: needs text, found 3"),
         (("primaries",), document["primaries"][::-1], "primaries: needs names in order"),
         (("primaries", 0, "name"), "b", "primaries: needs names that differ"),
         (("dropped",), document["dropped"][:4], "dropped: needs names of primary features for each member"),
@@ -369,7 +369,7 @@ def test_damage_of_an_ensemble_is_told(tmp_path, documents):
         (("correction", "seed"), 1.5, "correction.seed: needs a valid integer, found 1.5"),
         (("correction", "theta", 0), theta[1:], "theta: needs 7 logarithms within the bounds of the kernel"),
         (("correction", "theta", 0, 0), 99.0, "theta: needs 7 logarithms within the bounds of the kernel"),
-        (("correction", "theta"), None, "correction.theta: needs a valid list, found None"),
+        (("correction", "theta"), None, "correction.theta: needs a list, found None"),
         (("correction", "target"), [1.0], "features: needs 1 x 4 finite numbers"),
     ):
         path.write_text(json.dumps(put(document, place, value)), encoding="utf-8")

@@ -168,7 +168,7 @@ def test_an_unknown_key_is_refused_with_a_suggestion(file, text, told):
             "[model]\nunits = 'perhaps'",
             "model.units: needs a valid boolean, unable to interpret input, found 'perhaps'",
         ),
-        ("[model]\noperators = 3", "model.operators: needs a valid tuple, found 3"),
+        ("[model]\noperators = 3", "model.operators: needs a list, found 3"),
         ("[ensemble]\nmembers = 1", "ensemble.members: needs greater than or equal to 2, found 1"),
         ("[ensemble]\ndropout = 1.0", "ensemble.dropout: needs less than 1, found 1.0"),
         ("[ensemble]\nadapt = 2", "ensemble.adapt: needs a valid boolean, unable to interpret input, found 2"),
