@@ -22,6 +22,8 @@ from sisso_sal.acquisition.registry import acquisition_named
 from sisso_sal.acquisition.scene import Materials, Policy, evaluations_after, set_scene
 from sisso_sal.acquisition.scores import expected_hits, expected_improvement, probability_of_goal
 from sisso_sal.campaign.choice import choose
+from sisso_sal.campaign.exclusion import Exclusion, marked
+from sisso_sal.campaign.exclusion import excluded as excluded_by_elements
 from sisso_sal.campaign.stopping import evaluations_left
 from sisso_sal.ledger.state import Case, Event, State
 from sisso_sal.protocols import (
@@ -51,7 +53,7 @@ REPORT = "report.html"
 """Name of the report in a run folder."""
 
 _PACKAGES = ("sisso-sal", "numpy", "scipy", "scikit-learn", "numba", "pandas", "pint", "pymatgen")
-_PROPOSAL = ("id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance")
+_PROPOSAL = ("id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance", "contains")
 
 
 def versions() -> dict[str, str]:
@@ -105,6 +107,7 @@ class Learned:
     horizon: int
     best: int
     gain: float | None
+    exclusion: Exclusion
     seconds: float
 
 
@@ -134,7 +137,8 @@ def learn(
     prediction = predict_all(surrogate, space)
     goal = Goal.parse(settings.goal)
     pending = _among(space, {case.id for case in waited_for(state)})
-    excluded = known | _among(space, {case.id for case in state.failed} | tools.barred)
+    exclusion = excluded_by_elements(space, settings.run, ~known)
+    excluded = known | _among(space, {case.id for case in state.failed} | tools.barred | exclusion.ids)
     if horizon is None:
         horizon = int(max(1, min(settings.horizon, evaluations_left(state, settings))))
     rows = space.rows()
@@ -153,7 +157,7 @@ def learn(
     gain = _largest_gain(prediction.take(np.flatnonzero(~(excluded | pending))), goal, proposal.scored.reference)
     return Learned(
         iteration, int(streams[0]), surrogate, target, known, prediction, proposal.scored, proposal.picks, batch, horizon,
-        best, gain, monotonic() - start,
+        best, gain, exclusion, monotonic() - start,
     )  # fmt: skip
 
 
@@ -300,8 +304,10 @@ def _summary(space: Space, settings: CampaignSettings, learned: Learned) -> dict
     rows = _predictions(space, learned).iloc[learned.picks]
     proposals = [
         {key: value if key in {"id", "n_valid"} else _finite(value) for key, value in row.items()}
-        for row in rows[list(_PROPOSAL)].to_dict("records")
+        for row in rows[[name for name in _PROPOSAL if name != "contains"]].to_dict("records")
     ]
+    for proposal, contains in zip(proposals, marked(space, learned.picks), strict=True):
+        proposal["contains"] = contains
     bound, target = learned.scored.goal, space.target
     chosen = prediction.take(learned.picks)
     open_rows = ~learned.known
@@ -315,6 +321,7 @@ def _summary(space: Space, settings: CampaignSettings, learned: Learned) -> dict
         "n_later": evaluations_after(learned.batch, learned.horizon),
         "n_labelled": int(learned.known.sum()),
         "n_candidates": int(open_rows.sum()),
+        "excluded": learned.exclusion.document(),
         "n_without_prediction": int(np.isnan(prediction.mean[open_rows]).sum()),
         "n_invalid_predictions": int((~prediction.valid[:, open_rows]).sum()),
         "proposals": proposals,

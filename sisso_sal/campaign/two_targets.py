@@ -17,8 +17,11 @@ from sisso_sal.acquisition.front import (
     reference_point,
 )
 from sisso_sal.acquisition.goal import Goal
+from sisso_sal.campaign.exclusion import Exclusion, marked
+from sisso_sal.campaign.exclusion import excluded as excluded_by_elements
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.protocols import Described, Progress, Quantity, Space, Surrogate
+from sisso_sal.settings.campaign import RunSettings
 from sisso_sal.spaces.blocks import predict_all
 
 GOALS = ("min", "max")
@@ -88,6 +91,10 @@ class Compromises:
         The same for every candidate as if it were the first; NaN for other rows and without prediction.
     not_dominated : ndarray (n,)
         Probability of every candidate to end on the known front.
+    exclusion : Exclusion
+        Candidates left out for their elements.
+    contains : tuple of str, of the picks
+        Their elements that are radioactive, toxic or scarce.
     """
 
     ids: tuple[str, ...]
@@ -100,6 +107,8 @@ class Compromises:
     gains: np.ndarray
     alone: np.ndarray
     not_dominated: np.ndarray
+    exclusion: Exclusion
+    contains: tuple[str, ...]
 
     @property
     def labels(self) -> np.ndarray:
@@ -125,12 +134,16 @@ class Compromises:
             "n_labelled": int(known.all(axis=1).sum()),
             "n_candidates": int(self.candidates.sum()),
             "n_half_labelled": int((known.sum(axis=1) == 1).sum()),
-            "n_without_prediction": int(np.isnan(self.alone[self.candidates]).sum()),
+            "excluded": self.exclusion.document(),
+            "n_without_prediction": int(np.isnan(self.alone[self.candidates]).sum()) - self.exclusion.n,
             "n_without_gain": int((self.alone == 0).sum()),
             "reference": "given" if self.is_given else "front",
             "hypervolume": self.area,
             "front": [{"id": self.ids[i], "values": self.labels[i].tolist()} for i in self.front],
-            "proposals": [self._proposal(int(i), float(gain)) for i, gain in zip(self.picks, self.gains, strict=True)],
+            "proposals": [
+                {**self._proposal(int(i), float(gain)), "contains": contains}
+                for i, gain, contains in zip(self.picks, self.gains, self.contains, strict=True)
+            ],
         }  # fmt: skip
 
     def _proposal(self, row: int, gain: float) -> dict[str, Any]:
@@ -153,6 +166,7 @@ def compromises(
     *,
     reference: Sequence[float] | None = None,
     progress: Progress | None = None,
+    elements: RunSettings | None = None,
 ) -> Compromises:
     """Fit a surrogate on the labels of each target and choose the candidates that are expected to improve the front most.
 
@@ -173,6 +187,8 @@ def compromises(
         Worst values of interest, in the targets' units; by default see `reference_point`.
     progress : callable, optional
         Called with (done, total) during each fit.
+    elements : RunSettings, optional
+        Whose ``exclude_elements`` and ``only_elements`` leave candidates out; by default none.
 
     Returns
     -------
@@ -214,7 +230,9 @@ def compromises(
     on_front = on_front[sorted(range(len(on_front)), key=lambda i: (*labels[on_front[i]], ids[on_front[i]]))]
     front = labels[on_front]
     first, second = (_learned(space, goal, make_surrogate, progress) for space, goal in zip(spaces, goals, strict=True))
-    open_rows = np.flatnonzero(np.isnan(labels).any(axis=1))
+    is_open = np.asarray(np.isnan(labels).any(axis=1))
+    exclusion = excluded_by_elements(spaces[0], elements or RunSettings(), is_open)
+    open_rows = np.flatnonzero(is_open & np.array([id not in exclusion.ids for id in ids], dtype=bool))
     mean = np.column_stack([first.mean, second.mean])[open_rows] * signs
     std = np.column_stack([first.std, second.std])[open_rows]
     picks, gains = choose_batch(mean, std, front, worst, [ids[i] for i in open_rows], batch)
@@ -224,6 +242,7 @@ def compromises(
     return Compromises(
         ids=ids, objectives=(first, second), reference=worst * signs, is_given=reference is not None, front=on_front,
         area=hypervolume(front, worst), picks=open_rows[picks], gains=gains, alone=alone, not_dominated=chance,
+        exclusion=exclusion, contains=tuple(marked(spaces[0], open_rows[picks])),
     )  # fmt: skip
 
 

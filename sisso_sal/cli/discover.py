@@ -15,6 +15,7 @@ from sisso_sal.cli.help import Command, DescribedOption, panel
 from sisso_sal.cli.options import (
     COLUMNS,
     COMMON,
+    ELEMENTS,
     ENSEMBLE,
     JSON,
     MODEL,
@@ -68,6 +69,7 @@ def _oracle_help() -> str:
         help="Reference of an improvement: mean (best posterior mean) or label (best label); mean by default.",
     ),
 )
+@ELEMENTS
 @panel(
     "Labels, and when to stop",
     click.option(

@@ -62,6 +62,15 @@ def operators(ctx: click.Context, parameter: click.Parameter, incomplete: str) -
     return [f"{before}{comma}{name}" for name in _starting(OPERATORS, last) if name not in taken]
 
 
+def elements(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Groups of elements and symbols, after what was listed already."""
+    from sisso_sal.oxides.element_groups import element_groups
+    from sisso_sal.oxides.elements import element_data
+
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{name}" for name in _starting([*element_groups(), *element_data()], last)]
+
+
 def acquisitions(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names with a summary of each, which zsh and fish show."""
     from sisso_sal.acquisition.registry import ACQUISITIONS, installed

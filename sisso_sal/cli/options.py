@@ -10,7 +10,7 @@ import click
 
 from sisso_sal.cli import known_values
 from sisso_sal.cli.help import OTHER, DescribedOption, panel
-from sisso_sal.cli.terminal import note
+from sisso_sal.cli.terminal import note, show
 from sisso_sal.errors import InputError
 
 
@@ -72,6 +72,41 @@ COLUMNS = panel(
     ),
     ID_COLUMN,
     FORMULA,
+)
+
+
+def _list_groups(ctx: click.Context, parameter: click.Parameter, is_asked: bool) -> None:
+    if is_asked and not ctx.resilient_parsing:
+        from sisso_sal.report.text.elements import groups_text
+
+        show(groups_text())
+        ctx.exit()
+
+
+ELEMENTS = panel(
+    "What to look for",
+    click.option(
+        "--exclude-elements",
+        metavar="A,B,…",
+        callback=names,
+        shell_complete=known_values.elements,
+        help="Leave out candidates with one of these elements or groups: radioactive, toxic, scarce.",
+    ),
+    click.option(
+        "--only-elements",
+        metavar="A,B,…",
+        callback=names,
+        shell_complete=known_values.elements,
+        help="Leave out candidates with other elements than these and oxygen.",
+    ),
+    click.option(
+        "--element-groups",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_list_groups,
+        help="Show the groups, their elements and sources, and exit.",
+    ),
 )
 MODEL = panel(
     "Formulas",

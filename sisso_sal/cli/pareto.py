@@ -11,6 +11,7 @@ from sisso_sal.cli import known_values
 from sisso_sal.cli.help import Command, panel
 from sisso_sal.cli.options import (
     COMMON,
+    ELEMENTS,
     ENSEMBLE,
     FORMULA,
     ID_COLUMN,
@@ -79,6 +80,7 @@ def _pair(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
         help="Worst values of interest; by default a tenth of the front's range beyond its worst values.",
     ),
 )
+@ELEMENTS
 @panel(
     "Output",
     click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the proposals, as CSV."),
@@ -133,6 +135,7 @@ def pareto(
             partial(make_surrogate, settings, settings.seed, threads),
             reference=reference,
             progress=watch,
+            elements=settings.run,
         )
     document = result.document() | {
         "settings": settings.model_dump(mode="json", include={"id", "batch", "surrogate", "seed", "model", "ensemble"})

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sisso_sal.cli.help import Command
-from sisso_sal.cli.options import COMMON, JSON, OUT_FILE, TABLE, check_free, dumps, names, number, write
+from sisso_sal.cli.options import COMMON, ELEMENTS, JSON, OUT_FILE, TABLE, check_free, dumps, names, number, write
 from sisso_sal.cli.terminal import next_step, note
 from sisso_sal.errors import InputError
 
@@ -15,10 +15,11 @@ from sisso_sal.errors import InputError
 @click.command(cls=Command, short_help="Make features from formulas of oxides")
 @TABLE
 @click.option("--formula", metavar="COLUMN", help="Column of formulas of oxides; by default the first text column.")
+@ELEMENTS
 @OUT_FILE
 @JSON
 @COMMON
-def featurize(table, formula, out, force, as_json, quiet, debug):
+def featurize(table, formula, exclude_elements, only_elements, out, force, as_json, quiet, debug):
     """Make primary features from the formulas of oxides in TABLE, add them to the table and print it as CSV.
 
     Rows for which a feature is not known are left out and counted; nothing is imputed.
@@ -31,6 +32,7 @@ def featurize(table, formula, out, force, as_json, quiet, debug):
 
     from sisso_sal.api.inputs import tell_rejected
     from sisso_sal.data.columns import read_columns
+    from sisso_sal.oxides.element_groups import unwanted_formulas
     from sisso_sal.oxides.primary_features import featurize as make
 
     check_free(out, force)
@@ -42,6 +44,8 @@ def featurize(table, formula, out, force, as_json, quiet, debug):
         raise InputError(f"{table}: needs a text column of formulas, found {problem}")
     formulas = texts[name].texts()
     features, rejected = make(formulas)
+    unwanted = unwanted_formulas(list(features.index), exclude_elements or (), only_elements or ())
+    features, rejected = features.loc[[text not in unwanted for text in features.index]], [*rejected, *unwanted.items()]
     reasons = dict(rejected)
     kept = [i for i, text in enumerate(formulas) if text not in reasons]
     if not kept:
@@ -66,10 +70,11 @@ def featurize(table, formula, out, force, as_json, quiet, debug):
 @click.option(
     "--features", is_flag=True, help="Add the primary features; oxides for which one is not known are left out."
 )
+@ELEMENTS
 @OUT_FILE
 @JSON
 @COMMON
-def pool(elements, metals, features, out, force, as_json, quiet, debug):
+def pool(elements, metals, features, exclude_elements, only_elements, out, force, as_json, quiet, debug):
     """Print charge-balanced candidate oxides, with possible structure prototypes, as CSV.
 
     \b
@@ -79,11 +84,14 @@ def pool(elements, metals, features, out, force, as_json, quiet, debug):
     import pandas as pd
 
     from sisso_sal.api.inputs import tell_rejected
+    from sisso_sal.oxides.element_groups import unwanted_formulas
     from sisso_sal.oxides.pool import candidate_oxides
     from sisso_sal.oxides.primary_features import featurize as make
 
     check_free(out, force)
     oxides = list(candidate_oxides(elements, n_metals=tuple(int(n) for n in metals.split(","))))
+    unwanted = unwanted_formulas([c.formula for c in oxides], exclude_elements or (), only_elements or ())
+    oxides = [oxide for oxide in oxides if oxide.formula not in unwanted]
     frame = pd.DataFrame(
         {
             "formula": [c.formula for c in oxides],
@@ -91,11 +99,12 @@ def pool(elements, metals, features, out, force, as_json, quiet, debug):
             "oxidation_states": [" ".join(f"{metal}{state:+d}" for metal, state in c.oxidation_states) for c in oxides],
         }
     )
-    rejected: list[tuple[str, str]] = []
+    rejected = list(unwanted.items())
     if features:
-        values, rejected = make(frame["formula"])
+        values, without = make(frame["formula"])
+        rejected += without
         frame = frame.set_index("formula").loc[values.index].join(values).reset_index()
-        tell_rejected(rejected, note)
+    tell_rejected(rejected, note)
     _write_table(frame, rejected, out, force, as_json)
     note(f"{len(frame)} candidate oxides")
     more = "add a column with the known values" if features else f"sisso-sal featurize {out or 'FILE'}"

@@ -297,6 +297,8 @@ def _candidates(draft: Draft, event: Event) -> None:
 
 
 def _settings(draft: Draft, event: Event) -> None:
+    if any(event["run"].get(name) != draft.run.get(name) for name in ("exclude_elements", "only_elements")):
+        draft.learn(event)  # the newest proposal was made among other candidates
     draft.run, draft.oracle = event["run"], event["oracle"]
 
 

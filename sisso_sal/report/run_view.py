@@ -287,7 +287,8 @@ def _counts_and_proposals(table: pd.DataFrame) -> dict[str, Any]:
         "n_labelled": int(np.isfinite(label).sum()),
         "n_candidates": int(is_open.sum()),
         "n_without_prediction": int((is_open & np.isnan(mean)).sum()),
-        "proposals": table.iloc[ranked[:N_PROPOSALS]].to_dict("records"),
+        "excluded": {"n": 0, "elements": {}},
+        "proposals": table.iloc[ranked[:N_PROPOSALS]].assign(contains="").to_dict("records"),
     }
 
 

@@ -73,7 +73,7 @@ class EnsembleSettings(BaseModel):
 
 
 class RunSettings(BaseModel):
-    """Who labels and when to stop: what may change while a campaign goes on."""
+    """Who labels, when to stop and which elements are not wanted: what may change while a campaign goes on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -85,6 +85,8 @@ class RunSettings(BaseModel):
     retries: int = Field(default=3, ge=0)
     workers: int = Field(default=1, ge=0)
     walltime: float | None = Field(default=None, gt=0)
+    exclude_elements: tuple[str, ...] = ()
+    only_elements: tuple[str, ...] = ()
 
 
 class CampaignSettings(BaseModel):

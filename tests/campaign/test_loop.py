@@ -42,7 +42,7 @@ from sisso_sal.protocols import Described, Documented, Prediction, Surrogate
 from sisso_sal.settings.campaign import CampaignSettings, load_settings
 from sisso_sal.spaces.table import TableSpace
 
-PROPOSAL = ["id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance"]
+PROPOSAL = ["id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance", "contains"]
 
 
 @pytest.fixture
@@ -128,7 +128,9 @@ def test_the_proposals_are_the_best_scores_of_the_unlabelled(run):
         )  # this surrogate knows none of them
     written = pd.read_csv(run / "iter-0001" / "proposals.csv").astype(object)
     assert list(written.columns) == list(summary["proposals"][0]) == PROPOSAL
-    assert written.where(written.notna(), None).to_dict("records") == summary["proposals"]
+    assert written.where(written.notna(), None).to_dict("records") == [
+        p | {"contains": None} for p in summary["proposals"]
+    ]
 
 
 def test_predictions_tell_out_of_bag_ones_of_the_labelled_only(run):
@@ -483,6 +485,43 @@ def test_every_acquisition_runs_and_repeats(run, tmp_path, acquisition):
     assert first["acquisition"] == acquisition
     again = step(tmp_path / "again", acquisition=acquisition, diversity=0.3)
     assert again["proposals"] == first["proposals"]
+
+
+def oxides_of(metals):
+    """The materials under names that are formulas."""
+    frame = MATERIALS.copy()
+    frame["formula"] = [f"{metal}{n}O{n + 1}" for n in range(1, 7) for metal in metals]
+    return frame
+
+
+def test_candidates_with_excluded_elements_are_counted_learned_from_and_not_proposed(run):
+    frame = oxides_of(["Mg", "Hg", "Ti", "U", "Sr"])
+    free = step(run, frame, batch=10)
+    assert {p["contains"] for p in free["proposals"]} >= {"Hg (toxic, scarce)", "U (radioactive, toxic)"}
+    assert free["excluded"] == {"n": 0, "elements": {}}
+    summary = step(run, frame, batch=10, exclude_elements=["toxic"])
+    is_open = frame["gap (eV)"].isna()
+    left = [name for name in frame.loc[is_open, "formula"] if "Hg" not in name and "U" not in name]
+    assert sorted(p["id"] for p in summary["proposals"]) == sorted(left)
+    counts = {symbol: int(frame.loc[is_open, "formula"].str.contains(symbol).sum()) for symbol in ("Hg", "U")}
+    assert summary["excluded"] == {"n": int(is_open.sum()) - len(left), "elements": counts}
+    assert summary["n_labelled"] == free["n_labelled"] == N_KNOWN
+    assert (summary["iteration"], summary["is_new"]) == (2, True)
+    assert events(run, "settings")[-1]["changes"] == ["run.exclude_elements: () -> ('toxic',)"]
+    assert not step(run, frame, batch=10, exclude_elements=["toxic"])["is_new"]
+
+
+def test_only_elements_leaves_the_others_out_and_both_settings_add_up(run):
+    frame = oxides_of(["Mg", "Hg", "Ti", "U", "Sr"])
+    summary = step(run, frame, batch=10, only_elements=["Mg", "Hg", "Sr"], exclude_elements=["Hg"])
+    assert {p["id"][:2] for p in summary["proposals"]} == {"Mg", "Sr"}
+
+
+def test_elements_cannot_be_excluded_where_names_are_no_formulas(run):
+    with pytest.raises(SettingsError, match="elements can be excluded only where every candidate has a formula"):
+        step(run, exclude_elements=["U"])
+    with pytest.raises(SettingsError, match="needs elements or groups"):
+        step(run, exclude_elements=["Unobtainium"])
 
 
 def test_diversity_reaches_the_choice_of_the_batch(run, tmp_path):

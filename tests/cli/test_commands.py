@@ -474,6 +474,27 @@ def test_featurize_adds_columns_and_counts_what_it_leaves_out(tmp_path):
     assert done.stderr == f"{told}Next: add a column with the known values, then sisso-sal discover FILE\n"
 
 
+def test_pool_and_featurize_leave_out_what_has_excluded_elements(tmp_path):
+    free = call("pool", "--elements", "Ti,Pb,U", "--out", "all.csv", folder=tmp_path)
+    assert "left out" not in free.stderr
+    done = call("pool", "--elements", "Ti,Pb,U", "--exclude-elements", "toxic", "--out", "few.csv", folder=tmp_path)
+    names, kept = (pd.read_csv(tmp_path / name)["formula"].tolist() for name in ("all.csv", "few.csv"))
+    assert kept == [name for name in names if "Pb" not in name and "U" not in name]
+    assert f"{len(names) - len(kept)} rows left out" in done.stderr
+    made = call("featurize", "all.csv", "--only-elements", "Ti,Pb", "--json", folder=tmp_path)
+    document = strict(made.stdout)
+    assert [row["formula"] for row in document["rows"]] == [name for name in names if "U" not in name]
+    assert {row["reason"] for row in document["left_out"]} == {"contains U"}
+    assert refused("pool", "--exclude-elements", "toxc", folder=tmp_path).endswith("did you mean 'toxic'?")
+
+
+def test_groups_of_elements_are_shown_with_their_sources():
+    for command in ("discover", "pool", "featurize", "pareto"):
+        shown = call(command, "--element-groups").stdout
+        assert "toxic: compounds restricted or classified" in shown
+        assert shown.count("source: ") == 5
+
+
 def test_pool_prints_candidates_as_csv(tmp_path):
     done = call("pool", "--elements", "Ti,Sr,Ba", "--features", "--out", "pool.csv", folder=tmp_path)
     found = pd.read_csv(tmp_path / "pool.csv")

@@ -243,3 +243,18 @@ def test_the_tables_fit_the_terminal(document, columns):
     assert max(map(len, rows)) <= columns
     assert columns < 60 or all("±" in row and "…" not in row for row in rows)
     assert ("EHVI: expected increase" in text) == ("EHVI" in tables[0])
+
+
+def test_excluded_elements_are_counted_and_not_proposed(work):
+    frame = materials().assign(name=[f"{metal}{n}O{n + 1}" for n in range(1, 11) for metal in ("Mg", "Hg", "U", "Sr")])
+    frame.to_csv(work / "oxides.csv", index=False)
+    free = strict(call("pareto", "oxides.csv", *TWO, *SMALL, "--json", folder=work).stdout)
+    assert any(p["contains"] == "Hg (toxic, scarce)" for p in free["proposals"])
+    options = (*TWO, *SMALL, "--exclude-elements", "toxic")
+    document = strict(call("pareto", "oxides.csv", *options, "--json", folder=work).stdout)
+    assert document["excluded"] == {"n": 9, "elements": {"Hg": 5, "U": 4}}
+    assert {p["id"][:2] for p in document["proposals"]} <= {"Mg", "Sr"}
+    assert (
+        "9 candidates left out for their elements: Hg (5), U (4)"
+        in call("pareto", "oxides.csv", *options, folder=work).stdout
+    )

@@ -1,4 +1,4 @@
-"""Thousands of inputs that are wrong in every way: no traceback, no hang, the exit code as documented, nothing ignored without a word.
+"""Thousands of wrong inputs: no traceback, no hang, the exit code as documented, and nothing ignored without a word.
 
 `make test-fuzz`; FUZZ_SEED chooses other inputs. A number in a message makes the same input again:
 ``pytest -m fuzz -k "settings and 12"`` for those from 600 to 649.

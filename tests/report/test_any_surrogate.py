@@ -192,6 +192,7 @@ def test_two_targets_are_told_without_formulas():
     document = {
         "targets": [target, target | {"name": "cost", "model": None}], "n_labelled": 9, "n_candidates": 1, "n_half_labelled": 0,
         "n_without_prediction": 0, "n_without_gain": 1, "proposals": [], "front": [], "reference": "given",
+        "excluded": {"n": 0, "elements": {}},
     }  # fmt: skip
     text = pareto_text(document)
     assert "gap (eV), min: 9 known\n  accuracy: not known;" in text

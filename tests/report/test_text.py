@@ -5,7 +5,7 @@ import pytest
 
 from sisso_sal.models.calibration import calibrate
 from sisso_sal.models.recalibration import FEWEST_PARTED
-from sisso_sal.report.text.results import discover_text
+from sisso_sal.report.text.results import CONTAINS, discover_text
 
 
 def summary(n_errors=40, n_later=10, kind="isotonic"):
@@ -15,12 +15,13 @@ def summary(n_errors=40, n_later=10, kind="isotonic"):
     found = calibrate(rng.normal(0, sigma), sigma, kind)[0].as_dict() if n_errors else None
     proposal = {
         "id": "MgO", "mean": 0.1, "std": 0.2, "low95": -0.3, "high95": 0.5, "formula": 0.2, "score": 1.2, "n_valid": 3,
-        "outside": 0.0, "distance": 1.0,
+        "outside": 0.0, "distance": 1.0, "contains": "",
     }  # fmt: skip
     return {
         "iteration": 1, "is_new": True, "target": {"name": "gap", "unit": "eV"}, "goal": "min",
         "acquisition": "search", "horizon": 20, "n_later": n_later,
         "n_labelled": 40, "n_candidates": 9, "n_without_prediction": 0, "proposals": [proposal],
+        "excluded": {"n": 0, "elements": {}},
         "best": {"id": "TiO2", "value": 0.0}, "wanted": "<=0.3", "expected_hits": 0.6, "n_members": 3, "rung": 1, "dim": 1,
         "choices": [], "correction": "none", "sigma": "recalibrated", "calibration": found, "formula_calibration": found,
         "typical": [], "recurrence": {"primaries": {"a": 1.0}}, "n_features": {"0": 2}, "rejected": {}, "run": "runs/a",
@@ -70,3 +71,14 @@ def test_without_errors_the_accuracy_is_not_known():
         "Accuracy: not known; it is measured with out-of-bag predictions that have a standard deviation"
         in discover_text(summary(0))
     )
+
+
+def test_what_was_left_out_for_its_elements_is_counted_and_what_a_proposal_contains_is_marked():
+    document = summary()
+    assert "contains" not in discover_text(document)
+    document["excluded"] = {"n": 2, "elements": {"Hg": 2, "U": 1}}
+    document["proposals"][0]["contains"] = "Mg (scarce)"
+    text = discover_text(document)
+    assert "2 candidates left out for their elements: Hg (2), U (1)\n" in text
+    assert "Mg (scarce)\n" in text
+    assert CONTAINS in text

@@ -17,6 +17,7 @@ from sisso_sal.report.figures.out_of_bag import accuracy
 from sisso_sal.report.page.reasons import reasons
 from sisso_sal.report.run_view import RunView
 from sisso_sal.report.summary import rejected_by_cause
+from sisso_sal.report.text.elements import excluded_text
 from sisso_sal.system.durations import duration
 
 LEARNERS = {"trees": "trees", "process": "a Gaussian process", "both": "trees and Gaussian processes"}
@@ -38,6 +39,7 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
         "n_members": n_members,
         "has_formula": view.ensemble is not None and any(row.get("formula") is not None for row in view.proposals),
         "accuracy": accuracy(view),
+        "left_out": excluded_text(summary["excluded"]),
         "proposals": [
             {**proposal, "why": why} for proposal, why in zip(view.proposals, reasons(view), strict=True)
         ],

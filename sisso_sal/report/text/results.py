@@ -8,6 +8,7 @@ from typing import Any
 
 from sisso_sal.acquisition.registry import installed
 from sisso_sal.report.summary import extrapolates, is_far, rejected_by_cause
+from sisso_sal.report.text.elements import excluded_text
 from sisso_sal.report.text.table import aligned
 
 
@@ -184,11 +185,14 @@ def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int 
     lines = [f"Best known: {best['id']}, {best['value']:.4g}{suffix}"]
     if summary["n_without_prediction"]:
         lines.append(f"{summary['n_without_prediction']} candidates have no prediction: too far from the training data")
+    lines += filter(None, [excluded_text(summary["excluded"])])
     if not proposals:
         return [*lines, "No candidate can be proposed."]
     lines += ["", f"Best candidates for {target}:", _table(summary, suffix, width)]
     if any(flags(proposal) for proposal in proposals):
         lines.append(FLAGS)
+    if any(proposal["contains"] for proposal in proposals):
+        lines.append(CONTAINS)
     if acquisition := installed(summary["acquisition"]):
         lines.append(f"score: {acquisition.explained(summary['n_later'], suffix.strip())}")
     if summary["expected_hits"] is not None:
@@ -216,8 +220,10 @@ def _table(summary: Mapping[str, Any], suffix: str, width: int | None) -> str:
         columns["members"] = [f"{p['n_valid']}/{n_members}" for p in proposals]
     if any(flags(p) for p in proposals) or n_members is not None:
         columns["flags"] = [flags(p) for p in proposals]
+    if any(p["contains"] for p in proposals):
+        columns["contains"] = [p["contains"] for p in proposals]
     names = list(columns)
-    text = {"candidate", "95 % interval", "flags"}
+    text = {"candidate", "95 % interval", "flags", "contains"}
     spare = [names.index(name) for name in ("members", "formulas", "95 % interval", score) if name in columns]
     rows = [names, *(list(row) for row in zip(*columns.values(), strict=True))]
     return aligned(rows, numeric=[k for k, name in enumerate(names) if name not in text], width=width, spare=spare)
@@ -237,6 +243,8 @@ FLAGS = (
     "F, far from all labelled materials (more than twice their usual distance)"
 )
 """What the letters of `flags` stand for."""
+
+CONTAINS = "contains: --exclude-elements leaves such candidates out; --element-groups has the lists and their sources"
 
 
 def flags(proposal: Mapping[str, Any]) -> str:

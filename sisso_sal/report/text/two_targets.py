@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sisso_sal.acquisition.goal import Goal
-from sisso_sal.report.text.results import FLAGS, flags
+from sisso_sal.report.text.elements import excluded_text
+from sisso_sal.report.text.results import CONTAINS, FLAGS, flags
 from sisso_sal.report.text.table import aligned
 
 N_FRONT = 12
@@ -26,7 +27,8 @@ def pareto_text(document: Mapping[str, Any], width: int | None = None) -> str:
         "without a prediction, as too few formulas are valid so far from the training data": "n_without_prediction",
         "that cannot improve the front (EHVI 0)": "n_without_gain",
     }
-    counts = [f"Not proposed: {document[key]} candidates {why}" for why, key in left_out.items() if document[key]]
+    counts = [*filter(None, [excluded_text(document["excluded"])])]
+    counts += [f"Not proposed: {document[key]} candidates {why}" for why, key in left_out.items() if document[key]]
     lines += ["", *counts] if counts else []
     return "\n".join([*lines, "", *_proposals(document, width), "", *_front(document, width)])
 
@@ -70,22 +72,35 @@ def _proposals(document: Mapping[str, Any], width: int | None) -> list[str]:
         f"the area is {document['hypervolume']:.4g}{f' {area}' if area else ''} now",
         "not dominated": "not dominated: probability that no known material is at least as good in both",
         "flags": FLAGS,
+        "contains": CONTAINS,
     }
     head = table.partition("\n")[0]
     return ["To compute next, mean ± sigma:", table, *(line for name, line in explanations.items() if name in head)]
 
 
 def _rows(document: Mapping[str, Any]) -> list[list[str]]:
-    """The proposals as cells, with a header; flags only where there are any."""
-    rows = [["", "candidate", *(_header(target) for target in document["targets"]), "EHVI", "not dominated", "flags"]]
+    """The proposals as cells, with a header; the last two columns only where they say something."""
+    rows = [
+        [
+            "",
+            "candidate",
+            *(_header(target) for target in document["targets"]),
+            "EHVI",
+            "not dominated",
+            "flags",
+            "contains",
+        ]
+    ]
     for rank, one in enumerate(document["proposals"], 1):
         values = [
             f"{mean:.4g} known" if known else with_sigma(mean, std)
             for mean, std, known in zip(one["mean"], one["std"], one["known"], strict=True)
         ]
         both = {key: max((x for x in one[key] if x is not None), default=None) for key in ("outside", "distance")}
-        rows.append([str(rank), one["id"], *values, f"{one['ehvi']:.3g}", f"{one['not_dominated']:.0%}", flags(both)])
-    return rows if any(row[-1] for row in rows[1:]) else [row[:-1] for row in rows]
+        cells = [str(rank), one["id"], *values, f"{one['ehvi']:.3g}", f"{one['not_dominated']:.0%}"]
+        rows.append([*cells, flags(both), one["contains"]])
+    kept = [k for k in range(len(rows[0])) if k < len(rows[0]) - 2 or any(row[k] for row in rows[1:])]
+    return [[row[k] for k in kept] for row in rows]
 
 
 def _front(document: Mapping[str, Any], width: int | None) -> list[str]:
