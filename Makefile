@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help discover test test-nojit test-slow test-faults test-docs test-dft docs figures lint check bench bench-peers replay ablation data clean
+.PHONY: help discover test test-nojit test-slow test-faults test-fuzz test-docs test-dft docs figures lint check bench bench-peers replay ablation data clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -34,7 +34,7 @@ discover: $(VENV)/.core  ## learn from data/oxides.csv and propose what to compu
 
 # Neighbours in a file share what their fixtures made, so each worker takes a run of them and gives away what it has not begun.
 test: $(VENV)/.dev  ## the test suite: under five minutes on two cores
-	$(BIN)/python -m pytest -m "not slow and not faults and not docs and not dft" -n 2 --dist worksteal
+	$(BIN)/python -m pytest -m "not slow and not faults and not docs and not dft and not fuzz" -n 2 --dist worksteal
 
 # Plain Python warns where a kernel overflows or divides by zero, which is meant to happen there.
 test-nojit: $(VENV)/.dev  ## kernels and engine as plain Python, without numba, for coverage
@@ -46,6 +46,9 @@ test-slow: $(VENV)/.dev  ## scientific checks that take minutes
 
 test-faults: $(VENV)/.dev  ## kills, cuts and full disks, all of them: under 20 minutes
 	$(BIN)/python -m pytest -m faults -n 2
+
+test-fuzz: $(VENV)/.dev  ## thousands of wrong inputs: under ten minutes; FUZZ_SEED=1 tries others
+	$(BIN)/python -m pytest -m fuzz -n 2 tests/fuzz
 
 test-docs: $(VENV)/.dev  ## the examples of README and docs, the notebooks, and the documentation site without a warning
 	$(BIN)/python -m pytest -m docs -n 2 tests/examples

@@ -126,7 +126,7 @@ def broken_folder(rng, folder):
             return f"{path.name}: the labels of {', '.join(sorted(before.keys() - after.keys()))} are gone"
         return ""
 
-    return Case(arguments, frozenset({0, 1, 2, 3}), check)
+    return Case(arguments, frozenset({0, 1, 2, 3, 75}), check)
 
 
 def _note(rng):

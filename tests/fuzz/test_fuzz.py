@@ -7,8 +7,19 @@
 import pytest
 from fuzz_calls import tried
 from fuzz_documents import model_file, settings_file
+from fuzz_inputs import sisso_input
+from fuzz_runs import answer_or_note, broken_folder
+from fuzz_tables import table
 
-KINDS = {"settings files": (settings_file, 500), "model files": (model_file, 500)}
+KINDS = {
+    "tables": (table, 2000),
+    "settings files": (settings_file, 500),
+    "model files": (model_file, 500),
+    "SISSO inputs": (sisso_input, 500),
+    "answers and notes": (answer_or_note, 300),
+    "run folders": (broken_folder, 300),
+}
+"""What makes an input of each kind, and how many are tried in one process; further 50 of each are tried as commands."""
 AT_ONCE = 50
 
 CHUNKS = [
