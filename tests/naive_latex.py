@@ -6,21 +6,26 @@ WORDS = {
 }  # fmt: skip
 
 
-def as_python(text):
-    """What a formula in LaTeX says, as Python with abs, sqrt, cbrt, exp, log, sin and cos; names are single letters."""
-    out = ""
+def as_python(text, names=None):
+    """What a formula in LaTeX says, as Python with abs, sqrt, cbrt, exp, log, sin and cos.
+
+    `names` maps the LaTeX of names to what stands for them in Python; other names are single letters.
+    """
+    names, out = names or {}, ""
     while text:
-        if text.startswith(r"\frac"):
+        if name := max((name for name in names if text.startswith(name)), key=len, default=""):
+            out, text = out + names[name], text.removeprefix(name)
+        elif text.startswith(r"\frac"):
             above, text = _group(text.removeprefix(r"\frac"))
             below, text = _group(text)
-            out += f"(({as_python(above)})/({as_python(below)}))"
+            out += f"(({as_python(above, names)})/({as_python(below, names)}))"
         elif text.startswith(r"\sqrt"):
             name = "cbrt" if text.startswith(r"\sqrt[3]") else "sqrt"
             inner, text = _group(text.removeprefix(r"\sqrt").removeprefix("[3]"))
-            out += f"{name}({as_python(inner)})"
+            out += f"{name}({as_python(inner, names)})"
         elif text.startswith("^"):
             power, text = _group(text[1:])
-            out += f"**({as_python(power)})"
+            out += f"**({as_python(power, names)})"
         elif text.startswith("\\"):
             word = next(word for word in WORDS if text.startswith(word))
             out, text = out + WORDS[word], text.removeprefix(word)

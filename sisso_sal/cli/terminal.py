@@ -11,6 +11,8 @@ from typing import NoReturn
 
 import click
 
+from sisso_sal.system.printable import printable
+
 caught: list[int] = []
 """Signals that asked the program to end."""
 
@@ -55,20 +57,25 @@ def fitted(text: str, columns: int | None) -> str:
 
 def show(text: str) -> None:
     """Print a result as text."""
-    click.echo(fitted(text, width()))
+    click.echo(fitted(_harmless(text), width()))
+
+
+def _harmless(text: str) -> str:
+    """Lines of a text; what else a terminal would obey, in a name or an id, is written as an escape."""
+    return printable(text, keep="\n")
 
 
 def note(text: str) -> None:
     """Print one line on stderr that is not part of the result; not with --quiet."""
     if not _has("quiet"):
-        said = fitted(f"note: {text}", width(err=True))
+        said = fitted(f"note: {_harmless(text)}", width(err=True))
         click.echo(click.style("note:", fg="yellow") + said.removeprefix("note:"), err=True)
 
 
 def next_step(text: str, *, err: bool = False) -> None:
     """Print what to do next, as the last line; not with --quiet or --json. It goes to stderr if stdout carries data."""
     if not (_has("quiet") or _has("as_json")):
-        said = fitted(f"Next: {text}", width(err=err)).removeprefix("Next:")
+        said = fitted(f"Next: {_harmless(text)}", width(err=err)).removeprefix("Next:")
         click.echo(f"{'' if err else chr(10)}{click.style('Next:', bold=True)}{said}", err=err)
 
 
@@ -79,5 +86,5 @@ def _has(flag: str) -> bool:
 
 def fail(message: str, code: int | None) -> NoReturn:
     """End with one line and an exit code; None stands for the code of the signal that interrupted the program."""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True, color=colour())
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {_harmless(message)}", err=True, color=colour())
     sys.exit(128 + (caught[-1] if caught else signal.SIGINT) if code is None else code)

@@ -10,10 +10,11 @@ from sisso_sal.errors import SettingsError
 from sisso_sal.export.c import write_c
 from sisso_sal.export.fortran import write_fortran
 from sisso_sal.export.job import Job, limits
-from sisso_sal.export.latex import latex_name, write_latex
+from sisso_sal.export.latex import write_latex
 from sisso_sal.export.names import RESERVED, identifiers
 from sisso_sal.export.python import write_python
 from sisso_sal.export.sympy import write_sympy
+from sisso_sal.features.symbols import latex_symbol
 from sisso_sal.models.linear import SISSOModel
 
 __all__ = ["FORMS", "RESERVED", "export_model", "identifiers"]
@@ -76,11 +77,11 @@ def export_model(
     0.5
     >>> print(export_model([model], "latex", target="E", target_unit="eV", units={"gap 0": "eV"}))
     % E (eV), a SISSO model
-    % \text{gap 0}: primary feature 'gap 0', in eV
+    % \text{`gap 0'}: primary feature 'gap 0', in eV
     % Needs the package amsmath.
     \begin{align}
     E &= 1.0\,\mathrm{eV} \nonumber\\
-      &\quad - 2.0\,\mathrm{eV}^{-1}\; \text{gap 0}^{2}
+      &\quad - 2.0\,\mathrm{eV}^{-1}\; \text{`gap 0'}^{2}
     \end{align}
     <BLANKLINE>
     """
@@ -90,7 +91,7 @@ def export_model(
         raise SettingsError(f"form: needs one of {', '.join(_WRITERS)}, found '{form}'{hint}")
     _check(models, scale)
     primaries = sorted({name for model in models for name in model.primaries()})
-    names = {name: latex_name(name) for name in primaries} if form == "latex" else identifiers(primaries, form)
+    names = {name: latex_symbol(name) for name in primaries} if form == "latex" else identifiers(primaries, form)
     return _WRITERS[form](Job(tuple(models), target, target_unit, dict(units), float(scale), names))
 
 

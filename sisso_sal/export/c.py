@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from sisso_sal.export.job import POWERS, Job, assignments, digits, document, functions_called, indented, inverse_step
@@ -32,8 +33,7 @@ def write_c(job: Job) -> str:
 
 
 def _c_comment(lines: list[str]) -> list[str]:
-    for mark in ("*/", "/*", "??"):
-        lines = [line.replace(mark, " ".join(mark)) for line in lines]
+    lines = [re.sub(r"\*(?=/)|/(?=\*)|\?(?=\?)", r"\g<0> ", line) for line in lines]
     if len(lines) == 1:
         return [f"/* {lines[0]} */"]
     return [f"{' *' if i else '/*'} {line}".rstrip() for i, line in enumerate(lines)] + [" */"]

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from sisso_sal.features.dimension import parse_unit
 from sisso_sal.features.expression import as_factor
+from sisso_sal.features.names import quoted
 from sisso_sal.features.operators import OPERATORS
 from sisso_sal.models.linear import REACH, SISSOModel, Term
 from sisso_sal.models.transform import TargetTransform
+from sisso_sal.system.printable import printable
 
 POWERS = {f"sisso_{row.name}": row.body for row in OPERATORS.values() if row.body}
 """Bodies of the functions that an export brings along; the same text in Python, C and Fortran, and what numpy computes."""
@@ -57,11 +59,15 @@ class Job:
 
     def input(self, name: str) -> str:
         """Primary feature and unit, for a comment."""
-        return printable(f"primary feature '{name}', {unit_phrase(self.units.get(name, ''))}")
+        return printable(f"primary feature {name!r}, {unit_phrase(self.units.get(name, ''))}")
+
+    def inputs(self) -> list[str]:
+        """A line for each input: what stands for which primary feature."""
+        return [f"{short}: {self.input(name)}" for name, short in self.names.items()]
 
     def about(self) -> list[str]:
         """Title and a line for each input."""
-        return [self.title(), *(f"{short}: {self.input(name)}" for name, short in self.names.items())]
+        return [self.title(), *self.inputs()]
 
     def undefined(self) -> str:
         """When there is no prediction."""
@@ -78,18 +84,13 @@ class Job:
     def formula(self, model: SISSOModel) -> list[str]:
         """The model in identifiers, a line for each term, every coefficient with its unit."""
         unit = str(parse_unit(self.target_unit)) if model.link.is_identity else ""
-        head = model.link.phrase(self.target)
+        head = model.link.phrase(quoted(self.target))
         lines = [printable(f"{head} = {model.intercept!r}{f' [{unit}]' if unit else ''}")]
         for term, unit in zip(model.terms, model.coefficient_units(self.target_unit), strict=True):
             factor = as_factor(term.expression, "text", self.names)
             size = " ".join(filter(None, [digits(abs(term.coefficient)), unit]))
             lines.append(printable(f"    {sign_of(term.coefficient)} {size} * {factor}"))
         return lines
-
-
-def printable(text: str) -> str:
-    """One line for a comment: what does not print is written as an escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def unit_phrase(unit: str) -> str:
@@ -127,6 +128,13 @@ def functions_called(job: Job, language: str) -> list[str]:
 def document(*blocks: Iterable[str]) -> str:
     """Blocks of lines with an empty line between them."""
     return "\n\n".join("\n".join(block) for block in map(list, blocks) if block) + "\n"
+
+
+def docstring(lines: list[str]) -> list[str]:
+    """Lines of Python with this text as a docstring."""
+    text = "\n".join(lines).replace("\\", "\\\\").replace('"', '\\"')
+    closing = "\n" if len(lines) > 1 else ""
+    return f'"""{text}{closing}"""'.split("\n")
 
 
 def indented(lines: Iterable[str], by: int = 4) -> list[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
-from sisso_sal.export.job import Job, digits, printable, sign_of
-from sisso_sal.export.names import GREEK
+from sisso_sal.export.job import Job, digits, sign_of
 from sisso_sal.features.dimension import NONE, Dimension, parse_unit
-from sisso_sal.features.expression import as_factor, latex_symbol
+from sisso_sal.features.expression import as_factor
+from sisso_sal.features.symbols import latex_symbol, latex_text
 from sisso_sal.models.linear import SISSOModel
+from sisso_sal.system.printable import printable
 
 
 def write_latex(job: Job) -> str:
@@ -31,7 +31,7 @@ def _latex_transforms(job: Job) -> list[str]:
 
 def _latex_left(job: Job, model: SISSOModel, number: int) -> str:
     """The target, or what the model gives of it."""
-    target = f"{latex_name(job.target)}{f'^{{({number})}}' if job.is_ensemble else ''}"
+    target = f"{latex_symbol(job.target)}{f'^{{({number})}}' if job.is_ensemble else ''}"
     link, unit = model.link, _latex_unit(parse_unit(job.target_unit))
     if link.is_identity:
         return target
@@ -61,24 +61,6 @@ def _latex_unit(unit: Dimension) -> str:
     r"""A unit behind a number: ``\,\mathrm{eV}\,\text{\AA{}}^{-1}``."""
     parts = []
     for symbol, power in sorted(unit.exponents, key=lambda item: item[1] < 0):
-        upright = rf"\mathrm{{{symbol}}}" if re.fullmatch("[A-Za-z]+", symbol) else rf"\text{{{_latex_text(symbol)}}}"
+        upright = rf"\mathrm{{{symbol}}}" if re.fullmatch("[A-Za-z]+", symbol) else rf"\text{{{latex_text(symbol)}}}"
         parts.append(rf"\,{upright}" + (f"^{{{power}}}" if power != 1 else ""))
     return "".join(parts)
-
-
-def latex_name(name: str) -> str:
-    """A primary feature or target in math mode, whatever its name."""
-    plain = re.fullmatch("[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*", name)
-    return latex_symbol(name) if plain else rf"\text{{{_latex_text(printable(name))}}}"
-
-
-def _latex_text(text: str) -> str:
-    return "".join(_LATEX_TEXT.get(character, character) for character in unicodedata.normalize("NFC", text))
-
-
-_LATEX_TEXT = {
-    "\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
-    "<": r"\textless{}", ">": r"\textgreater{}", "Å": r"\AA{}", "°": r"$^{\circ}$", "µ": r"$\mu$",
-    **{mark: f"\\{mark}" for mark in "%#&${}_"},
-    **{letter: rf"$\{word}$" for letter, word in GREEK.items()},
-}  # fmt: skip

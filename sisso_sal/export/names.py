@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from sisso_sal.features.operators import OPERATORS
+from sisso_sal.features.symbols import GREEK
 
 LONGEST_NAME = 48
 
@@ -64,15 +65,6 @@ RESERVED: dict[str, frozenset[str]] = {
     "fortran": frozenset(f"{_FORTRAN_WORDS} {_FUNCTIONS} {_LOCALS}".split()),
 }
 """Names that a primary feature must not take in each language."""
-
-
-_GREEK_WORDS = """
-    alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega
-    Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega
-"""
-
-
-GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ", _GREEK_WORDS.split(), strict=True))
 
 
 def identifiers(names: Iterable[str], language: str) -> dict[str, str]:

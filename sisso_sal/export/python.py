@@ -7,14 +7,15 @@ from sisso_sal.export.job import (
     Job,
     assignments,
     digits,
+    docstring,
     document,
     functions_called,
     indented,
     inverse_step,
-    printable,
     unit_phrase,
 )
 from sisso_sal.models.linear import SISSOModel
+from sisso_sal.system.printable import printable
 
 _PYTHON_INVERSE_POWER = (
     "def _inverse_power(x, exponent):",
@@ -34,15 +35,9 @@ def write_python(job: Job) -> str:
         imports.append(f"from numpy import {', '.join(imported)}")
     powers = ([f"def {name}(x):", f"    return {POWERS[name]}"] for name in calls if name in POWERS)
     inverse = [_PYTHON_INVERSE_POWER] if job.has_power else []
-    head = [_docstring([f"{job.title()}."]), imports]
+    head = [docstring([f"{job.title()}."]), imports]
     text = document(*head, *powers, *inverse, *_python_members(job), _python_predict(job))
     return text.replace("\n\ndef ", "\n\n\ndef ")
-
-
-def _docstring(lines: list[str]) -> list[str]:
-    text = "\n".join(lines).replace("\\", "\\\\").replace('"', '\\"')
-    closing = "\n" if len(lines) > 1 else ""
-    return f'"""{text}{closing}"""'.split("\n")
 
 
 def _python_inverse(model: SISSOModel) -> list[str]:
@@ -60,7 +55,7 @@ def _python_members(job: Job) -> list[list[str]]:
     blocks = [["def _inside(descriptor, low, high):", f"    return {inside}"]]
     for number, model in enumerate(job.models, 1):
         body = [
-            *_docstring([f"Member {number}; NaN where it is invalid.", "", *job.formula(model)]),
+            *docstring([f"Member {number}; NaN where it is invalid.", "", *job.formula(model)]),
             "valid = True",
             *assignments(job, model, "c", "valid = valid & _inside({})"),
             *_python_inverse(model),
@@ -107,4 +102,4 @@ def _python_docstring(job: Job) -> list[str]:
     else:
         lines[2:2] = [*job.formula(job.models[0]), ""]
         lines += [f"float or array, {unit}", f"    {job.undefined()}"]
-    return _docstring(lines)
+    return docstring(lines)

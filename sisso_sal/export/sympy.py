@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sisso_sal.export.job import Job, digits, document, functions_called, indented
+from sisso_sal.export.job import Job, digits, docstring, document, functions_called, indented
 from sisso_sal.models.linear import SISSOModel
 
 _SYMPY_PIECEWISE = ("from sympy import Piecewise as _Piecewise",)
@@ -20,7 +20,8 @@ _SYMPY_INVERSE_POWER = (
 
 def write_sympy(job: Job) -> str:
     used = {"Float", "Symbol", *functions_called(job, "sympy"), *(["exp"] if job.has_link else [])}
-    notes = [*job.about(), "Symbols are real; sympy reports no values outside a descriptor's domain or training range."]
+    real = "Symbols are real; sympy reports no values outside a descriptor's domain or training range."
+    about = [f"{job.title()}.", "", *job.inputs(), real]  # in no comment: Python reads "coding: …" in one
     symbols = (f"    {name!r}: Symbol({short!r}, real=True)," for name, short in job.names.items())
     short = (f"{short} = symbols[{name!r}]" for name, short in job.names.items())
     sums = [_sympy_sum(job, model) for model in job.models]
@@ -33,7 +34,7 @@ def write_sympy(job: Job) -> str:
     else:
         result = ["expression = " + sums[0][0], *sums[0][1:]]
     return document(
-        [f"# {line}" for line in notes],
+        docstring(about),
         [f"from sympy import {', '.join(sorted(used))}", *_SYMPY_PIECEWISE[: job.has_power]],
         _SYMPY_INVERSE_POWER if job.has_power else (),
         ["symbols = {", *symbols, "}", *short],

@@ -5,18 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any
 
 import numpy as np
 
 from sisso_sal.errors import ExpressionError, UnitError
 from sisso_sal.features.dimension import Dimension, parse_unit
+from sisso_sal.features.names import quoted
 from sisso_sal.features.operators import ATOM, OPERATORS, Operator
+from sisso_sal.features.symbols import latex_symbol, mathml_symbol
 
 
 def canonical_key(operator: Operator, keys: list[str]) -> str:
     """Prefix form of an operator on operands with these keys; the keys of a commutative operator are sorted.
+
+    The key of a primary feature is its name, in which a backslash stands before each ``\\``, ``(``, ``)`` and ``,``: no name can
+    then be read as an operator on others.
 
     Examples
     --------
@@ -64,7 +68,7 @@ class Expression:
     @classmethod
     def primary(cls, name: str, unit: str = "") -> Expression:
         """A primary feature (a column of the table) and the text of its unit."""
-        return cls(name, (), parse_unit(unit), unit, 0, 0, name)
+        return cls(name, (), parse_unit(unit), unit, 0, 0, re.sub(r"[\\(),]", r"\\\g<0>", name))
 
     @classmethod
     def apply(cls, operator: str, *operands: Expression, check_units: bool = True) -> Expression:
@@ -130,7 +134,8 @@ class Expression:
         """
         if self.is_primary:
             if self.name not in columns:
-                raise ExpressionError(f"formula: needs the primary feature '{self.name}', found {', '.join(columns)}")
+                known = ", ".join(map(quoted, columns))
+                raise ExpressionError(f"formula: needs the primary feature {self.name!r}, found {known}")
             return np.asarray(columns[self.name], dtype=np.float64)
         return self.operator.numpy(*(operand.evaluate(columns) for operand in self.operands))
 
@@ -159,7 +164,8 @@ class Expression:
         """
         if isinstance(data, str):
             if data not in units:
-                raise ExpressionError(f"expression: needs one of the features {', '.join(units)}, found '{data}'")
+                known = ", ".join(map(quoted, units))
+                raise ExpressionError(f"expression: needs one of the features {known}, found {data!r}")
             return cls.primary(data, units[data])
         if isinstance(data, list) and 2 <= len(data) <= 3 and isinstance(data[0], str):
             parts = (cls.from_json(item, units, check_units=check_units) for item in data[1:])
@@ -219,49 +225,20 @@ def _fill(expression: Expression, template: str, leaf) -> str:
     return getattr(expression.operator, template).format(*parts)
 
 
-def latex_symbol(name: str) -> str:
-    """LaTeX of a primary feature's name.
-
-    Examples
-    --------
-    >>> latex_symbol("r_cov")
-    'r_{\\\\mathrm{cov}}'
-    >>> latex_symbol("EA")
-    '\\\\mathrm{EA}'
-    """
-    escaped = [part.replace("\\", r"\backslash ") for part in name.split("_")]
-    for mark in "%#&${}":
-        escaped = [part.replace(mark, f"\\{mark}") for part in escaped]
-    head, rest = escaped[0], r"\_".join(escaped[1:])
-    body = head if len(head) == 1 else rf"\mathrm{{{head}}}"
-    return rf"{body}_{{\mathrm{{{rest}}}}}" if rest else body
-
-
-def mathml_symbol(name: str) -> str:
-    """MathML of a primary feature's name: what stands behind the first underscore is an index.
-
-    Examples
-    --------
-    >>> mathml_symbol("r_cov")
-    '<msub><mi>r</mi><mtext>cov</mtext></msub>'
-    >>> mathml_symbol("x<y")
-    '<mi>x&lt;y</mi>'
-    """
-    head, _, rest = (escape(part) for part in name.partition("_"))
-    return f"<msub><mi>{head}</mi><mtext>{rest}</mtext></msub>" if head and rest else f"<mi>{escape(name)}</mi>"
-
-
 _INDEX_AND_POWER = re.compile(r"<msup><mrow><msub>((?:(?!<msub>).)*?)</msub></mrow>(<mn>\d</mn>)</msup>")
 """A power of a symbol with an index, which browsers set best as one piece."""
 
-_SYMBOLS: Mapping[str, Callable[[str], str]] = {"text": str, "latex": latex_symbol, "mathml": mathml_symbol}
+_SYMBOLS: Mapping[str, Callable[[str], str]] = {"text": quoted, "latex": latex_symbol, "mathml": mathml_symbol}
 """How a form writes the name of a primary feature."""
 
 _PARENTHESES = {"text": "({})", "latex": r"\left({}\right)", "mathml": "<mrow><mo>(</mo>{}<mo>)</mo></mrow>"}
 
 
 def render(expression: Expression, form: str, symbols: Mapping[str, str] | None = None) -> tuple[str, int]:
-    """Infix form ``text``, ``latex`` or ``mathml`` with as few parentheses as needed, and its binding strength."""
+    """Infix form ``text``, ``latex`` or ``mathml`` with as few parentheses as needed, and its binding strength.
+
+    No two expressions have the same text: `features.reading.parse_formula` gives back the expression that was written.
+    """
     if expression.is_primary:
         return (symbols or {}).get(expression.name) or _SYMBOLS[form](expression.name), ATOM
     row = expression.operator
@@ -269,8 +246,8 @@ def render(expression: Expression, form: str, symbols: Mapping[str, str] | None 
     parts = []
     for place, operand in zip(binding.places, expression.operands, strict=False):
         text, strength = render(operand, form, symbols)
-        is_fraction_of_fraction = form == "text" and row.is_fraction and _is_fraction(operand)
-        parts.append(_PARENTHESES[form].format(text) if strength < place or is_fraction_of_fraction else text)
+        is_apart = form == "text" and not operand.is_primary and operand.name in row.set_apart
+        parts.append(_PARENTHESES[form].format(text) if strength < place or is_apart else text)
     return getattr(row, form).format(*parts), binding.own
 
 

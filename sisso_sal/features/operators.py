@@ -89,6 +89,9 @@ class Operator:
         Of the typeset forms, where it is another one; MathML follows LaTeX.
     is_fraction : bool
         Whether it is written as a fraction.
+    set_apart : frozenset of str
+        Operators whose result gets parentheses as an operand in text, whatever the binding: the text would else be that of
+        another expression, or hard to read.
     trivial_on : frozenset of str
         Operators on whose result this one is not applied, since a shorter form says the same.
     sisso_symbol : str
@@ -120,6 +123,7 @@ class Operator:
     latex_binding: Binding | None = None
     mathml_binding: Binding | None = None
     is_fraction: bool = False
+    set_apart: frozenset[str] = frozenset()
     power: Fraction = Fraction(1)
     moments: str | None = None
     commutative: bool = False
@@ -233,7 +237,7 @@ _TEXT_POWER, _RAISED = Binding(3, (4,)), Binding(3, (ATOM,))
 _ROWS = (
     Operator(
         name="add", opcode=1, arity=2, unit_rule=EQUAL, commutative=True, numpy=_quiet(np.add),
-        moments=OF_SUM, sisso_symbol="+", binding=Binding(1, (1, 1)),
+        moments=OF_SUM, sisso_symbol="+", binding=Binding(1, (1, 2)), latex_binding=Binding(1, (1, 1)),
         mathml="{0}<mo>+</mo>{1}",
         text="{0} + {1}", latex="{0} + {1}", sympy="({0}) + ({1})", c="({0} + {1})", fortran="({0} + {1})",
     ),
@@ -252,7 +256,7 @@ _ROWS = (
     Operator(
         name="div", opcode=4, arity=2, unit_rule=QUOTIENT, domain=NONZERO, numpy=_quiet(np.divide),
         moments=OF_QUOTIENT, sisso_symbol="/", binding=Binding(2, (2, 3)), latex_binding=_BAR, is_fraction=True,
-        mathml=_FRACTION,
+        set_apart=frozenset({"div", "inv"}), mathml=_FRACTION,
         text="{0}/{1}", latex=r"\frac{{{0}}}{{{1}}}", sympy="({0}) / ({1})", c="({0} / {1})", fortran="({0} / {1})",
     ),
     Operator(
@@ -265,7 +269,7 @@ _ROWS = (
     ),
     Operator(
         name="abs", opcode=6, arity=1, unit_rule=POWER, numpy=_quiet(np.abs),
-        sisso_symbol="", mathml_binding=Binding(ATOM, (0,)),
+        sisso_symbol="", mathml_binding=Binding(ATOM, (0,)), set_apart=frozenset({"sub"}),
         mathml="<mrow><mo>|</mo>{0}<mo>|</mo></mrow>",
         text="abs({0})", latex=r"\left|{0}\right|", sympy="Abs({0})", c="fabs({0})", fortran="abs({0})",
         trivial_on=frozenset({"abs", "abs_diff", "sq", "six_pow", "sqrt", "exp", "neg_exp"}),

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from sisso_sal.errors import UnitError
 from sisso_sal.features.dimension import Dimension, parse_unit
-from sisso_sal.features.expression import Expression, mathml_symbol
+from sisso_sal.features.expression import Expression
+from sisso_sal.features.names import quoted
+from sisso_sal.features.symbols import mathml_symbol
 from sisso_sal.models.linear import SISSOModel
 
 if TYPE_CHECKING:
@@ -55,8 +57,9 @@ def formula_html(model: SISSOModel, target: str, target_unit: str = "") -> str:
     target, target_unit : str
         Name and unit of what it predicts.
     """
-    head = mathml_symbol(target) if model.link.is_identity else f"<mtext>{escape(model.link.phrase(target))}</mtext>"
-    unit = parse_unit(target_unit) if model.link.is_identity else Dimension()
+    link = model.link
+    head = mathml_symbol(target) if link.is_identity else f"<mtext>{escape(link.phrase(quoted(target)))}</mtext>"
+    unit = parse_unit(target_unit) if link.is_identity else Dimension()
     lines = [f"<math>{head}</math> = {_quantity(model.intercept, unit)}"]
     for term, dimension in zip(model.terms, model.coefficient_dimensions(target_unit), strict=True):
         sign = "−" if term.coefficient < 0 else "+"
@@ -127,7 +130,9 @@ def ensemble_html(model: EnsembleModel, target: str, target_unit: str = "") -> s
             ("sigma times", f"{calibration.scale:.2f} ({escape(calibration.kind)})"),
         ]
     recurring = list(model.recurrence()["primaries"].items())[:N_RECURRING]
-    rows.append(("primary features that recur", ", ".join(f"{escape(name)} {share:.0%}" for name, share in recurring)))
+    rows.append(
+        ("primary features that recur", ", ".join(f"{escape(quoted(name))} {share:.0%}" for name, share in recurring))
+    )
     formula = formula_html(model.members[typical[0][0]], target, target_unit) if typical else ""
     return f'{_STYLE}<div class="sisso-sal">{words}; the most typical:{formula}{_table((), rows)}</div>'
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from sisso_sal.features.dimension import NONE, Dimension, parse_unit
 from sisso_sal.features.expression import Expression, as_factor
+from sisso_sal.features.names import quoted
 from sisso_sal.models.records import ModelRecord, read_record
 from sisso_sal.models.transform import IDENTITY, TargetTransform
 
@@ -112,7 +113,7 @@ class SISSOModel:
             return self.link.inverse(total), outside
 
     def equation(self, target: str, target_unit: str = "") -> str:
-        """The model over several lines, each coefficient with its unit.
+        """The model over several lines, each coefficient with its unit; names that are no identifiers are `quoted`.
 
         Examples
         --------
@@ -121,7 +122,7 @@ class SISSOModel:
         E (eV) =  1
                - 2 * gap
         """
-        head = self.link.phrase(f"{target} ({target_unit})" if target_unit else target)
+        head = self.link.phrase(quoted(target) + (f" ({target_unit})" if target_unit else ""))
         lines = [f"{head} = {' ' if self.intercept >= 0 else '-'}{abs(self.intercept):.6g}"]
         pad = " " * (len(head) + 1)
         for term, unit in zip(self.terms, self.coefficient_units(target_unit), strict=True):

@@ -8,6 +8,7 @@ import numpy as np
 
 from sisso_sal.campaign.two_targets import Compromises
 from sisso_sal.report.figures.colours import COLOURS
+from sisso_sal.system.printable import printable
 
 N_NAMED = 10
 """Proposals that are named in the figure."""
@@ -107,5 +108,5 @@ def _named(axes, chosen: Compromises, mean: np.ndarray) -> None:
 
 
 def _plain(text: str) -> str:
-    """A name as it is: no dollar of a table starts a formula."""
-    return text.replace("$", r"\$")
+    """A name as it is, in one line: no dollar of a table starts a formula."""
+    return printable(text).replace("$", r"\$")

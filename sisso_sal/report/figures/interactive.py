@@ -13,7 +13,7 @@ import numpy as np
 from sisso_sal.report.figures.colours import COLOURS, DIVERGING
 from sisso_sal.report.figures.course import Course
 from sisso_sal.report.figures.out_of_bag import CalibrationCurve, OutOfBag, groups_by_sigma
-from sisso_sal.report.figures.plotly_data import Spec, header_markup, in_parentheses, shortened, spec
+from sisso_sal.report.figures.plotly_data import Spec, header_markup, in_parentheses, plain, shortened, spec
 from sisso_sal.report.run_view import RunView
 
 BLUE, VERMILION, GREEN = COLOURS[:3]
@@ -153,7 +153,7 @@ def _labels(seen: Course, n: np.ndarray, rows: np.ndarray, name: str, symbol: st
 
 def feature_frequency(rows: Sequence[tuple[str, float]], title: str) -> Spec:
     """See `draw.feature_frequency`."""
-    names = [escape(name) for name, _ in rows][::-1]
+    names = [plain(name) for name, _ in rows][::-1]
     share = [value for _, value in rows][::-1]
     bars = {
         "type": "bar", "orientation": "h", "x": share, "y": names, "marker": {"color": BLUE},

@@ -14,6 +14,7 @@ from sisso_sal.report.figures.plotly_data import (
     header_markup,
     in_parentheses,
     markup,
+    plain,
     shortened,
     spec,
     unit_markup,
@@ -65,7 +66,7 @@ def _known(view: RunView, plane: MaterialsMap, colour: str) -> Spec:
         "type": "scatter", "mode": "markers", "name": "known", "x": shortened(plane.x.values[known], 6),
         "y": shortened(plane.y.values[known], 6),
         "customdata": [[escape(view.ids[row]), v] for row, v in zip(known, value, strict=True)],
-        "hovertemplate": f"<b>%{{customdata[0]}}</b>, known<br>{escape(view.header)} %{{customdata[1]}}{_place(plane)}"
+        "hovertemplate": f"<b>%{{customdata[0]}}</b>, known<br>{plain(view.header)} %{{customdata[1]}}{_place(plane)}"
         "<extra></extra>",
         "marker": {
             "symbol": "square", "size": 9, "line": {"width": 1.5, "color": "#1a1a1a"},
@@ -94,7 +95,7 @@ def _hover(view: RunView, plane: MaterialsMap) -> str:
     n_members = view.summary.get("n_members")
     lines = [
         "<b>%{customdata[0]}</b>",
-        f"{escape(view.header)} {number['mean']} (95 %: {number['low95']} to {number['high95']})",
+        f"{plain(view.header)} {number['mean']} (95 %: {number['low95']} to {number['high95']})",
         f"sigma {number['std']}"
         + (f", formulas alone {number['formula']}" if view.ensemble is not None and is_given["formula"] else ""),
         f"score {number['score']}{_place(plane)}",
@@ -154,7 +155,7 @@ def _line(view: RunView, line: Line) -> Spec:
         "type": "scatter", "mode": "lines+text", "x": shortened(line.x, 6), "y": shortened(line.y, 6),
         "line": {"color": "#888888", "width": 1, "dash": "dot"}, "showlegend": False, "hoverinfo": "skip",
         "text": ["" if k != middle else text for k in range(len(line.x))], "textposition": "top right",
-        "textfont": {"size": 10, "color": "#777777"}, "meta": {"role": "lines"}, "name": f"{escape(view.target)} = {text}",
+        "textfont": {"size": 10, "color": "#777777"}, "meta": {"role": "lines"}, "name": f"{plain(view.target)} = {text}",
     }  # fmt: skip
 
 

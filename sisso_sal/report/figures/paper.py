@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from sisso_sal.features.names import is_plain, quoted
+from sisso_sal.features.symbols import latex_symbol
 from sisso_sal.report.figures.colours import COLOURS, FAILED, SCALES
 from sisso_sal.report.figures.course import Course
 from sisso_sal.report.figures.materials_map import Axis, MaterialsMap
 from sisso_sal.report.figures.out_of_bag import CalibrationCurve, OutOfBag, groups_by_sigma
 from sisso_sal.report.run_view import RunView
+from sisso_sal.system.printable import printable
 
 BLUE, VERMILION, GREEN = COLOURS[:3]
 _GREY = "#888888"
@@ -31,7 +34,23 @@ def _axes(width: float = 5.0, height: float = 4.0) -> tuple[Any, Any]:
 
 def _title(name: str, axis: Axis) -> str:
     unit = f" ({_unit(axis.unit)})" if axis.unit else ""
-    return f"{name} = ${axis.expression.to_latex().replace('frac', 'dfrac')}${unit}"
+    symbols = {name: _symbol(name) for name in axis.expression.primaries()}
+    formula = axis.expression.to_latex(symbols).replace(r"\frac", r"\dfrac")
+    return f"{name} = ${formula}${unit}"
+
+
+def _symbol(name: str) -> str:
+    """A primary feature in the part of TeX that matplotlib knows.
+
+    Examples
+    --------
+    >>> print(_symbol("r_cov"), _symbol("a_b/$c"))
+    r_{\\mathrm{cov}} {\\text{`a_b/\\$c`}}
+    """
+    if is_plain(name) and r"\text" not in latex_symbol(name):
+        return latex_symbol(name)
+    parts = (re.sub("[{}$]", r"\\\g<0>", part) for part in quoted(name).split("\\"))
+    return "{" + r"\backslash".join(rf"\text{{{part}}}" if part else "" for part in parts) + "}"
 
 
 def _unit(text: str) -> str:
@@ -45,8 +64,8 @@ def _unit(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """A name or a unit as it is: no dollar of a table starts a formula."""
-    return text.replace("$", r"\$")
+    """A name or a unit as it is, in one line: no dollar of a table starts a formula."""
+    return printable(text).replace("$", r"\$")
 
 
 def _header(view: RunView) -> str:

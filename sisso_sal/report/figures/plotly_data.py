@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.features.expression import Expression, render
+from sisso_sal.features.names import is_plain, quoted
+from sisso_sal.system.printable import printable
 
 Spec = dict[str, Any]
 
@@ -59,8 +61,20 @@ def markup(expression: Expression) -> str:
 
 
 def _symbol(name: str) -> str:
-    head, _, rest = (escape(part).replace("*", "&#42;") for part in name.partition("_"))
-    return f"{head}<sub>{rest}</sub>" if head and rest else escape(name).replace("*", "&#42;")
+    head, _, index = name.partition("_")
+    return f"{head}<sub>{index}</sub>" if is_plain(name) and head and index else plain(quoted(name))
+
+
+def plain(text: str) -> str:
+    """Any text as it is: no markup, no variable of a template, no formula, one line.
+
+    Examples
+    --------
+    >>> plain('a<b "%{x}"')
+    'a&lt;b "&#37;{x}"'
+    """
+    marked = escape(printable(text), quote=False)  # plotly shows &quot; as it stands
+    return re.sub(r"[%$*]", lambda mark: f"&#{ord(mark[0])};", marked)
 
 
 def unit_markup(unit: str) -> str:
@@ -82,7 +96,7 @@ def header_markup(target: str, unit: str) -> str:
     >>> header_markup("gap", "eV/Å**2")
     'gap (eV/Å<sup>2</sup>)'
     """
-    return escape(target) + in_parentheses(unit)
+    return plain(target) + in_parentheses(unit)
 
 
 def in_parentheses(unit: str) -> str:

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from sisso_sal.acquisition.registry import installed
+from sisso_sal.features.names import quoted
 from sisso_sal.report.summary import extrapolates, is_far, rejected_by_cause
 from sisso_sal.report.text.elements import excluded_text
 from sisso_sal.report.text.table import aligned
+from sisso_sal.system.printable import printable
 
 
 def rejections(rejected: Mapping[str, Mapping[str, int]]) -> str:
@@ -100,7 +102,7 @@ def _typical(summary: Mapping[str, Any], suffix: str) -> list[str]:
 
 def _agreement(summary: Mapping[str, Any]) -> list[str]:
     primaries = summary.get("recurrence", {}).get("primaries", {})
-    shares = [f"{name} {share:.0%}" for name, share in list(primaries.items())[:6]]
+    shares = [f"{quoted(name)} {share:.0%}" for name, share in list(primaries.items())[:6]]
     return [f"Primary features that recur: {', '.join(shares)}"] if shares else []
 
 
@@ -188,7 +190,7 @@ def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int 
     lines += filter(None, [excluded_text(summary["excluded"])])
     if not proposals:
         return [*lines, "No candidate can be proposed."]
-    lines += ["", f"Best candidates for {target}:", _table(summary, suffix, width)]
+    lines += ["", f"Best candidates for {printable(target)}:", _table(summary, suffix, width)]
     if any(flags(proposal) for proposal in proposals):
         lines.append(FLAGS)
     if any(proposal["contains"] for proposal in proposals):

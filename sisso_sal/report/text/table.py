@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from sisso_sal.system.printable import printable
+
 
 def aligned(
     rows: Sequence[Sequence[str]], numeric: Iterable[int] = (), width: int | None = None, spare: Sequence[int] = ()
@@ -11,7 +13,8 @@ def aligned(
     """Rows of cells as a table; the first row is the header, `numeric` columns are set flush right.
 
     Where the table is wider than `width`, the columns in `spare` are left out one after the other until it fits, and named in a
-    last line; what is too wide even then is cut.
+    last line; what is too wide even then is cut. Line ends and escapes in
+    cells are written as escapes.
 
     Examples
     --------
@@ -23,6 +26,7 @@ def aligned(
     MgO   0.8
     columns left out to fit the width: std
     """
+    rows = [[printable(cell) for cell in row] for row in rows]
     right = set(numeric)
     widths = [max(len(row[j]) for row in rows) for j in range(len(rows[0]))]
     kept, gone = list(range(len(widths))), []

@@ -10,6 +10,7 @@ from sisso_sal.acquisition.goal import Goal
 from sisso_sal.report.text.elements import excluded_text
 from sisso_sal.report.text.results import CONTAINS, FLAGS, flags
 from sisso_sal.report.text.table import aligned
+from sisso_sal.system.printable import printable
 
 N_FRONT = 12
 """Materials of the front that are printed."""
@@ -127,7 +128,7 @@ def _better(values: list[float], document: Mapping[str, Any]) -> bool:
 
 
 def _header(target: Mapping[str, Any]) -> str:
-    return f"{target['name']} ({target['unit']})" if target["unit"] else target["name"]
+    return printable(f"{target['name']} ({target['unit']})" if target["unit"] else target["name"])
 
 
 def _unit(target: Mapping[str, Any]) -> str:

@@ -1,0 +1,221 @@
+"""Formulas read back from their text: the inverse of ``str(expression)``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from sisso_sal.errors import ExpressionError, SettingsError
+from sisso_sal.features.expression import Expression
+from sisso_sal.features.names import is_plain, quoted, unquoted
+from sisso_sal.features.operators import OPERATORS
+
+LARGEST = 64
+"""Operators and parentheses in a formula, all together, are not more than this; one of rung 3 has 21 at most."""
+
+_TOKEN = re.compile(r"\s*(?:(?P<name>`(?:[^`\\]|\\.)*`)|(?P<sign>\*\*|[-+*/()])|(?P<word>[^\s()+\-*/`]+))", re.S)
+
+_SUMS: dict[str, str] = {}
+_PRODUCTS: dict[str, str] = {}
+"""Names of operators by the sign between their operands."""
+
+_POWERS: dict[str, str] = {}
+"""By the exponent."""
+
+_RECIPROCALS: dict[str, str] = {}
+"""By the number above the bar."""
+
+_CALLS: dict[str, dict[str, str]] = {}
+"""By the function, and then by what stands in its parentheses."""
+
+_ONE, _NEGATIVE, _DIFFERENCE = "{0}", "-{0}", "{0} - {1}"
+
+
+def _sort_in(name: str, template: str) -> None:
+    """Put an operator into the tables above, by the form of its text."""
+    forms = [
+        (r"\{0\} ([+-]) \{1\}", _SUMS),
+        (r"\{0\}([*/])\{1\}", _PRODUCTS),
+        (r"\{0\}\*\*(\d)", _POWERS),
+        (r"(\d)/\{0\}", _RECIPROCALS),
+    ]
+    for pattern, table in forms:
+        if form := re.fullmatch(pattern, template):
+            table[form[1]] = name
+            return
+    call = re.fullmatch(r"(\w+)\((.*)\)", template)
+    if call is None or call[2] not in {_ONE, _NEGATIVE, _DIFFERENCE}:
+        raise SettingsError(f"operator '{name}': needs a text that can be read back, found '{template}'")
+    _CALLS.setdefault(call[1], {})[call[2]] = name
+
+
+for _row in OPERATORS.values():
+    _sort_in(_row.name, _row.text)
+
+
+class _Token(NamedTuple):
+    kind: str  # name, sign, word or end
+    text: str
+    place: int
+
+
+def parse_formula(text: str, units: Mapping[str, str], *, check_units: bool = True) -> Expression:
+    """The expression whose text this is, with the same tree.
+
+    Parameters
+    ----------
+    text : str
+        What ``str(expression)`` gave; spaces and more parentheses do no harm. Names of features that are no identifiers stand in
+        backticks (see `quoted`).
+    units : mapping of str to str
+        Unit text of each primary feature.
+    check_units : bool
+        Whether sums need equal units and so on.
+
+    Raises
+    ------
+    ExpressionError
+        The text is no formula of these features, or too large.
+    UnitError
+        The units do not fit and `check_units` is True.
+
+    Examples
+    --------
+    >>> units = {"a/b": "", "c": ""}
+    >>> formula = parse_formula("`a/b`/c**2", units)
+    >>> formula.to_json(), str(formula)
+    (['div', 'a/b', ['sq', 'c']], '`a/b`/c**2')
+    """
+    reader = _Reader(_tokens(text), units, check_units)
+    expression = reader.sum()
+    reader.take("")
+    return expression
+
+
+def _tokens(text: str) -> list[_Token]:
+    text = text.rstrip()
+    tokens, place = [], 0
+    while place < len(text):
+        found = _TOKEN.match(text, place)
+        if found is None:
+            raise ExpressionError(f"formula: needs a second backtick behind character {place + 1}, found {text!r}")
+        kind = str(found.lastgroup)
+        tokens.append(_Token(kind, found[kind], found.start(kind)))
+        place = found.end()
+    return [*tokens, _Token("end", "", place)]
+
+
+class _Reader:
+    """One pass over the tokens; a method for each strength of binding."""
+
+    def __init__(self, tokens: list[_Token], units: Mapping[str, str], check_units: bool):
+        self.tokens, self.units, self.check_units = tokens, units, check_units
+        self.position = self.size = 0
+
+    @property
+    def next(self) -> _Token:
+        return self.tokens[self.position]
+
+    def take(self, text: str) -> None:
+        """Go on behind a sign; "" stands for the end."""
+        if self.next.text != text:
+            raise self.fault(f"'{text}'" if text else "an operator or the end")
+        self.position += 1
+
+    def takes(self, table: Mapping[str, str], kind: str = "sign") -> str | None:
+        """The operator of the next token, if it is in the table; then the token is taken."""
+        operator = table.get(self.next.text) if self.next.kind == kind else None
+        self.position += operator is not None
+        return operator
+
+    def fault(self, needed: str) -> ExpressionError:
+        found = f"'{self.next.text}'" if self.next.text else "the end"
+        return ExpressionError(f"formula: needs {needed} at character {self.next.place + 1}, found {found}")
+
+    def apply(self, operator: str, *operands: Expression) -> Expression:
+        self.grow()
+        return Expression.apply(operator, *operands, check_units=self.check_units)
+
+    def grow(self) -> None:
+        self.size += 1
+        if self.size > LARGEST:
+            raise ExpressionError(f"formula: needs at most {LARGEST} operators and parentheses, found more")
+
+    def sum(self) -> Expression:
+        return self.folded(self.terms())
+
+    def terms(self) -> list[tuple[str, Expression]]:
+        """The products of a sum, each with the operator before it."""
+        terms = [("", self.product())]
+        while operator := self.takes(_SUMS):
+            terms.append((operator, self.product()))
+        return terms
+
+    def folded(self, terms: list[tuple[str, Expression]]) -> Expression:
+        total = terms[0][1]
+        for operator, term in terms[1:]:
+            total = self.apply(operator, total, term)
+        return total
+
+    def product(self) -> Expression:
+        total = self.reciprocal()
+        while operator := self.takes(_PRODUCTS):
+            total = self.apply(operator, total, self.power())
+        return total
+
+    def reciprocal(self) -> Expression:
+        operator = self.takes(_RECIPROCALS, "word")
+        if operator is None:
+            return self.power()
+        self.take("/")
+        return self.apply(operator, self.power())
+
+    def power(self) -> Expression:
+        base = self.atom()
+        if self.next.text != "**":
+            return base
+        self.take("**")
+        operator = self.takes(_POWERS, "word")
+        if operator is None:
+            raise self.fault(f"one of the exponents {', '.join(_POWERS)}")
+        return self.apply(operator, base)
+
+    def atom(self) -> Expression:
+        token = self.next
+        if token.text == "(":
+            return self.parenthesised()
+        if token.kind == "word" and token.text in _CALLS:
+            return self.call()
+        if token.kind not in {"name", "word"} or (token.kind == "word" and not is_plain(token.text)):
+            raise self.fault("a name (in backticks if it is no identifier) or a function")
+        name = unquoted(token.text) if token.kind == "name" else token.text
+        if name not in self.units:
+            known = ", ".join(map(quoted, self.units))
+            raise ExpressionError(f"formula: needs one of the features {known}, found {name!r}")
+        self.position += 1
+        return Expression.primary(name, self.units[name])
+
+    def parenthesised(self) -> Expression:
+        self.grow()
+        self.take("(")
+        inner = self.sum()
+        self.take(")")
+        return inner
+
+    def call(self) -> Expression:
+        forms = _CALLS[self.next.text]
+        self.position += 1
+        self.grow()
+        self.take("(")
+        if self.next.text == "-" and _NEGATIVE in forms:
+            self.take("-")
+            value = self.apply(forms[_NEGATIVE], self.product())
+        else:
+            *first, (operator, last) = self.terms()
+            if _DIFFERENCE in forms and first and operator == _SUMS["-"]:
+                value = self.apply(forms[_DIFFERENCE], self.folded(first), last)
+            else:
+                value = self.apply(forms[_ONE], self.folded([*first, (operator, last)]))
+        self.take(")")
+        return value

@@ -1,0 +1,76 @@
+"""Names of primary features typeset, in LaTeX and MathML: the first underscore begins an index, quotes are as in text."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from html import escape
+
+from sisso_sal.features.names import is_plain, quoted
+
+_GREEK_WORDS = """
+    alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega
+    Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega
+"""
+
+GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ", _GREEK_WORDS.split(), strict=True))
+"""Greek letters by their names in LaTeX."""
+
+_LATEX_TEXT = {
+    "\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "|": r"\textbar{}", "'": "$'$",
+    "<": r"\textless{}", ">": r"\textgreater{}", "Å": r"\AA{}", "°": r"$^{\circ}$", "µ": r"$\mu$",
+    **{mark: f"\\{mark}" for mark in "%#&${}_"},
+    **{letter: rf"$\{word}$" for letter, word in GREEK.items()},
+}  # fmt: skip
+
+
+def latex_text(text: str) -> str:
+    r"""Any text in one line as LaTeX text.
+
+    Examples
+    --------
+    >>> print(latex_text("50 % (Å)"))
+    50 \% (\AA{})
+    """
+    marked = "".join(_LATEX_TEXT.get(character, character) for character in unicodedata.normalize("NFC", text))
+    return re.sub("-(?=-)", "-{}", marked)  # two hyphens would become a dash
+
+
+def latex_symbol(name: str) -> str:
+    r"""LaTeX of a primary feature's name in a formula; a name that is no identifier is text in quotes.
+
+    Examples
+    --------
+    >>> print(latex_symbol("r_cov"), latex_symbol("EA"), latex_symbol("χ"), latex_symbol("a/b"))
+    r_{\mathrm{cov}} \mathrm{EA} \chi \text{`a/b'}
+    """
+    if not is_plain(name):
+        return rf"\text{{`{latex_text(quoted(name)[1:-1])}'}}"
+    head, _, index = name.partition("_")
+    if not (head and index):
+        return _latex_part(name)
+    return rf"{_latex_part(head)}_{{{_latex_part(index, upright=True)}}}"
+
+
+def _latex_part(text: str, *, upright: bool = False) -> str:
+    if text in GREEK:
+        return f"\\{GREEK[text]}"
+    if not text.isascii():
+        return rf"\text{{{latex_text(text)}}}"
+    return text if text.isalpha() and len(text) == 1 and not upright else rf"\mathrm{{{latex_text(text)}}}"
+
+
+def mathml_symbol(name: str) -> str:
+    """MathML of a primary feature's name in a formula; a name that is no identifier is one ``mi`` in backticks.
+
+    Examples
+    --------
+    >>> mathml_symbol("r_cov")
+    '<msub><mi>r</mi><mtext>cov</mtext></msub>'
+    >>> mathml_symbol("x<y")
+    '<mi>`x&lt;y`</mi>'
+    """
+    head, _, index = name.partition("_")
+    if is_plain(name) and head and index:
+        return f"<msub><mi>{head}</mi><mtext>{index}</mtext></msub>"
+    return f"<mi>{escape(quoted(name))}</mi>"

@@ -1,0 +1,22 @@
+"""Text from outside on a terminal or in a comment: what does not print is written as an escape."""
+
+from __future__ import annotations
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    """The text with every character that does not print (controls, line ends, marks of direction) as an escape of Python.
+
+    Parameters
+    ----------
+    text : str
+    keep : str
+        Characters that stay although they do not print, such as line ends.
+
+    Examples
+    --------
+    >>> print(printable("two\\nlines, \\x1b[31mred"))
+    two\\nlines, \\x1b[31mred
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode("ascii") for c in text)
