@@ -4,12 +4,15 @@ import inspect
 import re
 import shutil
 import subprocess
+import sys
+import tokenize
 
 import numpy as np
 import pytest
 import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from odd_names import ODD
 
 from sisso_sal.errors import SettingsError
 from sisso_sal.export import FORMS, RESERVED, export_model, identifiers
@@ -30,6 +33,7 @@ NASTY = (
     "fabs", "np", "mean", "std", "total", "descriptor", "M_PI", "EA", "ea", "Ea", "r cov", "r_cov", "r-cov", "χ (Å)", "Χ", "日本",
     "", "2nd", "_x", "sisso_sq", "??/", "a" * 90, "a" * 89 + "b", "\u202ertl", "{0}", "return", "x", "if", "dp", "Symbol", "S",
 )  # fmt: skip
+NASTY = tuple(dict.fromkeys([*NASTY, *ODD]))
 
 
 def primary(name):
@@ -491,6 +495,43 @@ def test_identifiers_stay_near_the_names(name, language, expected):
     assert identifiers([name], language) == {name: expected}
 
 
+def test_identifiers_made_of_other_names_differ():
+    names = ["a/b", "a_b", "a-b", "a b", "a_b_2"]
+    for language in RESERVED:
+        assert identifiers(names, language) == {
+            "a/b": "a_b_3", "a_b": "a_b", "a-b": "a_b_4", "a b": "a_b_5", "a_b_2": "a_b_2",
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["python", "sympy"])
+def test_no_name_sets_the_encoding_of_an_exported_file(form, tmp_path):
+    """Python reads "coding: …" in a comment of the first two lines, and decodes the file, code and all, by it."""
+    names = ["-*- coding: utf-7 -*-", "coding=rot13"]
+    model = SISSOModel(tuple(Term(primary(name), 1.0, 0.0, 1.0) for name in names), 0.5, 0.0, 0.0)
+    path = tmp_path / "model.py"
+    path.write_text(written([model], form, target="coding: utf-7"), encoding="utf-8")
+    subprocess.run([sys.executable, str(path)], check=True, capture_output=True)
+    with open(path, "rb") as file:
+        assert tokenize.detect_encoding(file.readline)[0] == "utf-8"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_name_that_is_code_is_never_run(form, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [
+        "__import__('os').mkdir('made')",
+        '"""\n__import__("os").mkdir("made")\n"""',
+        "\n#error\n",
+        '\' // system("mkdir made")',
+    ]
+    model = SISSOModel(tuple(Term(primary(name), 1.0, 0.0, 1.0) for name in names), 0.5, 0.0, 0.0)
+    text = written([model], form, target=names[0])
+    if form in {"python", "sympy"}:
+        exec(compile(text, "exported", "exec"), {})
+    model.terms[0].expression.to_sympy()
+    assert not (tmp_path / "made").exists()
+
+
 def test_fortran_tells_names_apart_that_differ_in_case_only():
     assert identifiers(["EA", "ea", "Ea"], "fortran") == {"EA": "EA", "ea": "ea_2", "Ea": "Ea_3"}
     assert identifiers(["EA", "ea", "Ea"], "c") == {"EA": "EA", "ea": "ea", "Ea": "Ea"}
@@ -560,13 +601,13 @@ def test_latex_of_a_model():
     text = written([SISSOModel(terms, 1.5, 0.0, 0.0)], "latex", units={"r_cov": "angstrom", "E 0": "eV"})
     assert text == (
         "% E (eV), a SISSO model\n"
-        "% \\text{E 0}: primary feature 'E 0', in eV\n"
+        "% \\text{`E 0'}: primary feature 'E 0', in eV\n"
         "% r_{\\mathrm{cov}}: primary feature 'r_cov', in angstrom\n"
         "% Needs the package amsmath.\n"
         "\\begin{align}\n"
         "E &= 1.5\\,\\mathrm{eV} \\nonumber\\\\\n"
-        "  &\\quad - 1 \\times 10^{-7}\\,\\text{\\AA{}}\\; \\frac{\\text{E 0}}{r_{\\mathrm{cov}}} \\nonumber\\\\\n"
-        "  &\\quad + 0.30000000000000004\\; \\text{E 0}\n"
+        "  &\\quad - 1 \\times 10^{-7}\\,\\text{\\AA{}}\\; \\frac{\\text{`E 0'}}{r_{\\mathrm{cov}}} \\nonumber\\\\\n"
+        "  &\\quad + 0.30000000000000004\\; \\text{`E 0'}\n"
         "\\end{align}\n"
     )
 
@@ -642,9 +683,9 @@ def test_latex_escapes_any_name():
     text = written(models[:1], "latex", target="a_b\n%")
     body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
     assert r"100\%\_\#\&\$\{\}" in body
-    assert r"\text{$\chi$ (\AA{})}" in body
+    assert r"\text{`$\chi$ (\AA{})'}" in body
     assert body.count("{") - body.count(r"\{") == body.count("}") - body.count(r"\}")
-    assert not re.search(r"(?<!\\)[%#$]", body.replace(r"$\chi$", ""))
+    assert not re.search(r"(?<!\\)[%#$]", body.replace(r"$\chi$", "").replace("$'$", ""))
 
 
 @pytest.mark.parametrize(
