@@ -3,7 +3,7 @@
 import math
 
 ROUNDING = 8 * 2.0**-53
-"""Of each operation, relative to the largest of its operands and its result: what terms that cancel leave is as uncertain as they."""
+"""Of each operation, relative to the largest of its operands and its result, so that terms that cancel leave their rounding."""
 
 
 class Interval:

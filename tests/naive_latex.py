@@ -1,5 +1,7 @@
 """LaTeX of formulas read as a person reads it."""
 
+import re
+
 WORDS = {
     r"\cdot": "*", r"\exp": "exp", r"\ln": "log", r"\sin": "sin", r"\cos": "cos", r"\left(": "(", r"\right)": ")",
     r"\left|": "abs(", r"\right|": ")",
@@ -39,7 +41,8 @@ def _group(text):
     assert text[0] == "{", text
     depth = 0
     for position, character in enumerate(text):
-        depth += {"{": 1, "}": -1}.get(character, 0)
+        is_escaped = re.search(r"(?<!\\)(\\\\)*\\$", text[:position])
+        depth += 0 if is_escaped else {"{": 1, "}": -1}.get(character, 0)
         if depth == 0:
             return text[1:position], text[position + 1 :]
     raise AssertionError(f"unbalanced braces: {text}")
