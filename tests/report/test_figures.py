@@ -11,14 +11,19 @@ import pytest
 from hostile import HOSTILE
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.mathtext import MathTextParser
+from odd_names import ODD, PLAIN
 
 from sisso_sal import SISSOEnsemble, SISSORegressor
 from sisso_sal.errors import InputError
+from sisso_sal.features.expression import Expression
 from sisso_sal.oracle.stability.diagram import stability_map
 from sisso_sal.oracle.stability.pourbaix import Conditions, Species
 from sisso_sal.report.figures import draw as figures
 from sisso_sal.report.figures import paper
 from sisso_sal.report.figures.course import course
+from sisso_sal.report.figures.interactive_map import axis_title
+from sisso_sal.report.figures.materials_map import Axis
 from sisso_sal.report.figures.out_of_bag import calibration_curve, out_of_bag
 
 
@@ -67,6 +72,37 @@ def test_names_of_neighbours_go_to_different_sides():
     assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
     for box in boxes:
         assert not any(box.contains(*axes.transData.transform(place)) for place in zip(x, y, strict=True))
+
+
+AXES = {
+    "a/b": ("`a/b`", r"{\text{`a/b`}}"),
+    "E*A**2": ("`E&#42;A&#42;&#42;2`", r"{\text{`E*A**2`}}"),
+    "frac_$x": ("`frac_&#36;x`", r"{\text{`frac_\$x`}}"),
+    "%{y}<b>": ("`&#37;{y}&lt;b&gt;`", r"{\text{`%\{y\}<b>`}}"),
+    "a\\b": ("`a\\\\b`", r"{\text{`a}\backslash\backslash\text{b`}}"),
+    'x"y': ('`x"y`', r'{\text{`x"y`}}'),
+    "two\nlines": (r"`two\nlines`", r"{\text{`two}\backslash\text{nlines`}}"),
+    "χ": ("χ", r"\chi"),
+}
+
+
+@pytest.mark.parametrize("name", AXES)
+def test_a_name_that_is_no_identifier_is_quoted_on_an_axis(name):
+    difference = Expression.apply("sub", Expression.primary(name), Expression.primary("r_s"))
+    axis = Axis(difference, np.ones(2), False, 0.0, 1.0)
+    plotly, matplotlib = AXES[name]
+    assert axis_title("d1", axis) == f"d1 = {plotly} - r<sub>s</sub>"
+    assert paper._title("d1", axis) == rf"d1 = ${matplotlib} - r_{{\mathrm{{s}}}}$"
+
+
+@pytest.mark.parametrize("name", [name for name in (*ODD, *PLAIN) if name not in {"日本", "\U0001f600"}])
+def test_matplotlib_draws_any_name(name):
+    """But for two whose letters its font lacks."""
+    inner = Expression.apply("div", Expression.primary(name), Expression.primary("frac"))
+    axis = Axis(Expression.apply("sq", inner), np.ones(2), False, 0.0, 1.0)
+    assert r"\dfrac{" in paper._title("d1", axis)
+    assert r"\mathrm{frac}" in paper._title("d1", axis)
+    MathTextParser("agg").parse(paper._title("d1", axis))
 
 
 def test_figures_of_trust_show_the_out_of_bag_predictions(view):

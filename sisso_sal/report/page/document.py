@@ -29,6 +29,7 @@ from sisso_sal.report.figures.out_of_bag import (
 )
 from sisso_sal.report.page.sections import decimals_of, described, filters
 from sisso_sal.report.run_view import EnsembleLike, RunView
+from sisso_sal.system.printable import printable
 from sisso_sal.system.storage import write_whole
 
 N_KEPT = 120_000
@@ -90,13 +91,18 @@ def report_html(view: RunView, *, is_over: bool = False) -> str:
 
 @cache
 def _environment() -> Any:
-    """Kept, since compiling the template takes half the time of a report; names from tables are escaped."""
+    """Kept, since compiling the template takes half the time of a report; names from tables are escaped and in one line."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        lstrip_blocks=True, finalize=_in_print,
     )  # fmt: skip
+
+
+def _in_print(value: Any) -> Any:
+    """Text as it can be seen, with the spaces that do not break; what is HTML already stays."""
+    return printable(value, keep="\u00a0\u202f") if type(value) is str else value
 
 
 def plotly_script() -> str:
