@@ -164,8 +164,7 @@ class Expression:
         """
         if isinstance(data, str):
             if data not in units:
-                known = ", ".join(map(quoted, units))
-                raise ExpressionError(f"expression: needs one of the features {known}, found {data!r}")
+                raise ExpressionError(f"expression: needs one of the features {', '.join(units)}, found '{data}'")
             return cls.primary(data, units[data])
         if isinstance(data, list) and 2 <= len(data) <= 3 and isinstance(data[0], str):
             parts = (cls.from_json(item, units, check_units=check_units) for item in data[1:])
