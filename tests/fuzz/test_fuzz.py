@@ -7,6 +7,7 @@
 import pytest
 from fuzz_calls import tried
 from fuzz_documents import model_file, settings_file
+from fuzz_formulas import formula
 from fuzz_inputs import sisso_input
 from fuzz_runs import answer_or_note, broken_folder
 from fuzz_tables import table
@@ -16,6 +17,7 @@ KINDS = {
     "settings files": (settings_file, 500),
     "model files": (model_file, 500),
     "SISSO inputs": (sisso_input, 500),
+    "formulas": (formula, 300),
     "answers and notes": (answer_or_note, 300),
     "run folders": (broken_folder, 300),
 }
