@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from sisso_sal.api.inputs import complete_settings, read_candidates, without_unused
+from sisso_sal.api.inputs import check_table_units, complete_settings, read_candidates, without_unused
 from sisso_sal.campaign.inbox import hand_in
 from sisso_sal.campaign.inputs import resolved
 from sisso_sal.campaign.learning import REPORT, Tools
@@ -295,6 +295,7 @@ def _space_of(
     tell: Callable[[str], None],
 ) -> Space:
     if isinstance(table, Table):
+        check_table_units(table)
         return TableSpace(table)
     if isinstance(table, Space):
         return table

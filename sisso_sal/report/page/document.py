@@ -14,8 +14,9 @@ import numpy as np
 
 from sisso_sal.campaign.status import status_document
 from sisso_sal.errors import InputError, SissoSalError
+from sisso_sal.features.expression import Expression
 from sisso_sal.ledger.lock import noted_driver
-from sisso_sal.models.display import descriptor_html, formula_html
+from sisso_sal.models.display import descriptor_html, formula_html, unit_html
 from sisso_sal.report.figures import interactive
 from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.interactive_map import descriptor_map
@@ -175,11 +176,16 @@ def packed(values: np.ndarray) -> str:
 
 def _axes_and_notes(plane: MaterialsMap) -> dict[str, Any]:
     return {
-        "x": descriptor_html(plane.x.expression), "y": descriptor_html(plane.y.expression), "x_unit": plane.x.unit,
-        "y_unit": plane.y.unit, "x_log": plane.x.is_log, "y_log": plane.y.is_log, "n_drawn": len(plane.drawn),
+        "x": descriptor_html(plane.x.expression), "y": descriptor_html(plane.y.expression), "x_unit": _unit_of(plane.x.expression),
+        "y_unit": _unit_of(plane.y.expression), "x_log": plane.x.is_log, "y_log": plane.y.is_log, "n_drawn": len(plane.drawn),
         "n_candidates": plane.n_candidates, "n_outside": plane.n_outside, "n_undefined": plane.n_undefined,
         "has_lines": bool(plane.lines), "notes": plane.notes,
     }  # fmt: skip
+
+
+def _unit_of(expression: Expression) -> str:
+    """Unit of a descriptor as HTML; "" for none."""
+    return "" if expression.dimension is None else unit_html(expression.dimension)
 
 
 def _typical(view: RunView) -> list[dict[str, Any]]:
@@ -194,10 +200,10 @@ def _typeset(view: RunView, ensemble: EnsembleLike, row: Mapping[str, Any]) -> d
     model = ensemble.members_[row["member"]]
     terms = [
         {
-            "html": descriptor_html(term.expression), "unit": row["unit"], "low": term.low, "high": term.high,
+            "html": descriptor_html(term.expression), "unit": _unit_of(term.expression), "low": term.low, "high": term.high,
             "complexity": term.expression.complexity,
         }
-        for term, row in zip(model.terms, model.to_json()["terms"], strict=True)
+        for term in model.terms
     ]  # fmt: skip
     return {**row, "html": formula_html(model, view.target, view.unit), "terms": terms}
 
