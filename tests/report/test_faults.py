@@ -3,6 +3,7 @@
 import errno
 import importlib
 import json
+import os
 import shutil
 import subprocess
 import sys
