@@ -155,7 +155,7 @@ def _is_unit_of(name: str, text: str, form: str) -> bool:
     if form == "[" and text.strip().lower() in DIMENSIONLESS - {"", "1"}:
         return True
     factors = _common(text)
-    if not factors or name.strip().isdigit():
+    if not factors or name.strip().isdigit() or name.rstrip().endswith("/"):
         return False
     if form == "/":
         return (

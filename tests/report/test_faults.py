@@ -107,8 +107,6 @@ def test_a_report_older_than_the_last_event_is_written_again(campaign, tmp_path,
     assert report.stat().st_mtime_ns == written  # nothing is new
     database = report.with_name("campaign.db").stat()
     report.write_text("of an earlier iteration")
-    import os
-
     os.utime(report, ns=(database.st_mtime_ns - 1, database.st_mtime_ns - 1))
     continued(report.parent, monkeypatch)
     assert report.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
