@@ -65,3 +65,18 @@ class OracleError(SissoSalError):
 
 class UnconfirmedError(OracleError):
     """Whether a submission was accepted is not known: it has to be asked for by its intent before anything is sent again."""
+
+
+def reason_of(error: BaseException, most: int = 300) -> str:
+    """What went wrong, in one line: the message of an error of this program, of any other also its kind.
+
+    Examples
+    --------
+    >>> reason_of(UnitError("unit 'dB': cannot be used")), reason_of(KeyError("x")), reason_of(MemoryError())
+    ("unit 'dB': cannot be used", "KeyError: 'x'", 'MemoryError')
+    """
+    message = "".join(letter if letter.isprintable() else " " for letter in str(error))
+    line = " ".join(message.split())
+    if not isinstance(error, SissoSalError):
+        line = f"{type(error).__name__}: {line}" if line else type(error).__name__
+    return line if len(line) <= most else line[: most - 1] + "…"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from sisso_sal.api.inputs import complete_settings, read_candidates, without_unused
+from sisso_sal.api.inputs import check_table_units, complete_settings, read_candidates, without_unused
 from sisso_sal.campaign.inbox import hand_in
 from sisso_sal.campaign.inputs import resolved
 from sisso_sal.campaign.learning import REPORT, Tools
@@ -253,7 +253,7 @@ def settings_of_run(run: Path, config: str | os.PathLike[str] | None, options: d
     return complete_settings(config, options, user=user)
 
 
-def write_report_of(run: Path, is_over: bool) -> None:
+def write_report_of(run: Path, is_over: bool) -> list[str]:
     """Write the report of a run folder into it.
 
     Parameters
@@ -261,11 +261,16 @@ def write_report_of(run: Path, is_over: bool) -> None:
     run : path
     is_over : bool
         Whether its driver ends now.
+
+    Returns
+    -------
+    list of str
+        What the report lacks, see `write_report`.
     """
     from sisso_sal.report.page.document import write_report
     from sisso_sal.report.run_view import RunView
 
-    write_report(RunView.read(run), run / REPORT, is_over=is_over)
+    return write_report(RunView.read(run), run / REPORT, is_over=is_over)
 
 
 def _make_surrogate(threads: int | None, settings: CampaignSettings, seed: int) -> Surrogate:
@@ -295,6 +300,7 @@ def _space_of(
     tell: Callable[[str], None],
 ) -> Space:
     if isinstance(table, Table):
+        check_table_units(table)
         return TableSpace(table)
     if isinstance(table, Space):
         return table

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sisso_sal.data.headers import header_notes
 from sisso_sal.data.table import Table, read_table, read_targets
-from sisso_sal.features.dimension import same_quantity_in_other_units
+from sisso_sal.features.dimension import check_units, same_quantity_in_other_units
 from sisso_sal.features.operators import DEFAULT_OPERATORS, operators_named
 from sisso_sal.models.registry import surrogate_named
 from sisso_sal.oxides.primary_features import featurize_table
@@ -111,12 +112,14 @@ def read_candidates(
         Column of formulas of oxides from which the features are made, in place of the table's own.
     require_target : bool
     tell : callable, optional
-        Takes notes: which features were made, which rows were left out, which units cannot be related.
+        Takes notes: which features were made, which rows were left out, how headers were read, which units cannot be related.
 
     Raises
     ------
     TableError
         The table cannot be used.
+    UnitError
+        The unit of a column cannot be used.
     """
     return with_features(read_table(path, target=target, id=id, require_target=require_target), formula, tell)
 
@@ -126,6 +129,7 @@ def read_two_targets(
 ) -> tuple[Table, Table]:
     """The table once for each of two targets, with features as `read_candidates` makes them."""
     first, second = read_targets(path, targets, id=id)
+    check_table_units(second)
     featured = with_features(first, formula, tell)
     kept = np.isin(second.ids, featured.ids)  # rows without features were left out
     values = np.asarray(second.target)[kept]
@@ -144,13 +148,33 @@ def with_features(table: Table, formula: str | None, tell: Tell) -> Table:
     elif counts_rows(table.features[:, 0]):
         name = table.feature_names[0]
         tell(f"'{name}' numbers the rows but is used as a primary feature; --id {name} makes it the id")
+    check_table_units(table)
     units = dict(zip(table.feature_names, table.feature_units, strict=True))
+    headers = [table.header(name) for name in (*table.feature_names, table.target_name) if name is not None]
+    for line in header_notes(headers):
+        tell(line)
+    if not any(units.values()) and not table.target_unit:
+        tell("no column has a unit in its header, so no formula is excluded by units; write units as in 'EA (eV)'")
     for first, second in same_quantity_in_other_units(units):
         tell(
             f"'{first}' ({units[first]}) and '{second}' ({units[second]}) measure one quantity in different units and "
             "are never added; convert one to relate them"
         )
     return table
+
+
+def check_table_units(table: Table) -> None:
+    """Refuse a unit of a feature or of the target that cannot be read, or not printed and read again.
+
+    Raises
+    ------
+    UnitError
+        Names file and column.
+    """
+    units = dict(zip(table.feature_names, table.feature_units, strict=True))
+    if table.target_name is not None:
+        units[table.target_name] = table.target_unit
+    check_units(table.path, ((table.header(name), unit) for name, unit in units.items()))
 
 
 def counts_rows(column: np.ndarray) -> bool:

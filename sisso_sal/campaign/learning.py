@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -76,14 +76,15 @@ class Tools:
     progress : callable, optional
         Called with (done, total) during a fit.
     report : callable, optional
-        Writes the report; called with the run folder and whether the driver ends now.
+        Writes the report; called with the run folder and whether the driver ends now. Returns what the report lacks because it
+        could not be made, a line for each part.
     """
 
     make_surrogate: MakeSurrogate
     fewest_labels: Callable[[CampaignSettings], tuple[int, str]] = one_label
     oracle: Oracle | None = None
     progress: Progress | None = None
-    report: Callable[[Path, bool], None] | None = None
+    report: Callable[[Path, bool], Sequence[str]] | None = None
 
     @property
     def barred(self) -> frozenset[str]:

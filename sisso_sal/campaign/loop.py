@@ -27,7 +27,6 @@ from sisso_sal.campaign.inputs import (
     run_changes,
 )
 from sisso_sal.campaign.learning import (
-    REPORT,
     Tools,
     events_of,
     learn,
@@ -36,9 +35,10 @@ from sisso_sal.campaign.learning import (
     whole_summary,
     write_iteration,
 )
+from sisso_sal.campaign.reporting import Reporting
 from sisso_sal.campaign.status import status_document
 from sisso_sal.campaign.stopping import evaluations_left, reason_to_stop
-from sisso_sal.errors import CampaignError, SissoSalError
+from sisso_sal.errors import CampaignError
 from sisso_sal.ledger.lock import LOCK
 from sisso_sal.ledger.state import Iteration, State, fold
 from sisso_sal.ledger.store import DATABASE, Ledger, read_ledger
@@ -61,11 +61,14 @@ class Talk:
         Takes the state after every step, also if it did not change.
     change : callable
         Takes one line about a setting that changed since the last start.
+    trace : callable
+        Takes an error that did not stop the campaign; the line about it has gone to `tell`.
     """
 
     tell: Tell = field(default=lambda line: None)
     watch: Callable[[State], None] = field(default=lambda state: None)
     change: Tell = field(default=lambda line: None)
+    trace: Callable[[Exception], None] = field(default=lambda error: None)
 
 
 def discover(
@@ -101,7 +104,7 @@ def discover(
     -------
     dict
         The summary of the newest iteration (run, iteration, n_labelled, n_candidates, proposals, best, calibration and more),
-        ``is_new``, and ``campaign``, see `status_document`.
+        ``is_new``, ``campaign``, see `status_document`, and ``report``: the file, and what is wrong with it or None.
 
     Raises
     ------
@@ -158,8 +161,7 @@ class Loop:
         retries = settings.run.retries
         self._exchange = Exchange(oracle, journal, space, retries, talk.tell) if oracle else None
         self._summary: dict[str, Any] | None = None
-        self._reported = self.state.n_events if (self.run / REPORT).exists() else -1
-        self._report_is_due = 0.0
+        self._reporting = Reporting(self.run, self.state, tools.report, talk.tell, talk.trace)
 
     @property
     def state(self) -> State:
@@ -210,28 +212,14 @@ class Loop:
         pause = FIRST_PAUSE
         while True:
             has_moved = self.step()
-            self._talk.watch(self.state)
+            self._reporting.aside("the progress is not shown", lambda: self._talk.watch(self.state))
             if once or self._exchange is None or self._has_ended():
-                self._report(is_over=True)
+                self._reporting.report(self.state, is_over=True)
                 return
-            self._report(is_over=False)
+            self._reporting.report(self.state, is_over=False)
             pause = FIRST_PAUSE if has_moved else min(1.5 * pause, self._exchange.oracle.poll)
             if not has_moved:
                 time.sleep(pause)
-
-    def _report(self, is_over: bool) -> None:
-        """Write the report at the end, and before that for at most a tenth of the time; an error does not stop the campaign."""
-        start = time.monotonic()
-        is_new = self.state.n_events != self._reported and bool(self.state.iterations)
-        if self._tools.report is None or not is_new or not (is_over or start >= self._report_is_due):
-            return
-        try:
-            self._tools.report(self.run, is_over)
-        except SissoSalError as error:
-            self._talk.tell(f"the report was not written: {error}")
-        self._reported = self.state.n_events
-        end = time.monotonic()
-        self._report_is_due = end + 9 * (end - start)
 
     def _has_ended(self) -> bool:
         """There is a reason to stop, and no calculation is running that the campaign waits for."""
@@ -373,7 +361,8 @@ class Loop:
     def summary(self) -> dict[str, Any]:
         """See `discover`."""
         document = status_document(self.run, self.state, driver=None)
-        return {**(self._summary or {}), "run": str(self.run), "campaign": document}
+        report = self._reporting.about()
+        return {**(self._summary or {}), "run": str(self.run), "campaign": document, "report": report}
 
 
 def preview(

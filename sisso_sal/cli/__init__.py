@@ -30,7 +30,7 @@ from sisso_sal.cli.study import replay, tune
 from sisso_sal.cli.tables import featurize, pool
 from sisso_sal.cli.terminal import colour, fail, show
 from sisso_sal.cli.worker import worker
-from sisso_sal.errors import SissoSalError
+from sisso_sal.errors import SissoSalError, reason_of
 from sisso_sal.system.storage import undisturbed
 
 START = """\
@@ -90,8 +90,7 @@ def main() -> None:
             traceback.print_exc()
         if terminal.caught:  # compiled modules turn a KeyboardInterrupt into errors of their own
             fail("interrupted", None)
-        message = str(error).strip().partition("\n")[0]
-        fail(f"{type(error).__name__}: {message} (this is a defect; --debug shows where)", 1)
+        fail(f"{reason_of(error)} (this is a defect; --debug shows where)", 1)
     finally:
         # Where an interruption falls into a call of eval or exec with a text, as modules that are imported do it, CPython marks the
         # process as interrupted, and `python -m` ends by SIGINT in the place of the exit code. The next call takes that back.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from sisso_sal.cli.options import (
     model_changes,
 )
 from sisso_sal.cli.terminal import fail, next_step, note, show, width
+from sisso_sal.errors import reason_of
 from sisso_sal.system.progress import Watch
 
 FINISHED_WITH_FAILURES = 3
@@ -180,12 +182,13 @@ def discover(
                 watch.tell if oracle else _note,
                 lambda state: watch.watch(*watched(state, settings.run.budget)) if oracle else None,
                 lambda line: note(f"setting changed since the last start: {line}"),
+                _traced if debug else lambda error: None,
             )
             drive = campaign.step if once else campaign.run
             summary = drive(take_over=take_over)
     except KeyboardInterrupt:
         fail("interrupted" if dry_run else f"interrupted: {_left_behind(run)}", None)
-    _show(summary, run, as_json)
+    _show(summary, run, as_json, debug)
 
 
 def _tell_barred(barred: Mapping[str, str], n_candidates: int) -> None:
@@ -202,6 +205,14 @@ def _note(line: str) -> None:
         note(line)
 
 
+def _report_line(run: Path, file: str | None, problem: str | None) -> str:
+    """Where the report is, or that it is missing, old or not whole, and why; "" if none was wanted."""
+    if problem is None:
+        return "" if file is None else f"Report: {file}"
+    kind = "missing" if file is None else f"{file} is old, or lacks a part"
+    return f"Report: {kind} ({problem}); sisso-sal report {run} makes it again"
+
+
 def _left_behind(run: Path) -> str:
     """The state of a run whose driver was interrupted, in one line."""
     from sisso_sal.ledger.state import fold
@@ -215,9 +226,24 @@ def _left_behind(run: Path) -> str:
     return f"{state.n_events} events are recorded in {run}{running}; run the same command to continue"
 
 
-def _show(summary: dict[str, Any], run: Path, as_json: bool) -> None:
+def _traced(error: Exception) -> None:
+    """Print where an error came from that did not stop the campaign."""
+    traceback.print_exception(error)
+
+
+def _show(summary: dict[str, Any], run: Path, as_json: bool, debug: bool) -> None:
+    """Print the result. All of it is recorded: a part that cannot be printed is noted and changes no exit code."""
     from sisso_sal.report.text.campaign import ended_text
     from sisso_sal.report.text.results import discover_text
+
+    def text(make: Callable[..., str], *content: Any) -> str:
+        try:
+            return make(*content)
+        except Exception as error:
+            if debug:
+                _traced(error)
+            note(f"a part of the summary is not shown: {reason_of(error)}; sisso-sal status {run} shows the state")
+            return ""
 
     campaign = summary["campaign"]
     if as_json:
@@ -225,11 +251,12 @@ def _show(summary: dict[str, Any], run: Path, as_json: bool) -> None:
     elif "iteration" in summary:
         folder = run / f"iter-{summary['iteration']:04d}"
         files = [name for name in ("model.json", "predictions.csv", "proposals.csv") if (folder / name).exists()]
-        show(discover_text(summary, width()))
+        show(text(discover_text, summary, width()))
         show(f"\nFiles in {folder}: {', '.join(files)}")
-        if (run / "report.html").exists():
-            show(f"Report: {run}/report.html")
-    if not as_json and (ending := ended_text(campaign, summary["target"]["unit"] if "target" in summary else "")):
+        if line := _report_line(run, **summary["report"]):
+            show(line)
+    unit = summary["target"]["unit"] if "target" in summary else ""
+    if not as_json and (ending := text(ended_text, campaign, unit)):
         show(f"\n{ending}")
     next_step(campaign["next"])
     if campaign["stop"] is not None and campaign["failed"]:

@@ -210,7 +210,7 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
 def _columns_for(estimator, path: Path, id_column: str | None, formula: str | None):
     """The table, and the primary features of a model from it, in the model's units."""
     from sisso_sal.api.inputs import tell_rejected
-    from sisso_sal.data.columns import split_header
+    from sisso_sal.data.headers import split_header
     from sisso_sal.data.table import read_table
     from sisso_sal.errors import TableError, UnitError
     from sisso_sal.features.dimension import conversion_factor

@@ -142,12 +142,12 @@ def pareto(
     }
     if out is not None:
         write(_proposals(document), out, force)
-    if plot is not None:
+    click.echo(dumps(document)) if as_json else show(pareto_text(document, width()))
+    if plot is not None:  # comes last: a figure that fails loses nothing
         from sisso_sal.report.figures.draw import save_figure
         from sisso_sal.report.figures.front import front_figure
 
         save_figure(front_figure(result), plot)
-    click.echo(dumps(document)) if as_json else show(pareto_text(document, width()))
     _tell(document, table, out, plot, as_json)
 
 

@@ -8,7 +8,8 @@ import click
 
 from sisso_sal.cli.help import Command
 from sisso_sal.cli.options import COMMON, JSON, dumps
-from sisso_sal.cli.terminal import next_step
+from sisso_sal.cli.terminal import next_step, note
+from sisso_sal.errors import SissoSalError, reason_of
 
 FORMATS = ("html", "pdf", "png", "svg")
 
@@ -47,15 +48,21 @@ def report(run, iteration, form, out, as_json, quiet, debug):
     from sisso_sal.report.run_view import RunView
 
     view = RunView.read(run, iteration)
-    if form == "html":
-        from sisso_sal.report.page.document import write_report
+    try:
+        if form == "html":
+            from sisso_sal.report.page.document import write_report
 
-        paths = [out or run / REPORT]
-        write_report(view, paths[0])
-    else:
-        from sisso_sal.report.figures.draw import save_figures
+            paths = [out or run / REPORT]
+            for lack in write_report(view, paths[0]):
+                note(f"the report lacks a part: {lack}")
+        else:
+            from sisso_sal.report.figures.draw import save_figures
 
-        paths = save_figures(view, out or run / "figures", form)
+            paths = save_figures(view, out or run / "figures", form)
+    except Exception as error:
+        if isinstance(error, SissoSalError) and error.exit_code == 1:
+            raise
+        raise SissoSalError(f"{run}: the report cannot be made: {reason_of(error)}") from error
     if as_json:
         click.echo(dumps({"run": str(run), "iteration": view.number, "files": [str(path) for path in paths]}))
     else:

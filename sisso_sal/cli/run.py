@@ -165,7 +165,7 @@ def _notes_from(path: Path, run: Path, replace: bool) -> list[dict[str, Any]]:
     """One note for each row of a table that has a value of the target."""
     import numpy as np
 
-    from sisso_sal.data.columns import split_header
+    from sisso_sal.data.headers import split_header
     from sisso_sal.data.table import read_table
 
     settings = _created(run)["settings"]

@@ -123,11 +123,11 @@ def replay(
         "target": {"name": data.target_name, "unit": data.target_unit},
         "settings": settings.model_dump(mode="json"),
     }
-    if plot is not None:
+    click.echo(dumps(document)) if as_json else show(replay_text(document, width()))
+    if plot is not None:  # comes last: a figure that fails loses nothing
         from sisso_sal.report.figures.draw import found_targets, save_figure
 
         save_figure(found_targets(document), plot)
-    click.echo(dumps(document)) if as_json else show(replay_text(document, width()))
     if not as_json and plot is not None:
         show(f"\nThe figure is in {plot}")
     next_step(f"sisso-sal discover TABLE_WITH_GAPS {_options_of_best(document, settings)}")

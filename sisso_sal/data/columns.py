@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sisso_sal.data.headers import split_header
 from sisso_sal.errors import TableError
 
 if TYPE_CHECKING:
@@ -97,24 +98,6 @@ def shown(value: object, width: int = 48) -> str:
     """
     text = repr(value)
     return text if len(text) <= width + 2 else text[: width - 2] + "...'"
-
-
-def split_header(header: str) -> tuple[str, str]:
-    """Split a header into its name and the text of the unit in its trailing parentheses.
-
-    >>> split_header("EA (eV)"), split_header("f(x) (J/(mol K))"), split_header("a (b) c"), split_header("N_val")
-    (('EA', 'eV'), ('f(x)', 'J/(mol K)'), ('a (b) c', ''), ('N_val', ''))
-    """
-    header = header.strip()
-    if not header.endswith(")"):
-        return header, ""
-    depth = 0
-    for start in range(len(header) - 1, -1, -1):
-        depth += {")": 1, "(": -1}.get(header[start], 0)
-        if depth == 0:
-            name = header[:start].strip()
-            return (name, header[start + 1 : -1].strip()) if name else (header, "")
-    return header, ""
 
 
 def read_columns(path: str | os.PathLike[str]) -> ColumnFile:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sisso_sal.data.columns import Column, ColumnFile, frame_columns, read_columns, shown, split_header
+from sisso_sal.data.columns import Column, ColumnFile, frame_columns, read_columns, shown
+from sisso_sal.data.headers import split_header
 from sisso_sal.errors import TableError
 
 if TYPE_CHECKING:

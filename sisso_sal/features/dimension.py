@@ -6,14 +6,14 @@ and meV) stay apart: adding them without a conversion factor would be wrong, so 
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 
+from sisso_sal.data.unit_text import MOST_CHARACTERS, checked_power, known_power, read_factors
 from sisso_sal.errors import UnitError
-
-DIMENSIONLESS_TEXTS = frozenset({"", "1", "-", "none", "dimensionless", "unitless"})
+from sisso_sal.features.unit_names import in_pint, is_known, quantity, symbol_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,73 +74,74 @@ def _factor(symbol: str, power: Fraction) -> str:
 
 
 @cache
-def _registry():
-    import pint
-
-    registry = pint.UnitRegistry()
-    registry.define("atom = [atom]")
-    registry.define("@alias angstrom = AA = Ang = Angstrom")
-    return registry
-
-
-def _parse(text: str):
-    """The pint unit of `text`; a name that pint does not know becomes a base unit of its own, with one warning."""
-    import pint
-
-    registry = _registry()
-    for _ in range(16):
-        try:
-            return registry.parse_units(text)
-        except pint.UndefinedUnitError as error:
-            names = [error.unit_names] if isinstance(error.unit_names, str) else list(error.unit_names)
-            for name in names:
-                try:
-                    registry.define(f"{name} = [{name}]")
-                except Exception as cause:
-                    raise UnitError(f"unit '{text}': needs a unit such as eV, AA or kJ/mol, found '{name}'") from cause
-                warnings.warn(f"unit '{name}' is not known: kept as a base unit of its own", UserWarning, stacklevel=4)
-        except Exception as cause:
-            raise UnitError(f"unit '{text}': needs a product of units such as eV/AA**3, cannot be read") from cause
-    raise UnitError(f"unit '{text}': needs a product of units such as eV/AA**3, found too many unknown names")
-
-
-@cache
 def parse_unit(text: str) -> Dimension:
     """Read the unit of a column header.
 
     Parameters
     ----------
     text : str
-        What stands in the parentheses of a header: ``"eV"``, ``"eV/AA"``, ``"Pauling"``, or ``""`` for none. A name
-        that pint does not know becomes a base unit of its own, and one warning says so.
+        A product of names with powers, as `sisso_sal.data.unit_text` reads it: ``"eV"``, ``"g cm-3"``, ``"J/(mol K)"``, or
+        ``""`` for none. A name that neither this program nor pint knows is a base unit of its own, and one warning says so.
 
     Returns
     -------
     Dimension
+        One whose text is read as the same dimension.
 
     Raises
     ------
     UnitError
-        The text is no product of units.
+        The text is no product of units, or a unit is logarithmic, or a bound is exceeded.
 
     Examples
     --------
     >>> parse_unit("kJ/mol").exponents
     (('kJ', Fraction(1, 1)), ('mol', Fraction(-1, 1)))
+    >>> str(parse_unit("g cm-3")), str(parse_unit("eV³⁄²"))
+    ('g/cm**3', 'eV**(3/2)')
     >>> parse_unit("").is_none
     True
     """
-    text = text.strip()
-    if text.lower() in DIMENSIONLESS_TEXTS:
-        return NONE
-    unit = _parse(text)
-    registry = _registry()
-    exponents = []
-    for name, power in unit._units.items():
-        exponent = Fraction(power).limit_denominator(1000)
-        if exponent:
-            exponents.append((f"{registry.Unit(name):~}", exponent))
-    return Dimension(tuple(sorted(exponents)))
+    dimension = _read(text)
+    printed = str(dimension)
+    if len(printed) > MOST_CHARACTERS or _read(printed) != dimension:
+        raise UnitError(
+            f"unit '{text}': needs a unit that can be printed with at most {MOST_CHARACTERS} characters and read again, "
+            f"found '{printed}'"
+        )
+    return dimension
+
+
+def _read(text: str) -> Dimension:
+    total: dict[str, Fraction] = {}
+    for word, power in read_factors(text):
+        name, digits = known_power(word, is_known)
+        symbol = symbol_of(name)
+        total[symbol] = total.get(symbol, Fraction(0)) + checked_power(text, power * digits)
+    exponents = ((symbol, checked_power(text, power)) for symbol, power in total.items() if symbol and power)
+    return Dimension(tuple(sorted(exponents))) if any(total.values()) else NONE
+
+
+def check_units(place: str, units: Iterable[tuple[str, str]]) -> None:
+    """Refuse a table with a unit that cannot be read, or not printed and read again.
+
+    Parameters
+    ----------
+    place : str
+        What messages call the table.
+    units : iterable of (str, str)
+        Header and text of the unit of each column.
+
+    Raises
+    ------
+    UnitError
+        Names the column.
+    """
+    for header, unit in units:
+        try:
+            parse_unit(unit)
+        except UnitError as error:
+            raise UnitError(f"{place}: column '{header}': {error}") from error
 
 
 def conversion_factor(unit: str, needed: str) -> float:
@@ -156,16 +157,14 @@ def conversion_factor(unit: str, needed: str) -> float:
     >>> round(conversion_factor("nm", "AA"), 12)
     10.0
     """
-    if parse_unit(unit) == parse_unit(needed):
+    has, wanted = parse_unit(unit), parse_unit(needed)
+    if has == wanted:
         return 1.0
     message = f"needs a unit that converts to '{needed or 'none'}', found '{unit or 'none'}'"
-    if parse_unit(unit).is_none or parse_unit(needed).is_none:
+    (own, source), (own_wanted, goal) = in_pint(has.exponents), in_pint(wanted.exponents)
+    if has.is_none or wanted.is_none or own != own_wanted or source.dimensionality != goal.dimensionality:
         raise UnitError(message)
-    registry = _registry()
-    try:
-        zero, one = (registry.Quantity(x, registry.parse_units(unit)).to(needed).magnitude for x in (0.0, 1.0))
-    except Exception as cause:
-        raise UnitError(message) from cause
+    zero, one = (quantity(x, source).to(goal).magnitude for x in (0.0, 1.0))
     if zero != 0.0:
         raise UnitError(f"{message}: the two scales have different zeros")
     return float(one)
@@ -184,15 +183,14 @@ def same_quantity_in_other_units(units: dict[str, str]) -> list[tuple[str, str]]
     >>> same_quantity_in_other_units({"EA": "eV", "IP": "meV", "r": "AA"})
     [('EA', 'IP')]
     """
-    registry = _registry()
     first: dict[object, str] = {}
     pairs = []
     for name, text in units.items():
         dimension = parse_unit(text)
         if dimension.is_none:
             continue
-        quantity = registry.parse_units(text).dimensionality
-        seen = first.setdefault(quantity, name)
+        own, unit = in_pint(dimension.exponents)
+        seen = first.setdefault((frozenset(own.items()), frozenset(unit.dimensionality.items())), name)
         if seen != name and parse_unit(units[seen]) != dimension:
             pairs.append((seen, name))
     return pairs

@@ -10,8 +10,9 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from sisso_sal.data.columns import split_header
+from sisso_sal.data.headers import split_header
 from sisso_sal.errors import SettingsError
+from sisso_sal.features.dimension import check_units
 from sisso_sal.protocols import Space
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def training_table(
         Values that are missing or no numbers, shapes that do not fit.
     SettingsError
         There are other columns than units, or two columns of one name.
+    UnitError
+        The unit of a column cannot be used.
     """
     target, target_unit = split_header(_header_of(y))
     X, y = validate_data(estimator, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
@@ -86,6 +89,7 @@ def training_table(
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise SettingsError(f"features: needs names that differ, found '{twice}' twice")
+    check_units("features", zip(names if headers is None else map(str, headers), own_units, strict=True))
     return TrainingTable(names, own_units, X, np.asarray(y, dtype=np.float64), weights, target, target_unit)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sisso_sal.data.columns import split_header
+from sisso_sal.data.headers import split_header
 from sisso_sal.data.table import Table, read_table
 from sisso_sal.errors import TableError
 from sisso_sal.protocols import Answer, Receipt, Request

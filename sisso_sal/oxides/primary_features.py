@@ -145,7 +145,7 @@ def featurize_table(table: "Table", formula: str | None = None) -> "tuple[Table,
     """
     import numpy as np
 
-    from sisso_sal.data.columns import split_header
+    from sisso_sal.data.headers import split_header
 
     if formula is not None and formula not in table.text:
         known = ", ".join(table.text) or "none"

@@ -18,7 +18,7 @@ from sisso_sal.acquisition.proposal import score
 from sisso_sal.acquisition.registry import acquisition_named
 from sisso_sal.acquisition.scene import Materials, Policy, set_scene
 from sisso_sal.acquisition.scores import HITS
-from sisso_sal.data.columns import split_header
+from sisso_sal.data.headers import split_header
 from sisso_sal.errors import CampaignError, InputError
 from sisso_sal.ledger.state import Event, Iteration, State, fold
 from sisso_sal.ledger.store import read_ledger

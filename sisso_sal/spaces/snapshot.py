@@ -6,7 +6,7 @@ import os
 
 import pandas as pd
 
-from sisso_sal.data.columns import split_header
+from sisso_sal.data.headers import split_header
 from sisso_sal.errors import CampaignError
 
 CANDIDATES = "candidates.parquet"

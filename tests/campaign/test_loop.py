@@ -80,7 +80,9 @@ def test_a_run_folder_holds_what_the_design_says(run):
     }
     assert load_settings(run / "campaign.toml", {}) == settings_of(target="gap (eV)", id="formula")
     written = json.loads((run / "iter-0001" / "summary.json").read_text())
-    assert written == {key: value for key, value in summary.items() if key not in {"run", "is_new", "campaign"}}
+    assert written == {
+        key: value for key, value in summary.items() if key not in {"run", "is_new", "campaign", "report"}
+    }
     assert (summary["run"], summary["is_new"], summary["iteration"]) == (str(run), True, 1)
     assert (summary["n_labelled"], summary["n_candidates"]) == (N_KNOWN, N - N_KNOWN)
     assert (summary["n_without_prediction"], summary["n_invalid_predictions"]) == (0, 0)

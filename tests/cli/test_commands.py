@@ -596,7 +596,7 @@ def large(tmp_path_factory):
     folder = tmp_path_factory.mktemp("large")
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.uniform(1, 2, (200, 30)).round(5), columns=[f"f{i}" for i in range(30)])
-    frame.insert(0, "y", np.where(np.arange(200) < 150, rng.normal(size=200).round(5), np.nan))
+    frame.insert(0, "y (eV)", np.where(np.arange(200) < 150, rng.normal(size=200).round(5), np.nan))
     frame.to_csv(folder / "large.csv", index=False)
     frame.iloc[:, :17].to_csv(folder / "long.csv", index=False)  # minutes of search in a space that is made in a second
     return folder

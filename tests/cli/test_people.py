@@ -208,3 +208,11 @@ def test_tables_are_printed_as_json_too():
     assert document.keys() == {"rows", "left_out"}
     assert {row["formula"] for row in document["rows"]} >= {"SrTiO3"}
     assert document["rows"][0]["r_cov (AA)"] > 0
+
+
+def test_a_logarithmic_unit_is_refused_before_anything_is_written(forks, tmp_path):
+    (tmp_path / "t.csv").write_text("name,x0 (dB),x1 (eV),y (eV)\na,1,2,3\nb,2,1,4\nc,3,5,\n")
+    done = forks.call("discover", "t.csv", "--out", "run", cwd=tmp_path)
+    assert done.code == 2
+    assert done.error.startswith("error: t.csv: column 'x0 (dB)': unit 'dB': needs a unit that can be multiplied")
+    assert not (tmp_path / "run").exists()

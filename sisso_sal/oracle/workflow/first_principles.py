@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from sisso_sal.data.columns import split_header
+from sisso_sal.data.headers import split_header
 from sisso_sal.data.table import Table
 from sisso_sal.errors import InputError, OracleError, SettingsError, StorageError
 from sisso_sal.oracle.engines.aims_inputs import species_files

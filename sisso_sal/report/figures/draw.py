@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sisso_sal.errors import InputError, SissoSalError
+from sisso_sal.errors import InputError, SissoSalError, reason_of
 from sisso_sal.report.figures import interactive, interactive_map, paper
 from sisso_sal.report.figures.colours import COLOURS
 from sisso_sal.report.figures.course import course
@@ -369,27 +370,37 @@ def save_figures(view: RunView, folder: str | os.PathLike[str], form: str) -> li
     Raises
     ------
     SissoSalError
-        A file cannot be written.
+        A file cannot be written; or a figure cannot be made: the others are written.
     """
-    made = {
-        f"map-{k + 1}": descriptor_map(view, formula=k + 1, backend="matplotlib") for k in range(number_of_maps(view))
-    }
-    if has_out_of_bag(view):
-        made["parity"] = parity(view, backend="matplotlib")
-        made["residuals"] = parity(view, residuals=True, backend="matplotlib")
-    if has_out_of_bag_sigma(view):
-        made["calibration"] = calibration(view, backend="matplotlib")
-        made["error-against-sigma"] = error_against_sigma(view, backend="matplotlib")
-    made["learning-curve"] = learning_curve(view, backend="matplotlib")
-    recurring = [kind for kind in RECURRENCES if view.summary.get("recurrence", {}).get(kind)]
-    made |= {kind: feature_frequency(view, kind, backend="matplotlib") for kind in recurring}
+    makers = _makers(view)
     folder = Path(folder)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{name}.{form}" for name in made]
-    for path, figure in zip(paths, made.values(), strict=True):
-        save_figure(figure, path)
+    paths, failed = [], []
+    for name, make in makers.items():
+        try:
+            figure = make()
+        except Exception as error:
+            failed.append(f"{name} ({reason_of(error)})")
+        else:
+            paths.append(folder / f"{name}.{form}")
+            save_figure(figure, paths[-1])
+    if failed:
+        raise SissoSalError(f"{folder}: {len(failed)} of {len(makers)} figures cannot be made: {'; '.join(failed)}")
     return paths
+
+
+def _makers(view: RunView) -> dict[str, Callable[[], Any]]:
+    """How each figure is made for which the surrogate gives numbers, by the name of its file."""
+    drawn = partial(partial, backend="matplotlib")
+    makers = {f"map-{k + 1}": drawn(descriptor_map, view, formula=k + 1) for k in range(number_of_maps(view))}
+    if has_out_of_bag(view):
+        makers |= {"parity": drawn(parity, view), "residuals": drawn(parity, view, residuals=True)}
+    if has_out_of_bag_sigma(view):
+        makers |= {"calibration": drawn(calibration, view), "error-against-sigma": drawn(error_against_sigma, view)}
+    makers["learning-curve"] = drawn(learning_curve, view)
+    recurring = [kind for kind in RECURRENCES if view.summary.get("recurrence", {}).get(kind)]
+    return makers | {kind: drawn(feature_frequency, view, kind) for kind in recurring}
 
 
 def check_figure_name(path: str | Path) -> None:

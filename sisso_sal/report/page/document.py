@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from sisso_sal.campaign.status import status_document
-from sisso_sal.errors import InputError, SissoSalError
+from sisso_sal.errors import InputError, SissoSalError, reason_of
+from sisso_sal.features.expression import Expression
 from sisso_sal.ledger.lock import noted_driver
-from sisso_sal.models.display import descriptor_html, formula_html
+from sisso_sal.models.display import descriptor_html, formula_html, unit_html
 from sisso_sal.report.figures import interactive
 from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.interactive_map import descriptor_map
@@ -32,6 +33,8 @@ from sisso_sal.report.run_view import EnsembleLike, RunView
 from sisso_sal.system.printable import printable
 from sisso_sal.system.storage import write_whole
 
+T = TypeVar("T")
+
 N_KEPT = 120_000
 """Materials that a page can hold and stay under 15 MB."""
 
@@ -39,8 +42,8 @@ _TEMPLATE = "page.html.jinja"
 _RECURRING = (("Primary features", "primaries"), ("Operators", "operators"))
 
 
-def write_report(view: RunView, path: Path, *, is_over: bool = False) -> None:
-    """Write the report of a run, whole or not at all.
+def write_report(view: RunView, path: Path, *, is_over: bool = False) -> list[str]:
+    """Write the report of a run, whole or not at all; a figure or formula that cannot be made is left out and named in it.
 
     Parameters
     ----------
@@ -49,6 +52,11 @@ def write_report(view: RunView, path: Path, *, is_over: bool = False) -> None:
     is_over : bool
         Whether the driver that is noted in the folder ends now.
 
+    Returns
+    -------
+    list of str
+        What was left out and why, a line for each part.
+
     Raises
     ------
     StorageError
@@ -56,11 +64,28 @@ def write_report(view: RunView, path: Path, *, is_over: bool = False) -> None:
     SissoSalError
         There is no plotly.js to put into it.
     """
-    write_whole(path, report_html(view, is_over=is_over))
+    parts = Parts()
+    write_whole(path, report_html(view, is_over=is_over, parts=parts))
+    return parts.lacking
 
 
-def report_html(view: RunView, *, is_over: bool = False) -> str:
-    """The report as text: template, style, script and data in one.
+class Parts:
+    """Makes the parts of a page that it can do without, and keeps what could not be made."""
+
+    def __init__(self) -> None:
+        self.lacking: list[str] = []
+
+    def made(self, name: str, make: Callable[[], T]) -> list[T]:
+        """The part, in a list; after an error the list is empty."""
+        try:
+            return [make()]
+        except Exception as error:
+            self.lacking.append(f"{name} ({reason_of(error)})")
+            return []
+
+
+def report_html(view: RunView, *, is_over: bool = False, parts: Parts | None = None) -> str:
+    """The report as text: template, style, script and data in one; what `parts` could not make is named in it.
 
     Raises
     ------
@@ -69,18 +94,21 @@ def report_html(view: RunView, *, is_over: bool = False) -> str:
     """
     if view.state is None or view.path is None:
         raise InputError(f"{view.title}: needs a run folder for a report, found an ensemble without one")
-    maps = [materials_map(view, rank) for rank in range(1, number_of_maps(view) + 1)]
+    parts = parts or Parts()
     here, driver = Path(__file__).parent, None if is_over else noted_driver(view.path)
     environment = _environment()
     environment.filters.update(filters(view.unit, decimals_of(view.values("std"))))
-    data = _data(view, maps)
+    data, axes = _data(view, parts)
+    typical = _typical(view, parts)
+    recurrence = [row for rows in parts.made("what recurs", partial(_recurrence, view)) for row in rows]
     return environment.get_template(_TEMPLATE).render(
         **described(view, status_document(view.path, view.state, driver)),
-        maps=[_axes_and_notes(one) for one in maps],
+        maps=axes,
         figures=data["figures"].keys(),
-        typical=_typical(view),
-        recurrence=_recurrence(view),
-        groups=groups_by_sigma(out_of_bag(view)) if has_out_of_bag_sigma(view) else [],
+        typical=typical,
+        recurrence=recurrence,
+        groups=groups_by_sigma(out_of_bag(view)) if "sigma" in data["figures"] else [],
+        lacking=parts.lacking,
         n_kept=min(N_KEPT, len(view.ids)),
         style=(here / "page.css").read_text(encoding="utf-8"),
         script=(here / "page.js").read_text(encoding="utf-8"),
@@ -132,26 +160,43 @@ def as_script(data: Any) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _data(view: RunView, maps: list[MaterialsMap]) -> dict[str, Any]:
-    """What the script draws and searches: the figures, and all materials with their places on each map."""
+def _data(view: RunView, parts: Parts) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What the script draws and searches, figures and all materials with their places on each map; and what is said of the maps."""
     rows = _kept(view)
-    figures = {"course": interactive.learning_curve(view, course(view))}
-    if has_out_of_bag(view):
-        seen = out_of_bag(view)
-        figures["parity"] = interactive.parity(view, seen, residuals=False)
-        figures["residuals"] = interactive.parity(view, seen, residuals=True)
-    if has_out_of_bag_sigma(view):
-        figures["calibration"] = interactive.calibration(calibration_curve(view))
-        figures["sigma"] = interactive.error_against_sigma(view, out_of_bag(view))
-    return {
-        "maps": [descriptor_map(view, one, "mean") for one in maps],
-        "places": [{"x": packed(one.x.values[rows]), "y": packed(one.y.values[rows])} for one in maps],
-        "figures": figures,
+    maps = [
+        made
+        for rank in range(1, number_of_maps(view) + 1)
+        for made in parts.made(f"map {rank}", partial(_map, view, rank, rows))
+    ]
+    data = {
+        "maps": [spec for spec, _, _ in maps],
+        "places": [places for _, places, _ in maps],
+        "figures": {name: spec for name, make in _figures(view).items() for spec in parts.made(f"figure {name}", make)},
         "ids": list(view.ids[rows]),
         "columns": {name: packed(view.values(name)[rows]) for name in ("label", "mean", "std", "score")},
         "proposed": [proposal["id"] for proposal in view.proposals],
         "target": view.header,
     }
+    return data, [said for _, _, said in maps]
+
+
+def _map(view: RunView, rank: int, rows: np.ndarray) -> tuple[Any, dict[str, str], dict[str, Any]]:
+    """The map of a formula as plotly has it, the places of the rows on it, and what the page says of it."""
+    plane = materials_map(view, rank)
+    places = {"x": packed(plane.x.values[rows]), "y": packed(plane.y.values[rows])}
+    return descriptor_map(view, plane, "mean"), places, _axes_and_notes(plane)
+
+
+def _figures(view: RunView) -> dict[str, Callable[[], Any]]:
+    """How each figure that the surrogate gives numbers for is made."""
+    makers: dict[str, Callable[[], Any]] = {"course": lambda: interactive.learning_curve(view, course(view))}
+    if has_out_of_bag(view):
+        makers["parity"] = lambda: interactive.parity(view, out_of_bag(view), residuals=False)
+        makers["residuals"] = lambda: interactive.parity(view, out_of_bag(view), residuals=True)
+    if has_out_of_bag_sigma(view):
+        makers["calibration"] = lambda: interactive.calibration(calibration_curve(view))
+        makers["sigma"] = lambda: interactive.error_against_sigma(view, out_of_bag(view))
+    return makers
 
 
 def _kept(view: RunView) -> np.ndarray:
@@ -175,18 +220,24 @@ def packed(values: np.ndarray) -> str:
 
 def _axes_and_notes(plane: MaterialsMap) -> dict[str, Any]:
     return {
-        "x": descriptor_html(plane.x.expression), "y": descriptor_html(plane.y.expression), "x_unit": plane.x.unit,
-        "y_unit": plane.y.unit, "x_log": plane.x.is_log, "y_log": plane.y.is_log, "n_drawn": len(plane.drawn),
+        "x": descriptor_html(plane.x.expression), "y": descriptor_html(plane.y.expression), "x_unit": _unit_of(plane.x.expression),
+        "y_unit": _unit_of(plane.y.expression), "x_log": plane.x.is_log, "y_log": plane.y.is_log, "n_drawn": len(plane.drawn),
         "n_candidates": plane.n_candidates, "n_outside": plane.n_outside, "n_undefined": plane.n_undefined,
         "has_lines": bool(plane.lines), "notes": plane.notes,
     }  # fmt: skip
 
 
-def _typical(view: RunView) -> list[dict[str, Any]]:
+def _unit_of(expression: Expression) -> str:
+    """Unit of a descriptor as HTML; "" for none."""
+    return "" if expression.dimension is None else unit_html(expression.dimension)
+
+
+def _typical(view: RunView, parts: Parts) -> list[dict[str, Any]]:
     """The typical formulas; typeset where the ensemble is there, else as the surrogate wrote them."""
     rows = view.summary.get("typical") or []
-    if view.ensemble is not None:
-        return [_typeset(view, view.ensemble, row) for row in rows]
+    if (ensemble := view.ensemble) is not None:
+        made = [parts.made(f"formula {n}", partial(_typeset, view, ensemble, row)) for n, row in enumerate(rows, 1)]
+        return [formula for one in made for formula in one]
     return [{**row, "html": None, "terms": []} for row in rows if row.get("equation")]
 
 
@@ -194,10 +245,10 @@ def _typeset(view: RunView, ensemble: EnsembleLike, row: Mapping[str, Any]) -> d
     model = ensemble.members_[row["member"]]
     terms = [
         {
-            "html": descriptor_html(term.expression), "unit": row["unit"], "low": term.low, "high": term.high,
+            "html": descriptor_html(term.expression), "unit": _unit_of(term.expression), "low": term.low, "high": term.high,
             "complexity": term.expression.complexity,
         }
-        for term, row in zip(model.terms, model.to_json()["terms"], strict=True)
+        for term in model.terms
     ]  # fmt: skip
     return {**row, "html": formula_html(model, view.target, view.unit), "terms": terms}
 

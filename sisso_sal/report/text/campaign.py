@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sisso_sal.data.headers import split_header
 from sisso_sal.report.text.table import aligned
 from sisso_sal.system.durations import duration
 
@@ -66,7 +67,7 @@ def status_text(status: Mapping[str, Any], width: int | None = None) -> str:
     width : int, optional
         Columns of the terminal: tables leave out columns to fit.
     """
-    unit = (status["target"] or "").rpartition("(")[2].rstrip(")") if "(" in (status["target"] or "") else ""
+    unit = split_header(status["target"] or "")[1]
     suffix = f" {unit}" if unit else ""
     lines = [
         f"{status['run']}: {_standing(status)}",
