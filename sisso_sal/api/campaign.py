@@ -17,7 +17,7 @@ from sisso_sal.campaign.inputs import resolved
 from sisso_sal.campaign.learning import REPORT, Tools
 from sisso_sal.campaign.loop import Talk, discover, preview
 from sisso_sal.campaign.status import status_document
-from sisso_sal.data.columns import shown
+from sisso_sal.data.cells import shown
 from sisso_sal.data.table import Table
 from sisso_sal.errors import InputError, SettingsError
 from sisso_sal.ledger.lock import noted_driver
@@ -38,8 +38,8 @@ class Campaign:
     Parameters
     ----------
     table : path, DataFrame, Table or Space
-        The candidates: a CSV or Parquet file, a DataFrame with the same headers, a table that was read, or a space of your own. The
-        target is known for some.
+        The candidates: a file that `read_table` reads, a DataFrame with the same headers, a table that was read, or a space of your
+        own. The target is known for some.
     goal : str, optional
         ``min`` (the default), ``max``, ``"min 10%"``, ``"<=0.3"``, ``">=2"`` or ``"1.2..1.8"``.
     oracle : Oracle or str, optional
@@ -54,10 +54,11 @@ class Campaign:
     with_report : bool
         Whether `step` and `run` write ``report.html``.
     **options
-        Any option of ``sisso-sal discover`` under its name: ``target="gap (eV)"``, ``id="formula"``, ``surrogate="forest"``,
-        ``acquisition="hits"``, ``batch=5``, ``budget=30``, ``members=10``, ``rung=1``, ``seed=1``; and ``config``, a settings file,
-        ``formula`` (the column that features are made from) and ``threads``. Settings that are not given come from the
-        environment, the settings file and the user's own settings, as for the command.
+        Any option of ``sisso-sal discover`` under its name: ``target="gap (eV)"``, ``id="formula"``, ``drop=["P"]`` or
+        ``columns=["EA", "IP"]`` (the only features), ``surrogate="forest"``, ``acquisition="hits"``, ``batch=5``, ``budget=30``,
+        ``members=10``, ``rung=1``, ``seed=1``; and ``config``, a settings file, ``formula`` (the column that features are made
+        from) and ``threads``. Settings that are not given come from the environment, the settings file and the user's own settings, as
+        for the command.
 
     Raises
     ------
@@ -299,9 +300,13 @@ def _space_of(
     formula: str | None,
     tell: Callable[[str], None],
 ) -> Space:
+    if isinstance(table, Table | Space):
+        for name in ("columns", "drop"):
+            if getattr(settings, name) is not None:
+                raise SettingsError(f"{name}: needs a file or a DataFrame, found candidates whose features are fixed")
     if isinstance(table, Table):
         check_table_units(table)
         return TableSpace(table)
     if isinstance(table, Space):
         return table
-    return TableSpace(read_candidates(table, target=settings.target, id=settings.id, formula=formula, tell=tell))
+    return TableSpace(read_candidates(table, settings, formula, tell=tell))

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sisso_sal.data.headers import header_notes
+from sisso_sal.data.left_out import LeftOut
 from sisso_sal.data.table import Table, read_table, read_targets
+from sisso_sal.errors import SettingsError, TableError
 from sisso_sal.features.dimension import check_units, same_quantity_in_other_units
 from sisso_sal.features.operators import DEFAULT_OPERATORS, operators_named
 from sisso_sal.models.registry import surrogate_named
 from sisso_sal.oxides.primary_features import featurize_table
+from sisso_sal.report.text.left_out import by_reason, remarks_text
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.settings.layers import LayeredSettings, Origin, layered
 
@@ -93,10 +96,9 @@ def without_unused(given: LayeredSettings, tell: Tell) -> LayeredSettings:
 
 def read_candidates(
     path: str | os.PathLike[str] | pd.DataFrame,
-    *,
-    target: str | None = None,
-    id: str | None = None,
+    settings: CampaignSettings,
     formula: str | None = None,
+    *,
     require_target: bool = True,
     tell: Tell = lambda note: None,
 ) -> Table:
@@ -105,14 +107,15 @@ def read_candidates(
     Parameters
     ----------
     path : path or DataFrame
-        A CSV or Parquet file, or a DataFrame with the same headers.
-    target, id : str, optional
-        Columns; by default the one with gaps, and the first text column.
+        A file that `read_table` reads, or a DataFrame with the same headers.
+    settings : CampaignSettings
+        Of these ``target``, ``id``, ``columns`` (the only features) and ``drop`` (columns that are not used).
     formula : str, optional
         Column of formulas of oxides from which the features are made, in place of the table's own.
     require_target : bool
     tell : callable, optional
-        Takes notes: which features were made, which rows were left out, how headers were read, which units cannot be related.
+        Takes notes: how the table and its headers were read, which features were made, which columns and rows were left out, which
+        units cannot be related.
 
     Raises
     ------
@@ -120,15 +123,27 @@ def read_candidates(
         The table cannot be used.
     UnitError
         The unit of a column cannot be used.
+    SettingsError
+        ``columns`` is given together with a column of formulas.
     """
-    return with_features(read_table(path, target=target, id=id, require_target=require_target), formula, tell)
+    _check_one_source(settings, formula)
+    table = read_table(
+        path,
+        target=settings.target,
+        id=settings.id,
+        require_target=require_target,
+        features=settings.columns,
+        drop=settings.drop or (),
+    )
+    return with_features(table, formula, tell)
 
 
 def read_two_targets(
-    path: str | os.PathLike[str], targets: Sequence[str], id: str | None, formula: str | None, tell: Tell
+    path: str | os.PathLike[str], targets: Sequence[str], settings: CampaignSettings, formula: str | None, tell: Tell
 ) -> tuple[Table, Table]:
     """The table once for each of two targets, with features as `read_candidates` makes them."""
-    first, second = read_targets(path, targets, id=id)
+    _check_one_source(settings, formula)
+    first, second = read_targets(path, targets, id=settings.id, features=settings.columns, drop=settings.drop or ())
     check_table_units(second)
     featured = with_features(first, formula, tell)
     kept = np.isin(second.ids, featured.ids)  # rows without features were left out
@@ -136,19 +151,26 @@ def read_two_targets(
     return featured, replace(featured, target_name=second.target_name, target_unit=second.target_unit, target=values)
 
 
+def _check_one_source(settings: CampaignSettings, formula: str | None) -> None:
+    if formula is not None and settings.columns is not None:
+        raise SettingsError(
+            "columns: needs features of the table, found --formula, which makes the features in their place"
+        )
+
+
 def with_features(table: Table, formula: str | None, tell: Tell) -> Table:
     """The same table with primary features, see `read_candidates`."""
+    rejected: Sequence[tuple[str, str]] = ()
     if formula is not None or not table.feature_names:
-        unused = table.feature_names
-        table, rejected = featurize_table(table, formula)
+        table, rejected = _made_from_formulas(table, formula)
         tell(f"features made from formulas: {', '.join(table.feature_names)}")
-        if unused:
-            tell(f"not used, because of --formula: {', '.join(unused)}")
         tell_rejected(rejected, tell)
     elif counts_rows(table.features[:, 0]):
         name = table.feature_names[0]
         tell(f"'{name}' numbers the rows but is used as a primary feature; --id {name} makes it the id")
     check_table_units(table)
+    for line in remarks_text(table):
+        tell(line)
     units = dict(zip(table.feature_names, table.feature_units, strict=True))
     headers = [table.header(name) for name in (*table.feature_names, table.target_name) if name is not None]
     for line in header_notes(headers):
@@ -160,7 +182,29 @@ def with_features(table: Table, formula: str | None, tell: Tell) -> Table:
             f"'{first}' ({units[first]}) and '{second}' ({units[second]}) measure one quantity in different units and "
             "are never added; convert one to relate them"
         )
-    return table
+    rows = (LeftOut("row", name, _short(name, reason)) for name, reason in rejected)
+    return replace(table, left_out=(*table.left_out, *rows))
+
+
+def _made_from_formulas(table: Table, formula: str | None) -> tuple[Table, list[tuple[str, str]]]:
+    """The table with features from formulas, and the rows for which that fails; columns that they replace are left out."""
+    source = table.headers.get(formula or table.id_name)
+    left_out = [one for one in table.left_out if one.kind == "row" or one.name != source]
+    replaced = [
+        LeftOut("column", table.header(name), "features are made from formulas") for name in table.feature_names
+    ]
+    try:
+        made, rejected = featurize_table(table, formula)
+    except TableError as error:
+        columns = [one for one in left_out if one.kind == "column"]
+        if formula is not None or not columns:
+            raise
+        reason = str(error).removeprefix(f"{table.path}: ")
+        raise TableError(
+            f"{table.path}: needs a column that can be a feature, found none among {by_reason(columns)}; nor can features be made "
+            f"from formulas: {reason}"
+        ) from error
+    return replace(made, left_out=(*replaced, *left_out)), rejected
 
 
 def check_table_units(table: Table) -> None:
@@ -185,6 +229,11 @@ def counts_rows(column: np.ndarray) -> bool:
 def tell_rejected(rejected: Sequence[tuple[str, str]], tell: Tell, shown: int = 5) -> None:
     """Tell which rows were left out and why, the first few."""
     if rejected:
-        lines = [f"{name}: {reason.removeprefix(f'formula {name!r}: ')}" for name, reason in rejected[:shown]]
+        lines = [f"{name}: {_short(name, reason)}" for name, reason in rejected[:shown]]
         lines += [f"and {len(rejected) - shown} more"] if len(rejected) > shown else []
         tell("\n  ".join([f"{len(rejected)} rows left out:", *lines]))
+
+
+def _short(name: str, reason: str) -> str:
+    """The reason of a rejected row without the formula that stands beside it."""
+    return reason.removeprefix(f"formula {name!r}: ")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-from sisso_sal.data.columns import LARGEST, shown
+from sisso_sal.data.cells import LARGEST, shown
 from sisso_sal.errors import OracleError, UnconfirmedError
 from sisso_sal.ledger.arrays import problem_of, write_arrays
 from sisso_sal.ledger.state import Case, State, fold

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sisso_sal.campaign.inputs import candidate_ids
-from sisso_sal.data.columns import LARGEST, shown
+from sisso_sal.data.cells import LARGEST, shown
 from sisso_sal.errors import CampaignError, LockedError
 from sisso_sal.ledger.state import State, fold
 from sisso_sal.ledger.store import Ledger, read_ledger

@@ -332,6 +332,7 @@ def _summary(space: Space, settings: CampaignSettings, learned: Learned) -> dict
         "expected_hits": expected_hits(chosen.mean, chosen.std, bound) if bound.has_bound else None,
         "calibration": None,
         **(learned.surrogate.describe(space) if isinstance(learned.surrogate, Described) else {}),
+        **space.describe().get("remarks", {}),
         "settings": settings.model_dump(mode="json", exclude={"run"}),
     }
 

@@ -402,6 +402,7 @@ def preview(
         "target": {"name": target.name, "unit": target.unit} if (target := space.target) else None,
         "acquisition": settings.acquisition,
         "is_new": not state.is_current,
+        **space.describe().get("remarks", {}),
     }
     if state.is_current and state.proposal is not None:
         return {**document, "iteration": state.proposal["iteration"], "proposals": state.proposal["proposals"]}

@@ -132,7 +132,7 @@ def _run(source, document: dict[str, Any], threads: int | None, as_json: bool, q
         try:
             settings = load_settings(files[1], {})  # the input alone says what is looked for
             settings = settings.model_copy(update={"model": settings.model.completed(ensemble=False)})
-            data = read(Path(files[0]), settings.target, settings.id, None, require_target=True)
+            data = read(Path(files[0]), settings, None)
         except InputError as error:  # names the copy; the user knows the files that it was made from
             raise InputError(
                 str(error).replace(files[0], source.files[-1]).replace(files[1], source.files[0])

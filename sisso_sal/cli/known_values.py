@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, get_args
@@ -26,20 +25,22 @@ def _argument(ctx: click.Context, name: str) -> Path:
 
 def columns(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Names of the columns of the table that is already typed, without their units."""
-    path = _argument(ctx, "table")
-    try:
-        with path.open("rb") as file:
-            is_parquet = file.read(4) == b"PAR1"
-        if is_parquet:
-            import pyarrow.parquet
+    from sisso_sal.data.formats import headers_of
+    from sisso_sal.data.headers import split_header
+    from sisso_sal.errors import TableError
 
-            headers = pyarrow.parquet.read_schema(path).names
-        else:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                headers = next(csv.reader(file, skipinitialspace=True), [])
-    except (OSError, ValueError):  # nothing to complete; the command itself reports the error
+    try:
+        headers = headers_of(str(_argument(ctx, "table")))
+    except (TableError, OSError, ValueError):  # nothing to complete; the command itself reports the error
         return []
-    return _starting((header.partition(" (")[0].strip() for header in headers), incomplete)
+    return _starting((split_header(header)[0] for header in headers), incomplete)
+
+
+def several_columns(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The next column in a list with commas."""
+    before, comma, last = incomplete.rpartition(",")
+    taken = before.split(",")
+    return [f"{before}{comma}{name}" for name in columns(ctx, parameter, last) if name not in taken]
 
 
 def values(setting: str, *more: str) -> Complete:

@@ -69,7 +69,7 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
     if only and not is_ensemble:
         raise SettingsError(f"{only[0].replace('_', '-')}: needs --members, found a fit of one model")
     settings = load(config, {"target": target, "id": id_column, **model_changes(options)}, ensemble=is_ensemble)
-    data = read(table, settings.target, settings.id, formula, require_target=True)
+    data = read(table, settings, formula)
     model, document = fitted(data, settings, threads, is_ensemble=is_ensemble, silent=quiet or as_json)
     if out is not None:
         from sisso_sal.models.files import save_model
@@ -142,6 +142,7 @@ def _fit_document(model, space, is_ensemble: bool) -> dict[str, Any]:
         "complete": model.is_complete_,
         "n_singular": model.n_singular_,
         "n_samples": model.n_samples_,
+        **space.table.remarks(),
     }
     if is_ensemble:
         about = model.describe(columns, target.name, target.unit)
@@ -173,11 +174,14 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
 
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.files import load_model
+    from sisso_sal.report.text.left_out import remarks_text
     from sisso_sal.spaces.table import TableSpace
 
     check_free(out, force)
     estimator, target, unit = load_model(model)
     data, columns = _columns_for(estimator, table, id_column, formula)
+    for line in remarks_text(data):
+        note(line)
     ids = data.ids
     if isinstance(estimator, SISSOEnsemble):
         shares = TableSpace(data).composition
@@ -201,7 +205,7 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
         rows = [
             {k: number(v) if isinstance(v, float) else v for k, v in row.items()} for row in frame.to_dict("records")
         ]
-        write(dumps({"target": {"name": target, "unit": unit}, "predictions": rows}), out, force)
+        write(dumps({"target": {"name": target, "unit": unit}, "predictions": rows, **data.remarks()}), out, force)
     else:
         write(frame.to_csv(index=False), out, force)
     next_step(f"sisso-sal export {model} --format latex, for the formulas behind it", err=True)

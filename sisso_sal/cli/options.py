@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,16 @@ from sisso_sal.errors import InputError
 def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
     parts = None if value is None else tuple(part.strip() for part in value.split(",") if part.strip())
     if parts == ():
+        raise click.BadParameter(f"needs names with commas between them, found '{value}'")
+    return parts
+
+
+def column_names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """Names of columns with commas between them; one that has a comma inside stands in quotation marks."""
+    if value is None:
+        return None
+    parts = tuple(part.strip() for part in next(csv.reader([value], skipinitialspace=True)) if part.strip())
+    if not parts:
         raise click.BadParameter(f"needs names with commas between them, found '{value}'")
     return parts
 
@@ -62,6 +73,22 @@ FORMULA = click.option(
     shell_complete=known_values.columns,
     help="Make the features from formulas of oxides in this column.",
 )
+FEATURE_COLUMNS = (
+    click.option(
+        "--columns",
+        metavar="A,B,…",
+        callback=column_names,
+        shell_complete=known_values.several_columns,
+        help="Only these columns as features.",
+    ),
+    click.option(
+        "--drop",
+        metavar="A,B,…",
+        callback=column_names,
+        shell_complete=known_values.several_columns,
+        help="Columns that are not used.",
+    ),
+)
 COLUMNS = panel(
     "Columns of the table",
     click.option(
@@ -72,6 +99,7 @@ COLUMNS = panel(
     ),
     ID_COLUMN,
     FORMULA,
+    *FEATURE_COLUMNS,
 )
 
 
@@ -197,11 +225,11 @@ def load_layers(config: Path | None, changes: dict[str, Any], *, ensemble: bool 
     return complete_settings(config, changes, ensemble=ensemble)
 
 
-def read(path: Path, target: str | None, id_column: str | None, formula: str | None, require_target: bool):
-    """The table, with features made from formulas if it has no features or if `formula` names a column."""
+def read(path: Path, settings, formula: str | None):
+    """The table to learn from, with features made from formulas if it has no features or if `formula` names a column."""
     from sisso_sal.api.inputs import read_candidates
 
-    return read_candidates(path, target=target, id=id_column, formula=formula, require_target=require_target, tell=note)
+    return read_candidates(path, settings, formula, tell=note)
 
 
 def write(text: str, out: Path | None, force: bool) -> None:

@@ -13,6 +13,7 @@ from sisso_sal.cli.options import (
     COMMON,
     ELEMENTS,
     ENSEMBLE,
+    FEATURE_COLUMNS,
     FORMULA,
     ID_COLUMN,
     JSON,
@@ -61,6 +62,7 @@ def _pair(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
     ),
     ID_COLUMN,
     FORMULA,
+    *FEATURE_COLUMNS,
 )
 @panel(
     "What to look for",
@@ -126,7 +128,7 @@ def pareto(
     from sisso_sal.spaces.table import TableSpace
 
     settings = without_unused(load_layers(config, {"id": id_column, **model_changes(options)}), note).settings
-    spaces = [TableSpace(one) for one in read_two_targets(table, targets, settings.id, formula, note)]
+    spaces = [TableSpace(one) for one in read_two_targets(table, targets, settings, formula, note)]
     with Watch("screening", quiet or as_json) as watch:
         result = compromises(
             spaces,
@@ -138,7 +140,10 @@ def pareto(
             elements=settings.run,
         )
     document = result.document() | {
-        "settings": settings.model_dump(mode="json", include={"id", "batch", "surrogate", "seed", "model", "ensemble"})
+        **spaces[0].table.remarks(),
+        "settings": settings.model_dump(
+            mode="json", include={"id", "columns", "drop", "batch", "surrogate", "seed", "model", "ensemble"}
+        ),
     }
     if out is not None:
         write(_proposals(document), out, force)

@@ -36,16 +36,23 @@ def _few(databases: list[Path], limit: int = 5) -> str:
 
 
 class Number(click.ParamType):
-    """A number with a decimal point."""
+    """A number, written as in a table."""
 
     name = "number"
 
+    def __init__(self, least: float = float("-inf")):
+        self.least = least
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from sisso_sal.data.cells import number_in
+
         try:
-            return float(value)
-        except ValueError:
-            hint = " (decimal comma? write a point)" if "," in str(value) else ""
-            self.fail(f"needs a number, found '{value}'{hint}", param, ctx)
+            number = number_in(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if number < self.least:
+            self.fail(f"needs a number of at least {self.least:g}, found {number:g}", param, ctx)
+        return number
 
 
 RUN = click.argument("run", type=click.Path(path_type=Path, file_okay=False), callback=_existing)
@@ -125,7 +132,7 @@ def status(run, watch, every, as_json, quiet, debug):
 @RUN
 @click.argument("id", required=False, shell_complete=known_values.candidates("proposed"))
 @click.argument("value", type=Number(), required=False)
-@click.option("--error", type=click.FloatRange(0), help="Standard deviation of the value.")
+@click.option("--error", type=Number(least=0), help="Standard deviation of the value.")
 @click.option("--failed", metavar="REASON", help="ID cannot be labelled, for this reason; it is not proposed again.")
 @click.option(
     "--file",
@@ -173,6 +180,8 @@ def _notes_from(path: Path, run: Path, replace: bool) -> list[dict[str, Any]]:
     id_name = None if settings["id"] == "row" else settings["id"]
     headers = read_table(path, target=settings["target"], id=id_name, features=()).headers
     labels = read_table(path, target=settings["target"], id=id_name, features=())
+    for line in labels.notes:
+        note(line)
     if labels.target_unit != unit:
         raise InputError(f"{path}: needs '{name}' in '{unit or 'no unit'}', found '{labels.target_unit or 'no unit'}'")
     errors = np.full(labels.n_rows, np.nan)

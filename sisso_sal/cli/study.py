@@ -110,7 +110,7 @@ def replay(
         settings = settings.model_copy(update={"batch": 1})
     _check_surrogates(layers, surrogates)
     strategies = _strategies(settings, surrogates, acquisitions)
-    data = _labelled(read(table, settings.target, settings.id, formula, require_target=True))
+    data = _labelled(read(table, settings, formula))
     rules = Rules(
         goal=settings.goal, target_share=target_quantile, n_start=n_start, start=start, evaluations=evaluations,
         batch=settings.batch, improve_on=settings.improve_on, diversity=settings.diversity, horizon=settings.horizon,
@@ -121,6 +121,7 @@ def replay(
         )  # fmt: skip
     document |= {
         "target": {"name": data.target_name, "unit": data.target_unit},
+        **data.remarks(),
         "settings": settings.model_dump(mode="json"),
     }
     click.echo(dumps(document)) if as_json else show(replay_text(document, width()))
@@ -239,8 +240,8 @@ def _numbers(kind: type):
 @JSON
 @COMMON
 def tune(
-    table, target, id_column, formula, rungs, dims, n_sis_values, members_values, dropouts, transforms, folds, out, force,
-    config, seed, threads, as_json, quiet, debug,
+    table, target, id_column, formula, columns, drop, rungs, dims, n_sis_values, members_values, dropouts, transforms, folds,
+    out, force, config, seed, threads, as_json, quiet, debug,
 ):  # fmt: skip
     """Choose rung, terms, n_sis, members, dropout and transform for TABLE by cross-validation, and write a settings file.
 
@@ -265,8 +266,9 @@ def tune(
     from sisso_sal.spaces.table import TableSpace
     from sisso_sal.system.storage import write_whole
 
-    settings = load(config, {"target": target, "id": id_column, "seed": seed})
-    data = read(table, settings.target, settings.id, formula, require_target=True)
+    named = {"target": target, "id": id_column, "columns": columns, "drop": drop, "seed": seed}
+    settings = load(config, named)
+    data = read(table, settings, formula)
     tried = {"rung": rungs, "dim": dims, "n_sis": n_sis_values, "members": members_values, "dropout": dropouts,
             "transform": transforms}  # fmt: skip
     grid = {key: default if tried[key] is None else tried[key] for key, default in GRID.items()}
@@ -280,11 +282,11 @@ def tune(
             progress=progress,
         )  # fmt: skip
     best = {key: rows[0][key] for key in GRID}
-    changes = {"target": target, "id": id_column, "seed": seed, **best, "adapt": False}
+    changes = {**named, **best, "adapt": False}
     write_whole(out, settings_toml(layered(config, changes, os.environ).settings, given_only=True))
     document = {
         "target": {"name": data.target_name, "unit": data.target_unit},
-        "n_samples": len(known), "folds": folds, "rows": rows, "best": best, "out": str(out),
+        "n_samples": len(known), "folds": folds, "rows": rows, "best": best, "out": str(out), **data.remarks(),
     }  # fmt: skip
     click.echo(dumps(document)) if as_json else show(tune_text(document, width()))
     next_step(_discovery(table, len(known) == data.n_rows, out, formula))

@@ -37,6 +37,8 @@ def featurize(table, formula, exclude_elements, only_elements, out, force, as_js
 
     check_free(out, force)
     file = read_columns(table)
+    for line in file.notes:
+        note(line)
     texts = {c.name: c for c in file.columns if c.values is None}
     name = formula or next(iter(texts), None)
     if name not in texts:

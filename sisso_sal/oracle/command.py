@@ -20,7 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from sisso_sal.data.columns import shown
+from sisso_sal.data.cells import shown
 from sisso_sal.errors import OracleError, SettingsError, StorageError
 from sisso_sal.protocols import FAILURES, Answer, Receipt, Request
 from sisso_sal.system.storage import write_whole, writing

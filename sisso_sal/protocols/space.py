@@ -104,7 +104,10 @@ class Space(Protocol):
         ...
 
     def describe(self) -> dict[str, Any]:
-        """What it is, as plain data for the ledger: ``table`` (its name), ``digest``, ``n_rows``, ``n_features``."""
+        """What it is, as plain data for the ledger: ``table`` (its name), ``digest``, ``n_rows``, ``n_features``.
+
+        It may have ``remarks``, a mapping that becomes part of each summary: what was left out, see `Table.remarks`.
+        """
         ...
 
     def snapshot(self) -> bytes:

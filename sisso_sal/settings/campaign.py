@@ -102,6 +102,8 @@ class CampaignSettings(BaseModel):
 
     target: str | None = None
     id: str | None = None
+    columns: tuple[str, ...] | None = None
+    drop: tuple[str, ...] | None = None
     goal: str = "min"
     surrogate: str = "sisso"
     acquisition: str = "search"

@@ -102,7 +102,7 @@ class TableSpace:
         return texts | {table.header(name): value for name, value in features}
 
     def describe(self) -> dict[str, Any]:
-        """Name and digest of the table, and its size."""
+        """Name and digest of the table, its size, and what was left out of it."""
         return dict(self._about)
 
     @cached_property
@@ -110,7 +110,8 @@ class TableSpace:
         table = self.table
         n_features = len(table.feature_names)
         return {
-            "table": os.path.basename(table.path), "digest": table.digest(), "n_rows": table.n_rows, "n_features": n_features
+            "table": os.path.basename(table.path), "digest": table.digest(), "n_rows": table.n_rows, "n_features": n_features,
+            "remarks": table.remarks(),
         }  # fmt: skip
 
     def snapshot(self) -> bytes:

@@ -9,7 +9,7 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
-from sisso_sal.data.columns import shown
+from sisso_sal.data.cells import shown
 from sisso_sal.data.foreign.translation import ForeignInput, Translation, distinct, read_lines, unit_free
 from sisso_sal.errors import InputError
 

@@ -1,0 +1,285 @@
+"""Which column is the id, which the target and which are features; and what is left out, columns and rows, with the reason."""
+
+import difflib
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sisso_sal.data.cells import shown
+from sisso_sal.data.columns import Column, ColumnFile
+from sisso_sal.data.headers import split_header
+from sisso_sal.data.left_out import LeftOut
+from sisso_sal.errors import TableError
+
+ROW_NUMBERS = "row"
+DROPPED = "named to be dropped"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a caller says of the columns of a table, each by its name or its header; see `sisso_sal.data.table.read_table`."""
+
+    target: str | None = None
+    id: str | None = None
+    require_target: bool = False
+    features: Sequence[str] | None = None
+    drop: Sequence[str] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Roles:
+    """The roles of the columns of one file.
+
+    Attributes
+    ----------
+    id : Column or None
+        None for row numbers.
+    target : Column or None
+    features : tuple of Column
+    rows : ndarray of int
+        0-based rows that are used, in their order.
+    ids : tuple of str
+        Of these rows.
+    left_out : tuple of LeftOut
+    """
+
+    id: Column | None
+    target: Column | None
+    features: tuple[Column, ...]
+    rows: np.ndarray
+    ids: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def give_roles(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -> Roles:
+    """Give each column of a file its role, or the reason why it has none.
+
+    Parameters
+    ----------
+    file : ColumnFile
+    wanted : Wanted
+    apart : sequence of Column
+        Columns that are neither id nor feature: further targets.
+
+    Raises
+    ------
+    TableError
+        See `sisso_sal.data.table.read_table`.
+    """
+    find = finder(file)
+    target = None if wanted.target is None else find(wanted.target, "target")
+    chosen = None if wanted.features is None else [find(name, "feature") for name in wanted.features]
+    dropped = [find(name, "drop") for name in wanted.drop]
+    id_column = _id_column(file, wanted.id, find, [*(chosen or ()), *dropped, target])
+    _check_apart(file, target, id_column, chosen, dropped)
+    _check_target(file, target, wanted.require_target)
+    reasons = dict.fromkeys(dropped, DROPPED)
+    others = [c for c in file.columns if c is not id_column and c not in apart and c not in reasons]
+    if chosen is None:
+        reasons |= {column: reason for column in others if column is not target and (reason := _unusable(column))}
+        _check_unspoilt(file, [column for column in others if column not in reasons and column is not target])
+    else:
+        _check_chosen(file, chosen)
+        reasons |= {column: "not a chosen feature" for column in others if column not in chosen}
+    if target is None:
+        target = _gapped_column(file, [c for c in others if c not in (chosen or ())], wanted)
+    if target is not None:
+        reasons.pop(target, None)
+    used = [c for c in others if c not in reasons and c is not target] if chosen is None else chosen
+    is_to_learn = wanted.require_target or (target is not None and chosen is None)
+    if is_to_learn and file.n_rows < 2:
+        raise TableError(f"{file.path}: needs at least two rows to learn from, found one")
+    if is_to_learn:
+        reasons |= {column: "constant" for column in used if _is_constant(column, ~column.gaps)}
+    rows, gaps = _rows_without_gaps(file, [column for column in used if column not in reasons])
+    if is_to_learn and len(rows) < 2:
+        raise TableError(f"{file.path}: needs at least two rows with a number for every feature, found one")
+    if is_to_learn:
+        reasons |= {column: "constant" for column in used if column not in reasons and _is_constant(column, rows)}
+    ids = _unique_ids(file, id_column)
+    left_out = [LeftOut("column", c.header, reasons[c]) for c in file.columns if c in reasons]
+    left_out += [LeftOut("row", ids[row], reason) for row, reason in gaps.items()]
+    features = tuple(column for column in used if column not in reasons)
+    return Roles(id_column, target, features, rows, tuple(ids[row] for row in rows), tuple(left_out))
+
+
+def finder(file: ColumnFile) -> Callable[[str, str], Column]:
+    """A function from a name or full header, and the role that is meant, to the column."""
+    known = {column.name: column for column in file.columns} | {column.header: column for column in file.columns}
+
+    def find(name: str, role: str) -> Column:
+        if name.strip() not in known:
+            raise TableError(f"{file.path}: {role} column {shown(name)} is missing{suggestion(name, known)}")
+        return known[name.strip()]
+
+    return find
+
+
+def suggestion(name: str, known: Mapping[str, object]) -> str:
+    """The end of a message on an unknown column: a column of a similar name, else all names."""
+    by_lower = {header.lower(): header for header in known}
+    sought = name.strip().lower()
+    close = (
+        difflib.get_close_matches(sought, by_lower, n=1)
+        or [header for header in by_lower if sought and sought in header][:1]
+    )
+    if close:
+        return f"; did you mean {by_lower[close[0]]!r}?"
+    return f"; columns are {_listed(dict.fromkeys(split_header(header)[0] for header in known))}"
+
+
+def _listed(items: Iterable[str], limit: int = 8) -> str:
+    texts = list(items)
+    return ", ".join(texts[:limit]) + (f" and {len(texts) - limit} more" if len(texts) > limit else "")
+
+
+def _id_column(
+    file: ColumnFile, wanted: str | None, find: Callable[[str, str], Column], taken: Sequence[Column | None]
+) -> Column | None:
+    """The column of ids, or None for row numbers."""
+    if wanted is None:
+        return next((column for column in file.columns if column.is_text and column not in taken), None)
+    if wanted == ROW_NUMBERS and all(column.name != ROW_NUMBERS for column in file.columns):
+        return None
+    return find(wanted, "id")
+
+
+def _check_apart(
+    file: ColumnFile,
+    target: Column | None,
+    id_column: Column | None,
+    chosen: list[Column] | None,
+    dropped: list[Column],
+) -> None:
+    """Refuse a column that was named for two roles."""
+    features = chosen or []
+    if id_column is not None and id_column in features:
+        raise TableError(f"{file.path}: column {shown(id_column.header)} cannot be the id and also a feature")
+    if target is not None and (target is id_column or target in features):
+        raise TableError(f"{file.path}: column {shown(target.header)} cannot be the target and also an id or feature")
+    for column in dropped:
+        roles = {"the target": column is target, "the id": column is id_column, "a feature": column in features}
+        if role := next((role for role, is_taken in roles.items() if is_taken), None):
+            raise TableError(f"{file.path}: column {shown(column.header)} cannot be dropped and also be {role}")
+    for place, column in enumerate(features):
+        if column in features[:place]:
+            raise TableError(f"{file.path}: feature {shown(column.header)} is asked for twice")
+
+
+def _unusable(column: Column) -> str:
+    """Why a column cannot be a feature; "" where it can, or is spoilt."""
+    if column.read.reason:
+        return column.read.reason
+    if column.gaps.all():
+        return "empty"
+    return "numbers the rows" if column.is_index else ""
+
+
+def _check_unspoilt(file: ColumnFile, columns: list[Column]) -> None:
+    """Refuse columns of numbers with cells that are none, all in one message: the first in full, and the places of the others."""
+    spoilt = [(column, column.read.bad) for column in columns if column.read.bad is not None]
+    if not spoilt:
+        return
+    (first, row), others = spoilt[0], spoilt[1:]
+    more = ""
+    if others:
+        listed = _listed([f"{shown(column.header)} (row {bad + 1})" for column, bad in others], 4)
+        more = f"; the same kind of fault in {listed}"
+    names = shlex.quote(",".join(column.name for column, _ in spoilt[:4])) if len(spoilt) < 5 else "A,B,…"
+    raise TableError(
+        f"{file.place(row, first)}: {first.read.problem}{more}; or leave {'the columns' if others else 'the column'} out: --drop {names}"
+    )
+
+
+def _check_chosen(file: ColumnFile, chosen: list[Column]) -> None:
+    for column in chosen:
+        _check_number_column(file, column, "a feature")
+        if column.gaps.all():
+            raise TableError(
+                f"{file.path}: feature column {shown(column.header)} needs numbers, found only empty cells"
+            )
+
+
+def _check_number_column(file: ColumnFile, column: Column, role: str) -> None:
+    if column.read.bad is not None:
+        raise TableError(f"{file.place(column.read.bad, column)}: {column.read.problem}")
+    if column.values is None:
+        row, cell = next((row, cell) for row, cell in enumerate(column.texts()) if cell)
+        raise TableError(f"{file.place(row, column)}: {role} needs a number, found {shown(cell)}")
+
+
+def _gapped_column(file: ColumnFile, candidates: list[Column], wanted: Wanted) -> Column | None:
+    """The one numeric column with gaps; None when there is none and none is required."""
+    numeric = [column for column in candidates if column.values is not None and column.read.bad is None]
+    gapped = [column for column in numeric if column.gaps.any() and not column.gaps.all()]
+    if len(gapped) == 1:
+        return gapped[0]
+    if not wanted.require_target and (not gapped or wanted.features is not None):
+        return None
+    if gapped:
+        listed = _listed(f"{c.header!r} ({c.gaps.sum()} gaps, first in row {c.gaps.argmax() + 1})" for c in gapped)
+        raise TableError(f"{file.path}: needs one column with gaps as the target, found {listed}; choose with --target")
+    known = _listed(repr(column.header) for column in numeric if not column.gaps.all())
+    empty = _listed(repr(column.header) for column in numeric if column.gaps.all())
+    raise TableError(
+        f"{file.path}: needs a target, found no column with gaps; choose with --target (numeric columns: {known or 'none'}"
+        + (f"; only empty cells: {empty})" if empty else ")")
+    )
+
+
+def _check_target(file: ColumnFile, column: Column | None, require_target: bool) -> None:
+    if column is None:
+        return
+    _check_number_column(file, column, "the target")
+    if require_target and column.gaps.all():
+        raise TableError(f"{file.path}: target column {shown(column.header)} needs a known value, found none")
+
+
+def _is_constant(column: Column, rows: np.ndarray) -> bool:
+    """Whether all values of these rows (numbers, or a mask) are equal."""
+    values = np.asarray(column.values)[rows]
+    return len(values) > 0 and bool((values == values[0]).all())
+
+
+def _rows_without_gaps(file: ColumnFile, used: list[Column]) -> tuple[np.ndarray, dict[int, str]]:
+    """Rows in which every feature is known, and for each other row which are not."""
+    gapped = [column for column in used if column.gaps.any()]
+    if not gapped:
+        return np.arange(file.n_rows), {}
+    gaps = np.column_stack([column.gaps for column in gapped])
+    is_whole = ~gaps.any(axis=1)
+    if not is_whole.any():
+        listed = _listed((f"{shown(c.header)} ({c.gaps.sum()} of {file.n_rows} rows)" for c in gapped), 4)
+        names = shlex.quote(max(gapped, key=lambda column: column.gaps.sum()).name)
+        raise TableError(
+            f"{file.path}: needs a row with a number for every feature, found none; there are gaps in {listed}; leave out columns "
+            f"with --drop, for instance --drop {names}"
+        )
+    reasons = {
+        int(row): "gap in "
+        + _listed([shown(column.header) for column, is_gap in zip(gapped, gaps[row], strict=True) if is_gap], 3)
+        for row in np.flatnonzero(~is_whole)
+    }
+    return np.flatnonzero(is_whole), reasons
+
+
+def _unique_ids(file: ColumnFile, column: Column | None) -> tuple[str, ...]:
+    """The ids of all rows."""
+    if column is None:
+        return tuple(str(row) for row in range(1, file.n_rows + 1))
+    ids = column.texts()
+    if len(set(ids)) == len(ids) and "" not in ids:
+        return ids
+    seen: dict[str, int] = {}
+    for row, name in enumerate(ids):
+        if not name:
+            raise TableError(f"{file.place(row, column)}: needs an id, found an empty cell")
+        if name in seen:
+            raise TableError(
+                f"{file.place(row, column)}: ids must differ, found {shown(name)} again after row {seen[name] + 1}; "
+                "choose another id with --id ('row' numbers the rows)"
+            )
+        seen[name] = row
+    return ids
