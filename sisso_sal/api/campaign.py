@@ -57,8 +57,8 @@ class Campaign:
         Any option of ``sisso-sal discover`` under its name: ``target="gap (eV)"``, ``id="formula"``, ``drop=["P"]`` or
         ``columns=["EA", "IP"]`` (the only features), ``surrogate="forest"``, ``acquisition="hits"``, ``batch=5``, ``budget=30``,
         ``members=10``, ``rung=1``, ``seed=1``; and ``config``, a settings file, ``formula`` (the column that features are made
-        from) and ``threads``. Settings that are not given come from the environment, the settings file and the user's own settings, as
-        for the command.
+        from) and ``threads``. Settings that are not given come from the environment, the settings file and the user's own
+        settings, as for the command.
 
     Raises
     ------

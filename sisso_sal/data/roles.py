@@ -188,9 +188,8 @@ def _check_unspoilt(file: ColumnFile, columns: list[Column]) -> None:
         listed = _listed([f"{shown(column.header)} (row {bad + 1})" for column, bad in others], 4)
         more = f"; the same kind of fault in {listed}"
     names = shlex.quote(",".join(column.name for column, _ in spoilt[:4])) if len(spoilt) < 5 else "A,B,…"
-    raise TableError(
-        f"{file.place(row, first)}: {first.read.problem}{more}; or leave {'the columns' if others else 'the column'} out: --drop {names}"
-    )
+    them = "the columns" if others else "the column"
+    raise TableError(f"{file.place(row, first)}: {first.read.problem}{more}; or leave {them} out with --drop {names}")
 
 
 def _check_chosen(file: ColumnFile, chosen: list[Column]) -> None:

@@ -20,6 +20,9 @@ from sisso_sal.report.summary import rejected_by_cause
 from sisso_sal.report.text.elements import excluded_text
 from sisso_sal.system.durations import duration
 
+N_ROWS = 200
+"""Rows that are set aside and shown; summary.json has all."""
+
 LEARNERS = {"trees": "trees", "process": "a Gaussian process", "both": "trees and Gaussian processes"}
 
 
@@ -50,6 +53,7 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
         "knows_coverage": any(fit["coverage95"] is not None for fit in so_far.fits),
         "features": _features(view),
         "rejected": rejected_by_cause(summary.get("rejected", {})),
+        "unused": _unused(summary),
         "settings": _flat(summary["settings"]),
         "provenance": _provenance(view, status),
         "n_materials": len(view.ids),
@@ -122,6 +126,17 @@ def _features(view: RunView) -> list[dict[str, Any]]:
             }
         )  # fmt: skip
     return sorted(features, key=lambda row: (-(row["share"] or 0.0), row["name"]))
+
+
+def _unused(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What was left out of the table: names and reasons of columns, and of rows the first few; and notes on how it was read."""
+    rows = [(row["id"], row["reason"]) for row in summary.get("set_aside", ())]
+    return {
+        "columns": [(column["column"], column["reason"]) for column in summary.get("left_out", ())],
+        "rows": rows[:N_ROWS],
+        "n_rows": len(rows),
+        "notes": list(summary.get("table_notes", ())),
+    }
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
