@@ -18,7 +18,7 @@ NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 _FORTRAN = (r"^([+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+))[dD]([+-]?[0-9]+)$", r"^([+-]?[0-9]+)[dD]([+-][0-9]+)$")
 """Double precision as Fortran prints it. `3d5`, with neither point nor sign, is an electron configuration."""
 _COMMA_NUMBER = r"[+-]?[0-9]+,[0-9]+([eE][+-]?[0-9]+)?"
-_WHOLE = r"[+-]?[0-9]+"
+_WHOLE = r"[+-]?[0-9]+([eE][+-]?[0-9]+)?"
 _LIKE_THOUSANDS = {",": r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+", ".": r"[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})+"}
 _INFINITE = r"[+-]?(?i:inf|infinity)"
 _UNKNOWN = r"(NA|N/A|n/a|#N/A|#NA|(?i:nan|null|none|-+))"
@@ -252,7 +252,7 @@ def _nearly_numbers(filled: pa.ChunkedArray, known: np.ndarray) -> np.ndarray:
                 units[row] = unit
     if units:
         unit, n = Counter(units.values()).most_common(1)[0]
-        if 2 * n >= len(filled) - filled.null_count:
+        if n > 1 and 2 * n >= len(filled) - filled.null_count:
             nearly[[row for row in units if units[row] == unit]] = True
     return nearly
 

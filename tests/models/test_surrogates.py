@@ -39,7 +39,7 @@ def space_of(X, y=None):
     return TableSpace(
         Table(
             path="made.csv", ids=ids, id_name="id", feature_names=NAMES, feature_units=("eV", "", "AA"), features=X,
-            target_name="y", target_unit="eV", target=y, ignored=(), text={"id": ids}, headers=headers,
+            target_name="y", target_unit="eV", target=y, text={"id": ids}, headers=headers,
         )
     )  # fmt: skip
 

@@ -31,7 +31,7 @@ def table(n=40, seed=0, ids=None, target=None, formulas=None):
     text = {"id": ids} | ({"formula": tuple(formulas)} if formulas else {})
     made = Table(
         path="made.csv", ids=ids, id_name="id", feature_names=("a", "b"), feature_units=("eV", ""), features=features,
-        target_name="y", target_unit="eV", target=features[:, 0] - 10.0 if target is None else target, ignored=(),
+        target_name="y", target_unit="eV", target=features[:, 0] - 10.0 if target is None else target,
         text=text, headers={"id": "id", "a": "a (eV)", "b": "b", "y": "y (eV)"},
     )  # fmt: skip
     return TableSpace(made)
