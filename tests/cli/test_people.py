@@ -183,14 +183,15 @@ def test_the_script_for_the_shell_asks_this_program(shell):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [
+    ("text", "told"),
+    [
         ("1,2", "needs a decimal point and no other separator, found '1,2'"),
         ("x", "needs a number, found 'x'"),
         ("1_0", "needs a number, found '1_0'"),
         ("12%", "needs a number, found '12%'; write 12, with % as the unit in the header, or the fraction"),
         ("inf", "needs a finite number, found 'inf'"),
         ("-1e101", "needs a number no larger than 1e+100 in size, found '-1e101'"),
-    ]
+    ],
 )
 def test_a_value_that_is_no_number_is_told(text, told):
     with pytest.raises(click.BadParameter) as caught:

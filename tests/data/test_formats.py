@@ -154,7 +154,10 @@ def test_cells_of_a_workbook_keep_their_type_as_text_would(tmp_path):
         ([["id", "x"], ["a", 1, 2]], "sheet row 2: needs 2 cells as in the header, found 3"),
         ([], "needs a header and rows, found an empty sheet 's'"),
         ([["id", "x"]], "needs at least one row below the header, found none"),
-        ([["id", "x"], ["a", "=1+1"], ["b", "=2+1"]], "sheet row 2, column 2: needs a value, found a formula that was never"),
+        (
+            [["id", "x"], ["a", "=1+1"], ["b", "=2+1"]],
+            "sheet row 2, column 2: needs a value, found a formula that was never",
+        ),
         ([["id", None, "x"], ["a", 1, 2]], "sheet row 1: column 2 needs a header, found an empty one"),
     ],
 )
@@ -175,7 +178,9 @@ def test_a_workbook_without_openpyxl_says_what_to_install(tmp_path, monkeypatch)
     with zipfile.ZipFile(tmp_path / "t.xlsx", "w") as archive:
         archive.writestr("xl/workbook.xml", "<workbook/>")
     monkeypatch.setitem(sys.modules, "openpyxl", None)
-    with pytest.raises(TableError, match=re.escape("needs the package openpyxl to read a workbook; pip install 'sisso-sal[excel]'")):
+    with pytest.raises(
+        TableError, match=re.escape("needs the package openpyxl to read a workbook; pip install 'sisso-sal[excel]'")
+    ):
         read_table(tmp_path / "t.xlsx")
 
 
@@ -200,7 +205,9 @@ def test_cut_gzip_is_refused(tmp_path):
 
 @pytest.mark.parametrize("text", ["id,x;z\na,1;2\n", "a;b,c\n1;2,3\n4;5,6\n"])
 def test_two_separators_that_would_both_do_are_refused(tmp_path, text):
-    with pytest.raises(TableError, match="line 1: needs one separator of columns, found that both commas and semicolons would do"):
+    with pytest.raises(
+        TableError, match="line 1: needs one separator of columns, found that both commas and semicolons would do"
+    ):
         read_table(write(tmp_path, text.encode()))
 
 

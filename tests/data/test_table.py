@@ -288,7 +288,11 @@ SIXTEEN = "".join(f"m{i},{i},{i if i % 2 else ''}\n" for i in range(1, 17))
 
 BAD = {
     # content, options, what the message must say after the path
-    "bars": ("id|x|y\na|1|2\n", {}, "line 1: needs commas, semicolons or tabs between the columns, found vertical bars"),
+    "bars": (
+        "id|x|y\na|1|2\n",
+        {},
+        "line 1: needs commas, semicolons or tabs between the columns, found vertical bars",
+    ),
     "two separators": (
         "id;x (a,b)\na;1,5\n",
         {},
@@ -385,10 +389,18 @@ BAD = {
     "latin-1": (b"id,x\na,1\nb\xe9,2\n", {}, "line 3: needs UTF-8 text, found byte 0xe9; save the table as UTF-8"),
     "UTF-16": ("id,x\na,1\n".encode("utf-16"), {}, "needs UTF-8 text, found UTF-16; save it as UTF-8"),
     "binary": (b"id,x\n\x00\x01,1\n", {}, "needs CSV, Parquet or xlsx, found binary data"),
-    "spreadsheet": (b"PK\x03\x04xx", {}, "needs CSV, Parquet or xlsx, found another archive or spreadsheet; export the table"),
+    "spreadsheet": (
+        b"PK\x03\x04xx",
+        {},
+        "needs CSV, Parquet or xlsx, found another archive or spreadsheet; export the table",
+    ),
     "compressed": (b"BZh91AY&SY", {}, "needs CSV, Parquet or xlsx, found a compressed file; unpack it first"),
     "cut gzip": (b"\x1f\x8b\x08xx", {}, "needs a whole gzip file, found: "),
-    "old Excel": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", {}, "needs CSV, Parquet or xlsx, found an old Excel file; save it as"),
+    "old Excel": (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        {},
+        "needs CSV, Parquet or xlsx, found an old Excel file; save it as",
+    ),
     "open quote": (
         'id,x\na,1\n"b,2\nc,3\n',
         {},
@@ -441,7 +453,11 @@ BAD = {
     "drop misspelt": (LABELS, {"drop": ["xx"]}, "drop column 'xx' is missing; did you mean 'x'?"),
     "drop the target": (LABELS, {"target": "y", "drop": ["y"]}, "column 'y' cannot be dropped and also be the target"),
     "drop the id": (LABELS, {"id": "id", "drop": ["id"]}, "column 'id' cannot be dropped and also be the id"),
-    "drop a feature": (LABELS, {"features": ["x"], "drop": ["x"]}, "column 'x' cannot be dropped and also be a feature"),
+    "drop a feature": (
+        LABELS,
+        {"features": ["x"], "drop": ["x"]},
+        "column 'x' cannot be dropped and also be a feature",
+    ),
     "several spoilt columns": (
         "id,x,w v,y\na,1,2,1\nb,n/a,3,2\nc,3,?,4\n",
         {"target": "y"},
