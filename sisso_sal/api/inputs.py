@@ -186,6 +186,26 @@ def with_features(table: Table, formula: str | None, tell: Tell) -> Table:
     return replace(table, left_out=(*table.left_out, *rows))
 
 
+def constant_where_known(table: Table, tell: Tell) -> Table:
+    """The same table with a record of each feature that is equal in all rows with a target: one fit has no use for it.
+
+    Parameters
+    ----------
+    table : Table
+    tell : callable
+        Takes a note that names these features.
+    """
+    known = table.features[table.labelled]
+    if len(known) < 2:
+        return table
+    names = [name for name, values in zip(table.feature_names, known.T, strict=True) if (values == values[0]).all()]
+    if not names:
+        return table
+    columns = tuple(LeftOut("column", table.header(name), "constant in the rows with a target") for name in names)
+    tell(f"not used as a feature: {by_reason(columns)}")
+    return replace(table, left_out=(*columns, *table.left_out))
+
+
 def _made_from_formulas(table: Table, formula: str | None) -> tuple[Table, list[tuple[str, str]]]:
     """The table with features from formulas, and the rows for which that fails; columns that they replace are left out."""
     source = table.headers.get(formula or table.id_name)

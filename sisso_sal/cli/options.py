@@ -227,9 +227,10 @@ def load_layers(config: Path | None, changes: dict[str, Any], *, ensemble: bool 
 
 def read(path: Path, settings, formula: str | None):
     """The table to learn from, with features made from formulas if it has no features or if `formula` names a column."""
-    from sisso_sal.api.inputs import read_candidates
+    from sisso_sal.api.inputs import constant_where_known, read_candidates
 
-    return read_candidates(path, settings, formula, tell=note)
+    table = read_candidates(path, settings, formula, tell=note)
+    return constant_where_known(table, note) if settings.model.intercept else table
 
 
 def write(text: str, out: Path | None, force: bool) -> None:

@@ -20,6 +20,8 @@ PACKED = b"\x1f\x8b"
 MARKS = ("#", "%", "//")
 """A line above the header that begins with one of these is a comment."""
 
+_SEPARATOR_LINE = r'"?sep=.?"?'
+"""By which a spreadsheet program knows the separator; here it is seen from the rows."""
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _N_TRIED = 20
 
@@ -76,11 +78,11 @@ def laid_out(path: str, *, is_packed: bool) -> TextFile:
     """
     plain = TextFile(path, is_packed)
     lines = _lines_above(plain)
-    comments = tuple(line for line in lines if line.strip())
+    comments = tuple(line for line in lines if _is_comment(line))
     laid = TextFile(path, is_packed, n_skipped=len(lines), comments=comments)
     laid = TextFile(path, is_packed, _separator(laid), len(lines), comments)
     if comments and _is_header(laid, comments[-1]):
-        last = max(number for number, line in enumerate(lines) if line.strip())
+        last = max(number for number, line in enumerate(lines) if _is_comment(line))
         laid = TextFile(path, is_packed, laid.separator, last, comments[:-1])
         laid = TextFile(path, is_packed, _separator(laid), last, comments[:-1])
     return laid
@@ -160,13 +162,17 @@ def _undecodable(layout: TextFile) -> str:
     return f"{layout.path}: needs UTF-8 text, found other bytes; save the table as UTF-8"
 
 
+def _is_comment(line: str) -> bool:
+    return line.lstrip().startswith(MARKS)
+
+
 def _lines_above(plain: TextFile) -> list[str]:
-    """The comment lines and blank lines at the top."""
+    """The comment lines, blank lines and lines for a spreadsheet program at the top."""
     lines: list[str] = []
     with _opened(plain.path, plain.is_packed) as file:
         try:
             for line in file:
-                if line.strip() and not line.lstrip().startswith(MARKS):
+                if line.strip() and not _is_comment(line) and not re.fullmatch(_SEPARATOR_LINE, line.strip()):
                     return lines if any(map(str.strip, lines)) else []
                 lines.append(line.rstrip("\r\n"))
         except UnicodeDecodeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from sisso_sal.settings.campaign import CampaignSettings
 
 __all__ = ["Lookup", "from_table"]
+
+logger = logging.getLogger(__name__)
 
 
 class Lookup:
@@ -55,6 +58,8 @@ class Lookup:
     def __init__(self, path: str | Path, target: str, id_name: str):
         self.path = Path(path)
         table = read_table(self.path, target=target, id=id_name, features=())
+        for line in table.notes:
+            logger.info("%s: %s", path, line)
         name, unit = split_header(target)
         if table.target_name != name or table.target_unit != unit:
             header = table.header(table.target_name or name)

@@ -58,6 +58,7 @@ FORMS = {
     "gzip": lambda rows: gzip.compress(delimited(rows, ",")),
     "gzip and tabs": lambda rows: gzip.compress(delimited(rows, "\t")),
     "comments": lambda rows: b"# ours, 2024\n\n% and theirs\n// 1;2\n" + delimited(rows, ","),
+    "a line for a spreadsheet program": lambda rows: b"sep=;\n" + delimited(rows, ";"),
     "a byte-order mark and comments": lambda rows: b"\xef\xbb\xbf# ours\n" + delimited(rows, ";"),
 }
 

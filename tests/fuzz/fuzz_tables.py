@@ -134,7 +134,7 @@ def _unnamed(done, columns):
         return ""
     document = json.loads(done.out)
     used = document["n_features"]["0"]
-    named = len(document["left_out"]["columns"]) if "left_out" in document else 0
+    named = len(document["left_out"])
     has_id = "name" in columns
     if document.get("columns") is not None and document["columns"] != len(columns):
         return ""
