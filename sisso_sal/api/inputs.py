@@ -16,6 +16,7 @@ from sisso_sal.data.table import Table, read_table, read_targets
 from sisso_sal.errors import SettingsError, TableError
 from sisso_sal.features.dimension import check_units, same_quantity_in_other_units
 from sisso_sal.features.operators import DEFAULT_OPERATORS, operators_named
+from sisso_sal.features.stored import SAME_VALUE
 from sisso_sal.models.registry import surrogate_named
 from sisso_sal.oxides.primary_features import featurize_table
 from sisso_sal.report.text.left_out import by_reason, remarks_text
@@ -187,7 +188,7 @@ def with_features(table: Table, formula: str | None, tell: Tell) -> Table:
 
 
 def constant_where_known(table: Table, tell: Tell) -> Table:
-    """The same table with a record of each feature that is equal in all rows with a target: one fit has no use for it.
+    """The same table with a record of each feature that does not vary over the rows with a target: one fit has no use for it.
 
     Parameters
     ----------
@@ -198,10 +199,14 @@ def constant_where_known(table: Table, tell: Tell) -> Table:
     known = table.features[table.labelled]
     if len(known) < 2:
         return table
-    names = [name for name, values in zip(table.feature_names, known.T, strict=True) if (values == values[0]).all()]
-    if not names:
+    is_flat = known.std(axis=0) <= SAME_VALUE * np.abs(known).max(axis=0)
+    columns = tuple(
+        LeftOut("column", table.header(name), f"{'varies too little' if np.ptp(values) else 'constant'} in the rows with a target")
+        for name, values, flat in zip(table.feature_names, known.T, is_flat, strict=True)
+        if flat
+    )
+    if not columns:
         return table
-    columns = tuple(LeftOut("column", table.header(name), "constant in the rows with a target") for name in names)
     tell(f"not used as a feature: {by_reason(columns)}")
     return replace(table, left_out=(*columns, *table.left_out))
 
