@@ -201,7 +201,11 @@ def constant_where_known(table: Table, tell: Tell) -> Table:
         return table
     is_flat = known.std(axis=0) <= SAME_VALUE * np.abs(known).max(axis=0)
     columns = tuple(
-        LeftOut("column", table.header(name), f"{'varies too little' if np.ptp(values) else 'constant'} in the rows with a target")
+        LeftOut(
+            "column",
+            table.header(name),
+            f"{'varies too little' if np.ptp(values) else 'constant'} in the rows with a target",
+        )
         for name, values, flat in zip(table.feature_names, known.T, is_flat, strict=True)
         if flat
     )

