@@ -7,15 +7,16 @@ from sisso_sal import Campaign, SISSORegressor
 from sisso_sal.api.inputs import read_candidates, read_two_targets
 from sisso_sal.data.table import read_table
 from sisso_sal.errors import UnitError
+from sisso_sal.settings.campaign import CampaignSettings
 
 ROWS = "a,7.2,2.0,10.8,0.98,4\nb,2.1,2.9,9.3,1.78,8\nc,7.8,1.3,8.2,1.62,7\nd,,1.1,7.7,1.50,6\n"
 
 
-def read(tmp_path, header, reader=read_candidates, **more):
+def read(tmp_path, header):
     told = []
     path = tmp_path / "t.csv"
     path.write_text(f"{header}\n{ROWS}", encoding="utf-8")
-    return reader(path, tell=told.append, **more), told
+    return read_candidates(path, CampaignSettings(), tell=told.append), told
 
 
 def test_brackets_slash_and_comma_give_units_and_are_noted(tmp_path):
@@ -70,7 +71,7 @@ def test_the_second_of_two_targets_is_checked_too(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text(f"id,y (eV),z (dB),b,c,d\n{ROWS}")
     with pytest.raises(UnitError, match=r"t\.csv: column 'z \(dB\)': unit 'dB'"):
-        read_two_targets(path, ["y", "z"], None, None, told.append)
+        read_two_targets(path, ["y", "z"], CampaignSettings(), None, told.append)
 
 
 def test_an_estimator_names_the_column():

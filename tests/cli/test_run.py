@@ -120,8 +120,11 @@ def test_a_table_of_labels_is_taken_whole_or_not_at_all(work, content, told):
     ("arguments", "told"),
     [
         (["label", "run", "M2", "0.5"], "error: 'M2': is no candidate of this run; did you mean 'M"),
-        (["label", "run", "M02", "nan"], "error: label of 'M02': needs a finite number, found nan"),
-        (["label", "run", "M02", "1e308"], "error: label of 'M02': needs a finite number, found 1e+308"),
+        (["label", "run", "M02", "nan"], "error: Invalid value for '[VALUE]': needs a number, found 'nan'"),
+        (
+            ["label", "run", "M02", "1e308"],
+            "error: Invalid value for '[VALUE]': needs a number no larger than 1e+100 in size, found '1e308'",
+        ),
         (["label", "run", "M02", "much"], "error: Invalid value for '[VALUE]': needs a number, found 'much'"),
         (["label", "run", "M02"], "error: needs ID and VALUE, ID and --failed REASON, or --file TABLE"),
         (
