@@ -11,6 +11,7 @@ import numpy as np
 from sisso_sal.errors import UnitError
 from sisso_sal.features.expression import Expression
 from sisso_sal.features.operators import OPERATORS
+from sisso_sal.features.unit_rules import UNIT_RULES
 
 
 @dataclass
@@ -32,7 +33,7 @@ def feature_space(
     max_complexity=None,
     min_abs=1e-5,
     max_abs=1e5,
-    use_units=True,
+    unit_rules="strict",
 ):
     """All rungs, by applying every operator to every feature: a list of `Rung`, the last one with its duplicates.
 
@@ -40,7 +41,7 @@ def feature_space(
     """
     first = Rung()
     for name, row in columns.items():
-        first.features.append(Expression.primary(name, units[name] if use_units else ""))
+        first.features.append(Expression.primary(name, units[name] if unit_rules != "none" else ""))
         first.values.append(np.asarray(row, dtype=float))
     rungs = [first]
     for number in range(1, rung + 1):
@@ -51,7 +52,7 @@ def feature_space(
         for operator in [name for name in OPERATORS if name in operators]:
             for operands in _operands(operator, lower, start):
                 new.n_generated += 1
-                formula, values = _feature(operator, operands, max_complexity, use_units, turn=stored)
+                formula, values = _feature(operator, operands, max_complexity, UNIT_RULES[unit_rules], turn=stored)
                 cause = formula if isinstance(formula, str) else _cause(values, min_abs, max_abs)
                 if cause:
                     new.rejected[cause] += 1
@@ -75,13 +76,13 @@ def _operands(operator, lower, start):
         yield from ((lower[j], lower[i]) for j in range(i))
 
 
-def _feature(operator, operands, max_complexity, use_units, turn):
+def _feature(operator, operands, max_complexity, rules, turn):
     """(Expression, values), or (cause of rejection, None); with `turn` a negative difference is turned round."""
     formulas = [formula for formula, _ in operands]
     if len(formulas) == 1 and formulas[0].name in OPERATORS[operator].trivial_on and not formulas[0].is_primary:
         return "nesting", None
     try:
-        formula = Expression.apply(operator, *formulas, check_units=use_units)
+        formula = Expression.apply(operator, *formulas, rules=rules)
     except UnitError:
         return "unit", None
     if max_complexity is not None and formula.complexity > max_complexity:
@@ -89,7 +90,7 @@ def _feature(operator, operands, max_complexity, use_units, turn):
     with np.errstate(all="ignore"):
         values = OPERATORS[operator].numpy(*(row for _, row in operands))
     if turn and operator == "sub" and values.max() < 0:
-        formula = Expression.apply(operator, *formulas[::-1], check_units=use_units)
+        formula = Expression.apply(operator, *formulas[::-1], rules=rules)
         values = -values
     return formula, values
 
@@ -104,18 +105,20 @@ def _cause(values, min_abs, max_abs):
 
 
 def _drop_duplicates(new, lower):
-    """Of numerically equal features the least complex stays, then the one whose key comes first."""
-    kept_values = [row for _, row in lower]
+    """Of numerically equal features of one unit the least complex stays, then the one whose key comes first."""
+    kept_values, kept_units = [row for _, row in lower], [formula.dimension for formula, _ in lower]
     order = sorted(range(len(new.features)), key=lambda t: (new.features[t].complexity, new.features[t].key))
     kept = []
     for t in order:
         others = np.array(kept_values)
         scale = np.maximum(np.abs(others).max(axis=1), np.abs(new.values[t]).max())
-        if (np.abs(others - new.values[t]).max(axis=1) <= 1e-10 * scale).any():
+        is_equal = np.abs(others - new.values[t]).max(axis=1) <= 1e-10 * scale
+        if any(same and unit == new.features[t].dimension for same, unit in zip(is_equal, kept_units, strict=True)):
             new.rejected["duplicate"] += 1
         else:
             kept.append(t)
             kept_values.append(new.values[t])
+            kept_units.append(new.features[t].dimension)
     kept.sort(key=lambda t: (new.features[t].complexity, t))
     new.features, new.values = [new.features[t] for t in kept], [new.values[t] for t in kept]
 
@@ -146,7 +149,9 @@ class Screened:
 
 
 def screen(features, values, weights, residuals, n_sis, *, allowed=None, taken=(), centre=True):
-    """The `n_sis` best features: score every one, sort, drop affine duplicates, sort again.
+    """The `n_sis` best features: score every one, sort, keep one of each direction, sort again.
+
+    Where there are too few directions, features follow that equal a chosen (or taken) one in value and have another unit.
 
     features, values: the whole space; residuals (n_residuals, n_samples); allowed: names of primaries; taken: keys of features
     that the problem has already.
@@ -167,7 +172,11 @@ def screen(features, values, weights, residuals, n_sis, *, allowed=None, taken=(
     units = directions([row for _, row, _ in scored], weights, centre)
     cosines = units @ units.T
     nearly = np.abs(np.abs(cosines) - 1) < 1e-9
-    winners, done, doubtful = [], set(), -1.0
+    winners, others, done, doubtful = [], [], set(), -1.0
+
+    def rank(u):
+        return scored[u][0].complexity, scored[u][0].key
+
     for t in range(len(scored)):
         if t in done:
             continue
@@ -179,11 +188,21 @@ def screen(features, values, weights, residuals, n_sis, *, allowed=None, taken=(
             if distance <= 1e-8 and u not in done:
                 group.append(u)
         done.update(group)
-        if any(scored[u][0].key in taken for u in group):
-            continue
-        winners.append(min(group, key=lambda u: (scored[u][0].complexity, scored[u][0].key)))
-    winners.sort(key=lambda t: (-round(scored[t][2], 10), scored[t][0].complexity, scored[t][0].key))
-    chosen = winners[:n_sis]
+        heads = [u for u in group if scored[u][0].key in taken]
+        if not heads:
+            heads = [min(group, key=rank)]
+            winners += heads
+        units_of_heads = {scored[u][0].dimension for u in heads}
+        for u in sorted(group, key=rank):
+            first, second = scored[heads[0]][1], scored[u][1]
+            distance = min(np.abs(first - second).max(), np.abs(first + second).max())
+            is_equal = distance <= 1e-10 * max(np.abs(first).max(), np.abs(second).max())
+            if is_equal and scored[u][0].dimension not in units_of_heads:
+                units_of_heads.add(scored[u][0].dimension)
+                others.append(u)
+    winners.sort(key=lambda t: (-round(scored[t][2], 10), *rank(t)))
+    others.sort(key=lambda t: (-round(scored[t][2], 10), *rank(t)))
+    chosen = (winners + others)[:n_sis]
     scores = np.array([scored[t][2] for t in winners[: n_sis + 1]])
     gaps = -np.diff(scores)
     # Rounding noise decides where scores nearly agree to ten decimals, or agree close to half a unit of the tenth.

@@ -79,7 +79,9 @@ def settings_schema() -> dict[str, Any]:
     from sisso_sal.settings.campaign import CampaignSettings, setting_named
 
     made = CampaignSettings.model_json_schema()
-    helps = dict(_described(option) for option in discover.params if isinstance(option, click.Option))
+    options = [option for option in discover.params if isinstance(option, click.Option)]
+    options.sort(key=lambda option: not (option.name or "").startswith("no_"))  # the option of the same name says more
+    helps = dict(_described(option) for option in options)
     properties = dict(made["properties"])
     for section, described in made["properties"].items():
         if "$ref" in described:

@@ -162,7 +162,13 @@ MODEL = panel(
     click.option("--min-abs", type=float, help="Reject a feature whose max|f| is smaller; 1e-5 by default."),
     click.option("--max-abs", type=float, help="Reject a feature whose max|f| is larger; 1e5 by default."),
     click.option("--no-intercept", is_flag=True, help="Fit without intercept."),
-    click.option("--no-units", is_flag=True, help="Ignore units."),
+    click.option(
+        "--units",
+        metavar="RULES",
+        shell_complete=known_values.values("model.units"),
+        help="What units allow: strict, sisso (exp, log, sin, cos of any quantity) or none; strict by default.",
+    ),
+    click.option("--no-units", is_flag=True, help="Ignore units: --units none."),
 )
 
 
@@ -207,9 +213,13 @@ ENSEMBLE = panel(
 def model_changes(options: dict[str, Any]) -> dict[str, Any]:
     """Settings from the flags that were given."""
     changes = {key: value for key, value in options.items() if value is not None}
-    for flag, name in (("no_intercept", "intercept"), ("no_units", "units"), ("no_adapt", "adapt")):
-        if changes.pop(flag, False):
-            changes[name] = False
+    for flag, name, value in (
+        ("no_intercept", "intercept", False),
+        ("no_units", "units", "none"),
+        ("no_adapt", "adapt", False),
+    ):
+        if changes.pop(flag, False) and changes.setdefault(name, value) != value:
+            raise click.UsageError(f"--no-units is --units none: needs one of the two, found --units {changes[name]}")
     return changes
 
 

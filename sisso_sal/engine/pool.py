@@ -10,9 +10,14 @@ import numpy as np
 from sisso_sal.engine import _duplicates, _scores
 from sisso_sal.engine.selection import Selection
 from sisso_sal.features.space import FeatureSpace
+from sisso_sal.features.stored import SAME_VALUE
 
 SAME_DIRECTION = 1e-8
-"""Two features are duplicates for a problem if their weighted, centred unit vectors differ by less than this."""
+"""Features have one direction in a problem if their weighted, centred unit vectors differ by less than this.
+
+Of each direction one feature is chosen: others give the same predictions. Features with its values and another unit are no
+duplicates of it, and may be chosen last.
+"""
 
 DIGITS = 10
 """Scores are equal when they agree to this many decimals."""
@@ -58,6 +63,12 @@ class Pool:
             if self._n_fresh > 8 * self.size + 4096:
                 self.compact()
 
+    def chosen(self) -> Selection:
+        """The best `size`. Features that differ from a better one only in their unit come last, where there is room."""
+        with self.lock:
+            self.compact()
+            return self.kept.take(np.arange(min(self.size, len(self.kept))))
+
     def compact(self) -> None:
         """Remove duplicates and whatever is below the k-th best."""
         n_taken = len(self.taken)
@@ -72,15 +83,21 @@ class Pool:
         _duplicates.unit_vectors(rows, self.weights, self.centre, rows)
         labels = _duplicates.cluster(rows, every.score, _scores.GATE, SAME_DIRECTION, self.size + n_taken)
         in_reach = np.flatnonzero(labels >= 0)
-        every = every.take(in_reach)
-        winners = self._winners(every, labels[in_reach], is_taken[in_reach])
-        self.kept = self._ranked(every.take(winners))
-        best = np.sort(self.kept.score)[::-1]
-        self.top[: len(best)] = best  # before `held`: another thread may read the threshold meanwhile
-        self.held = len(best)
+        every, labels, is_taken = every.take(in_reach), labels[in_reach], is_taken[in_reach]
+        winners = self._winners(every, labels)
+        others = self._in_other_units(every, labels, is_taken, winners)
+        free = winners[~np.isin(labels[winners], labels[is_taken])]
+        best = self._ranked(every.take(free), self.size)
+        room = self.size - len(best)
+        self.kept = (
+            Selection.joined([best, self._ranked(every.take(others), len(others))]) if room and len(others) else best
+        )
+        scores = np.sort(best.score)[::-1]
+        self.top[: len(scores)] = scores  # before `held`: another thread may read the threshold meanwhile
+        self.held = len(scores)
 
-    def _winners(self, every: Selection, labels: np.ndarray, is_taken: np.ndarray) -> np.ndarray:
-        """Of each cluster without a taken feature, the least complex, then the first key."""
+    def _winners(self, every: Selection, labels: np.ndarray) -> np.ndarray:
+        """Of each cluster the least complex, then the first key."""
         complexity = self.space.complexity(every.opcode, every.left, every.right)
         order = np.lexsort((complexity, labels))
         starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
@@ -90,10 +107,42 @@ class Pool:
         for group in np.flatnonzero(tied > 1):
             rivals = order[starts[group] : starts[group] + tied[group]]
             winners[group] = min(rivals.tolist(), key=lambda t: self._key(every, int(t)))
-        return winners[~np.isin(labels[winners], labels[is_taken])]
+        return winners
 
-    def _ranked(self, unique: Selection) -> Selection:
-        """The best `size`: higher score, then lower complexity, then canonical key."""
+    def _in_other_units(
+        self, every: Selection, labels: np.ndarray, is_taken: np.ndarray, winners: np.ndarray
+    ) -> np.ndarray:
+        """Features with the values of the winner of their cluster, or of its taken feature, and a unit of their own.
+
+        Of each unit the least complex, then the first key. They are other features, but say nothing more of the target.
+        """
+        members = np.flatnonzero(np.bincount(labels)[labels] > 1)
+        members = members[np.argsort(labels[members], kind="stable")]
+        units = self.space.unit_numbers(every.opcode[members], every.left[members], every.right[members])
+        out: list[int] = []
+        for part in np.split(np.arange(len(members)), np.flatnonzero(np.diff(labels[members])) + 1):
+            if len(part) and units[part].min() < units[part].max():
+                cluster = members[part]
+                heads = np.flatnonzero(is_taken[cluster])
+                if not len(heads):
+                    heads = np.flatnonzero(cluster == winners[labels[cluster[0]]])
+                out += [int(cluster[t]) for t in self._of_each_unit(every.take(cluster), units[part], heads)]
+        return np.array(out, dtype=np.int64)
+
+    def _of_each_unit(self, cluster: Selection, units: np.ndarray, heads: np.ndarray) -> list[int]:
+        """For each unit that no head has, the first feature that equals the first head up to sign: numbers in the cluster."""
+        values = cluster.values(self.space)
+        largest = np.abs(values).max(axis=1)
+        distances = np.minimum(*(np.abs(values + sign * values[heads[0]]).max(axis=1) for sign in (-1, 1)))
+        is_equal = distances <= SAME_VALUE * np.maximum(largest, largest[heads[0]])
+        complexity = self.space.complexity(cluster.opcode, cluster.left, cluster.right)
+        chosen: dict[int, int] = {}
+        for t in sorted(np.flatnonzero(is_equal).tolist(), key=lambda t: (int(complexity[t]), self._key(cluster, t))):
+            chosen.setdefault(int(units[t]), t)
+        return [t for unit, t in chosen.items() if unit not in units[heads]]
+
+    def _ranked(self, unique: Selection, most: int) -> Selection:
+        """The `most` best: higher score, then lower complexity, then canonical key."""
         score = np.round(unique.score, DIGITS)
         complexity = self.space.complexity(unique.opcode, unique.left, unique.right)
         order = np.lexsort((complexity, -score))
@@ -101,11 +150,11 @@ class Pool:
         groups = np.split(order, np.flatnonzero(steps) + 1)
         ranked: list[int] = []
         for group in groups:
-            if len(ranked) >= self.size:
+            if len(ranked) >= most:
                 break
             tied = group.tolist()
             ranked += sorted(tied, key=lambda t: self._key(unique, t)) if len(tied) > 1 else tied
-        return unique.take(np.array(ranked[: self.size], dtype=np.int64))
+        return unique.take(np.array(ranked[:most], dtype=np.int64))
 
     def _key(self, selection: Selection, t: int) -> str:
         triple = int(selection.opcode[t]), int(selection.left[t]), int(selection.right[t])

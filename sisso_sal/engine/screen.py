@@ -59,7 +59,7 @@ class ScreeningStep:
     residuals : ndarray (n_residuals, n_samples)
         Centred and of weighted norm 1 (`Problem.normalised`); without any the problem gets no features.
     taken : Selection
-        Features that the problem has already; they and their duplicates are not chosen again.
+        Features that the problem has already; they and others of their direction and unit are not chosen again.
     """
 
     problem: Problem
@@ -207,8 +207,9 @@ def screen(
     Returns
     -------
     list of Selection
-        For each problem, best first: higher score, then lower complexity, then canonical key. Fewer than `n_sis` only if the space
-        has no more.
+        For each problem, best first: higher score, then lower complexity, then canonical key. Features that have the values of
+        a better one and another unit come last, if there are not enough others. Fewer than `n_sis` only if the space has no
+        more.
     Counter
         Features rejected in the last rung once their values were known, by cause.
 
@@ -243,16 +244,12 @@ def screen(
                         progress(space.n_features * done // total, space.n_features)
         except KeyboardInterrupt:
             executor.shutdown(cancel_futures=True)
-            for pool in pools:
-                pool.compact()
-            raise Stopped([pool.kept for pool in pools]) from None
+            raise Stopped([pool.chosen() for pool in pools]) from None
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise
-    for pool in pools:
-        pool.compact()
     _, not_finite, out_of_bounds, constant = state.n_states.tolist()
-    return [pool.kept for pool in pools], Counter(domain=not_finite, bounds=out_of_bounds, constant=constant)
+    return [pool.chosen() for pool in pools], Counter(domain=not_finite, bounds=out_of_bounds, constant=constant)
 
 
 def _unordered(executor: Executor, pieces: Iterable[Callable[[], int]], ahead: int) -> Iterator[int]:

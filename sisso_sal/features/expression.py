@@ -14,6 +14,7 @@ from sisso_sal.features.dimension import Dimension, parse_unit
 from sisso_sal.features.names import quoted
 from sisso_sal.features.operators import ATOM, OPERATORS, Operator
 from sisso_sal.features.symbols import latex_symbol, mathml_symbol
+from sisso_sal.features.unit_rules import STRICT, UnitRules
 
 
 def canonical_key(operator: Operator, keys: list[str]) -> str:
@@ -71,7 +72,7 @@ class Expression:
         return cls(name, (), parse_unit(unit), unit, 0, 0, re.sub(r"[\\(),]", r"\\\g<0>", name))
 
     @classmethod
-    def apply(cls, operator: str, *operands: Expression, check_units: bool = True) -> Expression:
+    def apply(cls, operator: str, *operands: Expression, rules: UnitRules = STRICT) -> Expression:
         """An operator on one or two expressions.
 
         Raises
@@ -79,7 +80,7 @@ class Expression:
         ExpressionError
             The operator is unknown or the number of operands is wrong.
         UnitError
-            The units do not fit and `check_units` is True.
+            The units do not fit the rules.
         """
         row = OPERATORS.get(operator)
         if row is None or row.arity != len(operands):
@@ -87,7 +88,7 @@ class Expression:
             raise ExpressionError(f"expression: needs {needed}, found '{operator}' with {len(operands)} operand(s)")
         if row.commutative:
             operands = tuple(sorted(operands, key=lambda e: e.key))
-        dimension = _result_dimension(row, operands, check_units)
+        dimension = _result_dimension(row, operands, rules)
         return cls(
             operator, operands, dimension, "", 1 + sum(e.complexity for e in operands),
             1 + max(e.rung for e in operands), canonical_key(row, [e.key for e in operands]),
@@ -147,7 +148,7 @@ class Expression:
         return self.name if self.is_primary else [self.name, *(operand.to_json() for operand in self.operands)]
 
     @classmethod
-    def from_json(cls, data: Any, units: Mapping[str, str], *, check_units: bool = True) -> Expression:
+    def from_json(cls, data: Any, units: Mapping[str, str], *, rules: UnitRules = STRICT) -> Expression:
         """The inverse of `to_json`.
 
         Parameters
@@ -167,8 +168,8 @@ class Expression:
                 raise ExpressionError(f"expression: needs one of the features {', '.join(units)}, found '{data}'")
             return cls.primary(data, units[data])
         if isinstance(data, list) and 2 <= len(data) <= 3 and isinstance(data[0], str):
-            parts = (cls.from_json(item, units, check_units=check_units) for item in data[1:])
-            return cls.apply(data[0], *parts, check_units=check_units)
+            parts = (cls.from_json(item, units, rules=rules) for item in data[1:])
+            return cls.apply(data[0], *parts, rules=rules)
         raise ExpressionError(f"expression: needs a name or [operator, operand, …], found {data!r}")
 
     def to_sympy(self):
@@ -205,14 +206,14 @@ class Expression:
         return _fill(self, language, lambda e: symbols[e.name])
 
 
-def _result_dimension(row: Operator, operands: tuple[Expression, ...], check_units: bool) -> Dimension | None:
+def _result_dimension(row: Operator, operands: tuple[Expression, ...], rules: UnitRules) -> Dimension | None:
     dimensions = [operand.dimension for operand in operands if operand.dimension is not None]
     if len(dimensions) < len(operands):
         return None
     try:
-        return row.result_dimension(*dimensions)
+        return rules.result(row, *dimensions)
     except UnitError:
-        if check_units:
+        if rules.are_checked:
             raise
         return None
 

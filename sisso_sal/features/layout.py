@@ -49,14 +49,14 @@ class Builder:
     stored : StoredFeatures
     first_new : int
         Number of the first stored feature of the rung below: each new feature has an operand of that rung.
-    unitless : int
-        See `DimensionNumbers.unitless`.
+    unitless : int or None
+        See `DimensionNumbers.unitless`; None where every operator takes a quantity with a unit.
     """
 
     operators: tuple[Operator, ...]
     stored: StoredFeatures
     first_new: int
-    unitless: int
+    unitless: int | None
 
     def lay_out(self, limit: int | None, rejected: Counter) -> Layout:
         """The rung up to a complexity; what the unit, nesting, domain and complexity rules refuse is counted."""
@@ -68,7 +68,7 @@ class Builder:
         stored = self.stored
         trivial = [opcode for opcode, inner in BY_OPCODE.items() if inner.name in row.trivial_on]
         rules = [("nesting", ~np.isin(stored.opcode, trivial))]
-        if row.unit_rule == UNITLESS:
+        if row.unit_rule == UNITLESS and self.unitless is not None:
             rules.append(("unit", stored.dimension == self.unitless))
         if limit is not None:
             rules.append(("complexity", stored.complexity + 1 <= limit))

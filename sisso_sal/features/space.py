@@ -13,11 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from sisso_sal.errors import SettingsError
+from sisso_sal.features.dimension import Dimension
 from sisso_sal.features.expression import Expression, canonical_key
 from sisso_sal.features.layout import Builder, Layout
 from sisso_sal.features.operators import BY_OPCODE, DEFAULT_OPERATORS, operators_named, refuse_uncompiled
 from sisso_sal.features.pairs import Block, Pairs
 from sisso_sal.features.stored import DimensionNumbers, duplicates, evaluated, primary_features
+from sisso_sal.features.unit_rules import STRICT, UnitRules, unit_rules_named
 from sisso_sal.system.machine import usable_memory
 
 COPY = 0
@@ -46,8 +48,8 @@ class SpaceSettings:
         Largest number of operators in a feature; None sets no limit.
     min_abs, max_abs : float
         A feature stays if min_abs <= max|f| <= max_abs over the samples.
-    use_units : bool
-        False switches the unit rules off.
+    unit_rules : str
+        What units allow, see `unit_rules.UNIT_RULES`.
     max_features : int
         A space with more features is refused, before any time or memory goes into it.
     """
@@ -57,11 +59,16 @@ class SpaceSettings:
     max_complexity: int | None = None
     min_abs: float = 1e-5
     max_abs: float = 1e5
-    use_units: bool = True
+    unit_rules: str = STRICT.name
     max_features: int = 10**10
+
+    @property
+    def rules(self) -> UnitRules:
+        return unit_rules_named(self.unit_rules)
 
     def __post_init__(self) -> None:
         operators_named(self.operators)
+        unit_rules_named(self.unit_rules)
         if not self.operators and self.rung:
             raise SettingsError("operators: needs at least one operator, found none")
         if not (isinstance(self.rung, int | np.integer) and 0 <= self.rung <= 3):
@@ -117,10 +124,10 @@ class FeatureSpace:
         self.operators = operators_named(settings.operators)
         refuse_uncompiled(self.operators)
         self.rejected: list[Counter] = [Counter()]
-        self._numbers = DimensionNumbers()
+        self._numbers = DimensionNumbers(settings.rules)
         self._expressions: dict[int, Expression] = {}
         self._keys: dict[int, str] = {}
-        known_units = self.units if settings.use_units else [""] * len(self.units)
+        known_units = self.units if settings.rules.are_checked else [""] * len(self.units)
         primaries = np.ascontiguousarray(values, dtype=np.float64)
         self._stored = primary_features(self.names, known_units, primaries, self._numbers)
         self._rung_start = [0]
@@ -176,7 +183,8 @@ class FeatureSpace:
                 yield block.opcode, left, right
 
     def _builder(self) -> Builder:
-        return Builder(self.operators, self._stored, self._rung_start[-1], self._numbers.unitless)
+        unitless = None if self.settings.rules.is_any_argument else self._numbers.unitless
+        return Builder(self.operators, self._stored, self._rung_start[-1], unitless)
 
     def _check_size(self, rung: int, n_features: int) -> None:
         """Refuse a rung that is larger than admitted or, if it is to be stored, than memory; say what would fit."""
@@ -215,6 +223,18 @@ class FeatureSpace:
         self._stored = self._stored.take(self._stored.in_order(before))
         self.sizes.append(len(self._stored) - before)
 
+    def unit_numbers(self, opcode: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """ndarray (n_features,) of int64: equal numbers for equal units; they hold for these features only."""
+        own = self._stored.dimension
+        kinds, which = np.unique(np.stack([opcode, own[left], own[right]]), axis=1, return_inverse=True)
+        seen: dict[Dimension, int] = {}
+        numbers = [seen.setdefault(self._unit_of_result(*kind), len(seen)) for kind in kinds.T.tolist()]
+        return np.array(numbers, dtype=np.int64)[which.ravel()]
+
+    def _unit_of_result(self, opcode: int, *operands: int) -> Dimension:
+        units = [self._numbers.dimension(number) for number in operands]
+        return units[0] if opcode == COPY else self._numbers.result(BY_OPCODE[opcode], units)
+
     # Formulas --------------------------------------------------------------------------------------------------------
 
     def stored_expression(self, number: int) -> Expression:
@@ -235,7 +255,7 @@ class FeatureSpace:
             return self.stored_expression(left)
         row = BY_OPCODE[opcode]
         operands = [self.stored_expression(left), self.stored_expression(right)][: row.arity]
-        return Expression.apply(row.name, *operands, check_units=self.settings.use_units)
+        return Expression.apply(row.name, *operands, rules=self.settings.rules)
 
     def key(self, opcode: int, left: int, right: int) -> str:
         """The canonical key of `expression`, without making the expression."""

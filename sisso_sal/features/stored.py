@@ -13,10 +13,11 @@ from sisso_sal.errors import FitError
 from sisso_sal.features.dimension import NONE, Dimension, parse_unit
 from sisso_sal.features.operators import BY_OPCODE, Operator
 from sisso_sal.features.pairs import Block
+from sisso_sal.features.unit_rules import STRICT, UnitRules
 
 SAME_VALUE = 1e-10
-"""Two stored features are one if no value differs by more than this, relative to the largest; a feature whose standard
-deviation is smaller is constant.
+"""Two stored features of one unit are one if no value differs by more than this, relative to the largest; a feature whose
+standard deviation is smaller is constant.
 """
 
 _COLUMNS = ("opcode", "left", "right", "dimension", "complexity", "mask", "values")
@@ -32,7 +33,8 @@ class DimensionNumbers:
     (0, 1, 0)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rules: UnitRules = STRICT) -> None:
+        self._rules = rules
         self._dimensions: list[Dimension] = []
         self._numbers: dict[Dimension, int] = {}
 
@@ -42,6 +44,14 @@ class DimensionNumbers:
             self._numbers[dimension] = len(self._dimensions)
             self._dimensions.append(dimension)
         return self._numbers[dimension]
+
+    def dimension(self, number: int) -> Dimension:
+        """The unit with this number."""
+        return self._dimensions[number]
+
+    def result(self, row: Operator, operands: Sequence[Dimension]) -> Dimension:
+        """Unit of an operator's result; operands beyond those that it takes do not count."""
+        return self._rules.result(row, *operands[: row.arity])
 
     @property
     def unitless(self) -> int:
@@ -53,7 +63,7 @@ class DimensionNumbers:
         n_known = len(self._dimensions)
         pairs, which = np.unique(left.astype(np.int64) * n_known + right, return_inverse=True)
         operands = [[self._dimensions[number] for number in divmod(pair, n_known)] for pair in pairs.tolist()]
-        numbers = [self.of(row.result_dimension(*dimensions[: row.arity])) for dimensions in operands]
+        numbers = [self.of(self.result(row, dimensions)) for dimensions in operands]
         return np.array(numbers, dtype=np.int32)[which]
 
 
@@ -180,7 +190,7 @@ def kept_by(rules: Sequence[tuple[str, np.ndarray]], index: np.ndarray, rejected
 
 
 def duplicates(stored: StoredFeatures, key: Callable[[int], str]) -> list[int]:
-    """Numbers of features that are numerically equal to another: of each set the least complex stays, then the first key."""
+    """Numbers of features with the unit and the values of another: of each set the least complex stays, then the first key."""
     values = stored.values
     largest = np.maximum(np.abs(values).max(axis=1), np.finfo(np.float64).tiny)
     weights = np.random.default_rng(0).uniform(0.5, 1.5, values.shape[1])
@@ -202,7 +212,9 @@ def _duplicates_in(
     dropped = []
     for t in ranked:
         same = any(
-            np.abs(stored.values[t] - stored.values[u]).max() <= SAME_VALUE * max(largest[t], largest[u]) for u in kept
+            stored.dimension[t] == stored.dimension[u]
+            and np.abs(stored.values[t] - stored.values[u]).max() <= SAME_VALUE * max(largest[t], largest[u])
+            for u in kept
         )
         (dropped if same else kept).append(t)
     return dropped

@@ -55,7 +55,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         Seed; each member draws from a stream of its own.
     operators, rung, dim, n_sis, n_residual, max_complexity, max_features, min_abs, max_abs
         See `SISSORegressor`.
-    fit_intercept, use_units, units, threads
+    fit_intercept, unit_rules, units, threads
         See `SISSORegressor`.
 
     Attributes
@@ -116,7 +116,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         min_abs=1e-5,
         max_abs=1e5,
         fit_intercept=True,
-        use_units=True,
+        unit_rules="strict",
         units=None,
         threads=None,
         random_state=0,
@@ -139,7 +139,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         self.min_abs = min_abs
         self.max_abs = max_abs
         self.fit_intercept = fit_intercept
-        self.use_units = use_units
+        self.unit_rules = unit_rules
         self.units = units
         self.threads = threads
         self.random_state = random_state

@@ -234,9 +234,7 @@ class EnsembleModel:
             What the file holds was not made by this recipe.
         """
         units = record.units
-        members = tuple(
-            SISSOModel.from_json(member, units, check_units=recipe.space.use_units) for member in record.members
-        )
+        members = tuple(SISSOModel.from_json(member, units, rules=recipe.space.rules) for member in record.members)
         _check_recipe(record, recipe, members)
         calibration, formula_calibration = (
             None if part is None else Calibration(**part.model_dump())

@@ -17,7 +17,7 @@ from sisso_sal.models.regressor import SISSORegressor
 from sisso_sal.system.storage import write_whole
 
 FORMAT = "sisso-sal model"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 def save_model(

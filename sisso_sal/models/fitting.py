@@ -75,7 +75,7 @@ class SearchSettings:
 def space_settings(parameters: Mapping[str, Any]) -> SpaceSettings:
     """The settings of the feature space among the parameters of an estimator."""
     operators = parameters["operators"]
-    names = ("rung", "max_complexity", "max_features", "min_abs", "max_abs", "use_units")
+    names = ("rung", "max_complexity", "max_features", "min_abs", "max_abs", "unit_rules")
     return SpaceSettings(
         operators=tuple(DEFAULT_OPERATORS if operators is None else operators),
         **{name: parameters[name] for name in names},

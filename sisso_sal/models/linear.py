@@ -11,6 +11,7 @@ import numpy as np
 from sisso_sal.features.dimension import NONE, Dimension, parse_unit
 from sisso_sal.features.expression import Expression, as_factor
 from sisso_sal.features.names import quoted
+from sisso_sal.features.unit_rules import STRICT, UnitRules
 from sisso_sal.models.records import ModelRecord, read_record
 from sisso_sal.models.transform import IDENTITY, TargetTransform
 
@@ -136,7 +137,7 @@ class SISSOModel:
         return [f"[{unit}]" if not unit.is_none else "" for unit in self.coefficient_dimensions(target_unit)]
 
     def coefficient_dimensions(self, target_unit: str) -> list[Dimension]:
-        """Dimension of each coefficient; none where the descriptor mixes units, as `use_units=False` allows."""
+        """Dimension of each coefficient; none where the descriptor mixes units, as the rules ``none`` allow."""
         target = parse_unit(target_unit) if self.link.is_identity else NONE
         dimensions = [term.expression.dimension for term in self.terms]
         return [NONE if dimension is None else target / dimension for dimension in dimensions]
@@ -189,7 +190,7 @@ class SISSOModel:
 
     @classmethod
     def from_json(
-        cls, data: Mapping[str, Any] | ModelRecord, units: Mapping[str, str], *, check_units: bool = True
+        cls, data: Mapping[str, Any] | ModelRecord, units: Mapping[str, str], *, rules: UnitRules = STRICT
     ) -> SISSOModel:
         """The inverse of `to_json`.
 
@@ -198,8 +199,8 @@ class SISSOModel:
         data : mapping or ModelRecord
         units : mapping of str to str
             Unit of each primary feature.
-        check_units : bool
-            Whether sums need equal units and so on.
+        rules : UnitRules
+            What the units of primary features allow.
 
         Raises
         ------
@@ -208,7 +209,7 @@ class SISSOModel:
         """
         record = read_record(ModelRecord, data)
         terms = tuple(
-            Term(Expression.from_json(term.tree, units, check_units=check_units), term.coefficient, *term.range)
+            Term(Expression.from_json(term.tree, units, rules=rules), term.coefficient, *term.range)
             for term in record.terms
         )
         link = IDENTITY if record.link is None else TargetTransform.from_json(record.link)

@@ -12,6 +12,7 @@ from sklearn.utils import estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
 from sisso_sal.engine.problem import Problem
+from sisso_sal.features.unit_rules import UnitRules
 from sisso_sal.models.display import checked_target, regressor_html
 from sisso_sal.models.fitting import SearchCounts, prepare, search_settings, solve, space_settings
 from sisso_sal.models.inputs import columns_of, remember_columns, training_table
@@ -44,7 +45,7 @@ class FittedModels:
         return {"models": [[model.to_json() for model in models] for models in self.alternatives]}
 
     @classmethod
-    def of_file(cls, record: RegressorRecord, *, check_units: bool) -> FittedModels:
+    def of_file(cls, record: RegressorRecord, *, rules: UnitRules) -> FittedModels:
         """The inverse of `to_json`, from a file that was read.
 
         Raises
@@ -54,8 +55,7 @@ class FittedModels:
         """
         units = record.units
         alternatives = [
-            [SISSOModel.from_json(model, units, check_units=check_units) for model in models]
-            for models in record.models
+            [SISSOModel.from_json(model, units, rules=rules) for model in models] for models in record.models
         ]
         return cls(alternatives, units, SearchCounts.of_file(record))
 
@@ -83,8 +83,10 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
     min_abs, max_abs : float
         A feature stays if min_abs <= max|f| <= max_abs over the samples.
     fit_intercept : bool
-    use_units : bool
-        Whether sums need equal units and so on. Units come from the column names of a DataFrame ("EA (eV)") or from `units`.
+    unit_rules : str
+        What units allow: ``strict`` (sums need equal units, exp, log, sin and cos need none), ``sisso`` (exp, log, sin and
+        cos take any quantity and give no unit) or ``none`` (units are ignored). Units come from the column names of a
+        DataFrame ("EA (eV)") or from `units`.
     units : sequence of str, optional
         Unit of each column, "" for none; takes the place of those in the column names.
     threads : int, optional
@@ -142,7 +144,7 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         min_abs=1e-5,
         max_abs=1e5,
         fit_intercept=True,
-        use_units=True,
+        unit_rules="strict",
         units=None,
         threads=None,
     ):
@@ -156,7 +158,7 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         self.min_abs = min_abs
         self.max_abs = max_abs
         self.fit_intercept = fit_intercept
-        self.use_units = use_units
+        self.unit_rules = unit_rules
         self.units = units
         self.threads = threads
 
@@ -208,9 +210,9 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
             A setting or a formula cannot be.
         """
         estimator = cls(**record.settings)
-        space_settings(estimator.get_params())
+        rules = space_settings(estimator.get_params()).rules
         search_settings(estimator.get_params(), N_ALTERNATIVES)
-        estimator.fitted_ = FittedModels.of_file(record, check_units=estimator.use_units)
+        estimator.fitted_ = FittedModels.of_file(record, rules=rules)
         remember_columns(estimator, record.units, record.target.name, record.target.unit)
         return estimator
 

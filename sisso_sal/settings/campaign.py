@@ -33,7 +33,7 @@ class ModelSettings(BaseModel):
     min_abs: float = Field(default=1e-5, ge=0)
     max_abs: float = Field(default=1e5, gt=0)
     intercept: bool = True
-    units: bool = True
+    units: Literal["strict", "sisso", "none"] = "strict"
 
     def completed(self, *, ensemble: bool) -> ModelSettings:
         """The same with every default filled in.
@@ -49,7 +49,7 @@ class ModelSettings(BaseModel):
     def estimator_parameters(self) -> dict[str, Any]:
         """The parameters of `SISSORegressor` and `SISSOEnsemble` that completed settings stand for."""
         parameters = self.model_dump(exclude={"intercept", "units"})
-        return parameters | {"fit_intercept": self.intercept, "use_units": self.units}
+        return parameters | {"fit_intercept": self.intercept, "unit_rules": self.units}
 
 
 class EnsembleSettings(BaseModel):

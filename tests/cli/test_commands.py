@@ -251,7 +251,7 @@ def test_fit_prints_formulas_and_refuses_to_replace_a_file_unless_told(work):
 
 
 def test_flags_come_on_top_of_the_file_of_settings(work):
-    (work.folder / "settings.toml").write_text('target = "gap"\n[model]\nrung = 0\ndim = 2\nunits = false\n')
+    (work.folder / "settings.toml").write_text('target = "gap"\n[model]\nrung = 0\ndim = 2\nunits = "none"\n')
     done = call(
         "fit", "table.csv", "--config", "settings.toml", "--dim", 1, "--json", "--id", "row", folder=work.folder
     )

@@ -19,8 +19,9 @@ from sisso_sal.errors import FitError
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
 
 
-def make_space(columns, **settings):
-    return FeatureSpace(list(columns), [""] * len(columns), np.array(list(columns.values())), SpaceSettings(**settings))
+def make_space(columns, units=None, **settings):
+    texts = [""] * len(columns) if units is None else [units[name] for name in columns]
+    return FeatureSpace(list(columns), texts, np.array(list(columns.values())), SpaceSettings(**settings))
 
 
 def make_problem(target, weights=None, n_primary=3, allowed=None):
@@ -45,8 +46,8 @@ def keys_of(space, selection):
     ]
 
 
-def everything(columns, **settings):
-    rungs = naive.feature_space(columns, dict.fromkeys(columns, ""), **settings)
+def everything(columns, units=None, **settings):
+    rungs = naive.feature_space(columns, units or dict.fromkeys(columns, ""), **settings)
     return [f for r in rungs for f in r.features], [v for r in rungs for v in r.values]
 
 
@@ -436,3 +437,44 @@ def test_no_kernel_takes_more_than_eight_arguments(name):
 
 def test_states_have_one_number_in_both_files():
     assert (_pairs.KEPT, _pairs.OUT_OF_BOUNDS) == (_scores.KEPT, _scores.OUT_OF_BOUNDS)
+
+
+def equal_values(n=20):
+    """Two energies, two lengths, and a number that equals a product of them."""
+    rng = np.random.default_rng(3)
+    columns = {"a": rng.normal(size=n), "b": rng.normal(size=n), "c": rng.uniform(1, 3, n), "d": rng.uniform(0.5, 2, n)}
+    columns["e"] = columns["b"] * columns["d"]
+    return columns, {"a": "eV", "b": "eV", "c": "AA", "d": "AA", "e": ""}, rng
+
+
+@pytest.mark.parametrize("n_sis", [1, 5, 12, 13, 14, 60])
+@pytest.mark.parametrize("rules", ["strict", "none"])
+def test_features_of_equal_values_and_other_units_come_last(rules, n_sis):
+    columns, units, rng = equal_values()
+    settings = {"operators": ("mult", "add"), "rung": 1, "unit_rules": rules}
+    space = make_space(columns, units, **settings)
+    features, values = everything(columns, units, **settings)
+    weights = rng.integers(0, 3, 20).astype(float)
+    problem = make_problem(rng.normal(size=20), weights, 5)
+    ((keys, scores),) = run(space, [problem], n_sis)
+    (rows,) = [problem.normalised(problem.target[None], True)]
+    expected = naive.screen(features, values, weights, rows, n_sis)
+    assert keys == [f.key for f in expected.features]
+    np.testing.assert_allclose(scores, expected.scores, atol=1e-12)
+    if rules == "strict" and n_sis == 60:
+        assert keys[-1] == "mult(b,d)"  # equals e
+    assert "e" in keys or n_sis < 12
+
+
+def test_a_taken_feature_does_not_stand_for_one_of_another_unit():
+    columns, units, rng = equal_values()
+    space = make_space(columns, units, operators=("mult",), rung=1)
+    problem = make_problem(columns["e"] + 0.1 * rng.normal(size=20), n_primary=5)
+    rows = [problem.normalised(problem.target[None], True)]
+    (first,), _ = screen(space, [problem], rows, 1)
+    assert keys_of(space, first) == ["e"]
+    (second,), _ = screen(space, [problem], rows, 100, taken=[first])
+    assert keys_of(space, second)[-1] == "mult(b,d)"
+    assert "e" not in keys_of(space, second)
+    (third,), _ = screen(space, [problem], rows, 100, taken=[Selection.joined([first, second])])
+    assert len(third) == 0

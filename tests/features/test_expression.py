@@ -9,6 +9,7 @@ from sisso_sal.features.dimension import NONE, parse_unit
 from sisso_sal.features.expression import Expression, canonical_key
 from sisso_sal.features.operators import OPERATORS
 from sisso_sal.features.symbols import latex_symbol, mathml_symbol
+from sisso_sal.features.unit_rules import IGNORED
 
 A, B, C = (Expression.primary(name, "eV") for name in "abc")
 APPLY = Expression.apply
@@ -54,11 +55,11 @@ def test_units():
 
 def test_units_that_are_not_checked_are_unknown_only_where_they_do_not_fit():
     length = Expression.primary("r", "AA")
-    assert APPLY("exp", A, check_units=False).dimension is None
-    assert APPLY("add", A, length, check_units=False).dimension is None
-    assert APPLY("add", A, B, check_units=False).dimension == parse_unit("eV")
-    assert APPLY("div", A, length, check_units=False).dimension == parse_unit("eV/AA")
-    assert APPLY("sq", APPLY("exp", A, check_units=False), check_units=False).dimension is None
+    assert APPLY("exp", A, rules=IGNORED).dimension is None
+    assert APPLY("add", A, length, rules=IGNORED).dimension is None
+    assert APPLY("add", A, B, rules=IGNORED).dimension == parse_unit("eV")
+    assert APPLY("div", A, length, rules=IGNORED).dimension == parse_unit("eV/AA")
+    assert APPLY("sq", APPLY("exp", A, rules=IGNORED), rules=IGNORED).dimension is None
 
 
 def test_wrong_operator_or_number_of_operands():
@@ -105,10 +106,10 @@ def test_evaluate_without_a_primary():
         (APPLY("sq", APPLY("inv", A)), "(1/a)**2"),
         (APPLY("sq", APPLY("cb", A)), "(a**3)**2"),
         (APPLY("sq", APPLY("sqrt", APPLY("add", A, B))), "sqrt(a + b)**2"),
-        (APPLY("neg_exp", APPLY("add", A, B), check_units=False), "exp(-(a + b))"),
+        (APPLY("neg_exp", APPLY("add", A, B), rules=IGNORED), "exp(-(a + b))"),
         (APPLY("neg_exp", APPLY("div", A, B)), "exp(-a/b)"),
-        (APPLY("neg_exp", APPLY("sq", A), check_units=False), "exp(-a**2)"),
-        (APPLY("six_pow", APPLY("neg_exp", A, check_units=False)), "exp(-a)**6"),
+        (APPLY("neg_exp", APPLY("sq", A), rules=IGNORED), "exp(-a**2)"),
+        (APPLY("six_pow", APPLY("neg_exp", A, rules=IGNORED)), "exp(-a)**6"),
     ],
 )
 def test_text_with_as_few_parentheses_as_needed(formula, text):
@@ -124,7 +125,7 @@ def test_text_with_as_few_parentheses_as_needed(formula, text):
         (APPLY("mult", APPLY("div", A, B), C), r"c \cdot \frac{a}{b}"),
         (APPLY("sq", APPLY("sqrt", A)), r"\left(\sqrt{a}\right)^{2}"),
         (APPLY("abs_diff", A, APPLY("sub", B, C)), r"\left|a - \left(b - c\right)\right|"),
-        (APPLY("neg_exp", APPLY("add", A, B), check_units=False), r"\exp\left(-\left(a + b\right)\right)"),
+        (APPLY("neg_exp", APPLY("add", A, B), rules=IGNORED), r"\exp\left(-\left(a + b\right)\right)"),
     ],
 )
 def test_latex(formula, latex):

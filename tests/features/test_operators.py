@@ -29,6 +29,7 @@ from sisso_sal.features.expression import Expression
 from sisso_sal.features.operators import BY_OPCODE, COMPILED, DEFAULT_OPERATORS, MOMENTS, OPERATORS, operators_named
 from sisso_sal.features.pairs import Pairs
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
+from sisso_sal.features.unit_rules import IGNORED
 
 EV, LENGTH = parse_unit("eV"), parse_unit("AA")
 ROWS = pytest.mark.parametrize("row", OPERATORS.values(), ids=OPERATORS)
@@ -159,9 +160,9 @@ def test_parentheses_stand_where_the_meaning_needs_them(row, form):
     values = {"p": np.array([0.31, 1.7]), "q": np.array([0.83, 0.4]), "r": np.array([2.3, 0.9])}
     p, q, r = (Expression.primary(name) for name in "pqr")
     for inner in OPERATORS.values():
-        operand = Expression.apply(inner.name, *(p, q)[: inner.arity], check_units=False)
+        operand = Expression.apply(inner.name, *(p, q)[: inner.arity], rules=IGNORED)
         for operands in ((operand, r), (r, operand)) if row.arity == 2 else ((operand,),):
-            formula = Expression.apply(row.name, *operands, check_units=False)
+            formula = Expression.apply(row.name, *operands, rules=IGNORED)
             written = {"text": lambda f: f.to_code("text", symbols), "latex": lambda f: f.to_latex(symbols)}
             text = read(written.get(form, lambda f: f.to_mathml(symbols))(formula))
             with np.errstate(invalid="ignore"):

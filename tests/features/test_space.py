@@ -34,6 +34,13 @@ def table(seed=0, signs=False):
     return columns, {"E": "eV", "F": "eV", "r": "AA", "m": "", "n": ""}
 
 
+def with_products(data):
+    """The same with columns that equal features of the first rung, of another unit and of none."""
+    (columns, units), square = data, data[0]["r"] ** 2
+    more = {"s": square, "p": columns["E"] / columns["r"]}
+    return columns | more, units | {"s": "", "p": "eV"}
+
+
 def make(columns, units, **settings):
     return FeatureSpace(
         list(columns), list(units.values()), np.array(list(columns.values())), SpaceSettings(**settings)
@@ -63,12 +70,18 @@ CASES = {
     "rung 2": (table(), {"operators": ("add", "sub", "div", "mult", "inv", "sq", "cbrt"), "rung": 2}),
     "rung 2, signs": (table(signs=True), {"operators": (*FEW, "exp", "inv", "neg_exp"), "rung": 2}),
     "rung 2, few bounds": (table(signs=True), {"operators": FEW, "rung": 2, "min_abs": 0.5, "max_abs": 3.0}),
-    "rung 2, no units": (table(signs=True), {"operators": FEW, "rung": 2, "use_units": False}),
+    "rung 2, no units": (table(signs=True), {"operators": FEW, "rung": 2, "unit_rules": "none"}),
     "rung 2, complexity 2": (table(), {"operators": ("add", "div", "sq"), "rung": 2, "max_complexity": 2}),
     "rung 2, complexity 1": (table(), {"operators": ("add", "div", "sq"), "rung": 2, "max_complexity": 1}),
     "rung 3": (table(), {"operators": ("sub", "sqrt", "inv"), "rung": 3}),
     "rung 3, complexity 4": (table(), {"operators": ("sub", "div"), "rung": 3, "max_complexity": 4}),
 }
+CASES |= {
+    f"rung 2, equal values in other units, {rules}": (
+        with_products(table(signs=True)), {"operators": (*FEW, "exp", "inv"), "rung": 2, "unit_rules": rules},
+    )
+    for rules in ("strict", "sisso", "none")
+}  # fmt: skip
 SPACES = pytest.mark.parametrize(("data", "settings"), CASES.values(), ids=CASES)
 
 
@@ -234,12 +247,40 @@ def test_max_complexity(limit):
 def test_units_off():
     columns, units = table()
     on = make(columns, units, operators=("add", "exp"), rung=1)
-    off = make(columns, units, operators=("add", "exp"), rung=1, use_units=False)
+    off = make(columns, units, operators=("add", "exp"), rung=1, unit_rules="none")
     assert [str(off.expression(*t)) for t in off.triples()].count("exp(E)") == 1
     assert off.sizes == [5, 15]
     assert off.rejected[1]["unit"] == 0
     assert on.sizes == [5, 2 + 2]  # E + F, m + n, exp(m), exp(n)
     assert on.rejected[1]["unit"] == 11
+
+
+def test_equal_values_of_other_units_are_features_of_their_own():
+    columns, units = with_products(table())
+    keys = {
+        rules: {space.stored_expression(t).key for t in range(len(space.values))}
+        for rules in ("strict", "sisso", "none")
+        for space in [make(columns, units, operators=("mult", "div", "sq"), rung=2, unit_rules=rules)]
+    }
+    assert {"s", "p", "sq(r)", "div(E,r)"} <= keys["strict"] == keys["sisso"]
+    assert not {"sq(r)", "div(E,r)"} & keys["none"]
+    units |= {"s": "AA**2", "p": "eV/AA"}
+    space = make(columns, units, operators=("mult", "div", "sq"), rung=2)
+    assert not {"sq(r)", "div(E,r)"} & {space.stored_expression(t).key for t in range(len(space.values))}
+
+
+def test_the_rules_of_sisso_take_exp_of_any_quantity():
+    columns, units = table()
+    settings = {"operators": ("add", "exp", "log", "sin"), "rung": 2}
+    strict, sisso = (make(columns, units, **settings, unit_rules=rules) for rules in ("strict", "sisso"))
+    formulas = {str(sisso.expression(*t)): sisso.expression(*t).dimension for t in sisso.triples()}
+    assert formulas["exp(E)"].is_none
+    assert formulas["exp(E) + m"].is_none
+    assert "E + exp(E)" not in formulas
+    assert "exp(E)" not in {str(strict.expression(*t)) for t in strict.triples()}
+    assert sisso.rejected[1]["unit"] < strict.rejected[1]["unit"]
+    with pytest.raises(SettingsError, match="unit_rules: needs one of strict, sisso, none, found 'loose'"):
+        SpaceSettings(unit_rules="loose")
 
 
 def test_every_feature_has_a_legal_unit():

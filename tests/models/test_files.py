@@ -39,7 +39,7 @@ def elsewhere(names):
 CASES = {
     "plain": (["a", "b", "c", "d"], {}),
     "units": (["a (eV)", "b (eV)", "c", "r (AA)"], {}),
-    "no units": (["a (eV)", "b (AA)", "c", "r (kJ/mol)"], {"use_units": False}),
+    "no units": (["a (eV)", "b (AA)", "c", "r (kJ/mol)"], {"unit_rules": "none"}),
     "odd names": (["E gap (eV)", "Δχ \"x\\y'", "N_val, mean", "ра́диус (Å)"], {}),
     "no intercept": (["a", "b", "c", "d"], {"fit_intercept": False, "min_abs": 1e-3, "max_complexity": 1}),
     "own operators": (["a", "b", "c", "d"], {"operators": OPERATORS, "rung": 1}),
@@ -215,13 +215,13 @@ def test_a_file_without_models_or_terms_is_refused(kind, documents, tmp_path):
     assert refused(path) == "the model file is damaged: model: needs at least one term, found none"
 
 
-@pytest.mark.parametrize(("version", "shown"), [(4, "4"), (2, "2"), (0, "0"), (None, "None"), ("3", "'3'")])
+@pytest.mark.parametrize(("version", "shown"), [(5, "5"), (3, "3"), (0, "0"), (None, "None"), ("4", "'4'")])
 def test_another_schema_is_refused(version, shown, documents, tmp_path):
     document = json.loads(documents["regressor"]) | {"schema_version": version}
     path = tmp_path / "model.json"
     path.write_text(json.dumps(document), encoding="utf-8")
-    advice = "update sisso-sal" if version == 4 else "fit the model again"
-    assert refused(path) == f"needs schema version 3, found {shown}; {advice}"
+    advice = "update sisso-sal" if version == 5 else "fit the model again"
+    assert refused(path) == f"needs schema version 4, found {shown}; {advice}"
 
 
 def places(node, path=()):
@@ -467,4 +467,4 @@ def test_a_file_is_not_written_into_a_missing_folder_or_over_a_folder(tmp_path):
 def test_the_error_is_one_of_input():
     assert issubclass(ModelFileError, InputError)
     assert ModelFileError.exit_code == 2
-    assert files.SCHEMA_VERSION == 3
+    assert files.SCHEMA_VERSION == 4

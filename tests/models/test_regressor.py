@@ -112,7 +112,7 @@ def test_units_come_from_the_headers_or_from_the_setting():
     assert from_headers.units_ == ("eV", "eV", "AA", "AA", "", "")
     assert from_headers.n_features_ == {"0": 6, "1": 3}
     assert from_headers.rejected_ == {"0": {}, "1": {"unit": 12}}
-    without = SISSORegressor(rung=1, dim=1, operators=("add",), use_units=False).fit(X, y)
+    without = SISSORegressor(rung=1, dim=1, operators=("add",), unit_rules="none").fit(X, y)
     assert without.n_features_ == {"0": 6, "1": 15}
     given = SISSORegressor(rung=1, dim=1, operators=("add",), units=["eV"] * 6).fit(X.to_numpy(), y)
     assert given.n_features_ == {"0": 6, "1": 15}
@@ -391,3 +391,18 @@ def test_first_screening_of_sisso_3_5(reference):
     for found, (score, formula) in zip(model.alternatives_[0], FIRST_TEN, strict=True):
         assert np.sqrt(1 - (found.rmse / reference[1].std()) ** 2) == pytest.approx(score, abs=5e-5)
         assert same_direction(found.descriptors(reference[2])[0], formula(reference[2]))
+
+
+@pytest.mark.parametrize("extra", ["e", "e (eV*AA)", "e (eV)", "2e", None])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_column_that_equals_a_feature_of_another_unit_takes_no_law_away(extra, order):
+    rng = np.random.default_rng(3)
+    a, b, c, d = rng.normal(size=40), rng.normal(size=40), rng.uniform(1, 3, 40), rng.uniform(0.5, 2, 40)
+    columns = {"a (eV)": a, "b (eV)": b, "c (AA)": c, "d (AA)": d}
+    if extra:
+        columns[extra] = 2 * b * d if extra == "2e" else b * d
+    frame = pd.DataFrame(columns)[list(columns)[::order]]
+    model = SISSORegressor(rung=2, dim=2, n_sis=20, operators=("add", "mult")).fit(frame, a * c + b * d)
+    assert model.models_[0].rmse < 1e-12
+    expected = "e + a*c" if extra == "e (eV*AA)" else "a*c + b*d"
+    assert str(model.models_[0].terms[0].expression) == expected

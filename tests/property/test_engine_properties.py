@@ -18,6 +18,7 @@ from sisso_sal.engine.sparsify import sparsify
 from sisso_sal.features.expression import Expression
 from sisso_sal.features.operators import OPERATORS
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
+from sisso_sal.features.unit_rules import IGNORED
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.regressor import SISSORegressor
 
@@ -332,7 +333,7 @@ def expressions(draw, names=("a", "b", "c1"), depth=3):
         return Expression.primary(draw(st.sampled_from(names)))
     row = OPERATORS[draw(st.sampled_from(list(OPERATORS)))]
     operands = [draw(expressions(names, depth - 1)) for _ in range(row.arity)]
-    return Expression.apply(row.name, *operands, check_units=False)
+    return Expression.apply(row.name, *operands, rules=IGNORED)
 
 
 PRINTED = {
@@ -356,9 +357,7 @@ def test_every_form_of_an_expression_means_the_same(formula, seed):
             code = formula.to_code(language, {name: name for name in columns}).replace("d0", "")
             found = np.broadcast_to(eval(code, {**PRINTED, **columns}), 5)
             np.testing.assert_allclose(found[stable], values[stable], rtol=1e-5)
-    back = Expression.from_json(
-        json.loads(json.dumps(formula.to_json())), dict.fromkeys(columns, ""), check_units=False
-    )
+    back = Expression.from_json(json.loads(json.dumps(formula.to_json())), dict.fromkeys(columns, ""), rules=IGNORED)
     assert back == formula
     assert (back.complexity, back.rung, str(back)) == (formula.complexity, formula.rung, str(formula))
     np.testing.assert_array_equal(back.evaluate(columns), values)

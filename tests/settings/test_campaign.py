@@ -106,7 +106,7 @@ def test_flags_that_were_not_given_leave_the_defaults():
             max_complexity=st.none() | st.integers(0, 9),
             min_abs=st.floats(0, 1e-3),
             max_abs=st.floats(1e-3, 1e300),
-            units=st.booleans(),
+            units=st.sampled_from(["strict", "sisso", "none"]),
         ),
         ensemble=st.builds(
             EnsembleSettings,
@@ -166,7 +166,7 @@ def test_an_unknown_key_is_refused_with_a_suggestion(file, text, told):
         ("[model]\nn_sis = 2.5", "model.n_sis: needs a valid integer, got a number with a fractional part, found 2.5"),
         (
             "[model]\nunits = 'perhaps'",
-            "model.units: needs a valid boolean, unable to interpret input, found 'perhaps'",
+            "model.units: needs 'strict', 'sisso' or 'none', found 'perhaps'",
         ),
         ("[model]\noperators = 3", "model.operators: needs a list, found 3"),
         ("[ensemble]\nmembers = 1", "ensemble.members: needs greater than or equal to 2, found 1"),
@@ -247,10 +247,10 @@ def test_settings_are_frozen():
 def test_model_settings_are_the_parameters_of_the_estimators():
     from sisso_sal.models.ensemble import SISSOEnsemble
 
-    found = load_settings(None, {"intercept": False, "units": False, "rung": 1, "dropout": 0.5, "transform": "log"})
+    found = load_settings(None, {"intercept": False, "units": "none", "rung": 1, "dropout": 0.5, "transform": "log"})
     parameters = found.model.completed(ensemble=True).estimator_parameters() | found.ensemble.estimator_parameters()
     assert SISSOEnsemble(**parameters).get_params().items() >= parameters.items()
-    assert (parameters["fit_intercept"], parameters["use_units"], parameters["rung"]) == (False, False, 1)
+    assert (parameters["fit_intercept"], parameters["unit_rules"], parameters["rung"]) == (False, "none", 1)
     assert (parameters["dropout"], parameters["target_transform"]) == (0.5, "log")
 
 

@@ -68,7 +68,7 @@ def test_sections_are_merged_key_by_key(own, tmp_path):
     ("variable", "text", "name", "value"),
     [
         ("SISSO_SAL_OPERATORS", "add, sub,mult", "operators", ("add", "sub", "mult")),
-        ("SISSO_SAL_UNITS", "false", "units", False),
+        ("SISSO_SAL_UNITS", "sisso", "units", "sisso"),
         ("SISSO_SAL_MODEL_INTERCEPT", "0", "intercept", False),
         ("SISSO_SAL_MAX_ABS", "1e4", "max_abs", 1e4),
         ("SISSO_SAL_N_SIS", "", "n_sis", None),
