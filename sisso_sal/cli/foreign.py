@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -69,12 +70,12 @@ def _about(source) -> dict[str, Any]:
     return {
         "program": source.program, "files": list(source.files), "n_rows": len(source.rows), "n_left_out": len(source.left_out),
         "settings": dict(source.settings), "mapped": [{"input": said, "became": became} for said, became in source.mapped],
-        "without_counterpart": list(source.without_counterpart),
+        "without_counterpart": list(source.without_counterpart), "notes": list(source.notes),
     }  # fmt: skip
 
 
 def _tell(source, quiet: bool) -> None:
-    """Show on stderr what the input became; keywords without a counterpart are shown also with --quiet."""
+    """Show on stderr what the input became; notes and what has no counterpart are shown also with --quiet."""
     if not quiet:
         n = len(source.header) - 2
         click.echo(
@@ -82,6 +83,8 @@ def _tell(source, quiet: bool) -> None:
         )
         for said, became in source.mapped:
             click.echo(f"  {said}  ->  {became}", err=True)
+    for line in source.notes:
+        _note(line)
     for line in source.without_counterpart:
         click.echo(f"{click.style('no counterpart:', fg='yellow')} {line}", err=True)
     if not quiet:
@@ -100,7 +103,7 @@ def _settings_text(source) -> str:
         (data.setdefault(section, {}) if section else data)[key] = value
     comments = [
         f"# From {source.program}, {' and '.join(source.files)}",
-        *(f"# {line}" for line in source.without_counterpart),
+        *(f"# {line}" for line in (*source.notes, *source.without_counterpart)),
     ]
     return "\n".join([*comments, tomli_w.dumps(data)])
 
@@ -120,6 +123,10 @@ def _written(source, out: Path, force: bool) -> list[str]:
     return [str(out / name) for name in contents]
 
 
+def _note(line: str) -> None:
+    click.echo(f"{click.style('note:', fg='yellow')} {line}", err=True)
+
+
 def _run(source, document: dict[str, Any], threads: int | None, as_json: bool, quiet: bool) -> None:
     import warnings
 
@@ -132,10 +139,34 @@ def _run(source, document: dict[str, Any], threads: int | None, as_json: bool, q
         try:
             settings = load_settings(files[1], {})  # the input alone says what is looked for
             settings = settings.model_copy(update={"model": settings.model.completed(ensemble=False)})
-            data = read(Path(files[0]), settings, None)
-        except InputError as error:  # names the copy; the user knows the files that it was made from
-            raise InputError(
-                str(error).replace(files[0], source.files[-1]).replace(files[1], source.files[0])
-            ) from error
-    _, fit = fitted(data, settings, threads, is_ensemble=False, silent=quiet or as_json)
+            data = read(Path(files[0]), settings.target, settings.id, None, require_target=True)
+            _, fit = fitted(data, settings, threads, is_ensemble=False, silent=quiet or as_json)
+        except InputError as error:
+            raise InputError(_in_words_of(source, str(error), files)) from error
+    about = document["imported"]
+    for line in _limits_of(source, fit):
+        about["notes"].append(line)
+        if not as_json:
+            _note(line)
     tell_fit(fit | document if as_json else fit, as_json)
+
+
+def _in_words_of(source, message: str, files: list[str]) -> str:
+    """An error with the files and keywords of the input, in place of copies and options that the user did not write."""
+    message = message.replace(files[0], source.files[-1]).replace(files[1], source.files[0])
+    for option, keyword in source.keywords.items():
+        setting = option.removeprefix("--").replace("-", "_")
+        message = re.sub(rf"{option}\b|(?<![\w-])(?:model\.)?{setting}(?=[,:])", keyword, message)
+    return message
+
+
+def _limits_of(source, fit: dict[str, Any]) -> list[str]:
+    """What the size of the space, once it is known, left of the numbers in the input."""
+    said: list[str] = []
+    n_features, wanted = sum(fit["n_features"].values()), source.settings.get("n_sis", 0)
+    if wanted > n_features:
+        said.append(f"{source.keywords['--n-sis']}={wanted}: the space has {n_features} features; all are kept")
+    dimensions, wanted = len(fit["models"]), source.settings.get("dim", 0)
+    if wanted > dimensions:
+        said.append(f"{source.keywords['--dim']}={wanted}: models of up to {dimensions} terms were found")
+    return said

@@ -106,7 +106,8 @@ def plan(space: FeatureSpace, problems: Sequence[Problem], size: SearchSize, thr
     copies = 3 * space.values.nbytes // 2  # three in float32
     # Triples and more need a Gram matrix, in float64 and float32, and one for each level above.
     gram = sizes[-1] ** 2 * (12 + 8 * (dim - 3)) if dim > 2 else 0
-    n_bytes = copies + threads * (gram + 3 * 8 * sizes[-1] * n)
+    pool = 8 * n * min(9 * size.n_sis, space.n_features)  # features that wait for `Pool.compact`
+    n_bytes = copies + max(threads * (gram + 3 * 8 * sizes[-1] * n), min(threads, len(problems)) * pool)
     return Plan(space.n_features, len(problems), dim, n_subsets, seconds / threads, n_bytes)
 
 

@@ -41,7 +41,7 @@ class SearchSettings:
     dim : int
         Largest number of descriptors; 1 to 6.
     n_sis : int
-        Features added to the subspace per dimension.
+        Features added to the subspace per dimension; as many as there are, if the space has fewer.
     n_residual : int
         Number of best models whose residuals the next screening sees.
     n_models : int
@@ -59,7 +59,7 @@ class SearchSettings:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        limits = {"dim": 6, "n_sis": 100_000, "n_residual": 1000, "n_models": 1000}
+        limits = {"dim": 6, "n_sis": 10_000_000, "n_residual": 1000, "n_models": 1000}
         for name, largest in limits.items():
             value = getattr(self, name)
             if not (isinstance(value, int | np.integer) and 1 <= value <= largest):
@@ -228,7 +228,8 @@ def solve(prepared: Prepared, problems: Sequence[Problem], progress: Progress | 
         The subspaces are too large.
     """
     space, settings = prepared.space, prepared.settings
-    size = SearchSize(dim=settings.dim, n_sis=settings.n_sis, n_residual=settings.n_residual, keep=settings.n_models)
+    n_sis = min(settings.n_sis, space.n_features)
+    size = SearchSize(dim=settings.dim, n_sis=n_sis, n_residual=settings.n_residual, keep=settings.n_models)
     _tell_plan(plan(space, problems, size, settings.n_threads))
     outcomes, causes = search(
         space, problems, size, centre=settings.fit_intercept, threads=settings.n_threads, progress=progress

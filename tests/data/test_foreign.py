@@ -3,16 +3,21 @@
 import json
 import re
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from sisso_sal.cli import cli
+from sisso_sal.cli import cli, models
+from sisso_sal.data.foreign.list_directed import MOST, integer, items, logical, real
 from sisso_sal.data.foreign.readers import read_foreign
 from sisso_sal.data.foreign.sisso_fortran import OPERATORS
-from sisso_sal.errors import InputError
+from sisso_sal.errors import InputError, SettingsError
 from sisso_sal.features.operators import OPERATORS as KNOWN
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "oxides_gpbx.csv"
@@ -109,12 +114,11 @@ def test_keywords_of_version_2(tmp_path):
     operators = ("add", "sub", "mult", "div", "exp", "log", "inv", "sq", "cb", "sqrt", "cbrt", "abs_diff")
     assert found.settings == {
         "operators": operators, "rung": 2, "dim": 1, "n_sis": 40, "min_abs": 1e-3, "max_abs": 1e5, "n_residual": 1,
-        "target": "property", "id": "materials",
+        "units": "sisso", "target": "property", "id": "materials",
     }  # fmt: skip
-    assert found.without_counterpart == (
-        "exp, log: SISSO allows a quantity with a unit as the argument; here it must have none",
-        "nm_output=100: the best model of each dimension is kept",
-    )
+    assert found.without_counterpart == ("nm_output=100: the best model of each dimension is kept",)
+    assert found.notes == ()
+    assert ("fs_size_DI=", "without a value") in found.mapped
 
 
 def test_keywords_of_version_3_0(tmp_path):
@@ -124,7 +128,7 @@ def test_keywords_of_version_3_0(tmp_path):
     assert (about["min_abs"], about["max_abs"], about["operators"]) == (1e-4, 1e6, ("add", "mult"))
     assert found.header[2:] == ("feature1 (unit1)", "f[x]", "feature3")
     told = " ".join(found.without_counterpart)
-    assert [word for word in ("(scd)", "method='L1L0'", "metric='MaxAE'", "nm_output=1") if word not in told] == []
+    assert [word for word in ("(scd)", "method=L1L0", "metric=MaxAE", "nm_output=1") if word not in told] == []
     assert ("maxcomplexity=5", "max_complexity = 5") in found.mapped
 
 
@@ -134,16 +138,21 @@ def test_keywords_of_version_3_5(tmp_path):
     about = found.settings
     assert (about["rung"], about["dim"], about["n_sis"], about["operators"]) == (
         1,
-        3,
+        2,
         30,
-        ("add", "sub", "mult", "neg_exp"),
-    )
+        ("add", "sub"),
+    )  # one rung takes the first set; four samples allow two terms
     assert "max_complexity" not in about
     assert found.header[2:] == ("feature1 (unit1)", "f[x] (unit1)")  # nsf=2 of three
     assert len(found.rows) == 4
     assert [line.partition(":")[0] for line in found.without_counterpart] == [
-        "ops='(+)(-)','(*)(exp-)'", "neg_exp", "nf_sis=30,20,10", "nmodel=100", "nthing=7",
+        "nf_sis=30,20,10", "nmodel=100", "nthing=7",
     ]  # fmt: skip
+    assert found.notes == (
+        "nsf=2: train.dat has 3 features; not used: feature3",
+        "nsample=4: train.dat has 5 samples; the last 1 are not used",
+        "desc_dim=3: 4 samples allow 2 terms beside the intercept, and one sample to judge them; no larger model is fitted",
+    )
 
 
 @pytest.mark.parametrize(
@@ -167,6 +176,163 @@ def test_one_task_of_several(tmp_path):
     assert [row[0] for row in found.rows] == ["sample3", "sample3#2", "sample5"]
     assert "ntask=2: several tasks are not fitted together here; only task 2 is used" in found.without_counterpart
     assert any(line.startswith("nf_sis") for line in found.without_counterpart) is False
+
+
+PLAIN = """\
+ptype=1
+ntask=1
+desc_dim=1
+nsample=6
+nsf=3
+ops='(+)(-)(*)(/)'
+fcomplexity=1
+nf_sis=10
+fit_intercept=.true.
+"""
+SIX = """\
+material  gap   EA    IP    r_s
+MgO       7.8   1.32  7.6   1.13
+CaO       6.9   1.10  6.1   1.15
+SrO       5.3   1.05  5.7   1.18
+BaO       4.3   0.98  5.2   1.22
+ZnO       3.4   1.46  9.4   1.08
+CdO       2.2   1.39  9.0   1.12
+"""
+
+
+def written_as(key, value, rng):
+    """One of the many ways to write a keyword, for SISSO the same."""
+    if value.startswith("."):
+        letter = value[1]
+        value = rng.choice([value, value.upper(), letter, letter.upper(), f".{letter}", f"{letter}xyz", f".{letter}."])
+    elif value.startswith("'"):
+        value = rng.choice([value, value.replace("'", '"')])
+    else:
+        value = rng.choice([value, f"+{value}", f"0{value}", f"1*{value}"])
+    key = rng.choice([key, key.upper(), key.capitalize()])
+    blank = [rng.choice(["", " ", "   ", "\t"]) for _ in range(3)]
+    after = rng.choice(["", ",", " ,", "  # words", " words = 3", "/", " /2", "   ! a comment", "!", ", , 5", ";"])
+    return f"{blank[0]}{key}{blank[1]}={blank[2]}{value}{after}"
+
+
+@settings(max_examples=60)
+@given(rng=st.randoms(use_true_random=False))
+def test_the_ways_to_write_an_input_read_the_same(rng, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("input")
+    plain = read_foreign(fortran(folder, PLAIN, SIX))
+    lines = [written_as(*line.split("=", 1), rng) for line in PLAIN.splitlines()]
+    lines += rng.choices(["", "! a comment", "# ops='(exp)'", "!desc_dim=2"], k=2)
+    rng.shuffle(lines)
+    found = read_foreign(fortran(folder, "\n".join(lines) + rng.choice(["", "\n"]), SIX))
+    assert found.settings == plain.settings
+    assert (found.rows, found.header, found.notes, found.without_counterpart) == (plain.rows, plain.header, (), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (".true.   # nonzero", True),
+        ("T", True),
+        ("tralse", True),
+        (".f", False),
+        ("F,", False),
+        (".FALSE. ! .true.", False),
+    ],
+)
+def test_a_logical_is_its_first_letter(tmp_path, text, expected):
+    found = read_foreign(fortran(tmp_path, PLAIN.replace(".true.", text), SIX))
+    assert found.settings["intercept"] is expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("1   number of terms", ["1", "number", "of", "terms"]),
+        ("10,", ["10"]),
+        (",10", [None, "10"]),
+        ("1,,3", ["1", None, "3"]),
+        ("2*5 7/9", ["5", "5", "7"]),
+        ("2*", [None, None]),
+        ("'it''s' \"a, b\"", ["it's", "a, b"]),
+        ("(+)(-)(*)(/)", ["(+)(-)(*)("]),
+        ("999999999999999999999*1", ["1"] * MOST),
+        ("", []),
+        ("/ 3", []),
+    ],
+)
+def test_items_of_a_line_as_gfortran_reads_them(line, expected):
+    assert items(line) == expected
+
+
+@given(st.text(alphabet="12+*-.eEdD'\", ;/tTfF()#", max_size=20))
+def test_any_line_has_items_or_none(line):
+    found = items(line)
+    assert len(found) <= MOST
+    for item in (item for item in found if item is not None):
+        for kind in (integer, real, logical):
+            with suppress(ValueError):
+                kind(item)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1d-3", 1e-3), ("1.5D+00", 1.5), ("1+5", 1e5), (".5", 0.5), ("-2.", -2.0), ("1.0q2", 100.0)]
+)
+def test_numbers_of_fortran(text, value, tmp_path):
+    assert real(text) == value
+    found = read_foreign(fortran(tmp_path, "ops='(+)'\nnf_sis=9\n", f"m y a\ns 1 {text}\nt 2 7\nu 3 8\n"))
+    assert float(found.rows[0][2]) == value
+
+
+@pytest.mark.parametrize("text", ["1.0", "1e3", "10#", "0x10", "1_8"])
+def test_what_fortran_takes_for_no_integer_is_refused(tmp_path, text):
+    with pytest.raises(InputError, match=r"SISSO\.in: nf_sis: needs an integer, found "):
+        read_foreign(fortran(tmp_path, PLAIN.replace("nf_sis=10", f"nf_sis={text}"), SIX))
+
+
+def test_a_feature_in_two_groups_has_both_units(tmp_path):
+    found = read_foreign(fortran(tmp_path, PLAIN + "funit=(1:2)(2:3) # as SISSO\n", SIX))
+    assert found.header[2:] == ("EA (unit1)", "IP (unit1*unit2)", "r_s (unit2)")
+    found = read_foreign(fortran(tmp_path, PLAIN + "funit=(2:9)\n", SIX))
+    assert found.header[2:] == ("EA", "IP (unit1)", "r_s (unit1)")
+    assert found.notes == ("funit: (2:9): there are 3 features; the rest of the group is not used",)
+
+
+@pytest.mark.parametrize("group", ["(3)", "(0:2)", "(3:2)", "(a:b)", "(1:2:3)", "()"])
+def test_a_group_that_is_no_range_is_refused(tmp_path, group):
+    with pytest.raises(InputError, match=r"SISSO\.in: funit: needs groups such as \(1:2\)\(3:3\), found \("):
+        read_foreign(fortran(tmp_path, PLAIN + f"funit=(1:2){group}\n", SIX))
+
+
+def test_columns_of_exponents_are_as_many_as_groups(tmp_path):
+    exponents = "1 0 3\n0 2*1\n1d0 .5 0\n"
+    found = read_foreign(fortran(tmp_path, PLAIN + "funit=(1:2)(3:3)\n", SIX, feature_units=exponents))
+    assert found.header[2:] == ("EA (unit1)", "IP (unit2)", "r_s (unit1*unit2**(1/2))")
+    assert found.notes == ("feature_units: funit has 2 groups, so SISSO reads 2 of 3 columns",)
+
+
+def test_what_is_not_used_is_said_once(tmp_path):
+    more = "scmt=.t.\nrestart=1\nnvf=2\nvfsize=10\nnewkey=3\nother=a b\nfcomplexity=3\nmy job\ntask_weighting=1\n"
+    found = read_foreign(fortran(tmp_path, PLAIN + more, SIX.replace("1.13", "1.13 5")))
+    assert found.without_counterpart == (
+        "scmt=.true.: the sign of a coefficient cannot be prescribed; signs are free",
+        "nvf=2: features that are vectors of size 10 are not read; only numbers (nsf) are used",
+        "newkey=3, other=a b: not known here, and not used",
+    )
+    assert found.notes == (
+        "fcomplexity: given more than once; the last value counts, as in SISSO",
+        "1 line without '=': not read, as in SISSO; the first is 'my job'",
+        "train.dat: 1 lines have more cells than the header, such as line 2; the last cells are not used",
+    )
+    assert found.settings["rung"] == 2
+    assert ("restart=1", "the run starts anew") in found.mapped
+
+
+def test_operators_without_quotation_marks_end_at_the_slash(tmp_path):
+    found = read_foreign(fortran(tmp_path, PLAIN.replace("'(+)(-)(*)(/)'", "(+)(-)(*)(/)"), SIX))
+    assert found.settings["operators"] == ("add", "sub", "mult")
+    assert found.notes == (
+        "ops=(+)(-)(*)(/): without quotation marks SISSO reads it up to the first blank, comma or slash; write ops='…'",
+    )
 
 
 def test_every_operator_of_sisso_but_scd_has_one_here():
@@ -328,3 +494,58 @@ def test_a_folder_of_sisso_3_5_gives_the_models_of_sisso_3_5(tmp_path):
     assert one["intercept"] == pytest.approx(-0.4422919852, rel=1e-8)
     assert one["terms"][0]["coefficient"] == pytest.approx(3.030294777, rel=1e-8)
     assert two["intercept"] == pytest.approx(0.2936786208, rel=1e-8)
+
+
+def test_exp_of_a_quantity_with_a_unit_is_in_reach(tmp_path):
+    """y = 1 + 2 a exp(-T): SISSO takes exp of any quantity."""
+    rng = np.random.default_rng(4)
+    T, a, b = rng.uniform(0.5, 3, (3, 40))
+    rows = [
+        f"s{i} {1 + 2 * y * np.exp(-x):.8f} {x:.8f} {y:.8f} {z:.8f}"
+        for i, (x, y, z) in enumerate(zip(T, a, b, strict=True))
+    ]
+    keywords = "nsf=3\ndesc_dim=1\nops='(+)(-)(*)(/)(exp)(exp-)'\nfcomplexity=2\nfunit=(1:1)(2:3)\nnf_sis=20\n"
+    fortran(tmp_path, keywords, "\n".join(["m y T a b", *rows]) + "\n")
+    document = json.loads(command(tmp_path, "--json", "--threads", 1).stdout)
+    assert document["models"][0]["rmse"] < 1e-8
+    assert document["models"][0]["terms"][0]["expression"] in ("a*exp(-T)", "a/exp(T)")
+    command(tmp_path, "--out", tmp_path / "out")
+    written = tomllib.loads((tmp_path / "out" / "settings.toml").read_text())
+    assert written["model"]["units"] == "sisso"
+
+
+def test_more_than_the_space_has_is_cut_and_said(tmp_path):
+    fortran(tmp_path, PLAIN.replace("nf_sis=10", "nf_sis=1000000").replace("desc_dim=1", "desc_dim=9"), SIX)
+    done = command(tmp_path, "--threads", 1)
+    assert "note: nf_sis=1000000: the space has 18 features; all are kept\n" in done.stderr
+    assert "note: desc_dim=9: 6 samples allow 4 terms beside the intercept, and one sample" in done.stderr
+    document = json.loads(command(tmp_path, "--threads", 1, "--json").stdout)
+    assert "nf_sis=1000000: the space has 18 features; all are kept" in document["imported"]["notes"]
+    assert len(document["models"]) == 4
+
+
+@pytest.mark.parametrize("n_features", [1, 2])
+def test_fewer_features_than_terms_give_the_models_that_there_are(tmp_path, n_features):
+    keywords = PLAIN.replace("nsf=3", f"nsf={n_features}").replace("fcomplexity=1", "fcomplexity=0")
+    done = command(fortran(tmp_path, keywords.replace("desc_dim=1", "desc_dim=4"), SIX), "--threads", 1)
+    assert f"note: desc_dim=4: models of up to {n_features} terms were found\n" in done.stderr
+
+
+@pytest.mark.parametrize("program", ["SISSO", "SISSO++"])
+def test_a_refusal_names_the_keyword_and_not_an_option_that_is_not_there(tmp_path, monkeypatch, program):
+    def refuse(*_, **__):
+        raise SettingsError(
+            "max_abs: needs --n-sis, --dim or --rung 2 (--max-features); rung 3 stays, try --max-complexity 5"
+        )
+
+    monkeypatch.setattr(models, "fitted", refuse)
+    if program == "SISSO":
+        expected = (
+            "fmax_max: needs nf_sis, desc_dim or fcomplexity 2 (max_features in the settings of --out); rung 3 stays, "
+        )
+        told = str(command(fortran(tmp_path, PLAIN, SIX), code=1).exception)
+        assert told == expected + "try fcomplexity 5"
+    else:
+        told = str(command(cpp(tmp_path), "--task", "diamond", code=1).exception)
+        assert told.startswith("max_abs_feat_val: needs n_sis_select, desc_dim or max_rung 2 (max_features in the ")
+        assert told.endswith("try max_complexity in the settings of --out 5")

@@ -235,7 +235,7 @@ def test_not_fitted():
         ({"dim": 0}, "dim: needs an integer from 1 to 6, found 0"),
         ({"dim": 7}, "dim: needs an integer from 1 to 6, found 7"),
         ({"dim": 1.5}, "dim: needs an integer from 1 to 6, found 1.5"),
-        ({"n_sis": 0}, "n_sis: needs an integer from 1 to 100000, found 0"),
+        ({"n_sis": 0}, "n_sis: needs an integer from 1 to 10000000, found 0"),
         ({"n_residual": 0}, "n_residual: needs an integer from 1 to 1000, found 0"),
         ({"threads": 0}, "threads: needs a number >= 1, found 0"),
         ({"rung": 4}, "rung: needs an integer from 0 to 3, found 4"),

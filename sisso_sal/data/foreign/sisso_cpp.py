@@ -17,6 +17,13 @@ OPERATORS = (
     "neg_exp",
 )  # fmt: skip
 LARGEST_RUNG = 3
+NAMES = {
+    "--dim": "desc_dim", "--n-sis": "n_sis_select", "--rung": "max_rung", "--n-residual": "n_residual",
+    "--min-abs": "min_abs_feat_val", "--max-abs": "max_abs_feat_val",
+    "--max-complexity": "max_complexity in the settings of --out", "--max-features": "max_features in the settings of --out",
+}  # fmt: skip
+"""The keyword for each option of this program."""
+
 _TECHNICAL = (
     "n_rung_store", "n_rung_generate", "nlopt_seed", "global_param_opt", "reparam_residual", "data_file_relative_to_json",
     "max_param_depth", "override_n_sis_select", "verbose",
@@ -56,6 +63,7 @@ def read_sisso_cpp(path: Path, task: str | None = None) -> ForeignInput:
     return ForeignInput(
         program="SISSO++", files=(str(path), str(data)), header=tuple(header), rows=rows, left_out=left_out,
         settings=said.settings, mapped=tuple(said.mapped), without_counterpart=tuple(said.without),
+        notes=tuple(said.notes), keywords=NAMES,
     )  # fmt: skip
 
 

@@ -1,15 +1,20 @@
 """Inputs of the Fortran program SISSO: SISSO.in, train.dat and the units of primary features, versions 2 to 3.5.
 
-Keywords and their later names: Changelog and templates of SISSO (R. Ouyang et al., Phys. Rev. Mater. 2, 083802 (2018)).
+Keywords and their later names: Changelog and templates of SISSO (R. Ouyang et al., Phys. Rev. Mater. 2, 083802 (2018)). Values are
+read as Fortran reads them, list-directed: the first item after the equals sign counts, and what follows is not read.
 """
 
 from __future__ import annotations
 
 import re
-from fractions import Fraction
+from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
-from sisso_sal.data.cells import shown
+from sisso_sal.data.columns import shown
+from sisso_sal.data.foreign.list_directed import first, integer, items, logical, real
+from sisso_sal.data.foreign.sisso_data import TrainData, units
 from sisso_sal.data.foreign.translation import ForeignInput, Translation, distinct, read_lines, unit_free
 from sisso_sal.errors import InputError
 
@@ -17,14 +22,22 @@ OPERATORS = {
     "+": "add", "-": "sub", "*": "mult", "/": "div", "exp": "exp", "exp-": "neg_exp", "^-1": "inv", "^2": "sq", "^3": "cb",
     "sqrt": "sqrt", "cbrt": "cbrt", "log": "log", "|-|": "abs_diff", "^6": "six_pow", "sin": "sin", "cos": "cos",
 }  # fmt: skip
-NOT_UNITLESS = ("exp", "neg_exp", "log", "sin", "cos")
-LARGEST_RUNG = 3
+LARGEST_RUNG, LARGEST_DIM, LARGEST_SUBSPACE = 3, 6, 10_000_000
 DEFAULT_COMPLEXITY = 3
+NAMES = {
+    "--dim": "desc_dim", "--n-sis": "nf_sis", "--rung": "fcomplexity", "--max-complexity": "fcomplexity",
+    "--min-abs": "fmax_min", "--max-abs": "fmax_max", "--max-features": "max_features in the settings of --out",
+}  # fmt: skip
+"""The keyword for each option of this program."""
+
 _TECHNICAL = (
-    "restart", "fstore", "ndimtype", "fs_size_di", "fs_size_l0", "nl1l0", "l1l0_size4l0", "isconvex", "bwidth", "width",
-    "l1para.nl1l0", "l1para.max_iter", "l1para.tole", "l1para.nlambda", "l1para.dens", "l1para.minrmse", "l1para.warm_start",
-    "l1para.elastic", "l1para.weighted",
+    "fstore", "ndimtype", "fs_size_di", "fs_size_l0", "task_weighting", "vf2sf",
+    "l1para.max_iter", "l1para.tole", "l1para.nlambda", "l1para.dens", "l1para.minrmse", "l1para.warm_start",
+    "l1para.elastic", "l1para.weighted", "l1_max_iter", "l1_tole", "l1_nlambda", "l1_dens", "l1_minrmse", "l1_warm_start",
+    "l1_elastic", "l1_weighted",
 )  # fmt: skip
+_OF_LASSO = ("nl1l0", "l1l0_size4l0", "l1para.nl1l0")
+_OF_CLASSES = ("isconvex", "bwidth", "width")
 
 
 def read_sisso_fortran(path: Path, task: str | None = None) -> ForeignInput:
@@ -42,66 +55,127 @@ def read_sisso_fortran(path: Path, task: str | None = None) -> ForeignInput:
     InputError
         A file is missing or damaged, or asks for classification, or for several tasks while `task` is None.
     """
-    said = Translation(path, _keywords(path))
+    said = _keywords(path)
     _refuse_other_work(said)
-    first, n_samples = _samples(said, task)
-    data = path.parent / "train.dat"
-    names, records = _train_data(data)
-    n_features = said.parsed("nsf", int, said.take("nsf")[1] or len(names) - 2)
-    if not 0 < n_features <= len(names) - 2:
-        raise InputError(f"{data}: needs {n_features} features (nsf), found {len(names) - 2} in the header")
-    records = _rows(data, records, n_features, first, n_samples)
-    units = _units(said, n_features)
-    _operators(said, has_units=any(units))
+    begin, n_samples = _samples(said, task)
+    data = TrainData.read(path.parent / "train.dat")
+    n_features = data.n_features(said)
+    records = data.samples(said, n_features, begin, n_samples)
+    of_features = units(said, n_features)
+    if any(of_features):
+        said.set("units", "sisso", "SISSO takes exp, log, sin and cos of any quantity")
     _size_of_space(said)
-    _search(said)
-    said.ignore("no meaning here", *_TECHNICAL)
+    _operators(said)
+    _search(said, len(records))
+    _without_meaning(said)
     said.rest()
     features = [
-        f"{unit_free(name)} ({unit})" if unit else unit_free(name) for name, unit in zip(names[2:], units, strict=False)
+        f"{unit_free(name)} ({unit})" if unit else unit_free(name)
+        for name, unit in zip(data.names[2:], of_features, strict=False)
     ]
-    header = (unit_free(names[0]) or "sample", unit_free(names[1]), *features)
+    header = (unit_free(data.names[0]), unit_free(data.names[1]), *features)
     said.settings |= {"target": header[1], "id": header[0]}
     ids = distinct([row[0] for row in records])
     return ForeignInput(
-        program="SISSO", files=(str(path), str(data)), header=header, settings=said.settings, mapped=tuple(said.mapped),
+        program="SISSO", files=(str(path), str(data.path)), header=header, settings=said.settings, mapped=tuple(said.mapped),
         rows=[[id, *row[1:]] for id, row in zip(ids, records, strict=True)], without_counterpart=tuple(said.without),
+        notes=tuple(said.notes), keywords=NAMES,
     )  # fmt: skip
 
 
-def _keywords(path: Path) -> dict[str, str]:
-    """Lower-case keywords and their values as text, comments and quotation marks around the whole left out."""
+def _keywords(path: Path) -> Translation:
+    """Lower-case keywords and their values as text, without comments; what is no keyword is noted."""
     keywords: dict[str, str] = {}
+    twice, others, empty = [], [], []
     for line in read_lines(path):
-        key, equals, value = line.partition("!")[0].partition("=")
-        if equals and value.strip():
-            keywords[key.strip().lower()] = value.strip()
+        text = line.partition("!")[0].strip()
+        if not text or text.startswith("#"):
+            continue
+        key, equals, value = (part.strip() for part in text.partition("="))
+        if not equals:
+            others.append(text)
+        elif not value:
+            empty.append(key)
+        else:
+            key = key.lower()
+            twice += [key] if key in keywords else []
+            keywords[key] = value
     if not keywords:
         raise InputError(f"{path}: needs lines 'keyword = value', found none")
-    return keywords
+    said = Translation(path, keywords)
+    said.mapped += [(f"{key}=", "without a value") for key in empty]
+    if twice:
+        said.notes.append(
+            f"{', '.join(dict.fromkeys(twice))}: given more than once; the last value counts, as in SISSO"
+        )
+    if others:
+        lines = "1 line" if len(others) == 1 else f"{len(others)} lines"
+        said.notes.append(f"{lines} without '=': not read, as in SISSO; the first is {shown(others[0])}")
+    return said
+
+
+def _item(said: Translation, *names: str) -> tuple[str, str | None]:
+    """The first of these keywords that was given, and its first item; None where there is none."""
+    name, text = said.take(*names)
+    return name, None if text is None else first(text)
+
+
+def _value(said: Translation, kind: Callable[[str], Any], *names: str) -> tuple[str, Any]:
+    """The same with the item read as a value."""
+    name, item = _item(said, *names)
+    return name, None if item is None else said.parsed(name, kind, item)
+
+
+def _number(said: Translation, option: str, kind: Callable[[str], Any], *names: str) -> Any:
+    """Carry a number over to a setting; None where it was not given."""
+    name, item = _item(said, *names)
+    if item is None:
+        return None
+    number = said.parsed(name, kind, item)
+    said.set(option, number, f"{name}={item}")
+    return number
 
 
 def _refuse_other_work(said: Translation) -> None:
-    name, kind = said.take("ptype")
-    if kind is not None and kind.strip("'\"").lower() not in {"1", "quanti"}:
-        raise InputError(
-            f"{said.path}: {name}={kind}: needs a regression, found a classification, which is not supported"
-        )
-    name, part = said.take("calc", "task")
-    if part is not None and part.strip("'\"").upper() != "FCDI":
+    name, kind = _item(said, "ptype")
+    number = {"quanti": 1, "quali": 2}.get((kind or "quanti").lower()) or said.parsed(name, integer, kind)
+    if number != 1:
+        what = "a classification, which is not supported" if number == 2 else str(number)
+        raise InputError(f"{said.path}: {name}={kind}: needs a regression, found {what}")
+    name, part = _item(said, "calc", "task")
+    if part is not None and part.upper() != "FCDI":
         said.without.append(f"{name}={part}: feature construction and model search are always done in one run")
-    name, scheme = said.take("scmt")
-    if scheme is not None and "t" in scheme.lower():
-        said.without.append(f"{name}={scheme}: the sign of a coefficient cannot be prescribed")
+    name, is_constrained = _value(said, logical, "scmt")
+    if is_constrained:
+        said.without.append(f"{name}=.true.: the sign of a coefficient cannot be prescribed; signs are free")
+    name, restart = _item(said, "restart")
+    if restart is not None:
+        is_number = restart.lstrip("+-").isdigit()
+        begins = not said.parsed(name, integer if is_number else logical, restart)
+        said.mapped.append((f"{name}={restart}", "no meaning here" if begins else "the run starts anew"))
+    name, number = _value(said, integer, "nvf")
+    _, sizes = _item(said, "vfsize")
+    if number:
+        told = f" of size {sizes}" if sizes else ""
+        said.without.append(
+            f"{name}={number}: features that are vectors{told} are not read; only numbers (nsf) are used"
+        )
+    name, number = _value(said, integer, "npf_must")
+    if number:
+        said.without.append(f"{name}={number}: no primary feature can be prescribed; all are free")
 
 
 def _samples(said: Translation, task: str | None) -> tuple[int, int | None]:
     """Number of the first row of train.dat to take, and how many; all where that is not said."""
-    name, text = said.take("ntask", "nprop")
-    n_tasks = said.parsed(name, int, text or "1")
-    said.take("task_weighting")
+    name, n_tasks = _value(said, integer, "ntask", "nprop")
+    n_tasks = 1 if n_tasks is None else n_tasks
+    if n_tasks < 1:
+        raise InputError(f"{said.path}: {name}: needs 1 or more, found {n_tasks}")
     _, text = said.take("nsample")
-    sizes = [said.parsed("nsample", int, part) for part in re.split(r"[,\s]+", text.strip())] if text else []
+    listed = items(text, min(n_tasks, 1000)) if text else []
+    sizes = [said.parsed("nsample", integer, item) for item in listed if item is not None]
+    if any(size < 1 for size in sizes):
+        raise InputError(f"{said.path}: nsample: needs 1 or more, found {min(sizes)}")
     if n_tasks == 1 and task is None:
         return 0, sizes[0] if sizes else None
     if task is None:
@@ -114,133 +188,119 @@ def _samples(said: Translation, task: str | None) -> tuple[int, int | None]:
     return sum(sizes[: chosen - 1]), sizes[chosen - 1]
 
 
-def _train_data(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Names in the header, and (line number, cells) of each row; spaces, tabs and commas separate."""
-    lines = [
-        (n, re.split(r"[,\s]+", line.strip().strip(","))) for n, line in enumerate(read_lines(path), 1) if line.strip()
-    ]
-    if len(lines) < 2 or len(lines[0][1]) < 3:
-        raise InputError(f"{path}: needs a header (sample, property, features) and rows, found {len(lines)} lines")
-    return lines[0][1], lines[1:]
-
-
-def _rows(
-    path: Path, records: list[tuple[int, list[str]]], n_features: int, first: int, n_samples: int | None
-) -> list[list[str]]:
-    wanted = records[first:] if n_samples is None else records[first : first + n_samples]
-    if n_samples is not None and len(wanted) < n_samples:
-        raise InputError(f"{path}: needs {first + n_samples} samples (nsample), found {len(records)}")
-    rows = []
-    for number, cells in wanted:
-        if len(cells) < n_features + 2:
-            raise InputError(
-                f"{path}: line {number}: needs a name, a property and {n_features} features, found {len(cells)} cells"
-            )
-        rows.append([cells[0], *(_number(path, number, cell) for cell in cells[1 : n_features + 2])])
-    return rows
-
-
-def _number(path: Path, line: int, cell: str) -> str:
-    """A cell as this program reads numbers; Fortran also writes 1.5D-3."""
-    text = re.sub("[dD]", "e", cell)
-    try:
-        float(text)
-    except ValueError:
-        raise InputError(f"{path}: line {line}: needs a number, found {shown(cell)}") from None
-    return text
-
-
-def _units(said: Translation, n_features: int) -> list[str]:
-    """The unit of each feature, "" for none: groups of one unit each, or a file with a row of exponents for each feature."""
-    name, text = said.take("funit", "dimclass")
-    for file in (said.path.parent / "feature_units", said.path.parent / "pfdimension"):
-        if file.is_file():
-            said.mapped.append((file.name, "units of the features"))
-            return _units_from_file(file, n_features)
-    units = [""] * n_features
-    for number, (start, end) in enumerate(re.findall(r"\(\s*(\d+)\s*:\s*(\d+)\s*\)", text or ""), 1):
-        for place in range(int(start) - 1, min(int(end), n_features)):
-            units[place] = f"unit{number}"
-    if text:
-        said.mapped.append((f"{name}={text}", "units unit1, unit2, … in the header; rename them to real ones there"))
-    return units
-
-
-def _units_from_file(path: Path, n_features: int) -> list[str]:
-    rows = [line.split() for line in read_lines(path) if line.strip()]
-    if len(rows) < n_features:
-        raise InputError(f"{path}: needs {n_features} rows, one for each feature, found {len(rows)}")
-    units = []
-    for number, row in enumerate(rows[:n_features], 1):
-        powers = [Fraction(_number(path, number, cell)).limit_denominator(60) for cell in row]
-        factors = [f"unit{k}" if power == 1 else f"unit{k}**({power})" for k, power in enumerate(powers, 1) if power]
-        units.append("*".join(factors))
-    return units
-
-
-def _operators(said: Translation, *, has_units: bool) -> None:
+def _operators(said: Translation) -> None:
     name, text = said.take("ops", "opset")
     if text is None:
+        if not said.settings["rung"]:
+            return
         raise InputError(f"{said.path}: needs operators (ops or opset), found none")
-    sets = [re.findall(r"\(([^()]+)\)", part) for part in re.findall(r"'([^']*)'", text) or [text]]
-    named = list(dict.fromkeys(symbol.strip() for symbols in sets for symbol in symbols))
+    most = max(1, said.settings["rung"]) if "," in text else 1
+    lists = list(takewhile(lambda item: item and "(" in item, items(text, most)))
+    sets = [[symbol.strip() for symbol in re.findall(r"\(([^()]+)\)", item)] for item in lists]
+    named = list(dict.fromkeys(symbol for symbols in sets for symbol in symbols))
+    if text.startswith("(") and text.count("(") > len(named):
+        said.notes.append(
+            f"{name}={text}: without quotation marks SISSO reads it up to the first blank, comma or slash; write {name}='…'"
+        )
     if any(set(symbols) != set(sets[0]) for symbols in sets):
         said.without.append(f"{name}={text}: every rung gets all of these operators, not a set of its own")
-    for symbol in named:
-        if symbol not in OPERATORS:
-            said.without.append(f"({symbol}): there is no such operator here; left out")
+    unknown = [symbol for symbol in named if symbol not in OPERATORS]
+    if unknown:
+        said.without.append(f"{', '.join(f'({symbol})' for symbol in unknown)}: no such operator here; left out")
     operators = tuple(OPERATORS[symbol] for symbol in named if symbol in OPERATORS)
     if not operators:
         raise InputError(f"{said.path}: {name}: needs operators such as '(+)(-)(*)(/)', found {shown(text)}")
-    said.set("operators", operators, f"{name}={text}")
-    if has_units and (strict := [operator for operator in operators if operator in NOT_UNITLESS]):
-        said.without.append(
-            f"{', '.join(strict)}: SISSO allows a quantity with a unit as the argument; here it must have none"
-        )
+    quoted = ",".join(f"'{item}'" for item in lists)
+    said.set("operators", operators, f"{name}={quoted}")
 
 
 def _size_of_space(said: Translation) -> None:
     """Rung and complexity: SISSO 3.1 and later derive the rung from the number of operators."""
-    name, text = said.take("fcomplexity", "maxcomplexity")
-    complexity = DEFAULT_COMPLEXITY if text is None else said.parsed(name, int, text)
-    _, chosen = said.take("rung")
-    rung = complexity.bit_length() if chosen is None else said.parsed("rung", int, chosen)
-    said_of_complexity = f"{name}={text}" if text else "fcomplexity is not given"
+    name, complexity = _value(said, integer, "fcomplexity", "maxcomplexity")
+    said_of_complexity = "fcomplexity is not given" if complexity is None else f"{name}={complexity}"
+    complexity = DEFAULT_COMPLEXITY if complexity is None else complexity
+    _, chosen = _value(said, integer, "rung")
+    if complexity < 0 or (chosen or 0) < 0:
+        raise InputError(f"{said.path}: {name}, rung: need 0 or more, found {min(complexity, chosen or 0)}")
+    rung = complexity.bit_length() if chosen is None else chosen
     if rung > LARGEST_RUNG:
-        said.without.append(f"{said_of_complexity}: would need rung {rung}; rung {LARGEST_RUNG} is taken")
+        told = said_of_complexity if chosen is None else f"rung={chosen}"
+        said.without.append(f"{told}: would need rung {rung}; rung {LARGEST_RUNG} is taken")
         rung = LARGEST_RUNG
     said.set("rung", rung, said_of_complexity if chosen is None else f"rung={chosen}")
     if complexity < 2**rung - 1:
         said.set("max_complexity", complexity, said_of_complexity)
+    elif chosen is not None and said_of_complexity != "fcomplexity is not given":
+        said.mapped.append((said_of_complexity, f"no limit below that of rung {rung}"))
     for option, names, default in (
         ("min_abs", ("fmax_min", "maxfval_lb"), 1e-3),
         ("max_abs", ("fmax_max", "maxfval_ub"), 1e5),
     ):
-        if said.number(option, float, *names) is None:
+        if _number(said, option, real, *names) is None:
             said.set(option, default, f"{names[0]} is not given")
 
 
-def _search(said: Translation) -> None:
-    if said.number("dim", int, "desc_dim") is None:
-        said.set("dim", 2, "desc_dim is not given")
-    name, text = said.take("nf_sis", "subs_sis")
-    sizes = [said.parsed(name, int, part) for part in re.split(r"[,\s]+", (text or "").strip()) if part]
-    if sizes:
-        said.set("n_sis", max(sizes), f"{name}={text}")
-        if len(set(sizes)) > 1:
-            said.without.append(f"{name}={text}: every screening keeps the same number, {max(sizes)}")
-    else:
-        said.without.append(f"{name} is not given, and its default depends on the version of SISSO: 50 is taken")
+def _search(said: Translation, n_rows: int) -> None:
+    name, has_intercept = _value(said, logical, "fit_intercept")
+    if has_intercept is not None:
+        said.set("intercept", has_intercept, f"{name}={'.true.' if has_intercept else '.false.'}")
+    name, dim = _value(said, integer, "desc_dim")
+    told = f"{name}={dim}"
+    if dim is None:
+        dim, told = 2, "desc_dim is not given"
+    said.set("dim", _possible(said, dim, n_rows), told)
+    _size_of_subspace(said, dim)
     said.set("n_residual", 1, "SISSO screens with the residual of the best model")
-    name, text = said.take("fit_intercept")
-    if text is not None and "f" in text.lower():
-        said.set("intercept", False, f"{name}={text}")
-    name, text = said.take("method_so", "method")
-    if text is not None and text.strip("'\" ").upper() != "L0":
-        said.without.append(f"{name}={text}: the sparsifying operator is L0 alone, without LASSO")
-    name, text = said.take("metric")
-    if text is not None and not text.strip("'\" ").upper().endswith("RMSE"):
-        said.without.append(f"{name}={text}: models are ranked by RMSE")
-    name, text = said.take("nmodel", "nmodels", "nm_output")
-    if text is not None:
-        said.without.append(f"{name}={text}: the best model of each dimension is kept")
+    name, method = _item(said, "method_so", "method")
+    if method is not None and method.upper() != "L0":
+        said.without.append(f"{name}={method}: the sparsifying operator is L0 alone, without LASSO")
+    name, metric = _item(said, "metric")
+    if metric is not None and not metric.upper().endswith("RMSE"):
+        said.without.append(f"{name}={metric}: models are ranked by RMSE")
+    name, number = _item(said, "nmodel", "nmodels", "nm_output")
+    if number is not None:
+        said.without.append(f"{name}={number}: the best model of each dimension is kept")
+
+
+def _size_of_subspace(said: Translation, dim: int) -> None:
+    name, text = said.take("nf_sis", "subs_sis")
+    text = text or ""
+    wanted = [item for item in items(text, dim if "," in text else 1) if item is not None]
+    sizes = [said.parsed(name, integer, item) for item in wanted]
+    if not sizes:
+        said.without.append(f"{name} is not given, and its default depends on the version of SISSO: 50 is taken")
+        return
+    if min(sizes) < 1:
+        raise InputError(f"{said.path}: {name}: needs 1 or more, found {min(sizes)}")
+    told = f"{name}={','.join(wanted)}"
+    said.set("n_sis", min(max(sizes), LARGEST_SUBSPACE), told)
+    if max(sizes) > LARGEST_SUBSPACE:
+        said.notes.append(f"{told}: a screening keeps at most {LARGEST_SUBSPACE} features here")
+    if len(set(sizes)) > 1:
+        said.without.append(f"{told}: every screening keeps the same number, {max(sizes)}")
+
+
+def _possible(said: Translation, wanted: int, n_rows: int) -> int:
+    """As many terms as the rows allow: one row more than coefficients is needed."""
+    if wanted < 1:
+        raise InputError(f"{said.path}: desc_dim: needs 1 or more, found {wanted}")
+    has_intercept = said.settings.get("intercept", True)
+    possible = n_rows - (2 if has_intercept else 1)
+    if possible < 1:
+        needed = n_rows - possible + 1
+        raise InputError(f"{said.path.parent / 'train.dat'}: needs at least {needed} samples, found {n_rows}")
+    if wanted > possible:
+        terms = "1 term" if possible == 1 else f"{possible} terms"
+        also = " beside the intercept" if has_intercept else ""
+        said.notes.append(
+            f"desc_dim={wanted}: {n_rows} samples allow {terms}{also}, and one sample to judge them; no larger model is fitted"
+        )
+    if min(wanted, possible) > LARGEST_DIM:
+        said.without.append(f"desc_dim={wanted}: models have at most {LARGEST_DIM} terms here")
+    return min(wanted, possible, LARGEST_DIM)
+
+
+def _without_meaning(said: Translation) -> None:
+    said.ignore("no meaning here", *_TECHNICAL)
+    said.ignore("used for LASSO alone", *_OF_LASSO)
+    said.ignore("used for classes alone", *_OF_CLASSES)

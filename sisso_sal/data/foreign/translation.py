@@ -36,7 +36,11 @@ class ForeignInput:
     mapped : tuple of (str, str)
         What the input says, and what it became.
     without_counterpart : tuple of str
-        One line each.
+        What the input asks for and this program lacks; one line each.
+    notes : tuple of str
+        What was not used, or only in part; one line each.
+    keywords : mapping of str to str
+        The keyword of the input for an option of this program, as "--n-sis": errors name what the user can change.
     """
 
     program: str
@@ -47,6 +51,8 @@ class ForeignInput:
     mapped: tuple[tuple[str, str], ...]
     without_counterpart: tuple[str, ...]
     left_out: Rows = field(default=())
+    notes: tuple[str, ...] = ()
+    keywords: Mapping[str, str] = field(default_factory=dict)
 
     def csv(self, rows: Rows | None = None) -> str:
         """The table as this program reads it; other rows than those to train on if given."""
@@ -54,6 +60,13 @@ class ForeignInput:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerows([self.header, *(self.rows if rows is None else rows)])
         return text.getvalue()
+
+
+_KINDS = {
+    "int": "an integer", "integer": "an integer", "float": "a number", "real": "a number",
+    "logical": "a logical value such as .true.",
+}  # fmt: skip
+"""What a reader of values needs, by its name."""
 
 
 class Translation:
@@ -64,6 +77,7 @@ class Translation:
         self.settings: dict[str, Any] = {}
         self.mapped: list[tuple[str, str]] = []
         self.without: list[str] = []
+        self.notes: list[str] = []
         self._left = dict(said)
 
     def take(self, *names: str) -> tuple[str, Any]:
@@ -97,9 +111,9 @@ class Translation:
             The value is not of that kind.
         """
         try:
-            return kind(str(value).strip().lower().replace("d", "e") if kind is float else str(value).strip())
+            return kind(str(value).strip())
         except ValueError:
-            word = {"int": "an integer", "float": "a number"}.get(getattr(kind, "__name__", ""), "another value")
+            word = _KINDS.get(getattr(kind, "__name__", ""), "another value")
             raise InputError(f"{self.path}: {name}: needs {word}, found {shown(value)}") from None
 
     def ignore(self, why: str, *names: str) -> None:
@@ -109,8 +123,10 @@ class Translation:
                 self.mapped.append((name, why))
 
     def rest(self) -> None:
-        """Report every keyword that was not taken."""
-        self.without += [f"{name}={value}: this keyword is not known here" for name, value in self._left.items()]
+        """Report the keywords that were not taken, in one line."""
+        if self._left:
+            said = ", ".join(f"{name}={value}" for name, value in self._left.items())
+            self.without.append(f"{said}: not known here, and not used")
 
 
 def unit_free(name: str) -> str:
