@@ -315,7 +315,7 @@ def test_what_is_not_used_is_said_once(tmp_path):
     found = read_foreign(fortran(tmp_path, PLAIN + more, SIX.replace("1.13", "1.13 5")))
     assert found.without_counterpart == (
         "scmt=.true.: the sign of a coefficient cannot be prescribed; signs are free",
-        "nvf=2: features that are vectors of size 10 are not read; only numbers (nsf) are used",
+        "nvf=2: features that are vectors of size 10 (vfsize) are not read; only numbers (nsf) are used",
         "newkey=3, other=a b: not known here, and not used",
     )
     assert found.notes == (
@@ -434,6 +434,25 @@ def test_an_input_of_sisso_cpp(tmp_path):
         ({"property_key": "Vol"}, None, "data.csv: needs the column 'Vol' that sisso.json names, found # Material"),
         ({"data_file": "other.csv"}, None, "other.csv: there is no such file (data_file of sisso.json)"),
         ({"desc_dim": 1.5}, "diamond", "sisso.json: desc_dim: needs an integer, found 1.5"),
+        ({"opset": "add"}, "diamond", "sisso.json: opset: needs a list, found 'add'"),
+        (
+            {"opset": ["erf"]},
+            "diamond",
+            "sisso.json: opset: needs operators such as add, sub, abs_diff, mult, div, found",
+        ),
+        ({"leave_out_inds": 3}, "diamond", "sisso.json: leave_out_inds: needs a list, found 3"),
+        ({"max_leaves": "few"}, "diamond", "sisso.json: max_leaves: needs an integer, found 'few'"),
+        (
+            {"max_feat_cross_correlation": [1]},
+            "diamond",
+            "sisso.json: max_feat_cross_correlation: needs a number, found",
+        ),
+        (
+            {"n_models_store": None, "n_sis_select": [3, 0]},
+            "diamond",
+            "sisso.json: n_sis_select: needs 1 or more, found",
+        ),
+        ({"desc_dim": 0}, "diamond", "sisso.json: desc_dim: needs 1 or more, found 0"),
         ({"leave_out_inds": [9]}, "diamond", "data.csv: leave_out_inds: needs numbers from 0 to 4, found 9"),
     ],
 )
@@ -441,6 +460,16 @@ def test_a_bad_input_of_sisso_cpp_is_told(tmp_path, changes, task, message):
     with pytest.raises(InputError) as caught:
         read_foreign(cpp(tmp_path, changes), task)
     assert str(caught.value).startswith(f"{tmp_path}/{message}".replace("# Material", "Material"))
+
+
+def test_sizes_of_subspaces_and_terms_beyond_the_rows(tmp_path):
+    found = read_foreign(cpp(tmp_path, {"n_sis_select": [5, 9], "desc_dim": 4, "erf": 1}), "diamond")
+    assert (found.settings["n_sis"], found.settings["dim"]) == (9, 2)
+    assert "n_sis_select=[5, 9]: every screening keeps the same number, 9" in found.without_counterpart
+    assert "erf=1: not known here, and not used" in found.without_counterpart
+    assert found.notes == (
+        "desc_dim=4: 4 samples allow 2 terms beside the intercept, and one sample to judge them; no larger model is fitted",
+    )
 
 
 def command(*arguments, code=0):

@@ -15,6 +15,7 @@ _TOKEN = re.compile(
           | (?P<plain>[^\s,;/]*) )""",
     re.VERBOSE,
 )
+_AHEAD = re.compile(r"\S")
 _GAP = re.compile(r"\s*[,;]|\s+|(?=/)|$")
 _INTEGER = re.compile(r"[+-]?\d+")
 _REAL = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[edq]?([+-]\d+)|[edq](\d+))?", re.IGNORECASE)
@@ -38,7 +39,7 @@ def items(text: str, most: int = MOST) -> list[str | None]:
     """
     found: list[str | None] = []
     place = 0
-    while len(found) < most and text[place:].strip() and text[place:].lstrip()[0] != "/":
+    while len(found) < most and (ahead := _AHEAD.search(text, place)) and ahead[0] != "/":
         match = _TOKEN.match(text, place)
         if match is None:  # a quotation mark after a repeat count that does not end
             break

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
-from sisso_sal.data.cells import shown
-from sisso_sal.data.foreign.translation import ForeignInput, Translation, distinct, read_lines
+from sisso_sal.data.columns import shown
+from sisso_sal.data.foreign.translation import ForeignInput, Translation, brief, distinct, read_lines
 from sisso_sal.data.headers import split_header
 from sisso_sal.errors import InputError
+from sisso_sal.system.documents import LARGE, read_json
 
 OPERATORS = (
     "add", "sub", "abs_diff", "mult", "div", "inv", "abs", "exp", "log", "sin", "cos", "sq", "cb", "six_pow", "sqrt", "cbrt",
     "neg_exp",
 )  # fmt: skip
-LARGEST_RUNG = 3
+LARGEST_RUNG, LARGEST_SUBSPACE = 3, 10_000_000
 NAMES = {
     "--dim": "desc_dim", "--n-sis": "n_sis_select", "--rung": "max_rung", "--n-residual": "n_residual",
     "--min-abs": "min_abs_feat_val", "--max-abs": "max_abs_feat_val",
@@ -56,7 +56,7 @@ def read_sisso_cpp(path: Path, task: str | None = None) -> ForeignInput:
     names = distinct([row[0] for row in rows])
     rows = [[name, *row[1:]] for name, row in zip(names, rows, strict=True)]
     rows, left_out = _left_out(said, data, rows)
-    _space_and_search(said)
+    _space_and_search(said, len(rows), data)
     said.settings |= {"target": split_header(target)[0], "id": split_header(header[0])[0]}
     said.ignore("no meaning here", *_TECHNICAL)
     said.rest()
@@ -68,10 +68,7 @@ def read_sisso_cpp(path: Path, task: str | None = None) -> ForeignInput:
 
 
 def _document(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads("\n".join(read_lines(path)))
-    except ValueError as error:
-        raise InputError(f"{path}: needs JSON: {error}") from error
+    document = read_json(path, LARGE)
     if not isinstance(document, dict):
         raise InputError(f"{path}: needs a JSON object, found {shown(document)}")
     return document
@@ -113,7 +110,9 @@ def _one_task(
     name, key = said.take("task_key")
     if key is None and "task" not in map(str.lower, header):
         return header, rows
-    column = header.index(_column(said, path, header, key or next(h for h in header if h.lower() == "task")))
+    column = header.index(
+        _column(said, path, header, str(key) if key else next(h for h in header if h.lower() == "task"))
+    )
     tasks = list(dict.fromkeys(row[column] for row in rows))
     if len(tasks) > 1 and task is None:
         raise InputError(f"{path}: needs one task at a time, found {', '.join(tasks)}; choose with --task")
@@ -135,43 +134,75 @@ def _left_out(said: Translation, path: Path, rows: list[list[str]]) -> tuple[lis
                 f"leave_out_frac={share}: its random test set cannot be drawn again here; all rows are used"
             )
         return rows, []
-    chosen = {said.parsed("leave_out_inds", int, index) for index in indices}
+    chosen = {said.parsed("leave_out_inds", int, index) for index in _listed(said, "leave_out_inds", indices)}
     if not all(0 <= index < len(rows) for index in chosen):
         raise InputError(f"{path}: leave_out_inds: needs numbers from 0 to {len(rows) - 1}, found {max(chosen)}")
     said.mapped.append((f"leave_out_inds ({len(chosen)} rows)", "rows of test.csv"))
     return [r for i, r in enumerate(rows) if i not in chosen], [r for i, r in enumerate(rows) if i in chosen]
 
 
-def _space_and_search(said: Translation) -> None:
-    _, names = said.take("opset")
+def _listed(said: Translation, key: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise InputError(f"{said.path}: {key}: needs a list, found {shown(value)}")
+    return value
+
+
+def _operators(said: Translation) -> None:
+    names = [str(name) for name in _listed(said, "opset", said.take("opset")[1] or [])]
     known = tuple(name for name in names or OPERATORS if name in OPERATORS)
-    said.without += [
-        f"operator {name}: there is no such operator here; left out" for name in names or () if name not in OPERATORS
-    ]
+    if unknown := [name for name in names if name not in OPERATORS]:
+        said.without.append(f"operator {brief(', '.join(unknown))}: no such operator here; left out")
+    if not known:
+        raise InputError(
+            f"{said.path}: opset: needs operators such as {', '.join(OPERATORS[:5])}, found {shown(names)}"
+        )
     said.set("operators", known, "opset" if names else "opset is not given: all operators")
-    if parametrised := said.take("param_opset")[1]:
-        said.without.append(f"param_opset={','.join(parametrised)}: operators have no parameters of their own here")
+    parametrised = [str(name) for name in _listed(said, "param_opset", said.take("param_opset")[1] or [])]
+    if parametrised:
+        said.without.append(
+            f"param_opset={brief(','.join(parametrised))}: operators have no parameters of their own here"
+        )
+
+
+def _space_and_search(said: Translation, n_rows: int, data: Path) -> None:
+    _operators(said)
     rung = said.number("rung", int, "max_rung")
     if rung is not None and rung > LARGEST_RUNG:
         said.without.append(f"max_rung={rung}: rung {LARGEST_RUNG} is taken")
         said.settings["rung"] = LARGEST_RUNG
-    said.number("dim", int, "desc_dim")
-    said.number("n_sis", int, "n_sis_select")
+    fixed = said.take("fix_intercept")[1]
+    if str(fixed).lower() == "true":
+        said.set("intercept", False, "fix_intercept=true")
+    dim = said.take("desc_dim")[1]
+    if dim is not None:
+        said.set("dim", said.terms("desc_dim", said.parsed("desc_dim", int, dim), n_rows, data), f"desc_dim={dim}")
+    _size_of_subspace(said)
     if said.number("n_residual", int, "n_residual") is None:
         said.set("n_residual", 1, "n_residual is not given")
     for option, name, default in (("min_abs", "min_abs_feat_val", 1e-50), ("max_abs", "max_abs_feat_val", 1e50)):
         if said.number(option, float, name) is None:
             said.set(option, default, f"{name} is not given")
-    if said.take("fix_intercept")[1] in (True, "true"):
-        said.set("intercept", False, "fix_intercept=true")
     leaves = said.take("max_leaves")[1]
-    if leaves is not None and int(leaves) < 2 ** said.settings.get("rung", 2):
-        said.without.append(
-            f"max_leaves={leaves}: operators of a term can be limited (--max-complexity), leaves cannot"
-        )
+    if leaves is not None and said.parsed("max_leaves", int, leaves) < 2 ** said.settings.get("rung", 2):
+        said.without.append(f"max_leaves={leaves}: the leaves of a term are not limited")
     correlation = said.take("max_feat_cross_correlation")[1]
-    if correlation is not None and float(correlation) < 1:
+    if correlation is not None and said.parsed("max_feat_cross_correlation", float, correlation) < 1:
         said.without.append(f"max_feat_cross_correlation={correlation}: only features that are equal are removed")
     stored = said.take("n_models_store")[1]
-    if stored is not None and int(stored) > 1:
+    if stored is not None and said.parsed("n_models_store", int, stored) > 1:
         said.without.append(f"n_models_store={stored}: the best model of each dimension is kept")
+
+
+def _size_of_subspace(said: Translation) -> None:
+    """One number for every dimension, or a list with one for each."""
+    given = said.take("n_sis_select")[1]
+    if given is None:
+        return
+    sizes = [said.parsed("n_sis_select", int, size) for size in (given if isinstance(given, list) else [given])]
+    if not sizes or min(sizes) < 1:
+        raise InputError(f"{said.path}: n_sis_select: needs 1 or more, found {shown(given)}")
+    said.set("n_sis", min(max(sizes), LARGEST_SUBSPACE), f"n_sis_select={given}")
+    if max(sizes) > LARGEST_SUBSPACE:
+        said.notes.append(f"n_sis_select={max(sizes)}: a screening keeps at most {LARGEST_SUBSPACE} features here")
+    if len(set(sizes)) > 1:
+        said.without.append(f"n_sis_select={brief(str(given))}: every screening keeps the same number, {max(sizes)}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sisso_sal.data.columns import shown
 from sisso_sal.data.foreign.list_directed import integer, items, real
-from sisso_sal.data.foreign.translation import Translation, read_lines
+from sisso_sal.data.foreign.translation import Translation, brief, read_lines
 from sisso_sal.errors import InputError
 
 _UNIT_FILES = ("feature_units", "pfdimension")
@@ -58,8 +58,10 @@ class TrainData:
             raise InputError(f"{self.path}: needs {number} features (nsf), found {there} in the header")
         if number < there:
             said.notes.append(
-                f"nsf={number}: {self.path.name} has {there} features; not used: {', '.join(self.names[number + 2 :])}"
+                f"{name}={number}: {self.path.name} has {there} features; not used: {brief(', '.join(self.names[number + 2 :]))}"
             )
+        if wanted:
+            said.mapped.append((f"{name}={number}", "primary features"))
         return number
 
     def samples(self, said: Translation, n_features: int, first: int, n_samples: int | None) -> list[list[str]]:
@@ -121,15 +123,17 @@ def units(said: Translation, n_features: int) -> list[str]:
             return _units_from_file(said, file, n_features, len(groups))
     if not groups:
         if text and text.strip():
-            said.notes.append(f"{name}={text}: needs groups such as (1:2)(3:3), found none; features have no units")
+            said.notes.append(
+                f"{name}={brief(text)}: needs groups such as (1:2)(3:3), found none; features have no units"
+            )
         return [""] * n_features
     beyond = [f"({start}:{end})" for start, end in groups if end > n_features]
     if beyond:
         said.notes.append(
-            f"{name}: {', '.join(beyond)}: there are {n_features} features; the rest of the group is not used"
+            f"{name}: {brief(', '.join(beyond))}: there are {n_features} features; the rest of the group is not used"
         )
     powers = [[int(start <= place <= end) for start, end in groups] for place in range(1, n_features + 1)]
-    told = "".join(f"({start}:{end})" for start, end in groups)
+    told = brief("".join(f"({start}:{end})" for start, end in groups))
     said.mapped.append((f"{name}={told}", "units unit1, unit2, … in the header; rename them to real ones there"))
     return [_product(row) for row in powers]
 
@@ -141,7 +145,9 @@ def _range(said: Translation, name: str, text: str, part: str) -> tuple[int, int
     except ValueError:
         start, end = 0, 0
     if not 1 <= start <= end:
-        raise InputError(f"{said.path}: {name}: needs groups such as (1:2)(3:3), found ({part}) in {shown(text)}")
+        raise InputError(
+            f"{said.path}: {name}: needs groups such as (1:2)(3:3), found ({brief(part)}) in {shown(text)}"
+        )
     return start, end
 
 

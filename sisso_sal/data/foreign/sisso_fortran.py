@@ -15,14 +15,14 @@ from typing import Any
 from sisso_sal.data.columns import shown
 from sisso_sal.data.foreign.list_directed import first, integer, items, logical, real
 from sisso_sal.data.foreign.sisso_data import TrainData, units
-from sisso_sal.data.foreign.translation import ForeignInput, Translation, distinct, read_lines, unit_free
+from sisso_sal.data.foreign.translation import ForeignInput, Translation, brief, distinct, read_lines, unit_free
 from sisso_sal.errors import InputError
 
 OPERATORS = {
     "+": "add", "-": "sub", "*": "mult", "/": "div", "exp": "exp", "exp-": "neg_exp", "^-1": "inv", "^2": "sq", "^3": "cb",
     "sqrt": "sqrt", "cbrt": "cbrt", "log": "log", "|-|": "abs_diff", "^6": "six_pow", "sin": "sin", "cos": "cos",
 }  # fmt: skip
-LARGEST_RUNG, LARGEST_DIM, LARGEST_SUBSPACE = 3, 6, 10_000_000
+LARGEST_RUNG, LARGEST_SUBSPACE = 3, 10_000_000
 DEFAULT_COMPLEXITY = 3
 NAMES = {
     "--dim": "desc_dim", "--n-sis": "nf_sis", "--rung": "fcomplexity", "--max-complexity": "fcomplexity",
@@ -103,10 +103,10 @@ def _keywords(path: Path) -> Translation:
     if not keywords:
         raise InputError(f"{path}: needs lines 'keyword = value', found none")
     said = Translation(path, keywords)
-    said.mapped += [(f"{key}=", "without a value") for key in empty]
+    said.mapped += [(f"{brief(key)}=", "without a value") for key in empty]
     if twice:
         said.notes.append(
-            f"{', '.join(dict.fromkeys(twice))}: given more than once; the last value counts, as in SISSO"
+            f"{brief(', '.join(dict.fromkeys(twice)))}: given more than once; the last value counts, as in SISSO"
         )
     if others:
         lines = "1 line" if len(others) == 1 else f"{len(others)} lines"
@@ -117,7 +117,8 @@ def _keywords(path: Path) -> Translation:
 def _item(said: Translation, *names: str) -> tuple[str, str | None]:
     """The first of these keywords that was given, and its first item; None where there is none."""
     name, text = said.take(*names)
-    return name, None if text is None else first(text)
+    item = None if text is None else first(text)
+    return name, None if item is None else brief(item)
 
 
 def _value(said: Translation, kind: Callable[[str], Any], *names: str) -> tuple[str, Any]:
@@ -142,11 +143,17 @@ def _refuse_other_work(said: Translation) -> None:
     if number != 1:
         what = "a classification, which is not supported" if number == 2 else str(number)
         raise InputError(f"{said.path}: {name}={kind}: needs a regression, found {what}")
+    if kind is not None:
+        said.mapped.append((f"{name}={kind}", "regression"))
     name, part = _item(said, "calc", "task")
-    if part is not None and part.upper() != "FCDI":
+    if part is not None and part.upper() == "FCDI":
+        said.mapped.append((f"{name}={part}", "as always"))
+    elif part is not None:
         said.without.append(f"{name}={part}: feature construction and model search are always done in one run")
     name, is_constrained = _value(said, logical, "scmt")
-    if is_constrained:
+    if is_constrained is False:
+        said.mapped.append((f"{name}=.false.", "signs are free"))
+    elif is_constrained:
         said.without.append(f"{name}=.true.: the sign of a coefficient cannot be prescribed; signs are free")
     name, restart = _item(said, "restart")
     if restart is not None:
@@ -154,21 +161,26 @@ def _refuse_other_work(said: Translation) -> None:
         begins = not said.parsed(name, integer if is_number else logical, restart)
         said.mapped.append((f"{name}={restart}", "no meaning here" if begins else "the run starts anew"))
     name, number = _value(said, integer, "nvf")
-    _, sizes = _item(said, "vfsize")
+    sizes_name, sizes = _item(said, "vfsize")
     if number:
-        told = f" of size {sizes}" if sizes else ""
+        told = f" of size {sizes} ({sizes_name})" if sizes else ""
         said.without.append(
             f"{name}={number}: features that are vectors{told} are not read; only numbers (nsf) are used"
         )
+    else:
+        found = ((name, number), (sizes_name, sizes))
+        said.mapped += [(f"{key}={value}", "no vectors") for key, value in found if value is not None]
     name, number = _value(said, integer, "npf_must")
-    if number:
+    if number == 0:
+        said.mapped.append((f"{name}=0", "all primary features are free"))
+    elif number:
         said.without.append(f"{name}={number}: no primary feature can be prescribed; all are free")
 
 
 def _samples(said: Translation, task: str | None) -> tuple[int, int | None]:
     """Number of the first row of train.dat to take, and how many; all where that is not said."""
     name, n_tasks = _value(said, integer, "ntask", "nprop")
-    n_tasks = 1 if n_tasks is None else n_tasks
+    has_tasks, n_tasks = n_tasks is not None, 1 if n_tasks is None else n_tasks
     if n_tasks < 1:
         raise InputError(f"{said.path}: {name}: needs 1 or more, found {n_tasks}")
     _, text = said.take("nsample")
@@ -176,6 +188,8 @@ def _samples(said: Translation, task: str | None) -> tuple[int, int | None]:
     sizes = [said.parsed("nsample", integer, item) for item in listed if item is not None]
     if any(size < 1 for size in sizes):
         raise InputError(f"{said.path}: nsample: needs 1 or more, found {min(sizes)}")
+    said.mapped += [(f"{name}={n_tasks}", "one task")] if has_tasks and n_tasks == 1 else []
+    said.mapped += [(f"nsample={','.join(map(str, sizes))}", "rows of train.dat")] if sizes else []
     if n_tasks == 1 and task is None:
         return 0, sizes[0] if sizes else None
     if task is None:
@@ -200,13 +214,13 @@ def _operators(said: Translation) -> None:
     named = list(dict.fromkeys(symbol for symbols in sets for symbol in symbols))
     if text.startswith("(") and text.count("(") > len(named):
         said.notes.append(
-            f"{name}={text}: without quotation marks SISSO reads it up to the first blank, comma or slash; write {name}='…'"
+            f"{name}={brief(text)}: without quotation marks SISSO reads it up to the first blank, comma or slash; write {name}='…'"
         )
     if any(set(symbols) != set(sets[0]) for symbols in sets):
-        said.without.append(f"{name}={text}: every rung gets all of these operators, not a set of its own")
+        said.without.append(f"{name}={brief(text)}: every rung gets all of these operators, not a set of its own")
     unknown = [symbol for symbol in named if symbol not in OPERATORS]
     if unknown:
-        said.without.append(f"{', '.join(f'({symbol})' for symbol in unknown)}: no such operator here; left out")
+        said.without.append(f"{brief(', '.join(f'({symbol})' for symbol in unknown))}: no such operator here; left out")
     operators = tuple(OPERATORS[symbol] for symbol in named if symbol in OPERATORS)
     if not operators:
         raise InputError(f"{said.path}: {name}: needs operators such as '(+)(-)(*)(/)', found {shown(text)}")
@@ -248,14 +262,18 @@ def _search(said: Translation, n_rows: int) -> None:
     told = f"{name}={dim}"
     if dim is None:
         dim, told = 2, "desc_dim is not given"
-    said.set("dim", _possible(said, dim, n_rows), told)
+    said.set("dim", said.terms("desc_dim", dim, n_rows, said.path.parent / "train.dat"), told)
     _size_of_subspace(said, dim)
     said.set("n_residual", 1, "SISSO screens with the residual of the best model")
     name, method = _item(said, "method_so", "method")
-    if method is not None and method.upper() != "L0":
+    if method is not None and method.upper() == "L0":
+        said.mapped.append((f"{name}={method}", "as always"))
+    elif method is not None:
         said.without.append(f"{name}={method}: the sparsifying operator is L0 alone, without LASSO")
     name, metric = _item(said, "metric")
-    if metric is not None and not metric.upper().endswith("RMSE"):
+    if metric is not None and metric.upper().endswith("RMSE"):
+        said.mapped.append((f"{name}={metric}", "as always"))
+    elif metric is not None:
         said.without.append(f"{name}={metric}: models are ranked by RMSE")
     name, number = _item(said, "nmodel", "nmodels", "nm_output")
     if number is not None:
@@ -272,32 +290,12 @@ def _size_of_subspace(said: Translation, dim: int) -> None:
         return
     if min(sizes) < 1:
         raise InputError(f"{said.path}: {name}: needs 1 or more, found {min(sizes)}")
-    told = f"{name}={','.join(wanted)}"
+    told = brief(f"{name}={','.join(wanted)}")
     said.set("n_sis", min(max(sizes), LARGEST_SUBSPACE), told)
     if max(sizes) > LARGEST_SUBSPACE:
         said.notes.append(f"{told}: a screening keeps at most {LARGEST_SUBSPACE} features here")
     if len(set(sizes)) > 1:
         said.without.append(f"{told}: every screening keeps the same number, {max(sizes)}")
-
-
-def _possible(said: Translation, wanted: int, n_rows: int) -> int:
-    """As many terms as the rows allow: one row more than coefficients is needed."""
-    if wanted < 1:
-        raise InputError(f"{said.path}: desc_dim: needs 1 or more, found {wanted}")
-    has_intercept = said.settings.get("intercept", True)
-    possible = n_rows - (2 if has_intercept else 1)
-    if possible < 1:
-        needed = n_rows - possible + 1
-        raise InputError(f"{said.path.parent / 'train.dat'}: needs at least {needed} samples, found {n_rows}")
-    if wanted > possible:
-        terms = "1 term" if possible == 1 else f"{possible} terms"
-        also = " beside the intercept" if has_intercept else ""
-        said.notes.append(
-            f"desc_dim={wanted}: {n_rows} samples allow {terms}{also}, and one sample to judge them; no larger model is fitted"
-        )
-    if min(wanted, possible) > LARGEST_DIM:
-        said.without.append(f"desc_dim={wanted}: models have at most {LARGEST_DIM} terms here")
-    return min(wanted, possible, LARGEST_DIM)
 
 
 def _without_meaning(said: Translation) -> None:

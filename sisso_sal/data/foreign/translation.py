@@ -13,6 +13,9 @@ from typing import Any
 
 from sisso_sal.data.cells import shown
 from sisso_sal.errors import InputError
+from sisso_sal.system.documents import LARGE, read_bytes
+
+LARGEST_DIM = 6
 
 Rows = Sequence[Sequence[str]]
 
@@ -81,17 +84,21 @@ class Translation:
         self._left = dict(said)
 
     def take(self, *names: str) -> tuple[str, Any]:
-        """The first of these keywords that was given, with its value; the last name and None where none was."""
-        for name in names:
-            if name in self._left:
-                return name, self._left.pop(name)
-        return names[-1], None
+        """The first of these keywords that was given, with its value; the last name and None where none was.
+
+        They are names of one keyword in different versions: if more than one was given, a note says which counts.
+        """
+        found = [(name, self._left.pop(name)) for name in names if name in self._left]
+        self.notes += [
+            f"{brief(f'{name}={value}')}: not used, as {found[0][0]} says the same" for name, value in found[1:]
+        ]
+        return found[0] if found else (names[-1], None)
 
     def set(self, option: str, value: Any, said: str) -> None:
         """Record that a setting follows from what the input says."""
         self.settings[option] = value
         text = ",".join(value) if isinstance(value, (tuple, list)) else value
-        self.mapped.append((said, f"{option} = {text}"))
+        self.mapped.append((brief(said), f"{option} = {text}"))
 
     def number(self, option: str, kind: Callable[[str], Any], *names: str) -> Any:
         """Carry a number over to a setting; None where it was not given."""
@@ -116,6 +123,31 @@ class Translation:
             word = _KINDS.get(getattr(kind, "__name__", ""), "another value")
             raise InputError(f"{self.path}: {name}: needs {word}, found {shown(value)}") from None
 
+    def terms(self, keyword: str, wanted: int, n_rows: int, data: Path) -> int:
+        """Number of terms of the largest model: as many as wanted, if the rows allow; one row more than coefficients is needed.
+
+        Raises
+        ------
+        InputError
+            The number is below 1, or the rows allow no model at all.
+        """
+        if wanted < 1:
+            raise InputError(f"{self.path}: {keyword}: needs 1 or more, found {wanted}")
+        has_intercept = self.settings.get("intercept", True)
+        possible = n_rows - (2 if has_intercept else 1)
+        if possible < 1:
+            raise InputError(f"{data}: needs at least {n_rows - possible + 1} samples, found {n_rows}")
+        if wanted > possible:
+            allowed = ("1 term" if possible == 1 else f"{possible} terms") + (
+                " beside the intercept" if has_intercept else ""
+            )
+            self.notes.append(
+                f"{keyword}={wanted}: {n_rows} samples allow {allowed}, and one sample to judge them; no larger model is fitted"
+            )
+        if min(wanted, possible) > LARGEST_DIM:
+            self.without.append(f"{keyword}={wanted}: models have at most {LARGEST_DIM} terms here")
+        return min(wanted, possible, LARGEST_DIM)
+
     def ignore(self, why: str, *names: str) -> None:
         """Leave out keywords that say how the other program works, not what it searches for."""
         for name in names:
@@ -125,8 +157,21 @@ class Translation:
     def rest(self) -> None:
         """Report the keywords that were not taken, in one line."""
         if self._left:
-            said = ", ".join(f"{name}={value}" for name, value in self._left.items())
+            said = brief(", ".join(brief(f"{name}={value}") for name, value in self._left.items()), 1000)
             self.without.append(f"{said}: not known here, and not used")
+
+
+def brief(text: str, most: int = 200) -> str:
+    """A text for one line: its beginning, if it is long, with escapes for what cannot be printed.
+
+    Examples
+    --------
+    >>> brief("ops='(+)(-)(*)'", 9)
+    "ops='(+)…"
+    """
+    if len(text) > most:
+        text = f"{text[: most - 1]}…"
+    return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in text)
 
 
 def unit_free(name: str) -> str:
@@ -164,9 +209,8 @@ def read_lines(path: Path) -> list[str]:
     InputError
         It cannot be read.
     """
+    content = read_bytes(path, LARGE.size)
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        return content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: needs UTF-8 text, found byte 0x{error.object[error.start]:02x}") from error
