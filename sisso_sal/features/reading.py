@@ -10,6 +10,7 @@ from sisso_sal.errors import ExpressionError, SettingsError
 from sisso_sal.features.expression import Expression
 from sisso_sal.features.names import is_plain, quoted, unquoted
 from sisso_sal.features.operators import OPERATORS
+from sisso_sal.features.unit_rules import STRICT, UnitRules
 
 LARGEST = 64
 """Operators and parentheses in a formula, all together, are not more than this; one of rung 3 has 21 at most."""
@@ -60,7 +61,7 @@ class _Token(NamedTuple):
     place: int
 
 
-def parse_formula(text: str, units: Mapping[str, str], *, check_units: bool = True) -> Expression:
+def parse_formula(text: str, units: Mapping[str, str], *, rules: UnitRules = STRICT) -> Expression:
     """The expression whose text this is, with the same tree.
 
     Parameters
@@ -70,15 +71,15 @@ def parse_formula(text: str, units: Mapping[str, str], *, check_units: bool = Tr
         backticks (see `quoted`).
     units : mapping of str to str
         Unit text of each primary feature.
-    check_units : bool
-        Whether sums need equal units and so on.
+    rules : UnitRules
+        What the units allow.
 
     Raises
     ------
     ExpressionError
         The text is no formula of these features, or too large.
     UnitError
-        The units do not fit and `check_units` is True.
+        The units do not fit the rules.
 
     Examples
     --------
@@ -87,7 +88,7 @@ def parse_formula(text: str, units: Mapping[str, str], *, check_units: bool = Tr
     >>> formula.to_json(), str(formula)
     (['div', 'a/b', ['sq', 'c']], '`a/b`/c**2')
     """
-    reader = _Reader(_tokens(text), units, check_units)
+    reader = _Reader(_tokens(text), units, rules)
     expression = reader.sum()
     reader.take("")
     return expression
@@ -109,8 +110,8 @@ def _tokens(text: str) -> list[_Token]:
 class _Reader:
     """One pass over the tokens; a method for each strength of binding."""
 
-    def __init__(self, tokens: list[_Token], units: Mapping[str, str], check_units: bool):
-        self.tokens, self.units, self.check_units = tokens, units, check_units
+    def __init__(self, tokens: list[_Token], units: Mapping[str, str], rules: UnitRules):
+        self.tokens, self.units, self.rules = tokens, units, rules
         self.position = self.size = 0
 
     @property
@@ -135,7 +136,7 @@ class _Reader:
 
     def apply(self, operator: str, *operands: Expression) -> Expression:
         self.grow()
-        return Expression.apply(operator, *operands, check_units=self.check_units)
+        return Expression.apply(operator, *operands, rules=self.rules)
 
     def grow(self) -> None:
         self.size += 1

@@ -29,7 +29,7 @@ from sisso_sal.features.expression import Expression
 from sisso_sal.features.operators import BY_OPCODE, COMPILED, DEFAULT_OPERATORS, MOMENTS, OPERATORS, operators_named
 from sisso_sal.features.pairs import Pairs
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
-from sisso_sal.features.unit_rules import IGNORED
+from sisso_sal.features.unit_rules import IGNORED, UNIT_RULES
 
 EV, LENGTH = parse_unit("eV"), parse_unit("AA")
 ROWS = pytest.mark.parametrize("row", OPERATORS.values(), ids=OPERATORS)
@@ -299,8 +299,17 @@ def test_both_importers_know_what_the_table_says_that_they_know():
     symbols = {row.sisso_symbol: row.name for row in OPERATORS.values() if row.sisso_symbol}
     assert symbols == sisso_fortran.OPERATORS
     assert len(symbols) == sum(bool(row.sisso_symbol) for row in OPERATORS.values())
-    unitless = {row.name for row in OPERATORS.values() if row.unit_rule == "unitless"}
-    assert set(sisso_fortran.NOT_UNITLESS) == unitless
+
+
+def test_the_rules_of_sisso_differ_from_the_strict_ones_in_arguments_without_unit_alone():
+    for row in OPERATORS.values():
+        operands = [EV] * row.arity
+        if row.unit_rule == "unitless":
+            assert UNIT_RULES["sisso"].result(row, *operands) == NONE
+            with pytest.raises(UnitError):
+                UNIT_RULES["strict"].result(row, *operands)
+        else:
+            assert UNIT_RULES["sisso"].result(row, *operands) == UNIT_RULES["strict"].result(row, *operands)
 
 
 # Units and domains ---------------------------------------------------------------------------------------------------
