@@ -578,3 +578,12 @@ def test_a_refusal_names_the_keyword_and_not_an_option_that_is_not_there(tmp_pat
         told = str(command(cpp(tmp_path), "--task", "diamond", code=1).exception)
         assert told.startswith("max_abs_feat_val: needs n_sis_select, desc_dim or max_rung 2 (max_features in the ")
         assert told.endswith("try max_complexity in the settings of --out 5")
+
+
+def test_a_name_that_looks_like_a_unit_stays_a_name(tmp_path):
+    data = SIX.replace("material  gap   EA    IP    r_s", "id/Å  E/kJ  radius/Å  r(eV)  c/a")
+    found = read_foreign(fortran(tmp_path, PLAIN + "funit=(3:3)\n", data))
+    assert found.header == ("id/Å (1)", "E/kJ (1)", "radius/Å (1)", "r[eV] (1)", "c/a (unit1)")
+    document = json.loads(command(tmp_path, "--json", "--threads", 1).stdout)
+    assert document["target"]["name"] == "E/kJ"
+    assert document["n_features"]["0"] == 3

@@ -8,6 +8,7 @@ from pathlib import Path
 from sisso_sal.data.foreign.sisso_cpp import read_sisso_cpp
 from sisso_sal.data.foreign.sisso_fortran import read_sisso_fortran
 from sisso_sal.data.foreign.translation import ForeignInput, Rows
+from sisso_sal.data.headers import split_header
 from sisso_sal.errors import InputError
 
 
@@ -44,7 +45,9 @@ def _without_constants(foreign: ForeignInput) -> ForeignInput:
     """The same without features that have one value in every row: nothing can be learned from them."""
     constant = [j for j in range(2, len(foreign.header)) if len({_value(row[j]) for row in foreign.rows}) == 1]
     kept = [
-        j for j in range(len(foreign.header)) if j not in constant or foreign.header[j] == foreign.settings["target"]
+        j
+        for j in range(len(foreign.header))
+        if j not in constant or split_header(foreign.header[j])[0] == foreign.settings["target"]
     ]
     notes = tuple(f"feature {foreign.header[j]}: the same in every row; left out" for j in constant)
 

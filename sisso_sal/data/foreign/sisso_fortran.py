@@ -15,7 +15,8 @@ from typing import Any
 from sisso_sal.data.columns import shown
 from sisso_sal.data.foreign.list_directed import first, integer, items, logical, real
 from sisso_sal.data.foreign.sisso_data import TrainData, units
-from sisso_sal.data.foreign.translation import ForeignInput, Translation, brief, distinct, read_lines, unit_free
+from sisso_sal.data.foreign.translation import ForeignInput, Translation, brief, distinct, header_of, read_lines
+from sisso_sal.data.headers import split_header
 from sisso_sal.errors import InputError
 
 OPERATORS = {
@@ -69,12 +70,8 @@ def read_sisso_fortran(path: Path, task: str | None = None) -> ForeignInput:
     _search(said, len(records))
     _without_meaning(said)
     said.rest()
-    features = [
-        f"{unit_free(name)} ({unit})" if unit else unit_free(name)
-        for name, unit in zip(data.names[2:], of_features, strict=False)
-    ]
-    header = (unit_free(data.names[0]), unit_free(data.names[1]), *features)
-    said.settings |= {"target": header[1], "id": header[0]}
+    header = tuple(map(header_of, data.names, ("", "", *of_features)))
+    said.settings |= {"target": split_header(header[1])[0], "id": split_header(header[0])[0]}
     ids = distinct([row[0] for row in records])
     return ForeignInput(
         program="SISSO", files=(str(path), str(data.path)), header=header, settings=said.settings, mapped=tuple(said.mapped),
@@ -209,7 +206,7 @@ def _operators(said: Translation) -> None:
             return
         raise InputError(f"{said.path}: needs operators (ops or opset), found none")
     most = max(1, said.settings["rung"]) if "," in text else 1
-    lists = list(takewhile(lambda item: item and "(" in item, items(text, most)))
+    lists = list(takewhile(lambda item: "(" in item, (item or "" for item in items(text, most))))
     sets = [[symbol.strip() for symbol in re.findall(r"\(([^()]+)\)", item)] for item in lists]
     named = list(dict.fromkeys(symbol for symbols in sets for symbol in symbols))
     if text.startswith("(") and text.count("(") > len(named):

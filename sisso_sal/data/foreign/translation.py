@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sisso_sal.data.cells import shown
+from sisso_sal.data.columns import shown
+from sisso_sal.data.headers import split_header
 from sisso_sal.errors import InputError
 from sisso_sal.system.documents import LARGE, read_bytes
 
@@ -174,15 +175,19 @@ def brief(text: str, most: int = 200) -> str:
     return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in text)
 
 
-def unit_free(name: str) -> str:
-    """A name whose trailing parentheses would be read as a unit, with brackets instead.
+def header_of(name: str, unit: str = "") -> str:
+    """A header that this program reads as this name and unit, whatever the name looks like.
+
+    Parentheses at the end of a name become brackets.
 
     Examples
     --------
-    >>> unit_free("r(A)"), unit_free("r_s")
-    ('r[A]', 'r_s')
+    >>> header_of("r(A)", "unit1"), header_of("r_s"), header_of("radius/Å"), header_of("r(eV)")
+    ('r[A] (unit1)', 'r_s', 'radius/Å (1)', 'r[eV] (1)')
     """
-    return re.sub(r"\(([^()]*)\)$", r"[\1]", name)
+    bare = re.sub(r"\(([^()]*)\)$", r"[\1]", name)
+    unit = unit or ("1" if split_header(bare)[1] else "")
+    return f"{bare} ({unit})" if unit else bare
 
 
 def distinct(names: Sequence[str]) -> list[str]:
