@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from sisso_sal.data.columns import shown
+from sisso_sal.data.cells import shown
 from sisso_sal.data.foreign.translation import ForeignInput, Translation, brief, distinct, read_lines
 from sisso_sal.data.headers import split_header
 from sisso_sal.errors import InputError

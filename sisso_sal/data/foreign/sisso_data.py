@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from sisso_sal.data.columns import shown
+from sisso_sal.data.cells import shown
 from sisso_sal.data.foreign.list_directed import integer, items, real
 from sisso_sal.data.foreign.translation import Translation, brief, read_lines
 from sisso_sal.errors import InputError

@@ -12,7 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from sisso_sal.data.columns import shown
+from sisso_sal.data.cells import shown
 from sisso_sal.data.foreign.list_directed import first, integer, items, logical, real
 from sisso_sal.data.foreign.sisso_data import TrainData, units
 from sisso_sal.data.foreign.translation import ForeignInput, Translation, brief, distinct, header_of, read_lines

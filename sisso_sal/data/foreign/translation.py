@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sisso_sal.data.columns import shown
+from sisso_sal.data.cells import shown
 from sisso_sal.data.headers import split_header
 from sisso_sal.errors import InputError
 from sisso_sal.system.documents import LARGE, read_bytes
