@@ -67,6 +67,10 @@ class UnconfirmedError(OracleError):
     """Whether a submission was accepted is not known: it has to be asked for by its intent before anything is sent again."""
 
 
+class TakenError(OracleError):
+    """An intent belongs to another candidate, or it is not known to which: nothing was submitted under it."""
+
+
 def reason_of(error: BaseException, most: int = 300) -> str:
     """What went wrong, in one line: the message of an error of this program, of any other also its kind.
 

@@ -7,18 +7,17 @@ intent.
 from __future__ import annotations
 
 import hashlib
-import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sisso_sal.data.cells import LARGEST, shown
-from sisso_sal.errors import OracleError, UnconfirmedError
-from sisso_sal.ledger.arrays import problem_of, write_arrays
+from sisso_sal.campaign.answers import checked_answers, job_of
+from sisso_sal.errors import CampaignError, OracleError, TakenError, UnconfirmedError
+from sisso_sal.ledger.arrays import write_arrays
 from sisso_sal.ledger.state import Case, State, fold
 from sisso_sal.ledger.store import Ledger
 from sisso_sal.protocols import FAILURES, Answer, Oracle, Receipt, Request, Space
+from sisso_sal.system.documents import one_line, shown
 
 Tell = Callable[[str], None]
 """Takes one line of text for people."""
@@ -30,23 +29,38 @@ class Journal:
     def __init__(self, ledger: Ledger):
         self.ledger = ledger
         self.state: State = fold(ledger.events())
+        self._owners: dict[str, str] = {}
+        self._note_owners(ledger.events("intent"))
 
     def write(self, *events: tuple[str, Mapping[str, Any]]) -> None:
         """Append events, all or none, and update the state."""
         if events:
-            self.state = fold(self.ledger.append_all(events), self.state)
+            written = self.ledger.append_all(events)
+            self.state = fold(written, self.state)
+            self._note_owners(written)
+
+    def owner(self, intent: str) -> str | None:
+        """The candidate that an intent was first written for; None for a new one."""
+        return self._owners.get(intent)
+
+    def _note_owners(self, events: Iterable[Mapping[str, Any]]) -> None:
+        for event in events:
+            if event["event"] == "intent":
+                self._owners.setdefault(event["intent"], event["id"])
 
 
 def intent_name(run_id: str, id: str, attempt: int) -> str:
-    """A unique name of a submission, of letters, digits and hyphens; it contains the run, the candidate and the attempt.
+    """A unique name of a submission, of letters, digits and hyphens: the run, the start of the id, its digest and the attempt.
+
+    The digest has 128 bits: two ids never have one name, however much they look alike.
 
     Examples
     --------
     >>> intent_name("3f9a2c11", "SrTiO3", 1)
-    '3f9a2c11-SrTiO3-0752ce-1'
+    '3f9a2c11-SrTiO3-0752ce0935d17939d873a748465035b4-1'
     """
     readable = re.sub(r"[^A-Za-z0-9]+", "", id)[:24] or "x"
-    return f"{run_id}-{readable}-{hashlib.sha256(id.encode()).hexdigest()[:6]}-{attempt}"
+    return f"{run_id}-{readable}-{hashlib.sha256(id.encode()).hexdigest()[:32]}-{attempt}"
 
 
 class Exchange:
@@ -77,28 +91,41 @@ class Exchange:
         return any(settled)
 
     def _settle(self, case: Case) -> bool:
+        if self._fail_taken([case]):
+            return True
         request = self._request(case)
         try:
             receipt = self.oracle.query(request)
+        except TakenError as error:
+            return self._refuse(request, error)
         except OracleError as error:
             self._tell_once(f"{case.id}: it is not known whether {case.intent} was accepted; asking again ({error})")
             return False
-        if receipt is None:
-            return self._send(request)
-        self._journal.write(("receipt", {"intent": case.intent, "id": case.id, "job": receipt.job}))
-        return True
+        return self._send(request) if receipt is None else self._accept(request, receipt)
 
     def submit(self, ids: Sequence[str], iteration: int) -> None:
-        """Submit candidates: first the intents of all, then one after the other."""
+        """Submit candidates: first the intents of all, then one after the other.
+
+        Raises
+        ------
+        CampaignError
+            An intent belongs to another candidate already; nothing is submitted.
+        """
         run_id = (self._journal.state.created or {}).get("run_id", "run")
-        intents = []
+        intents: dict[str, dict[str, Any]] = {}
         for id in ids:
             case = self._journal.state.cases.get(id)
             attempt = 1 + (case.attempt if case else 0)
             name = intent_name(run_id, id, attempt)
-            intents.append(("intent", {"intent": name, "id": id, "attempt": attempt, "iteration": iteration}))
-        self._journal.write(*intents)
-        for _, intent in intents:
+            owner = intents[name]["id"] if name in intents else self._journal.owner(name)
+            if owner is not None:
+                raise CampaignError(
+                    f"{self._journal.ledger.folder}: needs an intent of its own for {shown(id)}, found {name} of "
+                    f"{shown(owner)}; nothing is submitted"
+                )
+            intents[name] = {"intent": name, "id": id, "attempt": attempt, "iteration": iteration}
+        self._journal.write(*(("intent", intent) for intent in intents.values()))
+        for intent in intents.values():
             self._send(self._request(self._journal.state.cases[intent["id"]]))
 
     def _send(self, request: Request) -> bool:
@@ -110,34 +137,59 @@ class Exchange:
             )
             return False
         except OracleError as error:
-            events, line = self._outcome(Answer(request.intent, kind="refused", reason=str(error)), request.id)
-            self._journal.write(*events)
-            self._tell(line)
-            return True
-        self._journal.write(("receipt", {"intent": request.intent, "id": request.id, "job": receipt.job}))
+            return self._refuse(request, error)
+        return self._accept(request, receipt)
+
+    def _refuse(self, request: Request, error: OracleError) -> bool:
+        return self._record([(Answer(request.intent, kind="refused", reason=one_line(str(error))), request.id)])
+
+    def _accept(self, request: Request, receipt: Receipt) -> bool:
+        try:
+            job = job_of(receipt, request)
+        except OracleError as error:
+            return self._record([(Answer(request.intent, kind="invalid", reason=str(error)), request.id)])
+        self._journal.write(("receipt", {"intent": request.intent, "id": request.id, "job": job}))
         return True
+
+    def _fail_taken(self, cases: Sequence[Case]) -> list[Case]:
+        """Fail the cases whose intent was written for another candidate first: no answer to it is theirs."""
+        taken = [case for case in cases if self._journal.owner(case.intent) not in (None, case.id)]
+        reasons = [f"its intent {case.intent} belongs to {shown(self._journal.owner(case.intent))}" for case in taken]
+        self._record(
+            [
+                (Answer(case.intent, kind="invalid", reason=reason), case.id)
+                for case, reason in zip(taken, reasons, strict=True)
+            ]
+        )
+        return taken
 
     def collect(self) -> bool:
         """Ask for answers and record them in the order of the candidates; True if there were any."""
+        has_failed = bool(self._fail_taken(self._journal.state.of("submitted")))
         waiting = {case.intent: case for case in self._journal.state.of("submitted")}
         if not waiting:
-            return False
+            return has_failed
         try:
-            answers = self.oracle.collect([Receipt(case.intent, case.job) for case in waiting.values()])
+            answers = self.oracle.collect([Receipt(case.intent, case.job, case.id) for case in waiting.values()])
+            accepted = checked_answers(answers, waiting, self._tell_once)
         except OracleError as error:
             self._tell_once(f"the oracle does not answer; trying again ({error})")
-            return False
-        accepted = {answer.intent: answer for answer in answers if answer.intent in waiting}
-        events, lines = [], []
+            return has_failed
         number_of = self._numbered()
-        for answer in sorted(accepted.values(), key=lambda answer: number_of.get(waiting[answer.intent].id, -1)):
-            new, line = self._outcome(checked(answer), waiting[answer.intent].id)
+        pairs = [(answer, waiting[answer.intent].id) for answer in accepted]
+        return self._record(sorted(pairs, key=lambda pair: number_of.get(pair[1], -1))) or has_failed
+
+    def _record(self, answers: Sequence[tuple[Answer, str]]) -> bool:
+        """Write answers to candidates in one transaction, and tell them."""
+        events, lines = [], []
+        for answer, id in answers:
+            new, line = self._outcome(answer, id)
             events += new
             lines.append(line)
         self._journal.write(*events)
         for line in lines:
             self._tell(line)
-        return bool(accepted)
+        return bool(answers)
 
     def _outcome(self, answer: Answer, id: str) -> tuple[list[tuple[str, dict[str, Any]]], str]:
         """The events of an answer, and the same as one line of text."""
@@ -150,9 +202,10 @@ class Exchange:
             arrays = {"arrays": kept} if kept else {}
             label = {"id": id, "value": float(answer.value), **error, **about, **arrays}
             return [("label", label)], f"{id}: {answer.value:.6g}"
-        attempt = self._journal.state.cases[id].attempt
-        again = FAILURES.get(answer.kind, False) and attempt <= self._retries
-        reason = " ".join(answer.reason.split())
+        case = self._journal.state.cases[id]
+        attempt = case.attempt - sum(failure["kind"] == "invalid" for failure in case.failures)
+        again = FAILURES[answer.kind] and attempt <= self._retries
+        reason = answer.reason
         failure = {"id": id, "kind": answer.kind, "reason": reason, "final": not again, **about}
         retry = [("retry", {"id": id, "by": "campaign"})] if again else []
         outlook = f"trying again ({attempt} of {self._retries})" if again else "not tried again"
@@ -171,41 +224,3 @@ class Exchange:
         if line not in self._told:
             self._told.add(line)
             self._tell(line)
-
-
-def checked(answer: Answer) -> Answer:
-    """The same answer, or a failure if its numbers cannot be a label.
-
-    Examples
-    --------
-    >>> checked(Answer("a", value=float("nan"))).reason
-    'needs a finite number as the label, found nan'
-    """
-    cost = answer.core_hours if _is_finite(answer.core_hours) and answer.core_hours >= 0 else 0.0
-    if answer.value is None:
-        return Answer(
-            answer.intent, core_hours=cost, kind=answer.kind or "invalid", reason=answer.reason or "no reason given"
-        )
-    if not _is_finite(answer.value):
-        problem = f"needs a finite number as the label, found {_plain(answer.value)}"
-    elif answer.error is not None and not (_is_finite(answer.error) and answer.error >= 0):
-        problem = f"needs a number >= 0 as the label's error, found {_plain(answer.error)}"
-    else:
-        problem = problem_of(answer.arrays)
-    if problem:
-        return Answer(answer.intent, core_hours=cost, kind="invalid", reason=problem)
-    return Answer(answer.intent, answer.value, answer.error, cost, arrays=answer.arrays)
-
-
-def _is_finite(value: Any) -> bool:
-    """Whether an oracle's value is a number that a table could hold; an oracle of one's own may give anything."""
-    return (
-        isinstance(value, Real)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and abs(float(value)) <= LARGEST
-    )
-
-
-def _plain(value: Any) -> str:
-    return str(value) if isinstance(value, Real) else shown(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def create(
     write_whole(run / CANDIDATES, content)
     created = {
         "settings": settings.model_dump(mode="json"),
-        "run_id": uuid.uuid4().hex[:8],
+        "run_id": secrets.token_hex(16),
         "table": about["table"],
         "digest": about["digest"],
         "versions": versions(),

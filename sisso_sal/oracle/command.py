@@ -6,9 +6,12 @@ whether it runs (it holds a lock, which the operating system drops with the last
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
+import math
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -20,19 +23,23 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from sisso_sal.data.cells import shown
-from sisso_sal.errors import OracleError, SettingsError, StorageError
-from sisso_sal.protocols import FAILURES, Answer, Receipt, Request
+from sisso_sal.errors import DocumentError, OracleError, SettingsError, StorageError, TakenError
+from sisso_sal.oracle.answers import REQUEST, process_of, read_answer, read_submission
+from sisso_sal.protocols import Answer, Receipt, Request
+from sisso_sal.system.documents import last_line, one_line, shown
 from sisso_sal.system.storage import write_whole, writing
 
 if TYPE_CHECKING:
     from sisso_sal.data.table import Table
     from sisso_sal.settings.campaign import CampaignSettings
 
-__all__ = ["CommandOracle", "from_command", "read_answer"]
+__all__ = ["CommandOracle", "from_command"]
 
 GRACE = 5.0
 """Seconds between asking a process to end at its time limit and killing it."""
+_PATIENCE = 60.0  # seconds after which a file that names no process is not waited for
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,159}")
+_BLANK = re.compile(r"\{(id|intent|folder|request|answer)\}")
 
 # The lock is held from before the first line to the end of the last process; `status` is there in full or not at all.
 _WRAPPER = """
@@ -94,42 +101,62 @@ class CommandOracle:
         return []
 
     def submit(self, request: Request) -> Receipt:
+        receipt = self.query(request)  # the rename is the acceptance
         job = self._root / request.intent
-        scratch = self._root / f".{request.intent}.part"
-        content = {"intent": request.intent, "id": request.id, "candidate": dict(request.candidate)}
-        try:
-            if not job.exists():  # the rename is the acceptance
+        if receipt is None:
+            scratch = self._root / f".{request.intent}.part"
+            content = {"intent": request.intent, "id": request.id, "candidate": _in_json(request.candidate)}
+            try:
                 with writing(job):
                     scratch.mkdir(parents=True, exist_ok=True)
-                    write_whole(scratch / "request.json", json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+                    write_whole(scratch / REQUEST, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
                     scratch.rename(job)
-        except StorageError as error:
-            raise OracleError(str(error)) from error
-        if self._n_running() < self._workers:
-            with suppress(StorageError):  # it is accepted; the next look tries again, and tells
+            except StorageError as error:
+                raise OracleError(str(error)) from error
+        with suppress(StorageError, DocumentError, OSError):  # it is accepted; the next look tries again, and tells
+            if self._n_running() < self._workers:
                 self._start(job)
         return Receipt(request.intent, request.intent)
 
     def query(self, request: Request) -> Receipt | None:
-        return Receipt(request.intent, request.intent) if (self._root / request.intent).exists() else None
+        if not _PLAIN.fullmatch(request.intent):
+            raise TakenError(f"needs an intent of letters, digits and hyphens, found {shown(request.intent)}")
+        job = self._root / request.intent
+        if not os.path.lexists(job):
+            return None
+        try:
+            owner = read_submission(job).id
+        except DocumentError as error:
+            raise TakenError(f"{error}; for which candidate it was made is not known") from error
+        if owner != request.id:
+            raise TakenError(f"the folder {job.name} was made for {shown(owner)}, not for {shown(request.id)}")
+        return Receipt(request.intent, request.intent)
 
     def collect(self, receipts: Sequence[Receipt]) -> Sequence[Answer]:
         self._reap()
-        answers = []
-        queued = []
+        answers: list[Answer] = []
+        queued: list[Path] = []
+        problems: list[str] = []
         for receipt in receipts:
-            job = self._root / receipt.job
-            answer = self._look(receipt.intent, job)
-            if answer is not None:
-                answers.append(answer)
-            elif not (job / "pid").exists() and not _is_held(job):
-                queued.append(job)
+            job = self._root / receipt.intent
+            try:
+                answer = self._look(receipt, job)
+                if answer is not None:
+                    answers.append(answer)
+                elif not os.path.lexists(job / "pid") and not _is_held(job):
+                    queued.append(job)
+            except (OSError, StorageError) as error:
+                problems.append(str(error))
         try:
             for job in queued[: max(0, self._workers - self._n_running())]:
-                self._start(job)
-        except StorageError as error:
-            if not answers:
-                raise OracleError(str(error)) from error
+                try:
+                    self._start(job)
+                except DocumentError as error:
+                    answers.append(Answer(job.name, kind="invalid", reason=f"cannot be started: {error}"))
+        except (OSError, StorageError) as error:
+            problems.append(str(error))
+        if problems and not answers:
+            raise OracleError(problems[0])
         return answers
 
     def close(self) -> None:
@@ -139,7 +166,15 @@ class CommandOracle:
     # One submission --------------------------------------------------------------------------------------------------
 
     def _start(self, job: Path) -> None:
-        """Start the command of a submission, unless it runs or has run."""
+        """Start the command of a submission, unless it runs or has run.
+
+        Raises
+        ------
+        DocumentError
+            It can never be started: there is no request, or the id cannot be given to a command.
+        StorageError, OSError
+            It cannot be started now.
+        """
         with writing(job):
             lock = os.open(job / "lock", os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -147,9 +182,9 @@ class CommandOracle:
             if (job / "pid").exists():
                 return
             os.set_inheritable(lock, True)
-            words = ["/bin/sh", "-c", _WRAPPER, str(job), socket.gethostname(), *self._filled(job)]
+            words = ["/bin/sh", "-c", _WRAPPER, str(job), socket.gethostname(), *self._words_for(job)]
             files = [
-                (os.POSIX_SPAWN_OPEN, 0, str(job / "request.json"), os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 0, str(job / REQUEST), os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, str(job / "stdout"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666),
                 (os.POSIX_SPAWN_OPEN, 2, str(job / "stderr"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666),
             ]
@@ -159,17 +194,20 @@ class CommandOracle:
             )
         except BlockingIOError:
             return  # it runs
+        except OSError as error:
+            if error.errno == errno.E2BIG:
+                raise DocumentError("the words of the command are longer than this system allows") from error
+            raise
         finally:
             os.close(lock)
 
-    def _filled(self, job: Path) -> list[str]:
-        request = json.loads((job / "request.json").read_text(encoding="utf-8"))
-        values = {"id": request["id"], "intent": request["intent"], **self._environment_paths(job)}
-        return [_replaced(word, values) for word in self._words]
+    def _words_for(self, job: Path) -> list[str]:
+        submission = read_submission(job)
+        return _filled(self._words, {"id": submission.id, "intent": job.name, **self._environment_paths(job)})
 
     @staticmethod
     def _environment_paths(job: Path) -> dict[str, str]:
-        return {"folder": str(job), "request": str(job / "request.json"), "answer": str(job / "answer.json")}
+        return {"folder": str(job), "request": str(job / REQUEST), "answer": str(job / "answer.json")}
 
     def _environment(self, job: Path) -> dict[str, str]:
         paths = {f"SISSO_SAL_{name.upper()}": path for name, path in self._environment_paths(job).items()}
@@ -185,33 +223,33 @@ class CommandOracle:
             if os.waitpid(pid, os.WNOHANG)[0]:
                 self._children.remove(pid)
 
-    def _look(self, intent: str, job: Path) -> Answer | None:
+    def _look(self, receipt: Receipt, job: Path) -> Answer | None:
         """The answer of a submission that ended; None for one that runs or waits for its turn."""
-        if not job.exists():
-            return Answer(intent, kind="lost", reason=f"the folder {job.name} is gone")
-        process = _process(job)
+        intent = receipt.intent
+        if not _PLAIN.fullmatch(intent) or not os.path.lexists(job):
+            return Answer(intent, kind="lost", reason=f"the folder {one_line(intent, 200)} is gone")
+        try:
+            owner = read_submission(job).id
+        except DocumentError as error:
+            return Answer(intent, kind="invalid", reason=one_line(str(error)))
+        if receipt.id not in ("", owner):
+            reason = f"needs the answer for {shown(receipt.id)}, found the folder of {shown(owner)}"
+            return Answer(intent, kind="invalid", reason=reason)
+        process = process_of(job)
         if not (job / "status").exists():
-            if _is_held(job) or process is None or process[1] != socket.gethostname():
+            if _is_held(job) or _is_elsewhere(job, process):
                 self._enforce(job, process)
                 return None
             if not (job / "status").exists():  # it may have ended between the two looks
                 return self._died(intent, job)
-        hours = _hours(job, job / "status")
-        code = int((job / "status").read_text() or -1)
-        return read_answer(intent, job, code, hours)
+        return read_answer(intent, job, _hours(job, job / "status"))
 
     def _died(self, intent: str, job: Path) -> Answer:
         hours = _hours(job, job / "stdout")
-        if (job / "walltime").exists():
-            return Answer(
-                intent, core_hours=hours, kind="walltime", reason=f"ended after {(job / 'walltime').read_text()}"
-            )
-        return Answer(
-            intent,
-            core_hours=hours,
-            kind="crashed",
-            reason="its process was killed, or the machine stopped",
-        )
+        if limit := last_line(job / "walltime"):
+            return Answer(intent, core_hours=hours, kind="walltime", reason=f"ended after {limit}")
+        reason = "its process was killed, or the machine stopped"
+        return Answer(intent, core_hours=hours, kind="crashed", reason=reason)
 
     def _enforce(self, job: Path, process: tuple[int, str] | None) -> None:
         """End a command that runs longer than its time limit, on this host."""
@@ -221,7 +259,7 @@ class CommandOracle:
         if age < self._limit:
             return
         write_whole(job / "walltime", f"{self._limit / 3600:.4g} hours")
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(process[0], signal.SIGTERM if age < self._limit + GRACE else signal.SIGKILL)
 
 
@@ -238,10 +276,38 @@ def from_command(settings: CampaignSettings, run: Path, table: Table, command: s
     return CommandOracle(command, run / "jobs", settings.run.workers, settings.run.walltime)
 
 
-def _replaced(word: str, values: dict[str, str]) -> str:
-    for name, value in values.items():
-        word = word.replace("{" + name + "}", value)
-    return word
+def _in_json(candidate: Mapping[str, Any]) -> dict[str, Any]:
+    """A row for JSON, which has no NaN and no infinity: null where there is no number."""
+    return {
+        header: None if isinstance(cell, float) and not math.isfinite(cell) else cell
+        for header, cell in candidate.items()
+    }
+
+
+def _filled(words: Sequence[str], values: Mapping[str, str]) -> list[str]:
+    """The words with the values in place of their names in braces; braces within a value stay as they are.
+
+    Raises
+    ------
+    DocumentError
+        A value holds a NUL character.
+    """
+    filled = [_BLANK.sub(lambda blank: values[blank[1]], word) for word in words]
+    if any("\0" in word for word in filled):
+        raise DocumentError("needs an id that a command can take, found one with a NUL character")
+    return filled
+
+
+def _is_elsewhere(job: Path, process: tuple[int, str] | None) -> bool:
+    """Whether a submission that no process of this host holds was not started yet, or may run on another host."""
+    if process is not None:
+        return process[1] != socket.gethostname()
+    try:
+        return (
+            time.time() - os.lstat(job / "pid").st_mtime < _PATIENCE
+        )  # a file server may show the file before its content
+    except FileNotFoundError:
+        return True
 
 
 def _is_held(job: Path) -> bool:
@@ -259,84 +325,8 @@ def _is_held(job: Path) -> bool:
     return False
 
 
-def _process(job: Path) -> tuple[int, str] | None:
-    """Process group and host."""
-    try:
-        pid, host = (job / "pid").read_text().split()
-        return int(pid), host
-    except (OSError, ValueError):
-        return None
-
-
 def _hours(job: Path, end: Path) -> float:
     try:
         return max(0.0, end.stat().st_mtime - (job / "pid").stat().st_mtime) / 3600
     except OSError:
         return 0.0
-
-
-def read_answer(intent: str, job: Path, code: int, hours: float) -> Answer:
-    """What a command that ended has answered.
-
-    Parameters
-    ----------
-    intent : str
-    job : Path
-        The folder of the submission.
-    code : int
-        Exit code.
-    hours : float
-        That it took; the cost where the answer does not tell its core-hours.
-    """
-    path = job / "answer.json" if (job / "answer.json").exists() else job / "stdout"
-    problem = ""
-    document: Any = None
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        problem = f"{path.name}: needs one JSON document, {' '.join(str(error).split())}"
-    if isinstance(document, dict) and "failure" in document:
-        kind = document["failure"] if document["failure"] in FAILURES else "invalid"
-        return Answer(
-            intent,
-            core_hours=_cost(document, hours),
-            kind=kind,
-            reason=str(document.get("reason", document["failure"])),
-        )
-    if code != 0:
-        killed = f"killed by signal {code - 128}" if code > 128 else f"exit code {code}"
-        return Answer(intent, core_hours=hours, kind="crashed", reason=f"{killed}{_last_line(job / 'stderr')}")
-    if not problem:
-        problem = _problem(document, json.loads((job / "request.json").read_text(encoding="utf-8"))["id"])
-    if problem:
-        return Answer(intent, core_hours=hours, kind="invalid", reason=problem)
-    error = document.get("error")
-    return Answer(intent, float(document["value"]), None if error is None else float(error), _cost(document, hours))
-
-
-def _problem(document: Any, id: str) -> str:
-    """What is wrong with an answer; empty if nothing is."""
-    if not isinstance(document, dict) or not _is_number(document.get("value")):
-        return f'needs an answer such as {{"value": 1.5}}, found {shown(document)}'
-    if document.get("error") is not None and not _is_number(document["error"]):
-        return f"needs a number as the error, found {shown(document['error'])}"
-    if "id" in document and document["id"] != id:
-        return f"needs the answer for {shown(id)}, found one for {shown(document['id'])}"
-    return ""
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _cost(document: dict[str, Any], hours: float) -> float:
-    return float(document["core_hours"]) if _is_number(document.get("core_hours")) else hours
-
-
-def _last_line(path: Path) -> str:
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError:
-        return ""
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    return f": {last[:200]}" if last else ""

@@ -14,6 +14,7 @@ from sisso_sal.data.headers import split_header
 from sisso_sal.data.table import Table, read_table
 from sisso_sal.errors import TableError
 from sisso_sal.protocols import Answer, Receipt, Request
+from sisso_sal.system.documents import shown
 
 if TYPE_CHECKING:
     from sisso_sal.settings.campaign import CampaignSettings
@@ -87,6 +88,9 @@ class Lookup:
         return [self._answer(receipt) for receipt in receipts]
 
     def _answer(self, receipt: Receipt) -> Answer:
+        if receipt.id not in ("", receipt.job):
+            reason = f"needs the answer for {shown(receipt.id)}, found the receipt of {shown(receipt.job)}"
+            return Answer(receipt.intent, kind="invalid", reason=reason)
         if receipt.job in self._labels:
             return Answer(receipt.intent, value=self._labels[receipt.job])
         return Answer(receipt.intent, kind="no_label", reason=f"{self.path} has no label for it")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sisso_sal.errors import InputError
+from sisso_sal.errors import DocumentError, InputError
 from sisso_sal.oxides.elements import parse_formula
+from sisso_sal.system.documents import LARGE, json_of, one_line, read_bytes
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -108,27 +108,22 @@ def _of_file(file: Path) -> Structure:
     from pymatgen.core import Structure
 
     if file.suffix.lower() == ".json":
-        return _of_json(_text_of(file), str(file))
+        return _of_json(read_bytes(file, LARGE.size), str(file))
     try:
         return Structure.from_file(str(file))
     except Exception as error:  # each format of pymatgen has errors of its own
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = one_line(str(error).strip().partition("\n")[0], 200) or type(error).__name__
         raise InputError(f"{file}: needs a crystal structure, cannot be read: {reason}") from error
 
 
-def _text_of(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read: {error}") from error
-
-
-def _of_json(text: str, place: str) -> Structure:
+def _of_json(text: str | bytes, place: str) -> Structure:
     from pymatgen.core import Structure
 
     try:
-        return Structure.from_dict(json.loads(text))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return Structure.from_dict(json_of(text, LARGE))
+    except DocumentError as error:
+        raise InputError(f"{place}: needs a structure in pymatgen's JSON, cannot be read: {error}") from error
+    except Exception as error:  # pymatgen checks nothing before it computes with it
         raise InputError(f"{place}: needs a structure in pymatgen's JSON, cannot be read") from error
 
 
@@ -141,7 +136,7 @@ def _of_database(file: Path) -> list[tuple[str, Structure]]:
     try:
         rows = [(row.id, row.toatoms()) for row in connect(str(file)).select()]
     except Exception as error:  # ASE guesses the format, and each backend fails in its own way
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = one_line(str(error).strip().partition("\n")[0], 200) or type(error).__name__
         raise InputError(
             f"{file}: needs a folder or an ASE database of structures, cannot be read: {reason}"
         ) from error

@@ -38,8 +38,8 @@ class Request:
     Attributes
     ----------
     intent : str
-        Unique name of this submission: letters, digits and hyphens. It is on disk before the oracle hears of it, and whatever the
-        oracle starts carries it.
+        Unique name of this submission: at most 160 letters, digits and hyphens, no two of which differ only in case. It is on disk
+        before the oracle hears of it, and whatever the oracle starts carries it.
     id : str
         The candidate.
     candidate : mapping of str to number or text
@@ -53,10 +53,21 @@ class Request:
 
 @dataclass(frozen=True)
 class Receipt:
-    """That a request was accepted, and the oracle's own name for the job."""
+    """That a request was accepted.
+
+    Attributes
+    ----------
+    intent : str
+    job : str
+        The oracle's own name for it, at most 2000 characters.
+    id : str
+        The candidate. The campaign fills it in when it asks for answers: an oracle that keeps a folder, a file or a job by the name
+        of the intent compares it with the candidate for which that was made.
+    """
 
     intent: str
     job: str
+    id: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,7 @@ class Answer:
         Arrays that come with the label, such as ``forces`` (n_atoms, 3), in eV/Å: finite numbers under names of letters, digits
         and underscores. They are kept beside the ledger, see `sisso_sal.ledger.arrays`.
     kind, reason : str
-        Of a failure: one of `FAILURES`, and what a person needs to know, in one line.
+        Of a failure: one of `FAILURES`, and what a person needs to know, in one line of at most 2000 characters.
     """
 
     intent: str
@@ -94,6 +105,10 @@ class Oracle(Protocol):
 
     Everything is keyed by the intent. Of two submissions of one intent the second does nothing; an answer is given again for as
     long as it is asked for. A new attempt at a candidate is a new intent.
+
+    An oracle that keeps anything by the name of an intent must keep the candidate's id with it, and compare the id in `submit`,
+    `query` and `collect`. Something that was made for another candidate is a `TakenError` in the first two, and an ``invalid``
+    answer in the last.
     """
 
     poll: float
@@ -117,6 +132,8 @@ class Oracle(Protocol):
         ------
         UnconfirmedError
             Whether it was accepted is not known.
+        TakenError
+            The intent belongs to another candidate.
         OracleError
             It was not, and nothing was started.
         """
@@ -127,6 +144,8 @@ class Oracle(Protocol):
 
         Raises
         ------
+        TakenError
+            The intent belongs to another candidate.
         OracleError
             That cannot be found out now.
         """

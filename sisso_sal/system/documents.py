@@ -13,9 +13,10 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, time
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 from sisso_sal.errors import DocumentError
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 LARGEST_INTEGER = 2**63 - 1
 LONGEST_SHOWN = 60
 """Characters of a value that a message shows."""
+LONGEST_TEXT = 2000
+"""Characters of a text of another program that are kept, such as the reason of a failure."""
 
 _NEEDED = {
     "dict_type": "a table", "model_type": "a table", "model_attributes_type": "a table",
@@ -65,6 +68,44 @@ LARGE = Bounds(size=1 << 30, depth=64)
 """For model files and inputs with many numbers."""
 
 
+def last_line(path: str | os.PathLike[str], size: int = 4096) -> str:
+    """The last line with something on it, among the last `size` bytes of a file; empty where there is none.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "stderr").write_text("first\\nlast\\n\\n")
+    ...     last_line(Path(folder, "stderr")), last_line(Path(folder, "stdout"))
+    ('last', '')
+    """
+    try:
+        with _regular(path) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+            content = file.read(size)
+    except DocumentError:
+        return ""
+    lines = content.decode("utf-8", errors="replace").split("\n")
+    return one_line(next((line for line in reversed(lines) if line.strip()), ""))
+
+
+@contextmanager
+def _regular(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """An open regular file; what goes wrong with it is a `DocumentError`."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise DocumentError(f"{path}: needs a regular file, found a folder, device or pipe")
+        with open(handle, "rb") as file:
+            yield file
+    except (OSError, ValueError) as error:
+        if isinstance(error, DocumentError):
+            raise
+        raise DocumentError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
 def read_bytes(path: str | os.PathLike[str], size: int) -> bytes:
     """The content of a regular file of at most `size` bytes.
 
@@ -73,20 +114,8 @@ def read_bytes(path: str | os.PathLike[str], size: int) -> bytes:
     DocumentError
         The file is missing, no regular file, too large, or cannot be read.
     """
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise DocumentError(f"{path}: needs a regular file, found a folder, device or pipe")
-        except BaseException:
-            os.close(handle)
-            raise
-        with open(handle, "rb") as file:
-            content = file.read(size + 1)
-    except (OSError, ValueError) as error:
-        if isinstance(error, DocumentError):
-            raise
-        raise DocumentError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    with _regular(path) as file:
+        content = file.read(size + 1)
     if len(content) > size:
         raise DocumentError(f"{path}: needs at most {_bytes(size)}, found more")
     return content
@@ -237,8 +266,36 @@ def shown(value: object) -> str:
     >>> shown("n/a"), shown(100 * [1])
     ("'n/a'", '[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,…')
     """
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # an integer with more digits than Python writes
+        text = f"of type {type(value).__name__}"
+    if not text.isprintable():
+        return one_line(text, LONGEST_SHOWN)
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+
+def one_line(text: str, longest: int = LONGEST_TEXT) -> str:
+    """A text of another program as one line that any file and terminal takes.
+
+    White space is one space, what does not print is an escape, and what is too long is cut.
+
+    Parameters
+    ----------
+    text : str
+    longest : int
+        Characters.
+
+    Examples
+    --------
+    >>> one_line("scf:\\n  not converged\\x1b[31m"), one_line("x" * 10, longest=4)
+    ('scf: not converged\\\\x1b[31m', 'xxxx…')
+    """
+    line = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii")
+        for c in " ".join(text[: 4 * longest].split())
+    )
+    return line if len(line) <= longest and len(text) <= 4 * longest else f"{line[:longest]}…"
 
 
 def _text(content: str | bytes, bounds: Bounds, marks: re.Pattern[bytes]) -> str:

@@ -135,12 +135,22 @@ def test_a_command_may_write_its_answer_to_a_file(tmp_path):
     [
         ("echo bad >&2; echo worse >&2; exit 3", "crashed", "exit code 3: worse"),
         ("kill -9 $$", "crashed", "killed by signal 9"),
-        ("exit 0", "invalid", "stdout: needs one JSON document, Expecting value: line 1 column 1 (char 0)"),
+        ("exit 0", "invalid", "stdout: needs one JSON document, found nothing"),
+        ("echo one; echo two; echo three", "invalid", "stdout: needs a JSON document, found: Expecting value: line 1 "),
         ("echo 1.5", "invalid", 'needs an answer such as {"value": 1.5}, found 1.5'),
-        ('echo "{\\"value\\": 1.5"', "invalid", "stdout: needs one JSON document, Expecting"),
+        (
+            'echo SCF cycle 1; echo "{\\"value\\": 1.5}"',
+            "invalid",
+            "stdout: needs one JSON document, printed 'SCF cycle 1' before its JSON",
+        ),
+        (
+            'echo "{\\"value\\": 1.5"',
+            "invalid",
+            "stdout: needs a JSON document, found: Expecting ',' delimiter: line 2 ",
+        ),
         ('echo "{\\"value\\": \\"1.5\\"}"', "invalid", 'needs an answer such as {"value": 1.5}, found '),
         ('echo "{\\"value\\": true}"', "invalid", 'needs an answer such as {"value": 1.5}, found '),
-        ('echo "{\\"value\\": 1, \\"error\\": \\"x\\"}"', "invalid", "needs a number as the error, found 'x'"),
+        ('echo "{\\"value\\": 1, \\"error\\": \\"x\\"}"', "invalid", 'needs an answer such as {"value": 1.5}, found '),
         ('echo "{\\"value\\": 1, \\"id\\": \\"CaO\\"}"', "invalid", "needs the answer for 'MgO', found one for 'CaO'"),
         ('echo "{\\"failure\\": \\"not_converged\\", \\"reason\\": \\"scf\\"}"', "not_converged", "scf"),
         ('echo "{\\"failure\\": \\"memory\\"}"; exit 1', "memory", "memory"),
@@ -237,7 +247,7 @@ def test_a_process_of_another_host_is_not_declared_dead(tmp_path):
     oracle = CommandOracle("true", tmp_path / "jobs")
     job = tmp_path / "jobs" / "r-MgO-1"
     job.mkdir(parents=True)
-    (job / "request.json").write_text("{}")
+    (job / "request.json").write_text('{"intent": "r-MgO-1", "id": "MgO", "candidate": {}}')
     (job / "pid").write_text("1234 login2\n")
     assert oracle.collect([oracle.query(request())]) == []
 

@@ -4,11 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from sisso_sal.oracle.stability.labels import Phase
+from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Chain", "Task", "chains_of"]
+from sisso_sal.errors import DocumentError
+from sisso_sal.oracle.stability.labels import Phase
+from sisso_sal.system.documents import LARGE, read_json, record_of
+
+__all__ = ["Chain", "Task", "chains_of", "read_document"]
+
+
+class _Document(BaseModel):
+    """What the program reads of the document of a task; there is more in it for people."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    state: str
+    verdict: str
+    reason: str
+    energy_per_atom: float | None
+    bandgap: float | None
+    core_hours: float | None = Field(ge=0)
+
+
+def read_document(file: Path) -> dict[str, Any]:
+    """The document that a task left.
+
+    Raises
+    ------
+    DocumentError
+        It is missing, or is no such document.
+    """
+    document = read_json(file, LARGE)
+    try:
+        record_of(_Document, document)
+    except DocumentError as error:
+        raise DocumentError(f"{file}: {error}") from error
+    return document
 
 
 @dataclass(frozen=True)

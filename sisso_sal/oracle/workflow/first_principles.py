@@ -12,22 +12,23 @@ from typing import Any, Literal
 
 from sisso_sal.data.headers import split_header
 from sisso_sal.data.table import Table
-from sisso_sal.errors import InputError, OracleError, SettingsError, StorageError
+from sisso_sal.errors import DocumentError, InputError, OracleError, SettingsError, StorageError, TakenError
 from sisso_sal.oracle.engines.aims_inputs import species_files
 from sisso_sal.oracle.engines.ase_calculator import calculator_preset, make_calculator
 from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.expressions import expression_names
 from sisso_sal.oracle.stability.labels import LABELS
 from sisso_sal.oracle.stability.pourbaix import Conditions
-from sisso_sal.oracle.workflow.outcomes import LabelOutcome, Question
+from sisso_sal.oracle.workflow.outcomes import LabelOutcome, PhaseRequest, Question
 from sisso_sal.oracle.workflow.steps import STEPS, EngineSettings, load_engine, step_settings
-from sisso_sal.oracle.workflow.tasks import Workflow
+from sisso_sal.oracle.workflow.tasks import Workflow, is_of
 from sisso_sal.oracle.workflow.workers import LOG, living
 from sisso_sal.oxides.elements import atomic_fractions, parse_formula
 from sisso_sal.oxides.structures import formula_key, read_structures, structures_of_column
 from sisso_sal.protocols import Answer, Receipt, Request
 from sisso_sal.settings.calculation import LabelSettings
 from sisso_sal.settings.campaign import CampaignSettings
+from sisso_sal.system.documents import last_line, one_line, shown
 
 __all__ = [
     "FOLDER",
@@ -92,25 +93,50 @@ class FirstPrinciples:
 
     def submit(self, request: Request) -> Receipt:
         try:
-            known = self.workflow.submit(self._formulas[request.id], request.intent)
+            known = self.workflow.submit(self._formulas[request.id], request.intent, request.id)
         except (InputError, StorageError, OSError) as error:
             raise OracleError(str(error)) from error
         return _receipt(request.intent, known.id)
 
     def query(self, request: Request) -> Receipt | None:
-        known = self.workflow.request(request.intent)
-        return None if known is None else _receipt(request.intent, known.id)
+        try:
+            known = self.workflow.request(request.intent)
+        except DocumentError as error:
+            raise TakenError(f"{error}; for which candidate it was made is not known") from error
+        if known is None:
+            return None
+        if not self._is_of(known, request.id):
+            owner = known.candidate or known.id
+            raise TakenError(f"the intent {request.intent} was made for {shown(owner)}, not for {shown(request.id)}")
+        return _receipt(request.intent, known.id)
 
     def collect(self, receipts: Sequence[Receipt]) -> Sequence[Answer]:
-        intents = {receipt.intent for receipt in receipts}
-        lost = [intent for intent in intents if self.workflow.request(intent) is None]
-        answers = [Answer(intent, kind="lost", reason=f"{FOLDER}/intents/{intent}.json is gone") for intent in lost]
+        answers = [answer for receipt in receipts if (answer := self._misplaced(receipt)) is not None]
+        intents = {receipt.intent for receipt in receipts} - {answer.intent for answer in answers}
         answers += [_answer(outcome) for outcome in self.workflow.collect(intents)]
-        if len(answers) < len(intents):
+        if len(answers) < len(receipts):
             problem = self._staff()
             if problem and not answers:
                 raise OracleError(problem)
         return answers
+
+    def _is_of(self, known: PhaseRequest, id: str) -> bool:
+        return is_of(known, self._formulas.get(id, ""), id)
+
+    def _misplaced(self, receipt: Receipt) -> Answer | None:
+        """The failure of a receipt whose request is gone, cannot be read, or is of another candidate."""
+        intent = receipt.intent
+        try:
+            known = self.workflow.request(intent)
+        except DocumentError as error:
+            return Answer(intent, kind="invalid", reason=one_line(str(error)))
+        if known is None:
+            return Answer(intent, kind="lost", reason=f"{FOLDER}/intents/{intent}.json is gone")
+        if receipt.id and not self._is_of(known, receipt.id):
+            owner = known.candidate or known.id
+            reason = f"needs the answer for {shown(receipt.id)}, found the request of {shown(owner)}"
+            return Answer(intent, kind="invalid", reason=reason)
+        return None
 
     def close(self) -> None:
         """Workers keep running until all requests are done."""
@@ -122,7 +148,7 @@ class FirstPrinciples:
         for worker in ended:
             self._n_broken = self._n_broken + 1 if worker.returncode == 1 or worker.returncode == 2 else 0
         if self._n_broken >= _PATIENCE:
-            return f"workers end at once: {_last_line(self.workflow.root / LOG)}"
+            return f"workers end at once: {last_line(self.workflow.root / LOG) or 'their log is empty'}"
         at_work = living(self.workflow.root) | {worker.pid for worker in self._started}
         wanted = min(self._n_workers - len(at_work), self.workflow.ready())
         if wanted > 0:
@@ -143,11 +169,6 @@ def _answer(outcome: LabelOutcome) -> Answer:
         kind=outcome.failure or "",
         reason=outcome.reason,
     )
-
-
-def _last_line(file: Path) -> str:
-    lines = file.read_text(encoding="utf-8", errors="replace").split("\n") if file.exists() else []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "their log is empty")
 
 
 def first_principles(

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict
+
 from sisso_sal.errors import InputError, OracleError
 from sisso_sal.oracle.stability.labels import Label, Phase, References, label
 from sisso_sal.oracle.stability.pourbaix import Conditions, Species
@@ -36,14 +38,15 @@ class Question:
     oxygen_correction: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class PhaseRequest:
+class PhaseRequest(BaseModel):
     """The phases that a candidate's label needs, as they were asked for.
 
     Attributes
     ----------
     id, intent : str
         Formula, and the caller's own name for the request.
+    candidate : str
+        The caller's name for the candidate; "" where it was not told.
     phases : tuple of str
         Formulas that the label waits for.
     pays : tuple of str
@@ -52,11 +55,14 @@ class PhaseRequest:
         Why the label cannot be had: what -> reason. Then nothing is computed.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     id: str
     intent: str
+    candidate: str = ""
     phases: tuple[str, ...]
     pays: tuple[str, ...] = ()
-    lacking: Mapping[str, str] = field(default_factory=dict)
+    lacking: dict[str, str] = {}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sisso_sal.errors import InputError, OracleError
-from sisso_sal.oracle.workflow.chains import Task
+from sisso_sal.errors import DocumentError, InputError, OracleError
+from sisso_sal.oracle.workflow.chains import Task, read_document
 from sisso_sal.oracle.workflow.steps import Step
 from sisso_sal.oracle.workflow.workers import is_dead, worker_name
 
@@ -168,14 +168,17 @@ def tasks_of(root: Path, documents: dict[str, dict[str, Any]]) -> list[Task]:
     tasks = []
     with _opened(root) as repo:
         for node in repo.tree(None, states=None, relative_to=repo.tree_path).nodes():
-            name, is_done = str(node.name), node.state == State.done
-            if not is_done:
-                documents.pop(name, None)
-            elif name not in documents:
-                documents[name] = repo.cache.entry(node.name).output()
+            name, state = str(node.name), node.state.name
             info = repo.registry.workers.get_runinfo(node.name)
             exception = "" if info is None else info.exception or ""
-            tasks.append(Task(name, node.state.name, _worker(info), documents.get(name), exception))
+            if node.state != State.done:
+                documents.pop(name, None)
+            elif name not in documents:
+                try:
+                    documents[name] = read_document(repo.cache.entry(node.name).outputfile)
+                except DocumentError as error:  # it ended, and what it left is of no use
+                    state, exception = State.fail.name, str(error)
+            tasks.append(Task(name, state, _worker(info), documents.get(name), exception))
     return tasks
 
 

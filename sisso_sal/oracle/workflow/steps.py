@@ -13,14 +13,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sisso_sal.errors import InputError, OracleError, SettingsError
+from sisso_sal.errors import DocumentError, InputError, OracleError, SettingsError
 from sisso_sal.oracle.engines.aims import calculation_document, last_geometry, remedy, run_aims
 from sisso_sal.oracle.engines.aims_inputs import AimsSettings, preset
 from sisso_sal.oracle.engines.aims_verdict import RunVerdict
 from sisso_sal.oracle.engines.ase_calculator import calculate, calculator_preset
 from sisso_sal.settings.calculation import MACHINE, CalculationSettings, Step, first_problem
+from sisso_sal.system.documents import read_json, record_of, shown
 from sisso_sal.system.storage import write_whole
 
 if TYPE_CHECKING:
@@ -137,10 +138,9 @@ def _after(step: Step, previous: dict[str, Any], engine: dict[str, Any]) -> dict
 def _here(science: dict[str, Any]) -> EngineSettings:
     """The settings on this machine: a task runs in ROOT/tree/PHASE/STRUCTURE/STEP."""
     file = Path.cwd().parents[3] / MACHINE_FILE
-    try:
-        machine = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read: {error}") from error
+    machine = read_json(file)
+    if not isinstance(machine, dict):
+        raise DocumentError(f"{file}: needs the settings of this machine, found {shown(machine)}")
     return load_engine({**science, **machine})
 
 
@@ -182,6 +182,14 @@ def _aims_step(folder: Path, step: Step, structure: Structure | Molecule, engine
     return {**document, "attempts": min(number, MAX_ATTEMPTS)}
 
 
+class _Attempts(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    attempts: int = Field(ge=1)
+    began: float
+    seconds: float = Field(ge=0)
+
+
 def _begin_attempt(folder: Path) -> tuple[int, float]:
     """Which attempt now begins, written down before it does, and the seconds that the earlier ones took.
 
@@ -191,10 +199,10 @@ def _begin_attempt(folder: Path) -> tuple[int, float]:
     number, spent = 1, 0.0
     try:
         if file.exists():
-            before = json.loads(file.read_text(encoding="utf-8"))
-            number, last = before["attempts"] + 1, max(f.stat().st_mtime for f in folder.iterdir())
-            spent = before["seconds"] + max(0.0, last - before["began"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file}: cannot be read: {error}") from error
+            before = record_of(_Attempts, read_json(file))
+            number, last = before.attempts + 1, max(f.stat().st_mtime for f in folder.iterdir())
+            spent = before.seconds + max(0.0, last - before.began)
+    except (OSError, DocumentError) as error:
+        raise InputError(f"{file}: cannot be read: {str(error).removeprefix(f'{file}: ')}") from error
     write_whole(file, json.dumps({"attempts": number, "began": time.time(), "seconds": spent}) + "\n")
     return number, spent

@@ -6,17 +6,19 @@ computed once in the folder, whichever candidate asks for it first. The folder i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sisso_sal.errors import InputError
+from pydantic import BaseModel, ConfigDict
+
+from sisso_sal.errors import DocumentError, InputError
 from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.labels import needed_beside, needed_formulas, undissolved
 from sisso_sal.oracle.workflow.chains import Chain, Task, chains_of
@@ -36,12 +38,13 @@ from sisso_sal.oracle.workflow.workers import registered, start
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.phases import starting_structures
 from sisso_sal.oxides.structures import formula_key
+from sisso_sal.system.documents import LARGE, read_json, record_of, shown
 from sisso_sal.system.storage import write_whole
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-__all__ = ["Workflow", "work"]
+__all__ = ["Workflow", "is_of", "work"]
 
 _PAUSE = 5.0  # seconds between two looks of a worker that waits
 
@@ -99,12 +102,14 @@ class Workflow:
         file, science = self.root / "science.json", self.engine.science()
         if not file.exists():
             return []
-        before = json.loads(file.read_text(encoding="utf-8"))
+        before = read_json(file)
+        if not isinstance(before, dict):
+            raise DocumentError(f"{file}: needs the settings of the calculations, found {shown(before)}")
         return [
             f"{key}: {before.get(key)!r} -> {value!r}" for key, value in science.items() if before.get(key) != value
         ]
 
-    def submit(self, id: str, intent: str) -> PhaseRequest:
+    def submit(self, id: str, intent: str, candidate: str = "") -> PhaseRequest:
         """Accept a candidate; the same intent again changes nothing.
 
         A further intent for a candidate is another attempt at it: what failed of its phases is put back.
@@ -115,6 +120,8 @@ class Workflow:
             Its formula.
         intent : str
             The caller's name for the request; a file name.
+        candidate : str
+            The caller's name for the candidate.
 
         Raises
         ------
@@ -127,21 +134,27 @@ class Workflow:
         if not intent or Path(intent).name != intent:
             raise InputError(f"intent {intent!r}: needs a plain name")
         known = self.request(intent)
-        if known is not None and known.id != id:
-            raise InputError(f"intent '{intent}': belongs to {known.id}, not to {id}")
+        if known is not None and not is_of(known, id, candidate):
+            raise InputError(f"intent '{intent}': belongs to {known.candidate or known.id}, not to {candidate or id}")
         self._settle()
         if known is not None:
             return known
-        planned = self._plan(id, intent)
+        planned = self._plan(id, intent).model_copy(update={"candidate": candidate})
         if not planned.lacking:
             self._add(planned)
         file = self._intents / f"{intent}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, json.dumps(asdict(planned)) + "\n")
+        write_whole(file, planned.model_dump_json() + "\n")
         return planned
 
     def request(self, intent: str) -> PhaseRequest | None:
-        """The request of an intent; None if it was never taken on."""
+        """The request of an intent; None if it was never taken on.
+
+        Raises
+        ------
+        DocumentError
+            Its file is no request.
+        """
         file = self._intents / f"{intent}.json"
         return _request_of(file) if file.exists() else None
 
@@ -150,7 +163,12 @@ class Workflow:
         return self.root / "intents"
 
     def _requests(self) -> list[PhaseRequest]:
-        return [_request_of(file) for file in sorted(self._intents.glob("[!.]*.json"))]
+        """All requests, without those whose file is no request: nothing is known of them."""
+        requests = []
+        for file in sorted(self._intents.glob("[!.]*.json")):
+            with contextlib.suppress(DocumentError):
+                requests.append(_request_of(file))
+        return requests
 
     def _settle(self) -> None:
         """Write down the settings; refuse others than those of the calculations that are there."""
@@ -199,7 +217,7 @@ class Workflow:
         """Starting structures, those of the first time that the phase was asked for; none where none is known."""
         file = self.root / "structures" / f"{formula_key(formula)}.json"
         if file.exists():
-            return [(name, data) for name, data in json.loads(file.read_text(encoding="utf-8"))]
+            return [(start.name, start.structure) for start in _starts_in(file)]
         try:
             structures = list(starting_structures(formula, self.structures, self.max_prototypes))
         except InputError:
@@ -275,9 +293,39 @@ class Workflow:
         return chains_of(self.tasks())
 
 
+class _Start(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    name: str
+    structure: dict[str, Any]
+
+
+def _starts_in(file: Path) -> list[_Start]:
+    """The starting structures in a file: a list of [name, structure]."""
+    pairs = read_json(file, LARGE)
+    if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        raise DocumentError(f"{file}: needs a list of names and structures, found {shown(pairs)}")
+    try:
+        return [record_of(_Start, {"name": name, "structure": structure}) for name, structure in pairs]
+    except DocumentError as error:
+        raise DocumentError(f"{file}: {error}") from error
+
+
+def is_of(request: PhaseRequest, formula: str, candidate: str) -> bool:
+    """Whether a request was made for this formula and candidate; "" where the candidate was not told."""
+    return request.id == formula and (not candidate or request.candidate in ("", candidate))
+
+
 def _request_of(file: Path) -> PhaseRequest:
-    data = json.loads(file.read_text(encoding="utf-8"))
-    return PhaseRequest(**{**data, "phases": tuple(data["phases"]), "pays": tuple(data["pays"])})
+    try:
+        request = record_of(PhaseRequest, read_json(file))
+    except DocumentError as error:
+        raise DocumentError(f"{file}: {str(error).removeprefix(f'{file}: ')}") from error
+    if request.intent != file.stem:
+        raise DocumentError(
+            f"{file}: needs the request of the intent {file.stem}, found that of {shown(request.intent)}"
+        )
+    return request
 
 
 def _plain(data: Any) -> Any:

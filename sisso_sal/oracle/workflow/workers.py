@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import socket
 import subprocess
@@ -11,6 +12,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from sisso_sal.errors import DocumentError
+from sisso_sal.system.documents import read_bytes
 from sisso_sal.system.storage import write_whole, writing
 
 __all__ = ["is_dead", "living", "registered", "slurm_script", "start", "worker_name"]
@@ -38,15 +41,20 @@ def is_dead(worker: str) -> bool:
     host, pid, began, job = (*worker.split("|"), "", "", "", "")[:4]
     if job:
         return _slurm_job_ended(job)
-    if host != socket.gethostname() or not pid.isdigit():
+    if host != socket.gethostname() or (process := _process(pid)) is None:
         return False
     try:
-        os.kill(int(pid), 0)
+        os.kill(process, 0)
     except ProcessLookupError:
         return True
     except PermissionError:
         return False
-    return _began(int(pid)) != began
+    return _began(process) != began
+
+
+def _process(text: str) -> int | None:
+    """The number of a process; None for a text that is none, and for 0 and 1, which no worker has."""
+    return int(text) if re.fullmatch(r"[0-9]{1,10}", text) and 1 < int(text) < 1 << 31 else None
 
 
 def _slurm_job_ended(job: str) -> bool:
@@ -76,13 +84,15 @@ def living(root: Path) -> set[int]:
     processes = set()
     for file in (root / _FOLDER).glob("[!.]*"):
         try:
-            name = file.read_text(encoding="utf-8")
-        except FileNotFoundError:  # it has just ended
+            name = read_bytes(file, 1024).decode("utf-8", errors="replace")
+        except DocumentError:  # it has just ended
             continue
-        if is_dead(name):
+        host, _, rest = name.partition("|")
+        process = _process(rest.partition("|")[0])
+        if process is not None and is_dead(name):
             file.unlink(missing_ok=True)
-        elif name.partition("|")[0] == socket.gethostname():
-            processes.add(int(name.split("|")[1]))
+        elif process is not None and host == socket.gethostname():
+            processes.add(process)
     return processes
 
 
