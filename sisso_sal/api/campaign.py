@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from sisso_sal.api.inputs import check_table_units, complete_settings, read_candidates, without_unused
+from sisso_sal.campaign.answers import is_number
 from sisso_sal.campaign.inbox import hand_in
 from sisso_sal.campaign.inputs import resolved
 from sisso_sal.campaign.learning import REPORT, Tools
@@ -174,10 +174,18 @@ class Campaign:
         CampaignError
             There is no such candidate, it has another label, or no step was done yet.
         """
-        for name, number in (("value", value), ("error", error)):
-            if number is not None and not isinstance(number, Real):
+        for name, number in (("value", value), ("error", 0.0 if error is None else error)):
+            if not is_number(number):
                 raise InputError(f"label of '{id}': needs a number as its {name}, found {shown(number)}")
-        note = {"note": "label", "id": id, "value": value, "error": error, "source": "person", "replace": replace}
+        spread = None if error is None else float(error)
+        note = {
+            "note": "label",
+            "id": id,
+            "value": float(value),
+            "error": spread,
+            "source": "person",
+            "replace": replace,
+        }
         return hand_in(self.folder, [note], self.talk.tell).n_events
 
     def report(self) -> Path:

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import json
 import math
-import uuid
+import os
+import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from sisso_sal.campaign.inputs import candidate_ids
-from sisso_sal.data.cells import LARGEST, shown
-from sisso_sal.errors import CampaignError, LockedError
+from sisso_sal.data.cells import LARGEST
+from sisso_sal.errors import CampaignError, DocumentError, LockedError
 from sisso_sal.ledger.state import State, fold
 from sisso_sal.ledger.store import Ledger, read_ledger
+from sisso_sal.system.documents import LARGE, one_line, read_json, record_of, shown
 from sisso_sal.system.storage import write_whole, writing
 
 INBOX = "inbox"
@@ -26,6 +31,87 @@ INBOX = "inbox"
 Note = Mapping[str, Any]
 """``{"note": "label", "id", "value", "error", "source", "replace"}``, ``{"note": "failed", "id", "reason"}``,
 ``{"note": "retry", "ids"}`` or ``{"note": "stop"}``."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class _Label(_Record):
+    note: Literal["label"]
+    id: str
+    value: float
+    error: float | None = None
+    source: Literal["person", "file"] = "person"
+    replace: bool = False
+
+    def events(self, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
+        _check_id(self.id, ids)
+        if not (math.isfinite(self.value) and abs(self.value) <= LARGEST):
+            raise CampaignError(f"label of {shown(self.id)}: needs a finite number, found {self.value}")
+        if self.error is not None and not 0 <= self.error <= LARGEST:
+            raise CampaignError(f"label of {shown(self.id)}: needs an error >= 0, found {self.error}")
+        known = state.cases.get(self.id)
+        if known is not None and known.status == "labelled":
+            if (known.value, known.error) == (self.value, self.error):
+                return []
+            if not self.replace:
+                raise CampaignError(
+                    f"label of {shown(self.id)}: is already {_with_error(known.value, known.error)}; "
+                    f"--replace (in Python replace=True) changes it to {_with_error(self.value, self.error)}"
+                )
+        label = {"id": self.id, "value": self.value, "source": self.source}
+        return [("label", label if self.error is None else label | {"error": self.error})]
+
+
+class _Failed(_Record):
+    note: Literal["failed"]
+    id: str
+    reason: str
+
+    def events(self, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
+        _check_id(self.id, ids)
+        known = state.cases.get(self.id)
+        if known is not None and known.status == "labelled":
+            raise CampaignError(f"{shown(self.id)}: has the label {known.value}; a label cannot be removed")
+        if known is not None and known.status == "failed":
+            return []
+        reason = one_line(self.reason)
+        return [("failure", {"id": self.id, "kind": "person", "reason": reason, "final": True, "source": "person"})]
+
+
+class _Retry(_Record):
+    note: Literal["retry"]
+    ids: list[str]
+
+    def events(self, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
+        failed = [case.id for case in state.failed]
+        wanted = list(dict.fromkeys(self.ids))
+        for id in wanted:
+            _check_id(id, ids)
+            if id not in failed:
+                case = state.cases.get(id)
+                raise CampaignError(
+                    f"{shown(id)}: needs a failed calculation to retry, found {case.status if case else 'none'}"
+                )
+        return [("retry", {"id": id, "by": "person"}) for id in wanted or failed]
+
+
+class _Stop(_Record):
+    note: Literal["stop"]
+
+    def events(self, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
+        if state.stop is not None and state.stop["kind"] == "person":
+            return []
+        return [("stop", {"kind": "person", "why": "a person ran sisso-sal stop", "by": "person"})]
+
+
+_NOTES: Mapping[str, type[_Label | _Failed | _Retry | _Stop]] = {
+    "label": _Label,
+    "failed": _Failed,
+    "retry": _Retry,
+    "stop": _Stop,
+}
 
 
 def events_for(note: Note, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
@@ -43,12 +129,15 @@ def events_for(note: Note, state: State, ids: Collection[str]) -> list[tuple[str
     CampaignError
         The note does not fit the campaign: no such candidate, another label, nothing that failed.
     """
+    kind = note.get("note") if isinstance(note, Mapping) else None
+    model = _NOTES.get(kind) if isinstance(kind, str) else None
+    if model is None:
+        raise CampaignError(f"note: needs a label, failed, retry or stop, found {shown(note)}")
     try:
-        return _NOTES[note["note"]](note, state, ids)
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, CampaignError):
-            raise
-        raise CampaignError(f"note: needs a label, failed, retry or stop, found {shown(note)}") from error
+        record = record_of(model, dict(note))
+    except DocumentError as error:
+        raise CampaignError(f"note: needs a label, failed, retry or stop, found {shown(note)}: {error}") from error
+    return record.events(state, ids)
 
 
 def taken_in(notes: Sequence[Note], state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
@@ -61,60 +150,8 @@ def taken_in(notes: Sequence[Note], state: State, ids: Collection[str]) -> list[
     return events
 
 
-def _label(note: Note, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
-    id, value, error = note["id"], float(note["value"]), note.get("error")
-    _check_id(id, ids)
-    if not (math.isfinite(value) and abs(value) <= LARGEST):
-        raise CampaignError(f"label of {shown(id)}: needs a finite number, found {value}")
-    if error is not None and not 0 <= error <= LARGEST:
-        raise CampaignError(f"label of {shown(id)}: needs an error >= 0, found {error}")
-    known = state.cases.get(id)
-    if known is not None and known.status == "labelled":
-        if (known.value, known.error) == (value, error):
-            return []
-        if not note.get("replace"):
-            raise CampaignError(
-                f"label of {shown(id)}: is already {_with_error(known.value, known.error)}; "
-                f"--replace (in Python replace=True) changes it to {_with_error(value, error)}"
-            )
-    label = {"id": id, "value": value, "source": note.get("source", "person")}
-    return [("label", label if error is None else label | {"error": float(error)})]
-
-
 def _with_error(value: float | None, error: float | None) -> str:
     return f"{value}" if error is None else f"{value} ± {error}"
-
-
-def _failed(note: Note, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
-    id = note["id"]
-    _check_id(id, ids)
-    known = state.cases.get(id)
-    if known is not None and known.status == "labelled":
-        raise CampaignError(f"{shown(id)}: has the label {known.value}; a label cannot be removed")
-    if known is not None and known.status == "failed":
-        return []
-    return [("failure", {"id": id, "kind": "person", "reason": note["reason"], "final": True, "source": "person"})]
-
-
-def _retry(note: Note, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
-    failed = [case.id for case in state.failed]
-    for id in note["ids"]:
-        _check_id(id, ids)
-        if id not in failed:
-            case = state.cases.get(id)
-            raise CampaignError(
-                f"{shown(id)}: needs a failed calculation to retry, found {case.status if case else 'none'}"
-            )
-    return [("retry", {"id": id, "by": "person"}) for id in note["ids"] or failed]
-
-
-def _stop(note: Note, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
-    if state.stop is not None and state.stop["kind"] == "person":
-        return []
-    return [("stop", {"kind": "person", "why": "a person ran sisso-sal stop", "by": "person"})]
-
-
-_NOTES = {"label": _label, "failed": _failed, "retry": _retry, "stop": _stop}
 
 
 def _check_id(id: str, ids: Collection[str]) -> None:
@@ -182,12 +219,16 @@ def leave(run: Path, notes: Sequence[Note]) -> None:
     with writing(inbox):
         inbox.mkdir(exist_ok=True)
     number = len(list(inbox.glob("*.json")))
-    write_whole(inbox / f"{number:06d}-{uuid.uuid4().hex[:8]}.json", json.dumps(list(notes), allow_nan=False))
+    write_whole(inbox / f"{number:06d}-{secrets.token_hex(16)}.json", json.dumps(list(notes), allow_nan=False))
 
 
 def left(run: Path) -> list[Path]:
     """Files of the inbox, oldest first."""
-    return sorted(Path(run, INBOX).glob("*.json"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+    by_age: list[tuple[int, str, Path]] = []
+    for path in Path(run, INBOX).glob("*.json"):
+        with suppress(FileNotFoundError):
+            by_age.append((path.lstat().st_mtime_ns, path.name, path))
+    return [path for _, _, path in sorted(by_age)]
 
 
 def notes_in(path: Path) -> list[Note]:
@@ -199,18 +240,20 @@ def notes_in(path: Path) -> list[Note]:
         The file has no notes.
     """
     try:
-        notes = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CampaignError(f"{path}: needs notes of sisso-sal, cannot be read: {error}") from error
+        notes = read_json(path, LARGE)
+    except DocumentError as error:
+        told = str(error).removeprefix(f"{path}: ")
+        raise CampaignError(f"{path}: needs notes of sisso-sal, cannot be read: {told}") from error
     if not isinstance(notes, list):
         raise CampaignError(f"{path}: needs a list of notes, found {shown(notes)}")
     return notes
 
 
 def put_away(path: Path, refused: bool) -> None:
-    """Remove a note that was recorded; rename one that was refused."""
+    """Remove a note that was recorded; rename one that was refused, to a name that no other has."""
     with writing(path):
-        if refused:
-            path.rename(path.with_suffix(".refused"))
-        else:
-            path.unlink()
+        if not refused:
+            path.unlink(missing_ok=True)
+            return
+        place = path.with_suffix(".refused")
+        path.rename(path.with_suffix(f".{secrets.token_hex(8)}.refused") if os.path.lexists(place) else place)

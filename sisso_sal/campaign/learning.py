@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import shutil
@@ -25,6 +24,8 @@ from sisso_sal.campaign.choice import choose
 from sisso_sal.campaign.exclusion import Exclusion, marked
 from sisso_sal.campaign.exclusion import excluded as excluded_by_elements
 from sisso_sal.campaign.stopping import evaluations_left
+from sisso_sal.campaign.summary import SUMMARY, check_files, digests, read_summary
+from sisso_sal.errors import DocumentError
 from sisso_sal.ledger.state import Case, Event, State
 from sisso_sal.protocols import (
     Described,
@@ -213,23 +214,12 @@ def write_iteration(run: Path, space: Space, settings: CampaignSettings, learned
         write_whole(scratch / "predictions.csv", _predictions(space, learned).to_csv(index=False))
         proposals = pd.DataFrame(summary["proposals"], columns=list(_PROPOSAL))
         write_whole(scratch / "proposals.csv", proposals.to_csv(index=False))
-        write_whole(scratch / "summary.json", _json(summary))
+        write_whole(scratch / SUMMARY, _json(summary))
         # A folder of this name is left from an interrupted step, or is incomplete.
         shutil.rmtree(target, ignore_errors=True)
         scratch.rename(target)
     sync_folder(run)
     return summary
-
-
-def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 (hexadecimal) of each file in a folder.
-
-    Raises
-    ------
-    OSError
-        The folder or a file cannot be read.
-    """
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
 def events_of(run: Path, settings: CampaignSettings, state: State, learned: Learned, summary: dict[str, Any]) -> list:
@@ -263,10 +253,9 @@ def events_of(run: Path, settings: CampaignSettings, state: State, learned: Lear
 def whole_summary(run: Path, model: Event | None, folder: str) -> dict[str, Any] | None:
     """The summary of an iteration; None if a file is missing or differs from what was written."""
     try:
-        if model is not None and not model["files"].items() <= digests(run / folder).items():
-            return None
-        return dict(json.loads((run / folder / "summary.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        check_files(run / folder, model)
+        return read_summary(run / folder)
+    except DocumentError:
         return None
 
 

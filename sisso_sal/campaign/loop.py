@@ -37,8 +37,8 @@ from sisso_sal.campaign.learning import (
 )
 from sisso_sal.campaign.reporting import Reporting
 from sisso_sal.campaign.status import status_document
-from sisso_sal.campaign.stopping import evaluations_left, reason_to_stop
-from sisso_sal.errors import CampaignError
+from sisso_sal.campaign.stopping import HALTS, UNUSABLE, evaluations_left, reason_to_stop, unusable_answers
+from sisso_sal.errors import CampaignError, OracleError
 from sisso_sal.ledger.lock import LOCK
 from sisso_sal.ledger.state import Iteration, State, fold
 from sisso_sal.ledger.store import DATABASE, Ledger, read_ledger
@@ -116,6 +116,8 @@ def discover(
         Too few labels.
     StorageError
         The disk refuses; no label is lost.
+    OracleError
+        None of the first three answers of the oracle can be used.
     """
     settings = resolved(settings, space)
     run = Path(run)
@@ -184,7 +186,7 @@ class Loop:
         for line in (line for _, event in changes for line in event["changes"]):
             self._talk.change(line)
         write(*new_labels(self._space, state.labels))
-        if state.stop is not None and state.stop["kind"] == "person" and not once:
+        if self._is_halted() and not once:
             write(("resumed", {}))
         self._tell_other_versions()
 
@@ -213,6 +215,7 @@ class Loop:
         while True:
             has_moved = self.step()
             self._reporting.aside("the progress is not shown", lambda: self._talk.watch(self.state))
+            self._check_answers()
             if once or self._exchange is None or self._has_ended():
                 self._reporting.report(self.state, is_over=True)
                 return
@@ -220,6 +223,16 @@ class Loop:
             pause = FIRST_PAUSE if has_moved else min(1.5 * pause, self._exchange.oracle.poll)
             if not has_moved:
                 time.sleep(pause)
+
+    def _check_answers(self) -> None:
+        stop = self.state.stop
+        if stop is not None and stop["kind"] == UNUSABLE:
+            self._reporting.report(self.state, is_over=True)
+            advice = "mend this and run the same discover command again, without --once; it tries them again"
+            raise OracleError(f"{self.run}: {stop['why']}; {advice}")
+
+    def _is_halted(self) -> bool:
+        return self.state.stop is not None and self.state.stop["kind"] in HALTS
 
     def _has_ended(self) -> bool:
         """There is a reason to stop, and no calculation is running that the campaign waits for."""
@@ -235,12 +248,16 @@ class Loop:
         """Collect, fit, record, submit. True if anything was written."""
         before = self.state.n_events
         self._take_notes()
-        if self.state.stop is not None and self.state.stop["kind"] == "person":
+        if self._is_halted():
             self._recall()
             return self.state.n_events > before
         if self._exchange is not None:
             self._exchange.reconcile()
             self._exchange.collect()
+            if events := unusable_answers(self.state, self._about):
+                self._journal.write(*events)
+                self._recall()
+                return True
         if self._is_time_to_propose():
             self._propose()
         self._recall()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sisso_sal.campaign.learning import MODEL_FILE
+from sisso_sal.campaign.stopping import UNUSABLE
 from sisso_sal.ledger.lock import DriverProcess
 from sisso_sal.ledger.state import Case, Iteration, State
 from sisso_sal.settings import PEOPLE
@@ -163,6 +164,8 @@ def _next(document: dict[str, Any]) -> str:
         advice = (
             f"run discover with a larger {raising[kind]} to continue" if kind in raising else "run discover to continue"
         )
+        if kind == UNUSABLE:
+            return "mend what the oracle answers, then run discover to continue; it tries these candidates again"
         model = (document["provenance"] or {}).get("model")
         if kind in {"gain", "nothing_left"} and model:
             advice = f"sisso-sal export {run}/{model} --format latex"

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.ledger.state import State
+from sisso_sal.protocols import FAILURES
 from sisso_sal.settings.campaign import CampaignSettings
+from sisso_sal.system.documents import one_line, shown
+
+UNUSABLE = "unusable"
+HALTS = ("person", UNUSABLE)
+"""Kinds of a stop that holds at once, also for a single step, until discover is run again."""
+_PATIENCE = 3
 
 
 @dataclass(frozen=True)
@@ -64,3 +73,33 @@ def targets_reached(state: State, settings: CampaignSettings) -> int:
     """Number of labels that reach the goal, including those of the start."""
     values = np.array(list(state.labels.values()), dtype=float)
     return int(Goal.parse(settings.goal).reached(values).sum()) if len(values) else 0
+
+
+def unusable_answers(state: State, oracle: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The events that end a campaign whose first answers cannot be used: at least three, and no other; else none.
+
+    The candidates are tried again when the campaign continues. A failure that the oracle names itself, such as not_converged, is an
+    answer of use.
+
+    Parameters
+    ----------
+    state : State
+    oracle : mapping
+        What the oracle says of itself.
+    """
+    failures = [f for case in state.cases.values() for f in case.failures if f.get("source") == "oracle"]
+    if any(case.source == "oracle" for case in state.of("labelled")) or any(_is_of_use(f["kind"]) for f in failures):
+        return []
+    cases = [case for case in state.failed if case.failures[-1] in failures and case.failures[-1]["kind"] == "invalid"]
+    if len(cases) < _PATIENCE:
+        return []
+    first = min(cases, key=lambda case: case.failures[-1]["seq"])
+    name = f"command {shown(oracle['command'])}" if "command" in oracle else "oracle"
+    reason = one_line(first.failures[-1]["reason"], 300)
+    why = f"the first {len(cases)} answers of the {name} cannot be used; {shown(first.id)}: {reason}"
+    retries = [("retry", {"id": case.id, "by": "campaign"}) for case in cases]
+    return [*retries, ("stop", {"kind": UNUSABLE, "why": why, "by": "campaign"})]
+
+
+def _is_of_use(kind: str) -> bool:
+    return kind != "invalid" and not FAILURES.get(kind, True)

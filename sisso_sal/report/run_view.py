@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +12,16 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.proposal import score
 from sisso_sal.acquisition.registry import acquisition_named
 from sisso_sal.acquisition.scene import Materials, Policy, set_scene
 from sisso_sal.acquisition.scores import HITS
+from sisso_sal.campaign.summary import SUMMARY, check_files, read_summary
 from sisso_sal.data.headers import split_header
-from sisso_sal.errors import CampaignError, InputError
+from sisso_sal.errors import CampaignError, DocumentError, InputError
 from sisso_sal.ledger.state import Event, Iteration, State, fold
 from sisso_sal.ledger.store import read_ledger
 from sisso_sal.models.ensemble import SISSOEnsemble
@@ -27,7 +29,13 @@ from sisso_sal.models.files import load_model
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.spaces.snapshot import CANDIDATES, ids_of
+from sisso_sal.system.documents import LARGE, one_line, read_bytes
 
+PREDICTIONS = "predictions.csv"
+NUMBERS = (
+    "label", "mean", "std", "std_raw", "low95", "high95", "formula", "outside", "distance", "score", "oob_mean", "oob_std",
+)  # fmt: skip
+"""Columns of numbers of the predictions."""
 N_PROPOSALS = 10
 """Candidates that are called proposals where no campaign chose them."""
 
@@ -120,16 +128,15 @@ class RunView:
         state = fold(events)
         chosen = _chosen(run, state, iteration)
         folder = run / chosen.folder
-        try:
-            summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-            table = pd.read_csv(folder / "predictions.csv", dtype={"id": str}, keep_default_na=False, na_values=[""])
-            kept = folder / CANDIDATES  # of a space that generates candidates, else they are those of the start
-            candidates = pd.read_parquet(kept if kept.exists() else run / CANDIDATES)
-        except (OSError, ValueError) as error:
-            raise CampaignError(f"{folder}: needs the files of an iteration, cannot be read: {error}") from error
+        summary, table, candidates = _files(run, state, chosen)
+        if summary["target"] is None:
+            raise CampaignError(f"{folder / SUMMARY}: needs the name of a target, found none")
         target, unit = summary["target"]["name"], summary["target"]["unit"]
         settings = (state.created or {"settings": {}})["settings"]
-        rows = pd.Series(np.arange(len(candidates)), index=ids_of(candidates, settings.get("id")))
+        try:
+            rows = pd.Series(np.arange(len(candidates)), index=ids_of(candidates, settings.get("id")))
+        except KeyError as error:
+            raise CampaignError(f"{run / CANDIDATES}: needs a column {error} of ids, found none") from error
         missing = [id for id in table["id"] if id not in rows.index]
         if missing:
             raise CampaignError(
@@ -235,6 +242,42 @@ def as_view(run: RunView | str | os.PathLike[str]) -> RunView:
     return run if isinstance(run, RunView) else RunView.read(run)
 
 
+def _files(run: Path, state: State, chosen: Iteration) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
+    """Summary, predictions and candidates of an iteration, each as it was written."""
+    folder = run / chosen.folder
+    try:
+        check_files(folder, chosen.model)
+        summary = read_summary(folder)
+        table = _predictions(folder / PREDICTIONS)
+        own = folder / CANDIDATES  # of a space that generates candidates, else they are those of the start
+        candidates = pd.read_parquet(own if own.exists() else run / CANDIDATES)
+    except DocumentError as error:
+        raise CampaignError(f"{error}; the next discover makes the files of the newest iteration again") from error
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise CampaignError(
+            f"{folder}: needs the files of an iteration, cannot be read: {one_line(str(error), 200)}"
+        ) from error
+    return summary, table, candidates
+
+
+def _predictions(path: Path) -> pd.DataFrame:
+    """The table of predictions.
+
+    Raises
+    ------
+    DocumentError, ValueError
+        It cannot be read, or lacks a column, an id or a number.
+    """
+    content = io.BytesIO(read_bytes(path, LARGE.size))
+    types: dict[Hashable, Any] = {**dict.fromkeys(NUMBERS, float), "id": str}
+    table = pd.read_csv(content, dtype=types, keep_default_na=False, na_values=[""])
+    if missing := [name for name in ("id", "n_valid", *NUMBERS) if name not in table]:
+        raise DocumentError(f"{path}: needs a column '{missing[0]}', found none")
+    if np.asarray(table["id"].isna()).any() or not pd.api.types.is_integer_dtype(table["n_valid"]):
+        raise DocumentError(f"{path}: needs an id and a whole number n_valid in every row, found a row without")
+    return table
+
+
 def has_members(summary: Mapping[str, Any]) -> bool:
     """Whether the summary of an iteration names typical formulas that are members of a model file."""
     return any("member" in row for row in summary.get("typical") or ())
@@ -264,7 +307,7 @@ def _chosen(run: Path, state: State, number: int | None) -> Iteration:
     if not made:
         what = "an iteration" if number is None else f"iteration {number}"
         raise CampaignError(f"{run}: needs {what}, found {len(state.iterations)}; run discover first")
-    whole = [iteration for iteration in made if (run / iteration.folder / "summary.json").exists()]
+    whole = [iteration for iteration in made if (run / iteration.folder / SUMMARY).exists()]
     if not whole:
         raise CampaignError(
             f"{run / made[-1].folder}: needs the files of the iteration, they are gone; discover makes them anew"

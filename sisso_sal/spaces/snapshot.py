@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pandas as pd
+import pyarrow as pa
 
 from sisso_sal.data.headers import split_header
 from sisso_sal.errors import CampaignError
@@ -29,7 +30,7 @@ def read_snapshot(path: str | os.PathLike[str], id_name: str | None) -> pd.DataF
     """
     try:
         frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise CampaignError(f"{path}: needs the candidates of this run, cannot be read: {error}") from error
     frame.index = pd.Index(ids_of(frame, id_name))
     return frame

@@ -24,8 +24,8 @@ from sisso_sal.protocols import Receipt, Request
 ALIKE = [f"structure-from-a-high-throughput-screening-of-many-oxides-2026-{number:06d}" for number in range(60)]
 NOT_LATIN = [chr(0x4E00 + number) * 3 for number in range(20)]
 ODD = [
-    "../../up", "a/b/c", "..", "-rf", "{intent}", "{folder}/{id}", "two words", "two\nlines", "quote'\"", "$(id)", "e\u0301", "\u00e9",
-    "tio2", "TIO2", "TiO2", "z" * 300, "z" * 299, "\u0416" * 200, "a;b", "*",
+    "../../up", "a/b/c", "..", "-rf", "{intent}", "{folder}/{id}", "two words", "two\nlines", "quote'\"", "$(id)", "e\u0301",
+    "\u00e9", "tio2", "TIO2", "TiO2", "z" * 300, "z" * 299, "\u0416" * 200, "a;b", "*",
 ]  # fmt: skip
 HUNDRED = [*ALIKE, *NOT_LATIN, *ODD]
 SCRIPT = 'sed -n \'s/.*"k": \\([0-9]*\\).*/{"value": \\1}/p\''

@@ -7,8 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from hostile import HOSTILE
-from lines import MATERIALS, TRUE, Lines, step
+from lines import MATERIALS, TRUE, Lines, events, step
 
+from sisso_sal.campaign.summary import digests
+from sisso_sal.ledger.rows import COPY
+from sisso_sal.ledger.store import DATABASE, Ledger
 from sisso_sal.report.run_view import RunView
 
 OPTIONS = ("--rung", 1, "--dim", 2, "--n-sis", 10, "--members", 6, "--batch", 3)
@@ -65,7 +68,19 @@ def silent_run(campaign, tmp_path_factory):
         (folder / "summary.json").write_text(
             json.dumps(kept | {"calibration": None, "surrogate": "lines"}), encoding="utf-8"
         )
+    written_anew(run)
     return run
+
+
+def written_anew(run):
+    """Write the ledger again, with the digests that the files of the iterations have now."""
+    written = events(run)
+    for name in (DATABASE, COPY):
+        (run / name).unlink()
+    with Ledger(run) as ledger:
+        for event in written:
+            data = {key: value for key, value in event.items() if key not in {"seq", "time", "event"}}
+            ledger.append(event["event"], data | ({"files": digests(run / data["folder"])} if "files" in data else {}))
 
 
 @pytest.fixture(scope="session")

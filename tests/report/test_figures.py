@@ -168,7 +168,10 @@ def test_the_command_says_what_is_wrong(forks, campaign, tmp_path):
     (tmp_path / "run" / "iter-0001" / "model.json").write_text("{", encoding="utf-8")
     line = forks.call("report", "run", "--iteration", 1, cwd=tmp_path)
     assert line.code == 2
-    assert "model.json: needs a model file (JSON)" in line.error
+    assert line.error == (
+        "error: run/iter-0001/model.json: differs from what was written; the next discover makes the files of the newest "
+        "iteration again"
+    )
 
 
 def test_the_report_that_discover_leaves_says_what_to_do_next(campaign):

@@ -1,0 +1,126 @@
+"""The files of an iteration as they are read back: are they what was written, and is the summary one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sisso_sal.errors import DocumentError
+from sisso_sal.ledger.state import Event
+from sisso_sal.system.documents import LARGE, read_bytes, read_json, record_of
+
+SUMMARY = "summary.json"
+"""File in the folder of an iteration: what it came to."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class _Target(_Record):
+    name: str
+    unit: str
+
+
+class _Best(_Record):
+    id: str
+    value: float
+
+
+class _Proposal(_Record):
+    id: str
+    mean: float | None
+    std: float | None
+    score: float | None
+    low95: float | None
+    high95: float | None
+    formula: float | None
+    outside: float | None
+    distance: float | None
+    n_valid: int | None
+
+
+class _Member(_Record):
+    """A typical formula; one of a model file has the number of its member."""
+
+    member: int | None = Field(default=None, ge=0)
+
+
+class _Summary(_Record):
+    """What every summary has; a surrogate may tell more of itself."""
+
+    iteration: int = Field(ge=1)
+    target: _Target | None
+    goal: str
+    acquisition: str
+    n_labelled: int = Field(ge=0)
+    n_candidates: int = Field(ge=0)
+    n_without_prediction: int = Field(ge=0)
+    proposals: list[_Proposal]
+    best: _Best | None
+    settings: dict[str, Any]
+    calibration: dict[str, Any] | None = None
+    typical: list[_Member] | None = None
+    recurrence: dict[str, dict[str, float]] = {}
+    rejected: dict[str, dict[str, int]] = {}
+    n_members: int | None = Field(default=None, ge=1)
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """The summary of an iteration.
+
+    Raises
+    ------
+    DocumentError
+        It is missing, or is no summary.
+    """
+    summary = read_json(folder / SUMMARY, LARGE)
+    try:
+        record_of(_Summary, summary)
+    except DocumentError as error:
+        raise DocumentError(f"{folder / SUMMARY}: {error}") from error
+    return summary
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 (hexadecimal) of each file in a folder.
+
+    Raises
+    ------
+    DocumentError
+        The folder or a file cannot be read.
+    """
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise DocumentError(f"{folder}: cannot be read: {error.strerror}") from error
+    return {path.name: _digest(path) for path in paths}
+
+
+def check_files(folder: Path, model: Event | None) -> None:
+    """Check that the files of an iteration are what was written, as far as the ledger has their digests.
+
+    Parameters
+    ----------
+    folder : path
+        Of the iteration.
+    model : event or None
+        That names the files.
+
+    Raises
+    ------
+    DocumentError
+        A file is missing, or differs.
+    """
+    files: Mapping[str, str] = {} if model is None else model["files"]
+    for name, digest in files.items():
+        if _digest(folder / name) != digest:
+            raise DocumentError(f"{folder / name}: differs from what was written")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(read_bytes(path, LARGE.size)).hexdigest()
