@@ -19,6 +19,7 @@ from datetime import date, time
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 from sisso_sal.errors import DocumentError
+from sisso_sal.system.printable import printable
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -291,10 +292,7 @@ def one_line(text: str, longest: int = LONGEST_TEXT) -> str:
     >>> one_line("scf:\\n  not converged\\x1b[31m"), one_line("x" * 10, longest=4)
     ('scf: not converged\\\\x1b[31m', 'xxxx…')
     """
-    line = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii")
-        for c in " ".join(text[: 4 * longest].split())
-    )
+    line = printable(" ".join(text[: 4 * longest].split()))
     return line if len(line) <= longest and len(text) <= 4 * longest else f"{line[:longest]}…"
 
 

@@ -166,7 +166,7 @@ def test_a_campaign_goes_on_after_every_document(in_memory):
     """All of them in one look, among answers that are right; those are learned from, and the next start goes on."""
     known, n = 20, 20 + len(BAD) + 5
     frame = MATERIALS.loc[np.resize(np.arange(N), n)].reset_index(drop=True)
-    frame["formula"] = [f"{'K' if i < known else 'B' if i < known + len(BAD) else 'G'}{i}" for i in range(n)]
+    frame["formula"] = [f"{'known' if i < known else 'bad' if i < known + len(BAD) else 'good'}{i}" for i in range(n)]
     frame["a (eV)"] += np.arange(n) / 1000
     frame["gap (eV)"] = np.where(np.arange(n) < known, np.arange(n) / 10, np.nan)
     contents = [*(DOCUMENTS[name] for name in BAD), *(b'{"value": %d}' % number for number in range(5))]
@@ -181,7 +181,9 @@ def test_a_campaign_goes_on_after_every_document(in_memory):
     go(n)
     summary = go(n + 1)
     labels = state(run).labels
-    assert {id: value for id, value in labels.items() if id[0] == "G"} == {f"G{n - 5 + k}": float(k) for k in range(5)}
+    assert {id: value for id, value in labels.items() if id[0] == "g"} == {
+        f"good{n - 5 + k}": float(k) for k in range(5)
+    }
     failed = summary["campaign"]["failed"]
     assert [case["kind"] for case in failed] == ["invalid"] * len(BAD)
     assert all(is_one_line(case["reason"]) for case in failed)

@@ -41,7 +41,7 @@ def candidates(ids):
     """Twelve known materials and the ids, each with a number k of its own, which is also its label."""
     rng = np.random.default_rng(1)
     n = 12 + len(ids)
-    frame = pd.DataFrame({"formula": [*(f"K{i}" for i in range(12)), *ids], "k": np.arange(n)})
+    frame = pd.DataFrame({"formula": [*(f"known{i}" for i in range(12)), *ids], "k": np.arange(n)})
     frame["a (eV)"] = rng.uniform(0.5, 2.0, n).round(4)
     frame.insert(1, "gap (eV)", np.where(np.arange(n) < 12, np.arange(n), np.nan))
     return frame
@@ -233,7 +233,7 @@ def test_a_driver_gives_the_answer_to_the_first_and_fails_the_second(run, in_mem
 def test_verify_finds_the_request_of_another_candidate(run, in_memory):
     oracle = CommandOracle(SCRIPT, run / "jobs")
     oracle.poll = 0.02
-    step(run, candidates(["A", "B"]), more={"oracle": oracle}, oracle="command:sed", budget=1)
+    step(run, candidates(["first", "second"]), more={"oracle": oracle}, oracle="command:sed", budget=1)
     (intent,) = events(run, "intent")
     path = run / "jobs" / intent["intent"] / "request.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"id": "other"}))
