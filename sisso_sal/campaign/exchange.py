@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sisso_sal.campaign.answers import checked_answers, job_of
+from sisso_sal.campaign.stopping import UNUSABLE
 from sisso_sal.errors import CampaignError, OracleError, TakenError, UnconfirmedError
 from sisso_sal.ledger.arrays import write_arrays
 from sisso_sal.ledger.state import Case, State, fold
@@ -29,24 +30,31 @@ class Journal:
     def __init__(self, ledger: Ledger):
         self.ledger = ledger
         self.state: State = fold(ledger.events())
-        self._owners: dict[str, str] = {}
-        self._note_owners(ledger.events("intent"))
+        self._owners: dict[str, tuple[str, int]] = {}
+        self._halt = 0
+        self._remember(ledger.events())
 
     def write(self, *events: tuple[str, Mapping[str, Any]]) -> None:
         """Append events, all or none, and update the state."""
         if events:
             written = self.ledger.append_all(events)
             self.state = fold(written, self.state)
-            self._note_owners(written)
+            self._remember(written)
 
     def owner(self, intent: str) -> str | None:
         """The candidate that an intent was first written for; None for a new one."""
-        return self._owners.get(intent)
+        return self._owners[intent][0] if intent in self._owners else None
 
-    def _note_owners(self, events: Iterable[Mapping[str, Any]]) -> None:
+    def was_before_halt(self, intent: str) -> bool:
+        """Whether an intent was written before the campaign stopped because no answer could be used."""
+        return self._owners.get(intent, ("", self._halt))[1] < self._halt
+
+    def _remember(self, events: Iterable[Mapping[str, Any]]) -> None:
         for event in events:
             if event["event"] == "intent":
-                self._owners.setdefault(event["intent"], event["id"])
+                self._owners.setdefault(event["intent"], (event["id"], event["seq"]))
+            elif event["event"] == "stop" and event["kind"] == UNUSABLE:
+                self._halt = event["seq"]
 
 
 def intent_name(run_id: str, id: str, attempt: int) -> str:
@@ -204,11 +212,13 @@ class Exchange:
             return [("label", label)], f"{id}: {answer.value:.6g}"
         case = self._journal.state.cases[id]
         attempt = case.attempt - sum(failure["kind"] == "invalid" for failure in case.failures)
-        again = FAILURES[answer.kind] and attempt <= self._retries
+        is_old = answer.kind == "invalid" and self._journal.was_before_halt(answer.intent)
+        again = is_old or (FAILURES[answer.kind] and attempt <= self._retries)
         reason = answer.reason
         failure = {"id": id, "kind": answer.kind, "reason": reason, "final": not again, **about}
         retry = [("retry", {"id": id, "by": "campaign"})] if again else []
         outlook = f"trying again ({attempt} of {self._retries})" if again else "not tried again"
+        outlook = "trying again, as it was submitted before the campaign stopped" if is_old else outlook
         return [("failure", failure), *retry], f"{id}: {answer.kind}: {reason}; {outlook}"
 
     def _numbered(self) -> Mapping[str, int]:

@@ -418,6 +418,27 @@ def test_three_answers_of_no_use_stop_a_campaign_and_it_continues_when_the_comma
     assert asked <= set(state(run).labels)
 
 
+def test_what_was_submitted_before_the_stop_is_tried_again_too(in_memory):
+    """Two of a batch of five are still out when the first three answers cannot be used."""
+    run, options = in_memory / "run", {"oracle": "command:cluster", "budget": 5, "batch": 5}
+    oracle, out = broken(in_memory / "c"), {}
+    oracle.delay = lambda intent: 0 if out.setdefault(intent, len(out)) < 3 else 5
+    with pytest.raises(OracleError, match="the first 3 answers"):
+        step(run, more={"oracle": oracle}, **options)
+    assert len(state(run).of("submitted")) == 2
+    old = {case.intent for case in state(run).of("submitted")}
+
+    def answer(intent, id):
+        return Answer(intent, kind="invalid", reason="nothing") if intent in old else Answer(intent, TRUE[id])
+
+    told = []
+    options["more"] = {"oracle": Cluster(in_memory / "c", answer=answer), "talk": Talk(told.append)}
+    summary = step(run, **options)
+    assert summary["campaign"]["failed"] == []
+    assert len(state(run).labels) == 25
+    assert sum("trying again, as it was submitted before the campaign stopped" in line for line in told) == 2
+
+
 def test_answers_of_no_use_do_not_count_as_tries(in_memory):
     """The command crashes one time after it was mended; with one retry that is not the end."""
     run, options = in_memory / "run", {"oracle": "command:cluster", "budget": 3, "retries": 1}
