@@ -26,7 +26,10 @@ PIVOT_FLOOR = 1e-10
 """A subset is singular if a feature keeps less than this share of its square after the others are projected out."""
 
 ROUNDING = 1e-15
-"""What of a pivot may be rounding, for each square of the share of the feature before that was taken off."""
+"""What of a pivot may be rounding, for each square of the share of the feature before that was taken off.
+
+A square that may be nothing but that is set to 0, so that its feature is singular also as a member that is not the last.
+"""
 
 MARGIN = np.float32(2e-5)
 """Half of it for singular pairs, which lack at most sqrt(PIVOT_FLOOR); half for float32: no factor exceeds 1 where q > 0."""
@@ -179,11 +182,12 @@ def _find_pairs(panel, j, shift, terms, tiled, noted):
 def _project(row, squares, rhs, i, diagonal, right, other):
     """d, r and the other factor of the features after i, with feature i projected out; row (m,): its products with all."""
     root = 1.0 / np.sqrt(row[i])
-    along = rhs[i] * root
+    along, rounding = rhs[i] * root, ROUNDING * root * root
     for k in range(i + 1, rhs.shape[0]):
         share = row[k] * root
         other[k] = share
-        diagonal[k] = squares[k] - share * share
+        left = squares[k] - share * share
+        diagonal[k] = left if left > PIVOT_FLOOR + rounding * share * share else 0.0
         right[k] = rhs[k] - share * along
 
 
@@ -236,6 +240,8 @@ def _eliminate(gram, rhs, j, gram_out, rhs_out):
         factor = gram[j, a] * inverse
         for b in range(a, m):
             gram_out[a, b] = gram[a, b] - factor * gram[j, b]
+        if gram_out[a, a] <= PIVOT_FLOOR + ROUNDING * factor * factor:
+            gram_out[a, a] = 0.0
         rhs_out[a] = rhs[a] - factor * rhs[j]
 
 

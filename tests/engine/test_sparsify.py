@@ -246,6 +246,8 @@ def gains_of(fits, target, weights, centre):
 )
 # A sum of what is nearly its own negative: of the last pivot only rounding is left, and that is more than usual.
 @example(["plain", "plain", "scaled", "near", "sum"], 3, False, "ones", 1.0, 200, 1, 1)
+# The same, where another member follows: the feature of which rounding is left is not the last one.
+@example(["plain", "scaled", "near", "sum"], 4, False, "ones", 0.0, 1, 1, 0)
 def test_equals_brute_force_on_ugly_features(kinds, dim, centre, weighting, noise, keep, blocks, seed):
     """Every fit is that of its subset, no better subset is missing, and every subset is counted, the singular ones apart."""
     rng = np.random.default_rng(seed)
