@@ -15,6 +15,10 @@ from sisso_sal.features.names import quoted
 from sisso_sal.features.operators import ATOM, OPERATORS, Operator
 from sisso_sal.features.symbols import latex_symbol, mathml_symbol
 from sisso_sal.features.unit_rules import STRICT, UnitRules
+from sisso_sal.system.documents import shown
+
+MOST_NODES, MOST_LEVELS = 1024, 64
+"""Of a tree that is read; a feature of rung 3 has 15 nodes at most."""
 
 
 def canonical_key(operator: Operator, keys: list[str]) -> str:
@@ -85,7 +89,9 @@ class Expression:
         row = OPERATORS.get(operator)
         if row is None or row.arity != len(operands):
             needed = "a known operator" if row is None else f"{row.arity} operand(s) for '{operator}'"
-            raise ExpressionError(f"expression: needs {needed}, found '{operator}' with {len(operands)} operand(s)")
+            raise ExpressionError(
+                f"expression: needs {needed}, found {shown(operator)} with {len(operands)} operand(s)"
+            )
         if row.commutative:
             operands = tuple(sorted(operands, key=lambda e: e.key))
         dimension = _result_dimension(row, operands, rules)
@@ -161,16 +167,22 @@ class Expression:
         Raises
         ------
         ExpressionError
-            The data have another shape, or name an unknown primary feature or operator.
+            The data have another shape or too many nodes, or name an unknown primary feature or operator.
         """
+        _check_size(data)
+        return cls._of_tree(data, units, rules)
+
+    @classmethod
+    def _of_tree(cls, data: Any, units: Mapping[str, str], rules: UnitRules) -> Expression:
         if isinstance(data, str):
             if data not in units:
-                raise ExpressionError(f"expression: needs one of the features {', '.join(units)}, found '{data}'")
+                features = shown(", ".join(units)).strip("'")
+                raise ExpressionError(f"expression: needs one of the features {features}, found {shown(data)}")
             return cls.primary(data, units[data])
         if isinstance(data, list) and 2 <= len(data) <= 3 and isinstance(data[0], str):
-            parts = (cls.from_json(item, units, rules=rules) for item in data[1:])
+            parts = (cls._of_tree(item, units, rules) for item in data[1:])
             return cls.apply(data[0], *parts, rules=rules)
-        raise ExpressionError(f"expression: needs a name or [operator, operand, …], found {data!r}")
+        raise ExpressionError(f"expression: needs a name or [operator, operand, …], found {shown(data)}")
 
     def to_sympy(self):
         """The formula as a sympy expression over real symbols."""
@@ -204,6 +216,18 @@ class Expression:
         if language == "text":
             return render(self, "text", symbols)[0]
         return _fill(self, language, lambda e: symbols[e.name])
+
+
+def _check_size(tree: Any) -> None:
+    """Refuse a tree of too many nodes or levels before anything is made of it."""
+    n_nodes, waiting = 0, [(tree, 1)]
+    while waiting:
+        node, depth = waiting.pop()
+        n_nodes += 1
+        if n_nodes > MOST_NODES or depth > MOST_LEVELS:
+            raise ExpressionError(f"expression: needs at most {MOST_NODES} nodes in {MOST_LEVELS} levels, found more")
+        if isinstance(node, list):
+            waiting += [(operand, depth + 1) for operand in node[1 : MOST_NODES + 2]]
 
 
 def _result_dimension(row: Operator, operands: tuple[Expression, ...], rules: UnitRules) -> Dimension | None:

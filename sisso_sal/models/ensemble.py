@@ -211,7 +211,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         ModelFileError, SettingsError, ValueError
             A setting or a formula cannot be, or they do not fit together.
         """
-        estimator = cls(**record.settings)
+        estimator = cls(**record.settings.model_dump())
         estimator.model_ = EnsembleModel.of_file(record, estimator.recipe())
         remember_columns(estimator, record.units, record.target.name, record.target.unit)
         return estimator

@@ -13,7 +13,7 @@ from sisso_sal.data.neighbours import relative_distance
 from sisso_sal.models.aggregation import aggregate
 from sisso_sal.models.calibration import Calibration
 from sisso_sal.models.correction import Correction, checked_composition, correlation_of
-from sisso_sal.models.fitting import SearchCounts
+from sisso_sal.models.fitting import SearchCounts, models_of_file
 from sisso_sal.models.linear import REACH, SISSOModel
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe
@@ -229,17 +229,21 @@ class EnsembleModel:
         Raises
         ------
         ModelFileError
-            A tree is no formula of the primary features.
+            A tree is no formula of the primary features, or the settings do not allow it.
         ValueError
             What the file holds was not made by this recipe.
         """
         units = record.units
-        members = tuple(SISSOModel.from_json(member, units, rules=recipe.space.rules) for member in record.members)
+        members = tuple(models_of_file(record.members, "members", units, recipe.space, recipe.search))
         _check_recipe(record, recipe, members)
         calibration, formula_calibration = (
             None if part is None else Calibration(**part.model_dump())
             for part in (record.calibration, record.formula_calibration)
         )
+        recalibration = None if record.recalibration is None else Recalibration.from_json(record.recalibration)
+        if calibration is not None and recalibration is not None:
+            needed, scale = recalibration.scale, calibration.scale
+            need(scale == needed, f"calibration.scale: needs {needed!r} as the recalibration says, found {scale!r}")
         return cls(
             members,
             tuple(tuple(names) for names in record.dropped),
@@ -252,7 +256,7 @@ class EnsembleModel:
             None if record.correction is None else Correction.from_json(record.correction),
             calibration,
             formula_calibration,
-            None if record.recalibration is None else Recalibration.from_json(record.recalibration),
+            recalibration,
         )
 
 

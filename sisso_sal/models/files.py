@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from sisso_sal.errors import ModelFileError
+from sisso_sal.errors import DocumentError, ModelFileError
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.records import EnsembleRecord, RegressorRecord, read_record
 from sisso_sal.models.regressor import SISSORegressor
+from sisso_sal.system.documents import LARGE, json_of, read_bytes, shown
 from sisso_sal.system.storage import write_whole
 
 FORMAT = "sisso-sal model"
@@ -69,37 +67,30 @@ def load_model(
         The file is missing, damaged, of another kind or of a newer schema.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        document = json.loads(text, parse_float=_finite, parse_constant=_finite)
-    except OSError as error:
-        raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"{path}: needs a model file (JSON), found something else: {error}") from error
+        content = read_bytes(path, LARGE.size)
+    except DocumentError as error:
+        raise ModelFileError(str(error)) from error
+    try:
+        document = json_of(content, LARGE)
+    except DocumentError as error:
+        raise ModelFileError(f"{path}: is no model file: {error}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ModelFileError(f"{path}: needs a file of format '{FORMAT}', found another JSON document")
     version = document.get("schema_version")
     if version != SCHEMA_VERSION:
-        is_newer = isinstance(version, int) and version > SCHEMA_VERSION
+        is_newer = type(version) is int and version > SCHEMA_VERSION
         advice = "update sisso-sal" if is_newer else "fit the model again"
-        raise ModelFileError(f"{path}: needs schema version {SCHEMA_VERSION}, found {version!r}; {advice}")
-    if formulas_only and "correction" in document:
-        document["correction"] = None
+        raise ModelFileError(f"{path}: needs schema version {SCHEMA_VERSION}, found {shown(version)}; {advice}")
     try:
-        model = _restored(document)
+        model = _restored(document, formulas_only)
     except (LookupError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         reason = f"no key {error}" if isinstance(error, KeyError) else str(error)
         raise ModelFileError(f"{path}: the model file is damaged: {reason}") from error
     return model, model.target_name_, model.target_unit_
 
 
-def _restored(document: Mapping[str, Any]) -> SISSORegressor | SISSOEnsemble:
-    if document.get("kind") == "regressor":
+def _restored(document: Mapping[str, Any], formulas_only: bool) -> SISSORegressor | SISSOEnsemble:
+    if document["kind"] == "regressor":
         return SISSORegressor.of_file(read_record(RegressorRecord, document))
-    return SISSOEnsemble.of_file(read_record(EnsembleRecord, document))
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not np.isfinite(value):
-        raise ValueError(f"{text} is no finite number")
-    return value
+    record = read_record(EnsembleRecord, document)
+    return SISSOEnsemble.of_file(record.model_copy(update={"correction": None}) if formulas_only else record)

@@ -16,13 +16,13 @@ import numpy as np
 from sisso_sal.engine.plan import Plan, SearchSize, fits, plan
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.search import SubspaceFits, search
-from sisso_sal.errors import FitError, SettingsError
+from sisso_sal.errors import FitError, ModelFileError, SettingsError
 from sisso_sal.features.operators import DEFAULT_OPERATORS
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
 from sisso_sal.features.stored import SAME_VALUE
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel, build_model
-from sisso_sal.models.records import FileRecord
+from sisso_sal.models.records import FileRecord, ModelRecord, inside
 from sisso_sal.protocols import Progress
 from sisso_sal.system.machine import usable_cores, usable_memory
 
@@ -126,6 +126,54 @@ class SearchCounts:
     def of_file(cls, record: FileRecord) -> SearchCounts:
         """The inverse of `to_json`, from a file that was read."""
         return cls(record.n_samples, record.n_features, record.rejected, record.n_singular, record.complete)
+
+
+def models_of_file(
+    records: Sequence[ModelRecord], place: str, units: Mapping[str, str], space: SpaceSettings, search: SearchSettings
+) -> list[SISSOModel]:
+    """Models that a file holds, each one that a search with these settings can find.
+
+    Parameters
+    ----------
+    records : sequence of ModelRecord
+    place : str
+        Where they stand in the file.
+    units : mapping of str to str
+        Unit of each primary feature.
+    space : SpaceSettings
+    search : SearchSettings
+
+    Raises
+    ------
+    ModelFileError
+        A tree is no formula of these primary features, or the settings do not allow it; the message says which.
+    """
+    models = []
+    for number, record in enumerate(records):
+        with inside(f"{place}.{number}"):
+            model = SISSOModel.from_json(record, units, rules=space.rules)
+            _check_settings(model, space, search)
+        models.append(model)
+    return models
+
+
+def _check_settings(model: SISSOModel, space: SpaceSettings, search: SearchSettings) -> None:
+    if model.dimension > search.dim:
+        raise ModelFileError(f"terms: needs at most {search.dim} as the settings say, found {model.dimension}")
+    if model.intercept != 0.0 and not search.fit_intercept:
+        raise ModelFileError(f"intercept: needs 0 as the settings say, found {model.intercept!r}")
+    for number, term in enumerate(model.terms):
+        expression, place = term.expression, f"terms.{number}.tree"
+        if expression.rung > space.rung:
+            raise ModelFileError(
+                f"{place}: needs a rung of at most {space.rung} as the settings say, found {expression.rung}"
+            )
+        if space.max_complexity is not None and expression.complexity > space.max_complexity:
+            most, operators = space.max_complexity, expression.complexity
+            raise ModelFileError(f"{place}: needs at most {most} operators as the settings say, found {operators}")
+        others = sorted({*expression.operator_names()} - {*space.operators})
+        if others:
+            raise ModelFileError(f"{place}: needs operators of the settings, found '{others[0]}'")
 
 
 @dataclass(frozen=True, eq=False)

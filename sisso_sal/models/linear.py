@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from sisso_sal.errors import ModelFileError
 from sisso_sal.features.dimension import NONE, Dimension, parse_unit
 from sisso_sal.features.expression import Expression, as_factor
 from sisso_sal.features.names import quoted
 from sisso_sal.features.unit_rules import STRICT, UnitRules
-from sisso_sal.models.records import ModelRecord, read_record
+from sisso_sal.models.records import ModelRecord, TermRecord, inside, read_record
 from sisso_sal.models.transform import IDENTITY, TargetTransform
+from sisso_sal.system.documents import shown
 
 REACH = 1.0
 """A descriptor is far outside its training range when it lies further out than this many times the width of the range."""
@@ -208,12 +210,37 @@ class SISSOModel:
             A key is missing, a value cannot be, or a tree is no formula of these primary features.
         """
         record = read_record(ModelRecord, data)
-        terms = tuple(
-            Term(Expression.from_json(term.tree, units, rules=rules), term.coefficient, *term.range)
-            for term in record.terms
-        )
+        terms = []
+        for number, term in enumerate(record.terms):
+            with inside(f"terms.{number}"):
+                expression = _read_expression(term, units, rules)
+            terms.append(Term(expression, term.coefficient, *term.range))
         link = IDENTITY if record.link is None else TargetTransform.from_json(record.link)
-        return cls(terms, record.intercept, record.rmse, record.max_abs_error, link)
+        return cls(tuple(terms), record.intercept, record.rmse, record.max_abs_error, link)
+
+
+def _read_expression(term: TermRecord, units: Mapping[str, str], rules: UnitRules) -> Expression:
+    """The formula of a term; what else the file says of it must be true.
+
+    Raises
+    ------
+    ModelFileError
+        The tree is no formula of these primary features, or text, complexity or unit are those of another one.
+    """
+    with inside("tree"):
+        expression = Expression.from_json(term.tree, units, rules=rules)
+        dimension = expression.dimension
+        is_same_unit = term.unit == (None if dimension is None else str(dimension))
+        if not is_same_unit and term.unit is not None and dimension is not None:
+            is_same_unit = parse_unit(term.unit) == dimension
+    for name, holds, needed in (
+        ("expression", term.expression == str(expression), str(expression)),
+        ("complexity", term.complexity == expression.complexity, expression.complexity),
+        ("unit", is_same_unit, None if dimension is None else str(dimension)),
+    ):
+        if not holds:
+            raise ModelFileError(f"{name}: needs {shown(needed)} as the tree says, found {shown(getattr(term, name))}")
+    return expression
 
 
 def fit_statistics(residual: np.ndarray, weights: np.ndarray) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from sisso_sal.models.correction import KINDS as CORRECTIONS
 from sisso_sal.models.fitting import SearchSettings
 from sisso_sal.models.recalibration import KINDS as RECALIBRATIONS
 from sisso_sal.models.transform import KINDS as TRANSFORMS
+from sisso_sal.system.documents import LARGEST_INTEGER
 
 LOSSES = ("squared", "huber")
 """Losses by name."""
@@ -68,6 +69,8 @@ class EnsembleRecipe:
     def __post_init__(self) -> None:
         if not (isinstance(self.members, int | np.integer) and self.members >= 2):
             raise SettingsError(f"members: needs an integer >= 2, found {self.members!r}")
+        if not (isinstance(self.seed, int | np.integer) and 0 <= self.seed <= LARGEST_INTEGER):
+            raise SettingsError(f"random_state: needs an integer from 0 to {LARGEST_INTEGER}, found {self.seed!r}")
         if not 0 <= self.dropout < 1:
             raise SettingsError(f"dropout: needs a share from 0 to below 1, found {self.dropout!r}")
         for name, values in _KNOWN.items():

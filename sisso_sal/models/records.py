@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
-from sisso_sal.errors import ModelFileError
+from sisso_sal.errors import InputError, ModelFileError
 from sisso_sal.system.documents import explained
 
 Count = Annotated[int, Field(strict=True, ge=0)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Size = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+Limit = Count | Size
+Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
+"""A number that stays an integer if it is one."""
+
+MOST_TERMS, MOST_DIMENSIONS, MOST_ALTERNATIVES = 6, 6, 1000
+"""Terms of a model, dimensions in a file of one formula, and models of each dimension."""
+MOST_MEMBERS = 10_000
+MOST_PRIMARIES = 4096
+MOST_LEARNED = 50_000
+"""Rows that a correction is learned from anew: its processes need memory for the square of that."""
+
+ROUNDING = 1e-9
+"""Relative difference by which a root mean square error may seem larger than the largest error."""
 
 RecalibrationKind = Literal["none", "scale", "isotonic", "conformal"]
 
 
 def _array(value: Any) -> np.ndarray:
-    """Numbers as an array; what is none has no shape that fits."""
+    """Rows of numbers, or one row, as an array; what is none has no shape that fits."""
+    rows = value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
+    if not all(isinstance(row, list) and {*map(type, row)} <= {int, float} for row in rows):
+        return np.full((), np.nan)
     try:
         return np.array(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
@@ -63,15 +81,25 @@ class LinkRecord(Record):
 class TermRecord(Record):
     """A `Term`; the tree of its expression is read by `Expression.from_json`."""
 
+    expression: Text
     tree: Any
+    complexity: Count
+    unit: Text | None
     coefficient: Number
     range: tuple[Number, Number]
+
+    @model_validator(mode="after")
+    def _range_in_order(self) -> Self:
+        low, high = self.range
+        need(low <= high, f"range: needs the smallest value first, found {low!r}, {high!r}")
+        return self
 
 
 class ModelRecord(Record):
     """A `SISSOModel`."""
 
-    terms: list[TermRecord]
+    dimension: Count
+    terms: list[TermRecord] = Field(max_length=MOST_TERMS)
     intercept: Number
     rmse: Size
     max_abs_error: Size
@@ -80,6 +108,10 @@ class ModelRecord(Record):
     @model_validator(mode="after")
     def _has_terms(self) -> Self:
         need(len(self.terms) > 0, "model: needs at least one term, found none")
+        needed, n = self.dimension, len(self.terms)
+        need(needed == n, f"terms: needs {needed} as the dimension says, found {n}")
+        is_ordered = self.rmse <= self.max_abs_error * (1 + ROUNDING)
+        need(is_ordered, f"rmse: needs a number below max_abs_error, found {self.rmse!r}, {self.max_abs_error!r}")
         return self
 
 
@@ -104,13 +136,13 @@ class CalibrationRecord(Record):
     model_config = ConfigDict(extra="forbid")
     n: Count
     kind: RecalibrationKind
-    coverage95: Size
-    miscalibration_area: Size
-    noise_floor: Size
-    noise_floor95: Size
+    coverage95: Share
+    miscalibration_area: Share
+    noise_floor: Share
+    noise_floor95: Share
     scale: Size
-    coverage95_raw: Size
-    miscalibration_area_raw: Size
+    coverage95_raw: Share
+    miscalibration_area_raw: Share
     mean_squared_z: Size
     negative_log_likelihood: Number | None
     sharpness: Size
@@ -137,6 +169,8 @@ class CompositionRecord(Record):
     def _columns_in_order(self) -> Self:
         need(sorted({*self.columns}) == self.columns, "columns: needs numbers of elements in order")
         need(not self.columns or self.columns[-1] < self.n_elements, f"columns: needs numbers below {self.n_elements}")
+        size, most = self.shares.size * self.n_elements, 10**8 * max(len(self.columns), 1)
+        need(size <= most, f"n_elements: needs fewer for so many rows, found {self.n_elements}")
         return self
 
 
@@ -153,10 +187,11 @@ class CorrectionRecord(Record):
 
     @model_validator(mode="after")
     def _rows_fit(self) -> Self:
-        n = len(self.target) if self.target.ndim else 0
+        n = self.target.size
+        need_numbers("target", self.target, n)
+        need(n <= MOST_LEARNED, f"target: needs at most {MOST_LEARNED} numbers, found {n}")
         need_numbers("features", self.features, n, self.features.shape[-1] if self.features.ndim == 2 else 0)
         need_numbers("formula", self.formula, n)
-        need_numbers("target", self.target, n)
         if self.composition is not None:
             need_numbers("shares", self.composition.shares, n, len(self.composition.columns))
         return self
@@ -169,18 +204,58 @@ class NamedRecord(Record):
     unit: Text
 
 
+class SettingsRecord(Record):
+    """The parameters of a `SISSORegressor`; one that is missing must not become the default."""
+
+    model_config = ConfigDict(extra="forbid")
+    operators: list[Text] | None
+    rung: Count
+    dim: Count
+    n_sis: Count
+    n_residual: Count
+    max_complexity: Limit | None
+    max_features: Limit
+    min_abs: Limit
+    max_abs: Limit
+    fit_intercept: Flag
+    unit_rules: Text
+
+
+class EnsembleSettingsRecord(SettingsRecord):
+    """The parameters of a `SISSOEnsemble`."""
+
+    members: Annotated[int, Field(strict=True, ge=2, le=MOST_MEMBERS)]
+    dropout: Limit
+    adapt: Flag
+    target_transform: Text
+    loss: Text
+    aggregation: Text
+    correction: Text
+    recalibrate: Text
+    random_state: Count
+
+
 class FileRecord(Record):
     """What every model file holds."""
 
     kind: Literal["regressor", "ensemble"]
     target: NamedRecord
-    primaries: list[NamedRecord]
-    settings: dict[str, Any]
+    primaries: list[NamedRecord] = Field(max_length=MOST_PRIMARIES)
+    settings: SettingsRecord
     n_samples: Count
     n_features: dict[str, Count]
     rejected: dict[str, dict[str, Count]]
     n_singular: Count
-    complete: Annotated[bool, Field(strict=True)]
+    complete: Flag
+
+    @model_validator(mode="after")
+    def _counts_fit(self) -> Self:
+        for name in ("n_features", "rejected"):
+            rungs, most = [*getattr(self, name)], self.settings.rung
+            in_order = rungs == [str(rung) for rung in range(len(rungs))]
+            need(in_order and 0 < len(rungs) <= most + 1, f"{name}: needs the rungs from 0 to {most} at most, in order")
+        need(len(self.n_features) == len(self.rejected), "rejected: needs the same rungs as n_features")
+        return self
 
     @model_validator(mode="after")
     def _primaries_in_order(self) -> Self:
@@ -198,18 +273,23 @@ class FileRecord(Record):
 class RegressorRecord(FileRecord):
     """The file of a `SISSORegressor`."""
 
-    models: list[list[ModelRecord]]
+    models: list[Annotated[list[ModelRecord], Field(max_length=MOST_ALTERNATIVES)]] = Field(max_length=MOST_DIMENSIONS)
 
     @model_validator(mode="after")
     def _has_models(self) -> Self:
         need(len(self.models) > 0 and all(self.models), "needs at least one model, found none")
+        terms = [{len(model.terms) for model in models} for models in self.models]
+        sizes = [size for sizes in terms for size in sizes]
+        in_order = sizes == sorted({*sizes}) and len(sizes) == len(terms)
+        need(in_order, "models: needs lists of one dimension each, in their order")
         return self
 
 
 class EnsembleRecord(FileRecord):
     """The file of a `SISSOEnsemble`."""
 
-    members: list[ModelRecord]
+    settings: EnsembleSettingsRecord
+    members: list[ModelRecord] = Field(max_length=MOST_MEMBERS)
     dropped: list[list[Text]]
     chosen: ChoiceRecord
     choices: list[JudgedChoiceRecord]
@@ -225,11 +305,26 @@ class EnsembleRecord(FileRecord):
         need(n > 0, "needs at least one model, found none")
         known = len(self.dropped) == n and all({*dropped} <= names for dropped in self.dropped)
         need(known, "dropped: needs names of primary features for each member")
+        most = self.chosen.dim
+        need(
+            all(len(one.terms) <= most for one in self.members), f"members: needs at most {most} terms each, as chosen"
+        )
         chosen = (self.chosen.rung, self.chosen.dim)
         need(chosen in {(one.rung, one.dim) for one in self.choices}, "chosen: needs to be one of the choices")
         need_numbers("labelled", self.labelled, self.n_samples, len(names))
-        if self.correction is not None:
-            need_numbers("features", self.correction.features, len(self.correction.target), len(names))
+        return self
+
+    @model_validator(mode="after")
+    def _correction_fits(self) -> Self:
+        if self.correction is None:
+            is_alone = self.calibration == self.formula_calibration
+            need(is_alone, "correction: needs one, as calibration and formula_calibration differ")
+            return self
+        need_numbers("features", self.correction.features, len(self.correction.target), len(self.units))
+        needed, seed = self.settings.random_state, self.correction.seed
+        need(seed == needed, f"correction.seed: needs {needed} as random_state, found {seed}")
+        rows, known = self.correction.features.tolist(), {*map(tuple, self.labelled.tolist())}
+        need({*map(tuple, rows)} <= known, "correction.features: needs rows of labelled, found another one")
         return self
 
     @model_validator(mode="after")
@@ -241,6 +336,24 @@ class EnsembleRecord(FileRecord):
             in_order = bool((np.diff(self.recalibration.scores, prepend=0.0) >= 0).all())
             need(in_order, "scores: needs numbers >= 0 in order")
         return self
+
+
+@contextmanager
+def inside(place: str) -> Iterator[None]:
+    """Say of a fault where it is.
+
+    Examples
+    --------
+    >>> with inside("members.3"):
+    ...     raise ModelFileError("intercept: needs 0, found 1")
+    Traceback (most recent call last):
+        ...
+    sisso_sal.errors.ModelFileError: members.3.intercept: needs 0, found 1
+    """
+    try:
+        yield
+    except InputError as error:
+        raise ModelFileError(f"{place}.{error}") from error
 
 
 def file_document(

@@ -12,9 +12,17 @@ from sklearn.utils import estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
 from sisso_sal.engine.problem import Problem
-from sisso_sal.features.unit_rules import UnitRules
+from sisso_sal.features.space import SpaceSettings
 from sisso_sal.models.display import checked_target, regressor_html
-from sisso_sal.models.fitting import SearchCounts, prepare, search_settings, solve, space_settings
+from sisso_sal.models.fitting import (
+    SearchCounts,
+    SearchSettings,
+    models_of_file,
+    prepare,
+    search_settings,
+    solve,
+    space_settings,
+)
 from sisso_sal.models.inputs import columns_of, remember_columns, training_table
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.records import RegressorRecord, file_document
@@ -45,17 +53,18 @@ class FittedModels:
         return {"models": [[model.to_json() for model in models] for models in self.alternatives]}
 
     @classmethod
-    def of_file(cls, record: RegressorRecord, *, rules: UnitRules) -> FittedModels:
+    def of_file(cls, record: RegressorRecord, space: SpaceSettings, search: SearchSettings) -> FittedModels:
         """The inverse of `to_json`, from a file that was read.
 
         Raises
         ------
         ModelFileError
-            A tree is no formula of the primary features.
+            A tree is no formula of the primary features, or these settings do not allow it.
         """
         units = record.units
         alternatives = [
-            [SISSOModel.from_json(model, units, rules=rules) for model in models] for models in record.models
+            models_of_file(models, f"models.{number}", units, space, search)
+            for number, models in enumerate(record.models)
         ]
         return cls(alternatives, units, SearchCounts.of_file(record))
 
@@ -209,10 +218,10 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         ModelFileError, SettingsError
             A setting or a formula cannot be.
         """
-        estimator = cls(**record.settings)
-        rules = space_settings(estimator.get_params()).rules
-        search_settings(estimator.get_params(), N_ALTERNATIVES)
-        estimator.fitted_ = FittedModels.of_file(record, rules=rules)
+        estimator = cls(**record.settings.model_dump())
+        space = space_settings(estimator.get_params())
+        search = search_settings(estimator.get_params(), N_ALTERNATIVES)
+        estimator.fitted_ = FittedModels.of_file(record, space, search)
         remember_columns(estimator, record.units, record.target.name, record.target.unit)
         return estimator
 

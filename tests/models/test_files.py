@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -176,18 +177,18 @@ def test_a_file_cut_anywhere_is_refused(kind, documents, tmp_path):
     ends = {*range(0, len(whole), 200), len(whole) - 2, len(whole) - 3}
     for end in ends:
         path.write_bytes(whole[:end])
-        assert refused(path).startswith("needs a model file (JSON), found something else: ")
+        assert refused(path).startswith("is no model file: needs a JSON document, found: ")
     assert len(ends) > 10
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "needs a model file (JSON), found something else: "),
-        (b"\xff\xfe{}", "needs a model file (JSON), found something else: "),
-        (b"PAR1\x00\x00", "needs a model file (JSON), found something else: "),
-        (b"[" * 200_000, "needs a model file (JSON), found something else: "),
-        (b"1" * 6000, "needs a model file (JSON), found something else: "),
+        (b"", "is no model file: needs a JSON document, found: "),
+        (b"\xff\xfe{}", "is no model file: needs UTF-8 text, found byte 0xff at position 0"),
+        (b"PAR1\x00\x00", "is no model file: needs a JSON document, found: "),
+        (b"[" * 200_000, "is no model file: needs at most 64 lists or tables within each other, found 200000"),
+        (b"1" * 6000, "is no model file: needs integers of at most 64 bits, found one of 6000 digits"),
         (b"[]", "needs a file of format 'sisso-sal model', found another JSON document"),
         (b"null", "needs a file of format 'sisso-sal model', found another JSON document"),
         (b'{"format": "other"}', "needs a file of format 'sisso-sal model', found another JSON document"),
@@ -201,7 +202,7 @@ def test_another_file_is_refused(content, told, tmp_path):
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     assert refused(tmp_path / "nowhere.json") == "cannot be read: No such file or directory"
-    assert refused(tmp_path) == "cannot be read: Is a directory"
+    assert refused(tmp_path) == "needs a regular file, found a folder, device or pipe"
 
 
 @pytest.mark.parametrize("kind", ["regressor", "ensemble"])
@@ -371,9 +372,94 @@ def test_damage_of_an_ensemble_is_told(tmp_path, documents):
         (("correction", "theta", 0, 0), 99.0, "theta: needs 7 logarithms within the bounds of the kernel"),
         (("correction", "theta"), None, "correction.theta: needs a list, found None"),
         (("correction", "target"), [1.0], "features: needs 1 x 4 finite numbers"),
+        (("correction", "target"), True, "target: needs 1 finite numbers"),
+        (("correction", "target", 0), "1.5", "target: needs 1 finite numbers"),
+        (("correction", "seed"), 5, "correction.seed: needs 4 as random_state, found 5"),
+        (
+            ("correction", "features", 0, 0),
+            0.125,
+            "correction.features: needs rows of labelled, found another one",
+        ),
+        (("correction",), None, "correction: needs one, as calibration and formula_calibration differ"),
+        (("labelled", 0, 0), True, f"labelled: needs {n} x 4 finite numbers"),
+        (("calibration", "coverage95"), 1.5, "calibration.coverage95: needs less than or equal to 1, found 1.5"),
+        (("settings", "members"), 10**6, "settings.members: needs less than or equal to 10000, found 1000000"),
+        (("settings", "adapt"), KeyError, "no key 'adapt'"),
+        (("settings", "other"), 1, "unknown key 'settings.other'"),
+        (("n_features", "7"), 1, "n_features: needs the rungs from 0 to 1 at most, in order"),
     ):
         path.write_text(json.dumps(put(document, place, value)), encoding="utf-8")
         assert refused(path) == f"the model file is damaged: {told}", place
+
+
+def nested(depth):
+    """A tree that doubles at every level."""
+    return "c" if depth == 0 else ["mult", nested(depth - 1), nested(depth - 1)]
+
+
+@pytest.mark.parametrize("kind", ["regressor", "ensemble"])
+def test_what_a_file_says_of_a_formula_is_what_its_tree_says(kind, documents, tmp_path):
+    document = json.loads(documents[kind])
+    first = ("members", 0) if kind == "ensemble" else ("models", 0, 0)
+    model = document[first[0]][0] if kind == "ensemble" else document["models"][0][0]
+    at, term = ".".join(map(str, first)), model["terms"][0]
+    path = tmp_path / "model.json"
+    long, large, chain = nested(20), nested(7), "c"
+    for _ in range(55 - len(first)):
+        chain = ["sq", chain]
+    bounded = "tree.expression: needs at most 1024 nodes in 64 levels, found more"
+    deep = put(document, (*first, "terms", 0, "tree"), ["sq", ["sq", ["sq", "c"]]])
+    for place, value, told in (
+        (("dimension",), 3, f"terms: needs 3 as the dimension says, found {len(model['terms'])}"),
+        (("terms",), 7 * model["terms"], f"{at}.terms: needs at most 6 items, found "),
+        (
+            ("terms", 0, "expression"),
+            "c + c",
+            f"{at}.terms.0.expression: needs '{term['expression']}' as the tree says",
+        ),
+        (("terms", 0, "complexity"), 9, f"{at}.terms.0.complexity: needs {term['complexity']} as the tree says"),
+        (("terms", 0, "unit"), "kg", f"{at}.terms.0.unit: needs '{term['unit']}' as the tree says, found 'kg'"),
+        (("terms", 0, "range"), [2.0, 1.0], "range: needs the smallest value first, found 2.0, 1.0"),
+        (("terms", 0, "tree"), long, f"{at}.terms.0.{bounded}"),
+        (("terms", 0, "tree"), ["sq", ["sq", large]], f"{at}.terms.0.expression: needs "),
+        (("terms", 0, "tree"), chain, f"{at}.terms.0."),
+        (
+            ("terms", 0, "tree"),
+            "z" * 10**6,
+            f"{at}.terms.0.tree.expression: needs one of the features a, b, c, r, found",
+        ),
+        (("rmse",), 1e9, "rmse: needs a number below max_abs_error, found 1000000000.0"),
+    ):
+        path.write_text(json.dumps(put(document, (*first, *place), value)), encoding="utf-8")
+        start = time.monotonic()
+        message = refused(path)
+        assert time.monotonic() - start < 5
+        assert message.startswith(f"the model file is damaged: {told}"), place
+        assert len(message) < 400
+    for key, value in (("expression", "sq(sq(sq(c)))"), ("complexity", 3), ("unit", "")):
+        deep = put(deep, (*first, "terms", 0, key), value)
+    path.write_text(json.dumps(deep), encoding="utf-8")
+    assert f"{at}.terms.0." in refused(path)
+
+
+def test_what_the_settings_do_not_allow_is_refused(documents, tmp_path):
+    document = json.loads(documents["regressor"])
+    path = tmp_path / "model.json"
+    for place, value, told in (
+        (("settings", "rung"), 0, "n_features: needs the rungs from 0 to 0 at most, in order"),
+        (("settings", "dim"), 1, "models.1.0.terms: needs at most 1 as the settings say, found 2"),
+        (("settings", "operators"), ["sin"], "models.0.0.terms.0.tree: needs operators of the settings, found "),
+        (
+            ("settings", "max_complexity"),
+            0,
+            "models.0.0.terms.0.tree: needs at most 0 operators as the settings say, found 1",
+        ),
+        (("settings", "fit_intercept"), False, "models.0.0.intercept: needs 0 as the settings say, found "),
+        (("models",), document["models"][::-1], "models: needs lists of one dimension each, in their order"),
+        (("models",), [document["models"][0]] * 7, "models: needs at most 6 items, found 7"),
+    ):
+        path.write_text(json.dumps(put(document, place, value)), encoding="utf-8")
+        assert refused(path).startswith(f"the model file is damaged: {told}"), place
 
 
 @pytest.mark.parametrize("value", [KeyError, 0.25])
@@ -397,7 +483,7 @@ def test_a_number_that_json_lacks_is_not_read(number, tmp_path, documents):
         place = ("members", 0) if kind == "ensemble" else ("models", 0, 0)
         text = json.dumps(put(json.loads(documents[kind]), (*place, "intercept"), "HERE"))
         path.write_text(text.replace('"HERE"', number), encoding="utf-8")
-        assert refused(path) == f"needs a model file (JSON), found something else: {number} is no finite number"
+        assert refused(path) == f"is no model file: needs finite numbers, found {number}"
 
 
 def test_an_unfitted_model_is_not_saved(tmp_path):
