@@ -35,7 +35,7 @@ LONGEST_TEXT = 2000
 _NEEDED = {
     "dict_type": "a table", "model_type": "a table", "model_attributes_type": "a table",
     "list_type": "a list", "tuple_type": "a list", "string_type": "text", "int_parsing_size": "an integer of at most 64 bits",
-    "string_unicode": "text that UTF-8 can hold",
+    "string_unicode": "text that UTF-8 can hold", "extra_forbidden": "no such key",
     "too_long": "at most {max_length} items", "too_short": "at least {min_length} items",
 }  # fmt: skip
 """What a type of error of pydantic asks for, where its own message is no plain sentence."""

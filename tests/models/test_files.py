@@ -385,7 +385,7 @@ def test_damage_of_an_ensemble_is_told(tmp_path, documents):
         (("calibration", "coverage95"), 1.5, "calibration.coverage95: needs less than or equal to 1, found 1.5"),
         (("settings", "members"), 10**6, "settings.members: needs less than or equal to 10000, found 1000000"),
         (("settings", "adapt"), KeyError, "settings: no key 'adapt'"),
-        (("settings", "other"), 1, "unknown key 'settings.other'"),
+        (("settings", "other"), 1, "settings.other: needs no such key, found 1"),
         (("n_features", "7"), 1, "n_features: needs the rungs from 0 to 1 at most, in order"),
     ):
         path.write_text(json.dumps(put(document, place, value)), encoding="utf-8")
