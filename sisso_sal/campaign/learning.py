@@ -28,6 +28,7 @@ from sisso_sal.campaign.summary import SUMMARY, check_files, digests, read_summa
 from sisso_sal.errors import DocumentError
 from sisso_sal.ledger.state import Case, Event, State
 from sisso_sal.protocols import (
+    Cause,
     Described,
     Documented,
     HasOutOfBag,
@@ -39,6 +40,7 @@ from sisso_sal.protocols import (
     Surrogate,
     one_label,
 )
+from sisso_sal.protocols.cause import counted
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.spaces.blocks import predict_all
 from sisso_sal.spaces.snapshot import CANDIDATES
@@ -285,6 +287,7 @@ def _predictions(space: Space, learned: Learned) -> pd.DataFrame:
             "score": learned.scored.scores,
             "oob_mean": oob_mean,
             "oob_std": oob_std,
+            "reason": prediction.reason,
         }
     )
 
@@ -313,7 +316,9 @@ def _summary(space: Space, settings: CampaignSettings, learned: Learned) -> dict
         "n_candidates": int(open_rows.sum()),
         "excluded": learned.exclusion.document(),
         "n_without_prediction": int(np.isnan(prediction.mean[open_rows]).sum()),
+        "without_prediction": counted(prediction.reason[open_rows]),
         "n_invalid_predictions": int((~prediction.valid[:, open_rows]).sum()),
+        "invalid_predictions": _causes(prediction, open_rows),
         "proposals": proposals,
         "best": {"id": space.ids[learned.best], "value": float(learned.target[learned.best])},
         "improve_on": learned.scored.reference,
@@ -324,6 +329,15 @@ def _summary(space: Space, settings: CampaignSettings, learned: Learned) -> dict
         **space.describe().get("remarks", {}),
         "settings": settings.model_dump(mode="json", exclude={"run"}),
     }
+
+
+def _causes(prediction: Prediction, rows: np.ndarray) -> dict[str, int]:
+    """How many predictions of members are not valid, by cause; empty where the surrogate tells none."""
+    if prediction.cause is None:
+        return {}
+    numbers, counts = np.unique(prediction.cause[:, rows], return_counts=True)
+    causes = {Cause(number).words: int(n) for number, n in zip(numbers.tolist(), counts, strict=True) if number}
+    return dict(sorted(causes.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _finite(value: float) -> float | None:

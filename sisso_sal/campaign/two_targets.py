@@ -21,6 +21,7 @@ from sisso_sal.campaign.exclusion import Exclusion, marked
 from sisso_sal.campaign.exclusion import excluded as excluded_by_elements
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.protocols import Described, Progress, Quantity, Space, Surrogate
+from sisso_sal.protocols.cause import counted
 from sisso_sal.settings.campaign import RunSettings
 from sisso_sal.spaces.blocks import predict_all
 
@@ -42,6 +43,8 @@ class Objective:
         In the target's unit: the label and 0 where it is known, else the prediction; NaN where there is none.
     outside, distance : ndarray (n,)
         Of predictions, as in `Prediction`; NaN where the target is known.
+    reason : ndarray (n,) of str
+        Why there is no prediction, see `Prediction.reason`; "" where there is one, or the label is known.
     model : dict or None
         The surrogate's description of itself; None if every row is known and there is no surrogate.
     """
@@ -54,6 +57,7 @@ class Objective:
     std: np.ndarray
     outside: np.ndarray
     distance: np.ndarray
+    reason: np.ndarray
     model: dict[str, Any] | None
 
     @property
@@ -136,6 +140,7 @@ class Compromises:
             "n_half_labelled": int((known.sum(axis=1) == 1).sum()),
             "excluded": self.exclusion.document(),
             "n_without_prediction": int(np.isnan(self.alone[self.candidates]).sum()) - self.exclusion.n,
+            "without_prediction": counted(map(self._reason, np.flatnonzero(self.candidates).tolist())),
             "n_without_gain": int((self.alone == 0).sum()),
             "reference": "given" if self.is_given else "front",
             "hypervolume": self.area,
@@ -145,6 +150,12 @@ class Compromises:
                 for i, gain, contains in zip(self.picks, self.gains, self.contains, strict=True)
             ],
         }  # fmt: skip
+
+    def _reason(self, row: int) -> str:
+        """Why a candidate that may be proposed has no prediction, of the first target that lacks one."""
+        if self.ids[row] in self.exclusion.ids:
+            return ""
+        return next((str(o.reason[row]) for o in self.objectives if np.isnan(o.mean[row])), "")
 
     def _proposal(self, row: int, gain: float) -> dict[str, Any]:
         def pair(name: str) -> list[float | None]:
@@ -251,7 +262,7 @@ def _learned(space: Space, goal: str, make_surrogate: Callable[[], Surrogate], p
     known = np.isfinite(label)
     mean, std = label.copy(), np.where(known, 0.0, np.nan)
     outside, distance = np.full(len(label), np.nan), np.full(len(label), np.nan)
-    about = None
+    about, reason = None, np.full(len(label), "", dtype=object)
     if known.sum() < 2:
         raise FitError(f"{space.name}: target '{target.name}': needs two labels or more, found {known.sum()}")
     if not known.all():
@@ -263,7 +274,8 @@ def _learned(space: Space, goal: str, make_surrogate: Callable[[], Surrogate], p
             raise FitError(f"{space.name}: target '{target.name}': {error}") from error
         prediction = predict_all(surrogate, space)
         mean[~known], std[~known] = prediction.mean[~known], prediction.std[~known]
+        reason[~known] = prediction.reason[~known]
         for values, predicted in ((outside, prediction.outside), (distance, prediction.distance)):
             values[~known] = np.nan if predicted is None else predicted[~known]
         about = surrogate.describe(space) if isinstance(surrogate, Described) else {}
-    return Objective(target.name, target.unit, goal, label, mean, std, outside, distance, about)
+    return Objective(target.name, target.unit, goal, label, mean, std, outside, distance, reason, about)

@@ -28,7 +28,7 @@ from sisso_sal.cli.options import (
     write,
 )
 from sisso_sal.cli.terminal import fail, next_step, note, show
-from sisso_sal.errors import SettingsError
+from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.system.progress import Progress
 
 _USES = {
@@ -86,6 +86,7 @@ def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bo
     """A model of the labelled rows, and the document that describes it; an interrupted search gives the best models so far."""
     import numpy as np
 
+    from sisso_sal.models.fitting import labels_needed
     from sisso_sal.models.inputs import frame_of
     from sisso_sal.models.regressor import SISSORegressor
     from sisso_sal.spaces.table import TableSpace
@@ -99,6 +100,9 @@ def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bo
         model = SISSORegressor(**parameters)
     space = TableSpace(data)
     known = np.flatnonzero(data.labelled)
+    dim, needed = settings.model.dim, labels_needed(settings.model.dim, settings.model.intercept)
+    if len(known) < needed:
+        raise FitError(f"{space.name}: needs at least {needed} labelled rows for dim {dim}, found {len(known)}")
     shares = space.composition if is_ensemble else None
     composition = {} if shares is None else {"composition": shares[known]}
     start = time.perf_counter()
@@ -150,7 +154,7 @@ def _fit_document(model, space, is_ensemble: bool) -> dict[str, Any]:
     return document
 
 
-@click.command(cls=Command, short_help="Predict with a model file")
+@click.command(cls=Command, short_help="Predict with a model")
 @click.argument("model", type=click.Path(path_type=Path))
 @TABLE
 @click.option("--id", "id_column", metavar="COLUMN", help="Column of the ids; by default the first text column.")
@@ -159,27 +163,31 @@ def _fit_document(model, space, is_ensemble: bool) -> dict[str, Any]:
 @JSON
 @COMMON
 def predict(model, table, id_column, formula, out, force, as_json, quiet, debug):
-    """Predict with a MODEL file for every row of TABLE.
+    """Predict for every row of TABLE with MODEL: a model file, or a run folder, of which the newest iteration is taken.
 
-    Columns are matched by name, in any order, and converted to the model's units. For a single model the output is id, mean and
-    valid (the row is inside the domain and near the training range of every term); for an ensemble also the standard deviation, a
-    95 % interval and the number of valid members.
+    Columns are matched by name, in any order, and converted to the model's units; only those that the model uses need to be there.
+    For a single model the output is id, mean, valid (the row is inside the domain and near the training range of every term) and
+    the reason where it is not; for an ensemble also the standard deviation, a 95 % interval and the number of valid members.
 
     \b
-    Example:
+    Examples:
       sisso-sal predict model.json candidates.csv --out predictions.csv
+      sisso-sal predict runs/candidates other.csv
     """
     import numpy as np
     import pandas as pd
 
+    from sisso_sal.api.prediction import columns_for
+    from sisso_sal.campaign.newest import model_file
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.files import load_model
+    from sisso_sal.protocols.cause import counted, in_words
     from sisso_sal.report.text.left_out import remarks_text
     from sisso_sal.spaces.table import TableSpace
 
     check_free(out, force)
-    estimator, target, unit = load_model(model)
-    data, columns = _columns_for(estimator, table, id_column, formula)
+    estimator, target, unit = load_model(model_file(model))
+    data, columns = columns_for(estimator, table, id_column, formula, note)
     for line in remarks_text(data):
         note(line)
     ids = data.ids
@@ -192,15 +200,17 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
             {
                 "id": ids, "mean": prediction.mean, "std": prediction.std, "std_raw": prediction.std_raw,
                 "low95": prediction.interval95[0], "high95": prediction.interval95[1], "formula": prediction.formula,
-                "n_valid": prediction.n_valid, "outside": prediction.outside, "distance": prediction.distance,
+                "n_valid": prediction.n_valid, "outside": prediction.outside,
+                "distance": np.nan if prediction.distance is None else prediction.distance, "reason": prediction.reason,
             }
         )  # fmt: skip
     else:
         mean, valid = estimator.predict_with_validity(columns)
-        frame = pd.DataFrame({"id": ids, "mean": mean, "valid": valid})
-    undefined = int(np.isnan(frame["mean"]).sum())
-    if undefined:
-        note(f"{undefined} of {len(frame)} rows have no prediction (outside the domain)")
+        frame = pd.DataFrame({"id": ids, "mean": mean, "valid": valid, "reason": estimator.reasons(columns)})
+    undefined = np.isnan(frame["mean"])
+    if undefined.any():
+        why = in_words(counted(frame["reason"][undefined]))
+        note(f"{undefined.sum()} of {len(frame)} rows have no prediction: {why}")
     if as_json:
         rows = [
             {k: number(v) if isinstance(v, float) else v for k, v in row.items()} for row in frame.to_dict("records")
@@ -209,41 +219,6 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
     else:
         write(frame.to_csv(index=False), out, force)
     next_step(f"sisso-sal export {model} --format latex, for the formulas behind it", err=True)
-
-
-def _columns_for(estimator, path: Path, id_column: str | None, formula: str | None):
-    """The table, and the primary features of a model from it, in the model's units."""
-    from sisso_sal.api.inputs import tell_rejected
-    from sisso_sal.data.headers import split_header
-    from sisso_sal.data.table import read_table
-    from sisso_sal.errors import TableError, UnitError
-    from sisso_sal.features.dimension import conversion_factor
-    from sisso_sal.oxides.primary_features import PRIMARY_FEATURES, featurize_table
-
-    names = read_table(path, id=id_column, features=[])
-    made = {split_header(feature.header)[0] for feature in PRIMARY_FEATURES}
-    if formula is not None or (
-        made.issuperset(estimator.primaries_) and not set(estimator.primaries_) & set(names.headers)
-    ):
-        table, rejected = featurize_table(names, formula)
-        note("the model's features were made from formulas")
-        tell_rejected(rejected, note)
-        missing = [name for name in estimator.primaries_ if name not in table.feature_names]
-        if missing:
-            raise TableError(
-                f"{path}: the model needs '{missing[0]}', which is not among the features made from formulas"
-            )
-    else:
-        table = read_table(path, id=id_column, features=estimator.primaries_)
-    columns = {}
-    for name, unit in zip(estimator.primaries_, estimator.units_, strict=True):
-        place = table.feature_names.index(name)
-        try:
-            factor = conversion_factor(table.feature_units[place], unit)
-        except UnitError as error:
-            raise UnitError(f"{path}: column '{name}': {error}") from error
-        columns[name] = table.features[:, place] * factor
-    return table, columns
 
 
 @click.command(cls=Command, short_help="Formulas as LaTeX, sympy, Python, C or Fortran")
@@ -264,18 +239,22 @@ def _columns_for(estimator, path: Path, id_column: str | None, formula: str | No
 @JSON
 @COMMON
 def export(model, form, member, dim, out, force, as_json, quiet, debug):
-    """Write the formulas of a MODEL file as LaTeX, sympy, Python, C or Fortran.
+    """Write the formulas of MODEL as LaTeX, sympy, Python, C or Fortran.
+
+    MODEL is a model file, or a run folder, of which the newest iteration is taken.
 
     \b
-    Example:
+    Examples:
       sisso-sal export model.json --format c --out model.c
+      sisso-sal export runs/candidates
     """
+    from sisso_sal.campaign.newest import model_file
     from sisso_sal.export import export_model
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.files import load_model
 
     check_free(out, force)
-    estimator, target, unit = load_model(model)
+    estimator, target, unit = load_model(model_file(model))
     scale = 1.0
     if isinstance(estimator, SISSOEnsemble):
         models = estimator.members_

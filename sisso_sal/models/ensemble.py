@@ -268,6 +268,11 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
     def is_complete_(self) -> bool:
         return self.model_.counts.is_complete
 
+    @property
+    def needed_(self) -> tuple[str, ...]:
+        """Primary features without which there is no prediction; see `EnsembleModel.needed`."""
+        return self.model_.needed
+
     def predict_distribution(self, X, composition=None) -> Prediction:
         """Mean, spread, every member's prediction and its validity; see `EnsembleModel.predict_distribution`.
 

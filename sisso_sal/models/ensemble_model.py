@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from sisso_sal.data.neighbours import relative_distance
+from sisso_sal.errors import ExpressionError
 from sisso_sal.models.aggregation import aggregate
 from sisso_sal.models.calibration import Calibration
 from sisso_sal.models.correction import Correction, checked_composition, correlation_of
@@ -71,6 +72,13 @@ class EnsembleModel:
         """The transform that all members share; the correction learns on the same scale."""
         return self.members[0].link
 
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Primary features without which there is no prediction, sorted: a correction was learned from all of them."""
+        if self.correction:
+            return tuple(self.primaries)
+        return tuple(sorted({name for member in self.members for name in member.primaries()}))
+
     def predict_distribution(
         self, columns: Mapping[str, np.ndarray], composition: np.ndarray | None = None
     ) -> Prediction:
@@ -79,7 +87,8 @@ class EnsembleModel:
         Parameters
         ----------
         columns : mapping of str to ndarray (n,)
-            Primary features in the units of the training table.
+            Primary features in the units of the training table: those that `needed` names; without one of the others there is no
+            distance.
         composition : array (n, n_elements), optional
             Share of each element. Without it the part of the correction that was learned from compositions stays out.
 
@@ -94,30 +103,33 @@ class EnsembleModel:
         ------
         FitError
             The composition has another shape than in the fit.
+        ExpressionError
+            A primary feature that is needed is missing.
         """
         values, valid, outside = evaluated(self.members, columns)
         needed = max(2, (len(self.members) + 1) // 2)
         formula, raw = aggregated(values, valid, needed, self.aggregation)
         mean, linked = formula, self.link.forward(formula)
-        features = np.column_stack([columns[name] for name in self.primaries])
-        shares = None
+        is_whole = all(name in columns for name in self.primaries)
+        features = np.column_stack([columns[name] for name in self.primaries]) if is_whole else np.empty((len(mean), 0))
+        shares, correlation = None, MembersCorrelation(values, valid)
         if self.correction:
+            _check_whole(self.primaries, columns)
             learned = self.correction.composition
             shares = None if learned is None else checked_composition(composition, len(features), learned.shape[1])
             mean, raw = self.link.back(*self.correction.predict(features, linked, shares))
             with np.errstate(invalid="ignore"):
                 values = values + np.where(np.isfinite(mean), mean - formula, 0.0)
-            correlation = _of_correction(self.correction, features, linked, shares)
-        else:
-            correlation = _of_members(values, valid)
+            correlation = CorrectionCorrelation(self.correction, features, linked, shares)
         recalibration = self.recalibration or Recalibration()
         return Prediction(
             mean, recalibration.std(raw), raw, values, valid,
             half95=recalibration.half_width(0.95, raw),
             formula=formula,
             outside=(outside > 0).mean(axis=0),
-            distance=relative_distance(features, self.labelled),
+            distance=relative_distance(features, self.labelled) if is_whole else None,
             correlation=correlation,
+            cause=causes(self.members, columns, valid),
         )  # fmt: skip
 
     def typical_members(self, columns: Mapping[str, np.ndarray], count: int = 3) -> list[tuple[int, float]]:
@@ -287,22 +299,46 @@ def aggregated(values: np.ndarray, valid: np.ndarray, needed: int, mean: str) ->
     return aggregate(values, valid, needed, mean=mean, weight=1.0 / len(values))
 
 
-def _of_correction(
-    correction: Correction, features: np.ndarray, formula: np.ndarray, shares: np.ndarray | None
-) -> Callable[[np.ndarray], np.ndarray]:
-    """Correlation by the correction, which was learned from the residuals of the formulas."""
+def causes(members: Sequence[SISSOModel], columns: Mapping[str, np.ndarray], valid: np.ndarray) -> np.ndarray:
+    """Why members are not valid, `SISSOModel.cause`: ndarray (n_members, n) of int8; `valid` (n_members, n) says where they are."""
+    out = np.zeros(valid.shape, dtype=np.int8)
+    for number, member in enumerate(members):
+        rows = np.flatnonzero(~valid[number])
+        if len(rows):
+            out[number, rows] = member.cause({name: columns[name][rows] for name in member.primaries()})
+    return out
 
-    def between(rows: np.ndarray) -> np.ndarray:
-        return correction.correlation(features[rows], formula[rows], None if shares is None else shares[rows])
 
-    return between
+def _check_whole(primaries: Mapping[str, str], columns: Mapping[str, np.ndarray]) -> None:
+    missing = [name for name in primaries if name not in columns]
+    if missing:
+        raise ExpressionError(f"correction: needs the primary feature '{missing[0]}', found {', '.join(columns)}")
 
 
-def _of_members(values: np.ndarray, valid: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Correlation by the members that are valid for all of the materials."""
+@dataclass(frozen=True, eq=False)
+class CorrectionCorrelation:
+    """Correlation by the correction, which was learned from the residuals of the formulas.
 
-    def between(rows: np.ndarray) -> np.ndarray:
-        usable = valid[:, rows].all(axis=1)
-        return correlation_of(values[usable][:, rows]) if usable.sum() > 2 else np.eye(len(rows))
+    `features` (n, n_primary), `formula` (n,) and `shares` (n, n_elements) are those of all candidates, as in `Correction.predict`.
+    """
 
-    return between
+    correction: Correction
+    features: np.ndarray
+    formula: np.ndarray
+    shares: np.ndarray | None
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        shares = None if self.shares is None else self.shares[rows]
+        return self.correction.correlation(self.features[rows], self.formula[rows], shares)
+
+
+@dataclass(frozen=True, eq=False)
+class MembersCorrelation:
+    """Correlation by the members (n_members, n) that are valid for all of the materials."""
+
+    members: np.ndarray
+    valid: np.ndarray
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        usable = self.valid[:, rows].all(axis=1)
+        return correlation_of(self.members[usable][:, rows]) if usable.sum() > 2 else np.eye(len(rows))

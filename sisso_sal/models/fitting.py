@@ -322,8 +322,19 @@ def _count_constant(values: np.ndarray) -> int:
     return int((values.std(axis=1) <= SAME_VALUE * np.abs(values).max(axis=1)).sum())
 
 
+def labels_needed(dim: int, fit_intercept: bool) -> int:
+    """Labels that a fit of `dim` terms needs: one for each coefficient, and one more.
+
+    Examples
+    --------
+    >>> labels_needed(2, True)
+    4
+    """
+    return dim + (2 if fit_intercept else 1)
+
+
 def _check(y: np.ndarray, settings: SearchSettings) -> None:
-    needed = settings.dim + (2 if settings.fit_intercept else 1)
+    needed = labels_needed(settings.dim, settings.fit_intercept)
     if len(y) < needed:
         noun = "sample" if len(y) == 1 else "samples"
         raise FitError(f"fit: needs at least {needed} labelled samples for dim {settings.dim}, found {len(y)} {noun}")

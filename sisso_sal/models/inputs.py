@@ -76,7 +76,7 @@ def training_table(
         The unit of a column cannot be used.
     """
     target, target_unit = split_header(_header_of(y))
-    X, y = validate_data(estimator, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
+    X, y = validate_data(estimator, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=0)
     weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     headers = getattr(estimator, "feature_names_in_", None)
     split = [split_header(str(header)) for header in headers] if headers is not None else []

@@ -12,9 +12,11 @@ from sisso_sal.errors import ModelFileError
 from sisso_sal.features.dimension import NONE, Dimension, parse_unit
 from sisso_sal.features.expression import Expression, as_factor
 from sisso_sal.features.names import quoted
+from sisso_sal.features.undefined import why_undefined
 from sisso_sal.features.unit_rules import STRICT, UnitRules
 from sisso_sal.models.records import ModelRecord, TermRecord, inside, read_record
 from sisso_sal.models.transform import IDENTITY, TargetTransform
+from sisso_sal.protocols import Cause
 from sisso_sal.system.documents import shown
 
 REACH = 1.0
@@ -114,6 +116,33 @@ class SISSOModel:
                 excess = np.maximum(np.maximum(term.low - row, row - term.high), 0.0) / width
                 outside = np.maximum(outside, np.where(np.isfinite(row), excess, np.inf))
             return self.link.inverse(total), outside
+
+    def cause(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Why predictions are not valid.
+
+        Parameters
+        ----------
+        columns : mapping of str to ndarray (n,)
+
+        Returns
+        -------
+        ndarray (n,) of int8
+            A `Cause`, of the first term that has one; 0 where the prediction is valid.
+
+        Examples
+        --------
+        >>> inverse = Expression.apply("inv", Expression.primary("a"))
+        >>> model = SISSOModel((Term(inverse, 2.0, 0.0, 1.0),), 1.0, 0.0, 0.0)
+        >>> [cause and Cause(cause).words for cause in model.cause({"a": np.array([0.0, 0.1, 2.0])}).tolist()]
+        ['division by zero', 'outside the training range of a descriptor', 0]
+        """
+        prediction, outside = self.predict_with_reach(columns)
+        cause = np.zeros(len(prediction), dtype=np.int8)
+        for term in self.terms:
+            cause = np.where(cause == 0, why_undefined(term.expression, columns), cause)
+        cause = np.where((cause == 0) & (outside > REACH), Cause.OUTSIDE, cause)
+        last = Cause.TOO_LARGE if self.link.is_identity else Cause.NO_INVERSE
+        return np.where((cause == 0) & ~np.isfinite(prediction), last, cause).astype(np.int8)
 
     def equation(self, target: str, target_unit: str = "") -> str:
         """The model over several lines, each coefficient with its unit; names that are no identifiers are `quoted`.

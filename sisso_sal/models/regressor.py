@@ -26,6 +26,7 @@ from sisso_sal.models.fitting import (
 from sisso_sal.models.inputs import columns_of, remember_columns, training_table
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.records import RegressorRecord, file_document
+from sisso_sal.protocols import Cause
 
 N_ALTERNATIVES = 10
 """Models kept of each dimension."""
@@ -284,6 +285,16 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         columns = columns_of(self, X)
         prediction, valid = self.model_.predict(columns)
         return np.where(np.isfinite(prediction), prediction, np.nan), valid
+
+    @property
+    def needed_(self) -> tuple[str, ...]:
+        """Primary features without which there is no prediction, sorted: those that `model_` uses."""
+        return self.model_.primaries()
+
+    def reasons(self, X) -> np.ndarray:
+        """Why predictions are not valid: ndarray (n,) of str, "" where they are; see `Cause`."""
+        causes = self.model_.cause(columns_of(self, X))
+        return np.array([(cause and Cause(cause).words) or "" for cause in causes.tolist()], dtype=object)
 
     def document(self, target: str, target_unit: str = "") -> dict[str, Any]:
         """The fitted models as plain data, for a model file.

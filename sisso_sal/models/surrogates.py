@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -131,7 +132,7 @@ class Forest:
         members = self._members(X)
         mean, std = members.mean(axis=0), members.std(axis=0, ddof=1)
         distance = relative_distance(X, self._known)
-        return _prediction(mean, std, members, distance, lambda some: correlation_of(members[:, some]))
+        return _prediction(mean, std, members, distance, _TreesCorrelation(members))
 
     @property
     def out_of_bag(self) -> tuple[np.ndarray, np.ndarray]:
@@ -189,7 +190,7 @@ class Process:
         with one_blas_thread():
             mean, std = self._process.predict(X, return_std=True)
         draws = np.random.default_rng(self.seed).standard_normal((self.n_members, len(mean)))
-        return _prediction(mean, std, mean + std * draws, distance, lambda some: self._correlation(X[some]))
+        return _prediction(mean, std, mean + std * draws, distance, _ProcessCorrelation(self._process, X))
 
     @property
     def out_of_bag(self) -> tuple[np.ndarray, np.ndarray]:
@@ -203,9 +204,27 @@ class Process:
     def _standardised(self, X: np.ndarray) -> np.ndarray:
         return (X - self._centre) / self._spread
 
-    def _correlation(self, X: np.ndarray) -> np.ndarray:
+
+@dataclass(frozen=True, eq=False)
+class _TreesCorrelation:
+    """Correlation over trees; `members` (n_trees, n) is what they predict."""
+
+    members: np.ndarray
+
+    def __call__(self, numbers: np.ndarray) -> np.ndarray:
+        return correlation_of(self.members[:, numbers])
+
+
+@dataclass(frozen=True, eq=False)
+class _ProcessCorrelation:
+    """Correlation of the posterior; `rows` (n, n_primary) are the standardised features of all candidates."""
+
+    process: Any
+    rows: np.ndarray
+
+    def __call__(self, numbers: np.ndarray) -> np.ndarray:
         with one_blas_thread():
-            return correlation_from(self._process.predict(X, return_cov=True)[1])
+            return correlation_from(self.process.predict(self.rows[numbers], return_cov=True)[1])
 
 
 def _matrix(space: Space, rows: np.ndarray) -> np.ndarray:

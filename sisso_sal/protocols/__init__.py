@@ -4,6 +4,7 @@ The loop knows these and no implementation. The table, the SISSO ensemble, expec
 """
 
 from sisso_sal.protocols.acquisition import Acquisition, Chooser, Maximiser
+from sisso_sal.protocols.cause import Cause
 from sisso_sal.protocols.oracle import FAILURES, Answer, Oracle, Receipt, Request
 from sisso_sal.protocols.space import Quantity, Rows, Space
 from sisso_sal.protocols.surrogate import (
@@ -20,6 +21,7 @@ from sisso_sal.protocols.surrogate import (
 __all__ = [
     "Acquisition",
     "Answer",
+    "Cause",
     "Chooser",
     "Described",
     "Documented",

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from sisso_sal.protocols.cause import reasons
 from sisso_sal.protocols.space import Space
 
 Progress = Callable[[int, int], None]
@@ -41,7 +42,10 @@ class Prediction:
         Distance to the nearest labelled material in standardised primary features, in units of the median distance between a
         labelled material and the labelled one nearest to it.
     correlation : callable, optional
-        Numbers of k candidates -> correlation (k, k) of what is not known of them: does a surprise at one tell of another?
+        Numbers of k candidates -> correlation (k, k) of what is not known of them: does a surprise at one tell of another? An
+        object of a module-level class, so that it can be pickled with the arrays it needs.
+    cause : ndarray (n_members, n_candidates) of int8, optional
+        Why a member is not valid, a `Cause`; 0 where it is.
     """
 
     mean: np.ndarray
@@ -54,6 +58,12 @@ class Prediction:
     outside: np.ndarray | None = None
     distance: np.ndarray | None = None
     correlation: Callable[[np.ndarray], np.ndarray] | None = None
+    cause: np.ndarray | None = None
+
+    @property
+    def reason(self) -> np.ndarray:
+        """ndarray (n_candidates,) of str: why there is no prediction, "" where there is one; see `reasons`."""
+        return reasons(self.mean, self.cause)
 
     @property
     def n_valid(self) -> np.ndarray:
@@ -70,8 +80,19 @@ class Prediction:
         """The same for some candidates."""
         parts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "correlation"}
         kept: dict[str, Any] = {name: None if part is None else part[..., index] for name, part in parts.items()}
-        link, n = self.correlation, len(self.mean)
-        return Prediction(**kept, correlation=None if link is None else lambda rows: link(np.arange(n)[index][rows]))
+        link = self.correlation
+        return Prediction(**kept, correlation=None if link is None else _Taken(link, np.arange(len(self.mean))[index]))
+
+
+@dataclass(frozen=True, eq=False)
+class _Taken:
+    """The correlation of some candidates: `numbers` are those among all."""
+
+    correlation: Callable[[np.ndarray], np.ndarray]
+    numbers: np.ndarray
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        return self.correlation(self.numbers[rows])
 
 
 @runtime_checkable

@@ -28,6 +28,7 @@ from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.files import load_model
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.recalibration import Recalibration
+from sisso_sal.protocols.cause import counted
 from sisso_sal.spaces.snapshot import CANDIDATES, ids_of
 from sisso_sal.system.documents import LARGE, one_line, read_bytes
 
@@ -331,6 +332,7 @@ def _counts_and_proposals(table: pd.DataFrame) -> dict[str, Any]:
         "n_candidates": int(is_open.sum()),
         "n_without_prediction": int((is_open & np.isnan(mean)).sum()),
         "excluded": {"n": 0, "elements": {}},
+        "without_prediction": counted(table["reason"][is_open]),
         "proposals": table.iloc[ranked[:N_PROPOSALS]].assign(contains="").to_dict("records"),
     }
 
@@ -363,6 +365,6 @@ def _predicted(ensemble, columns, label, ids, composition, goal: Goal, acquisiti
         {
             "id": list(ids), "label": label, "mean": prediction.mean, "std": prediction.std, "std_raw": prediction.std_raw,
             "n_valid": prediction.n_valid, "low95": low, "high95": high, "formula": prediction.formula,
-            "outside": prediction.outside, "distance": prediction.distance, "score": scores, **oob,
+            "outside": prediction.outside, "distance": prediction.distance, "score": scores, **oob, "reason": prediction.reason,
         }
     )  # fmt: skip

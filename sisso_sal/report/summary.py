@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sisso_sal.protocols.cause import in_words
+
 EXTRAPOLATING = 1 / 3
 """A prediction is marked where more than this share of the formulas extrapolates."""
 
@@ -32,6 +34,23 @@ def is_far(proposal: Mapping[str, Any]) -> bool:
     (True, False)
     """
     return (proposal.get("distance") or 0.0) > FAR
+
+
+def no_prediction(summary: Mapping[str, Any]) -> str:
+    """How many candidates have no prediction, and why; "" where all have one. Runs of earlier versions do not tell why.
+
+    Examples
+    --------
+    >>> no_prediction({"n_without_prediction": 3, "without_prediction": {"log of zero": 2, "division by zero": 1}})
+    '3 candidates have no prediction: log of zero (2), division by zero (1)'
+    >>> no_prediction({"n_without_prediction": 1})
+    '1 candidate has no prediction'
+    """
+    n = summary["n_without_prediction"]
+    if not n:
+        return ""
+    reasons = in_words(summary.get("without_prediction") or {})
+    return f"{n} candidate{'s have' if n > 1 else ' has'} no prediction{f': {reasons}' if reasons else ''}"
 
 
 def rejected_by_cause(rejected: Mapping[str, Mapping[str, int]]) -> list[tuple[str, int]]:

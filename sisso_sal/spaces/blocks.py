@@ -12,7 +12,18 @@ from sisso_sal.protocols import Prediction, Space, Surrogate
 BLOCK = 100_000
 """Candidates at a time."""
 
-_LIKE_THE_CANDIDATES = ("mean", "std", "std_raw", "members", "valid", "half95", "formula", "outside", "distance")
+_LIKE_THE_CANDIDATES = (
+    "mean",
+    "std",
+    "std_raw",
+    "members",
+    "valid",
+    "half95",
+    "formula",
+    "outside",
+    "distance",
+    "cause",
+)
 
 
 def predict_all(surrogate: Surrogate, space: Space, block: int = BLOCK) -> Prediction:

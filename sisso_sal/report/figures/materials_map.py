@@ -350,7 +350,8 @@ def _notes(view: RunView, model: SISSOModel, values: np.ndarray, order: Sequence
             f"The formula has {n} terms; d1 and d2 are the two that change its prediction most. Along each line the formula has "
             f"the same value, with the other {'term at its median' if n == 3 else 'terms at their medians'}."
         ]
-    shown = plane.offset + plane.a * values[order[0]] + (plane.b * values[order[1]] if n > 1 else 0.0)
+    with np.errstate(invalid="ignore"):  # where both descriptors are infinite
+        shown = plane.offset + plane.a * values[order[0]] + (plane.b * values[order[1]] if n > 1 else 0.0)
     mean = view.values("mean")
     if np.isfinite(agreement := _agreement(shown, mean)):
         notes.append(

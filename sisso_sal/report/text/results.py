@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sisso_sal.acquisition.registry import installed
 from sisso_sal.features.names import quoted
-from sisso_sal.report.summary import extrapolates, is_far, rejected_by_cause
+from sisso_sal.report.summary import extrapolates, is_far, no_prediction, rejected_by_cause
 from sisso_sal.report.text.elements import excluded_text
 from sisso_sal.report.text.table import aligned
 from sisso_sal.system.printable import printable
@@ -185,14 +185,11 @@ def _basis_of_recalibration(said: Mapping[str, Any]) -> list[str]:
 def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int | None) -> list[str]:
     best, proposals = summary["best"], summary["proposals"]
     lines = [f"Best known: {best['id']}, {best['value']:.4g}{suffix}"]
-    if summary["n_without_prediction"]:
-        lines.append(f"{summary['n_without_prediction']} candidates have no prediction: too far from the training data")
-    lines += filter(None, [excluded_text(summary["excluded"])])
+    lines += filter(None, [no_prediction(summary), excluded_text(summary["excluded"])])
     if not proposals:
         return [*lines, "No candidate can be proposed."]
     lines += ["", f"Best candidates for {printable(target)}:", _table(summary, suffix, width)]
-    if any(flags(proposal) for proposal in proposals):
-        lines.append(FLAGS)
+    lines += flags_explained(flags(proposal) for proposal in proposals)
     if any(proposal["contains"] for proposal in proposals):
         lines.append(CONTAINS)
     if acquisition := installed(summary["acquisition"]):
@@ -220,7 +217,7 @@ def _table(summary: Mapping[str, Any], suffix: str, width: int | None) -> str:
     columns[score] = [f"{p['score']:.4g}" for p in proposals]
     if n_members is not None:
         columns["members"] = [f"{p['n_valid']}/{n_members}" for p in proposals]
-    if any(flags(p) for p in proposals) or n_members is not None:
+    if any(flags(p) for p in proposals):
         columns["flags"] = [flags(p) for p in proposals]
     if any(p["contains"] for p in proposals):
         columns["contains"] = [p["contains"] for p in proposals]
@@ -240,13 +237,28 @@ def _rounded(bound: str) -> str:
     return re.sub(r"-?\d+\.\d+(e-?\d+)?", lambda number: f"{float(number[0]):.4g}", bound)
 
 
-FLAGS = (
-    "flags: E, more than a third of the formulas extrapolate; "
-    "F, far from all labelled materials (more than twice their usual distance)"
-)
+FLAGS = {
+    "E": "more than a third of the formulas extrapolate",
+    "F": "far from all labelled materials (more than twice their usual distance)",
+}
 """What the letters of `flags` stand for."""
 
 CONTAINS = "contains: --exclude-elements leaves such candidates out; --element-groups has the lists and their sources"
+
+
+def flags_explained(found: Iterable[str]) -> list[str]:
+    """One line on the letters that occur; none where there are no flags.
+
+    Examples
+    --------
+    >>> flags_explained(["", "F", "F"])
+    ['flags: F, far from all labelled materials (more than twice their usual distance)']
+    >>> flags_explained(["", ""])
+    []
+    """
+    letters = {*"".join(found)}
+    said = [f"{letter}, {words}" for letter, words in FLAGS.items() if letter in letters]
+    return [f"flags: {'; '.join(said)}"] if said else []
 
 
 def flags(proposal: Mapping[str, Any]) -> str:

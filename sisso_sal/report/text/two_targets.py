@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from sisso_sal.acquisition.goal import Goal
+from sisso_sal.report.summary import no_prediction
 from sisso_sal.report.text.elements import excluded_text
-from sisso_sal.report.text.results import CONTAINS, FLAGS, flags
+from sisso_sal.report.text.results import CONTAINS, flags, flags_explained
 from sisso_sal.report.text.table import aligned
 from sisso_sal.system.printable import printable
 
@@ -24,12 +25,10 @@ def pareto_text(document: Mapping[str, Any], width: int | None = None) -> str:
     ]
     for target in document["targets"]:
         lines += ["", *_target(target)]
-    left_out = {
-        "without a prediction, as too few formulas are valid so far from the training data": "n_without_prediction",
-        "that cannot improve the front (EHVI 0)": "n_without_gain",
-    }
     counts = [*filter(None, [excluded_text(document["excluded"])])]
-    counts += [f"Not proposed: {document[key]} candidates {why}" for why, key in left_out.items() if document[key]]
+    counts += [f"Not proposed: {missing}"] if (missing := no_prediction(document)) else []
+    if n := document["n_without_gain"]:
+        counts.append(f"Not proposed: {n} candidates that cannot improve the front (EHVI 0)")
     lines += ["", *counts] if counts else []
     return "\n".join([*lines, "", *_proposals(document, width), "", *_front(document, width)])
 
@@ -72,11 +71,16 @@ def _proposals(document: Mapping[str, Any], width: int | None) -> list[str]:
         "EHVI": "EHVI: expected increase of the area that the front dominates, by each candidate in addition to those above it; "
         f"the area is {document['hypervolume']:.4g}{f' {area}' if area else ''} now",
         "not dominated": "not dominated: probability that no known material is at least as good in both",
-        "flags": FLAGS,
+        "flags": "".join(flags_explained(_flags_of(one) for one in document["proposals"])),
         "contains": CONTAINS,
     }
     head = table.partition("\n")[0]
     return ["To compute next, mean ± sigma:", table, *(line for name, line in explanations.items() if name in head)]
+
+
+def _flags_of(proposal: Mapping[str, Any]) -> str:
+    """`flags` of the target for which the prediction is the less certain."""
+    return flags({key: max((x for x in proposal[key] if x is not None), default=None) for key in ("outside", "distance")})
 
 
 def _rows(document: Mapping[str, Any]) -> list[list[str]]:
@@ -97,9 +101,8 @@ def _rows(document: Mapping[str, Any]) -> list[list[str]]:
             f"{mean:.4g} known" if known else with_sigma(mean, std)
             for mean, std, known in zip(one["mean"], one["std"], one["known"], strict=True)
         ]
-        both = {key: max((x for x in one[key] if x is not None), default=None) for key in ("outside", "distance")}
         cells = [str(rank), one["id"], *values, f"{one['ehvi']:.3g}", f"{one['not_dominated']:.0%}"]
-        rows.append([*cells, flags(both), one["contains"]])
+        rows.append([*cells, _flags_of(one), one["contains"]])
     kept = [k for k in range(len(rows[0])) if k < len(rows[0]) - 2 or any(row[k] for row in rows[1:])]
     return [[row[k] for k in kept] for row in rows]
 

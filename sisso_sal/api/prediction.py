@@ -1,0 +1,112 @@
+"""The columns of a new table that a model needs, in the units of the model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from sisso_sal.api.inputs import tell_rejected
+from sisso_sal.data.headers import split_header
+from sisso_sal.data.table import Table, read_table
+from sisso_sal.errors import TableError, UnitError
+from sisso_sal.features.dimension import conversion_factor
+from sisso_sal.models.ensemble import SISSOEnsemble
+from sisso_sal.models.regressor import SISSORegressor
+from sisso_sal.oxides.primary_features import PRIMARY_FEATURES, featurize_table
+
+Model = SISSORegressor | SISSOEnsemble
+
+
+def columns_for(
+    model: Model,
+    path: str | os.PathLike[str],
+    id: str | None,
+    formula: str | None,
+    tell: Callable[[str], None],
+) -> tuple[Table, dict[str, np.ndarray]]:
+    """A table, and the primary features of a model from it in the model's units.
+
+    Only the features that the prediction needs must be there. Of the others an ensemble needs those of the labelled materials for
+    the distance to them; where one is missing or cannot be used, a note says that there is no distance.
+
+    Parameters
+    ----------
+    model : SISSORegressor or SISSOEnsemble
+        Fitted.
+    path : path
+        A table; columns that the model does not know are left alone.
+    id : str, optional
+        Column of the ids.
+    formula : str, optional
+        Column of formulas of oxides from which the features are made.
+    tell : callable
+        Takes notes.
+
+    Returns
+    -------
+    table : Table
+    columns : dict of str to ndarray (n,)
+
+    Raises
+    ------
+    TableError
+        A feature that is needed is missing or no column of numbers; the message says what needs it.
+    UnitError
+        A column has a unit of another quantity.
+    """
+    path = Path(path)
+    names = read_table(path, id=id, features=[])
+    made = {split_header(feature.header)[0] for feature in PRIMARY_FEATURES}
+    is_made = made.issuperset(model.primaries_) and not {*model.primaries_} & {*names.headers}
+    if formula is not None or is_made:
+        table, rejected = featurize_table(names, formula)
+        tell("the model's features were made from formulas")
+        tell_rejected(rejected, tell)
+        missing = [name for name in model.needed_ if name not in table.feature_names]
+        if missing:
+            raise TableError(
+                f"{path}: the model needs '{missing[0]}', which is not among the features made from formulas"
+            )
+    else:
+        table = _with_needed(model, path, names, id, tell)
+    columns = {}
+    for name, unit in zip(model.primaries_, model.units_, strict=True):
+        if name in table.feature_names:
+            place = table.feature_names.index(name)
+            columns[name] = table.features[:, place] * _factor(path, name, table.feature_units[place], unit)
+    return table, columns
+
+
+def _with_needed(model: Model, path: Path, names: Table, id: str | None, tell: Callable[[str], None]) -> Table:
+    """The table with the features that are needed and, where that works, all others of an ensemble."""
+    for name in model.needed_:
+        try:
+            names.header(name)
+        except TableError as error:
+            raise TableError(f"{error} ({_reason(model, name)})") from error
+    if isinstance(model, SISSOEnsemble) and len(model.needed_) < len(model.primaries_):
+        try:
+            return read_table(path, id=id, features=model.primaries_)
+        except TableError as error:
+            tell(f"{error}; no formula uses it, only the distance to the labelled materials is left out")
+    return read_table(path, id=id, features=model.needed_)
+
+
+def _reason(model: Model, name: str) -> str:
+    """What needs a feature."""
+    if isinstance(model, SISSORegressor):
+        return "the formula uses it"
+    n = sum(name in member.primaries() for member in model.members_)
+    if n:
+        return f"{n} of {len(model.members_)} formulas use it"
+    return "no formula uses it, but the correction was learned from it; fit with --correction none for formulas alone"
+
+
+def _factor(path: Path, name: str, unit: str, needed: str) -> float:
+    try:
+        return conversion_factor(unit, needed)
+    except UnitError as error:
+        raise UnitError(f"{path}: column '{name}': {error}") from error

@@ -1,0 +1,51 @@
+"""The model of a run folder, for commands that take a model file or a run."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from sisso_sal.campaign.learning import MODEL_FILE
+from sisso_sal.errors import CampaignError, ModelFileError
+from sisso_sal.ledger.state import fold
+from sisso_sal.ledger.store import read_ledger
+
+
+def model_file(path: Path) -> Path:
+    """The model file that a path stands for: itself, that of an iteration's folder, or that of a run's newest iteration.
+
+    Parameters
+    ----------
+    path : path
+        A model file, the folder of an iteration, or a run folder, also while a driver is at work.
+
+    Raises
+    ------
+    ModelFileError
+        A folder has no model: it is no run, the surrogate of the run has no formulas, or the file is gone or changed.
+    CampaignError
+        The run has no iteration yet, or its ledger cannot be read.
+    """
+    if not path.is_dir():
+        return path
+    if not any((path / name).exists() for name in ("campaign.db", "campaign.jsonl")):
+        if not (path / MODEL_FILE).is_file():
+            raise ModelFileError(f"{path}: needs a model file or a run folder, found another folder")
+        return path / MODEL_FILE
+    state = fold(read_ledger(path).events())
+    if not state.iterations:
+        raise CampaignError(f"{path}: needs an iteration with a model, found none; run discover first")
+    newest = state.iterations[-1]
+    recorded = (newest.model or {}).get("files", {}).get(MODEL_FILE)
+    file = path / newest.folder / MODEL_FILE
+    if recorded is None and not file.is_file():
+        surrogate = (state.created or {"settings": {}})["settings"].get("surrogate", "sisso")
+        raise ModelFileError(
+            f"{path}: needs a run with formulas, found the surrogate '{surrogate}', which has none; its predictions are in "
+            f"{path / newest.folder / 'predictions.csv'}"
+        )
+    if not file.is_file():
+        raise ModelFileError(f"{file}: is gone; run discover again, which makes it anew")
+    if recorded is not None and hashlib.sha256(file.read_bytes()).hexdigest() != recorded:
+        raise ModelFileError(f"{file}: is not the file that was recorded; see sisso-sal ledger {path} --verify")
+    return file
