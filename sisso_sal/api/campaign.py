@@ -228,6 +228,7 @@ class Campaign:
             self.oracle,
             self.progress,
             write_report_of if self.with_report else None,
+            _unused_sections,
         )
 
     def _named_oracle(self) -> Oracle | None:
@@ -292,6 +293,12 @@ def _fewest_labels(settings: CampaignSettings) -> tuple[int, str]:
     from sisso_sal.models.registry import surrogate_named
 
     return surrogate_named(settings.surrogate).fewest_labels(settings)
+
+
+def _unused_sections(settings: CampaignSettings) -> frozenset[str]:
+    from sisso_sal.models.registry import unused_sections
+
+    return unused_sections(settings.surrogate)
 
 
 def _name_of(table: str | os.PathLike[str] | pd.DataFrame | Table | Space) -> str:

@@ -17,7 +17,7 @@ from sisso_sal.errors import SettingsError, TableError
 from sisso_sal.features.dimension import check_units, same_quantity_in_other_units
 from sisso_sal.features.operators import DEFAULT_OPERATORS, operators_named
 from sisso_sal.features.stored import SAME_VALUE
-from sisso_sal.models.registry import surrogate_named
+from sisso_sal.models.registry import surrogate_named, unused_sections
 from sisso_sal.oxides.primary_features import featurize_table
 from sisso_sal.report.text.left_out import by_reason, remarks_text
 from sisso_sal.settings.campaign import CampaignSettings
@@ -84,7 +84,7 @@ def without_unused(given: LayeredSettings, tell: Tell) -> LayeredSettings:
         There is no such surrogate.
     """
     kind = surrogate_named(given.settings.surrogate)
-    unused = {"model", "ensemble"} - set(kind.sections)
+    unused = unused_sections(kind.name)
     places = {name: origin for name, origin in given.origins.items() if name.partition(".")[0] in unused}
     names = [name.partition(".")[2] for name, origin in places.items() if origin.kind != "default"]
     if names:

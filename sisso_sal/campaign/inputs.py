@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +73,18 @@ def check_learnable(space: Space, fewest: tuple[int, str]) -> None:
 
 
 def create(
-    run: Path, space: Space, settings: CampaignSettings, oracle: Mapping[str, Any], origins: Origins
+    run: Path,
+    space: Space,
+    settings: CampaignSettings,
+    oracle: Mapping[str, Any],
+    origins: Origins,
+    unused: Collection[str] = (),
 ) -> list[tuple[str, Any]]:
-    """Write settings and candidates into a run folder; returns the events that record them."""
-    write_whole(run / "campaign.toml", settings_toml(settings))
+    """Write settings and candidates into a run folder; returns the events that record them.
+
+    Sections of the settings that are `unused` by the surrogate are left out of the file.
+    """
+    write_whole(run / "campaign.toml", settings_toml(settings, without=unused))
     content, about = space.snapshot(), space.describe()
     write_whole(run / CANDIDATES, content)
     created = {

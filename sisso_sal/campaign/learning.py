@@ -59,6 +59,10 @@ _PACKAGES = ("sisso-sal", "numpy", "scipy", "scikit-learn", "numba", "pandas", "
 _PROPOSAL = ("id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance", "contains")
 
 
+def _no_section(settings: CampaignSettings) -> frozenset[str]:
+    return frozenset()
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result depends on."""
     return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
@@ -81,6 +85,8 @@ class Tools:
     report : callable, optional
         Writes the report; called with the run folder and whether the driver ends now. Returns what the report lacks because it
         could not be made, a line for each part.
+    unused_sections : callable
+        (settings) -> sections of the settings that the surrogate does not use.
     """
 
     make_surrogate: MakeSurrogate
@@ -88,6 +94,7 @@ class Tools:
     oracle: Oracle | None = None
     progress: Progress | None = None
     report: Callable[[Path, bool], Sequence[str]] | None = None
+    unused_sections: Callable[[CampaignSettings], frozenset[str]] = _no_section
 
     @property
     def barred(self) -> frozenset[str]:

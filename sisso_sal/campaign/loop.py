@@ -179,7 +179,8 @@ class Loop:
         if is_begun and state.iterations:
             refuse_changes(self.run, state, self._space, self._settings, self._oracle, self._origins)
         if not is_begun or (not state.iterations and self._starts_anew()):
-            write(*create(self.run, self._space, self._settings, self._about, self._origins))
+            unused = self._tools.unused_sections(self._settings)
+            write(*create(self.run, self._space, self._settings, self._about, self._origins, unused))
             return
         changes = run_changes(state, self._settings, self._about, self._origins)
         write(*changes)

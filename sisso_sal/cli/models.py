@@ -87,7 +87,7 @@ def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bo
     import numpy as np
 
     from sisso_sal.models.fitting import labels_needed
-    from sisso_sal.models.inputs import frame_of
+    from sisso_sal.models.inputs import frame_of, named_labels
     from sisso_sal.models.regressor import SISSORegressor
     from sisso_sal.spaces.table import TableSpace
 
@@ -108,7 +108,9 @@ def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bo
     start = time.perf_counter()
     with Progress("screening", silent) as progress:
         try:
-            model.fit(frame_of(space, known), space.labels[known], progress=progress, **composition)
+            model.fit(
+                frame_of(space, known), named_labels(space, space.labels[known]), progress=progress, **composition
+            )
         except KeyboardInterrupt:
             if getattr(model, "is_complete_", True):  # there is no model yet
                 raise

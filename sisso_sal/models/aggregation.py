@@ -55,7 +55,7 @@ def aggregate(
     freedom = total - (share**2).sum(axis=0) / total
     with np.errstate(over="ignore"):  # the square of a member that shoots off may overflow: the spread is infinite then
         square = (share * np.where(valid, kept - average, 0.0) ** 2).sum(axis=0)
-    std = np.sqrt(square / np.maximum(freedom, np.finfo(float).tiny))
+        std = np.sqrt(square / np.maximum(freedom, np.finfo(float).tiny))
     centre = average if mean == "mean" else _median(np.where(valid, members, np.inf), share / total)
     return np.where(enough, centre, np.nan), np.where(enough, std, np.nan)
 

@@ -188,6 +188,7 @@ class Prepared:
         Numbers of the samples of positive weight, in canonical order; problems are given in it.
     target, weights : ndarray (n_samples,)
         In that order.
+    target_name : str
     names : tuple of str
         The primary features, sorted.
     n_constant : int
@@ -199,6 +200,7 @@ class Prepared:
     order: np.ndarray
     target: np.ndarray
     weights: np.ndarray
+    target_name: str
     names: tuple[str, ...]
     n_constant: int
     settings: SearchSettings
@@ -254,7 +256,7 @@ def prepare(table: TrainingTable, space: SpaceSettings, settings: SearchSettings
     values = np.ascontiguousarray(X[order][:, columns].T, dtype=np.float64)
     names = tuple(table.names[i] for i in columns)
     features = FeatureSpace(names, [table.units[i] for i in columns], values, space)
-    return Prepared(features, order, y[order], weights[order], names, _count_constant(values), settings)
+    return Prepared(features, order, y[order], weights[order], table.target, names, _count_constant(values), settings)
 
 
 def solve(prepared: Prepared, problems: Sequence[Problem], progress: Progress | None = None) -> Solved:

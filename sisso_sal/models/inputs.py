@@ -13,6 +13,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from sisso_sal.data.headers import split_header
 from sisso_sal.errors import SettingsError
 from sisso_sal.features.dimension import check_units
+from sisso_sal.models.magnitudes import tell_unusable
 from sisso_sal.protocols import Space
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def training_table(
         twice = next(name for name in names if names.count(name) > 1)
         raise SettingsError(f"features: needs names that differ, found '{twice}' twice")
     check_units("features", zip(names if headers is None else map(str, headers), own_units, strict=True))
+    tell_unusable(names, X, weights > 0)
     return TrainingTable(names, own_units, X, np.asarray(y, dtype=np.float64), weights, target, target_unit)
 
 
@@ -139,3 +141,10 @@ def frame_of(space: Space, numbers: np.ndarray | None = None) -> pd.DataFrame:
 
     columns = space.rows(numbers).features
     return pd.DataFrame({feature.header: columns[feature.name] for feature in space.features})
+
+
+def named_labels(space: Space, labels: np.ndarray) -> pd.Series:
+    """Labels (n,) under the header of the target of a space, so that messages can name it."""
+    import pandas as pd
+
+    return pd.Series(labels, name=space.target.header if space.target else "y")

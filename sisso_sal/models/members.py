@@ -13,6 +13,7 @@ from sisso_sal.models.bootstrap import draw_allowed, draw_counts
 from sisso_sal.models.fitting import Prepared, Solved, prepare, solve
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel
+from sisso_sal.models.magnitudes import check_labels
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.robust import huber_weights, weighted_median
 from sisso_sal.models.transform import TargetTransform
@@ -89,6 +90,7 @@ def draw_problems(
         weights = np.where(draw.seen[prepared.order], prepared.weights, 0.0)
         seen = weights > 0
         link = TargetTransform.fit(recipe.target_transform, target[seen])
+        check_labels(prepared.target_name, link.forward(target[seen]))
         transformed = np.where(seen, link.forward(np.where(seen, target, target[seen][0])), 0.0)
         problems += draw_members(recipe, transformed, weights, len(prepared.names), draw.dropout)
         links += [link] * recipe.members

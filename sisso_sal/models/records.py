@@ -288,7 +288,7 @@ class RegressorRecord(FileRecord):
 class EnsembleRecord(FileRecord):
     """The file of a `SISSOEnsemble`."""
 
-    settings: EnsembleSettingsRecord
+    settings: EnsembleSettingsRecord  # pyright: ignore[reportIncompatibleVariableOverride]
     members: list[ModelRecord] = Field(max_length=MOST_MEMBERS)
     dropped: list[list[Text]]
     chosen: ChoiceRecord

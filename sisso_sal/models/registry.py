@@ -50,6 +50,17 @@ def surrogate_named(name: str) -> SurrogateKind:
     return named("surrogate", name, SURROGATES)
 
 
+def unused_sections(name: str) -> frozenset[str]:
+    """Sections of the settings on formulas that the surrogate with this name does not use.
+
+    Examples
+    --------
+    >>> sorted(unused_sections("forest")), sorted(unused_sections("sisso"))
+    (['ensemble', 'model'], [])
+    """
+    return frozenset({"model", "ensemble"} - {*surrogate_named(name).sections})
+
+
 def make_surrogate(settings: CampaignSettings, seed: int, threads: int | None = None) -> Surrogate:
     """The unfitted surrogate that settings name.
 

@@ -25,6 +25,7 @@ from sisso_sal.models.fitting import (
 )
 from sisso_sal.models.inputs import columns_of, remember_columns, training_table
 from sisso_sal.models.linear import SISSOModel
+from sisso_sal.models.magnitudes import check_labels
 from sisso_sal.models.records import RegressorRecord, file_document
 from sisso_sal.protocols import Cause
 
@@ -199,6 +200,7 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         """
         table = training_table(self, self.units, X, y, sample_weight)
         parameters = self.get_params()
+        check_labels(table.target, table.y[table.weights > 0])
         prepared = prepare(table, space_settings(parameters), search_settings(parameters, N_ALTERNATIVES))
         every = np.ones(len(prepared.names), dtype=bool)
         solved = solve(prepared, [Problem(prepared.target, prepared.weights, every)], progress)

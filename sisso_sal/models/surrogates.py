@@ -17,7 +17,8 @@ from sisso_sal.models.calibration import calibrate
 from sisso_sal.models.correction import CONSTANT, correlation_from, correlation_of
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.files import model_document
-from sisso_sal.models.inputs import frame_of
+from sisso_sal.models.inputs import frame_of, named_labels
+from sisso_sal.models.magnitudes import check_labels
 from sisso_sal.protocols import Prediction, Progress, Space
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.system.machine import one_blas_thread
@@ -59,7 +60,9 @@ class SISSO:
         """Learn from labels; see `Surrogate`. Labels with an error have the weight that `label_weights` gives."""
         weights = label_weights(errors) if errors.any() else None
         shares = space.rows(rows).composition
-        self.ensemble.fit(frame_of(space, rows), labels, weights, composition=shares, progress=progress)
+        self.ensemble.fit(
+            frame_of(space, rows), named_labels(space, labels), weights, composition=shares, progress=progress
+        )
         return self
 
     def predict(self, space: Space, rows: np.ndarray) -> Prediction:
@@ -102,6 +105,7 @@ class Forest:
         self, space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndarray, progress: Progress | None = None
     ) -> Forest:
         """Learn from labels; see `Surrogate`. Labels with an error have the weight that `label_weights` gives."""
+        check_labels(_target(space)[0], labels)
         self._forest = RandomForestRegressor(self.n_trees, oob_score=True, random_state=self.seed % 2**32)
         weights = label_weights(errors) if errors.any() else None
         with warnings.catch_warnings():
@@ -163,6 +167,7 @@ class Process:
         self, space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndarray, progress: Progress | None = None
     ) -> Process:
         """Learn from labels; see `Surrogate`. The squared error of a label is added to its variance."""
+        check_labels(_target(space)[0], labels)
         X = _matrix(space, rows)
         self._centre, spread = X.mean(axis=0), X.std(axis=0)
         self._spread = np.where(spread > CONSTANT * np.abs(self._centre), spread, 1.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -242,8 +242,10 @@ def _explained(error: ValidationError, place: Callable[[str], str]) -> str:
     return f"{where}{'.'.join(location)}: needs {needed(first)}, found {shown(first['input'])}"
 
 
-def settings_toml(settings: CampaignSettings, *, given_only: bool = False) -> str:
+def settings_toml(settings: CampaignSettings, *, given_only: bool = False, without: Collection[str] = ()) -> str:
     """The settings as TOML text, all of them or those that are no defaults; `load_settings` reads it back.
+
+    Sections `without` are left out: those that a run does not use, which have their defaults.
 
     Examples
     --------
@@ -252,7 +254,8 @@ def settings_toml(settings: CampaignSettings, *, given_only: bool = False) -> st
     """
     import tomli_w
 
-    return tomli_w.dumps(_without_none(settings.model_dump(mode="json", exclude_unset=given_only)))
+    kept = settings.model_dump(mode="json", exclude_unset=given_only, exclude={*without})
+    return tomli_w.dumps(_without_none(kept))
 
 
 def _without_none(data: Any) -> Any:

@@ -80,7 +80,9 @@ def _proposals(document: Mapping[str, Any], width: int | None) -> list[str]:
 
 def _flags_of(proposal: Mapping[str, Any]) -> str:
     """`flags` of the target for which the prediction is the less certain."""
-    return flags({key: max((x for x in proposal[key] if x is not None), default=None) for key in ("outside", "distance")})
+    return flags(
+        {key: max((x for x in proposal[key] if x is not None), default=None) for key in ("outside", "distance")}
+    )
 
 
 def _rows(document: Mapping[str, Any]) -> list[list[str]]:
