@@ -13,7 +13,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from sisso_sal.data.headers import split_header
 from sisso_sal.errors import SettingsError
 from sisso_sal.features.dimension import check_units
-from sisso_sal.models.magnitudes import tell_unusable
+from sisso_sal.models.magnitudes import check_features
 from sisso_sal.protocols import Space
 
 if TYPE_CHECKING:
@@ -78,7 +78,9 @@ def training_table(
     """
     target, target_unit = split_header(_header_of(y))
     X, y = validate_data(estimator, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=0)
-    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    weights = np.zeros(0)
+    if len(X):  # of no samples the fit says how many it needs
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     headers = getattr(estimator, "feature_names_in_", None)
     split = [split_header(str(header)) for header in headers] if headers is not None else []
     names = tuple(name for name, _ in split) or tuple(f"x{i}" for i in range(X.shape[1]))
@@ -91,7 +93,7 @@ def training_table(
         twice = next(name for name in names if names.count(name) > 1)
         raise SettingsError(f"features: needs names that differ, found '{twice}' twice")
     check_units("features", zip(names if headers is None else map(str, headers), own_units, strict=True))
-    tell_unusable(names, X, weights > 0)
+    check_features(names, X, weights > 0)
     return TrainingTable(names, own_units, X, np.asarray(y, dtype=np.float64), weights, target, target_unit)
 
 

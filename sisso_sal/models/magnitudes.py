@@ -71,8 +71,8 @@ def check_labels(target: str, labels: np.ndarray) -> None:
             )
 
 
-def tell_unusable(names: Sequence[str], values: np.ndarray, samples: np.ndarray) -> None:
-    """Log a note for each primary feature that formulas cannot use as it is because of the size of its values.
+def check_features(names: Sequence[str], values: np.ndarray, samples: np.ndarray) -> None:
+    """Refuse features that are too large; log a note for each that is too small, or has too few digits, to be used as it is.
 
     Parameters
     ----------
@@ -80,8 +80,16 @@ def tell_unusable(names: Sequence[str], values: np.ndarray, samples: np.ndarray)
     values : ndarray (n_samples, n_primary)
     samples : ndarray (n_samples,) of bool
         Those that count.
+
+    Raises
+    ------
+    FitError
+        A feature is too large.
     """
     for name, column in zip(names, values[samples].T, strict=True):
+        largest = float(np.abs(column).max(initial=0.0))
+        if largest > LARGEST:
+            raise FitError(f"feature '{name}': needs numbers of at most {LARGEST:g} in size, found {largest:.3g}")
         if len(column) and (why := _unusable(column)):
             logger.info("feature '%s': %s", name, why)
 
@@ -92,9 +100,8 @@ def _unusable(values: np.ndarray) -> str:
     largest = max(abs(low), abs(high))
     if low == high:
         return ""
-    if not SMALLEST <= largest <= LARGEST:
-        size = "small" if largest < SMALLEST else "large"
-        return f"its largest value, {largest:.3g}, is too {size} to be squared; choose a unit in which it is near 1"
+    if largest < SMALLEST:
+        return f"its largest value, {largest:.3g}, is too small to be squared; choose a unit in which it is near 1"
     if high - low <= SAME_VALUE * largest:
         return f"its values, {low!r} to {high!r}, agree in {-np.log10(SAME_VALUE):.0f} digits and count as equal; subtract {low:g}"
     return ""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -290,7 +291,7 @@ def test_flags_come_on_top_of_the_file_of_settings(work):
             ["discover", "table.csv", "--out", "table.csv/run"],
             "error: table.csv/run: cannot be made a run folder: Not a directory",
         ),
-        (["predict", "table.csv", "table.csv"], "error: table.csv: needs a model file (JSON), found something else: "),
+        (["predict", "table.csv", "table.csv"], "error: table.csv: is no model file: needs a JSON document, found: "),
         (["featurize", "numbers.csv"], "error: numbers.csv: needs a text column of formulas, found no text column"),
         (
             ["pool", "--elements", "Xx"],
@@ -396,7 +397,7 @@ def test_predict_gives_what_the_model_gives(work):
     done = call("predict", "model.json", "table.csv", "--out", "predictions.csv", folder=work.folder)
     assert (done.stdout, done.stderr[:30]) == ("", "Next: sisso-sal export model.j")
     found = pd.read_csv(work.folder / "predictions.csv")
-    assert found.columns.tolist() == ["id", "mean", "valid"]
+    assert found.columns.tolist() == ["id", "mean", "valid", "reason"]
     frame = materials()
     model, _, _ = load_model(work.folder / "model.json")
     columns = {"E": frame["E (eV)"].to_numpy(), "r": frame["r (AA)"].to_numpy(), "q": frame["q"].to_numpy()}
@@ -434,30 +435,234 @@ def test_predict_prints_null_and_a_count_where_there_is_no_prediction(work):
     rows = strict(done.stdout)["predictions"]
     assert [row["mean"] is None for row in rows] == [False, True, False, False]
     assert [row["valid"] for row in rows] == [True, False, False, True]
-    assert done.stderr == "note: 1 of 4 rows have no prediction (outside the domain)\n"
+    assert done.stderr == "note: 1 of 4 rows have no prediction: division by zero (1)\n"
+    told = ["", "division by zero", "outside the training range of a descriptor", ""]
+    assert [row["reason"] for row in rows] == told
     done = call("predict", "ensemble.json", "odd.csv", "--json", folder=work.folder)
     rows = strict(done.stdout)["predictions"]
-    told = ["id", "mean", "std", "std_raw", "low95", "high95", "formula", "n_valid", "outside", "distance"]
+    told = ["id", "mean", "std", "std_raw", "low95", "high95", "formula", "n_valid", "outside", "distance", "reason"]
     assert list(rows[0]) == told
     assert rows[0]["low95"] < rows[0]["mean"] < rows[0]["high95"]
     assert (rows[2]["low95"], rows[2]["high95"], rows[2]["outside"]) == (None, None, 1.0)
     assert rows[0]["distance"] < 2 < 1e3 < rows[2]["distance"]
     assert (rows[2]["mean"], rows[2]["std"], rows[2]["std_raw"], rows[2]["n_valid"]) == (None, None, None, 0)
     assert (rows[0]["mean"] is None, rows[0]["n_valid"]) == (False, 5)
-    assert "rows have no prediction (outside the domain)" in done.stderr
+    assert "note: 1 of 4 rows have no prediction: outside the training range of a descriptor (1)\n" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        ({"q": "charge"}, "error: bad.csv: feature column 'q' is missing; columns are name, gap, E, r, charge"),
-        ({"r (AA)": "r (eV)"}, "error: bad.csv: column 'r': needs a unit that converts to 'AA', found 'eV'"),
+        (
+            {"q": "charge"},
+            "error: bad.csv: there is no column 'q'; columns are name, gap, E, r, charge (the formula uses it)",
+        ),
+        ({"E (eV)": "E (AA)"}, "error: bad.csv: column 'E': needs a unit that converts to 'eV', found 'AA'"),
         ({"q": "q (eV)"}, "error: bad.csv: column 'q': needs a unit that converts to 'none', found 'eV'"),
     ],
 )
 def test_predict_refuses_a_missing_column_and_a_unit_that_does_not_fit(work, names, told):
     materials().rename(columns=names).to_csv(work.folder / "bad.csv", index=False)
     assert refused("predict", "model.json", "bad.csv", folder=work.folder) == told
+
+
+UNUSED = """\
+id,y,a,b,c
+m0,2.10,1.0,2.0,7.1
+m1,3.15,1.5,2.1,3.3
+m2,3.06,1.8,1.7,5.9
+m3,2.53,2.3,1.1,4.2
+m4,3.78,2.7,1.4,6.5
+m5,4.93,2.9,1.7,1.8
+m6,2.42,1.1,2.2,2.4
+m7,1.32,1.2,1.1,6.8
+m8,3.91,1.7,2.3,5.1
+m9,5.29,2.3,2.3,4.9
+m10,2.89,1.7,1.7,3.6
+m11,1.95,1.3,1.5,7.7
+m12,4.62,2.2,2.1,6.2
+m13,3.36,2.8,1.2,2.9
+"""
+
+
+@pytest.fixture(scope="module")
+def unused(tmp_path_factory):
+    """Models that do not use column c, and a table that lacks it and has another one."""
+    folder = tmp_path_factory.mktemp("unused")
+    (folder / "train.csv").write_text(UNUSED)
+    frame = pd.read_csv(folder / "train.csv").drop(columns=["y", "c"])
+    frame[["id", "b", "a"]].assign(remark="x").to_csv(folder / "new.csv", index=False)
+    options = ("--target", "y", "--rung", 1, "--dim", 1, "--operators", "mult", "--threads", 1, "-q")
+    ensemble = (*options, "--members", 4, "--dropout", 0, "--no-adapt")
+    shell("fit", "train.csv", *options, "--out", "one.json", folder=folder)
+    shell("fit", "train.csv", *ensemble, "--correction", "none", "--out", "formulas.json", folder=folder)
+    shell("fit", "train.csv", *ensemble, "--members", 20, "--out", "corrected.json", folder=folder)
+    return folder
+
+
+@pytest.mark.parametrize("model", ["one.json", "formulas.json"])
+def test_predict_needs_only_what_the_formulas_use(unused, model):
+    """The distance to the labelled materials is the only other result, and its absence is told."""
+    whole = strict(call("predict", model, "train.csv", "--json", folder=unused).stdout)["predictions"]
+    done = call("predict", model, "new.csv", "--json", folder=unused)
+    rows = strict(done.stdout)["predictions"]
+    assert len(rows) == 14
+    if model == "one.json":
+        assert rows == whole
+        assert done.stderr == ""
+    else:
+        assert [row | {"distance": None} for row in whole] == rows
+        assert "column 'c' is missing" in done.stderr
+        assert "no formula uses it, only the distance to the labelled materials is left out" in done.stderr
+
+
+def test_predict_asks_for_what_the_correction_was_learned_from(unused):
+    line = refused("predict", "corrected.json", "new.csv", folder=unused)
+    assert line.startswith("error: new.csv: there is no column 'c'")
+    assert line.endswith(
+        "(no formula uses it, but the correction was learned from it; fit with --correction none for formulas alone)"
+    )
+
+
+def test_predict_and_export_take_the_newest_iteration_of_a_run(work):
+    table = ("predict", "run", "table.csv", "--json")
+    rows = strict(call(*table, folder=work.folder).stdout)["predictions"]
+    file = work.folder / "run" / "iter-0001" / "model.json"
+    assert rows == strict(call("predict", file, "table.csv", "--json", folder=work.folder).stdout)["predictions"]
+    recorded = pd.read_csv(work.folder / "run" / "iter-0001" / "predictions.csv").set_index("id")["mean"]
+    assert {row["id"]: row["mean"] for row in rows} == pytest.approx(recorded.to_dict(), rel=1e-12)
+    sources = [
+        call("export", path, "--format", "python", folder=work.folder).stdout for path in ("run", file, file.parent)
+    ]
+    assert len({*sources}) == 1
+
+
+def test_a_folder_without_formulas_is_told(work, tmp_path):
+    assert refused("export", tmp_path) == f"error: {tmp_path}: needs a model file or a run folder, found another folder"
+    shutil.copytree(work.folder / "run", tmp_path / "run")
+    file = tmp_path / "run" / "iter-0001" / "model.json"
+    file.write_text(file.read_text().replace('"n_singular": 0', '"n_singular": 1'))
+    line = refused("predict", tmp_path / "run", "table.csv", folder=work.folder)
+    assert line == f"error: {file}: is not the file that was recorded; see sisso-sal ledger {tmp_path}/run --verify"
+    file.unlink()
+    line = refused("export", tmp_path / "run", folder=work.folder)
+    assert line == f"error: {file}: is gone; run discover again, which makes it anew"
+    with Ledger(tmp_path / "begun"):
+        pass
+    line = refused("export", tmp_path / "begun", folder=work.folder)
+    assert line == f"error: {tmp_path}/begun: needs an iteration with a model, found none; run discover first"
+
+
+def test_a_run_without_formulas_says_so_and_keeps_no_settings_of_formulas(work):
+    done = call("discover", "table.csv", "--surrogate", "forest", "--out", "woods", folder=work.folder)
+    assert "flags: F, far from all labelled materials" in done.stdout
+    assert "formulas extrapolate" not in done.stdout
+    told = (
+        "error: woods: needs a run with formulas, found the surrogate 'forest', which has none; its predictions are in "
+        "woods/iter-0001/predictions.csv"
+    )
+    assert refused("export", "woods", folder=work.folder) == told
+    assert refused("predict", "woods", "table.csv", folder=work.folder) == told
+    text = (work.folder / "woods" / "campaign.toml").read_text()
+    assert "[model]" not in text
+    assert "[ensemble]" not in text
+    assert "[run]" in text
+    again = call("discover", "table.csv", "--config", "woods/campaign.toml", "--out", "woods", folder=work.folder)
+    assert "as recorded" in again.stdout
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3])
+@pytest.mark.parametrize("options", [(), ("--members", 3)])
+def test_fit_refuses_too_few_labels_in_one_line(n, options, tmp_path):
+    frame = materials()
+    frame["gap (eV)"] = frame["gap (eV)"].where(frame["gap (eV)"].notna().cumsum() <= n)
+    frame.to_csv(tmp_path / "few.csv", index=False)
+    line = refused("fit", "few.csv", "--target", "gap", "--dim", 2, *options, folder=tmp_path)
+    if n:
+        assert line == f"error: few.csv: needs at least 4 labelled rows for dim 2, found {n}"
+        told = refused("discover", "few.csv", "--target", "gap", "--dim", 2, folder=tmp_path)
+        assert told == line
+    else:
+        assert line == "error: few.csv: target column 'gap (eV)' needs a known value, found none"
+
+
+def test_labels_that_are_all_equal_are_told_by_fit_and_discover(tmp_path):
+    frame = materials()
+    frame["gap (eV)"] = frame["gap (eV)"].where(frame["gap (eV)"].isna(), 2.5)
+    frame.to_csv(tmp_path / "equal.csv", index=False)
+    for command in ("fit", "discover"):
+        line = refused(command, "equal.csv", *QUICK, folder=tmp_path)
+        assert line == "error: fit: needs a target that varies, found 2.5 on every sample"
+
+
+OUTSIDE = (
+    """\
+id,y,a,b
+"""
+    + "".join(
+        f"m{i},{np.log(1.2 + 0.1 * i) / (0.6 + 0.07 * ((7 * i) % 20)):.4f},{1.2 + 0.1 * i:.2f},{0.6 + 0.07 * ((7 * i) % 20):.2f}\n"
+        for i in range(20)
+    )
+    + """\
+c0,,-1,1
+c1,,0,1
+c2,,2,0
+c3,,1e-9,1
+c4,,2.5,1
+"""
+)
+
+
+def test_each_reason_for_no_prediction_is_told_with_its_number(tmp_path):
+    """In the same words in the terminal, the JSON, the page and the predictions."""
+    (tmp_path / "outside.csv").write_text(OUTSIDE)
+    options = (
+        "--operators",
+        "log,div",
+        "--rung",
+        2,
+        "--dim",
+        1,
+        "--members",
+        5,
+        "--dropout",
+        0,
+        "--no-adapt",
+        "--threads",
+        1,
+    )
+    call("discover", "outside.csv", *options, "--out", "run", folder=tmp_path)
+    reasons = [
+        "log of a negative number",
+        "log of zero",
+        "division by zero",
+        "outside the training range of a descriptor",
+    ]
+    done = call("discover", "outside.csv", *options, "--out", "run", "--json", folder=tmp_path)
+    summary = strict(done.stdout)
+    assert (summary["n_without_prediction"], summary["without_prediction"]) == (4, dict.fromkeys(reasons, 1))
+    assert sum(summary["invalid_predictions"].values()) == summary["n_invalid_predictions"] >= 20
+    counts = ", ".join(f"{reason} (1)" for reason in sorted(reasons))
+    shown = call("discover", "outside.csv", *options, "--out", "run", folder=tmp_path).stdout
+    assert f"4 candidates have no prediction: {counts}\n" in shown
+    assert f"4 candidates have no prediction: {counts}." in (tmp_path / "run" / "report.html").read_text()
+    table = pd.read_csv(tmp_path / "run" / "iter-0001" / "predictions.csv").set_index("id")["reason"]
+    assert table[["c0", "c1", "c2", "c3"]].tolist() == reasons
+    assert table.drop(["c0", "c1", "c2", "c3"]).isna().all()
+    done = call("predict", "run", "outside.csv", folder=tmp_path)
+    assert f"note: 4 of 25 rows have no prediction: {counts}\n" in done.stderr
+
+
+def test_a_label_that_hides_all_others_is_named_and_can_be_replaced(work, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(work.folder / "run", run)
+    first = strict(work.step.stdout)["proposals"][0]["id"]
+    call("label", run, first, "-1e100")
+    line = refused("discover", "table.csv", *STEP, "--out", run, folder=work.folder)
+    assert line.startswith("error: target 'gap': the label -1e+100 lies so far from the others (")
+    call("label", run, first, "2.5", "--replace")
+    done = call("discover", "table.csv", *STEP, "--out", run, "--json", folder=work.folder)
+    assert strict(done.stdout)["n_labelled"] == N_KNOWN + 1
 
 
 def test_featurize_adds_columns_and_counts_what_it_leaves_out(tmp_path):

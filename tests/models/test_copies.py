@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import fields
 from functools import cache
 
 import joblib
@@ -11,6 +12,7 @@ import pytest
 
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.regressor import SISSORegressor
+from sisso_sal.protocols import Prediction
 
 SMALL = {"rung": 1, "dim": 2, "n_sis": 6, "n_residual": 2, "threads": 1}
 
@@ -71,6 +73,26 @@ def test_a_copy_of_an_ensemble_predicts_the_same_digits(correction, knows_compos
     again = copied(ensemble, tmp_path)
     assert again is not ensemble
     assert said(again, new, composition) == said(ensemble, new, composition)
+
+
+@pytest.mark.parametrize("copied", [by_pickle, by_joblib, by_deepcopy])
+@pytest.mark.parametrize("knows_composition", [False, True])
+@pytest.mark.parametrize("correction", ["none", "both"])
+def test_a_copy_of_a_prediction_has_the_same_digits_and_the_same_correlation(
+    correction, knows_composition, copied, tmp_path
+):
+    ensemble = fitted(correction, knows_composition, False)
+    new, _, shares = table(20, 1)
+    new.loc[3, "c"] = 0.0
+    whole = ensemble.predict_distribution(new, shares if knows_composition else None)
+    some = np.array([7, 2, 3, 11, 0])
+    for prediction, rows in ((whole, np.arange(6)), (whole.take(some), np.array([0, 1, 3, 4]))):
+        again = copied(prediction, tmp_path)
+        for field in fields(Prediction):
+            if field.name != "correlation":
+                assert getattr(again, field.name).tobytes() == getattr(prediction, field.name).tobytes(), field.name
+        assert again.correlation(rows).tobytes() == prediction.correlation(rows).tobytes()
+        assert again.reason.tolist() == prediction.reason.tolist()
 
 
 @pytest.mark.parametrize("copied", [by_pickle, by_joblib, by_deepcopy])

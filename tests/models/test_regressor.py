@@ -188,7 +188,7 @@ def test_model_round_trips_through_json():
     assert back == model.model_
     columns = dict(zip(model.primaries_, X.to_numpy().T, strict=True))
     np.testing.assert_array_equal(back.predict(columns)[0], model.predict(X))
-    with pytest.raises(ModelFileError, match=r"^terms.0: no key 'tree'$"):
+    with pytest.raises(ModelFileError, match=r"^no key 'dimension'$"):
         SISSOModel.from_json({"terms": [{}]}, units)
 
 
