@@ -16,7 +16,7 @@ from sisso_sal.data.table import Table, read_table, read_targets
 from sisso_sal.errors import SettingsError, TableError
 from sisso_sal.features.dimension import check_units, same_quantity_in_other_units
 from sisso_sal.features.operators import DEFAULT_OPERATORS, operators_named
-from sisso_sal.features.stored import SAME_VALUE
+from sisso_sal.models.magnitudes import why_flat
 from sisso_sal.models.registry import surrogate_named, unused_sections
 from sisso_sal.oxides.primary_features import featurize_table
 from sisso_sal.report.text.left_out import by_reason, remarks_text
@@ -187,6 +187,11 @@ def with_features(table: Table, formula: str | None, tell: Tell) -> Table:
     return replace(table, left_out=(*table.left_out, *rows))
 
 
+def _in_known_rows(reason: str) -> str:
+    place = "in the rows with a target"
+    return f"{reason} {place}" if reason == "constant" else f"{place} {reason}"
+
+
 def constant_where_known(table: Table, tell: Tell) -> Table:
     """The same table with a record of each feature that does not vary over the rows with a target: one fit has no use for it.
 
@@ -199,15 +204,10 @@ def constant_where_known(table: Table, tell: Tell) -> Table:
     known = table.features[table.labelled]
     if len(known) < 2:
         return table
-    is_flat = known.std(axis=0) <= SAME_VALUE * np.abs(known).max(axis=0)
     columns = tuple(
-        LeftOut(
-            "column",
-            table.header(name),
-            f"{'varies too little' if np.ptp(values) else 'constant'} in the rows with a target",
-        )
-        for name, values, flat in zip(table.feature_names, known.T, is_flat, strict=True)
-        if flat
+        LeftOut("column", table.header(name), _in_known_rows(reason))
+        for name, values in zip(table.feature_names, known.T, strict=True)
+        if (reason := why_flat(values))
     )
     if not columns:
         return table

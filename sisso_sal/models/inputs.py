@@ -93,7 +93,7 @@ def training_table(
         twice = next(name for name in names if names.count(name) > 1)
         raise SettingsError(f"features: needs names that differ, found '{twice}' twice")
     check_units("features", zip(names if headers is None else map(str, headers), own_units, strict=True))
-    check_features(names, X, weights > 0)
+    check_features(names, X)
     return TrainingTable(names, own_units, X, np.asarray(y, dtype=np.float64), weights, target, target_unit)
 
 

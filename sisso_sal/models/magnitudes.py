@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 import numpy as np
 
-from sisso_sal.data.columns import LARGEST
+from sisso_sal.data.cells import LARGEST
 from sisso_sal.errors import FitError
 from sisso_sal.features.stored import SAME_VALUE
 
@@ -16,8 +15,6 @@ SMALLEST = 1 / LARGEST
 
 DIGITS = 64 * np.finfo(float).eps
 """Share of a number below which differences are little more than rounding."""
-
-logger = logging.getLogger(__name__)
 
 
 def check_labels(target: str, labels: np.ndarray) -> None:
@@ -71,37 +68,43 @@ def check_labels(target: str, labels: np.ndarray) -> None:
             )
 
 
-def check_features(names: Sequence[str], values: np.ndarray, samples: np.ndarray) -> None:
-    """Refuse features that are too large; log a note for each that is too small, or has too few digits, to be used as it is.
+def check_features(names: Sequence[str], values: np.ndarray) -> None:
+    """Refuse features that are too large for double precision.
 
     Parameters
     ----------
     names : sequence of str
     values : ndarray (n_samples, n_primary)
-    samples : ndarray (n_samples,) of bool
-        Those that count.
 
     Raises
     ------
     FitError
-        A feature is too large.
+        The message names the feature and the value.
     """
-    for name, column in zip(names, values[samples].T, strict=True):
+    for name, column in zip(names, values.T, strict=True):
         largest = float(np.abs(column).max(initial=0.0))
         if largest > LARGEST:
             raise FitError(f"feature '{name}': needs numbers of at most {LARGEST:g} in size, found {largest:.3g}")
-        if len(column) and (why := _unusable(column)):
-            logger.info("feature '%s': %s", name, why)
 
 
-def _unusable(values: np.ndarray) -> str:
-    """Why a feature that varies cannot be used; "" where it can, or is constant."""
+def why_flat(values: np.ndarray) -> str:
+    """Why a feature (n,) counts as constant; "" where it does not.
+
+    Examples
+    --------
+    >>> why_flat(np.array([1.0, 1.0])), why_flat(np.array([1.0, 2.0]))
+    ('constant', '')
+    >>> why_flat(np.array([1e-200, 2e-200]))
+    'too small to be squared, at most 2e-200; choose a unit in which it is near 1'
+    >>> why_flat(np.array([1e8, 1e8 + 1e-3]))
+    'agrees in 10 digits; subtract 1e+08 from it'
+    """
     low, high = float(values.min()), float(values.max())
     largest = max(abs(low), abs(high))
     if low == high:
-        return ""
+        return "constant"
     if largest < SMALLEST:
-        return f"its largest value, {largest:.3g}, is too small to be squared; choose a unit in which it is near 1"
-    if high - low <= SAME_VALUE * largest:
-        return f"its values, {low!r} to {high!r}, agree in {-np.log10(SAME_VALUE):.0f} digits and count as equal; subtract {low:g}"
+        return f"too small to be squared, at most {largest:.3g}; choose a unit in which it is near 1"
+    if values.std() <= SAME_VALUE * largest:
+        return f"agrees in {-np.log10(SAME_VALUE):.0f} digits; subtract {low:g} from it"
     return ""

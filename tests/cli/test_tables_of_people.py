@@ -100,8 +100,8 @@ def test_a_column_that_does_not_vary_over_the_rows_with_a_target_is_named_by_fit
     change = with_columns(**{"T (K)": lambda i: "300" if i % 4 else str(i), "s": lambda i: f"{i}e-300"})
     done = run("fit", table(tmp_path, change), *QUICK, "--json")
     assert done.stderr == (
-        "note: not used as a feature: 'T (K)' (constant in the rows with a target); 's' (varies too little in the rows with a "
-        "target)\n"
+        "note: not used as a feature: 'T (K)' (constant in the rows with a target); 's' (in the rows with a target too small to be "
+        "squared, at most 2.3e-299; choose a unit in which it is near 1)\n"
     )
     document = json.loads(done.stdout)
     assert [one["column"] for one in document["left_out"]] == ["T (K)", "s"]
