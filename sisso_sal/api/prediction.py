@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,12 +88,20 @@ def _with_needed(model: Model, path: Path, names: Table, id: str | None, tell: C
             names.header(name)
         except TableError as error:
             raise TableError(f"{error} ({_reason(model, name)})") from error
+    table = read_table(path, id=id, features=model.needed_)
     if isinstance(model, SISSOEnsemble) and len(model.needed_) < len(model.primaries_):
         try:
-            return read_table(path, id=id, features=model.primaries_)
+            whole = read_table(path, id=id, features=model.primaries_)
+            if whole.n_rows == table.n_rows:
+                return whole
+            problem = f"{path}: a feature that no formula uses has gaps"
         except TableError as error:
-            tell(f"{error}; no formula uses it, only the distance to the labelled materials is left out")
-    return read_table(path, id=id, features=model.needed_)
+            problem = f"{error}; no formula uses it"
+        tell(f"{problem}, only the distance to the labelled materials is left out")
+    own = {
+        table.headers[name] for name in model.primaries_ if name in table.headers
+    }  # which the model knows and does not use
+    return replace(table, left_out=tuple(one for one in table.left_out if one.name not in own))
 
 
 def _reason(model: Model, name: str) -> str:

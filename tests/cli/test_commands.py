@@ -1,5 +1,6 @@
 """The real command, as a shell calls it: exit codes, results on stdout, notes on stderr, and JSON that other programs read."""
 
+import io
 import json
 import os
 import shutil
@@ -509,11 +510,23 @@ def test_predict_needs_only_what_the_formulas_use(unused, model):
     assert len(rows) == 14
     if model == "one.json":
         assert rows == whole
-        assert done.stderr == ""
+        assert done.stderr == "note: 1 column is not used as a feature: 'remark' (not a chosen feature)\n"
     else:
         assert [row | {"distance": None} for row in whole] == rows
         assert "column 'c' is missing" in done.stderr
         assert "no formula uses it, only the distance to the labelled materials is left out" in done.stderr
+
+
+@pytest.mark.parametrize("model", ["one.json", "formulas.json"])
+def test_a_gap_in_a_feature_that_no_formula_uses_costs_no_prediction(unused, model, tmp_path):
+    pd.read_csv(io.StringIO(UNUSED.replace(",7.1", ",").replace(",3.3", ","))).to_csv(
+        tmp_path / "gaps.csv", index=False
+    )
+    rows = strict(call("predict", unused / model, "gaps.csv", "--json", folder=tmp_path).stdout)["predictions"]
+    whole = strict(call("predict", unused / model, unused / "train.csv", "--json", folder=tmp_path).stdout)[
+        "predictions"
+    ]
+    assert [row["mean"] for row in rows] == [row["mean"] for row in whole]
 
 
 def test_predict_asks_for_what_the_correction_was_learned_from(unused):
