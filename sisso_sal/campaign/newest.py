@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from sisso_sal.campaign.learning import MODEL_FILE
-from sisso_sal.errors import CampaignError, ModelFileError
+from sisso_sal.campaign.summary import check_files
+from sisso_sal.errors import CampaignError, DocumentError, ModelFileError
 from sisso_sal.ledger.state import fold
 from sisso_sal.ledger.store import read_ledger
 
@@ -44,8 +44,9 @@ def model_file(path: Path) -> Path:
             f"{path}: needs a run with formulas, found the surrogate '{surrogate}', which has none; its predictions are in "
             f"{path / newest.folder / 'predictions.csv'}"
         )
-    if not file.is_file():
-        raise ModelFileError(f"{file}: is gone; run discover again, which makes it anew")
-    if recorded is not None and hashlib.sha256(file.read_bytes()).hexdigest() != recorded:
-        raise ModelFileError(f"{file}: is not the file that was recorded; see sisso-sal ledger {path} --verify")
+    if recorded is not None:
+        try:
+            check_files(file.parent, {"files": {MODEL_FILE: recorded}})
+        except DocumentError as error:
+            raise ModelFileError(f"{error}; the next discover makes the files of the newest iteration again") from error
     return file

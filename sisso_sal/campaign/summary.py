@@ -67,6 +67,7 @@ class _Summary(_Record):
     typical: list[_Member] | None = None
     recurrence: dict[str, dict[str, float]] = {}
     rejected: dict[str, dict[str, int]] = {}
+    without_prediction: dict[str, int] = {}
     n_members: int | None = Field(default=None, ge=1)
 
 

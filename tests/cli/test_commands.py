@@ -556,10 +556,11 @@ def test_a_folder_without_formulas_is_told(work, tmp_path):
     file = tmp_path / "run" / "iter-0001" / "model.json"
     file.write_text(file.read_text().replace('"n_singular": 0', '"n_singular": 1'))
     line = refused("predict", tmp_path / "run", "table.csv", folder=work.folder)
-    assert line == f"error: {file}: is not the file that was recorded; see sisso-sal ledger {tmp_path}/run --verify"
+    again = "the next discover makes the files of the newest iteration again"
+    assert line == f"error: {file}: differs from what was written; {again}"
     file.unlink()
     line = refused("export", tmp_path / "run", folder=work.folder)
-    assert line == f"error: {file}: is gone; run discover again, which makes it anew"
+    assert line == f"error: {file}: cannot be read: No such file or directory; {again}"
     with Ledger(tmp_path / "begun"):
         pass
     line = refused("export", tmp_path / "begun", folder=work.folder)
