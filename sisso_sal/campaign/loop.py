@@ -181,7 +181,7 @@ class Loop:
         if not is_begun or (not state.iterations and self._starts_anew()):
             write(*create(self.run, self._space, self._settings, self._about, self._origins))
             return
-        changes = run_changes(state, self._settings, self._about, self._origins)
+        changes = run_changes(self.run, state, self._settings, self._about, self._origins)
         write(*changes)
         for line in (line for _, event in changes for line in event["changes"]):
             self._talk.change(line)

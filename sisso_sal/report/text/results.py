@@ -184,7 +184,7 @@ def _basis_of_recalibration(said: Mapping[str, Any]) -> list[str]:
 
 def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int | None) -> list[str]:
     best, proposals = summary["best"], summary["proposals"]
-    lines = [f"Best known: {best['id']}, {best['value']:.4g}{suffix}"]
+    lines = [f"Best known: {printable(best['id'])}, {best['value']:.4g}{suffix}"]
     if summary["n_without_prediction"]:
         lines.append(f"{summary['n_without_prediction']} candidates have no prediction: too far from the training data")
     lines += filter(None, [excluded_text(summary["excluded"])])
