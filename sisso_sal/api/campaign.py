@@ -21,7 +21,7 @@ from sisso_sal.data.cells import shown
 from sisso_sal.data.table import Table
 from sisso_sal.errors import InputError, SettingsError
 from sisso_sal.ledger.lock import noted_driver
-from sisso_sal.ledger.state import State, fold
+from sisso_sal.ledger.state import State, check, fold
 from sisso_sal.ledger.store import DATABASE, read_ledger
 from sisso_sal.protocols import Oracle, Progress, Space, Surrogate
 from sisso_sal.settings import PEOPLE
@@ -259,6 +259,8 @@ def settings_of_run(run: Path, config: str | os.PathLike[str] | None, options: d
     user = None
     if (run / DATABASE).exists():
         begun = list(read_ledger(run).events("created"))
+        for event in begun:
+            check(event, f"{run}: event {event['seq']}")
         user = user_settings_of(begun[-1]) if begun else None
     return complete_settings(config, options, user=user)
 

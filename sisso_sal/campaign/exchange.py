@@ -7,6 +7,7 @@ intent.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from sisso_sal.campaign.answers import checked_answers, job_of
 from sisso_sal.campaign.stopping import UNUSABLE
 from sisso_sal.errors import CampaignError, OracleError, TakenError, UnconfirmedError
 from sisso_sal.ledger.arrays import write_arrays
-from sisso_sal.ledger.state import Case, State, fold
+from sisso_sal.ledger.state import Case, State, check, fold
 from sisso_sal.ledger.store import Ledger
 from sisso_sal.protocols import FAILURES, Answer, Oracle, Receipt, Request, Space
 from sisso_sal.system.documents import one_line, shown
@@ -35,7 +36,15 @@ class Journal:
         self._remember(ledger.events())
 
     def write(self, *events: tuple[str, Mapping[str, Any]]) -> None:
-        """Append events, all or none, and update the state."""
+        """Append events, all or none, and update the state.
+
+        Raises
+        ------
+        CampaignError
+            An event could not be read back; nothing was written.
+        """
+        for kind, data in events:
+            check({"event": kind, **json.loads(json.dumps(dict(data)))})
         if events:
             written = self.ledger.append_all(events)
             self.state = fold(written, self.state)
@@ -228,7 +237,10 @@ class Exchange:
         return self._numbers
 
     def _request(self, case: Case) -> Request:
-        return Request(case.intent, case.id, self._space.candidate(self._numbered()[case.id]))
+        number = self._numbered().get(case.id)
+        if number is None:
+            raise CampaignError(f"ledger: {case.intent}: needs a candidate of this run, found {shown(case.id)}")
+        return Request(case.intent, case.id, self._space.candidate(number))
 
     def _tell_once(self, line: str) -> None:
         if line not in self._told:

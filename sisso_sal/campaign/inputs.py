@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -25,6 +25,7 @@ from sisso_sal.system.storage import write_whole
 
 Origins = Mapping[str, Origin]
 """Where each setting was given, by section and key."""
+Kind = TypeVar("Kind", CampaignSettings, RunSettings)
 _SHOWN = 8
 
 
@@ -114,10 +115,16 @@ def new_labels(space: Space, known: Mapping[str, float]) -> list[tuple[str, dict
 
 
 def run_changes(
-    state: State, settings: CampaignSettings, oracle: Mapping[str, Any], origins: Origins
+    run: Path, state: State, settings: CampaignSettings, oracle: Mapping[str, Any], origins: Origins
 ) -> list[tuple[str, Any]]:
-    """The event that records changes of oracle, budget or stopping, which are allowed; none if nothing changed."""
-    before = CampaignSettings(run=RunSettings.model_validate(state.run))
+    """The event that records changes of oracle, budget or stopping, which are allowed; none if nothing changed.
+
+    Raises
+    ------
+    CampaignError
+        The run has settings that this version does not have.
+    """
+    before = CampaignSettings(run=_of_start(run, RunSettings, state.run))
     changes = differences(before, CampaignSettings(run=settings.run), _places(origins))
     if not changes and dict(oracle) == dict(state.oracle):
         return []
@@ -157,9 +164,9 @@ def all_changes(
         The run was started with settings that this version does not have.
     """
     created = state.created or {}
-    old = _settings_of_start(run, created["settings"])
+    old = _of_start(run, CampaignSettings, created["settings"])
     lines = differences(old.on_machine_of(settings), settings, _places(origins))
-    if created["digest"] != space.describe()["digest"]:
+    if created.get("digest") != space.describe()["digest"]:
         fixed = {name: getattr(old, name) for name in space.settings}
         lines += space.differences(run / CANDIDATES, fixed, state.labels, state.asked)
     if oracle is not None:
@@ -169,9 +176,10 @@ def all_changes(
     return lines
 
 
-def _settings_of_start(run: Path, settings: Mapping[str, Any]) -> CampaignSettings:
+def _of_start(run: Path, kind: type[Kind], settings: Mapping[str, Any]) -> Kind:
+    """Settings that the ledger has."""
     try:
-        return CampaignSettings.model_validate(settings)
+        return kind.model_validate(settings)
     except ValidationError as error:
         names = ", ".join(".".join(str(part) for part in one["loc"]) for one in error.errors())
         raise CampaignError(

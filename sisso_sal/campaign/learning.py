@@ -25,6 +25,7 @@ from sisso_sal.campaign.exclusion import Exclusion, marked
 from sisso_sal.campaign.exclusion import excluded as excluded_by_elements
 from sisso_sal.campaign.stopping import evaluations_left
 from sisso_sal.campaign.summary import SUMMARY, check_files, digests, read_summary
+from sisso_sal.data.spreadsheet import csv_of
 from sisso_sal.errors import DocumentError
 from sisso_sal.ledger.state import Case, Event, State
 from sisso_sal.protocols import (
@@ -44,7 +45,7 @@ from sisso_sal.protocols.cause import counted
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.spaces.blocks import predict_all
 from sisso_sal.spaces.snapshot import CANDIDATES
-from sisso_sal.system.storage import sync_folder, write_whole, writing
+from sisso_sal.system.storage import clear_scratch, scratch_folder, sync_folder, write_whole, writing
 
 MakeSurrogate = Callable[[CampaignSettings, int], Surrogate]
 """(settings, seed) -> an unfitted surrogate."""
@@ -212,17 +213,16 @@ def write_iteration(run: Path, space: Space, settings: CampaignSettings, learned
     """
     summary = _summary(space, settings, learned)
     target = run / folder_name(learned.iteration)
-    scratch = run / f".{target.name}.part"
     with writing(target):
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir()
+        clear_scratch(target)
+        scratch = scratch_folder(target)
         if isinstance(learned.surrogate, Documented):
             write_whole(scratch / MODEL_FILE, _json(learned.surrogate.document(space)))
         if isinstance(space, Maximiser):
             write_whole(scratch / CANDIDATES, space.snapshot())
-        write_whole(scratch / "predictions.csv", _predictions(space, learned).to_csv(index=False))
+        write_whole(scratch / "predictions.csv", csv_of(_predictions(space, learned)))
         proposals = pd.DataFrame(summary["proposals"], columns=list(_PROPOSAL))
-        write_whole(scratch / "proposals.csv", proposals.to_csv(index=False))
+        write_whole(scratch / "proposals.csv", csv_of(proposals))
         write_whole(scratch / SUMMARY, _json(summary))
         # A folder of this name is left from an interrupted step, or is incomplete.
         shutil.rmtree(target, ignore_errors=True)

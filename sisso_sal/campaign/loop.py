@@ -182,7 +182,7 @@ class Loop:
             unused = self._tools.unused_sections(self._settings)
             write(*create(self.run, self._space, self._settings, self._about, self._origins, unused))
             return
-        changes = run_changes(state, self._settings, self._about, self._origins)
+        changes = run_changes(self.run, state, self._settings, self._about, self._origins)
         write(*changes)
         for line in (line for _, event in changes for line in event["changes"]):
             self._talk.change(line)

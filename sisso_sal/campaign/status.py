@@ -142,7 +142,7 @@ def _provenance(newest: Iteration | None) -> dict[str, Any] | None:
         "settings_event": model.get("settings"),
         "model": f"{newest.folder}/{MODEL_FILE}" if sha256 else None,
         "sha256": sha256,
-        "seed": newest.proposal["seed"],
+        "seed": newest.proposal.get("seed"),
         "fit_seed": model.get("seed"),
         "versions": model.get("versions"),
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 from sisso_sal.errors import DocumentError
 from sisso_sal.ledger.arrays import array_files
 from sisso_sal.ledger.rows import COPY
-from sisso_sal.ledger.salvage import copied_rows
+from sisso_sal.ledger.salvage import difference
 from sisso_sal.ledger.state import Event, State, fold
 from sisso_sal.ledger.store import DATABASE, read_ledger
 from sisso_sal.spaces.snapshot import CANDIDATES
@@ -38,9 +38,8 @@ def findings(run: Path) -> tuple[int, list[str]]:
         verdict = " ".join(connection.execute("PRAGMA integrity_check").fetchone()[0].split())
     if verdict != "ok":
         lines.append(f"{DATABASE}: {verdict}")
-    copy = copied_rows(run / COPY)
-    if copy != reading.rows[: len(copy)] or len(copy) < len(reading.rows):
-        lines.append(f"{COPY}: agrees with {len(copy)} of {len(reading.rows)} events; the next discover repairs it")
+    if problem := difference(run / COPY, reading.rows):
+        lines.append(f"{COPY}: {problem}; the next discover repairs it")
     lines += [*_answers(reading.events()), *_requests(run, reading.events("intent"))]
     return len(reading.rows), [*lines, *_files(run, fold(reading.events()), array_files(reading.events("label")))]
 

@@ -1,12 +1,14 @@
 """The command line: it connects the parts of the package and computes nothing itself.
 
 Results go to stdout, progress and notes to stderr. Exit codes: 0 done, 1 failed while running, 2 usage or bad input, 3 finished
-with failed calculations, 75 another process drives the run, 130 interrupted (Ctrl-C), 143 terminated.
+with failed calculations, 75 another process drives the run, 130 interrupted (Ctrl-C), 141 nobody reads the output any more, 143
+terminated.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import traceback
@@ -21,7 +23,7 @@ from sisso_sal.cli.config import config
 from sisso_sal.cli.discover import discover
 from sisso_sal.cli.doctor import doctor
 from sisso_sal.cli.foreign import import_sisso
-from sisso_sal.cli.help import Group
+from sisso_sal.cli.help import Group, in_hand
 from sisso_sal.cli.models import export, fit, predict
 from sisso_sal.cli.pareto import pareto
 from sisso_sal.cli.report import report
@@ -67,11 +69,15 @@ def cli(ctx: click.Context) -> None:
 
 def main() -> None:
     """Entry point: errors become one line and an exit code."""
+    terminal.take_places()
+    in_hand.clear()
     debug = "--debug" in sys.argv[1:]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     warnings.showwarning = _show_warning
     _show_log()
+    _check_arguments()
+    stdout = sys.stdout
     try:
         cli.main(prog_name="sisso-sal", standalone_mode=False, color=colour())
     except (click.exceptions.Abort, KeyboardInterrupt):
@@ -82,9 +88,18 @@ def main() -> None:
         if debug:
             traceback.print_exc()
         fail(*(("interrupted", None) if terminal.caught else (str(error), error.exit_code)))
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
+    except SystemExit:
+        if sys.stdout is not stdout:  # a pipe broke: click replaces the stream and ends
+            terminal.let_go()
+            sys.exit(128 + signal.SIGPIPE)  # as a shell counts a program that the signal ended
+        raise
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        if terminal.caught:
+            fail("interrupted", None)
+        place = error.filename if isinstance(error.filename, str) else "input or output"
+        fail(f"{place}: {error.strerror or error}", 1)
     except Exception as error:
         if debug:
             traceback.print_exc()
@@ -102,17 +117,30 @@ def _interrupt(number: int, _: object) -> None:
     undisturbed.interrupt()
 
 
+def _check_arguments() -> None:
+    """Refuse arguments that are no UTF-8: they could be neither recorded nor printed."""
+    for number, word in enumerate(sys.argv[1:], 1):
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            fail(f"argument {number}: needs UTF-8 text, found {os.fsencode(word)!r}", 2)
+
+
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
     if not {"-q", "--quiet"} & set(sys.argv[1:]):
-        click.echo(f"{click.style('note:', fg='yellow')} {message}", err=True, color=colour())
+        terminal.say(f" {message}", "note:", fg="yellow")
+
+
+class _Notes(logging.Handler):
+    """Notes of the library go to stderr like warnings."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        terminal.say(f"note: {record.getMessage()}")
 
 
 def _show_log() -> None:
-    """Notes of the library go to stderr like warnings."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("note: %(message)s"))
     log = logging.getLogger("sisso_sal")
-    log.addHandler(handler)
+    log.addHandler(_Notes())
     log.setLevel(logging.WARNING if {"-q", "--quiet"} & set(sys.argv[1:]) else logging.INFO)
 
 

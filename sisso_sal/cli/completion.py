@@ -7,7 +7,7 @@ from click.shell_completion import get_completion_class
 
 from sisso_sal.cli.help import Command
 from sisso_sal.cli.options import COMMON
-from sisso_sal.cli.terminal import next_step
+from sisso_sal.cli.terminal import emit, next_step
 
 SHELLS = {
     "bash": "~/.bashrc",
@@ -31,5 +31,5 @@ def completion(shell, quiet, debug):
     kind = get_completion_class(shell)
     if kind is None:
         raise click.UsageError(f"there is no completion for {shell}")
-    click.echo(kind(click.get_current_context().find_root().command, {}, "sisso-sal", "_SISSO_SAL_COMPLETE").source())
+    emit(kind(click.get_current_context().find_root().command, {}, "sisso-sal", "_SISSO_SAL_COMPLETE").source())
     next_step(f"put it into {SHELLS[shell]} as the help shows, and open a new shell", err=True)

@@ -9,7 +9,7 @@ import click
 
 from sisso_sal.cli.help import Group
 from sisso_sal.cli.options import COMMON, JSON, dumps, load_layers
-from sisso_sal.cli.terminal import next_step, note
+from sisso_sal.cli.terminal import emit, next_step, note
 
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
 
@@ -24,7 +24,7 @@ def config(ctx: click.Context) -> None:
     the values that it took from your own file at its start.
     """
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        emit(ctx.get_help(), is_styled=True)
 
 
 @config.command(short_help="Print the settings, and where each comes from")
@@ -50,9 +50,9 @@ def show(origin, file, as_json, quiet, debug):
         if origin:
             flat = flat_settings(document["settings"])
             document["origins"] = {name: {"value": flat[name], **vars(layers.origins[name])} for name in flat}
-        click.echo(dumps(document))
+        emit(dumps(document))
         return
-    click.echo(lines_with_origins(layers) if origin else settings_toml(layers.settings).rstrip())
+    emit(lines_with_origins(layers) if origin else settings_toml(layers.settings).rstrip())
     note(f"your own settings file is {own}" + ("" if own.exists() else ", which does not exist yet"))
     next_step("sisso-sal config show > settings.toml, then sisso-sal discover TABLE --config settings.toml", err=True)
 
@@ -66,7 +66,7 @@ def schema(quiet, debug):
     Example:
       sisso-sal config schema > settings.schema.json
     """
-    click.echo(dumps(settings_schema()))
+    emit(dumps(settings_schema()))
     next_step(
         "keep it beside your settings files, and write #:schema ./settings.schema.json as their first line, for editors",
         err=True,

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from sisso_sal.cli import known_values
-from sisso_sal.cli.help import Command, DescribedOption, panel
+from sisso_sal.cli.help import Command, DescribedOption, fitting, panel
 from sisso_sal.cli.options import (
     COLUMNS,
     COMMON,
@@ -27,7 +27,7 @@ from sisso_sal.cli.options import (
     dumps,
     model_changes,
 )
-from sisso_sal.cli.terminal import fail, next_step, note, show, width
+from sisso_sal.cli.terminal import emit, fail, next_step, note, show, width
 from sisso_sal.errors import reason_of
 from sisso_sal.system.progress import Watch
 
@@ -175,11 +175,11 @@ def discover(
             campaign.progress = watch
             if dry_run:
                 document = campaign.preview()
-                click.echo(dumps(document)) if as_json else show(preview_text(document))
+                emit(dumps(document)) if as_json else show(preview_text(document))
                 next_step("run the same command without --dry-run")
                 return
             campaign.talk = Talk(
-                watch.tell if oracle else _note,
+                (lambda line: watch.tell(fitting(line))) if oracle else _note,
                 lambda state: watch.watch(*watched(state, settings.run.budget)) if oracle else None,
                 lambda line: note(f"setting changed since the last start: {line}"),
                 _traced if debug else lambda error: None,
@@ -247,7 +247,7 @@ def _show(summary: dict[str, Any], run: Path, as_json: bool, debug: bool) -> Non
 
     campaign = summary["campaign"]
     if as_json:
-        click.echo(dumps(summary))
+        emit(dumps(summary))
     elif "iteration" in summary:
         folder = run / f"iter-{summary['iteration']:04d}"
         files = [name for name in ("model.json", "predictions.csv", "proposals.csv") if (folder / name).exists()]

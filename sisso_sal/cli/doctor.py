@@ -8,7 +8,7 @@ import click
 
 from sisso_sal.cli.help import Command
 from sisso_sal.cli.options import COMMON, JSON, dumps
-from sisso_sal.cli.terminal import next_step, show
+from sisso_sal.cli.terminal import emit, next_step, show
 from sisso_sal.errors import SissoSalError
 
 
@@ -42,7 +42,7 @@ def doctor(output, test_run, config, as_json, quiet, debug):
 
         verdict = judge_run(output).as_dict()
         lines = [f"{key}: {value}" for key, value in verdict.items() if value is not None]
-        click.echo(dumps(verdict)) if as_json else show("\n".join(lines))
+        emit(dumps(verdict)) if as_json else show("\n".join(lines))
         is_done = verdict["verdict"] == "finished"
         next_step(
             "sisso-sal label RUN ID VALUE, with the value that follows from this output"
@@ -59,7 +59,7 @@ def doctor(output, test_run, config, as_json, quiet, debug):
     checks = doctor_checks() + ([oracle_check(settings)] if config else [])
     checks += [aims_test_run(where.command, where.species_dir)] if test_run else []
     if as_json:
-        click.echo(dumps({"checks": [check.as_dict() for check in checks]}))
+        emit(dumps({"checks": [check.as_dict() for check in checks]}))
     else:
         show(aligned([["what", "status", "detail"], *([c.name, c.status, c.detail] for c in checks)]))
     if any(check.status == "problem" for check in checks):
@@ -74,7 +74,7 @@ def _judge_all(folder: Path, as_json: bool) -> None:
 
     verdicts = judge_runs(folder)
     if as_json:
-        click.echo(dumps({"runs": [{"output": name, **verdict.as_dict()} for name, verdict in verdicts.items()]}))
+        emit(dumps({"runs": [{"output": name, **verdict.as_dict()} for name, verdict in verdicts.items()]}))
         return
     rows = [["output", "verdict", "energy eV", "gap eV", "atoms", "reason"]]
     for name, verdict in verdicts.items():

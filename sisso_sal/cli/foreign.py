@@ -11,7 +11,7 @@ import click
 
 from sisso_sal.cli.help import Command
 from sisso_sal.cli.options import COMMON, JSON, THREADS, check_free, dumps, read
-from sisso_sal.cli.terminal import next_step
+from sisso_sal.cli.terminal import emit, next_step, say, show
 from sisso_sal.errors import InputError
 
 TABLE_FILE, SETTINGS_FILE, TEST_FILE = "table.csv", "settings.toml", "test.csv"
@@ -48,16 +48,16 @@ def import_sisso(folder, task, dry_run, out, force, threads, as_json, quiet, deb
     if not as_json:
         _tell(source, quiet)
     if dry_run:
-        click.echo(dumps(document) if as_json else _settings_text(source), nl=as_json)
+        emit(dumps(document) if as_json else _settings_text(source), nl=as_json)
         next_step(
             f"sisso-sal import-sisso {folder}, or add --out FOLDER to write a table and a settings file", err=True
         )
     elif out is not None:
         files = _written(source, out, force)
         if as_json:
-            click.echo(dumps(document | {"files": files}))
+            emit(dumps(document | {"files": files}))
         else:
-            click.echo(f"Written: {', '.join(files)}")
+            show(f"Written: {', '.join(files)}")
         next_step(f"edit the files if needed, then sisso-sal fit {files[0]} --config {files[1]}")
     else:
         _run(source, document, threads, as_json, quiet)
@@ -78,17 +78,15 @@ def _tell(source, quiet: bool) -> None:
     """Show on stderr what the input became; notes and what has no counterpart are shown also with --quiet."""
     if not quiet:
         n = len(source.header) - 2
-        click.echo(
-            f"{source.program}: {' and '.join(source.files)}: {len(source.rows)} rows, {n} primary features", err=True
-        )
+        say(f"{source.program}: {' and '.join(source.files)}: {len(source.rows)} rows, {n} primary features")
         for said, became in source.mapped:
-            click.echo(f"  {said}  ->  {became}", err=True)
+            say(f"  {said}  ->  {became}")
     for line in source.notes:
         _note(line)
     for line in source.without_counterpart:
-        click.echo(f"{click.style('no counterpart:', fg='yellow')} {line}", err=True)
+        say(f" {line}", "no counterpart:", fg="yellow")
     if not quiet:
-        click.echo("", err=True)
+        say("")
 
 
 def _settings_text(source) -> str:
@@ -124,7 +122,7 @@ def _written(source, out: Path, force: bool) -> list[str]:
 
 
 def _note(line: str) -> None:
-    click.echo(f"{click.style('note:', fg='yellow')} {line}", err=True)
+    say(f" {line}", "note:", fg="yellow")
 
 
 def _run(source, document: dict[str, Any], threads: int | None, as_json: bool, quiet: bool) -> None:

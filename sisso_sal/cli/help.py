@@ -8,7 +8,19 @@ from typing import Any
 
 import click
 
+from sisso_sal.cli.hints import told
+
 OTHER = "Other options"
+in_hand: list[click.Command] = []
+"""The command that runs, and the one above all."""
+
+
+def fitting(message: str) -> str:
+    """A message whose options are those of the command that runs."""
+    if "--" not in message or not in_hand:
+        return message
+    command, root = in_hand
+    return told(message, command, dict(root.commands) if isinstance(root, click.Group) else {})
 
 
 class Formatter(click.HelpFormatter):
@@ -29,6 +41,11 @@ class Command(click.Command):
     """A command whose options stand under headings."""
 
     context_class = Context
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Note the command in hand for messages, and run it."""
+        in_hand[:] = [self, ctx.find_root().command]
+        return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         panels: dict[str, list[tuple[str, str]]] = {}

@@ -27,7 +27,7 @@ from sisso_sal.cli.options import (
     read,
     write,
 )
-from sisso_sal.cli.terminal import fail, next_step, note, show
+from sisso_sal.cli.terminal import emit, fail, next_step, note, show
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.system.progress import Progress
 
@@ -122,7 +122,7 @@ def tell_fit(document: dict[str, Any], as_json: bool) -> None:
     """Print the formulas; after an interrupted search the program ends here."""
     from sisso_sal.report.text.results import fit_text
 
-    click.echo(dumps(document)) if as_json else show(fit_text(document))
+    emit(dumps(document)) if as_json else show(fit_text(document))
     if not document["complete"]:
         fail("interrupted: these are the best models so far, the search was not finished", 130)
 
@@ -181,6 +181,7 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
 
     from sisso_sal.api.prediction import columns_for
     from sisso_sal.campaign.newest import model_file
+    from sisso_sal.data.spreadsheet import csv_of
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.files import load_model
     from sisso_sal.protocols.cause import counted, in_words
@@ -219,7 +220,7 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
         ]
         write(dumps({"target": {"name": target, "unit": unit}, "predictions": rows, **data.remarks()}), out, force)
     else:
-        write(frame.to_csv(index=False), out, force)
+        write(csv_of(frame), out, force)
     next_step(f"sisso-sal export {model} --format latex, for the formulas behind it", err=True)
 
 

@@ -11,8 +11,9 @@ import click
 
 from sisso_sal.cli import known_values
 from sisso_sal.cli.help import OTHER, DescribedOption, panel
-from sisso_sal.cli.terminal import note, show
+from sisso_sal.cli.terminal import emit, note, show
 from sisso_sal.errors import InputError
+from sisso_sal.system.documents import steering_escaped
 
 
 def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
@@ -245,7 +246,7 @@ def read(path: Path, settings, formula: str | None):
 
 def write(text: str, out: Path | None, force: bool) -> None:
     if out is None:
-        click.echo(text, nl=not text.endswith("\n"))
+        emit(text, nl=not text.endswith("\n"))
         return
     check_free(out, force)
     from sisso_sal.system.storage import write_whole
@@ -269,8 +270,15 @@ def check_plot(plot: Path | None, force: bool) -> None:
         check_figure_name(plot)
 
 
-def dumps(document: Any) -> str:
-    return json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
+def dumps(document: Any, indent: int | None = 1) -> str:
+    r"""A document as JSON; characters that steer a terminal stand in it as ``\u009b``, which is the same to a program.
+
+    Examples
+    --------
+    >>> print(dumps({"id": "TiO₂\u202e"}, indent=None))
+    {"id": "TiO₂\u202e"}
+    """
+    return steering_escaped(json.dumps(document, indent=indent, allow_nan=False, ensure_ascii=False))
 
 
 def number(value: float) -> float | None:

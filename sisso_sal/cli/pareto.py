@@ -29,7 +29,7 @@ from sisso_sal.cli.options import (
     model_changes,
     write,
 )
-from sisso_sal.cli.terminal import next_step, note, show, width
+from sisso_sal.cli.terminal import emit, next_step, note, show, width
 from sisso_sal.errors import InputError
 from sisso_sal.system.progress import Watch
 
@@ -147,7 +147,7 @@ def pareto(
     }
     if out is not None:
         write(_proposals(document), out, force)
-    click.echo(dumps(document)) if as_json else show(pareto_text(document, width()))
+    emit(dumps(document)) if as_json else show(pareto_text(document, width()))
     if plot is not None:  # comes last: a figure that fails loses nothing
         from sisso_sal.report.figures.draw import save_figure
         from sisso_sal.report.figures.front import front_figure
@@ -167,12 +167,14 @@ def _proposals(document: dict[str, Any]) -> str:
     """The proposals as CSV, units in the header."""
     import pandas as pd
 
+    from sisso_sal.data.spreadsheet import csv_of
+
     rows = {"id": [one["id"] for one in document["proposals"]]}
     for j, target in enumerate(document["targets"]):
         unit = f" ({target['unit']})" if target["unit"] else ""
         rows |= {f"{target['name']} {key}{unit}": [p[key][j] for p in document["proposals"]] for key in ("mean", "std")}
     rows |= {key: [one[key] for one in document["proposals"]] for key in ("ehvi", "ehvi_alone", "not_dominated")}
-    return pd.DataFrame(rows).to_csv(index=False)
+    return csv_of(pd.DataFrame(rows))
 
 
 def _tell(document: dict[str, Any], table: Path, out: Path | None, plot: Path | None, as_json: bool) -> None:

@@ -8,7 +8,7 @@ import click
 
 from sisso_sal.cli.help import Command
 from sisso_sal.cli.options import COMMON, JSON, dumps
-from sisso_sal.cli.terminal import next_step, note
+from sisso_sal.cli.terminal import emit, next_step, note, show
 from sisso_sal.errors import SissoSalError, reason_of
 
 FORMATS = ("html", "pdf", "png", "svg")
@@ -64,9 +64,9 @@ def report(run, iteration, form, out, as_json, quiet, debug):
             raise
         raise SissoSalError(f"{run}: the report cannot be made: {reason_of(error)}") from error
     if as_json:
-        click.echo(dumps({"run": str(run), "iteration": view.number, "files": [str(path) for path in paths]}))
+        emit(dumps({"run": str(run), "iteration": view.number, "files": [str(path) for path in paths]}))
     else:
-        click.echo("\n".join(str(path) for path in paths))
+        show("\n".join(str(path) for path in paths))
         next_step(
             f"open {paths[0]} in a browser" if form == "html" else f"sisso-sal report {run}, for all of it on one page",
             err=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from contextlib import nullcontext, suppress
@@ -15,7 +14,7 @@ import click
 from sisso_sal.cli import known_values
 from sisso_sal.cli.help import Command
 from sisso_sal.cli.options import COMMON, JSON, dumps
-from sisso_sal.cli.terminal import next_step, note, show, width
+from sisso_sal.cli.terminal import emit, next_step, note, show, width
 from sisso_sal.errors import CampaignError, InputError
 
 
@@ -106,10 +105,10 @@ def status(run, watch, every, as_json, quiet, debug):
         from sisso_sal.campaign.status import status_document
         from sisso_sal.ledger.lock import noted_driver
 
-        return status_document(run, _state(run), noted_driver(run))
+        return status_document(run, _state(run), noted_driver(run, note))
 
     if as_json:
-        click.echo(dumps(document()))
+        emit(dumps(document()))
         return
     with suppress(KeyboardInterrupt) if watch else nullcontext():  # Ctrl-C is the usual way to end --watch
         while True:
@@ -121,7 +120,7 @@ def status(run, watch, every, as_json, quiet, debug):
                 return
             time.sleep(every)
             if not sys.stdout.isatty():
-                click.echo("")
+                show("")
 
 
 @click.command(
@@ -177,7 +176,7 @@ def _notes_from(path: Path, run: Path, replace: bool) -> list[dict[str, Any]]:
 
     settings = _created(run)["settings"]
     name, unit = split_header(settings["target"])
-    id_name = None if settings["id"] == "row" else settings["id"]
+    id_name = None if settings.get("id") == "row" else settings.get("id")
     headers = read_table(path, target=settings["target"], id=id_name, features=()).headers
     labels = read_table(path, target=settings["target"], id=id_name, features=())
     for line in labels.notes:
@@ -206,6 +205,10 @@ def _created(run: Path) -> dict[str, Any]:
     state = _state(run)
     if state.created is None:
         raise CampaignError(f"{run}: needs a run that was started, found an empty ledger")
+    if not state.created["settings"].get("target"):
+        raise CampaignError(
+            f"{run}: event {state.created['seq']}, created: needs a target among the settings, found none"
+        )
     return dict(state.created)
 
 
@@ -223,9 +226,9 @@ def _hand_in(run: Path, notes: list[dict[str, Any]], as_json: bool, quiet: bool)
             f"{n} event{'s' if n != 1 else ''} written" if n else "nothing new: all of this is already in the ledger"
         )
     if as_json:
-        click.echo(dumps({"run": str(run), "n_events": n, "left_for_driver": done.is_left}))
+        emit(dumps({"run": str(run), "n_events": n, "left_for_driver": done.is_left}))
     elif not quiet:
-        click.echo(f"{run}: {outcome}")
+        show(f"{run}: {outcome}")
     next_step(f"sisso-sal status {run}" if done.is_left else "run the discover command again to continue", err=True)
 
 
@@ -289,7 +292,7 @@ def ledger(run, id, verify, as_json, quiet, debug):
         return
     for event in _reading(run).events():
         if id is None or _concerns(event, id):
-            click.echo(json.dumps(event, ensure_ascii=False))
+            emit(dumps(event, indent=None))
     next_step(f"sisso-sal status {run}, or sisso-sal ledger {run} --verify", err=True)
 
 
@@ -303,11 +306,11 @@ def _verify(run: Path, as_json: bool) -> None:
 
     n_events, lines = findings(run)
     if as_json:
-        click.echo(dumps({"run": str(run), "n_events": n_events, "findings": lines}))
+        emit(dumps({"run": str(run), "n_events": n_events, "findings": lines}))
     for line in () if as_json else lines:
-        click.echo(line)
+        show(line)
     if lines:
         raise CampaignError(f"{run}: {len(lines)} finding{'s' if len(lines) != 1 else ''}, see above")
     if not as_json:
-        click.echo(f"{run}: {n_events} events, none changed; the copy of the ledger and all files agree with them")
+        show(f"{run}: {n_events} events, none changed; the copy of the ledger and all files agree with them")
     next_step(f"sisso-sal status {run}", err=True)

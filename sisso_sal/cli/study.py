@@ -30,7 +30,7 @@ from sisso_sal.cli.options import (
     names,
     read,
 )
-from sisso_sal.cli.terminal import next_step, note, show, width
+from sisso_sal.cli.terminal import emit, next_step, note, show, width
 from sisso_sal.errors import SettingsError
 from sisso_sal.system.progress import Progress
 
@@ -124,7 +124,7 @@ def replay(
         **data.remarks(),
         "settings": settings.model_dump(mode="json"),
     }
-    click.echo(dumps(document)) if as_json else show(replay_text(document, width()))
+    emit(dumps(document)) if as_json else show(replay_text(document, width()))
     if plot is not None:  # comes last: a figure that fails loses nothing
         from sisso_sal.report.figures.draw import found_targets, save_figure
 
@@ -288,7 +288,7 @@ def tune(
         "target": {"name": data.target_name, "unit": data.target_unit},
         "n_samples": len(known), "folds": folds, "rows": rows, "best": best, "out": str(out), **data.remarks(),
     }  # fmt: skip
-    click.echo(dumps(document)) if as_json else show(tune_text(document, width()))
+    emit(dumps(document)) if as_json else show(tune_text(document, width()))
     next_step(_discovery(table, len(known) == data.n_rows, out, formula))
 
 

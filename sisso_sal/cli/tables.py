@@ -58,7 +58,8 @@ def featurize(table, formula, exclude_elements, only_elements, out, force, as_js
     old = {c.header: [c.texts()[i] for i in kept] for c in file.columns if c.header not in features.columns}
     frame = pd.concat([pd.DataFrame(old), features.reset_index(drop=True)], axis=1)
     tell_rejected(rejected, note)
-    _write_table(frame, rejected, out, force, as_json)
+    plain = [c.header for c in file.columns if c.is_text and c.header in old]
+    _write_table(frame, plain, rejected, out, force, as_json)
     next_step(f"add a column with the known values, then sisso-sal discover {out or 'FILE'}", err=True)
 
 
@@ -107,14 +108,18 @@ def pool(elements, metals, features, exclude_elements, only_elements, out, force
         rejected += without
         frame = frame.set_index("formula").loc[values.index].join(values).reset_index()
     tell_rejected(rejected, note)
-    _write_table(frame, rejected, out, force, as_json)
+    _write_table(frame, ["formula"], rejected, out, force, as_json)
     note(f"{len(frame)} candidate oxides")
     more = "add a column with the known values" if features else f"sisso-sal featurize {out or 'FILE'}"
     next_step(f"{more}, then sisso-sal discover", err=True)
 
 
-def _write_table(frame, rejected: list[tuple[str, str]], out: Path | None, force: bool, as_json: bool) -> None:
-    """Write the table as CSV, or as JSON with the rows that were left out."""
+def _write_table(
+    frame, ids: list[str], rejected: list[tuple[str, str]], out: Path | None, force: bool, as_json: bool
+) -> None:
+    """Write the table as CSV (`ids`: columns of text), or as JSON with the rows that were left out."""
+    from sisso_sal.data.spreadsheet import csv_of
+
     if as_json:
         rows = [
             {k: number(v) if isinstance(v, float) else v for k, v in row.items()} for row in frame.to_dict("records")
@@ -122,4 +127,4 @@ def _write_table(frame, rejected: list[tuple[str, str]], out: Path | None, force
         left_out = [{"id": name, "reason": reason} for name, reason in rejected]
         write(dumps({"rows": rows, "left_out": left_out}), out, force)
     else:
-        write(frame.to_csv(index=False), out, force)
+        write(csv_of(frame, ids), out, force)

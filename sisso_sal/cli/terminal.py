@@ -11,6 +11,8 @@ from typing import NoReturn
 
 import click
 
+from sisso_sal.cli.help import fitting
+from sisso_sal.errors import StorageError
 from sisso_sal.system.printable import printable
 
 caught: list[int] = []
@@ -55,28 +57,64 @@ def fitted(text: str, columns: int | None) -> str:
     return "\n".join(lines)
 
 
+def emit(text: str, *, nl: bool = True, is_styled: bool = False) -> None:
+    """Print data on stdout, as it is; a styled text loses its colours where they are not wanted.
+
+    Raises
+    ------
+    StorageError
+        It cannot be written.
+    BrokenPipeError
+        Nobody reads it any more.
+    """
+    _print(text, nl=nl, color=None if is_styled else True)
+
+
 def show(text: str) -> None:
     """Print a result as text."""
-    click.echo(fitted(_harmless(text), width()))
+    _print(fitted(printable(text, keep="\n"), width()))
 
 
-def _harmless(text: str) -> str:
-    """Lines of a text; what else a terminal would obey, in a name or an id, is written as an escape."""
-    return printable(text, keep="\n")
+def _print(text: str, *, nl: bool = True, color: bool | None = None) -> None:
+    try:
+        click.echo(text, nl=nl, color=color)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StorageError(f"standard output: cannot be written: {error.strerror}") from error
+    except UnicodeEncodeError as error:
+        sign = ascii(error.object[error.start])
+        raise StorageError(
+            f"standard output: needs an encoding that has {sign}, found {error.encoding}; set PYTHONIOENCODING=utf-8"
+        ) from error
+
+
+def say(text: str, head: str = "", **style: object) -> None:
+    """Print a line on stderr: a head in a style, and text. What cannot be written there is lost, but does not stop the program."""
+    try:
+        click.echo(click.style(head, **style) + printable(text, keep="\n"), err=True, color=colour())  # pyright: ignore[reportArgumentType]
+    except BrokenPipeError:
+        raise
+    except OSError:
+        return
 
 
 def note(text: str) -> None:
     """Print one line on stderr that is not part of the result; not with --quiet."""
     if not _has("quiet"):
-        said = fitted(f"note: {_harmless(text)}", width(err=True))
-        click.echo(click.style("note:", fg="yellow") + said.removeprefix("note:"), err=True)
+        said = fitted("note: " + printable(fitting(text), keep="\n"), width(err=True))
+        say(said.removeprefix("note:"), "note:", fg="yellow")
 
 
 def next_step(text: str, *, err: bool = False) -> None:
     """Print what to do next, as the last line; not with --quiet or --json. It goes to stderr if stdout carries data."""
-    if not (_has("quiet") or _has("as_json")):
-        said = fitted(f"Next: {_harmless(text)}", width(err=err)).removeprefix("Next:")
-        click.echo(f"{'' if err else chr(10)}{click.style('Next:', bold=True)}{said}", err=err)
+    if _has("quiet") or _has("as_json"):
+        return
+    said = fitted("Next: " + printable(text, keep="\n"), width(err=err)).removeprefix("Next:")
+    if err:
+        say(said, "Next:", bold=True)
+    else:
+        _print(f"\n{click.style('Next:', bold=True)}{said}")
 
 
 def _has(flag: str) -> bool:
@@ -86,5 +124,43 @@ def _has(flag: str) -> bool:
 
 def fail(message: str, code: int | None) -> NoReturn:
     """End with one line and an exit code; None stands for the code of the signal that interrupted the program."""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {_harmless(message)}", err=True, color=colour())
+    try:
+        say(f" {fitting(message)}", "error:", fg="red", bold=True)
+    except BrokenPipeError:
+        pass
+    finally:
+        let_go()
     sys.exit(128 + (caught[-1] if caught else signal.SIGINT) if code is None else code)
+
+
+# The three streams ---------------------------------------------------------------------------------------------------
+
+_MODES = {0: os.O_RDONLY, 1: os.O_RDONLY, 2: os.O_WRONLY}
+"""How the place of a closed stream is taken. Stdout is opened for reading: to write there is the error that it was before."""
+
+
+def take_places() -> None:
+    """Take the places of streams that are closed, so that no file of the program gets their numbers and their text."""
+    for number, mode in _MODES.items():
+        try:
+            os.fstat(number)
+        except OSError:
+            handle = os.open(os.devnull, mode)
+            if handle != number:
+                os.dup2(handle, number)
+                os.close(handle)
+            os.set_inheritable(number, True)
+    sys.stdin = sys.stdin or os.fdopen(0, encoding="utf-8", closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+
+
+def let_go() -> None:
+    """Drop what could not be written, so that Python does not try again and complain when it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            handle = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(handle, stream.fileno())
+            os.close(handle)

@@ -9,7 +9,7 @@ import click
 
 from sisso_sal.cli.help import Command
 from sisso_sal.cli.options import COMMON
-from sisso_sal.cli.terminal import next_step
+from sisso_sal.cli.terminal import emit, next_step
 
 
 @click.command(cls=Command, short_help="Run the calculations that a campaign has submitted")
@@ -37,7 +37,7 @@ def worker(run, tags, idle, slurm, quiet, debug):
     if slurm is not None:
         from sisso_sal.oracle.workflow.workers import slurm_script
 
-        click.echo(slurm_script(folder.resolve(), header=shlex.split(slurm), tags=kinds, idle=idle), nl=False)
+        emit(slurm_script(folder.resolve(), header=shlex.split(slurm), tags=kinds, idle=idle), nl=False)
         return
     from sisso_sal.oracle.workflow.tasks import work
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from sisso_sal.data.cells import NUMBER, Cells, classified, shown
 from sisso_sal.data.formats import RawColumns, as_plain, check_types, check_width, read_cells
 from sisso_sal.data.headers import split_header
+from sisso_sal.data.spreadsheet import id_of
 from sisso_sal.errors import TableError
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ class Column:
         )
 
     def texts(self) -> tuple[str, ...]:
-        """Every cell as text, "" where it is empty."""
-        return self.read.texts()
+        """Every cell as text, "" where it is empty; without the apostrophe that keeps a spreadsheet from computing it."""
+        return tuple(map(id_of, self.read.texts()))
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,15 +5,17 @@ Rollback journal, full sync, one writer: write-ahead logging is not safe on the 
 
 from __future__ import annotations
 
-import json
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sisso_sal.errors import CampaignError, LockedError, StorageError
+from sisso_sal.errors import CampaignError, DocumentError, LockedError, StorageError
+from sisso_sal.system.documents import LARGE, LARGEST_INTEGER, json_of, shown
 
 SCHEMA_VERSION = 2
 APPLICATION_ID = 0x53A15A1
@@ -23,7 +25,9 @@ COPY = "campaign.jsonl"
 WAIT = 30.0
 """Seconds that a write waits for a reader, and a reader for a write."""
 
-_decoded = json.JSONDecoder().decode
+_LONGEST_KIND = 100
+_DIGEST = re.compile(r"[0-9a-f]{32}")
+_ROWS = "SELECT seq, time, event, data, digest FROM events"
 _TABLE = """
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY,
@@ -49,9 +53,65 @@ class Row(NamedTuple):
     digest: str
 
     def as_event(self) -> dict[str, Any]:
-        """``{"seq", "time", "event", ...data}``."""
+        """``{"seq", "time", "event", ...data}``.
+
+        Raises
+        ------
+        CampaignError
+            The data is no JSON object, or leaves the bounds of `sisso_sal.system.documents`.
+        """
         seq, time, event, data, _ = self
-        return {"seq": seq, "time": time, "event": event, **_decoded(data)}
+        try:
+            content = json_of(data, LARGE)
+            if not isinstance(content, dict):
+                raise DocumentError(f"needs a table of names and values, found {shown(content)}")
+        except DocumentError as error:
+            raise CampaignError(f"ledger: event {seq}, {event}: {error}") from error
+        head = {"seq": seq, "time": time, "event": event}
+        return head | content | head
+
+
+def is_time(text: str) -> bool:
+    """Whether the text is a date and time of day, with its distance from UTC.
+
+    Examples
+    --------
+    >>> is_time("2026-01-01T00:00:00.000+00:00"), is_time("2026-01-01"), is_time("yesterday")
+    (True, False, False)
+    """
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def fits(row: Row) -> bool:
+    """Whether each part of a row has the type and range that it must have; what the event says is not looked at.
+
+    Examples
+    --------
+    >>> row = Row(1, "2026-01-01T00:00:00.000+00:00", "stop", "{}", "22db101c3ab4e2ac27f72ef71184b5ca")
+    >>> fits(row), fits(row._replace(seq=0)), fits(row._replace(digest=None))
+    (True, False, False)
+    """
+    seq, time, event, data, digest = row
+    if type(seq) is not int or not all(type(text) is str for text in (time, event, data, digest)):
+        return False
+    return (
+        1 <= seq <= LARGEST_INTEGER
+        and 0 < len(event) <= _LONGEST_KIND
+        and _DIGEST.fullmatch(digest) is not None
+        and is_time(time)
+        and _is_utf8(f"{event}{data}")
+    )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def digest_of(before: str, seq: int, time: str, event: str, data: str) -> str:
@@ -70,12 +130,16 @@ def unbroken(rows: Iterable[Row]) -> list[Row]:
     out: list[Row] = []
     before = ""
     for expected, row in enumerate(rows, 1):
-        seq, time, event, data, digest = row
-        if seq != expected or digest_of(before, seq, time, event, data) != digest:
+        if not follows(row, expected, before):
             break
         out.append(row)
-        before = digest
+        before = row.digest
     return out
+
+
+def follows(row: Row, seq: int, before: str) -> bool:
+    """Whether a row is event number `seq`, and was written after the row of digest `before`."""
+    return fits(row) and row.seq == seq and row.digest == digest_of(before, *row[:4])
 
 
 # The database file -----------------------------------------------------------------------------------------------------
@@ -110,6 +174,8 @@ def checked_version(connection: sqlite3.Connection, path: Path) -> int:
     if application == 0 and version == 0 and not tables:
         return 0
     if application != APPLICATION_ID:
+        if path.with_name(COPY).exists():
+            raise Damaged(f"its application id is {application}")
         raise CampaignError(f"{path}: needs a campaign ledger, found another SQLite database")
     if version > SCHEMA_VERSION:
         raise CampaignError(f"{path}: needs ledger schema {SCHEMA_VERSION} or older, found {version}; update sisso-sal")
@@ -158,7 +224,16 @@ def stored_rows(connection: sqlite3.Connection, version: int) -> Iterator[Row]:
     """The rows as they are; those of schema 1 get their digests here."""
     if version == 1:
         return _with_digests(connection.execute("SELECT time, event, data FROM events ORDER BY seq"))
-    return map(Row._make, connection.execute("SELECT seq, time, event, data, digest FROM events ORDER BY seq"))
+    return map(Row._make, connection.execute(f"{_ROWS} ORDER BY seq"))
+
+
+def stored_row(connection: sqlite3.Connection, seq: int) -> Row | None:
+    """One row of a table of schema 2; None where it is not there, or stands on a page that cannot be read."""
+    try:
+        found = connection.execute(f"{_ROWS} WHERE seq = ?", (seq,)).fetchone()
+    except (sqlite3.Error, UnicodeDecodeError):
+        return None
+    return None if found is None else Row._make(found)
 
 
 def _with_digests(rows: Iterable[tuple[str, str, str]]) -> Iterator[Row]:

@@ -11,10 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sisso_sal.errors import CampaignError
+from sisso_sal.errors import CampaignError, DocumentError
+from sisso_sal.ledger import events as data
 from sisso_sal.settings import PEOPLE
+from sisso_sal.system.documents import record_of, shown
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 Event = Mapping[str, Any]
 
@@ -199,16 +204,21 @@ class EventKind:
         Changes a `Draft` by an event. A key that it needs and that the event lacks is a `KeyError`.
     carries : str
         What an event of this kind carries beside seq and time, for people.
+    data : type of pydantic model, optional
+        What must hold of these for `fold` to be called.
     """
 
     fold: Callable[[Draft, Event], None]
     carries: str
+    data: type[BaseModel] | None = None
 
 
 _KINDS: dict[str, EventKind] = {}
 
 
-def register(kind: str, fold: Callable[[Draft, Event], None], carries: str) -> None:
+def register(
+    kind: str, fold: Callable[[Draft, Event], None], carries: str, data: type[BaseModel] | None = None
+) -> None:
     """Add a kind of event.
 
     Parameters
@@ -216,6 +226,7 @@ def register(kind: str, fold: Callable[[Draft, Event], None], carries: str) -> N
     kind : str
     fold : callable
     carries : str
+    data : type of pydantic model, optional
         See `EventKind`.
 
     Raises
@@ -232,7 +243,7 @@ def register(kind: str, fold: Callable[[Draft, Event], None], carries: str) -> N
     """
     if kind in _KINDS:
         raise CampaignError(f"ledger: needs a new kind of event, found '{kind}', which is registered already")
-    _KINDS[kind] = EventKind(fold, carries)
+    _KINDS[kind] = EventKind(fold, carries, data)
 
 
 def kinds() -> Mapping[str, EventKind]:
@@ -259,7 +270,7 @@ def fold(events: Iterable[Event], state: State | None = None) -> State:
     Raises
     ------
     CampaignError
-        An event is of a kind that is not registered, or lacks something.
+        An event is of a kind that is not registered, lacks something, or carries what it cannot.
 
     Examples
     --------
@@ -269,20 +280,56 @@ def fold(events: Iterable[Event], state: State | None = None) -> State:
     """
     draft = Draft(state or State())
     for event in events:
-        kind = _KINDS.get(event["event"])
-        if kind is None:
-            raise CampaignError(
-                f"ledger: event {event.get('seq')}: needs a kind of {', '.join(_KINDS)}, found '{event['event']}'"
-            )
+        kind = check(event, f"ledger: event {event.get('seq')}")
         try:
             kind.fold(draft, event)
-        except KeyError as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            found = f"no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
             raise CampaignError(
-                f"ledger: event {event.get('seq')}: {event['event']} needs {kind.carries}; found no {error}"
+                f"ledger: event {event.get('seq')}: {event['event']} needs {kind.carries}; found {found}"
             ) from error
         draft.last = event
         draft.n_events = event["seq"]
     return State(**vars(draft))
+
+
+def check(event: Event, place: str = "ledger") -> EventKind:
+    """The kind of an event whose data fits.
+
+    Parameters
+    ----------
+    event : mapping
+        ``{"event": kind, ...data}``, as it is read from the ledger.
+    place : str
+        Where it is, for messages.
+
+    Raises
+    ------
+    CampaignError
+        The kind is not registered, or the data does not fit.
+
+    Examples
+    --------
+    >>> check({"event": "label", "id": "MgO", "value": "abc"})
+    Traceback (most recent call last):
+        ...
+    sisso_sal.errors.CampaignError: ledger: label: value: needs a valid number, found 'abc'
+    """
+    name = event["event"]
+    kind = _KINDS.get(name)
+    if kind is None:
+        raise CampaignError(
+            f"{place}: needs a kind of {', '.join(_KINDS)}, found {shown(name)}; a newer version of sisso-sal or a plug-in may "
+            "know it"
+        )
+    if kind.data is not None:
+        try:
+            record_of(kind.data, dict(event))
+        except DocumentError as error:
+            problem = str(error)
+            what = f" needs {kind.carries}; found {problem}" if problem.startswith("no key") else f": {problem}"
+            raise CampaignError(f"{place}: {name}{what}") from error
+    return kind
 
 
 def _created(draft: Draft, event: Event) -> None:
@@ -357,28 +404,36 @@ def _resumed(draft: Draft, event: Event) -> None:
     draft.stop = None
 
 
-register("created", _created, "settings, run_id, table, digest (of the table), versions, oracle")
-register("candidates", _candidates, "n_rows, n_features, sha256 (of candidates.parquet)")
-register("settings", _settings, "run (the settings that may change during a campaign), changes, oracle")
+register("created", _created, "settings, run_id, table, digest (of the table), versions, oracle", data.Created)
+register("candidates", _candidates, "n_rows, n_features, sha256 (of candidates.parquet)", data.Candidates)
+register("settings", _settings, "run (the settings that may change during a campaign), changes, oracle", data.Changed)
 register(
     "label",
     _label,
     "id, value, source; where known error (standard deviation), and of a calculation intent, core_hours and "
     "arrays (name: file, sha256, shape, dtype)",
+    data.Label,
 )
 register(
     "model",
     _model,
     "iteration, folder, files (name: sha256), seed, n_labelled, best, calibration, versions, seconds",
+    data.Model,
 )
-register("proposal", _proposal, "iteration, folder, seed, proposals; model (seq of the event), batch, gain")
-register("intent", _intent, "intent, id, attempt, iteration: this will be submitted")
-register("receipt", _receipt, "intent, id, job: the oracle accepted the request")
+register(
+    "proposal",
+    _proposal,
+    "iteration, folder, seed, proposals; model (seq of the event), batch, gain",
+    data.Proposal,
+)
+register("intent", _intent, "intent, id, attempt, iteration: this will be submitted", data.Intent)
+register("receipt", _receipt, "intent, id, job: the oracle accepted the request", data.Receipt)
 register(
     "failure",
     _failure,
     "id, kind, reason, final (False where it is tried again), source; of a calculation intent and core_hours",
+    data.Failure,
 )
-register("retry", _retry, "id, by")
-register("stop", _stop, "kind, why, by")
-register("resumed", _resumed, "nothing")
+register("retry", _retry, "id, by", data.Retry)
+register("stop", _stop, "kind, why, by", data.Stop)
+register("resumed", _resumed, "nothing", data.Resumed)

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from sisso_sal.errors import CampaignError, StorageError
-from sisso_sal.ledger.lock import DriverLock
+from sisso_sal.ledger.lock import NOTE, DriverLock
 from sisso_sal.ledger.rows import (
+    COPY,
     DATABASE,
     SCHEMA_VERSION,
     Damaged,
@@ -31,7 +32,7 @@ from sisso_sal.ledger.rows import (
     whole_rows,
 )
 from sisso_sal.ledger.salvage import Copy, restore, saved
-from sisso_sal.system.storage import undisturbed
+from sisso_sal.system.storage import clear_scratch, undisturbed
 
 # Reading -------------------------------------------------------------------------------------------------------------
 
@@ -123,7 +124,10 @@ class Ledger:
         self.notes: list[str] = []
         with undisturbed:
             self._lock = DriverLock(self.folder, wait, take_over)
+            self.notes += [self._lock.note] if self._lock.note else []
             try:
+                for name in (DATABASE, COPY, NOTE):
+                    clear_scratch(self.folder / name)
                 self._open()
             except BaseException:
                 self._lock.release()
@@ -144,7 +148,7 @@ class Ledger:
             rows = restore(self.folder, damage, self.notes)
         self._connection = self._writer(rows)
         try:
-            self._copy.catch_up(rows)
+            self._copy.catch_up(rows, self.notes)
         except BaseException:
             self._connection.close()
             raise
@@ -193,20 +197,28 @@ class Ledger:
         ------
         StorageError
             The disk refuses; nothing was written.
+        CampaignError
+            An event could not be read back; nothing was written.
         """
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         rows: list[Row] = []
         digest = self._held[-1].digest if self._held else ""
         for seq, (event, data) in enumerate(events, len(self._held) + 1):
             text = json.dumps(dict(data), allow_nan=False, ensure_ascii=False)
-            digest = digest_of(digest, seq, time, event, text)
+            try:
+                digest = digest_of(digest, seq, time, event, text)
+            except UnicodeEncodeError as error:
+                raise CampaignError(
+                    f"ledger: {event}: needs text that UTF-8 can hold, found {ascii(error.object)[:60]}"
+                ) from error
             rows.append(Row(seq, time, event, text, digest))
+        written = [row.as_event() for row in rows]  # before anything is written: it can be read back
         if rows:
             with undisturbed:
                 self._commit(rows)
                 self._held += rows
                 self._copy.write(rows)
-        return [row.as_event() for row in rows]
+        return written
 
     def _commit(self, rows: Sequence[Row]) -> None:
         try:

@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Any
 from sisso_sal.errors import DocumentError, OracleError, SettingsError, StorageError, TakenError
 from sisso_sal.oracle.answers import REQUEST, process_of, read_answer, read_submission
 from sisso_sal.protocols import Answer, Receipt, Request
+from sisso_sal.system import processes
 from sisso_sal.system.documents import last_line, one_line, shown
-from sisso_sal.system.storage import write_whole, writing
+from sisso_sal.system.storage import scratch_folder, write_whole, writing
 
 if TYPE_CHECKING:
     from sisso_sal.data.table import Table
@@ -104,11 +105,11 @@ class CommandOracle:
         receipt = self.query(request)  # the rename is the acceptance
         job = self._root / request.intent
         if receipt is None:
-            scratch = self._root / f".{request.intent}.part"
             content = {"intent": request.intent, "id": request.id, "candidate": _in_json(request.candidate)}
             try:
                 with writing(job):
-                    scratch.mkdir(parents=True, exist_ok=True)
+                    self._root.mkdir(parents=True, exist_ok=True)
+                    scratch = scratch_folder(job)
                     write_whole(scratch / REQUEST, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
                     scratch.rename(job)
             except StorageError as error:
@@ -256,7 +257,7 @@ class CommandOracle:
         if self._limit is None or process is None or process[1] != socket.gethostname():
             return
         age = time.time() - (job / "pid").stat().st_mtime
-        if age < self._limit:
+        if age < self._limit or not processes.holds(process[0], job / "lock"):
             return
         write_whole(job / "walltime", f"{self._limit / 3600:.4g} hours")
         with suppress(ProcessLookupError, PermissionError):

@@ -21,6 +21,7 @@ from sisso_sal.acquisition.scene import Materials, Policy, set_scene
 from sisso_sal.acquisition.scores import HITS
 from sisso_sal.campaign.summary import SUMMARY, check_files, read_summary
 from sisso_sal.data.headers import split_header
+from sisso_sal.data.spreadsheet import id_of
 from sisso_sal.errors import CampaignError, DocumentError, InputError
 from sisso_sal.ledger.state import Event, Iteration, State, fold
 from sisso_sal.ledger.store import read_ledger
@@ -276,7 +277,7 @@ def _predictions(path: Path) -> pd.DataFrame:
         raise DocumentError(f"{path}: needs a column '{missing[0]}', found none")
     if np.asarray(table["id"].isna()).any() or not pd.api.types.is_integer_dtype(table["n_valid"]):
         raise DocumentError(f"{path}: needs an id and a whole number n_valid in every row, found a row without")
-    return table
+    return table.assign(id=[id_of(cell) for cell in table["id"]])
 
 
 def has_members(summary: Mapping[str, Any]) -> bool:

@@ -45,6 +45,7 @@ _TOML_MARKS = re.compile(
     rb'"""(?:[^\\]|\\.)*?(?:"""|\Z)|\'\'\'.*?(?:\'\'\'|\Z)|"(?:[^"\\\n]|\\.)*+|\'[^\'\n]*+|#[^\n]*+|[\[\]{}]', re.DOTALL
 )
 _TOML_DOTS = re.compile(rb"(?:[^\s.=]{1,64}\s*\.\s*){33}")
+_STEERING = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -294,6 +295,17 @@ def one_line(text: str, longest: int = LONGEST_TEXT) -> str:
     """
     line = printable(" ".join(text[: 4 * longest].split()))
     return line if len(line) <= longest and len(text) <= 4 * longest else f"{line[:longest]}…"
+
+
+def steering_escaped(text: str) -> str:
+    r"""A text in JSON that says the same to a program, in which no character steers a terminal or turns the direction of writing.
+
+    Examples
+    --------
+    >>> print(steering_escaped('{"id": "TiO₂\u202e"}'))
+    {"id": "TiO₂\u202e"}
+    """
+    return _STEERING.sub(lambda one: f"\\u{ord(one[0]):04x}", text)
 
 
 def _text(content: str | bytes, bounds: Bounds, marks: re.Pattern[bytes]) -> str:

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from sisso_sal.system.durations import duration
+from sisso_sal.system.printable import printable
 
 EVERY = 30.0
 
@@ -15,6 +16,16 @@ EVERY = 30.0
 def is_live() -> bool:
     """Whether stderr is a terminal on which lines can change."""
     return sys.stderr.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}
+
+
+def _print(line: str) -> None:
+    """A line on stderr; where it cannot be written, it is lost and the work goes on."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        return
 
 
 def pace(done: int, total: int | None, seconds: float) -> str:
@@ -69,7 +80,7 @@ class Progress:
             line = f"{self.what}: {done} of {total} ({done / max(total, 1):.0%})"
             if done:
                 line += f", {done / seconds:.3g}/s, {duration(seconds * (total - done) / done)} left"
-            print(line, file=sys.stderr, flush=True)
+            _print(line)
 
     def _show(self, done: int, total: int) -> None:
         if self._bar is None:
@@ -133,11 +144,12 @@ class Watch:
         """Print one line that stays."""
         if self._quiet:
             return
+        line = printable(line)
         if self._bar is not None:
             self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
             stamp = "" if is_live() else time.strftime("%Y-%m-%d %H:%M:%S  ")
-            print(f"{stamp}{line}", file=sys.stderr, flush=True)
+            _print(f"{stamp}{line}")
 
     def watch(self, done: int, total: int | None, line: str) -> None:
         """Show how far the campaign is: evaluations done, evaluations in all, and the rest in words."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sisso_sal.errors import StorageError
@@ -48,10 +50,10 @@ def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
     'text'
     """
     path = Path(path)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
     with writing(path):
+        scratch, handle = scratch_file(path)
         try:
-            with scratch.open("wb") as file:
+            with open(handle, "wb") as file:
                 file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -60,6 +62,50 @@ def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
             scratch.unlink(missing_ok=True)
             raise
     sync_folder(path.parent)
+
+
+# Scratch: names that nobody can guess, so that nobody can put a link in their place ------------------------------------
+
+_LONGEST = 50
+"""Characters of a name that its scratch has too: a file system takes 255 bytes."""
+
+
+def _scratch_name(path: Path) -> Path:
+    return path.with_name(f".{path.name[:_LONGEST]}.{os.urandom(8).hex()}.part")
+
+
+def scratch_file(path: str | os.PathLike[str]) -> tuple[Path, int]:
+    """A new empty file beside `path`, and its handle, open for writing.
+
+    Raises
+    ------
+    OSError
+        It cannot be made.
+    """
+    scratch = _scratch_name(Path(path))
+    return scratch, os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+
+
+def scratch_folder(path: str | os.PathLike[str]) -> Path:
+    """A new empty folder beside `path`.
+
+    Raises
+    ------
+    OSError
+        It cannot be made.
+    """
+    scratch = _scratch_name(Path(path))
+    scratch.mkdir()
+    return scratch
+
+
+def clear_scratch(path: str | os.PathLike[str]) -> None:
+    """Remove what killed processes left of the scratch for `path`; only for one who alone may write `path`."""
+    path = Path(path)
+    ours = re.compile(rf"\.{re.escape(path.name[:_LONGEST])}(\.[0-9a-f]+)?\.part")
+    for left in [each for each in path.parent.iterdir() if ours.fullmatch(each.name)]:
+        with suppress(OSError):
+            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:

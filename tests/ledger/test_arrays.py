@@ -55,7 +55,7 @@ def test_labels_without_arrays_are_as_before(in_memory):
 
 
 def test_another_label_takes_the_place_of_one_with_arrays():
-    kept = {"forces": {"file": "arrays/x.npy", "sha256": "", "shape": [], "dtype": "<f8"}}
+    kept = {"forces": {"file": "arrays/x.npy", "sha256": 64 * "a", "shape": [], "dtype": "<f8"}}
     label = {"time": "", "event": "label", "id": "a", "value": 1.0}
     first = fold([{"seq": 1, **label, "arrays": kept}])
     assert first.cases["a"].arrays == kept

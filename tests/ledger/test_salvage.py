@@ -1,13 +1,16 @@
 """What is left of a ledger that was cut or overwritten: the earlier events, told in one line, and the next appends load back."""
 
 import json
+import os
+import shutil
 import sqlite3
 from contextlib import closing
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sisso_sal.campaign.verify import findings
 from sisso_sal.errors import CampaignError, StorageError
 from sisso_sal.ledger.rows import COPY
 from sisso_sal.ledger.store import DATABASE, Ledger, read_ledger
@@ -29,7 +32,7 @@ def files(run):
 
 
 def put(run, database, copy):
-    for path in run.glob(f"{DATABASE}*"):
+    for path in [*run.glob(f"{DATABASE}*"), *run.glob(f"{COPY}.damaged*")]:
         path.unlink()
     for name, content in ((DATABASE, database), (COPY, copy)):
         if content is None:
@@ -152,7 +155,8 @@ def test_a_copy_of_another_run_is_not_believed(run, in_memory):
         ledger.append_all([("label", {"id": f"X{i}", "value": 1.0}) for i in range(99)])
     rows = read_ledger(run).rows
     put(run, files(run)[0], (in_memory / "other" / COPY).read_bytes())
-    assert goes_on(run, rows) == []
+    (note,) = goes_on(run, rows)
+    assert "(line 1 is not event 1): written again from the ledger's 41 events" in note
     assert b"X0" not in files(run)[1]
 
 
@@ -179,7 +183,7 @@ def test_a_disk_that_is_full_while_saving_leaves_the_damaged_file_and_the_copy(r
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(salvage.shutil, "copyfile", full)
+        patch.setattr(salvage.shutil, "copyfileobj", full)
         with pytest.raises(StorageError, match=r"campaign\.db: cannot be written: No space left on device$"):
             Ledger(run)
     assert files(run) == (database[:-1000], copy)
@@ -205,6 +209,119 @@ def test_whatever_is_overwritten_an_unbroken_part_from_the_start_is_found(tmp_pa
     assert reading.damage != "" or reading.rows == rows
     if reading.rows:
         goes_on(run, reading.rows)
+
+
+def broken_lines(line):
+    """The line with one byte changed, at each place: to another sign, to the end of a line, to what is no text."""
+    for place in range(len(line)):
+        for byte in {*b"x\n\xff\x000}", line[place] ^ 1} - {line[place]}:
+            yield line[:place] + bytes([byte]) + line[place + 1 :]
+
+
+def test_one_byte_changed_anywhere_in_the_last_line_of_the_copy_stops_no_writer(run):
+    database, copy = files(run)
+    start = copy[:-1].rindex(b"\n") + 1
+    for line in broken_lines(copy[start:]):
+        put(run, database, copy[:start] + line)
+        with Ledger(run) as ledger:
+            (note,) = ledger.notes
+        assert note == (
+            f"{run / COPY} was damaged (line 41 is not event 41): written again from the ledger's 41 events; the damaged file is "
+            "kept as campaign.jsonl.damaged-1"
+        )
+        assert files(run) == (database, copy)
+        (run / f"{COPY}.damaged-1").unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda lines: [*lines[:4], b"{}\n", *lines[5:]], "line 5 is not event 5"),
+        (lambda lines: [*lines[:4], *lines[5:]], "line 5 is not event 5"),
+        (lambda lines: lines[::-1], "line 1 is not event 1"),
+        (lambda lines: [*lines, lines[-1]], "there is more after line 41"),
+        (
+            lambda lines: [*lines, b'{"seq": "42", "time": [], "event": null, "digest": 1, "data": 7}\n'],
+            "there is more after line 41",
+        ),
+        (lambda lines: [400 * b"["], "line 1 is not event 1"),
+        (lambda lines: [b'{"seq": ' + 5000 * b"9" + b"}\n"], "line 1 is not event 1"),
+        (lambda lines: [b"\x00\xff" * 5000], "line 1 is not event 1"),
+    ],
+    ids=["one-line", "a-line-missing", "turned-round", "a-line-twice", "wrong-types", "brackets", "digits", "noise"],
+)
+def test_any_other_damage_of_the_copy_is_mended_from_the_database_and_said_once(run, spoil, told):
+    rows = read_ledger(run).rows
+    database, copy = files(run)
+    spoilt = b"".join(spoil(copy.splitlines(keepends=True)))
+    put(run, database, spoilt)
+    assert findings(run) == (41, [f"{COPY}: {told}; the next discover repairs it"])
+    with Ledger(run) as ledger:
+        (note,) = ledger.notes
+    assert f"({told})" in note
+    assert files(run) == (database, copy)
+    assert (run / f"{COPY}.damaged-1").read_bytes() == spoilt
+    assert goes_on(run, rows) == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "pipe"])
+def test_what_stands_in_the_place_of_the_copy_is_moved_aside_and_never_followed(run, kind):
+    database, copy = files(run)
+    other = run / "other"
+    other.write_text("of somebody else")
+    (run / COPY).unlink()
+    make = {"folder": os.mkdir, "link": lambda path: os.symlink(other, path), "pipe": os.mkfifo}[kind]
+    make(run / COPY)
+    with Ledger(run) as ledger:
+        (note,) = ledger.notes
+    assert "(it is no file)" in note
+    assert files(run) == (database, copy)
+    assert other.read_text() == "of somebody else"
+
+
+def test_events_that_only_the_copy_has_are_found_although_an_earlier_line_of_it_is_damaged(run):
+    earlier, _ = files(run)
+    with Ledger(run) as ledger:
+        ledger.append("label", {"id": "paid", "value": 9.5})
+    rows = read_ledger(run).rows
+    lines = files(run)[1].splitlines(keepends=True)
+    put(run, earlier, b"".join([*lines[:9], b"spoilt\n", *lines[10:]]))
+    notes = goes_on(run, rows)
+    assert "(it ends at event 41, its copy at 42)" in notes[0]
+    assert "(line 10 is not event 10)" in notes[1]
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    number=st.integers(0, 10**9),
+    pages=st.lists(st.booleans(), min_size=64, max_size=64),
+    lines=st.lists(st.booleans(), min_size=60, max_size=60),
+    noise=st.binary(min_size=8, max_size=40),
+    place=st.sampled_from([0, 100, 2048]),
+)
+def test_whatever_is_spoilt_in_both_nothing_is_lost_unless_both_lose_the_same_event(
+    in_memory, number, pages, lines, noise, place
+):
+    """The database loses whole pages of events, the copy any lines of other events."""
+    run = in_memory / f"{number}"
+    shutil.rmtree(run, ignore_errors=True)
+    with Ledger(run) as ledger:
+        ledger.append_all([("label", {"id": f"M{i}", "value": i / 7, "source": 300 * "x"}) for i in range(60)])
+    rows = read_ledger(run).rows
+    database, copy = files(run)
+    size = int.from_bytes(database[16:18], "big")
+    leaves = [n for n in range(2, len(database) // size) if database[n * size] == 13]
+    lost = set()
+    for page in [page for page, is_hit in zip(leaves, pages, strict=False) if is_hit]:
+        content = database[page * size : (page + 1) * size]
+        lost |= {i for i in range(60) if f'"M{i}"'.encode() in content}
+        start = page * size + place
+        database = database[:start] + noise + database[start + len(noise) :]
+    kept = copy.splitlines(keepends=True)
+    spoilt = [noise + b"\n" if lines[i] and i not in lost else line for i, line in enumerate(kept)]
+    put(run, database, b"".join(spoilt))
+    assert read_ledger(run).rows == rows
+    goes_on(run, rows)
 
 
 def test_a_line_of_the_copy_is_json_with_the_event_in_it(run):

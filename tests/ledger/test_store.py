@@ -19,7 +19,7 @@ import pytest
 from sisso_sal.errors import CampaignError, LockedError, StorageError
 from sisso_sal.ledger import rows as rows_module
 from sisso_sal.ledger.lock import NOTE, check_free, noted_driver
-from sisso_sal.ledger.rows import APPLICATION_ID, SCHEMA_VERSION, digest_of
+from sisso_sal.ledger.rows import APPLICATION_ID, SCHEMA_VERSION, Row, digest_of, unbroken
 from sisso_sal.ledger.state import fold
 from sisso_sal.ledger.store import Ledger, read_ledger
 
@@ -197,6 +197,110 @@ def test_a_note_of_a_driver_that_cannot_be_read_holds_nobody(filled):
     (filled / NOTE).write_text('{"host": "log')
     with Ledger(filled) as ledger:
         assert len(list(ledger.events())) == 41
+
+
+def _note_of(**changes):
+    return json.dumps({"host": socket.gethostname(), "pid": 123, "since": "2026-11-02T10:00:00+00:00"} | changes)
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        *(_note_of(pid=pid) for pid in (-1, 0, "1", 1.5, True, None, [1], 2**31, 2**63 - 1)),
+        _note_of(host=["a"]),
+        _note_of(host=""),
+        _note_of(since="yesterday"),
+        _note_of(since=5),
+        '{"host": "a", "pid": ' + 5000 * "9" + "}",
+        3000 * "[",
+        "[]",
+        '{"host": "log',
+        '"\\ud800"',
+        "",
+        "\x00",
+    ],
+)
+def test_a_note_of_a_driver_that_is_none_is_told_in_one_line_and_no_process_is_asked(filled, note, monkeypatch):
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("a signal was sent"))
+    (filled / NOTE).write_text(note)
+    told = []
+    assert noted_driver(filled, told.append) is None
+    (line,) = told
+    assert line.startswith(f"{filled / NOTE}: ")
+    assert line.endswith("; the note of the last driver is passed over")
+    assert "\n" not in line
+    with Ledger(filled) as ledger:
+        assert ledger.notes == told
+        assert ledger.append("label", {"id": "mine", "value": 1.0})["seq"] == 42
+    assert not (filled / NOTE).exists()
+
+
+def test_a_planted_link_in_the_place_of_scratch_is_not_followed_and_scratch_of_killed_drivers_goes(filled, tmp_path):
+    other = tmp_path / "other"
+    other.write_text("of somebody else")
+    left = [f".{name}{number}.part" for name in ("campaign.db", NOTE, "campaign.jsonl") for number in ("", ".0a1b")]
+    for name in left:
+        (filled / name).symlink_to(other)
+    content = (filled / "campaign.db").read_bytes()
+    (filled / "campaign.db").write_bytes(content[:-1000])
+    with Ledger(filled) as ledger:
+        assert len(list(ledger.events())) == 41
+    assert other.read_text() == "of somebody else"
+    assert [name for name in left if os.path.lexists(filled / name)] == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seq": 0}, {"seq": -1}, {"seq": 2**63}, {"seq": "1"}, {"seq": True}, {"seq": 1.0}, {"time": "now"}, {"time": 5},
+     {"time": "2026-01-01"}, {"event": ""}, {"event": None}, {"event": 101 * "a"}, {"data": None}, {"data": b"{}"},
+     {"data": "\ud800"}, {"digest": "x"}, {"digest": None}, {"digest": 32 * "G"}],
+)  # fmt: skip
+def test_a_row_of_wrong_type_or_range_is_none(change):
+    row = Row(1, "2026-01-01T00:00:00.000+00:00", "stop", "{}", "22db101c3ab4e2ac27f72ef71184b5ca")
+    assert unbroken([row]) == [row]
+    assert unbroken([row._replace(**change)]) == []
+
+
+@pytest.mark.parametrize("data", ["[]", "7", "{", '{"a": 1e999}', '{"a": ' + 400 * "9" + "}", 400 * "[" + 400 * "]"])
+def test_a_valid_chain_of_an_event_whose_data_is_no_object_is_refused_by_name_and_number(filled, data):
+    last = read_ledger(filled).rows[-1]
+    digest = digest_of(last.digest, 42, last.time, "label", data)
+    with closing(sqlite3.connect(filled / "campaign.db", isolation_level=None)) as connection:
+        connection.execute("INSERT INTO events VALUES (42, ?, 'label', ?, ?)", (last.time, data, digest))
+    with pytest.raises(CampaignError, match=r"^ledger: event 42, label: needs [^\n]*$"):
+        labels(filled)
+
+
+def test_what_could_not_be_read_back_is_not_written(filled):
+    with (
+        Ledger(filled) as ledger,
+        pytest.raises(CampaignError, match="event 42, created: needs integers of at most 64"),
+    ):
+        ledger.append("created", {"settings": {"seed": 10**30}})
+    assert len(read_ledger(filled).rows) == 41
+
+
+def test_a_link_in_the_place_of_the_lock_is_not_followed(filled, tmp_path):
+    (tmp_path / "other").write_text("of somebody else")
+    (filled / ".lock").unlink(missing_ok=True)
+    (filled / ".lock").symlink_to(tmp_path / "other")
+    with pytest.raises(CampaignError, match=r"\.lock: needs a file, found a link$"):
+        Ledger(filled)
+    assert (tmp_path / "other").read_text() == "of somebody else"
+
+
+def test_text_that_no_file_can_hold_is_refused_before_it_is_written(filled):
+    with Ledger(filled) as ledger, pytest.raises(CampaignError, match="needs text that UTF-8 can hold"):
+        ledger.append("failure", {"id": "a", "reason": "\udcff"})
+    assert len(read_ledger(filled).rows) == 41
+
+
+def test_a_database_of_another_id_with_a_copy_beside_it_is_restored(filled):
+    edit(filled, "PRAGMA application_id=5")
+    with Ledger(filled) as ledger:
+        (note,) = ledger.notes
+        assert len(list(ledger.events())) == 41
+    assert "(its application id is 5)" in note
 
 
 def test_a_refused_ledger_does_not_keep_its_lock(filled):

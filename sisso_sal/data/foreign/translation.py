@@ -13,6 +13,7 @@ from typing import Any
 
 from sisso_sal.data.cells import shown
 from sisso_sal.data.headers import split_header
+from sisso_sal.data.spreadsheet import cell_of
 from sisso_sal.errors import InputError
 from sisso_sal.system.documents import LARGE, read_bytes
 
@@ -62,7 +63,8 @@ class ForeignInput:
         """The table as this program reads it; other rows than those to train on if given."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerows([self.header, *(self.rows if rows is None else rows)])
+        told = self.rows if rows is None else rows
+        writer.writerows([self.header, *((cell_of(str(row[0])), *row[1:]) for row in told)])
         return text.getvalue()
 
 

@@ -30,6 +30,7 @@ from sisso_sal.report.figures.out_of_bag import (
 )
 from sisso_sal.report.page.sections import decimals_of, described, filters
 from sisso_sal.report.run_view import EnsembleLike, RunView
+from sisso_sal.system.documents import steering_escaped
 from sisso_sal.system.printable import printable
 from sisso_sal.system.storage import write_whole
 
@@ -157,7 +158,7 @@ def as_script(data: Any) -> str:
     '{"id":"\\\\u003c/script>"}'
     """
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return steering_escaped(text.replace("<", "\\u003c"))
 
 
 def _data(view: RunView, parts: Parts) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -218,10 +218,11 @@
   }
 
   function csv(rows) {
-    const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+    const asText = (id) => (/^'*[=+\-@\t\r]/.test(id) ? `'${id}` : id); // else a spreadsheet computes it
+    const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
     const names = ["label", "mean", "std", "score"];
     const cell = (value) => (Number.isFinite(value) ? Number(value.toPrecision(6)).toString() : "");
-    const lines = rows.map((row) => [quoted(data.ids[row]), ...names.map((name) => cell(column(name)[row]))].join(","));
+    const lines = rows.map((row) => [quoted(asText(data.ids[row])), ...names.map((name) => cell(column(name)[row]))].join(","));
     return [["id", ...names].join(","), ...lines].join("\n");
   }
 

@@ -8,6 +8,7 @@ from typing import Any
 from sisso_sal.data.headers import split_header
 from sisso_sal.report.text.table import aligned
 from sisso_sal.system.durations import duration
+from sisso_sal.system.printable import printable
 
 SHOWN = 6
 """Rows of a list on the status screen; the rest is counted."""
@@ -20,7 +21,7 @@ def watched(state: Any, budget: int | None) -> tuple[int, int | None, str]:
     parts += [f"{failed} failed"] if failed else []
     if state.iterations and state.iterations[-1].model:
         best = state.iterations[-1].model["best"]
-        parts.append(f"iteration {state.iterations[-1].number}, best {best['id']} {best['value']:.4g}")
+        parts.append(f"iteration {state.iterations[-1].number}, best {printable(best['id'])} {best['value']:.4g}")
     return len(state.asked) - running, budget, ", ".join(parts)
 
 
@@ -75,7 +76,7 @@ def status_text(status: Mapping[str, Any], width: int | None = None) -> str:
         + ("" if status["n_candidates"] is None else f", {status['n_candidates']} candidates"),
     ]
     if status["best"]:
-        lines.append(f"best {status['best']['id']}, {status['best']['value']:.4g}{suffix}")
+        lines.append(f"best {printable(status['best']['id'])}, {status['best']['value']:.4g}{suffix}")
     lines += [_cost(status), *_waiting(status, width), *_failures(status), *_drift(status, suffix, width)]
     lines += [*_gone(status), *_origin(status), "", f"Next: {status['next']}"]
     return "\n".join(lines)
@@ -115,7 +116,7 @@ def _cost(status: Mapping[str, Any]) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    return ", ".join(map(printable, names[:SHOWN])) + more
 
 
 def _waiting(status: Mapping[str, Any], width: int | None) -> list[str]:

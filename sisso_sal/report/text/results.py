@@ -184,7 +184,7 @@ def _basis_of_recalibration(said: Mapping[str, Any]) -> list[str]:
 
 def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int | None) -> list[str]:
     best, proposals = summary["best"], summary["proposals"]
-    lines = [f"Best known: {best['id']}, {best['value']:.4g}{suffix}"]
+    lines = [f"Best known: {printable(best['id'])}, {best['value']:.4g}{suffix}"]
     lines += filter(None, [no_prediction(summary), excluded_text(summary["excluded"])])
     if not proposals:
         return [*lines, "No candidate can be proposed."]

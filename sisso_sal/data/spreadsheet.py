@@ -1,0 +1,58 @@
+"""Ids in CSV files as a spreadsheet shows them: as text, and never as a formula.
+
+A spreadsheet computes what begins with ``=``, ``+``, ``-`` or ``@``, also in a file that came from somebody else. Such an id is
+written with an apostrophe before it, and an apostrophe there is taken away when a table is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COMPUTED = re.compile(r"'*[=+\-@\t\r]")
+_MARKED = re.compile(r"'+[=+\-@\t\r]")
+
+
+def cell_of(id: str) -> str:
+    """What is written for an id.
+
+    Examples
+    --------
+    >>> [cell_of(id) for id in ("MgO", "=1+1", "'=1+1", "'x")]
+    ['MgO', "'=1+1", "''=1+1", "'x"]
+    """
+    return f"'{id}" if _COMPUTED.match(id) else id
+
+
+def id_of(cell: str) -> str:
+    """The id that was written as a cell.
+
+    Examples
+    --------
+    >>> [id_of(cell_of(id)) for id in ("MgO", "=1+1", "'=1+1", "'x")]
+    ['MgO', '=1+1', "'=1+1", "'x"]
+    """
+    return cell[1:] if _MARKED.match(cell) else cell
+
+
+def csv_of(frame: pd.DataFrame, ids: Sequence[str] = ("id",)) -> str:
+    """A table as CSV, without its index.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    ids : sequence of str
+        Columns of ids or other text. Numbers stand in the others, and are written as they are.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> print(csv_of(pd.DataFrame({"id": ["@a"], "mean": [-1.5]})), end="")
+    id,mean
+    '@a,-1.5
+    """
+    return frame.assign(**{name: [cell_of(str(id)) for id in frame[name]] for name in ids}).to_csv(index=False)

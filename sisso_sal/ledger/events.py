@@ -1,0 +1,205 @@
+"""What each kind of event carries, as typed models: the ledger is folded only over events that fit.
+
+A key that is not named here may stand in an event too: what only people read is not checked.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from sisso_sal.settings import PEOPLE
+
+LARGEST = 1e100
+"""The largest size of a label, as in a table."""
+
+Id = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$")]
+"""A name of a file, folder or submission: it leads out of no folder."""
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+Cost = Annotated[float, Field(ge=0)]
+
+
+def _in_range(value: float) -> float:
+    if abs(value) > LARGEST:
+        raise ValueError(f"needs a number up to {LARGEST:g} in size, found {value:g}")
+    return value
+
+
+Number = Annotated[float, AfterValidator(_in_range)]
+
+
+class Data(BaseModel):
+    """The data of an event."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True, allow_inf_nan=False)
+
+
+class Run(Data):
+    """Section ``run`` of the settings."""
+
+    oracle: str = PEOPLE
+    budget: int | None = None
+    core_hours: float | None = None
+
+
+class Settings(Data):
+    """The settings of a campaign, as far as the state is made of them."""
+
+    target: str | None = None
+    id: str | None = None
+    goal: str | None = None
+    run: Run = Run()
+
+
+class Origin(Data):
+    """Where a setting was given."""
+
+    kind: str
+
+
+class Created(Data):
+    """``created``"""
+
+    settings: Settings
+    run_id: Name = "run"
+    table: str | None = None
+    digest: str | None = None
+    versions: dict[str, str] = {}
+    oracle: dict[str, Any] | None = None
+    origins: dict[str, Origin] = {}
+
+
+class Candidates(Data):
+    """``candidates``"""
+
+    n_rows: Count
+    sha256: Sha256
+
+
+class Changed(Data):
+    """``settings``"""
+
+    run: Run
+    oracle: dict[str, Any]
+    changes: list[str] = []
+
+
+class StoredArray(Data):
+    """Where a named array of a label is."""
+
+    file: Annotated[str, Field(pattern=r"^arrays/[^/]+$")]
+    sha256: Sha256
+
+
+class Label(Data):
+    """``label``"""
+
+    id: Id
+    value: Number
+    error: Annotated[Number, Field(ge=0)] | None = None
+    source: str = ""
+    core_hours: Cost | None = None
+    arrays: dict[str, StoredArray] = {}
+
+
+class Best(Data):
+    """The best label."""
+
+    id: Id
+    value: Number
+
+
+class Calibration(Data):
+    """Out-of-bag measures that `status` shows."""
+
+    rmse: float | None = None
+    coverage95: float | None = None
+    miscalibration_area: float | None = None
+    scale: float | None = None
+
+
+class Model(Data):
+    """``model``"""
+
+    iteration: Annotated[int, Field(ge=1)]
+    folder: Name
+    files: dict[Name, Sha256]
+    best: Best
+    seed: int | None = None
+    n_labelled: Count | None = None
+    calibration: Calibration | None = None
+    settings: int | None = None
+    versions: dict[str, str] | None = None
+    seconds: float | None = None
+
+
+class Pick(Data):
+    """A proposal."""
+
+    id: Id
+    mean: float | None = None
+    std: float | None = None
+    score: float | None = None
+    low95: float | None = None
+    high95: float | None = None
+
+
+class Proposal(Data):
+    """``proposal``"""
+
+    iteration: Annotated[int, Field(ge=1)]
+    folder: Name
+    proposals: list[Pick]
+    seed: int | None = None
+    model: int | None = None
+    batch: Annotated[int, Field(ge=1)] = 1
+    horizon: Annotated[int, Field(ge=1)] | None = None
+    gain: float | None = None
+
+
+class Intent(Data):
+    """``intent``"""
+
+    intent: Name
+    id: Id
+    attempt: Annotated[int, Field(ge=1)]
+    iteration: Count = 0
+
+
+class Receipt(Data):
+    """``receipt``"""
+
+    id: Id
+    job: str
+
+
+class Failure(Data):
+    """``failure``"""
+
+    id: Id
+    kind: str
+    reason: str
+    final: bool
+    source: str = ""
+    core_hours: Cost | None = None
+
+
+class Retry(Data):
+    """``retry``"""
+
+    id: Id
+    by: str
+
+
+class Stop(Data):
+    """``stop``"""
+
+    kind: str
+    why: str
+
+
+class Resumed(Data):
+    """``resumed``"""
