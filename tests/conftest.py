@@ -6,6 +6,19 @@ from pathlib import Path
 
 import pytest
 from forks import shared
+from hypothesis import settings
+
+# The same examples in every run, so that no test depends on luck. `pytest --hypothesis-profile random` draws others, and prints for
+# each failure what repeats it.
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.register_profile("random", deadline=None, print_blob=True)
+settings.load_profile("fixed")
+
+
+def pytest_configure(config):
+    """With STRICT_WARNINGS=1 a warning of any package is an error, but for those that pyproject.toml lists as known."""
+    if os.environ.get("STRICT_WARNINGS") == "1":
+        config.getini("filterwarnings").insert(0, "error")  # a later line counts more
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,8 +7,6 @@ from sisso_sal.errors import InputError
 from sisso_sal.oxides.prototypes import prototype_structure
 from sisso_sal.oxides.structures import formula_key, read_structures, structures_of_column
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:spglib")
-
 
 @pytest.fixture
 def rutile():

@@ -24,8 +24,6 @@ from sisso_sal.oracle.workflow.tasks import Workflow, work
 from sisso_sal.oracle.workflow.workers import is_dead, slurm_script, worker_name
 from sisso_sal.oxides.phases import element_structure, starting_structures
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:spglib")
-
 
 @pytest.fixture(scope="module")
 def species(tmp_path_factory):
