@@ -1,6 +1,8 @@
 """Fixtures of several folders of tests."""
 
+import gc
 import os
+import sqlite3
 import tempfile
 from pathlib import Path
 
@@ -35,6 +37,28 @@ def no_settings_of_ones_own(tmp_path_factory):
 def forks():
     """Calls the real command in processes that start in milliseconds."""
     return shared()
+
+
+@pytest.fixture
+def closes_databases():
+    """What the test calls closes each connection to SQLite that it opens, before the garbage collector does it."""
+    before = open_databases()
+    gc.disable()
+    yield
+    gc.enable()
+    assert [connection for connection in open_databases() if connection not in before] == []
+
+
+def open_databases():
+    connections = [thing for thing in gc.get_objects() if isinstance(thing, sqlite3.Connection)]
+    return [connection for connection in connections if is_open(connection)]
+
+
+def is_open(connection):
+    try:
+        return connection.total_changes >= 0
+    except sqlite3.ProgrammingError:
+        return False
 
 
 @pytest.fixture

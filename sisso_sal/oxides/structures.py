@@ -134,7 +134,8 @@ def _of_database(file: Path) -> list[tuple[str, Structure]]:
     except ImportError:
         raise InputError(f"{file}: a database of structures needs ASE; pip install 'sisso-sal[dft]'") from None
     try:
-        rows = [(row.id, row.toatoms()) for row in connect(str(file)).select()]
+        with connect(str(file)) as database:
+            rows = [(row.id, row.toatoms()) for row in database.select()]
     except Exception as error:  # ASE guesses the format, and each backend fails in its own way
         reason = one_line(str(error).strip().partition("\n")[0], 200) or type(error).__name__
         raise InputError(
