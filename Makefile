@@ -35,7 +35,7 @@ $(VENV)/.dft: $(VENV)/.dev
 discover: $(VENV)/.core  ## learn from data/oxides.csv and propose what to compute next
 	$(BIN)/sisso-sal discover data/oxides.csv
 
-# With STRICT_WARNINGS=1 a test fails at a warning of any package. To repeat a failure, `pytest` alone is enough: nothing is random.
+# With STRICT_WARNINGS=1 a warning of any package is an error. Examples of hypothesis are the same in every run.
 test: $(VENV)/.dev  ## the test suite: under five minutes on two cores
 	$(BIN)/python -m pytest $(SUITE)
 
@@ -67,6 +67,7 @@ test-faults: $(VENV)/.dev  ## kills, cuts and full disks, all of them: under 20 
 
 test-fuzz: $(VENV)/.dev  ## thousands of wrong inputs: under ten minutes; FUZZ_SEED=1 tries others
 	$(BIN)/python -m pytest -m fuzz -n 2 tests/fuzz
+	$(BIN)/python -m pytest -m "hypothesis and not slow and not faults" --hypothesis-profile random -n 2
 
 test-docs: $(VENV)/.dev  ## the examples of README and docs, the notebooks, and the documentation site without a warning
 	$(BIN)/python -m pytest -m docs -n 2 tests/examples
