@@ -65,7 +65,8 @@ class _Closing:
 def tb_init_repo(root: Path, read_only: bool = False) -> Repository:
     """A repository with our codec, whose connections are closed; Taskblaster's own command calls it as well."""
     repo = Repository(root, usercodec=_Codec(), read_only=read_only)
-    repo.registry.conn = _Closing(repo.registry.conn)
+    registry: Any = repo.registry
+    registry.conn = _Closing(registry.conn)
     return repo
 
 
