@@ -1,5 +1,6 @@
 """The workflow on the stand-in: shared phases, parallel workers, faults, dead workers, labels with typed failures."""
 
+import gc
 import os
 import signal
 import sqlite3
@@ -193,6 +194,7 @@ def test_the_registry_is_closed_by_all_that_open_it(make):
     assert sorted(task.state for task in workflow.tasks()) == ["done", "queue", "queue"]
 
 
+@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")  # Taskblaster's, which it could not lock
 def test_a_registry_that_another_process_keeps_locked_is_told(make, monkeypatch):
     workflow = make()
     workflow.submit("MgO", "a")
@@ -207,6 +209,7 @@ def test_a_registry_that_another_process_keeps_locked_is_told(make, monkeypatch)
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(OracleError, match=r"oracle: cannot be used now: Failed to open"):
             workflow.tasks()
+    gc.collect()
 
 
 def test_a_phase_keeps_the_structures_of_the_first_time(make):
