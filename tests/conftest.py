@@ -45,8 +45,9 @@ def closes_databases():
     before = {id(connection) for connection in open_databases()}
     gc.disable()
     yield
+    left = [connection for connection in open_databases() if id(connection) not in before]
     gc.enable()
-    assert [connection for connection in open_databases() if id(connection) not in before] == []
+    assert left == []
 
 
 def open_databases():
