@@ -2,9 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+OLDEST := .venv-oldest
+# Neighbours in a file share what their fixtures made, so each worker takes a run of them and gives away what it has not begun.
+SUITE := -m "not slow and not faults and not docs and not dft and not fuzz" -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help discover test test-nojit test-slow test-faults test-fuzz test-docs test-dft docs figures lint check bench bench-peers replay ablation data clean
+.PHONY: help discover test test-python test-oldest test-nojit test-slow test-faults test-fuzz test-docs test-dft docs figures lint check bench bench-peers replay ablation data clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -32,9 +35,24 @@ $(VENV)/.dft: $(VENV)/.dev
 discover: $(VENV)/.core  ## learn from data/oxides.csv and propose what to compute next
 	$(BIN)/sisso-sal discover data/oxides.csv
 
-# Neighbours in a file share what their fixtures made, so each worker takes a run of them and gives away what it has not begun.
+# With STRICT_WARNINGS=1 a warning of any package is an error. Examples of hypothesis are the same in every run.
 test: $(VENV)/.dev  ## the test suite: under five minutes on two cores
-	$(BIN)/python -m pytest -m "not slow and not faults and not docs and not dft and not fuzz" -n 2 --dist worksteal
+	$(BIN)/python -m pytest $(SUITE)
+
+test-python:  ## the test suite with another Python in an environment of its own: make test-python PYTHON=python3.13
+	$(MAKE) test VENV=.venv-$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+
+# uv finds the lowest versions that pyproject.toml allows. NumPy 2.0 and others of its age have no wheels for Python 3.13.
+$(OLDEST)/.test: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("error: the oldest versions need Python 3.11 or 3.12, found " + sys.version.split()[0] + "; try make PYTHON=python3.11 test-oldest") if sys.version_info[:2] not in ((3, 11), (3, 12)) else None'
+	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	@echo "Setting up $(OLDEST); this takes a minute or two"
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@$(OLDEST)/bin/uv pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct -e '.[test]'
+	@touch $@
+
+test-oldest: $(OLDEST)/.test  ## the test suite with the oldest versions of other packages that pyproject.toml allows
+	NUMBA_CACHE_DIR=$(abspath $(OLDEST)/numba) $(OLDEST)/bin/python -m pytest $(SUITE)
 
 # Plain Python warns where a kernel overflows or divides by zero, which is meant to happen there.
 test-nojit: $(VENV)/.dev  ## kernels and engine as plain Python, without numba, for coverage
@@ -49,6 +67,7 @@ test-faults: $(VENV)/.dev  ## kills, cuts and full disks, all of them: under 20 
 
 test-fuzz: $(VENV)/.dev  ## thousands of wrong inputs: under ten minutes; FUZZ_SEED=1 tries others
 	$(BIN)/python -m pytest -m fuzz -n 2 tests/fuzz
+	$(BIN)/python -m pytest -m "hypothesis and not slow and not faults" --hypothesis-profile random -n 2
 
 test-docs: $(VENV)/.dev  ## the examples of README and docs, the notebooks, and the documentation site without a warning
 	$(BIN)/python -m pytest -m docs -n 2 tests/examples
@@ -93,4 +112,4 @@ data: $(VENV)/.dev  ## rebuild the tables of oxides and the elemental values
 	$(BIN)/python data/build_melting.py
 
 clean:  ## remove the environment and caches
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-* build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,4 +1,4 @@
-"""The exceptions a user can meet.
+"""The exceptions and the warning a user can meet.
 
 Every message names the place, what was needed and what was found, in one line:
 ``candidates.csv: row 17, column 'EA (eV)': needs a number, found 'n/a'``.
@@ -9,6 +9,10 @@ class SissoSalError(Exception):
     """Base of all errors that the program raises on purpose."""
 
     exit_code = 1
+
+
+class SissoSalWarning(UserWarning):
+    """A note on what was given or done: the program goes on, and a person should know."""
 
 
 class InputError(SissoSalError, ValueError):

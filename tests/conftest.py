@@ -1,11 +1,26 @@
 """Fixtures of several folders of tests."""
 
+import gc
 import os
+import sqlite3
 import tempfile
 from pathlib import Path
 
 import pytest
 from forks import shared
+from hypothesis import settings
+
+# The same examples in every run, so that no test depends on luck. `pytest --hypothesis-profile random` draws others, and prints for
+# each failure what repeats it.
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.register_profile("random", deadline=None, print_blob=True)
+settings.load_profile("fixed")
+
+
+def pytest_configure(config):
+    """With STRICT_WARNINGS=1 a warning of any package is an error, but for those that pyproject.toml lists as known."""
+    if os.environ.get("STRICT_WARNINGS") == "1":
+        config.getini("filterwarnings").insert(0, "error")  # a later line counts more
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,6 +37,30 @@ def no_settings_of_ones_own(tmp_path_factory):
 def forks():
     """Calls the real command in processes that start in milliseconds."""
     return shared()
+
+
+@pytest.fixture
+def closes_databases():
+    """What the test calls closes each connection to SQLite that it opens, before the garbage collector does it."""
+    before = {id(connection) for connection in open_databases()}
+    gc.disable()
+    yield
+    left = [connection for connection in open_databases() if id(connection) not in before]
+    gc.enable()
+    assert left == []
+
+
+def open_databases():
+    # By type, as proxies may be broken.
+    connections = [thing for thing in gc.get_objects() if issubclass(type(thing), sqlite3.Connection)]
+    return [connection for connection in connections if is_open(connection)]
+
+
+def is_open(connection):
+    try:
+        return connection.total_changes >= 0
+    except sqlite3.ProgrammingError:
+        return False
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sisso_sal.data.unit_text import DIMENSIONLESS, read_factors
-from sisso_sal.errors import UnitError
+from sisso_sal.errors import SissoSalWarning, UnitError
 
 OWN = {
     "atom": "atom", "atoms": "atom", "Pauling": "Pauling", "pauling": "Pauling",
@@ -165,4 +165,4 @@ def _warn_once(name: str) -> None:
     frame, level = sys._getframe(), 1
     while frame is not None and frame.f_code.co_filename.startswith(package):
         frame, level = frame.f_back, level + 1
-    warnings.warn(f"unit '{name}' is not known: kept as a base unit of its own", UserWarning, stacklevel=level)
+    warnings.warn(f"unit '{name}' is not known: kept as a base unit of its own", SissoSalWarning, stacklevel=level)

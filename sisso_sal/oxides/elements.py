@@ -13,7 +13,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from sisso_sal.errors import InputError
+from sisso_sal.errors import InputError, SissoSalWarning
 
 if TYPE_CHECKING:
     import numpy as np
@@ -138,7 +138,7 @@ def composition_of(table: "Table") -> "np.ndarray | None":
 
     Warns
     -----
-    UserWarning
+    SissoSalWarning
         More than half of the texts are formulas, but not all: no composition is used then.
     """
     columns = {name: cells for name, cells in table.text.items() if name.lower() in {"formula", "composition"}}
@@ -151,7 +151,7 @@ def composition_of(table: "Table") -> "np.ndarray | None":
         if len(others) < len(cells) / 2:
             more = f" and {len(others) - 1} more" if len(others) > 1 else ""
             text = f"{table.path}: compositions are left out, {name} '{others[0]}'{more} being no formula"
-            warnings.warn(text, stacklevel=2)
+            warnings.warn(text, SissoSalWarning, stacklevel=2)
             break
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sisso_sal.errors import DocumentError, InputError
 from sisso_sal.oxides.elements import parse_formula
@@ -134,7 +134,9 @@ def _of_database(file: Path) -> list[tuple[str, Structure]]:
     except ImportError:
         raise InputError(f"{file}: a database of structures needs ASE; pip install 'sisso-sal[dft]'") from None
     try:
-        rows = [(row.id, row.toatoms()) for row in connect(str(file)).select()]
+        opened: Any = connect(str(file))
+        with opened as database:
+            rows = [(row.id, row.toatoms()) for row in database.select()]
     except Exception as error:  # ASE guesses the format, and each backend fails in its own way
         reason = one_line(str(error).strip().partition("\n")[0], 200) or type(error).__name__
         raise InputError(

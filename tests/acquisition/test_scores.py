@@ -450,6 +450,7 @@ def test_a_share_is_reached_by_exactly_that_many_and_by_the_best_of_them(values,
     share=st.floats(0.01, 0.99),
 )
 @example(means=[0.0, 0.0, 10.0], spread=1.0, certain=2, share=0.25)
+@example(means=[0.0, 0.0, 0.0, 0.0, 40.0], spread=1.0, certain=4, share=0.2)  # where the search begins is the bound
 @settings(deadline=None, max_examples=100)
 def test_so_many_are_expected_to_reach_the_bound_of_a_share_and_fewer_any_harder_one(means, spread, certain, share):
     mean, std = np.array(means), np.full(len(means), spread)

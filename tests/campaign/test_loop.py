@@ -56,7 +56,7 @@ def plain(summary):
 
 
 def predictions(run, iteration=1):
-    return pd.read_csv(run / f"iter-{iteration:04d}" / "predictions.csv").set_index("id")
+    return pd.read_csv(run / f"iter-{iteration:04d}" / "predictions.csv", float_precision="round_trip").set_index("id")
 
 
 def test_the_surrogate_of_these_tests_fits_the_seam():
@@ -128,7 +128,7 @@ def test_the_proposals_are_the_best_scores_of_the_unlabelled(run):
         assert (
             proposal["formula"] is proposal["outside"] is proposal["distance"] is None
         )  # this surrogate knows none of them
-    written = pd.read_csv(run / "iter-0001" / "proposals.csv").astype(object)
+    written = pd.read_csv(run / "iter-0001" / "proposals.csv", float_precision="round_trip").astype(object)
     assert list(written.columns) == list(summary["proposals"][0]) == PROPOSAL
     assert written.where(written.notna(), None).to_dict("records") == [
         p | {"contains": None} for p in summary["proposals"]

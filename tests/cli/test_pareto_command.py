@@ -86,7 +86,7 @@ def test_one_json_document_tells_the_front_and_the_proposals(document):
 
 
 def test_the_files_hold_the_proposals_and_a_figure(work, document):
-    found = pd.read_csv(work / "next.csv")
+    found = pd.read_csv(work / "next.csv", float_precision="round_trip")
     columns = [
         "id",
         "cost mean (eV)",

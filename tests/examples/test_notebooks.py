@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
-import jupytext
 import pytest
-from nbclient import NotebookClient
+
+jupytext = pytest.importorskip("jupytext")
+nbclient = pytest.importorskip("nbclient")
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 
@@ -21,7 +22,7 @@ def test_a_notebook_runs_shows_pictures_and_warns_of_nothing(path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     before = set(FOLDER.iterdir())
     notebook = jupytext.read(path, fmt="py:percent")
-    NotebookClient(
+    nbclient.NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}
     ).execute()
     found = outputs(notebook)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sisso_sal.errors import UnitError
+from sisso_sal.errors import SissoSalWarning, UnitError
 from sisso_sal.export.latex import _latex_unit
 from sisso_sal.features.dimension import (
     NONE,
@@ -97,7 +97,7 @@ def test_text_reads_back(power):
 
 
 def test_unknown_unit_is_a_base_unit_with_one_warning():
-    with pytest.warns(UserWarning, match=r"^unit 'zork' is not known: kept as a base unit of its own$") as caught:
+    with pytest.warns(SissoSalWarning, match=r"^unit 'zork' is not known: kept as a base unit of its own$") as caught:
         found = parse_unit("zork")
     assert [warning.filename for warning in caught] == [__file__]  # not a line of this package
     assert found.exponents == (("zork", Fraction(1)),)

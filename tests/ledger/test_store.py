@@ -62,6 +62,7 @@ def edit(folder, *statements):
             connection.execute(statement)
 
 
+@pytest.mark.usefixtures("closes_databases")
 def test_events_are_read_back_in_order_with_number_and_time(run):
     before = datetime.now(UTC)
     with Ledger(run) as ledger:
@@ -324,6 +325,7 @@ def test_another_database_is_refused_untouched(run, mode):
     assert refused(run) == f"{run}/campaign.db: needs a campaign ledger, found another SQLite database"
 
 
+@pytest.mark.usefixtures("closes_databases")
 def test_another_file_is_refused_untouched(run):
     run.mkdir(parents=True)
     (run / "campaign.db").write_text("id,value\nMgO,0.8\n" * 100)
@@ -375,6 +377,7 @@ def older(folder):
     )
 
 
+@pytest.mark.usefixtures("closes_databases")
 def test_an_older_schema_is_read_as_it_is_and_brought_forward_by_the_next_driver(run):
     older(run)
     before = contents(run)

@@ -128,7 +128,6 @@ def test_the_engines_are_looked_for(tmp_path, monkeypatch):
     assert check("workflow") == Check("workflow", "missing", "needs Taskblaster; pip install 'sisso-sal[dft]'")
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:spglib")
 def test_the_workflow_is_tried(monkeypatch):
     pytest.importorskip("taskblaster")
     assert check("workflow") == Check("workflow", "ok", "Taskblaster takes on a calculation")
@@ -141,7 +140,6 @@ def test_the_workflow_is_tried(monkeypatch):
     assert check("workflow") == Check("workflow", "problem", "OSError: database is locked")
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:spglib")
 def test_a_test_run_of_two_atoms(monkeypatch, tmp_path):
     pytest.importorskip("pyfhiaims")
     import aims_stand_in

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from sisso_sal.data.table import read_table
-from sisso_sal.errors import InputError
+from sisso_sal.errors import InputError, SissoSalWarning
 from sisso_sal.features.dimension import parse_unit
 from sisso_sal.oxides.elements import atomic_fractions, composition_of, element_data, parse_formula
 from sisso_sal.oxides.oxidation_states import oxidation_states
@@ -179,5 +179,7 @@ def test_the_composition_of_a_table_is_that_of_its_ids_or_of_a_column_of_formula
 
 def test_a_few_ids_that_are_no_formulas_are_named(tmp_path):
     (tmp_path / "t.csv").write_text("oxide,a\nMgO,1\nxtal-7,2\nTiO2,3\nCaO,1\nBaO,1\nsample,4\n")
-    with pytest.warns(UserWarning, match=r"t\.csv: compositions are left out, id 'xtal-7' and 1 more being no formula"):
+    with pytest.warns(
+        SissoSalWarning, match=r"t\.csv: compositions are left out, id 'xtal-7' and 1 more being no formula"
+    ):
         assert composition_of(read_table(tmp_path / "t.csv")) is None

@@ -1,5 +1,6 @@
-"""The shipped table: rebuilt byte for byte, balanced, complete, and close to first-principles values."""
+"""The shipped table: rebuilt, balanced, complete, and close to first-principles values."""
 
+import csv
 import importlib.util
 import subprocess
 import sys
@@ -38,21 +39,31 @@ def script():
     del sys.modules[spec.name]
 
 
+def assert_same_table(again, shipped):
+    """The same text, and the same numbers but for their last digit of six, which is up to the version of SciPy."""
+    rows, expected = (list(csv.reader(path.read_text(encoding="utf-8").splitlines())) for path in (again, shipped))
+    assert rows[0] == expected[0]
+    assert [row[0] for row in rows] == [row[0] for row in expected]
+    for row, expected_row in zip(rows[1:], expected[1:], strict=True):
+        for cell, expected_cell in zip(row, expected_row, strict=True):
+            assert cell == expected_cell or float(cell) == pytest.approx(float(expected_cell), rel=1.1e-5), row
+
+
 @needs_sources
-def test_rebuilt_byte_for_byte(tmp_path):
+def test_oxides_are_rebuilt(tmp_path):
     again = tmp_path / "oxides.csv"
     command = [sys.executable, "data/build_oxides.py", "--output", str(again)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert again.read_bytes() == TABLE.read_bytes()
+    assert_same_table(again, TABLE)
     assert "labelled oxides" in result.stdout.splitlines()[0]
 
 
 @needs_sources
-def test_melting_temperatures_are_rebuilt_byte_for_byte_and_belong_to_confirmed_formulas(tmp_path, script):
+def test_melting_temperatures_are_rebuilt_and_belong_to_confirmed_formulas(tmp_path, script):
     again = tmp_path / "melting.csv"
     command = [sys.executable, "data/build_melting.py", "--output", str(again)]
     subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert again.read_bytes() == (ROOT / "data" / "melting.csv").read_bytes()
+    assert_same_table(again, ROOT / "data" / "melting.csv")
     found = pd.read_csv(again, index_col="formula")["T_melt (K)"]
     confirmed = {solid.formula for solid in script.verified(script.crc_oxides(script.Counter()), script.Counter())}
     assert set(found.index) <= confirmed

@@ -15,7 +15,6 @@ from sisso_sal.oxides.oxidation_states import oxidation_states
 from sisso_sal.oxides.pool import BINARY_PROTOTYPES, TERNARY_PROTOTYPES, candidate_oxides, role_assignments
 from sisso_sal.oxides.prototypes import prototype_structure, prototype_structures, structure_types
 
-pytestmark = pytest.mark.filterwarnings("ignore:No Pauling electronegativity", "ignore::DeprecationWarning:spglib")
 MEASURED = Path(__file__).with_name("lattice_constants.csv")
 STOICHIOMETRY = {p.name: p for p in (*BINARY_PROTOTYPES, *TERNARY_PROTOTYPES)}
 

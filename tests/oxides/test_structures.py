@@ -7,8 +7,6 @@ from sisso_sal.errors import InputError
 from sisso_sal.oxides.prototypes import prototype_structure
 from sisso_sal.oxides.structures import formula_key, read_structures, structures_of_column
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:spglib")
-
 
 @pytest.fixture
 def rutile():
@@ -33,6 +31,7 @@ def test_a_folder_of_files(tmp_path, rutile, rocksalt):
     assert found["O2Ti"][1][1].volume == pytest.approx(rutile.volume, rel=1e-4)
 
 
+@pytest.mark.usefixtures("closes_databases")
 def test_a_database(tmp_path, rutile, rocksalt):
     db = pytest.importorskip("ase.db")
     with db.connect(str(tmp_path / "mine.db")) as connection:

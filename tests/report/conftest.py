@@ -60,7 +60,13 @@ def silent_run(campaign, tmp_path_factory):
         (folder / "model.json").unlink()
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         kept = {key: value for key, value in summary.items() if key not in TOLD}
-        table = pd.read_csv(folder / "predictions.csv", dtype={"id": str}, keep_default_na=False, na_values=[""])
+        table = pd.read_csv(
+            folder / "predictions.csv",
+            float_precision="round_trip",
+            dtype={"id": str},
+            keep_default_na=False,
+            na_values=[""],
+        )
         table[["formula", "outside", "distance"]] = np.nan
         table.to_csv(folder / "predictions.csv", index=False)
         for proposal in kept["proposals"]:

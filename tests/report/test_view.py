@@ -35,7 +35,13 @@ def planted():
 
 def test_a_run_is_read_as_it_was_written(campaign, view):
     folder = campaign / "run" / view.iteration.folder
-    written = pd.read_csv(folder / "predictions.csv", dtype={"id": str}, keep_default_na=False, na_values=[""])
+    written = pd.read_csv(
+        folder / "predictions.csv",
+        float_precision="round_trip",
+        dtype={"id": str},
+        keep_default_na=False,
+        na_values=[""],
+    )
     pd.testing.assert_frame_equal(view.table, written)
     table = pd.read_csv(campaign / "table.csv").set_index("formula")
     assert view.columns["r"].tolist() == table.loc[view.ids, "r (AA)"].tolist()

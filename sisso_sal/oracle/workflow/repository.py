@@ -22,6 +22,7 @@ from sisso_sal.oracle.workflow.workers import is_dead, worker_name
 
 try:
     import taskblaster as tb
+    from taskblaster.registry import RegistryError
     from taskblaster.repository import Repository, WorkerSpecification
     from taskblaster.state import State
     from taskblaster.storage import JSONCodec
@@ -43,9 +44,30 @@ class _Codec(JSONCodec):
         return dct
 
 
+class _Closing:
+    """A connection of Taskblaster to its registry. Taskblaster would leave what it opened to the garbage collector."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._opened: sqlite3.Connection = self._connection.__enter__()
+        return self._opened
+
+    def __exit__(self, *error: Any) -> None:
+        with contextlib.closing(self._opened):
+            self._connection.__exit__(*error)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
 def tb_init_repo(root: Path, read_only: bool = False) -> Repository:
-    """Called by Taskblaster's own command to open a repository with our codec."""
-    return Repository(root, usercodec=_Codec(), read_only=read_only)
+    """A repository with our codec, whose connections are closed; Taskblaster's own command calls it as well."""
+    repo = Repository(root, usercodec=_Codec(), read_only=read_only)
+    registry: Any = repo.registry
+    registry.conn = _Closing(registry.conn)
+    return repo
 
 
 # The tasks of a starting structure ---------------------------------------------------------------------------------------
@@ -145,12 +167,12 @@ def _opened(root: Path) -> Iterator[Repository]:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             if has_tasks(root):
-                repo = Repository(root, usercodec=_Codec())
+                repo = tb_init_repo(root)
             else:
                 repo = Repository.create(root, modulename="sisso_sal.oracle.workflow.repository")
             with repo:
                 yield repo
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, RegistryError) as error:
         raise OracleError(f"{root}: cannot be used now: {error}") from error
 
 
@@ -251,7 +273,7 @@ def run_ready(root: Path, tags: set[str]) -> int:
     OracleError
         The folder cannot be used now, or tasks are ready but cannot be begun.
     """
-    repo = Repository(root, usercodec=_Codec())
+    repo = tb_init_repo(root)
     rules = WorkerSpecification(tags=tags, max_tasks=1)
     done, in_vain = 0, 0
     while waiting := ready(root, tags):

@@ -17,8 +17,6 @@ from sisso_sal.oracle.engines.aims_inputs import PRESETS, AimsSettings, band_lin
 from sisso_sal.oracle.engines.aims_verdict import RunVerdict
 from sisso_sal.oxides.prototypes import prototype_structure
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:spglib")
-
 NUMBER = r"\d+(\.\d+)?(e[+-]?\d+)?"
 RUN = "an FHI-aims run of shared/aims_samples echoes it"
 # Keyword -> its values, the section of the manual (https://fhi-aims.org/uploads/manual/) whose title covers it, and by what the

@@ -31,10 +31,6 @@ from sisso_sal.oracle.engines.aims_inputs import preset, write_inputs
 from sisso_sal.oracle.engines.aims_verdict import RunVerdict, judge_run
 from sisso_sal.oxides.prototypes import prototype_structure
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:spglib"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),  # ASE on the fate of its FHI-aims readers
-]
 SAMPLES = Path(__file__).parents[3].parent / "shared" / "aims_samples"
 needs_samples = pytest.mark.skipif(
     not SAMPLES.is_dir(), reason="the FHI-aims sample outputs are not beside the repository"

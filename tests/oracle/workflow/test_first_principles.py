@@ -22,8 +22,6 @@ from sisso_sal.oxides.phases import element_structure
 from sisso_sal.protocols import Oracle, Receipt, Request
 from sisso_sal.settings.campaign import CampaignSettings, differences, load_settings
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:spglib")
-
 TABLE = "name,formula,EN,gap (eV)\nold,CaO,1.0,7.0\nmagnesia,MgO,1.3,\nzincite,ZnO,1.6,\n"
 STAND_IN = f"{sys.executable} {Path(aims_stand_in.__file__)}"
 

@@ -1,10 +1,13 @@
 """The workflow on the stand-in: shared phases, parallel workers, faults, dead workers, labels with typed failures."""
 
+import gc
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,8 +26,6 @@ from sisso_sal.oracle.workflow.steps import STEPS, load_engine
 from sisso_sal.oracle.workflow.tasks import Workflow, work
 from sisso_sal.oracle.workflow.workers import is_dead, slurm_script, worker_name
 from sisso_sal.oxides.phases import element_structure, starting_structures
-
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:spglib")
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +184,32 @@ def test_phases_are_shared_and_paid_for_once(make):
     assert len(workflow.tasks()) == 3 + 3 + 2 * 5
     assert workflow.submit("TiO2", "c").pays == ()
     assert len(workflow.tasks()) == 3 + 3 + 2 * 5 + 1  # its bands
+
+
+@pytest.mark.usefixtures("closes_databases")
+def test_the_registry_is_closed_by_all_that_open_it(make):
+    workflow = make()
+    workflow.submit("MgO", "a")
+    assert module.run_ready(workflow.root, {"relax"}) == 1
+    assert sorted(task.state for task in workflow.tasks()) == ["done", "queue", "queue"]
+
+
+@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")  # Taskblaster's, which it could not lock
+def test_a_registry_that_another_process_keeps_locked_is_told(make, monkeypatch):
+    workflow = make()
+    workflow.submit("MgO", "a")
+    open_with_patience = module.Repository.__init__
+
+    def open_at_once(self, *args, **options):
+        open_with_patience(self, *args, **options)
+        self.registry.conn.timeout = 0.01
+
+    monkeypatch.setattr(module.Repository, "__init__", open_at_once)
+    with closing(sqlite3.connect(workflow.root / ".taskblaster" / "registry.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(OracleError, match=r"oracle: cannot be used now: Failed to open"):
+            workflow.tasks()
+    gc.collect()
 
 
 def test_a_phase_keeps_the_structures_of_the_first_time(make):
