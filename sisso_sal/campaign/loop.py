@@ -38,6 +38,7 @@ from sisso_sal.campaign.learning import (
 from sisso_sal.campaign.reporting import Reporting
 from sisso_sal.campaign.status import status_document
 from sisso_sal.campaign.stopping import HALTS, UNUSABLE, evaluations_left, reason_to_stop, unusable_answers
+from sisso_sal.campaign.summary import digests
 from sisso_sal.errors import CampaignError, OracleError
 from sisso_sal.ledger.lock import LOCK
 from sisso_sal.ledger.state import Iteration, State, fold
@@ -374,6 +375,8 @@ class Loop:
             self._talk.tell(
                 f"{self.run / newest.folder}: the new files differ from the old ones (other package versions?)"
             )
+            files = digests(self.run / newest.folder)
+            self._journal.write(("remade", {"iteration": newest.number, "files": files, "versions": versions()}))
         return summary
 
     def summary(self) -> dict[str, Any]:

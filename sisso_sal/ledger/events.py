@@ -136,6 +136,14 @@ class Model(Data):
     seconds: float | None = None
 
 
+class Remade(Data):
+    """``remade``"""
+
+    iteration: Annotated[int, Field(ge=1)]
+    files: dict[Name, Sha256]
+    versions: dict[str, str] | None = None
+
+
 class Pick(Data):
     """A proposal."""
 

@@ -364,6 +364,14 @@ def _model(draft: Draft, event: Event) -> None:
     draft.iterations += (Iteration(event["iteration"], event["folder"], model=event),)
 
 
+def _remade(draft: Draft, event: Event) -> None:
+    """The files of an iteration were made again and differ, as those of another version do: these count from now on."""
+    draft.iterations = tuple(
+        replace(it, model={**it.model, "files": event["files"]}) if it.model and it.number == event["iteration"] else it
+        for it in draft.iterations
+    )
+
+
 def _proposal(draft: Draft, event: Event) -> None:
     last = draft.iterations[-1] if draft.iterations else None
     if last is None or last.proposal is not None:
@@ -420,11 +428,9 @@ register(
     "iteration, folder, files (name: sha256), seed, n_labelled, best, calibration, versions, seconds",
     data.Model,
 )
+register("remade", _remade, "iteration, files (name: sha256), versions: they differ from those before", data.Remade)
 register(
-    "proposal",
-    _proposal,
-    "iteration, folder, seed, proposals; model (seq of the event), batch, gain",
-    data.Proposal,
+    "proposal", _proposal, "iteration, folder, seed, proposals; model (seq of the event), batch, gain", data.Proposal
 )
 register("intent", _intent, "intent, id, attempt, iteration: this will be submitted", data.Intent)
 register("receipt", _receipt, "intent, id, job: the oracle accepted the request", data.Receipt)

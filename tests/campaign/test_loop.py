@@ -34,6 +34,7 @@ from sisso_sal.acquisition.registry import ACQUISITIONS
 from sisso_sal.campaign import inputs, learning
 from sisso_sal.campaign.learning import Tools
 from sisso_sal.campaign.loop import Talk, discover
+from sisso_sal.campaign.summary import check_files
 from sisso_sal.data.table import read_table
 from sisso_sal.errors import CampaignError, FitError, LockedError, SettingsError
 from sisso_sal.ledger.store import Ledger
@@ -752,6 +753,31 @@ def test_a_search_looks_no_farther_than_the_budget_and_what_is_made_again_as_far
     shutil.rmtree(run / "iter-0001")
     assert step(run, acquisition="search", budget=25, horizon=horizon)["horizon"] == looked
     assert outputs(run) == before
+
+
+class OtherVersion(Lines):
+    """The same with other last digits, as another version of a package gives them."""
+
+    def predict(self, space, numbers):
+        prediction = super().predict(space, numbers)
+        return Prediction(
+            prediction.mean + 1e-12, prediction.std, prediction.std_raw, prediction.members, prediction.valid
+        )
+
+
+def test_files_that_are_made_again_by_another_version_count_from_then_on(run):
+    step(run)
+    (run / "iter-0001" / "predictions.csv").unlink()
+    lines = []
+    step(run, surrogate=OtherVersion, more={"talk": Talk(lines.append)})
+    assert any("the new files differ from the old ones" in line for line in lines)
+    assert [event["event"] for event in events(run)][-1] == "remade"
+    before = contents(run)
+    lines.clear()
+    assert not step(run, more={"talk": Talk(lines.append)})["is_new"]
+    assert lines == []
+    assert {name: content for name, content in contents(run).items() if name != ".driver.json"} == before
+    check_files(run / "iter-0001", state(run).iterations[0].model)
 
 
 def test_files_of_an_older_iteration_that_are_gone_are_told(run):
