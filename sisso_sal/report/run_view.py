@@ -272,7 +272,7 @@ def _predictions(path: Path) -> pd.DataFrame:
     """
     content = io.BytesIO(read_bytes(path, LARGE.size))
     types: dict[Hashable, Any] = {**dict.fromkeys(NUMBERS, float), "id": str}
-    table = pd.read_csv(content, dtype=types, float_precision="round_trip", keep_default_na=False, na_values=[""])
+    table = pd.read_csv(content, dtype=types, keep_default_na=False, na_values=[""])
     if missing := [name for name in ("id", "n_valid", *NUMBERS) if name not in table]:
         raise DocumentError(f"{path}: needs a column '{missing[0]}', found none")
     if np.asarray(table["id"].isna()).any() or not pd.api.types.is_integer_dtype(table["n_valid"]):

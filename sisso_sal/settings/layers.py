@@ -180,8 +180,9 @@ def lines_with_origins(layers: LayeredSettings) -> str:
 
     Examples
     --------
-    >>> " ".join(lines_with_origins(layered(None, {"goal": "max"}, {}, user={})).splitlines()[2].split())
-    'goal = "max" # option --goal'
+    >>> text = lines_with_origins(layered(None, {"goal": "max"}, {}, user={}))
+    >>> [" ".join(line.split()) for line in text.splitlines() if line.startswith("goal")]
+    ['goal = "max" # option --goal']
     """
     values = flat_settings(layers.settings.model_dump(mode="json"))
     lines, current = [], ""

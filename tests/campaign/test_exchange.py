@@ -397,7 +397,7 @@ def test_it_stops_when_little_is_to_be_gained(run, in_memory, goal):
     assert stop["kind"] == "gain"
     import pandas as pd
 
-    table = pd.read_csv(run / "iter-0001" / "predictions.csv", float_precision="round_trip").set_index("id")
+    table = pd.read_csv(run / "iter-0001" / "predictions.csv").set_index("id")
     mean, std = table["mean"][OPEN], table["std"][OPEN]
     if goal == "<=0.2":
         expected = norm.cdf((0.2 - mean) / std).max()

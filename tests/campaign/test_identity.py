@@ -107,7 +107,11 @@ def test_names_in_braces_are_filled_in_once(tmp_path):
     assert (tmp_path / "r-1" / "stdout").read_text() == "{intent}{folder}-r-1-{unknown}\n"
 
 
-@pytest.mark.parametrize(("id", "told"), [("a\0b", "found one with a NUL character"), ("x" * 200_000, "longer than")])
+@pytest.mark.parametrize(
+    ("id", "told"),
+    [("a\0b", "found one with a NUL character"), ("x" * 200_000, "longer than")],
+    ids=["nul", "long"],  # pytest puts the id of a test into the environment, which has a limit too
+)
 def test_an_id_that_no_command_can_take_is_a_failure_and_the_others_have_their_answers(tmp_path, id, told):
     oracle = CommandOracle("echo {id}", tmp_path, workers=2)
     receipts = [oracle.submit(Request("r-1", id, {})), oracle.submit(Request("r-2", "1", {}))]

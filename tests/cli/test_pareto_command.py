@@ -86,7 +86,7 @@ def test_one_json_document_tells_the_front_and_the_proposals(document):
 
 
 def test_the_files_hold_the_proposals_and_a_figure(work, document):
-    found = pd.read_csv(work / "next.csv", float_precision="round_trip")
+    found = pd.read_csv(work / "next.csv")
     columns = [
         "id",
         "cost mean (eV)",
@@ -99,7 +99,10 @@ def test_the_files_hold_the_proposals_and_a_figure(work, document):
     ]
     assert list(found) == columns
     assert found["id"].tolist() == [one["id"] for one in document["proposals"]]
-    assert found["gain mean (meV)"].tolist() == [one["mean"][1] for one in document["proposals"]]
+    # Older versions of pandas read a number up to its last bit.
+    assert found["gain mean (meV)"].tolist() == pytest.approx(
+        [one["mean"][1] for one in document["proposals"]], rel=1e-14
+    )
     assert (work / "f.png").read_bytes().startswith(b"\x89PNG")
     for option, name in (("--out", "next.csv"), ("--plot", "f.png")):
         line = refused("pareto", "table.csv", *TWO, *SMALL, option, name, folder=work)

@@ -62,7 +62,6 @@ def silent_run(campaign, tmp_path_factory):
         kept = {key: value for key, value in summary.items() if key not in TOLD}
         table = pd.read_csv(
             folder / "predictions.csv",
-            float_precision="round_trip",
             dtype={"id": str},
             keep_default_na=False,
             na_values=[""],

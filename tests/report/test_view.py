@@ -37,7 +37,6 @@ def test_a_run_is_read_as_it_was_written(campaign, view):
     folder = campaign / "run" / view.iteration.folder
     written = pd.read_csv(
         folder / "predictions.csv",
-        float_precision="round_trip",
         dtype={"id": str},
         keep_default_na=False,
         na_values=[""],
