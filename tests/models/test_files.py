@@ -519,10 +519,10 @@ def test_a_failed_write_leaves_the_old_file_alone(step, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    if step == "fsync":
-        monkeypatch.setattr(os, "fsync", full)
-    else:
+    if step == "replace":
         monkeypatch.setattr(type(path), step, full)
+    else:
+        monkeypatch.setattr(os, step, full)
     with pytest.raises(SissoSalError) as caught:
         write_whole(path, "new")
     monkeypatch.undo()
