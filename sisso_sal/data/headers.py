@@ -1,14 +1,11 @@
 """Headers of columns: the name of a quantity and the text of its unit.
 
-| header | read as |
-|---|---|
-| ``EA (eV)`` | EA in eV: what stands in parentheses at the end is a unit |
-| ``EA [eV]``, ``EA, eV`` | EA in eV, if all names of the unit are in `COMMON_UNITS`; else it is all name, as in ``x[Fe]`` |
-| ``radius/Å``, ``D/(g cm-3)`` | radius in Å, under the same condition |
-| ``c/a``, ``T/K``, ``x[C]`` | a name: one letter is likelier a quantity or an element |
-| ``E/atom``, ``E/mol`` | a name: the energy of an atom, no number of atoms |
-| ``eV/atom`` | a name: there is no other |
-| ``Eg_eV`` | a name |
+- ``EA (eV)`` is EA in eV: what stands in parentheses at the end is a unit.
+- ``EA [eV]``, ``EA, eV`` are EA in eV, if all names of the unit are in `COMMON_UNITS`; else it is all name, as in ``x[Fe]``.
+- ``radius/Å``, ``D/(g cm-3)`` are a quantity and its unit, under the same condition.
+- ``c/a``, ``T/K``, ``x[C]`` are names: one letter is likelier a quantity or an element.
+- ``E/atom``, ``E/mol`` are names: the energy of an atom, no number of atoms. So is ``eV/atom``, which has no other name.
+- ``Eg_eV`` is a name.
 
 `header_notes` says what was read in another form than parentheses, and what looks like a unit but was not read.
 """

@@ -5,19 +5,37 @@ A key that is not named here may stand in an event too: what only people read is
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from sisso_sal.settings import PEOPLE
 
 LARGEST = 1e100
 """The largest size of a label, as in a table."""
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise PydanticCustomError("name", "a name of letters, digits, dots, hyphens and underscores")
+    return text
+
+
+def _sha256(text: str) -> str:
+    if not _SHA256.fullmatch(text):
+        raise PydanticCustomError("sha256", "the 64 hexadecimal digits of SHA-256")
+    return text
+
+
 Id = Annotated[str, Field(min_length=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$")]
+Name = Annotated[str, AfterValidator(_name)]
 """A name of a file, folder or submission: it leads out of no folder."""
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, AfterValidator(_sha256)]
 Count = Annotated[int, Field(ge=0)]
 Cost = Annotated[float, Field(ge=0)]
 
@@ -112,7 +130,7 @@ class Best(Data):
     value: Number
 
 
-class Calibration(Data):
+class Coverage(Data):
     """Out-of-bag measures that `status` shows."""
 
     rmse: float | None = None
@@ -130,7 +148,7 @@ class Model(Data):
     best: Best
     seed: int | None = None
     n_labelled: Count | None = None
-    calibration: Calibration | None = None
+    calibration: Coverage | None = None
     settings: int | None = None
     versions: dict[str, str] | None = None
     seconds: float | None = None

@@ -50,15 +50,7 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class Bounds(NamedTuple):
-    """What a document may hold.
-
-    Attributes
-    ----------
-    size : int
-        Bytes.
-    depth : int
-        Lists and tables within each other.
-    """
+    """What a document may hold: `size` in bytes, and `depth`, the lists and tables within each other."""
 
     size: int = 1 << 20
     depth: int = 32
