@@ -13,6 +13,9 @@ from sisso_sal.data.headers import split_header
 from sisso_sal.data.left_out import LeftOut
 from sisso_sal.errors import TableError
 
+LONGEST_NAME = 60
+"""Characters of a name in a list of names."""
+
 ROW_NUMBERS = "row"
 DROPPED = "named to be dropped"
 
@@ -126,12 +129,12 @@ def suggestion(name: str, known: Mapping[str, object]) -> str:
         or [header for header in by_lower if sought and sought in header][:1]
     )
     if close:
-        return f"; did you mean {by_lower[close[0]]!r}?"
+        return f"; did you mean {shown(by_lower[close[0]])}?"
     return f"; columns are {_listed(dict.fromkeys(split_header(header)[0] for header in known))}"
 
 
 def _listed(items: Iterable[str], limit: int = 8) -> str:
-    texts = list(items)
+    texts = [text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}…" for text in items]
     return ", ".join(texts[:limit]) + (f" and {len(texts) - limit} more" if len(texts) > limit else "")
 
 

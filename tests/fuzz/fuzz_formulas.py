@@ -11,6 +11,7 @@ from odd_names import ODD, PLAIN
 from sisso_sal.errors import InputError
 from sisso_sal.features.expression import Expression
 from sisso_sal.features.reading import parse_formula
+from sisso_sal.features.unit_rules import IGNORED
 
 OPERATORS = (
     "add",
@@ -76,19 +77,17 @@ def _unreadable(done, rng):
             names = _names_in(term["tree"])
             units = dict.fromkeys(names, "")
             text = term["expression"]
-            if parse_formula(text, units, check_units=False) != Expression.from_json(
-                term["tree"], units, check_units=False
-            ):
+            if parse_formula(text, units, rules=IGNORED) != Expression.from_json(term["tree"], units, rules=IGNORED):
                 return f"{text} reads back as another tree"
             at = rng.randrange(len(text) + 1)
             other = text[:at] + rng.choice((*TEXTS, *"()+-*/`")) + text[at + rng.randrange(3) :]
             try:
-                again = parse_formula(other, units, check_units=False)
+                again = parse_formula(other, units, rules=IGNORED)
             except InputError as error:
                 if "\n" in str(error) or len(str(error)) > 400:
                     return f"{other!r} is refused with a long message: {error}"
             else:
-                if parse_formula(str(again), units, check_units=False) != again:
+                if parse_formula(str(again), units, rules=IGNORED) != again:
                     return f"{other!r}, as {again}, reads back as another tree"
     return ""
 

@@ -124,7 +124,7 @@ def _unnamed(done, columns, n, is_whole):
         return ""
     document = json.loads(done.out)
     used, named = document["n_features"]["0"], len(document["left_out"])
-    if used + named + ("name" in columns) + 1 < len(columns):
+    if used + named + 2 < len(columns):  # one is the target and one the id
         return f"{len(columns)} columns, {used} are features, {named} named as left out: {done.err[-200:]}"
     target = columns["y (eV)"] if document["target"]["name"] == "y" else None
     if target is not None and document["n_samples"] + len(document["set_aside"]) + target.count("") < n:
