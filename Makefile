@@ -65,9 +65,9 @@ test-slow: $(VENV)/.dev  ## scientific checks that take minutes
 test-faults: $(VENV)/.dev  ## kills, cuts and full disks, all of them: under 20 minutes
 	$(BIN)/python -m pytest -m faults -n 2
 
-test-fuzz: $(VENV)/.dev  ## thousands of wrong inputs: under ten minutes; FUZZ_SEED=1 tries others
+test-fuzz: $(VENV)/.dev  ## thousands of wrong inputs, and property tests with other examples: under ten minutes; FUZZ_SEED=1 tries others
 	$(BIN)/python -m pytest -m fuzz -n 2 tests/fuzz
-	$(BIN)/python -m pytest -m "hypothesis and not slow and not faults" --hypothesis-profile random -n 2
+	$(BIN)/python -m pytest -m "hypothesis and not slow and not faults" --hypothesis-profile random --hypothesis-seed $${FUZZ_SEED:-0} -n 2
 
 test-docs: $(VENV)/.dev  ## the examples of README and docs, the notebooks, and the documentation site without a warning
 	$(BIN)/python -m pytest -m docs -n 2 tests/examples
