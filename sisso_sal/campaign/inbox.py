@@ -33,11 +33,11 @@ Note = Mapping[str, Any]
 ``{"note": "retry", "ids"}`` or ``{"note": "stop"}``."""
 
 
-class _Record(BaseModel):
+class _NoteRecord(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 
-class _Label(_Record):
+class _Label(_NoteRecord):
     note: Literal["label"]
     id: str
     value: float
@@ -64,7 +64,7 @@ class _Label(_Record):
         return [("label", label if self.error is None else label | {"error": self.error})]
 
 
-class _Failed(_Record):
+class _FailedNote(_NoteRecord):
     note: Literal["failed"]
     id: str
     reason: str
@@ -80,7 +80,7 @@ class _Failed(_Record):
         return [("failure", {"id": self.id, "kind": "person", "reason": reason, "final": True, "source": "person"})]
 
 
-class _Retry(_Record):
+class _Retry(_NoteRecord):
     note: Literal["retry"]
     ids: list[str]
 
@@ -97,7 +97,7 @@ class _Retry(_Record):
         return [("retry", {"id": id, "by": "person"}) for id in wanted or failed]
 
 
-class _Stop(_Record):
+class _Stop(_NoteRecord):
     note: Literal["stop"]
 
     def events(self, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
@@ -106,9 +106,9 @@ class _Stop(_Record):
         return [("stop", {"kind": "person", "why": "a person ran sisso-sal stop", "by": "person"})]
 
 
-_NOTES: Mapping[str, type[_Label | _Failed | _Retry | _Stop]] = {
+_NOTES: Mapping[str, type[_Label | _FailedNote | _Retry | _Stop]] = {
     "label": _Label,
-    "failed": _Failed,
+    "failed": _FailedNote,
     "retry": _Retry,
     "stop": _Stop,
 }

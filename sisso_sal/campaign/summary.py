@@ -17,21 +17,21 @@ SUMMARY = "summary.json"
 """File in the folder of an iteration: what it came to."""
 
 
-class _Record(BaseModel):
+class _Part(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
 
-class _Target(_Record):
+class _Target(_Part):
     name: str
     unit: str
 
 
-class _Best(_Record):
+class _Best(_Part):
     id: str
     value: float
 
 
-class _Proposal(_Record):
+class _Proposal(_Part):
     id: str
     mean: float | None
     std: float | None
@@ -44,13 +44,13 @@ class _Proposal(_Record):
     n_valid: int | None
 
 
-class _Member(_Record):
+class _Member(_Part):
     """A typical formula; one of a model file has the number of its member."""
 
     member: int | None = Field(default=None, ge=0)
 
 
-class _Summary(_Record):
+class _Summary(_Part):
     """What every summary has; a surrogate may tell more of itself."""
 
     iteration: int = Field(ge=1)

@@ -73,7 +73,7 @@ def read_factors(text: str) -> Factors:
         raise UnitError(f"unit '{plain[:24]}…': needs at most {MOST_CHARACTERS} characters, found {len(plain)}")
     for pattern, symbols in _IN_WORDS:
         plain = pattern.sub(symbols, plain)
-    return _Reader(text.strip(), plain).whole()
+    return _UnitReader(text.strip(), plain).whole()
 
 
 def known_power(word: str, is_known: Callable[[str], bool]) -> tuple[str, int]:
@@ -109,7 +109,7 @@ def checked_power(text: str, power: Fraction) -> Fraction:
     return power
 
 
-class _Reader:
+class _UnitReader:
     """Recursive descent over the tokens of one text."""
 
     def __init__(self, text: str, plain: str) -> None:
@@ -144,8 +144,10 @@ class _Reader:
         self._at += 1
         return self._tokens[self._at - 1][1]
 
-    def _refuse(self, found: str, needed: str = "a product of units such as eV/Å**3, g cm-3 or J/(mol K)") -> NoReturn:
-        raise UnitError(f"unit '{self._text}': needs {needed}, found {found}")
+    def _refuse(
+        self, present: str, needed: str = "a product of units such as eV/Å**3, g cm-3 or J/(mol K)"
+    ) -> NoReturn:
+        raise UnitError(f"unit '{self._text}': needs {needed}, found {present}")
 
     def _unit(self, depth: int) -> Factors:
         if depth > MOST_NESTED:

@@ -88,7 +88,7 @@ def parse_formula(text: str, units: Mapping[str, str], *, rules: UnitRules = STR
     >>> formula.to_json(), str(formula)
     (['div', 'a/b', ['sq', 'c']], '`a/b`/c**2')
     """
-    reader = _Reader(_tokens(text), units, rules)
+    reader = _FormulaReader(_tokens(text), units, rules)
     expression = reader.sum()
     reader.take("")
     return expression
@@ -98,16 +98,16 @@ def _tokens(text: str) -> list[_Token]:
     text = text.rstrip()
     tokens, place = [], 0
     while place < len(text):
-        found = _TOKEN.match(text, place)
-        if found is None:
+        match = _TOKEN.match(text, place)
+        if match is None:
             raise ExpressionError(f"formula: needs a second backtick behind character {place + 1}, found {text!r}")
-        kind = str(found.lastgroup)
-        tokens.append(_Token(kind, found[kind], found.start(kind)))
-        place = found.end()
+        kind = str(match.lastgroup)
+        tokens.append(_Token(kind, match[kind], match.start(kind)))
+        place = match.end()
     return [*tokens, _Token("end", "", place)]
 
 
-class _Reader:
+class _FormulaReader:
     """One pass over the tokens; a method for each strength of binding."""
 
     def __init__(self, tokens: list[_Token], units: Mapping[str, str], rules: UnitRules):
@@ -131,8 +131,8 @@ class _Reader:
         return operator
 
     def fault(self, needed: str) -> ExpressionError:
-        found = f"'{self.next.text}'" if self.next.text else "the end"
-        return ExpressionError(f"formula: needs {needed} at character {self.next.place + 1}, found {found}")
+        present = f"'{self.next.text}'" if self.next.text else "the end"
+        return ExpressionError(f"formula: needs {needed} at character {self.next.place + 1}, found {present}")
 
     def apply(self, operator: str, *operands: Expression) -> Expression:
         self.grow()

@@ -55,7 +55,7 @@ class Data(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow", frozen=True, allow_inf_nan=False)
 
 
-class Run(Data):
+class RunData(Data):
     """Section ``run`` of the settings."""
 
     oracle: str = PEOPLE
@@ -63,56 +63,56 @@ class Run(Data):
     core_hours: float | None = None
 
 
-class Settings(Data):
+class SettingsData(Data):
     """The settings of a campaign, as far as the state is made of them."""
 
     target: str | None = None
     id: str | None = None
     goal: str | None = None
-    run: Run = Run()
+    run: RunData = RunData()
 
 
-class Origin(Data):
+class OriginData(Data):
     """Where a setting was given."""
 
     kind: str
 
 
-class Created(Data):
+class CreatedData(Data):
     """``created``"""
 
-    settings: Settings
+    settings: SettingsData
     run_id: Name = "run"
     table: str | None = None
     digest: str | None = None
     versions: dict[str, str] = {}
     oracle: dict[str, Any] | None = None
-    origins: dict[str, Origin] = {}
+    origins: dict[str, OriginData] = {}
 
 
-class Candidates(Data):
+class CandidatesData(Data):
     """``candidates``"""
 
     n_rows: Count
     sha256: Sha256
 
 
-class Changed(Data):
+class ChangedData(Data):
     """``settings``"""
 
-    run: Run
+    run: RunData
     oracle: dict[str, Any]
     changes: list[str] = []
 
 
-class StoredArray(Data):
+class StoredArrayData(Data):
     """Where a named array of a label is."""
 
     file: Annotated[str, Field(pattern=r"^arrays/[^/]+$")]
     sha256: Sha256
 
 
-class Label(Data):
+class LabelData(Data):
     """``label``"""
 
     id: Id
@@ -120,17 +120,17 @@ class Label(Data):
     error: Annotated[Number, Field(ge=0)] | None = None
     source: str = ""
     core_hours: Cost | None = None
-    arrays: dict[str, StoredArray] = {}
+    arrays: dict[str, StoredArrayData] = {}
 
 
-class Best(Data):
+class BestData(Data):
     """The best label."""
 
     id: Id
     value: Number
 
 
-class Coverage(Data):
+class CoverageData(Data):
     """Out-of-bag measures that `status` shows."""
 
     rmse: float | None = None
@@ -139,22 +139,22 @@ class Coverage(Data):
     scale: float | None = None
 
 
-class Model(Data):
+class ModelData(Data):
     """``model``"""
 
     iteration: Annotated[int, Field(ge=1)]
     folder: Name
     files: dict[Name, Sha256]
-    best: Best
+    best: BestData
     seed: int | None = None
     n_labelled: Count | None = None
-    calibration: Coverage | None = None
+    calibration: CoverageData | None = None
     settings: int | None = None
     versions: dict[str, str] | None = None
     seconds: float | None = None
 
 
-class Remade(Data):
+class RemadeData(Data):
     """``remade``"""
 
     iteration: Annotated[int, Field(ge=1)]
@@ -162,7 +162,7 @@ class Remade(Data):
     versions: dict[str, str] | None = None
 
 
-class Pick(Data):
+class PickData(Data):
     """A proposal."""
 
     id: Id
@@ -173,12 +173,12 @@ class Pick(Data):
     high95: float | None = None
 
 
-class Proposal(Data):
+class ProposalData(Data):
     """``proposal``"""
 
     iteration: Annotated[int, Field(ge=1)]
     folder: Name
-    proposals: list[Pick]
+    proposals: list[PickData]
     seed: int | None = None
     model: int | None = None
     batch: Annotated[int, Field(ge=1)] = 1
@@ -186,7 +186,7 @@ class Proposal(Data):
     gain: float | None = None
 
 
-class Intent(Data):
+class IntentData(Data):
     """``intent``"""
 
     intent: Name
@@ -195,14 +195,14 @@ class Intent(Data):
     iteration: Count = 0
 
 
-class Receipt(Data):
+class ReceiptData(Data):
     """``receipt``"""
 
     id: Id
     job: str
 
 
-class Failure(Data):
+class FailureData(Data):
     """``failure``"""
 
     id: Id
@@ -213,19 +213,19 @@ class Failure(Data):
     core_hours: Cost | None = None
 
 
-class Retry(Data):
+class RetryData(Data):
     """``retry``"""
 
     id: Id
     by: str
 
 
-class Stop(Data):
+class StopData(Data):
     """``stop``"""
 
     kind: str
     why: str
 
 
-class Resumed(Data):
+class ResumedData(Data):
     """``resumed``"""

@@ -230,10 +230,10 @@ def stored_rows(connection: sqlite3.Connection, version: int) -> Iterator[Row]:
 def stored_row(connection: sqlite3.Connection, seq: int) -> Row | None:
     """One row of a table of schema 2; None where it is not there, or stands on a page that cannot be read."""
     try:
-        found = connection.execute(f"{_ROWS} WHERE seq = ?", (seq,)).fetchone()
+        stored = connection.execute(f"{_ROWS} WHERE seq = ?", (seq,)).fetchone()
     except (sqlite3.Error, UnicodeDecodeError):
         return None
-    return None if found is None else Row._make(found)
+    return None if stored is None else Row._make(stored)
 
 
 def _with_digests(rows: Iterable[tuple[str, str, str]]) -> Iterator[Row]:

@@ -284,9 +284,9 @@ def fold(events: Iterable[Event], state: State | None = None) -> State:
         try:
             kind.fold(draft, event)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            found = f"no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+            fault = f"no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
             raise CampaignError(
-                f"ledger: event {event.get('seq')}: {event['event']} needs {kind.carries}; found {found}"
+                f"ledger: event {event.get('seq')}: {event['event']} needs {kind.carries}; found {fault}"
             ) from error
         draft.last = event
         draft.n_events = event["seq"]
@@ -412,34 +412,39 @@ def _resumed(draft: Draft, event: Event) -> None:
     draft.stop = None
 
 
-register("created", _created, "settings, run_id, table, digest (of the table), versions, oracle", data.Created)
-register("candidates", _candidates, "n_rows, n_features, sha256 (of candidates.parquet)", data.Candidates)
-register("settings", _settings, "run (the settings that may change during a campaign), changes, oracle", data.Changed)
+register("created", _created, "settings, run_id, table, digest (of the table), versions, oracle", data.CreatedData)
+register("candidates", _candidates, "n_rows, n_features, sha256 (of candidates.parquet)", data.CandidatesData)
+register(
+    "settings", _settings, "run (the settings that may change during a campaign), changes, oracle", data.ChangedData
+)
 register(
     "label",
     _label,
     "id, value, source; where known error (standard deviation), and of a calculation intent, core_hours and "
     "arrays (name: file, sha256, shape, dtype)",
-    data.Label,
+    data.LabelData,
 )
 register(
     "model",
     _model,
     "iteration, folder, files (name: sha256), seed, n_labelled, best, calibration, versions, seconds",
-    data.Model,
+    data.ModelData,
 )
-register("remade", _remade, "iteration, files (name: sha256), versions: they differ from those before", data.Remade)
+register("remade", _remade, "iteration, files (name: sha256), versions: they differ from those before", data.RemadeData)
 register(
-    "proposal", _proposal, "iteration, folder, seed, proposals; model (seq of the event), batch, gain", data.Proposal
+    "proposal",
+    _proposal,
+    "iteration, folder, seed, proposals; model (seq of the event), batch, gain",
+    data.ProposalData,
 )
-register("intent", _intent, "intent, id, attempt, iteration: this will be submitted", data.Intent)
-register("receipt", _receipt, "intent, id, job: the oracle accepted the request", data.Receipt)
+register("intent", _intent, "intent, id, attempt, iteration: this will be submitted", data.IntentData)
+register("receipt", _receipt, "intent, id, job: the oracle accepted the request", data.ReceiptData)
 register(
     "failure",
     _failure,
     "id, kind, reason, final (False where it is tried again), source; of a calculation intent and core_hours",
-    data.Failure,
+    data.FailureData,
 )
-register("retry", _retry, "id, by", data.Retry)
-register("stop", _stop, "kind, why, by", data.Stop)
-register("resumed", _resumed, "nothing", data.Resumed)
+register("retry", _retry, "id, by", data.RetryData)
+register("stop", _stop, "kind, why, by", data.StopData)
+register("resumed", _resumed, "nothing", data.ResumedData)

@@ -30,11 +30,11 @@ _FORM = '{"value": 1.5}'
 _LARGEST_PROCESS = 1 << 31
 
 
-class _Record(BaseModel):
+class _AnswerRecord(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
 
-class Submission(_Record):
+class Submission(_AnswerRecord):
     """The request of a submission, as it lies in its folder."""
 
     intent: str
@@ -42,14 +42,14 @@ class Submission(_Record):
     candidate: dict[str, Any]
 
 
-class _Labelled(_Record):
+class _Labelled(_AnswerRecord):
     value: float
     error: float | None = None
     core_hours: float | None = None
     id: str | None = None
 
 
-class _Failed(_Record):
+class _FailedAnswer(_AnswerRecord):
     failure: str
     reason: str | None = None
     core_hours: float | None = None
@@ -95,13 +95,13 @@ def read_answer(intent: str, job: Path, hours: float) -> Answer:
         That it took; the cost where the answer does not tell its core-hours.
     """
     path = job / "answer.json" if os.path.lexists(job / "answer.json") else job / "stdout"
-    answer: _Labelled | _Failed | None = None
+    answer: _Labelled | _FailedAnswer | None = None
     code, problem = _exit_code(job), ""
     try:
         answer = _answer_in(path)
     except DocumentError as error:
         problem = str(error)
-    if code != 0 and not isinstance(answer, _Failed):
+    if code != 0 and not isinstance(answer, _FailedAnswer):
         return Answer(intent, core_hours=hours, kind="crashed", reason=_ending(code, job))
     if answer is None:
         return Answer(intent, core_hours=hours, kind="invalid", reason=one_line(problem))
@@ -119,7 +119,7 @@ def read_answer(intent: str, job: Path, hours: float) -> Answer:
     return Answer(intent, core_hours=cost, kind=kind, reason=reason)
 
 
-def _answer_in(path: Path) -> _Labelled | _Failed:
+def _answer_in(path: Path) -> _Labelled | _FailedAnswer:
     try:
         content = read_bytes(path, SMALL.size)
     except DocumentError as error:
@@ -129,13 +129,13 @@ def _answer_in(path: Path) -> _Labelled | _Failed:
     except DocumentError as error:
         raise DocumentError(f"{path.name}: {_unread(content, error)}") from error
     if isinstance(document, dict) and document.get("failure") is not None:
-        return _typed(_Failed, document)
+        return _typed(_FailedAnswer, document)
     if isinstance(document, dict) and "value" in document:
         return _typed(_Labelled, document)
     raise DocumentError(f"needs an answer such as {_FORM}, found {shown(document)}")
 
 
-def _typed(model: type[_Labelled] | type[_Failed], document: dict[str, Any]) -> _Labelled | _Failed:
+def _typed(model: type[_Labelled] | type[_FailedAnswer], document: dict[str, Any]) -> _Labelled | _FailedAnswer:
     try:
         return record_of(model, document)
     except DocumentError as error:
@@ -161,7 +161,7 @@ def _is_document(text: str) -> bool:
     return True
 
 
-def _failure(answer: _Failed) -> tuple[str, str]:
+def _failure(answer: _FailedAnswer) -> tuple[str, str]:
     """Kind and reason; a kind that is not known is part of the reason."""
     reason = answer.failure if answer.reason is None else answer.reason
     if answer.failure in FAILURES:

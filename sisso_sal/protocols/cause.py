@@ -69,9 +69,9 @@ def reasons(mean: np.ndarray, cause: np.ndarray | None) -> np.ndarray:
     """
     out = np.full(len(mean), "", dtype=object)
     for row in np.flatnonzero(~np.isfinite(mean)):
-        found = np.zeros(0, dtype=int) if cause is None else cause[cause[:, row] > 0, row]
-        if len(found):
-            out[row] = Cause(int(np.bincount(found).argmax())).words
+        causes = np.zeros(0, dtype=int) if cause is None else cause[cause[:, row] > 0, row]
+        if len(causes):
+            out[row] = Cause(int(np.bincount(causes).argmax())).words
         else:
             out[row] = UNKNOWN if cause is None else Cause.NO_INVERSE.words
     return out

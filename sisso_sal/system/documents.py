@@ -324,11 +324,11 @@ def _deepest(raw: bytes, marks: re.Pattern[bytes]) -> int:
         return 0
     depth = deepest = 0
     for mark in marks.finditer(raw):
-        found = mark.group()
-        if found in (b"[", b"{"):
+        bracket = mark.group()
+        if bracket in (b"[", b"{"):
             depth += 1
             deepest = max(deepest, depth)
-        elif found in (b"]", b"}"):
+        elif bracket in (b"]", b"}"):
             depth -= 1
     return deepest
 

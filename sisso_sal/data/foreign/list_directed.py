@@ -37,17 +37,17 @@ def items(text: str, most: int = MOST) -> list[str | None]:
     >>> items("10   number of terms"), items("3*20, 5/7"), items("'(+)(/)' # all"), items(",2")
     (['10', 'number', 'of', 'terms'], ['20', '20', '20', '5'], ['(+)(/)', '#', 'all'], [None, '2'])
     """
-    found: list[str | None] = []
+    values: list[str | None] = []
     place = 0
-    while len(found) < most and (ahead := _AHEAD.search(text, place)) and ahead[0] != "/":
+    while len(values) < most and (ahead := _AHEAD.search(text, place)) and ahead[0] != "/":
         match = _TOKEN.match(text, place)
         if match is None:  # a quotation mark after a repeat count that does not end
             break
-        count = min(int(match["count"][:9]), most - len(found)) if match["count"] else 1
-        found += [_value(match)] * count
+        count = min(int(match["count"][:9]), most - len(values)) if match["count"] else 1
+        values += [_value(match)] * count
         gap = _GAP.match(text, match.end())
         place = gap.end() if gap else match.end()
-    return found
+    return values
 
 
 def _value(match: re.Match[str]) -> str | None:

@@ -165,8 +165,8 @@ def _refuse_other_work(said: Translation) -> None:
             f"{name}={number}: features that are vectors{told} are not read; only numbers (nsf) are used"
         )
     else:
-        found = ((name, number), (sizes_name, sizes))
-        said.mapped += [(f"{key}={value}", "no vectors") for key, value in found if value is not None]
+        keys = ((name, number), (sizes_name, sizes))
+        said.mapped += [(f"{key}={value}", "no vectors") for key, value in keys if value is not None]
     name, number = _value(said, integer, "npf_must")
     if number == 0:
         said.mapped.append((f"{name}=0", "all primary features are free"))

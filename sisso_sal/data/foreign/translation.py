@@ -91,11 +91,11 @@ class Translation:
 
         They are names of one keyword in different versions: if more than one was given, a note says which counts.
         """
-        found = [(name, self._left.pop(name)) for name in names if name in self._left]
+        taken = [(name, self._left.pop(name)) for name in names if name in self._left]
         self.notes += [
-            f"{brief(f'{name}={value}')}: not used, as {found[0][0]} says the same" for name, value in found[1:]
+            f"{brief(f'{name}={value}')}: not used, as {taken[0][0]} says the same" for name, value in taken[1:]
         ]
-        return found[0] if found else (names[-1], None)
+        return taken[0] if taken else (names[-1], None)
 
     def set(self, option: str, value: Any, said: str) -> None:
         """Record that a setting follows from what the input says."""

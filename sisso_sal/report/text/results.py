@@ -246,7 +246,7 @@ FLAGS = {
 CONTAINS = "contains: --exclude-elements leaves such candidates out; --element-groups has the lists and their sources"
 
 
-def flags_explained(found: Iterable[str]) -> list[str]:
+def flags_explained(letters: Iterable[str]) -> list[str]:
     """One line on the letters that occur; none where there are no flags.
 
     Examples
@@ -256,7 +256,7 @@ def flags_explained(found: Iterable[str]) -> list[str]:
     >>> flags_explained(["", ""])
     []
     """
-    letters = {*"".join(found)}
+    letters = {*"".join(letters)}
     said = [f"{letter}, {words}" for letter, words in FLAGS.items() if letter in letters]
     return [f"flags: {'; '.join(said)}"] if said else []
 
