@@ -77,7 +77,7 @@ def symbol_of(name: str) -> str:
             f"unit '{name}': needs a unit that can be multiplied, found a logarithmic one; such values are logarithms "
             "without a unit: leave the unit out of the header, or give the quantity itself"
         )
-    symbol = _registry().get_symbol(in_pint)
+    symbol = _symbol(in_pint)
     return symbol if _is_one_word(symbol) and _symbol_in_pint(symbol) == symbol else in_pint
 
 
@@ -122,7 +122,12 @@ def _is_one_word(symbol: str) -> bool:
 def _symbol_in_pint(symbol: str) -> str | None:
     """The symbol of what a symbol is read as; None where it is read as a base unit of this program."""
     name = None if symbol in OWN else _name_in_pint(symbol)
-    return None if name is None else _registry().get_symbol(name)
+    return None if name is None else _symbol(name)
+
+
+def _symbol(name: str) -> str:
+    """The symbol of a unit of pint, whose versions write the prefix micro with one or the other of two characters."""
+    return _registry().get_symbol(name).replace("\u03bc", "\u00b5")
 
 
 @cache
