@@ -13,7 +13,7 @@ from hypothesis import settings
 # The same examples in every run, so that no test depends on luck. `pytest --hypothesis-profile random` draws others, and prints for
 # each failure what repeats it.
 settings.register_profile("fixed", derandomize=True, deadline=None)
-settings.register_profile("random", deadline=None, print_blob=True, database=None)
+settings.register_profile("random", derandomize=False, deadline=None, print_blob=True, database=None)
 settings.load_profile("fixed")
 
 
