@@ -49,7 +49,7 @@ def _copy(kind, folder):
 
 
 def labels_of(run):
-    """The labels that the database or the copy holds, by id; read without the program."""
+    """The labels that the database holds, by id, read without the program; none where it cannot be read."""
     labels = {}
     try:
         with closing(sqlite3.connect(f"{(run / 'campaign.db').absolute().as_uri()}?mode=ro", uri=True)) as connection:
@@ -60,12 +60,8 @@ def labels_of(run):
     return labels
 
 
-def broken_folder(rng, folder):
-    """A run in which one file was damaged, removed, or is another kind of thing; any command that takes a run."""
-    run = _copy("labelled", folder)
-    before = labels_of(run)
-    files = sorted(path for path in run.rglob("*") if path.is_file())
-    path = rng.choice([*files, run / "campaign.db", run / "campaign.jsonl", run / "campaign.toml"])
+def _break(path, run, rng):
+    """Damage or remove a file of a run, put another kind of thing in its place, or put notes beside it."""
     content = path.read_bytes()
     way = rng.randrange(8)
     if way == 0:
@@ -89,6 +85,15 @@ def broken_folder(rng, folder):
         path.write_bytes(rng.choice((b"", b"\x00" * 100, b"{}", b"[]", b"null", b"PAR1", "é".encode("latin-1"))))
     else:
         path.write_bytes(damaged(content, rng))
+
+
+def broken_folder(rng, folder):
+    """A run in which one file was damaged, removed, or is another kind of thing; any command that takes a run."""
+    run = _copy("labelled", folder)
+    before = labels_of(run)
+    files = sorted(path for path in run.rglob("*") if path.is_file())
+    path = rng.choice([*files, run / "campaign.db", run / "campaign.jsonl", run / "campaign.toml"])
+    _break(path, run, rng)
     arguments = rng.choice(
         (
             ("status", "run"),
