@@ -19,8 +19,10 @@ import numpy as np
 
 from sisso_sal.data.neighbours import CONSTANT
 from sisso_sal.errors import FitError
-from sisso_sal.models.learners import Learner, ProcessLearner, learn_process, learn_trees, without_last_bits
+from sisso_sal.models.learners import Learner
+from sisso_sal.models.process import ProcessLearner, learn_process
 from sisso_sal.models.records import CompositionRecord, CorrectionRecord, read_record
+from sisso_sal.models.trees import learn_trees, without_last_bits
 from sisso_sal.system.machine import one_blas_thread
 
 KINDS = ("none", "trees", "process", "both")

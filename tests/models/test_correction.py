@@ -9,7 +9,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Kernel, Matern, WhiteKernel
 
-from sisso_sal.models import correction, learners
+from sisso_sal.models import correction, process, trees
 from sisso_sal.models.correction import Correction
 
 KINDS = ("trees", "process", "both")
@@ -78,8 +78,8 @@ def test_left_out_predictions_of_the_trees_are_those_of_the_trees_that_did_not_d
     features, formula, target = bumpy(25)
     found = Correction("trees", features, formula, target, seed=0)
     rows = standardised(features, formula, (features, formula))
-    left_over = learners.without_last_bits(target - formula, np.ptp(target))
-    forest = ExtraTreesRegressor(learners.N_TREES, bootstrap=True, random_state=0).fit(rows, left_over)
+    left_over = trees.without_last_bits(target - formula, np.ptp(target))
+    forest = ExtraTreesRegressor(trees.N_TREES, bootstrap=True, random_state=0).fit(rows, left_over)
     for i in range(len(target)):
         own = [
             tree.predict(rows[i : i + 1])[0]
@@ -89,8 +89,8 @@ def test_left_out_predictions_of_the_trees_are_those_of_the_trees_that_did_not_d
         assert 20 < len(own) < 60
         assert found.left_out_mean[i] == pytest.approx(formula[i] + np.mean(own), rel=1e-9)
         assert found.left_out_std[i] == pytest.approx(np.std(own, ddof=1), rel=1e-9)
-    trees, _ = learners.grown(np.float32(rows), left_over, 0)
-    for mine, other in zip(trees, forest.estimators_, strict=True):
+    grown, _ = trees.grown(np.float32(rows), left_over, 0)
+    for mine, other in zip(grown, forest.estimators_, strict=True):
         assert np.array_equal(mine.predict(np.float32(rows)), other.tree_.predict(np.float32(rows)))
 
 
@@ -101,7 +101,7 @@ def test_left_out_means_of_the_trees_are_scikit_learns_out_of_bag_predictions():
         np.round(2**20 * target) / 2**20,
     )  # few bits, none of which is lost
     found = Correction("trees", features, formula, target, seed=3)
-    twin = ExtraTreesRegressor(learners.N_TREES, bootstrap=True, oob_score=True, random_state=3)
+    twin = ExtraTreesRegressor(trees.N_TREES, bootstrap=True, oob_score=True, random_state=3)
     twin.fit(standardised(features, formula, (features, formula)), target - formula)
     assert found.left_out_mean == pytest.approx(formula + twin.oob_prediction_, rel=1e-9)
 
@@ -201,7 +201,7 @@ def test_processes_of_kinship_are_scikit_learns_with_one_length_the_second_with_
 
 def test_the_gradient_of_the_trend_is_that_of_finite_differences():
     rows = np.random.default_rng(0).normal(size=(6, 3))
-    kernel = learners.Trend(1, 0.7)
+    kernel = process.Trend(1, 0.7)
     value, gradient = kernel(rows, eval_gradient=True)
     above, below = (kernel.clone_with_theta(kernel.theta + step)(rows) for step in (1e-5, -1e-5))
     assert gradient[:, :, 0] == pytest.approx((above - below) / 2e-5, rel=1e-6)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from sisso_sal.errors import InputError, ModelFileError, SissoSalError
-from sisso_sal.models import files, learners
+from sisso_sal.models import files, trees
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.files import load_model, save_model
 from sisso_sal.models.regressor import SISSORegressor
@@ -312,7 +312,7 @@ def some_places(document):
 @pytest.mark.parametrize("kind", ["regressor", "ensemble"])
 def test_no_damage_gives_another_exception(kind, value, documents, tmp_path, monkeypatch):
     """The values of the file in turn are left out or replaced: the file is refused in one line, or read and used."""
-    monkeypatch.setattr(learners, "N_TREES", 3)
+    monkeypatch.setattr(trees, "N_TREES", 3)
     document = json.loads(documents[kind])
     if kind == "ensemble":
         assert document["correction"] is not None
