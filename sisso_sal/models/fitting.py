@@ -5,7 +5,6 @@ The single model, the members of an ensemble, the choice of their rung, and cros
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sisso_sal.engine.plan import Plan, SearchSize, fits, plan
+from sisso_sal.engine.plan import SearchSize, search_cost
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.search import SubspaceFits, search
 from sisso_sal.errors import FitError, ModelFileError, SettingsError
@@ -23,13 +22,8 @@ from sisso_sal.features.stored import SAME_VALUE
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel, build_model
 from sisso_sal.models.records import FileRecord, ModelRecord, inside
-from sisso_sal.protocols import Progress
-from sisso_sal.system.machine import usable_cores, usable_memory
-
-LONG = 5.0
-"""Seconds from which on a search says beforehand what it will take."""
-
-logger = logging.getLogger(__name__)
+from sisso_sal.protocols import Cost, Progress
+from sisso_sal.system.machine import usable_cores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +199,16 @@ class Prepared:
     n_constant: int
     settings: SearchSettings
 
+    @property
+    def size(self) -> SearchSize:
+        """How much is looked for; no more features are screened than there are."""
+        n_sis, settings = min(self.settings.n_sis, self.space.n_features), self.settings
+        return SearchSize(dim=settings.dim, n_sis=n_sis, n_residual=settings.n_residual, keep=settings.n_models)
+
+    def cost(self, problems: Sequence[Problem]) -> Cost:
+        """What `solve` will take for these problems."""
+        return search_cost(self.space, problems, self.size, self.settings.n_threads)
+
 
 @dataclass(frozen=True, eq=False)
 class Solved:
@@ -274,15 +278,10 @@ def solve(prepared: Prepared, problems: Sequence[Problem], progress: Progress | 
     ------
     FitError
         There is no usable feature.
-    SettingsError
-        The subspaces are too large.
     """
     space, settings = prepared.space, prepared.settings
-    n_sis = min(settings.n_sis, space.n_features)
-    size = SearchSize(dim=settings.dim, n_sis=n_sis, n_residual=settings.n_residual, keep=settings.n_models)
-    _tell_plan(plan(space, problems, size, settings.n_threads))
     outcomes, causes = search(
-        space, problems, size, centre=settings.fit_intercept, threads=settings.n_threads, progress=progress
+        space, problems, prepared.size, centre=settings.fit_intercept, threads=settings.n_threads, progress=progress
     )
     models = [
         _models(space, problem, outcome, settings.n_models) for problem, outcome in zip(problems, outcomes, strict=True)
@@ -308,15 +307,6 @@ def _features(prepared: Prepared, causes: Counter) -> tuple[dict[str, int], dict
         sizes["0"] -= prepared.n_constant
         rejected["0"]["constant"] = prepared.n_constant
     return sizes, {rung: {cause: n for cause, n in sorted(counts.items()) if n} for rung, counts in rejected.items()}
-
-
-def _tell_plan(planned: Plan) -> None:
-    if not fits(planned):
-        raise SettingsError(
-            f"subspace: needs {planned.n_bytes / 2**30:.1f} GiB, found {usable_memory() / 2**30:.1f} GiB free; "
-            "try a smaller --n-sis or --dim"
-        )
-    logger.log(logging.INFO if planned.seconds > LONG else logging.DEBUG, "%s", planned)
 
 
 def _count_constant(values: np.ndarray) -> int:

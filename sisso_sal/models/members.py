@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from sisso_sal.models.magnitudes import check_labels
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.robust import huber_weights, weighted_median
 from sisso_sal.models.transform import TargetTransform
-from sisso_sal.protocols import Progress
+from sisso_sal.protocols import Cost, Progress
+from sisso_sal.system.costs import announce
 
 N_ROUNDS = 2
 """Times that a robust fit is repeated with new weights."""
@@ -53,27 +54,36 @@ class Stage:
 
 
 def search_members(
-    recipe: EnsembleRecipe, table: TrainingTable, draws: Sequence[Draw], progress: Progress | None = None
+    recipe: EnsembleRecipe,
+    table: TrainingTable,
+    draws: Sequence[Draw],
+    progress: Progress | None = None,
+    later: Sequence[Cost] = (),
 ) -> list[Stage]:
     """The members of an ensemble for each draw, all in one pass per rung and dimension.
 
-    Problem ``k * members + m`` is member m of draw k. The last stage is not complete if Ctrl-C ended it.
+    Problem ``k * members + m`` is member m of draw k. The last stage is not complete if Ctrl-C ended it. What all of it will take,
+    and what follows (`later`), is announced before it begins.
 
     Raises
     ------
     FitError, SettingsError
-        See `prepare` and `solve`; also a target that does not vary over what a draw may see, or has no transform.
+        See `prepare`, `solve` and `announce`; also a target that does not vary over what a draw may see, or has no transform.
     """
+    rungs = [prepare(table, recipe.space_of(rung), recipe.search) for rung in recipe.rungs]
+    drawn = [draw_problems(recipe, prepared, draws) for prepared in rungs]
+    searches = [prepared.cost(problems) for prepared, (problems, _) in zip(rungs, drawn, strict=True)]
+    n_fits = 1 + N_ROUNDS if recipe.loss == "huber" else 1
+    seconds, n_bytes = n_fits * sum(cost.seconds for cost in searches), max(cost.n_bytes for cost in searches)
+    announce([replace(searches[-1], seconds=seconds, n_bytes=n_bytes), *later])
     stages: list[Stage] = []
-    for number, rung in enumerate(recipe.rungs):
-        prepared = prepare(table, recipe.space_of(rung), recipe.search)
-        problems, links = draw_problems(recipe, prepared, draws)
+    for prepared, (problems, links) in zip(rungs, drawn, strict=True):
         is_robust = recipe.loss == "huber"
         first = [_about_the_median(problem) for problem in problems] if is_robust else problems
-        solved = solve(prepared, first, _part(progress, number, len(recipe.rungs)))
+        solved = solve(prepared, first, _part(progress, len(stages), len(rungs)))
         if is_robust:
             solved = _reweighted(table, prepared, problems, solved)
-        stages.append(Stage(rung, solved, problems, links))
+        stages.append(Stage(prepared.space.settings.rung, solved, problems, links))
         if not solved.counts.is_complete:
             break
     return stages

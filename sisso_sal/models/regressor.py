@@ -28,6 +28,7 @@ from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.magnitudes import check_labels
 from sisso_sal.models.records import RegressorRecord, file_document
 from sisso_sal.protocols import Cause
+from sisso_sal.system.costs import announce
 
 N_ALTERNATIVES = 10
 """Models kept of each dimension."""
@@ -194,7 +195,7 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         FitError
             Fewer samples than the dimension needs, a constant target, or no usable feature.
         SettingsError
-            A setting is out of range, or the space is too large.
+            A setting is out of range, or the space or the subspaces are too large.
         KeyboardInterrupt
             On Ctrl-C; if there was a model by then, `is_complete_` is False and the model can be used.
         """
@@ -203,7 +204,9 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         check_labels(table.target, table.y[table.weights > 0])
         prepared = prepare(table, space_settings(parameters), search_settings(parameters, N_ALTERNATIVES))
         every = np.ones(len(prepared.names), dtype=bool)
-        solved = solve(prepared, [Problem(prepared.target, prepared.weights, every)], progress)
+        problems = [Problem(prepared.target, prepared.weights, every)]
+        announce([prepared.cost(problems)])
+        solved = solve(prepared, problems, progress)
         alternatives = [models for models in solved.models[0] if models]
         self.fitted_ = FittedModels(alternatives, table.primaries, solved.counts)
         self.primaries_, self.units_ = table.names, table.units

@@ -5,6 +5,7 @@ The loop knows these and no implementation. The table, the SISSO ensemble, expec
 
 from sisso_sal.protocols.acquisition import Acquisition, Chooser, Maximiser
 from sisso_sal.protocols.cause import Cause
+from sisso_sal.protocols.cost import Cost
 from sisso_sal.protocols.oracle import FAILURES, Answer, Oracle, Receipt, Request
 from sisso_sal.protocols.space import Quantity, Rows, Space
 from sisso_sal.protocols.surrogate import (
@@ -23,6 +24,7 @@ __all__ = [
     "Answer",
     "Cause",
     "Chooser",
+    "Cost",
     "Described",
     "Documented",
     "FAILURES",

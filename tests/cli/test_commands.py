@@ -876,7 +876,7 @@ def test_an_interrupt_ends_a_long_search_at_once(large, command):
     [
         (("--rung", "2", "--max-features", "100000"), "at most 1e+05 (--max-features) features of rung 2", "--rung 1"),
         (("--rung", "3"), "GiB are free) features of rung 2", "--max-complexity 2"),
-        (("--n-sis", "100000", "--dim", "3", "--rung", "2"), "subspace: needs", "--n-sis"),
+        (("--n-sis", "100000", "--dim", "3", "--rung", "2"), " subsets: needs", "--n-sis"),
     ],
 )
 def test_what_cannot_fit_is_refused_with_advice(large, options, found, advice):

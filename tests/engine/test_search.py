@@ -10,7 +10,7 @@ from compiled import needs_compiled
 
 from sisso_sal.engine import _duplicates, _pairs, _scores, _subsets, _values
 from sisso_sal.engine import search as search_module
-from sisso_sal.engine.plan import SearchSize, plan
+from sisso_sal.engine.plan import SearchSize, search_cost
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.screen import Stopped
 from sisso_sal.engine.search import compile_for
@@ -211,17 +211,18 @@ def test_an_interrupt_before_anything_was_found_is_passed_on(monkeypatch):
         search(space, [problem], dim=2, n_sis=5)
 
 
-def test_a_plan_counts_what_is_there():
+def test_the_cost_of_a_search_counts_what_is_there():
     """No more features than the space has are screened; pairs need no Gram matrix, triples do."""
     space, _, _, columns, _ = make()
     problem = problem_of(columns["a"])
     m = space.n_features
-    plans = {dim: plan(space, [problem], SearchSize(dim=dim, n_sis=10**6), threads=1) for dim in (1, 2, 3)}
-    assert [plans[dim].n_subsets for dim in (1, 2, 3)] == [
-        sum(comb(m, d) for d in range(1, dim + 1)) for dim in (1, 2, 3)
-    ]
-    assert plans[1].n_bytes == plans[2].n_bytes == plans[3].n_bytes - 12 * m**2
-    assert plans[1].seconds < plans[2].seconds < plans[3].seconds
+    costs = {dim: search_cost(space, [problem], SearchSize(dim=dim, n_sis=10**6), threads=1) for dim in (1, 2, 3)}
+    for dim, cost in costs.items():
+        n_subsets = sum(comb(m, d) for d in range(1, dim + 1))
+        assert cost.what.startswith(f"{m:.3g} features, screened ")
+        assert cost.what.endswith(f" and {n_subsets:.3g} subsets")
+    assert costs[1].n_bytes == costs[2].n_bytes == costs[3].n_bytes - 12 * m**2
+    assert costs[1].seconds < costs[2].seconds < costs[3].seconds
 
 
 @needs_compiled
