@@ -14,11 +14,11 @@ from sisso_sal.data.headers import split_header
 from sisso_sal.data.table import Table, read_table
 from sisso_sal.errors import TableError, UnitError
 from sisso_sal.features.dimension import conversion_factor
-from sisso_sal.models.ensemble import SISSOEnsemble
-from sisso_sal.models.regressor import SISSORegressor
+from sisso_sal.models.ensemble_model import EnsembleModel
+from sisso_sal.models.formulas import FittedModels
 from sisso_sal.oxides.primary_features import PRIMARY_FEATURES, featurize_table
 
-Model = SISSORegressor | SISSOEnsemble
+Model = FittedModels | EnsembleModel
 
 
 def columns_for(
@@ -35,8 +35,7 @@ def columns_for(
 
     Parameters
     ----------
-    model : SISSORegressor or SISSOEnsemble
-        Fitted.
+    model : FittedModels or EnsembleModel
     path : path
         A table; columns that the model does not know are left alone.
     id : str, optional
@@ -61,12 +60,12 @@ def columns_for(
     path = Path(path)
     names = read_table(path, id=id, features=[])
     made = {split_header(feature.header)[0] for feature in PRIMARY_FEATURES}
-    is_made = made.issuperset(model.primaries_) and not {*model.primaries_} & {*names.headers}
+    is_made = made.issuperset(model.primaries) and not {*model.primaries} & {*names.headers}
     if formula is not None or is_made:
         table, rejected = featurize_table(names, formula)
         tell("the model's features were made from formulas")
         tell_rejected(rejected, tell)
-        missing = [name for name in model.needed_ if name not in table.feature_names]
+        missing = [name for name in model.needed if name not in table.feature_names]
         if missing:
             raise TableError(
                 f"{path}: the model needs '{missing[0]}', which is not among the features made from formulas"
@@ -74,7 +73,7 @@ def columns_for(
     else:
         table = _with_needed(model, path, names, id, tell)
     columns = {}
-    for name, unit in zip(model.primaries_, model.units_, strict=True):
+    for name, unit in model.primaries.items():
         if name in table.feature_names:
             place = table.feature_names.index(name)
             columns[name] = table.features[:, place] * _factor(path, name, table.feature_units[place], unit)
@@ -83,15 +82,15 @@ def columns_for(
 
 def _with_needed(model: Model, path: Path, names: Table, id: str | None, tell: Callable[[str], None]) -> Table:
     """The table with the features that are needed and, where that works, all others of an ensemble."""
-    for name in model.needed_:
+    for name in model.needed:
         try:
             names.header(name)
         except TableError as error:
             raise TableError(f"{error} ({_reason(model, name)})") from error
-    table = read_table(path, id=id, features=model.needed_)
-    if isinstance(model, SISSOEnsemble) and len(model.needed_) < len(model.primaries_):
+    table = read_table(path, id=id, features=model.needed)
+    if isinstance(model, EnsembleModel) and len(model.needed) < len(model.primaries):
         try:
-            whole = read_table(path, id=id, features=model.primaries_)
+            whole = read_table(path, id=id, features=tuple(model.primaries))
             if whole.n_rows == table.n_rows:
                 return whole
             problem = f"{path}: a feature that no formula uses has gaps"
@@ -99,18 +98,18 @@ def _with_needed(model: Model, path: Path, names: Table, id: str | None, tell: C
             problem = f"{error}; no formula uses it"
         tell(f"{problem}, only the distance to the labelled materials is left out")
     own = {
-        table.headers[name] for name in model.primaries_ if name in table.headers
+        table.headers[name] for name in model.primaries if name in table.headers
     }  # which the model knows and does not use
     return replace(table, left_out=tuple(one for one in table.left_out if one.name not in own))
 
 
 def _reason(model: Model, name: str) -> str:
     """What needs a feature."""
-    if isinstance(model, SISSORegressor):
+    if isinstance(model, FittedModels):
         return "the formula uses it"
-    n = sum(name in member.primaries() for member in model.members_)
+    n = sum(name in member.primaries() for member in model.members)
     if n:
-        return f"{n} of {len(model.members_)} formulas use it"
+        return f"{n} of {len(model.members)} formulas use it"
     return "no formula uses it, but the correction was learned from it; fit with --correction none for formulas alone"
 
 

@@ -87,35 +87,38 @@ def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bo
     import numpy as np
 
     from sisso_sal.models.fitting import labels_needed
-    from sisso_sal.models.inputs import frame_of, named_labels
-    from sisso_sal.models.regressor import SISSORegressor
     from sisso_sal.spaces.table import TableSpace
 
-    parameters = settings.model.estimator_parameters() | {"threads": threads}
-    if is_ensemble:  # whose learners take a second to import
-        from sisso_sal.models.ensemble import SISSOEnsemble
-
-        model = SISSOEnsemble(**parameters, **settings.ensemble.estimator_parameters(), random_state=settings.seed)
-    else:
-        model = SISSORegressor(**parameters)
     space = TableSpace(data)
     known = np.flatnonzero(data.labelled)
     dim, needed = settings.model.dim, labels_needed(settings.model.dim, settings.model.intercept)
     if len(known) < needed:
         raise FitError(f"{space.name}: needs at least {needed} labelled rows for dim {dim}, found {len(known)}")
-    shares = space.composition if is_ensemble else None
-    composition = {} if shares is None else {"composition": shares[known]}
     start = time.perf_counter()
     with Progress("screening", silent) as progress:
-        try:
-            model.fit(
-                frame_of(space, known), named_labels(space, space.labels[known]), progress=progress, **composition
-            )
-        except KeyboardInterrupt:
-            if getattr(model, "is_complete_", True):  # there is no model yet
-                raise
+        stored = _searched(space, known, settings, threads, is_ensemble, progress)
     seconds = time.perf_counter() - start
-    return model, _fit_document(model, space, is_ensemble) | {"seconds": round(seconds, 4), "seed": settings.seed}
+    document = _fit_document(stored.model, space, is_ensemble)
+    return stored, document | {"seconds": round(seconds, 4), "seed": settings.seed}
+
+
+def _searched(space, known, settings, threads: int | None, is_ensemble: bool, progress):
+    """The model of the rows of these numbers, with its settings."""
+    from sisso_sal.models.inputs import table_of
+    from sisso_sal.models.stored import StoredModel
+
+    parameters = settings.model.estimator_parameters() | {"threads": threads}
+    table = table_of(space, known, space.labels[known])
+    if not is_ensemble:
+        from sisso_sal.models.formulas import find_formulas
+
+        return StoredModel(find_formulas(parameters, table, progress), parameters)
+    from sisso_sal.models.assembly import fit_ensemble
+    from sisso_sal.models.recipe import recipe_of
+
+    parameters |= settings.ensemble.estimator_parameters() | {"random_state": settings.seed}
+    shares = space.rows(known).composition
+    return StoredModel(fit_ensemble(recipe_of(parameters), table, shares, progress).model, parameters)
 
 
 def tell_fit(document: dict[str, Any], as_json: bool) -> None:
@@ -132,7 +135,7 @@ _ABOUT = ("n_members", "sigma", "calibration", "formula_calibration", "correctio
 
 def _fit_document(model, space, is_ensemble: bool) -> dict[str, Any]:
     target, columns = space.target, space.rows().features
-    best = [model.members_[i] for i, _ in model.typical_members(columns)] if is_ensemble else model.models_
+    best = [model.members[i] for i, _ in model.typical_members(columns)] if is_ensemble else model.models
     models = []
     for one in best:
         units = one.coefficient_units(target.unit)
@@ -143,11 +146,11 @@ def _fit_document(model, space, is_ensemble: bool) -> dict[str, Any]:
     document = {
         "target": {"name": target.name, "unit": target.unit},
         "models": models,
-        "n_features": model.n_features_,
-        "rejected": model.rejected_,
-        "complete": model.is_complete_,
-        "n_singular": model.n_singular_,
-        "n_samples": model.n_samples_,
+        "n_features": model.counts.n_features,
+        "rejected": model.counts.rejected,
+        "complete": model.counts.is_complete,
+        "n_singular": model.counts.n_singular,
+        "n_samples": model.counts.n_samples,
         **space.table.remarks(),
     }
     if is_ensemble:
@@ -182,23 +185,27 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
     from sisso_sal.api.prediction import columns_for
     from sisso_sal.campaign.newest import model_file
     from sisso_sal.data.spreadsheet import csv_of
-    from sisso_sal.models.ensemble import SISSOEnsemble
-    from sisso_sal.models.files import load_model
+    from sisso_sal.models.files import read_model
+    from sisso_sal.models.formulas import FittedModels
     from sisso_sal.protocols.cause import counted, in_words
     from sisso_sal.report.text.left_out import remarks_text
     from sisso_sal.spaces.table import TableSpace
 
     check_free(out, force)
-    estimator, target, unit = load_model(model_file(model))
-    data, columns = columns_for(estimator, table, id_column, formula, note)
+    stored = read_model(model_file(model))
+    learned = stored.model
+    data, columns = columns_for(learned, table, id_column, formula, note)
     for line in remarks_text(data):
         note(line)
     ids = data.ids
-    if isinstance(estimator, SISSOEnsemble):
+    if isinstance(learned, FittedModels):
+        mean, valid = learned.predict_with_validity(columns)
+        frame = pd.DataFrame({"id": ids, "mean": mean, "valid": valid, "reason": learned.reasons(columns)})
+    else:
         shares = TableSpace(data).composition
-        if shares is None and estimator.correction_ and estimator.correction_.composition is not None:
+        if shares is None and learned.correction and learned.correction.composition is not None:
             note("the correction of this ensemble uses compositions, but the ids of the table are no formulas")
-        prediction = estimator.predict_distribution(columns, shares)
+        prediction = learned.predict_distribution(columns, shares)
         frame = pd.DataFrame(
             {
                 "id": ids, "mean": prediction.mean, "std": prediction.std, "std_raw": prediction.std_raw,
@@ -207,9 +214,6 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
                 "distance": np.nan if prediction.distance is None else prediction.distance, "reason": prediction.reason,
             }
         )  # fmt: skip
-    else:
-        mean, valid = estimator.predict_with_validity(columns)
-        frame = pd.DataFrame({"id": ids, "mean": mean, "valid": valid, "reason": estimator.reasons(columns)})
     undefined = np.isnan(frame["mean"])
     if undefined.any():
         why = in_words(counted(frame["reason"][undefined]))
@@ -218,7 +222,13 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
         rows = [
             {k: number(v) if isinstance(v, float) else v for k, v in row.items()} for row in frame.to_dict("records")
         ]
-        write(dumps({"target": {"name": target, "unit": unit}, "predictions": rows, **data.remarks()}), out, force)
+        write(
+            dumps(
+                {"target": {"name": stored.target, "unit": stored.target_unit}, "predictions": rows, **data.remarks()}
+            ),
+            out,
+            force,
+        )
     else:
         write(csv_of(frame), out, force)
     next_step(f"sisso-sal export {model} --format latex, for the formulas behind it", err=True)
@@ -253,14 +263,21 @@ def export(model, form, member, dim, out, force, as_json, quiet, debug):
     """
     from sisso_sal.campaign.newest import model_file
     from sisso_sal.export import export_model
-    from sisso_sal.models.ensemble import SISSOEnsemble
-    from sisso_sal.models.files import load_model
+    from sisso_sal.models.files import read_model
+    from sisso_sal.models.formulas import FittedModels
 
     check_free(out, force)
-    estimator, target, unit = load_model(model_file(model))
-    scale = 1.0
-    if isinstance(estimator, SISSOEnsemble):
-        models = estimator.members_
+    stored = read_model(model_file(model))
+    learned, scale = stored.model, 1.0
+    if isinstance(learned, FittedModels):
+        if member is not None:
+            raise SettingsError("member: needs an ensemble, found a model file of one model; choose with --dim")
+        known = {m.dimension: m for m in learned.models}
+        if dim is not None and dim not in known:
+            raise SettingsError(f"dim: needs one of {', '.join(map(str, known))}, found {dim}")
+        models = [known[dim] if dim is not None else learned.model]
+    else:
+        models = list(learned.members)
         if dim is not None:
             raise SettingsError("dim: needs a model file of one model, found an ensemble; choose with --member")
         if member is not None:
@@ -268,17 +285,11 @@ def export(model, form, member, dim, out, force, as_json, quiet, debug):
                 raise SettingsError(f"member: needs a number from 1 to {len(models)}, found {member}")
             models = [models[member - 1]]
         else:
-            scale = estimator.formula_calibration_.scale if estimator.formula_calibration_ else 1.0
-            if estimator.correction_ or estimator.aggregation != "mean":
+            scale = learned.formula_calibration.scale if learned.formula_calibration else 1.0
+            if learned.correction or learned.aggregation != "mean":
                 note("the export has only the formulas, their mean and standard deviation, and not the correction")
-    else:
-        if member is not None:
-            raise SettingsError("member: needs an ensemble, found a model file of one model; choose with --dim")
-        known = {m.dimension: m for m in estimator.models_}
-        if dim is not None and dim not in known:
-            raise SettingsError(f"dim: needs one of {', '.join(map(str, known))}, found {dim}")
-        models = [known[dim] if dim is not None else estimator.model_]
-    units = dict(zip(estimator.primaries_, estimator.units_, strict=True))
-    text = export_model(models, form, target=target, target_unit=unit, units=units, scale=scale)
+    text = export_model(
+        models, form, target=stored.target, target_unit=stored.target_unit, units=learned.primaries, scale=scale
+    )
     write(dumps({"format": form, "n_models": len(models), "source": text}) if as_json else text, out, force)
     next_step(_USES[form].format(file=out or "FILE"), err=True)

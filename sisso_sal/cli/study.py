@@ -257,7 +257,7 @@ def tune(
     import numpy as np
 
     from sisso_sal.models.ensemble import SISSOEnsemble
-    from sisso_sal.models.inputs import frame_of
+    from sisso_sal.models.estimators import frame_of
     from sisso_sal.models.validation import GRID
     from sisso_sal.models.validation import tune as compare
     from sisso_sal.report.text.study import tune_text

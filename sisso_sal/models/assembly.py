@@ -12,15 +12,16 @@ import numpy as np
 
 from sisso_sal.models.aggregation import aggregate
 from sisso_sal.models.calibration import Calibration, calibrate
-from sisso_sal.models.correction import FEWEST, Correction
+from sisso_sal.models.correction import FEWEST, Correction, checked_composition
 from sisso_sal.models.ensemble_model import EnsembleModel, aggregated, evaluated
 from sisso_sal.models.fitting import SearchCounts
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel
-from sisso_sal.models.members import Stage, by_dimension
+from sisso_sal.models.members import Draw, Stage, by_dimension, search_members
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.robust import pseudo_observations
+from sisso_sal.protocols import Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,36 @@ class _Choice:
         errors = {"mae": self.mae, "rmse": self.rmse}
         known = {name: value if np.isfinite(value) else None for name, value in errors.items()}
         return {"rung": self.stage.rung, "dim": self.dim, **known}
+
+
+def fit_ensemble(
+    recipe: EnsembleRecipe,
+    table: TrainingTable,
+    composition: np.ndarray | None = None,
+    progress: Progress | None = None,
+) -> Assembled:
+    """Search for all members in one pass over the feature space per dimension, and assemble them.
+
+    Parameters
+    ----------
+    recipe : EnsembleRecipe
+    table : TrainingTable
+    composition : array (n_samples, n_elements), optional
+        Share of each element, for the correction.
+    progress : callable, optional
+        Called with (features done, features in all).
+
+    Raises
+    ------
+    FitError, SettingsError
+        See `SISSOEnsemble.fit`.
+    KeyboardInterrupt
+        On Ctrl-C before there is a model.
+    """
+    composition = checked_composition(composition, len(table.y))
+    draw = Draw(np.ones(len(table.y), dtype=bool), recipe.dropout)
+    stages = search_members(recipe, table, [draw], progress)
+    return assemble(recipe, table, stages, 0, table.weights > 0, composition)
 
 
 def assemble(

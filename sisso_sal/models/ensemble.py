@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, final
 
-import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
-from sisso_sal.models.assembly import assemble
+from sisso_sal.models.assembly import fit_ensemble
 from sisso_sal.models.calibration import Calibration
-from sisso_sal.models.correction import Correction, checked_composition
+from sisso_sal.models.correction import Correction
 from sisso_sal.models.display import checked_target, ensemble_html
 from sisso_sal.models.ensemble_model import EnsembleModel
-from sisso_sal.models.fitting import search_settings, space_settings
-from sisso_sal.models.inputs import columns_of, remember_columns, training_table
+from sisso_sal.models.estimators import columns_of, remember_columns, training_table
 from sisso_sal.models.linear import SISSOModel
-from sisso_sal.models.members import Draw, search_members
 from sisso_sal.models.recalibration import Recalibration
-from sisso_sal.models.recipe import EnsembleRecipe
-from sisso_sal.models.records import EnsembleRecord, file_document
+from sisso_sal.models.recipe import EnsembleRecipe, recipe_of
 from sisso_sal.protocols import Prediction
 
 
@@ -174,10 +170,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         """
         recipe = self.recipe()
         table = training_table(self, self.units, X, y, sample_weight)
-        composition = checked_composition(composition, len(table.y))
-        draw = Draw(np.ones(len(table.y), dtype=bool), recipe.dropout)
-        stages = search_members(recipe, table, [draw], progress)
-        assembled = assemble(recipe, table, stages, 0, table.weights > 0, composition)
+        assembled = fit_ensemble(recipe, table, composition, progress)
         self.model_, self.oob_mean_, self.oob_std_ = assembled.model, assembled.oob_mean, assembled.oob_std
         self.primaries_, self.units_ = table.names, table.units
         self.target_name_, self.target_unit_ = table.target, table.target_unit
@@ -193,27 +186,24 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         SettingsError
             One is out of range.
         """
-        parameters = self.get_params()
-        own = ("members", "dropout", "adapt", "target_transform", "loss", "aggregation", "correction", "recalibrate")
-        return EnsembleRecipe(
-            space=space_settings(parameters),
-            search=search_settings(parameters, n_models=1),
-            seed=self.random_state,
-            **{name: parameters[name] for name in own},
-        )
+        return recipe_of(self.get_params())
 
     @classmethod
-    def of_file(cls, record: EnsembleRecord) -> SISSOEnsemble:
-        """The fitted estimator that a model file holds; it has no out-of-bag predictions.
+    def fitted(
+        cls, model: EnsembleModel, settings: Mapping[str, Any], target: str, target_unit: str = ""
+    ) -> SISSOEnsemble:
+        """The estimator with these settings that is fitted already, as a model file holds it; it has no out-of-bag predictions.
 
-        Raises
-        ------
-        ModelFileError, SettingsError, ValueError
-            A setting or a formula cannot be, or they do not fit together.
+        Parameters
+        ----------
+        model : EnsembleModel
+        settings : mapping
+            Its parameters.
+        target, target_unit : str
         """
-        estimator = cls(**record.settings.model_dump())
-        estimator.model_ = EnsembleModel.of_file(record, estimator.recipe())
-        remember_columns(estimator, record.units, record.target.name, record.target.unit)
+        estimator = cls(**settings)
+        estimator.model_ = model
+        remember_columns(estimator, model.primaries, target, target_unit)
         return estimator
 
     @property
@@ -319,9 +309,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
             Name and unit of what it predicts.
         """
         check_is_fitted(self)
-        model, settings = self.model_, self.get_params()
-        counts = model.counts.to_json()
-        return file_document("ensemble", (target, target_unit), model.primaries, settings, counts, model.to_json())
+        return self.model_.document(self.get_params(), target, target_unit)
 
     @property
     def _repr_html_(self) -> Callable[[], str]:

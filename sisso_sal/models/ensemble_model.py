@@ -17,8 +17,8 @@ from sisso_sal.models.correction import Correction, checked_composition, correla
 from sisso_sal.models.fitting import SearchCounts, models_of_file
 from sisso_sal.models.linear import REACH, SISSOModel
 from sisso_sal.models.recalibration import Recalibration
-from sisso_sal.models.recipe import EnsembleRecipe
-from sisso_sal.models.records import EnsembleRecord, need
+from sisso_sal.models.recipe import EnsembleRecipe, recipe_of
+from sisso_sal.models.records import EnsembleRecord, file_document, need
 from sisso_sal.models.transform import TargetTransform
 from sisso_sal.protocols import Prediction
 
@@ -234,18 +234,31 @@ class EnsembleModel:
             "labelled": self.labelled.tolist(),
         }
 
+    def document(self, settings: Mapping[str, Any], target: str, target_unit: str = "") -> dict[str, Any]:
+        """The content of a model file; see `file_document`.
+
+        Parameters
+        ----------
+        settings : mapping
+            Parameters of a `SISSOEnsemble`.
+        target, target_unit : str
+            Name and unit of what it predicts.
+        """
+        counts, models = self.counts.to_json(), self.to_json()
+        return file_document("ensemble", (target, target_unit), self.primaries, settings, counts, models)
+
     @classmethod
-    def of_file(cls, record: EnsembleRecord, recipe: EnsembleRecipe) -> EnsembleModel:
-        """The inverse of `to_json`, from a file that was read.
+    def of_file(cls, record: EnsembleRecord) -> EnsembleModel:
+        """The inverse of `document`, from a file that was read.
 
         Raises
         ------
-        ModelFileError
-            A tree is no formula of the primary features, or the settings do not allow it.
+        ModelFileError, SettingsError
+            A setting cannot be; a tree is no formula of the primary features, or the settings do not allow it.
         ValueError
-            What the file holds was not made by this recipe.
+            What the file holds was not made with its settings.
         """
-        units = record.units
+        units, recipe = record.units, recipe_of(record.settings.model_dump() | {"threads": None})
         members = tuple(models_of_file(record.members, "members", units, recipe.space, recipe.search))
         _check_recipe(record, recipe, members)
         calibration, formula_calibration = (

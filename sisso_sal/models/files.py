@@ -5,28 +5,37 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sisso_sal.errors import DocumentError, ModelFileError
-from sisso_sal.models.ensemble import SISSOEnsemble
+from sisso_sal.models.ensemble_model import EnsembleModel
+from sisso_sal.models.formulas import FittedModels
 from sisso_sal.models.records import EnsembleRecord, RegressorRecord, read_record
-from sisso_sal.models.regressor import SISSORegressor
+from sisso_sal.models.stored import StoredModel
 from sisso_sal.system.documents import LARGE, json_of, read_bytes, shown
 from sisso_sal.system.storage import write_whole
+
+if TYPE_CHECKING:
+    from sisso_sal.models.ensemble import SISSOEnsemble
+    from sisso_sal.models.regressor import SISSORegressor
 
 FORMAT = "sisso-sal model"
 SCHEMA_VERSION = 4
 
 
-def save_model(
-    path: str | os.PathLike[str], model: SISSORegressor | SISSOEnsemble, target: str, target_unit: str = ""
-) -> None:
+class Storable(Protocol):
+    """A fitted model that knows the settings it was made with: an estimator or a `StoredModel`."""
+
+    def document(self, target: str, target_unit: str = "") -> dict[str, Any]: ...
+
+
+def save_model(path: str | os.PathLike[str], model: Storable, target: str, target_unit: str = "") -> None:
     """Write a fitted model to a file, whole or not at all.
 
     Parameters
     ----------
     path : path
-    model : SISSORegressor or SISSOEnsemble
+    model : SISSORegressor, SISSOEnsemble or StoredModel
     target, target_unit : str
         Name and unit of what it predicts.
 
@@ -39,7 +48,7 @@ def save_model(
     write_whole(path, json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def model_document(model: SISSORegressor | SISSOEnsemble, target: str, target_unit: str = "") -> dict[str, Any]:
+def model_document(model: Storable, target: str, target_unit: str = "") -> dict[str, Any]:
     """The content of a model file, as plain data; see `save_model`."""
     return {"format": FORMAT, "schema_version": SCHEMA_VERSION, **model.document(target, target_unit)}
 
@@ -47,6 +56,35 @@ def model_document(model: SISSORegressor | SISSOEnsemble, target: str, target_un
 def load_model(
     path: str | os.PathLike[str], *, formulas_only: bool = False
 ) -> tuple[SISSORegressor | SISSOEnsemble, str, str]:
+    """Read a model file as a scikit-learn estimator.
+
+    Parameters
+    ----------
+    path, formulas_only
+        See `read_model`.
+
+    Returns
+    -------
+    model : SISSORegressor or SISSOEnsemble
+        Its columns are `feature_names_in_`, sorted by name.
+    target, target_unit : str
+
+    Raises
+    ------
+    ModelFileError
+        See `read_model`.
+    """
+    from sisso_sal.models.ensemble import SISSOEnsemble
+    from sisso_sal.models.regressor import SISSORegressor
+
+    stored = read_model(path, formulas_only=formulas_only)
+    model, settings, named = stored.model, stored.settings, (stored.target, stored.target_unit)
+    if isinstance(model, FittedModels):
+        return SISSORegressor.fitted(model, settings, *named), *named
+    return SISSOEnsemble.fitted(model, settings, *named), *named
+
+
+def read_model(path: str | os.PathLike[str], *, formulas_only: bool = False) -> StoredModel:
     """Read a model file.
 
     Parameters
@@ -54,12 +92,6 @@ def load_model(
     path : path
     formulas_only : bool
         Leave an ensemble's correction out, which takes most of the time: it then predicts as the formulas alone do.
-
-    Returns
-    -------
-    model : SISSORegressor or SISSOEnsemble
-        Its columns are `feature_names_in_`, sorted by name.
-    target, target_unit : str
 
     Raises
     ------
@@ -82,15 +114,17 @@ def load_model(
         advice = "update sisso-sal" if is_newer else "fit the model again"
         raise ModelFileError(f"{path}: needs schema version {SCHEMA_VERSION}, found {shown(version)}; {advice}")
     try:
-        model = _restored(document, formulas_only)
+        return _restored(document, formulas_only)
     except (LookupError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         reason = f"no key {error}" if isinstance(error, KeyError) else str(error)
         raise ModelFileError(f"{path}: the model file is damaged: {reason}") from error
-    return model, model.target_name_, model.target_unit_
 
 
-def _restored(document: Mapping[str, Any], formulas_only: bool) -> SISSORegressor | SISSOEnsemble:
+def _restored(document: Mapping[str, Any], formulas_only: bool) -> StoredModel:
     if document["kind"] == "regressor":
-        return SISSORegressor.of_file(read_record(RegressorRecord, document))
-    record = read_record(EnsembleRecord, document)
-    return SISSOEnsemble.of_file(record.model_copy(update={"correction": None}) if formulas_only else record)
+        record = read_record(RegressorRecord, document)
+        model = FittedModels.of_file(record)
+    else:
+        record = read_record(EnsembleRecord, document)
+        model = EnsembleModel.of_file(record.model_copy(update={"correction": None}) if formulas_only else record)
+    return StoredModel(model, record.settings.model_dump(), record.target.name, record.target.unit)

@@ -1,23 +1,17 @@
-"""What an estimator is fitted on, checked by scikit-learn: columns with names and units, target, weights."""
+"""What is learned from: primary features with names and units, labels and weights, checked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from sisso_sal.data.headers import split_header
-from sisso_sal.errors import SettingsError
+from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.features.dimension import check_units
 from sisso_sal.models.magnitudes import check_features
 from sisso_sal.protocols import Space
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,38 +47,39 @@ class TrainingTable:
         return dict(zip(self.names, np.ascontiguousarray(self.X[rows].T), strict=True))
 
 
-def training_table(
-    estimator: BaseEstimator, units: Sequence[str] | None, X: Any, y: Any, sample_weight: Any = None
+def checked_table(
+    headers: Sequence[str],
+    X: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray,
+    *,
+    target: str,
+    units: Sequence[str] | None = None,
 ) -> TrainingTable:
-    """What `fit` was called with; scikit-learn notes the columns at the estimator, as it does for its own.
+    """A table of numbers under its headers.
 
     Parameters
     ----------
-    estimator : BaseEstimator
+    headers : sequence of str
+        Of the primary features, with their units.
+    X : ndarray (n_samples, n_primary)
+    y, weights : ndarray (n_samples,)
+    target : str
+        Header of the labels.
     units : sequence of str, optional
-        Unit of each column, in the place of those in the headers.
-    X : array or DataFrame (n_samples, n_primary)
-    y : array or Series (n_samples,)
-    sample_weight : array (n_samples,), optional
+        Unit of each feature, in the place of those in the headers.
 
     Raises
     ------
-    ValueError
-        Values that are missing or no numbers, shapes that do not fit.
     SettingsError
-        There are other columns than units, or two columns of one name.
+        There are other features than units, or two features of one name.
     UnitError
-        The unit of a column cannot be used.
+        The unit of a feature cannot be used.
+    FitError
+        A number is too large for double precision.
     """
-    target, target_unit = split_header(_header_of(y))
-    X, y = validate_data(estimator, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=0)
-    weights = np.zeros(0)
-    if len(X):  # of no samples the fit says how many it needs
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    headers = getattr(estimator, "feature_names_in_", None)
-    split = [split_header(str(header)) for header in headers] if headers is not None else []
-    names = tuple(name for name, _ in split) or tuple(f"x{i}" for i in range(X.shape[1]))
-    own_units = tuple(unit for _, unit in split) or ("",) * X.shape[1]
+    split = [split_header(header) for header in headers]
+    names, own_units = tuple(name for name, _ in split), tuple(unit for _, unit in split)
     if units is not None:
         if len(units) != len(names):
             raise SettingsError(f"units: needs one for each of {len(names)} features, found {len(units)}")
@@ -92,61 +87,56 @@ def training_table(
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise SettingsError(f"features: needs names that differ, found '{twice}' twice")
-    check_units("features", zip(names if headers is None else map(str, headers), own_units, strict=True))
+    check_units("features", zip(headers, own_units, strict=True))
     check_features(names, X)
-    return TrainingTable(names, own_units, X, np.asarray(y, dtype=np.float64), weights, target, target_unit)
+    return TrainingTable(names, own_units, X, y, weights, *split_header(target))
 
 
-def remember_columns(estimator: Any, units: Mapping[str, str], target: str, target_unit: str) -> None:
-    """Note the columns at an estimator that was not fitted but read from a file: sorted by name.
+def table_of(space: Space, rows: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> TrainingTable:
+    """What is known of some candidates of a space.
 
     Parameters
     ----------
-    estimator : SISSORegressor or SISSOEnsemble
-    units : mapping of str to str
-        Unit of each primary feature, in the order of the names.
-    target, target_unit : str
-    """
-    estimator.primaries_, estimator.units_ = tuple(units), tuple(units.values())
-    headers = [f"{name} ({unit})" if unit else name for name, unit in units.items()]
-    estimator.feature_names_in_ = np.array(headers, dtype=object)
-    estimator.n_features_in_ = len(headers)
-    estimator.target_name_, estimator.target_unit_ = target, target_unit
-
-
-def columns_of(estimator: Any, X: Any) -> Mapping[str, np.ndarray]:
-    """Primary features by name for a fitted estimator; a mapping is taken as it is, so that columns may come in any order.
+    space : Space
+    rows : ndarray (n_samples,) of int
+        Numbers of the candidates.
+    labels : ndarray (n_samples,)
+        In the target's unit.
+    weights : ndarray (n_samples,), optional
+        By default all are 1.
 
     Raises
     ------
-    NotFittedError
-        The estimator is not fitted.
-    ValueError
-        Other columns than in `fit`, or values that are missing or no numbers.
+    SettingsError, UnitError, FitError
+        See `checked_table`; also a space without features, or one with a value that is missing.
     """
-    check_is_fitted(estimator)
-    if isinstance(X, Mapping):
-        return X
-    rows = np.asarray(validate_data(estimator, X, dtype=np.float64, reset=False))
-    return dict(zip(estimator.primaries_, np.ascontiguousarray(rows.T), strict=True))
+    columns, headers = space.rows(rows).features, [feature.header for feature in space.features]
+    if not headers:
+        raise FitError("fit: needs a primary feature at least, found none")
+    X = np.column_stack([columns[feature.name] for feature in space.features])
+    undefined = np.flatnonzero(~np.isfinite(X).all(axis=0))
+    if len(undefined):
+        raise FitError(
+            f"feature '{space.features[undefined[0]].name}': needs finite numbers, found a gap or an infinity"
+        )
+    target = space.target.header if space.target else ""
+    weights = np.ones(len(labels)) if weights is None else weights
+    return checked_table(headers, X, labels, weights, target=target or "y")
 
 
-def _header_of(y: object) -> str:
-    """The name of a pandas Series, else ``y``."""
-    name = getattr(y, "name", None)
-    return str(name) if isinstance(name, str | np.str_) and name else "y"
+def label_weights(errors: np.ndarray) -> np.ndarray:
+    """Sample weights from the standard deviations of labels: 1 / (1 + (s / s0)^2), with s0 the median of those that are not zero.
 
+    A label without an error counts fully, a typical one of those with an error half.
 
-def frame_of(space: Space, numbers: np.ndarray | None = None) -> pd.DataFrame:
-    """The primary features of candidates under their headers, as estimators take them; by default of all."""
-    import pandas as pd
+    Parameters
+    ----------
+    errors : ndarray (n,)
+        In the target's unit; 0 where a label has none.
 
-    columns = space.rows(numbers).features
-    return pd.DataFrame({feature.header: columns[feature.name] for feature in space.features})
-
-
-def named_labels(space: Space, labels: np.ndarray) -> pd.Series:
-    """Labels (n,) under the header of the target of a space, so that messages can name it."""
-    import pandas as pd
-
-    return pd.Series(labels, name=space.target.header if space.target else "y")
+    Examples
+    --------
+    >>> label_weights(np.array([0.0, 0.1, 0.1, 0.3])).round(2).tolist()
+    [1.0, 0.5, 0.5, 0.1]
+    """
+    return 1.0 / (1.0 + (errors / np.median(errors[errors > 0])) ** 2)

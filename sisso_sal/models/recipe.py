@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from sisso_sal.errors import SettingsError
 from sisso_sal.features.space import SpaceSettings
 from sisso_sal.models.aggregation import MEANS
 from sisso_sal.models.correction import KINDS as CORRECTIONS
-from sisso_sal.models.fitting import SearchSettings
+from sisso_sal.models.fitting import SearchSettings, search_settings, space_settings
 from sisso_sal.models.recalibration import KINDS as RECALIBRATIONS
 from sisso_sal.models.transform import KINDS as TRANSFORMS
 from sisso_sal.system.documents import LARGEST_INTEGER
@@ -96,3 +96,23 @@ class EnsembleRecipe:
         space = {name: settings.pop(name) for name in ("rung",) if name in settings}
         search = {name: settings.pop(name) for name in ("dim", "n_sis") if name in settings}
         return replace(self, space=replace(self.space, **space), search=replace(self.search, **search), **settings)
+
+
+_OWN = ("members", "dropout", "adapt", *_KNOWN)
+"""Settings that an ensemble and its recipe call by the same name."""
+
+
+def recipe_of(settings: Mapping[str, Any]) -> EnsembleRecipe:
+    """All parameters of a `SISSOEnsemble`, checked.
+
+    Raises
+    ------
+    SettingsError
+        One is out of range.
+    """
+    return EnsembleRecipe(
+        space=space_settings(settings),
+        search=search_settings(settings, n_models=1),
+        seed=settings["random_state"],
+        **{name: settings[name] for name in _OWN},
+    )

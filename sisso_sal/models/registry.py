@@ -6,7 +6,7 @@ from sisso_sal.protocols import Surrogate, SurrogateKind
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.system.plugins import named, registered
 
-_HOME = "sisso_sal.models.surrogates"
+_TO_COMPARE_WITH = "sisso_sal.models.surrogates"
 
 
 def _labels_for_terms(settings: CampaignSettings) -> tuple[int, str]:
@@ -23,12 +23,12 @@ _BUILT_IN = (
     SurrogateKind(
         "sisso",
         "an ensemble of formulas and what it learns from their residuals",
-        f"{_HOME}:make_sisso",
+        "sisso_sal.models.sisso:make_sisso",
         _labels_for_terms,
         ("model", "ensemble"),
     ),
-    SurrogateKind("forest", "a random forest", f"{_HOME}:make_forest", _two_labels),
-    SurrogateKind("process", "a Gaussian process", f"{_HOME}:make_process", _two_labels),
+    SurrogateKind("forest", "a random forest", f"{_TO_COMPARE_WITH}:make_forest", _two_labels),
+    SurrogateKind("process", "a Gaussian process", f"{_TO_COMPARE_WITH}:make_process", _two_labels),
 )
 SURROGATES = registered("sisso_sal.surrogates", {kind.name: kind for kind in _BUILT_IN})
 """All kinds by name: those of the program, and those of installed packages (entry points ``sisso_sal.surrogates``)."""

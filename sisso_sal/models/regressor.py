@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, final
 
 import numpy as np
@@ -11,65 +10,10 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
-from sisso_sal.engine.problem import Problem
-from sisso_sal.features.space import SpaceSettings
 from sisso_sal.models.display import checked_target, regressor_html
-from sisso_sal.models.fitting import (
-    SearchCounts,
-    SearchSettings,
-    models_of_file,
-    prepare,
-    search_settings,
-    solve,
-    space_settings,
-)
-from sisso_sal.models.inputs import columns_of, remember_columns, training_table
+from sisso_sal.models.estimators import columns_of, remember_columns, training_table
+from sisso_sal.models.formulas import FittedModels, find_formulas
 from sisso_sal.models.linear import SISSOModel
-from sisso_sal.models.magnitudes import check_labels
-from sisso_sal.models.records import RegressorRecord, file_document
-from sisso_sal.protocols import Cause
-from sisso_sal.system.costs import announce
-
-N_ALTERNATIVES = 10
-"""Models kept of each dimension."""
-
-
-@dataclass(frozen=True)
-class FittedModels:
-    """The models of a search for one formula.
-
-    Attributes
-    ----------
-    alternatives : list of list of SISSOModel
-        The best few of each dimension, best first.
-    primaries : dict of str to str
-        Unit of each primary feature, in the order of the names.
-    counts : SearchCounts
-    """
-
-    alternatives: list[list[SISSOModel]]
-    primaries: dict[str, str]
-    counts: SearchCounts
-
-    def to_json(self) -> dict[str, Any]:
-        """The models as plain data; floats keep every digit."""
-        return {"models": [[model.to_json() for model in models] for models in self.alternatives]}
-
-    @classmethod
-    def of_file(cls, record: RegressorRecord, space: SpaceSettings, search: SearchSettings) -> FittedModels:
-        """The inverse of `to_json`, from a file that was read.
-
-        Raises
-        ------
-        ModelFileError
-            A tree is no formula of the primary features, or these settings do not allow it.
-        """
-        units = record.units
-        alternatives = [
-            models_of_file(models, f"models.{number}", units, space, search)
-            for number, models in enumerate(record.models)
-        ]
-        return cls(alternatives, units, SearchCounts.of_file(record))
 
 
 @final
@@ -195,40 +139,34 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         FitError
             Fewer samples than the dimension needs, a constant target, or no usable feature.
         SettingsError
-            A setting is out of range, or the space or the subspaces are too large.
+            A setting is out of range, or the space is too large.
         KeyboardInterrupt
             On Ctrl-C; if there was a model by then, `is_complete_` is False and the model can be used.
         """
         table = training_table(self, self.units, X, y, sample_weight)
-        parameters = self.get_params()
-        check_labels(table.target, table.y[table.weights > 0])
-        prepared = prepare(table, space_settings(parameters), search_settings(parameters, N_ALTERNATIVES))
-        every = np.ones(len(prepared.names), dtype=bool)
-        problems = [Problem(prepared.target, prepared.weights, every)]
-        announce([prepared.cost(problems)])
-        solved = solve(prepared, problems, progress)
-        alternatives = [models for models in solved.models[0] if models]
-        self.fitted_ = FittedModels(alternatives, table.primaries, solved.counts)
+        self.fitted_ = find_formulas(self.get_params(), table, progress)
         self.primaries_, self.units_ = table.names, table.units
         self.target_name_, self.target_unit_ = table.target, table.target_unit
-        if not solved.counts.is_complete:
+        if not self.is_complete_:
             raise KeyboardInterrupt
         return self
 
     @classmethod
-    def of_file(cls, record: RegressorRecord) -> SISSORegressor:
-        """The fitted estimator that a model file holds.
+    def fitted(
+        cls, models: FittedModels, settings: Mapping[str, Any], target: str, target_unit: str = ""
+    ) -> SISSORegressor:
+        """The estimator with these settings that has found these models already, as a model file holds them.
 
-        Raises
-        ------
-        ModelFileError, SettingsError
-            A setting or a formula cannot be.
+        Parameters
+        ----------
+        models : FittedModels
+        settings : mapping
+            Its parameters.
+        target, target_unit : str
         """
-        estimator = cls(**record.settings.model_dump())
-        space = space_settings(estimator.get_params())
-        search = search_settings(estimator.get_params(), N_ALTERNATIVES)
-        estimator.fitted_ = FittedModels.of_file(record, space, search)
-        remember_columns(estimator, record.units, record.target.name, record.target.unit)
+        estimator = cls(**settings)
+        estimator.fitted_ = models
+        remember_columns(estimator, models.primaries, target, target_unit)
         return estimator
 
     @property
@@ -237,11 +175,11 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
 
     @property
     def models_(self) -> list[SISSOModel]:
-        return [models[0] for models in self.fitted_.alternatives]
+        return self.fitted_.models
 
     @property
     def model_(self) -> SISSOModel:
-        return self.fitted_.alternatives[-1][0]
+        return self.fitted_.model
 
     @property
     def n_features_(self) -> dict[str, int]:
@@ -288,18 +226,17 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         valid : ndarray (n,) of bool
         """
         columns = columns_of(self, X)
-        prediction, valid = self.model_.predict(columns)
-        return np.where(np.isfinite(prediction), prediction, np.nan), valid
+        return self.fitted_.predict_with_validity(columns)
 
     @property
     def needed_(self) -> tuple[str, ...]:
         """Primary features without which there is no prediction, sorted: those that `model_` uses."""
-        return self.model_.primaries()
+        return self.fitted_.needed
 
     def reasons(self, X) -> np.ndarray:
         """Why predictions are not valid: ndarray (n,) of str, "" where they are; see `Cause`."""
-        causes = self.model_.cause(columns_of(self, X))
-        return np.array([(cause and Cause(cause).words) or "" for cause in causes.tolist()], dtype=object)
+        columns = columns_of(self, X)
+        return self.fitted_.reasons(columns)
 
     def document(self, target: str, target_unit: str = "") -> dict[str, Any]:
         """The fitted models as plain data, for a model file.
@@ -310,9 +247,7 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
             Name and unit of what they predict.
         """
         check_is_fitted(self)
-        fitted, settings = self.fitted_, self.get_params()
-        counts, models = fitted.counts.to_json(), fitted.to_json()
-        return file_document("regressor", (target, target_unit), fitted.primaries, settings, counts, models)
+        return self.fitted_.document(self.get_params(), target, target_unit)
 
     @property
     def _repr_html_(self) -> Callable[[], str]:

@@ -1,4 +1,4 @@
-"""What a campaign can predict with: the SISSO ensemble, and a forest and a Gaussian process to compare it with."""
+"""A forest and a Gaussian process that a campaign can predict with, to compare the SISSO ensemble with."""
 
 from __future__ import annotations
 
@@ -15,77 +15,11 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sisso_sal.data.neighbours import relative_distance
 from sisso_sal.models.calibration import calibrate
 from sisso_sal.models.correction import CONSTANT, correlation_from, correlation_of
-from sisso_sal.models.ensemble import SISSOEnsemble
-from sisso_sal.models.files import model_document
-from sisso_sal.models.inputs import frame_of, named_labels
+from sisso_sal.models.inputs import label_weights
 from sisso_sal.models.magnitudes import check_labels
 from sisso_sal.protocols import Prediction, Progress, Space
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.system.machine import one_blas_thread
-
-
-def label_weights(errors: np.ndarray) -> np.ndarray:
-    """Sample weights from the standard deviations of labels: 1 / (1 + (s / s0)^2), with s0 the median of those that are not zero.
-
-    A label without an error counts fully, a typical one of those with an error half.
-
-    Parameters
-    ----------
-    errors : ndarray (n,)
-        In the target's unit; 0 where a label has none.
-
-    Examples
-    --------
-    >>> label_weights(np.array([0.0, 0.1, 0.1, 0.3])).round(2).tolist()
-    [1.0, 0.5, 0.5, 0.1]
-    """
-    return 1.0 / (1.0 + (errors / np.median(errors[errors > 0])) ** 2)
-
-
-class SISSO:
-    """The SISSO ensemble as a campaign sees it: fitted on rows of a space, compositions and errors of labels included.
-
-    Parameters
-    ----------
-    ensemble : SISSOEnsemble
-        Unfitted; `fit` fits it.
-    """
-
-    def __init__(self, ensemble: SISSOEnsemble):
-        self.ensemble = ensemble
-
-    def fit(
-        self, space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndarray, progress: Progress | None = None
-    ) -> SISSO:
-        """Learn from labels; see `Surrogate`. Labels with an error have the weight that `label_weights` gives."""
-        weights = label_weights(errors) if errors.any() else None
-        shares = space.rows(rows).composition
-        self.ensemble.fit(
-            frame_of(space, rows), named_labels(space, labels), weights, composition=shares, progress=progress
-        )
-        return self
-
-    def predict(self, space: Space, rows: np.ndarray) -> Prediction:
-        """The prediction of the ensemble; see `Surrogate`."""
-        wanted = space.rows(rows)
-        return self.ensemble.predict_distribution(wanted.features, wanted.composition)
-
-    @property
-    def out_of_bag(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and raw spread of the members that did not see a label: ndarray (n_labelled,) each, in the target's unit."""
-        return self.ensemble.oob_mean_, self.ensemble.oob_std_
-
-    def describe(self, space: Space) -> dict[str, Any]:
-        """Formulas, choices, calibration and counts; see `SISSOEnsemble.describe`."""
-        return self.ensemble.describe(space.rows().features, *_target(space))
-
-    def document(self, space: Space) -> dict[str, Any]:
-        """The content of a model file; see `sisso_sal.models.files`."""
-        return model_document(self.ensemble, *_target(space))
-
-
-def _target(space: Space) -> tuple[str, str]:
-    return (space.target.name, space.target.unit) if space.target else ("", "")
 
 
 class Forest:
@@ -105,7 +39,7 @@ class Forest:
         self, space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndarray, progress: Progress | None = None
     ) -> Forest:
         """Learn from labels; see `Surrogate`. Labels with an error have the weight that `label_weights` gives."""
-        check_labels(_target(space)[0], labels)
+        check_labels(space.target.name if space.target else "", labels)
         self._forest = RandomForestRegressor(self.n_trees, oob_score=True, random_state=self.seed % 2**32)
         weights = label_weights(errors) if errors.any() else None
         with warnings.catch_warnings():
@@ -167,7 +101,7 @@ class Process:
         self, space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndarray, progress: Progress | None = None
     ) -> Process:
         """Learn from labels; see `Surrogate`. The squared error of a label is added to its variance."""
-        check_labels(_target(space)[0], labels)
+        check_labels(space.target.name if space.target else "", labels)
         X = _matrix(space, rows)
         self._centre, spread = X.mean(axis=0), X.std(axis=0)
         self._spread = np.where(spread > CONSTANT * np.abs(self._centre), spread, 1.0)
@@ -252,14 +186,6 @@ def _described(surrogate: Forest | Process, labels: np.ndarray, n_members: int) 
     usable = np.isfinite(errors) & (std > 0)
     calibration = calibrate(errors[usable], std[usable], "none")[0].as_dict() if usable.any() else None
     return {"n_members": n_members, "sigma": "raw", "calibration": calibration}
-
-
-def make_sisso(settings: CampaignSettings, seed: int, threads: int | None) -> SISSO:
-    """An unfitted ensemble of formulas with the parameters that settings name."""
-    parameters = (
-        settings.model.completed(ensemble=True).estimator_parameters() | settings.ensemble.estimator_parameters()
-    )
-    return SISSO(SISSOEnsemble(**parameters, threads=threads, random_state=seed))
 
 
 def make_forest(settings: CampaignSettings, seed: int, threads: int | None) -> Forest:

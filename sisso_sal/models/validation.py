@@ -19,8 +19,8 @@ from sisso_sal.models.assembly import assemble
 from sisso_sal.models.calibration import LEVELS, Calibration, judge
 from sisso_sal.models.correction import checked_composition
 from sisso_sal.models.ensemble import SISSOEnsemble
+from sisso_sal.models.estimators import training_table
 from sisso_sal.models.fitting import canonical_order
-from sisso_sal.models.inputs import training_table
 from sisso_sal.models.members import Draw, Stage, search_members
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe

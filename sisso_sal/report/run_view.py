@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -25,13 +25,16 @@ from sisso_sal.data.spreadsheet import id_of
 from sisso_sal.errors import CampaignError, DocumentError, InputError
 from sisso_sal.ledger.state import Event, Iteration, State, fold
 from sisso_sal.ledger.store import read_ledger
-from sisso_sal.models.ensemble import SISSOEnsemble
-from sisso_sal.models.files import load_model
+from sisso_sal.models.ensemble_model import EnsembleModel
+from sisso_sal.models.files import read_model
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.protocols.cause import counted
 from sisso_sal.spaces.snapshot import CANDIDATES, ids_of
 from sisso_sal.system.documents import LARGE, one_line, read_bytes
+
+if TYPE_CHECKING:
+    from sisso_sal.models.ensemble import SISSOEnsemble
 
 PREDICTIONS = "predictions.csv"
 NUMBERS = (
@@ -46,12 +49,12 @@ class EnsembleLike(Protocol):
     """What reports use of an ensemble of formulas."""
 
     @property
-    def members_(self) -> Sequence[SISSOModel]: ...
+    def members(self) -> Sequence[SISSOModel]: ...
 
     @property
-    def recalibration_(self) -> Recalibration | None: ...
+    def recalibration(self) -> Recalibration | None: ...
 
-    def typical_members(self, X: Any, count: int = 3) -> list[tuple[int, float]]: ...
+    def typical_members(self, columns: Mapping[str, np.ndarray], count: int = 3) -> list[tuple[int, float]]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +92,7 @@ class RunView:
     --------
     >>> X = pd.DataFrame(np.random.default_rng(0).uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"])
     >>> y = (X["a (eV)"] * X["r (AA)"] - X["b (eV)"]).rename("gap (eV)").where(X.index < 30)
+    >>> from sisso_sal import SISSOEnsemble
     >>> ensemble = SISSOEnsemble(members=4, rung=1, dim=2, n_sis=5).fit(X[:30], y[:30])
     >>> view = RunView.of(ensemble, X, y)
     >>> view.target, view.unit, int(view.labelled.sum()), len(view.proposals)
@@ -207,7 +211,7 @@ class RunView:
             **ensemble.describe(columns, name, unit),
         }
         units = dict(zip(ensemble.primaries_, ensemble.units_, strict=True))
-        return cls(name, name, unit, ensemble, columns, units, table, summary)
+        return cls(name, name, unit, ensemble.model_, columns, units, table, summary)
 
     def values(self, name: str) -> np.ndarray:
         """A column of numbers of `table`: ndarray (n_materials,)."""
@@ -285,10 +289,10 @@ def has_members(summary: Mapping[str, Any]) -> bool:
     return any("member" in row for row in summary.get("typical") or ())
 
 
-def _formulas(path: Path) -> SISSOEnsemble:
+def _formulas(path: Path) -> EnsembleModel:
     """The ensemble in a model file."""
-    model, _, _ = load_model(path, formulas_only=True)
-    if not isinstance(model, SISSOEnsemble):
+    model = read_model(path, formulas_only=True).model
+    if not isinstance(model, EnsembleModel):
         raise CampaignError(f"{path}: needs an ensemble, found a single model")
     return model
 

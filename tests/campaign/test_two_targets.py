@@ -9,7 +9,7 @@ from sisso_sal.campaign.two_targets import compromises
 from sisso_sal.data.table import read_targets
 from sisso_sal.errors import FitError, InputError, SettingsError, TableError
 from sisso_sal.models.ensemble import SISSOEnsemble
-from sisso_sal.models.surrogates import SISSO
+from sisso_sal.models.sisso import SISSO
 from sisso_sal.spaces.table import TableSpace
 
 SMALL = {
@@ -45,7 +45,7 @@ def gapped():
 
 def proposed(frame, path, targets=("cost", "gain"), goals=("min", "max"), batch=4, reference=None, make=None):
     frame.to_csv(path, index=False)
-    make = make or (lambda: SISSO(SISSOEnsemble(**SMALL)))
+    make = make or (lambda: SISSO(SISSOEnsemble(**SMALL).get_params()))
     spaces = [TableSpace(table) for table in read_targets(path, targets)]
     return compromises(spaces, goals, batch, make, reference=reference)
 
@@ -123,12 +123,13 @@ def test_neither_target_is_a_feature_of_the_other(tmp_path):
     frame.loc[N_KNOWN:, "cost (eV)"] = np.nan
     seen = []
 
-    class Watched(SISSOEnsemble):
-        def fit(self, X, y, *args, **options):
-            seen.append(list(X.columns))
-            return super().fit(X, y, *args, **options)
+    class Watched(SISSO):
+        def fit(self, space, rows, labels, errors, progress=None):
+            seen.append([feature.header for feature in space.features])
+            return super().fit(space, rows, labels, errors, progress)
 
-    found = proposed(frame, tmp_path / "t.csv", ("cost", "copy"), ("min", "min"), make=lambda: SISSO(Watched(**SMALL)))
+    settings = SISSOEnsemble(**SMALL).get_params()
+    found = proposed(frame, tmp_path / "t.csv", ("cost", "copy"), ("min", "min"), make=lambda: Watched(settings))
     assert seen == [["a (eV)", "b", "c (AA)"]]
     assert [o.model is None for o in found.objectives] == [False, True]
     assert np.all(found.objectives[1].std == 0)

@@ -17,8 +17,10 @@ from sisso_sal.errors import SettingsError
 from sisso_sal.models.correction import correlation_of
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.files import model_document
+from sisso_sal.models.inputs import label_weights
 from sisso_sal.models.registry import SURROGATES, make_surrogate
-from sisso_sal.models.surrogates import Forest, Process, label_weights
+from sisso_sal.models.sisso import SISSO
+from sisso_sal.models.surrogates import Forest, Process
 from sisso_sal.protocols import HasOutOfBag, Surrogate
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.spaces.table import TableSpace
@@ -240,9 +242,10 @@ def test_a_constant_column_and_a_constant_target_do_no_harm(kind):
 
 def test_names_make_surrogates():
     assert list(SURROGATES) == ["sisso", "forest", "process"]
-    ensemble = make_surrogate(CampaignSettings.model_validate({"ensemble": {"members": 7}}), 5, threads=2).ensemble
-    assert isinstance(ensemble, SISSOEnsemble)
-    assert (ensemble.members, ensemble.random_state, ensemble.threads) == (7, 5, 2)
+    ensemble = make_surrogate(CampaignSettings.model_validate({"ensemble": {"members": 7}}), 5, threads=2)
+    assert isinstance(ensemble, SISSO)
+    assert {"members": 7, "random_state": 5, "threads": 2}.items() <= ensemble.settings.items()
+    assert {*ensemble.settings} == {*SISSOEnsemble().get_params()} - {"units"}
     assert isinstance(make_surrogate(CampaignSettings(surrogate="forest"), 5), Forest)
     assert make_surrogate(CampaignSettings(surrogate="process"), 5).seed == 5
 

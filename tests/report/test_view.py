@@ -21,8 +21,8 @@ from sisso_sal.report.run_view import RunView, as_view
 
 
 @pytest.fixture(scope="module")
-def planted():
-    """An ensemble that finds 3 a b - 2 b / r exactly, on 40 materials of which 30 are labelled."""
+def learned():
+    """An ensemble that finds 3 a b - 2 b / r exactly, and 40 materials of which 30 are labelled."""
     rng = np.random.default_rng(4)
     X = pd.DataFrame(
         rng.uniform(1, 2, (40, 3)), columns=["a (eV)", "b (eV)", "r (AA)"], index=[f"m{i}" for i in range(40)]
@@ -30,7 +30,12 @@ def planted():
     y = (3 * X["a (eV)"] * X["b (eV)"] - 2 * X["b (eV)"] / X["r (AA)"]).rename("gap (eV)")
     y[30:] = np.nan
     ensemble = SISSOEnsemble(members=5, rung=1, dim=2, n_sis=40, dropout=0.0, adapt=False, correction="none")
-    return RunView.of(ensemble.fit(X[:30], y[:30]), X, y, goal="max", acquisition="mean")
+    return ensemble.fit(X[:30], y[:30]), X, y
+
+
+@pytest.fixture(scope="module")
+def planted(learned):
+    return RunView.of(*learned, goal="max", acquisition="mean")
 
 
 def test_a_run_is_read_as_it_was_written(campaign, view):
@@ -47,8 +52,8 @@ def test_a_run_is_read_as_it_was_written(campaign, view):
     assert (view.target, view.unit, view.header) == ("gap", "eV", "gap (eV)")
     assert HOSTILE in view.ids
     whole, _, _ = load_model(folder / "model.json")
-    assert [str(m.to_json()) for m in whole.members_] == [str(m.to_json()) for m in view.ensemble.members_]
-    assert (view.ensemble.correction_, view.ensemble.calibration_) == (None, whole.calibration_)
+    assert [str(m.to_json()) for m in whole.members_] == [str(m.to_json()) for m in view.ensemble.members]
+    assert (view.ensemble.correction, view.ensemble.calibration) == (None, whole.calibration_)
     assert as_view(campaign / "run").table.equals(view.table)
     assert as_view(view) is view
 
@@ -68,16 +73,17 @@ def test_what_is_missing_is_named(campaign, tmp_path):
         RunView.read(tmp_path / "nowhere")
 
 
-def test_an_ensemble_and_a_table_are_a_view_too(planted):
+def test_an_ensemble_and_a_table_are_a_view_too(learned, planted):
+    ensemble = learned[0]
     assert planted.ids.tolist() == [f"m{i}" for i in range(40)]
-    mean = planted.ensemble.predict_distribution(planted.columns).mean
+    mean = ensemble.predict_distribution(planted.columns).mean
     np.testing.assert_array_equal(planted.values("mean"), mean)
-    np.testing.assert_array_equal(planted.values("oob_mean")[planted.labelled], planted.ensemble.oob_mean_)
+    np.testing.assert_array_equal(planted.values("oob_mean")[planted.labelled], ensemble.oob_mean_)
     best = planted.ids[30 + np.argsort(-mean[30:])]
     assert [p["id"] for p in planted.proposals] == best.tolist()
     assert planted.summary["best"]["value"] == np.nanmax(planted.values("label"))
     with pytest.raises(InputError, match="ids: needs one for each of 40 materials, found 1"):
-        RunView.of(planted.ensemble, np.ones((40, 3)), ids=["a"])
+        RunView.of(ensemble, np.ones((40, 3)), ids=["a"])
     with pytest.raises(InputError, match="needs a run folder for a report"):
         page.report_html(planted)
 
@@ -148,13 +154,13 @@ def test_drivers_are_what_one_feature_changes(planted):
     usual = {name: np.median(values[:30]) for name, values in planted.columns.items()}
 
     def median(columns):
-        return np.median([member.predict(columns)[0][0] for member in planted.ensemble.members_])
+        return np.median([member.predict(columns)[0][0] for member in planted.ensemble.members])
 
     for driver in found[0].effects:
         other = median({**here, driver.name: np.array([usual[driver.name]])})
         assert driver.effect == pytest.approx(median(here) - other, abs=1e-9)
         assert driver.usual == usual[driver.name]
-    model = planted.ensemble.members_[planted.summary["typical"][0]["member"]]
+    model = planted.ensemble.members[planted.summary["typical"][0]["member"]]
     total = sum(effect.effect for effect in found[0].terms)
     usual_sum = sum(t.coefficient * np.median(t.expression.evaluate(planted.columns)[:30]) for t in model.terms)
     assert model.intercept + usual_sum + total == pytest.approx(model.predict(here)[0][0])

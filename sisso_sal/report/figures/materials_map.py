@@ -115,7 +115,7 @@ def materials_map(view: RunView, formula: int = 1) -> MaterialsMap:
         raise InputError(f"formula: needs a number from 1 to {n_maps}, found {formula}")
     if view.ensemble is None:
         return _feature_map(view)
-    model = view.ensemble.members_[view.summary["typical"][formula - 1]["member"]]
+    model = view.ensemble.members[view.summary["typical"][formula - 1]["member"]]
     values = model.descriptors(view.columns)
     order = _by_weight(model, values)
     if len(order) > 1:
@@ -232,7 +232,7 @@ def _another(view: RunView, ensemble: EnsembleLike, first: Expression) -> Expres
     """A second axis for a formula of one term: a descriptor of the most typical other formula, else a primary feature, that orders
     the materials otherwise than the first axis.
     """
-    others = [ensemble.members_[number] for number, _ in ensemble.typical_members(view.columns, 10**6)]
+    others = [ensemble.members[number] for number, _ in ensemble.typical_members(view.columns, 10**6)]
     recurring = view.summary.get("recurrence", {}).get("primaries", {})
     choices = [term.expression for member in others for term in member.terms]
     choices += [Expression.primary(name, view.units[name]) for name in [*recurring, *view.units]]

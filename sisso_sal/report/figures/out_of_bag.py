@@ -81,7 +81,7 @@ def out_of_bag(view: RunView, *, needs_sigma: bool = False) -> OutOfBag:
 
 def _recalibration(view: RunView) -> Recalibration:
     """That of the ensemble; without one sigma stays raw."""
-    return (None if view.ensemble is None else view.ensemble.recalibration_) or Recalibration()
+    return (None if view.ensemble is None else view.ensemble.recalibration) or Recalibration()
 
 
 @dataclass(frozen=True, eq=False)

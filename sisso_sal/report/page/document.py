@@ -243,7 +243,7 @@ def _typical(view: RunView, parts: Parts) -> list[dict[str, Any]]:
 
 
 def _typeset(view: RunView, ensemble: EnsembleLike, row: Mapping[str, Any]) -> dict[str, Any]:
-    model = ensemble.members_[row["member"]]
+    model = ensemble.members[row["member"]]
     terms = [
         {
             "html": descriptor_html(term.expression), "unit": _unit_of(term.expression), "low": term.low, "high": term.high,
@@ -259,7 +259,7 @@ def _recurrence(view: RunView, most: int = 12) -> list[tuple[str, list[tuple[Any
     from markupsafe import Markup
 
     shares = view.summary.get("recurrence", {})
-    members = [] if view.ensemble is None else view.ensemble.members_
+    members = [] if view.ensemble is None else view.ensemble.members
     known = {str(term.expression): term.expression for member in members for term in member.terms}
     typeset = [
         (Markup(descriptor_html(known[text])) if text in known else text, share)

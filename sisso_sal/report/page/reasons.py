@@ -148,7 +148,7 @@ def _effects(view: RunView, ensemble: EnsembleLike, rows: np.ndarray) -> list[tu
 def _median(ensemble: EnsembleLike, columns: dict[str, np.ndarray]) -> np.ndarray:
     """Median of the valid members: ndarray (n,), NaN where there is none."""
     every = []
-    for member in ensemble.members_:
+    for member in ensemble.members:
         value, outside = member.predict_with_reach(columns)
         every.append(np.where((outside <= REACH) & np.isfinite(value), value, np.nan))
     stack = np.array(every)
@@ -159,7 +159,7 @@ def _median(ensemble: EnsembleLike, columns: dict[str, np.ndarray]) -> np.ndarra
 
 
 def _terms(view: RunView, ensemble: EnsembleLike, row: int) -> tuple[TermEffect, ...]:
-    model = ensemble.members_[view.summary["typical"][0]["member"]]
+    model = ensemble.members[view.summary["typical"][0]["member"]]
     values = model.descriptors(view.columns)
     effects = []
     for number, (term, value) in enumerate(zip(model.terms, values, strict=True), 1):
@@ -215,7 +215,7 @@ def _flags(view: RunView, proposal: Mapping[str, Any], nearest: tuple[Neighbour,
         distance = nearest[0].distance
     if is_far({"distance": distance}):
         flags.append(f"far from all known materials (distance {distance:.1f})")
-    n = 0 if view.ensemble is None else len(view.ensemble.members_)
+    n = 0 if view.ensemble is None else len(view.ensemble.members)
     if proposal["n_valid"] < n:
         flags.append(f"{n - proposal['n_valid']} of {n} formulas are not valid here")
     return tuple(flags)

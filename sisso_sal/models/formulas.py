@@ -1,0 +1,137 @@
+"""A search for one formula, and what it finds: the best few models of each dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sisso_sal.engine.problem import Problem
+from sisso_sal.models.fitting import SearchCounts, models_of_file, prepare, search_settings, solve, space_settings
+from sisso_sal.models.inputs import TrainingTable
+from sisso_sal.models.linear import SISSOModel
+from sisso_sal.models.magnitudes import check_labels
+from sisso_sal.models.records import RegressorRecord, file_document
+from sisso_sal.protocols import Cause, Progress
+from sisso_sal.system.costs import announce
+
+N_ALTERNATIVES = 10
+"""Models kept of each dimension."""
+
+
+@dataclass(frozen=True)
+class FittedModels:
+    """The models of a search for one formula.
+
+    Attributes
+    ----------
+    alternatives : list of list of SISSOModel
+        The best few of each dimension, best first.
+    primaries : dict of str to str
+        Unit of each primary feature, in the order of the names.
+    counts : SearchCounts
+    """
+
+    alternatives: list[list[SISSOModel]]
+    primaries: dict[str, str]
+    counts: SearchCounts
+
+    @property
+    def models(self) -> list[SISSOModel]:
+        """The best of each dimension."""
+        return [models[0] for models in self.alternatives]
+
+    @property
+    def model(self) -> SISSOModel:
+        """The best of the largest dimension."""
+        return self.alternatives[-1][0]
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Primary features without which `model` makes no prediction, sorted."""
+        return self.model.primaries()
+
+    def predict_with_validity(self, columns: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Predictions of `model`, and False where a descriptor is undefined or far outside its training range.
+
+        Parameters
+        ----------
+        columns : mapping of str to ndarray (n,)
+            Primary features in the units of the training table: those that `needed` names.
+
+        Returns
+        -------
+        prediction : ndarray (n,)
+            In the target's unit; NaN where a descriptor is undefined.
+        valid : ndarray (n,) of bool
+        """
+        prediction, valid = self.model.predict(columns)
+        return np.where(np.isfinite(prediction), prediction, np.nan), valid
+
+    def reasons(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Why predictions of `model` are not valid: ndarray (n,) of str, "" where they are; see `Cause`."""
+        causes = self.model.cause(columns)
+        return np.array([(cause and Cause(cause).words) or "" for cause in causes.tolist()], dtype=object)
+
+    def to_json(self) -> dict[str, Any]:
+        """The models as plain data; floats keep every digit."""
+        return {"models": [[model.to_json() for model in models] for models in self.alternatives]}
+
+    def document(self, settings: Mapping[str, Any], target: str, target_unit: str = "") -> dict[str, Any]:
+        """The content of a model file; see `file_document`.
+
+        Parameters
+        ----------
+        settings : mapping
+            Parameters of a `SISSORegressor`.
+        target, target_unit : str
+            Name and unit of what they predict.
+        """
+        counts, models = self.counts.to_json(), self.to_json()
+        return file_document("regressor", (target, target_unit), self.primaries, settings, counts, models)
+
+    @classmethod
+    def of_file(cls, record: RegressorRecord) -> FittedModels:
+        """The inverse of `document`, from a file that was read.
+
+        Raises
+        ------
+        ModelFileError, SettingsError
+            A setting cannot be; a tree is no formula of the primary features, or the settings do not allow it.
+        """
+        units, settings = record.units, record.settings.model_dump() | {"threads": None}
+        space, search = space_settings(settings), search_settings(settings, N_ALTERNATIVES)
+        alternatives = [
+            models_of_file(models, f"models.{number}", units, space, search)
+            for number, models in enumerate(record.models)
+        ]
+        return cls(alternatives, units, SearchCounts.of_file(record))
+
+
+def find_formulas(settings: Mapping[str, Any], table: TrainingTable, progress: Progress | None = None) -> FittedModels:
+    """The models of a table. They are not complete if Ctrl-C ended the search before the largest dimension was done.
+
+    Parameters
+    ----------
+    settings : mapping
+        Parameters of a `SISSORegressor`.
+    table : TrainingTable
+    progress : callable, optional
+        Called with (features done, features in all).
+
+    Raises
+    ------
+    FitError, SettingsError
+        See `SISSORegressor.fit`.
+    KeyboardInterrupt
+        On Ctrl-C before there is a model.
+    """
+    check_labels(table.target, table.y[table.weights > 0])
+    prepared = prepare(table, space_settings(settings), search_settings(settings, N_ALTERNATIVES))
+    every = np.ones(len(prepared.names), dtype=bool)
+    problems = [Problem(prepared.target, prepared.weights, every)]
+    announce([prepared.cost(problems)])
+    solved = solve(prepared, problems, progress)
+    return FittedModels([models for models in solved.models[0] if models], table.primaries, solved.counts)

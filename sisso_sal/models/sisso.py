@@ -1,0 +1,74 @@
+"""The SISSO ensemble as a campaign sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from sisso_sal.models.assembly import fit_ensemble
+from sisso_sal.models.files import model_document
+from sisso_sal.models.inputs import label_weights, table_of
+from sisso_sal.models.recipe import recipe_of
+from sisso_sal.models.stored import StoredModel
+from sisso_sal.protocols import Prediction, Progress, Space
+from sisso_sal.settings.campaign import CampaignSettings
+
+
+class SISSO:
+    """An ensemble of formulas, fitted on rows of a space, compositions and errors of labels included.
+
+    Parameters
+    ----------
+    settings : mapping
+        All parameters of a `SISSOEnsemble`.
+
+    Attributes
+    ----------
+    model : EnsembleModel
+        After `fit`.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]):
+        self.settings = dict(settings)
+
+    def fit(
+        self, space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndarray, progress: Progress | None = None
+    ) -> SISSO:
+        """Learn from labels; see `Surrogate`. Labels with an error have the weight that `label_weights` gives."""
+        table = table_of(space, rows, labels, label_weights(errors) if errors.any() else None)
+        assembled = fit_ensemble(recipe_of(self.settings), table, space.rows(rows).composition, progress)
+        self.model, self._out_of_bag = assembled.model, (assembled.oob_mean, assembled.oob_std)
+        if not self.model.counts.is_complete:
+            raise KeyboardInterrupt
+        return self
+
+    def predict(self, space: Space, rows: np.ndarray) -> Prediction:
+        """The prediction of the ensemble; see `Surrogate`."""
+        wanted = space.rows(rows)
+        return self.model.predict_distribution(wanted.features, wanted.composition)
+
+    @property
+    def out_of_bag(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and raw spread of the members that did not see a label: ndarray (n_labelled,) each, in the target's unit."""
+        return self._out_of_bag
+
+    def describe(self, space: Space) -> dict[str, Any]:
+        """Formulas, choices, calibration and counts; see `EnsembleModel.describe`."""
+        return self.model.describe(space.rows().features, *_target(space))
+
+    def document(self, space: Space) -> dict[str, Any]:
+        """The content of a model file; see `sisso_sal.models.files`."""
+        return model_document(StoredModel(self.model, self.settings), *_target(space))
+
+
+def _target(space: Space) -> tuple[str, str]:
+    return (space.target.name, space.target.unit) if space.target else ("", "")
+
+
+def make_sisso(settings: CampaignSettings, seed: int, threads: int | None) -> SISSO:
+    """An unfitted ensemble of formulas with the parameters that settings name."""
+    formulas = settings.model.completed(ensemble=True).estimator_parameters()
+    ensemble = settings.ensemble.estimator_parameters()
+    return SISSO({**formulas, **ensemble, "threads": threads, "random_state": seed})

@@ -1,0 +1,34 @@
+"""A fitted model with the settings it was made with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sisso_sal.models.ensemble_model import EnsembleModel
+    from sisso_sal.models.formulas import FittedModels
+
+
+@dataclass(frozen=True, eq=False)
+class StoredModel:
+    """What a model file holds. Commands and campaigns predict with it; `load_model` makes an estimator of it.
+
+    Attributes
+    ----------
+    model : FittedModels or EnsembleModel
+    settings : mapping
+        Parameters of the estimator.
+    target, target_unit : str
+        Name and unit of what it predicts.
+    """
+
+    model: FittedModels | EnsembleModel
+    settings: Mapping[str, Any]
+    target: str = ""
+    target_unit: str = ""
+
+    def document(self, target: str, target_unit: str = "") -> dict[str, Any]:
+        """The model and its settings as plain data."""
+        return self.model.document(self.settings, target, target_unit)
