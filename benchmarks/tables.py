@@ -2,8 +2,8 @@
 
     python benchmarks/tables.py [--other CHECKOUT] [--rows 200000] [--labelled 100] [--no-formulas] [--runs 1] [--same]
 
-The tables are made from a seed: oxides of the pool (``sisso-sal pool --metals 1,2``), then random ones of two to four metals, some of
-them with fractions or brackets. They have 15 features, means over their elements; without formulas the features are random. With
+The tables are made from a seed: oxides of the pool (``sisso-sal pool --metals 1,2``), then random ones of two to four metals, some
+of them with fractions or brackets. They have 15 features, means over their elements; without formulas the features are random. With
 ``--same`` the files of the two run folders are compared byte for byte.
 """
 

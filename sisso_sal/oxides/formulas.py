@@ -1,6 +1,6 @@
 """Plain formulas, read ten times faster than by pymatgen, to the same bits: symbols, numbers and brackets, nothing between them.
 
-What is not plain is for pymatgen to read or to refuse. Amounts are added in the order in which pymatgen adds them: the groups of the
+What is not plain is for pymatgen to read or to refuse. Amounts are added in the order in which pymatgen adds them: groups of the
 innermost brackets first, each atom times the factor of its brackets.
 """
 
