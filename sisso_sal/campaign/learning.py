@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -138,10 +138,8 @@ def learn(
     """
     start = monotonic()
     iteration = 1 + (state.iterations[-1].number if state.iterations else 0)
-    labels = state.labels
-    target = np.array([labels.get(id, np.nan) for id in space.ids])
+    target, errors = _of_ids(space, state.labels, np.nan), _of_ids(space, state.errors, 0.0)
     known = np.isfinite(target)
-    errors = np.array([state.errors.get(id, 0.0) for id in space.ids])
     streams = np.random.SeedSequence([settings.seed, iteration]).generate_state(2)
     surrogate = tools.make_surrogate(settings, int(streams[0])).fit(
         space, np.flatnonzero(known), target[known], errors[known], tools.progress
@@ -178,7 +176,20 @@ def waited_for(state: State) -> list[Case]:
     return state.of("intended", "submitted", *(("again",) if state.has_oracle else ()))
 
 
+def _of_ids(space: Space, values: Mapping[str, float], missing: float) -> np.ndarray:
+    """ndarray (n,) of the values of few candidates by id, and what all the others have instead."""
+    out = np.full(len(space.ids), missing)
+    if values:
+        for number, id in enumerate(space.ids):
+            if id in values:
+                out[number] = values[id]
+    return out
+
+
 def _among(space: Space, ids: set[str]) -> np.ndarray:
+    """ndarray (n,) of bool: candidates with one of these ids."""
+    if not ids:
+        return np.zeros(len(space.ids), dtype=bool)
     return np.array([id in ids for id in space.ids], dtype=bool)
 
 

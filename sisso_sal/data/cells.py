@@ -79,6 +79,8 @@ class Cells:
 
     def texts(self) -> tuple[str, ...]:
         """Every cell as text, "" where it is empty."""
+        if is_text(self.cells.type):
+            return tuple(pc.fill_null(self.cells, "").to_numpy().tolist())
         return tuple("" if cell is None else str(cell) for cell in self.cells.to_pylist())
 
 
@@ -197,7 +199,8 @@ def _classified(cells: pa.ChunkedArray) -> Cells:
     if not is_text(cells.type):
         values = cells.cast(pa.float64(), safe=False).to_numpy()
         return Cells(cells, values, *_too_large(values, cells))
-    filled = pc.if_else(pc.equal(cells, ""), None, cells)
+    is_empty = pc.equal(cells, "")
+    filled = pc.if_else(is_empty, None, cells) if pc.any(is_empty).as_py() else cells
     try:
         values = filled.cast(pa.float64()).to_numpy()
     except pa.ArrowInvalid:

@@ -70,7 +70,7 @@ class Column:
 
     def texts(self) -> tuple[str, ...]:
         """Every cell as text, "" where it is empty; without the apostrophe that keeps a spreadsheet from computing it."""
-        return tuple(map(id_of, self.read.texts()))
+        return tuple(id_of(text) if text[:1] == "'" else text for text in self.read.texts())
 
 
 @dataclass(frozen=True, eq=False)

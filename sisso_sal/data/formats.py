@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sisso_sal.data.bulk import plain_columns
 from sisso_sal.data.cells import is_text, shown
 from sisso_sal.data.delimited import PACKED, comment_note, laid_out, unpacked_start
 from sisso_sal.errors import TableError
@@ -174,10 +175,9 @@ def _read_text(path: str, is_packed: bool) -> RawColumns:
     headers = [header.strip() for header in first]
     place = f"line {line}: "
     check_width(path, len(headers), place)
-    cells = _columns_of(_as_wide(path, headers, records), headers)
     return RawColumns(
         headers,
-        cells,
+        plain_columns(file, line, len(headers)) or _columns_of(_as_wide(path, headers, records), headers),
         place,
         lambda row: f"line {file.line_of(row)}",
         file.separator != ",",

@@ -105,7 +105,12 @@ def give_roles(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -
     left_out = [LeftOut("column", c.header, reasons[c]) for c in file.columns if c in reasons]
     left_out += [LeftOut("row", ids[row], reason) for row, reason in gaps.items()]
     features = tuple(column for column in used if column not in reasons)
-    return Roles(id_column, target, features, rows, tuple(ids[row] for row in rows), tuple(left_out))
+    return Roles(id_column, target, features, rows, taken(ids, rows), tuple(left_out))
+
+
+def taken(cells: tuple[str, ...], rows: np.ndarray) -> tuple[str, ...]:
+    """The cells of these rows, which are some of all, in their order."""
+    return cells if len(rows) == len(cells) else tuple(cells[row] for row in rows.tolist())
 
 
 def finder(file: ColumnFile) -> Callable[[str, str], Column]:

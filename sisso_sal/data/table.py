@@ -17,7 +17,7 @@ import numpy as np
 from sisso_sal.data.cells import shown
 from sisso_sal.data.columns import Column, ColumnFile, frame_columns, read_columns
 from sisso_sal.data.left_out import LeftOut, as_documents
-from sisso_sal.data.roles import DROPPED, ROW_NUMBERS, Wanted, finder, give_roles, suggestion
+from sisso_sal.data.roles import DROPPED, ROW_NUMBERS, Wanted, finder, give_roles, suggestion, taken
 from sisso_sal.errors import TableError
 
 if TYPE_CHECKING:
@@ -256,7 +256,11 @@ def _read(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -> Tab
     for j, column in enumerate(roles.features):
         features[:, j] = np.asarray(column.values)[roles.rows]
     dropped = {one.name for one in roles.left_out if one.kind == "column" and one.reason == DROPPED}
-    texts = {c.name: c.texts() for c in file.columns if c.values is None and c.header not in dropped}
+    texts = {
+        c.name: roles.ids if c is roles.id else taken(c.texts(), roles.rows)
+        for c in file.columns
+        if c.values is None and c.header not in dropped
+    }
     target = roles.target
     return Table(
         path=file.path,
@@ -268,7 +272,7 @@ def _read(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -> Tab
         target_name=None if target is None else target.name,
         target_unit="" if target is None else target.unit,
         target=None if target is None else np.asarray(target.values)[roles.rows],
-        text={name: tuple(cells[row] for row in roles.rows) for name, cells in texts.items()},
+        text=texts,
         headers={column.name: column.header for column in file.columns},
         left_out=roles.left_out,
         notes=file.notes,

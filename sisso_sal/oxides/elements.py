@@ -6,14 +6,17 @@ Elemental values with their units lie in ``elements.csv`` beside this file; ``da
 
 import csv
 import warnings
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sisso_sal.errors import InputError, SissoSalWarning
+from sisso_sal.oxides.formulas import TOLERANCE, cannot_be_formula, plain_atoms
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,22 +93,38 @@ def parse_formula(formula: str) -> dict[str, float]:
     >>> parse_formula("Ca3(PO4)2")
     {'Ca': 3.0, 'O': 8.0, 'P': 2.0}
     """
-    from pymatgen.core import Composition
-
     if not isinstance(formula, str) or not formula.strip():
         raise InputError(f"formula {formula!r}: needs a chemical formula")
-    try:
-        amounts = {str(symbol): float(n) for symbol, n in Composition(formula, strict=True).items()}
-    except (ValueError, TypeError, KeyError) as cause:
-        raise InputError(f"formula {formula!r}: needs a chemical formula, cannot be read") from cause
+    amounts = _plain_amounts(formula) or _amounts_by_pymatgen(formula)
     unknown = sorted(set(amounts) - set(element_data()))
     if unknown or not amounts:
         raise InputError(f"formula {formula!r}: needs elements of the table, found {', '.join(unknown) or 'none'}")
     return dict(sorted(amounts.items()))
 
 
+def _plain_amounts(formula: str) -> dict[str, float]:
+    """Atoms of a plain formula of elements of the table; empty where pymatgen has to read it, or to say what is wrong."""
+    amounts: dict[str, float] = {}
+    for symbol, number in plain_atoms(formula) or ():
+        if symbol not in element_data():
+            return {}
+        amounts[symbol] = amounts.get(symbol, 0.0) + number
+    return {symbol: number for symbol, number in amounts.items() if number >= TOLERANCE}
+
+
+def _amounts_by_pymatgen(formula: str) -> dict[str, float]:
+    from pymatgen.core import Composition
+
+    try:
+        return {str(symbol): float(n) for symbol, n in Composition(formula, strict=True).items()}
+    except (ValueError, TypeError, KeyError) as cause:
+        raise InputError(f"formula {formula!r}: needs a chemical formula, cannot be read") from cause
+
+
 def atomic_fractions(formulas: Sequence[str]) -> "np.ndarray | None":
     """Share of each element: ndarray (n, n_elements), elements as in `element_data`, or None if a text is no formula.
+
+    Each different formula is read once.
 
     Examples
     --------
@@ -116,15 +135,30 @@ def atomic_fractions(formulas: Sequence[str]) -> "np.ndarray | None":
     """
     import numpy as np
 
-    try:
-        parsed = {formula: parse_formula(formula) for formula in dict.fromkeys(formulas)}
-    except InputError:
-        return None
+    different = dict.fromkeys(formulas)
     column = {symbol: number for number, symbol in enumerate(element_data())}
-    amounts = np.zeros((len(formulas), len(column)))
-    for row, formula in zip(amounts, formulas, strict=True):
-        row[[column[symbol] for symbol in parsed[formula]]] = list(parsed[formula].values())
-    return amounts / amounts.sum(axis=1, keepdims=True)
+    places, numbers = array("q"), array("d")
+    for row, formula in enumerate(different):
+        start, atoms = row * len(column), plain_atoms(formula)
+        if atoms is None or any(symbol not in column for symbol, _ in atoms):
+            try:
+                atoms = parse_formula(formula).items()
+            except InputError:
+                return None
+        for symbol, number in atoms:
+            places.append(start + column[symbol])
+            numbers.append(number)
+    amounts = np.zeros((len(different), len(column)))
+    # In the order of the text, as `parse_formula` adds the atoms of an element that comes again.
+    np.add.at(amounts.reshape(-1), np.array(places, dtype=np.int64), np.array(numbers))
+    amounts[amounts < TOLERANCE] = 0.0
+    if not amounts.any(axis=1).all():
+        return None
+    amounts /= amounts.sum(axis=1, keepdims=True)
+    if len(different) == len(formulas):
+        return amounts
+    row_of = {formula: row for row, formula in enumerate(different)}
+    return amounts[[row_of[formula] for formula in formulas]]
 
 
 def composition_of(table: "Table") -> "np.ndarray | None":
@@ -147,7 +181,8 @@ def composition_of(table: "Table") -> "np.ndarray | None":
         if (shares := atomic_fractions(cells)) is not None:
             return shares
     for name, cells in texts.items():
-        others = [cell for cell in cells if not _is_formula(cell)]
+        # Most tables that get here have names of another kind, perhaps a million: looked at until half of them are no formulas.
+        others = list(islice((cell for cell in cells if not _is_formula(cell)), (len(cells) + 1) // 2))
         if len(others) < len(cells) / 2:
             more = f" and {len(others) - 1} more" if len(others) > 1 else ""
             text = f"{table.path}: compositions are left out, {name} '{others[0]}'{more} being no formula"
@@ -157,6 +192,8 @@ def composition_of(table: "Table") -> "np.ndarray | None":
 
 
 def _is_formula(text: str) -> bool:
+    if cannot_be_formula(text):
+        return False
     try:
         return bool(parse_formula(text))
     except InputError:

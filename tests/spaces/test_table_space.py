@@ -53,13 +53,13 @@ def test_blocks_are_all_numbers_once_in_order(space):
 
 def test_compositions_make_groups_and_each_formula_is_parsed_once(tmp_path, monkeypatch):
     frame = MATERIALS.rename(columns={"formula": "id"}).assign(formula=OXIDES)
-    parsed, original = [], elements.parse_formula
+    parsed, original = [], elements.plain_atoms
 
     def spy(formula):
         parsed.append(formula)
         return original(formula)
 
-    monkeypatch.setattr(elements, "parse_formula", spy)
+    monkeypatch.setattr(elements, "plain_atoms", spy)
     space = space_of(frame, tmp_path, id="id")
     shares = space.rows(np.array([0, 4, 5])).composition
     assert np.array_equal(space.rows().composition, space.composition)
