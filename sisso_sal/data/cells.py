@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sisso_sal.data.arrow import EMPTY, numbers_of, text_array, truths_of
+
 LARGEST = 1e100
 
 NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
@@ -116,7 +118,7 @@ def number_in(text: str) -> float:
     ...
     ValueError: needs a number, found '7.2(1)'; write 7.2, without the error in brackets
     """
-    column = pa.chunked_array([[text.strip()]], pa.string())
+    column = pa.chunked_array([text_array([text.strip()])])
     plain = _plain_numbers(column)[0].as_py()
     if not re.fullmatch(NUMBER, plain):
         raise ValueError(_problem(text.strip(), bool(re.fullmatch(_COMMA_NUMBER, plain))))
@@ -173,12 +175,12 @@ def classified(columns: Sequence[pa.ChunkedArray], *, commas: bool = False) -> t
 
 def _matches(cells: pa.ChunkedArray, pattern: str) -> np.ndarray:
     """ndarray (n_rows,) of bool: whole cells that match; an empty one matches nothing."""
-    return pc.fill_null(pc.match_substring_regex(cells, f"^(?:{pattern})$"), False).to_numpy()
+    return truths_of(pc.match_substring_regex(cells, f"^(?:{pattern})$"))
 
 
 def _mark(cells: pa.ChunkedArray) -> tuple[str, bool]:
     """The decimal mark of a column of numbers ("" where it has none), and whether it can be nothing else."""
-    is_empty = pc.fill_null(pc.equal(cells, ""), True).to_numpy()
+    is_empty = ~truths_of(pc.not_equal(cells, EMPTY))
     whole = _matches(cells, _WHOLE)
     for mark, pattern in ((",", _COMMA_NUMBER), (".", NUMBER)):
         marked = _matches(cells, pattern) & ~whole
@@ -197,12 +199,12 @@ def _plain_numbers(cells: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _classified(cells: pa.ChunkedArray) -> Cells:
     if not is_text(cells.type):
-        values = cells.cast(pa.float64(), safe=False).to_numpy()
+        values = numbers_of(cells.cast(pa.float64(), safe=False))
         return Cells(cells, values, *_too_large(values, cells))
-    is_empty = pc.equal(cells, "")
-    filled = pc.if_else(is_empty, None, cells) if pc.any(is_empty).as_py() else cells
+    is_empty = pc.equal(cells, EMPTY)
+    filled = pc.if_else(is_empty, pa.NA, cells) if pc.any(is_empty).as_py() else cells
     try:
-        values = filled.cast(pa.float64()).to_numpy()
+        values = numbers_of(filled.cast(pa.float64()))
     except pa.ArrowInvalid:
         return _classified_cell_by_cell(cells, filled)
     if np.isnan(values).sum() != filled.null_count:
@@ -235,7 +237,7 @@ def _classified_cell_by_cell(cells: pa.ChunkedArray, filled: pa.ChunkedArray) ->
         meant |= _nearly_numbers(filled, meant)
     if 2 * meant.sum() < n_filled and (number | infinite | unknown).sum() != n_filled:
         return Cells(cells, None, reason="dates" if 2 * _matches(filled, _DATE).sum() >= n_filled else "text")
-    bad = int(np.flatnonzero(~number & pc.is_valid(filled).to_numpy())[0])
+    bad = int(np.flatnonzero(~number & truths_of(pc.is_valid(filled)))[0])
     return Cells(
         cells,
         None,

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sisso_sal.data.arrow import text_array
 from sisso_sal.data.bulk import plain_columns
 from sisso_sal.data.cells import is_text, shown
 from sisso_sal.data.delimited import PACKED, comment_note, laid_out, unpacked_start
@@ -204,7 +205,7 @@ def _columns_of(rows: Iterable[list[str]], headers: list[str]) -> list[pa.Chunke
 
     def flush() -> None:
         for column, cells in zip(chunks, zip(*block, strict=True), strict=False):
-            column.append(pc.utf8_trim_whitespace(pa.array(cells, pa.string())))
+            column.append(pc.utf8_trim_whitespace(text_array(cells)))
         block.clear()
 
     for row in rows:

@@ -13,7 +13,7 @@ from functools import cache
 
 from sisso_sal.data.unit_text import MOST_CHARACTERS, checked_power, known_power, read_factors
 from sisso_sal.errors import UnitError
-from sisso_sal.features.unit_names import in_pint, is_known, quantity, symbol_of
+from sisso_sal.features.unit_names import in_pint, is_known, measured, quantity, symbol_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +189,7 @@ def same_quantity_in_other_units(units: dict[str, str]) -> list[tuple[str, str]]
         dimension = parse_unit(text)
         if dimension.is_none:
             continue
-        own, unit = in_pint(dimension.exponents)
-        seen = first.setdefault((frozenset(own.items()), frozenset(unit.dimensionality.items())), name)
+        seen = first.setdefault(measured(dimension.exponents), name)
         if seen != name and parse_unit(units[seen]) != dimension:
             pairs.append((seen, name))
     return pairs

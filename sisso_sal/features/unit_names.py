@@ -1,6 +1,7 @@
 """The names of units: which this program and pint know, how each is printed, and what it measures.
 
-pint is asked for one name at a time and never reads an expression. What it does not know is a base unit of its own.
+pint is asked for one name at a time and never reads an expression; of the usual names a table says what it would answer. What it
+does not know is a base unit of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from sisso_sal.data.unit_text import DIMENSIONLESS, read_factors
 from sisso_sal.errors import SissoSalWarning, UnitError
+from sisso_sal.features.common_units import COMMON, CommonUnit
 
 OWN = {
     "atom": "atom", "atoms": "atom", "Pauling": "Pauling", "pauling": "Pauling",
@@ -106,6 +108,31 @@ def in_pint(exponents: tuple[tuple[str, Fraction], ...]) -> tuple[Mapping[str, F
     return own, registry.Unit(UnitsContainer(others))
 
 
+def measured(exponents: tuple[tuple[str, Fraction], ...]) -> tuple[frozenset[tuple[str, Fraction]], frozenset]:
+    """What units measure, equal for different units of one quantity: powers of base units of their own, and of dimensions.
+
+    Parameters
+    ----------
+    exponents : tuple of (str, Fraction)
+        As for `in_pint`.
+
+    Examples
+    --------
+    >>> measured((("kJ", Fraction(1)), ("mol", Fraction(-1)))) == measured((("eV", Fraction(1)), ("mol", Fraction(-1))))
+    True
+    """
+    own = frozenset((symbol, power) for symbol, power in exponents if symbol in OWN.values())
+    others = [(_common(symbol), power) for symbol, power in exponents if symbol not in OWN.values()]
+    total: dict[str, int] = {}
+    for unit, power in others:
+        if unit is None or power.denominator != 1:
+            own_powers, in_registry = in_pint(exponents)
+            return frozenset(own_powers.items()), frozenset(in_registry.dimensionality.items())
+        for dimension, each in unit.powers.items():
+            total[dimension] = total.get(dimension, 0) + each * power.numerator
+    return own, frozenset((dimension, power) for dimension, power in total.items() if power)
+
+
 def quantity(value: float, unit: Any) -> Any:
     """A number of a unit of pint as pint has it."""
     return _registry().Quantity(value, unit)
@@ -127,6 +154,8 @@ def _symbol_in_pint(symbol: str) -> str | None:
 
 def _symbol(name: str) -> str:
     """The symbol of a unit of pint, whose versions write the prefix micro with one or the other of two characters."""
+    if name in COMMON:
+        return COMMON[name].symbol
     return _registry().get_symbol(name).replace("\u03bc", "\u00b5")
 
 
@@ -137,13 +166,20 @@ def _registry() -> Any:
     return pint.UnitRegistry()
 
 
+def _common(name: str) -> CommonUnit | None:
+    """What the table of usual units has for a name or symbol."""
+    return COMMON.get(_ALIASES.get(name, name))
+
+
 @cache
 def _name_in_pint(name: str) -> str | None:
     """The name that pint has for a name or symbol; None where it has none."""
-    import pint
-
     if name in _NO_UNITS:
         return None
+    if unit := _common(name):
+        return unit.name
+    import pint
+
     name = _ALIASES.get(name, name)
     try:
         return _registry().get_name(name) or None
@@ -155,12 +191,14 @@ def _name_in_pint(name: str) -> str | None:
 
 def _is_logarithmic(name: str) -> bool:
     """Whether equal steps of the unit are equal factors of the quantity."""
+    if name in COMMON:
+        return False
     low, middle, high = (quantity(x, name).to_root_units().magnitude for x in (0.0, 1.0, 2.0))
     return abs((high - middle) - (middle - low)) > 1e-9 * max(abs(high), abs(low))
 
 
 def _is_multiplicative(name: str) -> bool:
-    return quantity(0.0, name).to_root_units().magnitude == 0.0
+    return name in COMMON or quantity(0.0, name).to_root_units().magnitude == 0.0
 
 
 @cache

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 
 from sisso_sal.data.headers import split_header
 from sisso_sal.errors import CampaignError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CANDIDATES = "candidates.parquet"
 """File of a run folder; a space that generates candidates has one in the folder of each iteration too."""
@@ -28,6 +31,8 @@ def read_snapshot(path: str | os.PathLike[str], id_name: str | None) -> pd.DataF
     CampaignError
         The file cannot be read.
     """
+    import pandas as pd
+
     try:
         frame = pd.read_parquet(path)
     except (OSError, ValueError, pa.ArrowException) as error:

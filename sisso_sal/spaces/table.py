@@ -7,15 +7,17 @@ import os
 from collections.abc import Container, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from sisso_sal.data.table import Table
 from sisso_sal.oxides.elements import composition_of
 from sisso_sal.protocols import Quantity, Rows
 from sisso_sal.spaces.snapshot import ids_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class TableSpace:
@@ -128,6 +130,8 @@ class TableSpace:
         came_later: Container[str],
     ) -> list[str]:
         """What differs from an earlier snapshot, one line each: columns, rows, cells, order."""
+        import pandas as pd
+
         table, target = self.table, settings["target"]
         try:
             before = pd.read_parquet(snapshot)
