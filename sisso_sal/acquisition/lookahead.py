@@ -22,6 +22,9 @@ from sisso_sal.protocols import Acquisition
 SOONER = 0.99
 """What a later find counts: of candidates that teach equally much the likelier comes first."""
 
+_LEAST_KEPT = 1e-12
+"""Share of a variance that is left at least."""
+
 N_JOINT = 1000
 """Largest number of candidates, the likeliest, that are looked at together: time and memory grow with its square."""
 
@@ -133,24 +136,48 @@ def expected_finds(belief: Belief, horizon: int) -> np.ndarray:
         return p
     if n_later == len(p) - 1:  # all are evaluated, whatever is learned
         return p + SOONER * (np.sort(p).sum() - p)
-    mean, variance = belief.hit
-    spread = np.sqrt(_kept(belief.correlation, variance[:, None]))
-    shift = belief.correlation * mean[:, None]
-    after_hit = np.clip(ndtr((belief.high - shift) / spread) - ndtr((belief.low - shift) / spread), 0.0, 1.0)
-    rest = np.where(p < 1.0 - 1e-9, 1.0 - p, np.inf)
-    after_miss = np.clip((p - p[:, None] * after_hit) / rest[:, None], 0.0, 1.0)
+    after_hit = _after_hit(belief)
+    after_miss = p[:, None] * after_hit
+    np.subtract(p, after_miss, out=after_miss)
+    after_miss /= np.where(p < 1.0 - 1e-9, 1.0 - p, np.inf)[:, None]
+    np.clip(after_miss, 0.0, 1.0, out=after_miss)
     finds = p.copy()
     for weight, later in ((p, after_hit), (1.0 - p, after_miss)):
         np.fill_diagonal(later, 0.0)
-        best = np.partition(later, len(p) - n_later, axis=1)[:, len(p) - n_later :]
-        best.sort(axis=1)  # so that the order of candidates does not change a bit
+        later.partition(len(p) - n_later, axis=1)
+        best = np.sort(later[:, len(p) - n_later :], axis=1)  # so that the order of candidates does not change a bit
         finds += SOONER * weight * best.sum(axis=1)
     return finds
 
 
+def _after_hit(belief: Belief) -> np.ndarray:
+    """Probability of each candidate (column) once one (row) has turned out to be a target: ndarray (n, n).
+
+    In place, as the arrays are large; a side of the goal without a bound adds or takes away nothing.
+    """
+    mean, variance = belief.hit
+    spread = np.square(belief.correlation)
+    spread *= 1.0 - variance[:, None]
+    np.subtract(1.0, spread, out=spread)
+    np.sqrt(np.maximum(spread, _LEAST_KEPT, out=spread), out=spread)
+    shift = belief.correlation * mean[:, None]
+    after = 1.0 if (belief.high == np.inf).all() else _below(belief.high, shift, spread)
+    if not (belief.low == -np.inf).all():
+        after = after - _below(belief.low, shift, spread)
+    after = np.broadcast_to(after, spread.shape)
+    return np.clip(after, 0.0, 1.0)
+
+
+def _below(edge: np.ndarray, shift: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Probability to be below an edge (n,), when means and spreads are as in the rows of `shift` and `spread` (n, n)."""
+    z = edge - shift
+    z /= spread
+    return ndtr(z, out=z)
+
+
 def _kept(link: np.ndarray, variance: np.ndarray | float) -> np.ndarray:
     """Share of a candidate's variance that is left when one with this correlation keeps `variance` of its own."""
-    return np.maximum(1.0 - link**2 * (1.0 - variance), 1e-12)
+    return np.maximum(1.0 - link**2 * (1.0 - variance), _LEAST_KEPT)
 
 
 def _times(edge: np.ndarray, density: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ def choose(scene: Scene, prediction: Prediction, space: Space, surrogate: Surrog
     scores = np.full(len(space.ids), np.nan)
     scores[: len(scene.mean)] = scored.scores
     scores[points.numbers] = points.scores
-    everything = predict_all(surrogate, space)
+    everything = predict_all(surrogate, space, with_members=False)
     return everything, Proposal(replace(scored, scores=scores), points.numbers)
 
 

@@ -144,27 +144,26 @@ def learn(
     surrogate = tools.make_surrogate(settings, int(streams[0])).fit(
         space, np.flatnonzero(known), target[known], errors[known], tools.progress
     )
-    prediction = predict_all(surrogate, space)
+    acquisition = acquisition_named(settings.acquisition)
+    are_used = "members" in acquisition.uses or isinstance(space, Maximiser)
+    prediction = predict_all(surrogate, space, with_members=are_used)
     goal = Goal.parse(settings.goal)
     pending = _among(space, {case.id for case in waited_for(state)})
     exclusion = excluded_by_elements(space, settings.run, ~known)
     excluded = known | _among(space, {case.id for case in state.failed} | tools.barred | exclusion.ids)
     if horizon is None:
         horizon = int(max(1, min(settings.horizon, evaluations_left(state, settings))))
-    rows = space.rows()
-    materials = Materials(
-        space.ids, rows.matrix, target, pending, excluded, composition=rows.composition if settings.diversity else None
-    )
-    policy = Policy(
-        acquisition_named(settings.acquisition), settings.improve_on, batch, horizon, diversity=settings.diversity
-    )
+    shares = space.rows().composition if settings.diversity else None
+    materials = Materials(space.ids, space.rows().matrix, target, pending, excluded, composition=shares)
+    policy = Policy(acquisition, settings.improve_on, batch, horizon, diversity=settings.diversity)
     scene = set_scene(prediction, materials, goal, policy, np.random.default_rng(streams[1]))
     prediction, proposal = choose(scene, prediction, space, surrogate)
     generated = np.zeros(len(space.ids) - len(target), dtype=bool)
     pending, excluded, known = (np.append(rows, generated) for rows in (pending, excluded, known))
     target = np.append(target, np.full(len(generated), np.nan))
     best = int(np.flatnonzero(known)[goal.best(target[known])])
-    gain = _largest_gain(prediction.take(np.flatnonzero(~(excluded | pending))), goal, proposal.scored.reference)
+    free = ~(excluded | pending)
+    gain = _largest_gain(prediction.mean[free], prediction.std[free], goal, proposal.scored.reference)
     return Learned(
         iteration, int(streams[0]), surrogate, target, known, prediction, proposal.scored, proposal.picks, batch, horizon,
         best, gain, exclusion, monotonic() - start,
@@ -193,14 +192,14 @@ def _among(space: Space, ids: set[str]) -> np.ndarray:
     return np.array([id in ids for id in space.ids], dtype=bool)
 
 
-def _largest_gain(prediction: Prediction, goal: Goal, reference: float) -> float | None:
+def _largest_gain(mean: np.ndarray, std: np.ndarray, goal: Goal, reference: float) -> float | None:
     """Largest expected improvement (in the target's unit) of the candidates or, for a goal with bounds, their largest probability
     to reach it; None if there is no prediction.
     """
-    predicted = np.isfinite(prediction.mean)
+    predicted = np.isfinite(mean)
     if not predicted.any():
         return None
-    mean, std = prediction.mean[predicted], prediction.std[predicted]
+    mean, std = mean[predicted], std[predicted]
     if goal.has_bound:
         return float(probability_of_goal(mean, std, goal).max())
     return float(expected_improvement(goal.sign * mean, std, goal.sign * reference).max())
@@ -353,8 +352,8 @@ def _causes(prediction: Prediction, rows: np.ndarray) -> dict[str, int]:
     """How many predictions of members are not valid, by cause; empty where the surrogate tells none."""
     if prediction.cause is None:
         return {}
-    numbers, counts = np.unique(prediction.cause[:, rows], return_counts=True)
-    causes = {Cause(number).words: int(n) for number, n in zip(numbers.tolist(), counts, strict=True) if number}
+    counts = sum(np.bincount(member[rows], minlength=1 + max(Cause)) for member in prediction.cause)
+    causes = {cause.words: int(counts[cause]) for cause in Cause if counts[cause]}
     return dict(sorted(causes.items(), key=lambda item: (-item[1], item[0])))
 
 

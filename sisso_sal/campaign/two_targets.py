@@ -272,7 +272,7 @@ def _learned(space: Space, goal: str, make_surrogate: Callable[[], Surrogate], p
             )
         except FitError as error:
             raise FitError(f"{space.name}: target '{target.name}': {error}") from error
-        prediction = predict_all(surrogate, space)
+        prediction = predict_all(surrogate, space, with_members=False)
         mean[~known], std[~known] = prediction.mean[~known], prediction.std[~known]
         reason[~known] = prediction.reason[~known]
         for values, predicted in ((outside, prediction.outside), (distance, prediction.distance)):

@@ -6,9 +6,14 @@ written with an apostrophe before it, and an apostrophe there is taken away when
 
 from __future__ import annotations
 
+import csv
+import io
+import os
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,4 +60,22 @@ def csv_of(frame: pd.DataFrame, ids: Sequence[str] = ("id",)) -> str:
     id,mean
     '@a,-1.5
     """
-    return frame.assign(**{name: [cell_of(str(id)) for id in frame[name]] for name in ids}).to_csv(index=False)
+    texts = {name: [cell_of(str(id)) for id in frame[name].to_numpy(dtype=object)] for name in ids}
+    columns = [texts[name] if name in texts else _cells(frame[name]) for name in frame]
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator=os.linesep)
+    rows.writerow(frame.columns)
+    rows.writerows(zip(*columns, strict=True))
+    return out.getvalue()
+
+
+def _cells(column: pd.Series) -> list[str]:
+    """Numbers with all their digits, and whatever else there is as text; "" where there is nothing."""
+    if column.dtype != "float64":
+        cells = zip(column.to_numpy(dtype=object), column.isna(), strict=True)
+        return ["" if is_missing else str(value) for value, is_missing in cells]
+    known = column.dropna()
+    texts = [""] * len(column)
+    for row, value in zip(np.flatnonzero(column.notna()).tolist(), known.tolist(), strict=True):
+        texts[row] = repr(value)
+    return texts

@@ -113,6 +113,8 @@ def _plain_amounts(formula: str) -> dict[str, float]:
 
 
 def _amounts_by_pymatgen(formula: str) -> dict[str, float]:
+    if cannot_be_formula(formula):
+        raise InputError(f"formula {formula!r}: needs a chemical formula, cannot be read")
     from pymatgen.core import Composition
 
     try:
@@ -135,11 +137,14 @@ def atomic_fractions(formulas: Sequence[str]) -> "np.ndarray | None":
     """
     import numpy as np
 
-    different = dict.fromkeys(formulas)
     column = {symbol: number for number, symbol in enumerate(element_data())}
+    row_of: dict[str, int] = {}
     places, numbers = array("q"), array("d")
-    for row, formula in enumerate(different):
-        start, atoms = row * len(column), plain_atoms(formula)
+    for formula in formulas:
+        if formula in row_of:
+            continue
+        start = len(column) * row_of.setdefault(formula, len(row_of))
+        atoms = plain_atoms(formula)
         if atoms is None or any(symbol not in column for symbol, _ in atoms):
             try:
                 atoms = parse_formula(formula).items()
@@ -148,17 +153,14 @@ def atomic_fractions(formulas: Sequence[str]) -> "np.ndarray | None":
         for symbol, number in atoms:
             places.append(start + column[symbol])
             numbers.append(number)
-    amounts = np.zeros((len(different), len(column)))
+    amounts = np.zeros((len(row_of), len(column)))
     # In the order of the text, as `parse_formula` adds the atoms of an element that comes again.
     np.add.at(amounts.reshape(-1), np.array(places, dtype=np.int64), np.array(numbers))
     amounts[amounts < TOLERANCE] = 0.0
     if not amounts.any(axis=1).all():
         return None
     amounts /= amounts.sum(axis=1, keepdims=True)
-    if len(different) == len(formulas):
-        return amounts
-    row_of = {formula: row for row, formula in enumerate(different)}
-    return amounts[[row_of[formula] for formula in formulas]]
+    return amounts if len(row_of) == len(formulas) else amounts[[row_of[formula] for formula in formulas]]
 
 
 def composition_of(table: "Table") -> "np.ndarray | None":

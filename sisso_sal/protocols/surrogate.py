@@ -29,7 +29,7 @@ class Prediction:
     std_raw : ndarray (n_candidates,)
         Spread of the members as it is, in the target's unit.
     members : ndarray (n_members, n_candidates)
-        Every member's prediction, invalid ones included as they came out.
+        Every member's prediction, invalid ones included as they came out; (0, n_candidates) where they were not kept.
     valid : ndarray (n_members, n_candidates) of bool
         False where a member left its domain.
     half95 : ndarray (n_candidates,), optional

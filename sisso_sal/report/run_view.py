@@ -140,15 +140,16 @@ class RunView:
         target, unit = summary["target"]["name"], summary["target"]["unit"]
         settings = (state.created or {"settings": {}})["settings"]
         try:
-            rows = pd.Series(np.arange(len(candidates)), index=ids_of(candidates, settings.get("id")))
+            place = {id: number for number, id in enumerate(ids_of(candidates, settings.get("id")))}
         except KeyError as error:
             raise CampaignError(f"{run / CANDIDATES}: needs a column {error} of ids, found none") from error
-        missing = [id for id in table["id"] if id not in rows.index]
-        if missing:
+        try:
+            rows = [place[id] for id in table["id"].to_numpy(dtype=object)]
+        except KeyError as error:
             raise CampaignError(
-                f"{folder / 'predictions.csv'}: needs candidates of {run / CANDIDATES}, found '{missing[0]}'"
-            )
-        columns, units = _features(candidates.iloc[rows.loc[table["id"]].to_numpy()], settings.get("id"), target)
+                f"{folder / 'predictions.csv'}: needs candidates of {run / CANDIDATES}, found {error}"
+            ) from error
+        columns, units = _features(candidates.iloc[rows], settings.get("id"), target)
         ensemble = _formulas(folder / "model.json") if has_members(summary) else None
         return cls(
             run.resolve().name, target, unit, ensemble, columns, units, table, summary, state, events, chosen, run
@@ -281,7 +282,7 @@ def _predictions(path: Path) -> pd.DataFrame:
         raise DocumentError(f"{path}: needs a column '{missing[0]}', found none")
     if np.asarray(table["id"].isna()).any() or not pd.api.types.is_integer_dtype(table["n_valid"]):
         raise DocumentError(f"{path}: needs an id and a whole number n_valid in every row, found a row without")
-    return table.assign(id=[id_of(cell) for cell in table["id"]])
+    return table.assign(id=[id_of(cell) for cell in table["id"].to_numpy(dtype=object)])
 
 
 def has_members(summary: Mapping[str, Any]) -> bool:

@@ -20,7 +20,9 @@ CANDIDATES = "candidates.parquet"
 def ids_of(frame: pd.DataFrame, id_name: str | None) -> list[str]:
     """The ids of a snapshot, in its order: the column of this name, else the numbers of the rows."""
     header = next((header for header in frame.columns if split_header(header)[0] == id_name), None)
-    return [str(id) for id in frame[header]] if header is not None else [str(i) for i in range(1, len(frame) + 1)]
+    if header is None:
+        return [str(number) for number in range(1, len(frame) + 1)]
+    return [str(id) for id in frame[header].to_numpy(dtype=object)]
 
 
 def read_snapshot(path: str | os.PathLike[str], id_name: str | None) -> pd.DataFrame:

@@ -46,3 +46,13 @@ def test_a_surrogate_is_never_asked_for_more_than_a_block(tmp_path):
     space = space_of(MATERIALS, tmp_path)
     predict_all(learned(Watched(), space), space, 8)
     assert sizes == [8, 8, 8, 6]
+
+
+def test_members_can_be_left_out(tmp_path):
+    space = space_of(MATERIALS, tmp_path)
+    forest = learned(Forest(), space)
+    whole, lean = predict_all(forest, space, 7), predict_all(forest, space, 7, with_members=False)
+    assert (whole.members.shape, lean.members.shape) == ((100, N), (0, N))
+    for name in ("mean", "std", "std_raw", "distance", "n_valid", "reason"):
+        assert np.array_equal(getattr(lean, name), getattr(whole, name))
+    assert lean.take(np.array([3, 1])).mean.tolist() == whole.mean[[3, 1]].tolist()
