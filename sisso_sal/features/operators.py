@@ -26,6 +26,11 @@ MOMENTS = (OF_PRODUCT, OF_QUOTIENT, OF_SUM, OF_DIFFERENCE, OF_ABSOLUTE_DIFFERENC
 COMPILED = frozenset(range(1, 18))
 """Opcodes that the compiled kernels of the engine evaluate. A test compares this set with the kernels."""
 
+ARITHMETIC = frozenset(range(1, 12))
+"""Opcodes of sums, products, quotients and square roots, which have one correct result: kernels and NumPy give the same bits, as a
+test shows. Of the others NumPy has algorithms of its own.
+"""
+
 ATOM = 5
 """Binding strength of a name or a number."""
 

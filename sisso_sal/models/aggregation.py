@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sisso_sal.errors import SettingsError
+from sisso_sal.models._program import mean_and_spread
 
 MEANS = ("mean", "median")
 """Aggregations by name."""
@@ -45,19 +46,14 @@ def aggregate(
     """
     if mean not in MEANS:
         raise SettingsError(f"aggregation: needs one of {', '.join(MEANS)}, found '{mean}'")
-    enough = valid.sum(axis=0) >= needed
-    share = np.where(valid, weight, 0.0)
-    total = np.maximum(share.sum(axis=0), np.finfo(float).tiny)
-    kept = np.where(valid, members, 0.0)
-    with np.errstate(over="ignore"):
-        average = (share * kept).sum(axis=0) / total
-    # The denominator is the number of members less one.
-    freedom = total - (share**2).sum(axis=0) / total
-    with np.errstate(over="ignore"):  # the square of a member that shoots off may overflow: the spread is infinite then
-        square = (share * np.where(valid, kept - average, 0.0) ** 2).sum(axis=0)
-        std = np.sqrt(square / np.maximum(freedom, np.finfo(float).tiny))
-    centre = average if mean == "mean" else _median(np.where(valid, members, np.inf), share / total)
-    return np.where(enough, centre, np.nan), np.where(enough, std, np.nan)
+    enough = np.count_nonzero(valid, axis=0) >= needed
+    average, std = np.empty(members.shape[1]), np.empty(members.shape[1])
+    mean_and_spread(np.ascontiguousarray(members), np.ascontiguousarray(valid), weight, average, std)
+    if mean == "median":
+        share = np.where(valid, weight, 0.0)
+        total = np.maximum(share.sum(axis=0), np.finfo(float).tiny)
+        average = _median(np.where(valid, members, np.inf), share / total)
+    return np.where(enough, average, np.nan), np.where(enough, std, np.nan)
 
 
 def _median(values: np.ndarray, share: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from sisso_sal.models.fitting import SearchCounts
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.members import Draw, Stage, by_dimension, search_members
+from sisso_sal.models.program import Program
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.robust import pseudo_observations
@@ -151,7 +152,7 @@ def _features(table: TrainingTable, rows: np.ndarray) -> np.ndarray:
 
 def _errors(recipe: EnsembleRecipe, table: TrainingTable, members, unseen, order) -> tuple[float, float]:
     """Out-of-bag mean absolute and root mean square error; infinite where nothing is out of bag."""
-    values, valid, _ = evaluated(members, table.columns())
+    values, valid, _ = evaluated(Program.of(members), table.columns())
     mean, _ = aggregate(values, valid & unseen, 2, mean=recipe.aggregation)
     error = (table.y - mean)[order]  # summed in canonical order
     error = error[np.isfinite(error)]
@@ -162,7 +163,7 @@ def _judged(
     recipe: EnsembleRecipe, table: TrainingTable, model: EnsembleModel, unseen, order, composition
 ) -> Assembled:
     """Out-of-bag predictions, the correction that is learned from them, and the calibration of both."""
-    values, valid, _ = evaluated(model.members, table.columns())
+    values, valid, _ = evaluated(model.program, table.columns())
     formula, spread = aggregated(values, valid & unseen, 2, recipe.aggregation)
     linked = model.link.forward(formula)
     rows = order[np.isfinite(linked[order])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from sisso_sal.models.calibration import Calibration
 from sisso_sal.models.correction import Correction, checked_composition, correlation_of
 from sisso_sal.models.fitting import SearchCounts, models_of_file
 from sisso_sal.models.linear import REACH, SISSOModel
+from sisso_sal.models.program import Program
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe, recipe_of
 from sisso_sal.models.records import EnsembleRecord, file_document, need
@@ -67,6 +69,11 @@ class EnsembleModel:
     formula_calibration: Calibration | None = None
     recalibration: Recalibration | None = None
 
+    @cached_property
+    def program(self) -> Program:
+        """What predicts of all members at once."""
+        return Program.of(self.members)
+
     @property
     def link(self) -> TargetTransform:
         """The transform that all members share; the correction learns on the same scale."""
@@ -106,7 +113,7 @@ class EnsembleModel:
         ExpressionError
             A primary feature that is needed is missing.
         """
-        values, valid, outside = evaluated(self.members, columns)
+        values, valid, outside = evaluated(self.program, columns)
         needed = max(2, (len(self.members) + 1) // 2)
         formula, raw = aggregated(values, valid, needed, self.aggregation)
         mean, linked = formula, self.link.forward(formula)
@@ -146,7 +153,7 @@ class EnsembleModel:
             Number of the member and its root mean square distance from the median, in the target's unit; nearest first. A
             member that is valid for none of the materials is left out.
         """
-        members, valid, _ = evaluated(self.members, columns)
+        members, valid, _ = evaluated(self.program, columns)
         usable = valid.all(axis=0)
         if not usable.any():
             usable = valid.any(axis=0)
@@ -298,12 +305,9 @@ def _check_recipe(record: EnsembleRecord, recipe: EnsembleRecipe, members: Seque
     need(part is None or part.kind == recipe.correction, f"correction: needs kind {recipe.correction}")
 
 
-def evaluated(
-    members: Sequence[SISSOModel], columns: Mapping[str, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def evaluated(program: Program, columns: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Prediction, validity and reach of each member: ndarray (n_members, n) each."""
-    each = [member.predict_with_reach(columns) for member in members]
-    values, outside = np.array([v for v, _ in each]), np.array([o for _, o in each])
+    values, outside = program.evaluate(columns)
     return values, (outside <= REACH) & np.isfinite(values), outside
 
 

@@ -3,12 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from sklearn.tree import ExtraTreeRegressor
+
+from sisso_sal.models._branches import RANDOM_MAX, Nodes, each_tree, grow, mean_and_spread
 
 N_TREES = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Trees:
+    """Trees as plain arrays.
+
+    Attributes
+    ----------
+    nodes : Nodes
+        Of all trees, one behind the other.
+    first : ndarray (n_trees + 1,) of int64
+        Root of each tree, and the number of all nodes.
+    levels : ndarray (n_trees,) of int64
+        Of each tree below its root.
+    """
+
+    nodes: Nodes
+    first: np.ndarray
+    levels: np.ndarray
+
+    def predict(self, rows: np.ndarray) -> np.ndarray:
+        """ndarray (n_trees, n): what each tree predicts of rows (n, n_inputs)."""
+        out = np.empty((len(self.levels), len(rows)))
+        each_tree(self.nodes, self.first, self.levels, np.ascontiguousarray(rows, dtype=np.float64), out)
+        return out
+
+    def mean_and_spread(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation (n,) each, over the trees, of rows (n, n_inputs)."""
+        out = np.empty((2, len(rows)))
+        mean_and_spread(self.nodes, self.first, self.levels, np.ascontiguousarray(rows, dtype=np.float64), out)
+        return out[0], out[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,31 +48,25 @@ class TreeLearner:
 
     Attributes
     ----------
-    trees : list of sklearn.tree._tree.Tree
+    trees : Trees
     left_out_mean, left_out_std : ndarray (n,)
         Of each training row, by the trees that did not draw it.
     kinship : float
     """
 
-    trees: list[Any]
+    trees: Trees
     left_out_mean: np.ndarray
     left_out_std: np.ndarray
     kinship: float = 0.0
 
     def predict(self, rows: np.ndarray, formula: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and sigma (n,) each, in the target's unit."""
-        each = by_tree(self.trees, rows)
-        return formula + each.mean(axis=0), each.std(axis=0, ddof=1)
+        mean, spread = self.trees.mean_and_spread(rows)
+        return formula + mean, spread
 
     def covariance(self, rows: np.ndarray) -> np.ndarray:
         """ndarray (n, n)."""
-        return np.atleast_2d(np.cov(by_tree(self.trees, rows).T))
-
-
-def by_tree(trees: list[Any], rows: np.ndarray) -> np.ndarray:
-    """ndarray (n_trees, n): what each tree predicts."""
-    rows = np.ascontiguousarray(rows, dtype=np.float32)  # as trees see them
-    return np.array([tree.predict(rows).reshape(len(rows)) for tree in trees])
+        return np.atleast_2d(np.cov(self.trees.predict(rows).T))
 
 
 def learn_trees(rows: np.ndarray, formula: np.ndarray, target: np.ndarray, seed: int) -> TreeLearner:
@@ -54,8 +79,8 @@ def learn_trees(rows: np.ndarray, formula: np.ndarray, target: np.ndarray, seed:
     seed : int
     """
     left_over = without_last_bits(target - formula, float(np.ptp(target)))
-    trees, unseen = grown(np.ascontiguousarray(rows, dtype=np.float32), left_over, seed % 2**32)
-    each = np.where(unseen, by_tree(trees, rows), 0.0)
+    trees, unseen = grown(rows, left_over, seed % 2**32)
+    each = np.where(unseen, trees.predict(rows), 0.0)
     count = unseen.sum(axis=0)
     mean = each.sum(axis=0) / np.maximum(count, 1)
     square = np.where(unseen, (each - mean) ** 2, 0.0).sum(axis=0) / np.maximum(count - 1, 1)
@@ -70,18 +95,28 @@ def without_last_bits(values: np.ndarray, spread: float) -> np.ndarray:
     return np.round(values / step) * step
 
 
-def grown(rows: np.ndarray, target: np.ndarray, seed: int) -> tuple[list[Any], np.ndarray]:
+def grown(rows: np.ndarray, target: np.ndarray, seed: int) -> tuple[Trees, np.ndarray]:
     """Extremely randomised trees on bootstrap samples, and which rows (n_trees, n) each has not seen.
 
-    They are those of scikit-learn's forest of the same seed. A forest copies and checks each of them as if it came from outside,
-    which takes half as long again.
+    They are those of scikit-learn's forest of the same seed, to the last bit.
     """
-    draw, trees, unseen = np.random.RandomState(seed), [], np.ones((N_TREES, len(rows)), dtype=bool)
-    for number in range(N_TREES):
-        own = draw.randint(np.iinfo(np.int32).max)
-        drawn = np.random.RandomState(own).randint(0, len(rows), len(rows), dtype=np.int32)
-        counts = np.bincount(drawn, minlength=len(rows)).astype(np.float64)
-        grown: Any = ExtraTreeRegressor(random_state=own).fit(rows, target, sample_weight=counts, check_input=False)
-        trees.append(grown.tree_)
-        unseen[number, drawn] = False
-    return trees, unseen
+    n = len(rows)
+    counts, states = np.empty((N_TREES, n)), np.empty(N_TREES, dtype=np.int64)
+    draw = np.random.RandomState(0)
+    for number, own in enumerate(np.random.RandomState(seed).randint(np.iinfo(np.int32).max, size=N_TREES)):
+        draw.seed(own)
+        states[number] = draw.randint(0, RANDOM_MAX)
+        draw.seed(own)
+        counts[number] = np.bincount(draw.randint(0, n, n, dtype=np.int32), minlength=n)
+    room = int((2 * np.count_nonzero(counts, axis=1) - 1).sum())
+    nodes = Nodes(np.empty(room, np.uint32), np.empty(room), np.empty(room, np.uint32), np.empty(room))
+    columns = np.ascontiguousarray(rows.T, dtype=np.float32)
+    first, levels = grow(columns, np.ascontiguousarray(target), counts, states, nodes)
+    column, threshold, child, value = (part[: first[-1]].copy() for part in nodes)
+    return Trees(Nodes(column, _rounded_down(threshold), child, value), first, levels), counts == 0
+
+
+def _rounded_down(threshold: np.ndarray) -> np.ndarray:
+    """As float32, which are at least as large as the same columns of float32."""
+    near = threshold.astype(np.float32)
+    return np.where(near > threshold, np.nextafter(near, np.float32(-np.inf)), near)

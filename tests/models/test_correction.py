@@ -89,9 +89,8 @@ def test_left_out_predictions_of_the_trees_are_those_of_the_trees_that_did_not_d
         assert 20 < len(own) < 60
         assert found.left_out_mean[i] == pytest.approx(formula[i] + np.mean(own), rel=1e-9)
         assert found.left_out_std[i] == pytest.approx(np.std(own, ddof=1), rel=1e-9)
-    grown, _ = trees.grown(np.float32(rows), left_over, 0)
-    for mine, other in zip(grown, forest.estimators_, strict=True):
-        assert np.array_equal(mine.predict(np.float32(rows)), other.tree_.predict(np.float32(rows)))
+    grown, _ = trees.grown(rows, left_over, 0)
+    assert np.array_equal(grown.predict(rows), [tree.predict(rows) for tree in forest.estimators_])
 
 
 def test_left_out_means_of_the_trees_are_scikit_learns_out_of_bag_predictions():
