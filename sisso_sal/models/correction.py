@@ -119,7 +119,7 @@ class Correction:
 
     def _learn_process(self, rows: np.ndarray, kinship: float, theta: list[float] | None) -> ProcessLearner:
         n = rows.shape[1] - 1  # the last column is the formula
-        lengths = max(1.0, kinship / 2) * np.sqrt(n) if kinship else np.full(n + 1, np.sqrt(n + 1))
+        lengths = np.full(1, max(1.0, kinship / 2) * np.sqrt(n)) if kinship else np.full(n + 1, np.sqrt(n + 1))
         trend = n if kinship >= TREND_FROM else None
         seen = _seen(rows, self.composition, kinship)
         return learn_process(seen, self.target, lengths, trend=trend, theta=theta, kinship=kinship)
