@@ -96,7 +96,10 @@ class Known(NamedTuple):
 
 
 def known_rows(rows: np.ndarray, lengths: np.ndarray) -> Known:
-    """Rows (n, n_inputs), divided by lengths (n_inputs,) or (1,); shares of elements are mostly zero, and skipped where they are."""
+    """Rows (n, n_inputs), divided by lengths (n_inputs,) or (1,).
+
+    Inputs that are mostly zero, as shares of elements are, cost nothing where they are.
+    """
     is_sparse = 2 * np.count_nonzero(rows, axis=0) < len(rows)
     order = np.argsort(is_sparse, kind="stable")
     n_dense = int((~is_sparse).sum())

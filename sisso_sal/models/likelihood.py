@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 
 from sisso_sal.models.kernel import N_ROWS, Kernel, lower_covariance, lower_distances
@@ -47,8 +49,11 @@ class Likelihood:
             lower_distances(rows, np.ones(1), self._apart)
 
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
-        """The logarithm and its derivatives (n_theta,) by logarithms of the parameters; -inf and zeros where nothing can be computed."""
-        from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
+        """The logarithm, and its derivatives (n_theta,) by the logarithms of the parameters.
+
+        Covariances that are not positive definite have -inf and zeros.
+        """
+        from scipy.linalg.lapack import dpotrf, dpotri, dpotrs  # pyright: ignore[reportAttributeAccessIssue]
 
         self.n_evaluations += 1
         parameters = self.kernel.parameters(theta)
@@ -70,7 +75,7 @@ class Likelihood:
 
     def _gradient(self, parameters, weights: np.ndarray) -> np.ndarray:
         """From the inverse of the covariances and its product with the labels (eq. 5.9)."""
-        from scipy.linalg.blas import dsymv
+        from scipy.linalg.blas import dsymv  # pyright: ignore[reportAttributeAccessIssue]
 
         own = weights**2 - self._matrix.diagonal()
         noise = parameters.noise * own.sum()
@@ -111,7 +116,11 @@ class Likelihood:
         return total + columns @ z**2 if self._apart is None else total
 
 
-def most_likely(likelihood: Likelihood, start: np.ndarray, most: int = 15_000) -> tuple[np.ndarray, float]:
+class _Enough(Exception):
+    """Ends a search from inside."""
+
+
+def most_likely(likelihood: Likelihood, start: np.ndarray, most: int | None = None) -> tuple[np.ndarray, float]:
     """The parameters of greatest likelihood within their bounds, and its logarithm there.
 
     Parameters
@@ -119,8 +128,8 @@ def most_likely(likelihood: Likelihood, start: np.ndarray, most: int = 15_000) -
     likelihood : Likelihood
     start : ndarray (n_theta,)
         Logarithms of the parameters to begin with.
-    most : int
-        Evaluations after which the search ends.
+    most : int, optional
+        Evaluations after which the search ends; by default when it has converged.
 
     References
     ----------
@@ -128,12 +137,18 @@ def most_likely(likelihood: Likelihood, start: np.ndarray, most: int = 15_000) -
     """
     from scipy.optimize import minimize
 
+    bounds, before = likelihood.kernel.bounds, likelihood.n_evaluations
+    best, greatest = np.clip(start, *bounds.T), -np.inf
+
     def opposite(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        nonlocal best, greatest
+        if likelihood.n_evaluations - before == most:
+            raise _Enough
         value, gradient = likelihood(theta)
+        if value > greatest:
+            best, greatest = theta.copy(), value
         return -value, -gradient
 
-    bounds = likelihood.kernel.bounds
-    found = minimize(
-        opposite, np.clip(start, *bounds.T), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxfun": most}
-    )
-    return found.x, -float(found.fun)
+    with suppress(_Enough):
+        minimize(opposite, best, jac=True, method="L-BFGS-B", bounds=bounds)
+    return best, greatest

@@ -105,7 +105,7 @@ class GaussianProcess:
 
     def _whitened(self, rows: np.ndarray) -> np.ndarray:
         """ndarray (m, n): product of their covariances with the labels and the transpose of `inverse`."""
-        from scipy.linalg.blas import dtrmm
+        from scipy.linalg.blas import dtrmm  # pyright: ignore[reportAttributeAccessIssue]
 
         parameters = self.kernel.parameters(self.theta)
         covariance = np.empty((len(rows), len(self.weights)))
@@ -171,13 +171,14 @@ def learn_process(
     theta : sequence of float, optional
         Logarithms of the kernel's parameters, in the place of those of greatest likelihood.
     earlier : sequence of float, optional
-        Those of an earlier fit, from which the search begins, and ends after `MOST_EVALUATIONS`.
+        Those of an earlier fit, from which the search begins, and ends after `MOST_EVALUATIONS`. What does not fit the kernel is
+        left alone.
     kinship : float
 
     Raises
     ------
     ValueError
-        `theta` or `earlier` does not fit the kernel, or a number is not finite.
+        `theta` does not fit the kernel, or a number is not finite.
     FitError
         The memory does not suffice.
     """
@@ -186,21 +187,20 @@ def learn_process(
     start, low, high = np.log(known).T
     kernel = Kernel(1.5, np.column_stack([low, high]), trend)
     if theta is not None:
+        if not _fits(kernel, theta):
+            raise ValueError(f"theta: needs {len(low)} logarithms within the bounds of the kernel")
         _check_finite(rows, target)
-        process = conditioned(kernel, _fitting(kernel, theta), rows, target)
-    elif earlier is not None:
-        process = fit_process(kernel, [_fitting(kernel, earlier)], rows, target, most=MOST_EVALUATIONS)
+        process = conditioned(kernel, np.array(theta), rows, target)
+    elif earlier is not None and _fits(kernel, earlier):
+        process = fit_process(kernel, [np.array(earlier)], rows, target, most=MOST_EVALUATIONS)
     else:
         process = fit_process(kernel, [start], rows, target)
     return ProcessLearner(process, *process.left_out(target), kinship)
 
 
-def _fitting(kernel: Kernel, theta: Sequence[float]) -> np.ndarray:
-    values = np.array(theta, dtype=np.float64)
-    low, high = kernel.bounds.T
-    if values.shape != low.shape or not ((values >= low - 1e-6) & (values <= high + 1e-6)).all():
-        raise ValueError(f"theta: needs {len(low)} logarithms within the bounds of the kernel")
-    return values
+def _fits(kernel: Kernel, theta: Sequence[float]) -> bool:
+    values, (low, high) = np.array(theta), kernel.bounds.T
+    return values.shape == low.shape and bool(((values >= low - 1e-6) & (values <= high + 1e-6)).all())
 
 
 def conditioned(
@@ -220,7 +220,7 @@ def conditioned(
     LinAlgError
         The covariances are not positive definite.
     """
-    from scipy.linalg.lapack import dpotrf, dtrtri
+    from scipy.linalg.lapack import dpotrf, dtrtri  # pyright: ignore[reportAttributeAccessIssue]
 
     parameters = kernel.parameters(theta)
     values, centre, scale = _standardised(labels)
@@ -274,13 +274,12 @@ def fit_process(
     _check_finite(rows, labels)
     chosen = spread(rows, labels, MOST_LIKELY_FROM)
     values = _standardised(labels)[0]
-    part = extra if isinstance(extra, float) else extra[chosen]
+    part = extra[chosen] if isinstance(extra, np.ndarray) else extra
     try:
         likelihood = Likelihood(kernel, rows[chosen], values[chosen], part)
     except MemoryError as error:
         raise _too_large(len(chosen)) from error
-    limit = {} if most is None else {"most": most}
-    optima = [most_likely(likelihood, start, **limit) for start in starts]
+    optima = [most_likely(likelihood, start, most) for start in starts]
     theta, _ = max(optima, key=lambda optimum: optimum[1])
     n_evaluations = likelihood.n_evaluations
     del likelihood  # whose arrays are as large as the factor that is made now
@@ -310,5 +309,7 @@ def _standardised(labels: np.ndarray) -> tuple[np.ndarray, float, float]:
 
 
 def _too_large(n: int) -> FitError:
-    gigabytes = 8e-9 * n**2
-    return FitError(f"needs {gigabytes:.1f} GB of memory for the covariances of {n} labels, found less; use fewer labels")
+    size = 8 * n**2 / 2**30
+    return FitError(
+        f"Gaussian process: needs {size:.1f} GiB for the covariances of {n} labels, found less; use fewer labels"
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +53,16 @@ class SISSO:
 
     def __init__(self, ensemble: SISSOEnsemble):
         self.ensemble = ensemble
+        self._earlier: Mapping[str, Any] | None = None
+
+    def begin_from(self, handover: Mapping[str, Any]) -> None:
+        """Let the correction begin where that of an earlier fit ended; see `Continues`."""
+        self._earlier = handover
+
+    @property
+    def handover(self) -> dict[str, Any] | None:
+        """What a later fit may begin from; see `Correction.handover`."""
+        return self.ensemble.handover_
 
     def fit(
         self, space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndarray, progress: Progress | None = None
@@ -58,9 +70,8 @@ class SISSO:
         """Learn from labels; see `Surrogate`. Labels with an error have the weight that `label_weights` gives."""
         weights = label_weights(errors) if errors.any() else None
         shares = space.rows(rows).composition
-        self.ensemble.fit(
-            frame_of(space, rows), named_labels(space, labels), weights, composition=shares, progress=progress
-        )
+        frame, named = frame_of(space, rows), named_labels(space, labels)
+        self.ensemble.fit(frame, named, weights, composition=shares, earlier=self._earlier, progress=progress)
         return self
 
     def predict(self, space: Space, rows: np.ndarray) -> Prediction:
@@ -149,7 +160,7 @@ class Forest:
 class Process:
     """A Gaussian process with a Matérn 5/2 kernel, a length for each feature, and noise (Rasmussen and Williams (2006)).
 
-    The greatest likelihood is looked for from parameters of one, and once more from parameters at random, which are always the same.
+    The greatest likelihood is looked for from parameters of one, and again from random ones, which are the same in every fit.
     Its members are draws from the posterior of each candidate by itself, for acquisitions that want members.
 
     Parameters

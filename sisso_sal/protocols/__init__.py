@@ -8,6 +8,7 @@ from sisso_sal.protocols.cause import Cause
 from sisso_sal.protocols.oracle import FAILURES, Answer, Oracle, Receipt, Request
 from sisso_sal.protocols.space import Quantity, Rows, Space
 from sisso_sal.protocols.surrogate import (
+    Continues,
     Described,
     Documented,
     HasOutOfBag,
@@ -23,6 +24,7 @@ __all__ = [
     "Answer",
     "Cause",
     "Chooser",
+    "Continues",
     "Described",
     "Documented",
     "FAILURES",
