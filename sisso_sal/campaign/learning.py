@@ -30,6 +30,7 @@ from sisso_sal.errors import DocumentError
 from sisso_sal.ledger.state import Case, Event, State
 from sisso_sal.protocols import (
     Cause,
+    Continues,
     Described,
     Documented,
     HasOutOfBag,
@@ -128,8 +129,9 @@ def learn(
 ) -> Learned:
     """Fit on the labels of a state and choose `batch` candidates that have none, are not pending, barred or failed.
 
-    The result depends on the labels, pending and failed candidates, the settings and the number of the iteration; not on the order
-    in which labels came in. `horizon` is that of the settings or, where less is left, of the budget, unless it is given.
+    The result depends on the labels, pending and failed candidates, the settings, the number of the iteration, and on what the
+    iteration before handed over, as recorded; not on the order in which labels came in. `horizon` is
+    that of the settings or, where less is left, of the budget, unless it is given.
 
     Raises
     ------
@@ -141,10 +143,12 @@ def learn(
     target, errors = _of_ids(space, state.labels, np.nan), _of_ids(space, state.errors, 0.0)
     known = np.isfinite(target)
     streams = np.random.SeedSequence([settings.seed, iteration]).generate_state(2)
-    surrogate = tools.make_surrogate(settings, int(streams[0])).fit(
-        space, np.flatnonzero(known), target[known], errors[known], tools.progress
-    )
     acquisition = acquisition_named(settings.acquisition)
+    surrogate = tools.make_surrogate(settings, int(streams[0]))
+    handover = (state.iterations[-1].model or {}).get("handover") if state.iterations else None
+    if isinstance(surrogate, Continues) and handover is not None:
+        surrogate.begin_from(handover)
+    surrogate = surrogate.fit(space, np.flatnonzero(known), target[known], errors[known], tools.progress)
     are_used = "members" in acquisition.uses or isinstance(space, Maximiser)
     prediction = predict_all(surrogate, space, with_members=are_used)
     goal = Goal.parse(settings.goal)
@@ -256,6 +260,8 @@ def events_of(run: Path, settings: CampaignSettings, state: State, learned: Lear
         "versions": versions(),
         "seconds": round(learned.seconds, 3),
     }
+    if isinstance(learned.surrogate, Continues) and (handover := learned.surrogate.handover) is not None:
+        model["handover"] = handover
     proposal = {
         "iteration": learned.iteration,
         "folder": name,

@@ -152,6 +152,7 @@ class ModelData(Data):
     settings: int | None = None
     versions: dict[str, str] | None = None
     seconds: float | None = None
+    handover: dict[str, Any] | None = None
 
 
 class RemadeData(Data):

@@ -427,7 +427,7 @@ register(
 register(
     "model",
     _model,
-    "iteration, folder, files (name: sha256), seed, n_labelled, best, calibration, versions, seconds",
+    "iteration, folder, files (name: sha256), seed, n_labelled, best, calibration, versions, seconds, handover",
     data.ModelData,
 )
 register("remade", _remade, "iteration, files (name: sha256), versions: they differ from those before", data.RemadeData)

@@ -5,8 +5,9 @@ All of it follows from the out-of-bag predictions: those of each sample by the m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -62,6 +63,8 @@ def fit_ensemble(
     recipe: EnsembleRecipe,
     table: TrainingTable,
     composition: np.ndarray | None = None,
+    *,
+    earlier: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Assembled:
     """Search for all members in one pass over the feature space per dimension, and assemble them.
@@ -72,6 +75,8 @@ def fit_ensemble(
     table : TrainingTable
     composition : array (n_samples, n_elements), optional
         Share of each element, for the correction.
+    earlier : mapping, optional
+        What a fit on fewer labels handed over, see `Correction`.
     progress : callable, optional
         Called with (features done, features in all).
 
@@ -85,7 +90,7 @@ def fit_ensemble(
     composition = checked_composition(composition, len(table.y))
     draw = Draw(np.ones(len(table.y), dtype=bool), recipe.dropout)
     stages = search_members(recipe, table, [draw], progress)
-    return assemble(recipe, table, stages, 0, table.weights > 0, composition)
+    return assemble(recipe, table, stages, 0, table.weights > 0, composition, earlier)
 
 
 def assemble(
@@ -95,6 +100,7 @@ def assemble(
     first: int,
     present: np.ndarray,
     composition: np.ndarray | None = None,
+    earlier: Mapping[str, Any] | None = None,
 ) -> Assembled:
     """Choose rung and number of terms, correct and calibrate.
 
@@ -109,6 +115,8 @@ def assemble(
         Samples that may be used; the others are held out.
     composition : array (n_samples, n_elements), optional
         Share of each element, for the correction.
+    earlier : mapping, optional
+        See `Correction`.
     """
     part = slice(first, first + recipe.members)
     order = stages[-1].solved.order
@@ -135,7 +143,7 @@ def assemble(
         labelled=_features(table, rows),
         counts=_counts(stages, best.stage, int(present.sum())),
     )
-    return _judged(recipe, table, model, unseen, rows, composition)
+    return _judged(recipe, table, model, unseen, rows, composition, earlier)
 
 
 def _counts(stages: Sequence[Stage], chosen: Stage, n_samples: int) -> SearchCounts:
@@ -160,7 +168,7 @@ def _errors(recipe: EnsembleRecipe, table: TrainingTable, members, unseen, order
 
 
 def _judged(
-    recipe: EnsembleRecipe, table: TrainingTable, model: EnsembleModel, unseen, order, composition
+    recipe: EnsembleRecipe, table: TrainingTable, model: EnsembleModel, unseen, order, composition, earlier
 ) -> Assembled:
     """Out-of-bag predictions, the correction that is learned from them, and the calibration of both."""
     values, valid, _ = evaluated(model.program, table.columns())
@@ -169,7 +177,7 @@ def _judged(
     rows = order[np.isfinite(linked[order])]
     calibration, recalibration = _calibrated(recipe.recalibrate, table.y - formula, spread, rows)
     model = replace(model, calibration=calibration, formula_calibration=calibration, recalibration=recalibration)
-    correction = _learned(recipe, table, model, linked, rows, composition)
+    correction = _learned(recipe, table, model, linked, rows, composition, earlier)
     if correction is None:
         return Assembled(model, formula, spread)
     mean, std = np.full(len(table.y), np.nan), np.full(len(table.y), np.nan)
@@ -179,7 +187,7 @@ def _judged(
     return Assembled(model, mean, std)
 
 
-def _learned(recipe: EnsembleRecipe, table: TrainingTable, model: EnsembleModel, formula, rows, composition):
+def _learned(recipe: EnsembleRecipe, table: TrainingTable, model: EnsembleModel, formula, rows, composition, earlier):
     """The correction, from transformed out-of-bag means `formula` (n_samples,); None where too little is known."""
     if recipe.correction == "none" or len(rows) < FEWEST:
         return None
@@ -189,7 +197,8 @@ def _learned(recipe: EnsembleRecipe, table: TrainingTable, model: EnsembleModel,
     if np.ptp(labels) == 0:
         return None
     shares = None if composition is None else composition[rows]
-    return Correction(recipe.correction, _features(table, rows), formula[rows], labels, int(recipe.seed), shares)
+    features, seed = _features(table, rows), int(recipe.seed)
+    return Correction(recipe.correction, features, formula[rows], labels, seed, shares, earlier=earlier)
 
 
 def _calibrated(kind: str, errors, sigma, rows) -> tuple[Calibration | None, Recalibration | None]:

@@ -21,7 +21,7 @@ from sisso_sal.data.neighbours import CONSTANT
 from sisso_sal.errors import FitError
 from sisso_sal.models.learners import Learner
 from sisso_sal.models.process import ProcessLearner, learn_process
-from sisso_sal.models.records import CompositionRecord, CorrectionRecord, read_record
+from sisso_sal.models.records import CompositionRecord, CorrectionRecord, HandoverRecord, read_record
 from sisso_sal.models.trees import learn_trees, without_last_bits
 from sisso_sal.system.machine import one_blas_thread
 
@@ -38,6 +38,14 @@ has a wide sigma for an element without labels, and predicts from the formulas t
 
 TREND_FROM = 2.0
 """Kinship from which on a process sees the formulas, as a trend and as a feature."""
+
+HANDED_OVER_FROM = 200
+"""Labels from which on kernels begin where those of an earlier fit ended; with fewer, to begin anew costs little."""
+
+ANEW = 1.1
+"""How many times the labels of the last new beginning there may be before kernels begin anew: a search that only ever goes on could
+stay at a poor optimum.
+"""
 
 FARTHEST = 1e6
 """Standard deviations from the mean of the labelled materials beyond which all is the same to every learner."""
@@ -61,6 +69,9 @@ class Correction:
         Share of each element. With it ``process`` and ``both`` have further processes, which see it too (`KINSHIPS`).
     theta : list of list of float, optional
         Logarithms of each kernel's parameters of an earlier fit, in the place of those of greatest likelihood.
+    earlier : mapping, optional
+        The `handover` of a fit on fewer labels. From `HANDED_OVER_FROM` labels on, kernels begin there, until there are `ANEW`
+        times as many labels as when they last began anew.
 
     Attributes
     ----------
@@ -68,6 +79,8 @@ class Correction:
         Corrected prediction of each labelled material, and its sigma, by trees that did not see it and processes without it.
     theta : list of list of float
         One for each process.
+    n_fresh : int
+        Labels when the kernels last began anew.
 
     References
     ----------
@@ -94,6 +107,7 @@ class Correction:
         seed: int,
         composition: np.ndarray | None = None,
         theta: list[list[float]] | None = None,
+        earlier: Mapping[str, Any] | None = None,
     ):
         self.kind, self.seed = kind, seed
         self.features, self.formula, self.target = features, formula, target
@@ -105,11 +119,17 @@ class Correction:
         kinships = () if kind == "trees" else (0.0,) if self.composition is None else (0.0, *KINSHIPS)
         if theta is not None and len(theta) != len(kinships):
             raise ValueError(f"theta: needs parameters of {len(kinships)} kernels, found {len(theta)}")
+        begin = (
+            None if earlier is None else _still_near(read_record(HandoverRecord, earlier), len(target), len(kinships))
+        )
+        self.n_fresh = begin.n_fresh if begin else len(target)
         with one_blas_thread():
             trees = [learn_trees(rows, formula, target, seed)] if kind in {"trees", "both"} else []
             processes = [
-                self._learn_process(rows, kinship, known)
-                for kinship, known in zip(kinships, theta or [None] * len(kinships), strict=True)
+                self._learn_process(
+                    rows, kinship, theta=theta[i] if theta else None, earlier=begin.theta[i] if begin else None
+                )
+                for i, kinship in enumerate(kinships)
             ]
         self.theta = [process.theta for process in processes]
         self._learners: list[Learner] = [*trees, *processes]
@@ -117,12 +137,13 @@ class Correction:
             [learner.left_out_mean for learner in self._learners], [learner.left_out_std for learner in self._learners]
         )
 
-    def _learn_process(self, rows: np.ndarray, kinship: float, theta: list[float] | None) -> ProcessLearner:
+    def _learn_process(self, rows: np.ndarray, kinship: float, **parameters: list[float] | None) -> ProcessLearner:
+        """`parameters` are `theta` and `earlier` of this process."""
         n = rows.shape[1] - 1  # the last column is the formula
-        lengths = max(1.0, kinship / 2) * np.sqrt(n) if kinship else np.full(n + 1, np.sqrt(n + 1))
+        lengths = np.full(1, max(1.0, kinship / 2) * np.sqrt(n)) if kinship else np.full(n + 1, np.sqrt(n + 1))
         trend = n if kinship >= TREND_FROM else None
         seen = _seen(rows, self.composition, kinship)
-        return learn_process(seen, self.target, lengths, trend=trend, theta=theta, kinship=kinship)
+        return learn_process(seen, self.target, lengths, trend=trend, kinship=kinship, **parameters)
 
     def _rows(self, features: np.ndarray, formula: np.ndarray) -> np.ndarray:
         return (np.column_stack([features, formula]) - self._centre) / self._spread
@@ -190,6 +211,13 @@ class Correction:
         link[np.ix_(order, order)] = correlation_from(covariance)
         return link
 
+    @property
+    def handover(self) -> dict[str, Any] | None:
+        """What a fit on more labels may begin from, as plain data; None where it would not."""
+        if not self.theta or len(self.target) < HANDED_OVER_FROM:
+            return None
+        return {"n_fresh": self.n_fresh, "theta": self.theta}
+
     def to_json(self) -> dict[str, Any]:
         """What it was learned from, as plain data."""
         return {
@@ -204,7 +232,7 @@ class Correction:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any] | CorrectionRecord) -> Correction:
-        """The inverse of `to_json`: the same bits with the same versions of NumPy and scikit-learn.
+        """The inverse of `to_json`: the same bits with the same versions of NumPy, SciPy and scikit-learn.
 
         Raises
         ------
@@ -220,6 +248,12 @@ class Correction:
         if not (np.isfinite(correction.left_out_mean).all() and np.isfinite(correction.left_out_std).all()):
             raise ValueError("correction: needs numbers that can be learned from, found some that are too large")
         return correction
+
+
+def _still_near(earlier: HandoverRecord, n: int, n_kernels: int) -> HandoverRecord | None:
+    """What was handed over, if kernels of `n` labels may begin from there."""
+    is_near = HANDED_OVER_FROM <= n < ANEW * earlier.n_fresh
+    return earlier if is_near and len(earlier.theta) == n_kernels else None
 
 
 def _seen(rows: np.ndarray, composition: np.ndarray | None, kinship: float) -> np.ndarray:

@@ -140,7 +140,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         self.threads = threads
         self.random_state = random_state
 
-    def fit(self, X, y, sample_weight=None, *, composition=None, progress=None):
+    def fit(self, X, y, sample_weight=None, *, composition=None, earlier=None, progress=None):
         """Fit all members in one pass over the feature space per dimension.
 
         Parameters
@@ -151,6 +151,8 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
             Multiplies the bootstrap weights. The correction gives all samples of positive weight the same.
         composition : array (n_samples, n_elements), optional
             Share of each element, for the correction alone; see `atomic_fractions`.
+        earlier : mapping, optional
+            The `handover_` of a fit on fewer labels, which saves most of the time of the correction's processes; see `Correction`.
         progress : callable, optional
             Called with (features done, features in all).
 
@@ -170,7 +172,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         """
         recipe = self.recipe()
         table = training_table(self, self.units, X, y, sample_weight)
-        assembled = fit_ensemble(recipe, table, composition, progress)
+        assembled = fit_ensemble(recipe, table, composition, earlier=earlier, progress=progress)
         self.model_, self.oob_mean_, self.oob_std_ = assembled.model, assembled.oob_mean, assembled.oob_std
         self.primaries_, self.units_ = table.names, table.units
         self.target_name_, self.target_unit_ = table.target, table.target_unit
@@ -225,6 +227,11 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
     @property
     def correction_(self) -> Correction | None:
         return self.model_.correction
+
+    @property
+    def handover_(self) -> dict[str, Any] | None:
+        """What a fit on more labels may begin from, as plain data; see `Correction`."""
+        return self.correction_.handover if self.correction_ else None
 
     @property
     def calibration_(self) -> Calibration | None:

@@ -1,20 +1,120 @@
-"""A Gaussian process that learns the target from features and formulas. It is a `Learner` of the correction."""
+"""Gaussian processes: fitted, asked, and asked without each label. One of them is a `Learner` of the correction."""
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Hyperparameter, Kernel, Matern, WhiteKernel
 
-N_AT_ONCE = 20_000
-"""Rows that a process predicts at once: the matrix of covariances with the labelled materials must not fill the memory."""
+from sisso_sal.errors import FitError
+from sisso_sal.models.kernel import (
+    N_ROWS,
+    Kernel,
+    Known,
+    known_rows,
+    lower_covariance,
+    lower_distances,
+    matern,
+    squared_distances,
+)
+from sisso_sal.models.likelihood import Likelihood, most_likely
 
-_matern: Any = Matern  # whose stub knows one length only
+MOST_LIKELY_FROM = 1500
+"""Labels from which the parameters of a kernel are found; of more labels so many are chosen (`spread`)."""
+
+MOST_EVALUATIONS = 12
+"""Evaluations of the likelihood where the search begins at the parameters of an earlier fit."""
+
+_BLOCK, _LARGE_BLOCK, _FEW = 96, 240, 400
+"""Rows that are predicted at once, with many labels and with up to `_FEW`: their covariances with the labels stay in the cache.
+
+Both are multiples of what any processor takes at a time. All products have this many rows, so a row has the same bits wherever it
+stands and whatever stands beside it.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianProcess:
+    """A Gaussian process that has seen labels (Rasmussen, Williams, Gaussian Processes for Machine Learning (2006), algorithm 2.1).
+
+    Attributes
+    ----------
+    kernel : Kernel
+    theta : ndarray (n_theta,)
+        Logarithms of its parameters.
+    known : Known
+        Rows with labels.
+    line : ndarray (n,)
+        Their input with the line.
+    inverse : ndarray (n, n)
+        Inverse of the lower Cholesky factor of the covariances of the labels, in units of their variance.
+    weights : ndarray (n,)
+        Its product with the standardised labels.
+    centre, scale : float
+        Mean and standard deviation of the labels, in the target's unit.
+    n_evaluations : int
+        Evaluations of the likelihood by which the parameters were found.
+    """
+
+    kernel: Kernel
+    theta: np.ndarray
+    known: Known
+    line: np.ndarray
+    inverse: np.ndarray
+    weights: np.ndarray
+    centre: float
+    scale: float
+    n_evaluations: int = 0
+
+    def predict(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and sigma (m,) each of labels of rows (m, n_inputs), in the target's unit; a row's bits depend on that row alone."""
+        mean, explained = np.empty(len(rows)), np.empty(len(rows))
+        size = _LARGE_BLOCK if len(self.weights) <= _FEW else _BLOCK
+        whole = np.empty((size, rows.shape[1]))
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            whole[: len(part)], whole[len(part) :] = part, part[:1]
+            whitened = self._whitened(whole)
+            mean[start : start + size] = (whitened * self.weights).sum(axis=1)[: len(part)]
+            explained[start : start + size] = np.square(whitened).sum(axis=1)[: len(part)]
+        parameters = self.kernel.parameters(self.theta)
+        prior = parameters.constant + parameters.noise + parameters.trend * self.kernel.line(rows) ** 2
+        return self.centre + self.scale * mean, self.scale * np.sqrt(np.maximum(prior - explained, 0.0))
+
+    def covariance(self, rows: np.ndarray) -> np.ndarray:
+        """ndarray (m, m): of labels of rows (m, n_inputs), in the square of the target's unit."""
+        parameters, line = self.kernel.parameters(self.theta), self.kernel.line(rows)
+        covariance = np.empty((len(rows), len(rows)))
+        lower_distances(rows, parameters.lengths, covariance)
+        lower_covariance(self.kernel, parameters, line, 0.0, covariance)
+        covariance = np.tril(covariance) + np.tril(covariance, -1).T
+        whitened = self._whitened(rows)
+        return self.scale**2 * (covariance - whitened @ whitened.T)
+
+    def left_out(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and sigma (n,) each of every label by the process without it (eq. 5.12), in the target's unit.
+
+        `labels` (n,) are those that it has seen.
+        """
+        precision = np.zeros(len(labels))
+        for start in range(0, len(labels), N_ROWS):
+            precision += np.square(self.inverse[start : start + N_ROWS]).sum(axis=0)
+        residual = self.scale * (self.inverse.T @ self.weights) / precision
+        return labels - residual, self.scale / np.sqrt(precision)
+
+    def _whitened(self, rows: np.ndarray) -> np.ndarray:
+        """ndarray (m, n): product of their covariances with the labels and the transpose of `inverse`."""
+        from scipy.linalg.blas import dtrmm  # pyright: ignore[reportAttributeAccessIssue]
+
+        parameters = self.kernel.parameters(self.theta)
+        covariance = np.empty((len(rows), len(self.weights)))
+        squared_distances(self.known.scaled(rows), self.known, len(self.weights), covariance)
+        matern(self.kernel.nu, covariance)
+        covariance *= parameters.constant
+        if self.kernel.trend is not None:
+            covariance += (parameters.trend * self.kernel.line(rows))[:, None] * self.line
+        return dtrmm(1.0, self.inverse.T, covariance.T, side=0, lower=0, trans_a=1, overwrite_b=1).T
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,14 +123,13 @@ class ProcessLearner:
 
     Attributes
     ----------
-    process : GaussianProcessRegressor
+    process : GaussianProcess
     left_out_mean, left_out_std : ndarray (n,)
-        Of each training row, by the process without it (Rasmussen, Williams, Gaussian Processes for Machine Learning (2006),
-        eq. 5.12).
+        Of each training row, by the process without it, in the target's unit.
     kinship : float
     """
 
-    process: Any
+    process: GaussianProcess
     left_out_mean: np.ndarray
     left_out_std: np.ndarray
     kinship: float = 0.0
@@ -38,109 +137,179 @@ class ProcessLearner:
     @property
     def theta(self) -> list[float]:
         """Logarithms of the parameters of the kernel."""
-        return [float(value) for value in self.process.kernel_.theta]
+        return self.process.theta.tolist()
 
     def predict(self, rows: np.ndarray, formula: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and sigma (n,) each, in the target's unit."""
-        pieces = [
-            self.process.predict(part, return_std=True) for part in np.array_split(rows, len(rows) // N_AT_ONCE + 1)
-        ]
-        return np.concatenate([m for m, _ in pieces]), np.concatenate([s for _, s in pieces])
+        return self.process.predict(rows)
 
     def covariance(self, rows: np.ndarray) -> np.ndarray:
         """ndarray (n, n)."""
-        return self.process.predict(rows, return_cov=True)[1]
+        return self.process.covariance(rows)
 
 
 def learn_process(
     rows: np.ndarray,
     target: np.ndarray,
-    lengths: np.ndarray | float,
+    lengths: np.ndarray,
     *,
     trend: int | None = None,
-    theta: list[float] | None = None,
+    theta: Sequence[float] | None = None,
+    earlier: Sequence[float] | None = None,
     kinship: float = 0.0,
 ) -> ProcessLearner:
-    """A Gaussian process learns the target (Rasmussen, Williams (2006), eqs. 2.25, 2.26).
+    """A Gaussian process learns the target.
 
     Parameters
     ----------
     rows : ndarray (n, n_inputs)
     target : ndarray (n,)
-    lengths : ndarray (n_inputs,) or float
+    lengths : ndarray (n_inputs,) or (1,)
         From which the lengths of greatest likelihood are looked for. Lengths under one standard deviation are not believed.
     trend : int, optional
         Column along which there is a straight line as well.
-    theta : list of float, optional
+    theta : sequence of float, optional
         Logarithms of the kernel's parameters, in the place of those of greatest likelihood.
+    earlier : sequence of float, optional
+        Those of an earlier fit, from which the search begins, and ends after `MOST_EVALUATIONS`. What does not fit the kernel is
+        left alone.
     kinship : float
 
     Raises
     ------
     ValueError
-        `theta` does not fit the kernel.
+        `theta` does not fit the kernel, or a number is not finite.
+    FitError
+        The memory does not suffice.
     """
-    kernel: Any = ConstantKernel(1.0, (1e-2, 1e2)) * _matern(lengths, (1.0, 30.0), nu=1.5) + WhiteKernel(
-        0.1, (1e-3, 1.0)
-    )
-    if trend is not None:
-        kernel = Trend(trend) + kernel
+    line = [] if trend is None else [(1.0, 1e-3, 1e2)]
+    known = [*line, (1.0, 1e-2, 1e2), *((length, 1.0, 30.0) for length in lengths), (0.1, 1e-3, 1.0)]
+    start, low, high = np.log(known).T
+    kernel = Kernel(1.5, np.column_stack([low, high]), trend)
     if theta is not None:
-        _check_theta(kernel, theta)
-        kernel = kernel.clone_with_theta(np.array(theta))
-    process: Any = GaussianProcessRegressor(kernel, normalize_y=True)
-    if theta is not None:
-        process.set_params(optimizer=None)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a length at its bound is what the bound is for
-        process.fit(rows, target)
-    scale = float(target.std()) or 1.0
-    inverse = np.linalg.inv(process.kernel_(rows) + process.alpha * np.eye(len(rows)))
-    residual = inverse @ ((target - target.mean()) / scale) / np.diag(inverse)
-    return ProcessLearner(process, target - scale * residual, scale / np.sqrt(np.diag(inverse)), kinship)
+        if not _fits(kernel, theta):
+            raise ValueError(f"theta: needs {len(low)} logarithms within the bounds of the kernel")
+        _check_finite(rows, target)
+        process = conditioned(kernel, np.array(theta), rows, target)
+    elif earlier is not None and _fits(kernel, earlier):
+        process = fit_process(kernel, [np.array(earlier)], rows, target, most=MOST_EVALUATIONS)
+    else:
+        process = fit_process(kernel, [start], rows, target)
+    return ProcessLearner(process, *process.left_out(target), kinship)
 
 
-def _check_theta(kernel: Any, theta: list[float]) -> None:
-    values = np.array(theta, dtype=np.float64)
-    low, high = kernel.bounds.T
-    if values.shape != low.shape or not ((values >= low - 1e-6) & (values <= high + 1e-6)).all():
-        raise ValueError(f"theta: needs {len(low)} logarithms within the bounds of the kernel")
+def _fits(kernel: Kernel, theta: Sequence[float]) -> bool:
+    values, (low, high) = np.array(theta), kernel.bounds.T
+    return values.shape == low.shape and bool(((values >= low - 1e-6) & (values <= high + 1e-6)).all())
 
 
-class Trend(Kernel):
-    """Covariance of a line through the origin in one column, of unknown slope: variance times the product of two values of it.
+def conditioned(
+    kernel: Kernel,
+    theta: np.ndarray,
+    rows: np.ndarray,
+    labels: np.ndarray,
+    extra: np.ndarray | float = 0.0,
+    n_evaluations: int = 0,
+) -> GaussianProcess:
+    """The process with these parameters after these labels; arguments as of `fit_process`.
+
+    Raises
+    ------
+    FitError
+        The memory does not suffice.
+    LinAlgError
+        The covariances are not positive definite.
+    """
+    from scipy.linalg.lapack import dpotrf, dtrtri  # pyright: ignore[reportAttributeAccessIssue]
+
+    parameters = kernel.parameters(theta)
+    values, centre, scale = _standardised(labels)
+    line = kernel.line(rows)
+    try:
+        inverse = np.zeros((len(rows), len(rows)))
+        lower_distances(rows, parameters.lengths, inverse)
+        lower_covariance(kernel, parameters, line, extra, inverse)
+    except MemoryError as error:
+        raise _too_large(len(rows)) from error
+    _, failed = dpotrf(inverse.T, lower=0, clean=0, overwrite_a=1)
+    if failed:
+        raise np.linalg.LinAlgError("the covariances of the labels are not positive definite")
+    dtrtri(inverse.T, lower=0, overwrite_c=1)
+    for start in range(0, len(rows), N_ROWS):
+        block = inverse[start : start + N_ROWS, start : start + N_ROWS]
+        block[np.triu_indices(len(block), 1)] = 0.0
+    known = known_rows(rows, parameters.lengths)
+    return GaussianProcess(kernel, theta, known, line, inverse, inverse @ values, centre, scale, n_evaluations)
+
+
+def fit_process(
+    kernel: Kernel,
+    starts: Sequence[np.ndarray],
+    rows: np.ndarray,
+    labels: np.ndarray,
+    extra: np.ndarray | float = 0.0,
+    most: int | None = None,
+) -> GaussianProcess:
+    """A process with the parameters of greatest likelihood; of more than `MOST_LIKELY_FROM` labels, that of a part of them.
 
     Parameters
     ----------
-    column : int
-    variance : float
-        Of the slope, before the labels are seen.
-    variance_bounds : tuple of float
+    kernel : Kernel
+    starts : sequence of ndarray (n_theta,)
+        Logarithms of parameters from each of which the greatest likelihood is looked for.
+    rows : ndarray (n, n_inputs)
+    labels : ndarray (n,)
+    extra : ndarray (n,) or float
+        Variance of each label by itself, in units of the variance of all, beside the noise.
+    most : int, optional
+        Evaluations of the likelihood from each start.
 
-    References
-    ----------
-    Rasmussen, Williams, Gaussian Processes for Machine Learning (2006), eq. 2.40 with one basis function.
-
-    Examples
-    --------
-    >>> Trend(1, 2.0)(np.array([[9.0, 1.0], [9.0, 3.0]]))
-    array([[ 2.,  6.],
-           [ 6., 18.]])
+    Raises
+    ------
+    ValueError
+        A number is not finite, or the covariances are not positive definite.
+    FitError
+        The memory does not suffice.
     """
+    _check_finite(rows, labels)
+    chosen = spread(rows, labels, MOST_LIKELY_FROM)
+    values = _standardised(labels)[0]
+    part = extra[chosen] if isinstance(extra, np.ndarray) else extra
+    try:
+        likelihood = Likelihood(kernel, rows[chosen], values[chosen], part)
+    except MemoryError as error:
+        raise _too_large(len(chosen)) from error
+    optima = [most_likely(likelihood, start, most) for start in starts]
+    theta, _ = max(optima, key=lambda optimum: optimum[1])
+    n_evaluations = likelihood.n_evaluations
+    del likelihood  # whose arrays are as large as the factor that is made now
+    return conditioned(kernel, theta, rows, labels, extra, n_evaluations)
 
-    def __init__(self, column: int, variance: float = 1.0, variance_bounds: tuple[float, float] = (1e-3, 1e2)):
-        self.column, self.variance, self.variance_bounds = column, variance, variance_bounds
 
-    @property
-    def hyperparameter_variance(self) -> Hyperparameter:
-        return Hyperparameter("variance", "numeric", self.variance_bounds)
+def _check_finite(rows: np.ndarray, labels: np.ndarray) -> None:
+    if not (np.isfinite(rows).all() and np.isfinite(labels).all()):
+        raise ValueError("a process needs finite numbers, found some that are not")
 
-    def __call__(self, X, Y=None, eval_gradient=False) -> Any:
-        covariance = self.variance * np.outer(X[:, self.column], (X if Y is None else Y)[:, self.column])
-        return (covariance, covariance[:, :, None].copy()) if eval_gradient else covariance
 
-    def diag(self, X):
-        return self.variance * X[:, self.column] ** 2
+def spread(rows: np.ndarray, labels: np.ndarray, most: int) -> np.ndarray:
+    """Numbers of at most so many rows, spread evenly over the labels: ndarray of int, in order.
 
-    def is_stationary(self) -> Any:
-        return False
+    They depend on what rows (n, n_inputs) and labels (n,) hold, not on their order.
+    """
+    n = len(labels)
+    if n <= most:
+        return np.arange(n)
+    order = np.lexsort((*rows.T, labels))
+    return np.sort(order[(np.arange(most) * n + n // 2) // most])
+
+
+def _standardised(labels: np.ndarray) -> tuple[np.ndarray, float, float]:
+    centre, scale = float(labels.mean()), float(labels.std()) or 1.0
+    return (labels - centre) / scale, centre, scale
+
+
+def _too_large(n: int) -> FitError:
+    size = 8 * n**2 / 2**30
+    return FitError(
+        f"Gaussian process: needs {size:.1f} GiB for the covariances of {n} labels, found less; use fewer labels"
+    )

@@ -23,6 +23,7 @@ Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 
 MOST_TERMS, MOST_DIMENSIONS, MOST_ALTERNATIVES = 6, 6, 1000
 """Terms of a model, dimensions in a file of one formula, and models of each dimension."""
+MOST_KERNELS = 16
 MOST_MEMBERS = 10_000
 MOST_PRIMARIES = 4096
 MOST_LEARNED = 50_000
@@ -195,6 +196,15 @@ class CorrectionRecord(Record):
         if self.composition is not None:
             need_numbers("shares", self.composition.shares, n, len(self.composition.columns))
         return self
+
+
+class HandoverRecord(Record):
+    """What a `Correction` hands over to a later one: its kernels' parameters, and how many labels there were when they were last
+    looked for from the beginning.
+    """
+
+    n_fresh: Count
+    theta: list[list[Number]] = Field(max_length=MOST_KERNELS)
 
 
 class NamedRecord(Record):

@@ -32,13 +32,25 @@ class SISSO:
 
     def __init__(self, settings: Mapping[str, Any]):
         self.settings = dict(settings)
+        self._earlier: Mapping[str, Any] | None = None
+
+    def begin_from(self, handover: Mapping[str, Any]) -> None:
+        """Let the correction begin where that of an earlier fit ended; see `Continues`."""
+        self._earlier = handover
+
+    @property
+    def handover(self) -> dict[str, Any] | None:
+        """What a later fit may begin from; see `Correction.handover`."""
+        return self.model.correction.handover if self.model.correction else None
 
     def fit(
         self, space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndarray, progress: Progress | None = None
     ) -> SISSO:
         """Learn from labels; see `Surrogate`. Labels with an error have the weight that `label_weights` gives."""
         table = table_of(space, rows, labels, label_weights(errors) if errors.any() else None)
-        assembled = fit_ensemble(recipe_of(self.settings), table, space.rows(rows).composition, progress)
+        assembled = fit_ensemble(
+            recipe_of(self.settings), table, space.rows(rows).composition, earlier=self._earlier, progress=progress
+        )
         self.model, self._out_of_bag = assembled.model, (assembled.oob_mean, assembled.oob_std)
         if not self.model.counts.is_complete:
             raise KeyboardInterrupt

@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from sisso_sal.data.neighbours import relative_distance
 from sisso_sal.models.calibration import calibrate
 from sisso_sal.models.correction import CONSTANT, correlation_from, correlation_of
 from sisso_sal.models.inputs import label_weights
+from sisso_sal.models.kernel import Kernel
 from sisso_sal.models.magnitudes import check_labels
+from sisso_sal.models.process import GaussianProcess, fit_process
 from sisso_sal.protocols import Prediction, Progress, Space
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.system.machine import one_blas_thread
@@ -85,6 +84,7 @@ class Forest:
 class Process:
     """A Gaussian process with a Matérn 5/2 kernel, a length for each feature, and noise (Rasmussen and Williams (2006)).
 
+    The greatest likelihood is looked for from parameters of one, and again from random ones, which are the same in every fit.
     Its members are draws from the posterior of each candidate by itself, for acquisitions that want members.
 
     Parameters
@@ -106,19 +106,13 @@ class Process:
         self._centre, spread = X.mean(axis=0), X.std(axis=0)
         self._spread = np.where(spread > CONSTANT * np.abs(self._centre), spread, 1.0)
         scale = float(labels.std()) or 1.0
-        noise: Any = 1e-10 + (errors / scale) ** 2 if errors.any() else 1e-10
-        matern: Any = Matern  # whose stub knows one length only
-        kernel: Any = ConstantKernel() * matern(np.ones(X.shape[1]), nu=2.5) + WhiteKernel()
-        self._process: Any = GaussianProcessRegressor(
-            kernel, alpha=noise, normalize_y=True, n_restarts_optimizer=1, random_state=0
-        )
-        with warnings.catch_warnings(), one_blas_thread():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            self._process.fit(self._standardised(X), labels)
-        known = self._process.X_train_
-        inverse = np.linalg.inv(self._process.kernel_(known) + noise * np.eye(len(known)))
-        residual = scale * (inverse @ ((labels - labels.mean()) / scale)) / np.diag(inverse)
-        self._left_out = labels - residual, scale / np.sqrt(np.diag(inverse))
+        noise = 1e-10 + (errors / scale) ** 2 if errors.any() else 1e-10
+        kernel = Kernel(2.5, np.log([[1e-5, 1e5]] * (X.shape[1] + 2)))
+        start = np.zeros(len(kernel.bounds))
+        again = np.random.RandomState(0).uniform(*kernel.bounds.T)
+        with one_blas_thread():
+            self._process = fit_process(kernel, [start, again], self._standardised(X), labels, noise)
+            self._left_out = self._process.left_out(labels)
         self._known, self._labels = space.rows(rows).matrix, labels
         return self
 
@@ -127,7 +121,7 @@ class Process:
         features = space.rows(rows).matrix
         X, distance = self._standardised(features), relative_distance(features, self._known)
         with one_blas_thread():
-            mean, std = self._process.predict(X, return_std=True)
+            mean, std = self._process.predict(X)
         draws = np.random.default_rng(self.seed).standard_normal((self.n_members, len(mean)))
         return _prediction(mean, std, mean + std * draws, distance, _ProcessCorrelation(self._process, X))
 
@@ -158,12 +152,12 @@ class _TreesCorrelation:
 class _ProcessCorrelation:
     """Correlation of the posterior; `rows` (n, n_primary) are the standardised features of all candidates."""
 
-    process: Any
+    process: GaussianProcess
     rows: np.ndarray
 
     def __call__(self, numbers: np.ndarray) -> np.ndarray:
         with one_blas_thread():
-            return correlation_from(self.process.predict(self.rows[numbers], return_cov=True)[1])
+            return correlation_from(self.process.covariance(self.rows[numbers]))
 
 
 def _matrix(space: Space, rows: np.ndarray) -> np.ndarray:

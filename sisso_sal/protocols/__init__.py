@@ -9,6 +9,7 @@ from sisso_sal.protocols.cost import Cost
 from sisso_sal.protocols.oracle import FAILURES, Answer, Oracle, Receipt, Request
 from sisso_sal.protocols.space import Quantity, Rows, Space
 from sisso_sal.protocols.surrogate import (
+    Continues,
     Described,
     Documented,
     HasOutOfBag,
@@ -24,6 +25,7 @@ __all__ = [
     "Answer",
     "Cause",
     "Chooser",
+    "Continues",
     "Cost",
     "Described",
     "Documented",

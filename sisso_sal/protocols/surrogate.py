@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any, Protocol, runtime_checkable
@@ -99,7 +99,7 @@ class _Taken:
 class Surrogate(Protocol):
     """What predicts: fitted on labelled candidates of a space, it gives a `Prediction` for any others.
 
-    What else a surrogate can tell is optional (`Described`, `Documented`, `HasOutOfBag`); reports skip what is absent.
+    What else a surrogate can tell is optional (`Described`, `Documented`, `HasOutOfBag`, `Continues`); reports skip what is absent.
     """
 
     def fit(
@@ -193,4 +193,21 @@ class HasOutOfBag(Protocol):
     @property
     def out_of_bag(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and raw standard deviation, ndarray (n_labelled,) each, in the target's unit; NaN where there is none."""
+        ...
+
+
+@runtime_checkable
+class Continues(Protocol):
+    """A surrogate that can begin where an earlier fit ended, so that one more label costs little.
+
+    A campaign records what each fit hands over, so that whoever repeats a fit later begins from the same numbers.
+    """
+
+    def begin_from(self, handover: Mapping[str, Any]) -> None:
+        """Take what an earlier fit of the same kind and settings handed over; before `fit`."""
+        ...
+
+    @property
+    def handover(self) -> dict[str, Any] | None:
+        """What a fit on more labels may begin from, as plain data for JSON; None where it would not."""
         ...

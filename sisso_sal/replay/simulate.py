@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ from sisso_sal.acquisition.registry import acquisition_named
 from sisso_sal.acquisition.scene import Materials, Policy, set_scene
 from sisso_sal.errors import SettingsError
 from sisso_sal.oxides.elements import element_data
-from sisso_sal.protocols import Prediction, Progress, Space, Surrogate
+from sisso_sal.protocols import Continues, Prediction, Progress, Space, Surrogate
 from sisso_sal.replay.merit import figures_of_merit
 from sisso_sal.spaces.blocks import predict_all
 
@@ -165,12 +165,12 @@ def simulate(space: Space, strategy: Strategy, rules: Rules, seed: int) -> Trace
     known = np.zeros(len(target), dtype=bool)
     known[rng.permutation(pool)[: rules.n_start]] = True
     trace = Trace([int((known & wanted).sum())], [_best(goal, target[known])], [])
-    rows = space.rows()
+    rows, handover = space.rows(), None
     while len(trace.picks) < rules.evaluations and not known.all():
         labels = np.where(known, target, np.nan)
         is_blind = strategy.make_surrogate is not None and np.ptp(target[known]) == 0
         now = _AT_RANDOM if is_blind else strategy
-        prediction = _predict(now, space, labels, seed * 100_003 + len(trace.picks))
+        prediction, handover = _predict(now, space, labels, seed * 100_003 + len(trace.picks), handover)
         left = rules.evaluations - len(trace.picks)
         materials = Materials(space.ids, rows.matrix, labels, composition=rows.composition)
         policy = Policy(
@@ -190,13 +190,21 @@ def _best(goal: Goal, values: np.ndarray) -> float:
     return float(values[goal.best(values)])
 
 
-def _predict(strategy: Strategy, space: Space, labels: np.ndarray, seed: int) -> Prediction:
+def _predict(
+    strategy: Strategy, space: Space, labels: np.ndarray, seed: int, handover: Mapping[str, Any] | None
+) -> tuple[Prediction, Mapping[str, Any] | None]:
+    """The prediction, and what the fit hands over to the next one, as a campaign does; `handover` is what the last one did."""
     if strategy.make_surrogate is None:
         nothing = np.zeros(len(labels))
-        return Prediction(nothing, nothing, nothing, np.zeros((1, len(labels))), np.ones((1, len(labels)), dtype=bool))
+        members, valid = np.zeros((1, len(labels))), np.ones((1, len(labels)), dtype=bool)
+        return Prediction(nothing, nothing, nothing, members, valid), handover
     known = np.flatnonzero(np.isfinite(labels))
-    surrogate = strategy.make_surrogate(seed).fit(space, known, labels[known], np.asarray(space.errors)[known])
-    return predict_all(surrogate, space)
+    surrogate = strategy.make_surrogate(seed)
+    if isinstance(surrogate, Continues) and handover is not None:
+        surrogate.begin_from(handover)
+    surrogate = surrogate.fit(space, known, labels[known], np.asarray(space.errors)[known])
+    handover = surrogate.handover if isinstance(surrogate, Continues) else None
+    return predict_all(surrogate, space), handover
 
 
 def replay(

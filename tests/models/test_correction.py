@@ -5,11 +5,12 @@ from functools import cache
 
 import numpy as np
 import pytest
+from naive_process import Line
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Kernel, Matern, WhiteKernel
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from sisso_sal.models import correction, process, trees
+from sisso_sal.models import correction, trees
 from sisso_sal.models.correction import Correction
 
 KINDS = ("trees", "process", "both")
@@ -161,22 +162,6 @@ def kinship(features, formula, composition, weight):
     return np.column_stack([seen, weight * np.sqrt(2) * composition])
 
 
-class TwinLine(Kernel):
-    """An explicit double loop; nothing is fitted."""
-
-    def __init__(self, variance):
-        self.variance = variance
-
-    def __call__(self, X, Y=None):
-        return np.array([[self.variance * a[2] * b[2] for b in (X if Y is None else Y)] for a in X])
-
-    def diag(self, X):
-        return np.diag(self(X))
-
-    def is_stationary(self):
-        return False
-
-
 def test_processes_of_kinship_are_scikit_learns_with_one_length_the_second_with_a_line_through_the_formulas():
     features, formula, target = bumpy()
     found, alone = learned("process", True), learned("process")
@@ -186,7 +171,7 @@ def test_processes_of_kinship_are_scikit_learns_with_one_length_the_second_with_
         kernel = (ConstantKernel() * Matern(1.0, nu=1.5) + WhiteKernel()).clone_with_theta(np.array(theta[-3:]))
         assert len(theta) == (3 if weight == 1.0 else 4)
         if weight == 4.0:
-            kernel = TwinLine(np.exp(theta[0])) + kernel
+            kernel = Line(2, np.exp(theta[0])) + kernel
         twin = GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True)
         twin.fit(kinship(features, formula, made_of(), weight), target)
         parts.append(twin.predict(kinship(new[0], new[1], shares, weight), return_std=True))
@@ -196,15 +181,6 @@ def test_processes_of_kinship_are_scikit_learns_with_one_length_the_second_with_
     assert std == pytest.approx(np.sqrt((stds**2).mean(axis=0) + means.var(axis=0)), rel=1e-6)
     assert np.ptp(means, axis=0).min() > 1e-4
     assert np.ptp(means, axis=0).max() > 0.01
-
-
-def test_the_gradient_of_the_trend_is_that_of_finite_differences():
-    rows = np.random.default_rng(0).normal(size=(6, 3))
-    kernel = process.Trend(1, 0.7)
-    value, gradient = kernel(rows, eval_gradient=True)
-    above, below = (kernel.clone_with_theta(kernel.theta + step)(rows) for step in (1e-5, -1e-5))
-    assert gradient[:, :, 0] == pytest.approx((above - below) / 2e-5, rel=1e-6)
-    assert kernel.diag(rows) == pytest.approx(np.diag(value))
 
 
 @pytest.mark.parametrize("knows_composition", [False, True])

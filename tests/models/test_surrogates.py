@@ -9,8 +9,8 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from naive_process import twin_process
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.gaussian_process import GaussianProcessRegressor
 
 from sisso_sal.data.table import Table
 from sisso_sal.errors import SettingsError
@@ -18,6 +18,7 @@ from sisso_sal.models.correction import correlation_of
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.files import model_document
 from sisso_sal.models.inputs import label_weights
+from sisso_sal.models.likelihood import Likelihood
 from sisso_sal.models.registry import SURROGATES, make_surrogate
 from sisso_sal.models.sisso import SISSO
 from sisso_sal.models.surrogates import Forest, Process
@@ -58,6 +59,11 @@ def standardised(X, like):
     return (X - like.mean(axis=0)) / like.std(axis=0)
 
 
+def twin_of(surrogate, rows, labels, extra=1e-10, **options):
+    process = surrogate._process
+    return twin_process(process.kernel, process.theta, rows, labels, extra, **options)
+
+
 def pickled(surrogate):
     return pickle.loads(pickle.dumps(surrogate))
 
@@ -84,12 +90,23 @@ def test_the_forest_is_scikit_learns():
 def test_the_process_is_scikit_learns_with_the_same_kernel():
     (X, y), (new, _) = table(), table(12, seed=1)
     found = fitted(Process(), X, y)
-    twin = GaussianProcessRegressor(found._process.kernel_, optimizer=None, normalize_y=True).fit(standardised(X, X), y)
+    twin = twin_of(found, standardised(X, X), y)
     prediction = predicted(found, new)
     mean, std = twin.predict(standardised(new, X), return_std=True)
     assert prediction.mean == pytest.approx(mean, rel=1e-9)
     assert prediction.std == pytest.approx(std, rel=1e-6)
     assert prediction.mean == pytest.approx(np.sin(new[:, 0]) + 0.1 * new[:, 1], abs=0.5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_parameters_of_the_process_are_at_least_as_likely_as_scikit_learns_from_the_same_two_starts(seed):
+    X, y = table(seed=seed)
+    found = fitted(Process(), X, y)
+    kernel, rows, restart = found._process.kernel, standardised(X, X), {"n_restarts_optimizer": 1, "random_state": 0}
+    twin = twin_process(kernel, np.zeros(5), rows, y, 1e-10, optimizer="fmin_l_bfgs_b", **restart)
+    value, _ = Likelihood(kernel, rows, (y - y.mean()) / y.std(), 1e-10)(found._process.theta)
+    # Where a feature says nothing, its length goes towards infinity, and where the search ends there depends on the last bits.
+    assert value >= twin.log_marginal_likelihood_value_ - 1e-6
 
 
 def test_out_of_bag_means_of_the_process_are_those_of_fits_without_each_row():
@@ -99,7 +116,7 @@ def test_out_of_bag_means_of_the_process_are_those_of_fits_without_each_row():
     expected = np.empty(len(y))
     for i in range(len(y)):
         others = np.arange(len(y)) != i
-        twin = GaussianProcessRegressor(found._process.kernel_, optimizer=None).fit(rows[others], scaled[others])
+        twin = twin_of(found, rows[others], scaled[others], normalize_y=False)
         expected[i] = y.mean() + y.std() * twin.predict(rows[i : i + 1])[0]
     assert found.out_of_bag[0] == pytest.approx(expected, rel=1e-6)
     assert np.abs(found.out_of_bag[0] - y).max() > 0.05
@@ -134,7 +151,7 @@ def test_the_process_says_how_its_posterior_goes_together():
     found = fitted(Process(), X, y)
     chosen = np.array([1, 5, 0])
     prediction = predicted(found, new)
-    twin = GaussianProcessRegressor(found._process.kernel_, optimizer=None, normalize_y=True).fit(standardised(X, X), y)
+    twin = twin_of(found, standardised(X, X), y)
     covariance = twin.predict(standardised(new, X)[chosen], return_cov=True)[1]
     spread = np.sqrt(np.diag(covariance))
     assert prediction.correlation is not None
@@ -176,9 +193,7 @@ def test_the_error_of_a_label_is_noise_of_the_process():
     X, y = table()
     errors = np.where(np.arange(len(y)) < 3, 0.5, 0.0)
     found = fitted(Process(), X, y, errors)
-    noise = 1e-10 + (errors / y.std()) ** 2
-    kernel = found._process.kernel_
-    twin = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None, normalize_y=True).fit(standardised(X, X), y)
+    twin = twin_of(found, standardised(X, X), y, 1e-10 + (errors / y.std()) ** 2)
     assert predicted(found, X).mean == pytest.approx(twin.predict(standardised(X, X)), rel=1e-9)
 
 
