@@ -17,7 +17,7 @@ from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.normal import LOG_SQRT_2PI, excess, log_between, standardised
 from sisso_sal.acquisition.scene import Scene
 from sisso_sal.acquisition.scores import SHARE, window_likelihood
-from sisso_sal.protocols import Acquisition
+from sisso_sal.protocols import Acquisition, Cost
 
 SOONER = 0.99
 """What a later find counts: of candidates that teach equally much the likelier comes first."""
@@ -27,6 +27,9 @@ _LEAST_KEPT = 1e-12
 
 N_JOINT = 1000
 """Largest number of candidates, the likeliest, that are looked at together: time and memory grow with its square."""
+
+SCORE_SECONDS, MISS_SECONDS = 40e-9, 5e-9
+"""What the scores take for a pair of candidates, and what it takes to count one of them among the misses; for estimates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,6 +283,22 @@ def _explained(n_later: int) -> str:
     return f"{number}. Each candidate was chosen as if those above it were not targets."
 
 
+def look_ahead_cost(n_candidates: int, n_pending: int, batch: int) -> Cost:
+    """What the choice of a batch takes, after so many that are pending.
+
+    Examples
+    --------
+    >>> look_ahead_cost(10**6, 3, 200).what
+    'choice of 200 with look-ahead over 1000'
+    """
+    n_joint = min(n_candidates, N_JOINT)
+    seconds = n_joint**2 * ((batch + 1) * SCORE_SECONDS + n_pending * MISS_SECONDS)
+    less = "a smaller --batch"
+    return Cost(
+        f"choice of {batch} with look-ahead over {n_joint}", seconds, 6 * 8 * n_joint**2 + 8 * n_candidates, less
+    )
+
+
 SEARCH = Acquisition(
     "search",
     lambda scene: LookAhead(scene).scores(),
@@ -289,4 +308,5 @@ SEARCH = Acquisition(
     share=SHARE,
     chooser=LookAhead,
     explain=_explained,
+    cost=look_ahead_cost,
 )

@@ -36,6 +36,7 @@ from sisso_sal.protocols import (
     HasOutOfBag,
     Maximiser,
     Oracle,
+    Planned,
     Prediction,
     Progress,
     Space,
@@ -148,6 +149,8 @@ def learn(
     handover = (state.iterations[-1].model or {}).get("handover") if state.iterations else None
     if isinstance(surrogate, Continues) and handover is not None:
         surrogate.begin_from(handover)
+    if isinstance(surrogate, Planned) and acquisition.cost is not None:
+        surrogate.expect([acquisition.cost(int((~known).sum()), len(waited_for(state)), batch)])
     surrogate = surrogate.fit(space, np.flatnonzero(known), target[known], errors[known], tools.progress)
     are_used = "members" in acquisition.uses or isinstance(space, Maximiser)
     prediction = predict_all(surrogate, space, with_members=are_used)
@@ -358,7 +361,9 @@ def _causes(prediction: Prediction, rows: np.ndarray) -> dict[str, int]:
     """How many predictions of members are not valid, by cause; empty where the surrogate tells none."""
     if prediction.cause is None:
         return {}
-    counts = sum(np.bincount(member[rows], minlength=1 + max(Cause)) for member in prediction.cause)
+    counts = np.zeros(1 + max(Cause), dtype=np.int64)
+    for member in prediction.cause:
+        counts += np.bincount(member[rows], minlength=len(counts))
     causes = {cause.words: int(counts[cause]) for cause in Cause if counts[cause]}
     return dict(sorted(causes.items(), key=lambda item: (-item[1], item[0])))
 

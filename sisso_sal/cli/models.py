@@ -118,7 +118,7 @@ def _searched(space, known, settings, threads: int | None, is_ensemble: bool, pr
 
     parameters |= settings.ensemble.estimator_parameters() | {"random_state": settings.seed}
     shares = space.rows(known).composition
-    return StoredModel(fit_ensemble(recipe_of(parameters), table, shares, progress).model, parameters)
+    return StoredModel(fit_ensemble(recipe_of(parameters), table, shares, progress=progress).model, parameters)
 
 
 def tell_fit(document: dict[str, Any], as_json: bool) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from sisso_sal.models.aggregation import aggregate
 from sisso_sal.models.calibration import Calibration, calibrate
 from sisso_sal.models.correction import FEWEST, Correction, checked_composition
+from sisso_sal.models.costs import correction_cost
 from sisso_sal.models.ensemble_model import EnsembleModel, aggregated, evaluated
 from sisso_sal.models.fitting import SearchCounts
 from sisso_sal.models.inputs import TrainingTable
@@ -23,7 +24,7 @@ from sisso_sal.models.program import Program
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.robust import pseudo_observations
-from sisso_sal.protocols import Progress
+from sisso_sal.protocols import Cost, Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +66,7 @@ def fit_ensemble(
     composition: np.ndarray | None = None,
     *,
     earlier: Mapping[str, Any] | None = None,
+    later: Sequence[Cost] = (),
     progress: Progress | None = None,
 ) -> Assembled:
     """Search for all members in one pass over the feature space per dimension, and assemble them.
@@ -77,6 +79,8 @@ def fit_ensemble(
         Share of each element, for the correction.
     earlier : mapping, optional
         What a fit on fewer labels handed over, see `Correction`.
+    later : sequence of Cost
+        What follows, announced with what the fit takes before it begins.
     progress : callable, optional
         Called with (features done, features in all).
 
@@ -89,7 +93,8 @@ def fit_ensemble(
     """
     composition = checked_composition(composition, len(table.y))
     draw = Draw(np.ones(len(table.y), dtype=bool), recipe.dropout)
-    stages = search_members(recipe, table, [draw], progress)
+    corrected = correction_cost(recipe, len(table.y), len(table.names), composition is not None)
+    stages = search_members(recipe, table, [draw], progress, (corrected, *later))
     return assemble(recipe, table, stages, 0, table.weights > 0, composition, earlier)
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from sisso_sal.models.assembly import fit_ensemble
+from sisso_sal.models.costs import prediction_cost
 from sisso_sal.models.files import model_document
 from sisso_sal.models.inputs import label_weights, table_of
 from sisso_sal.models.recipe import recipe_of
 from sisso_sal.models.stored import StoredModel
-from sisso_sal.protocols import Prediction, Progress, Space
+from sisso_sal.protocols import Cost, Prediction, Progress, Space
 from sisso_sal.settings.campaign import CampaignSettings
 
 
@@ -33,6 +34,7 @@ class SISSO:
     def __init__(self, settings: Mapping[str, Any]):
         self.settings = dict(settings)
         self._earlier: Mapping[str, Any] | None = None
+        self._expected: tuple[Cost, ...] = ()
 
     def begin_from(self, handover: Mapping[str, Any]) -> None:
         """Let the correction begin where that of an earlier fit ended; see `Continues`."""
@@ -43,14 +45,19 @@ class SISSO:
         """What a later fit may begin from; see `Correction.handover`."""
         return self.model.correction.handover if self.model.correction else None
 
+    def expect(self, costs: Sequence[Cost]) -> None:
+        """What follows, to be announced before the fit; see `Planned`."""
+        self._expected = tuple(costs)
+
     def fit(
         self, space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndarray, progress: Progress | None = None
     ) -> SISSO:
         """Learn from labels; see `Surrogate`. Labels with an error have the weight that `label_weights` gives."""
         table = table_of(space, rows, labels, label_weights(errors) if errors.any() else None)
-        assembled = fit_ensemble(
-            recipe_of(self.settings), table, space.rows(rows).composition, earlier=self._earlier, progress=progress
-        )
+        recipe, shares = recipe_of(self.settings), space.rows(rows).composition
+        predicted = prediction_cost(recipe, len(space.ids), len(rows), len(table.names), shares is not None)
+        later = (predicted, *self._expected)
+        assembled = fit_ensemble(recipe, table, shares, earlier=self._earlier, later=later, progress=progress)
         self.model, self._out_of_bag = assembled.model, (assembled.oob_mean, assembled.oob_std)
         if not self.model.counts.is_complete:
             raise KeyboardInterrupt

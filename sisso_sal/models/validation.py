@@ -18,6 +18,7 @@ from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.models.assembly import assemble
 from sisso_sal.models.calibration import LEVELS, Calibration, judge
 from sisso_sal.models.correction import checked_composition
+from sisso_sal.models.costs import correction_cost
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.estimators import training_table
 from sisso_sal.models.fitting import canonical_order
@@ -153,7 +154,9 @@ class _Bench:
     def search(self, recipe: EnsembleRecipe, dropouts: Sequence[float], progress: Progress | None) -> list[Stage]:
         """One pass for all dropouts and folds; members of fold k with dropout number j start at ``(j folds + k) members``."""
         draws = [Draw(self.fold != k, dropout) for dropout in dropouts for k in range(self.folds)]
-        stages = search_members(recipe, self.table, draws, progress)
+        n_seen, has_shares = len(self.table.y) - len(self.table.y) // self.folds, self.composition is not None
+        later = correction_cost(recipe, n_seen, len(self.table.names), has_shares, len(draws))
+        stages = search_members(recipe, self.table, draws, progress, [later])
         if not all(stage.solved.counts.is_complete for stage in stages):
             raise KeyboardInterrupt
         return stages

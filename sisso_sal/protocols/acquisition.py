@@ -8,6 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from sisso_sal.protocols.cost import Cost
+
 
 class Chooser(Protocol):
     """Chooses the candidates of a batch one by one: each choice changes the scores of the others."""
@@ -49,6 +51,8 @@ class Acquisition:
         Scene -> `Chooser`, where candidates are chosen one by one; by default the best scores are taken.
     explain : callable, optional
         Number of evaluations that follow the batch -> sentences on the score, where `meaning` does not say enough.
+    cost : callable, optional
+        (candidates, those of them that are pending, batch) -> `Cost` of the choice, where it can take seconds.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Acquisition:
     needs_direction: bool = False
     chooser: Callable[[Any], Chooser] | None = None
     explain: Callable[[int], str] | None = None
+    cost: Callable[[int, int, int], Cost] | None = None
 
     def explained(self, n_later: int, unit: str = "") -> str:
         """What the score is, as it stands under a table of proposals.

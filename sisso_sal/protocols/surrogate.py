@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any, Protocol, runtime_checkable
@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from sisso_sal.protocols.cause import reasons
+from sisso_sal.protocols.cost import Cost
 from sisso_sal.protocols.space import Space
 
 Progress = Callable[[int, int], None]
@@ -99,7 +100,8 @@ class _Taken:
 class Surrogate(Protocol):
     """What predicts: fitted on labelled candidates of a space, it gives a `Prediction` for any others.
 
-    What else a surrogate can tell is optional (`Described`, `Documented`, `HasOutOfBag`, `Continues`); reports skip what is absent.
+    What else a surrogate can do is optional (`Described`, `Documented`, `HasOutOfBag`, `Continues`, `Planned`); what is absent is
+    skipped.
     """
 
     def fit(
@@ -210,4 +212,13 @@ class Continues(Protocol):
     @property
     def handover(self) -> dict[str, Any] | None:
         """What a fit on more labels may begin from, as plain data for JSON; None where it would not."""
+        ...
+
+
+@runtime_checkable
+class Planned(Protocol):
+    """A surrogate that announces what the work will take before its fit begins."""
+
+    def expect(self, costs: Sequence[Cost]) -> None:
+        """What follows fit and prediction, to be announced with them."""
         ...
