@@ -61,7 +61,7 @@ def csv_of(frame: pd.DataFrame, ids: Sequence[str] = ("id",)) -> str:
     '@a,-1.5
     """
     texts = {name: [cell_of(str(id)) for id in frame[name].to_numpy(dtype=object)] for name in ids}
-    columns = [texts[name] if name in texts else _cells(frame[str(name)]) for name in frame]
+    columns = [texts[name] if name in texts else _cells(column) for name, column in frame.items()]
     out = io.StringIO()
     rows = csv.writer(out, lineterminator=os.linesep)
     rows.writerow(frame.columns)
