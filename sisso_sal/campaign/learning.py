@@ -263,7 +263,7 @@ def events_of(run: Path, settings: CampaignSettings, state: State, learned: Lear
         "versions": versions(),
         "seconds": round(learned.seconds, 3),
     }
-    if isinstance(learned.surrogate, Continues) and (handover := learned.surrogate.handover) is not None:
+    if isinstance(learned.surrogate, Continues) and (handover := learned.surrogate.handover()) is not None:
         model["handover"] = handover
     proposal = {
         "iteration": learned.iteration,

@@ -40,7 +40,6 @@ class SISSO:
         """Let the correction begin where that of an earlier fit ended; see `Continues`."""
         self._earlier = handover
 
-    @property
     def handover(self) -> dict[str, Any] | None:
         """What a later fit may begin from; see `Correction.handover`."""
         return self.model.correction.handover if self.model.correction else None

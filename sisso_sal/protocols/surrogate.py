@@ -209,9 +209,8 @@ class Continues(Protocol):
         """Take what an earlier fit of the same kind and settings handed over; before `fit`."""
         ...
 
-    @property
     def handover(self) -> dict[str, Any] | None:
-        """What a fit on more labels may begin from, as plain data for JSON; None where it would not."""
+        """After `fit`: what a fit on more labels may begin from, as plain data for JSON; None where it would not."""
         ...
 
 

@@ -203,7 +203,7 @@ def _predict(
     if isinstance(surrogate, Continues) and handover is not None:
         surrogate.begin_from(handover)
     surrogate = surrogate.fit(space, known, labels[known], np.asarray(space.errors)[known])
-    handover = surrogate.handover if isinstance(surrogate, Continues) else None
+    handover = surrogate.handover() if isinstance(surrogate, Continues) else None
     return predict_all(surrogate, space), handover
 
 

@@ -39,7 +39,7 @@ from sisso_sal.data.table import read_table
 from sisso_sal.errors import CampaignError, FitError, LockedError, SettingsError
 from sisso_sal.ledger.store import Ledger
 from sisso_sal.oxides.elements import atomic_fractions
-from sisso_sal.protocols import Described, Documented, Prediction, Surrogate
+from sisso_sal.protocols import Continues, Described, Documented, Prediction, Surrogate
 from sisso_sal.settings.campaign import CampaignSettings, load_settings
 from sisso_sal.spaces.table import TableSpace
 
@@ -591,6 +591,47 @@ def test_the_surrogate_gets_settings_and_a_seed_of_its_own_each_time(run):
                 ledger.append("label", {"id": label, "value": 1.0})
     assert [(rung, target) for rung, target, _ in seen] == [(1, "gap (eV)")] * 3
     assert len({seed for *_, seed in seen}) == 3
+
+
+class Counting(Lines):
+    """Counts the fits that led to it."""
+
+    before = 0
+
+    def begin_from(self, handover):
+        self.before = handover["fits"]
+
+    def handover(self):
+        return {"fits": self.before + 1}
+
+    def document(self, space):
+        return super().document(space) | (self.handover() or {})
+
+
+def test_a_surrogate_begins_where_the_recorded_one_before_ended_also_when_it_is_made_again(run):
+    assert isinstance(Counting(), Continues)
+    for label in ("M02", "M05", None):
+        step(run, surrogate=Counting)
+        if label:
+            with Ledger(run) as ledger:
+                ledger.append("label", {"id": label, "value": 1.0})
+    assert [event["handover"] for event in events(run, "model")] == [{"fits": 1}, {"fits": 2}, {"fits": 3}]
+    before = outputs(run)
+    assert json.loads(before["iter-0003/model.json"])["fits"] == 3
+    shutil.rmtree(run / "iter-0003")
+    step(run, surrogate=Counting)
+    assert outputs(run) == before
+    assert step(run, surrogate=Counting)["campaign"]["missing"] == []
+
+
+def test_a_surrogate_that_cannot_begin_elsewhere_or_has_nothing_to_hand_over_records_nothing(run, tmp_path):
+    class Silent(Counting):
+        def handover(self):
+            return None
+
+    step(run)
+    step(tmp_path / "other", surrogate=Silent, frame=MATERIALS)
+    assert all("handover" not in event for place in (run, tmp_path / "other") for event in events(place, "model"))
 
 
 def test_progress_reaches_the_surrogate(run):

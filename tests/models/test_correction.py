@@ -10,8 +10,10 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
+from sisso_sal.errors import ModelFileError
 from sisso_sal.models import correction, trees
 from sisso_sal.models.correction import Correction
+from sisso_sal.models.process import MOST_EVALUATIONS, ProcessLearner
 
 KINDS = ("trees", "process", "both")
 
@@ -353,3 +355,55 @@ def test_the_correlation_of_few_members_is_shrunk_to_what_is_more_than_chance():
     assert np.array_equal(correction.correlation_of(spoiled)[:40, :40], correction.correlation_of(2 * common + own))
     assert np.array_equal(correction.correlation_of(spoiled)[40:], np.eye(42)[40:])
     assert np.array_equal(correction.correlation_of(np.ones((30, 1))), np.eye(1))
+
+
+def more_of(n, **options):
+    """Learned from the first `n` of some rows, with compositions."""
+    return Correction("both", *(part[:n] for part in bumpy(60)), 3, made_of(60)[:n], **options)
+
+
+def evaluations(found):
+    return [learner.process.n_evaluations for learner in found._learners if isinstance(learner, ProcessLearner)]
+
+
+def test_one_label_more_begins_where_the_last_fit_ended_until_a_tenth_has_come(monkeypatch):
+    monkeypatch.setattr(correction, "HANDED_OVER_FROM", 40)
+    first = more_of(40)
+    assert first.handover == {"n_fresh": 40, "theta": first.theta}
+    second = more_of(41, earlier=json.loads(json.dumps(first.handover)))
+    third = more_of(43, earlier=second.handover)
+    assert max(evaluations(second) + evaluations(third)) <= MOST_EVALUATIONS < min(evaluations(first))
+    assert [found.n_fresh for found in (second, third)] == [40, 40]
+    fourth = more_of(44, earlier=third.handover)
+    assert fourth.n_fresh == 44
+    assert fourth.theta == more_of(44).theta
+    for late, fresh in zip(third.predict(*bumpy(9)[:2]), more_of(43).predict(*bumpy(9)[:2]), strict=True):
+        assert late == pytest.approx(fresh, rel=1e-2)
+
+
+def test_a_file_tells_the_digits_of_a_fit_that_began_at_an_earlier_one(monkeypatch):
+    monkeypatch.setattr(correction, "HANDED_OVER_FROM", 40)
+    found = more_of(41, earlier=more_of(40).handover)
+    assert found.theta != more_of(41).theta
+    again = Correction.from_json(json.loads(json.dumps(found.to_json())))
+    assert np.array_equal(again.left_out_mean, found.left_out_mean)
+    assert np.array_equal(again.predict(*bumpy(9)[:2])[0], found.predict(*bumpy(9)[:2])[0])
+
+
+def test_with_few_labels_or_without_processes_nothing_is_handed_over(monkeypatch):
+    assert more_of(40).handover is None
+    monkeypatch.setattr(correction, "HANDED_OVER_FROM", 40)
+    assert more_of(39).handover is None
+    assert Correction("trees", *bumpy(), seed=0).handover is None
+
+
+def test_what_fewer_kernels_hand_over_is_left_alone(monkeypatch):
+    monkeypatch.setattr(correction, "HANDED_OVER_FROM", 40)
+    earlier = Correction("process", *(part[:40] for part in bumpy(60)), 3).handover
+    found = more_of(41, earlier=earlier)
+    assert (found.n_fresh, found.theta) == (41, more_of(41).theta)
+
+
+def test_what_no_correction_can_hand_over_is_refused():
+    with pytest.raises(ModelFileError, match=r"^n_fresh: needs a valid integer, found 'x'$"):
+        more_of(40, earlier={"n_fresh": "x", "theta": []})

@@ -14,6 +14,7 @@ from sklearn.ensemble import RandomForestRegressor
 
 from sisso_sal.data.table import Table
 from sisso_sal.errors import SettingsError
+from sisso_sal.models import correction
 from sisso_sal.models.correction import correlation_of
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.files import model_document
@@ -22,7 +23,7 @@ from sisso_sal.models.likelihood import Likelihood
 from sisso_sal.models.registry import SURROGATES, make_surrogate
 from sisso_sal.models.sisso import SISSO
 from sisso_sal.models.surrogates import Forest, Process
-from sisso_sal.protocols import HasOutOfBag, Surrogate
+from sisso_sal.protocols import Continues, HasOutOfBag, Surrogate
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.spaces.table import TableSpace
 
@@ -220,6 +221,22 @@ def test_the_ensemble_as_a_surrogate_is_the_ensemble():
     assert np.array_equal(surrogate.out_of_bag[0], alone.oob_mean_, equal_nan=True)
     assert surrogate.document(space_of(X, y)) == model_document(alone, "y", "eV")
     assert surrogate.describe(space_of(X, y)) == alone.describe(frame, "y", "eV")
+
+
+def test_the_ensemble_begins_where_an_earlier_one_ended(monkeypatch):
+    monkeypatch.setattr(correction, "HANDED_OVER_FROM", 25)
+    X, y = table(31)
+    settings = CampaignSettings.model_validate({"model": {"rung": 1, "dim": 1, "n_sis": 5}})
+    first, fresh, later = (make_surrogate(settings, 3, threads=1) for _ in range(3))
+    assert isinstance(first, Continues)
+    fitted(first, X[:30], y[:30])
+    later.begin_from(first.handover())
+    fitted(fresh, X, y)
+    fitted(later, X, y)
+    assert fresh.handover()["n_fresh"] == len(fresh.model.correction.target)
+    assert later.handover()["n_fresh"] == len(first.model.correction.target)
+    assert later.handover()["theta"] != fresh.handover()["theta"]
+    assert predicted(later, X).mean == pytest.approx(predicted(fresh, X).mean, rel=1e-2, abs=1e-2)
 
 
 @pytest.mark.parametrize("make", [pickled, dumped, copy.deepcopy])

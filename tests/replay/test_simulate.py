@@ -103,6 +103,24 @@ class Spy(Line):
         return super().predict(space, numbers)
 
 
+class Continuing(Line):
+    """Keeps which fit it began from, and which number it has itself."""
+
+    def __init__(self, seen, seed):
+        super().__init__(seed)
+        self.seen, self.before = seen, 0
+
+    def begin_from(self, handover):
+        self.before = handover["fits"]
+
+    def handover(self):
+        return {"fits": self.before + 1}
+
+    def predict(self, space, numbers):
+        self.seen.append(self.before)
+        return super().predict(space, numbers)
+
+
 PERFECT = Strategy("perfect", "mean", Perfect)
 LINE = Strategy("line", "mean", Line)
 
@@ -210,6 +228,14 @@ def test_labels_of_materials_that_are_never_picked_change_no_pick(goal, acquisit
     moved = data.labels.copy()
     moved[hidden] = -data.labels[hidden] - 100.0
     assert simulate(table(40, target=moved), strategy, rules, seed=2).picks == trace.picks
+
+
+def test_each_fit_begins_where_the_one_before_ended_and_each_campaign_anew():
+    seen = []
+    strategy = Strategy("continuing", "mean", partial(Continuing, seen))
+    for seed in (0, 1):
+        simulate(table(), strategy, Rules(n_start=5, evaluations=4), seed)
+    assert seen == [0, 1, 2, 3, 0, 1, 2, 3]
 
 
 def test_a_batch_is_the_best_of_one_prediction():
