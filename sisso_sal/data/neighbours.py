@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 CONSTANT = 1e-12
@@ -60,6 +62,52 @@ def nearest(
     return distance.reshape(len(features), count), number.reshape(len(features), count)
 
 
+@dataclass(frozen=True, eq=False)
+class Neighbourhood:
+    """Labelled materials from which distances are measured, in units of their usual distance. Plain data.
+
+    Attributes
+    ----------
+    scale : ndarray (n_primary,)
+        In which each column is measured, see `spread_of`.
+    columns : ndarray (n_primary, n_labelled)
+        The labelled materials, in that scale.
+    usual : float
+        See `usual_distance`.
+
+    Examples
+    --------
+    >>> Neighbourhood.of(np.array([[0.0], [2.0], [4.0]])).distance(np.array([[2.0], [7.0]]))
+    array([0. , 1.5])
+    """
+
+    scale: np.ndarray
+    columns: np.ndarray
+    usual: float
+
+    @classmethod
+    def of(cls, labelled: np.ndarray) -> Neighbourhood:
+        """That of labelled materials (n_labelled, n_primary)."""
+        scale = spread_of(labelled, least=CONSTANT)
+        return cls(scale, np.ascontiguousarray((labelled / scale).T), usual_distance(labelled, scale))
+
+    def distance(self, features: np.ndarray) -> np.ndarray:
+        """ndarray (n,): distance of materials (n, n_primary) from the nearest labelled one; NaN where a feature is not finite."""
+        known = np.isfinite(features).all(axis=1)
+        out = np.full(len(features), np.nan)
+        out[known] = _nearest_distance(self.columns, features[known] / self.scale) / self.usual
+        return out
+
+
+def _nearest_distance(columns: np.ndarray, rows: np.ndarray, *, is_same: bool = False) -> np.ndarray:
+    """ndarray (n,): distance of rows (n, n_primary) from the nearest of columns (n_primary, n_labelled); see the kernel."""
+    from sisso_sal.data._nearest import nearest_squares
+
+    out = np.empty(len(rows))
+    nearest_squares(columns, np.ascontiguousarray(rows), is_same, out)
+    return np.sqrt(out)
+
+
 def usual_distance(labelled: np.ndarray, scale: np.ndarray) -> float:
     """Median distance between a labelled material and the labelled one nearest to it; 1 where that is 0, or there is one only.
 
@@ -70,7 +118,8 @@ def usual_distance(labelled: np.ndarray, scale: np.ndarray) -> float:
     """
     if len(labelled) < 2:
         return 1.0
-    return float(np.median(nearest(labelled, labelled, scale, 2)[0][:, 1])) or 1.0
+    rows = labelled / scale
+    return float(np.median(_nearest_distance(np.ascontiguousarray(rows.T), rows, is_same=True))) or 1.0
 
 
 def relative_distance(features: np.ndarray, labelled: np.ndarray) -> np.ndarray:
@@ -90,8 +139,4 @@ def relative_distance(features: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     >>> relative_distance(np.array([[2.0], [7.0]]), np.array([[0.0], [2.0], [4.0]]))
     array([0. , 1.5])
     """
-    scale = spread_of(labelled, least=CONSTANT)
-    known = np.isfinite(features).all(axis=1)
-    out = np.full(len(features), np.nan)
-    out[known] = nearest(features[known], labelled, scale)[0][:, 0] / usual_distance(labelled, scale)
-    return out
+    return Neighbourhood.of(labelled).distance(features)

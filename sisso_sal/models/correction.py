@@ -47,6 +47,11 @@ ANEW = 1.1
 stay at a poor optimum.
 """
 
+N_AT_ONCE = 3840
+"""Rows that learners are asked for at once: what they see of them stays small. By itself each of them gives a row the same bits,
+wherever it stands and whatever stands beside it.
+"""
+
 FARTHEST = 1e6
 """Standard deviations from the mean of the labelled materials beyond which all is the same to every learner."""
 
@@ -162,21 +167,15 @@ class Correction:
             Without it a learner that wants compositions is not asked.
         """
         mean, std = np.full(len(formula), np.nan), np.full(len(formula), np.nan)
-        known = np.isfinite(formula) & np.isfinite(features).all(axis=1)
-        if known.any():
-            with np.errstate(over="ignore"):
-                rows = np.clip(self._rows(features[known], formula[known]), -FARTHEST, FARTHEST)
-            # The last bit of a matrix product depends on where a row stands.
-            shares = np.empty((0, len(rows))) if composition is None else composition[known].T
-            order = np.lexsort((*shares[shares.any(axis=1)], *rows.T))
-            numbers, rows = np.flatnonzero(known)[order], rows[order]
-            with one_blas_thread():
-                predicted = [
-                    learner.predict(_seen(rows, shares.T[order], learner.kinship), formula[numbers])
-                    for learner in self._learners
-                    if composition is not None or not learner.kinship
-                ]  # fmt: skip
-            mean[numbers], std[numbers] = _mixture([m for m, _ in predicted], [s for _, s in predicted])
+        known = np.flatnonzero(np.isfinite(formula) & np.isfinite(features).all(axis=1))
+        asked = [one for one in self._learners if composition is not None or not one.kinship]
+        with one_blas_thread(), np.errstate(over="ignore"):
+            for start in range(0, len(known), N_AT_ONCE):
+                part = known[start : start + N_AT_ONCE]
+                rows = np.clip(self._rows(features[part], formula[part]), -FARTHEST, FARTHEST)
+                shares = None if composition is None else composition[part]
+                each = [learner.predict(_seen(rows, shares, learner.kinship), formula[part]) for learner in asked]
+                mean[part], std[part] = _mixture([m for m, _ in each], [s for _, s in each])
         return mean, std
 
     def correlation(

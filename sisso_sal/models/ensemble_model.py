@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sisso_sal.data.neighbours import relative_distance
+from sisso_sal.data.neighbours import Neighbourhood
 from sisso_sal.errors import ExpressionError
 from sisso_sal.models.aggregation import aggregate
 from sisso_sal.models.calibration import Calibration
@@ -74,6 +74,11 @@ class EnsembleModel:
         """What predicts of all members at once."""
         return Program.of(self.members)
 
+    @cached_property
+    def neighbourhood(self) -> Neighbourhood:
+        """Of the labelled materials."""
+        return Neighbourhood.of(self.labelled)
+
     @property
     def link(self) -> TargetTransform:
         """The transform that all members share; the correction learns on the same scale."""
@@ -134,7 +139,7 @@ class EnsembleModel:
             half95=recalibration.half_width(0.95, raw),
             formula=formula,
             outside=(outside > 0).mean(axis=0),
-            distance=relative_distance(features, self.labelled) if is_whole else None,
+            distance=self.neighbourhood.distance(features) if is_whole else None,
             correlation=correlation,
             cause=causes(self.members, columns, valid),
         )  # fmt: skip

@@ -1,12 +1,20 @@
 """Nearest labelled materials against an explicit double loop."""
 
 import math
+import pickle
 
 import naive
 import numpy as np
 import pytest
 
-from sisso_sal.data.neighbours import CONSTANT, nearest, relative_distance, spread_of, usual_distance
+from sisso_sal.data.neighbours import (
+    CONSTANT,
+    Neighbourhood,
+    nearest,
+    relative_distance,
+    spread_of,
+    usual_distance,
+)
 
 
 def rows(n, seed):
@@ -47,3 +55,20 @@ def test_the_unit_is_the_usual_distance_between_labelled_neighbours():
 def test_without_a_usual_distance_the_unit_is_one(labelled):
     assert usual_distance(labelled, np.ones(2)) == 1.0
     assert relative_distance(np.array([[1.0, 4.0]]), labelled).tolist() == [3.0]
+
+
+@pytest.mark.parametrize("n_labelled", [1, 2, 7, 64])
+@pytest.mark.parametrize("n_columns", range(1, 10))
+def test_distances_are_those_of_a_tree_of_scipy(n_columns, n_labelled):
+    rng = np.random.default_rng(n_columns)
+    features, labelled = rng.normal(size=(50, n_columns)), rng.normal(size=(n_labelled, n_columns))
+    labelled[n_labelled // 2 :] = np.round(labelled[n_labelled // 2 :])
+    features[0] = labelled[-1]
+    around = Neighbourhood.of(labelled)
+    expected = nearest(features, labelled, around.scale)[0][:, 0]
+    assert around.distance(features) * around.usual == pytest.approx(expected, rel=1e-14)
+    if n_labelled > 1:
+        usual = np.median(nearest(labelled, labelled, around.scale, 2)[0][:, 1])
+        assert around.usual == pytest.approx(usual or 1.0, rel=1e-14)
+    again = pickle.loads(pickle.dumps(around))
+    assert np.array_equal(again.distance(features[::-1])[::-1], around.distance(features))
