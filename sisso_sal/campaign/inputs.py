@@ -107,10 +107,12 @@ def create(
 
 def new_labels(space: Space, known: Mapping[str, float]) -> list[tuple[str, dict[str, Any]]]:
     """Label events for the labels of the space that are not known yet."""
+    numbers = np.flatnonzero(np.isfinite(space.labels)).tolist()
+    few = zip(numbers, space.labels[numbers].tolist(), np.asarray(space.errors)[numbers].tolist(), strict=True)
     return [
-        ("label", {"id": id, "value": float(value), "source": "table", **({"error": float(error)} if error else {})})
-        for id, value, error in zip(space.ids, space.labels, space.errors, strict=True)
-        if np.isfinite(value) and id not in known
+        ("label", {"id": space.ids[number], "value": value, "source": "table", **({"error": error} if error else {})})
+        for number, value, error in few
+        if space.ids[number] not in known
     ]
 
 

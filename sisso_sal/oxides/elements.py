@@ -139,23 +139,26 @@ def atomic_fractions(formulas: Sequence[str]) -> "np.ndarray | None":
 
     column = {symbol: number for number, symbol in enumerate(element_data())}
     row_of: dict[str, int] = {}
-    places, numbers = array("q"), array("d")
+    columns, numbers, sizes = array("q"), array("d"), array("q")
     for formula in formulas:
         if formula in row_of:
             continue
-        start = len(column) * row_of.setdefault(formula, len(row_of))
-        atoms = plain_atoms(formula)
-        if atoms is None or any(symbol not in column for symbol, _ in atoms):
+        row_of[formula] = len(row_of)
+        atoms = plain_atoms(formula) or ()
+        places = [column.get(symbol, -1) for symbol, _ in atoms]
+        if not atoms or -1 in places:
             try:
-                atoms = parse_formula(formula).items()
+                atoms = list(parse_formula(formula).items())
             except InputError:
                 return None
-        for symbol, number in atoms:
-            places.append(start + column[symbol])
-            numbers.append(number)
+            places = [column[symbol] for symbol, _ in atoms]
+        columns.extend(places)
+        numbers.extend([number for _, number in atoms])
+        sizes.append(len(atoms))
     amounts = np.zeros((len(row_of), len(column)))
+    rows = np.repeat(np.arange(len(row_of)), np.array(sizes, dtype=np.int64))
     # In the order of the text, as `parse_formula` adds the atoms of an element that comes again.
-    np.add.at(amounts.reshape(-1), np.array(places, dtype=np.int64), np.array(numbers))
+    np.add.at(amounts.reshape(-1), len(column) * rows + np.array(columns, dtype=np.int64), np.array(numbers))
     amounts[amounts < TOLERANCE] = 0.0
     if not amounts.any(axis=1).all():
         return None
