@@ -60,8 +60,8 @@ def csv_of(frame: pd.DataFrame, ids: Sequence[str] = ("id",)) -> str:
     id,mean
     '@a,-1.5
     """
-    texts = {name: [cell_of(str(id)) for id in frame[name].to_numpy(dtype=object)] for name in ids}
-    columns = [texts[name] if name in texts else _cells(column) for name, column in frame.items()]
+    texts = {str(name): [cell_of(str(id)) for id in frame[name].to_numpy(dtype=object)] for name in ids}
+    columns = [texts[str(name)] if str(name) in texts else _cells(column) for name, column in frame.items()]
     out = io.StringIO()
     rows = csv.writer(out, lineterminator=os.linesep)
     rows.writerow(frame.columns)
