@@ -105,6 +105,9 @@ def main() -> None:
             traceback.print_exc()
         if terminal.caught:  # compiled modules turn a KeyboardInterrupt into errors of their own
             fail("interrupted", None)
+        if isinstance(error, MemoryError):
+            lacks = str(error) or "the memory does not suffice"
+            fail(f"{lacks} (fewer labels, candidates or members need less memory)", 1)
         fail(f"{reason_of(error)} (this is a defect; --debug shows where)", 1)
     finally:
         # Where an interruption falls into a call of eval or exec with a text, as modules that are imported do it, CPython marks the

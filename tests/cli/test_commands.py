@@ -925,3 +925,29 @@ def test_what_featurize_replaces_and_what_it_cannot_use_is_said(tmp_path):
     assert "9.9" not in found.stdout
     path.write_text("formula\nGaAs\nGaN\n")
     assert refused("featurize", path).startswith(f"error: {path}: needs formulas of oxides in 'formula'; GaAs: ")
+
+
+@pytest.mark.parametrize(
+    ("cause", "line"),
+    [
+        (
+            "np.empty(10**17)",
+            "Unable to allocate 711. PiB for an array with shape (100000000000000000,) and data type float64",
+        ),
+        ("raise_it(MemoryError())", "the memory does not suffice"),
+    ],
+)
+def test_too_little_memory_is_no_defect(cause, line):
+    code = f"""
+import numpy as np
+from sisso_sal import cli
+
+def raise_it(error):
+    raise error
+
+cli.cli.main = lambda *_, **__: {cause}
+cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"error: {line} (fewer labels, candidates or members need less memory)\n"
