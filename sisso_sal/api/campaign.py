@@ -6,9 +6,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from sisso_sal.api.inputs import check_table_units, complete_settings, read_candidates, without_unused
 from sisso_sal.campaign.answers import is_number
@@ -28,6 +26,9 @@ from sisso_sal.settings import PEOPLE
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.settings.layers import LayeredSettings, user_settings_of
 from sisso_sal.spaces.table import TableSpace
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Campaign:
@@ -203,6 +204,8 @@ class Campaign:
     @property
     def proposals(self) -> pd.DataFrame:
         """The newest proposals, best first: id, mean, std, score, low95, high95 and more; empty before the first step."""
+        import pandas as pd
+
         proposal = self._state().proposal
         return pd.DataFrame(proposal["proposals"] if proposal else [])
 
@@ -304,11 +307,11 @@ def _unused_sections(settings: CampaignSettings) -> frozenset[str]:
 
 
 def _name_of(table: str | os.PathLike[str] | pd.DataFrame | Table | Space) -> str:
-    if isinstance(table, pd.DataFrame):
-        return "table"
     if isinstance(table, Table):
         return Path(table.path).stem
-    return Path(table.name if isinstance(table, Space) else table).stem
+    if isinstance(table, Space):
+        return Path(table.name).stem
+    return Path(table).stem if isinstance(table, str | os.PathLike) else "table"
 
 
 def _space_of(

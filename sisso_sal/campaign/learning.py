@@ -13,7 +13,6 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.proposal import Scored
@@ -228,6 +227,8 @@ def write_iteration(run: Path, space: Space, settings: CampaignSettings, learned
     StorageError
         The disk refuses; an earlier folder of this name is as it was.
     """
+    import pandas as pd
+
     summary = _summary(space, settings, learned)
     target = run / folder_name(learned.iteration)
     with writing(target):
@@ -237,7 +238,7 @@ def write_iteration(run: Path, space: Space, settings: CampaignSettings, learned
             write_whole(scratch / MODEL_FILE, _json(learned.surrogate.document(space)))
         if isinstance(space, Maximiser):
             write_whole(scratch / CANDIDATES, space.snapshot())
-        write_whole(scratch / "predictions.csv", csv_of(_predictions(space, learned)))
+        write_whole(scratch / "predictions.csv", csv_of(pd.DataFrame(_predictions(space, learned))))
         proposals = pd.DataFrame(summary["proposals"], columns=list(_PROPOSAL))
         write_whole(scratch / "proposals.csv", csv_of(proposals))
         write_whole(scratch / SUMMARY, _json(summary))
@@ -291,42 +292,39 @@ def _json(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def _predictions(space: Space, learned: Learned) -> pd.DataFrame:
-    """One row per material; for labelled ones also the out-of-bag mean and raw standard deviation."""
-    oob_mean, oob_std = (np.full(len(space.ids), np.nan) for _ in range(2))
+def _predictions(space: Space, learned: Learned) -> dict[str, Sequence[str] | np.ndarray]:
+    """Columns with a cell per material; for labelled ones also the out-of-bag mean and raw standard deviation."""
+    unknown = np.full(len(space.ids), np.nan)
+    oob_mean, oob_std = unknown.copy(), unknown.copy()
     if isinstance(learned.surrogate, HasOutOfBag):
         oob_mean[learned.known], oob_std[learned.known] = learned.surrogate.out_of_bag
     prediction = learned.prediction
-    return pd.DataFrame(
-        {
-            "id": space.ids,
-            "label": learned.target,
-            "mean": prediction.mean,
-            "std": prediction.std,
-            "std_raw": prediction.std_raw,
-            "n_valid": prediction.n_valid,
-            "low95": prediction.interval95[0],
-            "high95": prediction.interval95[1],
-            "formula": np.nan if prediction.formula is None else prediction.formula,
-            "outside": np.nan if prediction.outside is None else prediction.outside,
-            "distance": np.nan if prediction.distance is None else prediction.distance,
-            "score": learned.scored.scores,
-            "oob_mean": oob_mean,
-            "oob_std": oob_std,
-            "reason": prediction.reason,
-        }
-    )
+    return {
+        "id": space.ids,
+        "label": learned.target,
+        "mean": prediction.mean,
+        "std": prediction.std,
+        "std_raw": prediction.std_raw,
+        "n_valid": prediction.n_valid,
+        "low95": prediction.interval95[0],
+        "high95": prediction.interval95[1],
+        "formula": unknown if prediction.formula is None else prediction.formula,
+        "outside": unknown if prediction.outside is None else prediction.outside,
+        "distance": unknown if prediction.distance is None else prediction.distance,
+        "score": learned.scored.scores,
+        "oob_mean": oob_mean,
+        "oob_std": oob_std,
+        "reason": prediction.reason,
+    }
 
 
 def _summary(space: Space, settings: CampaignSettings, learned: Learned) -> dict[str, Any]:
     prediction = learned.prediction
-    rows = _predictions(space, learned).iloc[learned.picks]
+    columns = _predictions(space, learned)
     proposals = [
-        {key: value if key in {"id", "n_valid"} else _finite(value) for key, value in row.items()}
-        for row in rows[[name for name in _PROPOSAL if name != "contains"]].to_dict("records")
+        {name: _cell(name, columns[name][row]) for name in _PROPOSAL if name != "contains"} | {"contains": contains}
+        for row, contains in zip(learned.picks.tolist(), marked(space, learned.picks), strict=True)
     ]
-    for proposal, contains in zip(proposals, marked(space, learned.picks), strict=True):
-        proposal["contains"] = contains
     bound, target = learned.scored.goal, space.target
     chosen = prediction.take(learned.picks)
     open_rows = ~learned.known
@@ -366,6 +364,13 @@ def _causes(prediction: Prediction, rows: np.ndarray) -> dict[str, int]:
         counts += np.bincount(member[rows], minlength=len(counts))
     causes = {cause.words: int(counts[cause]) for cause in Cause if counts[cause]}
     return dict(sorted(causes.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _cell(name: str, value: Any) -> str | int | float | None:
+    """A cell of `_predictions` for JSON."""
+    if name == "id":
+        return value
+    return int(value) if name == "n_valid" else _finite(value)
 
 
 def _finite(value: float) -> float | None:

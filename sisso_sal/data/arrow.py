@@ -1,4 +1,4 @@
-"""Arrow columns to and from Python without `pa.array`, `pa.scalar` and `to_numpy`: these import pandas, longer than a small fit."""
+"""Arrow columns to and from Python without `pa.array`, `pa.scalar` and `to_numpy`, which import pandas: longer than a small fit."""
 
 from __future__ import annotations
 

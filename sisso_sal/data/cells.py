@@ -81,8 +81,6 @@ class Cells:
 
     def texts(self) -> tuple[str, ...]:
         """Every cell as text, "" where it is empty."""
-        if is_text(self.cells.type):
-            return tuple(pc.fill_null(self.cells, "").to_numpy().tolist())
         return tuple("" if cell is None else str(cell) for cell in self.cells.to_pylist())
 
 

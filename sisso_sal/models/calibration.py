@@ -140,6 +140,21 @@ def negative_log_likelihood(errors: np.ndarray, sigma: np.ndarray) -> float:
         return float(np.mean(0.5 * z2 + np.log(sigma) + 0.5 * np.log(2 * np.pi)))
 
 
+def ranks(values: np.ndarray) -> np.ndarray:
+    """Place of each value in order, from 1 on: ndarray (n,); equal values share the mean of their places.
+
+    As `scipy.stats.rankdata`, which takes half a second to import.
+
+    Examples
+    --------
+    >>> ranks(np.array([0.3, 0.1, 0.3, 0.2])).tolist()
+    [3.5, 1.0, 3.5, 2.0]
+    """
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return (0.5 * (2 * ends - counts + 1))[place]
+
+
 def rank_correlation(errors: np.ndarray, sigma: np.ndarray) -> float:
     """Spearman correlation between sigma and ``|error|``: does sigma say where the errors are? NaN where either is constant.
 
@@ -148,9 +163,7 @@ def rank_correlation(errors: np.ndarray, sigma: np.ndarray) -> float:
     >>> rank_correlation(np.array([0.1, -0.2, 0.3]), np.array([1.0, 2.0, 3.0]))
     1.0
     """
-    from scipy.stats import rankdata
-
-    a, b = rankdata(sigma), rankdata(np.abs(errors))
+    a, b = ranks(sigma), ranks(np.abs(errors))
     spread = a.std() * b.std()
     return float(np.mean((a - a.mean()) * (b - b.mean())) / spread) if spread > 0 else float("nan")
 

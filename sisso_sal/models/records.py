@@ -65,7 +65,7 @@ def need_numbers(name: str, values: np.ndarray, *shape: int) -> None:
 class Record(BaseModel):
     """A part of a file. Other keys are left alone, as later versions may have more."""
 
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, defer_build=True)
 
 
 class LinkRecord(Record):

@@ -154,6 +154,66 @@ def test_help_imports_nothing_heavy():
     assert done.stdout == "[]\n"
 
 
+@pytest.fixture(scope="module")
+def models_and_tables(tmp_path_factory):
+    """A folder with a table that is known, one with gaps, a model of one formula and an ensemble with a correction."""
+    folder = tmp_path_factory.mktemp("imports")
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame(rng.uniform(1, 2, (24, 3)).round(4), columns=["a (eV)", "b (eV/atom)", "r (AA)"])
+    frame.insert(0, "formula", [f"Mg{i}O" for i in range(1, 25)])
+    frame["gap (eV)"] = (frame["a (eV)"] * frame["r (AA)"]).round(4) + rng.normal(0, 0.01, 24).round(4)
+    frame.to_csv(folder / "known.csv", index=False)
+    frame["gap (eV)"] = frame["gap (eV)"].where(frame.index < 16)
+    frame.to_csv(folder / "gapped.csv", index=False)
+    call("fit", "known.csv", "--target", "gap", "--rung", "1", "--out", "model.json", folder=folder)
+    call(
+        "fit", "known.csv", "--target", "gap", "--rung", "1", "--members", "4", "--out", "ensemble.json", folder=folder
+    )
+    return folder
+
+
+UNUSED = (
+    "sklearn",
+    "scipy.stats",
+    "pint",
+    "pandas",
+    "plotly",
+    "matplotlib",
+    "jinja2",
+    "sympy",
+    "pymatgen",
+    "mendeleev",
+)
+IMPORTS = f"""
+import sys
+from sisso_sal.cli import main
+try:
+    main()
+finally:
+    print([name for name in {UNUSED} if name in sys.modules], file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [
+        (["fit", "known.csv", "--target", "gap", "--rung", "1", "--json"], []),
+        (["fit", "known.csv", "--target", "gap", "--rung", "1", "--members", "3", "--json"], []),
+        (["export", "model.json", "--json"], []),
+        (["predict", "model.json", "known.csv", "--json"], ["pandas"]),
+        (["predict", "ensemble.json", "known.csv", "--json"], ["pandas"]),
+        (["discover", "gapped.csv", "--rung", "1", "--members", "4", "--dry-run", "--json"], []),
+    ],
+    ids=["fit", "fit of an ensemble", "export", "predict", "predict of an ensemble", "discover --dry-run"],
+)
+def test_a_command_imports_only_what_it_uses(models_and_tables, arguments, needed):
+    """The import of scikit-learn with scipy.stats takes longer than a small fit; usual units need no registry of pint."""
+    code = [sys.executable, "-c", IMPORTS, *arguments]
+    done = subprocess.run(code, cwd=models_and_tables, capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == str(needed)
+    strict(done.stdout)
+
+
 INTERRUPTED = """
 from sisso_sal import cli
 

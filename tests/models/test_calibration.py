@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from mapie.conformity_scores import ResidualNormalisedScore
 from mapie.regression import SplitConformalRegressor
-from scipy.stats import binom, norm, spearmanr
+from scipy.stats import binom, norm, rankdata, spearmanr
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.dummy import DummyRegressor
 from uncertainty_toolbox import metrics_calibration, metrics_scoring_rule
@@ -30,6 +30,7 @@ from sisso_sal.models.calibration import (
     negative_log_likelihood,
     noise_floor,
     rank_correlation,
+    ranks,
     sharpness,
 )
 from sisso_sal.models.recalibration import KINDS, ONE_SIGMA, Recalibration, held_out_quantiles
@@ -176,6 +177,18 @@ def test_likelihood_of_a_sigma_of_zero():
 def test_mean_squared_z_by_hand():
     assert mean_squared_z(np.array([1.0, 6.0, 9.0]), np.array([1.0, 2.0, 0.0])) == 5.0
     assert np.isnan(mean_squared_z(np.ones(2), np.zeros(2)))
+
+
+def test_ranks_are_those_of_scipy():
+    rng = np.random.default_rng(3)
+    for values in (
+        rng.normal(size=50),
+        rng.integers(0, 5, 50).astype(float),
+        np.ones(4),
+        np.array([0.0, -0.0, 1.0]),
+        np.zeros(0),
+    ):
+        assert ranks(values).tolist() == rankdata(values).tolist()
 
 
 @pytest.mark.parametrize("seed", range(3))

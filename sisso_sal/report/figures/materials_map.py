@@ -9,6 +9,7 @@ import numpy as np
 
 from sisso_sal.errors import InputError
 from sisso_sal.features.expression import Expression
+from sisso_sal.models.calibration import ranks
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.report.run_view import EnsembleLike, RunView
 
@@ -176,13 +177,11 @@ def _fewest_values(view: RunView) -> int:
 
 def _agreement(a: np.ndarray, b: np.ndarray) -> float:
     """Rank correlation of two columns (n_materials,) over the materials where both are known; NaN where one is constant."""
-    from scipy.stats import rankdata
-
     both = np.isfinite(a) & np.isfinite(b)
-    ranks = rankdata(a[both]), rankdata(b[both])
-    if both.sum() < 3 or not all(np.ptp(row) for row in ranks):
+    places = ranks(a[both]), ranks(b[both])
+    if both.sum() < 3 or not all(np.ptp(row) for row in places):
         return float("nan")
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(*places)[0, 1])
 
 
 def thinned(x: np.ndarray, y: np.ndarray, score: np.ndarray, most: int) -> np.ndarray:
