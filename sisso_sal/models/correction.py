@@ -231,7 +231,7 @@ class Correction:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any] | CorrectionRecord) -> Correction:
-        """The inverse of `to_json`: the same bits with the same versions of NumPy, SciPy and scikit-learn.
+        """The inverse of `to_json`: the same bits with the same versions of NumPy and SciPy.
 
         Raises
         ------

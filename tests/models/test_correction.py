@@ -159,6 +159,20 @@ def test_permuted_rows_have_permuted_predictions_to_the_last_bit(kind):
         assert np.array_equal(a[order], b)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_has_the_same_bits_alone_in_any_part_and_in_blocks_of_any_size(kind, monkeypatch):
+    features, formula, _ = bumpy(700, seed=1)
+    shares = made_of(700, seed=1)
+    found = learned(kind, True)
+    whole = np.array(found.predict(features, formula, shares))
+    part = np.sort(np.random.default_rng(0).choice(700, 250, replace=False))
+    assert np.array_equal(found.predict(features[part], formula[part], shares[part]), whole[:, part])
+    alone = [found.predict(features[i : i + 1], formula[i : i + 1], shares[i : i + 1]) for i in range(20)]
+    assert np.array_equal(np.hstack(alone), whole[:, :20])
+    monkeypatch.setattr(correction, "N_AT_ONCE", 97)
+    assert np.array_equal(found.predict(features, formula, shares), whole)
+
+
 def kinship(features, formula, composition, weight):
     seen = standardised(features, formula, bumpy())[:, : 2 if weight == 1.0 else 3]
     return np.column_stack([seen, weight * np.sqrt(2) * composition])
