@@ -25,75 +25,102 @@ KEPT, OUT_OF_BOUNDS = 0, 2
 TINY = np.float32(1e-24)
 """Squares below this may have lost digits to underflow."""
 
+LANES = 16
+"""Samples that the sums over |a_i - a_j| take at a time."""
+
 HUGE = np.float32(3e38)
 """A variance above this has overflowed."""
 
-Work = namedtuple("Work", "operators is_row_left rows columns first stop tile")
-"""rows[t] with each of columns[first[t]:stop[t]], as in `Pairs`. operators: their opcodes, the signs of the second operands and
-whether the absolute value is taken. tile: numbers of rows and of columns that are looked at together.
+Work = namedtuple("Work", "operators is_row_left rows columns first stop bounds tile")
+"""Pairs of several jobs, each for one problem: rows[t] with each of columns[first[t]:stop[t]], as in `Pairs`.
+
+The rows of job u are those from bounds[0, u] to below bounds[0, u + 1], and so are first and stop; bounds[1] says the same of its
+columns. operators: their opcodes, the signs of the second operands and whether the absolute value is taken. tile: numbers of rows
+and of columns that are looked at together.
 """
 
 Factors = namedtuple("Factors", "values squares")
 """float32 rows (n_stored, n) of largest value 1, and float64 squares (n_stored,) of what they were divided by."""
 
 Shifted = namedtuple("Shifted", "values means first second products")
-"""float32 rows (n_stored, n) of stored features less their `means` (n_stored,), and their weighted moments in one problem: first,
-second (n_stored,), and products (n_targets, n_stored) with the targets.
+"""float32 rows (n_stored, n_samples) of stored features less their `means` (n_stored,), and their weighted moments in one problem:
+first, second (n_stored,), and products (n_targets, n_stored) with the targets; or those of several jobs, on a first axis.
 """
 
 Tile = namedtuple("Tile", "columns first second products means")
 """Numbers of the columns of one tile, and their moments and means as in `Shifted`."""
 
-Reach = namedtuple("Reach", "factors error centre need")
-"""When a feature may reach the threshold of a problem. factors (1 + n_targets, n): weights and weights times targets; error:
-relative error of float32 sums; centre: whether there is an intercept; need: see `_scores.needed`.
+Reach = namedtuple("Reach", "samples factors error need centre")
+"""When a feature may reach the threshold of a problem. samples (n,): those of positive weight, or all if n is at least n_samples;
+factors (1 + n_targets, n): weights and weights times targets, zero where n is more than there are; error: relative error of float32
+sums; need: see `_scores.needed`; centre: whether there is an intercept. Of several jobs all but the last have a first axis.
 """
 
 Census = namedtuple("Census", "is_wanted least most")
-"""Whether the states of all features are counted, and the squares of the smallest and largest admitted max|f|."""
+"""Whether the states of all features are counted, in each job; and the squares of the smallest and largest admitted max|f|."""
 
 Marks = namedtuple("Marks", "hits open states counts at quota")
 """What a sweep marks: hits and open (3, capacity), the triples (opcode, left, right) that may reach the threshold, and those whose
 state float32 leaves open; states (4,): numbers of features of each state; counts (2,): triples in hits and open; at (3,): where the
 next call goes on: first row of the strip, first column of the tile, row in it; quota: number of triples with which a call ends.
+Of several jobs hits, open, counts and at have a first axis.
 """
 
-ProductsRoom = namedtuple("ProductsRoom", "lefts left_squares rights right_squares sums squares scales hit moments")
-"""Room for one tile, float32: weighted rows (n_factors * height, n), their squares (height, n), columns (width, n) and their
-squares, and the matrix products, flat. scales (width,): squares of what the columns were divided by; hit (width,): flags; moments:
-three float64 (width,), see `_judge`.
-"""
+Jobs = namedtuple("Jobs", "work reach census marks")
+"""What one call of a sweep is about."""
 
-SumsRoom = namedtuple(
-    "SumsRoom", "lefts left_squares rights spare crosses first second products means best sums hit moments"
+ProductsRoom = namedtuple(
+    "ProductsRoom", "rows lefts left_squares rights right_squares sums squares scales hit moments"
 )
-"""The same for sums: weighted rows, their squares, columns, spare room (width, n), and the matrix product, flat. first, second,
-products, means: see `Tile`; best (width,), sums (n_factors,): room for products with the targets.
+"""Room for one tile, float32: rows (height, n), weighted rows (n_factors * height, n), squares (height, n), columns (width, n) and
+their squares, and the matrix products, flat. scales (width,): squares of what the columns were divided by; hit (width,): flags;
+moments: three float64 (width,), see `_judge`.
 """
 
+SumsRoom = namedtuple("SumsRoom", "rows lefts rights crosses first second products means best sums hit moments")
+"""The same for sums. first, second, products, means: see `Tile`; best (width,), sums (n_factors,): products with the targets."""
+
 
 @njit(**INNER)
-def _fill(numbers, source, out, squares):
-    """Rows `numbers` of source (n_stored, n) and their squares."""
+def _job(u, jobs):
+    """What belongs to job u alone."""
+    work, reach, census, marks = jobs
+    first, last = work.bounds[0, u], work.bounds[0, u + 1]
+    columns = work.columns[work.bounds[1, u] : work.bounds[1, u + 1]]
+    rows, starts, stops = work.rows[first:last], work.first[first:last], work.stop[first:last]
+    return (
+        Work(work.operators, work.is_row_left, rows, columns, starts, stops, work.bounds, work.tile),
+        Reach(reach.samples[u], reach.factors[u], reach.error[u], reach.need[u], reach.centre),
+        Census(census.is_wanted[u], census.least, census.most),
+        Marks(marks.hits[u], marks.open[u], marks.states, marks.counts[u], marks.at[u], marks.quota),
+    )
+
+
+@njit(**INNER)
+def _fill(numbers, source, samples, out):
+    """Rows `numbers` of source (n_stored, n_samples) at the samples (n,), filled up with zeros: out (m, n)."""
+    n = samples.shape[0]
     for a in range(numbers.shape[0]):
-        i = numbers[a]
-        for k in range(out.shape[1]):
-            f = source[i, k]
-            out[a, k] = f
-            squares[a, k] = f * f
+        row, picked = source[numbers[a]], out[a]
+        if n < row.shape[0]:
+            for k in range(n):
+                picked[k] = row[samples[k]]
+        else:
+            for k in range(row.shape[0]):
+                picked[k] = row[k]
+            for k in range(row.shape[0], n):
+                picked[k] = 0.0
 
 
 @njit(**INNER)
-def _weigh(numbers, source, factors, out, squares):
-    """Rows of source times each of the factors, and their squares times the first: out (n_factors * m, n), squares (m, n)."""
-    m, n = numbers.shape[0], source.shape[1]
+def _weigh(rows, factors, out):
+    """Rows (m, n) times each of the factors (n_factors, n): out (n_factors * m, n)."""
+    m, n = rows.shape[0], factors.shape[1]
     for a in range(m):
-        i = numbers[a]
-        for k in range(n):
-            squares[a, k] = source[i, k] * source[i, k] * factors[0, k]
+        row = rows[a]
         for r in range(factors.shape[0]):
             for k in range(n):
-                out[r * m + a, k] = source[i, k] * factors[r, k]
+                out[r * m + a, k] = row[k] * factors[r, k]
 
 
 @njit(**INNER)
@@ -146,36 +173,37 @@ def _judge(span, moments, n, census, states, flags):
 
 
 @njit(**INNER)
-def _is_full(marks):
-    """Whether it is time to decide about what is marked; there is always room for another row."""
-    return max(marks.counts[0], marks.counts[1]) >= marks.quota
-
-
-@njit(**INNER)
-def _multiply(columns, right, sums, squares, room):
+def _multiply(columns, right, reach, sums, squares, room):
     """Matrix products of a strip of m rows with the columns: for each factor (n_factors * m, width), of squares (m, width)."""
-    _fill(columns, right.values, room.rights, room.right_squares)
-    np.dot(room.lefts[: sums.shape[0]], room.rights[: len(columns)].T, sums)
-    np.dot(room.left_squares[: squares.shape[0]], room.right_squares[: len(columns)].T, squares)
-    for c in range(len(columns)):
+    width = len(columns)
+    _fill(columns, right.values, reach.samples, room.rights)
+    for c in range(width):
+        for k in range(room.rights.shape[1]):
+            room.right_squares[c, k] = room.rights[c, k] * room.rights[c, k]
         room.scales[c] = right.squares[columns[c]]
+    np.dot(room.lefts[: sums.shape[0]], room.rights[:width].T, sums)
+    np.dot(room.left_squares[: squares.shape[0]], room.right_squares[:width].T, squares)
 
 
 @njit(**INNER)
 def _mark_products(a, sums, squares, span, reach, hit):
     """Mark the columns whose product with row a may reach the threshold; return how many."""
     error, centred = np.float32(reach.error), np.float32(1.0 if reach.centre else 0.0)
-    need, m = np.float32(reach.need), squares.shape[0]
+    need, m, (begin, end) = np.float32(reach.need), squares.shape[0], span
+    # Slices start at 0, so that the loops over them run in vector registers.
+    means, own, best, flags = sums[a, begin:end], squares[a, begin:end], sums[m + a, begin:end], hit[begin:end]
     for r in range(2, reach.factors.shape[0]):
-        for c in range(sums.shape[1]):
-            sums[m + a, c] = max(abs(sums[m + a, c]), abs(sums[r * m + a, c]))
+        products = sums[r * m + a, begin:end]
+        for c in range(len(products)):
+            best[c] = max(abs(best[c]), abs(products[c]))
     hits = 0
-    for c in range(span[0], span[1]):
-        mean, square = sums[a, c], squares[a, c]
+    for c in range(len(means)):
+        mean, square = means[c], own[c]
         variance = square - centred * mean * mean - np.float32(3.0) * error * square
-        most = abs(sums[m + a, c]) + error * np.sqrt(square)
-        hit[c] = not (variance > TINY and most * most < need * variance)
-        hits += hit[c]
+        most = abs(best[c]) + error * np.sqrt(square)
+        is_hit = not ((variance > TINY) & (most * most < need * variance))
+        flags[c] = is_hit
+        hits += is_hit
     return hits
 
 
@@ -205,65 +233,74 @@ def _look_at_products(row, columns, products, room, work, reach, census, marks):
 
 
 @njit(**OPTIONS)
-def sweep_products(left, right, work, reach, census, marks, room):
-    """Mark products or quotients of pairs for one problem; return whether all pairs were looked at.
+def sweep_products(left, right, jobs, room):
+    """Mark products or quotients; left, right: `Factors` of the rows and of the columns (values or inverses).
 
-    left, right: `Factors` of the rows and of the columns (values or inverses). Returns after the row with which the marks reach
-    their quota; the next call goes on there, with what is in `room`.
+    A job ends when its marks reach their quota; the next call goes on there.
     """
-    n_factors, (height, width) = reach.factors.shape[0], work.tile
-    for start in range(marks.at[0], len(work.rows), height):
-        rows = work.rows[start : start + height]
-        low, high = _range(work, start, start + len(rows))
-        low = max(low, marks.at[1])
-        if low < high and marks.at[2] == 0:
-            _weigh(rows, left.values, reach.factors, room.lefts, room.left_squares)
-        for c0 in range(low, high, width):
-            columns, m = work.columns[c0 : min(c0 + width, high)], len(rows)
-            sums = room.sums[: n_factors * m * len(columns)].reshape((n_factors * m, len(columns)))
-            squares = room.squares[: m * len(columns)].reshape((m, len(columns)))
-            if marks.at[2] == 0:
-                _multiply(columns, right, sums, squares, room)
-            for a in range(marks.at[2], m):
-                span = (max(work.first[start + a] - c0, 0), min(work.stop[start + a] - c0, len(columns)))
-                if span[0] < span[1]:
-                    row = (a, rows[a], span, left.squares[rows[a]])
-                    _look_at_products(row, columns, (sums, squares), room, work, reach, census, marks)
-                    if _is_full(marks):
-                        marks.at[0], marks.at[1], marks.at[2] = start, c0, a + 1
-                        return False
-            marks.at[2] = 0
-        marks.at[1] = 0
-    return True
+    n_factors, (height, width) = jobs.reach.factors.shape[1], jobs.work.tile
+    for u in range(len(jobs.reach.need)):
+        work, reach, census, marks = _job(u, jobs)
+        is_full = False
+        for start in range(marks.at[0], len(work.rows), height):
+            rows = work.rows[start : start + height]
+            low, high = _range(work, start, start + len(rows))
+            low = max(low, marks.at[1])
+            if low < high:
+                _fill(rows, left.values, reach.samples, room.rows)
+                _weigh(room.rows[: len(rows)], reach.factors, room.lefts)
+                for a in range(len(rows)):
+                    for k in range(room.rows.shape[1]):
+                        room.left_squares[a, k] = room.lefts[a, k] * room.rows[a, k]
+            for c0 in range(low, high, width):
+                columns, m = work.columns[c0 : min(c0 + width, high)], len(rows)
+                sums = room.sums[: n_factors * m * len(columns)].reshape((n_factors * m, len(columns)))
+                squares = room.squares[: m * len(columns)].reshape((m, len(columns)))
+                _multiply(columns, right, reach, sums, squares, room)
+                for a in range(marks.at[2], m):
+                    span = (max(work.first[start + a] - c0, 0), min(work.stop[start + a] - c0, len(columns)))
+                    if span[0] < span[1]:
+                        row = (a, rows[a], span, left.squares[rows[a]])
+                        _look_at_products(row, columns, (sums, squares), room, work, reach, census, marks)
+                        if max(marks.counts[0], marks.counts[1]) >= marks.quota:  # there is always room for a row
+                            marks.at[0], marks.at[1], marks.at[2] = start, c0, a + 1
+                            is_full = True
+                            break
+                if is_full:
+                    break
+                marks.at[2] = 0
+            if is_full:
+                break
+            marks.at[1] = 0
+        if not is_full:
+            marks.at[0] = len(work.rows)
 
 
 @njit(**INNER)
-def _difference(i, j, shifted, factors, out):
-    """Products of |a_i - a_j| with each of the factors, in `out` (n_factors,)."""
-    shift = np.float32(shifted.means[i] - shifted.means[j])
-    left, right = shifted.values[i], shifted.values[j]
-    for r in range(0, out.shape[0] - 1, 2):
+def _difference(left, right, shift, factors, out):
+    """Products of |left - right + shift|, rows (n,), with each of the factors, in `out` (n_factors,)."""
+    n = left.shape[0]
+    for r in range(0, factors.shape[0] - 1, 2):
         first, second = np.float32(0.0), np.float32(0.0)
-        for k in range(left.shape[0]):
+        for k in range(n):
             f = abs(left[k] - right[k] + shift)
             first += f * factors[r, k]
             second += f * factors[r + 1, k]
         out[r], out[r + 1] = first, second
-    if out.shape[0] % 2:
+    if factors.shape[0] % 2:
         last = np.float32(0.0)
-        for k in range(left.shape[0]):
-            last += abs(left[k] - right[k] + shift) * factors[out.shape[0] - 1, k]
-        out[out.shape[0] - 1] = last
+        for k in range(n):
+            last += abs(left[k] - right[k] + shift) * factors[factors.shape[0] - 1, k]
+        out[factors.shape[0] - 1] = last
 
 
 @njit(**INNER)
 def _mark_sums(sign, row, tile, shifted, reach, best, hit):
-    """Mark the columns whose sum (sign 1) or difference (sign -1) with row (number, products, span) may reach the threshold."""
-    i, cross, span = row
+    """Mark the columns whose sum (sign 1) or difference (sign -1) with row may reach the threshold; row: see `_look_at_sums`."""
+    i, _, cross, (begin, end) = row
     error, centred = np.float32(reach.error), np.float32(1.0 if reach.centre else 0.0)
     need = np.float32(reach.need)
     first_i, second_i = shifted.first[i], shifted.second[i]
-    begin, end = span
     for c in range(begin, end):
         best[c] = np.float32(0.0)
     for r in range(tile.products.shape[0]):
@@ -282,20 +319,20 @@ def _mark_sums(sign, row, tile, shifted, reach, best, hit):
 
 
 @njit(**INNER)
-def _mark_differences(row, tile, shifted, reach, sums, hit):
-    """The same for absolute differences, whose means and products are summed over the samples; sums (n_factors,): room."""
-    i, cross, span = row
+def _mark_differences(row, tile, shifted, reach, room):
+    """The same for absolute differences, whose means and products are summed over the samples."""
+    (i, own_values, cross, span), sums, hit = row, room.sums, room.hit
     error, centred = np.float32(reach.error), np.float32(1.0 if reach.centre else 0.0)
     need = np.float32(reach.need)
     first_i, second_i = shifted.first[i], shifted.second[i]
     two, slack = np.float32(2.0), np.float32(2e-6)  # the slack is for the rounding of a_i - a_j, sample by sample
     hits = 0
     for c in range(span[0], span[1]):
-        _difference(i, tile.columns[c], shifted, reach.factors, sums)
+        shift = np.float32(shifted.means[i] - tile.means[c])
+        _difference(own_values, room.rights[c], shift, reach.factors, sums)
         product = np.float32(0.0)
         for r in range(1, sums.shape[0]):
             product = max(product, abs(sums[r]))
-        shift = np.float32(shifted.means[i] - shifted.means[tile.columns[c]])
         own = second_i + tile.second[c]
         square = own - two * cross[c] + two * (first_i - tile.first[c]) * shift + shift * shift
         size = two * two * (own + shift * shift)
@@ -312,7 +349,7 @@ def _sums_moments(sign, row, tile, shifted, bound, moments):
 
     The variance of a sum does not depend on the features' means, so that offsets cost it no digits.
     """
-    i, cross, span = row
+    i, _, cross, span = row
     square, variance, slack = moments
     first_i, second_i = np.float64(shifted.first[i]), np.float64(shifted.second[i])
     for c in range(span[0], span[1]):
@@ -326,20 +363,20 @@ def _sums_moments(sign, row, tile, shifted, bound, moments):
 
 
 @njit(**INNER)
-def _differences_moments(row, tile, shifted, reach, sums, moments):
+def _differences_moments(row, tile, shifted, reach, room):
     """For `_judge`: what `_sums_moments` found of differences, changed to what holds for absolute ones."""
-    i, _, span = row
-    square, variance, slack = moments
+    (i, own_values, _, span), (square, variance, slack) = row, room.moments
     for c in range(span[0], span[1]):
-        _difference(i, tile.columns[c], shifted, reach.factors[:1], sums[:1])
+        shift = np.float32(shifted.means[i] - tile.means[c])
+        _difference(own_values, room.rights[c], shift, reach.factors[:1], room.sums[:1])
         slack[c] += 4.0 * reach.error * square[c]
-        variance[c] = square[c] - np.float64(sums[0]) ** 2 - slack[c]
+        variance[c] = square[c] - np.float64(room.sums[0]) ** 2 - slack[c]
 
 
 @njit(**INNER)
-def _cross(columns, shifted, crosses, room):
+def _cross(columns, shifted, reach, crosses, room):
     """Weighted products of a strip of m rows with the columns, crosses (m, width), and the moments of the columns in `room`."""
-    _fill(columns, shifted.values, room.rights, room.spare)
+    _fill(columns, shifted.values, reach.samples, room.rights)
     np.dot(room.lefts[: crosses.shape[0]], room.rights[: len(columns)].T, crosses)
     for c in range(len(columns)):
         room.first[c], room.second[c] = shifted.first[columns[c]], shifted.second[columns[c]]
@@ -350,14 +387,14 @@ def _cross(columns, shifted, crosses, room):
 
 @njit(**INNER)
 def _look_at_sums(row, tile, room, shifted, work, reach, census, marks):
-    """Count and mark the sums and differences of one row, (number, products, span), with the columns of a tile."""
-    (i, _, span), hit = row, room.hit
+    """Count and mark the sums and differences of one row, (number, values, products, span), with the columns of a tile."""
+    (i, _, _, span), hit = row, room.hit
     opcodes, signs, absolute = work.operators
     for o in range(len(opcodes)):
         if census.is_wanted:
             _sums_moments(signs[o], row, tile, shifted, reach.error, room.moments)
             if absolute[o]:
-                _differences_moments(row, tile, shifted, reach, room.sums, room.moments)
+                _differences_moments(row, tile, shifted, reach, room)
             if _judge(span, room.moments, reach.factors.shape[1], census, marks.states, hit):
                 marks.counts[1] = _note(
                     opcodes[o], i, tile.columns, work.is_row_left, hit, span, marks.open, marks.counts[1]
@@ -365,7 +402,7 @@ def _look_at_sums(row, tile, room, shifted, work, reach, census, marks):
         if reach.factors.shape[0] == 1:
             continue
         if absolute[o]:
-            hits = _mark_differences(row, tile, shifted, reach, room.sums, hit)
+            hits = _mark_differences(row, tile, shifted, reach, room)
         else:
             hits = _mark_sums(np.float32(signs[o]), row, tile, shifted, reach, room.best, hit)
         if hits:
@@ -375,28 +412,39 @@ def _look_at_sums(row, tile, room, shifted, work, reach, census, marks):
 
 
 @njit(**OPTIONS)
-def sweep_sums(shifted, work, reach, census, marks, room):
-    """The same for sums, differences and absolute differences; shifted: the stored features, with their moments in the problem."""
-    height, width = work.tile
-    for start in range(marks.at[0], len(work.rows), height):
-        rows = work.rows[start : start + height]
-        low, high = _range(work, start, start + len(rows))
-        low = max(low, marks.at[1])
-        if low < high and marks.at[2] == 0:
-            _weigh(rows, shifted.values, reach.factors[:1], room.lefts, room.left_squares)
-        for c0 in range(low, high, width):
-            columns, m = work.columns[c0 : min(c0 + width, high)], len(rows)
-            crosses = room.crosses[: m * len(columns)].reshape((m, len(columns)))
-            if marks.at[2] == 0:
-                _cross(columns, shifted, crosses, room)
-            tile = Tile(columns, room.first, room.second, room.products, room.means)
-            for a in range(marks.at[2], m):
-                span = (max(work.first[start + a] - c0, 0), min(work.stop[start + a] - c0, len(columns)))
-                if span[0] < span[1]:
-                    _look_at_sums((rows[a], crosses[a], span), tile, room, shifted, work, reach, census, marks)
-                    if _is_full(marks):
-                        marks.at[0], marks.at[1], marks.at[2] = start, c0, a + 1
-                        return False
-            marks.at[2] = 0
-        marks.at[1] = 0
-    return True
+def sweep_sums(features, jobs, room):
+    """The same for sums, differences and absolute differences; features: `Shifted`, with the moments in each job."""
+    height, width = jobs.work.tile
+    for u in range(len(jobs.reach.need)):
+        work, reach, census, marks = _job(u, jobs)
+        shifted = Shifted(features.values, features.means, features.first[u], features.second[u], features.products[u])
+        is_full = False
+        for start in range(marks.at[0], len(work.rows), height):
+            rows = work.rows[start : start + height]
+            low, high = _range(work, start, start + len(rows))
+            low = max(low, marks.at[1])
+            if low < high:
+                _fill(rows, shifted.values, reach.samples, room.rows)
+                _weigh(room.rows[: len(rows)], reach.factors[:1], room.lefts)
+            for c0 in range(low, high, width):
+                columns, m = work.columns[c0 : min(c0 + width, high)], len(rows)
+                crosses = room.crosses[: m * len(columns)].reshape((m, len(columns)))
+                _cross(columns, shifted, reach, crosses, room)
+                tile = Tile(columns, room.first, room.second, room.products, room.means)
+                for a in range(marks.at[2], m):
+                    span = (max(work.first[start + a] - c0, 0), min(work.stop[start + a] - c0, len(columns)))
+                    if span[0] < span[1]:
+                        row = (rows[a], room.rows[a], crosses[a], span)
+                        _look_at_sums(row, tile, room, shifted, work, reach, census, marks)
+                        if max(marks.counts[0], marks.counts[1]) >= marks.quota:  # there is always room for a row
+                            marks.at[0], marks.at[1], marks.at[2] = start, c0, a + 1
+                            is_full = True
+                            break
+                if is_full:
+                    break
+                marks.at[2] = 0
+            if is_full:
+                break
+            marks.at[1] = 0
+        if not is_full:
+            marks.at[0] = len(work.rows)

@@ -24,10 +24,13 @@ Scoring = namedtuple("Scoring", "weights targets centre taken")
 whether there is an intercept; taken: ascending scores of the features that the problem has.
 """
 
-Scorings = namedtuple("Scorings", "weights targets first_target forbidden centre")
+Scorings = namedtuple("Scorings", "weights targets first_target centre taken first_taken")
 """The same for many problems. weights (n_problems, n); targets (n_targets, n), those of problem p from first_target[p] to below
-first_target[p + 1]; forbidden (n_problems, n_words): bits of the primaries that a problem may not use.
+first_target[p + 1]; taken and first_taken likewise.
 """
+
+Tops = namedtuple("Tops", "scores held")
+"""The best scores of many problems, (n_problems, size), and how many there are of each, (n_problems,); see `offer`."""
 
 
 @njit(**OPTIONS)
@@ -80,6 +83,13 @@ def exact_score(row, weights, targets, centre):
             product += weights[k] * (row[k] - mean) * targets[r, k]
         best = max(best, abs(product))
     return best / np.sqrt(square)
+
+
+@njit(**OPTIONS)
+def exact_scores(rows, scoring, scores):
+    """`exact_score` of each of rows (m, n) in one problem, in scores (m,)."""
+    for t in range(rows.shape[0]):
+        scores[t] = exact_score(rows[t], scoring.weights, scoring.targets, scoring.centre)
 
 
 @njit(**OPTIONS)
@@ -138,23 +148,27 @@ def count_states(rows, limits, states):
 
 
 @njit(**OPTIONS)
-def decide(rows, scoring, limits, top, held, reached, scores):
-    """Score features with the exact values rows (m, n) in one problem.
+def decide(rows, owners, scorings, limits, tops, reached, scores):
+    """Score features with the exact values rows (m, n), feature t in the problem owners[t].
 
     Puts the numbers of the features whose score reaches the threshold into reached (m,) and the scores into scores (m,); the
-    threshold rises with each of them. Returns how many there are, and how many scores `top` holds then, see `offer`.
+    threshold rises with each of them. Returns how many there are.
     """
     count = 0
     for t in range(rows.shape[0]):
         if classify(rows[t], limits) != KEPT:
             continue
-        score = exact_score(rows[t], scoring.weights, scoring.targets, scoring.centre)
+        p = owners[t]
+        targets = scorings.targets[scorings.first_target[p] : scorings.first_target[p + 1]]
+        score = exact_score(rows[t], scorings.weights[p], targets, scorings.centre)
+        top, held = tops.scores[p], tops.held[p]
         if not (score >= 0.0 and score >= threshold(top, held)):
             continue
         reached[count], scores[count] = t, score
         count += 1
-        held = offer(top, held, score, scoring.taken)
-    return count, held
+        taken = scorings.taken[scorings.first_taken[p] : scorings.first_taken[p + 1]]
+        tops.held[p] = offer(top, held, score, taken)
+    return count
 
 
 @njit(**INNER)
@@ -167,13 +181,15 @@ def _is_allowed(mask, forbidden):
 
 
 @njit(**OPTIONS)
-def score_all(rows, masks, scorings, thresholds, limits, states):
+def score_all(rows, masks, scorings, forbidden, thresholds, limits, states):
     """Exact scores of features with the values rows (m, n) and masks (m, n_words) in many problems.
+
+    forbidden (n_problems, n_words): bits of the primaries that a problem may not use.
 
     Counts the states of the features in states (4,). Returns for every feature and problem whose score reaches the problem's
     threshold the pair (feature, problem) and the score.
     """
-    n_problems = scorings.forbidden.shape[0]
+    n_problems = forbidden.shape[0]
     pairs, scores = np.empty((rows.shape[0] * n_problems, 2), dtype=np.int64), np.empty(rows.shape[0] * n_problems)
     count = 0
     for t in range(rows.shape[0]):
@@ -183,7 +199,7 @@ def score_all(rows, masks, scorings, thresholds, limits, states):
             continue
         for p in range(n_problems):
             first, last = scorings.first_target[p], scorings.first_target[p + 1]
-            if first == last or not _is_allowed(masks[t], scorings.forbidden[p]):
+            if first == last or not _is_allowed(masks[t], forbidden[p]):
                 continue
             score = exact_score(rows[t], scorings.weights[p], scorings.targets[first:last], scorings.centre)
             if score >= 0.0 and score >= thresholds[p]:

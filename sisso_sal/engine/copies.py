@@ -62,11 +62,14 @@ class FloatCopies:
             np.subtract(self._values, means[:, None], out=out, casting="same_kind")
         return out
 
-    def shifted(self, scoring: Scoring) -> _pairs.Shifted:
-        """Copies less their means, with their moments in one problem; without intercept nothing is taken off."""
-        values, means = self.centred if scoring.centre else self.plain
+    def shifted(self, centre: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Copies less their means, and the means; without intercept nothing is taken off."""
+        return self.centred if centre else self.plain
+
+    def moments(self, scoring: Scoring) -> tuple[np.ndarray, ...]:
+        """Moments of the shifted copies in one problem, see `_pairs.Shifted`."""
         factors = scoring.weights * np.vstack([np.ones_like(scoring.weights), scoring.targets])
-        return _pairs.Shifted(values, means, *_values.moments(self._values, means, factors))
+        return _values.moments(self._values, self.shifted(scoring.centre)[1], factors)
 
 
 _copies: WeakKeyDictionary[FeatureSpace, FloatCopies] = WeakKeyDictionary()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from threading import Lock
 
 import numpy as np
@@ -39,11 +40,12 @@ class Pool:
     _n_fresh: int = 0
 
     def __post_init__(self) -> None:
+        self.scoring = _scores.Scoring(self.weights, self.targets, self.centre, np.empty(0))
         if len(self.taken):
-            rows = self.taken.values(self.space)
-            scores = [_scores.exact_score(row, self.weights, self.targets, self.centre) for row in rows]
-            self.taken = Selection(self.taken.opcode, self.taken.left, self.taken.right, np.array(scores))
-        self.scoring = _scores.Scoring(self.weights, self.targets, self.centre, np.sort(self.taken.score))
+            scores = np.empty(len(self.taken))
+            _scores.exact_scores(self.taken.values(self.space), self.scoring, scores)
+            self.taken = Selection(self.taken.opcode, self.taken.left, self.taken.right, scores)
+            self.scoring = self.scoring._replace(taken=np.sort(scores))
         self.top, self.held = np.empty(self.size), 0
 
     @property
@@ -84,21 +86,22 @@ class Pool:
         labels = _duplicates.cluster(rows, every.score, _scores.GATE, SAME_DIRECTION, self.size + n_taken)
         in_reach = np.flatnonzero(labels >= 0)
         every, labels, is_taken = every.take(in_reach), labels[in_reach], is_taken[in_reach]
-        winners = self._winners(every, labels)
-        others = self._in_other_units(every, labels, is_taken, winners)
-        free = winners[~np.isin(labels[winners], labels[is_taken])]
-        best = self._ranked(every.take(free), self.size)
-        room = self.size - len(best)
-        self.kept = (
-            Selection.joined([best, self._ranked(every.take(others), len(others))]) if room and len(others) else best
-        )
+        complexity = self.space.complexity(every.opcode, every.left, every.right)
+        winners = self._winners(every, labels, complexity)
+        has_taken = np.zeros(len(winners), dtype=bool)
+        has_taken[labels[is_taken]] = True
+        free = winners[~has_taken]
+        best = self._ranked(every.take(free), complexity[free], self.size)
+        self.kept = best
+        if len(best) < self.size:
+            others = self._in_other_units(every, labels, is_taken, winners)
+            self.kept = Selection.joined([best, self._ranked(every.take(others), complexity[others], len(others))])
         scores = np.sort(best.score)[::-1]
         self.top[: len(scores)] = scores  # before `held`: another thread may read the threshold meanwhile
         self.held = len(scores)
 
-    def _winners(self, every: Selection, labels: np.ndarray) -> np.ndarray:
+    def _winners(self, every: Selection, labels: np.ndarray, complexity: np.ndarray) -> np.ndarray:
         """Of each cluster the least complex, then the first key."""
-        complexity = self.space.complexity(every.opcode, every.left, every.right)
         order = np.lexsort((complexity, labels))
         starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
         least = complexity[order][starts]
@@ -117,6 +120,8 @@ class Pool:
         Of each unit the least complex, then the first key. They are other features, but say nothing more of the target.
         """
         members = np.flatnonzero(np.bincount(labels)[labels] > 1)
+        if not len(members):
+            return members
         members = members[np.argsort(labels[members], kind="stable")]
         units = self.space.unit_numbers(every.opcode[members], every.left[members], every.right[members])
         out: list[int] = []
@@ -141,21 +146,17 @@ class Pool:
             chosen.setdefault(int(units[t]), t)
         return [t for unit, t in chosen.items() if unit not in units[heads]]
 
-    def _ranked(self, unique: Selection, most: int) -> Selection:
+    def _ranked(self, unique: Selection, complexity: np.ndarray, most: int) -> Selection:
         """The `most` best: higher score, then lower complexity, then canonical key."""
         score = np.round(unique.score, DIGITS)
-        complexity = self.space.complexity(unique.opcode, unique.left, unique.right)
         order = np.lexsort((complexity, -score))
-        steps = (np.diff(score[order]) != 0) | (np.diff(complexity[order]) != 0)
-        groups = np.split(order, np.flatnonzero(steps) + 1)
-        ranked: list[int] = []
-        for group in groups:
-            if len(ranked) >= most:
-                break
-            tied = group.tolist()
-            ranked += sorted(tied, key=lambda t: self._key(unique, t)) if len(tied) > 1 else tied
-        return unique.take(np.array(ranked[:most], dtype=np.int64))
+        starts_group = (np.diff(score[order]) != 0) | (np.diff(complexity[order]) != 0)
+        if not starts_group[:most].all():
+            starts = [0, *(np.flatnonzero(starts_group) + 1).tolist(), len(order)]
+            for start, stop in pairwise(starts):
+                if start < most and stop - start > 1:
+                    order[start:stop] = sorted(order[start:stop].tolist(), key=lambda t: self._key(unique, t))
+        return unique.take(order[:most])
 
-    def _key(self, selection: Selection, t: int) -> str:
-        triple = int(selection.opcode[t]), int(selection.left[t]), int(selection.right[t])
-        return self.space.key(*triple)
+    def _key(self, selection: Selection, number: int) -> str:
+        return self.space.key(*selection.triple(number))

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from threading import Lock
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -21,9 +23,9 @@ from sisso_sal.engine.copies import copies_of
 from sisso_sal.engine.pool import Pool
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.selection import Selection
-from sisso_sal.engine.sweep import PairSweep, evaluated_rows
-from sisso_sal.features.pairs import Block, Pairs
-from sisso_sal.features.space import FeatureSpace
+from sisso_sal.engine.sweep import Job, PairSweep, batches, evaluated_rows, jobs_of, run, scorings_of
+from sisso_sal.features.pairs import Pairs
+from sisso_sal.features.space import COPY, FeatureSpace
 from sisso_sal.system.machine import one_blas_thread, workers
 
 BLOCK = 1024
@@ -75,15 +77,19 @@ def _forbidden(space: FeatureSpace, problem: Problem) -> np.ndarray:
     return words
 
 
+_admitted: WeakKeyDictionary[FeatureSpace, dict[bytes, list[Pairs]]] = WeakKeyDictionary()
+"""What `admitted_pairs` gave for the spaces in use, so that each pass over a space need not go over its pairs again."""
+
+
 def admitted_pairs(space: FeatureSpace, problems: Sequence[Problem]) -> dict[bytes, list[Pairs]]:
     """The pairs that problems may use, by the bytes of `Problem.allowed`."""
-    out = {}
+    known = _admitted.setdefault(space, {})
     for problem in problems:
         key = problem.allowed.tobytes()
-        if key not in out:
+        if key not in known:
             allowed = np.logical_not((space.masks & _forbidden(space, problem)).any(axis=1))
-            out[key] = [pairs.only(allowed, allowed) for pairs in space.pairs]
-    return out
+            known[key] = [pairs.only(allowed, allowed) for pairs in space.pairs]
+    return known
 
 
 class _Pass:
@@ -99,11 +105,8 @@ class _Pass:
     ):
         self.space, self.pools, self.centre, self.is_census = space, pools, centre, is_census
         self.limits = _scores.Limits(space.settings.min_abs, space.settings.max_abs, False)
-        targets = [pool.targets for pool in pools]
-        first = np.cumsum([0, *map(len, targets)])
-        forbidden = np.array([_forbidden(space, problem) for problem in problems])
-        weights = np.array([pool.weights for pool in pools])
-        self.scorings = _scores.Scorings(weights, np.concatenate(targets), first, forbidden, centre)
+        self.forbidden = np.array([_forbidden(space, problem) for problem in problems])
+        self.scorings = scorings_of([pool.scoring for pool in pools])
         self.n_states = np.zeros(4, dtype=np.int64)
         self.sweeps = self._sweeps(problems, is_census)
         self._lock = Lock()
@@ -134,33 +137,46 @@ class _Pass:
     # Work: each piece returns how many features it looked at -----------------------------------------------------------
 
     def pieces(self, threads: int) -> Iterator[Callable[[], int]]:
-        """The pairs in pieces, problem by problem."""
-        for sweep in self.sweeps:
-            for pairs in sweep.pairs:
-                is_shared = len(self.sweeps) <= 4 * threads
-                share = max(SMALL, pairs.n_features / (4 * threads)) if is_shared else np.inf
-                for piece in sweep.pieces(pairs, share):
-                    yield partial(self._counted, piece)
+        """The pairs in pieces, operators by operators."""
+        for group in zip(*(sweep.pairs for sweep in self.sweeps), strict=True):
+            share = max(SMALL, sum(pairs.n_features for pairs in group) / (4 * threads)) if threads > 1 else np.inf
+            sweeps = list(zip(self.sweeps, group, strict=True))
+            most = min(share, *(sweep.most for sweep, _ in sweeps), np.inf)
+            jobs = (job for sweep, pairs in sweeps for job in jobs_of(sweep, pairs, most))
+            for batch in batches(jobs, most):
+                yield partial(self._counted, batch)
 
-    def _counted(self, piece: Callable[[], tuple[int, np.ndarray]]) -> int:
-        n_features, states = piece()
+    def _counted(self, batch: list[Job]) -> int:
+        n_features, states = run(batch)
         self._count(states)
         return n_features
 
-    def scan_singles(self, block: Block) -> int:
-        limits = self.limits
-        if not block.opcode:  # they are within bounds, and without intercept a constant primary may be of use
+    def singles(self) -> Iterator[Callable[[], int]]:
+        """The stored features and, apart from them, those of unary operators, in pieces."""
+        blocks = list(self.space.singles(BLOCK))
+        opcodes = np.repeat(
+            np.array([block.opcode for block in blocks], np.int16), [len(block.left) for block in blocks]
+        )
+        numbers = np.concatenate([block.left for block in blocks])
+        n_stored = len(self.space.values)
+        starts = [*range(0, n_stored, BLOCK), *range(n_stored, len(numbers), BLOCK), len(numbers)]
+        for start, stop in pairwise(starts):
+            yield partial(self._scan_singles, opcodes[start:stop], numbers[start:stop])
+
+    def _scan_singles(self, opcodes: np.ndarray, numbers: np.ndarray) -> int:
+        """Either stored features alone, or none of them."""
+        limits, is_stored = self.limits, opcodes[0] == COPY
+        if is_stored:  # they are within bounds, and without intercept a constant primary may be of use
             limits = limits._replace(min_abs=0.0, max_abs=np.inf, constants=not self.centre)
-        thresholds = np.array([_scores.threshold(*pool.best()) for pool in self.pools])
-        opcodes, states = np.full(len(block.left), block.opcode, dtype=np.int16), np.zeros(4, dtype=np.int64)
-        masks = self.space.masks
-        for part, rows in evaluated_rows(opcodes, block.left, block.right, self.space.values):
-            numbers = block.left[part]
-            reached = _scores.score_all(rows, masks[numbers], self.scorings, thresholds, limits, states)
-            self._hand_out(opcodes[part], numbers, *reached)
-        if self.is_census and block.opcode:  # stored features were counted when their rung was made
+        thresholds = np.array([pool.threshold for pool in self.pools])
+        states, masks = np.zeros(4, dtype=np.int64), self.space.masks
+        for part, rows in evaluated_rows(opcodes, numbers, numbers, self.space.values):
+            own = numbers[part]
+            reached = _scores.score_all(rows, masks[own], self.scorings, self.forbidden, thresholds, limits, states)
+            self._hand_out(opcodes[part], own, *reached)
+        if self.is_census and not is_stored:  # stored features were counted when their rung was made
             self._count(states)
-        return len(block.left)
+        return len(numbers)
 
     def _hand_out(self, opcodes: np.ndarray, numbers: np.ndarray, pairs: np.ndarray, scores: np.ndarray) -> None:
         """Give the features to the pools of their problems; pairs (m, 2): number of the feature here and of the problem."""
@@ -236,8 +252,10 @@ def screen(
     total, done = state.n_features, 0
     with one_blas_thread(), workers(threads) as executor:
         try:
-            singles = (partial(state.scan_singles, block) for block in space.singles(BLOCK))
-            for pieces in (singles, state.pieces(threads)):  # the singles' scores are the first thresholds of the pairs
+            for pieces in (
+                state.singles(),
+                state.pieces(threads),
+            ):  # the singles' scores are the first thresholds of the pairs
                 for looked_at in _unordered(executor, pieces, 4 * threads):
                     done += looked_at
                     if progress:

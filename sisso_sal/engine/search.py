@@ -13,7 +13,7 @@ from sisso_sal.engine.plan import SearchSize
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.screen import Progress, ScreeningStep, Stopped, screen
 from sisso_sal.engine.selection import Selection
-from sisso_sal.engine.sparsify import Fit, sparsify
+from sisso_sal.engine.sparsify import Fit, Ranks, sparsify
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
 from sisso_sal.system.machine import one_blas_thread, workers
 
@@ -148,9 +148,8 @@ def _regress(space, problems, results, chosen, size: SearchSize, *, centre: bool
 
 def _regress_one(job, executor=None):
     space, problem, subspace, d, keep, centre, blocks = job
-    triples = list(zip(subspace.opcode.tolist(), subspace.left.tolist(), subspace.right.tolist(), strict=True))
     complexity = space.complexity(subspace.opcode, subspace.left, subspace.right).tolist()
-    ranks = list(zip(complexity, (space.key(*triple) for triple in triples), strict=True))
+    ranks = Ranks(complexity.__getitem__, lambda number: space.key(*subspace.triple(number)))
     return sparsify(
         subspace.values(space), problem, d, keep=keep, centre=centre, ranks=ranks, blocks=blocks, executor=executor
     )

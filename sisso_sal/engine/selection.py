@@ -34,6 +34,10 @@ class Selection:
     def take(self, index: np.ndarray) -> Selection:
         return Selection(self.opcode[index], self.left[index], self.right[index], self.score[index])
 
+    def triple(self, number: int) -> tuple[int, int, int]:
+        """Opcode and operands of one feature."""
+        return int(self.opcode[number]), int(self.left[number]), int(self.right[number])
+
     @staticmethod
     def joined(parts: Sequence[Selection]) -> Selection:
         """The features of all parts, one after the other."""

@@ -8,10 +8,12 @@ and a bound of the rest decide nearly all of them. A few promising subsets set t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import comb
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,6 +35,15 @@ NO_BAR = -1.0
 
 CHUNK = 256
 """Subsets refitted at a time."""
+
+NEAR = 1e-5
+"""Gains, shares of the variance, that differ by less may be equal once subsets that are nearly singular are refitted."""
+
+BARRED = 1 << 16
+"""Subsets from which on it pays to look for a bar first."""
+
+NARROW = 128
+"""Features up to which the pairs are walked without leading directions: these would cost more than they save."""
 
 PARENTS = 8
 """Subsets that are extended by every feature to find promising larger ones."""
@@ -72,6 +83,17 @@ class Fit:
     intercept: float
     sse: float
     residual: np.ndarray
+
+
+class Ranks(NamedTuple):
+    """Complexity and key of the feature with a number; keys are asked for only where complexities are equal."""
+
+    complexity: Callable[[int], int]
+    key: Callable[[int], str]
+
+
+NUMBERS = Ranks(lambda number: 0, "{:09d}".format)
+"""Ranks of features that are ordered by their numbers."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +176,7 @@ def sparsify(
     *,
     keep: int = 10,
     centre: bool = True,
-    ranks: Sequence[tuple[int, str]] | None = None,
+    ranks: Ranks = NUMBERS,
     blocks: int = 1,
     executor=None,
 ) -> BestSubsets:
@@ -171,8 +193,8 @@ def sparsify(
         Number of fits wanted.
     centre : bool
         Whether there is an intercept.
-    ranks : sequence of (int, str), optional
-        Complexity and key of each feature, to order equally good subsets.
+    ranks : Ranks
+        What orders equally good subsets.
     blocks : int
         Least number of pieces that the walk is cut into, for the executor's threads; the result does not depend on it.
     executor : concurrent.futures.Executor, optional
@@ -197,7 +219,7 @@ def sparsify(
     walker = {1: _WalkSingles, 2: _WalkPairs}.get(dim, _WalkLarger)(units)
     cuts = _cuts(m, dim, max(blocks, -(-comb(m, dim) // walker.most)), walker.step)
     held = max(4 * keep, keep + 32)
-    bar = _promising(walker, units, dim, held)
+    bar = _promising(walker, units, dim, held) if comb(m, dim) >= BARRED else NO_BAR
     while True:
         subsets, gains, seen, singular = _walk(walker, dim, cuts, held, bar, executor)
         if len(gains) < held and bar > NO_BAR:
@@ -205,20 +227,37 @@ def sparsify(
             continue
         is_last = len(gains) < held or held >= MOST_HELD
         if is_last or gains[keep - 1] - gains[-1] > SAME:  # else there may be more that are as good as the best
-            chunks = (subsets[t : t + CHUNK] for t in range(0, len(subsets), CHUNK))
-            fits = [fit for chunk in chunks for fit in _refit_all(values, problem, chunk, centre) if fit]
+            fits = _refitted(values, problem, subsets, gains, keep, centre)
             if is_last or len(fits) >= keep:
                 break
         held = min(8 * held, MOST_HELD)
-        bar = _promising(walker, units, dim, held)
+        bar = _promising(walker, units, dim, held) if comb(m, dim) >= BARRED else NO_BAR
     total = units.variance * float(problem.weights.sum())
+    return BestSubsets(tuple(_ranked(fits, total, ranks)[:keep]), seen, singular)
 
-    def rank(fit: Fit):
-        members = [ranks[i] if ranks else (0, f"{i:09d}") for i in fit.subset]
-        return round(fit.sse / total, DIGITS), sum(c for c, _ in members), sorted(key for _, key in members)
 
-    fits.sort(key=rank)
-    return BestSubsets(tuple(fits[:keep]), seen, singular)
+def _refitted(
+    values: np.ndarray, problem: Problem, subsets: np.ndarray, gains: np.ndarray, keep: int, centre: bool
+) -> list[Fit]:
+    """Fits of the subsets, best first, that may be among the best `keep`; of all if fewer than `keep` of these are regular."""
+    n_near = np.count_nonzero(gains >= gains[keep - 1] - NEAR) if len(gains) >= keep else len(gains)
+    fits: list[Fit] = []
+    for start, stop in ((0, n_near), (n_near, len(subsets))):
+        if len(fits) < keep:
+            chunks = (subsets[t : min(t + CHUNK, stop)] for t in range(start, stop, CHUNK))
+            fits += [fit for chunk in chunks for fit in _refit_all(values, problem, chunk, centre) if fit]
+    return fits
+
+
+def _ranked(fits: Sequence[Fit], total: float, ranks: Ranks) -> list[Fit]:
+    """By the share of the variance that is left, complexity, and keys, which are looked up only where the rest is equal."""
+    heads = [(round(fit.sse / total, DIGITS), sum(map(ranks.complexity, fit.subset))) for fit in fits]
+    times = Counter(heads)
+
+    def rank(t: int):
+        return *heads[t], sorted(map(ranks.key, fits[t].subset)) if times[heads[t]] > 1 else []
+
+    return [fits[t] for t in sorted(range(len(fits)), key=rank)]
 
 
 class _WalkSingles:
@@ -247,11 +286,12 @@ class _WalkPairs:
     def __init__(self, units: _Units) -> None:
         self.units = units
         m, parts, rests = len(units.rows), units.rows, np.zeros(len(units.rows))
-        some = parts[np.linspace(0, m - 1, FEW - 1).astype(int)]
-        leading = parts @ np.linalg.qr(np.vstack([units.target, some]).T)[0]
-        left = np.maximum(units.squares - np.einsum("ij,ij->i", leading, leading), 0.0)
-        if left.mean() <= REST:
-            parts, rests = leading, left
+        if m > NARROW:
+            some = parts[np.linspace(0, m - 1, FEW - 1).astype(int)]
+            leading = parts @ np.linalg.qr(np.vstack([units.target, some]).T)[0]
+            left = np.maximum(units.squares - np.einsum("ij,ij->i", leading, leading), 0.0)
+            if left.mean() <= REST:
+                parts, rests = leading, left
         size = -(-m // WIDTH) * WIDTH
         self.parts = np.zeros((parts.shape[1], size), dtype=np.float32)
         self.parts[:, :m] = parts.T

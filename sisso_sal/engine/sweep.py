@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cache, partial
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +29,9 @@ ROOM = 1 << 18
 
 WORK = 1e9
 """Most multiply-adds that a thread takes at a time: about 0.05 s, so that a pass can be stopped."""
+
+MOST_JOBS = 128
+"""Jobs that a compiled sweep goes through in one call."""
 
 ROUNDINGS = 24
 """Roundings of a float32 sum beyond one for each sample: those of the factors, with room for higher orders."""
@@ -63,6 +68,16 @@ def evaluated_rows(
         yield part, rows
 
 
+def scorings_of(scorings: Sequence[_scores.Scoring]) -> _scores.Scorings:
+    """What the scores in several problems depend on, in one."""
+    weights = np.array([scoring.weights for scoring in scorings])
+    targets, taken = ([getattr(scoring, name) for scoring in scorings] for name in ("targets", "taken"))
+    first, first_taken = (np.cumsum([0, *map(len, parts)]) for parts in (targets, taken))
+    return _scores.Scorings(
+        weights, np.concatenate(targets), first, scorings[0].centre, np.concatenate(taken), first_taken
+    )
+
+
 @dataclass(frozen=True)
 class PairSweep:
     """One problem's sweep over the pairs that it may use.
@@ -96,88 +111,183 @@ class PairSweep:
     def n_features(self) -> int:
         return sum(pairs.n_features for pairs in self.pairs)
 
-    def pieces(self, pairs: Pairs, most: float) -> Iterator[Callable[[], tuple[int, np.ndarray]]]:
-        """Pieces of at most so many features; each returns how many it looked at, and counts (4,) of their states."""
-        most = min(most, WORK / (len(self.scoring.weights) * (2 + len(self.scoring.targets))))
-        kernel = self.kernel(pairs)
-        for part in pairs.parts(most, TILE[0]):
-            yield partial(self._piece, part, kernel)
+    @property
+    def n_factors(self) -> int:
+        return 1 + len(self.scoring.targets)
 
-    def kernel(self, pairs: Pairs) -> Callable[..., bool]:
-        """The compiled sweep that scores these pairs, with the float32 data that it needs.
+    def best(self) -> tuple[np.ndarray, int]:
+        """The best scores so far, see `_scores.offer`; that of a sweep without targets is never reached."""
+        return self.pool.best() if self.pool else (np.empty(1), 0)
 
-        Raises
-        ------
-        SettingsError
-            No sweep scores the operators.
-        """
-        operators = scored_operators(pairs)
-        if operators[0].is_sum:
-            return partial(_pairs.sweep_sums, self.copies.shifted(self.scoring))
-        is_quotient = operators[0].moments == OF_QUOTIENT
-        sides = [self.copies.values, self.copies.inverses if is_quotient else self.copies.values]
-        return partial(_pairs.sweep_products, *(sides if pairs.is_row_left else sides[::-1]))
+    @property
+    def most(self) -> float:
+        """Most features that a thread takes at a time."""
+        return WORK / (len(self.scoring.weights) * (1 + self.n_factors))
 
-    def _piece(self, pairs: Pairs, kernel: Callable[..., bool]) -> tuple[int, np.ndarray]:
-        top, held = self.pool.best() if self.pool else (np.empty(1), 0)
-        selection, states = self.scan(pairs, kernel, top, held)
-        if self.pool and len(selection):
-            self.pool.add(selection)
-        return pairs.n_features, states
-
-    def scan(
-        self, pairs: Pairs, kernel: Callable[..., bool], top: np.ndarray, held: int
-    ) -> tuple[Selection, np.ndarray]:
-        """The features whose exact score reaches the threshold of its moment, and counts (4,) of the features' states.
-
-        Parameters
-        ----------
-        pairs : Pairs
-        kernel : callable
-            From `kernel`.
-        top, held
-            The best scores so far, see `_scores.offer`; changed in place.
-        """
-        work, reach = _work(pairs), self._reach
-        least, most = float(self.limits.min_abs), float(self.limits.max_abs)
-        census = _pairs.Census(self.is_census, least * least, most * most)
-        hits, undecided = np.empty((2, 3, QUOTA + TILE[1] * len(pairs.opcodes)), np.int32)
-        counts, at = np.zeros(2, dtype=np.int64), np.zeros(3, dtype=np.int64)
-        marks = _pairs.Marks(hits, undecided, np.zeros(4, dtype=np.int64), counts, at, QUOTA)
-        room = (_sums_room if scored_operators(pairs)[0].is_sum else _products_room)(*reach.factors.shape)
-        reached: list[Selection] = []
-        is_done = False
-        while not is_done:
-            counts[:] = 0
-            is_done = kernel(work, reach._replace(need=float(_scores.needed(top, held))), census, marks, room)
-            held = self._decide(hits[:, : counts[0]], top, held, reached)
-            for _, rows in self._rows(undecided[:, : counts[1]]):
-                _scores.count_states(rows, self.limits, marks.states)
-        return Selection.joined(reached) if reached else Selection.empty(), marks.states
-
-    @cached_property
-    def _reach(self) -> _pairs.Reach:
+    def float_factors(self, samples: np.ndarray) -> np.ndarray:
+        """ndarray (n_factors, n) of float32: weights and weights times targets at some samples."""
         weights, targets = self.scoring.weights, self.scoring.targets
-        factors = np.concatenate([weights[None], weights * targets]).astype(np.float32)
-        return _pairs.Reach(factors, (len(weights) + ROUNDINGS) * 2.0**-24, self.scoring.centre, -1.0)
+        return np.concatenate([weights[None], weights * targets])[:, samples].astype(np.float32)
 
-    def _rows(self, triples: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-        return evaluated_rows(triples[0].astype(np.int16), triples[1], triples[2], self.values)
 
-    def _decide(self, triples: np.ndarray, top: np.ndarray, held: int, reached: list[Selection]) -> int:
-        """Score the features triples (3, m); add those that reach the threshold, and return how many scores `top` holds."""
-        for part, rows in self._rows(triples):
+class Job(NamedTuple):
+    """Pairs that a sweep goes over; moments: what `FloatCopies.moments` gives, where the operators are sums."""
+
+    sweep: PairSweep
+    pairs: Pairs
+    moments: tuple[np.ndarray, ...]
+
+
+def jobs_of(sweep: PairSweep, pairs: Pairs, most: float) -> Iterator[Job]:
+    """The pairs in jobs of at most so many features.
+
+    Raises
+    ------
+    SettingsError
+        No sweep scores the operators.
+    """
+    is_sum = scored_operators(pairs)[0].is_sum
+    if not pairs.n_features:
+        return
+    moments = sweep.copies.moments(sweep.scoring) if is_sum else ()
+    for part in pairs.parts(most, TILE[0]):
+        yield Job(sweep, part, moments)
+
+
+def batches(jobs: Iterable[Job], most: float) -> Iterator[list[Job]]:
+    """Jobs that follow each other, with about so many features together and as many residuals each."""
+    batch: list[Job] = []
+    n_features = 0
+    for job in jobs:
+        is_full = n_features + job.pairs.n_features > most or len(batch) == MOST_JOBS
+        if batch and (is_full or batch[0].sweep.n_factors != job.sweep.n_factors):
+            yield batch
+            batch, n_features = [], 0
+        batch.append(job)
+        n_features += job.pairs.n_features
+    if batch:
+        yield batch
+
+
+def run(jobs: Sequence[Job]) -> tuple[int, np.ndarray]:
+    """Give the best features of the jobs to their pools; returns how many were looked at, and counts (4,) of their states."""
+    chosen, states = scan(jobs, [job.sweep.best() for job in jobs])
+    for job, selection in zip(jobs, chosen, strict=True):
+        if job.sweep.pool and len(selection):
+            job.sweep.pool.add(selection)
+    return sum(job.pairs.n_features for job in jobs), states
+
+
+def scan(jobs: Sequence[Job], best: Sequence[tuple[np.ndarray, int]]) -> tuple[list[Selection], np.ndarray]:
+    """The features of each job whose exact score reaches the threshold of its moment, and counts (4,) of the features' states.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        With the same operators, and as many residuals each.
+    best : sequence of (ndarray (size,), int)
+        For each job the best scores so far, see `_scores.offer`.
+    """
+    sweeps = [job.sweep for job in jobs]
+    values, limits, n = sweeps[0].values, sweeps[0].limits, len(jobs)
+    tops = _scores.Tops(np.array([top for top, _ in best]), np.array([held for _, held in best]))
+    scorings = scorings_of([sweep.scoring for sweep in sweeps])
+    hits, undecided = np.empty((2, n, 3, QUOTA + TILE[1] * len(jobs[0].pairs.opcodes)), np.int32)
+    counts, at = np.zeros((n, 2), dtype=np.int64), np.zeros((n, 3), dtype=np.int64)
+    marks = _pairs.Marks(hits, undecided, np.zeros(4, dtype=np.int64), counts, at, QUOTA)
+    sweep, reaches = _sweep(jobs, _census(sweeps), marks)
+    n_rows = np.array([len(job.pairs.rows) for job in jobs])
+    reached: list[tuple[np.ndarray, Selection]] = []
+    while (at[:, 0] < n_rows).any():
+        counts[:] = 0
+        for t in range(n):
+            reaches.need[t] = _scores.needed(tops.scores[t], tops.held[t])
+        sweep()
+        marked, owners = _marked(hits, counts[:, 0])
+        for part, rows in _rows(marked, values):
             which, scores = np.empty(len(rows), dtype=np.int64), np.empty(len(rows))
-            count, held = _scores.decide(rows, self.scoring, self.limits, top, held, which, scores)
-            opcode, left, right = triples[:, part][:, which[:count]]
-            if count:
-                reached.append(Selection(opcode.astype(np.int16), left, right, scores[:count]))
-        return held
+            count = _scores.decide(rows, owners[part], scorings, limits, tops, which, scores)
+            opcode, left, right = marked[:, part][:, which[:count]]
+            selection = Selection(opcode.astype(np.int16), left, right, scores[:count])
+            reached.append((owners[part][which[:count]], selection))
+        for _, rows in _rows(_marked(undecided, counts[:, 1])[0], values):
+            _scores.count_states(rows, limits, marks.states)
+    return _by_owner(reached, n), marks.states
+
+
+def _marked(triples: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The marked triples (3, m) of all jobs, and whose each is (m,)."""
+    parts = [triples[t, :, :count] for t, count in enumerate(counts.tolist())]
+    return np.concatenate(parts, axis=1), np.repeat(np.arange(len(counts)), counts)
+
+
+def _rows(triples: np.ndarray, values: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    return evaluated_rows(triples[0].astype(np.int16), triples[1], triples[2], values)
+
+
+def _by_owner(reached: Sequence[tuple[np.ndarray, Selection]], n_owners: int) -> list[Selection]:
+    if not reached:
+        return [Selection.empty()] * n_owners
+    owners = np.concatenate([part for part, _ in reached])
+    every = Selection.joined([selection for _, selection in reached])
+    order = np.argsort(owners, kind="stable")
+    cuts = np.searchsorted(owners[order], np.arange(n_owners + 1)).tolist()
+    return [every.take(order[start:stop]) for start, stop in pairwise(cuts)]
+
+
+def _reaches(sweeps: Sequence[PairSweep], lanes: int) -> _pairs.Reach:
+    """What each sweep needs, on as many samples as the one with the most has of positive weight, a multiple of `lanes`."""
+    samples = [np.flatnonzero(sweep.scoring.weights) for sweep in sweeps]
+    n_samples = len(sweeps[0].scoring.weights)
+    n = -(-max(map(len, samples)) // lanes) * lanes
+    if n >= n_samples:
+        samples = [np.arange(n_samples)] * len(sweeps)
+    picked, factors = np.zeros((len(sweeps), n), np.int64), np.zeros((len(sweeps), sweeps[0].n_factors, n), np.float32)
+    for t, (sweep, numbers) in enumerate(zip(sweeps, samples, strict=True)):
+        picked[t, : len(numbers)] = numbers
+        factors[t, :, : len(numbers)] = sweep.float_factors(numbers)
+    errors = np.full(len(sweeps), (n_samples + ROUNDINGS) * 2.0**-24)
+    return _pairs.Reach(picked, factors, errors, np.full(len(sweeps), -1.0), sweeps[0].scoring.centre)
+
+
+def _census(sweeps: Sequence[PairSweep]) -> _pairs.Census:
+    limits = sweeps[0].limits
+    least, most = float(limits.min_abs), float(limits.max_abs)
+    return _pairs.Census(np.array([sweep.is_census for sweep in sweeps]), least * least, most * most)
+
+
+def _sweep(jobs: Sequence[Job], census: _pairs.Census, marks: _pairs.Marks) -> tuple[Callable[[], None], _pairs.Reach]:
+    """The compiled sweep over the jobs, with the float32 data and the room that it needs, and the thresholds that it goes by."""
+    pairs, copies, sweeps = jobs[0].pairs, jobs[0].sweep.copies, [job.sweep for job in jobs]
+    operators = scored_operators(pairs)
+    reaches = _reaches(sweeps, _pairs.LANES if operators[0].is_sum else 1)
+    shape, every = reaches.factors.shape[1:], _pairs.Jobs(_work(jobs), reaches, census, marks)
+    if operators[0].is_sum:
+        moments = (np.array(parts) for parts in zip(*(job.moments for job in jobs), strict=True))
+        shifted = _pairs.Shifted(*copies.shifted(reaches.centre), *moments)
+        return partial(_pairs.sweep_sums, shifted, every, _sums_room(*shape)), reaches
+    is_quotient = operators[0].moments == OF_QUOTIENT
+    sides = [copies.values, copies.inverses if is_quotient else copies.values]
+    left, right = sides if pairs.is_row_left else sides[::-1]
+    room = _products_room(*shape)
+    return partial(_pairs.sweep_products, left, right, every, room), reaches
+
+
+def _work(jobs: Sequence[Job]) -> _pairs.Work:
+    staircases = [job.pairs for job in jobs]
+    rows, columns, first, stop = (
+        np.concatenate(parts) for parts in zip(*((p.rows, p.columns, p.first, p.stop) for p in staircases), strict=True)
+    )
+    sizes = np.array([(len(p.rows), len(p.columns)) for p in staircases]).T
+    bounds = np.concatenate([[[0], [0]], np.cumsum(sizes, axis=1)], axis=1)
+    one = staircases[0]
+    return _pairs.Work(_operators(one.opcodes), one.is_row_left, rows, columns, first, stop, bounds, TILE)
 
 
 def _products_room(n_factors: int, n: int) -> _pairs.ProductsRoom:
     height, width = TILE
-    shapes = ((n_factors * height, n), (height, n), (width, n), (width, n), n_factors * height * width, height * width)
+    strip, tile = ((height, n), (n_factors * height, n), (height, n)), ((width, n), (width, n))
+    shapes = (*strip, *tile, n_factors * height * width, height * width)
     matrices = (np.empty(shape, np.float32) for shape in shapes)
     rest = (np.empty(width), np.empty(width, np.bool_), tuple(np.empty((3, width))))
     return _pairs.ProductsRoom._make((*matrices, *rest))
@@ -185,7 +295,7 @@ def _products_room(n_factors: int, n: int) -> _pairs.ProductsRoom:
 
 def _sums_room(n_factors: int, n: int) -> _pairs.SumsRoom:
     height, width = TILE
-    shapes = ((height, n), (height, n), (width, n), (width, n), height * width, width, width, (n_factors - 1, width))
+    shapes = ((height, n), (height, n), (width, n), height * width, width, width, (n_factors - 1, width))
     matrices = (np.empty(shape, np.float32) for shape in shapes)
     best, sums, hit = np.empty(width, np.float32), np.empty(n_factors, np.float32), np.empty(width, np.bool_)
     return _pairs.SumsRoom._make((*matrices, np.empty(width), best, sums, hit, tuple(np.empty((3, width)))))
@@ -197,8 +307,3 @@ def _operators(opcodes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.nda
     moments = [BY_OPCODE[opcode].moments for opcode in opcodes]
     signs = np.array([1.0 if kind == OF_SUM else -1.0 for kind in moments])
     return np.array(opcodes), signs, np.array([kind == OF_ABSOLUTE_DIFFERENCE for kind in moments])
-
-
-def _work(pairs: Pairs) -> _pairs.Work:
-    staircase = (pairs.is_row_left, pairs.rows, pairs.columns, pairs.first, pairs.stop)
-    return _pairs.Work(_operators(pairs.opcodes), *staircase, TILE)

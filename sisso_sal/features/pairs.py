@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -73,7 +74,7 @@ class Pairs:
     first: np.ndarray
     stop: np.ndarray
 
-    @property
+    @cached_property
     def n_features(self) -> int:
         return int((self.stop - self.first).sum()) * len(self.opcodes)
 
@@ -89,6 +90,9 @@ class Pairs:
 
     def parts(self, size: float, granule: int) -> Iterator[Pairs]:
         """The same in runs of rows with about `size` features each, cut at multiples of `granule` rows."""
+        if self.n_features <= size:
+            yield self
+            return
         ends = np.cumsum(self.stop - self.first) * len(self.opcodes)
         start = 0
         while start < len(ends):

@@ -31,6 +31,9 @@ CHUNK = 1 << 16
 COPIES = 3
 """Times that a rung is in memory while it is stored: in pieces, put together, put in order."""
 
+_TAKES_TWO = np.array([opcode in BY_OPCODE and BY_OPCODE[opcode].arity == 2 for opcode in range(max(BY_OPCODE) + 1)])
+"""Whether the operator with an opcode has two operands."""
+
 CAUSES = ("unit", "nesting", "complexity", "domain", "bounds", "constant", "duplicate")
 
 
@@ -127,6 +130,8 @@ class FeatureSpace:
         self._numbers = DimensionNumbers(settings.rules)
         self._expressions: dict[int, Expression] = {}
         self._keys: dict[int, str] = {}
+        self._unit_numbers: dict[tuple[int, int, int], int] = {}
+        self._result_units: dict[Dimension, int] = {}
         known_units = self.units if settings.rules.are_checked else [""] * len(self.units)
         primaries = np.ascontiguousarray(values, dtype=np.float64)
         self._stored = primary_features(self.names, known_units, primaries, self._numbers)
@@ -224,16 +229,19 @@ class FeatureSpace:
         self.sizes.append(len(self._stored) - before)
 
     def unit_numbers(self, opcode: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """ndarray (n_features,) of int64: equal numbers for equal units; they hold for these features only."""
+        """ndarray (n_features,) of int64: equal numbers for equal units."""
         own = self._stored.dimension
-        kinds, which = np.unique(np.stack([opcode, own[left], own[right]]), axis=1, return_inverse=True)
-        seen: dict[Dimension, int] = {}
-        numbers = [seen.setdefault(self._unit_of_result(*kind), len(seen)) for kind in kinds.T.tolist()]
-        return np.array(numbers, dtype=np.int64)[which.ravel()]
+        kinds = zip(opcode.tolist(), own[left].tolist(), own[right].tolist(), strict=True)
+        return np.array([self._unit_number(kind) for kind in kinds], dtype=np.int64)
 
-    def _unit_of_result(self, opcode: int, *operands: int) -> Dimension:
-        units = [self._numbers.dimension(number) for number in operands]
-        return units[0] if opcode == COPY else self._numbers.result(BY_OPCODE[opcode], units)
+    def _unit_number(self, kind: tuple[int, int, int]) -> int:
+        """Number of the unit that an operator makes of the units with two numbers."""
+        if kind not in self._unit_numbers:
+            opcode, *numbers = kind
+            units = [self._numbers.dimension(number) for number in numbers]
+            unit = units[0] if opcode == COPY else self._numbers.result(BY_OPCODE[opcode], units)
+            self._unit_numbers[kind] = self._result_units.setdefault(unit, len(self._result_units))
+        return self._unit_numbers[kind]
 
     # Formulas --------------------------------------------------------------------------------------------------------
 
@@ -276,5 +284,4 @@ class FeatureSpace:
     def complexity(self, opcode: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Number of operators of features given as arrays of triples."""
         own = self._stored.complexity
-        binary = np.isin(opcode, [row.opcode for row in self.operators if row.arity == 2])
-        return own[left] + np.where(binary, own[right], 0) + (opcode != COPY)
+        return own[left] + np.where(_TAKES_TWO[opcode], own[right], 0) + (opcode != COPY)

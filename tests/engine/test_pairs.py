@@ -19,7 +19,8 @@ from sisso_sal.engine.pool import Pool
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.screen import Stopped, admitted_pairs
 from sisso_sal.engine.selection import Selection
-from sisso_sal.engine.sweep import TILE, PairSweep
+from sisso_sal.engine.sweep import TILE, PairSweep, jobs_of
+from sisso_sal.engine.sweep import scan as scan_jobs
 from sisso_sal.features.operators import OPERATORS as TABLE
 from sisso_sal.features.pairs import Pairs
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
@@ -146,7 +147,10 @@ def scan(values, pairs, problem, top=None, held=0, is_census=False, limits=WIDE,
     """(triples, scores, states) of the sweep that scores the pairs; `decoys` stand in for the float64 values."""
     sweep = PairSweep(values if decoys is None else decoys, FloatCopies(values), problem, limits, is_census)
     top = np.empty(1) if top is None else top.copy()
-    selection, states = sweep.scan(pairs, sweep.kernel(pairs), top, held)
+    jobs = list(jobs_of(sweep, pairs, np.inf))
+    if not jobs:
+        return np.empty((0, 3), np.int64), np.empty(0), np.zeros(4, np.int64)
+    (selection,), states = scan_jobs([jobs[0]._replace(pairs=pairs)], [(top, held)])
     return np.column_stack([selection.opcode, selection.left, selection.right]), selection.score, states
 
 
@@ -790,6 +794,31 @@ def test_a_stopped_pass_hands_over_what_it_has(monkeypatch, threads, share):
         assert selection.score.tolist() == [_scores.exact_score(row, problem.shares, rows, True) for row in values]
         units = naive.directions(values, problem.weights)
         assert (np.abs(units @ units.T) - 2 * np.eye(len(units))).max() < 1 - 1e-14
+
+
+@pytest.mark.parametrize("quota", [1, 256])
+@pytest.mark.parametrize("group", OPERATORS)
+def test_problems_that_share_a_call_do_not_touch_each_other(group, quota, monkeypatch):
+    """Each with its own samples, pairs and thresholds, and some that count the states."""
+    monkeypatch.setattr(sweep_module, "TILE", (4, 8))
+    monkeypatch.setattr(sweep_module, "QUOTA", quota)
+    rng = np.random.default_rng(len(group))
+    values = rng.normal(1, 1, (24, 40))
+    opcodes, is_row_left = OPERATORS[group]
+    copies, jobs = FloatCopies(values), []
+    for t, kind in enumerate(("ones", "counts", "real", "counts")):
+        problem = problem_of(rng.normal(0, 1, (2, 40)), weights_of(kind, rng, 40), True)
+        jobs += jobs_of(
+            PairSweep(values, copies, problem, WIDE, t % 2 == 0), staircase(opcodes, 24, rng, is_row_left), 10**9
+        )
+    held = [(filled(0.02 * t), 1) for t in range(len(jobs))]
+    together, states = scan_jobs(jobs, [(top.copy(), n) for top, n in held])
+    alone = [scan_jobs([job], [(top.copy(), n)]) for job, (top, n) in zip(jobs, held, strict=True)]
+    assert states.tolist() == sum(part for _, part in alone).tolist()
+    for found, ((expected,), _) in zip(together, alone, strict=True):
+        assert len(found) > 0
+        parts = [(np.column_stack([part.opcode, part.left, part.right]), part.score) for part in (found, expected)]
+        assert listed(*parts[0]) == listed(*parts[1])
 
 
 # Dropout -------------------------------------------------------------------------------------------------------------

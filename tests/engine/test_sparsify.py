@@ -13,7 +13,22 @@ from hypothesis import strategies as st
 
 from sisso_sal.engine import sparsify as module
 from sisso_sal.engine.problem import Problem
-from sisso_sal.engine.sparsify import refit, sparsify
+from sisso_sal.engine.sparsify import Ranks, refit, sparsify
+
+
+@pytest.fixture(scope="module", autouse=True, params=["always", "where it pays"])
+def shortcuts(request):
+    """A bar before every walk and leading directions for all pairs, or only where there are many subsets."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "always":
+            patch.setattr(module, "BARRED", 0)
+            patch.setattr(module, "NARROW", 0)
+        yield
+
+
+def ranks_of(pairs):
+    """Ranks from (complexity, key) of each feature."""
+    return Ranks(lambda number: pairs[number][0], lambda number: pairs[number][1])
 
 
 def make_problem(target, weights=None):
@@ -149,11 +164,11 @@ def test_ties_go_to_the_least_complex_then_to_the_first_keys():
     w = np.array([1.0, 1, 1, 1, -1, -1, -1, -1])
     problem = make_problem(u + v + w)
     values = np.array([u, v, w])
-    by_key = sparsify(values, problem, 1, ranks=[(1, "c"), (1, "a"), (1, "b")])
+    by_key = sparsify(values, problem, 1, ranks=ranks_of([(1, "c"), (1, "a"), (1, "b")]))
     assert [fit.subset for fit in by_key.fits] == [(1,), (2,), (0,)]
-    by_complexity = sparsify(values, problem, 1, ranks=[(1, "c"), (3, "a"), (2, "b")])
+    by_complexity = sparsify(values, problem, 1, ranks=ranks_of([(1, "c"), (3, "a"), (2, "b")]))
     assert [fit.subset for fit in by_complexity.fits] == [(0,), (2,), (1,)]
-    pairs = sparsify(values, problem, 2, ranks=[(1, "c"), (3, "a"), (2, "b")])
+    pairs = sparsify(values, problem, 2, ranks=ranks_of([(1, "c"), (3, "a"), (2, "b")]))
     assert [fit.subset for fit in pairs.fits] == [(0, 2), (0, 1), (1, 2)]
 
 
@@ -168,7 +183,7 @@ def test_of_many_perfect_pairs_the_least_complex_wins(m):
     ranks = [(c, f"{i:03d}") for i, c in enumerate(complexity)]
     expected = naive.best_subsets(values, target, np.ones(40), 2, ranks=ranks)[0][:10]
     for blocks in (1, 8, 32):
-        found = sparsify(values, make_problem(target), 2, ranks=ranks, blocks=blocks)
+        found = sparsify(values, make_problem(target), 2, ranks=ranks_of(ranks), blocks=blocks)
         assert found.fits[0].subset == (3, m - 2)
         assert [fit.subset for fit in found.fits] == [fit.subset for fit in expected]
 

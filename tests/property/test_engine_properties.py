@@ -14,7 +14,7 @@ from screening import screen
 
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.selection import Selection
-from sisso_sal.engine.sparsify import sparsify
+from sisso_sal.engine.sparsify import Ranks, sparsify
 from sisso_sal.features.expression import Expression
 from sisso_sal.features.operators import OPERATORS
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
@@ -204,7 +204,8 @@ def test_l0_equals_brute_force(data, table, dim):
     gaps = np.diff(shares)
     half = np.abs(shares * 1e10 - np.floor(shares * 1e10) - 0.5) < 0.05
     assume(not ((np.abs(gaps) > 1e-12) & (np.abs(gaps) < 1e-9) | (np.abs(gaps) <= 1e-12) & half[:-1]).any())
-    found = sparsify(values, Problem(target, weights, np.ones(1, bool)), dim, keep=2, centre=centre, ranks=ranks)
+    named = Ranks(lambda number: ranks[number][0], lambda number: ranks[number][1])
+    found = sparsify(values, Problem(target, weights, np.ones(1, bool)), dim, keep=2, centre=centre, ranks=named)
     assert found.n_subsets == comb(len(values), dim)
     assert found.n_singular == n_singular
     assert [fit.subset for fit in found.fits] == [fit.subset for fit in expected[:2]]
