@@ -82,6 +82,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
 
     Examples
     --------
+    >>> import numpy as np
     >>> rng = np.random.default_rng(1)
     >>> X = rng.uniform(1, 2, (60, 4))
     >>> y = 3 * X[:, 0] * X[:, 1] + rng.normal(0, 0.05, 60)
