@@ -289,13 +289,13 @@ def look_ahead_cost(n_candidates: int, n_pending: int, batch: int) -> Cost:
     Examples
     --------
     >>> look_ahead_cost(10**6, 3, 200).what
-    'choice of 200 with look-ahead over 1000'
+    'the choice of 200 with look-ahead over 1000'
     """
     n_joint = min(n_candidates, N_JOINT)
     seconds = n_joint**2 * ((batch + 1) * SCORE_SECONDS + n_pending * MISS_SECONDS)
     less = "a smaller --batch"
     return Cost(
-        f"choice of {batch} with look-ahead over {n_joint}", seconds, 6 * 8 * n_joint**2 + 8 * n_candidates, less
+        f"the choice of {batch} with look-ahead over {n_joint}", seconds, 6 * 8 * n_joint**2 + 8 * n_candidates, less
     )
 
 

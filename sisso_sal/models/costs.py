@@ -13,19 +13,19 @@ from sisso_sal.models.trees import N_TREES
 from sisso_sal.protocols import Cost
 from sisso_sal.system.costs import multiply_add_seconds
 
-EVALUATIONS = 40
+EVALUATIONS = 28
 """Evaluations of the likelihood that a process takes from a fresh start."""
 
-PAIR_SECONDS = 20e-9
+PAIR_SECONDS = 10e-9
 """What an evaluation of the likelihood takes for a pair of labels, beside the products of matrices."""
 
-SPLIT_SECONDS = 40e-9
+SPLIT_SECONDS = 7e-9
 """What a tree takes for a label, an input and a level."""
 
-LEVEL_SECONDS = 6e-9
+LEVEL_SECONDS = 2.5e-9
 """What the prediction by a tree takes for a row and a level."""
 
-COVARIANCE_SECONDS = 6e-9
+COVARIANCE_SECONDS = 10e-9
 """What the prediction by a process takes for a row and a label, beside the products of matrices."""
 
 FORMULA_SECONDS = 20e-9
@@ -42,17 +42,30 @@ def correction_cost(recipe: EnsembleRecipe, n_labels: int, n_inputs: int, has_co
     >>> recipe = EnsembleRecipe(space=SpaceSettings(), search=SearchSettings())
     >>> few, many = (correction_cost(recipe, n, 14, True) for n in (1000, 5000))
     >>> many.what, many.n_bytes > 20 * few.n_bytes
-    ('correction by 5000 labels', True)
+    ('the correction by 5000 labels', True)
     """
     n_processes, n_trees = _learners(recipe, n_labels, has_composition)
-    chosen, multiply_add = min(n_labels, MOST_LIKELY_FROM), multiply_add_seconds(256, np.float64)
-    evaluation = chosen**3 * multiply_add + chosen**2 * (PAIR_SECONDS + n_inputs * multiply_add)
-    process = EVALUATIONS * evaluation + n_labels**3 * multiply_add
+    process = process_cost(n_labels, n_inputs)
     tree = n_labels * log2(n_labels + 1) * n_inputs * SPLIT_SECONDS
-    n_bytes = 8 * max(3 * chosen**2, (n_processes + 1) * n_labels**2) if n_processes else 0
-    times = f"{fits} corrections" if fits > 1 else "correction"
-    seconds = fits * (n_processes * process + n_trees * tree)
+    n_bytes = process.n_bytes + 8 * (n_processes - 1) * n_labels**2 if n_processes else 0
+    times = f"{fits} corrections" if fits > 1 else "the correction"
+    seconds = fits * (n_processes * process.seconds + n_trees * tree)
     return Cost(f"{times} by {n_labels} labels", seconds, n_bytes, "fewer labels, or --correction trees")
+
+
+def process_cost(n_labels: int, n_inputs: int, starts: int = 1) -> Cost:
+    """What a Gaussian process takes to learn from so many labels.
+
+    Examples
+    --------
+    >>> process_cost(3000, 14).n_bytes == 2 * 8 * 3000**2
+    True
+    """
+    chosen, multiply_add = min(n_labels, MOST_LIKELY_FROM), multiply_add_seconds(256, np.float64)
+    evaluation = chosen**3 / 2 * multiply_add + chosen**2 * (PAIR_SECONDS + n_inputs * multiply_add)
+    final = n_labels**3 / 2 * multiply_add + n_labels**2 * PAIR_SECONDS
+    seconds, n_bytes = starts * EVALUATIONS * evaluation + final, 8 * max(3 * chosen**2, 2 * n_labels**2)
+    return Cost(f"a Gaussian process of {n_labels} labels", seconds, n_bytes, "fewer labels, or another --surrogate")
 
 
 def prediction_cost(recipe: EnsembleRecipe, n_rows: int, n_labels: int, n_inputs: int, has_composition: bool) -> Cost:
@@ -64,17 +77,17 @@ def prediction_cost(recipe: EnsembleRecipe, n_rows: int, n_labels: int, n_inputs
     >>> from sisso_sal.models.fitting import SearchSettings
     >>> recipe = EnsembleRecipe(space=SpaceSettings(), search=SearchSettings())
     >>> prediction_cost(recipe, 10**6, 100, 14, True).what
-    'prediction of 1000000 candidates'
+    'the prediction of 1000000 candidates'
     """
     n_processes, n_trees = _learners(recipe, n_labels, has_composition)
-    products = n_labels * (n_labels / 2 + n_inputs) * multiply_add_seconds(256, np.float64)
+    products = n_labels * (0.65 * n_labels + n_inputs) * multiply_add_seconds(256, np.float64)
     each = (
         recipe.members * recipe.search.dim * FORMULA_SECONDS
         + n_trees * log2(n_labels + 1) * LEVEL_SECONDS
         + n_processes * (products + n_labels * COVARIANCE_SECONDS)
     )
     n_bytes = n_rows * (10 * recipe.members + 8 * 12)
-    return Cost(f"prediction of {n_rows} candidates", n_rows * each, n_bytes, "fewer candidates or --members")
+    return Cost(f"the prediction of {n_rows} candidates", n_rows * each, n_bytes, "fewer candidates or --members")
 
 
 def _learners(recipe: EnsembleRecipe, n_labels: int, has_composition: bool) -> tuple[int, int]:

@@ -12,12 +12,14 @@ from sklearn.ensemble import RandomForestRegressor
 from sisso_sal.data.neighbours import relative_distance
 from sisso_sal.models.calibration import calibrate
 from sisso_sal.models.correction import CONSTANT, correlation_from, correlation_of
+from sisso_sal.models.costs import process_cost
 from sisso_sal.models.inputs import label_weights
 from sisso_sal.models.kernel import Kernel
 from sisso_sal.models.magnitudes import check_labels
 from sisso_sal.models.process import GaussianProcess, fit_process
 from sisso_sal.protocols import Prediction, Progress, Space
 from sisso_sal.settings.campaign import CampaignSettings
+from sisso_sal.system.costs import announce
 from sisso_sal.system.machine import one_blas_thread
 
 
@@ -110,6 +112,7 @@ class Process:
         kernel = Kernel(2.5, np.log([[1e-5, 1e5]] * (X.shape[1] + 2)))
         start = np.zeros(len(kernel.bounds))
         again = np.random.RandomState(0).uniform(*kernel.bounds.T)
+        announce([process_cost(len(labels), X.shape[1], starts=2)])
         with one_blas_thread():
             self._process = fit_process(kernel, [start, again], self._standardised(X), labels, noise)
             self._left_out = self._process.left_out(labels)

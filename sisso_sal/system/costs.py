@@ -41,14 +41,14 @@ def in_words(costs: Sequence[Cost]) -> str:
 
     Examples
     --------
-    >>> in_words([Cost("search of 3e+08 features", 130.0, 2**28, "less"), Cost("correction by 5000 labels", 70.0, 2**31, "less")])
-    'about 3 min and 2.0 GiB: search of 3e+08 features 2 min, correction by 5000 labels 70 s'
+    >>> in_words([Cost("a search", 130.0, 2**28, "fewer features"), Cost("the correction", 70.0, 2**31, "fewer labels")])
+    'about 3 min and 2.0 GiB: 2 min for a search; 70 s for the correction'
     """
     seconds = sum(cost.seconds for cost in costs)
     n_bytes = max(cost.n_bytes for cost in costs)
     longest = max(costs, key=lambda cost: cost.seconds)
-    parts = [f"{cost.what} {duration(cost.seconds)}" for cost in costs if cost.seconds >= 1.0 or cost is longest]
-    return f"about {duration(max(seconds, 1.0))} and {max(n_bytes / 2**30, 0.1):.1f} GiB: {', '.join(parts)}"
+    parts = [f"{duration(cost.seconds)} for {cost.what}" for cost in costs if cost.seconds >= 1.0 or cost is longest]
+    return f"about {duration(max(seconds, 1.0))} and {max(n_bytes / 2**30, 0.1):.1f} GiB: {'; '.join(parts)}"
 
 
 def multiply_add_seconds(n: int, dtype: type = np.float32) -> float:

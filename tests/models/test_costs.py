@@ -16,6 +16,7 @@ from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.fitting import SearchSettings
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.sisso import SISSO
+from sisso_sal.models.surrogates import Process
 from sisso_sal.protocols import Cost, Planned
 from sisso_sal.spaces.table import TableSpace
 from sisso_sal.system import costs
@@ -46,15 +47,15 @@ def complete(**changes):
 def test_the_announcement_names_search_correction_prediction_and_what_follows(caplog):
     surrogate = SISSO(complete())
     assert isinstance(surrogate, Planned)
-    surrogate.expect([Cost("choice of 7 with look-ahead over 10", 30.0, 2**20, "a smaller --batch")])
+    surrogate.expect([Cost("the choice of 7 with look-ahead over 10", 30.0, 2**20, "a smaller --batch")])
     with caplog.at_level(logging.INFO, logger=costs.logger.name):
         fitted(space(), surrogate)
     (told,) = [record.getMessage() for record in caplog.records]
     assert told.startswith("about 30 s and 0.1 GiB: ")
-    assert "choice of 7 with look-ahead over 10 30 s" in told
+    assert told.endswith(": 30 s for the choice of 7 with look-ahead over 10")
 
 
-@pytest.mark.parametrize("part", ["correction by 30 labels", "prediction of 40 candidates"])
+@pytest.mark.parametrize("part", ["the correction by 30 labels", "the prediction of 40 candidates"])
 def test_a_part_that_needs_more_memory_than_there_is_ends_the_fit_before_the_search(monkeypatch, part):
     table, needed = space(), {}
     original = costs.usable_memory
@@ -94,3 +95,11 @@ def test_the_memory_of_the_correction_is_what_it_takes(n):
         finally:
             tracemalloc.stop()
         assert estimate / 2 < peak < 2 * estimate
+
+
+def test_the_process_by_itself_is_refused_as_well(monkeypatch):
+    monkeypatch.setattr(costs, "usable_memory", lambda: 1000)
+    with pytest.raises(
+        SettingsError, match=r"^a Gaussian process of 30 labels: needs .* try fewer labels, or another --surrogate$"
+    ):
+        fitted(space(), Process())

@@ -23,7 +23,7 @@ def test_people_are_told_of_what_is_long_in_all(caplog, seconds, level):
 
 def test_times_add_up_and_the_largest_memory_counts():
     parts = [cost("search", 100.0, 2**31), cost("correction", 200.0, 3 * 2**30), cost("choice", 0.2, 2**20)]
-    assert costs.in_words(parts) == "about 5 min and 3.0 GiB: search 100 s, correction 3 min"
+    assert costs.in_words(parts) == "about 5 min and 3.0 GiB: 100 s for search; 3 min for correction"
 
 
 def test_a_part_that_does_not_fit_is_refused_before_anything_is_said(monkeypatch, caplog):
