@@ -47,25 +47,32 @@ def pool_table(path: Path, n: int, n_labelled: int, seed: int = 0, formulas: boo
 
     rng = np.random.default_rng(seed)
     if formulas:
-        names, features = oxides(n, rng)
+        names, features, own = oxides(n, rng)
     else:
         names, features = [f"m-{number:07d}" for number in range(n)], rng.lognormal(0.5, 0.4, (n, len(HEADERS)))
+        own = np.zeros(n)
     features = features.round(6)
     x = (features - features.mean(axis=0)) / features.std(axis=0)
-    target = 0.3 * x[:, 3] - 0.2 * x[:, 6] * x[:, 8] + 0.1 * x[:, 11] ** 2 + rng.normal(0, 0.05, n)
+    target = 0.3 * x[:, 3] - 0.2 * x[:, 6] * x[:, 8] + 0.1 * x[:, 11] ** 2 + own + rng.normal(0, 0.05, n)
     target[rng.permutation(n)[n_labelled:]] = np.nan
     columns = {"formula" if formulas else "name": pa.array(names), TARGET: pa.array(target.round(6), from_pandas=True)}
     columns |= {header: pa.array(values) for header, values in zip(HEADERS, features.T, strict=True)}
     csv.write_csv(pa.table(columns), path, csv.WriteOptions(quoting_style="none", quoting_header="none"))
 
 
-def oxides(n: int, rng: np.random.Generator) -> tuple[list[str], np.ndarray]:
-    """Different formulas, and their features (n, 15)."""
+def oxides(n: int, rng: np.random.Generator) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Different formulas, their features (n, 15), and what each has of its own elements (n,), which no feature tells."""
     texts = dict(islice(_pooled(), n))
     while len(texts) < n:
         text, amounts = _random_oxide(rng)
         texts.setdefault(text, amounts)
-    return list(texts), _features(list(texts.values()))
+    symbols = sorted({symbol for amounts in texts.values() for symbol in amounts})
+    effects = dict(zip(symbols, rng.normal(0, 1, len(symbols)).tolist(), strict=True))
+    own = [
+        sum(effects[symbol] * n_atoms for symbol, n_atoms in amounts.items()) / sum(amounts.values())
+        for amounts in texts.values()
+    ]
+    return list(texts), _features(list(texts.values())), np.array(own)
 
 
 def _pooled() -> Iterator[tuple[str, dict[str, float]]]:
