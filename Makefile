@@ -91,9 +91,13 @@ lint: $(VENV)/.dev  ## formatting, lint, import order between rooms, types
 
 check: test lint  ## what a change must pass
 
-bench: $(VENV)/.dev  ## tables of accuracy and speed, and the growth of the cost in docs/growth.png
+bench: $(VENV)/.dev  ## tables of accuracy and speed, beside the commit before, and how cost grows in docs/growth*.png; BEFORE=COMMIT compares with another
 	$(BIN)/python benchmarks/accuracy.py
-	$(BIN)/python benchmarks/speed.py --plot docs/growth.png
+	$(BIN)/python benchmarks/pace.py $(if $(BEFORE),--before $(BEFORE))
+	$(BIN)/python benchmarks/prediction.py
+	$(BIN)/python benchmarks/one_more.py
+	$(BIN)/python benchmarks/pace.py --plot docs/growth.png
+	$(BIN)/python benchmarks/speed.py --plot docs/growth-of-a-pass.png
 
 replay: $(VENV)/.core  ## simulated campaigns on the labelled rows of data/oxides.csv
 	$(BIN)/sisso-sal replay data/oxides.csv --n-start 15 --evaluations 20 --plot found.png --force

@@ -4,10 +4,11 @@
     python benchmarks/pace.py --plot docs/growth.png
 
 Each command runs as a process of its own. CPU time is user and system time of the process and of those that it started. The two
-checkouts take turns, so that other work of the machine disturbs both alike. Printed is the median of each. Compiled kernels are on
-disk after a first run, which is not counted. Memory is the largest resident size of one process. A run with more CPU time than
-the limit is ended, and its row says so. `--before` is the commit before this one where nothing else is given; outside of a
-repository there is only this checkout. `--plot` draws how time and memory of `discover` grow with labels, candidates and members.
+checkouts take turns, so that other work of the machine disturbs both alike. Printed is the median of each. Bytecode and compiled
+kernels are on disk after a first run, which is not counted. Memory is the largest resident size of one process. A run that takes
+more CPU time than the limit is ended, and its row says so. `--before` is the commit before this one where nothing else is given;
+outside of a repository there is only this checkout. `--plot` draws how time and memory of `discover` grow with labels, candidates
+and members.
 """
 
 from __future__ import annotations
@@ -72,6 +73,10 @@ def small(folder: Path) -> list[str]:
     return ["fit", str(path), "--target", "y", "--json"]
 
 
+def help_page(folder: Path) -> list[str]:
+    return ["--help"]
+
+
 def shipped(folder: Path) -> list[str]:
     return ["discover", str(OXIDES), "--dry-run", "--json"]
 
@@ -105,6 +110,7 @@ def one_seed(folder: Path) -> list[str]:
 
 
 ROWS = (
+    Row("help", "--help", help_page),
     Row("fit", "fit, 20 rows of 3 features", small),
     Row("first", "the same, first run after an installation", small, runs=1, is_first=True),
     Row("discover", "discover data/oxides.csv --dry-run", shipped),
@@ -151,7 +157,9 @@ class Checkout:
             It fails otherwise than by the limit.
         """
         place = {"PYTHONPATH": str(self.root), "XDG_CONFIG_HOME": str(self.folder)}
-        environment = os.environ | place | {"NUMBA_CACHE_DIR": str(self.folder / kernels)}
+        caches = {"NUMBA_CACHE_DIR": self.folder / kernels, "PYTHONPYCACHEPREFIX": self.folder / "bytecode"}
+        environment = os.environ | place | {name: str(cache) for name, cache in caches.items()}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         shutil.rmtree(self.folder / "run", ignore_errors=True)
         command = [sys.executable, "-c", "from sisso_sal.cli import main; main()", *arguments]
         with tempfile.TemporaryFile() as stderr:

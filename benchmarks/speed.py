@@ -1,6 +1,6 @@
-"""What the engine costs: screening, L0, whole searches, growth with features, samples and members, start-up.
+"""What the engine costs: screening, L0, whole searches, growth with features, samples and members.
 
-    python benchmarks/speed.py [--table ../shared/data/oxides_gpbx.csv --target "g_pbx (eV/atom)"] [--plot docs/growth.png]
+    python benchmarks/speed.py [--table ../shared/data/oxides_gpbx.csv --target "g_pbx (eV/atom)"] [--plot docs/growth-of-a-pass.png]
 
 CPU time is user time over all threads; of each row the median of five runs after one that warms up. It is also given as a multiple
 of the time that NumPy's float64 product of two 2048 x 2048 matrices takes, in the same process, for as many multiply-adds: of one
@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -188,22 +186,6 @@ def _rung_3_alone() -> None:
     print(json.dumps(seconds | {"n": space.n_features, "peak": usage.ru_maxrss * 1024}))
 
 
-def start_up() -> str:
-    """Time of a whole small `fit`, with and without compiled kernels on disk."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "small.csv"
-        rows = np.random.default_rng(0).uniform(1, 2, (20, 4)).round(5)
-        path.write_text("a,b,c,y\n" + "\n".join(",".join(map(str, row)) for row in rows.tolist()) + "\n")
-        command = [sys.executable, "-m", "sisso_sal", "fit", str(path), "--target", "y", "--json"]
-        environment = os.environ | {"NUMBA_CACHE_DIR": folder}
-        spent = []
-        for _ in range(4):
-            clock = time.perf_counter()
-            subprocess.run(command, env=environment, capture_output=True, check=True)
-            spent.append(time.perf_counter() - clock)
-    return f"start: first fit {spent[0]:.1f} s (kernels are compiled), later ones {statistics.median(spent[1:]):.2f} s"
-
-
 # Growth --------------------------------------------------------------------------------------------------------------
 
 
@@ -258,7 +240,7 @@ def main() -> None:
     notes = []
     if not options.quick:
         large(bench)
-        notes = [rung_3(bench), start_up()]
+        notes = [rung_3(bench)]
     print(f"one multiply-add of a float64 matrix product: {bench.multiply_add * 1e9:.4f} ns; {THREADS} threads\n")
     print(aligned(bench.rows, numeric=[1, 3]))
     print("", *notes, sep="\n")
