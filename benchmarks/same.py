@@ -1,10 +1,11 @@
 """Two checkouts side by side: did a number of any result move?
 
-    python benchmarks/same.py OTHER_CHECKOUT [--parts discover,replay,models,interrupted,ensembles,pareto]
+    python benchmarks/same.py OTHER_CHECKOUT [--parts discover,replay,models,interrupted,ensembles,pareto] [--within 1e-6]
 
 The same commands run in both checkouts, each in a process and a folder of its own, on the tables of this one. Every number that the
 other checkout gives must come out of this one with the same digits; a number that only this one gives is no difference. Each part
-prints one line, and the first difference where there is one. Exit code 1 at any difference.
+prints one line, and the first difference where there is one. Exit code 1 at any difference. After a change that moves the last
+digits, `--within` says by how much numbers may differ.
 """
 
 from __future__ import annotations
@@ -97,10 +98,11 @@ def _cell(text: str) -> float | str:
         return text
 
 
-def difference(this: Any, other: Any, place: str = "") -> str:
+def difference(this: Any, other: Any, place: str = "", within: float = 0.0) -> str:
     """The first place where `this` does not have what `other` has; empty where there is none.
 
-    Numbers must have the same digits. Keys that only `this` has do not count, and keys in `WORDS` are left out.
+    Numbers must have the same digits or, with `within`, differ by no more than that, or by that share of them. Keys that only
+    `this` has do not count, and keys in `WORDS` are left out.
 
     Examples
     --------
@@ -108,18 +110,29 @@ def difference(this: Any, other: Any, place: str = "") -> str:
     ''
     >>> difference({"a": [1.0, 2.0]}, {"a": [1.0, 2.0000000000000004]})
     'a.1: 2.0 here, 2.0000000000000004 there'
+    >>> difference({"a": [1.0, 2.0]}, {"a": [1.0, 2.0000000000000004]}, within=1e-9)
+    ''
     """
     if isinstance(this, dict) and isinstance(other, dict):
         keys = [key for key in other if key not in WORDS]
         missing = next((key for key in keys if key not in this), None)
         if missing is not None:
             return f"{_below(place, missing)}: only there"
-        return next((text for key in keys if (text := difference(this[key], other[key], _below(place, key)))), "")
+        return next(
+            (text for key in keys if (text := difference(this[key], other[key], _below(place, key), within))), ""
+        )
     if isinstance(this, list) and isinstance(other, list):
         if len(this) != len(other):
             return f"{place}: {len(this)} entries here, {len(other)} there"
         pairs = enumerate(zip(this, other, strict=True))
-        return next((text for i, (a, b) in pairs if (text := difference(a, b, _below(place, i)))), "")
+        return next((text for i, (a, b) in pairs if (text := difference(a, b, _below(place, i), within))), "")
+    if (
+        within
+        and isinstance(this, float)
+        and isinstance(other, float)
+        and abs(this - other) <= within * max(1.0, abs(other))
+    ):
+        return ""
     return "" if _digits(this) == _digits(other) else f"{place}: {this!r} here, {other!r} there"
 
 
@@ -258,14 +271,14 @@ PARTS: dict[str, Callable[[Checkout], dict[str, Any]]] = {
 }
 
 
-def compared(name: str, this: Checkout, other: Checkout) -> bool:
+def compared(name: str, this: Checkout, other: Checkout, within: float = 0.0) -> bool:
     """Run one part in both checkouts and print how they compare; whether they are equal."""
     if name == "models" and not REFERENCE.exists():
         print(f"{name}: left out, {REFERENCE} is not there", flush=True)
         return True
     start = time.perf_counter()
     here, there = PARTS[name](this), PARTS[name](other)
-    different = difference(here, there)
+    different = difference(here, there, within=within)
     seconds = f"{time.perf_counter() - start:.0f} s"
     print(f"{name}: " + (different or f"equal, {n_numbers(there)} numbers") + f" ({seconds})", flush=True)
     return not different
@@ -275,12 +288,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("other", type=Path, help="the checkout to compare this one with")
     parser.add_argument("--parts", type=lambda text: text.split(","), default=list(PARTS), help="which, with commas")
+    parser.add_argument(
+        "--within", type=float, default=0.0, help="how much numbers may differ, also as a share of them"
+    )
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.parts if name not in PARTS]:
         parser.error(f"--parts: needs names among {', '.join(PARTS)}, found '{unknown[0]}'")
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
         this, other = Checkout(HERE, Path(one)), Checkout(arguments.other.resolve(), Path(two))
-        results = [compared(name, this, other) for name in arguments.parts]
+        results = [compared(name, this, other, arguments.within) for name in arguments.parts]
     if not all(results):
         raise SystemExit(1)
 

@@ -1,6 +1,6 @@
 """What the engine costs: screening, L0, whole searches, growth with features, samples and members.
 
-    python benchmarks/speed.py [--table ../shared/data/oxides_gpbx.csv --target "g_pbx (eV/atom)"] [--plot docs/growth-of-a-pass.png]
+    python benchmarks/speed.py [--table TABLE --target NAME] [--plot docs/growth-of-a-pass.png]
 
 CPU time is user time over all threads; of each row the median of five runs after one that warms up. It is also given as a multiple
 of the time that NumPy's float64 product of two 2048 x 2048 matrices takes, in the same process, for as many multiply-adds: of one
