@@ -1,26 +1,21 @@
-"""Processor time and peak memory of `discover` on tables of many candidates, beside another checkout.
+"""Tables of many candidates for the other benchmarks, made from a seed.
 
-    python benchmarks/tables.py [--other CHECKOUT] [--rows 200000] [--labelled 100] [--no-formulas] [--runs 1] [--same]
+    python benchmarks/tables.py TABLE [--rows 200000] [--labelled 100] [--seed 0] [--no-formulas]
 
-The tables are made from a seed: oxides of the pool (``sisso-sal pool --metals 1,2``), then random ones of two to four metals, some
-of them with fractions or brackets. They have 15 features, means over their elements; without formulas the features are random. With
-``--same`` the files of the two run folders are compared byte for byte.
+Candidates are oxides of the pool (``sisso-sal pool --metals 1,2``), then random ones of two to four metals, some of them with
+fractions or brackets. They have 15 features, means over their elements, and a target of which only the composition tells a part.
+Without formulas the features are random.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-HERE = Path(__file__).resolve().parents[1]
 HEADERS = (
     "r_cov (AA)", "r_vdw (AA)", "alpha (AA**3)", "e_H (eV)", "e_s (eV)", "AN", "EA (eV)", "IP (eV)", "EN (Pauling)", "N_val",
     "N_unf", "CE (eV)", "n_atoms", "x_O", "n_kinds",
@@ -120,60 +115,15 @@ def _features(compositions: list[dict[str, float]]) -> np.ndarray:
     return out
 
 
-def measured(checkout: Path, folder: Path, arguments: list[str]) -> tuple[float, float, str]:
-    """Processor time (s, user and system), peak memory (GiB) of the largest process, and the output of one command.
-
-    Raises
-    ------
-    SystemExit
-        The command fails.
-    """
-    environment = os.environ | {"PYTHONPATH": str(checkout), "XDG_CONFIG_HOME": str(folder)}
-    command = [sys.executable, "-c", "from sisso_sal.cli import main; main()", *arguments]
-    out = folder / "stdout"
-    with out.open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=stdout, stderr=stderr)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{checkout}: exit code {process.returncode}\n{(folder / 'stderr').read_text()}")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20, out.read_text()
-
-
-def different(one: Path, other: Path) -> list[str]:
-    """Files of two run folders that differ, without those that hold times and versions of this run."""
-    names = sorted({str(path.relative_to(run)) for run in (one, other) for path in run.rglob("*") if path.is_file()})
-    wanted = [name for name in names if name.endswith((".csv", ".parquet")) or name == "iter-0001/summary.json"]
-    return [name for name in wanted if not all((run / name).is_file() for run in (one, other))] + [
-        name
-        for name in wanted
-        if all((run / name).is_file() for run in (one, other))
-        and (one / name).read_bytes() != (other / name).read_bytes()
-    ]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--other", type=Path, help="the checkout to compare this one with")
-    parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--labelled", type=int, default=100)
-    parser.add_argument("--no-formulas", action="store_true")
-    parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("--same", action="store_true", help="also compare the files of the run folders")
+    parser.add_argument("path", type=Path, help="the table to write")
+    parser.add_argument("--rows", type=int, default=200_000, help="candidates")
+    parser.add_argument("--labelled", type=int, default=100, help="those of them with a label")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-formulas", action="store_true", help="names and random features")
     options = parser.parse_args()
-    checkouts = {"this": HERE} | ({"other": options.other.resolve()} if options.other else {})
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        pool_table(folder / "pool.csv", options.rows, options.labelled, formulas=not options.no_formulas)
-        for turn in range(options.runs):
-            for name, checkout in checkouts.items():
-                arguments = ["discover", "pool.csv", "--dry-run", "--json"]
-                if options.same:
-                    arguments = ["discover", "pool.csv", "--json", "--out", f"{name}-{turn}"]
-                seconds, memory, _ = measured(checkout, folder, arguments)
-                print(f"{name:6}{seconds:9.2f} s of processor time{memory:7.2f} GiB", flush=True)
-        if options.same and options.other:
-            print("different files:", ", ".join(different(folder / "this-0", folder / "other-0")) or "none")
+    pool_table(options.path, options.rows, options.labelled, options.seed, not options.no_formulas)
 
 
 if __name__ == "__main__":
