@@ -11,15 +11,7 @@ from typing import NamedTuple
 
 
 class CommonUnit(NamedTuple):
-    """A unit, prefix included.
-
-    Attributes
-    ----------
-    name, symbol : str
-        As pint has them.
-    powers : dict of str to int
-        Of the dimensions of pint: ``{"[length]": 1}``.
-    """
+    """A unit, prefix included: its name, symbol and the powers of its dimensions as pint has them, ``{"[length]": 1}``."""
 
     name: str
     symbol: str

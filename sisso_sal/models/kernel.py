@@ -15,15 +15,8 @@ N_ROWS = 64
 class Parameters(NamedTuple):
     """What the logarithms `theta` of a kernel stand for.
 
-    Attributes
-    ----------
-    trend : float
-        Variance of the slope of the line; 0 where there is none.
-    constant : float
-        Variance of the Matérn kernel, in units of the variance of the target, as `trend` and `noise`.
-    lengths : ndarray (1,) or (n_inputs,)
-        In units of the inputs.
-    noise : float
+    `trend` is the variance of the slope of the line, 0 where there is none; `constant` that of the Matérn kernel, and `noise` that
+    of the noise, all in units of the variance of the target. `lengths` (1,) or (n_inputs,) are in units of the inputs.
     """
 
     trend: float
@@ -70,18 +63,9 @@ class Kernel:
 class Known(NamedTuple):
     """Scaled rows from which distances are measured, and how they are stored.
 
-    Attributes
-    ----------
-    order : ndarray (n_inputs,) of int
-        Inputs in the order in which they are stored: first those that are mostly not zero.
-    lengths : ndarray (n_inputs,)
-        By which they are divided, in that order.
-    columns : ndarray (n_inputs, n)
-        The scaled inputs.
-    square : ndarray (n,)
-        Sum of the squares of those that are mostly zero.
-    n_dense : int
-        How many of the inputs are mostly not zero.
+    `order` (n_inputs,) is the order in which the inputs are stored, first those that are mostly not zero (`n_dense` of them). In
+    that order `lengths` (n_inputs,) are what they are divided by, and `columns` (n_inputs, n) the scaled inputs. `square` (n,) is
+    the sum of the squares of those that are mostly zero.
     """
 
     order: np.ndarray
