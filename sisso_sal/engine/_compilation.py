@@ -11,6 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 FLAGS = {"reassoc", "contract", "nsz"}
-OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": FLAGS}
+OPTIONS: dict[str, Any] = {"_nrt": True, "nogil": True, "cache": True, "error_model": "numpy", "fastmath": FLAGS}
 INNER: dict[str, Any] = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 """For kernels that only other kernels call: without a way in from Python they compile faster."""
+VIEWS: dict[str, Any] = OPTIONS | {"_nrt": False}
+"""For kernels that make no array, only views of those that they get: the references to these need not be counted."""
+INNER_VIEWS: dict[str, Any] = INNER | {"_nrt": False}

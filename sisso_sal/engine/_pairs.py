@@ -17,7 +17,7 @@ from collections import namedtuple
 import numpy as np
 from numba import njit
 
-from sisso_sal.engine._compilation import INNER, OPTIONS
+from sisso_sal.engine._compilation import INNER, INNER_VIEWS, VIEWS
 
 KEPT, OUT_OF_BOUNDS = 0, 2
 """States of features that float32 can tell, as in `_scores`."""
@@ -27,6 +27,11 @@ TINY = np.float32(1e-24)
 
 LANES = 16
 """Samples that the sums over |a_i - a_j| take at a time."""
+
+WIDER, SPREAD = np.float32(1.0 + 2.0**-11), np.float32(1.0 + 2.0**11)
+"""(p + e)^2 is at most WIDER p^2 + SPREAD e^2, as 2 p e <= p^2/2^11 + 2^11 e^2: the square of a product with a bound on its error,
+without a root.
+"""
 
 HUGE = np.float32(3e38)
 """A variance above this has overflowed."""
@@ -81,7 +86,7 @@ SumsRoom = namedtuple("SumsRoom", "rows lefts rights crosses first second produc
 """The same for sums. first, second, products, means: see `Tile`; best (width,), sums (n_factors,): products with the targets."""
 
 
-@njit(**INNER)
+@njit(**INNER_VIEWS)
 def _job(u, jobs):
     """What belongs to job u alone."""
     work, reach, census, marks = jobs
@@ -96,7 +101,7 @@ def _job(u, jobs):
     )
 
 
-@njit(**INNER)
+@njit(**INNER_VIEWS)
 def _fill(numbers, source, samples, out):
     """Rows `numbers` of source (n_stored, n_samples) at the samples (n,), filled up with zeros: out (m, n)."""
     n = samples.shape[0]
@@ -112,7 +117,7 @@ def _fill(numbers, source, samples, out):
                 picked[k] = 0.0
 
 
-@njit(**INNER)
+@njit(**INNER_VIEWS)
 def _weigh(rows, factors, out):
     """Rows (m, n) times each of the factors (n_factors, n): out (n_factors * m, n)."""
     m, n = rows.shape[0], factors.shape[1]
@@ -123,7 +128,7 @@ def _weigh(rows, factors, out):
                 out[r * m + a, k] = row[k] * factors[r, k]
 
 
-@njit(**INNER)
+@njit(**INNER_VIEWS)
 def _range(work, start, stop):
     """The columns that the rows from start to below stop go with lie in this range."""
     low, high = work.first[start], work.stop[start]
@@ -132,7 +137,7 @@ def _range(work, start, stop):
     return low, high
 
 
-@njit(**INNER)
+@njit(**INNER_VIEWS)
 def _note(opcode, i, columns, is_row_left, flags, span, triples, count):
     """Add the features of row i and the flagged columns to the triples; return how many these are then."""
     for c in range(span[0], span[1]):
@@ -143,7 +148,7 @@ def _note(opcode, i, columns, is_row_left, flags, span, triples, count):
     return count
 
 
-@njit(**INNER)
+@njit(**INNER_VIEWS)
 def _judge(span, moments, n, census, states, flags):
     """Count the states of the features of a row, and flag those whose state is left open; return how many these are.
 
@@ -173,6 +178,12 @@ def _judge(span, moments, n, census, states, flags):
 
 
 @njit(**INNER)
+def _dot(rows, columns, out):
+    """Products of each of rows (m, n) with each of columns (width, n), in out (m, width)."""
+    np.dot(rows, columns.T, out)
+
+
+@njit(**INNER_VIEWS)
 def _multiply(columns, right, reach, sums, squares, room):
     """Matrix products of a strip of m rows with the columns: for each factor (n_factors * m, width), of squares (m, width)."""
     width = len(columns)
@@ -181,13 +192,13 @@ def _multiply(columns, right, reach, sums, squares, room):
         for k in range(room.rights.shape[1]):
             room.right_squares[c, k] = room.rights[c, k] * room.rights[c, k]
         room.scales[c] = right.squares[columns[c]]
-    np.dot(room.lefts[: sums.shape[0]], room.rights[:width].T, sums)
-    np.dot(room.left_squares[: squares.shape[0]], room.right_squares[:width].T, squares)
+    _dot(room.lefts[: sums.shape[0]], room.rights[:width], sums)
+    _dot(room.left_squares[: squares.shape[0]], room.right_squares[:width], squares)
 
 
-@njit(**INNER)
+@njit(**INNER_VIEWS)
 def _mark_products(a, sums, squares, span, reach, hit):
-    """Mark the columns whose product with row a may reach the threshold; return how many."""
+    """Mark the columns whose product with row a may reach the threshold; return whether there are any."""
     error, centred = np.float32(reach.error), np.float32(1.0 if reach.centre else 0.0)
     need, m, (begin, end) = np.float32(reach.need), squares.shape[0], span
     # Slices start at 0, so that the loops over them run in vector registers.
@@ -196,18 +207,18 @@ def _mark_products(a, sums, squares, span, reach, hit):
         products = sums[r * m + a, begin:end]
         for c in range(len(products)):
             best[c] = max(abs(best[c]), abs(products[c]))
-    hits = 0
+    spread, found = SPREAD * error * error, False
     for c in range(len(means)):
         mean, square = means[c], own[c]
         variance = square - centred * mean * mean - np.float32(3.0) * error * square
-        most = abs(best[c]) + error * np.sqrt(square)
-        is_hit = not ((variance > TINY) & (most * most < need * variance))
+        most = WIDER * best[c] * best[c] + spread * square
+        is_hit = not ((variance > TINY) & (most < need * variance))
         flags[c] = is_hit
-        hits += is_hit
-    return hits
+        found |= is_hit
+    return found
 
 
-@njit(**INNER)
+@njit(**INNER_VIEWS)
 def _products_moments(sums, squares, span, scale, scales, error, moments):
     """For `_judge`, from one row of the matrix products; scale, scales (width,): squares of what the factors were divided by."""
     square, variance, slack = moments
@@ -219,7 +230,7 @@ def _products_moments(sums, squares, span, scale, scales, error, moments):
         variance[c] = (own - mean * mean) * size - slack[c]
 
 
-@njit(**INNER)
+@njit(**INNER_VIEWS)
 def _look_at_products(row, columns, products, room, work, reach, census, marks):
     """Count and mark the products of one row, (place, number, span, square of its divisor), with the columns of a tile."""
     (a, i, span, scale), (sums, squares), hit = row, products, room.hit
@@ -232,7 +243,7 @@ def _look_at_products(row, columns, products, room, work, reach, census, marks):
         marks.counts[0] = _note(opcode, i, columns, work.is_row_left, hit, span, marks.hits, marks.counts[0])
 
 
-@njit(**OPTIONS)
+@njit(**VIEWS)
 def sweep_products(left, right, jobs, room):
     """Mark products or quotients; left, right: `Factors` of the rows and of the columns (values or inverses).
 
@@ -276,7 +287,7 @@ def sweep_products(left, right, jobs, room):
             marks.at[0] = len(work.rows)
 
 
-@njit(**INNER)
+@njit(**INNER_VIEWS)
 def _difference(left, right, shift, factors, out):
     """Products of |left - right + shift|, rows (n,), with each of the factors, in `out` (n_factors,)."""
     n = left.shape[0]
@@ -294,7 +305,7 @@ def _difference(left, right, shift, factors, out):
         out[factors.shape[0] - 1] = last
 
 
-@njit(**INNER)
+@njit(**INNER_VIEWS)
 def _mark_sums(sign, row, tile, shifted, reach, best, hit):
     """Mark the columns whose sum (sign 1) or difference (sign -1) with row may reach the threshold; row: see `_look_at_sums`."""
     i, _, cross, (begin, end) = row
@@ -318,7 +329,7 @@ def _mark_sums(sign, row, tile, shifted, reach, best, hit):
     return hits
 
 
-@njit(**INNER)
+@njit(**INNER_VIEWS)
 def _mark_differences(row, tile, shifted, reach, room):
     """The same for absolute differences, whose means and products are summed over the samples."""
     (i, own_values, cross, span), sums, hit = row, room.sums, room.hit
@@ -343,7 +354,7 @@ def _mark_differences(row, tile, shifted, reach, room):
     return hits
 
 
-@njit(**INNER)
+@njit(**INNER_VIEWS)
 def _sums_moments(sign, row, tile, shifted, bound, moments):
     """For `_judge`: mean squares and least variances of sums or differences with row, and bounds on the errors of the first.
 
@@ -362,7 +373,7 @@ def _sums_moments(sign, row, tile, shifted, bound, moments):
         slack[c] = 4.0 * bound * (own + mean * mean + shift * shift)
 
 
-@njit(**INNER)
+@njit(**INNER_VIEWS)
 def _differences_moments(row, tile, shifted, reach, room):
     """For `_judge`: what `_sums_moments` found of differences, changed to what holds for absolute ones."""
     (i, own_values, _, span), (square, variance, slack) = row, room.moments
@@ -373,11 +384,11 @@ def _differences_moments(row, tile, shifted, reach, room):
         variance[c] = square[c] - np.float64(room.sums[0]) ** 2 - slack[c]
 
 
-@njit(**INNER)
+@njit(**INNER_VIEWS)
 def _cross(columns, shifted, reach, crosses, room):
     """Weighted products of a strip of m rows with the columns, crosses (m, width), and the moments of the columns in `room`."""
     _fill(columns, shifted.values, reach.samples, room.rights)
-    np.dot(room.lefts[: crosses.shape[0]], room.rights[: len(columns)].T, crosses)
+    _dot(room.lefts[: crosses.shape[0]], room.rights[: len(columns)], crosses)
     for c in range(len(columns)):
         room.first[c], room.second[c] = shifted.first[columns[c]], shifted.second[columns[c]]
         room.means[c] = shifted.means[columns[c]]
@@ -385,7 +396,7 @@ def _cross(columns, shifted, reach, crosses, room):
             room.products[r, c] = shifted.products[r, columns[c]]
 
 
-@njit(**INNER)
+@njit(**INNER_VIEWS)
 def _look_at_sums(row, tile, room, shifted, work, reach, census, marks):
     """Count and mark the sums and differences of one row, (number, values, products, span), with the columns of a tile."""
     (i, _, _, span), hit = row, room.hit
@@ -411,7 +422,7 @@ def _look_at_sums(row, tile, room, shifted, work, reach, census, marks):
             )
 
 
-@njit(**OPTIONS)
+@njit(**VIEWS)
 def sweep_sums(features, jobs, room):
     """The same for sums, differences and absolute differences; features: `Shifted`, with the moments in each job."""
     height, width = jobs.work.tile

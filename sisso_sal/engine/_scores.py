@@ -7,7 +7,7 @@ from collections import namedtuple
 import numpy as np
 from numba import njit
 
-from sisso_sal.engine._compilation import INNER, OPTIONS
+from sisso_sal.engine._compilation import INNER_VIEWS, OPTIONS, VIEWS
 
 KEPT, NOT_FINITE, OUT_OF_BOUNDS, CONSTANT = 0, 1, 2, 3
 FLAT = 1e-10
@@ -33,7 +33,7 @@ Tops = namedtuple("Tops", "scores held")
 """The best scores of many problems, (n_problems, size), and how many there are of each, (n_problems,); see `offer`."""
 
 
-@njit(**OPTIONS)
+@njit(**VIEWS)
 def classify(row, limits):
     """State of a feature with these exact values (n,)."""
     n = row.shape[0]
@@ -60,7 +60,7 @@ def classify(row, limits):
     return CONSTANT if square <= n * (FLAT * largest) ** 2 else KEPT
 
 
-@njit(**OPTIONS)
+@njit(**VIEWS)
 def exact_score(row, weights, targets, centre):
     """Largest absolute weighted correlation of row (n,) with targets (n_targets, n); -1 for a constant row."""
     n = row.shape[0]
@@ -85,14 +85,14 @@ def exact_score(row, weights, targets, centre):
     return best / np.sqrt(square)
 
 
-@njit(**OPTIONS)
+@njit(**VIEWS)
 def exact_scores(rows, scoring, scores):
     """`exact_score` of each of rows (m, n) in one problem, in scores (m,)."""
     for t in range(rows.shape[0]):
         scores[t] = exact_score(rows[t], scoring.weights, scoring.targets, scoring.centre)
 
 
-@njit(**OPTIONS)
+@njit(**VIEWS)
 def offer(top, held, score, taken):
     """Put a score into the descending list `top` of scores that belong to different directions; return how many it holds.
 
@@ -119,7 +119,7 @@ def offer(top, held, score, taken):
     return last + 1
 
 
-@njit(**OPTIONS)
+@njit(**VIEWS)
 def offer_all(top, held, scores, taken):
     """`offer` for each of the scores."""
     for score in scores:
@@ -127,27 +127,27 @@ def offer_all(top, held, scores, taken):
     return held
 
 
-@njit(**OPTIONS)
+@njit(**VIEWS)
 def threshold(top, held):
     """What a score must reach: the last of the best minus GATE, so that duplicates of the best come along."""
     return top[held - 1] - GATE if held == top.shape[0] else -1.0
 
 
-@njit(**OPTIONS)
+@njit(**VIEWS)
 def needed(top, held):
     """Square of the threshold with its sign, as float32 and rounded down."""
     limit = threshold(top, held)
     return np.float32(limit * abs(limit) - 1e-6 * limit * limit)
 
 
-@njit(**OPTIONS)
+@njit(**VIEWS)
 def count_states(rows, limits, states):
     """Count the states of features with the exact values rows (m, n) in states (4,)."""
     for t in range(rows.shape[0]):
         states[classify(rows[t], limits)] += 1
 
 
-@njit(**OPTIONS)
+@njit(**VIEWS)
 def decide(rows, owners, scorings, limits, tops, reached, scores):
     """Score features with the exact values rows (m, n), feature t in the problem owners[t].
 
@@ -171,7 +171,7 @@ def decide(rows, owners, scorings, limits, tops, reached, scores):
     return count
 
 
-@njit(**INNER)
+@njit(**INNER_VIEWS)
 def _is_allowed(mask, forbidden):
     """Whether a feature with this mask (n_words,) has no forbidden primary."""
     for word in range(mask.shape[0]):
