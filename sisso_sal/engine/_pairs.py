@@ -86,7 +86,7 @@ SumsRoom = namedtuple("SumsRoom", "rows lefts rights crosses first second produc
 """The same for sums. first, second, products, means: see `Tile`; best (width,), sums (n_factors,): products with the targets."""
 
 
-@njit(**INNER_VIEWS)
+@njit(**INNER_VIEWS, inline="always")
 def _job(u, jobs):
     """What belongs to job u alone."""
     work, reach, census, marks = jobs
@@ -196,7 +196,7 @@ def _multiply(columns, right, reach, sums, squares, room):
     _dot(room.left_squares[: squares.shape[0]], room.right_squares[:width], squares)
 
 
-@njit(**INNER_VIEWS)
+@njit(**INNER_VIEWS, inline="always")
 def _mark_products(a, sums, squares, span, reach, hit):
     """Mark the columns whose product with row a may reach the threshold; return whether there are any."""
     error, centred = np.float32(reach.error), np.float32(1.0 if reach.centre else 0.0)
@@ -230,7 +230,7 @@ def _products_moments(sums, squares, span, scale, scales, error, moments):
         variance[c] = (own - mean * mean) * size - slack[c]
 
 
-@njit(**INNER_VIEWS)
+@njit(**INNER_VIEWS, inline="always")
 def _look_at_products(row, columns, products, room, work, reach, census, marks):
     """Count and mark the products of one row, (place, number, span, square of its divisor), with the columns of a tile."""
     (a, i, span, scale), (sums, squares), hit = row, products, room.hit
@@ -290,22 +290,20 @@ def sweep_products(left, right, jobs, room):
 @njit(**INNER_VIEWS)
 def _difference(left, right, shift, factors, out):
     """Products of |left - right + shift|, rows (n,), with each of the factors, in `out` (n_factors,)."""
-    n = left.shape[0]
-    for r in range(0, factors.shape[0] - 1, 2):
-        first, second = np.float32(0.0), np.float32(0.0)
+    n, n_factors = left.shape[0], factors.shape[0]
+    for r in range(0, n_factors, 3):
+        # The last is summed again where their number is no multiple of three.
+        s, t = min(r + 1, n_factors - 1), min(r + 2, n_factors - 1)
+        one, two, three = np.float32(0.0), np.float32(0.0), np.float32(0.0)
         for k in range(n):
             f = abs(left[k] - right[k] + shift)
-            first += f * factors[r, k]
-            second += f * factors[r + 1, k]
-        out[r], out[r + 1] = first, second
-    if factors.shape[0] % 2:
-        last = np.float32(0.0)
-        for k in range(n):
-            last += abs(left[k] - right[k] + shift) * factors[factors.shape[0] - 1, k]
-        out[factors.shape[0] - 1] = last
+            one += f * factors[r, k]
+            two += f * factors[s, k]
+            three += f * factors[t, k]
+        out[r], out[s], out[t] = one, two, three
 
 
-@njit(**INNER_VIEWS)
+@njit(**INNER_VIEWS, inline="always")
 def _mark_sums(sign, row, tile, shifted, reach, best, hit):
     """Mark the columns whose sum (sign 1) or difference (sign -1) with row may reach the threshold; row: see `_look_at_sums`."""
     i, _, cross, (begin, end) = row
@@ -318,18 +316,19 @@ def _mark_sums(sign, row, tile, shifted, reach, best, hit):
         own_product = shifted.products[r, i]
         for c in range(begin, end):
             best[c] = max(best[c], abs(own_product + sign * tile.products[r, c]))
-    hits = 0
+    spread, found = SPREAD * error * error, False
     for c in range(begin, end):
         own = second_i + tile.second[c]
         mean = first_i + sign * tile.first[c]
         variance = own + sign * np.float32(2.0) * cross[c] - centred * mean * mean - np.float32(3.0) * error * own
-        most = best[c] + error * np.sqrt(own)
-        hit[c] = not (variance > TINY and variance < HUGE and most * most < need * variance)
-        hits += hit[c]
-    return hits
+        most = WIDER * best[c] * best[c] + spread * own
+        is_hit = not ((variance > TINY) & (variance < HUGE) & (most < need * variance))
+        hit[c] = is_hit
+        found |= is_hit
+    return found
 
 
-@njit(**INNER_VIEWS)
+@njit(**INNER_VIEWS, inline="always")
 def _mark_differences(row, tile, shifted, reach, room):
     """The same for absolute differences, whose means and products are summed over the samples."""
     (i, own_values, cross, span), sums, hit = row, room.sums, room.hit
@@ -396,7 +395,7 @@ def _cross(columns, shifted, reach, crosses, room):
             room.products[r, c] = shifted.products[r, columns[c]]
 
 
-@njit(**INNER_VIEWS)
+@njit(**INNER_VIEWS, inline="always")
 def _look_at_sums(row, tile, room, shifted, work, reach, census, marks):
     """Count and mark the sums and differences of one row, (number, values, products, span), with the columns of a tile."""
     (i, _, _, span), hit = row, room.hit
