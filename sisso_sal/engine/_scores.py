@@ -7,7 +7,7 @@ from collections import namedtuple
 import numpy as np
 from numba import njit
 
-from sisso_sal.engine._compilation import INNER_VIEWS, OPTIONS, VIEWS
+from sisso_sal.engine._compilation import INNER_VIEWS, VIEWS
 
 KEPT, NOT_FINITE, OUT_OF_BOUNDS, CONSTANT = 0, 1, 2, 3
 FLAT = 1e-10
@@ -180,17 +180,17 @@ def _is_allowed(mask, forbidden):
     return True
 
 
-@njit(**OPTIONS)
-def score_all(rows, masks, scorings, forbidden, thresholds, limits, states):
+@njit(**VIEWS)
+def score_all(rows, masks, scorings, bars, limits, states, pairs, scores):
     """Exact scores of features with the values rows (m, n) and masks (m, n_words) in many problems.
 
-    forbidden (n_problems, n_words): bits of the primaries that a problem may not use.
+    bars: forbidden (n_problems, n_words), bits of the primaries that a problem may not use, and thresholds (n_problems,).
 
-    Counts the states of the features in states (4,). Returns for every feature and problem whose score reaches the problem's
-    threshold the pair (feature, problem) and the score.
+    Counts the states of the features in states (4,). Puts for every feature and problem whose score reaches the problem's threshold
+    (feature, problem) into pairs (m * n_problems, 2) and the score into scores (m * n_problems,). Returns how many there are.
     """
+    forbidden, thresholds = bars
     n_problems = forbidden.shape[0]
-    pairs, scores = np.empty((rows.shape[0] * n_problems, 2), dtype=np.int64), np.empty(rows.shape[0] * n_problems)
     count = 0
     for t in range(rows.shape[0]):
         state = classify(rows[t], limits)
@@ -205,4 +205,4 @@ def score_all(rows, masks, scorings, forbidden, thresholds, limits, states):
             if score >= 0.0 and score >= thresholds[p]:
                 pairs[count, 0], pairs[count, 1], scores[count] = t, p, score
                 count += 1
-    return pairs[:count], scores[:count]
+    return count

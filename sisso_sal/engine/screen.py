@@ -172,8 +172,11 @@ class _Pass:
         states, masks = np.zeros(4, dtype=np.int64), self.space.masks
         for part, rows in evaluated_rows(opcodes, numbers, numbers, self.space.values):
             own = numbers[part]
-            reached = _scores.score_all(rows, masks[own], self.scorings, self.forbidden, thresholds, limits, states)
-            self._hand_out(opcodes[part], own, *reached)
+            most = len(rows) * len(thresholds)
+            pairs, scores = np.empty((most, 2), dtype=np.int64), np.empty(most)
+            bars = self.forbidden, thresholds
+            count = _scores.score_all(rows, masks[own], self.scorings, bars, limits, states, pairs, scores)
+            self._hand_out(opcodes[part], own, pairs[:count], scores[:count])
         if self.is_census and not is_stored:  # stored features were counted when their rung was made
             self._count(states)
         return len(numbers)
