@@ -15,5 +15,9 @@ OPTIONS: dict[str, Any] = {"_nrt": True, "nogil": True, "cache": True, "error_mo
 INNER: dict[str, Any] = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 """For kernels that only other kernels call: without a way in from Python they compile faster."""
 VIEWS: dict[str, Any] = OPTIONS | {"_nrt": False}
-"""For kernels that make no array, only views of those that they get: the references to these need not be counted."""
+"""For kernels that make no array, only views of those that they get. Otherwise numba counts the references to each array of a tuple
+at every call and every slice, with atomic operations: that took half the time of a sweep. A kernel that makes an array does not
+compile with this. Whether a kernel counts is said for each one, because those that it calls would else do as it does.
+"""
 INNER_VIEWS: dict[str, Any] = INNER | {"_nrt": False}
+"""The same for kernels that only other kernels call."""
