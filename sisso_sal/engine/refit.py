@@ -91,7 +91,7 @@ def _chunks(every: Sequence[Subsets]) -> Iterator[list[tuple[int, Subsets]]]:
 
 
 def _refitted(parts: Sequence[Subsets], centre: bool) -> list[Fit | None]:
-    """Fits of all subsets, in order. Every product is one of a matrix or a row by itself, so that the bits are as for one subset."""
+    """Fits of all subsets, in order. Each product is that of one matrix or row, so that the bits are as for one subset."""
     owner = np.repeat(np.arange(len(parts)), [len(part.subsets) for part in parts])
     subsets = np.concatenate([part.subsets for part in parts])
     weights = np.array([part.problem.weights for part in parts])

@@ -20,7 +20,7 @@ import numpy as np
 
 from sisso_sal.engine import _scores
 from sisso_sal.engine.copies import copies_of
-from sisso_sal.engine.pool import Pool
+from sisso_sal.engine.pool import Pool, chosen
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.selection import Selection
 from sisso_sal.engine.sweep import Job, PairSweep, batches, evaluated_rows, jobs_of, run, scorings_of
@@ -262,12 +262,12 @@ def screen(
                         progress(space.n_features * done // total, space.n_features)
         except KeyboardInterrupt:
             executor.shutdown(cancel_futures=True)
-            raise Stopped([pool.chosen() for pool in pools]) from None
+            raise Stopped(chosen(pools)) from None
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise
     _, not_finite, out_of_bounds, constant = state.n_states.tolist()
-    return [pool.chosen() for pool in pools], Counter(domain=not_finite, bounds=out_of_bounds, constant=constant)
+    return chosen(pools), Counter(domain=not_finite, bounds=out_of_bounds, constant=constant)
 
 
 def _unordered(executor: Executor, pieces: Iterable[Callable[[], int]], ahead: int) -> Iterator[int]:
