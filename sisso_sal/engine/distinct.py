@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -92,6 +93,7 @@ def best_distinct(
 
 def _winners(space: FeatureSpace, every: Selection, labels: np.ndarray, complexity: np.ndarray) -> np.ndarray:
     """Of each cluster the least complex, then the first key."""
+    key = cache(space.key)  # many problems share their features
     order = np.lexsort((complexity, labels))
     starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
     least = complexity[order][starts]
@@ -99,7 +101,7 @@ def _winners(space: FeatureSpace, every: Selection, labels: np.ndarray, complexi
     winners = order[starts]
     for group in np.flatnonzero(tied > 1):
         rivals = order[starts[group] : starts[group] + tied[group]]
-        winners[group] = min(rivals.tolist(), key=lambda t: space.key(*every.triple(t)))
+        winners[group] = min(rivals.tolist(), key=lambda t: key(*every.triple(t)))
     return winners
 
 
