@@ -69,11 +69,11 @@ class ScreeningStep:
     taken: Selection = field(default_factory=Selection.empty)
 
 
-def _forbidden(space: FeatureSpace, problem: Problem) -> np.ndarray:
-    """ndarray (n_words,) of uint64: bits of the primaries that the problem may not use, as in `FeatureSpace.masks`."""
-    words = np.zeros(space.masks.shape[1], dtype=np.uint64)
-    for i in np.flatnonzero(~problem.allowed):
-        words[i // 64] |= np.uint64(1) << np.uint64(i % 64)
+def _forbidden(space: FeatureSpace, problems: Sequence[Problem]) -> np.ndarray:
+    """ndarray (n_problems, n_words) of uint64: bits of the primaries that each may not use, as in `FeatureSpace.masks`."""
+    words = np.zeros((len(problems), space.masks.shape[1]), dtype=np.uint64)
+    for i, is_allowed in enumerate(np.array([problem.allowed for problem in problems]).T):
+        words[~is_allowed, i // 64] |= np.uint64(1 << (i % 64))
     return words
 
 
@@ -84,10 +84,10 @@ _admitted: WeakKeyDictionary[FeatureSpace, dict[bytes, list[Pairs]]] = WeakKeyDi
 def admitted_pairs(space: FeatureSpace, problems: Sequence[Problem]) -> dict[bytes, list[Pairs]]:
     """The pairs that problems may use, by the bytes of `Problem.allowed`."""
     known = _admitted.setdefault(space, {})
-    for problem in problems:
+    for problem, forbidden in zip(problems, _forbidden(space, problems), strict=True):
         key = problem.allowed.tobytes()
         if key not in known:
-            allowed = np.logical_not((space.masks & _forbidden(space, problem)).any(axis=1))
+            allowed = np.logical_not((space.masks & forbidden).any(axis=1))
             known[key] = [pairs.only(allowed, allowed) for pairs in space.pairs]
     return known
 
@@ -105,7 +105,7 @@ class _Pass:
     ):
         self.space, self.pools, self.centre, self.is_census = space, pools, centre, is_census
         self.limits = _scores.Limits(space.settings.min_abs, space.settings.max_abs, False)
-        self.forbidden = np.array([_forbidden(space, problem) for problem in problems])
+        self.forbidden = _forbidden(space, problems)
         self.scorings = scorings_of([pool.scoring for pool in pools])
         self.n_states = np.zeros(4, dtype=np.int64)
         self.sweeps = self._sweeps(problems, is_census)
