@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 
 import numpy as np
 
@@ -80,14 +79,13 @@ def best_distinct(
     has_taken[labels[is_taken]] = True
     free = winners[~has_taken]
     best = free[_ranked(space, every.take(free), owner[free], complexity[free], sizes)]
-    cuts = np.searchsorted(owner[best], np.arange(n + 1)).tolist()
     out = []
-    for p, (start, stop) in enumerate(pairwise(cuts)):
+    for p, own_best in enumerate(every.take(best).split(owner[best], n)):
         others = Selection.empty()
-        if stop - start < sizes[p]:
+        if len(own_best) < sizes[p]:
             own = np.flatnonzero(owner == p)
             others = _in_other_units(space, every.take(own), labels[own], is_taken[own], np.isin(own, winners))
-        out.append((every.take(best[start:stop]), others))
+        out.append((own_best, others))
     return out
 
 

@@ -181,11 +181,12 @@ class _Pass:
     def _hand_out(self, opcodes: np.ndarray, numbers: np.ndarray, pairs: np.ndarray, scores: np.ndarray) -> None:
         """Give the features to the pools of their problems; pairs (m, 2): number of the feature here and of the problem."""
         order = np.argsort(pairs[:, 1], kind="stable")
-        for part in np.split(order, np.flatnonzero(np.diff(pairs[order, 1])) + 1):
-            if len(part):
-                chosen = pairs[part, 0]
-                operands = numbers[chosen]
-                self.pools[pairs[part[0], 1]].add(Selection(opcodes[chosen], operands, operands, scores[part]))
+        features, problems = pairs[order].T
+        operands = numbers[features]
+        every = Selection(opcodes[features], operands, operands, scores[order])
+        for pool, own in zip(self.pools, every.split(problems, len(self.pools)), strict=True):
+            if len(own):
+                pool.add(own)
 
     def _count(self, states: np.ndarray) -> None:
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -33,6 +34,12 @@ class Selection:
 
     def take(self, index: np.ndarray) -> Selection:
         return Selection(self.opcode[index], self.left[index], self.right[index], self.score[index])
+
+    def split(self, owners: np.ndarray, n_owners: int) -> list[Selection]:
+        """The features of each owner; `owners` (k,) ascend. They are views."""
+        cuts = np.searchsorted(owners, np.arange(n_owners + 1)).tolist()
+        columns = (self.opcode, self.left, self.right, self.score)
+        return [Selection(*(column[start:stop] for column in columns)) for start, stop in pairwise(cuts)]
 
     def triple(self, number: int) -> tuple[int, int, int]:
         """Opcode and operands of one feature."""

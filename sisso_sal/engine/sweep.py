@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -231,8 +230,7 @@ def _by_owner(reached: Sequence[tuple[np.ndarray, Selection]], n_owners: int) ->
     owners = np.concatenate([part for part, _ in reached])
     every = Selection.joined([selection for _, selection in reached])
     order = np.argsort(owners, kind="stable")
-    cuts = np.searchsorted(owners[order], np.arange(n_owners + 1)).tolist()
-    return [every.take(order[start:stop]) for start, stop in pairwise(cuts)]
+    return every.take(order).split(owners[order], n_owners)
 
 
 def _reaches(sweeps: Sequence[PairSweep], lanes: int) -> _pairs.Reach:
