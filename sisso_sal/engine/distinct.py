@@ -98,8 +98,8 @@ def _winners(space: FeatureSpace, every: Selection, labels: np.ndarray, complexi
     tied = np.add.reduceat(complexity[order] == np.repeat(least, np.diff(starts, append=len(order))), starts)
     winners = order[starts]
     for group in np.flatnonzero(tied > 1):
-        rivals = order[starts[group] : starts[group] + tied[group]]
-        winners[group] = min(rivals.tolist(), key=lambda t: key(*every.triple(t)))
+        rivals: list[int] = order[starts[group] : starts[group] + tied[group]].tolist()
+        winners[group] = min(rivals, key=lambda t: key(*every.triple(t)))
     return winners
 
 

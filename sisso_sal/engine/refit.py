@@ -106,7 +106,13 @@ def _refitted(parts: Sequence[Subsets], centre: bool) -> list[Fit | None]:
     norms = np.sqrt((centred**2).sum(axis=2))
     q, r = np.linalg.qr((centred / np.where(norms > 0, norms, 1.0)[:, :, None]).swapaxes(1, 2))
     is_regular = (norms > 0).all(axis=1) & (np.diagonal(r, axis1=1, axis2=2) ** 2 >= PIVOT_FLOOR).all(axis=1)
-    owner, q, r, norms, shifted = (part[is_regular] for part in (owner, q, r, norms, shifted))
+    owner, q, r, norms, shifted = (
+        owner[is_regular],
+        q[is_regular],
+        r[is_regular],
+        norms[is_regular],
+        shifted[is_regular],
+    )
     projections = q.swapaxes(1, 2) @ (targets * root)[owner][:, :, None]
     coefficients = np.linalg.solve(r, projections)[:, :, 0] / norms
     residuals = targets[owner] - (coefficients[:, None, :] @ shifted)[:, 0]

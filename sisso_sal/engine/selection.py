@@ -50,8 +50,8 @@ class Selection:
         """The features of all parts, one after the other."""
         if len(parts) == 1:
             return parts[0]
-        names = ("opcode", "left", "right", "score")
-        return Selection(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+        columns = zip(*((part.opcode, part.left, part.right, part.score) for part in parts), strict=True)
+        return Selection(*map(np.concatenate, columns))
 
     @staticmethod
     def empty() -> Selection:
