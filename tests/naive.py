@@ -324,3 +324,13 @@ def relative_distance(features, labelled):
 
     usual = np.median([min(apart(a, b) for j, b in enumerate(labelled) if j != i) for i, a in enumerate(labelled)])
     return np.array([min(apart(row, other) for other in labelled) / usual for row in features])
+
+
+def noise_floor(n):
+    """Mean and 95th percentile of the miscalibration area of 4000 draws, each number looked up in the levels."""
+    levels, drawn = np.linspace(0.01, 0.99, 99), min(n, 1000)
+    first = np.searchsorted(levels, np.random.default_rng(0).random((4000, drawn)))
+    covered = np.array([np.bincount(row, minlength=100)[:99].cumsum() for row in first]) / drawn
+    gap = np.pad(np.abs(covered - levels), [(0, 0), (1, 1)])
+    areas = np.trapezoid(gap, np.concatenate([[0.0], levels, [1.0]]))
+    return np.mean(areas) * np.sqrt(drawn / n), np.quantile(areas, 0.95) * np.sqrt(drawn / n)

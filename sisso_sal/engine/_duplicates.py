@@ -9,17 +9,21 @@ from sisso_sal.engine._compilation import INNER, OPTIONS
 
 
 @njit(**OPTIONS)
-def unit_vectors(rows, weights, centre, out):
-    """Weighted, centred rows (m, n) of norm 1; of two equal directions the vectors are equal up to sign."""
+def unit_vectors(rows, weights, owner, centre, out):
+    """Weighted, centred rows (m, n) of norm 1; of two equal directions the vectors are equal up to sign.
+
+    weights (n_problems, n); owner (m,): the problem of each row.
+    """
     n = rows.shape[1]
     for t in range(rows.shape[0]):
+        own = weights[owner[t]]
         mean = 0.0
         if centre:
             for k in range(n):
-                mean += weights[k] * rows[t, k]
+                mean += own[k] * rows[t, k]
         square = 0.0
         for k in range(n):
-            out[t, k] = np.sqrt(weights[k]) * (rows[t, k] - mean)
+            out[t, k] = np.sqrt(own[k]) * (rows[t, k] - mean)
             square += out[t, k] * out[t, k]
         scale = 1.0 / np.sqrt(square)
         for k in range(n):
@@ -56,26 +60,31 @@ def _is_close(a, b, sign, tolerance):
 
 
 @njit(**OPTIONS)
-def cluster(units, scores, gate, tolerance, wanted):
-    """Number of the cluster of each feature; features of one cluster point in one direction.
+def cluster(units, scores, owner, wanted, gate, tolerance):
+    """Number of the cluster of each feature; features of one cluster have one owner and point in one direction.
 
-    Features whose score is lower than that of the `wanted`-th cluster by more than `gate` are left out, with the number -1.
+    Features whose score is lower than that of the `wanted`-th cluster of their owner by more than `gate` are left out, with the
+    number -1.
 
-    units (m, n) and scores (m,) come in order of descending score; only features whose scores differ by less than `gate` are
-    compared. Vectors closer than `tolerance` have projections closer than that, so most comparisons need no more.
+    units (m, n), scores (m,) and owner (m,) come owner by owner, and of each in order of descending score; only features whose
+    scores differ by less than `gate` are compared. Vectors closer than `tolerance` have projections closer than that, so most
+    comparisons need no more. wanted (n_owners,).
     """
     m = units.shape[0]
     label = np.empty(m, dtype=np.int64)
     head, head_scores, head_marks = np.empty(m, dtype=np.int64), np.empty(m), np.empty(m)
     marks = np.empty(m)
     _projections(units, marks)
-    count = 0
+    count, first = 0, 0  # clusters of all owners, and of those before this one
     for t in range(m):
         label[t] = -1
-        if count >= wanted and head_scores[wanted - 1] - scores[t] > gate:
+        if t > 0 and owner[t] != owner[t - 1]:
+            first = count
+        last = first + wanted[owner[t]]
+        if count >= last and head_scores[last - 1] - scores[t] > gate:
             continue
         u = count - 1
-        while u >= 0 and head_scores[u] - scores[t] <= gate:
+        while u >= first and head_scores[u] - scores[t] <= gate:
             is_same = False
             for sign in (1.0, -1.0):
                 if not is_same and abs(marks[t] - sign * head_marks[u]) <= 2.0 * tolerance:

@@ -68,10 +68,13 @@ class Problem:
         shares = self.shares
         reference = self.target - (shares @ self.target if centre else 0.0)
         scale = np.sqrt(shares @ reference**2)
-        kept = []
-        for row in rows:
-            centred = row - (shares @ row if centre else 0.0)
-            norm = np.sqrt(shares @ centred**2)
-            if norm > 1e-12 * max(scale, np.abs(self.target).max() * 1e-3):
-                kept.append(centred / norm)
-        return np.array(kept).reshape(len(kept), len(self.target))
+        if centre:
+            rows = rows - _products(rows, shares)[:, None]
+        norms = np.sqrt(_products(rows**2, shares))
+        is_kept = norms > 1e-12 * max(scale, np.abs(self.target).max() * 1e-3)
+        return rows[is_kept] / norms[is_kept, None]
+
+
+def _products(rows: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Products (m,) of each of rows (m, n) with shares (n,): row by row, so that the bits do not depend on how many there are."""
+    return (rows[:, None, :] @ shares[:, None])[:, 0, 0]

@@ -20,7 +20,7 @@ import numpy as np
 
 from sisso_sal.engine import _scores
 from sisso_sal.engine.copies import copies_of
-from sisso_sal.engine.pool import Pool
+from sisso_sal.engine.pool import Pool, chosen
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.selection import Selection
 from sisso_sal.engine.sweep import Job, PairSweep, batches, evaluated_rows, jobs_of, run, scorings_of
@@ -69,11 +69,11 @@ class ScreeningStep:
     taken: Selection = field(default_factory=Selection.empty)
 
 
-def _forbidden(space: FeatureSpace, problem: Problem) -> np.ndarray:
-    """ndarray (n_words,) of uint64: bits of the primaries that the problem may not use, as in `FeatureSpace.masks`."""
-    words = np.zeros(space.masks.shape[1], dtype=np.uint64)
-    for i in np.flatnonzero(~problem.allowed):
-        words[i // 64] |= np.uint64(1) << np.uint64(i % 64)
+def _forbidden(space: FeatureSpace, problems: Sequence[Problem]) -> np.ndarray:
+    """ndarray (n_problems, n_words) of uint64: bits of the primaries that each may not use, as in `FeatureSpace.masks`."""
+    words = np.zeros((len(problems), space.masks.shape[1]), dtype=np.uint64)
+    for i, is_allowed in enumerate(np.array([problem.allowed for problem in problems]).T):
+        words[~is_allowed, i // 64] |= np.uint64(1 << (i % 64))
     return words
 
 
@@ -84,10 +84,10 @@ _admitted: WeakKeyDictionary[FeatureSpace, dict[bytes, list[Pairs]]] = WeakKeyDi
 def admitted_pairs(space: FeatureSpace, problems: Sequence[Problem]) -> dict[bytes, list[Pairs]]:
     """The pairs that problems may use, by the bytes of `Problem.allowed`."""
     known = _admitted.setdefault(space, {})
-    for problem in problems:
+    for problem, forbidden in zip(problems, _forbidden(space, problems), strict=True):
         key = problem.allowed.tobytes()
         if key not in known:
-            allowed = np.logical_not((space.masks & _forbidden(space, problem)).any(axis=1))
+            allowed = np.logical_not((space.masks & forbidden).any(axis=1))
             known[key] = [pairs.only(allowed, allowed) for pairs in space.pairs]
     return known
 
@@ -105,7 +105,7 @@ class _Pass:
     ):
         self.space, self.pools, self.centre, self.is_census = space, pools, centre, is_census
         self.limits = _scores.Limits(space.settings.min_abs, space.settings.max_abs, False)
-        self.forbidden = np.array([_forbidden(space, problem) for problem in problems])
+        self.forbidden = _forbidden(space, problems)
         self.scorings = scorings_of([pool.scoring for pool in pools])
         self.n_states = np.zeros(4, dtype=np.int64)
         self.sweeps = self._sweeps(problems, is_census)
@@ -184,11 +184,12 @@ class _Pass:
     def _hand_out(self, opcodes: np.ndarray, numbers: np.ndarray, pairs: np.ndarray, scores: np.ndarray) -> None:
         """Give the features to the pools of their problems; pairs (m, 2): number of the feature here and of the problem."""
         order = np.argsort(pairs[:, 1], kind="stable")
-        for part in np.split(order, np.flatnonzero(np.diff(pairs[order, 1])) + 1):
-            if len(part):
-                chosen = pairs[part, 0]
-                operands = numbers[chosen]
-                self.pools[pairs[part[0], 1]].add(Selection(opcodes[chosen], operands, operands, scores[part]))
+        features, problems = pairs[order].T
+        operands = numbers[features]
+        every = Selection(opcodes[features], operands, operands, scores[order])
+        for pool, own in zip(self.pools, every.split(problems, len(self.pools)), strict=True):
+            if len(own):
+                pool.add(own)
 
     def _count(self, states: np.ndarray) -> None:
         with self._lock:
@@ -265,12 +266,12 @@ def screen(
                         progress(space.n_features * done // total, space.n_features)
         except KeyboardInterrupt:
             executor.shutdown(cancel_futures=True)
-            raise Stopped([pool.chosen() for pool in pools]) from None
+            raise Stopped(chosen(pools)) from None
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise
     _, not_finite, out_of_bounds, constant = state.n_states.tolist()
-    return [pool.chosen() for pool in pools], Counter(domain=not_finite, bounds=out_of_bounds, constant=constant)
+    return chosen(pools), Counter(domain=not_finite, bounds=out_of_bounds, constant=constant)
 
 
 def _unordered(executor: Executor, pieces: Iterable[Callable[[], int]], ahead: int) -> Iterator[int]:

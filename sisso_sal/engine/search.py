@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
+from itertools import chain
 
 import numpy as np
 
 from sisso_sal.engine.plan import SearchSize
 from sisso_sal.engine.problem import Problem
+from sisso_sal.engine.refit import Fit
 from sisso_sal.engine.screen import Progress, ScreeningStep, Stopped, screen
 from sisso_sal.engine.selection import Selection
-from sisso_sal.engine.sparsify import Fit, Ranks, sparsify
+from sisso_sal.engine.sparsify import BestSubsets, Ranks, Task, sparsify, sparsify_all
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
 from sisso_sal.system.machine import one_blas_thread, workers
 
 LARGER = 3
 """Subsets of so many features and more are walked by the same kernels."""
+
+ROOM = 1 << 20
+"""Values of subspaces in which a thread looks for the best subsets at a time."""
 
 
 @dataclass
@@ -122,20 +127,14 @@ def _regress(space, problems, results, chosen, size: SearchSize, *, centre: bool
     with one_blas_thread(), workers(threads) as executor:
         few = len(problems) < threads  # then the threads share each walk, otherwise each takes whole problems
         subspaces = [Selection.joined([r.subspace, new]) for r, new in zip(results, chosen, strict=True)]
-        jobs = [
-            (
-                space,
-                problem,
-                subspace,
-                len(result.fits) + 1,
-                max(size.keep, size.n_residual),
-                centre,
-                8 * threads if few else 1,
-            )
-            for problem, subspace, result in zip(problems, subspaces, results, strict=True)
-        ]
+        keep = max(size.keep, size.n_residual)
+        regress = partial(_regress_some, space, dim=len(results[0].fits) + 1, keep=keep, centre=centre)
+        tasks = list(zip(problems, subspaces, strict=True))
         try:
-            best = [_regress_one(job, executor) for job in jobs] if few else list(executor.map(_regress_one, jobs))
+            if few:
+                best = [regress([task], blocks=8 * threads, executor=executor)[0] for task in tasks]
+            else:
+                best = list(chain.from_iterable(executor.map(regress, _groups(tasks, space.n_samples, threads))))
         except BaseException:
             executor.shutdown(cancel_futures=True)
             raise
@@ -146,13 +145,45 @@ def _regress(space, problems, results, chosen, size: SearchSize, *, centre: bool
         result.n_singular += subsets.n_singular
 
 
-def _regress_one(job, executor=None):
-    space, problem, subspace, d, keep, centre, blocks = job
-    complexity = space.complexity(subspace.opcode, subspace.left, subspace.right).tolist()
-    ranks = Ranks(complexity.__getitem__, lambda number: space.key(*subspace.triple(number)))
-    return sparsify(
-        subspace.values(space), problem, d, keep=keep, centre=centre, ranks=ranks, blocks=blocks, executor=executor
-    )
+def _groups(tasks: Sequence[tuple[Problem, Selection]], n_samples: int, threads: int) -> Iterator[list]:
+    """The tasks in groups of at most `ROOM` values, or of one task; so many groups that each thread has some."""
+    n_values = n_samples * sum(len(subspace) for _, subspace in tasks)
+    room = min(ROOM, n_values // (4 * threads)) if threads > 1 else ROOM
+    group, held = [], 0
+    for task in tasks:
+        size = n_samples * len(task[1])
+        if group and held + size > room:
+            yield group
+            group, held = [], 0
+        group.append(task)
+        held += size
+    yield group
+
+
+def _regress_some(
+    space: FeatureSpace,
+    tasks: Sequence[tuple[Problem, Selection]],
+    *,
+    dim: int,
+    keep: int,
+    centre: bool,
+    blocks: int = 1,
+    executor=None,
+) -> list[BestSubsets]:
+    """The best fits of `dim` features in the subspace of each problem."""
+    every = Selection.joined([subspace for _, subspace in tasks])
+    values, complexity = every.values(space), space.complexity(every.opcode, every.left, every.right).tolist()
+    parts, start = [], 0
+    for problem, subspace in tasks:
+        stop = start + len(subspace)
+        ranks = Ranks(complexity[start:stop].__getitem__, partial(_key, space, subspace))
+        parts.append(Task(values[start:stop], problem, ranks))
+        start = stop
+    return sparsify_all(parts, dim, keep=keep, centre=centre, blocks=blocks, executor=executor)
+
+
+def _key(space: FeatureSpace, subspace: Selection, number: int) -> str:
+    return space.key(*subspace.triple(number))
 
 
 def compile_for(dim: int) -> None:

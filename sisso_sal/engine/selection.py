@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -34,6 +35,12 @@ class Selection:
     def take(self, index: np.ndarray) -> Selection:
         return Selection(self.opcode[index], self.left[index], self.right[index], self.score[index])
 
+    def split(self, owners: np.ndarray, n_owners: int) -> list[Selection]:
+        """The features of each owner; `owners` (k,) ascend. They are views."""
+        cuts = np.searchsorted(owners, np.arange(n_owners + 1)).tolist()
+        columns = (self.opcode, self.left, self.right, self.score)
+        return [Selection(*(column[start:stop] for column in columns)) for start, stop in pairwise(cuts)]
+
     def triple(self, number: int) -> tuple[int, int, int]:
         """Opcode and operands of one feature."""
         return int(self.opcode[number]), int(self.left[number]), int(self.right[number])
@@ -43,8 +50,8 @@ class Selection:
         """The features of all parts, one after the other."""
         if len(parts) == 1:
             return parts[0]
-        names = ("opcode", "left", "right", "score")
-        return Selection(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+        columns = zip(*((part.opcode, part.left, part.right, part.score) for part in parts), strict=True)
+        return Selection(*map(np.concatenate, columns))
 
     @staticmethod
     def empty() -> Selection:

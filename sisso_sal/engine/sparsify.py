@@ -18,8 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from sisso_sal.engine import _subsets as kernels
-from sisso_sal.engine._subsets import PIVOT_FLOOR, ROWS, WIDTH
+from sisso_sal.engine._subsets import ROWS, WIDTH
 from sisso_sal.engine.problem import Problem
+from sisso_sal.engine.refit import Fit, Subsets, refit_all
 
 DIGITS = 10
 """Subsets are equally good when their unexplained shares of the variance agree to this many decimals."""
@@ -32,9 +33,6 @@ SAME = 2 * 10.0**-DIGITS
 
 NO_BAR = -1.0
 """A gain that every subset exceeds."""
-
-CHUNK = 256
-"""Subsets refitted at a time."""
 
 NEAR = 1e-5
 """Gains, shares of the variance, that differ by less may be equal once subsets that are nearly singular are refitted."""
@@ -60,31 +58,6 @@ PANEL = (64, 2048)
 """Rows and columns of the products that are worked on at a time (512 KiB)."""
 
 
-@dataclass(frozen=True)
-class Fit:
-    """Least-squares fit of one subset.
-
-    Attributes
-    ----------
-    subset : tuple of int
-        Numbers of the features, ascending.
-    coefficients : ndarray (dim,)
-        In units of target over feature.
-    intercept : float
-        In units of the target; 0 without intercept.
-    sse : float
-        Weighted sum of squared residuals, in units of the target squared.
-    residual : ndarray (n_samples,)
-        Target minus fit, on all samples.
-    """
-
-    subset: tuple[int, ...]
-    coefficients: np.ndarray
-    intercept: float
-    sse: float
-    residual: np.ndarray
-
-
 class Ranks(NamedTuple):
     """Complexity and key of the feature with a number; keys are asked for only where complexities are equal."""
 
@@ -94,6 +67,14 @@ class Ranks(NamedTuple):
 
 NUMBERS = Ranks(lambda number: 0, "{:09d}".format)
 """Ranks of features that are ordered by their numbers."""
+
+
+class Task(NamedTuple):
+    """A subspace in which the best subsets for a problem are looked for: values (n_features, n_samples), problem, and ranks."""
+
+    values: np.ndarray
+    problem: Problem
+    ranks: Ranks = NUMBERS
 
 
 @dataclass(frozen=True)
@@ -129,44 +110,6 @@ class _Units:
         variance = float(target @ target) or 1.0
         target = target / np.sqrt(variance)
         return cls(rows, squares, target, rows @ target, variance)
-
-
-def refit(values: np.ndarray, problem: Problem, subset: Sequence[int], centre: bool) -> Fit | None:
-    """Weighted least squares by QR; None if the subset is singular on the data.
-
-    Parameters
-    ----------
-    values : ndarray (n_features, n_samples)
-    problem : Problem
-    subset : sequence of int
-        Rows of `values` to use.
-    centre : bool
-        Whether there is an intercept.
-    """
-    return _refit_all(values, problem, np.array([subset], dtype=np.int64), centre)[0]
-
-
-def _refit_all(values: np.ndarray, problem: Problem, subsets: np.ndarray, centre: bool) -> list[Fit | None]:
-    """`refit` of each of subsets (n_subsets, dim)."""
-    shares, root = problem.shares, np.sqrt(problem.shares)
-    target_mean = float(shares @ problem.target) if centre else 0.0
-    target = problem.target - target_mean
-    rows = values[subsets]
-    means = rows @ shares if centre else np.zeros(subsets.shape)
-    shifted = rows - means[:, :, None]
-    centred = shifted * root
-    norms = np.sqrt((centred**2).sum(axis=2))
-    q, r = np.linalg.qr((centred / np.where(norms > 0, norms, 1.0)[:, :, None]).swapaxes(1, 2))
-    is_regular = (norms > 0).all(axis=1) & (np.diagonal(r, axis1=1, axis2=2) ** 2 >= PIVOT_FLOOR).all(axis=1)
-    q, r, norms, shifted = q[is_regular], r[is_regular], norms[is_regular], shifted[is_regular]
-    projections = (q.swapaxes(1, 2) @ (target * root))[:, :, None]
-    coefficients = np.linalg.solve(r, projections)[:, :, 0] / norms
-    residuals = target - (coefficients[:, None, :] @ shifted)[:, 0]
-    fits: list[Fit | None] = [None] * len(subsets)
-    for t, c, residual in zip(np.flatnonzero(is_regular), coefficients, residuals, strict=True):
-        intercept = target_mean - float(c @ means[t]) if centre else 0.0
-        fits[t] = Fit(tuple(subsets[t].tolist()), c, intercept, float(problem.weights @ residual**2), residual)
-    return fits
 
 
 def sparsify(
@@ -212,41 +155,86 @@ def sparsify(
     >>> best.subset, best.coefficients.round(6), round(best.intercept, 6)
     ((0, 2), array([ 2., -1.]), 7.0)
     """
-    m = len(values)
-    if dim > m:
-        return BestSubsets((), 0, 0)
-    units = _Units.of(values, problem, centre)
-    walker = {1: _WalkSingles, 2: _WalkPairs}.get(dim, _WalkLarger)(units)
-    cuts = _cuts(m, dim, max(blocks, -(-comb(m, dim) // walker.most)), walker.step)
-    held = max(4 * keep, keep + 32)
-    bar = _promising(walker, units, dim, held) if comb(m, dim) >= BARRED else NO_BAR
-    while True:
-        subsets, gains, seen, singular = _walk(walker, dim, cuts, held, bar, executor)
-        if len(gains) < held and bar > NO_BAR:
-            bar = NO_BAR
-            continue
-        is_last = len(gains) < held or held >= MOST_HELD
-        if is_last or gains[keep - 1] - gains[-1] > SAME:  # else there may be more that are as good as the best
-            fits = _refitted(values, problem, subsets, gains, keep, centre)
-            if is_last or len(fits) >= keep:
-                break
-        held = min(8 * held, MOST_HELD)
-        bar = _promising(walker, units, dim, held) if comb(m, dim) >= BARRED else NO_BAR
-    total = units.variance * float(problem.weights.sum())
-    return BestSubsets(tuple(_ranked(fits, total, ranks)[:keep]), seen, singular)
+    task = Task(values, problem, ranks)
+    return sparsify_all([task], dim, keep=keep, centre=centre, blocks=blocks, executor=executor)[0]
 
 
-def _refitted(
-    values: np.ndarray, problem: Problem, subsets: np.ndarray, gains: np.ndarray, keep: int, centre: bool
-) -> list[Fit]:
-    """Fits of the subsets, best first, that may be among the best `keep`; of all if fewer than `keep` of these are regular."""
-    n_near = np.count_nonzero(gains >= gains[keep - 1] - NEAR) if len(gains) >= keep else len(gains)
-    fits: list[Fit] = []
-    for start, stop in ((0, n_near), (n_near, len(subsets))):
-        if len(fits) < keep:
-            chunks = (subsets[t : min(t + CHUNK, stop)] for t in range(start, stop, CHUNK))
-            fits += [fit for chunk in chunks for fit in _refit_all(values, problem, chunk, centre) if fit]
+def sparsify_all(
+    tasks: Sequence[Task], dim: int, *, keep: int = 10, centre: bool = True, blocks: int = 1, executor=None
+) -> list[BestSubsets]:
+    """`sparsify` of each task; what is done with few numbers is done for all at once."""
+    best = [BestSubsets((), 0, 0)] * len(tasks)
+    under_way = {
+        number: _Walk(task, dim, keep, centre, blocks) for number, task in enumerate(tasks) if dim <= len(task.values)
+    }
+    while under_way:
+        for walk in under_way.values():
+            walk.go(executor)
+        decided = {number: walk for number, walk in under_way.items() if walk.is_enough}
+        for (number, walk), fits in zip(decided.items(), _refitted(list(decided.values()), centre), strict=True):
+            if walk.is_last or len(fits) >= keep:
+                best[number] = BestSubsets(tuple(walk.ranked(fits)), walk.seen, walk.singular)
+                del under_way[number]
+        for walk in under_way.values():
+            walk.held = min(8 * walk.held, MOST_HELD)
+    return best
+
+
+class _Walk:
+    """The walk over the subsets of one task, repeated with more of them held where there may be others as good as the best."""
+
+    def __init__(self, task: Task, dim: int, keep: int, centre: bool, blocks: int) -> None:
+        self.task, self.dim, self.keep = task, dim, keep
+        self.units = _Units.of(task.values, task.problem, centre)
+        self.walker = {1: _WalkSingles, 2: _WalkPairs}.get(dim, _WalkLarger)(self.units)
+        m = len(task.values)
+        self.n_subsets = comb(m, dim)
+        self.cuts = _cuts(m, dim, max(blocks, -(-self.n_subsets // self.walker.most)), self.walker.step)
+        self.held = max(4 * keep, keep + 32)
+
+    def go(self, executor) -> None:
+        """Find the best `held` subsets."""
+        bar = _promising(self.walker, self.units, self.dim, self.held) if self.n_subsets >= BARRED else NO_BAR
+        found = _walk(self.walker, self.dim, self.cuts, self.held, bar, executor)
+        if len(found[1]) < self.held and bar > NO_BAR:
+            found = _walk(self.walker, self.dim, self.cuts, self.held, NO_BAR, executor)
+        self.subsets, self.gains, self.seen, self.singular = found
+
+    @property
+    def is_last(self) -> bool:
+        return len(self.gains) < self.held or self.held >= MOST_HELD
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether no subset that is not held may be as good as the best `keep`."""
+        return self.is_last or self.gains[self.keep - 1] - self.gains[-1] > SAME
+
+    def part(self, start: int, stop: int) -> Subsets:
+        return Subsets(self.task.values, self.task.problem, self.subsets[start:stop])
+
+    @property
+    def n_near(self) -> int:
+        """Number of subsets, best first, that may be among the best `keep`."""
+        few = len(self.gains) < self.keep
+        return len(self.gains) if few else int(np.count_nonzero(self.gains >= self.gains[self.keep - 1] - NEAR))
+
+    def ranked(self, fits: Sequence[Fit]) -> list[Fit]:
+        total = self.units.variance * float(self.task.problem.weights.sum())
+        return _ranked(fits, total, self.task.ranks)[: self.keep]
+
+
+def _refitted(walks: Sequence[_Walk], centre: bool) -> list[list[Fit]]:
+    """Of each walk the fits of the subsets near the best `keep`; of all its subsets if fewer than `keep` of these are regular."""
+    fits = _regular([walk.part(0, walk.n_near) for walk in walks], centre)
+    short = [t for t, walk in enumerate(walks) if len(fits[t]) < walk.keep]
+    others = _regular([walks[t].part(walks[t].n_near, len(walks[t].subsets)) for t in short], centre)
+    for t, more in zip(short, others, strict=True):
+        fits[t] += more
     return fits
+
+
+def _regular(parts: Sequence[Subsets], centre: bool) -> list[list[Fit]]:
+    return [[fit for fit in fits if fit] for fits in refit_all(parts, centre)]
 
 
 def _ranked(fits: Sequence[Fit], total: float, ranks: Ranks) -> list[Fit]:
@@ -380,6 +368,8 @@ def _promising(walker, units: _Units, dim: int, held: int) -> float:
 
 def _cuts(m: int, dim: int, blocks: int, step: int) -> list[int]:
     """First members, multiples of `step`, at which the walk is cut, so that the pieces hold about equally many subsets."""
+    if blocks == 1:
+        return [0, m]
     shares = 1.0 - (1.0 - np.arange(0, m + 1, step) / m) ** dim
     inner = step * np.searchsorted(shares, np.arange(1, blocks) / blocks)
     return sorted({0, m, *inner[inner < m].tolist()})

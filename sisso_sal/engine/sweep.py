@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
-from itertools import pairwise
+from functools import cache, cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -124,10 +123,16 @@ class PairSweep:
         """Most features that a thread takes at a time."""
         return WORK / (len(self.scoring.weights) * (1 + self.n_factors))
 
-    def float_factors(self, samples: np.ndarray) -> np.ndarray:
-        """ndarray (n_factors, n) of float32: weights and weights times targets at some samples."""
+    @cached_property
+    def samples(self) -> np.ndarray:
+        """Numbers of the samples of positive weight."""
+        return np.flatnonzero(self.scoring.weights)
+
+    @cached_property
+    def float_factors(self) -> np.ndarray:
+        """ndarray (n_factors, n_samples) of float32: weights and weights times targets."""
         weights, targets = self.scoring.weights, self.scoring.targets
-        return np.concatenate([weights[None], weights * targets])[:, samples].astype(np.float32)
+        return np.concatenate([weights[None], weights * targets]).astype(np.float32)
 
 
 class Job(NamedTuple):
@@ -231,13 +236,12 @@ def _by_owner(reached: Sequence[tuple[np.ndarray, Selection]], n_owners: int) ->
     owners = np.concatenate([part for part, _ in reached])
     every = Selection.joined([selection for _, selection in reached])
     order = np.argsort(owners, kind="stable")
-    cuts = np.searchsorted(owners[order], np.arange(n_owners + 1)).tolist()
-    return [every.take(order[start:stop]) for start, stop in pairwise(cuts)]
+    return every.take(order).split(owners[order], n_owners)
 
 
 def _reaches(sweeps: Sequence[PairSweep], lanes: int) -> _pairs.Reach:
     """What each sweep needs, on as many samples as the one with the most has of positive weight, a multiple of `lanes`."""
-    samples = [np.flatnonzero(sweep.scoring.weights) for sweep in sweeps]
+    samples = [sweep.samples for sweep in sweeps]
     n_samples = len(sweeps[0].scoring.weights)
     n = -(-max(map(len, samples)) // lanes) * lanes
     if n >= n_samples:
@@ -245,7 +249,7 @@ def _reaches(sweeps: Sequence[PairSweep], lanes: int) -> _pairs.Reach:
     picked, factors = np.zeros((len(sweeps), n), np.int64), np.zeros((len(sweeps), sweeps[0].n_factors, n), np.float32)
     for t, (sweep, numbers) in enumerate(zip(sweeps, samples, strict=True)):
         picked[t, : len(numbers)] = numbers
-        factors[t, :, : len(numbers)] = sweep.float_factors(numbers)
+        factors[t, :, : len(numbers)] = sweep.float_factors[:, numbers]
     errors = np.full(len(sweeps), (n_samples + ROUNDINGS) * 2.0**-24)
     return _pairs.Reach(picked, factors, errors, np.full(len(sweeps), -1.0), sweeps[0].scoring.centre)
 

@@ -18,6 +18,11 @@ from sisso_sal.models.recalibration import Recalibration, held_out_quantiles
 
 LEVELS = np.linspace(0.01, 0.99, 99)
 
+_STEPS = np.diff(LEVELS, prepend=0.0, append=1.0)
+
+_DRAWS_AT_ONCE = 200
+"""Draws of a noise floor that are looked at together: their arrays stay in the second-level cache."""
+
 
 def coverage(errors: np.ndarray, sigma: np.ndarray, level: float) -> float:
     """Share of errors inside the central Gaussian interval of probability `level`.
@@ -54,8 +59,9 @@ def area(observed: np.ndarray) -> np.ndarray:
     ----------
     observed : ndarray (..., n_levels)
     """
-    gap = np.pad(np.abs(observed - LEVELS), [(0, 0)] * (observed.ndim - 1) + [(1, 1)])
-    return np.trapezoid(gap, np.concatenate([[0.0], LEVELS, [1.0]]))
+    gap = np.zeros((*observed.shape[:-1], len(LEVELS) + 2))
+    np.abs(observed - LEVELS, out=gap[..., 1:-1])
+    return (_STEPS * (gap[..., 1:] + gap[..., :-1]) / 2.0).sum(axis=-1)
 
 
 def miscalibration_area(errors: np.ndarray, sigma: np.ndarray) -> float:
@@ -93,11 +99,18 @@ def noise_floor(n: int) -> tuple[float, float]:
     if n < 1:
         raise FitError(f"noise floor: needs at least one sample, found {n}")
     drawn = min(n, 1000)
-    u = np.random.default_rng(0).random((4000, drawn))
-    # The number of the first level that covers each draw, apart for each row; then how many are covered at each level.
-    first = np.searchsorted(LEVELS, u) + (len(LEVELS) + 1) * np.arange(len(u))[:, None]
-    counts = np.bincount(first.ravel(), minlength=len(u) * (len(LEVELS) + 1)).reshape(len(u), -1)
-    areas = area(np.cumsum(counts[:, :-1], axis=1) / drawn)
+    rng, n_levels = np.random.default_rng(0), len(LEVELS)
+    bounds = np.concatenate([[-np.inf], LEVELS, [np.inf]])
+    areas = np.empty((4000 // _DRAWS_AT_ONCE, _DRAWS_AT_ONCE))
+    for part in areas:
+        u = rng.random((len(part), drawn))
+        # The first level that covers each number: its percent, which rounding may put one too high or too low.
+        first = (u * 100.0).astype(np.int64)
+        first -= bounds[first] >= u
+        first += bounds[first + 1] < u
+        first += (n_levels + 1) * np.arange(len(part))[:, None]  # apart for each draw
+        counts = np.bincount(first.ravel(), minlength=len(part) * (n_levels + 1)).reshape(len(part), -1)
+        part[:] = area(np.cumsum(counts[:, :-1], axis=1) / drawn)
     shrink = np.sqrt(drawn / n)
     return float(np.mean(areas) * shrink), float(np.quantile(areas, 0.95) * shrink)
 

@@ -6,8 +6,9 @@ The single model, the members of an ensemble, the choice of their rung, and cros
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from sisso_sal.engine.plan import SearchSize, search_cost
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.search import SubspaceFits, search
 from sisso_sal.errors import FitError, ModelFileError, SettingsError
+from sisso_sal.features.expression import Expression
 from sisso_sal.features.operators import DEFAULT_OPERATORS
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
 from sisso_sal.features.stored import SAME_VALUE
@@ -283,8 +285,10 @@ def solve(prepared: Prepared, problems: Sequence[Problem], progress: Progress | 
     outcomes, causes = search(
         space, problems, prepared.size, centre=settings.fit_intercept, threads=settings.n_threads, progress=progress
     )
+    formula = cache(space.expression)  # many problems share theirs
     models = [
-        _models(space, problem, outcome, settings.n_models) for problem, outcome in zip(problems, outcomes, strict=True)
+        _models(space, formula, problem, outcome, settings.n_models)
+        for problem, outcome in zip(problems, outcomes, strict=True)
     ]
     sizes, rejected = _features(prepared, causes)
     n_singular = sum(outcome.n_singular for outcome in outcomes)
@@ -334,13 +338,19 @@ def _check(y: np.ndarray, settings: SearchSettings) -> None:
         raise FitError(f"fit: needs a target that varies, found {y[0]:g} on every sample")
 
 
-def _models(space: FeatureSpace, problem: Problem, outcome: SubspaceFits, n_models: int) -> list[list[SISSOModel]]:
-    subspace, best = outcome.subspace, [fits[:n_models] for fits in outcome.fits]
+def _models(
+    space: FeatureSpace,
+    formula: Callable[[int, int, int], Expression],
+    problem: Problem,
+    outcome: SubspaceFits,
+    n_models: int,
+) -> list[list[SISSOModel]]:
+    """Models of each dimension; `formula` is `FeatureSpace.expression`."""
+    best = [fits[:n_models] for fits in outcome.fits]
     used = sorted({number for fits in best for fit in fits for number in fit.subset})
     if not used:
         raise FitError("fit: needs at least one usable feature, found none (bounds, units and domains left nothing)")
-    formulas = {
-        i: space.expression(int(subspace.opcode[i]), int(subspace.left[i]), int(subspace.right[i])) for i in used
-    }
-    values = subspace.values(space)
+    chosen = outcome.subspace.take(np.array(used))
+    formulas = {number: formula(*chosen.triple(place)) for place, number in enumerate(used)}
+    values = dict(zip(used, chosen.values(space), strict=True))
     return [[build_model(formulas, values, fit, problem.weights) for fit in fits] for fits in best]

@@ -278,8 +278,10 @@ def fit_statistics(residual: np.ndarray, weights: np.ndarray) -> tuple[float, fl
     return rmse, float(np.abs(residual[weights > 0]).max())
 
 
-def build_model(formulas: Mapping[int, Expression], values: np.ndarray, fit, weights: np.ndarray) -> SISSOModel:
-    """The model of one `engine.sparsify.Fit`; `values` (n_features, n_samples) are those of `formulas`."""
+def build_model(
+    formulas: Mapping[int, Expression], values: Mapping[int, np.ndarray], fit, weights: np.ndarray
+) -> SISSOModel:
+    """The model of one `engine.refit.Fit`; `values`, (n_samples,) each, are those of `formulas`."""
     present = weights > 0
     terms = []
     for number, coefficient in zip(fit.subset, fit.coefficients, strict=True):

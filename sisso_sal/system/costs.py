@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -52,13 +53,20 @@ def in_words(costs: Sequence[Cost]) -> str:
 
 
 def multiply_add_seconds(n: int, dtype: type = np.float32) -> float:
-    """Time of one multiply-add in a product of small matrices with n columns, on one thread, measured now.
+    """Time of one multiply-add in a product of small matrices with n columns, on one thread, as this process first measured it.
+
+    It is measured for the next power of two, since it hardly depends on n.
 
     Examples
     --------
     >>> 0 < multiply_add_seconds(100) < 1e-6
     True
     """
+    return _measured(1 << (n - 1).bit_length(), dtype)
+
+
+@cache
+def _measured(n: int, dtype: type) -> float:
     a, b = np.ones((128, n), dtype), np.ones((256, n), dtype)
     out = np.empty((128, 256), dtype)
     spent = []

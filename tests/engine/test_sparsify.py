@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from sisso_sal.engine import sparsify as module
 from sisso_sal.engine.problem import Problem
-from sisso_sal.engine.sparsify import Ranks, refit, sparsify
+from sisso_sal.engine.refit import refit
+from sisso_sal.engine.sparsify import Ranks, sparsify
 
 
 @pytest.fixture(scope="module", autouse=True, params=["always", "where it pays"])

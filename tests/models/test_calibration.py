@@ -3,6 +3,7 @@
 import json
 import re
 
+import naive
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -234,6 +235,11 @@ def test_one_calibrated_sigma_in_twenty_exceeds_the_noise_floor(n):
     low, high = binom.interval(0.9999, draws, 0.05)
     assert low - 10 <= np.sum(np.array(areas) > noise_floor(n)[1]) <= high + 10  # 10: the floor itself is drawn
     assert np.mean(areas) == pytest.approx(noise_floor(n)[0], rel=0.06)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 41, 100, 999, 1000, 1500])
+def test_noise_floor_has_the_digits_of_its_plain_twin(n):
+    assert noise_floor(n) == naive.noise_floor(n)
 
 
 def test_noise_floor_of_nothing():
