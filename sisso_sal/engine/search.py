@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
+from numba.core.event import Event, Listener, install_listener
 
 from sisso_sal.engine.plan import SearchSize
 from sisso_sal.engine.problem import Problem
@@ -19,6 +21,8 @@ from sisso_sal.system.machine import one_blas_thread, workers
 
 LARGER = 3
 """Subsets of so many features and more are walked by the same kernels."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -160,9 +164,24 @@ def compile_for(dim: int) -> None:
 
     Later a compilation would hold up Ctrl-C, and progress would stand still.
     """
-    _compile_screening()
-    for d in range(1, min(dim, LARGER) + 1):
-        _compile_subsets(d)
+    with install_listener("numba:compile", _Notice()):
+        _compile_screening()
+        for d in range(1, min(dim, LARGER) + 1):
+            _compile_subsets(d)
+
+
+class _Notice(Listener):
+    """Says before the first kernel that is not in numba's cache why nothing else happens for some seconds."""
+
+    is_said = False
+
+    def on_start(self, event: Event) -> None:
+        if not self.is_said:
+            logger.info("the compute kernels are compiled now, once after an installation; this takes 10 to 20 s")
+            self.is_said = True
+
+    def on_end(self, event: Event) -> None:
+        """There is nothing to say of the end."""
 
 
 @cache

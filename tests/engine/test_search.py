@@ -4,9 +4,11 @@ import threading
 from math import comb
 
 import naive
+import numba
 import numpy as np
 import pytest
 from compiled import needs_compiled
+from numba.core.event import install_listener
 
 from sisso_sal.engine import _duplicates, _pairs, _scores, _subsets, _values
 from sisso_sal.engine import search as search_module
@@ -223,6 +225,16 @@ def test_the_cost_of_a_search_counts_what_is_there():
         assert cost.what.endswith(f" and {n_subsets:.3g} subsets")
     assert costs[1].n_bytes == costs[2].n_bytes == costs[3].n_bytes - 12 * m**2
     assert costs[1].seconds < costs[2].seconds < costs[3].seconds
+
+
+@needs_compiled
+def test_people_are_told_once_that_kernels_are_compiled(caplog):
+    with caplog.at_level("INFO"), install_listener("numba:compile", search_module._Notice()):
+        compiled = [numba.njit(lambda x: x + 1), numba.njit(lambda x: x + 2)]
+        assert [kernel(1) for kernel in compiled] == [2, 3]
+        compiled[0](2)
+    (said,) = caplog.messages
+    assert said.startswith("the compute kernels are compiled now")
 
 
 @needs_compiled
