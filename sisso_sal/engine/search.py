@@ -191,7 +191,9 @@ def _compile_screening() -> None:
     space = FeatureSpace(["a", "b"], ["", ""], x, settings)
     problem = Problem(np.arange(4.0) ** 2, np.ones(4), np.ones(2, dtype=bool))
     residuals = problem.normalised(problem.target[None], True)
-    screen(space, [ScreeningStep(problem, residuals)], 2)
+    first = np.zeros(1, np.int32)
+    taken = Selection(np.zeros(1, np.int16), first, first, np.zeros(1))  # as in each dimension but the first
+    screen(space, [ScreeningStep(problem, residuals, taken)], 2)
 
 
 @cache

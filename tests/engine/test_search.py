@@ -250,7 +250,7 @@ def test_after_the_compile_check_a_search_compiles_nothing(monkeypatch):
     settings = SpaceSettings(operators=tuple(OPERATORS), rung=2, max_complexity=3, max_abs=9.0)
     space = FeatureSpace(list("abcd"), ["eV", "eV", "", ""], values, settings)
     counts = np.bincount(rng.integers(0, 30, 30), minlength=30).astype(float)
-    problems = [Problem(values[0] * values[3], w, np.ones(4, bool)) for w in (np.ones(30), counts)]
+    problems = [Problem(values[0] * values[3], w, np.ones(4, bool)) for w in (np.ones(30), counts, counts[::-1].copy())]
     for centre in (True, False):
         search(space, problems, dim=4, n_sis=6, n_residual=3, centre=centre, threads=2)
     assert {item: len(item.signatures) for item in dispatchers} == before
