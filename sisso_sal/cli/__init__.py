@@ -50,9 +50,9 @@ A table looks like this, with units in the header and empty cells where the valu
   CaO,,1.10,1.15
 
 All commands: sisso-sal --help. To check the installation: sisso-sal doctor"""
-UNCOLLECTED = 100_000
-"""New objects after which the garbage collector looks at them: imports make half a million that stay, and at 700, Python's default,
-it walks them over and over, a sixth of the time of a small fit."""
+UNCOLLECTED = 500_000
+"""New objects after which the garbage collector looks at them: imports and kernels make hundreds of thousands that stay, and at
+700, Python's default, it walks them over and over, a fifth of the time of a small fit. No more than these ever wait for it."""
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from sisso_sal.data.arrow import text_array
 from sisso_sal.data.bulk import plain_columns
@@ -83,6 +82,8 @@ def headers_of(path: str) -> list[str]:
     """The headers of the columns of a file, without a look at its rows; see `read_cells`."""
     start = _first_bytes(path)
     if start.startswith(b"PAR1"):
+        import pyarrow.parquet as pq
+
         return list(pq.read_schema(path).names)
     if _is_workbook(path, start):
         from sisso_sal.data.excel import read_sheet
@@ -217,6 +218,8 @@ def _columns_of(rows: Iterable[list[str]], headers: list[str]) -> list[pa.Chunke
 
 
 def _read_parquet(path: str) -> RawColumns:
+    import pyarrow.parquet as pq
+
     try:
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow

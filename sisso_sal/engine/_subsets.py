@@ -116,19 +116,6 @@ def _try_pair(j, k, cross, state, subset, best):
     return 0
 
 
-@njit(**OPTIONS)
-def best_singles(squares, rhs, firsts, best):
-    """Look at the features from firsts[0] to below firsts[1]; returns (features seen, constant ones)."""
-    subset, constant = np.zeros(1, dtype=np.int64), 0
-    for j in range(firsts[0], firsts[1]):
-        if squares[j] == 0.0:
-            constant += 1
-        elif rhs[j] * rhs[j] > best.gains[-1]:
-            subset[0] = j
-            _insert(rhs[j] * rhs[j], subset, best)
-    return firsts[1] - firsts[0], constant
-
-
 @njit(**INNER)
 def _terms_of(j, terms):
     return terms.other[j], terms.target[j], terms.reach[j]

@@ -8,9 +8,8 @@ from numba import njit
 from sisso_sal.engine._compilation import INNER, OPTIONS
 
 
-@njit(**OPTIONS)
-def evaluate(opcode, a, b, out):
-    """Values of one feature; a, b, out (n,). NaN for an opcode that is none."""
+@njit(**INNER)
+def _evaluate_rational(opcode, a, b, out):
     n = out.shape[0]
     if opcode == 0:
         for k in range(n):
@@ -46,8 +45,6 @@ def evaluate(opcode, a, b, out):
         for k in range(n):
             cube = a[k] * a[k] * a[k]
             out[k] = cube * cube
-    else:
-        _evaluate_transcendental(opcode, a, out)
 
 
 @njit(**INNER)
@@ -81,9 +78,13 @@ def _evaluate_transcendental(opcode, a, out):
 
 @njit(**OPTIONS)
 def evaluate_many(opcode, left, right, values, out):
-    """Values of many features; opcode, left, right (m,), values (n_stored, n), out (m, n)."""
+    """Values of many features; opcode, left, right (m,), values (n_stored, n), out (m, n). NaN for an opcode that is none."""
     for t in range(out.shape[0]):
-        evaluate(opcode[t], values[left[t]], values[right[t]], out[t])
+        a, b = values[left[t]], values[right[t]]
+        if 0 <= opcode[t] < 11:
+            _evaluate_rational(opcode[t], a, b, out[t])
+        else:
+            _evaluate_transcendental(opcode[t], a, out[t])
 
 
 @njit(**OPTIONS)

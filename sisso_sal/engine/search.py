@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from functools import cache, partial
 from itertools import chain
 
 import numpy as np
+from numba.core.event import Event, Listener, install_listener
 
 from sisso_sal.engine.plan import SearchSize
 from sisso_sal.engine.problem import Problem
@@ -24,6 +26,8 @@ LARGER = 3
 
 ROOM = 1 << 20
 """Values of subspaces in which a thread looks for the best subsets at a time."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -191,9 +195,24 @@ def compile_for(dim: int) -> None:
 
     Later a compilation would hold up Ctrl-C, and progress would stand still.
     """
-    _compile_screening()
-    for d in range(1, min(dim, LARGER) + 1):
-        _compile_subsets(d)
+    with install_listener("numba:compile", _Notice()):
+        _compile_screening()
+        for d in range(1, min(dim, LARGER) + 1):
+            _compile_subsets(d)
+
+
+class _Notice(Listener):
+    """Says before the first kernel that is not in numba's cache why nothing else happens for some seconds."""
+
+    is_said = False
+
+    def on_start(self, event: Event) -> None:
+        if not self.is_said:
+            logger.info("the compute kernels are compiled now, once after an installation; this takes 10 to 20 s")
+            self.is_said = True
+
+    def on_end(self, event: Event) -> None:
+        """There is nothing to say of the end."""
 
 
 @cache
@@ -203,7 +222,9 @@ def _compile_screening() -> None:
     space = FeatureSpace(["a", "b"], ["", ""], x, settings)
     problem = Problem(np.arange(4.0) ** 2, np.ones(4), np.ones(2, dtype=bool))
     residuals = problem.normalised(problem.target[None], True)
-    screen(space, [ScreeningStep(problem, residuals)], 2)
+    first = np.zeros(1, np.int32)
+    taken = Selection(np.zeros(1, np.int16), first, first, np.zeros(1))  # as in each dimension but the first
+    screen(space, [ScreeningStep(problem, residuals, taken)], 2)
 
 
 @cache

@@ -260,7 +260,14 @@ class _WalkSingles:
         return np.empty((0, len(self.units.rows)))
 
     def walk(self, firsts: tuple[int, int], best: kernels.Best) -> tuple[int, int]:
-        return kernels.best_singles(self.units.squares, self.units.rhs, firsts, best)
+        within = slice(*firsts)
+        gains, constant = self.units.rhs[within] ** 2, self.units.squares[within] == 0.0
+        better = np.flatnonzero(~constant & (gains > best.gains[-1]))
+        every = np.concatenate([best.gains, gains[better]])
+        numbers = np.concatenate([best.subsets[:, 0], firsts[0] + better])
+        first = np.argsort(-every, kind="stable")[: len(best.gains)]  # of equal ones those that came first
+        best.gains[:], best.subsets[:, 0] = every[first], numbers[first]
+        return len(gains), int(np.count_nonzero(constant))
 
 
 class _WalkPairs:

@@ -283,7 +283,8 @@ def _work(jobs: Sequence[Job]) -> _pairs.Work:
         np.concatenate(parts) for parts in zip(*((p.rows, p.columns, p.first, p.stop) for p in staircases), strict=True)
     )
     sizes = np.array([(len(p.rows), len(p.columns)) for p in staircases]).T
-    bounds = np.concatenate([[[0], [0]], np.cumsum(sizes, axis=1)], axis=1)
+    bounds = np.zeros((2, sizes.shape[1] + 1), dtype=np.int64)  # of one layout, for which the kernels are compiled
+    np.cumsum(sizes, axis=1, out=bounds[:, 1:])
     one = staircases[0]
     return _pairs.Work(_operators(one.opcodes), one.is_row_left, rows, columns, first, stop, bounds, TILE)
 

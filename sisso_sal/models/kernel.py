@@ -94,6 +94,7 @@ def known_rows(rows: np.ndarray, lengths: np.ndarray) -> Known:
 
 def squared_distances(scaled: np.ndarray, known: Known, stop: int, out: np.ndarray) -> None:
     """Squared distances of scaled rows (m, n_inputs) from the first `stop` known ones, into `out` (m, at least `stop`)."""
+    scaled = np.ascontiguousarray(scaled)  # of one layout, for which the kernel is compiled
     _squared_distances(scaled, known.columns, known.square, known.n_dense, stop, out)
 
 

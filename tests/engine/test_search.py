@@ -4,9 +4,11 @@ import threading
 from math import comb
 
 import naive
+import numba
 import numpy as np
 import pytest
 from compiled import needs_compiled
+from numba.core.event import install_listener
 
 from sisso_sal.engine import _duplicates, _pairs, _scores, _subsets, _values
 from sisso_sal.engine import search as search_module
@@ -226,6 +228,16 @@ def test_the_cost_of_a_search_counts_what_is_there():
 
 
 @needs_compiled
+def test_people_are_told_once_that_kernels_are_compiled(caplog):
+    with caplog.at_level("INFO"), install_listener("numba:compile", search_module._Notice()):
+        compiled = [numba.njit(lambda x: x + 1), numba.njit(lambda x: x + 2)]
+        assert [kernel(1) for kernel in compiled] == [2, 3]
+        compiled[0](2)
+    (said,) = caplog.messages
+    assert said.startswith("the compute kernels are compiled now")
+
+
+@needs_compiled
 def test_after_the_compile_check_a_search_compiles_nothing(monkeypatch):
     """Ctrl-C would have to wait for it: all that a search calls is compiled or loaded before it starts, once a process."""
     compile_for(4)
@@ -238,7 +250,7 @@ def test_after_the_compile_check_a_search_compiles_nothing(monkeypatch):
     settings = SpaceSettings(operators=tuple(OPERATORS), rung=2, max_complexity=3, max_abs=9.0)
     space = FeatureSpace(list("abcd"), ["eV", "eV", "", ""], values, settings)
     counts = np.bincount(rng.integers(0, 30, 30), minlength=30).astype(float)
-    problems = [Problem(values[0] * values[3], w, np.ones(4, bool)) for w in (np.ones(30), counts)]
+    problems = [Problem(values[0] * values[3], w, np.ones(4, bool)) for w in (np.ones(30), counts, counts[::-1].copy())]
     for centre in (True, False):
         search(space, problems, dim=4, n_sis=6, n_residual=3, centre=centre, threads=2)
     assert {item: len(item.signatures) for item in dispatchers} == before

@@ -65,10 +65,11 @@ def operands_of(row):
 
 
 def kernel(opcode, *operands):
-    out = np.empty(len(operands[0]))
+    values, out = np.array(operands, dtype=float), np.empty((1, len(operands[0])))
+    places = np.array([0], np.int32), np.array([len(operands) - 1], np.int32)
     with np.errstate(all="ignore"):  # only matters where compilation is switched off
-        _values.evaluate(opcode, operands[0], operands[-1], out)
-    return out
+        _values.evaluate_many(np.array([opcode], np.int16), *places, values, out)
+    return out[0]
 
 
 def functions(**extra):

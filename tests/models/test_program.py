@@ -113,9 +113,9 @@ def test_a_missing_feature_is_named():
 @pytest.mark.parametrize("opcode", sorted(ARITHMETIC))
 def test_arithmetic_has_the_same_bits_by_kernels_and_by_numpy(opcode):
     operator, operands = BY_OPCODE[opcode], list(columns(5000).values())[: BY_OPCODE[opcode].arity]
-    out = np.empty(5000)
-    _values.evaluate(opcode, operands[0], operands[-1], out)
-    assert same_bits(out, operator.numpy(*operands))
+    out, first, last = np.empty((1, 5000)), np.array([0], np.int32), np.array([len(operands) - 1], np.int32)
+    _values.evaluate_many(np.array([opcode], np.int16), first, last, np.array(operands), out)
+    assert same_bits(out[0], operator.numpy(*operands))
 
 
 @pytest.mark.parametrize("n", [2, 511, 512, 513, 2000])
