@@ -52,7 +52,7 @@ A table looks like this, with units in the header and empty cells where the valu
 All commands: sisso-sal --help. To check the installation: sisso-sal doctor"""
 UNCOLLECTED = 500_000
 """New objects after which the garbage collector looks at them: imports and kernels make hundreds of thousands that stay, and at
-700, Python's default, it walks them over and over, a fifth of the time of a small fit. No more than these ever wait for it."""
+700, Python's default, it walks them over and over, a tenth of the time of a small fit."""
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
