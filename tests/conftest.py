@@ -10,6 +10,8 @@ import pytest
 from forks import shared
 from hypothesis import settings
 
+from sisso_sal.engine.search import compile_for
+
 # The same examples in every run, so that no test depends on luck. `pytest --hypothesis-profile random` draws others, and prints for
 # each failure what repeats it.
 settings.register_profile("fixed", derandomize=True, deadline=None)
@@ -31,6 +33,12 @@ def no_settings_of_ones_own(tmp_path_factory):
         for name in [name for name in os.environ if name.startswith("SISSO_SAL_")]:
             patch.delenv(name)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernels_on_disk():
+    """A command that compiles kernels says so, and tests compare what commands say."""
+    compile_for(3)
 
 
 @pytest.fixture(scope="session")

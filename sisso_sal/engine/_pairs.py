@@ -1,9 +1,8 @@
 """Compiled kernels that mark pairs whose score may reach a threshold. No checks here: the callers check.
 
-Pairs are scored from matrix products, without making the features: a product a*b has the weighted moments sum (w a) b,
-sum (w a^2) b^2 and sum (w r a) b, which for all pairs of some rows and some columns are matrix products. A sum or difference needs
-only sum (w a) b. The products run in float32 with a bound on their error. What may reach the threshold is marked; float64 decides
-about it, see `_scores.decide`.
+A product a*b has the weighted moments sum (w a) b, sum (w a^2) b^2 and sum (w r a) b, which for all pairs of some rows and columns
+are matrix products. A sum or difference needs only sum (w a) b. The products run in float32 with a bound on their error. What may
+reach the threshold is marked; float64 decides about it, see `_scores.decide`.
 
 The bound: a float32 sum of n products, each of few rounded factors, differs from the exact one by at most (n + c) 2^-24 times the
 sum of the absolute products (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., sec. 3.1), which by the
@@ -29,9 +28,7 @@ LANES = 16
 """Samples that the sums over |a_i - a_j| take at a time."""
 
 WIDER, SPREAD = np.float32(1.0 + 2.0**-11), np.float32(1.0 + 2.0**11)
-"""(p + e)^2 is at most WIDER p^2 + SPREAD e^2, as 2 p e <= p^2/2^11 + 2^11 e^2: the square of a product with a bound on its error,
-without a root.
-"""
+"""(p + e)^2 <= WIDER p^2 + SPREAD e^2, as 2 p e <= p^2/2^11 + 2^11 e^2: a product with a bound on its error, without a root."""
 
 HUGE = np.float32(3e38)
 """A variance above this has overflowed."""
@@ -120,12 +117,11 @@ def _fill(numbers, source, samples, out):
 @njit(**INNER_VIEWS)
 def _weigh(rows, factors, out):
     """Rows (m, n) times each of the factors (n_factors, n): out (n_factors * m, n)."""
-    m, n = rows.shape[0], factors.shape[1]
+    m = rows.shape[0]
     for a in range(m):
-        row = rows[a]
         for r in range(factors.shape[0]):
-            for k in range(n):
-                out[r * m + a, k] = row[k] * factors[r, k]
+            for k in range(factors.shape[1]):
+                out[r * m + a, k] = rows[a, k] * factors[r, k]
 
 
 @njit(**INNER_VIEWS)
@@ -199,8 +195,8 @@ def _multiply(columns, right, reach, sums, squares, room):
 @njit(**INNER_VIEWS, inline="always")
 def _mark_products(a, sums, squares, span, reach, hit):
     """Mark the columns whose product with row a may reach the threshold; return whether there are any."""
-    error, centred = np.float32(reach.error), np.float32(1.0 if reach.centre else 0.0)
-    need, m, (begin, end) = np.float32(reach.need), squares.shape[0], span
+    error, need, centred = np.float32(reach.error), np.float32(reach.need), np.float32(1.0 if reach.centre else 0.0)
+    m, (begin, end) = squares.shape[0], span
     # Slices start at 0, so that the loops over them run in vector registers.
     means, own, best, flags = sums[a, begin:end], squares[a, begin:end], sums[m + a, begin:end], hit[begin:end]
     for r in range(2, reach.factors.shape[0]):
@@ -307,8 +303,7 @@ def _difference(left, right, shift, factors, out):
 def _mark_sums(sign, row, tile, shifted, reach, best, hit):
     """Mark the columns whose sum (sign 1) or difference (sign -1) with row may reach the threshold; row: see `_look_at_sums`."""
     i, _, cross, (begin, end) = row
-    error, centred = np.float32(reach.error), np.float32(1.0 if reach.centre else 0.0)
-    need = np.float32(reach.need)
+    error, need, centred = np.float32(reach.error), np.float32(reach.need), np.float32(1.0 if reach.centre else 0.0)
     first_i, second_i = shifted.first[i], shifted.second[i]
     for c in range(begin, end):
         best[c] = np.float32(0.0)
@@ -332,8 +327,7 @@ def _mark_sums(sign, row, tile, shifted, reach, best, hit):
 def _mark_differences(row, tile, shifted, reach, room):
     """The same for absolute differences, whose means and products are summed over the samples."""
     (i, own_values, cross, span), sums, hit = row, room.sums, room.hit
-    error, centred = np.float32(reach.error), np.float32(1.0 if reach.centre else 0.0)
-    need = np.float32(reach.need)
+    error, need, centred = np.float32(reach.error), np.float32(reach.need), np.float32(1.0 if reach.centre else 0.0)
     first_i, second_i = shifted.first[i], shifted.second[i]
     two, slack = np.float32(2.0), np.float32(2e-6)  # the slack is for the rounding of a_i - a_j, sample by sample
     hits = 0
@@ -398,7 +392,7 @@ def _cross(columns, shifted, reach, crosses, room):
 @njit(**INNER_VIEWS, inline="always")
 def _look_at_sums(row, tile, room, shifted, work, reach, census, marks):
     """Count and mark the sums and differences of one row, (number, values, products, span), with the columns of a tile."""
-    (i, _, _, span), hit = row, room.hit
+    (i, _, _, span), hit, columns, is_left = row, room.hit, tile.columns, work.is_row_left
     opcodes, signs, absolute = work.operators
     for o in range(len(opcodes)):
         if census.is_wanted:
@@ -406,9 +400,7 @@ def _look_at_sums(row, tile, room, shifted, work, reach, census, marks):
             if absolute[o]:
                 _differences_moments(row, tile, shifted, reach, room)
             if _judge(span, room.moments, reach.factors.shape[1], census, marks.states, hit):
-                marks.counts[1] = _note(
-                    opcodes[o], i, tile.columns, work.is_row_left, hit, span, marks.open, marks.counts[1]
-                )
+                marks.counts[1] = _note(opcodes[o], i, columns, is_left, hit, span, marks.open, marks.counts[1])
         if reach.factors.shape[0] == 1:
             continue
         if absolute[o]:
@@ -416,9 +408,7 @@ def _look_at_sums(row, tile, room, shifted, work, reach, census, marks):
         else:
             hits = _mark_sums(np.float32(signs[o]), row, tile, shifted, reach, room.best, hit)
         if hits:
-            marks.counts[0] = _note(
-                opcodes[o], i, tile.columns, work.is_row_left, hit, span, marks.hits, marks.counts[0]
-            )
+            marks.counts[0] = _note(opcodes[o], i, columns, is_left, hit, span, marks.hits, marks.counts[0])
 
 
 @njit(**VIEWS)
