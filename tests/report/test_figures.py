@@ -24,7 +24,7 @@ from sisso_sal.report.figures import paper
 from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.interactive_map import axis_title
 from sisso_sal.report.figures.materials_map import Axis
-from sisso_sal.report.figures.out_of_bag import calibration_curve, out_of_bag
+from sisso_sal.report.figures.out_of_bag import binomial_quantile, calibration_curve, out_of_bag
 
 
 def by_name(figure):
@@ -207,3 +207,12 @@ def test_models_show_themselves_in_notebooks():
     assert "<b>SISSO ensemble</b> of 4 formulas, rung 1, 1 term, on 40 samples" in shown
     assert "what (??)" in shown
     assert "<i> " not in shown
+
+
+@pytest.mark.parametrize("n", [1, 2, 10, 75, 1000, 5000])
+@pytest.mark.parametrize("q", [0.025, 0.3, 0.975])
+def test_binomial_quantiles_are_those_of_scipy(n, q):
+    from scipy.stats import binom
+
+    p = np.linspace(0.01, 0.99, 99)
+    assert np.array_equal(binomial_quantile(q, n, p), binom.ppf(q, n, p))
