@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from sisso_sal.cli import known_values
-from sisso_sal.cli.help import Command, DescribedOption, fitting, panel
+from sisso_sal.cli.help import Computing, DescribedOption, fitting, panel
 from sisso_sal.cli.options import (
     COLUMNS,
     COMMON,
@@ -40,7 +40,7 @@ def _oracle_help() -> str:
     return f"Source of the labels: {oracle_help()}; none by default."
 
 
-@click.command(cls=Command, short_help="Learn from a table with gaps, propose what to compute")
+@click.command(cls=Computing, short_help="Learn from a table with gaps, propose what to compute")
 @TABLE
 @COLUMNS
 @panel(

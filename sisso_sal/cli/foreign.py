@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from sisso_sal.cli.help import Command
+from sisso_sal.cli.help import Computing
 from sisso_sal.cli.options import COMMON, JSON, THREADS, check_free, dumps, read
 from sisso_sal.cli.terminal import emit, next_step, say, show
 from sisso_sal.errors import InputError
@@ -17,7 +17,7 @@ from sisso_sal.errors import InputError
 TABLE_FILE, SETTINGS_FILE, TEST_FILE = "table.csv", "settings.toml", "test.csv"
 
 
-@click.command("import-sisso", cls=Command, short_help="Run inputs of SISSO or SISSO++")
+@click.command("import-sisso", cls=Computing, short_help="Run inputs of SISSO or SISSO++")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--task", help="The task to use if there are several: its number (SISSO) or name (SISSO++).")
 @click.option("--dry-run", is_flag=True, help="Show what the input would become, and do nothing.")

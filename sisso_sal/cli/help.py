@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from sisso_sal.cli.hints import told
+from sisso_sal.system.machine import start_blas
 
 OTHER = "Other options"
 in_hand: list[click.Command] = []
@@ -57,6 +58,15 @@ class Command(click.Command):
         for title, records in panels.items():
             with formatter.section("Options" if len(panels) == 1 else title):
                 formatter.write_dl(records)
+
+
+class Computing(Command):
+    """A command that computes."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Start BLAS first, and run it."""
+        start_blas()
+        return super().invoke(ctx)
 
 
 _PLAIN = {

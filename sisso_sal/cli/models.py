@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sisso_sal.cli.help import Command
+from sisso_sal.cli.help import Command, Computing
 from sisso_sal.cli.options import (
     COLUMNS,
     COMMON,
@@ -41,7 +41,7 @@ _USES = {
 """How to use each format of export."""
 
 
-@click.command(cls=Command, short_help="Find formulas for a property")
+@click.command(cls=Computing, short_help="Find formulas for a property")
 @TABLE
 @COLUMNS
 @MODEL
@@ -159,7 +159,7 @@ def _fit_document(model, space, is_ensemble: bool) -> dict[str, Any]:
     return document
 
 
-@click.command(cls=Command, short_help="Predict with a model")
+@click.command(cls=Computing, short_help="Predict with a model")
 @click.argument("model", type=click.Path(path_type=Path))
 @TABLE
 @click.option("--id", "id_column", metavar="COLUMN", help="Column of the ids; by default the first text column.")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sisso_sal.cli import known_values
-from sisso_sal.cli.help import Command, panel
+from sisso_sal.cli.help import Computing, panel
 from sisso_sal.cli.options import (
     COMMON,
     ELEMENTS,
@@ -48,7 +48,7 @@ def _pair(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
     return first, second
 
 
-@click.command(cls=Command, short_help="Propose the best compromises between two targets")
+@click.command(cls=Computing, short_help="Propose the best compromises between two targets")
 @TABLE
 @panel(
     "Columns of the table",

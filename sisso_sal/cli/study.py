@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from sisso_sal.cli.help import Command, panel
+from sisso_sal.cli.help import Computing, panel
 from sisso_sal.cli.options import (
     COLUMNS,
     COMMON,
@@ -35,7 +35,7 @@ from sisso_sal.errors import SettingsError
 from sisso_sal.system.progress import Progress
 
 
-@click.command(cls=Command, short_help="Compare strategies in simulated campaigns")
+@click.command(cls=Computing, short_help="Compare strategies in simulated campaigns")
 @TABLE
 @COLUMNS
 @panel(
@@ -216,7 +216,7 @@ def _numbers(kind: type):
     return convert
 
 
-@click.command(cls=Command, short_help="Choose settings by cross-validation")
+@click.command(cls=Computing, short_help="Choose settings by cross-validation")
 @TABLE
 @COLUMNS
 @panel(

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+_BLAS_THREADS = "OPENBLAS_NUM_THREADS"
+
 
 def usable_cores() -> int:
     """Cores this process may use: its affinity, and the quota of its control group where there is one.
@@ -67,6 +69,23 @@ def workers(threads: int) -> Executor:
     [1, 2]
     """
     return _Here() if threads == 1 else ThreadPoolExecutor(threads)
+
+
+def start_blas() -> None:
+    """Load the BLAS libraries of NumPy and SciPy with one thread each, unless the environment says how many.
+
+    Otherwise each of them starts a thread for every core, and these look for work for a tenth of a second, in vain: our matrix
+    products use one thread (`one_blas_thread`). To be called before NumPy is imported. Afterwards the environment is as before, so
+    that programs that are started later do not see a change.
+    """
+    if _BLAS_THREADS in os.environ:
+        return
+    os.environ[_BLAS_THREADS] = "1"
+    try:
+        import numpy  # noqa: F401
+        import scipy.linalg.cython_blas  # noqa: F401
+    finally:
+        del os.environ[_BLAS_THREADS]
 
 
 @cache

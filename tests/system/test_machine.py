@@ -1,0 +1,29 @@
+"""What a process uses of its machine."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from sisso_sal.system.machine import usable_cores
+
+
+@pytest.mark.parametrize(("given", "threads"), [(None, {1}), ("2", {2})])
+def test_blas_starts_with_one_thread_unless_told_otherwise(given, threads):
+    code = (
+        "import os; from sisso_sal.system.machine import start_blas; before = dict(os.environ); start_blas()\n"
+        "from threadpoolctl import threadpool_info\n"
+        "assert dict(os.environ) == before\n"
+        "print(*{pool['num_threads'] for pool in threadpool_info() if pool['internal_api'] == 'openblas'})"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    environment |= {} if given is None else {"OPENBLAS_NUM_THREADS": given}
+    out = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    found = {int(word) for word in out.split()}
+    if not found:
+        pytest.skip("NumPy and SciPy have another BLAS here")
+    if given is None or usable_cores() > 1:  # a library takes no more threads than there are cores
+        assert found == threads
