@@ -13,7 +13,7 @@ from sisso_sal.system.machine import usable_cores
 def test_blas_starts_with_one_thread_unless_told_otherwise(given, threads):
     code = (
         "import os; from sisso_sal.system.machine import start_blas; before = dict(os.environ); start_blas()\n"
-        "from threadpoolctl import threadpool_info\n"
+        "import numpy, scipy.linalg.cython_blas; from threadpoolctl import threadpool_info\n"
         "assert dict(os.environ) == before\n"
         "print(*{pool['num_threads'] for pool in threadpool_info() if pool['internal_api'] == 'openblas'})"
     )
