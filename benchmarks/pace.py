@@ -207,24 +207,35 @@ def in_words(cost: Cost, limit: int) -> tuple[str, str]:
     return seconds, f"{cost.n_bytes / 2**20:.0f}"
 
 
-def growth(checkout: Checkout, folder: Path, path: Path) -> None:
-    """Draw CPU time and memory against labels, candidates and members."""
+def growth(checkout: Checkout, folder: Path) -> dict[str, dict[int, Cost]]:
+    """What `discover` costs for each size of each curve."""
+    curves: dict[str, dict[int, Cost]] = {}
+    for name, commands in GROWTH.items():
+        curves[name] = {}
+        for size, make in commands.items():
+            cost = curves[name][size] = checkout.cost(make(folder), "kernels")
+            print(f"  {name}: {size}: {' s, '.join(in_words(cost, checkout.limit))} MiB", file=sys.stderr, flush=True)
+    return curves
+
+
+def draw(curves: Mapping[str, Mapping[int, Cost]], path: Path) -> None:
+    """CPU time and memory against labels, candidates and members."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(2, len(GROWTH), figsize=(11, 5.6), sharex="col", sharey="row", layout="constrained")
-    for (upper, lower), (name, commands) in zip(axes.T, GROWTH.items(), strict=True):
-        costs = {size: checkout.cost(make(folder), "kernels") for size, make in commands.items()}
+    figure, axes = plt.subplots(2, len(curves), figsize=(11, 5.6), sharex="col", sharey="row", layout="constrained")
+    for (upper, lower), (name, costs) in zip(axes.T, curves.items(), strict=True):
         sizes = np.array(list(costs), dtype=float)
         seconds = np.array([cost.seconds for cost in costs.values()])
         upper.loglog(sizes, seconds, "o-", color="#0072B2", label="measured")
         upper.loglog(sizes, seconds[-1] * sizes / sizes[-1], "--", color="#888888", label="proportional")
         lower.loglog(sizes, [cost.n_bytes / 2**30 for cost in costs.values()], "o-", color="#D55E00")
         lower.set(xlabel=name)
-        for size, cost in costs.items():
-            print(f"  {name}: {size}: {' s, '.join(in_words(cost, checkout.limit))} MiB", file=sys.stderr, flush=True)
+    for row, ticks in zip(axes, ((1, 2, 5, 10, 20, 50), (0.25, 0.5, 1, 2)), strict=True):
+        row[0].set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        row[0].set_yticks([], minor=True)
     for axis in axes.flat:
         axis.grid(alpha=0.3, which="both")
     axes[0, 0].set_ylabel("CPU time of discover (s)")
@@ -276,7 +287,7 @@ def main() -> None:
         if options.plot:
             checkout = Checkout(HERE, folder / "this", options.limit)
             checkout.cost(shipped(folder), "kernels")
-            growth(checkout, folder, options.plot)
+            draw(growth(checkout, folder), options.plot)
             return
         other = checkout_of(options.before, folder)
         roots = [HERE] if other is None else [HERE, other]
