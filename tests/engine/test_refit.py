@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from compiled import needs_compiled
 
 from sisso_sal.engine import refit as module
 from sisso_sal.engine.problem import Problem
@@ -50,7 +51,7 @@ def test_fits_do_not_depend_on_what_is_fitted_beside_them(dim, centre, chunk, mo
 
 
 @pytest.mark.parametrize("keep", [1, 5, 40])
-@pytest.mark.parametrize("dim", [1, 2, 3])
+@pytest.mark.parametrize("dim", [1, *(pytest.param(dim, marks=needs_compiled) for dim in (2, 3))])
 def test_best_subsets_of_many_tasks_are_those_of_each(dim, keep):
     """Also where one has fewer features than a subset needs, or none, and where equally good ones need a longer walk."""
     rng = np.random.default_rng(10 * dim + keep)
