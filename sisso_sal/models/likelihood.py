@@ -74,6 +74,10 @@ class Likelihood:
         dpotri(matrix.T, lower=0, overwrite_c=1)
         return value, self._gradient(parameters, weights)
 
+    def close(self) -> None:
+        """Give the memory back now, also where an optimiser still refers to this object (SciPy 1.13 does, in a cycle)."""
+        del self._matrix, self._slope, self._apart
+
     def _gradient(self, parameters, weights: np.ndarray) -> np.ndarray:
         """From the inverse of the covariances and its product with the labels (eq. 5.9)."""
         from scipy.linalg.blas import dsymv  # pyright: ignore[reportAttributeAccessIssue]

@@ -281,9 +281,8 @@ def fit_process(
         raise _too_large(len(chosen)) from error
     optima = [most_likely(likelihood, start, most) for start in starts]
     theta, _ = max(optima, key=lambda optimum: optimum[1])
-    n_evaluations = likelihood.n_evaluations
-    del likelihood  # whose arrays are as large as the factor that is made now
-    return conditioned(kernel, theta, rows, labels, extra, n_evaluations)
+    likelihood.close()  # whose arrays are as large as the factor that is made now
+    return conditioned(kernel, theta, rows, labels, extra, likelihood.n_evaluations)
 
 
 def _check_finite(rows: np.ndarray, labels: np.ndarray) -> None:

@@ -49,7 +49,7 @@ def test_the_time_limit_of_a_command_ends_no_process_but_its_own(tmp_path, pid, 
     oracle = CommandOracle("sleep 60", tmp_path / "jobs", walltime=0.05 / 3600)
     receipt = oracle.submit(Request("r-a-1", "a", {}))
     job = tmp_path / "jobs" / "r-a-1"
-    while not (job / "pid").exists():
+    while not ((job / "pid").exists() and (job / "pid").read_text().endswith("\n")):
         time.sleep(0.01)
     true, host = (job / "pid").read_text().split()
     other = subprocess.Popen(["sleep", "60"], start_new_session=True)
