@@ -153,8 +153,8 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         composition : array (n_samples, n_elements), optional
             Share of each element, for the correction; see `atomic_fractions`. Samples of equal composition are one material.
         groups : array (n_samples,), optional
-            Text or numbers: samples with the same one are one material, which is drawn and left out as a whole. A sample without one
-            (None, "", NaN) is a material of its own. By default compositions decide, or else features; see `grouped`.
+            Text or numbers: samples with the same one are one material, which is drawn and left out as a whole; a sample without
+            one (None, "", NaN) is a material of its own. By default compositions decide, or else features; see `grouped`.
         earlier : mapping, optional
             The `handover_` of a fit on fewer labels, which saves most of the time of the correction's processes; see `Correction`.
         progress : callable, optional

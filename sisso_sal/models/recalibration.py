@@ -162,8 +162,8 @@ def held_out_quantiles(
 ) -> np.ndarray:
     """ndarray (n_levels, n): `Recalibration.quantile` for each sample, from the nine tenths of the materials it is not in.
 
-    Fewer than 20 materials are too few to part: all of them see the quantiles of the whole. Samples with the same number in `groups`
-    (n,) are one material; by default each is one.
+    Fewer than 20 materials are too few to part: all of them see the quantiles of the whole. Samples with the same number in
+    `groups` (n,) are one material; by default each is one.
     """
     whole = Recalibration.fit(kind, errors, sigma)
     out = np.repeat(whole.quantile(levels)[:, None], len(errors), axis=1)
