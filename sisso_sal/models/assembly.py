@@ -17,6 +17,7 @@ from sisso_sal.models.correction import FEWEST, Correction, checked_composition
 from sisso_sal.models.costs import correction_cost
 from sisso_sal.models.ensemble_model import EnsembleModel, aggregated, evaluated
 from sisso_sal.models.fitting import SearchCounts
+from sisso_sal.models.groups import n_materials
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.members import Draw, Stage, by_dimension, search_members
@@ -180,21 +181,21 @@ def _judged(
     formula, spread = aggregated(values, valid & unseen, 2, recipe.aggregation)
     linked = model.link.forward(formula)
     rows = order[np.isfinite(linked[order])]
-    calibration, recalibration = _calibrated(recipe.recalibrate, table.y - formula, spread, rows)
+    calibration, recalibration = _calibrated(recipe.recalibrate, table, formula, spread, rows)
     model = replace(model, calibration=calibration, formula_calibration=calibration, recalibration=recalibration)
     correction = _learned(recipe, table, model, linked, rows, composition, earlier)
     if correction is None:
         return Assembled(model, formula, spread)
     mean, std = np.full(len(table.y), np.nan), np.full(len(table.y), np.nan)
     mean[rows], std[rows] = model.link.back(correction.left_out_mean, correction.left_out_std)
-    calibration, recalibration = _calibrated(recipe.recalibrate, table.y - mean, std, rows)
+    calibration, recalibration = _calibrated(recipe.recalibrate, table, mean, std, rows)
     model = replace(model, correction=correction, calibration=calibration, recalibration=recalibration)
     return Assembled(model, mean, std)
 
 
 def _learned(recipe: EnsembleRecipe, table: TrainingTable, model: EnsembleModel, formula, rows, composition, earlier):
     """The correction, from transformed out-of-bag means `formula` (n_samples,); None where too little is known."""
-    if recipe.correction == "none" or len(rows) < FEWEST:
+    if recipe.correction == "none" or n_materials(table.groups[rows]) < FEWEST:
         return None
     labels = model.link.forward(table.y[rows])
     if recipe.loss == "huber":
@@ -203,10 +204,13 @@ def _learned(recipe: EnsembleRecipe, table: TrainingTable, model: EnsembleModel,
         return None
     shares = None if composition is None else composition[rows]
     features, seed = _features(table, rows), int(recipe.seed)
-    return Correction(recipe.correction, features, formula[rows], labels, seed, shares, earlier=earlier)
+    return Correction(
+        recipe.correction, features, formula[rows], labels, seed, shares, earlier=earlier, groups=table.groups[rows]
+    )
 
 
-def _calibrated(kind: str, errors, sigma, rows) -> tuple[Calibration | None, Recalibration | None]:
+def _calibrated(kind: str, table: TrainingTable, mean, sigma, rows) -> tuple[Calibration | None, Recalibration | None]:
     """Both from the rows with an error and a spread, in canonical order; None where there are none."""
+    errors = table.y - mean
     known = rows[np.isfinite(errors[rows]) & (sigma[rows] > 0)]
-    return calibrate(errors[known], sigma[known], kind) if len(known) else (None, None)
+    return calibrate(errors[known], sigma[known], kind, table.groups[known]) if len(known) else (None, None)

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from sisso_sal.errors import FitError
+from sisso_sal.models.groups import n_materials
 from sisso_sal.models.recalibration import Recalibration, held_out_quantiles
 
 LEVELS = np.linspace(0.01, 0.99, 99)
@@ -213,6 +214,8 @@ class Calibration:
     ----------
     n : int
         Samples that were used.
+    n_materials : int
+        How many materials they are of: samples of one are not independent.
     kind : str
         Of the recalibration.
     coverage95 : float
@@ -220,7 +223,7 @@ class Calibration:
     miscalibration_area : float
         Of the recalibrated intervals; see `miscalibration_area`.
     noise_floor, noise_floor95 : float
-        Mean and 95th percentile of the area that a perfectly calibrated sigma shows on as many samples.
+        Mean and 95th percentile of the area that a perfectly calibrated sigma shows on as many materials.
     scale : float
         Factor from raw to recalibrated sigma.
     coverage95_raw, miscalibration_area_raw : float
@@ -236,6 +239,7 @@ class Calibration:
     """
 
     n: int
+    n_materials: int
     kind: str
     coverage95: float
     miscalibration_area: float
@@ -256,7 +260,9 @@ class Calibration:
         return asdict(self)
 
 
-def calibrate(errors: np.ndarray, sigma: np.ndarray, kind: str = "scale") -> tuple[Calibration, Recalibration]:
+def calibrate(
+    errors: np.ndarray, sigma: np.ndarray, kind: str = "scale", groups: np.ndarray | None = None
+) -> tuple[Calibration, Recalibration]:
     """Compare raw sigma with the errors and recalibrate it.
 
     Parameters
@@ -265,6 +271,8 @@ def calibrate(errors: np.ndarray, sigma: np.ndarray, kind: str = "scale") -> tup
         NaN entries are left out.
     kind : str
         See `Recalibration`.
+    groups : ndarray (n,) of int, optional
+        Samples with the same number are one material; by default each is one.
 
     Returns
     -------
@@ -283,17 +291,25 @@ def calibrate(errors: np.ndarray, sigma: np.ndarray, kind: str = "scale") -> tup
     (2.0, 0.95, 0.67)
     """
     known = np.isfinite(errors) & np.isfinite(sigma)
+    groups = (np.arange(len(errors)) if groups is None else groups)[known]
     errors, sigma = errors[known], sigma[known]
     if not len(errors):
         raise FitError("calibration: needs at least one sample outside the fit, found none")
     recalibration = Recalibration.fit(kind, errors, sigma)
     levels = np.append(LEVELS, 0.95)
-    quantiles = held_out_quantiles(kind, errors, sigma, levels)
-    return judge(errors, sigma, recalibration.std(sigma), quantiles, kind, recalibration.scale), recalibration
+    quantiles = held_out_quantiles(kind, errors, sigma, levels, groups)
+    std = recalibration.std(sigma)
+    return judge(errors, sigma, std, quantiles, kind, recalibration.scale, n_materials(groups)), recalibration
 
 
 def judge(
-    errors: np.ndarray, sigma: np.ndarray, std: np.ndarray, quantiles: np.ndarray, kind: str, scale: float
+    errors: np.ndarray,
+    sigma: np.ndarray,
+    std: np.ndarray,
+    quantiles: np.ndarray,
+    kind: str,
+    scale: float,
+    n_materials: int,
 ) -> Calibration:
     """The figures of a recalibration.
 
@@ -305,6 +321,8 @@ def judge(
         `Recalibration.quantile` for each sample at `LEVELS` and at 0.95, learned without it.
     kind : str
     scale : float
+    n_materials : int
+        How many materials the samples are of.
     """
     with np.errstate(invalid="ignore"):  # an infinite quantile of a sigma of 0
         observed = coverage_curve(errors, np.where(sigma > 0, quantiles * sigma, 0.0))
@@ -313,11 +331,12 @@ def judge(
     z2 = mean_squared_z(errors, std)
     return Calibration(
         n=len(errors),
+        n_materials=n_materials,
         kind=kind,
         coverage95=float(observed[-1]),
         miscalibration_area=float(area(observed[:-1])),
-        noise_floor=noise_floor(len(errors))[0],
-        noise_floor95=noise_floor(len(errors))[1],
+        noise_floor=noise_floor(n_materials)[0],
+        noise_floor95=noise_floor(n_materials)[1],
         scale=scale,
         coverage95_raw=coverage(errors, sigma, 0.95),
         miscalibration_area_raw=miscalibration_area(errors, sigma),

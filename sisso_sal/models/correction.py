@@ -19,6 +19,7 @@ import numpy as np
 
 from sisso_sal.data.neighbours import CONSTANT
 from sisso_sal.errors import FitError
+from sisso_sal.models.groups import consecutive
 from sisso_sal.models.learners import Learner
 from sisso_sal.models.process import ProcessLearner, learn_process
 from sisso_sal.models.records import CompositionRecord, CorrectionRecord, HandoverRecord, read_record
@@ -74,6 +75,8 @@ class Correction:
         Share of each element. With it ``process`` and ``both`` have further processes, which see it too (`KINSHIPS`).
     theta : list of list of float, optional
         Logarithms of each kernel's parameters of an earlier fit, in the place of those of greatest likelihood.
+    groups : ndarray (n,) of int, optional
+        Rows with the same number are one material; by default each is one.
     earlier : mapping, optional
         The `handover` of a fit on fewer labels. From `HANDED_OVER_FROM` labels on, kernels begin there, until there are `ANEW`
         times as many labels as when they last began anew.
@@ -81,7 +84,7 @@ class Correction:
     Attributes
     ----------
     left_out_mean, left_out_std : ndarray (n,)
-        Corrected prediction of each labelled material, and its sigma, by trees that did not see it and processes without it.
+        Corrected prediction of each label, and its sigma, by trees that did not see its material and processes without it.
     theta : list of list of float
         One for each process.
     n_fresh : int
@@ -113,10 +116,12 @@ class Correction:
         composition: np.ndarray | None = None,
         theta: list[list[float]] | None = None,
         earlier: Mapping[str, Any] | None = None,
+        groups: np.ndarray | None = None,
     ):
         self.kind, self.seed = kind, seed
         self.features, self.formula, self.target = features, formula, target
         self.composition = composition if kind in {"process", "both"} else None
+        self.groups = np.arange(len(target)) if groups is None else consecutive(groups)
         self._centre = np.append(features.mean(axis=0), formula.mean())
         spread = np.append(features.std(axis=0), formula.std())
         self._spread = np.where(spread > CONSTANT * np.abs(self._centre), spread, 1.0)
@@ -129,7 +134,7 @@ class Correction:
         )
         self.n_fresh = begin.n_fresh if begin else len(target)
         with one_blas_thread():
-            trees = [learn_trees(rows, formula, target, seed)] if kind in {"trees", "both"} else []
+            trees = [learn_trees(rows, formula, target, seed, self.groups)] if kind in {"trees", "both"} else []
             processes = [
                 self._learn_process(
                     rows, kinship, theta=theta[i] if theta else None, earlier=begin.theta[i] if begin else None
@@ -148,7 +153,7 @@ class Correction:
         lengths = np.full(1, max(1.0, kinship / 2) * np.sqrt(n)) if kinship else np.full(n + 1, np.sqrt(n + 1))
         trend = n if kinship >= TREND_FROM else None
         seen = _seen(rows, self.composition, kinship)
-        return learn_process(seen, self.target, lengths, trend=trend, kinship=kinship, **parameters)
+        return learn_process(seen, self.target, lengths, trend=trend, kinship=kinship, groups=self.groups, **parameters)
 
     def _rows(self, features: np.ndarray, formula: np.ndarray) -> np.ndarray:
         return (np.column_stack([features, formula]) - self._centre) / self._spread
@@ -227,6 +232,7 @@ class Correction:
             "formula": self.formula.tolist(),
             "target": self.target.tolist(),
             "composition": None if self.composition is None else _sparse(self.composition),
+            "groups": self.groups.tolist(),
         }
 
     @classmethod
@@ -242,8 +248,9 @@ class Correction:
         with np.errstate(all="ignore"):
             composition = None if known.composition is None else _dense(known.composition)
             correction = cls(
-                known.kind, known.features, known.formula, known.target, known.seed, composition, known.theta
-            )
+                known.kind, known.features, known.formula, known.target, known.seed, composition, known.theta,
+                groups=np.array(known.groups),
+            )  # fmt: skip
         if not (np.isfinite(correction.left_out_mean).all() and np.isfinite(correction.left_out_std).all()):
             raise ValueError("correction: needs numbers that can be learned from, found some that are too large")
         return correction

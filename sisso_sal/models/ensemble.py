@@ -14,7 +14,7 @@ from sisso_sal.models.calibration import Calibration
 from sisso_sal.models.correction import Correction
 from sisso_sal.models.display import checked_target, ensemble_html
 from sisso_sal.models.ensemble_model import EnsembleModel
-from sisso_sal.models.estimators import columns_of, remember_columns, training_table
+from sisso_sal.models.estimators import columns_of, ensemble_table, remember_columns
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe, recipe_of
@@ -141,7 +141,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         self.threads = threads
         self.random_state = random_state
 
-    def fit(self, X, y, sample_weight=None, *, composition=None, earlier=None, progress=None):
+    def fit(self, X, y, sample_weight=None, *, composition=None, groups=None, earlier=None, progress=None):
         """Fit all members in one pass over the feature space per dimension.
 
         Parameters
@@ -151,7 +151,10 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         sample_weight : array (n_samples,), optional
             Multiplies the bootstrap weights. The correction gives all samples of positive weight the same.
         composition : array (n_samples, n_elements), optional
-            Share of each element, for the correction alone; see `atomic_fractions`.
+            Share of each element, for the correction; see `atomic_fractions`. Samples of equal composition are one material.
+        groups : array (n_samples,), optional
+            Text or numbers: samples with the same one are one material, which is drawn and left out as a whole; a sample without
+            one (None, "", NaN) is a material of its own. By default compositions decide, or else features; see `grouped`.
         earlier : mapping, optional
             The `handover_` of a fit on fewer labels, which saves most of the time of the correction's processes; see `Correction`.
         progress : callable, optional
@@ -172,7 +175,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
             On Ctrl-C; if there was a model by then, `is_complete_` is False and the model can be used.
         """
         recipe = self.recipe()
-        table = training_table(self, self.units, X, y, sample_weight)
+        table = ensemble_table(self, X, y, sample_weight, composition=composition, groups=groups)
         assembled = fit_ensemble(recipe, table, composition, earlier=earlier, progress=progress)
         self.model_, self.oob_mean_, self.oob_std_ = assembled.model, assembled.oob_mean, assembled.oob_std
         self.primaries_, self.units_ = table.names, table.units

@@ -9,6 +9,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from sisso_sal.models.correction import checked_composition
+from sisso_sal.models.groups import grouped
 from sisso_sal.models.inputs import TrainingTable, checked_table
 from sisso_sal.protocols import Space
 
@@ -50,6 +52,30 @@ def training_table(
     return checked_table(headers, X, labels, weights, target=target, units=units)
 
 
+def ensemble_table(
+    estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any = None, *, composition: Any = None, groups: Any = None
+) -> TrainingTable:
+    """`training_table` of an estimator with `units`, and which samples are one material; see `grouped`.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+    X, y, sample_weight
+        See `training_table`.
+    composition : array (n_samples, n_elements), optional
+    groups : array (n_samples,), optional
+
+    Raises
+    ------
+    FitError
+        There are other compositions or groups than samples.
+    """
+    table = training_table(estimator, estimator.units, X, y, sample_weight)  # pyright: ignore[reportAttributeAccessIssue]
+    shares = checked_composition(composition, len(table.y))
+    numbers, grouping = grouped(table.X, groups, shares, column=_header_of(groups, ""))
+    return table.in_groups(numbers, grouping)
+
+
 def remember_columns(estimator: Any, units: Mapping[str, str], target: str, target_unit: str) -> None:
     """Note the columns at an estimator that was not fitted but read from a file: sorted by name.
 
@@ -84,10 +110,10 @@ def columns_of(estimator: Any, X: Any) -> Mapping[str, np.ndarray]:
     return dict(zip(estimator.primaries_, np.ascontiguousarray(rows.T), strict=True))
 
 
-def _header_of(y: object) -> str:
-    """The name of a pandas Series, else ``y``."""
+def _header_of(y: object, otherwise: str = "y") -> str:
+    """The name of a pandas Series, else another one."""
     name = getattr(y, "name", None)
-    return str(name) if isinstance(name, str | np.str_) and name else "y"
+    return str(name) if isinstance(name, str | np.str_) and name else otherwise
 
 
 def frame_of(space: Space, numbers: np.ndarray | None = None) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from sisso_sal.features.expression import Expression
 from sisso_sal.features.operators import DEFAULT_OPERATORS
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
 from sisso_sal.features.stored import SAME_VALUE
+from sisso_sal.models.groups import canonical_order
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel, build_model
 from sisso_sal.models.records import FileRecord, ModelRecord, inside
@@ -230,19 +231,6 @@ class Solved:
     counts: SearchCounts
 
 
-def canonical_order(columns: np.ndarray, target: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Row order that depends on the content alone: by target, then by the features in turn, then by weight.
-
-    Sums run in this order, so that a shuffled table gives the same bits.
-
-    Examples
-    --------
-    >>> canonical_order(np.array([[3.0, 1.0, 2.0]]), np.array([0.5, 0.5, 0.1]), np.ones(3))
-    array([2, 1, 0])
-    """
-    return np.lexsort((weights, *columns[::-1], target))
-
-
 def prepare(table: TrainingTable, space: SpaceSettings, settings: SearchSettings) -> Prepared:
     """Lay out the features of a table on its samples of positive weight.
 
@@ -257,7 +245,7 @@ def prepare(table: TrainingTable, space: SpaceSettings, settings: SearchSettings
     columns = sorted(range(len(table.names)), key=lambda i: table.names[i])
     present = np.flatnonzero(weights > 0)
     ordered = np.ascontiguousarray(X[present][:, columns].T, dtype=np.float64)
-    order = present[canonical_order(ordered, y[present], weights[present])]
+    order = present[canonical_order(ordered, y[present], weights[present], table.groups[present])]
     _check(y[order], settings)
     values = np.ascontiguousarray(X[order][:, columns].T, dtype=np.float64)
     names = tuple(table.names[i] for i in columns)

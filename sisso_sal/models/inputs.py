@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sisso_sal.data.headers import split_header
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.features.dimension import check_units
+from sisso_sal.models.groups import EACH_ALONE, Grouping, canonical_numbers, grouped
 from sisso_sal.models.magnitudes import check_features
 from sisso_sal.protocols import Space
 
@@ -25,8 +26,12 @@ class TrainingTable:
     X : ndarray (n_samples, n_primary)
     y, weights : ndarray (n_samples,)
         Labels in the target's unit; a sample of weight zero is not there.
+    groups : ndarray (n_samples,) of int
+        Samples with the same number are one material; numbered as `canonical_numbers` does.
     target, target_unit : str
         The header under which the labels came.
+    grouping : Grouping
+        What decided which samples are one material.
     """
 
     names: tuple[str, ...]
@@ -34,8 +39,10 @@ class TrainingTable:
     X: np.ndarray
     y: np.ndarray
     weights: np.ndarray
+    groups: np.ndarray
     target: str = "y"
     target_unit: str = ""
+    grouping: Grouping = EACH_ALONE
 
     @property
     def primaries(self) -> dict[str, str]:
@@ -45,6 +52,12 @@ class TrainingTable:
     def columns(self, rows: np.ndarray | slice = slice(None)) -> dict[str, np.ndarray]:
         """The primary features of some samples by name: ndarray (n,) each."""
         return dict(zip(self.names, np.ascontiguousarray(self.X[rows].T), strict=True))
+
+    def in_groups(self, groups: np.ndarray, grouping: Grouping) -> TrainingTable:
+        """The same with samples of the same number (n_samples,) as one material."""
+        columns = self.X.T[sorted(range(len(self.names)), key=self.names.__getitem__)]
+        numbers = canonical_numbers(columns, self.y, self.weights, groups)
+        return replace(self, groups=numbers, grouping=grouping)
 
 
 def checked_table(
@@ -56,7 +69,7 @@ def checked_table(
     target: str,
     units: Sequence[str] | None = None,
 ) -> TrainingTable:
-    """A table of numbers under its headers.
+    """A table of numbers under its headers; each sample is a material of its own (`TrainingTable.in_groups`).
 
     Parameters
     ----------
@@ -89,11 +102,11 @@ def checked_table(
         raise SettingsError(f"features: needs names that differ, found '{twice}' twice")
     check_units("features", zip(headers, own_units, strict=True))
     check_features(names, X)
-    return TrainingTable(names, own_units, X, y, weights, *split_header(target))
+    return TrainingTable(names, own_units, X, y, weights, np.arange(len(y)), *split_header(target))
 
 
 def table_of(space: Space, rows: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> TrainingTable:
-    """What is known of some candidates of a space.
+    """What is known of some candidates of a space; those of one material are told by `Space.groups` or else by `grouped`.
 
     Parameters
     ----------
@@ -121,7 +134,15 @@ def table_of(space: Space, rows: np.ndarray, labels: np.ndarray, weights: np.nda
         )
     target = space.target.header if space.target else ""
     weights = np.ones(len(labels)) if weights is None else weights
-    return checked_table(headers, X, labels, weights, target=target or "y")
+    groups, grouping = _groups_of(space, rows, X)
+    return checked_table(headers, X, labels, weights, target=target or "y").in_groups(groups, grouping)
+
+
+def _groups_of(space: Space, rows: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, Grouping]:
+    known = space.groups
+    if known is not None:
+        return known[rows], Grouping("column", space.settings.get("group") or "")
+    return grouped(X, composition=space.rows(rows).composition)
 
 
 def label_weights(errors: np.ndarray) -> np.ndarray:

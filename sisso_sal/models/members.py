@@ -11,6 +11,7 @@ from sisso_sal.engine.problem import Problem
 from sisso_sal.errors import FitError
 from sisso_sal.models.bootstrap import draw_allowed, draw_counts
 from sisso_sal.models.fitting import Prepared, Solved, prepare, solve
+from sisso_sal.models.groups import consecutive
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.magnitudes import check_labels
@@ -71,7 +72,7 @@ def search_members(
         See `prepare`, `solve` and `announce`; also a target that does not vary over what a draw may see, or has no transform.
     """
     rungs = [prepare(table, recipe.space_of(rung), recipe.search) for rung in recipe.rungs]
-    drawn = [draw_problems(recipe, prepared, draws) for prepared in rungs]
+    drawn = [draw_problems(recipe, prepared, draws, table.groups) for prepared in rungs]
     searches = [prepared.cost(problems) for prepared, (problems, _) in zip(rungs, drawn, strict=True)]
     n_fits = 1 + N_ROUNDS if recipe.loss == "huber" else 1
     seconds, n_bytes = n_fits * sum(cost.seconds for cost in searches), max(cost.n_bytes for cost in searches)
@@ -90,9 +91,9 @@ def search_members(
 
 
 def draw_problems(
-    recipe: EnsembleRecipe, prepared: Prepared, draws: Sequence[Draw]
+    recipe: EnsembleRecipe, prepared: Prepared, draws: Sequence[Draw], groups: np.ndarray
 ) -> tuple[list[Problem], list[TargetTransform]]:
-    """What each member of each draw is to explain, and the transform of its target."""
+    """What each member of each draw is to explain, and the transform of its target; `groups` (n_samples,) as in the table."""
     problems: list[Problem] = []
     links: list[TargetTransform] = []
     target = prepared.target
@@ -102,15 +103,24 @@ def draw_problems(
         link = TargetTransform.fit(recipe.target_transform, target[seen])
         check_labels(prepared.target_name, link.forward(target[seen]))
         transformed = np.where(seen, link.forward(np.where(seen, target, target[seen][0])), 0.0)
-        problems += draw_members(recipe, transformed, weights, len(prepared.names), draw.dropout)
+        problems += draw_members(
+            recipe, transformed, weights, len(prepared.names), draw.dropout, groups[prepared.order]
+        )
         links += [link] * recipe.members
     return problems, links
 
 
 def draw_members(
-    recipe: EnsembleRecipe, target: np.ndarray, weights: np.ndarray, n_primary: int, dropout: float
+    recipe: EnsembleRecipe,
+    target: np.ndarray,
+    weights: np.ndarray,
+    n_primary: int,
+    dropout: float,
+    groups: np.ndarray,
 ) -> list[Problem]:
     """Weights and allowed primary features of each member, each from a random stream of its own.
+
+    Materials are drawn: all samples of one are drawn as often as it is.
 
     Parameters
     ----------
@@ -119,6 +129,8 @@ def draw_members(
         In canonical order; samples of weight zero are not drawn.
     n_primary : int
     dropout : float
+    groups : ndarray (n_samples,) of int
+        Samples with the same number are one material.
 
     Raises
     ------
@@ -128,15 +140,22 @@ def draw_members(
     present = np.flatnonzero(weights > 0)
     if np.ptp(target[present]) == 0.0:
         raise FitError(f"fit: needs a target that varies over the samples that are seen, found {len(present)} alike")
+    material = consecutive(groups[present])
+    n_materials = int(material.max()) + 1
     needed = min(recipe.search.dim + (2 if recipe.search.fit_intercept else 1), len(present))
     problems = []
     for stream in np.random.SeedSequence(recipe.seed).spawn(recipe.members):
         rng = np.random.default_rng(stream)
-        drawn = draw_counts(len(present), rng)
-        while np.count_nonzero(drawn) < needed or np.ptp(target[present][drawn > 0]) == 0.0:
-            drawn = draw_counts(len(present), rng)
+        drawn = draw_counts(n_materials, rng)
+        # The features of a single material need not vary.
+        while (
+            np.count_nonzero(drawn) < min(n_materials, 2)
+            or np.count_nonzero(drawn[material]) < needed
+            or np.ptp(target[present][drawn[material] > 0]) == 0.0
+        ):
+            drawn = draw_counts(n_materials, rng)
         counts = np.zeros(len(target))
-        counts[present] = drawn
+        counts[present] = drawn[material]
         problems.append(Problem(target, counts * weights, draw_allowed(n_primary, dropout, rng)))
     return problems
 

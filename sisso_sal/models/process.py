@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sisso_sal.errors import FitError
+from sisso_sal.models.groups import consecutive
 from sisso_sal.models.kernel import (
     N_ROWS,
     Kernel,
@@ -92,16 +93,29 @@ class GaussianProcess:
         whitened = self._whitened(rows)
         return self.scale**2 * (covariance - whitened @ whitened.T)
 
-    def left_out(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and sigma (n,) each of every label by the process without it (eq. 5.12), in the target's unit.
+    def left_out(self, labels: np.ndarray, groups: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and sigma (n,) each of every label by the process without its material, in the target's unit.
 
-        `labels` (n,) are those that it has seen.
+        Parameters
+        ----------
+        labels : ndarray (n,)
+            Those that it has seen.
+        groups : ndarray (n,) of int, optional
+            Rows with the same number are one material; by default each is one (eq. 5.12).
+
+        Source: Ginsbourger, Schärer, arXiv 2101.03108 (2021), several labels left out at once.
         """
         precision = np.zeros(len(labels))
         for start in range(0, len(labels), N_ROWS):
             precision += np.square(self.inverse[start : start + N_ROWS]).sum(axis=0)
-        residual = self.scale * (self.inverse.T @ self.weights) / precision
-        return labels - residual, self.scale / np.sqrt(precision)
+        smoothed = self.inverse.T @ self.weights
+        mean, std = labels - self.scale * smoothed / precision, self.scale / np.sqrt(precision)
+        for rows in () if groups is None else _shared(groups):
+            own = self.inverse[:, rows]
+            covariance = np.linalg.inv(own.T @ own)
+            mean[rows] = labels[rows] - self.scale * (covariance @ smoothed[rows])
+            std[rows] = self.scale * np.sqrt(np.diag(covariance))
+        return mean, std
 
     def _whitened(self, rows: np.ndarray) -> np.ndarray:
         """ndarray (m, n): product of their covariances with the labels and the transpose of `inverse`."""
@@ -117,6 +131,13 @@ class GaussianProcess:
         return dtrmm(1.0, self.inverse.T, covariance.T, side=0, lower=0, trans_a=1, overwrite_b=1).T
 
 
+def _shared(groups: np.ndarray) -> list[np.ndarray]:
+    """Rows of each group that has several, in order."""
+    number = consecutive(groups)
+    order, sizes = np.argsort(number, kind="stable"), np.bincount(number)
+    return [part for part in np.split(order, np.cumsum(sizes)[:-1]) if len(part) > 1]
+
+
 @dataclass(frozen=True, eq=False)
 class ProcessLearner:
     """A Gaussian process that has learned the target.
@@ -125,7 +146,7 @@ class ProcessLearner:
     ----------
     process : GaussianProcess
     left_out_mean, left_out_std : ndarray (n,)
-        Of each training row, by the process without it, in the target's unit.
+        Of each training row, by the process without its material, in the target's unit.
     kinship : float
     """
 
@@ -157,6 +178,7 @@ def learn_process(
     theta: Sequence[float] | None = None,
     earlier: Sequence[float] | None = None,
     kinship: float = 0.0,
+    groups: np.ndarray | None = None,
 ) -> ProcessLearner:
     """A Gaussian process learns the target.
 
@@ -174,6 +196,8 @@ def learn_process(
         Those of an earlier fit, from which the search begins, and ends after `MOST_EVALUATIONS`. What does not fit the kernel is
         left alone.
     kinship : float
+    groups : ndarray (n,) of int, optional
+        Rows with the same number are one material; by default each is one.
 
     Raises
     ------
@@ -195,7 +219,7 @@ def learn_process(
         process = fit_process(kernel, [np.array(earlier)], rows, target, most=MOST_EVALUATIONS)
     else:
         process = fit_process(kernel, [start], rows, target)
-    return ProcessLearner(process, *process.left_out(target), kinship)
+    return ProcessLearner(process, *process.left_out(target, groups), kinship)
 
 
 def _fits(kernel: Kernel, theta: Sequence[float]) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from sisso_sal.errors import FitError, SettingsError
+from sisso_sal.models.groups import consecutive
 from sisso_sal.models.records import RecalibrationRecord, read_record
 
 KINDS = ("none", "scale", "isotonic", "conformal")
@@ -156,15 +157,20 @@ def _times(factor: float, z: np.ndarray) -> np.ndarray:
     return factor * z if factor > 0 else np.zeros_like(z)
 
 
-def held_out_quantiles(kind: str, errors: np.ndarray, sigma: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """ndarray (n_levels, n): `Recalibration.quantile` for each sample, from the nine tenths of the samples it is not in.
+def held_out_quantiles(
+    kind: str, errors: np.ndarray, sigma: np.ndarray, levels: np.ndarray, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """ndarray (n_levels, n): `Recalibration.quantile` for each sample, from the nine tenths of the materials it is not in.
 
-    Fewer than 20 samples are too few to part: all of them see the quantiles of the whole.
+    Fewer than 20 materials are too few to part: all of them see the quantiles of the whole. Samples with the same number in
+    `groups` (n,) are one material; by default each is one.
     """
     whole = Recalibration.fit(kind, errors, sigma)
     out = np.repeat(whole.quantile(levels)[:, None], len(errors), axis=1)
-    part = np.argsort(np.random.default_rng(0).random(len(errors))) % N_FOLDS
-    for number in range(N_FOLDS if len(errors) >= FEWEST_PARTED else 0):
+    material = np.arange(len(errors)) if groups is None else consecutive(groups)
+    n_materials = int(material.max()) + 1
+    part = (np.argsort(np.random.default_rng(0).random(n_materials)) % N_FOLDS)[material]
+    for number in range(N_FOLDS if n_materials >= FEWEST_PARTED else 0):
         inside = part == number
         if (sigma[~inside] > 0).any():
             others = Recalibration.fit(kind, errors[~inside], sigma[~inside])

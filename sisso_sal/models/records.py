@@ -136,6 +136,7 @@ class CalibrationRecord(Record):
 
     model_config = ConfigDict(extra="forbid")
     n: Count
+    n_materials: Count
     kind: RecalibrationKind
     coverage95: Share
     miscalibration_area: Share
@@ -185,6 +186,7 @@ class CorrectionRecord(Record):
     formula: Numbers
     target: Numbers
     composition: CompositionRecord | None
+    groups: list[Count]
 
     @model_validator(mode="after")
     def _rows_fit(self) -> Self:
@@ -193,6 +195,7 @@ class CorrectionRecord(Record):
         need(n <= MOST_LEARNED, f"target: needs at most {MOST_LEARNED} numbers, found {n}")
         need_numbers("features", self.features, n, self.features.shape[-1] if self.features.ndim == 2 else 0)
         need_numbers("formula", self.formula, n)
+        need(len(self.groups) == n, f"groups: needs {n} numbers, found {len(self.groups)}")
         if self.composition is not None:
             need_numbers("shares", self.composition.shares, n, len(self.composition.columns))
         return self

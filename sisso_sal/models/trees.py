@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sisso_sal.models._branches import RANDOM_MAX, Nodes, each_tree, grow, mean_and_spread
+from sisso_sal.models.groups import consecutive
 
 N_TREES = 100
 
@@ -50,7 +51,7 @@ class TreeLearner:
     ----------
     trees : Trees
     left_out_mean, left_out_std : ndarray (n,)
-        Of each training row, by the trees that did not draw it.
+        Of each training row, by the trees that did not draw its material.
     kinship : float
     """
 
@@ -69,7 +70,9 @@ class TreeLearner:
         return np.atleast_2d(np.cov(self.trees.predict(rows).T))
 
 
-def learn_trees(rows: np.ndarray, formula: np.ndarray, target: np.ndarray, seed: int) -> TreeLearner:
+def learn_trees(
+    rows: np.ndarray, formula: np.ndarray, target: np.ndarray, seed: int, groups: np.ndarray | None = None
+) -> TreeLearner:
     """Extremely randomised trees learn target less formula (Geurts, Ernst, Wehenkel, Mach. Learn. 63, 3 (2006)).
 
     Parameters
@@ -77,9 +80,11 @@ def learn_trees(rows: np.ndarray, formula: np.ndarray, target: np.ndarray, seed:
     rows : ndarray (n, n_inputs)
     formula, target : ndarray (n,)
     seed : int
+    groups : ndarray (n,) of int, optional
+        Rows with the same number are one material; by default each is one.
     """
     left_over = without_last_bits(target - formula, float(np.ptp(target)))
-    trees, unseen = grown(rows, left_over, seed % 2**32)
+    trees, unseen = grown(rows, left_over, seed % 2**32, groups)
     each = np.where(unseen, trees.predict(rows), 0.0)
     count = unseen.sum(axis=0)
     mean = each.sum(axis=0) / np.maximum(count, 1)
@@ -95,19 +100,22 @@ def without_last_bits(values: np.ndarray, spread: float) -> np.ndarray:
     return np.round(values / step) * step
 
 
-def grown(rows: np.ndarray, target: np.ndarray, seed: int) -> tuple[Trees, np.ndarray]:
-    """Extremely randomised trees on bootstrap samples, and which rows (n_trees, n) each has not seen.
+def grown(
+    rows: np.ndarray, target: np.ndarray, seed: int, groups: np.ndarray | None = None
+) -> tuple[Trees, np.ndarray]:
+    """Extremely randomised trees on bootstrap samples of materials, and which rows (n_trees, n) each has not seen.
 
-    They are those of scikit-learn's forest of the same seed, to the last bit.
+    Where each row is a material, they are those of scikit-learn's forest of the same seed, to the last bit.
     """
-    n = len(rows)
-    counts, states = np.empty((N_TREES, n)), np.empty(N_TREES, dtype=np.int64)
+    material = np.arange(len(rows)) if groups is None else consecutive(groups)
+    n = int(material.max()) + 1
+    counts, states = np.empty((N_TREES, len(rows))), np.empty(N_TREES, dtype=np.int64)
     draw = np.random.RandomState(0)
     for number, own in enumerate(np.random.RandomState(seed).randint(np.iinfo(np.int32).max, size=N_TREES)):
         draw.seed(own)
         states[number] = draw.randint(0, RANDOM_MAX)
         draw.seed(own)
-        counts[number] = np.bincount(draw.randint(0, n, n, dtype=np.int32), minlength=n)
+        counts[number] = np.bincount(draw.randint(0, n, n, dtype=np.int32), minlength=n)[material]
     room = int((2 * np.count_nonzero(counts, axis=1) - 1).sum())
     nodes = Nodes(np.empty(room, np.uint32), np.empty(room), np.empty(room, np.uint32), np.empty(room))
     columns = np.ascontiguousarray(rows.T, dtype=np.float32)

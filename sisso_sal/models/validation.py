@@ -20,8 +20,8 @@ from sisso_sal.models.calibration import LEVELS, Calibration, judge
 from sisso_sal.models.correction import checked_composition
 from sisso_sal.models.costs import correction_cost
 from sisso_sal.models.ensemble import SISSOEnsemble
-from sisso_sal.models.estimators import training_table
-from sisso_sal.models.fitting import canonical_order
+from sisso_sal.models.estimators import ensemble_table
+from sisso_sal.models.groups import canonical_numbers, n_materials
 from sisso_sal.models.members import Draw, Stage, search_members
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe
@@ -40,6 +40,8 @@ class CrossValidated:
     quantiles : ndarray (100, n)
         Half widths of the intervals of `LEVELS` and of 0.95, in units of `std_raw`.
     fold : ndarray (n,) of int
+    groups : ndarray (n,) of int
+        Samples with the same number are one material.
     chosen : list of dict
         Rung and dimension in each fold.
     kind : str
@@ -53,6 +55,7 @@ class CrossValidated:
     formula: np.ndarray
     quantiles: np.ndarray
     fold: np.ndarray
+    groups: np.ndarray
     chosen: list[dict[str, int]]
     kind: str
 
@@ -76,28 +79,31 @@ class CrossValidated:
         known = spread if spread.any() else predicted
         errors = (self.target - self.mean)[known]
         scale = float(np.median(self.std[known] / self.std_raw[known])) if spread.any() else 1.0
-        return judge(errors, self.std_raw[known], self.std[known], self.quantiles[:, known], self.kind, scale)
+        quantiles, n = self.quantiles[:, known], n_materials(self.groups[known])
+        return judge(errors, self.std_raw[known], self.std[known], quantiles, self.kind, scale, n)
 
 
-def fold_numbers(X: np.ndarray, y: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """ndarray (n,) of int: the fold of each sample, by its content alone; folds differ by one sample at most.
+def fold_numbers(X: np.ndarray, y: np.ndarray, folds: int, seed: int, groups: np.ndarray | None = None) -> np.ndarray:
+    """ndarray (n,) of int: the fold of each sample, by its content alone; folds differ by one material at most.
+
+    Samples with the same number in `groups` (n,) are one material; by default each is one.
 
     Raises
     ------
     SettingsError
-        Fewer than two folds, or more than samples.
+        Fewer than two folds, or more than materials.
 
     Examples
     --------
     >>> fold_numbers(np.arange(6.0)[:, None], np.arange(6.0), 3, seed=0).tolist()
     [0, 2, 2, 1, 0, 1]
     """
-    if not 2 <= folds <= len(y):
-        raise SettingsError(f"folds: needs a number from 2 to {len(y)}, found {folds}")
-    order = canonical_order(np.ascontiguousarray(X.T), y, np.ones(len(y)))
-    out = np.empty(len(y), dtype=np.int64)
-    out[order] = np.random.default_rng(seed).permutation(len(y)) % folds
-    return out
+    material = canonical_numbers(np.ascontiguousarray(X.T), y, np.ones(len(y)), groups)
+    most = n_materials(material)
+    if not 2 <= folds <= most:
+        counted = "" if most == len(y) else f", as there are {most} materials"
+        raise SettingsError(f"folds: needs a number from 2 to {most}{counted}, found {folds}")
+    return (np.random.default_rng(seed).permutation(most) % folds)[material]
 
 
 def cross_validate(
@@ -106,6 +112,7 @@ def cross_validate(
     y,
     *,
     composition: np.ndarray | None = None,
+    groups: Any = None,
     folds: int = 10,
     seed: int = 0,
     progress: Progress | None = None,
@@ -120,6 +127,8 @@ def cross_validate(
     y : array (n_samples,)
     composition : array (n_samples, n_elements), optional
         See `SISSOEnsemble.fit`.
+    groups : array (n_samples,), optional
+        See `SISSOEnsemble.fit`; samples of one material are in one fold.
     folds : int
     seed : int
         Of the folds.
@@ -134,7 +143,7 @@ def cross_validate(
     >>> bool(validated.calibration().rmse < 0.1)
     True
     """
-    bench = _Bench(ensemble, X, y, folds, seed, composition)
+    bench = _Bench(ensemble, X, y, folds, seed, composition, groups)
     stages = bench.search(bench.recipe, [bench.recipe.dropout], progress)
     return bench.assembled(bench.recipe, stages, 0)
 
@@ -142,14 +151,23 @@ def cross_validate(
 class _Bench:
     """A table cut into folds, and the searches that serve all of them."""
 
-    def __init__(self, ensemble: SISSOEnsemble, X, y, folds: int, seed: int, composition: np.ndarray | None = None):
+    def __init__(
+        self,
+        ensemble: SISSOEnsemble,
+        X,
+        y,
+        folds: int,
+        seed: int,
+        composition: np.ndarray | None = None,
+        groups: Any = None,
+    ):
         self.recipe = ensemble.recipe()
         copied: Any = clone(ensemble)  # scikit-learn notes the columns at it
-        self.table = training_table(copied, ensemble.units, X, y)
+        self.table = ensemble_table(copied, X, y, composition=composition, groups=groups)
         self.composition = checked_composition(composition, len(self.table.y))
         self.folds = folds
         features = np.column_stack([self.table.columns()[name] for name in self.table.primaries])
-        self.fold = fold_numbers(features, self.table.y, folds, seed)
+        self.fold = fold_numbers(features, self.table.y, folds, seed, self.table.groups)
 
     def search(self, recipe: EnsembleRecipe, dropouts: Sequence[float], progress: Progress | None) -> list[Stage]:
         """One pass for all dropouts and folds; members of fold k with dropout number j start at ``(j folds + k) members``."""
@@ -181,8 +199,9 @@ class _Bench:
             quantiles[:, held_out] = recalibration.quantile(np.append(LEVELS, 0.95))[:, None]
             chosen.append(model.chosen)
         return CrossValidated(
-            self.table.y, **parts, quantiles=quantiles, fold=self.fold, chosen=chosen, kind=recipe.recalibrate
-        )
+            self.table.y, **parts, quantiles=quantiles, fold=self.fold, groups=self.table.groups, chosen=chosen,
+            kind=recipe.recalibrate,
+        )  # fmt: skip
 
 
 GRID: Mapping[str, tuple] = {
@@ -198,6 +217,8 @@ def tune(
     y,
     grid: Mapping[str, Sequence[Any]] = GRID,
     *,
+    composition: np.ndarray | None = None,
+    groups: Any = None,
     folds: int = 5,
     seed: int = 0,
     progress: Progress | None = None,
@@ -215,6 +236,10 @@ def tune(
     y : array (n_samples,)
     grid : mapping of str to sequence
         The keys of `GRID`.
+    composition : array (n_samples, n_elements), optional
+        Tells which samples are one material, unless `groups` do.
+    groups : array (n_samples,), optional
+        See `SISSOEnsemble.fit`; samples of one material are in one fold.
     folds, seed : int
     progress : callable, optional
         Called with (searches done, searches in all).
@@ -238,7 +263,7 @@ def tune(
         raise SettingsError(
             f"grid: needs exactly {', '.join(GRID)}, found a difference in {', '.join(sorted(unknown))}"
         )
-    bench = _Bench(ensemble, X, y, folds, seed)
+    bench = _Bench(ensemble, X, y, folds, seed, composition, groups)
     _check_grid(bench, grid)
     searches = list(product(grid["rung"], grid["n_sis"], grid["transform"]))
     rows = []

@@ -82,8 +82,8 @@ class Space(Protocol):
         ...
 
     @property
-    def groups(self) -> np.ndarray:
-        """ndarray (n,) of int: candidates with the same number are one material, of the same composition."""
+    def groups(self) -> np.ndarray | None:
+        """ndarray (n,) of int: candidates with the same number are one material; None where compositions decide, or features."""
         ...
 
     @property

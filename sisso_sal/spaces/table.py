@@ -35,8 +35,8 @@ class TableSpace:
     ...     path = Path(folder, "gaps.csv")
     ...     _ = path.write_text("formula,EN,gap (eV)\\nMgO,1.3,7.8\\nCaO,1.0,\\nMgO,1.3,7.6\\n")
     ...     space = TableSpace(read_table(path, id="row"))
-    >>> space.target.header, space.labels.tolist(), space.groups.tolist()
-    ('gap (eV)', [7.8, nan, 7.6], [1, 0, 1])
+    >>> space.target.header, space.labels.tolist()
+    ('gap (eV)', [7.8, nan, 7.6])
     >>> space.rows(np.array([1])).features["EN"].tolist()
     [1.0]
     """
@@ -69,11 +69,9 @@ class TableSpace:
         return composition_of(self.table)
 
     @property
-    def groups(self) -> np.ndarray:
-        """ndarray (n_rows,) of int: rows of one composition have the same number; without formulas each its own."""
-        if self.composition is None:
-            return np.arange(self.table.n_rows)
-        return np.unique(self.composition, axis=0, return_inverse=True)[1].reshape(-1)
+    def groups(self) -> np.ndarray | None:
+        """None: compositions or features tell which rows are one material."""
+        return None
 
     @property
     def settings(self) -> Mapping[str, str | None]:

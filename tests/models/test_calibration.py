@@ -487,6 +487,7 @@ def test_calibration_is_made_of_the_functions(kind):
     quantiles = held_out_quantiles(kind, errors, sigma, LEVELS)
     assert found == Calibration(
         n=60,
+        n_materials=60,
         kind=kind,
         coverage95=np.mean(np.abs(errors) <= held_out_quantiles(kind, errors, sigma, np.array([0.95]))[0] * sigma),
         miscalibration_area=area(coverage_curve(errors, quantiles * sigma)),

@@ -126,7 +126,7 @@ def made(mean, std_raw):
     mean, std_raw = np.array(mean), np.array(std_raw)
     quantiles = np.repeat(Recalibration().quantile(np.append(LEVELS, 0.95))[:, None], len(mean), axis=1)
     target, fold = np.arange(float(len(mean))), np.zeros(len(mean), dtype=int)
-    return CrossValidated(target, mean, std_raw, std_raw, mean, quantiles, fold, [], "none")
+    return CrossValidated(target, mean, std_raw, std_raw, mean, quantiles, fold, np.arange(len(mean)), [], "none")
 
 
 def test_samples_without_prediction_or_spread_are_left_out_of_the_calibration():

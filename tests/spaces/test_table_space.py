@@ -51,7 +51,7 @@ def test_blocks_are_all_numbers_once_in_order(space):
     assert np.concatenate(blocks).tolist() == list(range(N))
 
 
-def test_compositions_make_groups_and_each_formula_is_parsed_once(tmp_path, monkeypatch):
+def test_each_formula_is_parsed_once(tmp_path, monkeypatch):
     frame = MATERIALS.rename(columns={"formula": "id"}).assign(formula=OXIDES)
     parsed, original = [], elements.plain_atoms
 
@@ -64,14 +64,8 @@ def test_compositions_make_groups_and_each_formula_is_parsed_once(tmp_path, monk
     shares = space.rows(np.array([0, 4, 5])).composition
     assert np.array_equal(space.rows().composition, space.composition)
     assert np.array_equal(shares, atomic_fractions([OXIDES[0], OXIDES[4], OXIDES[5]]))
-    assert space.groups[0] == space.groups[4] != space.groups[5]
-    assert len(np.unique(space.groups)) == 4
     of_formulas = [text for text in parsed if text.startswith("Mg")]
     assert len(of_formulas) == 4 + 2  # each once by the space, then two by the test
-
-
-def test_without_formulas_each_row_is_a_group_of_its_own(space):
-    assert space.groups.tolist() == list(range(N))
 
 
 def test_a_candidate_is_its_row_without_the_target(tmp_path):
