@@ -12,6 +12,7 @@ import numpy as np
 
 from sisso_sal.acquisition.scores import expected_improvement, probability_of_improvement
 from sisso_sal.errors import InputError
+from sisso_sal.protocols.distribution import Distribution
 
 MARGIN = 0.1
 """How far beyond the front the reference point lies, as a share of the front's range in each target."""
@@ -134,8 +135,8 @@ def expected_hypervolume_improvement(
     tops = np.append(float(reference[1]), steps[:, 1])
     total, left = np.zeros(len(mean)), np.zeros(len(mean))
     for right, top in zip(rights, tops, strict=True):
-        reach = expected_improvement(mean[:, 0], std[:, 0], right)
-        height = expected_improvement(mean[:, 1], std[:, 1], top)
+        reach = expected_improvement(Distribution(mean[:, 0], std[:, 0]), right)
+        height = expected_improvement(Distribution(mean[:, 1], std[:, 1]), top)
         with np.errstate(invalid="ignore"):
             # An infinite reach is already in an earlier strip; infinity times nothing is nothing.
             width = np.where(left < reach, reach - left, 0.0)
@@ -172,9 +173,9 @@ def probability_not_dominated(mean: np.ndarray, std: np.ndarray, front: np.ndarr
     steps = _staircase(front, np.array([np.inf, np.inf]))
     total, left, below = np.zeros(len(mean)), np.zeros(len(mean)), np.ones(len(mean))
     for edge, top in steps:
-        reach = probability_of_improvement(mean[:, 0], std[:, 0], edge)
+        reach = probability_of_improvement(Distribution(mean[:, 0], std[:, 0]), edge)
         total += (reach - left) * below
-        left, below = reach, probability_of_improvement(mean[:, 1], std[:, 1], top)
+        left, below = reach, probability_of_improvement(Distribution(mean[:, 1], std[:, 1]), top)
     total += (1.0 - left) * below
     certain = np.flatnonzero((std == 0).all(axis=1))
     total[certain[(mean[certain, None] == steps).all(axis=2).any(axis=1)]] = 1.0

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
-from scipy.special import ndtr
 
-from sisso_sal.acquisition.normal import excess, standardised
 from sisso_sal.errors import SettingsError
+from sisso_sal.protocols.distribution import Distribution
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Goal:
     Goal(kind='below', low=-inf, high=0.3, share=0.0)
     >>> Goal.parse("1.2..1.8").kind
     'window'
-    >>> str(Goal.parse("min 10%").resolved(np.arange(20.0), np.zeros(20)))
+    >>> str(Goal.parse("min 10%").resolved(Distribution.certain(np.arange(20.0))))
     '<=1'
     """
 
@@ -131,16 +130,16 @@ class Goal:
         kinds = {"min": "lowest", "max": "highest"}
         return Goal(kinds[self.kind], share=share) if self.kind in kinds else self
 
-    def resolved(self, values: np.ndarray, std: np.ndarray) -> Goal:
+    def resolved(self, told: Distribution) -> Goal:
         """``lowest`` and ``highest`` with the bound that k of n materials are expected to reach; any other goal as it is.
 
         Predictions scatter less than the truth, so a quantile of predicted values would be too easy a bound.
 
         Parameters
         ----------
-        values, std : ndarray (n,)
-            Of all materials, in the target's unit; the spread of a label is 0. Only finite values count. The sum over the n of
-            the probabilities to reach the bound is k = max(1, round(share n)); without spread it is the k-th lowest (highest).
+        told : Distribution
+            Of all n materials, certain where there is a label. Only what is finite counts. The sum over the n of the probabilities
+            to reach the bound is k = max(1, round(share n)); without spread it is the k-th lowest (highest).
 
         Raises
         ------
@@ -149,12 +148,13 @@ class Goal:
         """
         if self.kind not in {"lowest", "highest"}:
             return self
-        finite = np.isfinite(values) & np.isfinite(std)
+        finite = np.isfinite(told.centre) & np.isfinite(told.scale)
         if not finite.any():
             raise SettingsError(f"goal: needs values to find the bound of '{self}', found none that is finite")
-        k = max(1, round(self.share * int(finite.sum())))
-        bound = _expected_bound(self.sign * np.asarray(values, dtype=float)[finite], np.asarray(std)[finite], k)
-        return Goal("below", high=bound) if self.kind == "lowest" else Goal("above", low=-bound)
+        k, told = max(1, round(self.share * int(finite.sum()))), told.take(finite)
+        if self.kind == "lowest":
+            return Goal("below", high=_expected_bound(told, k))
+        return Goal("above", low=-_expected_bound(told, k, mirrored=True))
 
     def reached(self, values: np.ndarray) -> np.ndarray:
         """Which values are within the bounds, the bounds included; NaN is not.
@@ -197,17 +197,23 @@ class Goal:
         return int(np.nanargmin(self.distance(values)))
 
 
-def _expected_bound(mean: np.ndarray, std: np.ndarray, k: int) -> float:
-    """The lowest bound that at least k are expected not to exceed, to the last bit, whatever their order."""
-    order = np.lexsort((std, mean))
-    mean, std = mean[order], std[order]
+def _expected_bound(told: Distribution, k: int, mirrored: bool = False) -> float:
+    """The lowest bound that at least k are expected not to exceed, to the last bit, whatever their order; `mirrored` counts values
+    with the other sign.
+    """
+    sign = -1.0 if mirrored else 1.0
+    told = told.take(np.lexsort((told.scale, sign * told.centre)))
 
     def is_reached(bound: float) -> bool:
-        return np.where(std > 0, ndtr(standardised(excess(bound, mean), std)), mean <= bound).sum() >= k
+        return told.probability(low=-bound).sum() >= k if mirrored else told.probability(high=bound).sum() >= k
 
-    low, high = float((mean - 40 * std).min()), float(mean[k - 1] + 40 * std.max())
+    middles = np.sort(sign * told.median)
+    far = 40 * float(told.scale.max())
+    low, high = float(middles[0]) - far, float(middles[k - 1]) + far
     if is_reached(low):  # k values that are certain are equal and the lowest
         return low
+    while not is_reached(high):
+        high += far
     while low < (middle := low + 0.5 * (high - low)) < high:
         low, high = (low, middle) if is_reached(middle) else (middle, high)
     return high

@@ -14,10 +14,11 @@ import numpy as np
 from scipy.special import ndtr
 
 from sisso_sal.acquisition.goal import Goal
-from sisso_sal.acquisition.normal import LOG_SQRT_2PI, excess, log_between, standardised
+from sisso_sal.acquisition.normal import LOG_SQRT_2PI, log_between
 from sisso_sal.acquisition.scene import Scene
-from sisso_sal.acquisition.scores import SHARE, window_likelihood
+from sisso_sal.acquisition.scores import SHARE
 from sisso_sal.protocols import Acquisition, Cost
+from sisso_sal.protocols.distribution import Distribution
 
 SOONER = 0.99
 """What a later find counts: of candidates that teach equally much the likelier comes first."""
@@ -205,14 +206,14 @@ class LookAhead:
         low, high = goal.low, goal.high
         usable = ~np.isnan(scene.mean) & ~scene.excluded
         self._horizon = scene.horizon
-        self._likely = window_likelihood(scene.mean, scene.std, low, high)
+        self._likely = scene.told.log_probability(low, high)
         waiting = self._likeliest(np.flatnonzero(usable & scene.pending))
         # One after the other is not the same in another order; theirs must not be that of the table.
         waiting = waiting[np.lexsort((*scene.features[waiting].T, scene.std[waiting], scene.mean[waiting]))]
         self._free = usable & ~scene.pending
         self._rows = self._likeliest(np.flatnonzero(self._free))
         rows = np.concatenate([waiting, self._rows])
-        bounds = _bounds(scene.mean[rows], scene.std[rows], low, high)
+        bounds = _bounds(scene.told.take(rows), low, high)
         self._belief = Belief(*bounds, _linked(scene, rows))
         for number in range(len(waiting)):
             self._belief = self._belief.after_miss(number)
@@ -253,12 +254,14 @@ def _undercut(scene: Scene) -> Goal:
     return Goal("below", high=scene.edge) if scene.goal.sign > 0 else Goal("above", low=-scene.edge)
 
 
-def _bounds(mean: np.ndarray, std: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds in standard deviations from the mean; infinite where there is no spread."""
-    inside = (low <= mean) & (mean <= high)
-    some = std > 0
-    below = standardised(excess(low, mean), std) if low > -np.inf else np.full(mean.shape, -np.inf)
-    above = standardised(excess(high, mean), std) if high < np.inf else np.full(mean.shape, np.inf)
+def _bounds(told: Distribution, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds as normal scores: a standard normal value is between them as likely as the candidate's is (a Gaussian copula).
+
+    Infinite where the value is certain.
+    """
+    inside = (low <= told.centre) & (told.centre <= high)
+    some = (told.scale > 0) & np.isfinite(told.centre)
+    below, above = told.score(low), told.score(high)
     return np.where(some, below, np.where(inside, -np.inf, np.inf)), np.where(some, above, np.inf)
 
 

@@ -1,4 +1,4 @@
-"""Standard normal variables, with infinite means and zero spreads defined, and accurate in both tails."""
+"""Standard normal variables, accurate in both tails."""
 
 from __future__ import annotations
 
@@ -12,14 +12,6 @@ def excess(best: float | np.ndarray, mean: np.ndarray) -> np.ndarray:
     """best - mean, and 0 where both are the same infinity."""
     with np.errstate(invalid="ignore", over="ignore"):
         return np.where(best == mean, 0.0, best - mean)
-
-
-def standardised(difference: np.ndarray, std: np.ndarray) -> np.ndarray:
-    """difference / std; 0 at zero spread, and an infinite difference stays so whatever the spread."""
-    some = np.asarray(std) > 0
-    with np.errstate(invalid="ignore", over="ignore"):
-        z = np.divide(difference, std, out=np.zeros(np.shape(difference)), where=some)
-    return np.where(some & np.isinf(difference), difference, z)
 
 
 def log_between(low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -85,8 +85,7 @@ def _joined(scene: Scene, features: np.ndarray, prediction: Prediction, rng: np.
     return replace(
         scene,
         ids=[*scene.ids, *(f"point {i}" for i in range(len(features)))],
-        mean=np.append(scene.mean, prediction.mean),
-        std=np.append(scene.std, prediction.std),
+        told=scene.told.followed_by(prediction.told),
         members=np.concatenate([scene.members, prediction.members], axis=1),
         valid=np.concatenate([scene.valid, prediction.valid], axis=1),
         features=np.concatenate([scene.features, features]),

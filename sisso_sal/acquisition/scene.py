@@ -10,6 +10,7 @@ import numpy as np
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.errors import SettingsError
 from sisso_sal.protocols import Acquisition, Prediction
+from sisso_sal.protocols.distribution import Distribution
 
 REFERENCES = ("mean", "label")
 """What an improvement is measured against: the best posterior mean of a labelled material, or the best label."""
@@ -93,8 +94,8 @@ class Scene:
     acquisition : Acquisition
         The one that scores.
     ids : sequence of str, length n
-    mean, std : ndarray (n,)
-        Predictions in the target's unit; NaN where there is none.
+    told : Distribution
+        The prediction of each.
     members, valid : ndarray (n_members, n)
     goal : Goal
         With its bound in numbers, where it has one.
@@ -123,8 +124,7 @@ class Scene:
 
     acquisition: Acquisition
     ids: Sequence[str]
-    mean: np.ndarray
-    std: np.ndarray
+    told: Distribution
     members: np.ndarray
     valid: np.ndarray
     goal: Goal
@@ -139,6 +139,16 @@ class Scene:
     batch: int = 1
     horizon: int = 1
     diversity: float = 0.0
+
+    @property
+    def mean(self) -> np.ndarray:
+        """ndarray (n,), in the target's unit; NaN where there is no prediction."""
+        return self.told.mean
+
+    @property
+    def std(self) -> np.ndarray:
+        """ndarray (n,), in the target's unit; NaN where there is no prediction."""
+        return self.told.std
 
     @property
     def edge(self) -> float:
@@ -198,16 +208,13 @@ def set_scene(
         )
     target, n = materials.target, len(materials.target)
     known = np.isfinite(target)
-    resolved = policy.wanted(goal).resolved(
-        np.where(known, target, prediction.mean), np.where(known, 0.0, prediction.std)
-    )
+    resolved = policy.wanted(goal).resolved(prediction.told.known_as(target))
     fitted = prediction.mean[known]
     reference = target[known] if policy.improve_on == "label" or np.isnan(fitted).all() else fitted
     return Scene(
         acquisition=policy.acquisition,
         ids=materials.ids,
-        mean=prediction.mean,
-        std=prediction.std,
+        told=prediction.told,
         members=prediction.members,
         valid=prediction.valid,
         goal=resolved,

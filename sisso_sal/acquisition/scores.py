@@ -1,19 +1,17 @@
-"""Scores in closed form of a Gaussian prediction: pure functions, and the records of the acquisitions that they make.
+"""Scores in closed form of a predictive distribution: pure functions, and the records of the acquisitions that they make.
 
-`mean`, `std` and `best` are in the target's unit. Greater is better, and zero spread is defined. Functions that know a direction
-minimise; `Goal` gives the sign for other goals. An infinite `mean` counts as certain, even where the spread is infinite too; a
-score is NaN only where `mean` is NaN.
+Greater is better, and zero spread is defined. An infinite centre counts as certain, even where the spread is infinite too; a
+score is NaN only where there is no prediction.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import erfcx, ndtr
 
 from sisso_sal.acquisition.goal import Goal
-from sisso_sal.acquisition.normal import LOG_SQRT_2PI, excess, log_between, standardised
 from sisso_sal.acquisition.scene import Scene
 from sisso_sal.protocols import Acquisition
+from sisso_sal.protocols.distribution import Distribution
 
 SHARE = 0.1
 """Share of all materials, the best ones, that stands for a goal without a bound. A search for the single best one would follow one
@@ -21,63 +19,51 @@ outlier, or stay where it is.
 """
 
 
-def expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.ndarray:
-    """E[max(best - y, 0)] for Gaussian y, in the target's unit (Jones et al., J. Glob. Optim. 13, 455 (1998), eq. 15).
+def log_expected_improvement(told: Distribution, best: float, sign: float = 1.0) -> np.ndarray:
+    """Logarithm of the expected improvement, accurate where that underflows (Ament et al., NeurIPS 2023, eq. 9).
 
     Parameters
     ----------
-    mean, std : ndarray (n,)
+    told : Distribution
+        Of n candidates.
     best : float
-        Value to be undercut.
+        Value to improve on, in the target's unit.
+    sign : float
+        1 where small values are good, -1 where large ones are.
 
     Examples
     --------
-    >>> expected_improvement(np.array([1.0, 0.5]), np.array([0.0, 0.0]), 0.75)
-    array([0.  , 0.25])
-    """
-    gain = excess(best, mean)
-    z = standardised(gain, std)
-    with np.errstate(invalid="ignore", over="ignore"):
-        value = gain * ndtr(z) + std * np.exp(-0.5 * z * z - LOG_SQRT_2PI)
-    return np.maximum(np.where((std > 0) & np.isfinite(z), value, gain), 0.0)
-
-
-def log_expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.ndarray:
-    """Logarithm of the expected improvement, accurate where that underflows (Ament et al., NeurIPS 2023, eq. 9).
-
-    Examples
-    --------
-    >>> log_expected_improvement(np.array([40.0]), np.array([1.0]), 0.0).round(4)
+    >>> log_expected_improvement(Distribution(np.array([40.0]), np.array([1.0])), 0.0).round(4)
     array([-808.2986])
     """
-    gain = excess(best, mean)
-    z = standardised(gain, std)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        flat = np.log(np.maximum(gain, 0.0))
-        return np.where((std > 0) & np.isfinite(z), _log_h(z) + np.log(std), flat)
+    return told.log_shortfall(best) if sign > 0 else told.log_excess(best)
 
 
-def _log_h(z: np.ndarray) -> np.ndarray:
-    """log(phi(z) + z Phi(z)) without cancellation."""
-    low = np.minimum(z, -1.0)
-    # phi(z) + z Phi(z) = phi(z) (1 - |z| m) with the Mills ratio m = sqrt(pi/2) erfcx(|z|/sqrt 2) below zero.
-    mills = np.sqrt(np.pi / 2) * erfcx(-low / np.sqrt(2))
-    remainder = np.where(low > -1e4, 1.0 + low * mills, 1.0 / (low * low))
-    tail = -0.5 * low * low - LOG_SQRT_2PI + np.log(remainder)
-    high = np.maximum(z, -1.0)
-    return np.where(z > -1.0, np.log(np.exp(-0.5 * high * high - LOG_SQRT_2PI) + high * ndtr(high)), tail)
+def expected_improvement(told: Distribution, best: float, sign: float = 1.0) -> np.ndarray:
+    """E[max(best - y, 0)], or E[max(y - best, 0)] where large values are good, in the target's unit.
 
-
-def probability_of_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.ndarray:
-    """P(y < best) for Gaussian y; 0 at zero spread where the mean equals the best (Kushner, J. Basic Eng. 86, 97 (1964)).
+    Jones et al., J. Glob. Optim. 13, 455 (1998), eq. 15, for a Gaussian. Arguments as of `log_expected_improvement`.
 
     Examples
     --------
-    >>> probability_of_improvement(np.array([1.0, 1.0]), np.array([1.0, 0.0]), 1.0)
+    >>> expected_improvement(Distribution.certain([1.0, 0.5]), 0.75)
+    array([0.  , 0.25])
+    """
+    return told.shortfall(best) if sign > 0 else told.excess(best)
+
+
+def probability_of_improvement(told: Distribution, best: float, sign: float = 1.0) -> np.ndarray:
+    """P(y < best), or P(y > best) where large values are good; 0 for a value that is certain to equal the best.
+
+    Kushner, J. Basic Eng. 86, 97 (1964). Arguments as of `log_expected_improvement`.
+
+    Examples
+    --------
+    >>> probability_of_improvement(Distribution(np.array([1.0, 1.0]), np.array([1.0, 0.0])), 1.0)
     array([0.5, 0. ])
     """
-    certain = np.where(np.isnan(mean), np.nan, mean < best)
-    return np.where(std > 0, ndtr(standardised(excess(best, mean), std)), certain)
+    likely = told.probability(high=best) if sign > 0 else told.probability(low=best)
+    return np.where((told.scale == 0) & (told.centre == best), 0.0, likely)
 
 
 def lower_confidence_bound(mean: np.ndarray, std: np.ndarray, kappa: float = 2.0) -> np.ndarray:
@@ -92,36 +78,13 @@ def lower_confidence_bound(mean: np.ndarray, std: np.ndarray, kappa: float = 2.0
         return np.where(np.isinf(mean) | (kappa == 0), -mean, kappa * std - mean)
 
 
-def window_likelihood(mean: np.ndarray, std: np.ndarray, low: float, high: float) -> np.ndarray:
-    """log P(low <= y <= high) for Gaussian y: the log of the likelihood that a candidate lies in the window.
-
-    The logarithm keeps the order of candidates far from the window.
-
-    Examples
-    --------
-    >>> np.exp(window_likelihood(np.array([0.0]), np.array([1.0]), -1.96, 1.96)).round(2)
-    array([0.95])
-    """
-    # Without a bound an infinite mean is inside as well.
-    a = standardised(excess(low, mean), std) if low > -np.inf else np.full(np.shape(mean), -np.inf)
-    b = standardised(excess(high, mean), std) if high < np.inf else np.full(np.shape(mean), np.inf)
-    with np.errstate(divide="ignore"):
-        inside = np.log(((mean >= low) & (mean <= high)).astype(float))
-    return np.where(std > 0, log_between(a, b), inside)
-
-
-def probability_of_goal(mean: np.ndarray, std: np.ndarray, goal: Goal) -> np.ndarray:
-    """P(y is within the bounds of the goal) for Gaussian y; at zero spread what `Goal.reached` says.
-
-    Parameters
-    ----------
-    mean, std : ndarray (n,)
-    goal : Goal
+def probability_of_goal(told: Distribution, goal: Goal) -> np.ndarray:
+    """P(y is within the bounds of the goal); where a value is certain what `Goal.reached` says.
 
     Returns
     -------
     ndarray (n,)
-        NaN where the mean is.
+        NaN where there is no prediction.
 
     Raises
     ------
@@ -130,21 +93,16 @@ def probability_of_goal(mean: np.ndarray, std: np.ndarray, goal: Goal) -> np.nda
 
     Examples
     --------
-    >>> probability_of_goal(np.array([0.3, 0.3, 9.0]), np.array([1.0, 0.0, 0.0]), Goal.parse("<=0.3"))
+    >>> told = Distribution(np.array([0.3, 0.3, 9.0]), np.array([1.0, 0.0, 0.0]))
+    >>> probability_of_goal(told, Goal.parse("<=0.3"))
     array([0.5, 1. , 0. ])
     """
     goal.need_bound()
-    inside = np.exp(window_likelihood(mean, std, goal.low, goal.high))
-    return np.where(np.isnan(mean), np.nan, inside)
+    return told.probability(goal.low, goal.high)
 
 
-def expected_hits(mean: np.ndarray, std: np.ndarray, goal: Goal) -> float:
+def expected_hits(told: Distribution, goal: Goal) -> float:
     """Expected number of these candidates within the bounds of the goal: the sum of their probabilities, NaN skipped.
-
-    Parameters
-    ----------
-    mean, std : ndarray (n,)
-    goal : Goal
 
     Raises
     ------
@@ -153,18 +111,18 @@ def expected_hits(mean: np.ndarray, std: np.ndarray, goal: Goal) -> float:
 
     Examples
     --------
-    >>> expected_hits(np.array([0.3, 0.2, np.nan]), np.array([1.0, 0.0, 1.0]), Goal.parse("<=0.3"))
+    >>> expected_hits(Distribution(np.array([0.3, 0.2, np.nan]), np.array([1.0, 0.0, 1.0])), Goal.parse("<=0.3"))
     1.5
     """
-    return float(np.nansum(probability_of_goal(mean, std, goal)))
+    return float(np.nansum(probability_of_goal(told, goal)))
 
 
 def _improvement(scene: Scene) -> np.ndarray:
-    return expected_improvement(scene.goal.sign * scene.mean, scene.std, scene.edge)
+    return expected_improvement(scene.told, scene.goal.sign * scene.edge, scene.goal.sign)
 
 
 def _log_improvement(scene: Scene) -> np.ndarray:
-    return log_expected_improvement(scene.goal.sign * scene.mean, scene.std, scene.edge)
+    return log_expected_improvement(scene.told, scene.goal.sign * scene.edge, scene.goal.sign)
 
 
 def _optimistic(scene: Scene) -> np.ndarray:
@@ -173,19 +131,19 @@ def _optimistic(scene: Scene) -> np.ndarray:
 
 def _probability(scene: Scene) -> np.ndarray:
     if scene.goal.has_direction:
-        return probability_of_improvement(scene.goal.sign * scene.mean, scene.std, scene.edge)
-    return probability_of_goal(scene.mean, scene.std, scene.goal)
+        return probability_of_improvement(scene.told, scene.goal.sign * scene.edge, scene.goal.sign)
+    return probability_of_goal(scene.told, scene.goal)
 
 
 def _hits(scene: Scene) -> np.ndarray:
-    return probability_of_goal(scene.mean, scene.std, scene.goal) if scene.goal.has_bound else _probability(scene)
+    return probability_of_goal(scene.told, scene.goal) if scene.goal.has_bound else _probability(scene)
 
 
 def _likelihood(scene: Scene) -> np.ndarray:
     low, high = scene.goal.low, scene.goal.high
     if not scene.goal.has_bound:
         low, high = (-np.inf, scene.edge) if scene.goal.sign > 0 else (-scene.edge, np.inf)
-    return window_likelihood(scene.mean, scene.std, low, high)
+    return scene.told.log_probability(low, high)
 
 
 HITS = Acquisition(

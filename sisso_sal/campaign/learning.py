@@ -43,6 +43,7 @@ from sisso_sal.protocols import (
     one_label,
 )
 from sisso_sal.protocols.cause import counted
+from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.spaces.blocks import predict_all
 from sisso_sal.spaces.snapshot import CANDIDATES
@@ -169,7 +170,7 @@ def learn(
     target = np.append(target, np.full(len(generated), np.nan))
     best = int(np.flatnonzero(known)[goal.best(target[known])])
     free = ~(excluded | pending)
-    gain = _largest_gain(prediction.mean[free], prediction.std[free], goal, proposal.scored.reference)
+    gain = _largest_gain(prediction.told.take(free), goal, proposal.scored.reference)
     return Learned(
         iteration, int(streams[0]), surrogate, target, known, prediction, proposal.scored, proposal.picks, batch, horizon,
         best, gain, exclusion, monotonic() - start,
@@ -198,17 +199,17 @@ def _among(space: Space, ids: set[str]) -> np.ndarray:
     return np.array([id in ids for id in space.ids], dtype=bool)
 
 
-def _largest_gain(mean: np.ndarray, std: np.ndarray, goal: Goal, reference: float) -> float | None:
+def _largest_gain(told: Distribution, goal: Goal, reference: float) -> float | None:
     """Largest expected improvement (in the target's unit) of the candidates or, for a goal with bounds, their largest probability
     to reach it; None if there is no prediction.
     """
-    predicted = np.isfinite(mean)
+    predicted = np.isfinite(told.centre)
     if not predicted.any():
         return None
-    mean, std = mean[predicted], std[predicted]
+    told = told.take(predicted)
     if goal.has_bound:
-        return float(probability_of_goal(mean, std, goal).max())
-    return float(expected_improvement(goal.sign * mean, std, goal.sign * reference).max())
+        return float(probability_of_goal(told, goal).max())
+    return float(expected_improvement(told, reference, goal.sign).max())
 
 
 # Files ---------------------------------------------------------------------------------------------------------------
@@ -347,7 +348,7 @@ def _summary(space: Space, settings: CampaignSettings, learned: Learned) -> dict
         "best": {"id": space.ids[learned.best], "value": float(learned.target[learned.best])},
         "improve_on": learned.scored.reference,
         "wanted": str(bound),
-        "expected_hits": expected_hits(chosen.mean, chosen.std, bound) if bound.has_bound else None,
+        "expected_hits": expected_hits(chosen.told, bound) if bound.has_bound else None,
         "calibration": None,
         **(learned.surrogate.describe(space) if isinstance(learned.surrogate, Described) else {}),
         **space.describe().get("remarks", {}),

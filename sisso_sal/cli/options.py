@@ -206,7 +206,13 @@ ENSEMBLE = panel(
         "--recalibrate",
         metavar="KIND",
         shell_complete=known_values.values("ensemble.recalibrate"),
-        help="Of the standard deviation: none, scale, isotonic or conformal; isotonic by default.",
+        help="Of the predictive distribution: none, scale or isotonic; isotonic by default.",
+    ),
+    click.option(
+        "--positive",
+        metavar="WHEN",
+        shell_complete=known_values.values("ensemble.positive"),
+        help="Whether the target is never below 0: yes, no or auto (where no label is); auto by default.",
     ),
 )
 

@@ -167,7 +167,7 @@ def _features(table: TrainingTable, rows: np.ndarray) -> np.ndarray:
 def _errors(recipe: EnsembleRecipe, table: TrainingTable, members, unseen, order) -> tuple[float, float]:
     """Out-of-bag mean absolute and root mean square error; infinite where nothing is out of bag."""
     values, valid, _ = evaluated(Program.of(members), table.columns())
-    mean, _ = aggregate(values, valid & unseen, 2, mean=recipe.aggregation)
+    mean, _ = aggregate(values, valid & unseen, 1, mean=recipe.aggregation)
     error = (table.y - mean)[order]  # summed in canonical order
     error = error[np.isfinite(error)]
     return (float(np.abs(error).mean()), float(np.sqrt(np.mean(error**2)))) if len(error) else (np.inf, np.inf)
@@ -178,39 +178,49 @@ def _judged(
 ) -> Assembled:
     """Out-of-bag predictions, the correction that is learned from them, and the calibration of both."""
     values, valid, _ = evaluated(model.program, table.columns())
-    formula, spread = aggregated(values, valid & unseen, 2, recipe.aggregation)
-    linked = model.link.forward(formula)
-    rows = order[np.isfinite(linked[order])]
-    calibration, recalibration = _calibrated(recipe.recalibrate, table, formula, spread, rows)
-    model = replace(model, calibration=calibration, formula_calibration=calibration, recalibration=recalibration)
-    correction = _learned(recipe, table, model, linked, rows, composition, earlier)
+    formula, _ = aggregated(values, valid & unseen, 1, recipe.aggregation)
+    _, spread = aggregated(values, valid & unseen, 2, recipe.aggregation)
+    floor = recipe.floor(table.y[order])
+    calibration, recalibration = _calibrated(recipe.recalibrate, table, formula, spread, order, floor)
+    model = replace(
+        model, calibration=calibration, formula_calibration=calibration, recalibration=recalibration, floor=floor
+    )
+    correction = _learned(recipe, table, model, model.link.forward(formula), order, composition, earlier)
     if correction is None:
         return Assembled(model, formula, spread)
     mean, std = np.full(len(table.y), np.nan), np.full(len(table.y), np.nan)
-    mean[rows], std[rows] = model.link.back(correction.left_out_mean, correction.left_out_std)
-    calibration, recalibration = _calibrated(recipe.recalibrate, table, mean, std, rows)
+    mean[order], std[order] = model.link.back(correction.left_out_mean, correction.left_out_std)
+    calibration, recalibration = _calibrated(recipe.recalibrate, table, mean, std, order, floor)
     model = replace(model, correction=correction, calibration=calibration, recalibration=recalibration)
     return Assembled(model, mean, std)
 
 
 def _learned(recipe: EnsembleRecipe, table: TrainingTable, model: EnsembleModel, formula, rows, composition, earlier):
-    """The correction, from transformed out-of-bag means `formula` (n_samples,); None where too little is known."""
-    if recipe.correction == "none" or n_materials(table.groups[rows]) < FEWEST:
+    """The correction, from transformed out-of-bag means `formula` (n_samples,); None where too little is known.
+
+    Of a label for which no formula says anything, it learns as of one for which they say the mean of all labels.
+    """
+    said = np.isfinite(formula[rows])
+    if recipe.correction == "none" or n_materials(table.groups[rows[said]]) < FEWEST:
         return None
     labels = model.link.forward(table.y[rows])
+    formula = np.where(said, formula[rows], labels.mean())
     if recipe.loss == "huber":
-        labels = pseudo_observations(labels, formula[rows])
+        labels = pseudo_observations(labels, formula)
     if np.ptp(labels) == 0:
         return None
     shares = None if composition is None else composition[rows]
     features, seed = _features(table, rows), int(recipe.seed)
     return Correction(
-        recipe.correction, features, formula[rows], labels, seed, shares, earlier=earlier, groups=table.groups[rows]
+        recipe.correction, features, formula, labels, seed, shares, earlier=earlier, groups=table.groups[rows]
     )
 
 
-def _calibrated(kind: str, table: TrainingTable, mean, sigma, rows) -> tuple[Calibration | None, Recalibration | None]:
+def _calibrated(
+    kind: str, table: TrainingTable, mean, sigma, rows, floor: float
+) -> tuple[Calibration | None, Recalibration | None]:
     """Both from the rows with an error and a spread, in canonical order; None where there are none."""
-    errors = table.y - mean
-    known = rows[np.isfinite(errors[rows]) & (sigma[rows] > 0)]
-    return calibrate(errors[known], sigma[known], kind, table.groups[known]) if len(known) else (None, None)
+    known = rows[np.isfinite(table.y[rows] - mean[rows]) & (sigma[rows] > 0)]
+    if not len(known):
+        return None, None
+    return calibrate(table.y[known], mean[known], sigma[known], kind, table.groups[known], floor)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 
@@ -39,3 +41,42 @@ def draw_allowed(n_primary: int, dropout: float, rng: np.random.Generator) -> np
     allowed = np.ones(n_primary, dtype=bool)
     allowed[rng.permutation(n_primary)[: min(round(dropout * n_primary), n_primary - 1)]] = False
     return allowed
+
+
+def leave_each_out(samples: np.ndarray, is_enough: Callable[[np.ndarray], bool], seed: int) -> np.ndarray:
+    """Bootstrap samples in which no material is in all of them, so that each has an out-of-bag prediction.
+
+    With twenty members or more that is so by itself. Where it is not, one member has another of its materials so much more often
+    in the place of this one; what the others leave out stays left out.
+
+    Parameters
+    ----------
+    samples : ndarray (n_members, n)
+        How often each material is drawn.
+    is_enough : callable
+        Counts (n,) -> whether a member can be fitted to them.
+    seed : int
+
+    Returns
+    -------
+    ndarray (n_members, n)
+
+    Examples
+    --------
+    >>> leave_each_out(np.array([[1.0, 2.0, 0.0], [1.0, 0.0, 2.0]]), lambda counts: True, 1).tolist()
+    [[0.0, 3.0, 0.0], [1.0, 0.0, 2.0]]
+    """
+    samples, rng = samples.copy(), np.random.default_rng(seed)
+    for material in np.flatnonzero((samples > 0).all(axis=0)):
+        for member in rng.permutation(len(samples)):
+            changed = samples[member].copy()
+            others = np.flatnonzero(changed > 0)
+            others = others[others != material]
+            if not len(others):
+                continue
+            changed[rng.choice(others)] += changed[material]
+            changed[material] = 0.0
+            if is_enough(changed):
+                samples[member] = changed
+                break
+    return samples

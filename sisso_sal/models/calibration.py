@@ -11,11 +11,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from sisso_sal.errors import FitError
 from sisso_sal.models.groups import n_materials
-from sisso_sal.models.recalibration import Recalibration, held_out_quantiles
+from sisso_sal.models.recalibration import Recalibration, held_out
 
 LEVELS = np.linspace(0.01, 0.99, 99)
 
@@ -36,21 +36,64 @@ def coverage(errors: np.ndarray, sigma: np.ndarray, level: float) -> float:
     return float((np.abs(errors) <= ndtri(0.5 + level / 2) * sigma).mean())
 
 
-def coverage_curve(errors: np.ndarray, half_widths: np.ndarray) -> np.ndarray:
-    """ndarray (n_levels,): share of errors inside the interval of each level.
+def coverage_curve(probability: np.ndarray) -> np.ndarray:
+    """ndarray (n_levels,): share of labels inside the central interval of each of `LEVELS`.
 
     Parameters
     ----------
-    errors : ndarray (n,)
-    half_widths : ndarray (n_levels, n)
-        Of the central intervals, in the target's unit.
+    probability : ndarray (n,)
+        Of each predictive distribution, to be at most the label.
 
     Examples
     --------
-    >>> coverage_curve(np.array([0.1, -3.0]), np.array([[0.0, 1.0], [1.0, 1.0], [4.0, 4.0]]))
-    array([0. , 0.5, 1. ])
+    >>> coverage_curve(np.array([0.5, 0.1, 0.995]))[[0, 49, 89]].round(2)
+    array([0.33, 0.33, 0.67])
     """
-    return (np.abs(errors)[None, :] <= half_widths).mean(axis=1)
+    inside = np.abs(2.0 * probability - 1.0)
+    return (inside[None, :] <= LEVELS[:, None] + 1e-12).mean(axis=1)
+
+
+def probabilities(
+    kind: str,
+    labels: np.ndarray,
+    mean: np.ndarray,
+    sigma: np.ndarray,
+    groups: np.ndarray | None = None,
+    floor: float = -np.inf,
+) -> np.ndarray:
+    """ndarray (n,): probability to be at most the label, by a recalibration that did not use it; see `held_out`."""
+    out = np.empty(len(labels))
+    for rows, told in held_out(kind, labels, mean, sigma, groups, floor):
+        out[rows] = told.place(labels[rows])
+    return out
+
+
+def reliability(claimed: np.ndarray, came: np.ndarray, bins: int = 5) -> list[dict[str, float]]:
+    """Claimed probabilities against what came, in bins of equal width from 0 to 1; empty bins are left out.
+
+    Parameters
+    ----------
+    claimed : ndarray (n,)
+    came : ndarray (n,) of bool
+    bins : int
+
+    Returns
+    -------
+    list of dict
+        ``n``, ``claimed`` (mean) and ``real`` (share that came).
+
+    Examples
+    --------
+    >>> reliability(np.array([0.1, 0.15, 0.9]), np.array([False, True, True]))
+    [{'n': 2, 'claimed': 0.125, 'real': 0.5}, {'n': 1, 'claimed': 0.9, 'real': 1.0}]
+    """
+    place = np.minimum((claimed * bins).astype(np.int64), bins - 1)
+    parts = [np.flatnonzero(place == number) for number in range(bins)]
+    return [
+        {"n": len(part), "claimed": float(claimed[part].mean()), "real": float(came[part].mean())}
+        for part in parts
+        if len(part)
+    ]
 
 
 def area(observed: np.ndarray) -> np.ndarray:
@@ -82,7 +125,9 @@ def miscalibration_area(errors: np.ndarray, sigma: np.ndarray) -> float:
     >>> round(miscalibration_area(z, np.ones(1000)), 3)
     0.0
     """
-    return float(area(coverage_curve(errors, ndtri(0.5 + LEVELS / 2)[:, None] * sigma[None, :])))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        z = np.where(errors == 0, 0.0, errors / sigma)
+    return float(area(coverage_curve(ndtr(z))))
 
 
 @cache
@@ -225,7 +270,7 @@ class Calibration:
     noise_floor, noise_floor95 : float
         Mean and 95th percentile of the area that a perfectly calibrated sigma shows on as many materials.
     scale : float
-        Factor from raw to recalibrated sigma.
+        Median factor from raw to recalibrated sigma.
     coverage95_raw, miscalibration_area_raw : float
         The same two for the raw sigma.
     mean_squared_z, negative_log_likelihood : float
@@ -261,18 +306,25 @@ class Calibration:
 
 
 def calibrate(
-    errors: np.ndarray, sigma: np.ndarray, kind: str = "scale", groups: np.ndarray | None = None
+    labels: np.ndarray,
+    mean: np.ndarray,
+    sigma: np.ndarray,
+    kind: str = "isotonic",
+    groups: np.ndarray | None = None,
+    floor: float = -np.inf,
 ) -> tuple[Calibration, Recalibration]:
-    """Compare raw sigma with the errors and recalibrate it.
+    """Compare predictions with labels that they did not see, and recalibrate their sigma.
 
     Parameters
     ----------
-    errors, sigma : ndarray (n,)
-        NaN entries are left out.
+    labels, mean, sigma : ndarray (n,)
+        With the raw sigma; samples with a NaN are left out.
     kind : str
         See `Recalibration`.
     groups : ndarray (n,) of int, optional
         Samples with the same number are one material; by default each is one.
+    floor : float
+        See `Distribution`.
 
     Returns
     -------
@@ -286,30 +338,24 @@ def calibrate(
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> found, _ = calibrate(rng.normal(0, 2, 4000), np.ones(4000))
+    >>> labels = rng.normal(0, 2, 4000)
+    >>> found, _ = calibrate(labels, np.zeros(4000), np.ones(4000), "scale")
     >>> round(found.scale, 1), round(found.coverage95, 2), round(found.coverage95_raw, 2)
     (2.0, 0.95, 0.67)
     """
-    known = np.isfinite(errors) & np.isfinite(sigma)
-    groups = (np.arange(len(errors)) if groups is None else groups)[known]
-    errors, sigma = errors[known], sigma[known]
-    if not len(errors):
+    known = np.isfinite(labels - mean) & np.isfinite(sigma)
+    groups = (np.arange(len(labels)) if groups is None else groups)[known]
+    labels, mean, sigma = labels[known], mean[known], sigma[known]
+    if not len(labels):
         raise FitError("calibration: needs at least one sample outside the fit, found none")
-    recalibration = Recalibration.fit(kind, errors, sigma)
-    levels = np.append(LEVELS, 0.95)
-    quantiles = held_out_quantiles(kind, errors, sigma, levels, groups)
-    std = recalibration.std(sigma)
-    return judge(errors, sigma, std, quantiles, kind, recalibration.scale, n_materials(groups)), recalibration
+    recalibration = Recalibration.fit(kind, labels, mean, sigma, groups)
+    told = recalibration.distribution(mean, sigma, floor)
+    found = probabilities(recalibration.kind, labels, mean, sigma, groups, floor)
+    return judge(labels - told.mean, sigma, told.std, found, recalibration.kind, n_materials(groups)), recalibration
 
 
 def judge(
-    errors: np.ndarray,
-    sigma: np.ndarray,
-    std: np.ndarray,
-    quantiles: np.ndarray,
-    kind: str,
-    scale: float,
-    n_materials: int,
+    errors: np.ndarray, sigma: np.ndarray, std: np.ndarray, probability: np.ndarray, kind: str, n_materials: int
 ) -> Calibration:
     """The figures of a recalibration.
 
@@ -317,27 +363,25 @@ def judge(
     ----------
     errors, sigma, std : ndarray (n,)
         Errors, raw and recalibrated sigma, in the target's unit.
-    quantiles : ndarray (100, n)
-        `Recalibration.quantile` for each sample at `LEVELS` and at 0.95, learned without it.
+    probability : ndarray (n,)
+        See `probabilities`.
     kind : str
-    scale : float
     n_materials : int
         How many materials the samples are of.
     """
-    with np.errstate(invalid="ignore"):  # an infinite quantile of a sigma of 0
-        observed = coverage_curve(errors, np.where(sigma > 0, quantiles * sigma, 0.0))
     likelihood = negative_log_likelihood(errors, std)
-    spearman = rank_correlation(errors, sigma)
+    spearman = rank_correlation(errors, std)
     z2 = mean_squared_z(errors, std)
+    spread = sigma > 0
     return Calibration(
         n=len(errors),
         n_materials=n_materials,
         kind=kind,
-        coverage95=float(observed[-1]),
-        miscalibration_area=float(area(observed[:-1])),
+        coverage95=float((np.abs(2.0 * probability - 1.0) <= 0.95 + 1e-12).mean()),
+        miscalibration_area=float(area(coverage_curve(probability))),
         noise_floor=noise_floor(n_materials)[0],
         noise_floor95=noise_floor(n_materials)[1],
-        scale=scale,
+        scale=float(np.median(std[spread] / sigma[spread])) if spread.any() else 1.0,
         coverage95_raw=coverage(errors, sigma, 0.95),
         miscalibration_area_raw=miscalibration_area(errors, sigma),
         mean_squared_z=z2 if np.isfinite(z2) else 0.0,

@@ -45,8 +45,11 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
     correction : str
         ``none``, ``trees``, ``process`` or ``both``, see `Correction`; learned only from `FEWEST` labels on.
     recalibrate : str
-        ``none``, ``scale``, ``isotonic`` or ``conformal``: how `Prediction.std` and its interval follow from the raw sigma and the
-        out-of-bag errors, see `Recalibration`.
+        ``none``, ``scale`` or ``isotonic``: how `Prediction.distribution` follows from the raw sigma and the out-of-bag errors, see
+        `Recalibration`.
+    positive : str
+        Whether the target is never below zero: ``yes``, ``no``, or ``auto``, where twelve labels or more are not. What is predicted
+        then has no part below zero.
     random_state : int
         Seed; each member draws from a stream of its own.
     operators, rung, dim, n_sis, n_residual, max_complexity, max_features, min_abs, max_abs
@@ -103,6 +106,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         aggregation="mean",
         correction="both",
         recalibrate="isotonic",
+        positive="auto",
         operators=None,
         rung=2,
         dim=3,
@@ -126,6 +130,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         self.aggregation = aggregation
         self.correction = correction
         self.recalibrate = recalibrate
+        self.positive = positive
         self.operators = operators
         self.rung = rung
         self.dim = dim

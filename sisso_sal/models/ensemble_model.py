@@ -54,6 +54,8 @@ class EnsembleModel:
         From the out-of-bag errors; None where there are none.
     formula_calibration : Calibration or None
         That of the formulas alone, without correction.
+    floor : float
+        The lowest value that the target can have, in its unit.
     """
 
     members: tuple[SISSOModel, ...]
@@ -68,6 +70,7 @@ class EnsembleModel:
     calibration: Calibration | None = None
     formula_calibration: Calibration | None = None
     recalibration: Recalibration | None = None
+    floor: float = -np.inf
 
     @cached_property
     def program(self) -> Program:
@@ -133,10 +136,10 @@ class EnsembleModel:
             with np.errstate(invalid="ignore"):
                 values = values + np.where(np.isfinite(mean), mean - formula, 0.0)
             correlation = CorrectionCorrelation(self.correction, features, linked, shares)
-        recalibration = self.recalibration or Recalibration()
+        told = (self.recalibration or Recalibration()).distribution(mean, raw, self.floor)
         return Prediction(
-            mean, recalibration.std(raw), raw, values, valid,
-            half95=recalibration.half_width(0.95, raw),
+            told.mean, told.std, raw, values, valid,
+            distribution=told,
             formula=formula,
             outside=(outside > 0).mean(axis=0),
             distance=self.neighbourhood.distance(features) if is_whole else None,
@@ -242,6 +245,7 @@ class EnsembleModel:
             "calibration": self.calibration.as_dict() if self.calibration else None,
             "formula_calibration": self.formula_calibration.as_dict() if self.formula_calibration else None,
             "recalibration": self.recalibration.to_json() if self.recalibration else None,
+            "floor": None if self.floor == -np.inf else self.floor,
             "correction": self.correction.to_json() if self.correction else None,
             "labelled": self.labelled.tolist(),
         }
@@ -278,9 +282,6 @@ class EnsembleModel:
             for part in (record.calibration, record.formula_calibration)
         )
         recalibration = None if record.recalibration is None else Recalibration.from_json(record.recalibration)
-        if calibration is not None and recalibration is not None:
-            needed, scale = recalibration.scale, calibration.scale
-            need(scale == needed, f"calibration.scale: needs {needed!r} as the recalibration says, found {scale!r}")
         return cls(
             members,
             tuple(tuple(names) for names in record.dropped),
@@ -294,6 +295,7 @@ class EnsembleModel:
             calibration,
             formula_calibration,
             recalibration,
+            -np.inf if record.floor is None else record.floor,
         )
 
 
@@ -305,7 +307,8 @@ def _check_recipe(record: EnsembleRecord, recipe: EnsembleRecipe, members: Seque
     need(shared, f"members: needs one link for all, of kind {recipe.target_transform}")
     for name in ("calibration", "formula_calibration", "recalibration"):
         part = getattr(record, name)
-        need(part is None or part.kind == recipe.recalibrate, f"{name}: needs kind {recipe.recalibrate}")
+        kinds = (recipe.recalibrate, "none")  # of too few labels
+        need(part is None or part.kind in kinds, f"{name}: needs kind {recipe.recalibrate}")
     part = record.correction
     need(part is None or part.kind == recipe.correction, f"correction: needs kind {recipe.correction}")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from sisso_sal.engine.problem import Problem
 from sisso_sal.errors import FitError
-from sisso_sal.models.bootstrap import draw_allowed, draw_counts
+from sisso_sal.models.bootstrap import draw_allowed, draw_counts, leave_each_out
 from sisso_sal.models.fitting import Prepared, Solved, prepare, solve
 from sisso_sal.models.groups import consecutive
 from sisso_sal.models.inputs import TrainingTable
@@ -120,7 +120,7 @@ def draw_members(
 ) -> list[Problem]:
     """Weights and allowed primary features of each member, each from a random stream of its own.
 
-    Materials are drawn: all samples of one are drawn as often as it is.
+    Materials are drawn: all samples of one are drawn as often as it is. None is in the samples of all members (`leave_each_out`).
 
     Parameters
     ----------
@@ -143,20 +143,26 @@ def draw_members(
     material = consecutive(groups[present])
     n_materials = int(material.max()) + 1
     needed = min(recipe.search.dim + (2 if recipe.search.fit_intercept else 1), len(present))
-    problems = []
+
+    def is_enough(drawn: np.ndarray) -> bool:
+        # The features of a single material need not vary.
+        several = np.count_nonzero(drawn) >= min(n_materials, 2)
+        rows = drawn[material] > 0
+        return bool(several and np.count_nonzero(rows) >= needed and float(np.ptp(target[present][rows])) > 0.0)
+
+    samples, allowed = [], []
     for stream in np.random.SeedSequence(recipe.seed).spawn(recipe.members):
         rng = np.random.default_rng(stream)
         drawn = draw_counts(n_materials, rng)
-        # The features of a single material need not vary.
-        while (
-            np.count_nonzero(drawn) < min(n_materials, 2)
-            or np.count_nonzero(drawn[material]) < needed
-            or np.ptp(target[present][drawn[material] > 0]) == 0.0
-        ):
+        while not is_enough(drawn):
             drawn = draw_counts(n_materials, rng)
+        samples.append(drawn)
+        allowed.append(draw_allowed(n_primary, dropout, rng))
+    problems = []
+    for drawn, features in zip(leave_each_out(np.array(samples), is_enough, recipe.seed), allowed, strict=True):
         counts = np.zeros(len(target))
         counts[present] = drawn[material]
-        problems.append(Problem(target, counts * weights, draw_allowed(n_primary, dropout, rng)))
+        problems.append(Problem(target, counts * weights, features))
     return problems
 
 

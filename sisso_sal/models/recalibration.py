@@ -1,88 +1,89 @@
-"""Three ways to recalibrate a sigma, learned from out-of-bag errors."""
+"""From a raw sigma to a predictive distribution, learned from the errors of what did not see each label."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 
 from sisso_sal.errors import FitError, SettingsError
-from sisso_sal.models.groups import consecutive
+from sisso_sal.models.groups import consecutive, n_materials
 from sisso_sal.models.records import RecalibrationRecord, read_record
+from sisso_sal.models.widths import Widths
+from sisso_sal.protocols.distribution import GAUSSIAN, Distribution, Shape
 
-KINDS = ("none", "scale", "isotonic", "conformal")
+KINDS = ("none", "scale", "isotonic")
 """Ways to recalibrate."""
 
-ONE_SIGMA = 0.6826894921370859
-"""Probability that a Gaussian lies within one sigma."""
+FEWEST = 12
+"""With errors of fewer materials nothing is recalibrated: quantiles of so few errors are noise."""
 
 N_FOLDS = 10
 """Parts in which a recalibration is judged: each by one fitted to the others."""
 
 FEWEST_PARTED = 2 * N_FOLDS
-"""With fewer errors those that a recalibration is judged by are those that it was learned from."""
+"""With fewer materials the errors that a recalibration is judged by are those that it was learned from."""
 
-
-def conformal_quantile(scores: np.ndarray, level: np.ndarray) -> np.ndarray:
-    """The score of rank ceil((n + 1) level) of n, in the order of size; infinite where that is more than n, and 0 for level 0.
-
-    One more score that is exchangeable with these lies at or below it with a probability of at least `level`.
-
-    Source: Papadopoulos, Vovk, Gammerman, J. Artif. Intell. Res. 40, 815 (2011); Lei, G'Sell, Rinaldo, Tibshirani, Wasserman,
-    J. Am. Stat. Assoc. 113, 1094 (2018), sec. 2.
-
-    Parameters
-    ----------
-    scores : ndarray (n,)
-        In order.
-    level : ndarray
-        Between 0 and 1.
-
-    Examples
-    --------
-    >>> conformal_quantile(np.array([1.0, 2.0, 3.0]), np.array([0.0, 0.25, 0.3, 0.75, 0.8]))
-    array([ 0.,  1.,  2.,  3., inf])
-    """
-    n = len(scores)
-    # Less 1e-12, as n/(n + 1) may come out of a sum a little larger than it is.
-    rank = n + 1 - np.floor((1.0 - np.maximum(level - 1e-12, 1e-13)) * (n + 1)).astype(np.int64)
-    reached = np.append(scores, np.inf)[np.minimum(rank, n + 1) - 1]
-    return np.where(level == 0.0, 0.0, reached)
+EVEN = 20.0
+"""Errors that stand for "both sides alike", beside those that are seen, when the sides are told apart."""
 
 
 @dataclass(frozen=True)
 class Recalibration:
-    """How an interval of any level follows from a raw sigma: its half width is `quantile` of the level times sigma.
+    """How a predictive distribution follows from a mean and a raw sigma.
 
     Attributes
     ----------
     kind : str
-        ``none`` leaves Gaussian intervals as they are. ``scale`` multiplies sigma (Palmer et al., npj Comput. Mater. 8, 115
-        (2022)). ``isotonic`` maps nominal to observed coverage (Kuleshov, Fenner, Ermon, ICML 2018), linearly between the scores
-        and Gaussian beyond the last. ``conformal`` takes quantiles of the scores with the guarantee of normalised conformal
-        prediction (Papadopoulos, Vovk, Gammerman, J. Artif. Intell. Res. 40, 815 (2011)): of exchangeable samples at least the
-        nominal share is covered; levels above n/(n + 1) need more than n samples and give infinite intervals.
+        ``none`` leaves a Gaussian of the raw sigma. ``scale`` multiplies sigma (Palmer et al., npj Comput. Mater. 8, 115 (2022)).
+        ``isotonic`` learns widths (`Widths`) and the shape: it maps nominal to observed probabilities (Kuleshov, Fenner, Ermon,
+        ICML 2018), linearly between the scores and Gaussian beyond the last, with a side for errors below and one for errors above
+        the mean. The two have the scales `low` and `high`, and the weights that keep the mean where it is (two-piece
+        distribution; Wallis, Stat. Sci. 29, 106 (2014)).
+    factor : float
+        Of ``scale``.
+    widths : Widths or None
+        Of ``isotonic``.
     scores : tuple of float
-        ``|error|/sigma`` of the samples, in order; no unit.
+        ``|error| / (width times scale of its side)``, in order; no unit.
+    low, high : float
+        Scales of the sides; no unit.
 
     Examples
     --------
-    >>> found = Recalibration.fit("conformal", np.arange(1.0, 20.0), np.ones(19))
-    >>> [float(found.quantile(level)) for level in (0.5, 0.95)]
-    [10.0, 19.0]
-    >>> float(found.half_width(0.5, np.array([0.1]))[0])
-    1.0
+    >>> rng = np.random.default_rng(0)
+    >>> labels = rng.uniform(0, 9, 400)
+    >>> found = Recalibration.fit("isotonic", labels, labels + rng.normal(0, 2, 400), np.ones(400))
+    >>> told = found.distribution(np.array([4.0]), np.ones(1))
+    >>> bool(1.8 < told.std[0] < 2.3), bool(0.1 < told.probability(high=2.0)[0] < 0.25)
+    (True, True)
     """
 
     kind: str = "none"
+    factor: float = 1.0
+    widths: Widths | None = None
     scores: tuple[float, ...] = ()
+    low: float = 1.0
+    high: float = 1.0
 
     @classmethod
-    def fit(cls, kind: str, errors: np.ndarray, sigma: np.ndarray) -> Recalibration:
-        """Learn from errors; samples without a positive sigma are left out.
+    def fit(
+        cls, kind: str, labels: np.ndarray, mean: np.ndarray, sigma: np.ndarray, groups: np.ndarray | None = None
+    ) -> Recalibration:
+        """Learn from labels and predictions that did not see them; samples without a positive sigma are left out.
+
+        Parameters
+        ----------
+        kind : str
+        labels, mean, sigma : ndarray (n,)
+            In the target's unit.
+        groups : ndarray (n,) of int, optional
+            Samples with the same number are one material; by default each is one. With fewer than `FEWEST` materials the result is
+            of kind ``none``.
 
         Raises
         ------
@@ -93,51 +94,52 @@ class Recalibration:
         """
         if kind not in KINDS:
             raise SettingsError(f"recalibration: needs one of {', '.join(KINDS)}, found '{kind}'")
-        usable = np.isfinite(errors) & (sigma > 0)
+        usable = np.isfinite(labels - mean) & (sigma > 0)
         if not usable.any():
             raise FitError("calibration: needs at least one sample with a spread above 0, found none")
-        return cls(kind, tuple(np.sort(np.abs(errors[usable]) / sigma[usable]).tolist()))
+        groups = np.arange(len(labels)) if groups is None else groups
+        labels, mean, sigma, groups = labels[usable], mean[usable], sigma[usable], groups[usable]
+        z = (labels - mean) / sigma
+        if kind == "none" or n_materials(groups) < FEWEST or not z.any():
+            return cls()
+        if kind == "scale":
+            return cls(kind, float(np.sqrt(np.mean(z**2))))
+        widths = Widths.fit(labels, mean, sigma, groups)
+        z = z / widths.factors(mean)
+        below, size = z < 0, float(np.abs(z).mean())
+        low, high = (
+            float((np.abs(z[side]).sum() + EVEN * size) / (side.sum() + EVEN) / size) for side in (below, ~below)
+        )
+        scores = np.sort(np.abs(z) / np.where(below, low, high))
+        return cls(kind, 1.0, widths, tuple(scores.tolist()), low, high)
 
-    def quantile(self, level: float | np.ndarray) -> np.ndarray:
-        """Half width of the central interval of a probability, in units of the raw sigma.
+    @cached_property
+    def shape(self) -> Shape:
+        """Of the error over its width."""
+        if not self.scores:
+            return GAUSSIAN
+        scores, n = np.array(self.scores), len(self.scores)
+        below, known = self.high / (self.low + self.high), np.arange(1, n + 1) / (n + 1)
+        nodes = np.concatenate([-self.low * scores[::-1], [0.0], self.high * scores])
+        levels = np.concatenate([below * (1.0 - known[::-1]), [below], below + (1.0 - below) * known])
+        last = float(scores[-1] / ndtri(0.5 + known[-1] / 2))
+        return Shape(nodes, levels, below, (self.low * last, self.high * last))
 
-        Parameters
-        ----------
-        level : float or ndarray
-            Between 0 and 1.
-        """
-        level = np.asarray(level, dtype=np.float64)
-        z = ndtri(0.5 + level / 2)
-        if self.kind == "none" or not self.scores:
-            return z
-        scores = np.array(self.scores)
-        if self.kind == "scale":
-            return _times(np.sqrt(np.mean(scores**2)), z)
-        if self.kind == "conformal":
-            return conformal_quantile(scores, level)
-        n = len(scores)
-        known = np.arange(n + 1) / (n + 1)
-        top = scores[-1] / ndtri(0.5 + known[-1] / 2)
-        return np.where(level > known[-1], _times(top, z), np.interp(level, known, np.concatenate([[0.0], scores])))
-
-    @property
-    def scale(self) -> float:
-        """Factor from the raw to the recalibrated sigma: half the width of the interval of probability 0.68."""
-        width = float(self.quantile(ONE_SIGMA))
-        return width if np.isfinite(width) else float(np.sqrt(np.mean(np.square(self.scores))))
-
-    def std(self, sigma: np.ndarray) -> np.ndarray:
-        """The recalibrated sigma, in the target's unit."""
-        return self.scale * sigma
-
-    def half_width(self, level: float, sigma: np.ndarray) -> np.ndarray:
-        """Half the width of the central interval of probability `level`, in the target's unit."""
-        with np.errstate(invalid="ignore"):
-            return np.where(sigma == 0, 0.0, self.quantile(level) * sigma)
+    def distribution(self, mean: np.ndarray, sigma: np.ndarray, floor: float = -np.inf) -> Distribution:
+        """The predictive distribution of candidates from mean and raw sigma (n,); no value is below `floor`."""
+        width = self.factor * sigma if self.widths is None else self.widths.factors(mean) * sigma
+        return Distribution(mean, width, self.shape, floor)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; floats keep every digit."""
-        return {"kind": self.kind, "scores": list(self.scores)}
+        return {
+            "kind": self.kind,
+            "factor": self.factor,
+            "widths": None if self.widths is None else self.widths.to_json(),
+            "scores": list(self.scores),
+            "low": self.low,
+            "high": self.high,
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any] | RecalibrationRecord) -> Recalibration:
@@ -149,30 +151,42 @@ class Recalibration:
             A key is missing, or a value cannot be.
         """
         record = read_record(RecalibrationRecord, data)
-        return cls(record.kind, tuple(record.scores.tolist()))
+        widths = None if record.widths is None else Widths.from_json(record.widths)
+        return cls(record.kind, record.factor, widths, tuple(record.scores.tolist()), record.low, record.high)
 
 
-def _times(factor: float, z: np.ndarray) -> np.ndarray:
-    """The product; 0 for a factor of 0, also where z is infinite."""
-    return factor * z if factor > 0 else np.zeros_like(z)
+def held_out(
+    kind: str,
+    labels: np.ndarray,
+    mean: np.ndarray,
+    sigma: np.ndarray,
+    groups: np.ndarray | None = None,
+    floor: float = -np.inf,
+) -> Iterator[tuple[np.ndarray, Distribution]]:
+    """The predictive distribution of each sample, by a recalibration from the nine tenths of the materials it is not in.
 
+    Fewer than 20 materials are too few to part: all of them see the recalibration of the whole.
 
-def held_out_quantiles(
-    kind: str, errors: np.ndarray, sigma: np.ndarray, levels: np.ndarray, groups: np.ndarray | None = None
-) -> np.ndarray:
-    """ndarray (n_levels, n): `Recalibration.quantile` for each sample, from the nine tenths of the materials it is not in.
+    Parameters
+    ----------
+    kind, labels, mean, sigma, groups
+        As of `Recalibration.fit`.
+    floor : float
 
-    Fewer than 20 materials are too few to part: all of them see the quantiles of the whole. Samples with the same number in
-    `groups` (n,) are one material; by default each is one.
+    Yields
+    ------
+    ndarray of int, Distribution
+        Numbers of some samples, and their distribution.
     """
-    whole = Recalibration.fit(kind, errors, sigma)
-    out = np.repeat(whole.quantile(levels)[:, None], len(errors), axis=1)
-    material = np.arange(len(errors)) if groups is None else consecutive(groups)
-    n_materials = int(material.max()) + 1
-    part = (np.argsort(np.random.default_rng(0).random(n_materials)) % N_FOLDS)[material]
-    for number in range(N_FOLDS if n_materials >= FEWEST_PARTED else 0):
-        inside = part == number
-        if (sigma[~inside] > 0).any():
-            others = Recalibration.fit(kind, errors[~inside], sigma[~inside])
-            out[:, inside] = others.quantile(levels)[:, None]
-    return out
+    material = np.arange(len(labels)) if groups is None else consecutive(groups)
+    n = int(material.max()) + 1
+    part = (np.argsort(np.random.default_rng(0).random(n)) % N_FOLDS)[material]
+    if n < FEWEST_PARTED:
+        part = np.zeros(len(labels), dtype=np.int64)
+    for number in np.unique(part):
+        inside = np.flatnonzero(part == number)
+        seen = part != number if n >= FEWEST_PARTED else np.ones(len(labels), dtype=bool)
+        if not (sigma[seen] > 0).any():
+            seen = np.ones(len(labels), dtype=bool)
+        found = Recalibration.fit(kind, labels[seen], mean[seen], sigma[seen], material[seen])
+        yield inside, found.distribution(mean[inside], sigma[inside], floor)

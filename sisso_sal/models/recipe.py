@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from sisso_sal.errors import SettingsError
+from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.features.space import SpaceSettings
 from sisso_sal.models.aggregation import MEANS
 from sisso_sal.models.correction import KINDS as CORRECTIONS
 from sisso_sal.models.fitting import SearchSettings, search_settings, space_settings
+from sisso_sal.models.recalibration import FEWEST
 from sisso_sal.models.recalibration import KINDS as RECALIBRATIONS
 from sisso_sal.models.transform import KINDS as TRANSFORMS
 from sisso_sal.system.documents import LARGEST_INTEGER
@@ -20,12 +21,16 @@ from sisso_sal.system.documents import LARGEST_INTEGER
 LOSSES = ("squared", "huber")
 """Losses by name."""
 
+POSITIVE = ("auto", "yes", "no")
+"""Whether a target is never below zero, by name."""
+
 _KNOWN: dict[str, Sequence[str]] = {
     "target_transform": TRANSFORMS,
     "loss": LOSSES,
     "aggregation": MEANS,
     "correction": CORRECTIONS,
     "recalibrate": RECALIBRATIONS,
+    "positive": POSITIVE,
 }
 
 
@@ -40,7 +45,7 @@ class EnsembleRecipe:
     members : int
     dropout : float
     adapt : bool
-    target_transform, loss, aggregation, correction, recalibrate : str
+    target_transform, loss, aggregation, correction, recalibrate, positive : str
     seed : int
 
     Raises
@@ -64,6 +69,7 @@ class EnsembleRecipe:
     aggregation: str = "mean"
     correction: str = "both"
     recalibrate: str = "isotonic"
+    positive: str = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -86,6 +92,20 @@ class EnsembleRecipe:
     def dims(self) -> range:
         """Numbers of terms that members may have."""
         return range(1 if self.adapt else self.search.dim, self.search.dim + 1)
+
+    def floor(self, labels: np.ndarray) -> float:
+        """The lowest value that the target can have: 0, or minus infinity.
+
+        Raises
+        ------
+        FitError
+            The target is said to be positive, and a label is not.
+        """
+        lowest = float(labels.min())
+        if self.positive == "yes" and lowest < 0:
+            raise FitError(f"positive: needs labels of at least 0, found {lowest:g}")
+        is_positive = lowest >= 0 and float(labels.max()) > 0 and len(labels) >= FEWEST
+        return 0.0 if self.positive == "yes" or (self.positive == "auto" and is_positive) else -np.inf
 
     def space_of(self, rung: int) -> SpaceSettings:
         """The settings of the feature space of a rung."""

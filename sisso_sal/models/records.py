@@ -15,6 +15,7 @@ from sisso_sal.system.documents import explained
 Count = Annotated[int, Field(strict=True, ge=0)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Size = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 Limit = Count | Size
@@ -32,7 +33,7 @@ MOST_LEARNED = 50_000
 ROUNDING = 1e-9
 """Relative difference by which a root mean square error may seem larger than the largest error."""
 
-RecalibrationKind = Literal["none", "scale", "isotonic", "conformal"]
+RecalibrationKind = Literal["none", "scale", "isotonic"]
 
 
 def _array(value: Any) -> np.ndarray:
@@ -73,7 +74,7 @@ class LinkRecord(Record):
 
     kind: Literal["log", "yeo-johnson"]
     centre: Number
-    scale: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+    scale: Positive
     exponent: Number
     low: Number
     high: Number
@@ -153,11 +154,45 @@ class CalibrationRecord(Record):
     mae: Size
 
 
+class WidthsRecord(Record):
+    """`Widths`."""
+
+    constant: Number
+    by_value: Number
+    by_distance: Number
+    middle: Number
+    spread: Positive
+    lowest: Number
+    highest: Number
+    typical: Number
+    values: Numbers
+
+    @model_validator(mode="after")
+    def _values_in_order(self) -> Self:
+        need(self.values.ndim == 1 and self.values.size > 0, "values: needs a label at least, found none")
+        need(bool((np.diff(self.values) >= 0).all()), "values: needs labels in order")
+        need(self.lowest <= self.highest, "lowest: needs at most highest")
+        return self
+
+
 class RecalibrationRecord(Record):
     """A `Recalibration`."""
 
     kind: RecalibrationKind
+    factor: Size
+    widths: WidthsRecord | None
     scores: Numbers
+    low: Positive
+    high: Positive
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        is_learned = self.kind == "isotonic"
+        need((self.widths is not None) == is_learned, "widths: needs to be there for isotonic, and only there")
+        need((self.scores.size > 0) == is_learned, "scores: needs some for isotonic, and only there")
+        need(bool((self.scores >= 0).all() and (np.diff(self.scores) >= 0).all()), "scores: needs sizes in order")
+        need(not is_learned or self.scores[-1] > 0, "scores: needs one above 0")
+        return self
 
 
 class CompositionRecord(Record):
@@ -245,6 +280,7 @@ class EnsembleSettingsRecord(SettingsRecord):
     aggregation: Text
     correction: Text
     recalibrate: Text
+    positive: Text
     random_state: Count
 
 
@@ -309,6 +345,7 @@ class EnsembleRecord(FileRecord):
     calibration: CalibrationRecord | None
     formula_calibration: CalibrationRecord | None
     recalibration: RecalibrationRecord | None
+    floor: Number | None
     correction: CorrectionRecord | None
     labelled: Numbers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -86,7 +87,16 @@ def _target(space: Space) -> tuple[str, str]:
 
 
 def make_sisso(settings: CampaignSettings, seed: int, threads: int | None) -> SISSO:
-    """An unfitted ensemble of formulas with the parameters that settings name."""
+    """An unfitted ensemble of formulas with the parameters that settings name.
+
+    Whoever looks for values below zero believes in them: a goal with such a bound decides what ``positive = "auto"`` leaves open.
+    """
     formulas = settings.model.completed(ensemble=True).estimator_parameters()
     ensemble = settings.ensemble.estimator_parameters()
+    if ensemble["positive"] == "auto" and _looks_below_zero(settings.goal):
+        ensemble["positive"] = "no"
     return SISSO({**formulas, **ensemble, "threads": threads, "random_state": seed})
+
+
+def _looks_below_zero(goal: str) -> bool:
+    return any(float(number) < 0 for number in re.findall(r"-[\d.]+(?:[eE][-+]?\d+)?", "".join(goal.split())))

@@ -179,9 +179,8 @@ def _prediction(
 def _described(surrogate: Forest | Process, labels: np.ndarray, n_members: int) -> dict[str, Any]:
     """What a surrogate without formulas tells of its fit; no calibration where no label was left out."""
     mean, std = surrogate.out_of_bag
-    errors = mean - labels
-    usable = np.isfinite(errors) & (std > 0)
-    calibration = calibrate(errors[usable], std[usable], "none")[0].as_dict() if usable.any() else None
+    usable = np.isfinite(mean) & (std > 0)
+    calibration = calibrate(labels[usable], mean[usable], std[usable], "none")[0].as_dict() if usable.any() else None
     return {"n_members": n_members, "sigma": "raw", "calibration": calibration}
 
 

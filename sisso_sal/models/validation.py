@@ -16,14 +16,13 @@ from sklearn.base import clone
 
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.models.assembly import assemble
-from sisso_sal.models.calibration import LEVELS, Calibration, judge
+from sisso_sal.models.calibration import Calibration, judge
 from sisso_sal.models.correction import checked_composition
 from sisso_sal.models.costs import correction_cost
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.estimators import ensemble_table
 from sisso_sal.models.groups import canonical_numbers, n_materials
 from sisso_sal.models.members import Draw, Stage, search_members
-from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.transform import TargetTransform
 from sisso_sal.protocols import Progress
@@ -37,8 +36,8 @@ class CrossValidated:
     ----------
     target, mean, std, std_raw, formula : ndarray (n,)
         In the target's unit; `formula` is the mean of the formulas alone. NaN where there is no prediction.
-    quantiles : ndarray (100, n)
-        Half widths of the intervals of `LEVELS` and of 0.95, in units of `std_raw`.
+    probability : ndarray (n,)
+        Of the predictive distribution, to be at most the target.
     fold : ndarray (n,) of int
     groups : ndarray (n,) of int
         Samples with the same number are one material.
@@ -53,7 +52,7 @@ class CrossValidated:
     std: np.ndarray
     std_raw: np.ndarray
     formula: np.ndarray
-    quantiles: np.ndarray
+    probability: np.ndarray
     fold: np.ndarray
     groups: np.ndarray
     chosen: list[dict[str, int]]
@@ -77,10 +76,8 @@ class CrossValidated:
             raise FitError(f"cross-validation: needs a prediction, found none for {len(self.mean)} samples")
         spread = predicted & (self.std_raw > 0)
         known = spread if spread.any() else predicted
-        errors = (self.target - self.mean)[known]
-        scale = float(np.median(self.std[known] / self.std_raw[known])) if spread.any() else 1.0
-        quantiles, n = self.quantiles[:, known], n_materials(self.groups[known])
-        return judge(errors, self.std_raw[known], self.std[known], quantiles, self.kind, scale, n)
+        errors, n = (self.target - self.mean)[known], n_materials(self.groups[known])
+        return judge(errors, self.std_raw[known], self.std[known], self.probability[known], self.kind, n)
 
 
 def fold_numbers(X: np.ndarray, y: np.ndarray, folds: int, seed: int, groups: np.ndarray | None = None) -> np.ndarray:
@@ -186,7 +183,7 @@ class _Bench:
         n = len(self.fold)
         stride = stride or recipe.members
         parts = {name: np.full(n, np.nan) for name in ("mean", "std", "std_raw", "formula")}
-        quantiles, chosen = np.full((len(LEVELS) + 1, n), np.nan), []
+        probability, chosen = np.full(n, np.nan), []
         for k in range(self.folds):
             held_out = self.fold == k
             first = (dropout * self.folds + k) * stride
@@ -195,11 +192,10 @@ class _Bench:
             prediction = model.predict_distribution(self.table.columns(held_out), shares)
             for name, values in parts.items():
                 values[held_out] = getattr(prediction, name)
-            recalibration = model.recalibration or Recalibration()
-            quantiles[:, held_out] = recalibration.quantile(np.append(LEVELS, 0.95))[:, None]
+            probability[held_out] = prediction.told.place(self.table.y[held_out])
             chosen.append(model.chosen)
         return CrossValidated(
-            self.table.y, **parts, quantiles=quantiles, fold=self.fold, groups=self.table.groups, chosen=chosen,
+            self.table.y, **parts, probability=probability, fold=self.fold, groups=self.table.groups, chosen=chosen,
             kind=recipe.recalibrate,
         )  # fmt: skip
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pkgutil import resolve_name
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from sisso_sal.protocols.cause import reasons
 from sisso_sal.protocols.cost import Cost
 from sisso_sal.protocols.space import Space
+
+if TYPE_CHECKING:
+    from sisso_sal.protocols.distribution import Distribution
 
 Progress = Callable[[int, int], None]
 """Is called with (done, total) while something takes long."""
@@ -33,8 +37,8 @@ class Prediction:
         Every member's prediction, invalid ones included as they came out; (0, n_candidates) where they were not kept.
     valid : ndarray (n_members, n_candidates) of bool
         False where a member left its domain.
-    half95 : ndarray (n_candidates,), optional
-        Half the width of the 95 % interval around the mean, in the target's unit; by default that of a Gaussian.
+    distribution : Distribution, optional
+        From which interval, probability of a hit and expected improvement follow; by default a Gaussian of `mean` and `std`.
     formula : ndarray (n_candidates,), optional
         Mean of the formulas alone, where `mean` has a correction on top.
     outside : ndarray (n_candidates,), optional
@@ -54,7 +58,7 @@ class Prediction:
     std_raw: np.ndarray
     members: np.ndarray
     valid: np.ndarray
-    half95: np.ndarray | None = None
+    distribution: Distribution | None = None
     formula: np.ndarray | None = None
     outside: np.ndarray | None = None
     distance: np.ndarray | None = None
@@ -74,15 +78,23 @@ class Prediction:
     @property
     def interval95(self) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper end of the 95 % interval, (n_candidates,) each, in the target's unit."""
-        half = 1.959963984540054 * self.std if self.half95 is None else self.half95
-        return self.mean - half, self.mean + half
+        return self.told.interval(0.95)
+
+    @cached_property
+    def told(self) -> Distribution:
+        """The distribution of each candidate."""
+        from sisso_sal.protocols.distribution import Distribution
+
+        return Distribution(self.mean, self.std) if self.distribution is None else self.distribution
 
     def take(self, index: np.ndarray) -> Prediction:
         """The same for some candidates."""
-        parts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "correlation"}
+        own = {"correlation", "distribution"}
+        parts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in own}
         kept: dict[str, Any] = {name: None if part is None else part[..., index] for name, part in parts.items()}
         link = self.correlation
-        return Prediction(**kept, correlation=None if link is None else _Taken(link, np.arange(len(self.mean))[index]))
+        kept["correlation"] = None if link is None else _Taken(link, np.arange(len(self.mean))[index])
+        return Prediction(**kept, distribution=None if self.distribution is None else self.distribution.take(index))
 
 
 @dataclass(frozen=True, eq=False)

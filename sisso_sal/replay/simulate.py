@@ -23,6 +23,7 @@ from sisso_sal.acquisition.scene import Materials, Policy, set_scene
 from sisso_sal.errors import SettingsError
 from sisso_sal.oxides.elements import element_data
 from sisso_sal.protocols import Continues, Prediction, Progress, Space, Surrogate
+from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.replay.merit import figures_of_merit
 from sisso_sal.spaces.blocks import predict_all
 
@@ -96,7 +97,7 @@ def targets(target: np.ndarray, rules: Rules) -> np.ndarray:
     [False, True, True, False]
     """
     goal = Goal.parse(rules.goal).with_share(rules.target_share)
-    return goal.resolved(target, np.zeros(len(target))).reached(target)
+    return goal.resolved(Distribution.certain(target)).reached(target)
 
 
 def start_pool(space: Space, target: np.ndarray, rules: Rules) -> np.ndarray:

@@ -54,6 +54,9 @@ class EnsembleLike(Protocol):
     @property
     def recalibration(self) -> Recalibration | None: ...
 
+    @property
+    def floor(self) -> float: ...
+
     def typical_members(self, columns: Mapping[str, np.ndarray], count: int = 3) -> list[tuple[int, float]]: ...
 
 

@@ -64,7 +64,8 @@ class EnsembleSettings(BaseModel):
     loss: Literal["squared", "huber"] = "squared"
     aggregation: Literal["mean", "median"] = "mean"
     correction: Literal["none", "trees", "process", "both"] = "both"
-    recalibrate: Literal["none", "scale", "isotonic", "conformal"] = "isotonic"
+    recalibrate: Literal["none", "scale", "isotonic"] = "isotonic"
+    positive: Literal["auto", "yes", "no"] = "auto"
 
     def estimator_parameters(self) -> dict[str, Any]:
         """The parameters of `SISSOEnsemble` that these settings stand for; scikit-learn reserves the name `transform`."""

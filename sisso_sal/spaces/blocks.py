@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sisso_sal.protocols import Prediction, Space, Surrogate
+
+if TYPE_CHECKING:
+    from sisso_sal.protocols.distribution import Distribution
 
 BLOCK = 100_000
 """Candidates at a time."""
@@ -18,7 +23,6 @@ _LIKE_THE_CANDIDATES = (
     "std_raw",
     "members",
     "valid",
-    "half95",
     "formula",
     "outside",
     "distance",
@@ -59,11 +63,13 @@ def predict_all(surrogate: Surrogate, space: Space, block: int = BLOCK, *, with_
     """
     n, is_known = len(space.ids), True
     joined: dict[str, Any] = {}
+    told: list[tuple[np.ndarray, Distribution | None]] = []
     for numbers in space.blocks(block):
         part = surrogate.predict(space, numbers)
         if len(numbers) == n:
             return part
         is_known &= part.correlation is not None
+        told.append((numbers, part.distribution))
         for name in _LIKE_THE_CANDIDATES:
             values = getattr(part, name)
             if name == "members" and not with_members:
@@ -74,7 +80,19 @@ def predict_all(surrogate: Surrogate, space: Space, block: int = BLOCK, *, with_
                 joined[name] = None
             else:
                 joined[name][..., numbers] = values
-    return Prediction(**joined, correlation=partial(_correlation, surrogate, space) if is_known else None)
+    correlation = partial(_correlation, surrogate, space) if is_known else None
+    return Prediction(**joined, correlation=correlation, distribution=_joined(told, n))
+
+
+def _joined(parts: Sequence[tuple[np.ndarray, Distribution | None]], n: int) -> Distribution | None:
+    """Of all n candidates; blocks of one surrogate share all but centre and scale. None where one has none."""
+    known = [(numbers, told) for numbers, told in parts if told is not None]
+    if not known or len(known) < len(parts):
+        return None
+    centre, scale = np.empty(n), np.empty(n)
+    for numbers, told in known:
+        centre[numbers], scale[numbers] = told.centre, told.scale
+    return replace(known[0][1], centre=centre, scale=scale)
 
 
 def _correlation(surrogate: Surrogate, space: Space, numbers: np.ndarray) -> np.ndarray:

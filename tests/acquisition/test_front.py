@@ -16,6 +16,7 @@ from sisso_sal.acquisition.front import (
     reference_point,
 )
 from sisso_sal.acquisition.scores import expected_improvement
+from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.errors import InputError
 
 FRONT = np.array([[0.1, 0.9], [0.3, 0.5], [0.6, 0.4], [0.8, 0.1]])
@@ -165,7 +166,9 @@ def test_the_expected_growth_ignores_order_of_targets_and_all_that_adds_no_area(
 def test_one_certain_target_leaves_a_plain_expected_improvement():
     mean, std = np.array([[0.4, 0.6]]), np.array([[0.3, 0.0]])
     found = expected_hypervolume_improvement(mean, std, np.empty((0, 2)), REFERENCE)
-    assert found[0] == pytest.approx((1.1 - 0.6) * expected_improvement(mean[:, 0], std[:, 0], 1.0)[0], rel=1e-12)
+    assert found[0] == pytest.approx(
+        (1.1 - 0.6) * expected_improvement(Distribution(mean[:, 0], std[:, 0]), 1.0)[0], rel=1e-12
+    )
 
 
 def test_a_candidate_without_prediction_of_one_target_has_no_expected_growth():

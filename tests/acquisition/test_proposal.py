@@ -15,6 +15,7 @@ from sisso_sal.acquisition.scene import REFERENCES, Materials, Policy, set_scene
 from sisso_sal.acquisition.scores import expected_hits, expected_improvement
 from sisso_sal.errors import SettingsError
 from sisso_sal.protocols import Acquisition, Prediction
+from sisso_sal.protocols.distribution import Distribution
 
 NAN = np.nan
 MEAN = np.array([1.2, 0.9, 3.0, 0.4, 2.0])
@@ -62,7 +63,7 @@ def test_a_material_without_label_is_no_reference():
 
 def test_scores_are_those_of_the_acquisition_against_the_reference():
     for improve_on, best in zip(REFERENCES, (0.9, 0.7), strict=True):
-        assert np.array_equal(scored(improve_on=improve_on).scores, expected_improvement(MEAN, STD, best))
+        assert np.array_equal(scored(improve_on=improve_on).scores, expected_improvement(Distribution(MEAN, STD), best))
 
 
 def test_a_labelled_material_without_prediction_is_no_reference():
@@ -110,7 +111,7 @@ def test_so_many_are_expected_within_the_bound_of_a_share():
     mean, std = np.array([1.2, 0.9, 3.0, -1.0, -0.6]), np.array([0.1, 0.2, 0.3, 1.0, 1.0])
     found = scored(prediction(mean, std), goal="min 20%", acquisition="mean").goal
     assert found.high == pytest.approx(-0.8)  # which either of the two reaches with a probability that adds up to 1
-    assert expected_hits(mean[3:], std[3:], found) == pytest.approx(1.0)
+    assert expected_hits(Distribution(mean[3:], std[3:]), found) == pytest.approx(1.0)
 
 
 def test_a_share_is_taken_of_materials_that_have_either():
@@ -142,7 +143,7 @@ def test_acquisitions_see_the_resolved_goal_the_labelled_features_and_what_is_pe
     assert scene.rng is rng
     assert scene.ids == ["m0", "m1", "m2", "m3", "m4"]
     for name in ("mean", "std", "members", "valid"):
-        assert getattr(scene, name) is getattr(predicted, name)
+        assert np.array_equal(getattr(scene, name), getattr(predicted, name))
 
 
 def test_what_has_a_label_is_excluded_whatever_else_is():
@@ -188,7 +189,7 @@ def test_a_share_stands_for_a_missing_bound_where_the_acquisition_wants_one():
 
 def test_what_is_pending_is_believed_in():
     pending = np.array([False, False, False, True, False])
-    assert np.array_equal(scored(pending=pending).scores, expected_improvement(MEAN, STD, 0.4))
+    assert np.array_equal(scored(pending=pending).scores, expected_improvement(Distribution(MEAN, STD), 0.4))
 
 
 @pytest.mark.parametrize("acquisition", ["ei", "std", "random", "distance", "thompson", "member_ei", "hits"])

@@ -16,16 +16,10 @@ from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.members import member_expected_improvement, thompson
 from sisso_sal.acquisition.registry import ACQUISITIONS
 from sisso_sal.acquisition.scene import Scene
-from sisso_sal.acquisition.scores import (
-    expected_hits,
-    expected_improvement,
-    log_expected_improvement,
-    lower_confidence_bound,
-    probability_of_goal,
-    probability_of_improvement,
-    window_likelihood,
-)
+from sisso_sal.acquisition import scores
+from sisso_sal.acquisition.scores import lower_confidence_bound
 from sisso_sal.errors import SettingsError
+from sisso_sal.protocols.distribution import Distribution
 
 GAUSSIANS = [(0.0, 1.0), (1.3, 0.4), (-2.0, 3.0), (0.9, 0.05), (5.0, 1.5)]
 BEST = 0.8
@@ -41,6 +35,30 @@ BOTORCH = [
     (20.0, 0.5, 0.0, 0.0, -808.9917155371799, 0.0, -19.0),
     (12.0, 1.0, 2.0, 7.474560254582543e-25, -55.55312203612237, 7.619853024160595e-24, -10.0),
 ]
+
+
+def expected_improvement(mean, std, best):
+    return scores.expected_improvement(Distribution(mean, std), best)
+
+
+def log_expected_improvement(mean, std, best):
+    return scores.log_expected_improvement(Distribution(mean, std), best)
+
+
+def probability_of_improvement(mean, std, best):
+    return scores.probability_of_improvement(Distribution(mean, std), best)
+
+
+def window_likelihood(mean, std, low, high):
+    return Distribution(mean, std).log_probability(low, high)
+
+
+def probability_of_goal(mean, std, goal):
+    return scores.probability_of_goal(Distribution(mean, std), goal)
+
+
+def expected_hits(mean, std, goal):
+    return scores.expected_hits(Distribution(mean, std), goal)
 
 
 def one(function, *arguments):
@@ -65,8 +83,7 @@ def scene(goal="min", n=40, seed=3, **changes):
     fields = {
         "acquisition": RANDOM,  # whichever scores, it sees the same
         "ids": [f"m{i:02d}" for i in range(n)],
-        "mean": members.mean(axis=0),
-        "std": members.std(axis=0, ddof=1),
+        "told": Distribution(members.mean(axis=0), members.std(axis=0, ddof=1)),
         "members": members,
         "valid": np.ones((6, n), dtype=bool),
         "goal": Goal.parse(goal),
@@ -284,7 +301,12 @@ def test_the_best_of_some_values_by_each_goal():
 def test_max_is_the_mirror_of_min(name):
     low = scene("min")
     high = dataclasses.replace(
-        low, mean=-low.mean, members=-low.members, goal=Goal("max"), best=-low.best, rng=np.random.default_rng(11)
+        low,
+        told=Distribution(-low.mean, low.std),
+        members=-low.members,
+        goal=Goal("max"),
+        best=-low.best,
+        rng=np.random.default_rng(11),
     )
     assert ACQUISITIONS[name].score(high) == pytest.approx(ACQUISITIONS[name].score(low), rel=1e-12)
 
@@ -293,7 +315,11 @@ def test_max_is_the_mirror_of_min(name):
 def test_above_is_the_mirror_of_below(name):
     low = scene("<=0.4")
     high = dataclasses.replace(
-        low, mean=-low.mean, members=-low.members, goal=Goal.parse(">=-0.4"), rng=np.random.default_rng(11)
+        low,
+        told=Distribution(-low.mean, low.std),
+        members=-low.members,
+        goal=Goal.parse(">=-0.4"),
+        rng=np.random.default_rng(11),
     )
     assert ACQUISITIONS[name].score(high) == pytest.approx(ACQUISITIONS[name].score(low), rel=1e-12)
 
@@ -360,7 +386,9 @@ def test_a_candidate_without_prediction_harms_no_other_and_never_looks_good(name
     valid = whole.valid.copy()
     valid[:, gone] = False
     found = ACQUISITIONS[name].score(
-        dataclasses.replace(whole, mean=mean, std=std, members=members, valid=valid, rng=np.random.default_rng(11))
+        dataclasses.replace(
+            whole, told=Distribution(mean, std), members=members, valid=valid, rng=np.random.default_rng(11)
+        )
     )
     others = np.setdiff1d(np.arange(40), [*gone, zero])
     assert found.shape == (40,)
@@ -434,7 +462,7 @@ def test_a_share_is_reached_by_exactly_that_many_and_by_the_best_of_them(values,
     k = max(1, round(share * len(values)))
     for kind, sign in (("lowest", 1.0), ("highest", -1.0)):
         goal = Goal(kind, share=share)
-        bounded = goal.resolved(every, np.zeros(len(every)))
+        bounded = goal.resolved(Distribution.certain(every))
         reached = bounded.reached(known)
         assert reached.sum() == k
         assert set(np.flatnonzero(reached)) == set(np.argsort(sign * known, kind="stable")[:k])
@@ -457,7 +485,7 @@ def test_so_many_are_expected_to_reach_the_bound_of_a_share_and_fewer_any_harder
     std[:certain] = 0.0
     k = max(1, round(share * len(means)))
     for kind, harder in (("lowest", -np.inf), ("highest", np.inf)):
-        bounded = Goal(kind, share=share).resolved(mean, std)
+        bounded = Goal(kind, share=share).resolved(Distribution(mean, std))
         assert expected_hits(mean, std, bounded) >= k - 1e-9
         bound = bounded.high if kind == "lowest" else bounded.low
         next_bound = np.nextafter(bound, harder)
@@ -469,13 +497,13 @@ def test_predictions_that_shrink_give_the_bound_of_the_truth():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=5000)
     seen = truth + rng.normal(size=5000)  # so that the best prediction is half of it, with a variance of one half
-    found = Goal.parse("min 10%").resolved(0.5 * seen, np.full(5000, np.sqrt(0.5)))
+    found = Goal.parse("min 10%").resolved(Distribution(0.5 * seen, np.full(5000, np.sqrt(0.5))))
     assert found.high == pytest.approx(np.quantile(truth, 0.1), abs=0.05)
     assert np.quantile(0.5 * seen, 0.1) > found.high + 0.3
 
 
 def test_a_share_of_equal_values_is_reached_by_all_of_them():
-    goal = Goal.parse("min 10%").resolved(np.array([1.0, 1.0, 1.0, 2.0]), np.zeros(4))
+    goal = Goal.parse("min 10%").resolved(Distribution.certain(np.array([1.0, 1.0, 1.0, 2.0])))
     assert goal == Goal("below", high=1.0)
     assert goal.reached(np.array([1.0, 1.0, 1.0, 2.0])).tolist() == [True, True, True, False]
 
@@ -483,12 +511,12 @@ def test_a_share_of_equal_values_is_reached_by_all_of_them():
 @pytest.mark.parametrize("text", ["min", "max", "<=0.3", ">=2", "1..2"])
 def test_a_goal_without_a_share_is_resolved_to_itself(text):
     goal = Goal.parse(text)
-    assert goal.resolved(np.array([np.nan]), np.zeros(1)) is goal
+    assert goal.resolved(Distribution.certain(np.array([np.nan]))) is goal
 
 
 def test_a_share_of_nothing_is_refused():
     with pytest.raises(SettingsError) as caught:
-        Goal.parse("max 5%").resolved(np.array([np.nan, np.inf]), np.zeros(2))
+        Goal.parse("max 5%").resolved(Distribution.certain(np.array([np.nan, np.inf])))
     assert str(caught.value) == "goal: needs values to find the bound of 'max 5%', found none that is finite"
 
 
@@ -513,7 +541,7 @@ def test_a_share_scores_as_its_extreme_until_it_is_resolved_and_then_as_its_boun
     assert np.array_equal(ACQUISITIONS[name].score(scene("min 10%")), ACQUISITIONS[name].score(scene("min")))
     assert np.array_equal(ACQUISITIONS[name].score(scene("max 10%")), ACQUISITIONS[name].score(scene("max")))
     found = scene()
-    goal = Goal.parse("min 10%").resolved(found.mean, np.zeros(len(found.mean)))
+    goal = Goal.parse("min 10%").resolved(Distribution.certain(found.mean))
     assert goal == Goal("below", high=float(np.sort(found.mean)[3]))
     by_share, by_bound = (ACQUISITIONS[name].score(scene(g)) for g in (str(goal), f"<={goal.high!r}"))
     assert np.array_equal(by_share, by_bound)
@@ -609,7 +637,7 @@ def test_what_is_pending_without_prediction_is_believed_to_be_nothing():
     mean, valid = whole.mean.copy(), whole.valid.copy()
     mean[3], valid[:, 3] = np.nan, False
     pending = np.arange(40) == 3
-    plain = dataclasses.replace(whole, mean=mean, valid=valid)
+    plain = dataclasses.replace(whole, told=Distribution(mean, whole.std), valid=valid)
     found = dataclasses.replace(plain, pending=pending)
     assert found.edge == whole.best
     assert np.array_equal(

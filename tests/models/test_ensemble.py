@@ -486,7 +486,7 @@ def test_a_target_in_another_unit_gives_predictions_in_that_unit(kind, aggregati
     one, thousand = (SISSOEnsemble(**settings).fit(X, factor * y).predict_distribution(X) for factor in (1.0, 1e3))
     np.testing.assert_array_equal(thousand.valid, one.valid)
     assert np.isfinite(one.mean).sum() >= 39  # the outermost may be beyond what some members can say
-    for name in ("mean", "std", "std_raw", "half95", "members"):
+    for name in ("mean", "std", "std_raw", "interval95", "members"):
         np.testing.assert_allclose(getattr(thousand, name), 1e3 * getattr(one, name), rtol=1e-5)
 
 
@@ -597,7 +597,7 @@ def test_a_correction_does_not_depend_on_rows_columns_or_weights_of_zero():
     other = SISSOEnsemble(members=6, **SMALL).fit(X.iloc[rows, columns], y[rows])
     assert other.document("y") == first.document("y")
     here, there = first.predict_distribution(X), other.predict_distribution(X.iloc[rows, columns])
-    for name in ("mean", "std", "half95", "outside", "distance", "formula"):
+    for name in ("mean", "std", "interval95", "outside", "distance", "formula"):
         np.testing.assert_array_equal(getattr(there, name), getattr(here, name)[rows], err_msg=name)
     more = pd.concat([X, 2 * X[:5]], ignore_index=True)
     weights = np.r_[np.ones(40), np.zeros(5)]
@@ -611,7 +611,7 @@ def test_without_enough_valid_members_there_is_no_prediction_corrected_or_not():
     found = ensemble.predict_distribution(wide())
     few = found.n_valid < 5
     assert 0 < few.sum() < 400
-    for name in ("mean", "std", "std_raw", "half95", "formula"):
+    for name in ("mean", "std", "std_raw", "interval95", "formula"):
         np.testing.assert_array_equal(np.isnan(getattr(found, name)), few, err_msg=name)
     bare = SISSOEnsemble(members=9, **SMALL, correction="none").fit(*table()).predict_distribution(wide())
     np.testing.assert_array_equal(bare.valid, found.valid)

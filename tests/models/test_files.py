@@ -93,7 +93,7 @@ def test_a_reloaded_model_predicts_the_same_bits(kind, case, tmp_path):
         old, new = model.predict_distribution(columns), again.predict_distribution(columns)
         assert np.isfinite(old.mean).any()
         assert np.isnan(old.mean).any()
-        for name in ("mean", "std", "std_raw", "members", "valid", "half95", "formula", "outside", "distance"):
+        for name in ("mean", "std", "std_raw", "members", "valid", "interval95", "formula", "outside", "distance"):
             assert getattr(old, name).tobytes() == getattr(new, name).tobytes(), name
         assert again.dropped_ == model.dropped_
         assert again.calibration_ == model.calibration_
@@ -123,7 +123,7 @@ def test_a_reloaded_ensemble_predicts_the_same_bits_whatever_its_options(option,
     assert (again.correction_ is None) == (OPTIONS[option].get("correction") == "none")
     columns = as_mapping(model, elsewhere(CASES["plain"][0]))
     old, new = model.predict_distribution(columns), again.predict_distribution(columns)
-    for name in ("mean", "std", "std_raw", "members", "valid", "half95", "formula", "outside", "distance"):
+    for name in ("mean", "std", "std_raw", "members", "valid", "interval95", "formula", "outside", "distance"):
         assert getattr(old, name).tobytes() == getattr(new, name).tobytes(), name
     save_model(tmp_path / "second", again, "gap", "eV")
     assert (tmp_path / "second").read_text() == (tmp_path / "first").read_text()

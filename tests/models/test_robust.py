@@ -170,7 +170,7 @@ def test_of_a_logarithm_a_target_multiplied_by_a_constant_is_predicted_multiplie
             for factor in (1.0, 1e3)
         )
         assert np.isfinite(one.mean).all()
-        for name in ("mean", "std", "std_raw", "half95", "formula", "members"):
+        for name in ("mean", "std", "std_raw", "interval95", "formula", "members"):
             np.testing.assert_allclose(getattr(more, name), 1e3 * getattr(one, name), rtol=1e-4, err_msg=name)
         np.testing.assert_allclose(more.correlation(np.arange(5)), one.correlation(np.arange(5)), atol=1e-4)
 

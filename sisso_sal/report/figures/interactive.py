@@ -33,9 +33,10 @@ def parity(view: RunView, seen: OutOfBag, residuals: bool) -> Spec:
         "marker": {"color": BLUE, "size": 7, "line": {"width": 0.5, "color": "#ffffff"}},
     }  # fmt: skip
     if seen.has_sigma:
-        half = np.where(np.isfinite(seen.half95), seen.half95, np.nan)
+        below, above = seen.reaches(residuals)
         points["error_y"] = {
-            "type": "data", "array": shortened(half), "thickness": 1, "width": 0, "color": "rgba(0,114,178,0.35)",
+            "type": "data", "symmetric": False, "array": shortened(above), "arrayminus": shortened(below), "thickness": 1,
+            "width": 0, "color": "rgba(0,114,178,0.35)",
         }  # fmt: skip
     line = {
         "type": "scatter", "mode": "lines", "x": ends, "y": [0, 0] if residuals else ends, "hoverinfo": "skip",

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import bdtr, ndtri
+from scipy.special import bdtr
 
 from sisso_sal.errors import InputError
-from sisso_sal.models.calibration import LEVELS, calibrate, coverage_curve, error_against_sigma
-from sisso_sal.models.recalibration import Recalibration, held_out_quantiles
+from sisso_sal.models.calibration import LEVELS, calibrate, coverage_curve, error_against_sigma, probabilities
+from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.report.run_view import RunView
 
 
@@ -24,8 +24,8 @@ class OutOfBag:
     known, predicted : ndarray (n,)
     raw, sigma : ndarray (n,)
         Raw and recalibrated sigma; NaN where the surrogate gives no out-of-bag sigma.
-    half95 : ndarray (n,)
-        Half width of the 95 % prediction interval; NaN without a sigma.
+    low95, high95 : ndarray (n,)
+        Ends of the 95 % prediction interval; NaN without a sigma.
     """
 
     ids: list[str]
@@ -33,12 +33,20 @@ class OutOfBag:
     predicted: np.ndarray
     raw: np.ndarray
     sigma: np.ndarray
-    half95: np.ndarray
+    low95: np.ndarray
+    high95: np.ndarray
 
     @property
     def residual(self) -> np.ndarray:
         """ndarray (n,): known − predicted."""
         return self.known - self.predicted
+
+    def reaches(self, residuals: bool) -> tuple[np.ndarray, np.ndarray]:
+        """How far the 95 % interval reaches below and above each point of a plot, (n,) each: of predictions, or of residuals, where
+        it holds zero if the label is inside.
+        """
+        below, above = self.predicted - self.low95, self.high95 - self.predicted
+        return (above, below) if residuals else (below, above)
 
     @property
     def has_sigma(self) -> bool:
@@ -71,16 +79,19 @@ def out_of_bag(view: RunView, *, needs_sigma: bool = False) -> OutOfBag:
         raise InputError(f"{view.title}: needs out-of-bag predictions of labelled materials, found none")
     if needs_sigma and not has_out_of_bag_sigma(view):
         raise InputError(f"{view.title}: needs the standard deviation of out-of-bag predictions, found none")
-    recalibration = _recalibration(view)
     raw = raw[rows]
-    return OutOfBag(
-        list(view.ids[rows]), known[rows], predicted[rows], raw, recalibration.std(raw), recalibration.half_width(0.95, raw)
-    )  # fmt: skip
+    told = _recalibration(view).distribution(predicted[rows], raw, _floor(view))
+    return OutOfBag(list(view.ids[rows]), known[rows], predicted[rows], raw, told.std, *told.interval(0.95))
 
 
 def _recalibration(view: RunView) -> Recalibration:
     """That of the ensemble; without one sigma stays raw."""
     return (None if view.ensemble is None else view.ensemble.recalibration) or Recalibration()
+
+
+def _floor(view: RunView) -> float:
+    """The lowest value that the ensemble believes in."""
+    return -np.inf if view.ensemble is None else view.ensemble.floor
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,11 +131,10 @@ def calibration_curve(view: RunView) -> CalibrationCurve:
     seen = out_of_bag(view, needs_sigma=True)
     levels, n = np.asarray(LEVELS), len(seen.known)
     kind = _recalibration(view).kind
-    with np.errstate(invalid="ignore"):  # an infinite quantile of a sigma of 0
-        raw = coverage_curve(seen.residual, ndtri(0.5 + levels / 2)[:, None] * seen.raw)
-        widths = np.where(seen.raw > 0, held_out_quantiles(kind, seen.residual, seen.raw, levels) * seen.raw, 0.0)
+    raw = coverage_curve(probabilities("none", seen.known, seen.predicted, seen.raw))
+    learned = coverage_curve(probabilities(kind, seen.known, seen.predicted, seen.raw, floor=_floor(view)))
     low, high = (binomial_quantile(q, n, levels) / n for q in (0.025, 0.975))
-    return CalibrationCurve(levels, raw, coverage_curve(seen.residual, widths), low, high, n, kind)
+    return CalibrationCurve(levels, raw, learned, low, high, n, kind)
 
 
 def groups_by_sigma(seen: OutOfBag) -> list[dict[str, float]]:
@@ -154,7 +164,7 @@ def _measured(view: RunView) -> dict[str, Any] | None:
         return None
     seen = out_of_bag(view)
     if seen.has_sigma and (seen.raw > 0).any():
-        return calibrate(seen.residual, seen.raw, "none")[0].as_dict()
+        return calibrate(seen.known, seen.predicted, seen.raw, "none")[0].as_dict()
     residual = seen.residual
     return {
         "n": len(residual),

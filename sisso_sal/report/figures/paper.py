@@ -168,8 +168,8 @@ def parity(view: RunView, seen: OutOfBag, residuals: bool) -> Any:
     x, y = (seen.predicted, seen.residual) if residuals else (seen.known, seen.predicted)
     ends = [min(seen.known.min(), seen.predicted.min()), max(seen.known.max(), seen.predicted.max())]
     axes.plot(ends, [0, 0] if residuals else ends, "--", color=_GREY, linewidth=1)
-    half = np.where(np.isfinite(seen.half95), seen.half95, 0.0) if seen.has_sigma else None
-    axes.errorbar(x, y, half, fmt="o", color=BLUE, markersize=4, elinewidth=0.6, ecolor=(0.0, 0.45, 0.70, 0.35))
+    bars = np.nan_to_num(np.array(seen.reaches(residuals)), posinf=0.0) if seen.has_sigma else None
+    axes.errorbar(x, y, bars, fmt="o", color=BLUE, markersize=4, elinewidth=0.6, ecolor=(0.0, 0.45, 0.70, 0.35))
     unit = f" ({_plain(view.unit)})" if view.unit else ""
     if residuals:
         axes.set(xlabel=f"predicted {_header(view)}", ylabel=f"residual: known − predicted{unit}")

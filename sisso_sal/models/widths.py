@@ -1,0 +1,151 @@
+"""How wide a prediction is, beside the sigma of the learners: learned from the errors of what did not see each label.
+
+Errors often grow with the value that is predicted, as they do where a target spans decades. They grow where few labels are near:
+one extreme label pulls its relatives along, to values that no other label confirms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from sisso_sal.models.groups import consecutive
+from sisso_sal.models.records import WidthsRecord, read_record
+
+N_NEAR = 3
+"""The distance to the label of this rank among the nearest says how dense labels are."""
+
+PARAMETERS = 10.0
+"""What the learners have found from the labels besides, as a number of parameters: n materials tell errors that are too small by a
+factor of sqrt(1 + PARAMETERS / n), as those of a straight line are.
+"""
+
+_DEGREES, _NEAREST = 4.0, 0.01
+"""Degrees of freedom of the t distribution of errors; smallest distance, in standard deviations of the labels."""
+
+_EXPECTED, _CERTAINTY = np.array([0.0, 0.0, 0.15]), np.array([3.0, 0.2, 0.05]) ** -2.0
+"""Of the coefficients (constant, by value, by distance), before any error is seen: means, and inverse variances."""
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Logarithm of the width over sigma: a constant, plus a slope along the predicted value, plus one along the labels' distance.
+
+    Attributes
+    ----------
+    constant, by_value, by_distance : float
+    middle, spread : float
+        Median and standard deviation of the labels of materials, in the target's unit: the predicted value counts from there.
+    lowest, highest : float
+        Of the standardised predicted values that were seen; beyond them all is the same.
+    typical : float
+        Logarithm of the distance at which the last part is zero, in units of `spread`.
+    values : tuple of float
+        The label of each material (the mean of its labels), in order, in the target's unit.
+
+    References
+    ----------
+    The coefficients are those of greatest posterior probability for errors with a t distribution of four degrees of freedom (Lange,
+    Little, Taylor, J. Am. Stat. Assoc. 84, 881 (1989)). The objective is convex.
+    """
+
+    constant: float
+    by_value: float
+    by_distance: float
+    middle: float
+    spread: float
+    lowest: float
+    highest: float
+    typical: float
+    values: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, labels: np.ndarray, mean: np.ndarray, sigma: np.ndarray, groups: np.ndarray) -> Widths:
+        """Learn from labels, predictions that did not see them, their sigmas above 0, and the materials they are of: (n,) each."""
+        material = consecutive(groups)
+        of_material = np.bincount(material, labels) / np.bincount(material)
+        values = np.sort(of_material)
+        middle, spread = float(np.median(values)), _spread(values)
+        own = np.searchsorted(values, of_material)[material]
+        place = (mean - middle) / spread
+        distance = np.log(_distances(mean, values, own) / spread)
+        typical = float(np.median(distance))
+        size_of_z = np.abs(labels - mean) / sigma
+        unit = _spread(size_of_z, about=0.0)
+        design = np.column_stack([np.ones(len(labels)), place, distance - typical])
+        constant, by_value, by_distance = _most_probable(design, size_of_z / unit)
+        return cls(
+            float(constant + np.log(unit)), float(by_value), float(by_distance), middle, spread, float(place.min()),
+            float(place.max()), typical, tuple(values.tolist()),
+        )  # fmt: skip
+
+    def factors(self, mean: np.ndarray) -> np.ndarray:
+        """ndarray (n,): width over sigma where `mean` (n,) is predicted."""
+        known = np.array(self.values)
+        with np.errstate(invalid="ignore", over="ignore"):
+            place = np.clip((mean - self.middle) / self.spread, self.lowest, self.highest)
+            distance = np.log(_distances(mean, known) / self.spread) - self.typical
+            exponent = self.constant + self.by_value * place + self.by_distance * distance
+            return np.exp(exponent) * np.sqrt(1.0 + PARAMETERS / len(known))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; floats keep every digit."""
+        return asdict(self) | {"values": list(self.values)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any] | WidthsRecord) -> Widths:
+        """The inverse of `to_json`."""
+        record = read_record(WidthsRecord, data)
+        fields: dict[str, Any] = record.model_dump() | {"values": tuple(record.values.tolist())}
+        return cls(**fields)
+
+
+def _spread(values: np.ndarray, about: float | None = None) -> float:
+    """Root mean square distance from the mean or another value, without overflow; 1 where it is 0."""
+    largest = float(np.abs(values).max()) or 1.0
+    scaled = values / largest
+    size = largest * float(np.sqrt(np.mean((scaled - (scaled.mean() if about is None else about)) ** 2)))
+    return size or 1.0
+
+
+def _distances(mean: np.ndarray, values: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
+    """ndarray (n,): distance of each predicted value to the `N_NEAR`-th nearest of `values` (k,), which are in order.
+
+    `own` (n,) are places in `values` that do not count, one for each prediction.
+    """
+    n_near = min(N_NEAR, max(len(values) - (own is not None), 1))
+    reach = min(N_NEAR + 1, len(values))
+    start = np.searchsorted(values, mean)[:, None] + np.arange(-reach, reach)
+    inside = (start >= 0) & (start < len(values))
+    if own is not None and len(values) > 1:
+        inside &= start != own[:, None]
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart = np.where(inside, np.abs(values[np.clip(start, 0, len(values) - 1)] - mean[:, None]), np.inf)
+        apart.partition(n_near - 1, axis=1)
+        return np.maximum(apart[:, n_near - 1], _NEAREST * _spread(values))
+
+
+def _most_probable(design: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """ndarray (3,): the coefficients, by Newton's method with steps that are halved until they help."""
+
+    def objective(b: np.ndarray) -> float:
+        log_width = design @ b
+        tail = 0.5 * (_DEGREES + 1) * np.log1p((size * np.exp(-log_width)) ** 2 / _DEGREES)
+        return float((tail + log_width).sum() + 0.5 * (_CERTAINTY * (b - _EXPECTED) ** 2).sum())
+
+    b = _EXPECTED.copy()
+    best = objective(b)
+    for _ in range(100):
+        square = (size * np.exp(-(design @ b))) ** 2
+        slope = design.T @ (1.0 - (_DEGREES + 1) * square / (_DEGREES + square)) + _CERTAINTY * (b - _EXPECTED)
+        bend = 2 * _DEGREES * (_DEGREES + 1) * square / (_DEGREES + square) ** 2
+        step = np.linalg.solve(design.T @ (bend[:, None] * design) + np.diag(_CERTAINTY), slope)
+        while (value := objective(b - step)) > best and np.abs(step).max() > 1e-12:
+            step = step / 2
+        if value > best or np.abs(step).max() <= 1e-10:
+            break
+        b, best = b - step, value
+    return b
