@@ -257,7 +257,7 @@ def _numbers(kind: type):
 @JSON
 @COMMON
 def tune(
-    table, target, id_column, formula, columns, drop, rungs, dims, n_sis_values, members_values, dropouts, transforms, folds,
+    table, target, id_column, group, formula, columns, drop, rungs, dims, n_sis_values, members_values, dropouts, transforms, folds,
     out, force, config, seed, threads, as_json, quiet, debug,
 ):  # fmt: skip
     """Choose rung, terms, n_sis, members, dropout and transform for TABLE by cross-validation, and write a settings file.
@@ -275,6 +275,7 @@ def tune(
 
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.estimators import frame_of
+    from sisso_sal.models.materials import materials_of
     from sisso_sal.models.validation import GRID
     from sisso_sal.models.validation import tune as compare
     from sisso_sal.report.text.study import tune_text
@@ -283,7 +284,7 @@ def tune(
     from sisso_sal.spaces.table import TableSpace
     from sisso_sal.system.storage import write_whole
 
-    named = {"target": target, "id": id_column, "columns": columns, "drop": drop, "seed": seed}
+    named = {"target": target, "id": id_column, "group": group, "columns": columns, "drop": drop, "seed": seed}
     settings = load(config, named)
     data = read(table, settings, formula)
     tried = {"rung": rungs, "dim": dims, "n_sis": n_sis_values, "members": members_values, "dropout": dropouts,
@@ -295,15 +296,16 @@ def tune(
     known = np.flatnonzero(data.labelled)
     with Progress("searches", quiet or as_json) as progress:
         rows = compare(
-            ensemble, frame_of(space, known), space.labels[known], grid, folds=folds, seed=settings.seed,
-            progress=progress,
+            ensemble, frame_of(space, known), space.labels[known], grid, composition=space.rows(known).composition,
+            groups=None if space.groups is None else space.groups[known], folds=folds, seed=settings.seed, progress=progress,
         )  # fmt: skip
     best = {key: rows[0][key] for key in GRID}
     changes = {**named, **best, "adapt": False}
     write_whole(out, settings_toml(layered(config, changes, os.environ).settings, given_only=True))
     document = {
         "target": {"name": data.target_name, "unit": data.target_unit},
-        "n_samples": len(known), "folds": folds, "rows": rows, "best": best, "out": str(out), **data.remarks(),
+        "n_samples": len(known), "materials": materials_of(space, known, space.labels[known]), "folds": folds, "rows": rows,
+        "best": best, "out": str(out), **data.remarks(),
     }  # fmt: skip
     emit(dumps(document)) if as_json else show(tune_text(document, width()))
     next_step(_discovery(table, len(known) == data.n_rows, out, formula))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sisso_sal.report.summary import materials_text
 from sisso_sal.report.text.table import aligned
 
 
@@ -131,6 +132,7 @@ def tune_text(document: Mapping[str, Any], width: int | None = None) -> str:
     return "\n".join(
         [
             f"{document['n_samples']} samples, {document['folds']}-fold cross-validation of the formulas without correction",
+            *materials_text(document),
             "",
             aligned(
                 rows,
