@@ -109,8 +109,8 @@ def report(table: Table, seed: int) -> str:
     shares = composition_of(table)
     shares = None if shares is None else shares[table.labelled]
     ours = cross_validate(SISSOEnsemble(), X, y, composition=shares, seed=seed)
-    features_only = cross_validate(SISSOEnsemble(), X, y, seed=seed)
-    alone = cross_validate(SISSOEnsemble(correction="none"), X, y, seed=seed)
+    features_only = cross_validate(SISSOEnsemble(), X, y, groups=ours.groups, seed=seed)
+    alone = cross_validate(SISSOEnsemble(correction="none"), X, y, groups=ours.groups, seed=seed)
     found = {name: fold_by_fold(model, X, y, ours.fold) for name, model in others(X.shape[1]).items()}
     counted = np.all([np.isfinite(errors) for errors, _ in found.values()], axis=0)
     counted &= np.isfinite(ours.mean) & np.isfinite(features_only.mean) & np.isfinite(alone.mean)

@@ -1,10 +1,12 @@
 """Tables of many candidates for the other benchmarks, made from a seed.
 
     python benchmarks/tables.py TABLE [--rows 200000] [--labelled 100] [--seed 0] [--no-formulas]
+    python benchmarks/tables.py TABLE --replicates-of data/oxides.csv [--materials 80] [--each 3] [--noise 0.08] [--jitter 0.01]
 
 Candidates are oxides of the pool (``sisso-sal pool --metals 1,2``), then random ones of two to four metals, some of them with
 fractions or brackets. They have 15 features, means over their elements, and a target of which only the composition tells a part.
-Without formulas the features are random.
+Without formulas the features are random. With replicates some materials of a table stand several times, as polymorphs do:
+with noise in the target, and features that differ a little.
 """
 
 from __future__ import annotations
@@ -13,8 +15,14 @@ import argparse
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sisso_sal.data.table import Table
 
 HEADERS = (
     "r_cov (AA)", "r_vdw (AA)", "alpha (AA**3)", "e_H (eV)", "e_s (eV)", "AN", "EA (eV)", "IP (eV)", "EN (Pauling)", "N_val",
@@ -115,6 +123,42 @@ def _features(compositions: list[dict[str, float]]) -> np.ndarray:
     return out
 
 
+def replicated(table: Table, rows: np.ndarray, each: int, noise: float, jitter: float, seed: int = 0) -> pd.DataFrame:
+    """Some rows of a table, each of them several times.
+
+    Parameters
+    ----------
+    table : Table
+        Its ids are formulas, or names of the materials.
+    rows : ndarray of int
+        The rows that are taken.
+    each : int
+        How many times.
+    noise : float
+        Standard deviation of what is added to the target, in its unit.
+    jitter : float
+        Standard deviation of what is added to a feature, as a share of its spread over the table.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        ``sample``, a name for each row; ``formula``, the id of the table; then target and features.
+    """
+    import pandas as pd
+
+    rng = np.random.default_rng(seed)
+    taken = np.repeat(rows, each)
+    target = np.asarray(table.target)[taken] + rng.normal(0, noise, len(taken))
+    spread = table.features.std(axis=0)
+    features = table.features[taken] + jitter * spread * rng.normal(size=(len(taken), len(spread)))
+    names = {"sample": [f"s{number:05d}" for number in range(len(taken))], "formula": [table.ids[row] for row in taken]}
+    headers = [table.header(name) for name in table.feature_names]
+    return pd.DataFrame(
+        names | {table.header(table.target_name or ""): target} | dict(zip(headers, features.T, strict=True))
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", type=Path, help="the table to write")
@@ -122,7 +166,21 @@ def main() -> None:
     parser.add_argument("--labelled", type=int, default=100, help="those of them with a label")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-formulas", action="store_true", help="names and random features")
+    parser.add_argument("--replicates-of", type=Path, help="materials of this table, several times each")
+    parser.add_argument("--materials", type=int, default=80, help="materials with replicates")
+    parser.add_argument("--each", type=int, default=3, help="rows of each of them")
+    parser.add_argument("--noise", type=float, default=0.08, help="of the target, in its unit")
+    parser.add_argument("--jitter", type=float, default=0.01, help="of a feature, as a share of its spread")
     options = parser.parse_args()
+    if options.replicates_of:
+        from sisso_sal.data.table import read_table
+
+        table = read_table(options.replicates_of, require_target=True)
+        known = np.flatnonzero(table.labelled)
+        rows = np.random.default_rng(options.seed).permutation(known)[: options.materials]
+        frame = replicated(table, rows, options.each, options.noise, options.jitter, options.seed)
+        frame.to_csv(options.path, index=False)
+        return
     pool_table(options.path, options.rows, options.labelled, options.seed, not options.no_formulas)
 
 

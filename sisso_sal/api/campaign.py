@@ -55,11 +55,11 @@ class Campaign:
     with_report : bool
         Whether `step` and `run` write ``report.html``.
     **options
-        Any option of ``sisso-sal discover`` under its name: ``target="gap (eV)"``, ``id="formula"``, ``drop=["P"]`` or
-        ``columns=["EA", "IP"]`` (the only features), ``surrogate="forest"``, ``acquisition="hits"``, ``batch=5``, ``budget=30``,
-        ``members=10``, ``rung=1``, ``seed=1``; and ``config``, a settings file, ``formula`` (the column that features are made
-        from) and ``threads``. Settings that are not given come from the environment, the settings file and the user's own
-        settings, as for the command.
+        Any option of ``sisso-sal discover`` under its name: ``target="gap (eV)"``, ``id="formula"``, ``group="sample"`` (the column
+        that says which rows are one material), ``drop=["P"]`` or ``columns=["EA", "IP"]`` (the only features),
+        ``surrogate="forest"``, ``acquisition="hits"``, ``batch=5``, ``budget=30``, ``members=10``, ``rung=1``, ``seed=1``; and
+        ``config``, a settings file, ``formula`` (the column that features are made from) and ``threads``. Settings that are not
+        given come from the environment, the settings file and the user's own settings, as for the command.
 
     Raises
     ------
@@ -321,9 +321,9 @@ def _space_of(
     tell: Callable[[str], None],
 ) -> Space:
     if isinstance(table, Table | Space):
-        for name in ("columns", "drop"):
+        for name in ("columns", "drop", "group"):
             if getattr(settings, name) is not None:
-                raise SettingsError(f"{name}: needs a file or a DataFrame, found candidates whose features are fixed")
+                raise SettingsError(f"{name}: needs a file or a DataFrame, found candidates whose columns are fixed")
     if isinstance(table, Table):
         check_table_units(table)
         return TableSpace(table)

@@ -110,7 +110,8 @@ def read_candidates(
     path : path or DataFrame
         A file that `read_table` reads, or a DataFrame with the same headers.
     settings : CampaignSettings
-        Of these ``target``, ``id``, ``columns`` (the only features) and ``drop`` (columns that are not used).
+        Of these ``target``, ``id``, ``group`` (which rows are one material), ``columns`` (the only features) and ``drop`` (columns
+        that are not used).
     formula : str, optional
         Column of formulas of oxides from which the features are made, in place of the table's own.
     require_target : bool
@@ -135,6 +136,7 @@ def read_candidates(
         require_target=require_target,
         features=settings.columns,
         drop=settings.drop or (),
+        group=settings.group,
     )
     return with_features(table, formula, tell)
 
@@ -144,7 +146,9 @@ def read_two_targets(
 ) -> tuple[Table, Table]:
     """The table once for each of two targets, with features as `read_candidates` makes them."""
     _check_one_source(settings, formula)
-    first, second = read_targets(path, targets, id=settings.id, features=settings.columns, drop=settings.drop or ())
+    first, second = read_targets(
+        path, targets, id=settings.id, features=settings.columns, drop=settings.drop or (), group=settings.group
+    )
     check_table_units(second)
     featured = with_features(first, formula, tell)
     kept = np.isin(second.ids, featured.ids)  # rows without features were left out

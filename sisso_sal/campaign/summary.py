@@ -50,6 +50,21 @@ class _Member(_Part):
     member: int | None = Field(default=None, ge=0)
 
 
+class _Near(_Part):
+    n: int = Field(ge=1)
+    example: list[str] = Field(min_length=2, max_length=2)
+
+
+class _Materials(_Part):
+    """How many materials the labels are of, and what decided."""
+
+    n_labels: int = Field(ge=0)
+    n: int = Field(ge=0)
+    by: str
+    column: str
+    near: _Near | None
+
+
 class _Summary(_Part):
     """What every summary has; a surrogate may tell more of itself."""
 
@@ -69,6 +84,7 @@ class _Summary(_Part):
     rejected: dict[str, dict[str, int]] = {}
     without_prediction: dict[str, int] = {}
     n_members: int | None = Field(default=None, ge=1)
+    materials: _Materials | None = None
 
 
 def read_summary(folder: Path) -> dict[str, Any]:

@@ -99,6 +99,10 @@ def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bo
         stored = _searched(space, known, settings, threads, is_ensemble, progress)
     seconds = time.perf_counter() - start
     document = _fit_document(stored.model, space, is_ensemble)
+    if is_ensemble:
+        from sisso_sal.models.materials import materials_of
+
+        document["materials"] = materials_of(space, known, space.labels[known])
     return stored, document | {"seconds": round(seconds, 4), "seed": settings.seed}
 
 

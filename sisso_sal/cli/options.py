@@ -90,6 +90,12 @@ FEATURE_COLUMNS = (
         help="Columns that are not used.",
     ),
 )
+GROUP = click.option(
+    "--group",
+    metavar="COLUMN",
+    shell_complete=known_values.columns,
+    help="Rows with the same cell here are one material, held back together; by default those of one composition.",
+)
 COLUMNS = panel(
     "Columns of the table",
     click.option(
@@ -99,6 +105,7 @@ COLUMNS = panel(
         help="Target column; by default the only one with gaps.",
     ),
     ID_COLUMN,
+    GROUP,
     FORMULA,
     *FEATURE_COLUMNS,
 )

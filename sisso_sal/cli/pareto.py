@@ -15,6 +15,7 @@ from sisso_sal.cli.options import (
     ENSEMBLE,
     FEATURE_COLUMNS,
     FORMULA,
+    GROUP,
     ID_COLUMN,
     JSON,
     MODEL,
@@ -61,6 +62,7 @@ def _pair(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
         help="Target column; give it twice, once for each target.",
     ),
     ID_COLUMN,
+    GROUP,
     FORMULA,
     *FEATURE_COLUMNS,
 )
@@ -142,7 +144,7 @@ def pareto(
     document = result.document() | {
         **spaces[0].table.remarks(),
         "settings": settings.model_dump(
-            mode="json", include={"id", "columns", "drop", "batch", "surrogate", "seed", "model", "ensemble"}
+            mode="json", include={"id", "group", "columns", "drop", "batch", "surrogate", "seed", "model", "ensemble"}
         ),
     }
     if out is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from sisso_sal.cli import known_values
 from sisso_sal.cli.help import Computing, panel
 from sisso_sal.cli.options import (
     COLUMNS,
@@ -53,12 +54,16 @@ from sisso_sal.system.progress import Progress
         "--seed", type=click.IntRange(min=0), help="Seed of the first campaign, each further one has the next; 0 by default."
     ),
     click.option(
-        "--surrogates", metavar="A,B,…", callback=names, default="sisso,forest,process", show_default=True,
-        help="Surrogates to compare.",
+        "--surrogates", metavar="A,B,…", callback=names,
+        help="Surrogates to compare; sisso,no-formulas,forest,process by default, and trees that take the best mean.",
     ),
     click.option(
         "--acquisitions", metavar="A,B,…", callback=names,
         help="Acquisitions to compare; that of the settings by default. Baselines without predictions are added.",
+    ),
+    click.option(
+        "--estimate", metavar="COLUMN", shell_complete=known_values.columns,
+        help="Add the strategy that takes the best value in this column first, and learns nothing.",
     ),
     click.option(
         "--batch", type=click.IntRange(min=1), help="Evaluations per batch; 1 unless this option or a setting gives another number."
@@ -81,16 +86,18 @@ from sisso_sal.system.progress import Progress
 @JSON
 @COMMON
 def replay(
-    table, target, id_column, formula, target_quantile, start, n_start, evaluations, seeds, surrogates, acquisitions, jobs,
-    plot, force, config, as_json, quiet, debug, **options,
+    table, target, id_column, formula, target_quantile, start, n_start, evaluations, seeds, surrogates, acquisitions,
+    estimate, jobs, plot, force, config, as_json, quiet, debug, **options,
 ):  # fmt: skip
     """Compare strategies in simulated campaigns on TABLE, in which the target is known for every row.
 
     Every strategy starts from the same labels, picks materials, gets their labels, and picks again. The output shows, for each
     strategy, the number of targets known at the end, the targets found per evaluation relative to random picks (enrichment), and
     how many times faster than random picks it reached half of all targets (acceleration), each with a 95 % interval over the
-    starts. Rows without a target are left out. While all known labels are equal, a strategy picks at random. The batch is 1 unless
-    --batch, a settings file or the environment gives another number; the default batch of discover does not apply.
+    starts. For strategies with a standard deviation it also shows whether 95 % of the labels of the picks were within the intervals
+    claimed before, and whether probabilities to be a target came true. Rows without a target are left out. While all known labels
+    are equal, a strategy picks at random. The batch is 1 unless --batch, a settings file or the environment gives another number;
+    the default batch of discover does not apply.
 
     \b
     Examples:
@@ -98,6 +105,8 @@ def replay(
       sisso-sal replay table.csv --goal "1.2..1.8" --acquisitions mean,hits
     """
     check_plot(plot, force)
+    from sisso_sal.acquisition.goal import Goal
+    from sisso_sal.replay.estimate import by_estimate
     from sisso_sal.replay.simulate import Rules
     from sisso_sal.replay.simulate import replay as simulate
     from sisso_sal.report.text.study import replay_text
@@ -108,16 +117,20 @@ def replay(
     settings = layers.settings
     if layers.origins["batch"].kind == "default":
         settings = settings.model_copy(update={"batch": 1})
-    _check_surrogates(layers, surrogates)
+    if surrogates is not None:
+        _check_surrogates(layers, surrogates)
     strategies = _strategies(settings, surrogates, acquisitions)
-    data = _labelled(read(table, settings, formula))
+    space = TableSpace(_labelled(read(table, settings, formula)))
+    data = space.table
+    if estimate is not None:
+        strategies.append(by_estimate(space, estimate, Goal.parse(settings.goal)))
     rules = Rules(
         goal=settings.goal, target_share=target_quantile, n_start=n_start, start=start, evaluations=evaluations,
         batch=settings.batch, improve_on=settings.improve_on, diversity=settings.diversity, horizon=settings.horizon,
     )  # fmt: skip
     with Progress("campaigns", quiet or as_json) as progress:
         document = simulate(
-            TableSpace(data), strategies, rules, seeds=seeds, seed=settings.seed, jobs=jobs or usable_cores(), progress=progress
+            space, strategies, rules, seeds=seeds, seed=settings.seed, jobs=jobs or usable_cores(), progress=progress
         )  # fmt: skip
     document |= {
         "target": {"name": data.target_name, "unit": data.target_unit},
@@ -131,7 +144,7 @@ def replay(
         save_figure(found_targets(document), plot)
     if not as_json and plot is not None:
         show(f"\nThe figure is in {plot}")
-    next_step(f"sisso-sal discover TABLE_WITH_GAPS {_options_of_best(document, settings)}")
+    next_step(f"sisso-sal discover TABLE_WITH_GAPS {_options_of_best(document, strategies, settings)}")
 
 
 def _check_surrogates(layers, surrogates: tuple[str, ...]) -> None:
@@ -150,7 +163,14 @@ def _check_surrogates(layers, surrogates: tuple[str, ...]) -> None:
         without_unused(replace(layers, settings=settings), note)
 
 
-def _strategies(settings, surrogates: tuple[str, ...], acquisitions: tuple[str, ...] | None):
+COMPARED = ("sisso", "no-formulas", "forest", "process")
+"""Surrogates that are compared unless told otherwise, each with the acquisitions that were chosen."""
+
+GREEDY = ("trees", "mean")
+"""Surrogate and acquisition that are compared with those: they look at nothing but the mean."""
+
+
+def _strategies(settings, surrogates: tuple[str, ...] | None, acquisitions: tuple[str, ...] | None):
     """Every surrogate with every acquisition that uses predictions, then the other acquisitions and the baselines."""
     from sisso_sal.acquisition.baselines import ALONGSIDE
     from sisso_sal.acquisition.goal import Goal
@@ -159,23 +179,20 @@ def _strategies(settings, surrogates: tuple[str, ...], acquisitions: tuple[str, 
 
     goal = Goal.parse(settings.goal)
     chosen = [acquisition_named(name, goal) for name in acquisitions or (settings.acquisition,)]
+    pairs = [(kind, one.name) for kind in surrogates or COMPARED for one in chosen if one.uses]
+    pairs += [GREEDY] if surrogates is None and acquisitions is None else []
     strategies = [
-        Strategy(
-            f"{kind} {acquisition.name}",
-            acquisition.name,
-            partial(_surrogate, settings.model_copy(update={"surrogate": kind})),
-        )
-        for kind in surrogates
-        for acquisition in chosen
-        if acquisition.uses
+        Strategy(f"{kind} {name}", name, partial(_surrogate, settings.model_copy(update={"surrogate": kind})))
+        for kind, name in pairs
     ]
     without_surrogate = [acquisition.name for acquisition in (*chosen, *ALONGSIDE) if not acquisition.uses]
     return strategies + [Strategy(name, name) for name in dict.fromkeys(without_surrogate)]
 
 
-def _options_of_best(document: dict[str, Any], settings) -> str:
-    """The options of discover for the best of the strategies that predict."""
-    means = {name: strategy["mean"] for name, strategy in document["strategies"].items() if " " in name}
+def _options_of_best(document: dict[str, Any], strategies, settings) -> str:
+    """The options of discover for the best of the strategies that learn."""
+    learning = [one.name for one in strategies if one.make_surrogate is not None and one.learns]
+    means = {name: document["strategies"][name]["mean"] for name in learning}
     default = f"{settings.surrogate} {settings.acquisition}"
     kind, _, acquisition = max(means, key=lambda name: means[name], default=default).partition(" ")
     surrogate = "" if kind == settings.surrogate else f"--surrogate {kind} "
@@ -240,7 +257,7 @@ def _numbers(kind: type):
 @JSON
 @COMMON
 def tune(
-    table, target, id_column, formula, columns, drop, rungs, dims, n_sis_values, members_values, dropouts, transforms, folds,
+    table, target, id_column, group, formula, columns, drop, rungs, dims, n_sis_values, members_values, dropouts, transforms, folds,
     out, force, config, seed, threads, as_json, quiet, debug,
 ):  # fmt: skip
     """Choose rung, terms, n_sis, members, dropout and transform for TABLE by cross-validation, and write a settings file.
@@ -258,6 +275,7 @@ def tune(
 
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.estimators import frame_of
+    from sisso_sal.models.materials import materials_of
     from sisso_sal.models.validation import GRID
     from sisso_sal.models.validation import tune as compare
     from sisso_sal.report.text.study import tune_text
@@ -266,7 +284,7 @@ def tune(
     from sisso_sal.spaces.table import TableSpace
     from sisso_sal.system.storage import write_whole
 
-    named = {"target": target, "id": id_column, "columns": columns, "drop": drop, "seed": seed}
+    named = {"target": target, "id": id_column, "group": group, "columns": columns, "drop": drop, "seed": seed}
     settings = load(config, named)
     data = read(table, settings, formula)
     tried = {"rung": rungs, "dim": dims, "n_sis": n_sis_values, "members": members_values, "dropout": dropouts,
@@ -278,15 +296,16 @@ def tune(
     known = np.flatnonzero(data.labelled)
     with Progress("searches", quiet or as_json) as progress:
         rows = compare(
-            ensemble, frame_of(space, known), space.labels[known], grid, folds=folds, seed=settings.seed,
-            progress=progress,
+            ensemble, frame_of(space, known), space.labels[known], grid, composition=space.rows(known).composition,
+            groups=None if space.groups is None else space.groups[known], folds=folds, seed=settings.seed, progress=progress,
         )  # fmt: skip
     best = {key: rows[0][key] for key in GRID}
     changes = {**named, **best, "adapt": False}
     write_whole(out, settings_toml(layered(config, changes, os.environ).settings, given_only=True))
     document = {
         "target": {"name": data.target_name, "unit": data.target_unit},
-        "n_samples": len(known), "folds": folds, "rows": rows, "best": best, "out": str(out), **data.remarks(),
+        "n_samples": len(known), "materials": materials_of(space, known, space.labels[known]), "folds": folds, "rows": rows,
+        "best": best, "out": str(out), **data.remarks(),
     }  # fmt: skip
     emit(dumps(document)) if as_json else show(tune_text(document, width()))
     next_step(_discovery(table, len(known) == data.n_rows, out, formula))

@@ -29,6 +29,7 @@ class Wanted:
     require_target: bool = False
     features: Sequence[str] | None = None
     drop: Sequence[str] = ()
+    group: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,7 @@ class Roles:
     id : Column or None
         None for row numbers.
     target : Column or None
+    group : Column or None
     features : tuple of Column
     rows : ndarray of int
         0-based rows that are used, in their order.
@@ -50,6 +52,7 @@ class Roles:
 
     id: Column | None
     target: Column | None
+    group: Column | None
     features: tuple[Column, ...]
     rows: np.ndarray
     ids: tuple[str, ...]
@@ -75,11 +78,14 @@ def give_roles(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -
     target = None if wanted.target is None else find(wanted.target, "target")
     chosen = None if wanted.features is None else [find(name, "feature") for name in wanted.features]
     dropped = [find(name, "drop") for name in wanted.drop]
-    id_column = _id_column(file, wanted.id, find, [*(chosen or ()), *dropped, target])
+    group = None if wanted.group is None else find(wanted.group, "group")
+    repeated = group if group is not None and len(set(group.texts())) < file.n_rows else None
+    id_column = _id_column(file, wanted.id, find, [*(chosen or ()), *dropped, target, repeated])
     _check_apart(file, target, id_column, chosen, dropped)
+    _check_group(file, group, target, [*(chosen or ()), *apart], dropped)
     _check_target(file, target, wanted.require_target)
     reasons = dict.fromkeys(dropped, DROPPED)
-    others = [c for c in file.columns if c is not id_column and c not in apart and c not in reasons]
+    others = [c for c in file.columns if c not in (id_column, group, *apart) and c not in reasons]
     if chosen is None:
         reasons |= {column: reason for column in others if column is not target and (reason := _unusable(column))}
         _check_unspoilt(file, [column for column in others if column not in reasons and column is not target])
@@ -87,6 +93,8 @@ def give_roles(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -
         _check_chosen(file, chosen)
         reasons |= {column: "not a chosen feature" for column in others if column not in chosen}
     if target is None:
+        if group is not None and wanted.require_target and _gapped_column(file, [*others, group], Wanted()) is group:
+            raise TableError(f"{file.path}: column {shown(group.header)} cannot be the group and also be the target")
         target = _gapped_column(file, [c for c in others if c not in (chosen or ())], wanted)
     if target is not None:
         reasons.pop(target, None)
@@ -105,7 +113,7 @@ def give_roles(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -
     left_out = [LeftOut("column", c.header, reasons[c]) for c in file.columns if c in reasons]
     left_out += [LeftOut("row", ids[row], reason) for row, reason in gaps.items()]
     features = tuple(column for column in used if column not in reasons)
-    return Roles(id_column, target, features, rows, taken(ids, rows), tuple(left_out))
+    return Roles(id_column, target, group, features, rows, taken(ids, rows), tuple(left_out))
 
 
 def taken(cells: tuple[str, ...], rows: np.ndarray) -> tuple[str, ...]:
@@ -174,6 +182,17 @@ def _check_apart(
     for place, column in enumerate(features):
         if column in features[:place]:
             raise TableError(f"{file.path}: feature {shown(column.header)} is asked for twice")
+
+
+def _check_group(
+    file: ColumnFile, group: Column | None, target: Column | None, features: list[Column], dropped: list[Column]
+) -> None:
+    """Refuse a column of groups that has another role; it may be that of the ids."""
+    if group is None:
+        return
+    roles = {"the target": group is target, "a feature or a target": group in features, "dropped": group in dropped}
+    if role := next((role for role, is_taken in roles.items() if is_taken), None):
+        raise TableError(f"{file.path}: column {shown(group.header)} cannot be the group and also be {role}")
 
 
 def _unusable(column: Column) -> str:

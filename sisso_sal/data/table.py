@@ -1,14 +1,15 @@
 """A checked, immutable table of candidates, read from a file or a data frame.
 
 Roles of columns: the target is the one numeric column with gaps, the id the first text column, and every other numeric
-column is a primary feature; each can be named instead. Columns of true and false count as 1 and 0.
+column is a primary feature; each can be named instead. A column that says which rows are one material has to be named. Columns
+of true and false count as 1 and 0.
 """
 
 import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -45,13 +46,15 @@ class Table:
     target_unit : str
     target : ndarray (n_rows,) of float64, read-only, in `target_unit`, NaN where unknown; or None
     text : mapping of str to tuple of str
-        The cells of every text column, the id column among them, under its name.
+        The cells of every text column, the id column among them, under its name; also those of the column of groups.
     headers : mapping of str to str
         The original header of each column, under its name.
     left_out : tuple of LeftOut
         Columns that are neither id nor target nor feature, and rows that are not used, with the reason.
     notes : tuple of str
         What a person should know of how the file was read.
+    group_name : str or None
+        Name of the column that says which rows are one material; where its cell is empty, a row is a material of its own.
     """
 
     path: str
@@ -67,6 +70,7 @@ class Table:
     headers: Mapping[str, str]
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
+    group_name: str | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -103,8 +107,9 @@ class Table:
         return self.headers[name]
 
     def digest(self) -> str:
-        """SHA-256 (hexadecimal) of ids, names, units, text and values, in their order; the path does not count."""
+        """SHA-256 (hexadecimal) of ids, names, units, groups, text and values, in their order; the path does not count."""
         named = [self.ids, self.id_name, self.feature_names, self.feature_units, self.target_name, self.target_unit]
+        named += [] if self.group_name is None else [self.group_name]
         checksum = hashlib.sha256(json.dumps([*named, dict(self.text)], ensure_ascii=True).encode())
         checksum.update(self.features.astype("<f8").tobytes())
         if self.target is not None:
@@ -149,6 +154,7 @@ def read_table(
     require_target: bool = False,
     features: Sequence[str] | None = None,
     drop: Sequence[str] = (),
+    group: str | None = None,
 ) -> Table:
     """Read and check a table of candidates.
 
@@ -170,6 +176,8 @@ def read_table(
         numeric column that is neither id nor target.
     drop : sequence of str
         Columns that are not used and not checked.
+    group : str, optional
+        A column of text or numbers that is no feature: rows with the same cell are one material.
 
     Returns
     -------
@@ -200,7 +208,7 @@ def read_table(
     [('phase', 'text')]
     """
     file = read_columns(path) if isinstance(path, (str, os.PathLike)) else frame_columns(path)
-    return _read(file, Wanted(target, id, require_target, features, drop))
+    return _read(file, Wanted(target, id, require_target, features, drop, group))
 
 
 def read_targets(
@@ -210,12 +218,13 @@ def read_targets(
     id: str | None = None,
     features: Sequence[str] | None = None,
     drop: Sequence[str] = (),
+    group: str | None = None,
 ) -> tuple[Table, ...]:
     """The same candidates once for each of several targets, none of which is a feature of another.
 
     Parameters
     ----------
-    path, id, features, drop
+    path, id, features, drop, group
         As in `read_table`.
     targets : sequence of str
         Different target columns, each known for a row at least; each may have gaps, or none.
@@ -246,7 +255,8 @@ def read_targets(
     for place, column in enumerate(columns):
         if column in columns[:place]:
             raise TableError(f"{file.path}: needs targets that differ, found {shown(column.header)} twice")
-    return tuple(_read(file, Wanted(column.header, id, True, features, drop), columns) for column in columns)
+    wanted = Wanted(None, id, True, features, drop, group)
+    return tuple(_read(file, replace(wanted, target=column.header), columns) for column in columns)
 
 
 def _read(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -> Table:
@@ -257,9 +267,9 @@ def _read(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -> Tab
         features[:, j] = np.asarray(column.values)[roles.rows]
     dropped = {one.name for one in roles.left_out if one.kind == "column" and one.reason == DROPPED}
     texts = {
-        c.name: roles.ids if c is roles.id else taken(c.texts(), roles.rows)
+        c.name: roles.ids if c is roles.id else taken(_names(c), roles.rows)
         for c in file.columns
-        if c.values is None and c.header not in dropped
+        if (c.values is None and c.header not in dropped) or c is roles.group
     }
     target = roles.target
     return Table(
@@ -276,7 +286,15 @@ def _read(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -> Tab
         headers={column.name: column.header for column in file.columns},
         left_out=roles.left_out,
         notes=file.notes,
+        group_name=None if roles.group is None else roles.group.name,
     )
+
+
+def _names(column: Column) -> tuple[str, ...]:
+    """The cells as text; equal numbers are the same text, however they are written."""
+    if column.values is None:
+        return column.texts()
+    return tuple("" if value != value else f"{value:.17g}" for value in column.values.tolist())
 
 
 def _frozen(values: np.ndarray) -> np.ndarray:

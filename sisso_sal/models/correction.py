@@ -66,8 +66,9 @@ class Correction:
         ``trees``, ``process`` or ``both``, the mean of all learners.
     features : ndarray (n, n_primary)
         Primary features of the labelled materials, in an order of rows and columns that depends on their content alone.
-    formula : ndarray (n,)
-        Out-of-bag means of the formulas, finite, in the target's unit; of a transformed target, transformed.
+    formula : ndarray (n,) or None
+        Out-of-bag means of the formulas, finite, in the target's unit; of a transformed target, transformed. None without formulas:
+        no learner has them as an input or a trend, and trees learn the target less its mean.
     target : ndarray (n,)
         Labels on the same scale.
     seed : int
@@ -110,7 +111,7 @@ class Correction:
         self,
         kind: str,
         features: np.ndarray,
-        formula: np.ndarray,
+        formula: np.ndarray | None,
         target: np.ndarray,
         seed: int,
         composition: np.ndarray | None = None,
@@ -122,10 +123,11 @@ class Correction:
         self.features, self.formula, self.target = features, formula, target
         self.composition = composition if kind in {"process", "both"} else None
         self.groups = np.arange(len(target)) if groups is None else consecutive(groups)
-        self._centre = np.append(features.mean(axis=0), formula.mean())
-        spread = np.append(features.std(axis=0), formula.std())
+        self._centre, spread = features.mean(axis=0), features.std(axis=0)
+        if formula is not None:
+            self._centre, spread = np.append(self._centre, formula.mean()), np.append(spread, formula.std())
         self._spread = np.where(spread > CONSTANT * np.abs(self._centre), spread, 1.0)
-        rows = self._rows(features, without_last_bits(formula, float(np.ptp(formula))))
+        rows = self._rows(features, None if formula is None else without_last_bits(formula, float(np.ptp(formula))))
         kinships = () if kind == "trees" else (0.0,) if self.composition is None else (0.0, *KINSHIPS)
         if theta is not None and len(theta) != len(kinships):
             raise ValueError(f"theta: needs parameters of {len(kinships)} kernels, found {len(theta)}")
@@ -134,7 +136,8 @@ class Correction:
         )
         self.n_fresh = begin.n_fresh if begin else len(target)
         with one_blas_thread():
-            trees = [learn_trees(rows, formula, target, seed, self.groups)] if kind in {"trees", "both"} else []
+            rest_of = self._trend(formula, len(target))
+            trees = [learn_trees(rows, rest_of, target, seed, self.groups)] if kind in {"trees", "both"} else []
             processes = [
                 self._learn_process(
                     rows, kinship, theta=theta[i] if theta else None, earlier=begin.theta[i] if begin else None
@@ -149,42 +152,50 @@ class Correction:
 
     def _learn_process(self, rows: np.ndarray, kinship: float, **parameters: list[float] | None) -> ProcessLearner:
         """`parameters` are `theta` and `earlier` of this process."""
-        n = rows.shape[1] - 1  # the last column is the formula
-        lengths = np.full(1, max(1.0, kinship / 2) * np.sqrt(n)) if kinship else np.full(n + 1, np.sqrt(n + 1))
-        trend = n if kinship >= TREND_FROM else None
-        seen = _seen(rows, self.composition, kinship)
+        n, n_inputs = self.features.shape[1], rows.shape[1]  # the last column is the formula, where there is one
+        lengths = np.full(1, max(1.0, kinship / 2) * np.sqrt(n)) if kinship else np.full(n_inputs, np.sqrt(n_inputs))
+        trend = n if kinship >= TREND_FROM and n < n_inputs else None
+        seen = _seen(rows, n, self.composition, kinship)
         return learn_process(seen, self.target, lengths, trend=trend, kinship=kinship, groups=self.groups, **parameters)
 
-    def _rows(self, features: np.ndarray, formula: np.ndarray) -> np.ndarray:
-        return (np.column_stack([features, formula]) - self._centre) / self._spread
+    def _rows(self, features: np.ndarray, formula: np.ndarray | None) -> np.ndarray:
+        inputs = features if formula is None else np.column_stack([features, formula])
+        return (inputs - self._centre) / self._spread
+
+    def _trend(self, formula: np.ndarray | None, n: int) -> np.ndarray:
+        """ndarray (n,): what trees learn the rest of."""
+        return np.full(n, self.target.mean()) if formula is None else formula
 
     def predict(
-        self, features: np.ndarray, formula: np.ndarray, composition: np.ndarray | None = None
+        self, features: np.ndarray, formula: np.ndarray | None, composition: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Corrected mean and sigma, on the scale of its labels; NaN where the formulas say nothing or a feature is not finite.
 
         Parameters
         ----------
         features : ndarray (n, n_primary)
-        formula : ndarray (n,)
-            Mean of the formulas.
+        formula : ndarray (n,) or None
+            Mean of the formulas; None if it has learned without.
         composition : ndarray (n, n_elements), optional
             Without it a learner that wants compositions is not asked.
         """
-        mean, std = np.full(len(formula), np.nan), np.full(len(formula), np.nan)
-        known = np.flatnonzero(np.isfinite(formula) & np.isfinite(features).all(axis=1))
+        n = len(features)
+        trend, mean, std = self._trend(formula, n), np.full(n, np.nan), np.full(n, np.nan)
+        known = np.flatnonzero(np.isfinite(trend) & np.isfinite(features).all(axis=1))
         asked = [one for one in self._learners if composition is not None or not one.kinship]
         with one_blas_thread(), np.errstate(over="ignore"):
             for start in range(0, len(known), N_AT_ONCE):
                 part = known[start : start + N_AT_ONCE]
-                rows = np.clip(self._rows(features[part], formula[part]), -FARTHEST, FARTHEST)
+                own = None if formula is None else formula[part]
+                rows = np.clip(self._rows(features[part], own), -FARTHEST, FARTHEST)
                 shares = None if composition is None else composition[part]
-                each = [learner.predict(_seen(rows, shares, learner.kinship), formula[part]) for learner in asked]
+                seen = [_seen(rows, features.shape[1], shares, learner.kinship) for learner in asked]
+                each = [learner.predict(inputs, trend[part]) for learner, inputs in zip(asked, seen, strict=True)]
                 mean[part], std[part] = _mixture([m for m, _ in each], [s for _, s in each])
         return mean, std
 
     def correlation(
-        self, features: np.ndarray, formula: np.ndarray, composition: np.ndarray | None = None
+        self, features: np.ndarray, formula: np.ndarray | None, composition: np.ndarray | None = None
     ) -> np.ndarray:
         """Correlation of what is not known of materials, over the mixture of all learners (law of total covariance).
 
@@ -201,13 +212,13 @@ class Correction:
         with np.errstate(over="ignore"):
             rows = np.clip(self._rows(features, formula), -FARTHEST, FARTHEST)
         shares = np.empty((0, len(rows))) if composition is None else composition.T
-        order = np.lexsort((*shares[shares.any(axis=1)], *rows.T))
+        order, trend = np.lexsort((*shares[shares.any(axis=1)], *rows.T)), self._trend(formula, len(rows))
         means, covariances = [], []
         with one_blas_thread():
             for learner in self._learners:
                 if composition is not None or not learner.kinship:
-                    seen = _seen(rows[order], shares.T[order], learner.kinship)
-                    means.append(learner.predict(seen, formula[order])[0])
+                    seen = _seen(rows[order], features.shape[1], shares.T[order], learner.kinship)
+                    means.append(learner.predict(seen, trend[order])[0])
                     covariances.append(learner.covariance(seen))
             apart = np.array(means) - np.mean(means, axis=0)
             covariance = np.mean(covariances, axis=0) + apart.T @ apart / len(apart)
@@ -229,7 +240,7 @@ class Correction:
             "seed": self.seed,
             "theta": self.theta,
             "features": self.features.tolist(),
-            "formula": self.formula.tolist(),
+            "formula": None if self.formula is None else self.formula.tolist(),
             "target": self.target.tolist(),
             "composition": None if self.composition is None else _sparse(self.composition),
             "groups": self.groups.tolist(),
@@ -262,14 +273,14 @@ def _still_near(earlier: HandoverRecord, n: int, n_kernels: int) -> HandoverReco
     return earlier if is_near and len(earlier.theta) == n_kernels else None
 
 
-def _seen(rows: np.ndarray, composition: np.ndarray | None, kinship: float) -> np.ndarray:
+def _seen(rows: np.ndarray, n_primary: int, composition: np.ndarray | None, kinship: float) -> np.ndarray:
     """What a learner sees of standardised features and formulas: all, or compositions beside them, which with a kinship of one tell
     oxides of other metals about as far apart as the features do.
     """
     if composition is None or not kinship:
         return rows
-    shares = kinship * np.sqrt(rows.shape[1] - 1) * composition
-    return np.hstack([rows if kinship >= TREND_FROM else rows[:, :-1], shares])
+    shares = kinship * np.sqrt(n_primary) * composition
+    return np.hstack([rows if kinship >= TREND_FROM else rows[:, :n_primary], shares])
 
 
 def _mixture(means: list[np.ndarray], stds: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ from sisso_sal.models.display import checked_target, ensemble_html
 from sisso_sal.models.ensemble_model import EnsembleModel
 from sisso_sal.models.estimators import columns_of, ensemble_table, remember_columns
 from sisso_sal.models.linear import SISSOModel
+from sisso_sal.models.materials import materials_told
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe, recipe_of
 from sisso_sal.protocols import Prediction
@@ -74,8 +75,10 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         From the out-of-bag errors; None where there are none.
     formula_calibration_ : Calibration or None
         That of the formulas alone, without correction.
+    materials_ : dict
+        How many materials the samples are of, see `materials_told`.
     model_ : EnsembleModel
-        All of the above but the out-of-bag predictions, as `fit` or a file gave it.
+        All of the above but the out-of-bag predictions and the materials, as `fit` or a file gave it.
     n_features_, rejected_, n_samples_, is_complete_, primaries_, units_, target_name_, target_unit_
         See `SISSORegressor`.
 
@@ -183,6 +186,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         table = ensemble_table(self, X, y, sample_weight, composition=composition, groups=groups)
         assembled = fit_ensemble(recipe, table, composition, earlier=earlier, progress=progress)
         self.model_, self.oob_mean_, self.oob_std_ = assembled.model, assembled.oob_mean, assembled.oob_std
+        self.materials_ = materials_told(table.X, table.groups, table.grouping)
         self.primaries_, self.units_ = table.names, table.units
         self.target_name_, self.target_unit_ = table.target, table.target_unit
         if not self.is_complete_:
@@ -203,7 +207,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
     def fitted(
         cls, model: EnsembleModel, settings: Mapping[str, Any], target: str, target_unit: str = ""
     ) -> SISSOEnsemble:
-        """The estimator with these settings that is fitted already, as a model file holds it; it has no out-of-bag predictions.
+        """The estimator with these settings that is fitted already, as a model file holds it; without out-of-bag predictions.
 
         Parameters
         ----------
@@ -313,8 +317,9 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         return self.model_.recurrence()
 
     def describe(self, X, target: str, target_unit: str = "") -> dict[str, Any]:
-        """What a report says of the fit; see `EnsembleModel.describe`."""
-        return self.model_.describe(columns_of(self, X), target, target_unit)
+        """What a report says of the fit; see `EnsembleModel.describe`, and after `fit` also `materials_`."""
+        materials = {"materials": self.materials_} if hasattr(self, "materials_") else {}
+        return self.model_.describe(columns_of(self, X), target, target_unit) | materials
 
     def document(self, target: str, target_unit: str = "") -> dict[str, Any]:
         """The fitted ensemble as plain data, for a model file.

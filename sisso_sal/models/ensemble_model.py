@@ -349,12 +349,12 @@ class CorrectionCorrelation:
 
     correction: Correction
     features: np.ndarray
-    formula: np.ndarray
+    formula: np.ndarray | None
     shares: np.ndarray | None
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
-        shares = None if self.shares is None else self.shares[rows]
-        return self.correction.correlation(self.features[rows], self.formula[rows], shares)
+        formula, shares = (None if part is None else part[rows] for part in (self.formula, self.shares))
+        return self.correction.correlation(self.features[rows], formula, shares)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ is too small.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +82,11 @@ def grouped(
     [1, 1, 2, 0]
     """
     if groups is not None:
-        return _numbered(groups, len(X)), Grouping("column", column)
+        if np.shape(groups) != (len(X),):
+            raise FitError(
+                f"groups: needs one for each of {len(X)} samples, found an array of shape {np.shape(groups)}"
+            )
+        return group_numbers(groups), Grouping("column", column)
     if composition is not None:
         number = same_composition(composition)
         has_enough = len(np.unique(number)) >= min(FEWEST_COMPOSITIONS, len(X))
@@ -92,22 +97,26 @@ def grouped(
     return np.arange(len(X)), EACH_ALONE
 
 
+def group_numbers(groups: Iterable[Any]) -> np.ndarray:
+    """ndarray (n,) of int: a number for each group, and one for each row without a group (None, "", NaN).
+
+    Examples
+    --------
+    >>> group_numbers(["a", "", "a", ""]).tolist()
+    [0, 1, 0, 2]
+    """
+    numbers: dict[Any, int] = {}
+    out: list[int] = []
+    for row, cell in enumerate(groups):
+        # NaN differs from itself; the missing value of pandas can only be told by its type.
+        is_alone = cell is None or type(cell).__name__ == "NAType" or cell == "" or cell != cell
+        out.append(numbers.setdefault(("alone", row) if is_alone else cell, len(numbers)))
+    return np.array(out, dtype=np.int64)
+
+
 def same_composition(shares: np.ndarray) -> np.ndarray:
     """ndarray (n,) of int: rows of shares (n, n_elements) that are equal up to `SAME_SHARE` have the same number."""
     return _parted(shares, SAME_SHARE)
-
-
-def _numbered(groups: Any, n: int) -> np.ndarray:
-    """ndarray (n,) of int: a number for each group, and one for each row without a group."""
-    cells = list(groups)
-    if len(cells) != n:
-        raise FitError(f"groups: needs one for each of {n} samples, found {len(cells)}")
-    numbers: dict[Any, int] = {}
-    out = np.empty(n, dtype=np.int64)
-    for row, cell in enumerate(cells):
-        is_alone = cell is None or cell == "" or cell != cell  # NaN differs from itself
-        out[row] = numbers.setdefault(("alone", row) if is_alone else cell, len(numbers))
-    return out
 
 
 def _parted(rows: np.ndarray, tolerance: float) -> np.ndarray:

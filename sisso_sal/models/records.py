@@ -218,7 +218,7 @@ class CorrectionRecord(Record):
     seed: Count
     theta: list[list[Number]]
     features: Numbers
-    formula: Numbers
+    formula: Numbers | None
     target: Numbers
     composition: CompositionRecord | None
     groups: list[Count]
@@ -229,7 +229,8 @@ class CorrectionRecord(Record):
         need_numbers("target", self.target, n)
         need(n <= MOST_LEARNED, f"target: needs at most {MOST_LEARNED} numbers, found {n}")
         need_numbers("features", self.features, n, self.features.shape[-1] if self.features.ndim == 2 else 0)
-        need_numbers("formula", self.formula, n)
+        if self.formula is not None:
+            need_numbers("formula", self.formula, n)
         need(len(self.groups) == n, f"groups: needs {n} numbers, found {len(self.groups)}")
         if self.composition is not None:
             need_numbers("shares", self.composition.shares, n, len(self.composition.columns))
@@ -370,6 +371,7 @@ class EnsembleRecord(FileRecord):
             is_alone = self.calibration == self.formula_calibration
             need(is_alone, "correction: needs one, as calibration and formula_calibration differ")
             return self
+        need(self.correction.formula is not None, "correction.formula: needs numbers, found none")
         need_numbers("features", self.correction.features, len(self.correction.target), len(self.units))
         needed, seed = self.settings.random_state, self.correction.seed
         need(seed == needed, f"correction.seed: needs {needed} as random_state, found {seed}")

@@ -27,6 +27,14 @@ _BUILT_IN = (
         _labels_for_terms,
         ("model", "ensemble"),
     ),
+    SurrogateKind(
+        "no-formulas",
+        "the ensemble's trees and processes without formulas",
+        "sisso_sal.models.no_formulas:make_no_formulas",
+        _two_labels,
+        ("ensemble",),
+    ),
+    SurrogateKind("trees", "extremely randomised trees", f"{_TO_COMPARE_WITH}:make_trees", _two_labels),
     SurrogateKind("forest", "a random forest", f"{_TO_COMPARE_WITH}:make_forest", _two_labels),
     SurrogateKind("process", "a Gaussian process", f"{_TO_COMPARE_WITH}:make_process", _two_labels),
 )

@@ -1,4 +1,7 @@
-"""A forest and a Gaussian process that a campaign can predict with, to compare the SISSO ensemble with."""
+"""A forest, trees and a Gaussian process that a campaign can predict with, to compare the SISSO ensemble with.
+
+All see the compositions where the candidates have formulas, as the ensemble does.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,15 @@ from sklearn.ensemble import RandomForestRegressor
 
 from sisso_sal.data.neighbours import relative_distance
 from sisso_sal.models.calibration import calibrate
-from sisso_sal.models.correction import CONSTANT, correlation_from, correlation_of
+from sisso_sal.models.correction import CONSTANT, FARTHEST, correlation_from, correlation_of
 from sisso_sal.models.costs import process_cost
+from sisso_sal.models.groups import canonical_order
 from sisso_sal.models.inputs import label_weights
 from sisso_sal.models.kernel import Kernel
 from sisso_sal.models.magnitudes import check_labels
 from sisso_sal.models.process import GaussianProcess, fit_process
-from sisso_sal.protocols import Prediction, Progress, Space
+from sisso_sal.models.trees import N_TREES, grown_on_all, without_last_bits
+from sisso_sal.protocols import Prediction, Progress, Rows, Space
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.system.costs import announce
 from sisso_sal.system.machine import one_blas_thread
@@ -25,6 +30,8 @@ from sisso_sal.system.machine import one_blas_thread
 
 class Forest:
     """A random forest whose trees are the members (Breiman, Mach. Learn. 45, 5 (2001)).
+
+    Its inputs are the primary features and the share of each element that a labelled material has.
 
     Parameters
     ----------
@@ -43,10 +50,12 @@ class Forest:
         check_labels(space.target.name if space.target else "", labels)
         self._forest = RandomForestRegressor(self.n_trees, oob_score=True, random_state=self.seed % 2**32)
         weights = label_weights(errors) if errors.any() else None
+        known = space.rows(rows)
+        self._elements, self._labels = _elements_of(known), labels
+        self._known, self._inputs = known.matrix, _inputs(known, self._elements)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Some inputs do not have OOB scores")
-            self._forest.fit(_matrix(space, rows), labels, weights)
-        self._known, self._labels = space.rows(rows).matrix, labels
+            self._forest.fit(self._inputs, labels, weights)
         self._left_out = self._spread_of_unseen()
         return self
 
@@ -56,21 +65,22 @@ class Forest:
         unseen = np.ones((len(self._forest.estimators_), n), dtype=bool)
         for tree, drawn in enumerate(self._forest.estimators_samples_):
             unseen[tree, drawn] = False
-        members = np.where(unseen, self._members(self._known), np.nan)
+        members = np.where(unseen, self._members(self._inputs), np.nan)
         enough = unseen.sum(axis=0) > 1
         spread = np.full(n, np.nan)
         spread[enough] = np.nanstd(members[:, enough], axis=0, ddof=1)
         return spread
 
-    def _members(self, X: np.ndarray) -> np.ndarray:
-        return np.array([tree.predict(X.astype(np.float32)) for tree in self._forest.estimators_])
+    def _members(self, inputs: np.ndarray) -> np.ndarray:
+        single = inputs.astype(np.float32, order="C")
+        return np.array([tree.predict(single) for tree in self._forest.estimators_])
 
     def predict(self, space: Space, rows: np.ndarray) -> Prediction:
         """Mean and standard deviation of the trees; see `Surrogate`."""
-        X = space.rows(rows).matrix
-        members = self._members(X)
+        wanted = space.rows(rows)
+        members = self._members(_inputs(wanted, self._elements))
         mean, std = members.mean(axis=0), members.std(axis=0, ddof=1)
-        distance = relative_distance(X, self._known)
+        distance = relative_distance(wanted.matrix, self._known)
         return _prediction(mean, std, members, distance, _TreesCorrelation(members))
 
     @property
@@ -83,9 +93,63 @@ class Forest:
         return _described(self, self._labels, self.n_trees)
 
 
-class Process:
-    """A Gaussian process with a Matérn 5/2 kernel, a length for each feature, and noise (Rasmussen and Williams (2006)).
+class ExtraTrees:
+    """Extremely randomised trees, which are the members; each sees all labels (Geurts, Ernst, Wehenkel, Mach. Learn. 63, 3 (2006)).
 
+    Their inputs are those of `Forest`. The result does not depend on the order of rows and columns. A leaf has one label, so that
+    the error of a label counts only where splits are chosen.
+
+    Parameters
+    ----------
+    seed : int
+    """
+
+    def __init__(self, seed: int = 0):
+        self.seed = seed
+
+    def fit(
+        self, space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndarray, progress: Progress | None = None
+    ) -> ExtraTrees:
+        """Learn from labels; see `Surrogate`. Labels with an error have the weight that `label_weights` gives."""
+        check_labels(space.target.name if space.target else "", labels)
+        known = space.rows(rows)
+        weights = label_weights(errors) if errors.any() else np.ones(len(labels))
+        self._elements, self._known = _elements_of(known), known.matrix
+        inputs = self._sorted(known)
+        order = canonical_order(inputs.T, labels, weights)
+        inputs, ordered = inputs[order], without_last_bits(labels[order], float(np.ptp(labels)))
+        self._centre, self._spread = _centre_and_spread(inputs)
+        self._trees = grown_on_all(self._standardised(inputs), ordered, weights[order], self.seed % 2**32)
+        return self
+
+    def _sorted(self, rows: Rows) -> np.ndarray:
+        """Inputs, features in the order of their names: ndarray (n, n_inputs)."""
+        names = np.argsort([*rows.features])
+        return _inputs(rows, self._elements)[:, np.append(names, len(names) + np.arange(len(self._elements)))]
+
+    def _standardised(self, inputs: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            return np.clip((inputs - self._centre) / self._spread, -FARTHEST, FARTHEST)
+
+    def predict(self, space: Space, rows: np.ndarray) -> Prediction:
+        """Mean and standard deviation of the trees; see `Surrogate`."""
+        wanted = space.rows(rows)
+        inputs = self._standardised(self._sorted(wanted))
+        members = np.where(np.isfinite(inputs).all(axis=1), self._trees.predict(inputs), np.nan)
+        mean, std = members.mean(axis=0), members.std(axis=0, ddof=1)
+        distance = relative_distance(wanted.matrix, self._known)
+        return _prediction(mean, std, members, distance, _TreesCorrelation(members))
+
+    def describe(self, space: Space) -> dict[str, Any]:
+        """Number of trees; no label is left out, so that there is no calibration."""
+        return {"n_members": N_TREES, "sigma": "raw", "calibration": None}
+
+
+class Process:
+    """A Gaussian process with a Matérn kernel and noise (Rasmussen and Williams (2006)).
+
+    With compositions its inputs are the standardised features and, scaled like those, the share of each element, with one length
+    for all and the kernel of 3/2. Without compositions each feature has a length of its own, and the kernel is that of 5/2.
     The greatest likelihood is looked for from parameters of one, and again from random ones, which are the same in every fit.
     Its members are draws from the posterior of each candidate by itself, for acquisitions that want members.
 
@@ -104,25 +168,27 @@ class Process:
     ) -> Process:
         """Learn from labels; see `Surrogate`. The squared error of a label is added to its variance."""
         check_labels(space.target.name if space.target else "", labels)
-        X = _matrix(space, rows)
-        self._centre, spread = X.mean(axis=0), X.std(axis=0)
-        self._spread = np.where(spread > CONSTANT * np.abs(self._centre), spread, 1.0)
+        known = space.rows(rows)
+        X = np.asfortranarray(known.matrix)  # sums over a column keep their last bits
+        self._centre, self._spread = _centre_and_spread(X)
+        inputs = self._standardised(known)
+        nu, n_lengths = (2.5, X.shape[1]) if known.composition is None else (1.5, 1)
         scale = float(labels.std()) or 1.0
         noise = 1e-10 + (errors / scale) ** 2 if errors.any() else 1e-10
-        kernel = Kernel(2.5, np.log([[1e-5, 1e5]] * (X.shape[1] + 2)))
+        kernel = Kernel(nu, np.log([[1e-5, 1e5]] * (n_lengths + 2)))
         start = np.zeros(len(kernel.bounds))
         again = np.random.RandomState(0).uniform(*kernel.bounds.T)
         announce([process_cost(len(labels), X.shape[1], starts=2)])
         with one_blas_thread():
-            self._process = fit_process(kernel, [start, again], self._standardised(X), labels, noise)
+            self._process = fit_process(kernel, [start, again], inputs, labels, noise)
             self._left_out = self._process.left_out(labels)
-        self._known, self._labels = space.rows(rows).matrix, labels
+        self._known, self._labels = known.matrix, labels
         return self
 
     def predict(self, space: Space, rows: np.ndarray) -> Prediction:
         """Mean and standard deviation of the posterior; see `Surrogate`."""
-        features = space.rows(rows).matrix
-        X, distance = self._standardised(features), relative_distance(features, self._known)
+        wanted = space.rows(rows)
+        X, distance = self._standardised(wanted), relative_distance(wanted.matrix, self._known)
         with one_blas_thread():
             mean, std = self._process.predict(X)
         draws = np.random.default_rng(self.seed).standard_normal((self.n_members, len(mean)))
@@ -137,8 +203,9 @@ class Process:
         """How the standard deviation compares with the residuals of the labels that were left out, one at a time."""
         return _described(self, self._labels, self.n_members)
 
-    def _standardised(self, X: np.ndarray) -> np.ndarray:
-        return (X - self._centre) / self._spread
+    def _standardised(self, rows: Rows) -> np.ndarray:
+        X, shares = (rows.matrix - self._centre) / self._spread, rows.composition
+        return X if shares is None else np.hstack([X, np.sqrt(X.shape[1]) * shares])
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +220,7 @@ class _TreesCorrelation:
 
 @dataclass(frozen=True, eq=False)
 class _ProcessCorrelation:
-    """Correlation of the posterior; `rows` (n, n_primary) are the standardised features of all candidates."""
+    """Correlation of the posterior; `rows` (n, n_inputs) are the inputs of all candidates."""
 
     process: GaussianProcess
     rows: np.ndarray
@@ -163,16 +230,29 @@ class _ProcessCorrelation:
             return correlation_from(self.process.covariance(self.rows[numbers]))
 
 
-def _matrix(space: Space, rows: np.ndarray) -> np.ndarray:
-    """Primary features of labelled rows, a column behind the other in memory: sums over a column keep their last bits."""
-    return np.asfortranarray(space.rows(rows).matrix)
+def _centre_and_spread(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of columns (n, n_inputs), ndarray (n_inputs,) each; 1 for a column that does not vary."""
+    centre, spread = columns.mean(axis=0), columns.std(axis=0)
+    return centre, np.where(spread > CONSTANT * np.abs(centre), spread, 1.0)
+
+
+def _elements_of(rows: Rows) -> np.ndarray:
+    """Numbers of the elements that some of the rows have; none without compositions."""
+    shares = rows.composition
+    return np.empty(0, dtype=np.int64) if shares is None else np.flatnonzero(shares.any(axis=0))
+
+
+def _inputs(rows: Rows, elements: np.ndarray) -> np.ndarray:
+    """Primary features, and the shares of these elements: ndarray (n, n_primary + n_elements)."""
+    shares = rows.composition
+    return rows.matrix if shares is None else np.hstack([rows.matrix, shares[:, elements]])
 
 
 def _prediction(
     mean: np.ndarray, std: np.ndarray, members: np.ndarray, distance: np.ndarray, correlation: Any
 ) -> Prediction:
-    """Of a surrogate whose members are valid everywhere."""
-    valid = np.ones(members.shape, dtype=bool)
+    """Of a surrogate whose members are valid wherever the features are finite."""
+    valid = np.isfinite(members)
     return Prediction(mean, std, std, members, valid, distance=distance, correlation=correlation)
 
 
@@ -187,6 +267,11 @@ def _described(surrogate: Forest | Process, labels: np.ndarray, n_members: int) 
 def make_forest(settings: CampaignSettings, seed: int, threads: int | None) -> Forest:
     """An unfitted forest; it takes nothing but the seed."""
     return Forest(seed)
+
+
+def make_trees(settings: CampaignSettings, seed: int, threads: int | None) -> ExtraTrees:
+    """Unfitted trees; they take nothing but the seed."""
+    return ExtraTrees(seed)
 
 
 def make_process(settings: CampaignSettings, seed: int, threads: int | None) -> Process:

@@ -109,19 +109,34 @@ def grown(
     """
     material = np.arange(len(rows)) if groups is None else consecutive(groups)
     n = int(material.max()) + 1
-    counts, states = np.empty((N_TREES, len(rows))), np.empty(N_TREES, dtype=np.int64)
-    draw = np.random.RandomState(0)
-    for number, own in enumerate(np.random.RandomState(seed).randint(np.iinfo(np.int32).max, size=N_TREES)):
-        draw.seed(own)
-        states[number] = draw.randint(0, RANDOM_MAX)
-        draw.seed(own)
-        counts[number] = np.bincount(draw.randint(0, n, n, dtype=np.int32), minlength=n)[material]
+    counts = np.empty((N_TREES, len(rows)))
+    for number, own in enumerate(_seeds(seed)):
+        drawn = np.random.RandomState(own).randint(0, n, n, dtype=np.int32)
+        counts[number] = np.bincount(drawn, minlength=n)[material]
+    return _grown(rows, target, counts, seed), counts == 0
+
+
+def grown_on_all(rows: np.ndarray, target: np.ndarray, weights: np.ndarray, seed: int) -> Trees:
+    """Extremely randomised trees that all see every row (n, n_inputs), with these weights (n,) above 0.
+
+    They are those of scikit-learn's forest of the same seed, to the last bit.
+    """
+    return _grown(rows, target, np.tile(weights, (N_TREES, 1)), seed)
+
+
+def _seeds(seed: int) -> np.ndarray:
+    return np.random.RandomState(seed).randint(np.iinfo(np.int32).max, size=N_TREES)
+
+
+def _grown(rows: np.ndarray, target: np.ndarray, counts: np.ndarray, seed: int) -> Trees:
+    """Trees on rows of which each counts so many times in a tree (n_trees, n)."""
+    states = np.array([np.random.RandomState(own).randint(0, RANDOM_MAX) for own in _seeds(seed)], dtype=np.int64)
     room = int((2 * np.count_nonzero(counts, axis=1) - 1).sum())
     nodes = Nodes(np.empty(room, np.uint32), np.empty(room), np.empty(room, np.uint32), np.empty(room))
     columns = np.ascontiguousarray(rows.T, dtype=np.float32)
     first, levels = grow(columns, np.ascontiguousarray(target), counts, states, nodes)
     column, threshold, child, value = (part[: first[-1]].copy() for part in nodes)
-    return Trees(Nodes(column, _rounded_down(threshold), child, value), first, levels), counts == 0
+    return Trees(Nodes(column, _rounded_down(threshold), child, value), first, levels)
 
 
 def _rounded_down(threshold: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from sisso_sal.models.correction import checked_composition
 from sisso_sal.models.costs import correction_cost
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.estimators import ensemble_table
-from sisso_sal.models.groups import canonical_numbers, n_materials
+from sisso_sal.models.groups import canonical_numbers, consecutive, n_materials
 from sisso_sal.models.members import Draw, Stage, search_members
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.transform import TargetTransform
@@ -243,7 +243,7 @@ def tune(
     Returns
     -------
     list of dict
-        The settings and ``mae``, ``mae_error`` (its standard error), ``rmse``, ``coverage95``, ``miscalibration_area``,
+        The settings and ``mae``, ``mae_error`` (standard error), ``rmse``, ``coverage95``, ``miscalibration_area``,
         ``spearman``, ``n_undefined``. Samples without prediction count with the error of the mean of all targets, so that saying
         nothing never pays.
 
@@ -298,13 +298,22 @@ def _check_grid(bench: _Bench, grid: Mapping[str, Sequence[Any]]) -> None:
         TargetTransform.fit(transform, bench.table.y)
 
 
+def _error_of_mean(values: np.ndarray, groups: np.ndarray) -> float:
+    """Standard error of the mean of values (n,), of which those of one group are not independent."""
+    n, n_groups = len(values), n_materials(groups)
+    if n_groups == n:
+        return float(values.std(ddof=1) / np.sqrt(n))
+    sums = np.bincount(consecutive(groups), weights=values - values.mean())
+    return float(np.sqrt((sums**2).sum() * n_groups / max(n_groups - 1, 1)) / n)
+
+
 def _figures(validated: CrossValidated) -> dict[str, Any]:
     filled = np.where(np.isnan(validated.mean), validated.target.mean(), validated.mean)
     size = np.abs(validated.target - filled)
     calibration = validated.calibration() if validated.n_undefined < len(size) else None
     return {
         "mae": float(size.mean()),
-        "mae_error": float(size.std(ddof=1) / np.sqrt(len(size))),
+        "mae_error": _error_of_mean(size, validated.groups),
         "rmse": float(np.sqrt(np.mean(size**2))),
         "coverage95": calibration.coverage95 if calibration else 0.0,
         "miscalibration_area": calibration.miscalibration_area if calibration else 0.5,

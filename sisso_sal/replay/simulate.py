@@ -10,7 +10,7 @@ import multiprocessing
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from sisso_sal.errors import SettingsError
 from sisso_sal.oxides.elements import element_data
 from sisso_sal.protocols import Continues, Prediction, Progress, Space, Surrogate
 from sisso_sal.protocols.distribution import Distribution
+from sisso_sal.replay.claims import ClaimLog, claims_of, honesty
 from sisso_sal.replay.merit import figures_of_merit
 from sisso_sal.spaces.blocks import predict_all
 
@@ -41,11 +42,14 @@ class Strategy:
     acquisition : str
     make_surrogate : callable or None
         None for acquisitions that use no prediction, see `Acquisition`.
+    learns : bool
+        Whether the surrogate learns from labels; one that does not needs none.
     """
 
     name: str
     acquisition: str
     make_surrogate: MakeSurrogate | None = None
+    learns: bool = True
 
 
 _AT_RANDOM = Strategy(RANDOM.name, RANDOM.name)
@@ -147,11 +151,14 @@ class Trace:
         Best label at the start and after each evaluation, in the target's unit.
     picks : list of str
         Ids in the order of evaluation.
+    record : ClaimLog
+        What was claimed of them and of the others.
     """
 
     n_found: list[int]
     best: list[float]
     picks: list[str]
+    record: ClaimLog = field(default_factory=ClaimLog)
 
 
 def simulate(space: Space, strategy: Strategy, rules: Rules, seed: int) -> Trace:
@@ -169,7 +176,7 @@ def simulate(space: Space, strategy: Strategy, rules: Rules, seed: int) -> Trace
     rows, handover = space.rows(), None
     while len(trace.picks) < rules.evaluations and not known.all():
         labels = np.where(known, target, np.nan)
-        is_blind = strategy.make_surrogate is not None and np.ptp(target[known]) == 0
+        is_blind = strategy.make_surrogate is not None and strategy.learns and np.ptp(target[known]) == 0
         now = _AT_RANDOM if is_blind else strategy
         prediction, handover = _predict(now, space, labels, seed * 100_003 + len(trace.picks), handover)
         left = rules.evaluations - len(trace.picks)
@@ -178,12 +185,15 @@ def simulate(space: Space, strategy: Strategy, rules: Rules, seed: int) -> Trace
             acquisition_named(now.acquisition), rules.improve_on, min(rules.batch, left), min(rules.horizon, left),
             rules.diversity, rules.target_share,
         )  # fmt: skip
+        claims = claims_of(prediction, labels, goal.with_share(rules.target_share))
+        trace.record.note_pool(claims, target, wanted, known)
         picks = propose(set_scene(prediction, materials, goal, policy, own)).picks
         for pick in picks if len(picks) else own.permutation(np.flatnonzero(~known))[:1]:
             known[pick] = True
             trace.n_found.append(int((known & wanted).sum()))
             trace.best.append(_best(goal, target[known]))
             trace.picks.append(space.ids[pick])
+            trace.record.note_pick(claims, pick, target[pick], wanted[pick])
     return trace
 
 
@@ -240,7 +250,9 @@ def replay(
     -------
     dict
         The document of ``replay --json``: n_targets, n_materials, seed, seeds, rules, and for each strategy ``found``, ``best`` and
-        ``picks`` of each seed, and the figures of `figures_of_merit`.
+        ``picks`` of each seed, and the figures of `figures_of_merit`. Where its surrogate gives a sigma, also ``claims`` of each
+        seed: ``mean``, ``low``, ``high`` (95 % interval) and ``hit`` (probability to be a target) of each pick when it was chosen,
+        its ``label`` and whether it ``is_target``; and the figures of `honesty`. Elsewhere both are None.
 
     Raises
     ------
@@ -267,9 +279,18 @@ def replay(
             "found": [trace.n_found for trace in mine],
             "best": [trace.best for trace in mine],
             "picks": [trace.picks for trace in mine],
+            **_claims([trace.record for trace in mine], rules.evaluations),
             **figures_of_merit([trace.n_found for trace in mine], n_targets, len(wanted), rules.n_start),
         }
     return document
+
+
+def _claims(records: Sequence[ClaimLog], evaluations: int) -> dict[str, Any]:
+    """``claims`` and ``honesty`` of the document."""
+    told = honesty(records, evaluations)
+    names = ("mean", "low", "high", "hit", "label", "is_target")
+    claims = [{name: getattr(record, name) for name in names} for record in records]
+    return {"claims": None if told is None else claims, "honesty": told}
 
 
 def _checked_targets(space: Space, strategies: Sequence[Strategy], rules: Rules) -> np.ndarray:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sisso_sal.features.names import quoted
 from sisso_sal.protocols.cause import in_words
+from sisso_sal.system.printable import printable
 
 EXTRAPOLATING = 1 / 3
 """A prediction is marked where more than this share of the formulas extrapolates."""
@@ -66,3 +68,31 @@ def rejected_by_cause(rejected: Mapping[str, Mapping[str, int]]) -> list[tuple[s
         for cause, number in counts.items():
             total[cause] = total.get(cause, 0) + number
     return sorted(((cause, number) for cause, number in total.items() if number), key=lambda item: -item[1])
+
+
+def materials_text(document: Mapping[str, Any]) -> list[str]:
+    """How many materials the labels are of, where these are fewer or a column says it; and that others are nearly equal.
+
+    Examples
+    --------
+    >>> told = {"n_labels": 40, "n": 28, "by": "composition", "column": "", "near": {"n": 2, "example": ["A1", "A2"]}}
+    >>> print("\\n".join(materials_text({"materials": told})))
+    labels of 40 rows, 28 materials: rows of one composition are drawn, left out and held back together
+    2 rows are nearly equal to a row of another material, for example A1 and A2; --group COLUMN tells which rows are one material
+    """
+    told = document.get("materials") or {}
+    lines = []
+    if told.get("by") == "column" or told.get("n") != told.get("n_labels"):
+        rows = {"composition": "rows of one composition", "features": "rows with equal features"}.get(
+            told["by"], f"rows with the same {quoted(told['column'])}" if told["column"] else "rows of one group"
+        )
+        lines = [
+            f"labels of {told['n_labels']} rows, {told['n']} materials: {rows} are drawn, left out and held back together"
+        ]
+    if near := told.get("near"):
+        first, second = (printable(name) for name in near["example"])
+        lines.append(
+            f"{near['n']} rows are nearly equal to a row of another material, for example {first} and {second}; "
+            "--group COLUMN tells which rows are one material"
+        )
+    return lines

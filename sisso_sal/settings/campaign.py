@@ -103,6 +103,7 @@ class CampaignSettings(BaseModel):
 
     target: str | None = None
     id: str | None = None
+    group: str | None = None
     columns: tuple[str, ...] | None = None
     drop: tuple[str, ...] | None = None
     goal: str = "min"

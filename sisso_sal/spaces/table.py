@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sisso_sal.data.table import Table
+from sisso_sal.models.groups import group_numbers
 from sisso_sal.oxides.elements import composition_of
 from sisso_sal.protocols import Quantity, Rows
 from sisso_sal.spaces.snapshot import ids_of
@@ -70,13 +71,20 @@ class TableSpace:
 
     @property
     def groups(self) -> np.ndarray | None:
-        """None: compositions or features tell which rows are one material."""
-        return None
+        """ndarray (n_rows,) of int: rows with the same cell in the column of groups have the same number; None without one."""
+        return self._groups
+
+    @cached_property
+    def _groups(self) -> np.ndarray | None:
+        name = self.table.group_name
+        return None if name is None else group_numbers(self.table.text[name])
 
     @property
     def settings(self) -> Mapping[str, str | None]:
-        """``target`` and ``id``, as headers."""
-        return {"target": self.target.header if self.target else None, "id": self.table.id_name}
+        """``target`` and ``group`` as headers, and ``id``."""
+        table = self.table
+        group = None if table.group_name is None else table.header(table.group_name)
+        return {"target": self.target.header if self.target else None, "id": table.id_name, "group": group}
 
     def rows(self, numbers: np.ndarray | None = None) -> Rows:
         """The rows of these numbers; by default all."""

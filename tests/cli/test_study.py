@@ -59,6 +59,34 @@ def test_replay_prints_one_document_with_the_targets_found_after_each_evaluation
     assert sum(law) > sum(found[-1] for found in document["strategies"]["random"]["found"])
 
 
+def test_replay_compares_fair_peers_unless_told_otherwise(table):
+    """All see compositions; the trees look at the mean alone."""
+    few = ("--n-start", "8", "--evaluations", "2", "--seeds", "1", "--jobs", "1", *SMALL[:-2], "--json")
+    document = strict(call("replay", table, "--target", "gap", *few, "--acquisitions", "hits").stdout)
+    assert list(document["strategies"]) == [
+        "sisso hits", "no-formulas hits", "forest hits", "process hits", "random", "distance",
+    ]  # fmt: skip
+    document = strict(call("replay", table, "--target", "gap", *few).stdout)
+    assert list(document["strategies"]) == [
+        "sisso search", "no-formulas search", "forest search", "process search", "trees mean", "random", "distance",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("goal", "word"), [("min", "lowest"), ("max", "highest"), ("6..8", "nearest")])
+def test_replay_by_a_cheap_estimate_takes_its_best_value_first(table, goal, word):
+    done = call("replay", table, "--target", "gap", *FEW, *QUICK, "--goal", goal, "--estimate", "a (eV)")
+    found = strict(done.stdout)["strategies"]
+    frame = pd.read_csv(table).set_index("formula")["a (eV)"]
+    merit = {"lowest": frame, "highest": -frame, "nearest": (frame - 7.0).abs()}[word]
+    for picks, start in zip(found[f"{word} estimate first"]["picks"], found["random"]["picks"], strict=True):
+        assert len({*picks, *start}) > 4
+        worst = merit[picks].max()
+        better = merit[merit < worst].index.difference(picks)
+        assert len(better) <= 8  # the labels of the start
+        assert merit[picks].is_monotonic_increasing
+    assert found[f"{word} estimate first"]["honesty"] is None
+
+
 QUICK = ("--surrogates", "forest", "--acquisitions", "mean", "--json")
 
 
@@ -97,20 +125,25 @@ def test_replay_takes_seed_and_batch_from_option_environment_and_file(table, tmp
 def test_replay_draws_and_prints_a_table_best_first(table, tmp_path):
     plot = tmp_path / "found.png"
     done = call(
-        "replay", table, "--target", "gap", *FEW, "--surrogates", "forest", "--acquisitions", "mean", "--plot", plot
-    )
+        "replay", table, "--target", "gap", *FEW, "--surrogates", "forest", "--acquisitions", "mean", "--plot", plot,
+        "--estimate", "c", "--goal", "max",
+    )  # fmt: skip
     lines = done.stdout.splitlines()
     assert lines[0].startswith(
-        "4 targets among 40 materials (goal min); 8 labels to start (random), 4 evaluations, 2 starts"
+        "4 targets among 40 materials (goal max); 8 labels to start (random), 4 evaluations, 2 starts"
     )
     assert plot.read_bytes().startswith(b"\x89PNG")
+    told = lines.index("What was claimed of the picks when they were chosen, and what came true")
     found = [
-        float(line[12:].split()[0])
-        for line in lines
+        float(line[22:].split()[0])
+        for line in lines[:told]
         if line.startswith(("forest mean ", "random      ", "distance    "))
     ]
     assert len(found) == 3
+    assert any(line.startswith("highest estimate first") for line in lines[:told])
+    assert lines[-1] == "Next: sisso-sal discover TABLE_WITH_GAPS --surrogate forest --acquisition mean"
     assert found == sorted(found, reverse=True)
+    assert lines[told + 2].startswith("forest mean ")
     assert refused("replay", table, "--target", "gap", *FEW, "--plot", plot).startswith(
         f"error: {plot}: exists already"
     )
@@ -119,8 +152,12 @@ def test_replay_draws_and_prints_a_table_best_first(table, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--surrogates", "forrest"), "error: surrogates: needs one of sisso, forest, process, found 'forrest'"),
+        (
+            ("--surrogates", "forrest"),
+            "error: surrogates: needs one of sisso, no-formulas, trees, forest, process, found 'forrest'",
+        ),
         (("--acquisitions", "eii"), "error: acquisition: needs one of "),
+        (("--estimate", "d"), "error: estimate: needs one of the features a, b, c, found 'd'"),
         (("--start", "best"), "error: start: needs random, worst or without:ELEMENT, found 'best'"),
         (("--start", "without:Xe"), "error: start: needs an element that occurs in the formulas, found no 'Xe'"),
         (("--evaluations", "33"), "error: evaluations: needs at most 32 after the start, found 33"),

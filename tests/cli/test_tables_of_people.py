@@ -197,7 +197,7 @@ def test_a_campaign_from_python_takes_columns_and_drop(tmp_path):
     assert [feature.name for feature in campaign.space.features] == ["EA", "r_s"]
     assert Campaign(path, columns=["r_s"], **quick).space.features[0].name == "r_s"
     with pytest.raises(
-        SettingsError, match="drop: needs a file or a DataFrame, found candidates whose features are fixed"
+        SettingsError, match="drop: needs a file or a DataFrame, found candidates whose columns are fixed"
     ):
         Campaign(campaign.space, drop=["IP"], **quick)
     with pytest.raises(SettingsError, match="columns: needs features of the table, found --formula"):

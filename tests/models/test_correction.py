@@ -314,7 +314,7 @@ def test_the_correlation_is_that_of_the_mixture_of_learners(kind, knows_composit
     rng = np.random.default_rng(0)
     drawn, rows = [], (np.column_stack([features, formula]) - found._centre) / found._spread
     for learner in found._learners:
-        given = correction._seen(rows, shares, learner.kinship)
+        given = correction._seen(rows, features.shape[1], shares, learner.kinship)
         drawn.append(rng.multivariate_normal(learner.predict(given, formula)[0], learner.covariance(given), 200_000))
     link = found.correlation(features, formula, shares)
     assert link == pytest.approx(np.corrcoef(np.concatenate(drawn).T), abs=0.01)
@@ -327,7 +327,7 @@ def test_covariances_of_the_learners_belong_to_their_sigmas(kind):
     features, formula, _ = bumpy(30, seed=1)
     rows = (np.column_stack([features, formula]) - found._centre) / found._spread
     for learner in found._learners:
-        given = correction._seen(rows, made_of(30, seed=1), learner.kinship)
+        given = correction._seen(rows, features.shape[1], made_of(30, seed=1), learner.kinship)
         assert np.sqrt(np.diag(learner.covariance(given))) == pytest.approx(
             learner.predict(given, formula)[1], rel=1e-6
         )
@@ -421,3 +421,14 @@ def test_what_fewer_kernels_hand_over_is_left_alone(monkeypatch):
 def test_what_no_correction_can_hand_over_is_refused():
     with pytest.raises(ModelFileError, match=r"^n_fresh: needs a valid integer, found 'x'$"):
         more_of(40, earlier={"n_fresh": "x", "theta": []})
+
+
+@pytest.mark.parametrize("knows_composition", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_without_formulas_comes_back_from_json_with_the_same_bits(kind, knows_composition):
+    features, _, target = bumpy()
+    new, shares = bumpy(15, seed=1)[0], made_of(15, seed=1) if knows_composition else None
+    found = Correction(kind, features, None, target, 3, made_of() if knows_composition else None)
+    again = Correction.from_json(json.loads(json.dumps(found.to_json())))
+    for one, other in zip(found.predict(new, None, shares), again.predict(new, None, shares), strict=True):
+        assert np.array_equal(one, other)

@@ -375,6 +375,7 @@ def test_damage_of_an_ensemble_is_told(tmp_path, documents):
         (("correction", "target"), True, "target: needs 1 finite numbers"),
         (("correction", "target", 0), "1.5", "target: needs 1 finite numbers"),
         (("correction", "seed"), 5, "correction.seed: needs 4 as random_state, found 5"),
+        (("correction", "formula"), None, "correction.formula: needs numbers, found none"),
         (
             ("correction", "features", 0, 0),
             0.125,

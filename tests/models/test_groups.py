@@ -62,15 +62,19 @@ def parts_of(groups):
 
 def test_groups_that_are_named_decide_and_a_row_without_a_name_is_alone():
     X = np.zeros((6, 2))
-    for names in (["a", None, "b", "a", None, ""], np.array([2.0, np.nan, 7.0, 2.0, np.nan, np.nan])):
+    texts = ["a", None, "b", "a", None, ""]
+    for names in (texts, np.array([2.0, np.nan, 7.0, 2.0, np.nan, np.nan]), pd.Series(texts, dtype="string")):
         number, grouping = grouped(X, names, np.ones((6, 1)), column="sample")
         assert parts_of(number) == {frozenset({0, 3}), frozenset({1}), frozenset({2}), frozenset({4}), frozenset({5})}
         assert grouping == Grouping("column", "sample")
 
 
 def test_other_groups_than_rows_are_refused():
-    with pytest.raises(FitError, match=r"^groups: needs one for each of 3 samples, found 2$"):
-        grouped(np.zeros((3, 1)), ["a", "b"])
+    for groups, shape in ((["a", "b"], r"\(2,\)"), (np.zeros((3, 1)), r"\(3, 1\)")):
+        with pytest.raises(
+            FitError, match=rf"^groups: needs one for each of 3 samples, found an array of shape {shape}$"
+        ):
+            grouped(np.zeros((3, 1)), groups)
 
 
 @pytest.mark.parametrize("scale", [1.0, 3.0, 1 / 7])

@@ -4,25 +4,28 @@ import copy
 import io
 import pickle
 import re
+from dataclasses import replace
 
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
 from naive_process import twin_process
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
 
 from sisso_sal.data.table import Table
 from sisso_sal.errors import SettingsError
-from sisso_sal.models import correction
+from sisso_sal.models import correction, trees
 from sisso_sal.models.correction import correlation_of
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.files import model_document
 from sisso_sal.models.inputs import label_weights
 from sisso_sal.models.likelihood import Likelihood
+from sisso_sal.models.no_formulas import NoFormulas
 from sisso_sal.models.registry import SURROGATES, make_surrogate
 from sisso_sal.models.sisso import SISSO
-from sisso_sal.models.surrogates import Forest, Process
+from sisso_sal.models.surrogates import ExtraTrees, Forest, Process
+from sisso_sal.oxides.elements import atomic_fractions, element_data
 from sisso_sal.protocols import Continues, HasOutOfBag, Surrogate
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.spaces.table import TableSpace
@@ -36,10 +39,10 @@ def table(n=30, seed=0):
     return X, np.sin(X[:, 0]) + 0.1 * X[:, 1] + rng.normal(0, 0.05, n)
 
 
-def space_of(X, y=None):
-    """The rows as a space of three primary features."""
+def space_of(X, y=None, formulas=None):
+    """The rows as a space of three primary features; ids are formulas, where there are any."""
     headers = {"id": "id", "y": "y (eV)", "a": "a (eV)", "b": "b", "c": "c (AA)"}
-    ids = tuple(f"m{i}" for i in range(len(X)))
+    ids = tuple(f"m{i}" for i in range(len(X))) if formulas is None else tuple(formulas)
     return TableSpace(
         Table(
             path="made.csv", ids=ids, id_name="id", feature_names=NAMES, feature_units=("eV", "", "AA"), features=X,
@@ -159,6 +162,97 @@ def test_the_process_says_how_its_posterior_goes_together():
     assert prediction.correlation(chosen) == pytest.approx(covariance / np.outer(spread, spread), abs=1e-6)
 
 
+def oxides(n=30, seed=0):
+    """Rows as of `table`, and as many formulas of oxides of five metals."""
+    rng = np.random.default_rng([seed, 7])
+    metals = rng.choice(["Mg", "Ca", "Ti", "Zr", "Zn"], n)
+    return *table(n, seed), [f"{metal}{i + 1}O{seed + 3}" for i, metal in enumerate(metals)]
+
+
+def with_shares(X, formulas, elements=("O", "Mg", "Ca", "Ti", "Zn", "Zr")):
+    """Features and the shares of elements, in the order of their numbers."""
+    shares = atomic_fractions(tuple(formulas))
+    return np.hstack([X, shares[:, [list(element_data()).index(element) for element in elements]]])
+
+
+def test_trees_are_scikit_learns_extremely_randomised_trees_with_compositions():
+    (X, y, formulas), (new, _, others) = oxides(), oxides(12, seed=1)
+    errors = np.where(np.arange(30) % 3, 0.0, 0.1)
+    found = ExtraTrees(seed=4).fit(space_of(X, y, formulas), np.arange(30), y, errors)
+    prediction = found.predict(space_of(new, formulas=others), np.arange(12))
+    inputs, weights = with_shares(X, formulas), label_weights(errors)
+    order = np.lexsort((weights, *inputs.T[::-1], y))
+    left = trees.without_last_bits(y, np.ptp(y))
+    centre, spread = inputs[order].mean(axis=0), inputs[order].std(axis=0)
+    twin = ExtraTreesRegressor(100, random_state=4)
+    twin.fit(((inputs - centre) / spread)[order], left[order], weights[order])
+    each = np.array([tree.predict((with_shares(new, others) - centre) / spread) for tree in twin.estimators_])
+    assert np.array_equal(prediction.members, each)
+    assert prediction.mean == pytest.approx(each.mean(axis=0), rel=1e-12)
+    assert prediction.std == pytest.approx(each.std(axis=0, ddof=1), rel=1e-12)
+
+
+def test_the_forest_sees_the_share_of_each_element_that_was_labelled():
+    (X, y, formulas), (new, _, others) = oxides(), oxides(12, seed=1)
+    found = Forest(seed=4).fit(space_of(X, y, formulas), np.arange(30), y, np.zeros(30))
+    strange = [formula.replace("Mg", "Sr") for formula in others]  # strontium has no label
+    prediction = found.predict(space_of(new, formulas=strange), np.arange(12))
+    twin = RandomForestRegressor(100, oob_score=True, random_state=4).fit(with_shares(X, formulas), y)
+    assert np.array_equal(prediction.members, [tree.predict(with_shares(new, strange)) for tree in twin.estimators_])
+    assert np.array_equal(found.out_of_bag[0], twin.oob_prediction_)
+
+
+def test_the_process_sees_compositions_with_one_length_for_all():
+    (X, y, formulas), (new, _, others) = oxides(), oxides(12, seed=1)
+    strange = [formula.replace("Mg", "Sr") for formula in others]
+    found = Process().fit(space_of(X, y, formulas), np.arange(30), y, np.zeros(30))
+
+    def inputs(X_, names):
+        return np.hstack([standardised(X_, X), np.sqrt(3) * atomic_fractions(tuple(names))])
+
+    assert (found._process.kernel.nu, found._process.kernel.n_lengths) == (1.5, 1)
+    twin = twin_of(found, inputs(X, formulas), y)
+    mean, std = twin.predict(inputs(new, strange), return_std=True)
+    prediction = found.predict(space_of(new, formulas=strange), np.arange(12))
+    assert prediction.mean == pytest.approx(mean, rel=1e-9)
+    assert prediction.std == pytest.approx(std, rel=1e-6)
+    told = found.predict(space_of(new, formulas=others), np.arange(12))
+    changed = np.array(["Sr" in name for name in strange])
+    assert (told.mean[changed] != prediction.mean[changed]).all()
+    assert np.array_equal(told.mean[~changed], prediction.mean[~changed])
+
+
+@pytest.mark.parametrize("kind", [ExtraTrees, NoFormulas])
+def test_the_order_of_rows_and_columns_changes_no_bit(kind):
+    (X, y, formulas), (new, _, others) = oxides(), oxides(12, seed=1)
+    whole, target = space_of(X, y, formulas), space_of(new, formulas=others)
+    mixed = np.random.default_rng(2).permutation(30)
+    columns = [2, 0, 1]
+
+    def turned(space):
+        names, units = (
+            tuple(getattr(space.table, name)[i] for i in columns) for name in ("feature_names", "feature_units")
+        )
+        features = np.asarray(space.table.features)[:, columns]
+        return TableSpace(replace(space.table, feature_names=names, feature_units=units, features=features))
+
+    first = kind(seed=3).fit(whole, np.arange(30), y, np.zeros(30))
+    again = kind(seed=3).fit(turned(whole), mixed, y[mixed], np.zeros(30))
+    one, other = first.predict(target, np.arange(12)), again.predict(turned(target), np.arange(12)[::-1])
+    assert np.array_equal(one.mean, other.mean[::-1])
+    assert np.array_equal(one.std, other.std[::-1])
+
+
+@pytest.mark.parametrize("kind", [ExtraTrees, NoFormulas])
+def test_where_a_feature_is_not_finite_there_is_no_prediction(kind):
+    X, y = table()
+    new = table(5, seed=1)[0]
+    new[2, 1] = np.nan
+    prediction = predicted(fitted(kind(), X, y), new)
+    assert np.isnan(prediction.mean).tolist() == [False, False, True, False, False]
+    assert (prediction.n_valid[2], prediction.n_valid[0]) == (0, len(prediction.members))
+
+
 @pytest.mark.parametrize("kind", [Forest, Process])
 def test_a_surrogate_fits_the_seam_and_its_members_are_valid_everywhere(kind):
     (X, y), (new, _) = table(), table(5, seed=1)
@@ -170,7 +264,7 @@ def test_a_surrogate_fits_the_seam_and_its_members_are_valid_everywhere(kind):
     assert prediction.std is prediction.std_raw
 
 
-@pytest.mark.parametrize("kind", [Forest, Process])
+@pytest.mark.parametrize("kind", [Forest, Process, ExtraTrees, NoFormulas])
 def test_only_the_rows_that_are_named_are_learned_and_predicted(kind):
     X, y = table()
     some, others = np.arange(0, 30, 2), np.arange(1, 30, 2)
@@ -240,7 +334,7 @@ def test_the_ensemble_begins_where_an_earlier_one_ended(monkeypatch):
 
 
 @pytest.mark.parametrize("make", [pickled, dumped, copy.deepcopy])
-@pytest.mark.parametrize("kind", [Forest, Process])
+@pytest.mark.parametrize("kind", [Forest, Process, ExtraTrees, NoFormulas])
 def test_a_copy_predicts_the_same_digits(kind, make):
     (X, y), (new, _) = table(), table(5, seed=1)
     surrogate = fitted(kind(), X, y)
@@ -249,14 +343,14 @@ def test_a_copy_predicts_the_same_digits(kind, make):
     assert np.array_equal(first.correlation(np.arange(5)), again.correlation(np.arange(5)))
 
 
-@pytest.mark.parametrize("kind", [Forest, Process])
+@pytest.mark.parametrize("kind", [Forest, Process, ExtraTrees, NoFormulas])
 def test_a_seed_decides_all(kind):
     (X, y), (new, _) = table(), table(5, seed=1)
-    found = [predicted(fitted(kind(seed), X, y), new).members.tobytes() for seed in (1, 1, 2)]
+    found = [predicted(fitted(kind(seed=seed), X, y), new).members.tobytes() for seed in (1, 1, 2)]
     assert found[0] == found[1] != found[2]
 
 
-@pytest.mark.parametrize("kind", [Forest, Process])
+@pytest.mark.parametrize("kind", [Forest, Process, ExtraTrees, NoFormulas])
 def test_a_constant_column_and_a_constant_target_do_no_harm(kind):
     X, y = table()
     X[:, 2] = 0.1
@@ -269,20 +363,29 @@ def test_a_constant_column_and_a_constant_target_do_no_harm(kind):
     assert predicted(found, new).mean == pytest.approx(near, abs=0.05)
     flat = fitted(kind(), X, np.full(len(y), 2.0))
     assert predicted(flat, new).mean == pytest.approx(np.full(5, 2.0))
-    assert flat.out_of_bag[0] == pytest.approx(np.full(len(y), 2.0))
+    if isinstance(flat, HasOutOfBag):
+        assert flat.out_of_bag[0] == pytest.approx(np.full(len(y), 2.0))
 
 
 def test_names_make_surrogates():
-    assert list(SURROGATES) == ["sisso", "forest", "process"]
+    assert list(SURROGATES) == ["sisso", "no-formulas", "trees", "forest", "process"]
     ensemble = make_surrogate(CampaignSettings.model_validate({"ensemble": {"members": 7}}), 5, threads=2)
     assert isinstance(ensemble, SISSO)
     assert {"members": 7, "random_state": 5, "threads": 2}.items() <= ensemble.settings.items()
     assert {*ensemble.settings} == {*SISSOEnsemble().get_params()} - {"units"}
     assert isinstance(make_surrogate(CampaignSettings(surrogate="forest"), 5), Forest)
     assert make_surrogate(CampaignSettings(surrogate="process"), 5).seed == 5
+    assert isinstance(make_surrogate(CampaignSettings(surrogate="trees"), 5), ExtraTrees)
+    ensemble = {"correction": "none", "recalibrate": "conformal", "transform": "yeo-johnson"}
+    alone = make_surrogate(CampaignSettings.model_validate({"surrogate": "no-formulas", "ensemble": ensemble}), 5)
+    assert isinstance(alone, NoFormulas)
+    assert (
+        vars(alone).items()
+        >= {"kind": "both", "recalibrate": "conformal", "transform": "yeo-johnson", "seed": 5}.items()
+    )
 
 
 def test_an_unknown_name_is_refused():
-    message = "surrogate: needs one of sisso, forest, process, found 'tree'"
+    message = "surrogate: needs one of sisso, no-formulas, trees, forest, process, found 'tree'"
     with pytest.raises(SettingsError, match=f"^{re.escape(message)}"):
         make_surrogate(CampaignSettings(surrogate="tree"), 0)

@@ -409,6 +409,7 @@ def test_the_document_says_what_every_campaign_found():
         assert told["found"] == [trace.n_found for trace in traces]
         for name in ("best", "picks"):
             assert told[name] == [getattr(trace, name) for trace in traces]
+        assert (told["claims"], told["honesty"]) == (None, None)  # no sigma
         assert told["mean"] == np.mean([trace.n_found[-1] for trace in traces])
     assert calls == [(number, 6) for number in range(1, 7)]
 

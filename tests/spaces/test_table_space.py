@@ -31,7 +31,7 @@ def test_it_says_what_the_table_says(space):
     assert space.target == Quantity("gap", "eV", "gap (eV)")
     assert np.array_equal(space.labels, MATERIALS["gap (eV)"], equal_nan=True)
     assert not space.errors.any()
-    assert space.settings == {"target": "gap (eV)", "id": "formula"}
+    assert space.settings == {"target": "gap (eV)", "id": "formula", "group": None}
     assert space.name.endswith("materials.csv")
 
 

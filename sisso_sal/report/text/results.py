@@ -8,7 +8,7 @@ from typing import Any
 
 from sisso_sal.acquisition.registry import installed
 from sisso_sal.features.names import quoted
-from sisso_sal.report.summary import extrapolates, is_far, no_prediction, rejected_by_cause
+from sisso_sal.report.summary import extrapolates, is_far, materials_text, no_prediction, rejected_by_cause
 from sisso_sal.report.text.elements import excluded_text
 from sisso_sal.report.text.table import aligned
 from sisso_sal.system.printable import printable
@@ -38,6 +38,7 @@ def fit_text(document: Mapping[str, Any]) -> str:
             f"{model['dimension']}D  RMSE {model['rmse']:.4g}{unit}, largest error {model['max_abs_error']:.4g}{unit}"
         )
         lines += ["", head, model["equation"]]
+    lines[1:1] = materials_text(document)
     if document.get("calibration"):
         lines += ["", *_accuracy(document, unit)]
     return "\n".join(lines)
@@ -54,6 +55,7 @@ def discover_text(summary: Mapping[str, Any], width: int | None = None) -> str:
     head = [
         f"Iteration {summary['iteration']}{again}: {summary['n_labelled']} labelled, {summary['n_candidates']} candidates, "
         f"goal {summary['goal']}",
+        *materials_text(summary),
         *([f"Features: {sizes(summary['n_features'])}"] if summary.get("n_features") else []),
         *([f"left out: {rejections(summary['rejected'])}"] if "rejected" in summary else []),
     ]
@@ -112,6 +114,7 @@ def _accuracy(summary: Mapping[str, Any], suffix: str) -> list[str]:
     if said is None:
         return ["Accuracy: not known; it is measured with out-of-bag predictions that have a standard deviation"]
     number = f" on {said['n']} rows" if "n" in said else ""
+    number += f" of {said['n_materials']} materials" if said.get("n_materials", said.get("n")) != said.get("n") else ""
     lines = [
         f"Accuracy{number}, each predicted without using its label (out of bag):",
         *_errors(summary, said, suffix),
@@ -171,10 +174,12 @@ def _basis_of_recalibration(said: Mapping[str, Any]) -> list[str]:
         return []
     from sisso_sal.models.recalibration import FEWEST_PARTED
 
-    if said["n"] < FEWEST_PARTED:
+    n_materials = said.get("n_materials", said["n"])
+    if n_materials < FEWEST_PARTED:
+        of = f" of {n_materials} materials" if n_materials < said["n"] else ""
         return [
-            f"  the recalibration is judged by the same {said['n']} residuals that it was fitted to: fewer than {FEWEST_PARTED} "
-            "are not split"
+            f"  the recalibration is judged by the same {said['n']} residuals{of} that it was fitted to: "
+            f"fewer than {FEWEST_PARTED} are not split"
         ]
     return [
         "  recalibration makes the coverage right on average; only the rank correlation tells whether a smaller sigma means a "

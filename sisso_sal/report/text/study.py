@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sisso_sal.report.summary import materials_text
 from sisso_sal.report.text.table import aligned
 
 
@@ -46,8 +47,35 @@ def replay_text(document: Mapping[str, Any], width: int | None = None) -> str:
         "acceleration: evaluations that random picks need to find half of the targets, divided by those of the strategy",
         "  (<=: some starts did not find half of them, so this is an upper bound; -: none did)",
         "best: best label at the end, mean over the starts",
+        *_honesty(ranked, width),
     ]
     return "\n".join(lines)
+
+
+def _honesty(ranked: Sequence[tuple[str, Mapping[str, Any]]], width: int | None) -> list[str]:
+    """Lines on what was claimed of the picks and what came true; none where nothing was claimed."""
+    rows = [
+        ["strategy", "in 95 %", "by quarters of the campaign", "targets claimed", "found", "P over 0.8", "true", "of"]
+    ]
+    for name, result in ranked:
+        if (told := result.get("honesty")) is None:
+            continue
+        coverage, hits = told["coverage95"], told["hits"]
+        quarters = " ".join("-" if part["n"] == 0 else f"{part['share']:.0%}" for part in coverage["quarters"])
+        sure = hits["proposals"][-1]
+        shares = ["-" if sure["n"] == 0 else f"{sure[key]:.2f}" for key in ("claimed", "real")]
+        figures = [f"{coverage['share']:.0%}", quarters, f"{hits['claimed']:.1f}", f"{hits['real']:.1f}"]
+        rows.append([name, *figures, *shares, str(sure["n"])])
+    if len(rows) == 1:
+        return []
+    return [
+        "",
+        "What was claimed of the picks when they were chosen, and what came true",
+        aligned(rows, numeric=[1, 3, 4, 5, 6, 7], width=width, spare=[2, 7, 4, 3]),
+        "in 95 %: picks whose label lay in their 95 % interval",
+        "targets claimed, found: sum of the probabilities to be a target, and targets among the picks of a campaign",
+        "P over 0.8, true: mean of the probabilities above 0.8, and share of targets among these picks",
+    ]
 
 
 def _acceleration(acceleration: Mapping[str, Any] | None) -> tuple[str, str, str]:
@@ -104,6 +132,7 @@ def tune_text(document: Mapping[str, Any], width: int | None = None) -> str:
     return "\n".join(
         [
             f"{document['n_samples']} samples, {document['folds']}-fold cross-validation of the formulas without correction",
+            *materials_text(document),
             "",
             aligned(
                 rows,

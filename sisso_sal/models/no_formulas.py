@@ -1,0 +1,131 @@
+"""The learners of the correction without any formula: they learn the labels themselves, to tell what formulas are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from sisso_sal.features.space import SpaceSettings
+from sisso_sal.models.calibration import Calibration, calibrate
+from sisso_sal.models.correction import Correction
+from sisso_sal.models.costs import correction_cost
+from sisso_sal.models.ensemble_model import CorrectionCorrelation
+from sisso_sal.models.fitting import SearchSettings
+from sisso_sal.models.groups import canonical_order
+from sisso_sal.models.inputs import table_of
+from sisso_sal.models.magnitudes import check_labels
+from sisso_sal.models.recalibration import Recalibration
+from sisso_sal.models.recipe import EnsembleRecipe
+from sisso_sal.models.transform import TargetTransform
+from sisso_sal.protocols import Prediction, Progress, Rows, Space
+from sisso_sal.settings.campaign import CampaignSettings
+from sisso_sal.system.costs import announce
+
+N_MEMBERS = 30
+"""Draws of each candidate by itself, for acquisitions that want members."""
+
+
+class NoFormulas:
+    """Trees and Gaussian processes as in `Correction`, with the recalibration of the ensemble but without its formulas.
+
+    Parameters
+    ----------
+    kind : str
+        ``trees``, ``process`` or ``both``, see `Correction`.
+    recalibrate : str
+        See `Recalibration`.
+    transform : str
+        See `TargetTransform`.
+    seed : int
+
+    Attributes
+    ----------
+    correction : Correction
+        After `fit`.
+    """
+
+    def __init__(self, kind: str = "both", recalibrate: str = "isotonic", transform: str = "none", seed: int = 0):
+        self.kind, self.recalibrate, self.transform, self.seed = kind, recalibrate, transform, seed
+        self._earlier: Mapping[str, Any] | None = None
+
+    def begin_from(self, handover: Mapping[str, Any]) -> None:
+        """Let the processes begin where those of an earlier fit ended; see `Continues`."""
+        self._earlier = handover
+
+    def handover(self) -> dict[str, Any] | None:
+        """What a later fit may begin from; see `Correction.handover`."""
+        return self.correction.handover
+
+    def fit(
+        self, space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndarray, progress: Progress | None = None
+    ) -> NoFormulas:
+        """Learn from labels; see `Surrogate`."""
+        check_labels(space.target.name if space.target else "", labels)
+        table, known = table_of(space, rows, labels), space.rows(rows)
+        features, shares = _features(known), known.composition
+        columns = features if shares is None else np.hstack([features, shares])
+        order = canonical_order(columns.T, labels, table.weights, table.groups)
+        ordered, groups = labels[order], table.groups[order]
+        link = TargetTransform.fit(self.transform, ordered)
+        recipe = EnsembleRecipe(space=SpaceSettings(), search=SearchSettings(), correction=self.kind)
+        announce([correction_cost(recipe, len(labels), features.shape[1], shares is not None)])
+        self.correction = Correction(
+            self.kind, features[order], None, link.forward(ordered), self.seed, None if shares is None else shares[order],
+            earlier=self._earlier, groups=groups,
+        )  # fmt: skip
+        self._link = link
+        mean, std = link.back(self.correction.left_out_mean, self.correction.left_out_std)
+        self._calibration, self._recalibration = self._calibrated(ordered - mean, std, groups)
+        self._left_out = np.empty(len(order)), np.empty(len(order))
+        for part, values in zip(self._left_out, (mean, std), strict=True):
+            part[order] = values
+        return self
+
+    def _calibrated(
+        self, errors: np.ndarray, std: np.ndarray, groups: np.ndarray
+    ) -> tuple[Calibration | None, Recalibration]:
+        known = np.isfinite(errors) & (std > 0)
+        if not known.any():
+            return None, Recalibration()
+        return calibrate(errors[known], std[known], self.recalibrate, groups[known])
+
+    def predict(self, space: Space, rows: np.ndarray) -> Prediction:
+        """Mean and recalibrated standard deviation of the mixture of all learners; see `Surrogate`."""
+        wanted = space.rows(rows)
+        features, shares = _features(wanted), wanted.composition
+        mean, raw = self._link.back(*self.correction.predict(features, None, shares))
+        std = self._recalibration.std(raw)
+        members = mean + std * np.random.default_rng(self.seed).standard_normal((N_MEMBERS, len(mean)))
+        return Prediction(
+            mean, std, raw, members, np.isfinite(members),
+            half95=self._recalibration.half_width(0.95, raw),
+            correlation=CorrectionCorrelation(self.correction, features, None, shares),
+        )  # fmt: skip
+
+    @property
+    def out_of_bag(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and raw sigma without the label itself: ndarray (n_labelled,) each, in the target's unit."""
+        return self._left_out
+
+    def describe(self, space: Space) -> dict[str, Any]:
+        """How sigma compares with the errors of the labels that were left out."""
+        is_raw = self._calibration is None or self.recalibrate == "none"
+        return {
+            "correction": self.kind,
+            "sigma": "raw" if is_raw else "recalibrated",
+            "calibration": self._calibration.as_dict() if self._calibration else None,
+        }
+
+
+def _features(rows: Rows) -> np.ndarray:
+    """ndarray (n, n_primary): primary features, columns in the order of the names."""
+    return np.column_stack([rows.features[name] for name in sorted(rows.features)])
+
+
+def make_no_formulas(settings: CampaignSettings, seed: int, threads: int | None) -> NoFormulas:
+    """Unfitted learners of the ensemble that settings name, all of them where its correction is ``none``."""
+    ensemble = settings.ensemble
+    kind = "both" if ensemble.correction == "none" else ensemble.correction
+    return NoFormulas(kind, ensemble.recalibrate, ensemble.transform, seed)
