@@ -43,7 +43,8 @@ class NoFormulas:
     Attributes
     ----------
     correction : Correction
-        After `fit`.
+    recalibration : Recalibration
+        Both after `fit`.
     """
 
     def __init__(self, kind: str = "both", recalibrate: str = "isotonic", transform: str = "none", seed: int = 0):
@@ -77,7 +78,7 @@ class NoFormulas:
         )  # fmt: skip
         self._link = link
         mean, std = link.back(self.correction.left_out_mean, self.correction.left_out_std)
-        self._calibration, self._recalibration = self._calibrated(ordered - mean, std, groups)
+        self._calibration, self.recalibration = self._calibrated(ordered - mean, std, groups)
         self._left_out = np.empty(len(order)), np.empty(len(order))
         for part, values in zip(self._left_out, (mean, std), strict=True):
             part[order] = values
@@ -96,11 +97,11 @@ class NoFormulas:
         wanted = space.rows(rows)
         features, shares = _features(wanted), wanted.composition
         mean, raw = self._link.back(*self.correction.predict(features, None, shares))
-        std = self._recalibration.std(raw)
+        std = self.recalibration.std(raw)
         members = mean + std * np.random.default_rng(self.seed).standard_normal((N_MEMBERS, len(mean)))
         return Prediction(
             mean, std, raw, members, np.isfinite(members),
-            half95=self._recalibration.half_width(0.95, raw),
+            half95=self.recalibration.half_width(0.95, raw),
             correlation=CorrectionCorrelation(self.correction, features, None, shares),
         )  # fmt: skip
 
