@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from accuracy import TABLES
+from labelled import HERE, space_named, usable
 
 from sisso_sal.data.table import Table, read_table
 from sisso_sal.models.calibration import noise_floor
@@ -80,7 +80,7 @@ def report(table: Table, seed: int) -> None:
 
 def report_laws(seed: int) -> None:
     """The same for planted laws, each with and without a share of every element that no formula of averages expresses."""
-    table = read_table(TABLES[0][0])
+    table = read_table(HERE / "data/oxides.csv")
     rng = np.random.default_rng(seed)
     rows = rng.permutation(table.n_rows)[:N_ROWS]
     X = table.to_frame()[[table.header(name) for name in table.feature_names]].iloc[rows].reset_index(drop=True)
@@ -145,9 +145,12 @@ def main() -> None:
     if arguments.laws:
         report_laws(arguments.seed)
         return
-    tables = [(arguments.table, arguments.target)] if arguments.table else [t for t in TABLES if t[0].exists()]
-    for path, target in tables:
-        report(read_table(path, target=target, require_target=True), arguments.seed)
+    if arguments.table:
+        report(read_table(arguments.table, target=arguments.target, require_target=True), arguments.seed)
+        return
+    for name in ("oxides", "oxides_gpbx"):
+        if name in usable():
+            report(space_named(name).table, arguments.seed)
 
 
 if __name__ == "__main__":

@@ -234,7 +234,9 @@ def main() -> None:
     names = options.strategies.split(",")
     seeds = range(options.seed, options.seed + options.seeds)
     places = chosen(options.tables.split(","), options.goal, options.starts.split(","), seeds)
-    tasks = [Task(*place[:3], name, place[3], options.members) for place in places for name in names]
+    tasks = [
+        Task(table, goal, start, name, seed, options.members) for table, goal, start, seed in places for name in names
+    ]
     done = run(tasks, options.json, options.jobs)
     mine = by_strategy((done[task.key] for task in tasks), options.members)
     results = {name: mine[name] for name in names}

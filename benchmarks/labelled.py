@@ -63,15 +63,14 @@ def usable() -> list[str]:
 def space_named(name: str) -> TableSpace:
     """The labelled rows of a table."""
     warnings.filterwarnings("ignore", message="unit .* is not known")
-    known = TABLES[name]
-    if name == "law":
-        return TableSpace(_law())
-    if name == "replicates":
-        return TableSpace(_replicates())
-    return TableSpace(_labelled(read_table(known.file, target=known.target, require_target=True)))
+    file = TABLES[name].file
+    if file is None:
+        return TableSpace({"law": _law, "replicates": _replicates}[name]())
+    return TableSpace(labelled_rows(read_table(file, target=TABLES[name].target, require_target=True)))
 
 
-def _labelled(table: Table) -> Table:
+def labelled_rows(table: Table) -> Table:
+    """The rows of a table with a label."""
     rows = np.flatnonzero(table.labelled)
     text = {column: tuple(cells[i] for i in rows) for column, cells in table.text.items()}
     ids, target = tuple(table.ids[i] for i in rows), np.asarray(table.target)[rows]
@@ -89,10 +88,10 @@ def _law() -> Table:
 
 def _replicates() -> Table:
     """One to four rows of each of the oxides, with labels that differ by a tenth of the spread of all."""
-    table = _labelled(read_table(TABLES["oxides"].file))
+    table = space_named("oxides").table
     rng = np.random.default_rng(0)
     rows = np.repeat(np.arange(table.n_rows), rng.integers(1, 5, table.n_rows))
     frame = table.to_frame().iloc[rows].reset_index(drop=True)
-    target = table.header(table.target_name)
+    target = table.header(table.target_name or "")
     frame[target] += rng.normal(0, 0.1 * frame[target].std(), len(frame))
     return read_table(frame, target=target, id="row", require_target=True)

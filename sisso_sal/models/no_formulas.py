@@ -18,6 +18,7 @@ from sisso_sal.models.inputs import table_of
 from sisso_sal.models.magnitudes import check_labels
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe
+from sisso_sal.models.sisso import positive_for
 from sisso_sal.models.transform import TargetTransform
 from sisso_sal.protocols import Prediction, Progress, Rows, Space
 from sisso_sal.settings.campaign import CampaignSettings
@@ -39,15 +40,26 @@ class NoFormulas:
     transform : str
         See `TargetTransform`.
     seed : int
+    positive : str
+        See `EnsembleRecipe.floor`.
 
     Attributes
     ----------
     correction : Correction
-        After `fit`.
+    recalibration : Recalibration
+        Both after `fit`.
     """
 
-    def __init__(self, kind: str = "both", recalibrate: str = "isotonic", transform: str = "none", seed: int = 0):
+    def __init__(
+        self,
+        kind: str = "both",
+        recalibrate: str = "isotonic",
+        transform: str = "none",
+        seed: int = 0,
+        positive: str = "auto",
+    ):
         self.kind, self.recalibrate, self.transform, self.seed = kind, recalibrate, transform, seed
+        self.positive = positive
         self._earlier: Mapping[str, Any] | None = None
 
     def begin_from(self, handover: Mapping[str, Any]) -> None:
@@ -69,7 +81,7 @@ class NoFormulas:
         order = canonical_order(columns.T, labels, table.weights, table.groups)
         ordered, groups = labels[order], table.groups[order]
         link = TargetTransform.fit(self.transform, ordered)
-        recipe = EnsembleRecipe(space=SpaceSettings(), search=SearchSettings(), correction=self.kind)
+        recipe = EnsembleRecipe(space=SpaceSettings(), search=SearchSettings(), correction=self.kind, positive=self.positive)
         announce([correction_cost(recipe, len(labels), features.shape[1], shares is not None)])
         self.correction = Correction(
             self.kind, features[order], None, link.forward(ordered), self.seed, None if shares is None else shares[order],
@@ -77,30 +89,31 @@ class NoFormulas:
         )  # fmt: skip
         self._link = link
         mean, std = link.back(self.correction.left_out_mean, self.correction.left_out_std)
-        self._calibration, self._recalibration = self._calibrated(ordered - mean, std, groups)
+        self.floor = recipe.floor(labels)
+        self._calibration, self.recalibration = self._calibrated(ordered, mean, std, groups)
         self._left_out = np.empty(len(order)), np.empty(len(order))
         for part, values in zip(self._left_out, (mean, std), strict=True):
             part[order] = values
         return self
 
     def _calibrated(
-        self, errors: np.ndarray, std: np.ndarray, groups: np.ndarray
+        self, labels: np.ndarray, mean: np.ndarray, std: np.ndarray, groups: np.ndarray
     ) -> tuple[Calibration | None, Recalibration]:
-        known = np.isfinite(errors) & (std > 0)
+        known = np.isfinite(labels - mean) & (std > 0)
         if not known.any():
             return None, Recalibration()
-        return calibrate(errors[known], std[known], self.recalibrate, groups[known])
+        return calibrate(labels[known], mean[known], std[known], self.recalibrate, groups[known], self.floor)
 
     def predict(self, space: Space, rows: np.ndarray) -> Prediction:
         """Mean and recalibrated standard deviation of the mixture of all learners; see `Surrogate`."""
         wanted = space.rows(rows)
         features, shares = _features(wanted), wanted.composition
         mean, raw = self._link.back(*self.correction.predict(features, None, shares))
-        std = self._recalibration.std(raw)
-        members = mean + std * np.random.default_rng(self.seed).standard_normal((N_MEMBERS, len(mean)))
+        told = self.recalibration.distribution(mean, raw, self.floor)
+        members = told.mean + told.std * np.random.default_rng(self.seed).standard_normal((N_MEMBERS, len(mean)))
         return Prediction(
-            mean, std, raw, members, np.isfinite(members),
-            half95=self._recalibration.half_width(0.95, raw),
+            told.mean, told.std, raw, members, np.isfinite(members),
+            distribution=told,
             correlation=CorrectionCorrelation(self.correction, features, None, shares),
         )  # fmt: skip
 
@@ -111,7 +124,7 @@ class NoFormulas:
 
     def describe(self, space: Space) -> dict[str, Any]:
         """How sigma compares with the errors of the labels that were left out."""
-        is_raw = self._calibration is None or self.recalibrate == "none"
+        is_raw = self._calibration is None or self._calibration.kind == "none"
         return {
             "correction": self.kind,
             "sigma": "raw" if is_raw else "recalibrated",
@@ -128,4 +141,4 @@ def make_no_formulas(settings: CampaignSettings, seed: int, threads: int | None)
     """Unfitted learners of the ensemble that settings name, all of them where its correction is ``none``."""
     ensemble = settings.ensemble
     kind = "both" if ensemble.correction == "none" else ensemble.correction
-    return NoFormulas(kind, ensemble.recalibrate, ensemble.transform, seed)
+    return NoFormulas(kind, ensemble.recalibrate, ensemble.transform, seed, positive_for(ensemble.positive, settings.goal))

@@ -91,16 +91,21 @@ def _target(space: Space) -> tuple[str, str]:
 
 
 def make_sisso(settings: CampaignSettings, seed: int, threads: int | None) -> SISSO:
-    """An unfitted ensemble of formulas with the parameters that settings name.
-
-    Whoever looks for values below zero believes in them: a goal with such a bound decides what ``positive = "auto"`` leaves open.
-    """
+    """An unfitted ensemble of formulas with the parameters that settings name."""
     formulas = settings.model.completed(ensemble=True).estimator_parameters()
     ensemble = settings.ensemble.estimator_parameters()
-    if ensemble["positive"] == "auto" and _looks_below_zero(settings.goal):
-        ensemble["positive"] = "no"
+    ensemble["positive"] = positive_for(settings.ensemble.positive, settings.goal)
     return SISSO({**formulas, **ensemble, "threads": threads, "random_state": seed})
 
 
-def _looks_below_zero(goal: str) -> bool:
-    return any(float(number) < 0 for number in re.findall(r"-[\d.]+(?:[eE][-+]?\d+)?", "".join(goal.split())))
+def positive_for(positive: str, goal: str) -> str:
+    """What ``auto`` leaves open is decided by a goal with a bound below zero: whoever looks for such values believes in them.
+
+    Examples
+    --------
+    >>> positive_for("auto", "<=-0.5"), positive_for("auto", "min"), positive_for("yes", "<=-0.5")
+    ('no', 'auto', 'yes')
+    """
+    numbers = re.findall(r"-[\d.]+(?:[eE][-+]?\d+)?", "".join(goal.split()))
+    looks_below_zero = any(float(number) < 0 for number in numbers)
+    return "no" if positive == "auto" and looks_below_zero else positive

@@ -60,12 +60,11 @@ def claims_of(prediction: Prediction, labels: np.ndarray, goal: Goal) -> Claims:
     >>> claims_of(prediction, np.array([0.0, np.nan, np.nan]), Goal.parse("<=1")).hit.round(2)
     array([ nan, 0.5, 0. ])
     """
-    known = np.isfinite(labels)
     is_made = np.isfinite(prediction.mean) & (prediction.std > 0)
     if not is_made.any():
         nothing = np.full(len(labels), np.nan)
         return Claims(nothing, nothing, nothing, nothing)
-    bound = goal.resolved(np.where(known, labels, prediction.mean), np.where(known, 0.0, prediction.std))
+    bound = goal.resolved(prediction.told.known_as(labels))
     hit = probability_of_goal(prediction.told, bound)
     return Claims(*(np.where(is_made, values, np.nan) for values in (prediction.mean, *prediction.interval95, hit)))
 
@@ -102,8 +101,8 @@ class ClaimLog:
         is_made = bool(claims.is_made[number])
         for name in ("mean", "low", "high", "hit"):
             getattr(self, name).append(float(getattr(claims, name)[number]) if is_made else None)
-        self.label.append(float(label))
-        self.is_target.append(bool(is_target))
+        self.label.append(label)
+        self.is_target.append(is_target)
 
     def note_pool(self, claims: Claims, target: np.ndarray, wanted: np.ndarray, known: np.ndarray) -> None:
         """Note what is claimed of all materials that are not `known`; the arguments are ndarray (n,)."""
@@ -169,8 +168,8 @@ def honesty(records: Sequence[ClaimLog], evaluations: int) -> dict[str, Any] | N
         "hits": {
             "claimed": float(hit.sum()) / len(records),
             "real": float(is_target.sum()) / len(records),
-            "proposals": _reliability(fifths(hit, is_target)),
-            "pool": _reliability(np.sum([record.pool for record in records], axis=0)),
+            "proposals": shares_of(fifths(hit, is_target)),
+            "pool": shares_of(np.sum([record.pool for record in records], axis=0)),
         },
     }
 
@@ -179,8 +178,8 @@ def _share(inside: np.ndarray) -> dict[str, Any]:
     return {"n": len(inside), "share": float(inside.mean()) if len(inside) else None}
 
 
-def _reliability(tally: np.ndarray) -> list[dict[str, Any]]:
-    """Claimed and real shares from `fifths`."""
+def shares_of(tally: np.ndarray) -> list[dict[str, Any]]:
+    """From `fifths`: the range of each, its number, and the mean probability claimed and the share of targets, None of nothing."""
     rows = []
     for part, (n, claimed, real) in enumerate(tally.tolist()):
         shares = {"claimed": claimed / n, "real": real / n} if n else {"claimed": None, "real": None}

@@ -193,7 +193,7 @@ def simulate(space: Space, strategy: Strategy, rules: Rules, seed: int) -> Trace
             trace.n_found.append(int((known & wanted).sum()))
             trace.best.append(_best(goal, target[known]))
             trace.picks.append(space.ids[pick])
-            trace.record.note_pick(claims, pick, target[pick], wanted[pick])
+            trace.record.note_pick(claims, pick, float(target[pick]), bool(wanted[pick]))
     return trace
 
 
