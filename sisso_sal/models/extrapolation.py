@@ -1,7 +1,7 @@
 """What a learning curve says: errors with their uncertainty, an extrapolation, and how few rows are enough.
 
 All uncertainty comes from one bootstrap of the groups of held-out rows (Efron, Ann. Stat. 7, 1 (1979)), the same for all sizes and
-orders, so that differences of errors are paired.
+orders, so that differences of errors are paired; it is widened for what the fits have in common.
 """
 
 from __future__ import annotations
@@ -19,6 +19,12 @@ N_DRAWS = 1000
 EXPONENTS = np.linspace(0.05, 2.0, 79)
 """Exponents of a power law that are tried. Errors of models that have the right form fall with 0.5, to their floor with 1."""
 
+FLOORS = np.linspace(0.0, 1.0, 21)
+"""Floors of a power law that are tried, in parts of the smallest error."""
+
+N_LINE = 24
+"""Numbers of labels at which the extrapolation is drawn."""
+
 FEWEST_POINTS = 4
 """With fewer sizes there is no extrapolation: a power law with a floor has three parameters."""
 
@@ -30,7 +36,7 @@ MEASURES = ("rmse", "mae")
 TWO_SIDED = 1.96
 """Standard errors in half of a 95 % interval."""
 
-MOST_LOSS = 0.1
+MOST_LOSS = 0.05
 """Largest share by which the error of a part of the rows may exceed that of all and still count as the same."""
 
 
@@ -85,6 +91,35 @@ class PowerLaw:
         rows = np.arange(len(errors))
         return cls(floor[rows, best], slope[rows, best], EXPONENTS[best], reference)
 
+    @classmethod
+    def sample(cls, sizes: np.ndarray, errors: np.ndarray, spread: np.ndarray, rng: np.random.Generator) -> PowerLaw:
+        """One law for each row, drawn by how well it fits: of all `EXPONENTS` and `FLOORS` alike before, scale by least squares.
+
+        The law of least squares often has no floor, and then promises too much; those with a floor fit hardly worse.
+
+        Parameters
+        ----------
+        sizes : ndarray (n_sizes,)
+            In rows, ascending.
+        errors : ndarray (n_fits, n_sizes)
+            In the target's unit.
+        spread : ndarray (n_sizes,)
+            Standard deviation of an error about the law, in the target's unit.
+        rng : numpy Generator
+        """
+        reference = float(sizes[-1])
+        x, w = (sizes / reference) ** -EXPONENTS[:, None], 1 / spread**2  # x: (n_exponents, n_sizes)
+        floors = errors.min(axis=1)[:, None] * FLOORS  # (n_fits, n_floors)
+        above = (errors * w) @ x.T  # (n_fits, n_exponents)
+        wx, wxx = (x * w).sum(axis=1), (x * x * w).sum(axis=1)
+        scale = np.maximum((above[:, None] - floors[:, :, None] * wx) / wxx, 0.0)  # (n_fits, n_floors, n_exponents)
+        square = (w * errors**2).sum(axis=1)[:, None] - 2 * floors * (errors @ w)[:, None] + floors**2 * w.sum()
+        loss = (square[:, :, None] - scale**2 * wxx).reshape(len(errors), -1)
+        share = np.exp((loss.min(axis=1, keepdims=True) - loss) / 2).cumsum(axis=1)
+        chosen = (share < rng.random((len(errors), 1)) * share[:, -1:]).sum(axis=1)
+        rows, (floor, exponent) = np.arange(len(errors)), np.unravel_index(chosen, scale.shape[1:])
+        return cls(floors[rows, floor], scale[rows, floor, exponent], EXPONENTS[exponent], reference)
+
     def at(self, size: float) -> np.ndarray:
         """ndarray (n_fits,): the error with so many rows, in the target's unit."""
         return self.floor + self.scale * (size / self.reference) ** -self.exponent
@@ -103,7 +138,6 @@ def read_curves(curves: LearningCurves, seed: int = 0) -> dict[str, Any]:
     """
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(n := int(curves.groups.max()) + 1, np.full(n, 1 / n), N_DRAWS).astype(float)
-    emphasis = rng.standard_exponential((N_DRAWS, len(curves.sizes)))
     figures = {measure: {order: _figures(curves, order, measure, drawn) for order in ORDERS} for measure in MEASURES}
     rmse = figures["rmse"]
     return {
@@ -111,7 +145,7 @@ def read_curves(curves: LearningCurves, seed: int = 0) -> dict[str, Any]:
         "n_groups": n,
         "sizes": curves.sizes.tolist(),
         "curves": {order: _points(curves.sizes, {m: figures[m][order] for m in MEASURES}) for order in ORDERS},
-        "extrapolation": {m: _extrapolated(curves, figures[m]["random"], emphasis) for m in MEASURES},
+        "extrapolation": {m: _extrapolated(curves, figures[m]["random"], rng) for m in MEASURES},
         "last_half": _last_half(curves, rmse["random"]),
         "enough": {order: _enough(curves, figures, order) for order in ORDERS},
         "against_random": {
@@ -133,13 +167,21 @@ class _Figures:
 
 
 def _figures(curves: LearningCurves, order: str, measure: str, drawn: np.ndarray) -> _Figures:
+    """An error and its bootstrap samples; `drawn` (n_draws, n_groups) is how often each group is drawn.
+
+    Fits of different folds share most of their rows, so the errors of held-out rows are not independent: the variance of their mean
+    is larger by 1 + all rows / rows learned from (Nadeau, Bengio, Mach. Learn. 52, 239 (2003)).
+    """
     power = 2 if measure == "rmse" else 1
     size = (np.abs(curves.errors[order]) ** power).mean(axis=1)  # (n_sizes, n_rows)
     n_groups = drawn.shape[1]
     total = np.array([np.bincount(curves.groups, row, n_groups) for row in size])
     count = np.bincount(curves.groups, minlength=n_groups)
     value = (total.sum(axis=1) / count.sum()) ** (1 / power)
-    return _Figures(value, (drawn @ total.T / (drawn @ count)[:, None]) ** (1 / power))
+    draws = (drawn @ total.T / (drawn @ count)[:, None]) ** (1 / power)
+    tiny = np.finfo(float).tiny  # of errors of zero
+    wider = np.sqrt(1 + curves.n_rows / curves.sizes[-1])
+    return _Figures(value, value * (np.maximum(draws, tiny) / np.maximum(value, tiny)) ** wider)
 
 
 def _interval(draws: np.ndarray) -> dict[str, float]:
@@ -158,27 +200,46 @@ def _points(sizes: np.ndarray, figures: dict[str, _Figures]) -> list[dict[str, A
     ]
 
 
-def _extrapolated(curves: LearningCurves, figures: _Figures, emphasis: np.ndarray) -> dict[str, Any] | None:
-    """The power law of the random order; each bootstrap sample also gives the sizes other weights."""
-    if len(curves.sizes) < FEWEST_POINTS:
+def _extrapolated(curves: LearningCurves, figures: _Figures, rng: np.random.Generator) -> dict[str, Any] | None:
+    """The power law of the random order: by least squares, and drawn for each bootstrap sample."""
+    sizes = curves.sizes
+    if len(sizes) < FEWEST_POINTS:
         return None
-    spread = np.maximum(figures.spread, 1e-3 * figures.value.max() or 1.0)
-    weights = 1 / spread**2
-    law = PowerLaw.fit(curves.sizes, figures.value[None], weights[None])
-    draws = PowerLaw.fit(curves.sizes, figures.draws, weights * emphasis)
-    now, now_draws = float(law.at(curves.n_rows)[0]), draws.at(curves.n_rows)
+    spread, law = _about_the_law(sizes, figures)
+    drawn = PowerLaw.sample(sizes, figures.draws, spread, rng)
+    now = drawn.at(curves.n_rows)
+
+    def point(size: float) -> dict[str, Any]:
+        later = drawn.at(size)
+        return {"labels": size, "value": float(np.median(later)), **_interval(later)}
+
     points = []
     for times in (1, *TIMES):
-        value, drawn = float(law.at(times * curves.n_rows)[0]), draws.at(times * curves.n_rows)
-        gain = {"value": now - value, **_interval(now_draws - drawn)}
-        points.append({"labels": times * curves.n_rows, "value": value, **_interval(drawn), "gain": gain})
+        gain = now - drawn.at(times * curves.n_rows)
+        points.append(point(times * curves.n_rows) | {"gain": {"value": float(np.median(gain)), **_interval(gain)}})
     return {
-        "floor": {"value": float(law.floor[0]), **_interval(draws.floor)},
-        "scale": float(law.scale[0]),
-        "exponent": {"value": float(law.exponent[0]), **_interval(draws.exponent)},
-        "reference": law.reference,
+        "least_squares": {"floor": float(law.floor[0]), "scale": float(law.scale[0]), "exponent": float(law.exponent[0]),
+                          "reference": law.reference},
+        "floor": {"value": float(np.median(drawn.floor)), **_interval(drawn.floor)},
+        "exponent": {"value": float(np.median(drawn.exponent)), **_interval(drawn.exponent)},
         "points": points,
-    }
+        "line": [point(size) for size in np.geomspace(sizes[0], TIMES[-1] * curves.n_rows, N_LINE).tolist()],
+    }  # fmt: skip
+
+
+def _about_the_law(sizes: np.ndarray, figures: _Figures) -> tuple[np.ndarray, PowerLaw]:
+    """Standard deviation of each error about the law (n_sizes,), and the law of least squares.
+
+    Errors at neighbouring sizes have most of their uncertainty in common, that of the rows. What differs is half of the variance of
+    their difference. Where the law misses the errors by more, it is by as much more.
+    """
+    apart = np.diff(figures.draws, axis=1).var(axis=0, ddof=1) / 2
+    variance = (np.append(apart[0], apart) + np.append(apart, apart[-1])) / 2
+    spread = np.sqrt(np.maximum(variance, (1e-6 * figures.value.max()) ** 2 or 1.0))
+    law = PowerLaw.fit(sizes, figures.value[None], 1 / spread[None] ** 2)
+    missed = (figures.value - np.array([law.at(size)[0] for size in sizes])) / spread
+    ratio = np.sqrt((missed**2).sum() / (len(sizes) - 3))
+    return spread * max(1.0, ratio), law
 
 
 def _last_half(curves: LearningCurves, figures: _Figures) -> dict[str, Any]:

@@ -67,12 +67,12 @@ def no_longer_help(summary: Mapping[str, Any], unit: str) -> str:
     recent = summary.get("recent_labels")
     if not recent or not recent["no_longer_help"]:
         return ""
-    suffix = f" {unit}" if unit else ""
+    before, now, uncertainty = f"{recent['mae_before']:.3g}", f"{recent['mae_now']:.3g}", f"{recent['uncertainty']:.1g}"
+    change = f"from {before} to {now}{f' {unit}' if unit else ''} (± {uncertainty})"
     return (
         f"New labels no longer make the predictions better: with the last {recent['recent']} of {recent['of']}, the mean absolute "
-        f"error of the {recent['n']} materials known before went from {recent['mae_before']:.3g} to {recent['mae_now']:.3g}{suffix} "
-        f"(± {recent['uncertainty']:.1g}); each is predicted without its label. They can still find better materials. Better "
-        "predictions need other features, or labels with smaller errors."
+        f"error of the {recent['n']} materials known before went {change}; each is predicted without its label. They can still "
+        "find better materials. Better predictions need other features, or labels with smaller errors."
     )
 
 

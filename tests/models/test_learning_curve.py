@@ -21,7 +21,15 @@ from sisso_sal.models.learning_curve import (
 
 from naive import naive_farthest_first  # isort: skip
 
-SETTINGS = {"members": 6, "rung": 1, "dim": 1, "n_sis": 4, "operators": ("add", "mult", "sq"), "threads": 1}
+SETTINGS = {
+    "members": 6,
+    "dropout": 0.0,
+    "rung": 1,
+    "dim": 1,
+    "n_sis": 4,
+    "operators": ("add", "mult", "sq"),
+    "threads": 1,
+}
 NOISE = 0.1
 
 
