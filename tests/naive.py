@@ -334,3 +334,18 @@ def noise_floor(n):
     gap = np.pad(np.abs(covered - levels), [(0, 0), (1, 1)])
     areas = np.trapezoid(gap, np.concatenate([[0.0], levels, [1.0]]))
     return np.mean(areas) * np.sqrt(drawn / n), np.quantile(areas, 0.95) * np.sqrt(drawn / n)
+
+
+def naive_farthest_first(places):
+    """Each time the row whose nearest row among those taken is the farthest; the first of equal ones."""
+    n = len(places)
+    middle = [sum(row[j] for row in places) / n for j in range(len(places[0]))]
+
+    def square(a, b):
+        return sum((x - y) ** 2 for x, y in zip(a, b, strict=True))
+
+    taken = [min(range(n), key=lambda i: square(places[i], middle))]
+    while len(taken) < n:
+        rest = [i for i in range(n) if i not in taken]
+        taken.append(max(rest, key=lambda i: min(square(places[i], places[j]) for j in taken)))
+    return taken

@@ -22,6 +22,7 @@ from sisso_sal.acquisition.scores import expected_hits, expected_improvement, pr
 from sisso_sal.campaign.choice import choose
 from sisso_sal.campaign.exclusion import Exclusion, marked
 from sisso_sal.campaign.exclusion import excluded as excluded_by_elements
+from sisso_sal.campaign.recent_labels import PREDICTIONS, recent_labels
 from sisso_sal.campaign.stopping import evaluations_left
 from sisso_sal.campaign.summary import SUMMARY, check_files, digests, read_summary
 from sisso_sal.data.spreadsheet import csv_of
@@ -220,8 +221,10 @@ def folder_name(iteration: int) -> str:
     return f"iter-{iteration:04d}"
 
 
-def write_iteration(run: Path, space: Space, settings: CampaignSettings, learned: Learned) -> dict[str, Any]:
-    """Write the folder of an iteration, completely or not at all; returns its summary.
+def write_iteration(
+    run: Path, space: Space, settings: CampaignSettings, learned: Learned, state: State
+) -> dict[str, Any]:
+    """Write the folder of an iteration, completely or not at all; returns its summary. `state` is that before the iteration.
 
     Raises
     ------
@@ -230,7 +233,9 @@ def write_iteration(run: Path, space: Space, settings: CampaignSettings, learned
     """
     import pandas as pd
 
-    summary = _summary(space, settings, learned)
+    columns = _predictions(space, learned)
+    recent = recent_labels(run, state.iterations, space.ids, learned.target, np.asarray(columns["oob_mean"]))
+    summary = {**_summary(space, settings, learned, columns), "recent_labels": recent}
     target = run / folder_name(learned.iteration)
     with writing(target):
         clear_scratch(target)
@@ -239,7 +244,7 @@ def write_iteration(run: Path, space: Space, settings: CampaignSettings, learned
             write_whole(scratch / MODEL_FILE, _json(learned.surrogate.document(space)))
         if isinstance(space, Maximiser):
             write_whole(scratch / CANDIDATES, space.snapshot())
-        write_whole(scratch / "predictions.csv", csv_of(pd.DataFrame(_predictions(space, learned))))
+        write_whole(scratch / PREDICTIONS, csv_of(pd.DataFrame(columns)))
         proposals = pd.DataFrame(summary["proposals"], columns=list(_PROPOSAL))
         write_whole(scratch / "proposals.csv", csv_of(proposals))
         write_whole(scratch / SUMMARY, _json(summary))
@@ -319,9 +324,11 @@ def _predictions(space: Space, learned: Learned) -> dict[str, Sequence[str] | np
     }
 
 
-def _summary(space: Space, settings: CampaignSettings, learned: Learned) -> dict[str, Any]:
+def _summary(
+    space: Space, settings: CampaignSettings, learned: Learned, columns: Mapping[str, Sequence[str] | np.ndarray]
+) -> dict[str, Any]:
+    """`columns` are those of `_predictions`."""
     prediction = learned.prediction
-    columns = _predictions(space, learned)
     proposals = [
         {name: _cell(name, columns[name][row]) for name in _PROPOSAL if name != "contains"} | {"contains": contains}
         for row, contains in zip(learned.picks.tolist(), marked(space, learned.picks), strict=True)

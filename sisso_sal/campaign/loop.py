@@ -325,7 +325,7 @@ class Loop:
     def _propose(self) -> None:
         batch = max(self._room(), 1) if self._settings.asynchronous and self._exchange else self._settings.batch
         learned = learn(self._space, self._settings, self.state, batch, self._tools)
-        summary = write_iteration(self.run, self._space, self._settings, learned)
+        summary = write_iteration(self.run, self._space, self._settings, learned, self.state)
         self._journal.write(*events_of(self.run, self._settings, self.state, learned, summary))
         self._summary = {**summary, "is_new": True}
         calibration, best = summary["calibration"], summary["best"]
@@ -370,7 +370,7 @@ class Loop:
         proposed = newest.proposal or {}
         batch = proposed.get("batch", self._settings.batch)
         learned = learn(self._space, self._settings, before, batch, self._tools, proposed.get("horizon"))
-        summary = write_iteration(self.run, self._space, self._settings, learned)
+        summary = write_iteration(self.run, self._space, self._settings, learned, before)
         if newest.model is not None and whole_summary(self.run, newest.model, newest.folder) is None:
             self._talk.tell(
                 f"{self.run / newest.folder}: the new files differ from the old ones (other package versions?)"

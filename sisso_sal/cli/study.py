@@ -13,6 +13,7 @@ import click
 
 from sisso_sal.cli import known_values
 from sisso_sal.cli.help import Computing, panel
+from sisso_sal.cli.learning_curve import LEARNING_CURVE, CurveRequest, refuse_others, show_learning_curve
 from sisso_sal.cli.options import (
     COLUMNS,
     COMMON,
@@ -249,8 +250,9 @@ def _numbers(kind: type):
         "--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("tuned.toml"), show_default=True,
         help="Settings file to write, for --config.",
     ),
-    click.option("--force", is_flag=True, help="Replace the file if it exists."),
+    click.option("--force", is_flag=True, help="Replace files that exist."),
 )  # fmt: skip
+@LEARNING_CURVE
 @click.option("--config", type=click.Path(path_type=Path), help="All other settings, in a TOML file.")
 @SEED
 @THREADS
@@ -258,57 +260,86 @@ def _numbers(kind: type):
 @COMMON
 def tune(
     table, target, id_column, group, formula, columns, drop, rungs, dims, n_sis_values, members_values, dropouts, transforms, folds,
-    out, force, config, seed, threads, as_json, quiet, debug,
+    out, force, with_curve, repeats, plot, prune, config, seed, threads, as_json, quiet, debug,
 ):  # fmt: skip
     """Choose rung, terms, n_sis, members, dropout and transform for TABLE by cross-validation, and write a settings file.
 
     The settings are compared by the mean absolute error of the formulas, without correction, on held-out rows. One search serves
     all folds, dropouts, numbers of members and numbers of terms.
 
+    With --learning-curve the settings are those of discover or of --config. The whole ensemble learns from more and more rows, in
+    three orders: at random, the worst predicted first, and those farthest from the others first. The errors are those of rows that
+    were held out, the same for all orders. An extrapolation says what more labels would bring.
+
     \b
-    Example:
+    Examples:
       sisso-sal tune data/oxides.csv --out tuned.toml
       sisso-sal discover data/oxides.csv --config tuned.toml
+      sisso-sal tune data/oxides.csv --learning-curve --plot curve.png --prune fewer.csv
     """
-    check_free(out, force)
-    import numpy as np
-
+    tried = dict(zip(_TRIED, (rungs, dims, n_sis_values, members_values, dropouts, transforms), strict=True))
+    request = CurveRequest(table, folds, repeats, plot, prune)
+    refuse_others(with_curve, {_TRIED[name]: values for name, values in tried.items()}, request)
+    request.check(force) if with_curve else check_free(out, force)
     from sisso_sal.models.ensemble import SISSOEnsemble
-    from sisso_sal.models.estimators import frame_of
-    from sisso_sal.models.materials import materials_of
-    from sisso_sal.models.validation import GRID
-    from sisso_sal.models.validation import tune as compare
-    from sisso_sal.report.text.study import tune_text
-    from sisso_sal.settings.campaign import settings_toml
-    from sisso_sal.settings.layers import layered
-    from sisso_sal.spaces.table import TableSpace
-    from sisso_sal.system.storage import write_whole
 
     named = {"target": target, "id": id_column, "group": group, "columns": columns, "drop": drop, "seed": seed}
     settings = load(config, named)
     data = read(table, settings, formula)
-    tried = {"rung": rungs, "dim": dims, "n_sis": n_sis_values, "members": members_values, "dropout": dropouts,
-            "transform": transforms}  # fmt: skip
-    grid = {key: default if tried[key] is None else tried[key] for key, default in GRID.items()}
     parameters = settings.model.estimator_parameters() | settings.ensemble.estimator_parameters()
     ensemble = SISSOEnsemble(**parameters, threads=threads, random_state=settings.seed)
+    if with_curve:
+        show_learning_curve(data, ensemble.recipe(), request, as_json, quiet)
+        return
+    document = _compared(data, ensemble, tried, folds, Progress("searches", quiet or as_json))
+    _write_settings(out, config, {**named, **document["best"], "adapt": False})
+    document["out"] = str(out)
+    from sisso_sal.report.text.study import tune_text
+
+    emit(dumps(document)) if as_json else show(tune_text(document, width()))
+    next_step(_discovery(table, document["n_samples"] == data.n_rows, out, formula))
+
+
+_TRIED = {
+    "rung": "--rungs", "dim": "--dims", "n_sis": "--n-sis-values", "members": "--members-values", "dropout": "--dropouts",
+    "transform": "--transforms",
+}  # fmt: skip
+"""Settings that `tune` compares, and the options with their values."""
+
+
+def _compared(data, ensemble, tried: dict[str, Any], folds: int, progress: Progress) -> dict[str, Any]:
+    """Errors of all combinations of the settings `tried`, those of the default grid where nothing else was given."""
+    import numpy as np
+
+    from sisso_sal.models.estimators import frame_of
+    from sisso_sal.models.materials import materials_of
+    from sisso_sal.models.validation import GRID
+    from sisso_sal.models.validation import tune as compare
+    from sisso_sal.spaces.table import TableSpace
+
+    grid = {key: default if tried[key] is None else tried[key] for key, default in GRID.items()}
     space = TableSpace(data)
     known = np.flatnonzero(data.labelled)
-    with Progress("searches", quiet or as_json) as progress:
+    with progress:
         rows = compare(
             ensemble, frame_of(space, known), space.labels[known], grid, composition=space.rows(known).composition,
-            groups=None if space.groups is None else space.groups[known], folds=folds, seed=settings.seed, progress=progress,
+            groups=None if space.groups is None else space.groups[known], folds=folds, seed=ensemble.random_state,
+            progress=progress,
         )  # fmt: skip
-    best = {key: rows[0][key] for key in GRID}
-    changes = {**named, **best, "adapt": False}
-    write_whole(out, settings_toml(layered(config, changes, os.environ).settings, given_only=True))
-    document = {
+    return {
         "target": {"name": data.target_name, "unit": data.target_unit},
         "n_samples": len(known), "materials": materials_of(space, known, space.labels[known]), "folds": folds, "rows": rows,
-        "best": best, "out": str(out), **data.remarks(),
+        "best": {key: rows[0][key] for key in GRID}, **data.remarks(),
     }  # fmt: skip
-    emit(dumps(document)) if as_json else show(tune_text(document, width()))
-    next_step(_discovery(table, len(known) == data.n_rows, out, formula))
+
+
+def _write_settings(out: Path, config: Path | None, changes: dict[str, Any]) -> None:
+    """Write all that was given, and what was chosen."""
+    from sisso_sal.settings.campaign import settings_toml
+    from sisso_sal.settings.layers import layered
+    from sisso_sal.system.storage import write_whole
+
+    write_whole(out, settings_toml(layered(config, changes, os.environ).settings, given_only=True))
 
 
 def _discovery(table: Path, is_complete: bool, config: Path, formula: str | None) -> str:

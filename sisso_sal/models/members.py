@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -60,11 +60,12 @@ def search_members(
     draws: Sequence[Draw],
     progress: Progress | None = None,
     later: Sequence[Cost] = (),
+    tell: Callable[[Sequence[Cost]], None] = announce,
 ) -> list[Stage]:
     """The members of an ensemble for each draw, all in one pass per rung and dimension.
 
     Problem ``k * members + m`` is member m of draw k. The last stage is not complete if Ctrl-C ended it. What all of it will take,
-    and what follows (`later`), is announced before it begins.
+    and what follows (`later`), is announced before it begins; by `tell`, where this search is one of several.
 
     Raises
     ------
@@ -76,7 +77,7 @@ def search_members(
     searches = [prepared.cost(problems) for prepared, (problems, _) in zip(rungs, drawn, strict=True)]
     n_fits = 1 + N_ROUNDS if recipe.loss == "huber" else 1
     seconds, n_bytes = n_fits * sum(cost.seconds for cost in searches), max(cost.n_bytes for cost in searches)
-    announce([replace(searches[-1], seconds=seconds, n_bytes=n_bytes), *later])
+    tell([replace(searches[-1], seconds=seconds, n_bytes=n_bytes), *later])
     stages: list[Stage] = []
     for prepared, (problems, links) in zip(rungs, drawn, strict=True):
         is_robust = recipe.loss == "huber"

@@ -55,6 +55,29 @@ def no_prediction(summary: Mapping[str, Any]) -> str:
     return f"{n} candidate{'s have' if n > 1 else ' has'} no prediction{f': {reasons}' if reasons else ''}"
 
 
+def no_longer_help(summary: Mapping[str, Any], unit: str) -> str:
+    """That new labels no longer make predictions better, and by what this is known; "" where it is not known.
+
+    Examples
+    --------
+    >>> recent = {"recent": 40, "of": 120, "n": 80, "mae_before": 0.151, "mae_now": 0.15, "uncertainty": 0.004}
+    >>> no_longer_help({"recent_labels": {**recent, "no_longer_help": True}}, "eV").partition(": ")[0]
+    'New labels no longer make the predictions better'
+    >>> no_longer_help({"recent_labels": {**recent, "no_longer_help": False}}, "eV")
+    ''
+    """
+    recent = summary.get("recent_labels")
+    if not recent or not recent["no_longer_help"]:
+        return ""
+    before, now, uncertainty = f"{recent['mae_before']:.3g}", f"{recent['mae_now']:.3g}", f"{recent['uncertainty']:.1g}"
+    change = f"from {before} to {now}{f' {unit}' if unit else ''} (± {uncertainty})"
+    return (
+        f"New labels no longer make the predictions better: with the last {recent['recent']} of {recent['of']}, the mean absolute "
+        f"error of the {recent['n']} materials known before went {change}; each is predicted without its label. They can still "
+        "find better materials. Better predictions need other features, or labels with smaller errors."
+    )
+
+
 def rejected_by_cause(rejected: Mapping[str, Mapping[str, int]]) -> list[tuple[str, int]]:
     """Features left out over all rungs, for each cause that occurred; the most frequent first.
 

@@ -8,7 +8,14 @@ from typing import Any
 
 from sisso_sal.acquisition.registry import installed
 from sisso_sal.features.names import quoted
-from sisso_sal.report.summary import extrapolates, is_far, materials_text, no_prediction, rejected_by_cause
+from sisso_sal.report.summary import (
+    extrapolates,
+    is_far,
+    materials_text,
+    no_longer_help,
+    no_prediction,
+    rejected_by_cause,
+)
 from sisso_sal.report.text.elements import excluded_text
 from sisso_sal.report.text.table import aligned
 from sisso_sal.system.printable import printable
@@ -65,6 +72,7 @@ def discover_text(summary: Mapping[str, Any], width: int | None = None) -> str:
         _typical(summary, suffix),
         _agreement(summary),
         _accuracy(summary, suffix),
+        [said] if (said := no_longer_help(summary, unit)) else [],
         _proposals(summary, target, suffix, width),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
