@@ -2,7 +2,8 @@
 
 The probability of a hit looks at each candidate alone. The result for one oxide of an element also tells about its other oxides.
 A less likely candidate with many similar ones can therefore be worth more than a likely one without (active search: Garnett et al.,
-ICML 2012; Jiang et al., ICML 2017). Labels are not used, only a joint Gaussian prediction.
+ICML 2012; Jiang et al., ICML 2017). What it adds must come soon, because a campaign may end before its last evaluation: later finds
+count less (`lasting`). Labels are not used, only a joint prediction.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from sisso_sal.acquisition.scores import SHARE
 from sisso_sal.protocols import Acquisition, Cost
 from sisso_sal.protocols.distribution import Distribution
 
-SOONER = 0.99
-"""What a later find counts: of candidates that teach equally much the likelier comes first."""
+GOES_ON = 0.9
+"""Probability that a campaign goes on after an evaluation: what is found later counts as far as it is then still found."""
 
 _LEAST_KEPT = 1e-12
 """Share of a variance that is left at least."""
@@ -100,28 +101,42 @@ class Belief:
         return Belief(self.low[rows], self.high[rows], self.correlation[np.ix_(rows, rows)])
 
 
-def expected_finds(belief: Belief, horizon: int) -> np.ndarray:
-    """Targets expected among the next evaluations if this candidate is the first of them, and the likeliest ones follow.
+def lasting(n_later: int) -> np.ndarray:
+    """Probability that a campaign still goes on at each of the later evaluations: ndarray (n_later,), decreasing.
+
+    Examples
+    --------
+    >>> lasting(3).round(3)
+    array([0.9  , 0.81 , 0.729])
+    """
+    return GOES_ON ** np.arange(1, n_later + 1)
+
+
+def expected_finds(belief: Belief, weights: np.ndarray) -> np.ndarray:
+    """Targets expected of the next evaluations if this candidate is the first of them, and the likeliest ones follow.
 
     With one evaluation left that is the probability of a hit. With more, either outcome of the first changes what is believed of
-    the others, and the rest goes to those that are then the likeliest. After a hit the others have the mean and spread that follow
-    from the moments of a truncated normal distribution; after a miss the probability that then makes up the whole.
+    the others, and the rest goes to those that are then the likeliest, in the order of their probabilities. After a hit the others
+    have the mean and spread that follow from the moments of a truncated normal distribution; after a miss the probability that then
+    makes up the whole.
 
     Parameters
     ----------
     belief : Belief
         Of n candidates.
-    horizon : int
-        Number of evaluations, this one included.
+    weights : ndarray (n_later,)
+        What a target counts at each of the later evaluations, from 0 to 1 and not increasing, see `lasting`. Without any the
+        result is the probability of a hit; if all are 1 it is the number of targets.
 
     Returns
     -------
     ndarray (n,)
-        Number of targets; later ones count `SOONER` each.
+        Weighted number of targets.
 
     References
     ----------
-    Jiang, Malkomes, Converse, Shofner, Moseley, Garnett, Efficient nonmyopic active search, ICML 2017, PMLR 70, 1714, eq. 9.
+    Jiang, Malkomes, Converse, Shofner, Moseley, Garnett, Efficient nonmyopic active search, ICML 2017, PMLR 70, 1714, eq. 9, there
+    without weights.
 
     Examples
     --------
@@ -129,28 +144,27 @@ def expected_finds(belief: Belief, horizon: int) -> np.ndarray:
 
     >>> link = np.array([[1, 0, 0, 0], [0, 1, 0.9, 0.9], [0, 0.9, 1, 0.9], [0, 0.9, 0.9, 1]])
     >>> belief = Belief(np.full(4, -np.inf), np.array([-0.3, -0.5, -0.6, -0.6]), link)
-    >>> expected_finds(belief, 1).round(2)
+    >>> expected_finds(belief, np.array([])).round(2)
     array([0.38, 0.31, 0.27, 0.27])
-    >>> expected_finds(belief, 3).round(2)
-    array([0.96, 1.07, 1.07, 1.07])
+    >>> expected_finds(belief, np.array([1.0, 1.0])).round(2)
+    array([0.96, 1.08, 1.08, 1.08])
     """
     p = belief.probability
-    n_later = min(horizon, len(p)) - 1
+    n_later = min(len(weights), len(p) - 1)
     if n_later < 1:
         return p
-    if n_later == len(p) - 1:  # all are evaluated, whatever is learned
-        return p + SOONER * (np.sort(p).sum() - p)
     after_hit = _after_hit(belief)
     after_miss = p[:, None] * after_hit
     np.subtract(p, after_miss, out=after_miss)
     after_miss /= np.where(p < 1.0 - 1e-9, 1.0 - p, np.inf)[:, None]
     np.clip(after_miss, 0.0, 1.0, out=after_miss)
     finds = p.copy()
-    for weight, later in ((p, after_hit), (1.0 - p, after_miss)):
+    for chance, later in ((p, after_hit), (1.0 - p, after_miss)):
         np.fill_diagonal(later, 0.0)
         later.partition(len(p) - n_later, axis=1)
         best = np.sort(later[:, len(p) - n_later :], axis=1)  # so that the order of candidates does not change a bit
-        finds += SOONER * weight * best.sum(axis=1)
+        best *= weights[n_later - 1 :: -1]
+        finds += chance * best.sum(axis=1)
     return finds
 
 
@@ -203,18 +217,17 @@ class LookAhead:
 
     def __init__(self, scene: Scene):
         goal = scene.goal if scene.goal.has_bound else _undercut(scene)
-        low, high = goal.low, goal.high
+        low, high = _bounds(scene.told, goal.low, goal.high)
         usable = ~np.isnan(scene.mean) & ~scene.excluded
         self._horizon = scene.horizon
-        self._likely = scene.told.log_probability(low, high)
+        self._likely = log_between(low, high)
         waiting = self._likeliest(np.flatnonzero(usable & scene.pending))
         # One after the other is not the same in another order; theirs must not be that of the table.
         waiting = waiting[np.lexsort((*scene.features[waiting].T, scene.std[waiting], scene.mean[waiting]))]
         self._free = usable & ~scene.pending
         self._rows = self._likeliest(np.flatnonzero(self._free))
         rows = np.concatenate([waiting, self._rows])
-        bounds = _bounds(scene.told.take(rows), low, high)
-        self._belief = Belief(*bounds, _linked(scene, rows))
+        self._belief = Belief(low[rows], high[rows], _linked(scene, rows))
         for number in range(len(waiting)):
             self._belief = self._belief.after_miss(number)
         self._belief = self._belief.take(np.arange(len(waiting), len(rows)))
@@ -228,15 +241,16 @@ class LookAhead:
 
     def scores(self) -> np.ndarray:
         """ndarray (n,): number of targets that each candidate adds to those of the likeliest others in the evaluations that follow
-        (the horizon of the scene less one); NaN where it cannot be evaluated.
+        (the horizon of the scene less one), later ones weighted by `lasting`; NaN where it cannot be evaluated.
         """
         # That the unlikely may speak for others is left out; for that to be little, those looked at must not all have their turn.
         horizon = self._horizon
         out = np.where(self._free, np.exp(self._likely), np.nan)
         if len(self._rows) < self._free.sum():
             horizon = min(horizon, len(self._rows) // 2)
-        without = SOONER * np.sort(self._belief.probability)[::-1][: max(horizon - 1, 0)].sum()
-        out[self._rows] = expected_finds(self._belief, horizon) - without
+        weights = lasting(max(horizon - 1, 0))
+        others = np.sort(self._belief.probability)[::-1][: len(weights)]
+        out[self._rows] = expected_finds(self._belief, weights) - (weights[: len(others)] * others).sum()
         return out
 
     def choose(self, row: int) -> None:
@@ -282,7 +296,7 @@ _MEANING = "the number of targets that the candidate is expected to add"
 def _explained(n_later: int) -> str:
     number = "the probability that the candidate is a target"
     if n_later:
-        number = f"{_MEANING}, itself and in the {n_later} evaluations after this batch"
+        number = f"{_MEANING}, itself and in the {n_later} evaluations after this batch, of which later ones count less"
     return f"{number}. Each candidate was chosen as if those above it were not targets."
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm, truncnorm
+from scipy.stats import multivariate_normal, norm, truncnorm
 
-from sisso_sal.acquisition.lookahead import SOONER, Belief, expected_finds
+from sisso_sal.acquisition.lookahead import GOES_ON, Belief, expected_finds, lasting
 from sisso_sal.acquisition.normal import log_between
 
 BOUNDS = [
@@ -69,10 +69,10 @@ def test_certain_outcomes_tell_nothing():
     for mean, variance in (belief.hit, belief.miss):
         assert mean.tolist() == [0.0, 0.0, 0.0]
         assert variance.tolist() == [1.0, 1.0, 1.0]
-    assert expected_finds(belief, 3).tolist() == [1.0, SOONER, SOONER]
+    assert expected_finds(belief, np.array([0.5, 0.25])).tolist() == [1.0, 0.5, 0.5]
 
 
-def naive_finds(belief, horizon):
+def naive_finds(belief, weights):
     """For each candidate: the others after a hit, after a miss what makes up the whole, and the likeliest of either."""
     n, out = len(belief.high), []
     p = [norm.cdf(belief.high[i]) - norm.cdf(belief.low[i]) for i in range(n)]
@@ -86,19 +86,56 @@ def naive_finds(belief, horizon):
                 low, high = (edge - r * hit.mean() for edge in (belief.low[j], belief.high[j]))
                 after_hit.append(norm.cdf(high / spread) - norm.cdf(low / spread))
                 after_miss.append(max(0.0, p[j] - p[i] * after_hit[-1]) / (1 - p[i]))
-        later = [sum(sorted(chances, reverse=True)[: horizon - 1]) for chances in (after_hit, after_miss)]
-        out.append(p[i] + SOONER * (p[i] * later[0] + (1 - p[i]) * later[1]))
+        later = [
+            sum(weight * chance for weight, chance in zip(weights, sorted(chances, reverse=True), strict=False))
+            for chances in (after_hit, after_miss)
+        ]
+        out.append(p[i] + p[i] * later[0] + (1 - p[i]) * later[1])
     return out
 
 
 @pytest.mark.parametrize("horizon", [1, 2, 3, 8, 9, 30])
 def test_the_expected_finds_are_those_of_a_naive_twin(horizon):
-    belief = believed(8)
-    assert expected_finds(belief, horizon) == pytest.approx(naive_finds(belief, horizon), rel=1e-6)
+    belief, weights = believed(8), lasting(horizon - 1)
+    assert expected_finds(belief, weights) == pytest.approx(naive_finds(belief, weights), rel=1e-6)
     rng = np.random.default_rng(3)
     low = rng.normal(-0.5, 0.5, 8)
     window = Belief(low, low + 0.8, correlated(8, 2))
-    assert expected_finds(window, horizon) == pytest.approx(naive_finds(window, horizon), rel=1e-6)
+    assert expected_finds(window, weights) == pytest.approx(naive_finds(window, weights), rel=1e-6)
+
+
+def test_two_evaluations_are_what_an_enumeration_of_all_outcomes_gives():
+    """Probabilities of pairs are exact here, by the distribution function of two correlated normal variables."""
+    belief, weight = believed(5, seed=2, strength=0.9), 0.6
+    n, p = 5, norm.cdf(belief.high)
+    both = np.diag(p)
+    for i in range(n):
+        for j in range(i):
+            link = belief.correlation[np.ix_([i, j], [i, j])]
+            both[i, j] = both[j, i] = multivariate_normal.cdf(belief.high[[i, j]], np.zeros(2), link)
+    enumerated = [
+        p[i] + weight * sum(max(chances[j] for j in range(n) if j != i) for chances in (both[i], p - both[i]))
+        for i in range(n)
+    ]
+    assert expected_finds(belief, np.array([weight])) == pytest.approx(enumerated, abs=0.01)
+
+
+def test_weights_are_those_of_a_campaign_that_may_end_after_any_evaluation():
+    """The mean over its end of what is found until then, where it ends after the last evaluation at the latest."""
+    belief, n = believed(9, seed=1, strength=0.9), 7
+    ends = (1 - GOES_ON) * GOES_ON ** np.arange(n)
+    ends[-1] = GOES_ON ** (n - 1)
+    assert ends.sum() == pytest.approx(1.0)
+    until = [expected_finds(belief, np.ones(k)) for k in range(n)]
+    assert expected_finds(belief, lasting(n - 1)) == pytest.approx(ends @ until, rel=1e-12)
+
+
+def test_without_later_weight_the_score_is_the_probability_and_with_full_weight_their_number():
+    belief = believed(9, seed=3)
+    for none in (np.empty(0), np.zeros(4)):
+        assert np.array_equal(expected_finds(belief, none), belief.probability)
+    assert expected_finds(belief, np.ones(8)) == pytest.approx(np.full(9, belief.probability.sum()), rel=1e-12)
+    assert np.array_equal(expected_finds(belief, np.ones(30)), expected_finds(belief, np.ones(8)))
 
 
 def test_the_expected_finds_are_those_of_drawn_truths():
@@ -110,34 +147,32 @@ def test_the_expected_finds_are_those_of_drawn_truths():
         others = [j for j in range(6) if j != i]
         finds = reached[:, i].mean()
         for outcome in (reached[:, i], ~reached[:, i]):
-            finds += SOONER * outcome.mean() * np.sort(reached[outcome][:, others].mean(axis=0))[-2:].sum()
-        assert expected_finds(belief, 3)[i] == pytest.approx(finds, abs=0.02)
+            finds += outcome.mean() * np.array([0.8, 0.9]) @ np.sort(reached[outcome][:, others].mean(axis=0))[-2:]
+        assert expected_finds(belief, np.array([0.9, 0.8]))[i] == pytest.approx(finds, abs=0.02)
 
 
 def test_without_kin_the_likeliest_come_first_and_nothing_is_gained():
     high = np.array([-1.0, 0.0, -0.5, 0.3])
     p = norm.cdf(high)
-    finds = expected_finds(Belief(np.full(4, -np.inf), high, np.eye(4)), 2)
-    assert finds == pytest.approx(p + SOONER * p[[3, 3, 3, 1]])
+    finds = expected_finds(Belief(np.full(4, -np.inf), high, np.eye(4)), np.array([0.7, 0.6]))
+    assert finds == pytest.approx(p + 0.7 * p[[3, 3, 3, 1]] + 0.6 * p[[1, 2, 1, 2]])
 
 
 @given(st.integers(0, 10**6), st.integers(1, 12), st.floats(0, 0.95))
 def test_whatever_is_believed(seed, horizon, strength):
-    belief = believed(9, seed, strength)
-    p, finds = belief.probability, expected_finds(belief, horizon)
-    best = np.sort(p)[::-1]
+    belief, weights = believed(9, seed, strength), lasting(horizon - 1)
+    p, finds = belief.probability, expected_finds(belief, weights)
+    every, n_later = np.append(1.0, weights)[:9], min(horizon, 9) - 1
     # An evaluation never harms, as the mean of the best is no less than the best of the mean; no search finds more than there are.
-    blind = np.array([p[i] + SOONER * np.sort(np.delete(p, i))[::-1][: horizon - 1].sum() for i in range(9)])
+    blind = np.array([p[i] + weights[:n_later] @ np.sort(np.delete(p, i))[::-1][:n_later] for i in range(9)])
     assert np.all(finds >= blind - 1e-3)  # clipped probabilities
-    assert finds.max() >= SOONER * best[:horizon].sum() - 1e-3
+    assert finds.max() >= every @ np.sort(p)[::-1][: len(every)] - 1e-3
     assert finds.max() <= min(p.sum(), horizon) + 1e-3
-    if horizon >= 9:
-        assert finds == pytest.approx(p + SOONER * (p.sum() - p), rel=1e-12)
     order = np.random.default_rng(seed).permutation(9)
     moved = Belief(belief.low[order], belief.high[order], belief.correlation[np.ix_(order, order)])
-    assert np.array_equal(expected_finds(moved, horizon), finds[order])
+    assert np.array_equal(expected_finds(moved, weights), finds[order])
     turned = Belief(-belief.high, -belief.low, belief.correlation)
-    assert expected_finds(turned, horizon) == pytest.approx(finds, abs=1e-9)
+    assert expected_finds(turned, weights) == pytest.approx(finds, abs=1e-9)
 
 
 def test_one_that_speaks_for_many_comes_before_a_likelier_one():
@@ -145,8 +180,18 @@ def test_one_that_speaks_for_many_comes_before_a_likelier_one():
     kin[1:, 1:] = 0.85
     np.fill_diagonal(kin, 1.0)
     belief = Belief(np.full(6, -np.inf), np.array([-0.3, -0.6, -0.6, -0.6, -0.6, -0.6]), kin)
-    assert np.argmax(expected_finds(belief, 1)) == 0
-    assert np.argmax(expected_finds(belief, 4)) != 0
+    assert np.argmax(expected_finds(belief, lasting(0))) == 0
+    assert np.argmax(expected_finds(belief, lasting(3))) != 0
+
+
+def test_the_same_candidates_are_worth_less_where_the_campaign_may_end_sooner():
+    """Of a hundred others hardly one is likely; who speaks for them is chosen where all the finds count, not where soon ones do."""
+    kin = np.eye(21)
+    kin[1:, 1:] = 0.9
+    np.fill_diagonal(kin, 1.0)
+    belief = Belief(np.full(21, -np.inf), np.append(-0.2, np.full(20, -1.5)), kin)
+    assert np.argmax(expected_finds(belief, np.ones(15))) != 0
+    assert np.argmax(expected_finds(belief, 0.5 ** np.arange(1, 16))) == 0
 
 
 def test_after_a_miss_its_kin_are_what_draws_say():

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm
 
 from sisso_sal.acquisition.goal import Goal
-from sisso_sal.acquisition.lookahead import SOONER
+from sisso_sal.acquisition.lookahead import lasting
 from sisso_sal.acquisition.proposal import propose, score
 from sisso_sal.acquisition.registry import acquisition_named
 from sisso_sal.acquisition.scene import REFERENCES, Materials, Policy, set_scene
@@ -259,7 +259,9 @@ def test_search_without_correlation_ranks_as_hits():
     assert proposed(6, link=None, horizon=9)[1] == proposed(6, acquisition="hits")[1]
     p = norm.cdf(-AHEAD[2:])
     # The two likeliest others come later anyhow: what a likely one adds is that the third has its turn.
-    assert scores[2:] == pytest.approx([p[0] + SOONER * (p[2] - p[0]), p[1] + SOONER * (p[2] - p[1]), *p[2:]])
+    first, second = lasting(2)
+    best = p[0] + first * (p[1] - p[0]) + second * (p[2] - p[1])  # the others move up by one
+    assert scores[2:] == pytest.approx([best, p[1] + second * (p[2] - p[1]), *p[2:]])
 
 
 def test_a_batch_of_a_search_asks_one_of_the_kin_and_then_the_others():
