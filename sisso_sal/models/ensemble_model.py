@@ -17,6 +17,7 @@ from sisso_sal.models.calibration import Calibration
 from sisso_sal.models.correction import Correction, checked_composition, correlation_of
 from sisso_sal.models.fitting import SearchCounts, models_of_file
 from sisso_sal.models.linear import REACH, SISSOModel
+from sisso_sal.models.posterior import CERTAIN, Certainty
 from sisso_sal.models.program import Program
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe, recipe_of
@@ -54,6 +55,8 @@ class EnsembleModel:
         From the out-of-bag errors; None where there are none.
     formula_calibration : Calibration or None
         That of the formulas alone, without correction.
+    certain : Certainty or None
+        How probable descriptors and primary features are; None where models were not scored.
     """
 
     members: tuple[SISSOModel, ...]
@@ -68,6 +71,7 @@ class EnsembleModel:
     calibration: Calibration | None = None
     formula_calibration: Calibration | None = None
     recalibration: Recalibration | None = None
+    certain: Certainty | None = None
 
     @cached_property
     def program(self) -> Program:
@@ -210,6 +214,7 @@ class EnsembleModel:
             "formula_calibration": self.formula_calibration.as_dict() if self.formula_calibration else None,
             "typical": self._typical(columns, target, target_unit),
             "recurrence": self.recurrence(),
+            "certain": {"threshold": CERTAIN, **self.certain.to_json()} if self.certain else None,
             "n_features": self.counts.n_features,
             "rejected": self.counts.rejected,
         }
@@ -244,6 +249,7 @@ class EnsembleModel:
             "recalibration": self.recalibration.to_json() if self.recalibration else None,
             "correction": self.correction.to_json() if self.correction else None,
             "labelled": self.labelled.tolist(),
+            "certain": self.certain.to_json() if self.certain else None,
         }
 
     def document(self, settings: Mapping[str, Any], target: str, target_unit: str = "") -> dict[str, Any]:
@@ -294,6 +300,7 @@ class EnsembleModel:
             calibration,
             formula_calibration,
             recalibration,
+            None if record.certain is None else Certainty.of_file(record.certain, units, recipe.space.rules),
         )
 
 
