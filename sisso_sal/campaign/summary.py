@@ -81,6 +81,7 @@ class _Summary(_Part):
     calibration: dict[str, Any] | None = None
     typical: list[_Member] | None = None
     recurrence: dict[str, dict[str, float]] = {}
+    certain: dict[str, Any] | None = None
     rejected: dict[str, dict[str, int]] = {}
     without_prediction: dict[str, int] = {}
     n_members: int | None = Field(default=None, ge=1)

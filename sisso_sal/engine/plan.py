@@ -37,12 +37,15 @@ class SearchSize:
         (2023)).
     keep : int
         Fits kept for each dimension.
+    n_scored : int
+        Subsets kept for each dimension with their scores alone.
     """
 
     dim: int
     n_sis: int
     n_residual: int = 1
     keep: int = 10
+    n_scored: int = 0
 
 
 def search_cost(space: FeatureSpace, problems: Sequence[Problem], size: SearchSize, threads: int) -> Cost:

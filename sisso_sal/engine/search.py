@@ -17,7 +17,7 @@ from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.refit import Fit
 from sisso_sal.engine.screen import Progress, ScreeningStep, Stopped, screen
 from sisso_sal.engine.selection import Selection
-from sisso_sal.engine.sparsify import BestSubsets, Ranks, Task, sparsify, sparsify_all
+from sisso_sal.engine.sparsify import BestSubsets, Ranks, Scored, Task, sparsify, sparsify_all
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
 from sisso_sal.system.machine import one_blas_thread, workers
 
@@ -40,6 +40,8 @@ class SubspaceFits:
         All screened features, dimension by dimension.
     fits : list of tuple of Fit
         For each dimension the best fits, best first; subset members are numbers in `subspace`.
+    scored : list of Scored
+        For each dimension the best subsets by their scores, as many as were asked for.
     n_subsets, n_singular : int
         Subsets looked at by L0, and those of them that were singular.
     is_complete : bool
@@ -48,6 +50,7 @@ class SubspaceFits:
 
     subspace: Selection
     fits: list[tuple[Fit, ...]] = field(default_factory=list)
+    scored: list[Scored] = field(default_factory=list)
     n_subsets: int = 0
     n_singular: int = 0
     is_complete: bool = True
@@ -107,7 +110,7 @@ def search(
             if isinstance(stop, Stopped) and d == 1:
                 _regress(space, problems, results, stop.selections, size, centre=centre, threads=threads)
             for result in results:
-                result.fits = result.fits[: max(d - 1, 1)]
+                result.fits, result.scored = result.fits[: max(d - 1, 1)], result.scored[: max(d - 1, 1)]
                 result.is_complete = False
             break
     return results, rejected
@@ -132,7 +135,8 @@ def _regress(space, problems, results, chosen, size: SearchSize, *, centre: bool
         few = len(problems) < threads  # then the threads share each walk, otherwise each takes whole problems
         subspaces = [Selection.joined([r.subspace, new]) for r, new in zip(results, chosen, strict=True)]
         keep = max(size.keep, size.n_residual)
-        regress = partial(_regress_some, space, dim=len(results[0].fits) + 1, keep=keep, centre=centre)
+        dim = len(results[0].fits) + 1
+        regress = partial(_regress_some, space, dim=dim, keep=keep, n_scored=size.n_scored, centre=centre)
         tasks = list(zip(problems, subspaces, strict=True))
         try:
             if few:
@@ -145,6 +149,7 @@ def _regress(space, problems, results, chosen, size: SearchSize, *, centre: bool
     for result, subspace, subsets in zip(results, subspaces, best, strict=True):
         result.subspace = subspace
         result.fits.append(subsets.fits)
+        result.scored.append(subsets.scored)
         result.n_subsets += subsets.n_subsets
         result.n_singular += subsets.n_singular
 
@@ -170,6 +175,7 @@ def _regress_some(
     *,
     dim: int,
     keep: int,
+    n_scored: int,
     centre: bool,
     blocks: int = 1,
     executor=None,
@@ -183,7 +189,8 @@ def _regress_some(
         ranks = Ranks(complexity[start:stop].__getitem__, partial(_key, space, subspace))
         parts.append(Task(values[start:stop], problem, ranks))
         start = stop
-    return sparsify_all(parts, dim, keep=keep, centre=centre, blocks=blocks, executor=executor)
+    options = {"keep": keep, "n_scored": n_scored, "centre": centre, "blocks": blocks, "executor": executor}
+    return sparsify_all(parts, dim, **options)
 
 
 def _key(space: FeatureSpace, subspace: Selection, number: int) -> str:

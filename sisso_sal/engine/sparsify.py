@@ -77,13 +77,21 @@ class Task(NamedTuple):
     ranks: Ranks = NUMBERS
 
 
+class Scored(NamedTuple):
+    """Best subsets (n, dim) of one dimension, best first, as the walk scored them, and their shares of the variance (n,)."""
+
+    subsets: np.ndarray
+    gains: np.ndarray
+
+
 @dataclass(frozen=True)
 class BestSubsets:
-    """Best fits of one dimension, best first, and the numbers of subsets seen and found singular."""
+    """Best fits of one dimension, best first, the numbers of subsets seen and found singular, and the best as they were scored."""
 
     fits: tuple[Fit, ...]
     n_subsets: int
     n_singular: int
+    scored: Scored
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,7 @@ def sparsify(
     dim: int,
     *,
     keep: int = 10,
+    n_scored: int = 0,
     centre: bool = True,
     ranks: Ranks = NUMBERS,
     blocks: int = 1,
@@ -134,6 +143,8 @@ def sparsify(
         Features in a subset.
     keep : int
         Number of fits wanted.
+    n_scored : int
+        Number of subsets wanted with nothing but their score, from the Gram matrix.
     centre : bool
         Whether there is an intercept.
     ranks : Ranks
@@ -156,16 +167,27 @@ def sparsify(
     ((0, 2), array([ 2., -1.]), 7.0)
     """
     task = Task(values, problem, ranks)
-    return sparsify_all([task], dim, keep=keep, centre=centre, blocks=blocks, executor=executor)[0]
+    options = {"keep": keep, "n_scored": n_scored, "centre": centre, "blocks": blocks, "executor": executor}
+    return sparsify_all([task], dim, **options)[0]
 
 
 def sparsify_all(
-    tasks: Sequence[Task], dim: int, *, keep: int = 10, centre: bool = True, blocks: int = 1, executor=None
+    tasks: Sequence[Task],
+    dim: int,
+    *,
+    keep: int = 10,
+    n_scored: int = 0,
+    centre: bool = True,
+    blocks: int = 1,
+    executor=None,
 ) -> list[BestSubsets]:
     """`sparsify` of each task; what is done with few numbers is done for all at once."""
-    best = [BestSubsets((), 0, 0)] * len(tasks)
+    none = Scored(np.empty((0, dim), dtype=np.int64), np.empty(0))
+    best = [BestSubsets((), 0, 0, none)] * len(tasks)
     under_way = {
-        number: _Walk(task, dim, keep, centre, blocks) for number, task in enumerate(tasks) if dim <= len(task.values)
+        number: _Walk(task, dim, (keep, n_scored), centre, blocks)
+        for number, task in enumerate(tasks)
+        if dim <= len(task.values)
     }
     while under_way:
         for walk in under_way.values():
@@ -173,7 +195,7 @@ def sparsify_all(
         decided = {number: walk for number, walk in under_way.items() if walk.is_enough}
         for (number, walk), fits in zip(decided.items(), _refitted(list(decided.values()), centre), strict=True):
             if walk.is_last or len(fits) >= keep:
-                best[number] = BestSubsets(tuple(walk.ranked(fits)), walk.seen, walk.singular)
+                best[number] = BestSubsets(tuple(walk.ranked(fits)), walk.seen, walk.singular, walk.scored)
                 del under_way[number]
         for walk in under_way.values():
             walk.held = min(8 * walk.held, MOST_HELD)
@@ -183,14 +205,15 @@ def sparsify_all(
 class _Walk:
     """The walk over the subsets of one task, repeated with more of them held where there may be others as good as the best."""
 
-    def __init__(self, task: Task, dim: int, keep: int, centre: bool, blocks: int) -> None:
-        self.task, self.dim, self.keep = task, dim, keep
+    def __init__(self, task: Task, dim: int, wanted: tuple[int, int], centre: bool, blocks: int) -> None:
+        """`wanted` are the numbers of fits and of scored subsets."""
+        self.task, self.dim, (self.keep, self.n_scored) = task, dim, wanted
         self.units = _Units.of(task.values, task.problem, centre)
         self.walker = {1: _WalkSingles, 2: _WalkPairs}.get(dim, _WalkLarger)(self.units)
         m = len(task.values)
         self.n_subsets = comb(m, dim)
         self.cuts = _cuts(m, dim, max(blocks, -(-self.n_subsets // self.walker.most)), self.walker.step)
-        self.held = max(4 * keep, keep + 32)
+        self.held = max(4 * self.keep, self.keep + 32, self.n_scored)
 
     def go(self, executor) -> None:
         """Find the best `held` subsets."""
@@ -208,6 +231,10 @@ class _Walk:
     def is_enough(self) -> bool:
         """Whether no subset that is not held may be as good as the best `keep`."""
         return self.is_last or self.gains[self.keep - 1] - self.gains[-1] > SAME
+
+    @property
+    def scored(self) -> Scored:
+        return Scored(self.subsets[: self.n_scored], self.gains[: self.n_scored])
 
     def part(self, start: int, stop: int) -> Subsets:
         return Subsets(self.task.values, self.task.problem, self.subsets[start:stop])

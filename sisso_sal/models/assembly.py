@@ -21,6 +21,7 @@ from sisso_sal.models.groups import n_materials
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.members import Draw, Stage, by_dimension, search_members
+from sisso_sal.models.posterior import certainty
 from sisso_sal.models.program import Program
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe
@@ -148,6 +149,7 @@ def assemble(
         primaries=table.primaries,
         labelled=_features(table, rows),
         counts=_counts(stages, best.stage, int(present.sum())),
+        certain=certainty(best.stage.solved.beliefs[part], list(names)) if best.stage.solved.beliefs else None,
     )
     return _judged(recipe, table, model, unseen, rows, composition, earlier)
 

@@ -17,6 +17,7 @@ from sisso_sal.models.calibration import Calibration
 from sisso_sal.models.correction import Correction, checked_composition, correlation_of
 from sisso_sal.models.fitting import SearchCounts, models_of_file
 from sisso_sal.models.linear import REACH, SISSOModel
+from sisso_sal.models.posterior import CERTAIN, Certainty
 from sisso_sal.models.program import Program
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe, recipe_of
@@ -56,6 +57,8 @@ class EnsembleModel:
         That of the formulas alone, without correction.
     floor : float
         The lowest value that the target can have, in its unit.
+    certain : Certainty or None
+        How probable descriptors and primary features are; None where models were not scored.
     """
 
     members: tuple[SISSOModel, ...]
@@ -71,6 +74,7 @@ class EnsembleModel:
     formula_calibration: Calibration | None = None
     recalibration: Recalibration | None = None
     floor: float = -np.inf
+    certain: Certainty | None = None
 
     @cached_property
     def program(self) -> Program:
@@ -213,6 +217,7 @@ class EnsembleModel:
             "formula_calibration": self.formula_calibration.as_dict() if self.formula_calibration else None,
             "typical": self._typical(columns, target, target_unit),
             "recurrence": self.recurrence(),
+            "certain": {"threshold": CERTAIN, **self.certain.to_json()} if self.certain else None,
             "n_features": self.counts.n_features,
             "rejected": self.counts.rejected,
         }
@@ -248,6 +253,7 @@ class EnsembleModel:
             "floor": None if self.floor == -np.inf else self.floor,
             "correction": self.correction.to_json() if self.correction else None,
             "labelled": self.labelled.tolist(),
+            "certain": self.certain.to_json() if self.certain else None,
         }
 
     def document(self, settings: Mapping[str, Any], target: str, target_unit: str = "") -> dict[str, Any]:
@@ -296,6 +302,7 @@ class EnsembleModel:
             formula_calibration,
             recalibration,
             -np.inf if record.floor is None else record.floor,
+            None if record.certain is None else Certainty.of_file(record.certain, units, recipe.space.rules),
         )
 
 

@@ -21,9 +21,10 @@ from sisso_sal.features.expression import Expression
 from sisso_sal.features.operators import DEFAULT_OPERATORS
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
 from sisso_sal.features.stored import SAME_VALUE
-from sisso_sal.models.groups import canonical_order
+from sisso_sal.models.groups import canonical_order, consecutive
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel, build_model
+from sisso_sal.models.posterior import Belief, believe
 from sisso_sal.models.records import FileRecord, ModelRecord, inside
 from sisso_sal.protocols import Cost, Progress
 from sisso_sal.system.machine import usable_cores
@@ -43,6 +44,8 @@ class SearchSettings:
         Number of best models whose residuals the next screening sees.
     n_models : int
         Models made of each dimension.
+    n_scored : int
+        Models of each dimension whose scores tell how probable descriptors are (`Belief`); none for 0.
     fit_intercept : bool
     threads : int or None
         None for all cores that the process may use.
@@ -52,6 +55,7 @@ class SearchSettings:
     n_sis: int = 50
     n_residual: int = 5
     n_models: int = 10
+    n_scored: int = 0
     fit_intercept: bool = True
     threads: int | None = None
 
@@ -61,6 +65,8 @@ class SearchSettings:
             value = getattr(self, name)
             if not (isinstance(value, int | np.integer) and 1 <= value <= largest):
                 raise SettingsError(f"{name}: needs an integer from 1 to {largest}, found {value!r}")
+        if self.n_scored < 0:
+            raise SettingsError(f"n_scored: needs a number >= 0, found {self.n_scored!r}")
         if self.threads is not None and self.threads < 1:
             raise SettingsError(f"threads: needs a number >= 1, found {self.threads!r}")
 
@@ -79,10 +85,10 @@ def space_settings(parameters: Mapping[str, Any]) -> SpaceSettings:
     )
 
 
-def search_settings(parameters: Mapping[str, Any], n_models: int) -> SearchSettings:
+def search_settings(parameters: Mapping[str, Any], n_models: int, n_scored: int = 0) -> SearchSettings:
     """The settings of the search among the parameters of an estimator."""
     names = ("dim", "n_sis", "n_residual", "fit_intercept", "threads")
-    return SearchSettings(n_models=n_models, **{name: parameters[name] for name in names})
+    return SearchSettings(n_models=n_models, n_scored=n_scored, **{name: parameters[name] for name in names})
 
 
 @dataclass(frozen=True)
@@ -185,6 +191,8 @@ class Prepared:
         Numbers of the samples of positive weight, in canonical order; problems are given in it.
     target, weights : ndarray (n_samples,)
         In that order.
+    groups : ndarray (n_samples,) of int
+        In that order; samples with the same number are one material.
     target_name : str
     names : tuple of str
         The primary features, sorted.
@@ -197,6 +205,7 @@ class Prepared:
     order: np.ndarray
     target: np.ndarray
     weights: np.ndarray
+    groups: np.ndarray
     target_name: str
     names: tuple[str, ...]
     n_constant: int
@@ -206,7 +215,8 @@ class Prepared:
     def size(self) -> SearchSize:
         """How much is looked for; no more features are screened than there are."""
         n_sis, settings = min(self.settings.n_sis, self.space.n_features), self.settings
-        return SearchSize(dim=settings.dim, n_sis=n_sis, n_residual=settings.n_residual, keep=settings.n_models)
+        wanted = {"n_residual": settings.n_residual, "keep": settings.n_models, "n_scored": settings.n_scored}
+        return SearchSize(dim=settings.dim, n_sis=n_sis, **wanted)
 
     def cost(self, problems: Sequence[Problem]) -> Cost:
         """What `solve` will take for these problems."""
@@ -224,11 +234,14 @@ class Solved:
     order : ndarray (n_samples,)
         As in `Prepared`.
     counts : SearchCounts
+    beliefs : list of Belief
+        Of each problem; empty where no scores were asked for.
     """
 
     models: list[list[list[SISSOModel]]]
     order: np.ndarray
     counts: SearchCounts
+    beliefs: list[Belief]
 
 
 def prepare(table: TrainingTable, space: SpaceSettings, settings: SearchSettings) -> Prepared:
@@ -250,7 +263,9 @@ def prepare(table: TrainingTable, space: SpaceSettings, settings: SearchSettings
     values = np.ascontiguousarray(X[order][:, columns].T, dtype=np.float64)
     names = tuple(table.names[i] for i in columns)
     features = FeatureSpace(names, [table.units[i] for i in columns], values, space)
-    return Prepared(features, order, y[order], weights[order], table.target, names, _count_constant(values), settings)
+    n_constant = _count_constant(values)
+    groups = consecutive(table.groups[order])
+    return Prepared(features, order, y[order], weights[order], groups, table.target, names, n_constant, settings)
 
 
 def solve(prepared: Prepared, problems: Sequence[Problem], progress: Progress | None = None) -> Solved:
@@ -278,11 +293,17 @@ def solve(prepared: Prepared, problems: Sequence[Problem], progress: Progress | 
         _models(space, formula, problem, outcome, settings.n_models)
         for problem, outcome in zip(problems, outcomes, strict=True)
     ]
+    beliefs = []
+    if settings.n_scored:
+        beliefs = [
+            believe(space, formula, problem, outcome, prepared.groups)
+            for problem, outcome in zip(problems, outcomes, strict=True)
+        ]
     sizes, rejected = _features(prepared, causes)
     n_singular = sum(outcome.n_singular for outcome in outcomes)
     is_complete = all(outcome.is_complete for outcome in outcomes)
     counts = SearchCounts(len(prepared.order), sizes, rejected, n_singular, is_complete)
-    return Solved(models, prepared.order, counts)
+    return Solved(models, prepared.order, counts, beliefs)
 
 
 def _features(prepared: Prepared, causes: Counter) -> tuple[dict[str, int], dict[str, dict[str, int]]]:

@@ -81,7 +81,9 @@ class NoFormulas:
         order = canonical_order(columns.T, labels, table.weights, table.groups)
         ordered, groups = labels[order], table.groups[order]
         link = TargetTransform.fit(self.transform, ordered)
-        recipe = EnsembleRecipe(space=SpaceSettings(), search=SearchSettings(), correction=self.kind, positive=self.positive)
+        recipe = EnsembleRecipe(
+            space=SpaceSettings(), search=SearchSettings(), correction=self.kind, positive=self.positive
+        )
         announce([correction_cost(recipe, len(labels), features.shape[1], shares is not None)])
         self.correction = Correction(
             self.kind, features[order], None, link.forward(ordered), self.seed, None if shares is None else shares[order],
@@ -141,4 +143,6 @@ def make_no_formulas(settings: CampaignSettings, seed: int, threads: int | None)
     """Unfitted learners of the ensemble that settings name, all of them where its correction is ``none``."""
     ensemble = settings.ensemble
     kind = "both" if ensemble.correction == "none" else ensemble.correction
-    return NoFormulas(kind, ensemble.recalibrate, ensemble.transform, seed, positive_for(ensemble.positive, settings.goal))
+    return NoFormulas(
+        kind, ensemble.recalibrate, ensemble.transform, seed, positive_for(ensemble.positive, settings.goal)
+    )

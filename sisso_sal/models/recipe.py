@@ -13,6 +13,7 @@ from sisso_sal.features.space import SpaceSettings
 from sisso_sal.models.aggregation import MEANS
 from sisso_sal.models.correction import KINDS as CORRECTIONS
 from sisso_sal.models.fitting import SearchSettings, search_settings, space_settings
+from sisso_sal.models.posterior import N_SCORED
 from sisso_sal.models.recalibration import FEWEST
 from sisso_sal.models.recalibration import KINDS as RECALIBRATIONS
 from sisso_sal.models.transform import KINDS as TRANSFORMS
@@ -112,9 +113,9 @@ class EnsembleRecipe:
         return replace(self.space, rung=rung)
 
     def changed(self, **settings: Any) -> EnsembleRecipe:
-        """The same with other settings; `rung`, `dim` and `n_sis` go where they belong."""
+        """The same with other settings; `rung`, `dim`, `n_sis` and `n_scored` go where they belong."""
         space = {name: settings.pop(name) for name in ("rung",) if name in settings}
-        search = {name: settings.pop(name) for name in ("dim", "n_sis") if name in settings}
+        search = {name: settings.pop(name) for name in ("dim", "n_sis", "n_scored") if name in settings}
         return replace(self, space=replace(self.space, **space), search=replace(self.search, **search), **settings)
 
 
@@ -132,7 +133,7 @@ def recipe_of(settings: Mapping[str, Any]) -> EnsembleRecipe:
     """
     return EnsembleRecipe(
         space=space_settings(settings),
-        search=search_settings(settings, n_models=1),
+        search=search_settings(settings, n_models=1, n_scored=N_SCORED),
         seed=settings["random_state"],
         **{name: settings[name] for name in _OWN},
     )

@@ -158,7 +158,7 @@ class _Bench:
         composition: np.ndarray | None = None,
         groups: Any = None,
     ):
-        self.recipe = ensemble.recipe()
+        self.recipe = ensemble.recipe().changed(n_scored=0)  # nobody asks which descriptors are certain in a fold
         copied: Any = clone(ensemble)  # scikit-learn notes the columns at it
         self.table = ensemble_table(copied, X, y, composition=composition, groups=groups)
         self.composition = checked_composition(composition, len(self.table.y))

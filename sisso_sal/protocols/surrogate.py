@@ -187,7 +187,7 @@ class Described(Protocol):
     """A surrogate that tells of its fit, as plain data for terminal and page.
 
     Keys that reports know: n_members, rung, dim, choices, correction, sigma, calibration, formula_calibration, typical, recurrence,
-    n_features, rejected, materials. None of them has to be there.
+    certain, n_features, rejected, materials. None of them has to be there.
     """
 
     def describe(self, space: Space) -> dict[str, Any]: ...

@@ -28,6 +28,7 @@ from sisso_sal.ledger.store import read_ledger
 from sisso_sal.models.ensemble_model import EnsembleModel
 from sisso_sal.models.files import read_model
 from sisso_sal.models.linear import SISSOModel
+from sisso_sal.models.posterior import Certainty
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.protocols.cause import counted
 from sisso_sal.spaces.snapshot import CANDIDATES, ids_of
@@ -50,6 +51,9 @@ class EnsembleLike(Protocol):
 
     @property
     def members(self) -> Sequence[SISSOModel]: ...
+
+    @property
+    def certain(self) -> Certainty | None: ...
 
     @property
     def recalibration(self) -> Recalibration | None: ...
@@ -82,7 +86,7 @@ class RunView:
         the surrogate does not give a number.
     summary : mapping
         As ``discover --json`` gives it: goal, acquisition, proposals, best, settings, …; and what the surrogate tells of itself,
-        such as calibration, typical, recurrence.
+        such as calibration, typical, recurrence, certain.
     state : State or None
         What the ledger says; None without a run.
     events : tuple of event

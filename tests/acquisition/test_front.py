@@ -16,8 +16,8 @@ from sisso_sal.acquisition.front import (
     reference_point,
 )
 from sisso_sal.acquisition.scores import expected_improvement
-from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.errors import InputError
+from sisso_sal.protocols.distribution import Distribution
 
 FRONT = np.array([[0.1, 0.9], [0.3, 0.5], [0.6, 0.4], [0.8, 0.1]])
 REFERENCE = np.array([1.0, 1.1])

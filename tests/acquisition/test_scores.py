@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 
+from sisso_sal.acquisition import scores
 from sisso_sal.acquisition.baselines import RANDOM, distance_to_labelled
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.members import member_expected_improvement, thompson
 from sisso_sal.acquisition.registry import ACQUISITIONS
 from sisso_sal.acquisition.scene import Scene
-from sisso_sal.acquisition import scores
 from sisso_sal.acquisition.scores import lower_confidence_bound
 from sisso_sal.errors import SettingsError
 from sisso_sal.protocols.distribution import Distribution

@@ -102,12 +102,14 @@ def report_html(view: RunView, *, is_over: bool = False, parts: Parts | None = N
     data, axes = _data(view, parts)
     typical = _typical(view, parts)
     recurrence = [row for rows in parts.made("what recurs", partial(_recurrence, view)) for row in rows]
+    certain = parts.made("what is certain", partial(_certain, view))
     return environment.get_template(_TEMPLATE).render(
         **described(view, status_document(view.path, view.state, driver)),
         maps=axes,
         figures=data["figures"].keys(),
         typical=typical,
         recurrence=recurrence,
+        certain=certain[0] if certain else None,
         groups=groups_by_sigma(out_of_bag(view)) if "sigma" in data["figures"] else [],
         lacking=parts.lacking,
         n_kept=min(N_KEPT, len(view.ids)),
@@ -252,6 +254,22 @@ def _typeset(view: RunView, ensemble: EnsembleLike, row: Mapping[str, Any]) -> d
         for term in model.terms
     ]  # fmt: skip
     return {**row, "html": formula_html(model, view.target, view.unit), "terms": terms}
+
+
+def _certain(view: RunView) -> dict[str, Any] | None:
+    """Primary features and descriptors with their probabilities, and whether any of each is certain; None where nothing is said."""
+    from markupsafe import Markup
+
+    said = view.summary.get("certain")
+    if not said:
+        return None
+    known = view.ensemble.certain.descriptors if view.ensemble and view.ensemble.certain else ()
+    typeset = {str(one.expression): Markup(descriptor_html(one.expression)) for one in known}
+    descriptors = [
+        (typeset.get(row["expression"], row["expression"]), row["probability"]) for row in said["descriptors"]
+    ]
+    is_certain = any(share > said["threshold"] for _, share in descriptors)
+    return {**said, "primaries": list(said["primaries"].items()), "descriptors": descriptors, "is_any": is_certain}
 
 
 def _recurrence(view: RunView, most: int = 12) -> list[tuple[str, list[tuple[Any, float]]]]:

@@ -20,6 +20,9 @@ from sisso_sal.report.text.elements import excluded_text
 from sisso_sal.report.text.table import aligned
 from sisso_sal.system.printable import printable
 
+N_PROBABLE = 3
+"""Descriptors of which the terminal tells how probable they are."""
+
 
 def rejections(rejected: Mapping[str, Mapping[str, int]]) -> str:
     """Features left out, by cause, over all rungs; "none" if there are none."""
@@ -46,6 +49,8 @@ def fit_text(document: Mapping[str, Any]) -> str:
         )
         lines += ["", head, model["equation"]]
     lines[1:1] = materials_text(document)
+    if document.get("certain"):
+        lines += ["", *_certain(document)]
     if document.get("calibration"):
         lines += ["", *_accuracy(document, unit)]
     return "\n".join(lines)
@@ -71,6 +76,7 @@ def discover_text(summary: Mapping[str, Any], width: int | None = None) -> str:
         _choice(summary, suffix),
         _typical(summary, suffix),
         _agreement(summary),
+        _certain(summary),
         _accuracy(summary, suffix),
         [said] if (said := no_longer_help(summary, unit)) else [],
         _proposals(summary, target, suffix, width),
@@ -114,6 +120,23 @@ def _agreement(summary: Mapping[str, Any]) -> list[str]:
     primaries = summary.get("recurrence", {}).get("primaries", {})
     shares = [f"{quoted(name)} {share:.0%}" for name, share in list(primaries.items())[:6]]
     return [f"Primary features that recur: {', '.join(shares)}"] if shares else []
+
+
+def _certain(summary: Mapping[str, Any]) -> list[str]:
+    """What is certain, and the most probable of the rest."""
+    said = summary.get("certain")
+    if not said:
+        return []
+    primaries = [(quoted(name), share) for name, share in said["primaries"].items()]
+    descriptors = [(one["expression"], one["probability"]) for one in said["descriptors"]]
+    kinds = [("primary features", primaries, 6), ("descriptors", descriptors, N_PROBABLE)]
+    lines = [f"Certain, with a probability above {said['threshold']:.0%} over all models that were scored:"]
+    for kind, shares, most in kinds:
+        sure = [f"{name} {share:.0%}" for name, share in shares if share > said["threshold"]][:most]
+        rest = [f"{name} {share:.0%}" for name, share in shares if share <= said["threshold"]][: most - len(sure)]
+        less = f"; less probable: {', '.join(rest)}" if rest else ""
+        lines.append(f"  {kind}: {', '.join(sure) or 'none'}{less}")
+    return lines
 
 
 def _accuracy(summary: Mapping[str, Any], suffix: str) -> list[str]:
