@@ -18,15 +18,15 @@ from sisso_sal.models.records import WidthsRecord, read_record
 N_NEAR = 3
 """The distance to the label of this rank among the nearest says how dense labels are."""
 
-PARAMETERS = 10.0
+PARAMETERS = 15.0
 """What the learners have found from the labels besides, as a number of parameters: n materials tell errors that are too small by a
 factor of sqrt(1 + PARAMETERS / n), as those of a straight line are.
 """
 
-_DEGREES, _NEAREST = 4.0, 0.01
-"""Degrees of freedom of the t distribution of errors; smallest distance, in standard deviations of the labels."""
+_DEGREES, _NEAREST, _FARTHEST = 4.0, 0.01, 1.0
+"""Degrees of freedom of the t distribution of errors; smallest and largest distance, in standard deviations of the labels."""
 
-_EXPECTED, _CERTAINTY = np.array([0.0, 0.0, 0.15]), np.array([3.0, 0.2, 0.05]) ** -2.0
+_EXPECTED, _CERTAINTY = np.array([0.0, 0.0, 0.3]), np.array([3.0, 0.2, 0.05]) ** -2.0
 """Of the coefficients (constant, by value, by distance), before any error is seen: means, and inverse variances."""
 
 
@@ -125,7 +125,7 @@ def _distances(mean: np.ndarray, values: np.ndarray, own: np.ndarray | None = No
     with np.errstate(invalid="ignore", over="ignore"):
         apart = np.where(inside, np.abs(values[np.clip(start, 0, len(values) - 1)] - mean[:, None]), np.inf)
         apart.partition(n_near - 1, axis=1)
-        return np.maximum(apart[:, n_near - 1], _NEAREST * _spread(values))
+        return np.clip(apart[:, n_near - 1], _NEAREST * _spread(values), _FARTHEST * _spread(values))
 
 
 def _most_probable(design: np.ndarray, size: np.ndarray) -> np.ndarray:
