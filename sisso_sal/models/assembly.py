@@ -213,8 +213,17 @@ def _learned(recipe: EnsembleRecipe, table: TrainingTable, model: EnsembleModel,
         return None
     shares = None if composition is None else composition[rows]
     features, seed = _features(table, rows), int(recipe.seed)
+    errors = None if table.errors is None else model.link.forward_error(table.y[rows], table.errors[rows])
     return Correction(
-        recipe.correction, features, formula, labels, seed, shares, earlier=earlier, groups=table.groups[rows]
+        recipe.correction,
+        features,
+        formula,
+        labels,
+        seed,
+        shares,
+        earlier=earlier,
+        groups=table.groups[rows],
+        errors=errors,
     )
 
 

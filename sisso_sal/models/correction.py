@@ -78,6 +78,8 @@ class Correction:
         Logarithms of each kernel's parameters of an earlier fit, in the place of those of greatest likelihood.
     groups : ndarray (n,) of int, optional
         Rows with the same number are one material; by default each is one.
+    errors : ndarray (n,), optional
+        Standard deviations of the labels, on their scale; they add to the noise of every learner.
     earlier : mapping, optional
         The `handover` of a fit on fewer labels. From `HANDED_OVER_FROM` labels on, kernels begin there, until there are `ANEW`
         times as many labels as when they last began anew.
@@ -118,11 +120,13 @@ class Correction:
         theta: list[list[float]] | None = None,
         earlier: Mapping[str, Any] | None = None,
         groups: np.ndarray | None = None,
+        errors: np.ndarray | None = None,
     ):
         self.kind, self.seed = kind, seed
         self.features, self.formula, self.target = features, formula, target
         self.composition = composition if kind in {"process", "both"} else None
         self.groups = np.arange(len(target)) if groups is None else consecutive(groups)
+        self.errors = errors if errors is not None and errors.any() else None
         self._centre, spread = features.mean(axis=0), features.std(axis=0)
         if formula is not None:
             self._centre, spread = np.append(self._centre, formula.mean()), np.append(spread, formula.std())
@@ -137,7 +141,11 @@ class Correction:
         self.n_fresh = begin.n_fresh if begin else len(target)
         with one_blas_thread():
             rest_of = self._trend(formula, len(target))
-            trees = [learn_trees(rows, rest_of, target, seed, self.groups)] if kind in {"trees", "both"} else []
+            trees = (
+                [learn_trees(rows, rest_of, target, seed, self.groups, self.errors)]
+                if kind in {"trees", "both"}
+                else []
+            )
             processes = [
                 self._learn_process(
                     rows, kinship, theta=theta[i] if theta else None, earlier=begin.theta[i] if begin else None
@@ -156,7 +164,16 @@ class Correction:
         lengths = np.full(1, max(1.0, kinship / 2) * np.sqrt(n)) if kinship else np.full(n_inputs, np.sqrt(n_inputs))
         trend = n if kinship >= TREND_FROM and n < n_inputs else None
         seen = _seen(rows, n, self.composition, kinship)
-        return learn_process(seen, self.target, lengths, trend=trend, kinship=kinship, groups=self.groups, **parameters)
+        return learn_process(
+            seen,
+            self.target,
+            lengths,
+            trend=trend,
+            kinship=kinship,
+            groups=self.groups,
+            errors=self.errors,
+            **parameters,
+        )
 
     def _rows(self, features: np.ndarray, formula: np.ndarray | None) -> np.ndarray:
         inputs = features if formula is None else np.column_stack([features, formula])
@@ -244,6 +261,7 @@ class Correction:
             "target": self.target.tolist(),
             "composition": None if self.composition is None else _sparse(self.composition),
             "groups": self.groups.tolist(),
+            "errors": None if self.errors is None else self.errors.tolist(),
         }
 
     @classmethod
@@ -260,7 +278,7 @@ class Correction:
             composition = None if known.composition is None else _dense(known.composition)
             correction = cls(
                 known.kind, known.features, known.formula, known.target, known.seed, composition, known.theta,
-                groups=np.array(known.groups),
+                groups=np.array(known.groups), errors=known.errors,
             )  # fmt: skip
         if not (np.isfinite(correction.left_out_mean).all() and np.isfinite(correction.left_out_std).all()):
             raise ValueError("correction: needs numbers that can be learned from, found some that are too large")

@@ -149,7 +149,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         self.threads = threads
         self.random_state = random_state
 
-    def fit(self, X, y, sample_weight=None, *, composition=None, groups=None, earlier=None, progress=None):
+    def fit(self, X, y, sample_weight=None, *, composition=None, groups=None, errors=None, earlier=None, progress=None):
         """Fit all members in one pass over the feature space per dimension.
 
         Parameters
@@ -163,6 +163,9 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         groups : array (n_samples,), optional
             Text or numbers: samples with the same one are one material, which is drawn and left out as a whole; a sample without
             one (None, "", NaN) is a material of its own. By default compositions decide, or else features; see `grouped`.
+        errors : array (n_samples,), optional
+            Standard deviations of the labels, in the target's unit; 0 where a label has none. Such a label counts less in the
+            formulas, and its error adds to the noise of every learner.
         earlier : mapping, optional
             The `handover_` of a fit on fewer labels, which saves most of the time of the correction's processes; see `Correction`.
         progress : callable, optional
@@ -183,7 +186,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
             On Ctrl-C; if there was a model by then, `is_complete_` is False and the model can be used.
         """
         recipe = self.recipe()
-        table = ensemble_table(self, X, y, sample_weight, composition=composition, groups=groups)
+        table = ensemble_table(self, X, y, sample_weight, composition=composition, groups=groups, errors=errors)
         assembled = fit_ensemble(recipe, table, composition, earlier=earlier, progress=progress)
         self.model_, self.oob_mean_, self.oob_std_ = assembled.model, assembled.oob_mean, assembled.oob_std
         self.materials_ = materials_told(table.X, table.groups, table.grouping)

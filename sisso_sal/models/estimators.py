@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from sisso_sal.errors import FitError
 from sisso_sal.models.correction import checked_composition
 from sisso_sal.models.groups import grouped
 from sisso_sal.models.inputs import TrainingTable, checked_table
@@ -53,7 +54,14 @@ def training_table(
 
 
 def ensemble_table(
-    estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any = None, *, composition: Any = None, groups: Any = None
+    estimator: BaseEstimator,
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    composition: Any = None,
+    groups: Any = None,
+    errors: Any = None,
 ) -> TrainingTable:
     """`training_table` of an estimator with `units`, and which samples are one material; see `grouped`.
 
@@ -64,16 +72,29 @@ def ensemble_table(
         See `training_table`.
     composition : array (n_samples, n_elements), optional
     groups : array (n_samples,), optional
+    errors : array (n_samples,), optional
+        Standard deviations of the labels, in the target's unit.
 
     Raises
     ------
     FitError
-        There are other compositions or groups than samples.
+        There are other compositions, groups or errors than samples, or an error is negative or not finite.
     """
     table = training_table(estimator, estimator.units, X, y, sample_weight)  # pyright: ignore[reportAttributeAccessIssue]
     shares = checked_composition(composition, len(table.y))
     numbers, grouping = grouped(table.X, groups, shares, column=_header_of(groups, ""))
+    if errors is not None:
+        table = table.with_errors(_checked_errors(errors, len(table.y)))
     return table.in_groups(numbers, grouping)
+
+
+def _checked_errors(errors: Any, n: int) -> np.ndarray:
+    values = np.asarray(errors, dtype=np.float64)
+    if values.shape != (n,) or not (np.isfinite(values).all() and (values >= 0).all()):
+        raise FitError(
+            f"errors: needs {n} finite numbers of at least 0, found an array of shape {values.shape} that is none"
+        )
+    return values
 
 
 def remember_columns(estimator: Any, units: Mapping[str, str], target: str, target_unit: str) -> None:

@@ -32,6 +32,8 @@ class TrainingTable:
         The header under which the labels came.
     grouping : Grouping
         What decided which samples are one material.
+    errors : ndarray (n_samples,) or None
+        Standard deviations of the labels, in the target's unit; None where no label has one.
     """
 
     names: tuple[str, ...]
@@ -43,6 +45,7 @@ class TrainingTable:
     target: str = "y"
     target_unit: str = ""
     grouping: Grouping = EACH_ALONE
+    errors: np.ndarray | None = None
 
     @property
     def primaries(self) -> dict[str, str]:
@@ -52,6 +55,12 @@ class TrainingTable:
     def columns(self, rows: np.ndarray | slice = slice(None)) -> dict[str, np.ndarray]:
         """The primary features of some samples by name: ndarray (n,) each."""
         return dict(zip(self.names, np.ascontiguousarray(self.X[rows].T), strict=True))
+
+    def with_errors(self, errors: np.ndarray) -> TrainingTable:
+        """The same with standard deviations (n_samples,) of the labels, from which weights follow too; see `label_weights`."""
+        if not errors.any():
+            return self
+        return replace(self, errors=errors, weights=self.weights * label_weights(errors))
 
     def in_groups(self, groups: np.ndarray, grouping: Grouping) -> TrainingTable:
         """The same with samples of the same number (n_samples,) as one material."""
@@ -105,7 +114,7 @@ def checked_table(
     return TrainingTable(names, own_units, X, y, weights, np.arange(len(y)), *split_header(target))
 
 
-def table_of(space: Space, rows: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> TrainingTable:
+def table_of(space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndarray | None = None) -> TrainingTable:
     """What is known of some candidates of a space; those of one material are told by `Space.groups` or else by `grouped`.
 
     Parameters
@@ -115,8 +124,8 @@ def table_of(space: Space, rows: np.ndarray, labels: np.ndarray, weights: np.nda
         Numbers of the candidates.
     labels : ndarray (n_samples,)
         In the target's unit.
-    weights : ndarray (n_samples,), optional
-        By default all are 1.
+    errors : ndarray (n_samples,), optional
+        Standard deviations of the labels, in the target's unit; 0 where a label has none.
 
     Raises
     ------
@@ -133,9 +142,10 @@ def table_of(space: Space, rows: np.ndarray, labels: np.ndarray, weights: np.nda
             f"feature '{space.features[undefined[0]].name}': needs finite numbers, found a gap or an infinity"
         )
     target = space.target.header if space.target else ""
-    weights = np.ones(len(labels)) if weights is None else weights
     groups, grouping = _groups_of(space, rows, X)
-    return checked_table(headers, X, labels, weights, target=target or "y").in_groups(groups, grouping)
+    table = checked_table(headers, X, labels, np.ones(len(labels)), target=target or "y")
+    table = table if errors is None else table.with_errors(errors)
+    return table.in_groups(groups, grouping)
 
 
 def _groups_of(space: Space, rows: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, Grouping]:

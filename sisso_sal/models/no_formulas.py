@@ -75,7 +75,7 @@ class NoFormulas:
     ) -> NoFormulas:
         """Learn from labels; see `Surrogate`."""
         check_labels(space.target.name if space.target else "", labels)
-        table, known = table_of(space, rows, labels), space.rows(rows)
+        table, known = table_of(space, rows, labels, errors), space.rows(rows)
         features, shares = _features(known), known.composition
         columns = features if shares is None else np.hstack([features, shares])
         order = canonical_order(columns.T, labels, table.weights, table.groups)
@@ -88,6 +88,7 @@ class NoFormulas:
         self.correction = Correction(
             self.kind, features[order], None, link.forward(ordered), self.seed, None if shares is None else shares[order],
             earlier=self._earlier, groups=groups,
+            errors=None if table.errors is None else link.forward_error(ordered, table.errors[order]),
         )  # fmt: skip
         self._link = link
         mean, std = link.back(self.correction.left_out_mean, self.correction.left_out_std)

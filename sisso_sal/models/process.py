@@ -179,6 +179,7 @@ def learn_process(
     earlier: Sequence[float] | None = None,
     kinship: float = 0.0,
     groups: np.ndarray | None = None,
+    errors: np.ndarray | None = None,
 ) -> ProcessLearner:
     """A Gaussian process learns the target.
 
@@ -198,6 +199,8 @@ def learn_process(
     kinship : float
     groups : ndarray (n,) of int, optional
         Rows with the same number are one material; by default each is one.
+    errors : ndarray (n,), optional
+        Standard deviations of the labels, whose squares add to the noise.
 
     Raises
     ------
@@ -210,15 +213,16 @@ def learn_process(
     known = [*line, (1.0, 1e-2, 1e2), *((length, 1.0, 30.0) for length in lengths), (0.1, 1e-3, 1.0)]
     start, low, high = np.log(known).T
     kernel = Kernel(1.5, np.column_stack([low, high]), trend)
+    extra = 0.0 if errors is None else (errors / (float(target.std()) or 1.0)) ** 2
     if theta is not None:
         if not _fits(kernel, theta):
             raise ValueError(f"theta: needs {len(low)} logarithms within the bounds of the kernel")
         _check_finite(rows, target)
-        process = conditioned(kernel, np.array(theta), rows, target)
+        process = conditioned(kernel, np.array(theta), rows, target, extra)
     elif earlier is not None and _fits(kernel, earlier):
-        process = fit_process(kernel, [np.array(earlier)], rows, target, most=MOST_EVALUATIONS)
+        process = fit_process(kernel, [np.array(earlier)], rows, target, extra, most=MOST_EVALUATIONS)
     else:
-        process = fit_process(kernel, [start], rows, target)
+        process = fit_process(kernel, [start], rows, target, extra)
     return ProcessLearner(process, *process.left_out(target, groups), kinship)
 
 

@@ -223,6 +223,7 @@ class CorrectionRecord(Record):
     target: Numbers
     composition: CompositionRecord | None
     groups: list[Count]
+    errors: Numbers | None
 
     @model_validator(mode="after")
     def _rows_fit(self) -> Self:
@@ -233,6 +234,9 @@ class CorrectionRecord(Record):
         if self.formula is not None:
             need_numbers("formula", self.formula, n)
         need(len(self.groups) == n, f"groups: needs {n} numbers, found {len(self.groups)}")
+        if self.errors is not None:
+            need_numbers("errors", self.errors, n)
+            need(bool((self.errors >= 0).all() and self.errors.any()), "errors: needs none below 0 and some above")
         if self.composition is not None:
             need_numbers("shares", self.composition.shares, n, len(self.composition.columns))
         return self

@@ -11,7 +11,7 @@ import numpy as np
 from sisso_sal.models.assembly import fit_ensemble
 from sisso_sal.models.costs import prediction_cost
 from sisso_sal.models.files import model_document
-from sisso_sal.models.inputs import label_weights, table_of
+from sisso_sal.models.inputs import table_of
 from sisso_sal.models.materials import materials_told
 from sisso_sal.models.recipe import recipe_of
 from sisso_sal.models.stored import StoredModel
@@ -53,8 +53,8 @@ class SISSO:
     def fit(
         self, space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndarray, progress: Progress | None = None
     ) -> SISSO:
-        """Learn from labels; see `Surrogate`. Labels with an error have the weight that `label_weights` gives."""
-        table = table_of(space, rows, labels, label_weights(errors) if errors.any() else None)
+        """Learn from labels; see `Surrogate`. The error of a label makes it count less, and adds to the noise of every learner."""
+        table = table_of(space, rows, labels, errors)
         recipe, shares = recipe_of(self.settings), space.rows(rows).composition
         predicted = prediction_cost(recipe, len(space.ids), len(rows), len(table.names), shares is not None)
         later = (predicted, *self._expected)

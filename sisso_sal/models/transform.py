@@ -101,6 +101,16 @@ class TargetTransform:
         # An infinite target may have a finite power.
         return np.where(np.isfinite(target) & np.isfinite(moved), moved, np.nan)
 
+    def forward_error(self, target: np.ndarray, error: np.ndarray) -> np.ndarray:
+        """ndarray (n,): standard deviations of transformed targets, from those of targets (n,) by a step of that size upwards.
+
+        Examples
+        --------
+        >>> TargetTransform("log").forward_error(np.array([2.0]), np.array([0.2])).round(4)
+        array([0.0953])
+        """
+        return error if self.kind == "none" else np.abs(self.forward(target + error) - self.forward(target))
+
     @property
     def limits(self) -> tuple[float, float]:
         """Smallest and largest transformed value that has an inverse."""

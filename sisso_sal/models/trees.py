@@ -8,6 +8,7 @@ import numpy as np
 
 from sisso_sal.models._branches import RANDOM_MAX, Nodes, each_tree, grow, mean_and_spread
 from sisso_sal.models.groups import consecutive
+from sisso_sal.models.inputs import label_weights
 
 N_TREES = 100
 
@@ -71,7 +72,12 @@ class TreeLearner:
 
 
 def learn_trees(
-    rows: np.ndarray, formula: np.ndarray, target: np.ndarray, seed: int, groups: np.ndarray | None = None
+    rows: np.ndarray,
+    formula: np.ndarray,
+    target: np.ndarray,
+    seed: int,
+    groups: np.ndarray | None = None,
+    errors: np.ndarray | None = None,
 ) -> TreeLearner:
     """Extremely randomised trees learn target less formula (Geurts, Ernst, Wehenkel, Mach. Learn. 63, 3 (2006)).
 
@@ -82,14 +88,16 @@ def learn_trees(
     seed : int
     groups : ndarray (n,) of int, optional
         Rows with the same number are one material; by default each is one.
+    errors : ndarray (n,), optional
+        Standard deviations of the labels: those with one count less, see `label_weights`.
     """
     left_over = without_last_bits(target - formula, float(np.ptp(target)))
-    trees, unseen = grown(rows, left_over, seed % 2**32, groups)
+    trees, unseen = grown(rows, left_over, seed % 2**32, groups, None if errors is None else label_weights(errors))
     each = np.where(unseen, trees.predict(rows), 0.0)
     count = unseen.sum(axis=0)
     mean = each.sum(axis=0) / np.maximum(count, 1)
     square = np.where(unseen, (each - mean) ** 2, 0.0).sum(axis=0) / np.maximum(count - 1, 1)
-    return TreeLearner(trees, formula + mean, np.sqrt(square))
+    return TreeLearner(trees, formula + mean, np.sqrt(square if errors is None else square + errors**2))
 
 
 def without_last_bits(values: np.ndarray, spread: float) -> np.ndarray:
@@ -101,11 +109,16 @@ def without_last_bits(values: np.ndarray, spread: float) -> np.ndarray:
 
 
 def grown(
-    rows: np.ndarray, target: np.ndarray, seed: int, groups: np.ndarray | None = None
+    rows: np.ndarray,
+    target: np.ndarray,
+    seed: int,
+    groups: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
 ) -> tuple[Trees, np.ndarray]:
     """Extremely randomised trees on bootstrap samples of materials, and which rows (n_trees, n) each has not seen.
 
-    Where each row is a material, they are those of scikit-learn's forest of the same seed, to the last bit.
+    Where each row is a material, they are those of scikit-learn's forest of the same seed, to the last bit. With `weights`
+    (n,) above 0 rows count so much more or less.
     """
     material = np.arange(len(rows)) if groups is None else consecutive(groups)
     n = int(material.max()) + 1
@@ -113,7 +126,7 @@ def grown(
     for number, own in enumerate(_seeds(seed)):
         drawn = np.random.RandomState(own).randint(0, n, n, dtype=np.int32)
         counts[number] = np.bincount(drawn, minlength=n)[material]
-    return _grown(rows, target, counts, seed), counts == 0
+    return _grown(rows, target, counts if weights is None else counts * weights, seed), counts == 0
 
 
 def grown_on_all(rows: np.ndarray, target: np.ndarray, weights: np.ndarray, seed: int) -> Trees:
