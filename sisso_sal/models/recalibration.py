@@ -127,8 +127,8 @@ class Recalibration:
 
     def distribution(self, mean: np.ndarray, sigma: np.ndarray, floor: float = -np.inf) -> Distribution:
         """The predictive distribution of candidates from mean and raw sigma (n,); no value is below `floor`."""
-        width = self.factor * sigma if self.widths is None else self.widths.factors(mean) * sigma
-        return Distribution(mean, width, self.shape, floor)
+        factor = self.factor if self.widths is None else self.widths.unseen * self.widths.factors(mean)
+        return Distribution(mean, factor * sigma, self.shape, floor)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; floats keep every digit."""

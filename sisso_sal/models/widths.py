@@ -82,14 +82,19 @@ class Widths:
             float(place.max()), typical, tuple(values.tolist()),
         )  # fmt: skip
 
+    @property
+    def unseen(self) -> float:
+        """How much wider a prediction of another material is than one of those that the widths were learned from."""
+        return float(np.sqrt(1.0 + PARAMETERS / len(self.values)))
+
     def factors(self, mean: np.ndarray) -> np.ndarray:
-        """ndarray (n,): width over sigma where `mean` (n,) is predicted."""
+        """ndarray (n,): width over sigma where `mean` (n,) is predicted, as it was with the materials that were seen."""
         known = np.array(self.values)
         with np.errstate(invalid="ignore", over="ignore"):
             place = np.clip((mean - self.middle) / self.spread, self.lowest, self.highest)
             distance = np.log(_distances(mean, known) / self.spread) - self.typical
             exponent = self.constant + self.by_value * place + self.by_distance * distance
-            return np.exp(exponent) * np.sqrt(1.0 + PARAMETERS / len(known))
+            return np.exp(exponent)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; floats keep every digit."""
