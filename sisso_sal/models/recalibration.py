@@ -32,6 +32,10 @@ EVEN = 20.0
 """Errors that stand for "both sides alike", beside those that are seen, when the sides are told apart."""
 
 
+NOTHING = 1e-200
+"""An error of fewer sigmas is none at all."""
+
+
 @dataclass(frozen=True)
 class Recalibration:
     """How a predictive distribution follows from a mean and a raw sigma.
@@ -94,12 +98,14 @@ class Recalibration:
         """
         if kind not in KINDS:
             raise SettingsError(f"recalibration: needs one of {', '.join(KINDS)}, found '{kind}'")
-        usable = np.isfinite(labels - mean) & (sigma > 0)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            usable = np.isfinite((labels - mean) / sigma) & (sigma > 0)
         if not usable.any():
             raise FitError("calibration: needs at least one sample with a spread above 0, found none")
         groups = np.arange(len(labels)) if groups is None else groups
         labels, mean, sigma, groups = labels[usable], mean[usable], sigma[usable], groups[usable]
         z = (labels - mean) / sigma
+        z[np.abs(z) < NOTHING] = 0.0
         if kind == "none" or n_materials(groups) < FEWEST or not z.any():
             return cls()
         if kind == "scale":
@@ -127,8 +133,8 @@ class Recalibration:
 
     def distribution(self, mean: np.ndarray, sigma: np.ndarray, floor: float = -np.inf) -> Distribution:
         """The predictive distribution of candidates from mean and raw sigma (n,); no value is below `floor`."""
-        width = self.factor * sigma if self.widths is None else self.widths.factors(mean) * sigma
-        return Distribution(mean, width, self.shape, floor)
+        factor = self.factor if self.widths is None else self.widths.unseen * self.widths.factors(mean)
+        return Distribution(mean, factor * sigma, self.shape, floor)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; floats keep every digit."""

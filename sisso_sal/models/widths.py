@@ -70,8 +70,8 @@ class Widths:
         values = np.sort(of_material)
         middle, spread = float(np.median(values)), _spread(values)
         own = np.searchsorted(values, of_material)[material]
-        place = (mean - middle) / spread
-        distance = np.log(_distances(mean, values, own) / spread)
+        place = _places(mean, middle, spread)
+        distance = _log_distances(mean, values, spread, own)
         typical = float(np.median(distance))
         size_of_z = np.abs(labels - mean) / sigma
         unit = _spread(size_of_z, about=0.0)
@@ -82,14 +82,16 @@ class Widths:
             float(place.max()), typical, tuple(values.tolist()),
         )  # fmt: skip
 
+    @property
+    def unseen(self) -> float:
+        """How much wider a prediction of another material is than one of those that the widths were learned from."""
+        return float(np.sqrt(1.0 + PARAMETERS / len(self.values)))
+
     def factors(self, mean: np.ndarray) -> np.ndarray:
-        """ndarray (n,): width over sigma where `mean` (n,) is predicted."""
-        known = np.array(self.values)
-        with np.errstate(invalid="ignore", over="ignore"):
-            place = np.clip((mean - self.middle) / self.spread, self.lowest, self.highest)
-            distance = np.log(_distances(mean, known) / self.spread) - self.typical
-            exponent = self.constant + self.by_value * place + self.by_distance * distance
-            return np.exp(exponent) * np.sqrt(1.0 + PARAMETERS / len(known))
+        """ndarray (n,): width over sigma where `mean` (n,) is predicted, as it was with the materials that were seen."""
+        place = np.clip(_places(mean, self.middle, self.spread), self.lowest, self.highest)
+        distance = _log_distances(mean, np.array(self.values), self.spread) - self.typical
+        return np.exp(self.constant + self.by_value * place + self.by_distance * distance)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; floats keep every digit."""
@@ -111,6 +113,18 @@ def _spread(values: np.ndarray, about: float | None = None) -> float:
     return size or 1.0
 
 
+def _places(mean: np.ndarray, middle: float, spread: float) -> np.ndarray:
+    """ndarray (n,): predicted values in standard deviations of the labels from their median, as far as counts."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.clip((mean - middle) / spread, -_FARTHEST, _FARTHEST)
+
+
+def _log_distances(mean: np.ndarray, values: np.ndarray, spread: float, own: np.ndarray | None = None) -> np.ndarray:
+    """ndarray (n,): logarithm of `_distances` in standard deviations of the labels, as far as counts."""
+    with np.errstate(over="ignore"):
+        return np.log(np.clip(_distances(mean, values, own) / spread, _NEAREST, _FARTHEST))
+
+
 def _distances(mean: np.ndarray, values: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
     """ndarray (n,): distance of each predicted value to the `N_NEAR`-th nearest of `values` (k,), which are in order.
 
@@ -125,7 +139,7 @@ def _distances(mean: np.ndarray, values: np.ndarray, own: np.ndarray | None = No
     with np.errstate(invalid="ignore", over="ignore"):
         apart = np.where(inside, np.abs(values[np.clip(start, 0, len(values) - 1)] - mean[:, None]), np.inf)
         apart.partition(n_near - 1, axis=1)
-        return np.clip(apart[:, n_near - 1], _NEAREST * _spread(values), _FARTHEST * _spread(values))
+        return apart[:, n_near - 1]
 
 
 def _most_probable(design: np.ndarray, size: np.ndarray) -> np.ndarray:
@@ -133,15 +147,17 @@ def _most_probable(design: np.ndarray, size: np.ndarray) -> np.ndarray:
 
     def objective(b: np.ndarray) -> float:
         log_width = design @ b
-        tail = 0.5 * (_DEGREES + 1) * np.log1p((size * np.exp(-log_width)) ** 2 / _DEGREES)
+        with np.errstate(over="ignore"):  # a step that is too long is infinitely bad
+            tail = 0.5 * (_DEGREES + 1) * np.log1p((size * np.exp(-log_width)) ** 2 / _DEGREES)
         return float((tail + log_width).sum() + 0.5 * (_CERTAINTY * (b - _EXPECTED) ** 2).sum())
 
     b = _EXPECTED.copy()
     best = objective(b)
     for _ in range(100):
         square = (size * np.exp(-(design @ b))) ** 2
-        slope = design.T @ (1.0 - (_DEGREES + 1) * square / (_DEGREES + square)) + _CERTAINTY * (b - _EXPECTED)
-        bend = 2 * _DEGREES * (_DEGREES + 1) * square / (_DEGREES + square) ** 2
+        share = square / (_DEGREES + square)
+        slope = design.T @ (1.0 - (_DEGREES + 1) * share) + _CERTAINTY * (b - _EXPECTED)
+        bend = 2 * (_DEGREES + 1) * share * (1.0 - share)
         step = np.linalg.solve(design.T @ (bend[:, None] * design) + np.diag(_CERTAINTY), slope)
         while (value := objective(b - step)) > best and np.abs(step).max() > 1e-12:
             step = step / 2

@@ -91,6 +91,12 @@ class Shape:
         between = np.interp(p, self.levels, self.nodes)
         return np.where(p < self.levels[0], low, np.where(p > self.levels[-1], high, between))
 
+    def log_quantile(self, log_p: np.ndarray) -> np.ndarray:
+        """`quantile` of a probability whose logarithm is given, accurate in the lower tail."""
+        with np.errstate(divide="ignore"):
+            low = self.tails[0] * ndtri_exp(np.minimum(log_p - np.log(2 * self.below), 0.0))
+            return np.where(log_p < np.log(self.levels[0]), low, self.quantile(np.exp(log_p)))
+
     def shortfall(self, u: np.ndarray) -> np.ndarray:
         """Mean of max(u - error, 0): the integral of the distribution function up to u."""
         low = 2 * self.below * self.tails[0] * _h(np.minimum(u, self.nodes[0]) / self.tails[0])
@@ -240,8 +246,9 @@ class Distribution:
         """ndarray (n,): the value that is not exceeded with probability p, in the target's unit."""
         if self.floor == -np.inf:
             return self._value(self.shape.quantile(np.full(len(self), float(p))))
-        # From above, where a share of what is left beyond the floor keeps its digits.
-        value = self._value(-self.shape.mirrored.quantile((1.0 - p) * np.exp(self._log_left)))
+        # From above, where a share of what is left beyond the floor keeps its digits, however small it is.
+        with np.errstate(divide="ignore"):
+            value = self._value(-self.shape.mirrored.log_quantile(np.log1p(-p) + self._log_left))
         return np.where(self._is_certain, value, np.maximum(value, self.floor))
 
     def _value(self, u: np.ndarray) -> np.ndarray:
@@ -276,6 +283,7 @@ class Distribution:
         edge = self._standardised(self.floor)
         with np.errstate(invalid="ignore", over="ignore"):
             above = np.exp(self.shape.mirrored.log_shortfall(-edge) - self.shape.mirrored.log_cdf(-edge))
+            above = np.where(edge < 1e4, above, self.shape.tails[1] ** 2 / edge)  # the mean of a tail far out
             above = np.where(edge > -1e3, self.floor + self.scale * above, self.centre)
         return np.where(self._is_certain | np.isnan(self.centre), self.centre, above)
 
