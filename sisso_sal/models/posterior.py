@@ -4,8 +4,8 @@ L0 scores every subset of a subspace. Of each number of terms the best `N_SCORED
 without any term they share a probability of 1. Evidence is the extended Bayesian information criterion, in which all models of one
 size together are as probable beforehand as those of any other size: a search among millions finds good fits by chance, and what is
 as good as that must not seem certain. It counts materials, not rows, and those of a bootstrap sample as fewer, since some were
-drawn several times. A descriptor is as probable as all models with it together. The mean over members also tells how much that depends on
-the materials that happen to be known (stability selection).
+drawn several times. A descriptor is as probable as all models with it together. The mean over members also tells how much that
+depends on the materials that happen to be known (stability selection).
 
 References
 ----------
