@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import combinations
+from math import comb
 
 import numpy as np
 
@@ -258,6 +259,23 @@ def best_subsets(values, target, weights, dim, *, centre=True, ranks=None):
         )
     )
     return fits, n_singular
+
+
+def posterior(values, target, weights, dim, n, n_features):
+    """{subset: (probability, share of the variance left)} over all subsets of up to `dim` features, and the empty one."""
+    total = weights @ (target - np.average(target, weights=weights)) ** 2
+    found = {(): (0.0, 1.0)}
+    for size in range(1, dim + 1):
+        for fit in best_subsets(values, target, weights, size)[0]:
+            left = fit.sse / total
+            evidence = (
+                -0.5 * max(n - size - 1, 0) * np.log(left) - 0.5 * size * np.log(n) - np.log(comb(n_features, size))
+            )
+            found[fit.subset] = evidence, left
+    most = max(evidence for evidence, _ in found.values())
+    shares = {subset: np.exp(evidence - most) for subset, (evidence, _) in found.items()}
+    sum_ = sum(shares.values())
+    return {subset: (share / sum_, found[subset][1]) for subset, share in shares.items()}
 
 
 def _is_singular(rows, weights, centre):

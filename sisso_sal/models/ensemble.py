@@ -17,6 +17,7 @@ from sisso_sal.models.ensemble_model import EnsembleModel
 from sisso_sal.models.estimators import columns_of, ensemble_table, remember_columns
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.materials import materials_told
+from sisso_sal.models.posterior import Certainty
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe, recipe_of
 from sisso_sal.protocols import Prediction
@@ -77,6 +78,8 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         That of the formulas alone, without correction.
     materials_ : dict
         How many materials the samples are of, see `materials_told`.
+    certain_ : Certainty
+        How probable descriptors and primary features are over all models that were scored.
     model_ : EnsembleModel
         All of the above but the out-of-bag predictions and the materials, as `fit` or a file gave it.
     n_features_, rejected_, n_samples_, is_complete_, primaries_, units_, target_name_, target_unit_
@@ -260,6 +263,10 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
     @property
     def recalibration_(self) -> Recalibration | None:
         return self.model_.recalibration
+
+    @property
+    def certain_(self) -> Certainty | None:
+        return self.model_.certain
 
     @property
     def n_features_(self) -> dict[str, int]:

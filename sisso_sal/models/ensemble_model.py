@@ -21,7 +21,7 @@ from sisso_sal.models.posterior import CERTAIN, Certainty
 from sisso_sal.models.program import Program
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe, recipe_of
-from sisso_sal.models.records import EnsembleRecord, file_document, need
+from sisso_sal.models.records import EnsembleRecord, file_document, inside, need
 from sisso_sal.models.transform import TargetTransform
 from sisso_sal.protocols import Prediction
 
@@ -302,8 +302,15 @@ class EnsembleModel:
             formula_calibration,
             recalibration,
             -np.inf if record.floor is None else record.floor,
-            None if record.certain is None else Certainty.of_file(record.certain, units, recipe.space.rules),
+            _certain(record.certain, units, recipe),
         )
+
+
+def _certain(data: Any, units: Mapping[str, str], recipe: EnsembleRecipe) -> Certainty | None:
+    if data is None:
+        return None
+    with inside("certain"):
+        return Certainty.from_json(data, units, recipe.space.rules)
 
 
 def _check_recipe(record: EnsembleRecord, recipe: EnsembleRecipe, members: Sequence[SISSOModel]) -> None:

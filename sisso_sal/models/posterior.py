@@ -2,10 +2,10 @@
 
 L0 scores every subset of a subspace. Of each number of terms the best `N_SCORED` are kept with their scores, and with the model
 without any term they share a probability of 1. Evidence is the extended Bayesian information criterion, in which all models of one
-size together are as probable beforehand as those of any other size: a search among millions finds good fits by chance, and what
-is as good as that must not seem certain. It counts materials, not rows, and those of a bootstrap sample as fewer, since some were
-drawn several times. A descriptor is as probable as all models with it together. The mean over members also tells how much that depends on
-the materials that happen to be known (stability selection).
+size together are as probable beforehand as those of any other size: a search among millions finds good fits by chance, and what is
+as good as that must not seem certain. It counts materials, not rows, and those of a bootstrap sample as fewer, since some were
+drawn several times. A descriptor is as probable as all models with it together. The mean over members also tells how much that
+depends on the materials that happen to be known (stability selection).
 
 References
 ----------
@@ -15,19 +15,20 @@ J. R. Stat. Soc. B 72, 417 (2010) (stability selection).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum, lgamma
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.search import SubspaceFits
 from sisso_sal.features.expression import Expression
 from sisso_sal.features.space import FeatureSpace
 from sisso_sal.features.unit_rules import UnitRules
-from sisso_sal.models.records import CertainRecord, inside, need
+from sisso_sal.models.records import Count, Record, Share, Text, inside, need, read_record
 
 N_SCORED = 100
 """Models of each number of terms that are scored for each member; more change the probabilities by less than 0.01."""
@@ -43,6 +44,31 @@ N_TOLD = 12
 
 CERTAIN = 0.9
 """Probability from which on something is called certain."""
+
+
+class ProbableRecord(Record):
+    """A descriptor with its probability; the tree is read by `Expression.from_json`."""
+
+    expression: Text
+    tree: Any
+    probability: Share
+    n_members: Count
+
+
+class CertainRecord(Record):
+    """A `Certainty`."""
+
+    primaries: dict[str, Share]
+    descriptors: list[ProbableRecord] = Field(max_length=N_TOLD)
+
+    @model_validator(mode="after")
+    def _most_probable_first(self) -> Self:
+        for name, shares in (
+            ("primaries", [*self.primaries.values()]),
+            ("descriptors", [one.probability for one in self.descriptors]),
+        ):
+            need(shares == sorted(shares, reverse=True), f"{name}: needs the most probable first")
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,19 +133,19 @@ class Certainty:
         }
 
     @classmethod
-    def of_file(cls, record: CertainRecord, units: dict[str, str], rules: UnitRules) -> Certainty:
-        """The inverse of `to_json`, from a file that was read.
+    def from_json(cls, data: Any, units: Mapping[str, str], rules: UnitRules) -> Certainty:
+        """The inverse of `to_json`.
 
         Raises
         ------
         ModelFileError
-            A tree is no formula of these primary features.
+            A key is missing, a value cannot be, or a tree is no formula of these primary features.
         ValueError
             A text is that of another formula, or a name is unknown.
         """
-        descriptors = []
+        record, descriptors = read_record(CertainRecord, data), []
         for number, one in enumerate(record.descriptors):
-            with inside(f"certain.descriptors.{number}.tree"):
+            with inside(f"descriptors.{number}.tree"):
                 expression = Expression.from_json(one.tree, units, rules=rules)
             text = str(expression)
             need(one.expression == text, f"certain.descriptors.{number}: needs '{text}' as the tree says")

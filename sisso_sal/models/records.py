@@ -25,7 +25,6 @@ Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 MOST_TERMS, MOST_DIMENSIONS, MOST_ALTERNATIVES = 6, 6, 1000
 """Terms of a model, dimensions in a file of one formula, and models of each dimension."""
 MOST_KERNELS = 16
-MOST_DESCRIPTORS = 100
 MOST_MEMBERS = 10_000
 MOST_PRIMARIES = 4096
 MOST_LEARNED = 50_000
@@ -251,31 +250,6 @@ class HandoverRecord(Record):
     theta: list[list[Number]] = Field(max_length=MOST_KERNELS)
 
 
-class ProbableRecord(Record):
-    """A descriptor with its probability; the tree is read by `Expression.from_json`."""
-
-    expression: Text
-    tree: Any
-    probability: Share
-    n_members: Count
-
-
-class CertainRecord(Record):
-    """A `Certainty`."""
-
-    primaries: dict[str, Share]
-    descriptors: list[ProbableRecord] = Field(max_length=MOST_DESCRIPTORS)
-
-    @model_validator(mode="after")
-    def _most_probable_first(self) -> Self:
-        for name, shares in (
-            ("primaries", [*self.primaries.values()]),
-            ("descriptors", [one.probability for one in self.descriptors]),
-        ):
-            need(shares == sorted(shares, reverse=True), f"{name}: needs the most probable first")
-        return self
-
-
 class NamedRecord(Record):
     """A name and a unit."""
 
@@ -379,7 +353,7 @@ class EnsembleRecord(FileRecord):
     floor: Number | None
     correction: CorrectionRecord | None
     labelled: Numbers
-    certain: CertainRecord | None
+    certain: Any  # read by `Certainty.from_json`
 
     @model_validator(mode="after")
     def _members_fit(self) -> Self:

@@ -23,8 +23,11 @@ PARAMETERS = 15.0
 factor of sqrt(1 + PARAMETERS / n), as those of a straight line are.
 """
 
-_DEGREES, _NEAREST, _FARTHEST = 4.0, 0.01, 1.0
-"""Degrees of freedom of the t distribution of errors; smallest and largest distance, in standard deviations of the labels."""
+_DEGREES = 4.0
+"""Degrees of freedom of the t distribution of errors."""
+
+_NEAREST, _FARTHEST, _OUTERMOST = 0.01, 1.0, 100.0
+"""Smallest and largest distance, and largest predicted value from the middle, in standard deviations of the labels."""
 
 _EXPECTED, _CERTAINTY = np.array([0.0, 0.0, 0.3]), np.array([3.0, 0.2, 0.05]) ** -2.0
 """Of the coefficients (constant, by value, by distance), before any error is seen: means, and inverse variances."""
@@ -116,7 +119,7 @@ def _spread(values: np.ndarray, about: float | None = None) -> float:
 def _places(mean: np.ndarray, middle: float, spread: float) -> np.ndarray:
     """ndarray (n,): predicted values in standard deviations of the labels from their median, as far as counts."""
     with np.errstate(invalid="ignore", over="ignore"):
-        return np.clip((mean - middle) / spread, -_FARTHEST, _FARTHEST)
+        return np.clip((mean - middle) / spread, -_OUTERMOST, _OUTERMOST)
 
 
 def _log_distances(mean: np.ndarray, values: np.ndarray, spread: float, own: np.ndarray | None = None) -> np.ndarray:

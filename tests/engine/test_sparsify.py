@@ -63,6 +63,32 @@ def test_equals_brute_force(dim, centre, weighted):
     assert (found.n_subsets, found.n_singular) == (comb(15, dim), n_singular) == (comb(15, dim), 0)
 
 
+@pytest.mark.parametrize("dim", [1, 2, 3, 4])
+@pytest.mark.parametrize("blocks", [1, 7])
+def test_scores_are_those_of_brute_force(dim, blocks):
+    values, target, rng = random_data(m=15, n=20)
+    weights = rng.integers(0, 3, 20).astype(float)
+    scored = sparsify(values, make_problem(target, weights), dim, keep=3, n_scored=200, blocks=blocks).scored
+    expected = naive.best_subsets(values, target, weights, dim)[0][:200]
+    assert [tuple(subset) for subset in scored.subsets.tolist()] == [fit.subset for fit in expected]
+    total = weights @ (target - np.average(target, weights=weights)) ** 2
+    np.testing.assert_allclose(scored.gains, [1 - fit.sse / total for fit in expected], atol=1e-9)
+
+
+def test_scores_change_no_fit():
+    values, target, _ = random_data(m=15, n=20)
+    for dim in (1, 2, 3):
+        with_scores, without = (sparsify(values, make_problem(target), dim, keep=3, n_scored=n) for n in (100, 0))
+        assert_same(with_scores.fits, without.fits, rtol=0)
+        assert (with_scores.n_subsets, with_scores.n_singular) == (without.n_subsets, without.n_singular)
+        assert without.scored.subsets.shape == (0, dim)
+
+
+def test_more_features_than_there_are_have_no_scores():
+    values, target, _ = random_data(m=2)
+    assert sparsify(values, make_problem(target), 3, n_scored=9).scored.gains.shape == (0,)
+
+
 def test_five_features():
     values, target, _ = random_data()
     found = sparsify(values, make_problem(target), 5, keep=1)

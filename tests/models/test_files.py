@@ -102,6 +102,8 @@ def test_a_reloaded_model_predicts_the_same_bits(kind, case, tmp_path):
         assert (again.chosen_, again.choices_) == (model.chosen_, model.choices_)
         assert again.describe(columns, "gap", "eV") == model.describe(columns, "gap", "eV")
         assert again.recurrence() == model.recurrence()
+        assert again.certain_ == model.certain_
+        assert again.certain_ is not None
     else:
         old, new = model.predict_with_validity(columns), again.predict_with_validity(columns)
         assert old[0].tobytes() == new[0].tobytes()
@@ -282,6 +284,7 @@ NEEDED = {
         "recalibration",
         "correction",
         "labelled",
+        "certain",
     ],
 }
 

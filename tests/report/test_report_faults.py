@@ -34,6 +34,7 @@ PARTS = [
     (f"{PAGE}.calibration_curve", "figure calibration"),
     (f"{PAGE}.formula_html", "formula 1"),
     (f"{PAGE}._recurrence", "what recurs"),
+    (f"{PAGE}._certain", "what is certain"),
 ]
 
 

@@ -57,6 +57,31 @@ def test_what_the_score_is_stands_under_the_table_in_the_words_of_the_acquisitio
     assert told("of_a_plug_in_that_is_gone") == []
 
 
+CERTAIN = {
+    "threshold": 0.9,
+    "primaries": {"a": 1.0, "b c": 0.95, "d": 0.31},
+    "descriptors": [
+        {"expression": f"a*{name}", "tree": ["mult", "a", name], "probability": share, "n_members": 9}
+        for name, share in (("b", 0.93), ("d", 0.4), ("e", 0.2), ("f", 0.1))
+    ],
+}
+
+
+def test_what_is_certain_and_what_is_less_so():
+    text = discover_text({**summary(), "certain": CERTAIN})
+    assert (
+        "\nCertain, with a probability above 90% over all models that were scored:\n"
+        "  primary features: a 100%, `b c` 95%; less probable: d 31%\n"
+        "  descriptors: a*b 93%; less probable: a*d 40%, a*e 20%\n"
+    ) in text
+
+
+def test_nothing_certain_is_said():
+    text = discover_text({**summary(), "certain": {"threshold": 0.9, "primaries": {"a": 0.2}, "descriptors": []}})
+    assert "\n  primary features: none; less probable: a 20%\n  descriptors: none\n" in text
+    assert "Certain" not in discover_text({**summary(), "certain": None})
+
+
 def test_figures_of_a_recalibration_are_not_sold_as_evidence():
     assert "recalibration makes the coverage right on average" in discover_text(summary())
     few = discover_text(summary(FEWEST_PARTED - 1))
