@@ -134,11 +134,12 @@ def table_of(space: Space, rows: np.ndarray, labels: np.ndarray, weights: np.nda
         )
     target = space.target.header if space.target else ""
     weights = np.ones(len(labels)) if weights is None else weights
-    groups, grouping = _groups_of(space, rows, X)
+    groups, grouping = groups_of(space, rows, X)
     return checked_table(headers, X, labels, weights, target=target or "y").in_groups(groups, grouping)
 
 
-def _groups_of(space: Space, rows: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, Grouping]:
+def groups_of(space: Space, rows: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, Grouping]:
+    """Which of these rows (n,) of a space, with features X (n, n_primary), are one material: numbers (n,), and what decided."""
     known = space.groups
     if known is not None:
         return known[rows], Grouping("column", space.settings.get("group") or "")

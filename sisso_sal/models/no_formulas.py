@@ -16,6 +16,7 @@ from sisso_sal.models.fitting import SearchSettings
 from sisso_sal.models.groups import canonical_order
 from sisso_sal.models.inputs import table_of
 from sisso_sal.models.magnitudes import check_labels
+from sisso_sal.models.materials import materials_of
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.sisso import positive_for
@@ -77,11 +78,14 @@ class NoFormulas:
         check_labels(space.target.name if space.target else "", labels)
         table, known = table_of(space, rows, labels), space.rows(rows)
         features, shares = _features(known), known.composition
+        self._materials = materials_of(space, rows)[1]
         columns = features if shares is None else np.hstack([features, shares])
         order = canonical_order(columns.T, labels, table.weights, table.groups)
         ordered, groups = labels[order], table.groups[order]
         link = TargetTransform.fit(self.transform, ordered)
-        recipe = EnsembleRecipe(space=SpaceSettings(), search=SearchSettings(), correction=self.kind, positive=self.positive)
+        recipe = EnsembleRecipe(
+            space=SpaceSettings(), search=SearchSettings(), correction=self.kind, positive=self.positive
+        )
         announce([correction_cost(recipe, len(labels), features.shape[1], shares is not None)])
         self.correction = Correction(
             self.kind, features[order], None, link.forward(ordered), self.seed, None if shares is None else shares[order],
@@ -129,6 +133,7 @@ class NoFormulas:
             "correction": self.kind,
             "sigma": "raw" if is_raw else "recalibrated",
             "calibration": self._calibration.as_dict() if self._calibration else None,
+            "materials": self._materials,
         }
 
 
@@ -141,4 +146,6 @@ def make_no_formulas(settings: CampaignSettings, seed: int, threads: int | None)
     """Unfitted learners of the ensemble that settings name, all of them where its correction is ``none``."""
     ensemble = settings.ensemble
     kind = "both" if ensemble.correction == "none" else ensemble.correction
-    return NoFormulas(kind, ensemble.recalibrate, ensemble.transform, seed, positive_for(ensemble.positive, settings.goal))
+    return NoFormulas(
+        kind, ensemble.recalibrate, ensemble.transform, seed, positive_for(ensemble.positive, settings.goal)
+    )
