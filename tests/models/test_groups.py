@@ -21,7 +21,7 @@ from sisso_sal.models.inputs import checked_table
 from sisso_sal.models.kernel import Kernel
 from sisso_sal.models.no_formulas import NoFormulas
 from sisso_sal.models.process import conditioned
-from sisso_sal.models.recalibration import KINDS, Recalibration, held_out_quantiles
+from sisso_sal.models.recalibration import KINDS, Recalibration, held_out
 from sisso_sal.models.recipe import recipe_of
 from sisso_sal.models.surrogates import Forest, Process
 from sisso_sal.models.validation import cross_validate, fold_numbers, tune
@@ -332,24 +332,34 @@ def test_several_of_one_group_in_a_process_that_a_campaign_has_is_the_process_wi
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_material_is_judged_by_the_quantiles_of_other_materials(kind):
+def test_a_material_is_judged_by_what_was_learned_from_other_materials(kind):
     rng = np.random.default_rng(0)
-    errors, sigma, groups = rng.normal(size=60), rng.uniform(0.5, 2, 60), np.arange(60) // 2
-    levels = np.array([0.5, 0.9])
-    before = held_out_quantiles(kind, errors, sigma, levels, groups)
-    moved = np.where(groups == 4, 50.0, errors)
-    assert np.array_equal(held_out_quantiles(kind, moved, sigma, levels, groups)[:, 8:10], before[:, 8:10])
-    few = held_out_quantiles(kind, errors[:38], sigma[:38], levels, groups[:38])
-    whole = Recalibration.fit(kind, errors[:38], sigma[:38]).quantile(levels)
-    assert np.array_equal(few, np.repeat(whole[:, None], 38, axis=1))
+    labels, mean, sigma, groups = rng.normal(size=60), np.zeros(60), rng.uniform(0.5, 2, 60), np.arange(60) // 2
+
+    def upper(labels, n=60):
+        out = np.empty(n)
+        for rows, told in held_out(kind, labels[:n], mean[:n], sigma[:n], groups[:n]):
+            out[rows] = told.quantile(0.9)
+        return out
+
+    moved = np.where(groups == 4, 50.0, labels)
+    assert np.array_equal(upper(moved)[8:10], upper(labels)[8:10])
+    assert np.array_equal(upper(moved), upper(labels)) == (kind == "none")
+    few = Recalibration.fit(kind, labels[:38], mean[:38], sigma[:38], groups[:38])
+    assert np.array_equal(upper(labels, 38), few.distribution(mean[:38], sigma[:38]).quantile(0.9))
 
 
 def test_the_noise_floor_is_that_of_as_many_materials():
-    errors, sigma, groups = np.random.default_rng(0).normal(size=60), np.ones(60), np.arange(60) // 3
-    found, _ = calibrate(np.append(errors, np.nan), np.ones(61), "scale", np.append(groups, 99))
+    labels, mean, sigma, groups = (
+        np.random.default_rng(0).normal(size=60),
+        np.zeros(61),
+        np.ones(61),
+        np.arange(60) // 3,
+    )
+    found, _ = calibrate(np.append(labels, np.nan), mean, sigma, "scale", np.append(groups, 99))
     assert (found.n, found.n_materials) == (60, 20)
     assert (found.noise_floor, found.noise_floor95) == noise_floor(20)
-    assert calibrate(errors, sigma, "scale")[0].noise_floor == noise_floor(60)[0]
+    assert calibrate(labels, mean[:60], sigma[:60], "scale")[0].noise_floor == noise_floor(60)[0]
 
 
 @pytest.mark.parametrize("folds", [2, 3, 7])
