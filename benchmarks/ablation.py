@@ -19,6 +19,7 @@ from labelled import HERE, space_named, usable
 from sisso_sal.data.table import Table, read_table
 from sisso_sal.models.calibration import noise_floor
 from sisso_sal.models.ensemble import SISSOEnsemble
+from sisso_sal.models.groups import grouped
 from sisso_sal.models.validation import cross_validate
 from sisso_sal.oxides.elements import composition_of
 
@@ -105,11 +106,12 @@ def compare(
     floor = noise_floor(len(y))[1]
     print(f"{title}: {len(y)} rows; a perfect sigma has an area below {floor:.3f} with a probability of 95 %")
     _print(HEAD)
+    groups, _ = grouped(np.asarray(X), composition=shares)
     for name, change in CHANGES:
         if names is not None and name not in names:
             continue
         known = None if name == "no compositions" else shares
-        found = cross_validate(SISSOEnsemble(**change), X, y, composition=known, seed=seed)
+        found = cross_validate(SISSOEnsemble(**change), X, y, composition=known, groups=groups, seed=seed)
         figures = found.calibration()
         alone = (found.target - found.formula)[np.isfinite(found.formula)]
         error = np.abs(found.target - found.mean)[np.isfinite(found.mean)]

@@ -39,7 +39,7 @@ def figures(table: Table, options: argparse.Namespace, seed: int) -> dict[str, l
     new = replicated(table, others, 1, noise, options.jitter, seed + 1000)
     headers = [table.header(name) for name in table.feature_names]
     target = table.header(table.target_name or "")
-    shares, shares_of_new = atomic_fractions(labelled["formula"]), atomic_fractions(new["formula"])
+    shares, shares_of_new = (atomic_fractions(list(frame["formula"])) for frame in (labelled, new))
     out = {}
     for name, groups in (("each row", np.arange(len(labelled))), ("compositions", None)):
         ensemble = SISSOEnsemble(random_state=seed, threads=options.threads, members=options.members)

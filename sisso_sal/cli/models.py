@@ -102,7 +102,7 @@ def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bo
     if is_ensemble:
         from sisso_sal.models.materials import materials_of
 
-        document["materials"] = materials_of(space, known, space.labels[known])
+        document["materials"] = materials_of(space, known)[1]
     return stored, document | {"seconds": round(seconds, 4), "seed": settings.seed}
 
 

@@ -328,7 +328,7 @@ def _compared(data, ensemble, tried: dict[str, Any], folds: int, progress: Progr
         )  # fmt: skip
     return {
         "target": {"name": data.target_name, "unit": data.target_unit},
-        "n_samples": len(known), "materials": materials_of(space, known, space.labels[known]), "folds": folds, "rows": rows,
+        "n_samples": len(known), "materials": materials_of(space, known)[1], "folds": folds, "rows": rows,
         "best": {key: rows[0][key] for key in GRID}, **data.remarks(),
     }  # fmt: skip
 

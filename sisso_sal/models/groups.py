@@ -214,6 +214,18 @@ def consecutive(groups: np.ndarray) -> np.ndarray:
     return np.unique(groups, return_inverse=True)[1]
 
 
+def in_order_of_rows(groups: np.ndarray) -> np.ndarray:
+    """ndarray (n,) of int: the same groups numbered from 0 on, in the order in which they first occur.
+
+    Examples
+    --------
+    >>> in_order_of_rows(np.array([9, 4, 9])).tolist()
+    [0, 1, 0]
+    """
+    _, first, number = np.unique(groups, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[number]
+
+
 def n_materials(groups: np.ndarray) -> int:
     """How many different groups there are.
 

@@ -142,13 +142,14 @@ def table_of(space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndar
             f"feature '{space.features[undefined[0]].name}': needs finite numbers, found a gap or an infinity"
         )
     target = space.target.header if space.target else ""
-    groups, grouping = _groups_of(space, rows, X)
+    groups, grouping = groups_of(space, rows, X)
     table = checked_table(headers, X, labels, np.ones(len(labels)), target=target or "y")
     table = table if errors is None else table.with_errors(errors)
     return table.in_groups(groups, grouping)
 
 
-def _groups_of(space: Space, rows: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, Grouping]:
+def groups_of(space: Space, rows: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, Grouping]:
+    """Which of these rows (n,) of a space, with features X (n, n_primary), are one material: numbers (n,), and what decided."""
     known = space.groups
     if known is not None:
         return known[rows], Grouping("column", space.settings.get("group") or "")

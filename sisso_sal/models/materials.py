@@ -9,7 +9,7 @@ import numpy as np
 
 from sisso_sal.data.neighbours import near_distances, spread_of
 from sisso_sal.models.groups import Grouping, n_materials
-from sisso_sal.models.inputs import table_of
+from sisso_sal.models.inputs import groups_of
 from sisso_sal.protocols import Space
 
 NEAR = 1e-3
@@ -55,10 +55,11 @@ def materials_told(
     }
 
 
-def materials_of(space: Space, rows: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """The same for candidates of a space, whose numbers (n,) and labels (n,) are given."""
-    table = table_of(space, rows, labels)
-    return materials_told(table.X, table.groups, table.grouping, [space.ids[row] for row in rows.tolist()])
+def materials_of(space: Space, rows: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+    """Which candidates of these numbers (n,) are one material: ndarray (n,) of int; and `materials_told` of them."""
+    X = space.rows(rows).matrix
+    groups, grouping = groups_of(space, rows, X)
+    return groups, materials_told(X, groups, grouping, [space.ids[row] for row in rows.tolist()])
 
 
 def _near(rows: np.ndarray, groups: np.ndarray, names: Sequence[str]) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from sisso_sal.models.fitting import SearchSettings
 from sisso_sal.models.groups import canonical_order
 from sisso_sal.models.inputs import table_of
 from sisso_sal.models.magnitudes import check_labels
+from sisso_sal.models.materials import materials_of
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.sisso import positive_for
@@ -77,6 +78,7 @@ class NoFormulas:
         check_labels(space.target.name if space.target else "", labels)
         table, known = table_of(space, rows, labels, errors), space.rows(rows)
         features, shares = _features(known), known.composition
+        self._materials = materials_of(space, rows)[1]
         columns = features if shares is None else np.hstack([features, shares])
         order = canonical_order(columns.T, labels, table.weights, table.groups)
         ordered, groups = labels[order], table.groups[order]
@@ -132,6 +134,7 @@ class NoFormulas:
             "correction": self.kind,
             "sigma": "raw" if is_raw else "recalibrated",
             "calibration": self._calibration.as_dict() if self._calibration else None,
+            "materials": self._materials,
         }
 
 

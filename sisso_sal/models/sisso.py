@@ -12,7 +12,7 @@ from sisso_sal.models.assembly import fit_ensemble
 from sisso_sal.models.costs import prediction_cost
 from sisso_sal.models.files import model_document
 from sisso_sal.models.inputs import table_of
-from sisso_sal.models.materials import materials_told
+from sisso_sal.models.materials import materials_of
 from sisso_sal.models.recipe import recipe_of
 from sisso_sal.models.stored import StoredModel
 from sisso_sal.protocols import Cost, Prediction, Progress, Space
@@ -58,8 +58,7 @@ class SISSO:
         recipe, shares = recipe_of(self.settings), space.rows(rows).composition
         predicted = prediction_cost(recipe, len(space.ids), len(rows), len(table.names), shares is not None)
         later = (predicted, *self._expected)
-        names = [space.ids[row] for row in rows.tolist()]
-        self._materials = materials_told(table.X, table.groups, table.grouping, names)
+        self._materials = materials_of(space, rows)[1]
         assembled = fit_ensemble(recipe, table, shares, earlier=self._earlier, later=later, progress=progress)
         self.model, self._out_of_bag = assembled.model, (assembled.oob_mean, assembled.oob_std)
         if not self.model.counts.is_complete:

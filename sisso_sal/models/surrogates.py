@@ -5,23 +5,23 @@ All see the compositions where the candidates have formulas, as the ensemble doe
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.tree import DecisionTreeRegressor
 
 from sisso_sal.data.neighbours import relative_distance
 from sisso_sal.models.calibration import calibrate
 from sisso_sal.models.correction import CONSTANT, FARTHEST, correlation_from, correlation_of
 from sisso_sal.models.costs import process_cost
-from sisso_sal.models.groups import canonical_order
+from sisso_sal.models.groups import canonical_order, in_order_of_rows
 from sisso_sal.models.inputs import label_weights
 from sisso_sal.models.kernel import Kernel
 from sisso_sal.models.magnitudes import check_labels
+from sisso_sal.models.materials import materials_of
 from sisso_sal.models.process import GaussianProcess, fit_process
-from sisso_sal.models.trees import N_TREES, grown_on_all, without_last_bits
+from sisso_sal.models.trees import N_TREES, grown_on_all, seeds_of_trees, without_last_bits
 from sisso_sal.protocols import Prediction, Progress, Rows, Space
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.system.costs import announce
@@ -31,7 +31,8 @@ from sisso_sal.system.machine import one_blas_thread
 class Forest:
     """A random forest whose trees are the members (Breiman, Mach. Learn. 45, 5 (2001)).
 
-    Its inputs are the primary features and the share of each element that a labelled material has.
+    Its inputs are the primary features and the share of each element that a labelled material has. The trees draw materials, all
+    labels of one together; where each label is a material of its own, they are those of scikit-learn's forest of the same seed.
 
     Parameters
     ----------
@@ -48,32 +49,36 @@ class Forest:
     ) -> Forest:
         """Learn from labels; see `Surrogate`. Labels with an error have the weight that `label_weights` gives."""
         check_labels(space.target.name if space.target else "", labels)
-        self._forest = RandomForestRegressor(self.n_trees, oob_score=True, random_state=self.seed % 2**32)
         weights = label_weights(errors) if errors.any() else None
         known = space.rows(rows)
         self._elements, self._labels = _elements_of(known), labels
         self._known, self._inputs = known.matrix, _inputs(known, self._elements)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Some inputs do not have OOB scores")
-            self._forest.fit(self._inputs, labels, weights)
-        self._left_out = self._spread_of_unseen()
+        self._groups, self._materials = materials_of(space, rows)
+        material, single = in_order_of_rows(self._groups), self._inputs.astype(np.float32, order="C")
+        unseen = np.empty((self.n_trees, len(labels)), dtype=bool)
+        self._trees = []
+        for tree, own in enumerate(seeds_of_trees(self.seed % 2**32, self.n_trees)):
+            counts = _drawn(material, weights, np.random.RandomState(own))
+            self._trees.append(DecisionTreeRegressor(random_state=own).fit(single, labels, counts))
+            unseen[tree] = counts == 0
+        self._left_out = self._by_unseen(unseen)
         return self
 
-    def _spread_of_unseen(self) -> np.ndarray:
-        """Standard deviation of the trees that did not see a label: ndarray (n_labelled,); NaN from fewer than two."""
-        n = len(self._labels)
-        unseen = np.ones((len(self._forest.estimators_), n), dtype=bool)
-        for tree, drawn in enumerate(self._forest.estimators_samples_):
-            unseen[tree, drawn] = False
-        members = np.where(unseen, self._members(self._inputs), np.nan)
-        enough = unseen.sum(axis=0) > 1
-        spread = np.full(n, np.nan)
-        spread[enough] = np.nanstd(members[:, enough], axis=0, ddof=1)
-        return spread
+    def _by_unseen(self, unseen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of the trees that did not see a material: ndarray (n_labelled,) each.
+
+        Of no tree the mean is NaN, of fewer than two the standard deviation; `unseen` (n_trees, n_labelled) says where.
+        """
+        members, count = self._members(self._inputs), unseen.sum(axis=0)
+        total = sum(np.where(unseen, members, 0.0), start=np.zeros(len(count)))  # in the order of the trees
+        mean, spread = np.where(count > 0, total / np.maximum(count, 1), np.nan), np.full(len(count), np.nan)
+        enough = count > 1
+        spread[enough] = np.nanstd(np.where(unseen, members, np.nan)[:, enough], axis=0, ddof=1)
+        return mean, spread
 
     def _members(self, inputs: np.ndarray) -> np.ndarray:
         single = inputs.astype(np.float32, order="C")
-        return np.array([tree.predict(single) for tree in self._forest.estimators_])
+        return np.array([tree.predict(single) for tree in self._trees])
 
     def predict(self, space: Space, rows: np.ndarray) -> Prediction:
         """Mean and standard deviation of the trees; see `Surrogate`."""
@@ -85,12 +90,27 @@ class Forest:
 
     @property
     def out_of_bag(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of the trees that did not see a label: ndarray (n_labelled,) each, in the target's unit."""
-        return self._forest.oob_prediction_, self._left_out
+        """Mean and standard deviation of the trees that did not see a material: ndarray (n_labelled,) each."""
+        return self._left_out
 
     def describe(self, space: Space) -> dict[str, Any]:
         """Number of trees, and how their standard deviation compares with the out-of-bag residuals."""
-        return _described(self, self._labels, self.n_trees)
+        return _described(self, self.n_trees)
+
+
+def _drawn(material: np.ndarray, weights: np.ndarray | None, rng: np.random.RandomState) -> np.ndarray:
+    """How much each label counts in a tree that draws as many materials as there are: ndarray (n_labelled,).
+
+    `material` (n_labelled,) numbers them from 0 on. With weights (n_labelled,) a material is drawn with a probability like the mean
+    weight of its labels, which then count like their own weights.
+    """
+    sizes = np.bincount(material)
+    n = len(sizes)
+    if weights is None:
+        return np.bincount(rng.randint(0, n, n), minlength=n)[material].astype(np.float64)
+    mean = np.bincount(material, weights=weights) / sizes
+    counts = np.bincount(rng.choice(n, n, p=mean / np.sum(mean)), minlength=n)
+    return counts[material] * (weights / mean[material])
 
 
 class ExtraTrees:
@@ -115,6 +135,7 @@ class ExtraTrees:
         known = space.rows(rows)
         weights = label_weights(errors) if errors.any() else np.ones(len(labels))
         self._elements, self._known = _elements_of(known), known.matrix
+        self._materials = materials_of(space, rows)[1]
         inputs = self._sorted(known)
         order = canonical_order(inputs.T, labels, weights)
         inputs, ordered = inputs[order], without_last_bits(labels[order], float(np.ptp(labels)))
@@ -142,7 +163,7 @@ class ExtraTrees:
 
     def describe(self, space: Space) -> dict[str, Any]:
         """Number of trees; no label is left out, so that there is no calibration."""
-        return {"n_members": N_TREES, "sigma": "raw", "calibration": None}
+        return {"n_members": N_TREES, "sigma": "raw", "calibration": None, "materials": self._materials}
 
 
 class Process:
@@ -179,9 +200,10 @@ class Process:
         start = np.zeros(len(kernel.bounds))
         again = np.random.RandomState(0).uniform(*kernel.bounds.T)
         announce([process_cost(len(labels), X.shape[1], starts=2)])
+        self._groups, self._materials = materials_of(space, rows)
         with one_blas_thread():
             self._process = fit_process(kernel, [start, again], inputs, labels, noise)
-            self._left_out = self._process.left_out(labels)
+            self._left_out = self._process.left_out(labels, self._groups)
         self._known, self._labels = known.matrix, labels
         return self
 
@@ -196,12 +218,12 @@ class Process:
 
     @property
     def out_of_bag(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation without the label itself (Rasmussen and Williams, eq. 5.12): ndarray (n_labelled,) each."""
+        """Mean and standard deviation without the material, see `GaussianProcess.left_out`: ndarray (n_labelled,) each."""
         return self._left_out
 
     def describe(self, space: Space) -> dict[str, Any]:
-        """How the standard deviation compares with the residuals of the labels that were left out, one at a time."""
-        return _described(self, self._labels, self.n_members)
+        """How the standard deviation compares with the residuals of the labels that were left out, one material at a time."""
+        return _described(self, self.n_members)
 
     def _standardised(self, rows: Rows) -> np.ndarray:
         X, shares = (rows.matrix - self._centre) / self._spread, rows.composition
@@ -256,12 +278,13 @@ def _prediction(
     return Prediction(mean, std, std, members, valid, distance=distance, correlation=correlation)
 
 
-def _described(surrogate: Forest | Process, labels: np.ndarray, n_members: int) -> dict[str, Any]:
+def _described(surrogate: Forest | Process, n_members: int) -> dict[str, Any]:
     """What a surrogate without formulas tells of its fit; no calibration where no label was left out."""
     mean, std = surrogate.out_of_bag
     usable = np.isfinite(mean) & (std > 0)
-    calibration = calibrate(labels[usable], mean[usable], std[usable], "none")[0].as_dict() if usable.any() else None
-    return {"n_members": n_members, "sigma": "raw", "calibration": calibration}
+    labels, groups = surrogate._labels[usable], surrogate._groups[usable]
+    calibration = calibrate(labels, mean[usable], std[usable], "none", groups)[0].as_dict() if usable.any() else None
+    return {"n_members": n_members, "sigma": "raw", "calibration": calibration, "materials": surrogate._materials}
 
 
 def make_forest(settings: CampaignSettings, seed: int, threads: int | None) -> Forest:

@@ -123,7 +123,7 @@ def grown(
     material = np.arange(len(rows)) if groups is None else consecutive(groups)
     n = int(material.max()) + 1
     counts = np.empty((N_TREES, len(rows)))
-    for number, own in enumerate(_seeds(seed)):
+    for number, own in enumerate(seeds_of_trees(seed)):
         drawn = np.random.RandomState(own).randint(0, n, n, dtype=np.int32)
         counts[number] = np.bincount(drawn, minlength=n)[material]
     return _grown(rows, target, counts if weights is None else counts * weights, seed), counts == 0
@@ -137,13 +137,16 @@ def grown_on_all(rows: np.ndarray, target: np.ndarray, weights: np.ndarray, seed
     return _grown(rows, target, np.tile(weights, (N_TREES, 1)), seed)
 
 
-def _seeds(seed: int) -> np.ndarray:
-    return np.random.RandomState(seed).randint(np.iinfo(np.int32).max, size=N_TREES)
+def seeds_of_trees(seed: int, n_trees: int = N_TREES) -> np.ndarray:
+    """ndarray (n_trees,) of int: the seed of each tree, as scikit-learn's forests draw them."""
+    return np.random.RandomState(seed).randint(np.iinfo(np.int32).max, size=n_trees)
 
 
 def _grown(rows: np.ndarray, target: np.ndarray, counts: np.ndarray, seed: int) -> Trees:
     """Trees on rows of which each counts so many times in a tree (n_trees, n)."""
-    states = np.array([np.random.RandomState(own).randint(0, RANDOM_MAX) for own in _seeds(seed)], dtype=np.int64)
+    states = np.array(
+        [np.random.RandomState(own).randint(0, RANDOM_MAX) for own in seeds_of_trees(seed)], dtype=np.int64
+    )
     room = int((2 * np.count_nonzero(counts, axis=1) - 1).sum())
     nodes = Nodes(np.empty(room, np.uint32), np.empty(room), np.empty(room, np.uint32), np.empty(room))
     columns = np.ascontiguousarray(rows.T, dtype=np.float32)

@@ -9,6 +9,7 @@ from naive_process import twin_process
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import GroupKFold
 
+from sisso_sal.data.table import read_table
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.models import trees
 from sisso_sal.models.assembly import fit_ensemble
@@ -18,10 +19,13 @@ from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.groups import FEWEST_DISTINCT, Grouping, canonical_numbers, grouped, same_composition
 from sisso_sal.models.inputs import checked_table
 from sisso_sal.models.kernel import Kernel
+from sisso_sal.models.no_formulas import NoFormulas
 from sisso_sal.models.process import conditioned
-from sisso_sal.models.recalibration import KINDS, Recalibration, held_out_quantiles
+from sisso_sal.models.recalibration import KINDS, Recalibration, held_out
 from sisso_sal.models.recipe import recipe_of
+from sisso_sal.models.surrogates import Forest, Process
 from sisso_sal.models.validation import cross_validate, fold_numbers, tune
+from sisso_sal.spaces.table import TableSpace
 
 SMALL = {
     "rung": 1,
@@ -285,28 +289,77 @@ def test_a_correction_is_read_back_with_its_materials(kind):
     assert rmse[1] < 0.6 * rmse[0]
 
 
+# The surrogates that a campaign can have instead
+
+
+@pytest.mark.parametrize("kind", [Forest, Process, NoFormulas])
+@pytest.mark.parametrize("by", ["composition", "column", "features"])
+def test_other_surrogates_leave_out_whole_materials(kind, by):
+    X, y, groups = replicates()
+    frame = X.assign(y=y, id=[f"run {row}" for row in range(len(y))], name=[f"m{group}" for group in groups])
+    if by == "composition":
+        metals = ["Mg", "Ca", "Sr", "Ba", "Zn", "Ti"]
+        frame["formula"] = [f"{metals[group % 6]}{1 + group // 6}O{7 + group % 5}" for group in groups]
+    if by != "features":
+        frame["a"] += 1e-4 * np.random.default_rng(5).normal(size=len(y))
+    space = TableSpace(read_table(frame, target="y", id="id", group="name" if by == "column" else None))
+    unaware = TableSpace(read_table(frame.drop(columns="formula", errors="ignore"), target="y", id="id", group="id"))
+    rows, none = np.arange(len(y)), np.zeros(len(y))
+    aware, other = (kind(seed=1).fit(one, rows, y, none) for one in (space, unaware))
+    told = aware.describe(space)
+    column = "name" if by == "column" else ""
+    assert told["materials"] == {"n_labels": 90, "n": 30, "by": by, "column": column, "near": None}
+    assert told["calibration"]["n_materials"] == 30
+    assert other.describe(unaware)["calibration"]["rmse"] < 0.6 * told["calibration"]["rmse"]
+    # What is said of a material does not depend on any of its labels.
+    moved = np.where(groups == 7, y + 3.0, y)
+    if kind is Forest:
+        before, after = (kind(seed=1).fit(space, rows, labels, none).out_of_bag[0] for labels in (y, moved))
+        assert np.array_equal(before[groups == 7], after[groups == 7])
+
+
+def test_several_of_one_group_in_a_process_that_a_campaign_has_is_the_process_without_them():
+    X, y, groups = replicates(20)
+    frame = X.assign(y=y, id=[f"run {row}" for row in range(len(y))])
+    space = TableSpace(read_table(frame, target="y", id="id"))
+    found = Process().fit(space, np.arange(60), y, np.zeros(60))
+    mean, std = found._process.left_out(y, groups)
+    assert np.array_equal(found.out_of_bag[0], mean)
+    assert np.array_equal(found.out_of_bag[1], std)
+
+
 # Calibration and folds
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_material_is_judged_by_the_quantiles_of_other_materials(kind):
+def test_a_material_is_judged_by_what_was_learned_from_other_materials(kind):
     rng = np.random.default_rng(0)
-    errors, sigma, groups = rng.normal(size=60), rng.uniform(0.5, 2, 60), np.arange(60) // 2
-    levels = np.array([0.5, 0.9])
-    before = held_out_quantiles(kind, errors, sigma, levels, groups)
-    moved = np.where(groups == 4, 50.0, errors)
-    assert np.array_equal(held_out_quantiles(kind, moved, sigma, levels, groups)[:, 8:10], before[:, 8:10])
-    few = held_out_quantiles(kind, errors[:38], sigma[:38], levels, groups[:38])
-    whole = Recalibration.fit(kind, errors[:38], sigma[:38]).quantile(levels)
-    assert np.array_equal(few, np.repeat(whole[:, None], 38, axis=1))
+    labels, mean, sigma, groups = rng.normal(size=60), np.zeros(60), rng.uniform(0.5, 2, 60), np.arange(60) // 2
+
+    def upper(labels, n=60):
+        out = np.empty(n)
+        for rows, told in held_out(kind, labels[:n], mean[:n], sigma[:n], groups[:n]):
+            out[rows] = told.quantile(0.9)
+        return out
+
+    moved = np.where(groups == 4, 50.0, labels)
+    assert np.array_equal(upper(moved)[8:10], upper(labels)[8:10])
+    assert np.array_equal(upper(moved), upper(labels)) == (kind == "none")
+    few = Recalibration.fit(kind, labels[:38], mean[:38], sigma[:38], groups[:38])
+    assert np.array_equal(upper(labels, 38), few.distribution(mean[:38], sigma[:38]).quantile(0.9))
 
 
 def test_the_noise_floor_is_that_of_as_many_materials():
-    errors, sigma, groups = np.random.default_rng(0).normal(size=60), np.ones(60), np.arange(60) // 3
-    found, _ = calibrate(np.append(errors, np.nan), np.ones(61), "scale", np.append(groups, 99))
+    labels, mean, sigma, groups = (
+        np.random.default_rng(0).normal(size=60),
+        np.zeros(61),
+        np.ones(61),
+        np.arange(60) // 3,
+    )
+    found, _ = calibrate(np.append(labels, np.nan), mean, sigma, "scale", np.append(groups, 99))
     assert (found.n, found.n_materials) == (60, 20)
     assert (found.noise_floor, found.noise_floor95) == noise_floor(20)
-    assert calibrate(errors, sigma, "scale")[0].noise_floor == noise_floor(60)[0]
+    assert calibrate(labels, mean[:60], sigma[:60], "scale")[0].noise_floor == noise_floor(60)[0]
 
 
 @pytest.mark.parametrize("folds", [2, 3, 7])

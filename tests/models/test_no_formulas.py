@@ -87,7 +87,9 @@ def test_it_is_a_correction_without_formulas_and_recalibrated_by_its_left_out_er
     assert np.array_equal(prediction.half95, recalibration.half_width(0.95, raw))
     assert np.array_equal(found.out_of_bag[0], alone.left_out_mean)
     told = calibrate(y - alone.left_out_mean, alone.left_out_std, "isotonic")[0].as_dict()
-    assert found.describe(space_of(X)) == {"correction": kind, "sigma": "recalibrated", "calibration": told}
+    materials = {"n_labels": 40, "n": 40, "by": "composition", "column": "", "near": None}
+    described = {"correction": kind, "sigma": "recalibrated", "calibration": told, "materials": materials}
+    assert found.describe(space_of(X)) == described
     chosen = np.array([4, 0, 7])
     link = alone.correlation(new[chosen], None, atomic_fractions(tuple(others))[chosen])
     assert prediction.correlation(chosen) == pytest.approx(link, rel=1e-12)

@@ -275,12 +275,20 @@ def test_only_the_rows_that_are_named_are_learned_and_predicted(kind):
     assert np.array_equal(part.std, alone.std)
 
 
-@pytest.mark.parametrize("kind", [Forest, Process])
-def test_a_label_with_a_large_error_counts_less(kind):
+def test_labels_with_errors_have_the_weights_of_scikit_learns_forest():
+    (X, y), (new, _) = table(), table(12, seed=1)
+    errors = np.where(np.arange(len(y)) % 3, 0.0, np.linspace(0.1, 2.0, len(y)))
+    found = fitted(Forest(seed=4), X, y, errors)
+    twin = RandomForestRegressor(100, oob_score=True, random_state=4).fit(X, y, label_weights(errors))
+    assert np.array_equal(predicted(found, new).members, [tree.predict(new) for tree in twin.estimators_])
+    assert np.array_equal(found.out_of_bag[0], twin.oob_prediction_)
+
+
+def test_a_label_with_a_large_error_counts_less():
     X, y = table()
     errors, moved = np.zeros(len(y)), y.copy()
     errors[3], moved[3] = 50.0, y[3] + 5.0
-    plain, aware = (predicted(fitted(kind(), X, moved, given), X).mean[3] for given in (None, errors))
+    plain, aware = (predicted(fitted(Process(), X, moved, given), X).mean[3] for given in (None, errors))
     assert abs(aware - y[3]) < abs(plain - y[3])
 
 
