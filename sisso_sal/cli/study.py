@@ -246,7 +246,7 @@ def tune(
     """Choose rung, terms, n_sis, members, dropout and transform for TABLE by cross-validation, and write a settings file.
 
     The settings are compared by the mean absolute error of the formulas, without correction, on held-out rows. One search serves
-    all folds, dropouts, numbers of members and numbers of terms.
+    all folds, dropouts and numbers of terms.
 
     \b
     Example:
