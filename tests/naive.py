@@ -298,7 +298,7 @@ def repeated(rows, counts):
 
 
 def out_of_bag(models, counts, columns):
-    """Mean and spread (ddof 1) per sample over the models that did not see it and are valid there; NaN below two."""
+    """Mean and spread (ddof 1) per sample over the models that did not see it and are valid there; one alone has no spread."""
     n_samples = len(next(iter(columns.values())))
     means, spreads = np.full(n_samples, np.nan), np.full(n_samples, np.nan)
     for i in range(n_samples):
@@ -307,8 +307,10 @@ def out_of_bag(models, counts, columns):
             values, valid = model.predict({name: row[i : i + 1] for name, row in columns.items()})
             if count[i] == 0 and valid[0]:
                 found.append(values[0])
+        if found:
+            means[i] = np.mean(found)
         if len(found) >= 2:
-            means[i], spreads[i] = np.mean(found), np.std(found, ddof=1)
+            spreads[i] = np.std(found, ddof=1)
     return means, spreads
 
 

@@ -143,7 +143,7 @@ class Scene:
     @property
     def mean(self) -> np.ndarray:
         """ndarray (n,), in the target's unit; NaN where there is no prediction."""
-        return self.told.mean
+        return self.told.estimate
 
     @property
     def std(self) -> np.ndarray:

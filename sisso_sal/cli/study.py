@@ -265,7 +265,7 @@ def tune(
     """Choose rung, terms, n_sis, members, dropout and transform for TABLE by cross-validation, and write a settings file.
 
     The settings are compared by the mean absolute error of the formulas, without correction, on held-out rows. One search serves
-    all folds, dropouts, numbers of members and numbers of terms.
+    all folds, dropouts and numbers of terms.
 
     With --learning-curve the settings are those of discover or of --config. The whole ensemble learns from more and more rows, in
     three orders: at random, the worst predicted first, and those farthest from the others first. The errors are those of rows that

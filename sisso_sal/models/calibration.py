@@ -351,7 +351,7 @@ def calibrate(
     recalibration = Recalibration.fit(kind, labels, mean, sigma, groups)
     told = recalibration.distribution(mean, sigma, floor)
     found = probabilities(recalibration.kind, labels, mean, sigma, groups, floor)
-    return judge(labels - told.mean, sigma, told.std, found, recalibration.kind, n_materials(groups)), recalibration
+    return judge(labels - told.estimate, sigma, told.std, found, recalibration.kind, n_materials(groups)), recalibration
 
 
 def judge(

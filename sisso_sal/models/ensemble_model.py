@@ -142,7 +142,7 @@ class EnsembleModel:
             correlation = CorrectionCorrelation(self.correction, features, linked, shares)
         told = (self.recalibration or Recalibration()).distribution(mean, raw, self.floor)
         return Prediction(
-            told.mean, told.std, raw, values, valid,
+            told.estimate, told.std, raw, values, valid,
             distribution=told,
             formula=formula,
             outside=(outside > 0).mean(axis=0),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sisso_sal.models.regressor import SISSORegressor
 
 FORMAT = "sisso-sal model"
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 class Storable(Protocol):

@@ -190,7 +190,7 @@ class RecalibrationRecord(Record):
         is_learned = self.kind == "isotonic"
         need((self.widths is not None) == is_learned, "widths: needs to be there for isotonic, and only there")
         need((self.scores.size > 0) == is_learned, "scores: needs some for isotonic, and only there")
-        need(bool((self.scores >= 0).all() and (np.diff(self.scores) >= 0).all()), "scores: needs sizes in order")
+        need(bool((self.scores >= 0).all() and (np.diff(self.scores) >= 0).all()), "scores: needs numbers >= 0 in order")
         need(not is_learned or self.scores[-1] > 0, "scores: needs one above 0")
         return self
 
@@ -389,9 +389,9 @@ class EnsembleRecord(FileRecord):
         both = (self.recalibration is None) == (self.calibration is None)
         need(both, "recalibration: needs a calibration, and the other way round")
         if self.recalibration is not None and self.calibration is not None:
-            need_numbers("scores", self.recalibration.scores, self.calibration.n)
-            in_order = bool((np.diff(self.recalibration.scores, prepend=0.0) >= 0).all())
-            need(in_order, "scores: needs numbers >= 0 in order")
+            kind, known = self.recalibration.kind, self.calibration.kind
+            need(kind == known, f"recalibration: needs kind {known} as the calibration says, found {kind}")
+            need_numbers("scores", self.recalibration.scores, self.calibration.n if kind == "isotonic" else 0)
         return self
 
 

@@ -176,17 +176,14 @@ class _Bench:
             raise KeyboardInterrupt
         return stages
 
-    def assembled(
-        self, recipe: EnsembleRecipe, stages: Sequence[Stage], dropout: int, stride: int | None = None
-    ) -> CrossValidated:
-        """Predictions by the ensembles of all folds; `stride` is the number of members that were searched for."""
+    def assembled(self, recipe: EnsembleRecipe, stages: Sequence[Stage], dropout: int) -> CrossValidated:
+        """Predictions by the ensembles of all folds."""
         n = len(self.fold)
-        stride = stride or recipe.members
         parts = {name: np.full(n, np.nan) for name in ("mean", "std", "std_raw", "formula")}
         probability, chosen = np.full(n, np.nan), []
         for k in range(self.folds):
             held_out = self.fold == k
-            first = (dropout * self.folds + k) * stride
+            first = (dropout * self.folds + k) * recipe.members
             model = assemble(recipe, self.table, stages, first, ~held_out, self.composition).model
             shares = None if self.composition is None else self.composition[held_out]
             prediction = model.predict_distribution(self.table.columns(held_out), shares)
@@ -221,7 +218,8 @@ def tune(
 ) -> list[dict[str, Any]]:
     """Cross-validated errors of all combinations of settings, best first.
 
-    A search serves all folds, dropouts, numbers of members and dimensions; only rung, n_sis and transform need one of their own.
+    A search serves all folds, dropouts and dimensions; rung, n_sis, the transform and the number of members need one of their own
+    (ten members are not the first ten of thirty, which leave each other's labels out).
     The formulas are compared without correction, which would hide what they are worth.
 
     Parameters
@@ -261,10 +259,11 @@ def tune(
         )
     bench = _Bench(ensemble, X, y, folds, seed, composition, groups)
     _check_grid(bench, grid)
-    searches = list(product(grid["rung"], grid["n_sis"], grid["transform"]))
+    shared = ("rung", "n_sis", "transform", "members")
+    searches = [dict(zip(shared, values, strict=True)) for values in product(*(grid[name] for name in shared))]
     rows = []
-    for number, (rung, n_sis, transform) in enumerate(searches):
-        rows += _compared(bench, grid, {"rung": rung, "n_sis": n_sis, "transform": transform})
+    for number, settings in enumerate(searches):
+        rows += _compared(bench, grid, settings)
         if progress:
             progress(number + 1, len(searches))
     return sorted(
@@ -275,14 +274,14 @@ def tune(
 def _compared(bench: _Bench, grid: Mapping[str, Sequence[Any]], shared: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rows of `tune` that one search gives; `shared` are the settings of the search."""
     fixed = bench.recipe.changed(
-        rung=shared["rung"], n_sis=shared["n_sis"], target_transform=shared["transform"], adapt=False, correction="none"
-    )
-    members = max(grid["members"])
-    stages = bench.search(fixed.changed(members=members, dim=max(grid["dim"])), grid["dropout"], None)
+        rung=shared["rung"], n_sis=shared["n_sis"], target_transform=shared["transform"], members=shared["members"],
+        adapt=False, correction="none",
+    )  # fmt: skip
+    stages = bench.search(fixed.changed(dim=max(grid["dim"])), grid["dropout"], None)
     rows = []
-    for (j, dropout), m, dim in product(enumerate(grid["dropout"]), grid["members"], grid["dim"]):
-        validated = bench.assembled(fixed.changed(members=m, dim=dim, dropout=dropout), stages, j, members)
-        varied = {"members": m, "dropout": dropout, "dim": dim}
+    for (j, dropout), dim in product(enumerate(grid["dropout"]), grid["dim"]):
+        validated = bench.assembled(fixed.changed(dim=dim, dropout=dropout), stages, j)
+        varied = {"dropout": dropout, "dim": dim}
         rows.append({name: {**shared, **varied}[name] for name in GRID} | _figures(validated))
     return rows
 

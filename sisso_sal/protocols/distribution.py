@@ -273,7 +273,16 @@ class Distribution:
             return self.scale * float(0.5 * (high - low))
         low, high = self.quantile(1.0 - ONE_SIGMA), self.quantile(ONE_SIGMA)
         with np.errstate(invalid="ignore"):
-            return np.where(np.isinf(self.centre), self.scale, 0.5 * (high - low))
+            return np.where(np.isinf(self.centre) | np.isnan(self.scale), self.scale, 0.5 * (high - low))
+
+    @cached_property
+    def estimate(self) -> np.ndarray:
+        """ndarray (n,), in the target's unit: the value to name, which is the centre, or the floor where that is above it.
+
+        Not the mean of what is above the floor: a single outlier among the errors could move that anywhere.
+        """
+        with np.errstate(invalid="ignore"):
+            return np.where(self._is_certain, self.centre, np.maximum(self.centre, self.floor))
 
     @cached_property
     def mean(self) -> np.ndarray:
@@ -281,9 +290,9 @@ class Distribution:
         if self.floor == -np.inf:
             return self.centre
         edge = self._standardised(self.floor)
-        with np.errstate(invalid="ignore", over="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             above = np.exp(self.shape.mirrored.log_shortfall(-edge) - self.shape.mirrored.log_cdf(-edge))
-            above = np.where(edge < 1e4, above, self.shape.tails[1] ** 2 / edge)  # the mean of a tail far out
+            above = np.where(edge < 1e4, above, self.shape.tails[1] / edge * self.shape.tails[1])  # of a tail far out
             above = np.where(edge > -1e3, self.floor + self.scale * above, self.centre)
         return np.where(self._is_certain | np.isnan(self.centre), self.centre, above)
 

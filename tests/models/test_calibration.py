@@ -587,7 +587,7 @@ def test_calibration_is_made_of_the_functions(kind, floor):
     found, recalibration = calibrate(labels, mean, sigma, kind, groups, floor)
     assert recalibration == Recalibration.fit(kind, labels, mean, sigma, groups)
     told = recalibration.distribution(mean, sigma, floor)
-    place, errors = probabilities(kind, labels, mean, sigma, groups, floor), labels - told.mean
+    place, errors = probabilities(kind, labels, mean, sigma, groups, floor), labels - told.estimate
     assert found == Calibration(
         n=60,
         n_materials=30,
@@ -651,8 +651,8 @@ def learned_file(**changes):
         ({"widths": None}, "widths: needs to be there for isotonic, and only there"),
         ({"kind": "scale", "scores": []}, "widths: needs to be there for isotonic, and only there"),
         ({"scores": []}, "scores: needs some for isotonic, and only there"),
-        ({"scores": [1.0, 0.5]}, "scores: needs sizes in order"),
-        ({"scores": [-1.0, 0.5]}, "scores: needs sizes in order"),
+        ({"scores": [1.0, 0.5]}, "scores: needs numbers >= 0 in order"),
+        ({"scores": [-1.0, 0.5]}, "scores: needs numbers >= 0 in order"),
         ({"scores": [0.0, 0.0]}, "scores: needs one above 0"),
         ({"low": 0.0}, "low: needs greater than 0, found 0.0"),
         ({"factor": -1.0}, "factor: needs greater than or equal to 0, found -1.0"),

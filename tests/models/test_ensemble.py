@@ -11,6 +11,7 @@ from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.models.calibration import calibrate
 from sisso_sal.models.correction import FEWEST, correlation_of
 from sisso_sal.models.ensemble import SISSOEnsemble
+from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.regressor import SISSORegressor
 from sisso_sal.models.validation import cross_validate
 
@@ -82,7 +83,8 @@ def test_out_of_bag_values_recomputed_sample_by_sample(drawn):
     mean, spread = naive.out_of_bag(ensemble.members_, [problem.weights for problem in drawn], columns_of(X))
     np.testing.assert_allclose(ensemble.oob_mean_, mean, rtol=1e-12)
     np.testing.assert_allclose(ensemble.oob_std_, spread, rtol=1e-10)
-    assert 0 < np.isnan(mean).sum() < len(y)
+    assert np.isfinite(mean).all()  # each label is left out by a member at least
+    assert 0 < np.isnan(spread).sum() < len(y)  # one alone has no spread
 
 
 def test_an_invalid_out_of_bag_prediction_is_not_averaged(drawn):
@@ -110,17 +112,22 @@ def test_out_of_bag_values_follow_the_rows():
 
 
 @pytest.mark.parametrize("correction", ["none", "both"])
-@pytest.mark.parametrize("kind", ["none", "scale", "isotonic", "conformal"])
+@pytest.mark.parametrize("kind", ["none", "scale", "isotonic"])
 def test_calibration_is_that_of_the_out_of_bag_errors(kind, correction):
     X, y = table()
     ensemble = SISSOEnsemble(members=12, **SMALL, recalibrate=kind, correction=correction).fit(X, y)
     known = np.isfinite(ensemble.oob_mean_)
-    expected = calibrate(y[known] - ensemble.oob_mean_[known], ensemble.oob_std_[known], kind)
-    assert (ensemble.calibration_, ensemble.recalibration_) == expected
-    assert ensemble.calibration_.n == known.sum() == 40
-    z = (y[known] - ensemble.oob_mean_[known]) / ensemble.oob_std_[known]
+    figures, recalibration = calibrate(y, ensemble.oob_mean_, ensemble.oob_std_, kind)
+    assert ensemble.calibration_.kind == figures.kind == ensemble.recalibration_.kind == kind
+    numbers = {name: value for name, value in figures.as_dict().items() if name != "kind"}
+    assert {name: ensemble.calibration_.as_dict()[name] for name in numbers} == pytest.approx(numbers, rel=1e-9)
+    p = np.linspace(0.01, 0.99, 99)
+    np.testing.assert_allclose(ensemble.recalibration_.shape.quantile(p), recalibration.shape.quantile(p), rtol=1e-7, atol=1e-9)
+    assert known.all()
+    assert ensemble.calibration_.n == np.isfinite(ensemble.oob_std_).sum() > 36
+    z = (y - ensemble.oob_mean_) / ensemble.oob_std_
     if kind == "scale":
-        assert ensemble.calibration_.scale == pytest.approx(np.sqrt(np.mean(z**2)), rel=1e-12)
+        assert ensemble.calibration_.scale == pytest.approx(np.sqrt(np.nanmean(z**2)), rel=1e-12)
     same = ensemble.formula_calibration_ == ensemble.calibration_
     assert same == (correction == "none")
 
@@ -185,18 +192,29 @@ def test_prediction_is_the_mean_and_spread_of_the_valid_members():
     np.testing.assert_array_equal(found.std, found.std_raw)
 
 
-@pytest.mark.parametrize("kind", ["scale", "isotonic", "conformal"])
-def test_recalibrated_sigma_is_the_raw_one_times_the_scale(kind):
+@pytest.mark.parametrize("kind", ["none", "scale", "isotonic"])
+def test_all_that_is_told_of_a_candidate_follows_from_one_distribution(kind):
     X, y = table()
     ensemble = SISSOEnsemble(members=10, **SMALL, recalibrate=kind).fit(X, y)
     found = ensemble.predict_distribution(X)
-    np.testing.assert_array_equal(found.std, ensemble.recalibration_.std(found.std_raw))
-    np.testing.assert_array_equal(found.half95, ensemble.recalibration_.half_width(0.95, found.std_raw))
+    told = ensemble.recalibration_.distribution(found.mean, found.std_raw)
+    np.testing.assert_array_equal(found.told.centre, told.centre)
+    np.testing.assert_array_equal(found.told.scale, told.scale)
+    for p in (0.025, 0.5, 0.9):
+        np.testing.assert_array_equal(found.told.quantile(p), told.quantile(p))
+    np.testing.assert_array_equal(found.mean, told.estimate)
+    np.testing.assert_array_equal(found.std, told.std)
+    np.testing.assert_array_equal(found.interval95, told.interval(0.95))
     low, high = found.interval95
-    np.testing.assert_array_equal(high - found.mean, (found.mean + found.half95) - found.mean)
     assert (low < found.mean).all()
-    assert ensemble.calibration_.scale != pytest.approx(1.0, abs=0.01)
-    np.testing.assert_allclose(found.std, ensemble.calibration_.scale * found.std_raw, rtol=1e-14)
+    assert (found.mean < high).all()
+    np.testing.assert_allclose(found.told.probability(low, high), 0.95, rtol=1e-9)
+    factor = found.std / found.std_raw
+    if kind == "none":
+        np.testing.assert_array_equal(found.std, found.std_raw)
+    else:
+        assert np.median(factor) != pytest.approx(1.0, abs=0.01)
+    assert (np.ptp(factor) > 0.05) == (kind == "isotonic")  # widths of their own
     mean, std = ensemble.predict(X, return_std=True)
     np.testing.assert_array_equal(mean, found.mean)
     np.testing.assert_array_equal(std, found.std)
@@ -210,6 +228,8 @@ def test_take_keeps_candidates_and_members_together():
     assert part.mean.tolist() == found.mean[[3, 1]].tolist()
     assert part.members.tolist() == found.members[:, [3, 1]].tolist()
     assert part.n_valid.tolist() == [4, 4]
+    assert part.told.median.tolist() == found.told.median[[3, 1]].tolist()
+    assert [end.tolist() for end in part.interval95] == [end[[3, 1]].tolist() for end in found.interval95]
 
 
 @pytest.mark.parametrize("correction", ["none", "both"])
@@ -324,9 +344,40 @@ def test_the_global_seed_is_not_touched():
 
 def test_more_members_leave_the_first_ones_as_they_are():
     X, y = table()
-    few, many = (SISSOEnsemble(members=m, **SMALL).fit(X, y) for m in (3, 6))
-    assert [m.to_json() for m in few.members_] == [m.to_json() for m in many.members_[:3]]
-    assert few.dropped_ == many.dropped_[:3]
+    few, many = (SISSOEnsemble(members=m, **SMALL).fit(X, y) for m in (20, 23))
+    assert [m.to_json() for m in few.members_] == [m.to_json() for m in many.members_[:20]]
+    assert few.dropped_ == many.dropped_[:20]
+
+
+@pytest.mark.parametrize("members", [2, 4, 10, 30])
+@pytest.mark.parametrize("kind", ["trees", "process", "both"])
+def test_every_label_is_learned_by_the_correction_with_any_number_of_members(kind, members):
+    X, y = table()
+    settings = {**SMALL, "adapt": False}
+    ensemble = SISSOEnsemble(members=members, **settings, correction=kind).fit(X, y)
+    assert sorted(ensemble.correction_.target) == sorted(y)
+    assert np.isfinite(ensemble.oob_mean_).all()
+    for row in (7, 31):
+        other = y.copy()
+        other[row] += 5.0
+        again = SISSOEnsemble(members=members, **settings, correction=kind).fit(X, other)
+        assert sorted(again.correction_.target) == sorted(other)
+
+
+def test_a_label_for_which_no_formula_says_anything_is_learned_as_one_for_which_they_say_the_mean(drawn):
+    X, y = table()
+    X.iloc[3] *= 40.0  # far outside the range of every member that did not see it
+    settings = {"rung": 0, "dim": 2, "n_sis": 5, "adapt": False, "members": 9, "random_state": 2}
+    ensemble = SISSOEnsemble(**settings).fit(X, y)
+    unseen = np.array([problem.weights == 0 for problem in drawn])
+    bare = SISSOEnsemble(**settings, correction="none").fit(X, y)
+    assert unseen[:, 3].any()
+    assert np.isnan(bare.oob_mean_[3])
+    correction = ensemble.correction_
+    assert sorted(correction.target) == sorted(y)
+    row = int(np.flatnonzero(correction.target == y[3])[0])
+    assert correction.formula[row] == pytest.approx(y.mean(), rel=1e-12)
+    assert np.isfinite(ensemble.oob_mean_).all()
 
 
 def test_members_differ():
@@ -373,7 +424,7 @@ def test_ensemble_beats_the_noise():
         ({"loss": "l1"}, "loss: needs one of squared, huber, found 'l1'"),
         ({"aggregation": "mode"}, "aggregation: needs one of mean, median, found 'mode'"),
         ({"correction": "forest"}, "correction: needs one of none, trees, process, both, found 'forest'"),
-        ({"recalibrate": True}, "recalibrate: needs one of none, scale, isotonic, conformal, found True"),
+        ({"recalibrate": True}, "recalibrate: needs one of none, scale, isotonic, found True"),
     ],
 )
 def test_settings_out_of_range(settings, message):
@@ -487,7 +538,7 @@ def test_a_target_in_another_unit_gives_predictions_in_that_unit(kind, aggregati
     np.testing.assert_array_equal(thousand.valid, one.valid)
     assert np.isfinite(one.mean).sum() >= 39  # the outermost may be beyond what some members can say
     for name in ("mean", "std", "std_raw", "interval95", "members"):
-        np.testing.assert_allclose(getattr(thousand, name), 1e3 * getattr(one, name), rtol=1e-5)
+        np.testing.assert_allclose(getattr(thousand, name), 1e3 * np.array(getattr(one, name)), rtol=1e-5)
 
 
 def test_one_gross_outlier_moves_a_robust_fit_less():
@@ -538,16 +589,18 @@ def test_a_correction_learns_what_formulas_miss(kind):
     new, truth = bumpy(200, 1)
     ensemble = SISSOEnsemble(**PLAIN, correction=kind).fit(X, y)
     found = ensemble.predict_distribution(new)
+    assert found.told.floor == 0.0
+    np.testing.assert_array_equal(found.mean, np.maximum(found.told.centre, 0.0))
     rmse, alone = (np.sqrt(np.mean((mean - truth) ** 2)) for mean in (found.mean, found.formula))
     assert rmse < 0.8 * alone
     assert ensemble.calibration_.rmse < 0.8 * ensemble.formula_calibration_.rmse
     bare = SISSOEnsemble(**PLAIN, correction="none").fit(X, y)
-    np.testing.assert_array_equal(found.formula, bare.predict_distribution(new).mean)
-    np.testing.assert_array_equal(bare.predict_distribution(new).formula, bare.predict(new))
+    np.testing.assert_array_equal(found.formula, bare.predict_distribution(new).formula)
+    np.testing.assert_array_equal(found.formula, bare.predict_distribution(new).told.centre)
     assert bare.calibration_ == ensemble.formula_calibration_
-    np.testing.assert_allclose(found.members.mean(axis=0), found.mean, rtol=1e-12)
+    np.testing.assert_allclose(found.members.mean(axis=0), found.told.centre, rtol=1e-12)
     shift = found.members - bare.predict_distribution(new).members
-    np.testing.assert_allclose(shift, np.tile(found.mean - found.formula, (8, 1)), atol=1e-12)
+    np.testing.assert_allclose(shift, np.tile(found.told.centre - found.formula, (8, 1)), atol=1e-12)
 
 
 def test_what_the_correction_says_of_a_labelled_material_it_says_without_it():
@@ -598,7 +651,8 @@ def test_a_correction_does_not_depend_on_rows_columns_or_weights_of_zero():
     assert other.document("y") == first.document("y")
     here, there = first.predict_distribution(X), other.predict_distribution(X.iloc[rows, columns])
     for name in ("mean", "std", "interval95", "outside", "distance", "formula"):
-        np.testing.assert_array_equal(getattr(there, name), getattr(here, name)[rows], err_msg=name)
+        expected = np.array(getattr(here, name))[..., rows]
+        np.testing.assert_array_equal(getattr(there, name), expected, err_msg=name)
     more = pd.concat([X, 2 * X[:5]], ignore_index=True)
     weights = np.r_[np.ones(40), np.zeros(5)]
     padded = SISSOEnsemble(members=6, **SMALL).fit(more, np.r_[y, np.zeros(5)], weights)
@@ -611,8 +665,8 @@ def test_without_enough_valid_members_there_is_no_prediction_corrected_or_not():
     found = ensemble.predict_distribution(wide())
     few = found.n_valid < 5
     assert 0 < few.sum() < 400
-    for name in ("mean", "std", "std_raw", "interval95", "formula"):
-        np.testing.assert_array_equal(np.isnan(getattr(found, name)), few, err_msg=name)
+    for values in (found.mean, found.std, found.std_raw, *found.interval95, found.told.median, found.formula):
+        np.testing.assert_array_equal(np.isnan(values), few)
     bare = SISSOEnsemble(members=9, **SMALL, correction="none").fit(*table()).predict_distribution(wide())
     np.testing.assert_array_equal(bare.valid, found.valid)
     np.testing.assert_array_equal(bare.members[:, few], found.members[:, few])
@@ -631,28 +685,29 @@ def test_a_material_with_an_unknown_feature_or_one_beyond_all_bounds():
 
 
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.95])
-def test_conformal_intervals_cover_at_least_what_they_say(level):
+def test_intervals_cover_what_they_say_of_new_materials(level):
     """On average over tables. Fewer members speak out of bag than of new samples, so a little more is covered."""
     covered = []
     for seed in range(12):
         X, y = law(40, 0.5, seed=seed)
         settings = {**PLAIN, "dim": 1, "correction": "none", "adapt": False, "random_state": seed}
-        ensemble = SISSOEnsemble(**settings, recalibrate="conformal").fit(X, y)
+        ensemble = SISSOEnsemble(**settings).fit(X, y)
         new, truth = law(300, 0.5, seed=100 + seed)
-        found = ensemble.predict_distribution(new)
-        half = ensemble.recalibration_.half_width(level, found.std_raw)
-        covered.append(np.mean(np.abs(truth - found.mean) <= half))
-        if level == 0.95:
-            np.testing.assert_array_equal(half, found.half95)
-    assert level - 0.02 < np.mean(covered) < level + 0.15
+        low, high = ensemble.predict_distribution(new).told.interval(level)
+        covered.append(np.mean((low <= truth) & (truth <= high)))
+    assert level - 0.02 < np.mean(covered) < level + 0.17
 
 
-def test_too_few_samples_for_a_conformal_interval_give_an_infinite_one():
+def test_labels_of_fewer_than_twelve_materials_recalibrate_nothing():
     X, y = table(n=11)
-    ensemble = SISSOEnsemble(members=30, **SMALL, recalibrate="conformal").fit(X, y)
+    ensemble = SISSOEnsemble(members=30, **SMALL).fit(X, y)
     found = ensemble.predict_distribution(X)
-    assert np.isinf(found.half95).all()
-    assert np.isfinite(found.std).all()
+    assert ensemble.recalibration_ == Recalibration()
+    assert ensemble.calibration_.kind == "none"
+    np.testing.assert_array_equal(found.std, found.std_raw)
+    np.testing.assert_allclose(found.interval95[1], found.mean + 1.959963984540054 * found.std_raw, rtol=1e-12)
+    again = SISSOEnsemble(members=30, **SMALL).fit(*table(n=12))
+    assert again.recalibration_.kind == again.calibration_.kind == "isotonic"
 
 
 def test_outside_is_the_share_of_members_that_extrapolate():

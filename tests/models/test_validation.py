@@ -10,10 +10,9 @@ from sklearn.base import clone
 
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.models import validation
-from sisso_sal.models.calibration import LEVELS
 from sisso_sal.models.ensemble import SISSOEnsemble
-from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.validation import GRID, CrossValidated, cross_validate, fold_numbers, tune
+from sisso_sal.protocols.distribution import Distribution
 
 SETTINGS = {"members": 14, "rung": 1, "dim": 2, "n_sis": 4, "operators": ("add", "mult", "sq"), "threads": 1}
 ONE = {"rung": (1,), "dim": (1,), "n_sis": (4,), "members": (6,), "dropout": (0.0,), "transform": ("none",)}
@@ -57,9 +56,8 @@ def test_cross_validation_is_a_fit_on_the_training_samples_of_each_fold_alone(op
         assert found.std_raw[held_out] == pytest.approx(expected.std_raw, rel=1e-4)
         assert found.formula[held_out] == pytest.approx(expected.formula, rel=1e-7)
         assert found.chosen[k] == alone.chosen_
-        quantiles = alone.recalibration_.quantile(np.append(LEVELS, 0.95))
-        assert found.quantiles[:, held_out] == pytest.approx(np.repeat(quantiles[:, None], held_out.sum(), 1), rel=1e-4)
-    assert (found.mean != found.formula).all() == (options["correction"] == "both")
+        assert (expected.told.centre != expected.formula).all() == (options["correction"] == "both")
+        assert found.probability[held_out] == pytest.approx(expected.told.place(y[held_out]), rel=1e-4, abs=1e-9)
 
 
 def test_the_ensemble_given_is_not_changed():
@@ -107,7 +105,9 @@ def test_a_label_does_not_reach_the_prediction_of_its_own_fold():
     for name in ("mean", "std", "std_raw", "formula"):
         assert np.array_equal(getattr(found, name)[own], getattr(validated(), name)[own]), name
         assert (getattr(found, name)[~own] != getattr(validated(), name)[~own]).any()
-    assert np.array_equal(found.quantiles[:, own], validated().quantiles[:, own])
+    others = own & (np.arange(len(y)) != row)
+    assert np.array_equal(found.probability[others], validated().probability[others])
+    assert found.probability[row] > validated().probability[row]
 
 
 def test_the_calibration_is_that_of_the_held_out_errors():
@@ -118,15 +118,15 @@ def test_the_calibration_is_that_of_the_held_out_errors():
     assert calibration.kind == "isotonic"
     assert calibration.mae == pytest.approx(np.abs(errors).mean())
     assert calibration.rmse == pytest.approx(np.sqrt(np.mean(errors**2)))
-    assert calibration.coverage95 == np.mean(np.abs(errors) <= found.quantiles[-1] * found.std_raw)
+    assert calibration.coverage95 == np.mean((found.probability >= 0.025) & (found.probability <= 0.975))
     assert calibration.scale == np.median(found.std / found.std_raw)
 
 
 def made(mean, std_raw):
     mean, std_raw = np.array(mean), np.array(std_raw)
-    quantiles = np.repeat(Recalibration().quantile(np.append(LEVELS, 0.95))[:, None], len(mean), axis=1)
     target, fold = np.arange(float(len(mean))), np.zeros(len(mean), dtype=int)
-    return CrossValidated(target, mean, std_raw, std_raw, mean, quantiles, fold, np.arange(len(mean)), [], "none")
+    place = Distribution(mean, std_raw).place(target)
+    return CrossValidated(target, mean, std_raw, std_raw, mean, place, fold, np.arange(len(mean)), [], "none")
 
 
 def test_samples_without_prediction_or_spread_are_left_out_of_the_calibration():
@@ -177,7 +177,7 @@ def test_tune_compares_every_combination_once_and_sorts_by_error():
     errors = [row["mae"] for row in rows]
     assert errors == sorted(errors)
     assert errors[0] < 0.8 * errors[-1]
-    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert calls == [(number, 8) for number in range(1, 9)]
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,14 @@ def test_figures_of_trust_show_the_out_of_bag_predictions(view):
     points = figures.parity(view).data[1]
     assert list(points.x) == pytest.approx(seen.known.tolist(), rel=1e-3)
     assert list(points.y) == pytest.approx(seen.predicted.tolist(), rel=1e-3)
-    assert list(points.error_y.array) == pytest.approx(seen.half95.tolist(), rel=1e-3)
+    low, high = seen.told.interval(0.95)
+    assert list(points.error_y.array) == pytest.approx((high - seen.predicted).tolist(), rel=1e-3)
+    assert list(points.error_y.arrayminus) == pytest.approx((seen.predicted - low).tolist(), rel=1e-3)
+    mirrored = figures.parity(view, residuals=True).data[1].error_y
+    assert (list(mirrored.array), list(mirrored.arrayminus)) == (
+        list(points.error_y.arrayminus),
+        list(points.error_y.array),
+    )
     assert list(figures.parity(view, residuals=True).data[1].y) == pytest.approx(seen.residual.tolist(), rel=1e-3)
     curve = by_name(figures.calibration(view))["recalibrated (isotonic)"]
     assert list(curve.y) == pytest.approx(calibration_curve(view).recalibrated.tolist(), rel=1e-3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sisso_sal.models.calibration import calibrate
-from sisso_sal.models.recalibration import FEWEST_PARTED
+from sisso_sal.models.recalibration import FEWEST, FEWEST_PARTED
 from sisso_sal.report.text.results import CONTAINS, discover_text
 
 
@@ -12,7 +12,8 @@ def summary(n_errors=40, n_later=10, kind="isotonic"):
     """Of a fit whose errors are those of an honest sigma."""
     rng = np.random.default_rng(0)
     sigma = rng.uniform(0.1, 0.3, n_errors)
-    found = calibrate(rng.normal(0, sigma), sigma, kind)[0].as_dict() if n_errors else None
+    labels = rng.normal(0, sigma)
+    found = calibrate(labels, np.zeros(n_errors), sigma, kind)[0].as_dict() if n_errors else None
     proposal = {
         "id": "MgO", "mean": 0.1, "std": 0.2, "low95": -0.3, "high95": 0.5, "formula": 0.2, "score": 1.2, "n_valid": 3,
         "outside": 0.0, "distance": 1.0, "contains": "",
@@ -86,6 +87,9 @@ def test_figures_of_a_recalibration_are_not_sold_as_evidence():
     assert "recalibration makes the coverage right on average" in discover_text(summary())
     few = discover_text(summary(FEWEST_PARTED - 1))
     assert f"judged by the same {FEWEST_PARTED - 1} residuals that it was fitted to" in few
+    fewer = discover_text(summary(FEWEST - 1))
+    assert f"  no recalibration: it needs residuals of {FEWEST} materials at least, found {FEWEST - 1}\n" in fewer
+    assert "no recalibration" not in few
     plain = discover_text(summary(kind="none"))
     assert "coverage of the 95 % prediction interval: 9" in plain
     assert "recalibration" not in plain

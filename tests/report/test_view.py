@@ -184,9 +184,14 @@ def test_calibration_agrees_with_what_the_fit_said(view):
     assert curve.recalibrated[at95] == pytest.approx(told["coverage95"])
     found = out_of_bag(view)
     assert np.sqrt(np.mean(found.residual**2)) == pytest.approx(told["rmse"])
-    assert found.sigma == pytest.approx(told["scale"] * found.raw)
-    inside = np.abs(found.residual) <= found.half95
+    assert np.median(found.sigma / found.raw) == pytest.approx(told["scale"])
+    assert np.sqrt(np.mean(found.sigma**2)) == pytest.approx(told["sharpness"])
+    below, above = found.reaches(False)
+    inside = (found.known >= found.predicted - below) & (found.known <= found.predicted + above)
     assert inside.mean() >= 0.9
+    assert inside.tolist() == (np.abs(2 * found.told.place(found.known) - 1) <= 0.95).tolist()
+    mirrored = found.reaches(True)
+    assert inside.tolist() == ((found.residual - mirrored[0] <= 0) & (found.residual + mirrored[1] >= 0)).tolist()
     assert (curve.low <= curve.levels).all()
     assert (curve.high >= curve.levels).all()
 

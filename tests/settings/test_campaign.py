@@ -140,7 +140,7 @@ def test_what_is_written_is_read_back(found, tmp_path_factory):
         (
             "[ensemble]\nzzzz = 2",
             "unknown setting 'ensemble.zzzz'; known are members, dropout, adapt, transform, loss, aggregation, correction, "
-            "recalibrate",
+            "recalibrate, positive",
         ),
         (
             "[ensemble]\ntarget_transform = 'log'",
@@ -181,8 +181,9 @@ def test_an_unknown_key_is_refused_with_a_suggestion(file, text, told):
         ),
         (
             "[ensemble]\nrecalibrate = true",
-            "ensemble.recalibrate: needs 'none', 'scale', 'isotonic' or 'conformal', found True",
+            "ensemble.recalibrate: needs 'none', 'scale' or 'isotonic', found True",
         ),
+        ("[ensemble]\npositive = true", "ensemble.positive: needs 'auto', 'yes' or 'no', found True"),
         ("improve_on = 'best'", "improve_on: needs 'mean' or 'label', found 'best'"),
         ("diversity = 1.5", "diversity: needs less than or equal to 1, found 1.5"),
         ("batch = 'many'", "batch: needs a valid integer, unable to parse string as an integer, found 'many'"),
@@ -283,5 +284,6 @@ def test_every_kind_that_settings_know_the_ensemble_knows():
         "aggregation": aggregation.MEANS,
         "correction": correction.KINDS,
         "recalibrate": KINDS,
+        "positive": recipe.POSITIVE,
     }
     assert get_args(CampaignSettings.model_fields["improve_on"].annotation) == REFERENCES

@@ -22,7 +22,9 @@ def test_blocks_are_joined_in_the_order_of_the_space(tmp_path, make, block):
     assert joined.std == pytest.approx(whole.std, rel=1e-9)
     assert joined.members.shape == whole.members.shape
     assert (joined.distance is None) == (whole.distance is None)
-    assert joined.half95 is None
+    assert (joined.distribution is None) == (whole.distribution is None)
+    for end, expected in zip(joined.interval95, whole.interval95, strict=True):
+        assert end == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("make", [Forest, Process])

@@ -11,6 +11,7 @@ from scipy.special import bdtr
 from sisso_sal.errors import InputError
 from sisso_sal.models.calibration import LEVELS, calibrate, coverage_curve, error_against_sigma, probabilities
 from sisso_sal.models.recalibration import Recalibration
+from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.report.run_view import RunView
 
 
@@ -21,20 +22,27 @@ class OutOfBag:
     Attributes
     ----------
     ids : list of str, length n
-    known, predicted : ndarray (n,)
-    raw, sigma : ndarray (n,)
-        Raw and recalibrated sigma; NaN where the surrogate gives no out-of-bag sigma.
-    low95, high95 : ndarray (n,)
-        Ends of the 95 % prediction interval; NaN without a sigma.
+    known : ndarray (n,)
+    raw : ndarray (n,)
+        Sigma before recalibration; NaN where the surrogate gives no out-of-bag sigma.
+    told : Distribution
+        Without a sigma of no use but for `predicted`.
     """
 
     ids: list[str]
     known: np.ndarray
-    predicted: np.ndarray
     raw: np.ndarray
-    sigma: np.ndarray
-    low95: np.ndarray
-    high95: np.ndarray
+    told: Distribution
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """ndarray (n,)."""
+        return self.told.estimate
+
+    @property
+    def sigma(self) -> np.ndarray:
+        """ndarray (n,): after recalibration."""
+        return self.told.std
 
     @property
     def residual(self) -> np.ndarray:
@@ -45,7 +53,8 @@ class OutOfBag:
         """How far the 95 % interval reaches below and above each point of a plot, (n,) each: of predictions, or of residuals, where
         it holds zero if the label is inside.
         """
-        below, above = self.predicted - self.low95, self.high95 - self.predicted
+        low, high = self.told.interval(0.95)
+        below, above = self.predicted - low, high - self.predicted
         return (above, below) if residuals else (below, above)
 
     @property
@@ -79,9 +88,8 @@ def out_of_bag(view: RunView, *, needs_sigma: bool = False) -> OutOfBag:
         raise InputError(f"{view.title}: needs out-of-bag predictions of labelled materials, found none")
     if needs_sigma and not has_out_of_bag_sigma(view):
         raise InputError(f"{view.title}: needs the standard deviation of out-of-bag predictions, found none")
-    raw = raw[rows]
-    told = _recalibration(view).distribution(predicted[rows], raw, _floor(view))
-    return OutOfBag(list(view.ids[rows]), known[rows], predicted[rows], raw, told.std, *told.interval(0.95))
+    told = _recalibration(view).distribution(predicted[rows], raw[rows], _floor(view))
+    return OutOfBag(list(view.ids[rows]), known[rows], raw[rows], told)
 
 
 def _recalibration(view: RunView) -> Recalibration:
@@ -132,7 +140,7 @@ def calibration_curve(view: RunView) -> CalibrationCurve:
     levels, n = np.asarray(LEVELS), len(seen.known)
     kind = _recalibration(view).kind
     raw = coverage_curve(probabilities("none", seen.known, seen.predicted, seen.raw))
-    learned = coverage_curve(probabilities(kind, seen.known, seen.predicted, seen.raw, floor=_floor(view)))
+    learned = coverage_curve(probabilities(kind, seen.known, seen.told.centre, seen.raw, floor=_floor(view)))
     low, high = (binomial_quantile(q, n, levels) / n for q in (0.025, 0.975))
     return CalibrationCurve(levels, raw, learned, low, high, n, kind)
 

@@ -201,11 +201,15 @@ def _area(said: Mapping[str, Any]) -> list[str]:
 
 def _basis_of_recalibration(said: Mapping[str, Any]) -> list[str]:
     """What the figures after a recalibration prove: intervals fitted to such errors cover their share of them with any sigma."""
-    if said.get("kind", "none") == "none" or "n" not in said:
+    if "n" not in said:
         return []
-    from sisso_sal.models.recalibration import FEWEST_PARTED
+    from sisso_sal.models.recalibration import FEWEST, FEWEST_PARTED
 
     n_materials = said.get("n_materials", said["n"])
+    if n_materials < FEWEST:
+        return [f"  no recalibration: it needs residuals of {FEWEST} materials at least, found {n_materials}"]
+    if said.get("kind", "none") == "none":
+        return []
     if n_materials < FEWEST_PARTED:
         of = f" of {n_materials} materials" if n_materials < said["n"] else ""
         return [
