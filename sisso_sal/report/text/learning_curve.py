@@ -126,7 +126,7 @@ def _enough(enough: Mapping[str, Mapping[str, Any]], shown: Shown, suffix: str) 
     order = best_order(enough)
     best = enough[order]
     if best["labels"] == best["of"]:
-        return "In no order do fewer rows reach the error of all within its uncertainty: there are no rows to spare."
+        return "In no order do fewer rows reach the errors of all, within their uncertainty and 5 %: there are no rows to spare."
     return (
         f"By {order} ({ORDERS_IN_WORDS[order]}), {best['labels']} of {best['of']} rows reach the error of all: RMSE "
         f"{shown(best['rmse'])} against {shown(best['rmse_of_all'])}{suffix} (± {shown(best['error'])})."
