@@ -24,7 +24,7 @@ ORDERS_IN_WORDS = {"random": "at random", "error": "worst predicted first", "cov
 def learning_curve_text(document: Mapping[str, Any], width: int | None = None) -> str:
     """What ``tune --learning-curve`` prints; takes its document, and the columns of the terminal if it is one."""
     unit, groups, shown = document["target"]["unit"], document["n_groups"], Shown.of(document)
-    materials = "" if groups == document["n_labels"] else f" of {groups} compositions"
+    materials = "" if groups == document["n_labels"] else f" of {groups} materials"
     head = ["labels", *(text for order in document["curves"] for text in (f"RMSE, {order}", "±", "MAE"))]
     rows = [head]
     for points in zip(*document["curves"].values(), strict=True):
