@@ -1,6 +1,6 @@
 """Error against number of labels, in three orders: at random, the worst predicted first, and the farthest first.
 
-In every repeat each row is held out once, together with all rows of its composition. Every order adds its rows to the same others,
+In every repeat each row is held out once, together with all rows of its material. Every order adds its rows to the same others,
 and is judged on the same held-out rows. Subsets are weights, so that the searches of one size are one pass.
 """
 
@@ -17,10 +17,12 @@ from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.models.assembly import assemble
 from sisso_sal.models.correction import FEWEST, checked_composition
 from sisso_sal.models.costs import correction_cost
-from sisso_sal.models.fitting import canonical_order, labels_needed
+from sisso_sal.models.fitting import labels_needed
+from sisso_sal.models.groups import canonical_order, consecutive
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.members import Draw, search_members
 from sisso_sal.models.recipe import EnsembleRecipe
+from sisso_sal.models.validation import fold_numbers
 from sisso_sal.protocols import Cost, Progress
 from sisso_sal.system.costs import announce
 
@@ -69,9 +71,9 @@ class LearningBench:
     ----------
     recipe : EnsembleRecipe
     table : TrainingTable
-        Every row has a weight of one.
+        Rows of one group are held out together.
     composition : array (n_rows, n_elements), optional
-        Share of each element; rows of one composition are held out together.
+        Share of each element.
     seed : int
         Of folds and random orders.
 
@@ -80,7 +82,7 @@ class LearningBench:
     >>> from sisso_sal.features.space import SpaceSettings
     >>> from sisso_sal.models.fitting import SearchSettings
     >>> X = np.random.default_rng(0).uniform(1, 2, (40, 2))
-    >>> table = TrainingTable(("a", "b"), ("", ""), X, X[:, 0] * X[:, 1], np.ones(40))
+    >>> table = TrainingTable(("a", "b"), ("", ""), X, X[:, 0] * X[:, 1], np.ones(40), np.arange(40))
     >>> recipe = EnsembleRecipe(space=SpaceSettings(rung=1), search=SearchSettings(dim=1, n_sis=3), members=4)
     >>> curves = LearningBench(recipe, table).curves(repeats=1)
     >>> curves.sizes.tolist(), curves.errors["coverage"].shape
@@ -93,7 +95,7 @@ class LearningBench:
         shares = checked_composition(composition, len(table.y))
         names = sorted(range(len(table.names)), key=lambda i: table.names[i])
         content = table.X.T[names] if shares is None else np.vstack([table.X.T[names], shares.T])
-        order = canonical_order(content, table.y, table.weights)
+        order = canonical_order(content, table.y, table.weights, table.groups)
         self.recipe, self.seed = recipe, seed
         self.rows = order
         self.table = replace(
@@ -103,11 +105,10 @@ class LearningBench:
             X=np.ascontiguousarray(table.X[order][:, names]),
             y=table.y[order],
             weights=table.weights[order],
+            groups=table.groups[order],
+            errors=None if table.errors is None else table.errors[order],
         )
         self.composition = None if shares is None else np.ascontiguousarray(shares[order])
-        self.groups = np.arange(len(order))
-        if self.composition is not None:
-            self.groups = np.unique(self.composition, axis=0, return_inverse=True)[1].reshape(-1)
 
     def curves(self, *, folds: int = 5, repeats: int = 2, progress: Progress | None = None) -> LearningCurves:
         """Held-out errors of all rows for all sizes and orders; rows are those of the table in canonical order, see `rows`.
@@ -141,7 +142,7 @@ class LearningBench:
             done += len(masks)
             if progress:
                 progress(done, n_fits)
-        return LearningCurves(sizes, errors, self.groups)
+        return LearningCurves(sizes, errors, consecutive(self.table.groups))
 
     def subset(self, order: str, count: int, curves: LearningCurves, progress: Progress | None = None) -> np.ndarray:
         """Which rows of the table, in the order in which it was given, come first: ndarray (n_rows,) of bool, `count` of them true.
@@ -172,7 +173,7 @@ class LearningBench:
         parts = []
         for repeat, stream in enumerate(np.random.SeedSequence(self.seed).spawn(repeats)):
             own, *each = stream.spawn(1 + folds)
-            fold = grouped_folds(self.groups, folds, np.random.default_rng(own))
+            fold = fold_numbers(self.table.X, self.table.y, folds, int(own.generate_state(1)[0]), self.table.groups)
             parts += [self._part(fold != k, repeat, each[k]) for k in range(folds)]
         return parts
 
@@ -258,40 +259,6 @@ def curve_sizes(largest: int, fewest: int) -> np.ndarray:
             f"{len(sizes)} points"
         )
     return sizes
-
-
-def grouped_folds(groups: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
-    """The fold of each row; rows of a group have the same, and folds are about equally large.
-
-    Parameters
-    ----------
-    groups : ndarray (n_rows,) of int
-        Numbers from 0 on that depend on the content of the rows alone.
-    folds : int
-    rng : numpy Generator
-
-    Returns
-    -------
-    ndarray (n_rows,) of int
-
-    Raises
-    ------
-    SettingsError
-        Fewer than two folds, or more than groups.
-
-    Examples
-    --------
-    >>> grouped_folds(np.array([0, 0, 1, 2]), 2, np.random.default_rng(0)).tolist()
-    [1, 1, 0, 0]
-    """
-    sizes = np.bincount(groups)
-    if not 2 <= folds <= len(sizes):
-        raise SettingsError(f"folds: needs a number from 2 to {len(sizes)}, the independent materials, found {folds}")
-    fold_of_group, filled = np.empty(len(sizes), dtype=np.int64), np.zeros(folds, dtype=np.int64)
-    for group in rng.permutation(len(sizes)):
-        fold_of_group[group] = np.argmin(filled)
-        filled[fold_of_group[group]] += sizes[group]
-    return fold_of_group[groups]
 
 
 def farthest_first(places: np.ndarray) -> np.ndarray:

@@ -77,7 +77,7 @@ def test_the_smaller_table_is_a_part_of_the_lines_and_has_all_rows_without_a_lab
 def test_the_text_says_the_same_and_a_picture_is_drawn(folder, document):
     done = curve(folder, "--plot", folder / "curve.png")
     assert all(sentence in done.stdout for sentence in document["advice"])
-    assert "60 labels of 20 compositions, 5 folds, 2 repeats" in done.stdout
+    assert "60 labels of 20 materials, 5 folds, 2 repeats" in done.stdout
     assert f"The figure is in {folder / 'curve.png'}" in done.stdout
     assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert not (folder / "tuned.toml").exists()
@@ -101,7 +101,7 @@ def test_files_that_exist_are_replaced_only_with_force(folder):
         (("--learning-curve", "--rungs", "1"), "--learning-curve compares no settings: it needs no --rungs"),
         (
             ("--learning-curve", "--folds", "30"),
-            "folds: needs a number from 2 to 20, the independent materials, found 30",
+            "folds: needs a number from 2 to 20, as there are 20 materials, found 30",
         ),
     ],
 )

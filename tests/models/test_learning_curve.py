@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sisso_sal.errors import FitError, SettingsError
+from sisso_sal.errors import FitError
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.extrapolation import read_curves
+from sisso_sal.models.groups import EACH_ALONE
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.learning_curve import (
     ORDERS,
@@ -16,7 +17,6 @@ from sisso_sal.models.learning_curve import (
     LearningCurves,
     curve_sizes,
     farthest_first,
-    grouped_folds,
 )
 
 from naive import naive_farthest_first  # isort: skip
@@ -40,9 +40,10 @@ def made(n=50, seed=0, noise=NOISE):
     return X, 1.0 + 2 * X[:, 0] * X[:, 1] + rng.normal(0, noise, n)
 
 
-def bench(X, y, *, names=("b", "a", "c"), composition=None, seed=3, **options):
+def bench(X, y, *, names=("b", "a", "c"), composition=None, groups=None, seed=3, **options):
     recipe = SISSOEnsemble(**SETTINGS | options).recipe()
-    table = TrainingTable(names, ("",) * len(names), np.asarray(X), np.asarray(y), np.ones(len(y)))
+    table = TrainingTable(names, ("",) * len(names), np.asarray(X), np.asarray(y), np.ones(len(y)), np.arange(len(y)))
+    table = table.in_groups(np.arange(len(y)) if groups is None else groups, EACH_ALONE)
     return LearningBench(recipe, table, composition, seed)
 
 
@@ -61,20 +62,6 @@ def test_the_farthest_come_first_as_in_a_naive_loop(n):
 
 def test_every_row_comes_once_where_many_are_equal():
     assert sorted(farthest_first(np.zeros((5, 2))).tolist()) == [0, 1, 2, 3, 4]
-
-
-def test_rows_of_a_group_share_a_fold_and_folds_are_about_equal():
-    groups = np.repeat(np.arange(20), np.random.default_rng(0).integers(1, 5, 20))
-    fold = grouped_folds(groups, 4, np.random.default_rng(1))
-    for group in range(20):
-        assert len({*fold[groups == group].tolist()}) == 1
-    sizes = np.bincount(fold, minlength=4)
-    assert sizes.max() - sizes.min() <= 4
-
-
-def test_more_folds_than_independent_materials_are_refused():
-    with pytest.raises(SettingsError, match="folds: needs a number from 2 to 3, the independent materials, found 4"):
-        grouped_folds(np.array([0, 0, 1, 1, 2, 2]), 4, np.random.default_rng(0))
 
 
 def test_half_of_the_rows_is_one_of_the_sizes():
@@ -142,13 +129,12 @@ def test_another_seed_draws_other_folds():
     assert not np.array_equal(again.errors["random"][:, 0], measured()[1].errors["random"][:, 0])
 
 
-def test_rows_of_one_composition_are_held_out_together():
+def test_rows_of_one_group_are_held_out_together():
     X, y = made(48)
-    shares = np.eye(12)[np.arange(48) % 12]
-    one = bench(X, y, composition=shares)
-    owner = shares[one.rows].argmax(axis=1)
+    owner = np.arange(48) % 12
+    one = bench(X, y, groups=owner)
     for part in one._parts(4, 1):
-        assert not {*owner[part.pool]} & {*owner[~part.pool]}
+        assert not {*owner[one.rows][part.pool]} & {*owner[one.rows][~part.pool]}
 
 
 def test_labels_that_are_all_equal_in_a_part_predict_themselves():
@@ -174,7 +160,7 @@ def test_errors_fall_to_the_noise_and_the_extrapolation_covers_a_later_point():
     first, *_, last = (point["rmse"]["value"] for point in few["curves"]["random"])
     assert last < first
     assert many["curves"]["random"][-1]["rmse"]["value"] == pytest.approx(NOISE, rel=0.2)
-    for point in few["extrapolation"]["rmse"]["points"]:
+    for point in few["extrapolation"]["rmse"]["points"][1:]:
         later = min(many["curves"]["random"], key=lambda one: abs(one["labels"] - point["labels"]))["rmse"]
         assert point["low"] <= later["value"] <= point["high"]
 
@@ -185,7 +171,7 @@ def test_of_three_copies_of_every_row_about_a_third_is_enough():
     shares = np.repeat(X / X.sum(axis=1, keepdims=True), 3, axis=0)  # copies are held out together
     rng = np.random.default_rng(9)
     X, y = np.repeat(X, 3, axis=0) + rng.normal(0, 1e-4, (120, 3)), np.repeat(y, 3) + rng.normal(0, 1e-4, 120)
-    one = bench(X, y, members=10, composition=shares)
+    one = bench(X, y, members=10, composition=shares, groups=np.arange(120) // 3)
     curves = one.curves(repeats=2)
     enough = read_curves(curves)["enough"]["coverage"]
     assert 20 <= enough["kept"] <= 50

@@ -53,12 +53,15 @@ def error_against_labels(document: Mapping[str, Any]) -> Any:
 
 
 def _draw_law(axes: Any, document: Mapping[str, Any], law: Mapping[str, Any]) -> None:
-    """The extrapolation and its interval, from the first size on."""
+    """The extrapolation, and its interval from the last size on."""
     sizes, value, low, high = (
         np.array([point[key] for point in law["line"]]) for key in ("labels", "value", "low", "high")
     )
     axes.plot(sizes, value, "--", color="0.35", linewidth=1.1, label="extrapolation of the random order", zorder=1)
-    axes.fill_between(sizes, low, high, color="0.5", alpha=0.18, linewidth=0, label="its 95 % interval", zorder=0)
+    later = sizes >= document["curves"]["random"][-1]["labels"]
+    axes.fill_between(
+        sizes[later], low[later], high[later], color="0.5", alpha=0.18, linewidth=0, label="its 95 % interval", zorder=0
+    )
     axes.axvline(document["n_labels"], color="0.6", linewidth=0.8, linestyle=":")
     axes.annotate(
         f"all {document['n_labels']} labels", (document["n_labels"], 0.0), xycoords=("data", "axes fraction"), xytext=(3, 4),

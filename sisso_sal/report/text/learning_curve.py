@@ -24,7 +24,7 @@ ORDERS_IN_WORDS = {"random": "at random", "error": "worst predicted first", "cov
 def learning_curve_text(document: Mapping[str, Any], width: int | None = None) -> str:
     """What ``tune --learning-curve`` prints; takes its document, and the columns of the terminal if it is one."""
     unit, groups, shown = document["target"]["unit"], document["n_groups"], Shown.of(document)
-    materials = "" if groups == document["n_labels"] else f" of {groups} compositions"
+    materials = "" if groups == document["n_labels"] else f" of {groups} materials"
     head = ["labels", *(text for order in document["curves"] for text in (f"RMSE, {order}", "±", "MAE"))]
     rows = [head]
     for points in zip(*document["curves"].values(), strict=True):
@@ -126,7 +126,7 @@ def _enough(enough: Mapping[str, Mapping[str, Any]], shown: Shown, suffix: str) 
     order = best_order(enough)
     best = enough[order]
     if best["labels"] == best["of"]:
-        return "In no order do fewer rows reach the error of all within its uncertainty: there are no rows to spare."
+        return "In no order do fewer rows reach the errors of all, within their uncertainty and 5 %: there are no rows to spare."
     return (
         f"By {order} ({ORDERS_IN_WORDS[order]}), {best['labels']} of {best['of']} rows reach the error of all: RMSE "
         f"{shown(best['rmse'])} against {shown(best['rmse_of_all'])}{suffix} (± {shown(best['error'])})."
