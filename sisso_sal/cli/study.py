@@ -98,7 +98,8 @@ def replay(
     starts. For strategies with a standard deviation it also shows whether 95 % of the labels of the picks were within the intervals
     claimed before, and whether probabilities to be a target came true. Rows without a target are left out. While all known labels
     are equal, a strategy picks at random. The batch is 1 unless --batch, a settings file or the environment gives another number;
-    the default batch of discover does not apply.
+    the default batch of discover does not apply. Each row is a candidate of its own, also where others of its material (--group, or
+    one composition) are known; these are left out together when errors are measured.
 
     \b
     Examples:
@@ -106,7 +107,10 @@ def replay(
       sisso-sal replay table.csv --goal "1.2..1.8" --acquisitions mean,hits
     """
     check_plot(plot, force)
+    import numpy as np
+
     from sisso_sal.acquisition.goal import Goal
+    from sisso_sal.models.materials import materials_of
     from sisso_sal.replay.estimate import by_estimate
     from sisso_sal.replay.simulate import Rules
     from sisso_sal.replay.simulate import replay as simulate
@@ -135,6 +139,7 @@ def replay(
         )  # fmt: skip
     document |= {
         "target": {"name": data.target_name, "unit": data.target_unit},
+        "materials": materials_of(space, np.arange(data.n_rows))[1],
         **data.remarks(),
         "settings": settings.model_dump(mode="json"),
     }

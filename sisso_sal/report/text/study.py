@@ -13,10 +13,13 @@ def replay_text(document: Mapping[str, Any], width: int | None = None) -> str:
     """What `replay` prints; takes the document of ``replay --json``, and the columns of the terminal if it is one."""
     rules, unit = document["rules"], document["target"]["unit"]
     batch = f", {rules['batch']} at a time" if rules["batch"] > 1 else ""
+    shared = _rows_of_materials(document)
+    noun = "rows" if shared else "materials"
     lines = [
-        f"{document['n_targets']} targets among {document['n_materials']} materials (goal {rules['goal']}); "
+        f"{document['n_targets']} targets among {document['n_materials']} {noun} (goal {rules['goal']}); "
         f"{rules['n_start']} labels to start ({rules['start']}), {rules['evaluations']} evaluations{batch}, "
         f"{document['seeds']} starts",
+        *shared,
         "",
     ]
     ranked = sorted(document["strategies"].items(), key=lambda item: -item[1]["mean"])
@@ -50,6 +53,15 @@ def replay_text(document: Mapping[str, Any], width: int | None = None) -> str:
         *_honesty(ranked, width),
     ]
     return "\n".join(lines)
+
+
+def _rows_of_materials(document: Mapping[str, Any]) -> list[str]:
+    """What rows of one material are in a simulated campaign; nothing where each row is one."""
+    lines = materials_text(document)
+    return lines and [
+        *lines,
+        "each row is evaluated by itself: one of a material may be known while others are candidates",
+    ]
 
 
 def _honesty(ranked: Sequence[tuple[str, Mapping[str, Any]]], width: int | None) -> list[str]:
