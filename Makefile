@@ -7,7 +7,7 @@ OLDEST := .venv-oldest
 SUITE := -m "not slow and not faults and not docs and not dft and not fuzz" -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help discover test test-python test-oldest test-nojit test-slow test-faults test-fuzz test-docs test-dft docs figures lint check bench bench-peers replay ablation data clean
+.PHONY: help discover test test-python test-oldest test-nojit test-slow test-faults test-fuzz test-docs test-dft docs figures lint check bench bench-peers replay finding ablation data clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -101,6 +101,9 @@ bench: $(VENV)/.dev  ## tables of accuracy and speed, beside the commit before, 
 
 replay: $(VENV)/.core  ## simulated campaigns on the labelled rows of data/oxides.csv
 	$(BIN)/sisso-sal replay data/oxides.csv --n-start 15 --evaluations 20 --plot found.png --force
+
+finding: $(VENV)/.dev  ## simulated campaigns of several strategies on several tables, from the same starts; kept in finding.json
+	$(BIN)/python benchmarks/finding.py --json finding.json
 
 ablation: $(VENV)/.dev  ## what each choice of the ensemble is worth
 	$(BIN)/python benchmarks/ablation.py

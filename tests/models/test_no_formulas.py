@@ -14,7 +14,6 @@ from sisso_sal.models.calibration import calibrate
 from sisso_sal.models.correction import Correction
 from sisso_sal.models.no_formulas import NoFormulas
 from sisso_sal.models.process import ProcessLearner
-from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.transform import TargetTransform
 from sisso_sal.models.trees import without_last_bits
 from sisso_sal.oxides.elements import atomic_fractions
@@ -79,14 +78,17 @@ def test_it_is_a_correction_without_formulas_and_recalibrated_by_its_left_out_er
     found = fitted(NoFormulas(kind, seed=3), X, y, formulas)
     alone = Correction(kind, X, None, y, 3, atomic_fractions(tuple(formulas)))
     mean, raw = alone.predict(new, None, atomic_fractions(tuple(others)))
-    recalibration = Recalibration.fit("isotonic", y - alone.left_out_mean, alone.left_out_std)
+    floor = 0.0 if y.min() > 0 else -np.inf
+    calibration, recalibration = calibrate(y, alone.left_out_mean, alone.left_out_std, "isotonic", floor=floor)
+    expected = recalibration.distribution(mean, raw, floor)
     prediction = found.predict(space_of(new, formulas=others), np.arange(9))
-    assert np.array_equal(prediction.mean, mean)
     assert np.array_equal(prediction.std_raw, raw)
-    assert np.array_equal(prediction.std, recalibration.std(raw))
-    assert np.array_equal(prediction.half95, recalibration.half_width(0.95, raw))
+    assert np.array_equal(prediction.mean, expected.mean)
+    assert np.array_equal(prediction.std, expected.std)
+    for end, own in zip(prediction.interval95, expected.interval(0.95), strict=True):
+        assert np.array_equal(end, own)
     assert np.array_equal(found.out_of_bag[0], alone.left_out_mean)
-    told = calibrate(y - alone.left_out_mean, alone.left_out_std, "isotonic")[0].as_dict()
+    told = calibration.as_dict()
     materials = {"n_labels": 40, "n": 40, "by": "composition", "column": "", "near": None}
     described = {"correction": kind, "sigma": "recalibrated", "calibration": told, "materials": materials}
     assert found.describe(space_of(X)) == described
