@@ -174,7 +174,7 @@ def log_evidence(gains: np.ndarray, n_terms: int, n: float, n_features: int) -> 
     Examples
     --------
     >>> log_evidence(np.array([0.0, 0.5, 0.99]), 1, 50.0, 1000).round(1)
-    array([-8.9,  7.8, 101.7])
+    array([ -8.9,   7.8, 101.7])
     """
     freedom = max(n - 1.0 - n_terms, 0.0)
     chances = lgamma(n_features + 1) - lgamma(n_features - n_terms + 1) - lgamma(n_terms + 1)
