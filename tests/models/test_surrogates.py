@@ -384,12 +384,11 @@ def test_names_make_surrogates():
     assert isinstance(make_surrogate(CampaignSettings(surrogate="forest"), 5), Forest)
     assert make_surrogate(CampaignSettings(surrogate="process"), 5).seed == 5
     assert isinstance(make_surrogate(CampaignSettings(surrogate="trees"), 5), ExtraTrees)
-    ensemble = {"correction": "none", "recalibrate": "conformal", "transform": "yeo-johnson"}
+    ensemble = {"correction": "none", "recalibrate": "scale", "transform": "yeo-johnson"}
     alone = make_surrogate(CampaignSettings.model_validate({"surrogate": "no-formulas", "ensemble": ensemble}), 5)
     assert isinstance(alone, NoFormulas)
     assert (
-        vars(alone).items()
-        >= {"kind": "both", "recalibrate": "conformal", "transform": "yeo-johnson", "seed": 5}.items()
+        vars(alone).items() >= {"kind": "both", "recalibrate": "scale", "transform": "yeo-johnson", "seed": 5}.items()
     )
 
 
