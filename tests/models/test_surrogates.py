@@ -317,7 +317,7 @@ def test_the_ensemble_as_a_surrogate_is_the_ensemble():
         settings.model.completed(ensemble=True).estimator_parameters() | settings.ensemble.estimator_parameters()
     )
     frame = pd.DataFrame(X, columns=["a (eV)", "b", "c (AA)"])
-    alone = SISSOEnsemble(**parameters, threads=1, random_state=3).fit(frame, y, label_weights(errors))
+    alone = SISSOEnsemble(**parameters, threads=1, random_state=3).fit(frame, y, errors=errors)
     assert SURROGATES["sisso"].fewest_labels(settings) == (3, " for dim 1")
     assert np.array_equal(predicted(surrogate, X).mean, alone.predict_distribution(frame).mean)
     assert np.array_equal(surrogate.out_of_bag[0], alone.oob_mean_, equal_nan=True)

@@ -30,9 +30,9 @@ def test_a_claim_is_the_interval_and_the_probability_of_the_prediction():
     claims = claims_of(prediction, np.array([0.7, np.nan, np.nan, np.nan]), Goal.parse(">=2.5"))
     assert claims.is_made.tolist() == [True, True, False, True]
     assert claims.mean[[0, 1, 3]].tolist() == [1.0, 2.0, 4.0]
-    width = norm.ppf(0.975) * np.array([0.5, 1.0, 2.0])
-    assert claims.low[[0, 1, 3]] == pytest.approx([1.0, 2.0, 4.0] - width)
-    assert claims.high[[0, 1, 3]] == pytest.approx([1.0, 2.0, 4.0] + width)
+    centre, width = np.array([1.0, 2.0, 4.0]), norm.ppf(0.975) * np.array([0.5, 1.0, 2.0])
+    assert claims.low[[0, 1, 3]] == pytest.approx(centre - width)
+    assert claims.high[[0, 1, 3]] == pytest.approx(centre + width)
     assert claims.hit[[0, 1, 3]] == pytest.approx([norm.sf(3.0), norm.sf(0.5), norm.cdf(0.75)])
 
 
