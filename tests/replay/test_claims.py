@@ -9,6 +9,7 @@ from scipy.stats import norm
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.errors import SettingsError
 from sisso_sal.protocols import Prediction
+from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.replay.claims import ClaimLog, Claims, claims_of, fifths, honesty
 from sisso_sal.replay.estimate import by_estimate
 from sisso_sal.replay.simulate import Rules, Strategy, replay, simulate, targets
@@ -19,19 +20,30 @@ from test_simulate import Blurred, Perfect, table  # isort: skip
 BLURRED = Strategy("blurred", "hits", Blurred)
 
 
-def made(mean, std, half95=None):
+def made(mean, std, told=None):
     mean, std = np.array(mean, dtype=float), np.array(std, dtype=float)
-    return Prediction(mean, std, std, mean[None], np.ones((1, len(mean)), dtype=bool), half95=half95)
+    return Prediction(mean, std, std, mean[None], np.ones((1, len(mean)), dtype=bool), distribution=told)
 
 
 def test_a_claim_is_the_interval_and_the_probability_of_the_prediction():
-    prediction = made([1.0, 2.0, 3.0, 4.0], [0.5, 1.0, 0.0, 2.0], half95=np.array([2.0, 1.0, 0.0, 3.0]))
-    found = claims_of(prediction, np.array([0.7, np.nan, np.nan, np.nan]), Goal.parse(">=2.5"))
-    assert found.is_made.tolist() == [True, True, False, True]
-    assert found.mean[[0, 1, 3]].tolist() == [1.0, 2.0, 4.0]
-    assert found.low[[0, 1, 3]].tolist() == [-1.0, 1.0, 1.0]
-    assert found.high[[0, 1, 3]].tolist() == [3.0, 3.0, 7.0]
-    assert found.hit[[0, 1, 3]] == pytest.approx([norm.sf(3.0), norm.sf(0.5), norm.cdf(0.75)])
+    prediction = made([1.0, 2.0, 3.0, 4.0], [0.5, 1.0, 0.0, 2.0])
+    claims = claims_of(prediction, np.array([0.7, np.nan, np.nan, np.nan]), Goal.parse(">=2.5"))
+    assert claims.is_made.tolist() == [True, True, False, True]
+    assert claims.mean[[0, 1, 3]].tolist() == [1.0, 2.0, 4.0]
+    centre, width = np.array([1.0, 2.0, 4.0]), norm.ppf(0.975) * np.array([0.5, 1.0, 2.0])
+    assert claims.low[[0, 1, 3]] == pytest.approx(centre - width)
+    assert claims.high[[0, 1, 3]] == pytest.approx(centre + width)
+    assert claims.hit[[0, 1, 3]] == pytest.approx([norm.sf(3.0), norm.sf(0.5), norm.cdf(0.75)])
+
+
+def test_a_claim_is_made_by_the_whole_distribution():
+    """Of what cannot be below zero, both ends and the probability are of the Gaussian that is left above."""
+    told = Distribution(np.array([1.0, 1.0]), np.array([1.0, 2.0]), floor=0.0)
+    claims = claims_of(made(told.mean, told.std, told), np.array([np.nan, np.nan]), Goal.parse("<=0.5"))
+    below, left = norm.cdf(-1.0 / told.scale), norm.sf(-1.0 / told.scale)
+    assert claims.hit == pytest.approx((norm.cdf(-0.5 / told.scale) - below) / left)
+    assert claims.low == pytest.approx(1.0 + told.scale * norm.ppf(below + 0.025 * left))
+    assert claims.high == pytest.approx(1.0 + told.scale * norm.ppf(below + 0.975 * left))
 
 
 def test_a_share_is_taken_of_labels_and_predictions():
