@@ -12,14 +12,14 @@ from sklearn.model_selection import GroupKFold
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.models import trees
 from sisso_sal.models.assembly import fit_ensemble
-from sisso_sal.models.calibration import calibrate, noise_floor
+from sisso_sal.models.calibration import calibrate, noise_floor, probabilities
 from sisso_sal.models.correction import Correction
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.groups import FEWEST_DISTINCT, Grouping, canonical_numbers, grouped, same_composition
 from sisso_sal.models.inputs import checked_table
 from sisso_sal.models.kernel import Kernel
 from sisso_sal.models.process import conditioned
-from sisso_sal.models.recalibration import KINDS, Recalibration, held_out_quantiles
+from sisso_sal.models.recalibration import KINDS, Recalibration, held_out
 from sisso_sal.models.recipe import recipe_of
 from sisso_sal.models.validation import cross_validate, fold_numbers, tune
 
@@ -287,22 +287,38 @@ def test_a_correction_is_read_back_with_its_materials(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_material_is_judged_by_the_quantiles_of_other_materials(kind):
     rng = np.random.default_rng(0)
-    errors, sigma, groups = rng.normal(size=60), rng.uniform(0.5, 2, 60), np.arange(60) // 2
-    levels = np.array([0.5, 0.9])
-    before = held_out_quantiles(kind, errors, sigma, levels, groups)
-    moved = np.where(groups == 4, 50.0, errors)
-    assert np.array_equal(held_out_quantiles(kind, moved, sigma, levels, groups)[:, 8:10], before[:, 8:10])
-    few = held_out_quantiles(kind, errors[:38], sigma[:38], levels, groups[:38])
-    whole = Recalibration.fit(kind, errors[:38], sigma[:38]).quantile(levels)
-    assert np.array_equal(few, np.repeat(whole[:, None], 38, axis=1))
+    mean, sigma, groups = rng.normal(size=60), rng.uniform(0.5, 2, 60), np.arange(60) // 2
+    labels = mean + rng.normal(size=60) * sigma
+
+    def quantiles(labels, n=60):
+        ends = np.empty((2, n))
+        for rows, told in held_out(kind, labels[:n], mean[:n], sigma[:n], groups[:n]):
+            ends[:, rows] = told.interval(0.8)
+        return ends
+
+    before, after = quantiles(labels), quantiles(np.where(groups == 4, 50.0, labels))
+    assert np.array_equal(after[:, 8:10], before[:, 8:10])
+    assert np.array_equal(after, before) == (kind == "none")
+    whole = Recalibration.fit(kind, labels[:38], mean[:38], sigma[:38], groups[:38]).distribution(mean[:38], sigma[:38])
+    assert np.array_equal(quantiles(labels, 38), whole.interval(0.8))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_do_not_depend_on_the_order_of_samples_or_the_numbers_of_materials(kind):
+    rng = np.random.default_rng(1)
+    mean, sigma, groups = rng.normal(size=60), rng.uniform(0.5, 2, 60), np.arange(60) // 2
+    labels, rows = mean + rng.normal(size=60) * sigma, rng.permutation(60)
+    first = probabilities(kind, labels, mean, sigma, groups)
+    again = probabilities(kind, labels[rows], mean[rows], sigma[rows], (99 - groups)[rows])
+    np.testing.assert_allclose(again, first[rows], rtol=1e-7)
 
 
 def test_the_noise_floor_is_that_of_as_many_materials():
-    errors, sigma, groups = np.random.default_rng(0).normal(size=60), np.ones(60), np.arange(60) // 3
-    found, _ = calibrate(np.append(errors, np.nan), np.ones(61), "scale", np.append(groups, 99))
+    labels, sigma, groups = np.random.default_rng(0).normal(size=60), np.ones(60), np.arange(60) // 3
+    found, _ = calibrate(np.append(labels, np.nan), np.zeros(61), np.ones(61), "scale", np.append(groups, 99))
     assert (found.n, found.n_materials) == (60, 20)
     assert (found.noise_floor, found.noise_floor95) == noise_floor(20)
-    assert calibrate(errors, sigma, "scale")[0].noise_floor == noise_floor(60)[0]
+    assert calibrate(labels, np.zeros(60), sigma, "scale")[0].noise_floor == noise_floor(60)[0]
 
 
 @pytest.mark.parametrize("folds", [2, 3, 7])
