@@ -190,7 +190,9 @@ class RecalibrationRecord(Record):
         is_learned = self.kind == "isotonic"
         need((self.widths is not None) == is_learned, "widths: needs to be there for isotonic, and only there")
         need((self.scores.size > 0) == is_learned, "scores: needs some for isotonic, and only there")
-        need(bool((self.scores >= 0).all() and (np.diff(self.scores) >= 0).all()), "scores: needs numbers >= 0 in order")
+        need(
+            bool((self.scores >= 0).all() and (np.diff(self.scores) >= 0).all()), "scores: needs numbers >= 0 in order"
+        )
         need(not is_learned or self.scores[-1] > 0, "scores: needs one above 0")
         return self
 

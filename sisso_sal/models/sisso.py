@@ -99,4 +99,5 @@ def make_sisso(settings: CampaignSettings, seed: int, threads: int | None) -> SI
 
 
 def _looks_below_zero(goal: str) -> bool:
-    return any(float(number) < 0 for number in re.findall(r"-[\d.]+(?:[eE][-+]?\d+)?", "".join(goal.split())))
+    numbers = re.findall(r"(?<![\deE])-(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", "".join(goal.split()))
+    return any(float(number) < 0 for number in numbers)

@@ -122,7 +122,9 @@ def test_calibration_is_that_of_the_out_of_bag_errors(kind, correction):
     numbers = {name: value for name, value in figures.as_dict().items() if name != "kind"}
     assert {name: ensemble.calibration_.as_dict()[name] for name in numbers} == pytest.approx(numbers, rel=1e-9)
     p = np.linspace(0.01, 0.99, 99)
-    np.testing.assert_allclose(ensemble.recalibration_.shape.quantile(p), recalibration.shape.quantile(p), rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(
+        ensemble.recalibration_.shape.quantile(p), recalibration.shape.quantile(p), rtol=1e-7, atol=1e-9
+    )
     assert known.all()
     assert ensemble.calibration_.n == np.isfinite(ensemble.oob_std_).sum() > 36
     z = (y - ensemble.oob_mean_) / ensemble.oob_std_

@@ -82,7 +82,9 @@ def test_the_coefficients_are_those_of_greatest_posterior_probability(seed, each
         prior = (b - [0.0, 0.0, 0.15]) / [3.0, 0.2, 0.05]
         return (tail + log_width).sum() + 0.5 * (prior**2).sum()
 
-    best = minimize(objective, np.zeros(3), method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12, "maxiter": 5000})
+    best = minimize(
+        objective, np.zeros(3), method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12, "maxiter": 5000}
+    )
     coefficients = [found.constant - np.log(unit), found.by_value, found.by_distance]
     np.testing.assert_allclose(coefficients, best.x, atol=1e-6)
     assert objective(np.array(coefficients)) <= best.fun + 1e-9

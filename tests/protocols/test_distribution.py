@@ -188,7 +188,10 @@ def test_the_probability_below_a_quantile_is_its_level(any_, p):
     value = told.quantile(p)[0]
     # A last bit of the value is so many widths.
     bit = np.spacing(max(abs(value), abs(any_[0]))) / any_[1]
-    nearby = told.probability(high=value + (2 * bit + 1e-12) * any_[1])[0], told.probability(high=value - (2 * bit + 1e-12) * any_[1])[0]
+    nearby = (
+        told.probability(high=value + (2 * bit + 1e-12) * any_[1])[0],
+        told.probability(high=value - (2 * bit + 1e-12) * any_[1])[0],
+    )
     assert nearby[1] - 1e-7 <= p <= nearby[0] + 1e-7
 
 
@@ -226,7 +229,9 @@ def test_the_mirror_image_has_the_mirrored_figures(shape):
     for p in LEVELS[2:7]:
         np.testing.assert_allclose(mirror.quantile(1 - p), -told.quantile(p), rtol=1e-9, atol=1e-12)
     for bound in BOUNDS:
-        np.testing.assert_allclose(mirror.log_probability(low=-bound), told.log_probability(high=bound), rtol=1e-9, atol=1e-15)
+        np.testing.assert_allclose(
+            mirror.log_probability(low=-bound), told.log_probability(high=bound), rtol=1e-9, atol=1e-15
+        )
         np.testing.assert_allclose(mirror.shortfall(-bound), told.excess(bound), rtol=1e-12)
         np.testing.assert_allclose(mirror.score(-bound), -told.score(bound), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(mirror.std, told.std, rtol=1e-12)
@@ -240,8 +245,12 @@ def test_another_unit_gives_the_same_figures_in_that_unit(shape, size, floor):
     for p in LEVELS:
         np.testing.assert_allclose(other.quantile(p), size * told.quantile(p), rtol=1e-9, atol=1e-12 * size)
     for bound in BOUNDS:
-        np.testing.assert_allclose(other.log_probability(high=size * bound), told.log_probability(high=bound), rtol=1e-7, atol=1e-12)
-        np.testing.assert_allclose(other.shortfall(size * bound), size * told.shortfall(bound), rtol=1e-7, atol=1e-12 * size)
+        np.testing.assert_allclose(
+            other.log_probability(high=size * bound), told.log_probability(high=bound), rtol=1e-7, atol=1e-12
+        )
+        np.testing.assert_allclose(
+            other.shortfall(size * bound), size * told.shortfall(bound), rtol=1e-7, atol=1e-12 * size
+        )
         np.testing.assert_allclose(other.excess(size * bound), size * told.excess(bound), rtol=1e-7, atol=1e-12 * size)
     np.testing.assert_allclose(other.std, size * told.std, rtol=1e-9)
     np.testing.assert_allclose(other.mean, size * told.mean, rtol=1e-9, atol=1e-12 * size)
@@ -268,7 +277,9 @@ def test_a_floor_far_below_changes_nothing(shape):
     for p in LEVELS[2:7]:
         np.testing.assert_allclose(told.quantile(p), bare.quantile(p), rtol=1e-9, atol=1e-12)
     for bound in BOUNDS:
-        np.testing.assert_allclose(told.log_probability(high=bound), bare.log_probability(high=bound), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            told.log_probability(high=bound), bare.log_probability(high=bound), rtol=1e-9, atol=1e-12
+        )
         np.testing.assert_allclose(told.excess(bound), bare.excess(bound), rtol=1e-9)
     np.testing.assert_allclose(told.mean, bare.mean, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(told.std, bare.std, rtol=1e-9)
@@ -286,9 +297,18 @@ def test_what_is_certain_is_a_step(floor):
         assert told.quantile(p).tolist()[:4] == [0.5, 0.7, np.inf, -np.inf]
     assert told.shortfall(0.6).tolist()[:4] == [pytest.approx(0.1), 0.0, 0.0, np.inf]
     assert told.excess(0.6).tolist()[:4] == [0.0, pytest.approx(0.1), np.inf, 0.0]
-    assert told.estimate.tolist()[:4] == told.mean.tolist()[:4] == told.median.tolist()[:4] == [0.5, 0.7, np.inf, -np.inf]
+    assert (
+        told.estimate.tolist()[:4] == told.mean.tolist()[:4] == told.median.tolist()[:4] == [0.5, 0.7, np.inf, -np.inf]
+    )
     assert told.std.tolist()[:2] == [0.0, 0.0]
-    nothing = (told.probability(high=1.0), told.quantile(0.4), told.shortfall(1.0), told.excess(1.0), told.mean, told.estimate)
+    nothing = (
+        told.probability(high=1.0),
+        told.quantile(0.4),
+        told.shortfall(1.0),
+        told.excess(1.0),
+        told.mean,
+        told.estimate,
+    )
     assert all(np.isnan(values[4]) for values in nothing)
     assert np.isnan(told.log_probability(0.0, 1.0)[4])
 
@@ -321,5 +341,9 @@ def test_a_shape_is_linear_between_its_nodes_and_gaussian_beyond():
     assert shape.cdf(np.array([-1.0, -0.5, 0.0, 1.0])).tolist() == pytest.approx([1.2 * norm.cdf(-1.0), 0.4, 0.6, 0.7])
     np.testing.assert_allclose(shape.cdf(np.array([-2.0, 5.0])), [1.2 * norm.cdf(-2.0), 1 - 0.8 * norm.sf(5 / 3)])
     np.testing.assert_allclose(shape.quantile(np.array([0.4, 0.7])), [-0.5, 1.0])
-    np.testing.assert_allclose(shape.quantile(np.array([1e-3, 1 - 1e-3])), [norm.ppf(1e-3 / 1.2), -3 * norm.ppf(1e-3 / 0.8)])
-    np.testing.assert_allclose(shape.log_quantile(np.log([1e-3, 0.4, 1e-200])), [norm.ppf(1e-3 / 1.2), -0.5, norm.ppf(1e-200 / 1.2)])
+    np.testing.assert_allclose(
+        shape.quantile(np.array([1e-3, 1 - 1e-3])), [norm.ppf(1e-3 / 1.2), -3 * norm.ppf(1e-3 / 0.8)]
+    )
+    np.testing.assert_allclose(
+        shape.log_quantile(np.log([1e-3, 0.4, 1e-200])), [norm.ppf(1e-3 / 1.2), -0.5, norm.ppf(1e-200 / 1.2)]
+    )

@@ -105,7 +105,9 @@ def test_the_accuracy_is_measured_where_the_surrogate_does_not_tell(silent, view
     for key in ("n", "rmse", "mae", "coverage95_raw", "miscalibration_area_raw"):
         assert measured[key] == pytest.approx(told[key])
     raw = out_of_bag(silent)
-    assert measured["spearman"] == pytest.approx(rank_correlation(raw.residual, raw.raw))  # no widths without the ensemble
+    assert measured["spearman"] == pytest.approx(
+        rank_correlation(raw.residual, raw.raw)
+    )  # no widths without the ensemble
     assert measured["kind"] == "none"
     mute = RunView.read(mute_run)
     seen, without_sigma = out_of_bag(mute), accuracy(mute)
