@@ -39,7 +39,6 @@ CHANGES: tuple[tuple[str, dict], ...] = (
     ("formulas alone", {"correction": "none"}),
     ("raw sigma", {"recalibrate": "none"}),
     ("sigma scaled", {"recalibrate": "scale"}),
-    ("conformal", {"recalibrate": "conformal"}),
 )
 
 
