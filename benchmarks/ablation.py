@@ -40,7 +40,6 @@ CHANGES: tuple[tuple[str, dict], ...] = (
     ("formulas alone", {"correction": "none"}),
     ("raw sigma", {"recalibrate": "none"}),
     ("sigma scaled", {"recalibrate": "scale"}),
-    ("conformal", {"recalibrate": "conformal"}),
 )
 
 

@@ -248,7 +248,7 @@ def ensembles(checkout: Checkout) -> dict[str, Any]:
     choices = {
         "plain": ("--correction", "none", "--recalibrate", "none", "--no-adapt"),
         "trees": ("--correction", "trees", "--recalibrate", "scale", "--loss", "huber"),
-        "process": ("--correction", "process", "--recalibrate", "conformal", "--transform", "yeo-johnson"),
+        "process": ("--correction", "process", "--recalibrate", "scale", "--transform", "yeo-johnson"),
     }
     results = {}
     for name, options in choices.items():

@@ -109,8 +109,8 @@ view = RunView.of(ensemble, X, y)
 figures.calibration(view)
 
 # %% [markdown]
-# The raw curve is for sigma before recalibration. The other curve is recalibrated: the errors determine how many
-# sigmas are needed for each level (`isotonic`). For each oxide the recalibration is determined from the other nine
+# The raw curve is for sigma before recalibration. The other curve is recalibrated: the errors determine the
+# distribution of each prediction (`isotonic`): how wide it is for which value, and how far each side reaches. For each oxide the recalibration is determined from the other nine
 # tenths of the oxides, so that the curve is a fair test.
 
 # %%

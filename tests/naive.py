@@ -314,6 +314,12 @@ def out_of_bag(models, counts, columns):
     return means, spreads
 
 
+def nth_distance(value, others, n):
+    """Distance to the n-th nearest of some values, or to the farthest where there are fewer."""
+    apart = sorted(abs(other - value) for other in others)
+    return apart[min(n, len(apart)) - 1]
+
+
 def search(features, values, target, weights, *, dim, n_sis, n_residual=1, allowed=None, centre=True):
     """For each dimension (keys of the subspace, fits best first, clear): screen the residuals, extend the subspace, fit all."""
     values_of = {f.key: row for f, row in zip(features, values, strict=True)}

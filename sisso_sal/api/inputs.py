@@ -71,12 +71,14 @@ def _completed(settings: CampaignSettings, *, ensemble: bool) -> CampaignSetting
 def without_unused(given: LayeredSettings, tell: Tell) -> LayeredSettings:
     """The same settings with those of formulas at their defaults where the surrogate does not use them.
 
+    A note tells of an ensemble with few members.
+
     Parameters
     ----------
     given : LayeredSettings
         Complete.
     tell : callable
-        Takes a note with the names of the settings that were given and have no effect.
+        Takes notes; one has the names of the settings that were given and have no effect.
 
     Raises
     ------
@@ -91,6 +93,8 @@ def without_unused(given: LayeredSettings, tell: Tell) -> LayeredSettings:
         tell(f"the surrogate {kind.name} does not use these settings: {', '.join(names)}")
     default = complete_defaults()
     changes = {section: getattr(default, section) for section in unused}
+    if "ensemble" not in unused and (doubt := given.settings.ensemble.doubt()):
+        tell(doubt)
     origins = {**given.origins, **dict.fromkeys(places, Origin("default"))}
     return LayeredSettings(given.settings.model_copy(update=changes), origins)
 

@@ -69,6 +69,8 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
     if only and not is_ensemble:
         raise SettingsError(f"{only[0].replace('_', '-')}: needs --members, found a fit of one model")
     settings = load(config, {"target": target, "id": id_column, **model_changes(options)}, ensemble=is_ensemble)
+    if is_ensemble and (doubt := settings.ensemble.doubt()):
+        note(doubt)
     data = read(table, settings, formula)
     model, document = fitted(data, settings, threads, is_ensemble=is_ensemble, silent=quiet or as_json)
     if out is not None:

@@ -164,9 +164,8 @@ def _check_surrogates(layers, surrogates: tuple[str, ...]) -> None:
     kinds = [named("surrogates", name, SURROGATES) for name in surrogates]
     if len(set(surrogates)) < len(surrogates):
         raise SettingsError(f"surrogates: needs names that differ, found '{','.join(surrogates)}'")
-    if not any(kind.sections for kind in kinds):
-        settings = layers.settings.model_copy(update={"surrogate": surrogates[0]})
-        without_unused(replace(layers, settings=settings), note)
+    kind = max(kinds, key=lambda kind: len(kind.sections))
+    without_unused(replace(layers, settings=layers.settings.model_copy(update={"surrogate": kind.name})), note)
 
 
 COMPARED = ("sisso", "no-formulas", "forest", "process")

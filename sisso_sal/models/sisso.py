@@ -105,6 +105,6 @@ def positive_for(positive: str, goal: str) -> str:
     >>> positive_for("auto", "<=-0.5"), positive_for("auto", "min"), positive_for("yes", "<=-0.5")
     ('no', 'auto', 'yes')
     """
-    numbers = re.findall(r"-[\d.]+(?:[eE][-+]?\d+)?", "".join(goal.split()))
+    numbers = re.findall(r"(?<![\deE])-(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", "".join(goal.split()))
     looks_below_zero = any(float(number) < 0 for number in numbers)
     return "no" if positive == "auto" and looks_below_zero else positive

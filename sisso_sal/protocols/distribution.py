@@ -66,13 +66,14 @@ class Shape:
             return np.where(u <= self.nodes[0], low, np.log(self.cdf(u)))
 
     def log_between(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """Logarithm of the probability to be from `low` to `high`, accurate in both tails; minus infinity where they are equal.
+        """Logarithm of the probability to be from `low` to `high`, accurate in both tails; minus infinity unless low < high.
 
         Examples
         --------
         >>> float(GAUSSIAN.log_between(np.array([-np.inf]), np.array([-40.0]))[0].round(4))
         -804.6084
         """
+        high = np.maximum(low, high)
         flip = low > self.nodes[-1]
         if flip.any():
             other = self.mirrored.log_between(np.where(flip, -high, 0.0), np.where(flip, -low, 1.0))
@@ -240,7 +241,7 @@ class Distribution:
         if np.isinf(value):
             return np.full(len(self), value)
         below, above = self.log_probability(high=value), self.log_probability(low=value)
-        return np.where(below < above, _normal_quantile(below), -_normal_quantile(above))
+        return np.where(below <= above, _normal_quantile(below), -_normal_quantile(above))
 
     def quantile(self, p: float) -> np.ndarray:
         """ndarray (n,): the value that is not exceeded with probability p, in the target's unit."""

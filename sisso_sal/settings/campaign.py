@@ -52,6 +52,10 @@ class ModelSettings(BaseModel):
         return parameters | {"fit_intercept": self.intercept, "unit_rules": self.units}
 
 
+FEW_MEMBERS = 20
+"""With fewer members some labels are left out by one or two of them only."""
+
+
 class EnsembleSettings(BaseModel):
     """How the ensemble is drawn."""
 
@@ -71,6 +75,18 @@ class EnsembleSettings(BaseModel):
         """The parameters of `SISSOEnsemble` that these settings stand for; scikit-learn reserves the name `transform`."""
         parameters = self.model_dump(exclude={"transform"})
         return parameters | {"target_transform": self.transform}
+
+    def doubt(self) -> str:
+        """What is to be said of so few members; "" of enough.
+
+        Examples
+        --------
+        >>> EnsembleSettings(members=10).doubt()
+        'members 10: fewer than 20 leave some labels out once or twice only, so that sigma is rough'
+        """
+        if self.members >= FEW_MEMBERS:
+            return ""
+        return f"members {self.members}: fewer than {FEW_MEMBERS} leave some labels out once or twice only, so that sigma is rough"
 
 
 class RunSettings(BaseModel):

@@ -13,7 +13,7 @@ from sisso_sal.data.table import read_table
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.models import trees
 from sisso_sal.models.assembly import fit_ensemble
-from sisso_sal.models.calibration import calibrate, noise_floor
+from sisso_sal.models.calibration import calibrate, noise_floor, probabilities
 from sisso_sal.models.correction import Correction
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.groups import FEWEST_DISTINCT, Grouping, canonical_numbers, grouped, same_composition
@@ -334,32 +334,38 @@ def test_several_of_one_group_in_a_process_that_a_campaign_has_is_the_process_wi
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_material_is_judged_by_what_was_learned_from_other_materials(kind):
     rng = np.random.default_rng(0)
-    labels, mean, sigma, groups = rng.normal(size=60), np.zeros(60), rng.uniform(0.5, 2, 60), np.arange(60) // 2
+    mean, sigma, groups = rng.normal(size=60), rng.uniform(0.5, 2, 60), np.arange(60) // 2
+    labels = mean + rng.normal(size=60) * sigma
 
-    def upper(labels, n=60):
-        out = np.empty(n)
+    def quantiles(labels, n=60):
+        ends = np.empty((2, n))
         for rows, told in held_out(kind, labels[:n], mean[:n], sigma[:n], groups[:n]):
-            out[rows] = told.quantile(0.9)
-        return out
+            ends[:, rows] = told.interval(0.8)
+        return ends
 
-    moved = np.where(groups == 4, 50.0, labels)
-    assert np.array_equal(upper(moved)[8:10], upper(labels)[8:10])
-    assert np.array_equal(upper(moved), upper(labels)) == (kind == "none")
-    few = Recalibration.fit(kind, labels[:38], mean[:38], sigma[:38], groups[:38])
-    assert np.array_equal(upper(labels, 38), few.distribution(mean[:38], sigma[:38]).quantile(0.9))
+    before, after = quantiles(labels), quantiles(np.where(groups == 4, 50.0, labels))
+    assert np.array_equal(after[:, 8:10], before[:, 8:10])
+    assert np.array_equal(after, before) == (kind == "none")
+    whole = Recalibration.fit(kind, labels[:38], mean[:38], sigma[:38], groups[:38]).distribution(mean[:38], sigma[:38])
+    assert np.array_equal(quantiles(labels, 38), whole.interval(0.8))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_do_not_depend_on_the_order_of_samples_or_the_numbers_of_materials(kind):
+    rng = np.random.default_rng(1)
+    mean, sigma, groups = rng.normal(size=60), rng.uniform(0.5, 2, 60), np.arange(60) // 2
+    labels, rows = mean + rng.normal(size=60) * sigma, rng.permutation(60)
+    first = probabilities(kind, labels, mean, sigma, groups)
+    again = probabilities(kind, labels[rows], mean[rows], sigma[rows], (99 - groups)[rows])
+    np.testing.assert_allclose(again, first[rows], rtol=1e-7)
 
 
 def test_the_noise_floor_is_that_of_as_many_materials():
-    labels, mean, sigma, groups = (
-        np.random.default_rng(0).normal(size=60),
-        np.zeros(61),
-        np.ones(61),
-        np.arange(60) // 3,
-    )
-    found, _ = calibrate(np.append(labels, np.nan), mean, sigma, "scale", np.append(groups, 99))
+    labels, sigma, groups = np.random.default_rng(0).normal(size=60), np.ones(60), np.arange(60) // 3
+    found, _ = calibrate(np.append(labels, np.nan), np.zeros(61), np.ones(61), "scale", np.append(groups, 99))
     assert (found.n, found.n_materials) == (60, 20)
     assert (found.noise_floor, found.noise_floor95) == noise_floor(20)
-    assert calibrate(labels, mean[:60], sigma[:60], "scale")[0].noise_floor == noise_floor(60)[0]
+    assert calibrate(labels, np.zeros(60), sigma, "scale")[0].noise_floor == noise_floor(60)[0]
 
 
 @pytest.mark.parametrize("folds", [2, 3, 7])
