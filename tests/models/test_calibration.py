@@ -432,13 +432,19 @@ def test_reliability_shares_out_all():
 FINITE = st.floats(-1e6, 1e6)
 SAMPLES = st.integers(FEWEST, 40).flatmap(
     lambda n: st.tuples(
-        arrays(float, n, elements=FINITE), arrays(float, n, elements=FINITE), arrays(float, n, elements=st.floats(1e-3, 1e3))
+        arrays(float, n, elements=FINITE),
+        arrays(float, n, elements=FINITE),
+        arrays(float, n, elements=st.floats(1e-3, 1e3)),
     )
 )
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@given(samples=SAMPLES, levels=st.lists(st.floats(0.0, 1.0), min_size=2, max_size=12), floor=st.sampled_from([-np.inf, 0.0]))
+@given(
+    samples=SAMPLES,
+    levels=st.lists(st.floats(0.0, 1.0), min_size=2, max_size=12),
+    floor=st.sampled_from([-np.inf, 0.0]),
+)
 @settings(deadline=None)
 def test_quantiles_grow_with_the_level_and_are_on_their_side_of_the_median(kind, samples, levels, floor):
     _, mean, sigma = samples
