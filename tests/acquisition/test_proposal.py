@@ -270,6 +270,14 @@ def test_a_batch_of_a_search_asks_one_of_the_kin_and_then_the_others():
     assert proposed(1, horizon=2, pending=[4])[1] == [2]
 
 
+@pytest.mark.parametrize("batch", [2, 3, 6])
+def test_what_follows_a_batch_counts_as_much_whatever_its_size(batch):
+    """Its labels come in together, so that the first evaluation after it is the next one."""
+    for n_later in (0, 1, 4):
+        alone, together = (proposed(size, horizon=size + n_later)[0] for size in (1, batch))
+        assert np.array_equal(alone, together, equal_nan=True)
+
+
 def test_one_that_chooses_one_by_one_scores_again_after_each_choice():
     """Here it wants what is next to its last choice, which the first scores do not tell."""
 
