@@ -171,7 +171,8 @@ def held_out(
 ) -> Iterator[tuple[np.ndarray, Distribution]]:
     """The predictive distribution of each sample, by a recalibration from the nine tenths of the materials it is not in.
 
-    Which those are does not depend on the order of samples. Fewer than 20 materials are too few to part: all of them see the recalibration of the whole.
+    Which those are does not depend on the order of samples. Fewer than 20 materials are too few to part: all of them see the
+    recalibration of the whole.
 
     Parameters
     ----------

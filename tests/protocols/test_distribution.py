@@ -1,5 +1,7 @@
 """A predictive distribution against SciPy, numerical integrals and fifty digits, with and without a floor."""
 
+from itertools import pairwise
+
 import mpmath
 import numpy as np
 import pytest
@@ -97,7 +99,7 @@ def test_expected_improvements_are_integrals_of_the_distribution_function(shape,
 
             def integral(part, low, high, stops=stops):
                 inner = [low, *stops[(stops > low) & (stops < high)], high]
-                return sum(quad(part, a, b, epsabs=1e-12)[0] for a, b in zip(inner, inner[1:], strict=False))
+                return sum(quad(part, a, b, epsabs=1e-12)[0] for a, b in pairwise(inner))
 
             lost = integral(lambda y, one=one: one.probability(high=y)[0], below, bound) if bound > below else 0.0
             won = integral(lambda y, one=one: one.probability(low=y)[0], bound, above) if above > bound else 0.0
