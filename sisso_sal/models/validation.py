@@ -260,7 +260,9 @@ def tune(
     bench = _Bench(ensemble, X, y, folds, seed, composition, groups)
     _check_grid(bench, grid)
     shared: tuple[str, ...] = ("rung", "n_sis", "transform", "members")
-    searches = [dict(zip(shared, values, strict=True)) for values in product(*(grid[name] for name in shared))]
+    searches: list[dict[str, Any]] = [
+        dict(zip(shared, values, strict=True)) for values in product(*(grid[name] for name in shared))
+    ]
     rows = []
     for number, settings in enumerate(searches):
         rows += _compared(bench, grid, settings)

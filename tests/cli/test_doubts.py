@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from test_commands import call, refused  # isort: skip
+from test_commands import FEW_MEMBERS, call, refused  # isort: skip
 
 SMALL = ("--rung", "0", "--dim", "1", "--n-sis", "3", "--correction", "none", "--threads", "1")
-DOUBT = "note: members 4: fewer than 20 leave some labels out once or twice only, so that sigma is rough\n"
+DOUBT = FEW_MEMBERS.format(4)
 
 
 @pytest.fixture(scope="module")
