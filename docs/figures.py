@@ -16,6 +16,7 @@ from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.scores import expected_improvement, probability_of_goal
 from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.diagram import save_pourbaix_figure, stability_map
+from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.report.figures import draw as report_figures
 from sisso_sal.report.run_view import RunView
 
@@ -75,7 +76,7 @@ def acquisition() -> None:
     x = np.linspace(0, 10, 400)
     mean = 1.0 - 0.75 * np.exp(-((x - 3) ** 2) / 1.2) - 0.35 * np.exp(-((x - 7.5) ** 2) / 2)
     std = 0.05 + 0.08 * np.exp(-((x - 3) ** 2) / 4) + 0.5 * np.exp(-((x - 9) ** 2) / 3)
-    best, bound = 0.15, 0.5
+    best, bound, told = 0.15, 0.5, Distribution(mean, std)
     figure = Figure(figsize=(7, 5), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     above.fill_between(x, mean - 2 * std, mean + 2 * std, color=BLUE, alpha=0.15, linewidth=0)
@@ -85,8 +86,8 @@ def acquisition() -> None:
     above.set(ylabel="target, to be small", ylim=(-0.9, 2))
     above.legend(frameon=False, fontsize=9, loc="upper left")
     scores = {
-        "expected improvement": (expected_improvement(mean, std, best), ORANGE, "--"),
-        "probability of a hit": (probability_of_goal(mean, std, Goal.parse(f"<={bound}")), GREEN, "-"),
+        "expected improvement": (expected_improvement(told, best), ORANGE, "--"),
+        "probability of a hit": (probability_of_goal(told, Goal.parse(f"<={bound}")), GREEN, "-"),
     }
     for name, (score, colour, dash) in scores.items():
         below.plot(x, score / score.max(), color=colour, linestyle=dash, label=name)

@@ -110,8 +110,9 @@ figures.calibration(view)
 
 # %% [markdown]
 # The raw curve is for sigma before recalibration. The other curve is recalibrated: the errors determine the
-# distribution of each prediction (`isotonic`): how wide it is for which value, and how far each side reaches. For each oxide the
-# recalibration is determined from the other nine tenths of the oxides, so that the curve is a fair test.
+# distribution of each prediction (`isotonic`): how wide it is for which value, and how far each side reaches. For
+# each oxide the recalibration is determined from the other nine tenths of the oxides, so that the curve is a fair
+# test.
 
 # %%
 calibration = ensemble.calibration_

@@ -65,7 +65,7 @@ print(ensemble.members_[ensemble.typical_members(X, 1)[0][0]].equation("dG_pbx",
 # %%
 prediction = ensemble.predict_distribution(candidates)
 best = y.min()
-gain = expected_improvement(prediction.mean, prediction.std, best)
+gain = expected_improvement(prediction.told, best)
 ranked = pd.DataFrame(
     {
         "mean": prediction.mean,

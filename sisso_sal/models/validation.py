@@ -259,7 +259,7 @@ def tune(
         )
     bench = _Bench(ensemble, X, y, folds, seed, composition, groups)
     _check_grid(bench, grid)
-    shared = ("rung", "n_sis", "transform", "members")
+    shared: tuple[str, ...] = ("rung", "n_sis", "transform", "members")
     searches: list[dict[str, Any]] = [
         dict(zip(shared, values, strict=True)) for values in product(*(grid[name] for name in shared))
     ]

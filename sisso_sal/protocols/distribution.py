@@ -168,7 +168,7 @@ class Distribution:
     --------
     >>> told = Distribution(np.array([1.0, 0.1]), np.array([0.5, 0.5]), floor=0.0)
     >>> [end.round(2).tolist() for end in told.interval(0.95)]
-    [[0.13, 0.02], [1.98, 1.2]]
+    [[0.16, 0.02], [1.98, 1.19]]
     >>> told.probability(high=0.5).round(2)
     array([0.14, 0.63])
     """

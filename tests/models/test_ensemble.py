@@ -134,11 +134,15 @@ def test_calibration_is_that_of_the_out_of_bag_errors(kind, correction):
     assert same == (correction == "none")
 
 
-def test_two_members_rarely_leave_anything_out_of_bag_and_that_is_no_error():
-    X, y = table(n=5)
-    ensemble = SISSOEnsemble(members=2, rung=0, dim=1, n_sis=3, random_state=3).fit(X, y)
-    known = np.isfinite(ensemble.oob_mean_)
-    assert (ensemble.calibration_ is None) == (not known.any())
+@pytest.mark.parametrize("seed", range(6))
+def test_two_members_leave_every_label_out_once_but_few_twice_and_that_is_no_error(seed):
+    X, y = table(n=8)
+    ensemble = SISSOEnsemble(members=2, rung=0, dim=1, n_sis=3, random_state=seed, correction="none").fit(X, y)
+    said = np.array([member.predict(columns_of(X))[1] for member in ensemble.members_])
+    assert np.isfinite(ensemble.oob_mean_)[said.all(axis=0)].all()
+    twice = np.isfinite(ensemble.oob_std_)
+    assert twice.sum() < 5
+    assert (ensemble.calibration_ is None) == (not twice.any())
 
 
 def test_a_sample_of_weight_zero_is_never_out_of_bag():
