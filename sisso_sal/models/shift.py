@@ -48,7 +48,7 @@ class Shift:
     ----------
     factor : float
         What sigma is multiplied by where all is new, at least 1: the root mean square error in units of sigma of families that
-        were left out, over that of materials left out one by one, times `SEEN`.
+        were left out, over that of the same materials left out one by one, times `SEEN`.
     starts, ends : tuple of float
         For each process, logarithm of the novelty (`ProcessLearner.novelty`) up to which sigma stays, and from which on it is
         multiplied by the whole factor.
@@ -114,11 +114,12 @@ class Shift:
             mixture(*zip(*(one.process.without(target, rows) for one in processes), strict=True)) for rows in families
         ]
         alone = mixture([one.left_out_mean for one in processes], [one.left_out_std for one in processes])
+        everyone = np.concatenate(families)
         apart = np.concatenate([(target[rows] - mean) / std for rows, (mean, std) in zip(families, pairs, strict=True)])
-        square, usual = float(np.mean(apart**2)), float(np.mean(((target - alone[0]) / alone[1]) ** 2))
+        square, usual = (float(np.mean(z**2)) for z in (apart, ((target - alone[0]) / alone[1])[everyone]))
         if not (np.isfinite(square) and 0 < usual < np.inf and square > 0):
             return None
-        n = n_materials(groups[np.concatenate(families)])
+        n = n_materials(groups[everyone])
         factor = max(1.0, SEEN * (square / usual) ** (0.5 * n / (n + HALF)))
         novelties = [np.log(one.left_out_novelty(errors)) for one in processes]
         starts, ends = np.quantile(novelties, QUANTILES, axis=1)
@@ -141,7 +142,8 @@ class Shift:
         return np.exp(np.log(self.factor) * np.mean(places, axis=0))
 
     def as_dict(self, target: np.ndarray, inverse: Callable[[np.ndarray], np.ndarray]) -> dict[str, Any]:
-        """For JSON: ``by``, ``n_families``, ``factor``, and ``rmse`` of families and ``rmse_one_by_one`` in the target's unit.
+        """For JSON: ``by``, ``n_families``, ``factor``, and in the target's unit ``rmse`` of families that were left out as a whole and
+        ``rmse_one_by_one`` of the same materials.
 
         Parameters
         ----------
@@ -151,13 +153,13 @@ class Shift:
             From there back to the target's unit.
         """
         rows = np.concatenate(self.families)
-        labels = inverse(target)
+        labels, alone = inverse(target), inverse(self.one_by_one)
         return {
             "by": self.by,
             "n_families": len(self.families),
             "factor": self.factor,
             "rmse": _rmse(labels[rows] - inverse(np.concatenate(self.without_family))),
-            "rmse_one_by_one": _rmse(labels - inverse(self.one_by_one)),
+            "rmse_one_by_one": _rmse((labels - alone)[rows]),
         }
 
 

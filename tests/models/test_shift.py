@@ -3,10 +3,12 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sisso_sal.models import shift as shifts
 from sisso_sal.models.correction import Correction
+from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.process import conditioned, learn_process
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.shift import LEAST_WIDTH, SEEN, Shift
@@ -225,7 +227,7 @@ def test_what_is_told_is_in_the_unit_of_the_target():
     process = found._learners[0].process
     mean = np.concatenate([process.without(target, part)[0] for part in found.shift.families])
     assert told["rmse"] == pytest.approx(np.sqrt(np.mean((target[rows] - mean) ** 2)))
-    assert told["rmse_one_by_one"] == pytest.approx(np.sqrt(np.mean((target - process.left_out(target)[0]) ** 2)))
+    assert told["rmse_one_by_one"] == pytest.approx(np.sqrt(np.mean((target - process.left_out(target)[0])[rows] ** 2)))
     assert twice["rmse"] == pytest.approx(2 * told["rmse"])
     assert (told["by"], told["n_families"]) == ("clusters", len(found.shift.families))
     assert found.shift.as_dict(target, lambda v: v * np.nan)["rmse"] is None
@@ -236,3 +238,41 @@ def test_the_widening_is_the_mean_over_the_processes_that_were_asked():
     one = np.exp([-3.0, -1.0, 2.0])
     assert found.widening([one]) == pytest.approx([1.0, 2.0, 4.0])
     assert found.widening([one, np.exp([0.0, 1.0, 1.0])]) == pytest.approx([1.0, 4**0.75, 4.0])
+
+
+@pytest.mark.parametrize("transform", ["none", "yeo-johnson"])
+def test_an_ensemble_tells_it_in_the_unit_of_the_target(transform):
+    features, target = table()
+    fit = SISSOEnsemble(members=6, rung=1, dim=1, target_transform=transform, threads=1).fit(
+        features, target, composition=shares_of(60, 8)
+    )
+    shift, link = fit.correction_.shift, fit.model_.link
+    told = fit.describe(features, "y")["shift"]
+    rows = np.concatenate(shift.families)
+    labels = link.inverse(fit.correction_.target)
+    assert np.sort(labels) == pytest.approx(np.sort(target))
+    error = labels[rows] - link.inverse(np.concatenate(shift.without_family))
+    assert told["rmse"] == pytest.approx(np.sqrt(np.nanmean(error**2)))
+    assert told["factor"] == shift.factor > 1
+    assert told["by"] == "elements"
+    assert json.loads(json.dumps(told)) == told
+    alone = SISSOEnsemble(members=6, rung=1, dim=1, correction="trees", threads=1).fit(features, target)
+    assert alone.describe(features, "y")["shift"] is None
+
+
+def test_the_order_of_rows_and_columns_changes_no_bit_of_an_ensemble():
+    features, target = table()
+    shares, rows, columns = shares_of(60, 8), np.random.default_rng(2).permutation(60), [2, 0, 1]
+    fits = [
+        SISSOEnsemble(members=6, rung=1, dim=1, threads=1).fit(
+            frame(features, r, order), target[r], composition=shares[r]
+        )
+        for r, order in ((np.arange(60), [0, 1, 2]), (rows, columns))
+    ]  # fmt: skip
+    assert fits[0].correction_.shift.factor == fits[1].correction_.shift.factor
+    assert fits[0].correction_.shift.starts == fits[1].correction_.shift.starts
+    assert np.array_equal(fits[0].oob_std_[rows], fits[1].oob_std_)
+
+
+def frame(features, rows, order):
+    return pd.DataFrame({"abc"[column]: features[rows, column] for column in order})
