@@ -1,10 +1,12 @@
 """Does an ensemble know its errors for a family of materials without any label? Coverage of the 95 % interval there and elsewhere.
 
     python benchmarks/families.py [--tables A,B] [--labels 100] [--families 24] [--by elements,clusters] [--plain] [--json FILE]
+    python benchmarks/families.py --refit 2
 
 A family is all materials with an element, or a cluster of features (k-means). The ensemble learns from labels of other materials;
 what it says of the family is compared with the labels, and what it says of the other materials without one. By clusters no
 compositions are known. --plain leaves out families as well, but sigma does not grow with distance (`Shift`).
+--refit compares what `Shift` finds in closed form with whole fits without the family, from so many sets of labels (`SEEN`).
 """
 
 from __future__ import annotations
@@ -21,10 +23,11 @@ from accuracy import FeaturesOnly, rmse
 from labelled import space_named, usable
 from sklearn.cluster import KMeans
 
-from sisso_sal.models.shift import Shift
-from sisso_sal.models.sisso import make_sisso
+from sisso_sal.models.process import ProcessLearner
+from sisso_sal.models.shift import Shift, mixture
+from sisso_sal.models.sisso import SISSO, make_sisso
 from sisso_sal.report.text.table import aligned
-from sisso_sal.settings.campaign import CampaignSettings
+from sisso_sal.settings.campaign import CampaignSettings, EnsembleSettings
 from sisso_sal.spaces.table import TableSpace
 from sisso_sal.system.storage import write_whole
 
@@ -94,6 +97,40 @@ def run(table: str, kind: str, options: argparse.Namespace) -> list[dict[str, An
     return [left_out(seen, inside, options.labels, seed) for seed, inside in enumerate(families)]
 
 
+def refitted(space: TableSpace, n_labels: int, seed: int) -> list[np.ndarray]:
+    """Errors in units of sigma of labelled families, (n,) each, over the usual ones: by the processes without the family in closed
+    form, and by whole fits without it.
+    """
+    y, errors = space.labels, np.asarray(space.errors)
+    settings = CampaignSettings(ensemble=EnsembleSettings(correction="process"))
+
+    def fitted(rows: np.ndarray) -> tuple[SISSO, float]:
+        surrogate = make_sisso(settings, 0, threads=1).fit(space, rows, y[rows], errors[rows])
+        mean, std = surrogate.out_of_bag
+        return surrogate, rmse((y[rows] - mean) / std)
+
+    known = np.sort(np.random.default_rng(seed).permutation(len(y))[:n_labels])
+    whole, usual = fitted(known)
+    correction = whole.model.correction
+    if correction is None or correction.shift is None:
+        return [np.empty(0), np.empty(0)]
+    own = space.rows(known).features
+    number = {
+        tuple(content): row for row, *content in zip(known, *(own[name] for name in sorted(own)), y[known], strict=True)
+    }
+    processes = [one for one in correction._learners if isinstance(one, ProcessLearner)]
+    closed, again = [], []
+    for family in correction.shift.families:
+        rows = np.array([number[*correction.features[i], correction.target[i]] for i in family])
+        each = [learner.process.without(correction.target, family) for learner in processes]
+        mean, std = mixture(*zip(*each, strict=True))
+        closed.append((y[rows] - mean) / std / usual)
+        without, usual_then = fitted(np.setdiff1d(known, rows))
+        prediction = without.predict(space, rows)
+        again.append((y[rows] - prediction.mean) / prediction.std_raw / usual_then)
+    return [np.concatenate(closed), np.concatenate(again)]
+
+
 def row(table: str, kind: str, results: list[dict[str, Any]]) -> list[str]:
     """A line of the printed table."""
     line = [table, kind, str(len(results))]
@@ -136,10 +173,15 @@ def main() -> None:
     parser.add_argument("--by", default=",".join(KINDS))
     parser.add_argument("--plain", action="store_true", help="sigma does not grow with distance")
     parser.add_argument("--json", type=Path, help="the file for all intervals")
+    parser.add_argument("--refit", type=int, default=0, metavar="N")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", message="unit .* is not known")
     parts = [f"{name}: {figure}" for name in ("family", "rest") for figure in ("in 95 %", "mean", "score")]
     head = ["table", "families by", "n", *parts, "factor", "RMSE of families", "told", "out of bag"]
+    if options.refit:
+        with patch.object(Shift, "widening", _none):
+            print(refits(options))
+        return
     rows, done = [head], {}
     with patch.object(Shift, "widening", _none) if options.plain else warnings.catch_warnings():
         for kind in options.by.split(","):
@@ -150,6 +192,22 @@ def main() -> None:
                 if options.json:
                     write_whole(options.json, json.dumps(done))
     print(aligned(rows, numeric=range(2, len(head))))
+
+
+def refits(options: argparse.Namespace) -> str:
+    """Root mean squares of `refitted` and their ratio, for each table."""
+    lines = [["table", "families by", "n", "closed form", "whole fits", "ratio"]]
+    for kind in options.by.split(","):
+        for table in options.tables.split(","):
+            space = space_named(table)
+            seen = FeaturesOnly(space.table) if kind == "clusters" else space
+            pairs = [refitted(seen, options.labels, seed) for seed in range(options.refit)]
+            closed, again = (np.concatenate(part) for part in zip(*pairs, strict=True))
+            told = np.isfinite(again)
+            each = rmse(closed[told]), rmse(again[told])
+            lines.append([table, kind, str(told.sum()), *(f"{value:.2f}" for value in (*each, each[1] / each[0]))])
+            print("  ".join(lines[-1]), flush=True)
+    return aligned(lines, numeric=range(2, 6))
 
 
 def _none(shift: Shift, novelties: list[np.ndarray]) -> np.ndarray:
