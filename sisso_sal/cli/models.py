@@ -136,7 +136,9 @@ def tell_fit(document: dict[str, Any], as_json: bool) -> None:
         fail("interrupted: these are the best models so far, the search was not finished", 130)
 
 
-_ABOUT = ("n_members", "sigma", "calibration", "formula_calibration", "correction", "rung", "dim", "choices", "certain")
+_ABOUT = (
+    "n_members", "sigma", "calibration", "formula_calibration", "correction", "shift", "rung", "dim", "choices", "certain",
+)  # fmt: skip
 
 
 def _fit_document(model, space, is_ensemble: bool) -> dict[str, Any]:

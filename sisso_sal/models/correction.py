@@ -23,6 +23,7 @@ from sisso_sal.models.groups import consecutive
 from sisso_sal.models.learners import Learner
 from sisso_sal.models.process import ProcessLearner, learn_process
 from sisso_sal.models.records import CompositionRecord, CorrectionRecord, HandoverRecord, read_record
+from sisso_sal.models.shift import Shift, mixture
 from sisso_sal.models.trees import learn_trees, without_last_bits
 from sisso_sal.system.machine import one_blas_thread
 
@@ -88,6 +89,8 @@ class Correction:
     ----------
     left_out_mean, left_out_std : ndarray (n,)
         Corrected prediction of each label, and its sigma, by trees that did not see its material and processes without it.
+    shift : Shift or None
+        By how much sigma grows where no label is near; None without processes, or where there are no families of labels.
     theta : list of list of float
         One for each process.
     n_fresh : int
@@ -152,11 +155,15 @@ class Correction:
                 )
                 for i, kinship in enumerate(kinships)
             ]
+            plain = rows[:, : features.shape[1]]
+            self.shift = Shift.measured(processes, target, plain, self.groups, self.composition, self.errors)
         self.theta = [process.theta for process in processes]
         self._learners: list[Learner] = [*trees, *processes]
-        self.left_out_mean, self.left_out_std = _mixture(
+        self.left_out_mean, self.left_out_std = mixture(
             [learner.left_out_mean for learner in self._learners], [learner.left_out_std for learner in self._learners]
         )
+        if self.shift is not None:
+            self.left_out_std *= self.shift.widening([one.left_out_novelty(self.errors) for one in processes])
 
     def _learn_process(self, rows: np.ndarray, kinship: float, **parameters: list[float] | None) -> ProcessLearner:
         """`parameters` are `theta` and `earlier` of this process."""
@@ -208,7 +215,11 @@ class Correction:
                 shares = None if composition is None else composition[part]
                 seen = [_seen(rows, features.shape[1], shares, learner.kinship) for learner in asked]
                 each = [learner.predict(inputs, trend[part]) for learner, inputs in zip(asked, seen, strict=True)]
-                mean[part], std[part] = _mixture([m for m, _ in each], [s for _, s in each])
+                mean[part], std[part] = mixture([m for m, _ in each], [s for _, s in each])
+                if self.shift is not None:
+                    told = zip(asked, seen, each, strict=True)
+                    novelties = [one.novelty(x, s) for one, x, (_, s) in told if isinstance(one, ProcessLearner)]
+                    std[part] *= self.shift.widening(novelties)
         return mean, std
 
     def correlation(
@@ -299,12 +310,6 @@ def _seen(rows: np.ndarray, n_primary: int, composition: np.ndarray | None, kins
         return rows
     shares = kinship * np.sqrt(n_primary) * composition
     return np.hstack([rows if kinship >= TREND_FROM else rows[:, :n_primary], shares])
-
-
-def _mixture(means: list[np.ndarray], stds: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of an equal mixture."""
-    mean = np.mean(means, axis=0)
-    return mean, np.sqrt(np.mean(np.square(stds), axis=0) + np.mean(np.square(np.array(means) - mean), axis=0))
 
 
 def checked_composition(composition: Any, n: int, n_elements: int | None = None) -> np.ndarray | None:

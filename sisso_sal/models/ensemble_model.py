@@ -215,6 +215,7 @@ class EnsembleModel:
             "sigma": "raw" if is_raw else "recalibrated",
             "calibration": self.calibration.as_dict() if self.calibration else None,
             "formula_calibration": self.formula_calibration.as_dict() if self.formula_calibration else None,
+            "shift": shift_told(self.correction, self.link),
             "typical": self._typical(columns, target, target_unit),
             "recurrence": self.recurrence(),
             "certain": {"threshold": CERTAIN, **self.certain.to_json()} if self.certain else None,
@@ -336,6 +337,13 @@ def evaluated(program: Program, columns: Mapping[str, np.ndarray]) -> tuple[np.n
 def aggregated(values: np.ndarray, valid: np.ndarray, needed: int, mean: str) -> tuple[np.ndarray, np.ndarray]:
     """`aggregate` with shares of the members that sum to 1."""
     return aggregate(values, valid, needed, mean=mean, weight=1.0 / len(values))
+
+
+def shift_told(correction: Correction | None, link: TargetTransform) -> dict[str, Any] | None:
+    """What leaving families out says, see `Shift.as_dict`; None where no correction has a shift."""
+    if correction is None or correction.shift is None:
+        return None
+    return correction.shift.as_dict(correction.target, link.inverse)
 
 
 def causes(members: Sequence[SISSOModel], columns: Mapping[str, np.ndarray], valid: np.ndarray) -> np.ndarray:

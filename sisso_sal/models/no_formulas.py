@@ -11,7 +11,7 @@ from sisso_sal.features.space import SpaceSettings
 from sisso_sal.models.calibration import Calibration, calibrate
 from sisso_sal.models.correction import Correction
 from sisso_sal.models.costs import correction_cost
-from sisso_sal.models.ensemble_model import CorrectionCorrelation
+from sisso_sal.models.ensemble_model import CorrectionCorrelation, shift_told
 from sisso_sal.models.fitting import SearchSettings
 from sisso_sal.models.groups import canonical_order
 from sisso_sal.models.inputs import table_of
@@ -134,6 +134,7 @@ class NoFormulas:
             "correction": self.kind,
             "sigma": "raw" if is_raw else "recalibrated",
             "calibration": self._calibration.as_dict() if self._calibration else None,
+            "shift": shift_told(self.correction, self._link),
             "materials": self._materials,
         }
 

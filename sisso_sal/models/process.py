@@ -27,6 +27,9 @@ MOST_LIKELY_FROM = 1500
 MOST_EVALUATIONS = 12
 """Evaluations of the likelihood where the search begins at the parameters of an earlier fit."""
 
+LEAST_NOVELTY = 1e-12
+"""So that rounding of a variance that is nothing gives a number with a logarithm."""
+
 _BLOCK, _LARGE_BLOCK, _FEW = 96, 240, 400
 """Rows that are predicted at once, with many labels and with up to `_FEW`: their covariances with the labels stay in the cache.
 
@@ -79,9 +82,13 @@ class GaussianProcess:
             whitened = self._whitened(whole)
             mean[start : start + size] = (whitened * self.weights).sum(axis=1)[: len(part)]
             explained[start : start + size] = np.square(whitened).sum(axis=1)[: len(part)]
-        parameters = self.kernel.parameters(self.theta)
-        prior = parameters.constant + parameters.noise + parameters.trend * self.kernel.line(rows) ** 2
+        prior = self.prior(self.kernel.line(rows))
         return self.centre + self.scale * mean, self.scale * np.sqrt(np.maximum(prior - explained, 0.0))
+
+    def prior(self, line: np.ndarray) -> np.ndarray:
+        """ndarray (n,): variance of labels before any was seen, in units of `scale` squared; `line` (n,) as of `Kernel.line`."""
+        parameters = self.kernel.parameters(self.theta)
+        return parameters.constant + parameters.noise + parameters.trend * line**2
 
     def covariance(self, rows: np.ndarray) -> np.ndarray:
         """ndarray (m, m): of labels of rows (m, n_inputs), in the square of the target's unit."""
@@ -103,7 +110,6 @@ class GaussianProcess:
         groups : ndarray (n,) of int, optional
             Rows with the same number are one material; by default each is one (eq. 5.12).
 
-        Source: Ginsbourger, Schärer, arXiv 2101.03108 (2021), several labels left out at once.
         """
         precision = np.zeros(len(labels))
         for start in range(0, len(labels), N_ROWS):
@@ -111,11 +117,24 @@ class GaussianProcess:
         smoothed = self.inverse.T @ self.weights
         mean, std = labels - self.scale * smoothed / precision, self.scale / np.sqrt(precision)
         for rows in () if groups is None else _shared(groups):
-            own = self.inverse[:, rows]
-            covariance = np.linalg.inv(own.T @ own)
-            mean[rows] = labels[rows] - self.scale * (covariance @ smoothed[rows])
-            std[rows] = self.scale * np.sqrt(np.diag(covariance))
+            mean[rows], std[rows] = self.without(labels, rows)
         return mean, std
+
+    def without(self, labels: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and sigma (k,) each of the labels of some rows by the process without all of them, in the target's unit.
+
+        Parameters
+        ----------
+        labels : ndarray (n,)
+            Those that it has seen.
+        rows : ndarray (k,) of int
+
+        Source: Ginsbourger, Schärer, arXiv 2101.03108 (2021).
+        """
+        own = self.inverse[:, rows]
+        covariance = np.linalg.inv(own.T @ own)
+        mean = labels[rows] - self.scale * (covariance @ (own.T @ self.weights))
+        return mean, self.scale * np.sqrt(np.diag(covariance))
 
     def _whitened(self, rows: np.ndarray) -> np.ndarray:
         """ndarray (m, n): product of their covariances with the labels and the transpose of `inverse`."""
@@ -167,6 +186,28 @@ class ProcessLearner:
     def covariance(self, rows: np.ndarray) -> np.ndarray:
         """ndarray (n, n)."""
         return self.process.covariance(rows)
+
+    def novelty(self, rows: np.ndarray, std: np.ndarray) -> np.ndarray:
+        """ndarray (n,): the share of the variance of a label that the process does not know, 1 where all is new.
+
+        Parameters
+        ----------
+        rows : ndarray (n, n_inputs)
+        std : ndarray (n,)
+            Sigma that `predict` gives for them.
+        """
+        return self._share(std**2, self.process.kernel.line(rows))
+
+    def left_out_novelty(self, errors: np.ndarray | None = None) -> np.ndarray:
+        """ndarray (n,): the same of each training row, by the process without its material.
+
+        The errors (n,) of labels are no novelty: their standard deviations have been added to that of the label.
+        """
+        square = self.left_out_std**2
+        return self._share(square if errors is None else square - errors**2, self.process.line)
+
+    def _share(self, variance: np.ndarray, line: np.ndarray) -> np.ndarray:
+        return np.clip(variance / (self.process.scale**2 * self.process.prior(line)), LEAST_NOVELTY, 1.0)
 
 
 def learn_process(

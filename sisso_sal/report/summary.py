@@ -78,6 +78,25 @@ def no_longer_help(summary: Mapping[str, Any], unit: str) -> str:
     )
 
 
+def shift_text(document: Mapping[str, Any], unit: str) -> str:
+    """The error of families of materials that were left out as a whole; "" where none was.
+
+    Examples
+    --------
+    >>> told = {"by": "elements", "n_families": 12, "factor": 1.38, "rmse": 0.314, "rmse_one_by_one": 0.21}
+    >>> print(shift_text({"shift": told}, "eV"))
+    for materials unlike the known ones (12 families of elements left out): RMSE 0.314 eV instead of 0.21; sigma times up to 1.4
+    """
+    told = document.get("shift")
+    if not told or told["rmse"] is None or told["rmse_one_by_one"] is None:
+        return ""
+    kind = {"elements": "of elements", "clusters": "of similar features"}[told["by"]]
+    return (
+        f"for materials unlike the known ones ({told['n_families']} families {kind} left out): RMSE {told['rmse']:.3g}"
+        f"{f' {unit}' if unit else ''} instead of {told['rmse_one_by_one']:.3g}; sigma times up to {told['factor']:.1f}"
+    )
+
+
 def rejected_by_cause(rejected: Mapping[str, Mapping[str, int]]) -> list[tuple[str, int]]:
     """Features left out over all rungs, for each cause that occurred; the most frequent first.
 

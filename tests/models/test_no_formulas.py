@@ -14,6 +14,7 @@ from sisso_sal.models.calibration import calibrate
 from sisso_sal.models.correction import Correction
 from sisso_sal.models.no_formulas import NoFormulas
 from sisso_sal.models.process import ProcessLearner
+from sisso_sal.models.shift import Shift
 from sisso_sal.models.transform import TargetTransform
 from sisso_sal.models.trees import without_last_bits
 from sisso_sal.oxides.elements import atomic_fractions
@@ -45,7 +46,8 @@ def fitted(surrogate, X, y, formulas=None):
     return surrogate.fit(space_of(X, y, formulas), np.arange(len(y)), y, np.zeros(len(y)))
 
 
-def test_each_learner_is_the_one_of_the_correction_without_formula_and_trend():
+def test_each_learner_is_the_one_of_the_correction_without_formula_and_trend(monkeypatch):
+    monkeypatch.setattr(Shift, "measured", lambda *_: None)  # sigma is that of the learners
     (X, y, formulas), (new, _, others) = oxides(), oxides(9, seed=1)
     found = fitted(NoFormulas(seed=3), X, y, formulas)
     centre, spread = X.mean(axis=0), X.std(axis=0)
@@ -90,7 +92,15 @@ def test_it_is_a_correction_without_formulas_and_recalibrated_by_its_left_out_er
     assert np.array_equal(found.out_of_bag[0], alone.left_out_mean)
     told = calibration.as_dict()
     materials = {"n_labels": 40, "n": 40, "by": "composition", "column": "", "near": None}
-    described = {"correction": kind, "sigma": "recalibrated", "calibration": told, "materials": materials}
+    shift = alone.shift.as_dict(y, lambda values: values) if alone.shift else None
+    assert (shift is None) == (kind == "trees")
+    described = {
+        "correction": kind,
+        "sigma": "recalibrated",
+        "calibration": told,
+        "shift": shift,
+        "materials": materials,
+    }
     assert found.describe(space_of(X)) == described
     chosen = np.array([4, 0, 7])
     link = alone.correlation(new[chosen], None, atomic_fractions(tuple(others))[chosen])

@@ -46,7 +46,7 @@ def view(campaign):
 
 TOLD = (
     "n_members", "rung", "dim", "choices", "correction", "sigma", "calibration", "formula_calibration", "typical", "recurrence",
-    "certain", "n_features", "rejected",
+    "certain", "n_features", "rejected", "shift",
 )  # fmt: skip
 """What a SISSO ensemble tells of itself in the summary of an iteration."""
 

@@ -15,6 +15,7 @@ from sisso_sal.report.summary import (
     no_longer_help,
     no_prediction,
     rejected_by_cause,
+    shift_text,
 )
 from sisso_sal.report.text.elements import excluded_text
 from sisso_sal.report.text.table import aligned
@@ -150,6 +151,7 @@ def _accuracy(summary: Mapping[str, Any], suffix: str) -> list[str]:
         f"Accuracy{number}, each predicted without using its label (out of bag):",
         *_errors(summary, said, suffix),
     ]
+    lines += [f"  {unlike}"] if (unlike := shift_text(summary, suffix.strip())) else []
     if said.get("spearman") is not None:
         lines.append(f"  rank correlation of sigma and absolute residual: {said['spearman']:.2f}")
     lines += [*_coverage(said), *_area(said), *_basis_of_recalibration(said)]
