@@ -19,11 +19,11 @@ import numpy as np
 
 from sisso_sal.data.neighbours import CONSTANT
 from sisso_sal.errors import FitError
-from sisso_sal.models.groups import consecutive
+from sisso_sal.models.groups import consecutive, n_materials
 from sisso_sal.models.learners import Learner
 from sisso_sal.models.process import ProcessLearner, learn_process
 from sisso_sal.models.records import CompositionRecord, CorrectionRecord, HandoverRecord, read_record
-from sisso_sal.models.shift import Shift, mixture
+from sisso_sal.models.shift import Shift
 from sisso_sal.models.trees import learn_trees, without_last_bits
 from sisso_sal.system.machine import one_blas_thread
 
@@ -49,6 +49,11 @@ ANEW = 1.1
 stay at a poor optimum.
 """
 
+HALF_TRUSTED = 200
+"""Materials with which the left-out errors of learners are half trusted: with so many, their weights go with the mean square error
+to the power of -1, with few to that of 0, with many to that of -2. Differences that few errors show are chance.
+"""
+
 N_AT_ONCE = 3840
 """Rows that learners are asked for at once: what they see of them stays small. By itself each of them gives a row the same bits,
 wherever it stands and whatever stands beside it.
@@ -64,7 +69,7 @@ class Correction:
     Parameters
     ----------
     kind : str
-        ``trees``, ``process`` or ``both``, the mean of all learners.
+        ``trees``, ``process`` or ``both``, the mean of all learners, weighted by how well they predict what they have not seen.
     features : ndarray (n, n_primary)
         Primary features of the labelled materials, in an order of rows and columns that depends on their content alone.
     formula : ndarray (n,) or None
@@ -91,6 +96,8 @@ class Correction:
         Corrected prediction of each label, and its sigma, by trees that did not see its material and processes without it.
     shift : Shift or None
         By how much sigma grows where no label is near; None without processes, or where there are no families of labels.
+    weights : ndarray (n_learners,)
+        Shares of the learners in the mean.
     theta : list of list of float
         One for each process.
     n_fresh : int
@@ -159,9 +166,11 @@ class Correction:
             self.shift = Shift.measured(processes, target, plain, self.groups, self.composition, self.errors)
         self.theta = [process.theta for process in processes]
         self._learners: list[Learner] = [*trees, *processes]
-        self.left_out_mean, self.left_out_std = mixture(
-            [learner.left_out_mean for learner in self._learners], [learner.left_out_std for learner in self._learners]
-        )
+        left_out = [(learner.left_out_mean, learner.left_out_std) for learner in self._learners]
+        missed_by = [mean - target for mean, _ in left_out]
+        self._worth = _worth(missed_by, float(np.ptp(target)), n_materials(self.groups))
+        self.weights = self._worth / self._worth.sum()
+        self.left_out_mean, self.left_out_std = _mixture(left_out, self.weights)
         if self.shift is not None:
             self.left_out_std *= self.shift.widening([one.left_out_novelty(self.errors) for one in processes])
 
@@ -206,7 +215,7 @@ class Correction:
         n = len(features)
         trend, mean, std = self._trend(formula, n), np.full(n, np.nan), np.full(n, np.nan)
         known = np.flatnonzero(np.isfinite(trend) & np.isfinite(features).all(axis=1))
-        asked = [one for one in self._learners if composition is not None or not one.kinship]
+        asked, weights = self._asked(composition is not None)
         with one_blas_thread(), np.errstate(over="ignore"):
             for start in range(0, len(known), N_AT_ONCE):
                 part = known[start : start + N_AT_ONCE]
@@ -215,12 +224,18 @@ class Correction:
                 shares = None if composition is None else composition[part]
                 seen = [_seen(rows, features.shape[1], shares, learner.kinship) for learner in asked]
                 each = [learner.predict(inputs, trend[part]) for learner, inputs in zip(asked, seen, strict=True)]
-                mean[part], std[part] = mixture([m for m, _ in each], [s for _, s in each])
+                mean[part], std[part] = _mixture(each, weights)
                 if self.shift is not None:
                     told = zip(asked, seen, each, strict=True)
                     novelties = [one.novelty(x, s) for one, x, (_, s) in told if isinstance(one, ProcessLearner)]
                     std[part] *= self.shift.widening(novelties)
         return mean, std
+
+    def _asked(self, knows_composition: bool) -> tuple[list[Learner], np.ndarray]:
+        """The learners that can be asked, and their weights."""
+        chosen = [number for number, one in enumerate(self._learners) if knows_composition or not one.kinship]
+        worth = self._worth[chosen]
+        return [self._learners[number] for number in chosen], worth / worth.sum()
 
     def correlation(
         self, features: np.ndarray, formula: np.ndarray | None, composition: np.ndarray | None = None
@@ -242,14 +257,14 @@ class Correction:
         shares = np.empty((0, len(rows))) if composition is None else composition.T
         order, trend = np.lexsort((*shares[shares.any(axis=1)], *rows.T)), self._trend(formula, len(rows))
         means, covariances = [], []
+        asked, weights = self._asked(composition is not None)
         with one_blas_thread():
-            for learner in self._learners:
-                if composition is not None or not learner.kinship:
-                    seen = _seen(rows[order], features.shape[1], shares.T[order], learner.kinship)
-                    means.append(learner.predict(seen, trend[order])[0])
-                    covariances.append(learner.covariance(seen))
-            apart = np.array(means) - np.mean(means, axis=0)
-            covariance = np.mean(covariances, axis=0) + apart.T @ apart / len(apart)
+            for learner in asked:
+                seen = _seen(rows[order], features.shape[1], shares.T[order], learner.kinship)
+                means.append(learner.predict(seen, trend[order])[0])
+                covariances.append(learner.covariance(seen))
+            apart = np.array(means) - _weighted(means, weights)
+            covariance = _weighted(covariances, weights) + (weights[:, None] * apart).T @ apart
         link = np.empty((len(rows), len(rows)))
         link[np.ix_(order, order)] = correlation_from(covariance)
         return link
@@ -310,6 +325,31 @@ def _seen(rows: np.ndarray, n_primary: int, composition: np.ndarray | None, kins
         return rows
     shares = kinship * np.sqrt(n_primary) * composition
     return np.hstack([rows if kinship >= TREND_FROM else rows[:, :n_primary], shares])
+
+
+def _worth(errors: list[np.ndarray], spread: float, n: int) -> np.ndarray:
+    """ndarray (n_learners,): how much learners count, from their errors (n_labelled,) of labels of n materials left out.
+
+    It does not depend on which others there are. Errors below a millionth of the `spread` of the labels are as good as none.
+    """
+    square = np.array([np.mean((error / (spread or 1.0)) ** 2) for error in errors])
+    if not np.isfinite(square).all():
+        return np.ones(len(errors))
+    return np.power(np.maximum(square, 1e-12), -2.0 * n / (n + HALF_TRUSTED))
+
+
+def _mixture(told: list[tuple[np.ndarray, np.ndarray]], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of a mixture of what learners tell, mean and sigma (n,) each."""
+    mean = _weighted([mean for mean, _ in told], weights)
+    return mean, np.sqrt(_weighted([sigma**2 + (own - mean) ** 2 for own, sigma in told], weights))
+
+
+def _weighted(parts: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """The sum of the parts times their weights, one after the other: the bits of a row do not depend on the others."""
+    out = np.zeros(parts[0].shape)
+    for part, weight in zip(parts, weights, strict=True):
+        out += weight * part
+    return out
 
 
 def checked_composition(composition: Any, n: int, n_elements: int | None = None) -> np.ndarray | None:

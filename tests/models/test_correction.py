@@ -116,15 +116,38 @@ def test_left_out_means_of_the_trees_are_scikit_learns_out_of_bag_predictions():
     assert found.left_out_mean == pytest.approx(formula + twin.oob_prediction_, rel=1e-9)
 
 
-def test_both_is_an_equal_mixture():
+def by_errors(found):
+    """Shares of the learners: with 40 labels their mean square left-out errors to the power of -2 * 40 / 240."""
+    square = [np.mean((learner.left_out_mean - found.target) ** 2) for learner in found._learners]
+    worth = np.array(square) ** (-1 / 3)
+    return worth / worth.sum()
+
+
+def test_both_is_a_mixture_by_what_the_learners_err_where_they_have_not_seen():
     new = bumpy(15, seed=1)[:2]
     (a, s), (b, t), (mean, std) = (plain(kind).predict(*new) for kind in KINDS)
-    assert mean == pytest.approx((a + b) / 2)
-    # Law of total variance: half the squared difference is what two means add.
-    assert std == pytest.approx(np.sqrt((s**2 + t**2) / 2 + ((a - b) / 2) ** 2))
+    p, q = by_errors(plain("both"))
+    assert abs(p - q) > 0.05
+    assert mean == pytest.approx(p * a + q * b)
+    # Law of total variance.
+    assert std == pytest.approx(np.sqrt(p * s**2 + q * t**2 + p * q * (a - b) ** 2))
     assert plain("both").left_out_mean == pytest.approx(
-        (plain("trees").left_out_mean + plain("process").left_out_mean) / 2
+        p * plain("trees").left_out_mean + q * plain("process").left_out_mean
     )
+
+
+def test_a_learner_without_any_error_is_nearly_alone_with_many_labels_and_one_of_two_with_few():
+    none, some = np.zeros(10), np.ones(10)
+
+    def share(errors, n):
+        worth = correction._worth(errors, 1.0, n)
+        return (worth / worth.sum()).tolist()
+
+    assert share([none, some], 10**6) == pytest.approx([1.0, 0.0], abs=1e-12)
+    assert share([none, none], 100) == [0.5, 0.5]
+    assert share([0.5 * some, some], 10**9) == pytest.approx([16 / 17, 1 / 17])
+    assert share([0.5 * some, some], 200) == pytest.approx([4 / 5, 1 / 5])
+    assert share([0.5 * some, some], 0) == [0.5, 0.5]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -201,8 +224,9 @@ def test_processes_of_kinship_are_scikit_learns_with_one_length_the_second_with_
         parts.append(twin.predict(kinship(new[0], new[1], shares, weight), return_std=True))
     means, stds = np.array([m for m, _ in parts]), np.array([s for _, s in parts])
     mean, std = found.predict(new[0], new[1], shares)
-    assert mean == pytest.approx(means.mean(axis=0), rel=1e-9)
-    assert std == pytest.approx(np.sqrt((stds**2).mean(axis=0) + means.var(axis=0)), rel=1e-6)
+    weights = by_errors(found)
+    assert mean == pytest.approx(weights @ means, rel=1e-9)
+    assert std == pytest.approx(np.sqrt(weights @ (stds**2 + (means - weights @ means) ** 2)), rel=1e-6)
     assert np.ptp(means, axis=0).min() > 1e-4
     assert np.ptp(means, axis=0).max() > 0.01
 
@@ -321,9 +345,9 @@ def test_the_correlation_is_that_of_the_mixture_of_learners(kind, knows_composit
     shares = made_of(5, seed=1) if knows_composition else None
     rng = np.random.default_rng(0)
     drawn, rows = [], (np.column_stack([features, formula]) - found._centre) / found._spread
-    for learner in found._learners:
-        given = correction._seen(rows, features.shape[1], shares, learner.kinship)
-        drawn.append(rng.multivariate_normal(learner.predict(given, formula)[0], learner.covariance(given), 200_000))
+    for learner, weight in zip(found._learners, by_errors(found), strict=True):
+        given, n = correction._seen(rows, features.shape[1], shares, learner.kinship), round(weight * 800_000)
+        drawn.append(rng.multivariate_normal(learner.predict(given, formula)[0], learner.covariance(given), n))
     link = found.correlation(features, formula, shares)
     assert link == pytest.approx(np.corrcoef(np.concatenate(drawn).T), abs=0.01)
     assert np.diag(link) == pytest.approx(np.ones(5))

@@ -67,8 +67,9 @@ def test_each_learner_is_the_one_of_the_correction_without_formula_and_trend(mon
         assert learner.process.kernel.trend is None
         means.append(mean)
         stds.append(std)
-    mean = np.mean(means, axis=0)
-    sigma = np.sqrt(np.mean(np.square(stds), axis=0) + np.var(means, axis=0))
+    weights = found.correction.weights
+    mean = weights @ np.array(means)
+    sigma = np.sqrt(weights @ (np.square(stds) + (np.array(means) - mean) ** 2))
     prediction = found.predict(space_of(new, formulas=others), np.arange(9))
     assert prediction.mean == pytest.approx(mean, rel=1e-6)
     assert prediction.std_raw == pytest.approx(sigma, rel=1e-5)
