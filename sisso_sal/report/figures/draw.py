@@ -18,7 +18,13 @@ from sisso_sal.report.figures import interactive, interactive_map, paper
 from sisso_sal.report.figures.colours import COLOURS
 from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.materials_map import materials_map, number_of_maps
-from sisso_sal.report.figures.out_of_bag import calibration_curve, has_out_of_bag, has_out_of_bag_sigma, out_of_bag
+from sisso_sal.report.figures.out_of_bag import (
+    calibration_curve,
+    has_out_of_bag,
+    has_out_of_bag_sigma,
+    out_of_bag,
+    reliability_of_hits,
+)
 from sisso_sal.report.run_view import RunView, as_view
 from sisso_sal.system.storage import writing
 
@@ -145,6 +151,34 @@ def calibration(run: RunView | str | os.PathLike[str], *, backend: str = "plotly
     'observed coverage'
     """
     return _drawn(backend, (interactive.calibration, paper.calibration), calibration_curve(as_view(run)))
+
+
+def reliability(run: RunView | str | os.PathLike[str], *, backend: str = "plotly") -> Any:
+    """Reliability of the probability to reach the goal: claimed against real, by fifths of the claim, for labels out of bag.
+
+    Bars show what so few labels leave open with a probability of 95 %; on the diagonal claims come true.
+
+    Parameters
+    ----------
+    run : RunView or path
+        A run folder, or ``RunView.of(ensemble, X, y)``.
+    backend : str
+        ``plotly`` or ``matplotlib``.
+
+    Returns
+    -------
+    plotly Figure or matplotlib Figure
+
+    Raises
+    ------
+    InputError
+        The goal has no bound, or there are no out-of-bag predictions with a sigma.
+    """
+    view = as_view(run)
+    found = reliability_of_hits(view)
+    if found is None:
+        raise InputError(f"{view.title}: needs a goal with a bound and out-of-bag predictions with a sigma, found none")
+    return _drawn(backend, (interactive.reliability, paper.reliability), found)
 
 
 def error_against_sigma(run: RunView | str | os.PathLike[str], *, backend: str = "plotly") -> Any:
@@ -398,6 +432,8 @@ def _makers(view: RunView) -> dict[str, Callable[[], Any]]:
         makers |= {"parity": drawn(parity, view), "residuals": drawn(parity, view, residuals=True)}
     if has_out_of_bag_sigma(view):
         makers |= {"calibration": drawn(calibration, view), "error-against-sigma": drawn(error_against_sigma, view)}
+    if reliability_of_hits(view) is not None:
+        makers["reliability"] = drawn(reliability, view)
     makers["learning-curve"] = drawn(learning_curve, view)
     recurring = [kind for kind in RECURRENCES if view.summary.get("recurrence", {}).get(kind)]
     return makers | {kind: drawn(feature_frequency, view, kind) for kind in recurring}

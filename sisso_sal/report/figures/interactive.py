@@ -12,7 +12,7 @@ import numpy as np
 
 from sisso_sal.report.figures.colours import COLOURS, DIVERGING
 from sisso_sal.report.figures.course import Course
-from sisso_sal.report.figures.out_of_bag import CalibrationCurve, OutOfBag, groups_by_sigma
+from sisso_sal.report.figures.out_of_bag import CalibrationCurve, OutOfBag, Reliability, groups_by_sigma
 from sisso_sal.report.figures.plotly_data import Spec, header_markup, in_parentheses, plain, shortened, spec
 from sisso_sal.report.run_view import RunView
 
@@ -75,6 +75,30 @@ def calibration(curve: CalibrationCurve) -> Spec:
     if curve.kind != "none":
         traces.append(shown(f"recalibrated ({curve.kind})", curve.recalibrated, BLUE, "solid"))
     return spec(traces, "nominal coverage", "observed coverage", xaxis=percent, yaxis=dict(percent))
+
+
+def reliability(found: Reliability) -> Spec:
+    """See `draw.reliability`."""
+    claimed, real = ([row[name] for row in found.rows] for name in ("claimed", "real"))
+    points: Spec = {
+        "type": "scatter", "mode": "lines+markers", "name": "labels, out of bag", "x": shortened(claimed), "y": shortened(real),
+        "customdata": [[row["n"]] for row in found.rows], "marker": {"color": BLUE, "size": 9}, "line": {"color": BLUE, "width": 1.5},
+        "error_y": {
+            "type": "data", "symmetric": False, "array": shortened([row["high"] - row["real"] for row in found.rows]),
+            "arrayminus": shortened([row["real"] - row["low"] for row in found.rows]), "thickness": 1, "width": 4,
+            "color": "rgba(0,114,178,0.5)",
+        },
+        "hovertemplate": "claimed %{x:.0%}, real %{y:.0%} of %{customdata[0]} labels<extra></extra>",
+    }  # fmt: skip
+    ideal = {
+        "type": "scatter", "mode": "lines", "x": [0, 1], "y": [0, 1], "showlegend": False, "hoverinfo": "skip",
+        "line": {"color": "#888888", "width": 1, "dash": "dash"},
+    }  # fmt: skip
+    percent = {"tickformat": ".0%", "range": [-0.02, 1.02]}
+    drawn = spec([ideal, points], "claimed probability to reach the goal", "share that reaches it", showlegend=False)
+    for axis in ("xaxis", "yaxis"):
+        drawn["layout"][axis] |= percent
+    return drawn
 
 
 def error_against_sigma(view: RunView, seen: OutOfBag) -> Spec:

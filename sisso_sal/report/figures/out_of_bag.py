@@ -8,9 +8,17 @@ from typing import Any
 import numpy as np
 from scipy.special import bdtr
 
+from sisso_sal.acquisition.goal import Goal
 from sisso_sal.errors import InputError
-from sisso_sal.models.calibration import LEVELS, calibrate, coverage_curve, error_against_sigma, probabilities
-from sisso_sal.models.recalibration import Recalibration
+from sisso_sal.models.calibration import (
+    LEVELS,
+    calibrate,
+    coverage_curve,
+    error_against_sigma,
+    probabilities,
+    reliability,
+)
+from sisso_sal.models.recalibration import Recalibration, held_out
 from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.report.run_view import RunView
 
@@ -143,6 +151,47 @@ def calibration_curve(view: RunView) -> CalibrationCurve:
     learned = coverage_curve(probabilities(kind, seen.known, seen.told.centre, seen.raw, floor=_floor(view)))
     low, high = (binomial_quantile(q, n, levels) / n for q in (0.025, 0.975))
     return CalibrationCurve(levels, raw, learned, low, high, n, kind)
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Claimed probabilities to reach the goal against what labels show, by fifths of the claim.
+
+    Attributes
+    ----------
+    goal : str
+        With its bound, as in `Goal.parse`.
+    rows : list of dict
+        See `sisso_sal.models.calibration.reliability`, with ``low`` and ``high``: the range of ``real`` that so many labels leave
+        open with a probability of 95 % (Wilson, J. Am. Stat. Assoc. 22, 209 (1927)).
+    """
+
+    goal: str
+    rows: list[dict[str, float]]
+
+
+def reliability_of_hits(view: RunView) -> Reliability | None:
+    """Of the labels of a view, each by predictions and a recalibration that did not use it; None where the goal has no bound, or no
+    label has a prediction with a sigma.
+    """
+    wanted = view.summary.get("wanted")
+    if wanted is None or not Goal.parse(wanted).has_bound or not has_out_of_bag_sigma(view):
+        return None
+    goal = Goal.parse(wanted)
+    seen = out_of_bag(view, needs_sigma=True)
+    claimed = np.empty(len(seen.known))
+    kind = _recalibration(view).kind
+    for rows, told in held_out(kind, seen.known, seen.predicted, seen.raw, floor=_floor(view)):
+        claimed[rows] = told.probability(goal.low, goal.high)
+    rows = [row | _range_of(row["real"], row["n"]) for row in reliability(claimed, goal.reached(seen.known))]
+    return Reliability(wanted, rows)
+
+
+def _range_of(share: float, n: float) -> dict[str, float]:
+    z = 1.959963984540054
+    centre, half = (share + z * z / (2 * n)), z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    low, high = ((centre + sign * half) / (1 + z * z / n) for sign in (-1, 1))
+    return {"low": float(max(low, 0.0)), "high": float(min(high, 1.0))}
 
 
 def groups_by_sigma(seen: OutOfBag) -> list[dict[str, float]]:

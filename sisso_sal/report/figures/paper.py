@@ -13,7 +13,7 @@ from sisso_sal.features.symbols import latex_symbol
 from sisso_sal.report.figures.colours import COLOURS, FAILED, SCALES
 from sisso_sal.report.figures.course import Course
 from sisso_sal.report.figures.materials_map import Axis, MaterialsMap
-from sisso_sal.report.figures.out_of_bag import CalibrationCurve, OutOfBag, groups_by_sigma
+from sisso_sal.report.figures.out_of_bag import CalibrationCurve, OutOfBag, Reliability, groups_by_sigma
 from sisso_sal.report.run_view import RunView
 from sisso_sal.system.printable import printable
 
@@ -189,6 +189,27 @@ def calibration(curve: CalibrationCurve) -> Any:
         axes.plot(curve.levels, curve.recalibrated, color=BLUE, linewidth=2, label=f"recalibrated ({curve.kind})")
     axes.set(xlabel="nominal coverage", ylabel="observed coverage", xlim=(0, 1), ylim=(0, 1))
     axes.legend(frameon=False, fontsize=8, loc="upper left")
+    return figure
+
+
+def reliability(found: Reliability) -> Any:
+    """See `draw.reliability`."""
+    figure, axes = _axes()
+    claimed, real, low, high = (
+        np.array([row[name] for row in found.rows]) for name in ("claimed", "real", "low", "high")
+    )
+    axes.plot([0, 1], [0, 1], "--", color=_GREY, linewidth=1)
+    axes.errorbar(
+        claimed, real, np.array([real - low, high - real]), fmt="o-", color=BLUE, markersize=5, elinewidth=0.8
+    )
+    for x, y, row in zip(claimed, real, found.rows, strict=True):
+        axes.annotate(str(row["n"]), (x, y), xytext=(5, -10), textcoords="offset points", fontsize=7, color=_GREY)
+    axes.set(
+        xlabel="claimed probability to reach the goal",
+        ylabel="share that reaches it",
+        xlim=(-0.02, 1.02),
+        ylim=(-0.02, 1.02),
+    )
     return figure
 
 

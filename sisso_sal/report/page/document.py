@@ -27,6 +27,7 @@ from sisso_sal.report.figures.out_of_bag import (
     has_out_of_bag,
     has_out_of_bag_sigma,
     out_of_bag,
+    reliability_of_hits,
 )
 from sisso_sal.report.page.sections import decimals_of, described, filters
 from sisso_sal.report.run_view import EnsembleLike, RunView
@@ -111,6 +112,7 @@ def report_html(view: RunView, *, is_over: bool = False, parts: Parts | None = N
         recurrence=recurrence,
         certain=certain[0] if certain else None,
         groups=groups_by_sigma(out_of_bag(view)) if "sigma" in data["figures"] else [],
+        claims=reliability_of_hits(view) if "reliability" in data["figures"] else None,
         lacking=parts.lacking,
         n_kept=min(N_KEPT, len(view.ids)),
         style=(here / "page.css").read_text(encoding="utf-8"),
@@ -199,6 +201,9 @@ def _figures(view: RunView) -> dict[str, Callable[[], Any]]:
     if has_out_of_bag_sigma(view):
         makers["calibration"] = lambda: interactive.calibration(calibration_curve(view))
         makers["sigma"] = lambda: interactive.error_against_sigma(view, out_of_bag(view))
+    claims = reliability_of_hits(view)
+    if claims is not None:
+        makers["reliability"] = lambda: interactive.reliability(claims)
     return makers
 
 
