@@ -122,8 +122,7 @@ def replay(
     settings = layers.settings
     if layers.origins["batch"].kind == "default":
         settings = settings.model_copy(update={"batch": 1})
-    if surrogates is not None:
-        _check_surrogates(layers, surrogates)
+    _check_surrogates(layers, surrogates or COMPARED)
     strategies = _strategies(settings, surrogates, acquisitions)
     space = TableSpace(_labelled(read(table, settings, formula)))
     data = space.table

@@ -22,7 +22,8 @@ from sisso_sal.errors import FitError
 from sisso_sal.models.groups import consecutive, n_materials
 from sisso_sal.models.learners import Learner
 from sisso_sal.models.process import ProcessLearner, learn_process
-from sisso_sal.models.records import CompositionRecord, CorrectionRecord, HandoverRecord, read_record
+from sisso_sal.models.record_types import read_record
+from sisso_sal.models.records import CompositionRecord, CorrectionRecord, HandoverRecord
 from sisso_sal.models.shift import Shift
 from sisso_sal.models.trees import learn_trees, without_last_bits
 from sisso_sal.system.machine import one_blas_thread

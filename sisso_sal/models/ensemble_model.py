@@ -21,7 +21,8 @@ from sisso_sal.models.posterior import CERTAIN, Certainty
 from sisso_sal.models.program import Program
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe, recipe_of
-from sisso_sal.models.records import EnsembleRecord, file_document, inside, need
+from sisso_sal.models.record_types import inside, need
+from sisso_sal.models.records import EnsembleRecord, file_document
 from sisso_sal.models.transform import TargetTransform
 from sisso_sal.protocols import Prediction
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sisso_sal.errors import DocumentError, ModelFileError
 from sisso_sal.models.ensemble_model import EnsembleModel
 from sisso_sal.models.formulas import FittedModels
-from sisso_sal.models.records import EnsembleRecord, RegressorRecord, read_record
+from sisso_sal.models.record_types import read_record
+from sisso_sal.models.records import EnsembleRecord, RegressorRecord
 from sisso_sal.models.stored import StoredModel
 from sisso_sal.system.documents import LARGE, json_of, read_bytes, shown
 from sisso_sal.system.storage import write_whole

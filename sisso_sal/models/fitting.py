@@ -25,7 +25,8 @@ from sisso_sal.models.groups import canonical_order, consecutive
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel, build_model
 from sisso_sal.models.posterior import Belief, believe
-from sisso_sal.models.records import FileRecord, ModelRecord, inside
+from sisso_sal.models.record_types import inside
+from sisso_sal.models.records import FileRecord, ModelRecord
 from sisso_sal.protocols import Cost, Progress
 from sisso_sal.system.machine import usable_cores
 

@@ -14,7 +14,8 @@ from sisso_sal.features.expression import Expression, as_factor
 from sisso_sal.features.names import quoted
 from sisso_sal.features.undefined import why_undefined
 from sisso_sal.features.unit_rules import STRICT, UnitRules
-from sisso_sal.models.records import ModelRecord, TermRecord, inside, read_record
+from sisso_sal.models.record_types import inside, read_record
+from sisso_sal.models.records import ModelRecord, TermRecord
 from sisso_sal.models.transform import IDENTITY, TargetTransform
 from sisso_sal.protocols import Cause
 from sisso_sal.system.documents import shown

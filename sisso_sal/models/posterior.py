@@ -28,7 +28,7 @@ from sisso_sal.engine.search import SubspaceFits
 from sisso_sal.features.expression import Expression
 from sisso_sal.features.space import FeatureSpace
 from sisso_sal.features.unit_rules import UnitRules
-from sisso_sal.models.records import Count, Record, Share, Text, inside, need, read_record
+from sisso_sal.models.record_types import Count, Record, Share, Text, inside, need, read_record
 
 N_SCORED = 100
 """Models of each number of terms that are scored for each member; more change the probabilities by less than 0.01."""

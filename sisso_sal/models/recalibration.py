@@ -12,7 +12,8 @@ from scipy.special import ndtri
 
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.models.groups import consecutive, n_materials
-from sisso_sal.models.records import RecalibrationRecord, read_record
+from sisso_sal.models.record_types import read_record
+from sisso_sal.models.records import RecalibrationRecord
 from sisso_sal.models.widths import Widths
 from sisso_sal.protocols.distribution import GAUSSIAN, Distribution, Shape
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.errors import FitError, SettingsError
-from sisso_sal.models.records import LinkRecord, read_record
+from sisso_sal.models.record_types import read_record
+from sisso_sal.models.records import LinkRecord
 
 KINDS = ("none", "log", "yeo-johnson")
 """Transforms by name."""

@@ -123,7 +123,7 @@ def grown(
     material = np.arange(len(rows)) if groups is None else consecutive(groups)
     n = int(material.max()) + 1
     counts = np.empty((N_TREES, len(rows)))
-    for number, own in enumerate(seeds_of_trees(seed)):
+    for number, own in enumerate(seeds_of_trees(seed, N_TREES)):
         drawn = np.random.RandomState(own).randint(0, n, n, dtype=np.int32)
         counts[number] = np.bincount(drawn, minlength=n)[material]
     return _grown(rows, target, counts if weights is None else counts * weights, seed), counts == 0
@@ -145,7 +145,7 @@ def seeds_of_trees(seed: int, n_trees: int = N_TREES) -> np.ndarray:
 def _grown(rows: np.ndarray, target: np.ndarray, counts: np.ndarray, seed: int) -> Trees:
     """Trees on rows of which each counts so many times in a tree (n_trees, n)."""
     states = np.array(
-        [np.random.RandomState(own).randint(0, RANDOM_MAX) for own in seeds_of_trees(seed)], dtype=np.int64
+        [np.random.RandomState(own).randint(0, RANDOM_MAX) for own in seeds_of_trees(seed, len(counts))], dtype=np.int64
     )
     room = int((2 * np.count_nonzero(counts, axis=1) - 1).sum())
     nodes = Nodes(np.empty(room, np.uint32), np.empty(room), np.empty(room, np.uint32), np.empty(room))

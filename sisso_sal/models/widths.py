@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.models.groups import consecutive
-from sisso_sal.models.records import WidthsRecord, read_record
+from sisso_sal.models.record_types import read_record
+from sisso_sal.models.records import WidthsRecord
 
 N_NEAR = 3
 """The distance to the label of this rank among the nearest says how dense labels are."""

@@ -291,7 +291,7 @@ def test_fitted_estimators_and_their_exports_agree():
     y = 3 * X[:, 0] * X[:, 1] - 2 / X[:, 2] + rng.normal(0, 0.05, 60)
     single = SISSORegressor(rung=1, dim=2, n_sis=10).fit(X, y)
     settings = {"members": 6, "rung": 1, "dim": 2, "n_sis": 5, "dropout": 0.2}
-    ensemble = SISSOEnsemble(**settings, correction="none").fit(X, y)
+    ensemble = SISSOEnsemble(**settings, correction="none", recalibrate="scale", positive="no").fit(X, y)
     wide = rng.uniform(-1, 4, (200, 4))
     rows = dict(zip(single.primaries_, wide.T, strict=True))
     found = run_python(written([single.model_], "python"), rows, used_by(single.model_))
@@ -302,6 +302,7 @@ def test_fitted_estimators_and_their_exports_agree():
     assert np.isnan(prediction.mean).any()
     agree(mean, prediction.mean)
     agree(std, prediction.std)
+    assert ensemble.calibration_.scale != pytest.approx(1.0, abs=0.01)
     corrected = SISSOEnsemble(**settings).fit(X, y)
     assert corrected.correction_ is not None
     assert [m.to_json() for m in corrected.members_] == [m.to_json() for m in ensemble.members_]

@@ -57,6 +57,8 @@ def continued(run, monkeypatch, **more):
     told = []
     monkeypatch.chdir(run.parent)
     with Campaign("table.csv", oracle="lookup:truth.csv", out="run", tell=told.append, **SMALL, **more) as campaign:
+        assert [line.partition(":")[0] for line in told] == ["members 6"]
+        told.clear()
         return campaign.run(), told
 
 
