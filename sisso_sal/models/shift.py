@@ -142,8 +142,8 @@ class Shift:
         return np.exp(np.log(self.factor) * np.mean(places, axis=0))
 
     def as_dict(self, target: np.ndarray, inverse: Callable[[np.ndarray], np.ndarray]) -> dict[str, Any]:
-        """For JSON: ``by``, ``n_families``, ``factor``, and in the target's unit ``rmse`` of families that were left out as a whole and
-        ``rmse_one_by_one`` of the same materials.
+        """For JSON: ``by``, ``n_families``, ``factor``, and in the target's unit ``rmse`` of families that were left out as a whole
+        and ``rmse_one_by_one`` of the same materials.
 
         Parameters
         ----------
