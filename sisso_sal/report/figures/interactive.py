@@ -82,7 +82,8 @@ def reliability(found: Reliability) -> Spec:
     claimed, real = ([row[name] for row in found.rows] for name in ("claimed", "real"))
     points: Spec = {
         "type": "scatter", "mode": "lines+markers", "name": "labels, out of bag", "x": shortened(claimed), "y": shortened(real),
-        "customdata": [[row["n"]] for row in found.rows], "marker": {"color": BLUE, "size": 9}, "line": {"color": BLUE, "width": 1.5},
+        "customdata": [[row["n"]] for row in found.rows], "marker": {"color": BLUE, "size": 9},
+        "line": {"color": BLUE, "width": 1.5},
         "error_y": {
             "type": "data", "symmetric": False, "array": shortened([row["high"] - row["real"] for row in found.rows]),
             "arrayminus": shortened([row["real"] - row["low"] for row in found.rows]), "thickness": 1, "width": 4,

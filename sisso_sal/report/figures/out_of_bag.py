@@ -160,7 +160,7 @@ class Reliability:
     Attributes
     ----------
     goal : str
-        With its bound, as in `Goal.parse`.
+        Its bound in words.
     rows : list of dict
         See `sisso_sal.models.calibration.reliability`, with ``low`` and ``high``: the range of ``real`` that so many labels leave
         open with a probability of 95 % (Wilson, J. Am. Stat. Assoc. 22, 209 (1927)).
@@ -184,7 +184,7 @@ def reliability_of_hits(view: RunView) -> Reliability | None:
     for rows, told in held_out(kind, seen.known, seen.predicted, seen.raw, floor=_floor(view)):
         claimed[rows] = told.probability(goal.low, goal.high)
     rows = [row | _range_of(row["real"], row["n"]) for row in reliability(claimed, goal.reached(seen.known))]
-    return Reliability(wanted, rows)
+    return Reliability(goal.bound_in_words, rows)
 
 
 def _range_of(share: float, n: float) -> dict[str, float]:
