@@ -146,7 +146,7 @@ def honest(results: Results, title: str) -> str:
             continue
         cover = [one["coverage95"] for one in told]
         quarters = [pooled([one["quarters"][part] for one in cover], "share") for part in range(4)]
-        sure = {key: pooled([one["hits"]["proposals"][-1] for one in told], key) for key in ("claimed", "real")}
+        sure = {key: pooled([one["p_hit"]["proposals"][-1] for one in told], key) for key in ("claimed", "real")}
         share = mean_and_half([100 * one["share"] for one in cover])
         rows.append([
             name, str(sum(one["n"] for one in cover)), f"{share} %", " ".join(shown(q[1], "{:.1%}") for q in quarters),
@@ -154,7 +154,7 @@ def honest(results: Results, title: str) -> str:
             *(shown(value, "{:.3f}") for _, value in sure.values()),
         ])  # fmt: skip
         for of in ("proposals", "pool"):
-            fifths = [[one["hits"][of][part] for one in told] for part in range(5)]
+            fifths = [[one["p_hit"][of][part] for one in told] for part in range(5)]
             parts.append([name, of, *(reliability(part) for part in fifths)])
     if len(rows) == 1:
         return ""

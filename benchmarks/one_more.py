@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from tables import TARGET, pool_table
 
-from sisso_sal.models.correction import Correction
+from sisso_sal.models.correction import Correction, Kernels
 from sisso_sal.models.process import ProcessLearner
 from sisso_sal.oxides.elements import atomic_fractions
 
@@ -40,7 +40,7 @@ def learned(data: tuple[np.ndarray, ...], n: int, **more) -> tuple[Correction, f
     """The correction of the first n labels, and the CPU time (s) of its fit."""
     features, formula, labels, shares = (part[:n] for part in data)
     start = time.process_time()
-    return Correction("process", features, formula, labels, 0, shares, **more), time.process_time() - start
+    return Correction("process", features, formula, labels, 0, shares, Kernels(**more)), time.process_time() - start
 
 
 def processes(correction: Correction) -> list[ProcessLearner]:

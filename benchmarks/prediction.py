@@ -39,7 +39,7 @@ def materials(n: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
 
 def ensemble(n_labels: int) -> Any:
     """An ensemble with a correction that nobody has fitted."""
-    from sisso_sal.models.correction import Correction
+    from sisso_sal.models.correction import Correction, Kernels
     from sisso_sal.models.ensemble_model import EnsembleModel
     from sisso_sal.models.fitting import SearchCounts
 
@@ -50,7 +50,7 @@ def ensemble(n_labels: int) -> Any:
     target = formula + 0.3 * formula.std() * (np.sin(5 * features[:, 0]) + shares[:, 0])
     length = 0.5 * np.log(N_FEATURES + 1)
     theta = [[0.0, *[length] * (N_FEATURES + 1), -2.0], [0.0, length, -2.0], [0.0, 0.0, length + np.log(2.0), -2.0]]
-    correction = Correction("both", features, formula, target, 0, shares, theta)
+    correction = Correction("both", features, formula, target, 0, shares, Kernels(theta))
     return EnsembleModel(
         members=members, dropped=((),) * N_MEMBERS, aggregation="mean", chosen={"rung": 2, "dim": 2}, choices=[],
         primaries=dict.fromkeys(columns, ""), labelled=features, counts=SearchCounts(n_labels, {}, {}, 0, True),

@@ -18,6 +18,7 @@ from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.diagram import save_pourbaix_figure, stability_map
 from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.report.figures import draw as report_figures
+from sisso_sal.report.figures.saved import save_figure
 from sisso_sal.report.run_view import RunView
 
 HERE = Path(__file__).parent
@@ -124,12 +125,8 @@ def oxides() -> None:
         ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         view = RunView.read(run)
-        report_figures.save_figure(
-            report_figures.descriptor_map(view, backend="matplotlib"), HERE / "figures" / "map.png"
-        )
-        report_figures.save_figure(
-            report_figures.calibration(view, backend="matplotlib"), HERE / "figures" / "calibration.png"
-        )
+        save_figure(report_figures.descriptor_map(view, backend="matplotlib"), HERE / "figures" / "map.png")
+        save_figure(report_figures.calibration(view, backend="matplotlib"), HERE / "figures" / "calibration.png")
 
 
 def front() -> None:

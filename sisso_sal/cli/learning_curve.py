@@ -93,8 +93,8 @@ def show_learning_curve(data, recipe, request: CurveRequest, as_json: bool, quie
             document["pruned"] = _prune(data, bench, curves, document["enough"], request.prune, progress)
     emit(dumps(document)) if as_json else show(learning_curve_text(document, width()))
     if request.plot is not None:  # comes last: a figure that fails loses nothing
-        from sisso_sal.report.figures.draw import save_figure
         from sisso_sal.report.figures.labels_needed import error_against_labels
+        from sisso_sal.report.figures.saved import save_figure
 
         save_figure(error_against_labels(document), request.plot)
         if not as_json:

@@ -278,7 +278,7 @@ def check_plot(plot: Path | None, force: bool) -> None:
     """The same for a figure, whose format follows from its name."""
     check_free(plot, force)
     if plot is not None:
-        from sisso_sal.report.figures.draw import check_figure_name
+        from sisso_sal.report.figures.saved import check_figure_name
 
         check_figure_name(plot)
 

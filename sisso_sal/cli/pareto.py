@@ -151,8 +151,8 @@ def pareto(
         write(_proposals(document), out, force)
     emit(dumps(document)) if as_json else show(pareto_text(document, width()))
     if plot is not None:  # comes last: a figure that fails loses nothing
-        from sisso_sal.report.figures.draw import save_figure
         from sisso_sal.report.figures.front import front_figure
+        from sisso_sal.report.figures.saved import save_figure
 
         save_figure(front_figure(result), plot)
     _tell(document, table, out, plot, as_json)

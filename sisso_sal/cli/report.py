@@ -56,7 +56,7 @@ def report(run, iteration, form, out, as_json, quiet, debug):
             for lack in write_report(view, paths[0]):
                 note(f"the report lacks a part: {lack}")
         else:
-            from sisso_sal.report.figures.draw import save_figures
+            from sisso_sal.report.figures.saved import save_figures
 
             paths = save_figures(view, out or run / "figures", form)
     except Exception as error:

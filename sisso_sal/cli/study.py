@@ -144,7 +144,8 @@ def replay(
     }
     emit(dumps(document)) if as_json else show(replay_text(document, width()))
     if plot is not None:  # comes last: a figure that fails loses nothing
-        from sisso_sal.report.figures.draw import found_targets, save_figure
+        from sisso_sal.report.figures.draw import found_targets
+        from sisso_sal.report.figures.saved import save_figure
 
         save_figure(found_targets(document), plot)
     if not as_json and plot is not None:
@@ -278,7 +279,7 @@ def tune(
     Examples:
       sisso-sal tune data/oxides.csv --out tuned.toml
       sisso-sal discover data/oxides.csv --config tuned.toml
-      sisso-sal tune data/oxides.csv --learning-curve --plot curve.png --prune fewer.csv
+      sisso-sal tune data/oxides.csv --learning-curve --plot curve.png
     """
     tried = dict(zip(_TRIED, (rungs, dims, n_sis_values, members_values, dropouts, transforms), strict=True))
     request = CurveRequest(table, folds, repeats, plot, prune)
@@ -315,6 +316,7 @@ def _compared(data, ensemble, tried: dict[str, Any], folds: int, progress: Progr
     import numpy as np
 
     from sisso_sal.models.estimators import frame_of
+    from sisso_sal.models.inputs import groups_of
     from sisso_sal.models.materials import materials_of
     from sisso_sal.models.validation import GRID
     from sisso_sal.models.validation import tune as compare
@@ -325,8 +327,8 @@ def _compared(data, ensemble, tried: dict[str, Any], folds: int, progress: Progr
     known = np.flatnonzero(data.labelled)
     with progress:
         rows = compare(
-            ensemble, frame_of(space, known), space.labels[known], grid, composition=space.rows(known).composition,
-            groups=None if space.groups is None else space.groups[known], folds=folds, seed=ensemble.random_state,
+            ensemble, frame_of(space, known), space.labels[known], grid, groups=groups_of(space, known, space.rows(known).matrix)[0],
+            folds=folds, seed=ensemble.random_state,
             progress=progress,
         )  # fmt: skip
     return {

@@ -130,7 +130,6 @@ def sparsify(
     centre: bool = True,
     ranks: Ranks = NUMBERS,
     blocks: int = 1,
-    executor=None,
 ) -> BestSubsets:
     """The `keep` best subsets of `dim` features, by the sum of squared residuals.
 
@@ -150,9 +149,7 @@ def sparsify(
     ranks : Ranks
         What orders equally good subsets.
     blocks : int
-        Least number of pieces that the walk is cut into, for the executor's threads; the result does not depend on it.
-    executor : concurrent.futures.Executor, optional
-        Runs the pieces.
+        Least number of pieces that the walk is cut into; the result does not depend on it.
 
     Returns
     -------
@@ -167,8 +164,7 @@ def sparsify(
     ((0, 2), array([ 2., -1.]), 7.0)
     """
     task = Task(values, problem, ranks)
-    options = {"keep": keep, "n_scored": n_scored, "centre": centre, "blocks": blocks, "executor": executor}
-    return sparsify_all([task], dim, **options)[0]
+    return sparsify_all([task], dim, keep=keep, n_scored=n_scored, centre=centre, blocks=blocks)[0]
 
 
 def sparsify_all(

@@ -13,11 +13,11 @@ import numpy as np
 
 from sisso_sal.models.aggregation import aggregate
 from sisso_sal.models.calibration import Calibration, calibrate
-from sisso_sal.models.correction import FEWEST, Correction, checked_composition
+from sisso_sal.models.correction import FEWEST, Correction, Kernels, checked_composition
 from sisso_sal.models.costs import correction_cost
 from sisso_sal.models.ensemble_model import EnsembleModel, aggregated, evaluated
 from sisso_sal.models.fitting import SearchCounts
-from sisso_sal.models.groups import n_materials
+from sisso_sal.models.groups import Provenance, n_materials
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.members import Draw, Stage, by_dimension, search_members
@@ -214,17 +214,8 @@ def _learned(recipe: EnsembleRecipe, table: TrainingTable, model: EnsembleModel,
     shares = None if composition is None else composition[rows]
     features, seed = _features(table, rows), int(recipe.seed)
     errors = None if table.errors is None else model.link.forward_error(table.y[rows], table.errors[rows])
-    return Correction(
-        recipe.correction,
-        features,
-        formula,
-        labels,
-        seed,
-        shares,
-        earlier=earlier,
-        groups=table.groups[rows],
-        errors=errors,
-    )
+    provenance = Provenance(table.groups[rows], errors)
+    return Correction(recipe.correction, features, formula, labels, seed, shares, Kernels(earlier=earlier), provenance)
 
 
 def _calibrated(

@@ -13,13 +13,13 @@ labelled materials is predicted by a straight line through the formulas.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sisso_sal.data.neighbours import CONSTANT
 from sisso_sal.errors import FitError
-from sisso_sal.models.groups import consecutive, n_materials
+from sisso_sal.models.groups import NOTHING_TOLD, Provenance, consecutive, n_materials
 from sisso_sal.models.learners import Learner
 from sisso_sal.models.process import ProcessLearner, learn_process
 from sisso_sal.models.record_types import read_record
@@ -64,6 +64,25 @@ FARTHEST = 1e6
 """Standard deviations from the mean of the labelled materials beyond which all is the same to every learner."""
 
 
+class Kernels(NamedTuple):
+    """Where the kernels of a correction begin.
+
+    Attributes
+    ----------
+    theta : list of list of float or None
+        Logarithms of each kernel's parameters, in the place of those of greatest likelihood.
+    earlier : mapping or None
+        The `handover` of a fit on fewer labels. From `HANDED_OVER_FROM` labels on, kernels begin there, until there are `ANEW`
+        times as many labels as when they last began anew.
+    """
+
+    theta: list[list[float]] | None = None
+    earlier: Mapping[str, Any] | None = None
+
+
+FROM_THE_BEGINNING = Kernels()
+
+
 class Correction:
     """Corrects the mean of the formulas; deterministic, so that a file need only hold what it was learned from.
 
@@ -81,15 +100,10 @@ class Correction:
     seed : int
     composition : ndarray (n, n_elements), optional
         Share of each element. With it ``process`` and ``both`` have further processes, which see it too (`KINSHIPS`).
-    theta : list of list of float, optional
-        Logarithms of each kernel's parameters of an earlier fit, in the place of those of greatest likelihood.
-    groups : ndarray (n,) of int, optional
-        Rows with the same number are one material; by default each is one.
-    errors : ndarray (n,), optional
-        Standard deviations of the labels, on their scale; they add to the noise of every learner.
-    earlier : mapping, optional
-        The `handover` of a fit on fewer labels. From `HANDED_OVER_FROM` labels on, kernels begin there, until there are `ANEW`
-        times as many labels as when they last began anew.
+    kernels : Kernels
+        Where the kernels of the processes begin.
+    provenance : Provenance
+        Rows of one material are drawn and left out together; errors of labels add to the noise of every learner.
 
     Attributes
     ----------
@@ -128,14 +142,14 @@ class Correction:
         target: np.ndarray,
         seed: int,
         composition: np.ndarray | None = None,
-        theta: list[list[float]] | None = None,
-        earlier: Mapping[str, Any] | None = None,
-        groups: np.ndarray | None = None,
-        errors: np.ndarray | None = None,
+        kernels: Kernels = FROM_THE_BEGINNING,
+        provenance: Provenance = NOTHING_TOLD,
     ):
         self.kind, self.seed = kind, seed
         self.features, self.formula, self.target = features, formula, target
         self.composition = composition if kind in {"process", "both"} else None
+        theta, earlier = kernels
+        groups, errors = provenance
         self.groups = np.arange(len(target)) if groups is None else consecutive(groups)
         self.errors = errors if errors is not None and errors.any() else None
         self._centre, spread = features.mean(axis=0), features.std(axis=0)
@@ -187,8 +201,7 @@ class Correction:
             lengths,
             trend=trend,
             kinship=kinship,
-            groups=self.groups,
-            errors=self.errors,
+            provenance=Provenance(self.groups, self.errors),
             **parameters,
         )
 
@@ -304,8 +317,8 @@ class Correction:
         with np.errstate(all="ignore"):
             composition = None if known.composition is None else _dense(known.composition)
             correction = cls(
-                known.kind, known.features, known.formula, known.target, known.seed, composition, known.theta,
-                groups=np.array(known.groups), errors=known.errors,
+                known.kind, known.features, known.formula, known.target, known.seed, composition,
+                Kernels(theta=known.theta), Provenance(np.array(known.groups), known.errors),
             )  # fmt: skip
         if not (np.isfinite(correction.left_out_mean).all() and np.isfinite(correction.left_out_std).all()):
             raise ValueError("correction: needs numbers that can be learned from, found some that are too large")

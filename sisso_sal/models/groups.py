@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,6 +45,24 @@ class Grouping:
 
 
 EACH_ALONE = Grouping()
+
+
+class Provenance(NamedTuple):
+    """Where labels (n,) come from: which material each is of, and its error.
+
+    Attributes
+    ----------
+    groups : ndarray (n,) of int or None
+        Rows with the same number are one material; None where each is one.
+    errors : ndarray (n,) or None
+        Standard deviations of the labels, on their scale; None where no label has one.
+    """
+
+    groups: np.ndarray | None = None
+    errors: np.ndarray | None = None
+
+
+NOTHING_TOLD = Provenance()
 
 
 def grouped(

@@ -9,11 +9,11 @@ import numpy as np
 
 from sisso_sal.features.space import SpaceSettings
 from sisso_sal.models.calibration import Calibration, calibrate
-from sisso_sal.models.correction import Correction
+from sisso_sal.models.correction import Correction, Kernels
 from sisso_sal.models.costs import correction_cost
 from sisso_sal.models.ensemble_model import CorrectionCorrelation, shift_told
 from sisso_sal.models.fitting import SearchSettings
-from sisso_sal.models.groups import canonical_order
+from sisso_sal.models.groups import Provenance, canonical_order
 from sisso_sal.models.inputs import table_of
 from sisso_sal.models.magnitudes import check_labels
 from sisso_sal.models.materials import materials_of
@@ -87,10 +87,10 @@ class NoFormulas:
             space=SpaceSettings(), search=SearchSettings(), correction=self.kind, positive=self.positive
         )
         announce([correction_cost(recipe, len(labels), features.shape[1], shares is not None)])
+        own = None if table.errors is None else link.forward_error(ordered, table.errors[order])
         self.correction = Correction(
             self.kind, features[order], None, link.forward(ordered), self.seed, None if shares is None else shares[order],
-            earlier=self._earlier, groups=groups,
-            errors=None if table.errors is None else link.forward_error(ordered, table.errors[order]),
+            Kernels(earlier=self._earlier), Provenance(groups, own),
         )  # fmt: skip
         self._link = link
         mean, std = link.back(self.correction.left_out_mean, self.correction.left_out_std)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sisso_sal.errors import FitError
-from sisso_sal.models.groups import consecutive
+from sisso_sal.models.groups import NOTHING_TOLD, Provenance, consecutive
 from sisso_sal.models.kernel import (
     N_ROWS,
     Kernel,
@@ -219,8 +219,7 @@ def learn_process(
     theta: Sequence[float] | None = None,
     earlier: Sequence[float] | None = None,
     kinship: float = 0.0,
-    groups: np.ndarray | None = None,
-    errors: np.ndarray | None = None,
+    provenance: Provenance = NOTHING_TOLD,
 ) -> ProcessLearner:
     """A Gaussian process learns the target.
 
@@ -238,10 +237,8 @@ def learn_process(
         Those of an earlier fit, from which the search begins, and ends after `MOST_EVALUATIONS`. What does not fit the kernel is
         left alone.
     kinship : float
-    groups : ndarray (n,) of int, optional
-        Rows with the same number are one material; by default each is one.
-    errors : ndarray (n,), optional
-        Standard deviations of the labels, whose squares add to the noise.
+    provenance : Provenance
+        Rows of one material are left out together; squares of errors add to the noise.
 
     Raises
     ------
@@ -254,6 +251,7 @@ def learn_process(
     known = [*line, (1.0, 1e-2, 1e2), *((length, 1.0, 30.0) for length in lengths), (0.1, 1e-3, 1.0)]
     start, low, high = np.log(known).T
     kernel = Kernel(1.5, np.column_stack([low, high]), trend)
+    groups, errors = provenance
     extra = 0.0 if errors is None else (errors / (float(target.std()) or 1.0)) ** 2
     if theta is not None:
         if not _fits(kernel, theta):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -92,12 +92,22 @@ def learn_trees(
         Standard deviations of the labels: those with one count less, see `label_weights`.
     """
     left_over = without_last_bits(target - formula, float(np.ptp(target)))
-    trees, unseen = grown(rows, left_over, seed % 2**32, groups, None if errors is None else label_weights(errors))
+    unit = _unit(left_over)
+    weights = None if errors is None else label_weights(errors)
+    trees, unseen = grown(rows, left_over / unit, seed % 2**32, groups, weights)
+    trees = replace(trees, nodes=trees.nodes._replace(value=trees.nodes.value * unit))
     each = np.where(unseen, trees.predict(rows), 0.0)
     count = unseen.sum(axis=0)
     mean = each.sum(axis=0) / np.maximum(count, 1)
     square = np.where(unseen, (each - mean) ** 2, 0.0).sum(axis=0) / np.maximum(count - 1, 1)
     return TreeLearner(trees, formula + mean, np.sqrt(square if errors is None else square + errors**2))
+
+
+def _unit(values: np.ndarray) -> float:
+    """A power of two in which values of any size are near one: a tree ends where variances are below 2e-16, in any unit."""
+    largest = float(np.abs(values).max())
+    exponent = int(np.frexp(largest)[1]) if np.isfinite(largest) else 0
+    return 2.0**exponent if abs(exponent) > 20 else 1.0
 
 
 def without_last_bits(values: np.ndarray, spread: float) -> np.ndarray:

@@ -210,7 +210,6 @@ def tune(
     y,
     grid: Mapping[str, Sequence[Any]] = GRID,
     *,
-    composition: np.ndarray | None = None,
     groups: Any = None,
     folds: int = 5,
     seed: int = 0,
@@ -230,8 +229,6 @@ def tune(
     y : array (n_samples,)
     grid : mapping of str to sequence
         The keys of `GRID`.
-    composition : array (n_samples, n_elements), optional
-        Tells which samples are one material, unless `groups` do.
     groups : array (n_samples,), optional
         See `SISSOEnsemble.fit`; samples of one material are in one fold.
     folds, seed : int
@@ -257,7 +254,7 @@ def tune(
         raise SettingsError(
             f"grid: needs exactly {', '.join(GRID)}, found a difference in {', '.join(sorted(unknown))}"
         )
-    bench = _Bench(ensemble, X, y, folds, seed, composition, groups)
+    bench = _Bench(ensemble, X, y, folds, seed, None, groups)
     _check_grid(bench, grid)
     shared: tuple[str, ...] = ("rung", "n_sis", "transform", "members")
     searches: list[dict[str, Any]] = [

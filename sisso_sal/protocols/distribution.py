@@ -92,12 +92,6 @@ class Shape:
         between = np.interp(p, self.levels, self.nodes)
         return np.where(p < self.levels[0], low, np.where(p > self.levels[-1], high, between))
 
-    def log_quantile(self, log_p: np.ndarray) -> np.ndarray:
-        """`quantile` of a probability whose logarithm is given, accurate in the lower tail."""
-        with np.errstate(divide="ignore"):
-            low = self.tails[0] * ndtri_exp(np.minimum(log_p - np.log(2 * self.below), 0.0))
-            return np.where(log_p < np.log(self.levels[0]), low, self.quantile(np.exp(log_p)))
-
     def shortfall(self, u: np.ndarray) -> np.ndarray:
         """Mean of max(u - error, 0): the integral of the distribution function up to u."""
         low = 2 * self.below * self.tails[0] * _h(np.minimum(u, self.nodes[0]) / self.tails[0])
@@ -162,15 +156,15 @@ class Distribution:
         In the target's unit; 0 where the value is certain. An infinite centre counts as certain, whatever the scale.
     shape : Shape
     floor : float
-        No value is below it; the rest of the distribution is what is left (conditioned on it).
+        No value is below it: what would be is the floor itself, with the probability of all that is below.
 
     Examples
     --------
     >>> told = Distribution(np.array([1.0, 0.1]), np.array([0.5, 0.5]), floor=0.0)
     >>> [end.round(2).tolist() for end in told.interval(0.95)]
-    [[0.16, 0.02], [1.98, 1.19]]
+    [[0.02, 0.0], [1.98, 1.08]]
     >>> told.probability(high=0.5).round(2)
-    array([0.14, 0.63])
+    array([0.16, 0.79])
     """
 
     centre: np.ndarray
@@ -218,10 +212,8 @@ class Distribution:
 
         NaN where there is no prediction.
         """
-        ends = self._standardised(np.maximum(low, self.floor)), self._standardised(high)
-        inside = np.where(ends[0] < ends[1], self.shape.log_between(*ends), -np.inf)
-        if self.floor > -np.inf:
-            inside = inside - self._log_left
+        ends = self._standardised(np.where(np.asarray(low) <= self.floor, -np.inf, low)), self._standardised(high)
+        inside = np.where((ends[0] < ends[1]) & (high >= self.floor), self.shape.log_between(*ends), -np.inf)
         with np.errstate(divide="ignore", invalid="ignore"):
             certain = np.log(((self.centre >= low) & (self.centre <= high)).astype(float))
         value = np.where(self._is_certain, certain, np.minimum(inside, 0.0))
@@ -245,12 +237,9 @@ class Distribution:
 
     def quantile(self, p: float) -> np.ndarray:
         """ndarray (n,): the value that is not exceeded with probability p, in the target's unit."""
-        if self.floor == -np.inf:
-            return self._value(self.shape.quantile(np.full(len(self), float(p))))
-        # From above, where a share of what is left beyond the floor keeps its digits, however small it is.
-        with np.errstate(divide="ignore"):
-            value = self._value(-self.shape.mirrored.log_quantile(np.log1p(-p) + self._log_left))
-        return np.where(self._is_certain, value, np.maximum(value, self.floor))
+        value = self._value(self.shape.quantile(np.full(len(self), float(p))))
+        with np.errstate(invalid="ignore"):
+            return np.where(self._is_certain, value, np.maximum(value, self.floor))
 
     def _value(self, u: np.ndarray) -> np.ndarray:
         """Of standardised errors (n,)."""
@@ -280,28 +269,29 @@ class Distribution:
     def estimate(self) -> np.ndarray:
         """ndarray (n,), in the target's unit: the value to name, which is the centre, or the floor where that is above it.
 
-        Not the mean of what is above the floor: a single outlier among the errors could move that anywhere.
+        Not the mean, which a single outlier among the errors could lift anywhere.
         """
         with np.errstate(invalid="ignore"):
             return np.where(self._is_certain, self.centre, np.maximum(self.centre, self.floor))
 
     @cached_property
     def mean(self) -> np.ndarray:
-        """ndarray (n,), in the target's unit: the centre, and more where a floor takes something away."""
+        """ndarray (n,), in the target's unit: the centre, and more where a floor lifts something."""
         if self.floor == -np.inf:
             return self.centre
+        # E max(y, floor), from the nearer side: the other one would lose digits.
         edge = self._standardised(self.floor)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            above = np.exp(self.shape.mirrored.log_shortfall(-edge) - self.shape.mirrored.log_cdf(-edge))
-            above = np.where(edge < 1e4, above, self.shape.tails[1] / edge * self.shape.tails[1])  # of a tail far out
-            above = np.where(edge > -1e3, self.floor + self.scale * above, self.centre)
-        return np.where(self._is_certain | np.isnan(self.centre), self.centre, above)
+        lifted = self.centre + self._gain(self.shape, edge, _difference(self.floor, self.centre))
+        return np.where(self._is_certain, self.centre, np.where(edge < 0, lifted, self.floor + self._above(self.floor)))
 
     def log_shortfall(self, bound: float | np.ndarray) -> np.ndarray:
         """ndarray (n,): logarithm of the mean of max(bound - value, 0): the expected improvement where small values are good."""
         value = self._log_gain(self.shape, self._standardised(bound), _difference(bound, self.centre))
         if self.floor > -np.inf:
-            value = np.where(self._is_certain, value, self._log_shortfall_above(bound, value))
+            lifted = self._log_gain(self.shape, self._standardised(self.floor), _difference(self.floor, self.centre))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                less = np.where(bound > self.floor, value + np.log1p(-np.exp(np.minimum(lifted - value, 0.0))), -np.inf)
+            value = np.where(self._is_certain | np.isinf(value), value, less)
         return np.where(np.isnan(self.centre), np.nan, value)
 
     def _log_gain(self, shape: Shape, edge: np.ndarray, gain: np.ndarray) -> np.ndarray:
@@ -309,22 +299,6 @@ class Distribution:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             value = np.log(np.where(self.scale > 0, self.scale, 1.0)) + shape.log_shortfall(edge)
             return np.where(self._is_certain | ~np.isfinite(edge), np.log(np.maximum(gain, 0.0)), value)
-
-    @cached_property
-    def _log_left(self) -> np.ndarray:
-        """ndarray (n,): logarithm of the share of the distribution that is above the floor."""
-        return self.shape.log_between(self._standardised(self.floor), np.full(len(self), np.inf))
-
-    def _log_shortfall_above(self, bound: float | np.ndarray, value: np.ndarray) -> np.ndarray:
-        """Of what is above the floor; `value` (n,) without one."""
-        lowest, edge = self._standardised(self.floor), self._standardised(bound)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            # Most of it is left: what the floor takes is taken away. Little is left: from the other side, which keeps the digits.
-            taken = self.scale * (self.shape.shortfall(lowest) + self.shape.cdf(lowest) * (edge - lowest))
-            most = np.maximum(np.exp(value) - taken, 0.0) / np.exp(self._log_left)
-            little = np.maximum(bound - self.mean + self.excess(bound), 0.0)
-            whole = np.minimum(np.where(lowest < 0, most, little), np.maximum(bound - self.floor, 0.0))
-            return np.where(edge > lowest, np.log(whole), -np.inf)
 
     def shortfall(self, bound: float | np.ndarray) -> np.ndarray:
         """ndarray (n,): mean of max(bound - value, 0), in the target's unit."""
@@ -344,13 +318,16 @@ class Distribution:
         value = self._log_gain(self.shape.mirrored, -self._standardised(bound), _difference(self.centre, bound))
         if self.floor > -np.inf:
             with np.errstate(divide="ignore", invalid="ignore"):
-                all_above = np.log(self.mean - bound)
-            above = np.where(bound <= self.floor, all_above, value - self._log_left)
-            value = np.where(self._is_certain, value, above)
+                value = np.where((bound <= self.floor) & ~self._is_certain, np.log(self.mean - bound), value)
         return np.where(np.isnan(self.centre), np.nan, value)
 
     def excess(self, bound: float | np.ndarray) -> np.ndarray:
         """ndarray (n,): mean of max(value - bound, 0), in the target's unit."""
-        if self.floor > -np.inf:
-            return np.exp(self.log_excess(bound))
+        value = self._above(bound)
+        if self.floor == -np.inf:
+            return value
+        return np.where((bound <= self.floor) & ~self._is_certain, self.mean - bound, value)
+
+    def _above(self, bound: float | np.ndarray) -> np.ndarray:
+        """`excess` without a floor."""
         return self._gain(self.shape.mirrored, -self._standardised(bound), _difference(self.centre, bound))

@@ -58,7 +58,7 @@ def claims_of(prediction: Prediction, labels: np.ndarray, goal: Goal) -> Claims:
     >>> mean, std = np.array([0.0, 1.0, 5.0]), np.array([0.0, 1.0, 1.0])
     >>> prediction = Prediction(mean, std, std, mean[None], np.ones((1, 3), dtype=bool))
     >>> claims_of(prediction, np.array([0.0, np.nan, np.nan]), Goal.parse("<=1")).hit.round(2)
-    array([ nan, 0.5, 0. ])
+    array([nan, 0.5, 0. ])
     """
     is_made = np.isfinite(prediction.mean) & (prediction.std > 0)
     if not is_made.any():
@@ -165,7 +165,7 @@ def honesty(records: Sequence[ClaimLog], evaluations: int) -> dict[str, Any] | N
             "quarters": [_share(inside[quarter == part]) for part in range(N_QUARTERS)],
             "pool": {"n": n_pool, "share": n_covered / n_pool},
         },
-        "hits": {
+        "p_hit": {
             "claimed": float(hit.sum()) / len(records),
             "real": float(is_target.sum()) / len(records),
             "proposals": shares_of(fifths(hit, is_target)),

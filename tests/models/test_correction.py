@@ -12,7 +12,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from sisso_sal.errors import ModelFileError
 from sisso_sal.models import correction, trees
-from sisso_sal.models.correction import Correction
+from sisso_sal.models.correction import Correction, Kernels
 from sisso_sal.models.process import MOST_EVALUATIONS, ProcessLearner
 
 KINDS = ("trees", "process", "both")
@@ -405,7 +405,7 @@ def test_the_correlation_of_few_members_is_shrunk_to_what_is_more_than_chance():
 
 def more_of(n, **options):
     """Learned from the first `n` of some rows, with compositions."""
-    return Correction("both", *(part[:n] for part in bumpy(60)), 3, made_of(60)[:n], **options)
+    return Correction("both", *(part[:n] for part in bumpy(60)), 3, made_of(60)[:n], Kernels(**options))
 
 
 def evaluations(found):

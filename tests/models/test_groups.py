@@ -16,7 +16,14 @@ from sisso_sal.models.assembly import fit_ensemble
 from sisso_sal.models.calibration import calibrate, noise_floor, probabilities
 from sisso_sal.models.correction import Correction
 from sisso_sal.models.ensemble import SISSOEnsemble
-from sisso_sal.models.groups import FEWEST_DISTINCT, Grouping, canonical_numbers, grouped, same_composition
+from sisso_sal.models.groups import (
+    FEWEST_DISTINCT,
+    Grouping,
+    Provenance,
+    canonical_numbers,
+    grouped,
+    same_composition,
+)
 from sisso_sal.models.inputs import checked_table
 from sisso_sal.models.kernel import Kernel
 from sisso_sal.models.no_formulas import NoFormulas
@@ -280,7 +287,7 @@ def test_a_correction_is_read_back_with_its_materials(kind):
     X, y, groups = replicates(20)
     formula = X["a"].to_numpy() * X["b"].to_numpy()
     features = np.ascontiguousarray(X)
-    found = Correction(kind, features, formula, y, 0, groups=7 * groups)
+    found = Correction(kind, features, formula, y, 0, provenance=Provenance(7 * groups))
     again = Correction.from_json(found.to_json())
     assert np.array_equal(found.left_out_mean, again.left_out_mean)
     assert np.array_equal(found.left_out_std, again.left_out_std)
@@ -398,5 +405,5 @@ def test_cross_validation_and_tune_hold_materials_back_together():
     assert unaware.calibration().rmse < 0.6 * aware.calibration().rmse
     grid = {"rung": (1,), "dim": (1,), "n_sis": (5,), "members": (5,), "dropout": (0.0,), "transform": ("none",)}
     rows = [tune(SISSOEnsemble(**SMALL), X, y, grid, groups=names)[0]["rmse"] for names in (groups, np.arange(len(y)))]
-    by_composition = tune(SISSOEnsemble(**SMALL), X, y, grid, composition=np.eye(30)[groups])[0]["rmse"]
+    by_composition = tune(SISSOEnsemble(**SMALL), X, y, grid, groups=same_composition(np.eye(30)[groups]))[0]["rmse"]
     assert rows[0] == by_composition != rows[1]

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from sisso_sal.models import shift as shifts
-from sisso_sal.models.correction import Correction
+from sisso_sal.models.correction import Correction, Kernels
 from sisso_sal.models.ensemble import SISSOEnsemble
+from sisso_sal.models.groups import Provenance
 from sisso_sal.models.process import conditioned, learn_process
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.shift import LEAST_WIDTH, SEEN, Shift
@@ -39,7 +40,7 @@ def test_leaving_a_family_out_is_a_process_with_the_same_parameters_that_never_s
         np.full(1 if kinship else 3, 1.5),
         trend=2 if kinship else None,
         kinship=kinship,
-        errors=errors,
+        provenance=Provenance(errors=errors),
     ).process
     rows = np.array([3, 4, 9, 20, 41, 59])
     others = np.setdiff1d(np.arange(60), rows)
@@ -79,7 +80,7 @@ def test_one_material_left_out_is_a_family_of_one():
 def test_novelty_is_small_at_a_label_and_one_far_away_and_label_errors_are_none():
     features, target = table()
     for errors in (None, np.full(60, 0.5)):
-        learner = learn_process(features, target, np.full(3, 1.5), errors=errors)
+        learner = learn_process(features, target, np.full(3, 1.5), provenance=Provenance(errors=errors))
         asked = np.vstack([features[:1], np.full((1, 3), 1e3)])
         near, far = learner.novelty(asked, learner.predict(asked, np.zeros(2))[1])
         assert near < 0.5
@@ -130,7 +131,7 @@ def test_a_family_has_all_rows_of_its_materials():
     features, formula, target = table_with_formula()
     groups = np.arange(60) // 2
     shares = shares_of(60, 8)
-    found = Correction("process", features, formula, target, 0, shares, groups=groups).shift
+    found = Correction("process", features, formula, target, 0, shares, provenance=Provenance(groups)).shift
     for rows in found.families:
         assert np.array_equal(rows, np.flatnonzero(np.isin(groups, groups[rows])))
         assert shifts.FEWEST <= len(np.unique(groups[rows])) <= 15
@@ -206,7 +207,9 @@ def test_the_order_of_materials_changes_no_more_than_the_last_bits():
     features, formula, target = table_with_formula()
     shares, order = shares_of(60, 8), np.random.default_rng(1).permutation(60)
     straight = Correction("process", features, formula, target, 0, shares)
-    permuted = Correction("process", features[order], formula[order], target[order], 0, shares[order], straight.theta)
+    permuted = Correction(
+        "process", features[order], formula[order], target[order], 0, shares[order], Kernels(straight.theta)
+    )
     assert permuted.shift.factor == pytest.approx(straight.shift.factor, rel=1e-6)
     assert permuted.shift.ends == pytest.approx(straight.shift.ends, rel=1e-6)
     assert permuted.left_out_std == pytest.approx(straight.left_out_std[order], rel=1e-6)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
-from scipy.stats import norm, truncnorm
+from scipy.stats import norm
 
 from sisso_sal.protocols.distribution import GAUSSIAN, ONE_SIGMA, Distribution, Shape
 
@@ -55,22 +55,18 @@ def test_a_gaussian_has_the_figures_of_scipy():
 
 
 @pytest.mark.parametrize("floor", [0.0, 0.25, -1.0])
-def test_a_gaussian_above_a_floor_is_a_truncated_one(floor):
-    told = every("gaussian", floor)
-    theirs = truncnorm((floor - CENTRE) / SCALE, np.inf, CENTRE, SCALE)
-    for p in LEVELS[1:]:
-        np.testing.assert_allclose(told.quantile(p), theirs.ppf(p), rtol=1e-9, atol=1e-11)
+def test_a_gaussian_with_a_floor_is_a_rectified_one(floor):
+    """Its quantiles are lifted to the floor; its mean is that of a rectified Gaussian."""
+    told, theirs = every("gaussian", floor), norm(CENTRE, SCALE)
+    for p in LEVELS:
+        np.testing.assert_allclose(told.quantile(p), np.maximum(theirs.ppf(p), floor), rtol=1e-12, atol=1e-14)
     for bound in (0.3, 0.9, 6.0):
         np.testing.assert_allclose(told.probability(high=bound), theirs.cdf(bound), rtol=1e-9, atol=1e-300)
         np.testing.assert_allclose(told.probability(low=bound), theirs.sf(bound), rtol=1e-9, atol=1e-300)
-    np.testing.assert_allclose(told.mean, [float(theirs_of(i, floor).mean()) for i in range(7)], rtol=1e-9)
-    np.testing.assert_allclose(told.median, theirs.median(), rtol=1e-9)
-    half = 0.5 * (theirs.ppf(ONE_SIGMA) - theirs.ppf(1 - ONE_SIGMA))
-    np.testing.assert_allclose(told.std, half, rtol=1e-9)
-
-
-def theirs_of(i, floor):
-    return truncnorm((floor - CENTRE[i]) / SCALE[i], np.inf, CENTRE[i], SCALE[i])
+    a = (CENTRE - floor) / SCALE
+    np.testing.assert_allclose(told.mean, floor + SCALE * (a * norm.cdf(a) + norm.pdf(a)), rtol=1e-9)
+    lifted = [np.maximum(theirs.ppf(p), floor) for p in (ONE_SIGMA, 1 - ONE_SIGMA)]
+    np.testing.assert_allclose(told.std, 0.5 * (lifted[0] - lifted[1]), rtol=1e-9, atol=1e-14)
 
 
 @pytest.mark.parametrize("bound", BOUNDS)
@@ -144,21 +140,13 @@ def test_logarithms_of_tails_have_the_digits_of_mpmath(edge):
     assert one.log_excess(-edge)[0] == pytest.approx(log_gain, rel=1e-10)
 
 
-@pytest.mark.parametrize("edge", [5.0, 39.0, 150.0, 9e3, 2e4, 1e6])
-def test_what_is_left_far_above_the_centre_has_the_digits_of_mpmath(edge):
-    """A prediction far below the floor: all that is left is a part of the tail."""
+@pytest.mark.parametrize("edge", [5.0, 37.0, 1e3])
+def test_a_prediction_far_below_the_floor_is_the_floor(edge):
     one = Distribution(np.array([-edge]), np.ones(1), floor=0.0)
-    with mpmath.workdps(60):
-        a = mpmath.mpf(edge)
-        left = mpmath.erfc(a / mpmath.sqrt(2)) / 2
-        mean = mpmath.exp(-a * a / 2) / mpmath.sqrt(2 * mpmath.pi) / left - a
-        above = mpmath.erfc((a + 1 / a) / mpmath.sqrt(2)) / 2 / left
-        median = mpmath.findroot(lambda x: mpmath.erfc((a + x) / mpmath.sqrt(2)) / left - 1, mpmath.log(2) / a)
-    assert one.mean[0] == pytest.approx(float(mean), rel=2e-6)
-    assert one.probability(low=1 / edge)[0] == pytest.approx(float(above), rel=1e-3 if edge > 1e5 else 1e-6)
-    assert one.median[0] == pytest.approx(float(median), abs=1e-13 * edge)
-    assert one.estimate[0] == 0.0
-    assert 0.0 <= one.quantile(0.0)[0] <= 1e-13 * edge
+    assert one.interval(0.95) == (0.0, 0.0)
+    assert (one.median[0], one.estimate[0], one.std[0]) == (0.0, 0.0, 0.0)
+    assert 0.0 <= one.mean[0] < 1e-6
+    assert one.probability(0.0, 0.0)[0] == pytest.approx(1.0, abs=1e-6)
 
 
 # Theorems of any distribution
@@ -270,7 +258,7 @@ def test_nothing_is_below_the_floor(shape):
     assert (told.quantile(0.0) >= 0.25).all()
     assert (told.estimate == np.maximum(CENTRE, 0.25)).all()
     assert (told.mean > 0.25).all()
-    assert (told.median > 0.25).all()
+    assert (told.median >= 0.25).all()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -345,7 +333,4 @@ def test_a_shape_is_linear_between_its_nodes_and_gaussian_beyond():
     np.testing.assert_allclose(shape.quantile(np.array([0.4, 0.7])), [-0.5, 1.0])
     np.testing.assert_allclose(
         shape.quantile(np.array([1e-3, 1 - 1e-3])), [norm.ppf(1e-3 / 1.2), -3 * norm.ppf(1e-3 / 0.8)]
-    )
-    np.testing.assert_allclose(
-        shape.log_quantile(np.log([1e-3, 0.4, 1e-200])), [norm.ppf(1e-3 / 1.2), -0.5, norm.ppf(1e-200 / 1.2)]
     )

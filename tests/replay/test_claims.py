@@ -80,7 +80,7 @@ def test_coverage_and_reliability_by_hand():
                     pool=[(6, 0.2, 0), (1, 0.3, 1)], covered=(7, 7))  # fmt: skip
     found = honesty([first, second], 4)
     assert found is not None
-    coverage, hits = found["coverage95"], found["hits"]
+    coverage, hits = found["coverage95"], found["p_hit"]
     assert (coverage["n"], coverage["share"]) == (7, pytest.approx(5 / 7))
     assert coverage["quarters"] == [
         {"n": 2, "share": 0.5}, {"n": 2, "share": 0.5}, {"n": 1, "share": 1.0}, {"n": 2, "share": 1.0},

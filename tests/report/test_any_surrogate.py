@@ -17,6 +17,7 @@ from sisso_sal.models.calibration import rank_correlation
 from sisso_sal.report.figures import draw
 from sisso_sal.report.figures.materials_map import ALIKE, materials_map
 from sisso_sal.report.figures.out_of_bag import accuracy, out_of_bag
+from sisso_sal.report.figures.saved import save_figures
 from sisso_sal.report.page.document import report_html
 from sisso_sal.report.page.reasons import reasons
 from sisso_sal.report.run_view import RunView
@@ -117,10 +118,10 @@ def test_the_accuracy_is_measured_where_the_surrogate_does_not_tell(silent, view
 
 
 def test_figures_are_drawn_from_what_is_there(silent, mute_run, tmp_path):
-    names = [path.stem for path in draw.save_figures(silent, tmp_path / "silent", "svg")]
+    names = [path.stem for path in save_figures(silent, tmp_path / "silent", "svg")]
     assert names == ["map-1", "parity", "residuals", "calibration", "error-against-sigma", "learning-curve"]
     mute = RunView.read(mute_run)
-    assert [path.stem for path in draw.save_figures(mute, tmp_path / "mute", "svg")] == [
+    assert [path.stem for path in save_figures(mute, tmp_path / "mute", "svg")] == [
         "map-1", "parity", "residuals", "learning-curve",
     ]  # fmt: skip
     assert "error_y" not in draw.parity(mute).data[1].to_plotly_json()
@@ -153,7 +154,7 @@ def test_without_two_features_there_is_no_map(silent, tmp_path):
     shown = body(report_html(alone))
     assert 'id="map"' not in shown
     assert 'href="#map"' not in shown
-    assert "map-1" not in {path.stem for path in draw.save_figures(alone, tmp_path, "svg")}
+    assert "map-1" not in {path.stem for path in save_figures(alone, tmp_path, "svg")}
     with pytest.raises(InputError, match="run: needs two primary features that differ for a map, found fewer"):
         draw.descriptor_map(alone)
 

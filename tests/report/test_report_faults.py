@@ -13,7 +13,7 @@ from lines import events, timeless
 
 from sisso_sal import Campaign
 from sisso_sal.errors import UnitError
-from sisso_sal.report.figures.draw import save_figures
+from sisso_sal.report.figures.saved import save_figures
 from sisso_sal.report.page.document import write_report
 from sisso_sal.report.run_view import RunView
 
@@ -117,13 +117,13 @@ def test_a_report_older_than_the_last_event_is_written_again(campaign, tmp_path,
 
 def test_a_figure_that_fails_takes_no_other_with_it(view, tmp_path, monkeypatch):
     from sisso_sal.errors import SissoSalError
-    from sisso_sal.report.figures import draw
+    from sisso_sal.report.figures import saved
 
     plant(monkeypatch, "sisso_sal.report.figures.paper.calibration", ValueError("bins"))
     with pytest.raises(SissoSalError, match=r"1 of \d+ figures cannot be made: calibration \(ValueError: bins\)$"):
         save_figures(view, tmp_path, "svg")
     made = {path.stem for path in tmp_path.glob("*.svg")}
-    assert made == set(draw._makers(view)) - {"calibration"}
+    assert made == set(saved._makers(view)) - {"calibration"}
 
 
 def with_fault(*arguments, place, cwd):

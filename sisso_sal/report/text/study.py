@@ -72,7 +72,7 @@ def _honesty(ranked: Sequence[tuple[str, Mapping[str, Any]]], width: int | None)
     for name, result in ranked:
         if (told := result.get("honesty")) is None:
             continue
-        coverage, hits = told["coverage95"], told["hits"]
+        coverage, hits = told["coverage95"], told["p_hit"]
         quarters = " ".join("-" if part["n"] == 0 else f"{part['share']:.0%}" for part in coverage["quarters"])
         sure = hits["proposals"][-1]
         shares = ["-" if sure["n"] == 0 else f"{sure[key]:.2f}" for key in ("claimed", "real")]
