@@ -327,8 +327,8 @@ def _compared(data, ensemble, tried: dict[str, Any], folds: int, progress: Progr
     known = np.flatnonzero(data.labelled)
     with progress:
         rows = compare(
-            ensemble, frame_of(space, known), space.labels[known], grid, groups=groups_of(space, known, space.rows(known).matrix)[0],
-            folds=folds, seed=ensemble.random_state,
+            ensemble, frame_of(space, known), space.labels[known], grid,
+            groups=groups_of(space, known, space.rows(known).matrix)[0], folds=folds, seed=ensemble.random_state,
             progress=progress,
         )  # fmt: skip
     return {
