@@ -281,7 +281,8 @@ class Distribution:
             return self.centre
         # E max(y, floor), from the nearer side: the other one would lose digits.
         edge = self._standardised(self.floor)
-        lifted = self.centre + self._gain(self.shape, edge, _difference(self.floor, self.centre))
+        with np.errstate(invalid="ignore"):
+            lifted = self.centre + self._gain(self.shape, edge, _difference(self.floor, self.centre))
         return np.where(self._is_certain, self.centre, np.where(edge < 0, lifted, self.floor + self._above(self.floor)))
 
     def log_shortfall(self, bound: float | np.ndarray) -> np.ndarray:

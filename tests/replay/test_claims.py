@@ -37,13 +37,12 @@ def test_a_claim_is_the_interval_and_the_probability_of_the_prediction():
 
 
 def test_a_claim_is_made_by_the_whole_distribution():
-    """Of what cannot be below zero, both ends and the probability are of the Gaussian that is left above."""
+    """Of what cannot be below zero, both ends are lifted, and the probability is that of the Gaussian."""
     told = Distribution(np.array([1.0, 1.0]), np.array([1.0, 2.0]), floor=0.0)
     claims = claims_of(made(told.mean, told.std, told), np.array([np.nan, np.nan]), Goal.parse("<=0.5"))
-    below, left = norm.cdf(-1.0 / told.scale), norm.sf(-1.0 / told.scale)
-    assert claims.hit == pytest.approx((norm.cdf(-0.5 / told.scale) - below) / left)
-    assert claims.low == pytest.approx(1.0 + told.scale * norm.ppf(below + 0.025 * left))
-    assert claims.high == pytest.approx(1.0 + told.scale * norm.ppf(below + 0.975 * left))
+    assert claims.hit == pytest.approx(norm.cdf(-0.5 / told.scale))
+    assert claims.low.tolist() == [0.0, 0.0]
+    assert claims.high == pytest.approx(1.0 + told.scale * norm.ppf(0.975))
 
 
 def test_a_share_is_taken_of_labels_and_predictions():

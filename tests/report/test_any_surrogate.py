@@ -119,7 +119,15 @@ def test_the_accuracy_is_measured_where_the_surrogate_does_not_tell(silent, view
 
 def test_figures_are_drawn_from_what_is_there(silent, mute_run, tmp_path):
     names = [path.stem for path in save_figures(silent, tmp_path / "silent", "svg")]
-    assert names == ["map-1", "parity", "residuals", "calibration", "error-against-sigma", "learning-curve"]
+    assert names == [
+        "map-1",
+        "parity",
+        "residuals",
+        "calibration",
+        "error-against-sigma",
+        "reliability",
+        "learning-curve",
+    ]
     mute = RunView.read(mute_run)
     assert [path.stem for path in save_figures(mute, tmp_path / "mute", "svg")] == [
         "map-1", "parity", "residuals", "learning-curve",
@@ -193,6 +201,7 @@ def test_a_campaign_with_another_surrogate_ends_with_its_report(forks, campaign,
         "residuals.svg",
         "calibration.svg",
         "error-against-sigma.svg",
+        "reliability.svg",
     ]  # by labels that were left out
     drawn = [path.rpartition("/")[2] for path in json.loads(done.out)["files"]]
     assert drawn == ["map-1.svg", *(judged if kind != "trees" else []), "learning-curve.svg"]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from itertools import combinations
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
 from odd_names import ODD, PLAIN
+from scipy.stats import binomtest
 
 from sisso_sal import SISSOEnsemble, SISSORegressor
 from sisso_sal.errors import InputError
@@ -24,7 +26,7 @@ from sisso_sal.report.figures import paper
 from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.interactive_map import axis_title
 from sisso_sal.report.figures.materials_map import Axis
-from sisso_sal.report.figures.out_of_bag import binomial_quantile, calibration_curve, out_of_bag
+from sisso_sal.report.figures.out_of_bag import binomial_quantile, calibration_curve, out_of_bag, reliability_of_hits
 
 
 def by_name(figure):
@@ -223,3 +225,23 @@ def test_binomial_quantiles_are_those_of_scipy(n, q):
 
     p = np.linspace(0.01, 0.99, 99)
     assert np.array_equal(binomial_quantile(q, n, p), binom.ppf(q, n, p))
+
+
+def test_reliability_is_claimed_against_real_by_fifths(view):
+    """Each label is claimed by a recalibration that did not use it; the range is Wilson's."""
+    goal = f"<={float(np.median(view.values('label')[view.labelled])):.4f}"
+    wanted = replace(view, summary=view.summary | {"wanted": goal})
+    found = reliability_of_hits(wanted)
+    seen = out_of_bag(wanted)
+    assert sum(row["n"] for row in found.rows) == len(seen.known)
+    reached = (seen.known <= float(goal[2:])).sum()
+    assert sum(row["n"] * row["real"] for row in found.rows) == pytest.approx(reached)
+    for row in found.rows:
+        ends = binomtest(round(row["real"] * row["n"]), row["n"]).proportion_ci(method="wilson")
+        assert (row["low"], row["high"]) == pytest.approx((ends.low, ends.high), abs=1e-12)
+    points = figures.reliability(wanted).data[1]
+    assert list(points.x) == pytest.approx([row["claimed"] for row in found.rows], rel=1e-3)
+    assert len(figures.reliability(wanted, backend="matplotlib").axes[0].lines) >= 2
+    for no_bound in ({"wanted": "min"}, {"wanted": None}):
+        with pytest.raises(InputError, match="needs a goal with a bound"):
+            figures.reliability(replace(view, summary=view.summary | no_bound))

@@ -319,7 +319,7 @@ def test_a_page_without_formulas_draws_and_answers(of_another, silent):
     figures = other.run(
         "return [...document.querySelectorAll('[data-figure].js-plotly-plot')].map((f) => f.dataset.figure)"
     )
-    assert figures == ["parity", "residuals", "calibration", "sigma", "course"]
+    assert figures == ["parity", "residuals", "calibration", "sigma", "reliability", "course"]
     plane = materials_map(silent)
     assert other.trace("known")["x"] == pytest.approx(plane.x.values[silent.labelled], rel=1e-5)
     other.click("#proposals [data-find]")
@@ -334,7 +334,7 @@ def test_a_page_without_formulas_draws_and_answers(of_another, silent):
 
 def test_a_page_without_a_map_draws_the_rest(of_another, silent):
     other = of_another(replace(silent, columns={"a": silent.columns["a"]}, units={"a": "eV"}))
-    assert other.run("return document.querySelectorAll('.js-plotly-plot').length") == 5
+    assert other.run("return document.querySelectorAll('.js-plotly-plot').length") == 6
     other.click("#theme")
     other.click("[data-copy=proposed]")
     WebDriverWait(other.driver, 10).until(lambda _: other.text("#proposals .said").startswith("copied, "))
