@@ -198,25 +198,43 @@ class Goal:
 
 
 def _expected_bound(told: Distribution, k: int, mirrored: bool = False) -> float:
-    """The lowest bound that at least k are expected not to exceed, to the last bit, whatever their order; `mirrored` counts values
-    with the other sign.
+    """The lowest bound that at least k are expected not to exceed, whatever their order; `mirrored` counts values with the other sign.
+
+    Where values are certain or a floor decides, it is that value to the last bit, else exact to 1e-12 of the largest scale.
     """
     sign = -1.0 if mirrored else 1.0
     told = told.take(np.lexsort((told.scale, sign * told.centre)))
+    certain, rest = sign * told.centre[told.scale == 0], told.take(told.scale > 0)
+    if not len(rest):
+        return float(certain[k - 1])
+    jumps = np.sort(np.append(certain, [sign * told.floor] if np.isfinite(told.floor) else []))
 
-    def is_reached(bound: float) -> bool:
-        return told.probability(low=-bound).sum() >= k if mirrored else told.probability(high=bound).sum() >= k
+    def counted(bound: float) -> float:
+        spread = rest.at_least(-bound) if mirrored else rest.at_most(bound)
+        return float(spread.sum()) + int(np.searchsorted(certain, bound, side="right"))
 
-    middles = np.sort(sign * told.median)
-    far = 40 * float(told.scale.max())
-    low, high = float(middles[0]) - far, float(middles[k - 1]) + far
-    if is_reached(low):  # k values that are certain are equal and the lowest
+    far = 40 * float(rest.scale.max())
+    low, high = (
+        edge * far + float(end)
+        for edge, end in (
+            (-1, min(jumps.min(initial=np.inf), (sign * rest.centre).min())),
+            (1, max(jumps.max(initial=-np.inf), (sign * rest.centre).max())),
+        )
+    )
+    found = {bound: counted(bound) for bound in (low, high)}
+    if found[low] >= k:
         return low
-    while not is_reached(high):
-        high += far
-    while low < (middle := low + 0.5 * (high - low)) < high:
-        low, high = (low, middle) if is_reached(middle) else (middle, high)
-    return high
+    number = 0
+    while high - low > 1e-12 * far and low < low + 0.5 * (high - low) < high:
+        # Every second step along the chord, which is nearer where the count is smooth.
+        share = (k - found[low]) / (found[high] - found[low]) if number % 2 else 0.5
+        middle = low + float(np.clip(share, 0.01, 0.99)) * (high - low)
+        if not low < middle < high:
+            break
+        found[middle] = counted(middle)
+        low, high = (low, middle) if found[middle] >= k else (middle, high)
+        number += 1
+    return next((float(jump) for jump in jumps if low < jump <= high and counted(float(jump)) >= k), high)
 
 
 def _shortest(bound: float) -> str:

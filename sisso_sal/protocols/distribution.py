@@ -54,10 +54,12 @@ class Shape:
 
     def cdf(self, u: np.ndarray) -> np.ndarray:
         """Probability to be at most u: ndarray of the same shape."""
-        low = 2 * self.below * ndtr(u / self.tails[0])
-        high = 1.0 - 2 * (1.0 - self.below) * ndtr(-u / self.tails[1])
-        between = np.interp(u, self.nodes, self.levels)
-        return np.where(u <= self.nodes[0], low, np.where(u >= self.nodes[-1], high, between))
+        u = np.asarray(u, dtype=np.float64)
+        value = np.interp(u, self.nodes, self.levels)
+        low, high = u <= self.nodes[0], u >= self.nodes[-1]
+        value[high] = 1.0 - 2 * (1.0 - self.below) * ndtr(-u[high] / self.tails[1])
+        value[low] = 2 * self.below * ndtr(u[low] / self.tails[0])
+        return value
 
     def log_cdf(self, u: np.ndarray) -> np.ndarray:
         """Logarithm of the probability to be at most u, accurate in the lower tail."""
@@ -222,6 +224,18 @@ class Distribution:
     def probability(self, low: float | np.ndarray = -np.inf, high: float | np.ndarray = np.inf) -> np.ndarray:
         """ndarray (n,): probability to be from `low` to `high`."""
         return np.exp(self.log_probability(low, high))
+
+    def at_most(self, bound: float) -> np.ndarray:
+        """ndarray (n,): probability to be at most a value; faster than `probability`, and without its digits where it is tiny."""
+        below = self.shape.cdf(self._standardised(bound)) if bound >= self.floor else np.zeros(len(self))
+        value = np.where(self._is_certain, (self.centre <= bound).astype(float), below)
+        return np.where(np.isnan(self.centre), np.nan, value)
+
+    def at_least(self, bound: float) -> np.ndarray:
+        """ndarray (n,): probability to be at least a value, as `at_most`."""
+        above = self.shape.mirrored.cdf(-self._standardised(bound)) if bound > self.floor else np.ones(len(self))
+        value = np.where(self._is_certain, (self.centre >= bound).astype(float), above)
+        return np.where(np.isnan(self.centre), np.nan, value)
 
     def place(self, values: np.ndarray) -> np.ndarray:
         """ndarray (n,): probability to be at most each value (n,); a certain one has 0.5 if it is equal, else 0 or 1."""
