@@ -17,7 +17,7 @@ from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.refit import Fit
 from sisso_sal.engine.screen import Progress, ScreeningStep, Stopped, screen
 from sisso_sal.engine.selection import Selection
-from sisso_sal.engine.sparsify import BestSubsets, Ranks, Scored, Task, sparsify, sparsify_all
+from sisso_sal.engine.sparsify import BestSubsets, Ranks, ScoredSubsets, Task, sparsify, sparsify_all
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
 from sisso_sal.system.machine import one_blas_thread, workers
 
@@ -40,7 +40,7 @@ class SubspaceFits:
         All screened features, dimension by dimension.
     fits : list of tuple of Fit
         For each dimension the best fits, best first; subset members are numbers in `subspace`.
-    scored : list of Scored
+    scored : list of ScoredSubsets
         For each dimension the best subsets by their scores, as many as were asked for.
     n_subsets, n_singular : int
         Subsets looked at by L0, and those of them that were singular.
@@ -50,7 +50,7 @@ class SubspaceFits:
 
     subspace: Selection
     fits: list[tuple[Fit, ...]] = field(default_factory=list)
-    scored: list[Scored] = field(default_factory=list)
+    scored: list[ScoredSubsets] = field(default_factory=list)
     n_subsets: int = 0
     n_singular: int = 0
     is_complete: bool = True

@@ -77,7 +77,7 @@ class Task(NamedTuple):
     ranks: Ranks = NUMBERS
 
 
-class Scored(NamedTuple):
+class ScoredSubsets(NamedTuple):
     """Best subsets (n, dim) of one dimension, best first, as the walk scored them, and their shares of the variance (n,)."""
 
     subsets: np.ndarray
@@ -91,7 +91,7 @@ class BestSubsets:
     fits: tuple[Fit, ...]
     n_subsets: int
     n_singular: int
-    scored: Scored
+    scored: ScoredSubsets
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def sparsify_all(
     executor=None,
 ) -> list[BestSubsets]:
     """`sparsify` of each task; what is done with few numbers is done for all at once."""
-    none = Scored(np.empty((0, dim), dtype=np.int64), np.empty(0))
+    none = ScoredSubsets(np.empty((0, dim), dtype=np.int64), np.empty(0))
     best = [BestSubsets((), 0, 0, none)] * len(tasks)
     under_way = {
         number: _Walk(task, dim, (keep, n_scored), centre, blocks)
@@ -229,8 +229,8 @@ class _Walk:
         return self.is_last or self.gains[self.keep - 1] - self.gains[-1] > SAME
 
     @property
-    def scored(self) -> Scored:
-        return Scored(self.subsets[: self.n_scored], self.gains[: self.n_scored])
+    def scored(self) -> ScoredSubsets:
+        return ScoredSubsets(self.subsets[: self.n_scored], self.gains[: self.n_scored])
 
     def part(self, start: int, stop: int) -> Subsets:
         return Subsets(self.task.values, self.task.problem, self.subsets[start:stop])

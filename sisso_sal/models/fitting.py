@@ -24,7 +24,7 @@ from sisso_sal.features.stored import SAME_VALUE
 from sisso_sal.models.groups import canonical_order, consecutive
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel, build_model
-from sisso_sal.models.posterior import Belief, believe
+from sisso_sal.models.posterior import Credence, believe
 from sisso_sal.models.record_types import inside
 from sisso_sal.models.records import FileRecord, ModelRecord
 from sisso_sal.protocols import Cost, Progress
@@ -46,7 +46,7 @@ class SearchSettings:
     n_models : int
         Models made of each dimension.
     n_scored : int
-        Models of each dimension whose scores tell how probable descriptors are (`Belief`); none for 0.
+        Models of each dimension whose scores tell how probable descriptors are (`Credence`); none for 0.
     fit_intercept : bool
     threads : int or None
         None for all cores that the process may use.
@@ -235,14 +235,14 @@ class Solved:
     order : ndarray (n_samples,)
         As in `Prepared`.
     counts : SearchCounts
-    beliefs : list of Belief
+    beliefs : list of Credence
         Of each problem; empty where no scores were asked for.
     """
 
     models: list[list[list[SISSOModel]]]
     order: np.ndarray
     counts: SearchCounts
-    beliefs: list[Belief]
+    beliefs: list[Credence]
 
 
 def prepare(table: TrainingTable, space: SpaceSettings, settings: SearchSettings) -> Prepared:

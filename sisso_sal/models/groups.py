@@ -48,14 +48,10 @@ EACH_ALONE = Grouping()
 
 
 class Provenance(NamedTuple):
-    """Where labels (n,) come from: which material each is of, and its error.
+    """Where labels come from: which material each is of, and its error.
 
-    Attributes
-    ----------
-    groups : ndarray (n,) of int or None
-        Rows with the same number are one material; None where each is one.
-    errors : ndarray (n,) or None
-        Standard deviations of the labels, on their scale; None where no label has one.
+    Rows with the same number in `groups` (n,) are one material; None where each is one. `errors` (n,) are standard deviations of the
+    labels, on their scale; None where no label has one.
     """
 
     groups: np.ndarray | None = None

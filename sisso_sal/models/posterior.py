@@ -72,7 +72,7 @@ class CertainRecord(Record):
 
 
 @dataclass(frozen=True, eq=False)
-class Belief:
+class Credence:
     """What the scored models of one member say.
 
     Attributes
@@ -209,7 +209,7 @@ def believe(
     problem: Problem,
     outcome: SubspaceFits,
     groups: np.ndarray,
-) -> Belief:
+) -> Credence:
     """Probabilities of descriptors and primary features by the scored models of one problem.
 
     Parameters
@@ -240,7 +240,7 @@ def believe(
     for number in np.flatnonzero(each >= LEAST).tolist():
         expression = formula(*subspace.triple(number))
         descriptors[expression.key] = expression, float(each[number])
-    return Belief(descriptors, primaries, problem.allowed, left)
+    return Credence(descriptors, primaries, problem.allowed, left)
 
 
 def _occurrence(space: FeatureSpace, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -250,7 +250,7 @@ def _occurrence(space: FeatureSpace, left: np.ndarray, right: np.ndarray) -> np.
     return (words >> (bits % 64).astype(np.uint64)) & np.uint64(1) == 1
 
 
-def certainty(beliefs: Sequence[Belief], names: Sequence[str]) -> Certainty:
+def certainty(beliefs: Sequence[Credence], names: Sequence[str]) -> Certainty:
     """Mean over the members that may use a descriptor, or a primary feature.
 
     A member counts by the inverse of the variance that its models leave: one that has to do without what matters leaves much, and
@@ -258,7 +258,7 @@ def certainty(beliefs: Sequence[Belief], names: Sequence[str]) -> Certainty:
 
     Parameters
     ----------
-    beliefs : sequence of Belief
+    beliefs : sequence of Credence
         Of each member.
     names : sequence of str
         Primary features, in the order of the beliefs.
@@ -282,7 +282,7 @@ def certainty(beliefs: Sequence[Belief], names: Sequence[str]) -> Certainty:
     return Certainty(ordered, tuple(descriptors[:N_TOLD]))
 
 
-def _mean(members: Sequence[Belief], shares: Sequence[float]) -> float:
+def _mean(members: Sequence[Credence], shares: Sequence[float]) -> float:
     """The weighted mean, with twelve decimals, so that the last bits of sums do not decide about ties."""
     precisions = [1.0 / one.unexplained for one in members]
     total = fsum(precision * share for precision, share in zip(precisions, shares, strict=True))

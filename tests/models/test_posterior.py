@@ -23,7 +23,7 @@ from sisso_sal.models.fitting import SearchSettings
 from sisso_sal.models.posterior import (
     CERTAIN,
     N_TOLD,
-    Belief,
+    Credence,
     believe,
     certainty,
     effective_number,
@@ -181,7 +181,7 @@ def test_repeated_rows_make_nothing_more_certain():
 
 
 def belief_of(primaries, allowed=(True, True), unexplained=0.5, descriptors=None):
-    return Belief(descriptors or {}, np.array(primaries), np.array(allowed), unexplained)
+    return Credence(descriptors or {}, np.array(primaries), np.array(allowed), unexplained)
 
 
 def test_members_count_where_they_may_use_a_feature_and_by_what_they_leave():
@@ -199,10 +199,10 @@ def test_few_members_say_nothing_of_a_descriptor_and_the_list_ends():
     space = FeatureSpace(NAMES, [""] * 3, np.random.default_rng(0).uniform(1, 2, (3, 9)), SpaceSettings(rung=2))
     expressions = [space.stored_expression(number) for number in range(40)]
     of_a = {one.key: (one, 0.5) for one in expressions if one.primaries() == ("a",)}
-    alone = Belief(of_a, np.zeros(3), np.array([True, False, False]), 0.5)
-    others = [Belief({}, np.zeros(3), np.array([False, True, True]), 0.5)] * 3
+    alone = Credence(of_a, np.zeros(3), np.array([True, False, False]), 0.5)
+    others = [Credence({}, np.zeros(3), np.array([False, True, True]), 0.5)] * 3
     assert certainty([alone, *others], NAMES).descriptors == ()
-    many = Belief({one.key: (one, 0.5) for one in expressions}, np.zeros(3), np.ones(3, bool), 0.5)
+    many = Credence({one.key: (one, 0.5) for one in expressions}, np.zeros(3), np.ones(3, bool), 0.5)
     found = certainty([many] * 4, NAMES).descriptors
     assert len(found) == N_TOLD
     assert [one.expression.key for one in found] == sorted(one.key for one in expressions)[:N_TOLD]
