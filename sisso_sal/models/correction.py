@@ -67,9 +67,9 @@ FARTHEST = 1e6
 class Kernels(NamedTuple):
     """Where the kernels of a correction begin.
 
-    `theta` are logarithms of each kernel's parameters, in the place of those of greatest likelihood. `earlier` is the `handover` of a
-    fit on fewer labels. From `HANDED_OVER_FROM` labels on, kernels begin there, until there are `ANEW` times as many labels as when
-    they last began anew.
+    `theta` are logarithms of each kernel's parameters, in the place of those of greatest likelihood. `earlier` is the `handover` of
+    a fit on fewer labels. From `HANDED_OVER_FROM` labels on, kernels begin there, until there are `ANEW` times as many labels as
+    when they last began anew.
     """
 
     theta: list[list[float]] | None = None

@@ -50,8 +50,8 @@ EACH_ALONE = Grouping()
 class Provenance(NamedTuple):
     """Where labels come from: which material each is of, and its error.
 
-    Rows with the same number in `groups` (n,) are one material; None where each is one. `errors` (n,) are standard deviations of the
-    labels, on their scale; None where no label has one.
+    Rows with the same number in `groups` (n,) are one material; None where each is one. `errors` (n,) are standard deviations of
+    the labels, on their scale; None where no label has one.
     """
 
     groups: np.ndarray | None = None
