@@ -200,8 +200,8 @@ class Goal:
 def _expected_bound(told: Distribution, k: int, mirrored: bool = False) -> float:
     """The lowest bound that at least k are expected not to exceed, whatever their order.
 
-    `mirrored` counts values with the other sign.
-    Where values are certain or a floor decides, it is that value to the last bit, else exact to 1e-12 of the largest scale.
+    `mirrored` counts values with the other sign. Where a certain value or a floor decides, it is that value to the last bit, else it is
+    exact to 1e-11 of the largest scale.
     """
     sign = -1.0 if mirrored else 1.0
     told = told.take(np.lexsort((told.scale, sign * told.centre)))
@@ -214,14 +214,8 @@ def _expected_bound(told: Distribution, k: int, mirrored: bool = False) -> float
         spread = rest.at_least(-bound) if mirrored else rest.at_most(bound)
         return float(spread.sum()) + int(np.searchsorted(certain, bound, side="right"))
 
-    far = 40 * float(rest.scale.max())
-    low, high = (
-        edge * far + float(end)
-        for edge, end in (
-            (-1, min(jumps.min(initial=np.inf), (sign * rest.centre).min())),
-            (1, max(jumps.max(initial=-np.inf), (sign * rest.centre).max())),
-        )
-    )
+    far, places = 40 * float(rest.scale.max()), np.append(jumps, sign * rest.centre)
+    low, high = float(places.min()) - far, float(places.max()) + far
     found = {bound: counted(bound) for bound in (low, high)}
     if found[low] >= k:
         return low
