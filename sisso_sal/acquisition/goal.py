@@ -200,7 +200,7 @@ class Goal:
 def _expected_bound(told: Distribution, k: int, mirrored: bool = False) -> float:
     """The lowest bound that at least k are expected not to exceed, whatever their order.
 
-    `mirrored` counts values with the other sign. Where a certain value or a floor decides, it is that value to the last bit, else it is
+    `mirrored` counts values with the other sign. Where a certain value or a floor decides, it is that value to the last bit, else
     exact to 1e-11 of the largest scale.
     """
     sign = -1.0 if mirrored else 1.0
