@@ -5,7 +5,7 @@ from itertools import pairwise
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
@@ -209,6 +209,7 @@ def test_probabilities_and_normal_scores_grow_with_the_bound(any_, values):
 @settings(deadline=None)
 def test_parts_add_up_to_the_whole(any_, bounds):
     told, (low, high) = made(*any_), sorted(bounds)
+    assume(any_[3] not in bounds)  # what is lifted there would count in two parts
     parts = told.probability(high=low) + told.probability(low, high) + told.probability(low=high)
     assert parts[0] == pytest.approx(1.0, abs=1e-9)
 
