@@ -68,7 +68,10 @@ def test_what_does_not_rise_is_nearest_in_least_squares(seed):
         assert ((values - found) ** 2).sum() <= ((values - other) ** 2).sum() + 1e-12
 
 
-@pytest.mark.parametrize(("floor", "exponent"), [(0.0, 0.5), (0.2, 0.5), (0.2, 1.0), (0.3, 0.25)])
+@pytest.mark.parametrize(
+    ("floor", "exponent"),
+    [(0.2, 0.5), *(pytest.param(*law, marks=pytest.mark.slow) for law in ((0.0, 0.5), (0.2, 1.0), (0.3, 0.25)))],
+)
 def test_intervals_cover_the_error_with_more_labels(floor, exponent):
     def error(size):
         return floor + (size / 14) ** -exponent * (0.6 - floor)

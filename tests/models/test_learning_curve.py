@@ -146,6 +146,7 @@ def test_labels_that_are_all_equal_in_a_part_predict_themselves():
     assert np.ptp(predicted[1]) > 0
 
 
+@pytest.mark.slow
 def test_errors_fall_to_the_noise_and_the_extrapolation_covers_later_points():
     few = read_curves(bench(*made(60, seed=5), members=8).curves(repeats=2))
     many = read_curves(bench(*made(240, seed=6), members=8).curves(repeats=1))
@@ -157,6 +158,7 @@ def test_errors_fall_to_the_noise_and_the_extrapolation_covers_later_points():
         assert point["low"] <= later["value"] <= point["high"]
 
 
+@pytest.mark.slow
 def test_of_three_copies_of_every_row_about_a_third_is_enough():
     X, y = made(40, seed=8)
     y += 0.3 * np.sin(4 * X[:, 2])
