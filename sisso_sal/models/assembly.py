@@ -94,6 +94,7 @@ def fit_ensemble(
         On Ctrl-C before there is a model.
     """
     composition = checked_composition(composition, len(table.y))
+    recipe.floor(table.y[table.weights > 0])  # refused before the search, not after it
     draw = Draw(np.ones(len(table.y), dtype=bool), recipe.dropout)
     corrected = correction_cost(recipe, len(table.y), len(table.names), composition is not None)
     stages = search_members(recipe, table, [draw], progress, (corrected, *later))
