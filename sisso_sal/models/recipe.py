@@ -102,10 +102,10 @@ class EnsembleRecipe:
         FitError
             The target is said to be positive, and a label is not.
         """
-        lowest = float(labels.min())
+        lowest = float(labels.min(initial=np.inf))
         if self.positive == "yes" and lowest < 0:
             raise FitError(f"positive: needs labels of at least 0, found {lowest:g}")
-        is_positive = lowest >= 0 and float(labels.max()) > 0 and len(labels) >= FEWEST
+        is_positive = lowest >= 0 and len(labels) >= FEWEST and float(labels.max()) > 0
         return 0.0 if self.positive == "yes" or (self.positive == "auto" and is_positive) else -np.inf
 
     def space_of(self, rung: int) -> SpaceSettings:
