@@ -48,7 +48,7 @@ from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.spaces.blocks import predict_all
 from sisso_sal.spaces.snapshot import CANDIDATES
-from sisso_sal.system.storage import clear_scratch, scratch_folder, sync_folder, undisturbed, write_whole, writing
+from sisso_sal.system.storage import clear_scratch, scratch_folder, sync_folder, write_whole, writing
 
 MakeSurrogate = Callable[[CampaignSettings, int], Surrogate]
 """(settings, seed) -> an unfitted surrogate."""
@@ -231,8 +231,7 @@ def write_iteration(
     StorageError
         The disk refuses; an earlier folder of this name is as it was.
     """
-    with undisturbed:  # what pandas compiles can swallow an interruption while it is imported
-        import pandas as pd
+    import pandas as pd
 
     columns = _predictions(space, learned)
     recent = recent_labels(run, state.iterations, space.ids, learned.target, np.asarray(columns["oob_mean"]))
