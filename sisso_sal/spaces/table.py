@@ -16,7 +16,6 @@ from sisso_sal.models.groups import group_numbers
 from sisso_sal.oxides.elements import composition_of
 from sisso_sal.protocols import Quantity, Rows
 from sisso_sal.spaces.snapshot import ids_of
-from sisso_sal.system.storage import undisturbed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,8 +136,7 @@ class TableSpace:
         came_later: Container[str],
     ) -> list[str]:
         """What differs from an earlier snapshot, one line each: columns, rows, cells, order."""
-        with undisturbed:  # what pandas compiles can swallow an interruption while it is imported
-            import pandas as pd
+        import pandas as pd
 
         table, target = self.table, settings["target"]
         try:
