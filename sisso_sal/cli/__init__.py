@@ -14,6 +14,7 @@ import signal
 import sys
 import traceback
 import warnings
+from types import FrameType
 
 import click
 
@@ -71,6 +72,10 @@ def cli(ctx: click.Context) -> None:
         show(START)
 
 
+_AGAIN = 0.02
+"""Seconds after which an interruption that fell into an import is tried again."""
+
+
 def main() -> None:
     """Entry point: errors become one line and an exit code."""
     gc.set_threshold(UNCOLLECTED)
@@ -120,9 +125,27 @@ def main() -> None:
         eval("None")
 
 
-def _interrupt(number: int, _: object) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
     terminal.caught.append(number)
-    undisturbed.interrupt()
+    _end(number, frame)
+
+
+def _end(_: int, frame: FrameType | None) -> None:
+    """Interrupt the program, but not within an import: modules that are compiled can swallow what is raised in them."""
+    if _imports(frame):
+        signal.signal(signal.SIGALRM, _end)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+    else:
+        undisturbed.interrupt()
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a module is being executed in this frame or in one that called it."""
+    while frame is not None:
+        if frame.f_code.co_name in {"exec_module", "create_module"} and "importlib" in frame.f_code.co_filename:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _check_arguments() -> None:

@@ -1,0 +1,33 @@
+"""An interruption is never lost, also where it falls into the import of a module that swallows it."""
+
+import subprocess
+import sys
+
+MODULE = """
+import os, signal, time
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.2)
+except KeyboardInterrupt:
+    pass
+whole = True
+"""
+PROGRAM = """
+import signal, time
+from sisso_sal import cli
+signal.signal(signal.SIGINT, cli._interrupt)
+try:
+    import swallows
+    time.sleep(20)
+except KeyboardInterrupt:
+    print("interrupted", swallows.whole)
+"""
+
+
+def test_an_interruption_within_an_import_waits_for_its_end(tmp_path):
+    (tmp_path / "swallows.py").write_text(MODULE)
+    (tmp_path / "program.py").write_text(PROGRAM)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "program.py"], capture_output=True, text=True, timeout=15, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted True\n", "")
