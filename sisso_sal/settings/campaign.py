@@ -82,11 +82,12 @@ class EnsembleSettings(BaseModel):
         Examples
         --------
         >>> EnsembleSettings(members=10).doubt()
-        'members 10: fewer than 20 leave some labels out once or twice only, so that sigma is rough'
+        'members 10: some labels are out of bag once or twice only, so sigma is rough; 20 or more are better'
         """
         if self.members >= FEW_MEMBERS:
             return ""
-        return f"members {self.members}: fewer than {FEW_MEMBERS} leave some labels out once or twice only, so that sigma is rough"
+        rough = "some labels are out of bag once or twice only, so sigma is rough"
+        return f"members {self.members}: {rough}; {FEW_MEMBERS} or more are better"
 
 
 class RunSettings(BaseModel):

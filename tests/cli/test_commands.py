@@ -65,7 +65,9 @@ AIMS_OUTPUT = """\
 """
 
 
-FEW_MEMBERS = "note: members {}: fewer than 20 leave some labels out once or twice only, so that sigma is rough\n"
+FEW_MEMBERS = (
+    "note: members {}: some labels are out of bag once or twice only, so sigma is rough; 20 or more are better\n"
+)
 
 
 def call(*arguments, folder=None, code=0):
