@@ -21,7 +21,7 @@ N_NEAR = 3
 
 PARAMETERS = 15.0
 """Errors of left-out labels are a little too small: kernels and formulas were chosen with these labels. With n materials widths are
-multiplied by sqrt(1 + PARAMETERS / n), as if so many parameters had been fitted. The number was chosen on five tables (decision 22).
+multiplied by sqrt(1 + PARAMETERS / n), as if so many parameters had been fitted (chosen on five tables, see decision 22).
 """
 
 _DEGREES = 4.0
