@@ -137,7 +137,7 @@ def tell_fit(document: dict[str, Any], as_json: bool) -> None:
 
 
 _ABOUT = (
-    "n_members", "sigma", "calibration", "formula_calibration", "correction", "shift", "rung", "dim", "choices", "certain",
+    "n_members", "sigma", "calibration", "formula_calibration", "correction", "shift", "rung", "dim", "choices", "certain", "low",
 )  # fmt: skip
 
 

@@ -221,6 +221,12 @@ ENSEMBLE = panel(
         shell_complete=known_values.values("ensemble.positive"),
         help="Whether the target is never below 0: yes, no or auto (where no label is); auto by default.",
     ),
+    click.option(
+        "--low",
+        metavar="COLUMN,…",
+        callback=names,
+        help="Columns that estimate the target at low cost; formulas may then be for the difference.",
+    ),
 )
 
 

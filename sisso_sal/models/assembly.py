@@ -5,28 +5,32 @@ All of it follows from the out-of-bag predictions: those of each sample by the m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from sisso_sal.models.aggregation import aggregate
+from sisso_sal.models.baseline import Form, Low, LowError, baseline_of, error_of, left_out_alone, low_names
 from sisso_sal.models.calibration import Calibration, calibrate
 from sisso_sal.models.correction import FEWEST, Correction, Kernels, checked_composition
 from sisso_sal.models.costs import correction_cost
 from sisso_sal.models.ensemble_model import EnsembleModel, aggregated, evaluated
 from sisso_sal.models.fitting import SearchCounts
-from sisso_sal.models.groups import Provenance, n_materials
+from sisso_sal.models.groups import Provenance, error_of_mean, n_materials
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel
-from sisso_sal.models.members import Draw, Stage, by_dimension, search_members
+from sisso_sal.models.members import Draw, Stage, by_dimension, lines_alone, search_members
 from sisso_sal.models.posterior import certainty
 from sisso_sal.models.program import Program
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.robust import pseudo_observations
 from sisso_sal.protocols import Cost, Progress
+
+NO_ERROR = 1e-6
+"""Sigma of a number or line that all labels agree with, as a part of their range."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,16 +54,21 @@ class _Choice:
     """Members of one rung and number of terms, and their out-of-bag errors in the target's unit."""
 
     stage: Stage
+    form: int
     dim: int
     members: tuple[SISSOModel, ...]
     mae: float
     rmse: float
 
-    def as_dict(self) -> dict[str, float | int | None]:
+    @property
+    def place(self) -> dict[str, Any]:
+        """Which choice it is, as plain data."""
+        return _place(self.stage, self.dim, self.stage.forms[self.form])
+
+    def as_dict(self) -> dict[str, Any]:
         """For JSON, which has no infinity."""
         errors = {"mae": self.mae, "rmse": self.rmse}
-        known = {name: value if np.isfinite(value) else None for name, value in errors.items()}
-        return {"rung": self.stage.rung, "dim": self.dim, **known}
+        return self.place | {name: value if np.isfinite(value) else None for name, value in errors.items()}
 
 
 def fit_ensemble(
@@ -105,7 +114,7 @@ def assemble(
     recipe: EnsembleRecipe,
     table: TrainingTable,
     stages: Sequence[Stage],
-    first: int,
+    draw: int,
     present: np.ndarray,
     composition: np.ndarray | None = None,
     earlier: Mapping[str, Any] | None = None,
@@ -117,8 +126,8 @@ def assemble(
     recipe : EnsembleRecipe
     table : TrainingTable
     stages : sequence of Stage
-    first : int
-        Number of the first of the problems whose models are the members.
+    draw : int
+        Number of the draw whose models are the members.
     present : ndarray (n_samples,) of bool
         Samples that may be used; the others are held out.
     composition : array (n_samples, n_elements), optional
@@ -126,33 +135,123 @@ def assemble(
     earlier : mapping, optional
         See `Correction`.
     """
-    part = slice(first, first + recipe.members)
     order = stages[-1].solved.order
-    problems = stages[-1].problems[part]
+    problems = stages[-1].problems[stages[-1].part(draw)]
     unseen = np.zeros((recipe.members, len(table.y)), dtype=bool)
     for m, problem in enumerate(problems):
         unseen[m, order] = problem.weights == 0
     unseen &= present
     choices = [
-        _Choice(stage, dim, members, *_errors(recipe, table, members, unseen, order))
-        for stage in stages
-        for dim, members in by_dimension(stage, part, table, recipe.dims)
+        _Choice(stage, form, dim, members, *_errors(recipe, table, members, unseen, order))
+        for stage, form, dim, members in _members(recipe, table, stages, draw)
     ]
-    best = min(choices, key=lambda choice: (choice.mae, choice.stage.rung, choice.dim))
+    best = min(choices, key=lambda choice: (choice.mae, choice.stage.rung, choice.dim, choice.form))
     names = np.array(list(table.primaries), dtype=object)
     rows = order[present[order]]
+    beliefs = best.stage.solved.beliefs[best.stage.part(draw, best.form)] if best.dim else []
     model = EnsembleModel(
         members=best.members,
         dropped=tuple(tuple(names[~problem.allowed]) for problem in problems),
         aggregation=recipe.aggregation,
-        chosen={"rung": best.stage.rung, "dim": best.dim},
+        chosen=best.place,
         choices=[choice.as_dict() for choice in choices],
         primaries=table.primaries,
         labelled=_features(table, rows),
         counts=_counts(stages, best.stage, int(present.sum())),
-        certain=certainty(best.stage.solved.beliefs[part], list(names)) if best.stage.solved.beliefs else None,
+        certain=certainty(beliefs, list(names)) if beliefs else None,
+        low=_begun(recipe, table, best, rows),
     )
-    return _judged(recipe, table, model, unseen, rows, composition, earlier)
+    judged = _judged(recipe, table, model, unseen, rows, composition, earlier)
+    return judged if model.low is None else _compared(recipe, table, judged, stages[0], draw, rows)
+
+
+def _place(stage: Stage, dim: int, form: Form) -> dict[str, Any]:
+    return {"rung": stage.rung, "dim": dim, "form": form.kind, "column": form.column}
+
+
+def _members(
+    recipe: EnsembleRecipe, table: TrainingTable, stages: Sequence[Stage], draw: int
+) -> Iterator[tuple[Stage, int, int, tuple[SISSOModel, ...]]]:
+    """Stage, number of the form, number of terms, and members of each choice there is."""
+    for number, form in enumerate(stages[0].forms):
+        part = stages[0].part(draw, number)
+        if form.kind != "feature" and stages[0].baselines[part][0] is None:
+            continue  # nothing is left to explain
+        if form.kind != "feature":
+            yield stages[0], number, 0, lines_alone(stages[0], draw, form, table, recipe.search.fit_intercept)
+        for stage in stages:
+            for dim, members in by_dimension(stage, stage.part(draw, number), table, recipe.dims):
+                yield stage, number, dim, members
+
+
+def _begun(recipe: EnsembleRecipe, table: TrainingTable, best: _Choice, rows: np.ndarray) -> Low | None:
+    """What the correction learns the rest of; errors follow when there is one."""
+    if not recipe.low:
+        return None
+    form, columns = best.stage.forms[best.form], table.columns(rows)
+    baseline = baseline_of(form, columns, table.y[rows], table.weights[rows], recipe.search.fit_intercept)
+    return Low(low_names(recipe.low, table.names), form.kind, baseline, None)
+
+
+def _compared(
+    recipe: EnsembleRecipe, table: TrainingTable, judged: Assembled, stage: Stage, draw: int, rows: np.ndarray
+) -> Assembled:
+    """The ensemble, or the best number or line where it is not better by more than a standard error; with the errors of all.
+
+    The simplest model within a standard error: Breiman, Friedman, Olshen, Stone, Classification and Regression Trees (1984),
+    section 3.4.3.
+    """
+    low, target = judged.model.low, table.y[rows]
+    if low is None:
+        return judged
+    said = left_out_alone(table, low.columns, rows, recipe.search.fit_intercept)
+    known = rows[np.isfinite(judged.oob_mean[rows])]
+    errors = [error_of(what, column, values, target) for (what, column), values in said.items()]
+    own = error_of("model", "", judged.oob_mean[known], table.y[known])
+    best = min(errors, key=lambda error: error.mae)
+    counted = tuple(error for error in (*errors, own) if np.isfinite(error.mae))
+    low = replace(low, n=len(known), errors=counted)
+    simple = np.abs(said[best.what, best.column] - target)[np.isin(rows, known)]
+    gain = simple - np.abs(judged.oob_mean[known] - table.y[known])
+    error = error_of_mean(gain, table.groups[known]) if len(known) > 1 else np.inf
+    if len(known) > 1 and gain.mean() > error:
+        low = replace(low, gain=float(gain.mean()), gain_error=error)
+        return replace(judged, model=replace(judged.model, low=low))
+    return _alone(recipe, table, judged, low, best, (stage, draw), rows, said[best.what, best.column])
+
+
+def _alone(
+    recipe: EnsembleRecipe,
+    table: TrainingTable,
+    judged: Assembled,
+    low: Low,
+    best: LowError,
+    place: tuple[Stage, int],
+    rows: np.ndarray,
+    said: np.ndarray,
+) -> Assembled:
+    """The number or the line as the whole model: a member for each draw of the stage, and one sigma for all candidates."""
+    stage, draw = place
+    is_line = best.what == "line"
+    form = Form("line" if is_line else "difference", best.column)
+    members = lines_alone(stage, draw, form, table, is_line and recipe.search.fit_intercept)
+    columns, target = table.columns(rows), table.y[rows]
+    baseline = baseline_of(form, columns, target, table.weights[rows], recipe.search.fit_intercept)
+    spread = best.rmse or NO_ERROR * float(np.ptp(target))
+    low = replace(low, form=f"{best.what} alone", baseline=baseline, spread=spread)
+    mean, sigma = np.full(len(table.y), np.nan), np.full(len(table.y), np.nan)
+    mean[rows], sigma[rows] = said, spread
+    floor = judged.model.floor
+    calibration, recalibration = _calibrated(recipe.recalibrate, table, mean, sigma, rows, floor)
+    chosen = _place(stage, 0, form)
+    choices = judged.model.choices
+    if chosen not in [{name: one[name] for name in chosen} for one in choices]:
+        choices = [*choices, chosen | {"mae": best.mae, "rmse": best.rmse}]
+    model = replace(
+        judged.model, members=members, chosen=chosen, choices=choices, correction=None, certain=None, low=low,
+        calibration=calibration, formula_calibration=calibration, recalibration=recalibration,
+    )  # fmt: skip
+    return Assembled(model, mean, sigma)
 
 
 def _counts(stages: Sequence[Stage], chosen: Stage, n_samples: int) -> SearchCounts:
@@ -188,26 +287,31 @@ def _judged(
     model = replace(
         model, calibration=calibration, formula_calibration=calibration, recalibration=recalibration, floor=floor
     )
-    correction = _learned(recipe, table, model, model.link.forward(formula), order, composition, earlier)
+    known = model.known_before(table.columns(), len(table.y))
+    correction = _learned(recipe, table, model, model.link.forward(formula), known, order, composition, earlier)
     if correction is None:
         return Assembled(model, formula, spread)
     mean, std = np.full(len(table.y), np.nan), np.full(len(table.y), np.nan)
-    mean[order], std[order] = model.link.back(correction.left_out_mean, correction.left_out_std)
+    mean[order], std[order] = model.link.back(correction.left_out_mean + known[order], correction.left_out_std)
     calibration, recalibration = _calibrated(recipe.recalibrate, table, mean, std, order, floor)
     model = replace(model, correction=correction, calibration=calibration, recalibration=recalibration)
     return Assembled(model, mean, std)
 
 
-def _learned(recipe: EnsembleRecipe, table: TrainingTable, model: EnsembleModel, formula, rows, composition, earlier):
+def _learned(
+    recipe: EnsembleRecipe, table: TrainingTable, model: EnsembleModel, formula, known, rows, composition, earlier
+):
     """The correction, from transformed out-of-bag means `formula` (n_samples,); None where too little is known.
+
+    It learns the rest that `known` (n_samples,) leaves, see `EnsembleModel.known_before`.
 
     Of a label for which no formula says anything, it learns as of one for which they say the mean of all labels.
     """
     said = np.isfinite(formula[rows])
     if recipe.correction == "none" or n_materials(table.groups[rows[said]]) < FEWEST:
         return None
-    labels = model.link.forward(table.y[rows])
-    formula = np.where(said, formula[rows], labels.mean())
+    labels = model.link.forward(table.y[rows]) - known[rows]
+    formula = np.where(said, formula[rows] - known[rows], labels.mean())
     if recipe.loss == "huber":
         labels = pseudo_observations(labels, formula)
     if np.ptp(labels) == 0:

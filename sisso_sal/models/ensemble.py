@@ -10,6 +10,7 @@ from sklearn.utils import estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
 from sisso_sal.models.assembly import fit_ensemble
+from sisso_sal.models.baseline import Low
 from sisso_sal.models.calibration import Calibration
 from sisso_sal.models.correction import Correction
 from sisso_sal.models.display import checked_target, ensemble_html
@@ -52,6 +53,10 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
     positive : str
         Whether the target is never below zero: ``yes``, ``no``, or ``auto``, where twelve labels or more are not. What is predicted
         then has no part below zero.
+    low : sequence of str
+        Primary features that estimate the target at low cost, as a universal potential does. No member does without them.
+        Out-of-bag errors choose whether formulas are for the target, or for the rest that such a number or a line through it
+        leaves. The number or the line alone is the model unless formulas are better by a standard error. See `Low`.
     random_state : int
         Seed; each member draws from a stream of its own.
     operators, rung, dim, n_sis, n_residual, max_complexity, max_features, min_abs, max_abs
@@ -65,9 +70,9 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
     dropped_ : list of tuple of str
         Primary features that each member had to do without.
     chosen_ : dict
-        ``rung`` and ``dim`` of the members.
+        ``rung`` and ``dim`` of the members; ``form`` and ``column``, what they are formulas for, see `Form`.
     choices_ : list of dict
-        ``rung``, ``dim``, and the out-of-bag ``mae`` and ``rmse`` of each choice there was, in the target's unit.
+        The same, and the out-of-bag ``mae`` and ``rmse`` of each choice there was, in the target's unit.
     correction_ : Correction or None
     oob_mean_, oob_std_ : ndarray (n_samples,)
         Prediction and raw sigma of each sample by what did not see it; NaN where fewer than two valid members did not, or where
@@ -78,6 +83,8 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         That of the formulas alone, without correction.
     materials_ : dict
         How many materials the samples are of, see `materials_told`.
+    low_ : Low or None
+        What low columns are worth; None where there are none.
     certain_ : Certainty
         How probable descriptors and primary features are over all models that were scored.
     model_ : EnsembleModel
@@ -113,6 +120,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         correction="both",
         recalibrate="isotonic",
         positive="auto",
+        low=(),
         operators=None,
         rung=2,
         dim=3,
@@ -137,6 +145,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         self.correction = correction
         self.recalibrate = recalibrate
         self.positive = positive
+        self.low = low
         self.operators = operators
         self.rung = rung
         self.dim = dim
@@ -236,7 +245,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         return list(self.model_.dropped)
 
     @property
-    def chosen_(self) -> dict[str, int]:
+    def chosen_(self) -> dict[str, Any]:
         return self.model_.chosen
 
     @property
@@ -267,6 +276,10 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
     @property
     def certain_(self) -> Certainty | None:
         return self.model_.certain
+
+    @property
+    def low_(self) -> Low | None:
+        return self.model_.low
 
     @property
     def n_features_(self) -> dict[str, int]:

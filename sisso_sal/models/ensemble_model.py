@@ -13,6 +13,7 @@ import numpy as np
 from sisso_sal.data.neighbours import Neighbourhood
 from sisso_sal.errors import ExpressionError
 from sisso_sal.models.aggregation import aggregate
+from sisso_sal.models.baseline import Low
 from sisso_sal.models.calibration import Calibration
 from sisso_sal.models.correction import Correction, checked_composition, correlation_of
 from sisso_sal.models.fitting import SearchCounts, models_of_file
@@ -41,10 +42,11 @@ class EnsembleModel:
         Primary features that each member had to do without.
     aggregation : str
         ``mean`` or ``median``, see `aggregate`.
-    chosen : dict of str to int
-        ``rung`` and ``dim`` of the members.
+    chosen : dict
+        ``rung`` and ``dim`` of the members; ``form`` and ``column``, what they are formulas for, see `Form`. A low column that they
+        are the rest of is a term more.
     choices : list of dict
-        ``rung``, ``dim``, and the out-of-bag ``mae`` and ``rmse`` of each choice there was, in the target's unit; None where no
+        The same, and the out-of-bag ``mae`` and ``rmse`` of each choice there was, in the target's unit; None where no
         sample was out of bag.
     primaries : dict of str to str
         Unit of each primary feature, in the order of the names.
@@ -60,12 +62,14 @@ class EnsembleModel:
         The lowest value that the target can have, in its unit.
     certain : Certainty or None
         How probable descriptors and primary features are; None where models were not scored.
+    low : Low or None
+        What low columns are worth, and what the correction learns the rest of; None where there are none.
     """
 
     members: tuple[SISSOModel, ...]
     dropped: tuple[tuple[str, ...], ...]
     aggregation: str
-    chosen: dict[str, int]
+    chosen: dict[str, Any]
     choices: list[dict[str, Any]]
     primaries: dict[str, str]
     labelled: np.ndarray
@@ -76,6 +80,7 @@ class EnsembleModel:
     recalibration: Recalibration | None = None
     floor: float = -np.inf
     certain: Certainty | None = None
+    low: Low | None = None
 
     @cached_property
     def program(self) -> Program:
@@ -91,6 +96,11 @@ class EnsembleModel:
     def link(self) -> TargetTransform:
         """The transform that all members share; the correction learns on the same scale."""
         return self.members[0].link
+
+    def known_before(self, columns: Mapping[str, np.ndarray], n: int) -> np.ndarray:
+        """ndarray (n,), in the target's unit: what the correction learns the rest of, 0 where no low column comes first."""
+        baseline = self.low.baseline if self.low else None
+        return np.zeros(n) if baseline is None else baseline.values(columns)
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -137,10 +147,16 @@ class EnsembleModel:
             _check_whole(self.primaries, columns)
             learned = self.correction.composition
             shares = None if learned is None else checked_composition(composition, len(features), learned.shape[1])
-            mean, raw = self.link.back(*self.correction.predict(features, linked, shares))
+            known = self.known_before(columns, len(mean))
+            linked = linked - known
+            rest, raw = self.correction.predict(features, linked, shares)
+            mean, raw = self.link.back(rest + known, raw)
             with np.errstate(invalid="ignore"):
                 values = values + np.where(np.isfinite(mean), mean - formula, 0.0)
             correlation = CorrectionCorrelation(self.correction, features, linked, shares)
+        elif self.low is not None and self.low.spread is not None:
+            raw = np.where(np.isfinite(mean), self.low.spread, np.nan)
+            correlation = MembersCorrelation(values, np.zeros_like(valid))  # a line tells nothing of the rest
         told = (self.recalibration or Recalibration()).distribution(mean, raw, self.floor)
         return Prediction(
             told.estimate, told.std, raw, values, valid,
@@ -210,7 +226,8 @@ class EnsembleModel:
         is_raw = self.calibration is None or self.calibration.kind == "none"
         return {
             "n_members": len(self.members),
-            **self.chosen,
+            "rung": self.chosen["rung"],
+            "dim": self.chosen["dim"],
             "choices": self.choices,
             "correction": self.correction.kind if self.correction else "none",
             "sigma": "raw" if is_raw else "recalibrated",
@@ -220,6 +237,7 @@ class EnsembleModel:
             "typical": self._typical(columns, target, target_unit),
             "recurrence": self.recurrence(),
             "certain": {"threshold": CERTAIN, **self.certain.to_json()} if self.certain else None,
+            "low": self.low.to_json() if self.low else None,
             "n_features": self.counts.n_features,
             "rejected": self.counts.rejected,
         }
@@ -256,6 +274,7 @@ class EnsembleModel:
             "correction": self.correction.to_json() if self.correction else None,
             "labelled": self.labelled.tolist(),
             "certain": self.certain.to_json() if self.certain else None,
+            "low": self.low.to_json() if self.low else None,
         }
 
     def document(self, settings: Mapping[str, Any], target: str, target_unit: str = "") -> dict[str, Any]:
@@ -283,7 +302,8 @@ class EnsembleModel:
             What the file holds was not made with its settings.
         """
         units, recipe = record.units, recipe_of(record.settings.model_dump() | {"threads": None})
-        members = tuple(models_of_file(record.members, "members", units, recipe.space, recipe.search))
+        n_given = int(record.chosen.form != "feature")  # the low column
+        members = tuple(models_of_file(record.members, "members", units, recipe.space, recipe.search, n_given))
         _check_recipe(record, recipe, members)
         calibration, formula_calibration = (
             None if part is None else Calibration(**part.model_dump())
@@ -305,6 +325,7 @@ class EnsembleModel:
             recalibration,
             -np.inf if record.floor is None else record.floor,
             _certain(record.certain, units, recipe),
+            None if record.low is None else Low.from_json(record.low),
         )
 
 

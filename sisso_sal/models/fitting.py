@@ -133,7 +133,12 @@ class SearchCounts:
 
 
 def models_of_file(
-    records: Sequence[ModelRecord], place: str, units: Mapping[str, str], space: SpaceSettings, search: SearchSettings
+    records: Sequence[ModelRecord],
+    place: str,
+    units: Mapping[str, str],
+    space: SpaceSettings,
+    search: SearchSettings,
+    n_given: int = 0,
 ) -> list[SISSOModel]:
     """Models that a file holds, each one that a search with these settings can find.
 
@@ -146,6 +151,8 @@ def models_of_file(
         Unit of each primary feature.
     space : SpaceSettings
     search : SearchSettings
+    n_given : int
+        Terms that may stand beside those that were searched for.
 
     Raises
     ------
@@ -156,14 +163,14 @@ def models_of_file(
     for number, record in enumerate(records):
         with inside(f"{place}.{number}"):
             model = SISSOModel.from_json(record, units, rules=space.rules)
-            _check_settings(model, space, search)
+            _check_settings(model, space, search, search.dim + n_given)
         models.append(model)
     return models
 
 
-def _check_settings(model: SISSOModel, space: SpaceSettings, search: SearchSettings) -> None:
-    if model.dimension > search.dim:
-        raise ModelFileError(f"terms: needs at most {search.dim} as the settings say, found {model.dimension}")
+def _check_settings(model: SISSOModel, space: SpaceSettings, search: SearchSettings, most: int) -> None:
+    if model.dimension > most:
+        raise ModelFileError(f"terms: needs at most {most} as the settings say, found {model.dimension}")
     if model.intercept != 0.0 and not search.fit_intercept:
         raise ModelFileError(f"intercept: needs 0 as the settings say, found {model.intercept!r}")
     for number, term in enumerate(model.terms):
@@ -173,8 +180,8 @@ def _check_settings(model: SISSOModel, space: SpaceSettings, search: SearchSetti
                 f"{place}: needs a rung of at most {space.rung} as the settings say, found {expression.rung}"
             )
         if space.max_complexity is not None and expression.complexity > space.max_complexity:
-            most, operators = space.max_complexity, expression.complexity
-            raise ModelFileError(f"{place}: needs at most {most} operators as the settings say, found {operators}")
+            largest, operators = space.max_complexity, expression.complexity
+            raise ModelFileError(f"{place}: needs at most {largest} operators as the settings say, found {operators}")
         others = sorted({*expression.operator_names()} - {*space.operators})
         if others:
             raise ModelFileError(f"{place}: needs operators of the settings, found '{others[0]}'")

@@ -249,3 +249,18 @@ def n_materials(groups: np.ndarray) -> int:
     2
     """
     return len(np.unique(groups))
+
+
+def error_of_mean(values: np.ndarray, groups: np.ndarray) -> float:
+    """Standard error of the mean of values (n,), of which those of one group (n,) are not independent.
+
+    Examples
+    --------
+    >>> round(error_of_mean(np.array([1.0, 1.0, 3.0, 3.0]), np.array([0, 0, 1, 1])), 3)
+    1.0
+    """
+    n, n_groups = len(values), n_materials(groups)
+    if n_groups == n:
+        return float(values.std(ddof=1) / np.sqrt(n))
+    sums = np.bincount(consecutive(groups), weights=values - values.mean())
+    return float(np.sqrt((sums**2).sum() * n_groups / max(n_groups - 1, 1)) / n)

@@ -209,12 +209,12 @@ class LearningBench:
         stages = search_members(self.recipe, self.table, draws, None, [later], tell) if draws else []
         if not all(stage.solved.counts.is_complete for stage in stages):
             raise KeyboardInterrupt
-        first = {mask.tobytes(): number * self.recipe.members for number, mask in enumerate(varied)}
+        draw = {mask.tobytes(): number for number, mask in enumerate(varied)}
         predicted = []
         for mask in masks:
             known = np.full(len(y), y[mask].mean())  # what is said of rows without prediction
-            if mask.tobytes() in first:
-                model = assemble(self.recipe, self.table, stages, first[mask.tobytes()], mask, self.composition).model
+            if mask.tobytes() in draw:
+                model = assemble(self.recipe, self.table, stages, draw[mask.tobytes()], mask, self.composition).model
                 mean = model.predict_distribution(self.table.columns(), self.composition).mean
                 known = np.where(np.isfinite(mean), mean, known)
             predicted.append(known)

@@ -195,6 +195,20 @@ class SISSOModel:
         rmse, largest = fit_statistics(np.where(used > 0, target - fitted, 0.0), used)
         return replace(model, rmse=rmse, max_abs_error=largest)
 
+    def on(self, term: Term, intercept: float) -> SISSOModel:
+        """The same with a term and an intercept added, where the model was found for the rest that these leave.
+
+        Examples
+        --------
+        >>> a = Term(Expression.primary("a"), 1.0, 0.0, 1.0)
+        >>> SISSOModel((a,), 0.5, 0.0, 0.0).on(a, 0.25).predict({"a": np.array([1.0])})[0]
+        array([2.75])
+        """
+        same = [own for own in self.terms if own.expression.key == term.expression.key]
+        rest = tuple(own for own in self.terms if own.expression.key != term.expression.key)
+        total = replace(term, coefficient=term.coefficient + sum(own.coefficient for own in same))
+        return replace(self, terms=(total, *rest), intercept=self.intercept + intercept)
+
     def primaries(self) -> tuple[str, ...]:
         """Names of the primary features that it uses, sorted."""
         return tuple(sorted({name for term in self.terms for name in term.expression.primaries()}))

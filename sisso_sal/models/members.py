@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from sisso_sal.engine.problem import Problem
 from sisso_sal.errors import FitError
+from sisso_sal.features.expression import Expression
+from sisso_sal.models.baseline import NOTHING_LEFT, Baseline, Form, baseline_of, forms_of, low_names
 from sisso_sal.models.bootstrap import draw_allowed, draw_counts, leave_each_out
 from sisso_sal.models.fitting import Prepared, Solved, prepare, solve
 from sisso_sal.models.groups import consecutive
 from sisso_sal.models.inputs import TrainingTable
-from sisso_sal.models.linear import SISSOModel
+from sisso_sal.models.linear import SISSOModel, Term, fit_statistics
 from sisso_sal.models.magnitudes import check_labels
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.robust import huber_weights, weighted_median
@@ -45,13 +48,34 @@ class Stage:
     problems : list of Problem
         What each member was drawn to explain, before a robust loss changes its weights.
     links : list of TargetTransform
-        Of each member.
+        Of each problem.
+    forms : tuple of Form
+        What each draw was searched for.
+    baselines : list of Baseline or None
+        Of each problem: what its target is the rest of; None for ``feature``, and where nothing is left to explain.
+    members : int
     """
 
     rung: int
     solved: Solved
     problems: list[Problem]
     links: list[TargetTransform]
+    forms: tuple[Form, ...]
+    baselines: list[Baseline | None]
+    members: int
+
+    def part(self, draw: int, form: int = 0) -> slice:
+        """The problems that are the members of a draw, for one of the forms."""
+        first = (draw * len(self.forms) + form) * self.members
+        return slice(first, first + self.members)
+
+
+class Drawn(NamedTuple):
+    """What is searched for: `problems`, and of each the transform of its target (`links`) and its `baselines`."""
+
+    problems: list[Problem]
+    links: list[TargetTransform]
+    baselines: list[Baseline | None]
 
 
 def search_members(
@@ -64,8 +88,8 @@ def search_members(
 ) -> list[Stage]:
     """The members of an ensemble for each draw, all in one pass per rung and dimension.
 
-    Problem ``k * members + m`` is member m of draw k. The last stage is not complete if Ctrl-C ended it. What all of it will take,
-    and what follows (`later`), is announced before it begins; by `tell`, where this search is one of several.
+    Which problems are members of which draw says `Stage.part`. The last stage is not complete if Ctrl-C ended it. What all of it
+    will take, and what follows (`later`), is announced before it begins; by `tell`, where this search is one of several.
 
     Raises
     ------
@@ -73,42 +97,66 @@ def search_members(
         See `prepare`, `solve` and `announce`; also a target that does not vary over what a draw may see, or has no transform.
     """
     rungs = [prepare(table, recipe.space_of(rung), recipe.search) for rung in recipe.rungs]
-    drawn = [draw_problems(recipe, prepared, draws, table.groups) for prepared in rungs]
-    searches = [prepared.cost(problems) for prepared, (problems, _) in zip(rungs, drawn, strict=True)]
+    forms = forms_of(table, recipe.low, recipe.target_transform)
+    drawn = [draw_problems(recipe, prepared, draws, table, forms) for prepared in rungs]
+    searches = [prepared.cost(own.problems) for prepared, own in zip(rungs, drawn, strict=True)]
     n_fits = 1 + N_ROUNDS if recipe.loss == "huber" else 1
     seconds, n_bytes = n_fits * sum(cost.seconds for cost in searches), max(cost.n_bytes for cost in searches)
     tell([replace(searches[-1], seconds=seconds, n_bytes=n_bytes), *later])
     stages: list[Stage] = []
-    for prepared, (problems, links) in zip(rungs, drawn, strict=True):
+    for prepared, (problems, links, baselines) in zip(rungs, drawn, strict=True):
         is_robust = recipe.loss == "huber"
         first = [_about_the_median(problem) for problem in problems] if is_robust else problems
         solved = solve(prepared, first, _part(progress, len(stages), len(rungs)))
         if is_robust:
             solved = _reweighted(table, prepared, problems, solved)
-        stages.append(Stage(prepared.space.settings.rung, solved, problems, links))
+        rung = prepared.space.settings.rung
+        stages.append(Stage(rung, solved, problems, links, forms, baselines, recipe.members))
         if not solved.counts.is_complete:
             break
     return stages
 
 
 def draw_problems(
-    recipe: EnsembleRecipe, prepared: Prepared, draws: Sequence[Draw], groups: np.ndarray
-) -> tuple[list[Problem], list[TargetTransform]]:
-    """What each member of each draw is to explain, and the transform of its target; `groups` (n_samples,) as in the table."""
-    problems: list[Problem] = []
-    links: list[TargetTransform] = []
-    target = prepared.target
+    recipe: EnsembleRecipe, prepared: Prepared, draws: Sequence[Draw], table: TrainingTable, forms: Sequence[Form]
+) -> Drawn:
+    """What each member of each draw is to explain, for each of the forms."""
+    drawn = Drawn([], [], [])
+    target, columns = prepared.target, table.columns(prepared.order)
+    low = np.isin(np.array(prepared.names), low_names(recipe.low, table.names))
     for draw in draws:
         weights = np.where(draw.seen[prepared.order], prepared.weights, 0.0)
         seen = weights > 0
         link = TargetTransform.fit(recipe.target_transform, target[seen])
         check_labels(prepared.target_name, link.forward(target[seen]))
         transformed = np.where(seen, link.forward(np.where(seen, target, target[seen][0])), 0.0)
-        problems += draw_members(
-            recipe, transformed, weights, len(prepared.names), draw.dropout, groups[prepared.order]
-        )
-        links += [link] * recipe.members
-    return problems, links
+        groups = table.groups[prepared.order]
+        problems = draw_members(recipe, transformed, weights, len(prepared.names), draw.dropout, groups)
+        problems = [replace(problem, allowed=problem.allowed | low) for problem in problems] if low.any() else problems
+        for form in forms:
+            own, baselines = _of_form(form, problems, columns, recipe.search.fit_intercept)
+            drawn.problems.extend(own)
+            drawn.baselines.extend(baselines)
+            drawn.links.extend([link] * recipe.members)
+    return drawn
+
+
+def _of_form(
+    form: Form, problems: Sequence[Problem], columns: Mapping[str, np.ndarray], fit_intercept: bool
+) -> tuple[list[Problem], list[Baseline | None]]:
+    """The same samples with the rest that the form leaves as their target; the target itself if there is a rest nowhere."""
+    changed, baselines = [], []
+    for problem in problems:
+        baseline = baseline_of(form, columns, problem.target, problem.weights, fit_intercept)
+        if baseline is None:
+            return [*problems], [None] * len(problems)
+        present = problem.weights > 0
+        rest = np.where(present, problem.target - baseline.values(columns), 0.0)
+        if np.ptp(rest[present]) <= NOTHING_LEFT * np.ptp(problem.target[present]):
+            return [*problems], [None] * len(problems)
+        changed.append(replace(problem, target=rest))
+        baselines.append(baseline)
+    return changed, baselines
 
 
 def draw_members(
@@ -203,7 +251,7 @@ def _part(progress: Progress | None, number: int, parts: int) -> Progress | None
 def by_dimension(
     stage: Stage, part: slice, table: TrainingTable, dims: Sequence[int]
 ) -> Iterator[tuple[int, tuple[SISSOModel, ...]]]:
-    """Members of each number of terms, as far as there are any.
+    """Members of each number of terms, as far as there are any; a low column that they are the rest of comes on top.
 
     Parameters
     ----------
@@ -218,10 +266,59 @@ def by_dimension(
     columns, target = table.columns(order), table.y[order]
     for dim in sorted({min(dim, largest) for dim in dims}):
         members = [_last(models[:dim]) for models in of_members]
-        yield (
-            dim,
-            tuple(
-                member.linked(link, columns, target, problem.weights)
-                for member, link, problem in zip(members, stage.links[part], stage.problems[part], strict=True)
-            ),
-        )
+        linked = [
+            member.linked(link, columns, target, problem.weights)
+            for member, link, problem in zip(members, stage.links[part], stage.problems[part], strict=True)
+        ]
+        each = zip(linked, stage.baselines[part], stage.problems[part], strict=True)
+        yield dim, tuple(_on_baseline(member, baseline, table, columns, own.weights) for member, baseline, own in each)
+
+
+def _on_baseline(
+    member: SISSOModel,
+    baseline: Baseline | None,
+    table: TrainingTable,
+    columns: Mapping[str, np.ndarray],
+    weights: np.ndarray,
+) -> SISSOModel:
+    if baseline is None:
+        return member
+    return member.on(_term(baseline, table, columns, weights), baseline.intercept)
+
+
+def _term(baseline: Baseline, table: TrainingTable, columns: Mapping[str, np.ndarray], weights: np.ndarray) -> Term:
+    """The low column as a term, with its range over the samples of positive weight."""
+    seen = columns[baseline.column][weights > 0]
+    expression = Expression.primary(baseline.column, table.primaries[baseline.column])
+    return Term(expression, baseline.slope, float(seen.min()), float(seen.max()))
+
+
+def lines_alone(
+    stage: Stage, draw: int, form: Form, table: TrainingTable, fit_intercept: bool
+) -> tuple[SISSOModel, ...]:
+    """Members of a draw without any formula: the number with or without an intercept, or a line.
+
+    Parameters
+    ----------
+    stage : Stage
+    draw : int
+    form : Form
+        ``difference``: the number and the mean of what it leaves; ``line``.
+    table : TrainingTable
+    fit_intercept : bool
+        Without it the number stands as it is, and the line goes through the origin.
+    """
+    order = stage.solved.order
+    columns, target = table.columns(order), table.y[order]
+    members = []
+    for problem in stage.problems[stage.part(draw)]:
+        baseline = baseline_of(form, columns, target, problem.weights, fit_intercept)
+        if baseline is None:
+            raise ValueError("form: needs a low column")
+        rest = target - baseline.values(columns)
+        shares = problem.weights / problem.weights.sum()
+        offset = float(shares @ rest) if fit_intercept else 0.0
+        statistics = fit_statistics(rest - offset, problem.weights)
+        term = _term(baseline, table, columns, problem.weights)
+        members.append(SISSOModel((term,), baseline.intercept + offset, *statistics))
+    return tuple(members)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from sisso_sal.features.space import SpaceSettings
+from sisso_sal.models.baseline import NOTHING_LEFT, Baseline, Form, baseline_of, forms_of
 from sisso_sal.models.calibration import Calibration, calibrate
 from sisso_sal.models.correction import Correction, Kernels
 from sisso_sal.models.costs import correction_cost
@@ -43,12 +45,17 @@ class NoFormulas:
     seed : int
     positive : str
         See `EnsembleRecipe.floor`.
+    low : sequence of str
+        Columns that estimate the target at low cost: errors of labels that were left out choose whether to learn the target, or
+        the rest that such a number or a line through it leaves; see `Form`.
 
     Attributes
     ----------
     correction : Correction
+    baseline : Baseline or None
+        What it learns the rest of.
     recalibration : Recalibration
-        Both after `fit`.
+        All after `fit`.
     """
 
     def __init__(
@@ -58,9 +65,10 @@ class NoFormulas:
         transform: str = "none",
         seed: int = 0,
         positive: str = "auto",
+        low: Sequence[str] = (),
     ):
         self.kind, self.recalibrate, self.transform, self.seed = kind, recalibrate, transform, seed
-        self.positive = positive
+        self.positive, self.low = positive, tuple(low)
         self._earlier: Mapping[str, Any] | None = None
 
     def begin_from(self, handover: Mapping[str, Any]) -> None:
@@ -86,14 +94,18 @@ class NoFormulas:
         recipe = EnsembleRecipe(
             space=SpaceSettings(), search=SearchSettings(), correction=self.kind, positive=self.positive
         )
-        announce([correction_cost(recipe, len(labels), features.shape[1], shares is not None)])
+        forms = forms_of(table, self.low, self.transform)
+        announce([correction_cost(recipe, len(labels), features.shape[1], shares is not None, len(forms))])
         own = None if table.errors is None else link.forward_error(ordered, table.errors[order])
-        self.correction = Correction(
-            self.kind, features[order], None, link.forward(ordered), self.seed, None if shares is None else shares[order],
-            Kernels(earlier=self._earlier), Provenance(groups, own),
+        learn = partial(
+            Correction, self.kind, features[order], None, seed=self.seed,
+            composition=None if shares is None else shares[order],
+            kernels=Kernels(earlier=self._earlier), provenance=Provenance(groups, own),
         )  # fmt: skip
+        columns = table.columns(order)
+        known, self.baseline, self.correction = _best_of(forms, columns, link.forward(ordered), learn)
         self._link = link
-        mean, std = link.back(self.correction.left_out_mean, self.correction.left_out_std)
+        mean, std = link.back(self.correction.left_out_mean + known, self.correction.left_out_std)
         self.floor = recipe.floor(labels)
         self._calibration, self.recalibration = self._calibrated(ordered, mean, std, groups)
         self._left_out = np.empty(len(order)), np.empty(len(order))
@@ -113,7 +125,9 @@ class NoFormulas:
         """Mean and recalibrated standard deviation of the mixture of all learners; see `Surrogate`."""
         wanted = space.rows(rows)
         features, shares = _features(wanted), wanted.composition
-        mean, raw = self._link.back(*self.correction.predict(features, None, shares))
+        rest, raw = self.correction.predict(features, None, shares)
+        known = 0.0 if self.baseline is None else self.baseline.values(wanted.features)
+        mean, raw = self._link.back(rest + known, raw)
         told = self.recalibration.distribution(mean, raw, self.floor)
         members = told.mean + told.std * np.random.default_rng(self.seed).standard_normal((N_MEMBERS, len(mean)))
         return Prediction(
@@ -139,6 +153,22 @@ class NoFormulas:
         }
 
 
+def _best_of(
+    forms: Sequence[Form], columns: Mapping[str, np.ndarray], target: np.ndarray, learn: Callable[..., Correction]
+) -> tuple[np.ndarray, Baseline | None, Correction]:
+    """What is known before (n,), of which baseline, and the correction that predicts labels best that it did not see."""
+    tried = []
+    for form in forms:
+        baseline = baseline_of(form, columns, target, np.ones(len(target)), fit_intercept=True)
+        known = np.zeros(len(target)) if baseline is None else baseline.values(columns)
+        if baseline is not None and np.ptp(target - known) <= NOTHING_LEFT * np.ptp(target):
+            known, baseline = np.zeros(len(target)), None
+        correction = learn(target=target - known)
+        error = float(np.abs(correction.left_out_mean + known - target).mean())
+        tried.append((error, known, baseline, correction))
+    return min(tried, key=lambda one: one[0])[1:]
+
+
 def _features(rows: Rows) -> np.ndarray:
     """ndarray (n, n_primary): primary features, columns in the order of the names."""
     return np.column_stack([rows.features[name] for name in sorted(rows.features)])
@@ -148,6 +178,5 @@ def make_no_formulas(settings: CampaignSettings, seed: int, threads: int | None)
     """Unfitted learners of the ensemble that settings name, all of them where its correction is ``none``."""
     ensemble = settings.ensemble
     kind = "both" if ensemble.correction == "none" else ensemble.correction
-    return NoFormulas(
-        kind, ensemble.recalibrate, ensemble.transform, seed, positive_for(ensemble.positive, settings.goal)
-    )
+    positive = positive_for(ensemble.positive, settings.goal)
+    return NoFormulas(kind, ensemble.recalibrate, ensemble.transform, seed, positive, ensemble.low)

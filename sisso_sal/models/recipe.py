@@ -47,6 +47,7 @@ class EnsembleRecipe:
     dropout : float
     adapt : bool
     target_transform, loss, aggregation, correction, recalibrate, positive : str
+    low : tuple of str
     seed : int
 
     Raises
@@ -71,6 +72,7 @@ class EnsembleRecipe:
     correction: str = "both"
     recalibrate: str = "isotonic"
     positive: str = "auto"
+    low: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -135,5 +137,13 @@ def recipe_of(settings: Mapping[str, Any]) -> EnsembleRecipe:
         space=space_settings(settings),
         search=search_settings(settings, n_models=1, n_scored=N_SCORED),
         seed=settings["random_state"],
+        low=_columns(settings["low"]),
         **{name: settings[name] for name in _OWN},
     )
+
+
+def _columns(low: Any) -> tuple[str, ...]:
+    names = (low,) if isinstance(low, str) else tuple(low or ())
+    if not all(isinstance(name, str) and name for name in names):
+        raise SettingsError(f"low: needs names of columns, found {low!r}")
+    return names

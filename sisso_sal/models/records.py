@@ -23,8 +23,8 @@ from sisso_sal.models.record_types import (
     need_numbers,
 )  # fmt: skip
 
-MOST_TERMS, MOST_DIMENSIONS, MOST_ALTERNATIVES = 6, 6, 1000
-"""Terms of a model, dimensions in a file of one formula, and models of each dimension."""
+MOST_TERMS, MOST_DIMENSIONS, MOST_ALTERNATIVES = 7, 6, 1000
+"""Terms of a model (six and a low column), dimensions in a file of one formula, and models of each dimension."""
 MOST_KERNELS = 16
 MOST_MEMBERS = 10_000
 MOST_PRIMARIES = 4096
@@ -86,11 +86,13 @@ class ModelRecord(Record):
 
 
 class ChoiceRecord(Record):
-    """The rung and number of terms of some members."""
+    """The rung and number of terms of some members, and what they are formulas for, see `Form`."""
 
     model_config = ConfigDict(extra="forbid")
     rung: Count
     dim: Count
+    form: Literal["feature", "difference", "line"]
+    column: Text
 
 
 class JudgedChoiceRecord(ChoiceRecord):
@@ -162,6 +164,47 @@ class RecalibrationRecord(Record):
             bool((self.scores >= 0).all() and (np.diff(self.scores) >= 0).all()), "scores: needs numbers >= 0 in order"
         )
         need(not is_learned or self.scores[-1] > 0, "scores: needs one above 0")
+        return self
+
+
+class BaselineRecord(Record):
+    """A `Baseline`."""
+
+    column: Text
+    slope: Number
+    intercept: Number
+
+
+class LowErrorRecord(Record):
+    """A `LowError`."""
+
+    what: Literal["number", "line", "model"]
+    column: Text
+    mae: Size
+    rmse: Size
+
+
+class LowRecord(Record):
+    """A `Low`."""
+
+    columns: list[Text] = Field(min_length=1)
+    form: Literal["feature", "difference", "line", "number alone", "line alone"]
+    baseline: BaselineRecord | None
+    spread: Positive | None
+    n: Count
+    errors: list[LowErrorRecord]
+    gain: Number | None
+    gain_error: Size | None
+
+    @model_validator(mode="after")
+    def _form_fits(self) -> Self:
+        need((self.baseline is None) == (self.form == "feature"), "baseline: needs to be there for all but 'feature'")
+        need(
+            (self.spread is not None) == self.form.endswith("alone"),
+            "spread: needs a number where there are no formulas",
+        )
+        known = {*self.columns, *([self.baseline.column] if self.baseline else [])} == {*self.columns}
+        need(known, "baseline.column: needs to be one of the columns")
         return self
 
 
@@ -256,6 +299,7 @@ class EnsembleSettingsRecord(SettingsRecord):
     correction: Text
     recalibrate: Text
     positive: Text
+    low: list[Text]
     random_state: Count
 
 
@@ -324,6 +368,7 @@ class EnsembleRecord(FileRecord):
     correction: CorrectionRecord | None
     labelled: Numbers
     certain: Any  # read by `Certainty.from_json`
+    low: LowRecord | None
 
     @model_validator(mode="after")
     def _members_fit(self) -> Self:
@@ -331,12 +376,14 @@ class EnsembleRecord(FileRecord):
         need(n > 0, "needs at least one model, found none")
         known = len(self.dropped) == n and all({*dropped} <= names for dropped in self.dropped)
         need(known, "dropped: needs names of primary features for each member")
-        most = self.chosen.dim
+        most = self.chosen.dim + (self.chosen.form != "feature")
         need(
             all(len(one.terms) <= most for one in self.members), f"members: needs at most {most} terms each, as chosen"
         )
-        chosen = (self.chosen.rung, self.chosen.dim)
-        need(chosen in {(one.rung, one.dim) for one in self.choices}, "chosen: needs to be one of the choices")
+        chosen = self.chosen.model_dump()
+        known = [one.model_dump(include={*chosen}) for one in self.choices]
+        need(chosen in known, "chosen: needs to be one of the choices")
+        need(self.low is None or {*self.low.columns} <= names, "low.columns: needs names of primary features")
         need_numbers("labelled", self.labelled, self.n_samples, len(names))
         return self
 

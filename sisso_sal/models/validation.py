@@ -21,7 +21,7 @@ from sisso_sal.models.correction import checked_composition
 from sisso_sal.models.costs import correction_cost
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.estimators import ensemble_table
-from sisso_sal.models.groups import canonical_numbers, consecutive, n_materials
+from sisso_sal.models.groups import canonical_numbers, error_of_mean, n_materials
 from sisso_sal.models.members import Draw, Stage, search_members
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.transform import TargetTransform
@@ -42,7 +42,7 @@ class CrossValidated:
     groups : ndarray (n,) of int
         Samples with the same number are one material.
     chosen : list of dict
-        Rung and dimension in each fold.
+        Rung, dimension and form in each fold.
     kind : str
         Of the recalibration.
     """
@@ -55,7 +55,7 @@ class CrossValidated:
     probability: np.ndarray
     fold: np.ndarray
     groups: np.ndarray
-    chosen: list[dict[str, int]]
+    chosen: list[dict[str, Any]]
     kind: str
 
     @property
@@ -167,7 +167,7 @@ class _Bench:
         self.fold = fold_numbers(features, self.table.y, folds, seed, self.table.groups)
 
     def search(self, recipe: EnsembleRecipe, dropouts: Sequence[float], progress: Progress | None) -> list[Stage]:
-        """One pass for all dropouts and folds; members of fold k with dropout number j start at ``(j folds + k) members``."""
+        """One pass for all dropouts and folds; fold k with dropout number j is draw ``j folds + k``."""
         draws = [Draw(self.fold != k, dropout) for dropout in dropouts for k in range(self.folds)]
         n_seen, has_shares = len(self.table.y) - len(self.table.y) // self.folds, self.composition is not None
         later = correction_cost(recipe, n_seen, len(self.table.names), has_shares, len(draws))
@@ -183,8 +183,8 @@ class _Bench:
         probability, chosen = np.full(n, np.nan), []
         for k in range(self.folds):
             held_out = self.fold == k
-            first = (dropout * self.folds + k) * recipe.members
-            model = assemble(recipe, self.table, stages, first, ~held_out, self.composition).model
+            draw = dropout * self.folds + k
+            model = assemble(recipe, self.table, stages, draw, ~held_out, self.composition).model
             shares = None if self.composition is None else self.composition[held_out]
             prediction = model.predict_distribution(self.table.columns(held_out), shares)
             for name, values in parts.items():
@@ -296,22 +296,13 @@ def _check_grid(bench: _Bench, grid: Mapping[str, Sequence[Any]]) -> None:
         TargetTransform.fit(transform, bench.table.y)
 
 
-def _error_of_mean(values: np.ndarray, groups: np.ndarray) -> float:
-    """Standard error of the mean of values (n,), of which those of one group are not independent."""
-    n, n_groups = len(values), n_materials(groups)
-    if n_groups == n:
-        return float(values.std(ddof=1) / np.sqrt(n))
-    sums = np.bincount(consecutive(groups), weights=values - values.mean())
-    return float(np.sqrt((sums**2).sum() * n_groups / max(n_groups - 1, 1)) / n)
-
-
 def _figures(validated: CrossValidated) -> dict[str, Any]:
     filled = np.where(np.isnan(validated.mean), validated.target.mean(), validated.mean)
     size = np.abs(validated.target - filled)
     calibration = validated.calibration() if validated.n_undefined < len(size) else None
     return {
         "mae": float(size.mean()),
-        "mae_error": _error_of_mean(size, validated.groups),
+        "mae_error": error_of_mean(size, validated.groups),
         "rmse": float(np.sqrt(np.mean(size**2))),
         "coverage95": calibration.coverage95 if calibration else 0.0,
         "miscalibration_area": calibration.miscalibration_area if calibration else 0.5,

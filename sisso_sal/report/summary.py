@@ -97,6 +97,61 @@ def shift_text(document: Mapping[str, Any], unit: str) -> str:
     )
 
 
+def form_text(form: str, column: str) -> str:
+    """What formulas are for.
+
+    Examples
+    --------
+    >>> form_text("feature", ""), form_text("difference", "G_lf"), form_text("line", "G_lf")
+    ('the target', 'the difference to G_lf', 'the rest of a line through G_lf')
+    """
+    name = quoted(column) if column else ""
+    return {"difference": f"the difference to {name}", "line": f"the rest of a line through {name}"}.get(
+        form, "the target"
+    )
+
+
+def low_text(document: Mapping[str, Any], unit: str) -> list[str]:
+    """What low columns are worth beside the model, and what has become of them; nothing where there are none.
+
+    Examples
+    --------
+    >>> errors = [{"what": "number", "column": "G", "mae": 0.1, "rmse": 0.142}, {"what": "line", "column": "G", "mae": 0.09,
+    ...           "rmse": 0.11}, {"what": "model", "column": "", "mae": 0.055, "rmse": 0.077}]
+    >>> low = {"columns": ["G"], "form": "difference", "baseline": {"column": "G"}, "n": 45, "errors": errors, "gain": 0.035,
+    ...        "gain_error": 0.01}
+    >>> print("\\n".join(low_text({"low": low}, "eV")))
+    mean absolute error of 45 labels, each left out: G as it is 0.1 eV, a line through G 0.09 eV, the model 0.055 eV
+    formulas are for the difference to G; the model is better than G or a line by 0.035 ± 0.01 eV
+    """
+    low = document.get("low")
+    if not low:
+        return []
+    suffix, column = f" {unit}" if unit else "", (low["baseline"] or {}).get("column", "")
+    names = ", ".join(quoted(name) for name in low["columns"])
+    words = {"number": "{} as it is", "line": "a line through {}", "model": "the model"}
+    each = [
+        f"{words[error['what']].format(quoted(error['column']))} {error['mae']:.3g}{suffix}" for error in low["errors"]
+    ]
+    lines = [f"mean absolute error of {low['n']} labels, each left out: {', '.join(each)}"] if each else []
+    if low["form"].endswith("alone"):
+        simple = (
+            f"{quoted(column)} as it is" if low["form"].startswith("number") else f"a line through {quoted(column)}"
+        )
+        return [*lines, f"the model is {simple}: formulas do not predict better by more than a standard error"]
+    is_feature = low["form"] == "feature"
+    made = (
+        f"{names}: one feature more for formulas"
+        if is_feature
+        else f"formulas are for {form_text(low['form'], column)}"
+    )
+    if low["gain"] is None:
+        return [*lines, made]
+    better = f"better than {names} or a line by {low['gain']:.2g} ± {low['gain_error']:.1g}{suffix}"
+    doubt = "" if low["gain"] > 2 * low["gain_error"] else ": no more than chance could give"
+    return [*lines, f"{made}; the model is {better}{doubt}"]
+
+
 def rejected_by_cause(rejected: Mapping[str, Mapping[str, int]]) -> list[tuple[str, int]]:
     """Features left out over all rungs, for each cause that occurred; the most frequent first.
 

@@ -70,6 +70,7 @@ class EnsembleSettings(BaseModel):
     correction: Literal["none", "trees", "process", "both"] = "both"
     recalibrate: Literal["none", "scale", "isotonic"] = "isotonic"
     positive: Literal["auto", "yes", "no"] = "auto"
+    low: tuple[str, ...] = ()
 
     def estimator_parameters(self) -> dict[str, Any]:
         """The parameters of `SISSOEnsemble` that these settings stand for; scikit-learn reserves the name `transform`."""

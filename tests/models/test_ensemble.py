@@ -464,7 +464,7 @@ def test_adapt_takes_the_choice_of_least_out_of_bag_error():
     ensemble = SISSOEnsemble(**settings).fit(X, y)
     assert {(c["rung"], c["dim"]) for c in ensemble.choices_} == {(1, 1), (1, 2), (2, 1), (2, 2)}
     best = min(ensemble.choices_, key=lambda choice: choice["mae"])
-    assert ensemble.chosen_ == {"rung": best["rung"], "dim": best["dim"]}
+    assert ensemble.chosen_ == {"rung": best["rung"], "dim": best["dim"], "form": "feature", "column": ""}
     told = []
     for choice in ensemble.choices_:
         fixed = {**settings, "rung": choice["rung"], "dim": choice["dim"], "adapt": False}

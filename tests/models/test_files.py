@@ -220,13 +220,13 @@ def test_a_file_without_models_or_terms_is_refused(kind, documents, tmp_path):
     assert refused(path) == "the model file is damaged: model: needs at least one term, found none"
 
 
-@pytest.mark.parametrize(("version", "shown"), [(6, "6"), (4, "4"), (0, "0"), (None, "None"), ("5", "'5'")])
+@pytest.mark.parametrize(("version", "shown"), [(7, "7"), (5, "5"), (0, "0"), (None, "None"), ("6", "'6'")])
 def test_another_schema_is_refused(version, shown, documents, tmp_path):
     document = json.loads(documents["regressor"]) | {"schema_version": version}
     path = tmp_path / "model.json"
     path.write_text(json.dumps(document), encoding="utf-8")
-    advice = "update sisso-sal" if version == 6 else "fit the model again"
-    assert refused(path) == f"needs schema version 5, found {shown}; {advice}"
+    advice = "update sisso-sal" if version == 7 else "fit the model again"
+    assert refused(path) == f"needs schema version 6, found {shown}; {advice}"
 
 
 def places(node, path=()):
@@ -421,7 +421,7 @@ def test_what_a_file_says_of_a_formula_is_what_its_tree_says(kind, documents, tm
     deep = put(document, (*first, "terms", 0, "tree"), ["sq", ["sq", ["sq", "c"]]])
     for place, value, told in (
         (("dimension",), 3, f"terms: needs 3 as the dimension says, found {len(model['terms'])}"),
-        (("terms",), 7 * model["terms"], f"{at}.terms: needs at most 6 items, found "),
+        (("terms",), 8 * model["terms"], f"{at}.terms: needs at most 7 items, found "),
         (
             ("terms", 0, "expression"),
             "c + c",
@@ -563,4 +563,4 @@ def test_a_file_is_not_written_into_a_missing_folder_or_over_a_folder(tmp_path):
 def test_the_error_is_one_of_input():
     assert issubclass(ModelFileError, InputError)
     assert ModelFileError.exit_code == 2
-    assert files.SCHEMA_VERSION == 5
+    assert files.SCHEMA_VERSION == 6

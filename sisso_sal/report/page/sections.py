@@ -16,7 +16,14 @@ from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.out_of_bag import accuracy
 from sisso_sal.report.page.reasons import reasons
 from sisso_sal.report.run_view import RunView
-from sisso_sal.report.summary import materials_text, no_longer_help, no_prediction, rejected_by_cause, shift_text
+from sisso_sal.report.summary import (
+    low_text,
+    materials_text,
+    no_longer_help,
+    no_prediction,
+    rejected_by_cause,
+    shift_text,
+)
 from sisso_sal.report.text.elements import excluded_text
 from sisso_sal.system.durations import duration
 
@@ -40,6 +47,7 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
         "no_prediction": no_prediction(summary),
         "no_longer_help": no_longer_help(summary, view.unit),
         "unlike": shift_text(summary, view.unit),
+        "low": low_text(summary, view.unit),
         "scored_by": meaning_of(summary["acquisition"]),
         "summary": summary,
         "learner": LEARNERS.get(summary.get("correction", "none")),

@@ -10,7 +10,9 @@ from sisso_sal.acquisition.registry import installed
 from sisso_sal.features.names import quoted
 from sisso_sal.report.summary import (
     extrapolates,
+    form_text,
     is_far,
+    low_text,
     materials_text,
     no_longer_help,
     no_prediction,
@@ -90,14 +92,19 @@ def _choice(summary: Mapping[str, Any], suffix: str) -> list[str]:
     choices = summary.get("choices") or []
     if len(choices) < 2 or not {"rung", "dim"} <= summary.keys():
         return []
-    tried: dict[int, list[str]] = {}
+    tried: dict[str, list[str]] = {}
+    has_forms = len({(choice.get("form"), choice.get("column")) for choice in choices}) > 1
     for choice in choices:
         error = "?" if choice["mae"] is None else f"{choice['mae']:.3g}"
-        tried.setdefault(choice["rung"], []).append(f"{error} ({choice['dim']} term{'s' if choice['dim'] > 1 else ''})")
-    terms = f"{summary['dim']} term{'s' if summary['dim'] > 1 else ''}"
+        place = f"{form_text(choice['form'], choice['column'])}, " if has_forms else ""
+        place += f"rung {choice['rung']}" if choice["dim"] else "no formula"
+        number = f" ({choice['dim']} term{'s' if choice['dim'] > 1 else ''})" if choice["dim"] else ""
+        tried.setdefault(place, []).append(f"{error}{number}")
+    terms = f"rung {summary['rung']}, {summary['dim']} term{'s' if summary['dim'] > 1 else ''}"
+    terms = terms if summary["dim"] else "no formula"
     return [
-        f"Chosen: rung {summary['rung']}, {terms}, by the out-of-bag mean absolute error{suffix and f' in{suffix}'}:",
-        *(f"  rung {rung}: {', '.join(errors)}" for rung, errors in tried.items()),
+        f"Chosen: {terms}, by the out-of-bag mean absolute error{suffix and f' in{suffix}'}:",
+        *(f"  {place}: {', '.join(errors)}" for place, errors in tried.items()),
     ]
 
 
@@ -150,6 +157,7 @@ def _accuracy(summary: Mapping[str, Any], suffix: str) -> list[str]:
     lines = [
         f"Accuracy{number}, each predicted without using its label (out of bag):",
         *_errors(summary, said, suffix),
+        *(f"  {line}" for line in low_text(summary, suffix.strip())),
     ]
     lines += [f"  {unlike}"] if (unlike := shift_text(summary, suffix.strip())) else []
     if said.get("spearman") is not None:

@@ -1,0 +1,264 @@
+"""Cheap estimates of the target: the number as it is, a line through it, and what formulas learn of the rest.
+
+A column that estimates the target says most of it before anything is learned. What is left is smaller and simpler, and formulas for
+it read as a correction between two levels of theory (difference learning: Ramakrishnan et al., J. Chem. Theory Comput. 11, 2087
+(2015)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from sisso_sal.data.headers import split_header
+from sisso_sal.data.neighbours import CONSTANT
+from sisso_sal.errors import SettingsError
+from sisso_sal.features.dimension import parse_unit
+from sisso_sal.models.groups import consecutive
+from sisso_sal.models.inputs import TrainingTable
+from sisso_sal.models.record_types import read_record
+from sisso_sal.models.records import LowRecord
+
+FORMS = ("feature", "difference", "line", "number alone", "line alone")
+"""What can become of low columns: a feature; a number or a line that formulas are the rest of; or the number or line alone."""
+
+NOTHING_LEFT = 1e-9
+"""Part of the target's range below which a low column leaves nothing to explain."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the members of an ensemble are searched for.
+
+    Attributes
+    ----------
+    kind : str
+        ``feature``: formulas for the target; ``difference``: for the target less a low column; ``line``: less a line through it.
+    column : str
+        Name of the low column; "" for ``feature``.
+    """
+
+    kind: str = "feature"
+    column: str = ""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A line through a low column: what is known of the target before anything else is.
+
+    Attributes
+    ----------
+    column : str
+    slope : float
+        In units of the target over those of the column; 1 where the number is taken as it is.
+    intercept : float
+        In the target's unit.
+
+    Examples
+    --------
+    >>> x = np.array([0.0, 1.0, 2.0])
+    >>> Baseline.through("x", x, 3 * x + 1, np.ones(3), True).slope.round(6)
+    np.float64(3.0)
+    """
+
+    column: str
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    @classmethod
+    def through(
+        cls, column: str, values: np.ndarray, target: np.ndarray, weights: np.ndarray, fit_intercept: bool
+    ) -> Baseline:
+        """The line of least squares; that of slope 0 where the column does not vary over samples of positive weight.
+
+        Parameters
+        ----------
+        column : str
+        values, target, weights : ndarray (n,)
+        fit_intercept : bool
+        """
+        shares = weights / weights.sum()
+        centre, mean = (float(shares @ values), float(shares @ target)) if fit_intercept else (0.0, 0.0)
+        apart = values - centre
+        square = float(shares @ apart**2)
+        if square <= (CONSTANT * float(np.abs(values).max(initial=0.0))) ** 2:
+            return cls(column, 0.0, mean)
+        slope = float(shares @ (apart * (target - mean))) / square
+        return cls(column, slope, mean - slope * centre)
+
+    def values(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """ndarray (n,), in the target's unit; `columns` give each primary feature (n,) by its name."""
+        return self.intercept + self.slope * columns[self.column]
+
+
+@dataclass(frozen=True)
+class LowError:
+    """Errors of a prediction of labels that it did not see, in the target's unit.
+
+    Attributes
+    ----------
+    what : str
+        ``number``: a low column as it is; ``line``: a straight line through it; ``model``: the ensemble.
+    column : str
+        Name of the low column; "" for the model.
+    mae, rmse : float
+        Mean absolute and root mean square error.
+    """
+
+    what: str
+    column: str
+    mae: float
+    rmse: float
+
+
+@dataclass(frozen=True)
+class Low:
+    """What low columns are worth, and what an ensemble has made of them.
+
+    Attributes
+    ----------
+    columns : tuple of str
+    form : str
+        One of `FORMS`, with the least error of labels that were left out.
+    baseline : Baseline or None
+        What the correction learns the rest of; None for ``feature``.
+    spread : float or None
+        Sigma of every candidate, in the target's unit, where there are no formulas; else the members tell.
+    n : int
+        Labels that the errors are of.
+    errors : tuple of LowError
+    gain, gain_error : float or None
+        By how much the mean absolute error of the model is less than that of the best number or line, in the target's unit, and the
+        standard error of the difference over materials; None where the number or the line is the model.
+    """
+
+    columns: tuple[str, ...]
+    form: str
+    baseline: Baseline | None
+    spread: float | None
+    n: int = 0
+    errors: tuple[LowError, ...] = ()
+    gain: float | None = None
+    gain_error: float | None = None
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the number or the line is the whole model."""
+        return self.spread is not None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; floats keep every digit."""
+        return asdict(self) | {"columns": list(self.columns), "errors": [asdict(error) for error in self.errors]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any] | LowRecord) -> Low:
+        """The inverse of `to_json`."""
+        record = read_record(LowRecord, data)
+        baseline = None if record.baseline is None else Baseline(**record.baseline.model_dump())
+        errors = tuple(LowError(**error.model_dump()) for error in record.errors)
+        gain, gain_error = record.gain, record.gain_error
+        return cls(tuple(record.columns), record.form, baseline, record.spread, record.n, errors, gain, gain_error)
+
+
+def low_names(columns: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """Names of low columns that were given by name or header, each once.
+
+    Raises
+    ------
+    SettingsError
+        One of them is no primary feature.
+
+    Examples
+    --------
+    >>> low_names(["G (eV)", "G"], ["G", "a"])
+    ('G',)
+    """
+    found: dict[str, None] = {}
+    for column in columns:
+        name = column if column in names else split_header(column)[0]
+        if name not in names:
+            known = ", ".join(sorted(names)) or "none"
+            raise SettingsError(f"low: needs primary features of the table, found '{column}' where there are {known}")
+        found[name] = None
+    return tuple(found)
+
+
+def forms_of(table: TrainingTable, low: Sequence[str], transform: str = "none") -> tuple[Form, ...]:
+    """What members are searched for: the target itself, and for each low column the rest that a number and a line leave.
+
+    The difference needs the target's unit. Of a transformed target a low column is a feature only.
+
+    Raises
+    ------
+    SettingsError
+        See `low_names`.
+    """
+    names = low_names(low, table.names)
+    if transform != "none":
+        return (Form(),)
+    return (Form(), *(Form(kind, name) for name in names for kind in _kinds(table, name)))
+
+
+def _kinds(table: TrainingTable, name: str) -> tuple[str, ...]:
+    return ("difference", "line") if _has_units_of_target(table, name) else ("line",)
+
+
+def _has_units_of_target(table: TrainingTable, name: str) -> bool:
+    return parse_unit(table.primaries[name]) == parse_unit(table.target_unit)
+
+
+def baseline_of(
+    form: Form, columns: Mapping[str, np.ndarray], target: np.ndarray, weights: np.ndarray, fit_intercept: bool
+) -> Baseline | None:
+    """What a form leaves the rest of, over samples of weights (n,); None for ``feature``."""
+    if form.kind == "feature":
+        return None
+    if form.kind == "difference":
+        return Baseline(form.column)
+    return Baseline.through(form.column, columns[form.column], target, weights, fit_intercept)
+
+
+def left_out_alone(
+    table: TrainingTable, low: Sequence[str], rows: np.ndarray, fit_intercept: bool
+) -> dict[tuple[str, str], np.ndarray]:
+    """What numbers and lines say of each label without having seen its material.
+
+    Parameters
+    ----------
+    table : TrainingTable
+    low : sequence of str
+    rows : ndarray (n,) of int
+        Samples, in canonical order.
+    fit_intercept : bool
+
+    Returns
+    -------
+    dict
+        ``("number", column)``, where the units allow it, and ``("line", column)`` -> ndarray (n,), in the target's unit.
+    """
+    columns, target, weights = table.columns(rows), table.y[rows], table.weights[rows]
+    material = consecutive(table.groups[rows])
+    said: dict[tuple[str, str], np.ndarray] = {}
+    for name in low:
+        values = columns[name]
+        if _has_units_of_target(table, name):
+            said["number", name] = values
+        line = np.full(len(rows), np.nan)
+        for group in range(int(material.max()) + 1):
+            out = material == group
+            if not out.all():
+                seen = np.where(out, 0.0, weights)
+                line[out] = Baseline.through(name, values, target, seen, fit_intercept).values(columns)[out]
+        said["line", name] = line
+    return said
+
+
+def error_of(what: str, column: str, said: np.ndarray, target: np.ndarray) -> LowError:
+    """Errors of what was said (n,) of labels (n,); infinite where nothing was said."""
+    error = said - target
+    if not np.isfinite(error).all():
+        return LowError(what, column, np.inf, np.inf)
+    return LowError(what, column, float(np.abs(error).mean()), float(np.sqrt(np.mean(error**2))))
