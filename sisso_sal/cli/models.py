@@ -120,9 +120,11 @@ def _searched(space, known, settings, threads: int | None, is_ensemble: bool, pr
 
         return StoredModel(find_formulas(parameters, table, progress), parameters)
     from sisso_sal.models.assembly import fit_ensemble
+    from sisso_sal.models.baseline import low_of
     from sisso_sal.models.recipe import recipe_of
 
     parameters |= settings.ensemble.estimator_parameters() | {"random_state": settings.seed}
+    parameters["low"] = low_of(settings.ensemble.low, space)
     shares = space.rows(known).composition
     return StoredModel(fit_ensemble(recipe_of(parameters), table, shares, progress=progress).model, parameters)
 

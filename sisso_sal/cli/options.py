@@ -180,6 +180,20 @@ MODEL = panel(
 )
 
 
+def low_columns(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """As `column_names`; ``none`` is no column."""
+    return () if value == "none" else column_names(ctx, parameter, value)
+
+
+LOW = click.option(
+    "--low",
+    metavar="A,B,…",
+    callback=low_columns,
+    shell_complete=known_values.several_columns,
+    help="Columns that estimate the target at low cost, or none; by default the one that estimate made.",
+)
+
+
 ENSEMBLE = panel(
     "Ensemble",
     click.option("--members", type=click.IntRange(min=2), help="Models in the ensemble; 30 by default."),
@@ -221,12 +235,7 @@ ENSEMBLE = panel(
         shell_complete=known_values.values("ensemble.positive"),
         help="Whether the target is never below 0: yes, no or auto (where no label is); auto by default.",
     ),
-    click.option(
-        "--low",
-        metavar="COLUMN,…",
-        callback=names,
-        help="Columns that estimate the target at low cost; formulas may then be for the difference.",
-    ),
+    LOW,
 )
 
 

@@ -19,6 +19,7 @@ from sisso_sal.cli.options import (
     COMMON,
     ENSEMBLE,
     JSON,
+    LOW,
     MODEL,
     SEED,
     TABLE,
@@ -241,6 +242,7 @@ def _numbers(kind: type):
 @click.command(cls=Computing, short_help="Choose settings by cross-validation")
 @TABLE
 @COLUMNS
+@LOW
 @panel(
     "What to try",
     click.option("--rungs", metavar="A,B,…", callback=_numbers(int), help="Values of --rung; 1,2 by default."),
@@ -263,8 +265,8 @@ def _numbers(kind: type):
 @JSON
 @COMMON
 def tune(
-    table, target, id_column, group, formula, columns, drop, rungs, dims, n_sis_values, members_values, dropouts, transforms, folds,
-    out, force, with_curve, repeats, plot, prune, config, seed, threads, as_json, quiet, debug,
+    table, target, id_column, group, formula, columns, drop, low, rungs, dims, n_sis_values, members_values, dropouts, transforms,
+    folds, out, force, with_curve, repeats, plot, prune, config, seed, threads, as_json, quiet, debug,
 ):  # fmt: skip
     """Choose rung, terms, n_sis, members, dropout and transform for TABLE by cross-validation, and write a settings file.
 
@@ -285,12 +287,17 @@ def tune(
     request = CurveRequest(table, folds, repeats, plot, prune)
     refuse_others(with_curve, {_TRIED[name]: values for name, values in tried.items()}, request)
     request.check(force) if with_curve else check_free(out, force)
+    from sisso_sal.models.baseline import low_of
     from sisso_sal.models.ensemble import SISSOEnsemble
+    from sisso_sal.spaces.table import TableSpace
 
-    named = {"target": target, "id": id_column, "group": group, "columns": columns, "drop": drop, "seed": seed}
+    named = {
+        "target": target, "id": id_column, "group": group, "columns": columns, "drop": drop, "low": low, "seed": seed,
+    }  # fmt: skip
     settings = load(config, named)
     data = read(table, settings, formula)
     parameters = settings.model.estimator_parameters() | settings.ensemble.estimator_parameters()
+    parameters["low"] = low_of(settings.ensemble.low, TableSpace(data))
     ensemble = SISSOEnsemble(**parameters, threads=threads, random_state=settings.seed)
     if with_curve:
         show_learning_curve(data, ensemble.recipe(), request, as_json, quiet)

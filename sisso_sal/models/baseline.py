@@ -21,9 +21,13 @@ from sisso_sal.models.groups import consecutive
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.record_types import read_record
 from sisso_sal.models.records import LowRecord
+from sisso_sal.protocols import Space
 
 FORMS = ("feature", "difference", "line", "number alone", "line alone")
 """What can become of low columns: a feature; a number or a line that formulas are the rest of; or the number or line alone."""
+
+ESTIMATED_BY = ("chgnet", "sevenn")
+"""Potentials with whose name ``estimate`` ends the names of its columns."""
 
 NOTHING_LEFT = 1e-9
 """Part of the target's range below which a low column leaves nothing to explain."""
@@ -184,6 +188,20 @@ def low_names(columns: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
             raise SettingsError(f"low: needs primary features of the table, found '{column}' where there are {known}")
         found[name] = None
     return tuple(found)
+
+
+def low_of(wanted: Sequence[str] | None, space: Space) -> tuple[str, ...]:
+    """Low columns of a space: those that are wanted, or, for None, the feature that ``estimate`` made for the target.
+
+    That is the one named as the target with the name of a potential behind it, in the target's unit: ``dG_pbx_chgnet (eV/atom)``.
+    """
+    if wanted is not None:
+        return tuple(wanted)
+    target = space.target
+    if target is None:
+        return ()
+    made = {f"{target.name}_{potential}" for potential in ESTIMATED_BY}
+    return tuple(one.name for one in space.features if one.name in made and one.unit == target.unit)
 
 
 def forms_of(table: TrainingTable, low: Sequence[str], transform: str = "none") -> tuple[Form, ...]:

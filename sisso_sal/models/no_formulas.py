@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.features.space import SpaceSettings
-from sisso_sal.models.baseline import NOTHING_LEFT, Baseline, Form, baseline_of, forms_of
+from sisso_sal.models.baseline import NOTHING_LEFT, Baseline, Form, baseline_of, forms_of, low_of
 from sisso_sal.models.calibration import Calibration, calibrate
 from sisso_sal.models.correction import Correction, Kernels
 from sisso_sal.models.costs import correction_cost
@@ -45,9 +45,9 @@ class NoFormulas:
     seed : int
     positive : str
         See `EnsembleRecipe.floor`.
-    low : sequence of str
-        Columns that estimate the target at low cost: errors of labels that were left out choose whether to learn the target, or
-        the rest that such a number or a line through it leaves; see `Form`.
+    low : sequence of str or None
+        Columns that estimate the target at low cost; with None what `low_of` finds in the space. Errors of labels that were left
+        out choose whether to learn the target, or the rest that such a number or a line through it leaves; see `Form`.
 
     Attributes
     ----------
@@ -65,10 +65,10 @@ class NoFormulas:
         transform: str = "none",
         seed: int = 0,
         positive: str = "auto",
-        low: Sequence[str] = (),
+        low: Sequence[str] | None = (),
     ):
         self.kind, self.recalibrate, self.transform, self.seed = kind, recalibrate, transform, seed
-        self.positive, self.low = positive, tuple(low)
+        self.positive, self.low = positive, low
         self._earlier: Mapping[str, Any] | None = None
 
     def begin_from(self, handover: Mapping[str, Any]) -> None:
@@ -94,7 +94,7 @@ class NoFormulas:
         recipe = EnsembleRecipe(
             space=SpaceSettings(), search=SearchSettings(), correction=self.kind, positive=self.positive
         )
-        forms = forms_of(table, self.low, self.transform)
+        forms = forms_of(table, low_of(self.low, space), self.transform)
         announce([correction_cost(recipe, len(labels), features.shape[1], shares is not None, len(forms))])
         own = None if table.errors is None else link.forward_error(ordered, table.errors[order])
         learn = partial(

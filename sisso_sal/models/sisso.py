@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.models.assembly import fit_ensemble
+from sisso_sal.models.baseline import low_of
 from sisso_sal.models.costs import prediction_cost
 from sisso_sal.models.files import model_document
 from sisso_sal.models.inputs import table_of
@@ -25,7 +26,7 @@ class SISSO:
     Parameters
     ----------
     settings : mapping
-        All parameters of a `SISSOEnsemble`.
+        All parameters of a `SISSOEnsemble`; with None for ``low`` it is what `low_of` finds in the space.
 
     Attributes
     ----------
@@ -34,7 +35,7 @@ class SISSO:
     """
 
     def __init__(self, settings: Mapping[str, Any]):
-        self.settings = dict(settings)
+        self.settings, self._low = dict(settings), settings["low"]
         self._earlier: Mapping[str, Any] | None = None
         self._expected: tuple[Cost, ...] = ()
 
@@ -55,6 +56,7 @@ class SISSO:
     ) -> SISSO:
         """Learn from labels; see `Surrogate`. The error of a label makes it count less, and adds to the noise of every learner."""
         table = table_of(space, rows, labels, errors)
+        self.settings["low"] = low_of(self._low, space)
         recipe, shares = recipe_of(self.settings), space.rows(rows).composition
         predicted = prediction_cost(recipe, len(space.ids), len(rows), len(table.names), shares is not None)
         later = (predicted, *self._expected)
@@ -94,6 +96,7 @@ def make_sisso(settings: CampaignSettings, seed: int, threads: int | None) -> SI
     formulas = settings.model.completed(ensemble=True).estimator_parameters()
     ensemble = settings.ensemble.estimator_parameters()
     ensemble["positive"] = positive_for(settings.ensemble.positive, settings.goal)
+    ensemble["low"] = settings.ensemble.low
     return SISSO({**formulas, **ensemble, "threads": threads, "random_state": seed})
 
 

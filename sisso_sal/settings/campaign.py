@@ -70,12 +70,12 @@ class EnsembleSettings(BaseModel):
     correction: Literal["none", "trees", "process", "both"] = "both"
     recalibrate: Literal["none", "scale", "isotonic"] = "isotonic"
     positive: Literal["auto", "yes", "no"] = "auto"
-    low: tuple[str, ...] = ()
+    low: tuple[str, ...] | None = None
 
     def estimator_parameters(self) -> dict[str, Any]:
         """The parameters of `SISSOEnsemble` that these settings stand for; scikit-learn reserves the name `transform`."""
         parameters = self.model_dump(exclude={"transform"})
-        return parameters | {"target_transform": self.transform}
+        return parameters | {"target_transform": self.transform, "low": self.low or ()}
 
     def doubt(self) -> str:
         """What is to be said of so few members; "" of enough.
