@@ -56,7 +56,7 @@ def starting_structures(
 
 
 def element_structure(symbol: str) -> Structure:
-    """The structure of an element at room temperature: by ASE's table of reference states, or as ``element_structures.toml`` has it.
+    """The structure of an element at room temperature: ASE's reference state, or that of ``element_structures.toml``.
 
     Raises
     ------
