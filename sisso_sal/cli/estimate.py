@@ -176,9 +176,7 @@ def _read(path: Path, options: Mapping[str, Any]) -> _Made:
         model = options["model"] or ("" if kind is None else next(iter(kind.models)))
         potential = Potential(name=name, model=model, scheme="" if kind is None else kind.models.get(model, ""))
     elif options["potential"] not in (None, potential.name) or options["model"] not in (None, potential.model):
-        raise InputError(
-            f"{path}: holds energies of {potential.name} {potential.model}, not of the one that was asked for"
-        )
+        raise InputError(f"{path}: holds energies of {potential}, not of the one that was asked for")
     return _Made(potential, file.settings, (dict(file.outcomes), dict(file.formulas)), {})
 
 
@@ -284,11 +282,13 @@ def _document(rows: Sequence[Estimate], made: _Made, scheme: Scheme, fit: Fit | 
 
 def _text(document: Mapping[str, Any]) -> str:
     """What was made, for people."""
-    potential, scheme, structures = document["potential"], document["scheme"], document["structures"]
+    from sisso_sal.fidelity.potentials import Potential
+
+    scheme, structures = document["scheme"], document["structures"]
     lines = [
         f"{document['out']}: {document['n_rows']} rows; {structures['n']} structures, "
         f"{structures['n_without_energy']} of them without an energy",
-        f"  potential {potential['name']} {potential['model']}, reference {scheme['name']}: {scheme['words']}",
+        f"  potential {Potential(**document['potential'])}, reference {scheme['name']}: {scheme['words']}",
     ]
     if scheme["fit"] is not None:
         fit = scheme["fit"]

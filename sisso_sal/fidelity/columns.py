@@ -124,7 +124,7 @@ class Estimator:
         if "band_gap" in self._names:
             raise InputError(f"label {quantity!r}: a potential knows no band gap")
         self._phases: dict[frozenset[str], list[Phase]] = {}
-        for (key, name), relaxed in outcomes.items():
+        for (key, name), relaxed in sorted(outcomes.items(), key=lambda pair: pair[0]):
             phase = self._phase(formulas[key], name, relaxed)
             self._phases.setdefault(frozenset(metals_of(phase.formula)), []).append(phase)
 

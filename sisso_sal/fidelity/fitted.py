@@ -173,13 +173,14 @@ def _least_squares(
     columns: list[NDArray[np.float64]], wanted: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Coefficients (n_columns,), residuals and leave-one-out residuals (n_oxides,)."""
-    q, r = np.linalg.qr(np.column_stack(columns))
-    coefficients = (
-        np.linalg.solve(r, q.T @ wanted) if np.abs(np.diag(r)).min() > 1e-9 else np.full(len(columns), np.nan)
-    )
-    residuals = wanted - np.column_stack(columns) @ coefficients
+    matrix = np.column_stack(columns)
+    q, r = np.linalg.qr(matrix)
+    is_full = np.abs(np.diag(r)).min() > 1e-9
+    solution = np.linalg.solve(r, q.T @ wanted) if is_full else np.full(len(columns), np.nan)
+    residuals = wanted - matrix @ solution
     free = 1 - np.sum(q * q, axis=1)
-    return coefficients, residuals, np.where(free > 1e-9, residuals / np.maximum(free, 1e-9), np.inf)
+    left_one_out = np.where(free > 1e-9, residuals / np.maximum(free, 1e-9), np.inf)
+    return np.asarray(solution, np.float64), np.asarray(residuals, np.float64), np.asarray(left_one_out, np.float64)
 
 
 def _rms(values: NDArray[np.float64]) -> float:

@@ -131,6 +131,9 @@ class Potential:
         default = self.model if kind is None else next(iter(kind.models))
         return word if self.model in ("", default) else f"{word}_{re.sub(r'[^a-z0-9]+', '_', self.model.lower())}"
 
+    def __str__(self) -> str:
+        return f"{self.name} {self.model}".strip()
+
     def document(self) -> dict[str, str]:
         """As JSON."""
         return asdict(self)

@@ -97,7 +97,7 @@ def relax(structure: Structure, calculator: Any, settings: RelaxationSettings) -
     atoms: Any = structure.to_ase_atoms()
     atoms.calc = calculator
     start = atoms.get_volume()
-    steps = 0
+    optimiser: Any = None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of packages about themselves
@@ -105,7 +105,6 @@ def relax(structure: Structure, calculator: Any, settings: RelaxationSettings) -
             optimiser = FIRE(cell, logfile=None)  # pyright: ignore[reportArgumentType]
             optimiser.attach(lambda: _check(atoms, start))
             converged = bool(optimiser.run(fmax=settings.force_tolerance, steps=settings.max_steps))
-            steps = int(optimiser.nsteps)
             _check(atoms, start)
             force = float(np.abs(np.linalg.norm(atoms.get_forces(), axis=1)).max())
             energy = float(atoms.get_potential_energy()) / len(atoms)
@@ -113,7 +112,9 @@ def relax(structure: Structure, calculator: Any, settings: RelaxationSettings) -
         raise
     except Exception as error:  # a potential fails with errors of its own; the kind and its first line are the reason
         reason = str(error) if isinstance(error, _Unphysical) else reason_of(error)
+        steps = 0 if optimiser is None else int(optimiser.nsteps)
         return Relaxed(energy=None, steps=steps, volume=None, max_force=None, reason=reason)
+    steps = int(optimiser.nsteps)
     volume = round(float(atoms.get_volume()) / len(atoms), 4)
     reason = "" if converged else f"not converged: forces above {settings.force_tolerance:g} eV/Å after {steps} steps"
     # Six digits: single precision has no more.
@@ -128,7 +129,8 @@ def _check(atoms: Any, start: float) -> None:
         raise _Unphysical("the potential gives no finite energy and forces")
     change = float(atoms.get_volume()) / start
     if not 1 / _LARGEST_CHANGE <= change <= _LARGEST_CHANGE:
-        raise _Unphysical(f"the volume became {change:.3g} times that of the start")
+        what = "explodes" if change > 1 else "collapses"
+        raise _Unphysical(f"the cell {what}: its volume became {change:.3g} times that of the start")
     if pair := _overlapping(atoms):
         raise _Unphysical(f"{pair[0]} and {pair[1]} overlap")
 
