@@ -17,8 +17,8 @@ from sisso_sal.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
     from sisso_sal.data.columns import ColumnFile
-    from sisso_sal.fidelity.columns import Estimate
-    from sisso_sal.fidelity.estimates import Energies, Question
+    from sisso_sal.fidelity.columns import Estimate, Question
+    from sisso_sal.fidelity.estimates import Energies
     from sisso_sal.fidelity.fitted import Fit
     from sisso_sal.fidelity.potentials import Potential
     from sisso_sal.fidelity.relaxation import RelaxationSettings
@@ -145,7 +145,7 @@ def _formulas(file: ColumnFile, name: str | None) -> tuple[str, ...]:
 
 def _question(label: LabelSettings, competitors: Literal["pool", "binary"]) -> Question:
     """What section ``[label]`` asks for; its quantity is a further column where it is more than ΔG_pbx."""
-    from sisso_sal.fidelity.estimates import Question
+    from sisso_sal.fidelity.columns import Question
     from sisso_sal.oracle.stability.aqueous import aqueous_species
     from sisso_sal.oracle.stability.pourbaix import Conditions
     from sisso_sal.oxides.pool import METALS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sisso_sal.errors import InputError, OracleError, reason_of
 from sisso_sal.fidelity.relaxation import Relaxed
@@ -15,7 +15,34 @@ from sisso_sal.oracle.stability.pourbaix import Conditions, Species
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.structures import formula_key
 
-__all__ = ["Estimate", "Estimator", "headers"]
+__all__ = ["Estimate", "Estimator", "Question", "headers"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is asked of every row.
+
+    Parameters
+    ----------
+    rule : {"pool", "binary"}
+        Which oxides must be known beside a row, see `sisso_sal.fidelity.starts.competitors_of`.
+    chosen : mapping of str to sequence of str
+        The same for single formulas.
+    conditions : Conditions or None
+    ions : sequence of Species or None
+        Dissolved species; by default those of ASE.
+    oxygen_correction : float
+        In eV for each oxygen atom, beside the scheme.
+    quantity : str
+        Expression of a further label; "" for none.
+    """
+
+    rule: Competitors = "pool"
+    chosen: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    conditions: Conditions | None = None
+    ions: Sequence[Species] | None = None
+    oxygen_correction: float = 0.0
+    quantity: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,19 +113,14 @@ class Estimator:
     formulas : mapping of str to str
         Key -> formula.
     scheme : Scheme
+    question : Question
     lacking : mapping of str to str
         Key of a formula -> why no structure of it is known.
-    rule : {"pool", "binary"}
-        What must be known beside an oxide.
-    chosen : mapping of str to sequence of str, optional
-        The same for single formulas, by the user.
-    conditions : Conditions, optional
-    ions : sequence of Species, optional
-        Dissolved species; by default those of ASE.
-    oxygen_correction : float
-        In eV for each oxygen atom of an oxide, beside the scheme.
-    quantity : str
-        Expression of a further label, without a band gap.
+
+    Raises
+    ------
+    InputError
+        The expression of the further label is none, or needs a band gap.
     """
 
     def __init__(
@@ -106,23 +128,16 @@ class Estimator:
         outcomes: Mapping[tuple[str, str], Relaxed],
         formulas: Mapping[str, str],
         scheme: Scheme,
-        *,
-        lacking: Mapping[str, str] | None = None,
-        rule: Competitors = "pool",
-        chosen: Mapping[str, Sequence[str]] | None = None,
-        conditions: Conditions | None = None,
-        ions: Sequence[Species] | None = None,
-        oxygen_correction: float = 0.0,
-        quantity: str = "",
+        question: Question,
+        lacking: Mapping[str, str],
     ):
-        self.scheme = scheme
-        self._outcomes, self._lacking, self._chosen = outcomes, lacking or {}, chosen or {}
-        self._rule: Competitors = rule
-        self._conditions, self._ions, self._quantity = conditions, ions, quantity
-        self._references = OxygenReference(oxygen=scheme.oxygen, oxygen_correction=scheme.entropy + oxygen_correction)
-        self._names = expression_names(quantity, LABELS) if quantity else frozenset[str]()
+        self.scheme, self.question = scheme, question
+        self._outcomes, self._lacking = outcomes, lacking
+        correction = scheme.entropy + question.oxygen_correction
+        self._references = OxygenReference(oxygen=scheme.oxygen, oxygen_correction=correction)
+        self._names = expression_names(question.quantity, LABELS) if question.quantity else frozenset[str]()
         if "band_gap" in self._names:
-            raise InputError(f"label {quantity!r}: a potential knows no band gap")
+            raise InputError(f"label {question.quantity!r}: a potential knows no band gap")
         self._phases: dict[frozenset[str], list[Phase]] = {}
         for (key, name), relaxed in sorted(outcomes.items(), key=lambda pair: pair[0]):
             phase = self._phase(formulas[key], name, relaxed)
@@ -136,7 +151,8 @@ class Estimator:
 
     def needed(self, formula: str) -> tuple[str, ...]:
         """What must be known beside an oxide."""
-        return tuple(self._chosen[formula]) if formula in self._chosen else competitors_of(formula, self._rule)
+        chosen = self.question.chosen.get(formula)
+        return competitors_of(formula, self.question.rule) if chosen is None else tuple(chosen)
 
     def estimate(self, formula: str) -> Estimate:
         """What is known of an oxide; nothing is raised for what cannot be known, it has a reason."""
@@ -167,7 +183,9 @@ class Estimator:
         known = dict(enthalpy.parts) | dict(hull.parts) | dict(stability.parts)
         values |= {"e_hull": known["energy_above_hull"]} if "energy_above_hull" in known else {}
         values |= {"dG_pbx": known["dG_pbx"]} if "dG_pbx" in known else {}
-        values |= {"label": evaluate(self._quantity, known)} if self._names and self._names <= known.keys() else {}
+        values |= (
+            {"label": evaluate(self.question.quantity, known)} if self._names and self._names <= known.keys() else {}
+        )
         waits = next((one.waits_for for one in (enthalpy, hull, stability) if one.waits_for), ())
         return Estimate(formula=formula, values=values, structure=lowest.name, relaxed=relaxed, reason="; ".join(waits))
 
@@ -177,8 +195,8 @@ class Estimator:
             phases,
             self._references,
             quantity=quantity,
-            conditions=self._conditions,
-            ions=self._ions,
+            conditions=self.question.conditions,
+            ions=self.question.ions,
             competitors=self.needed(formula),
         )
 

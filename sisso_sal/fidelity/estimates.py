@@ -4,58 +4,29 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sisso_sal.errors import InputError
-from sisso_sal.fidelity.columns import Estimate, Estimator
+from sisso_sal.fidelity.columns import Estimate, Estimator, Question
 from sisso_sal.fidelity.compute import computed, relaxers
 from sisso_sal.fidelity.fitted import Fit, fit_scheme
 from sisso_sal.fidelity.parts import Parts
 from sisso_sal.fidelity.potentials import Potential
 from sisso_sal.fidelity.relaxation import RelaxationSettings, Relaxed
 from sisso_sal.fidelity.schemes import Scheme, scheme_of
-from sisso_sal.fidelity.starts import Competitors, Plan, competitors_of, metals_of, plan
-from sisso_sal.oracle.stability.pourbaix import Conditions, Species
+from sisso_sal.fidelity.starts import Plan, competitors_of, metals_of, plan
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.structures import formula_key
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-__all__ = ["Energies", "Question", "estimates", "needed_plan", "reasons", "relaxed_energies", "settled"]
+__all__ = ["Energies", "estimates", "needed_plan", "reasons", "relaxed_energies", "settled"]
 
 Energies = tuple[dict[tuple[str, str], Relaxed], dict[str, str]]
 """Outcomes by key of the formula and name of the structure; formulas by key."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """What is asked of every row.
-
-    Parameters
-    ----------
-    rule : {"pool", "binary"}
-        Which oxides must be known beside a row, see `sisso_sal.fidelity.starts.competitors_of`.
-    chosen : mapping of str to sequence of str
-        The same for single formulas.
-    conditions : Conditions or None
-    ions : sequence of Species or None
-        Dissolved species; by default those of ASE.
-    oxygen_correction : float
-        In eV for each oxygen atom, beside the scheme.
-    quantity : str
-        Expression of a further label; "" for none.
-    """
-
-    rule: Competitors = "pool"
-    chosen: Mapping[str, Sequence[str]]
-    conditions: Conditions | None = None
-    ions: Sequence[Species] | None = None
-    oxygen_correction: float = 0.0
-    quantity: str = ""
 
 
 def needed_plan(
@@ -156,19 +127,7 @@ def estimates(
     lacking : mapping of str to str
         Key of a formula -> why no structure of it is known.
     """
-    outcomes, written = energies
-    estimator = Estimator(
-        outcomes,
-        written,
-        scheme,
-        lacking=lacking,
-        rule=question.rule,
-        chosen=question.chosen,
-        conditions=question.conditions,
-        ions=question.ions,
-        oxygen_correction=question.oxygen_correction,
-        quantity=question.quantity,
-    )
+    estimator = Estimator(*energies, scheme, question, lacking)
     known = {formula: estimator.estimate(formula) for formula in dict.fromkeys(formulas)}
     return [known[formula] for formula in formulas]
 
