@@ -2,7 +2,9 @@
 
 import gzip
 
+import pandas as pd
 import pytest
+from programs import program
 
 from sisso_sal.errors import TableError
 from sisso_sal.fidelity.energies import read_energies, write_energies
@@ -58,3 +60,26 @@ def test_a_file_with_a_defect(tmp_path, content, told):
     with pytest.raises(TableError) as caught:
         read_energies(tmp_path / "e.csv")
     assert told in str(caught.value)
+
+
+def test_the_shipped_file_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
+    script = program("data/build_estimates.py")
+    table = pd.DataFrame({"formula": ["MgO", "MgTiO3", "ZnO"], script.TARGET: [0.1, None, None]})
+    monkeypatch.setattr(script, "HERE", tmp_path)
+    table.to_csv(tmp_path / "oxides.csv", index=False)
+    common = ["--potential", "springs:Springs", "--output", str(tmp_path / "e.csv.gz")]
+    monkeypatch.setattr(script, "CHUNK", 3)
+    script.main([*common, "--hours", "0", "--parts", str(tmp_path / "none")])
+    assert not (tmp_path / "e.csv.gz").exists()
+    script.main([*common, "--parts", str(tmp_path / "a")])
+    whole = (tmp_path / "e.csv.gz").read_bytes()
+    starts = script.planned_starts(pd.read_csv(tmp_path / "oxides.csv", index_col="formula"), 1)
+    assert starts[0].formula == "Mg"
+    assert {start.formula for start in starts[:4]} == {"Mg", "MgO"}
+    n = len(starts)
+    script.main([*common, "--parts", str(tmp_path / "b")])
+    assert (tmp_path / "e.csv.gz").read_bytes() == whole
+    assert not (tmp_path / "b").exists()
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == f"{n} structures, 0 of them in e.csv.gz"
+    assert told[-2] == f"{n} structures, {n} of them in e.csv.gz"
