@@ -11,7 +11,7 @@ from ase.data import atomic_numbers, covalent_radii
 
 BULK = 1.0  # eV/Å³
 BOND = -3.0  # eV for each oxygen atom beside a metal
-WILD = {"Hf": "nan", "Zr": "explodes", "Ta": "raises", "W": "walks"}
+WILD = {"Hf": "nan", "Zr": "explodes", "Ta": "raises", "W": "walks", "Re": "dies"}
 
 
 class Springs(Calculator):
@@ -29,6 +29,8 @@ class Springs(Calculator):
         time.sleep(float(os.environ.get("SPRINGS_SECONDS", 0)))
         symbols = atoms.get_chemical_symbols()
         wild = {WILD[s] for s in symbols if s in WILD}
+        if "dies" in wild:
+            os._exit(9)
         if "raises" in wild:
             raise RuntimeError("no such element\nin the training data")
         volume = atoms.get_volume()

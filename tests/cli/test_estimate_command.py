@@ -125,6 +125,14 @@ def test_an_interruption_loses_nothing(undisturbed, folder):
     assert (folder / "c.estimated.csv").read_bytes() == (undisturbed / "c.estimated.csv").read_bytes()
 
 
+def test_a_termination_is_told_by_its_code(folder):
+    process = begun(folder, folder / "log")
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert len(parts(folder)) >= 4
+
+
 def test_two_processes_do_not_share_a_folder(folder):
     process = begun(folder, folder / "log")
     try:

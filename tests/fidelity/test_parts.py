@@ -1,11 +1,12 @@
 """Parts that are kept: found again, cut off at every byte, changed, and locked."""
 
 import json
+from pathlib import Path
 
 import pytest
 from springs import Springs
 
-from sisso_sal.errors import LockedError
+from sisso_sal.errors import LockedError, OracleError
 from sisso_sal.fidelity.compute import computed, relaxers
 from sisso_sal.fidelity.parts import PARTS, Parts, key_of
 from sisso_sal.fidelity.potentials import Potential, open_potential
@@ -108,9 +109,21 @@ def test_more_steps_compute_only_what_needs_them(tmp_path):
     assert Springs.version == "1"
 
 
-def test_processes_come_to_the_same(starts, tmp_path, monkeypatch):
-    from pathlib import Path
+def test_a_worker_that_dies_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=":")
+    starts = plan(["MgO", "ReO3"]).starts
+    with (
+        Parts(tmp_path) as parts,
+        relaxers(2) as executor,
+        pytest.raises(OracleError, match=r"a worker died \(.*\); the same command goes on, with fewer --workers if"),
+    ):
+        computed(starts, POTENTIAL, SETTINGS, parts, executor, n_workers=2)
+    assert run(plan(["MgO"]).starts, tmp_path)[0].keys() == {
+        ("MgO", name) for name in ("rocksalt", "wurtzite", "tenorite")
+    }
 
+
+def test_processes_come_to_the_same(starts, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=":")
     alone, _ = run(starts, tmp_path / "one")
     with Parts(tmp_path / "two") as parts, relaxers(2) as executor:
