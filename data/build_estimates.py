@@ -15,11 +15,13 @@ from pathlib import Path
 import pandas as pd
 
 from sisso_sal.fidelity.columns import Question
+from sisso_sal.fidelity.compute import computed, relaxers
 from sisso_sal.fidelity.energies import read_energies, write_energies
-from sisso_sal.fidelity.estimates import needed_plan, relaxed_energies
+from sisso_sal.fidelity.estimates import needed_plan
+from sisso_sal.fidelity.parts import Parts
 from sisso_sal.fidelity.potentials import Potential, open_potential
 from sisso_sal.fidelity.relaxation import RelaxationSettings, Relaxed
-from sisso_sal.fidelity.starts import Plan, Start
+from sisso_sal.fidelity.starts import Start
 from sisso_sal.system.progress import Progress
 
 HERE = Path(__file__).resolve().parent
@@ -73,14 +75,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = [start for start in starts if (start.key, start.name) not in known]
     print(f"{len(starts)} structures, {len(starts) - len(asked)} of them in {options.output.name}")
     began = time.monotonic()
-    with Progress("relaxing structures") as progress:
+    with (
+        Parts(options.parts) as parts,
+        relaxers(options.workers) as executor,
+        Progress("relaxing structures") as progress,
+    ):
         for number, chunk in enumerate(chunks(asked)):
             if time.monotonic() - began > 3600 * options.hours:
                 break
-            outcomes, _ = relaxed_energies(
-                Plan(starts=chunk, lacking={}), potential, settings, options.parts, options.workers
-            )
-            known |= outcomes
+            known |= computed(chunk, potential, settings, parts, executor, n_workers=options.workers)
             progress(CHUNK * number + len(chunk), len(asked))
     written = {start.key: start.formula for start in starts}
     known = {key: one for key, one in known.items() if key[0] in written}

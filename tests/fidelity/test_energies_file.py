@@ -79,7 +79,7 @@ def test_the_shipped_file_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     n = len(starts)
     script.main([*common, "--parts", str(tmp_path / "b")])
     assert (tmp_path / "e.csv.gz").read_bytes() == whole
-    assert not (tmp_path / "b").exists()
+    assert (tmp_path / "b" / "parts.jsonl").read_text() == ""
     told = capsys.readouterr().out.splitlines()
     assert told[0] == f"{n} structures, 0 of them in e.csv.gz"
     assert told[-2] == f"{n} structures, {n} of them in e.csv.gz"
