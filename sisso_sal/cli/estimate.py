@@ -80,8 +80,8 @@ def estimate(
     \b
     Examples:
       sisso-sal estimate candidates.csv
-      sisso-sal estimate candidates.csv --workers 8 --competitors binary --max-prototypes 1
-      sisso-sal estimate candidates.csv --energies energies.csv.gz --out table.csv
+      sisso-sal estimate candidates.csv --workers 8 --competitors binary
+      sisso-sal estimate candidates.csv --energies energies.csv.gz
     """
     from sisso_sal.data.columns import read_columns
     from sisso_sal.fidelity.energies import write_energies
