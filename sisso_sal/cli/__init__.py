@@ -24,6 +24,7 @@ from sisso_sal.cli.completion import completion
 from sisso_sal.cli.config import config
 from sisso_sal.cli.discover import discover
 from sisso_sal.cli.doctor import doctor
+from sisso_sal.cli.estimate import estimate
 from sisso_sal.cli.foreign import import_sisso
 from sisso_sal.cli.help import Group, in_hand
 from sisso_sal.cli.models import export, fit, predict
@@ -181,7 +182,7 @@ cli.add_sections(
         "Two targets at once": (pareto,),
         "Formulas": (fit, predict, export, import_sisso),
         "Choose settings and strategies": (tune, replay),
-        "Tables of candidates": (featurize, pool),
+        "Tables of candidates": (featurize, pool, estimate),
         "This program": (config, completion, doctor),
     }
 )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib import resources
 from itertools import islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sisso_sal.errors import InputError
@@ -52,18 +56,22 @@ def starting_structures(
 
 
 def element_structure(symbol: str) -> Structure:
-    """The structure of an element at room temperature, by ASE's table of reference states.
+    """The structure of an element at room temperature: ASE's reference state, or that of ``element_structures.toml``.
 
     Raises
     ------
     InputError
-        ASE is not installed, or cannot build the structure (alpha-Mn, Ga, U and a few others): give one.
+        ASE is not installed, or there is no structure (nitrogen, halogens and a few others): give one.
 
     Examples
     --------
     >>> len(element_structure("Ti")), element_structure("Fe").site_properties["magmom"]
     (2, [2.0])
+    >>> len(element_structure("Mn"))
+    29
     """
+    if symbol in _shipped():
+        return _built(symbol, _shipped()[symbol])
     try:
         from ase.build import bulk
         from ase.data import atomic_numbers, ground_state_magnetic_moments
@@ -74,7 +82,7 @@ def element_structure(symbol: str) -> Structure:
     try:
         atoms: Any = bulk(symbol)
     except (ValueError, RuntimeError, KeyError, NotImplementedError) as error:
-        raise InputError(f"{symbol}: ASE has no structure of this element ({error}); give one") from None
+        raise InputError(f"{symbol}: no structure of this element is known ({error}); give one") from None
     structure = AseAtomsAdaptor.get_structure(atoms)
     moment = {"Fe": 2.0, "Co": 1.7, "Ni": 0.7, "Gd": float(ground_state_magnetic_moments[atomic_numbers["Gd"]])}.get(
         symbol
@@ -82,6 +90,22 @@ def element_structure(symbol: str) -> Structure:
     if moment:
         structure.add_site_property("magmom", [moment] * len(structure))
     return structure
+
+
+@cache
+def _shipped() -> Mapping[str, Mapping[str, Any]]:
+    """Structures of elements that ASE cannot build, read once."""
+    text = resources.files("sisso_sal.oxides").joinpath("element_structures.toml").read_text(encoding="utf-8")
+    return MappingProxyType(tomllib.loads(text))
+
+
+def _built(symbol: str, entry: Mapping[str, Any]) -> Structure:
+    """The primitive cell."""
+    from pymatgen.core import Lattice, Structure
+
+    lattice = Lattice.from_parameters(*entry["cell"])
+    whole = Structure.from_spacegroup(entry["space_group"], lattice, [symbol] * len(entry["sites"]), entry["sites"])
+    return whole.get_primitive_structure()
 
 
 def molecule(formula: str) -> Molecule:

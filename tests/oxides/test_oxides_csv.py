@@ -59,6 +59,14 @@ def test_oxides_are_rebuilt(tmp_path):
 
 
 @needs_sources
+def test_enthalpies_are_rebuilt(tmp_path):
+    again = tmp_path / "enthalpies.csv"
+    command = [sys.executable, "data/build_enthalpies.py", "--output", str(again)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert_same_table(again, ROOT / "data" / "enthalpies.csv")
+
+
+@needs_sources
 def test_melting_temperatures_are_rebuilt_and_belong_to_confirmed_formulas(tmp_path, script):
     again = tmp_path / "melting.csv"
     command = [sys.executable, "data/build_melting.py", "--output", str(again)]

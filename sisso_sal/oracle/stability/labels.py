@@ -9,7 +9,8 @@ The oxygen reference comes from water and hydrogen, because density functionals 
 
 where 0.03 eV is the difference of zero-point energy and entropy of both molecules at 298.15 K, water at 0.035 bar, in
 equilibrium with the liquid (J. K. Nørskov et al., J. Phys. Chem. B 108, 17886 (2004), doi 10.1021/jp047349j). An optional
-correction, in eV per oxygen atom of a solid, is fitted to measured formation energies.
+correction, in eV per oxygen atom of a solid, is fitted to measured formation energies. Where the energy of O2 is known, as
+with a universal potential whose reference scheme is known, it is given as it is (`OxygenReference`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from sisso_sal.oxides.structures import formula_key
 __all__ = [
     "LABELS",
     "Label",
+    "OxygenReference",
     "Phase",
     "References",
     "competing_formulas",
@@ -100,6 +102,22 @@ class References:
         -4.7117
         """
         return self.water + _WATER_THERMAL - (self.hydrogen + _HYDROGEN_THERMAL) - MU_WATER
+
+
+@dataclass(frozen=True, kw_only=True)
+class OxygenReference:
+    """Zero of the formation energies where the energy of O2 is known.
+
+    Parameters
+    ----------
+    oxygen : float
+        Energy of an oxygen atom in O2, in eV.
+    oxygen_correction : float
+        Added to the formation energy of a solid for each oxygen atom, in eV: the entropy of O2, for a free energy.
+    """
+
+    oxygen: float
+    oxygen_correction: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +190,7 @@ def _energy(phase: Phase) -> float:
     return math.inf if phase.energy is None or not math.isfinite(phase.energy) else phase.energy
 
 
-def _formation(phase: Phase, elements: Mapping[str, float], references: References) -> Species:
+def _formation(phase: Phase, elements: Mapping[str, float], references: References | OxygenReference) -> Species:
     """The phase with its free energy of formation, per formula unit."""
     amounts = parse_formula(phase.formula)
     total = _energy(phase) * sum(amounts.values())
@@ -183,7 +201,7 @@ def _formation(phase: Phase, elements: Mapping[str, float], references: Referenc
 def label(
     formula: str,
     phases: Iterable[Phase],
-    references: References | None,
+    references: References | OxygenReference | None,
     *,
     quantity: str = "dG_pbx",
     conditions: Conditions | None = None,
@@ -198,7 +216,7 @@ def label(
         The candidate.
     phases : iterable of Phase
         Everything that was computed or tried: the candidate, its metals, the competing oxides; others are passed over.
-    references : References or None
+    references : References, OxygenReference or None
         None where water or hydrogen has not been computed.
     quantity : str
         One of `LABELS`, or an expression of them: ``"dG_pbx + 0.1*abs(band_gap - 2)"``.
@@ -319,7 +337,9 @@ def _waited_for(formula: str, phase: Phase | None) -> str:
     return f"{formula} ({reason})"
 
 
-def _missing(needed: Sequence[str], best: Mapping[str, Phase], references: References | None) -> list[str]:
+def _missing(
+    needed: Sequence[str], best: Mapping[str, Phase], references: References | OxygenReference | None
+) -> list[str]:
     phases = [(formula, best.get(formula_key(formula))) for formula in needed]
     missing = [_waited_for(formula, phase) for formula, phase in phases if phase is None or phase.energy is None]
     return missing if references is not None else ["H2O and H2 (not computed)", *missing]

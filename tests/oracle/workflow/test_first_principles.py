@@ -95,9 +95,9 @@ def test_workers_elsewhere_need_no_program_here(make):
 
 def test_candidates_that_can_have_no_label_are_known_by_their_elements(make):
     (make.folder / "more.csv").write_text(
-        f"{TABLE}hausmannite,Mn3O4,1.5,\nargutite,GeO2,2.0,\n".replace("(eV)", "(eV/atom)")
+        f"{TABLE}anhydride,N2O5,1.5,\nargutite,GeO2,2.0,\n".replace("(eV)", "(eV/atom)")
     )
-    write_species(make.folder / "species", ["Mn", "Ge"])
+    write_species(make.folder / "species", ["N", "Ge"])
     settings = {
         "run": {"oracle": "aims"},
         "calculation": {"command": STAND_IN, "species_dir": str(make.folder / "species")},
@@ -105,11 +105,11 @@ def test_candidates_that_can_have_no_label_are_known_by_their_elements(make):
     table = read_table(make.folder / "more.csv", target="gap (eV/atom)")
     oracle = make_oracle(CampaignSettings.model_validate(settings), make.folder / "run", table)
     assert oracle.barred == {
-        "hausmannite": "no structure to start from is known of Mn",
+        "anhydride": "no structure to start from is known of N",
         "argutite": "no dissolved species is known of Ge",
     }
     assert make(table="more.csv", label={"quantity": "formation_energy"}, target="gap (eV/atom)").barred == {
-        "hausmannite": "no structure to start from is known of Mn"
+        "anhydride": "no structure to start from is known of N"
     }
 
 

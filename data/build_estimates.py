@@ -1,0 +1,97 @@
+"""Writes data/chgnet_energies.csv.gz: energies with CHGNet of every oxide of data/oxides.csv, its metals and their binary oxides.
+
+Run where the extra potential-chgnet is installed:  python data/build_estimates.py [--hours H] [--workers N]
+Energies that the file already has are not computed again, so that a part of it can be kept and the next run goes on; what a run has
+computed so far is kept beside it in data/chgnet.parts. Then, without CHGNet, this adds the columns to the table:
+
+    sisso-sal estimate data/oxides.csv --energies data/chgnet_energies.csv.gz --competitors binary --out FILE
+"""
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from sisso_sal.fidelity.columns import Question
+from sisso_sal.fidelity.compute import computed, relaxers
+from sisso_sal.fidelity.energies import read_energies, write_energies
+from sisso_sal.fidelity.estimates import needed_plan
+from sisso_sal.fidelity.parts import Parts
+from sisso_sal.fidelity.potentials import Potential, open_potential
+from sisso_sal.fidelity.relaxation import RelaxationSettings, Relaxed
+from sisso_sal.fidelity.starts import Start
+from sisso_sal.system.progress import Progress
+
+HERE = Path(__file__).resolve().parent
+OUTPUT = HERE / "chgnet_energies.csv.gz"
+TARGET = "dG_pbx (eV/atom)"
+CHUNK = 20
+"""Structures between two looks at the clock."""
+
+Known = dict[tuple[str, str], Relaxed]
+
+
+def planned_starts(table: pd.DataFrame, max_prototypes: int) -> list[Start]:
+    """All structures: those that the labelled rows need come first, because a model learns from them."""
+    question = Question(rule="binary")
+
+    def of(formulas: Sequence[str]) -> tuple[Start, ...]:
+        return needed_plan(formulas, question, max_prototypes=max_prototypes).starts
+
+    labelled = of(list(table.index[table[TARGET].notna()]))
+    first = {(start.key, start.name) for start in labelled}
+    rest = [start for start in of(list(table.index)) if (start.key, start.name) not in first]
+    elements = [start for start in rest if start.name == "element"]
+    return [*labelled, *elements, *(start for start in rest if start.name != "element")]
+
+
+def kept(path: Path, potential: Potential, settings: RelaxationSettings) -> Known:
+    """What an earlier file has, where it was made in the same way."""
+    if not path.exists():
+        return {}
+    file = read_energies(path)
+    return dict(file.outcomes) if (file.potential, file.settings) == (potential, settings) else {}
+
+
+def chunks(starts: Sequence[Start]) -> Iterator[tuple[Start, ...]]:
+    for k in range(0, len(starts), CHUNK):
+        yield tuple(starts[k : k + CHUNK])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--parts", type=Path, default=HERE / "chgnet.parts")
+    parser.add_argument("--potential", default="chgnet")
+    parser.add_argument("--hours", type=float, default=float("inf"), help="stop after so long, and write what is there")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--max-prototypes", type=int, default=1)
+    options = parser.parse_args(arguments)
+    potential, settings = open_potential(options.potential), RelaxationSettings()
+    starts = planned_starts(pd.read_csv(HERE / "oxides.csv", index_col="formula"), options.max_prototypes)
+    known = kept(options.output, potential, settings)
+    asked = [start for start in starts if (start.key, start.name) not in known]
+    print(f"{len(starts)} structures, {len(starts) - len(asked)} of them in {options.output.name}")
+    began = time.monotonic()
+    with (
+        Parts(options.parts) as parts,
+        relaxers(options.workers) as executor,
+        Progress("relaxing structures") as progress,
+    ):
+        for number, chunk in enumerate(chunks(asked)):
+            if time.monotonic() - began > 3600 * options.hours:
+                break
+            known |= computed(chunk, potential, settings, parts, executor, n_workers=options.workers)
+            progress(CHUNK * number + len(chunk), len(asked))
+    written = {start.key: start.formula for start in starts}
+    known = {key: one for key, one in known.items() if key[0] in written}
+    if known:
+        write_energies(options.output, known, written, potential, settings)
+    failed = sum(not one.converged for one in known.values())
+    print(f"{len(known)} of {len(starts)} structures, {failed} of them without an energy")
+
+
+if __name__ == "__main__":
+    main()
