@@ -65,7 +65,7 @@ from sisso_sal.system.progress import Progress
     ),
     click.option(
         "--estimate", metavar="COLUMN", shell_complete=known_values.columns,
-        help="Add the strategy that takes the best value in this column first, and learns nothing.",
+        help="Add the strategy that takes the best value in this column first, and learns nothing; a low column by default.",
     ),
     click.option(
         "--batch", type=click.IntRange(min=1), help="Evaluations per batch; 1 unless this option or a setting gives another number."
@@ -127,8 +127,8 @@ def replay(
     strategies = _strategies(settings, surrogates, acquisitions)
     space = TableSpace(_labelled(read(table, settings, formula)))
     data = space.table
-    if estimate is not None:
-        strategies.append(by_estimate(space, estimate, Goal.parse(settings.goal)))
+    for column in (estimate,) if estimate is not None else _cheapest(settings, space):
+        strategies.append(by_estimate(space, column, Goal.parse(settings.goal)))
     rules = Rules(
         goal=settings.goal, target_share=target_quantile, n_start=n_start, start=start, evaluations=evaluations,
         batch=settings.batch, improve_on=settings.improve_on, diversity=settings.diversity, horizon=settings.horizon,
@@ -152,6 +152,15 @@ def replay(
     if not as_json and plot is not None:
         show(f"\nThe figure is in {plot}")
     next_step(f"sisso-sal discover TABLE_WITH_GAPS {_options_of_best(document, strategies, settings)}")
+
+
+def _cheapest(settings, space) -> list[str]:
+    """The first low column in the target's unit, where there is one: taking the best estimates first needs no learning."""
+    from sisso_sal.models.baseline import low_of
+
+    unit = space.target.unit if space.target else ""
+    known = {name for feature in space.features for name in (feature.name, feature.header) if feature.unit == unit}
+    return [name for name in low_of(settings.ensemble.low, space) if name in known][:1]
 
 
 def _check_surrogates(layers, surrogates: tuple[str, ...]) -> None:
