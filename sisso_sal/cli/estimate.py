@@ -57,6 +57,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
         "--formula", metavar="COLUMN", shell_complete=known_values.columns,
         help="Column of the formulas; by default formula or composition, or else the first text column.",
     ),
+    click.option("--ions", type=_FILE, help="Further dissolved species: columns species (as Fe+++), mu (eV)."),
     click.option(
         "--config", type=click.Path(path_type=Path), help="Settings: conditions, ions, structures of section [label]."
     ),
@@ -96,7 +97,7 @@ def estimate(
         note(line)
     formulas = _formulas(file, formula or label.formula)
     measured = None if options["fit_reference"] is None else read_enthalpies(options["fit_reference"])
-    question = _question(label, competitors)
+    question = _question(label, competitors, options["ions"] or label.ions)
     if energies is None:
         made = _computed(formulas, question, label, file, measured, out, quiet or as_json, options)
     else:
@@ -145,7 +146,7 @@ def _formulas(file: ColumnFile, name: str | None) -> tuple[str, ...]:
     return chosen[0].texts()
 
 
-def _question(label: LabelSettings, competitors: Literal["pool", "binary"]) -> Question:
+def _question(label: LabelSettings, competitors: Literal["pool", "binary"], ions: Path | str | None) -> Question:
     """What section ``[label]`` asks for; its quantity is a further column where it is more than ΔG_pbx."""
     from sisso_sal.fidelity.columns import Question
     from sisso_sal.oracle.stability.aqueous import aqueous_species
@@ -156,7 +157,7 @@ def _question(label: LabelSettings, competitors: Literal["pool", "binary"]) -> Q
         rule=competitors,
         chosen=label.competitors,
         conditions=Conditions(potential=label.potential, pH=label.pH, concentration=label.concentration),
-        ions=None if label.ions is None else aqueous_species(METALS, label.ions),
+        ions=None if ions is None else aqueous_species(METALS, ions),
         oxygen_correction=label.oxygen_correction,
         quantity="" if label.quantity == "dG_pbx" else label.quantity,
     )
