@@ -34,7 +34,10 @@ Known = dict[tuple[str, str], Relaxed]
 
 
 def planned_starts(table: pd.DataFrame, max_prototypes: int) -> list[Start]:
-    """All structures: those that the labelled rows need come first, because a model learns from them."""
+    """All structures: those that the labelled rows need come first, because a model learns from them.
+
+    Then elements and binary oxides, then candidates in an order without meaning: a part of the file is a fair sample of them.
+    """
     question = Question(rule="binary")
 
     def of(formulas: Sequence[str]) -> tuple[Start, ...]:
@@ -43,8 +46,9 @@ def planned_starts(table: pd.DataFrame, max_prototypes: int) -> list[Start]:
     labelled = of(list(table.index[table[TARGET].notna()]))
     first = {(start.key, start.name) for start in labelled}
     rest = [start for start in of(list(table.index)) if (start.key, start.name) not in first]
-    elements = [start for start in rest if start.name == "element"]
-    return [*labelled, *elements, *(start for start in rest if start.name != "element")]
+    shared = [start for start in rest if len(start.structure.composition) <= 2]
+    own = [start for start in rest if len(start.structure.composition) > 2]
+    return [*labelled, *shared, *sorted(own, key=lambda start: start.digest())]
 
 
 def kept(path: Path, potential: Potential, settings: RelaxationSettings, starts: Sequence[Start]) -> Known:
