@@ -4,7 +4,7 @@ Run where the extra potential-chgnet is installed:  python data/build_estimates.
 Energies that the file already has are not computed again, so that a part of it can be kept and the next run goes on; what a run has
 computed so far is kept beside it in data/chgnet.parts. Then, without CHGNet, this adds the columns to the table:
 
-    sisso-sal estimate data/oxides.csv --energies data/chgnet_energies.csv.gz --competitors binary --out FILE
+    sisso-sal estimate data/oxides.csv --energies data/chgnet_energies.csv.gz --ions data/ions.csv --competitors binary --out FILE
 """
 
 import argparse
@@ -16,7 +16,7 @@ import pandas as pd
 
 from sisso_sal.fidelity.columns import Question
 from sisso_sal.fidelity.compute import computed, relaxers
-from sisso_sal.fidelity.energies import read_energies, write_energies
+from sisso_sal.fidelity.energies import described, read_energies, write_energies
 from sisso_sal.fidelity.estimates import needed_plan
 from sisso_sal.fidelity.parts import Parts
 from sisso_sal.fidelity.potentials import Potential, open_potential
@@ -34,7 +34,10 @@ Known = dict[tuple[str, str], Relaxed]
 
 
 def planned_starts(table: pd.DataFrame, max_prototypes: int) -> list[Start]:
-    """All structures: those that the labelled rows need come first, because a model learns from them."""
+    """All structures: those that the labelled rows need come first, because a model learns from them.
+
+    Then elements and binary oxides, then candidates in an order without meaning: a part of the file is a fair sample of them.
+    """
     question = Question(rule="binary")
 
     def of(formulas: Sequence[str]) -> tuple[Start, ...]:
@@ -43,16 +46,24 @@ def planned_starts(table: pd.DataFrame, max_prototypes: int) -> list[Start]:
     labelled = of(list(table.index[table[TARGET].notna()]))
     first = {(start.key, start.name) for start in labelled}
     rest = [start for start in of(list(table.index)) if (start.key, start.name) not in first]
-    elements = [start for start in rest if start.name == "element"]
-    return [*labelled, *elements, *(start for start in rest if start.name != "element")]
+    shared = [start for start in rest if len(start.structure.composition) <= 2]
+    own = [start for start in rest if len(start.structure.composition) > 2]
+    return [*labelled, *shared, *sorted(own, key=lambda start: start.digest())]
 
 
-def kept(path: Path, potential: Potential, settings: RelaxationSettings) -> Known:
-    """What an earlier file has, where it was made in the same way."""
+def kept(path: Path, potential: Potential, settings: RelaxationSettings, starts: Sequence[Start]) -> Known:
+    """What an earlier file has, where it was made in the same way and from the same structures."""
     if not path.exists():
         return {}
     file = read_energies(path)
-    return dict(file.outcomes) if (file.potential, file.settings) == (potential, settings) else {}
+    if (file.potential, file.settings) != (potential, settings):
+        return {}
+    structures = described(starts)
+    return {
+        key: one
+        for key, one in file.outcomes.items()
+        if key in structures and structures[key].start == file.starts[key]
+    }
 
 
 def chunks(starts: Sequence[Start]) -> Iterator[tuple[Start, ...]]:
@@ -71,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     potential, settings = open_potential(options.potential), RelaxationSettings()
     starts = planned_starts(pd.read_csv(HERE / "oxides.csv", index_col="formula"), options.max_prototypes)
-    known = kept(options.output, potential, settings)
+    known = kept(options.output, potential, settings, starts)
     asked = [start for start in starts if (start.key, start.name) not in known]
     print(f"{len(starts)} structures, {len(starts) - len(asked)} of them in {options.output.name}")
     began = time.monotonic()
@@ -85,10 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 break
             known |= computed(chunk, potential, settings, parts, executor, n_workers=options.workers)
             progress(CHUNK * number + len(chunk), len(asked))
-    written = {start.key: start.formula for start in starts}
-    known = {key: one for key, one in known.items() if key[0] in written}
     if known:
-        write_energies(options.output, known, written, potential, settings)
+        write_energies(options.output, known, described(starts), potential, settings)
     failed = sum(not one.converged for one in known.values())
     print(f"{len(known)} of {len(starts)} structures, {failed} of them without an energy")
 

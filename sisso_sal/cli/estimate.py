@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sisso_sal.fidelity.potentials import Potential
     from sisso_sal.fidelity.relaxation import RelaxationSettings
     from sisso_sal.fidelity.schemes import Scheme
+    from sisso_sal.fidelity.starts import Start
     from sisso_sal.settings.calculation import LabelSettings
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -56,6 +57,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
         "--formula", metavar="COLUMN", shell_complete=known_values.columns,
         help="Column of the formulas; by default formula or composition, or else the first text column.",
     ),
+    click.option("--ions", type=_FILE, help="Further dissolved species: columns species (as Fe+++), mu (eV)."),
     click.option(
         "--config", type=click.Path(path_type=Path), help="Settings: conditions, ions, structures of section [label]."
     ),
@@ -84,7 +86,7 @@ def estimate(
       sisso-sal estimate candidates.csv --energies energies.csv.gz
     """
     from sisso_sal.data.columns import read_columns
-    from sisso_sal.fidelity.energies import write_energies
+    from sisso_sal.fidelity.energies import described, write_energies
     from sisso_sal.fidelity.estimates import estimates, settled
     from sisso_sal.fidelity.fitted import read_enthalpies
 
@@ -95,17 +97,17 @@ def estimate(
         note(line)
     formulas = _formulas(file, formula or label.formula)
     measured = None if options["fit_reference"] is None else read_enthalpies(options["fit_reference"])
-    question = _question(label, competitors)
+    question = _question(label, competitors, options["ions"] or label.ions)
     if energies is None:
         made = _computed(formulas, question, label, file, measured, out, quiet or as_json, options)
     else:
-        made = _read(energies, options)
+        made = _read(energies, {**options, "save_energies": save_energies})
     scheme, fit = settled(made.potential, made.energies, options["scheme"], measured)
     rows = estimates(formulas, made.energies, scheme, question, made.lacking)
     if not any(row.values for row in rows):
         raise InputError(f"{table}: no row can be estimated; {rows[0].formula}: {rows[0].reason}")
     if save_energies is not None and made.settings is not None:
-        write_energies(save_energies, *made.energies, made.potential, made.settings)
+        write_energies(save_energies, made.energies[0], described(made.starts), made.potential, made.settings)
     write(_csv(file, rows, made.potential.tag, question.quantity), out, force)
     document = _document(rows, made, scheme, fit, out)
     emit(dumps(document)) if as_json else show(_text(document))
@@ -118,7 +120,8 @@ class _Made(NamedTuple):
     potential: Potential
     settings: RelaxationSettings | None
     energies: Energies
-    lacking: Mapping[str, str]
+    starts: Sequence[Start] = ()
+    lacking: Mapping[str, str] = {}
 
 
 def _checked(out: Path, table: Path, save_energies: Path | None, force: bool) -> Path:
@@ -143,7 +146,7 @@ def _formulas(file: ColumnFile, name: str | None) -> tuple[str, ...]:
     return chosen[0].texts()
 
 
-def _question(label: LabelSettings, competitors: Literal["pool", "binary"]) -> Question:
+def _question(label: LabelSettings, competitors: Literal["pool", "binary"], ions: Path | str | None) -> Question:
     """What section ``[label]`` asks for; its quantity is a further column where it is more than ΔG_pbx."""
     from sisso_sal.fidelity.columns import Question
     from sisso_sal.oracle.stability.aqueous import aqueous_species
@@ -154,7 +157,7 @@ def _question(label: LabelSettings, competitors: Literal["pool", "binary"]) -> Q
         rule=competitors,
         chosen=label.competitors,
         conditions=Conditions(potential=label.potential, pH=label.pH, concentration=label.concentration),
-        ions=None if label.ions is None else aqueous_species(METALS, label.ions),
+        ions=None if ions is None else aqueous_species(METALS, ions),
         oxygen_correction=label.oxygen_correction,
         quantity="" if label.quantity == "dG_pbx" else label.quantity,
     )
@@ -165,7 +168,8 @@ def _read(path: Path, options: Mapping[str, Any]) -> _Made:
     from sisso_sal.fidelity.energies import read_energies
     from sisso_sal.fidelity.potentials import KINDS, Potential
 
-    if options["workers"] != 1 or options["max_steps"] or options["force_tolerance"] or options["max_prototypes"]:
+    of_computing = ("save_energies", "max_steps", "force_tolerance", "max_prototypes")
+    if options["workers"] != 1 or any(options[name] for name in of_computing):
         raise click.UsageError(f"--energies {path}: computes nothing; leave out what is said of a computation")
     file = read_energies(path)
     potential = file.potential
@@ -177,7 +181,7 @@ def _read(path: Path, options: Mapping[str, Any]) -> _Made:
         potential = Potential(name=name, model=model, scheme="" if kind is None else kind.models.get(model, ""))
     elif options["potential"] not in (None, potential.name) or options["model"] not in (None, potential.model):
         raise InputError(f"{path}: holds energies of {potential}, not of the one that was asked for")
-    return _Made(potential, file.settings, (dict(file.outcomes), dict(file.formulas)), {})
+    return _Made(potential, file.settings, (dict(file.outcomes), dict(file.formulas)))
 
 
 def _computed(
@@ -210,7 +214,7 @@ def _computed(
         energies = relaxed_energies(
             planned, potential, settings, folder, options["workers"], progress=progress, tell=note
         )
-    return _Made(potential, settings, energies, planned.lacking)
+    return _Made(potential, settings, energies, planned.starts, planned.lacking)
 
 
 def _structures(label: LabelSettings, file: ColumnFile, ids: Sequence[str]) -> dict[str, Any]:

@@ -7,9 +7,10 @@ import gzip
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,16 +18,19 @@ from sisso_sal.data.columns import ColumnFile, read_columns
 from sisso_sal.errors import DocumentError, TableError
 from sisso_sal.fidelity.potentials import Potential
 from sisso_sal.fidelity.relaxation import METHOD, RelaxationSettings, Relaxed
+from sisso_sal.fidelity.starts import Start
 from sisso_sal.oxides.structures import formula_key
 from sisso_sal.system.documents import json_of, record_of
 from sisso_sal.system.storage import write_whole, writing
 
-__all__ = ["EnergiesFile", "read_energies", "write_energies"]
+__all__ = ["Described", "EnergiesFile", "described", "read_energies", "write_energies"]
 
 HEADERS = (
-    "formula", "structure", "energy (eV/atom)", "steps", "converged", "volume (AA**3/atom)", "largest force (eV/AA)", "reason",
-)  # fmt: skip
+    *("formula", "structure", "energy (eV/atom)", "steps", "converged"),
+    *("volume (AA**3/atom)", "largest force (eV/AA)", "reason", "start"),
+)
 _NEEDED = HEADERS[:3]
+_DIGITS = 8
 
 
 class _Origin(BaseModel):
@@ -57,18 +61,33 @@ class EnergiesFile:
         By key of the formula and name of the structure.
     formulas : mapping of str to str
         Key -> formula as it was written.
+    starts : mapping of (str, str) to str
+        First digits of the digest of the structure that the relaxation began with; "" where the file does not say.
     """
 
     potential: Potential | None
     settings: RelaxationSettings | None
     outcomes: Mapping[tuple[str, str], Relaxed]
     formulas: Mapping[str, str]
+    starts: Mapping[tuple[str, str], str]
+
+
+class Described(NamedTuple):
+    """What a file says of a structure: its formula, and the first digits of the digest of the start."""
+
+    formula: str
+    start: str
+
+
+def described(starts: Iterable[Start]) -> dict[tuple[str, str], Described]:
+    """What a file is to say of structures, by key of the formula and name."""
+    return {(start.key, start.name): Described(start.formula, start.digest()[:_DIGITS]) for start in starts}
 
 
 def write_energies(
     path: Path,
     outcomes: Mapping[tuple[str, str], Relaxed],
-    formulas: Mapping[str, str],
+    structures: Mapping[tuple[str, str], Described],
     potential: Potential,
     settings: RelaxationSettings,
 ) -> None:
@@ -79,8 +98,8 @@ def write_energies(
     path : path
     outcomes : mapping of (str, str) to Relaxed
         By key of the formula and name of the structure.
-    formulas : mapping of str to str
-        Key -> formula as it is to be written.
+    structures : mapping of (str, str) to Described
+        See `described`.
     potential : Potential
     settings : RelaxationSettings
 
@@ -97,9 +116,9 @@ def write_energies(
     rows.writerow(HEADERS)
     for (key, name), one in sorted(outcomes.items()):
         numbers = ["" if x is None else repr(x) for x in (one.energy, one.volume, one.max_force)]
-        rows.writerow(
-            [formulas[key], name, numbers[0], one.steps, str(one.converged), numbers[1], numbers[2], one.reason]
-        )
+        formula, start = structures[key, name]
+        cells = [formula, name, numbers[0], one.steps, str(one.converged), numbers[1], numbers[2], one.reason, start]
+        rows.writerow(cells)
     content = text.getvalue().encode()
     write_whole(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
@@ -126,13 +145,15 @@ def read_energies(path: str | os.PathLike[str]) -> EnergiesFile:
         raise TableError(f"{path}: needs the columns {', '.join(_NEEDED)}, found no '{missing[0]}'")
     outcomes: dict[tuple[str, str], Relaxed] = {}
     formulas: dict[str, str] = {}
+    starts: dict[tuple[str, str], str] = {}
     for row in range(file.n_rows):
         cells = {header: cells[row] for header, cells in columns.items()}
         key = formula_key(cells["formula"])
         formulas.setdefault(key, cells["formula"])
         outcomes[key, cells["structure"]] = _relaxed(cells, file, row)
+        starts[key, cells["structure"]] = cells.get("start", "")
     if origin is None:
-        return EnergiesFile(potential=None, settings=None, outcomes=outcomes, formulas=formulas)
+        return EnergiesFile(potential=None, settings=None, outcomes=outcomes, formulas=formulas, starts=starts)
     potential = Potential(
         name=origin.potential,
         model=origin.model,
@@ -141,7 +162,7 @@ def read_energies(path: str | os.PathLike[str]) -> EnergiesFile:
         scheme=origin.scheme,
     )
     settings = RelaxationSettings(force_tolerance=origin.force_tolerance, max_steps=origin.max_steps)
-    return EnergiesFile(potential=potential, settings=settings, outcomes=outcomes, formulas=formulas)
+    return EnergiesFile(potential=potential, settings=settings, outcomes=outcomes, formulas=formulas, starts=starts)
 
 
 def _origin(path: Path) -> _Origin | None:

@@ -7,7 +7,7 @@ import pytest
 from programs import program
 
 from sisso_sal.errors import TableError
-from sisso_sal.fidelity.energies import read_energies, write_energies
+from sisso_sal.fidelity.energies import Described, read_energies, write_energies
 from sisso_sal.fidelity.potentials import Potential
 from sisso_sal.fidelity.relaxation import RelaxationSettings, Relaxed
 
@@ -19,17 +19,19 @@ OUTCOMES = {
     ("HfO2", "fluorite"): Relaxed(energy=None, steps=0, volume=None, max_force=None, reason="no finite energy"),
 }
 FORMULAS = {"O2Ti": "TiO2", "Ti": "Ti", "O3W": "WO3", "HfO2": "HfO2"}
+STRUCTURES = {(key, name): Described(FORMULAS[key], f"{n:08x}") for n, (key, name) in enumerate(OUTCOMES)}
 
 
 @pytest.mark.parametrize("name", ["energies.csv", "energies.csv.gz"])
 def test_a_round_trip(tmp_path, name):
     settings = RelaxationSettings(force_tolerance=0.05, max_steps=80)
-    write_energies(tmp_path / name, OUTCOMES, FORMULAS, POTENTIAL, settings)
+    write_energies(tmp_path / name, OUTCOMES, STRUCTURES, POTENTIAL, settings)
     read = read_energies(tmp_path / name)
     assert read.outcomes == OUTCOMES
     assert (read.potential, read.potential.scheme, read.settings) == (POTENTIAL, "mp2020", settings)
     assert read.formulas == FORMULAS
-    write_energies(tmp_path / f"again-{name}", dict(reversed(OUTCOMES.items())), FORMULAS, POTENTIAL, settings)
+    assert read.starts == {key: one.start for key, one in STRUCTURES.items()}
+    write_energies(tmp_path / f"again-{name}", dict(reversed(OUTCOMES.items())), STRUCTURES, POTENTIAL, settings)
     assert (tmp_path / f"again-{name}").read_bytes() == (tmp_path / name).read_bytes()
 
 
@@ -80,6 +82,13 @@ def test_the_shipped_file_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     script.main([*common, "--parts", str(tmp_path / "b")])
     assert (tmp_path / "e.csv.gz").read_bytes() == whole
     assert (tmp_path / "b" / "parts.jsonl").read_text() == ""
-    told = capsys.readouterr().out.splitlines()
+    changed = pd.read_csv(tmp_path / "e.csv.gz", comment="#", dtype=str, keep_default_na=False)
+    changed.loc[0, "start"] = "00000000"
+    first = gzip.decompress(whole).decode().partition("\n")[0]
+    (tmp_path / "e.csv.gz").write_bytes(gzip.compress(f"{first}\n{changed.to_csv(index=False)}".encode()))
+    script.main([*common, "--parts", str(tmp_path / "c")])
+    assert (tmp_path / "e.csv.gz").read_bytes() == whole
+    assert len((tmp_path / "c" / "parts.jsonl").read_text().splitlines()) == 1
+    told = capsys.readouterr().out.splitlines()[:6]
     assert told[0] == f"{n} structures, 0 of them in e.csv.gz"
     assert told[-2] == f"{n} structures, {n} of them in e.csv.gz"

@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.oxidation_states import oxidation_states
+from sisso_sal.oxides.pool import METALS
 from sisso_sal.oxides.primary_features import PRIMARY_FEATURES, featurize
 
 ROOT = Path(__file__).parents[2]
@@ -59,11 +61,23 @@ def test_oxides_are_rebuilt(tmp_path):
 
 
 @needs_sources
-def test_enthalpies_are_rebuilt(tmp_path):
-    again = tmp_path / "enthalpies.csv"
-    command = [sys.executable, "data/build_enthalpies.py", "--output", str(again)]
+@pytest.mark.parametrize("name", ["enthalpies", "ions"])
+def test_tables_beside_it_are_rebuilt(tmp_path, name):
+    again = tmp_path / f"{name}.csv"
+    command = [sys.executable, f"data/build_{name}.py", "--output", str(again)]
     subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert_same_table(again, ROOT / "data" / "enthalpies.csv")
+    assert_same_table(again, ROOT / "data" / f"{name}.csv")
+
+
+@needs_sources
+def test_ions_are_those_of_the_labels(script):
+    shipped = {ion.name for ion in aqueous_species(METALS, ROOT / "data" / "ions.csv")} - {
+        ion.name for ion in aqueous_species(METALS)
+    }
+    ions = [ion for ion in aqueous_species(METALS, ROOT / "data" / "ions.csv") if ion.name in shipped]
+    labels = [ion for ion in script.dissolved_species() if ion.metals & {m for i in ions for m in i.metals}]
+    key = {(frozenset(i.composition.items()), i.charge): i.mu for i in ions}
+    assert key == pytest.approx({(frozenset(i.composition.items()), i.charge): i.mu for i in labels}, rel=1e-5)
 
 
 @needs_sources

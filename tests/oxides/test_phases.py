@@ -8,7 +8,14 @@ from sisso_sal.errors import InputError
 from sisso_sal.oxides.phases import element_structure
 from sisso_sal.oxides.pool import METALS
 
-TYPES = {"B": "A_hR12_166_2h", "P": "A_oC8_64_f", "Mn": "A_cI58_217_ac2g", "Ga": "A_oC8_64_f", "Se": "A_hP3_152_a"}
+TYPES = {
+    "B": "A_hR12_166_2h",
+    "P": "A_oC8_64_f",
+    "Mn": "A_cI58_217_ac2g",
+    "Ga": "A_oC8_64_f",
+    "Se": "A_hP3_152_a",
+    "U": "A_oC4_63_c",
+}
 
 
 @pytest.mark.parametrize("symbol", sorted(TYPES))
