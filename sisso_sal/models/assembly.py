@@ -22,7 +22,7 @@ from sisso_sal.models.groups import Provenance, error_of_mean, n_materials
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.members import Draw, Stage, by_dimension, lines_alone, search_members
-from sisso_sal.models.posterior import certainty
+from sisso_sal.models.posterior import Certainty, Credence, certainty
 from sisso_sal.models.program import Program
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe
@@ -158,11 +158,17 @@ def assemble(
         primaries=table.primaries,
         labelled=_features(table, rows),
         counts=_counts(stages, best.stage, int(present.sum())),
-        certain=certainty(beliefs, list(names)) if beliefs else None,
+        certain=_certain(beliefs, list(names), best) if beliefs else None,
         low=_begun(recipe, table, best, rows),
     )
     judged = _judged(recipe, table, model, unseen, rows, composition, earlier)
     return judged if model.low is None else _compared(recipe, table, judged, stages[0], draw, rows)
+
+
+def _certain(beliefs: Sequence[Credence], names: Sequence[str], best: _Choice) -> Certainty:
+    known = certainty(beliefs, names)
+    column = best.stage.forms[best.form].column
+    return known.with_certain(column) if column else known
 
 
 def _place(stage: Stage, dim: int, form: Form) -> dict[str, Any]:

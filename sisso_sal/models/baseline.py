@@ -19,15 +19,15 @@ from sisso_sal.errors import SettingsError
 from sisso_sal.features.dimension import parse_unit
 from sisso_sal.models.groups import consecutive
 from sisso_sal.models.inputs import TrainingTable
+from sisso_sal.models.low_records import LowRecord
 from sisso_sal.models.record_types import read_record
-from sisso_sal.models.records import LowRecord
 from sisso_sal.protocols import Space
 
 FORMS = ("feature", "difference", "line", "number alone", "line alone")
 """What can become of low columns: a feature; a number or a line that formulas are the rest of; or the number or line alone."""
 
-ESTIMATED_BY = ("chgnet", "sevenn")
-"""Potentials with whose name ``estimate`` ends the names of its columns."""
+ESTIMATED_BY = ("chgnet", "chgnet_0_2_0", "chgnet_r2scan", "sevenn")
+"""Words for potentials with which ``estimate`` ends the names of its columns."""
 
 NOTHING_LEFT = 1e-9
 """Part of the target's range below which a low column leaves nothing to explain."""

@@ -16,7 +16,7 @@ J. R. Stat. Soc. B 72, 417 (2010) (stability selection).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import fsum, lgamma
 from typing import Any, Self
 
@@ -116,6 +116,12 @@ class Certainty:
 
     primaries: dict[str, float]
     descriptors: tuple[ProbableDescriptor, ...]
+
+    def with_certain(self, name: str) -> Certainty:
+        """The same where every member has this primary feature, beside the models that were scored."""
+        return replace(
+            self, primaries={name: 1.0, **{key: share for key, share in self.primaries.items() if key != name}}
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

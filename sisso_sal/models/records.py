@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import ConfigDict, Field, model_validator
 
+from sisso_sal.models.low_records import LowRecord
 from sisso_sal.models.record_types import (
     Count,
     Flag,
@@ -164,47 +165,6 @@ class RecalibrationRecord(Record):
             bool((self.scores >= 0).all() and (np.diff(self.scores) >= 0).all()), "scores: needs numbers >= 0 in order"
         )
         need(not is_learned or self.scores[-1] > 0, "scores: needs one above 0")
-        return self
-
-
-class BaselineRecord(Record):
-    """A `Baseline`."""
-
-    column: Text
-    slope: Number
-    intercept: Number
-
-
-class LowErrorRecord(Record):
-    """A `LowError`."""
-
-    what: Literal["number", "line", "model"]
-    column: Text
-    mae: Size
-    rmse: Size
-
-
-class LowRecord(Record):
-    """A `Low`."""
-
-    columns: list[Text] = Field(min_length=1)
-    form: Literal["feature", "difference", "line", "number alone", "line alone"]
-    baseline: BaselineRecord | None
-    spread: Positive | None
-    n: Count
-    errors: list[LowErrorRecord]
-    gain: Number | None
-    gain_error: Size | None
-
-    @model_validator(mode="after")
-    def _form_fits(self) -> Self:
-        need((self.baseline is None) == (self.form == "feature"), "baseline: needs to be there for all but 'feature'")
-        need(
-            (self.spread is not None) == self.form.endswith("alone"),
-            "spread: needs a number where there are no formulas",
-        )
-        known = {*self.columns, *([self.baseline.column] if self.baseline else [])} == {*self.columns}
-        need(known, "baseline.column: needs to be one of the columns")
         return self
 
 
