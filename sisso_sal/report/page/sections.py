@@ -17,6 +17,7 @@ from sisso_sal.report.figures.out_of_bag import accuracy
 from sisso_sal.report.page.reasons import reasons
 from sisso_sal.report.run_view import RunView
 from sisso_sal.report.summary import (
+    form_text,
     low_text,
     materials_text,
     no_longer_help,
@@ -48,6 +49,8 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
         "no_longer_help": no_longer_help(summary, view.unit),
         "unlike": shift_text(summary, view.unit),
         "low": low_text(summary, view.unit),
+        "choices": (choices := _choices(summary)),
+        "has_forms": len({choice["of"] for choice in choices}) > 1,
         "scored_by": meaning_of(summary["acquisition"]),
         "summary": summary,
         "learner": LEARNERS.get(summary.get("correction", "none")),
@@ -71,6 +74,24 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
         "n_materials": len(view.ids),
         "newer": _newer(view),
     }  # fmt: skip
+
+
+def _choices(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the ensemble had to choose from: what formulas are for in words, and which choice it was."""
+    low = summary.get("low") or {}
+    form, _, alone = str(low.get("form", "feature")).partition(" ")
+    form = {"number": "difference"}.get(form, form) if alone else form
+    column = (low.get("baseline") or {}).get("column", "")
+    chosen = (summary.get("rung"), summary.get("dim"), form, column)
+    return [
+        {
+            **choice,
+            "of": form_text(choice.get("form", ""), choice.get("column", "")),
+            "is_chosen": chosen
+            == (choice["rung"], choice["dim"], choice.get("form", "feature"), choice.get("column", "")),
+        }
+        for choice in summary.get("choices") or []
+    ]
 
 
 def filters(unit: str, decimals: int) -> dict[str, Callable[..., Any]]:
