@@ -15,6 +15,7 @@ from sisso_sal.data.table import Table
 from sisso_sal.errors import DocumentError, InputError, OracleError, SettingsError, StorageError, TakenError
 from sisso_sal.oracle.engines.aims_inputs import species_files
 from sisso_sal.oracle.engines.ase_calculator import calculator_preset, make_calculator
+from sisso_sal.oracle.engines.trial import try_calculator
 from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.expressions import expression_names
 from sisso_sal.oracle.stability.labels import LABELS
@@ -236,15 +237,20 @@ def check_aims(settings: CampaignSettings) -> str:
 
 
 def check_calculator(settings: CampaignSettings) -> str:
-    """What would run where an ASE calculator computes.
+    """What would run where an ASE calculator computes, after it has computed two atoms if workers of this machine will use it.
 
     Raises
     ------
     InputError
-        A setting is out of range, or a package is missing.
+        A setting is out of range, a package is missing, or the calculator fails.
     """
     engine = _checked("structure", settings)
-    return f"{settings.label.quantity} by {engine.calculator}, {settings.run.workers} workers"
+    words = f"{settings.label.quantity} by {engine.calculator}, {settings.run.workers} workers"
+    if settings.run.workers == 0:
+        return words
+    tried = [calculator_preset(engine.calculator, **engine.changes_of(step)) for step in ("relax", "static")]
+    results = [try_calculator(each) for n, each in enumerate(tried) if each not in tried[:n]]
+    return "; ".join([words, *results])
 
 
 def _checked(kind: Literal["aims", "structure"], settings: CampaignSettings) -> EngineSettings:
