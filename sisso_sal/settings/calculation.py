@@ -63,8 +63,12 @@ class CalculationSettings(BaseModel):
     """Preset or class of an ASE calculator, see `sisso_sal.oracle.engines.ase_calculator.calculator_preset`."""
     steps: dict[Step, str] = {}
     """Preset of each step of FHI-aims, see `sisso_sal.oracle.engines.aims_inputs.PRESETS`."""
-    changes: dict[Literal["all", "relax", "static", "bands"], dict[str, Any]] = {}
-    """Changes to the settings of a step; "all" for every step."""
+    changes: dict[Literal["all", "prerelax", "relax", "static", "bands"], dict[str, Any]] = {}
+    """Changes to the settings of a step; "all" for every step but prerelax."""
+    prerelax: str | None = None
+    """Preset or class of the ASE calculator, such as "chgnet", that relaxes and ranks all structures before the first step."""
+    prerelax_window: float = Field(default=0.05, ge=0)
+    """Energy above the lowest up to which a ranked structure is computed even if ``max_prototypes`` are lower, in eV/atom."""
     with_bands: bool = True
     """Whether the candidate's bands are computed."""
 

@@ -14,7 +14,7 @@ from sisso_sal.data.headers import split_header
 from sisso_sal.data.table import Table
 from sisso_sal.errors import DocumentError, InputError, OracleError, SettingsError, StorageError, TakenError
 from sisso_sal.oracle.engines.aims_inputs import species_files
-from sisso_sal.oracle.engines.ase_calculator import calculator_preset, make_calculator
+from sisso_sal.oracle.engines.ase_calculator import CalculatorSettings, calculator_preset, make_calculator
 from sisso_sal.oracle.engines.trial import try_calculator
 from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.expressions import expression_names
@@ -233,7 +233,8 @@ def check_aims(settings: CampaignSettings) -> str:
         A setting is out of range, or the program or a species is missing.
     """
     engine = _checked("aims", settings)
-    return f"{settings.label.quantity} by '{engine.program}', {settings.run.workers} workers"
+    words = f"{settings.label.quantity} by '{engine.program}', {settings.run.workers} workers"
+    return "; ".join([words, *_tried([engine.prerelaxation()], settings.run.workers)])
 
 
 def check_calculator(settings: CampaignSettings) -> str:
@@ -246,11 +247,14 @@ def check_calculator(settings: CampaignSettings) -> str:
     """
     engine = _checked("structure", settings)
     words = f"{settings.label.quantity} by {engine.calculator}, {settings.run.workers} workers"
-    if settings.run.workers == 0:
-        return words
-    tried = [calculator_preset(engine.calculator, **engine.changes_of(step)) for step in ("relax", "static")]
-    results = [try_calculator(each) for n, each in enumerate(tried) if each not in tried[:n]]
-    return "; ".join([words, *results])
+    used = [calculator_preset(engine.calculator, **engine.changes_of(step)) for step in ("relax", "static")]
+    return "; ".join([words, *_tried([*used, engine.prerelaxation()], settings.run.workers)])
+
+
+def _tried(calculators: Sequence[CalculatorSettings | None], workers: int) -> list[str]:
+    """What each of these calculators makes of two atoms, if workers of this machine will use it."""
+    different = [each for n, each in enumerate(calculators) if each is not None and each not in calculators[:n]]
+    return [try_calculator(each) for each in different] if workers else []
 
 
 def _checked(kind: Literal["aims", "structure"], settings: CampaignSettings) -> EngineSettings:
@@ -341,10 +345,14 @@ def check_machine(engine: EngineSettings, formulas: Any, *, runs_here: bool) -> 
     InputError
         A program, a package or a species is missing.
     """
+    needed = [engine.prerelaxation()]
     if engine.engine == "structure":
-        if runs_here:
-            with tempfile.TemporaryDirectory() as folder:
-                make_calculator(calculator_preset(engine.calculator, **engine.changes_of("relax")), Path(folder))
+        needed.append(calculator_preset(engine.calculator, **engine.changes_of("relax")))
+    with tempfile.TemporaryDirectory() as folder:
+        for settings in needed:
+            if settings is not None and runs_here:
+                make_calculator(settings, Path(folder))
+    if engine.engine == "structure":
         return
     words = engine.program.split()
     if runs_here and (not words or shutil.which(words[0]) is None):

@@ -114,7 +114,8 @@ def outcome_of(
     if not all(chain.ended for group in groups.values() for chain in group):
         return None
     hours = sum(chain.core_hours for formula in request.pays for chain in groups[formula])
-    phases = [chain.phase(formula) for formula, group in groups.items() for chain in group]
+    told = [chain.phase(formula) for formula, group in groups.items() for chain in group]
+    phases = [phase for phase in told if phase is not None]
 
     def failed(kind: FailureKind, reason: str) -> LabelOutcome:
         return LabelOutcome(id=request.id, intent=request.intent, failure=kind, reason=reason, core_hours=hours)
