@@ -36,6 +36,20 @@ class Awkward(EMT):
         }
 
 
+class Bent(Calculator):
+    """Each atom in a steep valley 0.02 Å beside its first place: symmetric within a tolerance, but not by its energy."""
+
+    implemented_properties = ("energy", "forces", "stress")
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=()):
+        if not hasattr(self, "places"):
+            self.places = atoms.get_scaled_positions(wrap=False)
+            self.shifts = 0.02 * np.cos(np.arange(3 * len(atoms))).reshape(-1, 3)
+        super().calculate(atoms, list(properties), list(system_changes))
+        away = atoms.positions - self.places @ atoms.cell.array - self.shifts
+        self.results = {"energy": 50.0 * float((away**2).sum()), "forces": -100.0 * away, "stress": np.zeros(6)}
+
+
 class Broken(Calculator):
     """A calculator for every element that fails where it is asked to: "setup", "forces" or "stress"."""
 

@@ -36,6 +36,12 @@ class LabelSettings(BaseModel):
     """Concentration of each dissolved species, in mol/L."""
     oxygen_correction: float = 0.0
     """Added to the formation energy of a solid for each oxygen atom, in eV."""
+    oxygen_energy: float | None = None
+    """Energy of an oxygen atom in O2, in eV; by default from H2O and H2, of CHGNet that of the scheme that its energies follow."""
+    measured: str | None = None
+    """Table of measured enthalpies of formation (``formula``, ``H_f (eV/atom)``) that the oxides of a label are compared with."""
+    measured_tolerance: float = Field(default=0.2, gt=0)
+    """A label is refused where an oxide that it rests on is further from its measured enthalpy, in eV/atom."""
     ions: str | None = None
     """Table of further dissolved species, see `sisso_sal.oracle.stability.aqueous.aqueous_species`."""
     formula: str | None = None

@@ -30,6 +30,8 @@ ENERGY_DEFINITION = "potential energy of the ASE calculator"
 _VOLUMES = np.linspace(0.94, 1.06, 7)
 _SCANS = 6
 _RELAXING = ("prerelax", "relax")
+_SYMMETRIC = 0.03  # Å
+_SAME_ENERGY = 1e-3  # eV/atom
 _ROOM = 10.0  # Å around a molecule, for a calculator that needs a cell even where nothing is periodic
 
 
@@ -54,9 +56,9 @@ class CalculatorSettings(BaseModel):
     force_tolerance : float
         In eV/Å.
     max_steps : int
-    keep_symmetry : bool
-        Whether a relaxation keeps the space group of a crystal: the noise of a potential would break it, and an engine that uses
-        symmetry would have more k-points to compute.
+    refine_symmetry : bool
+        Whether a relaxed crystal is moved to the symmetry that it nearly has: the noise of a potential leaves none, and an engine
+        that uses symmetry would have more k-points to compute.
     path_points : int
         K-points of a band structure.
     hybrid : {"", "HSE06", "HSE03", "PBE0"}
@@ -79,7 +81,7 @@ class CalculatorSettings(BaseModel):
     relax: Literal["full", "volume", "atoms", "none"] = "full"
     force_tolerance: float = Field(default=0.05, gt=0)
     max_steps: int = Field(default=100, ge=1)
-    keep_symmetry: bool = False
+    refine_symmetry: bool = False
     path_points: int = Field(default=40, ge=2)
     hybrid: Literal["", "HSE06", "HSE03", "PBE0"] = ""
 
@@ -276,15 +278,12 @@ def relax_structure(atoms: Any, settings: CalculatorSettings) -> int:
     OracleError
         The forces did not come below the tolerance in the steps allowed, or no volume has the least energy.
     """
-    from ase.constraints import FixSymmetry
     from ase.filters import FrechetCellFilter
     from ase.optimize import BFGS
 
     n_steps = _best_volume(atoms) if settings.relax == "volume" else 0
     if settings.relax != "full" and len(atoms) == 1:
         return n_steps
-    if settings.keep_symmetry and atoms.pbc.all():
-        atoms.set_constraint(FixSymmetry(atoms))
     moving: Any = FrechetCellFilter(atoms) if settings.relax == "full" else atoms
     optimiser = BFGS(moving, logfile=None)
     converged = optimiser.run(fmax=settings.force_tolerance, steps=settings.max_steps)
@@ -292,7 +291,22 @@ def relax_structure(atoms: Any, settings: CalculatorSettings) -> int:
     if not converged:
         told = f"forces above {settings.force_tolerance:g} eV/Å after {settings.max_steps} steps"
         raise _Unconverged(told, n_steps)
-    return n_steps
+    return n_steps + (_refine(atoms) if settings.refine_symmetry and atoms.pbc.all() else 0)
+
+
+def _refine(atoms: Any) -> int:
+    """Move atoms and cell to the symmetry that they have within `_SYMMETRIC`, unless the energy tells that they have it not.
+
+    Returns the number of energies: 1.
+    """
+    from ase.spacegroup.symmetrize import refine_symmetry
+
+    energy, before = static_energy(atoms), atoms.copy()
+    refine_symmetry(atoms, symprec=_SYMMETRIC)
+    if static_energy(atoms) > energy + _SAME_ENERGY * len(atoms):
+        atoms.set_cell(before.cell)
+        atoms.set_positions(before.positions)
+    return 1
 
 
 def _best_volume(atoms: Any) -> int:
@@ -349,7 +363,6 @@ def _document(
 def _reached(start: Any, atoms: Any, finished: bool) -> Any:
     """The structure of the atoms; a finished one with the moments that it began with, and those that were found."""
     bare = atoms.copy()  # without the calculator, whose results may have any shape
-    bare.set_constraint()
     reached = type(start).from_ase_atoms(bare)
     found = plain(getattr(atoms.calc, "results", {}).get("magmoms")) if finished else None
     if isinstance(found, list) and len(found) == len(start) and all(isinstance(moment, float) for moment in found):

@@ -14,7 +14,7 @@ from sisso_sal.data.headers import split_header
 from sisso_sal.data.table import Table
 from sisso_sal.errors import DocumentError, InputError, OracleError, SettingsError, StorageError, TakenError
 from sisso_sal.oracle.engines.aims_inputs import species_files
-from sisso_sal.oracle.engines.ase_calculator import CalculatorSettings, calculator_preset, make_calculator
+from sisso_sal.oracle.engines.ase_calculator import CalculatorSettings, make_calculator
 from sisso_sal.oracle.engines.trial import try_calculator
 from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.expressions import expression_names
@@ -23,6 +23,7 @@ from sisso_sal.oracle.stability.pourbaix import Conditions
 from sisso_sal.oracle.workflow.outcomes import LabelOutcome, PhaseRequest, Question
 from sisso_sal.oracle.workflow.steps import STEPS, EngineSettings, load_engine, step_settings
 from sisso_sal.oracle.workflow.tasks import Workflow, is_of
+from sisso_sal.oracle.workflow.trust import measured_enthalpies, oxygen_energy
 from sisso_sal.oracle.workflow.workers import LOG, living
 from sisso_sal.oxides.elements import atomic_fractions, parse_formula
 from sisso_sal.oxides.structures import formula_key, read_structures, structures_of_column
@@ -203,7 +204,14 @@ def first_principles(
     workflow = Workflow(
         Path(run, FOLDER),
         engine,
-        question=Question(quantity=label.quantity, conditions=conditions, oxygen_correction=label.oxygen_correction),
+        question=Question(
+            quantity=label.quantity,
+            conditions=conditions,
+            oxygen_correction=label.oxygen_correction,
+            oxygen_energy=oxygen_energy(engine, label),
+            measured=measured_enthalpies(label.measured),
+            measured_tolerance=label.measured_tolerance,
+        ),
         ions=label.ions,
         structures=_structures(settings, table),
         max_prototypes=label.max_prototypes,
@@ -247,8 +255,8 @@ def check_calculator(settings: CampaignSettings) -> str:
     """
     engine = _checked("structure", settings)
     words = f"{settings.label.quantity} by {engine.calculator}, {settings.run.workers} workers"
-    used = [calculator_preset(engine.calculator, **engine.changes_of(step)) for step in ("relax", "static")]
-    return "; ".join([words, *_tried([*used, engine.prerelaxation()], settings.run.workers)])
+    used = engine.calculator_of("relax"), engine.calculator_of("static"), engine.prerelaxation()
+    return "; ".join([words, *_tried(used, settings.run.workers)])
 
 
 def _tried(calculators: Sequence[CalculatorSettings | None], workers: int) -> list[str]:
@@ -260,6 +268,7 @@ def _tried(calculators: Sequence[CalculatorSettings | None], workers: int) -> li
 def _checked(kind: Literal["aims", "structure"], settings: CampaignSettings) -> EngineSettings:
     check_label(settings.label)
     engine = engine_of(kind, settings)
+    oxygen_energy(engine, settings.label)
     check_machine(engine, (), runs_here=settings.run.workers > 0)
     return engine
 
@@ -280,10 +289,11 @@ def engine_of(kind: Literal["aims", "structure"], settings: CampaignSettings) ->
 
 
 def check_label(label: LabelSettings) -> Conditions:
-    """The conditions of a label; `InputError` where its expression, its table of ions or its structures cannot be read."""
+    """The conditions of a label; `InputError` where its expression, one of its tables or its structures cannot be read."""
     expression_names(label.quantity, LABELS)
     if label.ions is not None:
         aqueous_species(("H",), label.ions)
+    measured_enthalpies(label.measured)
     if label.structures is not None:
         read_structures(label.structures)
     return Conditions(potential=label.potential, pH=label.pH, concentration=label.concentration)
@@ -347,7 +357,7 @@ def check_machine(engine: EngineSettings, formulas: Any, *, runs_here: bool) -> 
     """
     needed = [engine.prerelaxation()]
     if engine.engine == "structure":
-        needed.append(calculator_preset(engine.calculator, **engine.changes_of("relax")))
+        needed.append(engine.calculator_of("relax"))
     with tempfile.TemporaryDirectory() as folder:
         for settings in needed:
             if settings is not None and runs_here:

@@ -72,11 +72,15 @@ class EngineSettings(CalculationSettings):
         """What is asked for all steps, and on top for this one."""
         return {**self.changes.get("all", {}), **self.changes.get(step, {})}
 
+    def calculator_of(self, step: Step) -> CalculatorSettings:
+        """How the ASE calculator does a step."""
+        return calculator_preset(self.calculator, **self.changes_of(step))
+
     def prerelaxation(self) -> CalculatorSettings | None:
-        """How the potential relaxes; None where there is none. It keeps symmetry unless told otherwise."""
+        """How the potential relaxes, with lost symmetry given back unless told otherwise; None where there is no potential."""
         if not self.prerelax:
             return None
-        return calculator_preset(self.prerelax, **{"keep_symmetry": True, **self.changes.get("prerelax", {})})
+        return calculator_preset(self.prerelax, **{"refine_symmetry": True, **self.changes.get("prerelax", {})})
 
 
 def load_engine(data: Mapping[str, Any]) -> EngineSettings:
@@ -102,7 +106,7 @@ def load_engine(data: Mapping[str, Any]) -> EngineSettings:
         if engine.engine == "aims":
             step_settings(engine, step)
         else:
-            calculator_preset(engine.calculator, **engine.changes_of(step))
+            engine.calculator_of(step)
     return engine
 
 
@@ -171,8 +175,7 @@ def _step(step: Step, structure: Structure | Molecule, engine: EngineSettings) -
     number, earlier = begin_attempt(folder)
     if number > MAX_ATTEMPTS:
         raise OracleError(f"{step}: its worker died in each of {MAX_ATTEMPTS} attempts")
-    settings = calculator_preset(engine.calculator, **engine.changes_of(step))
-    document = calculate(folder, structure, settings, label=step)
+    document = calculate(folder, structure, engine.calculator_of(step), label=step)
     return {**document, "core_hours": document["core_hours"] + earlier / 3600, "attempts": number}
 
 

@@ -190,6 +190,8 @@ class Workflow:
 
     def _plan(self, id: str, intent: str) -> PhaseRequest:
         formulas = needed_formulas(id, self.competitors.get(id), self.question.quantity)
+        if self.question.oxygen_energy is not None:
+            formulas = tuple(formula for formula in formulas if formula not in MOLECULES)
         lacking = {f: "no structure to start from is known" for f in formulas if not self._starts(f)}
         for metal in undissolved(id, self.question.quantity, self._species(id)):
             lacking[f"dissolved {metal}"] = "no species known"

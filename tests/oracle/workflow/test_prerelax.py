@@ -363,11 +363,11 @@ def test_settings(settings, told):
     with pytest.raises(SettingsError) as caught:
         load_engine(settings)
     assert told in str(caught.value)
-    assert load_engine({"prerelax": PAIRS}).prerelaxation().keep_symmetry
+    assert load_engine({"prerelax": PAIRS}).prerelaxation().refine_symmetry
     assert (
-        not load_engine({"prerelax": PAIRS, "changes": {"prerelax": {"keep_symmetry": False}}})
+        not load_engine({"prerelax": PAIRS, "changes": {"prerelax": {"refine_symmetry": False}}})
         .prerelaxation()
-        .keep_symmetry
+        .refine_symmetry
     )
 
 
