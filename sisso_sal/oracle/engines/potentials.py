@@ -56,6 +56,7 @@ def chgnet(model: str = "0.3.0", device: str = "cpu", **parameters: Any) -> Any:
         There is no such model.
     """
     calculator = import_module("chgnet.model.dynamics").CHGNetCalculator
+    import_module("torch").set_num_threads(1)  # sums in single precision depend on the number of threads
     network = import_module("chgnet.model.model").CHGNet
     with contextlib.redirect_stdout(io.StringIO()):  # it greets on standard output, which belongs to results
         weights = network.load(model_name=model, use_device=device, verbose=False)
@@ -82,5 +83,6 @@ def sevenn(model: str = "7net-0", device: str = "cpu", **parameters: Any) -> Any
         There is no such model.
     """
     calculator = import_module("sevenn.calculator").SevenNetCalculator
+    import_module("torch").set_num_threads(1)
     with contextlib.redirect_stdout(io.StringIO()):
         return calculator(model, device=device, **parameters)

@@ -1,5 +1,8 @@
 """Energies that cannot be made into a label are refused: an unknown scheme, oxides that are far from measured ones."""
 
+import importlib.util
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("taskblaster")
@@ -11,6 +14,7 @@ from sisso_sal.oracle.stability.labels import OxygenReference, Phase
 from sisso_sal.oracle.workflow.chains import Chain, Task
 from sisso_sal.oracle.workflow.first_principles import check_calculator, check_label
 from sisso_sal.oracle.workflow.outcomes import PhaseRequest, Question, outcome_of
+from sisso_sal.oracle.workflow.repository import run_ready
 from sisso_sal.oracle.workflow.steps import load_engine
 from sisso_sal.oracle.workflow.tasks import Workflow
 from sisso_sal.oracle.workflow.trust import (
@@ -122,3 +126,21 @@ def test_tables_of_measured_enthalpies(tmp_path):
     table.write_text(f"formula,{MEASURED}\nTiO2,low\nMgO,high\n")
     with pytest.raises(TableError, match="needs numbers"):
         measured_enthalpies(table)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("chgnet") is None, reason="needs CHGNet and PyTorch")
+@pytest.mark.filterwarnings("ignore")  # of PyTorch and CHGNet
+def test_labels_of_chgnet_are_near_measured_ones_or_refused(tmp_path):
+    """ΔG_pbx in eV/atom: measured solids (CRC Handbook; NiO Wagman 1982) and the dissolved species of ASE, as for the labels."""
+    measured = {"MgO": 0.809, "NiO": 0.546, "ZnO": 0.509, "TiO2": -0.138}
+    engine = load_engine({"engine": "structure", "calculator": "chgnet", "with_bands": False})
+    enthalpies = measured_enthalpies(Path(__file__).parents[3] / "data" / "enthalpies.csv")
+    question = Question(oxygen_energy=oxygen_energy(engine, LabelSettings()), measured=enthalpies)
+    workflow = Workflow(tmp_path / "oracle", engine, question=question, max_prototypes=2)
+    for formula in measured:
+        workflow.submit(formula, formula)
+    run_ready(workflow.root, {"relax", "static"})
+    found = {outcome.id: outcome for outcome in workflow.collect()}
+    for formula in ("MgO", "NiO", "ZnO"):
+        assert found[formula].value == pytest.approx(measured[formula], abs=0.2)
+    assert found["TiO2"].reason == "TiO2 forms with -3.504 eV/atom, measured -3.261; more than 0.2 apart"
