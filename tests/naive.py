@@ -375,3 +375,20 @@ def naive_farthest_first(places):
         rest = [i for i in range(n) if i not in taken]
         taken.append(max(rest, key=lambda i: min(square(places[i], places[j]) for j in taken)))
     return taken
+
+
+def computed_structures(energies, most, window, same):
+    """Which structures of a phase are computed after a ranking, in words: see `sisso_sal.oracle.workflow.prerelax.chosen`."""
+    computed = []
+    for number, energy in enumerate(energies):
+        if energy is None:
+            computed.append(number < most)  # as if there were no ranking
+            continue
+        level, head = 0, None
+        for lower in sorted(e for e in energies if e is not None):
+            if head is None or lower - head > same:
+                level, head = level + 1, lower
+            if lower == energy:
+                break
+        computed.append(level <= most or energy - min(e for e in energies if e is not None) <= window)
+    return computed

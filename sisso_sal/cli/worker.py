@@ -14,7 +14,9 @@ from sisso_sal.cli.terminal import emit, next_step
 
 @click.command(cls=Command, short_help="Run the calculations that a campaign has submitted")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--tags", default="relax,static,bands", show_default=True, help="Kinds of steps that this worker runs.")
+@click.option(
+    "--tags", default="prerelax,relax,static,bands", show_default=True, help="Kinds of steps that this worker runs."
+)
 @click.option("--idle", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait for new steps; 0 by default.")
 @click.option(
     "--slurm", metavar="OPTIONS", help="Print a job script with these options of sbatch, and do nothing else."

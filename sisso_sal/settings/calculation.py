@@ -36,6 +36,12 @@ class LabelSettings(BaseModel):
     """Concentration of each dissolved species, in mol/L."""
     oxygen_correction: float = 0.0
     """Added to the formation energy of a solid for each oxygen atom, in eV."""
+    oxygen_energy: float | None = None
+    """Energy of an oxygen atom in O2, in eV; by default from H2O and H2, of CHGNet that of the scheme that its energies follow."""
+    measured: str | None = None
+    """Table of measured enthalpies of formation (``formula``, ``H_f (eV/atom)``) that the oxides of a label are compared with."""
+    measured_tolerance: float = Field(default=0.2, gt=0)
+    """A label is refused where an oxide that it rests on is further from its measured enthalpy, in eV/atom."""
     ions: str | None = None
     """Table of further dissolved species, see `sisso_sal.oracle.stability.aqueous.aqueous_species`."""
     formula: str | None = None
@@ -63,8 +69,12 @@ class CalculationSettings(BaseModel):
     """Preset or class of an ASE calculator, see `sisso_sal.oracle.engines.ase_calculator.calculator_preset`."""
     steps: dict[Step, str] = {}
     """Preset of each step of FHI-aims, see `sisso_sal.oracle.engines.aims_inputs.PRESETS`."""
-    changes: dict[Literal["all", "relax", "static", "bands"], dict[str, Any]] = {}
-    """Changes to the settings of a step; "all" for every step."""
+    changes: dict[Literal["all", "prerelax", "relax", "static", "bands"], dict[str, Any]] = {}
+    """Changes to the settings of a step; "all" for every step but prerelax."""
+    prerelax: str | None = None
+    """Preset or class of the ASE calculator, such as "chgnet", that relaxes and ranks all structures before the first step."""
+    prerelax_window: float = Field(default=0.05, ge=0)
+    """Energy above the lowest up to which a ranked structure is computed even if ``max_prototypes`` are lower, in eV/atom."""
     with_bands: bool = True
     """Whether the candidate's bands are computed."""
 

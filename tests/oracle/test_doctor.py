@@ -3,6 +3,7 @@
 import importlib.metadata
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 
 from sisso_sal.oracle import doctor
 from sisso_sal.oracle.doctor import Check, declared_packages, doctor_checks
+from sisso_sal.settings.campaign import CampaignSettings
 
 
 def check(name):
@@ -160,6 +162,49 @@ def test_a_test_run_of_two_atoms(monkeypatch, tmp_path):
     assert doctor.aims_test_run().detail.startswith(
         "MgO, two atoms: interrupted: the output ends in self-consistency cycle 1"
     )
+
+
+def of_a_calculator(calculator, *, workers=1, **changes):
+    settings = {
+        "run": {"oracle": "structure", "workers": workers},
+        "calculation": {"calculator": calculator, "changes": changes},
+    }
+    return doctor.oracle_check(CampaignSettings.model_validate(settings))
+
+
+def test_a_calculator_computes_two_atoms_before_a_campaign_relies_on_it():
+    """What can be imported need not compute: it lacks an element, has no stress, or stumbles over its own results."""
+    pytest.importorskip("taskblaster")
+    pair = {"parameters": {"sigma": 1.9}}
+    good = of_a_calculator("ase.calculators.lj:LennardJones", all=pair)
+    assert good.status == "ok"
+    told = r"dG_pbx by ase\.calculators\.lj:LennardJones, 1 workers; MgO, two atoms: -?\d+\.\d{3} eV in \d+\.\d s"
+    assert re.fullmatch(told, good.detail)
+    both = of_a_calculator("ase.calculators.lj:LennardJones", all=pair, static={"parameters": {"sigma": 2.0}})
+    assert both.detail.count("MgO, two atoms") == 2  # each step that has settings of its own
+    assert of_a_calculator("ase.calculators.emt:EMT") == Check(
+        "oracle",
+        "problem",
+        "calculator 'ase.calculators.emt:EMT': MgO, two atoms: failed: NotImplementedError: No EMT-potential for Mg",
+    )
+    assert of_a_calculator("ase.calculators.emt:EMT", workers=0).status == "ok"  # others compute
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("forces", "MgO, two atoms: failed: RuntimeError: out of memory"),
+        (
+            "stress",
+            "MgO, two atoms: has no stress to relax a cell by; set relax to volume or atoms in [calculation.changes]",
+        ),
+        ("setup", "cannot be set up: KeyError"),
+    ],
+)
+def test_what_a_calculator_cannot_do_is_told_in_one_line(fault, told):
+    pytest.importorskip("taskblaster")
+    found = of_a_calculator("stand_in_calculator:Broken", all={"parameters": {"fault": fault}})
+    assert (found.status, found.detail) == ("problem", f"calculator 'stand_in_calculator:Broken': {told}")
 
 
 def test_a_species_folder_must_hold_species(monkeypatch, tmp_path):

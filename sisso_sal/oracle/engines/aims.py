@@ -17,6 +17,7 @@ from sisso_sal.errors import InputError, OracleError
 from sisso_sal.oracle.engines.aims_bands import read_bands
 from sisso_sal.oracle.engines.aims_inputs import AimsSettings, write_inputs
 from sisso_sal.oracle.engines.aims_verdict import RunVerdict, judge_run
+from sisso_sal.oracle.engines.plain_data import plain
 
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
@@ -287,8 +288,9 @@ def calculation_document(
     -------
     dict
         That JSON can hold: ``task_label dir_name state formula_pretty nsites structure energy energy_per_atom energy_definition
-        bandgap vbm cbm forces stress aims_version verdict reason core_hours completed_at``; energies in eV, forces in eV/Å, the
-        stress in eV/Å³. What a run does not give is None, and nothing of a run that is not finished counts as a result.
+        bandgap vbm cbm forces stress steps aims_version verdict reason core_hours completed_at``; energies in eV, forces in
+        eV/Å, the stress in eV/Å³, steps as the number of geometries that were computed. What a run does not give is None, and
+        nothing of a run that is not finished counts as a result.
     """
     finished = verdict.verdict == "finished"
     reached = last_geometry(folder, structure)
@@ -296,7 +298,7 @@ def calculation_document(
     details: dict[str, Any] = dict.fromkeys(("bandgap", "vbm", "cbm", "forces", "stress"))
     if finished:
         details = _details(Path(folder))
-    return {
+    document = {
         "task_label": label,
         "dir_name": str(Path(folder)),
         "state": "successful" if finished else "failed",
@@ -307,12 +309,14 @@ def calculation_document(
         "energy_per_atom": None if energy is None else energy / len(structure),
         "energy_definition": verdict.energy_definition,
         **details,
+        "steps": verdict.n_cycles,
         "aims_version": verdict.version,
         "verdict": verdict.verdict,
         "reason": verdict.reason,
         "core_hours": None if seconds is None else seconds * verdict.n_tasks / 3600,
         "completed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+    return plain(document)
 
 
 def _details(folder: Path) -> dict[str, Any]:
@@ -351,7 +355,7 @@ def _by_pyfhiaims(path: str | os.PathLike[str]) -> dict[str, Any]:
     from pyfhiaims.outputs.stdout import AimsStdout
 
     last = AimsStdout(os.fspath(path))[-1]
-    return {"vbm": last["vbm"], "cbm": last["cbm"], "forces": _plain(last["forces"]), "stress": _plain(last["stress"])}
+    return {"vbm": last["vbm"], "cbm": last["cbm"], "forces": plain(last["forces"]), "stress": plain(last["stress"])}
 
 
 def _by_ase(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -362,10 +366,5 @@ def _by_ase(path: str | os.PathLike[str]) -> dict[str, Any]:
     results: dict[str, Any] = {"vbm": None, "cbm": None, "forces": None, "stress": None}
     for name, ask in (("forces", atoms.get_forces), ("stress", lambda: atoms.get_stress(voigt=False))):
         with contextlib.suppress(PropertyNotImplementedError):
-            results[name] = _plain(ask())
+            results[name] = plain(ask())
     return results
-
-
-def _plain(values: Any) -> Any:
-    """Nested lists instead of arrays."""
-    return values.tolist() if hasattr(values, "tolist") else values

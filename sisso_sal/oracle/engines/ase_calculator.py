@@ -5,8 +5,8 @@ The documents are those of `sisso_sal.oracle.engines.aims.calculation_document`,
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-import math
 import os
 import time
 from pathlib import Path
@@ -17,7 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sisso_sal.errors import InputError, OracleError, SettingsError
 from sisso_sal.oracle.engines.ase_bands import band_edges
+from sisso_sal.oracle.engines.plain_data import plain
 from sisso_sal.settings.calculation import first_problem
+from sisso_sal.system.documents import one_line
 
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
@@ -26,6 +28,11 @@ __all__ = ["PRESETS", "CalculatorSettings", "calculate", "calculator_preset", "r
 
 ENERGY_DEFINITION = "potential energy of the ASE calculator"
 _VOLUMES = np.linspace(0.94, 1.06, 7)
+_SCANS = 6
+_RELAXING = ("prerelax", "relax")
+_SYMMETRIC = 0.03  # Å
+_SAME_ENERGY = 1e-3  # eV/atom
+_ROOM = 10.0  # Å around a molecule, for a calculator that needs a cell even where nothing is periodic
 
 
 class CalculatorSettings(BaseModel):
@@ -40,7 +47,7 @@ class CalculatorSettings(BaseModel):
     molecule : mapping
         Parameters that molecules have instead.
     vacuum : float, optional
-        In Å around a molecule, in a periodic box; by default there is none.
+        In Å around a molecule, in a periodic box; by default the molecule has a cell of 10 Å of vacuum that is not periodic.
     install : str
         How to install the engine, for the message where it is missing.
     relax : {"full", "volume", "atoms", "none"}
@@ -49,6 +56,9 @@ class CalculatorSettings(BaseModel):
     force_tolerance : float
         In eV/Å.
     max_steps : int
+    refine_symmetry : bool
+        Whether a relaxed crystal is moved to the symmetry that it nearly has: the noise of a potential leaves none, and an engine
+        that uses symmetry would have more k-points to compute.
     path_points : int
         K-points of a band structure.
     hybrid : {"", "HSE06", "HSE03", "PBE0"}
@@ -71,6 +81,7 @@ class CalculatorSettings(BaseModel):
     relax: Literal["full", "volume", "atoms", "none"] = "full"
     force_tolerance: float = Field(default=0.05, gt=0)
     max_steps: int = Field(default=100, ge=1)
+    refine_symmetry: bool = False
     path_points: int = Field(default=40, ge=2)
     hybrid: Literal["", "HSE06", "HSE03", "PBE0"] = ""
 
@@ -115,8 +126,18 @@ PRESETS: dict[str, dict[str, Any]] = {
         "install": "apt-get install elk-lapw",
         "relax": "volume",
     },
+    "chgnet": {
+        "calculator": "sisso_sal.oracle.engines.potentials:chgnet",
+        "install": "pip install 'sisso-sal[potential-chgnet]'",
+        "max_steps": 500,
+    },
+    "sevenn": {
+        "calculator": "sisso_sal.oracle.engines.potentials:sevenn",
+        "install": "pip install 'sisso-sal[potential-sevenn]'",
+        "max_steps": 500,
+    },
 }
-"""GPAW with plane waves, and lighter for small machines; Elk, which has no stress.
+"""GPAW with plane waves, and lighter for small machines; Elk, which has no stress; two universal potentials.
 
 Below 700 eV the stress of GPAW pulls the cell together, and the number of plane waves jumps along an equation of state.
 """
@@ -148,16 +169,18 @@ def make_calculator(settings: CalculatorSettings, folder: Path) -> Any:
     module, _, name = settings.calculator.partition(":")
     try:
         kind = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # a library that is missing below it raises what it likes
         advice = f"; install it with: {settings.install}" if settings.install else ""
-        raise InputError(f"calculator '{settings.calculator}': cannot be imported ({error}){advice}") from None
+        raise InputError(
+            f"calculator '{settings.calculator}': cannot be imported ({one_line(str(error))}){advice}"
+        ) from None
     parameters = dict(settings.parameters)
     if "txt" in parameters:
         parameters["txt"] = str(folder / parameters["txt"])
     try:
         calculator = kind(**parameters)
-    except (TypeError, ValueError, RuntimeError, OSError) as error:
-        reason = str(error).strip().partition("\n")[0]
+    except Exception as error:  # each class refuses its parameters in its own way
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         advice = f"; install it with: {settings.install}" if settings.install else ""
         raise InputError(f"calculator '{settings.calculator}': cannot be set up: {reason}{advice}") from error
     if hasattr(calculator, "directory"):
@@ -168,7 +191,7 @@ def make_calculator(settings: CalculatorSettings, folder: Path) -> Any:
 def calculate(
     folder: str | os.PathLike[str], structure: Structure | Molecule, settings: CalculatorSettings, *, label: str
 ) -> dict[str, Any]:
-    """One step of a workflow: "relax" relaxes, any other label computes as it is; a failure is told in the document.
+    """One step of a workflow: "prerelax" and "relax" relax, any other computes as it is; a failure is told in the document.
 
     Parameters
     ----------
@@ -181,7 +204,7 @@ def calculate(
     Returns
     -------
     dict
-        As `sisso_sal.oracle.engines.aims.calculation_document`.
+        As `sisso_sal.oracle.engines.aims.calculation_document`; ``steps`` is None where the calculator failed.
 
     Raises
     ------
@@ -191,46 +214,64 @@ def calculate(
     started = time.monotonic()
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
-    atoms = structure.to_ase_atoms()
-    if not atoms.pbc.any():
-        settings = settings.for_molecule()
-        if settings.vacuum is not None:
-            atoms.center(vacuum=settings.vacuum)
-            atoms.pbc = True
-    if "magmom" in structure.site_properties:
-        atoms.set_initial_magnetic_moments([moment or 0.0 for moment in structure.site_properties["magmom"]])
+    atoms = _atoms_of(structure, settings.vacuum)
+    settings = settings if hasattr(structure, "lattice") else settings.for_molecule()
     atoms.calc = make_calculator(settings, place)
     verdict, reason, energy, edges = "finished", "the calculation ended", None, None
+    n_steps: int | None = 1
+    derivatives: dict[str, Any] = {"forces": None, "stress": None}
     try:
-        if label == "relax" and settings.relax != "none":
-            relax_structure(atoms, settings)
+        if label in _RELAXING and settings.relax != "none":
+            n_steps = relax_structure(atoms, settings)
         energy = static_energy(atoms)
+        derivatives = _derivatives(atoms, with_stress=hasattr(structure, "lattice"))
         asked = {"path_points": settings.path_points, "hybrid": settings.hybrid} if label == "bands" else {}
         edges = band_edges(atoms, place, **asked)
     except InputError:
         raise
     except _Unconverged as error:
-        verdict, reason = "relaxation_not_converged", str(error)
+        verdict, reason, n_steps = "relaxation_not_converged", str(error), error.n_steps
     except Exception as error:  # an engine fails with errors of its own; the kind and its first line are the reason
-        verdict, reason = "failed", f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        verdict, reason, n_steps = "failed", f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}", None
     document = _document(place, structure, atoms, energy, label, verdict, reason, time.monotonic() - started)
-    return document | ({} if edges is None or document["state"] != "successful" else edges)
+    document |= {"steps": n_steps, **(derivatives if verdict == "finished" else {})}
+    return plain(document | ({} if edges is None or document["state"] != "successful" else edges))
+
+
+def _atoms_of(structure: Structure | Molecule, vacuum: float | None) -> Any:
+    """ASE's atoms with the moments to start from; a molecule in a cell, which is periodic where a vacuum is given."""
+    atoms = structure.to_ase_atoms()
+    if not hasattr(structure, "lattice"):
+        atoms.center(vacuum=vacuum or _ROOM)
+        atoms.pbc = vacuum is not None
+    if "magmom" in structure.site_properties:
+        atoms.set_initial_magnetic_moments([moment or 0.0 for moment in structure.site_properties["magmom"]])
+    return atoms
 
 
 class _Unconverged(OracleError):
     """The optimiser ran out of steps."""
 
+    def __init__(self, message: str, n_steps: int) -> None:
+        super().__init__(message)
+        self.n_steps = n_steps
+
 
 def static_energy(atoms: Any) -> float:
-    """Potential energy, in eV; `OracleError` where it is not finite."""
-    energy = float(atoms.get_potential_energy())
-    if not math.isfinite(energy):
-        raise OracleError(f"needs a finite energy, found {energy}")
-    return energy
+    """Potential energy, in eV; `OracleError` where it is no finite number."""
+    energy = np.asarray(plain(atoms.get_potential_energy()), dtype=float).ravel()
+    if energy.size != 1 or not np.isfinite(energy[0]):
+        raise OracleError(f"needs a finite energy, found {', '.join(map(str, energy)) or 'none'}")
+    return float(energy[0])
 
 
-def relax_structure(atoms: Any, settings: CalculatorSettings) -> None:
+def relax_structure(atoms: Any, settings: CalculatorSettings) -> int:
     """Relax atoms in place: cell and positions, or volume and positions.
+
+    Returns
+    -------
+    int
+        Geometries that were computed.
 
     Raises
     ------
@@ -240,18 +281,42 @@ def relax_structure(atoms: Any, settings: CalculatorSettings) -> None:
     from ase.filters import FrechetCellFilter
     from ase.optimize import BFGS
 
+    n_steps = _best_volume(atoms) if settings.relax == "volume" else 0
+    if settings.relax != "full" and len(atoms) == 1:
+        return n_steps
     moving: Any = FrechetCellFilter(atoms) if settings.relax == "full" else atoms
-    if settings.relax == "volume":
-        _best_volume(atoms)
-    if len(atoms) > 1 and not BFGS(moving, logfile=None).run(fmax=settings.force_tolerance, steps=settings.max_steps):
-        raise _Unconverged(f"forces above {settings.force_tolerance:g} eV/Å after {settings.max_steps} steps")
+    optimiser = BFGS(moving, logfile=None)
+    converged = optimiser.run(fmax=settings.force_tolerance, steps=settings.max_steps)
+    n_steps += optimiser.nsteps + 1
+    if not converged:
+        told = f"forces above {settings.force_tolerance:g} eV/Å after {settings.max_steps} steps"
+        raise _Unconverged(told, n_steps)
+    return n_steps + (_refine(atoms) if settings.refine_symmetry and atoms.pbc.all() else 0)
 
 
-def _best_volume(atoms: Any) -> None:
-    """Set the volume to the minimum of a Birch-Murnaghan equation of state; the scan moves until it holds the minimum."""
+def _refine(atoms: Any) -> int:
+    """Move atoms and cell to the symmetry that they have within `_SYMMETRIC`, unless the energy tells that they have it not.
+
+    Returns the number of energies: 1.
+    """
+    from ase.spacegroup.symmetrize import refine_symmetry
+
+    energy, before = static_energy(atoms), atoms.copy()
+    refine_symmetry(atoms, symprec=_SYMMETRIC)
+    if static_energy(atoms) > energy + _SAME_ENERGY * len(atoms):
+        atoms.set_cell(before.cell)
+        atoms.set_positions(before.positions)
+    return 1
+
+
+def _best_volume(atoms: Any) -> int:
+    """Set the volume to the minimum of a Birch-Murnaghan equation of state; the scan moves until it holds the minimum.
+
+    Returns the number of energies.
+    """
     from ase.eos import EquationOfState
 
-    for _ in range(6):
+    for scan in range(1, _SCANS + 1):
         start = atoms.cell.copy()
         volumes, energies = [], []
         for factor in _VOLUMES:
@@ -262,33 +327,31 @@ def _best_volume(atoms: Any) -> None:
         if 0 < least < len(_VOLUMES) - 1:
             volume, _, _ = EquationOfState(volumes, energies, eos="birchmurnaghan").fit(warn=False)
             atoms.set_cell(start * (volume / abs(np.linalg.det(start.array))) ** (1 / 3), scale_atoms=True)
-            return
+            return scan * len(_VOLUMES)
         atoms.set_cell(start * _VOLUMES[least] ** (1 / 3), scale_atoms=True)
-    raise _Unconverged("no volume has the least energy: the equation of state falls on one side")
+    told = "no volume has the least energy: the equation of state falls on one side"
+    raise _Unconverged(told, _SCANS * len(_VOLUMES))
 
 
 def _document(
     folder: Path, start: Any, atoms: Any, energy: float | None, label: str, verdict: str, reason: str, seconds: float
 ) -> dict[str, Any]:
     finished = verdict == "finished" and energy is not None
-    reached = type(start).from_ase_atoms(atoms) if hasattr(type(start), "from_ase_atoms") else start
-    if "magmom" in start.site_properties and finished:
-        reached.add_site_property("magmom", start.site_properties["magmom"])
     return {
         "task_label": label,
         "dir_name": str(folder),
         "state": "successful" if finished else "failed",
         "formula_pretty": start.composition.reduced_formula,
         "nsites": len(start),
-        "structure": reached.as_dict(),
+        "structure": _reached(start, atoms, finished).as_dict(),
         "energy": energy if finished else None,
         "energy_per_atom": energy / len(start) if finished and energy is not None else None,
         "energy_definition": ENERGY_DEFINITION,
         "bandgap": None,
         "vbm": None,
         "cbm": None,
-        "forces": _asked(atoms.get_forces) if finished else None,
-        "stress": _asked(lambda: atoms.get_stress(voigt=False)) if finished and hasattr(start, "lattice") else None,
+        "forces": None,
+        "stress": None,
         "aims_version": None,
         "verdict": verdict,
         "reason": reason,
@@ -297,10 +360,25 @@ def _document(
     }
 
 
-def _asked(ask: Any) -> list[Any] | None:
+def _reached(start: Any, atoms: Any, finished: bool) -> Any:
+    """The structure of the atoms; a finished one with the moments that it began with, and those that were found."""
+    bare = atoms.copy()  # without the calculator, whose results may have any shape
+    reached = type(start).from_ase_atoms(bare)
+    found = plain(getattr(atoms.calc, "results", {}).get("magmoms")) if finished else None
+    if isinstance(found, list) and len(found) == len(start) and all(isinstance(moment, float) for moment in found):
+        reached.add_site_property("final_magmom", found)
+    if "magmom" in start.site_properties and finished:
+        reached.add_site_property("magmom", start.site_properties["magmom"])
+    return reached
+
+
+def _derivatives(atoms: Any, *, with_stress: bool) -> dict[str, Any]:
+    """Forces and stress; None where the calculator has none."""
     from ase.calculators.calculator import PropertyNotImplementedError
 
-    try:
-        return np.asarray(ask()).tolist()
-    except (PropertyNotImplementedError, NotImplementedError):
-        return None
+    results: dict[str, Any] = {"forces": None, "stress": None}
+    asked = {"forces": atoms.get_forces, **({"stress": lambda: atoms.get_stress(voigt=False)} if with_stress else {})}
+    for name, ask in asked.items():
+        with contextlib.suppress(PropertyNotImplementedError, NotImplementedError):
+            results[name] = ask()
+    return results

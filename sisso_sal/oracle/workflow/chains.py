@@ -13,7 +13,13 @@ from sisso_sal.errors import DocumentError
 from sisso_sal.oracle.stability.labels import Phase
 from sisso_sal.system.documents import LARGE, read_json, record_of
 
-__all__ = ["Chain", "Task", "chains_of", "read_document"]
+__all__ = ["LEFT_OUT", "RANKING", "Chain", "Task", "chains_of", "read_document"]
+
+LEFT_OUT = "left_out"
+"""State of a step whose structure was ranked too high to be computed: neither a result nor a failure."""
+
+RANKING = "prototypes"
+"""Name of the chain whose one task ranks the structures of a phase."""
 
 
 class _Document(BaseModel):
@@ -59,7 +65,7 @@ class Task:
     def has_failed(self) -> bool:
         """Whether it ended without a result, by an exception or by a document that says so."""
         return self.state in ("fail", "cancel") or (
-            self.document is not None and self.document["state"] != "successful"
+            self.document is not None and self.document["state"] not in ("successful", LEFT_OUT)
         )
 
 
@@ -84,10 +90,12 @@ class Chain:
         """What its steps took, failures too."""
         return sum((task.document or {}).get("core_hours") or 0.0 for task in self.tasks.values())
 
-    def phase(self, formula: str) -> Phase:
-        """What it says of its phase: the energy of the static step, the gap of the bands."""
+    def phase(self, formula: str) -> Phase | None:
+        """What it says of its phase: the energy of the static step, the gap of the bands; None if its structure was left out."""
         broken = self._broken
-        last = self.tasks["static"].document
+        last = None if self.name == RANKING else self.tasks["static"].document
+        if broken is None and (self.name == RANKING or (last is not None and last["state"] == LEFT_OUT)):
+            return None
         if broken is not None or last is None:
             reason = broken.exception.strip().partition("\n")[0] if broken else "not computed"
             return Phase(formula=formula, name=self.name, reason=reason or "failed")

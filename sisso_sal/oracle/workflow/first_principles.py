@@ -14,7 +14,8 @@ from sisso_sal.data.headers import split_header
 from sisso_sal.data.table import Table
 from sisso_sal.errors import DocumentError, InputError, OracleError, SettingsError, StorageError, TakenError
 from sisso_sal.oracle.engines.aims_inputs import species_files
-from sisso_sal.oracle.engines.ase_calculator import calculator_preset, make_calculator
+from sisso_sal.oracle.engines.ase_calculator import CalculatorSettings, make_calculator
+from sisso_sal.oracle.engines.trial import try_calculator
 from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.expressions import expression_names
 from sisso_sal.oracle.stability.labels import LABELS
@@ -22,6 +23,7 @@ from sisso_sal.oracle.stability.pourbaix import Conditions
 from sisso_sal.oracle.workflow.outcomes import LabelOutcome, PhaseRequest, Question
 from sisso_sal.oracle.workflow.steps import STEPS, EngineSettings, load_engine, step_settings
 from sisso_sal.oracle.workflow.tasks import Workflow, is_of
+from sisso_sal.oracle.workflow.trust import measured_enthalpies, oxygen_energy
 from sisso_sal.oracle.workflow.workers import LOG, living
 from sisso_sal.oxides.elements import atomic_fractions, parse_formula
 from sisso_sal.oxides.structures import formula_key, read_structures, structures_of_column
@@ -202,7 +204,14 @@ def first_principles(
     workflow = Workflow(
         Path(run, FOLDER),
         engine,
-        question=Question(quantity=label.quantity, conditions=conditions, oxygen_correction=label.oxygen_correction),
+        question=Question(
+            quantity=label.quantity,
+            conditions=conditions,
+            oxygen_correction=label.oxygen_correction,
+            oxygen_energy=oxygen_energy(engine, label),
+            measured=measured_enthalpies(label.measured),
+            measured_tolerance=label.measured_tolerance,
+        ),
         ions=label.ions,
         structures=_structures(settings, table),
         max_prototypes=label.max_prototypes,
@@ -232,24 +241,34 @@ def check_aims(settings: CampaignSettings) -> str:
         A setting is out of range, or the program or a species is missing.
     """
     engine = _checked("aims", settings)
-    return f"{settings.label.quantity} by '{engine.program}', {settings.run.workers} workers"
+    words = f"{settings.label.quantity} by '{engine.program}', {settings.run.workers} workers"
+    return "; ".join([words, *_tried([engine.prerelaxation()], settings.run.workers)])
 
 
 def check_calculator(settings: CampaignSettings) -> str:
-    """What would run where an ASE calculator computes.
+    """What would run where an ASE calculator computes, after it has computed two atoms if workers of this machine will use it.
 
     Raises
     ------
     InputError
-        A setting is out of range, or a package is missing.
+        A setting is out of range, a package is missing, or the calculator fails.
     """
     engine = _checked("structure", settings)
-    return f"{settings.label.quantity} by {engine.calculator}, {settings.run.workers} workers"
+    words = f"{settings.label.quantity} by {engine.calculator}, {settings.run.workers} workers"
+    used = engine.calculator_of("relax"), engine.calculator_of("static"), engine.prerelaxation()
+    return "; ".join([words, *_tried(used, settings.run.workers)])
+
+
+def _tried(calculators: Sequence[CalculatorSettings | None], workers: int) -> list[str]:
+    """What each of these calculators makes of two atoms, if workers of this machine will use it."""
+    different = [each for n, each in enumerate(calculators) if each is not None and each not in calculators[:n]]
+    return [try_calculator(each) for each in different] if workers else []
 
 
 def _checked(kind: Literal["aims", "structure"], settings: CampaignSettings) -> EngineSettings:
     check_label(settings.label)
     engine = engine_of(kind, settings)
+    oxygen_energy(engine, settings.label)
     check_machine(engine, (), runs_here=settings.run.workers > 0)
     return engine
 
@@ -270,10 +289,11 @@ def engine_of(kind: Literal["aims", "structure"], settings: CampaignSettings) ->
 
 
 def check_label(label: LabelSettings) -> Conditions:
-    """The conditions of a label; `InputError` where its expression, its table of ions or its structures cannot be read."""
+    """The conditions of a label; `InputError` where its expression, one of its tables or its structures cannot be read."""
     expression_names(label.quantity, LABELS)
     if label.ions is not None:
         aqueous_species(("H",), label.ions)
+    measured_enthalpies(label.measured)
     if label.structures is not None:
         read_structures(label.structures)
     return Conditions(potential=label.potential, pH=label.pH, concentration=label.concentration)
@@ -335,10 +355,14 @@ def check_machine(engine: EngineSettings, formulas: Any, *, runs_here: bool) -> 
     InputError
         A program, a package or a species is missing.
     """
+    needed = [engine.prerelaxation()]
     if engine.engine == "structure":
-        if runs_here:
-            with tempfile.TemporaryDirectory() as folder:
-                make_calculator(calculator_preset(engine.calculator, **engine.changes_of("relax")), Path(folder))
+        needed.append(engine.calculator_of("relax"))
+    with tempfile.TemporaryDirectory() as folder:
+        for settings in needed:
+            if settings is not None and runs_here:
+                make_calculator(settings, Path(folder))
+    if engine.engine == "structure":
         return
     words = engine.program.split()
     if runs_here and (not words or shutil.which(words[0]) is None):

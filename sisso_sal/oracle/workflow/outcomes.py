@@ -9,9 +9,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from sisso_sal.errors import InputError, OracleError
-from sisso_sal.oracle.stability.labels import Label, Phase, References, label
+from sisso_sal.oracle.stability.labels import Label, OxygenReference, Phase, References, label
 from sisso_sal.oracle.stability.pourbaix import Conditions, Species
 from sisso_sal.oracle.workflow.chains import Chain
+from sisso_sal.oracle.workflow.trust import OXYGEN_ENTROPY, far_from_measured
 from sisso_sal.oxides.phases import MOLECULES
 from sisso_sal.oxides.structures import formula_key
 
@@ -31,11 +32,20 @@ class Question:
     conditions : Conditions or None
     oxygen_correction : float
         In eV per oxygen atom.
+    oxygen_energy : float or None
+        Of an oxygen atom in O2, in eV; None where it comes from H2O and H2.
+    measured : mapping of str to float
+        Measured enthalpies of formation by the key of their formula, in eV/atom.
+    measured_tolerance : float
+        How far an oxide may be from its own, in eV/atom, for a label to rest on it.
     """
 
     quantity: str = "dG_pbx"
     conditions: Conditions | None = None
     oxygen_correction: float = 0.0
+    oxygen_energy: float | None = None
+    measured: Mapping[str, float] = field(default_factory=dict)
+    measured_tolerance: float = 0.2
 
 
 class PhaseRequest(BaseModel):
@@ -114,17 +124,23 @@ def outcome_of(
     if not all(chain.ended for group in groups.values() for chain in group):
         return None
     hours = sum(chain.core_hours for formula in request.pays for chain in groups[formula])
-    phases = [chain.phase(formula) for formula, group in groups.items() for chain in group]
+    told = [chain.phase(formula) for formula, group in groups.items() for chain in group]
+    phases = [phase for phase in told if phase is not None]
 
     def failed(kind: FailureKind, reason: str) -> LabelOutcome:
         return LabelOutcome(id=request.id, intent=request.intent, failure=kind, reason=reason, core_hours=hours)
 
+    references = _references(phases, question)
     try:
-        known = _label(request, phases, question, ions)
+        known = _label(request, phases, references, question, ions)
     except (InputError, OracleError) as error:
         return failed("no_label", str(error))
     if known.value is None:
         return failed(_kind(request.id, known, phases), "; ".join(known.waits_for))
+    if references is not None and question.measured and "formation_energy" in known.parts:
+        limits = (question.measured, question.measured_tolerance)
+        if lines := far_from_measured(request.phases, phases, references, *limits):
+            return failed("no_label", "; ".join(lines))
     return LabelOutcome(
         id=request.id, intent=request.intent, value=known.value, core_hours=hours, parts=dict(known.parts)
     )
@@ -135,11 +151,17 @@ def _impossible(request: PhaseRequest) -> LabelOutcome:
     return LabelOutcome(id=request.id, intent=request.intent, failure="no_label", reason=reason)
 
 
-def _label(request: PhaseRequest, phases: Sequence[Phase], question: Question, ions: Sequence[Species] | None) -> Label:
+def _label(
+    request: PhaseRequest,
+    phases: Sequence[Phase],
+    references: References | OxygenReference | None,
+    question: Question,
+    ions: Sequence[Species] | None,
+) -> Label:
     return label(
         request.id,
         phases,
-        _references(phases, question.oxygen_correction),
+        references,
         quantity=question.quantity,
         conditions=question.conditions,
         ions=ions,
@@ -147,7 +169,10 @@ def _label(request: PhaseRequest, phases: Sequence[Phase], question: Question, i
     )
 
 
-def _references(phases: Sequence[Phase], correction: float) -> References | None:
+def _references(phases: Sequence[Phase], question: Question) -> References | OxygenReference | None:
+    correction = question.oxygen_correction
+    if question.oxygen_energy is not None:
+        return OxygenReference(oxygen=question.oxygen_energy, oxygen_correction=correction + OXYGEN_ENTROPY)
     energies = {phase.formula: phase.energy for phase in phases if phase.formula in MOLECULES}
     water, hydrogen = energies.get("H2O"), energies.get("H2")
     if water is None or hydrogen is None:

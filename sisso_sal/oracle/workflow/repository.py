@@ -13,10 +13,10 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sisso_sal.errors import DocumentError, InputError, OracleError
-from sisso_sal.oracle.workflow.chains import Task, read_document
+from sisso_sal.oracle.workflow.chains import RANKING, Task, read_document
 from sisso_sal.oracle.workflow.steps import Step
 from sisso_sal.oracle.workflow.workers import is_dead, worker_name
 
@@ -29,7 +29,18 @@ try:
 except ImportError:
     raise InputError("first-principles workflows need Taskblaster; pip install 'sisso-sal[dft]'") from None
 
-__all__ = ["NewChain", "add_chains", "has_tasks", "ready", "recover", "repeat", "run_ready", "tasks_of", "tb_init_repo"]
+__all__ = [
+    "NewChain",
+    "NewRanking",
+    "add_chains",
+    "has_tasks",
+    "ready",
+    "recover",
+    "repeat",
+    "run_ready",
+    "tasks_of",
+    "tb_init_repo",
+]
 
 _PATIENCE = 3
 
@@ -85,7 +96,17 @@ def _bands(self: Any) -> tb.Node:
     return tb.node("sisso_sal.oracle.workflow.steps.bands", previous=self.static, engine=self.engine)
 
 
-def _step(step: Step, meth: Any) -> Any:
+def _prerelax(self: Any) -> tb.Node:
+    target = "sisso_sal.oracle.workflow.prerelax.prerelax"
+    return tb.node(target, starts=self.starts, most=self.most, engine=self.engine)
+
+
+def _relax_ranked(self: Any) -> tb.Node:
+    target = "sisso_sal.oracle.workflow.prerelax.relax"
+    return tb.node(target, structure=self.structure, engine=self.engine, ranking=self.ranking, name=self.name)
+
+
+def _step(step: Step | Literal["prerelax"], meth: Any) -> Any:
     meth.__name__ = step
     decorate: Any = tb.task(tags={step})
     return decorate(meth)
@@ -108,6 +129,54 @@ class _Candidate:
     bands = _step("bands", _bands)
 
 
+@tb.workflow
+class _Ranking:
+    starts = tb.var()
+    most = tb.var()
+    engine = tb.var()
+    prerelax = _step("prerelax", _prerelax)
+
+
+@tb.workflow
+class _RankedPhase:
+    structure = tb.var()
+    name = tb.var()
+    ranking = tb.var()
+    engine = tb.var()
+    relax = _step("relax", _relax_ranked)
+    static = _step("static", _static)
+
+
+@tb.workflow
+class _RankedCandidate:
+    structure = tb.var()
+    name = tb.var()
+    ranking = tb.var()
+    engine = tb.var()
+    relax = _step("relax", _relax_ranked)
+    static = _step("static", _static)
+    bands = _step("bands", _bands)
+
+
+@dataclass(frozen=True)
+class NewRanking:
+    """What ranks the starting structures of a phase before its chains begin.
+
+    Attributes
+    ----------
+    phase : str
+        The key of the formula.
+    starts : list of [str, dict]
+        Names and structures.
+    most : int
+        As in `sisso_sal.oracle.workflow.prerelax.chosen`.
+    """
+
+    phase: str
+    starts: list[Any]
+    most: int
+
+
 @dataclass(frozen=True)
 class NewChain:
     """The calculations of one starting structure.
@@ -127,7 +196,9 @@ class NewChain:
     with_bands: bool
 
 
-def add_chains(root: Path, chains: Iterable[NewChain], engine: dict[str, Any]) -> None:
+def add_chains(
+    root: Path, chains: Iterable[NewChain], engine: dict[str, Any], rankings: Iterable[NewRanking] = ()
+) -> None:
     """Make the tasks of these starting structures, where they do not exist, and let workers have them.
 
     Parameters
@@ -137,6 +208,8 @@ def add_chains(root: Path, chains: Iterable[NewChain], engine: dict[str, Any]) -
     chains : iterable of NewChain
     engine : dict
         The science of `sisso_sal.oracle.workflow.steps.EngineSettings`.
+    rankings : iterable of NewRanking
+        The chains of their phases wait for them.
 
     Raises
     ------
@@ -144,12 +217,25 @@ def add_chains(root: Path, chains: Iterable[NewChain], engine: dict[str, Any]) -
         The folder cannot be used now.
     """
     with _opened(root) as repo:
+
+        def run(workflow: Any, phase: str, name: str) -> Any:
+            runner = repo.runner().with_subdirectory(phase).with_subdirectory(name)
+            runner.run_workflow(workflow, source="")
+            return workflow
+
+        kind: Any = _Ranking
+        made = {r.phase: run(kind(starts=r.starts, most=r.most, engine=engine), r.phase, RANKING) for r in rankings}
         for chain in chains:
-            kind = _Candidate if chain.with_bands else _Phase
-            runner = repo.runner().with_subdirectory(chain.phase).with_subdirectory(chain.name)
-            inputs = {"structure": chain.structure, "engine": engine}
-            runner.run_workflow(kind(**inputs), source="")
+            run(_workflow_of(chain, engine, made.get(chain.phase)), chain.phase, chain.name)
         _queue(repo)
+
+
+def _workflow_of(chain: NewChain, engine: dict[str, Any], ranking: Any) -> Any:
+    inputs = {"structure": chain.structure, "engine": engine}
+    if ranking is None:
+        return (_Candidate if chain.with_bands else _Phase)(**inputs)
+    inputs |= {"name": chain.name, "ranking": ranking.prerelax}
+    return (_RankedCandidate if chain.with_bands else _RankedPhase)(**inputs)
 
 
 # The repository ----------------------------------------------------------------------------------------------------------

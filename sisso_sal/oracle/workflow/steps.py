@@ -6,33 +6,34 @@ no label. Attempts are counted in the folder, so that a step that takes its work
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from sisso_sal.errors import DocumentError, InputError, OracleError, SettingsError
+from sisso_sal.errors import DocumentError, OracleError, SettingsError
 from sisso_sal.oracle.engines.aims import calculation_document, last_geometry, remedy, run_aims
 from sisso_sal.oracle.engines.aims_inputs import AimsSettings, preset
 from sisso_sal.oracle.engines.aims_verdict import RunVerdict
-from sisso_sal.oracle.engines.ase_calculator import calculate, calculator_preset
+from sisso_sal.oracle.engines.ase_calculator import CalculatorSettings, calculate, calculator_preset
+from sisso_sal.oracle.workflow.attempts import MAX_ATTEMPTS, begin_attempt
+from sisso_sal.oracle.workflow.chains import LEFT_OUT
 from sisso_sal.settings.calculation import MACHINE, CalculationSettings, Step, first_problem
-from sisso_sal.system.documents import read_json, record_of, shown
-from sisso_sal.system.storage import write_whole
+from sisso_sal.system.documents import read_json, shown
 
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
 
-__all__ = ["STEPS", "EngineSettings", "bands", "load_engine", "relax", "static"]
+__all__ = ["STEPS", "TAGS", "EngineSettings", "bands", "engine_here", "load_engine", "relax", "static", "structure_of"]
 
 STEPS: tuple[Step, ...] = ("relax", "static", "bands")
-MAX_ATTEMPTS = 3
+TAGS = ("prerelax", *STEPS)
+"""What a worker may be asked to do: the steps, and before them what ranks the structures that they start from."""
+
 MACHINE_FILE = "machine.json"
-ATTEMPTS_FILE = "attempts.json"
 _OF_THE_MACHINE = (*MACHINE, "walltime")
 
 
@@ -51,8 +52,12 @@ class EngineSettings(CalculationSettings):
     walltime: float | None = Field(default=None, gt=0)
 
     def science(self) -> dict[str, Any]:
-        """What decides the numbers: a campaign keeps it from its first calculation to its last."""
-        return self.model_dump(mode="json", exclude=set(_OF_THE_MACHINE))
+        """What decides the numbers: a campaign keeps it from its first calculation to its last.
+
+        Without a relaxation before the steps there is no word of it: runs that began before it was thought of go on.
+        """
+        without = set() if self.prerelax else {"prerelax", "prerelax_window"}
+        return self.model_dump(mode="json", exclude={*_OF_THE_MACHINE, *without})
 
     def machine(self) -> dict[str, Any]:
         """What may change from one machine to the next."""
@@ -66,6 +71,16 @@ class EngineSettings(CalculationSettings):
     def changes_of(self, step: Step) -> dict[str, Any]:
         """What is asked for all steps, and on top for this one."""
         return {**self.changes.get("all", {}), **self.changes.get(step, {})}
+
+    def calculator_of(self, step: Step) -> CalculatorSettings:
+        """How the ASE calculator does a step."""
+        return calculator_preset(self.calculator, **self.changes_of(step))
+
+    def prerelaxation(self) -> CalculatorSettings | None:
+        """How the potential relaxes, with lost symmetry given back unless told otherwise; None where there is no potential."""
+        if not self.prerelax:
+            return None
+        return calculator_preset(self.prerelax, **{"refine_symmetry": True, **self.changes.get("prerelax", {})})
 
 
 def load_engine(data: Mapping[str, Any]) -> EngineSettings:
@@ -85,11 +100,13 @@ def load_engine(data: Mapping[str, Any]) -> EngineSettings:
         engine = EngineSettings.model_validate(dict(data))
     except ValidationError as error:
         raise SettingsError(f"calculation: {first_problem(error, EngineSettings)}") from error
+    if engine.prerelaxation() is None and engine.changes.get("prerelax"):
+        raise SettingsError("calculation: changes.prerelax: needs prerelax, the potential that it is for")
     for step in STEPS:
         if engine.engine == "aims":
             step_settings(engine, step)
         else:
-            calculator_preset(engine.calculator, **engine.changes_of(step))
+            engine.calculator_of(step)
     return engine
 
 
@@ -115,7 +132,7 @@ def relax(structure: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
     dict
         As `sisso_sal.oracle.engines.aims.calculation_document`, with ``attempts``.
     """
-    return _step("relax", _structure_of(structure), _here(engine))
+    return _step("relax", structure_of(structure), engine_here(engine))
 
 
 def static(previous: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
@@ -130,12 +147,13 @@ def bands(previous: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
 
 def _after(step: Step, previous: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
     if previous["state"] != "successful":
-        reason = f"{previous['task_label']}: {previous['reason']}".removeprefix(f"{step}: ")
+        place = "" if previous["state"] == LEFT_OUT else f"{previous['task_label']}: "
+        reason = f"{place}{previous['reason']}".removeprefix(f"{step}: ")
         return {**previous, "task_label": step, "reason": reason, "core_hours": 0.0, "attempts": 0}
-    return _step(step, _structure_of(previous["structure"]), _here(engine))
+    return _step(step, structure_of(previous["structure"]), engine_here(engine))
 
 
-def _here(science: dict[str, Any]) -> EngineSettings:
+def engine_here(science: dict[str, Any]) -> EngineSettings:
     """The settings on this machine: a task runs in ROOT/tree/PHASE/STRUCTURE/STEP."""
     file = Path.cwd().parents[3] / MACHINE_FILE
     machine = read_json(file)
@@ -144,7 +162,7 @@ def _here(science: dict[str, Any]) -> EngineSettings:
     return load_engine({**science, **machine})
 
 
-def _structure_of(data: dict[str, Any]) -> Structure | Molecule:
+def structure_of(data: dict[str, Any]) -> Structure | Molecule:
     from pymatgen.core import Molecule, Structure
 
     return (Structure if "lattice" in data else Molecule).from_dict(data)
@@ -154,55 +172,29 @@ def _step(step: Step, structure: Structure | Molecule, engine: EngineSettings) -
     folder = Path.cwd()
     if engine.engine == "aims":
         return _aims_step(folder, step, structure, engine)
-    number, earlier = _begin_attempt(folder)
+    number, earlier = begin_attempt(folder)
     if number > MAX_ATTEMPTS:
         raise OracleError(f"{step}: its worker died in each of {MAX_ATTEMPTS} attempts")
-    settings = calculator_preset(engine.calculator, **engine.changes_of(step))
-    document = calculate(folder, structure, settings, label=step)
+    document = calculate(folder, structure, engine.calculator_of(step), label=step)
     return {**document, "core_hours": document["core_hours"] + earlier / 3600, "attempts": number}
 
 
 def _aims_step(folder: Path, step: Step, structure: Structure | Molecule, engine: EngineSettings) -> dict[str, Any]:
     """Run, judge, mend and run again; a run that died with its worker counts as an attempt and is continued."""
-    settings, start = step_settings(engine, step), structure
+    settings, start, n_steps = step_settings(engine, step), structure, 0
     verdict = RunVerdict(verdict="interrupted", reason=f"the worker died in each of {MAX_ATTEMPTS} attempts")
     while True:
-        number, spent = _begin_attempt(folder)
+        number, spent = begin_attempt(folder)
         if number > MAX_ATTEMPTS:
             break
         start = last_geometry(folder, structure) if number > 1 and settings.relax != "none" else structure
         began = time.monotonic()
         verdict = run_aims(folder, start, settings, command=engine.program, walltime=engine.walltime)
         spent += time.monotonic() - began
+        n_steps += verdict.n_cycles
         changed = None if verdict.verdict == "finished" else remedy(verdict, settings, number)
         if changed is None:
             break
         settings = changed
     document = calculation_document(folder, start, verdict, label=step, seconds=spent)
-    return {**document, "attempts": min(number, MAX_ATTEMPTS)}
-
-
-class _Attempts(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True)
-
-    attempts: int = Field(ge=1)
-    began: float
-    seconds: float = Field(ge=0)
-
-
-def _begin_attempt(folder: Path) -> tuple[int, float]:
-    """Which attempt now begins, written down before it does, and the seconds that the earlier ones took.
-
-    One that died with its worker took as long as it left traces in its folder.
-    """
-    file = folder / ATTEMPTS_FILE
-    number, spent = 1, 0.0
-    try:
-        if file.exists():
-            before = record_of(_Attempts, read_json(file))
-            number, last = before.attempts + 1, max(f.stat().st_mtime for f in folder.iterdir())
-            spent = before.seconds + max(0.0, last - before.began)
-    except (OSError, DocumentError) as error:
-        raise InputError(f"{file}: cannot be read: {str(error).removeprefix(f'{file}: ')}") from error
-    write_whole(file, json.dumps({"attempts": number, "began": time.time(), "seconds": spent}) + "\n")
-    return number, spent
+    return {**document, "steps": n_steps, "attempts": min(number, MAX_ATTEMPTS)}

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,10 +22,12 @@ from pydantic import BaseModel, ConfigDict
 from sisso_sal.errors import DocumentError, InputError
 from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.labels import needed_beside, needed_formulas, undissolved
+from sisso_sal.oracle.workflow.attempts import ATTEMPTS_FILE
 from sisso_sal.oracle.workflow.chains import Chain, Task, chains_of
 from sisso_sal.oracle.workflow.outcomes import LabelOutcome, PhaseRequest, Question, outcome_of
 from sisso_sal.oracle.workflow.repository import (
     NewChain,
+    NewRanking,
     add_chains,
     has_tasks,
     ready,
@@ -33,10 +36,10 @@ from sisso_sal.oracle.workflow.repository import (
     run_ready,
     tasks_of,
 )
-from sisso_sal.oracle.workflow.steps import ATTEMPTS_FILE, MACHINE_FILE, STEPS, EngineSettings, load_engine
+from sisso_sal.oracle.workflow.steps import MACHINE_FILE, TAGS, EngineSettings, load_engine
 from sisso_sal.oracle.workflow.workers import registered, start
 from sisso_sal.oxides.elements import parse_formula
-from sisso_sal.oxides.phases import starting_structures
+from sisso_sal.oxides.phases import MOLECULES, starting_structures
 from sisso_sal.oxides.structures import formula_key
 from sisso_sal.system.documents import LARGE, read_json, record_of, shown
 from sisso_sal.system.storage import write_whole
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["Workflow", "is_of", "work"]
 
 _PAUSE = 5.0  # seconds between two looks of a worker that waits
+_OWN = "given-"  # how the names of the user's structures begin, see `starting_structures`
 
 
 class Workflow:
@@ -99,7 +103,7 @@ class Workflow:
 
     def other_settings(self) -> list[str]:
         """Settings that differ from those of the calculations that are there, one line each."""
-        file, science = self.root / "science.json", self.engine.science()
+        file, science = self.root / "science.json", self._science()
         if not file.exists():
             return []
         before = read_json(file)
@@ -177,11 +181,17 @@ class Workflow:
                 f"{self.root}: holds calculations with other settings ({'; '.join(changed)}); use another folder"
             )
         self.root.mkdir(parents=True, exist_ok=True)
-        write_whole(self.root / "science.json", json.dumps(self.engine.science()) + "\n")
+        write_whole(self.root / "science.json", json.dumps(self._science()) + "\n")
         write_whole(self.root / MACHINE_FILE, json.dumps(self.engine.machine()) + "\n")
+
+    def _science(self) -> dict[str, Any]:
+        """What decides the numbers; where a potential ranks the structures, how many of them are computed."""
+        return self.engine.science() | ({"max_prototypes": self.max_prototypes} if self.engine.prerelax else {})
 
     def _plan(self, id: str, intent: str) -> PhaseRequest:
         formulas = needed_formulas(id, self.competitors.get(id), self.question.quantity)
+        if self.question.oxygen_energy is not None:
+            formulas = tuple(formula for formula in formulas if formula not in MOLECULES)
         lacking = {f: "no structure to start from is known" for f in formulas if not self._starts(f)}
         for metal in undissolved(id, self.question.quantity, self._species(id)):
             lacking[f"dissolved {metal}"] = "no species known"
@@ -219,7 +229,8 @@ class Workflow:
         if file.exists():
             return [(start.name, start.structure) for start in _starts_in(file)]
         try:
-            structures = list(starting_structures(formula, self.structures, self.max_prototypes))
+            limit = sys.maxsize if self.engine.prerelax else self.max_prototypes
+            structures = list(starting_structures(formula, self.structures, limit))
         except InputError:
             return []
         return [(name, _plain(structure.as_dict())) for name, structure in structures]
@@ -236,7 +247,14 @@ class Workflow:
             for formula, structures in starts.items()
             for name, structure in structures
         ]
-        add_chains(self.root, chains, self.engine.science())
+        ranked = {f: structures for f, structures in starts.items() if self.engine.prerelax and f not in MOLECULES}
+        rankings = [NewRanking(formula_key(f), given, self._most(given)) for f, given in ranked.items()]
+        add_chains(self.root, chains, self.engine.science(), rankings)
+
+    def _most(self, starts: Sequence[tuple[str, Any]]) -> int:
+        """How many of the structures of a phase are computed at least: all of the user's own."""
+        own = sum(name.startswith(_OWN) for name, _ in starts)
+        return own or self.max_prototypes
 
     def _put_back(self, formulas: Iterable[str]) -> set[str]:
         """Repeat the failed steps of these phases, with all their attempts; returns the keys of the phases."""
@@ -244,12 +262,14 @@ class Workflow:
         failed: dict[str, str] = {}
         for key in map(formula_key, formulas):
             for chain in chains.get(key, ()):
-                if broken := [chain.tasks[s] for s in STEPS if s in chain.tasks and chain.tasks[s].has_failed]:
+                if broken := [chain.tasks[s] for s in TAGS if s in chain.tasks and chain.tasks[s].has_failed]:
                     failed[broken[0].name] = key
         for name in failed:
-            (self.root / "tree" / name / ATTEMPTS_FILE).unlink(missing_ok=True)
+            for file in (self.root / "tree" / name).rglob(ATTEMPTS_FILE):
+                file.unlink()
         if failed:
             repeat(self.root, list(failed))
+            self._documents.clear()  # they may be done again before the next look
         return set(failed.values())
 
     # Looking -------------------------------------------------------------------------------------------------------------
@@ -279,9 +299,9 @@ class Workflow:
 
     def ready(self) -> int:
         """Tasks that a worker could begin now."""
-        return len(ready(self.root, set(STEPS))) if has_tasks(self.root) else 0
+        return len(ready(self.root, set(TAGS))) if has_tasks(self.root) else 0
 
-    def start_workers(self, n: int, *, tags: Sequence[str] = STEPS) -> list[subprocess.Popen[bytes]]:
+    def start_workers(self, n: int, *, tags: Sequence[str] = TAGS) -> list[subprocess.Popen[bytes]]:
         """Start workers of this machine; each ends when there is nothing left that it may do."""
         return start(self.root, n, tags)
 
@@ -333,7 +353,7 @@ def _plain(data: Any) -> Any:
     return json.loads(json.dumps(data, default=float))
 
 
-def work(root: str | os.PathLike[str], tags: Sequence[str] = STEPS, idle: float = 0.0) -> None:
+def work(root: str | os.PathLike[str], tags: Sequence[str] = TAGS, idle: float = 0.0) -> None:
     """Run as a worker: do the tasks with these tags until none is ready.
 
     Parameters
@@ -354,9 +374,9 @@ def work(root: str | os.PathLike[str], tags: Sequence[str] = STEPS, idle: float 
     place = Path(root).resolve()
     if not has_tasks(place):
         raise InputError(f"{place}: holds no calculations")
-    unknown = sorted(set(tags) - set(STEPS))
+    unknown = sorted(set(tags) - set(TAGS))
     if unknown or not tags:
-        raise InputError(f"worker: needs tags of {', '.join(STEPS)}, found {', '.join(unknown) or 'none'}")
+        raise InputError(f"worker: needs tags of {', '.join(TAGS)}, found {', '.join(unknown) or 'none'}")
     signal.signal(signal.SIGTERM, _leave)
     with registered(place):
         last = time.monotonic()

@@ -279,6 +279,7 @@ def test_documents_carry_the_names_of_atomate2(relaxed, oxide):
     assert document["energy_definition"] == "total energy uncorrected"
     assert document["core_hours"] == 2.0
     assert document["aims_version"] == "240507"
+    assert document["steps"] == verdict.n_cycles > 1
     assert Structure.from_dict(document["structure"]).composition == Composition("MgO")
     assert set(document) == {
         *("task_label", "dir_name", "state", "formula_pretty", "nsites", "structure", "energy", "energy_per_atom"),
@@ -289,6 +290,7 @@ def test_documents_carry_the_names_of_atomate2(relaxed, oxide):
             "cbm",
             "forces",
             "stress",
+            "steps",
             "aims_version",
             "verdict",
             "reason",

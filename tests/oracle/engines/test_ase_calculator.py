@@ -4,6 +4,9 @@ import pytest
 
 pytest.importorskip("ase")
 
+import importlib.util
+import json
+
 import numpy as np
 from ase.spectrum.band_structure import BandStructure
 from pymatgen.core import Lattice, Molecule, Structure
@@ -11,10 +14,15 @@ from pymatgen.core import Lattice, Molecule, Structure
 from sisso_sal.errors import InputError, SettingsError
 from sisso_sal.oracle.engines.ase_bands import BANDS_FILE, read_band_structure, save_ase_band_figure
 from sisso_sal.oracle.engines.ase_calculator import PRESETS, calculate, calculator_preset
+from sisso_sal.oracle.engines.plain_data import plain
 from sisso_sal.oxides.phases import molecule
+from sisso_sal.oxides.prototypes import prototype_structure
+from sisso_sal.system.documents import LARGE, read_json
 
 EMT = "ase.calculators.emt:EMT"
 FREE = "ase.calculators.test:FreeElectrons"
+AWKWARD = "stand_in_calculator:Awkward"
+BENT = "stand_in_calculator:Bent"
 
 
 @pytest.fixture
@@ -50,6 +58,90 @@ def test_of_a_molecule_only_atoms_move(tmp_path, how):
         bonds.append(Molecule.from_dict(document["structure"]).get_distance(0, 1))
     assert bonds[0] == pytest.approx(bonds[1], abs=1e-4)
     assert bonds[0] != pytest.approx(molecule("H2").get_distance(0, 1), abs=1e-3)
+
+
+def test_a_molecule_has_a_cell_whatever_the_calculator_asks_for(tmp_path):
+    """Potentials for crystals invert the cell; without one they fail on every reference of oxygen and hydrogen."""
+    document = calculate(tmp_path, molecule("H2O"), calculator_preset(AWKWARD), label="relax")
+    assert (document["verdict"], document["reason"]) == ("finished", "the calculation ended")
+    assert "lattice" not in document["structure"]
+    alone = calculate(tmp_path, molecule("H2O"), calculator_preset(EMT), label="relax")
+    assert document["energy"] == pytest.approx(alone["energy"], abs=1e-4)
+
+
+@pytest.mark.parametrize("label", ["relax", "static"])
+def test_whatever_a_calculator_leaves_becomes_json_that_can_be_read_back(tmp_path, copper, label):
+    document = calculate(tmp_path, copper, calculator_preset(AWKWARD, force_tolerance=0.01), label=label)
+    assert document["state"] == "successful"
+    (tmp_path / "document.json").write_text(json.dumps(document, allow_nan=False))
+    assert read_json(tmp_path / "document.json", LARGE) == document
+    assert type(document["energy"]) is float
+    assert np.shape(document["forces"]) == (4, 3)
+    assert np.shape(document["stress"]) == (3, 3)
+    assert Structure.from_dict(document["structure"]).site_properties == {"final_magmom": [0.5] * 4}
+    for moments in ("nan", "short"):
+        odd = calculate(tmp_path, copper, calculator_preset(AWKWARD, parameters={"moments": moments}), label=label)
+        assert Structure.from_dict(odd["structure"]).site_properties == {}
+    again = calculate(tmp_path, Structure.from_dict(document["structure"]), calculator_preset(AWKWARD), label="static")
+    assert again["state"] == "successful"
+
+
+@pytest.mark.parametrize(
+    ("foreign", "told"),
+    [
+        (np.float32(0.5), 0.5),
+        (np.array([[1, 2]], dtype=np.uint8), [[1, 2]]),
+        (np.array(3.0), 3.0),
+        (np.bool_(True), True),
+        (float("inf"), None),
+        (np.array([np.nan, 1.0], dtype=np.float16), [None, 1.0]),
+        (2**70, float(2**70)),
+        (np.str_("x"), "x"),
+        ("\udcff", "?"),
+        ({"a": (1, {2}), 3: None}, {"a": [1, [2]], "3": None}),
+        (1 + 2j, "(1+2j)"),
+        (np.datetime64("2026-11-29"), "2026-11-29"),
+    ],
+)
+def test_plain_data(foreign, told):
+    made = plain(foreign)
+    assert made == told
+    assert type(made) is type(told)
+    assert json.loads(json.dumps(made, allow_nan=False)) == made
+
+
+def test_a_crystal_of_one_atom_relaxes_its_cell(tmp_path):
+    """The primitive cell of a metal has one atom: no force, but a stress."""
+    primitive = Structure.from_spacegroup("Fm-3m", Lattice.cubic(3.75), ["Cu"], [[0, 0, 0]]).get_primitive_structure()
+    document = calculate(tmp_path, primitive, calculator_preset(EMT, force_tolerance=0.01), label="relax")
+    assert Structure.from_dict(document["structure"]).volume == pytest.approx(3.59**3 / 4, rel=0.01)
+
+
+def test_a_document_says_how_many_geometries_were_computed(tmp_path, copper):
+    def steps(label="relax", **changes):
+        return calculate(tmp_path, copper, calculator_preset(EMT, **changes), label=label)["steps"]
+
+    assert steps("static") == steps(relax="none") == 1
+    assert 1 < steps(force_tolerance=0.05) < steps(force_tolerance=1e-3)
+    assert steps(max_steps=1, force_tolerance=1e-6) == 2
+    assert steps(relax="volume") == 3 * 7 + 1
+
+
+def test_the_symmetry_that_noise_takes_is_given_back_and_no_other(tmp_path):
+    """A structure that is nearly symmetric becomes so; one that lost its symmetry for a lower energy stays as it is."""
+    start = prototype_structure("wurtzite", {"A": ("Ni", 2)})
+    found = {}
+    for refined in (False, True):
+        settings = calculator_preset(AWKWARD, refine_symmetry=refined, force_tolerance=0.02, max_steps=300)
+        document = calculate(tmp_path, start, settings, label="prerelax")
+        assert document["verdict"] == "finished"
+        relaxed = Structure.from_dict(document["structure"])
+        found[refined] = relaxed.get_space_group_info(symprec=1e-7)[1], document["energy_per_atom"], document["steps"]
+    assert found[True][0] == 194  # flat layers, without wurtzite's own axis
+    assert found[False][0] < 186
+    assert found[True][1:] == (pytest.approx(found[False][1], abs=1e-4), found[False][2] + 1)
+    bent = calculate(tmp_path, start, calculator_preset(BENT, refine_symmetry=True), label="prerelax")
+    assert Structure.from_dict(bent["structure"]).get_space_group_info(symprec=1e-7)[1] == 1
 
 
 def test_a_molecule_has_parameters_of_its_own():
@@ -132,7 +224,7 @@ def test_a_missing_engine_tells_how_to_install_it(tmp_path, copper):
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
-        ("vasp", {}, "calculator 'vasp': needs one of gpaw, gpaw-light, elk or 'package.module:Class'"),
+        ("vasp", {}, "calculator 'vasp': needs one of gpaw, gpaw-light, elk, chgnet, sevenn or 'package.module:Class'"),
         ("gpaw", {"relax": "all"}, "calculator 'gpaw': relax: needs 'full', 'volume', 'atoms' or 'none', found 'all'"),
         ("gpaw", {"force_tolerance": 0}, "calculator 'gpaw': force_tolerance: needs greater than 0, found 0"),
     ],
@@ -144,4 +236,33 @@ def test_settings(name, changes, message):
     assert [calculator_preset(preset).install for preset in PRESETS] == [
         *["CC=g++ pip install gpaw"] * 2,
         "apt-get install elk-lapw",
+        "pip install 'sisso-sal[potential-chgnet]'",
+        "pip install 'sisso-sal[potential-sevenn]'",
     ]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("chgnet") is None, reason="needs CHGNet and PyTorch")
+@pytest.mark.filterwarnings("ignore")  # of PyTorch, at its import
+def test_magnesia_and_water_with_chgnet(tmp_path, capfd):
+    """What Materials Project corrected energies amount to, and nothing on standard output."""
+    oxide = prototype_structure("rocksalt", {"A": ("Mg", 2)})
+    document = calculate(tmp_path, oxide, calculator_preset("chgnet"), label="relax")
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    assert document["energy_per_atom"] == pytest.approx(-6.314, abs=2e-3)
+    water = calculate(tmp_path, molecule("H2O"), calculator_preset("chgnet"), label="relax")
+    assert water["energy_per_atom"] == pytest.approx(-4.937, abs=2e-3)
+    other = calculate(tmp_path, oxide, calculator_preset("chgnet", parameters={"model": "r2scan"}), label="relax")
+    assert Structure.from_dict(other["structure"]).volume < Structure.from_dict(document["structure"]).volume
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", ["chgnet", "sevenn"])
+def test_a_potential_that_is_not_installed_says_how_to_install_it(tmp_path, copper, name):
+    if importlib.util.find_spec(name) is not None:
+        pytest.skip(f"{name} is installed")
+    with pytest.raises(InputError) as caught:
+        calculate(tmp_path, copper, calculator_preset(name), label="static")
+    assert str(caught.value) == (
+        f"calculator 'sisso_sal.oracle.engines.potentials:{name}': cannot be set up: No module named '{name}'; "
+        f"install it with: pip install 'sisso-sal[potential-{name}]'"
+    )

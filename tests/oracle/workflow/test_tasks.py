@@ -333,7 +333,10 @@ def test_the_command(make, tmp_path):
     assert f" worker {workflow.root} " in script.stdout
     for arguments, told in [
         ((str(tmp_path / "nowhere"),), "nowhere: holds no calculations"),
-        ((str(workflow.root), "--tags", "relax,all"), "worker: needs tags of relax, static, bands, found all"),
+        (
+            (str(workflow.root), "--tags", "relax,all"),
+            "worker: needs tags of prerelax, relax, static, bands, found all",
+        ),
     ]:
         refused = command(*arguments)
         assert refused.returncode == 2

@@ -1,0 +1,88 @@
+"""Universal potentials whose weights come with their packages, as calculators of ASE."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+__all__ = ["CRYSTALS", "chgnet", "declared_oxygen", "sevenn"]
+
+CRYSTALS = frozenset({"chgnet", "sevenn", "mace", "matgl", "mattersim", "nequip", "orb_models", "fairchem"})
+"""Packages of potentials that were trained on crystals, and know next to nothing of molecules."""
+
+_OXYGEN = {"0.3.0": -4.948, "0.2.0": -4.948, "r2scan": -5.788}
+"""Energy of an oxygen atom in O2 by model of CHGNet, in eV: in the energies of the Materials Project with the corrections of 2020,
+which were fitted to measured oxides (A. Wang et al., Sci. Rep. 11, 15496 (2021), doi 10.1038/s41598-021-94550-5); and the molecule
+in a box of 12 Å as the model of r2SCAN has it.
+"""
+
+
+def declared_oxygen(calculator: str, parameters: Mapping[str, Any]) -> float | None:
+    """Energy of an oxygen atom in O2 in the scheme that the energies of a calculator follow, in eV; None where that is not known.
+
+    SevenNet declares none: its energies are those of PBE and PBE+U without the corrections between the two, so one energy of oxygen
+    cannot do: NiO would get a ΔG_pbx of 2.08 instead of 0.55 eV/atom.
+
+    Examples
+    --------
+    >>> declared_oxygen("sisso_sal.oracle.engines.potentials:chgnet", {})
+    -4.948
+    """
+    if calculator != f"{__name__}:chgnet":
+        return None
+    return _OXYGEN.get(parameters.get("model", "0.3.0"))
+
+
+def chgnet(model: str = "0.3.0", device: str = "cpu", **parameters: Any) -> Any:
+    """CHGNet (B. Deng et al., Nat. Mach. Intell. 5, 1031 (2023), doi 10.1038/s42256-023-00716-3).
+
+    Parameters
+    ----------
+    model : {"0.3.0", "0.2.0", "r2scan"}
+        "0.3.0" follows the corrected energies of the Materials Project, "r2scan" its r2SCAN calculations.
+    device : str
+        As PyTorch names it.
+    **parameters
+        Of `chgnet.model.dynamics.CHGNetCalculator`.
+
+    Raises
+    ------
+    ImportError
+        The package is not installed.
+    ValueError
+        There is no such model.
+    """
+    calculator = import_module("chgnet.model.dynamics").CHGNetCalculator
+    import_module("torch").set_num_threads(1)  # sums in single precision depend on the number of threads
+    network = import_module("chgnet.model.model").CHGNet
+    with contextlib.redirect_stdout(io.StringIO()):  # it greets on standard output, which belongs to results
+        weights = network.load(model_name=model, use_device=device, verbose=False)
+        return calculator(weights, use_device=device, **parameters)
+
+
+def sevenn(model: str = "7net-0", device: str = "cpu", **parameters: Any) -> Any:
+    """SevenNet (Y. Park et al., J. Chem. Theory Comput. 20, 4857 (2024), doi 10.1021/acs.jctc.4c00190).
+
+    Parameters
+    ----------
+    model : str
+        Name of weights within the package, such as "7net-0" or "7net-l3i5".
+    device : str
+        As PyTorch names it.
+    **parameters
+        Of `sevenn.calculator.SevenNetCalculator`.
+
+    Raises
+    ------
+    ImportError
+        The package is not installed.
+    ValueError
+        There is no such model.
+    """
+    calculator = import_module("sevenn.calculator").SevenNetCalculator
+    import_module("torch").set_num_threads(1)
+    with contextlib.redirect_stdout(io.StringIO()):
+        return calculator(model, device=device, **parameters)

@@ -1,0 +1,113 @@
+"""Whether the energies of a calculator can be made into a label: which oxygen they are compared with, and what measurements say.
+
+A label that is known to be wrong is refused with the reason, never given.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+
+from sisso_sal.data.columns import read_columns
+from sisso_sal.errors import SettingsError, TableError
+from sisso_sal.oracle.engines.potentials import CRYSTALS, declared_oxygen
+from sisso_sal.oracle.stability.expressions import expression_names
+from sisso_sal.oracle.stability.labels import LABELS, OxygenReference, Phase, References, label
+from sisso_sal.oracle.workflow.steps import EngineSettings
+from sisso_sal.oxides.elements import parse_formula
+from sisso_sal.oxides.structures import formula_key
+from sisso_sal.settings.calculation import LabelSettings
+
+__all__ = ["MEASURED", "OXYGEN_ENTROPY", "far_from_measured", "measured_enthalpies", "oxygen_energy"]
+
+MEASURED = "H_f (eV/atom)"
+"""Header of measured enthalpies of formation."""
+
+OXYGEN_ENTROPY = 0.2857
+"""Free energy of formation minus enthalpy at 298.15 K, in eV for each oxygen atom of an oxide; measured: 0.29 in the mean."""
+
+
+def oxygen_energy(engine: EngineSettings, settings: LabelSettings) -> float | None:
+    """Energy of an oxygen atom in O2 that labels are made with, in eV; None where it comes from H2O and H2.
+
+    Parameters
+    ----------
+    engine : EngineSettings
+    settings : LabelSettings
+
+    Raises
+    ------
+    SettingsError
+        The calculator is a potential that was trained on crystals, and nothing is known of the scheme of its energies. Water and
+        hydrogen, which it describes badly, would make labels that are wrong by tenths of an eV/atom.
+    """
+    names = expression_names(settings.quantity, LABELS)
+    if settings.oxygen_energy is not None or engine.engine != "structure" or names <= {"band_gap"}:
+        return settings.oxygen_energy
+    static = engine.calculator_of("static")
+    declared = declared_oxygen(static.calculator, static.parameters)
+    if declared is not None:
+        return declared
+    module, _, maker = static.calculator.partition(":")
+    if {module.partition(".")[0], maker} & CRYSTALS:
+        raise SettingsError(
+            f"calculator '{engine.calculator}': a potential of crystals describes H2O and H2 badly, and no energy of oxygen in its "
+            f"scheme is known; set label.oxygen_energy (eV for each atom of O2), or use sisso-sal estimate"
+        )
+    return None
+
+
+def measured_enthalpies(path: str | os.PathLike[str] | None) -> dict[str, float]:
+    """Measured enthalpies of formation by the key of their formula, in eV/atom; none without a file.
+
+    Raises
+    ------
+    TableError
+        A column (``formula``, ``H_f (eV/atom)``) is missing, or a cell is no formula or no number.
+    """
+    if path is None:
+        return {}
+    columns = {column.header: column for column in read_columns(path).columns}
+    for header in ("formula", MEASURED):
+        if header not in columns:
+            raise TableError(f"{path}: needs the columns formula and '{MEASURED}', found no '{header}'")
+    values = columns[MEASURED].values
+    if values is None:
+        raise TableError(f"{path}: column '{MEASURED}': needs numbers")
+    pairs = zip(columns["formula"].texts(), values.tolist(), strict=True)
+    return {formula_key(formula): value for formula, value in pairs if value == value}
+
+
+def far_from_measured(
+    formulas: Iterable[str],
+    phases: Sequence[Phase],
+    references: References | OxygenReference,
+    measured: Mapping[str, float],
+    tolerance: float,
+) -> list[str]:
+    """Oxides whose computed enthalpy of formation is further from the measured one than is tolerated, one line each.
+
+    Parameters
+    ----------
+    formulas : iterable of str
+        The oxides that a label rests on.
+    phases : sequence of Phase
+    references : References or OxygenReference
+    measured : mapping of str to float
+        By `formula_key`, in eV/atom.
+    tolerance : float
+        In eV/atom.
+    """
+    lines = []
+    for formula in formulas:
+        known = measured.get(formula_key(formula))
+        made = None if known is None else label(formula, phases, references, quantity="formation_energy").value
+        if known is None or made is None:
+            continue
+        amounts = parse_formula(formula)
+        enthalpy = made - OXYGEN_ENTROPY * amounts["O"] / sum(amounts.values())
+        if abs(enthalpy - known) > tolerance:
+            lines.append(
+                f"{formula} forms with {enthalpy:.3f} eV/atom, measured {known:.3f}; more than {tolerance:g} apart"
+            )
+    return lines
