@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from sisso_sal.fidelity.columns import Question
+from sisso_sal.fidelity.columns import EstimateQuestion
 from sisso_sal.fidelity.compute import computed, relaxers
 from sisso_sal.fidelity.energies import described, read_energies, write_energies
 from sisso_sal.fidelity.estimates import needed_plan
-from sisso_sal.fidelity.parts import Parts
+from sisso_sal.fidelity.parts import KeptParts
 from sisso_sal.fidelity.potentials import Potential, open_potential
 from sisso_sal.fidelity.relaxation import RelaxationSettings, Relaxed
 from sisso_sal.fidelity.starts import Start
@@ -38,7 +38,7 @@ def planned_starts(table: pd.DataFrame, max_prototypes: int) -> list[Start]:
 
     Then elements and binary oxides, then candidates in an order without meaning: a part of the file is a fair sample of them.
     """
-    question = Question(rule="binary")
+    question = EstimateQuestion(rule="binary")
 
     def of(formulas: Sequence[str]) -> tuple[Start, ...]:
         return needed_plan(formulas, question, max_prototypes=max_prototypes).starts
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{len(starts)} structures, {len(starts) - len(asked)} of them in {options.output.name}")
     began = time.monotonic()
     with (
-        Parts(options.parts) as parts,
+        KeptParts(options.parts) as parts,
         relaxers(options.workers) as executor,
         Progress("relaxing structures") as progress,
     ):

@@ -17,9 +17,9 @@ from sisso_sal.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
     from sisso_sal.data.columns import ColumnFile
-    from sisso_sal.fidelity.columns import Estimate, Question
+    from sisso_sal.fidelity.columns import EstimateQuestion, RowEstimate
     from sisso_sal.fidelity.estimates import Energies
-    from sisso_sal.fidelity.fitted import Fit
+    from sisso_sal.fidelity.fitted import FittedScheme
     from sisso_sal.fidelity.potentials import Potential
     from sisso_sal.fidelity.relaxation import RelaxationSettings
     from sisso_sal.fidelity.schemes import Scheme
@@ -146,14 +146,16 @@ def _formulas(file: ColumnFile, name: str | None) -> tuple[str, ...]:
     return chosen[0].texts()
 
 
-def _question(label: LabelSettings, competitors: Literal["pool", "binary"], ions: Path | str | None) -> Question:
+def _question(
+    label: LabelSettings, competitors: Literal["pool", "binary"], ions: Path | str | None
+) -> EstimateQuestion:
     """What section ``[label]`` asks for; its quantity is a further column where it is more than ΔG_pbx."""
-    from sisso_sal.fidelity.columns import Question
+    from sisso_sal.fidelity.columns import EstimateQuestion
     from sisso_sal.oracle.stability.aqueous import aqueous_species
     from sisso_sal.oracle.stability.pourbaix import Conditions
     from sisso_sal.oxides.pool import METALS
 
-    return Question(
+    return EstimateQuestion(
         rule=competitors,
         chosen=label.competitors,
         conditions=Conditions(potential=label.potential, pH=label.pH, concentration=label.concentration),
@@ -186,7 +188,7 @@ def _read(path: Path, options: Mapping[str, Any]) -> _Made:
 
 def _computed(
     formulas: Sequence[str],
-    question: Question,
+    question: EstimateQuestion,
     label: LabelSettings,
     file: ColumnFile,
     measured: Mapping[str, float] | None,
@@ -235,7 +237,7 @@ def _structures(label: LabelSettings, file: ColumnFile, ids: Sequence[str]) -> d
     return by_formula
 
 
-def _csv(file: ColumnFile, rows: Sequence[Estimate], tag: str, quantity: str) -> str:
+def _csv(file: ColumnFile, rows: Sequence[RowEstimate], tag: str, quantity: str) -> str:
     """The table with the new columns, which take the place of columns of the same name."""
     import pandas as pd
 
@@ -255,7 +257,7 @@ def _csv(file: ColumnFile, rows: Sequence[Estimate], tag: str, quantity: str) ->
     return csv_of(pd.DataFrame(columns), [c.header for c in file.columns if c.is_text and c.header in columns])
 
 
-_WORDS: Mapping[str, Callable[[Estimate], str]] = {
+_WORDS: Mapping[str, Callable[[RowEstimate], str]] = {
     "structure": lambda row: row.structure,
     "relaxation": lambda row: row.relaxation(),
     "reason": lambda row: row.reason,
@@ -263,7 +265,9 @@ _WORDS: Mapping[str, Callable[[Estimate], str]] = {
 """Columns of text: no primary features."""
 
 
-def _document(rows: Sequence[Estimate], made: _Made, scheme: Scheme, fit: Fit | None, out: Path) -> dict[str, Any]:
+def _document(
+    rows: Sequence[RowEstimate], made: _Made, scheme: Scheme, fit: FittedScheme | None, out: Path
+) -> dict[str, Any]:
     from sisso_sal.fidelity.columns import headers
     from sisso_sal.fidelity.estimates import reasons
 

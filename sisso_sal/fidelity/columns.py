@@ -15,11 +15,11 @@ from sisso_sal.oracle.stability.pourbaix import Conditions, Species
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.structures import formula_key
 
-__all__ = ["Estimate", "Estimator", "Question", "headers"]
+__all__ = ["RowEstimate", "Estimator", "EstimateQuestion", "headers"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class EstimateQuestion:
     """What is asked of every row.
 
     Parameters
@@ -46,7 +46,7 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
+class RowEstimate:
     """What is known of one row.
 
     Attributes
@@ -75,7 +75,7 @@ class Estimate:
 
 
 def headers(tag: str, quantity: str = "") -> dict[str, str]:
-    """Headers of the columns, by the names of `Estimate.values` and for the texts.
+    """Headers of the columns, by the names of `RowEstimate.values` and for the texts.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class Estimator:
     formulas : mapping of str to str
         Key -> formula.
     scheme : Scheme
-    question : Question
+    question : EstimateQuestion
     lacking : mapping of str to str
         Key of a formula -> why no structure of it is known.
 
@@ -128,7 +128,7 @@ class Estimator:
         outcomes: Mapping[tuple[str, str], Relaxed],
         formulas: Mapping[str, str],
         scheme: Scheme,
-        question: Question,
+        question: EstimateQuestion,
         lacking: Mapping[str, str],
     ):
         self.scheme, self.question = scheme, question
@@ -154,23 +154,23 @@ class Estimator:
         chosen = self.question.chosen.get(formula)
         return competitors_of(formula, self.question.rule) if chosen is None else tuple(chosen)
 
-    def estimate(self, formula: str) -> Estimate:
+    def estimate(self, formula: str) -> RowEstimate:
         """What is known of an oxide; nothing is raised for what cannot be known, it has a reason."""
         try:
             elements = parse_formula(formula).keys()
             if "O" not in elements or "H" in elements or len(elements) < 2:
-                return Estimate(formula=formula, values={}, reason="no oxide without hydrogen")
+                return RowEstimate(formula=formula, values={}, reason="no oxide without hydrogen")
             return self._estimate(formula)
         except (InputError, OracleError) as error:
-            return Estimate(formula=formula, values={}, reason=reason_of(error))
+            return RowEstimate(formula=formula, values={}, reason=reason_of(error))
 
-    def _estimate(self, formula: str) -> Estimate:
+    def _estimate(self, formula: str) -> RowEstimate:
         phases = self._inside(metals_of(formula))
         own = [p for p in phases if formula_key(p.formula) == formula_key(formula) and p.energy is not None]
         if not own:
             reasons = [p.reason for p in phases if formula_key(p.formula) == formula_key(formula)]
             lacking = self._lacking.get(formula_key(formula), "not computed")
-            return Estimate(formula=formula, values={}, reason=reasons[0] if reasons else lacking)
+            return RowEstimate(formula=formula, values={}, reason=reasons[0] if reasons else lacking)
         lowest = min(own, key=lambda p: (p.energy, p.name))
         relaxed = self._outcomes[formula_key(formula), lowest.name]
         values = {} if relaxed.volume is None else {"volume": relaxed.volume}
@@ -187,7 +187,9 @@ class Estimator:
             {"label": evaluate(self.question.quantity, known)} if self._names and self._names <= known.keys() else {}
         )
         waits = next((one.waits_for for one in (enthalpy, hull, stability) if one.waits_for), ())
-        return Estimate(formula=formula, values=values, structure=lowest.name, relaxed=relaxed, reason="; ".join(waits))
+        return RowEstimate(
+            formula=formula, values=values, structure=lowest.name, relaxed=relaxed, reason="; ".join(waits)
+        )
 
     def _label(self, formula: str, phases: Sequence[Phase], quantity: str) -> Label:
         return label(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sisso_sal.errors import OracleError
-from sisso_sal.fidelity.parts import Part, Parts, key_of
+from sisso_sal.fidelity.parts import KeptParts, Part, key_of
 from sisso_sal.fidelity.potentials import Potential, calculator_of
 from sisso_sal.fidelity.relaxation import RelaxationSettings, Relaxed, relax
 from sisso_sal.fidelity.starts import Start
@@ -68,7 +68,7 @@ def computed(
     starts: Sequence[Start],
     potential: Potential,
     settings: RelaxationSettings,
-    parts: Parts,
+    parts: KeptParts,
     executor: Executor,
     *,
     n_workers: int = 1,
@@ -81,7 +81,7 @@ def computed(
     starts : sequence of Start
     potential : Potential
     settings : RelaxationSettings
-    parts : Parts
+    parts : KeptParts
     executor : Executor
         Calls return when they are done; an interruption waits for those in hand, and what they return is kept.
     n_workers : int
@@ -121,7 +121,7 @@ def _compute(
     asked: Mapping[str, Start],
     potential: Potential,
     settings: RelaxationSettings,
-    parts: Parts,
+    parts: KeptParts,
     executor: Executor,
     in_hand: int,
     progress: Callable[[int, int], None],

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sisso_sal.errors import InputError
-from sisso_sal.fidelity.columns import Estimate, Estimator, Question
+from sisso_sal.fidelity.columns import EstimateQuestion, Estimator, RowEstimate
 from sisso_sal.fidelity.compute import computed, relaxers
-from sisso_sal.fidelity.fitted import Fit, fit_scheme
-from sisso_sal.fidelity.parts import Parts
+from sisso_sal.fidelity.fitted import FittedScheme, fit_scheme
+from sisso_sal.fidelity.parts import KeptParts
 from sisso_sal.fidelity.potentials import Potential
 from sisso_sal.fidelity.relaxation import RelaxationSettings, Relaxed
 from sisso_sal.fidelity.schemes import Scheme, scheme_of
@@ -31,7 +31,7 @@ Energies = tuple[dict[tuple[str, str], Relaxed], dict[str, str]]
 
 def needed_plan(
     formulas: Sequence[str],
-    question: Question,
+    question: EstimateQuestion,
     own: Mapping[str, Sequence[tuple[str, Structure]]] | None = None,
     max_prototypes: int = 3,
     measured: Sequence[str] = (),
@@ -42,7 +42,7 @@ def needed_plan(
     ----------
     formulas : sequence of str
         Cells of the table; one that is no formula of an oxide is passed over.
-    question : Question
+    question : EstimateQuestion
     own : mapping, optional
         The user's structures.
     max_prototypes : int
@@ -94,7 +94,7 @@ def relaxed_energies(
     LockedError
         Another process has the folder.
     """
-    with Parts(folder) as parts, relaxers(n_workers) as executor:
+    with KeptParts(folder) as parts, relaxers(n_workers) as executor:
         if parts.n_broken:
             tell(f"{folder}: {parts.n_broken} lines that were cut off or changed count as not computed")
         run = partial(computed, n_workers=n_workers, progress=progress)
@@ -104,7 +104,7 @@ def relaxed_energies(
 
 def settled(
     potential: Potential, energies: Energies, name: str | None = None, measured: Mapping[str, float] | None = None
-) -> tuple[Scheme, Fit | None]:
+) -> tuple[Scheme, FittedScheme | None]:
     """The scheme of the energies: fitted where there are measured enthalpies, else the one that is named or declared."""
     if measured is None:
         return scheme_of(potential, name), None
@@ -113,8 +113,8 @@ def settled(
 
 
 def estimates(
-    formulas: Sequence[str], energies: Energies, scheme: Scheme, question: Question, lacking: Mapping[str, str]
-) -> list[Estimate]:
+    formulas: Sequence[str], energies: Energies, scheme: Scheme, question: EstimateQuestion, lacking: Mapping[str, str]
+) -> list[RowEstimate]:
     """What is known of each row, in their order.
 
     Parameters
@@ -123,7 +123,7 @@ def estimates(
         Cells of the table.
     energies : Energies
     scheme : Scheme
-    question : Question
+    question : EstimateQuestion
     lacking : mapping of str to str
         Key of a formula -> why no structure of it is known.
     """
@@ -132,12 +132,12 @@ def estimates(
     return [known[formula] for formula in formulas]
 
 
-def reasons(rows: Sequence[Estimate]) -> dict[str, int]:
+def reasons(rows: Sequence[RowEstimate]) -> dict[str, int]:
     """Why something is missing -> number of rows, the most frequent first; formulas in it are left out.
 
     Examples
     --------
-    >>> rows = [Estimate(formula=f, values={}, reason=f"{f} (not converged: forces)") for f in ("MgO", "CaO")]
+    >>> rows = [RowEstimate(formula=f, values={}, reason=f"{f} (not converged: forces)") for f in ("MgO", "CaO")]
     >>> reasons(rows)
     {'not converged': 2}
     """
@@ -145,7 +145,7 @@ def reasons(rows: Sequence[Estimate]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def _kind(row: Estimate) -> str:
+def _kind(row: RowEstimate) -> str:
     """The reason without what differs from row to row."""
     first = row.reason.partition("; ")[0]
     name, bracket, inside = first.partition(" (")

@@ -25,7 +25,7 @@ from sisso_sal.fidelity.schemes import Scheme
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.structures import formula_key
 
-__all__ = ["MEASURED", "Fit", "fit_scheme", "read_enthalpies"]
+__all__ = ["MEASURED", "FittedScheme", "fit_scheme", "read_enthalpies"]
 
 MEASURED = "H_f (eV/atom)"
 """Header of measured enthalpies of formation."""
@@ -37,7 +37,7 @@ _PAYS = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fit:
+class FittedScheme:
     """A fitted scheme and how good it is.
 
     Attributes
@@ -81,7 +81,7 @@ def read_enthalpies(path: str | os.PathLike[str]) -> dict[str, float]:
     return known
 
 
-def fit_scheme(measured: Mapping[str, float], outcomes: Mapping[tuple[str, str], Relaxed]) -> Fit:
+def fit_scheme(measured: Mapping[str, float], outcomes: Mapping[tuple[str, str], Relaxed]) -> FittedScheme:
     """Fit the energy of oxygen, and shifts of metals where they pay.
 
     Parameters
@@ -135,7 +135,9 @@ def fit_scheme(measured: Mapping[str, float], outcomes: Mapping[tuple[str, str],
         words=words,
         source=words,
     )
-    return Fit(scheme=scheme, n_oxides=len(used), rms=_rms(residuals), loo=_rms(left_one_out), left_out=left_out)
+    return FittedScheme(
+        scheme=scheme, n_oxides=len(used), rms=_rms(residuals), loo=_rms(left_one_out), left_out=left_out
+    )
 
 
 def _lowest(outcomes: Mapping[tuple[str, str], Relaxed]) -> dict[str, float]:

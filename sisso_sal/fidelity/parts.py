@@ -23,7 +23,7 @@ from sisso_sal.fidelity.starts import Start
 from sisso_sal.system.documents import json_of, record_of
 from sisso_sal.system.storage import sync_folder, writing
 
-__all__ = ["PARTS", "Part", "Parts", "key_of"]
+__all__ = ["PARTS", "Part", "KeptParts", "key_of"]
 
 PARTS = "parts.jsonl"
 _LOCK = ".lock"
@@ -80,7 +80,7 @@ def key_of(start: Start, potential: Potential, settings: RelaxationSettings) -> 
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:32]
 
 
-class Parts:
+class KeptParts:
     """The parts of one folder, which one process writes.
 
     Parameters

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sisso_sal.fidelity.columns import Question
+from sisso_sal.fidelity.columns import EstimateQuestion
 from sisso_sal.fidelity.energies import read_energies
 from sisso_sal.fidelity.estimates import estimates
 from sisso_sal.fidelity.potentials import calculator_of, open_potential
@@ -41,7 +41,7 @@ def of_the_trial():
 
 
 def same_labels(rows, energies):
-    question = Question(chosen={row["oxide"]: () for row in rows})
+    question = EstimateQuestion(chosen={row["oxide"]: () for row in rows})
     made = estimates([row["oxide"] for row in rows], energies, SCHEMES["mp2020"], question, {})
     for row, one in zip(rows, made, strict=True):
         assert one.reason == ""
@@ -95,7 +95,7 @@ def test_enthalpies_are_near_measured_ones(model):
     for start in plan([*MEASURED, *(m for formula in MEASURED for m in metals_of(formula))]).starts:
         outcomes[start.key, start.name] = relax(start.structure, calculator, RelaxationSettings())
         formulas[start.key] = start.formula
-    question = Question(chosen=dict.fromkeys(MEASURED, ()))
+    question = EstimateQuestion(chosen=dict.fromkeys(MEASURED, ()))
     for row in estimates(list(MEASURED), (outcomes, formulas), scheme, question, {}):
         share = parse_formula(row.formula)["O"] / sum(parse_formula(row.formula).values())
         assert row.values["H_f"] == pytest.approx(MEASURED[row.formula], abs=0.25 if model == "0.3.0" else 0.35)

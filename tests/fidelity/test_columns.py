@@ -3,7 +3,7 @@
 import pytest
 
 from sisso_sal.errors import InputError
-from sisso_sal.fidelity.columns import Estimator, Question
+from sisso_sal.fidelity.columns import EstimateQuestion, Estimator
 from sisso_sal.fidelity.estimates import estimates, needed_plan, reasons
 from sisso_sal.fidelity.relaxation import Relaxed
 from sisso_sal.fidelity.schemes import OXYGEN_ENTROPY, SCHEMES
@@ -42,7 +42,7 @@ def known(**changes):
 
 
 def of(formula, energies=None, **question):
-    (row,) = estimates([formula], energies or known(), MP2020, Question(**question), {})
+    (row,) = estimates([formula], energies or known(), MP2020, EstimateQuestion(**question), {})
     return row
 
 
@@ -98,7 +98,7 @@ def test_a_label_of_ones_own():
     free = row.values["H_f"] + OXYGEN_ENTROPY * 2 / 3
     assert row.values["label"] == pytest.approx(row.values["dG_pbx"] + 2 * free)
     with pytest.raises(InputError, match=r"a potential knows no band gap$"):
-        Estimator(*known(), MP2020, Question(quantity="band_gap"), {})
+        Estimator(*known(), MP2020, EstimateQuestion(quantity="band_gap"), {})
 
 
 @pytest.mark.parametrize("formula", ["NaCl", "Mg(OH)2", "Ti", "O2"])
@@ -111,7 +111,7 @@ def test_what_is_no_formula():
 
 
 def test_the_plan_has_rows_competitors_and_measured_oxides():
-    question = Question(rule="binary")
+    question = EstimateQuestion(rule="binary")
     planned = needed_plan(["MgTiO3", "Ti1Mg1O3", "NaCl", "x"], question, max_prototypes=1, measured=["ZnO"])
     names = {(start.formula, start.name) for start in planned.starts}
     assert {("Mg", "element"), ("Ti", "element"), ("Zn", "element")} <= names

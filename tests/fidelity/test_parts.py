@@ -8,7 +8,7 @@ from springs import Springs
 
 from sisso_sal.errors import LockedError, OracleError
 from sisso_sal.fidelity.compute import computed, relaxers
-from sisso_sal.fidelity.parts import PARTS, Parts, key_of
+from sisso_sal.fidelity.parts import PARTS, KeptParts, key_of
 from sisso_sal.fidelity.potentials import Potential, open_potential
 from sisso_sal.fidelity.relaxation import RelaxationSettings
 from sisso_sal.fidelity.starts import plan
@@ -25,7 +25,7 @@ def starts():
 def run(starts, folder, settings=SETTINGS):
     """(outcomes, number of structures that were computed)."""
     totals = []
-    with Parts(folder) as parts, relaxers(1) as executor:
+    with KeptParts(folder) as parts, relaxers(1) as executor:
         outcomes = computed(
             starts, POTENTIAL, settings, parts, executor, progress=lambda done, total: totals.append(total)
         )
@@ -59,7 +59,7 @@ def test_a_damaged_line_counts_as_not_there(starts, tmp_path, damage):
     whole, _ = run(starts, tmp_path)
     lines = (tmp_path / PARTS).read_bytes().splitlines()
     (tmp_path / PARTS).write_bytes(b"\n".join([damage, *lines[1:]]) + b"\n")
-    with Parts(tmp_path) as parts:
+    with KeptParts(tmp_path) as parts:
         assert parts.n_broken == 1
     outcomes, n_computed = run(starts, tmp_path)
     assert (outcomes, n_computed) == (whole, 1)
@@ -76,12 +76,12 @@ def test_a_changed_digit_is_seen(starts, tmp_path):
 
 def test_one_process_at_a_time(tmp_path):
     with (
-        Parts(tmp_path),
+        KeptParts(tmp_path),
         pytest.raises(LockedError, match=r"another process computes here; wait for its end$") as caught,
     ):
-        Parts(tmp_path)
+        KeptParts(tmp_path)
     assert caught.value.exit_code == 75
-    with Parts(tmp_path):
+    with KeptParts(tmp_path):
         pass
 
 
@@ -114,7 +114,7 @@ def test_a_worker_that_dies_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=":")
     starts = plan(["MgO", "ReO3"]).starts
     with (
-        Parts(tmp_path) as parts,
+        KeptParts(tmp_path) as parts,
         relaxers(2) as executor,
         pytest.raises(OracleError, match=r"a worker died \(.*\); the same command goes on, with fewer --workers if"),
     ):
@@ -127,5 +127,5 @@ def test_a_worker_that_dies_is_told(tmp_path, monkeypatch):
 def test_processes_come_to_the_same(starts, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=":")
     alone, _ = run(starts, tmp_path / "one")
-    with Parts(tmp_path / "two") as parts, relaxers(2) as executor:
+    with KeptParts(tmp_path / "two") as parts, relaxers(2) as executor:
         assert computed(starts, POTENTIAL, SETTINGS, parts, executor, n_workers=2) == alone
