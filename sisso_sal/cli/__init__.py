@@ -132,18 +132,23 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _end(_: int, frame: FrameType | None) -> None:
-    """Interrupt the program, but not within an import: modules that are compiled can swallow what is raised in them."""
-    if _imports(frame):
+    """Interrupt the program, but not where that is lost: within an import, as modules that are compiled can swallow what is raised
+    in them, and within a call from C, which prints it and goes on.
+    """
+    if _loses(frame):
         signal.signal(signal.SIGALRM, _end)
         signal.setitimer(signal.ITIMER_REAL, _AGAIN)
     else:
         undisturbed.interrupt()
 
 
-def _imports(frame: FrameType | None) -> bool:
-    """Whether a module is being executed in this frame or in one that called it."""
+def _loses(frame: FrameType | None) -> bool:
+    """Whether a module is being executed in this frame or in one that called it, or LLVM has called it."""
     while frame is not None:
-        if frame.f_code.co_name in {"exec_module", "create_module"} and "importlib" in frame.f_code.co_filename:
+        name, file = frame.f_code.co_name, frame.f_code.co_filename
+        if name in {"exec_module", "create_module"} and "importlib" in file:
+            return True
+        if name.startswith("_raw_object_cache_") and "llvmlite" in file:
             return True
         frame = frame.f_back
     return False

@@ -64,8 +64,8 @@ class Baseline:
     Examples
     --------
     >>> x = np.array([0.0, 1.0, 2.0])
-    >>> Baseline.through("x", x, 3 * x + 1, np.ones(3), True).slope.round(6)
-    np.float64(3.0)
+    >>> round(Baseline.through("x", x, 3 * x + 1, np.ones(3), True).slope, 6)
+    3.0
     """
 
     column: str

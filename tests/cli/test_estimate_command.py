@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,6 +88,7 @@ def test_a_new_table_with_new_features(undisturbed):
 
 
 def test_one_json_document(undisturbed, folder):
+    shutil.copytree(undisturbed / "c.estimates", folder / "c.estimates")
     done = estimate(folder, *POTENTIAL, "--json")
     document = json.loads(done.stdout)
     assert document["n_known"] == {
@@ -100,6 +102,7 @@ def test_one_json_document(undisturbed, folder):
     assert (folder / "c.estimated.csv").read_bytes() == (undisturbed / "c.estimated.csv").read_bytes()
 
 
+@pytest.mark.faults
 def test_a_kill_costs_one_structure(undisturbed, folder):
     process = begun(folder, folder / "log")
     process.kill()
@@ -114,6 +117,7 @@ def test_a_kill_costs_one_structure(undisturbed, folder):
     assert begun_before - n_kept <= 1
 
 
+@pytest.mark.faults
 def test_an_interruption_loses_nothing(undisturbed, folder):
     process = begun(folder, folder / "log")
     process.send_signal(signal.SIGINT)
@@ -143,6 +147,7 @@ def test_two_processes_do_not_share_a_folder(folder):
         process.communicate()
 
 
+@pytest.mark.faults
 def test_workers_come_to_the_same_and_end_when_interrupted(undisturbed, folder):
     process = begun(folder, folder / "log", "--workers", "2")
     process.send_signal(signal.SIGINT)

@@ -31,3 +31,25 @@ def test_an_interruption_within_an_import_waits_for_its_end(tmp_path):
         [sys.executable, tmp_path / "program.py"], capture_output=True, text=True, timeout=15, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted True\n", "")
+
+
+CALLED_FROM_C = """
+import ctypes, os, signal, time
+from sisso_sal import cli
+signal.signal(signal.SIGINT, cli._interrupt)
+source = "def _raw_object_cache_notify():\\n    os.kill(os.getpid(), signal.SIGINT)\\n    time.sleep(0.1)\\n    done.append(1)"
+done = []
+exec(compile(source, "site-packages/llvmlite/binding/executionengine.py", "exec"))
+try:
+    ctypes.CFUNCTYPE(None)(_raw_object_cache_notify)()
+    time.sleep(20)
+except KeyboardInterrupt:
+    print("interrupted", done)
+"""
+
+
+def test_an_interruption_within_a_call_from_llvm_waits_for_its_end():
+    done = subprocess.run(
+        [sys.executable, "-c", CALLED_FROM_C], capture_output=True, text=True, timeout=15, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted [1]\n", "")

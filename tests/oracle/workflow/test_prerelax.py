@@ -197,6 +197,7 @@ def test_a_phase_that_is_asked_for_again_is_ranked_once(make):
     assert inputs(workflow).items() >= first.items()
 
 
+@pytest.mark.faults
 def test_a_structure_that_the_potential_cannot_relax_is_computed_from_its_prototype(make):
     """Rocksalt, the first one, fails: it is computed unrelaxed, beside the lowest of those that were ranked."""
     workflow = make(parameters={"fails": [2]})
@@ -240,6 +241,7 @@ def begun(make):
     return [int(line) for line in make.log.read_text().split()]
 
 
+@pytest.mark.faults
 def test_a_worker_that_is_killed_in_the_middle_costs_one_structure(make):
     """Wurtzite takes its worker with it, twice: what was relaxed before stays, and the third worker goes on from there."""
     workflow = make(parameters={"kills": [4], "times": 2})
@@ -256,6 +258,7 @@ def test_a_worker_that_is_killed_in_the_middle_costs_one_structure(make):
     assert workflow.collect()[0].value == pytest.approx(4.966, abs=1e-3)
 
 
+@pytest.mark.faults
 def test_a_structure_that_kills_every_worker_is_given_up_and_the_phase_goes_on(make):
     workflow = make(parameters={"kills": [2]})
     workflow.submit("MgO", "a")
