@@ -49,6 +49,7 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
         "no_longer_help": no_longer_help(summary, view.unit),
         "unlike": shift_text(summary, view.unit),
         "low": low_text(summary, view.unit),
+        "beside": ((summary.get("low") or {}).get("baseline") or {}).get("column", ""),
         "choices": (choices := _choices(summary)),
         "has_forms": len({choice["of"] for choice in choices}) > 1,
         "scored_by": meaning_of(summary["acquisition"]),
