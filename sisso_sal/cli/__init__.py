@@ -164,6 +164,10 @@ def _check_arguments() -> None:
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    if issubclass(
+        category, DeprecationWarning | FutureWarning
+    ):  # of packages about themselves: nobody who runs a command can act
+        return
     if not {"-q", "--quiet"} & set(sys.argv[1:]):
         terminal.say(f" {message}", "note:", fg="yellow")
 
