@@ -74,7 +74,7 @@ def cli(ctx: click.Context) -> None:
 
 
 _AGAIN = 0.02
-"""Seconds after which an interruption that fell into an import is tried again."""
+"""Seconds after which an interruption that would have been lost is tried again."""
 
 
 def main() -> None:
@@ -164,10 +164,8 @@ def _check_arguments() -> None:
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
-    if issubclass(
-        category, DeprecationWarning | FutureWarning
-    ):  # of packages about themselves: nobody who runs a command can act
-        return
+    if issubclass(category, DeprecationWarning | FutureWarning):
+        return  # a package speaks of itself; nobody who runs a command can act on it
     if not {"-q", "--quiet"} & set(sys.argv[1:]):
         terminal.say(f" {message}", "note:", fg="yellow")
 

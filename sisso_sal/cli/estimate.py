@@ -88,7 +88,7 @@ def estimate(
     from sisso_sal.data.columns import read_columns
     from sisso_sal.fidelity.energies import described, write_energies
     from sisso_sal.fidelity.estimates import estimates, settled
-    from sisso_sal.fidelity.fitted import read_enthalpies
+    from sisso_sal.oracle.stability.measured import read_enthalpies
 
     out = _checked(out or table.with_name(f"{table.name.partition('.')[0]}.estimated.csv"), table, save_energies, force)
     label = load(config, {}).label

@@ -11,24 +11,19 @@ r / (1 - h), with h the diagonal of the hat matrix.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sisso_sal.data.columns import read_columns
-from sisso_sal.errors import InputError, TableError
+from sisso_sal.errors import InputError
 from sisso_sal.fidelity.relaxation import Relaxed
 from sisso_sal.fidelity.schemes import Scheme
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.structures import formula_key
 
-__all__ = ["MEASURED", "FittedScheme", "fit_scheme", "read_enthalpies"]
-
-MEASURED = "H_f (eV/atom)"
-"""Header of measured enthalpies of formation."""
+__all__ = ["FittedScheme", "fit_scheme"]
 
 _FEWEST = 3
 """Oxides of a metal, for a shift of its own; and oxides in all."""
@@ -55,30 +50,6 @@ class FittedScheme:
     rms: float
     loo: float
     left_out: tuple[str, ...]
-
-
-def read_enthalpies(path: str | os.PathLike[str]) -> dict[str, float]:
-    """Measured enthalpies of formation of oxides, in eV/atom: columns ``formula`` and ``H_f (eV/atom)``.
-
-    Raises
-    ------
-    TableError
-        A column is missing, or a formula is no oxide.
-    """
-    columns = {column.header: column for column in read_columns(path).columns}
-    for header in ("formula", MEASURED):
-        if header not in columns:
-            raise TableError(f"{path}: needs the columns formula and '{MEASURED}', found no '{header}'")
-    values = columns[MEASURED].values
-    if values is None:
-        raise TableError(f"{path}: column '{MEASURED}': needs numbers")
-    pairs = zip(columns["formula"].texts(), values.tolist(), strict=True)
-    known = {formula: value for formula, value in pairs if value == value}
-    for formula in known:
-        elements = parse_formula(formula).keys()
-        if "O" not in elements or len(elements) < 2 or "H" in elements:
-            raise TableError(f"{path}: needs oxides without hydrogen, found '{formula}'")
-    return known
 
 
 def fit_scheme(measured: Mapping[str, float], outcomes: Mapping[tuple[str, str], Relaxed]) -> FittedScheme:

@@ -16,11 +16,9 @@ from types import MappingProxyType
 
 from sisso_sal.errors import SettingsError
 from sisso_sal.fidelity.potentials import Potential
+from sisso_sal.oracle.stability.measured import MP2020_OXYGEN, OXYGEN_ENTROPY, R2SCAN_OXYGEN
 
-__all__ = ["OXYGEN_ENTROPY", "SCHEMES", "Scheme", "scheme_of"]
-
-OXYGEN_ENTROPY = 0.2857
-"""Free energy of formation minus enthalpy at 298.15 K, in eV for each oxygen atom of an oxide; measured: 0.29 in the mean."""
+__all__ = ["SCHEMES", "Scheme", "scheme_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,20 +77,20 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
         for scheme in (
             Scheme(
                 name="mp2020",
-                oxygen=-4.948,
+                oxygen=MP2020_OXYGEN,
                 words="PBE and PBE+U of the Materials Project with its corrections of 2020, which were fitted to measured oxides",
                 source=_MP2020,
             ),
             Scheme(
                 name="mp-uncorrected",
-                oxygen=-4.948,
+                oxygen=MP2020_OXYGEN,
                 shifts={"O": -0.687, **_MIXING},
                 words="PBE and PBE+U of the Materials Project without corrections; those of 2020 for oxides are added here",
                 source=_MP2020,
             ),
             Scheme(
                 name="chgnet-r2scan",
-                oxygen=-5.788,
+                oxygen=R2SCAN_OXYGEN,
                 words="r2SCAN, as CHGNet r2scan has learned it; O2 is a molecule in a box of 12 Å, computed with this model",
                 source="R. Kingsbury et al., Phys. Rev. Mater. 6, 013801 (2022), doi 10.1103/PhysRevMaterials.6.013801",
             ),

@@ -23,9 +23,6 @@ from sisso_sal.models.low_records import LowRecord
 from sisso_sal.models.record_types import read_record
 from sisso_sal.protocols import Space
 
-FORMS = ("feature", "difference", "line", "number alone", "line alone")
-"""What can become of low columns: a feature; a number or a line that formulas are the rest of; or the number or line alone."""
-
 ESTIMATED_BY = ("chgnet", "chgnet_0_2_0", "chgnet_r2scan", "sevenn")
 """Words for potentials with which ``estimate`` ends the names of its columns."""
 
@@ -126,7 +123,8 @@ class Low:
     ----------
     columns : tuple of str
     form : str
-        One of `FORMS`, with the least error of labels that were left out.
+        ``feature``, ``difference``, ``line``, see `Form`; ``number alone``, ``line alone``: there are no formulas. The one with the
+        least error of labels that were left out.
     baseline : Baseline or None
         What the correction learns the rest of; None for ``feature``.
     spread : float or None
@@ -147,11 +145,6 @@ class Low:
     errors: tuple[LowError, ...] = ()
     gain: float | None = None
     gain_error: float | None = None
-
-    @property
-    def is_alone(self) -> bool:
-        """Whether the number or the line is the whole model."""
-        return self.spread is not None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; floats keep every digit."""

@@ -8,16 +8,15 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+from sisso_sal.oracle.stability.measured import MP2020_OXYGEN, R2SCAN_OXYGEN
+
 __all__ = ["CRYSTALS", "chgnet", "declared_oxygen", "sevenn"]
 
 CRYSTALS = frozenset({"chgnet", "sevenn", "mace", "matgl", "mattersim", "nequip", "orb_models", "fairchem"})
 """Packages of potentials that were trained on crystals, and know next to nothing of molecules."""
 
-_OXYGEN = {"0.3.0": -4.948, "0.2.0": -4.948, "r2scan": -5.788}
-"""Energy of an oxygen atom in O2 by model of CHGNet, in eV: in the energies of the Materials Project with the corrections of 2020,
-which were fitted to measured oxides (A. Wang et al., Sci. Rep. 11, 15496 (2021), doi 10.1038/s41598-021-94550-5); and the molecule
-in a box of 12 Å as the model of r2SCAN has it.
-"""
+_OXYGEN = {"0.3.0": MP2020_OXYGEN, "0.2.0": MP2020_OXYGEN, "r2scan": R2SCAN_OXYGEN}
+"""Energy of an oxygen atom in O2 by model of CHGNet, in eV."""
 
 
 def declared_oxygen(calculator: str, parameters: Mapping[str, Any]) -> float | None:

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict
 
 from sisso_sal.errors import InputError, OracleError
 from sisso_sal.oracle.stability.labels import Label, OxygenReference, Phase, References, label
+from sisso_sal.oracle.stability.measured import OXYGEN_ENTROPY
 from sisso_sal.oracle.stability.pourbaix import Conditions, Species
 from sisso_sal.oracle.workflow.chains import Chain
-from sisso_sal.oracle.workflow.trust import OXYGEN_ENTROPY, far_from_measured
+from sisso_sal.oracle.workflow.trust import far_from_measured
 from sisso_sal.oxides.phases import MOLECULES
 from sisso_sal.oxides.structures import formula_key
 

@@ -8,23 +8,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
-from sisso_sal.data.columns import read_columns
-from sisso_sal.errors import SettingsError, TableError
+from sisso_sal.errors import SettingsError
 from sisso_sal.oracle.engines.potentials import CRYSTALS, declared_oxygen
 from sisso_sal.oracle.stability.expressions import expression_names
 from sisso_sal.oracle.stability.labels import LABELS, OxygenReference, Phase, References, label
+from sisso_sal.oracle.stability.measured import OXYGEN_ENTROPY, read_enthalpies
 from sisso_sal.oracle.workflow.steps import EngineSettings
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.structures import formula_key
 from sisso_sal.settings.calculation import LabelSettings
 
-__all__ = ["MEASURED", "OXYGEN_ENTROPY", "far_from_measured", "measured_enthalpies", "oxygen_energy"]
-
-MEASURED = "H_f (eV/atom)"
-"""Header of measured enthalpies of formation."""
-
-OXYGEN_ENTROPY = 0.2857
-"""Free energy of formation minus enthalpy at 298.15 K, in eV for each oxygen atom of an oxide; measured: 0.29 in the mean."""
+__all__ = ["far_from_measured", "measured_enthalpies", "oxygen_energy"]
 
 
 def oxygen_energy(engine: EngineSettings, settings: LabelSettings) -> float | None:
@@ -62,20 +56,12 @@ def measured_enthalpies(path: str | os.PathLike[str] | None) -> dict[str, float]
 
     Raises
     ------
-    TableError
-        A column (``formula``, ``H_f (eV/atom)``) is missing, or a cell is no formula or no number.
+    TableError, InputError
+        See `read_enthalpies`.
     """
     if path is None:
         return {}
-    columns = {column.header: column for column in read_columns(path).columns}
-    for header in ("formula", MEASURED):
-        if header not in columns:
-            raise TableError(f"{path}: needs the columns formula and '{MEASURED}', found no '{header}'")
-    values = columns[MEASURED].values
-    if values is None:
-        raise TableError(f"{path}: column '{MEASURED}': needs numbers")
-    pairs = zip(columns["formula"].texts(), values.tolist(), strict=True)
-    return {formula_key(formula): value for formula, value in pairs if value == value}
+    return {formula_key(formula): value for formula, value in read_enthalpies(path).items()}
 
 
 def far_from_measured(

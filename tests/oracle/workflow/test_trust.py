@@ -11,6 +11,7 @@ pytest.importorskip("pyfhiaims")
 from sisso_sal.errors import SettingsError, TableError
 from sisso_sal.oracle.engines.potentials import declared_oxygen
 from sisso_sal.oracle.stability.labels import OxygenReference, Phase
+from sisso_sal.oracle.stability.measured import MEASURED, OXYGEN_ENTROPY
 from sisso_sal.oracle.workflow.chains import Chain, Task
 from sisso_sal.oracle.workflow.first_principles import check_calculator, check_label
 from sisso_sal.oracle.workflow.outcomes import PhaseRequest, Question, outcome_of
@@ -18,8 +19,6 @@ from sisso_sal.oracle.workflow.repository import run_ready
 from sisso_sal.oracle.workflow.steps import load_engine
 from sisso_sal.oracle.workflow.tasks import Workflow
 from sisso_sal.oracle.workflow.trust import (
-    MEASURED,
-    OXYGEN_ENTROPY,
     far_from_measured,
     measured_enthalpies,
     oxygen_energy,
