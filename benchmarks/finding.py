@@ -1,7 +1,7 @@
 """What finds: simulated campaigns of several strategies from the same starts, on several tables; and whether claims come true.
 
     python benchmarks/finding.py [--tables A,B] [--strategies sisso:search,no-formulas:search] [--starts random,worst] [--seeds 5]
-                                 [--members 30] [--jobs 1] [--json FILE] [--with NAME=FILE]
+                                 [--members 30] [--batch 1] [--jobs 1] [--json FILE] [--with NAME=FILE]
 
 The tables are data/oxides.csv, those of ../shared/data that are there, a planted law and a table with replicates (labelled.py). The
 targets are the best tenth. A strategy is SURROGATE:ACQUISITION, random or distance; the first one is compared with all others,
@@ -48,6 +48,7 @@ class Task:
     strategy: str
     seed: int
     members: int
+    batch: int
 
     @property
     def key(self) -> str:
@@ -74,7 +75,7 @@ def campaign(task: Task) -> dict[str, Any]:
         settings = CampaignSettings.model_validate({"surrogate": kind, "ensemble": {"members": task.members}})
         settings = settings.model_copy(update={"model": settings.model.completed(ensemble=True)})
         make = partial(surrogate, settings)
-    rules = Rules(goal=task.goal, n_start=known.n_start, start=task.start, evaluations=known.evaluations)
+    rules = Rules(goal=task.goal, n_start=known.n_start, start=task.start, evaluations=known.evaluations, batch=task.batch)
     begin = time.process_time()
     trace = simulate(space, Strategy(task.strategy, acquisition or kind, make), rules, task.seed)
     seconds = time.process_time() - begin
@@ -227,6 +228,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0, help="the first one")
     parser.add_argument("--members", type=int, default=30)
+    parser.add_argument("--batch", type=int, default=1, help="evaluations before each fit")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--json", type=Path, help="the file of campaigns, read and added to")
     parser.add_argument("--with", dest="others", action="append", default=[], metavar="NAME=FILE")
@@ -235,7 +237,9 @@ def main() -> None:
     seeds = range(options.seed, options.seed + options.seeds)
     places = chosen(options.tables.split(","), options.goal, options.starts.split(","), seeds)
     tasks = [
-        Task(table, goal, start, name, seed, options.members) for table, goal, start, seed in places for name in names
+        Task(table, goal, start, name, seed, options.members, options.batch)
+        for table, goal, start, seed in places
+        for name in names
     ]
     done = run(tasks, options.json, options.jobs)
     mine = by_strategy((done[task.key] for task in tasks), options.members)

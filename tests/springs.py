@@ -1,5 +1,6 @@
 """A potential for tests: the volume is a spring, atoms feel nothing; some elements misbehave, and a call can be told to be slow."""
 
+import math
 import os
 import time
 from pathlib import Path
@@ -10,12 +11,19 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.data import atomic_numbers, covalent_radii
 
 BULK = 1.0  # eV/Å³
+VALLEY = 1.1
 BOND = -3.0  # eV for each oxygen atom beside a metal
 WILD = {"Hf": "nan", "Zr": "explodes", "Ta": "raises", "W": "walks", "Re": "dies"}
 
 
+def rest_volume(symbols, volume):
+    """That of the atoms' radii times the power of VALLEY next to the volume (Å³), so that each relaxation is short."""
+    of_radii = sum(15 * covalent_radii[atomic_numbers[symbol]] for symbol in symbols)
+    return of_radii * VALLEY ** round(math.log(volume / of_radii) / math.log(VALLEY))
+
+
 class Springs(Calculator):
-    """Energy: of the atoms, a bond for each oxygen atom of an oxide, and BULK/2 (V - V0)²/V0, with V0 of the atoms' radii.
+    """Energy: of the atoms, a bond for each oxygen atom of an oxide, and BULK/2 (V - V0)²/V0, with V0 of `rest_volume`.
 
     ``SPRINGS_SECONDS`` is how long a call takes, ``SPRINGS_LOG`` a file that gets a line for each structure that begins.
     """
@@ -35,7 +43,7 @@ class Springs(Calculator):
             raise RuntimeError("no such element\nin the training data")
         volume = atoms.get_volume()
         n_oxygen = symbols.count("O") if len(set(symbols)) > 1 else 0
-        rest = sum(15 * covalent_radii[atomic_numbers[s]] for s in symbols) * (9 if "explodes" in wild else 1)
+        rest = rest_volume(symbols, volume) * (9 if "explodes" in wild else 1)
         strain = (volume - rest) / rest
         energy = sum(-0.05 * atomic_numbers[s] for s in symbols if s != "O") + n_oxygen * (-4.948 + BOND)
         energy += 0.001 * len(symbols) + 0.5 * BULK * rest * strain**2
