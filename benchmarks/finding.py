@@ -75,7 +75,9 @@ def campaign(task: Task) -> dict[str, Any]:
         settings = CampaignSettings.model_validate({"surrogate": kind, "ensemble": {"members": task.members}})
         settings = settings.model_copy(update={"model": settings.model.completed(ensemble=True)})
         make = partial(surrogate, settings)
-    rules = Rules(goal=task.goal, n_start=known.n_start, start=task.start, evaluations=known.evaluations, batch=task.batch)
+    rules = Rules(
+        goal=task.goal, n_start=known.n_start, start=task.start, evaluations=known.evaluations, batch=task.batch
+    )
     begin = time.process_time()
     trace = simulate(space, Strategy(task.strategy, acquisition or kind, make), rules, task.seed)
     seconds = time.process_time() - begin
