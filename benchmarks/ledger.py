@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from sisso_sal.ledger.state import fold
+from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.store import Ledger, read_ledger
 
 SYNCS = 5

@@ -8,7 +8,7 @@ import pandas as pd
 from sisso_sal.campaign.learning import Tools
 from sisso_sal.campaign.loop import discover
 from sisso_sal.data.table import read_table
-from sisso_sal.ledger.state import fold
+from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.store import read_ledger
 from sisso_sal.protocols import Prediction
 from sisso_sal.settings.campaign import load_settings

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from sisso_sal.api.inputs import check_table_units, complete_settings, read_candidates, without_unused
 from sisso_sal.campaign.answers import is_number
@@ -16,10 +19,12 @@ from sisso_sal.campaign.learning import REPORT, Tools
 from sisso_sal.campaign.loop import Talk, discover, preview
 from sisso_sal.campaign.status import status_document
 from sisso_sal.data.cells import shown
+from sisso_sal.data.headers import split_header
 from sisso_sal.data.table import Table
 from sisso_sal.errors import InputError, SettingsError
+from sisso_sal.ledger.fold import check, fold
 from sisso_sal.ledger.lock import noted_driver
-from sisso_sal.ledger.state import State, check, fold
+from sisso_sal.ledger.state import State
 from sisso_sal.ledger.store import DATABASE, read_ledger
 from sisso_sal.protocols import Oracle, Progress, Space, Surrogate
 from sisso_sal.settings import PEOPLE
@@ -112,6 +117,7 @@ class Campaign:
             self.given.settings, self.space
         )  # an unknown goal or acquisition is refused now, not at the first step
         self.oracle = self._named_oracle() if isinstance(oracle, str) or oracle is None else oracle
+        self.lower = self._lower_oracles()
 
     def __enter__(self) -> Campaign:
         return self
@@ -153,7 +159,9 @@ class Campaign:
         """What the next step would propose; nothing is written. See `sisso_sal.campaign.loop.preview`."""
         return preview(self.space, self.settings, self.folder, self._tools(), self.given.origins)
 
-    def label(self, id: str, value: float, error: float | None = None, *, replace: bool = False) -> int:
+    def label(
+        self, id: str, value: float, error: float | None = None, *, replace: bool = False, level: str | None = None
+    ) -> int:
         """Hand in a result. The next step learns from it; a driver in another process takes it in at its next look.
 
         Parameters
@@ -164,6 +172,8 @@ class Campaign:
             The label and, where it is known, its standard deviation, in the target's unit.
         replace : bool
             Whether another label of this candidate may be replaced.
+        level : str, optional
+            Name of the level that the value is of; by default the last one.
 
         Returns
         -------
@@ -186,6 +196,7 @@ class Campaign:
             "error": spread,
             "source": "person",
             "replace": replace,
+            "level": level,
         }
         return hand_in(self.folder, [note], self.talk.tell).n_events
 
@@ -196,8 +207,9 @@ class Campaign:
 
     def close(self) -> None:
         """Let the oracle know that nobody waits any more; what was submitted goes on."""
-        if self.oracle is not None:
-            self.oracle.close()
+        for oracle in (self.oracle, *self.lower.values()):
+            if oracle is not None:
+                oracle.close()
 
     # Looking -------------------------------------------------------------------------------------------------------------
 
@@ -232,7 +244,21 @@ class Campaign:
             self.progress,
             write_report_of if self.with_report else None,
             _unused_sections,
+            self.lower,
         )
+
+    def _lower_oracles(self) -> dict[str, Oracle]:
+        """Those of the lower levels, each with a folder of its own in the run folder."""
+        from sisso_sal.oracle.registry import make_oracle
+
+        found = {}
+        for level in self.settings.lower:
+            if isinstance(self.space, TableSpace):
+                folder = self.folder / "levels" / level.name
+                table = _at_level(self.space.table, str(level.column))
+                oracle = make_oracle(self.settings.at_level(level.name), folder, table)
+                found |= {} if oracle is None else {level.name: oracle}
+        return found
 
     def _named_oracle(self) -> Oracle | None:
         from sisso_sal.oracle.registry import make_oracle
@@ -244,6 +270,13 @@ class Campaign:
                 f"oracle: needs an object where the candidates are no table, found '{self.settings.run.oracle}'"
             )
         return None
+
+
+def _at_level(table: Table, column: str) -> Table:
+    """The same candidates with the column of a lower level, whose values are not looked at, as the target."""
+    name, unit = split_header(column)
+    headers = {**table.headers, name: column}
+    return replace(table, target_name=name, target_unit=unit, target=np.full(table.n_rows, np.nan), headers=headers)
 
 
 def _check_objects(oracle: object, threads: object) -> None:
@@ -329,4 +362,4 @@ def _space_of(
         return TableSpace(table)
     if isinstance(table, Space):
         return table
-    return TableSpace(read_candidates(table, settings, formula, tell=tell))
+    return TableSpace(read_candidates(table, settings, formula, with_gaps=True, tell=tell))

@@ -105,6 +105,7 @@ def read_candidates(
     formula: str | None = None,
     *,
     require_target: bool = True,
+    with_gaps: bool = False,
     tell: Tell = lambda note: None,
 ) -> Table:
     """A table with primary features: its own, or made from formulas where it has none or where that is asked for.
@@ -119,6 +120,8 @@ def read_candidates(
     formula : str, optional
         Column of formulas of oxides from which the features are made, in place of the table's own.
     require_target : bool
+    with_gaps : bool
+        Whether a row may lack what a lower level of theory gives, see `read_table`.
     tell : callable, optional
         Takes notes: how the table and its headers were read, which features were made, which columns and rows were left out, which
         units cannot be related.
@@ -141,8 +144,16 @@ def read_candidates(
         features=settings.columns,
         drop=settings.drop or (),
         group=settings.group,
+        partial=_partial(settings) if with_gaps else None,
     )
     return with_features(table, formula, tell)
+
+
+def _partial(settings: CampaignSettings) -> list[str] | None:
+    """Columns that may have gaps: those of lower levels and of cheap estimates; None where these are switched off."""
+    named = [str(level.column) for level in settings.lower]
+    low = settings.ensemble.low
+    return None if low == () and not named else [*named, *(low or ())]
 
 
 def read_two_targets(

@@ -16,7 +16,8 @@ from sisso_sal.campaign.answers import checked_answers, job_of
 from sisso_sal.campaign.stopping import UNUSABLE
 from sisso_sal.errors import CampaignError, OracleError, TakenError, UnconfirmedError
 from sisso_sal.ledger.arrays import write_arrays
-from sisso_sal.ledger.state import Case, State, check, fold
+from sisso_sal.ledger.fold import check, fold
+from sisso_sal.ledger.state import Case, State
 from sisso_sal.ledger.store import Ledger
 from sisso_sal.protocols import FAILURES, Answer, Oracle, Receipt, Request, Space
 from sisso_sal.system.documents import one_line, shown
@@ -91,10 +92,13 @@ class Exchange:
     retries : int
         Times that a failed calculation is tried again, if its kind of failure allows it.
     tell : callable
+    level : str
+        The lower level of theory that it is for; "" for the one that counts.
     """
 
-    def __init__(self, oracle: Oracle, journal: Journal, space: Space, retries: int, tell: Tell):
+    def __init__(self, oracle: Oracle, journal: Journal, space: Space, retries: int, tell: Tell, level: str = ""):
         self.oracle = oracle
+        self.level = level
         self._journal = journal
         self._space = space
         self._numbers: dict[str, int] = {}
@@ -102,9 +106,22 @@ class Exchange:
         self._tell = tell
         self._told: set[str] = set()
 
+    @property
+    def state(self) -> State:
+        """What is known at this level."""
+        return self._journal.state.at(self.level)
+
+    def _write(self, *events: tuple[str, Mapping[str, Any]]) -> None:
+        of = {"level": self.level} if self.level else {}
+        self._journal.write(*((kind, {**data, **of}) for kind, data in events))
+
+    def _named(self, id: str) -> str:
+        """The candidate, for people."""
+        return f"{id} ({self.level})" if self.level else id
+
     def reconcile(self) -> bool:
         """Ask the oracle about intents without receipt, and submit those that never arrived; True if any was resolved."""
-        settled = [self._settle(case) for case in self._journal.state.of("intended")]
+        settled = [self._settle(case) for case in self.state.of("intended")]
         return any(settled)
 
     def _settle(self, case: Case) -> bool:
@@ -129,9 +146,10 @@ class Exchange:
             An intent belongs to another candidate already; nothing is submitted.
         """
         run_id = (self._journal.state.created or {}).get("run_id", "run")
+        run_id = f"{run_id}-{self.level}" if self.level else run_id
         intents: dict[str, dict[str, Any]] = {}
         for id in ids:
-            case = self._journal.state.cases.get(id)
+            case = self.state.cases.get(id)
             attempt = 1 + (case.attempt if case else 0)
             name = intent_name(run_id, id, attempt)
             owner = intents[name]["id"] if name in intents else self._journal.owner(name)
@@ -141,9 +159,9 @@ class Exchange:
                     f"{shown(owner)}; nothing is submitted"
                 )
             intents[name] = {"intent": name, "id": id, "attempt": attempt, "iteration": iteration}
-        self._journal.write(*(("intent", intent) for intent in intents.values()))
+        self._write(*(("intent", intent) for intent in intents.values()))
         for intent in intents.values():
-            self._send(self._request(self._journal.state.cases[intent["id"]]))
+            self._send(self._request(self.state.cases[intent["id"]]))
 
     def _send(self, request: Request) -> bool:
         try:
@@ -165,7 +183,7 @@ class Exchange:
             job = job_of(receipt, request)
         except OracleError as error:
             return self._record([(Answer(request.intent, kind="invalid", reason=str(error)), request.id)])
-        self._journal.write(("receipt", {"intent": request.intent, "id": request.id, "job": job}))
+        self._write(("receipt", {"intent": request.intent, "id": request.id, "job": job}))
         return True
 
     def _fail_taken(self, cases: Sequence[Case]) -> list[Case]:
@@ -182,8 +200,8 @@ class Exchange:
 
     def collect(self) -> bool:
         """Ask for answers and record them in the order of the candidates; True if there were any."""
-        has_failed = bool(self._fail_taken(self._journal.state.of("submitted")))
-        waiting = {case.intent: case for case in self._journal.state.of("submitted")}
+        has_failed = bool(self._fail_taken(self.state.of("submitted")))
+        waiting = {case.intent: case for case in self.state.of("submitted")}
         if not waiting:
             return has_failed
         try:
@@ -203,7 +221,7 @@ class Exchange:
             new, line = self._outcome(answer, id)
             events += new
             lines.append(line)
-        self._journal.write(*events)
+        self._write(*events)
         for line in lines:
             self._tell(line)
         return bool(answers)
@@ -218,8 +236,8 @@ class Exchange:
             )  # before the event that names them
             arrays = {"arrays": kept} if kept else {}
             label = {"id": id, "value": float(answer.value), **error, **about, **arrays}
-            return [("label", label)], f"{id}: {answer.value:.6g}"
-        case = self._journal.state.cases[id]
+            return [("label", label)], f"{self._named(id)}: {answer.value:.6g}"
+        case = self.state.cases[id]
         attempt = case.attempt - sum(failure["kind"] == "invalid" for failure in case.failures)
         is_old = answer.kind == "invalid" and self._journal.was_before_halt(answer.intent)
         again = is_old or (FAILURES[answer.kind] and attempt <= self._retries)
@@ -228,7 +246,7 @@ class Exchange:
         retry = [("retry", {"id": id, "by": "campaign"})] if again else []
         outlook = f"trying again ({attempt} of {self._retries})" if again else "not tried again"
         outlook = "trying again, as it was submitted before the campaign stopped" if is_old else outlook
-        return [("failure", failure), *retry], f"{id}: {answer.kind}: {reason}; {outlook}"
+        return [("failure", failure), *retry], f"{self._named(id)}: {answer.kind}: {reason}; {outlook}"
 
     def _numbered(self) -> Mapping[str, int]:
         """Numbers of the candidates by id; the space may have generated some since the last call."""

@@ -21,7 +21,8 @@ from pydantic import BaseModel, ConfigDict
 from sisso_sal.campaign.inputs import candidate_ids
 from sisso_sal.data.cells import LARGEST
 from sisso_sal.errors import CampaignError, DocumentError, LockedError
-from sisso_sal.ledger.state import State, fold
+from sisso_sal.ledger.fold import fold
+from sisso_sal.ledger.state import State
 from sisso_sal.ledger.store import Ledger, read_ledger
 from sisso_sal.system.documents import LARGE, one_line, read_json, record_of, shown
 from sisso_sal.system.storage import write_whole, writing
@@ -44,14 +45,16 @@ class _Label(_NoteRecord):
     error: float | None = None
     source: Literal["person", "file"] = "person"
     replace: bool = False
+    level: str | None = None
 
     def events(self, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
         _check_id(self.id, ids)
+        at, of = _at(state, self.level)
         if not (math.isfinite(self.value) and abs(self.value) <= LARGEST):
             raise CampaignError(f"label of {shown(self.id)}: needs a finite number, found {self.value}")
         if self.error is not None and not 0 <= self.error <= LARGEST:
             raise CampaignError(f"label of {shown(self.id)}: needs an error >= 0, found {self.error}")
-        known = state.cases.get(self.id)
+        known = at.cases.get(self.id)
         if known is not None and known.status == "labelled":
             if (known.value, known.error) == (self.value, self.error):
                 return []
@@ -60,7 +63,7 @@ class _Label(_NoteRecord):
                     f"label of {shown(self.id)}: is already {_with_error(known.value, known.error)}; "
                     f"--replace (in Python replace=True) changes it to {_with_error(self.value, self.error)}"
                 )
-        label = {"id": self.id, "value": self.value, "source": self.source}
+        label = {"id": self.id, "value": self.value, "source": self.source, **of}
         return [("label", label if self.error is None else label | {"error": self.error})]
 
 
@@ -68,16 +71,19 @@ class _FailedNote(_NoteRecord):
     note: Literal["failed"]
     id: str
     reason: str
+    level: str | None = None
 
     def events(self, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
         _check_id(self.id, ids)
-        known = state.cases.get(self.id)
+        at, of = _at(state, self.level)
+        known = at.cases.get(self.id)
         if known is not None and known.status == "labelled":
             raise CampaignError(f"{shown(self.id)}: has the label {known.value}; a label cannot be removed")
         if known is not None and known.status == "failed":
             return []
         reason = one_line(self.reason)
-        return [("failure", {"id": self.id, "kind": "person", "reason": reason, "final": True, "source": "person"})]
+        failure = {"id": self.id, "kind": "person", "reason": reason, "final": True, "source": "person", **of}
+        return [("failure", failure)]
 
 
 class _Retry(_NoteRecord):
@@ -85,16 +91,18 @@ class _Retry(_NoteRecord):
     ids: list[str]
 
     def events(self, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
-        failed = [case.id for case in state.failed]
+        named = ("", *state.levels)
+        failed = [(level, case.id) for level in named for case in state.at(level).failed]
         wanted = list(dict.fromkeys(self.ids))
         for id in wanted:
             _check_id(id, ids)
-            if id not in failed:
+            if id not in {one for _, one in failed}:
                 case = state.cases.get(id)
                 raise CampaignError(
                     f"{shown(id)}: needs a failed calculation to retry, found {case.status if case else 'none'}"
                 )
-        return [("retry", {"id": id, "by": "person"}) for id in wanted or failed]
+        chosen = [(level, id) for level, id in failed if not wanted or id in wanted]
+        return [("retry", {"id": id, "by": "person", **({"level": level} if level else {})}) for level, id in chosen]
 
 
 class _Stop(_NoteRecord):
@@ -143,11 +151,21 @@ def events_for(note: Note, state: State, ids: Collection[str]) -> list[tuple[str
 def taken_in(notes: Sequence[Note], state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
     """The events of several notes, all or none; see `events_for`."""
     events = [event for note in notes for event in events_for(note, state, ids)]
-    labelled = [data["id"] for kind, data in events if kind == "label"]
+    labelled = [(data["id"], data.get("level")) for kind, data in events if kind == "label"]
     if len(set(labelled)) < len(labelled):
-        twice = next(id for id in labelled if labelled.count(id) > 1)
+        twice = next(one[0] for one in labelled if labelled.count(one) > 1)
         raise CampaignError(f"label of {shown(twice)}: needs one value, found two")
     return events
+
+
+def _at(state: State, level: str | None) -> tuple[State, dict[str, str]]:
+    """What is known at a level, and what an event of it says besides."""
+    if level is None:
+        return state, {}
+    names = [one["name"] for one in (state.created or {"settings": {}})["settings"].get("level", ())]
+    if level not in names:
+        raise CampaignError(f"level: needs one of {', '.join(names) or 'none'}, found {shown(level)}")
+    return (state, {}) if level == names[-1] else (state.at(level), {"level": level})
 
 
 def _with_error(value: float | None, error: float | None) -> str:

@@ -15,6 +15,7 @@ from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.points import check_pointwise
 from sisso_sal.acquisition.registry import acquisition_named
 from sisso_sal.campaign.learning import versions
+from sisso_sal.campaign.levels import check_levels_of
 from sisso_sal.errors import CampaignError, FitError, SettingsError
 from sisso_sal.ledger.state import State
 from sisso_sal.protocols import Maximiser, Oracle, Space
@@ -39,6 +40,7 @@ def resolved(settings: CampaignSettings, space: Space) -> CampaignSettings:
     """
     goal = Goal.parse(settings.goal)
     acquisition = acquisition_named(settings.acquisition, goal)
+    check_levels_of(settings, space)
     if isinstance(space, Maximiser):
         check_pointwise(acquisition)
     if settings.run.targets is not None and not goal.has_bound:

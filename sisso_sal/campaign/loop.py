@@ -26,22 +26,16 @@ from sisso_sal.campaign.inputs import (
     resolved,
     run_changes,
 )
-from sisso_sal.campaign.learning import (
-    Tools,
-    events_of,
-    learn,
-    versions,
-    waited_for,
-    whole_summary,
-    write_iteration,
-)
+from sisso_sal.campaign.learning import Tools, learn, versions, waited_for
 from sisso_sal.campaign.reporting import Reporting
+from sisso_sal.campaign.results import events_of, whole_summary, write_iteration
 from sisso_sal.campaign.status import status_document
-from sisso_sal.campaign.stopping import HALTS, UNUSABLE, evaluations_left, reason_to_stop, unusable_answers
+from sisso_sal.campaign.stopping import HALTS, UNUSABLE, cost_left, reason_to_stop, unusable_answers
 from sisso_sal.campaign.summary import digests
 from sisso_sal.errors import CampaignError, OracleError
+from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.lock import LOCK
-from sisso_sal.ledger.state import Iteration, State, fold
+from sisso_sal.ledger.state import Case, Iteration, State
 from sisso_sal.ledger.store import DATABASE, Ledger, read_ledger
 from sisso_sal.protocols import Space
 from sisso_sal.settings.campaign import CampaignSettings
@@ -162,7 +156,8 @@ class Loop:
         self._oracle = oracle = tools.oracle
         self._about: Mapping[str, Any] = oracle.describe() if oracle else {}
         retries = settings.run.retries
-        self._exchange = Exchange(oracle, journal, space, retries, talk.tell) if oracle else None
+        oracles = {**tools.lower, **({"": oracle} if oracle else {})}
+        self._exchanges = [Exchange(one, journal, space, retries, talk.tell, level) for level, one in oracles.items()]
         self._summary: dict[str, Any] | None = None
         self._reporting = Reporting(self.run, self.state, tools.report, talk.tell, talk.trace)
 
@@ -218,11 +213,12 @@ class Loop:
             has_moved = self.step()
             self._reporting.aside("the progress is not shown", lambda: self._talk.watch(self.state))
             self._check_answers()
-            if once or self._exchange is None or self._has_ended():
+            if once or not self._exchanges or self._has_ended() or self._waits_for_people():
                 self._reporting.report(self.state, is_over=True)
                 return
             self._reporting.report(self.state, is_over=False)
-            pause = FIRST_PAUSE if has_moved else min(1.5 * pause, self._exchange.oracle.poll)
+            poll = min(exchange.oracle.poll for exchange in self._exchanges)
+            pause = FIRST_PAUSE if has_moved else min(1.5 * pause, poll)
             if not has_moved:
                 time.sleep(pause)
 
@@ -241,10 +237,28 @@ class Loop:
         stop = self.state.stop
         return stop is not None and (stop["kind"] == "person" or not self._unfinished(stop["kind"]))
 
-    def _unfinished(self, reason: str) -> list:
+    def _waits_for_people(self) -> bool:
+        """Nothing is computed, and all that is proposed is of levels that no oracle computes."""
+        mine = {exchange.level for exchange in self._exchanges}
+        proposed = (self.state.proposal or {"proposals": ()})["proposals"]
+        return (
+            self.state.is_current
+            and not self._waited_for()
+            and bool(proposed)
+            and not any((row.get("level") or "") in mine for row in proposed)
+        )
+
+    def _waited_for(self) -> list[Case]:
+        """Cases of all levels for which a label is expected."""
+        return [case for one in (self.state, *self._lower_states()) for case in waited_for(one)]
+
+    def _lower_states(self) -> list[State]:
+        return [self.state.at(level.name) for level in self._settings.lower]
+
+    def _unfinished(self, reason: str) -> list[Case]:
         """Calculations to wait for before a stop for this reason; failed ones are tried again if core-hours are left."""
         again = () if reason == "core_hours" else ("again",)
-        return self.state.of("intended", "submitted", *again) if self._exchange else []
+        return [case for exchange in self._exchanges for case in exchange.state.of("intended", "submitted", *again)]
 
     def step(self) -> bool:
         """Collect, fit, record, submit. True if anything was written."""
@@ -253,10 +267,10 @@ class Loop:
         if self._is_halted():
             self._recall()
             return self.state.n_events > before
-        if self._exchange is not None:
-            self._exchange.reconcile()
-            self._exchange.collect()
-            if events := unusable_answers(self.state, self._about):
+        for exchange in self._exchanges:
+            exchange.reconcile()
+            exchange.collect()
+            if events := unusable_answers(exchange.state, self._about if not exchange.level else {}, exchange.level):
                 self._journal.write(*events)
                 self._recall()
                 return True
@@ -315,40 +329,51 @@ class Loop:
         """There are new labels since the last proposal, and no calculation is running that a synchronous campaign waits for."""
         if self.state.is_current:
             return False
-        if self._exchange is None or not self.state.iterations:
+        if not self._exchanges or not self.state.iterations:
             return True
-        return self._room() > 0 if self._settings.asynchronous else not waited_for(self.state)
+        return self._room() > 0 if self._settings.asynchronous else not self._waited_for()
 
     def _room(self) -> int:
-        return self._settings.batch - len(waited_for(self.state))
+        return self._settings.batch - len(self._waited_for())
 
     def _propose(self) -> None:
-        batch = max(self._room(), 1) if self._settings.asynchronous and self._exchange else self._settings.batch
+        batch = max(self._room(), 1) if self._settings.asynchronous and self._exchanges else self._settings.batch
         learned = learn(self._space, self._settings, self.state, batch, self._tools)
         summary = write_iteration(self.run, self._space, self._settings, learned, self.state)
         self._journal.write(*events_of(self.run, self._settings, self.state, learned, summary))
         self._summary = {**summary, "is_new": True}
         calibration, best = summary["calibration"], summary["best"]
         error = f", out-of-bag RMSE {calibration['rmse']:.3g}" if calibration else ""
-        picks = ", ".join(proposal["id"] for proposal in summary["proposals"])
+        picks = ", ".join(_named(proposal) for proposal in summary["proposals"])
         self._talk.tell(
             f"iteration {summary['iteration']}: {summary['n_labelled']} labels{error}, best {best['id']} {best['value']:.4g}; "
             f"proposed {picks or 'nothing'}"
         )
 
     def _submit_again(self) -> None:
-        if self._exchange is not None and self.state.iterations:
-            again = [case.id for case in self.state.of("again")]
-            self._exchange.submit(again, self.state.iterations[-1].number)
+        if not self.state.iterations:
+            return
+        for exchange in self._exchanges:
+            again = [case.id for case in exchange.state.of("again")]
+            exchange.submit(again, self.state.iterations[-1].number)
 
     def _submit_new(self) -> None:
-        """Submit candidates of the newest proposal, as many as workers and budget allow."""
+        """Submit what the newest proposal names, as much as workers and budget allow."""
         proposal = self.state.proposal
-        if self._exchange is None or proposal is None or not self.state.is_current:
+        if not self._exchanges or proposal is None or not self.state.is_current:
             return
-        new = [row["id"] for row in proposal["proposals"] if row["id"] not in self.state.cases]
-        allowed = min(self._room(), evaluations_left(self.state, self._settings), len(new))
-        self._exchange.submit(new[: max(0, int(allowed))], proposal["iteration"])
+        room, left, costs = self._room(), cost_left(self.state, self._settings), self._settings.costs
+        new: dict[str, list[str]] = {exchange.level: [] for exchange in self._exchanges}
+        for row in proposal["proposals"]:
+            level = row.get("level") or ""
+            if level not in new or row["id"] in self.state.at(level).cases:
+                continue
+            if left < costs[level] or (room < 1 and not self._settings.level):
+                break
+            left, room = left - costs[level], room - 1
+            new[level].append(row["id"])
+        for exchange in self._exchanges:
+            exchange.submit(new[exchange.level], proposal["iteration"])
 
     # What is shown -------------------------------------------------------------------------------------------------------
 
@@ -384,6 +409,10 @@ class Loop:
         document = status_document(self.run, self.state, driver=None)
         report = self._reporting.about()
         return {**(self._summary or {}), "run": str(self.run), "campaign": document, "report": report}
+
+
+def _named(proposal: Mapping[str, Any]) -> str:
+    return f"{proposal['id']} ({proposal['level']})" if proposal.get("level") else proposal["id"]
 
 
 def preview(
@@ -433,4 +462,6 @@ def preview(
         {"id": space.ids[pick], **{name: float(values[pick]) for name, values in columns.items()}}
         for pick in learned.picks
     ]
+    for row, one in zip(proposals, learned.calculations or (), strict=False):
+        row |= {"score": one.score, "level": one.level or None, "why": one.why}
     return {**document, "iteration": learned.iteration, "proposals": proposals}

@@ -7,7 +7,7 @@ from pathlib import Path
 from sisso_sal.campaign.learning import MODEL_FILE
 from sisso_sal.campaign.summary import check_files
 from sisso_sal.errors import CampaignError, DocumentError, ModelFileError
-from sisso_sal.ledger.state import fold
+from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.store import read_ledger
 
 

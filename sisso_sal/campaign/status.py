@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def status_document(
     Returns
     -------
     dict
-        run, standing, driver, goal, target, iteration, n_labelled, n_candidates, best, evaluations, budget, core_hours,
+        run, standing, driver, goal, target, iteration, n_labelled, n_candidates, best, evaluations, budget, levels, core_hours,
         core_hours_budget, pending, failed, open (proposed, not submitted), iterations, missing (files of iterations),
         stop, started, last_event, next, and provenance (of the newest proposal).
     """
@@ -40,6 +41,7 @@ def status_document(
     newest = state.iterations[-1] if state.iterations else None
     n_rows = (state.candidates or {}).get("n_rows")
     best = newest.model["best"] if newest and newest.model else None
+    at = [({}, state), *(({"level": name}, one) for name, one in state.levels.items())]
     document = {
         "run": str(run),
         "standing": _standing(state, driver),
@@ -54,10 +56,11 @@ def status_document(
         "best": best,
         "evaluations": len(state.asked),
         "budget": state.run.get("budget"),
-        "core_hours": round(state.core_hours, 6),
+        "levels": _levels(state, settings),
+        "core_hours": round(sum(one.core_hours for _, one in at), 6),
         "core_hours_budget": state.run.get("core_hours"),
-        "pending": [_pending(case, now) for case in state.pending],
-        "failed": [_failed(case) for case in state.failed],
+        "pending": [_pending(case, now) | of for of, one in at for case in one.pending],
+        "failed": [_failed(case) | of for of, one in at for case in one.failed],
         "open": _open(state),
         "iterations": [_iteration(iteration) for iteration in state.iterations],
         "missing": _missing(run, state),
@@ -67,6 +70,16 @@ def status_document(
         "provenance": _provenance(newest),
     }
     return document | {"next": _next(document)}
+
+
+def _levels(state: State, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Levels of theory, the cheapest first: name, cost of a calculation, evaluations (those that are running included)."""
+    named = settings.get("level") or ()
+    places = [level["name"] for level in named[:-1]] + [""] * bool(named)
+    return [
+        {"name": level["name"], "cost": level["cost"], "evaluations": len(state.at(place).asked)}
+        for level, place in zip(named, places, strict=True)
+    ]
 
 
 def _standing(state: State, driver: DriverProcess | None) -> str:
@@ -105,7 +118,8 @@ def _failed(case: Case) -> dict[str, Any]:
 def _open(state: State) -> list[str]:
     """Ids that are proposed and neither submitted nor labelled."""
     proposal = state.proposal
-    return [] if proposal is None else [row["id"] for row in proposal["proposals"] if row["id"] not in state.cases]
+    rows = [] if proposal is None else proposal["proposals"]
+    return [row["id"] for row in rows if row["id"] not in state.at(row.get("level") or "").cases]
 
 
 def _iteration(iteration: Iteration) -> dict[str, Any]:

@@ -28,17 +28,30 @@ class Stop:
     why: str
 
 
-def evaluations_left(state: State, settings: CampaignSettings) -> float:
-    """Candidates that may still be submitted; infinite without a budget."""
+def spent(state: State, settings: CampaignSettings) -> float:
+    """What the evaluations so far cost, those that are running included; without levels each costs 1."""
+    return sum(cost * len(state.at(name).asked) for name, cost in settings.costs.items())
+
+
+def cost_left(state: State, settings: CampaignSettings) -> float:
+    """What may still be spent; infinite without a budget."""
     budget = settings.run.budget
-    return np.inf if budget is None else max(0, budget - len(state.asked))
+    return np.inf if budget is None else max(0.0, budget - spent(state, settings))
+
+
+def evaluations_left(state: State, settings: CampaignSettings) -> float:
+    """Candidates that may still be submitted at the level that counts; infinite without a budget."""
+    return cost_left(state, settings) // settings.costs[""] if settings.run.budget is not None else np.inf
 
 
 def core_hours_expected(state: State) -> float:
-    """Core-hours spent, and the expected ones of pending calculations: each the mean of those that have ended."""
-    ended = sum(case.attempt > 0 for case in state.of("labelled", "failed"))
-    mean = state.core_hours / ended if ended else 0.0
-    return state.core_hours + mean * len(state.pending)
+    """Core-hours spent at all levels, and the expected ones of pending calculations: each the mean of those that have ended."""
+    total = 0.0
+    for one in (state, *state.levels.values()):
+        ended = sum(case.attempt > 0 for case in one.of("labelled", "failed"))
+        mean = one.core_hours / ended if ended else 0.0
+        total += one.core_hours + mean * len(one.pending)
+    return total
 
 
 def reason_to_stop(state: State, settings: CampaignSettings) -> Stop | None:
@@ -51,10 +64,11 @@ def reason_to_stop(state: State, settings: CampaignSettings) -> Stop | None:
     settings : CampaignSettings
     """
     run = settings.run
-    if evaluations_left(state, settings) == 0:
-        return Stop("budget", f"the budget of {run.budget} evaluations is spent")
-    if run.core_hours is not None and (spent := core_hours_expected(state)) >= run.core_hours:
-        return Stop("core_hours", f"{spent:.4g} of {run.core_hours:.4g} core-hours are spent")
+    if run.budget is not None and (left := cost_left(state, settings)) < settings.costs[""]:
+        rest = f"; {left:g} {'is' if left == 1 else 'are'} left" if left else ""
+        return Stop("budget", f"the budget of {run.budget:g}{'' if settings.level else ' evaluations'} is spent{rest}")
+    if run.core_hours is not None and (hours := core_hours_expected(state)) >= run.core_hours:
+        return Stop("core_hours", f"{hours:.4g} of {run.core_hours:.4g} core-hours are spent")
     if run.targets is not None and (n := targets_reached(state, settings)) >= run.targets:
         return Stop("targets", f"{n} labels reach {settings.goal}, {run.targets} were wanted")
     if state.proposal is None or not state.is_current:
@@ -64,7 +78,7 @@ def reason_to_stop(state: State, settings: CampaignSettings) -> Stop | None:
         has_bound = Goal.parse(settings.goal).has_bound
         what = "probability to reach the goal" if has_bound else "expected improvement"
         return Stop("gain", f"the largest {what} is {gain:.3g}, below {run.min_gain:.3g}")
-    if not state.proposal["proposals"] and not state.pending:
+    if not state.proposal["proposals"] and not any(one.pending for one in (state, *state.levels.values())):
         return Stop("nothing_left", "no candidate is left that can be proposed")
     return None
 
@@ -75,7 +89,7 @@ def targets_reached(state: State, settings: CampaignSettings) -> int:
     return int(Goal.parse(settings.goal).reached(values).sum()) if len(values) else 0
 
 
-def unusable_answers(state: State, oracle: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def unusable_answers(state: State, oracle: Mapping[str, Any], level: str = "") -> list[tuple[str, dict[str, Any]]]:
     """The events that end a campaign whose first answers cannot be used: at least three, and no other; else none.
 
     The candidates are tried again when the campaign continues. A failure that the oracle names itself, such as not_converged, is an
@@ -84,8 +98,11 @@ def unusable_answers(state: State, oracle: Mapping[str, Any]) -> list[tuple[str,
     Parameters
     ----------
     state : State
+        Of the level.
     oracle : mapping
         What the oracle says of itself.
+    level : str
+        Name of a lower level.
     """
     failures = [f for case in state.cases.values() for f in case.failures if f.get("source") == "oracle"]
     if any(case.source == "oracle" for case in state.of("labelled")) or any(_is_of_use(f["kind"]) for f in failures):
@@ -97,7 +114,9 @@ def unusable_answers(state: State, oracle: Mapping[str, Any]) -> list[tuple[str,
     name = f"command {shown(oracle['command'])}" if "command" in oracle else "oracle"
     reason = one_line(first.failures[-1]["reason"], 300)
     why = f"the first {len(cases)} answers of the {name} cannot be used; {shown(first.id)}: {reason}"
-    retries = [("retry", {"id": case.id, "by": "campaign"}) for case in cases]
+    of = {"level": level} if level else {}
+    why = f"level {level}: {why}" if level else why
+    retries = [("retry", {"id": case.id, "by": "campaign", **of}) for case in cases]
     return [*retries, ("stop", {"kind": UNUSABLE, "why": why, "by": "campaign"})]
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from sisso_sal.errors import DocumentError
 from sisso_sal.ledger.arrays import array_files
+from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.rows import COPY
 from sisso_sal.ledger.salvage import difference
-from sisso_sal.ledger.state import Event, State, fold
+from sisso_sal.ledger.state import Event, State
 from sisso_sal.ledger.store import DATABASE, read_ledger
 from sisso_sal.spaces.snapshot import CANDIDATES
 from sisso_sal.system.documents import LARGE, read_json, shown

@@ -82,7 +82,11 @@ def _oracle_help() -> str:
         describe=_oracle_help,
         shell_complete=known_values.oracles,
     ),
-    click.option("--budget", type=click.IntRange(min=1), help="Stop after this many evaluations."),
+    click.option(
+        "--budget",
+        type=click.FloatRange(0, min_open=True),
+        help="Stop after this many evaluations; with levels, when this much is spent.",
+    ),
     click.option(
         "--core-hours", type=click.FloatRange(0, min_open=True), help="Stop when this many core-hours are used."
     ),
@@ -216,7 +220,7 @@ def _report_line(run: Path, file: str | None, problem: str | None) -> str:
 
 def _left_behind(run: Path) -> str:
     """The state of a run whose driver was interrupted, in one line."""
-    from sisso_sal.ledger.state import fold
+    from sisso_sal.ledger.fold import fold
     from sisso_sal.ledger.store import read_ledger
 
     state = fold(read_ledger(run).events())

@@ -118,7 +118,7 @@ def candidates(which: str) -> Complete:
     def complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
         from sisso_sal.campaign.status import status_document
         from sisso_sal.errors import SissoSalError
-        from sisso_sal.ledger.state import fold
+        from sisso_sal.ledger.fold import fold
         from sisso_sal.ledger.store import read_ledger
 
         run = _argument(ctx, "run")

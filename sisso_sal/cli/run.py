@@ -59,7 +59,7 @@ RUN = click.argument("run", type=click.Path(path_type=Path, file_okay=False), ca
 
 def _state(run: Path):
     """State of a run, also while a driver is running; takes no lock."""
-    from sisso_sal.ledger.state import fold
+    from sisso_sal.ledger.fold import fold
 
     return fold(_reading(run).events())
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from sisso_sal.data.cells import shown
 from sisso_sal.data.columns import Column, ColumnFile
+from sisso_sal.data.estimated import is_estimated
 from sisso_sal.data.headers import split_header
 from sisso_sal.data.left_out import LeftOut
 from sisso_sal.errors import TableError
@@ -30,6 +31,7 @@ class Wanted:
     features: Sequence[str] | None = None
     drop: Sequence[str] = ()
     group: str | None = None
+    partial: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +44,7 @@ class Roles:
         None for row numbers.
     target : Column or None
     group : Column or None
-    features : tuple of Column
+    features, partial : tuple of Column
     rows : ndarray of int
         0-based rows that are used, in their order.
     ids : tuple of str
@@ -54,6 +56,7 @@ class Roles:
     target: Column | None
     group: Column | None
     features: tuple[Column, ...]
+    partial: tuple[Column, ...]
     rows: np.ndarray
     ids: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
@@ -86,6 +89,9 @@ def give_roles(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -
     _check_target(file, target, wanted.require_target)
     reasons = dict.fromkeys(dropped, DROPPED)
     others = [c for c in file.columns if c not in (id_column, group, *apart) and c not in reasons]
+    partial = _partial_columns(wanted, [c for c in others if c is not target], chosen)
+    others = [column for column in others if column not in partial]
+    chosen = None if chosen is None else [column for column in chosen if column not in partial]
     if chosen is None:
         reasons |= {column: reason for column in others if column is not target and (reason := _unusable(column))}
         _check_unspoilt(file, [column for column in others if column not in reasons and column is not target])
@@ -113,7 +119,27 @@ def give_roles(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -
     left_out = [LeftOut("column", c.header, reasons[c]) for c in file.columns if c in reasons]
     left_out += [LeftOut("row", ids[row], reason) for row, reason in gaps.items()]
     features = tuple(column for column in used if column not in reasons)
-    return Roles(id_column, target, group, features, rows, taken(ids, rows), tuple(left_out))
+    return Roles(id_column, target, group, features, partial, rows, taken(ids, rows), tuple(left_out))
+
+
+def _partial_columns(wanted: Wanted, columns: list[Column], chosen: list[Column] | None) -> tuple[Column, ...]:
+    """Columns with gaps of which a row may lack the value: those that are named, and those that `is_estimated`."""
+    if wanted.partial is None:
+        return ()
+    named = {name.strip() for name in wanted.partial}
+    return tuple(
+        column
+        for column in columns
+        if _has_some(column)
+        and (
+            {column.name, column.header} & named or (is_estimated(column.name) and (chosen is None or column in chosen))
+        )
+    )
+
+
+def _has_some(column: Column) -> bool:
+    """Whether a column of numbers has gaps and values."""
+    return column.values is not None and column.read.bad is None and bool(column.gaps.any() and not column.gaps.all())
 
 
 def taken(cells: tuple[str, ...], rows: np.ndarray) -> tuple[str, ...]:

@@ -53,6 +53,9 @@ class Table:
         Columns that are neither id nor target nor feature, and rows that are not used, with the reason.
     notes : tuple of str
         What a person should know of how the file was read.
+    partial_names, partial_units : tuple of str, length n_partial
+        Of columns that are no features, since a row may lack their value: what a cheaper calculation gives.
+    partial : ndarray (n_rows, n_partial) of float64, read-only, in `partial_units`, NaN where unknown; or None without any
     group_name : str or None
         Name of the column that says which rows are one material; where its cell is empty, a row is a material of its own.
     """
@@ -71,11 +74,15 @@ class Table:
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
     group_name: str | None = None
+    partial_names: tuple[str, ...] = ()
+    partial_units: tuple[str, ...] = ()
+    partial: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
         put(self, "features", _frozen(self.features))
         put(self, "target", None if self.target is None else _frozen(self.target))
+        put(self, "partial", None if self.partial is None else _frozen(self.partial))
         put(self, "text", MappingProxyType(dict(self.text)))
         put(self, "headers", MappingProxyType(dict(self.headers)))
         expected = (len(self.ids), len(self.feature_names))
@@ -110,10 +117,13 @@ class Table:
         """SHA-256 (hexadecimal) of ids, names, units, groups, text and values, in their order; the path does not count."""
         named = [self.ids, self.id_name, self.feature_names, self.feature_units, self.target_name, self.target_unit]
         named += [] if self.group_name is None else [self.group_name]
+        named += [self.partial_names, self.partial_units] if self.partial_names else []
         checksum = hashlib.sha256(json.dumps([*named, dict(self.text)], ensure_ascii=True).encode())
         checksum.update(self.features.astype("<f8").tobytes())
         if self.target is not None:
             checksum.update(self.target.astype("<f8").tobytes())
+        if self.partial is not None:
+            checksum.update(self.partial.astype("<f8").tobytes())
         return checksum.hexdigest()
 
     def remarks(self) -> dict[str, Any]:
@@ -131,6 +141,8 @@ class Table:
         columns |= {self.headers[name]: cells for name, cells in self.text.items() if name != self.id_name}
         for j, name in enumerate(self.feature_names):
             columns[self.headers[name]] = self.features[:, j]
+        for j, name in enumerate(self.partial_names):
+            columns[self.headers[name]] = np.asarray(self.partial)[:, j]
         if self.target_name is not None:
             columns[self.headers[self.target_name]] = self.target
         return pd.DataFrame(columns, index=pd.RangeIndex(self.n_rows))
@@ -155,6 +167,7 @@ def read_table(
     features: Sequence[str] | None = None,
     drop: Sequence[str] = (),
     group: str | None = None,
+    partial: Sequence[str] | None = None,
 ) -> Table:
     """Read and check a table of candidates.
 
@@ -178,6 +191,9 @@ def read_table(
         Columns that are not used and not checked.
     group : str, optional
         A column of text or numbers that is no feature: rows with the same cell are one material.
+    partial : sequence of str, optional
+        Columns of which a row may lack the value; names that the table does not have do not count. Unless it is None, such are also
+        the columns that ``estimate`` made. By default a gap in any of these sets the row aside.
 
     Returns
     -------
@@ -208,7 +224,7 @@ def read_table(
     [('phase', 'text')]
     """
     file = read_columns(path) if isinstance(path, (str, os.PathLike)) else frame_columns(path)
-    return _read(file, Wanted(target, id, require_target, features, drop, group))
+    return _read(file, Wanted(target, id, require_target, features, drop, group, partial))
 
 
 def read_targets(
@@ -272,6 +288,7 @@ def _read(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -> Tab
         if (c.values is None and c.header not in dropped) or c is roles.group
     }
     target = roles.target
+    partial = [np.asarray(column.values)[roles.rows] for column in roles.partial]
     return Table(
         path=file.path,
         ids=roles.ids,
@@ -287,6 +304,9 @@ def _read(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -> Tab
         left_out=roles.left_out,
         notes=file.notes,
         group_name=None if roles.group is None else roles.group.name,
+        partial_names=tuple(column.name for column in roles.partial),
+        partial_units=tuple(column.unit for column in roles.partial),
+        partial=np.column_stack(partial) if partial else None,
     )
 
 

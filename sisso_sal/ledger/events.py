@@ -59,7 +59,7 @@ class RunData(Data):
     """Section ``run`` of the settings."""
 
     oracle: str = PEOPLE
-    budget: int | None = None
+    budget: float | None = None
     core_hours: float | None = None
 
 
@@ -112,7 +112,13 @@ class StoredArrayData(Data):
     sha256: Sha256
 
 
-class LabelData(Data):
+class AtLevel(Data):
+    """What may be of a lower level of theory, by its name; without one it is of the level that counts."""
+
+    level: Name | None = None
+
+
+class LabelData(AtLevel):
     """``label``"""
 
     id: Id
@@ -172,6 +178,7 @@ class PickData(Data):
     score: float | None = None
     low95: float | None = None
     high95: float | None = None
+    level: str | None = None
 
 
 class ProposalData(Data):
@@ -187,7 +194,7 @@ class ProposalData(Data):
     gain: float | None = None
 
 
-class IntentData(Data):
+class IntentData(AtLevel):
     """``intent``"""
 
     intent: Name
@@ -196,14 +203,14 @@ class IntentData(Data):
     iteration: Count = 0
 
 
-class ReceiptData(Data):
+class ReceiptData(AtLevel):
     """``receipt``"""
 
     id: Id
     job: str
 
 
-class FailureData(Data):
+class FailureData(AtLevel):
     """``failure``"""
 
     id: Id
@@ -214,7 +221,7 @@ class FailureData(Data):
     core_hours: Cost | None = None
 
 
-class RetryData(Data):
+class RetryData(AtLevel):
     """``retry``"""
 
     id: Id

@@ -1,6 +1,6 @@
 """The ledger: append-only events in SQLite, the only state of a campaign.
 
-What is known at any time is a fold over the events (`sisso_sal.ledger.state`). Every event carries a digest of itself and of all
+What is known at any time is a fold over the events (`sisso_sal.ledger.fold`). Every event carries a digest of itself and of all
 before it (`sisso_sal.ledger.rows`), which shows whether a ledger is damaged and up to which event it can be trusted.
 """
 

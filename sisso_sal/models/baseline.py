@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from sisso_sal.data.estimated import ESTIMATED_BY
 from sisso_sal.data.headers import split_header
 from sisso_sal.data.neighbours import CONSTANT
 from sisso_sal.errors import SettingsError
@@ -22,9 +23,6 @@ from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.low_records import LowRecord
 from sisso_sal.models.record_types import read_record
 from sisso_sal.protocols import Space
-
-ESTIMATED_BY = ("chgnet", "chgnet_0_2_0", "chgnet_r2scan", "sevenn")
-"""Words for potentials with which ``estimate`` ends the names of its columns."""
 
 NOTHING_LEFT = 1e-9
 """Part of the target's range below which a low column leaves nothing to explain."""

@@ -7,7 +7,7 @@ from sisso_sal.protocols.acquisition import Acquisition, Chooser, Maximiser
 from sisso_sal.protocols.cause import Cause
 from sisso_sal.protocols.cost import Cost
 from sisso_sal.protocols.oracle import FAILURES, Answer, Oracle, Receipt, Request
-from sisso_sal.protocols.space import Quantity, Rows, Space
+from sisso_sal.protocols.space import HasPartial, Quantity, Rows, Space
 from sisso_sal.protocols.surrogate import (
     Continues,
     Described,
@@ -32,6 +32,7 @@ __all__ = [
     "Documented",
     "FAILURES",
     "HasOutOfBag",
+    "HasPartial",
     "Maximiser",
     "Oracle",
     "Planned",

@@ -44,6 +44,16 @@ class Rows:
 
 
 @runtime_checkable
+class HasPartial(Protocol):
+    """A space with columns of which a candidate may lack the value, as of calculations at a lower level."""
+
+    @property
+    def partial(self) -> Mapping[Quantity, np.ndarray]:
+        """Values of all candidates, ndarray (n,) each, in the unit of the quantity; NaN where there is none."""
+        ...
+
+
+@runtime_checkable
 class Space(Protocol):
     """What can be chosen: candidates with stable ids, and what is known of them.
 

@@ -23,7 +23,8 @@ from sisso_sal.campaign.summary import SUMMARY, check_files, read_summary
 from sisso_sal.data.headers import split_header
 from sisso_sal.data.spreadsheet import id_of
 from sisso_sal.errors import CampaignError, DocumentError, InputError
-from sisso_sal.ledger.state import Event, Iteration, State, fold
+from sisso_sal.ledger.fold import fold
+from sisso_sal.ledger.state import Event, Iteration, State
 from sisso_sal.ledger.store import read_ledger
 from sisso_sal.models.ensemble_model import EnsembleModel
 from sisso_sal.models.files import read_model

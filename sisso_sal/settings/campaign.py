@@ -7,11 +7,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sisso_sal.errors import SettingsError
 from sisso_sal.settings import PEOPLE
 from sisso_sal.settings.calculation import MACHINE, CalculationSettings, LabelSettings
+from sisso_sal.settings.levels import LevelSettings, check_levels
 from sisso_sal.system.documents import needed, read_toml, shown
 
 
@@ -97,7 +98,7 @@ class RunSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     oracle: str = PEOPLE
-    budget: int | None = Field(default=None, ge=1)
+    budget: float | None = Field(default=None, gt=0)
     core_hours: float | None = Field(default=None, gt=0)
     targets: int | None = Field(default=None, ge=1)
     min_gain: float | None = Field(default=None, gt=0)
@@ -138,12 +139,56 @@ class CampaignSettings(BaseModel):
     run: RunSettings = RunSettings()
     label: LabelSettings = LabelSettings()
     calculation: CalculationSettings = CalculationSettings()
+    level: tuple[LevelSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_a_ladder(self) -> CampaignSettings:
+        check_levels(self.level, self.target)
+        if self.level and self.run.oracle not in (PEOPLE, self.level[-1].oracle):
+            found = f"'{self.run.oracle}' beside '{self.level[-1].oracle}' of the last level"
+            raise ValueError(f"one oracle for the target, found {found}")
+        return self
+
+    @property
+    def lower(self) -> tuple[LevelSettings, ...]:
+        """All levels but the last, the cheapest first."""
+        return self.level[:-1]
+
+    @property
+    def costs(self) -> dict[str, float]:
+        """Cost of a calculation at each lower level by name, and under "" at the one that counts; without levels that is 1.
+
+        Examples
+        --------
+        >>> CampaignSettings().costs
+        {'': 1.0}
+        """
+        return {level.name: level.cost for level in self.lower} | {"": self.level[-1].cost if self.level else 1.0}
+
+    def at_level(self, name: str) -> CampaignSettings:
+        """What a lower level is computed with: its oracle, and sections ``label`` and ``calculation`` as it has them."""
+        level = next(one for one in self.level if one.name == name)
+        own = {"calculation": level.calculation, "label": level.label}
+        changed = {section: value for section, value in own.items() if value is not None}
+        run = self.run.model_copy(update={"oracle": level.oracle})
+        return self.model_copy(update={"run": run, **changed})
 
     def on_machine_of(self, other: CampaignSettings) -> CampaignSettings:
         """The same with what may change while a campaign goes on as `other` has it: section run, and where calculations run."""
-        machine = other.calculation.model_dump(include=set(MACHINE))
-        calculation = self.calculation.model_copy(update=machine)
-        return self.model_copy(update={"run": other.run, "calculation": calculation})
+        calculation = _on_machine(self.calculation, other.calculation)
+        levels = self.level
+        if len(levels) == len(other.level):
+            levels = tuple(
+                one.model_copy(update={"calculation": _on_machine(one.calculation, its.calculation)})
+                if one.calculation is not None and its.calculation is not None
+                else one
+                for one, its in zip(levels, other.level, strict=True)
+            )
+        return self.model_copy(update={"run": other.run, "calculation": calculation, "level": levels})
+
+
+def _on_machine(calculation: CalculationSettings, other: CalculationSettings) -> CalculationSettings:
+    return calculation.model_copy(update=other.model_dump(include={*MACHINE}))
 
 
 _SECTIONS = {
@@ -241,9 +286,14 @@ def validated(flat: dict[str, Any], place: Callable[[str], str]) -> CampaignSett
         if dot and isinstance(data.setdefault(section, {}), dict):
             data[section][key] = value
     try:
-        return CampaignSettings.model_validate(data)
+        settings = CampaignSettings.model_validate(data)
     except ValidationError as error:
         raise SettingsError(_explained(error, place)) from error
+    if not settings.level:
+        return settings
+    # The last level is the one that counts: whoever computes it labels the target.
+    run = settings.run.model_copy(update={"oracle": settings.level[-1].oracle})
+    return settings.model_copy(update={"run": run})
 
 
 def _explained(error: ValidationError, place: Callable[[str], str]) -> str:
@@ -253,12 +303,15 @@ def _explained(error: ValidationError, place: Callable[[str], str]) -> str:
     where = place(".".join(location[:2]))
     where = f"{where}: " if where else ""
     if first["type"] == "extra_forbidden":
-        kind = _SECTIONS.get(location[0], CampaignSettings) if len(location) > 1 else CampaignSettings
+        sections = {**_SECTIONS, "level": LevelSettings}
+        kind = sections.get(location[0], CampaignSettings) if len(location) > 1 else CampaignSettings
         close = get_close_matches(location[-1], kind.model_fields, n=1)
         if (elsewhere := setting_named(location[-1])) != location[-1]:  # the right name in the wrong section
             close = [elsewhere]
         hint = f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(kind.model_fields)}"
         return f"{where}unknown setting {shown('.'.join(location))}{hint}"
+    if not location:  # of the settings as a whole
+        return f"{where}level: needs {needed(first)}"
     return f"{where}{'.'.join(location)}: needs {needed(first)}, found {shown(first['input'])}"
 
 
@@ -281,7 +334,7 @@ def settings_toml(settings: CampaignSettings, *, given_only: bool = False, witho
 def _without_none(data: Any) -> Any:
     if isinstance(data, dict):
         return {key: _without_none(value) for key, value in data.items() if value is not None}
-    return data
+    return [_without_none(value) for value in data] if isinstance(data, list) else data
 
 
 def differences(old: CampaignSettings, new: CampaignSettings, places: Mapping[str, str] | None = None) -> list[str]:
@@ -306,5 +359,7 @@ def differences(old: CampaignSettings, new: CampaignSettings, places: Mapping[st
 def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     out = []
     for key, value in data.items():
+        if key == "level":  # a list of tables, each with a name
+            value = {level["name"]: {k: v for k, v in level.items() if k != "name"} for level in value}
         out += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
     return out

@@ -53,6 +53,11 @@ class TableSpace:
         )
         self.labels = np.full(table.n_rows, np.nan) if table.target is None else np.asarray(table.target)
         self.errors = np.zeros(table.n_rows)  # a table has no column of errors
+        held = zip(table.partial_names, table.partial_units, strict=True)
+        self.partial: Mapping[Quantity, np.ndarray] = {
+            Quantity(name, unit, table.header(name)): np.asarray(table.partial)[:, number]
+            for number, (name, unit) in enumerate(held)
+        }
 
     @property
     def name(self) -> str:
@@ -107,7 +112,10 @@ class TableSpace:
         table = self.table
         features = zip(table.feature_names, table.features[number].tolist(), strict=True)
         texts = {table.header(name): cells[number] for name, cells in table.text.items()}
-        return texts | {table.header(name): value for name, value in features}
+        known = {
+            one.header: float(values[number]) for one, values in self.partial.items() if np.isfinite(values[number])
+        }
+        return texts | {table.header(name): value for name, value in features} | known
 
     def describe(self) -> dict[str, Any]:
         """Name and digest of the table, its size, and what was left out of it."""

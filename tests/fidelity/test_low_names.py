@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sisso_sal.data.estimated import ESTIMATED_BY
 from sisso_sal.data.table import read_table
 from sisso_sal.fidelity.columns import headers
 from sisso_sal.fidelity.potentials import KINDS, Potential
-from sisso_sal.models.baseline import ESTIMATED_BY, low_of
+from sisso_sal.models.baseline import low_of
 from sisso_sal.spaces.table import TableSpace
 
 

@@ -11,7 +11,7 @@ from sisso_sal.campaign import exchange
 from sisso_sal.campaign.verify import findings
 from sisso_sal.errors import CampaignError, StorageError
 from sisso_sal.ledger.arrays import problem_of, read_arrays, write_arrays
-from sisso_sal.ledger.state import fold
+from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.store import Ledger
 from sisso_sal.protocols import Answer
 

@@ -19,8 +19,9 @@ from sisso_sal.campaign.status import status_document
 from sisso_sal.campaign.verify import findings
 from sisso_sal.errors import CampaignError
 from sisso_sal.ledger import state as state_module
+from sisso_sal.ledger.fold import fold, kinds, register
 from sisso_sal.ledger.rows import COPY
-from sisso_sal.ledger.state import State, fold, kinds, register
+from sisso_sal.ledger.state import State
 from sisso_sal.ledger.store import DATABASE, Ledger, read_ledger
 from sisso_sal.protocols import FAILURES, Answer
 

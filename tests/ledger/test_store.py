@@ -18,9 +18,9 @@ import pytest
 
 from sisso_sal.errors import CampaignError, LockedError, StorageError
 from sisso_sal.ledger import rows as rows_module
+from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.lock import NOTE, check_free, noted_driver
 from sisso_sal.ledger.rows import APPLICATION_ID, SCHEMA_VERSION, Row, digest_of, unbroken
-from sisso_sal.ledger.state import fold
 from sisso_sal.ledger.store import Ledger, read_ledger
 
 

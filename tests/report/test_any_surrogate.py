@@ -11,7 +11,7 @@ from markupsafe import escape
 
 from sisso_sal.campaign.status import status_document
 from sisso_sal.errors import InputError
-from sisso_sal.ledger.state import fold
+from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.store import read_ledger
 from sisso_sal.models.calibration import rank_correlation
 from sisso_sal.report.figures import draw

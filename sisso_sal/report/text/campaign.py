@@ -14,15 +14,17 @@ SHOWN = 6
 """Rows of a list on the status screen; the rest is counted."""
 
 
-def watched(state: Any, budget: int | None) -> tuple[int, int | None, str]:
-    """Evaluations done, the budget, and one line: calculations that run or failed, and the best label."""
-    running, failed = len(state.pending), len(state.failed)
+def watched(state: Any, budget: float | None) -> tuple[int, int | None, str]:
+    """Evaluations done at the level that counts, the budget where it is their number, and one line on the rest."""
+    every = (state, *state.levels.values())
+    running, failed = sum(len(one.pending) for one in every), sum(len(one.failed) for one in every)
     parts = [f"{running} running"] if running else []
     parts += [f"{failed} failed"] if failed else []
     if state.iterations and state.iterations[-1].model:
         best = state.iterations[-1].model["best"]
         parts.append(f"iteration {state.iterations[-1].number}, best {printable(best['id'])} {best['value']:.4g}")
-    return len(state.asked) - running, budget, ", ".join(parts)
+    whole = None if budget is None or state.levels else int(budget)
+    return len(state.asked) - len(state.pending), whole, ", ".join(parts)
 
 
 def preview_text(preview: Mapping[str, Any]) -> str:
@@ -102,11 +104,16 @@ def _clock(time: str) -> str:
 
 def _cost(status: Mapping[str, Any]) -> str:
     running = len(status["pending"])
-    budget = f" of {status['budget']}" if status["budget"] is not None else ""
+    budget = f" of {status['budget']:g}" if status["budget"] is not None else ""
     hours, limit = status["core_hours"], status["core_hours_budget"]
     spent = f", {hours:.4g}{f' of {limit:.4g}' if limit is not None else ''} core-hours" if hours or limit else ""
     fits = len(status["iterations"])
     took = duration(sum(row["seconds"] or 0.0 for row in status["iterations"]))
+    if levels := status.get("levels"):
+        total = sum(level["cost"] * level["evaluations"] for level in levels)
+        parts = ", ".join(f"{level['evaluations']} {level['name']}" for level in levels)
+        running_now = f", {running} running" if running else ""
+        return f"cost {total:g}{budget} ({parts}){running_now}{spent}; {fits} fit{'' if fits == 1 else 's'} took {took}"
     done = status["evaluations"] - running
     return (
         f"{done}{budget} evaluation{'' if done == 1 and not budget else 's'}{f', {running} running' if running else ''}{spent}; "

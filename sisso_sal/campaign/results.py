@@ -1,0 +1,205 @@
+"""The files of an iteration, and the events that record it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sisso_sal.acquisition.scene import evaluations_after
+from sisso_sal.acquisition.scores import expected_hits
+from sisso_sal.campaign.exclusion import marked
+from sisso_sal.campaign.learning import MODEL_FILE, Learned, versions
+from sisso_sal.campaign.recent_labels import PREDICTIONS, recent_labels
+from sisso_sal.campaign.summary import SUMMARY, check_files, digests, read_summary
+from sisso_sal.data.spreadsheet import csv_of
+from sisso_sal.errors import DocumentError
+from sisso_sal.ledger.state import Event, State
+from sisso_sal.protocols import Cause, Continues, Described, Documented, HasOutOfBag, Maximiser, Prediction, Space
+from sisso_sal.protocols.cause import counted
+from sisso_sal.settings.campaign import CampaignSettings
+from sisso_sal.spaces.snapshot import CANDIDATES
+from sisso_sal.system.storage import clear_scratch, scratch_folder, sync_folder, write_whole, writing
+
+_PROPOSAL = ("id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance", "contains")
+_OF_LEVEL = ("level", "why")
+
+
+def folder_name(iteration: int) -> str:
+    """``iter-0001`` for the first."""
+    return f"iter-{iteration:04d}"
+
+
+def write_iteration(
+    run: Path, space: Space, settings: CampaignSettings, learned: Learned, state: State
+) -> dict[str, Any]:
+    """Write the folder of an iteration, completely or not at all; returns its summary. `state` is that before the iteration.
+
+    Raises
+    ------
+    StorageError
+        The disk refuses; an earlier folder of this name is as it was.
+    """
+    import pandas as pd
+
+    columns = _predictions(space, learned)
+    recent = recent_labels(run, state.iterations, space.ids, learned.target, np.asarray(columns["oob_mean"]))
+    summary = {**_summary(space, settings, learned, columns), "recent_labels": recent}
+    target = run / folder_name(learned.iteration)
+    with writing(target):
+        clear_scratch(target)
+        scratch = scratch_folder(target)
+        if isinstance(learned.surrogate, Documented):
+            write_whole(scratch / MODEL_FILE, _json(learned.surrogate.document(learned.space)))
+        if isinstance(space, Maximiser):
+            write_whole(scratch / CANDIDATES, space.snapshot())
+        write_whole(scratch / PREDICTIONS, csv_of(pd.DataFrame(columns)))
+        names = (*_PROPOSAL, *(_OF_LEVEL if learned.calculations is not None else ()))
+        proposals = pd.DataFrame(summary["proposals"], columns=list(names))
+        write_whole(scratch / "proposals.csv", csv_of(proposals))
+        write_whole(scratch / SUMMARY, _json(summary))
+        # A folder of this name is left from an interrupted step, or is incomplete.
+        shutil.rmtree(target, ignore_errors=True)
+        scratch.rename(target)
+    sync_folder(run)
+    return summary
+
+
+def events_of(run: Path, settings: CampaignSettings, state: State, learned: Learned, summary: dict[str, Any]) -> list:
+    """The two events that record an iteration: its model and its proposals."""
+    name = folder_name(learned.iteration)
+    model = {
+        "iteration": learned.iteration,
+        "folder": name,
+        "files": digests(run / name),
+        "seed": learned.seed,
+        "n_labelled": summary["n_labelled"],
+        "best": summary["best"],
+        "calibration": summary["calibration"],
+        "settings": (state.created or {}).get("seq"),
+        "versions": versions(),
+        "seconds": round(learned.seconds, 3),
+    }
+    if isinstance(learned.surrogate, Continues) and (handover := learned.surrogate.handover()) is not None:
+        model["handover"] = handover
+    proposal = {
+        "iteration": learned.iteration,
+        "folder": name,
+        "seed": settings.seed,
+        "model": state.n_events + 1,
+        "batch": learned.batch,
+        "horizon": learned.horizon,
+        "gain": learned.gain,
+        "proposals": summary["proposals"],
+    }
+    return [("model", model), ("proposal", proposal)]
+
+
+def whole_summary(run: Path, model: Event | None, folder: str) -> dict[str, Any] | None:
+    """The summary of an iteration; None if a file is missing or differs from what was written."""
+    try:
+        check_files(run / folder, model)
+        return read_summary(run / folder)
+    except DocumentError:
+        return None
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _predictions(space: Space, learned: Learned) -> dict[str, Sequence[str] | np.ndarray]:
+    """Columns with a cell per material; for labelled ones also the out-of-bag mean and raw standard deviation."""
+    unknown = np.full(len(space.ids), np.nan)
+    oob_mean, oob_std = unknown.copy(), unknown.copy()
+    if isinstance(learned.surrogate, HasOutOfBag):
+        oob_mean[learned.known], oob_std[learned.known] = learned.surrogate.out_of_bag
+    prediction = learned.prediction
+    return {
+        "id": space.ids,
+        "label": learned.target,
+        "mean": prediction.mean,
+        "std": prediction.std,
+        "std_raw": prediction.std_raw,
+        "n_valid": prediction.n_valid,
+        "low95": prediction.interval95[0],
+        "high95": prediction.interval95[1],
+        "formula": unknown if prediction.formula is None else prediction.formula,
+        "outside": unknown if prediction.outside is None else prediction.outside,
+        "distance": unknown if prediction.distance is None else prediction.distance,
+        "score": learned.scored.scores,
+        "oob_mean": oob_mean,
+        "oob_std": oob_std,
+        "reason": prediction.reason,
+    }
+
+
+def _summary(
+    space: Space, settings: CampaignSettings, learned: Learned, columns: Mapping[str, Sequence[str] | np.ndarray]
+) -> dict[str, Any]:
+    """`columns` are those of `_predictions`."""
+    prediction = learned.prediction
+    proposals = [
+        {name: _cell(name, columns[name][row]) for name in _PROPOSAL if name != "contains"} | {"contains": contains}
+        for row, contains in zip(learned.picks.tolist(), marked(space, learned.picks), strict=True)
+    ]
+    if learned.calculations is not None:
+        proposals = [
+            {**row, "score": _finite(one.score), "level": one.level or None, "why": one.why}
+            for row, one in zip(proposals, learned.calculations, strict=True)
+        ]
+    bound, target = learned.scored.goal, space.target
+    chosen = prediction.take(learned.of_last_level)
+    open_rows = ~learned.known
+    return {
+        "iteration": learned.iteration,
+        "target": None if target is None else {"name": target.name, "unit": target.unit},
+        "surrogate": settings.surrogate,
+        "goal": settings.goal,
+        "acquisition": settings.acquisition,
+        "horizon": learned.horizon,
+        "n_later": evaluations_after(learned.batch, learned.horizon),
+        "n_labelled": int(learned.known.sum()),
+        "n_candidates": int(open_rows.sum()),
+        "excluded": learned.exclusion.document(),
+        "n_without_prediction": int(np.isnan(prediction.mean[open_rows]).sum()),
+        "without_prediction": counted(prediction.reason[open_rows]),
+        "n_invalid_predictions": int((~prediction.valid[:, open_rows]).sum()),
+        "invalid_predictions": _causes(prediction, open_rows),
+        "proposals": proposals,
+        "best": {"id": space.ids[learned.best], "value": float(learned.target[learned.best])},
+        "improve_on": learned.scored.reference,
+        "wanted": str(bound),
+        "expected_hits": expected_hits(chosen.told, bound) if bound.has_bound else None,
+        "calibration": None,
+        **(learned.surrogate.describe(learned.space) if isinstance(learned.surrogate, Described) else {}),
+        **space.describe().get("remarks", {}),
+        "settings": settings.model_dump(mode="json", exclude={"run"}),
+    }
+
+
+def _causes(prediction: Prediction, rows: np.ndarray) -> dict[str, int]:
+    """How many predictions of members are not valid, by cause; empty where the surrogate tells none."""
+    if prediction.cause is None:
+        return {}
+    counts = np.zeros(1 + max(Cause), dtype=np.int64)
+    for member in prediction.cause:
+        counts += np.bincount(member[rows], minlength=len(counts))
+    causes = {cause.words: int(counts[cause]) for cause in Cause if counts[cause]}
+    return dict(sorted(causes.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _cell(name: str, value: Any) -> str | int | float | None:
+    """A cell of `_predictions` for JSON."""
+    if name == "id":
+        return value
+    return int(value) if name == "n_valid" else _finite(value)
+
+
+def _finite(value: float) -> float | None:
+    """For JSON, which has no NaN and no infinity."""
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,1 @@
+"""Levels of theory: what is learned from cheap ones, and which of them to compute next."""
