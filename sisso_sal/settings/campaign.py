@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sisso_sal.errors import SettingsError
 from sisso_sal.settings import PEOPLE
@@ -98,7 +98,7 @@ class RunSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     oracle: str = PEOPLE
-    budget: float | None = Field(default=None, gt=0)
+    budget: int | float | None = Field(default=None, gt=0)
     core_hours: float | None = Field(default=None, gt=0)
     targets: int | None = Field(default=None, ge=1)
     min_gain: float | None = Field(default=None, gt=0)
@@ -107,6 +107,11 @@ class RunSettings(BaseModel):
     walltime: float | None = Field(default=None, gt=0)
     exclude_elements: tuple[str, ...] = ()
     only_elements: tuple[str, ...] = ()
+
+    @field_validator("budget")
+    @classmethod
+    def _whole(cls, budget: float | None) -> float | None:
+        return budget if budget is None or budget != int(budget) else int(budget)
 
 
 class CampaignSettings(BaseModel):
@@ -134,12 +139,12 @@ class CampaignSettings(BaseModel):
     batch: int = Field(default=10, ge=1)
     asynchronous: bool = False
     seed: int = Field(default=0, ge=0)
+    level: tuple[LevelSettings, ...] = ()
     model: ModelSettings = ModelSettings()
     ensemble: EnsembleSettings = EnsembleSettings()
     run: RunSettings = RunSettings()
     label: LabelSettings = LabelSettings()
     calculation: CalculationSettings = CalculationSettings()
-    level: tuple[LevelSettings, ...] = ()
 
     @model_validator(mode="after")
     def _has_a_ladder(self) -> CampaignSettings:

@@ -31,7 +31,7 @@ from lines import (
 from sisso_sal.acquisition import proposal as scoring
 from sisso_sal.acquisition.batch import select
 from sisso_sal.acquisition.registry import ACQUISITIONS
-from sisso_sal.campaign import inputs, learning
+from sisso_sal.campaign import inputs, results
 from sisso_sal.campaign.learning import Tools
 from sisso_sal.campaign.loop import Talk, discover
 from sisso_sal.campaign.summary import check_files
@@ -384,7 +384,7 @@ def interrupt(*_, **__):
 @pytest.mark.parametrize("place", ["settings", "table", "created", "fit", "model", "summary", "rename", "proposal"])
 def test_a_step_that_was_interrupted_anywhere_is_done_again(run, tmp_path, monkeypatch, place):
     expected = step(tmp_path / "undisturbed")
-    write, append_all = learning.write_whole, Ledger.append_all
+    write, append_all = results.write_whole, Ledger.append_all
     arguments = {}
     with monkeypatch.context() as patch:
         if place == "settings":
@@ -399,10 +399,10 @@ def test_a_step_that_was_interrupted_anywhere_is_done_again(run, tmp_path, monke
             patch.setattr(Lines, "document", interrupt)
         elif place == "summary":
             patch.setattr(
-                learning, "write_whole", lambda path, text: interrupt() if path.suffix == ".json" else write(path, text)
+                results, "write_whole", lambda path, text: interrupt() if path.suffix == ".json" else write(path, text)
             )
         elif place == "rename":
-            patch.setattr(learning.Path, "rename", interrupt)
+            patch.setattr(results.Path, "rename", interrupt)
         else:
             patch.setattr(
                 Ledger, "append_all", lambda self, new: interrupt() if new[0][0] == "model" else append_all(self, new)

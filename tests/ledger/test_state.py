@@ -18,7 +18,7 @@ from sisso_sal.campaign.loop import discover
 from sisso_sal.campaign.status import status_document
 from sisso_sal.campaign.verify import findings
 from sisso_sal.errors import CampaignError
-from sisso_sal.ledger import state as state_module
+from sisso_sal.ledger import fold as fold_module
 from sisso_sal.ledger.fold import fold, kinds, register
 from sisso_sal.ledger.rows import COPY
 from sisso_sal.ledger.state import State
@@ -120,7 +120,7 @@ def test_the_events_of_schema_1_are_understood():
         (CREATED | {"settings": []}, r"created: settings: needs a table, found \[\]"),
         (
             CREATED | {"settings": {"run": {"budget": "5"}}},
-            "created: settings.run.budget: needs a valid integer, found '5'",
+            "created: settings.run.budget: needs a valid number, found '5'",
         ),
         (CREATED | {"run_id": "../../x"}, "created: run_id: .*, found '../../x'"),
         (MODEL | {"folder": "/etc"}, "model: folder: .*, found '/etc'"),
@@ -178,7 +178,7 @@ def test_an_event_that_could_not_be_read_back_is_not_written(in_memory):
 @pytest.fixture
 def meeting(monkeypatch):
     """A kind of event of another room, which is forgotten after the test."""
-    monkeypatch.setattr(state_module, "_KINDS", dict(state_module._KINDS))
+    monkeypatch.setattr(fold_module, "_KINDS", dict(fold_module._KINDS))
 
     def met(draft, event):
         draft.extra["meetings"] = (*draft.extra.get("meetings", ()), event["who"])
