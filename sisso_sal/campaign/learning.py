@@ -110,6 +110,8 @@ class Learned:
     scored: Scored
     picks: np.ndarray
     calculations: list[Calculation] | None
+    levels: Sequence[Level]
+    ladder: Ladder | None
     batch: int
     horizon: int
     best: int
@@ -170,8 +172,9 @@ def learn(
         proposal, calculations = _at_levels(surrogate, space, scene, target, levels, settings, state)
     else:
         prediction, proposal = choose(scene, prediction, space, surrogate)
-    if isinstance(surrogate, Ladder):
-        space, surrogate = surrogate.whole(space), surrogate.top
+    ladder = surrogate if isinstance(surrogate, Ladder) else None
+    if ladder is not None:
+        space, surrogate = ladder.whole(space), ladder.top
     generated = np.zeros(len(space.ids) - len(target), dtype=bool)
     pending, excluded, known = (np.append(rows, generated) for rows in (pending, excluded, known))
     target = np.append(target, np.full(len(generated), np.nan))
@@ -180,7 +183,7 @@ def learn(
     gain = _largest_gain(prediction.told.take(free), goal, proposal.scored.reference)
     return Learned(
         iteration, int(streams[0]), space, surrogate, target, known, prediction, proposal.scored, proposal.picks, calculations,
-        batch, horizon, best, gain, exclusion, monotonic() - start,
+        levels, ladder, batch, horizon, best, gain, exclusion, monotonic() - start,
     )  # fmt: skip
 
 

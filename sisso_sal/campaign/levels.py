@@ -146,14 +146,14 @@ class Calculation:
         Name of the level; "" for the last.
     score : float
         Targets for the cost of a calculation of the last level.
-    why : str
-        In words; "" where there is no choice.
+    because : str
+        In words; "" at the last level.
     """
 
     row: int
     level: str
     score: float
-    why: str = ""
+    because: str = ""
 
 
 def choose_calculations(
@@ -207,12 +207,8 @@ def choose_calculations(
     rows = [row for row in np.flatnonzero(free & np.isfinite(scores)).tolist() if scores[row] > 0]
     for row in sorted(rows, key=lambda row: (-scores[row], scene.ids[row])):
         level = levels[choice[row] - 1].name if choice[row] else ""
-        why = (
-            f"{scores[row]:.2g} targets for the cost of one last calculation, {direct[row]:.2g} without"
-            if level
-            else ""
-        )
-        wanted.append(Calculation(row, level, float(scores[row]), why))
+        because = f"{scores[row]:.2g} targets for its cost, {direct[row]:.2g} without" if level else ""
+        wanted.append(Calculation(row, level, float(scores[row]), because))
     return scores, _affordable(wanted, costs, spend, left)
 
 
@@ -227,7 +223,7 @@ def _pairs(ids: Sequence[str], target: np.ndarray, level: Level, last: float) ->
     rows = np.array(sorted(rows.tolist(), key=lambda row: (target[row], ids[row])))
     even = np.unique(np.linspace(0, len(rows) - 1, min(number, len(rows))).round().astype(int))
     return [
-        Calculation(row, level.name, np.nan, "its label is known; to learn what this level says of it")
+        Calculation(row, level.name, np.nan, "its label is known: to learn what the level says")
         for row in rows[even].tolist()
     ]
 

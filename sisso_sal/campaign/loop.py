@@ -463,5 +463,5 @@ def preview(
         for pick in learned.picks
     ]
     for row, one in zip(proposals, learned.calculations or (), strict=False):
-        row |= {"score": one.score, "level": one.level or None, "why": one.why}
+        row |= {"score": one.score, "level": one.level or None, "because": one.because}
     return {**document, "iteration": learned.iteration, "proposals": proposals}

@@ -25,8 +25,11 @@ from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.spaces.snapshot import CANDIDATES
 from sisso_sal.system.storage import clear_scratch, scratch_folder, sync_folder, write_whole, writing
 
+LEVELS = "levels.csv"
+"""File in the folder of an iteration: values of the lower levels, known or predicted."""
+
 _PROPOSAL = ("id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance", "contains")
-_OF_LEVEL = ("level", "why")
+_OF_LEVEL = ("level", "because")
 
 
 def folder_name(iteration: int) -> str:
@@ -55,8 +58,10 @@ def write_iteration(
         scratch = scratch_folder(target)
         if isinstance(learned.surrogate, Documented):
             write_whole(scratch / MODEL_FILE, _json(learned.surrogate.document(learned.space)))
-        if isinstance(space, Maximiser):
-            write_whole(scratch / CANDIDATES, space.snapshot())
+        if isinstance(space, Maximiser) or learned.ladder is not None:
+            write_whole(scratch / CANDIDATES, learned.space.snapshot())
+        if learned.ladder is not None:
+            write_whole(scratch / LEVELS, csv_of(pd.DataFrame(learned.ladder.table(space.ids))))
         write_whole(scratch / PREDICTIONS, csv_of(pd.DataFrame(columns)))
         names = (*_PROPOSAL, *(_OF_LEVEL if learned.calculations is not None else ()))
         proposals = pd.DataFrame(summary["proposals"], columns=list(names))
@@ -149,7 +154,7 @@ def _summary(
     ]
     if learned.calculations is not None:
         proposals = [
-            {**row, "score": _finite(one.score), "level": one.level or None, "why": one.why}
+            {**row, "score": _finite(one.score), "level": one.level or None, "because": one.because}
             for row, one in zip(proposals, learned.calculations, strict=True)
         ]
     bound, target = learned.scored.goal, space.target
@@ -171,6 +176,7 @@ def _summary(
         "n_invalid_predictions": int((~prediction.valid[:, open_rows]).sum()),
         "invalid_predictions": _causes(prediction, open_rows),
         "proposals": proposals,
+        "levels": None if learned.ladder is None else _levels(learned, settings),
         "best": {"id": space.ids[learned.best], "value": float(learned.target[learned.best])},
         "improve_on": learned.scored.reference,
         "wanted": str(bound),
@@ -180,6 +186,18 @@ def _summary(
         **space.describe().get("remarks", {}),
         "settings": settings.model_dump(mode="json", exclude={"run"}),
     }
+
+
+def _levels(learned: Learned, settings: CampaignSettings) -> dict[str, Any]:
+    """The lower levels, see `Ladder.told`, each with its cost; and name and cost of the last one where levels are named."""
+    costs = settings.costs
+    names = [level.name for level in learned.levels]
+    lower = [
+        row | {"cost": costs.get(name) if name else None}
+        for name, row in zip(names, learned.ladder.told(names) if learned.ladder else (), strict=True)
+    ]
+    last = {"name": settings.level[-1].name, "cost": settings.level[-1].cost} if settings.level else None
+    return {"lower": lower, "last": last}
 
 
 def _causes(prediction: Prediction, rows: np.ndarray) -> dict[str, int]:

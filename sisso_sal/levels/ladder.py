@@ -147,6 +147,35 @@ class Ladder:
         """The space with all levels that were filled so far as columns."""
         return WithColumns(space, {one.quantity: one.values for one in self._filled}, target)
 
+    def told(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Of each lower level its name, column, unit, values that are known and predicted, and the median sigma of these.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Of the levels; "" is told as the name of the column.
+        """
+        rows = []
+        for number, (name, level) in enumerate(zip(names, self._levels, strict=True)):
+            known = np.isfinite(level.values)
+            filled = next((one for one in self._filled if one.number == number), None)
+            std = None if filled is None or known.all() else float(np.median(filled.std[~known]))
+            quantity = level.quantity
+            rows.append(
+                {
+                    "name": name or quantity.name, "column": quantity.header, "unit": quantity.unit, "n_known": int(known.sum()),
+                    "n_predicted": 0 if filled is None else int((~known).sum()), "std": std,
+                }
+            )  # fmt: skip
+        return rows
+
+    def table(self, ids: Sequence[str]) -> dict[str, Sequence[str] | np.ndarray]:
+        """Columns ``id``, and for each level that is used its values and their standard deviations, 0 where they are known."""
+        columns: dict[str, Sequence[str] | np.ndarray] = {"id": ids}
+        for one in self._filled:
+            columns |= {one.quantity.header: one.values, f"{one.quantity.name} std": one.std}
+        return columns
+
     def predict(self, space: Space, rows: np.ndarray) -> Prediction:
         """The prediction of the highest level, wider where a lower one is predicted too; see `Surrogate`."""
         told = self.top.predict(self.whole(space), rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -97,8 +98,15 @@ class WithColumns:
         return self._space.describe()
 
     def snapshot(self) -> bytes:
-        """That of the space."""
-        return self._space.snapshot()
+        """That of the space with the further columns, which take the place of those of the same header."""
+        import pandas as pd
+
+        frame = pd.read_parquet(io.BytesIO(self._space.snapshot()))
+        for quantity, values in self._columns.items():
+            frame[quantity.header] = values
+        content = io.BytesIO()
+        frame.to_parquet(content)
+        return content.getvalue()
 
     def differences(
         self,

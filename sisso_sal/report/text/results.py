@@ -82,6 +82,7 @@ def discover_text(summary: Mapping[str, Any], width: int | None = None) -> str:
         _certain(summary),
         _accuracy(summary, suffix),
         [said] if (said := no_longer_help(summary, unit)) else [],
+        _levels(summary),
         _proposals(summary, target, suffix, width),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
@@ -242,11 +243,15 @@ def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int 
     lines += flags_explained(flags(proposal) for proposal in proposals)
     if any(proposal["contains"] for proposal in proposals):
         lines.append(CONTAINS)
-    if acquisition := installed(summary["acquisition"]):
+    if last := (summary.get("levels") or {}).get("last"):
+        lines.append(f"score: the targets expected for the cost of one calculation of {last['name']}")
+    elif acquisition := installed(summary["acquisition"]):
         lines.append(f"score: {acquisition.explained(summary['n_later'], suffix.strip())}")
-    if summary["expected_hits"] is not None:
+    if summary["expected_hits"] is not None and any(not proposal.get("level") for proposal in proposals):
+        n_last = sum(not proposal.get("level") for proposal in proposals)
+        which = f"these {n_last}" if n_last == len(proposals) else f"the {n_last} of the last level"
         lines.append(
-            f"{summary['expected_hits']:.1f} of these {len(proposals)} are expected to reach {_rounded(summary['wanted'])}{suffix}"
+            f"{summary['expected_hits']:.1f} of {which} are expected to reach {_rounded(summary['wanted'])}{suffix}"
         )
     return lines
 
@@ -257,6 +262,7 @@ def _table(summary: Mapping[str, Any], suffix: str, width: int | None) -> str:
     columns = {
         "": [str(rank) for rank in range(1, len(proposals) + 1)],
         "candidate": [p["id"] for p in proposals],
+        **_levels_of(summary),
         f"mean{suffix}": [f"{p['mean']:.3f}" for p in proposals],
         "std": [f"{p['std']:.3f}" for p in proposals],
         "95 % interval": [_interval(p["low95"], p["high95"]) for p in proposals],
@@ -264,18 +270,48 @@ def _table(summary: Mapping[str, Any], suffix: str, width: int | None) -> str:
     score = f"score ({summary['acquisition']})"
     if summary.get("typical") and all(p["formula"] is not None for p in proposals):
         columns["formulas"] = [f"{p['formula']:.3f}" for p in proposals]
-    columns[score] = [f"{p['score']:.4g}" for p in proposals]
+    columns[score] = ["-" if p["score"] is None else f"{p['score']:.4g}" for p in proposals]
     if n_members is not None:
         columns["members"] = [f"{p['n_valid']}/{n_members}" for p in proposals]
     if any(flags(p) for p in proposals):
         columns["flags"] = [flags(p) for p in proposals]
     if any(p["contains"] for p in proposals):
         columns["contains"] = [p["contains"] for p in proposals]
+    if any(p.get("because") for p in proposals):
+        columns["because"] = [p["because"] for p in proposals]
     names = list(columns)
-    text = {"candidate", "95 % interval", "flags", "contains"}
-    spare = [names.index(name) for name in ("members", "formulas", "95 % interval", score) if name in columns]
+    text = {"candidate", "level", "95 % interval", "flags", "contains", "because"}
+    spare = [
+        names.index(name) for name in ("because", "members", "formulas", "95 % interval", score) if name in columns
+    ]
     rows = [names, *(list(row) for row in zip(*columns.values(), strict=True))]
     return aligned(rows, numeric=[k for k, name in enumerate(names) if name not in text], width=width, spare=spare)
+
+
+def _levels_of(summary: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The column of levels, where a campaign has some."""
+    last = (summary.get("levels") or {}).get("last")
+    return {} if last is None else {"level": [p.get("level") or last["name"] for p in summary["proposals"]]}
+
+
+def _levels(summary: Mapping[str, Any]) -> list[str]:
+    """What is known at each level of theory, and what is predicted there."""
+    told = summary.get("levels")
+    if told is None:
+        return []
+    lines = ["Levels of theory:"]
+    for row in told["lower"]:
+        cost = f" (cost {row['cost']:g})" if row["cost"] is not None else ""
+        unit = f" {row['unit']}" if row["unit"] else ""
+        rest = (
+            f", the other {row['n_predicted']} are predicted to ± {row['std']:.2g}{unit} (median)"
+            if row["n_predicted"]
+            else ""
+        )
+        lines.append(f"  {row['name']}{cost}: {row['n_known']} values{rest}")
+    if told["last"] is not None:
+        lines.append(f"  {told['last']['name']} (cost {told['last']['cost']:g}): {summary['n_labelled']} labels")
+    return lines
 
 
 def _interval(low: float | None, high: float | None) -> str:
