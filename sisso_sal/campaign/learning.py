@@ -19,10 +19,12 @@ from sisso_sal.acquisition.scores import expected_improvement, probability_of_go
 from sisso_sal.campaign.choice import choose
 from sisso_sal.campaign.exclusion import Exclusion
 from sisso_sal.campaign.exclusion import excluded as excluded_by_elements
-from sisso_sal.campaign.levels import Calculation, Level, choose_calculations, levels_of, maker
+from sisso_sal.campaign.levels import levels_of
 from sisso_sal.campaign.stopping import cost_left, evaluations_left
 from sisso_sal.ledger.state import Case, State
+from sisso_sal.levels.choice import Calculation, Level, choose_calculations
 from sisso_sal.levels.ladder import Ladder
+from sisso_sal.levels.making import maker
 from sisso_sal.protocols import (
     Continues,
     Maximiser,

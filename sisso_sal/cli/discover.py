@@ -255,7 +255,11 @@ def _show(summary: dict[str, Any], run: Path, as_json: bool, debug: bool) -> Non
         emit(dumps(summary))
     elif "iteration" in summary:
         folder = run / f"iter-{summary['iteration']:04d}"
-        files = [name for name in ("model.json", "predictions.csv", "proposals.csv") if (folder / name).exists()]
+        files = [
+            name
+            for name in ("model.json", "predictions.csv", "levels.csv", "proposals.csv")
+            if (folder / name).exists()
+        ]
         show(text(discover_text, summary, width()))
         show(f"\nFiles in {folder}: {', '.join(files)}")
         if line := _report_line(run, **summary["report"]):

@@ -264,11 +264,14 @@ def load_layers(config: Path | None, changes: dict[str, Any], *, ensemble: bool 
     return complete_settings(config, changes, ensemble=ensemble)
 
 
-def read(path: Path, settings, formula: str | None):
-    """The table to learn from, with features made from formulas if it has no features or if `formula` names a column."""
+def read(path: Path, settings, formula: str | None, *, with_gaps: bool = False):
+    """The table to learn from, with features made from formulas if it has no features or if `formula` names a column.
+
+    With `with_gaps` a row may lack what a lower level of theory gives.
+    """
     from sisso_sal.api.inputs import constant_where_known, read_candidates
 
-    table = read_candidates(path, settings, formula, tell=note)
+    table = read_candidates(path, settings, formula, with_gaps=with_gaps, tell=note)
     return constant_where_known(table, note) if settings.model.intercept else table
 
 

@@ -140,9 +140,10 @@ def status(run, watch, every, as_json, quiet, debug):
     help="Table of labels: ids, the target, and perhaps '<target> error'.",
 )
 @click.option("--replace", is_flag=True, help="Replace a known label.")
+@click.option("--level", metavar="NAME", help="Level of theory that the results are of; by default the last one.")
 @JSON
 @COMMON
-def label(run, id, value, error, failed, table, replace, as_json, quiet, debug):
+def label(run, id, value, error, failed, table, replace, level, as_json, quiet, debug):
     """Add results from a laboratory or another code: a VALUE for the candidate ID, or a table of values.
 
     The larger the error of a label, the smaller its weight in the fit. The next discover uses the new labels; a driver that is
@@ -153,52 +154,60 @@ def label(run, id, value, error, failed, table, replace, as_json, quiet, debug):
       sisso-sal label runs/candidates TiO2 -0.14 --error 0.02
       sisso-sal label runs/candidates --file results.csv
       sisso-sal label runs/candidates BaO2 --failed "does not form"
+      sisso-sal label runs/candidates TiO2 -0.02 --level hse06
     """
     if table is not None:
         if id is not None or failed is not None or error is not None:
             raise click.UsageError("--file cannot be combined with ID, VALUE, --error or --failed")
-        notes = _notes_from(table, run, replace)
+        notes = _notes_from(table, run, replace, level)
     elif id is None or (value is None) == (failed is None):
         raise click.UsageError("needs ID and VALUE, ID and --failed REASON, or --file TABLE")
     elif failed is not None:
-        notes = [{"note": "failed", "id": id, "reason": failed}]
+        notes = [{"note": "failed", "id": id, "reason": failed, "level": level}]
     else:
-        notes = [{"note": "label", "id": id, "value": value, "error": error, "source": "person", "replace": replace}]
+        given = {"value": value, "error": error, "source": "person", "replace": replace, "level": level}
+        notes = [{"note": "label", "id": id, **given}]
     _hand_in(run, notes, as_json, quiet)
 
 
-def _notes_from(path: Path, run: Path, replace: bool) -> list[dict[str, Any]]:
-    """One note for each row of a table that has a value of the target."""
+def _notes_from(path: Path, run: Path, replace: bool, level: str | None) -> list[dict[str, Any]]:
+    """One note for each row of a table that has a value of the target, or of the column of a lower level."""
     import numpy as np
 
     from sisso_sal.data.headers import split_header
     from sisso_sal.data.table import read_table
 
     settings = _created(run)["settings"]
-    name, unit = split_header(settings["target"])
+    column = _column_of(settings, level)
+    name, unit = split_header(column)
     id_name = None if settings.get("id") == "row" else settings.get("id")
-    headers = read_table(path, target=settings["target"], id=id_name, features=()).headers
-    labels = read_table(path, target=settings["target"], id=id_name, features=())
+    labels = read_table(path, target=column, id=id_name, features=())
     for line in labels.notes:
         note(line)
     if labels.target_unit != unit:
         raise InputError(f"{path}: needs '{name}' in '{unit or 'no unit'}', found '{labels.target_unit or 'no unit'}'")
     errors = np.full(labels.n_rows, np.nan)
-    if (column := f"{name} error") in headers:
-        error_table = read_table(path, target=headers[column], id=id_name, features=())
+    if (errors_of := f"{name} error") in labels.headers:
+        error_table = read_table(path, target=labels.headers[errors_of], id=id_name, features=())
         if error_table.target_unit != unit:
             raise InputError(
-                f"{path}: needs '{column}' in '{unit or 'no unit'}', found '{error_table.target_unit or 'no unit'}'"
+                f"{path}: needs '{errors_of}' in '{unit or 'no unit'}', found '{error_table.target_unit or 'no unit'}'"
             )
         errors = np.asarray(error_table.target)
     return [
         {
             "note": "label", "id": id, "value": float(value), "error": float(error) if np.isfinite(error) else None,
-            "source": "file", "replace": replace,
+            "source": "file", "replace": replace, "level": level,
         }
         for id, value, error in zip(labels.ids, np.asarray(labels.target), errors, strict=True)
         if np.isfinite(value)
     ]  # fmt: skip
+
+
+def _column_of(settings: dict[str, Any], level: str | None) -> str:
+    """Header of the values of a level; of an unknown one that of the target, and the note is refused."""
+    lower = (settings.get("level") or ())[:-1]
+    return next((one["column"] for one in lower if one["name"] == level), settings["target"])
 
 
 def _created(run: Path) -> dict[str, Any]:

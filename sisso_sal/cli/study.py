@@ -14,6 +14,7 @@ import click
 from sisso_sal.cli import known_values
 from sisso_sal.cli.help import Computing, panel
 from sisso_sal.cli.learning_curve import LEARNING_CURVE, CurveRequest, refuse_others, show_learning_curve
+from sisso_sal.cli.level_study import level_study, refuse_with_levels
 from sisso_sal.cli.options import (
     COLUMNS,
     COMMON,
@@ -100,7 +101,8 @@ def replay(
     claimed before, and whether probabilities to be a target came true. Rows without a target are left out. While all known labels
     are equal, a strategy picks at random. The batch is 1 unless --batch, a settings file or the environment gives another number;
     the default batch of discover does not apply. Each row is a candidate of its own, also where others of its material (--group, or
-    one composition) are known; these are left out together when errors are measured.
+    one composition) are known; these are left out together when errors are measured. With levels of theory in the settings
+    file, whose values are columns of TABLE, the output shows what these save.
 
     \b
     Examples:
@@ -115,6 +117,7 @@ def replay(
     from sisso_sal.replay.estimate import by_estimate
     from sisso_sal.replay.simulate import Rules
     from sisso_sal.replay.simulate import replay as simulate
+    from sisso_sal.report.text.levels import levels_text
     from sisso_sal.report.text.study import replay_text
     from sisso_sal.spaces.table import TableSpace
     from sisso_sal.system.machine import usable_cores
@@ -123,9 +126,11 @@ def replay(
     settings = layers.settings
     if layers.origins["batch"].kind == "default":
         settings = settings.model_copy(update={"batch": 1})
+    if settings.level:
+        refuse_with_levels({"--acquisitions": acquisitions, "--estimate": estimate, "--plot": plot})
     _check_surrogates(layers, surrogates or COMPARED)
     strategies = _strategies(settings, surrogates, acquisitions)
-    space = TableSpace(_labelled(read(table, settings, formula)))
+    space = TableSpace(_labelled(read(table, settings, formula, with_gaps=bool(settings.level))))
     data = space.table
     for column in (estimate,) if estimate is not None else _cheapest(settings, space):
         strategies.append(by_estimate(space, column, Goal.parse(settings.goal)))
@@ -133,17 +138,25 @@ def replay(
         goal=settings.goal, target_share=target_quantile, n_start=n_start, start=start, evaluations=evaluations,
         batch=settings.batch, improve_on=settings.improve_on, diversity=settings.diversity, horizon=settings.horizon,
     )  # fmt: skip
+    about = {"seeds": seeds, "jobs": jobs or usable_cores()}
     with Progress("campaigns", quiet or as_json) as progress:
-        document = simulate(
-            space, strategies, rules, seeds=seeds, seed=settings.seed, jobs=jobs or usable_cores(), progress=progress
-        )  # fmt: skip
+        if settings.level:
+            document = level_study(
+                data, settings, surrogates or (settings.surrogate,), rules, **about, progress=progress
+            )
+        else:
+            document = simulate(space, strategies, rules, seed=settings.seed, **about, progress=progress)
     document |= {
         "target": {"name": data.target_name, "unit": data.target_unit},
         "materials": materials_of(space, np.arange(data.n_rows))[1],
         **data.remarks(),
         "settings": settings.model_dump(mode="json"),
     }
-    emit(dumps(document)) if as_json else show(replay_text(document, width()))
+    text = levels_text if settings.level else replay_text
+    emit(dumps(document)) if as_json else show(text(document, width()))
+    if settings.level:
+        next_step(f"sisso-sal discover TABLE_WITH_GAPS --config {config}")
+        return
     if plot is not None:  # comes last: a figure that fails loses nothing
         from sisso_sal.report.figures.draw import found_targets
         from sisso_sal.report.figures.saved import save_figure
@@ -232,9 +245,9 @@ def _labelled(table):
     if len(kept) < table.n_rows:
         note(f"{table.n_rows - len(kept)} rows without a label left out")
     text = {name: tuple(cells[i] for i in kept) for name, cells in table.text.items()}
-    return replace(
-        table, ids=tuple(table.ids[i] for i in kept), features=table.features[kept], target=table.target[kept], text=text
-    )  # fmt: skip
+    partial = None if table.partial is None else table.partial[kept]
+    ids = tuple(table.ids[i] for i in kept)
+    return replace(table, ids=ids, features=table.features[kept], target=table.target[kept], text=text, partial=partial)
 
 
 def _numbers(kind: type):

@@ -266,8 +266,8 @@ def left_out_alone(
 
 
 def error_of(what: str, column: str, said: np.ndarray, target: np.ndarray) -> LowError:
-    """Errors of what was said (n,) of labels (n,); infinite where nothing was said."""
+    """Errors of what was said (n,) of labels (n,); infinite where nothing was said, or of no label."""
     error = said - target
-    if not np.isfinite(error).all():
+    if not len(error) or not np.isfinite(error).all():
         return LowError(what, column, np.inf, np.inf)
     return LowError(what, column, float(np.abs(error).mean()), float(np.sqrt(np.mean(error**2))))

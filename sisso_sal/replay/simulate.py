@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -262,8 +263,12 @@ def replay(
     """
     wanted = _checked_targets(space, strategies, rules)
     starts = range(seed, seed + seeds)
-    tasks = [(strategy, start) for strategy in strategies for start in starts]
-    traces = _run_all(space, rules, tasks, jobs, progress)
+    tasks = {
+        (strategy.name, start): partial(simulate, space, strategy, rules, start)
+        for strategy in strategies
+        for start in starts
+    }
+    traces = in_processes(tasks, jobs, progress)
     n_targets = int(wanted.sum())
     document: dict[str, Any] = {
         "n_targets": n_targets,
@@ -314,19 +319,29 @@ def _checked_targets(space: Space, strategies: Sequence[Strategy], rules: Rules)
     return wanted
 
 
-def _run_all(space, rules, tasks, jobs: int, progress: Progress | None) -> dict[tuple[str, int], Trace]:
-    out: dict[tuple[str, int], Trace] = {}
+def in_processes(
+    tasks: Mapping[tuple[str, int], Callable[[], Any]], jobs: int, progress: Progress | None
+) -> dict[tuple[str, int], Any]:
+    """What each task gives, under its key.
+
+    Parameters
+    ----------
+    tasks : mapping of (strategy, seed) to callable
+        Picklable.
+    jobs : int
+        Processes; the results do not depend on it.
+    progress : callable, optional
+    """
+    out: dict[tuple[str, int], Any] = {}
     if jobs == 1:
-        for number, (strategy, seed) in enumerate(tasks, 1):
-            out[(strategy.name, seed)] = simulate(space, strategy, rules, seed)
+        for number, (key, task) in enumerate(tasks.items(), 1):
+            out[key] = task()
             if progress:
                 progress(number, len(tasks))
         return out
     # Spawned, because a fork of a process with threads may hang.
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as executor:
-        running = {
-            executor.submit(simulate, space, strategy, rules, seed): (strategy.name, seed) for strategy, seed in tasks
-        }
+        running = {executor.submit(task): key for key, task in tasks.items()}
         try:
             while running:
                 done, _ = wait(running, return_when=FIRST_COMPLETED)

@@ -31,11 +31,16 @@ def preview_text(preview: Mapping[str, Any]) -> str:
     """What ``discover --dry-run`` prints; takes the document of ``discover --dry-run --json``."""
     unit = preview["target"]["unit"]
     suffix = f" {unit}" if unit else ""
-    rows = [["", "candidate", f"mean{suffix}", "std", f"score ({preview['acquisition']})"]]
+    has_levels = any(row.get("level") for row in preview["proposals"])
+    rows = [["", "candidate", f"mean{suffix}", "std", f"score ({preview['acquisition']})", "level"]]
     rows += [
-        [str(rank), row["id"], f"{row['mean']:.3f}", f"{row['std']:.3f}", f"{row['score']:.4g}"]
+        [
+            str(rank), row["id"], f"{row['mean']:.3f}", f"{row['std']:.3f}", _number(row["score"], ".4g"),
+            row.get("level") or "the last",
+        ]
         for rank, row in enumerate(preview["proposals"], 1)
-    ]
+    ]  # fmt: skip
+    rows = rows if has_levels else [row[:-1] for row in rows]
     new = f"would learn from {preview['n_labelled']} labels and propose"
     made = f"learned from {preview['n_labelled']} labels, the same as now, and proposed"
     lines = [

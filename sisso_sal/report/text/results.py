@@ -267,7 +267,7 @@ def _table(summary: Mapping[str, Any], suffix: str, width: int | None) -> str:
         "std": [f"{p['std']:.3f}" for p in proposals],
         "95 % interval": [_interval(p["low95"], p["high95"]) for p in proposals],
     }
-    score = f"score ({summary['acquisition']})"
+    score = "score" if "level" in columns else f"score ({summary['acquisition']})"
     if summary.get("typical") and all(p["formula"] is not None for p in proposals):
         columns["formulas"] = [f"{p['formula']:.3f}" for p in proposals]
     columns[score] = ["-" if p["score"] is None else f"{p['score']:.4g}" for p in proposals]
