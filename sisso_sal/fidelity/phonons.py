@@ -288,7 +288,7 @@ def free_energy(frequencies: np.ndarray, weights: np.ndarray, temperature: float
     Examples
     --------
     >>> round(free_energy(np.array([[10.0]]), np.ones(1), 298.15), 6)
-    0.014943
+    0.014947
     """
     quantum = constants.h * constants.tera / constants.eV * np.maximum(frequencies, IMAGINARY)
     thermal = constants.k / constants.eV * temperature
