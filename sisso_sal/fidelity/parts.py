@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ Outcome = TypeVar("Outcome")
 """What became of a structure."""
 
 
-class KeptPart(BaseModel):
+class KeptPart(BaseModel, ABC):
     """What was computed of one structure, as a line of a file.
 
     Attributes
@@ -57,17 +58,17 @@ class KeptPart(BaseModel):
     name: str
 
     @classmethod
+    @abstractmethod
     def of(cls, key: str, start: Start, settings: Any, outcome: Any) -> Self:
         """The line of an outcome."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answers(self, settings: Any) -> bool:
         """Whether a computation with these settings would come to the same; what is in the key is equal already."""
-        raise NotImplementedError
 
+    @abstractmethod
     def outcome(self) -> Any:
         """What became of the structure."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

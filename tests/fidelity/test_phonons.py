@@ -24,7 +24,7 @@ from sisso_sal.fidelity.phonons import (
     phonons,
     supercell_of,
 )
-from sisso_sal.fidelity.potentials import open_potential
+from sisso_sal.fidelity.potentials import calculator_of, open_potential
 from sisso_sal.fidelity.relaxation import Relaxed
 from sisso_sal.fidelity.starts import plan
 
@@ -184,6 +184,21 @@ def test_imaginary_modes_inside_the_zone_are_told():
         phonon_text(row)
         == "stable at Gamma and the zone boundary: lowest 1.25 THz at X; inside the zone down to -0.50 THz"
     )
+
+
+@needs_phonopy
+@pytest.mark.skipif(
+    importlib.util.find_spec("chgnet") is None, reason="needs the extra potential-chgnet, which is not installed"
+)
+@pytest.mark.parametrize(
+    ("formula", "name", "point", "frequency", "unstable"),
+    [("MgO", "rocksalt", "L", 7.01, False), ("SrTiO3", "perovskite", "R", -1.31, True)],
+)
+def test_chgnet_gives_what_the_docs_tell(formula, name, point, frequency, unstable):
+    start = next(start for start in plan([formula], max_prototypes=3).starts if start.name == name)
+    found = phonons(start.structure, calculator_of(open_potential("chgnet")), PhononSettings())
+    assert (found.point, found.unstable, found.reason) == (point, unstable, "")
+    assert found.frequency == pytest.approx(frequency, abs=0.02)
 
 
 @pytest.mark.skipif(is_installed, reason="phonopy is installed here")
