@@ -12,8 +12,8 @@ import numpy as np
 
 from sisso_sal.acquisition.scene import evaluations_after
 from sisso_sal.acquisition.scores import expected_hits
-from sisso_sal.campaign.marks import MARKS, marked
 from sisso_sal.campaign.learning import MODEL_FILE, Learned, versions
+from sisso_sal.campaign.marks import MARKS, marked
 from sisso_sal.campaign.recent_labels import PREDICTIONS, recent_labels
 from sisso_sal.campaign.summary import SUMMARY, check_files, digests, read_summary
 from sisso_sal.data.spreadsheet import csv_of
