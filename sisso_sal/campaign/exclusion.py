@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sisso_sal.oxides.element_groups import groups_of, unwanted
-from sisso_sal.oxides.elements import element_data
+from sisso_sal.oxides.element_groups import unwanted
 from sisso_sal.protocols import Space
 from sisso_sal.settings.campaign import RunSettings
 
@@ -60,18 +59,3 @@ def excluded(space: Space, run: RunSettings, is_open: np.ndarray) -> Exclusion:
     return Exclusion(
         frozenset(ids[row] for row in held), dict(counts.most_common()), sum(bool(is_open[row]) for row in held)
     )
-
-
-def marked(space: Space, numbers: np.ndarray) -> list[str]:
-    """For each material its elements that are radioactive, toxic or scarce, as text; "" where it has none, or no formula.
-
-    Parameters
-    ----------
-    space : Space
-    numbers : ndarray (k,) of int
-    """
-    shares = space.rows(numbers).composition
-    if shares is None:
-        return [""] * len(numbers)
-    symbols = np.array(list(element_data()))
-    return [groups_of(symbols[row > 0].tolist()) for row in shares]

@@ -12,8 +12,8 @@ import numpy as np
 
 from sisso_sal.acquisition.scene import evaluations_after
 from sisso_sal.acquisition.scores import expected_hits
-from sisso_sal.campaign.exclusion import marked
 from sisso_sal.campaign.learning import MODEL_FILE, Learned, versions
+from sisso_sal.campaign.marks import MARKS, marked
 from sisso_sal.campaign.recent_labels import PREDICTIONS, recent_labels
 from sisso_sal.campaign.summary import SUMMARY, check_files, digests, read_summary
 from sisso_sal.data.spreadsheet import csv_of
@@ -28,7 +28,7 @@ from sisso_sal.system.storage import clear_scratch, scratch_folder, sync_folder,
 LEVELS = "levels.csv"
 """File in the folder of an iteration: values of the lower levels, known or predicted."""
 
-_PROPOSAL = ("id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance", "contains")
+_PROPOSAL = ("id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance")
 _OF_LEVEL = ("level", "because")
 
 
@@ -63,7 +63,7 @@ def write_iteration(
         if learned.ladder is not None:
             write_whole(scratch / LEVELS, csv_of(pd.DataFrame(learned.ladder.table(space.ids))))
         write_whole(scratch / PREDICTIONS, csv_of(pd.DataFrame(columns)))
-        names = (*_PROPOSAL, *(_OF_LEVEL if learned.calculations is not None else ()))
+        names = (*_PROPOSAL, *(mark.name for mark in MARKS), *(_OF_LEVEL if learned.calculations is not None else ()))
         proposals = pd.DataFrame(summary["proposals"], columns=list(names))
         write_whole(scratch / "proposals.csv", csv_of(proposals))
         write_whole(scratch / SUMMARY, _json(summary))
@@ -149,8 +149,8 @@ def _summary(
     """`columns` are those of `_predictions`."""
     prediction = learned.prediction
     proposals = [
-        {name: _cell(name, columns[name][row]) for name in _PROPOSAL if name != "contains"} | {"contains": contains}
-        for row, contains in zip(learned.picks.tolist(), marked(space, learned.picks), strict=True)
+        {name: _cell(name, columns[name][row]) for name in _PROPOSAL} | marks
+        for row, marks in zip(learned.picks.tolist(), marked(space, learned.picks), strict=True)
     ]
     if learned.calculations is not None:
         proposals = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,9 @@ from sisso_sal.acquisition.front import (
     reference_point,
 )
 from sisso_sal.acquisition.goal import Goal
-from sisso_sal.campaign.exclusion import Exclusion, marked
+from sisso_sal.campaign.exclusion import Exclusion
 from sisso_sal.campaign.exclusion import excluded as excluded_by_elements
+from sisso_sal.campaign.marks import marked
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.protocols import Described, Progress, Quantity, Space, Surrogate
 from sisso_sal.protocols.cause import counted
@@ -97,8 +98,8 @@ class Compromises:
         Probability of every candidate to end on the known front.
     exclusion : Exclusion
         Candidates left out for their elements.
-    contains : tuple of str, of the picks
-        Their elements that are radioactive, toxic or scarce.
+    marks : tuple of mapping, of the picks
+        See `sisso_sal.campaign.marks.marked`.
     """
 
     ids: tuple[str, ...]
@@ -112,7 +113,7 @@ class Compromises:
     alone: np.ndarray
     not_dominated: np.ndarray
     exclusion: Exclusion
-    contains: tuple[str, ...]
+    marks: tuple[Mapping[str, str], ...]
 
     @property
     def labels(self) -> np.ndarray:
@@ -146,8 +147,8 @@ class Compromises:
             "hypervolume": self.area,
             "front": [{"id": self.ids[i], "values": self.labels[i].tolist()} for i in self.front],
             "proposals": [
-                {**self._proposal(int(i), float(gain)), "contains": contains}
-                for i, gain, contains in zip(self.picks, self.gains, self.contains, strict=True)
+                {**self._proposal(int(i), float(gain)), **marks}
+                for i, gain, marks in zip(self.picks, self.gains, self.marks, strict=True)
             ],
         }  # fmt: skip
 
@@ -253,7 +254,7 @@ def compromises(
     return Compromises(
         ids=ids, objectives=(first, second), reference=worst * signs, is_given=reference is not None, front=on_front,
         area=hypervolume(front, worst), picks=open_rows[picks], gains=gains, alone=alone, not_dominated=chance,
-        exclusion=exclusion, contains=tuple(marked(spaces[0], open_rows[picks])),
+        exclusion=exclusion, marks=tuple(marked(spaces[0], open_rows[picks])),
     )  # fmt: skip
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from sisso_sal.settings.calculation import LabelSettings
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_N_NAMES = 8
+"""Formulas that a line names."""
 
 
 @click.command(cls=Command, short_help="Add cheap estimates from a universal potential")
@@ -41,6 +43,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     click.option("--max-steps", type=click.IntRange(min=1), help="Of a relaxation; 60 by default."),
     click.option("--max-prototypes", type=click.IntRange(min=1), help="Starting structures of an oxide; 3 by default."),
     click.option("--energies", type=_FILE, help="Use the energies in this file, and compute nothing."),
+    click.option(
+        "--check-phonons", is_flag=True, help="Also phonons of each row's lowest structure; needs the extra phonons."
+    ),
     click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that compute."),
 )  # fmt: skip
 @panel(
@@ -84,8 +89,10 @@ def estimate(
       sisso-sal estimate candidates.csv
       sisso-sal estimate candidates.csv --workers 8 --competitors binary
       sisso-sal estimate candidates.csv --energies energies.csv.gz
+      sisso-sal estimate proposals.csv --check-phonons
     """
     from sisso_sal.data.columns import read_columns
+    from sisso_sal.fidelity.columns import headers
     from sisso_sal.fidelity.energies import described, write_energies
     from sisso_sal.fidelity.estimates import estimates, settled
     from sisso_sal.oracle.stability.measured import read_enthalpies
@@ -108,7 +115,9 @@ def estimate(
         raise InputError(f"{table}: no row can be estimated; {rows[0].formula}: {rows[0].reason}")
     if save_energies is not None and made.settings is not None:
         write_energies(save_energies, made.energies[0], described(made.starts), made.potential, made.settings)
-    write(_csv(file, rows, made.potential.tag, question.quantity), out, force)
+    if options["check_phonons"]:
+        rows = _vibrating(rows, made, out, quiet or as_json, options["workers"])
+    write(_csv(file, rows, headers(made.potential.tag, question.quantity, options["check_phonons"])), out, force)
     document = _document(rows, made, scheme, fit, out)
     emit(dumps(document)) if as_json else show(_text(document))
     _hint(file, out)
@@ -170,7 +179,7 @@ def _read(path: Path, options: Mapping[str, Any]) -> _Made:
     from sisso_sal.fidelity.energies import read_energies
     from sisso_sal.fidelity.potentials import KINDS, Potential
 
-    of_computing = ("save_energies", "max_steps", "force_tolerance", "max_prototypes")
+    of_computing = ("save_energies", "max_steps", "force_tolerance", "max_prototypes", "check_phonons")
     if options["workers"] != 1 or any(options[name] for name in of_computing):
         raise click.UsageError(f"--energies {path}: computes nothing; leave out what is said of a computation")
     file = read_energies(path)
@@ -198,11 +207,14 @@ def _computed(
 ) -> _Made:
     """The energies of everything that is needed, from parts and computed now."""
     from sisso_sal.fidelity.estimates import needed_plan, relaxed_energies
+    from sisso_sal.fidelity.phonons import need_phonopy
     from sisso_sal.fidelity.potentials import open_potential
     from sisso_sal.fidelity.relaxation import RelaxationSettings
     from sisso_sal.fidelity.schemes import scheme_of
     from sisso_sal.system.progress import Progress
 
+    if options["check_phonons"]:
+        need_phonopy()
     potential = open_potential(options["potential"] or "chgnet", options["model"])
     if measured is None:
         scheme_of(potential, options["scheme"])  # an unknown scheme is told before anything is computed
@@ -211,12 +223,25 @@ def _computed(
     )
     limit = options["max_prototypes"] or label.max_prototypes
     planned = needed_plan(formulas, question, _structures(label, file, formulas), limit, list(measured or ()))
-    folder = out.with_name(f"{out.name.partition('.')[0]}.estimates")
     with Progress("relaxing structures", quiet) as progress:
         energies = relaxed_energies(
-            planned, potential, settings, folder, options["workers"], progress=progress, tell=note
+            planned, potential, settings, _parts(out), options["workers"], progress=progress, tell=note
         )
     return _Made(potential, settings, energies, planned.starts, planned.lacking)
+
+
+def _parts(out: Path) -> Path:
+    """The folder of what was computed, beside the new table."""
+    return out.with_name(f"{out.name.partition('.')[0]}.estimates")
+
+
+def _vibrating(rows: Sequence[RowEstimate], made: _Made, out: Path, quiet: bool, n_workers: int) -> list[RowEstimate]:
+    """The rows with the phonons of their lowest phases."""
+    from sisso_sal.fidelity.phonon_parts import with_phonons
+    from sisso_sal.system.progress import Progress
+
+    with Progress("phonons", quiet) as progress:
+        return with_phonons(rows, made.starts, made.potential, _parts(out), n_workers, progress=progress, tell=note)
 
 
 def _structures(label: LabelSettings, file: ColumnFile, ids: Sequence[str]) -> dict[str, Any]:
@@ -237,14 +262,12 @@ def _structures(label: LabelSettings, file: ColumnFile, ids: Sequence[str]) -> d
     return by_formula
 
 
-def _csv(file: ColumnFile, rows: Sequence[RowEstimate], tag: str, quantity: str) -> str:
-    """The table with the new columns, which take the place of columns of the same name."""
+def _csv(file: ColumnFile, rows: Sequence[RowEstimate], names: Mapping[str, str]) -> str:
+    """The table with the new columns (name -> header), which take the place of columns of the same name."""
     import pandas as pd
 
     from sisso_sal.data.spreadsheet import csv_of
-    from sisso_sal.fidelity.columns import headers
 
-    names = headers(tag, quantity)
     replaced = [column.header for column in file.columns if column.header in names.values()]
     if replaced:
         note(f"replaced by new values: {', '.join(replaced)}")
@@ -257,10 +280,17 @@ def _csv(file: ColumnFile, rows: Sequence[RowEstimate], tag: str, quantity: str)
     return csv_of(pd.DataFrame(columns), [c.header for c in file.columns if c.is_text and c.header in columns])
 
 
+def _phonons(row: RowEstimate) -> str:
+    from sisso_sal.fidelity.phonon_parts import phonon_text
+
+    return phonon_text(row)
+
+
 _WORDS: Mapping[str, Callable[[RowEstimate], str]] = {
     "structure": lambda row: row.structure,
     "relaxation": lambda row: row.relaxation(),
     "reason": lambda row: row.reason,
+    "phonons": _phonons,
 }
 """Columns of text: no primary features."""
 
@@ -282,10 +312,23 @@ def _document(
         "scheme": {"name": scheme.name, "oxygen": scheme.oxygen, "shifts": dict(scheme.shifts), "fit": fitted,
                    "words": scheme.words, "source": scheme.source},
         "n_rows": len(rows),
-        "n_known": {headers(made.potential.tag, "-")[name]: n for name, n in sorted(known.items())},
+        "n_known": {headers(made.potential.tag, "-", True)[name]: n for name, n in sorted(known.items())},
         "not_known": reasons(rows),
         "structures": {"n": len(outcomes), "n_without_energy": sum(not one.converged for one in outcomes)},
+        "phonons": _vibrations(rows),
     }  # fmt: skip
+
+
+def _vibrations(rows: Sequence[RowEstimate]) -> dict[str, Any] | None:
+    """How many rows have phonons, and which are unstable; None where no phonons were asked for."""
+    computed = {row.formula: row.phonons for row in rows if row.phonons is not None}
+    if not computed:
+        return None
+    return {
+        "n": sum(one.frequency is not None for one in computed.values()),
+        "unstable": sorted(formula for formula, one in computed.items() if one.unstable),
+        "not_known": {formula: one.reason for formula, one in sorted(computed.items()) if one.reason},
+    }
 
 
 def _text(document: Mapping[str, Any]) -> str:
@@ -307,7 +350,18 @@ def _text(document: Mapping[str, Any]) -> str:
     lines += [f"  {n:6d}  {header}" for header, n in document["n_known"].items()]
     if document["not_known"]:
         lines += ["not known:", *(f"  {n:6d}  {reason}" for reason, n in document["not_known"].items())]
+    if document["phonons"] is not None:
+        lines += _vibration_lines(document["phonons"])
     return "\n".join(lines)
+
+
+def _vibration_lines(phonons: Mapping[str, Any]) -> list[str]:
+    unstable = phonons["unstable"]
+    more = f" and {len(unstable) - _N_NAMES} more" if len(unstable) > _N_NAMES else ""
+    names = f": {', '.join(unstable[:_N_NAMES])}{more}" if unstable else ""
+    lines = [f"phonons of {phonons['n']} formulas; {len(unstable)} dynamically unstable{names}"]
+    kinds = Counter(reason.partition(": ")[0] for reason in phonons["not_known"].values())
+    return lines + [f"  {n:6d}  without phonons: {reason}" for reason, n in sorted(kinds.items())]
 
 
 def _hint(file: ColumnFile, out: Path) -> None:

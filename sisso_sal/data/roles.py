@@ -12,6 +12,7 @@ from sisso_sal.data.columns import Column, ColumnFile
 from sisso_sal.data.estimated import is_estimated
 from sisso_sal.data.headers import split_header
 from sisso_sal.data.left_out import LeftOut
+from sisso_sal.data.phonon_columns import numbers_beside
 from sisso_sal.errors import TableError
 
 LONGEST_NAME = 60
@@ -19,6 +20,7 @@ LONGEST_NAME = 60
 
 ROW_NUMBERS = "row"
 DROPPED = "named to be dropped"
+UNASKED = "on phonons: a feature only where it is named"
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ def give_roles(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -
     others = [column for column in others if column not in partial]
     chosen = None if chosen is None else [column for column in chosen if column not in partial]
     if chosen is None:
+        reasons |= dict.fromkeys(unasked := _unasked(file, [c for c in others if c is not target]), UNASKED)
+        others = [c for c in others if c not in unasked]
         reasons |= {column: reason for column in others if column is not target and (reason := _unusable(column))}
         _check_unspoilt(file, [column for column in others if column not in reasons and column is not target])
     else:
@@ -219,6 +223,12 @@ def _check_group(
     roles = {"the target": group is target, "a feature or a target": group in features, "dropped": group in dropped}
     if role := next((role for role, is_taken in roles.items() if is_taken), None):
         raise TableError(f"{file.path}: column {shown(group.header)} cannot be the group and also be {role}")
+
+
+def _unasked(file: ColumnFile, columns: list[Column]) -> list[Column]:
+    """The numbers on phonons among columns: neither features nor the target by themselves, because they have gaps."""
+    names = numbers_beside(column.name for column in file.columns if column.is_text)
+    return [column for column in columns if column.name in names]
 
 
 def _unusable(column: Column) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sisso_sal.data.phonon_columns import phonon_headers
 from sisso_sal.errors import InputError, OracleError, reason_of
+from sisso_sal.fidelity.phonons import Phonons
 from sisso_sal.fidelity.relaxation import Relaxed
 from sisso_sal.fidelity.schemes import Scheme
 from sisso_sal.fidelity.starts import Competitors, competitors_of, metals_of
@@ -53,13 +55,16 @@ class RowEstimate:
     ----------
     formula : str
     values : mapping of str to float
-        ``dG_pbx``, ``H_f``, ``e_hull`` (eV/atom), ``volume`` (Å³/atom) and perhaps ``label``; what is not known is not there.
+        ``dG_pbx``, ``H_f``, ``e_hull`` (eV/atom), ``volume`` (Å³/atom) and perhaps ``label``, ``lowest_mode`` (THz) and
+        ``F_vib`` (eV/atom); what is not known is not there.
     structure : str
         Structure type of the lowest phase.
     relaxed : Relaxed or None
         The lowest phase.
     reason : str
         Why something is missing; "" where nothing is.
+    phonons : Phonons or None
+        Of the lowest phase; None where they were not asked for.
     """
 
     formula: str
@@ -67,6 +72,7 @@ class RowEstimate:
     structure: str = ""
     relaxed: Relaxed | None = None
     reason: str = ""
+    phonons: Phonons | None = None
 
     def relaxation(self) -> str:
         """One line on the relaxation of the lowest phase: whether it converged, and the largest force that is left."""
@@ -74,7 +80,7 @@ class RowEstimate:
         return "" if one is None else f"converged in {one.steps} steps, largest force {one.max_force or 0.0:.3f} eV/AA"
 
 
-def headers(tag: str, quantity: str = "") -> dict[str, str]:
+def headers(tag: str, quantity: str = "", vibrations: bool = False) -> dict[str, str]:
     """Headers of the columns, by the names of `RowEstimate.values` and for the texts.
 
     Parameters
@@ -83,6 +89,8 @@ def headers(tag: str, quantity: str = "") -> dict[str, str]:
         Of the potential.
     quantity : str
         Expression of a further label; "" for none.
+    vibrations : bool
+        With those on phonons.
 
     Examples
     --------
@@ -96,11 +104,12 @@ def headers(tag: str, quantity: str = "") -> dict[str, str]:
         "volume": f"volume_{tag} (AA**3/atom)",
     }
     known |= {"label": f"label_{tag}"} if quantity else {}
-    return known | {
+    texts = {
         "structure": f"structure_{tag}",
         "relaxation": f"relaxation_{tag}",
         "reason": f"not_known_{tag}",
     }
+    return known | texts | (phonon_headers(tag) if vibrations else {})
 
 
 class Estimator:

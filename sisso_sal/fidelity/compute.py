@@ -1,4 +1,4 @@
-"""Relaxing what a plan asks for and is not there yet, on any executor."""
+"""Computing of structures what is asked for and is not there yet, on any executor."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sisso_sal.errors import OracleError
-from sisso_sal.fidelity.parts import KeptParts, Part, key_of
+from sisso_sal.fidelity.parts import KeptParts, Kind
 from sisso_sal.fidelity.potentials import Potential, calculator_of
-from sisso_sal.fidelity.relaxation import RelaxationSettings, Relaxed, relax
 from sisso_sal.fidelity.starts import Start
 from sisso_sal.system.machine import workers
 from sisso_sal.system.storage import undisturbed
@@ -29,9 +28,13 @@ _IN_HAND = 2
 """Structures for each worker that are handed out at once."""
 
 
-def _relax(structure: Structure, potential: Potential, settings: RelaxationSettings) -> Relaxed:
+Outcome = TypeVar("Outcome")
+"""What becomes of a structure."""
+
+
+def _compute_one(kind: Kind[Outcome], structure: Structure, potential: Potential, settings: Any) -> Outcome:
     """Runs where the worker is."""
-    return relax(structure, calculator_of(potential), settings)
+    return kind.compute(structure, calculator_of(potential), settings)
 
 
 def _begin_worker() -> None:
@@ -67,20 +70,20 @@ def relaxers(n_workers: int) -> Iterator[Executor]:
 def computed(
     starts: Sequence[Start],
     potential: Potential,
-    settings: RelaxationSettings,
-    parts: KeptParts,
+    settings: Any,
+    parts: KeptParts[Outcome],
     executor: Executor,
     *,
     n_workers: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> dict[tuple[str, str], Relaxed]:
-    """Every structure relaxed: from the parts, or computed now and added to them.
+) -> dict[tuple[str, str], Outcome]:
+    """What becomes of every structure: from the parts, or computed now and added to them.
 
     Parameters
     ----------
     starts : sequence of Start
     potential : Potential
-    settings : RelaxationSettings
+    settings : RelaxationSettings, or what the kind of the parts needs
     parts : KeptParts
     executor : Executor
         Calls return when they are done; an interruption waits for those in hand, and what they return is kept.
@@ -91,7 +94,7 @@ def computed(
 
     Returns
     -------
-    dict of (str, str) to Relaxed
+    dict of (str, str) to Relaxed, or to the outcome of that kind
         By key of the formula and name of the start, in the order of `starts`.
 
     Raises
@@ -99,7 +102,7 @@ def computed(
     OracleError
         A worker died.
     """
-    keys = [key_of(start, potential, settings) for start in starts]
+    keys = [parts.kind.key(start, potential, settings) for start in starts]
     asked = {key: start for key, start in zip(keys, starts, strict=True) if parts.get(key, settings) is None}
     progress(0, len(asked))
     try:
@@ -113,28 +116,28 @@ def computed(
         part = parts.get(key, settings)
         if part is None:
             raise OracleError(f"{parts.folder}: {start.formula} ({start.name}) was computed and is not there")
-        outcomes[start.key, start.name] = part.relaxed()
+        outcomes[start.key, start.name] = part.outcome()
     return outcomes
 
 
 def _compute(
     asked: Mapping[str, Start],
     potential: Potential,
-    settings: RelaxationSettings,
-    parts: KeptParts,
+    settings: Any,
+    parts: KeptParts[Any],
     executor: Executor,
     in_hand: int,
     progress: Callable[[int, int], None],
 ) -> None:
     waiting = iter(asked.items())
-    running: dict[Future[Relaxed], tuple[str, Start]] = {}
-    done = 0
+    running: dict[Future[Any], tuple[str, Start]] = {}
+    done, kind = 0, parts.kind
 
-    def keep(finished: Iterator[Future[Relaxed]]) -> int:
+    def keep(finished: Iterator[Future[Any]]) -> int:
         n_kept = 0
         for future in finished:
             key, start = running.pop(future)
-            parts.add(_part(key, start, settings, future.result()))
+            parts.add(kind.part.of(key, start, settings, future.result()))
             n_kept += 1
         return n_kept
 
@@ -142,7 +145,8 @@ def _compute(
         while True:
             with undisturbed:  # in this process a call returns when it is done
                 while len(running) < in_hand and (following := next(waiting, None)) is not None:
-                    running[executor.submit(_relax, following[1].structure, potential, settings)] = following
+                    structure = following[1].structure
+                    running[executor.submit(_compute_one, kind, structure, potential, settings)] = following
                     if any(future.done() for future in running):
                         break
                 done += keep(iter([future for future in running if future.done()]))
@@ -155,17 +159,3 @@ def _compute(
         wait(going_on)
         keep(iter(going_on))
         raise
-
-
-def _part(key: str, start: Start, settings: RelaxationSettings, relaxed: Relaxed) -> Part:
-    return Part(
-        key=key,
-        formula=start.formula,
-        name=start.name,
-        max_steps=settings.max_steps,
-        energy=relaxed.energy,
-        steps=relaxed.steps,
-        volume=relaxed.volume,
-        max_force=relaxed.max_force,
-        reason=relaxed.reason,
-    )

@@ -6,24 +6,27 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sisso_sal.errors import InputError
 from sisso_sal.fidelity.columns import EstimateQuestion, Estimator, RowEstimate
 from sisso_sal.fidelity.compute import computed, relaxers
 from sisso_sal.fidelity.fitted import FittedScheme, fit_scheme
-from sisso_sal.fidelity.parts import KeptParts
+from sisso_sal.fidelity.parts import RELAXATIONS, KeptParts, Kind
 from sisso_sal.fidelity.potentials import Potential
 from sisso_sal.fidelity.relaxation import RelaxationSettings, Relaxed
 from sisso_sal.fidelity.schemes import Scheme, scheme_of
-from sisso_sal.fidelity.starts import Plan, competitors_of, metals_of, plan
+from sisso_sal.fidelity.starts import Plan, Start, competitors_of, metals_of, plan
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.structures import formula_key
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-__all__ = ["Energies", "estimates", "needed_plan", "reasons", "relaxed_energies", "settled"]
+__all__ = ["Energies", "estimates", "kept_outcomes", "needed_plan", "reasons", "relaxed_energies", "settled"]
+
+Outcome = TypeVar("Outcome")
+"""What became of a structure."""
 
 Energies = tuple[dict[tuple[str, str], Relaxed], dict[str, str]]
 """Outcomes by key of the formula and name of the structure; formulas by key."""
@@ -94,12 +97,35 @@ def relaxed_energies(
     LockedError
         Another process has the folder.
     """
-    with KeptParts(folder) as parts, relaxers(n_workers) as executor:
+    outcomes = kept_outcomes(
+        planned.starts, potential, settings, folder, RELAXATIONS, n_workers, progress=progress, tell=tell
+    )
+    return outcomes, {start.key: start.formula for start in planned.starts}
+
+
+def kept_outcomes(
+    starts: Sequence[Start],
+    potential: Potential,
+    settings: Any,
+    folder: Path,
+    kind: Kind[Outcome],
+    n_workers: int = 1,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    tell: Callable[[str], None] = lambda note: None,
+) -> dict[tuple[str, str], Outcome]:
+    """What became of structures, by key of the formula and name; parameters as in `relaxed_energies`, and the kind.
+
+    Raises
+    ------
+    LockedError
+        Another process has the folder.
+    """
+    with KeptParts(folder, kind) as parts, relaxers(n_workers) as executor:
         if parts.n_broken:
             tell(f"{folder}: {parts.n_broken} lines that were cut off or changed count as not computed")
         run = partial(computed, n_workers=n_workers, progress=progress)
-        outcomes = run(planned.starts, potential, settings, parts, executor)
-    return outcomes, {start.key: start.formula for start in planned.starts}
+        return run(starts, potential, settings, parts, executor)
 
 
 def settled(

@@ -134,6 +134,10 @@ class Potential:
     def __str__(self) -> str:
         return f"{self.name} {self.model}".strip()
 
+    def identity(self) -> list[str]:
+        """What its energies depend on."""
+        return [self.name, self.model, self.version, self.weights]
+
     def document(self) -> dict[str, str]:
         """As JSON."""
         return asdict(self)

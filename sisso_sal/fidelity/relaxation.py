@@ -14,7 +14,7 @@ from sisso_sal.errors import OracleError, reason_of
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-__all__ = ["METHOD", "Relaxed", "RelaxationSettings", "relax"]
+__all__ = ["METHOD", "Relaxed", "RelaxationSettings", "relax", "relax_atoms"]
 
 METHOD = 1
 """Version of what `relax` does; energies of another version are computed anew."""
@@ -91,11 +91,16 @@ def relax(structure: Structure, calculator: Any, settings: RelaxationSettings) -
     Relaxed
         Never an energy of a structure that did not converge, that came apart, or that the potential cannot compute.
     """
+    atoms: Any = structure.to_ase_atoms()
+    atoms.calc = calculator
+    return relax_atoms(atoms, settings)
+
+
+def relax_atoms(atoms: Any, settings: RelaxationSettings) -> Relaxed:
+    """As `relax`; the ASE atoms, which have a calculator, are moved."""
     from ase.filters import FrechetCellFilter
     from ase.optimize import FIRE
 
-    atoms: Any = structure.to_ase_atoms()
-    atoms.calc = calculator
     start = atoms.get_volume()
     optimiser: Any = None
     try:

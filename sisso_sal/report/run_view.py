@@ -347,7 +347,7 @@ def _counts_and_proposals(table: pd.DataFrame) -> dict[str, Any]:
         "n_without_prediction": int((is_open & np.isnan(mean)).sum()),
         "excluded": {"n": 0, "elements": {}},
         "without_prediction": counted(table["reason"][is_open]),
-        "proposals": table.iloc[ranked[:N_PROPOSALS]].assign(contains="").to_dict("records"),
+        "proposals": table.iloc[ranked[:N_PROPOSALS]].to_dict("records"),
     }
 
 

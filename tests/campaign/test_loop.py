@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -43,7 +44,20 @@ from sisso_sal.protocols import Continues, Described, Documented, Prediction, Su
 from sisso_sal.settings.campaign import CampaignSettings, load_settings
 from sisso_sal.spaces.table import TableSpace
 
-PROPOSAL = ["id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance", "contains"]
+PROPOSAL = [
+    "id",
+    "mean",
+    "std",
+    "score",
+    "low95",
+    "high95",
+    "formula",
+    "n_valid",
+    "outside",
+    "distance",
+    "contains",
+    "unstable",
+]
 
 
 @pytest.fixture
@@ -136,7 +150,7 @@ def test_the_proposals_are_the_best_scores_of_the_unlabelled(run):
     for row, proposal in zip(
         written.where(written.notna(), None).to_dict("records"), summary["proposals"], strict=True
     ):
-        assert (row.pop("id"), row.pop("contains")) == (proposal["id"], None)
+        assert (row.pop("id"), row.pop("contains"), row.pop("unstable")) == (proposal["id"], None, None)
         for name, value in row.items():
             assert value is proposal[name] is None or value == pytest.approx(proposal[name], rel=1e-14)
 
@@ -500,6 +514,24 @@ def oxides_of(metals):
     frame = MATERIALS.copy()
     frame["formula"] = [f"{metal}{n}O{n + 1}" for n in range(1, 7) for metal in metals]
     return frame
+
+
+def test_proposals_of_unstable_structures_are_marked_and_those_on_phonons_are_no_features(run):
+    frame = MATERIALS.assign(
+        phonons_chgnet=["dynamically unstable: -3.21 THz at R" if i % 2 else "stable" for i in range(N)],
+        phonons_sevenn=["dynamically unstable: -0.50 THz at X" if i % 3 else "" for i in range(N)],
+        **{"F_vib_chgnet (eV/atom)": [math.nan if i % 2 else 0.01 * i for i in range(N)]},
+    )
+    summary = step(run, frame, batch=6)
+    assert summary["told"][2] == ["a", "b", "r"]
+    assert summary["set_aside"] == []
+    chgnet, sevenn = "chgnet: -3.21 THz at R", "sevenn: -0.50 THz at X"
+    for proposal in summary["proposals"]:
+        row = int(proposal["id"][1:])
+        assert proposal["unstable"] == ", ".join([chgnet] * (row % 2) + [sevenn] * (row % 3 > 0))
+    marks = {proposal["unstable"] for proposal in summary["proposals"]}
+    assert len(marks) > 1
+    assert set(pd.read_csv(run / "iter-0001" / "proposals.csv")["unstable"].fillna("")) == marks
 
 
 def test_candidates_with_excluded_elements_are_counted_learned_from_and_not_proposed(run):

@@ -10,6 +10,7 @@ from sisso_sal.data.table import read_targets
 from sisso_sal.errors import FitError, InputError, SettingsError, TableError
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.sisso import SISSO
+from sisso_sal.report.text.two_targets import pareto_text
 from sisso_sal.spaces.table import TableSpace
 
 SMALL = {
@@ -194,3 +195,12 @@ def test_what_cannot_be_done_is_told(tmp_path):
         proposed(same, path, reference=(3, 1))
     with pytest.raises(FitError, match=r"t\.csv: target 'gain': needs two labels or more, found 1$"):
         proposed(alike, path, reference=(3, 1))
+
+
+def test_proposals_of_unstable_structures_are_marked(tmp_path):
+    frame = gapped().assign(phonons_chgnet="dynamically unstable: -0.87 THz at X")
+    document = proposed(frame, tmp_path / "table.csv", batch=2).document()
+    assert [one["unstable"] for one in document["proposals"]] == ["chgnet: -0.87 THz at X"] * 2
+    text = pareto_text(document)
+    assert text.count("  chgnet: -0.87 THz at X\n") == 2
+    assert "unstable: an imaginary mode of the relaxed structure" in text

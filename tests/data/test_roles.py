@@ -1,5 +1,6 @@
 """Every column of a table is used or named with the reason, every row likewise."""
 
+import io
 import pickle
 
 import numpy as np
@@ -144,3 +145,42 @@ def test_every_column_is_used_or_named_and_so_is_every_row(tmp_path, rows, is_to
     assert sorted([*used, *columns_of(table)]) == sorted(["y", "key", *headers])
     assert sorted([*table.ids, *rows_of(table)]) == [f"m{i}" for i in range(len(rows))]
     assert np.isfinite(table.features).all()
+
+
+PHONONS = """\
+formula,a (eV),gap (eV),lowest_mode_chgnet (THz),F_vib_chgnet (eV/atom),phonons_chgnet
+MgO,1.0,7.8,7.1,0.042,stable
+CaO,1.5,,-1.2,,dynamically unstable: -1.20 THz at X
+SrO,2.5,5.3,,,not known: the supercell has 300 atoms
+BaO,3.5,4.4,2.1,0.031,stable
+"""
+NUMBERS = {"lowest_mode_chgnet (THz)", "F_vib_chgnet (eV/atom)"}
+
+
+def test_numbers_on_phonons_are_no_features_and_set_no_row_aside(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text(PHONONS)
+    table = read_table(path)
+    assert (table.ids, table.feature_names, table.target_name) == (("MgO", "CaO", "SrO", "BaO"), ("a",), "gap")
+    asked = {name for name, reason in columns_of(table).items() if "only where it is named" in reason}
+    assert asked == NUMBERS
+    assert table.text["phonons_chgnet"][0] == "stable"
+
+
+def test_numbers_on_phonons_have_the_role_that_they_are_given(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text(PHONONS)
+    chosen = read_table(path, target="gap", features=["a", "F_vib_chgnet"])
+    assert (chosen.ids, chosen.feature_units) == (("MgO", "BaO"), ("eV", "eV/atom"))
+    vibrations = read_table(path, target="F_vib_chgnet")
+    assert (vibrations.target_name, vibrations.ids) == ("F_vib_chgnet", ("MgO", "SrO", "BaO"))  # CaO has no gap
+    assert vibrations.feature_names == ("a", "gap")
+    dropped = read_table(path, target="gap", drop=["lowest_mode_chgnet"])
+    assert columns_of(dropped)["lowest_mode_chgnet (THz)"] == "named to be dropped"
+
+
+def test_without_the_text_they_are_numbers_like_all_others(tmp_path):
+    path = tmp_path / "p.csv"
+    pd.read_csv(io.StringIO(PHONONS)).drop(columns="phonons_chgnet").to_csv(path, index=False)
+    table = read_table(path, target="gap")
+    assert (table.ids, len(table.feature_names)) == (("MgO", "BaO"), 3)

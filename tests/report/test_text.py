@@ -5,7 +5,7 @@ import pytest
 
 from sisso_sal.models.calibration import calibrate
 from sisso_sal.models.recalibration import FEWEST, FEWEST_PARTED
-from sisso_sal.report.text.results import CONTAINS, discover_text
+from sisso_sal.report.text.results import discover_text
 
 
 def summary(n_errors=40, n_later=10, kind="isotonic"):
@@ -110,4 +110,13 @@ def test_what_was_left_out_for_its_elements_is_counted_and_what_a_proposal_conta
     text = discover_text(document)
     assert "2 candidates left out for their elements: Hg (2), U (1)\n" in text
     assert "Mg (scarce)\n" in text
-    assert CONTAINS in text
+    assert "\ncontains: --exclude-elements leaves such candidates out" in text
+
+
+def test_a_proposal_that_is_dynamically_unstable_is_marked():
+    document = summary()
+    assert "unstable" not in discover_text(document)
+    document["proposals"][0]["unstable"] = "chgnet: -3.21 THz at R"
+    head, row = discover_text(document).split("Best candidates")[1].splitlines()[1:3]
+    assert (head.split()[-1], row.endswith("  chgnet: -3.21 THz at R")) == ("unstable", True)
+    assert "\nunstable: an imaginary mode of the relaxed structure" in discover_text(document)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -64,6 +65,15 @@ def test_an_earlier_iteration_can_be_asked_for(campaign, view):
     assert first.labelled.sum() == 20 < view.labelled.sum()
     text = page.report_html(first)
     assert f"This is iteration 1; the newest is {view.number}." in text
+
+
+def test_marks_of_proposals_stand_on_the_page(view):
+    plain = page.report_html(view)
+    first, *others = view.summary["proposals"]
+    marked = {**first, "contains": "Hg (toxic)", "unstable": "chgnet: -3.21 THz at R"}
+    text = page.report_html(replace(view, summary={**view.summary, "proposals": [marked, *others]}))
+    for words in ("<li>contains Hg (toxic)</li>", "<li>dynamically unstable (chgnet: -3.21 THz at R)</li>"):
+        assert (words in text, words in plain) == (True, False)
 
 
 def test_what_is_missing_is_named(campaign, tmp_path):

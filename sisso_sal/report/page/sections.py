@@ -10,6 +10,7 @@ import numpy as np
 
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.registry import meaning_of
+from sisso_sal.campaign.marks import marks_of
 from sisso_sal.features.dimension import parse_unit
 from sisso_sal.models.display import number_html, unit_html
 from sisso_sal.report.figures.course import course
@@ -60,7 +61,8 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
         "accuracy": accuracy(view),
         "left_out": excluded_text(summary["excluded"]),
         "proposals": [
-            {**proposal, "why": why} for proposal, why in zip(view.proposals, reasons(view), strict=True)
+            {**proposal, "why": why, "marks": marks_of(proposal)}
+            for proposal, why in zip(view.proposals, reasons(view), strict=True)
         ],
         "status": status,
         "course": so_far,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sisso_sal.acquisition.registry import installed
+from sisso_sal.campaign.marks import MARKS, Mark
 from sisso_sal.features.names import quoted
 from sisso_sal.report.summary import (
     extrapolates,
@@ -241,8 +242,7 @@ def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int 
         return [*lines, "No candidate can be proposed."]
     lines += ["", f"Best candidates for {printable(target)}:", _table(summary, suffix, width)]
     lines += flags_explained(flags(proposal) for proposal in proposals)
-    if any(proposal["contains"] for proposal in proposals):
-        lines.append(CONTAINS)
+    lines += [mark.explained for mark in occurring(proposals)]
     if last := (summary.get("levels") or {}).get("last"):
         lines.append(f"score: the targets expected for the cost of one calculation of {last['name']}")
     elif acquisition := installed(summary["acquisition"]):
@@ -275,12 +275,12 @@ def _table(summary: Mapping[str, Any], suffix: str, width: int | None) -> str:
         columns["members"] = [f"{p['n_valid']}/{n_members}" for p in proposals]
     if any(flags(p) for p in proposals):
         columns["flags"] = [flags(p) for p in proposals]
-    if any(p["contains"] for p in proposals):
-        columns["contains"] = [p["contains"] for p in proposals]
+    marks = [mark.name for mark in occurring(proposals)]
+    columns |= {name: [p.get(name, "") for p in proposals] for name in marks}
     if any(p.get("because") for p in proposals):
         columns["because"] = [p["because"] for p in proposals]
     names = list(columns)
-    text = {"candidate", "level", "95 % interval", "flags", "contains", "because"}
+    text = {"candidate", "level", "95 % interval", "flags", "because", *marks}
     spare = [
         names.index(name) for name in ("because", "members", "formulas", "95 % interval", score) if name in columns
     ]
@@ -329,7 +329,10 @@ FLAGS = {
 }
 """What the letters of `flags` stand for."""
 
-CONTAINS = "contains: --exclude-elements leaves such candidates out; --element-groups has the lists and their sources"
+
+def occurring(proposals: Sequence[Mapping[str, Any]]) -> list[Mark]:
+    """The marks that some proposal has; those of an earlier version of the program may lack one."""
+    return [mark for mark in MARKS if any(proposal.get(mark.name) for proposal in proposals)]
 
 
 def flags_explained(letters: Iterable[str]) -> list[str]:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from sisso_sal.acquisition.goal import Goal
+from sisso_sal.campaign.marks import MARKS
 from sisso_sal.report.summary import no_prediction
 from sisso_sal.report.text.elements import excluded_text
-from sisso_sal.report.text.results import CONTAINS, flags, flags_explained
+from sisso_sal.report.text.results import flags, flags_explained
 from sisso_sal.report.text.table import aligned
 from sisso_sal.system.printable import printable
 
@@ -72,7 +73,7 @@ def _proposals(document: Mapping[str, Any], width: int | None) -> list[str]:
         f"the area is {document['hypervolume']:.4g}{f' {area}' if area else ''} now",
         "not dominated": "not dominated: probability that no known material is at least as good in both",
         "flags": "".join(flags_explained(_flags_of(one) for one in document["proposals"])),
-        "contains": CONTAINS,
+        **{mark.name: mark.explained for mark in MARKS},
     }
     head = table.partition("\n")[0]
     return ["To compute next, mean ± sigma:", table, *(line for name, line in explanations.items() if name in head)]
@@ -86,7 +87,7 @@ def _flags_of(proposal: Mapping[str, Any]) -> str:
 
 
 def _rows(document: Mapping[str, Any]) -> list[list[str]]:
-    """The proposals as cells, with a header; the last two columns only where they say something."""
+    """The proposals as cells, with a header; flags and marks only where they say something."""
     rows = [
         [
             "",
@@ -95,7 +96,7 @@ def _rows(document: Mapping[str, Any]) -> list[list[str]]:
             "EHVI",
             "not dominated",
             "flags",
-            "contains",
+            *(mark.name for mark in MARKS),
         ]
     ]
     for rank, one in enumerate(document["proposals"], 1):
@@ -104,8 +105,9 @@ def _rows(document: Mapping[str, Any]) -> list[list[str]]:
             for mean, std, known in zip(one["mean"], one["std"], one["known"], strict=True)
         ]
         cells = [str(rank), one["id"], *values, f"{one['ehvi']:.3g}", f"{one['not_dominated']:.0%}"]
-        rows.append([*cells, _flags_of(one), one["contains"]])
-    kept = [k for k in range(len(rows[0])) if k < len(rows[0]) - 2 or any(row[k] for row in rows[1:])]
+        rows.append([*cells, _flags_of(one), *(one.get(mark.name, "") for mark in MARKS)])
+    always = len(rows[0]) - 1 - len(MARKS)
+    kept = [k for k in range(len(rows[0])) if k < always or any(row[k] for row in rows[1:])]
     return [[row[k] for k in kept] for row in rows]
 
 
