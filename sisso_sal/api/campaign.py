@@ -16,7 +16,8 @@ from sisso_sal.campaign.answers import is_number
 from sisso_sal.campaign.inbox import hand_in
 from sisso_sal.campaign.inputs import resolved
 from sisso_sal.campaign.learning import REPORT, Tools
-from sisso_sal.campaign.loop import Talk, discover, preview
+from sisso_sal.campaign.loop import Talk, discover
+from sisso_sal.campaign.preview import preview
 from sisso_sal.campaign.status import status_document
 from sisso_sal.data.cells import shown
 from sisso_sal.data.headers import split_header
@@ -156,7 +157,7 @@ class Campaign:
         return self._drive(once=False, take_over=take_over)
 
     def preview(self) -> dict[str, Any]:
-        """What the next step would propose; nothing is written. See `sisso_sal.campaign.loop.preview`."""
+        """What the next step would propose; nothing is written. See `sisso_sal.campaign.preview.preview`."""
         return preview(self.space, self.settings, self.folder, self._tools(), self.given.origins)
 
     def label(

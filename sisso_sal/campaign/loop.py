@@ -18,7 +18,6 @@ from sisso_sal.campaign.exchange import Exchange, Journal, Tell
 from sisso_sal.campaign.inbox import events_for, left, notes_in, put_away
 from sisso_sal.campaign.inputs import (
     Origins,
-    check_learnable,
     create,
     new_labels,
     recall,
@@ -27,6 +26,7 @@ from sisso_sal.campaign.inputs import (
     run_changes,
 )
 from sisso_sal.campaign.learning import Tools, learn, versions, waited_for
+from sisso_sal.campaign.preview import check_start
 from sisso_sal.campaign.reporting import Reporting
 from sisso_sal.campaign.results import events_of, whole_summary, write_iteration
 from sisso_sal.campaign.status import status_document
@@ -36,7 +36,7 @@ from sisso_sal.errors import CampaignError, OracleError
 from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.lock import LOCK
 from sisso_sal.ledger.state import Case, Iteration, State
-from sisso_sal.ledger.store import DATABASE, Ledger, read_ledger
+from sisso_sal.ledger.store import DATABASE, Ledger
 from sisso_sal.protocols import Space
 from sisso_sal.settings.campaign import CampaignSettings
 
@@ -116,7 +116,7 @@ def discover(
     """
     settings = resolved(settings, space)
     run = Path(run)
-    _check_start(space, settings, run, tools)
+    check_start(space, settings, run, tools)
     if run.is_dir() and any(run.iterdir()) and not any((run / name).exists() for name in (DATABASE, LOCK)):
         raise CampaignError(f"{run}: needs a new folder or one of an earlier run, found other files")
     with Ledger(run, take_over=take_over) as ledger:
@@ -127,11 +127,6 @@ def discover(
         loop.begin(once)
         loop.drive(once)
         return loop.summary()
-
-
-def _check_start(space: Space, settings: CampaignSettings, run: Path, tools: Tools) -> None:
-    """Refuse inputs on which no surrogate can be fitted; an existing run has enough labels."""
-    check_learnable(space, (1, "") if (run / DATABASE).exists() else tools.fewest_labels(settings))
 
 
 class Loop:
@@ -413,55 +408,3 @@ class Loop:
 
 def _named(proposal: Mapping[str, Any]) -> str:
     return f"{proposal['id']} ({proposal['level']})" if proposal.get("level") else proposal["id"]
-
-
-def preview(
-    space: Space, settings: CampaignSettings, run: str | os.PathLike[str], tools: Tools, origins: Origins | None = None
-) -> dict[str, Any]:
-    """What the next proposal would be, were it made now; nothing is written and no lock is taken.
-
-    Returns
-    -------
-    dict
-        run, iteration, is_new (False if that iteration is recorded and there are no new labels), n_labelled, pending, target,
-        acquisition, and ``proposals`` as ``[{"id", "mean", "std", "score"}]``.
-
-    Raises
-    ------
-    CampaignError, FitError
-        As `discover`.
-    """
-    settings = resolved(settings, space)
-    run = Path(run)
-    _check_start(space, settings, run, tools)
-    state = State()
-    if (run / DATABASE).exists():
-        state = fold(read_ledger(run).events())
-        recall(space, state)
-    if state.created is not None and state.iterations:
-        refuse_changes(run, state, space, settings, None, origins or {})
-    fresh = [
-        {"seq": state.n_events + 1, "time": "", "event": kind, **label}
-        for kind, label in new_labels(space, state.labels)
-    ]
-    state = fold(fresh, state)
-    document = {
-        "run": str(run),
-        "n_labelled": len(state.labels),
-        "pending": [case.id for case in waited_for(state)],
-        "target": {"name": target.name, "unit": target.unit} if (target := space.target) else None,
-        "acquisition": settings.acquisition,
-        "is_new": not state.is_current,
-        **space.describe().get("remarks", {}),
-    }
-    if state.is_current and state.proposal is not None:
-        return {**document, "iteration": state.proposal["iteration"], "proposals": state.proposal["proposals"]}
-    learned = learn(space, settings, state, settings.batch, tools)
-    columns = {"mean": learned.prediction.mean, "std": learned.prediction.std, "score": learned.scored.scores}
-    proposals = [
-        {"id": space.ids[pick], **{name: float(values[pick]) for name, values in columns.items()}}
-        for pick in learned.picks
-    ]
-    for row, one in zip(proposals, learned.calculations or (), strict=False):
-        row |= {"score": one.score, "level": one.level or None, "because": one.because}
-    return {**document, "iteration": learned.iteration, "proposals": proposals}

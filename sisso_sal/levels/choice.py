@@ -77,7 +77,7 @@ def chances_after(told: Distribution, moved: np.ndarray, goal: Goal) -> tuple[np
     --------
     >>> told = Distribution(np.array([1.0]), np.array([1.0]))
     >>> chances, weights = chances_after(told, np.array([0.9]), Goal.parse("<=0"))
-    >>> bool(abs(weights @ chances[:, 0] - told.probability(high=0.0)[0]) < 0.01), chances[:, 0].round(2).max()
+    >>> bool(abs(weights @ chances[:, 0] - told.probability(high=0.0)[0]) < 0.01), float(chances[:, 0].max().round(2))
     (True, 1.0)
     """
     nodes, weights = hermegauss(N_OUTCOMES)

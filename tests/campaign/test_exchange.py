@@ -24,7 +24,8 @@ from oracles import REFUSED, TIMED_OUT, Cluster, Once
 
 from sisso_sal.campaign.inbox import leave
 from sisso_sal.campaign.learning import Tools
-from sisso_sal.campaign.loop import Talk, preview
+from sisso_sal.campaign.loop import Talk
+from sisso_sal.campaign.preview import preview
 from sisso_sal.errors import CampaignError, OracleError, SettingsError
 from sisso_sal.ledger.store import Ledger
 from sisso_sal.protocols import FAILURES, Answer, Oracle

@@ -1,0 +1,72 @@
+"""What a campaign would propose next, without doing anything."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from sisso_sal.campaign.inputs import Origins, check_learnable, new_labels, recall, refuse_changes, resolved
+from sisso_sal.campaign.learning import Tools, learn, waited_for
+from sisso_sal.ledger.fold import fold
+from sisso_sal.ledger.state import State
+from sisso_sal.ledger.store import DATABASE, read_ledger
+from sisso_sal.protocols import Space
+from sisso_sal.settings.campaign import CampaignSettings
+
+
+def check_start(space: Space, settings: CampaignSettings, run: Path, tools: Tools) -> None:
+    """Refuse inputs on which no surrogate can be fitted; an existing run has enough labels."""
+    check_learnable(space, (1, "") if (run / DATABASE).exists() else tools.fewest_labels(settings))
+
+
+def preview(
+    space: Space, settings: CampaignSettings, run: str | os.PathLike[str], tools: Tools, origins: Origins | None = None
+) -> dict[str, Any]:
+    """What the next proposal would be, were it made now; nothing is written and no lock is taken.
+
+    Returns
+    -------
+    dict
+        run, iteration, is_new (False if that iteration is recorded and there are no new labels), n_labelled, pending, target,
+        acquisition, and ``proposals`` as ``[{"id", "mean", "std", "score"}]``.
+
+    Raises
+    ------
+    CampaignError, FitError
+        As `discover`.
+    """
+    settings = resolved(settings, space)
+    run = Path(run)
+    check_start(space, settings, run, tools)
+    state = State()
+    if (run / DATABASE).exists():
+        state = fold(read_ledger(run).events())
+        recall(space, state)
+    if state.created is not None and state.iterations:
+        refuse_changes(run, state, space, settings, None, origins or {})
+    fresh = [
+        {"seq": state.n_events + 1, "time": "", "event": kind, **label}
+        for kind, label in new_labels(space, state.labels)
+    ]
+    state = fold(fresh, state)
+    document = {
+        "run": str(run),
+        "n_labelled": len(state.labels),
+        "pending": [case.id for case in waited_for(state)],
+        "target": {"name": target.name, "unit": target.unit} if (target := space.target) else None,
+        "acquisition": settings.acquisition,
+        "is_new": not state.is_current,
+        **space.describe().get("remarks", {}),
+    }
+    if state.is_current and state.proposal is not None:
+        return {**document, "iteration": state.proposal["iteration"], "proposals": state.proposal["proposals"]}
+    learned = learn(space, settings, state, settings.batch, tools)
+    columns = {"mean": learned.prediction.mean, "std": learned.prediction.std, "score": learned.scored.scores}
+    proposals = [
+        {"id": space.ids[pick], **{name: float(values[pick]) for name, values in columns.items()}}
+        for pick in learned.picks
+    ]
+    for row, one in zip(proposals, learned.calculations or (), strict=False):
+        row |= {"score": one.score, "level": one.level or None, "because": one.because}
+    return {**document, "iteration": learned.iteration, "proposals": proposals}
