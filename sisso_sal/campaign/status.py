@@ -61,7 +61,7 @@ def status_document(
         "core_hours_budget": state.run.get("core_hours"),
         "pending": [_pending(case, now) | of for of, one in at for case in one.pending],
         "failed": [_failed(case) | of for of, one in at for case in one.failed],
-        "open": _open(state),
+        "open": [id for id, _ in _open(state)],
         "iterations": [_iteration(iteration) for iteration in state.iterations],
         "missing": _missing(run, state),
         "stop": None if state.stop is None else {key: state.stop[key] for key in ("kind", "why", "time")},
@@ -69,7 +69,7 @@ def status_document(
         "last_event": None if state.last is None else {key: state.last[key] for key in ("seq", "time", "event")},
         "provenance": _provenance(newest),
     }
-    return document | {"next": _next(document)}
+    return document | {"next": _next(document, next((level for _, level in _open(state)), ""))}
 
 
 def _levels(state: State, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -115,11 +115,12 @@ def _failed(case: Case) -> dict[str, Any]:
     }
 
 
-def _open(state: State) -> list[str]:
-    """Ids that are proposed and neither submitted nor labelled."""
+def _open(state: State) -> list[tuple[str, str]]:
+    """Ids that are proposed and neither submitted nor labelled, with the lower level that they are proposed at, or ""."""
     proposal = state.proposal
     rows = [] if proposal is None else proposal["proposals"]
-    return [row["id"] for row in rows if row["id"] not in state.at(row.get("level") or "").cases]
+    wanted = [(row["id"], row.get("level") or "") for row in rows]
+    return [(id, level) for id, level in wanted if id not in state.at(level).cases]
 
 
 def _iteration(iteration: Iteration) -> dict[str, Any]:
@@ -162,8 +163,8 @@ def _provenance(newest: Iteration | None) -> dict[str, Any] | None:
     }
 
 
-def _next(document: dict[str, Any]) -> str:
-    """What to do next."""
+def _next(document: dict[str, Any], level: str) -> str:
+    """What to do next; `level` is that of the first candidate that is open, where it is a lower one."""
     run = document["run"]
     if document["standing"] == "running":
         return f"nothing to do while a driver is running; sisso-sal stop {run} ends it"
@@ -187,7 +188,8 @@ def _next(document: dict[str, Any]) -> str:
     if document["has_oracle"]:
         return f"run the discover command again: {_calculations(running)} running"
     first = document["open"][0] if document["open"] else "ID"
-    return f"sisso-sal label {run} {first} VALUE, for this and the others; then run the discover command again"
+    first = f"{first} VALUE --level {level}" if level else f"{first} VALUE"
+    return f"sisso-sal label {run} {first}, for this and the others; then run the discover command again"
 
 
 def _calculations(n: int) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from sisso_sal.errors import SettingsError
 from sisso_sal.settings import PEOPLE
@@ -148,10 +149,13 @@ class CampaignSettings(BaseModel):
 
     @model_validator(mode="after")
     def _has_a_ladder(self) -> CampaignSettings:
-        check_levels(self.level, self.target)
+        try:
+            check_levels(self.level, self.target)
+        except ValueError as error:
+            raise PydanticCustomError("levels", "{told}", {"told": str(error)}) from error
         if self.level and self.run.oracle not in (PEOPLE, self.level[-1].oracle):
             found = f"'{self.run.oracle}' beside '{self.level[-1].oracle}' of the last level"
-            raise ValueError(f"one oracle for the target, found {found}")
+            raise PydanticCustomError("levels", "{told}", {"told": f"one oracle for the target, found {found}"})
         return self
 
     @property
@@ -316,7 +320,8 @@ def _explained(error: ValidationError, place: Callable[[str], str]) -> str:
         hint = f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(kind.model_fields)}"
         return f"{where}unknown setting {shown('.'.join(location))}{hint}"
     if not location:  # of the settings as a whole
-        return f"{where}level: needs {needed(first)}"
+        where = place("level")
+        return f"{where + ': ' if where else ''}level: needs {needed(first)}"
     return f"{where}{'.'.join(location)}: needs {needed(first)}, found {shown(first['input'])}"
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from sisso_sal.settings import PEOPLE
 from sisso_sal.settings.calculation import CalculationSettings, LabelSettings
@@ -42,7 +43,7 @@ class LevelSettings(BaseModel):
     @classmethod
     def _is_word(cls, name: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", name):
-            raise ValueError("a name of at most 32 letters, digits, hyphens and underscores")
+            raise PydanticCustomError("name", "a name of at most 32 letters, digits, hyphens and underscores")
         return name
 
 

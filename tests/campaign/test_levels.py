@@ -50,7 +50,7 @@ def test_cheap_calculations_come_first_and_all_of_it_is_in_the_ledger(run, in_me
     assert [row["level"] for row in first] == ["cheap"] * 5
     assert all(TRUE[row["id"]] == state(run).labels[row["id"]] for row in first)  # labels are known: these are pairs
     assert {row["because"] for row in first} == {"its label is known: to learn what the level says"}
-    cheap, dear = at(run, "label", "cheap"), [id for id in at(run, "intent", None)]
+    cheap, dear = at(run, "label", "cheap"), at(run, "intent", None)
     assert [id for _, id in oracles["cheap"].started] == at(run, "intent", "cheap")
     assert sorted(cheap) == sorted(at(run, "intent", "cheap")) == sorted(at(run, "receipt", "cheap"))
     assert len(dear) >= 2
@@ -94,7 +94,7 @@ class Crash(Exception):
 
 
 @pytest.mark.parametrize("place", ["submit", "accepted", "collect"])
-@pytest.mark.parametrize("when", [2, 4])
+@pytest.mark.parametrize("when", [1, 3])
 def test_a_driver_that_dies_anywhere_loses_nothing(run, in_memory, place, when):
     calm = in_memory / "calm"
     calm.mkdir()

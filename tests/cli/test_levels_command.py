@@ -1,0 +1,157 @@
+"""Levels of theory from the shell: a settings file with [[level]], a campaign with lookups, results of people, and replay."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+N, N_KNOWN = 36, 14
+SETTINGS = """
+goal = ">=2.6"
+acquisition = "hits"
+batch = 2
+target = "gap (eV)"
+
+[model]
+rung = 1
+dim = 1
+
+[ensemble]
+members = 4
+
+[[level]]
+name = "cheap"
+cost = 1
+column = "gap_cheap (eV)"
+oracle = "lookup:cheap.csv"
+
+[[level]]
+name = "dear"
+cost = 10
+{dear}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame({"formula": [f"M{i:02d}" for i in range(N)]})
+    for header in ("a (eV)", "b (eV)", "r (AA)"):
+        frame[header] = rng.uniform(0.5, 2.0, N).round(3)
+    y = (2 * frame["a (eV)"] - frame["b (eV)"] + rng.normal(0, 0.4, N)).round(4)
+    cheap = (y - 0.3 + rng.normal(0, 0.05, N)).round(4)
+    frame.assign(**{"gap (eV)": y}).to_csv(tmp_path / "truth.csv", index=False)
+    frame.assign(**{"gap_cheap (eV)": cheap}).to_csv(tmp_path / "cheap.csv", index=False)
+    frame.assign(**{"gap (eV)": y, "gap_cheap (eV)": cheap}).to_csv(tmp_path / "all.csv", index=False)
+    frame.assign(**{"gap (eV)": y.where(frame.index < N_KNOWN)}).to_csv(tmp_path / "open.csv", index=False)
+    (tmp_path / "levels.toml").write_text(SETTINGS.format(dear='oracle = "lookup:truth.csv"'))
+    (tmp_path / "people.toml").write_text(SETTINGS.format(dear=""))
+    return tmp_path
+
+
+def sal(folder, *arguments, code=0):
+    words = [sys.executable, "-m", "sisso_sal", *map(str, arguments)]
+    done = subprocess.run(words, cwd=folder, env=os.environ.copy(), capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_a_campaign_with_levels_from_the_shell(folder):
+    done = sal(folder, "discover", "open.csv", "--config", "levels.toml", "--budget", 60, "--out", "run")
+    lines = done.stdout.splitlines()
+    place = lines.index("Levels of theory:")
+    assert lines[place + 1].startswith("  cheap (cost 1): ")
+    assert lines[place + 2].startswith("  dear (cost 10): ")
+    assert any(line.startswith("cost ") and " of 60 (" in line and " cheap, " in line for line in lines)
+    assert "model.json, predictions.csv, levels.csv, proposals.csv" in done.stdout
+    status = json.loads(sal(folder, "status", "run", "--json").stdout)
+    cheap, dear = status["levels"]
+    assert cheap["evaluations"] >= 5
+    assert 50 <= cheap["evaluations"] + 10 * dear["evaluations"] <= 60
+    assert "gap_cheap" in (folder / "run" / "report.html").read_text()
+    assert "findings" not in sal(folder, "ledger", "run", "--verify").stdout
+    again = sal(folder, "discover", "open.csv", "--config", "levels.toml", "--budget", 60, "--out", "run")
+    assert "(as recorded; there is no new label)" in again.stdout
+
+
+def test_people_compute_the_last_level(folder):
+    done = sal(folder, "discover", "open.csv", "--config", "people.toml", "--out", "run")
+    assert "  dear" in done.stdout
+    first = json.loads(sal(folder, "status", "run", "--json").stdout)["open"][0]
+    assert f"sisso-sal label run {first} VALUE" in done.stderr + done.stdout
+    sal(folder, "label", "run", first, 2.5, "--level", "dear")
+    sal(folder, "label", "run", "--file", "cheap.csv", "--level", "cheap", "--replace")
+    found = json.loads(sal(folder, "status", "run", "--json").stdout)
+    assert found["levels"][0]["evaluations"] == N
+    told = sal(folder, "label", "run", first, 2.5, "--level", "dera", code=2)
+    assert told.stderr == "error: level: needs one of cheap, dear, found 'dera'\n"
+
+
+def test_replay_says_what_levels_save(folder):
+    options = (
+        "--n-start",
+        10,
+        "--evaluations",
+        20,
+        "--seeds",
+        2,
+        "--surrogates",
+        "no-formulas",
+        "--jobs",
+        1,
+        "--goal",
+        "max",
+    )
+    arguments = ("replay", "all.csv", "--config", "levels.toml", *options)
+    document = json.loads(sal(folder, *arguments, "--json").stdout)
+    assert list(document["strategies"]) == [
+        "no-formulas, levels",
+        "no-formulas, the last level alone",
+        "all of cheap, best first",
+    ]
+    for result in document["strategies"].values():
+        for cost, found in zip(result["cost"], result["found"], strict=True):
+            assert cost[0] == 0.0
+            assert cost[-1] <= 200
+            assert np.all(np.diff(cost) > 0)
+            assert np.all(np.diff(found) >= 0)
+    alone, first = (
+        document["strategies"]["no-formulas, the last level alone"],
+        document["strategies"]["all of cheap, best first"],
+    )
+    assert set(np.diff(alone["cost"][0])) == {10.0}
+    assert first["cost"][0][N] == N
+    text = sal(folder, *arguments).stdout
+    assert text.startswith(f"4 targets among {N} materials (goal max); 10 labels to start (random), budget 200")
+    assert "cost until half" in text
+    refused = sal(folder, *arguments, "--plot", "x.png", code=2)
+    assert refused.stderr.startswith("error: --plot: needs a campaign without levels of theory")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('name = "dear"', 'name = "cheap"', "level: needs a name of its own for each level; two have 'cheap'"),
+        ("cost = 10\n", "cost = 0.5\n", "the order of their costs, the last one counts; 'dear' costs less than 'cheap'"),
+        ('column = "gap_cheap (eV)"\n', "", "level: needs a column for level 'cheap'"),
+        ("cost = 1\n", "cost = -1\n", "bad.toml: level.cost: needs greater than 0, found -1"),
+        ('name = "cheap"', 'name = "very cheap"', "level.name: needs a name of at most 32 letters, digits, hyphens"),
+        ('acquisition = "hits"', 'acquisition = "ei"', "acquisition: needs 'hits' for a campaign with levels, found 'ei'"),
+        ('column = "gap_cheap (eV)"', 'colum = "gap_cheap (eV)"', "unknown setting 'level.colum'; did you mean 'column'?"),
+    ],
+)  # fmt: skip
+def test_levels_that_make_no_ladder_are_refused(folder, old, new, told):
+    text = (folder / "levels.toml").read_text()
+    assert old in text
+    (folder / "bad.toml").write_text(text.replace(old, new, 1))
+    done = sal(folder, "discover", "open.csv", "--config", "bad.toml", "--out", "run", code=2)
+    assert told in done.stderr
+    assert [line for line in done.stderr.splitlines() if not line.startswith("note: ")] == [
+        done.stderr.splitlines()[-1]
+    ]
+    assert not (folder / "run").exists()
