@@ -29,7 +29,7 @@ def level_study(
     check_levels_of(settings, space)
     strategies = []
     for kind in surrogates:
-        made = partial(_levels_made, settings.model_copy(update={"surrogate": kind}))
+        made = partial(levels_made, settings.model_copy(update={"surrogate": kind}))
         strategies.append(LevelsStrategy(f"{kind}, levels", levels, partial(made, len(levels))))
         strategies.append(LevelsStrategy(f"{kind}, the last level alone", (), partial(made, 0)))
     strategies += [LevelsStrategy(f"all of {level.name}, best first", (level,), None) for level in levels]
@@ -46,7 +46,7 @@ def refuse_with_levels(given: dict[str, Any]) -> None:
         raise SettingsError(f"{names[0]}: needs a campaign without levels of theory, found [[level]] in the settings")
 
 
-def _levels_made(settings, n_levels: int, seed: int):
+def levels_made(settings, n_levels: int, seed: int):
     """How the surrogate of each level is made, from a seed; picklable."""
     from sisso_sal.levels.making import maker
 

@@ -25,6 +25,9 @@ FEWEST_PAIRS = 5
 PAIRS_COST = 0.5
 """Cost up to which further labelled materials are computed, in calculations of the last level."""
 
+CLEARLY = 1.5
+"""By how much a look must promise more targets per cost than none: both are estimates, and the best of several is too good."""
+
 N_OUTCOMES = 9
 """Results that a look may have, in place of all of them (nodes of a Gauss-Hermite quadrature)."""
 
@@ -177,7 +180,7 @@ def choose_calculations(
     Returns
     -------
     scores : ndarray (n,)
-        The most targets for `last` of each candidate; NaN where there is no prediction.
+        The most targets for `last` of each candidate, of a look divided by `CLEARLY`; NaN where there is no prediction.
     list of Calculation
     """
     free = ~(scene.excluded | scene.pending | np.any([level.pending for level in levels], axis=0))
@@ -187,7 +190,8 @@ def choose_calculations(
         moved = np.sqrt((taught[: number + 1] ** 2).sum(axis=0))
         can = level.is_open & (moved > 0)
         chances, weights = chances_after(scene.told, moved, scene.goal)
-        index.append(np.where(can, last * targets_per_cost(chances, weights, level.cost, last), -np.inf))
+        promised = last * targets_per_cost(chances, weights, level.cost, last)
+        index.append(np.where(can, promised / CLEARLY, -np.inf))
     every = np.array(index)
     scores, choice = every.max(axis=0), np.where(np.isnan(direct), 0, every.argmax(axis=0))
     costs = {level.name: level.cost for level in levels} | {"": last}
@@ -197,8 +201,8 @@ def choose_calculations(
     rows = [row for row in np.flatnonzero(free & np.isfinite(scores)).tolist() if scores[row] > 0]
     for row in sorted(rows, key=lambda row: (-scores[row], scene.ids[row])):
         level = levels[choice[row] - 1].name if choice[row] else ""
-        because = f"{scores[row]:.2g} targets for its cost, {direct[row]:.2g} without" if level else ""
-        wanted.append(Calculation(row, level, float(scores[row]), because))
+        promised = f"{CLEARLY * scores[row]:.2g} targets for its cost, {direct[row]:.2g} without"
+        wanted.append(Calculation(row, level, float(scores[row]), promised if level else ""))
     return scores, _affordable(wanted, costs, spend, left)
 
 
