@@ -69,7 +69,7 @@ def test_an_ensemble_has_search_defaults_of_its_own_but_what_was_said_holds():
 
 def test_without_further_wishes_the_lowest_are_looked_for():
     found = load_settings(None, {})
-    assert (found.goal, found.acquisition, found.diversity, found.seed) == ("min", "search", 0.0, 0)
+    assert (found.goal, found.acquisition, found.diversity, found.seed) == ("min", "hits", 0.0, 0)
 
 
 def test_a_file_is_read(file):
