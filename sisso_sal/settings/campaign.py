@@ -135,7 +135,6 @@ class CampaignSettings(BaseModel):
     acquisition: str = "hits"
     improve_on: Literal["mean", "label"] = "mean"
     diversity: float = Field(default=0.0, ge=0, le=1)
-    horizon: int = Field(default=20, ge=1)
     batch: int = Field(default=10, ge=1)
     asynchronous: bool = False
     seed: int = Field(default=0, ge=0)

@@ -243,7 +243,7 @@ def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int 
     lines += flags_explained(flags(proposal) for proposal in proposals)
     lines += [mark.explained for mark in occurring(proposals)]
     if acquisition := installed(summary["acquisition"]):
-        lines.append(f"score: {acquisition.explained(summary['n_later'], suffix.strip())}")
+        lines.append(f"score: {acquisition.explained(suffix.strip())}")
     if summary["expected_hits"] is not None:
         lines.append(
             f"{summary['expected_hits']:.1f} of these {len(proposals)} are expected to reach {_rounded(summary['wanted'])}{suffix}"
