@@ -93,11 +93,11 @@ QUICK = ("--surrogates", "forest", "--acquisitions", "mean", "--json")
 def test_replay_plays_by_the_rules_that_were_given(table):
     done = call(
         "replay", table, "--target", "gap", *FEW, *QUICK, "--goal", "max", "--target-quantile", "0.2", "--batch", "3",
-        "--improve-on", "label", "--diversity", "0.5", "--horizon", "7", "--start", "worst",
+        "--improve-on", "label", "--diversity", "0.5", "--start", "worst",
     )  # fmt: skip
     assert strict(done.stdout)["rules"] == {
         "goal": "max", "target_share": 0.2, "n_start": 8, "start": "worst", "evaluations": 4, "batch": 3,
-        "improve_on": "label", "diversity": 0.5, "horizon": 7,
+        "improve_on": "label", "diversity": 0.5,
     }  # fmt: skip
     assert strict(done.stdout)["n_targets"] == 8
 
