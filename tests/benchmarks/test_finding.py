@@ -74,11 +74,11 @@ def test_claims_are_pooled_over_campaigns_by_numbers(finding):
 
 
 def test_a_campaign_that_the_file_has_is_not_run_again(finding, tmp_path, monkeypatch):
-    task = finding.Task("oxides", "min", "random", "trees:mean", 3, 30)
+    task = finding.Task("oxides", "min", "random", "trees:mean", 3, 30, 1)
     file = tmp_path / "campaigns.json"
     monkeypatch.setattr(finding, "ProcessPoolExecutor", InPlace)
     first = finding.run([task], file, 1)
-    assert first.keys() == {"oxides|min|random|trees:mean|3|30"}
+    assert first.keys() == {"oxides|min|random|trees:mean|3|30|1"}
     assert json.loads(file.read_text()) == first
     file.write_text(json.dumps({task.key: "kept"}))
     assert finding.run([task], file, 1) == {task.key: "kept"}
