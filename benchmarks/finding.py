@@ -1,6 +1,6 @@
 """What finds: simulated campaigns of several strategies from the same starts, on several tables; and whether claims come true.
 
-    python benchmarks/finding.py [--tables A,B] [--strategies sisso:search,no-formulas:search] [--starts random,worst] [--seeds 5]
+    python benchmarks/finding.py [--tables A,B] [--strategies sisso:hits,no-formulas:hits] [--starts random,worst] [--seeds 5]
                                  [--members 30] [--batch 1] [--jobs 1] [--json FILE] [--with NAME=FILE]
 
 The tables are data/oxides.csv, those of ../shared/data that are there, a planted law and a table with replicates (labelled.py). The
@@ -35,7 +35,7 @@ from sisso_sal.report.text.table import aligned
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.system.storage import write_whole
 
-STRATEGIES = ("sisso:search", "sisso:hits", "no-formulas:search", "process:search", "forest:search", "trees:mean")
+STRATEGIES = ("sisso:hits", "no-formulas:hits", "process:hits", "forest:hits", "trees:mean")
 
 
 @dataclass(frozen=True)

@@ -153,14 +153,12 @@ def finding(name: str, starts: int, done: dict[str, Any], save: Callable[[], Non
     space, column = space_of(name, "low"), next(iter(known)).split(" ")[0]
     strategies: dict[str, tuple[str, Callable[[int], Surrogate] | None]] = {
         "sisso, low: hits": known["sisso, low"],
-        "sisso, low: search": known["sisso, low"],
         "no-formulas, low: hits": known["no-formulas, low"],
         "sisso, feature: hits": known["sisso, feature"],
         "trees, feature: mean": known["trees, feature"],
         f"a line through {column}: mean": known[f"a line through {column}"],
         "lowest first": ("low", None),
         "sisso, without: hits": known["sisso, without"],
-        "sisso, without: search": known["sisso, without"],
     }
     counts = {}
     for title, (mode, make) in strategies.items():

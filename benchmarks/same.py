@@ -185,10 +185,10 @@ def replay(checkout: Checkout) -> dict[str, Any]:
     common = ["replay", str(OXIDES), "--n-start", "15", "--seeds", "2", "--members", "10", "--evaluations", "6"]
     return {
         "one by one": checkout.json(
-            *common, "--surrogates", "sisso,forest,process", "--acquisitions", "search,hits,ei,member_ei,thompson"
+            *common, "--surrogates", "sisso,forest,process", "--acquisitions", "hits,ei,member_ei,thompson"
         ),
         "batches": checkout.json(
-            *common, "--surrogates", "sisso", "--acquisitions", "search,mean,log_ei,lcb,pi,mli,std", "--goal", "min 20%",
+            *common, "--surrogates", "sisso", "--acquisitions", "mean,log_ei,lcb,pi,mli,std", "--goal", "min 20%",
             "--batch", "3", "--diversity", "0.3", "--start", "worst", "--improve-on", "label",
         ),
         "a window": checkout.json(

@@ -54,7 +54,7 @@ print("targets:", ", ".join(id for id, is_target in zip(table.ids, wanted, stric
 
 # %% [markdown]
 # ## The strategies
-# The strategies are: the ensemble of formulas with the acquisition `search`, a random forest with the same
+# The strategies are: the ensemble of formulas with the acquisition `hits`, a random forest with the same
 # acquisition, the largest distance from the known materials (pure exploration), and random choice. All start from the
 # same oxides.
 
@@ -62,8 +62,8 @@ print("targets:", ", ".join(id for id, is_target in zip(table.ids, wanted, stric
 small = load_settings(None, {"rung": 1, "dim": 2, "members": 8})
 forest = load_settings(None, {"surrogate": "forest"})
 strategies = [
-    Strategy("formulas", "search", partial(make_surrogate, small, threads=1)),
-    Strategy("forest", "search", partial(make_surrogate, forest)),
+    Strategy("formulas", "hits", partial(make_surrogate, small, threads=1)),
+    Strategy("forest", "hits", partial(make_surrogate, forest)),
     Strategy("distance", "distance"),
     Strategy("random", "random"),
 ]

@@ -81,8 +81,8 @@ ranked.head(8).round(3)
 # Look at sigma: the first candidates of the list are those with the largest uncertainty. A label that lies far below
 # all others increases this effect, because then only a large sigma gives an expected improvement. In simulated
 # campaigns this cost evaluations (see [decision 8](../decisions/0008-probability-of-a-hit.md)). A better score is the
-# *probability* to be among the best tenth. The default of the command also takes the following evaluations into
-# account ([decision 16](../decisions/0016-search-looks-ahead.md)).
+# *probability* to be among the best tenth. It is the default of the command ([decision
+# 28](../decisions/0028-the-likeliest-first.md)).
 
 # %%
 default = SISSOEnsemble(rung=1, members=12).fit(X, y)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from sisso_sal.acquisition.normal import excess
 from sisso_sal.acquisition.scene import Scene
 from sisso_sal.protocols import Acquisition
 
@@ -29,7 +28,10 @@ def member_expected_improvement(members: np.ndarray, valid: np.ndarray, edges: n
     >>> member_expected_improvement(members, valid, np.array([0.75, 0.75]))
     array([0.125,   nan])
     """
-    gains = np.where(valid, np.maximum(excess(edges[:, None], members), 0.0), 0.0)
+    edges = edges[:, None]
+    with np.errstate(invalid="ignore", over="ignore"):
+        below = np.where(edges == members, 0.0, edges - members)  # also where both are the same infinity
+    gains = np.where(valid, np.maximum(below, 0.0), 0.0)
     n_valid = valid.sum(axis=0)
     return np.divide(gains.sum(axis=0), n_valid, out=np.full(members.shape[1], np.nan), where=n_valid > 0)
 

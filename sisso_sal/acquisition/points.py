@@ -49,7 +49,7 @@ def propose_points(scene: Scene, predict: Predict, space: Maximiser) -> Points:
     Raises
     ------
     SettingsError
-        The acquisition chooses one by one, or uses no prediction: the score of a point would depend on the other points.
+        The acquisition uses no prediction: the score of a point would depend on the other points.
     """
     acquisition = scene.acquisition
     check_pointwise(acquisition)
@@ -70,9 +70,9 @@ def check_pointwise(acquisition: Acquisition) -> None:
     Raises
     ------
     SettingsError
-        It chooses one by one, or uses no prediction.
+        It uses no prediction.
     """
-    if acquisition.chooser is not None or not acquisition.uses:
+    if not acquisition.uses:
         raise SettingsError(
             "acquisition: needs one that scores each point by itself, for a space without a list of candidates; found "
             f"'{acquisition.name}'"
@@ -80,7 +80,7 @@ def check_pointwise(acquisition: Acquisition) -> None:
 
 
 def _joined(scene: Scene, features: np.ndarray, prediction: Prediction, rng: np.random.Generator) -> Scene:
-    """The scene with points behind its materials: neither pending nor excluded, and without a correlation."""
+    """The scene with points behind its materials: neither pending nor excluded."""
     free = np.zeros(len(features), dtype=bool)
     return replace(
         scene,
@@ -92,6 +92,5 @@ def _joined(scene: Scene, features: np.ndarray, prediction: Prediction, rng: np.
         pending=np.append(scene.pending, free),
         excluded=np.append(scene.excluded, free),
         rng=rng,
-        correlation=None,
         composition=None,
     )

@@ -9,7 +9,6 @@ import numpy as np
 from sisso_sal.acquisition.batch import select
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.scene import Scene
-from sisso_sal.protocols import Chooser
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +60,12 @@ def score(scene: Scene) -> Scored:
     >>> score(set_scene(prediction, materials, Goal.parse("min"), policy, rng)).scores
     array([-1. , -0.5, -2. ])
     """
-    return _scored(scene, scene.acquisition.score(scene))
+    scores = np.where(np.isnan(scene.mean), np.nan, scene.acquisition.score(scene))
+    return Scored(scores, scene.goal, scene.best)
 
 
 def propose(scene: Scene) -> Proposal:
-    """Score all materials of a scene and choose those to evaluate next.
-
-    The best scores are chosen or, where the acquisition has a chooser, one after the other, each in view of those before it. Labels
-    come in when the batch is through, so that they serve only the evaluations that are left by then.
+    """Score all materials of a scene and choose those with the best scores to evaluate next.
 
     Examples
     --------
@@ -82,32 +79,9 @@ def propose(scene: Scene) -> Proposal:
     >>> propose(set_scene(prediction, materials, Goal.parse("<=0.7"), policy, rng)).picks
     array([2, 1])
     """
-    chooser = scene.acquisition.chooser
-    if chooser is not None:
-        return _one_by_one(scene, chooser(scene))
     scored = score(scene)
-    return Proposal(scored, _best(scene, scored.scores, scene.batch, scene.pending))
-
-
-def _scored(scene: Scene, scores: np.ndarray) -> Scored:
-    return Scored(np.where(np.isnan(scene.mean), np.nan, scores), scene.goal, scene.best)
-
-
-def _one_by_one(scene: Scene, chooser: Chooser) -> Proposal:
-    scored = _scored(scene, chooser.scores())
-    scores, waiting = scored.scores, scene.pending.copy()
-    picks: list[int] = []
-    while len(picks) < scene.batch and len(pick := _best(scene, scores, 1, waiting)):
-        picks.append(int(pick[0]))
-        waiting[pick] = True
-        chooser.choose(picks[-1])
-        scores = _scored(scene, chooser.scores()).scores
-    return Proposal(scored, np.array(picks, dtype=np.int64))
-
-
-def _best(scene: Scene, scores: np.ndarray, n: int, pending: np.ndarray) -> np.ndarray:
-    """Numbers of the n best that may be chosen."""
-    return select(
-        scores, scene.ids, n, excluded=scene.excluded, features=scene.features, composition=scene.composition,
-        pending=pending, diversity=scene.diversity,
+    picks = select(
+        scored.scores, scene.ids, scene.batch, excluded=scene.excluded, features=scene.features, composition=scene.composition,
+        pending=scene.pending, diversity=scene.diversity,
     )  # fmt: skip
+    return Proposal(scored, picks)

@@ -16,7 +16,6 @@ _ROOM = "sisso_sal.acquisition"
 ACQUISITIONS = registered(
     "sisso_sal.acquisitions",
     {
-        "search": f"{_ROOM}.lookahead:SEARCH",
         "hits": f"{_ROOM}.scores:HITS",
         "mean": f"{_ROOM}.baselines:MEAN",
         "ei": f"{_ROOM}.scores:EI",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,8 +54,6 @@ class Policy:
         See `REFERENCES`. The posterior mean is not moved by one noisy label.
     batch : int
         Largest number of materials to choose.
-    horizon : int
-        Evaluations ahead, the batch among them.
     diversity : float
         0 to 1, see `select`.
     share : float, optional
@@ -70,7 +68,6 @@ class Policy:
     acquisition: Acquisition
     improve_on: str = "mean"
     batch: int = 1
-    horizon: int = 1
     diversity: float = 0.0
     share: float | None = None
 
@@ -106,18 +103,14 @@ class Scene:
         Primary features of the labelled materials.
     pending : ndarray (n,) of bool
         Materials that are being computed. They are believed to turn out as predicted (kriging believer; Ginsbourger, Le Riche and
-        Carraro, Computational Intelligence in Expensive Optimization Problems, 131 (2010)), by `LookAhead` to miss.
+        Carraro, Computational Intelligence in Expensive Optimization Problems, 131 (2010)).
     excluded : ndarray (n,) of bool
         Materials that cannot be evaluated later on, those with a label among them.
     rng : numpy Generator
-    correlation : callable, optional
-        Numbers of k materials -> correlation of their predictions (k, k).
     composition : ndarray (n, n_elements), optional
         Atomic fractions.
     batch : int
         Largest number of materials to choose.
-    horizon : int
-        Evaluations that one choice can serve: its own, and those that follow the batch and know its labels.
     diversity : float
         0 to 1, see `select`.
     """
@@ -134,10 +127,8 @@ class Scene:
     pending: np.ndarray
     excluded: np.ndarray
     rng: np.random.Generator
-    correlation: Callable[[np.ndarray], np.ndarray] | None = None
     composition: np.ndarray | None = None
     batch: int = 1
-    horizon: int = 1
     diversity: float = 0.0
 
     @property
@@ -169,17 +160,6 @@ class Scene:
         return np.minimum(own.min(axis=1, initial=np.inf), self.goal.sign * self.best)
 
 
-def evaluations_after(batch: int, horizon: int) -> int:
-    """How many of the evaluations ahead come after a batch, and know its labels.
-
-    Examples
-    --------
-    >>> evaluations_after(10, 20), evaluations_after(10, 5)
-    (10, 0)
-    """
-    return max(0, horizon - batch)
-
-
 def set_scene(
     prediction: Prediction, materials: Materials, goal: Goal, policy: Policy, rng: np.random.Generator
 ) -> Scene:
@@ -201,8 +181,7 @@ def set_scene(
     SettingsError
         The acquisition uses members, and the prediction has none.
     """
-    uses = policy.acquisition.uses
-    if "members" in uses and not len(prediction.members):
+    if "members" in policy.acquisition.uses and not len(prediction.members):
         raise SettingsError(
             f"acquisition: needs a surrogate that predicts by members for '{policy.acquisition.name}', found one without"
         )
@@ -224,9 +203,7 @@ def set_scene(
         pending=np.zeros(n, dtype=bool) if materials.pending is None else materials.pending,
         excluded=known if materials.excluded is None else known | materials.excluded,
         rng=rng,
-        correlation=prediction.correlation if "correlation" in uses else None,
         composition=materials.composition,
         batch=policy.batch,
-        horizon=1 + evaluations_after(policy.batch, policy.horizon),
         diversity=policy.diversity,
     )

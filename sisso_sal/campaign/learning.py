@@ -20,7 +20,7 @@ from sisso_sal.campaign.choice import choose
 from sisso_sal.campaign.exclusion import Exclusion
 from sisso_sal.campaign.exclusion import excluded as excluded_by_elements
 from sisso_sal.campaign.levels import levels_of
-from sisso_sal.campaign.stopping import cost_left, evaluations_left
+from sisso_sal.campaign.stopping import cost_left
 from sisso_sal.ledger.state import Case, State
 from sisso_sal.levels.choice import Calculation, Level, choose_calculations
 from sisso_sal.levels.ladder import Ladder
@@ -29,7 +29,6 @@ from sisso_sal.protocols import (
     Continues,
     Maximiser,
     Oracle,
-    Planned,
     Prediction,
     Progress,
     Space,
@@ -115,7 +114,6 @@ class Learned:
     levels: Sequence[Level]
     ladder: Ladder | None
     batch: int
-    horizon: int
     best: int
     gain: float | None
     exclusion: Exclusion
@@ -129,14 +127,11 @@ class Learned:
         return np.array([one.row for one in self.calculations if not one.level], dtype=np.int64)
 
 
-def learn(
-    space: Space, settings: CampaignSettings, state: State, batch: int, tools: Tools, horizon: int | None = None
-) -> Learned:
+def learn(space: Space, settings: CampaignSettings, state: State, batch: int, tools: Tools) -> Learned:
     """Fit on the labels of a state and choose `batch` candidates that have none, are not pending, barred or failed.
 
     The result depends on the labels, pending and failed candidates, the settings, the number of the iteration, and on what the
-    iteration before handed over, as recorded; not on the order in which labels came in. `horizon` is
-    that of the settings or, where less is left, of the budget, unless it is given.
+    iteration before handed over, as recorded; not on the order in which labels came in.
 
     Raises
     ------
@@ -154,8 +149,6 @@ def learn(
     handover = (state.iterations[-1].model or {}).get("handover") if state.iterations else None
     if isinstance(surrogate, Continues) and handover is not None:
         surrogate.begin_from(handover)
-    if isinstance(surrogate, Planned) and acquisition.cost is not None:
-        surrogate.expect([acquisition.cost(int((~known).sum()), len(waited_for(state)), batch)])
     surrogate = surrogate.fit(space, np.flatnonzero(known), target[known], errors[known], tools.progress)
     are_used = "members" in acquisition.uses or isinstance(space, Maximiser)
     prediction = predict_all(surrogate, space, with_members=are_used)
@@ -163,11 +156,9 @@ def learn(
     pending = _among(space, {case.id for case in waited_for(state)})
     exclusion = excluded_by_elements(space, settings.run, ~known)
     excluded = known | _among(space, {case.id for case in state.failed} | tools.barred | exclusion.ids)
-    if horizon is None:
-        horizon = int(max(1, min(settings.horizon, evaluations_left(state, settings))))
     shares = space.rows().composition if settings.diversity else None
     materials = Materials(space.ids, space.rows().matrix, target, pending, excluded, composition=shares)
-    policy = Policy(acquisition, settings.improve_on, batch, horizon, diversity=settings.diversity)
+    policy = Policy(acquisition, settings.improve_on, batch, diversity=settings.diversity)
     scene = set_scene(prediction, materials, goal, policy, np.random.default_rng(streams[1]))
     calculations = None
     if settings.level and isinstance(surrogate, Ladder):
@@ -185,7 +176,7 @@ def learn(
     gain = _largest_gain(prediction.told.take(free), goal, proposal.scored.reference)
     return Learned(
         iteration, int(streams[0]), space, surrogate, target, known, prediction, proposal.scored, proposal.picks, calculations,
-        levels, ladder, batch, horizon, best, gain, exclusion, monotonic() - start,
+        levels, ladder, batch, best, gain, exclusion, monotonic() - start,
     )  # fmt: skip
 
 

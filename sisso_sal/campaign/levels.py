@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from sisso_sal.acquisition.scores import HITS
 from sisso_sal.data.estimated import ESTIMATED_BY
 from sisso_sal.data.headers import split_header
 from sisso_sal.errors import SettingsError
@@ -63,5 +64,7 @@ def check_levels_of(settings: CampaignSettings, space: Space) -> None:
     """Refuse levels for candidates that are not listed, and another acquisition than the one that is weighed against costs."""
     if settings.level and isinstance(space, Maximiser):
         raise SettingsError("level: needs candidates of a table, found a space that makes its own")
-    if settings.level and settings.acquisition != "hits":
-        raise SettingsError(f"acquisition: needs 'hits' for a campaign with levels, found '{settings.acquisition}'")
+    if settings.level and settings.acquisition != HITS.name:
+        raise SettingsError(
+            f"acquisition: needs '{HITS.name}' for a campaign with levels, found '{settings.acquisition}'"
+        )

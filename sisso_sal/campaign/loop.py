@@ -389,7 +389,7 @@ class Loop:
         before = fold(event for event in self._journal.ledger.events() if event["seq"] < first)
         proposed = newest.proposal or {}
         batch = proposed.get("batch", self._settings.batch)
-        learned = learn(self._space, self._settings, before, batch, self._tools, proposed.get("horizon"))
+        learned = learn(self._space, self._settings, before, batch, self._tools)
         summary = write_iteration(self.run, self._space, self._settings, learned, before)
         if newest.model is not None and whole_summary(self.run, newest.model, newest.folder) is None:
             self._talk.tell(

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from sisso_sal.acquisition.scene import evaluations_after
 from sisso_sal.acquisition.scores import expected_hits
 from sisso_sal.campaign.learning import MODEL_FILE, Learned, versions
 from sisso_sal.campaign.marks import MARKS, marked
@@ -97,7 +96,6 @@ def events_of(run: Path, settings: CampaignSettings, state: State, learned: Lear
         "seed": settings.seed,
         "model": state.n_events + 1,
         "batch": learned.batch,
-        "horizon": learned.horizon,
         "gain": learned.gain,
         "proposals": summary["proposals"],
     }
@@ -166,8 +164,6 @@ def _summary(
         "surrogate": settings.surrogate,
         "goal": settings.goal,
         "acquisition": settings.acquisition,
-        "horizon": learned.horizon,
-        "n_later": evaluations_after(learned.batch, learned.horizon),
         "n_labelled": int(learned.known.sum()),
         "n_candidates": int(open_rows.sum()),
         "excluded": learned.exclusion.document(),

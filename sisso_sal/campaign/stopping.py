@@ -39,11 +39,6 @@ def cost_left(state: State, settings: CampaignSettings) -> float:
     return np.inf if budget is None else max(0.0, budget - spent(state, settings))
 
 
-def evaluations_left(state: State, settings: CampaignSettings) -> float:
-    """Candidates that may still be submitted at the level that counts; infinite without a budget."""
-    return cost_left(state, settings) // settings.costs[""] if settings.run.budget is not None else np.inf
-
-
 def core_hours_expected(state: State) -> float:
     """Core-hours spent at all levels, and the expected ones of pending calculations: each the mean of those that have ended."""
     total = 0.0

@@ -58,12 +58,6 @@ def _oracle_help() -> str:
         cls=DescribedOption,
         describe=known_values.acquisitions_in_words,
     ),
-    click.option(
-        "--horizon",
-        type=click.IntRange(min=1),
-        help="Evaluations that `search` looks ahead, at most the rest of the budget; each counts nine tenths of the one before it; "
-        "20 by default.",
-    ),
     click.option("--diversity", type=click.FloatRange(0, 1), help="Weight of diversity within a batch; 0 by default."),
     click.option(
         "--improve-on",

@@ -75,7 +75,6 @@ from sisso_sal.system.progress import Progress
         "--improve-on", metavar="WHAT",
         help="Reference of an improvement: mean (best posterior mean) or label (best label); mean by default.",
     ),
-    click.option("--horizon", type=click.IntRange(min=1), help="Evaluations that `search` looks ahead; 20 by default."),
     click.option("--diversity", type=click.FloatRange(0, 1), help="Weight of diversity within a batch; 0 by default."),
     click.option("--jobs", type=click.IntRange(min=1), help="Processes; all usable cores by default."),
     click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the targets found, as PNG or PDF."),
@@ -136,7 +135,7 @@ def replay(
         strategies.append(by_estimate(space, column, Goal.parse(settings.goal)))
     rules = Rules(
         goal=settings.goal, target_share=target_quantile, n_start=n_start, start=start, evaluations=evaluations,
-        batch=settings.batch, improve_on=settings.improve_on, diversity=settings.diversity, horizon=settings.horizon,
+        batch=settings.batch, improve_on=settings.improve_on, diversity=settings.diversity,
     )  # fmt: skip
     about = {"seeds": seeds, "jobs": jobs or usable_cores()}
     with Progress("campaigns", quiet or as_json) as progress:

@@ -190,7 +190,6 @@ class ProposalData(Data):
     seed: int | None = None
     model: int | None = None
     batch: Annotated[int, Field(ge=1)] = 1
-    horizon: Annotated[int, Field(ge=1)] | None = None
     gain: float | None = None
 
 

@@ -13,16 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from sisso_sal.protocols import (
-    Continues,
-    Cost,
-    Planned,
-    Prediction,
-    Progress,
-    Quantity,
-    Space,
-    Surrogate,
-)
+from sisso_sal.protocols import Continues, Prediction, Progress, Quantity, Space, Surrogate
 from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.spaces.blocks import predict_all
 from sisso_sal.spaces.columns import WithColumns
@@ -87,15 +78,10 @@ class Ladder:
     def __init__(self, make: MakeLevel, levels: Sequence[LevelValues]):
         self._make, self._levels = make, list(levels)
         self._earlier: Mapping[str, Any] | None = None
-        self._expected: tuple[Cost, ...] = ()
 
     def begin_from(self, handover: Mapping[str, Any]) -> None:
         """Let the fit of the highest level begin where an earlier one ended; see `Continues`."""
         self._earlier = handover
-
-    def expect(self, costs: Sequence[Cost]) -> None:
-        """What follows, to be announced with the fit of the highest level; see `Planned`."""
-        self._expected = tuple(costs)
 
     def fit(
         self, space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndarray, progress: Progress | None = None
@@ -111,8 +97,6 @@ class Ladder:
         top = self._make(self._low(), len(self._levels), len(rows))
         if isinstance(top, Continues) and self._earlier is not None:
             top.begin_from(self._earlier)
-        if isinstance(top, Planned):
-            top.expect(self._expected)
         known = np.hypot(errors, self._uncertain(rows, labels))
         self.top = top.fit(self.whole(space), rows, labels, known, progress)
         return self

@@ -247,38 +247,6 @@ class Correction:
         worth = self._worth[chosen]
         return [self._learners[number] for number in chosen], worth / worth.sum()
 
-    def correlation(
-        self, features: np.ndarray, formula: np.ndarray | None, composition: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Correlation of what is not known of materials, over the mixture of all learners (law of total covariance).
-
-        Parameters
-        ----------
-        features, formula, composition
-            As in `predict`, all finite.
-
-        Returns
-        -------
-        ndarray (n, n)
-            Of labels, so that noise takes its share of it; 1 on the diagonal.
-        """
-        with np.errstate(over="ignore"):
-            rows = np.clip(self._rows(features, formula), -FARTHEST, FARTHEST)
-        shares = np.empty((0, len(rows))) if composition is None else composition.T
-        order, trend = np.lexsort((*shares[shares.any(axis=1)], *rows.T)), self._trend(formula, len(rows))
-        means, covariances = [], []
-        asked, weights = self._asked(composition is not None)
-        with one_blas_thread():
-            for learner in asked:
-                seen = _seen(rows[order], features.shape[1], shares.T[order], learner.kinship)
-                means.append(learner.predict(seen, trend[order])[0])
-                covariances.append(learner.covariance(seen))
-            apart = np.array(means) - _weighted(means, weights)
-            covariance = _weighted(covariances, weights) + (weights[:, None] * apart).T @ apart
-        link = np.empty((len(rows), len(rows)))
-        link[np.ix_(order, order)] = correlation_from(covariance)
-        return link
-
     @property
     def handover(self) -> dict[str, Any] | None:
         """What a fit on more labels may begin from, as plain data; None where it would not."""
@@ -378,50 +346,6 @@ def checked_composition(composition: Any, n: int, n_elements: int | None = None)
         size = "n_elements" if n_elements is None else n_elements
         raise FitError(f"composition: needs {n} x {size} finite shares, found an array of shape {shares.shape}")
     return shares
-
-
-def correlation_of(members: np.ndarray) -> np.ndarray:
-    """Correlation of materials over members, shrunk towards none as far as so few members cannot tell it from chance.
-
-    Parameters
-    ----------
-    members : ndarray (n_members, n)
-        Predictions; a material for which one is not finite has no correlation.
-
-    Returns
-    -------
-    ndarray (n, n)
-        1 on the diagonal; 0 elsewhere where members agree. Shrunk as by Schäfer and Strimmer, Stat. Appl. Genet. Mol. Biol. 4, 32
-        (2005), with the error of a correlation of independent values in the place of each one's own.
-
-    Examples
-    --------
-    >>> members = np.array([[0.0, 0.0], [1.0, 2.0], [2.0, 4.0]] * 50)
-    >>> correlation_of(members).round(2)
-    array([[1.  , 0.99],
-           [0.99, 1.  ]])
-    """
-    with np.errstate(all="ignore"):
-        apart = members - members.mean(axis=0)
-        size = np.sqrt((apart**2).sum(axis=0))
-    differs = np.isfinite(size) & (size > 0)
-    apart = np.where(differs, apart, 0.0) / np.where(differs, size, 1.0)
-    link = apart.T @ apart
-    np.fill_diagonal(link, 0.0)
-    square, n = float((link**2).sum()), int(differs.sum())
-    chance = n * (n - 1) / max(len(members) - 1, 1)
-    link *= max(0.0, 1.0 - chance / square) if square > 0 else 0.0
-    np.fill_diagonal(link, 1.0)
-    return link
-
-
-def correlation_from(covariance: np.ndarray) -> np.ndarray:
-    """Correlation (n, n) from a covariance (n, n); none with what has no variance."""
-    std = np.sqrt(np.diag(covariance))
-    std = np.where(std > 0, std, 1.0)
-    link = covariance / np.outer(std, std)
-    np.fill_diagonal(link, 1.0)
-    return link
 
 
 def _sparse(composition: np.ndarray) -> dict[str, Any]:

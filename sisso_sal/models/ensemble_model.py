@@ -15,7 +15,7 @@ from sisso_sal.errors import ExpressionError
 from sisso_sal.models.aggregation import aggregate
 from sisso_sal.models.baseline import Low
 from sisso_sal.models.calibration import Calibration
-from sisso_sal.models.correction import Correction, checked_composition, correlation_of
+from sisso_sal.models.correction import Correction, checked_composition
 from sisso_sal.models.fitting import SearchCounts, models_of_file
 from sisso_sal.models.linear import REACH, SISSOModel
 from sisso_sal.models.posterior import CERTAIN, Certainty
@@ -142,7 +142,6 @@ class EnsembleModel:
         mean, linked = formula, self.link.forward(formula)
         is_whole = all(name in columns for name in self.primaries)
         features = np.column_stack([columns[name] for name in self.primaries]) if is_whole else np.empty((len(mean), 0))
-        shares, correlation = None, MembersCorrelation(values, valid)
         if self.correction:
             _check_whole(self.primaries, columns)
             learned = self.correction.composition
@@ -153,10 +152,8 @@ class EnsembleModel:
             mean, raw = self.link.back(rest + known, raw)
             with np.errstate(invalid="ignore"):
                 values = values + np.where(np.isfinite(mean), mean - formula, 0.0)
-            correlation = CorrectionCorrelation(self.correction, features, linked, shares)
         elif self.low is not None and self.low.spread is not None:
             raw = np.where(np.isfinite(mean), self.low.spread, np.nan)
-            correlation = MembersCorrelation(values, np.zeros_like(valid))  # a line tells nothing of the rest
         told = (self.recalibration or Recalibration()).distribution(mean, raw, self.floor)
         return Prediction(
             told.estimate, told.std, raw, values, valid,
@@ -164,7 +161,6 @@ class EnsembleModel:
             formula=formula,
             outside=(outside > 0).mean(axis=0),
             distance=self.neighbourhood.distance(features) if is_whole else None,
-            correlation=correlation,
             cause=causes(self.members, columns, valid),
         )  # fmt: skip
 
@@ -382,32 +378,3 @@ def _check_whole(primaries: Mapping[str, str], columns: Mapping[str, np.ndarray]
     missing = [name for name in primaries if name not in columns]
     if missing:
         raise ExpressionError(f"correction: needs the primary feature '{missing[0]}', found {', '.join(columns)}")
-
-
-@dataclass(frozen=True, eq=False)
-class CorrectionCorrelation:
-    """Correlation by the correction, which was learned from the residuals of the formulas.
-
-    `features` (n, n_primary), `formula` (n,) and `shares` (n, n_elements) are those of all candidates, as in `Correction.predict`.
-    """
-
-    correction: Correction
-    features: np.ndarray
-    formula: np.ndarray | None
-    shares: np.ndarray | None
-
-    def __call__(self, rows: np.ndarray) -> np.ndarray:
-        formula, shares = (None if part is None else part[rows] for part in (self.formula, self.shares))
-        return self.correction.correlation(self.features[rows], formula, shares)
-
-
-@dataclass(frozen=True, eq=False)
-class MembersCorrelation:
-    """Correlation by the members (n_members, n) that are valid for all of the materials."""
-
-    members: np.ndarray
-    valid: np.ndarray
-
-    def __call__(self, rows: np.ndarray) -> np.ndarray:
-        usable = self.valid[:, rows].all(axis=1)
-        return correlation_of(self.members[usable][:, rows]) if usable.sum() > 2 else np.eye(len(rows))

@@ -1,7 +1,7 @@
 """What a learner of the rest that formulas leave must do: extremely randomised trees and Gaussian processes do it.
 
-Each gives mean and sigma of new rows, the same of every training row as if that row had been left out, and a covariance. They are
-plain data: a copy or a pickle of one predicts the same digits.
+Each gives mean and sigma of new rows, the same of every training row as if that row had been left out. They are plain data: a
+copy or a pickle of one predicts the same digits.
 """
 
 from __future__ import annotations
@@ -31,5 +31,3 @@ class Learner(Protocol):
     def predict(self, rows: np.ndarray, formula: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and sigma (n,) each; the bits of a row depend on that row alone."""
         ...
-
-    def covariance(self, rows: np.ndarray) -> np.ndarray: ...

@@ -13,7 +13,7 @@ from sisso_sal.models.baseline import NOTHING_LEFT, Baseline, Form, baseline_of,
 from sisso_sal.models.calibration import Calibration, calibrate
 from sisso_sal.models.correction import Correction, Kernels
 from sisso_sal.models.costs import correction_cost
-from sisso_sal.models.ensemble_model import CorrectionCorrelation, shift_told
+from sisso_sal.models.ensemble_model import shift_told
 from sisso_sal.models.fitting import SearchSettings
 from sisso_sal.models.groups import Provenance, canonical_order
 from sisso_sal.models.inputs import table_of
@@ -133,7 +133,6 @@ class NoFormulas:
         return Prediction(
             told.mean, told.std, raw, members, np.isfinite(members),
             distribution=told,
-            correlation=CorrectionCorrelation(self.correction, features, None, shares),
         )  # fmt: skip
 
     @property

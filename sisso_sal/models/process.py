@@ -90,16 +90,6 @@ class GaussianProcess:
         parameters = self.kernel.parameters(self.theta)
         return parameters.constant + parameters.noise + parameters.trend * line**2
 
-    def covariance(self, rows: np.ndarray) -> np.ndarray:
-        """ndarray (m, m): of labels of rows (m, n_inputs), in the square of the target's unit."""
-        parameters, line = self.kernel.parameters(self.theta), self.kernel.line(rows)
-        covariance = np.empty((len(rows), len(rows)))
-        lower_distances(rows, parameters.lengths, covariance)
-        lower_covariance(self.kernel, parameters, line, 0.0, covariance)
-        covariance = np.tril(covariance) + np.tril(covariance, -1).T
-        whitened = self._whitened(rows)
-        return self.scale**2 * (covariance - whitened @ whitened.T)
-
     def left_out(self, labels: np.ndarray, groups: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Mean and sigma (n,) each of every label by the process without its material, in the target's unit.
 
@@ -182,10 +172,6 @@ class ProcessLearner:
     def predict(self, rows: np.ndarray, formula: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and sigma (n,) each, in the target's unit."""
         return self.process.predict(rows)
-
-    def covariance(self, rows: np.ndarray) -> np.ndarray:
-        """ndarray (n, n)."""
-        return self.process.covariance(rows)
 
     def novelty(self, rows: np.ndarray, std: np.ndarray) -> np.ndarray:
         """ndarray (n,): the share of the variance of a label that the process does not know, 1 where all is new.

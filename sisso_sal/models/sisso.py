@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from sisso_sal.models.inputs import table_of
 from sisso_sal.models.materials import materials_of
 from sisso_sal.models.recipe import recipe_of
 from sisso_sal.models.stored import StoredModel
-from sisso_sal.protocols import Cost, Prediction, Progress, Space
+from sisso_sal.protocols import Prediction, Progress, Space
 from sisso_sal.settings.campaign import CampaignSettings
 
 
@@ -37,7 +37,6 @@ class SISSO:
     def __init__(self, settings: Mapping[str, Any]):
         self.settings, self._low = dict(settings), settings["low"]
         self._earlier: Mapping[str, Any] | None = None
-        self._expected: tuple[Cost, ...] = ()
 
     def begin_from(self, handover: Mapping[str, Any]) -> None:
         """Let the correction begin where that of an earlier fit ended; see `Continues`."""
@@ -47,10 +46,6 @@ class SISSO:
         """What a later fit may begin from; see `Correction.handover`."""
         return self.model.correction.handover if self.model.correction else None
 
-    def expect(self, costs: Sequence[Cost]) -> None:
-        """What follows, to be announced before the fit; see `Planned`."""
-        self._expected = tuple(costs)
-
     def fit(
         self, space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndarray, progress: Progress | None = None
     ) -> SISSO:
@@ -59,9 +54,8 @@ class SISSO:
         self.settings["low"] = low_of(self._low, space)
         recipe, shares = recipe_of(self.settings), space.rows(rows).composition
         predicted = prediction_cost(recipe, len(space.ids), len(rows), len(table.names), shares is not None)
-        later = (predicted, *self._expected)
         self._materials = materials_of(space, rows)[1]
-        assembled = fit_ensemble(recipe, table, shares, earlier=self._earlier, later=later, progress=progress)
+        assembled = fit_ensemble(recipe, table, shares, earlier=self._earlier, later=(predicted,), progress=progress)
         self.model, self._out_of_bag = assembled.model, (assembled.oob_mean, assembled.oob_std)
         if not self.model.counts.is_complete:
             raise KeyboardInterrupt

@@ -5,7 +5,6 @@ All see the compositions where the candidates have formulas, as the ensemble doe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,14 @@ from sklearn.tree import DecisionTreeRegressor
 
 from sisso_sal.data.neighbours import relative_distance
 from sisso_sal.models.calibration import calibrate
-from sisso_sal.models.correction import CONSTANT, FARTHEST, correlation_from, correlation_of
+from sisso_sal.models.correction import CONSTANT, FARTHEST
 from sisso_sal.models.costs import process_cost
 from sisso_sal.models.groups import canonical_order, in_order_of_rows
 from sisso_sal.models.inputs import label_weights
 from sisso_sal.models.kernel import Kernel
 from sisso_sal.models.magnitudes import check_labels
 from sisso_sal.models.materials import materials_of
-from sisso_sal.models.process import GaussianProcess, fit_process
+from sisso_sal.models.process import fit_process
 from sisso_sal.models.trees import N_TREES, grown_on_all, seeds_of_trees, without_last_bits
 from sisso_sal.protocols import Prediction, Progress, Rows, Space
 from sisso_sal.settings.campaign import CampaignSettings
@@ -86,7 +85,7 @@ class Forest:
         members = self._members(_inputs(wanted, self._elements))
         mean, std = members.mean(axis=0), members.std(axis=0, ddof=1)
         distance = relative_distance(wanted.matrix, self._known)
-        return _prediction(mean, std, members, distance, _TreesCorrelation(members))
+        return _prediction(mean, std, members, distance)
 
     @property
     def out_of_bag(self) -> tuple[np.ndarray, np.ndarray]:
@@ -159,7 +158,7 @@ class ExtraTrees:
         members = np.where(np.isfinite(inputs).all(axis=1), self._trees.predict(inputs), np.nan)
         mean, std = members.mean(axis=0), members.std(axis=0, ddof=1)
         distance = relative_distance(wanted.matrix, self._known)
-        return _prediction(mean, std, members, distance, _TreesCorrelation(members))
+        return _prediction(mean, std, members, distance)
 
     def describe(self, space: Space) -> dict[str, Any]:
         """Number of trees; no label is left out, so that there is no calibration."""
@@ -214,7 +213,7 @@ class Process:
         with one_blas_thread():
             mean, std = self._process.predict(X)
         draws = np.random.default_rng(self.seed).standard_normal((self.n_members, len(mean)))
-        return _prediction(mean, std, mean + std * draws, distance, _ProcessCorrelation(self._process, X))
+        return _prediction(mean, std, mean + std * draws, distance)
 
     @property
     def out_of_bag(self) -> tuple[np.ndarray, np.ndarray]:
@@ -228,28 +227,6 @@ class Process:
     def _standardised(self, rows: Rows) -> np.ndarray:
         X, shares = (rows.matrix - self._centre) / self._spread, rows.composition
         return X if shares is None else np.hstack([X, np.sqrt(X.shape[1]) * shares])
-
-
-@dataclass(frozen=True, eq=False)
-class _TreesCorrelation:
-    """Correlation over trees; `members` (n_trees, n) is what they predict."""
-
-    members: np.ndarray
-
-    def __call__(self, numbers: np.ndarray) -> np.ndarray:
-        return correlation_of(self.members[:, numbers])
-
-
-@dataclass(frozen=True, eq=False)
-class _ProcessCorrelation:
-    """Correlation of the posterior; `rows` (n, n_inputs) are the inputs of all candidates."""
-
-    process: GaussianProcess
-    rows: np.ndarray
-
-    def __call__(self, numbers: np.ndarray) -> np.ndarray:
-        with one_blas_thread():
-            return correlation_from(self.process.covariance(self.rows[numbers]))
 
 
 def _centre_and_spread(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -270,12 +247,10 @@ def _inputs(rows: Rows, elements: np.ndarray) -> np.ndarray:
     return rows.matrix if shares is None else np.hstack([rows.matrix, shares[:, elements]])
 
 
-def _prediction(
-    mean: np.ndarray, std: np.ndarray, members: np.ndarray, distance: np.ndarray, correlation: Any
-) -> Prediction:
+def _prediction(mean: np.ndarray, std: np.ndarray, members: np.ndarray, distance: np.ndarray) -> Prediction:
     """Of a surrogate whose members are valid wherever the features are finite."""
     valid = np.isfinite(members)
-    return Prediction(mean, std, std, members, valid, distance=distance, correlation=correlation)
+    return Prediction(mean, std, std, members, valid, distance=distance)
 
 
 def _described(surrogate: Forest | Process, n_members: int) -> dict[str, Any]:

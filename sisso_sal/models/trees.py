@@ -66,10 +66,6 @@ class TreeLearner:
         mean, spread = self.trees.mean_and_spread(rows)
         return formula + mean, spread
 
-    def covariance(self, rows: np.ndarray) -> np.ndarray:
-        """ndarray (n, n)."""
-        return np.atleast_2d(np.cov(self.trees.predict(rows).T))
-
 
 def learn_trees(
     rows: np.ndarray,

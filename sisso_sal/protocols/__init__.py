@@ -3,7 +3,7 @@
 The loop knows these and no implementation. The table, the SISSO ensemble, expected improvement and FHI-aims are the first of each.
 """
 
-from sisso_sal.protocols.acquisition import Acquisition, Chooser, Maximiser
+from sisso_sal.protocols.acquisition import Acquisition, Maximiser
 from sisso_sal.protocols.cause import Cause
 from sisso_sal.protocols.cost import Cost
 from sisso_sal.protocols.oracle import FAILURES, Answer, Oracle, Receipt, Request
@@ -13,7 +13,6 @@ from sisso_sal.protocols.surrogate import (
     Described,
     Documented,
     HasOutOfBag,
-    Planned,
     Prediction,
     Progress,
     Surrogate,
@@ -25,7 +24,6 @@ __all__ = [
     "Acquisition",
     "Answer",
     "Cause",
-    "Chooser",
     "Continues",
     "Cost",
     "Described",
@@ -35,7 +33,6 @@ __all__ = [
     "HasPartial",
     "Maximiser",
     "Oracle",
-    "Planned",
     "Prediction",
     "Progress",
     "Quantity",

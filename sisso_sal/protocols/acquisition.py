@@ -8,20 +8,6 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from sisso_sal.protocols.cost import Cost
-
-
-class Chooser(Protocol):
-    """Chooses the candidates of a batch one by one: each choice changes the scores of the others."""
-
-    def scores(self) -> np.ndarray:
-        """ndarray (n,): score of each candidate after the choices so far; NaN and minus infinity are never chosen."""
-        ...
-
-    def choose(self, row: int) -> None:
-        """Count the candidate of this number among the chosen."""
-        ...
-
 
 @dataclass(frozen=True)
 class Acquisition:
@@ -41,18 +27,12 @@ class Acquisition:
     has_unit : bool
         Whether the score is in the target's unit; otherwise it has no unit.
     uses : frozenset of str
-        Parts of a `Prediction` that it uses: ``distribution`` (mean and standard deviation), ``members``, ``correlation``. Empty
-        where it needs no surrogate. Members that are used must be there; without a correlation candidates count as independent.
+        Parts of a `Prediction` that it uses: ``distribution`` (mean and standard deviation), ``members``. Empty where it needs no
+        surrogate. Members that are used must be there.
     share : float, optional
         Share of all materials, the best ones, that stands for a goal without a bound; None where no bound is needed.
     needs_direction : bool
         Whether it cannot look for a window, only for small or for large values.
-    chooser : callable, optional
-        Scene -> `Chooser`, where candidates are chosen one by one; by default the best scores are taken.
-    explain : callable, optional
-        Number of evaluations that follow the batch -> sentences on the score, where `meaning` does not say enough.
-    cost : callable, optional
-        (candidates, those of them that are pending, batch) -> `Cost` of the choice, where it can take seconds.
     """
 
     name: str
@@ -63,30 +43,16 @@ class Acquisition:
     uses: frozenset[str] = frozenset({"distribution"})
     share: float | None = None
     needs_direction: bool = False
-    chooser: Callable[[Any], Chooser] | None = None
-    explain: Callable[[int], str] | None = None
-    cost: Callable[[int, int, int], Cost] | None = None
 
-    def explained(self, n_later: int, unit: str = "") -> str:
-        """What the score is, as it stands under a table of proposals.
-
-        Parameters
-        ----------
-        n_later : int
-            Evaluations that follow the batch.
-        unit : str
-            Of the target.
+    def explained(self, unit: str = "") -> str:
+        """What the score is, as it stands under a table of proposals; `unit` is that of the target.
 
         Examples
         --------
-        >>> Acquisition("gap", lambda scene: scene.mean, "wide gaps", "the predicted gap", has_unit=True).explained(0, "eV")
+        >>> Acquisition("gap", lambda scene: scene.mean, "wide gaps", "the predicted gap", has_unit=True).explained("eV")
         'the predicted gap, in eV'
         """
-        if self.explain is not None:
-            return self.explain(n_later)
-        if not self.has_unit:
-            return f"{self.meaning}, no unit"
-        return f"{self.meaning}, in {unit}" if unit else self.meaning
+        return f"{self.meaning}, in {unit}" if self.has_unit and unit else self.meaning
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.special import erfcx, log_ndtr, ndtr, ndtri, ndtri_exp
+from scipy.special import erfcx, log_ndtr, ndtr, ndtri
 
 LOG_SQRT_2PI = 0.5 * np.log(2 * np.pi)
 
@@ -136,11 +136,6 @@ def _difference(a: float | np.ndarray, b: float | np.ndarray) -> np.ndarray:
         return np.where(a == b, 0.0, a - b)
 
 
-def _normal_quantile(log_p: np.ndarray) -> np.ndarray:
-    """The standard normal value that is not exceeded with a probability whose logarithm is given; no infinity but of 0 and 1."""
-    return np.where(np.isneginf(log_p), -np.inf, ndtri_exp(log_p))
-
-
 GAUSSIAN = Shape(np.zeros(1), np.full(1, 0.5), 0.5, (1.0, 1.0))
 
 
@@ -241,13 +236,6 @@ class Distribution:
         """ndarray (n,): probability to be at most each value (n,); a certain one has 0.5 if it is equal, else 0 or 1."""
         certain = np.where(values == self.centre, 0.5, (values > self.centre).astype(float))
         return np.where(self._is_certain, certain, self.probability(high=values))
-
-    def score(self, value: float) -> np.ndarray:
-        """ndarray (n,): the standard normal value that is as likely not exceeded as `value` is; accurate in both tails."""
-        if np.isinf(value):
-            return np.full(len(self), value)
-        below, above = self.log_probability(high=value), self.log_probability(low=value)
-        return np.where(below <= above, _normal_quantile(below), -_normal_quantile(above))
 
     def quantile(self, p: float) -> np.ndarray:
         """ndarray (n,): the value that is not exceeded with probability p, in the target's unit."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pkgutil import resolve_name
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from sisso_sal.protocols.cause import reasons
-from sisso_sal.protocols.cost import Cost
 from sisso_sal.protocols.space import Space
 
 if TYPE_CHECKING:
@@ -46,9 +45,6 @@ class Prediction:
     distance : ndarray (n_candidates,), optional
         Distance to the nearest labelled material in standardised primary features, in units of the median distance between a
         labelled material and the labelled one nearest to it.
-    correlation : callable, optional
-        Numbers of k candidates -> correlation (k, k) of what is not known of them: does a surprise at one tell of another? An
-        object of a module-level class, so that it can be pickled with the arrays it needs.
     cause : ndarray (n_members, n_candidates) of int8, optional
         Why a member is not valid, a `Cause`; 0 where it is.
     """
@@ -62,7 +58,6 @@ class Prediction:
     formula: np.ndarray | None = None
     outside: np.ndarray | None = None
     distance: np.ndarray | None = None
-    correlation: Callable[[np.ndarray], np.ndarray] | None = None
     cause: np.ndarray | None = None
 
     @property
@@ -89,31 +84,16 @@ class Prediction:
 
     def take(self, index: np.ndarray) -> Prediction:
         """The same for some candidates."""
-        own = {"correlation", "distribution"}
-        parts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in own}
+        parts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "distribution"}
         kept: dict[str, Any] = {name: None if part is None else part[..., index] for name, part in parts.items()}
-        link = self.correlation
-        kept["correlation"] = None if link is None else _Taken(link, np.arange(len(self.mean))[index])
         return Prediction(**kept, distribution=None if self.distribution is None else self.distribution.take(index))
-
-
-@dataclass(frozen=True, eq=False)
-class _Taken:
-    """The correlation of some candidates: `numbers` are those among all."""
-
-    correlation: Callable[[np.ndarray], np.ndarray]
-    numbers: np.ndarray
-
-    def __call__(self, rows: np.ndarray) -> np.ndarray:
-        return self.correlation(self.numbers[rows])
 
 
 @runtime_checkable
 class Surrogate(Protocol):
     """What predicts: fitted on labelled candidates of a space, it gives a `Prediction` for any others.
 
-    What else a surrogate can do is optional (`Described`, `Documented`, `HasOutOfBag`, `Continues`, `Planned`); what is absent is
-    skipped.
+    What else a surrogate can do is optional (`Described`, `Documented`, `HasOutOfBag`, `Continues`); what is absent is skipped.
     """
 
     def fit(
@@ -223,13 +203,4 @@ class Continues(Protocol):
 
     def handover(self) -> dict[str, Any] | None:
         """After `fit`: what a fit on more labels may begin from, as plain data for JSON; None where it would not."""
-        ...
-
-
-@runtime_checkable
-class Planned(Protocol):
-    """A surrogate that announces what the work will take before its fit begins."""
-
-    def expect(self, costs: Sequence[Cost]) -> None:
-        """What follows fit and prediction, to be announced with them."""
         ...

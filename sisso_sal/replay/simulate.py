@@ -78,8 +78,6 @@ class Rules:
         See `sisso_sal.acquisition.scene.REFERENCES`.
     diversity : float
         See `select`.
-    horizon : int
-        Evaluations that an acquisition looks ahead, or all that are left if these are fewer.
     """
 
     goal: str = "min"
@@ -90,7 +88,6 @@ class Rules:
     batch: int = 1
     improve_on: str = "mean"
     diversity: float = 0.0
-    horizon: int = 20
 
 
 def targets(target: np.ndarray, rules: Rules) -> np.ndarray:
@@ -183,8 +180,7 @@ def simulate(space: Space, strategy: Strategy, rules: Rules, seed: int) -> Trace
         left = rules.evaluations - len(trace.picks)
         materials = Materials(space.ids, rows.matrix, labels, composition=rows.composition)
         policy = Policy(
-            acquisition_named(now.acquisition), rules.improve_on, min(rules.batch, left), min(rules.horizon, left),
-            rules.diversity, rules.target_share,
+            acquisition_named(now.acquisition), rules.improve_on, min(rules.batch, left), rules.diversity, rules.target_share,
         )  # fmt: skip
         claims = claims_of(prediction, labels, goal.with_share(rules.target_share))
         trace.record.note_pool(claims, target, wanted, known)

@@ -133,10 +133,9 @@ class CampaignSettings(BaseModel):
     drop: tuple[str, ...] | None = None
     goal: str = "min"
     surrogate: str = "sisso"
-    acquisition: str = "search"
+    acquisition: str = "hits"
     improve_on: Literal["mean", "label"] = "mean"
     diversity: float = Field(default=0.0, ge=0, le=1)
-    horizon: int = Field(default=20, ge=1)
     batch: int = Field(default=10, ge=1)
     asynchronous: bool = False
     seed: int = Field(default=0, ge=0)

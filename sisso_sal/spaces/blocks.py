@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,7 +46,7 @@ def predict_all(surrogate: Surrogate, space: Space, block: int = BLOCK, *, with_
     Returns
     -------
     Prediction
-        Of all n candidates. Correlations are asked of the surrogate for the candidates in question.
+        Of all n candidates.
 
     Examples
     --------
@@ -61,14 +60,13 @@ def predict_all(surrogate: Surrogate, space: Space, block: int = BLOCK, *, with_
     >>> bool((predict_all(forest, space, 2).mean == forest.predict(space, np.arange(5)).mean).all())
     True
     """
-    n, is_known = len(space.ids), True
+    n = len(space.ids)
     joined: dict[str, Any] = {}
     told: list[tuple[np.ndarray, Distribution | None]] = []
     for numbers in space.blocks(block):
         part = surrogate.predict(space, numbers)
         if len(numbers) == n:
             return part
-        is_known &= part.correlation is not None
         told.append((numbers, part.distribution))
         for name in _LIKE_THE_CANDIDATES:
             values = getattr(part, name)
@@ -80,8 +78,7 @@ def predict_all(surrogate: Surrogate, space: Space, block: int = BLOCK, *, with_
                 joined[name] = None
             else:
                 joined[name][..., numbers] = values
-    correlation = partial(_correlation, surrogate, space) if is_known else None
-    return Prediction(**joined, correlation=correlation, distribution=_joined(told, n))
+    return Prediction(**joined, distribution=_joined(told, n))
 
 
 def _joined(parts: Sequence[tuple[np.ndarray, Distribution | None]], n: int) -> Distribution | None:
@@ -93,9 +90,3 @@ def _joined(parts: Sequence[tuple[np.ndarray, Distribution | None]], n: int) -> 
     for numbers, told in known:
         centre[numbers], scale[numbers] = told.centre, told.scale
     return replace(known[0][1], centre=centre, scale=scale)
-
-
-def _correlation(surrogate: Surrogate, space: Space, numbers: np.ndarray) -> np.ndarray:
-    """Of these candidates, which may stand in different blocks: ndarray (k, k)."""
-    correlation = surrogate.predict(space, numbers).correlation
-    return np.eye(len(numbers)) if correlation is None else correlation(np.arange(len(numbers)))

@@ -17,7 +17,7 @@ from sisso_sal.system import plugins
 PACKAGE = Path(__file__).parents[2] / "sisso_sal"
 PAGE = Path(__file__).parents[2] / "docs" / "concepts" / "acquisition.md"
 WINDOW = Goal.parse("0.9..1.1")
-NAMES = "search, hits, mean, ei, log_ei, member_ei, pi, lcb, mli, thompson, std, random, distance"
+NAMES = "hits, mean, ei, log_ei, member_ei, pi, lcb, mli, thompson, std, random, distance"
 
 ODD = Acquisition("odd", lambda scene: scene.mean, "tests", "an odd number")
 NO_RECORD = print
@@ -51,7 +51,7 @@ def test_an_unknown_acquisition_is_refused_with_a_suggestion():
 
 @pytest.mark.parametrize("name", ["ei", "log_ei", "lcb", "member_ei"])
 def test_what_needs_a_direction_is_refused_for_a_window(name):
-    able = "search, hits, mean, pi, mli, thompson, std, random, distance"
+    able = "hits, mean, pi, mli, thompson, std, random, distance"
     with pytest.raises(SettingsError) as caught:
         acquisition_named(name, WINDOW)
     assert str(caught.value) == f"acquisition: needs one of {able} for the window 0.9..1.1, found '{name}'"
@@ -85,12 +85,8 @@ def test_of_one_that_is_not_installed_the_name_is_all_that_is_known():
 def test_the_unit_stands_under_the_table_where_the_score_has_one():
     for name in ACQUISITIONS:
         record = acquisition_named(name)
-        told = record.explained(10, "eV")
-        if record.explain is None:
-            assert told == f"{record.meaning}, {'in eV' if record.has_unit else 'no unit'}"
-            assert record.explained(10) == (record.meaning if record.has_unit else told)
-        else:
-            assert "10 evaluations" in told
+        assert record.explained("eV") == (f"{record.meaning}, in eV" if record.has_unit else record.meaning)
+        assert record.explained() == record.meaning
 
 
 def test_those_alongside_a_replay_use_no_prediction():
@@ -114,4 +110,4 @@ def test_no_other_room_knows_an_acquisition_by_its_name():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and node.value in names
     }
-    assert found == {"settings/campaign.py: search"}
+    assert found == {"settings/campaign.py: hits"}

@@ -13,7 +13,7 @@ from sisso_sal.acquisition.scene import Materials, Policy, set_scene
 from sisso_sal.errors import SettingsError
 from sisso_sal.protocols import Prediction
 
-NAMES = [name for name in ACQUISITIONS if (one := acquisition_named(name)).uses and one.chooser is None]
+NAMES = [name for name in ACQUISITIONS if acquisition_named(name).uses]
 
 
 class Line:

@@ -8,7 +8,6 @@ import pytest
 from scipy.stats import norm
 
 from sisso_sal.acquisition.goal import Goal
-from sisso_sal.acquisition.lookahead import lasting
 from sisso_sal.acquisition.proposal import propose, score
 from sisso_sal.acquisition.registry import acquisition_named
 from sisso_sal.acquisition.scene import REFERENCES, Materials, Policy, set_scene
@@ -29,14 +28,13 @@ def prediction(mean=MEAN, std=STD):
     return Prediction(mean, std, std, members, np.isfinite(members))
 
 
-def scored(predicted=None, target=TARGET, goal="min", acquisition="ei", rng=None, **options):
-    """Options are those of `Materials` and of `Policy`."""
-    of_policy = {key: options.pop(key) for key in ("improve_on", "horizon") if key in options}
+def scored(predicted=None, target=TARGET, goal="min", acquisition="ei", improve_on="mean", rng=None, **options):
+    """Options are those of `Materials`."""
     record = acquisition_named(acquisition) if isinstance(acquisition, str) else acquisition
     materials = Materials([f"m{i}" for i in range(len(target))], FEATURES, target, **options)
     return score(
         set_scene(
-            predicted or prediction(), materials, Goal.parse(goal), Policy(record, **of_policy), rng or np.random.default_rng(0)
+            predicted or prediction(), materials, Goal.parse(goal), Policy(record, improve_on), rng or np.random.default_rng(0)
         )
     )  # fmt: skip
 
@@ -157,15 +155,6 @@ def test_what_has_a_label_is_excluded_whatever_else_is():
     assert scenes[0].pending.tolist() == [False] * 5
 
 
-def test_the_correlation_is_shown_to_those_that_use_it():
-    link = np.eye(5)
-    predicted = replace(prediction(), correlation=lambda rows: link[np.ix_(rows, rows)])
-    for uses, shown in (({"distribution"}, None), ({"distribution", "correlation"}, predicted.correlation)):
-        scenes, acquisition = recording(uses)
-        scored(predicted, acquisition=acquisition)
-        assert scenes[0].correlation is shown
-
-
 @pytest.mark.parametrize(("name", "needs_members"), [("thompson", True), ("member_ei", True), ("ei", False)])
 def test_members_that_are_used_must_be_there(name, needs_members):
     nothing = np.empty((0, 5))
@@ -205,157 +194,54 @@ def test_an_unknown_reference_is_refused():
         scored(improve_on="labels")
 
 
-# Search ahead: six open candidates with a bound at 0; four of them are kin, and a little less likely than the two without.
-
 AHEAD = np.array([2.0, 3.0, 0.5, 0.55, 0.6, 0.6, 0.6, 0.65])
-KIN = np.eye(8)
-KIN[4:, 4:] = 0.9
-np.fill_diagonal(KIN, 1.0)
-IDS = tuple("abcdefgh")
-KNOWN = np.array([2.0, 3.0, *[NAN] * 6])
+"""Means of eight candidates with a spread of one; the first two have a label."""
 
 
-def ahead(link=KIN):
-    members = np.array([AHEAD - 1, AHEAD + 1])
-    found = Prediction(AHEAD, np.ones(8), np.ones(8), members, np.isfinite(members))
-    return replace(found, correlation=None if link is None else lambda rows: link[np.ix_(rows, rows)])
-
-
-def proposed(batch, *, link=KIN, excluded=(), pending=(), acquisition="search", horizon=20, goal="<=0"):
+def proposed(batch, *, excluded=(), pending=(), acquisition="hits", goal="<=0"):
     barred, waiting = np.zeros(8, dtype=bool), np.zeros(8, dtype=bool)
     barred[list(excluded)], waiting[list(pending)] = True, True
-    record = acquisition_named(acquisition) if isinstance(acquisition, str) else acquisition
-    materials = Materials(IDS, np.zeros((8, 1)), KNOWN, waiting, barred)
-    policy = Policy(record, batch=batch, horizon=horizon)
-    proposal = propose(set_scene(ahead(link), materials, Goal.parse(goal), policy, np.random.default_rng(0)))
+    known = np.array([2.0, 3.0, *[NAN] * 6])
+    materials = Materials(tuple("abcdefgh"), np.zeros((8, 1)), known, waiting, barred)
+    scene = set_scene(
+        Prediction(AHEAD, np.ones(8), np.ones(8), np.array([AHEAD - 1, AHEAD + 1]), np.ones((2, 8), dtype=bool)),
+        materials, Goal.parse(goal), Policy(acquisition_named(acquisition), batch=batch), np.random.default_rng(0),
+    )  # fmt: skip
+    proposal = propose(scene)
     return proposal.scored.scores, proposal.picks.tolist()
 
 
-def test_search_goes_for_kin_where_there_is_time_and_for_the_likeliest_where_there_is_none():
-    assert proposed(1, horizon=3)[1] == [4]
-    scores, picks = proposed(1, horizon=1)
-    assert picks == [2]
-    assert scores[2:] == pytest.approx(norm.cdf(-AHEAD[2:]))
-    assert proposed(3, acquisition="hits")[1] == [2, 3, 4]
+def test_a_batch_is_of_the_likeliest_first():
+    scores, picks = proposed(4)
+    assert picks == [2, 3, 4, 5]
+    assert scores == pytest.approx(norm.cdf(-AHEAD))
+    assert proposed(4)[1][:2] == proposed(2)[1]
 
 
-def test_search_learns_nothing_from_what_has_no_spread():
-    still = replace(ahead(), std=np.where(np.arange(8) == 4, 0.0, 1.0))
-    link = KIN.copy()
-    link[4], link[:, 4] = 0.0, 0.0
-    other = replace(still, correlation=lambda rows: link[np.ix_(rows, rows)])
-    materials, policy = Materials(IDS, np.zeros((8, 1)), KNOWN), Policy(acquisition_named("search"), horizon=3)
-    found, expected = (
-        score(set_scene(p, materials, Goal.parse("<=0"), policy, np.random.default_rng(0))).scores
-        for p in (still, other)
-    )
-    assert np.array_equal(found, expected, equal_nan=True)
-    assert found[4] == 0.0  # its mean does not reach the goal, for certain
-
-
-def test_search_without_correlation_ranks_as_hits():
-    scores, picks = proposed(1, link=None, horizon=3)
-    assert picks == [2]
-    assert proposed(6, link=None, horizon=9)[1] == proposed(6, acquisition="hits")[1]
-    p = norm.cdf(-AHEAD[2:])
-    # The two likeliest others come later anyhow: what a likely one adds is that the third has its turn.
-    first, second = lasting(2)
-    best = p[0] + first * (p[1] - p[0]) + second * (p[2] - p[1])  # the others move up by one
-    assert scores[2:] == pytest.approx([best, p[1] + second * (p[2] - p[1]), *p[2:]])
-
-
-def test_a_batch_of_a_search_asks_one_of_the_kin_and_then_the_others():
-    assert proposed(2, horizon=3)[1] == [4, 2]
-    assert proposed(3, horizon=3)[1] == [2, 3, 4]  # whose labels come too late to be of use
-    assert proposed(1, horizon=2, pending=[4])[1] == [2]
-
-
-@pytest.mark.parametrize("batch", [2, 3, 6])
-def test_what_follows_a_batch_counts_as_much_whatever_its_size(batch):
-    """Its labels come in together, so that the first evaluation after it is the next one."""
-    for n_later in (0, 1, 4):
-        alone, together = (proposed(size, horizon=size + n_later)[0] for size in (1, batch))
-        assert np.array_equal(alone, together, equal_nan=True)
-
-
-def test_one_that_chooses_one_by_one_scores_again_after_each_choice():
-    """Here it wants what is next to its last choice, which the first scores do not tell."""
-
-    class Neighbours:
-        def __init__(self, scene):
-            self.wanted = np.array([0.0, 0.0, 5.0, 1.0, 4.0, 2.0, 3.0, 0.0])
-            self.place = None
-
-        def scores(self):
-            return self.wanted if self.place is None else -np.abs(np.arange(8.0) - self.place - 0.1)
-
-        def choose(self, row):
-            self.place = row
-
-    record = Acquisition("neighbours", lambda scene: Neighbours(scene).scores(), "", "", chooser=Neighbours)
-    scores, picks = proposed(4, acquisition=record, pending=[4])
-    assert picks == [2, 3, 5, 6]
-    assert scores.tolist() == [0.0, 0.0, 5.0, 1.0, 4.0, 2.0, 3.0, 0.0]
-    assert proposed(4, acquisition=replace(record, chooser=None), pending=[4])[1] == [2, 6, 5, 3]
-
-
-def test_search_never_counts_on_what_cannot_be_evaluated():
-    scores, picks = proposed(1, horizon=3, excluded=[5, 6, 7])
-    assert picks == [2]
-    assert np.isnan(scores).tolist() == [True, True, False, False, False, True, True, True]
-    assert sorted(proposed(9, excluded=[5])[1]) == [2, 3, 4, 6, 7]
+def test_what_cannot_be_evaluated_or_is_being_computed_is_never_chosen():
+    assert proposed(9, excluded=[5])[1] == [2, 3, 4, 6, 7]
+    assert proposed(3, pending=[2, 4])[1] == [3, 5, 6]
     assert proposed(2, excluded=range(2, 8))[1] == []
 
 
-def test_search_looks_for_the_best_tenth_where_the_goal_has_no_bound():
-    assert np.array_equal(proposed(1, goal="min")[0], proposed(1, goal="min 10%")[0], equal_nan=True)
-
-
-def test_of_many_candidates_only_the_likeliest_are_looked_at_closely(monkeypatch):
-    whole = proposed(1, horizon=3)[0]
-    monkeypatch.setattr("sisso_sal.acquisition.lookahead.N_JOINT", 5)
-    part = proposed(1, horizon=3)[0]
-    p = norm.cdf(-AHEAD)
-    assert part[7:] == pytest.approx(p[7:])
-    assert np.all(part[7:] < whole[7:])
-    assert part[6] > p[6]
-
-
-def test_of_equals_at_the_limit_none_is_looked_at_closely(monkeypatch):
-    """Which of them stand before the others in the table must not matter."""
-    monkeypatch.setattr("sisso_sal.acquisition.lookahead.N_JOINT", 3)
-    part = proposed(1, horizon=3)[0]
-    assert part[4:] == pytest.approx(norm.cdf(-AHEAD[4:]))
-
-
-def test_a_horizon_beyond_what_is_looked_at_keeps_the_likeliest_first(monkeypatch):
-    monkeypatch.setattr("sisso_sal.acquisition.lookahead.N_JOINT", 4)
-    for horizon in (3, 5, 6, 50):
-        assert proposed(2, link=None, horizon=horizon)[1] == proposed(2, acquisition="hits")[1]
-    kin = proposed(3, horizon=50)
-    assert set(kin[1]) <= {2, 3, 4, 5}
+def test_hits_are_of_the_best_tenth_where_the_goal_has_no_bound():
+    assert np.array_equal(proposed(1, goal="min")[0], proposed(1, goal="min 10%")[0])
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_picks_do_not_depend_on_the_order_of_the_table(seed):
     rng = np.random.default_rng(seed)
     n, batch = 30, 6
-    load = rng.uniform(0.3, 0.95, n)[:, None] * np.eye(3)[rng.integers(0, 3, n)]
-    link = load @ load.T
-    np.fill_diagonal(link, 1.0)
-    mean, features = rng.normal(0.8, 0.5, n), rng.normal(size=(n, 2))
+    mean, features = rng.normal(0.8, 0.5, n).round(1), rng.normal(size=(n, 2))  # so that some are equal
     ids = np.array([f"m{i:02d}" for i in range(n)])
     target, waiting = np.full(n, NAN), np.zeros(n, dtype=bool)
     target[:3], waiting[3:8] = 1.0, True
 
     def picks(order):
         still = np.ones(n)
-        found = Prediction(
-            mean[order], still, still, mean[order][None, :], np.ones((1, n), dtype=bool),
-            correlation=lambda rows: link[np.ix_(order[rows], order[rows])],
-        )  # fmt: skip
+        found = Prediction(mean[order], still, still, mean[order][None, :], np.ones((1, n), dtype=bool))
         materials = Materials(ids[order].tolist(), features[order], target[order], waiting[order])
-        policy = Policy(acquisition_named("search"), batch=batch, horizon=10)
+        policy = Policy(acquisition_named("hits"), batch=batch)
         chosen = propose(set_scene(found, materials, Goal.parse("<=0"), policy, rng)).picks
         return ids[order][chosen].tolist()
 
@@ -363,11 +249,3 @@ def test_picks_do_not_depend_on_the_order_of_the_table(seed):
     assert len(set(straight)) == batch
     assert picks(rng.permutation(n)) == straight
     assert not set(straight) & set(ids[:8])
-
-
-def test_candidates_that_are_taken_keep_their_kin():
-    found = ahead().take(np.array([7, 2, 4]))
-    assert found.correlation(np.array([0, 2, 1])).tolist() == [[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 1.0]]
-    mask = np.arange(8) >= 4
-    assert ahead().take(np.flatnonzero(mask)).correlation(np.array([0, 1]))[0, 1] == 0.9
-    assert ahead(None).take(np.array([1])).correlation is None

@@ -166,7 +166,7 @@ def test_what_no_option_could_be_is_refused_at_once(table, tmp_path):
         Campaign(table, out=out, threads="x")
     for options, message in (
         ({"goal": "minimum"}, "goal: needs "),
-        ({"acquisition": "serch"}, "did you mean 'search'"),
+        ({"acquisition": "hit"}, "did you mean 'hits'"),
         ({"surrogate": "forrest"}, "did you mean 'forest'"),
     ):
         with pytest.raises(SettingsError, match=message):

@@ -48,11 +48,11 @@ def log(hits):
 def test_what_the_first_strategy_has_more_of_is_paired_by_start(finding):
     first = {place(0): ran([0, 1, 2, 3, 4]), place(1): ran([1, 2, 3, 3, 3]), place(2): ran([0, 0, 1, 1, 2])}
     other = {place(0): ran([0, 1, 1, 2, 3]), place(1): ran([1, 1, 1, 1, 3])}
-    text = finding.finding({"sisso:search": first, "trees:mean": other}, "sisso:search", list(first), "title")
+    text = finding.finding({"sisso:hits": first, "trees:mean": other}, "sisso:hits", list(first), "title")
     half = stats.t.ppf(0.975, 1) * np.std([1, 2], ddof=1) / math.sqrt(2)
     end = stats.t.ppf(0.975, 1) * np.std([1, 0], ddof=1) / math.sqrt(2)
     lines = [line.split("  ") for line in text.splitlines()]
-    assert [cell.strip() for cell in lines[2] if cell][:3] == ["sisso:search", "3", "2.00 ± 2.48"]
+    assert [cell.strip() for cell in lines[2] if cell][:3] == ["sisso:hits", "3", "2.00 ± 2.48"]
     assert [cell.strip() for cell in lines[3] if cell][-2:] == [f"1.50 ± {half:.2f}", f"0.50 ± {end:.2f}"]
 
 
@@ -62,9 +62,9 @@ def test_claims_are_pooled_over_campaigns_by_numbers(finding):
         place(1): ran([0] * 5, log([(0.95, True, True), (0.5, False, True), (0.5, True, True), (0.1, False, True)])),
         place(2): ran([0] * 5),  # nothing was claimed
     }
-    lines = finding.honest({"sisso:search": own, "random": {place(0): ran([0] * 5)}}, "all").splitlines()
+    lines = finding.honest({"sisso:hits": own, "random": {place(0): ran([0] * 5)}}, "all").splitlines()
     cells = lines[2].split()
-    assert cells[:2] == ["sisso:search", "8"]
+    assert cells[:2] == ["sisso:hits", "8"]
     assert cells[2] == "87.50"  # mean of 75 and 100 %
     assert "100.0% 100.0% 50.0% 100.0%" in lines[2]
     assert cells[-4:] == ["90.0%", "3", "0.900", "0.667"]
@@ -74,11 +74,11 @@ def test_claims_are_pooled_over_campaigns_by_numbers(finding):
 
 
 def test_a_campaign_that_the_file_has_is_not_run_again(finding, tmp_path, monkeypatch):
-    task = finding.Task("oxides", "min", "random", "trees:mean", 3, 30)
+    task = finding.Task("oxides", "min", "random", "trees:mean", 3, 30, 1)
     file = tmp_path / "campaigns.json"
     monkeypatch.setattr(finding, "ProcessPoolExecutor", InPlace)
     first = finding.run([task], file, 1)
-    assert first.keys() == {"oxides|min|random|trees:mean|3|30"}
+    assert first.keys() == {"oxides|min|random|trees:mean|3|30|1"}
     assert json.loads(file.read_text()) == first
     file.write_text(json.dumps({task.key: "kept"}))
     assert finding.run([task], file, 1) == {task.key: "kept"}

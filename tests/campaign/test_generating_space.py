@@ -163,7 +163,7 @@ def test_each_iteration_keeps_its_candidates_and_the_report_reads_them(run):
     assert "candidates.parquet" in events(run, "model")[-1]["files"]
 
 
-def test_an_acquisition_that_looks_at_all_candidates_is_refused(run):
+def test_an_acquisition_that_uses_no_prediction_is_refused(run):
     with pytest.raises(SettingsError, match="needs one that scores each point by itself"):
-        Campaign(Line(), out=run, **{**SETTINGS, "acquisition": "search"}).step()
+        Campaign(Line(), out=run, **{**SETTINGS, "acquisition": "distance"}).step()
     assert not run.exists()

@@ -823,18 +823,6 @@ def test_files_of_the_newest_iteration_that_are_gone_or_changed_are_made_again(r
     assert step(run)["campaign"]["missing"] == []
 
 
-@pytest.mark.parametrize(("budget", "horizon", "looked"), [(None, 20, 20), (4, 20, 4), (30, 7, 7)])
-def test_a_search_looks_no_farther_than_the_budget_and_what_is_made_again_as_far_as_it_did(
-    run, budget, horizon, looked
-):
-    first = step(run, acquisition="search", budget=budget, horizon=horizon)
-    assert first["horizon"] == events(run, "proposal")[0]["horizon"] == looked
-    before = outputs(run)
-    shutil.rmtree(run / "iter-0001")
-    assert step(run, acquisition="search", budget=25, horizon=horizon)["horizon"] == looked
-    assert outputs(run) == before
-
-
 class OtherVersion(Lines):
     """The same with other last digits, as another version of a package gives them."""
 

@@ -49,13 +49,13 @@ def test_replay_prints_one_document_with_the_targets_found_after_each_evaluation
     done = call("replay", table, "--target", "gap", *FEW, *SMALL, "--surrogates", "sisso,forest", "--json")
     document = strict(done.stdout)
     assert document["n_targets"] == 4
-    assert set(document["strategies"]) == {"sisso search", "forest search", "random", "distance"}
+    assert set(document["strategies"]) == {"sisso hits", "forest hits", "random", "distance"}
     for strategy in document["strategies"].values():
         assert [len(found) for found in strategy["found"]] == [5, 5]
         assert all(np.diff(found).min() >= 0 for found in strategy["found"])
     starts = [[found[0] for found in s["found"]] for s in document["strategies"].values()]
     assert starts.count(starts[0]) == 4
-    law = [found[-1] for found in document["strategies"]["sisso search"]["found"]]
+    law = [found[-1] for found in document["strategies"]["sisso hits"]["found"]]
     assert sum(law) > sum(found[-1] for found in document["strategies"]["random"]["found"])
 
 
@@ -68,7 +68,7 @@ def test_replay_compares_fair_peers_unless_told_otherwise(table):
     ]  # fmt: skip
     document = strict(call("replay", table, "--target", "gap", *few).stdout)
     assert list(document["strategies"]) == [
-        "sisso search", "no-formulas search", "forest search", "process search", "trees mean", "random", "distance",
+        "sisso hits", "no-formulas hits", "forest hits", "process hits", "trees mean", "random", "distance",
     ]  # fmt: skip
 
 
@@ -93,11 +93,11 @@ QUICK = ("--surrogates", "forest", "--acquisitions", "mean", "--json")
 def test_replay_plays_by_the_rules_that_were_given(table):
     done = call(
         "replay", table, "--target", "gap", *FEW, *QUICK, "--goal", "max", "--target-quantile", "0.2", "--batch", "3",
-        "--improve-on", "label", "--diversity", "0.5", "--horizon", "7", "--start", "worst",
+        "--improve-on", "label", "--diversity", "0.5", "--start", "worst",
     )  # fmt: skip
     assert strict(done.stdout)["rules"] == {
         "goal": "max", "target_share": 0.2, "n_start": 8, "start": "worst", "evaluations": 4, "batch": 3,
-        "improve_on": "label", "diversity": 0.5, "horizon": 7,
+        "improve_on": "label", "diversity": 0.5,
     }  # fmt: skip
     assert strict(done.stdout)["n_targets"] == 8
 

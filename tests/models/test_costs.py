@@ -1,6 +1,5 @@
 """What a fit takes is announced before it begins, all parts of it, and what does not fit into the memory is refused there."""
 
-import logging
 import tracemalloc
 
 import numpy as np
@@ -17,7 +16,6 @@ from sisso_sal.models.fitting import SearchSettings
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.sisso import SISSO
 from sisso_sal.models.surrogates import Process
-from sisso_sal.protocols import Cost, Planned
 from sisso_sal.spaces.table import TableSpace
 from sisso_sal.system import costs
 
@@ -44,15 +42,13 @@ def complete(**changes):
     return SISSOEnsemble(**{**SETTINGS, **changes}).get_params()
 
 
-def test_the_announcement_names_search_correction_prediction_and_what_follows(caplog):
-    surrogate = SISSO(complete())
-    assert isinstance(surrogate, Planned)
-    surrogate.expect([Cost("the choice of 7 with look-ahead over 10", 30.0, 2**20, "a smaller --batch")])
-    with caplog.at_level(logging.INFO, logger=costs.logger.name):
-        fitted(space(), surrogate)
-    (told,) = [record.getMessage() for record in caplog.records]
-    assert told.startswith("about 30 s and 0.1 GiB: ")
-    assert told.endswith(": 30 s for the choice of 7 with look-ahead over 10")
+def test_search_correction_and_prediction_are_announced_at_once(monkeypatch):
+    told = []
+    monkeypatch.setattr(costs, "in_words", lambda parts: told.append([cost.what for cost in parts]) or "")
+    fitted(space(), SISSO(complete()))
+    ((search, *later),) = told
+    assert search.endswith(" subsets")
+    assert later == ["the correction by 30 labels", "the prediction of 40 candidates"]
 
 
 @pytest.mark.parametrize("part", ["the correction by 30 labels", "the prediction of 40 candidates"])

@@ -9,7 +9,7 @@ import pytest
 
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.models.calibration import calibrate
-from sisso_sal.models.correction import FEWEST, correlation_of
+from sisso_sal.models.correction import FEWEST
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.regressor import SISSORegressor
@@ -236,25 +236,6 @@ def test_take_keeps_candidates_and_members_together():
     assert part.n_valid.tolist() == [4, 4]
     assert part.told.median.tolist() == found.told.median[[3, 1]].tolist()
     assert [end.tolist() for end in part.interval95] == [end[[3, 1]].tolist() for end in found.interval95]
-
-
-@pytest.mark.parametrize("correction", ["none", "both"])
-def test_a_prediction_knows_how_materials_belong_together(correction):
-    """By the members, or by what corrects them; near twins more than strangers."""
-    X, y = table(60)
-    model = SISSOEnsemble(**SMALL, members=12, correction=correction, random_state=3).fit(X, y)
-    new = pd.DataFrame(
-        [[1.5, 1.5, 2.0, 2.0, 2.0], [1.51, 1.5, 2.0, 2.0, 2.0], [2.9, 1.1, 2.9, 1.1, 2.9]], columns=X.columns
-    )
-    found = model.predict_distribution(new)
-    link = found.correlation(np.arange(3))
-    if correction == "none":
-        expected = correlation_of(found.members)
-    else:
-        features = new.to_numpy()
-        expected = model.correction_.correlation(features, found.formula)
-    assert link == pytest.approx(expected, abs=1e-12)
-    assert link[0, 1] > link[0, 2] + 0.3
 
 
 def test_a_huge_prediction_of_an_invalid_member_does_no_harm():

@@ -103,9 +103,6 @@ def test_it_is_a_correction_without_formulas_and_recalibrated_by_its_left_out_er
         "materials": materials,
     }
     assert found.describe(space_of(X)) == described
-    chosen = np.array([4, 0, 7])
-    link = alone.correlation(new[chosen], None, atomic_fractions(tuple(others))[chosen])
-    assert prediction.correlation(chosen) == pytest.approx(link, rel=1e-12)
 
 
 def test_left_out_predictions_are_in_the_order_of_the_rows_that_were_asked_for():

@@ -16,7 +16,6 @@ from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
 from sisso_sal.data.table import Table
 from sisso_sal.errors import SettingsError
 from sisso_sal.models import correction, trees
-from sisso_sal.models.correction import correlation_of
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.files import model_document
 from sisso_sal.models.inputs import label_weights
@@ -135,31 +134,6 @@ def test_members_of_the_process_are_draws_from_its_posterior():
     assert z.shape == (4000, 3)
     assert z.mean(axis=0) == pytest.approx(np.zeros(3), abs=0.06)
     assert z.std(axis=0) == pytest.approx(np.ones(3), abs=0.05)
-
-
-def test_the_forest_says_how_its_trees_go_together():
-    (X, y), (new, _) = table(), table(12, seed=1)
-    new[0] = new[7] + 0.001
-    prediction = predicted(fitted(Forest(), X, y), new)
-    chosen = np.array([7, 0, 3])
-    assert prediction.correlation is not None
-    found = prediction.correlation(chosen)
-    assert np.array_equal(found, correlation_of(prediction.members[:, chosen]))
-    assert found[0, 1] == pytest.approx(np.corrcoef(prediction.members[:, chosen[:2]].T)[0, 1], abs=0.1)
-    assert found[0, 1] > 0.7
-
-
-def test_the_process_says_how_its_posterior_goes_together():
-    (X, y), (new, _) = table(), table(12, seed=1)
-    new[1] = new[0] + 0.01
-    found = fitted(Process(), X, y)
-    chosen = np.array([1, 5, 0])
-    prediction = predicted(found, new)
-    twin = twin_of(found, standardised(X, X), y)
-    covariance = twin.predict(standardised(new, X)[chosen], return_cov=True)[1]
-    spread = np.sqrt(np.diag(covariance))
-    assert prediction.correlation is not None
-    assert prediction.correlation(chosen) == pytest.approx(covariance / np.outer(spread, spread), abs=1e-6)
 
 
 def oxides(n=30, seed=0):
@@ -348,7 +322,6 @@ def test_a_copy_predicts_the_same_digits(kind, make):
     surrogate = fitted(kind(), X, y)
     first, again = predicted(surrogate, new), predicted(make(surrogate), new)
     assert np.array_equal(first.members, again.members)
-    assert np.array_equal(first.correlation(np.arange(5)), again.correlation(np.arange(5)))
 
 
 @pytest.mark.parametrize("kind", [Forest, Process, ExtraTrees, NoFormulas])

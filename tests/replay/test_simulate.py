@@ -248,35 +248,28 @@ def test_a_batch_is_the_best_of_one_prediction():
         assert trace.picks[3 * number : 3 * number + 3] == [data.ids[i] for i in open_[:3]]
 
 
-def test_a_search_looks_no_farther_than_evaluations_are_left(monkeypatch):
+def test_the_last_batch_is_as_large_as_what_is_left(monkeypatch):
     seen = []
 
     def spy(scene):
-        seen.append((scene.batch, scene.horizon))
+        seen.append(scene.batch)
         return propose(scene)
 
     monkeypatch.setattr("sisso_sal.replay.simulate.propose", spy)
-    rules = Rules(n_start=10, evaluations=9, batch=2, horizon=5)
-    trace = simulate(table(30), Strategy("line", "search", Line), rules, seed=1)
-    assert seen == [(2, 4), (2, 4), (2, 4), (2, 2), (1, 1)]  # of 5, 5, 5, 3 and 1 left, those after the batch and one
+    rules = Rules(n_start=10, evaluations=9, batch=2)
+    trace = simulate(table(30), Strategy("line", "hits", Line), rules, seed=1)
+    assert seen == [2, 2, 2, 2, 1]
     assert len(set(trace.picks)) == 9
 
 
-def test_a_search_that_looks_at_one_evaluation_picks_as_the_probability_of_a_hit():
-    rules = Rules(n_start=10, evaluations=9, horizon=1)
-    picks = [simulate(table(30), Strategy("line", name, Line), rules, seed=1).picks for name in ("search", "hits")]
-    assert picks[0] == picks[1]
-
-
-def test_a_search_goes_on_to_the_last_candidate():
-    trace = simulate(table(20), Strategy("line", "search", Line), Rules(n_start=10, evaluations=10, batch=3), seed=1)
+def test_a_campaign_goes_on_to_the_last_candidate():
+    trace = simulate(table(20), Strategy("line", "hits", Line), Rules(n_start=10, evaluations=10, batch=3), seed=1)
     assert len(set(trace.picks)) == 10
 
 
-@pytest.mark.parametrize("acquisition", ["search", "hits"])
 @pytest.mark.parametrize("goal", ["min", "max"])
-def test_strategies_look_for_the_share_that_counts(goal, acquisition):
-    strategy, few = Strategy("blurred", acquisition, Blurred), {"n_start": 8, "evaluations": 12, "horizon": 5}
+def test_strategies_look_for_the_share_that_counts(goal):
+    strategy, few = Strategy("blurred", "hits", Blurred), {"n_start": 8, "evaluations": 12}
     picks = {
         share: simulate(table(), strategy, Rules(goal=goal, target_share=share, **few), seed=2).picks
         for share in (0.1, 0.4)

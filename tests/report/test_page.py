@@ -207,7 +207,7 @@ def test_layers_and_maps_change(opened, view):
     assert trace["title"] == "sigma (eV)"
     assert trace["color"] == pytest.approx([std[id] for id in trace["ids"]], rel=1e-3)
     opened.click("[name=colour][value=score]")
-    assert opened.trace("candidates")["title"] == "score: search"
+    assert opened.trace("candidates")["title"] == "score: hits"
     opened.click("[name=colour][value=mean]")
     before = opened.trace("known")["x"]
     opened.click("[name=formula][value='1']")

@@ -1,14 +1,13 @@
 """What the terminal says of calibration and scores."""
 
 import numpy as np
-import pytest
 
 from sisso_sal.models.calibration import calibrate
 from sisso_sal.models.recalibration import FEWEST, FEWEST_PARTED
 from sisso_sal.report.text.results import discover_text
 
 
-def summary(n_errors=40, n_later=10, kind="isotonic"):
+def summary(n_errors=40, kind="isotonic"):
     """Of a fit whose errors are those of an honest sigma."""
     rng = np.random.default_rng(0)
     sigma = rng.uniform(0.1, 0.3, n_errors)
@@ -20,7 +19,7 @@ def summary(n_errors=40, n_later=10, kind="isotonic"):
     }  # fmt: skip
     return {
         "iteration": 1, "is_new": True, "target": {"name": "gap", "unit": "eV"}, "goal": "min",
-        "acquisition": "search", "horizon": 20, "n_later": n_later,
+        "acquisition": "hits",
         "n_labelled": 40, "n_candidates": 9, "n_without_prediction": 0, "proposals": [proposal],
         "excluded": {"n": 0, "elements": {}},
         "best": {"id": "TiO2", "value": 0.0}, "wanted": "<=0.3", "expected_hits": 0.6, "n_members": 3, "rung": 1, "dim": 1,
@@ -30,30 +29,12 @@ def summary(n_errors=40, n_later=10, kind="isotonic"):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("n_later", "said"),
-    [
-        (
-            10,
-            "\nscore: the number of targets that the candidate is expected to add, itself and in the 10 evaluations after ",
-        ),
-        (
-            0,
-            "\nscore: the probability that the candidate is a target. "
-            "Each candidate was chosen as if those above it were not targets.",
-        ),
-    ],
-)
-def test_the_score_of_search_is_of_the_evaluations_after_the_batch(n_later, said):
-    assert said in discover_text(summary(n_later=n_later))
-
-
 def test_what_the_score_is_stands_under_the_table_in_the_words_of_the_acquisition():
     def told(name):
         lines = discover_text({**summary(), "acquisition": name}).splitlines()
         return [line for line in lines if line.startswith("score: ")]
 
-    assert told("hits") == ["score: the probability to reach the goal, no unit"]
+    assert told("hits") == ["score: the probability to reach the goal"]
     assert told("std") == ["score: the standard deviation of the prediction, in eV"]
     assert told("of_a_plug_in_that_is_gone") == []
 

@@ -69,7 +69,7 @@ def test_an_ensemble_has_search_defaults_of_its_own_but_what_was_said_holds():
 
 def test_without_further_wishes_the_lowest_are_looked_for():
     found = load_settings(None, {})
-    assert (found.goal, found.acquisition, found.diversity, found.seed) == ("min", "search", 0.0, 0)
+    assert (found.goal, found.acquisition, found.diversity, found.seed) == ("min", "hits", 0.0, 0)
 
 
 def test_a_file_is_read(file):
@@ -149,7 +149,7 @@ def test_what_is_written_is_read_back(found, tmp_path_factory):
         (
             "zzzz = 1",
             "unknown setting 'zzzz'; known are target, id, group, columns, drop, goal, surrogate, acquisition, improve_on, "
-            "diversity, horizon, batch, asynchronous, seed, level, model, ensemble, run, label, calculation",
+            "diversity, batch, asynchronous, seed, level, model, ensemble, run, label, calculation",
         ),
     ],
 )

@@ -27,16 +27,6 @@ def test_blocks_are_joined_in_the_order_of_the_space(tmp_path, make, block):
         assert end == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize("make", [Forest, Process])
-def test_candidates_of_different_blocks_are_correlated_as_in_one(tmp_path, make):
-    space = space_of(MATERIALS, tmp_path)
-    surrogate = learned(make(), space)
-    some = np.array([29, 3, 17])
-    expected = surrogate.predict(space, np.arange(N)).correlation(some)
-    assert predict_all(surrogate, space, 4).correlation(some) == pytest.approx(expected, abs=1e-9)
-    assert predict_all(learned(Lines(), space), space, 4).correlation is None
-
-
 def test_a_surrogate_is_never_asked_for_more_than_a_block(tmp_path):
     sizes = []
 

@@ -246,7 +246,7 @@ def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int 
     if last := (summary.get("levels") or {}).get("last"):
         lines.append(f"score: the targets expected for the cost of one calculation of {last['name']}")
     elif acquisition := installed(summary["acquisition"]):
-        lines.append(f"score: {acquisition.explained(summary['n_later'], suffix.strip())}")
+        lines.append(f"score: {acquisition.explained(suffix.strip())}")
     if summary["expected_hits"] is not None and any(not proposal.get("level") for proposal in proposals):
         n_last = sum(not proposal.get("level") for proposal in proposals)
         which = f"these {n_last}" if n_last == len(proposals) else f"the {n_last} of the last level"
