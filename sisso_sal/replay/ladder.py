@@ -10,17 +10,14 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.acquisition.goal import Goal
-from sisso_sal.acquisition.registry import acquisition_named
 from sisso_sal.acquisition.scene import Materials, Policy, set_scene
+from sisso_sal.acquisition.scores import HITS
 from sisso_sal.errors import SettingsError
 from sisso_sal.levels.choice import Level, choose_calculations
 from sisso_sal.levels.ladder import Ladder, LevelValues, MakeLevel
 from sisso_sal.protocols import Progress, Quantity, Space
 from sisso_sal.replay.simulate import Rules, in_processes, start_pool, targets
 from sisso_sal.spaces.blocks import predict_all
-
-HITS = "hits"
-"""The acquisition that is weighed against costs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +141,7 @@ def _next(
     goal = Goal.parse(rules.goal).with_share(rules.target_share)
     everything = space.rows()
     materials = Materials(space.ids, everything.matrix, labels, composition=everything.composition)
-    policy = Policy(acquisition_named(HITS), rules.improve_on, rules.batch, share=rules.target_share)
+    policy = Policy(HITS, rules.improve_on, rules.batch, share=rules.target_share)
     scene = set_scene(prediction, materials, goal, policy, np.random.default_rng(seed))
     taught = ladder.taught(space, np.arange(len(known)))
     spend = rules.batch * last

@@ -139,7 +139,7 @@ class CampaignSettings(BaseModel):
     batch: int = Field(default=10, ge=1)
     asynchronous: bool = False
     seed: int = Field(default=0, ge=0)
-    level: tuple[LevelSettings, ...] = ()
+    level: tuple[LevelSettings, ...] = Field(default=(), description="Levels of theory, the cheapest first.")
     model: ModelSettings = ModelSettings()
     ensemble: EnsembleSettings = EnsembleSettings()
     run: RunSettings = RunSettings()
