@@ -145,6 +145,7 @@ def read_candidates(
         drop=settings.drop or (),
         group=settings.group,
         partial=_partial(settings) if with_gaps else None,
+        whole=() if with_gaps else settings.ensemble.low or (),
     )
     return with_features(table, formula, tell)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sisso_sal.data.phonon_columns import FREE_ENERGY, LOWEST
+
 __all__ = ["ESTIMATED_BY", "is_estimated"]
 
 ESTIMATED_BY = ("chgnet", "chgnet_0_2_0", "chgnet_r2scan", "sevenn")
@@ -9,11 +11,13 @@ ESTIMATED_BY = ("chgnet", "chgnet_0_2_0", "chgnet_r2scan", "sevenn")
 
 
 def is_estimated(name: str) -> bool:
-    """Whether a column of this name is one that ``estimate`` makes.
+    """Whether a column of this name is one that ``estimate`` makes from energies; those on phonons are no features by themselves.
 
     Examples
     --------
-    >>> is_estimated("H_f_chgnet"), is_estimated("EN_mean")
-    (True, False)
+    >>> [is_estimated(name) for name in ("H_f_chgnet", "F_vib_chgnet", "EN_mean")]
+    [True, False, False]
     """
+    if name.startswith((f"{LOWEST}_", f"{FREE_ENERGY}_")):
+        return False
     return name.endswith(tuple(f"_{potential}" for potential in ESTIMATED_BY))

@@ -34,6 +34,7 @@ class Wanted:
     drop: Sequence[str] = ()
     group: str | None = None
     partial: Sequence[str] | None = None
+    whole: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +95,9 @@ def give_roles(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -
     partial = _partial_columns(wanted, [c for c in others if c is not target], chosen)
     others = [column for column in others if column not in partial]
     chosen = None if chosen is None else [column for column in chosen if column not in partial]
+    if wanted.partial is None:
+        reasons |= {column: _unfilled(column) for column in partial}
+        partial = ()
     if chosen is None:
         reasons |= dict.fromkeys(unasked := _unasked(file, [c for c in others if c is not target]), UNASKED)
         others = [c for c in others if c not in unasked]
@@ -105,7 +109,9 @@ def give_roles(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -
     if target is None:
         if group is not None and wanted.require_target and _gapped_column(file, [*others, group], Wanted()) is group:
             raise TableError(f"{file.path}: column {shown(group.header)} cannot be the group and also be the target")
-        target = _gapped_column(file, [c for c in others if c not in (chosen or ())], wanted)
+        target = _gapped_column(
+            file, [c for c in others if c not in (chosen or ()) and not is_estimated(c.name)], wanted
+        )
     if target is not None:
         reasons.pop(target, None)
     used = [c for c in others if c not in reasons and c is not target] if chosen is None else chosen
@@ -127,18 +133,25 @@ def give_roles(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -
 
 
 def _partial_columns(wanted: Wanted, columns: list[Column], chosen: list[Column] | None) -> tuple[Column, ...]:
-    """Columns with gaps of which a row may lack the value: those that are named, and those that `is_estimated`."""
-    if wanted.partial is None:
-        return ()
-    named = {name.strip() for name in wanted.partial}
-    return tuple(
-        column
-        for column in columns
-        if _has_some(column)
-        and (
-            {column.name, column.header} & named or (is_estimated(column.name) and (chosen is None or column in chosen))
-        )
-    )
+    """Columns with gaps of which a row may lack the value: those that are named, and those that `is_estimated`.
+
+    Where nothing fills gaps, a column that is chosen, or needed for each row, is none.
+    """
+    named, whole = ({name.strip() for name in names} for names in (wanted.partial or (), wanted.whole))
+    fills = wanted.partial is not None
+
+    def may_lack(column: Column) -> bool:
+        names = {column.name, column.header}
+        if not _has_some(column) or names & whole:
+            return False
+        return bool(names & named) or (is_estimated(column.name) and (chosen is None or (fills and column in chosen)))
+
+    return tuple(column for column in columns if may_lack(column))
+
+
+def _unfilled(column: Column) -> str:
+    n = int(column.gaps.sum())
+    return f"gaps in {n} row{'s' if n > 1 else ''}, which only discover fills"
 
 
 def _has_some(column: Column) -> bool:

@@ -184,3 +184,47 @@ def test_without_the_text_they_are_numbers_like_all_others(tmp_path):
     pd.read_csv(io.StringIO(PHONONS)).drop(columns="phonons_chgnet").to_csv(path, index=False)
     table = read_table(path, target="gap")
     assert (table.ids, len(table.feature_names)) == (("MgO", "BaO"), 3)
+
+
+LACKING = """\
+formula,gap (eV),a,gap_pbe (eV),gap_chgnet (eV),H_f_sevenn (eV/atom)
+MgO,7.8,1,5.0,7.0,-3
+CaO,,2,,6.0,
+SrO,5.3,3,3.0,,-2
+BaO,,4,2.0,4.0,-1
+"""
+
+
+def lacking(tmp_path, **roles):
+    path = tmp_path / "l.csv"
+    path.write_text(LACKING)
+    return read_table(path, target="gap", **roles)
+
+
+def test_estimates_with_gaps_are_left_out_where_nothing_fills_them(tmp_path):
+    table = lacking(tmp_path, drop=["gap_pbe"])
+    assert (table.ids, table.feature_names, table.partial) == (("MgO", "CaO", "SrO", "BaO"), ("a",), None)
+    assert columns_of(table)["gap_chgnet (eV)"] == "gaps in 1 row, which only discover fills"
+    (tmp_path / "m.csv").write_text(LACKING.replace(",gap_pbe (eV)", ",b").replace(",,6.0", ",9,6.0"))
+    assert read_table(tmp_path / "m.csv").target_name == "gap"
+
+
+def test_estimates_with_gaps_set_rows_aside_where_they_are_asked_for(tmp_path):
+    table = lacking(tmp_path, drop=["gap_pbe", "H_f_sevenn"], whole=["gap_chgnet"])
+    assert (table.ids, table.feature_names) == (("MgO", "CaO", "BaO"), ("a", "gap_chgnet"))
+    chosen = lacking(tmp_path, features=["a", "gap_chgnet (eV)"])
+    assert (chosen.ids, chosen.feature_names) == (("MgO", "CaO", "BaO"), ("a", "gap_chgnet"))
+
+
+def test_what_a_level_lacks_is_kept_apart(tmp_path):
+    table = lacking(tmp_path, partial=["gap_pbe (eV)", "nowhere"])
+    assert (table.ids, table.feature_names) == (("MgO", "CaO", "SrO", "BaO"), ("a",))
+    assert (table.partial_names, table.partial_units) == (
+        ("gap_pbe", "gap_chgnet", "H_f_sevenn"),
+        ("eV", "eV", "eV/atom"),
+    )
+    np.testing.assert_array_equal(table.partial[:, 0], [5.0, np.nan, 3.0, 2.0])
+    again = read_table(table.to_frame(), target="gap", partial=["gap_pbe"])
+    assert again == table
+    assert lacking(tmp_path, partial=[], drop=["gap_pbe"]) != table
+    assert pickle.loads(pickle.dumps(table)) == table
