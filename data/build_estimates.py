@@ -2,9 +2,7 @@
 
 Run where the extra potential-chgnet is installed:  python data/build_estimates.py [--hours H] [--workers N]
 Energies that the file already has are not computed again, so that a part of it can be kept and the next run goes on; what a run has
-computed so far is kept beside it in data/chgnet.parts. Then, without CHGNet, this adds the columns to the table:
-
-    sisso-sal estimate data/oxides.csv --energies data/chgnet_energies.csv.gz --ions data/ions.csv --competitors binary --out FILE
+computed so far is kept beside it in data/chgnet.parts. Then, without CHGNet, data/build_oxides.py makes the table anew.
 """
 
 import argparse

@@ -23,6 +23,10 @@ from chemicals.heat_capacity import CRC_standard_data
 from chemicals.identifiers import search_chemical
 
 from sisso_sal.errors import InputError
+from sisso_sal.fidelity.columns import EstimateQuestion
+from sisso_sal.fidelity.energies import read_energies
+from sisso_sal.fidelity.estimates import estimates, settled
+from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.pourbaix import Species, decompose, transformed_energy
 from sisso_sal.oxides.elements import element_data, parse_formula
 from sisso_sal.oxides.pool import METALS, TERNARY_PROTOTYPES, candidate_oxides, reduced_formula
@@ -31,7 +35,8 @@ from sisso_sal.oxides.primary_features import featurize
 HERE = Path(__file__).resolve().parent
 OVERRIDES = HERE / "formula_overrides.csv"
 CRC_IONS = Path(chemicals.__file__).parent / "Electrolytes" / "CRC Thermodynamic Properties of Aqueous Ions.tsv"
-TARGET = "dG_pbx (eV/atom)"
+ENERGIES = HERE / "chgnet_energies.csv.gz"
+TARGET, ESTIMATE = "dG_pbx (eV/atom)", "dG_pbx_chgnet (eV/atom)"
 TEMPERATURE = 298.15
 GUARD = 3000.0  # J/mol, for the identity Gf = Hf - T (S - sum of the elements' S)
 SETTLED = 1e-3  # eV/atom, by how much a solid without a measured Gibbs energy may move a label
@@ -200,7 +205,17 @@ def build(causes: Counter[str]) -> pd.DataFrame:
     for formula, reason in rejected:
         causes[f"{'label' if formula in target else 'candidate'} without features: {reason}"] += 1
     features.insert(0, TARGET, [target.get(formula, np.nan) for formula in features.index])
+    features[ESTIMATE] = estimated(list(features.index))
     return features
+
+
+def estimated(formulas: Sequence[str]) -> list[float]:
+    """The target as it follows from the energies with CHGNet that are there; NaN where it does not."""
+    file = read_energies(ENERGIES)
+    question = EstimateQuestion(rule="binary", ions=aqueous_species(METALS, HERE / "ions.csv"))
+    scheme, _ = settled(file.potential, (file.outcomes, file.formulas))
+    rows = estimates(formulas, (file.outcomes, file.formulas), scheme, question, {})
+    return [row.values.get("dG_pbx", np.nan) for row in rows]
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
@@ -243,7 +258,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table = build(causes)
     write(table, options.output)
     n_labelled = int(table[TARGET].notna().sum())
-    print(f"{n_labelled} labelled oxides, {len(table) - n_labelled} candidates, {table.shape[1] - 1} primary features")
+    known = table[ESTIMATE].notna()
+    print(f"{n_labelled} labelled oxides, {len(table) - n_labelled} candidates, {table.shape[1] - 2} primary features")
+    print(f"{known.sum()} estimates with CHGNet, {(known & table[TARGET].notna()).sum()} of them of labelled oxides")
     for cause, count in sorted(causes.items()):
         print(f"  {count:5d}  {cause}")
     if options.compare:

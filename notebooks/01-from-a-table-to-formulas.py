@@ -42,7 +42,7 @@ SETTINGS = {"rung": 1, "dim": 2, "members": 12}
 # candidates the target is empty.
 
 # %%
-table = pd.read_csv("../data/oxides.csv", index_col="formula")
+table = pd.read_csv("../data/oxides.csv", index_col="formula").drop(columns="dG_pbx_chgnet (eV/atom)")
 target = "dG_pbx (eV/atom)"
 known = table[table[target].notna()]
 print(f"{len(known)} known, {len(table) - len(known)} candidates, {table.shape[1] - 1} primary features")

@@ -33,7 +33,7 @@ warnings.filterwarnings("ignore", message="unit 'Pauling'")  # the scale of elec
 SETTINGS = {"rung": 1, "dim": 2, "members": 20}
 
 # %%
-table = pd.read_csv("../data/oxides.csv", index_col="formula")
+table = pd.read_csv("../data/oxides.csv", index_col="formula").drop(columns="dG_pbx_chgnet (eV/atom)")
 target = "dG_pbx (eV/atom)"
 known = table[table[target].notna()]
 X, y = known.drop(columns=target), known[target]

@@ -48,7 +48,7 @@ published = {
     "rung": 2, "dim": 2, "n_sis": 50, "n_residual": 5, "members": 10, "dropout": 0.2, "adapt": False,
     "correction": "none", "recalibrate": "none",
 }  # fmt: skip
-table = pd.read_csv("../data/oxides.csv", index_col="formula")
+table = pd.read_csv("../data/oxides.csv", index_col="formula").drop(columns="dG_pbx_chgnet (eV/atom)")
 target = "dG_pbx (eV/atom)"
 known = table[table[target].notna()]
 candidates = table[table[target].isna()].drop(columns=target)
