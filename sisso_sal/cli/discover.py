@@ -167,8 +167,10 @@ def discover(
         target=target, id=id_column, **changes,
     )  # fmt: skip
     settings, oracle = campaign.settings, campaign.oracle
-    if oracle is not None and not quiet:
-        _tell_barred(oracle.barred, sum(label != label for label in campaign.space.labels))
+    if not quiet:
+        n_open = sum(label != label for label in campaign.space.labels)
+        for level, one in [*campaign.lower.items(), ("", oracle)]:
+            _tell_barred({} if one is None else one.barred, n_open, level)
     try:
         with campaign, Watch("screening", quiet or as_json) as watch:
             campaign.progress = watch
@@ -190,12 +192,13 @@ def discover(
     _show(summary, run, as_json, debug)
 
 
-def _tell_barred(barred: Mapping[str, str], n_candidates: int) -> None:
-    """Print how many candidates the oracle cannot label, for each reason."""
+def _tell_barred(barred: Mapping[str, str], n_candidates: int, level: str) -> None:
+    """Print how many candidates the oracle cannot label, for each reason; `level` is the name of a lower level, or ""."""
     if barred:
         reasons = "; ".join(f"{reason} ({n})" for reason, n in Counter(barred.values()).most_common(4))
         more = "; …" if len(set(barred.values())) > 4 else ""
-        note(f"{len(barred)} of {n_candidates} candidates cannot be labelled: {reasons}{more}")
+        what = f"be computed at the level {level}" if level else "be labelled"
+        note(f"{len(barred)} of {n_candidates} candidates cannot {what}: {reasons}{more}")
 
 
 def _note(line: str) -> None:

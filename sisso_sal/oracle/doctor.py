@@ -216,23 +216,26 @@ def _taskblaster() -> Check:
     return Check(name, "ok", "Taskblaster takes on a calculation")
 
 
-def oracle_check(settings: "CampaignSettings") -> Check:
+def oracle_check(settings: "CampaignSettings", level: str = "") -> Check:
     """Whether the oracle that settings name could begin on this machine.
 
     Parameters
     ----------
     settings : CampaignSettings
+    level : str
+        Name of the level of theory that they are for, where there are several.
 
     Returns
     -------
     Check
         "ok" with what would run, "problem" with the line that `discover` would end with.
     """
+    name = f"oracle of {level}" if level else "oracle"
     try:
         computes = check_oracle(settings)
     except SissoSalError as error:
-        return Check("oracle", "problem", str(error))
-    return Check("oracle", "ok", computes or f"{settings.run.oracle}, needs no calculations")
+        return Check(name, "problem", str(error))
+    return Check(name, "ok", computes or f"{settings.run.oracle}, needs no calculations")
 
 
 def aims_test_run(command: str | None = None, species_dir: str | None = None, seconds: float = 300.0) -> Check:

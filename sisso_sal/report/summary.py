@@ -193,3 +193,45 @@ def materials_text(document: Mapping[str, Any]) -> list[str]:
             "--group COLUMN tells which rows are one material"
         )
     return lines
+
+
+def levels_text(summary: Mapping[str, Any]) -> list[str]:
+    """What is known at each level of theory, and what is predicted there, a line each; none without levels.
+
+    Parameters
+    ----------
+    summary : mapping
+        Of an iteration.
+
+    Examples
+    --------
+    >>> pbe = {"name": "pbe", "cost": 1.0, "unit": "eV", "n_known": 40, "n_predicted": 60, "std": 0.123}
+    >>> levels_text({"levels": {"lower": [pbe], "last": {"name": "hse06", "cost": 100.0}}, "n_labelled": 20})
+    ['pbe (cost 1): 40 values, the other 60 are predicted to ± 0.12 eV (median)', 'hse06 (cost 100): 20 labels']
+    """
+    told = summary.get("levels")
+    if told is None:
+        return []
+    lines = []
+    for row in told["lower"]:
+        cost = f" (cost {row['cost']:g})" if row["cost"] is not None else ""
+        unit = f" {row['unit']}" if row["unit"] else ""
+        line = f"{row['name']}{cost}: {row['n_known']} values"
+        if row["n_predicted"]:
+            line += f", the other {row['n_predicted']} are predicted to ± {row['std']:.2g}{unit} (median)"
+        lines.append(line)
+    if told["last"] is not None:
+        lines.append(f"{told['last']['name']} (cost {told['last']['cost']:g}): {summary['n_labelled']} labels")
+    return lines
+
+
+def score_at_levels(summary: Mapping[str, Any]) -> str:
+    """What the score is where a campaign has levels; "" without.
+
+    Examples
+    --------
+    >>> score_at_levels({"levels": {"lower": [], "last": {"name": "hse06", "cost": 100.0}}})
+    'the targets expected for the cost of one calculation at the level hse06'
+    """
+    last = (summary.get("levels") or {}).get("last")
+    return "" if last is None else f"the targets expected for the cost of one calculation at the level {last['name']}"

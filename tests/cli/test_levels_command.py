@@ -155,3 +155,13 @@ def test_levels_that_make_no_ladder_are_refused(folder, old, new, told):
         done.stderr.splitlines()[-1]
     ]
     assert not (folder / "run").exists()
+
+
+def test_doctor_looks_at_the_oracle_of_each_level(folder):
+    text = (folder / "levels.toml").read_text().replace('oracle = "lookup:cheap.csv"', 'oracle = "structure"', 1)
+    text = text.replace("cost = 1\n", 'cost = 1\ncalculation = { calculator = "no_such_package:Calculator" }\n', 1)
+    (folder / "levels.toml").write_text(text)
+    done = sal(folder, "doctor", "--config", "levels.toml", "--json", code=1)
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert checks["oracle of cheap"]["status"] == "problem"
+    assert checks["oracle"] == {"name": "oracle", "status": "ok", "detail": "lookup:truth.csv, needs no calculations"}

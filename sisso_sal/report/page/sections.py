@@ -19,11 +19,13 @@ from sisso_sal.report.page.reasons import reasons
 from sisso_sal.report.run_view import RunView
 from sisso_sal.report.summary import (
     form_text,
+    levels_text,
     low_text,
     materials_text,
     no_longer_help,
     no_prediction,
     rejected_by_cause,
+    score_at_levels,
     shift_text,
 )
 from sisso_sal.report.text.elements import excluded_text
@@ -53,7 +55,9 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
         "beside": ((summary.get("low") or {}).get("baseline") or {}).get("column", ""),
         "choices": (choices := _choices(summary)),
         "has_forms": len({choice["of"] for choice in choices}) > 1,
-        "scored_by": meaning_of(summary["acquisition"]),
+        "scored_by": score_at_levels(summary) or meaning_of(summary["acquisition"]),
+        "levels": levels_text(summary),
+        "n_last": sum(not proposal.get("level") for proposal in view.proposals),
         "summary": summary,
         "learner": LEARNERS.get(summary.get("correction", "none")),
         "n_members": n_members,

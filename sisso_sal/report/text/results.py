@@ -13,11 +13,13 @@ from sisso_sal.report.summary import (
     extrapolates,
     form_text,
     is_far,
+    levels_text,
     low_text,
     materials_text,
     no_longer_help,
     no_prediction,
     rejected_by_cause,
+    score_at_levels,
     shift_text,
 )
 from sisso_sal.report.text.elements import excluded_text
@@ -83,7 +85,7 @@ def discover_text(summary: Mapping[str, Any], width: int | None = None) -> str:
         _certain(summary),
         _accuracy(summary, suffix),
         [said] if (said := no_longer_help(summary, unit)) else [],
-        _levels(summary),
+        ["Levels of theory:", *(f"  {line}" for line in lines)] if (lines := levels_text(summary)) else [],
         _proposals(summary, target, suffix, width),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
@@ -243,8 +245,8 @@ def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int 
     lines += ["", f"Best candidates for {printable(target)}:", _table(summary, suffix, width)]
     lines += flags_explained(flags(proposal) for proposal in proposals)
     lines += [mark.explained for mark in occurring(proposals)]
-    if last := (summary.get("levels") or {}).get("last"):
-        lines.append(f"score: the targets expected for the cost of one calculation of {last['name']}")
+    if score := score_at_levels(summary):
+        lines.append(f"score: {score}")
     elif acquisition := installed(summary["acquisition"]):
         lines.append(f"score: {acquisition.explained(suffix.strip())}")
     if summary["expected_hits"] is not None and any(not proposal.get("level") for proposal in proposals):
@@ -292,26 +294,6 @@ def _levels_of(summary: Mapping[str, Any]) -> dict[str, list[str]]:
     """The column of levels, where a campaign has some."""
     last = (summary.get("levels") or {}).get("last")
     return {} if last is None else {"level": [p.get("level") or last["name"] for p in summary["proposals"]]}
-
-
-def _levels(summary: Mapping[str, Any]) -> list[str]:
-    """What is known at each level of theory, and what is predicted there."""
-    told = summary.get("levels")
-    if told is None:
-        return []
-    lines = ["Levels of theory:"]
-    for row in told["lower"]:
-        cost = f" (cost {row['cost']:g})" if row["cost"] is not None else ""
-        unit = f" {row['unit']}" if row["unit"] else ""
-        rest = (
-            f", the other {row['n_predicted']} are predicted to ± {row['std']:.2g}{unit} (median)"
-            if row["n_predicted"]
-            else ""
-        )
-        lines.append(f"  {row['name']}{cost}: {row['n_known']} values{rest}")
-    if told["last"] is not None:
-        lines.append(f"  {told['last']['name']} (cost {told['last']['cost']:g}): {summary['n_labelled']} labels")
-    return lines
 
 
 def _interval(low: float | None, high: float | None) -> str:
