@@ -65,7 +65,7 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
         "accuracy": accuracy(view),
         "left_out": excluded_text(summary["excluded"]),
         "proposals": [
-            {**proposal, "why": why, "marks": marks_of(proposal)}
+            {"level": None, "because": "", **proposal, "why": why, "marks": marks_of(proposal)}
             for proposal, why in zip(view.proposals, reasons(view), strict=True)
         ],
         "status": status,
