@@ -14,7 +14,7 @@ from sisso_sal.acquisition.scores import expected_hits
 from sisso_sal.campaign.learning import MODEL_FILE, Learned, versions
 from sisso_sal.campaign.marks import MARKS, marked
 from sisso_sal.campaign.recent_labels import PREDICTIONS, recent_labels
-from sisso_sal.campaign.summary import SUMMARY, check_files, digests, read_summary
+from sisso_sal.campaign.summary import LEVELS, SUMMARY, check_files, digests, read_summary
 from sisso_sal.data.spreadsheet import csv_of
 from sisso_sal.errors import DocumentError
 from sisso_sal.ledger.state import Event, State
@@ -23,9 +23,6 @@ from sisso_sal.protocols.cause import counted
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.spaces.snapshot import CANDIDATES
 from sisso_sal.system.storage import clear_scratch, scratch_folder, sync_folder, write_whole, writing
-
-LEVELS = "levels.csv"
-"""File in the folder of an iteration: values of the lower levels, known or predicted."""
 
 _PROPOSAL = ("id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance")
 _OF_LEVEL = ("level", "because")

@@ -16,6 +16,9 @@ from sisso_sal.system.documents import LARGE, read_bytes, read_json, record_of
 SUMMARY = "summary.json"
 """File in the folder of an iteration: what it came to."""
 
+LEVELS = "levels.csv"
+"""The same: values of the lower levels of theory, known or predicted."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)

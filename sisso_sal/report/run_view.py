@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,7 +19,7 @@ from sisso_sal.acquisition.proposal import score
 from sisso_sal.acquisition.registry import acquisition_named
 from sisso_sal.acquisition.scene import Materials, Policy, set_scene
 from sisso_sal.acquisition.scores import HITS
-from sisso_sal.campaign.summary import SUMMARY, check_files, read_summary
+from sisso_sal.campaign.summary import LEVELS, SUMMARY, check_files, read_summary
 from sisso_sal.data.headers import split_header
 from sisso_sal.data.spreadsheet import id_of
 from sisso_sal.errors import CampaignError, DocumentError, InputError
@@ -95,6 +95,8 @@ class RunView:
     iteration : Iteration or None
     path : Path or None
         The run folder.
+    guessed : mapping of str to ndarray (n_materials,)
+        Of primary features that are values of a lower level of theory: their standard deviation where they are predicted, else 0.
 
     Examples
     --------
@@ -119,6 +121,7 @@ class RunView:
     events: tuple[Event, ...] = ()
     iteration: Iteration | None = None
     path: Path | None = None
+    guessed: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def read(cls, run: str | os.PathLike[str], iteration: int | None = None) -> RunView:
@@ -159,8 +162,21 @@ class RunView:
             ) from error
         columns, units = _features(candidates.iloc[rows], settings.get("id"), target)
         ensemble = _formulas(folder / "model.json") if has_members(summary) else None
+        guessed = _guessed(folder / LEVELS, table["id"].to_numpy(dtype=object))
         return cls(
-            run.resolve().name, target, unit, ensemble, columns, units, table, summary, state, events, chosen, run
+            run.resolve().name,
+            target,
+            unit,
+            ensemble,
+            columns,
+            units,
+            table,
+            summary,
+            state,
+            events,
+            chosen,
+            run,
+            guessed,
         )
 
     @classmethod
@@ -291,6 +307,28 @@ def _predictions(path: Path) -> pd.DataFrame:
     if np.asarray(table["id"].isna()).any() or not pd.api.types.is_integer_dtype(table["n_valid"]):
         raise DocumentError(f"{path}: needs an id and a whole number n_valid in every row, found a row without")
     return table.assign(id=[id_of(cell) for cell in table["id"].to_numpy(dtype=object)])
+
+
+def _guessed(path: Path, ids: np.ndarray) -> dict[str, np.ndarray]:
+    """Standard deviations of predicted values of lower levels, by the names of these; none without the file.
+
+    Raises
+    ------
+    CampaignError
+        It cannot be read, or is of other candidates.
+    """
+    if not path.exists():
+        return {}
+    try:
+        table = pd.read_csv(path, index_col="id", dtype={"id": str}, keep_default_na=False, na_values=[""])
+        table.index = pd.Index([id_of(cell) for cell in table.index])
+        kept = table.loc[list(ids)]
+        names = [name for name in kept.columns if name.endswith(" std")]
+        return {name.removesuffix(" std"): kept[name].to_numpy(dtype=np.float64) for name in names}
+    except (OSError, ValueError, KeyError) as error:
+        raise CampaignError(
+            f"{path}: needs the levels of an iteration, cannot be read: {one_line(str(error), 200)}"
+        ) from error
 
 
 def has_members(summary: Mapping[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from sisso_sal.campaign.loop import discover
 from sisso_sal.campaign.status import status_document
 from sisso_sal.errors import CampaignError, SettingsError
 from sisso_sal.protocols import Answer
+from sisso_sal.report.run_view import RunView
 from sisso_sal.report.text.campaign import status_text
 
 CHEAP = {id: value + 0.3 * np.sin(7 * number) for number, (id, value) in enumerate(TRUE.items())}
@@ -168,3 +169,13 @@ def test_other_levels_are_refused_for_the_same_run(run, in_memory):
 def test_levels_are_weighed_by_hits_only(run, in_memory):
     with pytest.raises(SettingsError, match=r"^acquisition: needs 'hits' for a campaign with levels, found 'ei'$"):
         campaign(run, clusters(in_memory), acquisition="ei")
+
+
+def test_the_view_tells_which_values_are_predicted(run, in_memory):
+    campaign(run, clusters(in_memory), budget=30)
+    table = pd.read_csv(run / events(run, "model")[-1]["folder"] / "levels.csv", index_col="id")
+    view = RunView.read(run)
+    assert list(view.guessed) == ["gap_cheap"]
+    np.testing.assert_array_equal(view.guessed["gap_cheap"], table.loc[list(view.ids), "gap_cheap std"])
+    assert (view.guessed["gap_cheap"] > 0).any()
+    assert np.isfinite(view.columns["gap_cheap"]).all()

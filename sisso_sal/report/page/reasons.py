@@ -23,7 +23,7 @@ class FeatureEffect:
     """A primary feature, its value for the candidate and the usual one, and what it does to the prediction.
 
     `effect`, in the target's unit, is the median of the formulas for the candidate minus the same median with this feature at its
-    usual value, the median over the labelled materials.
+    usual value, the median over the labelled materials. `std` is not 0 where the value is of a lower level and only predicted.
     """
 
     name: str
@@ -31,6 +31,7 @@ class FeatureEffect:
     value: float
     usual: float
     effect: float
+    std: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -135,11 +136,14 @@ def _effects(view: RunView, ensemble: EnsembleLike, rows: np.ndarray) -> list[tu
     changes = {name: medians[0] - medians[k + 1] for k, name in enumerate(names)}
     out = []
     for number, row in enumerate(rows):
+
+        def effect_of(name: str, number: int = number, row: int = int(row)) -> FeatureEffect:
+            std = float(view.guessed[name][row]) if name in view.guessed else 0.0
+            value, change = float(view.columns[name][row]), float(changes[name][number])
+            return FeatureEffect(name, view.units[name], value, usual[name], change, std)
+
         effects = [
-            FeatureEffect(
-                name, view.units[name], float(view.columns[name][row]), usual[name], float(changes[name][number])
-            )
-            for name in sorted(changes, key=lambda name: -np.nan_to_num(abs(changes[name][number])))
+            effect_of(name) for name in sorted(changes, key=lambda name: -np.nan_to_num(abs(changes[name][number])))
         ]
         out.append(tuple(one for one in effects[:N_EFFECTS] if np.isfinite(one.effect) and one.effect != 0.0))
     return out
