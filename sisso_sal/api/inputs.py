@@ -12,7 +12,8 @@ import numpy as np
 
 from sisso_sal.data.headers import header_notes
 from sisso_sal.data.left_out import LeftOut
-from sisso_sal.data.table import Table, read_table, read_targets
+from sisso_sal.data.roles import Wanted
+from sisso_sal.data.table import Table, read_targets, read_wanted
 from sisso_sal.errors import SettingsError, TableError
 from sisso_sal.features.dimension import check_units, same_quantity_in_other_units
 from sisso_sal.features.operators import DEFAULT_OPERATORS, operators_named
@@ -136,17 +137,11 @@ def read_candidates(
         ``columns`` is given together with a column of formulas.
     """
     _check_one_source(settings, formula)
-    table = read_table(
-        path,
-        target=settings.target,
-        id=settings.id,
-        require_target=require_target,
-        features=settings.columns,
-        drop=settings.drop or (),
-        group=settings.group,
-        partial=_partial(settings) if with_gaps else None,
-        whole=() if with_gaps else settings.ensemble.low or (),
-    )
+    wanted = Wanted(
+        settings.target, settings.id, require_target, settings.columns, settings.drop or (), settings.group,
+        _partial(settings) if with_gaps else None, () if with_gaps else settings.ensemble.low or (),
+    )  # fmt: skip
+    table = read_wanted(path, wanted)
     return with_features(table, formula, tell)
 
 

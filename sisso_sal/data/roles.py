@@ -25,7 +25,10 @@ UNASKED = "on phonons: a feature only where it is named"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a caller says of the columns of a table, each by its name or its header; see `sisso_sal.data.table.read_table`."""
+    """What a caller says of the columns of a table, each by its name or its header; see `sisso_sal.data.table.read_table`.
+
+    Of the columns that ``estimate`` made those in `whole` are features in spite of their gaps: a gap sets the row aside.
+    """
 
     target: str | None = None
     id: str | None = None

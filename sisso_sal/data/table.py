@@ -168,7 +168,6 @@ def read_table(
     drop: Sequence[str] = (),
     group: str | None = None,
     partial: Sequence[str] | None = None,
-    whole: Sequence[str] = (),
 ) -> Table:
     """Read and check a table of candidates.
 
@@ -194,9 +193,7 @@ def read_table(
         A column of text or numbers that is no feature: rows with the same cell are one material.
     partial : sequence of str, optional
         Columns of which a row may lack the value; names that the table does not have do not count. Unless it is None, such are also
-        the columns with gaps that ``estimate`` made. By default these are left out, unless they are among `features` or `whole`.
-    whole : sequence of str
-        Columns that ``estimate`` made and that are features in spite of their gaps: a gap sets the row aside.
+        the columns with gaps that ``estimate`` made. By default these are left out, unless they are among `features`.
 
     Returns
     -------
@@ -226,8 +223,13 @@ def read_table(
     >>> [(one.name, one.reason) for one in table.left_out]
     [('phase', 'text')]
     """
+    return read_wanted(path, Wanted(target, id, require_target, features, drop, group, partial))
+
+
+def read_wanted(path: "str | os.PathLike[str] | pd.DataFrame", wanted: Wanted) -> Table:
+    """The same as `read_table`, with all that a caller can say of the columns."""
     file = read_columns(path) if isinstance(path, (str, os.PathLike)) else frame_columns(path)
-    return _read(file, Wanted(target, id, require_target, features, drop, group, partial, whole))
+    return _read(file, wanted)
 
 
 def read_targets(

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sisso_sal.data.table import read_table, read_targets
+from sisso_sal.data.roles import Wanted
+from sisso_sal.data.table import read_table, read_targets, read_wanted
 from sisso_sal.errors import TableError
 from sisso_sal.spaces.snapshot import ids_of
 
@@ -210,7 +211,9 @@ def test_estimates_with_gaps_are_left_out_where_nothing_fills_them(tmp_path):
 
 
 def test_estimates_with_gaps_set_rows_aside_where_they_are_asked_for(tmp_path):
-    table = lacking(tmp_path, drop=["gap_pbe", "H_f_sevenn"], whole=["gap_chgnet"])
+    lacking(tmp_path)
+    wanted = Wanted(target="gap", drop=["gap_pbe", "H_f_sevenn"], whole=["gap_chgnet"])
+    table = read_wanted(tmp_path / "l.csv", wanted)
     assert (table.ids, table.feature_names) == (("MgO", "CaO", "BaO"), ("a", "gap_chgnet"))
     chosen = lacking(tmp_path, features=["a", "gap_chgnet (eV)"])
     assert (chosen.ids, chosen.feature_names) == (("MgO", "CaO", "BaO"), ("a", "gap_chgnet"))

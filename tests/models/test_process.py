@@ -110,7 +110,7 @@ def test_the_parameters_found_are_at_least_as_likely_as_scikit_learns(form):
 def test_on_the_table_that_is_shipped_the_parameters_are_at_least_as_likely_as_scikit_learns(
     shipped, knows_all_lengths
 ):
-    frame = pd.read_csv(shipped).dropna()
+    frame = pd.read_csv(shipped).drop(columns="dG_pbx_chgnet (eV/atom)").dropna()
     rows, labels = frame.iloc[:, 2:].to_numpy(float), frame.iloc[:, 1].to_numpy(float)
     rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
     lengths = np.full(15 if knows_all_lengths else 1, np.sqrt(15))

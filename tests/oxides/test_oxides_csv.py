@@ -17,6 +17,7 @@ from sisso_sal.oxides.pool import METALS
 from sisso_sal.oxides.primary_features import PRIMARY_FEATURES, featurize
 
 ROOT = Path(__file__).parents[2]
+ESTIMATE = "dG_pbx_chgnet (eV/atom)"
 TABLE = ROOT / "data" / "oxides.csv"
 PUBLISHED = ROOT.parent / "shared" / "data" / "oxides_gpbx.csv"
 TARGET = "dG_pbx (eV/atom)"
@@ -95,11 +96,20 @@ def test_melting_temperatures_are_rebuilt_and_belong_to_confirmed_formulas(tmp_p
 
 
 def test_columns_and_counts(oxides):
-    assert list(oxides.columns) == [TARGET, *(feature.header for feature in PRIMARY_FEATURES)]
+    assert list(oxides.columns) == [TARGET, *(feature.header for feature in PRIMARY_FEATURES), ESTIMATE]
     assert oxides.index.is_unique
     assert oxides[TARGET].notna().sum() >= 100
     assert oxides[TARGET].isna().sum() >= 2000
-    assert np.isfinite(oxides.drop(columns=TARGET).to_numpy()).all()
+    assert np.isfinite(oxides.drop(columns=[TARGET, ESTIMATE]).to_numpy()).all()
+
+
+def test_estimates_are_near_the_labels_and_more_of_them_than_labels(oxides):
+    estimate, label = oxides[ESTIMATE], oxides[TARGET]
+    both = estimate.notna() & label.notna()
+    assert both.sum() >= 80
+    assert estimate.notna().sum() > 500
+    assert np.corrcoef(estimate[both], label[both])[0, 1] > 0.85
+    assert np.sqrt(np.mean((estimate - label)[both] ** 2)) < 0.3
 
 
 def test_labels_come_first_and_cover_one_and_two_metals(oxides):
