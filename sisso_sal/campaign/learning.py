@@ -162,7 +162,9 @@ def learn(space: Space, settings: CampaignSettings, state: State, batch: int, to
     scene = set_scene(prediction, materials, goal, policy, np.random.default_rng(streams[1]))
     calculations = None
     if settings.level and isinstance(surrogate, Ladder):
-        proposal, calculations = _at_levels(surrogate, space, scene, target, levels, settings, state)
+        proposal, calculations = _at_levels(
+            surrogate, space, scene, target, levels, settings.costs[""], cost_left(state, settings)
+        )
     else:
         prediction, proposal = choose(scene, prediction, space, surrogate)
     ladder = surrogate if isinstance(surrogate, Ladder) else None
@@ -193,14 +195,13 @@ def _at_levels(
     scene: Scene,
     target: np.ndarray,
     levels: Sequence[Level],
-    settings: CampaignSettings,
-    state: State,
+    last: float,
+    left: float,
 ) -> tuple[Proposal, list[Calculation]]:
-    """What comes next of which level, for as much as a batch of the last level costs, or as is left."""  # fmt: skip
-    last = settings.costs[""]
-    left = cost_left(state, settings)
+    """What comes next of which level, for as much as a batch of the last level costs, or as is left of the budget."""
     taught = ladder.taught(space, np.arange(len(target)))
-    scores, calculations = choose_calculations(scene, target, taught, levels, last, settings.batch * last, left)
+    spend = scene.batch * last
+    scores, calculations = choose_calculations(scene, target, taught, levels, last, spend, left)
     picks = np.array([one.row for one in calculations], dtype=np.int64)
     return Proposal(Scored(scores, scene.goal, scene.best), picks), calculations
 

@@ -389,8 +389,10 @@ class Loop:
         before = fold(event for event in self._journal.ledger.events() if event["seq"] < first)
         proposed = newest.proposal or {}
         batch = proposed.get("batch", self._settings.batch)
-        learned = learn(self._space, self._settings, before, batch, self._tools)
-        summary = write_iteration(self.run, self._space, self._settings, learned, before)
+        run = self._settings.run.model_copy(update={"budget": before.run.get("budget")})  # what could be paid then
+        settings = self._settings.model_copy(update={"run": run})
+        learned = learn(self._space, settings, before, batch, self._tools)
+        summary = write_iteration(self.run, self._space, settings, learned, before)
         if newest.model is not None and whole_summary(self.run, newest.model, newest.folder) is None:
             self._talk.tell(
                 f"{self.run / newest.folder}: the new files differ from the old ones (other package versions?)"

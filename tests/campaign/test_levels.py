@@ -179,3 +179,14 @@ def test_the_view_tells_which_values_are_predicted(run, in_memory):
     np.testing.assert_array_equal(view.guessed["gap_cheap"], table.loc[list(view.ids), "gap_cheap std"])
     assert (view.guessed["gap_cheap"] > 0).any()
     assert np.isfinite(view.columns["gap_cheap"]).all()
+
+
+def test_lost_files_are_made_again_as_they_were_though_the_budget_is_larger_now(run, in_memory):
+    oracles = clusters(in_memory)
+    campaign(run, oracles, budget=28)
+    folder = run / events(run, "model")[-1]["folder"]
+    before = {name: content for name, content in contents(folder).items()}
+    (folder / "proposals.csv").unlink()
+    campaign(run, oracles, budget=500, targets=1)
+    assert not events(run, "remade")
+    assert contents(folder) == before
