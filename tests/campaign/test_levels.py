@@ -185,7 +185,7 @@ def test_lost_files_are_made_again_as_they_were_though_the_budget_is_larger_now(
     oracles = clusters(in_memory)
     campaign(run, oracles, budget=28)
     folder = run / events(run, "model")[-1]["folder"]
-    before = {name: content for name, content in contents(folder).items()}
+    before = contents(folder)
     (folder / "proposals.csv").unlink()
     campaign(run, oracles, budget=500, targets=1)
     assert not events(run, "remade")
