@@ -182,11 +182,30 @@ def test_the_view_tells_which_values_are_predicted(run, in_memory):
 
 
 def test_lost_files_are_made_again_as_they_were_though_the_budget_is_larger_now(run, in_memory):
-    oracles = clusters(in_memory)
-    campaign(run, oracles, budget=28)
+    oracles = clusters(in_memory, delay=lambda intent: 100)
+    campaign(run, oracles, budget=28, once=True)
     folder = run / events(run, "model")[-1]["folder"]
     before = contents(folder)
     (folder / "proposals.csv").unlink()
-    campaign(run, oracles, budget=500, targets=1)
+    campaign(run, oracles, budget=500, once=True)
     assert not events(run, "remade")
     assert contents(folder) == before
+
+
+def test_a_larger_budget_goes_on_where_a_smaller_one_ended(run, in_memory):
+    oracles = clusters(in_memory)
+    few = campaign(run, oracles, budget=28)
+    assert few["campaign"]["stop"]["kind"] == "budget"
+    assert few["proposals"] == []
+    more = campaign(run, oracles, budget=60)
+    assert more["campaign"]["stop"]["why"].startswith("the budget of 60 is spent")
+    assert more["n_labelled"] > few["n_labelled"]
+    before = contents(run)
+    campaign(run, oracles, budget=60)
+    assert contents(run) == before
+
+
+def test_a_budget_for_one_calculation_that_counts_is_spent_on_it(run, in_memory):
+    summary = campaign(run, clusters(in_memory), budget=10)
+    assert summary["n_labelled"] == KNOWN.sum() + 1
+    assert summary["campaign"]["stop"]["why"] == "the budget of 10 is spent"

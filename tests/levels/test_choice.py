@@ -121,4 +121,10 @@ def test_what_runs_or_failed_is_left_alone_and_the_rest_of_the_budget_is_kept():
     assert Table(*args, failed=flags).chosen(taught, spend=11.0) == [(7, "cheap"), (6, "")]
     # A cheap look is of no use when its candidate can no longer be computed.
     assert Table(*args).chosen(taught, left=11.5) == [(6, "cheap")]
-    assert Table(*args).chosen(taught, left=10.5) == []
+    assert Table(*args).chosen(taught, left=10.5) == [(6, "")]
+    assert Table(*args).chosen(taught, left=9.5) == []
+
+
+def test_pairs_that_cannot_be_paid_do_not_hold_up_what_can():
+    table = Table(np.arange(20.0), [0.1, 5.0], [1.0, 1.0], np.full(22, np.nan))
+    assert table.chosen(np.zeros(22), left=10.5) == [(20, "")]
