@@ -149,7 +149,7 @@ class CampaignSettings(BaseModel):
     @model_validator(mode="after")
     def _has_a_ladder(self) -> CampaignSettings:
         try:
-            check_levels(self.level, self.target)
+            check_levels(self.level)
         except ValueError as error:
             raise PydanticCustomError("levels", "{told}", {"told": str(error)}) from error
         if self.level and self.run.oracle not in (PEOPLE, self.level[-1].oracle):

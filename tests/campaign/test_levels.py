@@ -209,3 +209,23 @@ def test_a_budget_for_one_calculation_that_counts_is_spent_on_it(run, in_memory)
     summary = campaign(run, clusters(in_memory), budget=10)
     assert summary["n_labelled"] == KNOWN.sum() + 1
     assert summary["campaign"]["stop"]["why"] == "the budget of 10 is spent"
+
+
+def test_the_last_level_has_the_column_of_the_target_by_name_or_header(run, in_memory):
+    named = [LEVELS[0], {**LEVELS[1], "column": "gap"}]
+    campaign(run, clusters(in_memory), levels=named, budget=20)
+    assert campaign(run, clusters(in_memory), levels=named, budget=20)["campaign"]["stop"]["kind"] == "budget"
+    other = [LEVELS[0], {**LEVELS[1], "column": "gap_hse (eV)"}]
+    told = r"^level dear: needs the target 'gap \(eV\)' as its column, found 'gap_hse \(eV\)'$"
+    with pytest.raises(SettingsError, match=told):
+        campaign(in_memory / "other", clusters(in_memory), levels=other)
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [("gap (meV)", r"found the target 'gap \(meV\)'$"), ("gap_cheap (meV)", r"found 'gap_cheap' of two levels$")],
+)
+def test_two_levels_of_one_column_are_refused_whatever_the_unit(run, in_memory, column, told):
+    levels = [LEVELS[0], {"name": "middle", "cost": 2, "column": column}, LEVELS[1]]
+    with pytest.raises(SettingsError, match=told):
+        campaign(run, clusters(in_memory), levels=levels)
