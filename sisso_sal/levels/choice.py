@@ -201,8 +201,11 @@ def choose_calculations(
     if pairs := [one for level in followed for one in _pairs(scene.ids, target, level, last)]:
         return scores, _affordable(pairs, costs, spend, left)
     wanted = []
-    rows = [row for row in np.flatnonzero(free & np.isfinite(scores)).tolist() if scores[row] > 0]
-    for row in sorted(rows, key=lambda row: (-scores[row], scene.ids[row])):
+    nearness = scene.told.log_probability(
+        scene.goal.low, scene.goal.high
+    )  # where probabilities are too small for a number
+    rows = np.flatnonzero(free & np.isfinite(scores)).tolist()
+    for row in sorted(rows, key=lambda row: (-scores[row], -nearness[row], scene.ids[row])):
         level = levels[choice[row] - 1].name if choice[row] else ""
         promised = f"{CLEARLY * scores[row]:.2g} targets for its cost, {direct[row]:.2g} without"
         wanted.append(Calculation(row, level, float(scores[row]), promised if level else ""))
