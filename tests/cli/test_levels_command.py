@@ -133,6 +133,14 @@ def test_replay_says_what_levels_save(folder):
     assert refused.stderr.startswith("error: --plot: needs a campaign without levels of theory")
 
 
+def test_the_column_of_the_last_level_is_the_target(folder):
+    text = (folder / "levels.toml").read_text().replace('target = "gap (eV)"\n', "", 1)
+    (folder / "levels.toml").write_text(text.replace("cost = 10\n", 'cost = 10\ncolumn = "gap (eV)"\n', 1))
+    options = ("--batch", 1, "--n-start", 10, "--evaluations", 1, "--seeds", 1, "--surrogates", "trees", "--jobs", 1)
+    done = sal(folder, "replay", "all.csv", "--config", "levels.toml", *options, "--json")
+    assert json.loads(done.stdout)["n_materials"] == N
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
