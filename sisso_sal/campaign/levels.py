@@ -66,6 +66,7 @@ def check_levels_of(settings: CampaignSettings, space: Space) -> None:
         raise SettingsError("level: needs candidates of a table, found a space that makes its own")
     if settings.level and space.target is not None:
         _check_columns(settings, space.target)
+        _check_units(settings, space)
     if settings.level and settings.acquisition != HITS.name:
         raise SettingsError(
             f"acquisition: needs '{HITS.name}' for a campaign with levels, found '{settings.acquisition}'"
@@ -83,3 +84,16 @@ def _check_columns(settings: CampaignSettings, target: Quantity) -> None:
             raise SettingsError(f"level {level.name}: needs a column of its own, found the target '{level.column}'")
         if lower.count(name) > 1:
             raise SettingsError(f"level {level.name}: needs a column of its own, found '{name}' of two levels")
+
+
+def _check_units(settings: CampaignSettings, space: Space) -> None:
+    """Refuse a level that gives its values in another unit than the table has them."""
+    columns = [*space.features, *(space.partial if isinstance(space, HasPartial) else ())]
+    units = {quantity.name: quantity for quantity in columns}
+    for level in settings.lower:
+        name, unit = split_header(str(level.column))
+        if unit and name in units and units[name].unit != unit:
+            found = units[name].header
+            raise SettingsError(
+                f"level {level.name}: needs its column as the table has it, '{found}', found '{level.column}'"
+            )

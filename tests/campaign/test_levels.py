@@ -229,3 +229,10 @@ def test_two_levels_of_one_column_are_refused_whatever_the_unit(run, in_memory, 
     levels = [LEVELS[0], {"name": "middle", "cost": 2, "column": column}, LEVELS[1]]
     with pytest.raises(SettingsError, match=told):
         campaign(run, clusters(in_memory), levels=levels)
+
+
+def test_a_level_in_another_unit_than_the_table_is_refused(run, in_memory):
+    frame = MATERIALS.assign(**{"gap_cheap (meV)": [1000 * CHEAP[id] for id in MATERIALS["formula"]]})
+    told = r"^level cheap: needs its column as the table has it, 'gap_cheap \(meV\)', found 'gap_cheap \(eV\)'$"
+    with pytest.raises(SettingsError, match=told):
+        campaign(run, clusters(in_memory), frame)

@@ -173,3 +173,13 @@ def test_doctor_looks_at_the_oracle_of_each_level(folder):
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert checks["oracle of cheap"]["status"] == "problem"
     assert checks["oracle"] == {"name": "oracle", "status": "ok", "detail": "lookup:truth.csv, needs no calculations"}
+
+
+def test_a_table_in_another_unit_is_refused_by_the_level_and_not_as_a_second_target(folder):
+    frame = pd.read_csv(folder / "open.csv")
+    cheap = 1000 * pd.read_csv(folder / "cheap.csv")["gap_cheap (eV)"]
+    frame.assign(**{"gap_cheap (meV)": cheap.where(frame.index % 2 == 0)}).to_csv(folder / "milli.csv", index=False)
+    done = sal(folder, "discover", "milli.csv", "--config", "levels.toml", "--out", "run", code=2)
+    assert done.stderr.splitlines()[-1] == (
+        "error: level cheap: needs its column as the table has it, 'gap_cheap (meV)', found 'gap_cheap (eV)'"
+    )
