@@ -236,3 +236,11 @@ def test_a_level_in_another_unit_than_the_table_is_refused(run, in_memory):
     told = r"^level cheap: needs its column as the table has it, 'gap_cheap \(meV\)', found 'gap_cheap \(eV\)'$"
     with pytest.raises(SettingsError, match=told):
         campaign(run, clusters(in_memory), frame)
+
+
+def test_the_view_has_no_level_of_too_few_values(run, in_memory):
+    frame = MATERIALS.assign(**{"gap_cheap (eV)": np.where(np.arange(N) < 3, 1.0 + np.arange(N), np.nan)})
+    campaign(run, {"": clusters(in_memory)[""]}, frame, levels=[], once=True)
+    view = RunView.read(run)
+    assert list(view.columns) == ["a", "b", "r"]
+    assert all(np.isfinite(values).all() for values in view.columns.values())
