@@ -244,3 +244,16 @@ def test_the_view_has_no_level_of_too_few_values(run, in_memory):
     view = RunView.read(run)
     assert list(view.columns) == ["a", "b", "r"]
     assert all(np.isfinite(values).all() for values in view.columns.values())
+
+
+def test_the_next_thing_to_do_is_said_of_whoever_computes_the_level(run, in_memory):
+    oracles = clusters(in_memory)
+    people = [{**LEVELS[0], "oracle": "none"}, LEVELS[1]]
+    summary = campaign(run, {"": oracles[""]}, levels=people, oracle="command:dear")
+    first = summary["proposals"][0]["id"]
+    told = f"sisso-sal label {run} {first} VALUE --level cheap, for this and the others; then run the discover command again"
+    assert summary["campaign"]["next"] == told
+    other = in_memory / "other"
+    del oracles[""]
+    begun = campaign(other, oracles, levels=[LEVELS[0], {"name": "dear", "cost": 10}], once=True)
+    assert begun["campaign"]["next"] == "run the discover command again: 5 calculations are running"
