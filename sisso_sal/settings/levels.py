@@ -46,6 +46,13 @@ class LevelSettings(BaseModel):
             raise PydanticCustomError("name", "a name of at most 32 letters, digits, hyphens and underscores")
         return name
 
+    @field_validator("column")
+    @classmethod
+    def _is_header(cls, column: str | None) -> str | None:
+        if column is not None and not column.strip():
+            raise PydanticCustomError("column", "a header of a column")
+        return column
+
 
 def check_levels(levels: Sequence[LevelSettings]) -> None:
     """Refuse levels that make no ladder.

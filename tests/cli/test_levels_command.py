@@ -150,6 +150,7 @@ def test_the_column_of_the_last_level_is_the_target(folder):
         ("cost = 1\n", "cost = -1\n", "bad.toml: level.cost: needs greater than 0, found -1"),
         ('name = "cheap"', 'name = "very cheap"', "level.name: needs a name of at most 32 letters, digits, hyphens"),
         ('acquisition = "hits"', 'acquisition = "ei"', "acquisition: needs 'hits' for a campaign with levels, found 'ei'"),
+        ('column = "gap_cheap (eV)"', 'column = " "', "bad.toml: level.column: needs a header of a column, found ' '"),
         ('column = "gap_cheap (eV)"', 'colum = "gap_cheap (eV)"', "unknown setting 'level.colum'; did you mean 'column'?"),
     ],
 )  # fmt: skip
