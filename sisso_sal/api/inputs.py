@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sisso_sal.data.headers import header_notes
+from sisso_sal.data.headers import header_notes, split_header
 from sisso_sal.data.left_out import LeftOut
 from sisso_sal.data.roles import Wanted
 from sisso_sal.data.table import Table, read_targets, read_wanted
@@ -147,7 +147,9 @@ def read_candidates(
 
 def _partial(settings: CampaignSettings) -> list[str] | None:
     """Columns that may have gaps: those of lower levels and of cheap estimates; None where these are switched off."""
-    named = [str(level.column) for level in settings.lower]
+    named = [
+        split_header(str(level.column))[0] for level in settings.lower
+    ]  # another unit is refused later, by its level
     low = settings.ensemble.low
     return None if low == () and not named else [*named, *(low or ())]
 

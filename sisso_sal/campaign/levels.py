@@ -61,10 +61,39 @@ def _estimates_of(space: Space, settings: CampaignSettings) -> set[str]:
 
 
 def check_levels_of(settings: CampaignSettings, space: Space) -> None:
-    """Refuse levels for candidates that are not listed, and another acquisition than the one that is weighed against costs."""
+    """Refuse levels for candidates that are not listed, columns that make no ladder, and another acquisition than `hits`."""
     if settings.level and isinstance(space, Maximiser):
         raise SettingsError("level: needs candidates of a table, found a space that makes its own")
+    if settings.level and space.target is not None:
+        _check_columns(settings, space.target)
+        _check_units(settings, space)
     if settings.level and settings.acquisition != HITS.name:
         raise SettingsError(
             f"acquisition: needs '{HITS.name}' for a campaign with levels, found '{settings.acquisition}'"
         )
+
+
+def _check_columns(settings: CampaignSettings, target: Quantity) -> None:
+    """Refuse two levels of one column, whatever the unit, and another column of the last level than the target."""
+    *lower, last = (level.column and split_header(level.column)[0] for level in settings.level)
+    if last is not None and last != target.name:
+        top = settings.level[-1]
+        raise SettingsError(f"level {top.name}: needs the target '{target.header}' as its column, found '{top.column}'")
+    for level, name in zip(settings.lower, lower, strict=True):
+        if name == target.name:
+            raise SettingsError(f"level {level.name}: needs a column of its own, found the target '{level.column}'")
+        if lower.count(name) > 1:
+            raise SettingsError(f"level {level.name}: needs a column of its own, found '{name}' of two levels")
+
+
+def _check_units(settings: CampaignSettings, space: Space) -> None:
+    """Refuse a level that gives its values in another unit than the table has them."""
+    columns = [*space.features, *(space.partial if isinstance(space, HasPartial) else ())]
+    units = {quantity.name: quantity for quantity in columns}
+    for level in settings.lower:
+        name, unit = split_header(str(level.column))
+        if unit and name in units and units[name].unit != unit:
+            found = units[name].header
+            raise SettingsError(
+                f"level {level.name}: needs its column as the table has it, '{found}', found '{level.column}'"
+            )

@@ -315,7 +315,7 @@ class Loop:
     def _tell_taken(self, new: list[tuple[str, dict[str, Any]]]) -> None:
         for kind, data in new:
             value = f" {data['value']:.6g}" if kind == "label" else ""
-            of = f" of {data['id']}" if "id" in data else ""
+            of = f" of {data['id']}{f' ({level})' if (level := data.get('level')) else ''}" if "id" in data else ""
             self._talk.tell(f"recorded: {kind}{of}{value}")
 
     # Proposing -----------------------------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def status_document(
         "last_event": None if state.last is None else {key: state.last[key] for key in ("seq", "time", "event")},
         "provenance": _provenance(newest),
     }
-    return document | {"next": _next(document, next((level for _, level in _open(state)), ""))}
+    return document | {"next": _next(document, _for_people(state, settings))}
 
 
 def _levels(state: State, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -123,6 +123,13 @@ def _open(state: State) -> list[tuple[str, str]]:
     return [(id, level) for id, level in wanted if id not in state.at(level).cases]
 
 
+def _for_people(state: State, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Those of `_open` that no oracle computes."""
+    lower = {level["name"] for level in (settings.get("level") or ())[:-1] if level.get("oracle", PEOPLE) == PEOPLE}
+    mine = lower if state.has_oracle else {"", *lower}
+    return [(id, level) for id, level in _open(state) if level in mine]
+
+
 def _iteration(iteration: Iteration) -> dict[str, Any]:
     model, proposal = iteration.model or {}, iteration.proposal or {}
     calibration = model.get("calibration") or {}
@@ -163,8 +170,8 @@ def _provenance(newest: Iteration | None) -> dict[str, Any] | None:
     }
 
 
-def _next(document: dict[str, Any], level: str) -> str:
-    """What to do next; `level` is that of the first candidate that is open, where it is a lower one."""
+def _next(document: dict[str, Any], for_people: list[tuple[str, str]]) -> str:
+    """What to do next; `for_people` has the ids and levels of what people are to add."""
     run = document["run"]
     if document["standing"] == "running":
         return f"nothing to do while a driver is running; sisso-sal stop {run} ends it"
@@ -185,9 +192,11 @@ def _next(document: dict[str, Any], level: str) -> str:
         if kind in {"gain", "nothing_left"} and model:
             advice = f"sisso-sal export {run}/{model} --format latex"
         return advice + (f", or sisso-sal retry {run}" if document["failed"] else "")
-    if document["has_oracle"]:
+    at_oracles = running if document["levels"] else 0
+    is_left_to_oracles = document["has_oracle"] or bool(document["open"]) or at_oracles > 0
+    if is_left_to_oracles and (at_oracles or not for_people):
         return f"run the discover command again: {_calculations(running)} running"
-    first = document["open"][0] if document["open"] else "ID"
+    first, level = for_people[0] if for_people else ("ID", "")
     first = f"{first} VALUE --level {level}" if level else f"{first} VALUE"
     return f"sisso-sal label {run} {first}, for this and the others; then run the discover command again"
 

@@ -228,6 +228,9 @@ def _candidates(draft: Draft, event: Event) -> None:
 def _settings(draft: Draft, event: Event) -> None:
     if any(event["run"].get(name) != draft.run.get(name) for name in ("exclude_elements", "only_elements")):
         draft.learn(event)  # the newest proposal was made among other candidates
+    has_levels = draft.created is not None and draft.created["settings"].get("level")
+    if has_levels and event["run"].get("budget") != draft.run.get("budget"):
+        draft.learn(event)  # the newest proposal was made for what could be paid then
     draft.run, draft.oracle = event["run"], event["oracle"]
 
 

@@ -186,20 +186,26 @@ def choose_calculations(
     free = ~(scene.excluded | scene.pending | np.any([level.pending for level in levels], axis=0))
     direct = scene.told.probability(scene.goal.low, scene.goal.high)
     index = [direct]
+    followed = [
+        level for level in levels if level.cost + last <= left * (1 + 1e-9)
+    ]  # by what counts, which can be paid too
     for number, level in enumerate(levels):
         moved = np.sqrt((taught[: number + 1] ** 2).sum(axis=0))
-        can = level.is_open & (moved > 0)
+        can = level.is_open & (moved > 0) & (level in followed)
         chances, weights = chances_after(scene.told, moved, scene.goal)
         promised = last * targets_per_cost(chances, weights, level.cost, last)
         index.append(np.where(can, promised / CLEARLY, -np.inf))
     every = np.array(index)
     scores, choice = every.max(axis=0), np.where(np.isnan(direct), 0, every.argmax(axis=0))
     costs = {level.name: level.cost for level in levels} | {"": last}
-    if pairs := [one for level in levels for one in _pairs(scene.ids, target, level, last)]:
+    if pairs := [one for level in followed for one in _pairs(scene.ids, target, level, last)]:
         return scores, _affordable(pairs, costs, spend, left)
     wanted = []
-    rows = [row for row in np.flatnonzero(free & np.isfinite(scores)).tolist() if scores[row] > 0]
-    for row in sorted(rows, key=lambda row: (-scores[row], scene.ids[row])):
+    nearness = scene.told.log_probability(
+        scene.goal.low, scene.goal.high
+    )  # where probabilities are too small for a number
+    rows = np.flatnonzero(free & np.isfinite(scores)).tolist()
+    for row in sorted(rows, key=lambda row: (-scores[row], -nearness[row], scene.ids[row])):
         level = levels[choice[row] - 1].name if choice[row] else ""
         promised = f"{CLEARLY * scores[row]:.2g} targets for its cost, {direct[row]:.2g} without"
         wanted.append(Calculation(row, level, float(scores[row]), promised if level else ""))

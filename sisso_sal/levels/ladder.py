@@ -19,7 +19,7 @@ from sisso_sal.spaces.blocks import predict_all
 from sisso_sal.spaces.columns import WithColumns
 
 FEWEST_OF_LEVEL = 5
-"""Values below which a level is left out."""
+"""Values below which a level is left out; so is one of which all values are the same."""
 
 MakeLevel = Callable[[tuple[str, ...], int, int], Surrogate]
 """(names of the low columns, number of the level from 0, values to learn from) -> an unfitted surrogate."""
@@ -67,7 +67,8 @@ class Ladder:
     make : callable
         See `MakeLevel`.
     levels : sequence of LevelValues
-        Lower levels of all candidates of the space, the lowest first; one that fewer than five candidates have is left out.
+        Lower levels of all candidates of the space, the lowest first; one that fewer than five candidates have, or that does not
+        vary, is left out.
 
     Attributes
     ----------
@@ -92,7 +93,8 @@ class Ladder:
         """
         self._filled: list[_Filled] = []
         for number, level in enumerate(self._levels):
-            if np.isfinite(level.values).sum() >= FEWEST_OF_LEVEL:
+            known = level.values[np.isfinite(level.values)]
+            if len(known) >= FEWEST_OF_LEVEL and np.ptp(known) > 0:
                 self._filled.append(self._fill(space, number, level))
         top = self._make(self._low(), len(self._levels), len(rows))
         if isinstance(top, Continues) and self._earlier is not None:

@@ -12,6 +12,9 @@ from sisso_sal.settings.campaign import CampaignSettings
 MANY = 500
 """Values of a lower level above which trees learn them: an ensemble would take long, and says little more."""
 
+ROWS_BESIDE = 2
+"""Values that a formula needs beside one for each term."""
+
 
 def maker(
     make: Callable[[CampaignSettings, int], Surrogate], settings: CampaignSettings, seed: int, n_levels: int
@@ -36,8 +39,16 @@ def maker(
         ensemble = settings.ensemble.model_copy(update={"low": tuple(names) if names or not is_last else None})
         own = settings.model_copy(update={"ensemble": ensemble})
         if not is_last:
-            kind = "trees" if n_values > MANY else settings.surrogate
-            own = own.model_copy(update={"goal": "min", "surrogate": kind})
+            own = _of_lower(own, n_values)
         return make(own, seed + 1 + number if not is_last else seed)
 
     return made
+
+
+def _of_lower(settings: CampaignSettings, n_values: int) -> CampaignSettings:
+    """The settings without what was said of the target, and with no more terms than so many values allow."""
+    kind = "trees" if n_values > MANY else settings.surrogate
+    ensemble = settings.ensemble.model_copy(update={"transform": "none", "positive": "auto"})
+    dim = settings.model.dim
+    model = settings.model.model_copy(update={"dim": None if dim is None else max(1, min(dim, n_values - ROWS_BESIDE))})
+    return settings.model_copy(update={"goal": "min", "surrogate": kind, "ensemble": ensemble, "model": model})

@@ -336,8 +336,10 @@ def _check_recipe(record: EnsembleRecord, recipe: EnsembleRecipe, members: Seque
     """Raise a ValueError that names the key where a file does not fit its own settings."""
     need(len(members) == recipe.members, f"members: needs {recipe.members}, found {len(members)}")
     link = members[0].link
-    shared = link.kind == recipe.target_transform and all(member.link == link for member in members)
-    need(shared, f"members: needs one link for all, of kind {recipe.target_transform}")
+    is_alone = record.low is not None and record.low.form.endswith("alone")  # a line of the target itself
+    kind = "none" if is_alone else recipe.target_transform
+    shared = link.kind == kind and all(member.link == link for member in members)
+    need(shared, f"members: needs one link for all, of kind {kind}")
     for name in ("calibration", "formula_calibration", "recalibration"):
         part = getattr(record, name)
         kinds = (recipe.recalibrate, "none")  # of too few labels

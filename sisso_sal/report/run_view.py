@@ -347,10 +347,14 @@ def _formulas(path: Path) -> EnsembleModel:
 def _features(
     candidates: pd.DataFrame, id_name: str | None, target: str
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Values and units of the primary features by name: the columns of numbers that are neither id nor target."""
+    """Values and units of the primary features by name: the columns of numbers that are neither id nor target.
+
+    One with gaps was none: a level of theory with too few values to be learned.
+    """
     columns, units = {}, {}
     for (name, unit), header in sorted((split_header(header), header) for header in candidates.columns):
-        if name not in {id_name, target} and pd.api.types.is_numeric_dtype(candidates[header]):
+        is_number = name not in {id_name, target} and pd.api.types.is_numeric_dtype(candidates[header])
+        if is_number and not candidates[header].isna().to_numpy().any():
             columns[name], units[name] = candidates[header].to_numpy(dtype=np.float64), unit
     return columns, units
 

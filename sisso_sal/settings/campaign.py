@@ -149,7 +149,7 @@ class CampaignSettings(BaseModel):
     @model_validator(mode="after")
     def _has_a_ladder(self) -> CampaignSettings:
         try:
-            check_levels(self.level, self.target)
+            check_levels(self.level)
         except ValueError as error:
             raise PydanticCustomError("levels", "{told}", {"told": str(error)}) from error
         if self.level and self.run.oracle not in (PEOPLE, self.level[-1].oracle):
@@ -299,9 +299,10 @@ def validated(flat: dict[str, Any], place: Callable[[str], str]) -> CampaignSett
         raise SettingsError(_explained(error, place)) from error
     if not settings.level:
         return settings
-    # The last level is the one that counts: whoever computes it labels the target.
-    run = settings.run.model_copy(update={"oracle": settings.level[-1].oracle})
-    return settings.model_copy(update={"run": run})
+    # The last level is the one that counts: its column is the target, and whoever computes it labels that.
+    last = settings.level[-1]
+    run = settings.run.model_copy(update={"oracle": last.oracle})
+    return settings.model_copy(update={"run": run, "target": settings.target or last.column})
 
 
 def _explained(error: ValidationError, place: Callable[[str], str]) -> str:

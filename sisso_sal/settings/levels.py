@@ -46,19 +46,25 @@ class LevelSettings(BaseModel):
             raise PydanticCustomError("name", "a name of at most 32 letters, digits, hyphens and underscores")
         return name
 
+    @field_validator("column")
+    @classmethod
+    def _is_header(cls, column: str | None) -> str | None:
+        if column is not None and not column.strip():
+            raise PydanticCustomError("column", "a header of a column")
+        return column
 
-def check_levels(levels: Sequence[LevelSettings], target: str | None) -> None:
+
+def check_levels(levels: Sequence[LevelSettings]) -> None:
     """Refuse levels that make no ladder.
 
     Raises
     ------
     ValueError
-        There is only one; two have one name or column; a lower one has no column; one costs less than that below it; the last one
-        has another column than the target.
+        There is only one; two have one name or column; a lower one has no column; one costs less than that below it.
 
     Examples
     --------
-    >>> check_levels([LevelSettings(name="pbe", cost=1, column="g"), LevelSettings(name="hse", cost=0.5)], None)
+    >>> check_levels([LevelSettings(name="pbe", cost=1, column="g"), LevelSettings(name="hse", cost=0.5)])
     Traceback (most recent call last):
     ...
     ValueError: levels in the order of their costs, the last one counts; 'hse' costs less than 'pbe'
@@ -76,5 +82,3 @@ def check_levels(levels: Sequence[LevelSettings], target: str | None) -> None:
         values = [value for level in levels if (value := getattr(level, what)) is not None]
         if twice := next((value for value in values if values.count(value) > 1), None):
             raise ValueError(f"a {what} of its own for each level; two have '{twice}'")
-    if levels and levels[-1].column is not None and target is not None and levels[-1].column != target:
-        raise ValueError(f"the target '{target}' as the column of the last level, found '{levels[-1].column}'")

@@ -182,11 +182,78 @@ def test_the_view_tells_which_values_are_predicted(run, in_memory):
 
 
 def test_lost_files_are_made_again_as_they_were_though_the_budget_is_larger_now(run, in_memory):
-    oracles = clusters(in_memory)
-    campaign(run, oracles, budget=28)
+    oracles = clusters(in_memory, delay=lambda intent: 100)
+    campaign(run, oracles, budget=28, once=True)
     folder = run / events(run, "model")[-1]["folder"]
     before = contents(folder)
     (folder / "proposals.csv").unlink()
-    campaign(run, oracles, budget=500, targets=1)
+    campaign(run, oracles, budget=500, once=True)
     assert not events(run, "remade")
     assert contents(folder) == before
+
+
+def test_a_larger_budget_goes_on_where_a_smaller_one_ended(run, in_memory):
+    oracles = clusters(in_memory)
+    few = campaign(run, oracles, budget=28)
+    assert few["campaign"]["stop"]["kind"] == "budget"
+    assert few["proposals"] == []
+    more = campaign(run, oracles, budget=60)
+    assert more["campaign"]["stop"]["why"].startswith("the budget of 60 is spent")
+    assert more["n_labelled"] > few["n_labelled"]
+    before = contents(run)
+    campaign(run, oracles, budget=60)
+    assert contents(run) == before
+
+
+def test_a_budget_for_one_calculation_that_counts_is_spent_on_it(run, in_memory):
+    summary = campaign(run, clusters(in_memory), budget=10)
+    assert summary["n_labelled"] == KNOWN.sum() + 1
+    assert summary["campaign"]["stop"]["why"] == "the budget of 10 is spent"
+
+
+def test_the_last_level_has_the_column_of_the_target_by_name_or_header(run, in_memory):
+    named = [LEVELS[0], {**LEVELS[1], "column": "gap"}]
+    campaign(run, clusters(in_memory), levels=named, budget=20)
+    assert campaign(run, clusters(in_memory), levels=named, budget=20)["campaign"]["stop"]["kind"] == "budget"
+    other = [LEVELS[0], {**LEVELS[1], "column": "gap_hse (eV)"}]
+    told = r"^level dear: needs the target 'gap \(eV\)' as its column, found 'gap_hse \(eV\)'$"
+    with pytest.raises(SettingsError, match=told):
+        campaign(in_memory / "other", clusters(in_memory), levels=other)
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [("gap (meV)", r"found the target 'gap \(meV\)'$"), ("gap_cheap (meV)", r"found 'gap_cheap' of two levels$")],
+)
+def test_two_levels_of_one_column_are_refused_whatever_the_unit(run, in_memory, column, told):
+    levels = [LEVELS[0], {"name": "middle", "cost": 2, "column": column}, LEVELS[1]]
+    with pytest.raises(SettingsError, match=told):
+        campaign(run, clusters(in_memory), levels=levels)
+
+
+def test_a_level_in_another_unit_than_the_table_is_refused(run, in_memory):
+    frame = MATERIALS.assign(**{"gap_cheap (meV)": [1000 * CHEAP[id] for id in MATERIALS["formula"]]})
+    told = r"^level cheap: needs its column as the table has it, 'gap_cheap \(meV\)', found 'gap_cheap \(eV\)'$"
+    with pytest.raises(SettingsError, match=told):
+        campaign(run, clusters(in_memory), frame)
+
+
+def test_the_view_has_no_level_of_too_few_values(run, in_memory):
+    frame = MATERIALS.assign(**{"gap_cheap (eV)": np.where(np.arange(N) < 3, 1.0 + np.arange(N), np.nan)})
+    campaign(run, {"": clusters(in_memory)[""]}, frame, levels=[], once=True)
+    view = RunView.read(run)
+    assert list(view.columns) == ["a", "b", "r"]
+    assert all(np.isfinite(values).all() for values in view.columns.values())
+
+
+def test_the_next_thing_to_do_is_said_of_whoever_computes_the_level(run, in_memory):
+    oracles = clusters(in_memory)
+    people = [{**LEVELS[0], "oracle": "none"}, LEVELS[1]]
+    summary = campaign(run, {"": oracles[""]}, levels=people, oracle="command:dear")
+    first = summary["proposals"][0]["id"]
+    told = f"sisso-sal label {run} {first} VALUE --level cheap, for this and the others; then run the discover command again"
+    assert summary["campaign"]["next"] == told
+    other = in_memory / "other"
+    del oracles[""]
+    begun = campaign(other, oracles, levels=[LEVELS[0], {"name": "dear", "cost": 10}], once=True)
+    assert begun["campaign"]["next"] == "run the discover command again: 5 calculations are running"

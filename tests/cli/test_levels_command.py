@@ -133,6 +133,14 @@ def test_replay_says_what_levels_save(folder):
     assert refused.stderr.startswith("error: --plot: needs a campaign without levels of theory")
 
 
+def test_the_column_of_the_last_level_is_the_target(folder):
+    text = (folder / "levels.toml").read_text().replace('target = "gap (eV)"\n', "", 1)
+    (folder / "levels.toml").write_text(text.replace("cost = 10\n", 'cost = 10\ncolumn = "gap (eV)"\n', 1))
+    options = ("--batch", 1, "--n-start", 10, "--evaluations", 1, "--seeds", 1, "--surrogates", "trees", "--jobs", 1)
+    done = sal(folder, "replay", "all.csv", "--config", "levels.toml", *options, "--json")
+    assert json.loads(done.stdout)["n_materials"] == N
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
@@ -142,6 +150,7 @@ def test_replay_says_what_levels_save(folder):
         ("cost = 1\n", "cost = -1\n", "bad.toml: level.cost: needs greater than 0, found -1"),
         ('name = "cheap"', 'name = "very cheap"', "level.name: needs a name of at most 32 letters, digits, hyphens"),
         ('acquisition = "hits"', 'acquisition = "ei"', "acquisition: needs 'hits' for a campaign with levels, found 'ei'"),
+        ('column = "gap_cheap (eV)"', 'column = " "', "bad.toml: level.column: needs a header of a column, found ' '"),
         ('column = "gap_cheap (eV)"', 'colum = "gap_cheap (eV)"', "unknown setting 'level.colum'; did you mean 'column'?"),
     ],
 )  # fmt: skip
@@ -165,3 +174,13 @@ def test_doctor_looks_at_the_oracle_of_each_level(folder):
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert checks["oracle of cheap"]["status"] == "problem"
     assert checks["oracle"] == {"name": "oracle", "status": "ok", "detail": "lookup:truth.csv, needs no calculations"}
+
+
+def test_a_table_in_another_unit_is_refused_by_the_level_and_not_as_a_second_target(folder):
+    frame = pd.read_csv(folder / "open.csv")
+    cheap = 1000 * pd.read_csv(folder / "cheap.csv")["gap_cheap (eV)"]
+    frame.assign(**{"gap_cheap (meV)": cheap.where(frame.index % 2 == 0)}).to_csv(folder / "milli.csv", index=False)
+    done = sal(folder, "discover", "milli.csv", "--config", "levels.toml", "--out", "run", code=2)
+    assert done.stderr.splitlines()[-1] == (
+        "error: level cheap: needs its column as the table has it, 'gap_cheap (meV)', found 'gap_cheap (eV)'"
+    )

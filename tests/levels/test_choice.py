@@ -121,4 +121,16 @@ def test_what_runs_or_failed_is_left_alone_and_the_rest_of_the_budget_is_kept():
     assert Table(*args, failed=flags).chosen(taught, spend=11.0) == [(7, "cheap"), (6, "")]
     # A cheap look is of no use when its candidate can no longer be computed.
     assert Table(*args).chosen(taught, left=11.5) == [(6, "cheap")]
-    assert Table(*args).chosen(taught, left=10.5) == []
+    assert Table(*args).chosen(taught, left=10.5) == [(6, "")]
+    assert Table(*args).chosen(taught, left=9.5) == []
+
+
+def test_pairs_that_cannot_be_paid_do_not_hold_up_what_can():
+    table = Table(np.arange(20.0), [0.1, 5.0], [1.0, 1.0], np.full(22, np.nan))
+    assert table.chosen(np.zeros(22), left=10.5) == [(20, "")]
+
+
+def test_a_goal_out_of_reach_is_no_reason_to_end():
+    labels = np.linspace(1000, 1001, 6)
+    table = Table(labels, [900.0, 800.0, 850.0], [1.0, 1.0, 1.0], known_low(9, 6))
+    assert table.chosen(np.append(np.zeros(6), [0.9, 0.9, 0.9])) == [(7, ""), (8, ""), (6, "")]

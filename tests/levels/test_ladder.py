@@ -149,3 +149,13 @@ def test_the_table_of_an_iteration_says_what_is_known_and_what_is_guessed(plante
     assert np.flatnonzero(table["low std"]).tolist() == [38]
     np.testing.assert_array_equal(np.delete(table["low (eV)"], 38), np.delete(low, 38))
     assert ladder.told([""])[0]["name"] == "low"
+
+
+def test_a_level_without_variation_is_left_out(planted):
+    space, low, _ = planted
+    same = np.where(np.arange(N) < 10, 0.0, np.nan)
+    ladder, made = fitted(space, [LevelValues(MID, same), LevelValues(LOW, low)])
+    assert [names for names, _, _ in made] == [("low",)]
+    told = ladder.told(["", ""])
+    assert [row["n_predicted"] for row in told] == [0, 0]
+    assert told[0]["n_known"] == 10

@@ -186,6 +186,19 @@ def test_model_file_predicts_the_same_bits(noise: float) -> None:
         assert np.array_equal(getattr(first, name), getattr(second, name), equal_nan=True)
 
 
+def test_model_file_of_a_line_is_read_back_though_formulas_would_have_a_transform() -> None:
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(0, 1, (30, 3)), columns=["a", "b", "G"])
+    y = pd.Series(2.0 * X["G"] + 20.0 + rng.normal(0, 0.05, 30), name="y")
+    ensemble = SISSOEnsemble(**SMALL, low=("G",), target_transform="log")
+    model = fit_ensemble(ensemble.recipe(), ensemble_table(ensemble, X, y)).model
+    assert model.low.form == "line alone"
+    document = json.loads(json.dumps(model.document(ensemble.get_params(), "y", "")))
+    again = EnsembleModel.of_file(read_record(EnsembleRecord, document))
+    columns = ensemble_table(ensemble, X, y).columns()
+    assert np.array_equal(again.predict_distribution(columns).mean, model.predict_distribution(columns).mean)
+
+
 @settings(max_examples=5, deadline=None)
 @given(st.permutations(range(30)), st.permutations(range(4)))
 def test_order_of_rows_and_columns_does_not_matter(rows: list[int], columns: list[int]) -> None:
