@@ -142,6 +142,13 @@ def read_candidates(
         _partial(settings) if with_gaps else None, () if with_gaps else settings.ensemble.low or (),
     )  # fmt: skip
     table = read_wanted(path, wanted)
+    for level in settings.lower:
+        name = split_header(str(level.column))[0]
+        if name in table.text or any(name == split_header(column)[0] for column in settings.drop or ()):
+            found = "text" if name in table.text else "it among the columns to drop"
+            raise TableError(
+                f"{table.path}: level {level.name}: needs numbers in column '{level.column}', found {found}"
+            )
     return with_features(table, formula, tell)
 
 

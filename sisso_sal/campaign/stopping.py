@@ -60,8 +60,9 @@ def reason_to_stop(state: State, settings: CampaignSettings) -> Stop | None:
     """
     run = settings.run
     if run.budget is not None and (left := cost_left(state, settings)) < settings.costs[""]:
-        rest = f"; {left:g} {'is' if left == 1 else 'are'} left" if left else ""
-        return Stop("budget", f"the budget of {run.budget:g}{'' if settings.level else ' evaluations'} is spent{rest}")
+        what = f"the budget of {run.budget:g}{'' if settings.level else ' evaluations'}"
+        rest = f"{left:g} of {what} {'is' if left == 1 else 'are'} left, less than a calculation that counts costs"
+        return Stop("budget", rest if left else f"{what} is spent")
     if run.core_hours is not None and (hours := core_hours_expected(state)) >= run.core_hours:
         return Stop("core_hours", f"{hours:.4g} of {run.core_hours:.4g} core-hours are spent")
     if run.targets is not None and (n := targets_reached(state, settings)) >= run.targets:

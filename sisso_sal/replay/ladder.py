@@ -153,6 +153,8 @@ def _best_first(
 ) -> None:
     """The level of all materials, then the last one of the best of them; what has no value comes last."""
     for _ in np.flatnonzero(np.isfinite(level.values)):
+        if trace.cost[-1] + level.cost > budget:
+            return
         trace.note(level.name, level.cost, trace.found[-1])
     for row in np.argsort(np.where(np.isnan(level.values), np.inf, goal.distance(level.values)), kind="stable"):
         if known[row]:

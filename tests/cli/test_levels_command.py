@@ -184,3 +184,33 @@ def test_a_table_in_another_unit_is_refused_by_the_level_and_not_as_a_second_tar
     assert done.stderr.splitlines()[-1] == (
         "error: level cheap: needs its column as the table has it, 'gap_cheap (meV)', found 'gap_cheap (eV)'"
     )
+
+
+def test_a_column_of_a_level_that_is_text_or_dropped_is_refused(folder):
+    frame = pd.read_csv(folder / "open.csv").assign(**{"gap_cheap (eV)": "high"})
+    frame.to_csv(folder / "text.csv", index=False)
+    done = sal(folder, "discover", "text.csv", "--config", "levels.toml", "--out", "run", code=2)
+    assert done.stderr.endswith("error: text.csv: level cheap: needs numbers in column 'gap_cheap (eV)', found text\n")
+    options = ("--config", "levels.toml", "--drop", "gap_cheap", "--out", "run")
+    dropped = sal(folder, "discover", "all.csv", *options, code=2)
+    assert "level cheap: needs numbers in column 'gap_cheap (eV)', found it among the columns to drop" in dropped.stderr
+    assert not (folder / "run").exists()
+
+
+def test_a_level_of_all_materials_stops_with_the_budget(folder):
+    options = (
+        "--n-start",
+        10,
+        "--evaluations",
+        2,
+        "--seeds",
+        1,
+        "--surrogates",
+        "no-formulas",
+        "--jobs",
+        1,
+        "--goal",
+        "max",
+    )
+    document = json.loads(sal(folder, "replay", "all.csv", "--config", "levels.toml", *options, "--json").stdout)
+    assert document["strategies"]["all of cheap, best first"]["cost"][0][-1] == 20
