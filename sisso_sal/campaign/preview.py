@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sisso_sal.campaign.inputs import Origins, check_learnable, new_labels, recall, refuse_changes, resolved
 from sisso_sal.campaign.learning import Tools, learn, waited_for
 from sisso_sal.ledger.fold import fold
@@ -68,5 +70,6 @@ def preview(
         for pick in learned.picks
     ]
     for row, one in zip(proposals, learned.calculations or (), strict=False):
-        row |= {"score": one.score, "level": one.level or None, "because": one.because}
+        score = one.score if np.isfinite(one.score) else None
+        row |= {"score": score, "level": one.level or None, "because": one.because}
     return {**document, "iteration": learned.iteration, "proposals": proposals}

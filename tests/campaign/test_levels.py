@@ -155,6 +155,7 @@ def test_a_level_that_fails_for_a_candidate_is_not_asked_for_it_again(run, in_me
     assert len(at(run, "label", None)) == KNOWN.sum() + len(at(run, "intent", None))
     document = status_document(run, state(run), None)
     assert {row["level"] for row in document["failed"]} == {"cheap"}
+    assert f"{failed[0]} (cheap)" in status_text(document)
 
 
 def test_other_levels_are_refused_for_the_same_run(run, in_memory):

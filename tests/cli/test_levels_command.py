@@ -82,6 +82,14 @@ def test_a_campaign_with_levels_from_the_shell(folder):
     assert "(as recorded; there is no new label)" in again.stdout
 
 
+def test_a_dry_run_says_at_which_level_and_why(folder):
+    options = ("discover", "open.csv", "--config", "levels.toml", "--out", "run", "--dry-run")
+    document = json.loads(sal(folder, *options, "--json").stdout)
+    assert {(row["level"], row["score"]) for row in document["proposals"]} == {("cheap", None)}
+    assert "its label is known: to learn what the level says" in sal(folder, *options).stdout
+    assert not (folder / "run").exists()
+
+
 def test_people_compute_the_last_level(folder):
     done = sal(folder, "discover", "open.csv", "--config", "people.toml", "--out", "run")
     assert "  dear" in done.stdout

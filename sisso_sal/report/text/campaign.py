@@ -32,15 +32,15 @@ def preview_text(preview: Mapping[str, Any]) -> str:
     unit = preview["target"]["unit"]
     suffix = f" {unit}" if unit else ""
     has_levels = any(row.get("level") for row in preview["proposals"])
-    rows = [["", "candidate", f"mean{suffix}", "std", f"score ({preview['acquisition']})", "level"]]
+    rows = [["", "candidate", f"mean{suffix}", "std", f"score ({preview['acquisition']})", "level", "because"]]
     rows += [
         [
             str(rank), row["id"], f"{row['mean']:.3f}", f"{row['std']:.3f}", _number(row["score"], ".4g"),
-            row.get("level") or "the last",
+            row.get("level") or "the last", row.get("because", ""),
         ]
         for rank, row in enumerate(preview["proposals"], 1)
     ]  # fmt: skip
-    rows = rows if has_levels else [row[:-1] for row in rows]
+    rows = rows if has_levels else [row[:-2] for row in rows]
     new = f"would learn from {preview['n_labelled']} labels and propose"
     made = f"learned from {preview['n_labelled']} labels, the same as now, and proposed"
     lines = [
@@ -61,7 +61,7 @@ def ended_text(campaign: Mapping[str, Any], unit: str) -> str:
     if campaign["has_oracle"] or campaign["evaluations"]:
         lines.append(_cost(campaign))
     if campaign["pending"]:
-        lines.append(f"Submitted, no result yet: {_listed([case['id'] for case in campaign['pending']])}")
+        lines.append(f"Submitted, no result yet: {_listed([_named(case) for case in campaign['pending']])}")
     lines += _failures(campaign)
     return "\n".join(lines)
 
@@ -131,6 +131,11 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(map(printable, names[:SHOWN])) + more
 
 
+def _named(case: Mapping[str, Any]) -> str:
+    """A calculation by its candidate, and by its level where that is a lower one."""
+    return f"{case['id']} ({case['level']})" if case.get("level") else case["id"]
+
+
 def _waiting(status: Mapping[str, Any], width: int | None) -> list[str]:
     lines = []
     descriptions = {"intended": "submission not confirmed", "submitted": "submitted", "again": "to be tried again"}
@@ -139,7 +144,7 @@ def _waiting(status: Mapping[str, Any], width: int | None) -> list[str]:
         oldest = sorted(status["pending"], key=lambda case: -case["age_s"])
         for case in oldest[:SHOWN]:
             rows.append(
-                [case["id"], descriptions[case["status"]], duration(case["age_s"]), str(case["attempt"]), case["job"]]
+                [_named(case), descriptions[case["status"]], duration(case["age_s"]), str(case["attempt"]), case["job"]]
             )
         lines += ["", aligned(rows, numeric=[2, 3], width=width, spare=[4, 3])]
         if len(oldest) > SHOWN:
@@ -153,7 +158,7 @@ def _failures(status: Mapping[str, Any]) -> list[str]:
     if not status["failed"]:
         return []
     rows = [["failed", "kind", "attempts", "reason"]]
-    rows += [[case["id"], case["kind"], str(case["attempts"]), case["reason"]] for case in status["failed"][:SHOWN]]
+    rows += [[_named(case), case["kind"], str(case["attempts"]), case["reason"]] for case in status["failed"][:SHOWN]]
     more = len(status["failed"]) - SHOWN
     return ["", aligned(rows, numeric=[2]), *([f"and {more} more"] if more > 0 else [])]
 
