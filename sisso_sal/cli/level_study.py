@@ -50,10 +50,10 @@ def levels_made(settings, n_levels: int, seed: int):
     """How the surrogate of each level is made, from a seed; picklable."""
     from sisso_sal.levels.making import maker
 
-    return maker(_surrogate, settings, seed, n_levels)
+    return maker(unfitted, settings, seed, n_levels)
 
 
-def _surrogate(settings, seed: int):
+def unfitted(settings, seed: int):
     """An unfitted surrogate, in a process of its own: notes on units were already shown by the first process."""
     import warnings
 

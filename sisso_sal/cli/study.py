@@ -14,7 +14,7 @@ import click
 from sisso_sal.cli import known_values
 from sisso_sal.cli.help import Computing, panel
 from sisso_sal.cli.learning_curve import LEARNING_CURVE, CurveRequest, refuse_others, show_learning_curve
-from sisso_sal.cli.level_study import level_study, refuse_with_levels
+from sisso_sal.cli.level_study import level_study, refuse_with_levels, unfitted
 from sisso_sal.cli.options import (
     COLUMNS,
     COMMON,
@@ -140,9 +140,8 @@ def replay(
     about = {"seeds": seeds, "jobs": jobs or usable_cores()}
     with Progress("campaigns", quiet or as_json) as progress:
         if settings.level:
-            document = level_study(
-                data, settings, surrogates or (settings.surrogate,), rules, **about, progress=progress
-            )
+            kinds = surrogates or (settings.surrogate,)
+            document = level_study(data, settings, kinds, rules, **about, progress=progress)
         else:
             document = simulate(space, strategies, rules, seed=settings.seed, **about, progress=progress)
     document |= {
@@ -161,8 +160,8 @@ def replay(
         from sisso_sal.report.figures.saved import save_figure
 
         save_figure(found_targets(document), plot)
-    if not as_json and plot is not None:
-        show(f"\nThe figure is in {plot}")
+        if not as_json:
+            show(f"\nThe figure is in {plot}")
     next_step(f"sisso-sal discover TABLE_WITH_GAPS {_options_of_best(document, strategies, settings)}")
 
 
@@ -209,7 +208,7 @@ def _strategies(settings, surrogates: tuple[str, ...] | None, acquisitions: tupl
     pairs = [(kind, one.name) for kind in surrogates or COMPARED for one in chosen if one.uses]
     pairs += [GREEDY] if surrogates is None and acquisitions is None else []
     strategies = [
-        Strategy(f"{kind} {name}", name, partial(_surrogate, settings.model_copy(update={"surrogate": kind})))
+        Strategy(f"{kind} {name}", name, partial(unfitted, settings.model_copy(update={"surrogate": kind})))
         for kind, name in pairs
     ]
     without_surrogate = [acquisition.name for acquisition in (*chosen, *ALONGSIDE) if not acquisition.uses]
@@ -224,16 +223,6 @@ def _options_of_best(document: dict[str, Any], strategies, settings) -> str:
     kind, _, acquisition = max(means, key=lambda name: means[name], default=default).partition(" ")
     surrogate = "" if kind == settings.surrogate else f"--surrogate {kind} "
     return f"{surrogate}--acquisition {acquisition}"
-
-
-def _surrogate(settings, seed: int):
-    """An unfitted surrogate, in a process of its own: notes on units were already shown by the first process."""
-    import warnings
-
-    from sisso_sal.models.registry import make_surrogate
-
-    warnings.filterwarnings("ignore", message="unit .* is not known")
-    return make_surrogate(settings, seed, threads=1)
 
 
 def _labelled(table):

@@ -186,9 +186,8 @@ def choose_calculations(
     free = ~(scene.excluded | scene.pending | np.any([level.pending for level in levels], axis=0))
     direct = scene.told.probability(scene.goal.low, scene.goal.high)
     index = [direct]
-    followed = [
-        level for level in levels if level.cost + last <= left * (1 + 1e-9)
-    ]  # by what counts, which can be paid too
+    # A look is of use where what counts can be paid after it.
+    followed = [level for level in levels if level.cost + last <= left * (1 + 1e-9)]
     for number, level in enumerate(levels):
         moved = np.sqrt((taught[: number + 1] ** 2).sum(axis=0))
         can = level.is_open & (moved > 0) & (level in followed)
@@ -201,9 +200,8 @@ def choose_calculations(
     if pairs := [one for level in followed for one in _pairs(scene.ids, target, level, last)]:
         return scores, _affordable(pairs, costs, spend, left)
     wanted = []
-    nearness = scene.told.log_probability(
-        scene.goal.low, scene.goal.high
-    )  # where probabilities are too small for a number
+    # It tells candidates apart whose probabilities are too small for a number.
+    nearness = scene.told.log_probability(scene.goal.low, scene.goal.high)
     rows = np.flatnonzero(free & np.isfinite(scores)).tolist()
     for row in sorted(rows, key=lambda row: (-scores[row], -nearness[row], scene.ids[row])):
         level = levels[choice[row] - 1].name if choice[row] else ""
