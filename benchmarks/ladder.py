@@ -1,6 +1,6 @@
 """What cheap levels of theory save: simulated campaigns on tables in which all levels are known.
 
-    python benchmarks/ladder.py [--tables measured,hse06,gpbx] [--surrogates sisso,no-formulas] [--seeds 10] [--jobs 1]
+    python benchmarks/ladder.py [--tables measured,hse06,gpbx] [--surrogates sisso,no-formulas] [--seeds 10] [--workers 1]
                                 [--json FILE]
 
 measured : CHGNet, DFT-HSE06 and measured free energies of Pourbaix decomposition, costs 1 : 100 : 1000
@@ -33,6 +33,7 @@ from sisso_sal.replay.simulate import Rules
 from sisso_sal.report.text.table import aligned
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.spaces.table import TableSpace
+from sisso_sal.system.executors import Workers, open_workers
 from sisso_sal.system.storage import write_whole
 
 LAST = 1000.0
@@ -71,7 +72,7 @@ def space_and_levels(name: str) -> tuple[TableSpace, tuple[KnownLevel, ...]]:
     return space, levels
 
 
-def study(name: str, surrogates: list[str], seeds: int, jobs: int) -> dict:
+def study(name: str, surrogates: list[str], seeds: int, workers: Workers) -> dict:
     """The document of `replay_levels`."""
     space, levels = space_and_levels(name)
     strategies = []
@@ -83,7 +84,7 @@ def study(name: str, surrogates: list[str], seeds: int, jobs: int) -> dict:
             strategies.append(LevelsStrategy(f"{kind}, {levels[0].name} only", levels[:1], partial(made, 1)))
         strategies.append(LevelsStrategy(f"{kind}, last level alone", (), partial(made, 0)))
     strategies += [LevelsStrategy(f"all of {level.name}, best first", (level,), None) for level in levels]
-    return replay_levels(space, strategies, LAST, LADDERS[name].rules, seeds=seeds, jobs=jobs)
+    return replay_levels(space, strategies, LAST, LADDERS[name].rules, seeds=seeds, workers=workers)
 
 
 def table(name: str, document: dict) -> str:
@@ -110,13 +111,14 @@ def main() -> None:
     parser.add_argument("--tables", default=",".join(LADDERS))
     parser.add_argument("--surrogates", default="sisso,no-formulas")
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--json", type=Path, help="the file of results")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", message="unit .* is not known")
     documents = {}
     for name in options.tables.split(","):
-        documents[name] = study(name, options.surrogates.split(","), options.seeds, options.jobs)
+        with open_workers(n=options.workers, threads=1) as workers:
+            documents[name] = study(name, options.surrogates.split(","), options.seeds, workers)
         print(table(name, documents[name]), flush=True)
         if options.json:
             write_whole(options.json, json.dumps(documents))

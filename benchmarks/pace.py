@@ -106,7 +106,7 @@ def one_seed(folder: Path) -> list[str]:
     table = HERE.parent / "shared" / "data" / "oxides_gpbx.csv"
     shared = ["--target", "g_pbx (eV/atom)", "--evaluations", "60"]
     source = [str(table), *shared] if table.exists() else [str(OXIDES), "--n-start", "15", "--evaluations", "20"]
-    return ["replay", *source, "--surrogates", "sisso", "--members", "30", "--seeds", "1", "--jobs", "1", "--json"]
+    return ["replay", *source, "--surrogates", "sisso", "--members", "30", "--seeds", "1", "--workers", "1", "--json"]
 
 
 ROWS = (

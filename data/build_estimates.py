@@ -13,13 +13,14 @@ from pathlib import Path
 import pandas as pd
 
 from sisso_sal.fidelity.columns import EstimateQuestion
-from sisso_sal.fidelity.compute import computed, relaxers
+from sisso_sal.fidelity.compute import computed
 from sisso_sal.fidelity.energies import described, read_energies, write_energies
 from sisso_sal.fidelity.estimates import needed_plan
 from sisso_sal.fidelity.parts import KeptParts
 from sisso_sal.fidelity.potentials import Potential, open_potential
 from sisso_sal.fidelity.relaxation import RelaxationSettings, Relaxed
 from sisso_sal.fidelity.starts import Start
+from sisso_sal.system.executors import open_workers
 from sisso_sal.system.progress import Progress
 
 HERE = Path(__file__).resolve().parent
@@ -86,13 +87,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     began = time.monotonic()
     with (
         KeptParts(options.parts) as parts,
-        relaxers(options.workers) as executor,
+        open_workers(n=options.workers) as workers,
         Progress("relaxing structures") as progress,
     ):
         for number, chunk in enumerate(chunks(asked)):
             if time.monotonic() - began > 3600 * options.hours:
                 break
-            known |= computed(chunk, potential, settings, parts, executor, n_workers=options.workers)
+            known |= computed(chunk, potential, settings, parts, workers)
             progress(CHUNK * number + len(chunk), len(asked))
     if known:
         write_energies(options.output, known, described(starts), potential, settings)

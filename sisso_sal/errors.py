@@ -63,6 +63,10 @@ class LockedError(SissoSalError):
     exit_code = 75
 
 
+class ExecutorError(SissoSalError):
+    """Workers that should compute parts were lost, or cannot be reached; what is finished is kept."""
+
+
 class OracleError(SissoSalError):
     """A calculation, or the reading of its output, failed."""
 

@@ -94,7 +94,7 @@ def _oracle_help() -> str:
         "--asynchronous", is_flag=True, help="Propose again after each calculation, not only after each batch."
     ),
     click.option(
-        "--workers",
+        "--calculations",
         type=click.IntRange(min=0),
         help="Calculations that run at the same time; 0 if you start workers yourself; 1 by default.",
     ),

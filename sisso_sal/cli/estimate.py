@@ -11,7 +11,7 @@ import click
 
 from sisso_sal.cli import known_values
 from sisso_sal.cli.help import Command, panel
-from sisso_sal.cli.options import COMMON, JSON, TABLE, check_free, dumps, load, number, write
+from sisso_sal.cli.options import COMMON, JSON, TABLE, WORKERS, check_free, dumps, load, number, write
 from sisso_sal.cli.terminal import emit, next_step, note, show
 from sisso_sal.errors import InputError, SettingsError
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from sisso_sal.fidelity.schemes import Scheme
     from sisso_sal.fidelity.starts import Start
     from sisso_sal.settings.calculation import LabelSettings
+    from sisso_sal.system.executors import Workers
+
+HERE_ALONE = {"executor": "local", "n": None}
+"""Nothing was said of workers."""
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _N_NAMES = 8
@@ -46,7 +50,6 @@ _N_NAMES = 8
     click.option(
         "--check-phonons", is_flag=True, help="Also phonons of each row's lowest structure; needs the extra phonons."
     ),
-    click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that compute."),
 )  # fmt: skip
 @panel(
     "What is made of them",
@@ -73,6 +76,7 @@ _N_NAMES = 8
     click.option("--save-energies", type=_FILE, help="Also write the energies, for --energies; packed if it ends in .gz."),
     click.option("--force", is_flag=True, help="Replace these files if they exist."),
 )  # fmt: skip
+@WORKERS
 @JSON
 @COMMON
 def estimate(
@@ -96,6 +100,7 @@ def estimate(
     from sisso_sal.fidelity.energies import described, write_energies
     from sisso_sal.fidelity.estimates import estimates, settled
     from sisso_sal.oracle.stability.measured import read_enthalpies
+    from sisso_sal.system.executors import open_workers
 
     out = _checked(out or table.with_name(f"{table.name.partition('.')[0]}.estimated.csv"), table, save_energies, force)
     label = load(config, {}).label
@@ -105,18 +110,20 @@ def estimate(
     formulas = _formulas(file, formula or label.formula)
     measured = None if options["fit_reference"] is None else read_enthalpies(options["fit_reference"])
     question = _question(label, competitors, options["ions"] or label.ions)
-    if energies is None:
-        made = _computed(formulas, question, label, file, measured, out, quiet or as_json, options)
-    else:
-        made = _read(energies, {**options, "save_energies": save_energies})
-    scheme, fit = settled(made.potential, made.energies, options["scheme"], measured)
-    rows = estimates(formulas, made.energies, scheme, question, made.lacking)
-    if not any(row.values for row in rows):
-        raise InputError(f"{table}: no row can be estimated; {rows[0].formula}: {rows[0].reason}")
-    if save_energies is not None and made.settings is not None:
-        write_energies(save_energies, made.energies[0], described(made.starts), made.potential, made.settings)
-    if options["check_phonons"]:
-        rows = _vibrating(rows, made, out, quiet or as_json, options["workers"])
+    where = {"executor": options.pop("executor"), "n": options.pop("n_workers")}
+    with open_workers(**where, threads=1, tell=note) as workers:
+        if energies is None:
+            made = _computed(formulas, question, label, file, measured, out, quiet or as_json, options, workers)
+        else:
+            made = _read(energies, {**options, "save_energies": save_energies, "workers": where != HERE_ALONE})
+        scheme, fit = settled(made.potential, made.energies, options["scheme"], measured)
+        rows = estimates(formulas, made.energies, scheme, question, made.lacking)
+        if not any(row.values for row in rows):
+            raise InputError(f"{table}: no row can be estimated; {rows[0].formula}: {rows[0].reason}")
+        if save_energies is not None and made.settings is not None:
+            write_energies(save_energies, made.energies[0], described(made.starts), made.potential, made.settings)
+        if options["check_phonons"]:
+            rows = _vibrating(rows, made, out, quiet or as_json, workers)
     write(_csv(file, rows, headers(made.potential.tag, question.quantity, options["check_phonons"])), out, force)
     document = _document(rows, made, scheme, fit, out)
     emit(dumps(document)) if as_json else show(_text(document))
@@ -179,8 +186,8 @@ def _read(path: Path, options: Mapping[str, Any]) -> _Made:
     from sisso_sal.fidelity.energies import read_energies
     from sisso_sal.fidelity.potentials import KINDS, Potential
 
-    of_computing = ("save_energies", "max_steps", "force_tolerance", "max_prototypes", "check_phonons")
-    if options["workers"] != 1 or any(options[name] for name in of_computing):
+    of_computing = ("save_energies", "max_steps", "force_tolerance", "max_prototypes", "check_phonons", "workers")
+    if any(options[name] for name in of_computing):
         raise click.UsageError(f"--energies {path}: computes nothing; leave out what is said of a computation")
     file = read_energies(path)
     potential = file.potential
@@ -204,6 +211,7 @@ def _computed(
     out: Path,
     quiet: bool,
     options: Mapping[str, Any],
+    workers: Workers,
 ) -> _Made:
     """The energies of everything that is needed, from parts and computed now."""
     from sisso_sal.fidelity.estimates import needed_plan, relaxed_energies
@@ -224,9 +232,7 @@ def _computed(
     limit = options["max_prototypes"] or label.max_prototypes
     planned = needed_plan(formulas, question, _structures(label, file, formulas), limit, list(measured or ()))
     with Progress("relaxing structures", quiet) as progress:
-        energies = relaxed_energies(
-            planned, potential, settings, _parts(out), options["workers"], progress=progress, tell=note
-        )
+        energies = relaxed_energies(planned, potential, settings, _parts(out), workers, progress=progress, tell=note)
     return _Made(potential, settings, energies, planned.starts, planned.lacking)
 
 
@@ -235,13 +241,13 @@ def _parts(out: Path) -> Path:
     return out.with_name(f"{out.name.partition('.')[0]}.estimates")
 
 
-def _vibrating(rows: Sequence[RowEstimate], made: _Made, out: Path, quiet: bool, n_workers: int) -> list[RowEstimate]:
+def _vibrating(rows: Sequence[RowEstimate], made: _Made, out: Path, quiet: bool, workers: Workers) -> list[RowEstimate]:
     """The rows with the phonons of their lowest phases."""
     from sisso_sal.fidelity.phonon_parts import with_phonons
     from sisso_sal.system.progress import Progress
 
     with Progress("phonons", quiet) as progress:
-        return with_phonons(rows, made.starts, made.potential, _parts(out), n_workers, progress=progress, tell=note)
+        return with_phonons(rows, made.starts, made.potential, _parts(out), workers, progress=progress, tell=note)
 
 
 def _structures(label: LabelSettings, file: ColumnFile, ids: Sequence[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from sisso_sal.errors import SettingsError
 
 
 def level_study(
-    table, settings, surrogates: tuple[str, ...], rules, *, seeds: int, jobs: int, progress
+    table, settings, surrogates: tuple[str, ...], rules, *, seeds: int, workers, progress
 ) -> dict[str, Any]:
     """The document of `replay_levels`: each surrogate with the levels, and without any; and each level's best values first.
 
@@ -35,7 +35,7 @@ def level_study(
     strategies += [LevelsStrategy(f"all of {level.name}, best first", (level,), None) for level in levels]
     last = settings.level[-1]
     document = replay_levels(
-        space, strategies, last.cost, rules, seeds=seeds, seed=settings.seed, jobs=jobs, progress=progress
+        space, strategies, last.cost, rules, seeds=seeds, seed=settings.seed, workers=workers, progress=progress
     )
     return document | {"last_name": last.name}
 

@@ -43,6 +43,19 @@ COMMON = panel(
     click.option("--debug", is_flag=True, help="Show the traceback of an error."),
 )
 THREADS = click.option("--threads", type=click.IntRange(min=1), help="Threads; all usable cores by default.")
+WORKERS = panel(
+    "Where it is computed",
+    click.option(
+        "--executor",
+        metavar="WHERE",
+        default="local",
+        show_default=True,
+        help="local, dask:local, dask:ADDRESS, dask:FILE (a scheduler file), or package.module:name of an executor.",
+    ),
+    click.option(
+        "--workers", "n_workers", type=click.IntRange(min=1), help="Processes; with a scheduler, how many to wait for."
+    ),
+)
 SURROGATE = panel(
     "Ensemble",
     click.option(

@@ -25,6 +25,7 @@ from sisso_sal.cli.options import (
     SEED,
     TABLE,
     THREADS,
+    WORKERS,
     check_free,
     check_plot,
     dumps,
@@ -76,12 +77,12 @@ from sisso_sal.system.progress import Progress
         help="Reference of an improvement: mean (best posterior mean) or label (best label); mean by default.",
     ),
     click.option("--diversity", type=click.FloatRange(0, 1), help="Weight of diversity within a batch; 0 by default."),
-    click.option("--jobs", type=click.IntRange(min=1), help="Processes; all usable cores by default."),
     click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the targets found, as PNG or PDF."),
     click.option("--force", is_flag=True, help="Replace the plot if it exists."),
 )  # fmt: skip
 @ENSEMBLE
 @MODEL
+@WORKERS
 @click.option(
     "--config", type=click.Path(path_type=Path), help="Settings in a TOML file; options of the command override them."
 )
@@ -89,7 +90,7 @@ from sisso_sal.system.progress import Progress
 @COMMON
 def replay(
     table, target, id_column, formula, target_quantile, start, n_start, evaluations, seeds, surrogates, acquisitions,
-    estimate, jobs, plot, force, config, as_json, quiet, debug, **options,
+    estimate, executor, n_workers, plot, force, config, as_json, quiet, debug, **options,
 ):  # fmt: skip
     """Compare strategies in simulated campaigns on TABLE, in which the target is known for every row.
 
@@ -119,6 +120,7 @@ def replay(
     from sisso_sal.report.text.levels import levels_text
     from sisso_sal.report.text.study import replay_text
     from sisso_sal.spaces.table import TableSpace
+    from sisso_sal.system.executors import open_workers
     from sisso_sal.system.machine import usable_cores
 
     layers = load_layers(config, {"target": target, "id": id_column, **model_changes(options)})
@@ -137,8 +139,12 @@ def replay(
         goal=settings.goal, target_share=target_quantile, n_start=n_start, start=start, evaluations=evaluations,
         batch=settings.batch, improve_on=settings.improve_on, diversity=settings.diversity,
     )  # fmt: skip
-    about = {"seeds": seeds, "jobs": jobs or usable_cores()}
-    with Progress("campaigns", quiet or as_json) as progress:
+    about: dict[str, Any] = {"seeds": seeds}
+    n_workers = n_workers or (usable_cores() if executor == "local" else None)
+    with (
+        open_workers(executor, n_workers, 1, tell=note) as about["workers"],
+        Progress("campaigns", quiet or as_json) as progress,
+    ):
         if settings.level:
             kinds = surrogates or (settings.surrogate,)
             document = level_study(data, settings, kinds, rules, **about, progress=progress)
@@ -156,13 +162,17 @@ def replay(
         next_step(f"sisso-sal discover TABLE_WITH_GAPS --config {config}")
         return
     if plot is not None:  # comes last: a figure that fails loses nothing
-        from sisso_sal.report.figures.draw import found_targets
-        from sisso_sal.report.figures.saved import save_figure
-
-        save_figure(found_targets(document), plot)
-        if not as_json:
-            show(f"\nThe figure is in {plot}")
+        _draw(document, plot, as_json)
     next_step(f"sisso-sal discover TABLE_WITH_GAPS {_options_of_best(document, strategies, settings)}")
+
+
+def _draw(document: dict[str, Any], plot: Path, as_json: bool) -> None:
+    from sisso_sal.report.figures.draw import found_targets
+    from sisso_sal.report.figures.saved import save_figure
+
+    save_figure(found_targets(document), plot)
+    if not as_json:
+        show(f"\nThe figure is in {plot}")
 
 
 def _cheapest(settings, space) -> list[str]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sisso_sal.errors import InputError
 from sisso_sal.fidelity.columns import EstimateQuestion, Estimator, RowEstimate
-from sisso_sal.fidelity.compute import computed, relaxers
+from sisso_sal.fidelity.compute import computed
 from sisso_sal.fidelity.fitted import FittedScheme, fit_scheme
 from sisso_sal.fidelity.parts import RELAXATIONS, KeptParts, Kind
 from sisso_sal.fidelity.potentials import Potential
@@ -19,6 +18,7 @@ from sisso_sal.fidelity.schemes import Scheme, scheme_of
 from sisso_sal.fidelity.starts import Plan, Start, competitors_of, metals_of, plan
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.structures import formula_key
+from sisso_sal.system.executors import HERE, Workers
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -71,7 +71,7 @@ def relaxed_energies(
     potential: Potential,
     settings: RelaxationSettings,
     folder: Path,
-    n_workers: int = 1,
+    workers: Workers = HERE,
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
     tell: Callable[[str], None] = lambda note: None,
@@ -85,8 +85,7 @@ def relaxed_energies(
     settings : RelaxationSettings
     folder : path
         Of the parts.
-    n_workers : int
-        Processes.
+    workers : Workers
     progress : callable
         Called with (done, total).
     tell : callable
@@ -98,7 +97,7 @@ def relaxed_energies(
         Another process has the folder.
     """
     outcomes = kept_outcomes(
-        planned.starts, potential, settings, folder, RELAXATIONS, n_workers, progress=progress, tell=tell
+        planned.starts, potential, settings, folder, RELAXATIONS, workers, progress=progress, tell=tell
     )
     return outcomes, {start.key: start.formula for start in planned.starts}
 
@@ -109,7 +108,7 @@ def kept_outcomes(
     settings: Any,
     folder: Path,
     kind: Kind[Outcome],
-    n_workers: int = 1,
+    workers: Workers = HERE,
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
     tell: Callable[[str], None] = lambda note: None,
@@ -121,11 +120,10 @@ def kept_outcomes(
     LockedError
         Another process has the folder.
     """
-    with KeptParts(folder, kind) as parts, relaxers(n_workers) as executor:
+    with KeptParts(folder, kind) as parts:
         if parts.n_broken:
             tell(f"{folder}: {parts.n_broken} lines that were cut off or changed count as not computed")
-        run = partial(computed, n_workers=n_workers, progress=progress)
-        return run(starts, potential, settings, parts, executor)
+        return computed(starts, potential, settings, parts, workers, progress=progress)
 
 
 def settled(

@@ -15,6 +15,7 @@ from sisso_sal.fidelity.phonons import IMAGINARY, METHOD, Phonons, PhononSetting
 from sisso_sal.fidelity.potentials import Potential
 from sisso_sal.fidelity.starts import Start
 from sisso_sal.oxides.structures import formula_key
+from sisso_sal.system.executors import HERE, Workers
 
 __all__ = ["PHONONS", "phonon_text", "with_phonons"]
 
@@ -56,7 +57,7 @@ def with_phonons(
     starts: Sequence[Start],
     potential: Potential,
     folder: Path,
-    n_workers: int = 1,
+    workers: Workers = HERE,
     *,
     settings: PhononSettings | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -72,8 +73,7 @@ def with_phonons(
     potential : Potential
     folder : path
         Of the parts.
-    n_workers : int
-        Processes.
+    workers : Workers
     settings : PhononSettings, optional
     progress : callable
         Called with (done, total).
@@ -88,7 +88,7 @@ def with_phonons(
     lowest = {(formula_key(row.formula), row.structure) for row in rows if row.relaxed is not None}
     chosen = [start for start in starts if (start.key, start.name) in lowest]
     outcomes = kept_outcomes(
-        chosen, potential, settings or PhononSettings(), folder, PHONONS, n_workers, progress=progress, tell=tell
+        chosen, potential, settings or PhononSettings(), folder, PHONONS, workers, progress=progress, tell=tell
     )
     return [
         row if row.relaxed is None else _with(row, outcomes[formula_key(row.formula), row.structure]) for row in rows

@@ -272,9 +272,9 @@ def from_command(settings: CampaignSettings, run: Path, table: Table, command: s
     SettingsError
         Settings ask for no worker, or the command cannot be run.
     """
-    if settings.run.workers < 1:
-        raise SettingsError("run.workers: needs 1 or more with an oracle command:COMMAND, found 0")
-    return CommandOracle(command, run / "jobs", settings.run.workers, settings.run.walltime)
+    if settings.run.calculations < 1:
+        raise SettingsError("run.calculations: needs 1 or more with an oracle command:COMMAND, found 0")
+    return CommandOracle(command, run / "jobs", settings.run.calculations, settings.run.walltime)
 
 
 def _in_json(candidate: Mapping[str, Any]) -> dict[str, Any]:

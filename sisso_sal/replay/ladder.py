@@ -16,8 +16,9 @@ from sisso_sal.errors import SettingsError
 from sisso_sal.levels.choice import Level, choose_calculations
 from sisso_sal.levels.ladder import Ladder, LevelValues, MakeLevel
 from sisso_sal.protocols import Progress, Quantity, Space
-from sisso_sal.replay.simulate import Rules, in_processes, start_pool, targets
+from sisso_sal.replay.simulate import Rules, simulated, start_pool, targets
 from sisso_sal.spaces.blocks import predict_all
+from sisso_sal.system.executors import HERE, Workers
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +174,7 @@ def replay_levels(
     *,
     seeds: int = 10,
     seed: int = 0,
-    jobs: int = 1,
+    workers: Workers = HERE,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Simulate every strategy from `seeds` starting sets; arguments as of `replay`.
@@ -200,7 +201,7 @@ def replay_levels(
         for strategy in strategies
         for start in range(seed, seed + seeds)
     }
-    traces = in_processes(tasks, jobs, progress)
+    traces = simulated(tasks, workers, progress)
     told = {}
     for strategy in strategies:
         mine = [traces[strategy.name, start] for start in range(seed, seed + seeds)]

@@ -6,10 +6,8 @@ the same starting sets.
 
 from __future__ import annotations
 
-import multiprocessing
 import re
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -28,6 +26,7 @@ from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.replay.claims import ClaimLog, claims_of, honesty
 from sisso_sal.replay.merit import figures_of_merit
 from sisso_sal.spaces.blocks import predict_all
+from sisso_sal.system.executors import HERE, Workers
 
 MakeSurrogate = Callable[[int], Surrogate]
 """seed -> an unfitted surrogate; must be picklable, because it is sent to other processes."""
@@ -222,7 +221,7 @@ def replay(
     *,
     seeds: int = 10,
     seed: int = 0,
-    jobs: int = 1,
+    workers: Workers = HERE,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Simulate every strategy from `seeds` starting sets.
@@ -238,8 +237,8 @@ def replay(
     seed : int
         Seed of the first campaign; each further campaign has the next seed. It determines the start, the surrogates and all
         random picks.
-    jobs : int
-        Processes; the result does not depend on it.
+    workers : Workers
+        The result does not depend on them.
     progress : callable, optional
         Called with (campaigns done, campaigns in all).
 
@@ -264,7 +263,7 @@ def replay(
         for strategy in strategies
         for start in starts
     }
-    traces = in_processes(tasks, jobs, progress)
+    traces = simulated(tasks, workers, progress)
     n_targets = int(wanted.sum())
     document: dict[str, Any] = {
         "n_targets": n_targets,
@@ -315,8 +314,8 @@ def _checked_targets(space: Space, strategies: Sequence[Strategy], rules: Rules)
     return wanted
 
 
-def in_processes(
-    tasks: Mapping[tuple[str, int], Callable[[], Any]], jobs: int, progress: Progress | None
+def simulated(
+    tasks: Mapping[tuple[str, int], Callable[[], Any]], workers: Workers, progress: Progress | None
 ) -> dict[tuple[str, int], Any]:
     """What each task gives, under its key.
 
@@ -324,28 +323,17 @@ def in_processes(
     ----------
     tasks : mapping of (strategy, seed) to callable
         Picklable.
-    jobs : int
-        Processes; the results do not depend on it.
+    workers : Workers
+        The results do not depend on them.
     progress : callable, optional
     """
     out: dict[tuple[str, int], Any] = {}
-    if jobs == 1:
-        for number, (key, task) in enumerate(tasks.items(), 1):
-            out[key] = task()
-            if progress:
-                progress(number, len(tasks))
-        return out
-    # Spawned, because a fork of a process with threads may hang.
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as executor:
-        running = {executor.submit(task): key for key, task in tasks.items()}
-        try:
-            while running:
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    out[running.pop(future)] = future.result()
-                if progress:
-                    progress(len(out), len(tasks))
-        except BaseException:
-            executor.shutdown(cancel_futures=True)
-            raise
+    for (key, _), traced in workers.unordered(_simulate, tasks.items()):
+        out[key] = traced
+        if progress:
+            progress(len(out), len(tasks))
     return out
+
+
+def _simulate(task: tuple[tuple[str, int], Callable[[], Any]]) -> Any:
+    return task[1]()

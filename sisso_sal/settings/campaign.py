@@ -104,7 +104,7 @@ class RunSettings(BaseModel):
     targets: int | None = Field(default=None, ge=1)
     min_gain: float | None = Field(default=None, gt=0)
     retries: int = Field(default=3, ge=0)
-    workers: int = Field(default=1, ge=0)
+    calculations: int = Field(default=1, ge=0)
     walltime: float | None = Field(default=None, gt=0)
     exclude_elements: tuple[str, ...] = ()
     only_elements: tuple[str, ...] = ()

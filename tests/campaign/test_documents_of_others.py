@@ -176,7 +176,7 @@ def test_a_campaign_goes_on_after_every_document(in_memory):
 
     def go(budget):
         oracle = AllAtOnce(f"cat {in_memory}/{{id}}", run / "jobs", workers=8)
-        return step(run, frame, more={"oracle": oracle}, oracle="command:cat", batch=200, budget=budget, workers=8)
+        return step(run, frame, more={"oracle": oracle}, oracle="command:cat", batch=200, budget=budget, calculations=8)
 
     go(n)
     summary = go(n + 1)

@@ -131,7 +131,7 @@ def test_picks_depend_neither_on_the_number_of_workers_nor_on_which_calculation_
     def delay(intent):
         return delays.setdefault(intent, int(rng.integers(0, 2 + 12 // workers)))
 
-    campaign(run, Cluster(in_memory / "c", delay), budget=9, workers=workers)
+    campaign(run, Cluster(in_memory / "c", delay), budget=9, calculations=workers)
     plain = run.with_name("plain")
     campaign(plain, Cluster(in_memory / "p"), budget=9)
     assert picks(run) == picks(plain)

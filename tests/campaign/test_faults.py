@@ -205,7 +205,7 @@ def test_the_number_of_workers_changes_no_pick(forks, in_memory, workers):
     folder, plain = stocked(in_memory / "here"), stocked(in_memory / "plain")
     uneven = SCRIPT.replace("grep", 'sleep 0.$(printf %s "$1" | cksum | cut -c1); grep')
     (folder / "run.sh").write_text(uneven)
-    done = forks.call(*command("run", "command:./run.sh {id}", 9), "--workers", workers, cwd=folder)
+    done = forks.call(*command("run", "command:./run.sh {id}", 9), "--calculations", workers, cwd=folder)
     assert done.code == 0, done.err
     assert forks.call(*command("run", budget=9), cwd=plain).code == 0
     assert picks(folder / "run") == picks(plain / "run")

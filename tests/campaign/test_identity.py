@@ -82,7 +82,7 @@ def test_each_of_a_hundred_ids_gets_its_own_label_from_a_command(run, in_memory)
     frame = candidates(HUNDRED)
     oracle = CommandOracle(SCRIPT, run / "jobs", workers=8)
     oracle.poll = 0.02
-    step(run, frame, more={"oracle": oracle}, oracle="command:sed", batch=100, budget=100, workers=8)
+    step(run, frame, more={"oracle": oracle}, oracle="command:sed", batch=100, budget=100, calculations=8)
     expected = dict(zip(frame["formula"], frame["k"].astype(float), strict=True))
     assert state(run).labels == expected
     assert len(list((run / "jobs").iterdir())) == 100

@@ -32,7 +32,7 @@ SETTINGS = """
 batch = 2
 [run]
 oracle = "aims"
-workers = 2
+calculations = 2
 [model]
 rung = 0
 dim = 1

@@ -49,7 +49,7 @@ def folder(tmp_path_factory):
             "2",
             "--seeds",
             "2",
-            "--jobs",
+            "--workers",
             "1",
         ),
     ],
@@ -65,7 +65,7 @@ def test_enough_members_or_none_at_all_need_no_note(folder):
     assert "members" not in call("fit", "table.csv", *SMALL[:6], folder=folder).stderr
     forest = call("discover", "table.csv", "--surrogate", "forest", "--dry-run", folder=folder).stderr
     assert "members" not in forest
-    names = ("--surrogates", "forest", "--n-start", "8", "--evaluations", "2", "--seeds", "2", "--jobs", "1")
+    names = ("--surrogates", "forest", "--n-start", "8", "--evaluations", "2", "--seeds", "2", "--workers", "1")
     few = call("replay", "known.csv", "--target", "gap", *names, "--members", "4", folder=folder).stderr
     assert "fewer than" not in few
 

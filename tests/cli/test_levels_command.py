@@ -113,7 +113,7 @@ def test_replay_says_what_levels_save(folder):
         2,
         "--surrogates",
         "no-formulas",
-        "--jobs",
+        "--workers",
         1,
         "--goal",
         "max",
@@ -147,7 +147,7 @@ def test_replay_says_what_levels_save(folder):
 def test_the_column_of_the_last_level_is_the_target(folder):
     text = (folder / "levels.toml").read_text().replace('target = "gap (eV)"\n', "", 1)
     (folder / "levels.toml").write_text(text.replace("cost = 10\n", 'cost = 10\ncolumn = "gap (eV)"\n', 1))
-    options = ("--batch", 1, "--n-start", 10, "--evaluations", 1, "--seeds", 1, "--surrogates", "trees", "--jobs", 1)
+    options = ("--batch", 1, "--n-start", 10, "--evaluations", 1, "--seeds", 1, "--surrogates", "trees", "--workers", 1)
     done = sal(folder, "replay", "all.csv", "--config", "levels.toml", *options, "--json")
     assert json.loads(done.stdout)["n_materials"] == N
 
@@ -217,7 +217,7 @@ def test_a_level_of_all_materials_stops_with_the_budget(folder):
         1,
         "--surrogates",
         "no-formulas",
-        "--jobs",
+        "--workers",
         1,
         "--goal",
         "max",

@@ -26,7 +26,7 @@ SMALL = (
     "--correction",
     "none",
 )
-FEW = ("--n-start", "8", "--evaluations", "4", "--seeds", "2", "--jobs", "1")
+FEW = ("--n-start", "8", "--evaluations", "4", "--seeds", "2", "--workers", "1")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_replay_prints_one_document_with_the_targets_found_after_each_evaluation
 
 def test_replay_compares_fair_peers_unless_told_otherwise(table):
     """All see compositions; the trees look at the mean alone."""
-    few = ("--n-start", "8", "--evaluations", "2", "--seeds", "1", "--jobs", "1", *SMALL[:-2], "--json")
+    few = ("--n-start", "8", "--evaluations", "2", "--seeds", "1", "--workers", "1", *SMALL[:-2], "--json")
     document = strict(call("replay", table, "--target", "gap", *few, "--acquisitions", "hits").stdout)
     assert list(document["strategies"]) == [
         "sisso hits", "no-formulas hits", "forest hits", "process hits", "random", "distance",

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from springs import Springs
 
-from sisso_sal.errors import LockedError, OracleError
-from sisso_sal.fidelity.compute import computed, relaxers
+from sisso_sal.errors import ExecutorError, LockedError
+from sisso_sal.fidelity.compute import computed
 from sisso_sal.fidelity.parts import PARTS, KeptParts, key_of
 from sisso_sal.fidelity.potentials import Potential, open_potential
 from sisso_sal.fidelity.relaxation import RelaxationSettings
 from sisso_sal.fidelity.starts import plan
+from sisso_sal.system.executors import open_workers
 
 SETTINGS = RelaxationSettings()
 POTENTIAL = open_potential("springs:Springs")
@@ -25,10 +26,8 @@ def starts():
 def run(starts, folder, settings=SETTINGS):
     """(outcomes, number of structures that were computed)."""
     totals = []
-    with KeptParts(folder) as parts, relaxers(1) as executor:
-        outcomes = computed(
-            starts, POTENTIAL, settings, parts, executor, progress=lambda done, total: totals.append(total)
-        )
+    with KeptParts(folder) as parts:
+        outcomes = computed(starts, POTENTIAL, settings, parts, progress=lambda done, total: totals.append(total))
     return outcomes, totals[0]
 
 
@@ -115,17 +114,17 @@ def test_a_worker_that_dies_is_told(tmp_path, monkeypatch):
     starts = plan(["MgO", "ReO3"]).starts
     with (
         KeptParts(tmp_path) as parts,
-        relaxers(2) as executor,
-        pytest.raises(OracleError, match=r"a worker died \(.*\); the same command goes on, with fewer --workers if"),
+        open_workers(n=2) as workers,
+        pytest.raises(
+            ExecutorError, match=r"times a worker died and no part was finished .*; the same command goes on$"
+        ),
     ):
-        computed(starts, POTENTIAL, SETTINGS, parts, executor, n_workers=2)
-    assert run(plan(["MgO"]).starts, tmp_path)[0].keys() == {
-        ("MgO", name) for name in ("rocksalt", "wurtzite", "tenorite")
-    }
+        computed(starts, POTENTIAL, SETTINGS, parts, workers)
+    assert run(plan(["MgO"]).starts, tmp_path)[1] == 0  # what killed its worker took no other structure along
 
 
 def test_processes_come_to_the_same(starts, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=":")
     alone, _ = run(starts, tmp_path / "one")
-    with KeptParts(tmp_path / "two") as parts, relaxers(2) as executor:
-        assert computed(starts, POTENTIAL, SETTINGS, parts, executor, n_workers=2) == alone
+    with KeptParts(tmp_path / "two") as parts, open_workers(n=2) as workers:
+        assert computed(starts, POTENTIAL, SETTINGS, parts, workers) == alone

@@ -11,7 +11,7 @@ from scipy import constants
 
 from sisso_sal.errors import InputError, OracleError
 from sisso_sal.fidelity.columns import RowEstimate
-from sisso_sal.fidelity.compute import computed, relaxers
+from sisso_sal.fidelity.compute import computed
 from sisso_sal.fidelity.parts import RELAXATIONS, KeptParts
 from sisso_sal.fidelity.phonon_parts import PHONONS, phonon_text, with_phonons
 from sisso_sal.fidelity.phonons import (
@@ -130,11 +130,9 @@ def test_phonons_are_kept_beside_energies_and_not_computed_twice(tmp_path):
 
     def run():
         totals = []
-        with KeptParts(tmp_path, PHONONS) as parts, relaxers(1) as executor:
+        with KeptParts(tmp_path, PHONONS) as parts:
             assert parts.n_broken == 0
-            outcomes = computed(
-                starts, POTENTIAL, SMALL, parts, executor, progress=lambda done, total: totals.append(total)
-            )
+            outcomes = computed(starts, POTENTIAL, SMALL, parts, progress=lambda done, total: totals.append(total))
         return outcomes, totals[0]
 
     first, n_first = run()

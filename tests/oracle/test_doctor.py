@@ -166,7 +166,7 @@ def test_a_test_run_of_two_atoms(monkeypatch, tmp_path):
 
 def of_a_calculator(calculator, *, workers=1, **changes):
     settings = {
-        "run": {"oracle": "structure", "workers": workers},
+        "run": {"oracle": "structure", "calculations": workers},
         "calculation": {"calculator": calculator, "changes": changes},
     }
     return doctor.oracle_check(CampaignSettings.model_validate(settings))

@@ -276,8 +276,10 @@ def test_an_oracle_that_does_not_exist_is_refused(spec, tmp_path):
 
 
 def test_commands_need_a_worker(tmp_path):
-    settings = CampaignSettings(run=RunSettings(oracle="command:true", workers=0))
-    with pytest.raises(SettingsError, match=r"^run.workers: needs 1 or more with an oracle command:COMMAND, found 0$"):
+    settings = CampaignSettings(run=RunSettings(oracle="command:true", calculations=0))
+    with pytest.raises(
+        SettingsError, match=r"^run.calculations: needs 1 or more with an oracle command:COMMAND, found 0$"
+    ):
         make_oracle(settings, Path("run"), table_of(MATERIALS, tmp_path))
 
 
@@ -295,9 +297,9 @@ def test_a_campaign_through_a_command_is_the_one_through_a_lookup(tmp_path):
     proposed = []
     for name, spec in (("lookup", f"lookup:{tmp_path}/all.csv"), ("command", f"command:{script} {{id}}")):
         run = tmp_path / name
-        settings = CampaignSettings(run=RunSettings(oracle=spec, workers=3))
+        settings = CampaignSettings(run=RunSettings(oracle=spec, calculations=3))
         oracle = make_oracle(settings, run, table_of(MATERIALS, tmp_path))
-        found = step(run, more={"oracle": oracle}, oracle=spec, budget=5, workers=3)
+        found = step(run, more={"oracle": oracle}, oracle=spec, budget=5, calculations=3)
         proposed.append([row["proposed"] for row in found["campaign"]["iterations"]])
     assert proposed[0] == proposed[1]
     assert len(proposed[0]) == 3

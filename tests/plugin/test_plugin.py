@@ -131,7 +131,7 @@ def test_it_replays(work, command):
     frame = materials()
     frame["gap (eV)"] = frame["a (eV)"] + frame["b (eV)"]
     frame.to_csv(work / "known.csv", index=False)
-    rules = ("--n-start", 8, "--evaluations", 4, "--seeds", 2, "--jobs", 1, "--target", "gap", "--json")
+    rules = ("--n-start", 8, "--evaluations", 4, "--seeds", 2, "--workers", 1, "--target", "gap", "--json")
     chosen = ("--surrogates", "neighbours", "--acquisitions", "optimism,mean")
     document = json.loads(command("replay", "known.csv", *rules, *chosen, cwd=work).out)
     names = {"neighbours optimism", "neighbours mean", "random", "distance"}

@@ -19,6 +19,7 @@ from sisso_sal.replay.merit import figures_of_merit
 from sisso_sal.replay.simulate import Rules, Strategy, replay, simulate, start_pool, targets
 from sisso_sal.report.text.study import replay_text
 from sisso_sal.spaces.table import TableSpace
+from sisso_sal.system.executors import open_workers
 
 RANDOM = Strategy("random", "random")
 
@@ -432,7 +433,10 @@ def test_a_seed_reaches_the_start_the_surrogate_and_the_random_picks():
 def test_the_number_of_processes_changes_nothing():
     rules, calls = Rules(n_start=8, evaluations=4), []
     alone = replay(table(), [LINE, RANDOM], rules, seeds=2)
-    shared = replay(table(), [LINE, RANDOM], rules, seeds=2, jobs=2, progress=lambda *call: calls.append(call))
+    with open_workers(n=2) as workers:
+        shared = replay(
+            table(), [LINE, RANDOM], rules, seeds=2, workers=workers, progress=lambda *call: calls.append(call)
+        )
     assert json.dumps(shared) == json.dumps(alone)
     assert calls[-1] == (4, 4)
 

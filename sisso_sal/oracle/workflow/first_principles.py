@@ -200,7 +200,7 @@ def first_principles(
     engine = engine_of(kind, settings)
     formulas = _formulas(table, label.formula)
     asked = {id: formulas[id] for id, known in zip(table.ids, table.labelled, strict=True) if not known}
-    check_machine(engine, asked.values(), runs_here=settings.run.workers > 0)
+    check_machine(engine, asked.values(), runs_here=settings.run.calculations > 0)
     workflow = Workflow(
         Path(run, FOLDER),
         engine,
@@ -219,7 +219,7 @@ def first_principles(
     )
     about = {"oracle": kind, "label": label.model_dump(mode="json"), "engine": engine.model_dump(mode="json")}
     barred = {id: why for id, formula in asked.items() if (why := workflow.impossible(formula))}
-    return FirstPrinciples(workflow, formulas, barred, settings.run.workers, about)
+    return FirstPrinciples(workflow, formulas, barred, settings.run.calculations, about)
 
 
 def by_aims(settings: CampaignSettings, run: Path, table: Table, _: str) -> FirstPrinciples:
@@ -241,8 +241,8 @@ def check_aims(settings: CampaignSettings) -> str:
         A setting is out of range, or the program or a species is missing.
     """
     engine = _checked("aims", settings)
-    words = f"{settings.label.quantity} by '{engine.program}', {settings.run.workers} workers"
-    return "; ".join([words, *_tried([engine.prerelaxation()], settings.run.workers)])
+    words = f"{settings.label.quantity} by '{engine.program}', {settings.run.calculations} workers"
+    return "; ".join([words, *_tried([engine.prerelaxation()], settings.run.calculations)])
 
 
 def check_calculator(settings: CampaignSettings) -> str:
@@ -254,9 +254,9 @@ def check_calculator(settings: CampaignSettings) -> str:
         A setting is out of range, a package is missing, or the calculator fails.
     """
     engine = _checked("structure", settings)
-    words = f"{settings.label.quantity} by {engine.calculator}, {settings.run.workers} workers"
+    words = f"{settings.label.quantity} by {engine.calculator}, {settings.run.calculations} workers"
     used = engine.calculator_of("relax"), engine.calculator_of("static"), engine.prerelaxation()
-    return "; ".join([words, *_tried(used, settings.run.workers)])
+    return "; ".join([words, *_tried(used, settings.run.calculations)])
 
 
 def _tried(calculators: Sequence[CalculatorSettings | None], workers: int) -> list[str]:
@@ -269,7 +269,7 @@ def _checked(kind: Literal["aims", "structure"], settings: CampaignSettings) -> 
     check_label(settings.label)
     engine = engine_of(kind, settings)
     oxygen_energy(engine, settings.label)
-    check_machine(engine, (), runs_here=settings.run.workers > 0)
+    check_machine(engine, (), runs_here=settings.run.calculations > 0)
     return engine
 
 

@@ -50,7 +50,7 @@ SETTINGS = """
 batch = 2
 [run]
 oracle = "structure"
-workers = 1
+calculations = 1
 [model]
 rung = 0
 dim = 1

@@ -87,7 +87,7 @@ def test_what_is_missing_is_told_before_anything_runs(make, given, told):
 
 
 def test_workers_elsewhere_need_no_program_here(make):
-    oracle = make(calculation={"command": "no-such-aims.x"}, run={"workers": 0})
+    oracle = make(calculation={"command": "no-such-aims.x"}, run={"calculations": 0})
     oracle.submit(Request("a", "magnesia", {}))
     assert oracle.collect([Receipt("a", "")]) == []
     assert not list(make.folder.glob("run/oracle/workers/*"))
@@ -141,7 +141,7 @@ def with_structures(folder):
 
 
 def test_a_label_comes_from_workers_that_it_starts_and_settings_are_kept(make):
-    oracle = make(run={"workers": 2}, calculation={"changes": {"bands": {"band_density": 3.0}}})
+    oracle = make(run={"calculations": 2}, calculation={"changes": {"bands": {"band_density": 3.0}}})
     receipt = oracle.submit(Request("a", "magnesia", {}))
     until = time.monotonic() + 120
     answers = []
