@@ -31,6 +31,7 @@ from sisso_sal.cli.models import export, fit, predict
 from sisso_sal.cli.pareto import pareto
 from sisso_sal.cli.report import report
 from sisso_sal.cli.run import label, ledger, retry, status, stop
+from sisso_sal.cli.slurm import slurm
 from sisso_sal.cli.study import replay, tune
 from sisso_sal.cli.tables import featurize, pool
 from sisso_sal.cli.terminal import colour, fail, show
@@ -185,7 +186,7 @@ def _show_log() -> None:
 
 cli.add_sections(
     {
-        "Campaigns": (discover, status, report, label, retry, stop, ledger, worker),
+        "Campaigns": (discover, status, report, label, retry, stop, ledger, worker, slurm),
         "Two targets at once": (pareto,),
         "Formulas": (fit, predict, export, import_sisso),
         "Choose settings and strategies": (tune, replay),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import socket
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -18,11 +19,13 @@ from sisso_sal.ledger.rows import is_time
 from sisso_sal.system import processes
 from sisso_sal.system.documents import read_json, shown
 from sisso_sal.system.printable import printable
+from sisso_sal.system.slurm import has_ended, own_job
 from sisso_sal.system.storage import write_whole, writing
 
 LOCK = ".lock"
 NOTE = ".driver.json"
 _LONGEST_HOST = 255
+_JOB = r"([0-9]{1,18}(\.[0-9]{1,9})?)?"
 _WRONG_PLACE = {errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR, errno.EINVAL}
 """What the operating system says of a path that can never be a folder, whatever the disk and the rights."""
 
@@ -34,6 +37,7 @@ class DriverProcess:
     host: str
     pid: int
     since: str
+    job: str = ""
 
     @property
     def is_here(self) -> bool:
@@ -41,10 +45,10 @@ class DriverProcess:
 
     @property
     def is_alive(self) -> bool | None:
-        """Whether the process exists; None for one on another host."""
-        if not self.is_here:
-            return None
-        return processes.exists(self.pid)
+        """Whether the process exists; None for one on another host, unless Slurm says that its job has ended."""
+        if self.is_here:
+            return processes.exists(self.pid)
+        return False if has_ended(self.job) else None
 
     def __str__(self) -> str:
         return f"process {self.pid} on {printable(self.host)}, since {self.since}"
@@ -74,10 +78,12 @@ def noted_driver(folder: str | Path, tell: Callable[[str], None] = lambda line: 
 
 def _driver_of(document: object) -> DriverProcess:
     match document:
-        case {"host": str(host), "pid": int(pid), "since": str(since)}:
+        case {"host": str(host), "pid": int(pid), "since": str(since), **rest}:
             fits = not isinstance(pid, bool) and 0 < pid <= processes.LARGEST
-            if fits and 0 < len(host) <= _LONGEST_HOST and is_time(since):
-                return DriverProcess(host, pid, since)
+            job = rest.get("job", "")
+            is_job = isinstance(job, str) and re.fullmatch(_JOB, job)
+            if fits and is_job and 0 < len(host) <= _LONGEST_HOST and is_time(since):
+                return DriverProcess(host, pid, since, job)
     raise DocumentError(f"needs host, number (1 or more) and start of a process, found {shown(document)}")
 
 
@@ -116,13 +122,15 @@ class DriverLock:
             raise kind(f"{folder}: cannot be made a run folder: {error.strerror}") from error
         try:
             before = noted_driver(folder, self._wrong)
-            if before is not None and not before.is_here and not take_over:
+            if before is not None and not before.is_here and before.is_alive is None and not take_over:
                 raise LockedError(
                     f"{folder}: {before}, drives this run or was killed; make sure that it has ended, then give "
                     "--take-over"
                 )
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            write_whole(self._note, json.dumps(asdict(DriverProcess(socket.gethostname(), os.getpid(), now))) + "\n")
+            write_whole(
+                self._note, json.dumps(asdict(DriverProcess(socket.gethostname(), os.getpid(), now, own_job()))) + "\n"
+            )
         except BaseException:
             self._lock.release()
             raise

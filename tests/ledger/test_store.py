@@ -194,6 +194,23 @@ def test_the_lock_of_a_driver_on_another_host_is_not_broken_silently(filled):
     assert noted_driver(filled) is None
 
 
+def test_a_driver_whose_job_has_ended_holds_nobody(filled, monkeypatch, tmp_path):
+    """The next job of a chain runs on another host."""
+    squeue = tmp_path / "squeue"
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    note = {"host": "node7", "pid": 123, "since": "2026-11-02T10:00:00+00:00", "job": "41"}
+    (filled / NOTE).write_text(json.dumps(note))
+    squeue.write_text("#!/bin/sh\necho '41 main R'\n")
+    squeue.chmod(0o755)
+    assert "drives this run or was killed" in refused(filled, LockedError)
+    squeue.write_text("#!/bin/sh\necho 'Invalid job id specified' >&2; exit 1\n")
+    assert noted_driver(filled).is_alive is False
+    with Ledger(filled) as ledger:
+        assert len(list(ledger.events())) == 41
+    (filled / NOTE).write_text(json.dumps(note | {"job": "41; ls"}))
+    assert noted_driver(filled) is None
+
+
 def test_a_note_of_a_driver_that_cannot_be_read_holds_nobody(filled):
     (filled / NOTE).write_text('{"host": "log')
     with Ledger(filled) as ledger:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shlex
 import socket
 import subprocess
 import sys
@@ -14,9 +13,10 @@ from pathlib import Path
 
 from sisso_sal.errors import DocumentError
 from sisso_sal.system.documents import read_bytes
+from sisso_sal.system.slurm import has_ended, own_job
 from sisso_sal.system.storage import write_whole, writing
 
-__all__ = ["is_dead", "living", "registered", "slurm_script", "start", "worker_name"]
+__all__ = ["is_dead", "living", "registered", "start", "worker_name"]
 
 LOG = "workers.log"
 _FOLDER = "workers"
@@ -24,8 +24,7 @@ _FOLDER = "workers"
 
 def worker_name() -> str:
     """Who this process is, so that its death can be seen: host, process, when the process began, Slurm job."""
-    job = os.environ.get("SLURM_JOB_ID", "")
-    return "|".join([socket.gethostname(), str(os.getpid()), _began(os.getpid()), job])
+    return "|".join([socket.gethostname(), str(os.getpid()), _began(os.getpid()), own_job()])
 
 
 def _began(pid: int) -> str:
@@ -40,7 +39,7 @@ def is_dead(worker: str) -> bool:
     """Whether the worker of this name has ended for certain; one that cannot be asked about counts as alive."""
     host, pid, began, job = (*worker.split("|"), "", "", "", "")[:4]
     if job:
-        return _slurm_job_ended(job)
+        return has_ended(job)
     if host != socket.gethostname() or (process := _process(pid)) is None:
         return False
     try:
@@ -55,14 +54,6 @@ def is_dead(worker: str) -> bool:
 def _process(text: str) -> int | None:
     """The number of a process; None for a text that is none, and for 0 and 1, which no worker has."""
     return int(text) if re.fullmatch(r"[0-9]{1,10}", text) and 1 < int(text) < 1 << 31 else None
-
-
-def _slurm_job_ended(job: str) -> bool:
-    try:
-        done = subprocess.run(["squeue", "-h", "-j", job], capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return "Invalid job id" in done.stderr or (done.returncode == 0 and not done.stdout.strip())
 
 
 @contextlib.contextmanager
@@ -105,29 +96,3 @@ def start(root: Path, n: int, tags: Sequence[str]) -> list[subprocess.Popen[byte
 
 def _command(root: str | os.PathLike[str], tags: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "sisso_sal", "worker", str(root), "--tags", ",".join(tags)]
-
-
-def slurm_script(
-    root: str | os.PathLike[str], *, header: Sequence[str] = (), tags: Sequence[str], idle: float = 0.0
-) -> str:
-    """A job script for sbatch whose job is one worker.
-
-    Parameters
-    ----------
-    root : path
-    header : sequence of str
-        Options of sbatch, such as ``--nodes=1``.
-    tags : sequence of str
-        Steps that it does.
-    idle : float
-        Seconds that it waits for new tasks before it ends.
-
-    Examples
-    --------
-    >>> script = slurm_script("/runs/oxides/oracle", header=["--nodes=1", "--time=24:00:00"], tags=["relax"])
-    >>> print(script.splitlines()[2])
-    #SBATCH --nodes=1
-    """
-    options = ["--job-name=sisso-sal", *header]
-    words = [*_command(root, tags), *(["--idle", f"{idle:g}"] if idle else [])]
-    return "\n".join(["#!/bin/bash", *(f"#SBATCH {option}" for option in options), f"exec {shlex.join(words)}", ""])

@@ -24,7 +24,7 @@ from sisso_sal.oracle.workflow import repository as module
 from sisso_sal.oracle.workflow.outcomes import Question
 from sisso_sal.oracle.workflow.steps import STEPS, load_engine
 from sisso_sal.oracle.workflow.tasks import Workflow, work
-from sisso_sal.oracle.workflow.workers import is_dead, slurm_script, worker_name
+from sisso_sal.oracle.workflow.workers import is_dead, worker_name
 from sisso_sal.oxides.phases import element_structure, starting_structures
 
 
@@ -308,12 +308,6 @@ def test_who_is_dead(monkeypatch, tmp_path):
         assert is_dead("node3|5|1|7") is dead
 
 
-def test_a_job_script_is_one_worker():
-    text = slurm_script("/runs/my oxides", header=["--nodes=2"], tags=["relax"], idle=600)
-    assert text.splitlines()[:3] == ["#!/bin/bash", "#SBATCH --job-name=sisso-sal", "#SBATCH --nodes=2"]
-    assert text.endswith(" -m sisso_sal worker '/runs/my oxides' --tags relax --idle 600\n")
-
-
 def test_the_command(make, tmp_path):
     workflow = make()
     workflow.submit("MgO", "a")
@@ -328,9 +322,6 @@ def test_the_command(make, tmp_path):
     assert "Running MgO/rocksalt/relax ..." in relaxed.stderr
     states = {task.name: task.state for task in workflow.tasks()}
     assert states == {"MgO/rocksalt/relax": "done", "MgO/rocksalt/static": "queue", "MgO/rocksalt/bands": "queue"}
-    script = command(str(workflow.root.parent), "--slurm", "--nodes=1 --time=24:00:00")
-    assert script.stdout.splitlines()[2:4] == ["#SBATCH --nodes=1", "#SBATCH --time=24:00:00"]
-    assert f" worker {workflow.root} " in script.stdout
     for arguments, told in [
         ((str(tmp_path / "nowhere"),), "nowhere: holds no calculations"),
         (

@@ -1,0 +1,55 @@
+"""Jobs of Slurm: which one this process is in, and whether another has ended."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+PATIENCE = 30
+"""Seconds in which ``squeue`` has to answer."""
+
+
+def own_job() -> str:
+    """The job in which this process runs, and how many times it was put back into the queue; empty where there is none.
+
+    Examples
+    --------
+    >>> isinstance(own_job(), str)
+    True
+    """
+    job = os.environ.get("SLURM_JOB_ID", "")
+    again = os.environ.get("SLURM_RESTART_COUNT", "")
+    return f"{job}.{again}" if job and again not in ("", "0") else job
+
+
+def has_ended(job: str) -> bool:
+    """Whether a job, named as by `own_job`, has ended for certain. One that cannot be asked about counts as running.
+
+    A job that was put back into the queue keeps its number; what ran in it before has ended.
+
+    Parameters
+    ----------
+    job : str
+
+    Examples
+    --------
+    >>> has_ended("")
+    False
+    """
+    number, _, again = job.partition(".")
+    if not number.isdigit():
+        return False
+    own, _, own_again = own_job().partition(".")
+    if number == own:
+        return int(again or 0) < int(own_again or 0)
+    try:
+        done = subprocess.run(["squeue", "-h", "-j", number], capture_output=True, text=True, timeout=PATIENCE)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return "Invalid job id" in done.stderr or (done.returncode == 0 and not done.stdout.strip())
+
+
+def absolute(path: str | os.PathLike[str]) -> str:
+    """A path for a script that may be started anywhere; links stay, since a shared file system is often behind one."""
+    return os.path.abspath(Path(path))
