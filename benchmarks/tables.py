@@ -89,7 +89,7 @@ def _pooled() -> Iterator[tuple[str, dict[str, float]]]:
 
 def _random_oxide(rng: np.random.Generator) -> tuple[str, dict[str, float]]:
     """One of two to four metals; of ten one has fractions, and one a group in brackets."""
-    from sisso_sal.oxides.pool import METALS
+    from sisso_sal.oxides.metals import METALS
 
     metals = [METALS[number] for number in rng.choice(len(METALS), rng.integers(2, 5), replace=False)]
     kind = rng.random()

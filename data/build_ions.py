@@ -11,7 +11,7 @@ from pathlib import Path
 from build_oxides import HERE, ase_ions, crc_ions
 
 from sisso_sal.oracle.stability.pourbaix import Species
-from sisso_sal.oxides.pool import METALS
+from sisso_sal.oxides.metals import METALS
 
 
 def ions() -> list[Species]:

@@ -29,7 +29,8 @@ from sisso_sal.fidelity.estimates import estimates, settled
 from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.pourbaix import Species, decompose, transformed_energy
 from sisso_sal.oxides.elements import element_data, parse_formula
-from sisso_sal.oxides.pool import METALS, TERNARY_PROTOTYPES, candidate_oxides, reduced_formula
+from sisso_sal.oxides.metals import METALS
+from sisso_sal.oxides.pool import TERNARY_PROTOTYPES, candidate_oxides, reduced_formula
 from sisso_sal.oxides.primary_features import featurize
 
 HERE = Path(__file__).resolve().parent

@@ -169,7 +169,7 @@ def _question(
     from sisso_sal.fidelity.columns import EstimateQuestion
     from sisso_sal.oracle.stability.aqueous import aqueous_species
     from sisso_sal.oracle.stability.pourbaix import Conditions
-    from sisso_sal.oxides.pool import METALS
+    from sisso_sal.oxides.metals import METALS
 
     return EstimateQuestion(
         rule=competitors,

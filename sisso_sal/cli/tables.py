@@ -11,6 +11,8 @@ from sisso_sal.cli.options import COMMON, ELEMENTS, JSON, OUT_FILE, TABLE, check
 from sisso_sal.cli.terminal import next_step, note
 from sisso_sal.errors import InputError
 
+_MOST_LISTED = 1_000_000
+
 
 @click.command(cls=Command, short_help="Make features from formulas of oxides")
 @TABLE
@@ -68,7 +70,18 @@ def featurize(table, formula, exclude_elements, only_elements, out, force, as_js
     "--elements", metavar="A,B,…", callback=names, help="Metals to combine; 67 metals and metalloids by default."
 )
 @click.option(
-    "--metals", type=click.Choice(["1", "2", "1,2"]), default="2", show_default=True, help="Metals in an oxide."
+    "--metals",
+    type=click.Choice(["1", "2", "3", "1,2", "2,3", "1,2,3"]),
+    default="2",
+    show_default=True,
+    help="Metals in an oxide; those of three have no prototypes.",
+)
+@click.option(
+    "--max-index",
+    type=click.IntRange(1, 99),
+    default=6,
+    show_default=True,
+    help="Largest index of a metal in oxides of three metals.",
 )
 @click.option(
     "--features", is_flag=True, help="Add the primary features; oxides for which one is not known are left out."
@@ -77,7 +90,7 @@ def featurize(table, formula, exclude_elements, only_elements, out, force, as_js
 @OUT_FILE
 @JSON
 @COMMON
-def pool(elements, metals, features, exclude_elements, only_elements, out, force, as_json, quiet, debug):
+def pool(elements, metals, max_index, features, exclude_elements, only_elements, out, force, as_json, quiet, debug):
     """Print charge-balanced candidate oxides, with possible structure prototypes, as CSV.
 
     \b
@@ -92,7 +105,10 @@ def pool(elements, metals, features, exclude_elements, only_elements, out, force
     from sisso_sal.oxides.primary_features import featurize as make
 
     check_free(out, force)
-    oxides = list(candidate_oxides(elements, n_metals=tuple(int(n) for n in metals.split(","))))
+    sizes = tuple(int(n) for n in metals.split(","))
+    if 3 in sizes:
+        _check_number(elements, max_index)
+    oxides = list(candidate_oxides(elements, n_metals=sizes, max_index=max_index))
     unwanted = unwanted_formulas([c.formula for c in oxides], exclude_elements or (), only_elements or ())
     oxides = [oxide for oxide in oxides if oxide.formula not in unwanted]
     frame = pd.DataFrame(
@@ -112,6 +128,20 @@ def pool(elements, metals, features, exclude_elements, only_elements, out, force
     note(f"{len(frame)} candidate oxides")
     more = "add a column with the known values" if features else f"sisso-sal featurize {out or 'FILE'}"
     next_step(f"{more}, then sisso-sal discover", err=True)
+
+
+def _check_number(elements: tuple[str, ...] | None, max_index: int) -> None:
+    """Refuse more oxides of three metals than a table should have."""
+    from sisso_sal.oxides.pool import count_candidates
+
+    n = count_candidates(elements, 3, max_index)
+    if n > _MOST_LISTED:
+        metals = f"metals={','.join(elements)}," if elements else ""
+        raise InputError(
+            f"pool: needs at most {_MOST_LISTED} oxides of three metals for a table, found {n}: name fewer "
+            "--elements, take a smaller --max-index, or screen them in parts: "
+            f"sisso-sal screen MODEL oxides:{metals}max_metals=3,max_index={max_index}"
+        )
 
 
 def _write_table(

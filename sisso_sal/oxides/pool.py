@@ -1,36 +1,33 @@
-"""Charge-balanced candidate oxides of one and two metals, from named prototypes.
+"""Charge-balanced candidate oxides: of one and two metals from named prototypes, of more metals with small indices.
 
 A candidate is a composition: every metal has one of its common oxidation states (``elements.csv``, from pymatgen),
-oxygen is -2, the charges add up to zero and the stoichiometry is that of a known structure type. Whether the structure
-exists for these metals is for the oracle to say; `sisso_sal.oxides.prototypes` has the geometries to start from.
+oxygen is -2, the charges add up to zero and, of one and two metals, the stoichiometry is that of a known structure type. Whether
+the structure exists for these metals is for the oracle to say; `sisso_sal.oxides.prototypes` has the geometries to start from.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations, product
 
+import numpy as np
+
 from sisso_sal.errors import InputError
+from sisso_sal.oxides.balance import balanced_oxides, count_balanced, formulas_of, metal_table
 from sisso_sal.oxides.elements import element_data
+from sisso_sal.oxides.metals import METALS, check_metals
 from sisso_sal.oxides.oxidation_states import oxidation_states
 
 __all__ = [
     "BINARY_PROTOTYPES",
-    "METALS",
     "TERNARY_PROTOTYPES",
     "CandidateOxide",
     "Prototype",
     "candidate_oxides",
+    "count_candidates",
     "reduced_formula",
     "role_assignments",
 ]
-
-_SYMBOLS = """
-    Li Be B Na Mg Al Si K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Rb Sr Y Zr Nb Mo Ru Rh Pd Ag Cd In Sn Sb Te Cs
-    Ba La Ce Pr Nd Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Th U
-"""
-METALS = tuple(_SYMBOLS.split())
-"""The default metals and metalloids, by atomic number: without Tc, Pm, Po and what lives shorter than Th and U."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class CandidateOxide:
     formula : str
         Reduced, metals ordered as in `reduced_formula`.
     prototypes : tuple of str
-        Structure types with this stoichiometry.
+        Structure types with this stoichiometry; of three and more metals none are known.
     oxidation_states : tuple of (str, int)
         Metal -> state, in the order of the formula; the choice among several is that of
         `sisso_sal.oxides.oxidation_states.oxidation_states`.
@@ -148,23 +145,26 @@ def candidate_oxides(
     elements: Iterable[str] | None = None,
     n_metals: Iterable[int] = (1, 2),
     prototypes: Iterable[Prototype] = (*BINARY_PROTOTYPES, *TERNARY_PROTOTYPES),
+    max_index: int = 6,
 ) -> Iterator[CandidateOxide]:
     """Charge-balanced oxides, each formula once.
 
     Parameters
     ----------
     elements : iterable of str, optional
-        Metals to combine; by default `METALS`.
+        Metals to combine; by default `sisso_sal.oxides.metals.METALS`.
     n_metals : iterable of int
-        How many metals a candidate may have: 1, 2 or both.
+        How many metals a candidate may have, 1 to 6.
     prototypes : iterable of Prototype
-        Structure types to fill.
+        Structure types to fill with one and two metals.
+    max_index : int
+        Largest index of a metal in oxides of three and more.
 
     Yields
     ------
     CandidateOxide
-        Binaries before ternaries; within them by atomic numbers of the metals, then in the order of the prototypes. The
-        order does not depend on that of ``elements``.
+        Few metals first. Of one and two metals by their atomic numbers, then in the order of the prototypes; of more metals by
+        symbols, then indices. The order does not depend on that of ``elements``.
 
     Raises
     ------
@@ -177,25 +177,40 @@ def candidate_oxides(
     ['TiO2', 'SrO', 'SrTiO3', 'Sr2TiO4', 'SrTi2O5']
     >>> next(candidate_oxides(["Zn", "Ti"], n_metals=[2]))
     CandidateOxide(formula='ZnTiO3', prototypes=('perovskite', 'GdFeO3', 'ilmenite'), oxidation_states=(('Zn', 2), ('Ti', 4)))
+    >>> [c.formula for c in candidate_oxides(["Zn", "Ti", "Sr"], n_metals=[3], max_index=1)]
+    ['SrZnTiO4']
     """
-    metals = _checked_metals(METALS if elements is None else elements)
+    metals = _checked_metals(elements)
     sizes = sorted(set(n_metals))
-    if not set(sizes) <= {1, 2}:
-        raise InputError(f"candidate oxides: n_metals needs 1, 2 or both, found {sizes}")
+    if not set(sizes) <= set(range(1, 7)):
+        raise InputError(f"candidate oxides: n_metals needs numbers from 1 to 6, found {sizes}")
     chosen = tuple(prototypes)
     for size in sizes:
+        if size > 2:
+            yield from _candidates_without_prototype(metals, size, max_index)
+            continue
         fitting = [p for p in chosen if (p.b > 0) == (size == 2)]
         for group in combinations(metals, size):
             yield from _candidates_of(group, fitting)
 
 
-def _checked_metals(elements: Iterable[str]) -> list[str]:
-    table = element_data()
-    symbols = set(elements)
-    for symbol in sorted(symbols):
-        if symbol == "O" or symbol not in table or not table[symbol].common:
-            raise InputError(f"candidate oxides: needs elements with a common positive state, found '{symbol}'")
-    return sorted(symbols, key=lambda s: table[s].value("AN"))
+def count_candidates(elements: Iterable[str] | None, n_metals: int, max_index: int) -> int:
+    """How many oxides of three or more metals `candidate_oxides` makes, without making them; refuses what that refuses.
+
+    Examples
+    --------
+    >>> count_candidates(None, 3, 6)
+    11443491
+    """
+    metals = _checked_metals(elements)
+    return count_balanced(metal_table(metals), n_metals, max_index) if n_metals <= len(metals) else 0
+
+
+def _checked_metals(elements: Iterable[str] | None) -> list[str]:
+    """By atomic number."""
+    symbols = set(METALS if elements is None else elements)
+    check_metals(sorted(symbols), "candidate oxides")
+    return sorted(symbols, key=lambda s: element_data()[s].value("AN"))
 
 
 def _candidates_of(group: tuple[str, ...], prototypes: Iterable[Prototype]) -> Iterator[CandidateOxide]:
@@ -211,6 +226,20 @@ def _candidates_of(group: tuple[str, ...], prototypes: Iterable[Prototype]) -> I
         states = {s.element: int(s.state) for s in oxidation_states(composition)}
         order = sorted(group, key=lambda m: (states[m], element_data()[m].value("EN (Pauling)"), m))
         yield CandidateOxide(reduced_formula(composition), tuple(names), tuple((m, states[m]) for m in order))
+
+
+def _candidates_without_prototype(metals: Sequence[str], size: int, max_index: int) -> Iterator[CandidateOxide]:
+    """The candidates with `size` of these metals and any indices up to `max_index`."""
+    if size > len(metals):
+        return
+    table = metal_table(metals)
+    symbols = np.array(table.symbols, dtype=object)
+    stop = math.comb(len(metals), size) * max_index**size
+    for oxides in balanced_oxides(table, size, max_index, 0, stop):
+        ordered = np.take_along_axis(symbols[oxides.metals], oxides.order, axis=0).T
+        states = np.take_along_axis(oxides.states, oxides.order, axis=0).T
+        for formula, names, charges in zip(formulas_of(table, oxides), ordered.tolist(), states.tolist(), strict=True):
+            yield CandidateOxide(formula, (), tuple(zip(names, charges, strict=True)))
 
 
 def _fill(prototype: Prototype, sites: tuple[str, ...]) -> dict[str, int]:

@@ -5,10 +5,13 @@ M. Scheffler, npj Comput. Mater. 2025, doi 10.1038/s41524-025-01596-4, where the
 with a missing value is rejected, and the reason names what is missing.
 """
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import cache, reduce
+from operator import add
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from sisso_sal.errors import InputError, TableError
 from sisso_sal.oxides.elements import element_data, parse_formula
@@ -19,55 +22,99 @@ if TYPE_CHECKING:
 
     from sisso_sal.data.table import Table
 
-__all__ = ["PRIMARY_FEATURES", "PrimaryFeature", "featurize", "featurize_table"]
+__all__ = [
+    "PRIMARY_FEATURES",
+    "Compositions",
+    "PrimaryFeature",
+    "check_values",
+    "feature_values",
+    "featurize",
+    "featurize_table",
+]
 
 
-def _atom_mean(header: str, composition: Mapping[str, float]) -> float:
-    elements = element_data()
-    return sum(n * elements[e].value(header) for e, n in composition.items()) / sum(composition.values())
+class Compositions(NamedTuple):
+    """Oxides with the same number of elements, and the same number of oxidation states.
+
+    Attributes
+    ----------
+    elements : ndarray (n_elements, n) of int
+        Numbers of the elements, as in `element_data`; those of an oxide in alphabetical order of the symbols.
+    amounts : ndarray (n_elements, n)
+        Atoms of each element per formula unit.
+    ions : ndarray (n_states, n)
+        Atoms in each oxidation state per formula unit, in the order of `oxidation_states`: oxygen last.
+    states : ndarray (n_states, n)
+        The oxidation states.
+    """
+
+    elements: np.ndarray
+    amounts: np.ndarray
+    ions: np.ndarray
+    states: np.ndarray
 
 
-def _element_mean(header: str, composition: Mapping[str, float]) -> float:
-    elements = element_data()
-    return sum(elements[e].value(header) for e in composition) / len(composition)
+@cache
+def _values(header: str) -> np.ndarray:
+    """The value of each element, in the header's unit: ndarray (n_in_table,), NaN where there is none."""
+    values = np.array([element.values.get(header, np.nan) for element in element_data().values()])
+    values.setflags(write=False)
+    return values
 
 
-def _metal_sum(header: str, composition: Mapping[str, float]) -> float:
-    elements = element_data()
-    return sum(elements[e].value(header) for e in composition if e != "O")
+def _sum(terms: Iterable[np.ndarray]) -> np.ndarray:
+    """One term after the other: each value has the same bits however many compositions are at hand."""
+    return reduce(add, terms)
 
 
-def _metal_mean(header: str, composition: Mapping[str, float]) -> float:
-    return _metal_sum(header, composition) / (len(composition) - 1)
+def _atom_mean(header: str, oxides: Compositions) -> np.ndarray:
+    values = _values(header)
+    return _sum(n * values[e] for e, n in zip(oxides.elements, oxides.amounts, strict=True)) / _sum(oxides.amounts)
 
 
-def _highest_state(header: str, composition: Mapping[str, float]) -> float:
-    return max(float(s.state) for s in oxidation_states(composition))
+def _element_mean(header: str, oxides: Compositions) -> np.ndarray:
+    values = _values(header)
+    return _sum(values[e] for e in oxides.elements) / len(oxides.elements)
 
 
-def _state_deviation(header: str, composition: Mapping[str, float]) -> float:
+def _metal_sum(header: str, oxides: Compositions) -> np.ndarray:
+    values = _values(header).copy()
+    values[list(element_data()).index("O")] = 0.0
+    return _sum(values[e] for e in oxides.elements)
+
+
+def _metal_mean(header: str, oxides: Compositions) -> np.ndarray:
+    return _metal_sum(header, oxides) / (len(oxides.elements) - 1)
+
+
+def _highest_state(header: str, oxides: Compositions) -> np.ndarray:
+    return oxides.states.max(axis=0)
+
+
+def _state_deviation(header: str, oxides: Compositions) -> np.ndarray:
     """Unbiased deviation with the atomic fractions w as weights: sqrt(sum w (x - mean)^2 / (1 - sum w^2))."""
-    states = oxidation_states(composition)
-    total = sum(s.amount for s in states)
-    weights = [s.amount / total for s in states]
-    mean = sum(w * s.state for w, s in zip(weights, states, strict=True))
-    variance = sum(w * (s.state - mean) ** 2 for w, s in zip(weights, states, strict=True))
-    return math.sqrt(variance / (1.0 - sum(w * w for w in weights)))
+    total = _sum(oxides.ions)
+    weights = [n / total for n in oxides.ions]
+    mean = _sum(w * x for w, x in zip(weights, oxides.states, strict=True))
+    variance = _sum(w * (x - mean) ** 2 for w, x in zip(weights, oxides.states, strict=True))
+    return np.sqrt(variance / (1.0 - _sum(w * w for w in weights)))
 
 
 @dataclass(frozen=True)
 class PrimaryFeature:
-    """A column: its header with the unit, what it is, and how elemental values become the value of an oxide."""
+    """A column: its header with the unit, what it is, how elemental values become the values of oxides, and whose."""
 
     header: str
     meaning: str
-    average: Callable[[str, Mapping[str, float]], float]
+    average: Callable[[str, Compositions], np.ndarray]
+    over: str = "elements"
+    """``elements``, ``metals``, or ``states``, which need no elemental value."""
 
 
 PRIMARY_FEATURES = (
     PrimaryFeature("r_cov (AA)", "covalent radius, mean over atoms", _atom_mean),
     PrimaryFeature("r_vdw (AA)", "van der Waals radius, mean over elements", _element_mean),
-    PrimaryFeature("r_cat (AA)", "Shannon radius of the cations, mean over metals", _metal_mean),
+    PrimaryFeature("r_cat (AA)", "Shannon radius of the cations, mean over metals", _metal_mean, "metals"),
     PrimaryFeature("alpha (AA**3)", "static dipole polarisability of the free atom, mean over atoms", _atom_mean),
     PrimaryFeature("e_H (eV)", "highest occupied level of the free atom, mean over elements", _element_mean),
     PrimaryFeature("e_s (eV)", "outermost s level of the free atom, mean over elements", _element_mean),
@@ -77,11 +124,35 @@ PRIMARY_FEATURES = (
     PrimaryFeature("EN (Pauling)", "electronegativity, mean over atoms", _atom_mean),
     PrimaryFeature("N_val", "electrons outside the noble-gas core, mean over atoms", _atom_mean),
     PrimaryFeature("N_unf", "empty places in the occupied valence subshells, mean over atoms", _atom_mean),
-    PrimaryFeature("CE (eV)", "minus the enthalpy of atomisation of the element, sum over metals", _metal_sum),
-    PrimaryFeature("max_OS", "highest oxidation state", _highest_state),
-    PrimaryFeature("stdev_OS", "spread of the oxidation states over the atoms", _state_deviation),
+    PrimaryFeature(
+        "CE (eV)", "minus the enthalpy of atomisation of the element, sum over metals", _metal_sum, "metals"
+    ),
+    PrimaryFeature("max_OS", "highest oxidation state", _highest_state, "states"),
+    PrimaryFeature("stdev_OS", "spread of the oxidation states over the atoms", _state_deviation, "states"),
 )
 """The primary features, in column order."""
+
+
+def check_values(symbols: Iterable[str]) -> None:
+    """Refuse elements of an oxide for which an elemental value does not exist; `InputError` then, which names the first.
+
+    Examples
+    --------
+    >>> check_values(["O", "Pm"])
+    Traceback (most recent call last):
+    sisso_sal.errors.InputError: element Pm: no value of r_vdw (AA)
+    """
+    elements = [element_data()[symbol] for symbol in symbols]
+    for feature in PRIMARY_FEATURES:
+        if feature.over != "states":
+            for element in elements:
+                if element.symbol != "O" or feature.over == "elements":
+                    element.value(feature.header)
+
+
+def feature_values(oxides: Compositions) -> dict[str, np.ndarray]:
+    """Every primary feature of oxides whose elements have all values: header -> ndarray (n,), in the header's unit."""
+    return {feature.header: feature.average(feature.header, oxides) for feature in PRIMARY_FEATURES}
 
 
 def featurize(formulas: Iterable[Any]) -> "tuple[pd.DataFrame, list[tuple[Any, str]]]":
@@ -109,18 +180,32 @@ def featurize(formulas: Iterable[Any]) -> "tuple[pd.DataFrame, list[tuple[Any, s
     """
     import pandas as pd
 
-    accepted, rows, rejected = [], [], []
+    number = {symbol: place for place, symbol in enumerate(element_data())}
+    accepted: list[Any] = []
+    rejected: list[tuple[Any, str]] = []
+    # Oxides of one shape are averaged together: numbers of elements and of states -> rows, and what `Compositions` holds.
+    shapes: dict[tuple[int, int], list[tuple[Any, ...]]] = {}
     for formula in formulas:
         try:
             composition = parse_formula(formula)
             check_oxide(composition)
-            rows.append([feature.average(feature.header, composition) for feature in PRIMARY_FEATURES])
-            accepted.append(formula)
+            check_values(composition)
+            states = oxidation_states(composition)
         except InputError as reason:
             rejected.append((formula, str(reason)))
+            continue
+        elements, amounts = [number[symbol] for symbol in composition], list(composition.values())
+        one = (len(accepted), elements, amounts, [s.amount for s in states], [s.state for s in states])
+        shapes.setdefault((len(composition), len(states)), []).append(one)
+        accepted.append(formula)
+    values = np.empty((len(accepted), len(PRIMARY_FEATURES)))
+    for members in shapes.values():
+        rows, elements, *others = zip(*members, strict=True)
+        oxides = Compositions(np.array(elements).T, *(np.array(one, dtype=float).T for one in others))
+        values[list(rows)] = np.stack(list(feature_values(oxides).values()), axis=1)
     headers = [feature.header for feature in PRIMARY_FEATURES]
     index = pd.Index(accepted, name="formula", dtype=object)
-    return pd.DataFrame(rows, index=index, columns=headers, dtype=float), rejected
+    return pd.DataFrame(values, index=index, columns=headers), rejected
 
 
 def featurize_table(table: "Table", formula: str | None = None) -> "tuple[Table, list[tuple[str, str]]]":
@@ -143,8 +228,6 @@ def featurize_table(table: "Table", formula: str | None = None) -> "tuple[Table,
     TableError
         The column does not exist, or no row could be featurized.
     """
-    import numpy as np
-
     from sisso_sal.data.headers import split_header
 
     if formula is not None and formula not in table.text:

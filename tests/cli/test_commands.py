@@ -793,6 +793,16 @@ def test_pool_prints_candidates_as_csv(tmp_path):
     assert call("pool", "--elements", "Mg", "--metals", "1", folder=tmp_path).stdout.splitlines()[1].startswith("MgO,")
 
 
+def test_pool_of_three_metals_has_no_prototypes(tmp_path):
+    done = call("pool", "--elements", "Ti,Sr,Fe", "--metals", "2,3", "--max-index", "1", "--json", folder=tmp_path)
+    rows = strict(done.stdout)["rows"]
+    assert rows[-1] == {"formula": "SrFeTiO4", "prototypes": "", "oxidation_states": "Sr+2 Fe+2 Ti+4"}
+    assert all(row["prototypes"] for row in rows[:-1])
+    told = refused("pool", "--metals", "3", "--max-index", "4", folder=tmp_path)
+    assert "needs at most 1000000 oxides of three metals for a table, found 3406142: name fewer --elements" in told
+    assert told.endswith("sisso-sal screen MODEL oxides:max_metals=3,max_index=4")
+
+
 @pytest.mark.parametrize(
     ("form", "told"),
     [

@@ -12,8 +12,8 @@ import pytest
 
 from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oxides.elements import parse_formula
+from sisso_sal.oxides.metals import METALS
 from sisso_sal.oxides.oxidation_states import oxidation_states
-from sisso_sal.oxides.pool import METALS
 from sisso_sal.oxides.primary_features import PRIMARY_FEATURES, featurize
 
 ROOT = Path(__file__).parents[2]

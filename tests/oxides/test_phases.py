@@ -4,8 +4,8 @@ import pytest
 from pymatgen.analysis.structure_matcher import StructureMatcher
 
 from sisso_sal.errors import InputError
+from sisso_sal.oxides.metals import METALS
 from sisso_sal.oxides.phases import element_structure
-from sisso_sal.oxides.pool import METALS
 
 TYPES = {
     "B": "A_hR12_166_2h",

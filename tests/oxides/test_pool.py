@@ -1,10 +1,14 @@
 """Candidate oxides: charge balance, order, prototypes."""
 
 import pytest
+from naive_oxides import balanced_formulas
 
 from sisso_sal.errors import InputError
 from sisso_sal.oxides.elements import element_data, parse_formula
-from sisso_sal.oxides.pool import METALS, TERNARY_PROTOTYPES, Prototype, candidate_oxides, reduced_formula
+from sisso_sal.oxides.formulas import plain_atoms
+from sisso_sal.oxides.metals import METALS
+from sisso_sal.oxides.oxidation_states import oxidation_states
+from sisso_sal.oxides.pool import TERNARY_PROTOTYPES, Prototype, candidate_oxides, count_candidates, reduced_formula
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +57,23 @@ def test_prototypes_share_a_composition_and_respect_the_sites():
     assert list(candidate_oxides(["Al", "Ge"], prototypes=pyrochlore)) == []  # Al is smaller than Ge
 
 
+def test_three_metals_need_no_prototype():
+    metals = ["Fe", "Ti", "Li"]
+    quaternaries = list(candidate_oxides(metals, n_metals=[3], max_index=3))
+    assert {c.formula for c in quaternaries} == balanced_formulas(metals, 3)
+    assert count_candidates(metals, 3, 3) == len(quaternaries) > 20
+    for candidate in quaternaries:
+        composition = parse_formula(candidate.formula)
+        assert candidate.prototypes == ()
+        states = {s.element: s.state for s in oxidation_states(composition) if s.element != "O"}
+        assert dict(candidate.oxidation_states) == states
+        in_formula = [symbol for symbol, _ in plain_atoms(candidate.formula) or ()]
+        assert [*(metal for metal, _ in candidate.oxidation_states), "O"] == in_formula
+    assert list(candidate_oxides(metals, n_metals=[1, 2, 3], max_index=3))[-len(quaternaries) :] == quaternaries
+    assert list(candidate_oxides(["Ti", "Li"], n_metals=[3])) == []
+    assert count_candidates(["Ti", "Li"], 3, 6) == 0
+
+
 def test_own_prototype():
     (oxide,) = candidate_oxides(["Zr", "W"], n_metals=[2], prototypes=[Prototype("mine", 1, 2, 8)])
     assert (oxide.formula, oxide.prototypes) == ("ZrW2O8", ("mine",))
@@ -78,7 +99,7 @@ def test_reduced_formula(composition, formula):
         ({"elements": ["Ti", "Xx"]}, "candidate oxides: needs elements with a common positive state, found 'Xx'"),
         ({"elements": ["O", "Ti"]}, "candidate oxides: needs elements with a common positive state, found 'O'"),
         ({"elements": ["F"]}, "candidate oxides: needs elements with a common positive state, found 'F'"),
-        ({"n_metals": [3]}, "candidate oxides: n_metals needs 1, 2 or both, found [3]"),
+        ({"n_metals": [2, 7]}, "candidate oxides: n_metals needs numbers from 1 to 6, found [2, 7]"),
     ],
 )
 def test_refusals(arguments, message):
