@@ -96,6 +96,7 @@ bench: $(VENV)/.dev  ## tables of accuracy and speed, beside the commit before, 
 	$(BIN)/python benchmarks/pace.py $(if $(BEFORE),--before $(BEFORE))
 	$(BIN)/python benchmarks/prediction.py
 	$(BIN)/python benchmarks/one_more.py
+	$(BIN)/python benchmarks/oxides.py
 	$(BIN)/python benchmarks/pace.py --plot docs/growth.png
 	$(BIN)/python benchmarks/speed.py --plot docs/growth-of-a-pass.png
 

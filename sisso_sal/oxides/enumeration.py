@@ -174,7 +174,9 @@ class OxideEnumeration:
         return math.comb(len(self.metals), size) * self.max_index**size
 
     def count(self) -> int:
-        """How many oxides there are, exactly, without making them: 1 s for three metals of all, 10 s for four.
+        """How many oxides there are, without making them all: in 0.2 s for three of all metals, in 3 s for four.
+
+        With indices up to 12 it takes 0.6 and 50 s.
 
         Examples
         --------
