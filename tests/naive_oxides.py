@@ -38,10 +38,10 @@ def primary_features(formula):
 
 def balanced_formulas(metals, max_index):
     """Formulas of all oxides of exactly these metals in common states, with indices of metals up to `max_index`."""
-    found = set()
+    formulas = set()
     for indices in itertools.product(range(1, max_index + 1), repeat=len(metals)):
         for states in itertools.product(*(element_data()[metal].common for metal in metals)):
             charge = in_turn(n * state for n, state in zip(indices, states, strict=True))
             if charge % 2 == 0 and math.gcd(*indices, charge // 2) == 1:
-                found.add(reduced_formula(dict(zip(metals, indices, strict=True)) | {"O": charge // 2}))
-    return found
+                formulas.add(reduced_formula(dict(zip(metals, indices, strict=True)) | {"O": charge // 2}))
+    return formulas

@@ -257,8 +257,12 @@ def _likeliest(
             undecided[int(position[entry]), int(charge[entry])] = None
     for place, total in undecided:
         entries = np.flatnonzero((position == place) & (charge == total))
-        members = choices.metals[:, choice[entries[0]]]
-        amounts = {table.symbols[m]: int(n) for m, n in zip(members, indices[:, place], strict=True)}
-        chosen = np.array([[ion.state] for ion in oxidation_states(amounts | {"O": int(total) // 2})[:-1]])
-        beaten[entries] = (choices.states[:, choice[entries]] != chosen).any(axis=0)
+        chosen = _by_the_rule(table, choices.metals[:, choice[entries[0]]], indices[:, place], total // 2)
+        beaten[entries] = (choices.states[:, choice[entries]] != chosen[:, None]).any(axis=0)
     return np.flatnonzero(~beaten)
+
+
+def _by_the_rule(table: MetalTable, metals: np.ndarray, indices: np.ndarray, oxygen: int) -> np.ndarray:
+    """States of the metals of one oxide: ndarray (n_metals,)."""
+    amounts = {table.symbols[metal]: int(n) for metal, n in zip(metals, indices, strict=True)}
+    return np.array([ion.state for ion in oxidation_states(amounts | {"O": oxygen})[:-1]])

@@ -102,6 +102,17 @@ def test_parts_have_about_the_size_asked_for(n_metals, size):
     assert max(lengths) < 4 * size
 
 
+def test_a_part_may_have_no_oxide():
+    (part,) = OxideEnumeration(("Al",), max_index=1).parts(100)  # Al2O3 needs 2
+    block = OxideEnumeration(("Al",), max_index=1).read(part)
+    assert (block.formulas.tolist(), list(block.features), block.shares().shape) == (
+        [],
+        HEADERS,
+        (0, len(element_data())),
+    )
+    assert OxideEnumeration(("Al",), max_index=1).count() == 0
+
+
 def test_the_metals_come_in_any_order():
     one, other = OxideEnumeration(("Ti", "Sr", "Fe")), OxideEnumeration(("Fe", "Sr", "Ti", "Sr"))
     assert one == other
