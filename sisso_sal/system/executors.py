@@ -9,7 +9,9 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import (
@@ -28,13 +30,13 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from sisso_sal.errors import ExecutorError, SettingsError, reason_of
 from sisso_sal.system.machine import one_blas_thread, start_blas, usable_cores
 from sisso_sal.system.storage import undisturbed
 
-__all__ = ["HERE", "Workers", "open_workers"]
+__all__ = ["HERE", "Span", "Workers", "open_workers"]
 
 AHEAD = 2
 """Parts under way for each worker: one is computed, one waits."""
@@ -49,6 +51,14 @@ _NOTHING = object()
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
+
+
+class Span(NamedTuple):
+    """When a worker computed a part: host and process, and seconds since 1970 by its clock."""
+
+    worker: str
+    begin: float
+    end: float
 
 
 @dataclass(eq=False)
@@ -67,6 +77,8 @@ class Workers:
         Makes the executor, and makes it anew where a lost worker has broken it. Without it the parts are computed in this process.
     lost : tuple of exception types
         What a part raises whose worker was lost.
+    spans : list of Span, optional
+        Gets the span of each part that was computed elsewhere; a time line can be drawn of them.
     """
 
     threads: int
@@ -74,6 +86,7 @@ class Workers:
     count: Callable[[], int] = lambda: 1
     start: Callable[[], Executor] | None = None
     lost: tuple[type[BaseException], ...] = (BrokenExecutor,)
+    spans: list[Span] | None = None
     _executor: Executor | None = field(default=None, init=False, repr=False)
 
     @property
@@ -229,11 +242,13 @@ class _UnderWay:
         for future in done:
             part, executor = self.running.pop(future)
             try:
-                result = future.result()
+                result, span = future.result()
             except self.workers.lost as error:
                 self._lose(part, executor, error)
                 continue
             self.n_losses = 0
+            if self.workers.spans is not None:
+                self.workers.spans.append(span)
             yield part, result
 
     def _lose(self, part: Any, executor: Executor, error: BaseException) -> None:
@@ -256,12 +271,14 @@ def _version() -> str:
     return version("sisso-sal")
 
 
-def _compute(function: Callable, wanted: str, part: Any) -> Any:
+def _compute(function: Callable, wanted: str, part: Any) -> tuple[Any, Span]:
     """Runs in the worker."""
     if wanted != _version():
         raise ExecutorError(f"worker: needs sisso-sal {wanted} as where the command runs, found {_version()}")
+    begin = time.time()
     with one_blas_thread():
-        return function(part)
+        result = function(part)
+    return result, Span(f"{socket.gethostname()}:{os.getpid()}", begin, time.time())
 
 
 # Where ----------------------------------------------------------------------------------------------------------------

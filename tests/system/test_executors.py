@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -71,6 +72,16 @@ def test_only_a_few_parts_are_under_way():
         assert squares(workers) == EXPECTED
 
 
+def test_who_computed_what_and_when_is_told():
+    with open_workers(n=2) as workers:
+        workers.spans = []
+        before = time.time()
+        list(workers.unordered(parted.slow_square, range(4)))
+    assert len(workers.spans) == 4
+    assert all(before - 1 < span.begin < span.begin + 0.2 <= span.end < time.time() + 1 for span in workers.spans)
+    assert {span.worker.rpartition(":")[0] for span in workers.spans} == {socket.gethostname()}
+
+
 def test_what_is_raised_in_a_worker_arrives():
     with open_workers(n=2) as workers, pytest.raises(InputError, match=r"^part 3: needs luck$"):
         list(workers.unordered(parted.unlucky, range(8)))
@@ -135,19 +146,17 @@ def wait_for(condition, seconds=60):
         time.sleep(0.05)
 
 
-class Interrupting:
-    """A sequence of parts that interrupts when the third is asked for."""
-
-    def __iter__(self):
+def test_an_interruption_gives_what_is_under_way_first(tmp_path):
+    def parts():
+        """Interrupts when the third is asked for; the first two have begun by then."""
         yield from (0, 1)
+        wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
         raise KeyboardInterrupt
 
-
-def test_an_interruption_gives_what_is_under_way_first():
     with open_workers(n=2) as workers:
         found = []
         with pytest.raises(KeyboardInterrupt):
-            collect(found, workers.unordered(parted.slow_square, Interrupting(), drain=True))
+            collect(found, workers.unordered(partial(parted.marked_square, str(tmp_path)), parts(), drain=True))
         assert sorted(found) == [(0, 0), (1, 1)]
 
 
