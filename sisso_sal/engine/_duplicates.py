@@ -60,6 +60,57 @@ def _is_close(a, b, sign, tolerance):
 
 
 @njit(**OPTIONS)
+def cells(units, directions, width, out):
+    """Cells of unit vectors (m, n) in out (m, n_directions): their projections, in multiples of `width`.
+
+    Vectors that are equal up to rounding and sign are in one cell, or at a border in two. directions (n_directions, n).
+    """
+    for t in range(units.shape[0]):
+        sign = 1.0
+        for j in range(directions.shape[0]):
+            product = 0.0
+            for k in range(units.shape[1]):
+                product += directions[j, k] * units[t, k]
+            if j == 0 and product < 0.0:
+                sign = -1.0
+            out[t, j] = np.int64(np.floor(sign * product / width + 0.5))
+
+
+@njit(**INNER)
+def _is_near(t, u, units, marks, tolerance):
+    """Whether two of the unit vectors (m, n) with projections marks (m,) are closer than `tolerance`, up to sign."""
+    for sign in (1.0, -1.0):
+        if abs(marks[t] - sign * marks[u]) <= 2.0 * tolerance and _is_close(units[t], units[u], sign, tolerance):
+            return True
+    return False
+
+
+@njit(**OPTIONS)
+def apart(units, scores, owner, is_taken, gate, tolerance):
+    """Whether each feature (m,) is farther than `tolerance` from the taken ones of its owner, and from those before it that are.
+
+    units (m, n), scores (m,), owner (m,) and is_taken (m,) come as in `cluster`; a taken feature is not apart.
+    """
+    m = units.shape[0]
+    out, marks = np.zeros(m, dtype=np.bool_), np.empty(m)
+    _projections(units, marks)
+    for t in range(m):
+        is_apart = not is_taken[t]
+        u = t - 1
+        while is_apart and u >= 0 and owner[u] == owner[t] and scores[u] - scores[t] <= gate:
+            if (out[u] or is_taken[u]) and _is_near(t, u, units, marks, tolerance):
+                is_apart = False
+            u -= 1
+        u = t + 1
+        while is_apart and u < m and owner[u] == owner[t] and scores[t] - scores[u] <= gate:
+            if is_taken[u] and _is_near(t, u, units, marks, tolerance):
+                is_apart = False
+            u += 1
+        out[t] = is_apart
+    return out
+
+
+@njit(**OPTIONS)
 def cluster(units, scores, owner, wanted, gate, tolerance):
     """Number of the cluster of each feature; features of one cluster have one owner and point in one direction.
 
@@ -72,8 +123,7 @@ def cluster(units, scores, owner, wanted, gate, tolerance):
     """
     m = units.shape[0]
     label = np.empty(m, dtype=np.int64)
-    head, head_scores, head_marks = np.empty(m, dtype=np.int64), np.empty(m), np.empty(m)
-    marks = np.empty(m)
+    head, head_scores, marks = np.empty(m, dtype=np.int64), np.empty(m), np.empty(m)
     _projections(units, marks)
     count, first = 0, 0  # clusters of all owners, and of those before this one
     for t in range(m):
@@ -85,16 +135,12 @@ def cluster(units, scores, owner, wanted, gate, tolerance):
             continue
         u = count - 1
         while u >= first and head_scores[u] - scores[t] <= gate:
-            is_same = False
-            for sign in (1.0, -1.0):
-                if not is_same and abs(marks[t] - sign * head_marks[u]) <= 2.0 * tolerance:
-                    is_same = _is_close(units[t], units[head[u]], sign, tolerance)
-            if is_same:
+            if _is_near(t, head[u], units, marks, tolerance):
                 label[t] = u
                 break
             u -= 1
         if label[t] < 0:
             label[t] = count
-            head[count], head_scores[count], head_marks[count] = t, scores[t], marks[t]
+            head[count], head_scores[count] = t, scores[t]
             count += 1
     return label

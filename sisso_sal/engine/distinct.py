@@ -1,4 +1,9 @@
-"""Of features that point in one direction one is kept: for many problems at once, since each has only a few."""
+"""Of features that point in one direction one is kept: for many problems at once, since each has only a few.
+
+To be close is not transitive, so a choice that is made in parts could depend on what is in which part. Parts are therefore only
+narrowed: of each cell of a fine grid of directions, which is the same for all parts, the first feature stays. Directions are
+compared once, at the end, in an order that follows from the features alone.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +24,24 @@ Of each direction one feature is chosen: others give the same predictions. Featu
 duplicates of it, and may be chosen last.
 """
 
+APART = 4 * SAME_DIRECTION
+"""Features that are farther from each other than this have different directions, whatever lies between them: each of two features
+may have the direction of a third one, as far as a cell from it.
+"""
+
+CELL = SAME_DIRECTION / 10
+"""Width of a cell. Rounding moves a unit vector by much less."""
+
+N_PROJECTIONS = 6
+"""Projections that make a cell. For vectors whose distance is `SAME_DIRECTION` one of them agrees in eight cases of a hundred."""
+
 DIGITS = 10
 """Scores are equal when they agree to this many decimals."""
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Candidates:
-    """Features of many problems, problem by problem, and of each problem the best scores first.
+    """Features of many problems.
 
     Attributes
     ----------
@@ -44,11 +60,44 @@ class Candidates:
     def take(self, index: np.ndarray) -> Candidates:
         return Candidates(self.every.take(index), self.owner[index], self.is_taken[index])
 
+    def in_order(self, space: FeatureSpace) -> Candidates:
+        """Problem by problem, and of each the best scores first; the order does not depend on that in which they came."""
+        every = self.every
+        complexity = space.complexity(every.opcode, every.left, every.right)
+        return self.take(np.lexsort((every.right, every.left, every.opcode, complexity, -every.score, self.owner)))
 
-def best_distinct(
-    space: FeatureSpace, candidates: Candidates, weights: np.ndarray, centre: bool, sizes: np.ndarray
-) -> list[tuple[Selection, Selection]]:
-    """For each problem its best features of different directions that it has not taken; and more features of other units.
+
+@dataclass(frozen=True, eq=False)
+class Narrowed:
+    """Candidates in order, one of each cell, or of each cell and unit, and all that are taken.
+
+    Attributes
+    ----------
+    candidates : Candidates
+    complexity : ndarray (m,)
+    units : ndarray (m, n_samples)
+        Weighted, centred vectors of norm 1.
+    cells : ndarray (m, N_PROJECTIONS) of int64
+    """
+
+    candidates: Candidates
+    complexity: np.ndarray
+    units: np.ndarray
+    cells: np.ndarray
+
+    def take(self, index: np.ndarray) -> Narrowed:
+        return Narrowed(self.candidates.take(index), self.complexity[index], self.units[index], self.cells[index])
+
+    def apart(self) -> np.ndarray:
+        """ndarray (m,) of bool: features of directions that stay different whatever comes to them, see `APART`."""
+        every, owner, is_taken = self.candidates.every, self.candidates.owner, self.candidates.is_taken
+        return _duplicates.apart(self.units, every.score, owner, is_taken, _scores.GATE, APART)
+
+
+def narrowed(
+    space: FeatureSpace, candidates: Candidates, weights: np.ndarray, centre: bool, is_full: np.ndarray
+) -> Narrowed:
+    """One candidate of each cell: the least complex, then the first key. What is taken stays.
 
     Parameters
     ----------
@@ -58,34 +107,73 @@ def best_distinct(
         Of sum 1.
     centre : bool
         Whether there is an intercept.
-    sizes : ndarray (n_problems,) of int64
-        Number of features wanted. Those of other units are looked for where there are fewer.
+    is_full : ndarray (n_problems,) of bool
+        Problems with enough features of different directions. For the others one of each unit stays.
     """
-    n = len(weights)
-    if not len(candidates.every):
-        return [(Selection.empty(), Selection.empty())] * n
-    rows, wanted = (
-        candidates.every.values(space),
-        sizes + np.bincount(candidates.owner[candidates.is_taken], minlength=n),
-    )
-    _duplicates.unit_vectors(rows, weights, candidates.owner, centre, rows)
-    labels = _duplicates.cluster(rows, candidates.every.score, candidates.owner, wanted, _scores.GATE, SAME_DIRECTION)
+    candidates = candidates.in_order(space)
+    every, owner = candidates.every, candidates.owner
+    units, cells = every.values(space), np.empty((len(every), N_PROJECTIONS), dtype=np.int64)
+    _duplicates.unit_vectors(units, weights, owner, centre, units)
+    _duplicates.cells(units, _directions(space.n_samples), CELL, cells)
+    found = Narrowed(candidates, space.complexity(every.opcode, every.left, every.right), units, cells)
+    kinds = np.zeros(len(every), dtype=np.int64)
+    open_ = np.flatnonzero(~is_full[owner])
+    kinds[open_] = space.unit_numbers(every.opcode[open_], every.left[open_], every.right[open_])
+    labels = _cell_labels(found, kinds)
+    return found.take(np.sort(_winners(space, every, labels, found.complexity)))
+
+
+@cache
+def _directions(n: int) -> np.ndarray:
+    """ndarray (N_PROJECTIONS, n) on which unit vectors are projected; no component is near 0, so that each sample counts."""
+    rng = np.random.default_rng(0)
+    return rng.uniform(0.5, 1.5, (N_PROJECTIONS, n)) * rng.choice([-1.0, 1.0], (N_PROJECTIONS, n))
+
+
+def _cell_labels(found: Narrowed, kinds: np.ndarray) -> np.ndarray:
+    """ndarray (m,): equal numbers for what is of one problem, in one cell and of one kind (m,); each taken feature is alone."""
+    candidates = found.candidates
+    alone = np.where(candidates.is_taken, np.arange(1, len(kinds) + 1), 0)
+    columns = np.column_stack([candidates.owner, kinds, alone, found.cells])
+    places = np.ascontiguousarray(columns).view(f"V{columns.itemsize * columns.shape[1]}").ravel()
+    return np.unique(places, return_inverse=True)[1]
+
+
+def best_distinct(space: FeatureSpace, found: Narrowed, sizes: np.ndarray) -> list[Selection]:
+    """For each problem its best features of different directions that it has not taken.
+
+    Where there are too few, features follow that differ from a better one, or from one that is taken, only in their unit.
+
+    Parameters
+    ----------
+    space : FeatureSpace
+    found : Narrowed
+    sizes : ndarray (n_problems,) of int64
+        Number of features wanted.
+    """
+    n, cell_of = len(sizes), _cell_labels(found, np.zeros(len(found.complexity), dtype=np.int64))
+    firsts = _winners(space, found.candidates.every, cell_of, found.complexity)
+    order = np.sort(firsts)
+    heads = found.take(order)
+    candidates, owner, is_taken = heads.candidates, heads.candidates.owner, heads.candidates.is_taken
+    every, complexity = candidates.every, heads.complexity
+    wanted = sizes + np.bincount(owner[is_taken], minlength=n)
+    labels = _duplicates.cluster(heads.units, every.score, owner, wanted, _scores.GATE, SAME_DIRECTION)
     in_reach = np.flatnonzero(labels >= 0)
-    candidates, labels = candidates.take(in_reach), labels[in_reach]
-    every, owner, is_taken = candidates.every, candidates.owner, candidates.is_taken
-    complexity = space.complexity(every.opcode, every.left, every.right)
-    winners = _winners(space, every, labels, complexity)
+    winners = in_reach[_winners(space, every.take(in_reach), labels[in_reach], complexity[in_reach])]
     has_taken = np.zeros(len(winners), dtype=bool)
-    has_taken[labels[is_taken]] = True
+    has_taken[labels[is_taken & (labels >= 0)]] = True
     free = winners[~has_taken]
     best = free[_ranked(space, every.take(free), owner[free], complexity[free], sizes)]
+    of_all = labels[np.searchsorted(order, firsts)][cell_of]  # the cluster of each feature is that of the first of its cell
     out = []
     for p, own_best in enumerate(every.take(best).split(owner[best], n)):
-        others = Selection.empty()
         if len(own_best) < sizes[p]:
-            own = np.flatnonzero(owner == p)
-            others = _in_other_units(space, every.take(own), labels[own], is_taken[own], np.isin(own, winners))
-        out.append((own_best, others))
+            own = np.flatnonzero(found.candidates.owner == p)
+            part, is_winner = found.candidates.take(own), np.isin(own, order[winners])
+            others = _in_other_units(space, part.every, of_all[own], part.is_taken, is_winner)
+            own_best = Selection.joined([own_best, others]).take(np.arange(min(sizes[p], len(own_best) + len(others))))
+        out.append(own_best)
     return out
 
 

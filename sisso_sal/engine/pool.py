@@ -10,7 +10,7 @@ from threading import Lock
 import numpy as np
 
 from sisso_sal.engine import _scores
-from sisso_sal.engine.distinct import Candidates, best_distinct
+from sisso_sal.engine.distinct import Candidates, Narrowed, best_distinct, narrowed
 from sisso_sal.engine.selection import Selection
 from sisso_sal.features.space import FeatureSpace
 
@@ -57,24 +57,31 @@ class Pool:
             self.held = _scores.offer_all(self.top, self.held, more.score, self.scoring.taken)
             self._fresh.append(more)
             self._n_fresh += len(more)
-            if self._n_fresh > 8 * self.size + 4096:
+            if self._n_fresh > max(8 * self.size + 4096, len(self.kept)):
                 self.compact()
 
+    def begin_at(self, top: np.ndarray, held: int) -> None:
+        """Look only for what reaches the best scores so far of another pool of the problem, see `best`."""
+        self.top[:held] = top[:held]
+        self.held = held
+
     def compact(self) -> None:
-        """Remove duplicates and whatever is below the k-th best."""
-        _compact([self])
+        """Remove what is below the k-th best, and of equal features all but one.
+
+        What is chosen in the end from pools that were compacted, anyhow and in any parts, is what would be chosen from all features
+        at once.
+        """
+        found = _narrowed([self])
+        candidates = found.candidates
+        self._fresh, self._n_fresh = [], 0
+        self.kept = candidates.every.take(np.flatnonzero(~candidates.is_taken))
+        apart = candidates.every.score[found.apart()][: self.size]
+        if len(apart) > self.held or (len(apart) == self.size and apart[-1] > self.top[-1]):
+            self.begin_at(apart, len(apart))
 
     def parts(self) -> list[Selection]:
         """All that may be among the best, first what was taken."""
         return [self.taken, self.kept, *self._fresh]
-
-    def settle(self, best: Selection, others: Selection) -> None:
-        """Go on from the best features and, where there are few, those of other units."""
-        self._fresh, self._n_fresh = [], 0
-        self.kept = Selection.joined([best, others]) if len(others) else best
-        scores = np.sort(best.score)[::-1]
-        self.top[: len(scores)] = scores  # before `held`: another thread may read the threshold meanwhile
-        self.held = len(scores)
 
 
 def chosen(pools: Sequence[Pool]) -> list[Selection]:
@@ -82,21 +89,27 @@ def chosen(pools: Sequence[Pool]) -> list[Selection]:
 
     No thread adds to the pools any more.
     """
-    group: list[Pool] = []
+    groups: list[list[Pool]] = [[]]
     n_values = 0
     for pool in pools:
         more = pool.space.n_samples * sum(map(len, pool.parts()))
-        if group and n_values + more > ROOM:
-            _compact(group)
-            group, n_values = [], 0
-        group.append(pool)
+        if groups[-1] and n_values + more > ROOM:
+            groups.append([])
+            n_values = 0
+        groups[-1].append(pool)
         n_values += more
-    _compact(group)
-    return [pool.kept.take(np.arange(min(pool.size, len(pool.kept)))) for pool in pools]
+    return list(chain.from_iterable(map(_chosen, groups)))
 
 
-def _compact(pools: Sequence[Pool]) -> None:
-    """Remove the duplicates of each pool and whatever is below its k-th best."""
+def _chosen(pools: Sequence[Pool]) -> list[Selection]:
+    found, sizes = _narrowed(pools), np.array([pool.size for pool in pools])
+    if not len(found.candidates.every):
+        return [Selection.empty()] * len(pools)
+    return best_distinct(pools[0].space, found, sizes)
+
+
+def _narrowed(pools: Sequence[Pool]) -> Narrowed:
+    """What each pool has, without equal features and without whatever is below its k-th best."""
     parts = [pool.parts() for pool in pools]
     every = Selection.joined(list(chain.from_iterable(parts)))
     sizes = [[len(part) for part in own] for own in parts]
@@ -104,9 +117,6 @@ def _compact(pools: Sequence[Pool]) -> None:
     is_taken = np.repeat([i == 0 for own in sizes for i in range(len(own))], list(chain.from_iterable(sizes)))
     thresholds = np.array([pool.threshold for pool in pools])
     reached = np.flatnonzero((every.score >= thresholds[owner]) | is_taken)
-    reached = reached[np.lexsort((-every.score[reached], owner[reached]))]
     candidates = Candidates(every, owner, is_taken).take(reached)
-    weights, most = np.array([pool.weights for pool in pools]), np.array([pool.size for pool in pools])
-    distinct = best_distinct(pools[0].space, candidates, weights, pools[0].centre, most)
-    for pool, (best, others) in zip(pools, distinct, strict=True):
-        pool.settle(best, others)
+    weights, is_full = np.array([pool.weights for pool in pools]), np.array([pool.held == pool.size for pool in pools])
+    return narrowed(pools[0].space, candidates, weights, pools[0].centre, is_full)
