@@ -165,7 +165,9 @@ def best_distinct(space: FeatureSpace, found: Narrowed, sizes: np.ndarray) -> li
     has_taken[labels[is_taken & (labels >= 0)]] = True
     free = winners[~has_taken]
     best = free[_ranked(space, every.take(free), owner[free], complexity[free], sizes)]
-    of_all = labels[np.searchsorted(order, firsts)][cell_of]  # the cluster of each feature is that of the first of its cell
+    of_all = labels[np.searchsorted(order, firsts)][
+        cell_of
+    ]  # the cluster of each feature is that of the first of its cell
     out = []
     for p, own_best in enumerate(every.take(best).split(owner[best], n)):
         if len(own_best) < sizes[p]:

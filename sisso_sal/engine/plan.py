@@ -6,20 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
 
+from sisso_sal.engine.admitted import admitted_pairs
 from sisso_sal.engine.problem import Problem
-from sisso_sal.engine.screen import admitted_pairs
+from sisso_sal.engine.sweep import pair_seconds
 from sisso_sal.features.space import FeatureSpace
 from sisso_sal.protocols.cost import Cost
-from sisso_sal.system.costs import multiply_add_seconds
-
-PAIR_SECONDS = 8e-9
-"""What a pair costs beside its matrix products."""
 
 SUBSET_SECONDS = 1e-9
 """What L0 takes for a subset."""
-
-OVERHEAD = 1.3
-"""Tiles of a staircase do a little more than the staircase."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +55,12 @@ def search_cost(space: FeatureSpace, problems: Sequence[Problem], size: SearchSi
     '5 features, screened 2 times, and 8 subsets'
     """
     n, dim = space.n_samples, size.dim
-    pairs_of = admitted_pairs(space, problems)
-    n_pairs = sum(part.n_features for problem in problems for part in pairs_of[problem.allowed.tobytes()])
-    products = n * sum(3 if d == 0 else 2 + size.n_residual for d in range(dim))
+    admitted = admitted_pairs(space, [problem.allowed for problem in problems])
+    n_pairs = sum(part.n_features for own in admitted for part in own)
+    each_pair = sum(pair_seconds(n, 1 if d == 0 else size.n_residual) for d in range(dim))
     sizes = [min(d * size.n_sis, space.n_features) for d in range(1, dim + 1)]
     n_subsets = len(problems) * sum(comb(number, d) for d, number in enumerate(sizes, start=1))
-    seconds = (
-        n_pairs * OVERHEAD * (products * multiply_add_seconds(n) + dim * PAIR_SECONDS) + n_subsets * SUBSET_SECONDS
-    )
+    seconds = n_pairs * each_pair + n_subsets * SUBSET_SECONDS
     copies = 3 * space.values.nbytes // 2  # three in float32
     # Triples and more need a Gram matrix, in float64 and float32, and one for each level above.
     gram = sizes[-1] ** 2 * (12 + 8 * (dim - 3)) if dim > 2 else 0

@@ -8,31 +8,34 @@ may matter, with a bound on their error; float64 on centred data decides.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from threading import Lock
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from sisso_sal.engine import _scores
+from sisso_sal.engine.admitted import admitted_pairs, forbidden_words
 from sisso_sal.engine.copies import copies_of
+from sisso_sal.engine.parts import Sharing, look_through
 from sisso_sal.engine.pool import Pool, chosen
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.selection import Selection
-from sisso_sal.engine.sweep import Job, PairSweep, batches, evaluated_rows, jobs_of, run, scorings_of
-from sisso_sal.features.pairs import Pairs
+from sisso_sal.engine.sweep import Job, PairSweep, evaluated_rows, run, scorings_of, shared_out
 from sisso_sal.features.space import COPY, FeatureSpace
-from sisso_sal.system.machine import one_blas_thread, workers
+from sisso_sal.system.executors import HERE, Workers
+from sisso_sal.system.machine import one_blas_thread, unordered
+from sisso_sal.system.machine import workers as threads_of
 
 BLOCK = 1024
 """Single features that a thread takes at a time."""
 
-SMALL = 1 << 16
-"""Features of pairs that are too few to be shared out among threads."""
+WORTH = 1.0
+"""Seconds that the pairs of a pass must take here before it pays to have others look through them."""
 
 Progress = Callable[[int, int], None]
 
@@ -69,29 +72,6 @@ class ScreeningStep:
     taken: Selection = field(default_factory=Selection.empty)
 
 
-def _forbidden(space: FeatureSpace, problems: Sequence[Problem]) -> np.ndarray:
-    """ndarray (n_problems, n_words) of uint64: bits of the primaries that each may not use, as in `FeatureSpace.masks`."""
-    words = np.zeros((len(problems), space.masks.shape[1]), dtype=np.uint64)
-    for i, is_allowed in enumerate(np.array([problem.allowed for problem in problems]).T):
-        words[~is_allowed, i // 64] |= np.uint64(1 << (i % 64))
-    return words
-
-
-_admitted: WeakKeyDictionary[FeatureSpace, dict[bytes, list[Pairs]]] = WeakKeyDictionary()
-"""What `admitted_pairs` gave for the spaces in use, so that each pass over a space need not go over its pairs again."""
-
-
-def admitted_pairs(space: FeatureSpace, problems: Sequence[Problem]) -> dict[bytes, list[Pairs]]:
-    """The pairs that problems may use, by the bytes of `Problem.allowed`."""
-    known = _admitted.setdefault(space, {})
-    for problem, forbidden in zip(problems, _forbidden(space, problems), strict=True):
-        key = problem.allowed.tobytes()
-        if key not in known:
-            allowed = np.logical_not((space.masks & forbidden).any(axis=1))
-            known[key] = [pairs.only(allowed, allowed) for pairs in space.pairs]
-    return known
-
-
 class _Pass:
     """State that the threads of one pass share."""
 
@@ -105,27 +85,29 @@ class _Pass:
     ):
         self.space, self.pools, self.centre, self.is_census = space, pools, centre, is_census
         self.limits = _scores.Limits(space.settings.min_abs, space.settings.max_abs, False)
-        self.forbidden = _forbidden(space, problems)
+        self.forbidden = forbidden_words(space, [problem.allowed for problem in problems])
         self.scorings = scorings_of([pool.scoring for pool in pools])
         self.n_states = np.zeros(4, dtype=np.int64)
+        self.allowed: list[np.ndarray] = []
         self.sweeps = self._sweeps(problems, is_census)
         self._lock = Lock()
 
     def _sweeps(self, problems: Sequence[Problem], is_census: bool) -> list[PairSweep]:
         """One for each problem with targets. One that has all pairs and equal weights counts the states, or a sweep of its own."""
         values, copies, out = self.space.values, copies_of(self.space), []
-        pairs_of = admitted_pairs(self.space, problems)
-        for problem, pool in zip(problems, self.pools, strict=True):
+        admitted = admitted_pairs(self.space, [problem.allowed for problem in problems])
+        for problem, pool, pairs in zip(problems, self.pools, admitted, strict=True):
             if not len(pool.targets):
                 continue
             counts = is_census and problem.is_uniform() and bool(problem.allowed.all())
             is_census = is_census and not counts
-            pairs = tuple(pairs_of[problem.allowed.tobytes()])
-            out.append(PairSweep(values, copies, pool.scoring, self.limits, counts, pairs, pool))
+            out.append(PairSweep(values, copies, pool.scoring, self.limits, counts, tuple(pairs), pool))
+            self.allowed.append(problem.allowed)
         if is_census:
             n = self.space.n_samples
             nothing = _scores.Scoring(np.full(n, 1.0 / n), np.empty((0, n)), self.centre, np.empty(0))
             out.append(PairSweep(values, copies, nothing, self.limits, True, tuple(self.space.pairs)))
+            self.allowed.append(np.ones(len(self.space.names), dtype=bool))
         return out
 
     @property
@@ -136,15 +118,26 @@ class _Pass:
 
     # Work: each piece returns how many features it looked at -----------------------------------------------------------
 
+    def on_pairs(self, executor: Executor, threads: int, workers: Workers) -> Iterator[int]:
+        """The pairs, by the threads of this process, or by workers where that pays."""
+        seconds = sum(sweep.n_features * sweep.seconds_each for sweep in self.sweeps)
+        if workers.is_here or seconds < threads * WORTH:
+            yield from unordered(executor, self.pieces(threads), 4 * threads)
+            return
+        sharing = Sharing(self.space, self.sweeps, self.allowed, self.pools[0].size, self.centre, workers)
+        with closing(workers.unordered(look_through, sharing.parts())) as answers:
+            for _, answer in answers:
+                n_features, states = sharing.merge(answer)
+                self._count(states)
+                yield n_features
+
     def pieces(self, threads: int) -> Iterator[Callable[[], int]]:
         """The pairs in pieces, operators by operators."""
-        for group in zip(*(sweep.pairs for sweep in self.sweeps), strict=True):
-            share = max(SMALL, sum(pairs.n_features for pairs in group) / (4 * threads)) if threads > 1 else np.inf
-            sweeps = list(zip(self.sweeps, group, strict=True))
-            most = min(share, *(sweep.most for sweep, _ in sweeps), np.inf)
-            jobs = (job for sweep, pairs in sweeps for job in jobs_of(sweep, pairs, most))
-            for batch in batches(jobs, most):
-                yield partial(self._counted, batch)
+        groups = (
+            list(zip(self.sweeps, group, strict=True)) for group in zip(*(s.pairs for s in self.sweeps), strict=True)
+        )
+        for batch in shared_out(groups, threads):
+            yield partial(self._counted, batch)
 
     def _counted(self, batch: list[Job]) -> int:
         n_features, states = run(batch)
@@ -205,6 +198,7 @@ def screen(
     threads: int = 1,
     progress: Progress | None = None,
     is_census: bool = True,
+    workers: Workers = HERE,
 ) -> tuple[list[Selection], Counter]:
     """The `n_sis` best features of the space for each problem.
 
@@ -223,6 +217,8 @@ def screen(
         Called with (features done, features in all).
     is_census : bool
         Whether to count the rejected features; that need be done once for a space.
+    workers : Workers
+        Other processes that look through the pairs, where that pays; the result does not depend on them.
 
     Returns
     -------
@@ -254,16 +250,14 @@ def screen(
     pools = [Pool(space, step.problem.shares, step.residuals, n_sis, centre, step.taken) for step in steps]
     state = _Pass(space, [step.problem for step in steps], pools, centre, is_census)
     total, done = state.n_features, 0
-    with one_blas_thread(), workers(threads) as executor:
+    with one_blas_thread(), threads_of(threads) as executor:
         try:
-            for pieces in (
-                state.singles(),
-                state.pieces(threads),
-            ):  # the singles' scores are the first thresholds of the pairs
-                for looked_at in _unordered(executor, pieces, 4 * threads):
-                    done += looked_at
-                    if progress:
-                        progress(space.n_features * done // total, space.n_features)
+            # The scores of the singles are the first thresholds of the pairs.
+            on_singles = unordered(executor, state.singles(), 4 * threads)
+            for looked_at in chain(on_singles, state.on_pairs(executor, threads, workers)):
+                done += looked_at
+                if progress:
+                    progress(space.n_features * done // total, space.n_features)
         except KeyboardInterrupt:
             executor.shutdown(cancel_futures=True)
             raise Stopped(chosen(pools)) from None
@@ -272,16 +266,3 @@ def screen(
             raise
     _, not_finite, out_of_bounds, constant = state.n_states.tolist()
     return chosen(pools), Counter(domain=not_finite, bounds=out_of_bounds, constant=constant)
-
-
-def _unordered(executor: Executor, pieces: Iterable[Callable[[], int]], ahead: int) -> Iterator[int]:
-    """Results of the pieces as they come, with at most `ahead` of them under way."""
-    waiting: set[Future] = set()
-    for piece in pieces:
-        waiting.add(executor.submit(piece))
-        if len(waiting) >= ahead:
-            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in finished)
-    while waiting:
-        finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-        yield from (future.result() for future in finished)

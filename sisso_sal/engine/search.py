@@ -19,7 +19,9 @@ from sisso_sal.engine.screen import Progress, ScreeningStep, Stopped, screen
 from sisso_sal.engine.selection import Selection
 from sisso_sal.engine.sparsify import BestSubsets, Ranks, ScoredSubsets, Task, sparsify, sparsify_all
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
-from sisso_sal.system.machine import one_blas_thread, workers
+from sisso_sal.system.executors import HERE, Workers
+from sisso_sal.system.machine import one_blas_thread
+from sisso_sal.system.machine import workers as threads_of
 
 LARGER = 3
 """Subsets of so many features and more are walked by the same kernels."""
@@ -64,6 +66,7 @@ def search(
     centre: bool = True,
     threads: int = 1,
     progress: Progress | None = None,
+    workers: Workers = HERE,
 ) -> tuple[list[SubspaceFits], Counter]:
     """Models of 1 to `size.dim` features for each problem.
 
@@ -78,6 +81,8 @@ def search(
         Number of threads; the result does not depend on it.
     progress : callable, optional
         Called with (features done, features in all) over all passes.
+    workers : Workers
+        See `screen`.
 
     Returns
     -------
@@ -99,9 +104,8 @@ def search(
         steps = [_step(problem, result, size, centre) for problem, result in zip(problems, results, strict=True)]
         stage = _stage(progress, d - 1, size.dim)
         try:
-            chosen, causes = screen(
-                space, steps, size.n_sis, centre=centre, threads=threads, progress=stage, is_census=d == 1
-            )
+            options = {"centre": centre, "threads": threads, "progress": stage, "is_census": d == 1}
+            chosen, causes = screen(space, steps, size.n_sis, workers=workers, **options)
             rejected += causes
             _regress(space, problems, results, chosen, size, centre=centre, threads=threads)
         except KeyboardInterrupt as stop:
@@ -131,7 +135,7 @@ def _stage(progress: Progress | None, stage: int, stages: int) -> Progress | Non
 
 def _regress(space, problems, results, chosen, size: SearchSize, *, centre: bool, threads: int) -> None:
     """Add the chosen features to each subspace, and the best fits of one more dimension to each result."""
-    with one_blas_thread(), workers(threads) as executor:
+    with one_blas_thread(), threads_of(threads) as executor:
         few = len(problems) < threads  # then the threads share each walk, otherwise each takes whole problems
         subspaces = [Selection.joined([r.subspace, new]) for r, new in zip(results, chosen, strict=True)]
         keep = max(size.keep, size.n_residual)

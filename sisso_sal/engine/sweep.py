@@ -16,6 +16,7 @@ from sisso_sal.engine.selection import Selection
 from sisso_sal.errors import SettingsError
 from sisso_sal.features.operators import BY_OPCODE, OF_ABSOLUTE_DIFFERENCE, OF_QUOTIENT, OF_SUM, Operator
 from sisso_sal.features.pairs import Pairs
+from sisso_sal.system.costs import multiply_add_seconds
 
 TILE = (64, 256)
 """Rows and columns that are looked at together: their factors and products stay in the second-level cache."""
@@ -34,6 +35,27 @@ MOST_JOBS = 128
 
 ROUNDINGS = 24
 """Roundings of a float32 sum beyond one for each sample: those of the factors, with room for higher orders."""
+
+
+SMALL = 1 << 16
+"""Features of pairs that are too few to be shared out among threads."""
+
+PAIR_SECONDS = 8e-9
+"""What a pair costs beside its matrix products."""
+
+OVERHEAD = 1.3
+"""Tiles of a staircase do a little more than the staircase."""
+
+
+def pair_seconds(n_samples: int, n_targets: int) -> float:
+    """What a pair takes in a pass, on one thread, within a factor of two or so.
+
+    Examples
+    --------
+    >>> 0 < pair_seconds(100, 1) < pair_seconds(100, 5) < 1e-4
+    True
+    """
+    return OVERHEAD * (n_samples * (2 + n_targets) * multiply_add_seconds(n_samples) + PAIR_SECONDS)
 
 
 def scored_operators(pairs: Pairs) -> list[Operator]:
@@ -119,6 +141,11 @@ class PairSweep:
         return self.pool.best() if self.pool else (np.empty(1), 0)
 
     @property
+    def seconds_each(self) -> float:
+        """What a feature takes, see `pair_seconds`."""
+        return pair_seconds(len(self.scoring.weights), len(self.scoring.targets))
+
+    @property
     def most(self) -> float:
         """Most features that a thread takes at a time."""
         return WORK / (len(self.scoring.weights) * (1 + self.n_factors))
@@ -157,6 +184,15 @@ def jobs_of(sweep: PairSweep, pairs: Pairs, most: float) -> Iterator[Job]:
     moments = sweep.copies.moments(sweep.scoring) if is_sum else ()
     for part in pairs.parts(most, TILE[0]):
         yield Job(sweep, part, moments)
+
+
+def shared_out(groups: Iterable[Sequence[tuple[PairSweep, Pairs]]], threads: int) -> Iterator[list[Job]]:
+    """Pairs in batches for so many threads; each group has the pairs of several sweeps with the same operators."""
+    for group in groups:
+        share = max(SMALL, sum(pairs.n_features for _, pairs in group) / (4 * threads)) if threads > 1 else np.inf
+        most = min(share, *(sweep.most for sweep, _ in group), np.inf)
+        jobs = (job for sweep, pairs in group for job in jobs_of(sweep, pairs, most))
+        yield from batches(jobs, most)
 
 
 def batches(jobs: Iterable[Job], most: float) -> Iterator[list[Job]]:

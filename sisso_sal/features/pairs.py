@@ -88,10 +88,15 @@ class Pairs:
             first, stop, numbers = before[first], before[stop], numbers[inside]
         return replace(self, rows=self.rows[kept], columns=numbers, first=first, stop=stop)
 
-    def parts(self, size: float, granule: int) -> Iterator[Pairs]:
-        """The same in runs of rows with about `size` features each, cut at multiples of `granule` rows."""
+    def between(self, start: int, stop: int) -> Pairs:
+        """The pairs of some rows."""
+        part = slice(start, stop)
+        return replace(self, rows=self.rows[part], first=self.first[part], stop=self.stop[part])
+
+    def cuts(self, size: float, granule: int) -> Iterator[tuple[int, int]]:
+        """Runs of rows, as (start, stop), with about `size` features each, cut at multiples of `granule` rows."""
         if self.n_features <= size:
-            yield self
+            yield 0, len(self.rows)
             return
         ends = np.cumsum(self.stop - self.first) * len(self.opcodes)
         start = 0
@@ -99,9 +104,13 @@ class Pairs:
             before = ends[start - 1] if start else 0
             stop = int(np.searchsorted(ends, before + size, side="right"))
             stop = start + max(1, round((stop - start) / granule)) * granule
-            part = slice(start, stop)
-            yield replace(self, rows=self.rows[part], first=self.first[part], stop=self.stop[part])
+            yield start, min(stop, len(ends))
             start = stop
+
+    def parts(self, size: float, granule: int) -> Iterator[Pairs]:
+        """The same in the runs of rows of `cuts`."""
+        for start, stop in self.cuts(size, granule):
+            yield self.between(start, stop)
 
     def blocks(self, size: int) -> Iterator[Block]:
         """The features one by one, about `size` pairs at a time."""

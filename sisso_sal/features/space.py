@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 
-from sisso_sal.errors import SettingsError
+from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.features.dimension import Dimension
 from sisso_sal.features.expression import Expression, canonical_key
 from sisso_sal.features.layout import Builder, Layout
@@ -84,8 +85,46 @@ class SpaceSettings:
             raise SettingsError(f"min_abs, max_abs: needs 0 <= min_abs < max_abs, found {self.min_abs}, {self.max_abs}")
 
 
+@dataclass(frozen=True, eq=False)
+class SpaceRecipe:
+    """All that a space is made of: it is small, travels in place of the space, and makes the same space elsewhere.
+
+    Attributes
+    ----------
+    names, units : tuple of str
+        Of the primary features.
+    values : ndarray (n_primary, n_samples)
+        Of the primary features.
+    settings : SpaceSettings
+    digest : str
+        Of how the stored features are made.
+    """
+
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    values: np.ndarray
+    settings: SpaceSettings
+    digest: str
+
+    def made(self) -> FeatureSpace:
+        """The space; its stored features are evaluated again.
+
+        Raises
+        ------
+        FitError
+            They are not those of the space whose recipe it is: their numbers would mean other features.
+        """
+        space = FeatureSpace(self.names, self.units, self.values, self.settings)
+        if space.digest() != self.digest:
+            raise FitError(
+                "feature space: needs the same stored features in each process, found others in this one; are the versions of "
+                "Python, NumPy and sisso-sal the same on all workers?"
+            )
+        return space
+
+
 class FeatureSpace:
-    """All features of given rungs over given samples.
+    """All features of given rungs over given samples. It pickles as its recipe.
 
     Parameters
     ----------
@@ -170,6 +209,22 @@ class FeatureSpace:
     def n_features(self) -> int:
         """Number of features that a pass over the space looks at."""
         return sum(self.sizes)
+
+    # Elsewhere -------------------------------------------------------------------------------------------------------
+
+    def recipe(self) -> SpaceRecipe:
+        """What makes this space again."""
+        return SpaceRecipe(self.names, self.units, self.values[: self.sizes[0]], self.settings, self.digest())
+
+    def digest(self) -> str:
+        """Hash of how the stored features are made, and of how many features there are."""
+        stored, content = self._stored, sha256(repr((self.names, self.sizes)).encode())
+        for column in (stored.opcode, stored.left, stored.right):
+            content.update(np.ascontiguousarray(column).tobytes())
+        return content.hexdigest()
+
+    def __reduce__(self) -> tuple:
+        return SpaceRecipe.made, (self.recipe(),)
 
     # Enumeration -----------------------------------------------------------------------------------------------------
 

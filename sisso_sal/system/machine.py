@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+R = TypeVar("R")
 _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 
 
@@ -69,6 +70,26 @@ def workers(threads: int) -> Executor:
     [1, 2]
     """
     return _Here() if threads == 1 else ThreadPoolExecutor(threads)
+
+
+def unordered(executor: Executor, calls: Iterable[Callable[[], R]], ahead: int) -> Iterator[R]:
+    """Results of the calls as they come, with at most `ahead` of them under way.
+
+    Examples
+    --------
+    >>> with workers(1) as executor:
+    ...     list(unordered(executor, [lambda: 1, lambda: 2], 4))
+    [1, 2]
+    """
+    waiting: set[Future[R]] = set()
+    for call in calls:
+        waiting.add(executor.submit(call))
+        if len(waiting) >= ahead:
+            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in finished)
+    while waiting:
+        finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+        yield from (future.result() for future in finished)
 
 
 def start_blas() -> None:

@@ -14,10 +14,11 @@ from screening import screen
 
 from sisso_sal.engine import _scores, _values
 from sisso_sal.engine import sweep as sweep_module
+from sisso_sal.engine.admitted import admitted_pairs
 from sisso_sal.engine.copies import FloatCopies
 from sisso_sal.engine.pool import Pool
 from sisso_sal.engine.problem import Problem
-from sisso_sal.engine.screen import Stopped, admitted_pairs
+from sisso_sal.engine.screen import Stopped
 from sisso_sal.engine.selection import Selection
 from sisso_sal.engine.sweep import TILE, PairSweep, jobs_of
 from sisso_sal.engine.sweep import scan as scan_jobs
@@ -835,13 +836,11 @@ def test_admitted_pairs_are_those_whose_formulas_have_no_other_primary(seed, n_p
     settings = SpaceSettings(operators=("add", "mult", "div"), rung=2 if n_primary < 5 else 1, max_complexity=limit)
     space = FeatureSpace(names, units, values, settings)
     problems = [Problem(values[0], np.ones(7), rng.uniform(size=n_primary) < share) for share in (0.2, 0.6, 0.9, 1.1)]
-    admitted = admitted_pairs(space, problems)
-    assert set(admitted) == {problem.allowed.tobytes() for problem in problems}
+    admitted = admitted_pairs(space, [problem.allowed for problem in problems])
     every = [tuple(triple) for pairs in space.pairs for triple in triples_of(pairs).tolist()]
     primaries = {triple: set(space.expression(*triple).primaries()) for triple in every}
-    for problem in problems:
+    for problem, found in zip(problems, admitted, strict=True):
         allowed = {name for name, is_allowed in zip(names, problem.allowed, strict=True) if is_allowed}
-        found = admitted[problem.allowed.tobytes()]
         assert sum(pairs.n_features for pairs in found) == sum(len(triples_of(pairs)) for pairs in found)
         kept = [tuple(triple) for pairs in found for triple in triples_of(pairs).tolist()]
         assert sorted(kept) == sorted(triple for triple in every if primaries[triple] <= allowed)
