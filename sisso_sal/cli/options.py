@@ -178,7 +178,9 @@ MODEL = panel(
         help="Largest number of operators in a term; no limit by default.",
     ),
     click.option(
-        "--max-features", type=click.IntRange(min=1), help="Refuse a feature space larger than this; 1e10 by default."
+        "--max-features",
+        type=click.IntRange(min=1),
+        help="Refuse a feature space larger than this; by default one that takes longer than a day.",
     ),
     click.option("--min-abs", type=float, help="Reject a feature whose max|f| is smaller; 1e-5 by default."),
     click.option("--max-abs", type=float, help="Reject a feature whose max|f| is larger; 1e5 by default."),

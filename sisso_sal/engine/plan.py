@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import comb
+from math import ceil, comb
 
 from sisso_sal.engine.admitted import admitted_pairs
 from sisso_sal.engine.problem import Problem
+from sisso_sal.engine.screen import WORTH
 from sisso_sal.engine.sweep import pair_seconds
+from sisso_sal.errors import SettingsError
 from sisso_sal.features.space import FeatureSpace
 from sisso_sal.protocols.cost import Cost
+from sisso_sal.system.durations import duration
+from sisso_sal.system.executors import HERE, Workers
+
+LONGEST = 86400.0
+"""Seconds from which on a search is refused, unless the largest number of features was given."""
+
+MANY = 3600.0
+"""Seconds from which on people are told how much faster workers would be."""
+
+SOME = 8
+"""Workers for which they are told it."""
 
 SUBSET_SECONDS = 1e-9
 """What L0 takes for a subset."""
@@ -42,7 +55,9 @@ class SearchSize:
     n_scored: int = 0
 
 
-def search_cost(space: FeatureSpace, problems: Sequence[Problem], size: SearchSize, threads: int) -> Cost:
+def search_cost(
+    space: FeatureSpace, problems: Sequence[Problem], size: SearchSize, threads: int, workers: Workers = HERE
+) -> Cost:
     """Estimate what `search` with these arguments takes; the time is right to within a factor of two or so.
 
     Examples
@@ -60,7 +75,9 @@ def search_cost(space: FeatureSpace, problems: Sequence[Problem], size: SearchSi
     each_pair = sum(pair_seconds(n, 1 if d == 0 else size.n_residual) for d in range(dim))
     sizes = [min(d * size.n_sis, space.n_features) for d in range(1, dim + 1)]
     n_subsets = len(problems) * sum(comb(number, d) for d, number in enumerate(sizes, start=1))
-    seconds = n_pairs * each_pair + n_subsets * SUBSET_SECONDS
+    on_pairs = n_pairs * each_pair
+    elsewhere = 1 if workers.is_here or on_pairs < dim * threads * WORTH else workers.n * workers.threads
+    seconds = on_pairs / max(threads, elsewhere) + n_subsets * SUBSET_SECONDS / threads
     copies = 3 * space.values.nbytes // 2  # three in float32
     # Triples and more need a Gram matrix, in float64 and float32, and one for each level above.
     gram = sizes[-1] ** 2 * (12 + 8 * (dim - 3)) if dim > 2 else 0
@@ -69,4 +86,59 @@ def search_cost(space: FeatureSpace, problems: Sequence[Problem], size: SearchSi
     each = f" for {len(problems)} problems" if len(problems) > 1 else ""
     times = "once" if dim == 1 else f"{dim} times"
     what = f"{space.n_features:.3g} features, screened {times}{each}, and {n_subsets:.3g} subsets"
-    return Cost(what, seconds / threads, n_bytes, "a smaller --n-sis or --dim")
+    return Cost(what, seconds, n_bytes, "a smaller --n-sis or --dim")
+
+
+def check_length(space: FeatureSpace, cost: Cost, threads: int, workers: Workers = HERE) -> str:
+    """What workers would gain where a search takes hours; empty where it is short, or where there are workers.
+
+    Parameters
+    ----------
+    space : FeatureSpace
+        The largest one of the search.
+    cost : Cost
+        Of all that is searched for, as with these threads and workers.
+    threads : int
+    workers : Workers
+
+    Raises
+    ------
+    SettingsError
+        The search would take longer than a day, and ``max_features`` does not say that a space of this size is wanted.
+
+    Examples
+    --------
+    >>> from sisso_sal.features.space import SpaceSettings
+    >>> import numpy as np
+    >>> space = FeatureSpace(["a", "b"], ["", ""], np.eye(2, 9) + 1.0, SpaceSettings(operators=("mult", "div"), rung=1))
+    >>> check_length(space, Cost("a search", 7200.0, 0, ""), threads=2)
+    'a search: about 4.0 h on one core; with --executor and --workers 8 about 30 min'
+    """
+    hands = threads if workers.is_here else workers.n * workers.threads
+    seconds = cost.seconds * hands
+    if cost.seconds > LONGEST and space.settings.max_features is None:
+        needed = ceil(seconds / LONGEST)
+        fewer = space.smaller(space.settings.rung, space.sizes[-1] * LONGEST / cost.seconds)
+        here = f"{hands} workers" if not workers.is_here else "one core" if hands == 1 else f"{hands} cores"
+        raise SettingsError(
+            f"{cost.what}: needs about {duration(cost.seconds)} on {here}, more than a day; try --executor and --workers "
+            f"{needed} (about {duration(seconds / needed)}) or {fewer}; --max-features {_above(space.n_features)} takes the time"
+        )
+    if not workers.is_here or cost.seconds < MANY:
+        return ""
+    return (
+        f"{cost.what}: about {duration(seconds)} on one core; with --executor and --workers {SOME} about "
+        f"{duration(seconds / SOME)}"
+    )
+
+
+def _above(number: int) -> int:
+    """The next number of one digit and zeros.
+
+    Examples
+    --------
+    >>> _above(52547585885), _above(7)
+    (60000000000, 8)
+    """
+    step = 10 ** (len(str(number)) - 1)
+    return (number // step + 1) * step

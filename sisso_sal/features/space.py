@@ -54,8 +54,8 @@ class SpaceSettings:
         A feature stays if min_abs <= max|f| <= max_abs over the samples.
     unit_rules : str
         What units allow, see `unit_rules.UNIT_RULES`.
-    max_features : int
-        A space with more features is refused, before any time or memory goes into it.
+    max_features : int or None
+        A space with more features is refused; with None whatever fits into memory is laid out.
     """
 
     operators: tuple[str, ...] = DEFAULT_OPERATORS
@@ -64,7 +64,7 @@ class SpaceSettings:
     min_abs: float = 1e-5
     max_abs: float = 1e5
     unit_rules: str = STRICT.name
-    max_features: int = 10**10
+    max_features: int | None = None
 
     @property
     def rules(self) -> UnitRules:
@@ -79,7 +79,7 @@ class SpaceSettings:
             raise SettingsError(f"rung: needs an integer from 0 to 3, found {self.rung!r}")
         if self.max_complexity is not None and self.max_complexity < 0:
             raise SettingsError(f"max_complexity: needs a number >= 0, found {self.max_complexity!r}")
-        if self.max_features < 1:
+        if self.max_features is not None and self.max_features < 1:
             raise SettingsError(f"max_features: needs a number >= 1, found {self.max_features!r}")
         if not 0 <= self.min_abs < self.max_abs:
             raise SettingsError(f"min_abs, max_abs: needs 0 <= min_abs < max_abs, found {self.min_abs}, {self.max_abs}")
@@ -248,25 +248,28 @@ class FeatureSpace:
 
     def _check_size(self, rung: int, n_features: int) -> None:
         """Refuse a rung that is larger than admitted or, if it is to be stored, than memory; say what would fit."""
-        is_stored = rung < self.settings.rung
-        most, reason = self.settings.max_features, f"at most {self.settings.max_features:.3g} (--max-features)"
-        if is_stored:
+        most, reason = float("inf"), ""
+        if self.settings.max_features is not None:
+            most, reason = self.settings.max_features, f"at most {self.settings.max_features:.3g} (--max-features)"
+        if rung < self.settings.rung:
             bytes_each = COPIES * 8 * self.n_samples
             n_in_memory = usable_memory() // bytes_each
             if n_in_memory < most:
                 free = usable_memory() / 2**30
                 most, reason = n_in_memory, f"at most {n_in_memory:.3g} (they are stored, {free:.1f} GiB are free)"
-        if n_features <= most:
-            return
+        if n_features > most:
+            raise SettingsError(
+                f"feature space: needs {reason} features of rung {rung}, found {n_features:.3g}; "
+                f"try {self.smaller(rung, most)}, or fewer operators or primary features"
+            )
+
+    def smaller(self, rung: int, most: float) -> str:
+        """The option with which the rung above the stored ones has at most so many features."""
         largest = 2 * int(self._stored.complexity.max()) + 1
         builder, limits = self._builder(), range(largest, rung - 1, -1)
         fitting = (limit for limit in limits if builder.lay_out(limit, Counter()).n_features <= most)
         limit = next(fitting, None)
-        advice = f"--rung {rung - 1}" if limit is None else f"--max-complexity {limit}"
-        raise SettingsError(
-            f"feature space: needs {reason} features of rung {rung}, found {n_features:.3g}; "
-            f"try {advice}, or fewer operators or primary features"
-        )
+        return f"--rung {rung - 1}" if limit is None else f"--max-complexity {limit}"
 
     def _store(self, rejected: Counter) -> None:
         """Evaluate the rung that is laid out and add it to the stored features."""

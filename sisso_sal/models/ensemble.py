@@ -127,7 +127,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         n_sis=20,
         n_residual=5,
         max_complexity=None,
-        max_features=10**10,
+        max_features=None,
         min_abs=1e-5,
         max_abs=1e5,
         fit_intercept=True,

@@ -5,15 +5,18 @@ The single model, the members of an ensemble, the choice of their rung, and cros
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from sisso_sal.engine.plan import SearchSize, search_cost
+from sisso_sal.engine.plan import SearchSize, check_length, search_cost
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.search import SubspaceFits, search
 from sisso_sal.errors import FitError, ModelFileError, SettingsError
@@ -28,7 +31,28 @@ from sisso_sal.models.posterior import Credence, believe
 from sisso_sal.models.record_types import inside
 from sisso_sal.models.records import FileRecord, ModelRecord
 from sisso_sal.protocols import Cost, Progress
+from sisso_sal.system.executors import HERE, Workers
 from sisso_sal.system.machine import usable_cores
+
+logger = logging.getLogger(__name__)
+
+_workers: ContextVar[Workers] = ContextVar("workers", default=HERE)
+
+
+@contextmanager
+def searching_with(workers: Workers) -> Iterator[None]:
+    """While this is entered, workers look through the pairs of feature spaces where that pays; no result depends on it.
+
+    Examples
+    --------
+    >>> with searching_with(HERE):
+    ...     pass
+    """
+    token = _workers.set(workers)
+    try:
+        yield
+    finally:
+        _workers.reset(token)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,8 +251,19 @@ class Prepared:
         return SearchSize(dim=settings.dim, n_sis=n_sis, **wanted)
 
     def cost(self, problems: Sequence[Problem]) -> Cost:
-        """What `solve` will take for these problems."""
-        return search_cost(self.space, problems, self.size, self.settings.n_threads)
+        """What `solve` will take for these problems, by the workers of the moment; see `searching_with`."""
+        return search_cost(self.space, problems, self.size, self.settings.n_threads, _workers.get())
+
+    def plan(self, cost: Cost) -> None:
+        """Say what workers would gain where a search with this space as its largest takes hours.
+
+        Raises
+        ------
+        SettingsError
+            It would take longer than a day, see `check_length`.
+        """
+        if line := check_length(self.space, cost, self.settings.n_threads, _workers.get()):
+            logger.info("%s", line)
 
 
 @dataclass(frozen=True, eq=False)
@@ -293,9 +328,8 @@ def solve(prepared: Prepared, problems: Sequence[Problem], progress: Progress | 
         There is no usable feature.
     """
     space, settings = prepared.space, prepared.settings
-    outcomes, causes = search(
-        space, problems, prepared.size, centre=settings.fit_intercept, threads=settings.n_threads, progress=progress
-    )
+    options = {"centre": settings.fit_intercept, "threads": settings.n_threads, "progress": progress}
+    outcomes, causes = search(space, problems, prepared.size, workers=_workers.get(), **options)
     formula = cache(space.expression)  # many problems share theirs
     models = [
         _models(space, formula, problem, outcome, settings.n_models)

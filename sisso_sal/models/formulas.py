@@ -132,6 +132,8 @@ def find_formulas(settings: Mapping[str, Any], table: TrainingTable, progress: P
     prepared = prepare(table, space_settings(settings), search_settings(settings, N_ALTERNATIVES))
     every = np.ones(len(prepared.names), dtype=bool)
     problems = [Problem(prepared.target, prepared.weights, every)]
-    announce([prepared.cost(problems)])
+    cost = prepared.cost(problems)
+    prepared.plan(cost)
+    announce([cost])
     solved = solve(prepared, problems, progress)
     return FittedModels([models for models in solved.models[0] if models], table.primaries, solved.counts)

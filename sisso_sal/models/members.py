@@ -102,7 +102,9 @@ def search_members(
     searches = [prepared.cost(own.problems) for prepared, own in zip(rungs, drawn, strict=True)]
     n_fits = 1 + N_ROUNDS if recipe.loss == "huber" else 1
     seconds, n_bytes = n_fits * sum(cost.seconds for cost in searches), max(cost.n_bytes for cost in searches)
-    tell([replace(searches[-1], seconds=seconds, n_bytes=n_bytes), *later])
+    whole = replace(searches[-1], seconds=seconds, n_bytes=n_bytes)
+    rungs[-1].plan(whole)
+    tell([whole, *later])
     stages: list[Stage] = []
     for prepared, (problems, links, baselines) in zip(rungs, drawn, strict=True):
         is_robust = recipe.loss == "huber"

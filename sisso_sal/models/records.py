@@ -240,7 +240,7 @@ class SettingsRecord(Record):
     n_sis: Count
     n_residual: Count
     max_complexity: Limit | None
-    max_features: Limit
+    max_features: Limit | None
     min_abs: Limit
     max_abs: Limit
     fit_intercept: Flag

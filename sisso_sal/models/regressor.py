@@ -34,8 +34,8 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         Number of best models whose residuals the next screening sees.
     max_complexity : int, optional
         Largest number of operators in a descriptor.
-    max_features : int
-        A space with more features is refused before the search starts.
+    max_features : int, optional
+        A space with more features is refused before the search starts; by default one that would be searched for longer than a day.
     min_abs, max_abs : float
         A feature stays if min_abs <= max|f| <= max_abs over the samples.
     fit_intercept : bool
@@ -96,7 +96,7 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         n_sis=50,
         n_residual=5,
         max_complexity=None,
-        max_features=10**10,
+        max_features=None,
         min_abs=1e-5,
         max_abs=1e5,
         fit_intercept=True,

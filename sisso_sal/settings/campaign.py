@@ -31,7 +31,7 @@ class ModelSettings(BaseModel):
     n_sis: int | None = Field(default=None, ge=1)
     n_residual: int = Field(default=5, ge=1)
     max_complexity: int | None = Field(default=None, ge=0)
-    max_features: int = Field(default=10**10, ge=1)
+    max_features: int | None = Field(default=None, ge=1)
     min_abs: float = Field(default=1e-5, ge=0)
     max_abs: float = Field(default=1e5, gt=0)
     intercept: bool = True
@@ -182,7 +182,9 @@ class CampaignSettings(BaseModel):
         return self.model_copy(update={"run": run, **changed})
 
     def on_machine_of(self, other: CampaignSettings) -> CampaignSettings:
-        """The same with what may change while a campaign goes on as `other` has it: section run, and where calculations run."""
+        """The same with what may change while a campaign goes on as `other` has it: section run, where calculations run, and the
+        size from which on a feature space is refused.
+        """
         calculation = _on_machine(self.calculation, other.calculation)
         levels = self.level
         if len(levels) == len(other.level):
@@ -192,7 +194,8 @@ class CampaignSettings(BaseModel):
                 else one
                 for one, its in zip(levels, other.level, strict=True)
             )
-        return self.model_copy(update={"run": other.run, "calculation": calculation, "level": levels})
+        model = self.model.model_copy(update={"max_features": other.model.max_features})
+        return self.model_copy(update={"run": other.run, "calculation": calculation, "level": levels, "model": model})
 
 
 def _on_machine(calculation: CalculationSettings, other: CalculationSettings) -> CalculationSettings:

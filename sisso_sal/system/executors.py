@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -101,7 +101,7 @@ class Workers:
 
     def unordered(
         self, function: Callable[[Part], Result], parts: Iterable[Part], *, drain: bool = False
-    ) -> Iterator[tuple[Part, Result]]:
+    ) -> Generator[tuple[Part, Result]]:
         """Each part with its result, as they come.
 
         A bounded number of parts is under way, so that `parts` may be a generator without end in sight. The part of a worker that

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
 
 from sisso_sal.engine import parts as module
+from sisso_sal.engine import plan as plan_module
 from sisso_sal.engine import screen as screen_module
-from sisso_sal.engine.plan import SearchSize
+from sisso_sal.engine.plan import LONGEST, SearchSize, check_length, search_cost
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.screen import ScreeningStep, Stopped, screen
 from sisso_sal.engine.search import search
 from sisso_sal.engine.selection import Selection
-from sisso_sal.errors import FitError
+from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.features.space import FeatureSpace, SpaceRecipe, SpaceSettings
+from sisso_sal.protocols import Cost
 from sisso_sal.system.executors import open_workers
 
 COLUMNS = ("opcode", "left", "right", "score")
@@ -47,6 +50,11 @@ class Elsewhere:
         self.n_bytes[0] += len(part)
         self.n_bytes[1] += len(answer)
         return part, answer
+
+
+def elsewhere(n: int, seed: int, threads: int = 1) -> Any:
+    """For `screen` they are `Workers`."""
+    return Elsewhere(n, seed, threads)
 
 
 def near_duplicates(n: int = 30) -> np.ndarray:
@@ -102,7 +110,7 @@ def test_parts_in_any_order_give_the_choice_of_one_process(name, n_sis):
     second = [ScreeningStep(step.problem, step.residuals, own) for step, own in zip(first, taken, strict=True)]
     for steps, expected, causes in ((first, taken, counted), (second, *screen(space, second, n_sis))):
         for number, n in enumerate((1, 2, 3, 5)):
-            workers = Elsewhere(n, seed=number, threads=1 + number % 2)
+            workers = elsewhere(n, seed=number, threads=1 + number % 2)
             found, again = screen(space, steps, n_sis, workers=workers)
             assert workers.n_parts > n
             assert again == causes
@@ -117,7 +125,7 @@ def test_equal_values_of_other_units_come_last_from_parts_too():
     space = FeatureSpace(list("abcdefgh"), ["eV", "", "AA", "eV", "", "eV", "", "AA"], values, SpaceSettings(rung=1))
     steps = make_steps(values, 2)
     expected, _ = screen(space, steps, 10_000)
-    found, _ = screen(space, steps, 10_000, workers=Elsewhere(3, seed=0))
+    found, _ = screen(space, steps, 10_000, workers=elsewhere(3, seed=0))
     for one, other in zip(found, expected, strict=True):
         equal(one, other)
     units = space.unit_numbers(expected[0].opcode, expected[0].left, expected[0].right)
@@ -144,7 +152,7 @@ def test_little_travels():
     sizes = []
     for rung in (2, 3):
         space = FeatureSpace(list("abcd"), [""] * 4, values[:4], SpaceSettings(operators=("add", "mult"), rung=rung))
-        workers = Elsewhere(1, seed=0)
+        workers = elsewhere(1, seed=0)
         screen(space, make_steps(values, 1), 5, workers=workers)
         assert workers.n_parts > 1
         sizes.append(np.array(workers.n_bytes) / workers.n_parts)
@@ -156,7 +164,7 @@ def test_a_short_pass_stays_here(monkeypatch):
     monkeypatch.setattr(screen_module, "WORTH", 1.0)
     values = near_duplicates()
     space = FeatureSpace(list("abcdefgh"), [""] * 8, values, SpaceSettings(operators=("mult",), rung=1))
-    workers = Elsewhere(2, seed=0)
+    workers = elsewhere(2, seed=0)
     screen(space, make_steps(values, 1), 5, workers=workers)
     assert workers.n_parts == 0
 
@@ -172,8 +180,9 @@ def test_an_interruption_gives_the_best_so_far():
                     raise KeyboardInterrupt
                 yield answer
 
+    workers: Any = Interrupted(2, seed=0)
     with pytest.raises(Stopped) as stop:
-        screen(space, make_steps(values, 1), 5, workers=Interrupted(2, seed=0))
+        screen(space, make_steps(values, 1), 5, workers=workers)
     assert len(stop.value.selections[0]) == 5
 
 
@@ -195,3 +204,39 @@ def test_a_worker_that_makes_other_features_says_so():
     with pytest.raises(FitError) as caught:
         SpaceRecipe(recipe.names, recipe.units, recipe.values[:, ::-1] ** 2, recipe.settings, "another").made()
     assert str(caught.value).startswith("feature space: needs the same stored features in each process, found others")
+
+
+def test_a_search_of_more_than_a_day_is_refused_with_a_plan(monkeypatch):
+    monkeypatch.setattr(screen_module, "WORTH", 1.0)
+    values = near_duplicates()
+
+    def space_of(**limits):
+        return FeatureSpace(
+            list("abcd"), [""] * 4, values[:4], SpaceSettings(rung=1, operators=("add", "mult", "div"), **limits)
+        )
+
+    space, days = space_of(), Cost("a search", 5 * LONGEST, 0, "")
+    assert [check_length(space, Cost("a search", seconds, 0, ""), 1) for seconds in (60.0, 4 * 3600.0)] == [
+        "",
+        "a search: about 4.0 h on one core; with --executor and --workers 8 about 30 min",
+    ]
+    with pytest.raises(SettingsError) as caught:
+        check_length(space, days, threads=2)
+    assert str(caught.value) == (
+        "a search: needs about 5.0 days on 2 cores, more than a day; try --executor and --workers 10 (about 24.0 h) or --rung 0; "
+        "--max-features 30 takes the time"
+    )
+    with pytest.raises(SettingsError, match=r"about 5\.0 days on 6 workers, more than a day; .* --workers 30 "):
+        check_length(space, days, 2, elsewhere(3, 0, threads=2))
+    assert check_length(space_of(max_features=30), days, 2).startswith("a search: about 10.0 days on one core; with")
+    assert check_length(space, Cost("a search", 0.9 * LONGEST, 0, ""), 2, elsewhere(3, 0)) == ""
+
+
+def test_workers_shorten_the_estimate_of_a_long_search(monkeypatch):
+    values = near_duplicates()
+    space = FeatureSpace(list("abcdefgh"), [""] * 8, values, SpaceSettings(operators=("add", "mult", "div"), rung=2))
+    problems, size = [step.problem for step in make_steps(values, 2)], SearchSize(dim=2, n_sis=1)
+    alone = search_cost(space, problems, size, 2).seconds
+    assert search_cost(space, problems, size, 2, elsewhere(8, 0)).seconds == alone  # too short
+    monkeypatch.setattr(plan_module, "WORTH", 0.0)
+    assert search_cost(space, problems, size, 2, elsewhere(8, 0)).seconds == pytest.approx(alone / 4, rel=0.01)
