@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sisso_sal.engine import _scores
 from sisso_sal.engine import pool as module
 from sisso_sal.engine.pool import Pool, chosen
 from sisso_sal.engine.problem import Problem
@@ -60,3 +61,57 @@ def test_pools_without_features_choose_none():
     ]
     assert [len(selection) for selection in chosen(pools)] == [0, 0]
     assert [len(selection) for selection in chosen(pools[:1])] == [0]
+
+
+def crowd(seed: int) -> tuple[FeatureSpace, np.ndarray, Problem]:
+    """Columns in crowds, each within some tolerances of its neighbours, some with equal values; and the scores of all."""
+    rng = np.random.default_rng(seed)
+    n, n_crowds, n_each = 12, 6, 20
+    centres = rng.normal(size=(n_crowds, n))
+    steps = 10.0 ** rng.uniform(-10, -7, (n_crowds, n_each, 1)) * rng.normal(size=(n_crowds, n_each, n))
+    steps[:, ::4] = 0.0
+    values = (centres[:, None] + np.cumsum(steps, axis=1)).reshape(-1, n) * rng.choice([-1.0, 1.0, 2.0], (120, 1)) + 3.0
+    names, units = [f"x{i:03d}" for i in range(120)], rng.choice(["", "eV"], 120).tolist()
+    space = FeatureSpace(names, units, values, SpaceSettings(operators=("add",), rung=0))
+    problem = Problem(centres[0] + centres[1] + rng.normal(size=n), np.ones(n), np.ones(120, bool))
+    residuals = problem.normalised(problem.target[None], True)
+    pool = Pool(space, problem.shares, residuals, 1, True, Selection.empty())
+    score = np.empty(120)
+    _scores.exact_scores(values, pool.scoring, score)
+    return space, score, problem
+
+
+@pytest.mark.parametrize("size", [1, 5, 40, 200])
+@pytest.mark.parametrize("n_taken", [0, 3])
+def test_the_choice_depends_neither_on_the_order_nor_on_the_parts(size, n_taken):
+    """However features come, are compacted and merged: nearness is not transitive here."""
+    n_clusters = []
+    for seed in range(8):
+        space, score, problem = crowd(seed)
+        residuals = problem.normalised(problem.target[None], True)
+        rng = np.random.default_rng(seed + 100)
+        numbers = np.arange(120, dtype=np.int32)
+        every = Selection(np.zeros(120, np.int16), numbers, numbers, score)
+        taken = every.take(rng.permutation(120)[:n_taken])
+
+        def pool_of(parts, space=space, problem=problem, residuals=residuals, taken=taken, rng=rng):
+            pool = Pool(space, problem.shares, residuals, size, True, taken)
+            for part in parts:
+                pool.add(part)
+                if rng.uniform() < 0.5:
+                    pool.compact()
+            return pool
+
+        expected = chosen([pool_of([every])])[0]
+        n_clusters.append(len(expected))
+        for _ in range(6):
+            order = rng.permutation(120)
+            thirds = [
+                pool_of([every.take(part) for part in np.array_split(third, rng.integers(1, 6))])
+                for third in np.array_split(order, 3)
+            ]
+            for pool in thirds:
+                pool.compact()
+            equal(chosen([pool_of([thirds[i].kept for i in rng.permutation(3)])])[0], expected)
+    assert min(n_clusters) >= min(size, 6 - n_taken)
+    assert size < 200 or 20 < min(n_clusters) <= max(n_clusters) < 120

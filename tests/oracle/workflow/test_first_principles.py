@@ -194,6 +194,8 @@ def test_a_machine_may_change_but_not_what_decides_the_numbers():
     old = load_settings(None, {"budget": 3})
     moved = old.model_copy(update={"calculation": old.calculation.model_copy(update={"command": "srun aims.x"})})
     assert differences(old.on_machine_of(moved), moved) == []
+    limited = load_settings(None, {"budget": 3, "max_features": 10**10})
+    assert differences(limited.on_machine_of(old), old) == []  # it refuses, but changes no number
     other = CampaignSettings.model_validate({"label": {"pH": 7, "competitors": {"MgO": ["ZnO"]}}})
     assert differences(old.on_machine_of(other), other) == [
         "label.pH: 0.0 -> 7.0",
