@@ -90,7 +90,7 @@ def warm(_: int) -> None:
 def prepared(recipe: bytes) -> None:
     """A worker makes the space and its copies in float32, and waits until the others do so too."""
     warm(0)
-    copies = copies_of(parts._space(recipe))
+    copies = copies_of(parts.space_of(recipe))
     _ = copies.values, copies.inverses, copies.centred
     time.sleep(1.0)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator, Sequence
-from functools import lru_cache, partial
+from functools import partial
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -25,9 +26,6 @@ from sisso_sal.features.space import FeatureSpace
 from sisso_sal.system.executors import Workers
 from sisso_sal.system.machine import unordered
 from sisso_sal.system.machine import workers as threads_of
-
-SPACES_KEPT = 2
-"""Spaces that a worker keeps: a search may go back and forth between two rungs."""
 
 PARTS_EACH = 16
 """Parts for each worker, so that all of them end at about the same time."""
@@ -183,7 +181,7 @@ def _scored(sweep: PairSweep, selection: Selection) -> Selection:
 def look_through(content: bytes) -> bytes:
     """The best of each problem of a `Part`, as `Best`."""
     part: Part = pickle.loads(content)
-    space = _space(part.recipe)
+    space = space_of(part.recipe)
     sweeps = _sweeps(space, part)
     n_features, states = 0, np.zeros(4, dtype=np.int64)
     with threads_of(part.threads) as executor:
@@ -200,9 +198,19 @@ def look_through(content: bytes) -> bytes:
     return pickle.dumps(Best(numbers, Selection.joined(found), states, n_features))
 
 
-@lru_cache(SPACES_KEPT)
-def _space(recipe: bytes) -> FeatureSpace:
-    return pickle.loads(recipe).made()
+_made: dict[bytes, FeatureSpace] = {}
+"""The space in use by its recipe; one, since it may fill half of the memory."""
+
+_making = Lock()
+
+
+def space_of(recipe: bytes) -> FeatureSpace:
+    """The space of a pickled recipe, which is made when it is asked for the first time."""
+    with _making:  # a worker may have several threads
+        if recipe not in _made:
+            _made.clear()
+            _made[recipe] = pickle.loads(recipe).made()
+        return _made[recipe]
 
 
 def _sweeps(space: FeatureSpace, part: Part) -> list[PairSweep]:

@@ -122,7 +122,7 @@ def check_length(space: FeatureSpace, cost: Cost, threads: int, workers: Workers
         here = f"{hands} workers" if not workers.is_here else "one core" if hands == 1 else f"{hands} cores"
         raise SettingsError(
             f"{cost.what}: needs about {duration(cost.seconds)} on {here}, more than a day; try --executor and --workers "
-            f"{needed} (about {duration(seconds / needed)}) or {fewer}; --max-features {_above(space.n_features)} takes the time"
+            f"{needed} (about {duration(seconds / needed)}) or {fewer}; --max-features {_above(space.n_features)} lets it begin"
         )
     if not workers.is_here or cost.seconds < MANY:
         return ""

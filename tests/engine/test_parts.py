@@ -161,6 +161,16 @@ def test_little_travels():
     assert max(sizes[1]) < 1.2 * max(sizes[0]) < 4 * values.nbytes
 
 
+def test_a_worker_keeps_the_space_in_use_and_no_other():
+    values = near_duplicates()
+    settings = SpaceSettings(operators=("mult",), rung=2)
+    recipes = [pickle.dumps(FeatureSpace(list("abcd"), [""] * 4, values[i : i + 4], settings).recipe()) for i in (0, 1)]
+    first = module.space_of(recipes[0])
+    assert module.space_of(recipes[0]) is first
+    assert module.space_of(recipes[1]) is not first
+    assert module.space_of(recipes[0]) is not first
+
+
 def test_a_short_pass_stays_here(monkeypatch):
     monkeypatch.setattr(screen_module, "WORTH", 1.0)
     values = near_duplicates()
@@ -225,7 +235,7 @@ def test_a_search_of_more_than_a_day_is_refused_with_a_plan(monkeypatch):
         check_length(space, days, threads=2)
     assert str(caught.value) == (
         "a search: needs about 5.0 days on 2 cores, more than a day; try --executor and --workers 10 (about 24.0 h) or --rung 0; "
-        "--max-features 30 takes the time"
+        "--max-features 30 lets it begin"
     )
     with pytest.raises(SettingsError, match=r"about 5\.0 days on 6 workers, more than a day; .* --workers 30 "):
         check_length(space, days, 2, elsewhere(3, 0, threads=2))
