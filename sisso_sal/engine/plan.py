@@ -77,7 +77,8 @@ def search_cost(
     n_subsets = len(problems) * sum(comb(number, d) for d, number in enumerate(sizes, start=1))
     on_pairs = n_pairs * each_pair
     elsewhere = 1 if workers.is_here or on_pairs < dim * threads * WORTH else workers.n * workers.threads
-    seconds = on_pairs / max(threads, elsewhere) + n_subsets * SUBSET_SECONDS / threads
+    shared = on_pairs / max(threads, elsewhere)
+    seconds = shared + n_subsets * SUBSET_SECONDS / threads
     copies = 3 * space.values.nbytes // 2  # three in float32
     # Triples and more need a Gram matrix, in float64 and float32, and one for each level above.
     gram = sizes[-1] ** 2 * (12 + 8 * (dim - 3)) if dim > 2 else 0
@@ -86,7 +87,7 @@ def search_cost(
     each = f" for {len(problems)} problems" if len(problems) > 1 else ""
     times = "once" if dim == 1 else f"{dim} times"
     what = f"{space.n_features:.3g} features, screened {times}{each}, and {n_subsets:.3g} subsets"
-    return Cost(what, seconds, n_bytes, "a smaller --n-sis or --dim")
+    return Cost(what, seconds, n_bytes, "a smaller --n-sis or --dim", shared)
 
 
 def check_length(space: FeatureSpace, cost: Cost, threads: int, workers: Workers = HERE) -> str:
@@ -104,27 +105,27 @@ def check_length(space: FeatureSpace, cost: Cost, threads: int, workers: Workers
     Raises
     ------
     SettingsError
-        The search would take longer than a day, and ``max_features`` does not say that a space of this size is wanted.
+        The features alone would take longer than a day, and ``max_features`` does not say that a space of this size is wanted.
 
     Examples
     --------
     >>> from sisso_sal.features.space import SpaceSettings
     >>> import numpy as np
     >>> space = FeatureSpace(["a", "b"], ["", ""], np.eye(2, 9) + 1.0, SpaceSettings(operators=("mult", "div"), rung=1))
-    >>> check_length(space, Cost("a search", 7200.0, 0, ""), threads=2)
+    >>> check_length(space, Cost("a search", 7200.0, 0, "", 7200.0), threads=2)
     'a search: about 4.0 h on one core; with --executor and --workers 8 about 30 min'
     """
     hands = threads if workers.is_here else workers.n * workers.threads
-    seconds = cost.seconds * hands
-    if cost.seconds > LONGEST and space.settings.max_features is None:
+    seconds = cost.shared * hands
+    if cost.shared > LONGEST and space.settings.max_features is None:
         needed = ceil(seconds / LONGEST)
-        fewer = space.smaller(space.settings.rung, space.sizes[-1] * LONGEST / cost.seconds)
+        fewer = space.smaller(space.settings.rung, space.sizes[-1] * LONGEST / cost.shared)
         here = f"{hands} workers" if not workers.is_here else "one core" if hands == 1 else f"{hands} cores"
         raise SettingsError(
-            f"{cost.what}: needs about {duration(cost.seconds)} on {here}, more than a day; try --executor and --workers "
+            f"{cost.what}: needs about {duration(cost.shared)} on {here}, more than a day; try --executor and --workers "
             f"{needed} (about {duration(seconds / needed)}) or {fewer}; --max-features {_above(space.n_features)} lets it begin"
         )
-    if not workers.is_here or cost.seconds < MANY:
+    if not workers.is_here or cost.shared < MANY:
         return ""
     return (
         f"{cost.what}: about {duration(seconds)} on one core; with --executor and --workers {SOME} about "

@@ -101,8 +101,10 @@ def search_members(
     drawn = [draw_problems(recipe, prepared, draws, table, forms) for prepared in rungs]
     searches = [prepared.cost(own.problems) for prepared, own in zip(rungs, drawn, strict=True)]
     n_fits = 1 + N_ROUNDS if recipe.loss == "huber" else 1
-    seconds, n_bytes = n_fits * sum(cost.seconds for cost in searches), max(cost.n_bytes for cost in searches)
-    whole = replace(searches[-1], seconds=seconds, n_bytes=n_bytes)
+    seconds, shared = (
+        n_fits * sum(times) for times in zip(*((cost.seconds, cost.shared) for cost in searches), strict=True)
+    )
+    whole = replace(searches[-1], seconds=seconds, shared=shared, n_bytes=max(cost.n_bytes for cost in searches))
     rungs[-1].plan(whole)
     tell([whole, *later])
     stages: list[Stage] = []

@@ -21,9 +21,12 @@ class Cost:
         Memory on top of what is in use.
     less : str
         What makes it need less memory, as in ``a smaller --n-sis``.
+    shared : float
+        Of the seconds, those that become fewer with more workers.
     """
 
     what: str
     seconds: float
     n_bytes: int
     less: str
+    shared: float = 0.0

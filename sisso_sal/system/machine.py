@@ -78,7 +78,7 @@ def unordered(executor: Executor, calls: Iterable[Callable[[], R]], ahead: int) 
     Examples
     --------
     >>> with workers(1) as executor:
-    ...     list(unordered(executor, [lambda: 1, lambda: 2], 4))
+    ...     sorted(unordered(executor, [lambda: 1, lambda: 2], 4))
     [1, 2]
     """
     waiting: set[Future[R]] = set()

@@ -226,8 +226,8 @@ def test_a_search_of_more_than_a_day_is_refused_with_a_plan(monkeypatch):
             list("abcd"), [""] * 4, values[:4], SpaceSettings(rung=1, operators=("add", "mult", "div"), **limits)
         )
 
-    space, days = space_of(), Cost("a search", 5 * LONGEST, 0, "")
-    assert [check_length(space, Cost("a search", seconds, 0, ""), 1) for seconds in (60.0, 4 * 3600.0)] == [
+    space, days = space_of(), Cost("a search", 6 * LONGEST, 0, "", 5 * LONGEST)
+    assert [check_length(space, Cost("a search", seconds, 0, "", seconds), 1) for seconds in (60.0, 4 * 3600.0)] == [
         "",
         "a search: about 4.0 h on one core; with --executor and --workers 8 about 30 min",
     ]
@@ -240,7 +240,7 @@ def test_a_search_of_more_than_a_day_is_refused_with_a_plan(monkeypatch):
     with pytest.raises(SettingsError, match=r"about 5\.0 days on 6 workers, more than a day; .* --workers 30 "):
         check_length(space, days, 2, elsewhere(3, 0, threads=2))
     assert check_length(space_of(max_features=30), days, 2).startswith("a search: about 10.0 days on one core; with")
-    assert check_length(space, Cost("a search", 0.9 * LONGEST, 0, ""), 2, elsewhere(3, 0)) == ""
+    assert check_length(space, Cost("a search", 3 * LONGEST, 0, "", 0.9 * LONGEST), 2, elsewhere(3, 0)) == ""
 
 
 def test_workers_shorten_the_estimate_of_a_long_search(monkeypatch):

@@ -70,7 +70,8 @@ def test_a_fit_that_takes_days_is_refused(monkeypatch):
     """Before it begins, and with what would let it run."""
     X, y = table()
     monkeypatch.setattr(
-        "sisso_sal.models.fitting.search_cost", lambda *_: Cost("4 features, screened once", 3 * 86400.0, 0, "")
+        "sisso_sal.models.fitting.search_cost",
+        lambda *_: Cost("4 features, screened once", 3 * 86400.0, 0, "", 3 * 86400.0),
     )
     monkeypatch.setattr("sisso_sal.models.fitting.search", None)
     with pytest.raises(
