@@ -78,15 +78,22 @@ class Narrowed:
     units : ndarray (m, n_samples)
         Weighted, centred vectors of norm 1.
     cells : ndarray (m, N_PROJECTIONS) of int64
+    has_units : bool
+        Whether there may be several of one cell.
     """
 
     candidates: Candidates
     complexity: np.ndarray
     units: np.ndarray
     cells: np.ndarray
+    has_units: bool
 
     def take(self, index: np.ndarray) -> Narrowed:
-        return Narrowed(self.candidates.take(index), self.complexity[index], self.units[index], self.cells[index])
+        """Those with some numbers, which ascend; values are not copied where these are all."""
+        if len(index) == len(self.complexity):
+            return self
+        candidates, complexity = self.candidates.take(index), self.complexity[index]
+        return Narrowed(candidates, complexity, self.units[index], self.cells[index], self.has_units)
 
     def apart(self) -> np.ndarray:
         """ndarray (m,) of bool: features of directions that stay different whatever comes to them, see `APART`."""
@@ -115,9 +122,9 @@ def narrowed(
     units, cells = every.values(space), np.empty((len(every), N_PROJECTIONS), dtype=np.int64)
     _duplicates.unit_vectors(units, weights, owner, centre, units)
     _duplicates.cells(units, _directions(space.n_samples), CELL, cells)
-    found = Narrowed(candidates, space.complexity(every.opcode, every.left, every.right), units, cells)
     kinds = np.zeros(len(every), dtype=np.int64)
     open_ = np.flatnonzero(~is_full[owner])
+    found = Narrowed(candidates, space.complexity(every.opcode, every.left, every.right), units, cells, len(open_) > 0)
     kinds[open_] = space.unit_numbers(every.opcode[open_], every.left[open_], every.right[open_])
     labels = _cell_labels(found, kinds)
     return found.take(np.sort(_winners(space, every, labels, found.complexity)))
@@ -151,8 +158,9 @@ def best_distinct(space: FeatureSpace, found: Narrowed, sizes: np.ndarray) -> li
     sizes : ndarray (n_problems,) of int64
         Number of features wanted.
     """
-    n, cell_of = len(sizes), _cell_labels(found, np.zeros(len(found.complexity), dtype=np.int64))
-    firsts = _winners(space, found.candidates.every, cell_of, found.complexity)
+    n, every_one = len(sizes), np.arange(len(found.complexity))
+    cell_of = _cell_labels(found, np.zeros_like(every_one)) if found.has_units else every_one
+    firsts = _winners(space, found.candidates.every, cell_of, found.complexity) if found.has_units else every_one
     order = np.sort(firsts)
     heads = found.take(order)
     candidates, owner, is_taken = heads.candidates, heads.candidates.owner, heads.candidates.is_taken
