@@ -27,7 +27,7 @@ from sisso_sal.system.executors import Workers
 from sisso_sal.system.machine import unordered
 from sisso_sal.system.machine import workers as threads_of
 
-PARTS_EACH = 16
+PARTS_EACH = 32
 """Parts for each worker, so that all of them end at about the same time."""
 
 LEAST_SECONDS, MOST_SECONDS = 0.5, 20.0
