@@ -14,8 +14,10 @@ from sisso_sal.cli.hints import options_of, told
 
 HERE = Path(sisso_sal.__file__).parent
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
-OTHERS = {"--force-reinstall", "--no-deps", "--no-cache-dir", "--job-name"}
+OTHERS = {"--force-reinstall", "--no-deps", "--no-cache-dir", "--nodes", "--ntasks-per-node"}
 """Options of pip and sbatch."""
+SCRIPTS = {"system/slurm_scripts.py"}
+"""Texts that are no messages: job scripts, with the options of other programs."""
 COMMANDS = dict(cli.commands)
 
 
@@ -28,6 +30,8 @@ def documentation(tree):
 def messages():
     """Every text of the package with an option in it, with its place; f-strings whole, with a word for each value."""
     for path in sorted(HERE.rglob("*.py")):
+        if str(path.relative_to(HERE)) in SCRIPTS:
+            continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         skipped = documentation(tree)
         inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
