@@ -59,6 +59,8 @@ def fit_text(document: Mapping[str, Any]) -> str:
         lines += ["", *_certain(document)]
     if document.get("calibration"):
         lines += ["", *_accuracy(document, unit)]
+    elif document.get("low"):
+        lines += ["", *low_text(document, unit.strip())]
     return "\n".join(lines)
 
 
