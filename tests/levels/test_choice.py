@@ -1,5 +1,6 @@
 """Which calculation of which level comes next: the index against all rules that there are, and what is affordable."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.registry import acquisition_named
 from sisso_sal.acquisition.scene import Materials, Policy, set_scene
-from sisso_sal.levels.choice import Level, chances_after, choose_calculations, targets_per_cost
+from sisso_sal.levels.choice import Level, chances_after, choose_calculations, levels_unpaid, targets_per_cost
 from sisso_sal.levels.ladder import LevelValues
 from sisso_sal.protocols import Prediction, Quantity
 from sisso_sal.protocols.distribution import Distribution
@@ -90,10 +91,31 @@ def test_labelled_materials_come_first_spread_over_their_labels():
     table = Table(labels, [0.1, 5.0], [1.0, 1.0], low)
     pairs = table.chosen(np.zeros(22))
     assert pairs == [(row, "cheap") for row in (0, 5, 10, 14, 19)]  # five: half of the cost of one last calculation
-    assert table.chosen(np.zeros(22), left=12.0) == [(0, "cheap"), (5, "cheap")]
     busy = np.zeros(22, dtype=bool)
     busy[[0, 5, 10]] = True
     assert Table(labels, [0.1, 5.0], [1.0, 1.0], low, busy=busy).chosen(np.zeros(22)) == [(1, "cheap"), (19, "cheap")]
+
+
+def test_a_level_is_not_begun_where_its_pairs_cannot_be_paid():
+    """Fewer than five values teach nothing: what they cost would be lost."""
+    table = Table(np.arange(20.0), [0.1, 5.0], [1.0, 1.0], np.full(22, np.nan))
+    told = "not begun, as 5 labelled materials to learn from and a calculation that counts cost 15, and 14.9 of the budget is left"
+    assert levels_unpaid(table.scene.ids, table.target, [table.level], 10.0, 14.9) == {"cheap": told}
+    assert table.chosen(np.zeros(22), left=14.9) == [(20, "")]
+    assert levels_unpaid(table.scene.ids, table.target, [table.level], 10.0, 15.0) == {}
+    assert [level for _, level in table.chosen(np.zeros(22), left=15.0)] == ["cheap"] * 5
+    low = np.append(np.zeros(3), np.full(19, np.nan))  # two are lacking
+    begun = Table(np.arange(20.0), [0.1, 5.0], [1.0, 1.0], low)
+    assert [level for _, level in begun.chosen(np.zeros(22), left=12.0)] == ["cheap", "cheap"]
+    assert begun.chosen(np.zeros(22), left=11.9) == [(20, "")]
+
+
+def test_what_the_pairs_of_one_level_cost_is_not_there_for_those_of_the_next():
+    table = Table(np.arange(20.0), [0.1, 5.0], [1.0, 1.0], np.full(22, np.nan))
+    second = replace(table.level, name="middle", cost=2.0)
+    both = [table.level, second]
+    assert levels_unpaid(table.scene.ids, table.target, both, 10.0, 25.0) == {}
+    assert set(levels_unpaid(table.scene.ids, table.target, both, 10.0, 24.9)) == {"middle"}
 
 
 def known_low(n, n_labels):
