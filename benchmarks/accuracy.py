@@ -27,9 +27,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.data.table import read_table
 from sisso_sal.models.calibration import area, coverage_curve, noise_floor, rank_correlation
-from sisso_sal.models.groups import grouped
+from sisso_sal.models.groups import fold_numbers, grouped
 from sisso_sal.models.registry import make_surrogate
-from sisso_sal.models.validation import fold_numbers
 from sisso_sal.protocols import Surrogate
 from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.replay.claims import claims_of, fifths, shares_of

@@ -2,8 +2,9 @@
 
     python benchmarks/low.py [--tables gpbx,measured,hse06] [--seeds 2] [--starts 10] [--json FILE]
 
-Ten-fold cross-validation of the ensemble, its formulas alone, the same without formulas and a Gaussian process, each without the
-estimate, with it as a feature (``--low none``), and with it as a low column; beside them the number as it is and a straight line.
+Ten-fold cross-validation of one model, the ensemble, its formulas alone, the same without formulas and a Gaussian process, each
+without the estimate, with it as a feature (``--low none``), and with it as a low column; beside them the number as it is and a
+straight line.
 Then campaigns on the first table: sixteen random labels, batches of two, thirty evaluations, the sixteen lowest are the targets.
 
 gpbx : free energies of Pourbaix decomposition of DFT-HSE06, and those of CHGNet (../shared/data)
@@ -30,6 +31,8 @@ from labelled import HERE, SHARED, labelled_rows
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.data.table import read_table
 from sisso_sal.models.baseline import Baseline
+from sisso_sal.models.formulas import find_formulas
+from sisso_sal.models.inputs import table_of
 from sisso_sal.models.registry import make_surrogate
 from sisso_sal.oxides.structures import formula_key
 from sisso_sal.protocols import Prediction, Space, Surrogate
@@ -110,6 +113,25 @@ class Line:
         return Prediction(mean, std, std, mean[None, :], np.isfinite(mean)[None, :])
 
 
+class OneModel:
+    """One model with the settings of `fit`; its sigma is the error of training, for it claims nothing."""
+
+    def __init__(self, low: tuple[str, ...], seed: int):
+        settings = CampaignSettings().model.completed(ensemble=False)
+        self.settings = settings.estimator_parameters() | {"low": low, "threads": 1}
+
+    def fit(
+        self, space: Space, rows: np.ndarray, labels: np.ndarray, errors: np.ndarray, progress: Any = None
+    ) -> OneModel:
+        self.found = find_formulas(self.settings, table_of(space, rows, labels))
+        return self
+
+    def predict(self, space: Space, rows: np.ndarray) -> Prediction:
+        mean, valid = self.found.predict_with_validity(space.rows(rows).features)
+        std = np.full(len(mean), self.found.model.rmse)
+        return Prediction(mean, std, std, mean[None, :], valid[None, :])
+
+
 def candidates(name: str) -> dict[str, tuple[str, Callable[[int], Surrogate]]]:
     """What is compared on a table: mode, and how a surrogate is made from a seed."""
     space = space_of(name, "low")
@@ -118,6 +140,8 @@ def candidates(name: str) -> dict[str, tuple[str, Callable[[int], Surrogate]]]:
         f"{low[0]} as it is": ("low", partial(Line, low[0], False)),
         f"a line through {low[0]}": ("low", partial(Line, low[0], True)),
     }
+    for mode in MODES:
+        found[f"one model, {mode}"] = (mode, partial(OneModel, low if mode == "low" else ()))
     for kind in KINDS:
         for mode in MODES if kind in {"sisso", "formulas alone", "no-formulas"} else MODES[:2]:
             found[f"{kind}, {mode}"] = (mode, partial(made, kind, low if mode == "low" else ()))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from sisso_sal.campaign.status import status_document
 from sisso_sal.data.cells import shown
 from sisso_sal.data.headers import split_header
 from sisso_sal.data.table import Table
-from sisso_sal.errors import InputError, SettingsError
+from sisso_sal.errors import InputError, SettingsError, SissoSalError
 from sisso_sal.ledger.fold import check, fold
 from sisso_sal.ledger.lock import noted_driver
 from sisso_sal.ledger.state import State
@@ -257,7 +258,8 @@ class Campaign:
             if isinstance(self.space, TableSpace):
                 folder = self.folder / "levels" / level.name
                 table = _at_level(self.space.table, str(level.column))
-                oracle = make_oracle(self.settings.at_level(level.name), folder, table)
+                with _named(self.settings, level.name):
+                    oracle = make_oracle(self.settings.at_level(level.name), folder, table)
                 found |= {} if oracle is None else {level.name: oracle}
         return found
 
@@ -265,12 +267,24 @@ class Campaign:
         from sisso_sal.oracle.registry import make_oracle
 
         if isinstance(self.space, TableSpace):
-            return make_oracle(self.settings, self.folder, self.space.table)
+            with _named(self.settings, *(level.name for level in self.settings.level[-1:])):
+                return make_oracle(self.settings, self.folder, self.space.table)
         if self.settings.run.oracle != PEOPLE:
             raise SettingsError(
                 f"oracle: needs an object where the candidates are no table, found '{self.settings.run.oracle}'"
             )
         return None
+
+
+@contextmanager
+def _named(settings: CampaignSettings, *levels: str) -> Iterator[None]:
+    """Errors within say at which level of theory they came up; without one they stay as they are."""
+    try:
+        yield
+    except SissoSalError as error:
+        if not levels:
+            raise
+        raise type(error)(f"{settings.level_text(levels[0])}: {error}") from error
 
 
 def _at_level(table: Table, column: str) -> Table:

@@ -143,7 +143,8 @@ def read_candidates(
     )  # fmt: skip
     table = read_wanted(path, wanted)
     for level in settings.lower:
-        name = split_header(str(level.column))[0]
+        name, unit = split_header(str(level.column))
+        check_units(f"level {level.name}", [(str(level.column), unit)])
         if name in table.text or any(name == split_header(column)[0] for column in settings.drop or ()):
             found = "text" if name in table.text else "it among the columns to drop"
             raise TableError(
@@ -261,7 +262,7 @@ def _made_from_formulas(table: Table, formula: str | None) -> tuple[Table, list[
 
 
 def check_table_units(table: Table) -> None:
-    """Refuse a unit of a feature or of the target that cannot be read, or not printed and read again.
+    """Refuse a unit of a feature, of a column with gaps or of the target that cannot be read, or not printed and read again.
 
     Raises
     ------
@@ -269,6 +270,7 @@ def check_table_units(table: Table) -> None:
         Names file and column.
     """
     units = dict(zip(table.feature_names, table.feature_units, strict=True))
+    units |= dict(zip(table.partial_names, table.partial_units, strict=True))
     if table.target_name is not None:
         units[table.target_name] = table.target_unit
     check_units(table.path, ((table.header(name), unit) for name, unit in units.items()))

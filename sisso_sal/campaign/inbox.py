@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from sisso_sal.campaign.filled import values_of_table
 from sisso_sal.campaign.inputs import candidate_ids
 from sisso_sal.data.cells import LARGEST
 from sisso_sal.errors import CampaignError, DocumentError, LockedError
@@ -33,6 +34,10 @@ Note = Mapping[str, Any]
 """``{"note": "label", "id", "value", "error", "source", "replace"}``, ``{"note": "failed", "id", "reason"}``,
 ``{"note": "retry", "ids"}`` or ``{"note": "stop"}``."""
 
+Event = tuple[str, dict[str, Any]]
+OfTable = Mapping[str, Mapping[str, float]]
+"""What the table says at lower levels, see `values_of_table`."""
+
 
 class _NoteRecord(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -47,7 +52,7 @@ class _Label(_NoteRecord):
     replace: bool = False
     level: str | None = None
 
-    def events(self, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
+    def events(self, state: State, ids: Collection[str], of_table: OfTable) -> list[Event]:
         _check_id(self.id, ids)
         at, of = _at(state, self.level)
         if not (math.isfinite(self.value) and abs(self.value) <= LARGEST):
@@ -55,12 +60,15 @@ class _Label(_NoteRecord):
         if self.error is not None and not 0 <= self.error <= LARGEST:
             raise CampaignError(f"label of {shown(self.id)}: needs an error >= 0, found {self.error}")
         known = at.cases.get(self.id)
+        value, error = of_table.get(of.get("level", ""), {}).get(self.id), None
         if known is not None and known.status == "labelled":
-            if (known.value, known.error) == (self.value, self.error):
+            value, error = known.value, known.error
+        if value is not None:
+            if (value, error) == (self.value, self.error):
                 return []
             if not self.replace:
                 raise CampaignError(
-                    f"label of {shown(self.id)}: is already {_with_error(known.value, known.error)}; "
+                    f"label of {shown(self.id)}: is already {_with_error(value, error)}; "
                     f"--replace (in Python replace=True) changes it to {_with_error(self.value, self.error)}"
                 )
         label = {"id": self.id, "value": self.value, "source": self.source, **of}
@@ -73,7 +81,7 @@ class _FailedNote(_NoteRecord):
     reason: str
     level: str | None = None
 
-    def events(self, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
+    def events(self, state: State, ids: Collection[str], of_table: OfTable) -> list[Event]:
         _check_id(self.id, ids)
         at, of = _at(state, self.level)
         known = at.cases.get(self.id)
@@ -90,7 +98,7 @@ class _Retry(_NoteRecord):
     note: Literal["retry"]
     ids: list[str]
 
-    def events(self, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
+    def events(self, state: State, ids: Collection[str], of_table: OfTable) -> list[Event]:
         named = ("", *state.levels)
         failed = [(level, case.id) for level in named for case in state.at(level).failed]
         wanted = list(dict.fromkeys(self.ids))
@@ -108,7 +116,7 @@ class _Retry(_NoteRecord):
 class _Stop(_NoteRecord):
     note: Literal["stop"]
 
-    def events(self, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
+    def events(self, state: State, ids: Collection[str], of_table: OfTable) -> list[Event]:
         if state.stop is not None and state.stop["kind"] == "person":
             return []
         return [("stop", {"kind": "person", "why": "a person ran sisso-sal stop", "by": "person"})]
@@ -122,8 +130,8 @@ _NOTES: Mapping[str, type[_Label | _FailedNote | _Retry | _Stop]] = {
 }
 
 
-def events_for(note: Note, state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
-    """The events of a note; none if the ledger has all of it already.
+def events_for(note: Note, state: State, ids: Collection[str], of_table: OfTable) -> list[Event]:
+    """The events of a note; none if the ledger or the table has all of it already.
 
     Parameters
     ----------
@@ -131,6 +139,8 @@ def events_for(note: Note, state: State, ids: Collection[str]) -> list[tuple[str
     state : State
     ids : collection of str
         All candidates.
+    of_table : mapping of str to mapping of str to float
+        See `values_of_table`.
 
     Raises
     ------
@@ -145,12 +155,12 @@ def events_for(note: Note, state: State, ids: Collection[str]) -> list[tuple[str
         record = record_of(model, dict(note))
     except DocumentError as error:
         raise CampaignError(f"note: needs a label, failed, retry or stop, found {shown(note)}: {error}") from error
-    return record.events(state, ids)
+    return record.events(state, ids, of_table)
 
 
-def taken_in(notes: Sequence[Note], state: State, ids: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
+def taken_in(notes: Sequence[Note], state: State, ids: Collection[str], of_table: OfTable) -> list[Event]:
     """The events of several notes, all or none; see `events_for`."""
-    events = [event for note in notes for event in events_for(note, state, ids)]
+    events = [event for note in notes for event in events_for(note, state, ids, of_table)]
     labelled = [(data["id"], data.get("level")) for kind, data in events if kind == "label"]
     if len(set(labelled)) < len(labelled):
         twice = next(one[0] for one in labelled if labelled.count(one) > 1)
@@ -209,14 +219,14 @@ def hand_in(run: Path, notes: Sequence[Note], tell: Callable[[str], None]) -> Ha
     before = fold(read_ledger(run).events())
     if before.created is None:
         raise CampaignError(f"{run}: needs a run that was started, found an empty ledger")
-    ids = set(candidate_ids(run, before))
-    if not taken_in(notes, before, ids):
+    ids, of_table = set(candidate_ids(run, before)), values_of_table(run, before)
+    if not taken_in(notes, before, ids, of_table):
         return HandedIn(0)
     try:
         with Ledger(run) as ledger:
             for line in ledger.notes:
                 tell(line)
-            return HandedIn(len(ledger.append_all(taken_in(notes, fold(ledger.events()), ids))))
+            return HandedIn(len(ledger.append_all(taken_in(notes, fold(ledger.events()), ids, of_table))))
     except LockedError:
         leave(run, notes)
         return HandedIn(0, is_left=True)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.points import check_pointwise
 from sisso_sal.acquisition.registry import acquisition_named
+from sisso_sal.campaign.filled import as_begun
 from sisso_sal.campaign.learning import versions
 from sisso_sal.campaign.levels import check_levels_of
 from sisso_sal.errors import CampaignError, FitError, SettingsError
@@ -160,7 +161,7 @@ def refuse_changes(
 def all_changes(
     run: Path, state: State, space: Space, settings: CampaignSettings, oracle: Oracle | None, origins: Origins
 ) -> list[str]:
-    """One line for each difference from the inputs of the start; labels that were filled in are no difference.
+    """One line for each difference from the inputs of the start; labels and other gaps that were filled in are none.
 
     Raises
     ------
@@ -170,9 +171,11 @@ def all_changes(
     created = state.created or {}
     old = _of_start(run, CampaignSettings, created["settings"])
     lines = differences(old.on_machine_of(settings), settings, _places(origins))
-    if created.get("digest") != space.describe()["digest"]:
+    begun = as_begun(run, state, space)
+    if created.get("digest") != begun.space.describe()["digest"]:
         fixed = {name: getattr(old, name) for name in space.settings}
-        lines += space.differences(run / CANDIDATES, fixed, state.labels, state.asked)
+        lines += begun.space.differences(run / CANDIDATES, fixed, state.labels, state.asked)
+    lines += begun.changes
     if oracle is not None:
         lines += oracle.differences(
             {case.id: case.value for case in state.of("labelled") if case.value is not None and case.source == "oracle"}

@@ -28,7 +28,7 @@ def levels_of(space: Space, settings: CampaignSettings, state: State, oracles: M
     oracles : mapping of str to Oracle
         Those of lower levels, by name; what one can never compute counts as failed.
     """
-    columns = dict(space.partial) if isinstance(space, HasPartial) else {}
+    columns = _partial_of(space, state)
     by_name = {quantity.name: quantity for quantity in columns}
     n, named = len(space.ids), {split_header(str(level.column))[0] for level in settings.lower}
     nothing = np.zeros(n, dtype=bool)
@@ -52,6 +52,16 @@ def levels_of(space: Space, settings: CampaignSettings, state: State, oracles: M
         parts = (np.array([id in ids for id in space.ids]) if ids else nothing for ids in (pending, failed))
         found.append(Level(level.name, level.cost, LevelValues(quantity, values), *parts))
     return found
+
+
+def _partial_of(space: Space, state: State) -> dict[Quantity, np.ndarray]:
+    """Columns with gaps of a space, with the cells that were filled in later."""
+    columns = dict(space.partial) if isinstance(space, HasPartial) else {}
+    for quantity in columns:
+        if filled := state.filled.get(quantity.header):
+            given = np.array([filled.get(id, np.nan) for id in space.ids])
+            columns[quantity] = np.where(np.isnan(given), columns[quantity], given)
+    return columns
 
 
 def _estimates_of(space: Space, settings: CampaignSettings) -> set[str]:

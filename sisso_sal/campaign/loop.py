@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sisso_sal.campaign.exchange import Exchange, Journal, Tell
+from sisso_sal.campaign.filled import as_begun, values_of_table
 from sisso_sal.campaign.inbox import events_for, left, notes_in, put_away
 from sisso_sal.campaign.inputs import (
     Origins,
@@ -178,9 +179,19 @@ class Loop:
         for line in (line for _, event in changes for line in event["changes"]):
             self._talk.change(line)
         write(*new_labels(self._space, state.labels))
+        if state.iterations:
+            self._take_filled()
         if self._is_halted() and not once:
             write(("resumed", {}))
         self._tell_other_versions()
+
+    def _take_filled(self) -> None:
+        """Go on with the table of the start, and with what was filled into it since as events of the ledger."""
+        begun = as_begun(self.run, self.state, self._space)
+        self._space = begun.space
+        self._journal.write(*begun.events)
+        for header, values in begun.new.items():
+            self._talk.tell(f"taken from the table: {len(values)} new cell{'s' * (len(values) > 1)} of '{header}'")
 
     def _starts_anew(self) -> bool:
         """Whether the inputs changed; a run without iterations may start again with other inputs."""
@@ -298,9 +309,10 @@ class Loop:
             except CampaignError as error:
                 self._refuse(error)
                 notes, refused = [], True
+            known = values_of_table(self.run, self.state)
             for note in notes:
                 try:
-                    new = events_for(note, self.state, set(self._space.ids))
+                    new = events_for(note, self.state, set(self._space.ids), known)
                 except CampaignError as error:
                     self._refuse(error)
                     refused = True

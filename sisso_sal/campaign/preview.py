@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sisso_sal.campaign.filled import as_begun
 from sisso_sal.campaign.inputs import Origins, check_learnable, new_labels, recall, refuse_changes, resolved
 from sisso_sal.campaign.learning import Tools, learn, waited_for
 from sisso_sal.ledger.fold import fold
@@ -47,10 +48,11 @@ def preview(
         recall(space, state)
     if state.created is not None and state.iterations:
         refuse_changes(run, state, space, settings, None, origins or {})
-    fresh = [
-        {"seq": state.n_events + 1, "time": "", "event": kind, **label}
-        for kind, label in new_labels(space, state.labels)
-    ]
+    new = new_labels(space, state.labels)
+    if state.iterations:
+        begun = as_begun(run, state, space)
+        space, new = begun.space, [*new, *begun.events]
+    fresh = [{"seq": state.n_events + 1, "time": "", "event": kind, **data} for kind, data in new]
     state = fold(fresh, state)
     document = {
         "run": str(run),

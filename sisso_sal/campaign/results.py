@@ -14,10 +14,12 @@ from sisso_sal.acquisition.scores import expected_hits
 from sisso_sal.campaign.learning import MODEL_FILE, Learned, versions
 from sisso_sal.campaign.marks import MARKS, marked
 from sisso_sal.campaign.recent_labels import PREDICTIONS, recent_labels
+from sisso_sal.campaign.stopping import cost_left
 from sisso_sal.campaign.summary import LEVELS, SUMMARY, check_files, digests, read_summary
 from sisso_sal.data.spreadsheet import csv_of
 from sisso_sal.errors import DocumentError
 from sisso_sal.ledger.state import Event, State
+from sisso_sal.levels.choice import levels_unpaid
 from sisso_sal.protocols import Cause, Continues, Described, Documented, HasOutOfBag, Maximiser, Prediction, Space
 from sisso_sal.protocols.cause import counted
 from sisso_sal.settings.campaign import CampaignSettings
@@ -47,7 +49,8 @@ def write_iteration(
 
     columns = _predictions(space, learned)
     recent = recent_labels(run, state.iterations, space.ids, learned.target, np.asarray(columns["oob_mean"]))
-    summary = {**_summary(space, settings, learned, columns), "recent_labels": recent}
+    told = _summary(space, settings, learned, columns, cost_left(state, settings))
+    summary = {**told, "recent_labels": recent}
     target = run / folder_name(learned.iteration)
     with writing(target):
         clear_scratch(target)
@@ -139,9 +142,13 @@ def _predictions(space: Space, learned: Learned) -> dict[str, Sequence[str] | np
 
 
 def _summary(
-    space: Space, settings: CampaignSettings, learned: Learned, columns: Mapping[str, Sequence[str] | np.ndarray]
+    space: Space,
+    settings: CampaignSettings,
+    learned: Learned,
+    columns: Mapping[str, Sequence[str] | np.ndarray],
+    left: float,
 ) -> dict[str, Any]:
-    """`columns` are those of `_predictions`."""
+    """`columns` are those of `_predictions`; `left` is what may still be spent."""
     prediction = learned.prediction
     proposals = [
         {name: _cell(name, columns[name][row]) for name in _PROPOSAL} | marks
@@ -169,7 +176,7 @@ def _summary(
         "n_invalid_predictions": int((~prediction.valid[:, open_rows]).sum()),
         "invalid_predictions": _causes(prediction, open_rows),
         "proposals": proposals,
-        "levels": None if learned.ladder is None else _levels(learned, settings),
+        "levels": None if learned.ladder is None else _levels(learned, settings, left),
         "best": {"id": space.ids[learned.best], "value": float(learned.target[learned.best])},
         "improve_on": learned.scored.reference,
         "wanted": str(bound),
@@ -181,12 +188,15 @@ def _summary(
     }
 
 
-def _levels(learned: Learned, settings: CampaignSettings) -> dict[str, Any]:
-    """The lower levels, see `Ladder.told`, each with its cost; and name and cost of the last one where levels are named."""
+def _levels(learned: Learned, settings: CampaignSettings, left: float) -> dict[str, Any]:
+    """The lower levels, see `Ladder.told`, each with its cost and why it is not begun, if so; and name and cost of the last one
+    where levels are named. `left` is what may still be spent.
+    """
     costs = settings.costs
     names = [level.name for level in learned.levels]
+    unpaid = levels_unpaid(learned.space.ids, learned.target, learned.levels, costs[""], left)
     lower = [
-        row | {"cost": costs.get(name) if name else None}
+        row | {"cost": costs.get(name) if name else None, "because": unpaid.get(name, "")}
         for name, row in zip(names, learned.ladder.told(names) if learned.ladder else (), strict=True)
     ]
     last = {"name": settings.level[-1].name, "cost": settings.level[-1].cost} if settings.level else None

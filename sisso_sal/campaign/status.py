@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -171,8 +172,8 @@ def _provenance(newest: Iteration | None) -> dict[str, Any] | None:
 
 
 def _next(document: dict[str, Any], for_people: list[tuple[str, str]]) -> str:
-    """What to do next; `for_people` has the ids and levels of what people are to add."""
-    run = document["run"]
+    """What to do next; `for_people` has the ids and levels of what people are to add. A shell takes the commands as they stand."""
+    run = shlex.quote(document["run"])
     if document["standing"] == "running":
         return f"nothing to do while a driver is running; sisso-sal stop {run} ends it"
     if document["standing"] == "new":
@@ -190,14 +191,14 @@ def _next(document: dict[str, Any], for_people: list[tuple[str, str]]) -> str:
             return "mend what the oracle answers, then run discover to continue; it tries these candidates again"
         model = (document["provenance"] or {}).get("model")
         if kind in {"gain", "nothing_left"} and model:
-            advice = f"sisso-sal export {run}/{model} --format latex"
+            advice = f"sisso-sal export {shlex.quote('/'.join([document['run'], model]))} --format latex"
         return advice + (f", or sisso-sal retry {run}" if document["failed"] else "")
     at_oracles = running if document["levels"] else 0
     is_left_to_oracles = document["has_oracle"] or bool(document["open"]) or at_oracles > 0
     if is_left_to_oracles and (at_oracles or not for_people):
         return f"run the discover command again: {_calculations(running)} running"
-    first, level = for_people[0] if for_people else ("ID", "")
-    first = f"{first} VALUE --level {level}" if level else f"{first} VALUE"
+    id, level = for_people[0] if for_people else ("ID", "")
+    first = f"{shlex.quote(id)} VALUE --level {level}" if level else f"{shlex.quote(id)} VALUE"
     return f"sisso-sal label {run} {first}, for this and the others; then run the discover command again"
 
 

@@ -65,7 +65,7 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
     from sisso_sal.settings.campaign import EnsembleSettings
 
     is_ensemble = options["members"] is not None
-    only = [name for name in EnsembleSettings.model_fields if options.get(name) is not None]
+    only = [name for name in EnsembleSettings.model_fields if name != "low" and options.get(name) is not None]
     if only and not is_ensemble:
         raise SettingsError(f"{only[0].replace('_', '-')}: needs --members, found a fit of one model")
     settings = load(config, {"target": target, "id": id_column, **model_changes(options)}, ensemble=is_ensemble)
@@ -110,21 +110,21 @@ def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bo
 
 def _searched(space, known, settings, threads: int | None, is_ensemble: bool, progress):
     """The model of the rows of these numbers, with its settings."""
+    from sisso_sal.models.baseline import low_of
     from sisso_sal.models.inputs import table_of
     from sisso_sal.models.stored import StoredModel
 
-    parameters = settings.model.estimator_parameters() | {"threads": threads}
+    low = low_of(settings.ensemble.low, space)
+    parameters = settings.model.estimator_parameters() | {"threads": threads, "low": low}
     table = table_of(space, known, space.labels[known])
     if not is_ensemble:
         from sisso_sal.models.formulas import find_formulas
 
         return StoredModel(find_formulas(parameters, table, progress), parameters)
     from sisso_sal.models.assembly import fit_ensemble
-    from sisso_sal.models.baseline import low_of
     from sisso_sal.models.recipe import recipe_of
 
-    parameters |= settings.ensemble.estimator_parameters() | {"random_state": settings.seed}
-    parameters["low"] = low_of(settings.ensemble.low, space)
+    parameters = settings.ensemble.estimator_parameters() | parameters | {"random_state": settings.seed}
     shares = space.rows(known).composition
     return StoredModel(fit_ensemble(recipe_of(parameters), table, shares, progress=progress).model, parameters)
 
@@ -165,8 +165,8 @@ def _fit_document(model, space, is_ensemble: bool) -> dict[str, Any]:
     }
     if is_ensemble:
         about = model.describe(columns, target.name, target.unit)
-        document |= {key: about[key] for key in _ABOUT}
-    return document
+        return document | {key: about[key] for key in _ABOUT}
+    return document | {"choices": model.choices, "low": model.low.to_json() if model.low else None}
 
 
 @click.command(cls=Computing, short_help="Predict with a model")

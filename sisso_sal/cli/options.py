@@ -157,6 +157,20 @@ ELEMENTS = panel(
         help="Show the groups, their elements and sources, and exit.",
     ),
 )
+
+
+def low_columns(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """As `column_names`; ``none`` is no column."""
+    return () if value == "none" else column_names(ctx, parameter, value)
+
+
+LOW = click.option(
+    "--low",
+    metavar="A,B,…",
+    callback=low_columns,
+    shell_complete=known_values.several_columns,
+    help="Columns that estimate the target at low cost, or none; by default the one that estimate made.",
+)
 MODEL = panel(
     "Formulas",
     click.option(
@@ -192,23 +206,8 @@ MODEL = panel(
         help="What units allow: strict, sisso (exp, log, sin, cos of any quantity) or none; strict by default.",
     ),
     click.option("--no-units", is_flag=True, help="Ignore units: --units none."),
+    LOW,
 )
-
-
-def low_columns(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    """As `column_names`; ``none`` is no column."""
-    return () if value == "none" else column_names(ctx, parameter, value)
-
-
-LOW = click.option(
-    "--low",
-    metavar="A,B,…",
-    callback=low_columns,
-    shell_complete=known_values.several_columns,
-    help="Columns that estimate the target at low cost, or none; by default the one that estimate made.",
-)
-
-
 ENSEMBLE = panel(
     "Ensemble",
     click.option("--members", type=click.IntRange(min=2), help="Models in the ensemble; 30 by default."),
@@ -250,7 +249,6 @@ ENSEMBLE = panel(
         shell_complete=known_values.values("ensemble.positive"),
         help="Whether the target is never below 0: yes, no or auto (where no label is); auto by default.",
     ),
-    LOW,
 )
 
 

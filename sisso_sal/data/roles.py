@@ -9,7 +9,7 @@ import numpy as np
 
 from sisso_sal.data.cells import shown
 from sisso_sal.data.columns import Column, ColumnFile
-from sisso_sal.data.estimated import is_estimated
+from sisso_sal.data.estimated import is_estimated, is_of_phonons
 from sisso_sal.data.headers import split_header
 from sisso_sal.data.left_out import LeftOut
 from sisso_sal.data.phonon_columns import numbers_beside
@@ -101,8 +101,9 @@ def give_roles(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -
     if wanted.partial is None:
         reasons |= {column: _unfilled(column) for column in partial}
         partial = ()
+    unasked = _unasked(file, [c for c in others if c is not target])
     if chosen is None:
-        reasons |= dict.fromkeys(unasked := _unasked(file, [c for c in others if c is not target]), UNASKED)
+        reasons |= dict.fromkeys(unasked, UNASKED)
         others = [c for c in others if c not in unasked]
         reasons |= {column: reason for column in others if column is not target and (reason := _unusable(column))}
         _check_unspoilt(file, [column for column in others if column not in reasons and column is not target])
@@ -112,9 +113,9 @@ def give_roles(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -
     if target is None:
         if group is not None and wanted.require_target and _gapped_column(file, [*others, group], Wanted()) is group:
             raise TableError(f"{file.path}: column {shown(group.header)} cannot be the group and also be the target")
-        target = _gapped_column(
-            file, [c for c in others if c not in (chosen or ()) and not is_estimated(c.name)], wanted
-        )
+        made = [c for c in others if is_estimated(c.name) or is_of_phonons(c.name)]
+        possible = [c for c in others if c not in (*(chosen or ()), *unasked, *made)]
+        target = _gapped_column(file, possible, wanted)
     if target is not None:
         reasons.pop(target, None)
     used = [c for c in others if c not in reasons and c is not target] if chosen is None else chosen

@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sisso_sal.errors import InputError, SettingsError
+from sisso_sal.oracle.engines.potentials import chgnet, sevenn
 from sisso_sal.system.documents import one_line
 
 __all__ = ["KINDS", "Potential", "PotentialKind", "calculator_of", "open_potential"]
@@ -54,16 +55,11 @@ class PotentialKind:
 
 
 def _chgnet(model: str, weights: Path) -> Any:
-    from chgnet.model import CHGNet, CHGNetCalculator  # pyright: ignore[reportMissingImports]
-
-    network = CHGNet.load(model_name=model, use_device="cpu", verbose=False)
-    return CHGNetCalculator(network, use_device="cpu", on_isolated_atoms="error")
+    return chgnet(model, on_isolated_atoms="error")
 
 
 def _sevenn(model: str, weights: Path) -> Any:
-    from sevenn.calculator import SevenNetCalculator  # pyright: ignore[reportMissingImports]
-
-    return SevenNetCalculator(str(weights), device="cpu")
+    return sevenn(str(weights))
 
 
 KINDS: Mapping[str, PotentialKind] = MappingProxyType(
@@ -214,7 +210,7 @@ def _class_of(name: str) -> Any:
 
 @cache
 def calculator_of(potential: Potential) -> Any:
-    """The ASE calculator of a potential, made once in a process; torch uses one thread, so that sums have one order.
+    """The ASE calculator of a potential, made once in a process.
 
     Raises
     ------
@@ -223,14 +219,11 @@ def calculator_of(potential: Potential) -> Any:
     """
     kind = KINDS.get(potential.name)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # some say on which device they run
-            if kind is None:
-                arguments = {"model": potential.model} if potential.model else {}
-                return _class_of(potential.name)(**arguments)
-            import torch  # pyright: ignore[reportMissingImports]
-
-            torch.set_num_threads(1)
+        if kind is not None:
             return kind.make(potential.model, _weights_of(kind, potential.model))
+        arguments = {"model": potential.model} if potential.model else {}
+        with contextlib.redirect_stdout(io.StringIO()):  # some say on which device they run
+            return _class_of(potential.name)(**arguments)
     except (ImportError, TypeError, ValueError, RuntimeError, OSError) as error:
         if isinstance(error, InputError):
             raise

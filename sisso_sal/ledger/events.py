@@ -129,6 +129,13 @@ class LabelData(AtLevel):
     arrays: dict[str, StoredArrayData] = {}
 
 
+class FilledData(Data):
+    """``filled``"""
+
+    column: Id
+    values: dict[Id, Number]
+
+
 class BestData(Data):
     """The best label."""
 

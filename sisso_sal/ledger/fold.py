@@ -42,6 +42,7 @@ class Draft:
         self.stop = state.stop
         self.last = state.last
         self.levels = dict(state.levels)
+        self.filled = dict(state.filled)
         self.extra = dict(state.extra)
 
     def apply(self, kind: EventKind, event: Event) -> None:
@@ -245,6 +246,11 @@ def _label(draft: Draft, event: Event) -> None:
     draft.learn(event)
 
 
+def _filled(draft: Draft, event: Event) -> None:
+    draft.filled[event["column"]] = {**draft.filled.get(event["column"], {}), **event["values"]}
+    draft.learn(event)
+
+
 def _model(draft: Draft, event: Event) -> None:
     draft.iterations += (Iteration(event["iteration"], event["folder"], model=event),)
 
@@ -308,6 +314,9 @@ register(
     "id, value, source; where known error (standard deviation), and of a calculation intent, core_hours and "
     "arrays (name: file, sha256, shape, dtype)",
     data.LabelData,
+)
+register(
+    "filled", _filled, "column, values (id: value): cells that were gaps of the table at the start", data.FilledData
 )
 register(
     "model",

@@ -84,6 +84,8 @@ class State:
         The newest event.
     levels : mapping of str to State
         Cases, evaluations and core-hours of each lower level of theory, by its name.
+    filled : mapping of str to mapping of str to float
+        Cells of columns with gaps that came into the table after the start: header -> id -> value.
     extra : mapping
         What rooms keep that have registered kinds of events, each under a name of its own.
     """
@@ -101,6 +103,7 @@ class State:
     stop: Event | None = None
     last: Event | None = None
     levels: Mapping[str, State] = field(default_factory=dict)
+    filled: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def at(self, level: str) -> State:

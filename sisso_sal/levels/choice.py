@@ -152,7 +152,7 @@ class Calculation:
 def choose_calculations(
     scene: Scene,
     target: np.ndarray,
-    taught: np.ndarray,
+    moved: np.ndarray,
     levels: Sequence[Level],
     last: float,
     spend: float,
@@ -169,8 +169,8 @@ def choose_calculations(
         Its goal has a bound.
     target : ndarray (n,)
         Labels of the last level; NaN where not known.
-    taught : ndarray (n_levels, n)
-        See `Ladder.taught`.
+    moved : ndarray (n_levels, n)
+        See `Ladder.moved_by_look`.
     levels : sequence of Level
     last : float
         Cost of a calculation of the last level.
@@ -187,11 +187,11 @@ def choose_calculations(
     direct = scene.told.probability(scene.goal.low, scene.goal.high)
     index = [direct]
     # A look is of use where what counts can be paid after it.
-    followed = [level for level in levels if level.cost + last <= left * (1 + 1e-9)]
-    for number, level in enumerate(levels):
-        moved = np.sqrt((taught[: number + 1] ** 2).sum(axis=0))
-        can = level.is_open & (moved > 0) & (level in followed)
-        chances, weights = chances_after(scene.told, moved, scene.goal)
+    unpaid = levels_unpaid(scene.ids, target, levels, last, left)
+    followed = [level for level in levels if level.cost + last <= left * (1 + 1e-9) and level.name not in unpaid]
+    for own, level in zip(moved, levels, strict=True):
+        can = level.is_open & (own > 0) & (level in followed)
+        chances, weights = chances_after(scene.told, own, scene.goal)
         promised = last * targets_per_cost(chances, weights, level.cost, last)
         index.append(np.where(can, promised / CLEARLY, -np.inf))
     every = np.array(index)
@@ -208,6 +208,36 @@ def choose_calculations(
         promised = f"{CLEARLY * scores[row]:.2g} targets for its cost, {direct[row]:.2g} without"
         wanted.append(Calculation(row, level, float(scores[row]), promised if level else ""))
     return scores, _affordable(wanted, costs, spend, left)
+
+
+def levels_unpaid(
+    ids: Sequence[str], target: np.ndarray, levels: Sequence[Level], last: float, left: float
+) -> dict[str, str]:
+    """Levels that are not begun, and why: fewer values than `FEWEST_PAIRS` would teach nothing, and their cost would be lost.
+
+    Parameters
+    ----------
+    ids : sequence of str
+    target : ndarray (n,)
+        Labels of the last level; NaN where not known.
+    levels : sequence of Level
+    last, left : float
+        Cost of a calculation of the last level, and what may be spent in all.
+    """
+    unpaid = {}
+    for level in levels:
+        known = np.isfinite(target)
+        lacking = FEWEST_PAIRS - int((known & (np.isfinite(level.known.values) | level.pending)).sum())
+        lacking = min(lacking, int((known & level.is_open).sum()))
+        cost = lacking * level.cost + last
+        if lacking > 0 and cost > left * (1 + 1e-9):
+            unpaid[level.name] = (
+                f"not begun, as {lacking} labelled materials to learn from and a calculation that counts cost {cost:g}, and "
+                f"{left:g} of the budget is left"
+            )
+            continue
+        left -= level.cost * len(_pairs(ids, target, level, last))
+    return unpaid
 
 
 def _pairs(ids: Sequence[str], target: np.ndarray, level: Level, last: float) -> list[Calculation]:

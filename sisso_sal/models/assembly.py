@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.models.aggregation import aggregate
-from sisso_sal.models.baseline import Form, Low, LowError, baseline_of, error_of, left_out_alone, low_names
+from sisso_sal.models.baseline import Form, Low, LowError, baseline_of, compared, left_out_alone, low_names
 from sisso_sal.models.calibration import Calibration, calibrate
 from sisso_sal.models.correction import FEWEST, Correction, Kernels, checked_composition
 from sisso_sal.models.costs import correction_cost
 from sisso_sal.models.ensemble_model import EnsembleModel, aggregated, evaluated
 from sisso_sal.models.fitting import SearchCounts
-from sisso_sal.models.groups import Provenance, error_of_mean, n_materials
+from sisso_sal.models.groups import Provenance, n_materials
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.members import Draw, Stage, by_dimension, lines_alone, search_members
@@ -28,9 +28,6 @@ from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.robust import pseudo_observations
 from sisso_sal.protocols import Cost, Progress
-
-NO_ERROR = 1e-6
-"""Sigma of a number or line that all labels agree with, as a part of their range."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,26 +199,12 @@ def _begun(recipe: EnsembleRecipe, table: TrainingTable, best: _Choice, rows: np
 def _compared(
     recipe: EnsembleRecipe, table: TrainingTable, judged: Assembled, stage: Stage, draw: int, rows: np.ndarray
 ) -> Assembled:
-    """The ensemble, or the best number or line where it is not better by more than a standard error; with the errors of all.
-
-    The simplest model within a standard error: Breiman, Friedman, Olshen, Stone, Classification and Regression Trees (1984),
-    section 3.4.3.
-    """
-    low, target = judged.model.low, table.y[rows]
-    if low is None:
+    """The ensemble, or the best number or line where it is not better by more than a standard error; with the errors of all."""
+    if judged.model.low is None:
         return judged
-    said = left_out_alone(table, low.columns, rows, recipe.search.fit_intercept)
-    known = rows[np.isfinite(judged.oob_mean[rows])]
-    errors = [error_of(what, column, values, target) for (what, column), values in said.items()]
-    own = error_of("model", "", judged.oob_mean[known], table.y[known])
-    best = min(errors, key=lambda error: error.mae)
-    counted = tuple(error for error in (*errors, own) if np.isfinite(error.mae))
-    low = replace(low, n=len(known), errors=counted)
-    simple = np.abs(said[best.what, best.column] - target)[np.isin(rows, known)]
-    gain = simple - np.abs(judged.oob_mean[known] - table.y[known])
-    error = error_of_mean(gain, table.groups[known]) if len(known) > 1 else np.inf
-    if len(known) > 1 and gain.mean() > error:
-        low = replace(low, gain=float(gain.mean()), gain_error=error)
+    said = left_out_alone(table, judged.model.low.columns, rows, recipe.search.fit_intercept)
+    low, best = compared(judged.model.low, table, rows, judged.oob_mean, said)
+    if best is None:
         return replace(judged, model=replace(judged.model, low=low))
     return _alone(recipe, table, judged, low, best, (stage, draw), rows, said[best.what, best.column])
 
@@ -238,15 +221,11 @@ def _alone(
 ) -> Assembled:
     """The number or the line as the whole model: a member for each draw of the stage, and one sigma for all candidates."""
     stage, draw = place
-    is_line = best.what == "line"
-    form = Form("line" if is_line else "difference", best.column)
-    members = lines_alone(stage, draw, form, table, is_line and recipe.search.fit_intercept)
-    columns, target = table.columns(rows), table.y[rows]
-    baseline = baseline_of(form, columns, target, table.weights[rows], recipe.search.fit_intercept)
-    spread = best.rmse or NO_ERROR * float(np.ptp(target))
-    low = replace(low, form=f"{best.what} alone", baseline=baseline, spread=spread)
+    form = best.form
+    members = lines_alone(stage, draw, form, table, form.kind == "line" and recipe.search.fit_intercept)
+    low = low.alone(best, table, rows, recipe.search.fit_intercept)
     mean, sigma = np.full(len(table.y), np.nan), np.full(len(table.y), np.nan)
-    mean[rows], sigma[rows] = said, spread
+    mean[rows], sigma[rows] = said, low.spread
     floor = judged.model.floor
     calibration, recalibration = _calibrated(recipe.recalibrate, table, mean, sigma, rows, floor)
     chosen = _place(stage, 0, form)

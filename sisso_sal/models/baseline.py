@@ -8,7 +8,7 @@ it read as a correction between two levels of theory (difference learning: Ramak
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,21 +16,24 @@ import numpy as np
 from sisso_sal.data.estimated import ESTIMATED_BY
 from sisso_sal.data.headers import split_header
 from sisso_sal.data.neighbours import CONSTANT
+from sisso_sal.engine.problem import Problem
 from sisso_sal.errors import SettingsError
 from sisso_sal.features.dimension import parse_unit
-from sisso_sal.models.groups import consecutive
+from sisso_sal.models.groups import consecutive, error_of_mean
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.low_records import LowRecord
 from sisso_sal.models.record_types import read_record
 from sisso_sal.protocols import Space
 
+NO_ERROR = 1e-6
+"""Sigma of a number or line that all labels agree with, as a part of their range."""
 NOTHING_LEFT = 1e-9
 """Part of the target's range below which a low column leaves nothing to explain."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """What the members of an ensemble are searched for.
+    """What formulas are searched for.
 
     Attributes
     ----------
@@ -100,7 +103,7 @@ class LowError:
     Attributes
     ----------
     what : str
-        ``number``: a low column as it is; ``line``: a straight line through it; ``model``: the ensemble.
+        ``number``: a low column as it is; ``line``: a straight line through it; ``model``: the ensemble, or the one model.
     column : str
         Name of the low column; "" for the model.
     mae, rmse : float
@@ -112,10 +115,15 @@ class LowError:
     mae: float
     rmse: float
 
+    @property
+    def form(self) -> Form:
+        """What the number or the line would leave to formulas."""
+        return Form("line" if self.what == "line" else "difference", self.column)
+
 
 @dataclass(frozen=True)
 class Low:
-    """What low columns are worth, and what an ensemble has made of them.
+    """What low columns are worth, and what a model has made of them.
 
     Attributes
     ----------
@@ -124,9 +132,10 @@ class Low:
         ``feature``, ``difference``, ``line``, see `Form`; ``number alone``, ``line alone``: there are no formulas. The one with the
         least error of labels that were left out.
     baseline : Baseline or None
-        What the correction learns the rest of; None for ``feature``.
+        What formulas and correction learn the rest of; None for ``feature``.
     spread : float or None
-        Sigma of every candidate, in the target's unit, where there are no formulas; else the members tell.
+        Root mean square error of labels that were left out, in the target's unit, where there are no formulas: an ensemble takes it
+        as sigma of every candidate. Else the members tell.
     n : int
         Labels that the errors are of.
     errors : tuple of LowError
@@ -144,6 +153,13 @@ class Low:
     gain: float | None = None
     gain_error: float | None = None
 
+    def alone(self, best: LowError, table: TrainingTable, rows: np.ndarray, fit_intercept: bool) -> Low:
+        """The same where a number or a line is all there is; `rows` (n,) of int are the samples, in canonical order."""
+        columns, target = table.columns(rows), table.y[rows]
+        baseline = baseline_of(best.form, columns, target, table.weights[rows], fit_intercept)
+        spread = best.rmse or NO_ERROR * float(np.ptp(target))
+        return replace(self, form=f"{best.what} alone", baseline=baseline, spread=spread)
+
     def to_json(self) -> dict[str, Any]:
         """Plain data; floats keep every digit."""
         return asdict(self) | {"columns": list(self.columns), "errors": [asdict(error) for error in self.errors]}
@@ -156,6 +172,25 @@ class Low:
         errors = tuple(LowError(**error.model_dump()) for error in record.errors)
         gain, gain_error = record.gain, record.gain_error
         return cls(tuple(record.columns), record.form, baseline, record.spread, record.n, errors, gain, gain_error)
+
+
+def wanted_columns(low: Any) -> tuple[str, ...]:
+    """The parameter `low` of an estimator as texts: one, several or none.
+
+    Raises
+    ------
+    SettingsError
+        It is something else.
+
+    Examples
+    --------
+    >>> wanted_columns("G"), wanted_columns(None)
+    (('G',), ())
+    """
+    names = (low,) if isinstance(low, str) else tuple(low or ())
+    if not all(isinstance(name, str) and name for name in names):
+        raise SettingsError(f"low: needs names of columns, found {low!r}")
+    return names
 
 
 def low_names(columns: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
@@ -196,7 +231,7 @@ def low_of(wanted: Sequence[str] | None, space: Space) -> tuple[str, ...]:
 
 
 def forms_of(table: TrainingTable, low: Sequence[str], transform: str = "none") -> tuple[Form, ...]:
-    """What members are searched for: the target itself, and for each low column the rest that a number and a line leave.
+    """What is searched for: the target itself, and for each low column the rest that a number and a line leave.
 
     The difference needs the target's unit. Of a transformed target a low column is a feature only.
 
@@ -230,8 +265,41 @@ def baseline_of(
     return Baseline.through(form.column, columns[form.column], target, weights, fit_intercept)
 
 
+def rests(
+    form: Form, problems: Sequence[Problem], columns: Mapping[str, np.ndarray], fit_intercept: bool
+) -> tuple[list[Problem], list[Baseline | None]]:
+    """The same samples with the rest that a form leaves as their target; the target itself if there is a rest nowhere.
+
+    Parameters
+    ----------
+    form : Form
+    problems : sequence of Problem
+    columns : mapping of str to ndarray (n_samples,)
+        Primary features by name, in the order of samples of the problems.
+    fit_intercept : bool
+
+    Returns
+    -------
+    list of Problem
+    list of Baseline or None
+        What each target is the rest of; None for ``feature``, and where nothing is left to explain.
+    """
+    changed, baselines = [], []
+    for problem in problems:
+        baseline = baseline_of(form, columns, problem.target, problem.weights, fit_intercept)
+        if baseline is None:
+            return [*problems], [None] * len(problems)
+        present = problem.weights > 0
+        rest = np.where(present, problem.target - baseline.values(columns), 0.0)
+        if np.ptp(rest[present]) <= NOTHING_LEFT * np.ptp(problem.target[present]):
+            return [*problems], [None] * len(problems)
+        changed.append(replace(problem, target=rest))
+        baselines.append(baseline)
+    return changed, baselines
+
+
 def left_out_alone(
-    table: TrainingTable, low: Sequence[str], rows: np.ndarray, fit_intercept: bool
+    table: TrainingTable, low: Sequence[str], rows: np.ndarray, fit_intercept: bool, parts: np.ndarray | None = None
 ) -> dict[tuple[str, str], np.ndarray]:
     """What numbers and lines say of each label without having seen its material.
 
@@ -242,6 +310,8 @@ def left_out_alone(
     rows : ndarray (n,) of int
         Samples, in canonical order.
     fit_intercept : bool
+    parts : ndarray (n,) of int, optional
+        Samples with the same number are left out together; by default those of one material.
 
     Returns
     -------
@@ -249,15 +319,15 @@ def left_out_alone(
         ``("number", column)``, where the units allow it, and ``("line", column)`` -> ndarray (n,), in the target's unit.
     """
     columns, target, weights = table.columns(rows), table.y[rows], table.weights[rows]
-    material = consecutive(table.groups[rows])
+    part = consecutive(table.groups[rows] if parts is None else parts)
     said: dict[tuple[str, str], np.ndarray] = {}
     for name in low:
         values = columns[name]
         if _has_units_of_target(table, name):
             said["number", name] = values
         line = np.full(len(rows), np.nan)
-        for group in range(int(material.max()) + 1):
-            out = material == group
+        for number in range(int(part.max()) + 1):
+            out = part == number
             if not out.all():
                 seen = np.where(out, 0.0, weights)
                 line[out] = Baseline.through(name, values, target, seen, fit_intercept).values(columns)[out]
@@ -271,3 +341,43 @@ def error_of(what: str, column: str, said: np.ndarray, target: np.ndarray) -> Lo
     if not len(error) or not np.isfinite(error).all():
         return LowError(what, column, np.inf, np.inf)
     return LowError(what, column, float(np.abs(error).mean()), float(np.sqrt(np.mean(error**2))))
+
+
+def compared(
+    low: Low, table: TrainingTable, rows: np.ndarray, mean: np.ndarray, said: Mapping[tuple[str, str], np.ndarray]
+) -> tuple[Low, LowError | None]:
+    """A model beside numbers and lines, each judged by labels that it did not see.
+
+    The simplest one within a standard error is to be taken: Breiman, Friedman, Olshen, Stone, Classification and Regression Trees
+    (1984), section 3.4.3.
+
+    Parameters
+    ----------
+    low : Low
+    table : TrainingTable
+    rows : ndarray (n,) of int
+        Samples, in canonical order.
+    mean : ndarray (n_samples,)
+        What the model says of each label without having seen it, in the target's unit; NaN where nothing.
+    said : mapping
+        See `left_out_alone`.
+
+    Returns
+    -------
+    Low
+        With all errors; with a gain where the model is better by more than its standard error.
+    LowError or None
+        The best number or line, where the model is not.
+    """
+    target, known = table.y[rows], rows[np.isfinite(mean[rows])]
+    errors = [error_of(what, column, values, target) for (what, column), values in said.items()]
+    own = error_of("model", "", mean[known], table.y[known])
+    best = min(errors, key=lambda error: error.mae)
+    counted = tuple(error for error in (*errors, own) if np.isfinite(error.mae))
+    low = replace(low, n=len(known), errors=counted)
+    simple = np.abs(said[best.what, best.column] - target)[np.isin(rows, known)]
+    gain = simple - np.abs(mean[known] - table.y[known])
+    error = error_of_mean(gain, table.groups[known]) if len(known) > 1 else np.inf
+    if len(known) > 1 and gain.mean() > error:
+        return replace(low, gain=float(gain.mean()), gain_error=error), None
+    return low, best

@@ -10,7 +10,7 @@ from sklearn.utils import estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
 from sisso_sal.models.assembly import fit_ensemble
-from sisso_sal.models.baseline import Low
+from sisso_sal.models.baseline import Low, wanted_columns
 from sisso_sal.models.calibration import Calibration
 from sisso_sal.models.correction import Correction
 from sisso_sal.models.display import checked_target, ensemble_html
@@ -353,7 +353,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
             Name and unit of what it predicts.
         """
         check_is_fitted(self)
-        return self.model_.document(self.get_params(), target, target_unit)
+        return self.model_.document(self.get_params() | {"low": wanted_columns(self.low)}, target, target_unit)
 
     @property
     def _repr_html_(self) -> Callable[[], str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from sisso_sal.engine.problem import Problem
+from sisso_sal.models.baseline import Low, low_names, wanted_columns
 from sisso_sal.models.fitting import SearchCounts, models_of_file, prepare, search_settings, solve, space_settings
+from sisso_sal.models.form_choice import find_with_low
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.magnitudes import check_labels
@@ -32,11 +34,19 @@ class FittedModels:
     primaries : dict of str to str
         Unit of each primary feature, in the order of the names.
     counts : SearchCounts
+    low : Low or None
+        What low columns are worth, and what the formulas are the rest of; None where there are none. A low column that they are the
+        rest of is a term more.
+    choices : list of dict
+        ``rung``, ``dim``, ``form`` and ``column`` of each form that was searched for (see `Form`), and the ``mae`` and ``rmse`` of
+        labels that were held out, in the target's unit; None where none could be. Empty without low columns.
     """
 
     alternatives: list[list[SISSOModel]]
     primaries: dict[str, str]
     counts: SearchCounts
+    low: Low | None = None
+    choices: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def models(self) -> list[SISSOModel]:
@@ -77,7 +87,11 @@ class FittedModels:
 
     def to_json(self) -> dict[str, Any]:
         """The models as plain data; floats keep every digit."""
-        return {"models": [[model.to_json() for model in models] for models in self.alternatives]}
+        return {
+            "models": [[model.to_json() for model in models] for models in self.alternatives],
+            "choices": self.choices,
+            "low": self.low.to_json() if self.low else None,
+        }
 
     def document(self, settings: Mapping[str, Any], target: str, target_unit: str = "") -> dict[str, Any]:
         """The content of a model file; see `file_document`.
@@ -103,11 +117,14 @@ class FittedModels:
         """
         units, settings = record.units, record.settings.model_dump() | {"threads": None}
         space, search = space_settings(settings), search_settings(settings, N_ALTERNATIVES)
+        n_given = int(record.low is not None and record.low.form != "feature")  # the low column
         alternatives = [
-            models_of_file(models, f"models.{number}", units, space, search)
+            models_of_file(models, f"models.{number}", units, space, search, n_given)
             for number, models in enumerate(record.models)
         ]
-        return cls(alternatives, units, SearchCounts.of_file(record))
+        low = None if record.low is None else Low.from_json(record.low)
+        choices = [choice.model_dump() for choice in record.choices]
+        return cls(alternatives, units, SearchCounts.of_file(record), low, choices)
 
 
 def find_formulas(settings: Mapping[str, Any], table: TrainingTable, progress: Progress | None = None) -> FittedModels:
@@ -129,7 +146,11 @@ def find_formulas(settings: Mapping[str, Any], table: TrainingTable, progress: P
         On Ctrl-C before there is a model.
     """
     check_labels(table.target, table.y[table.weights > 0])
+    low = low_names(wanted_columns(settings["low"]), table.names)
     prepared = prepare(table, space_settings(settings), search_settings(settings, N_ALTERNATIVES))
+    if low:
+        found = find_with_low(table, prepared, low, progress)
+        return FittedModels(found.alternatives, table.primaries, found.counts, found.low, found.choices)
     every = np.ones(len(prepared.names), dtype=bool)
     problems = [Problem(prepared.target, prepared.weights, every)]
     cost = prepared.cost(problems)

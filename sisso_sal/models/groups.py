@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sisso_sal.errors import FitError
+from sisso_sal.errors import FitError, SettingsError
 
 SAME_SHARE = 1e-9
 """Shares of an element that differ by no more than this part are equal: formulas are divided by their number of atoms."""
@@ -215,6 +215,29 @@ def canonical_numbers(
     number = {group: place for place, group in enumerate(sorted(ranks_of, key=ranks_of.__getitem__))}
     out[:] = [number[int(group)] for group in groups]
     return out
+
+
+def fold_numbers(X: np.ndarray, y: np.ndarray, folds: int, seed: int, groups: np.ndarray | None = None) -> np.ndarray:
+    """ndarray (n,) of int: the fold of each sample, by its content alone; folds differ by one material at most.
+
+    Samples with the same number in `groups` (n,) are one material; by default each is one.
+
+    Raises
+    ------
+    SettingsError
+        Fewer than two folds, or more than materials.
+
+    Examples
+    --------
+    >>> fold_numbers(np.arange(6.0)[:, None], np.arange(6.0), 3, seed=0).tolist()
+    [0, 2, 2, 1, 0, 1]
+    """
+    material = canonical_numbers(np.ascontiguousarray(X.T), y, np.ones(len(y)), groups)
+    most = n_materials(material)
+    if not 2 <= folds <= most:
+        counted = "" if most == len(y) else f", as there are {most} materials"
+        raise SettingsError(f"folds: needs a number from 2 to {most}{counted}, found {folds}")
+    return (np.random.default_rng(seed).permutation(most) % folds)[material]
 
 
 def consecutive(groups: np.ndarray) -> np.ndarray:

@@ -18,11 +18,10 @@ from sisso_sal.models.assembly import assemble
 from sisso_sal.models.correction import FEWEST, checked_composition
 from sisso_sal.models.costs import correction_cost
 from sisso_sal.models.fitting import labels_needed
-from sisso_sal.models.groups import canonical_order, consecutive
+from sisso_sal.models.groups import canonical_order, consecutive, fold_numbers
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.members import Draw, search_members
 from sisso_sal.models.recipe import EnsembleRecipe
-from sisso_sal.models.validation import fold_numbers
 from sisso_sal.protocols import Cost, Progress
 from sisso_sal.system.costs import announce
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -10,13 +10,13 @@ import numpy as np
 
 from sisso_sal.engine.problem import Problem
 from sisso_sal.errors import FitError
-from sisso_sal.features.expression import Expression
-from sisso_sal.models.baseline import NOTHING_LEFT, Baseline, Form, baseline_of, forms_of, low_names
+from sisso_sal.models.baseline import Baseline, Form, forms_of, low_names, rests
 from sisso_sal.models.bootstrap import draw_allowed, draw_counts, leave_each_out
 from sisso_sal.models.fitting import Prepared, Solved, prepare, solve
 from sisso_sal.models.groups import consecutive
 from sisso_sal.models.inputs import TrainingTable
-from sisso_sal.models.linear import SISSOModel, Term, fit_statistics
+from sisso_sal.models.linear import SISSOModel
+from sisso_sal.models.lines import line_alone, on_baseline
 from sisso_sal.models.magnitudes import check_labels
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.robust import huber_weights, weighted_median
@@ -138,29 +138,11 @@ def draw_problems(
         problems = draw_members(recipe, transformed, weights, len(prepared.names), draw.dropout, groups)
         problems = [replace(problem, allowed=problem.allowed | low) for problem in problems] if low.any() else problems
         for form in forms:
-            own, baselines = _of_form(form, problems, columns, recipe.search.fit_intercept)
+            own, baselines = rests(form, problems, columns, recipe.search.fit_intercept)
             drawn.problems.extend(own)
             drawn.baselines.extend(baselines)
             drawn.links.extend([link] * recipe.members)
     return drawn
-
-
-def _of_form(
-    form: Form, problems: Sequence[Problem], columns: Mapping[str, np.ndarray], fit_intercept: bool
-) -> tuple[list[Problem], list[Baseline | None]]:
-    """The same samples with the rest that the form leaves as their target; the target itself if there is a rest nowhere."""
-    changed, baselines = [], []
-    for problem in problems:
-        baseline = baseline_of(form, columns, problem.target, problem.weights, fit_intercept)
-        if baseline is None:
-            return [*problems], [None] * len(problems)
-        present = problem.weights > 0
-        rest = np.where(present, problem.target - baseline.values(columns), 0.0)
-        if np.ptp(rest[present]) <= NOTHING_LEFT * np.ptp(problem.target[present]):
-            return [*problems], [None] * len(problems)
-        changed.append(replace(problem, target=rest))
-        baselines.append(baseline)
-    return changed, baselines
 
 
 def draw_members(
@@ -275,26 +257,7 @@ def by_dimension(
             for member, link, problem in zip(members, stage.links[part], stage.problems[part], strict=True)
         ]
         each = zip(linked, stage.baselines[part], stage.problems[part], strict=True)
-        yield dim, tuple(_on_baseline(member, baseline, table, columns, own.weights) for member, baseline, own in each)
-
-
-def _on_baseline(
-    member: SISSOModel,
-    baseline: Baseline | None,
-    table: TrainingTable,
-    columns: Mapping[str, np.ndarray],
-    weights: np.ndarray,
-) -> SISSOModel:
-    if baseline is None:
-        return member
-    return member.on(_term(baseline, table, columns, weights), baseline.intercept)
-
-
-def _term(baseline: Baseline, table: TrainingTable, columns: Mapping[str, np.ndarray], weights: np.ndarray) -> Term:
-    """The low column as a term, with its range over the samples of positive weight."""
-    seen = columns[baseline.column][weights > 0]
-    expression = Expression.primary(baseline.column, table.primaries[baseline.column])
-    return Term(expression, baseline.slope, float(seen.min()), float(seen.max()))
+        yield dim, tuple(on_baseline(member, baseline, table, columns, own.weights) for member, baseline, own in each)
 
 
 def lines_alone(
@@ -314,15 +277,5 @@ def lines_alone(
     """
     order = stage.solved.order
     columns, target = table.columns(order), table.y[order]
-    members = []
-    for problem in stage.problems[stage.part(draw)]:
-        baseline = baseline_of(form, columns, target, problem.weights, fit_intercept)
-        if baseline is None:
-            raise ValueError("form: needs a low column")
-        rest = target - baseline.values(columns)
-        shares = problem.weights / problem.weights.sum()
-        offset = float(shares @ rest) if fit_intercept else 0.0
-        statistics = fit_statistics(rest - offset, problem.weights)
-        term = _term(baseline, table, columns, problem.weights)
-        members.append(SISSOModel((term,), baseline.intercept + offset, *statistics))
-    return tuple(members)
+    each = [problem.weights for problem in stage.problems[stage.part(draw)]]
+    return tuple(line_alone(form, table, columns, target, weights, fit_intercept) for weights in each)

@@ -11,6 +11,7 @@ import numpy as np
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.features.space import SpaceSettings
 from sisso_sal.models.aggregation import MEANS
+from sisso_sal.models.baseline import wanted_columns
 from sisso_sal.models.correction import KINDS as CORRECTIONS
 from sisso_sal.models.fitting import SearchSettings, search_settings, space_settings
 from sisso_sal.models.posterior import N_SCORED
@@ -137,13 +138,6 @@ def recipe_of(settings: Mapping[str, Any]) -> EnsembleRecipe:
         space=space_settings(settings),
         search=search_settings(settings, n_models=1, n_scored=N_SCORED),
         seed=settings["random_state"],
-        low=_columns(settings["low"]),
+        low=wanted_columns(settings["low"]),
         **{name: settings[name] for name in _OWN},
     )
-
-
-def _columns(low: Any) -> tuple[str, ...]:
-    names = (low,) if isinstance(low, str) else tuple(low or ())
-    if not all(isinstance(name, str) and name for name in names):
-        raise SettingsError(f"low: needs names of columns, found {low!r}")
-    return names

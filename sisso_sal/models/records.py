@@ -245,6 +245,7 @@ class SettingsRecord(Record):
     max_abs: Limit
     fit_intercept: Flag
     unit_rules: Text
+    low: list[Text]
 
 
 class EnsembleSettingsRecord(SettingsRecord):
@@ -259,7 +260,6 @@ class EnsembleSettingsRecord(SettingsRecord):
     correction: Text
     recalibrate: Text
     positive: Text
-    low: list[Text]
     random_state: Count
 
 
@@ -302,6 +302,8 @@ class RegressorRecord(FileRecord):
     """The file of a `SISSORegressor`."""
 
     models: list[Annotated[list[ModelRecord], Field(max_length=MOST_ALTERNATIVES)]] = Field(max_length=MOST_DIMENSIONS)
+    choices: list[JudgedChoiceRecord]
+    low: LowRecord | None
 
     @model_validator(mode="after")
     def _has_models(self) -> Self:
@@ -310,6 +312,12 @@ class RegressorRecord(FileRecord):
         sizes = [size for sizes in terms for size in sizes]
         in_order = sizes == sorted({*sizes}) and len(sizes) == len(terms)
         need(in_order, "models: needs lists of one dimension each, in their order")
+        return self
+
+    @model_validator(mode="after")
+    def _low_fits(self) -> Self:
+        need((self.low is not None) == bool(self.choices), "choices: needs some where there is a low column")
+        need(self.low is None or {*self.low.columns} <= {*self.units}, "low.columns: needs names of primary features")
         return self
 
 

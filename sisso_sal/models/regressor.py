@@ -10,8 +10,9 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
+from sisso_sal.models.baseline import Low, wanted_columns
 from sisso_sal.models.display import checked_target, regressor_html
-from sisso_sal.models.estimators import columns_of, remember_columns, training_table
+from sisso_sal.models.estimators import columns_of, ensemble_table, remember_columns
 from sisso_sal.models.formulas import FittedModels, find_formulas
 from sisso_sal.models.linear import SISSOModel
 
@@ -43,6 +44,10 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         What units allow: ``strict`` (sums need equal units, exp, log, sin and cos need none), ``sisso`` (exp, log, sin and
         cos take any quantity and give no unit) or ``none`` (units are ignored). Units come from the column names of a
         DataFrame ("EA (eV)") or from `units`.
+    low : sequence of str
+        Primary features that estimate the target at low cost, as a universal potential does. Errors of held-out labels choose
+        whether formulas are for the target, or for the rest that such a number or a line through it leaves. The number or the line
+        alone is the model unless formulas are better by a standard error. See `Low`.
     units : sequence of str, optional
         Unit of each column, "" for none; takes the place of those in the column names.
     threads : int, optional
@@ -64,6 +69,10 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         Of positive weight.
     is_complete_ : bool
         False if Ctrl-C ended the search before the largest dimension was done.
+    low_ : Low or None
+        What low columns are worth; None where there are none.
+    choices_ : list of dict
+        Errors of each form, see `FittedModels`.
     fitted_ : FittedModels
         All of the above that `fit` or a file gave.
     primaries_, units_ : tuple of str
@@ -101,6 +110,7 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         max_abs=1e5,
         fit_intercept=True,
         unit_rules="strict",
+        low=(),
         units=None,
         threads=None,
     ):
@@ -115,10 +125,11 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         self.max_abs = max_abs
         self.fit_intercept = fit_intercept
         self.unit_rules = unit_rules
+        self.low = low
         self.units = units
         self.threads = threads
 
-    def fit(self, X, y, sample_weight=None, *, progress=None):
+    def fit(self, X, y, sample_weight=None, *, groups=None, progress=None):
         """Find the models.
 
         Parameters
@@ -127,6 +138,9 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         y : array (n_samples,)
         sample_weight : array (n_samples,), optional
             Weight 2 equals a repeated sample, weight 0 one that is not there.
+        groups : array (n_samples,), optional
+            Text or numbers: samples with the same one are one material, which low columns are judged by holding out as a whole; see
+            `grouped`.
         progress : callable, optional
             Called with (features done, features in all).
 
@@ -143,7 +157,7 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         KeyboardInterrupt
             On Ctrl-C; if there was a model by then, `is_complete_` is False and the model can be used.
         """
-        table = training_table(self, self.units, X, y, sample_weight)
+        table = ensemble_table(self, X, y, sample_weight, groups=groups)
         self.fitted_ = find_formulas(self.get_params(), table, progress)
         self.primaries_, self.units_ = table.names, table.units
         self.target_name_, self.target_unit_ = table.target, table.target_unit
@@ -180,6 +194,14 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
     @property
     def model_(self) -> SISSOModel:
         return self.fitted_.model
+
+    @property
+    def low_(self) -> Low | None:
+        return self.fitted_.low
+
+    @property
+    def choices_(self) -> list[dict[str, Any]]:
+        return self.fitted_.choices
 
     @property
     def n_features_(self) -> dict[str, int]:
@@ -247,7 +269,7 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
             Name and unit of what they predict.
         """
         check_is_fitted(self)
-        return self.fitted_.document(self.get_params(), target, target_unit)
+        return self.fitted_.document(self.get_params() | {"low": wanted_columns(self.low)}, target, target_unit)
 
     @property
     def _repr_html_(self) -> Callable[[], str]:

@@ -21,7 +21,7 @@ from sisso_sal.models.correction import checked_composition
 from sisso_sal.models.costs import correction_cost
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.estimators import ensemble_table
-from sisso_sal.models.groups import canonical_numbers, error_of_mean, n_materials
+from sisso_sal.models.groups import error_of_mean, fold_numbers, n_materials
 from sisso_sal.models.members import Draw, Stage, search_members
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.transform import TargetTransform
@@ -78,29 +78,6 @@ class CrossValidated:
         known = spread if spread.any() else predicted
         errors, n = (self.target - self.mean)[known], n_materials(self.groups[known])
         return judge(errors, self.std_raw[known], self.std[known], self.probability[known], self.kind, n)
-
-
-def fold_numbers(X: np.ndarray, y: np.ndarray, folds: int, seed: int, groups: np.ndarray | None = None) -> np.ndarray:
-    """ndarray (n,) of int: the fold of each sample, by its content alone; folds differ by one material at most.
-
-    Samples with the same number in `groups` (n,) are one material; by default each is one.
-
-    Raises
-    ------
-    SettingsError
-        Fewer than two folds, or more than materials.
-
-    Examples
-    --------
-    >>> fold_numbers(np.arange(6.0)[:, None], np.arange(6.0), 3, seed=0).tolist()
-    [0, 2, 2, 1, 0, 1]
-    """
-    material = canonical_numbers(np.ascontiguousarray(X.T), y, np.ones(len(y)), groups)
-    most = n_materials(material)
-    if not 2 <= folds <= most:
-        counted = "" if most == len(y) else f", as there are {most} materials"
-        raise SettingsError(f"folds: needs a number from 2 to {most}{counted}, found {folds}")
-    return (np.random.default_rng(seed).permutation(most) % folds)[material]
 
 
 def cross_validate(

@@ -52,6 +52,22 @@ class HasPartial(Protocol):
         """Values of all candidates, ndarray (n,) each, in the unit of the quantity; NaN where there is none."""
         ...
 
+    def as_begun(self, snapshot: Path) -> tuple[Space, Mapping[str, Mapping[str, float]]]:
+        """The space without the values that were filled into these columns since a snapshot of a run, and what was filled.
+
+        Parameters
+        ----------
+        snapshot : path
+            The file in the run folder.
+
+        Returns
+        -------
+        Space
+        mapping of str to mapping of str to float
+            Header of the column -> id -> value.
+        """
+        ...
+
 
 @runtime_checkable
 class Space(Protocol):

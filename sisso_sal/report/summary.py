@@ -219,7 +219,7 @@ def levels_text(summary: Mapping[str, Any]) -> list[str]:
         line = f"{row['name']}{cost}: {row['n_known']} values"
         if row["n_predicted"]:
             line += f", the other {row['n_predicted']} are predicted to ± {row['std']:.2g}{unit} (median)"
-        lines.append(line)
+        lines.append(f"{line}; {because}" if (because := row.get("because")) else line)
     if told["last"] is not None:
         lines.append(f"{told['last']['name']} (cost {told['last']['cost']:g}): {summary['n_labelled']} labels")
     return lines

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from sisso_sal.errors import SettingsError
 from sisso_sal.settings import PEOPLE
 from sisso_sal.settings.calculation import MACHINE, CalculationSettings, LabelSettings
-from sisso_sal.settings.levels import LevelSettings, check_levels
+from sisso_sal.settings.levels import LevelSettings, check_levels, level_text
 from sisso_sal.system.documents import needed, read_toml, shown
 
 
@@ -162,6 +162,10 @@ class CampaignSettings(BaseModel):
         """All levels but the last, the cheapest first."""
         return self.level[:-1]
 
+    def level_text(self, name: str) -> str:
+        """A level with its number, for messages: ``level 2 (hse06)``."""
+        return level_text([level.name for level in self.level].index(name), name)
+
     @property
     def costs(self) -> dict[str, float]:
         """Cost of a calculation at each lower level by name, and under "" at the one that counts; without levels that is 1.
@@ -299,7 +303,7 @@ def validated(flat: dict[str, Any], place: Callable[[str], str]) -> CampaignSett
     try:
         settings = CampaignSettings.model_validate(data)
     except ValidationError as error:
-        raise SettingsError(_explained(error, place)) from error
+        raise SettingsError(_explained(error, place, data.get("level"))) from error
     if not settings.level:
         return settings
     # The last level is the one that counts: its column is the target, and whoever computes it labels that.
@@ -308,12 +312,20 @@ def validated(flat: dict[str, Any], place: Callable[[str], str]) -> CampaignSett
     return settings.model_copy(update={"run": run, "target": settings.target or last.column})
 
 
-def _explained(error: ValidationError, place: Callable[[str], str]) -> str:
-    """The first problem in one line: where, what was needed, what was found."""
+def _explained(error: ValidationError, place: Callable[[str], str], levels: Any) -> str:
+    """The first problem in one line: where, what was needed, what was found; `levels` are those that were given."""
     first = error.errors()[0]
     location = [str(part) for part in first["loc"] if not isinstance(part, int)]
     where = place(".".join(location[:2]))
     where = f"{where}: " if where else ""
+    match first["loc"]:
+        case ("level", int(number), *inner):
+            names = [level.get("name") if isinstance(level, dict) else None for level in levels]
+            where, location = f"{where}{level_text(number, names[number])}: ", [str(part) for part in inner]
+            if first["type"] == "extra_forbidden" and len(location) == 1:
+                location = ["level", *location]
+    if first["type"] == "missing":
+        return f"{where}{'.'.join(location)}: needs a value, found none"
     if first["type"] == "extra_forbidden":
         sections = {**_SECTIONS, "level": LevelSettings}
         kind = sections.get(location[0], CampaignSettings) if len(location) > 1 else CampaignSettings

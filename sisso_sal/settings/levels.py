@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from sisso_sal.settings import PEOPLE
 from sisso_sal.settings.calculation import CalculationSettings, LabelSettings
 
-__all__ = ["LevelSettings", "check_levels"]
+__all__ = ["LevelSettings", "check_levels", "level_text"]
 
 
 class LevelSettings(BaseModel):
@@ -54,13 +54,25 @@ class LevelSettings(BaseModel):
         return column
 
 
+def level_text(number: int, name: object) -> str:
+    """A level with its number, counted from 0 here and from 1 in messages.
+
+    Examples
+    --------
+    >>> level_text(1, "hse06"), level_text(0, None)
+    ('level 2 (hse06)', 'level 1')
+    """
+    return f"level {number + 1} ({name})" if isinstance(name, str) else f"level {number + 1}"
+
+
 def check_levels(levels: Sequence[LevelSettings]) -> None:
     """Refuse levels that make no ladder.
 
     Raises
     ------
     ValueError
-        There is only one; two have one name or column; a lower one has no column; one costs less than that below it.
+        There is only one; two have one column, or names that are equal but for upper and lower case; a lower one has no column; one
+        costs less than that below it.
 
     Examples
     --------
@@ -82,3 +94,8 @@ def check_levels(levels: Sequence[LevelSettings]) -> None:
         values = [value for level in levels if (value := getattr(level, what)) is not None]
         if twice := next((value for value in values if values.count(value) > 1), None):
             raise ValueError(f"a {what} of its own for each level; two have '{twice}'")
+    folders = [level.name.casefold() for level in levels]
+    for level, folder in zip(levels, folders, strict=True):
+        if folders.count(folder) > 1:  # a disk may not tell the folders of the two apart
+            other = next(one.name for one in levels if one.name.casefold() == folder and one is not level)
+            raise ValueError(f"names that differ in more than upper and lower case, found '{level.name}' and '{other}'")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Container, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sisso_sal.data.headers import split_header
 from sisso_sal.data.table import Table
 from sisso_sal.models.groups import group_numbers
 from sisso_sal.oxides.elements import composition_of
@@ -136,6 +138,33 @@ class TableSpace:
         self.table.to_frame().to_parquet(content)
         return content.getvalue()
 
+    def as_begun(self, snapshot: Path) -> tuple[TableSpace, Mapping[str, Mapping[str, float]]]:
+        """The table without what was filled into columns with gaps since a snapshot, and that: header -> id -> value.
+
+        A table that differs in columns or rows is left as it is, see `differences`.
+        """
+        import pandas as pd
+
+        now = self.table.to_frame()
+        try:
+            before = pd.read_parquet(snapshot)
+        except (OSError, ValueError):
+            return self, {}
+        if {*before.columns} != {*now.columns} or ids_of(before, self.table.id_name) != [*self.ids]:
+            return self, {}
+        target = self.target.header if self.target else None
+        held = [name for name in before.columns if name != target and before[name].dtype == float]
+        filled: dict[str, dict[str, float]] = {}
+        partial: dict[str, np.ndarray] = {}
+        for header in held:
+            old, new = before[header].to_numpy(), now[header].to_numpy()
+            if np.isnan(old).any():
+                added = np.isnan(old) & ~np.isnan(new)
+                partial[header] = np.where(added, np.nan, new)
+                if added.any():
+                    filled[header] = {self.ids[row]: float(new[row]) for row in np.flatnonzero(added)}
+        return (TableSpace(_with_partial(self.table, partial)), filled) if filled else (self, filled)
+
     def differences(
         self,
         snapshot: Path,
@@ -166,6 +195,22 @@ class TableSpace:
         lines += [f"row '{id}': added" for id in now.index.difference(before.index, sort=False)]
         lines += _changed_cells(before, now, target, came_later)
         return lines or ([] if in_order else ["rows or columns: in another order"])
+
+
+def _with_partial(table: Table, partial: Mapping[str, np.ndarray]) -> Table:
+    """The table with these columns (n_rows,), by header, as those with gaps: one without any left had become a feature."""
+    split = [split_header(header) for header in partial]
+    names, units = tuple(name for name, _ in split), tuple(unit for _, unit in split)
+    kept = [number for number, name in enumerate(table.feature_names) if name not in names]
+    return replace(
+        table,
+        feature_names=tuple(table.feature_names[number] for number in kept),
+        feature_units=tuple(table.feature_units[number] for number in kept),
+        features=table.features[:, kept],
+        partial_names=names,
+        partial_units=units,
+        partial=np.column_stack(list(partial.values())),
+    )
 
 
 def _changed_cells(

@@ -1,5 +1,8 @@
 """A campaign with levels of theory: who computes what, what the ledger says of it, and what people add."""
 
+import json
+import shlex
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +17,7 @@ from sisso_sal.errors import CampaignError, SettingsError
 from sisso_sal.protocols import Answer
 from sisso_sal.report.run_view import RunView
 from sisso_sal.report.text.campaign import status_text
+from sisso_sal.report.text.results import discover_text
 
 CHEAP = {id: value + 0.3 * np.sin(7 * number) for number, (id, value) in enumerate(TRUE.items())}
 LEVELS = [
@@ -198,6 +202,7 @@ def test_a_larger_budget_goes_on_where_a_smaller_one_ended(run, in_memory):
     few = campaign(run, oracles, budget=28)
     assert few["campaign"]["stop"]["kind"] == "budget"
     assert few["proposals"] == []
+    assert f"No candidate can be proposed: {few['campaign']['stop']['why']}." in discover_text(few)
     more = campaign(run, oracles, budget=60)
     assert more["campaign"]["stop"]["kind"] == "budget"
     assert more["n_labelled"] > few["n_labelled"]
@@ -210,6 +215,27 @@ def test_a_budget_for_one_calculation_that_counts_is_spent_on_it(run, in_memory)
     summary = campaign(run, clusters(in_memory), budget=10)
     assert summary["n_labelled"] == KNOWN.sum() + 1
     assert summary["campaign"]["stop"]["why"] == "the budget of 10 is spent"
+
+
+def test_a_level_that_the_budget_cannot_teach_is_not_begun_and_the_summary_says_so(run, in_memory):
+    oracles = clusters(in_memory)
+    campaign(run, oracles, budget=14, once=True)
+    summary = campaign(run, oracles, budget=14)
+    assert not oracles["cheap"].started
+    assert summary["n_labelled"] == KNOWN.sum() + 1
+    first = json.loads((run / "iter-0001" / "summary.json").read_text())
+    told = "not begun, as 5 labelled materials to learn from and a calculation that counts cost 15, and 14 of the budget is left"
+    assert first["levels"]["lower"][0]["because"] == told
+    assert f"cheap (cost 1): 0 values; {told}" in discover_text({**summary, **first})
+
+
+def test_the_command_that_is_next_can_be_pasted_whatever_the_ids_are(run):
+    odd = MATERIALS.assign(formula=[f"it's M{number}; x" for number in range(N)])
+    people = [{**LEVELS[0], "oracle": "none"}, {"name": "dear", "cost": 10}]
+    summary = campaign(run.parent / "a run", {}, odd, levels=people)
+    words = shlex.split(summary["campaign"]["next"].partition(", for this")[0])
+    first = summary["proposals"][0]["id"]
+    assert words == ["sisso-sal", "label", str(run.parent / "a run"), first, "VALUE", "--level", "cheap"]
 
 
 def test_the_last_level_has_the_column_of_the_target_by_name_or_header(run, in_memory):

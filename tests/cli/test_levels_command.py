@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from sisso_sal import Campaign
-from sisso_sal.errors import SettingsError
+from sisso_sal.errors import InputError
 
 N, N_KNOWN = 36, 14
 SETTINGS = """
@@ -158,19 +158,25 @@ def test_the_column_of_the_last_level_is_the_target(folder):
         ('name = "dear"', 'name = "cheap"', "level: needs a name of its own for each level; two have 'cheap'"),
         ("cost = 10\n", "cost = 0.5\n", "the order of their costs, the last one counts; 'dear' costs less than 'cheap'"),
         ('column = "gap_cheap (eV)"\n', "", "level: needs a column for level 'cheap'"),
-        ("cost = 1\n", "cost = -1\n", "bad.toml: level.cost: needs greater than 0, found -1"),
-        ('name = "cheap"', 'name = "very cheap"', "level.name: needs a name of at most 32 letters, digits, hyphens"),
+        ("cost = 1\n", "cost = -1\n", "bad.toml: level 1 (cheap): cost: needs greater than 0, found -1"),
+        ("cost = 10\n", "", "bad.toml: level 2 (dear): cost: needs a value, found none"),
+        ("cost = 1\n", 'cost = 1\ncalculation = { workers = 1 }\n', "level 1 (cheap): unknown setting 'calculation.workers'"),
+        ('name = "dear"', 'name = "CHEAP"', "level: needs names that differ in more than upper and lower case, found 'cheap' and"),
+        ("lookup:cheap.csv", "lookup:none.csv", "level 1 (cheap): none.csv: there is no such file"),
+        ("lookup:truth.csv", "lookup:none.csv", "level 2 (dear): none.csv: there is no such file"),
+        ('name = "cheap"', 'name = "very cheap"', "level 1 (very cheap): name: needs a name of at most 32 letters, digits"),
         ('acquisition = "hits"', 'acquisition = "ei"', "acquisition: needs 'hits' for a campaign with levels, found 'ei'"),
-        ('column = "gap_cheap (eV)"', 'column = " "', "bad.toml: level.column: needs a header of a column, found ' '"),
+        ('column = "gap_cheap (eV)"', 'column = " "', "bad.toml: level 1 (cheap): column: needs a header of a column, found ' '"),
         ('column = "gap_cheap (eV)"', 'colum = "gap_cheap (eV)"', "unknown setting 'level.colum'; did you mean 'column'?"),
     ],
 )  # fmt: skip
-def test_levels_that_make_no_ladder_are_refused(folder, old, new, told):
+def test_levels_that_make_no_ladder_are_refused(folder, old, new, told, monkeypatch):
+    monkeypatch.chdir(folder)
     text = (folder / "levels.toml").read_text()
     assert old in text
     (folder / "bad.toml").write_text(text.replace(old, new, 1))
-    with pytest.raises(SettingsError) as caught:
-        Campaign(folder / "open.csv", config=folder / "bad.toml", out=folder / "run", with_report=False)
+    with pytest.raises(InputError) as caught:
+        Campaign("open.csv", config="bad.toml", out="run", with_report=False)
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (folder / "run").exists()
@@ -224,3 +230,13 @@ def test_a_level_of_all_materials_stops_with_the_budget(folder):
     )
     document = json.loads(sal(folder, "replay", "all.csv", "--config", "levels.toml", *options, "--json").stdout)
     assert document["strategies"]["all of cheap, best first"]["cost"][0][-1] == 20
+
+
+def test_the_unit_of_a_level_that_is_not_known_is_told(folder):
+    text = (folder / "people.toml").read_text().replace('column = "gap_cheap (eV)"', 'column = "gap_cheap (Foo)"')
+    (folder / "foo.toml").write_text(text.replace('oracle = "lookup:cheap.csv"', ""))
+    done = sal(folder, "discover", "open.csv", "--config", "foo.toml", "--dry-run")
+    assert "note: unit 'Foo' is not known: kept as a base unit of its own\n" in done.stderr
+    (folder / "foo.toml").write_text(text.replace("(Foo)", "(eV**)"))
+    refused = sal(folder, "discover", "open.csv", "--config", "foo.toml", code=2)
+    assert "level cheap: column 'gap_cheap (eV**)': " in refused.stderr

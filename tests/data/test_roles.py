@@ -187,6 +187,15 @@ def test_without_the_text_they_are_numbers_like_all_others(tmp_path):
     assert (table.ids, len(table.feature_names)) == (("MgO", "BaO"), 3)
 
 
+@pytest.mark.parametrize("others", [["phonons_chgnet"], ["lowest_mode_chgnet (THz)", "phonons_chgnet"], []])
+@pytest.mark.parametrize("features", [None, ["a"]])
+def test_numbers_on_phonons_are_no_target_unless_they_are_named(tmp_path, others, features):
+    path = tmp_path / "p.csv"
+    pd.read_csv(io.StringIO(PHONONS)).drop(columns=others).to_csv(path, index=False)
+    assert read_table(path, features=features, require_target=True).target_name == "gap"
+    assert read_table(path, target="F_vib_chgnet", features=features).target_name == "F_vib_chgnet"
+
+
 LACKING = """\
 formula,gap (eV),a,gap_pbe (eV),gap_chgnet (eV),H_f_sevenn (eV/atom)
 MgO,7.8,1,5.0,7.0,-3

@@ -8,6 +8,7 @@ import sys
 import tokenize
 
 import numpy as np
+import pandas as pd
 import pytest
 import sympy
 from hypothesis import given, settings
@@ -307,6 +308,37 @@ def test_fitted_estimators_and_their_exports_agree():
     assert corrected.correction_ is not None
     assert [m.to_json() for m in corrected.members_] == [m.to_json() for m in ensemble.members_]
     agree(mean, corrected.predict_distribution(wide).formula)
+
+
+def a_correction():
+    """One model of what is left of a line through G, and samples to compare on."""
+    rng = np.random.default_rng(2)
+    X = pd.DataFrame(rng.uniform(1, 2, (40, 3)), columns=["G", "a", "b"])
+    y = 0.8 * X["G"] + 0.3 * X["a"] / X["b"] + rng.normal(0, 0.01, 40)
+    fitted = SISSORegressor(rung=1, dim=1, n_sis=5, threads=1, low=["G"]).fit(X, y)
+    assert fitted.low_.form in {"difference", "line"}
+    model = fitted.model_
+    assert [term.expression.rung for term in model.terms] == [0, 1]
+    return model, {name: rng.uniform(0.5, 3, 60) for name in ("G", "a", "b")}
+
+
+def test_a_correction_of_a_cheap_estimate_in_python_and_sympy():
+    model, rows = a_correction()
+    np.testing.assert_array_equal(run_python(written([model], "python"), rows, used_by(model)), defined(model, rows))
+    made = lambdified(written([model], "sympy"), lambda m: m["expression"], rows, used_by(model))
+    agree(made, defined(model, rows))
+
+
+@needs_cc
+def test_a_correction_of_a_cheap_estimate_in_c(tmp_path):
+    model, rows = a_correction()
+    agree(run_c(tmp_path, written([model], "c"), rows, used_by(model))[0], defined(model, rows))
+
+
+@needs_gfortran
+def test_a_correction_of_a_cheap_estimate_in_fortran(tmp_path):
+    model, rows = a_correction()
+    agree(run_fortran(tmp_path, written([model], "fortran"), rows, used_by(model))[0], defined(model, rows))
 
 
 EXPONENTS = (-0.9, -0.3, 0.0, 0.4, 1.0, 2.0, 2.6)

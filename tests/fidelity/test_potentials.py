@@ -2,11 +2,15 @@
 
 import importlib.metadata
 import pickle
+import re
+from pathlib import Path
 
 import pytest
 from springs import Springs
 
+import sisso_sal
 from sisso_sal.errors import InputError, SettingsError
+from sisso_sal.fidelity import potentials
 from sisso_sal.fidelity.potentials import KINDS, Potential, calculator_of, open_potential
 from sisso_sal.fidelity.schemes import SCHEMES, scheme_of
 
@@ -53,3 +57,24 @@ def test_an_unknown_scheme_is_refused():
     with pytest.raises(SettingsError, match=r"^scheme: needs one of mp2020, .*, found 'pbe'$"):
         scheme_of(Potential(name="chgnet", scheme="mp2020"), "pbe")
     assert scheme_of(open_potential("springs:Nameless"), "mp-uncorrected").shifts["Ni"] == -2.541
+
+
+def test_potentials_are_made_in_one_place():
+    imports = re.compile(
+        r"^\s*(import|from) (chgnet|sevenn|torch)\b|import_module\(\"(chgnet|sevenn|torch)", re.MULTILINE
+    )
+    package = Path(sisso_sal.__file__).parent
+    found = [
+        str(file.relative_to(package)) for file in package.rglob("*.py") if imports.search(file.read_text("utf-8"))
+    ]
+    assert found == ["oracle/engines/potentials.py"]
+
+
+def test_estimates_have_the_weights_of_the_package_and_refuse_isolated_atoms(monkeypatch, tmp_path):
+    made = []
+    monkeypatch.setattr(potentials, "_weights_of", lambda kind, model: tmp_path / model)
+    for name in ("chgnet", "sevenn"):
+        monkeypatch.setattr(potentials, name, lambda *given, **options: made.append((given, options)))
+    KINDS["chgnet"].make("r2scan", tmp_path / "r2scan")
+    calculator_of(Potential(name="sevenn", model="7net-0", version="none"))
+    assert made == [(("r2scan",), {"on_isolated_atoms": "error"}), ((str(tmp_path / "7net-0"),), {})]

@@ -1,5 +1,6 @@
 """Which calculation of which level comes next: the index against all rules that there are, and what is affordable."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.registry import acquisition_named
 from sisso_sal.acquisition.scene import Materials, Policy, set_scene
-from sisso_sal.levels.choice import Level, chances_after, choose_calculations, targets_per_cost
+from sisso_sal.levels.choice import Level, chances_after, choose_calculations, levels_unpaid, targets_per_cost
 from sisso_sal.levels.ladder import LevelValues
 from sisso_sal.protocols import Prediction, Quantity
 from sisso_sal.protocols.distribution import Distribution
@@ -79,8 +80,8 @@ class Table:
         values = LevelValues(Quantity("low"), np.array(low, dtype=float))
         self.level = Level("cheap", 1.0, values, more.get("busy", none), more.get("failed", none))
 
-    def chosen(self, taught, spend=30.0, left=1000.0):
-        _, found = choose_calculations(self.scene, self.target, np.array([taught]), [self.level], 10.0, spend, left)
+    def chosen(self, moved, spend=30.0, left=1000.0):
+        _, found = choose_calculations(self.scene, self.target, np.array([moved]), [self.level], 10.0, spend, left)
         return [(one.row, one.level) for one in found]
 
 
@@ -90,10 +91,31 @@ def test_labelled_materials_come_first_spread_over_their_labels():
     table = Table(labels, [0.1, 5.0], [1.0, 1.0], low)
     pairs = table.chosen(np.zeros(22))
     assert pairs == [(row, "cheap") for row in (0, 5, 10, 14, 19)]  # five: half of the cost of one last calculation
-    assert table.chosen(np.zeros(22), left=12.0) == [(0, "cheap"), (5, "cheap")]
     busy = np.zeros(22, dtype=bool)
     busy[[0, 5, 10]] = True
     assert Table(labels, [0.1, 5.0], [1.0, 1.0], low, busy=busy).chosen(np.zeros(22)) == [(1, "cheap"), (19, "cheap")]
+
+
+def test_a_level_is_not_begun_where_its_pairs_cannot_be_paid():
+    """Fewer than five values teach nothing: what they cost would be lost."""
+    table = Table(np.arange(20.0), [0.1, 5.0], [1.0, 1.0], np.full(22, np.nan))
+    told = "not begun, as 5 labelled materials to learn from and a calculation that counts cost 15, and 14.9 of the budget is left"
+    assert levels_unpaid(table.scene.ids, table.target, [table.level], 10.0, 14.9) == {"cheap": told}
+    assert table.chosen(np.zeros(22), left=14.9) == [(20, "")]
+    assert levels_unpaid(table.scene.ids, table.target, [table.level], 10.0, 15.0) == {}
+    assert [level for _, level in table.chosen(np.zeros(22), left=15.0)] == ["cheap"] * 5
+    low = np.append(np.zeros(3), np.full(19, np.nan))  # two are lacking
+    begun = Table(np.arange(20.0), [0.1, 5.0], [1.0, 1.0], low)
+    assert [level for _, level in begun.chosen(np.zeros(22), left=12.0)] == ["cheap", "cheap"]
+    assert begun.chosen(np.zeros(22), left=11.9) == [(20, "")]
+
+
+def test_what_the_pairs_of_one_level_cost_is_not_there_for_those_of_the_next():
+    table = Table(np.arange(20.0), [0.1, 5.0], [1.0, 1.0], np.full(22, np.nan))
+    second = replace(table.level, name="middle", cost=2.0)
+    both = [table.level, second]
+    assert levels_unpaid(table.scene.ids, table.target, both, 10.0, 25.0) == {}
+    assert set(levels_unpaid(table.scene.ids, table.target, both, 10.0, 24.9)) == {"middle"}
 
 
 def known_low(n, n_labels):
@@ -103,26 +125,26 @@ def known_low(n, n_labels):
 def test_each_candidate_at_the_level_with_the_most_targets_for_its_cost():
     labels = np.linspace(1, 2, 6)
     table = Table(labels, [0.2, -3.0, 0.2, 0.2], [1.0, 0.5, 1.0, 1.0], known_low(10, 6))
-    taught = np.append(np.zeros(6), [0.9, 0.45, 0.0, 0.9])
+    moved = np.append(np.zeros(6), [0.9, 0.45, 0.0, 0.9])
     # m7 is sure; of m6 and m9 a look tells much; of m8 nothing. Equal ones by id.
-    assert table.chosen(taught, spend=21.0) == [(7, ""), (6, "cheap"), (9, "cheap")]
-    assert table.chosen(taught) == [(7, ""), (6, "cheap"), (9, "cheap"), (8, "")]
+    assert table.chosen(moved, spend=21.0) == [(7, ""), (6, "cheap"), (9, "cheap")]
+    assert table.chosen(moved) == [(7, ""), (6, "cheap"), (9, "cheap"), (8, "")]
 
 
 def test_what_runs_or_failed_is_left_alone_and_the_rest_of_the_budget_is_kept():
     labels = np.linspace(1, 2, 6)
-    taught = np.append(np.zeros(6), [0.9, 0.9])
+    moved = np.append(np.zeros(6), [0.9, 0.9])
     flags = np.zeros(8, dtype=bool)
     flags[6] = True
     args = (labels, [0.2, 0.2], [1.0, 1.0], known_low(8, 6))
-    assert Table(*args).chosen(taught, spend=2.0) == [(6, "cheap"), (7, "cheap")]
-    assert Table(*args, busy=flags).chosen(taught, spend=2.0) == [(7, "cheap")]
-    assert Table(*args, pending=flags).chosen(taught, spend=2.0) == [(7, "cheap")]
-    assert Table(*args, failed=flags).chosen(taught, spend=11.0) == [(7, "cheap"), (6, "")]
+    assert Table(*args).chosen(moved, spend=2.0) == [(6, "cheap"), (7, "cheap")]
+    assert Table(*args, busy=flags).chosen(moved, spend=2.0) == [(7, "cheap")]
+    assert Table(*args, pending=flags).chosen(moved, spend=2.0) == [(7, "cheap")]
+    assert Table(*args, failed=flags).chosen(moved, spend=11.0) == [(7, "cheap"), (6, "")]
     # A cheap look is of no use when its candidate can no longer be computed.
-    assert Table(*args).chosen(taught, left=11.5) == [(6, "cheap")]
-    assert Table(*args).chosen(taught, left=10.5) == [(6, "")]
-    assert Table(*args).chosen(taught, left=9.5) == []
+    assert Table(*args).chosen(moved, left=11.5) == [(6, "cheap")]
+    assert Table(*args).chosen(moved, left=10.5) == [(6, "")]
+    assert Table(*args).chosen(moved, left=9.5) == []
 
 
 def test_pairs_that_cannot_be_paid_do_not_hold_up_what_can():

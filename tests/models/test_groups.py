@@ -21,6 +21,7 @@ from sisso_sal.models.groups import (
     Grouping,
     Provenance,
     canonical_numbers,
+    fold_numbers,
     grouped,
     same_composition,
 )
@@ -31,7 +32,7 @@ from sisso_sal.models.process import conditioned
 from sisso_sal.models.recalibration import KINDS, Recalibration, held_out
 from sisso_sal.models.recipe import recipe_of
 from sisso_sal.models.surrogates import Forest, Process
-from sisso_sal.models.validation import cross_validate, fold_numbers, tune
+from sisso_sal.models.validation import cross_validate, tune
 from sisso_sal.spaces.table import TableSpace
 
 SMALL = {

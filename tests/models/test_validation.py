@@ -11,7 +11,8 @@ from sklearn.base import clone
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.models import validation
 from sisso_sal.models.ensemble import SISSOEnsemble
-from sisso_sal.models.validation import GRID, CrossValidated, cross_validate, fold_numbers, tune
+from sisso_sal.models.groups import fold_numbers
+from sisso_sal.models.validation import GRID, CrossValidated, cross_validate, tune
 from sisso_sal.protocols.distribution import Distribution
 
 SETTINGS = {"members": 14, "rung": 1, "dim": 2, "n_sis": 4, "operators": ("add", "mult", "sq"), "threads": 1}

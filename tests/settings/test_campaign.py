@@ -267,7 +267,8 @@ def test_the_defaults_of_the_settings_are_those_of_the_estimators():
     parameters = found.model.completed(ensemble=False).estimator_parameters()
     own = SISSORegressor().get_params()
     assert {key: own[key] for key in parameters} == parameters
-    assert set(own) - set(parameters) == {"threads", "units"}
+    assert set(own) - set(parameters) == {"low", "threads", "units"}
+    assert own["low"] == ()
 
 
 def test_every_kind_that_settings_know_the_ensemble_knows():

@@ -1,4 +1,8 @@
-"""Universal potentials whose weights come with their packages, as calculators of ASE."""
+"""Universal potentials whose weights come with their packages, as calculators of ASE, for every room that needs one.
+
+PyTorch uses one thread: sums in single precision depend on the number of threads. What a potential prints does not reach standard
+output, which belongs to results.
+"""
 
 from __future__ import annotations
 
@@ -55,9 +59,9 @@ def chgnet(model: str = "0.3.0", device: str = "cpu", **parameters: Any) -> Any:
         There is no such model.
     """
     calculator = import_module("chgnet.model.dynamics").CHGNetCalculator
-    import_module("torch").set_num_threads(1)  # sums in single precision depend on the number of threads
+    import_module("torch").set_num_threads(1)
     network = import_module("chgnet.model.model").CHGNet
-    with contextlib.redirect_stdout(io.StringIO()):  # it greets on standard output, which belongs to results
+    with contextlib.redirect_stdout(io.StringIO()):
         weights = network.load(model_name=model, use_device=device, verbose=False)
         return calculator(weights, use_device=device, **parameters)
 
@@ -68,7 +72,7 @@ def sevenn(model: str = "7net-0", device: str = "cpu", **parameters: Any) -> Any
     Parameters
     ----------
     model : str
-        Name of weights within the package, such as "7net-0" or "7net-l3i5".
+        Name of weights within the package, such as "7net-0" or "7net-l3i5", or a file of weights.
     device : str
         As PyTorch names it.
     **parameters

@@ -59,6 +59,8 @@ def fit_text(document: Mapping[str, Any]) -> str:
         lines += ["", *_certain(document)]
     if document.get("calibration"):
         lines += ["", *_accuracy(document, unit)]
+    elif document.get("low"):
+        lines += ["", *low_text(document, unit.strip())]
     return "\n".join(lines)
 
 
@@ -241,7 +243,9 @@ def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int 
     lines = [f"Best known: {printable(best['id'])}, {best['value']:.4g}{suffix}"]
     lines += filter(None, [no_prediction(summary), excluded_text(summary["excluded"])])
     if not proposals:
-        return [*lines, "No candidate can be proposed."]
+        stop = (summary.get("campaign") or {}).get("stop") or {}
+        why = f": {stop['why']}" if stop.get("kind") == "budget" and summary.get("levels") else ""
+        return [*lines, f"No candidate can be proposed{why}."]
     lines += ["", f"Best candidates for {printable(target)}:", _table(summary, suffix, width)]
     lines += flags_explained(flags(proposal) for proposal in proposals)
     lines += [mark.explained for mark in occurring(proposals)]
