@@ -19,6 +19,8 @@ from sisso_sal.cli.options import (
     SEED,
     TABLE,
     THREADS,
+    WORKERS,
+    at_work,
     check_free,
     dumps,
     load,
@@ -52,9 +54,12 @@ _USES = {
 @OUT_FILE
 @SEED
 @THREADS
+@WORKERS
 @JSON
 @COMMON
-def fit(table, target, id_column, formula, config, out, force, threads, as_json, quiet, debug, **options):
+def fit(
+    table, target, id_column, formula, config, out, force, threads, executor, n_workers, as_json, quiet, debug, **options
+):  # fmt: skip
     """Find formulas for the target of TABLE; --out saves the model for predict and export.
 
     \b
@@ -72,7 +77,8 @@ def fit(table, target, id_column, formula, config, out, force, threads, as_json,
     if is_ensemble and (doubt := settings.ensemble.doubt()):
         note(doubt)
     data = read(table, settings, formula)
-    model, document = fitted(data, settings, threads, is_ensemble=is_ensemble, silent=quiet or as_json)
+    with at_work(executor, n_workers, threads):
+        model, document = fitted(data, settings, threads, is_ensemble=is_ensemble, silent=quiet or as_json)
     if out is not None:
         from sisso_sal.models.files import save_model
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +16,9 @@ from sisso_sal.cli.help import OTHER, DescribedOption, panel
 from sisso_sal.cli.terminal import emit, note, show
 from sisso_sal.errors import InputError
 from sisso_sal.system.documents import steering_escaped
+
+if TYPE_CHECKING:
+    from sisso_sal.system.executors import Workers
 
 
 def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
@@ -56,6 +61,18 @@ WORKERS = panel(
         "--workers", "n_workers", type=click.IntRange(min=1), help="Processes; with a scheduler, how many to wait for."
     ),
 )
+
+
+@contextmanager
+def at_work(executor: str, n_workers: int | None, threads: int | None) -> Iterator[Workers]:
+    """The workers of --executor and --workers; while this is entered, they look through large feature spaces."""
+    from sisso_sal.models.fitting import searching_with
+    from sisso_sal.system.executors import open_workers
+
+    with open_workers(executor, n_workers, threads, tell=note) as workers, searching_with(workers):
+        yield workers
+
+
 SURROGATE = panel(
     "Ensemble",
     click.option(

@@ -26,6 +26,7 @@ from sisso_sal.cli.options import (
     TABLE,
     THREADS,
     WORKERS,
+    at_work,
     check_free,
     check_plot,
     dumps,
@@ -282,11 +283,12 @@ def _numbers(kind: type):
 @click.option("--config", type=click.Path(path_type=Path), help="All other settings, in a TOML file.")
 @SEED
 @THREADS
+@WORKERS
 @JSON
 @COMMON
 def tune(
     table, target, id_column, group, formula, columns, drop, low, rungs, dims, n_sis_values, members_values, dropouts, transforms,
-    folds, out, force, with_curve, repeats, plot, prune, config, seed, threads, as_json, quiet, debug,
+    folds, out, force, with_curve, repeats, plot, prune, config, seed, threads, executor, n_workers, as_json, quiet, debug,
 ):  # fmt: skip
     """Choose rung, terms, n_sis, members, dropout and transform for TABLE by cross-validation, and write a settings file.
 
@@ -319,10 +321,11 @@ def tune(
     parameters = settings.model.estimator_parameters() | settings.ensemble.estimator_parameters()
     parameters["low"] = low_of(settings.ensemble.low, TableSpace(data))
     ensemble = SISSOEnsemble(**parameters, threads=threads, random_state=settings.seed)
-    if with_curve:
-        show_learning_curve(data, ensemble.recipe(), request, as_json, quiet)
-        return
-    document = _compared(data, ensemble, tried, folds, Progress("searches", quiet or as_json))
+    with at_work(executor, n_workers, threads):
+        if with_curve:
+            show_learning_curve(data, ensemble.recipe(), request, as_json, quiet)
+            return
+        document = _compared(data, ensemble, tried, folds, Progress("searches", quiet or as_json))
     _write_settings(out, config, {**named, **document["best"], "adapt": False})
     document["out"] = str(out)
     from sisso_sal.report.text.study import tune_text
