@@ -199,9 +199,9 @@ def _at_levels(
     left: float,
 ) -> tuple[Proposal, list[Calculation]]:
     """What comes next of which level, for as much as a batch of the last level costs, or as is left of the budget."""
-    moved = ladder.moved_by_look(space, np.arange(len(target)))
+    taught = ladder.taught(space, np.arange(len(target)))
     spend = scene.batch * last
-    scores, calculations = choose_calculations(scene, target, moved, levels, last, spend, left)
+    scores, calculations = choose_calculations(scene, target, taught, levels, last, spend, left)
     picks = np.array([one.row for one in calculations], dtype=np.int64)
     return Proposal(Scored(scores, scene.goal, scene.best), picks), calculations
 

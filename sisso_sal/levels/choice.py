@@ -152,7 +152,7 @@ class Calculation:
 def choose_calculations(
     scene: Scene,
     target: np.ndarray,
-    moved: np.ndarray,
+    taught: np.ndarray,
     levels: Sequence[Level],
     last: float,
     spend: float,
@@ -169,8 +169,8 @@ def choose_calculations(
         Its goal has a bound.
     target : ndarray (n,)
         Labels of the last level; NaN where not known.
-    moved : ndarray (n_levels, n)
-        See `Ladder.moved_by_look`.
+    taught : ndarray (n_levels, n)
+        See `Ladder.taught`.
     levels : sequence of Level
     last : float
         Cost of a calculation of the last level.
@@ -189,9 +189,10 @@ def choose_calculations(
     # A look is of use where what counts can be paid after it.
     unpaid = levels_unpaid(scene.ids, target, levels, last, left)
     followed = [level for level in levels if level.cost + last <= left * (1 + 1e-9) and level.name not in unpaid]
-    for own, level in zip(moved, levels, strict=True):
-        can = level.is_open & (own > 0) & (level in followed)
-        chances, weights = chances_after(scene.told, own, scene.goal)
+    for number, level in enumerate(levels):
+        moved = np.sqrt((taught[: number + 1] ** 2).sum(axis=0))
+        can = level.is_open & (moved > 0) & (level in followed)
+        chances, weights = chances_after(scene.told, moved, scene.goal)
         promised = last * targets_per_cost(chances, weights, level.cost, last)
         index.append(np.where(can, promised / CLEARLY, -np.inf))
     every = np.array(index)

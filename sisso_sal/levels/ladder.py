@@ -169,7 +169,7 @@ class Ladder:
         return _widened(told, more)
 
     def taught(self, space: Space, rows: np.ndarray) -> np.ndarray:
-        """By how much what is not known of each lower level itself, given those below, may move the prediction of the highest one.
+        """By how much the value of each lower level would move the prediction of the highest one.
 
         Returns
         -------
@@ -177,52 +177,15 @@ class Ladder:
             One standard deviation, in the target's unit; 0 where the value is known, or the level is left out.
         """
         out = np.zeros((len(self._levels), len(rows)))
-        _, of_top = self._effects(space, rows)
-        for level, moved in zip(self._filled, of_top, strict=True):
-            out[level.number] = np.abs(moved)
-        return out
-
-    def moved_by_look(self, space: Space, rows: np.ndarray) -> np.ndarray:
-        """By how much the value of each lower level would move the prediction of the highest one, if it were calculated next.
-
-        A value tells of the levels below too, as far as it is made of them. It is a sum of independent parts g, each of which moves
-        the highest prediction by some t. So the value moves it by abs(sum of g t) / sqrt(sum of g^2): the regression of one
-        normal quantity on another.
-
-        Returns
-        -------
-        ndarray (n_levels, n)
-            One standard deviation, in the target's unit; 0 where the value is known, or the level is left out.
-        """
-        out = np.zeros((len(self._levels), len(rows)))
-        of_levels, of_top = self._effects(space, rows)
-        for k, level in enumerate(self._filled):
-            own = of_levels[:, k]
-            size, together = np.sqrt((own**2).sum(axis=0)), np.abs((own * of_top).sum(axis=0))
-            np.divide(together, size, out=out[level.number], where=size > 0)
-        return out
-
-    def _effects(self, space: Space, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What one standard deviation of each level does: to the values of all levels, and to the highest prediction.
-
-        Returns
-        -------
-        ndarray (n_filled, n_filled, n)
-            Of each level to each, in the unit of the latter; 0 to those that are known.
-        ndarray (n_filled, n)
-            In the target's unit.
-        """
-        n = len(self._filled)
-        of_levels, of_top = np.zeros((n, n, len(rows))), np.zeros((n, len(rows)))
         for k, level in enumerate(self._filled):
             if level.std[rows].any():
-                (up, top_up), (down, top_down) = (self._moved(space, rows, k, sign) for sign in (1.0, -1.0))
-                moved = 0.5 * (top_up - top_down)
-                of_levels[k], of_top[k] = 0.5 * (up - down), np.where(np.isfinite(moved), moved, 0.0)
-        return of_levels, of_top
+                up, down = (self._moved(space, rows, k, sign) for sign in (1.0, -1.0))
+                moved = 0.5 * np.abs(up - down)
+                out[level.number] = np.where(np.isfinite(moved), moved, 0.0)
+        return out
 
-    def _moved(self, space: Space, rows: np.ndarray, k: int, sign: float) -> tuple[np.ndarray, np.ndarray]:
-        """Values of all levels (n_filled, n) and the highest prediction (n,) if level `k` is one standard deviation off."""
+    def _moved(self, space: Space, rows: np.ndarray, k: int, sign: float) -> np.ndarray:
+        """Prediction of the highest level (n,) if the value of level `k` is one standard deviation off."""
         columns = {one.quantity: one.values.copy() for one in self._filled}
         level = self._filled[k]
         columns[level.quantity][rows] += sign * level.std[rows]
@@ -233,8 +196,7 @@ class Ladder:
                 known = above.std[rows] == 0
                 moved = np.where(np.isfinite(told.mean), told.mean, above.values[rows])
                 columns[above.quantity][rows] = np.where(known, above.values[rows], moved)
-        values = np.array([columns[one.quantity][rows] for one in self._filled])
-        return values, self.top.predict(WithColumns(space, columns), rows).mean
+        return self.top.predict(WithColumns(space, columns), rows).mean
 
     def _below(self, level: _Filled) -> set[Quantity]:
         names = [one.quantity for one in self._filled]

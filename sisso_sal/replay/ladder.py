@@ -144,9 +144,9 @@ def _next(
     materials = Materials(space.ids, everything.matrix, labels, composition=everything.composition)
     policy = Policy(HITS, rules.improve_on, rules.batch, share=rules.target_share)
     scene = set_scene(prediction, materials, goal, policy, np.random.default_rng(seed))
-    moved = ladder.moved_by_look(space, np.arange(len(known)))
+    taught = ladder.taught(space, np.arange(len(known)))
     spend = rules.batch * last
-    return [(one.row, one.level) for one in choose_calculations(scene, labels, moved, levels, last, spend, left)[1]]
+    return [(one.row, one.level) for one in choose_calculations(scene, labels, taught, levels, last, spend, left)[1]]
 
 
 def _best_first(

@@ -80,8 +80,8 @@ class Table:
         values = LevelValues(Quantity("low"), np.array(low, dtype=float))
         self.level = Level("cheap", 1.0, values, more.get("busy", none), more.get("failed", none))
 
-    def chosen(self, moved, spend=30.0, left=1000.0):
-        _, found = choose_calculations(self.scene, self.target, np.array([moved]), [self.level], 10.0, spend, left)
+    def chosen(self, taught, spend=30.0, left=1000.0):
+        _, found = choose_calculations(self.scene, self.target, np.array([taught]), [self.level], 10.0, spend, left)
         return [(one.row, one.level) for one in found]
 
 
@@ -125,26 +125,26 @@ def known_low(n, n_labels):
 def test_each_candidate_at_the_level_with_the_most_targets_for_its_cost():
     labels = np.linspace(1, 2, 6)
     table = Table(labels, [0.2, -3.0, 0.2, 0.2], [1.0, 0.5, 1.0, 1.0], known_low(10, 6))
-    moved = np.append(np.zeros(6), [0.9, 0.45, 0.0, 0.9])
+    taught = np.append(np.zeros(6), [0.9, 0.45, 0.0, 0.9])
     # m7 is sure; of m6 and m9 a look tells much; of m8 nothing. Equal ones by id.
-    assert table.chosen(moved, spend=21.0) == [(7, ""), (6, "cheap"), (9, "cheap")]
-    assert table.chosen(moved) == [(7, ""), (6, "cheap"), (9, "cheap"), (8, "")]
+    assert table.chosen(taught, spend=21.0) == [(7, ""), (6, "cheap"), (9, "cheap")]
+    assert table.chosen(taught) == [(7, ""), (6, "cheap"), (9, "cheap"), (8, "")]
 
 
 def test_what_runs_or_failed_is_left_alone_and_the_rest_of_the_budget_is_kept():
     labels = np.linspace(1, 2, 6)
-    moved = np.append(np.zeros(6), [0.9, 0.9])
+    taught = np.append(np.zeros(6), [0.9, 0.9])
     flags = np.zeros(8, dtype=bool)
     flags[6] = True
     args = (labels, [0.2, 0.2], [1.0, 1.0], known_low(8, 6))
-    assert Table(*args).chosen(moved, spend=2.0) == [(6, "cheap"), (7, "cheap")]
-    assert Table(*args, busy=flags).chosen(moved, spend=2.0) == [(7, "cheap")]
-    assert Table(*args, pending=flags).chosen(moved, spend=2.0) == [(7, "cheap")]
-    assert Table(*args, failed=flags).chosen(moved, spend=11.0) == [(7, "cheap"), (6, "")]
+    assert Table(*args).chosen(taught, spend=2.0) == [(6, "cheap"), (7, "cheap")]
+    assert Table(*args, busy=flags).chosen(taught, spend=2.0) == [(7, "cheap")]
+    assert Table(*args, pending=flags).chosen(taught, spend=2.0) == [(7, "cheap")]
+    assert Table(*args, failed=flags).chosen(taught, spend=11.0) == [(7, "cheap"), (6, "")]
     # A cheap look is of no use when its candidate can no longer be computed.
-    assert Table(*args).chosen(moved, left=11.5) == [(6, "cheap")]
-    assert Table(*args).chosen(moved, left=10.5) == [(6, "")]
-    assert Table(*args).chosen(moved, left=9.5) == []
+    assert Table(*args).chosen(taught, left=11.5) == [(6, "cheap")]
+    assert Table(*args).chosen(taught, left=10.5) == [(6, "")]
+    assert Table(*args).chosen(taught, left=9.5) == []
 
 
 def test_pairs_that_cannot_be_paid_do_not_hold_up_what_can():

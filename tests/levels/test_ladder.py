@@ -128,33 +128,6 @@ def test_the_doubt_of_a_low_level_goes_up_through_those_above(planted):
     np.testing.assert_allclose(taught, [[from_low] * 10, [0.4] * 10], rtol=1e-6)
     told = ladder.predict(space, gaps)
     np.testing.assert_allclose(told.std, np.sqrt(0.1**2 + from_low**2 + 0.4**2), rtol=1e-6)
-    # Whoever knows mid needs not know low: high is made of mid alone.
-    np.testing.assert_allclose(
-        ladder.moved_by_look(space, gaps), [[from_low] * 10, [np.hypot(from_low, 0.4)] * 10], rtol=1e-3
-    )
-
-
-@pytest.mark.parametrize(("of_low", "of_mid"), [(0.0, 2.0), (5.0, 0.0), (3.0, 1.0), (3.0, -1.0)])
-def test_a_look_is_credited_with_what_its_value_tells(planted, of_low, of_mid):
-    """Twin: many draws of what is not known; the part of high that a line through the value of the level has."""
-    space, low, mid = planted
-    gaps = np.arange(30, N)
-    levels = [LevelValues(LOW, without(low, gaps)), LevelValues(MID, without(mid, gaps))]
-    ladder, _ = fitted(space, levels, sigmas=(0.4, 0.7, 0.1))
-    ladder.top.weights[3:] = of_low, of_mid
-    slope = ladder._filled[1].surrogate.weights[3]
-    rng = np.random.default_rng(0)
-    first, second = rng.normal(0, (0.4, 0.7), (400_000, 2)).T
-    drawn = np.array([first, slope * first + second])
-    high = of_low * drawn[0] + of_mid * drawn[1]
-    expected = [abs(np.cov(high, one)[0, 1]) / one.std() for one in drawn]
-    np.testing.assert_allclose(
-        ladder.moved_by_look(space, gaps), np.array(expected)[:, None] * np.ones(10), rtol=0.01, atol=0.01
-    )
-    known = LevelValues(LOW, low)
-    ladder, _ = fitted(space, [known, levels[1]], sigmas=(0.4, 0.7, 0.1))
-    ladder.top.weights[3:] = of_low, of_mid
-    np.testing.assert_allclose(ladder.moved_by_look(space, gaps), [[0.0] * 10, [abs(of_mid) * 0.7] * 10], atol=1e-9)
 
 
 def test_too_few_values_of_a_level_are_no_level(planted):
