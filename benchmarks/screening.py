@@ -2,10 +2,11 @@
 
     python benchmarks/screening.py [--rows 100000 1000000] [--workers 1 2] [--models formulas corrected] [--folder DIR] [--profile]
 
-The pool has 15 made-up features and formulas of three metals and oxygen, in row groups of 2^18 rows; it is generated file by file and
-kept in the folder, which is a temporary one by default. The models are an ensemble of 30 members of 2 terms without correction, and the
-same with a correction that has seen 100 labels and their compositions. Printed are wall time, processor time of all processes in µs for
-each candidate, candidates in a second, the largest memory of a process, and what the first size says of the others (linear: 1).
+The pool has 15 made-up features and formulas of three metals and oxygen, in row groups of 2^18 rows; it is generated file by file
+and kept in the folder, which is a temporary one by default. The models are an ensemble of 30 members of 2 terms without correction,
+and the same with a correction that has seen 100 labels and their compositions. Printed are wall time, processor time of all
+processes in µs for each candidate, candidates in a second, the largest memory of a process, and time for each candidate relative to
+the first size (linear: 1).
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ HERE = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(HERE / "benchmarks"))
 N_FEATURES, N_MEMBERS, N_LABELS, PER_FILE, PER_GROUP = 15, 30, 100, 2**20, 2**18
 METALS = (
-    "Li Be Na Mg Al Si K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge Rb Sr Y Zr Nb Mo Ag Cd In Sn Sb Cs Ba La Hf Ta W Pb Bi"
-).split()
+    "Li", "Be", "Na", "Mg", "Al", "Si", "K", "Ca", "Sc", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn", "Ga", "Ge", "Rb",
+    "Sr", "Y", "Zr", "Nb", "Mo", "Ag", "Cd", "In", "Sn", "Sb", "Cs", "Ba", "La", "Hf", "Ta", "W", "Pb", "Bi",
+)  # fmt: skip
 CHOSEN = {"rung": 2, "dim": 2, "form": "feature", "column": ""}
 CHOICE = CHOSEN | {"mae": 1.0, "rmse": 1.0}
 MODELS = ("formulas", "corrected")
@@ -121,8 +123,8 @@ def one_run(folder: Path, pool: Path, model: str, n_workers: int, *more: str) ->
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     n = document["n_rows"]
     return {
-        "model": model, "rows": n, "workers": n_workers, "seconds": seconds, "µs a row": 1e6 * cpu / n, "rows a second": n / seconds,
-        "GiB": after.ru_maxrss / 2**20,
+        "model": model, "rows": n, "workers": n_workers, "seconds": seconds, "µs a row": 1e6 * cpu / n,
+        "rows a second": n / seconds, "GiB": after.ru_maxrss / 2**20,
     }  # fmt: skip
 
 
@@ -131,7 +133,11 @@ def profile(folder: Path, pool: Path, model: str) -> None:
     from sisso_sal.api.screening import Wanted, screen_pool
     from sisso_sal.system.executors import open_workers
 
-    with open_workers("local", 1, 1) as workers, tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as out:
+    with (
+        open_workers("local", 1, 1) as workers,
+        tempfile.TemporaryDirectory() as first,
+        tempfile.TemporaryDirectory() as out,
+    ):
         screen_pool(folder / f"{model}.json", str(pool), f"{first}/out", Wanted(goal="<=0"), workers)
         profiler, start = cProfile.Profile(), time.process_time()
         profiler.enable()

@@ -22,13 +22,15 @@ from sisso_sal.models.files import read_model
 from sisso_sal.models.formulas import FittedModels
 from sisso_sal.models.needs import Model
 from sisso_sal.models.stored import StoredModel
+from sisso_sal.oxides.enumeration import OxideEnumeration
 from sisso_sal.protocols import Progress
 from sisso_sal.report.text.left_out import remarks_text
 from sisso_sal.screening.block import Reading
-from sisso_sal.screening.columns import NO_COMPOSITIONS, reading_of, wants_composition
+from sisso_sal.screening.columns import NO_COMPOSITIONS, made_features, reading_of, wants_composition
 from sisso_sal.screening.driver import begin, check_folder, screen
 from sisso_sal.screening.job import Job
 from sisso_sal.screening.judge import check_acquisition
+from sisso_sal.screening.oxide_pool import is_enumerated, oxide_shards
 from sisso_sal.screening.pools import Part
 from sisso_sal.screening.reference import bins_of, reference_of
 from sisso_sal.screening.shards import parquet_files, shards_of
@@ -88,7 +90,7 @@ def screen_pool(
     model : path
         A model file, or a run folder: then its newest iteration, whose goal, acquisition and value to improve on are the defaults.
     pool : str
-        A Parquet file, a folder or pattern of such files or another table.
+        A Parquet file, a folder or pattern of x
     out : path
         Folder of the results. The same screening again does only what is missing.
     wanted : Wanted
@@ -117,7 +119,8 @@ def screen_pool(
     parts, reading = _opened(pool, stored.model, folder, wanted, tell)
     job = Job(
         model=str(path.resolve()), digest=digest, target=stored.target, unit=stored.target_unit, top=wanted.top,
-        keeps_all=wanted.keeps_all, reading=reading, bins=bins_of(stored.model), **settings,
+        keeps_all=wanted.keeps_all, pool=pool if is_enumerated(pool) else "",
+        reading=reading, bins=bins_of(stored.model), **settings,
     )  # fmt: skip
     begin(folder, job)
     return screen(folder, job, parts, workers, progress)
@@ -160,6 +163,8 @@ def _usual(model: Model, goal: Goal, summary: dict[str, Any]) -> str:
 
 def _opened(pool: str, model: Model, folder: Path, wanted: Wanted, tell: Tell) -> tuple[Sequence[Part], Reading]:
     """The parts of a pool, and how they are read."""
+    if is_enumerated(pool):
+        return list(oxide_shards(pool)), _of_oxides(pool, model, tell)
     files = parquet_files(pool)
     if all(map(is_parquet, files)):
         reading = reading_of(model, files, wanted.id, wanted.formula, tell)
@@ -172,6 +177,16 @@ def _opened(pool: str, model: Model, folder: Path, wanted: Wanted, tell: Tell) -
     if not parts:
         raise TableError(f"{pool}: needs at least one row, found none")
     return parts, reading
+
+
+def _of_oxides(pool: str, model: Model, tell: Tell) -> Reading:
+    """How a model reads oxides that are enumerated."""
+    for reason in OxideEnumeration.parse(pool).left_out.values():
+        tell(f"left out: {reason}")
+    return Reading(
+        id="formula", features=made_features(model, pool), composition="formula" if wants_composition(model) else None,
+        primaries=dict(model.primaries),
+    )  # fmt: skip
 
 
 def _copied(path: str, model: Model, folder: Path, wanted: Wanted, tell: Tell) -> tuple[list[str], Reading]:

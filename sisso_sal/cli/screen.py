@@ -58,7 +58,6 @@ def screen(
     formula,
     out,
     all_predictions,
-   
     executor,
     n_workers,
     as_json,

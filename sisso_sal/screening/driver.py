@@ -15,12 +15,13 @@ import numpy as np
 import pyarrow as pa
 
 from sisso_sal.data.spreadsheet import csv_of
-from sisso_sal.errors import CampaignError
+from sisso_sal.errors import CampaignError, TableError
 from sisso_sal.protocols import Progress
 from sisso_sal.screening.job import JOB, Job
+from sisso_sal.screening.judge import COLUMNS
 from sisso_sal.screening.pools import Part
 from sisso_sal.screening.tables import COPIES
-from sisso_sal.screening.tally import COLUMNS, OF_TARGET, Best, Counts
+from sisso_sal.screening.tally import OF_TARGET, Best, Counts
 from sisso_sal.screening.worker import PREDICTIONS, RESULTS, predictions_file, read_result, result_file, screen_part
 from sisso_sal.system.executors import Workers
 from sisso_sal.system.storage import write_whole, writing
@@ -121,11 +122,14 @@ def _is_there(folder: Path, job: Job, part: Part, name: str) -> bool:
 
 def _merged(folder: Path, job: Job, names: Sequence[str]) -> tuple[list[Counts], pa.Table]:
     """Counts of every part, and the best candidates of all."""
-    best, counts = Best(job.top), []
+    counts, best = [], None
     for name in names:
         one, table = read_result(result_file(folder, name))
+        best = best or Best(job.top, table.schema)
         counts.append(one)
         best.add(table)
+    if best is None:
+        raise TableError(f"{folder}: needs a pool with at least one row, found none")
     return counts, best.table()
 
 

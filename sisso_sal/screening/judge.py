@@ -22,7 +22,15 @@ from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.screening.block import Block
 from sisso_sal.screening.job import Job
 
-OF_ONE_FORMULA = ("mean",)
+COLUMNS = (
+    "id", "mean", "std", "low95", "high95", "p_hit", "score", "formula", "n_valid", "outside", "distance", "reason",
+)  # fmt: skip
+"""Of predictions, in order."""
+
+OF_A_FORMULA = ("id", "mean", "score", "reason")
+"""Of predictions by a single formula."""
+
+SCORES_OF_A_FORMULA = ("mean",)
 """Acquisitions for a single formula, which has no sigma."""
 
 
@@ -57,6 +65,7 @@ class Judge:
     def __init__(self, model: Model, job: Job):
         self.model, self.goal = model, Goal.parse(job.goal)
         self.acquisition = acquisition_named(job.acquisition, self.goal)
+        self.columns = COLUMNS if isinstance(model, EnsembleModel) else OF_A_FORMULA
         self.n_members = len(model.members) if isinstance(model, EnsembleModel) else 1
         self._best = np.nan if job.reference is None else job.reference
 
@@ -159,9 +168,9 @@ def check_acquisition(name: str, goal: Goal, model: Model) -> None:
             "is not known before its end"
         )
     acquisition = acquisition_named(name, goal)
-    if isinstance(model, FittedModels) and name not in OF_ONE_FORMULA:
+    if isinstance(model, FittedModels) and name not in SCORES_OF_A_FORMULA:
         raise SettingsError(
-            f"acquisition: needs one of {', '.join(OF_ONE_FORMULA)} for a single formula, which has no sigma, found '{name}'"
+            f"acquisition: needs one of {', '.join(SCORES_OF_A_FORMULA)} for a single formula, which has no sigma, found '{name}'"
         )
     if not acquisition.uses:
         raise SettingsError(f"acquisition: needs one that scores candidates by their predictions, found '{name}'")

@@ -14,11 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sisso_sal.acquisition.batch import select
 from sisso_sal.data.arrow import text_array
 from sisso_sal.screening.block import Block
 from sisso_sal.screening.job import Job
-from sisso_sal.screening.judge import Judge, Judged
+from sisso_sal.screening.judge import COLUMNS, Judge, Judged
 
 N_SHARES = 20
 """Bins of the histogram of the probability of a hit."""
@@ -26,11 +25,6 @@ N_SHARES = 20
 MANY = 0.5
 """Share of members from which on a candidate is said to be extrapolated."""
 
-
-COLUMNS = (
-    "id", "mean", "std", "low95", "high95", "p_hit", "score", "formula", "n_valid", "outside", "distance", "reason",
-)  # fmt: skip
-"""Of predictions, in order; a single formula gives some of them."""
 
 OF_TARGET = ("mean", "std", "low95", "high95", "formula")
 """Columns in the target's unit."""
@@ -99,10 +93,12 @@ class Best:
     ----------
     most : int
         How many are kept.
+    schema : pyarrow.Schema
+        Of the rows.
     """
 
-    def __init__(self, most: int):
-        self._most = most
+    def __init__(self, most: int, schema: pa.Schema):
+        self._most, self._empty = most, schema.empty_table()
         self._tables: list[pa.Table] = []
         self._n, self.least = 0, -np.inf
 
@@ -129,9 +125,9 @@ class Best:
 
     def table(self) -> pa.Table:
         """The best, in order."""
-        whole = pa.concat_tables(self._tables)
-        scores, ids = np.asarray(whole["score"]), whole["id"].to_pylist()
-        return whole.take(_indices(select(scores, ids, self._most))) if len(ids) else whole
+        whole = pa.concat_tables([self._empty, *self._tables])
+        order = pc.sort_indices(whole, sort_keys=[("score", "descending"), ("id", "ascending")])
+        return whole.take(order[: self._most])
 
 
 def _indices(rows: np.ndarray) -> pa.Array:
@@ -149,9 +145,12 @@ class Tally:
 
     def __init__(self, job: Job, judge: Judge):
         self._job, self._judge = job, judge
-        self.counts, self.best = Counts(means=np.zeros(job.bins[2] + 2, np.int64)), Best(job.top)
         self.predictions: list[pa.Table] = []
         self._known = text_array(job.known)
+        self.counts, self.best = (
+            Counts(means=np.zeros(job.bins[2] + 2, np.int64)),
+            Best(job.top, self._schema(of_best=True)),
+        )
 
     def add(self, block: Block) -> None:
         """Predict a block, score it, and keep what is wanted of it."""
@@ -175,7 +174,14 @@ class Tally:
 
     def all_predictions(self) -> pa.Table:
         """Those of every candidate, in order."""
-        return pa.concat_tables(self.predictions)
+        return pa.concat_tables([self._schema(of_best=False).empty_table(), *self.predictions])
+
+    def _schema(self, *, of_best: bool) -> pa.Schema:
+        """Columns and their types, of predictions or of the best candidates, which have their features as well."""
+        types = {"id": pa.string(), "reason": pa.string(), "n_valid": pa.int32()}
+        fields = [(name, types.get(name, pa.float64())) for name in self._judge.columns]
+        units = self._job.reading.primaries if of_best else {}
+        return pa.schema(fields + [(feature_header(name, unit), pa.float64()) for name, unit in units.items()])
 
     def _is_open(self, block: Block) -> np.ndarray | None:
         """ndarray (n,) of bool: candidates without a label; None where all are."""
@@ -211,7 +217,7 @@ class Tally:
         found |= self._judge.details(judged, block.columns, rows)
         ids = block.ids.take(_indices(rows))
         table = {"id": ids, **found, "reason": text_array(judged.reason[rows].tolist())}
-        return pa.table({name: table[name] for name in COLUMNS if name in table})
+        return pa.table({name: table[name] for name in self._judge.columns})
 
     def _with_features(self, table: pa.Table, block: Block, rows: np.ndarray) -> pa.Table:
         for name, unit in self._job.reading.primaries.items():

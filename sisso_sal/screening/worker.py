@@ -18,6 +18,7 @@ from sisso_sal.screening.block import Block
 from sisso_sal.screening.columns import UNIT
 from sisso_sal.screening.job import Job
 from sisso_sal.screening.judge import Judge
+from sisso_sal.screening.oxide_pool import OxideShard, blocks_of_oxides
 from sisso_sal.screening.pools import Part, blocks_of_shard
 from sisso_sal.screening.shards import Shard
 from sisso_sal.screening.tally import OF_TARGET, Counts, Tally
@@ -99,6 +100,8 @@ def read_result(path: Path) -> tuple[Counts, pa.Table]:
 
 def blocks_of(part: Part, job: Job) -> Iterator[Block]:
     """The candidates of a part."""
+    if isinstance(part, OxideShard):
+        return blocks_of_oxides(part, job.reading)
     if isinstance(part, Shard):
         return blocks_of_shard(part, job.reading)
     raise TypeError(f"needs a part of a pool, found {type(part).__name__}")

@@ -285,7 +285,7 @@ def test_equal_scores_are_ordered_by_id():
     scores, ids = rng.integers(0, 3, 400) / 2.0, [f"m{number:03d}" for number in rng.permutation(400)]
     scores[::7] = np.nan
     scores[1::50] = -np.inf
-    best = Best(10)
+    best = Best(10, pa.schema({"id": pa.string(), "score": pa.float64()}))
     for start in range(0, 400, 23):
         part = slice(start, start + 23)
         rows = best.reaching(scores[part])
