@@ -36,6 +36,7 @@ METALS = (
 )  # fmt: skip
 CHOSEN = {"rung": 2, "dim": 2, "form": "feature", "column": ""}
 CHOICE = CHOSEN | {"mae": 1.0, "rmse": 1.0}
+GOAL = "min"
 MODELS = ("formulas", "corrected")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
@@ -112,7 +113,7 @@ def one_run(folder: Path, pool: Path, model: str, n_workers: int, *more: str) ->
     """Times of the command in a process of its own."""
     with tempfile.TemporaryDirectory(dir=folder) as out:
         command = [
-            sys.executable, "-m", "sisso_sal", "screen", str(folder / f"{model}.json"), str(pool), "--goal", "<=0", "--json",
+            sys.executable, "-m", "sisso_sal", "screen", str(folder / f"{model}.json"), str(pool), "--goal", GOAL, "--json",
             "--workers", str(n_workers), "--out", str(Path(out, "out")), *more,
         ]  # fmt: skip
         before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
@@ -138,10 +139,10 @@ def profile(folder: Path, pool: Path, model: str) -> None:
         tempfile.TemporaryDirectory() as first,
         tempfile.TemporaryDirectory() as out,
     ):
-        screen_pool(folder / f"{model}.json", str(pool), f"{first}/out", Wanted(goal="<=0"), workers)
+        screen_pool(folder / f"{model}.json", str(pool), f"{first}/out", Wanted(goal=GOAL), workers)
         profiler, start = cProfile.Profile(), time.process_time()
         profiler.enable()
-        n = screen_pool(folder / f"{model}.json", str(pool), f"{out}/out", Wanted(goal="<=0"), workers)["n_rows"]
+        n = screen_pool(folder / f"{model}.json", str(pool), f"{out}/out", Wanted(goal=GOAL), workers)["n_rows"]
         profiler.disable()
     print(f"{model}: {1e6 * (time.process_time() - start) / n:.3f} µs a row of {n}")
     pstats.Stats(profiler).sort_stats("tottime").print_stats(28)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sisso_sal.data.arrow import numbers_of, text_array
-from sisso_sal.oxides.elements import atomic_fractions, element_data
+from sisso_sal.oxides.elements import fractions_or_nan
 from sisso_sal.oxides.primary_features import featurize
 from sisso_sal.screening.block import N_ROWS, Block, Reading
 from sisso_sal.screening.shards import Shard
@@ -97,7 +97,7 @@ def block_of(batch: pa.RecordBatch, reading: Reading, place: int) -> Block:
         columns = _made(_texts(batch.column(reading.formula)).to_pylist(), reading, unusable)
     shares = None
     if reading.composition is not None:
-        shares = compositions(_texts(batch.column(reading.composition)).to_pylist(), unusable)
+        shares = compositions(_texts(batch.column(reading.composition)), unusable)
     return Block(ids, columns, shares, unusable)
 
 
@@ -127,16 +127,9 @@ def _made(formulas: list[str], reading: Reading, unusable: dict[int, str]) -> di
     return columns
 
 
-def compositions(formulas: list[str], unusable: dict[int, str]) -> np.ndarray:
+def compositions(formulas: pa.StringArray, unusable: dict[int, str]) -> np.ndarray:
     """ndarray (n, n_elements): shares of elements, NaN where a text is no formula; which these are is written into `unusable`."""
-    shares = atomic_fractions(formulas)
-    if shares is not None:
-        return shares
-    shares = np.full((len(formulas), len(element_data())), np.nan)
-    for row, formula in enumerate(formulas):
-        one = atomic_fractions([formula])
-        if one is None:
-            unusable.setdefault(row, NO_FORMULA)
-        else:
-            shares[row] = one[0]
+    shares = fractions_or_nan(formulas)
+    for row in np.flatnonzero(np.isnan(shares[:, 0])).tolist():
+        unusable.setdefault(row, NO_FORMULA)
     return shares
