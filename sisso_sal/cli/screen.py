@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,6 +11,7 @@ from sisso_sal.cli import known_values
 from sisso_sal.cli.help import Computing, panel
 from sisso_sal.cli.options import COMMON, JSON, WORKERS, dumps
 from sisso_sal.cli.terminal import emit, fail, next_step, note, show, width
+from sisso_sal.errors import reason_of
 from sisso_sal.system.progress import Progress
 
 
@@ -44,26 +46,15 @@ from sisso_sal.system.progress import Progress
         help="Folder of the results; screens/<pool> by default.",
     ),
     click.option("--all-predictions", is_flag=True, help="Write the predictions of all candidates, as Parquet."),
+    click.option("--no-map", is_flag=True, help="Draw no map of the best candidates."),
 )
 @WORKERS
 @JSON
 @COMMON
 def screen(
-    model,
-    pool,
-    goal,
-    acquisition,
-    top,
-    id_column,
-    formula,
-    out,
-    all_predictions,
-    executor,
-    n_workers,
-    as_json,
-    quiet,
+    model, pool, goal, acquisition, top, id_column, formula, out, all_predictions, no_map, executor, n_workers, as_json, quiet,
     debug,
-):
+):  # fmt: skip
     """Predict every candidate of POOL with MODEL, score it, and keep the best.
 
     MODEL is a model file or a run folder; of a run the newest iteration is taken, with its goal, its acquisition and the value to
@@ -71,8 +62,8 @@ def screen(
     marks of such files, or any other table. It is read piece by piece: it may have more rows than the memory holds. Columns are
     matched by name and converted to the model's units.
 
-    The folder of the results has top.csv (the best candidates), summary.json (counts, histograms) and, with
-    --all-predictions, a Parquet file for each piece. After an interruption the same command does only what is missing.
+    The folder of the results has top.csv (the best candidates), summary.json (counts, histograms), map.html (the best thousand)
+    and, with --all-predictions, a Parquet file for each piece. After an interruption the same command does only what is missing.
 
     \b
     Examples:
@@ -95,11 +86,33 @@ def screen(
             document = screen_pool(model, pool, folder, wanted, workers, progress=progress, tell=note)
     except KeyboardInterrupt:
         fail(f"interrupted: the same command goes on with what is in {folder}", None)
+    drawn = None if no_map else _drawn(folder, document)
     if as_json:
         emit(dumps(document))
     else:
         show(screening_text(document, width()))
-    next_step(f"look at {folder / 'top.csv'}")
+        show(f"\nFiles in {folder}: {', '.join(['top.csv', 'summary.json', *([drawn.name] if drawn else [])])}")
+    next_step(f"look at {drawn or folder / 'top.csv'}")
+
+
+def _drawn(folder: Path, document: dict[str, Any]) -> Path | None:
+    """The file of the map; None where there is nothing to draw. A map that cannot be made is told, and no reason to fail."""
+    from sisso_sal.models.files import read_model
+    from sisso_sal.report.figures.draw import descriptor_map
+    from sisso_sal.report.screening_view import best_view
+    from sisso_sal.screening.job import Job
+    from sisso_sal.system.storage import write_whole
+
+    path = folder / "map.html"
+    try:
+        view = best_view(folder, read_model(Job.read(folder).model), document)
+        if view is None:
+            return None
+        write_whole(path, descriptor_map(view).to_html(include_plotlyjs=True, div_id="map"))
+    except Exception as error:  # the results are there
+        note(f"no map is drawn: {reason_of(error)}")
+        return None
+    return path
 
 
 def pool_name(pool: str) -> str:

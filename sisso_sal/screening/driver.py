@@ -21,7 +21,7 @@ from sisso_sal.screening.job import JOB, Job
 from sisso_sal.screening.judge import COLUMNS
 from sisso_sal.screening.pools import Part
 from sisso_sal.screening.tables import COPIES
-from sisso_sal.screening.tally import OF_TARGET, Best, Counts
+from sisso_sal.screening.tally import Best, Counts, target_header
 from sisso_sal.screening.worker import PREDICTIONS, RESULTS, predictions_file, read_result, result_file, screen_part
 from sisso_sal.system.executors import Workers
 from sisso_sal.system.storage import write_whole, writing
@@ -185,5 +185,4 @@ def _most_frequent_first(reasons: dict[str, int]) -> dict[str, int]:
 def _frame(job: Job, best: pa.Table):
     """The best candidates as a data frame, units in the headers."""
     frame = best.to_pandas()
-    headers = {name: f"{name} ({job.unit})" for name in OF_TARGET} if job.unit else {}
-    return frame.rename(columns=headers)
+    return frame.rename(columns={name: target_header(name, job.unit) for name in COLUMNS})

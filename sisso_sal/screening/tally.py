@@ -42,6 +42,17 @@ def feature_header(name: str, unit: str) -> str:
     return f"{own} ({unit})" if unit else own
 
 
+def target_header(name: str, unit: str) -> str:
+    """Header of a column of predictions in a table for people.
+
+    Examples
+    --------
+    >>> target_header("mean", "eV"), target_header("score", "eV")
+    ('mean (eV)', 'score')
+    """
+    return f"{name} ({unit})" if unit and name in OF_TARGET else name
+
+
 @dataclass
 class Counts:
     """Numbers over some candidates; those of two shards are added.

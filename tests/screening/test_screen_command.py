@@ -30,7 +30,7 @@ def pieces(tmp_path_factory, pool):
 
 @pytest.fixture(scope="module")
 def undisturbed(pieces, model):
-    call("screen", model, "pool", "--goal", "<=3", "--all-predictions", "--out", "one", folder=pieces)
+    call("screen", model, "pool", "--goal", "<=3", "--all-predictions", "--no-map", "--out", "one", folder=pieces)
     return content(pieces / "one")
 
 
@@ -44,6 +44,7 @@ def test_two_processes_write_the_same_bytes(pieces, model, undisturbed):
         "--all-predictions",
         "--out",
         "two",
+        "--no-map",
         "--workers",
         "2",
         "--json",
@@ -56,7 +57,18 @@ def test_two_processes_write_the_same_bytes(pieces, model, undisturbed):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_it_goes_on_where_it_was_ended(pieces, model, undisturbed, number):
     folder = pieces / f"ended-{number}"
-    command = [*COMMAND, "screen", str(model), "pool", "--goal", "<=3", "--all-predictions", "--out", str(folder)]
+    command = [
+        *COMMAND,
+        "screen",
+        str(model),
+        "pool",
+        "--goal",
+        "<=3",
+        "--all-predictions",
+        "--no-map",
+        "--out",
+        str(folder),
+    ]
     process = subprocess.Popen(command, cwd=pieces, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     while not any((folder / "shards").glob("*.parquet")):
         assert process.poll() is None
@@ -78,8 +90,12 @@ def test_what_it_prints(pieces, model):
     assert done.out.startswith("350 candidates, ")
     assert "the smallest gap" in done.out
     assert "score: the expected improvement over the best" in done.out
-    assert "Next: " in done.out
-    again = call("screen", model, "pool/0*.parquet", "--out", "printed", "--top", "12", folder=pieces)
+    assert "Files in printed: top.csv, summary.json, map.html" in done.out
+    assert "Next: look at printed/map.html" in done.out
+    page = (pieces / "printed" / "map.html").read_text()
+    best = pd.read_csv(pieces / "printed" / "top.csv")["id"]
+    assert all(f">{id}<" in page or f'"{id}"' in page for id in best)
+    again = call("screen", model, "pool/0*.parquet", "--out", "printed", "--top", "12", "--no-map", folder=pieces)
     assert "all results were there" in again.out
 
 
@@ -102,7 +118,7 @@ def test_a_run_gives_goal_and_labels(tmp_path, pool):
     frame.to_csv(tmp_path / "table.csv", index=False)
     call("discover", "table.csv", *QUICK, "--out", "run", "--no-report", "--seed", "1", folder=tmp_path)
     frame.drop(columns="gap (eV)").to_parquet(tmp_path / "pool.parquet")
-    done = json.loads(call("screen", "run", "pool.parquet", "--top", "200", "--json", folder=tmp_path).out)
+    done = json.loads(call("screen", "run", "pool.parquet", "--top", "200", "--no-map", "--json", folder=tmp_path).out)
     summary = json.loads((tmp_path / "run" / "iter-0001" / "summary.json").read_text())
     assert (done["goal"], done["acquisition"]) == (summary["wanted"], summary["acquisition"])
     assert done["n_known"] == 50
