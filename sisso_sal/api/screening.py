@@ -55,6 +55,8 @@ class Wanted:
         Whether all predictions are written.
     id, formula : str, optional
         Columns of the ids, and of formulas from which features are made.
+    known : tuple of str
+        Ids that are not ranked, beside those that the run knows.
     """
 
     goal: str | None = None
@@ -63,6 +65,7 @@ class Wanted:
     keeps_all: bool = False
     id: str | None = None
     formula: str | None = None
+    known: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -145,11 +148,12 @@ def _settings(stored: StoredModel, told: _Told, wanted: Wanted) -> dict[str, Any
             summary["wanted"]
         )  # the bound that the best share of the candidates of the run is expected to reach
     check_acquisition(name, goal, model)
+    known = tuple(sorted({*told.known, *wanted.known}))
     reference = None
     if not goal.has_bound:
         is_of_run = summary and str(goal) == summary["goal"]
         reference = float(summary["improve_on"]) if is_of_run else reference_of(model, goal)
-    return {"goal": str(goal), "acquisition": name, "reference": reference, "known": told.known}
+    return {"goal": str(goal), "acquisition": name, "reference": reference, "known": known}
 
 
 def _usual(model: Model, goal: Goal, summary: dict[str, Any]) -> str:

@@ -26,12 +26,15 @@ class Block(NamedTuple):
         known.
     unusable : mapping of int to str
         Why some rows have no features or no composition.
+    formulas : pyarrow.StringArray (n,) or None
+        From which the compositions come, where these are not the ids.
     """
 
     ids: pa.StringArray
     columns: Mapping[str, np.ndarray]
     shares: np.ndarray | None
     unusable: Mapping[int, str]
+    formulas: pa.StringArray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,11 @@ class Reading:
     formula: str | None = None
     composition: str | None = None
     primaries: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def has_formulas(self) -> bool:
+        """Whether compositions come from another column than that of the ids."""
+        return self.composition not in {None, self.id}
 
     @property
     def headers(self) -> list[str]:

@@ -21,7 +21,7 @@ from sisso_sal.screening.job import JOB, Job
 from sisso_sal.screening.judge import COLUMNS
 from sisso_sal.screening.pools import Part
 from sisso_sal.screening.tables import COPIES
-from sisso_sal.screening.tally import Best, Counts, target_header
+from sisso_sal.screening.tally import COMPOSITION, Best, Counts, target_header
 from sisso_sal.screening.worker import PREDICTIONS, RESULTS, predictions_file, read_result, result_file, screen_part
 from sisso_sal.system.executors import Workers
 from sisso_sal.system.storage import write_whole, writing
@@ -106,7 +106,9 @@ def screen(folder: Path, job: Job, parts: Sequence[Part], workers: Workers, prog
     counts, best = _merged(folder, job, names)
     _clear(folder)
     summary = _summary(job, counts, best, parts)
-    write_whole(folder / TOP, csv_of(_frame(job, best), ("id", "reason")))
+    write_whole(
+        folder / TOP, csv_of(_frame(job, best), ("id", "reason", *([COMPOSITION] if job.reading.has_formulas else [])))
+    )
     write_whole(folder / SUMMARY, json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
     run = {
         "n_rows": n_done, "n_shards": len(missing), "n_rows_before": summary["n_rows"] - n_done,

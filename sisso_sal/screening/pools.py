@@ -95,10 +95,11 @@ def block_of(batch: pa.RecordBatch, reading: Reading, place: int) -> Block:
         columns = {name: factor * _numbers(batch.column(header)) for name, (header, factor) in reading.features.items()}
     else:
         columns = _made(_texts(batch.column(reading.formula)).to_pylist(), reading, unusable)
-    shares = None
-    if reading.composition is not None:
-        shares = compositions(_texts(batch.column(reading.composition)), unusable)
-    return Block(ids, columns, shares, unusable)
+    if reading.composition is None:
+        return Block(ids, columns, None, unusable)
+    formulas = _texts(batch.column(reading.composition)) if reading.has_formulas else ids
+    shares = compositions(formulas, unusable)
+    return Block(ids, columns, shares, unusable, formulas if reading.has_formulas else None)
 
 
 def _numbers(column: pa.Array) -> np.ndarray:

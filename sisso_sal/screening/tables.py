@@ -45,7 +45,7 @@ def keep_copy(
     reading : Reading
     """
     parts: dict[str, pa.Array] = {"id": text_array(table.ids)}
-    formulas = _formulas(table) if knows_composition else None
+    formulas = formulas_of(table) if knows_composition else None
     if formulas is not None and formulas != table.ids:
         parts["composition"] = text_array(formulas)
     of = {name: f"x{number}" for number, name in enumerate(columns)}
@@ -67,10 +67,10 @@ def keep_copy(
     return path, reading
 
 
-def _formulas(table: Table) -> tuple[str, ...]:
-    """The texts that `composition_of` reads."""
+def formulas_of(table: Table) -> tuple[str, ...] | None:
+    """The texts that `composition_of` reads; None where there are none."""
     columns = [cells for name, cells in table.text.items() if name.lower() in {"formula", "composition"}]
-    return next(cells for cells in (table.ids, *columns) if atomic_fractions(cells) is not None)
+    return next((cells for cells in (table.ids, *columns) if atomic_fractions(cells) is not None), None)
 
 
 def _numbers(values: np.ndarray) -> pa.Array:

@@ -19,6 +19,9 @@ from sisso_sal.screening.block import Block
 from sisso_sal.screening.job import Job
 from sisso_sal.screening.judge import COLUMNS, Judge, Judged
 
+COMPOSITION = "composition"
+"""Header of the formulas of the best candidates, where these are not their ids."""
+
 N_SHARES = 20
 """Bins of the histogram of the probability of a hit."""
 
@@ -38,7 +41,7 @@ def feature_header(name: str, unit: str) -> str:
     >>> feature_header("EA", "eV"), feature_header("mean", "")
     ('EA (eV)', 'feature mean')
     """
-    own = f"feature {name}" if name in COLUMNS else name
+    own = f"feature {name}" if name in {*COLUMNS, COMPOSITION} else name
     return f"{own} ({unit})" if unit else own
 
 
@@ -192,6 +195,7 @@ class Tally:
         types = {"id": pa.string(), "reason": pa.string(), "n_valid": pa.int32()}
         fields = [(name, types.get(name, pa.float64())) for name in self._judge.columns]
         units = self._job.reading.primaries if of_best else {}
+        fields += [(COMPOSITION, pa.string())] if of_best and self._job.reading.has_formulas else []
         return pa.schema(fields + [(feature_header(name, unit), pa.float64()) for name, unit in units.items()])
 
     def _is_open(self, block: Block) -> np.ndarray | None:
@@ -231,6 +235,8 @@ class Tally:
         return pa.table({name: table[name] for name in self._judge.columns})
 
     def _with_features(self, table: pa.Table, block: Block, rows: np.ndarray) -> pa.Table:
+        if block.formulas is not None:
+            table = table.append_column(COMPOSITION, block.formulas.take(_indices(rows)))
         for name, unit in self._job.reading.primaries.items():
             header = feature_header(name, unit)
             table = table.append_column(pa.field(header, pa.float64()), [pa.array(block.columns[name][rows])])
