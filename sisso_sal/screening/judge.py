@@ -11,7 +11,7 @@ from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.proposal import score
 from sisso_sal.acquisition.registry import acquisition_named
 from sisso_sal.acquisition.scene import Scene
-from sisso_sal.acquisition.scores import HITS, probability_of_goal, probability_of_improvement
+from sisso_sal.acquisition.scores import HITS, probability_of_goal
 from sisso_sal.errors import SettingsError
 from sisso_sal.models.ensemble_model import EnsembleModel, causes
 from sisso_sal.models.formulas import FittedModels
@@ -130,9 +130,10 @@ class Judge:
         """ndarray (n,): to reach the bound of the goal or, where it has none, to be better than the reference."""
         if self.acquisition.name == HITS.name:
             return scores
-        if self.goal.has_bound:
+        if self.goal.kind == "window":
             return probability_of_goal(told, self.goal)
-        return probability_of_improvement(told, self._best, self.goal.sign)
+        edge = self._best if not self.goal.has_bound else self.goal.high if self.goal.sign > 0 else self.goal.low
+        return told.at_most(edge) if self.goal.sign > 0 else told.at_least(edge)
 
 
 def _usable(block: Block) -> tuple[Mapping[str, np.ndarray], np.ndarray | None]:

@@ -128,7 +128,7 @@ class Best:
         """Add rows with the columns ``id`` and ``score``, of which those can be left out that `reaching` does not name."""
         self._tables.append(rows)
         self._n += rows.num_rows
-        if self._n > 4 * self._most:
+        if self._n > 2 * self._most or (self.least == -np.inf and self._n >= self._most):
             self._prune()
 
     def _prune(self) -> None:
