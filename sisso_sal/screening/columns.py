@@ -194,7 +194,7 @@ def _check_alike(reading: Reading, first: Schema, other: Schema) -> None:
     """Refuse a file whose columns have other names, units or kinds than those of the first one."""
     for header in reading.headers:
         name = first.names[header.strip()]
-        if header not in other.names or other.names[header] != name:
+        if other.names.get(header.strip()) != name or other.fields[name].name != header:
             raise TableError(f"{other.path}: needs a column {shown(header)} as in {first.path}, found none")
         if first.units[name] != other.units[name]:
             found = f"{shown(other.units[name])}"

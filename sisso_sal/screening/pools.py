@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sisso_sal.data.arrow import numbers_of, text_array
+from sisso_sal.data.cells import shown
+from sisso_sal.errors import TableError
 from sisso_sal.oxides.elements import fractions_or_nan
 from sisso_sal.oxides.primary_features import featurize
 from sisso_sal.screening.block import N_ROWS, Block, Reading
@@ -42,7 +44,20 @@ class Part(Protocol):
 
 
 def blocks_of_shard(shard: Shard, reading: Reading) -> Iterator[Block]:
-    """The rows of a shard in order, `N_ROWS` at a time."""
+    """The rows of a shard in order, `N_ROWS` at a time.
+
+    Raises
+    ------
+    TableError
+        The file is gone or damaged.
+    """
+    try:
+        yield from _blocks(shard, reading)
+    except (pa.ArrowException, OSError) as error:
+        raise TableError(f"{shard.path}: needs a readable Parquet file, found: {shown(str(error), 120)}") from error
+
+
+def _blocks(shard: Shard, reading: Reading) -> Iterator[Block]:
     place = shard.first + 1
     with pq.ParquetFile(shard.path) as file:
         batches = file.iter_batches(

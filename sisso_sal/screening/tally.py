@@ -219,7 +219,7 @@ class Tally:
         counts.means += np.bincount(place, minlength=n_bins + 2)
         counts.without.update(judged.reason[lacks if is_open is None else lacks & is_open].tolist())
         if "p_hit" in columns:
-            likely = columns["p_hit"][known]
+            likely = np.nan_to_num(columns["p_hit"][known])
             bins = np.minimum(N_SHARES * likely, N_SHARES - 1).astype(np.int64)
             counts.shares += np.bincount(bins, minlength=N_SHARES)
             counts.hits += float(likely.sum())

@@ -185,6 +185,18 @@ def test_what_is_missing_is_named(tmp_path, model, formulas_alone, pool):
         screened(model, tmp_path / "both", tmp_path / "out")
 
 
+def test_a_damaged_file_is_one_line(tmp_path, formulas_alone, pool):
+    """Also where the damage is seen only by the worker that reads the page."""
+    path = tmp_path / "pool.parquet"
+    pool.to_parquet(path, compression="zstd")
+    content = bytearray(path.read_bytes())
+    place = content.index(b"\x28\xb5\x2f\xfd", len(content) // 2)  # a page begins
+    content[place : place + 40] = bytes(40)
+    path.write_bytes(content)
+    with pytest.raises(TableError, match=r"pool\.parquet: needs a readable Parquet file, found: "):
+        screened(formulas_alone, path, tmp_path / "out")
+
+
 def test_goals_and_scores_that_need_the_whole_pool_are_refused(tmp_path, model, pool):
     pool.to_parquet(tmp_path / "pool.parquet")
     for wanted, words in (
