@@ -194,7 +194,10 @@ def _wanted(
         check_acquisition(settings.acquisition, goal, model)
     except SettingsError:
         acquisition = None
-    return Wanted(goal=str(goal), acquisition=acquisition, top=pool.keep, formula=formula, known=known)
+    return Wanted(
+        goal=str(goal), acquisition=acquisition, top=pool.keep, formula=formula, known=known,
+        exclude=settings.run.exclude_elements, only=settings.run.only_elements,
+    )  # fmt: skip
 
 
 def _joined(table: Table, model: Model, top: Path) -> pd.DataFrame:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,14 @@ from sisso_sal.api.prediction import columns_for
 from sisso_sal.campaign.newest import model_file
 from sisso_sal.campaign.summary import read_summary
 from sisso_sal.data.formats import is_parquet
-from sisso_sal.errors import TableError
+from sisso_sal.errors import SettingsError, TableError
 from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.store import read_ledger
 from sisso_sal.models.files import read_model
 from sisso_sal.models.formulas import FittedModels
 from sisso_sal.models.needs import Model
 from sisso_sal.models.stored import StoredModel
+from sisso_sal.oxides.element_groups import refused_elements
 from sisso_sal.oxides.enumeration import OxideEnumeration
 from sisso_sal.protocols import Progress
 from sisso_sal.report.text.left_out import remarks_text
@@ -57,6 +58,8 @@ class Wanted:
         Columns of the ids, and of formulas from which features are made.
     known : tuple of str
         Ids that are not ranked, beside those that the run knows.
+    exclude, only : tuple of str, optional
+        Elements and groups: none of `exclude` is wanted and, if `only` is not empty, nothing but `only` and oxygen.
     """
 
     goal: str | None = None
@@ -66,14 +69,19 @@ class Wanted:
     id: str | None = None
     formula: str | None = None
     known: tuple[str, ...] = ()
+    exclude: tuple[str, ...] | None = None
+    only: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
 class _Told:
-    """What the newest iteration of a run says, empty for a model file: its summary, and ids that are known or have failed."""
+    """What a run says, empty for a model file: the summary of its newest iteration, ids that are known or have failed, and settings
+    that may change.
+    """
 
     summary: dict[str, Any]
-    known: tuple[str, ...]
+    known: tuple[str, ...] = ()
+    run: Mapping[str, Any] = field(default_factory=dict)
 
 
 def screen_pool(
@@ -119,7 +127,10 @@ def screen_pool(
     digest = digest_of(path)
     stored = read_model(path)
     settings = _settings(stored, _told_by(Path(model)), wanted)
-    parts, reading = _opened(pool, stored.model, folder, wanted, tell)
+    by_element = bool(settings["unwanted"])
+    parts, reading = _opened(pool, stored.model, folder, wanted, tell, by_element)
+    if by_element and reading.composition is None:
+        raise SettingsError(f"{pool}: elements can be excluded only where candidates have formulas, found none")
     job = Job(
         model=str(path.resolve()), digest=digest, target=stored.target, unit=stored.target_unit, top=wanted.top,
         keeps_all=wanted.keeps_all, pool=pool if is_enumerated(pool) else "",
@@ -132,10 +143,10 @@ def screen_pool(
 def _told_by(model: Path) -> _Told:
     """What a run says of its newest iteration."""
     if not any((model / name).exists() for name in ("campaign.db", "campaign.jsonl")):
-        return _Told({}, ())
+        return _Told({})
     state = fold(read_ledger(model).events())
     summary = read_summary(model / state.iterations[-1].folder)
-    return _Told(summary, tuple(sorted({*state.labels, *(case.id for case in state.failed)})))
+    return _Told(summary, tuple(sorted({*state.labels, *(case.id for case in state.failed)})), state.run)
 
 
 def _settings(stored: StoredModel, told: _Told, wanted: Wanted) -> dict[str, Any]:
@@ -153,7 +164,10 @@ def _settings(stored: StoredModel, told: _Told, wanted: Wanted) -> dict[str, Any
     if not goal.has_bound:
         is_of_run = summary and str(goal) == summary["goal"]
         reference = float(summary["improve_on"]) if is_of_run else reference_of(model, goal)
-    return {"goal": str(goal), "acquisition": name, "reference": reference, "known": known}
+    exclude = told.run.get("exclude_elements", ()) if wanted.exclude is None else wanted.exclude
+    only = told.run.get("only_elements", ()) if wanted.only is None else wanted.only
+    refused = tuple(sorted(refused_elements(exclude, only)))
+    return {"goal": str(goal), "acquisition": name, "reference": reference, "known": known, "unwanted": refused}
 
 
 def _usual(model: Model, goal: Goal, summary: dict[str, Any]) -> str:
@@ -165,15 +179,17 @@ def _usual(model: Model, goal: Goal, summary: dict[str, Any]) -> str:
     return HITS.name if goal.has_bound else EI.name
 
 
-def _opened(pool: str, model: Model, folder: Path, wanted: Wanted, tell: Tell) -> tuple[Sequence[Part], Reading]:
+def _opened(
+    pool: str, model: Model, folder: Path, wanted: Wanted, tell: Tell, by_element: bool
+) -> tuple[Sequence[Part], Reading]:
     """The parts of a pool, and how they are read."""
     if is_enumerated(pool):
-        return list(oxide_shards(pool)), _of_oxides(pool, model, tell)
+        return list(oxide_shards(pool)), _of_oxides(pool, model, tell, by_element)
     files = parquet_files(pool)
     if all(map(is_parquet, files)):
-        reading = reading_of(model, files, wanted.id, wanted.formula, tell)
+        reading = reading_of(model, files, wanted.id, wanted.formula, tell, by_element=by_element)
     elif len(files) == 1:
-        files, reading = _copied(files[0], model, folder, wanted, tell)
+        files, reading = _copied(files[0], model, folder, wanted, tell, by_element)
     else:
         other = next(file for file in files if not is_parquet(file))
         raise TableError(f"{other}: needs a Parquet file, as all of several files do, found another")
@@ -183,22 +199,23 @@ def _opened(pool: str, model: Model, folder: Path, wanted: Wanted, tell: Tell) -
     return parts, reading
 
 
-def _of_oxides(pool: str, model: Model, tell: Tell) -> Reading:
+def _of_oxides(pool: str, model: Model, tell: Tell, by_element: bool) -> Reading:
     """How a model reads oxides that are enumerated."""
     for reason in OxideEnumeration.parse(pool).left_out.values():
         tell(f"left out: {reason}")
-    return Reading(
-        id="formula", features=made_features(model, pool), composition="formula" if wants_composition(model) else None,
-        primaries=dict(model.primaries),
-    )  # fmt: skip
+    composition = "formula" if by_element or wants_composition(model) else None
+    made = made_features(model, pool)
+    return Reading(id="formula", features=made, composition=composition, primaries=dict(model.primaries))
 
 
-def _copied(path: str, model: Model, folder: Path, wanted: Wanted, tell: Tell) -> tuple[list[str], Reading]:
+def _copied(
+    path: str, model: Model, folder: Path, wanted: Wanted, tell: Tell, by_element: bool
+) -> tuple[list[str], Reading]:
     """A table of another format, read as `predict` does it and kept as Parquet."""
     table, columns = columns_for(model, path, wanted.id, wanted.formula, tell)
     for line in remarks_text(table):
         tell(line)
-    shares = TableSpace(table).composition if wants_composition(model) else None
+    shares = TableSpace(table).composition if by_element or wants_composition(model) else None
     if wants_composition(model) and shares is None:
         tell(NO_COMPOSITIONS)
     copy, reading = keep_copy(folder / COPIES, table, columns, model.primaries, shares is not None)

@@ -9,7 +9,7 @@ import click
 
 from sisso_sal.cli import known_values
 from sisso_sal.cli.help import Computing, panel
-from sisso_sal.cli.options import COMMON, JSON, WORKERS, dumps
+from sisso_sal.cli.options import COMMON, ELEMENTS, JSON, WORKERS, dumps
 from sisso_sal.cli.terminal import emit, fail, next_step, note, show, width
 from sisso_sal.errors import reason_of
 from sisso_sal.system.progress import Progress
@@ -33,6 +33,7 @@ from sisso_sal.system.progress import Progress
     ),
     click.option("--top", type=click.IntRange(min=1), default=1000, help="Best candidates to keep; 1000 by default."),
 )
+@ELEMENTS
 @panel(
     "Columns of the pool",
     click.option("--id", "id_column", metavar="COLUMN", help="Column of the ids; by default the first text column."),
@@ -52,8 +53,8 @@ from sisso_sal.system.progress import Progress
 @JSON
 @COMMON
 def screen(
-    model, pool, goal, acquisition, top, id_column, formula, out, all_predictions, no_map, executor, n_workers, as_json, quiet,
-    debug,
+    model, pool, goal, acquisition, top, exclude_elements, only_elements, id_column, formula, out, all_predictions, no_map,
+    executor, n_workers, as_json, quiet, debug,
 ):  # fmt: skip
     """Predict every candidate of POOL with MODEL, score it, and keep the best.
 
@@ -76,7 +77,14 @@ def screen(
 
     folder = out or Path("screens") / pool_name(pool)
     wanted = Wanted(
-        goal=goal, acquisition=acquisition, top=top, keeps_all=all_predictions, id=id_column, formula=formula
+        goal=goal,
+        acquisition=acquisition,
+        top=top,
+        keeps_all=all_predictions,
+        id=id_column,
+        formula=formula,
+        exclude=exclude_elements,
+        only=only_elements,
     )
     try:
         with (

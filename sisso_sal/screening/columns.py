@@ -91,7 +91,9 @@ class Schema:
         return None if name is None else self.fields[name].name
 
 
-def reading_of(model: Model, files: Sequence[str], id: str | None, formula: str | None, tell: Tell) -> Reading:
+def reading_of(
+    model: Model, files: Sequence[str], id: str | None, formula: str | None, tell: Tell, *, by_element: bool = False
+) -> Reading:
     """How all files of a pool are read; they have the same columns where it matters.
 
     Parameters
@@ -103,6 +105,8 @@ def reading_of(model: Model, files: Sequence[str], id: str | None, formula: str 
         Columns of the ids, and of the formulas from which features are made.
     tell : callable
         Takes notes.
+    by_element : bool
+        Whether compositions are needed whatever the model has learned from.
 
     Raises
     ------
@@ -113,10 +117,10 @@ def reading_of(model: Model, files: Sequence[str], id: str | None, formula: str 
     """
     first = Schema(files[0], pq.read_schema(files[0]))
     reading = _of_file(model, first, id, formula)
-    if wants_composition(model):
+    if by_element or wants_composition(model):
         reading = replace(reading, composition=_composition(first, reading))
-        if reading.composition is None:
-            tell(NO_COMPOSITIONS)
+    if wants_composition(model) and reading.composition is None:
+        tell(NO_COMPOSITIONS)
     if isinstance(model, EnsembleModel) and (missing := [n for n in model.primaries if n not in reading.primaries]):
         tell(f"{first.path}: there is no column {shown(missing[0])}; no formula uses it, only the distance is left out")
     if reading.formula is not None:

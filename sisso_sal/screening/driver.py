@@ -155,7 +155,7 @@ def _summary(job: Job, counts: Sequence[Counts], best: pa.Table, parts: Sequence
         "target": {"name": job.target, "unit": job.unit}, "model": job.digest, "goal": job.goal,
         "acquisition": job.acquisition, "improve_on": job.reference, "pool": job.pool or None,
         "n_shards": len(parts), **numbers,
-        "n_without_prediction": numbers["n_rows"] - numbers["n_known"] - numbers["n_predicted"],
+        "n_without_prediction": sum(without.values()),
         "without_prediction": _most_frequent_first(without),
         "expected_hits": math.fsum(one.hits for one in counts) if "p_hit" in best.column_names else None,
         "best": _rows(best.slice(0, N_TOLD)), "n_top": best.num_rows,
@@ -167,7 +167,7 @@ def _summary(job: Job, counts: Sequence[Counts], best: pa.Table, parts: Sequence
     }  # fmt: skip
 
 
-_NUMBERS = ("n_rows", "n_known", "n_predicted", "n_extrapolated", "n_some_invalid")
+_NUMBERS = ("n_rows", "n_known", "n_excluded", "n_predicted", "n_extrapolated", "n_some_invalid")
 
 
 def _rows(best: pa.Table) -> list[dict[str, Any]]:

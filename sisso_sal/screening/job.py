@@ -46,6 +46,8 @@ class Job:
         Whether all predictions are written.
     known : tuple of str
         Ids that have a label or have failed: they are not among the best.
+    unwanted : tuple of str
+        Elements: candidates that contain one are not among the best.
     reading : Reading
     bins : tuple of (float, float, int)
         Of the histogram of the means: where it begins, width of a bin, number of bins; in the target's unit.
@@ -63,6 +65,7 @@ class Job:
     top: int
     keeps_all: bool
     known: tuple[str, ...]
+    unwanted: tuple[str, ...]
     reading: Reading
     bins: tuple[float, float, int]
     pool: str = ""
@@ -86,7 +89,8 @@ class Job:
         reading = dict(data["reading"])
         reading["features"] = {name: tuple(pair) for name, pair in reading["features"].items()}
         return cls(**{
-            **data, "known": tuple(data["known"]), "bins": tuple(data["bins"]), "reading": Reading(**reading),
+            **data, "known": tuple(data["known"]), "unwanted": tuple(data["unwanted"]),
+            "bins": tuple(data["bins"]), "reading": Reading(**reading),
         })  # fmt: skip
 
     @classmethod
@@ -114,6 +118,7 @@ _SHOWN = ("goal", "acquisition", "reference", "top", "keeps_all", "pool")
 _NAMES = {
     "digest": "the formulas and what was learned on top of them", "goal": "goal", "acquisition": "acquisition",
     "reference": "value to improve on", "top": "top", "keeps_all": "all predictions", "known": "known ids",
+    "unwanted": "elements that are not wanted",
     "reading": "columns of the pool", "bins": "bins of the histogram", "pool": "pool",
 }  # fmt: skip
 

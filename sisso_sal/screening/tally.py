@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sisso_sal.data.arrow import text_array
+from sisso_sal.oxides.elements import element_data
 from sisso_sal.screening.block import Block
 from sisso_sal.screening.job import Job
 from sisso_sal.screening.judge import COLUMNS, Judge, Judged
@@ -62,8 +63,9 @@ class Counts:
 
     Attributes
     ----------
-    n_rows, n_known, n_predicted : int
-        All candidates; those with a label, which do not count in what follows; those with a prediction.
+    n_rows, n_known, n_excluded, n_predicted : int
+        All candidates; those with a label and those with an unwanted element, which do not count in what follows; those with a
+        prediction.
     n_extrapolated : int
         Candidates for which more than half of the members extrapolate.
     n_some_invalid : int
@@ -81,6 +83,7 @@ class Counts:
     n_rows: int = 0
     n_predicted: int = 0
     n_known: int = 0
+    n_excluded: int = 0
     n_extrapolated: int = 0
     n_some_invalid: int = 0
     without: Counter[str] = field(default_factory=Counter)
@@ -161,6 +164,8 @@ class Tally:
         self._job, self._judge = job, judge
         self.predictions: list[pa.Table] = []
         self._known = text_array(job.known)
+        columns = {symbol: number for number, symbol in enumerate(element_data())}
+        self._unwanted = [columns[symbol] for symbol in job.unwanted]
         self.counts, self.best = (
             Counts(means=np.zeros(job.bins[2] + 2, np.int64)),
             Best(job.top, self._schema(of_best=True)),
@@ -199,11 +204,16 @@ class Tally:
         return pa.schema(fields + [(feature_header(name, unit), pa.float64()) for name, unit in units.items()])
 
     def _is_open(self, block: Block) -> np.ndarray | None:
-        """ndarray (n,) of bool: candidates without a label; None where all are."""
-        if not len(self._known):
-            return None
-        is_known = np.asarray(pc.is_in(block.ids, value_set=self._known))
-        return ~is_known if is_known.any() else None
+        """ndarray (n,) of bool: candidates without a label and without an unwanted element; None where all are."""
+        is_open = np.ones(len(block.ids), dtype=bool)
+        if len(self._known):
+            is_open &= ~np.asarray(pc.is_in(block.ids, value_set=self._known))
+            self.counts.n_known += len(is_open) - int(np.count_nonzero(is_open))
+        if len(self._unwanted) and block.shares is not None:
+            excluded = is_open & (block.shares[:, self._unwanted] > 0).any(axis=1)
+            self.counts.n_excluded += int(np.count_nonzero(excluded))
+            is_open &= ~excluded
+        return None if is_open.all() else is_open
 
     def _count(self, judged: Judged, is_open: np.ndarray | None) -> None:
         counts, columns = self.counts, judged.columns
@@ -212,7 +222,6 @@ class Tally:
         known = ~lacks if is_open is None else ~lacks & is_open
         low, width, n_bins = self._job.bins
         counts.n_rows += n
-        counts.n_known += 0 if is_open is None else n - int(np.count_nonzero(is_open))
         counts.n_predicted += int(np.count_nonzero(known))
         with np.errstate(over="ignore"):
             place = np.clip(np.floor((mean[known] - low) / width), -1, n_bins).astype(np.int64) + 1

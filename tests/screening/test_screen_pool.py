@@ -153,6 +153,26 @@ def test_candidates_that_cannot_be_predicted_are_counted(tmp_path, model, pool):
     assert found["mean"][[3, 150, 301]].isna().all()
 
 
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_elements_that_are_not_wanted(tmp_path, formulas_alone, pool, form):
+    """Also by a model that has learned nothing from compositions."""
+    pool.to_parquet(tmp_path / "pool.parquet")
+    pool.to_csv(tmp_path / "pool.csv", index=False)
+    path = tmp_path / f"pool.{form}"
+    document = screened(formulas_alone, path, tmp_path / "out", exclude=("V", "Sr"), only=("V", "Li", "Na", "Ti", "Fe"))
+    metals = pool["formula"].str.findall("[A-Z][a-z]?").map(set)
+    is_wanted = metals.map(lambda found: found <= {"Li", "Na", "Ti", "Fe", "O"}).to_numpy()
+    assert document["n_excluded"] == (~is_wanted).sum() > 300
+    _, told = whole(formulas_alone, tmp_path / "pool.parquet")
+    assert document["n_predicted"] == (is_wanted & np.isfinite(told.mean)).sum()
+    assert {*top(tmp_path / "out")["id"]} <= {*pool["formula"][is_wanted]}
+    bare = pool.assign(formula=[f"sample {number}" for number in range(700)])
+    bare.to_parquet(tmp_path / "bare.parquet")
+    with pytest.raises(SettingsError, match="elements can be excluded only where candidates have formulas, found none"):
+        screened(formulas_alone, tmp_path / "bare.parquet", tmp_path / "bare", exclude=("V",))
+
+
 def test_without_ids_rows_have_numbers(tmp_path, formulas_alone, pool):
     features = pool.drop(columns="formula")
     (tmp_path / "pool").mkdir()

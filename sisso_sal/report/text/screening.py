@@ -26,6 +26,8 @@ def screening_text(document: Mapping[str, Any], width: int | None = None) -> str
         lines.append(f"no prediction: {in_words(document['without_prediction'])}")
     if document["n_known"]:
         lines.append(f"not ranked, as they have a label or failed: {document['n_known']}")
+    if document["n_excluded"]:
+        lines.append(f"left out, as they have an element that is not wanted: {document['n_excluded']}")
     if document["expected_hits"] is not None:
         what = f"to reach {goal}" if goal.has_bound else f"to be better than {document['improve_on']:.4g}"
         lines.append(f"expected {what}: {document['expected_hits']:.4g}")
