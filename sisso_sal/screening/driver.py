@@ -104,14 +104,14 @@ def screen(folder: Path, job: Job, parts: Sequence[Part], workers: Workers, prog
         progress(done, to_do)
     seconds = time.monotonic() - start
     counts, best = _merged(folder, job, names)
-    _clear(folder)
+    n_removed = _clear(folder, parts, names)
     summary = _summary(job, counts, best, parts)
     write_whole(
         folder / TOP, csv_of(_frame(job, best), ("id", "reason", *([COMPOSITION] if job.reading.has_formulas else [])))
     )
     write_whole(folder / SUMMARY, json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
     run = {
-        "n_rows": n_done, "n_shards": len(missing), "n_rows_before": summary["n_rows"] - n_done,
+        "n_removed": n_removed, "n_rows": n_done, "n_shards": len(missing), "n_rows_before": summary["n_rows"] - n_done,
         "seconds": round(seconds, 3), "rows_per_second": round(n_done / seconds, 1) if seconds and n_done else None,
     }  # fmt: skip
     return {**summary, "run": run, "folder": str(folder)}
@@ -135,12 +135,18 @@ def _merged(folder: Path, job: Job, names: Sequence[str]) -> tuple[list[Counts],
     return counts, best.table()
 
 
-def _clear(folder: Path) -> None:
-    """Remove what killed workers left."""
+def _clear(folder: Path, parts: Sequence[Part], names: Sequence[str]) -> int:
+    """Remove what killed workers left, and predictions of shards that the pool no longer has; returns how many of these."""
     for name in (RESULTS, PREDICTIONS):
         for scratch in (folder / name).glob(".*.part"):
             with suppress(OSError):
                 scratch.unlink()
+    wanted = {predictions_file(folder, part, name) for part, name in zip(parts, names, strict=True)}
+    old = [path for path in (folder / PREDICTIONS).glob("*.parquet") if path not in wanted]
+    for path in old:
+        with writing(path):
+            path.unlink()
+    return len(old)
 
 
 def _summary(job: Job, counts: Sequence[Counts], best: pa.Table, parts: Sequence[Part]) -> dict[str, Any]:

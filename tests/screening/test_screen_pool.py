@@ -238,7 +238,7 @@ def test_only_what_is_missing_is_done(tmp_path, model, pool, monkeypatch):
     assert first["run"]["n_rows"] == 400
     again = screened(model, tmp_path / "pool", tmp_path / "out", keeps_all=True)
     assert again["run"] | {"seconds": 0} == {
-        "n_rows": 0, "n_shards": 0, "n_rows_before": 400, "seconds": 0, "rows_per_second": None,
+        "n_removed": 0, "n_rows": 0, "n_shards": 0, "n_rows_before": 400, "seconds": 0, "rows_per_second": None,
     }  # fmt: skip
     pool[400:].to_parquet(tmp_path / "pool" / "2.parquet")
     grown = screened(model, tmp_path / "pool", tmp_path / "out", keeps_all=True)
@@ -247,6 +247,21 @@ def test_only_what_is_missing_is_done(tmp_path, model, pool, monkeypatch):
     mended = screened(model, tmp_path / "pool", tmp_path / "out", keeps_all=True)
     assert mended["run"]["n_shards"] == 1
     assert {k: v for k, v in mended.items() if k != "run"} == {k: v for k, v in grown.items() if k != "run"}
+
+
+@pytest.mark.usefixtures("small")
+def test_predictions_are_those_of_the_pool_as_it_is(tmp_path, formulas_alone, pool):
+    """A file that was written anew, or is gone, leaves nothing behind."""
+    (tmp_path / "pool").mkdir()
+    for number in range(3):
+        pool[200 * number : 200 * (number + 1)].to_parquet(tmp_path / "pool" / f"{number}.parquet")
+    screened(formulas_alone, tmp_path / "pool", tmp_path / "out", keeps_all=True)
+    pool[600:].to_parquet(tmp_path / "pool" / "1.parquet")
+    (tmp_path / "pool" / "2.parquet").unlink()
+    done = screened(formulas_alone, tmp_path / "pool", tmp_path / "out", keeps_all=True)
+    assert predictions(tmp_path / "out")["id"].tolist() == [*pool["formula"][:200], *pool["formula"][600:]]
+    assert (done["run"]["n_rows"], done["run"]["n_removed"], done["n_rows"]) == (100, 2, 300)
+    assert {*top(tmp_path / "out")["id"]} <= {*pool["formula"][:200], *pool["formula"][600:]}
 
 
 def test_other_settings_are_refused_with_their_differences(tmp_path, model, formulas_alone, pool):

@@ -40,6 +40,8 @@ def screening_text(document: Mapping[str, Any], width: int | None = None) -> str
         lines += ["", rate + before]
     else:
         lines += ["", "all results were there"]
+    if run["n_removed"]:
+        lines.append(f"predictions of shards that the pool no longer has were removed: {run['n_removed']}")
     return "\n".join(lines)
 
 
