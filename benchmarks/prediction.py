@@ -98,7 +98,7 @@ def parts(model: Any, n_rows: int) -> dict[str, Callable[[], Any]]:
 
     def asked(*numbers: int) -> Callable[[], Any]:
         learners = [correction._learners[number] for number in numbers]
-        seen = [_seen(rows, shares, learner.kinship) for learner in learners]
+        seen = [_seen(rows, N_FEATURES, shares, learner.kinship) for learner in learners]
         return lambda: [learner.predict(part, formula) for learner, part in zip(learners, seen, strict=True)]
 
     return {

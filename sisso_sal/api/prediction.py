@@ -10,15 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from sisso_sal.api.inputs import tell_rejected
-from sisso_sal.data.headers import split_header
 from sisso_sal.data.table import Table, read_table
-from sisso_sal.errors import TableError, UnitError
-from sisso_sal.features.dimension import conversion_factor
+from sisso_sal.errors import TableError
 from sisso_sal.models.ensemble_model import EnsembleModel
-from sisso_sal.models.formulas import FittedModels
-from sisso_sal.oxides.primary_features import PRIMARY_FEATURES, featurize_table
-
-Model = FittedModels | EnsembleModel
+from sisso_sal.models.needs import Model, factor_of, is_made_from_formulas, why_needed
+from sisso_sal.oxides.primary_features import featurize_table
 
 
 def columns_for(
@@ -59,9 +55,7 @@ def columns_for(
     """
     path = Path(path)
     names = read_table(path, id=id, features=[])
-    made = {split_header(feature.header)[0] for feature in PRIMARY_FEATURES}
-    is_made = made.issuperset(model.primaries) and not {*model.primaries} & {*names.headers}
-    if formula is not None or is_made:
+    if formula is not None or is_made_from_formulas(model, names.headers):
         table, rejected = featurize_table(names, formula)
         tell("the model's features were made from formulas")
         tell_rejected(rejected, tell)
@@ -76,7 +70,7 @@ def columns_for(
     for name, unit in model.primaries.items():
         if name in table.feature_names:
             place = table.feature_names.index(name)
-            columns[name] = table.features[:, place] * _factor(path, name, table.feature_units[place], unit)
+            columns[name] = table.features[:, place] * factor_of(str(path), name, table.feature_units[place], unit)
     return table, columns
 
 
@@ -86,7 +80,7 @@ def _with_needed(model: Model, path: Path, names: Table, id: str | None, tell: C
         try:
             names.header(name)
         except TableError as error:
-            raise TableError(f"{error} ({_reason(model, name)})") from error
+            raise TableError(f"{error} ({why_needed(model, name)})") from error
     table = read_table(path, id=id, features=model.needed)
     if isinstance(model, EnsembleModel) and len(model.needed) < len(model.primaries):
         try:
@@ -101,20 +95,3 @@ def _with_needed(model: Model, path: Path, names: Table, id: str | None, tell: C
         table.headers[name] for name in model.primaries if name in table.headers
     }  # which the model knows and does not use
     return replace(table, left_out=tuple(one for one in table.left_out if one.name not in own))
-
-
-def _reason(model: Model, name: str) -> str:
-    """What needs a feature."""
-    if isinstance(model, FittedModels):
-        return "the formula uses it"
-    n = sum(name in member.primaries() for member in model.members)
-    if n:
-        return f"{n} of {len(model.members)} formulas use it"
-    return "no formula uses it, but the correction was learned from it; fit with --correction none for formulas alone"
-
-
-def _factor(path: Path, name: str, unit: str, needed: str) -> float:
-    try:
-        return conversion_factor(unit, needed)
-    except UnitError as error:
-        raise UnitError(f"{path}: column '{name}': {error}") from error

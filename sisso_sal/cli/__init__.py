@@ -31,6 +31,7 @@ from sisso_sal.cli.models import export, fit, predict
 from sisso_sal.cli.pareto import pareto
 from sisso_sal.cli.report import report
 from sisso_sal.cli.run import label, ledger, retry, status, stop
+from sisso_sal.cli.screen import screen
 from sisso_sal.cli.slurm import slurm
 from sisso_sal.cli.study import replay, tune
 from sisso_sal.cli.tables import featurize, pool
@@ -188,7 +189,7 @@ cli.add_sections(
     {
         "Campaigns": (discover, status, report, label, retry, stop, ledger, worker, slurm),
         "Two targets at once": (pareto,),
-        "Formulas": (fit, predict, export, import_sisso),
+        "Formulas": (fit, predict, screen, export, import_sisso),
         "Choose settings and strategies": (tune, replay),
         "Tables of candidates": (featurize, pool, estimate),
         "This program": (config, completion, doctor),

@@ -24,6 +24,7 @@ from sisso_sal.cli.options import (
     SURROGATE,
     TABLE,
     THREADS,
+    WORKERS,
     dumps,
     model_changes,
 )
@@ -32,6 +33,8 @@ from sisso_sal.errors import reason_of
 from sisso_sal.system.progress import Watch
 
 FINISHED_WITH_FAILURES = 3
+KEPT = 10_000
+"""Candidates of a pool that are chosen from."""
 
 
 def _oracle_help() -> str:
@@ -67,6 +70,16 @@ def _oracle_help() -> str:
     ),
 )
 @ELEMENTS
+@panel(
+    "A pool of millions",
+    click.option(
+        "--pool",
+        metavar="POOL",
+        help="Parquet files, a table or oxides:…: TABLE has the labels, and the best of POOL are the candidates; see screen.",
+    ),
+    click.option("--keep", type=click.IntRange(min=1), help="Candidates of the pool to choose from; 10000 by default."),
+)
+@WORKERS
 @panel(
     "Labels, and when to stop",
     click.option(
@@ -132,8 +145,8 @@ def _oracle_help() -> str:
 @JSON
 @COMMON
 def discover(
-    table, target, id_column, formula, once, no_report, dry_run, take_over, asynchronous, config, out, threads, as_json, quiet,
-    debug, **options,
+    table, target, id_column, formula, pool, keep, executor, n_workers, once, no_report, dry_run, take_over, asynchronous, config,
+    out, threads, as_json, quiet, debug, **options,
 ):  # fmt: skip
     """Learn from the labelled rows of TABLE, propose which of the others to compute, and have them computed.
 
@@ -151,9 +164,11 @@ def discover(
       sisso-sal discover candidates.csv --goal "<=0.3" --batch 5 --out runs/first
       sisso-sal discover candidates.csv --oracle lookup:truth.csv --budget 30
       sisso-sal discover data/oxides.csv --oracle aims --config campaign.toml
+      sisso-sal discover labels.csv --target "gap (eV)" --pool "pool/*.parquet" --keep 5000
     """
     from sisso_sal.ledger.lock import check_free
 
+    _check_pool(pool, keep, dry_run, executor, n_workers)
     run = out or Path("runs") / table.stem
     if not dry_run:
         check_free(run)  # before the imports that take seconds
@@ -162,10 +177,22 @@ def discover(
     from sisso_sal.report.text.campaign import preview_text, watched
 
     changes: dict[str, Any] = model_changes(options) | ({"asynchronous": True} if asynchronous else {})
+    columns: dict[str, Any] = {"target": target, "id": id_column, "formula": formula}
+    if pool is not None:
+        table, columns = _with_pool(
+            table,
+            (pool, keep or KEPT),
+            run,
+            config,
+            columns | changes,
+            threads,
+            (executor, n_workers),
+            quiet or as_json,
+        )
+        changes |= columns
     campaign = Campaign(
-        table, out=run, config=config, formula=formula, threads=threads, tell=note, with_report=not no_report,
-        target=target, id=id_column, **changes,
-    )  # fmt: skip
+        table, out=run, config=config, threads=threads, tell=note, with_report=not no_report, **{**changes, **columns}
+    )
     settings, oracle = campaign.settings, campaign.oracle
     if not quiet:
         n_open = sum(label != label for label in campaign.space.labels)
@@ -190,6 +217,46 @@ def discover(
     except KeyboardInterrupt:
         fail("interrupted" if dry_run else f"interrupted: {_left_behind(run)}", None)
     _show(summary, run, as_json, debug)
+
+
+def _check_pool(pool: str | None, keep: int | None, dry_run: bool, executor: str, n_workers: int | None) -> None:
+    """Refuse options that go with a pool, or do not."""
+    if pool is None and (keep is not None or n_workers is not None or executor != "local"):
+        raise click.UsageError("--keep, --executor and --workers: need --pool, found none")
+    if pool is not None and dry_run:
+        raise click.UsageError("--dry-run: writes nothing, but a pool has to be screened first; use sisso-sal screen")
+
+
+def _with_pool(
+    table: Path,
+    pool: tuple[str, int],
+    run: Path,
+    config: Path | None,
+    options: dict[str, Any],
+    threads: int | None,
+    where: tuple[str, int | None],
+    silent: bool,
+) -> tuple[Path, dict[str, Any]]:
+    """The table of labels and of the best candidates of a pool, and its columns."""
+    from sisso_sal.api.campaign import settings_of_run
+    from sisso_sal.api.inputs import without_unused
+    from sisso_sal.api.pool_campaign import Pool, folder_of, kept_of_pool
+    from sisso_sal.system.executors import open_workers
+    from sisso_sal.system.progress import Progress
+
+    formula = options.pop("formula")
+    settings = without_unused(settings_of_run(run, config, options), lambda note: None).settings
+    wanted = Pool(text=pool[0], keep=pool[1], folder=folder_of(run))
+    try:
+        with (
+            open_workers(where[0], where[1], 1, tell=note) as workers,
+            Progress("screening the pool", silent) as progress,
+        ):
+            return kept_of_pool(
+                table, wanted, settings, workers, formula=formula, threads=threads, progress=progress, tell=note
+            )
+    except KeyboardInterrupt:
+        fail(f"interrupted: the same command goes on with what is in {wanted.folder}", None)
 
 
 def _tell_barred(barred: Mapping[str, str], n_candidates: int, level: str) -> None:

@@ -23,6 +23,22 @@ def text_array(cells: Sequence[str]) -> pa.StringArray:
     return pa.StringArray.from_buffers(len(cells), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
 
 
+def bytes_of(texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
+    """Texts as UTF-8, ndarray of uint8, and where each begins and the last ends, (n + 1,) of int32; none of them is null.
+
+    Examples
+    --------
+    >>> data, ends = bytes_of(text_array(["a", "bc", "d"])[1:])
+    >>> bytes(data[ends[0] : ends[1]]), ends.tolist()
+    (b'bc', [1, 3, 4])
+    """
+    _, ends, data = texts.buffers()
+    places = (
+        np.frombuffer(ends, np.int32)[texts.offset : texts.offset + len(texts) + 1] if ends else np.zeros(1, np.int32)
+    )
+    return np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8), places
+
+
 EMPTY: pa.Scalar = text_array([""])[0]
 """The text of no characters."""
 

@@ -78,6 +78,17 @@ def read_cells(path: str) -> RawColumns:
     return _read_text(path, is_packed)
 
 
+def is_parquet(path: str) -> bool:
+    """Whether a file is Parquet, by its content.
+
+    Raises
+    ------
+    TableError
+        The file cannot be read.
+    """
+    return _first_bytes(path).startswith(b"PAR1")
+
+
 def headers_of(path: str) -> list[str]:
     """The headers of the columns of a file, without a look at its rows; see `read_cells`."""
     start = _first_bytes(path)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,9 +26,25 @@ from sisso_sal.models.record_types import inside, need
 from sisso_sal.models.records import EnsembleRecord, file_document
 from sisso_sal.models.transform import TargetTransform
 from sisso_sal.protocols import Prediction
+from sisso_sal.protocols.distribution import Distribution
 
 N_TYPICAL = 3
 """Formulas that a description shows; members with the same descriptors count as one."""
+
+
+class PredictedParts(NamedTuple):
+    """What an ensemble says of n candidates.
+
+    `members`, `valid` (n_members, n); share of members that extrapolate `outside`, mean of the formulas `formula` and sigma before
+    recalibration `raw`, (n,) each; their distribution `told`. In the target's unit but for shares.
+    """
+
+    members: np.ndarray
+    valid: np.ndarray
+    outside: np.ndarray
+    formula: np.ndarray
+    raw: np.ndarray
+    told: Distribution
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,33 +152,43 @@ class EnsembleModel:
         ExpressionError
             A primary feature that is needed is missing.
         """
+        parts = self.predict_parts(columns, composition)
+        features = self._features(columns)
+        return Prediction(
+            parts.told.estimate, parts.told.std, parts.raw, parts.members, parts.valid,
+            distribution=parts.told,
+            formula=parts.formula,
+            outside=parts.outside,
+            distance=None if features is None else self.neighbourhood.distance(features),
+            cause=causes(self.members, columns, parts.valid),
+        )  # fmt: skip
+
+    def predict_parts(self, columns: Mapping[str, np.ndarray], composition: np.ndarray | None = None) -> PredictedParts:
+        """The part of `predict_distribution` that needs neither the distance to the labels nor causes; arguments as there."""
         values, valid, outside = evaluated(self.program, columns)
         needed = max(2, (len(self.members) + 1) // 2)
         formula, raw = aggregated(values, valid, needed, self.aggregation)
         mean, linked = formula, self.link.forward(formula)
-        is_whole = all(name in columns for name in self.primaries)
-        features = np.column_stack([columns[name] for name in self.primaries]) if is_whole else np.empty((len(mean), 0))
         if self.correction:
             _check_whole(self.primaries, columns)
-            learned = self.correction.composition
-            shares = None if learned is None else checked_composition(composition, len(features), learned.shape[1])
+            features, learned = self._features(columns), self.correction.composition
+            shares = None if learned is None else checked_composition(composition, len(mean), learned.shape[1])
             known = self.known_before(columns, len(mean))
             linked = linked - known
-            rest, raw = self.correction.predict(features, linked, shares)
+            rest, raw = self.correction.predict(np.asarray(features), linked, shares)
             mean, raw = self.link.back(rest + known, raw)
             with np.errstate(invalid="ignore"):
                 values = values + np.where(np.isfinite(mean), mean - formula, 0.0)
         elif self.low is not None and self.low.spread is not None:
             raw = np.where(np.isfinite(mean), self.low.spread, np.nan)
         told = (self.recalibration or Recalibration()).distribution(mean, raw, self.floor)
-        return Prediction(
-            told.estimate, told.std, raw, values, valid,
-            distribution=told,
-            formula=formula,
-            outside=(outside > 0).mean(axis=0),
-            distance=self.neighbourhood.distance(features) if is_whole else None,
-            cause=causes(self.members, columns, valid),
-        )  # fmt: skip
+        return PredictedParts(values, valid, (outside > 0).mean(axis=0), formula, raw, told)
+
+    def _features(self, columns: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """ndarray (n, n_primary), columns in the order of the names; None where one is missing."""
+        if not all(name in columns for name in self.primaries):
+            return None
+        return np.column_stack([columns[name] for name in self.primaries])
 
     def typical_members(self, columns: Mapping[str, np.ndarray], count: int = 3) -> list[tuple[int, float]]:
         """The members that speak most for all: those closest to the members' median over some materials.

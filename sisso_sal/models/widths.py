@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from sisso_sal.models._near import near_distances_on_line
 from sisso_sal.models.groups import consecutive
 from sisso_sal.models.record_types import read_record
 from sisso_sal.models.records import WidthsRecord
@@ -135,15 +136,10 @@ def _distances(mean: np.ndarray, values: np.ndarray, own: np.ndarray | None = No
     `own` (n,) are places in `values` that do not count, one for each prediction.
     """
     n_near = min(N_NEAR, max(len(values) - (own is not None), 1))
-    reach = min(N_NEAR + 1, len(values))
-    start = np.searchsorted(values, mean)[:, None] + np.arange(-reach, reach)
-    inside = (start >= 0) & (start < len(values))
-    if own is not None and len(values) > 1:
-        inside &= start != own[:, None]
-    with np.errstate(invalid="ignore", over="ignore"):
-        apart = np.where(inside, np.abs(values[np.clip(start, 0, len(values) - 1)] - mean[:, None]), np.inf)
-        apart.partition(n_near - 1, axis=1)
-        return apart[:, n_near - 1]
+    own = np.full(len(mean), -1) if own is None or len(values) == 1 else own
+    out = np.empty(len(mean))
+    near_distances_on_line(np.ascontiguousarray(mean), values, own, n_near, out)
+    return out
 
 
 def _most_probable(design: np.ndarray, size: np.ndarray) -> np.ndarray:

@@ -118,6 +118,25 @@ def unwanted_formulas(formulas: Sequence[str], exclude: Sequence[str], only: Seq
     return {formulas[row]: f"contains {', '.join(symbols)}" for row, symbols in held.items()}
 
 
+def refused_elements(exclude: Sequence[str], only: Sequence[str]) -> set[str]:
+    """Symbols of the elements that are not wanted; arguments as of `unwanted`.
+
+    Raises
+    ------
+    SettingsError
+        A name is unknown.
+
+    Examples
+    --------
+    >>> sorted(refused_elements(["Pb", "Hg"], []))
+    ['Hg', 'Pb']
+    """
+    refused = set(elements_named(exclude, "exclude_elements"))
+    if only:
+        refused |= element_data().keys() - elements_named(only, "only_elements") - {"O"}
+    return refused
+
+
 def unwanted(
     composition: "np.ndarray | None", exclude: Sequence[str], only: Sequence[str], place: str
 ) -> "dict[int, tuple[str, ...]]":
@@ -152,9 +171,7 @@ def unwanted(
 
     if not exclude and not only:
         return {}
-    refused = elements_named(exclude, "exclude_elements")
-    if only:
-        refused |= element_data().keys() - elements_named(only, "only_elements") - {"O"}
+    refused = refused_elements(exclude, only)
     if composition is None:
         raise SettingsError(
             f"{place}: elements can be excluded only where every candidate has a formula: as its id, or in a column 'formula'"

@@ -6,10 +6,9 @@ Elemental values with their units lie in ``elements.csv`` beside this file; ``da
 
 import csv
 import warnings
-from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from itertools import islice
 from types import MappingProxyType
@@ -20,6 +19,7 @@ from sisso_sal.oxides.formulas import TOLERANCE, cannot_be_formula, plain_atoms
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
     from sisso_sal.data.table import Table
 
@@ -126,8 +126,6 @@ def _amounts_by_pymatgen(formula: str) -> dict[str, float]:
 def atomic_fractions(formulas: Sequence[str]) -> "np.ndarray | None":
     """Share of each element: ndarray (n, n_elements), elements as in `element_data`, or None if a text is no formula.
 
-    Each different formula is read once.
-
     Examples
     --------
     >>> atomic_fractions(["MgO", "H2"])[:, 0].tolist()
@@ -135,35 +133,87 @@ def atomic_fractions(formulas: Sequence[str]) -> "np.ndarray | None":
     >>> atomic_fractions(["MgO", "sample 7"]) is None
     True
     """
+    from sisso_sal.data.arrow import text_array
+
+    amounts, others = _amounts(text_array(formulas))
+    for row in others:
+        if not _read_into(amounts[row], formulas[row]):
+            return None
+    shares, is_known = _shares(amounts)
+    return shares if is_known.all() else None
+
+
+def fractions_or_nan(formulas: "pa.StringArray") -> "np.ndarray":
+    """The same of an Arrow array, with NaN where a text is no formula: ndarray (n, n_elements).
+
+    Examples
+    --------
+    >>> from sisso_sal.data.arrow import text_array
+    >>> fractions_or_nan(text_array(["sample 7", "H2"]))[:, 0].tolist()
+    [nan, 1.0]
+    """
     import numpy as np
 
-    column = {symbol: number for number, symbol in enumerate(element_data())}
-    row_of: dict[str, int] = {}
-    columns, numbers, sizes = array("q"), array("d"), array("q")
-    for formula in formulas:
-        if formula in row_of:
-            continue
-        row_of[formula] = len(row_of)
-        atoms = plain_atoms(formula) or ()
-        places = [column.get(symbol, -1) for symbol, _ in atoms]
-        if not atoms or -1 in places:
-            try:
-                atoms = list(parse_formula(formula).items())
-            except InputError:
-                return None
-            places = [column[symbol] for symbol, _ in atoms]
-        columns.extend(places)
-        numbers.extend([number for _, number in atoms])
-        sizes.append(len(atoms))
-    amounts = np.zeros((len(row_of), len(column)))
-    rows = np.repeat(np.arange(len(row_of)), np.array(sizes, dtype=np.int64))
-    # In the order of the text, as `parse_formula` adds the atoms of an element that comes again.
-    np.add.at(amounts.reshape(-1), len(column) * rows + np.array(columns, dtype=np.int64), np.array(numbers))
-    amounts[amounts < TOLERANCE] = 0.0
-    if not amounts.any(axis=1).all():
-        return None
-    amounts /= amounts.sum(axis=1, keepdims=True)
-    return amounts if len(row_of) == len(formulas) else amounts[[row_of[formula] for formula in formulas]]
+    amounts, others = _amounts(formulas)
+    for row in others:
+        _read_into(amounts[row], formulas[row].as_py())
+    shares, is_known = _shares(amounts)
+    shares[~is_known] = np.nan
+    return shares
+
+
+def _amounts(formulas: "pa.StringArray") -> "tuple[np.ndarray, list[int]]":
+    """Atoms of each element (n, n_elements), and numbers of the texts that are not plain, or no formulas: zeros stand for them."""
+    import numpy as np
+
+    from sisso_sal.data.arrow import bytes_of
+    from sisso_sal.oxides._plain import read_plain
+
+    data, ends = bytes_of(formulas)
+    amounts, is_plain = np.zeros((len(formulas), len(_columns()))), np.empty(len(formulas), dtype=np.bool_)
+    read_plain(data, ends, _places(), TOLERANCE, amounts, is_plain)
+    return amounts, np.flatnonzero(~is_plain).tolist()
+
+
+def _read_into(amounts: "np.ndarray", formula: str) -> bool:
+    """Write the atoms of any formula into zeros (n_elements,); False where it is none."""
+    try:
+        read = _parsed(formula)
+    except InputError:
+        return False
+    for symbol, number in read.items():
+        amounts[_columns()[symbol]] = number if number >= TOLERANCE else 0.0
+    return True
+
+
+def _shares(amounts: "np.ndarray") -> "tuple[np.ndarray, np.ndarray]":
+    """Atoms as shares of all atoms (n, n_elements), in the same memory, and where there are any atoms (n,)."""
+    import numpy as np
+
+    total = amounts.sum(axis=1, keepdims=True)
+    is_known = total > 0
+    np.divide(amounts, total, out=amounts, where=is_known)
+    return amounts, is_known[:, 0]
+
+
+@cache
+def _columns() -> Mapping[str, int]:
+    return {symbol: number for number, symbol in enumerate(element_data())}
+
+
+@cache
+def _places() -> "np.ndarray":
+    """What `read_plain` wants to know of symbols."""
+    import numpy as np
+
+    places = np.full(26 * 27, -1)
+    for symbol, number in _columns().items():
+        first, second = ord(symbol[0]) - ord("A"), ord(symbol[1]) - ord("a") + 1 if len(symbol) > 1 else 0
+        places[27 * first + second] = number
+    return places
+
+
+_parsed = lru_cache(maxsize=65_536)(parse_formula)
 
 
 def composition_of(table: "Table") -> "np.ndarray | None":

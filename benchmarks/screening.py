@@ -1,0 +1,188 @@
+"""What a screening costs: growth in candidates, with and without a correction, with one worker and more.
+
+    python benchmarks/screening.py [--rows 100000 1000000] [--workers 1 2] [--models formulas corrected] [--folder DIR] [--profile]
+
+The pool has 15 made-up features and formulas of three metals and oxygen, in row groups of 2^18 rows; it is generated file by file
+and kept in the folder, which is a temporary one by default. The models are an ensemble of 30 members of 2 terms without correction,
+and the same with a correction that has seen 100 labels and their compositions. Printed are wall time, processor time of all
+processes in µs for each candidate, candidates in a second, the largest memory of a process, and time for each candidate relative to
+the first size (linear: 1).
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import json
+import os
+import pstats
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(HERE / "benchmarks"))
+N_FEATURES, N_MEMBERS, N_LABELS, PER_FILE, PER_GROUP = 15, 30, 100, 2**20, 2**18
+METALS = (
+    "Li", "Be", "Na", "Mg", "Al", "Si", "K", "Ca", "Sc", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn", "Ga", "Ge", "Rb",
+    "Sr", "Y", "Zr", "Nb", "Mo", "Ag", "Cd", "In", "Sn", "Sb", "Cs", "Ba", "La", "Hf", "Ta", "W", "Pb", "Bi",
+)  # fmt: skip
+CHOSEN = {"rung": 2, "dim": 2, "form": "feature", "column": ""}
+CHOICE = CHOSEN | {"mae": 1.0, "rmse": 1.0}
+GOAL = "min"
+MODELS = ("formulas", "corrected")
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+
+
+def candidates(n: int, seed: int) -> tuple[list[str], dict[str, np.ndarray]]:
+    """Formulas and features, (n,) each."""
+    rng = np.random.default_rng(seed)
+    metals = np.array(METALS)[rng.integers(0, len(METALS), (n, 3))].T
+    numbers = rng.integers(1, 7, (4, n)).astype(str)
+    parts = [np.char.add(*pair) for pair in zip([*metals, np.full(n, "O")], numbers, strict=True)]
+    formulas = parts[0]
+    for part in parts[1:]:
+        formulas = np.char.add(formulas, part)
+    return formulas.tolist(), {f"x{k}": rng.uniform(1, 2, n) for k in range(N_FEATURES)}
+
+
+def write_models(folder: Path) -> None:
+    """Model files that nobody has fitted: made-up formulas, kernels and labels."""
+    from prediction import made_up_members
+
+    from sisso_sal import SISSOEnsemble
+    from sisso_sal.models.calibration import calibrate
+    from sisso_sal.models.correction import Correction, Kernels
+    from sisso_sal.models.ensemble_model import EnsembleModel
+    from sisso_sal.models.files import save_model
+    from sisso_sal.models.fitting import SearchCounts
+    from sisso_sal.models.stored import StoredModel
+    from sisso_sal.oxides.elements import atomic_fractions
+
+    formulas, columns = candidates(N_LABELS, 0)
+    columns = dict(sorted(columns.items()))
+    members, shares = made_up_members(columns), atomic_fractions(formulas)
+    formula = np.mean([member.predict(columns)[0] for member in members], axis=0)
+    features = np.column_stack(list(columns.values()))
+    target = formula + 0.3 * formula.std() * (np.sin(5 * features[:, 0]) + shares[:, 5])
+    length = 0.5 * np.log(N_FEATURES + 1)
+    theta = [[0.0, *[length] * (N_FEATURES + 1), -2.0], [0.0, length, -2.0], [0.0, 0.0, length + np.log(2.0), -2.0]]
+    correction = Correction("both", features, formula, target, 0, shares, Kernels(theta))
+    calibration, recalibration = calibrate(target, correction.left_out_mean, correction.left_out_std)
+    settings = SISSOEnsemble(members=N_MEMBERS, rung=2, dim=2, operators=OPERATORS, correction="none").get_params()
+    settings |= {"low": ()}
+    for name, learned in (("formulas", None), ("corrected", correction)):
+        model = EnsembleModel(
+            members=members, dropped=((),) * N_MEMBERS, aggregation="mean", choices=[CHOICE], primaries=dict.fromkeys(columns, ""),
+            chosen=CHOSEN, labelled=features, recalibration=recalibration,
+            calibration=calibration, formula_calibration=calibration,
+            counts=SearchCounts(N_LABELS, {"0": N_FEATURES}, {"0": {}}, 0, True), correction=learned,
+        )  # fmt: skip
+        kind = "none" if learned is None else "both"
+        save_model(folder / f"{name}.json", StoredModel(model, settings | {"correction": kind}), "y")
+
+
+OPERATORS = ("add", "sub", "mult", "div", "abs_diff", "inv", "sq", "sqrt", "cbrt", "exp", "log")
+
+
+def write_pool(folder: Path, n: int) -> Path:
+    """The first n candidates, in files of `PER_FILE`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pool = folder / f"pool-{n}"
+    pool.mkdir(exist_ok=True)
+    for number, start in enumerate(range(0, n, PER_FILE)):
+        path, size = pool / f"{number:05d}.parquet", min(PER_FILE, n - start)
+        if not path.exists():
+            formulas, columns = candidates(size, 1 + number)
+            part = path.with_suffix(".part")
+            pq.write_table(pa.table({"id": formulas, **columns}), part, row_group_size=PER_GROUP)
+            part.rename(path)
+    return pool
+
+
+def one_run(folder: Path, pool: Path, model: str, n_workers: int, *more: str) -> dict[str, Any]:
+    """Times of the command in a process of its own."""
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        command = [
+            sys.executable, "-m", "sisso_sal", "screen", str(folder / f"{model}.json"), str(pool), "--goal", GOAL, "--json",
+            "--workers", str(n_workers), "--out", str(Path(out, "out")), *more,
+        ]  # fmt: skip
+        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+        environment = os.environ | ONE_THREAD | {"PYTHONPATH": str(HERE)}
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+        after, seconds = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - start
+    document = json.loads(done.stdout)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    n = document["n_rows"]
+    return {
+        "model": model, "rows": n, "workers": n_workers, "seconds": seconds, "µs a row": 1e6 * cpu / n,
+        "rows a second": n / seconds, "GiB": after.ru_maxrss / 2**20,
+    }  # fmt: skip
+
+
+def profile(folder: Path, pool: Path, model: str) -> None:
+    """Where the time of one shard goes, in this process."""
+    from sisso_sal.api.screening import Wanted, screen_pool
+    from sisso_sal.system.executors import open_workers
+
+    with (
+        open_workers("local", 1, 1) as workers,
+        tempfile.TemporaryDirectory() as first,
+        tempfile.TemporaryDirectory() as out,
+    ):
+        screen_pool(folder / f"{model}.json", str(pool), f"{first}/out", Wanted(goal=GOAL), workers)
+        profiler, start = cProfile.Profile(), time.process_time()
+        profiler.enable()
+        n = screen_pool(folder / f"{model}.json", str(pool), f"{out}/out", Wanted(goal=GOAL), workers)["n_rows"]
+        profiler.disable()
+    print(f"{model}: {1e6 * (time.process_time() - start) / n:.3f} µs a row of {n}")
+    pstats.Stats(profiler).sort_stats("tottime").print_stats(28)
+
+
+def measured(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
+    for n in options.rows:
+        pool = write_pool(folder, n)
+        for model in options.models:
+            if options.profile:
+                profile(folder, pool, model)
+                continue
+            for n_workers in options.workers:
+                yield one_run(folder, pool, model, n_workers)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000], help="candidates")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of workers")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--folder", type=Path, help="where pools and models are kept")
+    parser.add_argument("--profile", action="store_true", help="where the time of one worker goes")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder = options.folder or Path(place)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_models(folder)
+        first: dict[tuple[str, int], float] = {}
+        for row in measured(options, folder):
+            rate = first.setdefault((row["model"], row["workers"]), row["seconds"] / row["rows"])
+            row["growth"] = row["seconds"] / row["rows"] / rate
+            print(
+                "  ".join(
+                    f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+                    for name, value in row.items()
+                ),
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+"""Screening of a pool with a model: the front door, and what it takes from a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sisso_sal.acquisition.goal import Goal
+from sisso_sal.acquisition.registry import acquisition_named
+from sisso_sal.acquisition.scores import EI, HITS
+from sisso_sal.api.prediction import columns_for
+from sisso_sal.campaign.newest import model_file
+from sisso_sal.campaign.summary import read_summary
+from sisso_sal.data.formats import is_parquet
+from sisso_sal.errors import SettingsError, TableError
+from sisso_sal.ledger.fold import fold
+from sisso_sal.ledger.store import read_ledger
+from sisso_sal.models.files import read_model
+from sisso_sal.models.formulas import FittedModels
+from sisso_sal.models.needs import Model
+from sisso_sal.models.stored import StoredModel
+from sisso_sal.oxides.element_groups import refused_elements
+from sisso_sal.oxides.enumeration import OxideEnumeration
+from sisso_sal.protocols import Progress
+from sisso_sal.report.text.left_out import remarks_text
+from sisso_sal.screening.block import Reading
+from sisso_sal.screening.columns import NO_COMPOSITIONS, made_features, reading_of, wants_composition
+from sisso_sal.screening.driver import begin, check_folder, screen
+from sisso_sal.screening.job import Job
+from sisso_sal.screening.judge import check_acquisition
+from sisso_sal.screening.oxide_pool import is_enumerated, oxide_shards
+from sisso_sal.screening.pools import Part
+from sisso_sal.screening.reference import bins_of, reference_of
+from sisso_sal.screening.shards import parquet_files, shards_of
+from sisso_sal.screening.tables import COPIES, keep_copy
+from sisso_sal.screening.worker import digest_of
+from sisso_sal.spaces.table import TableSpace
+from sisso_sal.system.executors import Workers
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a person asks of a screening; None for what the model or its run says.
+
+    Attributes
+    ----------
+    goal, acquisition : str, optional
+    top : int
+        Best candidates to keep.
+    keeps_all : bool
+        Whether all predictions are written.
+    id, formula : str, optional
+        Columns of the ids, and of formulas from which features are made.
+    known : tuple of str
+        Ids that are not ranked, beside those that the run knows.
+    exclude, only : tuple of str, optional
+        Elements and groups: none of `exclude` is wanted and, if `only` is not empty, nothing but `only` and oxygen.
+    """
+
+    goal: str | None = None
+    acquisition: str | None = None
+    top: int = 1000
+    keeps_all: bool = False
+    id: str | None = None
+    formula: str | None = None
+    known: tuple[str, ...] = ()
+    exclude: tuple[str, ...] | None = None
+    only: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a run says, empty for a model file: the summary of its newest iteration, ids that are known or have failed, and settings
+    that may change.
+    """
+
+    summary: dict[str, Any]
+    known: tuple[str, ...] = ()
+    run: Mapping[str, Any] = field(default_factory=dict)
+
+
+def screen_pool(
+    model: str | os.PathLike[str],
+    pool: str,
+    out: str | os.PathLike[str],
+    wanted: Wanted,
+    workers: Workers,
+    *,
+    progress: Progress = lambda done, total: None,
+    tell: Tell = lambda note: None,
+) -> dict[str, Any]:
+    """Predict and score every candidate of a pool, and keep the best.
+
+    Parameters
+    ----------
+    model : path
+        A model file, or a run folder: then its newest iteration, whose goal, acquisition and value to improve on are the defaults.
+    pool : str
+        A Parquet file, a folder or pattern of x
+    out : path
+        Folder of the results. The same screening again does only what is missing.
+    wanted : Wanted
+    workers : Workers
+        From `sisso_sal.system.executors.open_workers`.
+    progress : callable, optional
+        Called with (rows done, rows in all).
+    tell : callable, optional
+        Takes notes.
+
+    Returns
+    -------
+    dict
+        See `sisso_sal.screening.driver.screen`.
+
+    Raises
+    ------
+    SissoSalError
+        Model or pool cannot be used, or the folder has another screening.
+    """
+    path, folder = model_file(Path(model)), Path(out).resolve()
+    check_folder(folder)
+    digest = digest_of(path)
+    stored = read_model(path)
+    settings = _settings(stored, _told_by(Path(model)), wanted)
+    by_element = bool(settings["unwanted"])
+    parts, reading = _opened(pool, stored.model, folder, wanted, tell, by_element)
+    if by_element and reading.composition is None:
+        raise SettingsError(f"{pool}: elements can be excluded only where candidates have formulas, found none")
+    job = Job(
+        model=str(path.resolve()), digest=digest, target=stored.target, unit=stored.target_unit, top=wanted.top,
+        keeps_all=wanted.keeps_all, pool=pool if is_enumerated(pool) else "",
+        reading=reading, bins=bins_of(stored.model), **settings,
+    )  # fmt: skip
+    begin(folder, job)
+    return screen(folder, job, parts, workers, progress)
+
+
+def _told_by(model: Path) -> _Told:
+    """What a run says of its newest iteration."""
+    if not any((model / name).exists() for name in ("campaign.db", "campaign.jsonl")):
+        return _Told({})
+    state = fold(read_ledger(model).events())
+    summary = read_summary(model / state.iterations[-1].folder)
+    return _Told(summary, tuple(sorted({*state.labels, *(case.id for case in state.failed)})), state.run)
+
+
+def _settings(stored: StoredModel, told: _Told, wanted: Wanted) -> dict[str, Any]:
+    """Goal, acquisition, reference and known ids, as fields of a `Job`."""
+    model, summary = stored.model, told.summary
+    goal = Goal.parse(wanted.goal or summary.get("goal") or "min")
+    name = wanted.acquisition or _usual(model, goal, summary)
+    if wanted.goal is None and summary and acquisition_named(name).share is not None and not goal.has_bound:
+        goal = Goal.parse(
+            summary["wanted"]
+        )  # the bound that the best share of the candidates of the run is expected to reach
+    check_acquisition(name, goal, model)
+    known = tuple(sorted({*told.known, *wanted.known}))
+    reference = None
+    if not goal.has_bound:
+        is_of_run = summary and str(goal) == summary["goal"]
+        reference = float(summary["improve_on"]) if is_of_run else reference_of(model, goal)
+    exclude = told.run.get("exclude_elements", ()) if wanted.exclude is None else wanted.exclude
+    only = told.run.get("only_elements", ()) if wanted.only is None else wanted.only
+    refused = tuple(sorted(refused_elements(exclude, only)))
+    return {"goal": str(goal), "acquisition": name, "reference": reference, "known": known, "unwanted": refused}
+
+
+def _usual(model: Model, goal: Goal, summary: dict[str, Any]) -> str:
+    """The acquisition where none is asked for."""
+    if isinstance(model, FittedModels):
+        return "mean"
+    if summary:
+        return summary["acquisition"]
+    return HITS.name if goal.has_bound else EI.name
+
+
+def _opened(
+    pool: str, model: Model, folder: Path, wanted: Wanted, tell: Tell, by_element: bool
+) -> tuple[Sequence[Part], Reading]:
+    """The parts of a pool, and how they are read."""
+    if is_enumerated(pool):
+        return list(oxide_shards(pool)), _of_oxides(pool, model, tell, by_element)
+    files = parquet_files(pool)
+    if all(map(is_parquet, files)):
+        reading = reading_of(model, files, wanted.id, wanted.formula, tell, by_element=by_element)
+    elif len(files) == 1:
+        files, reading = _copied(files[0], model, folder, wanted, tell, by_element)
+    else:
+        other = next(file for file in files if not is_parquet(file))
+        raise TableError(f"{other}: needs a Parquet file, as all of several files do, found another")
+    parts = list(shards_of(files))
+    if not parts:
+        raise TableError(f"{pool}: needs at least one row, found none")
+    return parts, reading
+
+
+def _of_oxides(pool: str, model: Model, tell: Tell, by_element: bool) -> Reading:
+    """How a model reads oxides that are enumerated."""
+    for reason in OxideEnumeration.parse(pool).left_out.values():
+        tell(f"left out: {reason}")
+    composition = "formula" if by_element or wants_composition(model) else None
+    made = made_features(model, pool)
+    return Reading(id="formula", features=made, composition=composition, primaries=dict(model.primaries))
+
+
+def _copied(
+    path: str, model: Model, folder: Path, wanted: Wanted, tell: Tell, by_element: bool
+) -> tuple[list[str], Reading]:
+    """A table of another format, read as `predict` does it and kept as Parquet."""
+    table, columns = columns_for(model, path, wanted.id, wanted.formula, tell)
+    for line in remarks_text(table):
+        tell(line)
+    shares = TableSpace(table).composition if by_element or wants_composition(model) else None
+    if wants_composition(model) and shares is None:
+        tell(NO_COMPOSITIONS)
+    copy, reading = keep_copy(folder / COPIES, table, columns, model.primaries, shares is not None)
+    return [str(copy)], reading

@@ -1,0 +1,49 @@
+"""What a model needs of a table: which columns, in which units, and what to say where one is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sisso_sal.data.headers import split_header
+from sisso_sal.errors import UnitError
+from sisso_sal.features.dimension import conversion_factor
+from sisso_sal.models.ensemble_model import EnsembleModel
+from sisso_sal.models.formulas import FittedModels
+from sisso_sal.oxides.primary_features import PRIMARY_FEATURES
+
+Model = FittedModels | EnsembleModel
+
+
+def is_made_from_formulas(model: Model, names: Collection[str]) -> bool:
+    """Whether all features of a model can be made from formulas of oxides, and a table with columns of these names has none."""
+    made = {split_header(feature.header)[0] for feature in PRIMARY_FEATURES}
+    return made.issuperset(model.primaries) and not {*model.primaries} & {*names}
+
+
+def why_needed(model: Model, name: str) -> str:
+    """What needs a primary feature, in words."""
+    if isinstance(model, FittedModels):
+        return "the formula uses it"
+    n = sum(name in member.primaries() for member in model.members)
+    if n:
+        return f"{n} of {len(model.members)} formulas use it"
+    return "no formula uses it, but the correction was learned from it; fit with --correction none for formulas alone"
+
+
+def factor_of(place: str, name: str, unit: str, needed: str) -> float:
+    """What a column in one unit is multiplied by to be in the unit that is needed.
+
+    Raises
+    ------
+    UnitError
+        They are units of different quantities; the message begins with the place.
+
+    Examples
+    --------
+    >>> factor_of("pool.csv", "EA", "meV", "eV")
+    0.001
+    """
+    try:
+        return conversion_factor(unit, needed)
+    except UnitError as error:
+        raise UnitError(f"{place}: column '{name}': {error}") from error

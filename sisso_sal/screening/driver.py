@@ -1,0 +1,196 @@
+"""A screening from beginning to end: what is missing is computed, and all results are merged."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sisso_sal.data.spreadsheet import csv_of
+from sisso_sal.errors import CampaignError, TableError
+from sisso_sal.protocols import Progress
+from sisso_sal.screening.job import JOB, Job
+from sisso_sal.screening.judge import COLUMNS
+from sisso_sal.screening.pools import Part
+from sisso_sal.screening.tables import COPIES
+from sisso_sal.screening.tally import COMPOSITION, Best, Counts, target_header
+from sisso_sal.screening.worker import PREDICTIONS, RESULTS, predictions_file, read_result, result_file, screen_part
+from sisso_sal.system.executors import Workers
+from sisso_sal.system.storage import write_whole, writing
+
+TOP, SUMMARY = "top.csv", "summary.json"
+
+N_TOLD = 20
+"""Best candidates in the summary."""
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that has other files than those of a screening.
+
+    Raises
+    ------
+    CampaignError
+    """
+    if (folder / JOB).exists() or not folder.exists():
+        return
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} - {COPIES, RESULTS, PREDICTIONS}:
+        raise CampaignError(f"{folder}: needs a new folder or one of an earlier screening, found other files")
+
+
+def begin(folder: Path, job: Job) -> None:
+    """Write the settings of a screening into its folder, or check that they are those of the start.
+
+    Raises
+    ------
+    CampaignError
+        The folder has a screening with other settings, or other files.
+    StorageError
+        The disk refuses.
+    """
+    if (folder / JOB).exists():
+        if lines := job.differences(Job.read(folder)):
+            raise CampaignError(
+                f"{folder}: this screening was started with other settings; give another --out, or undo these changes:\n  "
+                + "\n  ".join(lines)
+            )
+    else:
+        check_folder(folder)
+    with writing(folder):
+        for name in (RESULTS, *([PREDICTIONS] if job.keeps_all else [])):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+    write_whole(folder / JOB, json.dumps(job.to_json(), indent=1, ensure_ascii=False) + "\n")
+
+
+def screen(folder: Path, job: Job, parts: Sequence[Part], workers: Workers, progress: Progress) -> dict[str, Any]:
+    """Do what is missing of a screening, and write ``top.csv`` and ``summary.json``.
+
+    Parameters
+    ----------
+    folder : Path
+        Where `begin` has written the settings.
+    job : Job
+    parts : sequence of Part
+        Of the pool, in order.
+    workers : Workers
+    progress : callable
+        Is called with rows done and rows in all.
+
+    Returns
+    -------
+    dict
+        The summary, see `docs/howto/screening.md`; ``run`` says what was done now.
+
+    Raises
+    ------
+    SissoSalError
+        A part cannot be read, or a result cannot be written.
+    """
+    start = time.monotonic()
+    names = [job.name_of(part) for part in parts]
+    missing = [part for part, name in zip(parts, names, strict=True) if not _is_there(folder, job, part, name)]
+    to_do = sum(part.n_rows for part in missing)
+    done = n_done = 0
+    progress(0, to_do)
+    for part, n_rows in workers.unordered(partial(screen_part, str(folder), job.key), missing):
+        done, n_done = done + part.n_rows, n_done + n_rows
+        progress(done, to_do)
+    seconds = time.monotonic() - start
+    counts, best = _merged(folder, job, names)
+    n_removed = _clear(folder, parts, names)
+    summary = _summary(job, counts, best, parts)
+    write_whole(
+        folder / TOP, csv_of(_frame(job, best), ("id", "reason", *([COMPOSITION] if job.reading.has_formulas else [])))
+    )
+    write_whole(folder / SUMMARY, json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    run = {
+        "n_removed": n_removed, "n_rows": n_done, "n_shards": len(missing), "n_rows_before": summary["n_rows"] - n_done,
+        "seconds": round(seconds, 3), "rows_per_second": round(n_done / seconds, 1) if seconds and n_done else None,
+    }  # fmt: skip
+    return {**summary, "run": run, "folder": str(folder)}
+
+
+def _is_there(folder: Path, job: Job, part: Part, name: str) -> bool:
+    is_whole = not job.keeps_all or predictions_file(folder, part, name).exists()
+    return result_file(folder, name).exists() and is_whole
+
+
+def _merged(folder: Path, job: Job, names: Sequence[str]) -> tuple[list[Counts], pa.Table]:
+    """Counts of every part, and the best candidates of all."""
+    counts, best = [], None
+    for name in names:
+        one, table = read_result(result_file(folder, name))
+        best = best or Best(job.top, table.schema)
+        counts.append(one)
+        best.add(table)
+    if best is None:
+        raise TableError(f"{folder}: needs a pool with at least one row, found none")
+    return counts, best.table()
+
+
+def _clear(folder: Path, parts: Sequence[Part], names: Sequence[str]) -> int:
+    """Remove what killed workers left, and predictions of shards that the pool no longer has; returns how many of these."""
+    for name in (RESULTS, PREDICTIONS):
+        for scratch in (folder / name).glob(".*.part"):
+            with suppress(OSError):
+                scratch.unlink()
+    wanted = {predictions_file(folder, part, name) for part, name in zip(parts, names, strict=True)}
+    old = [path for path in (folder / PREDICTIONS).glob("*.parquet") if path not in wanted]
+    for path in old:
+        with writing(path):
+            path.unlink()
+    return len(old)
+
+
+def _summary(job: Job, counts: Sequence[Counts], best: pa.Table, parts: Sequence[Part]) -> dict[str, Any]:
+    without: dict[str, int] = {}
+    for one in counts:
+        for reason, number in one.without.items():
+            without[reason] = without.get(reason, 0) + number
+    low, width, n_bins = job.bins
+    means = np.sum([one.means for one in counts], axis=0)
+    numbers = {name: sum(getattr(one, name) for one in counts) for name in _NUMBERS}
+    return {
+        "target": {"name": job.target, "unit": job.unit}, "model": job.digest, "goal": job.goal,
+        "acquisition": job.acquisition, "improve_on": job.reference, "pool": job.pool or None,
+        "n_shards": len(parts), **numbers,
+        "n_without_prediction": sum(without.values()),
+        "without_prediction": _most_frequent_first(without),
+        "expected_hits": math.fsum(one.hits for one in counts) if "p_hit" in best.column_names else None,
+        "best": _rows(best.slice(0, N_TOLD)), "n_top": best.num_rows,
+        "histogram": {
+            "edges": [round(low + width * k, 12) for k in range(n_bins + 1)], "counts": means[1:-1].tolist(),
+            "below": int(means[0]), "above": int(means[-1]),
+        },
+        "histogram_of_p_hit": np.sum([one.shares for one in counts], axis=0).tolist(),
+    }  # fmt: skip
+
+
+_NUMBERS = ("n_rows", "n_known", "n_excluded", "n_predicted", "n_extrapolated", "n_some_invalid")
+
+
+def _rows(best: pa.Table) -> list[dict[str, Any]]:
+    """Candidates as plain data, without their features; None for a number that is not finite."""
+    told = best.select([name for name in best.column_names if name in COLUMNS])
+    return [
+        {name: None if isinstance(cell, float) and not math.isfinite(cell) else cell for name, cell in row.items()}
+        for row in told.to_pylist()
+    ]
+
+
+def _most_frequent_first(reasons: dict[str, int]) -> dict[str, int]:
+    """Reasons with their numbers, the most frequent first."""
+    return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _frame(job: Job, best: pa.Table):
+    """The best candidates as a data frame, units in the headers."""
+    frame = best.to_pandas()
+    return frame.rename(columns={name: target_header(name, job.unit) for name in COLUMNS})

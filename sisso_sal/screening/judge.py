@@ -1,0 +1,181 @@
+"""What a model says of a block of candidates, and how they score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sisso_sal.acquisition.goal import Goal
+from sisso_sal.acquisition.proposal import score
+from sisso_sal.acquisition.registry import acquisition_named
+from sisso_sal.acquisition.scene import Scene
+from sisso_sal.acquisition.scores import HITS, probability_of_goal
+from sisso_sal.errors import SettingsError
+from sisso_sal.models.ensemble_model import EnsembleModel, causes
+from sisso_sal.models.formulas import FittedModels
+from sisso_sal.models.needs import Model
+from sisso_sal.protocols import Cause
+from sisso_sal.protocols.cause import reasons
+from sisso_sal.protocols.distribution import Distribution
+from sisso_sal.screening.block import Block
+from sisso_sal.screening.job import Job
+
+COLUMNS = (
+    "id", "mean", "std", "low95", "high95", "p_hit", "score", "formula", "n_valid", "outside", "distance", "reason",
+)  # fmt: skip
+"""Of predictions, in order."""
+
+OF_A_FORMULA = ("id", "mean", "score", "reason")
+"""Of predictions by a single formula."""
+
+SCORES_OF_A_FORMULA = ("mean",)
+"""Acquisitions for a single formula, which has no sigma."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What is said of n candidates.
+
+    Attributes
+    ----------
+    told : Distribution
+        Of the n candidates; certain where a single formula predicts.
+    columns : dict of str to ndarray (n,)
+        ``mean``, ``formula`` (target's unit), ``score``, ``p_hit``, ``n_valid``, ``outside``: those that cost nothing more.
+    reason : ndarray (n,) of str
+        Why there is no mean, "" where there is one.
+    """
+
+    told: Distribution
+    columns: dict[str, np.ndarray]
+    reason: np.ndarray
+
+
+class Judge:
+    """A model with a goal and a score.
+
+    Parameters
+    ----------
+    model : FittedModels or EnsembleModel
+    job : Job
+    """
+
+    def __init__(self, model: Model, job: Job):
+        self.model, self.goal = model, Goal.parse(job.goal)
+        self.acquisition = acquisition_named(job.acquisition, self.goal)
+        self.columns = COLUMNS if isinstance(model, EnsembleModel) else OF_A_FORMULA
+        self.n_members = len(model.members) if isinstance(model, EnsembleModel) else 1
+        self._best = np.nan if job.reference is None else job.reference
+
+    def judged(self, block: Block) -> Judged:
+        """What is said of the candidates of a block."""
+        columns, shares = _usable(block)
+        with np.errstate(all="ignore"):
+            if isinstance(self.model, FittedModels):
+                return self._by_formula(self.model, block, columns)
+            return self._by_ensemble(self.model, block, columns, shares)
+
+    def details(self, judged: Judged, columns: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
+        """More about some rows, ndarray (k,) of int: ``std``, ``low95``, ``high95`` (target's unit) and ``distance``."""
+        if isinstance(self.model, FittedModels):
+            return {}
+        told = judged.told.take(rows)
+        low, high = told.interval(0.95)
+        distance = np.full(len(rows), np.nan)
+        if all(name in columns for name in self.model.primaries):
+            features = np.column_stack([columns[name][rows] for name in self.model.primaries])
+            distance = self.model.neighbourhood.distance(features)
+        return {"std": told.std, "low95": low, "high95": high, "distance": distance}
+
+    def _by_formula(self, model: FittedModels, block: Block, columns: Mapping[str, np.ndarray]) -> Judged:
+        mean, valid = model.predict_with_validity(columns)
+        told = Distribution.certain(np.where(valid, mean, np.nan))
+        scored = -self.goal.distance(told.estimate)
+        reason = model.reasons(columns)
+        _explain(reason, block, told.estimate)
+        return Judged(told, {"mean": told.estimate, "score": scored}, reason)
+
+    def _by_ensemble(
+        self, model: EnsembleModel, block: Block, columns: Mapping[str, np.ndarray], shares: np.ndarray | None
+    ) -> Judged:
+        parts = model.predict_parts(columns, shares)
+        mean, n = parts.told.estimate, len(block.ids)
+        scores = score(self._scene(parts.told, parts.members, parts.valid)).scores
+        found = {
+            "mean": mean, "formula": parts.formula, "score": scores, "p_hit": self._probability(parts.told, scores),
+            "n_valid": parts.valid.sum(axis=0, dtype=np.int32), "outside": parts.outside,
+        }  # fmt: skip
+        reason = np.full(n, "", dtype=object)
+        rows = np.flatnonzero(np.isnan(mean))
+        if len(rows):
+            lacking = {name: values[rows] for name, values in columns.items()}
+            reason[rows] = reasons(mean[rows], causes(model.members, lacking, parts.valid[:, rows]))
+            not_finite = ~np.isfinite([lacking[name] for name in model.needed]).all(axis=0)
+            reason[rows[not_finite]] = Cause.NOT_FINITE.words
+            _explain(reason, block, mean)
+        return Judged(parts.told, found, reason)
+
+    def _scene(self, told: Distribution, members: np.ndarray, valid: np.ndarray) -> Scene:
+        """Of candidates none of which is known or being computed."""
+        n = len(told)
+        nothing, no_features = np.zeros(n, dtype=bool), np.empty((n, 0))
+        return Scene(
+            self.acquisition, (), told, members, valid, self.goal, self._best, no_features, no_features[:0], nothing,
+            nothing, np.random.default_rng(0),
+        )  # fmt: skip
+
+    def _probability(self, told: Distribution, scores: np.ndarray) -> np.ndarray:
+        """ndarray (n,): to reach the bound of the goal or, where it has none, to be better than the reference."""
+        if self.acquisition.name == HITS.name:
+            return scores
+        if self.goal.kind == "window":
+            return probability_of_goal(told, self.goal)
+        edge = self._best if not self.goal.has_bound else self.goal.high if self.goal.sign > 0 else self.goal.low
+        return told.at_most(edge) if self.goal.sign > 0 else told.at_least(edge)
+
+
+def _usable(block: Block) -> tuple[Mapping[str, np.ndarray], np.ndarray | None]:
+    """Columns and shares, in which rows that cannot be used have no features."""
+    if not block.unusable:
+        return block.columns, block.shares
+    rows = np.array(list(block.unusable), dtype=np.int64)
+    columns = {name: values.copy() for name, values in block.columns.items()}
+    for values in columns.values():
+        values[rows] = np.nan
+    shares = None if block.shares is None else np.nan_to_num(block.shares)
+    return columns, shares
+
+
+def _explain(reason: np.ndarray, block: Block, mean: np.ndarray) -> None:
+    """Write why rows of a block cannot be used; a reason is given only where there is no mean."""
+    for row, words in block.unusable.items():
+        reason[row] = words
+    reason[~np.isnan(mean)] = ""
+
+
+def check_acquisition(name: str, goal: Goal, model: Model) -> None:
+    """Refuse an acquisition that needs more than one candidate at a time, or a sigma where there is none.
+
+    Raises
+    ------
+    SettingsError
+        Names those that can be used; or the goal needs a bound in numbers.
+    """
+    if goal.kind in {"lowest", "highest"}:
+        raise SettingsError(
+            f"goal: needs min, max or a bound, found '{goal}'; what share of a pool that is read piece by piece a candidate is in "
+            "is not known before its end"
+        )
+    acquisition = acquisition_named(name, goal)
+    if isinstance(model, FittedModels) and name not in SCORES_OF_A_FORMULA:
+        raise SettingsError(
+            f"acquisition: needs one of {', '.join(SCORES_OF_A_FORMULA)} for a single formula, which has no sigma, found '{name}'"
+        )
+    if not acquisition.uses:
+        raise SettingsError(f"acquisition: needs one that scores candidates by their predictions, found '{name}'")
+    if name == HITS.name and not goal.has_bound:
+        raise SettingsError(
+            f"acquisition: needs a goal with a bound for '{name}', such as '<=0.3', found '{goal}'; or one of ei, pi, lcb, mean"
+        )
