@@ -28,7 +28,7 @@ from sisso_sal.protocols import Progress
 from sisso_sal.report.text.left_out import remarks_text
 from sisso_sal.screening.block import Reading
 from sisso_sal.screening.columns import NO_COMPOSITIONS, made_features, reading_of, wants_composition
-from sisso_sal.screening.driver import begin, check_folder, screen
+from sisso_sal.screening.driver import Share, begin, check_folder, screen
 from sisso_sal.screening.job import Job
 from sisso_sal.screening.judge import check_acquisition
 from sisso_sal.screening.oxide_pool import is_enumerated, oxide_shards
@@ -91,6 +91,7 @@ def screen_pool(
     wanted: Wanted,
     workers: Workers,
     *,
+    share: Share | None = None,
     progress: Progress = lambda done, total: None,
     tell: Tell = lambda note: None,
 ) -> dict[str, Any]:
@@ -107,6 +108,8 @@ def screen_pool(
     wanted : Wanted
     workers : Workers
         From `sisso_sal.system.executors.open_workers`.
+    share : Share, optional
+        Only this share of the shards; others are for other processes, and nothing is merged.
     progress : callable, optional
         Called with (rows done, rows in all).
     tell : callable, optional
@@ -137,7 +140,7 @@ def screen_pool(
         reading=reading, bins=bins_of(stored.model), **settings,
     )  # fmt: skip
     begin(folder, job)
-    return screen(folder, job, parts, workers, progress)
+    return screen(folder, job, parts, workers, progress, share)
 
 
 def _told_by(model: Path) -> _Told:

@@ -15,6 +15,17 @@ from sisso_sal.errors import reason_of
 from sisso_sal.system.progress import Progress
 
 
+def _share(ctx: click.Context, parameter: click.Parameter, value: str | None):
+    from sisso_sal.screening.driver import Share
+
+    if value is None:
+        return None
+    number, _, of = value.partition("/")
+    if not (number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of)):
+        raise click.BadParameter(f"needs a share as 3/50, found '{value}'")
+    return Share(int(number), int(of))
+
+
 @click.command(cls=Computing, short_help="Predict and score a pool of millions, keep the best")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("pool")
@@ -50,11 +61,17 @@ from sisso_sal.system.progress import Progress
     click.option("--no-map", is_flag=True, help="Draw no map of the best candidates."),
 )
 @WORKERS
+@click.option(
+    "--share",
+    metavar="I/N",
+    callback=_share,
+    help="Do only every N-th shard, from the I-th on: a job of an array; then the command without it merges all.",
+)
 @JSON
 @COMMON
 def screen(
     model, pool, goal, acquisition, top, exclude_elements, only_elements, id_column, formula, out, all_predictions, no_map,
-    executor, n_workers, as_json, quiet, debug,
+    executor, n_workers, share, as_json, quiet, debug,
 ):  # fmt: skip
     """Predict every candidate of POOL with MODEL, score it, and keep the best.
 
@@ -72,7 +89,7 @@ def screen(
       sisso-sal screen runs/candidates "pool/*.parquet" --top 5000 --all-predictions
     """
     from sisso_sal.api.screening import Wanted, screen_pool
-    from sisso_sal.report.text.screening import screening_text
+    from sisso_sal.report.text.screening import screening_text, share_text
     from sisso_sal.system.executors import open_workers
 
     folder = out or Path("screens") / pool_name(pool)
@@ -91,9 +108,13 @@ def screen(
             open_workers(executor, n_workers, 1, tell=note) as workers,
             Progress("screening", quiet or as_json) as progress,
         ):
-            document = screen_pool(model, pool, folder, wanted, workers, progress=progress, tell=note)
+            document = screen_pool(model, pool, folder, wanted, workers, share=share, progress=progress, tell=note)
     except KeyboardInterrupt:
         fail(f"interrupted: the same command goes on with what is in {folder}", None)
+    if share is not None:
+        emit(dumps(document)) if as_json else show(share_text(document))
+        next_step("give the command without --share when all shares are done")
+        return
     drawn = None if no_map else _drawn(folder, document)
     if as_json:
         emit(dumps(document))

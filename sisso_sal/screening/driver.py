@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,9 @@ from sisso_sal.system.executors import Workers
 from sisso_sal.system.storage import write_whole, writing
 
 TOP, SUMMARY = "top.csv", "summary.json"
+
+ABANDONED = 3600
+"""Seconds after which a file that is not whole is of a process that was killed."""
 
 N_TOLD = 20
 """Best candidates in the summary."""
@@ -69,7 +72,16 @@ def begin(folder: Path, job: Job) -> None:
     write_whole(folder / JOB, json.dumps(job.to_json(), indent=1, ensure_ascii=False) + "\n")
 
 
-def screen(folder: Path, job: Job, parts: Sequence[Part], workers: Workers, progress: Progress) -> dict[str, Any]:
+class Share(NamedTuple):
+    """One of so many shares of the shards: every `of`-th, from the `number`-th on, counted from 1."""
+
+    number: int
+    of: int
+
+
+def screen(
+    folder: Path, job: Job, parts: Sequence[Part], workers: Workers, progress: Progress, share: Share | None = None
+) -> dict[str, Any]:
     """Do what is missing of a screening, and write ``top.csv`` and ``summary.json``.
 
     Parameters
@@ -82,11 +94,13 @@ def screen(folder: Path, job: Job, parts: Sequence[Part], workers: Workers, prog
     workers : Workers
     progress : callable
         Is called with rows done and rows in all.
+    share : Share, optional
+        Do only this share, and merge nothing.
 
     Returns
     -------
     dict
-        The summary, see `docs/howto/screening.md`; ``run`` says what was done now.
+        The summary, see `docs/howto/screening.md`; ``run`` says what was done now. Of a share there is only that.
 
     Raises
     ------
@@ -95,7 +109,9 @@ def screen(folder: Path, job: Job, parts: Sequence[Part], workers: Workers, prog
     """
     start = time.monotonic()
     names = [job.name_of(part) for part in parts]
-    missing = [part for part, name in zip(parts, names, strict=True) if not _is_there(folder, job, part, name)]
+    mine = slice(None) if share is None else slice(share.number - 1, None, share.of)
+    asked = list(zip(parts, names, strict=True))[mine]
+    missing = [part for part, name in asked if not _is_there(folder, job, part, name)]
     to_do = sum(part.n_rows for part in missing)
     done = n_done = 0
     progress(0, to_do)
@@ -103,6 +119,12 @@ def screen(folder: Path, job: Job, parts: Sequence[Part], workers: Workers, prog
         done, n_done = done + part.n_rows, n_done + n_rows
         progress(done, to_do)
     seconds = time.monotonic() - start
+    run = {
+        "n_rows": n_done, "n_shards": len(missing), "n_rows_before": sum(part.n_rows for part, _ in asked) - n_done,
+        "seconds": round(seconds, 3), "rows_per_second": round(n_done / seconds, 1) if seconds and n_done else None,
+    }  # fmt: skip
+    if share is not None:
+        return {"share": list(share), "run": run, "folder": str(folder)}
     counts, best = _merged(folder, job, names)
     n_removed = _clear(folder, parts, names)
     summary = _summary(job, counts, best, parts)
@@ -110,10 +132,7 @@ def screen(folder: Path, job: Job, parts: Sequence[Part], workers: Workers, prog
         folder / TOP, csv_of(_frame(job, best), ("id", "reason", *([COMPOSITION] if job.reading.has_formulas else [])))
     )
     write_whole(folder / SUMMARY, json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
-    run = {
-        "n_removed": n_removed, "n_rows": n_done, "n_shards": len(missing), "n_rows_before": summary["n_rows"] - n_done,
-        "seconds": round(seconds, 3), "rows_per_second": round(n_done / seconds, 1) if seconds and n_done else None,
-    }  # fmt: skip
+    run |= {"n_removed": n_removed, "n_rows_before": summary["n_rows"] - n_done}
     return {**summary, "run": run, "folder": str(folder)}
 
 
@@ -139,8 +158,9 @@ def _clear(folder: Path, parts: Sequence[Part], names: Sequence[str]) -> int:
     """Remove what killed workers left, and predictions of shards that the pool no longer has; returns how many of these."""
     for name in (RESULTS, PREDICTIONS):
         for scratch in (folder / name).glob(".*.part"):
-            with suppress(OSError):
-                scratch.unlink()
+            with suppress(OSError):  # another process may be at work: it renames its own
+                if time.time() - scratch.stat().st_mtime > ABANDONED:
+                    scratch.unlink()
     wanted = {predictions_file(folder, part, name) for part, name in zip(parts, names, strict=True)}
     old = [path for path in (folder / PREDICTIONS).glob("*.parquet") if path not in wanted]
     for path in old:

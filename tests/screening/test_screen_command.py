@@ -126,3 +126,19 @@ def test_a_run_gives_goal_and_labels(tmp_path, pool):
     assert best["id"].tolist()[:10] == [proposal["id"] for proposal in summary["proposals"]]
     assert best["score"].tolist()[:10] == [proposal["score"] for proposal in summary["proposals"]]
     assert not {*best["id"]} & {*frame["formula"][:50]}
+
+
+def test_shares_of_an_array_are_merged_to_the_same_bytes(pieces, model, undisturbed):
+    """Each job of an array does its share; the command without a share merges them, and does what no share did."""
+    folder = pieces / "shared"
+    words = ("screen", model, "pool", "--goal", "<=3", "--all-predictions", "--no-map", "--out", str(folder))
+    for number in (3, 1):
+        done = call(*words, "--share", f"{number}/3", folder=pieces)
+        assert f"Share {number} of 3: " in done.out
+        assert "without --share when all shares are done" in done.out
+    assert not (folder / "top.csv").exists()
+    assert len(list((folder / "shards").glob("*.parquet"))) == 13
+    merged = json.loads(call(*words, "--json", folder=pieces).out)
+    assert merged["run"]["n_shards"] == 7
+    assert content(folder) == undisturbed
+    assert "needs a share as 3/50, found '4/3'" in call(*words, "--share", "4/3", folder=pieces, code=2).err

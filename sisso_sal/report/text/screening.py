@@ -45,6 +45,13 @@ def screening_text(document: Mapping[str, Any], width: int | None = None) -> str
     return "\n".join(lines)
 
 
+def share_text(document: Mapping[str, Any]) -> str:
+    """What ``screen --share`` prints."""
+    (number, of), run = document["share"], document["run"]
+    before = f"; {run['n_rows_before']} were there" if run["n_rows_before"] else ""
+    return f"Share {number} of {of}: {run['n_rows']} candidates in {duration(run['seconds'])}{before}"
+
+
 def _table(document: Mapping[str, Any]) -> str:
     unit = f" {document['target']['unit']}" if document["target"]["unit"] else ""
     rows = document["best"][:N_SHOWN]
