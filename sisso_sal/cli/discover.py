@@ -7,7 +7,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,12 +25,16 @@ from sisso_sal.cli.options import (
     TABLE,
     THREADS,
     WORKERS,
+    at_work,
     dumps,
     model_changes,
 )
 from sisso_sal.cli.terminal import emit, fail, next_step, note, show, width
 from sisso_sal.errors import reason_of
 from sisso_sal.system.progress import Watch
+
+if TYPE_CHECKING:
+    from sisso_sal.system.executors import Workers
 
 FINISHED_WITH_FAILURES = 3
 KEPT = 10_000
@@ -168,7 +172,7 @@ def discover(
     """
     from sisso_sal.ledger.lock import check_free
 
-    _check_pool(pool, keep, dry_run, executor, n_workers)
+    _check_pool(pool, keep, dry_run)
     run = out or Path("runs") / table.stem
     if not dry_run:
         check_free(run)  # before the imports that take seconds
@@ -178,17 +182,10 @@ def discover(
 
     changes: dict[str, Any] = model_changes(options) | ({"asynchronous": True} if asynchronous else {})
     columns: dict[str, Any] = {"target": target, "id": id_column, "formula": formula}
+    workers = click.get_current_context().with_resource(at_work(executor, n_workers, threads))
     if pool is not None:
-        table, columns = _with_pool(
-            table,
-            (pool, keep or KEPT),
-            run,
-            config,
-            columns | changes,
-            threads,
-            (executor, n_workers),
-            quiet or as_json,
-        )
+        wanted = pool, keep or KEPT
+        table, columns = _with_pool(table, wanted, run, config, columns | changes, threads, workers, quiet or as_json)
         changes |= columns
     campaign = Campaign(
         table, out=run, config=config, threads=threads, tell=note, with_report=not no_report, **{**changes, **columns}
@@ -219,10 +216,10 @@ def discover(
     _show(summary, run, as_json, debug)
 
 
-def _check_pool(pool: str | None, keep: int | None, dry_run: bool, executor: str, n_workers: int | None) -> None:
+def _check_pool(pool: str | None, keep: int | None, dry_run: bool) -> None:
     """Refuse options that go with a pool, or do not."""
-    if pool is None and (keep is not None or n_workers is not None or executor != "local"):
-        raise click.UsageError("--keep, --executor and --workers: need --pool, found none")
+    if pool is None and keep is not None:
+        raise click.UsageError("--keep: needs --pool, found none")
     if pool is not None and dry_run:
         raise click.UsageError("--dry-run: writes nothing, but a pool has to be screened first; use sisso-sal screen")
 
@@ -234,24 +231,20 @@ def _with_pool(
     config: Path | None,
     options: dict[str, Any],
     threads: int | None,
-    where: tuple[str, int | None],
+    workers: Workers,
     silent: bool,
 ) -> tuple[Path, dict[str, Any]]:
     """The table of labels and of the best candidates of a pool, and its columns."""
     from sisso_sal.api.campaign import settings_of_run
     from sisso_sal.api.inputs import without_unused
     from sisso_sal.api.pool_campaign import Pool, folder_of, kept_of_pool
-    from sisso_sal.system.executors import open_workers
     from sisso_sal.system.progress import Progress
 
     formula = options.pop("formula")
     settings = without_unused(settings_of_run(run, config, options), lambda note: None).settings
     wanted = Pool(text=pool[0], keep=pool[1], folder=folder_of(run))
     try:
-        with (
-            open_workers(where[0], where[1], 1, tell=note) as workers,
-            Progress("screening the pool", silent) as progress,
-        ):
+        with Progress("screening the pool", silent) as progress:
             return kept_of_pool(
                 table, wanted, settings, workers, formula=formula, threads=threads, progress=progress, tell=note
             )

@@ -192,3 +192,41 @@ def test_workers_of_dask_come_and_go_with_the_driver(tmp_path, queue):
     text = output.read_text()
     found, _ = json.JSONDecoder().raw_decode(text[text.index("{\n") :])
     assert found == json.loads(alone.stdout)
+
+
+@pytest.mark.faults
+def test_an_array_shares_out_a_screening(tmp_path, queue):
+    """Without Dask: each job does its shards, and the driver merges them to what one process makes."""
+    shutil.copy(ROOT / "data" / "oxides.csv", tmp_path)
+    fit = (
+        "fit",
+        "oxides.csv",
+        "--drop",
+        "dG_pbx_chgnet",
+        "--rung",
+        1,
+        "--members",
+        4,
+        "--n-sis",
+        5,
+        "--out",
+        "model.json",
+    )
+    assert sisso(*fit, cwd=tmp_path).returncode == 0
+    pool = "oxides:metals=Ti,Sr,Ba,Nb,Ta,W,Sb,Sn,Zr,Hf,Ce,La,Y,Mg,Ca,max_metals=3"
+    words = ("screen", "model.json", pool, "--goal", "<=0.2", "--no-map", "--quiet")
+    alone = sisso(*words, "--out", "alone", cwd=tmp_path)
+    assert alone.returncode == 0, alone.stderr
+    assert sisso("slurm", "shared", "--time", "0:05:00", "--array", 2, "--", *words, cwd=tmp_path).returncode == 0
+    jobs = through(queue, tmp_path / "shared.slurm" / "submit.sh")
+    assert [(Path(job["script"]).name, job["state"], job["codes"]) for job in jobs.values()] == [
+        ("share.sh", "ENDED", [0, 0]), ("driver.sh", "ENDED", [0]), ("driver.sh", "CANCELLED", []),
+    ]  # fmt: skip
+    shards = [
+        {file.name: file.read_bytes() for file in (tmp_path / folder / "shards").iterdir()}
+        for folder in ("alone", "shared")
+    ]
+    assert shards[0] == shards[1]
+    assert len(shards[0]) > 1
+    for file in ("top.csv", "summary.json"):
+        assert (tmp_path / "shared" / file).read_bytes() == (tmp_path / "alone" / file).read_bytes()

@@ -60,8 +60,8 @@ def test_what_does_not_go_together_is_refused(started):
     assert more.error.startswith("error: run.pool: was made for another pool; give another --out")
     assert "keep: 30 -> 40" in more.err
     for arguments, words in (
-        (("--keep", "5"), "--keep, --executor and --workers: need --pool, found none"),
-        (("--workers", "2"), "--keep, --executor and --workers: need --pool, found none"),
+        (("--keep", "5"), "--keep: needs --pool, found none"),
+        (("--executor", "elsewhere"), "executor: needs local, dask:local, dask:ADDRESS"),
         ((*POOL, "--dry-run"), "--dry-run: writes nothing, but a pool has to be screened first"),
         (
             (*POOL, "--surrogate", "forest"),
