@@ -23,6 +23,7 @@ import numpy as np
 
 from sisso_sal.errors import InputError, OracleError
 from sisso_sal.oracle.stability.aqueous import aqueous_species
+from sisso_sal.oracle.stability.dissolution import Missing, missing_species
 from sisso_sal.oracle.stability.expressions import evaluate, expression_names
 from sisso_sal.oracle.stability.pourbaix import MU_WATER, Conditions, Decomposition, Species, decompose
 from sisso_sal.oxides.elements import parse_formula
@@ -242,7 +243,7 @@ def label(
     needed = needed_beside(formula, quantity, competitors)
     waits = _missing(needed, best, references) if names - {"band_gap"} else []
     waits += [f"{formula} (no band gap)"] if "band_gap" in names and own.band_gap is None else []
-    waits += [f"dissolved {m} (no species known)" for m in undissolved(formula, quantity, dissolved)]
+    waits += [f"dissolved {name} ({known})" for name, known in undissolved(formula, quantity, dissolved, conditions)]
     if waits:
         return Label(value=None, waits_for=tuple(waits), parts={})
     parts = {} if own.band_gap is None else {"band_gap": own.band_gap}
@@ -313,23 +314,32 @@ def needed_formulas(
     return tuple(dict.fromkeys([formula, *beside, *(MOLECULES if beside else ())]))
 
 
-def undissolved(formula: str, quantity: str, ions: Sequence[Species] | None = None) -> tuple[str, ...]:
-    """Metals without a dissolved species, where the label needs one: the label stays unknown, whatever is computed.
+def undissolved(
+    formula: str, quantity: str, ions: Sequence[Species] | None = None, conditions: Conditions | None = None
+) -> tuple[Missing, ...]:
+    """Dissolved species that the label needs and that are not known: the label stays unknown, whatever is computed.
+
+    Parameters
+    ----------
+    formula, quantity, ions, conditions
+        As in `label`.
+
+    Returns
+    -------
+    tuple of Missing
+        At most one for each metal, see `sisso_sal.oracle.stability.dissolution.missing_species`.
 
     Examples
     --------
-    >>> undissolved("GeO2", "dG_pbx"), undissolved("GeO2", "band_gap")
-    (('Ge',), ())
+    >>> undissolved("IrO2", "dG_pbx"), undissolved("IrO2", "band_gap")
+    ((Missing(name='Ir(IV)', known='no species known'),), ())
     """
     if "dG_pbx" not in expression_names(quantity, LABELS):
         return ()
     metals = sorted(parse_formula(formula).keys() - {"O", "H"})
     dissolved = aqueous_species(metals) if ions is None else ions
-    return tuple(m for m in metals if not _dissolves(m, dissolved))
-
-
-def _dissolves(metal: str, ions: Sequence[Species]) -> bool:
-    return any(metal in ion.metals for ion in ions)
+    missing = (missing_species(metal, dissolved, conditions=conditions) for metal in metals)
+    return tuple(one for one in missing if one is not None)
 
 
 def _waited_for(formula: str, phase: Phase | None) -> str:

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sisso_sal.errors import DocumentError, InputError
 from sisso_sal.oracle.stability.aqueous import aqueous_species
+from sisso_sal.oracle.stability.dissolution import Missing
 from sisso_sal.oracle.stability.labels import needed_beside, needed_formulas, undissolved
 from sisso_sal.oracle.workflow.attempts import ATTEMPTS_FILE
 from sisso_sal.oracle.workflow.chains import Chain, Task, chains_of
@@ -193,8 +194,7 @@ class Workflow:
         if self.question.oxygen_energy is not None:
             formulas = tuple(formula for formula in formulas if formula not in MOLECULES)
         lacking = {f: "no structure to start from is known" for f in formulas if not self._starts(f)}
-        for metal in undissolved(id, self.question.quantity, self._species(id)):
-            lacking[f"dissolved {metal}"] = "no species known"
+        lacking |= {f"dissolved {name}": known for name, known in self._undissolved(id)}
         if lacking:
             return PhaseRequest(id=id, intent=intent, phases=formulas, lacking=lacking)
         earlier = self._requests()
@@ -209,14 +209,17 @@ class Workflow:
         beside = needed_beside(id, self.question.quantity, ())
         if lacking := [metal for metal in beside if not self._has_start(metal)]:
             return f"no structure to start from is known of {', '.join(lacking)}"
-        lacking = undissolved(id, self.question.quantity, self._species(id))
-        return f"no dissolved species is known of {', '.join(lacking)}" if lacking else ""
+        missing = [f"{name} ({known})" for name, known in self._undissolved(id)]
+        return f"needs dissolved {', '.join(missing)}" if missing else ""
 
     def _has_start(self, element: str) -> bool:
         """Whether an element has a structure to start from."""
         if element not in self._elements:
             self._elements[element] = bool(self._starts(element))
         return self._elements[element]
+
+    def _undissolved(self, id: str) -> tuple[Missing, ...]:
+        return undissolved(id, self.question.quantity, self._species(id), self.question.conditions)
 
     def _species(self, id: str) -> list[Any] | None:
         if self.ions is None:

@@ -111,8 +111,8 @@ def test_a_missing_competitor_makes_the_label_unknown():
     assert complete.value is not None
     assert complete.waits_for == ()
     assert label("MgTiO3", known, None).waits_for == ("H2O and H2 (not computed)", "MgTi2O5 (not computed)")
-    germanium = [Phase(formula="GeO2", energy=-6.0), Phase(formula="Ge", energy=-4.5)]
-    assert label("GeO2", germanium, REFERENCES, competitors=()).waits_for == ("dissolved Ge (no species known)",)
+    iridium = [Phase(formula="IrO2", energy=-6.0), Phase(formula="Ir", energy=-8.8)]
+    assert label("IrO2", iridium, REFERENCES, competitors=()).waits_for == ("dissolved Ir(IV) (no species known)",)
     assert label("CaO", known, REFERENCES).waits_for == ("CaO (not computed)",)
 
 

@@ -95,9 +95,9 @@ def test_workers_elsewhere_need_no_program_here(make):
 
 def test_candidates_that_can_have_no_label_are_known_by_their_elements(make):
     (make.folder / "more.csv").write_text(
-        f"{TABLE}anhydride,N2O5,1.5,\nargutite,GeO2,2.0,\n".replace("(eV)", "(eV/atom)")
+        f"{TABLE}anhydride,N2O5,1.5,\nplatina,PtO2,2.0,\n".replace("(eV)", "(eV/atom)")
     )
-    write_species(make.folder / "species", ["N", "Ge"])
+    write_species(make.folder / "species", ["N", "Pt"])
     settings = {
         "run": {"oracle": "aims"},
         "calculation": {"command": STAND_IN, "species_dir": str(make.folder / "species")},
@@ -106,7 +106,7 @@ def test_candidates_that_can_have_no_label_are_known_by_their_elements(make):
     oracle = make_oracle(CampaignSettings.model_validate(settings), make.folder / "run", table)
     assert oracle.barred == {
         "anhydride": "no structure to start from is known of N",
-        "argutite": "no dissolved species is known of Ge",
+        "platina": "needs dissolved Pt(IV) (known up to Pt(II))",
     }
     assert make(table="more.csv", label={"quantity": "formation_energy"}, target="gap (eV/atom)").barred == {
         "anhydride": "no structure to start from is known of N"

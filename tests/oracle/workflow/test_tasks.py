@@ -128,13 +128,13 @@ def test_a_worker_that_is_told_to_stop_takes_its_program_with_it(make, faults, m
 
 def test_what_cannot_have_a_label_is_told_before_anything_is_computed(make):
     workflow = make(question=Question())
-    for number, formula in enumerate(["N2O5", "GeO2", "MgO"]):
+    for number, formula in enumerate(["N2O5", "IrO2", "MgO"]):
         workflow.submit(formula, str(number))
-    anhydride, germania = workflow.collect()
+    anhydride, iridia = workflow.collect()
     assert (anhydride.id, anhydride.failure, anhydride.core_hours) == ("N2O5", "no_label", 0.0)
     nothing = "no structure to start from is known"
     assert anhydride.reason == f"N: {nothing}"
-    assert (germania.failure, germania.reason) == ("no_label", "dissolved Ge: no species known")
+    assert (iridia.failure, iridia.reason) == ("no_label", "dissolved Ir(IV): no species known")
     assert {name.split("/")[0] for name in documents(workflow)} == {"MgO", "Mg", "H2O", "H2"}
 
 
