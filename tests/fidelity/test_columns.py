@@ -82,7 +82,11 @@ def test_a_competitor_without_an_energy_leaves_the_enthalpy():
     assert row.reason == "TiO2 (not converged: x)"
     assert of("TiO2", (outcomes, formulas)).reason == "not converged: x"
     both = [row, of("IrO2"), of("TiO2", (outcomes, formulas))]
-    assert reasons(both) == {"a competitor: not converged": 1, "dissolved Ir(IV): no species known": 1, "not converged": 1}
+    assert reasons(both) == {
+        "a competitor: not converged": 1,
+        "dissolved Ir(IV): no species known": 1,
+        "not converged": 1,
+    }
 
 
 def test_a_rule_or_ones_own_competitors():

@@ -30,7 +30,7 @@ def aqueous_species(metals: Iterable[str], table: str | os.PathLike[str] | None 
     ----------
     metals : iterable of str
     table : path, optional
-        CSV with the columns ``species`` (as ``Fe+++`` or ``HFeO2-``) and ``mu (eV)``; a species of this name that is known is replaced.
+        CSV with the columns ``species`` (as ``Fe+++`` or ``HFeO2-``) and ``mu (eV)``; a known species of this name is replaced.
 
     Raises
     ------

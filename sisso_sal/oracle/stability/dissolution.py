@@ -1,6 +1,7 @@
-"""Whether the dissolved species that are known can decide an acid stability: the one rule of labels, candidates and the shipped table.
+"""Whether the known dissolved species can decide an acid stability: one rule for labels, candidates and the shipped table.
 
-Without the dominant dissolved species an oxide looks more stable than it is: with Sn(II) alone SnO2 would be stable by 0.75 eV/atom.
+Without the dominant dissolved species an oxide looks more stable than it is: with Sn(II) alone SnO2 would be stable by 0.75
+eV/atom.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ def missing_species(
 ) -> Missing | None:
     """The dissolved species without which the acid stability of a metal's oxides is not known.
 
-    The dissolved species must reach the highest common oxidation state of the metal. If only a solid reaches it, that solid must not
-    be the stable phase at the conditions: then the dissolved species that are known hold the answer.
+    The dissolved species must reach the highest common oxidation state of the metal. If only a solid reaches it, that solid must
+    not be the stable phase at the conditions: then the dissolved species that are known hold the answer.
 
     Parameters
     ----------

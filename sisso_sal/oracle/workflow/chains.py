@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from sisso_sal.errors import DocumentError
-from sisso_sal.oracle.stability.labels import Phase
+from sisso_sal.oracle.stability.polymorphs import Phase
 from sisso_sal.system.documents import LARGE, read_json, record_of
 
-__all__ = ["LEFT_OUT", "RANKING", "Chain", "Task", "chains_of", "read_document"]
+__all__ = ["LEFT_OUT", "RANKING", "Chain", "Task", "chains_of", "phases_of", "read_document"]
 
 LEFT_OUT = "left_out"
 """State of a step whose structure was ranked too high to be computed: neither a result nor a failure."""
 
 RANKING = "prototypes"
 """Name of the chain whose one task ranks the structures of a phase."""
+
+
+class _Ranked(BaseModel):
+    """What the document of a ranking says of a structure; the energy is that of the potential, in eV/atom."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    energy_per_atom: float | None
 
 
 class _Document(BaseModel):
@@ -33,6 +41,8 @@ class _Document(BaseModel):
     energy_per_atom: float | None
     bandgap: float | None
     core_hours: float | None = Field(ge=0)
+    structures: dict[str, _Ranked] | None = None
+    window: float = Field(default=0.0, ge=0)
 
 
 def read_document(file: Path) -> dict[str, Any]:
@@ -107,6 +117,33 @@ class Chain:
             band_gap=gap["bandgap"],
             reason="" if last["state"] == "successful" else f"{last['verdict']}: {last['reason']}",
         )
+
+
+def phases_of(formula: str, chains: Sequence[Chain]) -> list[Phase]:
+    """What the chains of a formula say of it; of a structure without an energy how low it could lie, if a potential ranked it.
+
+    The energy of the missing structure differs from that of a computed one as the potential says, give or take the window within
+    which the ranking is not trusted either.
+
+    Parameters
+    ----------
+    formula : str
+    chains : sequence of Chain
+        That have ended.
+    """
+    phases = [phase for chain in chains if (phase := chain.phase(formula)) is not None]
+    ranking = next((c.tasks["prerelax"].document for c in chains if c.name == RANKING), None) or {}
+    ranked = {name: one["energy_per_atom"] for name, one in (ranking.get("structures") or {}).items()}
+    shifts = [p.energy - r for p in phases if p.energy is not None and (r := ranked.get(p.name)) is not None]
+    if not shifts:
+        return phases
+    below = min(shifts) - ranking["window"]
+    return [
+        replace(phase, lowest=below + rank)
+        if phase.energy is None and (rank := ranked.get(phase.name)) is not None
+        else phase
+        for phase in phases
+    ]
 
 
 def chains_of(tasks: Iterable[Task]) -> dict[str, list[Chain]]:
