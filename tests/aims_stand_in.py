@@ -6,7 +6,8 @@ derivatives; the gap is a function of the composition and the functional. Nothin
 
 ``STAND_IN_FAULTS`` asks for trouble: comma-separated ``MODE[:FORMULA[:TIMES]]`` with any formula of the composition;
 TIMES counts attempts in the same folder. Modes: crash, hang, kill, disk, scf (until mixing is slow), relax (until more steps are
-allowed), orphan (the parent process dies, then the program). ``STAND_IN_SECONDS`` is how long each run sleeps first.
+allowed), bands (a crash after the energy, where bands are asked for), orphan (the parent process dies, then the program).
+``STAND_IN_SECONDS`` is how long each run sleeps first.
 """
 
 import math
@@ -193,7 +194,7 @@ def main():
     check_together(settings, species, lattice, symbols, places)
     head(control, geometry, settings, lattice, symbols, places)
     mode = fault(symbols)
-    if mode and mode not in ("scf", "relax"):
+    if mode and mode not in ("scf", "relax", "bands"):
         ruin(mode)
     converges = mode != "scf" or float(settings.get("charge_mix_param", ["0.2"])[0]) <= 0.05
     gap = gap_of(symbols, settings["xc"][0])
@@ -203,6 +204,8 @@ def main():
         state = (places, lattice, *energy(symbols, places, lattice))
         cycle(1, settings, state, symbols, moments, gap, converges, with_forces=False)
         value = state[2]
+    if bands and mode == "bands":
+        ruin("crash")
     if bands and converges:
         write_bands(bands, symbols, gap, channels(settings))
     final(value)

@@ -288,14 +288,16 @@ def calculation_document(
     -------
     dict
         That JSON can hold: ``task_label dir_name state formula_pretty nsites structure energy energy_per_atom energy_definition
-        bandgap vbm cbm forces stress steps aims_version verdict reason core_hours completed_at``; energies in eV, forces in
-        eV/Å, the stress in eV/Å³, steps as the number of geometries that were computed. What a run does not give is None, and
-        nothing of a run that is not finished counts as a result.
+        bandgap vbm cbm has_bands band_reason forces stress steps aims_version verdict reason core_hours completed_at``; energies
+        in eV, forces in eV/Å, the stress in eV/Å³, steps as the number of geometries that were computed. What a run does not give
+        is None, and nothing of a run that is not finished counts as a result. Gap and edges are those of the band files if
+        `has_bands`; bands that cannot be read leave the energy, with the reason.
     """
     finished = verdict.verdict == "finished"
     reached = last_geometry(folder, structure)
     energy = verdict.energy_eV if finished else None
     details: dict[str, Any] = dict.fromkeys(("bandgap", "vbm", "cbm", "forces", "stress"))
+    details |= {"has_bands": False, "band_reason": ""}
     if finished:
         details = _details(Path(folder))
     document = {
@@ -321,11 +323,14 @@ def calculation_document(
 
 def _details(folder: Path) -> dict[str, Any]:
     """Edges, forces and stress; edges from the band files where there are any, because the k-grid may miss the extrema."""
-    details = read_output(folder / OUTPUT)
-    if any(folder.glob("band[12]*.out")):
+    details = read_output(folder / OUTPUT) | {"has_bands": False, "band_reason": ""}
+    if not any(folder.glob("band[12]*.out")):
+        return details
+    try:
         bands = read_bands(folder)
-        details |= {"bandgap": bands.gap, "vbm": bands.vbm, "cbm": bands.cbm}
-    return details
+    except OracleError as error:
+        return details | {"band_reason": str(error)}
+    return details | {"has_bands": True, "bandgap": bands.gap, "vbm": bands.vbm, "cbm": bands.cbm}
 
 
 def read_output(path: str | os.PathLike[str]) -> dict[str, Any]:

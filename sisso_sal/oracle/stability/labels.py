@@ -196,7 +196,11 @@ def label(
     dissolved = list(aqueous_species(metals) if ions is None else ions) if "dG_pbx" in names else []
     needed = needed_beside(formula, quantity, competitors)
     waits = _missing(needed, best, references) if names - {"band_gap"} else []
-    waits += [f"{formula} (no band gap)"] if "band_gap" in names and own.band_gap is None else []
+    waits += (
+        [f"{formula} (no band gap{': ' * bool(own.reason)}{own.reason})"]
+        if "band_gap" in names and own.band_gap is None
+        else []
+    )
     waits += [f"dissolved {name} ({known})" for name, known in undissolved(formula, quantity, dissolved, conditions)]
     if waits:
         return Label(value=None, waits_for=tuple(waits), parts={})

@@ -37,7 +37,7 @@ class Phase:
     band_gap : float or None
         In eV.
     reason : str
-        Why there is no energy.
+        Why there is no energy, or no gap.
     lowest : float or None
         Where there is no energy: the lowest that it could be, in eV per atom; None where nothing is known of it.
     """

@@ -189,5 +189,5 @@ def _told(known: Label) -> list[str]:
 def _kind(id: str, known: Label, phases: Sequence[Phase]) -> FailureKind:
     if not known.waits_for[0].startswith((f"{id} (", f"{id} in ")):
         return "competitor"
-    reasons = [phase.reason for phase in phases if phase.formula == id and phase.energy is None]
+    reasons = [phase.reason for phase in phases if phase.formula == id and phase.reason]
     return "not_converged" if all("_not_converged: " in reason for reason in reasons) else "calculation"

@@ -20,13 +20,11 @@ from sisso_sal.oracle.engines.ase_calculator import CalculatorSettings, calculat
 from sisso_sal.oracle.workflow import steps
 from sisso_sal.oracle.workflow.attempts import MAX_ATTEMPTS, begin_attempt
 from sisso_sal.oracle.workflow.chains import LEFT_OUT
+from sisso_sal.oracle.workflow.steps import SAME
 from sisso_sal.system.documents import LARGE, read_json, record_of
 from sisso_sal.system.storage import write_whole
 
 __all__ = ["chosen", "prerelax", "relax", "twins_of"]
-
-SAME = 1e-3
-"""Energies that differ by less, in eV/atom, count as one: a potential does not see by which moments structures differ."""
 
 _RESULT_FILE = "prerelaxed.json"
 
@@ -239,12 +237,19 @@ def relax(structure: dict[str, Any], engine: dict[str, Any], ranking: dict[str, 
     Returns
     -------
     dict
-        As `sisso_sal.oracle.workflow.steps.relax`, with ``prerelax``: ``calculator energy_per_atom steps verdict reason start``,
-        where start is "relaxed" or "unrelaxed". The state is "left_out" of a structure that was not chosen.
+        As `sisso_sal.oracle.workflow.steps.relax`, with ``prerelax``: ``calculator energy_per_atom above steps verdict reason
+        start``, where above is the distance from the lowest (eV/atom) and start is "relaxed" or "unrelaxed". The state is
+        "left_out" of a structure that was not chosen.
     """
     found = ranking["structures"][name]
     told = {key: found[key] for key in ("energy_per_atom", "steps", "verdict", "reason")}
-    told = {"calculator": ranking["calculator"], **told, "start": "relaxed" if found["structure"] else "unrelaxed"}
+    above = None if found["energy_per_atom"] is None else found["energy_per_atom"] - ranking["energy_per_atom"]
+    told = {
+        "calculator": ranking["calculator"],
+        **told,
+        "above": above,
+        "start": "relaxed" if found["structure"] else "unrelaxed",
+    }
     if found["chosen"]:
         return {**steps.relax(found["structure"] or structure, engine), "prerelax": told}
     return {

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import sqlite3
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from sisso_sal.errors import DocumentError, InputError, OracleError
-from sisso_sal.oracle.workflow.chains import RANKING, Task, read_document
+from sisso_sal.oracle.workflow.chains import LOWEST, RANKING, Task, read_document
 from sisso_sal.oracle.workflow.steps import Step
 from sisso_sal.oracle.workflow.workers import is_dead, worker_name
 
@@ -92,8 +93,13 @@ def _static(self: Any) -> tb.Node:
     return tb.node("sisso_sal.oracle.workflow.steps.static", previous=self.relax, engine=self.engine)
 
 
+def _static_with_bands(self: Any) -> tb.Node:
+    return tb.node("sisso_sal.oracle.workflow.steps.static_with_bands", previous=self.relax, engine=self.engine)
+
+
 def _bands(self: Any) -> tb.Node:
-    return tb.node("sisso_sal.oracle.workflow.steps.bands", previous=self.static, engine=self.engine)
+    target = "sisso_sal.oracle.workflow.steps.lowest_bands"
+    return tb.node(target, names=self.names, statics=self.statics, engine=self.engine)
 
 
 def _prerelax(self: Any) -> tb.Node:
@@ -125,7 +131,14 @@ class _Candidate:
     structure = tb.var()
     engine = tb.var()
     relax = _step("relax", _relax)
-    static = _step("static", _static)
+    static = _step("static", _static_with_bands)
+
+
+@tb.workflow
+class _Lowest:
+    names = tb.var()
+    statics = tb.var()
+    engine = tb.var()
     bands = _step("bands", _bands)
 
 
@@ -154,8 +167,7 @@ class _RankedCandidate:
     ranking = tb.var()
     engine = tb.var()
     relax = _step("relax", _relax_ranked)
-    static = _step("static", _static)
-    bands = _step("bands", _bands)
+    static = _step("static", _static_with_bands)
 
 
 @dataclass(frozen=True)
@@ -188,6 +200,8 @@ class NewChain:
     structure : dict
         Of a pymatgen Structure or Molecule.
     with_bands : bool
+        Whether the bands of the lowest structure of the phase are asked for. Where its static step exists already, without bands,
+        they are computed for themselves.
     """
 
     phase: str
@@ -225,9 +239,25 @@ def add_chains(
 
         kind: Any = _Ranking
         made = {r.phase: run(kind(starts=r.starts, most=r.most, engine=engine), r.phase, RANKING) for r in rankings}
+        statics: dict[str, dict[str, Any]] = {}
         for chain in chains:
-            run(_workflow_of(chain, engine, made.get(chain.phase)), chain.phase, chain.name)
+            workflow = _workflow_of(_as_it_is(repo, chain), engine, made.get(chain.phase))
+            run(workflow, chain.phase, chain.name)
+            if chain.with_bands:
+                statics.setdefault(chain.phase, {})[chain.name] = workflow.static
+        lowest: Any = _Lowest
+        for phase, some in statics.items():
+            run(lowest(names=[*some], statics=[*some.values()], engine=engine), phase, LOWEST)
         _queue(repo)
+
+
+def _as_it_is(repo: Repository, chain: NewChain) -> NewChain:
+    """The chain as it was made at the first time, with bands in its static run or without them."""
+    name = f"{chain.phase}/{chain.name}/static"
+    if not repo.registry.index.contains(name):
+        return chain
+    target, _ = json.loads(repo.cache.encoded_task(name).serialized_input)
+    return replace(chain, with_bands=target.endswith(".static_with_bands"))
 
 
 def _workflow_of(chain: NewChain, engine: dict[str, Any], ranking: Any) -> Any:

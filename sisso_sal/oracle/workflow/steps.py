@@ -27,13 +27,28 @@ from sisso_sal.system.documents import read_json, shown
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
 
-__all__ = ["STEPS", "TAGS", "EngineSettings", "bands", "engine_here", "load_engine", "relax", "static", "structure_of"]
+__all__ = [
+    "STEPS",
+    "TAGS",
+    "EngineSettings",
+    "engine_here",
+    "load_engine",
+    "lowest_bands",
+    "relax",
+    "static",
+    "static_with_bands",
+    "structure_of",
+]
 
 STEPS: tuple[Step, ...] = ("relax", "static", "bands")
 TAGS = ("prerelax", *STEPS)
 """What a worker may be asked to do: the steps, and before them what ranks the structures that they start from."""
 
 MACHINE_FILE = "machine.json"
+SAME = 1e-3
+"""Energies of a potential that differ by less, in eV/atom, count as one: it does not see by which moments structures differ."""
+
+_OF_BANDS = ("bands", "band_density", "path_points", "hybrid")
 _OF_THE_MACHINE = (*MACHINE, "walltime")
 
 
@@ -75,6 +90,15 @@ class EngineSettings(CalculationSettings):
     def calculator_of(self, step: Step) -> CalculatorSettings:
         """How the ASE calculator does a step."""
         return calculator_preset(self.calculator, **self.changes_of(step))
+
+    @property
+    def joins_bands(self) -> bool:
+        """Whether bands can come out of the static run: the settings of both steps differ in nothing but the bands."""
+        if self.engine == "aims":
+            static, bands = (step_settings(self, step).model_dump() for step in ("static", "bands"))
+        else:
+            static, bands = (self.calculator_of(step).model_dump() for step in ("static", "bands"))
+        return all(value == bands[key] for key, value in static.items() if key not in _OF_BANDS)
 
     def prerelaxation(self) -> CalculatorSettings | None:
         """How the potential relaxes, with lost symmetry given back unless told otherwise; None where there is no potential."""
@@ -140,17 +164,51 @@ def static(previous: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
     return _after("static", previous, engine)
 
 
-def bands(previous: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
-    """Bands of what a finished step left; a failed one is handed on as it is."""
-    return _after("bands", previous, engine)
+def static_with_bands(previous: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
+    """Energy and bands of what a finished step left, in one run; the energy alone if a potential found a lower structure."""
+    ranked = previous.get("prerelax") or {}
+    return _after("static", previous, engine, with_bands=(ranked.get("above") or 0.0) <= SAME)
 
 
-def _after(step: Step, previous: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
+def lowest_bands(names: list[str], statics: list[dict[str, Any]], engine: dict[str, Any]) -> dict[str, Any]:
+    """Bands of the lowest structure of a phase: those of its static run, or computed now where that run has none.
+
+    Parameters
+    ----------
+    names : list of str
+        Of the structures.
+    statics : list of dict
+        What their static steps left.
+    engine : dict
+        As in `relax`.
+
+    Returns
+    -------
+    dict
+        As `relax`, with ``lowest``: the name of the structure. The state is "left_out" where no structure has an energy.
+    """
+    energies = [document["energy_per_atom"] for document in statics]
+    known = [(energy, number) for number, energy in enumerate(energies) if energy is not None]
+    if not known:
+        told = {"task_label": "bands", "state": LEFT_OUT, "verdict": LEFT_OUT, "reason": "no structure has an energy"}
+        nothing = dict.fromkeys(("energy", "energy_per_atom", "bandgap", "vbm", "cbm", "lowest"))
+        return {**told, **nothing, "core_hours": 0.0, "steps": 0, "attempts": 0}
+    number = min(known)[1]
+    lowest = statics[number]
+    if lowest["has_bands"]:
+        return {**lowest, "task_label": "bands", "lowest": names[number], "core_hours": 0.0, "steps": 0, "attempts": 0}
+    document = {**_step("bands", structure_of(lowest["structure"]), engine_here(engine)), "lowest": names[number]}
+    if document["state"] == "successful" and document["band_reason"]:
+        return {**document, "state": "failed", "verdict": "failed", "reason": document["band_reason"]}
+    return document
+
+
+def _after(step: Step, previous: dict[str, Any], engine: dict[str, Any], with_bands: bool = False) -> dict[str, Any]:
     if previous["state"] != "successful":
         place = "" if previous["state"] == LEFT_OUT else f"{previous['task_label']}: "
         reason = f"{place}{previous['reason']}".removeprefix(f"{step}: ")
         return {**previous, "task_label": step, "reason": reason, "core_hours": 0.0, "attempts": 0}
-    return _step(step, structure_of(previous["structure"]), engine_here(engine))
+    return _step(step, structure_of(previous["structure"]), engine_here(engine), with_bands=with_bands)
 
 
 def engine_here(science: dict[str, Any]) -> EngineSettings:
@@ -168,25 +226,33 @@ def structure_of(data: dict[str, Any]) -> Structure | Molecule:
     return (Structure if "lattice" in data else Molecule).from_dict(data)
 
 
-def _step(step: Step, structure: Structure | Molecule, engine: EngineSettings) -> dict[str, Any]:
+def _step(
+    step: Step, structure: Structure | Molecule, engine: EngineSettings, with_bands: bool = False
+) -> dict[str, Any]:
     folder = Path.cwd()
+    with_bands = with_bands and engine.joins_bands
     if engine.engine == "aims":
-        return _aims_step(folder, step, structure, engine)
+        return _aims_step(folder, step, structure, engine, with_bands)
     number, earlier = begin_attempt(folder)
     if number > MAX_ATTEMPTS:
         raise OracleError(f"{step}: its worker died in each of {MAX_ATTEMPTS} attempts")
-    document = calculate(folder, structure, engine.calculator_of(step), label=step)
+    settings = engine.calculator_of("bands" if with_bands else step)
+    document = calculate(folder, structure, settings, label=step, with_bands=with_bands)
     return {**document, "core_hours": document["core_hours"] + earlier / 3600, "attempts": number}
 
 
-def _aims_step(folder: Path, step: Step, structure: Structure | Molecule, engine: EngineSettings) -> dict[str, Any]:
+def _aims_step(
+    folder: Path, step: Step, structure: Structure | Molecule, engine: EngineSettings, with_bands: bool
+) -> dict[str, Any]:
     """Run, judge, mend and run again; a run that died with its worker counts as an attempt and is continued."""
-    settings, start, n_steps = step_settings(engine, step), structure, 0
+    settings, start, n_steps = step_settings(engine, "bands" if with_bands else step), structure, 0
     verdict = RunVerdict(verdict="interrupted", reason=f"the worker died in each of {MAX_ATTEMPTS} attempts")
     while True:
         number, spent = begin_attempt(folder)
         if number > MAX_ATTEMPTS:
             break
+        if with_bands and number == MAX_ATTEMPTS:
+            settings = _without_bands(settings)
         start = last_geometry(folder, structure) if number > 1 and settings.relax != "none" else structure
         began = time.monotonic()
         verdict = run_aims(folder, start, settings, command=engine.program, walltime=engine.walltime)
@@ -195,6 +261,11 @@ def _aims_step(folder: Path, step: Step, structure: Structure | Molecule, engine
         changed = None if verdict.verdict == "finished" else remedy(verdict, settings, number)
         if changed is None:
             break
-        settings = changed
+        settings = _without_bands(changed) if with_bands and verdict.has_crashed else changed
     document = calculation_document(folder, start, verdict, label=step, seconds=spent)
     return {**document, "steps": n_steps, "attempts": min(number, MAX_ATTEMPTS)}
+
+
+def _without_bands(settings: AimsSettings) -> AimsSettings:
+    """The energy alone: what a static run gives up that crashed with bands, or is in its last attempt."""
+    return settings.model_copy(update={"bands": False})

@@ -1,7 +1,8 @@
 """First-principles labels: which phases have to be computed, workers that compute them, labels from what they left.
 
-For each phase and starting structure there is a chain relax -> static -> bands (bands for candidates). Phases are shared: each is
-computed once in the folder, whichever candidate asks for it first. The folder is the only state; every call may be repeated.
+For each phase and starting structure there is a chain relax -> static. If a label needs a gap, the static runs of its candidate
+give bands too, and a task of the phase takes those of the lowest structure. Phases are shared: each is computed once in the folder,
+whichever candidate asks for it first. The folder is the only state; every call may be repeated.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from pydantic import BaseModel, ConfigDict
 from sisso_sal.errors import DocumentError, InputError
 from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.dissolution import Missing
-from sisso_sal.oracle.stability.labels import needed_beside, needed_formulas, undissolved
+from sisso_sal.oracle.stability.expressions import expression_names
+from sisso_sal.oracle.stability.labels import LABELS, needed_beside, needed_formulas, undissolved
 from sisso_sal.oracle.workflow.attempts import ATTEMPTS_FILE
 from sisso_sal.oracle.workflow.chains import Chain, Task, chains_of
 from sisso_sal.oracle.workflow.outcomes import LabelOutcome, PhaseRequest, Question, outcome_of
@@ -246,13 +248,18 @@ class Workflow:
             if not (file := folder / f"{formula_key(formula)}.json").exists():
                 write_whole(file, json.dumps(structures) + "\n")
         chains = [
-            NewChain(formula_key(formula), name, structure, formula == request.id and self.engine.with_bands)
+            NewChain(formula_key(formula), name, structure, formula == request.id and self._needs_bands)
             for formula, structures in starts.items()
             for name, structure in structures
         ]
         ranked = {f: structures for f, structures in starts.items() if self.engine.prerelax and f not in MOLECULES}
         rankings = [NewRanking(formula_key(f), given, self._most(given)) for f, given in ranked.items()]
         add_chains(self.root, chains, self.engine.science(), rankings)
+
+    @property
+    def _needs_bands(self) -> bool:
+        """Whether the label has a gap, and bands are to give it."""
+        return self.engine.with_bands and "band_gap" in expression_names(self.question.quantity, LABELS)
 
     def _most(self, starts: Sequence[tuple[str, Any]]) -> int:
         """How many of the structures of a phase are computed at least: all of the user's own."""

@@ -288,6 +288,8 @@ def test_documents_carry_the_names_of_atomate2(relaxed, oxide):
             "bandgap",
             "vbm",
             "cbm",
+            "has_bands",
+            "band_reason",
             "forces",
             "stress",
             "steps",
@@ -323,3 +325,15 @@ def test_a_geometry_of_other_atoms_is_refused(relaxed, tmp_path):
     with pytest.raises(OracleError, match=r"needs atoms and no or three lattice vectors, found 1 and 1$"):
         last_geometry(folder, other)
     assert os.path.exists(folder / "aims.out")
+
+
+def test_bands_that_cannot_be_read_leave_the_energy(tmp_path, species, oxide):
+    settings = preset("bands", species_dir=species, band_density=3.0)
+    verdict = run_aims(tmp_path, oxide, settings, command=COMMAND)
+    whole = calculation_document(tmp_path, oxide, verdict, label="static")
+    assert (whole["has_bands"], whole["band_reason"]) == (True, "")
+    file = sorted(tmp_path.glob("band1*.out"))[0]
+    file.write_text(file.read_text()[:-20])
+    cut = calculation_document(tmp_path, oxide, verdict, label="static")
+    assert (cut["state"], cut["energy"], cut["has_bands"]) == ("successful", whole["energy"], False)
+    assert cut["band_reason"].endswith("found a damaged file")

@@ -121,7 +121,7 @@ def test_a_formula_of_the_table_and_a_structure_of_ones_own(make):
     assert [oracle.query(Request(f"a-{id}", id, {})) for id in ("magnesia", "zincite")] == receipts
     assert oracle.query(Request("b", "magnesia", {})) is None
     places = {task.name.rpartition("/")[0] for task in oracle.workflow.tasks()}
-    assert places == {"MgO/rocksalt", "OZn/given-1"}
+    assert places == {"MgO/rocksalt", "MgO/lowest", "OZn/given-1", "OZn/lowest"}
     (lost,) = oracle.collect([Receipt("never", "oracle/tree/MgO")])
     assert (lost.kind, lost.reason) == ("lost", "oracle/intents/never.json is gone")
 
