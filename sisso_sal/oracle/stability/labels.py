@@ -187,30 +187,26 @@ def label(
         The expression is none, or its value is undefined.
     """
     names = expression_names(quantity, LABELS)
-    known = list(phases)
-    best = lowest_phases(known)
+    asked = list(phases)
+    best = lowest_phases(asked)
     own = best.get(formula_key(formula))
     if own is None or own.energy is None:
         return Label(value=None, waits_for=(_waited_for(formula, own),), parts={})
     metals = sorted(parse_formula(formula).keys() - {"O", "H"})
-    dissolved = list(aqueous_species(metals) if ions is None else ions) if "dG_pbx" in names else []
-    needed = needed_beside(formula, quantity, competitors)
-    waits = _missing(needed, best, references) if names - {"band_gap"} else []
-    waits += (
-        [f"{formula} (no band gap{': ' * bool(own.reason)}{own.reason})"]
-        if "band_gap" in names and own.band_gap is None
-        else []
-    )
+    dissolved = tuple(aqueous_species(metals) if ions is None else ions) if "dG_pbx" in names else ()
+    beside = needed_beside(formula, quantity, competitors)
+    waits = _missing(beside, best, references) if names - {"band_gap"} else []
+    waits += [_without_gap(formula, own)] if "band_gap" in names and own.band_gap is None else []
     waits += [f"dissolved {name} ({known})" for name, known in undissolved(formula, quantity, dissolved, conditions)]
     if waits:
         return Label(value=None, waits_for=tuple(waits), parts={})
-    problem = _Problem(formula_key(formula), tuple(metals), names, references, tuple(dissolved), conditions)
+    problem = _Problem(formula_key(formula), tuple(metals), names, references, dissolved, conditions)
     parts, decomposition = problem.parts(best)
-    ranges, deciding = _what_holes_change(problem, best, holes_of(known))
-    if deciding:
-        told = tuple(str(hole) for hole in deciding)
-        return Label(value=None, waits_for=told, parts=parts, decomposition=decomposition, ranges=ranges)
-    return Label(value=evaluate(quantity, parts), parts=parts, decomposition=decomposition)
+    ranges, deciding = _what_holes_change(problem, best, holes_of(asked))
+    if not deciding:
+        return Label(value=evaluate(quantity, parts), parts=parts, decomposition=decomposition)
+    told = tuple(map(str, deciding))
+    return Label(value=None, waits_for=told, parts=parts, decomposition=decomposition, ranges=ranges)
 
 
 @dataclass(frozen=True)
@@ -349,6 +345,10 @@ def undissolved(
 def _waited_for(formula: str, phase: Phase | None) -> str:
     reason = "not computed" if phase is None else phase.reason or "no energy"
     return f"{formula} ({reason})"
+
+
+def _without_gap(formula: str, phase: Phase) -> str:
+    return f"{formula} (no band gap: {phase.reason})" if phase.reason else f"{formula} (no band gap)"
 
 
 def _missing(
