@@ -30,6 +30,28 @@ def exists(pid: int) -> bool:
     return True
 
 
+def birth(pid: int) -> str:
+    """Where and when a process began: boot of the machine, space of process numbers, clock tick. Empty where there is none.
+
+    It tells a process from a later one of the same number, and whether a number of a file can be asked about here at all. A process
+    that has ended and of which its parent has not taken note is none. Without a folder ``/proc`` it tells only whether there is one.
+
+    Examples
+    --------
+    >>> birth(os.getpid()) == birth(os.getpid()) != birth(os.getppid())
+    True
+    """
+    if not Path("/proc/self/stat").exists():
+        return "..0" if exists(pid) else ""
+    try:
+        state, *words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+        space = os.stat("/proc/self/ns/pid").st_ino
+    except (OSError, ValueError):
+        return ""
+    return "" if state in "ZX" else f"{boot}.{space}.{words[18]}"
+
+
 def holds(group: int, path: str | os.PathLike[str]) -> bool:
     """Whether a process of a group has a file open, so that a signal to the group reaches those who work with the file.
 

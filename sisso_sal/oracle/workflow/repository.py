@@ -10,6 +10,8 @@ import io
 import os
 import sqlite3
 import sys
+import time
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,7 @@ from typing import Any, Literal
 from sisso_sal.errors import DocumentError, InputError, OracleError
 from sisso_sal.oracle.workflow.chains import RANKING, Task, read_document
 from sisso_sal.oracle.workflow.steps import Step
-from sisso_sal.oracle.workflow.workers import is_dead, worker_name
+from sisso_sal.oracle.workflow.workers import Watcher, insist
 
 try:
     import taskblaster as tb
@@ -26,6 +28,8 @@ try:
     from taskblaster.repository import Repository, WorkerSpecification
     from taskblaster.state import State
     from taskblaster.storage import JSONCodec
+    from taskblaster.util import workdir
+    from taskblaster.worker import LoadedTask, Worker, pop_special_kwargs
 except ImportError:
     raise InputError("first-principles workflows need Taskblaster; pip install 'sisso-sal[dft]'") from None
 
@@ -38,6 +42,7 @@ __all__ = [
     "recover",
     "repeat",
     "run_ready",
+    "running",
     "tasks_of",
     "tb_init_repo",
 ]
@@ -250,14 +255,20 @@ def has_tasks(root: Path) -> bool:
 def _opened(root: Path) -> Iterator[Repository]:
     """The repository of the folder, made at the first time, locked while it is open; what it prints is dropped."""
     root.mkdir(parents=True, exist_ok=True)
+    with _translated(root), contextlib.redirect_stdout(io.StringIO()):
+        if has_tasks(root):
+            repo = tb_init_repo(root)
+        else:
+            repo = Repository.create(root, modulename="sisso_sal.oracle.workflow.repository")
+        with repo:
+            yield repo
+
+
+@contextlib.contextmanager
+def _translated(root: Path) -> Iterator[None]:
+    """Errors of the registry and of its file as ours."""
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            if has_tasks(root):
-                repo = tb_init_repo(root)
-            else:
-                repo = Repository.create(root, modulename="sisso_sal.oracle.workflow.repository")
-            with repo:
-                yield repo
+        yield
     except (OSError, sqlite3.Error, RegistryError) as error:
         raise OracleError(f"{root}: cannot be used now: {error}") from error
 
@@ -291,8 +302,8 @@ def tasks_of(root: Path, documents: dict[str, dict[str, Any]]) -> list[Task]:
 
 
 def _worker(info: Any) -> str:
-    """The name of a worker, without what Taskblaster adds to it."""
-    return "" if info is None or not info.subworkerid else str(info.subworkerid).rpartition("-")[0]
+    """The name of the worker of a task; empty where there is none."""
+    return "" if info is None or not info.subworkerid else str(info.subworkerid)
 
 
 def _queue(repo: Repository) -> None:
@@ -318,8 +329,14 @@ def _unrun(repo: Repository, names: Sequence[str], states: set[State]) -> None:
         repo.cache.entry(name).directory.mkdir(parents=True, exist_ok=True)
 
 
-def recover(root: str | os.PathLike[str]) -> list[str]:
+def recover(root: str | os.PathLike[str], watcher: Watcher) -> list[str]:
     """Put back the tasks that dead workers left running, and queue what is new.
+
+    Parameters
+    ----------
+    root : path
+    watcher : Watcher
+        Of this folder; it is kept from one call to the next, because some deaths are seen only in time.
 
     Returns
     -------
@@ -330,14 +347,27 @@ def recover(root: str | os.PathLike[str]) -> list[str]:
     if not has_tasks(place):
         return []
     with _opened(place) as repo:
-        nodes = repo.tree(None, states={State.run}, relative_to=repo.tree_path).nodes()
-        running = [(str(node.name), _worker(repo.registry.workers.get_runinfo(node.name))) for node in nodes]
-    left = [name for name, worker in running if is_dead(worker)]
+        workers = {worker for _, worker in _running(repo)}
+    dead = watcher.dead(workers)
     with _opened(place) as repo:
+        left = [name for name, worker in _running(repo) if worker in dead]  # another may have been faster
         if left:
             _unrun(repo, left, {State.run})
         _queue(repo)
     return left
+
+
+def running(root: Path) -> list[tuple[str, str]]:
+    """Tasks that are running as far as the registry knows, and their workers; nothing is changed."""
+    if not has_tasks(root):
+        return []
+    with _translated(root), tb_init_repo(root, read_only=True) as repo:
+        return _running(repo)
+
+
+def _running(repo: Repository) -> list[tuple[str, str]]:
+    nodes = repo.tree(None, states={State.run}, relative_to=repo.tree_path).nodes()
+    return [(str(node.name), _worker(repo.registry.workers.get_runinfo(node.name))) for node in nodes]
 
 
 def ready(root: Path, tags: set[str]) -> frozenset[str]:
@@ -346,8 +376,60 @@ def ready(root: Path, tags: set[str]) -> frozenset[str]:
         return frozenset(str(node.name) for node in repo.registry.find_all_ready(supported_tags=set(tags)))
 
 
-def run_ready(root: Path, tags: set[str]) -> int:
+# Doing tasks -------------------------------------------------------------------------------------------------------------
+
+
+class _Fenced(Worker):
+    """Taskblaster's worker, which records what came of a task only as long as the task is its own.
+
+    A worker that was stopped for a while may have been given up, and another one may have its task. So the result is written and
+    the task is done in one transaction, in which nobody else can take the task.
+    """
+
+    def process_one_task(self) -> None:
+        insist()
+        task = self.acquire_task()
+        self.log(f"Running {task.name} ...")
+        began, output, failure = time.monotonic(), None, ""
+        try:
+            output = self._computed(task)
+        except Exception as error:  # whatever a task raises is why it failed
+            failure = traceback.format_exc()
+            told = str(error)
+        with self.registry.conn:
+            if not self._is_own(task.name):
+                self.log(f"Task {task.name} was given to another worker meanwhile; nothing of it is recorded")
+            elif failure:
+                task.entry.directory.joinpath(task.entry.stacktracetemplate.format(0)).write_text(failure)
+                self.registry.update_task_failed(task.name, error_msg=told)
+                self.log(failure, f"Task {task.name} failed: {told}")
+            else:
+                task.entry.dump_output(output)
+                self.registry.update_task_done(task.name)
+                self.log(f"Task {task.name} finished in {time.monotonic() - began:.1f} s")
+        insist()
+
+    def _computed(self, task: LoadedTask) -> Any:
+        inputs = dict(task.kwargs)
+        pop_special_kwargs(inputs)
+        with workdir(task.directory):
+            return self.repo.import_task_function(task.target)(**inputs)
+
+    def _is_own(self, task: str) -> bool:
+        info = self.registry.workers.get_runinfo(task)
+        is_running = self.registry.index.node(task).state == State.run
+        return is_running and info is not None and info.subworkerid == self.name
+
+
+def run_ready(root: Path, tags: set[str], name: str) -> int:
     """Do one task after the other in this process until none can be begun.
+
+    Parameters
+    ----------
+    root : path
+    tags : set of str
+    name : str
+        Of the worker; see `sisso_sal.oracle.workflow.workers.registered`.
 
     Returns
     -------
@@ -363,8 +445,8 @@ def run_ready(root: Path, tags: set[str]) -> int:
     rules = WorkerSpecification(tags=tags, max_tasks=1)
     done, in_vain = 0, 0
     while waiting := ready(root, tags):
-        with contextlib.redirect_stdout(sys.stderr):
-            repo.run_worker(name=worker_name(), rules=rules)
+        with _translated(root), contextlib.redirect_stdout(sys.stderr):
+            _Fenced(repo, name=name, myqueue_id=name, rules=rules).main()
         in_vain = in_vain + 1 if ready(root, tags) == waiting else 0
         if in_vain == _PATIENCE:  # Taskblaster itself would try for ever
             raise OracleError(

@@ -21,20 +21,21 @@ from sisso_sal.oracle.engines.aims_verdict import RunVerdict
 from sisso_sal.oracle.engines.ase_calculator import CalculatorSettings, calculate, calculator_preset
 from sisso_sal.oracle.workflow.attempts import MAX_ATTEMPTS, begin_attempt
 from sisso_sal.oracle.workflow.chains import LEFT_OUT
+from sisso_sal.oracle.workflow.leases import SECONDS
 from sisso_sal.settings.calculation import MACHINE, CalculationSettings, Step, first_problem
 from sisso_sal.system.documents import read_json, shown
 
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
 
-__all__ = ["STEPS", "TAGS", "EngineSettings", "bands", "engine_here", "load_engine", "relax", "static", "structure_of"]
+__all__ = ["STEPS", "TAGS", "EngineSettings", "bands", "engine_here", "lease_of", "load_engine", "relax", "static", "structure_of"]
 
 STEPS: tuple[Step, ...] = ("relax", "static", "bands")
 TAGS = ("prerelax", *STEPS)
 """What a worker may be asked to do: the steps, and before them what ranks the structures that they start from."""
 
 MACHINE_FILE = "machine.json"
-_OF_THE_MACHINE = (*MACHINE, "walltime")
+_OF_THE_MACHINE = (*MACHINE, "walltime", "lease")
 
 
 class EngineSettings(CalculationSettings):
@@ -46,10 +47,13 @@ class EngineSettings(CalculationSettings):
         FHI-aims, or the ASE calculator named in `calculator`.
     walltime : float, optional
         Seconds for one run of FHI-aims.
+    lease : float
+        Seconds without a sign of life after which a worker is given up.
     """
 
     engine: Literal["aims", "structure"] = "aims"
     walltime: float | None = Field(default=None, gt=0)
+    lease: float = Field(default=SECONDS, ge=1)
 
     def science(self) -> dict[str, Any]:
         """What decides the numbers: a campaign keeps it from its first calculation to its last.
@@ -155,11 +159,29 @@ def _after(step: Step, previous: dict[str, Any], engine: dict[str, Any]) -> dict
 
 def engine_here(science: dict[str, Any]) -> EngineSettings:
     """The settings on this machine: a task runs in ROOT/tree/PHASE/STRUCTURE/STEP."""
-    file = Path.cwd().parents[3] / MACHINE_FILE
+    return load_engine({**science, **_machine_of(Path.cwd().parents[3])})
+
+
+def lease_of(root: Path) -> float:
+    """How long others wait for a sign of life of a worker of this folder, in seconds.
+
+    Raises
+    ------
+    DocumentError, SettingsError
+        The settings of the machine cannot be read.
+    """
+    if not (root / MACHINE_FILE).exists():
+        return SECONDS
+    machine = _machine_of(root)
+    return load_engine({"lease": machine.get("lease", SECONDS)}).lease
+
+
+def _machine_of(root: Path) -> dict[str, Any]:
+    file = root / MACHINE_FILE
     machine = read_json(file)
     if not isinstance(machine, dict):
         raise DocumentError(f"{file}: needs the settings of this machine, found {shown(machine)}")
-    return load_engine({**science, **machine})
+    return machine
 
 
 def structure_of(data: dict[str, Any]) -> Structure | Molecule:

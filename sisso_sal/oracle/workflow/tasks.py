@@ -24,6 +24,7 @@ from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.labels import needed_beside, needed_formulas, undissolved
 from sisso_sal.oracle.workflow.attempts import ATTEMPTS_FILE
 from sisso_sal.oracle.workflow.chains import Chain, Task, chains_of
+from sisso_sal.oracle.workflow.leases import pause_of
 from sisso_sal.oracle.workflow.outcomes import LabelOutcome, PhaseRequest, Question, outcome_of
 from sisso_sal.oracle.workflow.repository import (
     NewChain,
@@ -36,8 +37,8 @@ from sisso_sal.oracle.workflow.repository import (
     run_ready,
     tasks_of,
 )
-from sisso_sal.oracle.workflow.steps import MACHINE_FILE, TAGS, EngineSettings, load_engine
-from sisso_sal.oracle.workflow.workers import registered, start
+from sisso_sal.oracle.workflow.steps import MACHINE_FILE, TAGS, EngineSettings, lease_of, load_engine
+from sisso_sal.oracle.workflow.workers import Watcher, registered, start
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.phases import MOLECULES, starting_structures
 from sisso_sal.oxides.structures import formula_key
@@ -47,7 +48,7 @@ from sisso_sal.system.storage import write_whole
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-__all__ = ["Workflow", "is_of", "work"]
+__all__ = ["Workflow", "is_of", "put_back", "work"]
 
 _PAUSE = 5.0  # seconds between two looks of a worker that waits
 _OWN = "given-"  # how the names of the user's structures begin, see `starting_structures`
@@ -96,6 +97,7 @@ class Workflow:
         self.structures = structures
         self.max_prototypes = max_prototypes
         self.competitors = competitors or {}
+        self._watcher = Watcher(self.root)
         self._documents: dict[str, dict[str, Any]] = {}
         self._elements: dict[str, bool] = {}
 
@@ -287,14 +289,14 @@ class Workflow:
         requests = [r for r in self._requests() if intents is None or r.intent in intents]
         if not requests:
             return []
-        recover(self.root)
+        recover(self.root, self._watcher)
         chains = self._chains()
         outcomes = [outcome_of(request, chains, self.question, self._species(request.id)) for request in requests]
         return [outcome for outcome in outcomes if outcome is not None]
 
     def unfinished(self) -> int:
         """Tasks that a worker still has to do, those of dead workers included."""
-        recover(self.root)
+        recover(self.root, self._watcher)
         return sum(not c.ended and len(c.tasks) for chains in self._chains().values() for c in chains)
 
     def ready(self) -> int:
@@ -378,16 +380,41 @@ def work(root: str | os.PathLike[str], tags: Sequence[str] = TAGS, idle: float =
     if unknown or not tags:
         raise InputError(f"worker: needs tags of {', '.join(TAGS)}, found {', '.join(unknown) or 'none'}")
     signal.signal(signal.SIGTERM, _leave)
-    with registered(place):
+    watcher = Watcher(place)
+    with registered(place, lease_of(place)) as name:
         last = time.monotonic()
         while True:
-            recover(place)
-            if run_ready(place, set(tags)):
+            recover(place, watcher)
+            if run_ready(place, set(tags), name):
                 last = time.monotonic()
-            elif time.monotonic() - last >= idle:
+            elif time.monotonic() - last >= idle and not watcher.is_undecided:
                 return
-            else:
-                time.sleep(min(_PAUSE, idle))
+            else:  # a task of a worker that may be dead will be ready within a lease, or is seen to be in good hands
+                time.sleep(pause_of(lease_of(place)) if watcher.is_undecided else min(_PAUSE, idle))
+
+
+def put_back(root: str | os.PathLike[str]) -> list[str]:
+    """Put back the tasks that dead workers left running; takes up to a lease where a death has to be seen.
+
+    Returns
+    -------
+    list of str
+        Their names.
+
+    Raises
+    ------
+    InputError
+        The folder holds no calculations.
+    """
+    place = Path(root).resolve()
+    if not has_tasks(place):
+        raise InputError(f"{place}: holds no calculations")
+    watcher = Watcher(place)
+    left = recover(place, watcher)
+    while watcher.is_undecided:
+        time.sleep(pause_of(lease_of(place)))
+        left += recover(place, watcher)
+    return left
 
 
 def _leave(number: int, frame: object) -> None:

@@ -24,7 +24,7 @@ from sisso_sal.oracle.workflow import repository as module
 from sisso_sal.oracle.workflow.outcomes import Question
 from sisso_sal.oracle.workflow.steps import STEPS, load_engine
 from sisso_sal.oracle.workflow.tasks import Workflow, work
-from sisso_sal.oracle.workflow.workers import is_dead, worker_name
+from sisso_sal.oracle.workflow.workers import has_certainly_ended, worker_name
 from sisso_sal.oxides.phases import element_structure, starting_structures
 
 
@@ -86,7 +86,7 @@ def test_a_dead_worker_leaves_nothing_behind(make, faults):
     assert codes == [-signal.SIGKILL]
     (left,) = [task for task in workflow.tasks() if task.state == "run"]
     assert left.name == "MgO/rocksalt/relax"
-    assert is_dead(left.worker)
+    assert has_certainly_ended(left.worker)
     assert workflow.collect() == []
     assert not [task for task in workflow.tasks() if task.state == "run"]
     run(workflow, 1)
@@ -190,7 +190,7 @@ def test_phases_are_shared_and_paid_for_once(make):
 def test_the_registry_is_closed_by_all_that_open_it(make):
     workflow = make()
     workflow.submit("MgO", "a")
-    assert module.run_ready(workflow.root, {"relax"}) == 1
+    assert module.run_ready(workflow.root, {"relax"}, worker_name()) == 1
     assert sorted(task.state for task in workflow.tasks()) == ["done", "queue", "queue"]
 
 
@@ -227,7 +227,7 @@ def test_a_worker_ends_where_nothing_can_be_begun(make, monkeypatch):
     """Taskblaster would try for ever to begin a task whose input is damaged."""
     workflow = make()
     workflow.submit("MgO", "a")
-    monkeypatch.setattr(module.Repository, "run_worker", lambda *args, **options: None)
+    monkeypatch.setattr(module._Fenced, "main", lambda worker: None)
     before = signal.getsignal(signal.SIGTERM)
     try:
         with pytest.raises(OracleError, match=r"oracle: 1 tasks are ready but cannot be begun"):
@@ -286,15 +286,17 @@ def test_needed_phases_and_their_starts(tmp_path):
         next(starting_structures("I"))
 
 
-def test_who_is_dead(monkeypatch, tmp_path):
-    assert not is_dead(worker_name())
-    host, pid, began, _ = worker_name().split("|")
-    assert is_dead(f"{host}|{pid}|{int(began) + 1}|")  # a later process of the same number
+def test_whose_end_is_certain(monkeypatch, tmp_path):
+    assert not has_certainly_ended(worker_name())
+    host, pid, began, _, mark = worker_name().split("|")
+    place, _, tick = began.rpartition(".")
+    assert has_certainly_ended(f"{host}|{pid}|{place}.{int(tick) + 1}||{mark}")  # a later process of the same number
     done = subprocess.Popen([sys.executable, "-c", ""])
     done.wait()
-    assert is_dead(f"{host}|{done.pid}|1|")
-    assert not is_dead("elsewhere|1|1|")
-    assert not is_dead("")
+    assert has_certainly_ended(f"{host}|{done.pid}|{place}.1||{mark}")
+    assert not has_certainly_ended(f"{host}|{done.pid}|other.boot.1||{mark}")  # a container may have the same name
+    for name in ["", "worker-0/1", f"elsewhere|1|||{mark}", f"{host}|0|||", f"../{host}|{done.pid}|{place}.1||{mark}"]:
+        assert not has_certainly_ended(name)
     squeue = tmp_path / "squeue"
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     for answer, dead in [
@@ -305,7 +307,7 @@ def test_who_is_dead(monkeypatch, tmp_path):
     ]:
         squeue.write_text(f"#!/bin/sh\n{answer}\n")
         squeue.chmod(0o755)
-        assert is_dead("node3|5|1|7") is dead
+        assert has_certainly_ended(f"node3|5|a.b.1|7|{mark}") is dead
 
 
 def test_the_command(make, tmp_path):
