@@ -5,7 +5,7 @@ The energy is an analytic pair potential (Morse, smoothly cut off) on top of con
 derivatives; the gap is a function of the composition and the functional. Nothing else of the physics is right.
 
 ``STAND_IN_FAULTS`` asks for trouble: comma-separated ``MODE[:FORMULA[:TIMES]]`` with any formula of the composition;
-TIMES counts attempts in the same folder. Modes: crash, hang, kill, disk, scf (until mixing is slow), relax (until more steps are
+TIMES counts attempts by the number in the name of the folder, ``attempt-N``. Modes: crash, hang, kill, disk, scf (until mixing is slow), relax (until more steps are
 allowed), orphan (the parent process dies, then the program). ``STAND_IN_SECONDS`` is how long each run sleeps first.
 """
 
@@ -147,7 +147,7 @@ def check_together(settings, species, lattice, symbols, places):
 
 def fault(symbols):
     """The mode that is asked for here and now, or nothing."""
-    attempt = 1 + len(list(Path().glob("aims.out.attempt-*")))
+    attempt = int(re.sub(r"attempt-", "", Path.cwd().name)) if Path.cwd().name.startswith("attempt-") else 1
     for word in filter(None, os.environ.get("STAND_IN_FAULTS", "").split(",")):
         mode, which, times = (*word.split(":"), "", "")[:3]
         if (not which or reduced(re.findall(r"([A-Z][a-z]?)(\d*)", which)) == reduced((s, 1) for s in symbols)) and (

@@ -71,7 +71,19 @@ def holds(group: int, path: str | os.PathLike[str]) -> bool:
     if not Path("/proc/self/fd").is_dir():
         return True
     wanted = os.stat(path)
-    return any(_has_open(pid, wanted) for pid in os.listdir("/proc") if pid.isdigit() and _group_of(int(pid)) == group)
+    return any(_has_open(str(pid), wanted) for pid in of_group(group))
+
+
+def every() -> list[int]:
+    """Numbers of all processes that can be seen; none without a folder ``/proc``."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()] if Path("/proc/self").exists() else []
+
+
+def of_group(group: int) -> list[int]:
+    """Processes of a group that have not ended; without a folder ``/proc`` the leader stands for them."""
+    if not Path("/proc/self").exists():
+        return [group] if exists(group) else []
+    return [pid for pid in every() if _group_of(pid) == group and birth(pid)]
 
 
 def _group_of(pid: int) -> int:

@@ -7,6 +7,7 @@ watcher measures with its own how long it has seen no change.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -48,7 +49,7 @@ class Lease:
     """
 
     def __init__(self, file: Path, worker: str, seconds: float) -> None:
-        self._file = file
+        self.file = file
         self._number = 0
         self._trouble = ""
         self._head = f"{seconds:g}\n{worker}\n".encode()
@@ -62,7 +63,7 @@ class Lease:
     def is_held(self) -> bool:
         """Whether nobody has given this worker up; a file that cannot be looked at now counts as held."""
         try:
-            return os.path.samestat(os.stat(self._file), os.fstat(self._handle))
+            return os.path.samestat(os.stat(self.file), os.fstat(self._handle))
         except FileNotFoundError:
             return False
         except OSError:
@@ -71,7 +72,7 @@ class Lease:
     def insist(self) -> None:
         """End this process at once if it was given up: what it does from here on is not its own to do."""
         if not self.is_held():
-            print(f"{self._file.name}: was given up by others while it gave no sign of life; it ends", file=sys.stderr)
+            print(f"{self.file.name}: was given up by others while it gave no sign of life; it ends", file=sys.stderr)
             sys.stderr.flush()
             os._exit(GIVEN_UP)
 
@@ -80,7 +81,7 @@ class Lease:
         self._end.set()
         self._thread.join()
         if self.is_held():
-            self._file.unlink(missing_ok=True)
+            self.file.unlink(missing_ok=True)
         os.close(self._handle)
 
     def _beat(self, pause: float) -> None:
@@ -88,7 +89,7 @@ class Lease:
             self.insist()
             trouble = self._renew()
             if trouble != self._trouble and trouble:
-                print(f"{self._file}: cannot be renewed: {trouble}", file=sys.stderr)
+                print(f"{self.file}: cannot be renewed: {trouble}", file=sys.stderr)
             self._trouble = trouble
 
     def _renew(self) -> str:
@@ -159,6 +160,7 @@ class Watch:
 def seconds_of(content: bytes) -> float:
     """The length of a lease, which its worker has written; the default where that cannot be read."""
     try:
-        return max(0.1, float(content.split(b"\n")[0]))
+        seconds = float(content.split(b"\n")[0])
     except ValueError:
         return SECONDS
+    return max(0.1, seconds) if math.isfinite(seconds) else SECONDS

@@ -1,25 +1,33 @@
 """The steps that a workflow runs: relaxation, static energy, bands, each with its remedies and at most three tries.
 
 A step never raises for a failed calculation: it gives a document whose state is "failed", so what depends on it can tell why it has
-no label. Attempts are counted in the folder, so that a step that takes its worker down with it is not tried for ever.
+no label. Its attempts have folders of their own below its folder, so that a step that takes its worker down with it is not tried for
+ever, and a worker that takes over goes on with the settings and from the geometry of the last one.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
 from sisso_sal.errors import DocumentError, OracleError, SettingsError
-from sisso_sal.oracle.engines.aims import calculation_document, last_geometry, remedy, run_aims
+from sisso_sal.oracle.engines.aims import calculation_document, geometry_of, has_advanced, remedy, run_aims
 from sisso_sal.oracle.engines.aims_inputs import AimsSettings, preset
 from sisso_sal.oracle.engines.aims_verdict import RunVerdict
 from sisso_sal.oracle.engines.ase_calculator import CalculatorSettings, calculate, calculator_preset
-from sisso_sal.oracle.workflow.attempts import MAX_ATTEMPTS, begin_attempt
+from sisso_sal.oracle.workflow.attempts import (
+    MAX_ATTEMPTS,
+    Attempt,
+    attempts_of,
+    begin_attempt,
+    running_in,
+    seconds_of,
+)
 from sisso_sal.oracle.workflow.chains import LEFT_OUT
 from sisso_sal.oracle.workflow.leases import SECONDS
 from sisso_sal.settings.calculation import MACHINE, CalculationSettings, Step, first_problem
@@ -134,7 +142,8 @@ def relax(structure: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        As `sisso_sal.oracle.engines.aims.calculation_document`, with ``attempts``.
+        As `sisso_sal.oracle.engines.aims.calculation_document`, with ``attempts`` (how many), ``changed`` (settings that a remedy
+        changed, at the last attempt) and, if need be, ``beside``: attempts on other machines that were not seen to have ended.
     """
     return _step("relax", structure_of(structure), engine_here(engine))
 
@@ -194,29 +203,73 @@ def _step(step: Step, structure: Structure | Molecule, engine: EngineSettings) -
     folder = Path.cwd()
     if engine.engine == "aims":
         return _aims_step(folder, step, structure, engine)
-    number, earlier = begin_attempt(folder)
-    if number > MAX_ATTEMPTS:
+    attempt = begin_attempt(folder, patience=engine.lease / 2)
+    if attempt is None:
         raise OracleError(f"{step}: its worker died in each of {MAX_ATTEMPTS} attempts")
-    document = calculate(folder, structure, engine.calculator_of(step), label=step)
-    return {**document, "core_hours": document["core_hours"] + earlier / 3600, "attempts": number}
+    with running_in(attempt):
+        document = calculate(attempt.folder, structure, engine.calculator_of(step), label=step)
+    attempt.ended(None, 3600 * document["core_hours"])
+    made = attempts_of(folder)
+    return {**document, "core_hours": seconds_of(made) / 3600, **_told(made)}
+
+
+def _told(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    """What a document says of the attempts behind it: how many, what changed, what was not seen to have ended."""
+    last = attempts[-1].record
+    beside = {"beside": last.beside} if last.beside else {}
+    return {"attempts": len(attempts), "changed": last.changes, **beside}
 
 
 def _aims_step(folder: Path, step: Step, structure: Structure | Molecule, engine: EngineSettings) -> dict[str, Any]:
-    """Run, judge, mend and run again; a run that died with its worker counts as an attempt and is continued."""
-    settings, start, n_steps = step_settings(engine, step), structure, 0
-    verdict = RunVerdict(verdict="interrupted", reason=f"the worker died in each of {MAX_ATTEMPTS} attempts")
+    """Run, judge, mend and run again, on from where the attempts before came to, whichever worker made them."""
+    asked = step_settings(engine, step)
     while True:
-        number, spent = begin_attempt(folder)
-        if number > MAX_ATTEMPTS:
+        made = attempts_of(folder)
+        settings = _next_settings(asked, made)
+        if settings is None:
             break
-        start = last_geometry(folder, structure) if number > 1 and settings.relax != "none" else structure
+        changes = {k: v for k, v in settings.model_dump(mode="json").items() if v != asked.model_dump(mode="json")[k]}
+        attempt = begin_attempt(folder, changes=changes, is_free=_is_free(structure), patience=engine.lease / 2)
+        if attempt is None:
+            break
+        start = structure if settings.relax == "none" else geometry_of([a.folder for a in made], structure)
         began = time.monotonic()
-        verdict = run_aims(folder, start, settings, command=engine.program, walltime=engine.walltime)
-        spent += time.monotonic() - began
-        n_steps += verdict.n_cycles
-        changed = None if verdict.verdict == "finished" else remedy(verdict, settings, number)
-        if changed is None:
-            break
-        settings = changed
-    document = calculation_document(folder, start, verdict, label=step, seconds=spent)
-    return {**document, "steps": n_steps, "attempts": min(number, MAX_ATTEMPTS)}
+        with running_in(attempt) as program:
+            verdict = run_aims(
+                attempt.folder, start, settings, command=engine.program, walltime=engine.walltime, kept=program
+            )
+        attempt.ended(verdict.as_dict(), time.monotonic() - began)
+    last = _verdict_of(made[-1]) or RunVerdict(
+        verdict="interrupted", reason=f"the worker died in each of {MAX_ATTEMPTS} attempts"
+    )
+    start = structure if asked.relax == "none" else geometry_of([a.folder for a in made], structure)
+    document = calculation_document(made[-1].folder, start, last, label=step, seconds=seconds_of(made))
+    n_steps = sum(verdict.n_cycles for verdict in map(_verdict_of, made) if verdict is not None)
+    return {**document, "steps": n_steps, **_told(made)}
+
+
+def _next_settings(asked: AimsSettings, made: Sequence[Attempt]) -> AimsSettings | None:
+    """Settings of the next attempt; None where the last one is the end: it finished, or nothing is known that would help."""
+    if not made:
+        return asked
+    settings = asked.model_copy(update=made[-1].record.changes)
+    verdict = _verdict_of(made[-1])
+    if verdict is None:  # it died with its worker
+        return settings
+    n_tried = sum(_verdict_of(attempt) is not None for attempt in made)
+    return None if verdict.verdict == "finished" else remedy(verdict, settings, n_tried)
+
+
+def _verdict_of(attempt: Attempt) -> RunVerdict | None:
+    return None if attempt.record.verdict is None else RunVerdict(**attempt.record.verdict)
+
+
+def _is_free(structure: Structure | Molecule) -> Callable[[Attempt], bool]:
+    """Whether an attempt costs none: it was ended from outside, by a queue for instance, and its relaxation came forward."""
+
+    def came_forward(attempt: Attempt) -> bool:
+        verdict = _verdict_of(attempt)
+        is_of_outside = verdict is None or verdict.verdict == "interrupted"
+        return is_of_outside and has_advanced(attempt.folder, structure)
+
+    return came_forward

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from sisso_sal.errors import DocumentError, InputError
 from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.labels import needed_beside, needed_formulas, undissolved
-from sisso_sal.oracle.workflow.attempts import ATTEMPTS_FILE
+from sisso_sal.oracle.workflow.attempts import forget_attempts
 from sisso_sal.oracle.workflow.chains import Chain, Task, chains_of
 from sisso_sal.oracle.workflow.leases import pause_of
 from sisso_sal.oracle.workflow.outcomes import LabelOutcome, PhaseRequest, Question, outcome_of
@@ -35,10 +35,11 @@ from sisso_sal.oracle.workflow.repository import (
     recover,
     repeat,
     run_ready,
+    running,
     tasks_of,
 )
 from sisso_sal.oracle.workflow.steps import MACHINE_FILE, TAGS, EngineSettings, lease_of, load_engine
-from sisso_sal.oracle.workflow.workers import Watcher, registered, start
+from sisso_sal.oracle.workflow.workers import Silent, Watcher, registered, silent, start
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.phases import MOLECULES, starting_structures
 from sisso_sal.oxides.structures import formula_key
@@ -48,7 +49,7 @@ from sisso_sal.system.storage import write_whole
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-__all__ = ["Workflow", "is_of", "put_back", "work"]
+__all__ = ["Workflow", "is_of", "put_back", "silent_tasks", "work"]
 
 _PAUSE = 5.0  # seconds between two looks of a worker that waits
 _OWN = "given-"  # how the names of the user's structures begin, see `starting_structures`
@@ -267,8 +268,7 @@ class Workflow:
                 if broken := [chain.tasks[s] for s in TAGS if s in chain.tasks and chain.tasks[s].has_failed]:
                     failed[broken[0].name] = key
         for name in failed:
-            for file in (self.root / "tree" / name).rglob(ATTEMPTS_FILE):
-                file.unlink()
+            forget_attempts(self.root / "tree" / name)
         if failed:
             repeat(self.root, list(failed))
             self._documents.clear()  # they may be done again before the next look
@@ -415,6 +415,11 @@ def put_back(root: str | os.PathLike[str]) -> list[str]:
         time.sleep(pause_of(lease_of(place)))
         left += recover(place, watcher)
     return left
+
+
+def silent_tasks(root: Path) -> list[Silent]:
+    """Tasks that are running as far as the registry knows, whose worker gives no sign of life; one look, which changes nothing."""
+    return silent(root, running(root))
 
 
 def _leave(number: int, frame: object) -> None:

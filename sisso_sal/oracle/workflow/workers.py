@@ -20,7 +20,7 @@ from sisso_sal.system.documents import read_bytes
 from sisso_sal.system import processes, slurm
 from sisso_sal.system.storage import writing
 
-__all__ = ["LOG", "Silent", "Watcher", "has_certainly_ended", "insist", "living", "registered", "silent", "start"]
+__all__ = ["LOG", "Silent", "Watcher", "has_certainly_ended", "insist", "living", "own_lease", "registered", "silent", "start"]
 
 LOG = "workers.log"
 _FOLDER = "workers"
@@ -165,6 +165,11 @@ def insist() -> None:
     """End this process if it is a worker that was given up; called before anything of a task is written down."""
     for lease in _OWN:
         lease.insist()
+
+
+def own_lease() -> Path | None:
+    """The lease of this process; None where it is no worker."""
+    return _OWN[-1].file if _OWN else None
 
 
 @contextlib.contextmanager
