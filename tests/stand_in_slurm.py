@@ -156,7 +156,7 @@ def srun(words: list[str]) -> int:
     With STAND_IN_DETACHED it does not wait, as if srun had been killed and the step went on.
     """
     number = int(os.environ["SLURM_JOB_ID"])
-    own = {key: value for key, value in os.environ.items() if not key.startswith("SISSO_SAL")}
+    own = {key: value for key, value in os.environ.items() if not key.startswith("PROGRAM_OF")}
     process = subprocess.Popen(words, start_new_session=True, env=own)
     with (_queue() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -204,4 +204,6 @@ def scancel(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit({"sbatch": sbatch, "run": run, "srun": srun, "squeue": squeue, "scancel": scancel}[sys.argv[1]](sys.argv[2:]))
+    sys.exit(
+        {"sbatch": sbatch, "run": run, "srun": srun, "squeue": squeue, "scancel": scancel}[sys.argv[1]](sys.argv[2:])
+    )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from sisso_sal.system.programs import Mark, end, note_end
+from sisso_sal.system.programs import end, new_mark, note_end
 
 __all__ = ["main"]
 
@@ -22,9 +22,9 @@ def main(words: Sequence[str]) -> None:
     Parameters
     ----------
     words : sequence of str
-        The mark as JSON, the folder for the note that all is gone, and the lease or "".
+        The mark, the job of Slurm or "", the folder for the note that all is gone, the lease or "", and the seconds of grace.
     """
-    mark, folder, lease = Mark(**json.loads(words[0])), Path(words[1]), words[2]
+    mark, folder, lease = replace(new_mark(), mark=words[0], job=words[1]), Path(words[2]), words[3]
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # what ends the starter must not end its keeper first
         signal.signal(number, signal.SIG_IGN)
     said = b""
@@ -38,5 +38,5 @@ def main(words: Sequence[str]) -> None:
         if not new:
             break
     group = said.split(b"\n")[0]
-    if not end(mark, int(group) if group.isdigit() else 0):
+    if not end(mark, int(group) if group.isdigit() else 0, grace=float(words[4])):
         note_end(folder)

@@ -34,7 +34,7 @@ def birth(pid: int) -> str:
     """Where and when a process began: boot of the machine, space of process numbers, clock tick. Empty where there is none.
 
     It tells a process from a later one of the same number, and whether a number of a file can be asked about here at all. A process
-    that has ended and of which its parent has not taken note is none. Without a folder ``/proc`` it tells only whether there is one.
+    that has ended, but of which its parent has not taken note, is none. Without ``/proc`` it tells only whether there is one.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Programs that end with those who started them: all their processes, and seen to be gone.
 
 A program starts others: ``mpirun`` its ranks, a script ``mpirun``, Slurm's ``srun`` a step on other nodes. So every process of a
-program carries a mark in its environment, which children inherit whatever group or session they make, and a step of Slurm carries it
+program carries a mark in its environment, which children inherit whatever group or session they make, and a step of Slurm has it
 as its name. A *keeper*, a small process beside the program, ends it when its starter is gone or was given up.
 """
 
@@ -23,9 +23,21 @@ from sisso_sal.errors import SissoSalError
 from sisso_sal.system import processes, slurm
 from sisso_sal.system.storage import write_whole
 
-__all__ = ["ENDED", "MARK", "Kept", "Mark", "NotEnded", "end", "is_of_here", "kept", "new_mark", "note_end", "survivors"]
+__all__ = [
+    "ENDED",
+    "MARK",
+    "Kept",
+    "Mark",
+    "NotEnded",
+    "end",
+    "is_of_here",
+    "kept",
+    "new_mark",
+    "note_end",
+    "survivors",
+]
 
-MARK = "SISSO_SAL_PROGRAM"
+MARK = "PROGRAM_OF_SISSO_SAL"
 """The variable that every process of a program has in its environment."""
 
 ENDED = "ended.json"
@@ -165,6 +177,7 @@ class Kept:
     mark: Mark
     environment: dict[str, str]
     _keeper: subprocess.Popen[bytes]
+    _grace: float
     _group: int = 0
 
     def began(self, group: int) -> None:
@@ -174,7 +187,7 @@ class Kept:
 
     def end(self) -> list[str]:
         """End all of the program; returns what could not be ended."""
-        return end(self.mark, self._group)
+        return end(self.mark, self._group, grace=self._grace)
 
     def say(self, text: str) -> None:
         """A line for the keeper, which may have been killed."""
@@ -185,7 +198,7 @@ class Kept:
 
 
 @contextlib.contextmanager
-def kept(mark: Mark, folder: Path, lease: Path | None = None) -> Iterator[Kept]:
+def kept(mark: Mark, folder: Path, lease: Path | None = None, grace: float = GRACE) -> Iterator[Kept]:
     """Run a program in the body; afterwards nothing of it is left, whatever becomes of this process.
 
     Parameters
@@ -195,6 +208,8 @@ def kept(mark: Mark, folder: Path, lease: Path | None = None) -> Iterator[Kept]:
         Where the file `ENDED` is written.
     lease : path, optional
         A file without which this process has no business to run the program any more.
+    grace : float
+        As in `end`.
 
     Raises
     ------
@@ -202,10 +217,12 @@ def kept(mark: Mark, folder: Path, lease: Path | None = None) -> Iterator[Kept]:
         Something of it cannot be ended.
     """
     code = f"import sys; sys.path.insert(0, {_ROOT!r}); from sisso_sal.system.keeper import main; main(sys.argv[1:])"
-    words = [sys.executable, "-c", code, json.dumps(vars(mark)), str(folder), str(lease or "")]
+    words = [sys.executable, "-c", code, mark.mark, mark.job, str(folder), str(lease or ""), str(grace)]
     keeper = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
     # Slurm names a step after its job unless it is told otherwise.
-    program = Kept(mark, {**os.environ, MARK: mark.mark, **({"SLURM_JOB_NAME": mark.mark} if mark.job else {})}, keeper)
+    program = Kept(
+        mark, {**os.environ, MARK: mark.mark, **({"SLURM_JOB_NAME": mark.mark} if mark.job else {})}, keeper, grace
+    )
     try:
         yield program
     finally:

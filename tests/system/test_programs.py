@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import stand_in_slurm
 import stubborn
+from stubborn import both_run, is_still, keepers_of, start
 
 from sisso_sal.system import programs
-from sisso_sal.system.programs import ENDED, MARK, Mark, NotEnded, end, kept, new_mark, survivors
+from sisso_sal.system.programs import ENDED, Mark, NotEnded, end, kept, new_mark, survivors
 
 ROOT = Path(programs.__file__).parents[2]
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
@@ -30,24 +31,6 @@ def until(condition, seconds=30):
         assert time.monotonic() < limit
         time.sleep(0.02)
     return found
-
-
-def both_run(folder):
-    return all((folder / kind).exists() and (folder / kind).read_text() for kind in ("mpirun", "rank"))
-
-
-def is_still(folder):
-    """Whether nobody writes into the folder any more."""
-    before = {kind: (folder / kind).read_text() for kind in ("mpirun", "rank")}
-    time.sleep(0.2)
-    return before == {kind: (folder / kind).read_text() for kind in ("mpirun", "rank")}
-
-
-def start(folder, mark, seconds="3600"):
-    environment = {**os.environ, MARK: mark.mark}
-    return subprocess.Popen(
-        [sys.executable, stubborn.__file__, seconds], cwd=folder, env=environment, start_new_session=True
-    )
 
 
 def test_a_program_and_its_ranks_are_found_by_their_mark_and_ended(tmp_path):
@@ -68,7 +51,7 @@ def test_a_program_and_its_ranks_are_found_by_their_mark_and_ended(tmp_path):
 
 def test_ranks_that_a_program_leaves_behind_are_ended_when_it_ends(tmp_path):
     mark = new_mark()
-    with kept(mark, tmp_path) as program:
+    with kept(mark, tmp_path, grace=0.3) as program:
         mpirun = subprocess.Popen(
             [sys.executable, stubborn.__file__, "1"], cwd=tmp_path, env=program.environment, start_new_session=True
         )
@@ -84,7 +67,7 @@ def test_ranks_that_a_program_leaves_behind_are_ended_when_it_ends(tmp_path):
 def test_a_rank_without_its_mark_is_found_by_its_group(tmp_path):
     """As in a container that starts with an empty environment."""
     mark = new_mark()
-    with kept(mark, tmp_path) as program:
+    with kept(mark, tmp_path, grace=0.3) as program:
         words = ["env", "-i", "sh", "-c", "trap '' TERM; sleep 3600 & wait"]
         shell = subprocess.Popen(words, env=program.environment, start_new_session=True)
         program.began(shell.pid)
@@ -101,7 +84,7 @@ WORKER = """if 1:
     folder = Path(sys.argv[1])
     mark = new_mark()
     (folder / "mark").write_text(mark.mark)
-    with kept(mark, folder, Path(sys.argv[2])) as program:
+    with kept(mark, folder, Path(sys.argv[2]), 0.3) as program:
         process = subprocess.Popen([sys.executable, sys.argv[3], "3600"], cwd=folder, env=program.environment,
                                    start_new_session=True)
         program.began(process.pid)
@@ -139,17 +122,6 @@ def test_a_program_ends_when_its_starter_has_lost_its_lease(tmp_path):
     worker.wait(30)
 
 
-def keepers_of(mark):
-    found = []
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark.mark in (place / "cmdline").read_text() and "keeper" in (place / "cmdline").read_text():
-                found.append(int(place.name))
-        except OSError:
-            continue
-    return found
-
-
 def test_what_outlives_its_keeper_too_is_found_by_the_next(tmp_path):
     worker, _, mark = start_worker(tmp_path / "a")
     (keeper,) = keepers_of(mark)
@@ -166,12 +138,15 @@ def test_what_outlives_its_keeper_too_is_found_by_the_next(tmp_path):
 
 
 def test_what_cannot_be_ended_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(programs.end, "__kwdefaults__", {"grace": 0.1, "patience": 0.1})
+    monkeypatch.setattr(programs.end, "__kwdefaults__", {"grace": 0.3, "patience": 0.1})
     monkeypatch.setattr(programs, "_signal", lambda *_, **__: None)
     mark = new_mark()
     program = start(tmp_path, mark)
     until(lambda: both_run(tmp_path))
-    with pytest.raises(NotEnded, match=rf"^process {program.pid}, process \d+: cannot be ended$"), kept(mark, tmp_path):
+    with (
+        pytest.raises(NotEnded, match=rf"^process {program.pid}, process \d+: cannot be ended$"),
+        kept(mark, tmp_path, grace=0.3),
+    ):
         pass
     assert not (tmp_path / ENDED).exists()
     until((tmp_path / ENDED).exists)  # the keeper did

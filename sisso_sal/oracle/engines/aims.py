@@ -26,7 +26,16 @@ from sisso_sal.system.programs import kept as keeping
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
 
-__all__ = ["OUTPUT", "calculation_document", "geometry_of", "has_advanced", "judge_folder", "last_geometry", "remedy", "run_aims"]
+__all__ = [
+    "OUTPUT",
+    "calculation_document",
+    "geometry_of",
+    "has_advanced",
+    "judge_folder",
+    "last_geometry",
+    "remedy",
+    "run_aims",
+]
 
 OUTPUT = "aims.out"
 _ERRORS = "aims.err"
@@ -252,8 +261,8 @@ def remedy(verdict: RunVerdict, settings: AimsSettings, attempt: int) -> AimsSet
     """Settings with which a failed run may succeed; None where no remedy is known.
 
     A cycle that does not converge gets slower mixing, more iterations and a broader smearing; a relaxation that does not end gets
-    more steps and, at the second try, a trust radius a tenth as large to begin with; a run that was interrupted is continued as it is, and one that broke
-    off in the middle of a cycle gets one more try.
+    more steps and, at the second try, a trust radius a tenth as large to begin with; a run that was interrupted is continued as it
+    is, and one that broke off in the middle of a cycle gets one more try.
 
     Parameters
     ----------

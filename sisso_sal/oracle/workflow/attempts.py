@@ -1,7 +1,7 @@
 """Attempts at a calculation: each has a folder of its own, and begins when nothing is left of those before.
 
-The folders are the memory of a step. A worker that takes over reads there how many attempts there were, what changed from one to the
-next, and how far they came. An attempt that takes its worker down with it counts, so it is not repeated for ever.
+The folders are the memory of a step. A worker that takes over reads there how many attempts there were, what changed from one to
+the next, and how far they came. An attempt that takes its worker down with it counts, so it is not repeated for ever.
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ class Attempt:
     def ended(self, verdict: Mapping[str, Any] | None, seconds: float) -> Attempt:
         """Write down how it ended."""
         insist()
-        record = self.record.model_copy(update={"verdict": None if verdict is None else dict(verdict), "seconds": seconds})
+        record = self.record.model_copy(
+            update={"verdict": None if verdict is None else dict(verdict), "seconds": seconds}
+        )
         write_whole(self.folder / _FILE, record.model_dump_json() + "\n")
         return Attempt(self.number, self.folder, record)
 
@@ -104,7 +106,9 @@ def attempts_of(folder: Path) -> list[Attempt]:
             continue
         file = place / _FILE
         try:
-            record = record_of(_Record, read_json(file)) if file.exists() else _Record(mark="", host="", place="", job="")
+            record = (
+                record_of(_Record, read_json(file)) if file.exists() else _Record(mark="", host="", place="", job="")
+            )
         except (OSError, DocumentError) as error:
             raise InputError(f"{file}: cannot be read: {str(error).removeprefix(f'{file}: ')}") from error
         found.append(Attempt(int(name[1]), place, record))

@@ -1,6 +1,6 @@
 """The calculations of a folder as Taskblaster keeps them: making, reading, repeating and running its tasks.
 
-Nothing else imports Taskblaster. Each function opens the repository, which locks it, and closes it again.
+Nothing but this file and `fenced` imports Taskblaster. Each function opens the repository, which locks it, and closes it again.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import io
 import os
 import sqlite3
 import sys
-import time
-import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +18,7 @@ from typing import Any, Literal
 from sisso_sal.errors import DocumentError, InputError, OracleError
 from sisso_sal.oracle.workflow.chains import RANKING, Task, read_document
 from sisso_sal.oracle.workflow.steps import Step
-from sisso_sal.oracle.workflow.workers import Watcher, insist
+from sisso_sal.oracle.workflow.workers import Watcher
 
 try:
     import taskblaster as tb
@@ -28,8 +26,8 @@ try:
     from taskblaster.repository import Repository, WorkerSpecification
     from taskblaster.state import State
     from taskblaster.storage import JSONCodec
-    from taskblaster.util import workdir
-    from taskblaster.worker import LoadedTask, Worker, pop_special_kwargs
+
+    from sisso_sal.oracle.workflow.fenced import FencedWorker
 except ImportError:
     raise InputError("first-principles workflows need Taskblaster; pip install 'sisso-sal[dft]'") from None
 
@@ -256,11 +254,8 @@ def _opened(root: Path) -> Iterator[Repository]:
     """The repository of the folder, made at the first time, locked while it is open; what it prints is dropped."""
     root.mkdir(parents=True, exist_ok=True)
     with _translated(root), contextlib.redirect_stdout(io.StringIO()):
-        if has_tasks(root):
-            repo = tb_init_repo(root)
-        else:
-            repo = Repository.create(root, modulename="sisso_sal.oracle.workflow.repository")
-        with repo:
+        create = not has_tasks(root)
+        with Repository.create(root, modulename=__name__) if create else tb_init_repo(root) as repo:
             yield repo
 
 
@@ -379,48 +374,6 @@ def ready(root: Path, tags: set[str]) -> frozenset[str]:
 # Doing tasks -------------------------------------------------------------------------------------------------------------
 
 
-class _Fenced(Worker):
-    """Taskblaster's worker, which records what came of a task only as long as the task is its own.
-
-    A worker that was stopped for a while may have been given up, and another one may have its task. So the result is written and
-    the task is done in one transaction, in which nobody else can take the task.
-    """
-
-    def process_one_task(self) -> None:
-        insist()
-        task = self.acquire_task()
-        self.log(f"Running {task.name} ...")
-        began, output, failure = time.monotonic(), None, ""
-        try:
-            output = self._computed(task)
-        except Exception as error:  # whatever a task raises is why it failed
-            failure = traceback.format_exc()
-            told = str(error)
-        with self.registry.conn:
-            if not self._is_own(task.name):
-                self.log(f"Task {task.name} was given to another worker meanwhile; nothing of it is recorded")
-            elif failure:
-                task.entry.directory.joinpath(task.entry.stacktracetemplate.format(0)).write_text(failure)
-                self.registry.update_task_failed(task.name, error_msg=told)
-                self.log(failure, f"Task {task.name} failed: {told}")
-            else:
-                task.entry.dump_output(output)
-                self.registry.update_task_done(task.name)
-                self.log(f"Task {task.name} finished in {time.monotonic() - began:.1f} s")
-        insist()
-
-    def _computed(self, task: LoadedTask) -> Any:
-        inputs = dict(task.kwargs)
-        pop_special_kwargs(inputs)
-        with workdir(task.directory):
-            return self.repo.import_task_function(task.target)(**inputs)
-
-    def _is_own(self, task: str) -> bool:
-        info = self.registry.workers.get_runinfo(task)
-        is_running = self.registry.index.node(task).state == State.run
-        return is_running and info is not None and info.subworkerid == self.name
-
-
 def run_ready(root: Path, tags: set[str], name: str) -> int:
     """Do one task after the other in this process until none can be begun.
 
@@ -446,7 +399,7 @@ def run_ready(root: Path, tags: set[str], name: str) -> int:
     done, in_vain = 0, 0
     while waiting := ready(root, tags):
         with _translated(root), contextlib.redirect_stdout(sys.stderr):
-            _Fenced(repo, name=name, myqueue_id=name, rules=rules).main()
+            FencedWorker(repo, name=name, myqueue_id=name, rules=rules).main()
         in_vain = in_vain + 1 if ready(root, tags) == waiting else 0
         if in_vain == _PATIENCE:  # Taskblaster itself would try for ever
             raise OracleError(

@@ -1,8 +1,8 @@
 """The steps that a workflow runs: relaxation, static energy, bands, each with its remedies and at most three tries.
 
 A step never raises for a failed calculation: it gives a document whose state is "failed", so what depends on it can tell why it has
-no label. Its attempts have folders of their own below its folder, so that a step that takes its worker down with it is not tried for
-ever, and a worker that takes over goes on with the settings and from the geometry of the last one.
+no label. Its attempts have folders below its folder. So a step that takes its worker down with it is not tried for ever. A worker
+that takes over goes on with the settings and from the geometry of the last attempt.
 """
 
 from __future__ import annotations
@@ -36,7 +36,18 @@ from sisso_sal.system.documents import read_json, shown
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
 
-__all__ = ["STEPS", "TAGS", "EngineSettings", "bands", "engine_here", "lease_of", "load_engine", "relax", "static", "structure_of"]
+__all__ = [
+    "STEPS",
+    "TAGS",
+    "EngineSettings",
+    "bands",
+    "engine_here",
+    "lease_of",
+    "load_engine",
+    "relax",
+    "static",
+    "structure_of",
+]
 
 STEPS: tuple[Step, ...] = ("relax", "static", "bands")
 TAGS = ("prerelax", *STEPS)

@@ -16,16 +16,29 @@ from typing import Literal
 
 from sisso_sal.errors import DocumentError
 from sisso_sal.oracle.workflow.leases import SECONDS, Lease, Watch, seconds_of
-from sisso_sal.system.documents import read_bytes
 from sisso_sal.system import processes, slurm
+from sisso_sal.system.documents import read_bytes
 from sisso_sal.system.storage import writing
 
-__all__ = ["LOG", "Silent", "Watcher", "has_certainly_ended", "insist", "living", "own_lease", "registered", "silent", "start"]
+__all__ = [
+    "LOG",
+    "Silent",
+    "Watcher",
+    "has_certainly_ended",
+    "insist",
+    "living",
+    "own_lease",
+    "registered",
+    "silent",
+    "start",
+]
 
 LOG = "workers.log"
 _FOLDER = "workers"
 _ASK_AGAIN = 0.25  # of a lease without a sign of life, before Slurm is asked again
-_NAME = re.compile(r"(?P<host>[\w.-]{1,255})\|(?P<pid>\d{1,10})\|(?P<began>[\w.-]*)\|(?P<job>[^|\n]*)\|(?P<mark>[0-9a-f]{16})")
+_NAME = re.compile(
+    r"(?P<host>[\w.-]{1,255})\|(?P<pid>\d{1,10})\|(?P<began>[\w.-]*)\|(?P<job>[^|\n]*)\|(?P<mark>[0-9a-f]{16})"
+)
 
 
 def worker_name() -> str:

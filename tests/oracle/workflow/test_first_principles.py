@@ -149,7 +149,7 @@ def test_a_label_comes_from_workers_that_it_starts_and_settings_are_kept(make):
         answers = oracle.collect([receipt])
         time.sleep(0.2)
     for worker in oracle._started:
-        worker.wait(30)
+        worker.process.wait(30)
     (answer,) = answers
     assert answer.value == pytest.approx(4.966, abs=1e-3)
     assert answer.core_hours > 0
@@ -171,7 +171,7 @@ def test_workers_that_end_at_once_are_told(make, monkeypatch):
     for _ in range(3):
         assert oracle.collect([receipt]) == []
         for worker in oracle._started:
-            worker.wait(30)
+            worker.process.wait(30)
     with pytest.raises(OracleError, match=r"^workers end at once: error: no disk$"):
         oracle.collect([receipt])
 

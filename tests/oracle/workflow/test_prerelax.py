@@ -25,6 +25,7 @@ from sisso_sal.oracle.workflow.outcomes import Question
 from sisso_sal.oracle.workflow.repository import run_ready
 from sisso_sal.oracle.workflow.steps import STEPS, TAGS, load_engine
 from sisso_sal.oracle.workflow.tasks import Workflow
+from sisso_sal.oracle.workflow.workers import worker_name
 from sisso_sal.oxides.prototypes import prototype_structure, prototype_structures
 from sisso_sal.settings.campaign import CampaignSettings
 
@@ -67,7 +68,7 @@ def make(tmp_path, species, monkeypatch):
 
 def run(workflow):
     """All tasks, in this process."""
-    run_ready(workflow.root, set(TAGS))
+    run_ready(workflow.root, set(TAGS), worker_name())
     assert not workflow.unfinished()
 
 
@@ -118,7 +119,7 @@ def test_what_goes_on_starts_relaxed_and_what_is_left_out_keeps_its_energy(make)
     relaxed = found["MgO/rocksalt/relax"]
     assert (relaxed["state"], relaxed["steps"], relaxed["prerelax"]["start"]) == ("successful", 1, "relaxed")
     assert relaxed["prerelax"]["steps"] == told["rocksalt"]["steps"] > 1
-    started = read_geometry(workflow.root / "tree/MgO/rocksalt/relax/geometry.in")
+    started = read_geometry(workflow.root / "tree/MgO/rocksalt/relax/attempt-1/geometry.in")
     assert started.lattice.matrix == pytest.approx(Structure.from_dict(told["rocksalt"]["structure"]).lattice.matrix)
     for step in STEPS:
         left = found[f"MgO/wurtzite/{step}"]
@@ -211,7 +212,7 @@ def test_a_structure_that_the_potential_cannot_relax_is_computed_from_its_protot
     assert relaxed["prerelax"]["reason"] == "RuntimeError: no graph for 2 atoms"
     assert relaxed["steps"] > found["MgO/tenorite/relax"]["steps"]
     prototype = prototype_structure("rocksalt", {"A": ("Mg", 2)})
-    started = read_geometry(workflow.root / "tree/MgO/rocksalt/relax/geometry.in")
+    started = read_geometry(workflow.root / "tree/MgO/rocksalt/relax/attempt-1/geometry.in")
     assert started.lattice.matrix == pytest.approx(prototype.lattice.matrix)
 
 
