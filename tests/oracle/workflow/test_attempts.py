@@ -196,6 +196,7 @@ def test_a_finished_attempt_of_a_dead_worker_is_not_repeated(make, monkeypatch):
 
 
 @needs_proc
+@pytest.mark.faults
 def test_mpirun_that_outlives_its_worker_and_its_keeper_is_gone_before_the_next_attempt(make, tmp_path):
     launcher = tmp_path / "mpirun"
     launcher.write_text(

@@ -24,6 +24,7 @@ from sisso_sal.oracle.workflow.outcomes import Question
 from sisso_sal.oracle.workflow.tasks import Workflow, put_back, silent_tasks
 from sisso_sal.oracle.workflow.workers import Watcher, living
 from sisso_sal.oxides.prototypes import prototype_structure
+from sisso_sal.report.text.campaign import _silent
 
 ROOT = Path(aims_stand_in.__file__).parents[1]
 LEASE = 2.0
@@ -197,6 +198,9 @@ CASES = {
 }
 
 
+SOME = ("driver and worker in one job", "another host")
+
+
 def in_case(name, tmp_path, monkeypatch, *, is_certain=False):
     """The host and the environment of the worker; the own environment is made that of the driver."""
     host, of_worker, of_driver, has_squeue = CASES[name]
@@ -213,7 +217,9 @@ def in_case(name, tmp_path, monkeypatch, *, is_certain=False):
     return host, of_worker
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [*SOME, *(pytest.param(case, marks=pytest.mark.faults) for case in CASES if case not in SOME)]
+)
 def test_a_worker_whose_death_nothing_proves_is_given_up_after_its_lease(case, workflow, tmp_path, monkeypatch):
     host, environment = in_case(case, tmp_path, monkeypatch)
     worker = start_worker(workflow, host, STAND_IN_FAULTS="hang:MgO", **environment)
@@ -281,6 +287,7 @@ def test_a_worker_that_was_stopped_ends_when_it_wakes_and_records_nothing(workfl
     assert workflow.collect()[0].value is not None
 
 
+@pytest.mark.faults
 def test_a_worker_that_was_stopped_goes_on_where_nobody_missed_it(workflow):
     first = start_worker(workflow, STAND_IN_SECONDS="1")
     until(lambda: running(workflow))
@@ -313,7 +320,7 @@ def rules():
     return WorkerSpecification(tags={"relax"})
 
 
-def test_the_commands_tell_of_a_silent_worker_and_put_its_step_back(workflow, capsys):
+def test_the_commands_tell_of_a_silent_worker_and_put_its_step_back(workflow):
     worker = start_worker(workflow, "node7", STAND_IN_FAULTS="hang:MgO")
     until(lambda: is_computing(workflow))
     worker.kill()
@@ -322,6 +329,13 @@ def test_the_commands_tell_of_a_silent_worker_and_put_its_step_back(workflow, ca
     os.utime(file, (time.time() - 600, time.time() - 600))
     (found,) = silent_tasks(workflow.root)
     assert (found.task, round(found.seconds / 60)) == ("MgO/rocksalt/relax", 10)
+    lines = _silent({"run": "runs/a", "silent": [vars(found), {**vars(found), "seconds": None}]})
+    process = f"process {worker.pid} on node7"
+    assert lines[1] == (
+        f"2 steps are running without a living worker: MgO/rocksalt/relax ({process} silent for 10 min), MgO/rocksalt/relax "
+        f"({process} has ended); discover and workers put them back, or sisso-sal worker runs/a --recover"
+    )
+    assert _silent({"run": "runs/a", "silent": []}) == []
     command = [sys.executable, "-m", "sisso_sal", "worker", str(workflow.root.parent), "--recover"]
     done = subprocess.run(command, env=here(), capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, f"{workflow.root.parent}: put back MgO/rocksalt/relax\n")
@@ -406,7 +420,7 @@ def test_workers_and_drivers_may_be_killed_and_stopped_at_any_time(case, request
         campaign.start("first")
         campaign.start("second")
         for _ in range(kills):
-            time.sleep(rng.uniform(0.2, 4.0))
+            time.sleep(rng.uniform(0.1, 3.0))
             assert campaign.processes["driver"].poll() is None  # there is something left to disturb
             campaign.disturb(rng)
         for stopped, _ in campaign.stopped:
