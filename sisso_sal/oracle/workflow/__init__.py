@@ -1,1 +1,1 @@
-"""First-principles labels as Taskblaster tasks; `repository` and `fenced` alone import taskblaster."""
+"""First-principles labels as Taskblaster tasks; only `repository` and `fenced` know Taskblaster."""

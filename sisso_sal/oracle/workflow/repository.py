@@ -343,7 +343,8 @@ def recover(root: str | os.PathLike[str], watcher: Watcher) -> list[str]:
         return []
     with _opened(place) as repo:
         workers = {worker for _, worker in _running(repo)}
-    dead = watcher.dead(workers)
+    with _translated(place):
+        dead = watcher.dead(workers)
     with _opened(place) as repo:
         left = [name for name, worker in _running(repo) if worker in dead]  # another may have been faster
         if left:

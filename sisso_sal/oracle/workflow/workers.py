@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import socket
@@ -20,18 +21,7 @@ from sisso_sal.system import processes, slurm
 from sisso_sal.system.documents import read_bytes
 from sisso_sal.system.storage import writing
 
-__all__ = [
-    "LOG",
-    "Silent",
-    "Watcher",
-    "has_certainly_ended",
-    "insist",
-    "living",
-    "own_lease",
-    "registered",
-    "silent",
-    "start",
-]
+__all__ = ["LOG", "Silent", "Watcher", "insist", "living", "own_lease", "registered", "silent", "start", "worker_name"]
 
 LOG = "workers.log"
 _FOLDER = "workers"
@@ -54,11 +44,6 @@ def _file_of(root: Path, worker: str) -> Path | None:
     """The lease of a worker; None where the name is none of ours, as of a worker that Taskblaster's own command started."""
     parts = _NAME.fullmatch(worker)
     return parts and root / _FOLDER / f"{parts['host']}-{parts['pid']}-{parts['mark']}"
-
-
-def has_certainly_ended(worker: str) -> bool:
-    """Whether the worker of this name can be seen to have ended: its process if it is one of here, else its job."""
-    return _process_has_ended(worker) or _job_has_ended(worker)
 
 
 def _process_has_ended(worker: str) -> bool:
@@ -98,12 +83,16 @@ class Watcher:
         """Those of these workers that are dead; they are given up, so that one that wakes up again sees it.
 
         Sets `is_undecided`: whether of some it will be known only later, after at most one lease.
+
+        Raises
+        ------
+        OSError
+            A lease cannot be removed.
         """
         verdicts = {worker: self._verdict(worker) for worker in sorted(set(workers))}
         dead = {worker for worker, verdict in verdicts.items() if verdict == "dead"}
         for file in filter(None, (_file_of(self._root, worker) for worker in dead)):
-            with writing(file):
-                file.unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
         self._watch.forget_others(filter(None, (_file_of(self._root, worker) for worker in verdicts)))
         self._asked = {worker: at for worker, at in self._asked.items() if worker in verdicts}
         self.is_undecided = "unknown" in verdicts.values()
@@ -162,12 +151,12 @@ def silent(root: Path, running: Iterable[tuple[str, str]]) -> list[Silent]:
             continue
         try:
             age, lease = time.time() - file.stat().st_mtime, seconds_of(file.read_bytes()[:1024])
-        except OSError:
+        except FileNotFoundError:
+            age, lease = math.inf, 0.0
+        if _process_has_ended(worker) or age == math.inf:
             found.append(Silent(task, worker, None))
-            continue
-        has_ended = has_certainly_ended(worker)
-        if has_ended or age > lease:
-            found.append(Silent(task, worker, None if has_ended else age))
+        elif age > lease:  # Slurm is asked about these alone
+            found.append(Silent(task, worker, None if _job_has_ended(worker) else age))
     return found
 
 

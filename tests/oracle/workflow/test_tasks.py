@@ -24,7 +24,7 @@ from sisso_sal.oracle.workflow import repository as module
 from sisso_sal.oracle.workflow.outcomes import Question
 from sisso_sal.oracle.workflow.steps import STEPS, load_engine
 from sisso_sal.oracle.workflow.tasks import Workflow, work
-from sisso_sal.oracle.workflow.workers import has_certainly_ended, worker_name
+from sisso_sal.oracle.workflow.workers import _job_has_ended, _process_has_ended, worker_name
 from sisso_sal.oxides.phases import element_structure, starting_structures
 
 
@@ -48,6 +48,10 @@ def make(tmp_path, species):
 def faults(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(module.__file__).parents[3]))
     return lambda text: monkeypatch.setenv("STAND_IN_FAULTS", text)
+
+
+def has_certainly_ended(worker):
+    return _process_has_ended(worker) or _job_has_ended(worker)
 
 
 def run(workflow, n=2):
