@@ -34,15 +34,16 @@ class FencedWorker(Worker):
             error, trace = raised, traceback.format_exc()
         with self.registry.conn:
             if not self._is_own(task.name):
-                self.log(f"Task {task.name} was given to another worker meanwhile; nothing of it is recorded")
+                told = [f"Task {task.name} was given to another worker meanwhile; nothing of it is recorded"]
             elif error is not None:
                 task.directory.joinpath(task.entry.stacktracetemplate.format(0)).write_text(trace)
                 self.registry.update_task_failed(task.name, error_msg=str(error))
-                self.log(trace, f"Task {task.name} failed: {error}")
+                told = [trace, f"Task {task.name} failed: {error}"]
             else:
                 task.entry.dump_output(output)
                 self.registry.update_task_done(task.name)
-                self.log(f"Task {task.name} finished in {time.monotonic() - began:.1f} s")
+                told = [f"Task {task.name} finished in {time.monotonic() - began:.1f} s"]
+        self.log(*told)
         insist()
 
     def _computed(self, task: LoadedTask) -> Any:
