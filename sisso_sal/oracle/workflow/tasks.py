@@ -25,8 +25,9 @@ from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.dissolution import Missing
 from sisso_sal.oracle.stability.expressions import expression_names
 from sisso_sal.oracle.stability.labels import LABELS, needed_beside, needed_formulas, undissolved
-from sisso_sal.oracle.workflow.attempts import ATTEMPTS_FILE
+from sisso_sal.oracle.workflow.attempts import forget_attempts
 from sisso_sal.oracle.workflow.chains import Chain, Task, chains_of
+from sisso_sal.oracle.workflow.leases import pause_of
 from sisso_sal.oracle.workflow.outcomes import LabelOutcome, PhaseRequest, Question, outcome_of
 from sisso_sal.oracle.workflow.repository import (
     NewChain,
@@ -37,10 +38,11 @@ from sisso_sal.oracle.workflow.repository import (
     recover,
     repeat,
     run_ready,
+    running,
     tasks_of,
 )
-from sisso_sal.oracle.workflow.steps import MACHINE_FILE, TAGS, EngineSettings, load_engine
-from sisso_sal.oracle.workflow.workers import registered, start
+from sisso_sal.oracle.workflow.steps import MACHINE_FILE, TAGS, EngineSettings, lease_of, load_engine
+from sisso_sal.oracle.workflow.workers import Silent, Watcher, registered, silent, start
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.phases import MOLECULES, starting_structures
 from sisso_sal.oxides.structures import formula_key
@@ -50,7 +52,7 @@ from sisso_sal.system.storage import write_whole
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-__all__ = ["Workflow", "is_of", "work"]
+__all__ = ["Workflow", "is_of", "put_back", "silent_tasks", "work"]
 
 _PAUSE = 5.0  # seconds between two looks of a worker that waits
 _OWN = "given-"  # how the names of the user's structures begin, see `starting_structures`
@@ -99,6 +101,7 @@ class Workflow:
         self.structures = structures
         self.max_prototypes = max_prototypes
         self.competitors = competitors or {}
+        self._watcher = Watcher(self.root)
         self._documents: dict[str, dict[str, Any]] = {}
         self._elements: dict[str, bool] = {}
 
@@ -275,8 +278,7 @@ class Workflow:
                 if broken := [chain.tasks[s] for s in TAGS if s in chain.tasks and chain.tasks[s].has_failed]:
                     failed[broken[0].name] = key
         for name in failed:
-            for file in (self.root / "tree" / name).rglob(ATTEMPTS_FILE):
-                file.unlink()
+            forget_attempts(self.root / "tree" / name)
         if failed:
             repeat(self.root, list(failed))
             self._documents.clear()  # they may be done again before the next look
@@ -297,14 +299,14 @@ class Workflow:
         requests = [r for r in self._requests() if intents is None or r.intent in intents]
         if not requests:
             return []
-        recover(self.root)
+        recover(self.root, self._watcher)
         chains = self._chains()
         outcomes = [outcome_of(request, chains, self.question, self._species(request.id)) for request in requests]
         return [outcome for outcome in outcomes if outcome is not None]
 
     def unfinished(self) -> int:
         """Tasks that a worker still has to do, those of dead workers included."""
-        recover(self.root)
+        recover(self.root, self._watcher)
         return sum(not c.ended and len(c.tasks) for chains in self._chains().values() for c in chains)
 
     def ready(self) -> int:
@@ -388,16 +390,46 @@ def work(root: str | os.PathLike[str], tags: Sequence[str] = TAGS, idle: float =
     if unknown or not tags:
         raise InputError(f"worker: needs tags of {', '.join(TAGS)}, found {', '.join(unknown) or 'none'}")
     signal.signal(signal.SIGTERM, _leave)
-    with registered(place):
+    watcher = Watcher(place)
+    with registered(place, lease_of(place)) as name:
         last = time.monotonic()
         while True:
-            recover(place)
-            if run_ready(place, set(tags)):
+            recover(place, watcher)
+            if run_ready(place, set(tags), name):
                 last = time.monotonic()
-            elif time.monotonic() - last >= idle:
+            elif time.monotonic() - last >= idle and not watcher.is_undecided:
                 return
-            else:
-                time.sleep(min(_PAUSE, idle))
+            else:  # a task of a worker that may be dead will be ready within a lease, or is seen to be in good hands
+                time.sleep(pause_of(lease_of(place)) if watcher.is_undecided else min(_PAUSE, idle))
+
+
+def put_back(root: str | os.PathLike[str]) -> list[str]:
+    """Put back the tasks that dead workers left running; takes up to a lease where a death has to be seen.
+
+    Returns
+    -------
+    list of str
+        Their names.
+
+    Raises
+    ------
+    InputError
+        The folder holds no calculations.
+    """
+    place = Path(root).resolve()
+    if not has_tasks(place):
+        raise InputError(f"{place}: holds no calculations")
+    watcher = Watcher(place)
+    left = recover(place, watcher)
+    while watcher.is_undecided:
+        time.sleep(pause_of(lease_of(place)))
+        left += recover(place, watcher)
+    return left
+
+
+def silent_tasks(root: Path) -> list[Silent]:
+    """Tasks that are running as far as the registry knows, whose worker gives no sign of life; one look, which changes nothing."""
+    return silent(root, running(root))
 
 
 def _leave(number: int, frame: object) -> None:

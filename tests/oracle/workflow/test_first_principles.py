@@ -18,6 +18,7 @@ from species import write_species
 from sisso_sal.data.table import read_table
 from sisso_sal.errors import InputError, OracleError, SettingsError
 from sisso_sal.oracle.registry import make_oracle
+from sisso_sal.oracle.workflow import first_principles as module
 from sisso_sal.oxides.phases import element_structure
 from sisso_sal.protocols import Oracle, Receipt, Request
 from sisso_sal.settings.campaign import CampaignSettings, differences, load_settings
@@ -149,7 +150,7 @@ def test_a_label_comes_from_workers_that_it_starts_and_settings_are_kept(make):
         answers = oracle.collect([receipt])
         time.sleep(0.2)
     for worker in oracle._started:
-        worker.wait(30)
+        worker.process.wait(30)
     (answer,) = answers
     assert answer.value == pytest.approx(4.966, abs=1e-3)
     assert answer.core_hours > 0
@@ -171,9 +172,35 @@ def test_workers_that_end_at_once_are_told(make, monkeypatch):
     for _ in range(3):
         assert oracle.collect([receipt]) == []
         for worker in oracle._started:
-            worker.wait(30)
+            worker.process.wait(30)
     with pytest.raises(OracleError, match=r"^workers end at once: error: no disk$"):
         oracle.collect([receipt])
+
+
+def test_another_worker_is_started_in_the_place_of_one_that_was_given_up_although_it_is_there(make, monkeypatch):
+    """It is stopped, for instance; its step waits for a worker."""
+    oracle, started, known = make(), [], set()
+    receipt = oracle.submit(Request("a", "magnesia", {}))
+
+    def start(n):
+        started.extend(subprocess.Popen(["sleep", "3600"]) for _ in range(n))
+        return started[-n:]
+
+    monkeypatch.setattr(oracle.workflow, "start_workers", start)
+    monkeypatch.setattr(module, "living", lambda root: set(known))
+    try:
+        for known_now, n_started in [((), 1), ((), 1), ((0,), 1), ((), 2), ((1,), 2)]:
+            known = {started[k].pid for k in known_now}
+            assert oracle.collect([receipt]) == []
+            assert len(started) == n_started
+        monkeypatch.setattr(module, "_STARTING", 0.0)
+        known = set()
+        oracle.collect([receipt])
+        assert len(started) == 3
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 def test_settings_of_a_file_say_where_they_are_wrong(tmp_path):

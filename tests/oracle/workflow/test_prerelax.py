@@ -25,6 +25,7 @@ from sisso_sal.oracle.workflow.outcomes import Question
 from sisso_sal.oracle.workflow.repository import run_ready
 from sisso_sal.oracle.workflow.steps import TAGS, load_engine
 from sisso_sal.oracle.workflow.tasks import Workflow
+from sisso_sal.oracle.workflow.workers import worker_name
 from sisso_sal.oxides.prototypes import prototype_structure, prototype_structures
 from sisso_sal.settings.campaign import CampaignSettings
 
@@ -67,7 +68,7 @@ def make(tmp_path, species, monkeypatch):
 
 def run(workflow):
     """All tasks, in this process."""
-    run_ready(workflow.root, set(TAGS))
+    run_ready(workflow.root, set(TAGS), worker_name())
     assert not workflow.unfinished()
 
 
@@ -118,7 +119,7 @@ def test_what_goes_on_starts_relaxed_and_what_is_left_out_keeps_its_energy(make)
     relaxed = found["MgO/rocksalt/relax"]
     assert (relaxed["state"], relaxed["steps"], relaxed["prerelax"]["start"]) == ("successful", 1, "relaxed")
     assert relaxed["prerelax"]["steps"] == told["rocksalt"]["steps"] > 1
-    started = read_geometry(workflow.root / "tree/MgO/rocksalt/relax/geometry.in")
+    started = read_geometry(workflow.root / "tree/MgO/rocksalt/relax/attempt-1/geometry.in")
     assert started.lattice.matrix == pytest.approx(Structure.from_dict(told["rocksalt"]["structure"]).lattice.matrix)
     for step in ("relax", "static"):
         left = found[f"MgO/wurtzite/{step}"]
@@ -129,7 +130,7 @@ def test_what_goes_on_starts_relaxed_and_what_is_left_out_keeps_its_energy(make)
     assert found["MgO/tenorite/relax"]["reason"] == f"{PAIRS}: relaxes into rocksalt"
     # One run with HSE06: the energy and the bands of the structure that the potential ranks lowest.
     hybrid = [file for file in (workflow.root / "tree").rglob("control.in") if "hse06" in file.read_text()]
-    assert [str(file.relative_to(workflow.root / "tree")) for file in hybrid] == ["MgO/rocksalt/static/control.in"]
+    assert [str(file.relative_to(workflow.root / "tree")) for file in hybrid] == ["MgO/rocksalt/static/attempt-1/control.in"]
     assert found["MgO/lowest/bands"]["lowest"] == "rocksalt"
     (outcome,) = workflow.collect()
     assert outcome.value == pytest.approx(4.966, abs=1e-3)
@@ -215,7 +216,7 @@ def test_a_structure_that_the_potential_cannot_relax_is_computed_from_its_protot
     assert relaxed["prerelax"]["reason"] == "RuntimeError: no graph for 2 atoms"
     assert relaxed["steps"] > found["MgO/tenorite/relax"]["steps"]
     prototype = prototype_structure("rocksalt", {"A": ("Mg", 2)})
-    started = read_geometry(workflow.root / "tree/MgO/rocksalt/relax/geometry.in")
+    started = read_geometry(workflow.root / "tree/MgO/rocksalt/relax/attempt-1/geometry.in")
     assert started.lattice.matrix == pytest.approx(prototype.lattice.matrix)
 
 

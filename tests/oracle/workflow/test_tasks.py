@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ from sisso_sal.oracle.workflow.outcomes import Question
 from sisso_sal.oracle.workflow.repository import run_ready
 from sisso_sal.oracle.workflow.steps import load_engine
 from sisso_sal.oracle.workflow.tasks import Workflow, work
-from sisso_sal.oracle.workflow.workers import is_dead, worker_name
+from sisso_sal.oracle.workflow.workers import _job_has_ended, _process_has_ended, worker_name
 from sisso_sal.oxides.phases import element_structure, starting_structures
 
 
@@ -52,6 +52,10 @@ def faults(monkeypatch):
     return lambda text: monkeypatch.setenv("STAND_IN_FAULTS", text)
 
 
+def has_certainly_ended(worker):
+    return _process_has_ended(worker) or _job_has_ended(worker)
+
+
 def run(workflow, n=2):
     """Workers until all is done; new ones for those that died."""
     for _ in range(6):
@@ -65,6 +69,16 @@ def run(workflow, n=2):
         if not workflow.unfinished():
             return codes
     raise AssertionError((workflow.root / "workers.log").read_text()[-2000:])
+
+
+def programs_below(root):
+    """Processes that work in a folder below."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if "aims_stand_in" in (place / "cmdline").read_text() and root in Path(os.readlink(place / "cwd")).parents:
+                found.append(int(place.name))
+    return found
 
 
 def is_running(pid):
@@ -88,7 +102,7 @@ def test_a_dead_worker_leaves_nothing_behind(make, faults):
     assert codes == [-signal.SIGKILL]
     (left,) = [task for task in workflow.tasks() if task.state == "run"]
     assert left.name == "MgO/rocksalt/relax"
-    assert is_dead(left.worker)
+    assert has_certainly_ended(left.worker)
     assert workflow.collect() == []
     assert not [task for task in workflow.tasks() if task.state == "run"]
     run(workflow, 1)
@@ -112,11 +126,11 @@ def test_a_worker_that_is_told_to_stop_takes_its_program_with_it(make, faults, m
     workflow = make()
     workflow.submit("MgO", "a")
     (worker,) = workflow.start_workers(1)
-    output = workflow.root / "tree" / "MgO" / "rocksalt" / "relax" / "aims.out"
+    output = workflow.root / "tree" / "MgO" / "rocksalt" / "relax" / "attempt-1" / "aims.out"
     until = time.monotonic() + 60
     while time.monotonic() < until and not (output.exists() and "Begin self-consistency" in output.read_text()):
         time.sleep(0.2)
-    (pid,) = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+    (pid,) = [pid for pid in programs_below(workflow.root) if is_running(pid)]
     worker.terminate()
     assert worker.wait(30) == 128 + signal.SIGTERM
     until = time.monotonic() + 10
@@ -158,7 +172,7 @@ def test_a_gap_needs_the_candidate_alone(make, faults):
 def hybrid_runs(workflow):
     """Tasks that began a calculation with HSE06, once for each output."""
     outputs = [file for file in (workflow.root / "tree").rglob("aims.out*") if "hse06" in file.read_text()]
-    return sorted(str(file.relative_to(workflow.root / "tree").parent) for file in outputs)
+    return sorted("/".join(file.relative_to(workflow.root / "tree").parts[:3]) for file in outputs)
 
 
 def test_one_hybrid_run_for_each_structure_gives_energies_and_bands(make):
@@ -269,7 +283,7 @@ def test_phases_are_shared_and_paid_for_once(make):
 def test_the_registry_is_closed_by_all_that_open_it(make):
     workflow = make()
     workflow.submit("MgO", "a")
-    assert module.run_ready(workflow.root, {"relax"}) == 1
+    assert module.run_ready(workflow.root, {"relax"}, worker_name()) == 1
     assert sorted(task.state for task in workflow.tasks()) == ["done", "queue", "queue"]
 
 
@@ -306,7 +320,7 @@ def test_a_worker_ends_where_nothing_can_be_begun(make, monkeypatch):
     """Taskblaster would try for ever to begin a task whose input is damaged."""
     workflow = make()
     workflow.submit("MgO", "a")
-    monkeypatch.setattr(module.Repository, "run_worker", lambda *args, **options: None)
+    monkeypatch.setattr(module.FencedWorker, "main", lambda worker: None)
     before = signal.getsignal(signal.SIGTERM)
     try:
         with pytest.raises(OracleError, match=r"oracle: 1 tasks are ready but cannot be begun"):
@@ -365,15 +379,17 @@ def test_needed_phases_and_their_starts(tmp_path):
         next(starting_structures("I"))
 
 
-def test_who_is_dead(monkeypatch, tmp_path):
-    assert not is_dead(worker_name())
-    host, pid, began, _ = worker_name().split("|")
-    assert is_dead(f"{host}|{pid}|{int(began) + 1}|")  # a later process of the same number
+def test_whose_end_is_certain(monkeypatch, tmp_path):
+    assert not has_certainly_ended(worker_name())
+    host, pid, began, _, mark = worker_name().split("|")
+    place, _, tick = began.rpartition(".")
+    assert has_certainly_ended(f"{host}|{pid}|{place}.{int(tick) + 1}||{mark}")  # a later process of the same number
     done = subprocess.Popen([sys.executable, "-c", ""])
     done.wait()
-    assert is_dead(f"{host}|{done.pid}|1|")
-    assert not is_dead("elsewhere|1|1|")
-    assert not is_dead("")
+    assert has_certainly_ended(f"{host}|{done.pid}|{place}.1||{mark}")
+    assert not has_certainly_ended(f"{host}|{done.pid}|other.boot.1||{mark}")  # a container may have the same name
+    for name in ["", "worker-0/1", f"elsewhere|1|||{mark}", f"{host}|0|||", f"../{host}|{done.pid}|{place}.1||{mark}"]:
+        assert not has_certainly_ended(name)
     squeue = tmp_path / "squeue"
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     for answer, dead in [
@@ -384,7 +400,7 @@ def test_who_is_dead(monkeypatch, tmp_path):
     ]:
         squeue.write_text(f"#!/bin/sh\n{answer}\n")
         squeue.chmod(0o755)
-        assert is_dead("node3|5|1|7") is dead
+        assert has_certainly_ended(f"node3|5|a.b.1|7|{mark}") is dead
 
 
 def test_the_command(make, tmp_path):
@@ -415,14 +431,14 @@ def test_the_command(make, tmp_path):
         work(workflow.root, [])
 
 
-def test_only_this_module_imports_taskblaster():
+def test_only_two_modules_import_taskblaster():
     package = Path(module.__file__).parents[2]
     users = [
         file.name
         for file in package.rglob("*.py")
         if "import taskblaster" in file.read_text() or "from taskblaster" in file.read_text()
     ]
-    assert users == ["repository.py"]
+    assert sorted(users) == ["fenced.py", "repository.py"]
 
 
 def test_a_static_step_that_raises_does_not_hold_up_the_others(make, monkeypatch):
@@ -437,7 +453,7 @@ def test_a_static_step_that_raises_does_not_hold_up_the_others(make, monkeypatch
         return compute(previous, engine)
 
     monkeypatch.setattr(steps, "static_with_bands", fragile)
-    run_ready(workflow.root, set(steps.TAGS))
+    run_ready(workflow.root, set(steps.TAGS), worker_name())
     (outcome,) = workflow.collect()
     assert (outcome.value, outcome.failure) == (None, "calculation")
     assert "no band gap" in outcome.reason
