@@ -27,8 +27,9 @@ from sisso_sal.fidelity.columns import EstimateQuestion
 from sisso_sal.fidelity.energies import read_energies
 from sisso_sal.fidelity.estimates import estimates, settled
 from sisso_sal.oracle.stability.aqueous import aqueous_species
-from sisso_sal.oracle.stability.pourbaix import Species, decompose, transformed_energy
-from sisso_sal.oxides.elements import element_data, parse_formula
+from sisso_sal.oracle.stability.dissolution import missing_species
+from sisso_sal.oracle.stability.pourbaix import Species, decompose
+from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.metals import METALS
 from sisso_sal.oxides.pool import TERNARY_PROTOTYPES, candidate_oxides, reduced_formula
 from sisso_sal.oxides.primary_features import featurize
@@ -143,31 +144,6 @@ def dissolved_species() -> list[Species]:
     return ions + crc_ions(set(METALS) - covered)
 
 
-def state(species: Species, metal: str) -> float:
-    """Oxidation state of the metal in a species that holds no other."""
-    amounts = species.composition
-    return (species.charge + 2 * amounts.get("O", 0) - amounts.get("H", 0)) / amounts[metal]
-
-
-def gap_in_ions(metal: str, ions: Sequence[Species], solids: Sequence[Species]) -> str | None:
-    """Why a metal's dissolved species cannot settle its acid stability; None if they can.
-
-    They must reach the metal's highest common oxidation state. If only a solid reaches it, that solid must not be the
-    stable phase at the conditions: then the dissolved species that are known hold the answer.
-    """
-    own_ions = [s for s in ions if s.metals == {metal}]
-    if not own_ions:
-        return "no dissolved species of a metal"
-    highest = max(element_data()[metal].common)
-    if max(state(s, metal) for s in own_ions) >= highest:
-        return None
-    own = [*own_ions, *(s for s in solids if s.metals == {metal})]
-    stable = min(own, key=lambda s: transformed_energy(s) / s.composition[metal])
-    if stable.state == "aqueous" and any(state(s, metal) >= highest for s in own):
-        return None
-    return "no dissolved species in a metal's highest common oxidation state"
-
-
 def labels(solids: Sequence[Solid], known: Sequence[Solid], causes: Counter[str]) -> dict[str, float]:
     """Formula -> decomposition free energy in eV/atom of the oxides for which it is settled.
 
@@ -182,8 +158,9 @@ def labels(solids: Sequence[Solid], known: Sequence[Solid], causes: Counter[str]
     estimated = [s.species(s.enthalpy + per_oxygen * s.composition["O"]) for s in solids if s.formula not in formulas]
     found = {}
     for solid, target in zip(known, competitors, strict=True):
-        reasons = [gap_in_ions(metal, ions, competitors) for metal in sorted(target.metals)]
-        reason = next(filter(None, reasons), None)
+        missing = [missing_species(metal, ions, competitors) for metal in sorted(target.metals)]
+        first = next(filter(None, missing), None)
+        reason = None if first is None else f"dissolved {first.name}: {first.known}"
         if reason is None:
             energy = decompose(target, [*ions, *competitors]).energy
             if decompose(target, [*ions, *competitors, *estimated]).energy > energy + SETTLED:
@@ -213,7 +190,7 @@ def build(causes: Counter[str]) -> pd.DataFrame:
 def estimated(formulas: Sequence[str]) -> list[float]:
     """The target as it follows from the energies with CHGNet that are there; NaN where it does not."""
     file = read_energies(ENERGIES)
-    question = EstimateQuestion(rule="binary", ions=aqueous_species(METALS, HERE / "ions.csv"))
+    question = EstimateQuestion(rule="binary", ions=aqueous_species(METALS))
     scheme, _ = settled(file.potential, (file.outcomes, file.formulas))
     rows = estimates(formulas, (file.outcomes, file.formulas), scheme, question, {})
     return [row.values.get("dG_pbx", np.nan) for row in rows]

@@ -4,9 +4,11 @@
 The energy is an analytic pair potential (Morse, smoothly cut off) on top of constants for the atoms, relaxed with its exact
 derivatives; the gap is a function of the composition and the functional. Nothing else of the physics is right.
 
-``STAND_IN_FAULTS`` asks for trouble: comma-separated ``MODE[:FORMULA[:TIMES]]`` with any formula of the composition;
-TIMES counts attempts in the same folder. Modes: crash, hang, kill, disk, scf (until mixing is slow), relax (until more steps are
-allowed), orphan (the parent process dies, then the program). ``STAND_IN_SECONDS`` is how long each run sleeps first.
+``STAND_IN_FAULTS`` asks for trouble: comma-separated ``MODE[:FORMULA[:TIMES]]`` with any formula of the composition. TIMES counts
+attempts by the number in the name of the folder, ``attempt-N``. Modes: crash, hang, kill, disk, scf (until mixing is slow), relax
+(until more steps are allowed), bands (a crash after the energy, where bands are asked for), orphan (the parent
+process dies, then the program), queue (the same after one step of a relaxation).
+``STAND_IN_SECONDS`` is how long each run sleeps first.
 """
 
 import math
@@ -147,7 +149,7 @@ def check_together(settings, species, lattice, symbols, places):
 
 def fault(symbols):
     """The mode that is asked for here and now, or nothing."""
-    attempt = 1 + len(list(Path().glob("aims.out.attempt-*")))
+    attempt = int(re.sub(r"attempt-", "", Path.cwd().name)) if Path.cwd().name.startswith("attempt-") else 1
     for word in filter(None, os.environ.get("STAND_IN_FAULTS", "").split(",")):
         mode, which, times = (*word.split(":"), "", "")[:3]
         if (not which or reduced(re.findall(r"([A-Z][a-z]?)(\d*)", which)) == reduced((s, 1) for s in symbols)) and (
@@ -168,9 +170,9 @@ def reduced(amounts):
 def ruin(mode):
     """End as the mode says, in the middle of a cycle."""
     say(f"\n{'-' * 60}\n          Begin self-consistency loop: Initialization.\n{'-' * 60}")
-    if mode == "orphan":
+    if mode in ("orphan", "queue"):
         os.kill(os.getppid(), signal.SIGKILL)
-    if mode in ("kill", "orphan"):
+    if mode in ("kill", "orphan", "queue"):
         os.kill(os.getpid(), signal.SIGKILL)
     if mode == "hang":
         time.sleep(3600)
@@ -193,7 +195,7 @@ def main():
     check_together(settings, species, lattice, symbols, places)
     head(control, geometry, settings, lattice, symbols, places)
     mode = fault(symbols)
-    if mode and mode not in ("scf", "relax"):
+    if mode and mode not in ("scf", "relax", "queue", "bands"):
         ruin(mode)
     converges = mode != "scf" or float(settings.get("charge_mix_param", ["0.2"])[0]) <= 0.05
     gap = gap_of(symbols, settings["xc"][0])
@@ -203,6 +205,8 @@ def main():
         state = (places, lattice, *energy(symbols, places, lattice))
         cycle(1, settings, state, symbols, moments, gap, converges, with_forces=False)
         value = state[2]
+    if bands and mode == "bands":
+        ruin("crash")
     if bands and converges:
         write_bands(bands, symbols, gap, channels(settings))
     final(value)
@@ -223,6 +227,8 @@ def relaxation(settings, symbols, places, lattice, moments, gap, mode):
         last = number == len(path)
         say(f"  Present geometry is {'converged' if last and reached else 'not yet converged'}.\n")
         write_next_step(symbols, state[0], state[1])
+        if mode == "queue" and number == 2:
+            ruin(mode)
         if not last:
             say(f"  Relaxation step number {number:6d}: Predicting new coordinates.\n")
             structure_block("Updated", symbols, *path[number][:2])

@@ -1,4 +1,4 @@
-"""A queue that speaks Slurm's commands: sbatch, squeue and scancel, for the tests of job scripts.
+"""A queue that speaks Slurm's commands: sbatch, srun, squeue and scancel, for the tests of job scripts.
 
 Jobs run at once on this machine, in a session of their own: after what they depend on, each index of an array as a job, with the
 variables that Slurm sets, and with the signal and the end of their time. The state of a job is a file. As in Slurm, a number that
@@ -27,11 +27,17 @@ def install(folder: Path) -> dict[str, str]:
     """The commands in a folder of their own; what has to stand in the environment."""
     programs = folder / "bin"
     programs.mkdir(parents=True)
-    for name in ("sbatch", "squeue", "scancel"):
+    for name in ("sbatch", "srun", "squeue", "scancel"):
         file = programs / name
         file.write_text(f'#!/bin/sh\nexec {sys.executable} {__file__} {name} "$@"\n')
         file.chmod(0o755)
     return {"PATH": f"{programs}:{os.environ['PATH']}", FOLDER: str(folder)}
+
+
+def running_job(folder: Path, number: int) -> None:
+    """A job that runs although none of its processes is known."""
+    job = {"state": "RUNNING", "script": "", "asked": {}, "pids": [], "codes": []}
+    (folder / f"{number}.job").write_text(json.dumps(job))
 
 
 def jobs(folder: Path) -> dict[int, dict]:
@@ -144,21 +150,60 @@ def _end(process: subprocess.Popen) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
+def srun(words: list[str]) -> int:
+    """A step of the job that this runs in, named as the environment says; its processes know nothing of srun.
+
+    With STAND_IN_DETACHED it does not wait, as if srun had been killed and the step went on.
+    """
+    number = int(os.environ["SLURM_JOB_ID"])
+    own = {key: value for key, value in os.environ.items() if not key.startswith("PROGRAM_OF")}
+    process = subprocess.Popen(words, start_new_session=True, env=own)
+    with (_queue() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        index = len(list(_queue().glob(f"{number}.*.step")))
+        step = {"name": os.environ.get("SLURM_JOB_NAME", "srun"), "pid": process.pid}
+        (_queue() / f"{number}.{index}.step").write_text(json.dumps(step))
+    return 0 if "STAND_IN_DETACHED" in os.environ else process.wait()
+
+
+def _steps(number: int) -> dict[str, dict]:
+    """The steps of a job of which a process runs."""
+    steps = {file.stem: json.loads(file.read_text()) for file in sorted(_queue().glob(f"{number}.*.step"))}
+    return {name: step for name, step in steps.items() if _runs(step["pid"])}
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def squeue(words: list[str]) -> int:
     (number,) = [int(word) for word in words if word.isdigit()]
     if not (_queue() / f"{number}.job").exists() or _read(number)["state"] not in ("PENDING", "RUNNING"):
         print("slurm_load_jobs error: Invalid job id specified", file=sys.stderr)
         return 1
-    print(f"{number} main {_read(number)['state']}")
+    if "-s" in words:
+        for name, step in _steps(number).items():
+            print(f"{name} {step['name']}")
+    else:
+        print(f"{number} main {_read(number)['state']}")
     return 0
 
 
 def scancel(words: list[str]) -> int:
-    for number in map(int, words):
-        if _read(number)["state"] in ("PENDING", "RUNNING"):
-            _change(number, state="CANCELLED")
+    for word in words:
+        number, _, index = word.partition(".")
+        if index:
+            with contextlib.suppress(ProcessLookupError, KeyError):
+                os.killpg(_steps(int(number))[word]["pid"], signal.SIGKILL)
+        elif _read(int(number))["state"] in ("PENDING", "RUNNING"):
+            _change(int(number), state="CANCELLED")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit({"sbatch": sbatch, "run": run, "squeue": squeue, "scancel": scancel}[sys.argv[1]](sys.argv[2:]))
+    sys.exit(
+        {"sbatch": sbatch, "run": run, "srun": srun, "squeue": squeue, "scancel": scancel}[sys.argv[1]](sys.argv[2:])
+    )

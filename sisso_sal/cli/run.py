@@ -15,7 +15,7 @@ from sisso_sal.cli import known_values
 from sisso_sal.cli.help import Command
 from sisso_sal.cli.options import COMMON, JSON, dumps
 from sisso_sal.cli.terminal import emit, next_step, note, show, width
-from sisso_sal.errors import CampaignError, InputError
+from sisso_sal.errors import CampaignError, InputError, OracleError
 
 
 def _existing(ctx: click.Context, parameter: click.Parameter, run: Path) -> Path:
@@ -105,7 +105,7 @@ def status(run, watch, every, as_json, quiet, debug):
         from sisso_sal.campaign.status import status_document
         from sisso_sal.ledger.lock import noted_driver
 
-        return status_document(run, _state(run), noted_driver(run, note))
+        return status_document(run, _state(run), noted_driver(run, note)) | {"silent": _silent(run)}
 
     if as_json:
         emit(dumps(document()))
@@ -121,6 +121,19 @@ def status(run, watch, every, as_json, quiet, debug):
             time.sleep(every)
             if not sys.stdout.isatty():
                 show("")
+
+
+def _silent(run: Path) -> list[dict[str, Any]]:
+    """Steps of first-principles calculations whose worker gives no sign of life."""
+    found: list[dict[str, Any]] = []
+    for registry in sorted(run.rglob("oracle/.taskblaster/registry.db")):
+        try:
+            from sisso_sal.oracle.workflow.tasks import silent_tasks
+
+            found += [vars(each) for each in silent_tasks(registry.parents[1])]
+        except (InputError, OracleError) as error:
+            note(f"whether workers are alive is not known: {error}")
+    return found
 
 
 @click.command(

@@ -8,7 +8,7 @@ import click
 
 from sisso_sal.cli.help import Command
 from sisso_sal.cli.options import COMMON
-from sisso_sal.cli.terminal import next_step
+from sisso_sal.cli.terminal import next_step, show
 
 
 @click.command(cls=Command, short_help="Run the calculations that a campaign has submitted")
@@ -17,21 +17,27 @@ from sisso_sal.cli.terminal import next_step
     "--tags", default="prerelax,relax,static,bands", show_default=True, help="Kinds of steps that this worker runs."
 )
 @click.option("--idle", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait for new steps; 0 by default.")
+@click.option("--recover", is_flag=True, help="Only put back the steps of workers that are dead, and end.")
 @COMMON
-def worker(run, tags, idle, quiet, debug):
+def worker(run, tags, idle, recover, quiet, debug):
     """Run the first-principles calculations that are waiting in RUN, until none is left.
 
     Any number of workers may run at once, here or in jobs of a cluster (sisso-sal slurm writes the scripts). If a worker is ended,
-    another one takes over its step.
+    another one takes over its step: at once where the end can be seen, else when it was silent for as long as run.lease says.
 
     \b
     Examples:
       sisso-sal worker runs/oxides
       sisso-sal worker runs/oxides --tags relax --idle 3600
+      sisso-sal worker runs/oxides --recover
     """
     kinds = [tag.strip() for tag in tags.split(",") if tag.strip()]
     folder = run / "oracle" if (run / "oracle").is_dir() else run
-    from sisso_sal.oracle.workflow.tasks import work
+    from sisso_sal.oracle.workflow.tasks import put_back, work
 
-    work(folder, kinds, idle)
+    if recover:
+        left = put_back(folder)
+        show(f"{run}: put back {', '.join(left)}" if left else f"{run}: no step of a dead worker")
+    else:
+        work(folder, kinds, idle)
     next_step(f"sisso-sal status {run}", err=True)

@@ -12,7 +12,8 @@ from sisso_sal.fidelity.relaxation import Relaxed
 from sisso_sal.fidelity.schemes import Scheme
 from sisso_sal.fidelity.starts import Competitors, competitors_of, metals_of
 from sisso_sal.oracle.stability.expressions import evaluate, expression_names
-from sisso_sal.oracle.stability.labels import LABELS, Label, OxygenReference, Phase, label
+from sisso_sal.oracle.stability.labels import LABELS, Label, OxygenReference, label
+from sisso_sal.oracle.stability.polymorphs import Phase, lowest_phases
 from sisso_sal.oracle.stability.pourbaix import Conditions, Species
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.structures import formula_key
@@ -212,6 +213,11 @@ class Estimator:
         )
 
     def _inside(self, metals: Sequence[str]) -> list[Phase]:
-        """The phases made of these metals and oxygen."""
+        """The phases made of these metals and oxygen; an estimate passes over structures that the potential cannot relax.
+
+        Most of them are prototypes that do not fit the formula: cells that explode, not phases that are missing.
+        """
         subsets = [frozenset(m for k, m in enumerate(metals) if n >> k & 1) for n in range(1, 2 ** len(metals))]
-        return [phase for subset in subsets for phase in self._phases.get(subset, ())]
+        inside = [phase for subset in subsets for phase in self._phases.get(subset, ())]
+        best = lowest_phases(inside)
+        return [p for p in inside if p.energy is not None or best[formula_key(p.formula)].energy is None]

@@ -39,6 +39,7 @@ __all__ = ["CommandOracle", "from_command"]
 GRACE = 5.0
 """Seconds between asking a process to end at its time limit and killing it."""
 _PATIENCE = 60.0  # seconds after which a file that names no process is not waited for
+_CLOCKS = 600.0  # seconds by which the clocks of a host and of a file server may differ
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,159}")
 _BLANK = re.compile(r"\{(id|intent|folder|request|answer)\}")
 
@@ -240,7 +241,7 @@ class CommandOracle:
         if not (job / "status").exists():
             if _is_held(job) or _is_elsewhere(job, process):
                 self._enforce(job, process)
-                return None
+                return self._overdue(intent, job, process)
             if not (job / "status").exists():  # it may have ended between the two looks
                 return self._died(intent, job)
         return read_answer(intent, job, _hours(job, job / "status"))
@@ -251,6 +252,15 @@ class CommandOracle:
             return Answer(intent, core_hours=hours, kind="walltime", reason=f"ended after {limit}")
         reason = "its process was killed, or the machine stopped"
         return Answer(intent, core_hours=hours, kind="crashed", reason=reason)
+
+    def _overdue(self, intent: str, job: Path, process: tuple[int, str] | None) -> Answer | None:
+        """The failure of a command of another host, where nothing can be seen of it: its time has long been over."""
+        if self._limit is None or process is None or process[1] == socket.gethostname():
+            return None
+        if time.time() - (job / "pid").stat().st_mtime < self._limit + _CLOCKS:
+            return None
+        reason = f"on {one_line(process[1], 64)}, no answer after {self._limit / 3600:.4g} hours"
+        return Answer(intent, core_hours=self._limit / 3600, kind="walltime", reason=reason)
 
     def _enforce(self, job: Path, process: tuple[int, str] | None) -> None:
         """End a command that runs longer than its time limit, on this host."""

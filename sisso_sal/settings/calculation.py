@@ -76,7 +76,7 @@ class CalculationSettings(BaseModel):
     prerelax_window: float = Field(default=0.05, ge=0)
     """Energy above the lowest up to which a ranked structure is computed even if ``max_prototypes`` are lower, in eV/atom."""
     with_bands: bool = True
-    """Whether the candidate's bands are computed."""
+    """Whether a gap comes from bands along a path; else from the k-points of the static step."""
 
 
 def first_problem(error: ValidationError, kind: type[BaseModel]) -> str:

@@ -106,6 +106,11 @@ class RunSettings(BaseModel):
     retries: int = Field(default=3, ge=0)
     calculations: int = Field(default=1, ge=0)
     walltime: float | None = Field(default=None, gt=0)
+    lease: float = Field(
+        default=120.0,
+        ge=1,
+        description="Seconds without a sign of life after which a worker of first-principles calculations is given up.",
+    )
     exclude_elements: tuple[str, ...] = ()
     only_elements: tuple[str, ...] = ()
 

@@ -30,6 +30,28 @@ def exists(pid: int) -> bool:
     return True
 
 
+def birth(pid: int) -> str:
+    """Where and when a process began: boot of the machine, space of process numbers, clock tick. Empty where there is none.
+
+    It tells a process from a later one of the same number, and whether a number of a file can be asked about here at all. A process
+    that has ended, but of which its parent has not taken note, is none. Without ``/proc`` it tells only whether there is one.
+
+    Examples
+    --------
+    >>> birth(os.getpid()) == birth(os.getpid()) != birth(os.getppid())
+    True
+    """
+    if not Path("/proc/self/stat").exists():
+        return "..0" if exists(pid) else ""
+    try:
+        state, *words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+        space = os.stat("/proc/self/ns/pid").st_ino
+    except (OSError, ValueError):
+        return ""
+    return "" if state in "ZX" else f"{boot}.{space}.{words[18]}"
+
+
 def holds(group: int, path: str | os.PathLike[str]) -> bool:
     """Whether a process of a group has a file open, so that a signal to the group reaches those who work with the file.
 
@@ -49,7 +71,19 @@ def holds(group: int, path: str | os.PathLike[str]) -> bool:
     if not Path("/proc/self/fd").is_dir():
         return True
     wanted = os.stat(path)
-    return any(_has_open(pid, wanted) for pid in os.listdir("/proc") if pid.isdigit() and _group_of(int(pid)) == group)
+    return any(_has_open(str(pid), wanted) for pid in of_group(group))
+
+
+def every() -> list[int]:
+    """Numbers of all processes that can be seen; none without a folder ``/proc``."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()] if Path("/proc/self").exists() else []
+
+
+def of_group(group: int) -> list[int]:
+    """Processes of a group that have not ended; without a folder ``/proc`` the leader stands for them."""
+    if not Path("/proc/self").exists():
+        return [group] if exists(group) else []
+    return [pid for pid in every() if _group_of(pid) == group and birth(pid)]
 
 
 def _group_of(pid: int) -> int:

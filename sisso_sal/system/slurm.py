@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from pathlib import Path
@@ -48,6 +49,31 @@ def has_ended(job: str) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return "Invalid job id" in done.stderr or (done.returncode == 0 and not done.stdout.strip())
+
+
+def steps(job: str, name: str) -> list[str]:
+    """Steps of a job that have a name and have not ended; none where Slurm cannot be asked.
+
+    Examples
+    --------
+    >>> steps("", "anything")
+    []
+    """
+    if not job.isdigit():
+        return []
+    words = ["squeue", "-h", "-s", "-j", job, "-o", "%i %j"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    rows = [line.split(maxsplit=1) for line in done.stdout.splitlines()]
+    return [row[0] for row in rows if len(row) == 2 and row[1].strip() == name]
+
+
+def cancel(step: str) -> None:
+    """End a step; whether it has ended is for `steps` to tell."""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        subprocess.run(["scancel", step], capture_output=True, timeout=PATIENCE)
 
 
 def absolute(path: str | os.PathLike[str]) -> str:

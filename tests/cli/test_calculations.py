@@ -1,12 +1,16 @@
 """A campaign whose labels are computed: the command as a process, on the stand-in for FHI-aims, undisturbed and with faults."""
 
 import csv
+import json
 import os
 import re
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -25,7 +29,7 @@ from sisso_sal.settings.campaign import load_settings
 from sisso_sal.spaces.table import TableSpace
 
 ROOT = Path(aims_stand_in.__file__).parents[1]
-ASKED = {"MgO", "TiO2", "ZnO", "MgTiO3", "ZnTiO3", "Ti2O3", "CeO2"}
+ASKED = {"MgO", "TiO2", "ZnO", "MgTiO3", "ZnTiO3", "Ti2O3", "PtTiO3"}
 FOR_GOOD = "crash:ZnO"
 MENDED = "scf:MgO,relax:TiO2,kill:Mg:1,orphan:MgTiO3:1"
 SETTINGS = """
@@ -56,7 +60,7 @@ with_bands = false
 def folder(tmp_path_factory):
     """Measured oxides with gaps for seven candidates; one of them can have no label."""
     place = tmp_path_factory.mktemp("campaign")
-    write_species(place / "species", ["Mg", "O", "Ti", "H", "Zn", "Ce"])
+    write_species(place / "species", ["Mg", "O", "Ti", "H", "Zn", "Pt"])
     with (ROOT / "data" / "oxides.csv").open(newline="") as file:
         head, *rows = csv.reader(file)
     known = [row for row in rows if row[1] and row[0] not in ASKED][:12]
@@ -121,7 +125,7 @@ def test_a_disturbed_campaign_comes_to_the_same_as_an_undisturbed_one(folder, un
         assert kinds == {"ZnO": "calculation", "ZnTiO3": "competitor"}
         (reason,) = [case.failures[-1]["reason"] for case in found.failed if case.id == "ZnTiO3"]
         assert reason.startswith("ZnO (failed: relax: the output ends in self-consistency cycle 1")
-    told = "note: 1 of 7 candidates cannot be labelled: no dissolved species is known of Ce (1)"
+    told = "note: 1 of 7 candidates cannot be labelled: needs dissolved Pt(IV) (known up to Pt(II)) (1)"
     assert told in undisturbed
 
 
@@ -148,6 +152,23 @@ def test_shared_phases_are_charged_once(folder, undisturbed, disturbed, run):
     told = undisturbed if run == "calm" else disturbed
     (line,) = re.findall(r"6 evaluations, (\S+) core-hours; 4 fits", told)
     assert float(line) == pytest.approx(sum(given), rel=1e-3)
+
+
+def test_status_tells_of_a_step_whose_worker_is_gone(folder, undisturbed, tmp_path):
+    def status(*options):
+        words = [sys.executable, "-m", "sisso_sal", "status", "calm", *options]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
+
+    shutil.copytree(folder / "calm", tmp_path / "calm")
+    assert json.loads(status("--json"))["silent"] == []
+    with closing(sqlite3.connect(tmp_path / "calm" / "oracle" / ".taskblaster" / "registry.db")) as registry, registry:
+        worker = "node7|12|a.b.1||0123456789abcdef"
+        registry.execute("UPDATE registry SET state = 'r' WHERE name = 'MgO/rocksalt/relax'")
+        registry.execute("UPDATE runinfo SET subworker_id = ? WHERE task_name = 'MgO/rocksalt/relax'", [worker])
+    assert json.loads(status("--json"))["silent"] == [{"task": "MgO/rocksalt/relax", "worker": worker, "seconds": None}]
+    told = "1 step is running without a living worker: MgO/rocksalt/relax (process 12 on node7 has ended); "
+    assert told in status()
 
 
 def test_other_settings_are_refused_and_another_machine_is_not(folder, undisturbed, monkeypatch):

@@ -21,7 +21,7 @@ MgO,0.10,1.50
 TiO2,,2
 MgTiO3,0.2,3
 ZrO2,,4
-GeO2,,5
+PtO2,,5
 NaCl,,6
 """
 N_PARTS = 26
@@ -82,7 +82,7 @@ def test_a_new_table_with_new_features(undisturbed):
     assert table.ids == ("MgO", "TiO2", "MgTiO3")
     cells = {line.partition(",")[0]: line for line in new}
     assert "the cell explodes: its volume became 2" in cells["ZrO2"]
-    assert cells["GeO2"].endswith(",dissolved Ge (no species known)")
+    assert cells["PtO2"].endswith(",dissolved Pt(IV) (known up to Pt(II))")
     assert cells["NaCl"].endswith(",no oxide without hydrogen")
     assert len(parts(undisturbed)) == N_PARTS
 
@@ -95,7 +95,7 @@ def test_one_json_document(undisturbed, folder):
         "H_f_noted (eV/atom)": 4, "dG_pbx_noted (eV/atom)": 3, "e_hull_noted (eV/atom)": 4, "volume_noted (AA**3/atom)": 4,
     }  # fmt: skip
     assert document["not_known"] == {
-        "dissolved Ge: no species known": 1, "no oxide without hydrogen": 1, "the cell explodes": 1,
+        "dissolved Pt(IV): known up to Pt(II)": 1, "no oxide without hydrogen": 1, "the cell explodes": 1,
     }  # fmt: skip
     assert document["scheme"]["name"] == "mp2020"
     assert document["structures"] == {"n": N_PARTS, "n_without_energy": 4}

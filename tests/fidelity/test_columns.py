@@ -21,8 +21,8 @@ ENTHALPY = {
     "MgTiO3": -16.2,
     "Mg2TiO4": -22.0,
     "MgTi2O5": -25.7,
-    "GeO2": -5.0,
-    "GeO": -2.0,
+    "IrO2": -5.0,
+    "Ir2O3": -4.0,
 }
 
 
@@ -36,7 +36,7 @@ def known(**changes):
         formulas[key] = formula
         outcomes[key, "low"] = Relaxed(energy=total / sum(amounts.values()), steps=3, volume=10.5, max_force=0.04)
         outcomes[key, "high"] = Relaxed(energy=0.0, steps=3, volume=20.0, max_force=0.04)
-    for metal in ("Mg", "Ti", "Ge"):
+    for metal in ("Mg", "Ti", "Ir"):
         formulas[metal] = metal
         outcomes[metal, "element"] = Relaxed(energy=-1.0, steps=0, volume=10.0, max_force=0.0)
     return outcomes, formulas
@@ -68,9 +68,9 @@ def test_the_hull_is_that_of_what_was_computed():
 
 
 def test_no_ions_leave_the_enthalpy():
-    row = of("GeO2")
+    row = of("IrO2")
     assert row.values.keys() == {"H_f", "e_hull", "volume"}
-    assert row.reason == "dissolved Ge (no species known)"
+    assert row.reason == "dissolved Ir(IV) (no species known)"
 
 
 def test_a_competitor_without_an_energy_leaves_the_enthalpy():
@@ -81,8 +81,12 @@ def test_a_competitor_without_an_energy_leaves_the_enthalpy():
     assert row.values.keys() == {"H_f", "volume"}
     assert row.reason == "TiO2 (not converged: x)"
     assert of("TiO2", (outcomes, formulas)).reason == "not converged: x"
-    both = [row, of("GeO2"), of("TiO2", (outcomes, formulas))]
-    assert reasons(both) == {"a competitor: not converged": 1, "dissolved Ge: no species known": 1, "not converged": 1}
+    both = [row, of("IrO2"), of("TiO2", (outcomes, formulas))]
+    assert reasons(both) == {
+        "a competitor: not converged": 1,
+        "dissolved Ir(IV): no species known": 1,
+        "not converged": 1,
+    }
 
 
 def test_a_rule_or_ones_own_competitors():

@@ -252,6 +252,20 @@ def test_a_process_of_another_host_is_not_declared_dead(tmp_path):
     assert oracle.collect([oracle.query(request())]) == []
 
 
+@pytest.mark.parametrize(("age", "is_over"), [(3600.0, False), (4100.0, False), (4300.0, True)])
+def test_a_command_of_another_host_that_gives_no_answer_has_failed_after_its_time(tmp_path, age, is_over):
+    """Its host, or the job that it ran in, may be gone; clocks may differ by ten minutes."""
+    oracle = CommandOracle("true", tmp_path / "jobs", walltime=1.0)
+    job = tmp_path / "jobs" / "r-MgO-1"
+    job.mkdir(parents=True)
+    (job / "request.json").write_text('{"intent": "r-MgO-1", "id": "MgO", "candidate": {}}')
+    (job / "pid").write_text("1234 login2\n")
+    os.utime(job / "pid", (time.time() - age, time.time() - age))
+    found = oracle.collect([oracle.query(request())])
+    told = [("walltime", "on login2, no answer after 1 hours", 1.0)] if is_over else []
+    assert [(answer.kind, answer.reason, answer.core_hours) for answer in found] == told
+
+
 @pytest.mark.parametrize("command", ["", "   ", "no-such-program-here {id}", "sh -c 'open"])
 def test_a_command_that_cannot_run_is_refused(tmp_path, command):
     with pytest.raises(SettingsError, match=r"^oracle: needs a command"):

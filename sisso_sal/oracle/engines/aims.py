@@ -7,32 +7,45 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from sisso_sal.errors import InputError, OracleError
 from sisso_sal.oracle.engines.aims_bands import read_bands
 from sisso_sal.oracle.engines.aims_inputs import AimsSettings, write_inputs
 from sisso_sal.oracle.engines.aims_verdict import RunVerdict, judge_run
 from sisso_sal.oracle.engines.plain_data import plain
+from sisso_sal.system.programs import Kept, new_mark
+from sisso_sal.system.programs import kept as keeping
 
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
 
-__all__ = ["OUTPUT", "calculation_document", "judge_folder", "last_geometry", "remedy", "run_aims"]
+__all__ = [
+    "OUTPUT",
+    "calculation_document",
+    "geometry_of",
+    "has_advanced",
+    "judge_folder",
+    "last_geometry",
+    "remedy",
+    "run_aims",
+]
 
 OUTPUT = "aims.out"
 _ERRORS = "aims.err"
-_GRACE = 10.0
+_MOVED = 1e-6  # Å
+_TRUST_RADIUS = 0.2  # Å, the default of FHI-aims
 _KILLED = (
     128 + signal.SIGINT,
     128 + signal.SIGKILL,
     128 + signal.SIGTERM,
 )  # exit codes with which a wrapper tells of a signal
-_FORGET = ("aims.out", "aims.err", "geometry.in.next_step")
 
 
 def run_aims(
@@ -42,34 +55,37 @@ def run_aims(
     *,
     command: str,
     walltime: float | None = None,
+    kept: Kept | None = None,
 ) -> RunVerdict:
     """Write the inputs, run FHI-aims and judge its output.
-
-    What an earlier attempt left in the folder is kept under ``NAME.attempt-N``; nothing of it can be taken for this run.
 
     Parameters
     ----------
     folder : path
-        Made if need be.
+        Made if need be; without an output, so that nothing in it can be taken for this run.
     structure : pymatgen Structure
     settings : AimsSettings
     command : str
         As in a shell, without redirections: ``aims.x``, ``srun aims.x``, ``apptainer exec aims.sif mpirun -n 8 aims.x``.
     walltime : float, optional
         Seconds after which the run is ended.
+    kept : Kept, optional
+        The keeper of the program; by default it gets one of its own. Either way nothing of the program is left afterwards.
 
     Raises
     ------
     InputError
-        The program does not exist, or the inputs cannot be written.
+        The folder has an output, the program does not exist, or the inputs cannot be written.
     OracleError
         The program cannot be started.
     """
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
-    _set_aside(place)
+    if (place / OUTPUT).exists():
+        raise InputError(f"{place}: needs a folder without an output, found {OUTPUT}")
     write_inputs(place, structure, settings)
-    code, ended = _execute(place, command, walltime)
+    with keeping(new_mark(), place) if kept is None else contextlib.nullcontext(kept) as program:
+        code, ended = _execute(place, command, walltime, program)
     verdict = judge_folder(place, structure)
     if ended and verdict.verdict in ("interrupted", "failed"):
         return replace(verdict, verdict="interrupted", reason=ended)
@@ -78,19 +94,7 @@ def run_aims(
     return verdict
 
 
-def _set_aside(folder: Path) -> None:
-    """Rename the outputs of an earlier attempt."""
-    old = [
-        file
-        for file in folder.iterdir()
-        if file.name in _FORGET or (file.name.startswith("band") and file.suffix == ".out")
-    ]
-    number = 1 + sum(1 for _ in folder.glob(f"{OUTPUT}.attempt-*"))
-    for file in old:
-        file.rename(file.with_name(f"{file.name}.attempt-{number}"))
-
-
-def _execute(folder: Path, command: str, walltime: float | None) -> tuple[int, str]:
+def _execute(folder: Path, command: str, walltime: float | None, program: Kept) -> tuple[int, str]:
     """Run the program to its end; its exit code, and why it was ended from here, or nothing."""
     try:
         words = shlex.split(command)
@@ -103,44 +107,25 @@ def _execute(folder: Path, command: str, walltime: float | None) -> tuple[int, s
             process = subprocess.Popen(
                 words,
                 cwd=folder,
+                env=program.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=errors,
                 start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
         except (FileNotFoundError, PermissionError) as error:
             raise InputError(f"FHI-aims command {command!r}: {words[0]}: {error.strerror}") from None
         except OSError as error:
             raise OracleError(f"FHI-aims command {command!r}: cannot be started: {error.strerror or error}") from error
+        program.began(process.pid)
         try:
             process.wait(walltime)
         except subprocess.TimeoutExpired:
-            _end(process)
+            program.end()
+            process.wait()
             return process.returncode, f"out of walltime: ended after {walltime:g} s"
-        except BaseException:  # a worker that is told to stop takes its program with it
-            _end(process)
-            raise
+        program.end()  # what it left behind
     return process.returncode, ""
-
-
-def _die_with_parent() -> None:
-    """Ask the kernel to end the program with its worker: two programs must never write into one folder."""
-    import ctypes
-
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the program and all that it started: first with SIGTERM, then with SIGKILL."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        try:
-            process.wait(_GRACE)
-        except subprocess.TimeoutExpired:
-            continue
-        return
 
 
 def judge_folder(folder: str | os.PathLike[str], structure: Structure | Molecule | None = None) -> RunVerdict:
@@ -171,6 +156,30 @@ def _last_words(file: Path) -> str:
     return lines[-1][:120] if lines else ""
 
 
+def has_advanced(folder: str | os.PathLike[str], structure: Structure | Molecule) -> bool:
+    """Whether a run came at least one geometry forward: what it would go on from is not what it began with.
+
+    Parameters
+    ----------
+    folder : path
+    structure : pymatgen Structure
+        With the atoms of the run.
+    """
+    try:
+        began, reached = read_geometry(Path(folder, "geometry.in")), last_geometry(folder, structure)
+    except OracleError:  # a file that was cut with the run is no step forward
+        return False
+    return reached is not structure and bool(
+        np.abs(began.cart_coords - reached.cart_coords).max() > _MOVED
+        or np.abs(_vectors(began) - _vectors(reached)).max() > _MOVED
+    )
+
+
+def _vectors(structure: Structure | Molecule) -> np.ndarray:
+    lattice = getattr(structure, "lattice", None)
+    return np.zeros((3, 3)) if lattice is None else np.asarray(lattice.matrix)
+
+
 def last_geometry(folder: str | os.PathLike[str], structure: Structure | Molecule) -> Structure | Molecule:
     """The structure a run had reached: that of geometry.in.next_step, else the one it began with.
 
@@ -196,6 +205,23 @@ def last_geometry(folder: str | os.PathLike[str], structure: Structure | Molecul
     for name, values in structure.site_properties.items():
         reached.add_site_property(name, values)
     return reached
+
+
+def geometry_of(folders: Sequence[str | os.PathLike[str]], structure: Structure | Molecule) -> Structure | Molecule:
+    """The geometry that the last of these runs reached; one whose file was cut with the run, or has none, is passed over.
+
+    Parameters
+    ----------
+    folders : sequence of path
+        Of attempts at one calculation, in their order.
+    structure : pymatgen Structure
+        What the first began with.
+    """
+    for folder in reversed(folders):
+        with contextlib.suppress(OracleError):
+            if (reached := last_geometry(folder, structure)) is not structure:
+                return reached
+    return structure
 
 
 def read_geometry(file: str | os.PathLike[str]) -> Structure | Molecule:
@@ -235,8 +261,8 @@ def remedy(verdict: RunVerdict, settings: AimsSettings, attempt: int) -> AimsSet
     """Settings with which a failed run may succeed; None where no remedy is known.
 
     A cycle that does not converge gets slower mixing, more iterations and a broader smearing; a relaxation that does not end gets
-    more steps and, at the second try, the trust-radius method; a run that was interrupted is continued as it is, and one that broke
-    off in the middle of a cycle gets one more try.
+    more steps and, at the second try, a trust radius a tenth as large to begin with; a run that was interrupted is continued as it
+    is, and one that broke off in the middle of a cycle gets one more try.
 
     Parameters
     ----------
@@ -257,8 +283,9 @@ def remedy(verdict: RunVerdict, settings: AimsSettings, attempt: int) -> AimsSet
         changes: dict[str, Any] = {"charge_mix_param": mixing, "sc_iter_limit": 2 * settings.sc_iter_limit}
         return settings.model_copy(update={**changes, "smearing": max(settings.smearing or 0.01, 0.05)})
     if verdict.verdict == "relaxation_not_converged":
-        method = settings.relax if attempt == 1 else "trm"
-        return settings.model_copy(update={"max_relaxation_steps": 2 * settings.max_relaxation_steps, "relax": method})
+        radius = settings.trust_radius if attempt == 1 else 0.1 * (settings.trust_radius or _TRUST_RADIUS)
+        more = {"max_relaxation_steps": 2 * settings.max_relaxation_steps, "trust_radius": radius}
+        return settings.model_copy(update=more)
     again = verdict.verdict == "interrupted" or (verdict.has_crashed and attempt == 1)
     return settings if again else None
 
@@ -288,14 +315,16 @@ def calculation_document(
     -------
     dict
         That JSON can hold: ``task_label dir_name state formula_pretty nsites structure energy energy_per_atom energy_definition
-        bandgap vbm cbm forces stress steps aims_version verdict reason core_hours completed_at``; energies in eV, forces in
-        eV/Å, the stress in eV/Å³, steps as the number of geometries that were computed. What a run does not give is None, and
-        nothing of a run that is not finished counts as a result.
+        bandgap vbm cbm has_bands band_reason forces stress steps aims_version verdict reason core_hours completed_at``; energies
+        in eV, forces in eV/Å, the stress in eV/Å³, steps as the number of geometries that were computed. What a run does not give
+        is None, and nothing of a run that is not finished counts as a result. Gap and edges are those of the band files if
+        `has_bands`; bands that cannot be read leave the energy, with the reason.
     """
     finished = verdict.verdict == "finished"
-    reached = last_geometry(folder, structure)
+    reached = last_geometry(folder, structure) if finished else geometry_of([folder], structure)
     energy = verdict.energy_eV if finished else None
     details: dict[str, Any] = dict.fromkeys(("bandgap", "vbm", "cbm", "forces", "stress"))
+    details |= {"has_bands": False, "band_reason": ""}
     if finished:
         details = _details(Path(folder))
     document = {
@@ -321,11 +350,14 @@ def calculation_document(
 
 def _details(folder: Path) -> dict[str, Any]:
     """Edges, forces and stress; edges from the band files where there are any, because the k-grid may miss the extrema."""
-    details = read_output(folder / OUTPUT)
-    if any(folder.glob("band[12]*.out")):
+    details = read_output(folder / OUTPUT) | {"has_bands": False, "band_reason": ""}
+    if not any(folder.glob("band[12]*.out")):
+        return details
+    try:
         bands = read_bands(folder)
-        details |= {"bandgap": bands.gap, "vbm": bands.vbm, "cbm": bands.cbm}
-    return details
+    except OracleError as error:
+        return details | {"band_reason": str(error)}
+    return details | {"has_bands": True, "bandgap": bands.gap, "vbm": bands.vbm, "cbm": bands.cbm}
 
 
 def read_output(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -58,6 +58,8 @@ class AimsSettings(BaseModel):
     force_tolerance : float
         Largest force component of a relaxed structure, in eV/Å.
     relax_unit_cell : {"none", "full", "fixed_angles"}
+    trust_radius : float, optional
+        Of the first step of a relaxation, in Å; by default FHI-aims chooses.
     max_relaxation_steps, sc_iter_limit : int
     charge_mix_param : float, optional
         By default FHI-aims chooses.
@@ -92,6 +94,7 @@ class AimsSettings(BaseModel):
     relax: Literal["none", "bfgs", "trm"] = "none"
     force_tolerance: float = Field(default=1e-2, gt=0)
     relax_unit_cell: Literal["none", "full", "fixed_angles"] = "full"
+    trust_radius: float | None = Field(default=None, gt=0)
     max_relaxation_steps: int = Field(default=100, ge=1)
     sc_iter_limit: int = Field(default=200, ge=1)
     charge_mix_param: float | None = Field(default=None, gt=0, le=1)
@@ -304,5 +307,6 @@ def write_inputs(folder: str | os.PathLike[str], structure: Structure | Molecule
     )
     control = AimsControl(parameters=keywords, outputs=outputs).get_content(geometry)
     texts = [file.read_text(encoding="utf-8", errors="replace").rstrip() + "\n" for file in species.values()]
-    write_whole(Path(folder, "geometry.in"), geometry.to_string() + "\n")
+    radius = f"trust_radius {settings.trust_radius:g}\n" if settings.trust_radius and settings.relax != "none" else ""
+    write_whole(Path(folder, "geometry.in"), f"{geometry.to_string()}\n{radius}")
     write_whole(Path(folder, "control.in"), control + "\n".join(texts))

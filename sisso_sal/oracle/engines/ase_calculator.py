@@ -189,7 +189,12 @@ def make_calculator(settings: CalculatorSettings, folder: Path) -> Any:
 
 
 def calculate(
-    folder: str | os.PathLike[str], structure: Structure | Molecule, settings: CalculatorSettings, *, label: str
+    folder: str | os.PathLike[str],
+    structure: Structure | Molecule,
+    settings: CalculatorSettings,
+    *,
+    label: str,
+    with_bands: bool = False,
 ) -> dict[str, Any]:
     """One step of a workflow: "prerelax" and "relax" relax, any other computes as it is; a failure is told in the document.
 
@@ -200,6 +205,8 @@ def calculate(
     structure : pymatgen Structure or Molecule
     settings : CalculatorSettings
     label : str
+    with_bands : bool
+        Whether bands follow on the energy, as they do for the label "bands". If they fail, the energy stays.
 
     Returns
     -------
@@ -225,8 +232,7 @@ def calculate(
             n_steps = relax_structure(atoms, settings)
         energy = static_energy(atoms)
         derivatives = _derivatives(atoms, with_stress=hasattr(structure, "lattice"))
-        asked = {"path_points": settings.path_points, "hybrid": settings.hybrid} if label == "bands" else {}
-        edges = band_edges(atoms, place, **asked)
+        edges = _edges_of(atoms, place, settings, with_bands=with_bands, alone=label == "bands")
     except InputError:
         raise
     except _Unconverged as error:
@@ -236,6 +242,21 @@ def calculate(
     document = _document(place, structure, atoms, energy, label, verdict, reason, time.monotonic() - started)
     document |= {"steps": n_steps, **(derivatives if verdict == "finished" else {})}
     return plain(document | ({} if edges is None or document["state"] != "successful" else edges))
+
+
+def _edges_of(
+    atoms: Any, folder: Path, settings: CalculatorSettings, *, with_bands: bool, alone: bool
+) -> dict[str, Any] | None:
+    """Gap and edges at the k-points of the calculation, or those of the bands; beside an energy bands may fail, with the reason."""
+    if not (with_bands or alone):
+        return band_edges(atoms, folder)
+    try:
+        edges = band_edges(atoms, folder, path_points=settings.path_points, hybrid=settings.hybrid)
+    except Exception as error:  # an engine fails with errors of its own
+        if alone:
+            raise
+        return (band_edges(atoms, folder) or {}) | {"band_reason": f"{type(error).__name__}: {one_line(str(error))}"}
+    return (edges or {}) | {"has_bands": True}
 
 
 def _atoms_of(structure: Structure | Molecule, vacuum: float | None) -> Any:
@@ -350,6 +371,8 @@ def _document(
         "bandgap": None,
         "vbm": None,
         "cbm": None,
+        "has_bands": False,
+        "band_reason": "",
         "forces": None,
         "stress": None,
         "aims_version": None,

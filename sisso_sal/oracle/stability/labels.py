@@ -1,7 +1,9 @@
 """Labels from computed energies: free energy of Pourbaix decomposition, formation energy, energy above the hull, band gap.
 
 Nothing is assumed of a phase whose calculation is missing or failed: a label that it could change is *unknown* and says which
-phases it waits for. A competitor that is left out would make a candidate look more stable than it is.
+phases it waits for. A competitor that is left out would make a candidate look more stable than it is. Where other structures of
+the same formula are known, `sisso_sal.oracle.stability.polymorphs` says how low the missing one could lie, and a label that stays
+the same even then is given.
 
 The oxygen reference comes from water and hydrogen, because density functionals describe O2 badly:
 
@@ -15,15 +17,16 @@ with a universal potential whose reference scheme is known, it is given as it is
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from sisso_sal.errors import InputError, OracleError
 from sisso_sal.oracle.stability.aqueous import aqueous_species
+from sisso_sal.oracle.stability.dissolution import Missing, missing_species
 from sisso_sal.oracle.stability.expressions import evaluate, expression_names
+from sisso_sal.oracle.stability.polymorphs import Hole, Phase, holes_of, lowered, lowest_phases
 from sisso_sal.oracle.stability.pourbaix import MU_WATER, Conditions, Decomposition, Species, decompose
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.phases import MOLECULES
@@ -34,12 +37,10 @@ __all__ = [
     "LABELS",
     "Label",
     "OxygenReference",
-    "Phase",
     "References",
     "competing_formulas",
     "fit_oxygen_correction",
     "label",
-    "lowest_phases",
     "needed_beside",
     "needed_formulas",
     "undissolved",
@@ -50,30 +51,7 @@ LABELS = ("dG_pbx", "formation_energy", "energy_above_hull", "band_gap")
 
 _WATER_THERMAL = 0.56 - 0.67  # zero-point energy and entropy at 298.15 K, in eV per molecule
 _HYDROGEN_THERMAL = 0.27 - 0.41
-
-
-@dataclass(frozen=True, kw_only=True)
-class Phase:
-    """A solid whose energy was asked for.
-
-    Parameters
-    ----------
-    formula : str
-    name : str
-        Structure or file; several polymorphs may share a formula.
-    energy : float or None
-        Total energy, in eV per atom; None where the calculation failed or is missing.
-    band_gap : float or None
-        In eV.
-    reason : str
-        Why there is no energy.
-    """
-
-    formula: str
-    name: str = ""
-    energy: float | None = None
-    band_gap: float | None = None
-    reason: str = ""
+_SAME = 1e-7  # eV/atom
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,16 +106,19 @@ class Label:
     ----------
     value : float or None
     waits_for : tuple of str
-        Formulas whose energies are missing, each with its reason; empty where there is a value.
+        Formulas or structures whose energies are missing, each with its reason; empty where there is a value.
     parts : mapping of str to float
-        Every quantity that was computed, by the names in `LABELS`.
+        Every quantity that was computed, by the names in `LABELS`, as if no structure were missing.
     decomposition : Decomposition or None
+    ranges : mapping of str to (float, float)
+        Where structures are missing: the least and the largest value that each quantity could have, in eV/atom.
     """
 
     value: float | None
     waits_for: tuple[str, ...] = ()
     parts: Mapping[str, float]
     decomposition: Decomposition | None = None
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def competing_formulas(formula: str) -> tuple[str, ...]:
@@ -163,37 +144,10 @@ def competing_formulas(formula: str) -> tuple[str, ...]:
     return (*metals, *(oxide for oxide in oxides if formula_key(oxide) != own))
 
 
-def lowest_phases(phases: Iterable[Phase]) -> dict[str, Phase]:
-    """The polymorph of lowest energy for each composition; failed ones count only where there is no other.
-
-    Returns
-    -------
-    dict of str to Phase
-        By `sisso_sal.oxides.structures.formula_key`.
-
-    Examples
-    --------
-    >>> rutile, anatase = Phase(formula="TiO2", energy=-9.0), Phase(formula="Ti2O4", energy=-8.9)
-    >>> lowest_phases([anatase, rutile]) == {"O2Ti": rutile}
-    True
-    """
-    best: dict[str, Phase] = {}
-    for phase in phases:
-        key = formula_key(phase.formula)
-        rival = best.get(key)
-        if rival is None or _energy(phase) < _energy(rival):
-            best[key] = phase
-    return best
-
-
-def _energy(phase: Phase) -> float:
-    return math.inf if phase.energy is None or not math.isfinite(phase.energy) else phase.energy
-
-
 def _formation(phase: Phase, elements: Mapping[str, float], references: References | OxygenReference) -> Species:
     """The phase with its free energy of formation, per formula unit."""
     amounts = parse_formula(phase.formula)
-    total = _energy(phase) * sum(amounts.values())
+    total = phase.total * sum(amounts.values())
     zero = sum(n * (references.oxygen if e == "O" else elements[e]) for e, n in amounts.items())
     return Species(phase.formula, amounts, mu=total - zero + references.oxygen_correction * amounts.get("O", 0.0))
 
@@ -233,31 +187,78 @@ def label(
         The expression is none, or its value is undefined.
     """
     names = expression_names(quantity, LABELS)
-    best = lowest_phases(phases)
+    asked = list(phases)
+    best = lowest_phases(asked)
     own = best.get(formula_key(formula))
     if own is None or own.energy is None:
         return Label(value=None, waits_for=(_waited_for(formula, own),), parts={})
     metals = sorted(parse_formula(formula).keys() - {"O", "H"})
-    dissolved = list(aqueous_species(metals) if ions is None else ions) if "dG_pbx" in names else []
-    needed = needed_beside(formula, quantity, competitors)
-    waits = _missing(needed, best, references) if names - {"band_gap"} else []
-    waits += [f"{formula} (no band gap)"] if "band_gap" in names and own.band_gap is None else []
-    waits += [f"dissolved {m} (no species known)" for m in undissolved(formula, quantity, dissolved)]
+    dissolved = tuple(aqueous_species(metals) if ions is None else ions) if "dG_pbx" in names else ()
+    beside = needed_beside(formula, quantity, competitors)
+    waits = _missing(beside, best, references) if names - {"band_gap"} else []
+    waits += [_without_gap(formula, own)] if "band_gap" in names and own.band_gap is None else []
+    waits += [f"dissolved {name} ({known})" for name, known in undissolved(formula, quantity, dissolved, conditions)]
     if waits:
         return Label(value=None, waits_for=tuple(waits), parts={})
-    parts = {} if own.band_gap is None else {"band_gap": own.band_gap}
-    decomposition = None
-    if names - {"band_gap"} and references is not None:
-        elements = {metal: _energy(best[formula_key(metal)]) for metal in metals}
-        solids = [_formation(p, elements, references) for p in _inside(best, metals)]
+    problem = _Problem(formula_key(formula), tuple(metals), names, references, dissolved, conditions)
+    parts, decomposition = problem.parts(best)
+    ranges, deciding = _what_holes_change(problem, best, holes_of(asked))
+    if not deciding:
+        return Label(value=evaluate(quantity, parts), parts=parts, decomposition=decomposition)
+    told = tuple(map(str, deciding))
+    return Label(value=None, waits_for=told, parts=parts, decomposition=decomposition, ranges=ranges)
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """What is asked of a candidate, whichever energies its phases have."""
+
+    key: str
+    metals: tuple[str, ...]
+    names: frozenset[str]
+    references: References | OxygenReference | None
+    dissolved: tuple[Species, ...]
+    conditions: Conditions | None
+
+    def parts(self, best: Mapping[str, Phase]) -> tuple[dict[str, float], Decomposition | None]:
+        """The quantities that are asked for, from the lowest phases."""
+        own = best[self.key]
+        parts = {} if own.band_gap is None else {"band_gap": own.band_gap}
+        if not self.names - {"band_gap"} or self.references is None:
+            return parts, None
+        elements = {metal: best[formula_key(metal)].total for metal in self.metals}
+        solids = [_formation(p, elements, self.references) for p in _inside(best, self.metals)]
         target = next(s for s in solids if s.name == own.formula)
         parts["formation_energy"] = target.mu / target.n_atoms
-        if "energy_above_hull" in names:
+        if "energy_above_hull" in self.names:
             parts["energy_above_hull"] = _above_hull(target, solids)
-        if "dG_pbx" in names:
-            decomposition = decompose(target, [*solids, *dissolved], conditions)
+        decomposition = None
+        if "dG_pbx" in self.names:
+            decomposition = decompose(target, [*solids, *self.dissolved], self.conditions)
             parts["dG_pbx"] = decomposition.energy
-    return Label(value=evaluate(quantity, parts), parts=parts, decomposition=decomposition)
+        return parts, decomposition
+
+    def differ(self, one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+        """Whether a quantity that is asked for differs."""
+        return any(abs(one[name] - other[name]) > _SAME for name in self.names - {"band_gap"})
+
+
+def _what_holes_change(
+    problem: _Problem, best: Mapping[str, Phase], holes: Sequence[Hole]
+) -> tuple[dict[str, tuple[float, float]], list[Hole]]:
+    """The range of each energy that is asked for, and the holes that make a quantity unknown: those of the candidate first."""
+    own = [hole for hole in holes if hole.key == problem.key]
+    others = [hole for hole in holes if hole.key != problem.key]
+    if not holes or not problem.names - {"band_gap"}:
+        return {}, own
+    here, _ = problem.parts(best)
+    low, _ = problem.parts(lowered(best, own))
+    high, _ = problem.parts(lowered(best, others))
+    deciding = own if "band_gap" in problem.names or problem.differ(low, here) else []
+    if problem.differ(high, here):
+        alone = [hole for hole in others if problem.differ(problem.parts(lowered(best, [hole]))[0], here)]
+        deciding = [*deciding, *(alone or others)]
+    return {name: (low[name], high[name]) for name in sorted(problem.names - {"band_gap"})}, deciding
 
 
 def needed_beside(formula: str, quantity: str, competitors: Sequence[str] | None = None) -> tuple[str, ...]:
@@ -313,28 +314,41 @@ def needed_formulas(
     return tuple(dict.fromkeys([formula, *beside, *(MOLECULES if beside else ())]))
 
 
-def undissolved(formula: str, quantity: str, ions: Sequence[Species] | None = None) -> tuple[str, ...]:
-    """Metals without a dissolved species, where the label needs one: the label stays unknown, whatever is computed.
+def undissolved(
+    formula: str, quantity: str, ions: Sequence[Species] | None = None, conditions: Conditions | None = None
+) -> tuple[Missing, ...]:
+    """Dissolved species that the label needs and that are not known: the label stays unknown, whatever is computed.
+
+    Parameters
+    ----------
+    formula, quantity, ions, conditions
+        As in `label`.
+
+    Returns
+    -------
+    tuple of Missing
+        At most one for each metal, see `sisso_sal.oracle.stability.dissolution.missing_species`.
 
     Examples
     --------
-    >>> undissolved("GeO2", "dG_pbx"), undissolved("GeO2", "band_gap")
-    (('Ge',), ())
+    >>> undissolved("IrO2", "dG_pbx"), undissolved("IrO2", "band_gap")
+    ((Missing(name='Ir(IV)', known='no species known'),), ())
     """
     if "dG_pbx" not in expression_names(quantity, LABELS):
         return ()
     metals = sorted(parse_formula(formula).keys() - {"O", "H"})
     dissolved = aqueous_species(metals) if ions is None else ions
-    return tuple(m for m in metals if not _dissolves(m, dissolved))
-
-
-def _dissolves(metal: str, ions: Sequence[Species]) -> bool:
-    return any(metal in ion.metals for ion in ions)
+    missing = (missing_species(metal, dissolved, conditions=conditions) for metal in metals)
+    return tuple(one for one in missing if one is not None)
 
 
 def _waited_for(formula: str, phase: Phase | None) -> str:
     reason = "not computed" if phase is None else phase.reason or "no energy"
     return f"{formula} ({reason})"
+
+
+def _without_gap(formula: str, phase: Phase) -> str:
+    return f"{formula} (no band gap: {phase.reason})" if phase.reason else f"{formula} (no band gap)"
 
 
 def _missing(

@@ -1,1 +1,1 @@
-"""First-principles labels as Taskblaster tasks; nothing else imports taskblaster."""
+"""First-principles labels as Taskblaster tasks; only `repository` and `fenced` know Taskblaster."""

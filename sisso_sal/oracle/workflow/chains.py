@@ -1,25 +1,36 @@
-"""What the tasks of a phase amount to: a chain relax -> static -> bands for each structure that it started from."""
+"""What the tasks of a phase amount to: a chain relax -> static for each structure that it started from, and bands of the lowest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from sisso_sal.errors import DocumentError
-from sisso_sal.oracle.stability.labels import Phase
+from sisso_sal.oracle.stability.polymorphs import Phase
 from sisso_sal.system.documents import LARGE, read_json, record_of
 
-__all__ = ["LEFT_OUT", "RANKING", "Chain", "Task", "chains_of", "read_document"]
+__all__ = ["LEFT_OUT", "LOWEST", "RANKING", "Chain", "Task", "chains_of", "phases_of", "read_document"]
 
 LEFT_OUT = "left_out"
 """State of a step whose structure was ranked too high to be computed: neither a result nor a failure."""
 
 RANKING = "prototypes"
 """Name of the chain whose one task ranks the structures of a phase."""
+
+LOWEST = "lowest"
+"""Name of the chain whose one task gives the bands of the lowest structure."""
+
+
+class _Ranked(BaseModel):
+    """What the document of a ranking says of a structure; the energy is that of the potential, in eV/atom."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    energy_per_atom: float | None
 
 
 class _Document(BaseModel):
@@ -33,6 +44,9 @@ class _Document(BaseModel):
     energy_per_atom: float | None
     bandgap: float | None
     core_hours: float | None = Field(ge=0)
+    structures: dict[str, _Ranked] | None = None
+    window: float = Field(default=0.0, ge=0)
+    lowest: str | None = None
 
 
 def read_document(file: Path) -> dict[str, Any]:
@@ -90,8 +104,19 @@ class Chain:
         """What its steps took, failures too."""
         return sum((task.document or {}).get("core_hours") or 0.0 for task in self.tasks.values())
 
+    def gap(self) -> tuple[str | None, float | None, str]:
+        """Of the chain of the bands: the lowest structure, its gap in eV, and why there is none."""
+        task = self.tasks["bands"]
+        if task.document is None:
+            return None, None, task.exception.strip().partition("\n")[0] or "not computed"
+        if task.has_failed:
+            return task.document["lowest"], None, f"{task.document['verdict']}: {task.document['reason']}"
+        return task.document["lowest"], task.document["bandgap"], ""
+
     def phase(self, formula: str) -> Phase | None:
-        """What it says of its phase: the energy of the static step, the gap of the bands; None if its structure was left out."""
+        """What it says of its phase: energy and gap of the static step; None if its structure was left out."""
+        if self.name == LOWEST:
+            return None
         broken = self._broken
         last = None if self.name == RANKING else self.tasks["static"].document
         if broken is None and (self.name == RANKING or (last is not None and last["state"] == LEFT_OUT)):
@@ -99,14 +124,55 @@ class Chain:
         if broken is not None or last is None:
             reason = broken.exception.strip().partition("\n")[0] if broken else "not computed"
             return Phase(formula=formula, name=self.name, reason=reason or "failed")
-        gap = (self.tasks["bands"].document if "bands" in self.tasks else None) or last
         return Phase(
             formula=formula,
             name=self.name,
             energy=last["energy_per_atom"],
-            band_gap=gap["bandgap"],
+            band_gap=last["bandgap"],
             reason="" if last["state"] == "successful" else f"{last['verdict']}: {last['reason']}",
         )
+
+
+def phases_of(formula: str, chains: Sequence[Chain]) -> list[Phase]:
+    """What the chains of a formula say of it; of a structure without an energy how low it could lie, if a potential ranked it.
+
+    The energy of the missing structure differs from that of a computed one as the potential says, give or take the window within
+    which the ranking is not trusted either.
+
+    Parameters
+    ----------
+    formula : str
+    chains : sequence of Chain
+        That have ended.
+    """
+    phases = [phase for chain in chains if (phase := chain.phase(formula)) is not None]
+    phases = _with_gap(phases, next((chain for chain in chains if chain.name == LOWEST), None))
+    ranking = next((c.tasks["prerelax"].document for c in chains if c.name == RANKING), None) or {}
+    ranked = {name: one["energy_per_atom"] for name, one in (ranking.get("structures") or {}).items()}
+    shifts = [p.energy - r for p in phases if p.energy is not None and (r := ranked.get(p.name)) is not None]
+    if not shifts:
+        return phases
+    below = min(shifts) - ranking["window"]
+    return [
+        replace(phase, lowest=below + rank)
+        if phase.energy is None and (rank := ranked.get(phase.name)) is not None
+        else phase
+        for phase in phases
+    ]
+
+
+def _with_gap(phases: list[Phase], bands: Chain | None) -> list[Phase]:
+    """The phases with the gap of the bands, which belongs to the lowest one; it keeps its energy if they failed."""
+    if bands is None:
+        return phases
+    name, gap, reason = bands.gap()
+    named = [replace(phase, band_gap=None) for phase in phases]
+    return [
+        replace(phase, band_gap=gap, reason=reason)
+        if phase.energy is not None and name in (phase.name, None)
+        else phase
+        for phase in named
+    ]
 
 
 def chains_of(tasks: Iterable[Task]) -> dict[str, list[Chain]]:

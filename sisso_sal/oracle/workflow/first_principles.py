@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,6 +52,7 @@ FOLDER = "oracle"
 
 _UNITS = {"dG_pbx": "eV/atom", "formation_energy": "eV/atom", "energy_above_hull": "eV/atom", "band_gap": "eV"}
 _PATIENCE = 3
+_STARTING = 300.0  # seconds in which a worker has to be known as one
 
 
 class FirstPrinciples:
@@ -83,7 +86,7 @@ class FirstPrinciples:
         self._formulas = formulas
         self._n_workers = workers
         self._about = dict(about)
-        self._started: list[subprocess.Popen[bytes]] = []
+        self._started: list[_Started] = []
         self._n_broken = 0
 
     def describe(self) -> dict[str, Any]:
@@ -145,17 +148,33 @@ class FirstPrinciples:
 
     def _staff(self) -> str:
         """Start workers until there are as many as were asked for and can be used; returns what is wrong with them, if anything."""
-        ended = [worker for worker in self._started if worker.poll() is not None]
-        self._started = [worker for worker in self._started if worker.returncode is None]
+        ended = [worker for worker in self._started if worker.process.poll() is not None]
+        self._started = [worker for worker in self._started if worker not in ended]
         for worker in ended:
-            self._n_broken = self._n_broken + 1 if worker.returncode == 1 or worker.returncode == 2 else 0
+            self._n_broken = self._n_broken + 1 if worker.process.returncode in (1, 2) else 0
         if self._n_broken >= _PATIENCE:
             return f"workers end at once: {last_line(self.workflow.root / LOG) or 'their log is empty'}"
-        at_work = living(self.workflow.root) | {worker.pid for worker in self._started}
+        at_work = living(self.workflow.root)
+        for worker in self._started:
+            worker.is_known |= worker.process.pid in at_work
+        at_work |= {worker.process.pid for worker in self._started if worker.is_starting}
         wanted = min(self._n_workers - len(at_work), self.workflow.ready())
         if wanted > 0:
-            self._started += self.workflow.start_workers(wanted)
+            self._started += [_Started(process) for process in self.workflow.start_workers(wanted)]
         return ""
+
+
+@dataclass(eq=False)
+class _Started:
+    """A worker that this process has started; one that was given up is no longer known as a worker, though it may be there."""
+
+    process: subprocess.Popen[bytes]
+    at: float = field(default_factory=time.monotonic)
+    is_known: bool = False
+
+    @property
+    def is_starting(self) -> bool:
+        return not self.is_known and time.monotonic() - self.at < _STARTING
 
 
 def _receipt(intent: str, formula: str) -> Receipt:
@@ -285,7 +304,7 @@ def engine_of(kind: Literal["aims", "structure"], settings: CampaignSettings) ->
     if words and "/" in words[0]:
         values["command"] = " ".join([os.path.abspath(words[0]), *words[1:]])
     walltime = None if settings.run.walltime is None else 3600 * settings.run.walltime
-    return load_engine({**values, "engine": kind, "walltime": walltime})
+    return load_engine({**values, "engine": kind, "walltime": walltime, "lease": settings.run.lease})
 
 
 def check_label(label: LabelSettings) -> Conditions:

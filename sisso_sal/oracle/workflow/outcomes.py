@@ -9,10 +9,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from sisso_sal.errors import InputError, OracleError
-from sisso_sal.oracle.stability.labels import Label, OxygenReference, Phase, References, label
+from sisso_sal.oracle.stability.labels import Label, OxygenReference, References, label
 from sisso_sal.oracle.stability.measured import OXYGEN_ENTROPY
+from sisso_sal.oracle.stability.polymorphs import Phase
 from sisso_sal.oracle.stability.pourbaix import Conditions, Species
-from sisso_sal.oracle.workflow.chains import Chain
+from sisso_sal.oracle.workflow.chains import Chain, phases_of
 from sisso_sal.oracle.workflow.trust import far_from_measured
 from sisso_sal.oxides.phases import MOLECULES
 from sisso_sal.oxides.structures import formula_key
@@ -125,8 +126,7 @@ def outcome_of(
     if not all(chain.ended for group in groups.values() for chain in group):
         return None
     hours = sum(chain.core_hours for formula in request.pays for chain in groups[formula])
-    told = [chain.phase(formula) for formula, group in groups.items() for chain in group]
-    phases = [phase for phase in told if phase is not None]
+    phases = [phase for formula, group in groups.items() for phase in phases_of(formula, group)]
 
     def failed(kind: FailureKind, reason: str) -> LabelOutcome:
         return LabelOutcome(id=request.id, intent=request.intent, failure=kind, reason=reason, core_hours=hours)
@@ -137,7 +137,7 @@ def outcome_of(
     except (InputError, OracleError) as error:
         return failed("no_label", str(error))
     if known.value is None:
-        return failed(_kind(request.id, known, phases), "; ".join(known.waits_for))
+        return failed(_kind(request.id, known, phases), "; ".join([*known.waits_for, *_told(known)]))
     if references is not None and question.measured and "formation_energy" in known.parts:
         limits = (question.measured, question.measured_tolerance)
         if lines := far_from_measured(request.phases, phases, references, *limits):
@@ -181,8 +181,13 @@ def _references(phases: Sequence[Phase], question: Question) -> References | Oxy
     return References(water=3 * water, hydrogen=2 * hydrogen, oxygen_correction=correction)
 
 
+def _told(known: Label) -> list[str]:
+    """How far the missing structures could change the label, one text for each quantity."""
+    return [f"{name} between {low:.3g} and {high:.3g} eV/atom" for name, (low, high) in known.ranges.items()]
+
+
 def _kind(id: str, known: Label, phases: Sequence[Phase]) -> FailureKind:
-    if not known.waits_for[0].startswith(f"{id} ("):
+    if not known.waits_for[0].startswith((f"{id} (", f"{id} in ")):
         return "competitor"
-    reasons = [phase.reason for phase in phases if phase.formula == id]
+    reasons = [phase.reason for phase in phases if phase.formula == id and phase.reason]
     return "not_converged" if all("_not_converged: " in reason for reason in reasons) else "calculation"

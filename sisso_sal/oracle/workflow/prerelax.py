@@ -18,15 +18,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from sisso_sal.errors import InputError, OracleError
 from sisso_sal.oracle.engines.ase_calculator import CalculatorSettings, calculate
 from sisso_sal.oracle.workflow import steps
-from sisso_sal.oracle.workflow.attempts import MAX_ATTEMPTS, begin_attempt
+from sisso_sal.oracle.workflow.attempts import MAX_ATTEMPTS, attempts_of, begin_attempt, running_in, seconds_of
 from sisso_sal.oracle.workflow.chains import LEFT_OUT
+from sisso_sal.oracle.workflow.steps import SAME
 from sisso_sal.system.documents import LARGE, read_json, record_of
 from sisso_sal.system.storage import write_whole
 
 __all__ = ["chosen", "prerelax", "relax", "twins_of"]
-
-SAME = 1e-3
-"""Energies that differ by less, in eV/atom, count as one: a potential does not see by which moments structures differ."""
 
 _RESULT_FILE = "prerelaxed.json"
 
@@ -180,35 +178,37 @@ def _result(folder: Path, structure: dict[str, Any], potential: CalculatorSettin
 
 
 def _relaxed(folder: Path, structure: dict[str, Any], potential: CalculatorSettings) -> _Result:
-    number, earlier = begin_attempt(folder)
+    attempt = begin_attempt(folder)
+    made = attempts_of(folder)
 
-    def failed(verdict: str, reason: str, n_steps: int | None = None, seconds: float = 0.0) -> _Result:
+    def failed(verdict: str, reason: str, n_steps: int | None = None) -> _Result:
         return _Result(
             energy_per_atom=None,
             steps=n_steps,
             verdict=verdict,
             reason=reason,
-            core_hours=(earlier + seconds) / 3600,
-            attempts=min(number, MAX_ATTEMPTS),
+            core_hours=seconds_of(attempts_of(folder)) / 3600,
+            attempts=len(made),
             structure=None,
         )
 
-    if number > MAX_ATTEMPTS:
+    if attempt is None:
         return failed("failed", f"its worker died in each of {MAX_ATTEMPTS} attempts")
     try:
-        document = calculate(folder, steps.structure_of(structure), potential, label="prerelax")
+        with running_in(attempt):
+            document = calculate(attempt.folder, steps.structure_of(structure), potential, label="prerelax")
     except (InputError, OracleError) as error:
         return failed("failed", str(error))
-    seconds = 3600 * document["core_hours"]
+    attempt.ended(None, 3600 * document["core_hours"])
     if document["state"] != "successful":
-        return failed(document["verdict"], document["reason"], document["steps"], seconds)
+        return failed(document["verdict"], document["reason"], document["steps"])
     return _Result(
         energy_per_atom=document["energy_per_atom"],
         steps=document["steps"],
         verdict=document["verdict"],
         reason=document["reason"],
-        core_hours=(earlier + seconds) / 3600,
-        attempts=number,
+        core_hours=seconds_of(attempts_of(folder)) / 3600,
+        attempts=len(made),
         structure=_without_moments_found(document["structure"]),
     )
 
@@ -239,12 +239,19 @@ def relax(structure: dict[str, Any], engine: dict[str, Any], ranking: dict[str, 
     Returns
     -------
     dict
-        As `sisso_sal.oracle.workflow.steps.relax`, with ``prerelax``: ``calculator energy_per_atom steps verdict reason start``,
-        where start is "relaxed" or "unrelaxed". The state is "left_out" of a structure that was not chosen.
+        As `sisso_sal.oracle.workflow.steps.relax`, with ``prerelax``: ``calculator energy_per_atom above steps verdict reason
+        start``, where above is the distance from the lowest (eV/atom) and start is "relaxed" or "unrelaxed". The state is
+        "left_out" of a structure that was not chosen.
     """
     found = ranking["structures"][name]
     told = {key: found[key] for key in ("energy_per_atom", "steps", "verdict", "reason")}
-    told = {"calculator": ranking["calculator"], **told, "start": "relaxed" if found["structure"] else "unrelaxed"}
+    above = None if found["energy_per_atom"] is None else found["energy_per_atom"] - ranking["energy_per_atom"]
+    told = {
+        "calculator": ranking["calculator"],
+        **told,
+        "above": above,
+        "start": "relaxed" if found["structure"] else "unrelaxed",
+    }
     if found["chosen"]:
         return {**steps.relax(found["structure"] or structure, engine), "prerelax": told}
     return {

@@ -1,24 +1,25 @@
 """The calculations of a folder as Taskblaster keeps them: making, reading, repeating and running its tasks.
 
-Nothing else imports Taskblaster. Each function opens the repository, which locks it, and closes it again.
+Nothing but this file and `fenced` imports Taskblaster. Each function opens the repository, which locks it, and closes it again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import sqlite3
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from sisso_sal.errors import DocumentError, InputError, OracleError
-from sisso_sal.oracle.workflow.chains import RANKING, Task, read_document
+from sisso_sal.oracle.workflow.chains import LOWEST, RANKING, Task, read_document
 from sisso_sal.oracle.workflow.steps import Step
-from sisso_sal.oracle.workflow.workers import is_dead, worker_name
+from sisso_sal.oracle.workflow.workers import Watcher
 
 try:
     import taskblaster as tb
@@ -26,6 +27,8 @@ try:
     from taskblaster.repository import Repository, WorkerSpecification
     from taskblaster.state import State
     from taskblaster.storage import JSONCodec
+
+    from sisso_sal.oracle.workflow.fenced import FencedWorker
 except ImportError:
     raise InputError("first-principles workflows need Taskblaster; pip install 'sisso-sal[dft]'") from None
 
@@ -38,6 +41,7 @@ __all__ = [
     "recover",
     "repeat",
     "run_ready",
+    "running",
     "tasks_of",
     "tb_init_repo",
 ]
@@ -92,8 +96,13 @@ def _static(self: Any) -> tb.Node:
     return tb.node("sisso_sal.oracle.workflow.steps.static", previous=self.relax, engine=self.engine)
 
 
+def _static_with_bands(self: Any) -> tb.Node:
+    return tb.node("sisso_sal.oracle.workflow.steps.static_with_bands", previous=self.relax, engine=self.engine)
+
+
 def _bands(self: Any) -> tb.Node:
-    return tb.node("sisso_sal.oracle.workflow.steps.bands", previous=self.static, engine=self.engine)
+    target = "sisso_sal.oracle.workflow.steps.lowest_bands"
+    return tb.node(target, names=self.names, statics=self.statics, engine=self.engine)
 
 
 def _prerelax(self: Any) -> tb.Node:
@@ -125,7 +134,14 @@ class _Candidate:
     structure = tb.var()
     engine = tb.var()
     relax = _step("relax", _relax)
-    static = _step("static", _static)
+    static = _step("static", _static_with_bands)
+
+
+@tb.workflow
+class _Lowest:
+    names = tb.var()
+    statics = tb.var()
+    engine = tb.var()
     bands = _step("bands", _bands)
 
 
@@ -154,8 +170,7 @@ class _RankedCandidate:
     ranking = tb.var()
     engine = tb.var()
     relax = _step("relax", _relax_ranked)
-    static = _step("static", _static)
-    bands = _step("bands", _bands)
+    static = _step("static", _static_with_bands)
 
 
 @dataclass(frozen=True)
@@ -188,6 +203,8 @@ class NewChain:
     structure : dict
         Of a pymatgen Structure or Molecule.
     with_bands : bool
+        Whether the bands of the lowest structure of the phase are asked for. Where its static step exists already, without bands,
+        they are computed for themselves.
     """
 
     phase: str
@@ -225,9 +242,25 @@ def add_chains(
 
         kind: Any = _Ranking
         made = {r.phase: run(kind(starts=r.starts, most=r.most, engine=engine), r.phase, RANKING) for r in rankings}
+        statics: dict[str, dict[str, Any]] = {}
         for chain in chains:
-            run(_workflow_of(chain, engine, made.get(chain.phase)), chain.phase, chain.name)
+            workflow = _workflow_of(_as_it_is(repo, chain), engine, made.get(chain.phase))
+            run(workflow, chain.phase, chain.name)
+            if chain.with_bands:
+                statics.setdefault(chain.phase, {})[chain.name] = workflow.static
+        lowest: Any = _Lowest
+        for phase, some in statics.items():
+            run(lowest(names=[*some], statics=[*some.values()], engine=engine), phase, LOWEST)
         _queue(repo)
+
+
+def _as_it_is(repo: Repository, chain: NewChain) -> NewChain:
+    """The chain as it was made at the first time, with bands in its static run or without them."""
+    name = f"{chain.phase}/{chain.name}/static"
+    if not repo.registry.index.contains(name):
+        return chain
+    target, _ = json.loads(repo.cache.encoded_task(name).serialized_input)
+    return replace(chain, with_bands=target.endswith(".static_with_bands"))
 
 
 def _workflow_of(chain: NewChain, engine: dict[str, Any], ranking: Any) -> Any:
@@ -250,14 +283,17 @@ def has_tasks(root: Path) -> bool:
 def _opened(root: Path) -> Iterator[Repository]:
     """The repository of the folder, made at the first time, locked while it is open; what it prints is dropped."""
     root.mkdir(parents=True, exist_ok=True)
+    with _translated(root), contextlib.redirect_stdout(io.StringIO()):
+        create = not has_tasks(root)
+        with Repository.create(root, modulename=__name__) if create else tb_init_repo(root) as repo:
+            yield repo
+
+
+@contextlib.contextmanager
+def _translated(root: Path) -> Iterator[None]:
+    """Errors of the registry and of its file as ours."""
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            if has_tasks(root):
-                repo = tb_init_repo(root)
-            else:
-                repo = Repository.create(root, modulename="sisso_sal.oracle.workflow.repository")
-            with repo:
-                yield repo
+        yield
     except (OSError, sqlite3.Error, RegistryError) as error:
         raise OracleError(f"{root}: cannot be used now: {error}") from error
 
@@ -291,8 +327,8 @@ def tasks_of(root: Path, documents: dict[str, dict[str, Any]]) -> list[Task]:
 
 
 def _worker(info: Any) -> str:
-    """The name of a worker, without what Taskblaster adds to it."""
-    return "" if info is None or not info.subworkerid else str(info.subworkerid).rpartition("-")[0]
+    """The name of the worker of a task; empty where there is none."""
+    return "" if info is None or not info.subworkerid else str(info.subworkerid)
 
 
 def _queue(repo: Repository) -> None:
@@ -318,8 +354,14 @@ def _unrun(repo: Repository, names: Sequence[str], states: set[State]) -> None:
         repo.cache.entry(name).directory.mkdir(parents=True, exist_ok=True)
 
 
-def recover(root: str | os.PathLike[str]) -> list[str]:
+def recover(root: str | os.PathLike[str], watcher: Watcher) -> list[str]:
     """Put back the tasks that dead workers left running, and queue what is new.
+
+    Parameters
+    ----------
+    root : path
+    watcher : Watcher
+        Of this folder; it is kept from one call to the next, because some deaths are seen only in time.
 
     Returns
     -------
@@ -330,14 +372,28 @@ def recover(root: str | os.PathLike[str]) -> list[str]:
     if not has_tasks(place):
         return []
     with _opened(place) as repo:
-        nodes = repo.tree(None, states={State.run}, relative_to=repo.tree_path).nodes()
-        running = [(str(node.name), _worker(repo.registry.workers.get_runinfo(node.name))) for node in nodes]
-    left = [name for name, worker in running if is_dead(worker)]
+        workers = {worker for _, worker in _running(repo)}
+    with _translated(place):
+        dead = watcher.dead(workers)
     with _opened(place) as repo:
+        left = [name for name, worker in _running(repo) if worker in dead]  # another may have been faster
         if left:
             _unrun(repo, left, {State.run})
         _queue(repo)
     return left
+
+
+def running(root: Path) -> list[tuple[str, str]]:
+    """Tasks that are running as far as the registry knows, and their workers; nothing is changed."""
+    if not has_tasks(root):
+        return []
+    with _translated(root), tb_init_repo(root, read_only=True) as repo:
+        return _running(repo)
+
+
+def _running(repo: Repository) -> list[tuple[str, str]]:
+    nodes = repo.tree(None, states={State.run}, relative_to=repo.tree_path).nodes()
+    return [(str(node.name), _worker(repo.registry.workers.get_runinfo(node.name))) for node in nodes]
 
 
 def ready(root: Path, tags: set[str]) -> frozenset[str]:
@@ -346,8 +402,18 @@ def ready(root: Path, tags: set[str]) -> frozenset[str]:
         return frozenset(str(node.name) for node in repo.registry.find_all_ready(supported_tags=set(tags)))
 
 
-def run_ready(root: Path, tags: set[str]) -> int:
+# Doing tasks -------------------------------------------------------------------------------------------------------------
+
+
+def run_ready(root: Path, tags: set[str], name: str) -> int:
     """Do one task after the other in this process until none can be begun.
+
+    Parameters
+    ----------
+    root : path
+    tags : set of str
+    name : str
+        Of the worker; see `sisso_sal.oracle.workflow.workers.registered`.
 
     Returns
     -------
@@ -363,8 +429,8 @@ def run_ready(root: Path, tags: set[str]) -> int:
     rules = WorkerSpecification(tags=tags, max_tasks=1)
     done, in_vain = 0, 0
     while waiting := ready(root, tags):
-        with contextlib.redirect_stdout(sys.stderr):
-            repo.run_worker(name=worker_name(), rules=rules)
+        with _translated(root), contextlib.redirect_stdout(sys.stderr):
+            FencedWorker(repo, name=name, myqueue_id=name, rules=rules).main()
         in_vain = in_vain + 1 if ready(root, tags) == waiting else 0
         if in_vain == _PATIENCE:  # Taskblaster itself would try for ever
             raise OracleError(

@@ -1,40 +1,65 @@
 """The steps that a workflow runs: relaxation, static energy, bands, each with its remedies and at most three tries.
 
 A step never raises for a failed calculation: it gives a document whose state is "failed", so what depends on it can tell why it has
-no label. Attempts are counted in the folder, so that a step that takes its worker down with it is not tried for ever.
+no label. Its attempts have folders below its folder. So a step that takes its worker down with it is not tried for ever. A worker
+that takes over goes on with the settings and from the geometry of the last attempt.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
 from sisso_sal.errors import DocumentError, OracleError, SettingsError
-from sisso_sal.oracle.engines.aims import calculation_document, last_geometry, remedy, run_aims
+from sisso_sal.oracle.engines.aims import calculation_document, geometry_of, has_advanced, remedy, run_aims
 from sisso_sal.oracle.engines.aims_inputs import AimsSettings, preset
 from sisso_sal.oracle.engines.aims_verdict import RunVerdict
 from sisso_sal.oracle.engines.ase_calculator import CalculatorSettings, calculate, calculator_preset
-from sisso_sal.oracle.workflow.attempts import MAX_ATTEMPTS, begin_attempt
+from sisso_sal.oracle.workflow.attempts import (
+    MAX_ATTEMPTS,
+    Attempt,
+    attempts_of,
+    begin_attempt,
+    running_in,
+    seconds_of,
+)
 from sisso_sal.oracle.workflow.chains import LEFT_OUT
+from sisso_sal.oracle.workflow.leases import SECONDS
 from sisso_sal.settings.calculation import MACHINE, CalculationSettings, Step, first_problem
 from sisso_sal.system.documents import read_json, shown
 
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
 
-__all__ = ["STEPS", "TAGS", "EngineSettings", "bands", "engine_here", "load_engine", "relax", "static", "structure_of"]
+__all__ = [
+    "STEPS",
+    "TAGS",
+    "EngineSettings",
+    "engine_here",
+    "lease_of",
+    "load_engine",
+    "lowest_bands",
+    "relax",
+    "static",
+    "static_with_bands",
+    "structure_of",
+]
 
 STEPS: tuple[Step, ...] = ("relax", "static", "bands")
 TAGS = ("prerelax", *STEPS)
 """What a worker may be asked to do: the steps, and before them what ranks the structures that they start from."""
 
 MACHINE_FILE = "machine.json"
-_OF_THE_MACHINE = (*MACHINE, "walltime")
+SAME = 1e-3
+"""Energies of a potential that differ by less, in eV/atom, count as one: it does not see by which moments structures differ."""
+
+_OF_BANDS = ("bands", "band_density", "path_points", "hybrid")
+_OF_THE_MACHINE = (*MACHINE, "walltime", "lease")
 
 
 class EngineSettings(CalculationSettings):
@@ -46,10 +71,13 @@ class EngineSettings(CalculationSettings):
         FHI-aims, or the ASE calculator named in `calculator`.
     walltime : float, optional
         Seconds for one run of FHI-aims.
+    lease : float
+        Seconds without a sign of life after which a worker is given up.
     """
 
     engine: Literal["aims", "structure"] = "aims"
     walltime: float | None = Field(default=None, gt=0)
+    lease: float = Field(default=SECONDS, ge=1)
 
     def science(self) -> dict[str, Any]:
         """What decides the numbers: a campaign keeps it from its first calculation to its last.
@@ -75,6 +103,15 @@ class EngineSettings(CalculationSettings):
     def calculator_of(self, step: Step) -> CalculatorSettings:
         """How the ASE calculator does a step."""
         return calculator_preset(self.calculator, **self.changes_of(step))
+
+    @property
+    def joins_bands(self) -> bool:
+        """Whether bands can come out of the static run: the settings of both steps differ in nothing but the bands."""
+        if self.engine == "aims":
+            static, bands = (step_settings(self, step).model_dump() for step in ("static", "bands"))
+        else:
+            static, bands = (self.calculator_of(step).model_dump() for step in ("static", "bands"))
+        return all(value == bands[key] for key, value in static.items() if key not in _OF_BANDS)
 
     def prerelaxation(self) -> CalculatorSettings | None:
         """How the potential relaxes, with lost symmetry given back unless told otherwise; None where there is no potential."""
@@ -130,7 +167,8 @@ def relax(structure: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        As `sisso_sal.oracle.engines.aims.calculation_document`, with ``attempts``.
+        As `sisso_sal.oracle.engines.aims.calculation_document`, with ``attempts`` (how many), ``changed`` (settings that a remedy
+        changed, at the last attempt) and, if need be, ``beside``: attempts on other machines that were not seen to have ended.
     """
     return _step("relax", structure_of(structure), engine_here(engine))
 
@@ -140,26 +178,78 @@ def static(previous: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
     return _after("static", previous, engine)
 
 
-def bands(previous: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
-    """Bands of what a finished step left; a failed one is handed on as it is."""
-    return _after("bands", previous, engine)
+def static_with_bands(previous: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
+    """Energy and bands of what a finished step left, in one run; the energy alone if a potential found a lower structure."""
+    ranked = previous.get("prerelax") or {}
+    return _after("static", previous, engine, with_bands=(ranked.get("above") or 0.0) <= SAME)
 
 
-def _after(step: Step, previous: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
+def lowest_bands(names: list[str], statics: list[dict[str, Any]], engine: dict[str, Any]) -> dict[str, Any]:
+    """Bands of the lowest structure of a phase: those of its static run, or computed now where that run has none.
+
+    Parameters
+    ----------
+    names : list of str
+        Of the structures.
+    statics : list of dict
+        What their static steps left.
+    engine : dict
+        As in `relax`.
+
+    Returns
+    -------
+    dict
+        As `relax`, with ``lowest``: the name of the structure. The state is "left_out" where no structure has an energy.
+    """
+    energies = [document["energy_per_atom"] for document in statics]
+    known = [(energy, number) for number, energy in enumerate(energies) if energy is not None]
+    if not known:
+        told = {"task_label": "bands", "state": LEFT_OUT, "verdict": LEFT_OUT, "reason": "no structure has an energy"}
+        nothing = dict.fromkeys(("energy", "energy_per_atom", "bandgap", "vbm", "cbm", "lowest"))
+        return {**told, **nothing, "core_hours": 0.0, "steps": 0, "attempts": 0}
+    number = min(known)[1]
+    lowest = statics[number]
+    if lowest["has_bands"]:
+        return {**lowest, "task_label": "bands", "lowest": names[number], "core_hours": 0.0, "steps": 0, "attempts": 0}
+    document = {**_step("bands", structure_of(lowest["structure"]), engine_here(engine)), "lowest": names[number]}
+    if document["state"] == "successful" and document["band_reason"]:
+        return {**document, "state": "failed", "verdict": "failed", "reason": document["band_reason"]}
+    return document
+
+
+def _after(step: Step, previous: dict[str, Any], engine: dict[str, Any], with_bands: bool = False) -> dict[str, Any]:
     if previous["state"] != "successful":
         place = "" if previous["state"] == LEFT_OUT else f"{previous['task_label']}: "
         reason = f"{place}{previous['reason']}".removeprefix(f"{step}: ")
         return {**previous, "task_label": step, "reason": reason, "core_hours": 0.0, "attempts": 0}
-    return _step(step, structure_of(previous["structure"]), engine_here(engine))
+    return _step(step, structure_of(previous["structure"]), engine_here(engine), with_bands=with_bands)
 
 
 def engine_here(science: dict[str, Any]) -> EngineSettings:
     """The settings on this machine: a task runs in ROOT/tree/PHASE/STRUCTURE/STEP."""
-    file = Path.cwd().parents[3] / MACHINE_FILE
+    return load_engine({**science, **_machine_of(Path.cwd().parents[3])})
+
+
+def lease_of(root: Path) -> float:
+    """How long others wait for a sign of life of a worker of this folder, in seconds.
+
+    Raises
+    ------
+    DocumentError, SettingsError
+        The settings of the machine cannot be read.
+    """
+    if not (root / MACHINE_FILE).exists():
+        return SECONDS
+    machine = _machine_of(root)
+    return load_engine({"lease": machine.get("lease", SECONDS)}).lease
+
+
+def _machine_of(root: Path) -> dict[str, Any]:
+    file = root / MACHINE_FILE
     machine = read_json(file)
     if not isinstance(machine, dict):
         raise DocumentError(f"{file}: needs the settings of this machine, found {shown(machine)}")
-    return load_engine({**science, **machine})
+    return machine
 
 
 def structure_of(data: dict[str, Any]) -> Structure | Molecule:
@@ -168,33 +258,91 @@ def structure_of(data: dict[str, Any]) -> Structure | Molecule:
     return (Structure if "lattice" in data else Molecule).from_dict(data)
 
 
-def _step(step: Step, structure: Structure | Molecule, engine: EngineSettings) -> dict[str, Any]:
+def _step(
+    step: Step, structure: Structure | Molecule, engine: EngineSettings, with_bands: bool = False
+) -> dict[str, Any]:
     folder = Path.cwd()
+    with_bands = with_bands and engine.joins_bands
     if engine.engine == "aims":
-        return _aims_step(folder, step, structure, engine)
-    number, earlier = begin_attempt(folder)
-    if number > MAX_ATTEMPTS:
+        return _aims_step(folder, step, structure, engine, with_bands)
+    attempt = begin_attempt(folder, patience=engine.lease / 2)
+    if attempt is None:
         raise OracleError(f"{step}: its worker died in each of {MAX_ATTEMPTS} attempts")
-    document = calculate(folder, structure, engine.calculator_of(step), label=step)
-    return {**document, "core_hours": document["core_hours"] + earlier / 3600, "attempts": number}
+    with running_in(attempt):
+        settings = engine.calculator_of("bands" if with_bands else step)
+        document = calculate(attempt.folder, structure, settings, label=step, with_bands=with_bands)
+    attempt.ended(None, 3600 * document["core_hours"])
+    made = attempts_of(folder)
+    return {**document, "core_hours": seconds_of(made) / 3600, **_told(made)}
 
 
-def _aims_step(folder: Path, step: Step, structure: Structure | Molecule, engine: EngineSettings) -> dict[str, Any]:
-    """Run, judge, mend and run again; a run that died with its worker counts as an attempt and is continued."""
-    settings, start, n_steps = step_settings(engine, step), structure, 0
-    verdict = RunVerdict(verdict="interrupted", reason=f"the worker died in each of {MAX_ATTEMPTS} attempts")
+def _told(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    """What a document says of the attempts behind it: how many, what changed, what was not seen to have ended."""
+    last = attempts[-1].record
+    beside = {"beside": last.beside} if last.beside else {}
+    return {"attempts": len(attempts), "changed": last.changes, **beside}
+
+
+def _aims_step(
+    folder: Path, step: Step, structure: Structure | Molecule, engine: EngineSettings, with_bands: bool
+) -> dict[str, Any]:
+    """Run, judge, mend and run again, on from where the attempts before came to, whichever worker made them."""
+    asked = step_settings(engine, "bands" if with_bands else step)
     while True:
-        number, spent = begin_attempt(folder)
-        if number > MAX_ATTEMPTS:
+        made = attempts_of(folder)
+        settings = _next_settings(asked, made)
+        if settings is None:
             break
-        start = last_geometry(folder, structure) if number > 1 and settings.relax != "none" else structure
+        if with_bands and _gives_up_bands(made):
+            settings = settings.model_copy(update={"bands": False})
+        changes = {k: v for k, v in settings.model_dump(mode="json").items() if v != asked.model_dump(mode="json")[k]}
+        attempt = begin_attempt(folder, changes=changes, is_free=_is_free(structure), patience=engine.lease / 2)
+        if attempt is None:
+            break
+        start = structure if settings.relax == "none" else geometry_of([a.folder for a in made], structure)
         began = time.monotonic()
-        verdict = run_aims(folder, start, settings, command=engine.program, walltime=engine.walltime)
-        spent += time.monotonic() - began
-        n_steps += verdict.n_cycles
-        changed = None if verdict.verdict == "finished" else remedy(verdict, settings, number)
-        if changed is None:
-            break
-        settings = changed
-    document = calculation_document(folder, start, verdict, label=step, seconds=spent)
-    return {**document, "steps": n_steps, "attempts": min(number, MAX_ATTEMPTS)}
+        with running_in(attempt) as program:
+            verdict = run_aims(
+                attempt.folder, start, settings, command=engine.program, walltime=engine.walltime, kept=program
+            )
+        attempt.ended(verdict.as_dict(), time.monotonic() - began)
+    last = _verdict_of(made[-1]) or RunVerdict(
+        verdict="interrupted", reason=f"the worker died in each of {MAX_ATTEMPTS} attempts"
+    )
+    start = structure if asked.relax == "none" else geometry_of([a.folder for a in made], structure)
+    document = calculation_document(made[-1].folder, start, last, label=step, seconds=seconds_of(made))
+    n_steps = sum(verdict.n_cycles for verdict in map(_verdict_of, made) if verdict is not None)
+    return {**document, "steps": n_steps, **_told(made)}
+
+
+def _next_settings(asked: AimsSettings, made: Sequence[Attempt]) -> AimsSettings | None:
+    """Settings of the next attempt; None where the last one is the end: it finished, or nothing is known that would help."""
+    if not made:
+        return asked
+    settings = asked.model_copy(update=made[-1].record.changes)
+    verdict = _verdict_of(made[-1])
+    if verdict is None:  # it died with its worker
+        return settings
+    n_tried = sum(_verdict_of(attempt) is not None for attempt in made)
+    return None if verdict.verdict == "finished" else remedy(verdict, settings, n_tried)
+
+
+def _gives_up_bands(made: Sequence[Attempt]) -> bool:
+    """Whether the next attempt at a static run is for the energy alone: one crashed with bands, or it is the last one."""
+    crashed = any(verdict is not None and verdict.has_crashed for verdict in map(_verdict_of, made))
+    return crashed or len(made) == MAX_ATTEMPTS - 1
+
+
+def _verdict_of(attempt: Attempt) -> RunVerdict | None:
+    return None if attempt.record.verdict is None else RunVerdict(**attempt.record.verdict)
+
+
+def _is_free(structure: Structure | Molecule) -> Callable[[Attempt], bool]:
+    """Whether an attempt costs none: it was ended from outside, by a queue for instance, and its relaxation came forward."""
+
+    def came_forward(attempt: Attempt) -> bool:
+        verdict = _verdict_of(attempt)
+        is_of_outside = verdict is None or verdict.verdict == "interrupted"
+        return is_of_outside and has_advanced(attempt.folder, structure)
+
+    return came_forward

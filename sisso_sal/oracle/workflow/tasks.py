@@ -1,7 +1,8 @@
 """First-principles labels: which phases have to be computed, workers that compute them, labels from what they left.
 
-For each phase and starting structure there is a chain relax -> static -> bands (bands for candidates). Phases are shared: each is
-computed once in the folder, whichever candidate asks for it first. The folder is the only state; every call may be repeated.
+For each phase and starting structure there is a chain relax -> static. If a label needs a gap, the static runs of its candidate
+give bands too, and a task of the phase takes those of the lowest structure. Phases are shared: each is computed once in the folder,
+whichever candidate asks for it first. The folder is the only state; every call may be repeated.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ from pydantic import BaseModel, ConfigDict
 
 from sisso_sal.errors import DocumentError, InputError
 from sisso_sal.oracle.stability.aqueous import aqueous_species
-from sisso_sal.oracle.stability.labels import needed_beside, needed_formulas, undissolved
-from sisso_sal.oracle.workflow.attempts import ATTEMPTS_FILE
+from sisso_sal.oracle.stability.dissolution import Missing
+from sisso_sal.oracle.stability.expressions import expression_names
+from sisso_sal.oracle.stability.labels import LABELS, needed_beside, needed_formulas, undissolved
+from sisso_sal.oracle.workflow.attempts import forget_attempts
 from sisso_sal.oracle.workflow.chains import Chain, Task, chains_of
+from sisso_sal.oracle.workflow.leases import pause_of
 from sisso_sal.oracle.workflow.outcomes import LabelOutcome, PhaseRequest, Question, outcome_of
 from sisso_sal.oracle.workflow.repository import (
     NewChain,
@@ -34,10 +38,11 @@ from sisso_sal.oracle.workflow.repository import (
     recover,
     repeat,
     run_ready,
+    running,
     tasks_of,
 )
-from sisso_sal.oracle.workflow.steps import MACHINE_FILE, TAGS, EngineSettings, load_engine
-from sisso_sal.oracle.workflow.workers import registered, start
+from sisso_sal.oracle.workflow.steps import MACHINE_FILE, TAGS, EngineSettings, lease_of, load_engine
+from sisso_sal.oracle.workflow.workers import Silent, Watcher, registered, silent, start
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.phases import MOLECULES, starting_structures
 from sisso_sal.oxides.structures import formula_key
@@ -47,7 +52,7 @@ from sisso_sal.system.storage import write_whole
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-__all__ = ["Workflow", "is_of", "work"]
+__all__ = ["Workflow", "is_of", "put_back", "silent_tasks", "work"]
 
 _PAUSE = 5.0  # seconds between two looks of a worker that waits
 _OWN = "given-"  # how the names of the user's structures begin, see `starting_structures`
@@ -96,6 +101,7 @@ class Workflow:
         self.structures = structures
         self.max_prototypes = max_prototypes
         self.competitors = competitors or {}
+        self._watcher = Watcher(self.root)
         self._documents: dict[str, dict[str, Any]] = {}
         self._elements: dict[str, bool] = {}
 
@@ -193,8 +199,7 @@ class Workflow:
         if self.question.oxygen_energy is not None:
             formulas = tuple(formula for formula in formulas if formula not in MOLECULES)
         lacking = {f: "no structure to start from is known" for f in formulas if not self._starts(f)}
-        for metal in undissolved(id, self.question.quantity, self._species(id)):
-            lacking[f"dissolved {metal}"] = "no species known"
+        lacking |= {f"dissolved {name}": known for name, known in self._undissolved(id)}
         if lacking:
             return PhaseRequest(id=id, intent=intent, phases=formulas, lacking=lacking)
         earlier = self._requests()
@@ -209,14 +214,17 @@ class Workflow:
         beside = needed_beside(id, self.question.quantity, ())
         if lacking := [metal for metal in beside if not self._has_start(metal)]:
             return f"no structure to start from is known of {', '.join(lacking)}"
-        lacking = undissolved(id, self.question.quantity, self._species(id))
-        return f"no dissolved species is known of {', '.join(lacking)}" if lacking else ""
+        missing = [f"{name} ({known})" for name, known in self._undissolved(id)]
+        return f"needs dissolved {', '.join(missing)}" if missing else ""
 
     def _has_start(self, element: str) -> bool:
         """Whether an element has a structure to start from."""
         if element not in self._elements:
             self._elements[element] = bool(self._starts(element))
         return self._elements[element]
+
+    def _undissolved(self, id: str) -> tuple[Missing, ...]:
+        return undissolved(id, self.question.quantity, self._species(id), self.question.conditions)
 
     def _species(self, id: str) -> list[Any] | None:
         if self.ions is None:
@@ -243,13 +251,18 @@ class Workflow:
             if not (file := folder / f"{formula_key(formula)}.json").exists():
                 write_whole(file, json.dumps(structures) + "\n")
         chains = [
-            NewChain(formula_key(formula), name, structure, formula == request.id and self.engine.with_bands)
+            NewChain(formula_key(formula), name, structure, formula == request.id and self._needs_bands)
             for formula, structures in starts.items()
             for name, structure in structures
         ]
         ranked = {f: structures for f, structures in starts.items() if self.engine.prerelax and f not in MOLECULES}
         rankings = [NewRanking(formula_key(f), given, self._most(given)) for f, given in ranked.items()]
         add_chains(self.root, chains, self.engine.science(), rankings)
+
+    @property
+    def _needs_bands(self) -> bool:
+        """Whether the label has a gap, and bands are to give it."""
+        return self.engine.with_bands and "band_gap" in expression_names(self.question.quantity, LABELS)
 
     def _most(self, starts: Sequence[tuple[str, Any]]) -> int:
         """How many of the structures of a phase are computed at least: all of the user's own."""
@@ -265,8 +278,7 @@ class Workflow:
                 if broken := [chain.tasks[s] for s in TAGS if s in chain.tasks and chain.tasks[s].has_failed]:
                     failed[broken[0].name] = key
         for name in failed:
-            for file in (self.root / "tree" / name).rglob(ATTEMPTS_FILE):
-                file.unlink()
+            forget_attempts(self.root / "tree" / name)
         if failed:
             repeat(self.root, list(failed))
             self._documents.clear()  # they may be done again before the next look
@@ -287,14 +299,14 @@ class Workflow:
         requests = [r for r in self._requests() if intents is None or r.intent in intents]
         if not requests:
             return []
-        recover(self.root)
+        recover(self.root, self._watcher)
         chains = self._chains()
         outcomes = [outcome_of(request, chains, self.question, self._species(request.id)) for request in requests]
         return [outcome for outcome in outcomes if outcome is not None]
 
     def unfinished(self) -> int:
         """Tasks that a worker still has to do, those of dead workers included."""
-        recover(self.root)
+        recover(self.root, self._watcher)
         return sum(not c.ended and len(c.tasks) for chains in self._chains().values() for c in chains)
 
     def ready(self) -> int:
@@ -378,16 +390,46 @@ def work(root: str | os.PathLike[str], tags: Sequence[str] = TAGS, idle: float =
     if unknown or not tags:
         raise InputError(f"worker: needs tags of {', '.join(TAGS)}, found {', '.join(unknown) or 'none'}")
     signal.signal(signal.SIGTERM, _leave)
-    with registered(place):
+    watcher = Watcher(place)
+    with registered(place, lease_of(place)) as name:
         last = time.monotonic()
         while True:
-            recover(place)
-            if run_ready(place, set(tags)):
+            recover(place, watcher)
+            if run_ready(place, set(tags), name):
                 last = time.monotonic()
-            elif time.monotonic() - last >= idle:
+            elif time.monotonic() - last >= idle and not watcher.is_undecided:
                 return
-            else:
-                time.sleep(min(_PAUSE, idle))
+            else:  # a task of a worker that may be dead will be ready within a lease, or is seen to be in good hands
+                time.sleep(pause_of(lease_of(place)) if watcher.is_undecided else min(_PAUSE, idle))
+
+
+def put_back(root: str | os.PathLike[str]) -> list[str]:
+    """Put back the tasks that dead workers left running; takes up to a lease where a death has to be seen.
+
+    Returns
+    -------
+    list of str
+        Their names.
+
+    Raises
+    ------
+    InputError
+        The folder holds no calculations.
+    """
+    place = Path(root).resolve()
+    if not has_tasks(place):
+        raise InputError(f"{place}: holds no calculations")
+    watcher = Watcher(place)
+    left = recover(place, watcher)
+    while watcher.is_undecided:
+        time.sleep(pause_of(lease_of(place)))
+        left += recover(place, watcher)
+    return left
+
+
+def silent_tasks(root: Path) -> list[Silent]:
+    """Tasks that are running as far as the registry knows, whose worker gives no sign of life; one look, which changes nothing."""
+    return silent(root, running(root))
 
 
 def _leave(number: int, frame: object) -> None:

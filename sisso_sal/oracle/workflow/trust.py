@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from sisso_sal.errors import SettingsError
 from sisso_sal.oracle.engines.potentials import CRYSTALS, declared_oxygen
 from sisso_sal.oracle.stability.expressions import expression_names
-from sisso_sal.oracle.stability.labels import LABELS, OxygenReference, Phase, References, label
+from sisso_sal.oracle.stability.labels import LABELS, OxygenReference, References, label
 from sisso_sal.oracle.stability.measured import OXYGEN_ENTROPY, read_enthalpies
+from sisso_sal.oracle.stability.polymorphs import Phase
 from sisso_sal.oracle.workflow.steps import EngineSettings
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.structures import formula_key
@@ -87,7 +88,11 @@ def far_from_measured(
     lines = []
     for formula in formulas:
         known = measured.get(formula_key(formula))
-        made = None if known is None else label(formula, phases, references, quantity="formation_energy").value
+        made = (
+            None
+            if known is None
+            else label(formula, phases, references, quantity="formation_energy").parts.get("formation_energy")
+        )
         if known is None or made is None:
             continue
         amounts = parse_formula(formula)

@@ -85,7 +85,7 @@ def status_text(status: Mapping[str, Any], width: int | None = None) -> str:
     if status["best"]:
         lines.append(f"best {printable(status['best']['id'])}, {status['best']['value']:.4g}{suffix}")
     lines += [_cost(status), *_waiting(status, width), *_failures(status), *_drift(status, suffix, width)]
-    lines += [*_gone(status), *_origin(status), "", f"Next: {status['next']}"]
+    lines += [*_silent(status), *_gone(status), *_origin(status), "", f"Next: {status['next']}"]
     return "\n".join(lines)
 
 
@@ -191,6 +191,21 @@ def _drift(status: Mapping[str, Any], suffix: str, width: int | None) -> list[st
 
 def _number(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
+
+
+def _silent(status: Mapping[str, Any]) -> list[str]:
+    """Steps that are running, but whose worker has ended or gives no sign of life."""
+    silent = status.get("silent") or ()
+    if not silent:
+        return []
+    named = []
+    for each in silent:
+        host, _, rest = each["worker"].partition("|")
+        since = "has ended" if each["seconds"] is None else f"silent for {duration(each['seconds'])}"
+        named.append(f"{each['task']} (process {rest.partition('|')[0]} on {host} {since})")
+    steps = "1 step is" if len(silent) == 1 else f"{len(silent)} steps are"
+    advice = f"discover and workers put them back, or sisso-sal worker {status['run']} --recover"
+    return ["", f"{steps} running without a living worker: {_listed(named)}; {advice}"]
 
 
 def _gone(status: Mapping[str, Any]) -> list[str]:

@@ -205,12 +205,14 @@ def test_faults(tmp_path, species, oxide, monkeypatch, mode, verdict, reason):
 def test_a_known_remedy_helps(tmp_path, species, oxide, monkeypatch, mode):
     monkeypatch.setenv("STAND_IN_FAULTS", mode)
     settings = preset("relax", species_dir=species)
-    first = run_aims(tmp_path / "run", oxide, settings, command=COMMAND)
+    places = tmp_path / "attempt-1", tmp_path / "attempt-2"
+    first = run_aims(places[0], oxide, settings, command=COMMAND)
     assert first.verdict != "finished"
     changed = remedy(first, settings, 1)
-    second = run_aims(tmp_path / "run", last_geometry(tmp_path / "run", oxide), changed, command=COMMAND)
+    second = run_aims(places[1], last_geometry(places[0], oxide), changed, command=COMMAND)
     assert second.verdict == "finished"
-    assert (tmp_path / "run" / "aims.out.attempt-1").exists()
+    with pytest.raises(InputError, match=r"attempt-1: needs a folder without an output, found aims.out$"):
+        run_aims(places[0], oxide, changed, command=COMMAND)
 
 
 @pytest.mark.parametrize(
@@ -288,6 +290,8 @@ def test_documents_carry_the_names_of_atomate2(relaxed, oxide):
             "bandgap",
             "vbm",
             "cbm",
+            "has_bands",
+            "band_reason",
             "forces",
             "stress",
             "steps",
@@ -307,11 +311,11 @@ def test_commands(tmp_path, species, oxide):
     ):
         run_aims(tmp_path / "a", oxide, settings, command="aims-nowhere.x")
     with pytest.raises(InputError, match=r"needs a command, set it to aims.x or 'srun aims.x'$"):
-        run_aims(tmp_path / "a", oxide, settings, command=" ")
+        run_aims(tmp_path / "b", oxide, settings, command=" ")
     with pytest.raises(InputError, match=r"cannot be read: No closing quotation$"):
-        run_aims(tmp_path / "a", oxide, settings, command="'aims")
+        run_aims(tmp_path / "c", oxide, settings, command="'aims")
     # A wrapper, as srun or a container is one.
-    assert run_aims(tmp_path / "b", oxide, settings, command=f"env A=1 {COMMAND}").verdict == "finished"
+    assert run_aims(tmp_path / "d", oxide, settings, command=f"env A=1 {COMMAND}").verdict == "finished"
 
 
 def test_a_geometry_of_other_atoms_is_refused(relaxed, tmp_path):
@@ -323,3 +327,15 @@ def test_a_geometry_of_other_atoms_is_refused(relaxed, tmp_path):
     with pytest.raises(OracleError, match=r"needs atoms and no or three lattice vectors, found 1 and 1$"):
         last_geometry(folder, other)
     assert os.path.exists(folder / "aims.out")
+
+
+def test_bands_that_cannot_be_read_leave_the_energy(tmp_path, species, oxide):
+    settings = preset("bands", species_dir=species, band_density=3.0)
+    verdict = run_aims(tmp_path, oxide, settings, command=COMMAND)
+    whole = calculation_document(tmp_path, oxide, verdict, label="static")
+    assert (whole["has_bands"], whole["band_reason"]) == (True, "")
+    file = sorted(tmp_path.glob("band1*.out"))[0]
+    file.write_text(file.read_text()[:-20])
+    cut = calculation_document(tmp_path, oxide, verdict, label="static")
+    assert (cut["state"], cut["energy"], cut["has_bands"]) == ("successful", whole["energy"], False)
+    assert cut["band_reason"].endswith("found a damaged file")

@@ -172,6 +172,12 @@ def test_a_hybrid_functional_is_asked_of_gpaw(tmp_path):
         InputError, match=r"^hybrid 'HSE06': needs a functional of GPAW built with libxc \(apt-get install"
     ):
         calculate(tmp_path, cell, other, label="bands")
+    beside = calculate(tmp_path, cell, other, label="static", with_bands=True)
+    assert (beside["state"], beside["has_bands"]) == ("successful", False)
+    assert beside["energy"] is not None
+    assert beside["band_reason"].startswith("InputError: hybrid 'HSE06': needs a functional of GPAW")
+    plain = calculator_preset(FREE, parameters={"nvalence": 2})
+    assert calculate(tmp_path, cell, plain, label="static", with_bands=True)["has_bands"]
     with pytest.raises(
         SettingsError, match=r"^calculator 'gpaw': hybrid: needs '', 'HSE06', 'HSE03' or 'PBE0', found 'B2PLYP'$"
     ):

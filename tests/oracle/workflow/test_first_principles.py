@@ -18,6 +18,7 @@ from species import write_species
 from sisso_sal.data.table import read_table
 from sisso_sal.errors import InputError, OracleError, SettingsError
 from sisso_sal.oracle.registry import make_oracle
+from sisso_sal.oracle.workflow import first_principles as module
 from sisso_sal.oxides.phases import element_structure
 from sisso_sal.protocols import Oracle, Receipt, Request
 from sisso_sal.settings.campaign import CampaignSettings, differences, load_settings
@@ -95,9 +96,9 @@ def test_workers_elsewhere_need_no_program_here(make):
 
 def test_candidates_that_can_have_no_label_are_known_by_their_elements(make):
     (make.folder / "more.csv").write_text(
-        f"{TABLE}anhydride,N2O5,1.5,\nargutite,GeO2,2.0,\n".replace("(eV)", "(eV/atom)")
+        f"{TABLE}anhydride,N2O5,1.5,\nplatina,PtO2,2.0,\n".replace("(eV)", "(eV/atom)")
     )
-    write_species(make.folder / "species", ["N", "Ge"])
+    write_species(make.folder / "species", ["N", "Pt"])
     settings = {
         "run": {"oracle": "aims"},
         "calculation": {"command": STAND_IN, "species_dir": str(make.folder / "species")},
@@ -106,7 +107,7 @@ def test_candidates_that_can_have_no_label_are_known_by_their_elements(make):
     oracle = make_oracle(CampaignSettings.model_validate(settings), make.folder / "run", table)
     assert oracle.barred == {
         "anhydride": "no structure to start from is known of N",
-        "argutite": "no dissolved species is known of Ge",
+        "platina": "needs dissolved Pt(IV) (known up to Pt(II))",
     }
     assert make(table="more.csv", label={"quantity": "formation_energy"}, target="gap (eV/atom)").barred == {
         "anhydride": "no structure to start from is known of N"
@@ -121,7 +122,7 @@ def test_a_formula_of_the_table_and_a_structure_of_ones_own(make):
     assert [oracle.query(Request(f"a-{id}", id, {})) for id in ("magnesia", "zincite")] == receipts
     assert oracle.query(Request("b", "magnesia", {})) is None
     places = {task.name.rpartition("/")[0] for task in oracle.workflow.tasks()}
-    assert places == {"MgO/rocksalt", "OZn/given-1"}
+    assert places == {"MgO/rocksalt", "MgO/lowest", "OZn/given-1", "OZn/lowest"}
     (lost,) = oracle.collect([Receipt("never", "oracle/tree/MgO")])
     assert (lost.kind, lost.reason) == ("lost", "oracle/intents/never.json is gone")
 
@@ -149,7 +150,7 @@ def test_a_label_comes_from_workers_that_it_starts_and_settings_are_kept(make):
         answers = oracle.collect([receipt])
         time.sleep(0.2)
     for worker in oracle._started:
-        worker.wait(30)
+        worker.process.wait(30)
     (answer,) = answers
     assert answer.value == pytest.approx(4.966, abs=1e-3)
     assert answer.core_hours > 0
@@ -171,9 +172,35 @@ def test_workers_that_end_at_once_are_told(make, monkeypatch):
     for _ in range(3):
         assert oracle.collect([receipt]) == []
         for worker in oracle._started:
-            worker.wait(30)
+            worker.process.wait(30)
     with pytest.raises(OracleError, match=r"^workers end at once: error: no disk$"):
         oracle.collect([receipt])
+
+
+def test_another_worker_is_started_in_the_place_of_one_that_was_given_up_although_it_is_there(make, monkeypatch):
+    """It is stopped, for instance; its step waits for a worker."""
+    oracle, started, known = make(), [], set()
+    receipt = oracle.submit(Request("a", "magnesia", {}))
+
+    def start(n):
+        started.extend(subprocess.Popen(["sleep", "3600"]) for _ in range(n))
+        return started[-n:]
+
+    monkeypatch.setattr(oracle.workflow, "start_workers", start)
+    monkeypatch.setattr(module, "living", lambda root: set(known))
+    try:
+        for known_now, n_started in [((), 1), ((), 1), ((0,), 1), ((), 2), ((1,), 2)]:
+            known = {started[k].pid for k in known_now}
+            assert oracle.collect([receipt]) == []
+            assert len(started) == n_started
+        monkeypatch.setattr(module, "_STARTING", 0.0)
+        known = set()
+        oracle.collect([receipt])
+        assert len(started) == 3
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 def test_settings_of_a_file_say_where_they_are_wrong(tmp_path):

@@ -23,8 +23,9 @@ from sisso_sal.oracle.workflow import prerelax as module
 from sisso_sal.oracle.workflow.first_principles import check_calculator, check_machine
 from sisso_sal.oracle.workflow.outcomes import Question
 from sisso_sal.oracle.workflow.repository import run_ready
-from sisso_sal.oracle.workflow.steps import STEPS, TAGS, load_engine
+from sisso_sal.oracle.workflow.steps import TAGS, load_engine
 from sisso_sal.oracle.workflow.tasks import Workflow
+from sisso_sal.oracle.workflow.workers import worker_name
 from sisso_sal.oxides.prototypes import prototype_structure, prototype_structures
 from sisso_sal.settings.campaign import CampaignSettings
 
@@ -67,7 +68,7 @@ def make(tmp_path, species, monkeypatch):
 
 def run(workflow):
     """All tasks, in this process."""
-    run_ready(workflow.root, set(TAGS))
+    run_ready(workflow.root, set(TAGS), worker_name())
     assert not workflow.unfinished()
 
 
@@ -118,15 +119,19 @@ def test_what_goes_on_starts_relaxed_and_what_is_left_out_keeps_its_energy(make)
     relaxed = found["MgO/rocksalt/relax"]
     assert (relaxed["state"], relaxed["steps"], relaxed["prerelax"]["start"]) == ("successful", 1, "relaxed")
     assert relaxed["prerelax"]["steps"] == told["rocksalt"]["steps"] > 1
-    started = read_geometry(workflow.root / "tree/MgO/rocksalt/relax/geometry.in")
+    started = read_geometry(workflow.root / "tree/MgO/rocksalt/relax/attempt-1/geometry.in")
     assert started.lattice.matrix == pytest.approx(Structure.from_dict(told["rocksalt"]["structure"]).lattice.matrix)
-    for step in STEPS:
+    for step in ("relax", "static"):
         left = found[f"MgO/wurtzite/{step}"]
         above = told["wurtzite"]["energy_per_atom"] - told["rocksalt"]["energy_per_atom"]
         assert (left["state"], left["energy_per_atom"], left["core_hours"]) == ("left_out", None, 0.0)
         assert left["prerelax"]["energy_per_atom"] == told["wurtzite"]["energy_per_atom"]
         assert left["reason"] == f"{PAIRS}: {above:.3f} eV/atom above the lowest, window 0.05"
     assert found["MgO/tenorite/relax"]["reason"] == f"{PAIRS}: relaxes into rocksalt"
+    # One run with HSE06: the energy and the bands of the structure that the potential ranks lowest.
+    hybrid = [file for file in (workflow.root / "tree").rglob("control.in") if "hse06" in file.read_text()]
+    assert [str(file.relative_to(workflow.root / "tree")) for file in hybrid] == ["MgO/rocksalt/static/attempt-1/control.in"]
+    assert found["MgO/lowest/bands"]["lowest"] == "rocksalt"
     (outcome,) = workflow.collect()
     assert outcome.value == pytest.approx(4.966, abs=1e-3)
     spent = sum(document["core_hours"] for document in found.values())
@@ -142,7 +147,7 @@ def test_without_it_the_same_phase_takes_more_steps_and_its_tasks_are_as_before(
     relaxed = documents(before)["MgO/rocksalt/relax"]
     assert relaxed["steps"] > 1
     assert "prerelax" not in relaxed
-    assert documents(before).keys() == {f"MgO/rocksalt/{step}" for step in STEPS}
+    assert documents(before).keys() == {"MgO/rocksalt/relax", "MgO/rocksalt/static", "MgO/lowest/bands"}
 
 
 def test_names_and_inputs_of_tasks_follow_the_settings(make):
@@ -152,8 +157,8 @@ def test_names_and_inputs_of_tasks_follow_the_settings(make):
         return inputs(workflow)
 
     first = made("first")
-    assert first.keys() == {"MgO/prototypes/prerelax"} | {
-        f"MgO/{name}/{step}" for name in ("rocksalt", "wurtzite", "tenorite") for step in STEPS
+    assert first.keys() == {"MgO/prototypes/prerelax", "MgO/lowest/bands"} | {
+        f"MgO/{name}/{step}" for name in ("rocksalt", "wurtzite", "tenorite") for step in ("relax", "static")
     }
     assert made("again") == first
     for root, other in [
@@ -167,7 +172,7 @@ def test_names_and_inputs_of_tasks_follow_the_settings(make):
     most = made("most", most=2)
     assert most["MgO/prototypes/prerelax"] != first["MgO/prototypes/prerelax"]
     off = made("off", prerelax=None, changes={"prerelax": {}})
-    assert off.keys() == {f"MgO/rocksalt/{step}" for step in STEPS}
+    assert off.keys() == {"MgO/rocksalt/relax", "MgO/rocksalt/static", "MgO/lowest/bands"}
     assert not set(off.values()) & set(first.values())
 
 
@@ -211,7 +216,7 @@ def test_a_structure_that_the_potential_cannot_relax_is_computed_from_its_protot
     assert relaxed["prerelax"]["reason"] == "RuntimeError: no graph for 2 atoms"
     assert relaxed["steps"] > found["MgO/tenorite/relax"]["steps"]
     prototype = prototype_structure("rocksalt", {"A": ("Mg", 2)})
-    started = read_geometry(workflow.root / "tree/MgO/rocksalt/relax/geometry.in")
+    started = read_geometry(workflow.root / "tree/MgO/rocksalt/relax/attempt-1/geometry.in")
     assert started.lattice.matrix == pytest.approx(prototype.lattice.matrix)
 
 

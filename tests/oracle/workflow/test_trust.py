@@ -10,8 +10,9 @@ pytest.importorskip("pyfhiaims")
 
 from sisso_sal.errors import SettingsError, TableError
 from sisso_sal.oracle.engines.potentials import declared_oxygen
-from sisso_sal.oracle.stability.labels import OxygenReference, Phase
+from sisso_sal.oracle.stability.labels import OxygenReference
 from sisso_sal.oracle.stability.measured import MEASURED, OXYGEN_ENTROPY
+from sisso_sal.oracle.stability.polymorphs import Phase
 from sisso_sal.oracle.workflow.chains import Chain, Task
 from sisso_sal.oracle.workflow.first_principles import check_calculator, check_label
 from sisso_sal.oracle.workflow.outcomes import PhaseRequest, Question, outcome_of
