@@ -135,7 +135,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _end(_: int, frame: FrameType | None) -> None:
     """Interrupt the program, but not where that is lost: within an import, as modules that are compiled can swallow what is raised
-    in them, and within a call from C, which prints it and goes on.
+    in them, and within a call from C that goes on, or crashes.
     """
     if _loses(frame):
         signal.signal(signal.SIGALRM, _end)
@@ -145,12 +145,14 @@ def _end(_: int, frame: FrameType | None) -> None:
 
 
 def _loses(frame: FrameType | None) -> bool:
-    """Whether a module is being executed in this frame or in one that called it, or LLVM has called it."""
+    """Whether a module is being executed in this frame or in one that called it, or LLVM or a kernel has called it."""
     while frame is not None:
         name, file = frame.f_code.co_name, frame.f_code.co_filename
         if name in {"exec_module", "create_module"} and "importlib" in file:
             return True
         if name.startswith("_raw_object_cache_") and "llvmlite" in file:
+            return True
+        if name == "_numba_unpickle":  # compiled code that makes an array goes on without it
             return True
         frame = frame.f_back
     return False

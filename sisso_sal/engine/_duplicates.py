@@ -86,13 +86,14 @@ def _is_near(t, u, units, marks, tolerance):
 
 
 @njit(**OPTIONS)
-def apart(units, scores, owner, is_taken, gate, tolerance):
-    """Whether each feature (m,) is farther than `tolerance` from the taken ones of its owner, and from those before it that are.
+def apart(units, scores, owner, is_taken, gate, tolerance, out):
+    """Whether each feature, out (m,), is farther than `tolerance` from the taken ones of its owner, and from those before it that
+    are.
 
     units (m, n), scores (m,), owner (m,) and is_taken (m,) come as in `cluster`; a taken feature is not apart.
     """
     m = units.shape[0]
-    out, marks = np.zeros(m, dtype=np.bool_), np.empty(m)
+    marks = np.empty(m)
     _projections(units, marks)
     for t in range(m):
         is_apart = not is_taken[t]
@@ -107,12 +108,11 @@ def apart(units, scores, owner, is_taken, gate, tolerance):
                 is_apart = False
             u += 1
         out[t] = is_apart
-    return out
 
 
 @njit(**OPTIONS)
-def cluster(units, scores, owner, wanted, gate, tolerance):
-    """Number of the cluster of each feature; features of one cluster have one owner and point in one direction.
+def cluster(units, scores, owner, wanted, gate, tolerance, label):
+    """Number of the cluster of each feature, label (m,); features of one cluster have one owner and point in one direction.
 
     Features whose score is lower than that of the `wanted`-th cluster of their owner by more than `gate` are left out, with the
     number -1.
@@ -122,7 +122,6 @@ def cluster(units, scores, owner, wanted, gate, tolerance):
     comparisons need no more. wanted (n_owners,).
     """
     m = units.shape[0]
-    label = np.empty(m, dtype=np.int64)
     head, head_scores, marks = np.empty(m, dtype=np.int64), np.empty(m), np.empty(m)
     _projections(units, marks)
     count, first = 0, 0  # clusters of all owners, and of those before this one
@@ -143,4 +142,3 @@ def cluster(units, scores, owner, wanted, gate, tolerance):
             label[t] = count
             head[count], head_scores[count] = t, scores[t]
             count += 1
-    return label

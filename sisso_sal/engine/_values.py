@@ -88,11 +88,12 @@ def evaluate_many(opcode, left, right, values, out):
 
 
 @njit(**OPTIONS)
-def moments(values, means, factors):
-    """Moments of values (n_stored, n) less their means (n_stored,), as in `_pairs.Shifted`; factors (1 + n_targets, n)."""
+def moments(values, means, factors, first, second, products):
+    """Moments of values (n_stored, n) less their means (n_stored,), as in `_pairs.Shifted`; factors (1 + n_targets, n).
+
+    They go into first and second (n_stored,) and products (n_targets, n_stored).
+    """
     m, n = values.shape
-    first, second = np.empty(m, np.float32), np.empty(m, np.float32)
-    products = np.empty((factors.shape[0] - 1, m), np.float32)
     for i in range(m):
         total, square = 0.0, 0.0
         for k in range(n):
@@ -105,4 +106,3 @@ def moments(values, means, factors):
             for k in range(n):
                 product += factors[r + 1, k] * (values[i, k] - means[i])
             products[r, i] = product
-    return first, second, products

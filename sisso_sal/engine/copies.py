@@ -69,7 +69,14 @@ class FloatCopies:
     def moments(self, scoring: Scoring) -> tuple[np.ndarray, ...]:
         """Moments of the shifted copies in one problem, see `_pairs.Shifted`."""
         factors = scoring.weights * np.vstack([np.ones_like(scoring.weights), scoring.targets])
-        return _values.moments(self._values, self.shifted(scoring.centre)[1], factors)
+        n_stored, n_targets = len(self._values), len(factors) - 1
+        found = (
+            np.empty(n_stored, np.float32),
+            np.empty(n_stored, np.float32),
+            np.empty((n_targets, n_stored), np.float32),
+        )
+        _values.moments(self._values, self.shifted(scoring.centre)[1], factors, *found)
+        return found
 
 
 _copies: WeakKeyDictionary[FeatureSpace, FloatCopies] = WeakKeyDictionary()

@@ -98,7 +98,9 @@ class Narrowed:
     def apart(self) -> np.ndarray:
         """ndarray (m,) of bool: features of directions that stay different whatever comes to them, see `APART`."""
         every, owner, is_taken = self.candidates.every, self.candidates.owner, self.candidates.is_taken
-        return _duplicates.apart(self.units, every.score, owner, is_taken, _scores.GATE, APART)
+        out = np.empty(len(self.units), dtype=bool)
+        _duplicates.apart(self.units, every.score, owner, is_taken, _scores.GATE, APART, out)
+        return out
 
 
 def narrowed(
@@ -166,7 +168,8 @@ def best_distinct(space: FeatureSpace, found: Narrowed, sizes: np.ndarray) -> li
     candidates, owner, is_taken = heads.candidates, heads.candidates.owner, heads.candidates.is_taken
     every, complexity = candidates.every, heads.complexity
     wanted = sizes + np.bincount(owner[is_taken], minlength=n)
-    labels = _duplicates.cluster(heads.units, every.score, owner, wanted, _scores.GATE, SAME_DIRECTION)
+    labels = np.empty(len(heads.units), dtype=np.int64)
+    _duplicates.cluster(heads.units, every.score, owner, wanted, _scores.GATE, SAME_DIRECTION, labels)
     in_reach = np.flatnonzero(labels >= 0)
     winners = in_reach[_winners(space, every.take(in_reach), labels[in_reach], complexity[in_reach])]
     has_taken = np.zeros(len(winners), dtype=bool)

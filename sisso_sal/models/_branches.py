@@ -286,20 +286,19 @@ def _start(data, order):
 
 
 @njit(**EXACT)
-def grow(columns, target, weights, seeds, nodes):
+def grow(columns, target, weights, seeds, nodes, first, levels):
     """Trees, one for each row of weights (n_trees, n), into nodes with room for them.
 
-    Returns the first node of each and one more, (n_trees + 1,), and the levels below each root, (n_trees,).
+    Also the first node of each and one more, first (n_trees + 1,), and the levels below each root, (n_trees,).
     """
     n_trees, n = weights.shape
-    first, levels = np.zeros(n_trees + 1, np.int64), np.empty(n_trees, np.int64)
+    first[0] = 0
     inputs = np.empty(len(columns), np.int64)
     order = Order(np.empty(n, np.int64), np.empty(n, np.float32), inputs, inputs.copy(), np.empty(1, np.int64))
     for t in range(n_trees):
         data = Data(columns, target, weights[t])
         order.state[0] = seeds[t]
         first[t + 1], levels[t] = _grow(data, order, _start(data, order), nodes, first[t])
-    return first, levels
 
 
 @njit(**INNER)

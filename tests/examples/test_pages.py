@@ -34,12 +34,14 @@ def test_the_examples_of_a_page_run_and_print_what_is_shown(page, tmp_path, monk
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_command_shown_exists_with_its_options(page):
     for line in LINE.findall(re.sub(r" \\\n(?:> )?\s*", " ", page.read_text(encoding="utf-8"))):
-        words = list(takewhile(lambda word: word not in {"|", ">", "2>&1", "&&"}, shlex.split(line)))[1:]
-        command = cli
-        while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-            command = command.commands[words.pop(0)]
-        known = {name for parameter in command.params for name in parameter.opts}
-        assert {word for word in words if re.fullmatch(r"--?[a-z][a-z-]*", word)} <= known | {"-h", "--help"}, line
+        every = list(takewhile(lambda word: word not in {"|", ">", "2>&1", "&&"}, shlex.split(line)))[1:]
+        split = every.index("--") if "--" in every else len(every)
+        for words in (every[:split], every[split + 1 :]):  # `slurm … -- COMMAND` has two
+            command = cli
+            while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+                command = command.commands[words.pop(0)]
+            known = {name for parameter in command.params for name in parameter.opts}
+            assert {word for word in words if re.fullmatch(r"--?[a-z][a-z-]*", word)} <= known | {"-h", "--help"}, line
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -130,7 +130,9 @@ def test_what_goes_on_starts_relaxed_and_what_is_left_out_keeps_its_energy(make)
     assert found["MgO/tenorite/relax"]["reason"] == f"{PAIRS}: relaxes into rocksalt"
     # One run with HSE06: the energy and the bands of the structure that the potential ranks lowest.
     hybrid = [file for file in (workflow.root / "tree").rglob("control.in") if "hse06" in file.read_text()]
-    assert [str(file.relative_to(workflow.root / "tree")) for file in hybrid] == ["MgO/rocksalt/static/attempt-1/control.in"]
+    assert [str(file.relative_to(workflow.root / "tree")) for file in hybrid] == [
+        "MgO/rocksalt/static/attempt-1/control.in"
+    ]
     assert found["MgO/lowest/bands"]["lowest"] == "rocksalt"
     (outcome,) = workflow.collect()
     assert outcome.value == pytest.approx(4.966, abs=1e-3)
