@@ -168,7 +168,7 @@ def discover(
       sisso-sal discover candidates.csv --goal "<=0.3" --batch 5 --out runs/first
       sisso-sal discover candidates.csv --oracle lookup:truth.csv --budget 30
       sisso-sal discover data/oxides.csv --oracle aims --config campaign.toml
-      sisso-sal discover labels.csv --target "gap (eV)" --pool "pool/*.parquet" --keep 5000
+      sisso-sal discover labels.csv --pool "pool/*.parquet" --keep 5000
     """
     from sisso_sal.ledger.lock import check_free
 

@@ -87,9 +87,9 @@ def slurm(folder, command, quiet, debug, time, cores, memory, partition, account
 
     \b
     Examples:
-      sisso-sal slurm runs/oxides --time 12:00:00 -- discover oxides.csv --oracle aims --config aims.toml --calculations 0
-      sisso-sal slurm screened --workers 20 --cores 16 -- screen model.json 'pool/*.parquet'
-      sisso-sal slurm screened --array 50 -- screen model.json 'pool/*.parquet'
+      sisso-sal slurm runs/first --time 12:00:00 -- discover table.csv
+      sisso-sal slurm all --workers 20 --cores 16 -- screen model.json pool
+      sisso-sal slurm all --array 50 -- screen model.json pool
     """
     from sisso_sal.system.slurm import absolute
     from sisso_sal.system.slurm_scripts import Jobs, scripts

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -236,6 +237,7 @@ def kept(mark: Mark, folder: Path, lease: Path | None = None, grace: float = GRA
         if not left:
             keeper.wait()
     if left:
+        threading.Thread(target=keeper.wait, daemon=True).start()  # it goes on; this process takes its exit status
         raise NotEnded(f"{', '.join(left)}: cannot be ended")
 
 
