@@ -86,7 +86,7 @@ def screen(
     \b
     Examples:
       sisso-sal screen model.json pool.parquet --goal "<=0.3"
-      sisso-sal screen runs/candidates "pool/*.parquet" --top 5000 --all-predictions
+      sisso-sal screen runs/candidates "pool/*.parquet" --all-predictions
     """
     from sisso_sal.api.screening import Wanted, screen_pool
     from sisso_sal.report.text.screening import screening_text, share_text
