@@ -83,7 +83,6 @@ def _oracle_help() -> str:
     ),
     click.option("--keep", type=click.IntRange(min=1), help="Candidates of the pool to choose from; 10000 by default."),
 )
-@WORKERS
 @panel(
     "Labels, and when to stop",
     click.option(
@@ -144,6 +143,7 @@ def _oracle_help() -> str:
         "--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder; runs/<table> by default."
     ),
 )
+@WORKERS
 @SEED
 @THREADS
 @JSON

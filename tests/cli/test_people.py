@@ -44,8 +44,8 @@ def test_every_help_fits_80_columns_has_examples_and_every_command_a_heading():
     assert sorted(headed) == sorted(cli.commands)
     headings = re.findall(r"^(\w.*):$", run("discover", "--help").output, re.M)
     assert headings == [
-        "Columns of the table", "What to look for", "Labels, and when to stop", "Ensemble", "Formulas",
-        "Settings and run folder", "Other options",
+        "Columns of the table", "What to look for", "A pool of millions", "Labels, and when to stop", "Ensemble", "Formulas",
+        "Settings and run folder", "Where it is computed", "Other options",
     ]  # fmt: skip
 
 
