@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from sisso_sal.cli.hints import told
-from sisso_sal.system.machine import start_blas
+from sisso_sal.system.machine import keep_freed_memory, start_blas
 
 OTHER = "Other options"
 in_hand: list[click.Command] = []
@@ -66,6 +66,7 @@ class Computing(Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Start BLAS first, and run it."""
         start_blas()
+        keep_freed_memory()
         return super().invoke(ctx)
 
 

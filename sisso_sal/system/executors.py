@@ -33,7 +33,7 @@ from pkgutil import resolve_name
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from sisso_sal.errors import ExecutorError, SettingsError, reason_of
-from sisso_sal.system.machine import one_blas_thread, start_blas, usable_cores
+from sisso_sal.system.machine import keep_freed_memory, one_blas_thread, start_blas, usable_cores
 from sisso_sal.system.storage import undisturbed
 
 __all__ = ["HERE", "Span", "Workers", "open_workers"]
@@ -275,6 +275,7 @@ def _compute(function: Callable, wanted: str, part: Any) -> tuple[Any, Span]:
     """Runs in the worker."""
     if wanted != _version():
         raise ExecutorError(f"worker: needs sisso-sal {wanted} as where the command runs, found {_version()}")
+    keep_freed_memory()
     begin = time.time()
     with one_blas_thread():
         result = function(part)

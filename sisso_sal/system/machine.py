@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
@@ -12,6 +14,7 @@ from typing import Any, TypeVar
 
 R = TypeVar("R")
 _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # as in glibc's malloc.h
 
 
 def usable_cores() -> int:
@@ -90,6 +93,19 @@ def unordered(executor: Executor, calls: Iterable[Callable[[], R]], ahead: int) 
     while waiting:
         finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
         yield from (future.result() for future in finished)
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Let this process keep memory that arrays have given back, for the next ones: pages that are new cost more than the arithmetic.
+
+    glibc does so by itself, but not where it was told a threshold, and Dask tells it one for its workers (the variable
+    MALLOC_TRIM_THRESHOLD_); a screening there took three times as long. Other C libraries have no such setting.
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if set_option is not None:
+        set_option(_MMAP_THRESHOLD, 32 << 20)
+        set_option(_TRIM_THRESHOLD, 128 << 20)
 
 
 def start_blas() -> None:
