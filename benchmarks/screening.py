@@ -1,12 +1,13 @@
 """What a screening costs: growth in candidates, with and without a correction, with one worker and more.
 
     python benchmarks/screening.py [--rows 100000 1000000] [--workers 1 2] [--models formulas corrected] [--folder DIR] [--profile]
+                                   [--executor local dask:local] [--timeline FILE.png]
 
 The pool has 15 made-up features and formulas of three metals and oxygen, in row groups of 2^18 rows; it is generated file by file
 and kept in the folder, which is a temporary one by default. The models are an ensemble of 30 members of 2 terms without correction,
 and the same with a correction that has seen 100 labels and their compositions. Printed are wall time, processor time of all
 processes in µs for each candidate, candidates in a second, the largest memory of a process, and time for each candidate relative to
-the first size (linear: 1).
+the first size (linear: 1). ``--timeline`` draws when each worker computed which shard of the largest pool.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import cProfile
 import json
+import multiprocessing
 import os
 import pstats
 import resource
@@ -22,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -109,12 +112,12 @@ def write_pool(folder: Path, n: int) -> Path:
     return pool
 
 
-def one_run(folder: Path, pool: Path, model: str, n_workers: int, *more: str) -> dict[str, Any]:
+def one_run(folder: Path, pool: Path, model: str, n_workers: int, executor: str) -> dict[str, Any]:
     """Times of the command in a process of its own."""
     with tempfile.TemporaryDirectory(dir=folder) as out:
         command = [
             sys.executable, "-m", "sisso_sal", "screen", str(folder / f"{model}.json"), str(pool), "--goal", GOAL, "--json",
-            "--workers", str(n_workers), "--out", str(Path(out, "out")), *more,
+            "--workers", str(n_workers), "--executor", executor, "--out", str(Path(out, "out")),
         ]  # fmt: skip
         before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         environment = os.environ | ONE_THREAD | {"PYTHONPATH": str(HERE)}
@@ -124,7 +127,7 @@ def one_run(folder: Path, pool: Path, model: str, n_workers: int, *more: str) ->
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     n = document["n_rows"]
     return {
-        "model": model, "rows": n, "workers": n_workers, "seconds": seconds, "µs a row": 1e6 * cpu / n,
+        "model": model, "rows": n, "executor": executor, "workers": n_workers, "seconds": seconds, "µs a row": 1e6 * cpu / n,
         "rows a second": n / seconds, "GiB": after.ru_maxrss / 2**20,
     }  # fmt: skip
 
@@ -148,15 +151,43 @@ def profile(folder: Path, pool: Path, model: str) -> None:
     pstats.Stats(profiler).sort_stats("tottime").print_stats(28)
 
 
+def timeline(folder: Path, pool: Path, model: str, executor: str, n_workers: int, picture: Path) -> None:
+    """One bar for each shard, in the row of the worker that computed it."""
+    import matplotlib.pyplot as plt
+
+    from sisso_sal.api.screening import Wanted, screen_pool
+    from sisso_sal.system.executors import open_workers
+
+    with tempfile.TemporaryDirectory() as out, open_workers(executor, n_workers, 1) as workers:
+        workers.spans, start = [], time.time()
+        screen_pool(folder / f"{model}.json", str(pool), f"{out}/out", Wanted(goal=GOAL), workers)
+        end = time.time()
+    names = sorted({span.worker for span in workers.spans})
+    figure, axes = plt.subplots(figsize=(9, 1.2 + 0.4 * len(names)), layout="constrained")
+    for number, span in enumerate(sorted(workers.spans, key=lambda span: span.begin)):
+        place = names.index(span.worker), span.end - span.begin, 0.8, span.begin - start
+        axes.barh(*place, color=("#4477aa", "#88bbdd")[number % 2])
+    busy = sum(span.end - span.begin for span in workers.spans) / ((end - start) * len(names))
+    axes.set(yticks=range(len(names)), yticklabels=names, xlim=(0, end - start), xlabel="seconds")
+    axes.set_title(
+        f"{len(workers.spans)} shards, {executor}, {len(names)} workers: busy for {busy:.0%} of the time", fontsize=10
+    )
+    figure.savefig(picture, dpi=150)
+    print(f"busy for {busy:.1%} of the time; picture in {picture}")
+
+
 def measured(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
     for n in options.rows:
-        pool = write_pool(folder, n)
+        pool = folder / f"pool-{n}"
+        writer = multiprocessing.get_context("spawn").Process(target=write_pool, args=(folder, n))
+        writer.start()  # elsewhere: a command that this process starts counts as at least as large as this process
+        writer.join()
         for model in options.models:
             if options.profile:
                 profile(folder, pool, model)
                 continue
-            for n_workers in options.workers:
-                yield one_run(folder, pool, model, n_workers)
+            for executor, n_workers in product(options.executor, options.workers):
+                yield one_run(folder, pool, model, n_workers, executor)
 
 
 def main() -> None:
@@ -165,15 +196,17 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of workers")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--folder", type=Path, help="where pools and models are kept")
+    parser.add_argument("--executor", nargs="+", default=["local"], help="where, as --executor of the command")
+    parser.add_argument("--timeline", type=Path, help="draw who computed what when, of the largest pool")
     parser.add_argument("--profile", action="store_true", help="where the time of one worker goes")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = options.folder or Path(place)
         folder.mkdir(parents=True, exist_ok=True)
         write_models(folder)
-        first: dict[tuple[str, int], float] = {}
+        first: dict[tuple[str, int, str], float] = {}
         for row in measured(options, folder):
-            rate = first.setdefault((row["model"], row["workers"]), row["seconds"] / row["rows"])
+            rate = first.setdefault((row["model"], row["workers"], row["executor"]), row["seconds"] / row["rows"])
             row["growth"] = row["seconds"] / row["rows"] / rate
             print(
                 "  ".join(
@@ -182,6 +215,9 @@ def main() -> None:
                 ),
                 flush=True,
             )
+        if options.timeline:
+            pool, workers = folder / f"pool-{options.rows[-1]}", options.workers[-1]
+            timeline(folder, pool, options.models[-1], options.executor[-1], workers, options.timeline)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,12 @@ begin a pass here, are looked through in any case and are timed apart. Wall time
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import pickle
 import resource
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -166,9 +168,12 @@ def ratio(arguments: argparse.Namespace) -> None:
     n_features, steps = float(arguments.problems * space.n_features), steps_of(space, arguments.problems)
     said: dict[int, str] = {}
     times: dict[int, list[float]] = {1: [], 2: []}
-    with open_workers("dask:local" if arguments.executor.startswith("dask") else "local", 2, threads=1) as two:
-        list(two.unordered(warm, range(4)))
-        one = Workers(1, "one of them", lambda: 1, two.executor)
+    where = "dask:local" if arguments.executor.startswith("dask") else "local"
+    spawn = multiprocessing.get_context("spawn")
+    with open_workers(where, 2, threads=1) as two, ProcessPoolExecutor(1, spawn) as alone:
+        one = Workers(1, "one process", lambda: 1, lambda: alone)
+        for workers in (one, two):
+            list(workers.unordered(warm, range(4)))
         for _ in range(arguments.rounds):
             for number, workers in ((1, one), (2, two)):
                 counted = Counted(workers)
