@@ -117,11 +117,11 @@ def drivers(jobs):
     return [job for job in jobs.values() if job["script"].endswith("driver.sh")]
 
 
-OPTIONS = ("--rung", 1, "--members", 4, "--n-sis", 5, "--batch", 2, "--budget", 6, "--no-report", "--quiet")
+OPTIONS = ("--rung", 1, "--members", 4, "--n-sis", 5, "--batch", 2, "--budget", 4, "--no-report", "--quiet")
 
 
 def campaign(folder):
-    """A command that asks for six labels, two at a time; each takes three seconds."""
+    """A command that asks for four labels, two at a time; each takes three seconds."""
     shutil.copy(ROOT / "data" / "oxides.csv", folder)
     (folder / "run.sh").write_text(
         """sleep 3\ncase "$1" in *Ti*) v=0.5;; *) v=0.7;; esac\necho "{\\"value\\": $v}"\n"""
