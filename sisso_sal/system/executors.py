@@ -47,6 +47,14 @@ MOST_LOSSES = 5
 PATIENCE = 30.0
 """Seconds in which a scheduler has to answer."""
 
+DASK = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.worker.memory.monitor-interval": "1s",
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
+}
+"""Settings of Dask's workers. By default each looks at itself a hundred times a second, for a dashboard: a tenth of its time."""
+
 _NOTHING = object()
 
 Part = TypeVar("Part")
@@ -380,6 +388,7 @@ def _dask(place: str, n: int | None, threads: int, stack: ExitStack, tell: Calla
             f"executor dask:{place}: needs the package dask: pip install 'sisso-sal[cluster]'"
         ) from error
     if place == "local":
+        stack.enter_context(import_module("dask").config.set(DASK))
         cluster = distributed.LocalCluster(
             n_workers=n or usable_cores(), threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=logging.ERROR
         )  # fmt: skip

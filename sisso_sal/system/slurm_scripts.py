@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sisso_sal.system.executors import DASK
+
 __all__ = ["Jobs", "scripts"]
 
 GRACE = 300
@@ -196,7 +198,11 @@ def _workers(jobs: Jobs) -> str:
     words = ["--scheduler-file", f"{jobs.folder}/scheduler.json", "--nworkers", str(jobs.cores), "--nthreads", "1"]
     words += ["--no-dashboard", "--death-timeout", str(DEATH)]
     words += ["--interface", jobs.interface] if jobs.interface else []
-    return "\n".join([*head, f"exec {_python('distributed.cli.dask_worker', *words)}", ""])
+    # A variable for each setting, as Dask reads them.
+    settings = [
+        f"export DASK_{key.upper().replace('.', '__').replace('-', '_')}={value}" for key, value in DASK.items()
+    ]
+    return "\n".join([*head, *settings, "", f"exec {_python('distributed.cli.dask_worker', *words)}", ""])
 
 
 def _share(jobs: Jobs) -> str:
