@@ -407,11 +407,11 @@ class Campaign:
             process.wait()
 
 
-@pytest.mark.parametrize("case", ["another host", *(pytest.param(case, marks=pytest.mark.faults) for case in CASES)])
-def test_workers_and_drivers_may_be_killed_and_stopped_at_any_time(case, request, workflow, tmp_path, monkeypatch):
+@pytest.mark.faults
+@pytest.mark.parametrize("case", CASES)
+def test_workers_and_drivers_may_be_killed_and_stopped_at_any_time(case, workflow, tmp_path, monkeypatch):
     """Whatever and whenever: those after them come to the end, and nothing is recorded twice."""
-    is_long = request.node.get_closest_marker("faults") is not None
-    kills = int(os.environ.get("KILLS", "6" if is_long else "3"))
+    kills = int(os.environ.get("KILLS", "6"))
     rng = random.Random(f"{case}{kills}")
     campaign = Campaign(workflow, case, 2 * kills, tmp_path, monkeypatch)  # more work than kills take
     try:

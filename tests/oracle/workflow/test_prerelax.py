@@ -325,6 +325,7 @@ def test_all_of_ones_own_structures_are_computed_from_relaxed_geometries(make):
     assert {d["state"] for d in relaxed.values()} == {"successful"}
 
 
+@pytest.mark.faults
 def test_an_ase_engine_takes_the_geometries_too_with_the_moments_to_start_from(make):
     """Two magnetic orders of one geometry have one energy in a potential: both are computed, as one of the lowest."""
     emt = "ase.calculators.emt:EMT"

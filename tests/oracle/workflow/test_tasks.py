@@ -191,6 +191,7 @@ def test_one_hybrid_run_for_each_structure_gives_energies_and_bands(make):
     assert workflow.collect()[0].value == bands["bandgap"]
 
 
+@pytest.mark.faults
 def test_a_competitor_that_becomes_a_candidate_gets_the_bands_of_its_lowest_structure_alone(make):
     workflow = make(
         question=Question(quantity="formation_energy + band_gap"), max_prototypes=2, competitors={"Mg2TiO4": ["MgO"]}
@@ -215,6 +216,7 @@ def test_a_competitor_that_becomes_a_candidate_gets_the_bands_of_its_lowest_stru
     }
 
 
+@pytest.mark.faults
 def test_bands_that_fail_leave_the_energy(make, faults):
     faults("bands:MgO")
     workflow = make(question=Question(quantity="formation_energy + band_gap"))
