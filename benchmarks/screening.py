@@ -134,7 +134,7 @@ def one_run(folder: Path, pool: Path, model: str, n_workers: int, executor: str)
 
 def profile(folder: Path, pool: Path, model: str) -> None:
     """Where the time of one shard goes, in this process."""
-    from sisso_sal.api.screening import Wanted, screen_pool
+    from sisso_sal.api.screening import ScreeningWish, screen_pool
     from sisso_sal.system.executors import open_workers
 
     with (
@@ -142,10 +142,10 @@ def profile(folder: Path, pool: Path, model: str) -> None:
         tempfile.TemporaryDirectory() as first,
         tempfile.TemporaryDirectory() as out,
     ):
-        screen_pool(folder / f"{model}.json", str(pool), f"{first}/out", Wanted(goal=GOAL), workers)
+        screen_pool(folder / f"{model}.json", str(pool), f"{first}/out", ScreeningWish(goal=GOAL), workers)
         profiler, start = cProfile.Profile(), time.process_time()
         profiler.enable()
-        n = screen_pool(folder / f"{model}.json", str(pool), f"{out}/out", Wanted(goal=GOAL), workers)["n_rows"]
+        n = screen_pool(folder / f"{model}.json", str(pool), f"{out}/out", ScreeningWish(goal=GOAL), workers)["n_rows"]
         profiler.disable()
     print(f"{model}: {1e6 * (time.process_time() - start) / n:.3f} µs a row of {n}")
     pstats.Stats(profiler).sort_stats("tottime").print_stats(28)
@@ -155,12 +155,12 @@ def timeline(folder: Path, pool: Path, model: str, executor: str, n_workers: int
     """One bar for each shard, in the row of the worker that computed it."""
     import matplotlib.pyplot as plt
 
-    from sisso_sal.api.screening import Wanted, screen_pool
+    from sisso_sal.api.screening import ScreeningWish, screen_pool
     from sisso_sal.system.executors import open_workers
 
     with tempfile.TemporaryDirectory() as out, open_workers(executor, n_workers, 1) as workers:
         workers.spans, start = [], time.time()
-        screen_pool(folder / f"{model}.json", str(pool), f"{out}/out", Wanted(goal=GOAL), workers)
+        screen_pool(folder / f"{model}.json", str(pool), f"{out}/out", ScreeningWish(goal=GOAL), workers)
         end = time.time()
     names = sorted({span.worker for span in workers.spans})
     figure, axes = plt.subplots(figsize=(9, 1.2 + 0.4 * len(names)), layout="constrained")

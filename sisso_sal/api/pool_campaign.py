@@ -13,7 +13,7 @@ import numpy as np
 
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.api.inputs import Tell, constant_where_known, read_candidates
-from sisso_sal.api.screening import Wanted, screen_pool
+from sisso_sal.api.screening import ScreeningWish, screen_pool
 from sisso_sal.data.spreadsheet import id_of
 from sisso_sal.data.table import Table
 from sisso_sal.errors import CampaignError, FitError, SettingsError, TableError
@@ -42,7 +42,7 @@ MODEL, RECORD, SCREENING = "model.json", "pool.json", "screening"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pool:
+class PoolChoice:
     """A pool, and how many of its candidates are kept.
 
     Attributes
@@ -67,7 +67,7 @@ def folder_of(run: Path) -> Path:
 
 def kept_of_pool(
     labels: str | os.PathLike[str],
-    pool: Pool,
+    pool: PoolChoice,
     settings: CampaignSettings,
     workers: Workers,
     *,
@@ -85,7 +85,7 @@ def kept_of_pool(
     ----------
     labels : path
         A table; rows without a label are candidates as well.
-    pool : Pool
+    pool : PoolChoice
     settings : CampaignSettings
         Of the campaign, complete.
     workers : Workers
@@ -131,7 +131,7 @@ def _header(table: Table, name: str) -> str:
     return table.headers.get(name, "id")
 
 
-def _record(pool: Pool, settings: CampaignSettings) -> None:
+def _record(pool: PoolChoice, settings: CampaignSettings) -> None:
     """Write down what was asked for, or refuse what differs from that.
 
     Raises
@@ -180,8 +180,8 @@ def _fitted(table: Table, path: Path, settings: CampaignSettings, threads: int |
 
 
 def _wanted(
-    model: Model, pool: Pool, settings: CampaignSettings, formula: str | None, known: tuple[str, ...]
-) -> Wanted:
+    model: Model, pool: PoolChoice, settings: CampaignSettings, formula: str | None, known: tuple[str, ...]
+) -> ScreeningWish:
     """What is asked of the screening: the goal of the campaign, without its share, and its acquisition where that can be used.
 
     The best share of all candidates is known at the end only; the best so many are kept by expected improvement.
@@ -194,7 +194,7 @@ def _wanted(
         check_acquisition(settings.acquisition, goal, model)
     except SettingsError:
         acquisition = None
-    return Wanted(
+    return ScreeningWish(
         goal=str(goal), acquisition=acquisition, top=pool.keep, formula=formula, known=known,
         exclude=settings.run.exclude_elements, only=settings.run.only_elements,
     )  # fmt: skip

@@ -26,13 +26,13 @@ from sisso_sal.oxides.element_groups import refused_elements
 from sisso_sal.oxides.enumeration import OxideEnumeration
 from sisso_sal.protocols import Progress
 from sisso_sal.report.text.left_out import remarks_text
-from sisso_sal.screening.block import Reading
+from sisso_sal.screening.block import PoolReading
 from sisso_sal.screening.columns import NO_COMPOSITIONS, made_features, reading_of, wants_composition
 from sisso_sal.screening.driver import Share, begin, check_folder, screen
-from sisso_sal.screening.job import Job
+from sisso_sal.screening.job import ScreeningJob
 from sisso_sal.screening.judge import check_acquisition
 from sisso_sal.screening.oxide_pool import is_enumerated, oxide_shards
-from sisso_sal.screening.pools import Part
+from sisso_sal.screening.pools import PoolPart
 from sisso_sal.screening.reference import bins_of, reference_of
 from sisso_sal.screening.shards import parquet_files, shards_of
 from sisso_sal.screening.tables import COPIES, keep_copy
@@ -44,7 +44,7 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class ScreeningWish:
     """What a person asks of a screening; None for what the model or its run says.
 
     Attributes
@@ -88,7 +88,7 @@ def screen_pool(
     model: str | os.PathLike[str],
     pool: str,
     out: str | os.PathLike[str],
-    wanted: Wanted,
+    wanted: ScreeningWish,
     workers: Workers,
     *,
     share: Share | None = None,
@@ -105,7 +105,7 @@ def screen_pool(
         A Parquet file, a folder or pattern of x
     out : path
         Folder of the results. The same screening again does only what is missing.
-    wanted : Wanted
+    wanted : ScreeningWish
     workers : Workers
         From `sisso_sal.system.executors.open_workers`.
     share : Share, optional
@@ -134,7 +134,7 @@ def screen_pool(
     parts, reading = _opened(pool, stored.model, folder, wanted, tell, by_element)
     if by_element and reading.composition is None:
         raise SettingsError(f"{pool}: elements can be excluded only where candidates have formulas, found none")
-    job = Job(
+    job = ScreeningJob(
         model=str(path.resolve()), digest=digest, target=stored.target, unit=stored.target_unit, top=wanted.top,
         keeps_all=wanted.keeps_all, pool=pool if is_enumerated(pool) else "",
         reading=reading, bins=bins_of(stored.model), **settings,
@@ -152,8 +152,8 @@ def _told_by(model: Path) -> _Told:
     return _Told(summary, tuple(sorted({*state.labels, *(case.id for case in state.failed)})), state.run)
 
 
-def _settings(stored: StoredModel, told: _Told, wanted: Wanted) -> dict[str, Any]:
-    """Goal, acquisition, reference and known ids, as fields of a `Job`."""
+def _settings(stored: StoredModel, told: _Told, wanted: ScreeningWish) -> dict[str, Any]:
+    """Goal, acquisition, reference and known ids, as fields of a `ScreeningJob`."""
     model, summary = stored.model, told.summary
     goal = Goal.parse(wanted.goal or summary.get("goal") or "min")
     name = wanted.acquisition or _usual(model, goal, summary)
@@ -183,8 +183,8 @@ def _usual(model: Model, goal: Goal, summary: dict[str, Any]) -> str:
 
 
 def _opened(
-    pool: str, model: Model, folder: Path, wanted: Wanted, tell: Tell, by_element: bool
-) -> tuple[Sequence[Part], Reading]:
+    pool: str, model: Model, folder: Path, wanted: ScreeningWish, tell: Tell, by_element: bool
+) -> tuple[Sequence[PoolPart], PoolReading]:
     """The parts of a pool, and how they are read."""
     if is_enumerated(pool):
         return list(oxide_shards(pool)), _of_oxides(pool, model, tell, by_element)
@@ -202,18 +202,18 @@ def _opened(
     return parts, reading
 
 
-def _of_oxides(pool: str, model: Model, tell: Tell, by_element: bool) -> Reading:
+def _of_oxides(pool: str, model: Model, tell: Tell, by_element: bool) -> PoolReading:
     """How a model reads oxides that are enumerated."""
     for reason in OxideEnumeration.parse(pool).left_out.values():
         tell(f"left out: {reason}")
     composition = "formula" if by_element or wants_composition(model) else None
     made = made_features(model, pool)
-    return Reading(id="formula", features=made, composition=composition, primaries=dict(model.primaries))
+    return PoolReading(id="formula", features=made, composition=composition, primaries=dict(model.primaries))
 
 
 def _copied(
-    path: str, model: Model, folder: Path, wanted: Wanted, tell: Tell, by_element: bool
-) -> tuple[list[str], Reading]:
+    path: str, model: Model, folder: Path, wanted: ScreeningWish, tell: Tell, by_element: bool
+) -> tuple[list[str], PoolReading]:
     """A table of another format, read as `predict` does it and kept as Parquet."""
     table, columns = columns_for(model, path, wanted.id, wanted.formula, tell)
     for line in remarks_text(table):

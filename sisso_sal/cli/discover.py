@@ -168,7 +168,7 @@ def discover(
       sisso-sal discover candidates.csv --goal "<=0.3" --batch 5 --out runs/first
       sisso-sal discover candidates.csv --oracle lookup:truth.csv --budget 30
       sisso-sal discover data/oxides.csv --oracle aims --config campaign.toml
-      sisso-sal discover labels.csv --pool "pool/*.parquet" --keep 5000
+      sisso-sal discover labels.csv --pool pool.parquet --keep 5000
     """
     from sisso_sal.ledger.lock import check_free
 
@@ -237,12 +237,12 @@ def _with_pool(
     """The table of labels and of the best candidates of a pool, and its columns."""
     from sisso_sal.api.campaign import settings_of_run
     from sisso_sal.api.inputs import without_unused
-    from sisso_sal.api.pool_campaign import Pool, folder_of, kept_of_pool
+    from sisso_sal.api.pool_campaign import PoolChoice, folder_of, kept_of_pool
     from sisso_sal.system.progress import Progress
 
     formula = options.pop("formula")
     settings = without_unused(settings_of_run(run, config, options), lambda note: None).settings
-    wanted = Pool(text=pool[0], keep=pool[1], folder=folder_of(run))
+    wanted = PoolChoice(text=pool[0], keep=pool[1], folder=folder_of(run))
     try:
         with Progress("screening the pool", silent) as progress:
             return kept_of_pool(

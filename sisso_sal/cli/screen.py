@@ -86,14 +86,14 @@ def screen(
     \b
     Examples:
       sisso-sal screen model.json pool.parquet --goal "<=0.3"
-      sisso-sal screen runs/candidates "pool/*.parquet" --all-predictions
+      sisso-sal screen runs/candidates folder_of_files --all-predictions
     """
-    from sisso_sal.api.screening import Wanted, screen_pool
+    from sisso_sal.api.screening import ScreeningWish, screen_pool
     from sisso_sal.report.text.screening import screening_text, share_text
     from sisso_sal.system.executors import open_workers
 
     folder = out or Path("screens") / pool_name(pool)
-    wanted = Wanted(
+    wanted = ScreeningWish(
         goal=goal,
         acquisition=acquisition,
         top=top,
@@ -129,12 +129,12 @@ def _drawn(folder: Path, document: dict[str, Any]) -> Path | None:
     from sisso_sal.models.files import read_model
     from sisso_sal.report.figures.draw import descriptor_map
     from sisso_sal.report.screening_view import best_view
-    from sisso_sal.screening.job import Job
+    from sisso_sal.screening.job import ScreeningJob
     from sisso_sal.system.storage import write_whole
 
     path = folder / "map.html"
     try:
-        view = best_view(folder, read_model(Job.read(folder).model), document)
+        view = best_view(folder, read_model(ScreeningJob.read(folder).model), document)
         if view is None:
             return None
         write_whole(path, descriptor_map(view).to_html(include_plotlyjs=True, div_id="map"))

@@ -37,18 +37,12 @@ LEAST_SECONDS, MOST_SECONDS = 0.5, 20.0
 class Sought(NamedTuple):
     """What the sweep of one problem looks for.
 
-    Attributes
-    ----------
-    number : int
-        Of the sweep in its pass.
-    weights, targets, taken : ndarray (n_samples,), ndarray (n_targets, n_samples), Selection
-        See `Pool`. Without targets the sweep only counts the states of features.
-    allowed : ndarray (n_primary,) of bool
-        See `Problem`.
-    is_census : bool
-        Whether the states are counted.
-    top : ndarray (n_held,)
-        The best scores so far, see `Pool.best`.
+    - ``number``: int; of the sweep in its pass.
+    - ``weights``, ``targets``, ``taken``: ndarray (n_samples,), ndarray (n_targets, n_samples), Selection; see `Pool`.
+      Without targets the sweep only counts the states of features.
+    - ``allowed``: ndarray (n_primary,) of bool; see `Problem`.
+    - ``is_census``: bool; whether the states are counted.
+    - ``top``: ndarray (n_held,); the best scores so far, see `Pool.best`.
     """
 
     number: int
@@ -60,7 +54,7 @@ class Sought(NamedTuple):
     top: np.ndarray
 
 
-class Span(NamedTuple):
+class PairSpan(NamedTuple):
     """Rows from `start` to below `stop` of the pairs of the operators `group`, for the problem `place` of the part."""
 
     group: int
@@ -69,18 +63,18 @@ class Span(NamedTuple):
     stop: int
 
 
-class Part(NamedTuple):
+class PassPart(NamedTuple):
     """What a worker gets, as bytes. recipe: a pickled `SpaceRecipe`; size and centre as in `Pool`."""
 
     recipe: bytes
     sought: list[Sought]
-    spans: list[Span]
+    spans: list[PairSpan]
     size: int
     centre: bool
     threads: int
 
 
-class Best(NamedTuple):
+class PassBest(NamedTuple):
     """What a worker gives back, as bytes: numbers (m,) of sweeps and what they found, counts (4,) of states, features looked at."""
 
     numbers: np.ndarray
@@ -124,7 +118,7 @@ class Sharing:
         seconds = sum(sweep.n_features * sweep.seconds_each for sweep in self.sweeps)
         threads = self.workers.threads
         each = threads * min(max(seconds / (PARTS_EACH * self.workers.n * threads), LEAST_SECONDS), MOST_SECONDS)
-        spans: list[Span] = []
+        spans: list[PairSpan] = []
         held = 0.0
         for span in self._spans(each):
             sweep = self.sweeps[span.place]
@@ -136,19 +130,19 @@ class Sharing:
         if spans:
             yield self._part(spans)
 
-    def _spans(self, each: float) -> Iterator[Span]:
+    def _spans(self, each: float) -> Iterator[PairSpan]:
         """Rows that take at most so many seconds on one thread; the places are numbers of sweeps."""
         for group in range(len(self.space.pairs)):
             for number, sweep in enumerate(self.sweeps):
                 pairs = sweep.pairs[group]
                 if pairs.n_features:
-                    yield from (Span(group, number, *cut) for cut in pairs.cuts(each / sweep.seconds_each, TILE[0]))
+                    yield from (PairSpan(group, number, *cut) for cut in pairs.cuts(each / sweep.seconds_each, TILE[0]))
 
-    def _part(self, spans: Sequence[Span]) -> bytes:
+    def _part(self, spans: Sequence[PairSpan]) -> bytes:
         numbers = sorted({span.place for span in spans})
         own = [span._replace(place=numbers.index(span.place)) for span in spans]
         sought = [self._sought(number) for number in numbers]
-        return pickle.dumps(Part(self.recipe, sought, own, self.size, self.centre, self.workers.threads))
+        return pickle.dumps(PassPart(self.recipe, sought, own, self.size, self.centre, self.workers.threads))
 
     def _sought(self, number: int) -> Sought:
         sweep = self.sweeps[number]
@@ -179,8 +173,8 @@ def _scored(sweep: PairSweep, selection: Selection) -> Selection:
 
 
 def look_through(content: bytes) -> bytes:
-    """The best of each problem of a `Part`, as `Best`."""
-    part: Part = pickle.loads(content)
+    """The best of each problem of a `PassPart`, as `PassBest`."""
+    part: PassPart = pickle.loads(content)
     space = space_of(part.recipe)
     sweeps = _sweeps(space, part)
     n_features, states = 0, np.zeros(4, dtype=np.int64)
@@ -195,7 +189,7 @@ def look_through(content: bytes) -> bytes:
             sweep.pool.compact()
         found.append(sweep.pool.kept if sweep.pool else Selection.empty())
     numbers = np.repeat([own.number for own in part.sought], [len(selection) for selection in found])
-    return pickle.dumps(Best(numbers, Selection.joined(found), states, n_features))
+    return pickle.dumps(PassBest(numbers, Selection.joined(found), states, n_features))
 
 
 _made: dict[bytes, FeatureSpace] = {}
@@ -213,7 +207,7 @@ def space_of(recipe: bytes) -> FeatureSpace:
         return _made[recipe]
 
 
-def _sweeps(space: FeatureSpace, part: Part) -> list[PairSweep]:
+def _sweeps(space: FeatureSpace, part: PassPart) -> list[PairSweep]:
     limits = _scores.Limits(space.settings.min_abs, space.settings.max_abs, False)
     copies, sweeps = copies_of(space), []
     for own, pairs in zip(part.sought, admitted_pairs(space, [own.allowed for own in part.sought]), strict=True):
@@ -225,7 +219,7 @@ def _sweeps(space: FeatureSpace, part: Part) -> list[PairSweep]:
     return sweeps
 
 
-def _groups(sweeps: Sequence[PairSweep], spans: Sequence[Span]) -> Iterator[list[tuple[PairSweep, Pairs]]]:
+def _groups(sweeps: Sequence[PairSweep], spans: Sequence[PairSpan]) -> Iterator[list[tuple[PairSweep, Pairs]]]:
     for group in sorted({span.group for span in spans}):
         yield [
             (sweeps[span.place], sweeps[span.place].pairs[group].between(span.start, span.stop))

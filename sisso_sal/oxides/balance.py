@@ -27,17 +27,13 @@ _CLOSE = 2e-6
 class MetalTable(NamedTuple):
     """Metals in alphabetical order, each with its common states.
 
-    Attributes
-    ----------
-    symbols : tuple of str
-        (n_metals,)
-    n_states : ndarray (n_metals,) of int
-    states : ndarray (n_metals, most_states) of int
-        Common states, ascending; zero beyond the last.
-    log_shares : ndarray (n_metals, most_states)
-        Logarithm of the share of the state among the crystal structures of the element.
-    places : ndarray (n_metals, most_states) of int
-        Sorts the metals of a formula: by state, then electronegativity, then symbol, as `reduced_formula` does.
+    - ``symbols``: tuple of str; (n_metals,)
+    - ``n_states``: ndarray (n_metals,) of int
+    - ``states``: ndarray (n_metals, most_states) of int; common states, ascending; zero beyond the last.
+    - ``log_shares``: ndarray (n_metals, most_states); logarithm of the share of the state among the crystal structures of
+      the element.
+    - ``places``: ndarray (n_metals, most_states) of int; sorts the metals of a formula: by state, then electronegativity,
+      then symbol, as `reduced_formula` does.
     """
 
     symbols: tuple[str, ...]
@@ -50,16 +46,10 @@ class MetalTable(NamedTuple):
 class BalancedOxides(NamedTuple):
     """Oxides of the same number of metals, the metals of each in alphabetical order.
 
-    Attributes
-    ----------
-    metals : ndarray (n_metals, n) of int
-        Numbers of the metals in the table.
-    indices, states : ndarray (n_metals, n) of int
-        Atoms per formula unit, and the oxidation state of each.
-    order : ndarray (n_metals, n) of int
-        Which metal comes first in the formula, which second, ...
-    oxygen : ndarray (n,) of int
-        Atoms of oxygen per formula unit.
+    - ``metals``: ndarray (n_metals, n) of int; numbers of the metals in the table.
+    - ``indices``, ``states``: ndarray (n_metals, n) of int; atoms per formula unit, and the oxidation state of each.
+    - ``order``: ndarray (n_metals, n) of int; which metal comes first in the formula, which second, ...
+    - ``oxygen``: ndarray (n,) of int; atoms of oxygen per formula unit.
     """
 
     metals: np.ndarray

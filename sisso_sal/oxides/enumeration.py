@@ -52,14 +52,9 @@ class OxidePart(NamedTuple):
 class OxideBlock(NamedTuple):
     """Candidates of a part.
 
-    Attributes
-    ----------
-    formulas : ndarray (n,) of str objects
-        As `sisso_sal.oxides.pool.reduced_formula` writes them.
-    features : dict of str to ndarray (n,)
-        Header with unit, as in `PRIMARY_FEATURES` -> values.
-    shares : callable
-        Makes the atomic fractions, ndarray (n, n_in_table), elements as in `element_data`.
+    - ``formulas``: ndarray (n,) of str objects; as `sisso_sal.oxides.pool.reduced_formula` writes them.
+    - ``features``: dict of str to ndarray (n,); header with unit, as in `PRIMARY_FEATURES` -> values.
+    - ``shares``: callable; makes the atomic fractions, ndarray (n, n_in_table), elements as in `element_data`.
     """
 
     formulas: np.ndarray

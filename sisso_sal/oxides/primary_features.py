@@ -36,16 +36,12 @@ __all__ = [
 class Compositions(NamedTuple):
     """Oxides with the same number of elements, and the same number of oxidation states.
 
-    Attributes
-    ----------
-    elements : ndarray (n_elements, n) of int
-        Numbers of the elements, as in `element_data`; those of an oxide in alphabetical order of the symbols.
-    amounts : ndarray (n_elements, n)
-        Atoms of each element per formula unit.
-    ions : ndarray (n_states, n)
-        Atoms in each oxidation state per formula unit, in the order of `oxidation_states`: oxygen last.
-    states : ndarray (n_states, n)
-        The oxidation states.
+    - ``elements``: ndarray (n_elements, n) of int; numbers of the elements, as in `element_data`; those of an oxide in
+      alphabetical order of the symbols.
+    - ``amounts``: ndarray (n_elements, n); atoms of each element per formula unit.
+    - ``ions``: ndarray (n_states, n); atoms in each oxidation state per formula unit, in the order of `oxidation_states`:
+      oxygen last.
+    - ``states``: ndarray (n_states, n); the oxidation states.
     """
 
     elements: np.ndarray

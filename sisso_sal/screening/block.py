@@ -13,21 +13,15 @@ N_ROWS = 15_360
 """Candidates at a time: what is kept of them is small, and they are a multiple of what learners are asked for at once."""
 
 
-class Block(NamedTuple):
+class PoolBlock(NamedTuple):
     """Some candidates in a row.
 
-    Attributes
-    ----------
-    ids : pyarrow.StringArray (n,)
-    columns : mapping of str to ndarray (n,)
-        Primary features, in the units of the model; NaN where there is none.
-    shares : ndarray (n, n_elements) or None
-        Composition, see `sisso_sal.oxides.elements.atomic_fractions`; None where the model does not ask for it. NaN where it is not
-        known.
-    unusable : mapping of int to str
-        Why some rows have no features or no composition.
-    formulas : pyarrow.StringArray (n,) or None
-        From which the compositions come, where these are not the ids.
+    - ``ids``: pyarrow.StringArray (n,)
+    - ``columns``: mapping of str to ndarray (n,); primary features, in the units of the model; NaN where there is none.
+    - ``shares``: ndarray (n, n_elements) or None; composition, see `sisso_sal.oxides.elements.atomic_fractions`; None where
+      the model does not ask for it. NaN where it is not known.
+    - ``unusable``: mapping of int to str; why some rows have no features or no composition.
+    - ``formulas``: pyarrow.StringArray (n,) or None; from which the compositions come, where these are not the ids.
     """
 
     ids: pa.StringArray
@@ -38,7 +32,7 @@ class Block(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class PoolReading:
     """How the columns of a pool become what a model asks for.
 
     Attributes

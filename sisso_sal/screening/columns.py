@@ -19,7 +19,7 @@ from sisso_sal.models.ensemble_model import EnsembleModel
 from sisso_sal.models.needs import Model, factor_of, is_made_from_formulas, why_needed
 from sisso_sal.oxides.elements import atomic_fractions
 from sisso_sal.oxides.primary_features import PRIMARY_FEATURES
-from sisso_sal.screening.block import Reading
+from sisso_sal.screening.block import PoolReading
 
 Tell = Callable[[str], None]
 
@@ -93,7 +93,7 @@ class Schema:
 
 def reading_of(
     model: Model, files: Sequence[str], id: str | None, formula: str | None, tell: Tell, *, by_element: bool = False
-) -> Reading:
+) -> PoolReading:
     """How all files of a pool are read; they have the same columns where it matters.
 
     Parameters
@@ -130,7 +130,7 @@ def reading_of(
     return reading
 
 
-def _of_file(model: Model, schema: Schema, id: str | None, formula: str | None) -> Reading:
+def _of_file(model: Model, schema: Schema, id: str | None, formula: str | None) -> PoolReading:
     """Ids and features."""
     row_numbers = id == ROW_NUMBERS and ROW_NUMBERS not in schema.fields
     taken = None if formula is None else schema.found(formula, "formula")
@@ -141,7 +141,7 @@ def _of_file(model: Model, schema: Schema, id: str | None, formula: str | None) 
         if taken is None or not schema.is_text(taken):
             raise TableError(f"{schema.path}: needs a column of formulas to make features from, found none")
         made = made_features(model, schema.path)
-        return Reading(
+        return PoolReading(
             id=schema.header(named), formula=schema.header(taken), features=made, primaries=dict(model.primaries)
         )
     features, primaries = {}, {}
@@ -159,7 +159,7 @@ def _of_file(model: Model, schema: Schema, id: str | None, formula: str | None) 
             continue
         factor = factor_of(schema.path, name, schema.units[name], unit)
         features[name], primaries[name] = (schema.fields[name].name, factor), unit
-    return Reading(id=schema.header(named), features=features, primaries=primaries)
+    return PoolReading(id=schema.header(named), features=features, primaries=primaries)
 
 
 def made_features(model: Model, place: str) -> dict[str, tuple[str, float]]:
@@ -180,7 +180,7 @@ def made_features(model: Model, place: str) -> dict[str, tuple[str, float]]:
     }
 
 
-def _composition(schema: Schema, reading: Reading) -> str | None:
+def _composition(schema: Schema, reading: PoolReading) -> str | None:
     """The first column of formulas: that of the ids, or one of text that is called formula or composition."""
     names = [schema.names[(reading.id or "").strip()]] if reading.id else []
     names += [name for name in schema.texts() if name.lower() in {"formula", "composition"}]
@@ -194,7 +194,7 @@ def _composition(schema: Schema, reading: Reading) -> str | None:
     return None
 
 
-def _check_alike(reading: Reading, first: Schema, other: Schema) -> None:
+def _check_alike(reading: PoolReading, first: Schema, other: Schema) -> None:
     """Refuse a file whose columns have other names, units or kinds than those of the first one."""
     for header in reading.headers:
         name = first.names[header.strip()]

@@ -17,11 +17,11 @@ import pyarrow as pa
 from sisso_sal.data.spreadsheet import csv_of
 from sisso_sal.errors import CampaignError, TableError
 from sisso_sal.protocols import Progress
-from sisso_sal.screening.job import JOB, Job
+from sisso_sal.screening.job import JOB, ScreeningJob
 from sisso_sal.screening.judge import COLUMNS
-from sisso_sal.screening.pools import Part
+from sisso_sal.screening.pools import PoolPart
 from sisso_sal.screening.tables import COPIES
-from sisso_sal.screening.tally import COMPOSITION, Best, Counts, target_header
+from sisso_sal.screening.tally import COMPOSITION, BestOfPool, Counts, target_header
 from sisso_sal.screening.worker import PREDICTIONS, RESULTS, predictions_file, read_result, result_file, screen_part
 from sisso_sal.system.executors import Workers
 from sisso_sal.system.storage import write_whole, writing
@@ -48,7 +48,7 @@ def check_folder(folder: Path) -> None:
         raise CampaignError(f"{folder}: needs a new folder or one of an earlier screening, found other files")
 
 
-def begin(folder: Path, job: Job) -> None:
+def begin(folder: Path, job: ScreeningJob) -> None:
     """Write the settings of a screening into its folder, or check that they are those of the start.
 
     Raises
@@ -59,7 +59,7 @@ def begin(folder: Path, job: Job) -> None:
         The disk refuses.
     """
     if (folder / JOB).exists():
-        if lines := job.differences(Job.read(folder)):
+        if lines := job.differences(ScreeningJob.read(folder)):
             raise CampaignError(
                 f"{folder}: this screening was started with other settings; give another --out, or undo these changes:\n  "
                 + "\n  ".join(lines)
@@ -80,7 +80,12 @@ class Share(NamedTuple):
 
 
 def screen(
-    folder: Path, job: Job, parts: Sequence[Part], workers: Workers, progress: Progress, share: Share | None = None
+    folder: Path,
+    job: ScreeningJob,
+    parts: Sequence[PoolPart],
+    workers: Workers,
+    progress: Progress,
+    share: Share | None = None,
 ) -> dict[str, Any]:
     """Do what is missing of a screening, and write ``top.csv`` and ``summary.json``.
 
@@ -88,8 +93,8 @@ def screen(
     ----------
     folder : Path
         Where `begin` has written the settings.
-    job : Job
-    parts : sequence of Part
+    job : ScreeningJob
+    parts : sequence of PoolPart
         Of the pool, in order.
     workers : Workers
     progress : callable
@@ -136,17 +141,17 @@ def screen(
     return {**summary, "run": run, "folder": str(folder)}
 
 
-def _is_there(folder: Path, job: Job, part: Part, name: str) -> bool:
+def _is_there(folder: Path, job: ScreeningJob, part: PoolPart, name: str) -> bool:
     is_whole = not job.keeps_all or predictions_file(folder, part, name).exists()
     return result_file(folder, name).exists() and is_whole
 
 
-def _merged(folder: Path, job: Job, names: Sequence[str]) -> tuple[list[Counts], pa.Table]:
+def _merged(folder: Path, job: ScreeningJob, names: Sequence[str]) -> tuple[list[Counts], pa.Table]:
     """Counts of every part, and the best candidates of all."""
     counts, best = [], None
     for name in names:
         one, table = read_result(result_file(folder, name))
-        best = best or Best(job.top, table.schema)
+        best = best or BestOfPool(job.top, table.schema)
         counts.append(one)
         best.add(table)
     if best is None:
@@ -154,7 +159,7 @@ def _merged(folder: Path, job: Job, names: Sequence[str]) -> tuple[list[Counts],
     return counts, best.table()
 
 
-def _clear(folder: Path, parts: Sequence[Part], names: Sequence[str]) -> int:
+def _clear(folder: Path, parts: Sequence[PoolPart], names: Sequence[str]) -> int:
     """Remove what killed workers left, and predictions of shards that the pool no longer has; returns how many of these."""
     for name in (RESULTS, PREDICTIONS):
         for scratch in (folder / name).glob(".*.part"):
@@ -169,7 +174,7 @@ def _clear(folder: Path, parts: Sequence[Part], names: Sequence[str]) -> int:
     return len(old)
 
 
-def _summary(job: Job, counts: Sequence[Counts], best: pa.Table, parts: Sequence[Part]) -> dict[str, Any]:
+def _summary(job: ScreeningJob, counts: Sequence[Counts], best: pa.Table, parts: Sequence[PoolPart]) -> dict[str, Any]:
     without: dict[str, int] = {}
     for one in counts:
         for reason, number in one.without.items():
@@ -210,7 +215,7 @@ def _most_frequent_first(reasons: dict[str, int]) -> dict[str, int]:
     return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _frame(job: Job, best: pa.Table):
+def _frame(job: ScreeningJob, best: pa.Table):
     """The best candidates as a data frame, units in the headers."""
     frame = best.to_pandas()
     return frame.rename(columns={name: target_header(name, job.unit) for name in COLUMNS})

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sisso_sal.errors import CampaignError
-from sisso_sal.screening.block import Reading
-from sisso_sal.screening.pools import Part
+from sisso_sal.screening.block import PoolReading
+from sisso_sal.screening.pools import PoolPart
 from sisso_sal.system.documents import LARGE, read_json
 
 JOB = "screen.json"
@@ -23,7 +23,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class ScreeningJob:
     """Settings of a screening. Plain data.
 
     Attributes
@@ -48,7 +48,7 @@ class Job:
         Ids that have a label or have failed: they are not among the best.
     unwanted : tuple of str
         Elements: candidates that contain one are not among the best.
-    reading : Reading
+    reading : PoolReading
     bins : tuple of (float, float, int)
         Of the histogram of the means: where it begins, width of a bin, number of bins; in the target's unit.
     pool : str
@@ -66,7 +66,7 @@ class Job:
     keeps_all: bool
     known: tuple[str, ...]
     unwanted: tuple[str, ...]
-    reading: Reading
+    reading: PoolReading
     bins: tuple[float, float, int]
     pool: str = ""
 
@@ -75,7 +75,7 @@ class Job:
         """Of all that results depend on: 64 hexadecimal digits."""
         return _digest({"format": FORMAT, **self.to_json(), "model": ""})
 
-    def name_of(self, part: Part) -> str:
+    def name_of(self, part: PoolPart) -> str:
         """Of the result of a part: 32 hexadecimal digits."""
         return _digest([self.key, part.key(by_number=self.reading.id is None)])[:32]
 
@@ -84,17 +84,17 @@ class Job:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Job:
+    def from_json(cls, data: Mapping[str, Any]) -> ScreeningJob:
         """The inverse of `to_json`."""
         reading = dict(data["reading"])
         reading["features"] = {name: tuple(pair) for name, pair in reading["features"].items()}
         return cls(**{
             **data, "known": tuple(data["known"]), "unwanted": tuple(data["unwanted"]),
-            "bins": tuple(data["bins"]), "reading": Reading(**reading),
+            "bins": tuple(data["bins"]), "reading": PoolReading(**reading),
         })  # fmt: skip
 
     @classmethod
-    def read(cls, folder: Path) -> Job:
+    def read(cls, folder: Path) -> ScreeningJob:
         """That of a folder.
 
         Raises
@@ -107,7 +107,7 @@ class Job:
         except (KeyError, TypeError, ValueError) as error:
             raise CampaignError(f"{folder / JOB}: needs the settings of a screening, found other content") from error
 
-    def differences(self, earlier: Job) -> list[str]:
+    def differences(self, earlier: ScreeningJob) -> list[str]:
         """What has changed since, one line each; where the model file lies does not count."""
         now, before = self.to_json(), earlier.to_json()
         lines = [f"{_NAMES[name]}: {before[name]} -> {now[name]}" for name in _SHOWN if before[name] != now[name]]

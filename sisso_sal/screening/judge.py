@@ -19,8 +19,8 @@ from sisso_sal.models.needs import Model
 from sisso_sal.protocols import Cause
 from sisso_sal.protocols.cause import reasons
 from sisso_sal.protocols.distribution import Distribution
-from sisso_sal.screening.block import Block
-from sisso_sal.screening.job import Job
+from sisso_sal.screening.block import PoolBlock
+from sisso_sal.screening.job import ScreeningJob
 
 COLUMNS = (
     "id", "mean", "std", "low95", "high95", "p_hit", "score", "formula", "n_valid", "outside", "distance", "reason",
@@ -59,17 +59,17 @@ class Judge:
     Parameters
     ----------
     model : FittedModels or EnsembleModel
-    job : Job
+    job : ScreeningJob
     """
 
-    def __init__(self, model: Model, job: Job):
+    def __init__(self, model: Model, job: ScreeningJob):
         self.model, self.goal = model, Goal.parse(job.goal)
         self.acquisition = acquisition_named(job.acquisition, self.goal)
         self.columns = COLUMNS if isinstance(model, EnsembleModel) else OF_A_FORMULA
         self.n_members = len(model.members) if isinstance(model, EnsembleModel) else 1
         self._best = np.nan if job.reference is None else job.reference
 
-    def judged(self, block: Block) -> Judged:
+    def judged(self, block: PoolBlock) -> Judged:
         """What is said of the candidates of a block."""
         columns, shares = _usable(block)
         with np.errstate(all="ignore"):
@@ -89,7 +89,7 @@ class Judge:
             distance = self.model.neighbourhood.distance(features)
         return {"std": told.std, "low95": low, "high95": high, "distance": distance}
 
-    def _by_formula(self, model: FittedModels, block: Block, columns: Mapping[str, np.ndarray]) -> Judged:
+    def _by_formula(self, model: FittedModels, block: PoolBlock, columns: Mapping[str, np.ndarray]) -> Judged:
         mean, valid = model.predict_with_validity(columns)
         told = Distribution.certain(np.where(valid, mean, np.nan))
         scored = -self.goal.distance(told.estimate)
@@ -98,7 +98,7 @@ class Judge:
         return Judged(told, {"mean": told.estimate, "score": scored}, reason)
 
     def _by_ensemble(
-        self, model: EnsembleModel, block: Block, columns: Mapping[str, np.ndarray], shares: np.ndarray | None
+        self, model: EnsembleModel, block: PoolBlock, columns: Mapping[str, np.ndarray], shares: np.ndarray | None
     ) -> Judged:
         parts = model.predict_parts(columns, shares)
         mean, n = parts.told.estimate, len(block.ids)
@@ -136,7 +136,7 @@ class Judge:
         return told.at_most(edge) if self.goal.sign > 0 else told.at_least(edge)
 
 
-def _usable(block: Block) -> tuple[Mapping[str, np.ndarray], np.ndarray | None]:
+def _usable(block: PoolBlock) -> tuple[Mapping[str, np.ndarray], np.ndarray | None]:
     """Columns and shares, in which rows that cannot be used have no features."""
     if not block.unusable:
         return block.columns, block.shares
@@ -148,7 +148,7 @@ def _usable(block: Block) -> tuple[Mapping[str, np.ndarray], np.ndarray | None]:
     return columns, shares
 
 
-def _explain(reason: np.ndarray, block: Block, mean: np.ndarray) -> None:
+def _explain(reason: np.ndarray, block: PoolBlock, mean: np.ndarray) -> None:
     """Write why rows of a block cannot be used; a reason is given only where there is no mean."""
     for row, words in block.unusable.items():
         reason[row] = words

@@ -11,7 +11,7 @@ from typing import Any
 
 from sisso_sal.data.arrow import text_array
 from sisso_sal.oxides.enumeration import OxideEnumeration, OxidePart
-from sisso_sal.screening.block import N_ROWS, Block, Reading
+from sisso_sal.screening.block import N_ROWS, PoolBlock, PoolReading
 
 N_OXIDES = 2**16
 """Oxides of a part, about."""
@@ -71,14 +71,14 @@ def oxide_shards(text: str) -> Iterator[OxideShard]:
         yield OxideShard(text, part, digest, N_OXIDES)
 
 
-def blocks_of_oxides(shard: OxideShard, reading: Reading) -> Iterator[Block]:
+def blocks_of_oxides(shard: OxideShard, reading: PoolReading) -> Iterator[PoolBlock]:
     """The oxides of a part in order, `N_ROWS` at a time."""
     made = _enumeration(shard.text).read(shard.part)
     columns = {name: factor * made.features[header] for name, (header, factor) in reading.features.items()}
     shares = None if reading.composition is None else made.shares()
     for start in range(0, len(made.formulas), N_ROWS):
         rows = slice(start, start + N_ROWS)
-        yield Block(
+        yield PoolBlock(
             text_array(made.formulas[rows].tolist()),
             {name: values[rows] for name, values in columns.items()},
             None if shares is None else shares[rows],

@@ -18,14 +18,14 @@ from sisso_sal.data.cells import shown
 from sisso_sal.errors import TableError
 from sisso_sal.oxides.elements import fractions_or_nan
 from sisso_sal.oxides.primary_features import featurize
-from sisso_sal.screening.block import N_ROWS, Block, Reading
+from sisso_sal.screening.block import N_ROWS, PoolBlock, PoolReading
 from sisso_sal.screening.shards import Shard
 
 NO_FORMULA = "no formula that can be read"
 NO_FEATURES = "no features can be made from the formula"
 
 
-class Part(Protocol):
+class PoolPart(Protocol):
     """What is predicted together: plain data of a few hundred bytes."""
 
     @property
@@ -43,7 +43,7 @@ class Part(Protocol):
         ...
 
 
-def blocks_of_shard(shard: Shard, reading: Reading) -> Iterator[Block]:
+def blocks_of_shard(shard: Shard, reading: PoolReading) -> Iterator[PoolBlock]:
     """The rows of a shard in order, `N_ROWS` at a time.
 
     Raises
@@ -57,7 +57,7 @@ def blocks_of_shard(shard: Shard, reading: Reading) -> Iterator[Block]:
         raise TableError(f"{shard.path}: needs a readable Parquet file, found: {shown(str(error), 120)}") from error
 
 
-def _blocks(shard: Shard, reading: Reading) -> Iterator[Block]:
+def _blocks(shard: Shard, reading: PoolReading) -> Iterator[PoolBlock]:
     place = shard.first + 1
     with pq.ParquetFile(shard.path) as file:
         batches = file.iter_batches(
@@ -68,7 +68,7 @@ def _blocks(shard: Shard, reading: Reading) -> Iterator[Block]:
             place += batch.num_rows
 
 
-def _roots(file: pq.ParquetFile, reading: Reading) -> list[str] | None:
+def _roots(file: pq.ParquetFile, reading: PoolReading) -> list[str] | None:
     """Columns to read; where rows are named by their numbers and nothing else is read, the first one."""
     return reading.headers or file.schema_arrow.names[:1]
 
@@ -100,7 +100,7 @@ def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
-def block_of(batch: pa.RecordBatch, reading: Reading, place: int) -> Block:
+def block_of(batch: pa.RecordBatch, reading: PoolReading, place: int) -> PoolBlock:
     """The candidates of a batch; `place` is the number of its first row in the pool, from 1 on."""
     n = batch.num_rows
     numbers = text_array([str(number) for number in range(place, place + n)]) if reading.id is None else None
@@ -111,10 +111,10 @@ def block_of(batch: pa.RecordBatch, reading: Reading, place: int) -> Block:
     else:
         columns = _made(_texts(batch.column(reading.formula)).to_pylist(), reading, unusable)
     if reading.composition is None:
-        return Block(ids, columns, None, unusable)
+        return PoolBlock(ids, columns, None, unusable)
     formulas = _texts(batch.column(reading.composition)) if reading.has_formulas else ids
     shares = compositions(formulas, unusable)
-    return Block(ids, columns, shares, unusable, formulas if reading.has_formulas else None)
+    return PoolBlock(ids, columns, shares, unusable, formulas if reading.has_formulas else None)
 
 
 def _numbers(column: pa.Array) -> np.ndarray:
@@ -130,7 +130,7 @@ def _texts(column: pa.Array) -> pa.StringArray:
     return pc.utf8_trim_whitespace(pc.fill_null(column.cast(pa.string()), text_array([""])[0]))
 
 
-def _made(formulas: list[str], reading: Reading, unusable: dict[int, str]) -> dict[str, np.ndarray]:
+def _made(formulas: list[str], reading: PoolReading, unusable: dict[int, str]) -> dict[str, np.ndarray]:
     """Features of oxides from their formulas; why some have none is written into `unusable`."""
     made, rejected = featurize(formulas)
     reasons = dict(rejected)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from sisso_sal.data.arrow import text_array
 from sisso_sal.data.table import Table
 from sisso_sal.oxides.elements import atomic_fractions
-from sisso_sal.screening.block import Reading
+from sisso_sal.screening.block import PoolReading
 from sisso_sal.screening.shards import JOINED
 from sisso_sal.system.storage import write_whole, writing
 
@@ -23,7 +23,7 @@ COPIES = "pool"
 
 def keep_copy(
     folder: Path, table: Table, columns: Mapping[str, np.ndarray], units: Mapping[str, str], knows_composition: bool
-) -> tuple[Path, Reading]:
+) -> tuple[Path, PoolReading]:
     """Write what a model reads of a table, under a name that its content makes; a copy that is there stays.
 
     Parameters
@@ -42,7 +42,7 @@ def keep_copy(
     Returns
     -------
     path : Path
-    reading : Reading
+    reading : PoolReading
     """
     parts: dict[str, pa.Array] = {"id": text_array(table.ids)}
     formulas = formulas_of(table) if knows_composition else None
@@ -50,7 +50,7 @@ def keep_copy(
         parts["composition"] = text_array(formulas)
     of = {name: f"x{number}" for number, name in enumerate(columns)}
     parts |= {of[name]: _numbers(values) for name, values in columns.items()}
-    reading = Reading(
+    reading = PoolReading(
         id="id",
         features={name: (header, 1.0) for name, header in of.items()},
         composition=None if formulas is None else "composition" if "composition" in parts else "id",

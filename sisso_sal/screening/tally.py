@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 
 from sisso_sal.data.arrow import text_array
 from sisso_sal.oxides.elements import element_data
-from sisso_sal.screening.block import Block
-from sisso_sal.screening.job import Job
+from sisso_sal.screening.block import PoolBlock
+from sisso_sal.screening.job import ScreeningJob
 from sisso_sal.screening.judge import COLUMNS, Judge, Judged
 
 COMPOSITION = "composition"
@@ -103,7 +103,7 @@ class Counts:
         return cls(**{**data, "without": Counter(data["without"]), "means": means, "shares": shares})
 
 
-class Best:
+class BestOfPool:
     """The best candidates so far, as rows of a table; equal scores by id, and equal ids by their order.
 
     Parameters
@@ -156,11 +156,11 @@ class Tally:
 
     Parameters
     ----------
-    job : Job
+    job : ScreeningJob
     judge : Judge
     """
 
-    def __init__(self, job: Job, judge: Judge):
+    def __init__(self, job: ScreeningJob, judge: Judge):
         self._job, self._judge = job, judge
         self.predictions: list[pa.Table] = []
         self._known = text_array(job.known)
@@ -168,10 +168,10 @@ class Tally:
         self._unwanted = [columns[symbol] for symbol in job.unwanted]
         self.counts, self.best = (
             Counts(means=np.zeros(job.bins[2] + 2, np.int64)),
-            Best(job.top, self._schema(of_best=True)),
+            BestOfPool(job.top, self._schema(of_best=True)),
         )
 
-    def add(self, block: Block) -> None:
+    def add(self, block: PoolBlock) -> None:
         """Predict a block, score it, and keep what is wanted of it."""
         judged = self._judge.judged(block)
         is_open = self._is_open(block)
@@ -203,7 +203,7 @@ class Tally:
         fields += [(COMPOSITION, pa.string())] if of_best and self._job.reading.has_formulas else []
         return pa.schema(fields + [(feature_header(name, unit), pa.float64()) for name, unit in units.items()])
 
-    def _is_open(self, block: Block) -> np.ndarray | None:
+    def _is_open(self, block: PoolBlock) -> np.ndarray | None:
         """ndarray (n,) of bool: candidates without a label and without an unwanted element; None where all are."""
         is_open = np.ones(len(block.ids), dtype=bool)
         if len(self._known):
@@ -235,7 +235,7 @@ class Tally:
             counts.n_extrapolated += int(np.count_nonzero(columns["outside"][known] > MANY))
             counts.n_some_invalid += int(np.count_nonzero(columns["n_valid"][known] < self._judge.n_members))
 
-    def _rows(self, judged: Judged, block: Block, rows: np.ndarray) -> pa.Table:
+    def _rows(self, judged: Judged, block: PoolBlock, rows: np.ndarray) -> pa.Table:
         """What is said of some candidates."""
         found = {name: values[rows] for name, values in judged.columns.items()}
         found |= self._judge.details(judged, block.columns, rows)
@@ -243,7 +243,7 @@ class Tally:
         table = {"id": ids, **found, "reason": text_array(judged.reason[rows].tolist())}
         return pa.table({name: table[name] for name in self._judge.columns})
 
-    def _with_features(self, table: pa.Table, block: Block, rows: np.ndarray) -> pa.Table:
+    def _with_features(self, table: pa.Table, block: PoolBlock, rows: np.ndarray) -> pa.Table:
         if block.formulas is not None:
             table = table.append_column(COMPOSITION, block.formulas.take(_indices(rows)))
         for name, unit in self._job.reading.primaries.items():

@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 
 from sisso_sal.errors import ModelFileError, StorageError
 from sisso_sal.models.files import read_model
-from sisso_sal.screening.block import Block
+from sisso_sal.screening.block import PoolBlock
 from sisso_sal.screening.columns import UNIT
-from sisso_sal.screening.job import Job
+from sisso_sal.screening.job import ScreeningJob
 from sisso_sal.screening.judge import Judge
 from sisso_sal.screening.oxide_pool import OxideShard, blocks_of_oxides
-from sisso_sal.screening.pools import Part, blocks_of_shard
+from sisso_sal.screening.pools import PoolPart, blocks_of_shard
 from sisso_sal.screening.shards import Shard
 from sisso_sal.screening.tally import OF_TARGET, Counts, Tally
 from sisso_sal.system.storage import write_whole
@@ -31,7 +31,7 @@ COUNTS = b"counts"
 """Key of the metadata of a result that has the counts of its part."""
 
 
-def screen_part(folder: str, key: str, part: Part) -> int:
+def screen_part(folder: str, key: str, part: PoolPart) -> int:
     """Predict a part of a pool and write what is wanted of it; returns how many rows it has.
 
     Parameters
@@ -78,7 +78,7 @@ def result_file(folder: str | Path, name: str) -> Path:
     return Path(folder, RESULTS, f"{name}.parquet")
 
 
-def predictions_file(folder: str | Path, part: Part, name: str) -> Path:
+def predictions_file(folder: str | Path, part: PoolPart, name: str) -> Path:
     """Of the part with this name."""
     return Path(folder, PREDICTIONS, f"{part.label}-{name}.parquet")
 
@@ -98,7 +98,7 @@ def read_result(path: Path) -> tuple[Counts, pa.Table]:
         raise StorageError(f"{path}: cannot be read; remove it, and the same command makes it again") from error
 
 
-def blocks_of(part: Part, job: Job) -> Iterator[Block]:
+def blocks_of(part: PoolPart, job: ScreeningJob) -> Iterator[PoolBlock]:
     """The candidates of a part."""
     if isinstance(part, OxideShard):
         return blocks_of_oxides(part, job.reading)
@@ -123,15 +123,15 @@ def digest_of(path: str | Path) -> str:
 
 
 @lru_cache(maxsize=2)
-def _loaded(folder: str, key: str) -> tuple[Job, Judge]:
+def _loaded(folder: str, key: str) -> tuple[ScreeningJob, Judge]:
     """A job and its model, once for each process."""
-    job = Job.read(Path(folder))
+    job = ScreeningJob.read(Path(folder))
     if job.key != key or digest_of(job.model) != job.digest:
         raise ModelFileError(f"{job.model}: has changed since the screening in {folder} was started")
     return job, Judge(read_model(job.model).model, job)
 
 
-def _write(path: Path, table: pa.Table, job: Job, about: dict[bytes, Any]) -> None:
+def _write(path: Path, table: pa.Table, job: ScreeningJob, about: dict[bytes, Any]) -> None:
     """A table as Parquet, with units."""
     fields = [
         column.with_metadata({UNIT: job.unit}) if job.unit and column.name in OF_TARGET else column

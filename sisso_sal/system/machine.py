@@ -100,7 +100,7 @@ def keep_freed_memory() -> None:
     """Let this process keep memory that arrays have given back, for the next ones: new pages cost more than the arithmetic.
 
     glibc does so by itself, but not where it was told a threshold, and Dask tells it one for its workers (the variable
-    MALLOC_TRIM_THRESHOLD_); a screening there took three times as long. Other C libraries have no such setting.
+    ``MALLOC_TRIM_THRESHOLD_``); a screening there took three times as long. Other C libraries have no such setting.
     """
     set_option = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if set_option is not None:

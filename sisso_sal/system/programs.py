@@ -28,7 +28,7 @@ __all__ = [
     "ENDED",
     "MARK",
     "Kept",
-    "Mark",
+    "ProgramMark",
     "NotEnded",
     "end",
     "is_of_here",
@@ -54,7 +54,7 @@ _ROOT = str(Path(__file__).parents[2])
 
 
 @dataclass(frozen=True)
-class Mark:
+class ProgramMark:
     """What the processes of one program can be found by.
 
     Attributes
@@ -77,7 +77,7 @@ class NotEnded(SissoSalError):
     """A process of a program cannot be ended: most often it waits for a file system that does not answer."""
 
 
-def new_mark() -> Mark:
+def new_mark() -> ProgramMark:
     """A mark for a program that this process starts.
 
     Examples
@@ -85,24 +85,26 @@ def new_mark() -> Mark:
     >>> is_of_here(new_mark())
     True
     """
-    return Mark(f"sisso-sal-{os.urandom(8).hex()}", socket.gethostname(), _place(), os.environ.get("SLURM_JOB_ID", ""))
+    return ProgramMark(
+        f"sisso-sal-{os.urandom(8).hex()}", socket.gethostname(), _place(), os.environ.get("SLURM_JOB_ID", "")
+    )
 
 
 def _place() -> str:
     return processes.birth(os.getpid()).rpartition(".")[0]
 
 
-def is_of_here(mark: Mark) -> bool:
+def is_of_here(mark: ProgramMark) -> bool:
     """Whether the processes of a program, as far as they are those of its starter's machine, can be seen from here."""
     return (mark.host, mark.place) == (socket.gethostname(), _place())
 
 
-def survivors(mark: Mark, group: int = 0) -> list[str]:
+def survivors(mark: ProgramMark, group: int = 0) -> list[str]:
     """What is left of a program, as far as it can be seen from here.
 
     Parameters
     ----------
-    mark : Mark
+    mark : ProgramMark
     group : int
         The process group that the program began with, where it cannot be another one by now; 0 where that is not known.
 
@@ -115,7 +117,7 @@ def survivors(mark: Mark, group: int = 0) -> list[str]:
     return local + [f"step {step}" for step in slurm.steps(mark.job, mark.mark)]
 
 
-def _processes(mark: Mark, group: int) -> set[int]:
+def _processes(mark: ProgramMark, group: int) -> set[int]:
     wanted = f"{MARK}={mark.mark}".encode()
     found = set(processes.of_group(group)) if group else set()
     for pid in processes.every():
@@ -125,12 +127,12 @@ def _processes(mark: Mark, group: int) -> set[int]:
     return found - {os.getpid()}
 
 
-def end(mark: Mark, group: int = 0, *, grace: float = GRACE, patience: float = _PATIENCE) -> list[str]:
+def end(mark: ProgramMark, group: int = 0, *, grace: float = GRACE, patience: float = _PATIENCE) -> list[str]:
     """End a program with all its processes, and see that they are gone.
 
     Parameters
     ----------
-    mark : Mark
+    mark : ProgramMark
     group : int
         As in `survivors`.
     grace, patience : float
@@ -170,12 +172,12 @@ class Kept:
 
     Attributes
     ----------
-    mark : Mark
+    mark : ProgramMark
     environment : dict of str to str
         What it has to be started with.
     """
 
-    mark: Mark
+    mark: ProgramMark
     environment: dict[str, str]
     _keeper: subprocess.Popen[bytes]
     _grace: float
@@ -199,12 +201,12 @@ class Kept:
 
 
 @contextlib.contextmanager
-def kept(mark: Mark, folder: Path, lease: Path | None = None, grace: float = GRACE) -> Iterator[Kept]:
+def kept(mark: ProgramMark, folder: Path, lease: Path | None = None, grace: float = GRACE) -> Iterator[Kept]:
     """Run a program in the body; afterwards nothing of it is left, whatever becomes of this process.
 
     Parameters
     ----------
-    mark : Mark
+    mark : ProgramMark
     folder : path
         Where the file `ENDED` is written.
     lease : path, optional

@@ -6,7 +6,7 @@ import pytest
 from candidates import QUICK, call
 
 from sisso_sal.api.prediction import columns_for
-from sisso_sal.api.screening import Wanted, screen_pool
+from sisso_sal.api.screening import ScreeningWish, screen_pool
 from sisso_sal.models.files import read_model
 from sisso_sal.oxides.elements import atomic_fractions
 from sisso_sal.oxides.enumeration import OxideEnumeration
@@ -46,7 +46,7 @@ def of_formulas(tmp_path_factory):
 def test_enumerated_oxides_are_predicted_as_a_table_of_their_formulas(tmp_path, of_formulas, monkeypatch):
     monkeypatch.setattr(oxide_pool, "N_OXIDES", 50)
     monkeypatch.setattr(oxide_pool, "N_ROWS", 37)
-    wanted, oxides = Wanted(goal=">=5", top=12, keeps_all=True), OxideEnumeration.parse(POOL)
+    wanted, oxides = ScreeningWish(goal=">=5", top=12, keeps_all=True), OxideEnumeration.parse(POOL)
     document = screen_pool(of_formulas, POOL, tmp_path / "out", wanted, HERE)
     found = pd.concat([pd.read_parquet(path) for path in sorted((tmp_path / "out" / "predictions").iterdir())])
     assert len(found) == document["n_rows"] == oxides.count() > 100
@@ -70,7 +70,7 @@ def test_features_are_made_where_the_pool_has_none(tmp_path, of_formulas, monkey
     formulas = pd.DataFrame({"formula": [*KNOWN, "NaCl", "LiTi2O4", "LiTiO"]})
     formulas.to_parquet(tmp_path / "pool.parquet")
     notes = []
-    wanted = Wanted(goal="min", keeps_all=True)
+    wanted = ScreeningWish(goal="min", keeps_all=True)
     document = screen_pool(
         of_formulas, str(tmp_path / "pool.parquet"), tmp_path / "out", wanted, HERE, tell=notes.append
     )

@@ -11,13 +11,13 @@ from candidates import call, labelled, oxides
 
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.api.prediction import columns_for
-from sisso_sal.api.screening import Wanted, screen_pool
+from sisso_sal.api.screening import ScreeningWish, screen_pool
 from sisso_sal.errors import CampaignError, ModelFileError, SettingsError, TableError, UnitError
 from sisso_sal.models.files import read_model
 from sisso_sal.protocols.cause import counted
 from sisso_sal.screening import block, columns, pools, shards
 from sisso_sal.screening.driver import begin
-from sisso_sal.screening.tally import Best
+from sisso_sal.screening.tally import BestOfPool
 from sisso_sal.spaces.table import TableSpace
 from sisso_sal.system.executors import HERE
 
@@ -33,7 +33,7 @@ def small(monkeypatch):
 
 
 def screened(model, pool, out, *, tell=lambda line: None, **wanted):
-    return screen_pool(model, str(pool), out, Wanted(**{"top": 25, **wanted}), HERE, tell=tell)
+    return screen_pool(model, str(pool), out, ScreeningWish(**{"top": 25, **wanted}), HERE, tell=tell)
 
 
 def whole(model, path):
@@ -332,7 +332,7 @@ def test_equal_scores_are_ordered_by_id():
     scores, ids = rng.integers(0, 3, 400) / 2.0, [f"m{number:03d}" for number in rng.permutation(400)]
     scores[::7] = np.nan
     scores[1::50] = -np.inf
-    best = Best(10, pa.schema({"id": pa.string(), "score": pa.float64()}))
+    best = BestOfPool(10, pa.schema({"id": pa.string(), "score": pa.float64()}))
     for start in range(0, 400, 23):
         part = slice(start, start + 23)
         rows = best.reaching(scores[part])

@@ -14,7 +14,7 @@ import stubborn
 from stubborn import both_run, is_still, keepers_of, start
 
 from sisso_sal.system import programs
-from sisso_sal.system.programs import ENDED, Mark, NotEnded, end, kept, new_mark, survivors
+from sisso_sal.system.programs import ENDED, NotEnded, ProgramMark, end, kept, new_mark, survivors
 
 ROOT = Path(programs.__file__).parents[2]
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
@@ -39,7 +39,7 @@ def test_a_program_and_its_ranks_are_found_by_their_mark_and_ended(tmp_path):
     until(lambda: both_run(tmp_path))
     assert len(survivors(mark)) == 2
     assert survivors(new_mark()) == []
-    elsewhere = Mark(mark.mark, "node7", mark.place, "")
+    elsewhere = ProgramMark(mark.mark, "node7", mark.place, "")
     assert survivors(elsewhere) == []
     assert end(elsewhere) == []  # nothing that can be seen from here, and nothing was signalled
     assert len(survivors(mark)) == 2
@@ -169,5 +169,5 @@ def test_a_step_of_slurm_is_ended_by_slurm(tmp_path, monkeypatch):
     assert survivors(mark) == ["step 77.0"]
     assert end(mark) == []
     assert survivors(mark) == []
-    assert survivors(Mark("node", "", "", "77")) == ["step 77.1"]  # that of another
-    assert end(Mark("node", "", "", "77")) == []
+    assert survivors(ProgramMark("node", "", "", "77")) == ["step 77.1"]  # that of another
+    assert end(ProgramMark("node", "", "", "77")) == []

@@ -23,12 +23,8 @@ _ROMAN = ("0", "I", "II", "III", "IV", "V", "VI", "VII", "VIII")
 class Missing(NamedTuple):
     """A dissolved species that is needed.
 
-    Attributes
-    ----------
-    name : str
-        The metal with its oxidation state.
-    known : str
-        What is known instead.
+    - ``name``: str; the metal with its oxidation state.
+    - ``known``: str; what is known instead.
     """
 
     name: str

@@ -68,10 +68,10 @@ class Attempt:
     record: _Record
 
     @property
-    def mark(self) -> programs.Mark:
+    def mark(self) -> programs.ProgramMark:
         """By which its program is found."""
         record = self.record
-        return programs.Mark(record.mark, record.host, record.place, record.job)
+        return programs.ProgramMark(record.mark, record.host, record.place, record.job)
 
     @property
     def seconds(self) -> float:

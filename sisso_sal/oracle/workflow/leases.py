@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sisso_sal.system.storage import write_whole, writing
 
-__all__ = ["GIVEN_UP", "SECONDS", "Lease", "Watch", "pause_of", "seconds_of"]
+__all__ = ["GIVEN_UP", "SECONDS", "Lease", "LeaseWatch", "pause_of", "seconds_of"]
 
 SECONDS = 120.0
 """After so long without a sign of life a worker is given up, by default."""
@@ -114,7 +114,7 @@ def pause_of(seconds: float) -> float:
     return min(_LONGEST_PAUSE, seconds / _RENEWALS)
 
 
-class Watch:
+class LeaseWatch:
     """What one process has seen of leases; it knows more the longer it is kept."""
 
     def __init__(self) -> None:

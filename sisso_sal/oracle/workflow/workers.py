@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from sisso_sal.errors import DocumentError
-from sisso_sal.oracle.workflow.leases import SECONDS, Lease, Watch, seconds_of
+from sisso_sal.oracle.workflow.leases import SECONDS, Lease, LeaseWatch, seconds_of
 from sisso_sal.system import processes, slurm
 from sisso_sal.system.documents import read_bytes
 from sisso_sal.system.storage import writing
@@ -75,7 +75,7 @@ class Watcher:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._watch = Watch()
+        self._watch = LeaseWatch()
         self._asked: dict[str, float] = {}
         self.is_undecided = False
 

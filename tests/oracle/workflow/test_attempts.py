@@ -111,7 +111,7 @@ def test_an_attempt_on_another_machine_is_waited_for_and_else_stays_apart(tmp_pa
         assert not stubborn.is_still(first.folder)
         assert {file.name for file in second.folder.iterdir()} == {"attempt.json"}
     finally:
-        programs.end(programs.Mark(first.mark.mark, *list(vars(programs.new_mark()).values())[1:]), grace=0.1)
+        programs.end(programs.ProgramMark(first.mark.mark, *list(vars(programs.new_mark()).values())[1:]), grace=0.1)
         mpirun.wait()
 
 

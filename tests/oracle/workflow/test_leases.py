@@ -19,7 +19,7 @@ import stand_in_slurm
 from species import write_species
 
 from sisso_sal.oracle.workflow import leases, workers
-from sisso_sal.oracle.workflow.leases import GIVEN_UP, Lease, Watch, pause_of
+from sisso_sal.oracle.workflow.leases import GIVEN_UP, Lease, LeaseWatch, pause_of
 from sisso_sal.oracle.workflow.outcomes import Question
 from sisso_sal.oracle.workflow.tasks import Workflow, put_back, silent_tasks
 from sisso_sal.oracle.workflow.workers import Watcher, living
@@ -37,7 +37,7 @@ LEASE = 2.0
 def test_a_lease_is_alive_while_it_is_renewed_and_dead_when_it_was_not_for_its_time(tmp_path, monkeypatch):
     file, clock = tmp_path / "lease", [1000.0]
     monkeypatch.setattr(leases.time, "monotonic", lambda: clock[0])
-    watch = Watch()
+    watch = LeaseWatch()
     assert watch.look(file) == (False, 0.0)
     file.write_text("100\nwho\n0")
     assert watch.look(file) == (None, 0.0)  # it may have been like this for days
@@ -49,12 +49,12 @@ def test_a_lease_is_alive_while_it_is_renewed_and_dead_when_it_was_not_for_its_t
     assert watch.look(file) == (True, 0.99)
     clock[0] += 2
     assert watch.look(file)[0] is False
-    assert Watch().look(file)[0] is None  # another watcher has to see it for itself
+    assert LeaseWatch().look(file)[0] is None  # another watcher has to see it for itself
 
 
 @pytest.mark.parametrize("off", [-1e9, 1e9])
 def test_the_clock_of_the_host_of_a_worker_says_nothing(tmp_path, off):
-    file, watch = tmp_path / "lease", Watch()
+    file, watch = tmp_path / "lease", LeaseWatch()
     file.write_text("100\nwho\n0")
     os.utime(file, (time.time() + off, time.time() + off))
     assert watch.look(file)[0] is None
