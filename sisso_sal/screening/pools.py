@@ -97,7 +97,7 @@ def _between(batches: Iterator[pa.RecordBatch], skip: int, n_rows: int) -> Itera
 
 
 def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+    return batches[0] if len(batches) == 1 else pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
 
 
 def block_of(batch: pa.RecordBatch, reading: PoolReading, place: int) -> PoolBlock:

@@ -48,7 +48,7 @@ def predictions(out):
 
 
 def top(out):
-    return pd.read_csv(out / "top.csv", keep_default_na=False, na_values=[""])
+    return pd.read_csv(out / "top.csv", keep_default_na=False, na_values=[""], float_precision="round_trip")
 
 
 @pytest.mark.usefixtures("small")
