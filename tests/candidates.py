@@ -47,6 +47,17 @@ def labelled(frame):
     return frame.assign(**{"gap (eV)": target})
 
 
+def exact(path):
+    """A table whose numbers are those in the file to the last bit, with every version of pandas."""
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    for name in frame.columns:
+        try:
+            frame[name] = frame[name].replace("", "nan").astype(float)
+        except ValueError:  # a column of text
+            continue
+    return frame
+
+
 def call(*arguments, folder, code=0):
     done = shared().call(*map(str, arguments), cwd=folder, lines=False, kill_after=300)
     assert done.code == code, done.err

@@ -207,9 +207,9 @@ def _joined(table: Table, model: Model, top: Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    types = {"id": str, COMPOSITION: str}
-    # Older versions of pandas lose the last bit of numbers unless they are told.
-    best = pd.read_csv(top, dtype=types, keep_default_na=False, na_values=[""], float_precision="round_trip")
+    best = pd.read_csv(top, dtype=str, keep_default_na=False)
+    for name in best.columns.difference(["id", "reason", COMPOSITION]):  # by ourselves: older pandas loses the last bit
+        best[name] = best[name].replace("", "nan").astype(float)
     ids = [id_of(cell) for cell in best["id"]]
     is_kept = {*ids}
     rows = [row for row, id in enumerate(table.ids) if id not in is_kept]

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from candidates import QUICK, call, labelled, oxides
+from candidates import QUICK, call, exact, labelled, oxides
 
 from sisso_sal.ledger.store import read_ledger
 
@@ -24,7 +24,7 @@ def started(tmp_path_factory, pool):
 def test_the_candidates_are_the_labels_and_the_best_of_the_pool(started, pool):
     """The model that screens is that of the first iteration; what has a label is not kept."""
     kept = pd.read_parquet(started / "run" / "candidates.parquet")
-    best = pd.read_csv(started / "run.pool" / "screening" / "top.csv", float_precision="round_trip")
+    best = exact(started / "run.pool" / "screening" / "top.csv")
     known = oxides(60, 1)
     assert kept["formula"].tolist() == [*known["formula"], *best["id"]]
     assert len(best) == 30
@@ -36,19 +36,17 @@ def test_the_candidates_are_the_labels_and_the_best_of_the_pool(started, pool):
     screened_with = json.loads((started / "run.pool" / "model.json").read_text())
     first = json.loads((started / "run" / "iter-0001" / "model.json").read_text())
     assert screened_with["members"] == first["members"]
-    predictions = pd.read_csv(
-        started / "run" / "iter-0001" / "predictions.csv", float_precision="round_trip"
-    ).set_index("id")
+    predictions = exact(started / "run" / "iter-0001" / "predictions.csv").set_index("id")
     np.testing.assert_array_equal(predictions.loc[best["id"], "mean"], best["mean (eV)"])
 
 
 def test_it_goes_on_with_new_labels(started):
     """In the ledger, or filled in: neither changes which candidates there are."""
     before = pd.read_parquet(started / "run" / "candidates.parquet")
-    picks = pd.read_csv(started / "run" / "iter-0001" / "proposals.csv", float_precision="round_trip")["id"][:2]
+    picks = exact(started / "run" / "iter-0001" / "proposals.csv")["id"][:2]
     call("label", "run", picks[0], "2.5", folder=started)
     row = before.set_index("formula").loc[[picks[1]]].reset_index().assign(**{"gap (eV)": 3.5})
-    table = pd.read_csv(started / "labels.csv", float_precision="round_trip")
+    table = exact(started / "labels.csv")
     pd.concat([table, row[table.columns]]).to_csv(started / "labels.csv", index=False)
     call("discover", "labels.csv", "--out", "run", *POOL, folder=started)
     labels = {event["id"]: event["value"] for event in read_ledger(started / "run").events("label")}
@@ -84,8 +82,6 @@ def test_compositions_may_stand_in_a_column_of_their_own(tmp_path, pool):
     kept = pd.read_parquet(tmp_path / "run" / "candidates.parquet")
     formula = dict(zip([*known["name"], *named["name"]], [*known["formula"], *named["formula"]], strict=True))
     assert kept["composition"].tolist() == [formula[id] for id in kept["name"]]
-    best = pd.read_csv(tmp_path / "run.pool" / "screening" / "top.csv", float_precision="round_trip")
-    predictions = pd.read_csv(
-        tmp_path / "run" / "iter-0001" / "predictions.csv", float_precision="round_trip"
-    ).set_index("id")
+    best = exact(tmp_path / "run.pool" / "screening" / "top.csv")
+    predictions = exact(tmp_path / "run" / "iter-0001" / "predictions.csv").set_index("id")
     np.testing.assert_array_equal(predictions.loc[best["id"], "mean"], best["mean (eV)"])

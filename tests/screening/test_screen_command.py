@@ -9,7 +9,7 @@ import time
 
 import pandas as pd
 import pytest
-from candidates import QUICK, call, labelled, oxides
+from candidates import QUICK, call, exact, labelled, oxides
 
 COMMAND = (sys.executable, "-m", "sisso_sal")
 
@@ -93,7 +93,7 @@ def test_what_it_prints(pieces, model):
     assert "Files in printed: top.csv, summary.json, map.html" in done.out
     assert "Next: look at printed/map.html" in done.out
     page = (pieces / "printed" / "map.html").read_text()
-    best = pd.read_csv(pieces / "printed" / "top.csv", float_precision="round_trip")["id"]
+    best = exact(pieces / "printed" / "top.csv")["id"]
     assert all(f">{id}<" in page or f'"{id}"' in page for id in best)
     again = call("screen", model, "pool/0*.parquet", "--out", "printed", "--top", "12", "--no-map", folder=pieces)
     assert "all results were there" in again.out
@@ -122,7 +122,7 @@ def test_a_run_gives_goal_and_labels(tmp_path, pool):
     summary = json.loads((tmp_path / "run" / "iter-0001" / "summary.json").read_text())
     assert (done["goal"], done["acquisition"]) == (summary["wanted"], summary["acquisition"])
     assert done["n_known"] == 50
-    best = pd.read_csv(tmp_path / "screens" / "pool" / "top.csv", float_precision="round_trip")
+    best = exact(tmp_path / "screens" / "pool" / "top.csv")
     assert best["id"].tolist()[:10] == [proposal["id"] for proposal in summary["proposals"]]
     assert best["score"].tolist()[:10] == [proposal["score"] for proposal in summary["proposals"]]
     assert not {*best["id"]} & {*frame["formula"][:50]}

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from candidates import call, labelled, oxides
+from candidates import call, exact, labelled, oxides
 
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.api.prediction import columns_for
@@ -48,7 +48,7 @@ def predictions(out):
 
 
 def top(out):
-    return pd.read_csv(out / "top.csv", keep_default_na=False, na_values=[""], float_precision="round_trip")
+    return exact(out / "top.csv")
 
 
 @pytest.mark.usefixtures("small")
