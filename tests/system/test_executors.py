@@ -123,7 +123,9 @@ def test_processes_end_when_theirs_is_killed(tmp_path):
         driver.kill()
         driver.wait()
     pids = [int(file.name) for file in tmp_path.iterdir()]
-    wait_for(lambda: not any(runs(pid) for pid in pids))
+    wait_for(lambda: not any(map(runs, pids)))
+    assert len(pids) == 2
+    assert [pid for pid in pids if runs(pid)] == []
 
 
 def runs(pid):
