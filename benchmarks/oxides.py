@@ -4,8 +4,8 @@
 
 For 1 to 4 metals of all: parts spread evenly over the enumeration, until there are as many oxides as asked for. CPU time for each
 oxide, and that of its composition. One by one means: every choice of indices and states is tried, `reduced_formula` writes the
-formula, and `featurize` reads it again. Both are measured in one process, so the ratio holds where the times do not. The memory is
-the peak until then.
+formula, and `featurize` reads it again, a few at a time. From a table means: `featurize` reads formulas in a random order, all at
+once. All are measured in one process, so the ratio holds where the times do not. The memory is the peak until then.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from sisso_sal.oxides.metals import METALS
 from sisso_sal.oxides.pool import reduced_formula
 from sisso_sal.oxides.primary_features import featurize
 from sisso_sal.report.text.table import aligned
+
+FEW = 50
+"""Formulas of which `featurize` looks at each."""
 
 
 def one_by_one(n_metals: int, max_index: int, n: int) -> list[str]:
@@ -61,7 +64,20 @@ def main() -> None:
     parser.add_argument("--part", type=int, default=100_000, help="oxides in a part")
     parser.add_argument("--sample", type=int, default=2000, help="oxides made one by one")
     options = parser.parse_args()
-    rows = [["metals", "there are", "made", "s", "µs each", "composition", "one by one", "ratio", "peak, MiB"]]
+    rows = [
+        [
+            "metals",
+            "there are",
+            "made",
+            "s",
+            "µs each",
+            "composition",
+            "from a table",
+            "one by one",
+            "ratio",
+            "peak, MiB",
+        ]
+    ]
     for n_metals in (1, 2, 3, 4):
         oxides = OxideEnumeration(min_metals=n_metals, max_metals=n_metals, max_index=options.max_index)
         parts = spread(oxides, options.oxides, options.part)
@@ -71,7 +87,8 @@ def main() -> None:
         with_shares = _seconds_for_shares(oxides, parts[:3])
         begin = time.process_time()
         formulas = one_by_one(n_metals, options.max_index, options.sample)
-        featurize(formulas)
+        for start in range(0, len(formulas), FEW):
+            featurize(formulas[start : start + FEW])
         slow = 1e6 * (time.process_time() - begin) / len(formulas)
         fast, peak = 1e6 * seconds / n, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         cells = [
@@ -81,6 +98,7 @@ def main() -> None:
             f"{seconds:.2f}",
             f"{fast:.2f}",
             f"{1e6 * with_shares:.2f}",
+            f"{1e6 * _seconds_from_a_table(oxides, parts):.2f}",
         ]
         rows.append([*cells, f"{slow:.0f}", f"{slow / fast:.0f}", f"{peak:.0f}"])
     print(aligned(rows, numeric=range(len(rows[0]))))
@@ -92,6 +110,17 @@ def _seconds_for_shares(oxides: OxideEnumeration, parts: list[OxidePart]) -> flo
     begin = time.process_time()
     n = sum(len(block.shares()) for block in blocks)
     return (time.process_time() - begin) / n
+
+
+def _seconds_from_a_table(oxides: OxideEnumeration, parts: list[OxidePart]) -> float:
+    """CPU time of the features of an oxide that is read as text."""
+    rng = np.random.default_rng(0)
+    chosen = [parts[number] for number in rng.permutation(len(parts))[:3]]
+    formulas = rng.permutation(np.concatenate([oxides.read(part).formulas for part in chosen])).tolist()
+    featurize(formulas)  # compiled code and tables are loaded
+    begin = time.process_time()
+    features, _ = featurize(formulas)
+    return (time.process_time() - begin) / len(features)
 
 
 if __name__ == "__main__":

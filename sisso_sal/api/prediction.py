@@ -13,7 +13,7 @@ from sisso_sal.api.inputs import tell_rejected
 from sisso_sal.data.table import Table, read_table
 from sisso_sal.errors import TableError
 from sisso_sal.models.ensemble_model import EnsembleModel
-from sisso_sal.models.needs import Model, factor_of, is_made_from_formulas, why_needed
+from sisso_sal.models.needs import Model, factor_of, is_made_from_formulas, lacks_columns, why_needed
 from sisso_sal.oxides.primary_features import featurize_table
 
 
@@ -56,7 +56,10 @@ def columns_for(
     path = Path(path)
     names = read_table(path, id=id, features=[])
     if formula is not None or is_made_from_formulas(model, names.headers):
-        table, rejected = featurize_table(names, formula)
+        try:
+            table, rejected = featurize_table(names, formula)
+        except TableError as error:
+            raise error if formula is not None else TableError(f"{error}; {lacks_columns(model)}") from error
         tell("the model's features were made from formulas")
         tell_rejected(rejected, tell)
         missing = [name for name in model.needed if name not in table.feature_names]

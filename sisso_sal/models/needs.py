@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from sisso_sal.data.cells import shown
 from sisso_sal.data.headers import split_header
 from sisso_sal.errors import UnitError
 from sisso_sal.features.dimension import conversion_factor
@@ -18,6 +19,12 @@ def is_made_from_formulas(model: Model, names: Collection[str]) -> bool:
     """Whether all features of a model can be made from formulas of oxides, and a table with columns of these names has none."""
     made = {split_header(feature.header)[0] for feature in PRIMARY_FEATURES}
     return made.issuperset(model.primaries) and not {*model.primaries} & {*names}
+
+
+def lacks_columns(model: Model) -> str:
+    """Why features were to be made from formulas that nobody has named."""
+    names = ", ".join(shown(name) for name in tuple(model.needed)[:3]) + (", …" if len(model.needed) > 3 else "")
+    return f"formulas are needed where the table has none of the model's columns, here {names}"
 
 
 def why_needed(model: Model, name: str) -> str:

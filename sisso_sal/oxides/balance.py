@@ -7,7 +7,7 @@ are those that `sisso_sal.oxides.oxidation_states.oxidation_states` chooses, who
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,15 @@ import numpy as np
 from sisso_sal.oxides.elements import element_data
 from sisso_sal.oxides.oxidation_states import oxidation_states
 
-__all__ = ["BalancedOxides", "MetalTable", "balanced_oxides", "count_balanced", "formulas_of", "metal_table"]
+__all__ = [
+    "BalancedOxides",
+    "MetalTable",
+    "balanced_oxides",
+    "common_states",
+    "count_balanced",
+    "formulas_of",
+    "metal_table",
+]
 
 _ENTRIES = 1 << 18
 """Choices of states that are looked at together: they bound the memory."""
@@ -106,6 +114,42 @@ def balanced_oxides(
         yield _at_positions(table, n_metals, max_index, first, min(stop, first + step))
 
 
+def common_states(table: MetalTable, metals: np.ndarray, indices: np.ndarray, oxygen: np.ndarray) -> np.ndarray:
+    """The states of given oxides where the first step of the rule decides, each metal being in one of its common states.
+
+    Parameters
+    ----------
+    table : MetalTable
+    metals, indices : ndarray (n_metals, n) of int
+        Numbers of the metals in the table, ascending in each column, and atoms per formula unit.
+    oxygen : ndarray (n,) of int
+        Atoms of oxygen per formula unit.
+
+    Returns
+    -------
+    ndarray (n_metals, n) of int; zeros where no common states balance the charges.
+
+    Examples
+    --------
+    >>> table = metal_table(["Fe", "Ti"])
+    >>> common_states(table, np.array([[0, 0], [1, 1]]), np.array([[2, 1], [1, 1]]), np.array([5, 9])).tolist()
+    [[3, 0], [4, 0]]
+    """
+    states = np.zeros_like(metals)
+    slab = (np.cumsum(table.n_states[metals].prod(axis=0)) - 1) // _ENTRIES
+    edges = [0, *(np.flatnonzero(np.diff(slab)) + 1).tolist(), metals.shape[1]]
+    for start, stop in pairwise(edges):
+        rows = slice(start, stop)
+        groups, group = np.unique(metals[:, rows], axis=1, return_inverse=True)
+        choices = _choices(table, groups)
+        position, choice, charge = _charges(choices, group.ravel(), indices[:, rows])
+        balanced = np.flatnonzero(charge == 2 * oxygen[rows][position])
+        position, choice, charge = position[balanced], choice[balanced], charge[balanced]
+        likeliest = _likeliest(table, choices, indices[:, rows], position, choice, charge)
+        states[:, start + position[likeliest]] = choices.states[:, choice[likeliest]]
+    return states
+
+
 def formulas_of(table: MetalTable, oxides: BalancedOxides) -> np.ndarray:
     """Formulas as `sisso_sal.oxides.pool.reduced_formula` writes them: ndarray (n,) of str objects."""
     metals = np.take_along_axis(oxides.metals, oxides.order, axis=0)
@@ -166,12 +210,7 @@ def _at_positions(table: MetalTable, n_metals: int, max_index: int, start: int, 
     kept = np.flatnonzero(divisor <= 2)
     group, indices, divisor = group[kept], indices[:, kept], divisor[kept]
 
-    position = np.repeat(np.arange(len(group)), choices.number[group])
-    ends = np.cumsum(choices.number[group])
-    choice = np.arange(len(position)) + (choices.first[group] - ends + choices.number[group])[position]
-    charge = np.zeros(len(position), dtype=np.int64)
-    for index, state in zip(indices, choices.states, strict=True):
-        charge += index[position] * state[choice]
+    position, choice, charge = _charges(choices, group, indices)
     coprime = (divisor == 1)[position] | (charge % 4 == 2)
     balanced = np.flatnonzero((charge % 2 == 0) & coprime)
     position, choice, charge = position[balanced], choice[balanced], charge[balanced]
@@ -185,6 +224,17 @@ def _at_positions(table: MetalTable, n_metals: int, max_index: int, start: int, 
         choices.order[:, choice],
         charge // 2,
     )
+
+
+def _charges(choices: _Choices, group: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every choice of states of every position, given its group and its indices: position, choice and charge, (n_entries,)."""
+    position = np.repeat(np.arange(len(group)), choices.number[group])
+    ends = np.cumsum(choices.number[group])
+    choice = np.arange(len(position)) + (choices.first[group] - ends + choices.number[group])[position]
+    charge = np.zeros(len(position), dtype=np.int64)
+    for index, state in zip(indices, choices.states, strict=True):
+        charge += index[position] * state[choice]
+    return position, choice, charge
 
 
 def _groups(n: int, size: int, start: int, stop: int) -> np.ndarray:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sisso_sal.data.table import Table
 
-__all__ = ["ElementData", "atomic_fractions", "composition_of", "element_data", "parse_formula"]
+__all__ = ["ElementData", "atomic_fractions", "composition_of", "element_data", "parse_formula", "whole_amounts"]
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,24 @@ def fractions_or_nan(formulas: "pa.StringArray") -> "np.ndarray":
     shares, is_known = _shares(amounts)
     shares[~is_known] = np.nan
     return shares
+
+
+def whole_amounts(formulas: Sequence[str]) -> "np.ndarray":
+    """Atoms of each element where a text is a plain formula of whole numbers, zeros elsewhere: ndarray (n, n_elements) of int.
+
+    Examples
+    --------
+    >>> whole_amounts(["H2", "H0.5", "sample 7"])[:, 0].tolist()
+    [2, 0, 0]
+    """
+    import numpy as np
+
+    from sisso_sal.data.arrow import text_array
+
+    amounts, _ = _amounts(text_array(formulas))
+    whole = amounts.astype(np.int64)
+    whole[(whole != amounts).any(axis=1)] = 0
+    return whole
 
 
 def _amounts(formulas: "pa.StringArray") -> "tuple[np.ndarray, list[int]]":

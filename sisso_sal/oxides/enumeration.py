@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from bisect import bisect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -27,10 +26,11 @@ from sisso_sal.oxides.balance import (
     formulas_of,
     metal_table,
 )
+from sisso_sal.oxides.compositions import compositions_of
 from sisso_sal.oxides.element_groups import elements_named
 from sisso_sal.oxides.elements import element_data
 from sisso_sal.oxides.metals import METALS, check_metals
-from sisso_sal.oxides.primary_features import PRIMARY_FEATURES, Compositions, check_values, feature_values
+from sisso_sal.oxides.primary_features import PRIMARY_FEATURES, check_values, feature_values
 
 __all__ = ["OxideBlock", "OxideEnumeration", "OxidePart"]
 
@@ -226,24 +226,10 @@ class OxideEnumeration:
         """
         slabs = list(balanced_oxides(self._table, part.n_metals, self.max_index, part.start, part.stop))
         oxides = BalancedOxides(*(np.concatenate(columns, axis=-1) for columns in zip(*slabs, strict=True)))
-        compositions = self._compositions(oxides)
+        known = (oxides.metals, oxides.indices, oxides.states, oxides.oxygen)
+        compositions = compositions_of(self._table, *known)
         shares = partial(_shares, compositions.elements.astype(np.int16), compositions.amounts.astype(np.int32))
         return OxideBlock(formulas_of(self._table, oxides), feature_values(compositions), shares)
-
-    def _compositions(self, oxides: BalancedOxides) -> Compositions:
-        places = {symbol: number for number, symbol in enumerate(element_data())}
-        elements = np.array([places[symbol] for symbol in self.metals])[oxides.metals]
-        # Oxygen stands between the metals by the alphabet, as in a composition that `parse_formula` reads.
-        before = (oxides.metals < bisect(self.metals, "O")).sum(axis=0)
-        rows = np.arange(len(elements) + 1)[:, None]
-        row_of = np.minimum(rows - (rows > before), len(elements) - 1)
-        is_oxygen = rows == before
-        return Compositions(
-            np.where(is_oxygen, places["O"], np.take_along_axis(elements, row_of, axis=0)),
-            np.where(is_oxygen, oxides.oxygen, np.take_along_axis(oxides.indices, row_of, axis=0)).astype(float),
-            np.concatenate([oxides.indices, oxides.oxygen[None]]).astype(float),
-            np.concatenate([oxides.states, np.full((1, len(before)), -2)]).astype(float),
-        )
 
     def describe(self) -> dict[str, Any]:
         """All that decides the oxides, their order and their features, as plain data: for the name of a result.

@@ -5,15 +5,16 @@ M. Scheffler, npj Comput. Mater. 2025, doi 10.1038/s41524-025-01596-4, where the
 with a missing value is rejected, and the reason names what is missing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, reduce
 from operator import add
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sisso_sal.errors import InputError, TableError
+from sisso_sal.oxides.compositions import Compositions, common_oxides
 from sisso_sal.oxides.elements import element_data, parse_formula
 from sisso_sal.oxides.oxidation_states import check_oxide, oxidation_states
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PRIMARY_FEATURES",
-    "Compositions",
     "PrimaryFeature",
     "check_values",
     "feature_values",
@@ -33,21 +33,8 @@ __all__ = [
 ]
 
 
-class Compositions(NamedTuple):
-    """Oxides with the same number of elements, and the same number of oxidation states.
-
-    - ``elements``: ndarray (n_elements, n) of int; numbers of the elements, as in `element_data`; those of an oxide in
-      alphabetical order of the symbols.
-    - ``amounts``: ndarray (n_elements, n); atoms of each element per formula unit.
-    - ``ions``: ndarray (n_states, n); atoms in each oxidation state per formula unit, in the order of `oxidation_states`:
-      oxygen last.
-    - ``states``: ndarray (n_states, n); the oxidation states.
-    """
-
-    elements: np.ndarray
-    amounts: np.ndarray
-    ions: np.ndarray
-    states: np.ndarray
+_MANY = 100
+"""Formulas from which on it pays to load the compiled code that reads many at once."""
 
 
 @cache
@@ -176,32 +163,58 @@ def featurize(formulas: Iterable[Any]) -> "tuple[pd.DataFrame, list[tuple[Any, s
     """
     import pandas as pd
 
+    texts = list(formulas)
+    values = np.full((len(texts), len(PRIMARY_FEATURES)), np.nan)
+    reasons: dict[int, str] = {}
+    for rows, oxides in _read(texts, reasons):
+        values[rows] = np.stack(list(feature_values(oxides).values()), axis=1)
+    kept = [row for row in range(len(texts)) if row not in reasons]
+    headers = [feature.header for feature in PRIMARY_FEATURES]
+    index = pd.Index([texts[row] for row in kept], name="formula", dtype=object)
+    features = pd.DataFrame(values[kept] if reasons else values, index=index, columns=headers)
+    return features, [(texts[row], reason) for row, reason in reasons.items()]
+
+
+def _read(texts: Sequence[Any], reasons: dict[int, str]) -> Iterator[tuple[Any, Compositions]]:
+    """Rows and what stands in them, those of one shape together; why others cannot be read is written into `reasons`."""
+    rest = np.ones(len(texts), dtype=bool)
+    if len(texts) >= _MANY:
+        plain = [text if isinstance(text, str) and text.isascii() else "" for text in texts]
+        for rows, oxides in common_oxides(plain, _complete_elements()):
+            rest[rows] = False
+            yield rows, oxides
     number = {symbol: place for place, symbol in enumerate(element_data())}
-    accepted: list[Any] = []
-    rejected: list[tuple[Any, str]] = []
-    # Oxides of one shape are averaged together: numbers of elements and of states -> rows, and what `Compositions` holds.
+    # Numbers of elements and of states -> rows, and what `Compositions` holds.
     shapes: dict[tuple[int, int], list[tuple[Any, ...]]] = {}
-    for formula in formulas:
+    for row in np.flatnonzero(rest).tolist():
         try:
-            composition = parse_formula(formula)
+            composition = parse_formula(texts[row])
             check_oxide(composition)
             check_values(composition)
             states = oxidation_states(composition)
         except InputError as reason:
-            rejected.append((formula, str(reason)))
+            reasons[row] = str(reason)
             continue
         elements, amounts = [number[symbol] for symbol in composition], list(composition.values())
-        one = (len(accepted), elements, amounts, [s.amount for s in states], [s.state for s in states])
+        one = (row, elements, amounts, [s.amount for s in states], [s.state for s in states])
         shapes.setdefault((len(composition), len(states)), []).append(one)
-        accepted.append(formula)
-    values = np.empty((len(accepted), len(PRIMARY_FEATURES)))
     for members in shapes.values():
         rows, elements, *others = zip(*members, strict=True)
-        oxides = Compositions(np.array(elements).T, *(np.array(one, dtype=float).T for one in others))
-        values[list(rows)] = np.stack(list(feature_values(oxides).values()), axis=1)
-    headers = [feature.header for feature in PRIMARY_FEATURES]
-    index = pd.Index(accepted, name="formula", dtype=object)
-    return pd.DataFrame(values, index=index, columns=headers), rejected
+        yield list(rows), Compositions(np.array(elements).T, *(np.array(one, dtype=float).T for one in others))
+
+
+@cache
+def _complete_elements() -> tuple[str, ...]:
+    """Elements with a common state and all elemental values, apart from oxygen."""
+    return tuple(symbol for symbol, element in element_data().items() if element.common and _has_all_values(symbol))
+
+
+def _has_all_values(symbol: str) -> bool:
+    try:
+        check_values([symbol, "O"])
+    except InputError:
+        return False
+    return symbol != "O"
 
 
 def featurize_table(table: "Table", formula: str | None = None) -> "tuple[Table, list[tuple[str, str]]]":

@@ -16,7 +16,7 @@ from sisso_sal.data.headers import split_header
 from sisso_sal.data.roles import ROW_NUMBERS, suggestion
 from sisso_sal.errors import TableError
 from sisso_sal.models.ensemble_model import EnsembleModel
-from sisso_sal.models.needs import Model, factor_of, is_made_from_formulas, why_needed
+from sisso_sal.models.needs import Model, factor_of, is_made_from_formulas, lacks_columns, why_needed
 from sisso_sal.oxides.elements import atomic_fractions
 from sisso_sal.oxides.primary_features import PRIMARY_FEATURES
 from sisso_sal.screening.block import PoolReading
@@ -139,7 +139,8 @@ def _of_file(model: Model, schema: Schema, id: str | None, formula: str | None) 
     if taken is not None or is_made_from_formulas(model, schema.fields):
         taken = taken or named
         if taken is None or not schema.is_text(taken):
-            raise TableError(f"{schema.path}: needs a column of formulas to make features from, found none")
+            found = f"{schema.path}: needs a column of formulas to make features from, found none"
+            raise TableError(found if formula is not None else f"{found}; {lacks_columns(model)}")
         made = made_features(model, schema.path)
         return PoolReading(
             id=schema.header(named), formula=schema.header(taken), features=made, primaries=dict(model.primaries)

@@ -110,6 +110,8 @@ class ScreeningJob:
     def differences(self, earlier: ScreeningJob) -> list[str]:
         """What has changed since, one line each; where the model file lies does not count."""
         now, before = self.to_json(), earlier.to_json()
+        if now["goal"] != before["goal"]:  # the value to improve on follows from it
+            now["reference"] = before["reference"]
         lines = [f"{_NAMES[name]}: {before[name]} -> {now[name]}" for name in _SHOWN if before[name] != now[name]]
         return lines + [f"{_NAMES[name]} differ" for name in _NAMES if name not in _SHOWN and before[name] != now[name]]
 

@@ -7,6 +7,7 @@ from candidates import QUICK, call
 
 from sisso_sal.api.prediction import columns_for
 from sisso_sal.api.screening import ScreeningWish, screen_pool
+from sisso_sal.errors import TableError
 from sisso_sal.models.files import read_model
 from sisso_sal.oxides.elements import atomic_fractions
 from sisso_sal.oxides.enumeration import OxideEnumeration
@@ -83,3 +84,16 @@ def test_features_are_made_where_the_pool_has_none(tmp_path, of_formulas, monkey
     told = model.predict_distribution(columns, atomic_fractions(table.ids))
     np.testing.assert_allclose(found.loc[list(KNOWN), "mean"], told.mean, rtol=1e-9)
     assert found.loc["NaCl", "reason"] == "no features can be made from the formula"
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_table_without_the_features_and_without_formulas_says_both(tmp_path, of_formulas, form):
+    table = pd.DataFrame({"id": ["x", "y"] if form == "csv" else [1, 2], "b": [2.0, 4.0]})
+    if form == "csv":
+        table.to_csv(tmp_path / "pool.csv", index=False)
+    else:
+        table.to_parquet(tmp_path / "pool.parquet")
+    needed = "formulas are needed where the table has none of the model's columns, here '"
+    with pytest.raises(TableError, match=needed) as error:
+        screen_pool(of_formulas, str(tmp_path / f"pool.{form}"), tmp_path / "out", ScreeningWish(goal=">=5"), HERE)
+    assert str(error.value).startswith(str(tmp_path / f"pool.{form}: "))
