@@ -38,8 +38,9 @@ def feature_space(
 ):
     """All rungs, by applying every operator to every feature: a list of `Rung`, the last one with its duplicates.
 
-    columns maps names to values (n_samples,), units maps names to unit texts.
+    columns maps names to values (n_samples,), units maps names to unit texts; operators are those of all rungs or of each rung.
     """
+    of_rungs = [operators] * rung if all(isinstance(name, str) for name in operators) else operators
     first = Rung()
     for name, row in columns.items():
         first.features.append(Expression.primary(name, units[name] if unit_rules != "none" else ""))
@@ -50,7 +51,7 @@ def feature_space(
         start = len(lower) - len(rungs[-1].features)
         new = Rung()
         stored = number < rung
-        for operator in [name for name in OPERATORS if name in operators]:
+        for operator in [name for name in OPERATORS if name in of_rungs[number - 1]]:
             for operands in _operands(operator, lower, start):
                 new.n_generated += 1
                 formula, values = _feature(operator, operands, max_complexity, UNIT_RULES[unit_rules], turn=stored)
@@ -326,7 +327,10 @@ def search(features, values, target, weights, *, dim, n_sis, n_residual=1, allow
     rank_of = {f.key: (f.complexity, f.key) for f in features}
     subspace, residuals, steps = [], [target], []
     for d in range(1, dim + 1):
-        found = screen(features, values, weights, residuals, n_sis, allowed=allowed, taken=set(subspace), centre=centre)
+        wanted = n_sis if isinstance(n_sis, int) else n_sis[d - 1]
+        found = screen(
+            features, values, weights, residuals, wanted, allowed=allowed, taken=set(subspace), centre=centre
+        )
         subspace = subspace + [f.key for f in found.features]
         fits, _ = best_subsets(
             [values_of[key] for key in subspace],

@@ -16,7 +16,8 @@ from sisso_sal.data.roles import Wanted
 from sisso_sal.data.table import Table, read_targets, read_wanted
 from sisso_sal.errors import SettingsError, TableError
 from sisso_sal.features.dimension import check_units, same_quantity_in_other_units
-from sisso_sal.features.operators import DEFAULT_OPERATORS, operators_named
+from sisso_sal.features.operator_names import of_each_rung
+from sisso_sal.features.operators import DEFAULT_OPERATORS
 from sisso_sal.models.magnitudes import why_flat
 from sisso_sal.models.registry import surrogate_named, unused_sections
 from sisso_sal.oxides.primary_features import featurize_table
@@ -64,7 +65,7 @@ def complete_defaults() -> CampaignSettings:
 def _completed(settings: CampaignSettings, *, ensemble: bool) -> CampaignSettings:
     model = settings.model
     names = DEFAULT_OPERATORS if model.operators is None else model.operators
-    operators_named(names)
+    of_each_rung(names, model.rung)
     completed = model.completed(ensemble=ensemble).model_copy(update={"operators": tuple(names)})
     return settings.model_copy(update={"model": completed})
 

@@ -28,6 +28,17 @@ def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
     return parts
 
 
+def numbers(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | tuple[int, ...] | None:
+    """A whole number of 1 or more, or several with commas between them."""
+    parts = None if value is None else [part.strip() for part in value.split(",")]
+    if parts is None:
+        return None
+    if not all(part.isascii() and part.isdigit() and int(part) >= 1 for part in parts):
+        raise click.BadParameter(f"needs whole numbers of at least 1 with commas between them, found '{value}'")
+    found = tuple(map(int, parts))
+    return found if len(found) > 1 else next(iter(found))
+
+
 def column_names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
     """Names of columns with commas between them; one that has a comma inside stands in quotation marks."""
     if value is None:
@@ -195,11 +206,14 @@ MODEL = panel(
         metavar="A,B,…",
         callback=names,
         shell_complete=known_values.operators,
-        help="Operators, e.g. add,sub,mult,div,sq,sqrt.",
+        help="Operators, e.g. add,sub,mult,div,sq,sqrt; those of each rung with semicolons: 'add,sub;div'.",
     ),
     click.option("--rung", type=click.IntRange(0, 3), help="How many times operators are applied; 2 by default."),
     click.option(
-        "--n-sis", type=click.IntRange(min=1), help="Features kept by each screening; 50 by default, 20 for ensembles."
+        "--n-sis",
+        metavar="N[,N…]",
+        callback=numbers,
+        help="Features kept by each screening, or in each dimension; 50 by default, 20 for ensembles.",
     ),
     click.option("--dim", type=click.IntRange(1, 6), help="Terms of a formula; 2 by default, up to 3 for ensembles."),
     click.option("--n-residual", type=click.IntRange(min=1), help="Residuals used in each screening; 5 by default."),

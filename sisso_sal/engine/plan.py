@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import ceil, comb
 
 from sisso_sal.engine.admitted import admitted_pairs
@@ -37,8 +38,8 @@ class SearchSize:
     ----------
     dim : int
         Largest number of terms.
-    n_sis : int
-        Features added to each subspace per dimension.
+    n_sis : int or tuple of int
+        Features added to each subspace per dimension, or in each dimension.
     n_residual : int
         Number of best models of a dimension whose residuals the next screening sees (Purcell et al., npj Comput. Mater. 9, 112
         (2023)).
@@ -49,10 +50,21 @@ class SearchSize:
     """
 
     dim: int
-    n_sis: int
+    n_sis: int | tuple[int, ...]
     n_residual: int = 1
     keep: int = 10
     n_scored: int = 0
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Features added in each dimension, (dim,).
+
+        Examples
+        --------
+        >>> SearchSize(dim=2, n_sis=50).sizes, SearchSize(dim=2, n_sis=(50, 20)).sizes
+        ((50, 50), (50, 20))
+        """
+        return self.n_sis[: self.dim] if isinstance(self.n_sis, tuple) else (self.n_sis,) * self.dim
 
 
 def search_cost(
@@ -73,7 +85,7 @@ def search_cost(
     admitted = admitted_pairs(space, [problem.allowed for problem in problems])
     n_pairs = sum(part.n_features for own in admitted for part in own)
     each_pair = sum(pair_seconds(n, 1 if d == 0 else size.n_residual) for d in range(dim))
-    sizes = [min(d * size.n_sis, space.n_features) for d in range(1, dim + 1)]
+    sizes = [min(number, space.n_features) for number in accumulate(size.sizes)]
     n_subsets = len(problems) * sum(comb(number, d) for d, number in enumerate(sizes, start=1))
     on_pairs = n_pairs * each_pair
     elsewhere = 1 if workers.is_here or on_pairs < dim * threads * WORTH else workers.n * workers.threads
@@ -82,7 +94,7 @@ def search_cost(
     copies = 3 * space.values.nbytes // 2  # three in float32
     # Triples and more need a Gram matrix, in float64 and float32, and one for each level above.
     gram = sizes[-1] ** 2 * (12 + 8 * (dim - 3)) if dim > 2 else 0
-    pool = 8 * n * min(9 * size.n_sis, space.n_features)  # features that wait for `Pool.compact`
+    pool = 8 * n * min(9 * max(size.sizes), space.n_features)  # features that wait for `Pool.compact`
     n_bytes = copies + max(threads * (gram + 3 * 8 * sizes[-1] * n), min(threads, len(problems)) * pool)
     each = f" for {len(problems)} problems" if len(problems) > 1 else ""
     times = "once" if dim == 1 else f"{dim} times"

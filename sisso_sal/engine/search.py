@@ -105,7 +105,7 @@ def search(
         stage = _stage(progress, d - 1, size.dim)
         try:
             options = {"centre": centre, "threads": threads, "progress": stage, "is_census": d == 1}
-            chosen, causes = screen(space, steps, size.n_sis, workers=workers, **options)
+            chosen, causes = screen(space, steps, size.sizes[d - 1], workers=workers, **options)
             rejected += causes
             _regress(space, problems, results, chosen, size, centre=centre, threads=threads)
         except KeyboardInterrupt as stop:

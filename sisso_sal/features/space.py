@@ -17,7 +17,13 @@ from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.features.dimension import Dimension
 from sisso_sal.features.expression import Expression, canonical_key
 from sisso_sal.features.layout import Builder, Layout
-from sisso_sal.features.operators import BY_OPCODE, DEFAULT_OPERATORS, operators_named, refuse_uncompiled
+from sisso_sal.features.operator_names import OperatorNames, names_of, of_each_rung
+from sisso_sal.features.operators import (
+    BY_OPCODE,
+    DEFAULT_OPERATORS,
+    operators_named,
+    refuse_uncompiled,
+)
 from sisso_sal.features.pairs import Block, Pairs
 from sisso_sal.features.stored import DimensionNumbers, duplicates, evaluated, primary_features
 from sisso_sal.features.unit_rules import STRICT, UnitRules, unit_rules_named
@@ -44,8 +50,8 @@ class SpaceSettings:
 
     Parameters
     ----------
-    operators : tuple of str
-        Names from the operator table.
+    operators : tuple of str, or tuple of tuple of str
+        Names from the operator table: of all rungs, or those of each rung.
     rung : int
         Number of times that operators are applied; 0 to 3.
     max_complexity : int or None
@@ -58,7 +64,7 @@ class SpaceSettings:
         A space with more features is refused; with None whatever fits into memory is laid out.
     """
 
-    operators: tuple[str, ...] = DEFAULT_OPERATORS
+    operators: OperatorNames = DEFAULT_OPERATORS
     rung: int = 2
     max_complexity: int | None = None
     min_abs: float = 1e-5
@@ -70,13 +76,21 @@ class SpaceSettings:
     def rules(self) -> UnitRules:
         return unit_rules_named(self.unit_rules)
 
+    def operators_of(self, rung: int) -> tuple[str, ...]:
+        """The operators that make a rung, by name.
+
+        Examples
+        --------
+        >>> SpaceSettings(operators=(("add", "sub"), ("div",))).operators_of(2)
+        ('div',)
+        """
+        return of_each_rung(self.operators, self.rung)[rung - 1]
+
     def __post_init__(self) -> None:
-        operators_named(self.operators)
         unit_rules_named(self.unit_rules)
-        if not self.operators and self.rung:
-            raise SettingsError("operators: needs at least one operator, found none")
         if not (isinstance(self.rung, int | np.integer) and 0 <= self.rung <= 3):
             raise SettingsError(f"rung: needs an integer from 0 to 3, found {self.rung!r}")
+        of_each_rung(self.operators, self.rung)
         if self.max_complexity is not None and self.max_complexity < 0:
             raise SettingsError(f"max_complexity: needs a number >= 0, found {self.max_complexity!r}")
         if self.max_features is not None and self.max_features < 1:
@@ -163,8 +177,8 @@ class FeatureSpace:
         self.settings = settings
         self.names = tuple(names)
         self.units = tuple(units)
-        self.operators = operators_named(settings.operators)
-        refuse_uncompiled(self.operators)
+        self.operators = [operators_named(names) for names in of_each_rung(settings.operators, settings.rung)]
+        refuse_uncompiled(operators_named(sorted(names_of(settings.operators))))
         self.rejected: list[Counter] = [Counter()]
         self._numbers = DimensionNumbers(settings.rules)
         self._expressions: dict[int, Expression] = {}
@@ -179,7 +193,7 @@ class FeatureSpace:
         self._last = Layout([], [])
         for rung in range(1, settings.rung + 1):
             self.rejected.append(Counter())
-            self._last = self._builder().lay_out(settings.max_complexity, self.rejected[-1])
+            self._last = self._builder(rung).lay_out(settings.max_complexity, self.rejected[-1])
             self._check_size(rung, self._last.n_features)
             if rung < settings.rung:
                 self._store(self.rejected[-1])
@@ -242,9 +256,9 @@ class FeatureSpace:
             for left, right in zip(block.left.tolist(), block.right.tolist(), strict=True):
                 yield block.opcode, left, right
 
-    def _builder(self) -> Builder:
+    def _builder(self, rung: int) -> Builder:
         unitless = None if self.settings.rules.is_any_argument else self._numbers.unitless
-        return Builder(self.operators, self._stored, self._rung_start[-1], unitless)
+        return Builder(self.operators[rung - 1], self._stored, self._rung_start[-1], unitless)
 
     def _check_size(self, rung: int, n_features: int) -> None:
         """Refuse a rung that is larger than admitted or, if it is to be stored, than memory; say what would fit."""
@@ -266,7 +280,7 @@ class FeatureSpace:
     def smaller(self, rung: int, most: float) -> str:
         """The option with which the rung above the stored ones has at most so many features."""
         largest = 2 * int(self._stored.complexity.max()) + 1
-        builder, limits = self._builder(), range(largest, rung - 1, -1)
+        builder, limits = self._builder(rung), range(largest, rung - 1, -1)
         fitting = (limit for limit in limits if builder.lay_out(limit, Counter()).n_features <= most)
         limit = next(fitting, None)
         return f"--rung {rung - 1}" if limit is None else f"--max-complexity {limit}"

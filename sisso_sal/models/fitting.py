@@ -21,6 +21,7 @@ from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.search import SubspaceFits, search
 from sisso_sal.errors import FitError, ModelFileError, SettingsError
 from sisso_sal.features.expression import Expression
+from sisso_sal.features.operator_names import OperatorNames, names_of
 from sisso_sal.features.operators import DEFAULT_OPERATORS
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
 from sisso_sal.features.stored import SAME_VALUE
@@ -63,8 +64,8 @@ class SearchSettings:
     ----------
     dim : int
         Largest number of descriptors; 1 to 6.
-    n_sis : int
-        Features added to the subspace per dimension; as many as there are, if the space has fewer.
+    n_sis : int or tuple of int
+        Features added to the subspace per dimension, or in each dimension; as many as there are, if the space has fewer.
     n_residual : int
         Number of best models whose residuals the next screening sees.
     n_models : int
@@ -77,7 +78,7 @@ class SearchSettings:
     """
 
     dim: int = 2
-    n_sis: int = 50
+    n_sis: int | tuple[int, ...] = 50
     n_residual: int = 5
     n_models: int = 10
     n_scored: int = 0
@@ -85,11 +86,14 @@ class SearchSettings:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        limits = {"dim": 6, "n_sis": 10_000_000, "n_residual": 1000, "n_models": 1000}
+        limits = {"dim": 6, "n_residual": 1000, "n_models": 1000}
         for name, largest in limits.items():
-            value = getattr(self, name)
-            if not (isinstance(value, int | np.integer) and 1 <= value <= largest):
-                raise SettingsError(f"{name}: needs an integer from 1 to {largest}, found {value!r}")
+            _check_number(name, getattr(self, name), largest)
+        for value in self.n_sis if isinstance(self.n_sis, tuple) else (self.n_sis,):
+            _check_number("n_sis", value, 10_000_000)
+        if isinstance(self.n_sis, tuple) and len(self.n_sis) < self.dim:
+            needed = f"needs one number, or one for each of {self.dim} dimensions"
+            raise SettingsError(f"n_sis: {needed}, found {len(self.n_sis)}")
         if self.n_scored < 0:
             raise SettingsError(f"n_scored: needs a number >= 0, found {self.n_scored!r}")
         if self.threads is not None and self.threads < 1:
@@ -100,20 +104,42 @@ class SearchSettings:
         return self.threads or usable_cores()
 
 
+def _check_number(name: str, value: Any, largest: int) -> None:
+    if not (isinstance(value, int | np.integer) and 1 <= value <= largest):
+        raise SettingsError(f"{name}: needs an integer from 1 to {largest}, found {value!r}")
+
+
 def space_settings(parameters: Mapping[str, Any]) -> SpaceSettings:
-    """The settings of the feature space among the parameters of an estimator."""
-    operators = parameters["operators"]
+    """The settings of the feature space among the parameters of an estimator.
+
+    Raises
+    ------
+    SettingsError
+        One is out of range, or more rungs have operators than there are.
+    """
+    given = DEFAULT_OPERATORS if parameters["operators"] is None else parameters["operators"]
+    operators: OperatorNames = tuple(names if isinstance(names, str) else tuple(names) for names in given)
+    n_rungs = 0 if all(isinstance(names, str) for names in operators) else len(operators)
+    if n_rungs > (rung := parameters["rung"]):
+        raise SettingsError(f"operators: needs operators of all rungs, or of each of {rung}, found those of {n_rungs}")
     names = ("rung", "max_complexity", "max_features", "min_abs", "max_abs", "unit_rules")
     return SpaceSettings(
-        operators=tuple(DEFAULT_OPERATORS if operators is None else operators),
+        operators=operators,
         **{name: parameters[name] for name in names},
     )
 
 
 def search_settings(parameters: Mapping[str, Any], n_models: int, n_scored: int = 0) -> SearchSettings:
     """The settings of the search among the parameters of an estimator."""
-    names = ("dim", "n_sis", "n_residual", "fit_intercept", "threads")
-    return SearchSettings(n_models=n_models, n_scored=n_scored, **{name: parameters[name] for name in names})
+    n_sis: int | tuple[int, ...] = parameters["n_sis"]
+    if isinstance(n_sis, Sequence):
+        n_sis = tuple(n_sis)
+        if len(n_sis) > parameters["dim"]:
+            needed = f"needs one number, or one for each of {parameters['dim']} dimensions"
+            raise SettingsError(f"n_sis: {needed}, found {len(n_sis)}")
+    names = ("dim", "n_residual", "fit_intercept", "threads")
+    others = {name: parameters[name] for name in names}
+    return SearchSettings(n_models=n_models, n_scored=n_scored, n_sis=n_sis, **others)
 
 
 @dataclass(frozen=True)
@@ -206,7 +232,7 @@ def _check_settings(model: SISSOModel, space: SpaceSettings, search: SearchSetti
         if space.max_complexity is not None and expression.complexity > space.max_complexity:
             largest, operators = space.max_complexity, expression.complexity
             raise ModelFileError(f"{place}: needs at most {largest} operators as the settings say, found {operators}")
-        others = sorted({*expression.operator_names()} - {*space.operators})
+        others = sorted({*expression.operator_names()} - names_of(space.operators))
         if others:
             raise ModelFileError(f"{place}: needs operators of the settings, found '{others[0]}'")
 
@@ -246,7 +272,9 @@ class Prepared:
     @property
     def size(self) -> SearchSize:
         """How much is looked for; no more features are screened than there are."""
-        n_sis, settings = min(self.settings.n_sis, self.space.n_features), self.settings
+        settings, given = self.settings, self.settings.n_sis
+        most = self.space.n_features
+        n_sis = tuple(min(number, most) for number in given) if isinstance(given, tuple) else min(given, most)
         wanted = {"n_residual": settings.n_residual, "keep": settings.n_models, "n_scored": settings.n_scored}
         return SearchSize(dim=settings.dim, n_sis=n_sis, **wanted)
 

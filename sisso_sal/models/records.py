@@ -234,10 +234,10 @@ class SettingsRecord(Record):
     """The parameters of a `SISSORegressor`; one that is missing must not become the default."""
 
     model_config = ConfigDict(extra="forbid")
-    operators: list[Text] | None
+    operators: list[Text] | list[list[Text]] | None
     rung: Count
     dim: Count
-    n_sis: Count
+    n_sis: Count | list[Count]
     n_residual: Count
     max_complexity: Limit | None
     max_features: Limit | None

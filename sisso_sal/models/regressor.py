@@ -23,14 +23,14 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
 
     Parameters
     ----------
-    operators : sequence of str, optional
-        Names from the operator table; the default leaves out abs, log, sin and cos.
+    operators : sequence of str, or sequence of sequences of str, optional
+        Names from the operator table, of all rungs or of each rung; the default leaves out abs, log, sin and cos.
     rung : int
         Number of times that operators are applied; 0 to 3.
     dim : int
         Number of descriptors in the final model; the models of lower dimension are kept too.
-    n_sis : int
-        Features added to the subspace per dimension.
+    n_sis : int or sequence of int
+        Features added to the subspace per dimension, or in each dimension.
     n_residual : int
         Number of best models whose residuals the next screening sees.
     max_complexity : int, optional

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from sisso_sal.errors import SettingsError
@@ -25,10 +25,10 @@ class ModelSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    operators: tuple[str, ...] | None = None
+    operators: tuple[str, ...] | tuple[tuple[str, ...], ...] | None = None
     rung: int = Field(default=2, ge=0, le=3)
     dim: int | None = Field(default=None, ge=1, le=6)
-    n_sis: int | None = Field(default=None, ge=1)
+    n_sis: PositiveInt | tuple[PositiveInt, ...] | None = None
     n_residual: int = Field(default=5, ge=1)
     max_complexity: int | None = Field(default=None, ge=0)
     max_features: int | None = Field(default=None, ge=1)
@@ -36,6 +36,19 @@ class ModelSettings(BaseModel):
     max_abs: float = Field(default=1e5, gt=0)
     intercept: bool = True
     units: Literal["strict", "sisso", "none"] = "strict"
+
+    @field_validator("operators", mode="before")
+    @classmethod
+    def _of_rungs(cls, operators: Any) -> Any:
+        """Semicolons may stand between the operators of rungs where they are written with commas."""
+        if isinstance(operators, tuple | list) and all(isinstance(name, str) for name in operators):
+            return _rungs_in(operators)
+        return operators
+
+    @field_validator("n_sis", mode="before")
+    @classmethod
+    def _of_dimensions(cls, n_sis: Any) -> Any:
+        return next(iter(n_sis)) if isinstance(n_sis, tuple | list) and len(n_sis) == 1 else n_sis
 
     def completed(self, *, ensemble: bool) -> ModelSettings:
         """The same with every default filled in.
@@ -52,6 +65,17 @@ class ModelSettings(BaseModel):
         """The parameters of `SISSORegressor` and `SISSOEnsemble` that completed settings stand for."""
         parameters = self.model_dump(exclude={"intercept", "units"})
         return parameters | {"fit_intercept": self.intercept, "unit_rules": self.units}
+
+
+def _rungs_in(names: Sequence[str]) -> tuple[str, ...] | tuple[tuple[str, ...], ...]:
+    """Operators as they are written with commas between them and semicolons between rungs, after a split at the commas.
+
+    >>> _rungs_in(("add", "sub;div")), _rungs_in(("add", "div"))
+    ((('add', 'sub'), ('div',)), ('add', 'div'))
+    """
+    text = ",".join(names)
+    rungs = tuple(tuple(name.strip() for name in part.split(",") if name.strip()) for part in text.split(";"))
+    return rungs if len(rungs) > 1 else next(iter(rungs))
 
 
 FEW_MEMBERS = 20

@@ -139,20 +139,36 @@ def test_keywords_of_version_3_5(tmp_path):
     assert (about["rung"], about["dim"], about["n_sis"], about["operators"]) == (
         1,
         2,
-        30,
+        (30, 20),
         ("add", "sub"),
     )  # one rung takes the first set; four samples allow two terms
     assert "max_complexity" not in about
     assert found.header[2:] == ("feature1 (unit1)", "f[x] (unit1)")  # nsf=2 of three
     assert len(found.rows) == 4
     assert [line.partition(":")[0] for line in found.without_counterpart] == [
-        "nf_sis=30,20,10", "nmodel=100", "nthing=7",
+        "nmodel=100", "nthing=7",
     ]  # fmt: skip
     assert found.notes == (
         "nsf=2: train.dat has 3 features; not used: feature3",
         "nsample=4: train.dat has 5 samples; the last 1 are not used",
         "desc_dim=3: 4 samples allow 2 terms beside the intercept, and one sample to judge them; no larger model is fitted",
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "operators"),
+    [
+        ("'(+)(-)','(*)(/)'", (("add", "sub"), ("mult", "div"))),
+        ("'(+)(-)','(-)(+)'", ("add", "sub")),
+        ("'(+)','(*)(scd)'", (("add",), ("mult",))),
+    ],
+)
+def test_operators_of_each_rung(tmp_path, written, operators):
+    found = read_foreign(fortran(tmp_path, f"ops={written}\nnf_sis=9\nfcomplexity=3\n"))
+    assert found.settings["operators"] == operators
+    told = ";".join(map(",".join, operators)) if isinstance(operators[0], tuple) else ",".join(operators)
+    assert (f"ops={written}", f"operators = {told}") in found.mapped
+    assert not [line for line in found.without_counterpart if line.startswith("ops")]
 
 
 @pytest.mark.parametrize(
@@ -464,8 +480,7 @@ def test_a_bad_input_of_sisso_cpp_is_told(tmp_path, changes, task, message):
 
 def test_sizes_of_subspaces_and_terms_beyond_the_rows(tmp_path):
     found = read_foreign(cpp(tmp_path, {"n_sis_select": [5, 9], "desc_dim": 4, "erf": 1}), "diamond")
-    assert (found.settings["n_sis"], found.settings["dim"]) == (9, 2)
-    assert "n_sis_select=[5, 9]: every screening keeps the same number, 9" in found.without_counterpart
+    assert (found.settings["n_sis"], found.settings["dim"]) == ((5, 9), 2)
     assert "erf=1: not known here, and not used" in found.without_counterpart
     assert found.notes == (
         "desc_dim=4: 4 samples allow 2 terms beside the intercept, and one sample to judge them; no larger model is fitted",

@@ -50,24 +50,26 @@ def keys_of(space, selection):
 @pytest.mark.parametrize("n_residual", [1, 3])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("centre", [True, False])
-def test_equals_the_naive_search(n_residual, weighted, centre):
+@pytest.mark.parametrize("n_sis", [6, (9, 2, 5)])
+def test_equals_the_naive_search(n_residual, weighted, centre, n_sis):
     space, features, values, columns, rng = make()
     weights = rng.integers(0, 4, 25).astype(float) if weighted else np.ones(25)
     target = columns["a"] * columns["b"] - columns["c"] ** 2 + rng.normal(0, 0.1, 25)
-    options = {"dim": 3, "n_sis": 6, "n_residual": n_residual, "centre": centre}
+    options = {"dim": 3, "n_sis": n_sis, "n_residual": n_residual, "centre": centre}
+    sizes = np.cumsum([6, 6, 6] if n_sis == 6 else n_sis).tolist()
     (outcome,), _ = search(space, [problem_of(target, weights)], **options)
     steps = naive.search(features, values, target, weights, **options)
     keys = keys_of(space, outcome.subspace)
     assert len(outcome.fits) == 3
     for d, (subspace, fits, clear) in enumerate(steps, start=1):
         assert clear
-        assert keys[: 6 * d] == subspace
+        assert keys[: sizes[d - 1]] == subspace
         found = outcome.fits[d - 1]
         assert [fit.subset for fit in found] == [fit.subset for fit in fits[: len(found)]]
         for fit, twin in zip(found, fits, strict=False):
             np.testing.assert_allclose(fit.coefficients, twin.coefficients, rtol=1e-6)
             assert fit.sse == pytest.approx(twin.sse, rel=1e-8)
-    assert outcome.n_subsets == sum(comb(6 * d, d) for d in (1, 2, 3))
+    assert outcome.n_subsets == sum(comb(size, d) for d, size in enumerate(sizes, start=1))
     assert outcome.n_singular == 0
 
 

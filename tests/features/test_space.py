@@ -74,6 +74,11 @@ CASES = {
     "rung 2, complexity 2": (table(), {"operators": ("add", "div", "sq"), "rung": 2, "max_complexity": 2}),
     "rung 2, complexity 1": (table(), {"operators": ("add", "div", "sq"), "rung": 2, "max_complexity": 1}),
     "rung 3": (table(), {"operators": ("sub", "sqrt", "inv"), "rung": 3}),
+    "rung 2, own operators": (table(), {"operators": (("add", "sub", "sq"), ("mult", "div", "sqrt")), "rung": 2}),
+    "rung 3, own operators": (
+        table(signs=True),
+        {"operators": (("sub",), ("abs_diff", "inv"), ("mult", "sq")), "rung": 3},
+    ),
     "rung 3, complexity 4": (table(), {"operators": ("sub", "div"), "rung": 3, "max_complexity": 4}),
 }
 CASES |= {
@@ -128,11 +133,12 @@ def test_what_is_generated_is_kept_or_counted(data, settings):
     columns, units = data
     space = make(columns, units, **settings)
     rejected = [sum(counts.values()) for counts in space.rejected]
-    unary = sum(OPERATORS[name].arity == 1 for name in settings["operators"])
-    binary = len(settings["operators"]) - unary + ("div" in settings["operators"])  # a/b and b/a are two
     assert rejected[0] == 0
     below = 0
     for rung in range(1, settings["rung"] + 1):
+        operators = SpaceSettings(**settings).operators_of(rung)
+        unary = sum(OPERATORS[name].arity == 1 for name in operators)
+        binary = len(operators) - unary + ("div" in operators)  # a/b and b/a are two
         new, lower = space.sizes[rung - 1], below
         pairs = new * lower + new * (new - 1) // 2
         assert space.sizes[rung] + rejected[rung] == unary * new + binary * pairs
@@ -390,6 +396,15 @@ def test_a_value_that_is_not_finite():
         ({"rung": 4}, "rung: needs an integer from 0 to 3, found 4"),
         ({"rung": 1.5}, "rung: needs an integer from 0 to 3, found 1.5"),
         ({"operators": (), "rung": 1}, "operators: needs at least one operator, found none"),
+        ({"operators": (("add",), ()), "rung": 2}, "operators: needs at least one operator, found none"),
+        (
+            {"operators": (("add", "sub"),), "rung": 2},
+            "operators: needs operators of all rungs, or of each of 2, found those of 1",
+        ),
+        (
+            {"operators": ("add", ("sub",))},
+            "operators: needs names, or names of each rung, found both in ('add', ('sub',))",
+        ),
         ({"max_complexity": -1}, "max_complexity: needs a number >= 0, found -1"),
         ({"min_abs": 2.0, "max_abs": 1.0}, "min_abs, max_abs: needs 0 <= min_abs < max_abs, found 2.0, 1.0"),
         ({"min_abs": -1.0}, "min_abs, max_abs: needs 0 <= min_abs < max_abs, found -1.0, 100000.0"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sisso_sal.data.cells import shown
-from sisso_sal.data.foreign.translation import ForeignInput, Translation, brief, distinct, read_lines
+from sisso_sal.data.foreign.translation import ForeignInput, Translation, brief, distinct, of_dimensions, read_lines
 from sisso_sal.data.headers import split_header
 from sisso_sal.errors import InputError
 from sisso_sal.system.documents import LARGE, read_json
@@ -201,8 +201,7 @@ def _size_of_subspace(said: Translation) -> None:
     sizes = [said.parsed("n_sis_select", int, size) for size in (given if isinstance(given, list) else [given])]
     if not sizes or min(sizes) < 1:
         raise InputError(f"{said.path}: n_sis_select: needs 1 or more, found {shown(given)}")
-    said.set("n_sis", min(max(sizes), LARGEST_SUBSPACE), f"n_sis_select={given}")
+    kept = [min(size, LARGEST_SUBSPACE) for size in sizes]
+    said.set("n_sis", of_dimensions(kept, said.settings.get("dim", 2)), f"n_sis_select={given}")
     if max(sizes) > LARGEST_SUBSPACE:
         said.notes.append(f"n_sis_select={max(sizes)}: a screening keeps at most {LARGEST_SUBSPACE} features here")
-    if len(set(sizes)) > 1:
-        said.without.append(f"n_sis_select={brief(str(given))}: every screening keeps the same number, {max(sizes)}")

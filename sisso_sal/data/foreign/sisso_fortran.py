@@ -15,7 +15,15 @@ from typing import Any
 from sisso_sal.data.cells import shown
 from sisso_sal.data.foreign.list_directed import first, integer, items, logical, real
 from sisso_sal.data.foreign.sisso_data import TrainData, units
-from sisso_sal.data.foreign.translation import ForeignInput, Translation, brief, distinct, header_of, read_lines
+from sisso_sal.data.foreign.translation import (
+    ForeignInput,
+    Translation,
+    brief,
+    distinct,
+    header_of,
+    of_dimensions,
+    read_lines,
+)
 from sisso_sal.data.headers import split_header
 from sisso_sal.errors import InputError
 
@@ -213,16 +221,17 @@ def _operators(said: Translation) -> None:
         said.notes.append(
             f"{name}={brief(text)}: without quotation marks SISSO reads it up to the first blank, comma or slash; write {name}='…'"
         )
-    if any(set(symbols) != set(sets[0]) for symbols in sets):
-        said.without.append(f"{name}={brief(text)}: every rung gets all of these operators, not a set of its own")
     unknown = [symbol for symbol in named if symbol not in OPERATORS]
     if unknown:
         said.without.append(f"{brief(', '.join(f'({symbol})' for symbol in unknown))}: no such operator here; left out")
-    operators = tuple(OPERATORS[symbol] for symbol in named if symbol in OPERATORS)
-    if not operators:
+    rungs = [tuple(OPERATORS[symbol] for symbol in dict.fromkeys(symbols) if symbol in OPERATORS) for symbols in sets]
+    if not rungs or not all(rungs):
         raise InputError(f"{said.path}: {name}: needs operators such as '(+)(-)(*)(/)', found {shown(text)}")
+    if len(rungs) < most:
+        rungs += rungs[-1:] * (most - len(rungs))
     quoted = ",".join(f"'{item}'" for item in lists)
-    said.set("operators", operators, f"{name}={quoted}")
+    are_equal = all(set(names) == set(rungs[0]) for names in rungs)
+    said.set("operators", rungs[0] if are_equal else tuple(rungs), f"{name}={quoted}")
 
 
 def _size_of_space(said: Translation) -> None:
@@ -288,11 +297,9 @@ def _size_of_subspace(said: Translation, dim: int) -> None:
     if min(sizes) < 1:
         raise InputError(f"{said.path}: {name}: needs 1 or more, found {min(sizes)}")
     told = brief(f"{name}={','.join(wanted)}")
-    said.set("n_sis", min(max(sizes), LARGEST_SUBSPACE), told)
+    said.set("n_sis", of_dimensions([min(size, LARGEST_SUBSPACE) for size in sizes], said.settings["dim"]), told)
     if max(sizes) > LARGEST_SUBSPACE:
         said.notes.append(f"{told}: a screening keeps at most {LARGEST_SUBSPACE} features here")
-    if len(set(sizes)) > 1:
-        said.without.append(f"{told}: every screening keeps the same number, {max(sizes)}")
 
 
 def _without_meaning(said: Translation) -> None:

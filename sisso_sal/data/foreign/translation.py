@@ -68,11 +68,30 @@ class ForeignInput:
         return text.getvalue()
 
 
+def of_dimensions(sizes: Sequence[int], dim: int) -> int | tuple[int, ...]:
+    """One number, or one for each dimension; the last one counts for those that follow.
+
+    Examples
+    --------
+    >>> of_dimensions([50], 3), of_dimensions([50, 50], 2), of_dimensions([50, 20], 3)
+    (50, 50, (50, 20, 20))
+    """
+    numbers = [*sizes, *[sizes[-1]] * dim][:dim]
+    return numbers[0] if len(set(numbers)) == 1 else tuple(numbers)
+
+
 _KINDS = {
     "int": "an integer", "integer": "an integer", "float": "a number", "real": "a number",
     "logical": "a logical value such as .true.",
 }  # fmt: skip
 """What a reader of values needs, by its name."""
+
+
+def _text(value: Any) -> str:
+    """A setting as the option takes it: commas within a list, semicolons between lists."""
+    if not isinstance(value, tuple | list):
+        return str(value)
+    return (";" if any(isinstance(part, tuple | list) for part in value) else ",").join(map(_text, value))
 
 
 class Translation:
@@ -100,7 +119,7 @@ class Translation:
     def set(self, option: str, value: Any, said: str) -> None:
         """Record that a setting follows from what the input says."""
         self.settings[option] = value
-        text = ",".join(value) if isinstance(value, (tuple, list)) else value
+        text = _text(value)
         self.mapped.append((brief(said), f"{option} = {text}"))
 
     def number(self, option: str, kind: Callable[[str], Any], *names: str) -> Any:
