@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
-from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sisso_sal.errors import InputError
 from sisso_sal.oxides.elements import parse_formula
+from sisso_sal.oxides.magnetism import type_of
 from sisso_sal.oxides.prototypes import prototype_structures
 from sisso_sal.oxides.structures import formula_key
 
@@ -36,7 +36,7 @@ def starting_structures(
     own : mapping, optional
         As `sisso_sal.oxides.structures.read_structures` gives it.
     limit : int
-        At most so many prototypes for an oxide.
+        At most so many structure types for an oxide; each comes in all its magnetic orders, see `sisso_sal.oxides.magnetism`.
 
     Raises
     ------
@@ -52,7 +52,18 @@ def starting_structures(
     elif set(parse_formula(formula)) - {"O"} and "O" not in parse_formula(formula):
         yield "element", element_structure(formula)
     else:
-        yield from islice(prototype_structures(formula), limit)
+        yield from _of_types(prototype_structures(formula), limit)
+
+
+def _of_types(structures: Iterable[tuple[str, Structure]], limit: int) -> Iterator[tuple[str, Structure]]:
+    """The structures of the first types, which stand together."""
+    known: set[str] = set()
+    for name, structure in structures:
+        kind = type_of(name)
+        if kind not in known and len(known) == limit:
+            return
+        known.add(kind)
+        yield name, structure
 
 
 def element_structure(symbol: str) -> Structure:

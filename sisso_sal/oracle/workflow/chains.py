@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sisso_sal.errors import DocumentError
 from sisso_sal.oracle.stability.polymorphs import Phase
+from sisso_sal.oxides.magnetism import type_of
 from sisso_sal.system.documents import LARGE, read_json, record_of
 
 __all__ = ["LEFT_OUT", "LOWEST", "RANKING", "Chain", "Task", "chains_of", "phases_of", "read_document"]
@@ -137,7 +138,7 @@ def phases_of(formula: str, chains: Sequence[Chain]) -> list[Phase]:
     """What the chains of a formula say of it; of a structure without an energy how low it could lie, if a potential ranked it.
 
     The energy of the missing structure differs from that of a computed one as the potential says, give or take the window within
-    which the ranking is not trusted either.
+    which the ranking is not trusted either. Of a magnetic order that failed beside others of its type a potential says nothing.
 
     Parameters
     ----------
@@ -153,9 +154,12 @@ def phases_of(formula: str, chains: Sequence[Chain]) -> list[Phase]:
     if not shifts:
         return phases
     below = min(shifts) - ranking["window"]
+    computed = {type_of(phase.name) for phase in phases if phase.energy is not None}
     return [
         replace(phase, lowest=below + rank)
-        if phase.energy is None and (rank := ranked.get(phase.name)) is not None
+        if phase.energy is None
+        and (rank := ranked.get(phase.name)) is not None
+        and type_of(phase.name) not in computed
         else phase
         for phase in phases
     ]
