@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MagneticOrder",
     "magnetic_orders",
+    "magnetism_told",
     "moments_in_words",
     "moments_of",
     "order_in_words",
@@ -243,3 +244,19 @@ def moments_in_words(moments: Sequence[float]) -> str:
     if (large > 0).all() or (large < 0).all():
         return FERROMAGNETIC
     return "AFM" if abs(values.sum()) <= _COMPENSATED * np.abs(values).sum() else "ferrimagnetic"
+
+
+def magnetism_told(structure: Any, found: Sequence[float] | None) -> dict[str, str | None]:
+    """What a document says of the moments: ``magnetic_start`` and, where they are known, the ``magnetic_order`` that was found.
+
+    Parameters
+    ----------
+    structure : pymatgen Structure or Molecule
+        That the calculation began with.
+    found : sequence of float (n_atoms,), optional
+        Moments at its end, in Bohr magnetons.
+    """
+    return {
+        "magnetic_start": moments_in_words(moments_of(structure)),
+        "magnetic_order": None if found is None else moments_in_words(found),
+    }

@@ -294,6 +294,7 @@ def test_documents_carry_the_names_of_atomate2(relaxed, oxide):
             "band_reason",
             "forces",
             "stress",
+            *("magnetic_moments", "magnetic_start", "magnetic_order", "settings", "species"),
             "steps",
             "aims_version",
             "verdict",
