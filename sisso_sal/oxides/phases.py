@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -18,7 +19,7 @@ from sisso_sal.oxides.structures import formula_key
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
 
-__all__ = ["MOLECULES", "element_structure", "molecule", "starting_structures"]
+__all__ = ["MOLECULES", "element_structure", "known_starts", "molecule", "starting_structures"]
 
 MOLECULES = ("H2O", "H2")
 """The references of oxygen and hydrogen."""
@@ -53,6 +54,20 @@ def starting_structures(
         yield "element", element_structure(formula)
     else:
         yield from _of_types(prototype_structures(formula), limit)
+
+
+def known_starts(formula: str, own: Mapping[str, Sequence[tuple[str, Structure]]] | None = None) -> tuple[str, ...]:
+    """Names of all structures that a phase could start from; none where none is known.
+
+    Examples
+    --------
+    >>> known_starts("NiO")
+    ('rocksalt', 'rocksalt-afm-II', 'wurtzite', 'wurtzite-afm', 'tenorite', 'tenorite-afm')
+    """
+    try:
+        return tuple(name for name, _ in starting_structures(formula, own, sys.maxsize))
+    except InputError:
+        return ()
 
 
 def _of_types(structures: Iterable[tuple[str, Structure]], limit: int) -> Iterator[tuple[str, Structure]]:

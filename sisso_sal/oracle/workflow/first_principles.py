@@ -189,6 +189,7 @@ def _answer(outcome: LabelOutcome) -> Answer:
         core_hours=outcome.core_hours,
         kind=outcome.failure or "",
         reason=outcome.reason,
+        details=outcome.details,
     )
 
 
