@@ -7,8 +7,8 @@ each. Nothing else of the physics is right.
 
 ``STAND_IN_FAULTS`` asks for trouble: comma-separated ``MODE[:FORMULA[:TIMES]]`` with any formula of the composition. TIMES counts
 attempts by the number in the name of the folder, ``attempt-N``. Modes: crash, hang, kill, disk, scf (until mixing is slow), smear
-(until occupations are broad), relax (until more steps are allowed), bands (a crash after the energy, where bands are asked for), orphan (the parent
-process dies, then the program), queue (the same after one step of a relaxation).
+(until occupations are broad), relax (until more steps are allowed), bands (a crash after the energy, where bands are asked for),
+orphan (the parent process dies, then the program), queue (the same after one step of a relaxation).
 ``STAND_IN_SECONDS`` is how long each run sleeps first.
 """
 

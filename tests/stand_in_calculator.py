@@ -37,7 +37,7 @@ class Awkward(EMT):
 
 
 class Exchanging(Calculator):
-    """A magnet in a valley around its first volume: 0.1 eV an atom lower where its moments are opposite. Without moments it is higher."""
+    """Without forces: 0.05 eV an atom lower with moments than without, and 0.1 eV lower where they are opposite."""
 
     implemented_properties = ("energy", "forces", "stress", "magmoms")
 
@@ -46,7 +46,11 @@ class Exchanging(Calculator):
         moments = atoms.get_initial_magnetic_moments()
         signs = {float(np.sign(moment)) for moment in moments if moment}
         per_atom = {0: 0.0, 1: -0.05, 2: -0.1}[len(signs)]
-        self.results = {"energy": len(atoms) * (per_atom - 5.0), "forces": np.zeros((len(atoms), 3)), "stress": np.zeros(6)}
+        self.results = {
+            "energy": len(atoms) * (per_atom - 5.0),
+            "forces": np.zeros((len(atoms), 3)),
+            "stress": np.zeros(6),
+        }
         self.results["magmoms"] = 0.8 * moments
 
 

@@ -288,7 +288,9 @@ def write_bands(bands, symbols, gap, n_spins):
 def mulliken(spins):
     """The analysis of a run with two spin channels; charges are those of neutral atoms."""
     say(f"  {'-' * 60}\n                   Starting Mulliken Analysis\n  {'-' * 60}\n")
-    say("  Performing Mulliken charge analysis on all atoms.\n  Full analysis will be written to separate file 'Mulliken.out'.")
+    say(
+        "  Performing Mulliken charge analysis on all atoms.\n  Full analysis will be written to separate file 'Mulliken.out'."
+    )
     say("  Summary of the per-atom charge analysis:\n  |")
     say("  |  atom       electrons          charge             l=0             l=1")
     for k, _ in enumerate(spins, 1):

@@ -121,7 +121,11 @@ def _problem_of_details(details: Any) -> str:
         record_of(DetailsData, json.loads(text))
     except (TypeError, ValueError, DocumentError) as error:
         return f"needs details of a label as plain data: {one_line(str(error))}"
-    return "" if len(text) <= _LONGEST_DETAILS else f"needs details of at most {_LONGEST_DETAILS} characters, found {len(text)}"
+    return (
+        ""
+        if len(text) <= _LONGEST_DETAILS
+        else f"needs details of at most {_LONGEST_DETAILS} characters, found {len(text)}"
+    )
 
 
 def _failure(kind: Any, reason: Any) -> tuple[str, str]:

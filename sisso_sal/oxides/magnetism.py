@@ -80,7 +80,9 @@ class MagneticOrder:
         k, shift = self.waves[role]
         wave = np.cos(2 * np.pi * (places @ np.array(k, dtype=float) + float(shift)))
         if (np.abs(wave) < _LEAST_WAVE).any():
-            raise InputError(f"magnetic order {self.name}: needs a sign at each atom of {role}, its wave is zero at one")
+            raise InputError(
+                f"magnetic order {self.name}: needs a sign at each atom of {role}, its wave is zero at one"
+            )
         return np.sign(wave)
 
 

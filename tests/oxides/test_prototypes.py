@@ -11,9 +11,9 @@ from pymatgen.core import Composition
 from sisso_sal.errors import InputError
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.ions import ionic_radius, starting_moment
+from sisso_sal.oxides.magnetism import type_of
 from sisso_sal.oxides.oxidation_states import oxidation_states
 from sisso_sal.oxides.pool import BINARY_PROTOTYPES, TERNARY_PROTOTYPES, candidate_oxides, role_assignments
-from sisso_sal.oxides.magnetism import type_of
 from sisso_sal.oxides.prototypes import prototype_structure, prototype_structures, structure_types
 
 MEASURED = Path(__file__).with_name("lattice_constants.csv")

@@ -1,4 +1,4 @@
-"""What a control.in of FHI-aims says: the settings that decide its numbers, the bands that were asked for, the species that it has."""
+"""What a control.in of FHI-aims says: settings that decide its numbers, bands that were asked for, species."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class AimsSettings(BaseModel):
         Share of exact exchange of HSE06 and PBE0.
     relativistic : str
     spin : {"auto", "none", "collinear"}
-        "auto" is collinear where the structure has moments. Where it has none, "collinear" starts from 1 Bohr magneton at each atom.
+        "auto" is collinear where the structure has moments; "collinear" without moments starts from 1 Bohr magneton at each atom.
     k_grid_density : float
         Points per 1/Å along each reciprocal vector.
     k_grid : tuple of int, optional

@@ -157,9 +157,7 @@ def phases_of(formula: str, chains: Sequence[Chain]) -> list[Phase]:
     computed = {type_of(phase.name) for phase in phases if phase.energy is not None}
     return [
         replace(phase, lowest=below + rank)
-        if phase.energy is None
-        and (rank := ranked.get(phase.name)) is not None
-        and type_of(phase.name) not in computed
+        if phase.energy is None and (rank := ranked.get(phase.name)) is not None and type_of(phase.name) not in computed
         else phase
         for phase in phases
     ]

@@ -1,8 +1,8 @@
 """Whether the calculations of a label can be compared: what differs in the settings that decide an energy, one line each.
 
-All calculations of a campaign are asked for with the same settings. They can differ all the same: by a remedy without which a run did
-not converge, by species or a version of FHI-aims that changed while the campaign went on, by a fixed k-grid in cells of different size,
-and by a structure that was given without moments although its ions have some.
+All calculations of a campaign are asked for with the same settings. They can differ all the same: by a remedy without which a run
+did not converge, by species or a version of FHI-aims that changed while the campaign went on, by a fixed k-grid in cells of
+different size, and by a structure that was given without moments although its ions have some.
 """
 
 from __future__ import annotations
@@ -110,11 +110,7 @@ def _odd_ones(what: str, values: Sequence[tuple[Used, Any]]) -> list[str]:
 
 def _densities(told: Sequence[Used]) -> list[str]:
     """A fixed grid has another density in each cell: the coarsest beside the finest, where they are far apart."""
-    known = [
-        (density, each)
-        for each in told
-        if each.is_periodic and (density := _density(each.document)) is not None
-    ]
+    known = [(density, each) for each in told if each.is_periodic and (density := _density(each.document)) is not None]
     if not known:
         return []
     (least, coarse), (most, fine) = min(known, key=lambda pair: pair[0]), max(known, key=lambda pair: pair[0])
@@ -142,7 +138,9 @@ def _without_spin(calculations: Sequence[Used]) -> list[str]:
         if each.document.get("magnetic_start") != "non-magnetic" or is_polarised or ignores_spin:
             continue
         if each.is_periodic and (ions := _open_shells(each.formula)):
-            lines.append(f"{each}: computed without spin, though {', '.join(ions)} may have moments; give its structure moments")
+            lines.append(
+                f"{each}: computed without spin, though {', '.join(ions)} may have moments; give its structure moments"
+            )
     return lines
 
 

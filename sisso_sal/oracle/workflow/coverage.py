@@ -69,7 +69,11 @@ class Coverage:
         tried = [each for each in self.tried if each.outcome != "left out"]
         converged = {type_of(each.name) for each in tried if each.outcome == "converged"}
         named = {type_of(each.name) for each in self.tried}
-        return len({type_of(name) for name in self.known} | named), len({type_of(e.name) for e in tried}), len(converged)
+        return (
+            len({type_of(name) for name in self.known} | named),
+            len({type_of(e.name) for e in tried}),
+            len(converged),
+        )
 
     @property
     def orders(self) -> tuple[int, int, int]:
@@ -156,9 +160,7 @@ def coverage_in_words(formula: str, covered: Iterable[Coverage]) -> str:
 def _counts(phases: Sequence[Coverage]) -> str:
     known, _, converged = (sum(each) for each in zip(*(phase.types for phase in phases), strict=True))
     parts = [f"{converged} of {known} structure types"]
-    known_orders, _, converged_orders = (
-        sum(each) for each in zip(*(phase.orders for phase in phases), strict=True)
-    )
+    known_orders, _, converged_orders = (sum(each) for each in zip(*(phase.orders for phase in phases), strict=True))
     if known_orders:
         parts.append(f"{converged_orders} of {known_orders} magnetic orders")
     failed = sum(one.outcome == "failed" for phase in phases for one in phase.tried)

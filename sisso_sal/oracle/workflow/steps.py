@@ -171,7 +171,8 @@ def relax(structure: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
     -------
     dict
         As `sisso_sal.oracle.engines.aims.calculation_document`, with ``attempts`` (how many), ``changed`` (settings that a remedy
-        changed, at the attempt whose results these are) and, if need be, ``beside``: attempts on other machines that were not seen to have ended.
+        changed, at the attempt whose results these are) and, if need be, ``beside``: attempts on other machines that were not seen
+        to have ended.
     """
     return _step("relax", structure_of(structure), engine_here(engine))
 

@@ -20,8 +20,18 @@ SETTINGS = {"xc": "hse06 0.11", "relativistic": "atomic_zora scalar", "spin": "c
 def document(energy, moments=(), **more):
     state = "failed" if energy is None else "successful"
     sites = [{"properties": {"magmom": moment}} for moment in moments]
-    about = {"state": state, "verdict": "finished" if energy is not None else "failed", "reason": "killed" * (energy is None)}
-    made = {"settings": SETTINGS, "species": {"O": "a1"}, "aims_version": "240507", "magnetic_start": "FM", "bandgap": None}
+    about = {
+        "state": state,
+        "verdict": "finished" if energy is not None else "failed",
+        "reason": "killed" * (energy is None),
+    }
+    made = {
+        "settings": SETTINGS,
+        "species": {"O": "a1"},
+        "aims_version": "240507",
+        "magnetic_start": "FM",
+        "bandgap": None,
+    }
     return {**about, **made, "energy_per_atom": energy, "core_hours": 1.0, "structure": {"sites": sites}, **more}
 
 
@@ -57,12 +67,22 @@ def test_coverage_counts_types_and_orders():
     known = outcome(nickel_oxide()).details
     assert known["coverage"] == "1 of 3 structure types, 2 of 2 magnetic orders; 1 other phase: 1 of 1 structure types"
     (oxide, metal) = known["phases"]
-    assert (oxide["types"], oxide["orders"], metal["types"], metal["orders"]) == ([3, 1, 1], [2, 2, 2], [1, 1, 1], [0, 0, 0])
-    assert [(one["structure"], one["found"]) for one in oxide["tried"]] == [("rocksalt", "FM"), ("rocksalt-afm-II", "AFM")]
+    assert (oxide["types"], oxide["orders"], metal["types"], metal["orders"]) == (
+        [3, 1, 1],
+        [2, 2, 2],
+        [1, 1, 1],
+        [0, 0, 0],
+    )
+    assert [(one["structure"], one["found"]) for one in oxide["tried"]] == [
+        ("rocksalt", "FM"),
+        ("rocksalt-afm-II", "AFM"),
+    ]
     covered = coverage_of("NiO", [*nickel_oxide(), chain("NiO", "wurtzite", None, [2.0] * 2)], known_starts)
     assert (covered.types, covered.orders, covered.lowest.name) == ((3, 2, 1), (4, 3, 2), "rocksalt-afm-II")
     assert coverage_in_words("NiO", [covered]) == "1 of 3 structure types, 2 of 4 magnetic orders, 1 structure failed"
-    left_out = chain("NiO", "tenorite", None, [2.0] * 2, state="left_out", reason="chgnet: 0.3 eV/atom above the lowest")
+    left_out = chain(
+        "NiO", "tenorite", None, [2.0] * 2, state="left_out", reason="chgnet: 0.3 eV/atom above the lowest"
+    )
     covered = coverage_of("NiO", [*nickel_oxide(), left_out], known_starts)
     assert (covered.types, covered.tried[-1].outcome) == ((3, 1, 1), "left out")
 
@@ -129,7 +149,9 @@ def test_a_calculation_with_other_settings_than_most_is_named(settings, told):
 
 
 def test_species_and_versions_are_compared():
-    lines = differences([used(), used("MgO", species={"O": "b2", "Mg": "c3"}), used("Ni", "element", aims_version="210716")])
+    lines = differences(
+        [used(), used("MgO", species={"O": "b2", "Mg": "c3"}), used("Ni", "element", aims_version="210716")]
+    )
     assert lines == [
         "Ni (element, static): version of FHI-aims is 210716, of the others 240507",
         "MgO (rocksalt, static): species defaults of O is b2, of the others a1",
@@ -143,7 +165,9 @@ def test_a_fixed_grid_is_coarser_in_a_smaller_cell():
     wide = used("M9", settings=grid, lattice=[[9.0, 0, 0], [0, 3.0, 0], [0, 0, 9.0]])
     assert differences([*cubic, wide]) == []
     small = used("M2", settings=grid, lattice=[[2.0, 0, 0], [0, 2.0, 0], [0, 0, 2.0]])
-    assert differences([*cubic, small]) == ["M2 (rocksalt, static): k-points at 1.3 per 1/Å, of M4.0 (rocksalt, static) at 2.5"]
+    assert differences([*cubic, small]) == [
+        "M2 (rocksalt, static): k-points at 1.3 per 1/Å, of M4.0 (rocksalt, static) at 2.5"
+    ]
 
 
 def test_a_structure_without_moments_whose_ions_have_some_is_named():
