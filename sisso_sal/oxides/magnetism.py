@@ -153,9 +153,12 @@ def _ordered(structure: Structure, roles: Sequence[str], order: MagneticOrder) -
 
 
 def _in_cell_of(parallel: Structure, ordered: Structure) -> Structure:
-    """An order that needs no larger cell in a cell of the same shape: energies then differ by nothing but the order."""
-    is_larger = len(ordered) > len(parallel)
-    if is_larger or np.allclose(sorted(ordered.lattice.parameters), sorted(parallel.lattice.parameters), atol=1e-3):
+    """An order in a cell of the same shape where it needs no larger one, so that energies differ by nothing but the order.
+
+    Else in the cell of the shortest vectors: the primitive one of AFM-II has angles of 34 degrees, which grids of engines describe
+    badly.
+    """
+    if np.allclose(sorted(ordered.lattice.parameters), sorted(parallel.lattice.parameters), atol=1e-3):
         return ordered
     return ordered.get_reduced_structure()
 

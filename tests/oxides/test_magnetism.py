@@ -46,6 +46,7 @@ def test_second_neighbours_are_antiparallel_in_rock_salt(metal):
     parallel = of_type(f"{metal}O", "rocksalt")["rocksalt"]
     assert len(parallel) == 2
     assert order.volume == pytest.approx(2 * parallel.volume)
+    assert min(order.lattice.angles) >= 59.9
 
 
 def test_rutile_alternates_between_corner_and_centre():

@@ -24,6 +24,7 @@ from sisso_sal.oracle.engines.plain_data import plain
 from sisso_sal.oxides.magnetism import magnetism_told
 from sisso_sal.system.programs import Kept, new_mark
 from sisso_sal.system.programs import kept as keeping
+from sisso_sal.system.slurm import cores_per_task
 
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
@@ -311,7 +312,7 @@ def calculation_document(
     label : str
         Name of the task: relax, static, bands.
     seconds : float, optional
-        Wall time.
+        Wall time; core-hours are this times parallel tasks and the cores of each.
 
     Returns
     -------
@@ -348,7 +349,7 @@ def calculation_document(
         "aims_version": verdict.version,
         "verdict": verdict.verdict,
         "reason": verdict.reason,
-        "core_hours": None if seconds is None else seconds * verdict.n_tasks / 3600,
+        "core_hours": None if seconds is None else seconds * verdict.n_tasks * cores_per_task() / 3600,
         "completed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     return plain(document)

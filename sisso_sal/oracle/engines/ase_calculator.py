@@ -21,6 +21,7 @@ from sisso_sal.oracle.engines.plain_data import plain
 from sisso_sal.oxides.magnetism import magnetism_told
 from sisso_sal.settings.calculation import first_problem
 from sisso_sal.system.documents import one_line
+from sisso_sal.system.slurm import cores_per_task
 
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
@@ -387,7 +388,7 @@ def _document(
         "aims_version": None,
         "verdict": verdict,
         "reason": reason,
-        "core_hours": seconds / 3600,
+        "core_hours": seconds * cores_per_task() / 3600,
         "completed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 

@@ -8,6 +8,7 @@ that relax into one and the same, one is computed.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from sisso_sal.oracle.workflow.chains import LEFT_OUT
 from sisso_sal.oracle.workflow.steps import SAME
 from sisso_sal.oxides.magnetism import type_of
 from sisso_sal.system.documents import LARGE, read_json, record_of
+from sisso_sal.system.slurm import cores_per_task
 from sisso_sal.system.storage import write_whole
 
 __all__ = ["chosen", "prerelax", "relax", "twins_of"]
@@ -201,19 +203,20 @@ def _relaxed(folder: Path, structure: dict[str, Any], potential: CalculatorSetti
             steps=n_steps,
             verdict=verdict,
             reason=reason,
-            core_hours=seconds_of(attempts_of(folder)) / 3600,
+            core_hours=seconds_of(attempts_of(folder)) * cores_per_task() / 3600,
             attempts=len(made),
             structure=None,
         )
 
     if attempt is None:
         return failed("failed", f"its worker died in each of {MAX_ATTEMPTS} attempts")
+    began = time.monotonic()
     try:
         with running_in(attempt):
             document = calculate(attempt.folder, steps.structure_of(structure), potential, label="prerelax")
     except (InputError, OracleError) as error:
         return failed("failed", str(error))
-    attempt.ended(None, 3600 * document["core_hours"])
+    attempt.ended(None, time.monotonic() - began)
     if document["state"] != "successful":
         return failed(document["verdict"], document["reason"], document["steps"])
     return _Result(
@@ -221,7 +224,7 @@ def _relaxed(folder: Path, structure: dict[str, Any], potential: CalculatorSetti
         steps=document["steps"],
         verdict=document["verdict"],
         reason=document["reason"],
-        core_hours=seconds_of(attempts_of(folder)) / 3600,
+        core_hours=seconds_of(attempts_of(folder)) * cores_per_task() / 3600,
         attempts=len(made),
         structure=_without_moments_found(document["structure"]),
     )

@@ -32,6 +32,7 @@ from sisso_sal.oracle.workflow.chains import LEFT_OUT
 from sisso_sal.oracle.workflow.leases import SECONDS
 from sisso_sal.settings.calculation import MACHINE, CalculationSettings, Step, first_problem
 from sisso_sal.system.documents import read_json, shown
+from sisso_sal.system.slurm import cores_per_task
 
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
@@ -272,12 +273,13 @@ def _step(
     attempt = begin_attempt(folder, patience=engine.lease / 2)
     if attempt is None:
         raise OracleError(f"{step}: its worker died in each of {MAX_ATTEMPTS} attempts")
+    began = time.monotonic()
     with running_in(attempt):
         settings = engine.calculator_of("bands" if with_bands else step)
         document = calculate(attempt.folder, structure, settings, label=step, with_bands=with_bands)
-    attempt.ended(None, 3600 * document["core_hours"])
+    attempt.ended(None, time.monotonic() - began)
     made = attempts_of(folder)
-    return {**document, "core_hours": seconds_of(made) / 3600, **_told(made, made[-1])}
+    return {**document, "core_hours": seconds_of(made) * cores_per_task() / 3600, **_told(made, made[-1])}
 
 
 def _told(attempts: Sequence[Attempt], used: Attempt) -> dict[str, Any]:
