@@ -26,12 +26,10 @@ from sisso_sal.oracle.stability.dissolution import Missing
 from sisso_sal.oracle.stability.expressions import expression_names
 from sisso_sal.oracle.stability.labels import LABELS, needed_beside, needed_formulas, undissolved
 from sisso_sal.oracle.workflow.attempts import forget_attempts
-from sisso_sal.oracle.workflow.chains import Chain, Task, chains_of
+from sisso_sal.oracle.workflow.chains import Chain, NewChain, NewRanking, Task, chains_of
 from sisso_sal.oracle.workflow.leases import pause_of
 from sisso_sal.oracle.workflow.outcomes import LabelOutcome, PhaseRequest, Question, outcome_of
 from sisso_sal.oracle.workflow.repository import (
-    NewChain,
-    NewRanking,
     add_chains,
     has_tasks,
     ready,
