@@ -360,7 +360,7 @@ def _has_finished(attempt: Attempt) -> bool:
 def _gives_up_bands(made: Sequence[Attempt]) -> bool:
     """Whether the next attempt at a static run is for the energy alone: one crashed with bands, or it is the last one."""
     crashed = any(verdict is not None and verdict.has_crashed for verdict in map(_verdict_of, made))
-    return crashed or len(made) == MAX_ATTEMPTS - 1
+    return crashed or (len(made) == MAX_ATTEMPTS - 1 and not any(map(_has_finished, made)))
 
 
 def _verdict_of(attempt: Attempt) -> RunVerdict | None:

@@ -163,7 +163,10 @@ def test_a_gap_needs_the_candidate_alone(make, faults):
     (outcome,) = workflow.collect()
     assert outcome.value == pytest.approx(4.966, abs=1e-3)
     attempts = {name: document["attempts"] for name, document in documents(workflow).items()}
-    assert attempts == {"MgO/rocksalt/relax": 2, "MgO/rocksalt/static": 2, "MgO/lowest/bands": 0}
+    assert attempts == {"MgO/rocksalt/relax": 3, "MgO/rocksalt/static": 3, "MgO/lowest/bands": 0}
+    assert (
+        "occupation_type" not in documents(workflow)["MgO/lowest/bands"]["settings"]
+    )  # nothing of the remedy is in the gap
     spent = [document["core_hours"] for document in documents(workflow).values() if document["attempts"]]
     assert outcome.core_hours == pytest.approx(sum(spent))
     assert min(spent) > 0
