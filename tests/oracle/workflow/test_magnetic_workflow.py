@@ -44,6 +44,10 @@ def make(tmp_path, monkeypatch):
     return workflow
 
 
+def rows_of(file):
+    return list(csv.DictReader(file.read_text().splitlines()))
+
+
 def documents(workflow):
     return {task.name: task.document for task in workflow.tasks()}
 
@@ -111,7 +115,7 @@ def test_labels_stand_in_a_table_beside_the_calculations(make):
     outcomes = workflow.collect()
     record_labels(workflow.root, outcomes)
     file = workflow.root / LABELS_FILE
-    (row,) = csv.DictReader(file.open(newline=""))
+    (row,) = rows_of(file)
     assert (row["formula"], row["structure"], row["magnetic_order"]) == ("NiO", "rocksalt-afm-II", "AFM-II")
     assert float(row["label"]) == float(row["formation_energy (eV/atom)"]) == outcomes[0].value
     before = file.stat().st_mtime_ns
@@ -119,4 +123,4 @@ def test_labels_stand_in_a_table_beside_the_calculations(make):
     assert file.stat().st_mtime_ns == before
     file.write_text("no table")
     record_labels(workflow.root, outcomes)
-    assert [row["intent"] for row in csv.DictReader(file.open(newline=""))] == ["a"]
+    assert [row["intent"] for row in rows_of(file)] == ["a"]
