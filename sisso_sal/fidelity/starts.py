@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 from sisso_sal.errors import InputError, reason_of
 from sisso_sal.oracle.stability.labels import competing_formulas
 from sisso_sal.oxides.elements import parse_formula
-from sisso_sal.oxides.magnetism import type_of
 from sisso_sal.oxides.phases import starting_structures
 from sisso_sal.oxides.structures import formula_key
 
@@ -136,6 +135,5 @@ def _starts(
     """Without starts that differ in their magnetic moments alone: a potential takes none."""
     return [
         Start(formula=formula, key=key, name=name, structure=structure)  # pyright: ignore[reportArgumentType]
-        for name, structure in starting_structures(formula, own, limit)
-        if type_of(name) == name
+        for name, structure in starting_structures(formula, own, limit, orders=False)
     ]

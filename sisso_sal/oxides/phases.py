@@ -26,7 +26,11 @@ MOLECULES = ("H2O", "H2")
 
 
 def starting_structures(
-    formula: str, own: Mapping[str, Sequence[tuple[str, Structure]]] | None = None, limit: int = 3
+    formula: str,
+    own: Mapping[str, Sequence[tuple[str, Structure]]] | None = None,
+    limit: int = 3,
+    *,
+    orders: bool = True,
 ) -> Iterator[tuple[str, Structure | Molecule]]:
     """Names and structures to start a phase from: the user's where there are any, else prototypes.
 
@@ -38,6 +42,8 @@ def starting_structures(
         As `sisso_sal.oxides.structures.read_structures` gives it.
     limit : int
         At most so many structure types for an oxide; each comes in all its magnetic orders, see `sisso_sal.oxides.magnetism`.
+    orders : bool
+        False leaves out starts that differ from another one in the order of their moments alone.
 
     Raises
     ------
@@ -53,11 +59,14 @@ def starting_structures(
     elif set(parse_formula(formula)) - {"O"} and "O" not in parse_formula(formula):
         yield "element", element_structure(formula)
     else:
-        yield from _of_types(prototype_structures(formula), limit)
+        starts = _of_types(prototype_structures(formula), limit)
+        yield from ((name, structure) for name, structure in starts if orders or type_of(name) == name)
 
 
-def known_starts(formula: str, own: Mapping[str, Sequence[tuple[str, Structure]]] | None = None) -> tuple[str, ...]:
-    """Names of all structures that a phase could start from; none where none is known.
+def known_starts(
+    formula: str, own: Mapping[str, Sequence[tuple[str, Structure]]] | None = None, *, orders: bool = True
+) -> tuple[str, ...]:
+    """Names of all structures that a phase could start from, as `starting_structures` takes them; none where none is known.
 
     Examples
     --------
@@ -65,7 +74,7 @@ def known_starts(formula: str, own: Mapping[str, Sequence[tuple[str, Structure]]
     ('rocksalt', 'rocksalt-afm-II', 'wurtzite', 'wurtzite-afm', 'tenorite', 'tenorite-afm')
     """
     try:
-        return tuple(name for name, _ in starting_structures(formula, own, sys.maxsize))
+        return tuple(name for name, _ in starting_structures(formula, own, sys.maxsize, orders=orders))
     except InputError:
         return ()
 

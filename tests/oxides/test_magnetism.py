@@ -14,7 +14,7 @@ from sisso_sal.oxides.magnetism import (
     orders_of_type,
     type_of,
 )
-from sisso_sal.oxides.phases import starting_structures
+from sisso_sal.oxides.phases import known_starts, starting_structures
 from sisso_sal.oxides.prototypes import prototype_structure, prototype_structures, structure_types
 
 
@@ -116,6 +116,8 @@ def test_orders_do_not_count_as_prototypes():
         assert types == ["rutile", "anatase", "quartz"][:limit]
         assert Counter(type_of(name) for name in names) == dict.fromkeys(types, 2)
     assert [name for name, _ in starting_structures("MgO", limit=2)] == ["rocksalt", "wurtzite"]
+    assert [name for name, _ in starting_structures("NiO", limit=2, orders=False)] == ["rocksalt", "wurtzite"]
+    assert known_starts("NiO", orders=False) == ("rocksalt", "wurtzite", "tenorite")
 
 
 def test_a_prototype_starts_parallel():

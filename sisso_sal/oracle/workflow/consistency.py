@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.errors import InputError
+from sisso_sal.oracle.engines.potentials import WITHOUT_MOMENTS
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.ions import starting_moment
 from sisso_sal.oxides.oxidation_states import oxidation_states
@@ -25,7 +26,6 @@ __all__ = ["Used", "differences"]
 _GRID = frozenset({"k_grid", "k_grid_density", "kpts", "k_offset"})
 _PER_STRUCTURE = frozenset({"spin"})  # follows from the moments of a structure
 _DENSITIES = 1.5  # the largest ratio of two densities of k-points that counts as equal
-_WITHOUT_SPIN = "sisso_sal.oracle.engines.potentials:"
 
 
 @dataclass(frozen=True)
@@ -133,14 +133,12 @@ def _without_spin(calculations: Sequence[Used]) -> list[str]:
     lines = []
     for each in calculations:
         settings = each.document.get("settings") or {}
-        ignores_spin = str(settings.get("calculator", "")).startswith(_WITHOUT_SPIN)
-        is_polarised = settings.get("spin", "none") != "none"
-        if each.document.get("magnetic_start") != "non-magnetic" or is_polarised or ignores_spin:
-            continue
-        if each.is_periodic and (ions := _open_shells(each.formula)):
-            lines.append(
-                f"{each}: computed without spin, though {', '.join(ions)} may have moments; give its structure moments"
-            )
+        starts_without = each.document.get("magnetic_start") == "non-magnetic"
+        is_unpolarised = settings.get("spin") == "none" or ("spin" not in settings and starts_without)
+        takes_none = str(settings.get("calculator", "")).startswith(WITHOUT_MOMENTS)
+        if is_unpolarised and not takes_none and each.is_periodic and (ions := _open_shells(each.formula)):
+            advice = "; give its structure moments" if starts_without else ""
+            lines.append(f"{each}: computed without spin, though {', '.join(ions)} may have moments{advice}")
     return lines
 
 

@@ -20,6 +20,7 @@ from sisso_sal.oracle.engines.aims import calculation_document, geometry_of, has
 from sisso_sal.oracle.engines.aims_inputs import AimsSettings, preset
 from sisso_sal.oracle.engines.aims_verdict import RunVerdict
 from sisso_sal.oracle.engines.ase_calculator import CalculatorSettings, calculate, calculator_preset
+from sisso_sal.oracle.engines.potentials import WITHOUT_MOMENTS
 from sisso_sal.oracle.workflow.attempts import (
     MAX_ATTEMPTS,
     Attempt,
@@ -107,6 +108,13 @@ class EngineSettings(CalculationSettings):
     def calculator_of(self, step: Step) -> CalculatorSettings:
         """How the ASE calculator does a step."""
         return calculator_preset(self.calculator, **self.changes_of(step))
+
+    @property
+    def sees_moments(self) -> bool:
+        """Whether moments change an energy: not without spin, and not for the potentials that are shipped."""
+        if self.engine == "aims":
+            return any(step_settings(self, step).spin != "none" for step in ("relax", "static"))
+        return not self.calculator_of("static").calculator.startswith(WITHOUT_MOMENTS)
 
     @property
     def joins_bands(self) -> bool:

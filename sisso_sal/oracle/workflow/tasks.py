@@ -237,7 +237,7 @@ class Workflow:
             return [(start.name, start.structure) for start in _starts_in(file)]
         try:
             limit = sys.maxsize if self.engine.prerelax else self.max_prototypes
-            structures = list(starting_structures(formula, self.structures, limit))
+            structures = list(starting_structures(formula, self.structures, limit, orders=self.engine.sees_moments))
         except InputError:
             return []
         return [(name, _plain(structure.as_dict())) for name, structure in structures]
@@ -245,7 +245,7 @@ class Workflow:
     def _known(self, formula: str) -> tuple[str, ...]:
         """Names of all structures that a phase could start from, looked for once."""
         if formula not in self._names:
-            self._names[formula] = known_starts(formula, self.structures)
+            self._names[formula] = known_starts(formula, self.structures, orders=self.engine.sees_moments)
         return self._names[formula]
 
     def _add(self, request: PhaseRequest) -> None:

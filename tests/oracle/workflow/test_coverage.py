@@ -176,5 +176,7 @@ def test_a_structure_without_moments_whose_ions_have_some_is_named():
         "NiO (given-1, static): computed without spin, though Ni(+2) may have moments; give its structure moments"
     ]
     assert differences([used("TiO2", "rutile", **none)]) == []
+    asked = used(settings={"spin": "none"}, magnetic_start="AFM")
+    assert differences([asked]) == ["NiO (rocksalt, static): computed without spin, though Ni(+2) may have moments"]
     potential = {"calculator": "sisso_sal.oracle.engines.potentials:chgnet", "spin": "none"}
     assert differences([used(settings=potential, magnetic_start="non-magnetic")]) == []

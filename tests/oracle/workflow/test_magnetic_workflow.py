@@ -15,7 +15,7 @@ from species import write_species
 from sisso_sal.oracle.workflow.label_table import LABELS_FILE, record_labels
 from sisso_sal.oracle.workflow.outcomes import Question
 from sisso_sal.oracle.workflow.repository import run_ready
-from sisso_sal.oracle.workflow.steps import TAGS
+from sisso_sal.oracle.workflow.steps import TAGS, load_engine
 from sisso_sal.oracle.workflow.tasks import Workflow
 from sisso_sal.oracle.workflow.workers import worker_name
 from sisso_sal.oxides.magnetism import moments_in_words, moments_of, type_of
@@ -82,6 +82,18 @@ def test_an_ase_calculator_starts_from_both_orders(make):
     }
     (outcome,) = workflow.collect()
     assert outcome.details["magnetic_order"] == "AFM-II"
+
+
+def test_orders_are_tried_where_moments_change_an_energy():
+    engines = {
+        "aims": ({}, True),
+        "without spin": ({"changes": {"all": {"spin": "none"}}}, False),
+        "with it in one step": ({"changes": {"relax": {"spin": "none"}}}, True),
+        "gpaw": ({"engine": "structure", "calculator": "gpaw"}, True),
+        "chgnet": ({"engine": "structure", "calculator": "chgnet"}, False),
+    }
+    for name, (settings, sees) in engines.items():
+        assert load_engine(settings).sees_moments == sees, name
 
 
 def test_all_orders_of_a_type_that_a_potential_finds_low_are_computed(make):
