@@ -2,12 +2,13 @@
 """A stand-in for FHI-aims in tests: reads control.in and geometry.in as strictly, and writes outputs in the same format.
 
 The energy is an analytic pair potential (Morse, smoothly cut off) on top of constants for the atoms, relaxed with its exact
-derivatives; the gap is a function of the composition and the functional. Nothing else of the physics is right.
+derivatives; the gap is a function of the composition and the functional. A static run of opposite moments is lower by 0.05 eV for
+each. Nothing else of the physics is right.
 
 ``STAND_IN_FAULTS`` asks for trouble: comma-separated ``MODE[:FORMULA[:TIMES]]`` with any formula of the composition. TIMES counts
-attempts by the number in the name of the folder, ``attempt-N``. Modes: crash, hang, kill, disk, scf (until mixing is slow), relax
-(until more steps are allowed), bands (a crash after the energy, where bands are asked for), orphan (the parent
-process dies, then the program), queue (the same after one step of a relaxation).
+attempts by the number in the name of the folder, ``attempt-N``. Modes: crash, hang, kill, disk, scf (until mixing is slow), smear
+(until occupations are broad), relax (until more steps are allowed), bands (a crash after the energy, where bands are asked for),
+orphan (the parent process dies, then the program), queue (the same after one step of a relaxation).
 ``STAND_IN_SECONDS`` is how long each run sleeps first.
 """
 
@@ -27,6 +28,7 @@ from stand_in_output import (
     cycle,
     final,
     head,
+    mulliken,
     preamble,
     say,
     structure_block,
@@ -88,6 +90,9 @@ def read_control(text):
         elif key not in KEYWORDS:
             raise Stop(f"*** Unknown keyword {key} in input file control.in.")
         elif key == "output":
+            if values[0] == "mulliken":
+                settings["mulliken"] = values
+                continue
             if values[0] != "band":
                 raise Stop(f"*** Unknown output type {values[0]} in input file control.in.")
             bands.append((np.array(values[1:4], float), np.array(values[4:7], float), int(values[7]), values[8:]))
@@ -134,7 +139,9 @@ def read_geometry(text):
     return np.array(lattice) if lattice else None, symbols, np.array(places), moments
 
 
-def check_together(settings, species, lattice, symbols, places):
+def check_together(settings, species, lattice, symbols, places, moments):
+    if settings.get("spin") == ["collinear"] and not any(moments) and "default_initial_moment" not in settings:
+        raise Stop("*** Spin-polarised run, but neither initial_moment nor default_initial_moment.")
     for symbol in dict.fromkeys(symbols):
         if symbol not in species:
             raise Stop(f"*** Species {symbol} in geometry.in is not defined in control.in.")
@@ -192,21 +199,26 @@ def main():
     control, geometry = Path("control.in").read_text(), Path("geometry.in").read_text()
     lattice, symbols, places, moments = read_geometry(geometry)
     settings, bands, species = read_control(control)
-    check_together(settings, species, lattice, symbols, places)
+    check_together(settings, species, lattice, symbols, places, moments)
     head(control, geometry, settings, lattice, symbols, places)
     mode = fault(symbols)
-    if mode and mode not in ("scf", "relax", "queue", "bands"):
+    if mode and mode not in ("scf", "smear", "relax", "queue", "bands"):
         ruin(mode)
     converges = mode != "scf" or float(settings.get("charge_mix_param", ["0.2"])[0]) <= 0.05
+    if mode == "smear":
+        converges = float(settings.get("occupation_type", ["gaussian", "0.01"])[1]) >= 0.05
     gap = gap_of(symbols, settings["xc"][0])
     if converges and settings.get("relax_geometry", ["none"])[0] != "none":
         value = relaxation(settings, symbols, places, lattice, moments, gap, mode)
     else:
         state = (places, lattice, *energy(symbols, places, lattice))
+        state = (*state[:2], state[2] + exchange(moments), *state[3:])
         cycle(1, settings, state, symbols, moments, gap, converges, with_forces=False)
         value = state[2]
     if bands and mode == "bands":
         ruin("crash")
+    if "mulliken" in settings and channels(settings) == 2:
+        mulliken([0.9 * moment for moment in moments])
     if bands and converges:
         write_bands(bands, symbols, gap, channels(settings))
     final(value)
@@ -239,6 +251,12 @@ def relaxation(settings, symbols, places, lattice, moments, gap, mode):
     structure_block("Final", symbols, *path[-1][:2])
     say("-" * 60)
     return path[-1][2]
+
+
+def exchange(moments):
+    """Energy of the moments, in eV: opposite ones are lower by 0.05 eV an atom that has one."""
+    magnetic = [moment for moment in moments if moment]
+    return -0.05 * len(magnetic) if min(magnetic, default=0) < 0 < max(magnetic, default=0) else 0.0
 
 
 if __name__ == "__main__":

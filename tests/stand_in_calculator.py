@@ -36,6 +36,24 @@ class Awkward(EMT):
         }
 
 
+class Exchanging(Calculator):
+    """Without forces: 0.05 eV an atom lower with moments than without, and 0.1 eV lower where they are opposite."""
+
+    implemented_properties = ("energy", "forces", "stress", "magmoms")
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=()):
+        super().calculate(atoms, list(properties), list(system_changes))
+        moments = atoms.get_initial_magnetic_moments()
+        signs = {float(np.sign(moment)) for moment in moments if moment}
+        per_atom = {0: 0.0, 1: -0.05, 2: -0.1}[len(signs)]
+        self.results = {
+            "energy": len(atoms) * (per_atom - 5.0),
+            "forces": np.zeros((len(atoms), 3)),
+            "stress": np.zeros(6),
+        }
+        self.results["magmoms"] = 0.8 * moments
+
+
 class Bent(Calculator):
     """Each atom in a steep valley 0.02 Å beside its first place: symmetric within a tolerance, but not by its energy."""
 

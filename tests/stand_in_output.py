@@ -285,6 +285,23 @@ def write_bands(bands, symbols, gap, n_spins):
             Path(f"band{spin + 1}{number:03d}.out").write_text("\n".join(rows) + "\n")
 
 
+def mulliken(spins):
+    """The analysis of a run with two spin channels; charges are those of neutral atoms."""
+    say(f"  {'-' * 60}\n                   Starting Mulliken Analysis\n  {'-' * 60}\n")
+    say(
+        "  Performing Mulliken charge analysis on all atoms.\n  Full analysis will be written to separate file 'Mulliken.out'."
+    )
+    say("  Summary of the per-atom charge analysis:\n  |")
+    say("  |  atom       electrons          charge             l=0             l=1")
+    for k, _ in enumerate(spins, 1):
+        say(f"  |{k:6d}" + "".join(f"{x:16.6f}" for x in (8.0, 0.0, 4.0, 4.0)))
+    say("  |\n  | Total " + f"{8.0 * len(spins):16.6f}{0.0:16.6f}\n ")
+    say("  Summary of the per-atom spin analysis:\n  |\n  |  atom   spin      l=0         l=1")
+    for k, spin in enumerate(spins, 1):
+        say(f"  |{k:6d}" + "".join(f"{x:12.6f}" for x in (spin, 0.0, spin)))
+    say(f"  |\n  | Total {sum(spins):12.6f}\n \n  Writing Mulliken decomposition to disk ...\n")
+
+
 def final(value):
     say("-" * 78 + "\n  Final output of selected total energy values:\n")
     say(f"  | Total energy of the DFT / Hartree-Fock s.c.f. calculation      : {value:26.9f} eV")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Container, Iterable, Mapping
 from numbers import Real
 from typing import Any
 
 from sisso_sal.data.cells import LARGEST
-from sisso_sal.errors import OracleError
+from sisso_sal.errors import DocumentError, OracleError
 from sisso_sal.ledger.arrays import problem_of
+from sisso_sal.ledger.events import DetailsData
 from sisso_sal.protocols import FAILURES, Answer, Receipt, Request
-from sisso_sal.system.documents import LONGEST_TEXT, one_line, shown
+from sisso_sal.system.documents import LONGEST_TEXT, one_line, record_of, shown
+
+_LONGEST_DETAILS = 200_000
 
 
 def job_of(receipt: Receipt, request: Request) -> str:
@@ -94,7 +98,7 @@ def checked(answer: Answer) -> Answer:
     if problem := problem or _problem(answer):
         return Answer(answer.intent, core_hours=cost, kind="invalid", reason=one_line(problem))
     error = None if answer.error is None else float(answer.error)
-    return Answer(answer.intent, float(value), error, cost, arrays=answer.arrays)
+    return Answer(answer.intent, float(value), error, cost, arrays=answer.arrays, details=answer.details)
 
 
 def _problem(answer: Answer) -> str:
@@ -105,7 +109,23 @@ def _problem(answer: Answer) -> str:
         return f"needs a number >= 0 as the label's error, found {_plain(answer.error)}"
     if not isinstance(answer.arrays, Mapping):
         return f"needs arrays by name, found {shown(answer.arrays)}"
-    return problem_of(answer.arrays)
+    return problem_of(answer.arrays) or _problem_of_details(answer.details)
+
+
+def _problem_of_details(details: Any) -> str:
+    """Why details cannot be kept in a ledger; empty where they can."""
+    if not isinstance(details, Mapping):
+        return f"needs details by name, found {shown(details)}"
+    try:
+        text = json.dumps(dict(details), allow_nan=False)
+        record_of(DetailsData, json.loads(text))
+    except (TypeError, ValueError, DocumentError) as error:
+        return f"needs details of a label as plain data: {one_line(str(error))}"
+    return (
+        ""
+        if len(text) <= _LONGEST_DETAILS
+        else f"needs details of at most {_LONGEST_DETAILS} characters, found {len(text)}"
+    )
 
 
 def _failure(kind: Any, reason: Any) -> tuple[str, str]:

@@ -81,6 +81,12 @@ def intent_name(run_id: str, id: str, attempt: int) -> str:
     return f"{run_id}-{readable}-{hashlib.sha256(id.encode()).hexdigest()[:32]}-{attempt}"
 
 
+def _caution(details: Mapping[str, Any]) -> str:
+    """What has to be told with a label at once: that its calculations differ in their settings."""
+    differing = details.get("differences") or ()
+    return f"; its calculations differ: {'; '.join(differing)}" if differing else ""
+
+
 class Exchange:
     """Submits candidates to an oracle and records its answers.
 
@@ -235,8 +241,9 @@ class Exchange:
                 self._journal.ledger.folder, answer.intent, answer.arrays
             )  # before the event that names them
             arrays = {"arrays": kept} if kept else {}
-            label = {"id": id, "value": float(answer.value), **error, **about, **arrays}
-            return [("label", label)], f"{self._named(id)}: {answer.value:.6g}"
+            details = {"details": dict(answer.details)} if answer.details else {}
+            label = {"id": id, "value": float(answer.value), **error, **about, **arrays, **details}
+            return [("label", label)], f"{self._named(id)}: {answer.value:.6g}{_caution(answer.details)}"
         case = self.state.cases[id]
         attempt = case.attempt - sum(failure["kind"] == "invalid" for failure in case.failures)
         is_old = answer.kind == "invalid" and self._journal.was_before_halt(answer.intent)

@@ -10,6 +10,7 @@ from typing import Any
 
 from sisso_sal.campaign.learning import MODEL_FILE
 from sisso_sal.campaign.stopping import UNUSABLE
+from sisso_sal.ledger.events import DetailsData
 from sisso_sal.ledger.lock import DriverProcess
 from sisso_sal.ledger.state import Case, Iteration, State
 from sisso_sal.settings import PEOPLE
@@ -61,6 +62,7 @@ def status_document(
         "core_hours": round(sum(one.core_hours for _, one in at), 6),
         "core_hours_budget": state.run.get("core_hours"),
         "pending": [_pending(case, now) | of for of, one in at for case in one.pending],
+        "labels": [_label(case) | of for of, one in at for case in one.of("labelled") if case.details],
         "failed": [_failed(case) | of for of, one in at for case in one.failed],
         "open": [id for id, _ in _open(state)],
         "iterations": [_iteration(iteration) for iteration in state.iterations],
@@ -103,6 +105,12 @@ def _pending(case: Case, now: datetime) -> dict[str, Any]:
         "id": case.id, "status": case.status, "intent": case.intent, "job": case.job, "attempt": case.attempt,
         "since": case.since, "age_s": _age(case.since, now),
     }  # fmt: skip
+
+
+def _label(case: Case) -> dict[str, Any]:
+    """A computed label and what it rests on, see `sisso_sal.protocols.Answer`."""
+    about = {"id": case.id, "value": case.value, "since": case.since, "core_hours": case.core_hours}
+    return {**about, **DetailsData.model_validate(case.details).model_dump()}
 
 
 def _failed(case: Case) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from sisso_sal.errors import InputError, reason_of
@@ -134,11 +133,7 @@ def _starts(
     key: str, formula: str, own: Mapping[str, Sequence[tuple[str, Structure]]] | None, limit: int
 ) -> list[Start]:
     """Without starts that differ in their magnetic moments alone: a potential takes none."""
-    structures = starting_structures(formula, own, 2 * limit)
-    plain = ((name, structure) for name, structure in structures if not name.endswith("-afm"))
-    if own and key in own:
-        limit = len(own[key])
     return [
         Start(formula=formula, key=key, name=name, structure=structure)  # pyright: ignore[reportArgumentType]
-        for name, structure in islice(plain, limit)
+        for name, structure in starting_structures(formula, own, limit, orders=False)
     ]

@@ -118,6 +118,44 @@ class AtLevel(Data):
     level: Name | None = None
 
 
+Three = Annotated[list[Count], Field(min_length=3, max_length=3)]
+"""Known, tried and converged."""
+
+
+class TriedData(Data):
+    """A structure that was tried for a phase."""
+
+    structure: str
+    magnetic_order: str = ""
+    found: str = ""
+    outcome: str = ""
+    energy: float | None = None
+    reason: str = ""
+
+
+class PhaseData(Data):
+    """A phase that a label rests on: its lowest structure, and how many structure types and magnetic orders are known, were tried
+    and converged.
+    """
+
+    formula: str
+    lowest: str = ""
+    magnetic_order: str = ""
+    types: Three = [0, 0, 0]
+    orders: Three = [0, 0, 0]
+    tried: list[TriedData] = []
+
+
+class DetailsData(Data):
+    """What a label rests on, see `sisso_sal.protocols.Answer`."""
+
+    structure: str = ""
+    magnetic_order: str = ""
+    coverage: str = ""
+    differences: list[str] = []
+    phases: list[PhaseData] = []
+
+
 class LabelData(AtLevel):
     """``label``"""
 
@@ -127,6 +165,7 @@ class LabelData(AtLevel):
     source: str = ""
     core_hours: Cost | None = None
     arrays: dict[str, StoredArrayData] = {}
+    details: DetailsData | None = None
 
 
 class FilledData(Data):

@@ -238,7 +238,7 @@ def _settings(draft: Draft, event: Event) -> None:
 def _label(draft: Draft, event: Event) -> None:
     draft.put(
         event, "labelled", value=event["value"], error=event.get("error"), source=event.get("source", ""),
-        arrays=event.get("arrays", {}),
+        arrays=event.get("arrays", {}), details=event.get("details") or {}, core_hours=event.get("core_hours"),
     )  # fmt: skip
     if draft.iterations:
         draft.asked[event["id"]] = None

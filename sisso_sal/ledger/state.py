@@ -34,6 +34,10 @@ class Case:
     failures : tuple of events
     arrays : mapping
         Where the named arrays of the label are, see `sisso_sal.ledger.arrays`.
+    details : mapping
+        What the label rests on, see `sisso_sal.protocols.Answer`; empty where its oracle told nothing.
+    core_hours : float or None
+        What the label cost.
     """
 
     id: str
@@ -47,6 +51,8 @@ class Case:
     attempt: int = 0
     failures: tuple[Event, ...] = ()
     arrays: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    core_hours: float | None = None
 
 
 @dataclass(frozen=True)

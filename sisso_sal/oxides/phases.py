@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
-from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sisso_sal.errors import InputError
 from sisso_sal.oxides.elements import parse_formula
+from sisso_sal.oxides.magnetism import type_of
 from sisso_sal.oxides.prototypes import prototype_structures
 from sisso_sal.oxides.structures import formula_key
 
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
 
-__all__ = ["MOLECULES", "element_structure", "molecule", "starting_structures"]
+__all__ = ["MOLECULES", "element_structure", "known_starts", "molecule", "starting_structures"]
 
 MOLECULES = ("H2O", "H2")
 """The references of oxygen and hydrogen."""
 
 
 def starting_structures(
-    formula: str, own: Mapping[str, Sequence[tuple[str, Structure]]] | None = None, limit: int = 3
+    formula: str,
+    own: Mapping[str, Sequence[tuple[str, Structure]]] | None = None,
+    limit: int = 3,
+    *,
+    orders: bool = True,
 ) -> Iterator[tuple[str, Structure | Molecule]]:
     """Names and structures to start a phase from: the user's where there are any, else prototypes.
 
@@ -36,7 +41,9 @@ def starting_structures(
     own : mapping, optional
         As `sisso_sal.oxides.structures.read_structures` gives it.
     limit : int
-        At most so many prototypes for an oxide.
+        At most so many structure types for an oxide; each comes in all its magnetic orders, see `sisso_sal.oxides.magnetism`.
+    orders : bool
+        False leaves out starts that differ from another one in the order of their moments alone.
 
     Raises
     ------
@@ -52,7 +59,35 @@ def starting_structures(
     elif set(parse_formula(formula)) - {"O"} and "O" not in parse_formula(formula):
         yield "element", element_structure(formula)
     else:
-        yield from islice(prototype_structures(formula), limit)
+        starts = _of_types(prototype_structures(formula), limit)
+        yield from ((name, structure) for name, structure in starts if orders or type_of(name) == name)
+
+
+def known_starts(
+    formula: str, own: Mapping[str, Sequence[tuple[str, Structure]]] | None = None, *, orders: bool = True
+) -> tuple[str, ...]:
+    """Names of all structures that a phase could start from, as `starting_structures` takes them; none where none is known.
+
+    Examples
+    --------
+    >>> known_starts("NiO")
+    ('rocksalt', 'rocksalt-afm-II', 'wurtzite', 'wurtzite-afm', 'tenorite', 'tenorite-afm')
+    """
+    try:
+        return tuple(name for name, _ in starting_structures(formula, own, sys.maxsize, orders=orders))
+    except InputError:
+        return ()
+
+
+def _of_types(structures: Iterable[tuple[str, Structure]], limit: int) -> Iterator[tuple[str, Structure]]:
+    """The structures of the first types, which stand together."""
+    known: set[str] = set()
+    for name, structure in structures:
+        kind = type_of(name)
+        if kind not in known and len(known) == limit:
+            return
+        known.add(kind)
+        yield name, structure
 
 
 def element_structure(symbol: str) -> Structure:

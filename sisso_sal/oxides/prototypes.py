@@ -9,7 +9,6 @@ weighted with its Pauling strength (charge over coordination number; L. Pauling,
 
 from __future__ import annotations
 
-import math
 import tomllib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 from sisso_sal.errors import InputError
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.ions import ionic_radius, starting_moment
+from sisso_sal.oxides.magnetism import magnetic_orders, primitive_cell
 from sisso_sal.oxides.oxidation_states import oxidation_states
 from sisso_sal.oxides.pool import role_assignments
 
@@ -236,9 +236,7 @@ def _structure_type(name: str, entry: Mapping[str, Any]) -> StructureType:
     )
 
 
-def prototype_structure(
-    name: str, ions: Mapping[str, tuple[str, float]], *, conventional: bool = False, antiferromagnetic: bool = False
-) -> Structure:
+def prototype_structure(name: str, ions: Mapping[str, tuple[str, float]], *, conventional: bool = False) -> Structure:
     """A structure type filled with ions, its lattice from their radii.
 
     Parameters
@@ -249,13 +247,11 @@ def prototype_structure(
         "A" and, where the type has them, "B" -> element and oxidation state.
     conventional : bool
         The conventional cell instead of the primitive one.
-    antiferromagnetic : bool
-        Let each magnetic atom start opposite to the nearest one that has its sign already; by default all start parallel.
 
     Returns
     -------
     pymatgen Structure
-        With the site property "magmom", in Bohr magnetons.
+        With the site property "magmom", in Bohr magnetons, all parallel.
 
     Raises
     ------
@@ -267,60 +263,28 @@ def prototype_structure(
     >>> prototype_structure("rocksalt", {"A": ("Mg", 2)}, conventional=True).lattice.a
     4.24
     """
+    structure, _ = _conventional(name, ions)
+    return structure if conventional else primitive_cell(structure)
+
+
+def _conventional(name: str, ions: Mapping[str, tuple[str, float]]) -> tuple[Structure, list[str]]:
+    """The conventional cell, and the role of each site."""
     from pymatgen.core import Lattice, Structure
 
     kind = structure_types().get(name)
     if kind is None:
         raise InputError(f"prototype '{name}': needs one of {', '.join(structure_types())}")
     scale, parameters = kind.scaled(ions)
-    symbols, moments, places = [], [], []
+    symbols, moments, places, roles = [], [], [], []
     for site, orbit in zip(kind.sites, kind.positions(parameters), strict=True):
         ion = ("O", -2.0) if site.role == "O" else ions[site.role]
         symbols += [ion[0]] * len(orbit)
         moments += [0.0 if site.role == "O" else starting_moment(*ion, site.coordination)] * len(orbit)
         places += list(orbit)
+        roles += [site.role] * len(orbit)
     lattice = Lattice(np.round(kind.lattice * scale, 10))
     structure = Structure(lattice, symbols, places, to_unit_cell=True, site_properties={"magmom": moments})
-    if not conventional:
-        structure = _primitive(structure)
-    return _alternating(structure) if antiferromagnetic else structure
-
-
-def _primitive(structure: Structure) -> Structure:
-    """The primitive cell; equal elements with different moments are kept apart."""
-    import spglib
-
-    kinds = {
-        key: i + 1 for i, key in enumerate(dict.fromkeys(zip(structure.species, _moments(structure), strict=True)))
-    }
-    numbers = [kinds[key] for key in zip(structure.species, _moments(structure), strict=True)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # about how spglib will tell errors
-        cell = spglib.find_primitive(
-            (structure.lattice.matrix.tolist(), structure.frac_coords.tolist(), numbers), symprec=1e-3
-        )
-    if cell is None:
-        raise InputError(f"{structure.composition.reduced_formula}: no primitive cell found in the prototype")
-    keys = {i: key for key, i in kinds.items()}
-    species, moments = zip(*(keys[int(i)] for i in cell[2]), strict=True)
-    return type(structure)(cell[0], species, cell[1], site_properties={"magmom": list(moments)}).get_sorted_structure()
-
-
-def _moments(structure: Structure) -> list[float]:
-    return list(structure.site_properties["magmom"])
-
-
-def _alternating(structure: Structure) -> Structure:
-    """Each magnetic atom takes the sign opposite to that of the nearest one that was given its sign before."""
-    moments = np.array(_moments(structure))
-    magnetic = np.flatnonzero(moments)
-    distance: NDArray[np.float64] = np.round(structure.distance_matrix, 3)
-    for n, i in enumerate(magnetic[1:], start=1):
-        nearest = min(magnetic[:n], key=lambda j: (float(distance[i, j]), j))
-        moments[i] = -math.copysign(moments[i], moments[nearest])
-    changed = structure.copy()
-    changed.add_site_property("magmom", moments.tolist())
-    return changed
+    return structure, roles
 
 
 def prototype_structures(formula: str, prototypes: Sequence[str] | None = None) -> Iterator[tuple[str, Structure]]:
@@ -335,8 +299,8 @@ def prototype_structures(formula: str, prototypes: Sequence[str] | None = None) 
     Yields
     ------
     (str, pymatgen Structure)
-        Name of the type and the primitive cell; where more than one atom is magnetic, the antiferromagnetic start
-        follows as ``NAME-afm``.
+        Name of the type and the primitive cell; the other magnetic orders of the type follow, such as ``rocksalt-afm-II`` (see
+        `sisso_sal.oxides.magnetism`).
 
     Raises
     ------
@@ -347,6 +311,8 @@ def prototype_structures(formula: str, prototypes: Sequence[str] | None = None) 
     --------
     >>> [name for name, _ in prototype_structures("TiO2")]
     ['rutile', 'anatase', 'quartz', 'baddeleyite', 'fluorite']
+    >>> [name for name, _ in prototype_structures("NiO", ["rocksalt"])]
+    ['rocksalt', 'rocksalt-afm-II']
     """
     composition = parse_formula(formula)
     states = {s.element: float(s.state) for s in oxidation_states(composition)}
@@ -357,7 +323,6 @@ def prototype_structures(formula: str, prototypes: Sequence[str] | None = None) 
         raise InputError(f"{formula}: no structure type with this stoichiometry is known; give a structure")
     filled = [(name, {role: (metal, states[metal]) for role, metal in roles.items()}) for name, roles in names]
     for name, ions in sorted(filled, key=lambda filling: round(structure_types()[filling[0]].misfit(filling[1]), 9)):
-        structure = prototype_structure(name, ions)
-        yield name, structure
-        if np.count_nonzero(_moments(structure)) > 1:
-            yield f"{name}-afm", _alternating(structure)
+        structure, roles = _conventional(name, ions)
+        yield name, primitive_cell(structure)
+        yield from ((f"{name}-{order}", ordered) for order, ordered in magnetic_orders(name, structure, roles))

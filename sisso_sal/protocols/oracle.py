@@ -86,6 +86,11 @@ class Answer:
     arrays : mapping of str to ndarray
         Arrays that come with the label, such as ``forces`` (n_atoms, 3), in eV/Å: finite numbers under names of letters, digits
         and underscores. They are kept beside the ledger, see `sisso_sal.ledger.arrays`.
+    details : mapping
+        What people may want to know of the label, as plain data under these keys, of which each may be missing: ``structure`` and
+        ``magnetic_order`` (of the candidate), ``coverage`` (one line: what converged of what is known), ``differences`` (lines:
+        settings in which its calculations differ), ``phases`` (a row for each, see `sisso_sal.ledger.events.PhaseData`). They are
+        kept in the ledger.
     kind, reason : str
         Of a failure: one of `FAILURES`, and what a person needs to know, in one line of at most 2000 characters.
     """
@@ -97,6 +102,7 @@ class Answer:
     kind: str = ""
     reason: str = ""
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
+    details: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @runtime_checkable

@@ -51,7 +51,7 @@ class LabelSettings(BaseModel):
     structure_column: str | None = None
     """Column of the candidates' structures in pymatgen's JSON."""
     max_prototypes: int = Field(default=3, ge=1)
-    """Number of prototypes to start from, for an oxide without a structure of its own."""
+    """Number of structure types to start from, for an oxide without a structure of its own; each in all its magnetic orders."""
     competitors: dict[str, tuple[str, ...]] = {}
     """Formula -> the oxides that it competes with; by default the pool's oxides of its metals."""
 

@@ -24,6 +24,21 @@ def own_job() -> str:
     return f"{job}.{again}" if job and again not in ("", "0") else job
 
 
+def cores_per_task() -> int:
+    """Cores that each parallel task of a program which is started from here has: those of the job, else the threads of OpenMP.
+
+    Examples
+    --------
+    >>> cores_per_task() >= 1
+    True
+    """
+    for name in ("SLURM_CPUS_PER_TASK", "OMP_NUM_THREADS"):
+        first = os.environ.get(name, "").partition(",")[0].strip()  # OpenMP takes one number for each level
+        if first.isdecimal() and int(first) > 0:
+            return int(first)
+    return 1
+
+
 def has_ended(job: str) -> bool:
     """Whether a job, named as by `own_job`, has ended for certain. One that cannot be asked about counts as running.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,9 @@ __all__ = ["Jobs", "scripts"]
 
 GRACE = 300
 """Seconds before the end of its time at which a driver is told to stop."""
+
+_TO_QUOTE = re.compile(r"""[\s"'\\#]""")
+_QUOTES = re.compile(r"""["\\$`]""")
 
 DEATH = 300
 """Seconds after which a worker ends whose scheduler does not answer."""
@@ -100,7 +104,7 @@ def scripts(jobs: Jobs) -> dict[str, str]:
     return made | {"submit.sh": _submit(jobs)}
 
 
-def _head(jobs: Jobs, kind: str, options: Sequence[str], threads: int) -> list[str]:
+def _head(jobs: Jobs, kind: str, options: Sequence[str], threads: int | str) -> list[str]:
     """Options of sbatch, where the job runs and what is set up there."""
     array = any(option.startswith("--array") for option in options)
     output = f"--output={jobs.folder}/{kind}-{'%A_%a' if array else '%j'}.out"
@@ -119,9 +123,11 @@ def _head(jobs: Jobs, kind: str, options: Sequence[str], threads: int) -> list[s
 
 
 def _directive(option: str) -> str:
-    """As sbatch reads it in a script: a blank inside needs quotation marks."""
+    """As sbatch reads it in a script: blanks and quotation marks inside need others around, a comment may begin with a hash."""
     name, mark, value = option.partition("=")
-    return f"{name}={mark and chr(34)}{value}{chr(34)}" if any(c.isspace() for c in value) else option
+    if not mark or not _TO_QUOTE.search(value):
+        return option
+    return f"{name}={shlex.quote(value)}" if _QUOTES.search(value) else f'{name}="{value}"'
 
 
 def _resources(jobs: Jobs) -> list[str]:
@@ -212,7 +218,8 @@ def _share(jobs: Jobs) -> str:
 
 
 def _calculations(jobs: Jobs) -> str:
-    head = _head(jobs, "calculations", [f"--array=1-{jobs.calculations}", *jobs.calculation_options], 1)
+    threads = '"${SLURM_CPUS_PER_TASK:-1}"'  # which the options of these jobs may ask for
+    head = _head(jobs, "calculations", [f"--array=1-{jobs.calculations}", *jobs.calculation_options], threads)
     wait = f"until [ -d {shlex.quote(jobs.run + '/oracle')} ]; do sleep 10; done"
     return "\n".join([*head, wait, f"exec {_python('sisso_sal', 'worker', jobs.run, '--idle', '3600')}", ""])
 

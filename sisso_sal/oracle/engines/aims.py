@@ -17,11 +17,14 @@ import numpy as np
 
 from sisso_sal.errors import InputError, OracleError
 from sisso_sal.oracle.engines.aims_bands import read_bands
+from sisso_sal.oracle.engines.aims_control import read_control
 from sisso_sal.oracle.engines.aims_inputs import AimsSettings, write_inputs
 from sisso_sal.oracle.engines.aims_verdict import RunVerdict, judge_run
 from sisso_sal.oracle.engines.plain_data import plain
+from sisso_sal.oxides.magnetism import magnetism_told
 from sisso_sal.system.programs import Kept, new_mark
 from sisso_sal.system.programs import kept as keeping
+from sisso_sal.system.slurm import cores_per_task
 
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
@@ -309,21 +312,23 @@ def calculation_document(
     label : str
         Name of the task: relax, static, bands.
     seconds : float, optional
-        Wall time.
+        Wall time; core-hours are this times parallel tasks and the cores of each.
 
     Returns
     -------
     dict
         That JSON can hold: ``task_label dir_name state formula_pretty nsites structure energy energy_per_atom energy_definition
-        bandgap vbm cbm has_bands band_reason forces stress steps aims_version verdict reason core_hours completed_at``; energies
-        in eV, forces in eV/Å, the stress in eV/Å³, steps as the number of geometries that were computed. What a run does not give
+        bandgap vbm cbm has_bands band_reason forces stress magnetic_moments magnetic_start magnetic_order settings species steps
+        aims_version verdict reason core_hours completed_at``; energies in eV, forces in eV/Å, the stress in eV/Å³, moments in Bohr
+        magnetons, steps as the number of geometries that were computed. Settings and species are those of control.in as far as they
+        decide the energy (see `sisso_sal.oracle.engines.aims_control.Control`). What a run does not give
         is None, and nothing of a run that is not finished counts as a result. Gap and edges are those of the band files if
         `has_bands`; bands that cannot be read leave the energy, with the reason.
     """
     finished = verdict.verdict == "finished"
     reached = last_geometry(folder, structure) if finished else geometry_of([folder], structure)
     energy = verdict.energy_eV if finished else None
-    details: dict[str, Any] = dict.fromkeys(("bandgap", "vbm", "cbm", "forces", "stress"))
+    details: dict[str, Any] = dict.fromkeys(("bandgap", "vbm", "cbm", "forces", "stress", "magnetic_moments"))
     details |= {"has_bands": False, "band_reason": ""}
     if finished:
         details = _details(Path(folder))
@@ -338,19 +343,29 @@ def calculation_document(
         "energy_per_atom": None if energy is None else energy / len(structure),
         "energy_definition": verdict.energy_definition,
         **details,
+        **magnetism_told(structure, details["magnetic_moments"]),
+        **_settings_of(Path(folder)),
         "steps": verdict.n_cycles,
         "aims_version": verdict.version,
         "verdict": verdict.verdict,
         "reason": verdict.reason,
-        "core_hours": None if seconds is None else seconds * verdict.n_tasks / 3600,
+        "core_hours": None if seconds is None else seconds * verdict.n_tasks * cores_per_task() / 3600,
         "completed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     return plain(document)
 
 
+def _settings_of(folder: Path) -> dict[str, Any]:
+    """What the run was made with; None of a folder whose control.in cannot be read."""
+    with contextlib.suppress(OracleError):
+        if (control := read_control(folder)) is not None:
+            return {"settings": control.numerics, "species": control.species}
+    return {"settings": None, "species": None}
+
+
 def _details(folder: Path) -> dict[str, Any]:
     """Edges, forces and stress; edges from the band files where there are any, because the k-grid may miss the extrema."""
-    details = read_output(folder / OUTPUT) | {"has_bands": False, "band_reason": ""}
+    details = {"magnetic_moments": None} | read_output(folder / OUTPUT) | {"has_bands": False, "band_reason": ""}
     if not any(folder.glob("band[12]*.out")):
         return details
     try:
@@ -387,7 +402,10 @@ def _by_pyfhiaims(path: str | os.PathLike[str]) -> dict[str, Any]:
     from pyfhiaims.outputs.stdout import AimsStdout
 
     last = AimsStdout(os.fspath(path))[-1]
-    return {"vbm": last["vbm"], "cbm": last["cbm"], "forces": plain(last["forces"]), "stress": plain(last["stress"])}
+    found = {"vbm": last["vbm"], "cbm": last["cbm"], "forces": plain(last["forces"]), "stress": plain(last["stress"])}
+    with contextlib.suppress(KeyError, ValueError):  # a run without a Mulliken analysis has none
+        found["magnetic_moments"] = plain(last["mulliken_spins"])
+    return found
 
 
 def _by_ase(path: str | os.PathLike[str]) -> dict[str, Any]:

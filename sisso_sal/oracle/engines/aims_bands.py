@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sisso_sal.errors import InputError, OracleError
+from sisso_sal.oracle.engines.aims_control import BandLine, read_control
 
 __all__ = ["BandStructure", "Segment", "read_bands", "save_band_figure"]
 
+_SAME_KPOINT = 2e-6  # both files have seven decimals
 _BAND_FILE = re.compile(r"band([12])(\d{3,})\.out")
 _BAND_LINE = re.compile(r"^\s*output\s+band\s+(.*)$", re.MULTILINE)
 
@@ -67,7 +70,7 @@ class BandStructure:
 
 
 def read_bands(folder: str | os.PathLike[str]) -> BandStructure:
-    """Read every bandNNNN.out of a folder.
+    """Read every bandNNNN.out of a folder, which must be all that its control.in asks for, with its k-points.
 
     A state is occupied above half of the full occupation: one electron with two spin channels, two without. With spin-orbit
     coupling these files are the ones that include it.
@@ -77,7 +80,7 @@ def read_bands(folder: str | os.PathLike[str]) -> BandStructure:
     InputError
         There is no band file.
     OracleError
-        A band file is damaged.
+        A band file is damaged or cut, is missing, or holds other k-points than control.in asks for.
     """
     files = sorted(Path(folder).iterdir())
     segments = tuple(
@@ -85,6 +88,8 @@ def read_bands(folder: str | os.PathLike[str]) -> BandStructure:
     )
     if not segments:
         raise InputError(f"{folder}: needs band files (band1001.out), found none")
+    if (control := read_control(folder)) is not None:
+        _check_path(Path(folder), segments, control.bands)
     polarised = any(segment.spin == 2 for segment in segments)
     full = 1.0 if polarised or max(s.occupations.max() for s in segments) < 1.5 else 2.0
     places, energies, occupied = [], [], []
@@ -94,6 +99,29 @@ def read_bands(folder: str | os.PathLike[str]) -> BandStructure:
         energies.append(segment.energies.ravel())
         occupied.append(segment.occupations.ravel() > full / 2)
     return _edges(segments, np.concatenate(places), np.concatenate(energies), np.concatenate(occupied))
+
+
+def _check_path(folder: Path, segments: tuple[Segment, ...], asked: Sequence[BandLine]) -> None:
+    """Refuse segments that are not those of control.in: a run that was cut, or files of another run."""
+    channels = sorted({segment.spin for segment in segments})
+    made = {(segment.spin, segment.number): segment for segment in segments}
+    for spin, number in itertools.product(channels, range(1, len(asked) + 1)):
+        file, line = folder / f"band{spin}{number:03d}.out", asked[number - 1]
+        segment = made.pop((spin, number), None)
+        if segment is None:
+            raise OracleError(f"{file}: needs the k-points of segment {number} in control.in, found no file")
+        wanted = np.linspace(line.start, line.end, line.points)
+        if segment.kpoints.shape != wanted.shape:
+            n_found = len(segment.kpoints)
+            raise OracleError(
+                f"{file}: needs the {line.points} k-points of segment {number} in control.in, found {n_found}"
+            )
+        if np.abs(segment.kpoints - wanted).max() > _SAME_KPOINT:
+            k = int(np.abs(segment.kpoints - wanted).max(axis=1).argmax())
+            needed, found = (" ".join(f"{x:.4f}" for x in at) for at in (wanted[k], segment.kpoints[k]))
+            raise OracleError(f"{file}: needs the k-points of control.in, {needed} as number {k + 1}, found {found}")
+    for spin, number in made:
+        raise OracleError(f"{folder}: needs the {len(asked)} segments of control.in, found band{spin}{number:03d}.out")
 
 
 def _edges(
@@ -114,7 +142,10 @@ def _edges(
 
 def _segment(file: Path, spin: int, segment: int) -> Segment:
     rows = []
-    for number, line in enumerate(file.read_text(errors="replace").splitlines(), 1):
+    text = file.read_text(errors="replace")
+    if text and not text.endswith("\n"):
+        raise OracleError(f"{file}: needs whole lines, found a file that is cut in its last one")
+    for number, line in enumerate(text.splitlines(), 1):
         try:
             values = [float(text) for text in line.split()[1:]]
         except ValueError:

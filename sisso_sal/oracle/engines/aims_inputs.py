@@ -32,6 +32,9 @@ _MANAGED = frozenset(
         *("species", "exx_band_structure_version"),
     }
 )
+STARTING_MOMENT = 1.0
+"""Of each atom in a spin-polarised run of a structure without moments, in Bohr magnetons: zero would find no magnetic solution."""
+
 _SAME_LATTICE = 5e-3  # a relaxation leaves a cubic cell cubic to within less than this
 _KEYWORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -49,7 +52,7 @@ class AimsSettings(BaseModel):
         Share of exact exchange of HSE06 and PBE0.
     relativistic : str
     spin : {"auto", "none", "collinear"}
-        "auto" is collinear where the structure has moments.
+        "auto" is collinear where the structure has moments; "collinear" without moments starts from 1 Bohr magneton at each atom.
     k_grid_density : float
         Points per 1/Å along each reciprocal vector.
     k_grid : tuple of int, optional
@@ -135,6 +138,8 @@ class AimsSettings(BaseModel):
         if self.is_hybrid:
             lines["hybrid_xc_coeff"] = self.hybrid_coefficient
         lines |= {"relativistic": self.relativistic, "spin": spin, "sc_iter_limit": self.sc_iter_limit}
+        if spin == "collinear" and not magnetic:  # FHI-aims stops where a polarised run has no moments to start from
+            lines["default_initial_moment"] = STARTING_MOMENT
         if self.charge_mix_param is not None:
             lines["charge_mix_param"] = self.charge_mix_param
         if self.smearing is not None:
@@ -305,6 +310,8 @@ def write_inputs(folder: str | os.PathLike[str], structure: Structure | Molecule
     outputs = (
         band_lines(structure, settings.band_density) if settings.bands and isinstance(structure, Structure) else []
     )
+    if keywords["spin"] == "collinear":
+        outputs = ["mulliken", *outputs]  # the moments that were found
     control = AimsControl(parameters=keywords, outputs=outputs).get_content(geometry)
     texts = [file.read_text(encoding="utf-8", errors="replace").rstrip() + "\n" for file in species.values()]
     radius = f"trust_radius {settings.trust_radius:g}\n" if settings.trust_radius and settings.relax != "none" else ""

@@ -50,7 +50,8 @@ class RunVerdict:
     verdict : str
         "finished" (self-consistent, relaxed where that was asked for, and closed with a nice day), "scf_not_converged",
         "relaxation_not_converged", "interrupted" (ended from outside, or still running) or "failed" (ended by itself
-        with an error, without a usable energy, or not an FHI-aims output at all).
+        with an error, without a usable energy, or not an FHI-aims output at all). An output without its head, which a wrapper
+        or a full disk may have taken, is judged by what it holds.
     reason : str
         One line.
     energy_eV : float or None
@@ -229,6 +230,7 @@ class _Trace:
 
     def _read_cycle(self, line: str) -> None:
         if "Begin self-consistency loop" in line:
+            self.started = True  # also of an output whose head is missing
             self.n_cycles += 1
             self.scf = "running"
         elif "Self-consistency cycle converged" in line:
@@ -250,6 +252,7 @@ class _Trace:
 
     def _read_energies(self, line: str) -> None:
         if match := _ENERGY.search(line):
+            self.started = True
             self.energy, self.energy_cycle = match[1], self.n_cycles
         elif match := _GAP.search(line):
             self.gap = match[1]

@@ -18,8 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sisso_sal.errors import InputError, OracleError, SettingsError
 from sisso_sal.oracle.engines.ase_bands import band_edges
 from sisso_sal.oracle.engines.plain_data import plain
+from sisso_sal.oxides.magnetism import magnetism_told
 from sisso_sal.settings.calculation import first_problem
 from sisso_sal.system.documents import one_line
+from sisso_sal.system.slurm import cores_per_task
 
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
@@ -89,6 +91,11 @@ class CalculatorSettings(BaseModel):
         """These settings where there is no cell to relax."""
         relax = "none" if self.relax == "none" else "atoms"
         return self.model_copy(update={"relax": relax, "parameters": {**self.parameters, **self.molecule}})
+
+    def numerics(self) -> dict[str, Any]:
+        """The calculator and its parameters, as far as they decide the energy."""
+        named = {key: value for key, value in self.parameters.items() if key != "txt"}
+        return {"calculator": self.calculator, **named}
 
 
 _GPAW: dict[str, Any] = {
@@ -240,7 +247,7 @@ def calculate(
     except Exception as error:  # an engine fails with errors of its own; the kind and its first line are the reason
         verdict, reason, n_steps = "failed", f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}", None
     document = _document(place, structure, atoms, energy, label, verdict, reason, time.monotonic() - started)
-    document |= {"steps": n_steps, **(derivatives if verdict == "finished" else {})}
+    document |= {"steps": n_steps, "settings": settings.numerics(), **(derivatives if verdict == "finished" else {})}
     return plain(document | ({} if edges is None or document["state"] != "successful" else edges))
 
 
@@ -358,13 +365,14 @@ def _document(
     folder: Path, start: Any, atoms: Any, energy: float | None, label: str, verdict: str, reason: str, seconds: float
 ) -> dict[str, Any]:
     finished = verdict == "finished" and energy is not None
+    found = _moments_found(start, atoms) if finished else None
     return {
         "task_label": label,
         "dir_name": str(folder),
         "state": "successful" if finished else "failed",
         "formula_pretty": start.composition.reduced_formula,
         "nsites": len(start),
-        "structure": _reached(start, atoms, finished).as_dict(),
+        "structure": _reached(start, atoms, finished, found).as_dict(),
         "energy": energy if finished else None,
         "energy_per_atom": energy / len(start) if finished and energy is not None else None,
         "energy_definition": ENERGY_DEFINITION,
@@ -375,20 +383,28 @@ def _document(
         "band_reason": "",
         "forces": None,
         "stress": None,
+        "magnetic_moments": found,
+        **magnetism_told(start, found),
         "aims_version": None,
         "verdict": verdict,
         "reason": reason,
-        "core_hours": seconds / 3600,
+        "core_hours": seconds * cores_per_task() / 3600,
         "completed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
 
-def _reached(start: Any, atoms: Any, finished: bool) -> Any:
+def _moments_found(start: Any, atoms: Any) -> list[float] | None:
+    """The moments that the calculator found, one for each atom; None where it tells none."""
+    found = plain(getattr(atoms.calc, "results", {}).get("magmoms"))
+    is_whole = isinstance(found, list) and len(found) == len(start) and all(isinstance(x, float) for x in found)
+    return found if is_whole else None
+
+
+def _reached(start: Any, atoms: Any, finished: bool, found: list[float] | None) -> Any:
     """The structure of the atoms; a finished one with the moments that it began with, and those that were found."""
     bare = atoms.copy()  # without the calculator, whose results may have any shape
     reached = type(start).from_ase_atoms(bare)
-    found = plain(getattr(atoms.calc, "results", {}).get("magmoms")) if finished else None
-    if isinstance(found, list) and len(found) == len(start) and all(isinstance(moment, float) for moment in found):
+    if found is not None:
         reached.add_site_property("final_magmom", found)
     if "magmom" in start.site_properties and finished:
         reached.add_site_property("magmom", start.site_properties["magmom"])

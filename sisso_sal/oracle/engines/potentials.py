@@ -14,10 +14,13 @@ from typing import Any
 
 from sisso_sal.oracle.stability.measured import MP2020_OXYGEN, R2SCAN_OXYGEN
 
-__all__ = ["CRYSTALS", "chgnet", "declared_oxygen", "sevenn"]
+__all__ = ["CRYSTALS", "WITHOUT_MOMENTS", "chgnet", "declared_oxygen", "sevenn"]
 
 CRYSTALS = frozenset({"chgnet", "sevenn", "mace", "matgl", "mattersim", "nequip", "orb_models", "fairchem"})
 """Packages of potentials that were trained on crystals, and know next to nothing of molecules."""
+
+WITHOUT_MOMENTS = f"{__name__}:"
+"""How the names of calculators begin that take no moments: all of this module."""
 
 _OXYGEN = {"0.3.0": MP2020_OXYGEN, "0.2.0": MP2020_OXYGEN, "r2scan": R2SCAN_OXYGEN}
 """Energy of an oxygen atom in O2 by model of CHGNet, in eV."""

@@ -7,6 +7,7 @@ import tempfile
 from sisso_sal.errors import InputError
 from sisso_sal.oracle.engines.ase_calculator import CalculatorSettings, calculate
 from sisso_sal.oxides.prototypes import prototype_structure
+from sisso_sal.system.slurm import cores_per_task
 
 __all__ = ["try_calculator"]
 
@@ -46,4 +47,4 @@ def try_calculator(settings: CalculatorSettings) -> str:
         raise InputError(
             f"{place}: has no stress to relax a cell by; set relax to volume or atoms in [calculation.changes]"
         )
-    return f"{_OXIDE}: {document['energy']:.3f} eV in {3600 * document['core_hours']:.1f} s"
+    return f"{_OXIDE}: {document['energy']:.3f} eV in {3600 * document['core_hours'] / cores_per_task():.1f} s"

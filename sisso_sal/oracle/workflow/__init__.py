@@ -1,1 +1,1 @@
-"""First-principles labels as Taskblaster tasks; only `repository` and `fenced` know Taskblaster."""
+"""First-principles labels as Taskblaster tasks; only `repository` knows Taskblaster."""

@@ -11,9 +11,21 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sisso_sal.errors import DocumentError
 from sisso_sal.oracle.stability.polymorphs import Phase
+from sisso_sal.oxides.magnetism import type_of
 from sisso_sal.system.documents import LARGE, read_json, record_of
 
-__all__ = ["LEFT_OUT", "LOWEST", "RANKING", "Chain", "Task", "chains_of", "phases_of", "read_document"]
+__all__ = [
+    "LEFT_OUT",
+    "LOWEST",
+    "RANKING",
+    "Chain",
+    "NewChain",
+    "NewRanking",
+    "Task",
+    "chains_of",
+    "phases_of",
+    "read_document",
+]
 
 LEFT_OUT = "left_out"
 """State of a step whose structure was ranked too high to be computed: neither a result nor a failure."""
@@ -47,6 +59,46 @@ class _Document(BaseModel):
     structures: dict[str, _Ranked] | None = None
     window: float = Field(default=0.0, ge=0)
     lowest: str | None = None
+
+
+@dataclass(frozen=True)
+class NewRanking:
+    """What ranks the starting structures of a phase before its chains begin.
+
+    Attributes
+    ----------
+    phase : str
+        The key of the formula.
+    starts : list of [str, dict]
+        Names and structures.
+    most : int
+        As in `sisso_sal.oracle.workflow.prerelax.chosen`.
+    """
+
+    phase: str
+    starts: list[Any]
+    most: int
+
+
+@dataclass(frozen=True)
+class NewChain:
+    """The calculations of one starting structure.
+
+    Attributes
+    ----------
+    phase, name : str
+        The key of the formula and the name of the structure: the folders of the tasks.
+    structure : dict
+        Of a pymatgen Structure or Molecule.
+    with_bands : bool
+        Whether the bands of the lowest structure of the phase are asked for. Where its static step exists already, without bands,
+        they are computed for themselves.
+    """
+
+    phase: str
+    name: str
+    structure: dict[str, Any]
+    with_bands: bool
 
 
 def read_document(file: Path) -> dict[str, Any]:
@@ -137,7 +189,7 @@ def phases_of(formula: str, chains: Sequence[Chain]) -> list[Phase]:
     """What the chains of a formula say of it; of a structure without an energy how low it could lie, if a potential ranked it.
 
     The energy of the missing structure differs from that of a computed one as the potential says, give or take the window within
-    which the ranking is not trusted either.
+    which the ranking is not trusted either. Of a magnetic order that failed beside others of its type a potential says nothing.
 
     Parameters
     ----------
@@ -153,9 +205,10 @@ def phases_of(formula: str, chains: Sequence[Chain]) -> list[Phase]:
     if not shifts:
         return phases
     below = min(shifts) - ranking["window"]
+    computed = {type_of(phase.name) for phase in phases if phase.energy is not None}
     return [
         replace(phase, lowest=below + rank)
-        if phase.energy is None and (rank := ranked.get(phase.name)) is not None
+        if phase.energy is None and (rank := ranked.get(phase.name)) is not None and type_of(phase.name) not in computed
         else phase
         for phase in phases
     ]

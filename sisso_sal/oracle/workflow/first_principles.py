@@ -22,6 +22,7 @@ from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.expressions import expression_names
 from sisso_sal.oracle.stability.labels import LABELS
 from sisso_sal.oracle.stability.pourbaix import Conditions
+from sisso_sal.oracle.workflow.label_table import record_labels
 from sisso_sal.oracle.workflow.outcomes import LabelOutcome, PhaseRequest, Question
 from sisso_sal.oracle.workflow.steps import STEPS, EngineSettings, load_engine, step_settings
 from sisso_sal.oracle.workflow.tasks import Workflow, is_of
@@ -118,7 +119,9 @@ class FirstPrinciples:
     def collect(self, receipts: Sequence[Receipt]) -> Sequence[Answer]:
         answers = [answer for receipt in receipts if (answer := self._misplaced(receipt)) is not None]
         intents = {receipt.intent for receipt in receipts} - {answer.intent for answer in answers}
-        answers += [_answer(outcome) for outcome in self.workflow.collect(intents)]
+        outcomes = self.workflow.collect(intents)
+        record_labels(self.workflow.root, outcomes)
+        answers += [_answer(outcome) for outcome in outcomes]
         if len(answers) < len(receipts):
             problem = self._staff()
             if problem and not answers:
@@ -189,6 +192,7 @@ def _answer(outcome: LabelOutcome) -> Answer:
         core_hours=outcome.core_hours,
         kind=outcome.failure or "",
         reason=outcome.reason,
+        details=outcome.details,
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -14,6 +14,8 @@ from sisso_sal.oracle.stability.measured import OXYGEN_ENTROPY
 from sisso_sal.oracle.stability.polymorphs import Phase
 from sisso_sal.oracle.stability.pourbaix import Conditions, Species
 from sisso_sal.oracle.workflow.chains import Chain, phases_of
+from sisso_sal.oracle.workflow.consistency import Used, differences
+from sisso_sal.oracle.workflow.coverage import coverage_in_words, coverage_of
 from sisso_sal.oracle.workflow.trust import far_from_measured
 from sisso_sal.oxides.phases import MOLECULES
 from sisso_sal.oxides.structures import formula_key
@@ -95,6 +97,8 @@ class LabelOutcome:
         Spent on the phases that this request was the first to ask for.
     parts : mapping of str to float
         Every quantity known of the candidate.
+    details : mapping
+        What the label rests on, see `sisso_sal.protocols.Answer`.
     """
 
     id: str
@@ -104,10 +108,15 @@ class LabelOutcome:
     reason: str = ""
     core_hours: float = 0.0
     parts: Mapping[str, float] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 def outcome_of(
-    request: PhaseRequest, chains: Mapping[str, Sequence[Chain]], question: Question, ions: Sequence[Species] | None
+    request: PhaseRequest,
+    chains: Mapping[str, Sequence[Chain]],
+    question: Question,
+    ions: Sequence[Species] | None,
+    known: Callable[[str], Sequence[str]] = lambda formula: (),
 ) -> LabelOutcome | None:
     """The outcome of a request, None while something that it needs is still to be computed.
 
@@ -119,6 +128,8 @@ def outcome_of(
     question : Question
     ions : sequence of Species or None
         Dissolved species, by default those of ASE.
+    known : callable
+        Formula -> names of all structures that a calculation of it could start from.
     """
     if request.lacking:
         return _impossible(request)
@@ -133,18 +144,49 @@ def outcome_of(
 
     references = _references(phases, question)
     try:
-        known = _label(request, phases, references, question, ions)
+        found = _label(request, phases, references, question, ions)
     except (InputError, OracleError) as error:
         return failed("no_label", str(error))
-    if known.value is None:
-        return failed(_kind(request.id, known, phases), "; ".join([*known.waits_for, *_told(known)]))
-    if references is not None and question.measured and "formation_energy" in known.parts:
+    if found.value is None:
+        return failed(_kind(request.id, found, phases), "; ".join([*found.waits_for, *_told(found)]))
+    if references is not None and question.measured and "formation_energy" in found.parts:
         limits = (question.measured, question.measured_tolerance)
         if lines := far_from_measured(request.phases, phases, references, *limits):
             return failed("no_label", "; ".join(lines))
     return LabelOutcome(
-        id=request.id, intent=request.intent, value=known.value, core_hours=hours, parts=dict(known.parts)
+        id=request.id,
+        intent=request.intent,
+        value=found.value,
+        core_hours=hours,
+        parts=dict(found.parts),
+        details=_details(request, groups, known),
     )
+
+
+def _details(
+    request: PhaseRequest, groups: Mapping[str, Sequence[Chain]], known: Callable[[str], Sequence[str]]
+) -> dict[str, Any]:
+    """Coverage of the candidate and its competitors, and what differs between the calculations of the lowest structures."""
+    covered = [coverage_of(formula, groups[formula], known) for formula in request.phases]
+    used = []
+    for each in covered:
+        lowest = each.lowest
+        chain = next((c for c in groups[each.formula] if lowest is not None and c.name == lowest.name), None)
+        steps = () if chain is None else (("relax", chain.tasks.get("relax")), ("static", chain.tasks.get("static")))
+        used += [
+            Used(each.formula, chain.name, step, task.document)
+            for step, task in steps
+            if chain is not None and task is not None and task.document is not None
+        ]
+    own = next((each for each in covered if each.formula == request.id), None)
+    lowest = None if own is None else own.lowest
+    return {
+        "structure": "" if lowest is None else lowest.name,
+        "magnetic_order": "" if lowest is None else lowest.order,
+        "coverage": coverage_in_words(request.id, covered),
+        "differences": differences(used),
+        "phases": [each.as_dict() for each in covered if each.formula not in MOLECULES],
+    }
 
 
 def _impossible(request: PhaseRequest) -> LabelOutcome:

@@ -8,6 +8,7 @@ that relax into one and the same, one is computed.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,9 @@ from sisso_sal.oracle.workflow import steps
 from sisso_sal.oracle.workflow.attempts import MAX_ATTEMPTS, attempts_of, begin_attempt, running_in, seconds_of
 from sisso_sal.oracle.workflow.chains import LEFT_OUT
 from sisso_sal.oracle.workflow.steps import SAME
+from sisso_sal.oxides.magnetism import type_of
 from sisso_sal.system.documents import LARGE, read_json, record_of
+from sisso_sal.system.slurm import cores_per_task
 from sisso_sal.system.storage import write_whole
 
 __all__ = ["chosen", "prerelax", "relax", "twins_of"]
@@ -30,12 +33,12 @@ _RESULT_FILE = "prerelaxed.json"
 
 
 def chosen(energies: Sequence[float | None], most: int, window: float) -> list[bool]:
-    """Which structures of a phase are computed.
+    """Which structure types of a phase are computed.
 
     Parameters
     ----------
     energies : sequence of float or None (n_structures,), in eV/atom
-        In the order in which the structures would be computed without a ranking; None where there is no energy.
+        In the order in which they would be computed without a ranking; None where there is no energy.
     most : int
         So many of the lowest energies, and so many of the first structures where these have no energy.
     window : float
@@ -57,6 +60,17 @@ def chosen(energies: Sequence[float | None], most: int, window: float) -> list[b
             lowest.append(energy)
     limit = max(lowest[:most][-1] + SAME, lowest[0] + window) if lowest else 0.0
     return [number < most if energy is None else energy <= limit for number, energy in enumerate(energies)]
+
+
+def _chosen_names(energies: Mapping[str, float | None], most: int, window: float) -> set[str]:
+    """The structures that are computed: all magnetic orders of the chosen types, since a potential does not tell them apart."""
+    lowest: dict[str, float | None] = {}
+    for name, energy in energies.items():
+        known = lowest.setdefault(type_of(name), energy)
+        if energy is not None and (known is None or energy < known):
+            lowest[type_of(name)] = energy
+    kept = dict(zip(lowest, chosen([*lowest.values()], most, window), strict=True))
+    return {name for name in energies if kept[type_of(name)]}
 
 
 class _Result(BaseModel):
@@ -102,15 +116,17 @@ def prerelax(starts: list[Any], most: int, engine: dict[str, Any]) -> dict[str, 
         raise InputError("prerelax: needs a potential, found none in the settings")
     results = {name: _result(Path.cwd() / name, structure, potential) for name, structure in starts}
     twins = twins_of({name: r.structure for name, r in results.items()}, [r.energy_per_atom for r in results.values()])
-    alone = [name for name in results if name not in twins]
-    kept = chosen([results[name].energy_per_atom for name in alone], most, settings.prerelax_window)
-    is_chosen = dict(zip(alone, kept, strict=True))
+    kept = _chosen_names(
+        {name: result.energy_per_atom for name, result in results.items() if name not in twins},
+        most,
+        settings.prerelax_window,
+    )
     energies = [result.energy_per_atom for result in results.values()]
     return {
         "task_label": "prerelax",
         "state": "successful",
         "verdict": "finished",
-        "reason": f"{sum(kept)} of {len(results)} structures are computed",
+        "reason": f"{len(kept)} of {len(results)} structures are computed",
         "energy_per_atom": min((energy for energy in energies if energy is not None), default=None),
         "bandgap": None,
         "core_hours": sum(result.core_hours for result in results.values()),
@@ -118,7 +134,7 @@ def prerelax(starts: list[Any], most: int, engine: dict[str, Any]) -> dict[str, 
         "window": settings.prerelax_window,
         "most": most,
         "structures": {
-            name: {**result.model_dump(), "chosen": is_chosen.get(name, False), "same_as": twins.get(name)}
+            name: {**result.model_dump(), "chosen": name in kept, "same_as": twins.get(name)}
             for name, result in results.items()
         },
     }
@@ -187,19 +203,20 @@ def _relaxed(folder: Path, structure: dict[str, Any], potential: CalculatorSetti
             steps=n_steps,
             verdict=verdict,
             reason=reason,
-            core_hours=seconds_of(attempts_of(folder)) / 3600,
+            core_hours=seconds_of(attempts_of(folder)) * cores_per_task() / 3600,
             attempts=len(made),
             structure=None,
         )
 
     if attempt is None:
         return failed("failed", f"its worker died in each of {MAX_ATTEMPTS} attempts")
+    began = time.monotonic()
     try:
         with running_in(attempt):
             document = calculate(attempt.folder, steps.structure_of(structure), potential, label="prerelax")
     except (InputError, OracleError) as error:
         return failed("failed", str(error))
-    attempt.ended(None, 3600 * document["core_hours"])
+    attempt.ended(None, time.monotonic() - began)
     if document["state"] != "successful":
         return failed(document["verdict"], document["reason"], document["steps"])
     return _Result(
@@ -207,7 +224,7 @@ def _relaxed(folder: Path, structure: dict[str, Any], potential: CalculatorSetti
         steps=document["steps"],
         verdict=document["verdict"],
         reason=document["reason"],
-        core_hours=seconds_of(attempts_of(folder)) / 3600,
+        core_hours=seconds_of(attempts_of(folder)) * cores_per_task() / 3600,
         attempts=len(made),
         structure=_without_moments_found(document["structure"]),
     )

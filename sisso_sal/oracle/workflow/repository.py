@@ -1,6 +1,6 @@
 """The calculations of a folder as Taskblaster keeps them: making, reading, repeating and running its tasks.
 
-Nothing but this file and `fenced` imports Taskblaster. Each function opens the repository, which locks it, and closes it again.
+Nothing but this file imports Taskblaster. Each function opens the repository, which locks it, and closes it again.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import json
 import os
 import sqlite3
 import sys
+import time
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from sisso_sal.errors import DocumentError, InputError, OracleError
-from sisso_sal.oracle.workflow.chains import LOWEST, RANKING, Task, read_document
+from sisso_sal.oracle.workflow.chains import LOWEST, RANKING, NewChain, NewRanking, Task, read_document
 from sisso_sal.oracle.workflow.steps import Step
-from sisso_sal.oracle.workflow.workers import Watcher
+from sisso_sal.oracle.workflow.workers import Watcher, insist
 
 try:
     import taskblaster as tb
@@ -27,14 +29,13 @@ try:
     from taskblaster.repository import Repository, WorkerSpecification
     from taskblaster.state import State
     from taskblaster.storage import JSONCodec
-
-    from sisso_sal.oracle.workflow.fenced import FencedWorker
+    from taskblaster.util import workdir
+    from taskblaster.worker import LoadedTask, Worker, pop_special_kwargs
 except ImportError:
     raise InputError("first-principles workflows need Taskblaster; pip install 'sisso-sal[dft]'") from None
 
 __all__ = [
-    "NewChain",
-    "NewRanking",
+    "FencedWorker",
     "add_chains",
     "has_tasks",
     "ready",
@@ -171,46 +172,6 @@ class _RankedCandidate:
     engine = tb.var()
     relax = _step("relax", _relax_ranked)
     static = _step("static", _static_with_bands)
-
-
-@dataclass(frozen=True)
-class NewRanking:
-    """What ranks the starting structures of a phase before its chains begin.
-
-    Attributes
-    ----------
-    phase : str
-        The key of the formula.
-    starts : list of [str, dict]
-        Names and structures.
-    most : int
-        As in `sisso_sal.oracle.workflow.prerelax.chosen`.
-    """
-
-    phase: str
-    starts: list[Any]
-    most: int
-
-
-@dataclass(frozen=True)
-class NewChain:
-    """The calculations of one starting structure.
-
-    Attributes
-    ----------
-    phase, name : str
-        The key of the formula and the name of the structure: the folders of the tasks.
-    structure : dict
-        Of a pymatgen Structure or Molecule.
-    with_bands : bool
-        Whether the bands of the lowest structure of the phase are asked for. Where its static step exists already, without bands,
-        they are computed for themselves.
-    """
-
-    phase: str
-    name: str
-    structure: dict[str, Any]
-    with_bands: bool
 
 
 def add_chains(
@@ -403,6 +364,49 @@ def ready(root: Path, tags: set[str]) -> frozenset[str]:
 
 
 # Doing tasks -------------------------------------------------------------------------------------------------------------
+
+
+class FencedWorker(Worker):
+    """A worker that does one task after the other.
+
+    A worker that was stopped for a while may have been given up, and another one may have its task. So the result is written and
+    the task is done in one transaction, in which nobody else can take the task.
+    """
+
+    def process_one_task(self) -> None:
+        insist()
+        task = self.acquire_task()
+        self.log(f"Running {task.name} ...")
+        began = time.monotonic()
+        output, error, trace = None, None, ""
+        try:
+            output = self._computed(task)
+        except Exception as raised:  # whatever a task raises is why it failed
+            error, trace = raised, traceback.format_exc()
+        with self.registry.conn:
+            if not self._is_own(task.name):
+                told = [f"Task {task.name} was given to another worker meanwhile; nothing of it is recorded"]
+            elif error is not None:
+                task.directory.joinpath(task.entry.stacktracetemplate.format(0)).write_text(trace)
+                self.registry.update_task_failed(task.name, error_msg=str(error))
+                told = [trace, f"Task {task.name} failed: {error}"]
+            else:
+                task.entry.dump_output(output)
+                self.registry.update_task_done(task.name)
+                told = [f"Task {task.name} finished in {time.monotonic() - began:.1f} s"]
+        self.log(*told)
+        insist()
+
+    def _computed(self, task: LoadedTask) -> Any:
+        inputs = dict(task.kwargs)
+        pop_special_kwargs(inputs)
+        with workdir(task.directory):
+            return self.repo.import_task_function(task.target)(**inputs)
+
+    def _is_own(self, task: str) -> bool:
+        info = self.registry.workers.get_runinfo(task)
+        is_running = self.registry.index.node(task).state == State.run
+        return is_running and info is not None and info.subworkerid == self.name
 
 
 def run_ready(root: Path, tags: set[str], name: str) -> int:

@@ -20,6 +20,7 @@ from sisso_sal.oracle.engines.aims import calculation_document, geometry_of, has
 from sisso_sal.oracle.engines.aims_inputs import AimsSettings, preset
 from sisso_sal.oracle.engines.aims_verdict import RunVerdict
 from sisso_sal.oracle.engines.ase_calculator import CalculatorSettings, calculate, calculator_preset
+from sisso_sal.oracle.engines.potentials import WITHOUT_MOMENTS
 from sisso_sal.oracle.workflow.attempts import (
     MAX_ATTEMPTS,
     Attempt,
@@ -32,6 +33,7 @@ from sisso_sal.oracle.workflow.chains import LEFT_OUT
 from sisso_sal.oracle.workflow.leases import SECONDS
 from sisso_sal.settings.calculation import MACHINE, CalculationSettings, Step, first_problem
 from sisso_sal.system.documents import read_json, shown
+from sisso_sal.system.slurm import cores_per_task
 
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
@@ -57,6 +59,9 @@ TAGS = ("prerelax", *STEPS)
 MACHINE_FILE = "machine.json"
 SAME = 1e-3
 """Energies of a potential that differ by less, in eV/atom, count as one: it does not see by which moments structures differ."""
+
+_DECIDING = ("smearing",)
+"""Settings that a remedy may change and that change the energy; the others only help a run to its end."""
 
 _OF_BANDS = ("bands", "band_density", "path_points", "hybrid")
 _OF_THE_MACHINE = (*MACHINE, "walltime", "lease")
@@ -103,6 +108,13 @@ class EngineSettings(CalculationSettings):
     def calculator_of(self, step: Step) -> CalculatorSettings:
         """How the ASE calculator does a step."""
         return calculator_preset(self.calculator, **self.changes_of(step))
+
+    @property
+    def sees_moments(self) -> bool:
+        """Whether moments change an energy: not without spin, and not for the potentials that are shipped."""
+        if self.engine == "aims":
+            return any(step_settings(self, step).spin != "none" for step in ("relax", "static"))
+        return not self.calculator_of("static").calculator.startswith(WITHOUT_MOMENTS)
 
     @property
     def joins_bands(self) -> bool:
@@ -168,7 +180,8 @@ def relax(structure: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
     -------
     dict
         As `sisso_sal.oracle.engines.aims.calculation_document`, with ``attempts`` (how many), ``changed`` (settings that a remedy
-        changed, at the last attempt) and, if need be, ``beside``: attempts on other machines that were not seen to have ended.
+        changed, at the attempt whose results these are) and, if need be, ``beside``: attempts on other machines that were not seen
+        to have ended.
     """
     return _step("relax", structure_of(structure), engine_here(engine))
 
@@ -268,19 +281,20 @@ def _step(
     attempt = begin_attempt(folder, patience=engine.lease / 2)
     if attempt is None:
         raise OracleError(f"{step}: its worker died in each of {MAX_ATTEMPTS} attempts")
+    began = time.monotonic()
     with running_in(attempt):
         settings = engine.calculator_of("bands" if with_bands else step)
         document = calculate(attempt.folder, structure, settings, label=step, with_bands=with_bands)
-    attempt.ended(None, 3600 * document["core_hours"])
+    attempt.ended(None, time.monotonic() - began)
     made = attempts_of(folder)
-    return {**document, "core_hours": seconds_of(made) / 3600, **_told(made)}
+    return {**document, "core_hours": seconds_of(made) * cores_per_task() / 3600, **_told(made, made[-1])}
 
 
-def _told(attempts: Sequence[Attempt]) -> dict[str, Any]:
+def _told(attempts: Sequence[Attempt], used: Attempt) -> dict[str, Any]:
     """What a document says of the attempts behind it: how many, what changed, what was not seen to have ended."""
     last = attempts[-1].record
     beside = {"beside": last.beside} if last.beside else {}
-    return {"attempts": len(attempts), "changed": last.changes, **beside}
+    return {"attempts": len(attempts), "changed": used.record.changes, **beside}
 
 
 def _aims_step(
@@ -306,31 +320,55 @@ def _aims_step(
                 attempt.folder, start, settings, command=engine.program, walltime=engine.walltime, kept=program
             )
         attempt.ended(verdict.as_dict(), time.monotonic() - began)
-    last = _verdict_of(made[-1]) or RunVerdict(
+    return _aims_document(step, structure, asked, made)
+
+
+def _aims_document(
+    step: Step, structure: Structure | Molecule, asked: AimsSettings, made: Sequence[Attempt]
+) -> dict[str, Any]:
+    """What came of all attempts: the last that finished, else the last."""
+    used = next((attempt for attempt in reversed(made) if _has_finished(attempt)), made[-1])
+    last = _verdict_of(used) or RunVerdict(
         verdict="interrupted", reason=f"the worker died in each of {MAX_ATTEMPTS} attempts"
     )
-    start = structure if asked.relax == "none" else geometry_of([a.folder for a in made], structure)
-    document = calculation_document(made[-1].folder, start, last, label=step, seconds=seconds_of(made))
+    before = [attempt.folder for attempt in made if attempt.number <= used.number]
+    start = structure if asked.relax == "none" else geometry_of(before, structure)
+    document = calculation_document(used.folder, start, last, label=step, seconds=seconds_of(made))
     n_steps = sum(verdict.n_cycles for verdict in map(_verdict_of, made) if verdict is not None)
-    return {**document, "steps": n_steps, **_told(made)}
+    return {**document, "steps": n_steps, **_told(made, used)}
 
 
 def _next_settings(asked: AimsSettings, made: Sequence[Attempt]) -> AimsSettings | None:
-    """Settings of the next attempt; None where the last one is the end: it finished, or nothing is known that would help."""
+    """Settings of the next attempt; None where the last one is the end: it finished, or nothing is known that would help.
+
+    A run that finished with another energy than was asked for (a broader smearing) is followed by one with the settings of the
+    step, from its geometry. If that one does not finish either, the first stands, and its document says what differs.
+    """
     if not made:
         return asked
     settings = asked.model_copy(update=made[-1].record.changes)
     verdict = _verdict_of(made[-1])
+    restored = {key: getattr(asked, key) for key in _DECIDING}
+    if verdict is not None and verdict.verdict == "finished":
+        differs = any(getattr(settings, key) != value for key, value in restored.items())
+        return settings.model_copy(update=restored) if differs else None
+    if any(_has_finished(attempt) for attempt in made):  # this attempt was the one that should have restored them
+        return settings if verdict is None or verdict.verdict == "interrupted" else None
     if verdict is None:  # it died with its worker
         return settings
     n_tried = sum(_verdict_of(attempt) is not None for attempt in made)
-    return None if verdict.verdict == "finished" else remedy(verdict, settings, n_tried)
+    return remedy(verdict, settings, n_tried)
+
+
+def _has_finished(attempt: Attempt) -> bool:
+    verdict = _verdict_of(attempt)
+    return verdict is not None and verdict.verdict == "finished"
 
 
 def _gives_up_bands(made: Sequence[Attempt]) -> bool:
     """Whether the next attempt at a static run is for the energy alone: one crashed with bands, or it is the last one."""
     crashed = any(verdict is not None and verdict.has_crashed for verdict in map(_verdict_of, made))
-    return crashed or len(made) == MAX_ATTEMPTS - 1
+    return crashed or (len(made) == MAX_ATTEMPTS - 1 and not any(map(_has_finished, made)))
 
 
 def _verdict_of(attempt: Attempt) -> RunVerdict | None:
@@ -338,10 +376,12 @@ def _verdict_of(attempt: Attempt) -> RunVerdict | None:
 
 
 def _is_free(structure: Structure | Molecule) -> Callable[[Attempt], bool]:
-    """Whether an attempt costs none: it was ended from outside, by a queue for instance, and its relaxation came forward."""
+    """Whether an attempt costs none: it finished, or it was ended from outside, by a queue for instance, and came forward."""
 
     def came_forward(attempt: Attempt) -> bool:
         verdict = _verdict_of(attempt)
+        if _has_finished(attempt):
+            return True
         is_of_outside = verdict is None or verdict.verdict == "interrupted"
         return is_of_outside and has_advanced(attempt.folder, structure)
 

@@ -26,12 +26,10 @@ from sisso_sal.oracle.stability.dissolution import Missing
 from sisso_sal.oracle.stability.expressions import expression_names
 from sisso_sal.oracle.stability.labels import LABELS, needed_beside, needed_formulas, undissolved
 from sisso_sal.oracle.workflow.attempts import forget_attempts
-from sisso_sal.oracle.workflow.chains import Chain, Task, chains_of
+from sisso_sal.oracle.workflow.chains import Chain, NewChain, NewRanking, Task, chains_of
 from sisso_sal.oracle.workflow.leases import pause_of
 from sisso_sal.oracle.workflow.outcomes import LabelOutcome, PhaseRequest, Question, outcome_of
 from sisso_sal.oracle.workflow.repository import (
-    NewChain,
-    NewRanking,
     add_chains,
     has_tasks,
     ready,
@@ -44,7 +42,7 @@ from sisso_sal.oracle.workflow.repository import (
 from sisso_sal.oracle.workflow.steps import MACHINE_FILE, TAGS, EngineSettings, lease_of, load_engine
 from sisso_sal.oracle.workflow.workers import Silent, Watcher, registered, silent, start
 from sisso_sal.oxides.elements import parse_formula
-from sisso_sal.oxides.phases import MOLECULES, starting_structures
+from sisso_sal.oxides.phases import MOLECULES, known_starts, starting_structures
 from sisso_sal.oxides.structures import formula_key
 from sisso_sal.system.documents import LARGE, read_json, record_of, shown
 from sisso_sal.system.storage import write_whole
@@ -104,6 +102,7 @@ class Workflow:
         self._watcher = Watcher(self.root)
         self._documents: dict[str, dict[str, Any]] = {}
         self._elements: dict[str, bool] = {}
+        self._names: dict[str, tuple[str, ...]] = {}
 
     # Taking on -----------------------------------------------------------------------------------------------------------
 
@@ -238,10 +237,16 @@ class Workflow:
             return [(start.name, start.structure) for start in _starts_in(file)]
         try:
             limit = sys.maxsize if self.engine.prerelax else self.max_prototypes
-            structures = list(starting_structures(formula, self.structures, limit))
+            structures = list(starting_structures(formula, self.structures, limit, orders=self.engine.sees_moments))
         except InputError:
             return []
         return [(name, _plain(structure.as_dict())) for name, structure in structures]
+
+    def _known(self, formula: str) -> tuple[str, ...]:
+        """Names of all structures that a phase could start from, looked for once."""
+        if formula not in self._names:
+            self._names[formula] = known_starts(formula, self.structures, orders=self.engine.sees_moments)
+        return self._names[formula]
 
     def _add(self, request: PhaseRequest) -> None:
         starts = {formula: self._starts(formula) for formula in request.phases}
@@ -301,7 +306,9 @@ class Workflow:
             return []
         recover(self.root, self._watcher)
         chains = self._chains()
-        outcomes = [outcome_of(request, chains, self.question, self._species(request.id)) for request in requests]
+        outcomes = [
+            outcome_of(request, chains, self.question, self._species(request.id), self._known) for request in requests
+        ]
         return [outcome for outcome in outcomes if outcome is not None]
 
     def unfinished(self) -> int:

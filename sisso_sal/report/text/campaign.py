@@ -84,7 +84,8 @@ def status_text(status: Mapping[str, Any], width: int | None = None) -> str:
     ]
     if status["best"]:
         lines.append(f"best {printable(status['best']['id'])}, {status['best']['value']:.4g}{suffix}")
-    lines += [_cost(status), *_waiting(status, width), *_failures(status), *_drift(status, suffix, width)]
+    lines += [_cost(status), *_waiting(status, width), *_computed(status, suffix, width), *_failures(status)]
+    lines += _drift(status, suffix, width)
     lines += [*_silent(status), *_gone(status), *_origin(status), "", f"Next: {status['next']}"]
     return "\n".join(lines)
 
@@ -151,6 +152,32 @@ def _waiting(status: Mapping[str, Any], width: int | None) -> list[str]:
             lines.append(f"and {len(oldest) - SHOWN} more")
     if status["open"] and not status["has_oracle"]:
         lines += ["", f"proposed, no label yet: {_listed(status['open'])}"]
+    return lines
+
+
+def _computed(status: Mapping[str, Any], suffix: str, width: int | None) -> list[str]:
+    """A line for each of the newest labels that say what they rest on, and one for each whose calculations differ."""
+    labels = status.get("labels") or ()
+    if not labels:
+        return []
+    newest = sorted(labels, key=lambda label: label["since"])[-SHOWN:]
+    columns = {
+        "computed": [_named(label) for label in newest],
+        f"label{suffix}": [_number(label["value"], ".4g") for label in newest],
+        "structure": [label["structure"] for label in newest],
+        "magnetic order": [label["magnetic_order"] or "-" for label in newest],
+        "converged of those known": [label["coverage"] for label in newest],
+    }
+    if set(columns["magnetic order"]) == {"-"}:
+        del columns["magnetic order"]
+    rows = [list(columns), *map(list, zip(*columns.values(), strict=True))]
+    lines = ["", aligned(rows, numeric=[1], width=width, spare=[len(columns) - 1])]
+    if len(labels) > len(newest):
+        lines.append(f"and {len(labels) - len(newest)} more")
+    for label in labels:
+        if label["differences"]:
+            told = "; ".join(label["differences"])
+            lines.append(f"{printable(label['id'])}: its calculations differ: {printable(told)}")
     return lines
 
 

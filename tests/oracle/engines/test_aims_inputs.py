@@ -36,7 +36,7 @@ DOCUMENTED = {
     "relax_unit_cell": (r"none|full|fixed_angles", "3.11", RUN),
     "max_relaxation_steps": (r"\d+", "3.11", "an integer keyword of ASE's first calculator for FHI-aims"),
     "exx_band_structure_version": (r"1", "", RUN),
-    "output": (rf"band( -?{NUMBER}){{6}} \d+ \w+ \w+", "3.52", RUN),
+    "output": (rf"band( -?{NUMBER}){{6}} \d+ \w+ \w+|mulliken", "3.52", RUN),
 }
 SAMPLES = Path(__file__).parents[3].parent / "shared" / "aims_samples"
 
@@ -68,10 +68,26 @@ def test_relaxation(tmp_path, species):
         ["relax_geometry", "bfgs", "1.0e-02"],
         ["max_relaxation_steps", "100"],
         ["relax_unit_cell", "full"],
+        ["output", "mulliken"],
     ]
     assert text.count("  species  ") == 2
     assert "initial_moment 5" in (tmp_path / "geometry.in").read_text().replace("  ", " ")
     assert "spin                                              none" in control_of(tmp_path, rocksalt(), species)
+
+
+@pytest.mark.parametrize("metal", ["Mg", "Mn"])
+def test_a_polarised_run_has_moments_to_start_from(tmp_path, species, metal):
+    """FHI-aims stops where it finds none; moments of the structure, or of the user's own keyword, come first."""
+    write_inputs(tmp_path, rocksalt(metal), preset("static", species_dir=species, spin="collinear"))
+    head = [line for line in lines_of(tmp_path)[1] if line[:1] == ["default_initial_moment"]]
+    assert head == ([] if metal == "Mn" else [["default_initial_moment", "1.0"]])
+    assert ("initial_moment" in (tmp_path / "geometry.in").read_text()) == (metal == "Mn")
+    own = {"default_initial_moment": "0.5"}
+    write_inputs(tmp_path, rocksalt(metal), preset("static", species_dir=species, spin="collinear", extra=own))
+    head = [line[1] for line in lines_of(tmp_path)[1] if line[:1] == ["default_initial_moment"]]
+    assert head == ["0.5"]
+    write_inputs(tmp_path, rocksalt(metal), preset("static", species_dir=species, spin="none"))
+    assert "initial_moment" not in (tmp_path / "control.in").read_text() + (tmp_path / "geometry.in").read_text()
 
 
 def control_of(folder, structure, species):

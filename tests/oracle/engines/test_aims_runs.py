@@ -1,6 +1,8 @@
 """Runs of the stand-in: verdicts, faults, remedies, restart, documents; every reader reads what it writes."""
 
+import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,8 +29,10 @@ from sisso_sal.oracle.engines.aims import (
     run_aims,
 )
 from sisso_sal.oracle.engines.aims_bands import read_bands, save_band_figure
+from sisso_sal.oracle.engines.aims_control import read_control
 from sisso_sal.oracle.engines.aims_inputs import preset, write_inputs
 from sisso_sal.oracle.engines.aims_verdict import RunVerdict, judge_run
+from sisso_sal.oxides.magnetism import moments_in_words
 from sisso_sal.oxides.prototypes import prototype_structure
 
 SAMPLES = Path(__file__).parents[3].parent / "shared" / "aims_samples"
@@ -180,6 +184,83 @@ def test_band_files_that_are_damaged(tmp_path):
     assert (read_bands(tmp_path).gap, read_bands(tmp_path).vbm, read_bands(tmp_path).cbm) == (0.0, -0.5, None)
 
 
+@pytest.fixture
+def banded(tmp_path, species, oxide):
+    """A finished run with bands."""
+    settings = preset("bands", species_dir=species, band_density=4.0)
+    assert run_aims(tmp_path / "bands", oxide, settings, command=COMMAND).verdict == "finished"
+    return tmp_path / "bands"
+
+
+def test_bands_are_those_that_control_in_asks_for(banded):
+    """Cut at any k-point, missing, of another path or beside it: refused with the file and what was needed."""
+    assert read_bands(banded).gap > 0
+    file = banded / "band1002.out"
+    whole = file.read_text()
+    lines = whole.splitlines(True)
+    cases = [("".join(lines[:n]), f"control.in, found {n}") for n in range(1, len(lines))]
+    cases += [
+        ("".join([*lines, lines[-1]]), f"found {len(lines) + 1}"),
+        (whole[:-1], "found a file that is cut in its last one"),
+    ]
+    cases += [((banded / "band1001.out").read_text(), "needs the ")]
+    moved = whole.replace(lines[0].split()[1], "0.1234567", 1)
+    cases += [(moved, "needs the k-points of control.in, ")]
+    for text, told in cases:
+        file.write_text(text)
+        with pytest.raises(OracleError) as caught:
+            read_bands(banded)
+        assert told in str(caught.value), text[-40:]
+    file.unlink()
+    with pytest.raises(
+        OracleError, match=r"band1002.out: needs the k-points of segment 2 in control.in, found no file$"
+    ):
+        read_bands(banded)
+    file.write_text(whole)
+    (banded / "band1099.out").write_text(whole)
+    with pytest.raises(OracleError, match=r"needs the \d+ segments of control.in, found band1099.out$"):
+        read_bands(banded)
+    (banded / "band1099.out").unlink()
+    (banded / "control.in").unlink()  # without it nothing is known of the path
+    assert read_bands(banded).gap > 0
+
+
+@needs_samples
+def test_real_bands_are_those_of_their_control_in(tmp_path):
+    shutil.copytree(SAMPLES / "07_Si_static_bands", tmp_path, dirs_exist_ok=True)
+    assert len(read_bands(tmp_path).segments) == 10
+    file = tmp_path / "band1010.out"
+    file.chmod(0o644)
+    file.write_text("".join(file.read_text().splitlines(True)[:-1]))
+    with pytest.raises(
+        OracleError, match=r"band1010.out: needs the \d+ k-points of segment 10 in control.in, found \d+$"
+    ):
+        read_bands(tmp_path)
+
+
+@pytest.mark.parametrize(("cpus", "threads", "cores"), [("", "", 1), ("", "4,2", 4), ("6", "1", 6), ("no", "0", 1)])
+def test_core_hours_count_the_cores_of_each_task(relaxed, oxide, monkeypatch, cpus, threads, cores):
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", cpus)
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    folder, verdict = relaxed
+    verdict = dataclasses.replace(verdict, n_tasks=8)
+    document = calculation_document(folder, oxide, verdict, label="relax", seconds=900.0)
+    assert document["core_hours"] == 8 * cores / 4
+
+
+@needs_samples
+def test_moments_of_a_real_run(tmp_path):
+    found = read_output(SAMPLES / "02_MgMn2O4_afm_static/aims.out")["magnetic_moments"]
+    assert (len(found), moments_in_words(found)) == (14, "AFM")
+    assert found[2:4] == pytest.approx([3.808, -3.808], abs=1e-3)
+    control = read_control(SAMPLES / "02_MgMn2O4_afm_static")
+    assert control.numerics == {
+        "xc": "pbe", "relativistic": "atomic_zora scalar", "spin": "collinear", "k_grid": "2 2 2",
+    }  # fmt: skip
+    relaxation = read_control(SAMPLES / "01_MgMn2O4_afm_relax")
+    assert (relaxation.species, relaxation.numerics) == (control.species, control.numerics)
+
+
 @pytest.mark.parametrize(
     ("mode", "verdict", "reason"),
     [
@@ -294,6 +375,7 @@ def test_documents_carry_the_names_of_atomate2(relaxed, oxide):
             "band_reason",
             "forces",
             "stress",
+            *("magnetic_moments", "magnetic_start", "magnetic_order", "settings", "species"),
             "steps",
             "aims_version",
             "verdict",
@@ -338,4 +420,4 @@ def test_bands_that_cannot_be_read_leave_the_energy(tmp_path, species, oxide):
     file.write_text(file.read_text()[:-20])
     cut = calculation_document(tmp_path, oxide, verdict, label="static")
     assert (cut["state"], cut["energy"], cut["has_bands"]) == ("successful", whole["energy"], False)
-    assert cut["band_reason"].endswith("found a damaged file")
+    assert cut["band_reason"].endswith("found a file that is cut in its last one")

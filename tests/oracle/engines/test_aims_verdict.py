@@ -115,6 +115,27 @@ def test_a_sample_that_lost_its_end_is_not_believed(tmp_path, name):
         assert found.verdict in ({"interrupted", "failed"} if cut < 3 else {"interrupted"}), cut
 
 
+@needs_samples
+@pytest.mark.parametrize("name", ["02_MgMn2O4_afm_static/aims.out", "08_HSE06_SOC_2D_killed/aims.out"])
+def test_an_output_that_lost_its_head_is_judged_by_what_it_holds(tmp_path, name):
+    """A wrapper that keeps the last lines takes the banner: the same verdict and energy, as long as a cycle is there."""
+    lines = (SAMPLES / name).read_bytes().splitlines(keepends=True)
+    cycle = max(i for i, line in enumerate(lines) if b"Begin self-consistency loop" in line)
+    whole = judge_run(SAMPLES / name)
+    for cut in (1, 10, cycle // 2, cycle):
+        found = judged(tmp_path, b"".join(lines[cut:]))
+        assert (found.verdict, found.energy_eV, found.gap_eV) == (whole.verdict, whole.energy_eV, whole.gap_eV), cut
+    energy = max(i for i, line in enumerate(lines) if b"Total energy uncorrected" in line)
+    assert judged(tmp_path, b"".join(lines[energy + 1 :])).reason == "needs an FHI-aims output, found other content"
+
+
+def test_without_banner_a_run_is_judged_as_with_it(tmp_path):
+    bare = "".join(line for line in STATIC.splitlines(keepends=True) if "FHI-aims" not in line)
+    assert judged(tmp_path, bare).verdict == "finished"
+    assert judged(tmp_path, bare.replace("Self-consistency cycle converged", "")).verdict == "scf_not_converged"
+    assert judged(tmp_path, "Have a nice day.\n").verdict == "failed"
+
+
 def test_a_static_run_is_finished_and_tells_its_numbers(tmp_path):
     found = judged(tmp_path, STATIC)
     assert found.as_dict() == {

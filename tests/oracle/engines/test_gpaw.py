@@ -206,3 +206,23 @@ def test_a_hybrid_functional_opens_the_gap(chain, tmp_path):
         6.3, abs=0.3
     )  # measured: 7.8; eight k-points are few for exact exchange
     assert "eV" in (tmp_path / "hybrid.txt").read_text()
+
+
+def test_nickel_oxide_is_an_antiferromagnet(tmp_path):
+    """AFM-II is below the ferromagnet and opens a gap, with the moments of PBE; few plane waves and k-points, no relaxation."""
+    fast = {"mode": {"name": "pw", "ecut": 400}, "convergence": {"eigenstates": 1e-5, "density": 1e-3}}
+    engine = {**CALCULATION, "engine": "structure", "changes": {"all": {"relax": "none", "parameters": fast}}}
+    workflow = Workflow(
+        tmp_path / "oracle", load_engine(engine), question=Question(quantity="band_gap"), max_prototypes=1
+    )
+    workflow.submit("NiO", "a")
+    (worker,) = workflow.start_workers(1)
+    worker.wait(1500)
+    found = {task.name: task.document for task in workflow.tasks()}
+    parallel, opposite = (found[f"NiO/{name}/static"] for name in ("rocksalt", "rocksalt-afm-II"))
+    assert (parallel["magnetic_order"], opposite["magnetic_order"]) == ("FM", "AFM")
+    assert 0.05 < parallel["energy_per_atom"] - opposite["energy_per_atom"] < 0.2
+    assert opposite["magnetic_moments"][:2] == pytest.approx([1.4, -1.4], abs=0.15)
+    (outcome,) = workflow.collect()
+    assert outcome.details["magnetic_order"] == "AFM-II"
+    assert outcome.value == pytest.approx(0.9, abs=0.3)

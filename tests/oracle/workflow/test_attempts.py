@@ -17,6 +17,7 @@ import stubborn
 from species import write_species
 
 from sisso_sal.errors import InputError, OracleError, StorageError
+from sisso_sal.oracle.engines.aims import read_geometry
 from sisso_sal.oracle.workflow import attempts as module
 from sisso_sal.oracle.workflow.attempts import attempts_of, begin_attempt, forget_attempts, running_in, seconds_of
 from sisso_sal.oracle.workflow.outcomes import Question
@@ -25,6 +26,7 @@ from sisso_sal.system import programs
 
 ROOT = Path(aims_stand_in.__file__).parents[1]
 RELAX = "MgO/rocksalt/relax"
+AGAIN = ((2, "geometry.in.next_step"), (3, "geometry.in"))
 needs_proc = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
 
 
@@ -177,11 +179,38 @@ def test_a_remedy_is_remembered_by_the_next_worker(make):
     (worker,) = make("scf:MgO:1,orphan:MgO:2").start_workers(1)
     assert worker.wait(60) == -signal.SIGKILL
     documents = work_until_done(make())
-    changed = {"charge_mix_param": 0.05, "sc_iter_limit": 400, "smearing": 0.05}
-    assert (documents[RELAX]["attempts"], documents[RELAX]["changed"]) == (3, changed)
-    control = [(root / "tree" / RELAX / f"attempt-{n}" / "control.in").read_text() for n in (1, 2, 3)]
-    assert ["charge_mix_param" in text for text in control] == [False, True, True]
+    changed = {"charge_mix_param": 0.05, "sc_iter_limit": 400}
+    assert (documents[RELAX]["attempts"], documents[RELAX]["changed"]) == (4, changed)
+    control = [(root / "tree" / RELAX / f"attempt-{n}" / "control.in").read_text() for n in (1, 2, 3, 4)]
+    assert ["charge_mix_param" in text for text in control] == [False, True, True, True]
+    assert ["occupation_type" in text for text in control] == [False, True, True, False]
     assert documents["MgO/rocksalt/static"]["changed"] == {}
+
+
+def test_a_remedy_that_changes_the_energy_is_followed_by_a_run_with_the_settings_of_the_step(make):
+    """From the relaxed geometry, with the slow mixing: one more run, and the energy is that of the settings that were asked for."""
+    root = make("scf:MgO:1").root
+    documents = work_until_done(make("scf:MgO:1"))
+    for step in ("relax", "static"):
+        document = documents[f"MgO/rocksalt/{step}"]
+        assert (document["state"], document["attempts"]) == ("successful", 3)
+        assert document["changed"] == {"charge_mix_param": 0.05, "sc_iter_limit": 400}
+        assert "occupation_type" not in document["settings"]
+    relaxed, again = (read_geometry(root / "tree" / RELAX / f"attempt-{n}" / name) for n, name in AGAIN)
+    assert relaxed.lattice.parameters == pytest.approx(again.lattice.parameters)
+    assert documents[RELAX]["steps"] > 2
+
+
+def test_where_only_the_remedy_converges_its_result_stands_and_says_so(make):
+    documents = work_until_done(make("smear:MgO"))
+    for step in ("relax", "static"):
+        document = documents[f"MgO/rocksalt/{step}"]
+        assert (document["state"], document["attempts"]) == ("successful", 3)
+        assert document["changed"]["smearing"] == 0.05
+        assert document["settings"]["occupation_type"] == "gaussian 0.05"
+        assert document["dir_name"].endswith("attempt-2")
+    (outcome,) = make("smear:MgO").collect()
+    assert outcome.value is not None
 
 
 def test_a_finished_attempt_of_a_dead_worker_is_not_repeated(make, monkeypatch):

@@ -300,15 +300,15 @@ def test_a_worker_that_was_stopped_goes_on_where_nobody_missed_it(workflow):
 
 def test_what_a_worker_made_of_a_step_that_was_given_to_another_is_not_recorded(workflow, monkeypatch):
     """The lease is in order, and yet the registry says otherwise: as when a person has put the step back."""
-    from sisso_sal.oracle.workflow import fenced, repository
+    from sisso_sal.oracle.workflow import repository
 
     def put_back_meanwhile(worker, task):
         with worker.registry.conn:
             worker.registry.unrun(task.name)
         return {"state": "successful"}
 
-    monkeypatch.setattr(fenced.FencedWorker, "_computed", put_back_meanwhile)
-    worker = fenced.FencedWorker(repository.tb_init_repo(workflow.root), name="me", rules=rules())
+    monkeypatch.setattr(repository.FencedWorker, "_computed", put_back_meanwhile)
+    worker = repository.FencedWorker(repository.tb_init_repo(workflow.root), name="me", rules=rules())
     worker.process_one_task()
     assert not list(workflow.root.rglob("output.json"))
     assert {task.state for task in workflow.tasks()} == {"new"}
