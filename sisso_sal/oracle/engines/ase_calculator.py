@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import os
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sisso_sal.errors import InputError, OracleError, SettingsError
 from sisso_sal.oracle.engines.ase_bands import band_edges
 from sisso_sal.oracle.engines.plain_data import plain
+from sisso_sal.oracle.engines.task_document import Recorder, finished_document, trajectory_of
 from sisso_sal.settings.calculation import first_problem
 from sisso_sal.system.documents import one_line
 
@@ -211,7 +213,8 @@ def calculate(
     Returns
     -------
     dict
-        As `sisso_sal.oracle.engines.aims.calculation_document`; ``steps`` is None where the calculator failed.
+        As `sisso_sal.oracle.engines.aims.calculation_document`; ``steps`` is None where the calculator failed. ``calc_code`` is the
+        class of the calculator, and ``version`` that of the package which the class comes from.
 
     Raises
     ------
@@ -227,11 +230,13 @@ def calculate(
     verdict, reason, energy, edges = "finished", "the calculation ended", None, None
     n_steps: int | None = 1
     derivatives: dict[str, Any] = {"forces": None, "stress": None}
+    path = Recorder()
     try:
         if label in _RELAXING and settings.relax != "none":
-            n_steps = relax_structure(atoms, settings)
+            n_steps = relax_structure(atoms, settings, path)
         energy = static_energy(atoms)
         derivatives = _derivatives(atoms, with_stress=hasattr(structure, "lattice"))
+        path.record(atoms)
         edges = _edges_of(atoms, place, settings, with_bands=with_bands, alone=label == "bands")
     except InputError:
         raise
@@ -241,7 +246,28 @@ def calculate(
         verdict, reason, n_steps = "failed", f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}", None
     document = _document(place, structure, atoms, energy, label, verdict, reason, time.monotonic() - started)
     document |= {"steps": n_steps, **(derivatives if verdict == "finished" else {})}
-    return plain(document | ({} if edges is None or document["state"] != "successful" else edges))
+    document |= {} if edges is None or document["state"] != "successful" else edges
+    trajectory = trajectory_of(atoms.get_chemical_symbols(), path.frames)
+    return finished_document(document, structure, trajectory, **_inputs(settings))
+
+
+def _inputs(settings: CalculatorSettings) -> dict[str, Any]:
+    """Functional and parameters of the calculator, and how it relaxed."""
+    xc = settings.parameters.get("xc")
+    how = settings.model_dump(
+        mode="json", include={"relax", "force_tolerance", "max_steps", "refine_symmetry", "hybrid"}
+    )
+    return {"xc": None if xc is None else str(xc), "parameters": settings.parameters, "relaxation": how}
+
+
+def _program(calculator: Any) -> dict[str, str | None]:
+    """Which code a calculator is, and the version of the package that it comes from."""
+    kind = type(calculator)
+    try:
+        version = metadata.version(kind.__module__.partition(".")[0])
+    except metadata.PackageNotFoundError:  # a module of the user's own
+        version = None
+    return {"calc_code": kind.__name__, "version": version}
 
 
 def _edges_of(
@@ -286,8 +312,16 @@ def static_energy(atoms: Any) -> float:
     return float(energy[0])
 
 
-def relax_structure(atoms: Any, settings: CalculatorSettings) -> int:
+def relax_structure(atoms: Any, settings: CalculatorSettings, path: Recorder | None = None) -> int:
     """Relax atoms in place: cell and positions, or volume and positions.
+
+    Parameters
+    ----------
+    atoms : ase Atoms
+        With a calculator.
+    settings : CalculatorSettings
+    path : Recorder, optional
+        Keeps the geometries that are computed.
 
     Returns
     -------
@@ -302,11 +336,13 @@ def relax_structure(atoms: Any, settings: CalculatorSettings) -> int:
     from ase.filters import FrechetCellFilter
     from ase.optimize import BFGS
 
-    n_steps = _best_volume(atoms) if settings.relax == "volume" else 0
+    path = path or Recorder()
+    n_steps = _best_volume(atoms, path) if settings.relax == "volume" else 0
     if settings.relax != "full" and len(atoms) == 1:
         return n_steps
     moving: Any = FrechetCellFilter(atoms) if settings.relax == "full" else atoms
     optimiser = BFGS(moving, logfile=None)
+    optimiser.attach(path.record, 1, atoms)
     converged = optimiser.run(fmax=settings.force_tolerance, steps=settings.max_steps)
     n_steps += optimiser.nsteps + 1
     if not converged:
@@ -330,7 +366,7 @@ def _refine(atoms: Any) -> int:
     return 1
 
 
-def _best_volume(atoms: Any) -> int:
+def _best_volume(atoms: Any, path: Recorder) -> int:
     """Set the volume to the minimum of a Birch-Murnaghan equation of state; the scan moves until it holds the minimum.
 
     Returns the number of energies.
@@ -344,6 +380,7 @@ def _best_volume(atoms: Any) -> int:
             atoms.set_cell(start * factor ** (1 / 3), scale_atoms=True)
             volumes.append(atoms.get_volume())
             energies.append(static_energy(atoms))
+            path.record(atoms)
         least = int(np.argmin(energies))
         if 0 < least < len(_VOLUMES) - 1:
             volume, _, _ = EquationOfState(volumes, energies, eos="birchmurnaghan").fit(warn=False)
@@ -358,27 +395,33 @@ def _document(
     folder: Path, start: Any, atoms: Any, energy: float | None, label: str, verdict: str, reason: str, seconds: float
 ) -> dict[str, Any]:
     finished = verdict == "finished" and energy is not None
+    reached = _reached(start, atoms, finished)
     return {
         "task_label": label,
         "dir_name": str(folder),
         "state": "successful" if finished else "failed",
+        "completed": finished,
+        **_program(atoms.calc),
         "formula_pretty": start.composition.reduced_formula,
         "nsites": len(start),
-        "structure": _reached(start, atoms, finished).as_dict(),
+        "structure": reached.as_dict(),
         "energy": energy if finished else None,
         "energy_per_atom": energy / len(start) if finished and energy is not None else None,
         "energy_definition": ENERGY_DEFINITION,
         "bandgap": None,
         "vbm": None,
         "cbm": None,
+        "efermi": None,
         "has_bands": False,
         "band_reason": "",
         "forces": None,
         "stress": None,
+        "magmoms": reached.site_properties.get("final_magmom"),
         "aims_version": None,
         "verdict": verdict,
         "reason": reason,
         "core_hours": seconds / 3600,
+        "run_stats": {"elapsed_time": seconds},
         "completed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 

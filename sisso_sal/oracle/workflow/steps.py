@@ -271,16 +271,32 @@ def _step(
     with running_in(attempt):
         settings = engine.calculator_of("bands" if with_bands else step)
         document = calculate(attempt.folder, structure, settings, label=step, with_bands=with_bands)
-    attempt.ended(None, 3600 * document["core_hours"])
+    verdict = {key: document[key] for key in ("verdict", "reason")}
+    attempt.ended(verdict, 3600 * document["core_hours"])
     made = attempts_of(folder)
     return {**document, "core_hours": seconds_of(made) / 3600, **_told(made)}
 
 
 def _told(attempts: Sequence[Attempt]) -> dict[str, Any]:
-    """What a document says of the attempts behind it: how many, what changed, what was not seen to have ended."""
+    """What a document says of the attempts behind it: how many, each of them, what changed, what was not seen to have ended."""
     last = attempts[-1].record
     beside = {"beside": last.beside} if last.beside else {}
-    return {"attempts": len(attempts), "changed": last.changes, **beside}
+    calculations = [_calculation(attempt) for attempt in reversed(attempts)]
+    return {"attempts": len(attempts), "calcs_reversed": calculations, "changed": last.changes, **beside}
+
+
+def _calculation(attempt: Attempt) -> dict[str, Any]:
+    """An attempt under the names of atomate2, which has the newest first; the verdict is None of one that died with its worker."""
+    record = attempt.record
+    verdict = record.verdict or {}
+    return {
+        "dir_name": str(attempt.folder),
+        "completed": verdict.get("verdict") == "finished",
+        "verdict": verdict.get("verdict"),
+        "reason": verdict.get("reason", ""),
+        "changed": record.changes,
+        "elapsed_time": attempt.seconds,
+    }
 
 
 def _aims_step(
@@ -309,8 +325,15 @@ def _aims_step(
     last = _verdict_of(made[-1]) or RunVerdict(
         verdict="interrupted", reason=f"the worker died in each of {MAX_ATTEMPTS} attempts"
     )
-    start = structure if asked.relax == "none" else geometry_of([a.folder for a in made], structure)
-    document = calculation_document(made[-1].folder, start, last, label=step, seconds=seconds_of(made))
+    document = calculation_document(
+        made[-1].folder,
+        structure,
+        last,
+        label=step,
+        seconds=seconds_of(made),
+        settings=asked.model_copy(update=made[-1].record.changes),
+        earlier=[attempt.folder for attempt in made[:-1]],
+    )
     n_steps = sum(verdict.n_cycles for verdict in map(_verdict_of, made) if verdict is not None)
     return {**document, "steps": n_steps, **_told(made)}
 
