@@ -109,7 +109,7 @@ def calculations_of(run: Path) -> RunCalculations:
 
     root = run / "oracle" if (run / "oracle").is_dir() else run
     if not has_tasks(root):
-        raise InputError(f"{run}: holds no calculations; those of --oracle aims and --oracle structure can be exported")
+        raise InputError(f"{run}: holds no calculations; needs a run of an oracle that computes")
     of_key: dict[str, set[str]] = {}
     for request in Workflow(root, {}).requests():
         of_key.setdefault(formula_key(request.id), set()).add(request.candidate or request.id)

@@ -1,4 +1,4 @@
-"""The calculations of a run as an upload for NOMAD and as a database of ASE: the command as a process, on the stand-in for FHI-aims."""
+"""The calculations of a run as an upload for NOMAD and as a database of ASE: the command as a process, on the stand-in."""
 
 import csv
 import filecmp
@@ -16,10 +16,11 @@ import pytest
 
 pytest.importorskip("taskblaster")
 pytest.importorskip("pyfhiaims")
-yaml = pytest.importorskip("yaml", reason="reads nomad.yaml back")
+pytest.importorskip("yaml", reason="reads nomad.yaml back")
 
 import aims_stand_in
 import ase.db
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from lines import state
@@ -31,7 +32,6 @@ from sisso_sal.export.nomad import NomadMetadata, metadata_text
 from sisso_sal.oracle.workflow.tasks import Workflow
 
 ROOT = Path(aims_stand_in.__file__).parents[1]
-ASKED = {"MgO", "ZnO"}
 SETTINGS = """
 batch = 2
 [run]
@@ -55,12 +55,12 @@ with_bands = false
 """
 
 
-def computed(folder, oracle, calculation, faults=""):
-    """A run of two candidates in a folder: MgO and ZnO."""
+def computed(folder, oracle, calculation, asked, faults=""):
+    """A run of these candidates in a folder."""
     with (ROOT / "data" / "oxides.csv").open(newline="") as file:
         head, *rows = csv.reader(file)
-    known = [row for row in rows if row[1] and row[0] not in ASKED][:12]
-    asked = [[row[0], "", *row[2:]] for row in rows if row[0] in ASKED]
+    known = [row for row in rows if row[1] and row[0] not in asked][:12]
+    asked = [[row[0], "", *row[2:]] for row in rows if row[0] in asked]
     with (folder / "oxides.csv").open("w", newline="") as file:
         csv.writer(file).writerows(row[:3] + row[9:12] for row in [head, *known, *asked])
     (folder / "campaign.toml").write_text(SETTINGS.format(oracle=oracle, calculation=calculation))
@@ -79,14 +79,16 @@ def aims(tmp_path_factory):
     folder = tmp_path_factory.mktemp("aims")
     write_species(folder / "species", ["Mg", "O", "H", "Zn"])
     command = f"{sys.executable} {Path(aims_stand_in.__file__)}"
-    return computed(folder, "aims", f'command = "{command}"\nspecies_dir = "species"', "crash:ZnO,scf:Mg")
+    return computed(
+        folder, "aims", f'command = "{command}"\nspecies_dir = "species"', {"MgO", "ZnO"}, "crash:ZnO,scf:Mg"
+    )
 
 
 @pytest.fixture(scope="module")
 def structures(tmp_path_factory):
     """A calculator of ASE, which leaves no files."""
     folder = tmp_path_factory.mktemp("structures")
-    return computed(folder, "structure", 'calculator = "stand_in_calculator:Pairs"')
+    return computed(folder, "structure", 'calculator = "stand_in_calculator:Pairs"', {"MgO"})
 
 
 def successful(folder):
@@ -226,7 +228,7 @@ def test_ase_reads_every_calculation_with_its_label(which, name, request, tmp_pa
         assert row.data["document"]["trajectory"]["num_ionic_steps"] == document["trajectory"]["num_ionic_steps"]
         assert row.get("label") == (labels["MgO"] if task.startswith("MgO/") else row.get("label"))
     (row,) = [row for task, row in rows.items() if task.endswith("static") and task.startswith("MgO/")]
-    assert (row.candidate, row.target) == ("MgO", "dG_pbx")
+    assert (row.candidate, row.target) == ("MgO", "dG_pbx (eV/atom)")
     assert row.code == ("aims 240507" if which == "aims" else "Pairs")
     assert row.get("functional") == ("hse06" if which == "aims" else None)
     assert row.toatoms().get_volume() == pytest.approx(documents[row.task]["structure"]["lattice"]["volume"])
@@ -301,7 +303,7 @@ OUT = ("--out", "b.zip")
         (("oxides.csv", "--format", "nomad", *OUT), "error: oxides.csv: needs a run folder, found a file"),
         (
             ("species", "--format", "nomad", *OUT),
-            "error: species: holds no calculations; those of --oracle aims and --oracle structure can be exported",
+            "error: species: holds no calculations; needs a run of an oracle that computes",
         ),
         (
             ("run", "--format", "nomad", *OUT, "--dim", "2"),
@@ -358,7 +360,7 @@ def test_a_run_without_a_result(aims, tmp_path):
     ],
 )
 def test_without_the_packages(aims, tmp_path, package, form, told):
-    (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError('No module named {package!r}')\n")
+    (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError('no {package}')\n")
     out = tmp_path / ("a.db" if form == "ase" else "a.zip")
     words = [sys.executable, "-m", "sisso_sal", "export", str(aims / "run"), "--format", form, "--out", str(out)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
