@@ -15,6 +15,9 @@ from sisso_sal.oxides.structures import formula_key
 
 __all__ = ["Calculation", "RunCalculations", "calculations_of"]
 
+_LEVELS = "levels"
+"""Folder of a run that has one for each level of theory."""
+
 _LEDGERS = ("campaign.db", "campaign.jsonl")
 
 
@@ -109,7 +112,9 @@ def calculations_of(run: Path) -> RunCalculations:
 
     root = run / "oracle" if (run / "oracle").is_dir() else run
     if not has_tasks(root):
-        raise InputError(f"{run}: holds no calculations; needs a run of an oracle that computes")
+        levels = sorted(str(folder.parent) for folder in run.glob(f"{_LEVELS}/*/oracle") if has_tasks(folder))
+        where = f"its levels have some: {', '.join(levels)}" if levels else "needs a run of an oracle that computes"
+        raise InputError(f"{run}: holds no calculations; {where}")
     of_key: dict[str, set[str]] = {}
     for request in Workflow(root, {}).requests():
         of_key.setdefault(formula_key(request.id), set()).add(request.candidate or request.id)
@@ -152,9 +157,12 @@ def _calculation(task: str, state: str, file: Path, of_key: Mapping[str, set[str
 
 
 def _labels_of(run: Path) -> tuple[dict[str, float], str]:
-    """Labels, and the name of their target; none where the folder has no ledger."""
-    if not any((run / name).exists() for name in _LEDGERS):
+    """Labels, and what they are: the target, or the name of a level; none where there is no ledger."""
+    place = run.resolve()
+    level = place.name if place.parent.name == _LEVELS else ""
+    home = place.parent.parent if level else place
+    if not any((home / name).exists() for name in _LEDGERS):
         return {}, ""
-    state = fold(read_ledger(run).events())
+    state = fold(read_ledger(home).events())
     settings = (state.created or {}).get("settings", {})
-    return state.labels, str(settings.get("target") or "")
+    return state.at(level).labels, level or str(settings.get("target") or "")

@@ -29,6 +29,7 @@ from test_commands import call, refused, strict
 
 from sisso_sal.export.calculations import calculations_of
 from sisso_sal.export.nomad import NomadMetadata, metadata_text
+from sisso_sal.ledger.store import Ledger
 from sisso_sal.oracle.workflow.tasks import Workflow
 
 ROOT = Path(aims_stand_in.__file__).parents[1]
@@ -247,6 +248,20 @@ def test_a_folder_of_calculations_has_no_labels(aims, tmp_path):
     assert {one.task for one in found.found} == successful(aims).keys()
     call("export", "run/oracle", "--format", "ase", "--out", tmp_path / "a.db", folder=aims)
     assert all(row.get("label") is None for row in ase.db.connect(tmp_path / "a.db").select())
+
+
+def test_a_level_of_theory_has_its_own_calculations_and_labels(aims, tmp_path):
+    """A run whose calculations are those of a level: it names the folder, which is exported with the labels of the level."""
+    shutil.copytree(aims / "run", tmp_path / "run")
+    (tmp_path / "run" / "levels" / "hse06").mkdir(parents=True)
+    (tmp_path / "run" / "oracle").rename(tmp_path / "run" / "levels" / "hse06" / "oracle")
+    told = refused("export", "run", "--format", "ase", "--out", "a.db", folder=tmp_path)
+    assert told == "error: run: holds no calculations; its levels have some: run/levels/hse06"
+    with Ledger(tmp_path / "run") as ledger:
+        ledger.append("label", {"id": "MgO", "value": 1.25, "source": "oracle", "level": "hse06"})
+    call("export", "run/levels/hse06", "--format", "ase", "--out", "a.db", folder=tmp_path)
+    rows = list(ase.db.connect(tmp_path / "a.db").select(candidate="MgO"))
+    assert {(row.label, row.target) for row in rows} == {(1.25, "hse06")}
 
 
 def test_a_run_that_was_moved_is_exported(aims, tmp_path):
