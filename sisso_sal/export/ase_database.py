@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.errors import InputError, SettingsError, StorageError
-from sisso_sal.export.calculations import Calculation, RunCalculations
+from sisso_sal.export.calculations import RunCalculations, SuccessfulCalculation
 from sisso_sal.system.storage import replacing, writing
 
 __all__ = ["ENDINGS", "KEYS", "check_database_name", "write_ase_database"]
@@ -123,7 +123,7 @@ def _atoms_of(document: Mapping[str, Any]) -> Any:
     return atoms
 
 
-def _pairs(one: Calculation, document: Mapping[str, Any], calculations: RunCalculations) -> dict[str, Any]:
+def _pairs(one: SuccessfulCalculation, document: Mapping[str, Any], calculations: RunCalculations) -> dict[str, Any]:
     """The key-value pairs of a row, without what is not known."""
     program = [document.get("calc_code"), document.get("version")]
     pairs = {

@@ -13,7 +13,7 @@ from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.store import read_ledger
 from sisso_sal.oxides.structures import formula_key
 
-__all__ = ["Calculation", "RunCalculations", "calculations_of"]
+__all__ = ["RunCalculations", "SuccessfulCalculation", "calculations_of"]
 
 _LEVELS = "levels"
 """Folder of a run that has one for each level of theory."""
@@ -22,7 +22,7 @@ _LEDGERS = ("campaign.db", "campaign.jsonl")
 
 
 @dataclass(frozen=True)
-class Calculation:
+class SuccessfulCalculation:
     """A calculation that succeeded.
 
     Attributes
@@ -73,7 +73,7 @@ class RunCalculations:
 
     Attributes
     ----------
-    found : tuple of Calculation
+    found : tuple of SuccessfulCalculation
         In the order of their tasks.
     left_out : mapping of str to int
         Why others are not among them -> how many.
@@ -83,7 +83,7 @@ class RunCalculations:
         What the labels are; "" where the run has none.
     """
 
-    found: tuple[Calculation, ...]
+    found: tuple[SuccessfulCalculation, ...]
     left_out: Mapping[str, int]
     labels: Mapping[str, float]
     target: str
@@ -118,11 +118,11 @@ def calculations_of(run: Path) -> RunCalculations:
     of_key: dict[str, set[str]] = {}
     for request in Workflow(root, {}).requests():
         of_key.setdefault(formula_key(request.id), set()).add(request.candidate or request.id)
-    found: list[Calculation] = []
+    found: list[SuccessfulCalculation] = []
     left_out: Counter[str] = Counter()
     for task, (state, file) in sorted(files_of(root).items()):
         made = _calculation(task, state, file, of_key)
-        if isinstance(made, Calculation):
+        if isinstance(made, SuccessfulCalculation):
             found.append(made)
         elif made:
             left_out[made] += 1
@@ -132,7 +132,7 @@ def calculations_of(run: Path) -> RunCalculations:
     return RunCalculations(tuple(found), dict(left_out), *_labels_of(run))
 
 
-def _calculation(task: str, state: str, file: Path, of_key: Mapping[str, set[str]]) -> Calculation | str:
+def _calculation(task: str, state: str, file: Path, of_key: Mapping[str, set[str]]) -> SuccessfulCalculation | str:
     """A calculation, or why it is none that can be given; "" of a task that computes nothing of its own."""
     from sisso_sal.oracle.workflow.chains import LEFT_OUT, read_document
 
@@ -153,7 +153,7 @@ def _calculation(task: str, state: str, file: Path, of_key: Mapping[str, set[str
         return ""
     formula = str(document["formula_pretty"])
     candidates = tuple(sorted(of_key.get(task.split("/")[0], ())))
-    return Calculation(task, formula, file.parent / place.name, file, candidates)
+    return SuccessfulCalculation(task, formula, file.parent / place.name, file, candidates)
 
 
 def _labels_of(run: Path) -> tuple[dict[str, float], str]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sisso_sal.errors import InputError, OracleError, SettingsError
-from sisso_sal.export.calculations import Calculation
+from sisso_sal.export.calculations import SuccessfulCalculation
 from sisso_sal.system.programs import ENDED
 from sisso_sal.system.storage import replacing, writing
 
@@ -88,7 +88,7 @@ class NomadUpload:
 
 
 def write_nomad(
-    path: str | os.PathLike[str], calculations: Sequence[Calculation], metadata: NomadMetadata
+    path: str | os.PathLike[str], calculations: Sequence[SuccessfulCalculation], metadata: NomadMetadata
 ) -> NomadUpload:
     """Write the zip: ``nomad.yaml``, and for each calculation a folder with the unchanged files of its last attempt.
 
@@ -97,7 +97,7 @@ def write_nomad(
     Parameters
     ----------
     path : path
-    calculations : sequence of Calculation
+    calculations : sequence of SuccessfulCalculation
     metadata : NomadMetadata
 
     Raises
@@ -147,7 +147,7 @@ def _add(archive: zipfile.ZipFile, file: Path, name: str) -> None:
         shutil.copyfileobj(source, target, 1 << 20)
 
 
-def metadata_text(metadata: NomadMetadata, calculations: Sequence[Calculation]) -> str:
+def metadata_text(metadata: NomadMetadata, calculations: Sequence[SuccessfulCalculation]) -> str:
     r"""The text of ``nomad.yaml``.
 
     Examples
@@ -171,7 +171,7 @@ def metadata_text(metadata: NomadMetadata, calculations: Sequence[Calculation]) 
     return "\n".join(lines) + "\n"
 
 
-def _main_file(calculation: Calculation) -> str:
+def _main_file(calculation: SuccessfulCalculation) -> str:
     """Path in the zip of the file that NOMAD reads; empty where the engine has none that is known."""
     name = next((name for name in _MAIN_FILES if (calculation.folder / name).is_file()), "")
     return name and f"{calculation.task}/{name}"
