@@ -25,9 +25,10 @@ from sisso_sal.cli.config import config
 from sisso_sal.cli.discover import discover
 from sisso_sal.cli.doctor import doctor
 from sisso_sal.cli.estimate import estimate
+from sisso_sal.cli.export import export
 from sisso_sal.cli.foreign import import_sisso
 from sisso_sal.cli.help import Group, in_hand
-from sisso_sal.cli.models import export, fit, predict
+from sisso_sal.cli.models import fit, predict
 from sisso_sal.cli.pareto import pareto
 from sisso_sal.cli.report import report
 from sisso_sal.cli.run import label, ledger, retry, status, stop

@@ -1,4 +1,4 @@
-"""Fit models to a table, predict with them, and export them as source text."""
+"""Fit models to a table, and predict with them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sisso_sal.cli.help import Command, Computing
+from sisso_sal.cli.help import Computing
 from sisso_sal.cli.options import (
     COLUMNS,
     COMMON,
@@ -32,15 +32,6 @@ from sisso_sal.cli.options import (
 from sisso_sal.cli.terminal import emit, fail, next_step, note, show
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.system.progress import Progress
-
-_USES = {
-    "latex": "\\input{{{file}}} in a document that uses amsmath",
-    "sympy": "read {file} in Python, and take derivatives or simplify there",
-    "python": "import {file} and call predict; it needs numpy alone",
-    "c": "compile {file} with your program and call sisso_predict",
-    "fortran": "compile {file} with your program and use sisso_model",
-}
-"""How to use each format of export."""
 
 
 @click.command(cls=Computing, short_help="Find formulas for a property")
@@ -248,64 +239,3 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
     else:
         write(csv_of(frame), out, force)
     next_step(f"sisso-sal export {model} --format latex, for the formulas behind it", err=True)
-
-
-@click.command(cls=Command, short_help="Formulas as LaTeX, sympy, Python, C or Fortran")
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(list(_USES)),
-    default="latex",
-    show_default=True,
-    help="Language of the output.",
-)
-@click.option("--member", type=click.IntRange(min=1), help="Only this member of an ensemble, counted from 1.")
-@click.option(
-    "--dim", type=click.IntRange(min=1), help="Number of terms, for a file of one model; the largest by default."
-)
-@OUT_FILE
-@JSON
-@COMMON
-def export(model, form, member, dim, out, force, as_json, quiet, debug):
-    """Write the formulas of MODEL as LaTeX, sympy, Python, C or Fortran.
-
-    MODEL is a model file, or a run folder, of which the newest iteration is taken.
-
-    \b
-    Examples:
-      sisso-sal export model.json --format c --out model.c
-      sisso-sal export runs/candidates
-    """
-    from sisso_sal.campaign.newest import model_file
-    from sisso_sal.export import export_model
-    from sisso_sal.models.files import read_model
-    from sisso_sal.models.formulas import FittedModels
-
-    check_free(out, force)
-    stored = read_model(model_file(model))
-    learned, scale = stored.model, 1.0
-    if isinstance(learned, FittedModels):
-        if member is not None:
-            raise SettingsError("member: needs an ensemble, found a model file of one model; choose with --dim")
-        known = {m.dimension: m for m in learned.models}
-        if dim is not None and dim not in known:
-            raise SettingsError(f"dim: needs one of {', '.join(map(str, known))}, found {dim}")
-        models = [known[dim] if dim is not None else learned.model]
-    else:
-        models = list(learned.members)
-        if dim is not None:
-            raise SettingsError("dim: needs a model file of one model, found an ensemble; choose with --member")
-        if member is not None:
-            if member > len(models):
-                raise SettingsError(f"member: needs a number from 1 to {len(models)}, found {member}")
-            models = [models[member - 1]]
-        else:
-            scale = learned.formula_calibration.scale if learned.formula_calibration else 1.0
-            if learned.correction or learned.aggregation != "mean":
-                note("the export has only the formulas, their mean and standard deviation, and not the correction")
-    text = export_model(
-        models, form, target=stored.target, target_unit=stored.target_unit, units=learned.primaries, scale=scale
-    )
-    write(dumps({"format": form, "n_models": len(models), "source": text}) if as_json else text, out, force)
-    next_step(_USES[form].format(file=out or "FILE"), err=True)

@@ -64,6 +64,42 @@ def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
     sync_folder(path.parent)
 
 
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A path to write a large file to, which becomes `path` at the end of the body; nothing of it stays if the body fails.
+
+    Parameters
+    ----------
+    path : path
+
+    Raises
+    ------
+    StorageError
+        The file cannot be made or put in place; an earlier one is as it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replacing(Path(folder, "a.txt")) as scratch:
+    ...         _ = scratch.write_text("text")
+    ...     sorted(file.name for file in Path(folder).iterdir())
+    ['a.txt']
+    """
+    path = Path(path)
+    with writing(path):
+        folder = scratch_folder(path)
+    try:
+        yield folder / path.name
+        with writing(path):
+            with (folder / path.name).open("rb") as file:
+                os.fsync(file.fileno())
+            (folder / path.name).replace(path)
+        sync_folder(path.parent)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 # Scratch: names that nobody can guess, so that nobody can put a link in their place ------------------------------------
 
 _LONGEST = 50

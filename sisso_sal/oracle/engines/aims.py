@@ -19,8 +19,9 @@ from sisso_sal.errors import InputError, OracleError
 from sisso_sal.oracle.engines.aims_bands import read_bands
 from sisso_sal.oracle.engines.aims_control import read_control
 from sisso_sal.oracle.engines.aims_inputs import AimsSettings, write_inputs
+from sisso_sal.oracle.engines.aims_results import frames_of, read_output
 from sisso_sal.oracle.engines.aims_verdict import RunVerdict, judge_run
-from sisso_sal.oracle.engines.plain_data import plain
+from sisso_sal.oracle.engines.task_document import finished_document, trajectory_of
 from sisso_sal.oxides.magnetism import magnetism_told
 from sisso_sal.system.programs import Kept, new_mark
 from sisso_sal.system.programs import kept as keeping
@@ -300,42 +301,54 @@ def calculation_document(
     *,
     label: str,
     seconds: float | None = None,
+    settings: AimsSettings | None = None,
+    earlier: Sequence[str | os.PathLike[str]] = (),
 ) -> dict[str, Any]:
-    """The results of a calculation, under the field names of atomate2's task documents.
+    """The results of a calculation, under the field names of the task documents of atomate2 and emmet-core.
 
     Parameters
     ----------
     folder : path
     structure : pymatgen Structure
-        What the run began with.
+        What the first attempt began with.
     verdict : RunVerdict
     label : str
         Name of the task: relax, static, bands.
     seconds : float, optional
         Wall time; core-hours are this times parallel tasks and the cores of each.
+    settings : AimsSettings, optional
+        Of the run.
+    earlier : sequence of path
+        Attempts before this one, in their order: their geometries stand before its own in the trajectory.
 
     Returns
     -------
     dict
-        That JSON can hold: ``task_label dir_name state formula_pretty nsites structure energy energy_per_atom energy_definition
-        bandgap vbm cbm has_bands band_reason forces stress magnetic_moments magnetic_start magnetic_order settings species steps
-        aims_version verdict reason core_hours completed_at``; energies in eV, forces in eV/Å, the stress in eV/Å³, moments in Bohr
-        magnetons, steps as the number of geometries that were computed. Settings and species are those of control.in as far as they
-        decide the energy (see `sisso_sal.oracle.engines.aims_control.Control`). What a run does not give
-        is None, and nothing of a run that is not finished counts as a result. Gap and edges are those of the band files if
-        `has_bands`; bands that cannot be read leave the energy, with the reason.
+        That JSON can hold: ``task_label dir_name state completed calc_code version formula_pretty nsites structure energy
+        energy_per_atom energy_definition bandgap vbm cbm efermi has_bands band_reason forces stress magmoms ordering
+        magnetic_start magnetic_order settings species steps aims_version verdict reason core_hours run_stats completed_at``;
+        energies in eV, forces in eV/Å, the stress in eV/Å³, moments in Bohr magnetons, steps as the number of geometries that were
+        computed. Settings and species are those of control.in as far as they decide the energy (see
+        `sisso_sal.oracle.engines.aims_control.Control`). ``input`` has ``structure xc parameters species_info magnetic_moments
+        k_grid n_k_points``, ``output`` what came out, and ``trajectory`` each geometry
+        (`sisso_sal.oracle.engines.task_document.trajectory_of`). What a run does not give is None, and nothing of a run that is not
+        finished counts as a result. Gap and edges are those of the band files if `has_bands`; bands that cannot be read leave the
+        energy, with the reason.
     """
     finished = verdict.verdict == "finished"
-    reached = last_geometry(folder, structure) if finished else geometry_of([folder], structure)
+    start = geometry_of(earlier, structure)
+    reached = last_geometry(folder, start) if finished else geometry_of([folder], start)
     energy = verdict.energy_eV if finished else None
-    details: dict[str, Any] = dict.fromkeys(("bandgap", "vbm", "cbm", "forces", "stress", "magnetic_moments"))
-    details |= {"has_bands": False, "band_reason": ""}
-    if finished:
-        details = _details(Path(folder))
+    details = _details(Path(folder)) if finished else _without_results(Path(folder))
+    frames = [frame for place in earlier for frame in frames_of(Path(place, OUTPUT))] + details.pop("frames")
+    grid = {key: details.pop(key) for key in ("k_grid", "n_k_points")}
     document = {
         "task_label": label,
         "dir_name": str(Path(folder)),
         "state": "successful" if finished else "failed",
+        "completed": finished,
+        "calc_code": "aims",
+        "version": verdict.version,
         "formula_pretty": structure.composition.reduced_formula,
         "nsites": len(structure),
         "structure": reached.as_dict(),
@@ -343,7 +356,7 @@ def calculation_document(
         "energy_per_atom": None if energy is None else energy / len(structure),
         "energy_definition": verdict.energy_definition,
         **details,
-        **magnetism_told(structure, details["magnetic_moments"]),
+        **magnetism_told(structure, details["magmoms"]),
         **_settings_of(Path(folder)),
         "steps": verdict.n_cycles,
         "aims_version": verdict.version,
@@ -352,7 +365,29 @@ def calculation_document(
         "core_hours": None if seconds is None else seconds * verdict.n_tasks * cores_per_task() / 3600,
         "completed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
-    return plain(document)
+    path = trajectory_of([site.specie.symbol for site in structure], frames)
+    return finished_document(document, structure, path, **_inputs(structure, settings), **grid)
+
+
+def _inputs(structure: Structure | Molecule, settings: AimsSettings | None) -> dict[str, Any]:
+    """Functional, keywords and species of a run."""
+    if settings is None:
+        return {}
+    magnetic = any(structure.site_properties.get("magmom") or ())
+    symbols = sorted({site.specie.symbol for site in structure})
+    species = {symbol: {"element": symbol, "species_defaults": settings.species} for symbol in symbols}
+    return {
+        "xc": settings.xc,
+        "parameters": settings.keywords(periodic=hasattr(structure, "lattice"), magnetic=magnetic),
+        "species_info": {"species_defaults": species},
+    }
+
+
+def _without_results(folder: Path) -> dict[str, Any]:
+    """What a run leaves that is not finished: the geometries that it computed."""
+    nothing = ("bandgap", "vbm", "cbm", "efermi", "forces", "stress", "magmoms", "k_grid", "n_k_points")
+    told = {"has_bands": False, "band_reason": "", "run_stats": {}}
+    return {**dict.fromkeys(nothing), **told, "frames": frames_of(folder / OUTPUT)}
 
 
 def _settings_of(folder: Path) -> dict[str, Any]:
@@ -365,7 +400,7 @@ def _settings_of(folder: Path) -> dict[str, Any]:
 
 def _details(folder: Path) -> dict[str, Any]:
     """Edges, forces and stress; edges from the band files where there are any, because the k-grid may miss the extrema."""
-    details = {"magnetic_moments": None} | read_output(folder / OUTPUT) | {"has_bands": False, "band_reason": ""}
+    details = read_output(folder / OUTPUT) | {"has_bands": False, "band_reason": ""}
     if not any(folder.glob("band[12]*.out")):
         return details
     try:
@@ -373,48 +408,3 @@ def _details(folder: Path) -> dict[str, Any]:
     except OracleError as error:
         return details | {"band_reason": str(error)}
     return details | {"has_bands": True, "bandgap": bands.gap, "vbm": bands.vbm, "cbm": bands.cbm}
-
-
-def read_output(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Gap, edges, forces and stress of a finished output: by pyfhiaims, or for versions before 2021 by ASE.
-
-    The gap is the last one printed, which includes spin-orbit coupling where that is used; the edges are those of the last cycle.
-
-    Raises
-    ------
-    OracleError
-        Neither can read the file.
-    """
-    gap = judge_run(path).gap_eV
-    try:
-        return _by_pyfhiaims(path) | {"bandgap": gap}
-    except ImportError:
-        raise InputError("FHI-aims: needs pyfhiaims; pip install 'sisso-sal[dft]'") from None
-    except Exception as first:  # the reader of another age of the format raises whatever it stumbles on
-        try:
-            return _by_ase(path) | {"bandgap": gap}
-        except Exception as second:
-            reason = str(second).strip().partition("\n")[0] or type(second).__name__
-            raise OracleError(f"{path}: neither pyfhiaims ({first}) nor ASE can read it: {reason}") from second
-
-
-def _by_pyfhiaims(path: str | os.PathLike[str]) -> dict[str, Any]:
-    from pyfhiaims.outputs.stdout import AimsStdout
-
-    last = AimsStdout(os.fspath(path))[-1]
-    found = {"vbm": last["vbm"], "cbm": last["cbm"], "forces": plain(last["forces"]), "stress": plain(last["stress"])}
-    with contextlib.suppress(KeyError, ValueError):  # a run without a Mulliken analysis has none
-        found["magnetic_moments"] = plain(last["mulliken_spins"])
-    return found
-
-
-def _by_ase(path: str | os.PathLike[str]) -> dict[str, Any]:
-    import ase.io
-    from ase.calculators.calculator import PropertyNotImplementedError
-
-    atoms: Any = ase.io.read(os.fspath(path), format="aims-output")
-    results: dict[str, Any] = {"vbm": None, "cbm": None, "forces": None, "stress": None}
-    for name, ask in (("forces", atoms.get_forces), ("stress", lambda: atoms.get_stress(voigt=False))):
-        with contextlib.suppress(PropertyNotImplementedError):
-            results[name] = plain(ask())
-    return results

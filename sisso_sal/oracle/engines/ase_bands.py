@@ -42,7 +42,8 @@ def band_edges(atoms: Any, folder: Path, *, path_points: int = 0, hybrid: str = 
     Returns
     -------
     dict or None
-        ``bandgap vbm cbm`` in eV, edges None for a metal, and ``bandgap_definition``; None where the calculator has no bands.
+        ``bandgap vbm cbm efermi`` in eV, edges None for a metal, and ``bandgap_definition``; None where the calculator has
+        no bands.
 
     Raises
     ------
@@ -64,7 +65,7 @@ def band_edges(atoms: Any, folder: Path, *, path_points: int = 0, hybrid: str = 
         n_occupied = (energies < fermi).sum(axis=2).max(axis=1)
         with (folder / "hybrid.txt").open("w") as log, redirect_stdout(log):
             edges = _hybrid_edges(calculator, hybrid, n_occupied)
-    return edges
+    return edges | {"efermi": float(fermi)}
 
 
 def _on_grid(calculator: Any) -> NDArray[np.float64] | None:

@@ -17,18 +17,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sisso_sal.errors import InputError, OracleError, SettingsError
 from sisso_sal.oracle.engines.ase_bands import band_edges
+from sisso_sal.oracle.engines.ase_document import calculator_document
 from sisso_sal.oracle.engines.plain_data import plain
-from sisso_sal.oxides.magnetism import magnetism_told
+from sisso_sal.oracle.engines.task_document import Recorder, finished_document, trajectory_of
 from sisso_sal.settings.calculation import first_problem
 from sisso_sal.system.documents import one_line
-from sisso_sal.system.slurm import cores_per_task
 
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
 
 __all__ = ["PRESETS", "CalculatorSettings", "calculate", "calculator_preset", "relax_structure", "static_energy"]
 
-ENERGY_DEFINITION = "potential energy of the ASE calculator"
 _VOLUMES = np.linspace(0.94, 1.06, 7)
 _SCANS = 6
 _RELAXING = ("prerelax", "relax")
@@ -218,7 +217,8 @@ def calculate(
     Returns
     -------
     dict
-        As `sisso_sal.oracle.engines.aims.calculation_document`; ``steps`` is None where the calculator failed.
+        As `sisso_sal.oracle.engines.aims.calculation_document`; ``steps`` is None where the calculator failed. ``calc_code`` is the
+        class of the calculator, and ``version`` that of the package which the class comes from.
 
     Raises
     ------
@@ -234,11 +234,13 @@ def calculate(
     verdict, reason, energy, edges = "finished", "the calculation ended", None, None
     n_steps: int | None = 1
     derivatives: dict[str, Any] = {"forces": None, "stress": None}
+    path = Recorder()
     try:
         if label in _RELAXING and settings.relax != "none":
-            n_steps = relax_structure(atoms, settings)
+            n_steps = relax_structure(atoms, settings, path)
         energy = static_energy(atoms)
         derivatives = _derivatives(atoms, with_stress=hasattr(structure, "lattice"))
+        path.record(atoms)
         edges = _edges_of(atoms, place, settings, with_bands=with_bands, alone=label == "bands")
     except InputError:
         raise
@@ -246,9 +248,20 @@ def calculate(
         verdict, reason, n_steps = "relaxation_not_converged", str(error), error.n_steps
     except Exception as error:  # an engine fails with errors of its own; the kind and its first line are the reason
         verdict, reason, n_steps = "failed", f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}", None
-    document = _document(place, structure, atoms, energy, label, verdict, reason, time.monotonic() - started)
+    document = calculator_document(place, structure, atoms, energy, label, verdict, reason, time.monotonic() - started)
     document |= {"steps": n_steps, "settings": settings.numerics(), **(derivatives if verdict == "finished" else {})}
-    return plain(document | ({} if edges is None or document["state"] != "successful" else edges))
+    document |= {} if edges is None or document["state"] != "successful" else edges
+    trajectory = trajectory_of(atoms.get_chemical_symbols(), path.frames)
+    return finished_document(document, structure, trajectory, **_inputs(settings))
+
+
+def _inputs(settings: CalculatorSettings) -> dict[str, Any]:
+    """Functional and parameters of the calculator, and how it relaxed."""
+    xc = settings.parameters.get("xc")
+    how = settings.model_dump(
+        mode="json", include={"relax", "force_tolerance", "max_steps", "refine_symmetry", "hybrid"}
+    )
+    return {"xc": None if xc is None else str(xc), "parameters": settings.parameters, "relaxation": how}
 
 
 def _edges_of(
@@ -293,8 +306,16 @@ def static_energy(atoms: Any) -> float:
     return float(energy[0])
 
 
-def relax_structure(atoms: Any, settings: CalculatorSettings) -> int:
+def relax_structure(atoms: Any, settings: CalculatorSettings, path: Recorder | None = None) -> int:
     """Relax atoms in place: cell and positions, or volume and positions.
+
+    Parameters
+    ----------
+    atoms : ase Atoms
+        With a calculator.
+    settings : CalculatorSettings
+    path : Recorder, optional
+        Keeps the geometries that are computed.
 
     Returns
     -------
@@ -309,11 +330,13 @@ def relax_structure(atoms: Any, settings: CalculatorSettings) -> int:
     from ase.filters import FrechetCellFilter
     from ase.optimize import BFGS
 
-    n_steps = _best_volume(atoms) if settings.relax == "volume" else 0
+    path = path or Recorder()
+    n_steps = _best_volume(atoms, path) if settings.relax == "volume" else 0
     if settings.relax != "full" and len(atoms) == 1:
         return n_steps
     moving: Any = FrechetCellFilter(atoms) if settings.relax == "full" else atoms
     optimiser = BFGS(moving, logfile=None)
+    optimiser.attach(path.record, 1, atoms)
     converged = optimiser.run(fmax=settings.force_tolerance, steps=settings.max_steps)
     n_steps += optimiser.nsteps + 1
     if not converged:
@@ -337,7 +360,7 @@ def _refine(atoms: Any) -> int:
     return 1
 
 
-def _best_volume(atoms: Any) -> int:
+def _best_volume(atoms: Any, path: Recorder) -> int:
     """Set the volume to the minimum of a Birch-Murnaghan equation of state; the scan moves until it holds the minimum.
 
     Returns the number of energies.
@@ -351,6 +374,7 @@ def _best_volume(atoms: Any) -> int:
             atoms.set_cell(start * factor ** (1 / 3), scale_atoms=True)
             volumes.append(atoms.get_volume())
             energies.append(static_energy(atoms))
+            path.record(atoms)
         least = int(np.argmin(energies))
         if 0 < least < len(_VOLUMES) - 1:
             volume, _, _ = EquationOfState(volumes, energies, eos="birchmurnaghan").fit(warn=False)
@@ -359,56 +383,6 @@ def _best_volume(atoms: Any) -> int:
         atoms.set_cell(start * _VOLUMES[least] ** (1 / 3), scale_atoms=True)
     told = "no volume has the least energy: the equation of state falls on one side"
     raise _Unconverged(told, _SCANS * len(_VOLUMES))
-
-
-def _document(
-    folder: Path, start: Any, atoms: Any, energy: float | None, label: str, verdict: str, reason: str, seconds: float
-) -> dict[str, Any]:
-    finished = verdict == "finished" and energy is not None
-    found = _moments_found(start, atoms) if finished else None
-    return {
-        "task_label": label,
-        "dir_name": str(folder),
-        "state": "successful" if finished else "failed",
-        "formula_pretty": start.composition.reduced_formula,
-        "nsites": len(start),
-        "structure": _reached(start, atoms, finished, found).as_dict(),
-        "energy": energy if finished else None,
-        "energy_per_atom": energy / len(start) if finished and energy is not None else None,
-        "energy_definition": ENERGY_DEFINITION,
-        "bandgap": None,
-        "vbm": None,
-        "cbm": None,
-        "has_bands": False,
-        "band_reason": "",
-        "forces": None,
-        "stress": None,
-        "magnetic_moments": found,
-        **magnetism_told(start, found),
-        "aims_version": None,
-        "verdict": verdict,
-        "reason": reason,
-        "core_hours": seconds * cores_per_task() / 3600,
-        "completed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
-
-
-def _moments_found(start: Any, atoms: Any) -> list[float] | None:
-    """The moments that the calculator found, one for each atom; None where it tells none."""
-    found = plain(getattr(atoms.calc, "results", {}).get("magmoms"))
-    is_whole = isinstance(found, list) and len(found) == len(start) and all(isinstance(x, float) for x in found)
-    return found if is_whole else None
-
-
-def _reached(start: Any, atoms: Any, finished: bool, found: list[float] | None) -> Any:
-    """The structure of the atoms; a finished one with the moments that it began with, and those that were found."""
-    bare = atoms.copy()  # without the calculator, whose results may have any shape
-    reached = type(start).from_ase_atoms(bare)
-    if found is not None:
-        reached.add_site_property("final_magmom", found)
-    if "magmom" in start.site_properties and finished:
-        reached.add_site_property("magmom", start.site_properties["magmom"])
-    return reached
 
 
 def _derivatives(atoms: Any, *, with_stress: bool) -> dict[str, Any]:

@@ -37,6 +37,7 @@ except ImportError:
 __all__ = [
     "FencedWorker",
     "add_chains",
+    "files_of",
     "has_tasks",
     "ready",
     "recover",
@@ -285,6 +286,13 @@ def tasks_of(root: Path, documents: dict[str, dict[str, Any]]) -> list[Task]:
                     state, exception = State.fail.name, str(error)
             tasks.append(Task(name, state, _worker(info), documents.get(name), exception))
     return tasks
+
+
+def files_of(root: Path) -> dict[str, tuple[str, Path]]:
+    """Every task of a folder with its state and the file of its document, which is there if the state is "done"."""
+    with _opened(root) as repo:
+        nodes = repo.tree(None, states=None, relative_to=repo.tree_path).nodes()
+        return {str(n.name): (n.state.name, Path(repo.cache.entry(n.name).outputfile)) for n in nodes}
 
 
 def _worker(info: Any) -> str:

@@ -281,20 +281,35 @@ def _step(
     attempt = begin_attempt(folder, patience=engine.lease / 2)
     if attempt is None:
         raise OracleError(f"{step}: its worker died in each of {MAX_ATTEMPTS} attempts")
-    began = time.monotonic()
     with running_in(attempt):
         settings = engine.calculator_of("bands" if with_bands else step)
         document = calculate(attempt.folder, structure, settings, label=step, with_bands=with_bands)
-    attempt.ended(None, time.monotonic() - began)
+    verdict = {key: document[key] for key in ("verdict", "reason")}
+    attempt.ended(verdict, document["run_stats"]["elapsed_time"])
     made = attempts_of(folder)
     return {**document, "core_hours": seconds_of(made) * cores_per_task() / 3600, **_told(made, made[-1])}
 
 
 def _told(attempts: Sequence[Attempt], used: Attempt) -> dict[str, Any]:
-    """What a document says of the attempts behind it: how many, what changed, what was not seen to have ended."""
+    """What a document says of the attempts behind it: how many, each of them, what changed, what was not seen to have ended."""
     last = attempts[-1].record
     beside = {"beside": last.beside} if last.beside else {}
-    return {"attempts": len(attempts), "changed": used.record.changes, **beside}
+    calculations = [_calculation(attempt) for attempt in reversed(attempts)]
+    return {"attempts": len(attempts), "calcs_reversed": calculations, "changed": used.record.changes, **beside}
+
+
+def _calculation(attempt: Attempt) -> dict[str, Any]:
+    """An attempt under the names of atomate2, which has the newest first; the verdict is None of one that died with its worker."""
+    record = attempt.record
+    verdict = record.verdict or {}
+    return {
+        "dir_name": str(attempt.folder),
+        "completed": verdict.get("verdict") == "finished",
+        "verdict": verdict.get("verdict"),
+        "reason": verdict.get("reason", ""),
+        "changed": record.changes,
+        "elapsed_time": attempt.seconds,
+    }
 
 
 def _aims_step(
@@ -331,9 +346,15 @@ def _aims_document(
     last = _verdict_of(used) or RunVerdict(
         verdict="interrupted", reason=f"the worker died in each of {MAX_ATTEMPTS} attempts"
     )
-    before = [attempt.folder for attempt in made if attempt.number <= used.number]
-    start = structure if asked.relax == "none" else geometry_of(before, structure)
-    document = calculation_document(used.folder, start, last, label=step, seconds=seconds_of(made))
+    document = calculation_document(
+        used.folder,
+        structure,
+        last,
+        label=step,
+        seconds=seconds_of(made),
+        settings=asked.model_copy(update=used.record.changes),
+        earlier=[attempt.folder for attempt in made if attempt.number < used.number],
+    )
     n_steps = sum(verdict.n_cycles for verdict in map(_verdict_of, made) if verdict is not None)
     return {**document, "steps": n_steps, **_told(made, used)}
 

@@ -171,7 +171,7 @@ class Workflow:
     def _intents(self) -> Path:
         return self.root / "intents"
 
-    def _requests(self) -> list[PhaseRequest]:
+    def requests(self) -> list[PhaseRequest]:
         """All requests, without those whose file is no request: nothing is known of them."""
         requests = []
         for file in sorted(self._intents.glob("[!.]*.json")):
@@ -201,7 +201,7 @@ class Workflow:
         lacking |= {f"dissolved {name}": known for name, known in self._undissolved(id)}
         if lacking:
             return PhaseRequest(id=id, intent=intent, phases=formulas, lacking=lacking)
-        earlier = self._requests()
+        earlier = self.requests()
         paid = {formula_key(formula) for request in earlier for formula in request.pays}
         if any(request.id == id for request in earlier):
             paid -= self._put_back(formulas)
@@ -301,7 +301,7 @@ class Workflow:
         OracleError
             The folder cannot be used now.
         """
-        requests = [r for r in self._requests() if intents is None or r.intent in intents]
+        requests = [r for r in self.requests() if intents is None or r.intent in intents]
         if not requests:
             return []
         recover(self.root, self._watcher)

@@ -24,13 +24,13 @@ from sisso_sal.oracle.engines.aims import (
     judge_folder,
     last_geometry,
     read_geometry,
-    read_output,
     remedy,
     run_aims,
 )
 from sisso_sal.oracle.engines.aims_bands import read_bands, save_band_figure
 from sisso_sal.oracle.engines.aims_control import read_control
 from sisso_sal.oracle.engines.aims_inputs import preset, write_inputs
+from sisso_sal.oracle.engines.aims_results import read_output
 from sisso_sal.oracle.engines.aims_verdict import RunVerdict, judge_run
 from sisso_sal.oxides.magnetism import moments_in_words
 from sisso_sal.oxides.prototypes import prototype_structure
@@ -250,7 +250,7 @@ def test_core_hours_count_the_cores_of_each_task(relaxed, oxide, monkeypatch, cp
 
 @needs_samples
 def test_moments_of_a_real_run(tmp_path):
-    found = read_output(SAMPLES / "02_MgMn2O4_afm_static/aims.out")["magnetic_moments"]
+    found = read_output(SAMPLES / "02_MgMn2O4_afm_static/aims.out")["magmoms"]
     assert (len(found), moments_in_words(found)) == (14, "AFM")
     assert found[2:4] == pytest.approx([3.808, -3.808], abs=1e-3)
     control = read_control(SAMPLES / "02_MgMn2O4_afm_static")
@@ -375,14 +375,15 @@ def test_documents_carry_the_names_of_atomate2(relaxed, oxide):
             "band_reason",
             "forces",
             "stress",
-            *("magnetic_moments", "magnetic_start", "magnetic_order", "settings", "species"),
+            *("magmoms", "magnetic_start", "magnetic_order", "settings", "species"),
             "steps",
             "aims_version",
             "verdict",
             "reason",
             "core_hours",
         ),
-        "completed_at",
+        *("completed", "completed_at", "calc_code", "version", "efermi", "magmoms", "ordering", "run_stats"),
+        *("input", "output", "trajectory"),
     }
 
 

@@ -222,7 +222,7 @@ def test_nickel_oxide_is_an_antiferromagnet(tmp_path):
     parallel, opposite = (found[f"NiO/{name}/static"] for name in ("rocksalt", "rocksalt-afm-II"))
     assert (parallel["magnetic_order"], opposite["magnetic_order"]) == ("FM", "AFM")
     assert 0.05 < parallel["energy_per_atom"] - opposite["energy_per_atom"] < 0.2
-    assert opposite["magnetic_moments"][:2] == pytest.approx([1.4, -1.4], abs=0.15)
+    assert opposite["magmoms"][:2] == pytest.approx([1.4, -1.4], abs=0.15)
     (outcome,) = workflow.collect()
     assert outcome.details["magnetic_order"] == "AFM-II"
     assert outcome.value == pytest.approx(0.9, abs=0.3)

@@ -59,7 +59,7 @@ def test_antiferromagnetic_nickel_oxide_is_tried_and_is_lower(make):
     parallel, opposite = (found[f"NiO/{name}/static"] for name in ORDERS)
     assert (parallel["magnetic_start"], parallel["magnetic_order"]) == ("FM", "FM")
     assert (opposite["magnetic_start"], opposite["magnetic_order"]) == ("AFM", "AFM")
-    assert opposite["magnetic_moments"] == pytest.approx([1.8, -1.8, 0, 0])
+    assert opposite["magmoms"] == pytest.approx([1.8, -1.8, 0, 0])
     assert parallel["settings"]["spin"] == opposite["settings"]["spin"] == "collinear"
     assert opposite["energy_per_atom"] < parallel["energy_per_atom"]
     geometry = (Path(opposite["dir_name"]) / "geometry.in").read_text()

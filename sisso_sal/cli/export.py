@@ -1,0 +1,161 @@
+"""Write formulas as source text, or the calculations of a run for NOMAD and ASE."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sisso_sal.cli.help import Command, panel
+from sisso_sal.cli.options import COMMON, JSON, OUT_FILE, check_free, dumps, write
+from sisso_sal.cli.terminal import emit, next_step, note, show
+from sisso_sal.errors import SettingsError
+
+_USES = {
+    "latex": "\\input{{{file}}} in a document that uses amsmath",
+    "sympy": "read {file} in Python, and take derivatives or simplify there",
+    "python": "import {file} and call predict; it needs numpy alone",
+    "c": "compile {file} with your program and call sisso_predict",
+    "fortran": "compile {file} with your program and use sisso_model",
+    "nomad": "upload {file} at https://nomad-lab.eu, where you see everything before it is published",
+    "ase": "ase db {file}, or ase.db.connect in Python",
+}
+"""How to use each format of export."""
+
+_OF_CALCULATIONS = {"nomad": ".zip", "ase": ".db"}
+"""Formats of calculations, with the ending of a file."""
+
+UPLOAD = panel(
+    "An upload for NOMAD",
+    click.option("--comment", metavar="TEXT", help="What the calculations are."),
+    click.option("--reference", "references", multiple=True, metavar="URL", help="A paper or page; may be repeated."),
+    click.option("--dataset", "datasets", multiple=True, metavar="NAME", help="One of your datasets; may be repeated."),
+    click.option(
+        "--coauthor", "coauthors", multiple=True, metavar="USER", help="User name or email at NOMAD; may be repeated."
+    ),
+)
+
+
+@click.command(cls=Command, short_help="Formulas as source text, calculations for NOMAD or ASE")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(_USES)),
+    default="latex",
+    show_default=True,
+    help="Language of the formulas, or who gets the calculations.",
+)
+@click.option("--member", type=click.IntRange(min=1), help="Only this member of an ensemble, counted from 1.")
+@click.option(
+    "--dim", type=click.IntRange(min=1), help="Number of terms, for a file of one model; the largest by default."
+)
+@UPLOAD
+@OUT_FILE
+@JSON
+@COMMON
+def export(model, form, member, dim, out, force, as_json, quiet, debug, **upload):
+    """Write the formulas of MODEL as LaTeX, sympy, Python, C or Fortran, or its calculations for NOMAD or ASE.
+
+    MODEL is a model file, or a run folder, of which the newest iteration is taken. For nomad and ase it is a run folder with
+    first-principles calculations: a zip with the unchanged files of each calculation that succeeded, or a database of ASE (--out
+    ends with .db or .json) with structures, energies, forces and labels.
+
+    \b
+    Examples:
+      sisso-sal export model.json --format c --out model.c
+      sisso-sal export runs/candidates
+      sisso-sal export runs/oxides --format nomad --out oxides.zip
+      sisso-sal export runs/oxides --format ase --out oxides.db
+    """
+    _check_options(form, upload, {"member": member, "dim": dim})
+    if form in _OF_CALCULATIONS:
+        _export_calculations(model, form, out, force, as_json, upload)
+        return
+    check_free(out, force)
+    text, n_models = _formulas(model, form, member, dim)
+    write(dumps({"format": form, "n_models": n_models, "source": text}) if as_json else text, out, force)
+    next_step(_USES[form].format(file=out or "FILE"), err=True)
+
+
+def _check_options(form: str, upload: dict[str, Any], of_formulas: dict[str, Any]) -> None:
+    """Refuse what was given for another format."""
+    for name, value in of_formulas.items():
+        if value is not None and form in _OF_CALCULATIONS:
+            raise SettingsError(f"{name}: needs a format of formulas, found --format {form}")
+    for name, value in upload.items():
+        if value not in (None, ()) and form != "nomad":
+            raise SettingsError(f"{name.removesuffix('s')}: needs --format nomad, found {form}")
+
+
+def _formulas(model: Path, form: str, member: int | None, dim: int | None) -> tuple[str, int]:
+    """Source text, and the number of models in it."""
+    from sisso_sal.campaign.newest import model_file
+    from sisso_sal.export import export_model
+    from sisso_sal.models.files import read_model
+    from sisso_sal.models.formulas import FittedModels
+
+    stored = read_model(model_file(model))
+    learned, scale = stored.model, 1.0
+    if isinstance(learned, FittedModels):
+        if member is not None:
+            raise SettingsError("member: needs an ensemble, found a model file of one model; choose with --dim")
+        known = {m.dimension: m for m in learned.models}
+        if dim is not None and dim not in known:
+            raise SettingsError(f"dim: needs one of {', '.join(map(str, known))}, found {dim}")
+        models = [known[dim] if dim is not None else learned.model]
+    else:
+        models = list(learned.members)
+        if dim is not None:
+            raise SettingsError("dim: needs a model file of one model, found an ensemble; choose with --member")
+        if member is not None:
+            if member > len(models):
+                raise SettingsError(f"member: needs a number from 1 to {len(models)}, found {member}")
+            models = [models[member - 1]]
+        else:
+            scale = learned.formula_calibration.scale if learned.formula_calibration else 1.0
+            if learned.correction or learned.aggregation != "mean":
+                note("the export has only the formulas, their mean and standard deviation, and not the correction")
+    text = export_model(
+        models, form, target=stored.target, target_unit=stored.target_unit, units=learned.primaries, scale=scale
+    )
+    return text, len(models)
+
+
+def _export_calculations(
+    run: Path, form: str, out: Path | None, force: bool, as_json: bool, upload: dict[str, Any]
+) -> None:
+    """A file of the calculations of a run, and a line on what is in it."""
+    from sisso_sal.export.ase_database import check_database_name, write_ase_database
+    from sisso_sal.export.calculations import calculations_of
+    from sisso_sal.export.nomad import LIMIT, NomadMetadata, write_nomad
+
+    ending = _OF_CALCULATIONS[form]
+    if out is None:
+        raise SettingsError(f"out: needs a file for --format {form}, such as --out {run.name or 'run'}{ending}")
+    if form == "ase":
+        check_database_name(out)
+    elif out.suffix != ending:
+        raise SettingsError(f"{out}: needs a name that ends with {ending}, found another")
+    check_free(out, force)
+    metadata = NomadMetadata(**{name: value for name, value in upload.items() if value is not None})
+    calculations = calculations_of(run)
+    left_out = dict(calculations.left_out)
+    document: dict[str, Any] = {"format": form, "file": str(out)}
+    if form == "ase":
+        n = write_ase_database(out, calculations)
+        told = f"{n} rows"
+    else:
+        made = write_nomad(out, calculations.found, metadata)
+        n, told = made.n_calculations, f"{made.n_files} files, {made.n_bytes / 1e6:.3g} MB"
+        document |= {"n_files": made.n_files, "n_bytes": made.n_bytes}
+        if made.without_files:
+            left_out["without files of an engine"] = made.without_files
+        if made.n_bytes > LIMIT:
+            note(f"{out}: NOMAD takes at most {LIMIT / 1e9:.0f} GB in one upload")
+    document |= {"n_calculations": n, "left_out": left_out}
+    emit(dumps(document)) if as_json else show(f"{out}: {n} calculations, {told}")
+    if left_out:
+        note("left out: " + ", ".join(f"{count} {why}" for why, count in left_out.items()))
+    next_step(_USES[form].format(file=out), err=True)
