@@ -148,8 +148,7 @@ def prototype_structures(formula: str, prototypes: Sequence[str] | None = None) 
     >>> [name for name, _ in prototype_structures("TiO2")]
     ['rutile', 'anatase', 'quartz', 'baddeleyite', 'fluorite']
     """
-    ordered = _ordered(formula)
-    wanted = [(name, ions) for name, ions in ordered if prototypes is None or name in set(prototypes)]
+    wanted = _ordered(formula, prototypes)
     if not wanted:
         raise InputError(f"{formula}: no structure type with this stoichiometry is known; give a structure")
     for name, ions in wanted:
@@ -159,24 +158,24 @@ def prototype_structures(formula: str, prototypes: Sequence[str] | None = None) 
             yield f"{name}-afm", _alternating(structure)
 
 
-def _ordered(formula: str) -> list[tuple[str, Ions]]:
-    """The types that a formula may start from, in their order, and its ions in them."""
+def _ordered(formula: str, chosen: Sequence[str] | None) -> list[tuple[str, Ions]]:
+    """The types that a formula may start from, in their order, and its ions in them; of the chosen ones all that fit."""
     composition = parse_formula(formula)
     mean, key = mean_states(composition), formula_key(formula)
     groups: tuple[list[tuple[float, str, Ions]], ...] = ([], [], [], [])
     for name, roles in role_assignments(composition):
         kind, ions = structure_types()[name], role_ions(name, roles, composition)
-        if _suits(kind, mean):
+        if _suits(kind, mean) and (chosen is None or name in set(chosen)):
             groups[_group(kind, key)].append((round(kind.misfit(ions), 9), name, ions))
     known, anions, pool, further = (sorted(group, key=lambda entry: entry[0]) for group in groups)
-    if known or anions or pool:
+    if chosen is None and (known or anions or pool):
         best = min(misfit for misfit, _, _ in (*known, *anions, *pool))
         further = [entry for entry in further if entry[0] < best - _BETTER]
     return [(name, ions) for _, name, ions in (*known, *anions, *pool, *further)]
 
 
 def _suits(kind: StructureType, mean: Mapping[str, float]) -> bool:
-    """Whether the anions and the amount of metal are those of a type; those of the pool are chosen by stoichiometry alone."""
+    """Whether a type has the anions and the amount of metal; for types of the pool the stoichiometry is enough."""
     if kind.name not in _FURTHER:
         return True
     if kind.metallic:
@@ -186,7 +185,7 @@ def _suits(kind: StructureType, mean: Mapping[str, float]) -> bool:
 
 
 def _group(kind: StructureType, key: str) -> int:
-    """0 where the compound is known to have the type, 1 where the type has its kind of anion, 2 for types of the pool, 3 otherwise."""
+    """0 where the compound is known to have the type, 1 for types with its anions, 2 for types of the pool, 3 otherwise."""
     if key in kind.compounds:
         return 0
     if kind.pair:

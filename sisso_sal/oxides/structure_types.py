@@ -1,7 +1,7 @@
 """Structure types of oxides: their geometries, and how they follow the ions that fill them.
 
-``prototypes.toml`` has a geometry for each type: a space-group setting, a cell, sites with their coordination by oxygen. The cell is
-scaled so that the bonds come as near as they can to lengths that the ions ask for, each bond weighted with its Pauling strength
+``prototypes.toml`` has a geometry for each type: a space-group setting, a cell, sites with their coordination by oxygen. The cell
+is scaled so that the bonds come as near as they can to lengths that the ions ask for, each bond weighted with its Pauling strength
 (charge over coordination number; L. Pauling, J. Am. Chem. Soc. 51, 1010 (1929)):
 
     minimise over the scale s, and over the parameters named in `adapt`,   sum over bonds  w (s d - d_wanted)^2

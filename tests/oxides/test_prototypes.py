@@ -95,7 +95,7 @@ def test_a_type_has_the_space_group_of_its_setting(name):
 def test_the_bonds_of_the_example_are_the_sums_of_radii(name):
     """The scale of the compound that gave the geometry is one: within 4 % by sums of radii, and exactly where it is the reference.
 
-    There the bonds are near the sums all the same. Peroxides, metal-rich oxides and Sn(II), of which the table has no radius, are not.
+    There the bonds are near the sums all the same, but in peroxides, metal-rich oxides and of Sn(II), which has no radius.
     """
     kind = structure_types()[name]
     if name == "dimer":
@@ -190,7 +190,6 @@ def test_types_are_those_of_the_aflow_library():
 
 @pytest.mark.parametrize("name", sorted(STOICHIOMETRY))
 def test_no_atoms_are_too_close(name):
-    kind = structure_types()[name]
     structure = prototype_structure(name, example_of(name))
     distances = structure.distance_matrix[np.triu_indices(len(structure), 1)]
     pair = structure_types()[name].pair
