@@ -14,6 +14,7 @@ volume from the molar volumes of the metals.
 
 from __future__ import annotations
 
+import math
 import tomllib
 import warnings
 from collections.abc import Mapping
@@ -228,7 +229,12 @@ class StructureType:
         from pymatgen.core import Element
 
         (own,) = {symbol for symbol in parse_formula(self.example) if symbol != "O"}
-        return float((Element(metal).molar_volume / Element(own).molar_volume) ** (1 / 3))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that there is no value; said below
+            volume, reference = (Element(symbol).molar_volume for symbol in (metal, own))
+        if not volume or not math.isfinite(volume):
+            raise InputError(f"prototype '{self.name}': needs the molar volume of {metal}, none is known")
+        return float((volume / reference) ** (1 / 3))
 
     def _wanted(self, ions: Ions) -> NDArray[np.float64]:
         """ndarray (n_bonds,), in Å."""

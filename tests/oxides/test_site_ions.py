@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Element
 
+from sisso_sal.errors import InputError
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.metals import METALS
 from sisso_sal.oxides.oxidation_states import mean_states
@@ -104,6 +105,8 @@ def test_a_metal_rich_oxide_has_the_volume_of_its_metal():
     ratio = float(Element("Zr").molar_volume / Element("Ti").molar_volume)
     assert zirconium.volume / titanium.volume == pytest.approx(ratio)
     assert "Ti2O" in names_of("Zr2O")
+    with pytest.raises(InputError, match=r"^prototype 'Ti2O': needs the molar volume of At, none is known$"):
+        prototype_structure("Ti2O", {"A": ("At", 1.0)})
     assert not {"Ti2O", "Ti3O"} & {*names_of("Cu2O"), *names_of("Li2O"), *names_of("Ag2O")}
 
 
