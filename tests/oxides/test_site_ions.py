@@ -117,6 +117,15 @@ def test_further_types_come_last_and_only_where_they_suit_better():
     assert names_of("TiO2", ["CdI2"]) == ["CdI2"]
 
 
+@pytest.mark.parametrize(
+    ("once", "often"), [("Fe3O4", "Fe6O8"), ("KO2", "K3O6"), ("CuFeO2", "O4Fe2Cu2"), ("Ti4O7", "Ti12O21")]
+)
+def test_a_multiple_of_a_formula_has_the_same_structures(once, often):
+    first, second = (dict(prototype_structures(formula)) for formula in (once, often))
+    assert list(first) == list(second)
+    assert [s.volume / len(s) for s in first.values()] == pytest.approx([s.volume / len(s) for s in second.values()])
+
+
 def test_the_pool_has_none_of_the_further_types():
     for candidate in list(candidate_oxides())[::53]:
         assert not set(candidate.prototypes) & set(FURTHER)
