@@ -35,7 +35,8 @@ def ionic_radius(symbol: str, state: float, coordination: int) -> float:
     """Shannon's effective ionic radius, in Å.
 
     Where the table lacks the state or the coordination number, that of the nearest state, and then of the nearest number, is taken
-    (of two equally near ones the smaller): radii differ by a few hundredths of an Å from one to the next.
+    (of two equally near ones the smaller): radii differ by a few hundredths of an Å from one to the next. A state that is no whole
+    number (mixed valence) has a radius between those of the two next ones that the table has, in proportion.
 
     Parameters
     ----------
@@ -54,14 +55,22 @@ def ionic_radius(symbol: str, state: float, coordination: int) -> float:
     --------
     >>> ionic_radius("Ti", 4, 6), ionic_radius("O", -2, 6), ionic_radius("Fe", 3, 6)
     (0.605, 1.4, 0.645)
+    >>> round(ionic_radius("Ti", 3.5, 6), 4)
+    0.6375
     """
     states = {q: radii for q, radii in _shannon(symbol).items() if q * state > 0}
     if not states:
         raise InputError(f"ion {symbol}{state:+g}: needs a Shannon radius, the table has none")
+    low = max((q for q in states if q <= state), default=None)
+    high = min((q for q in states if q >= state), default=None)
+    if state % 1 and low is not None and high is not None:
+        share = (state - low) / (high - low)
+        return (1 - share) * ionic_radius(symbol, low, coordination) + share * ionic_radius(symbol, high, coordination)
     radii = states[min(states, key=lambda q: (abs(q - state), abs(q)))]
     by_spin = radii[min(radii, key=lambda n: (abs(n - coordination), n))]
-    low = _is_low_spin(symbol, state, coordination)
-    order = ("Low Spin", "", "High Spin") if low else ("High Spin", "", "Low Spin")
+    order = (
+        ("Low Spin", "", "High Spin") if _is_low_spin(symbol, state, coordination) else ("High Spin", "", "Low Spin")
+    )
     return next(by_spin[spin] for spin in order if spin in by_spin)
 
 

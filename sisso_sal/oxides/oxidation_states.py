@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sisso_sal.errors import InputError
 from sisso_sal.oxides.elements import element_data
 
-__all__ = ["OxidationState", "check_oxide", "oxidation_states"]
+__all__ = ["OxidationState", "check_oxide", "mean_states", "oxidation_states"]
 
 _TOLERANCE = 1e-8
 _OZONIDE = -1 / 3
@@ -82,6 +82,25 @@ def oxidation_states(composition: Mapping[str, float]) -> tuple[OxidationState, 
             total = sum(s.amount * s.state for s in best)
             return (*best, OxidationState("O", composition["O"], round(-total / composition["O"], 9)))
     raise InputError("no charge-balanced oxidation states")
+
+
+def mean_states(composition: Mapping[str, float]) -> dict[str, float]:
+    """Element -> its mean oxidation state, oxygen included, as `oxidation_states` has them.
+
+    Raises
+    ------
+    InputError
+        As `oxidation_states`.
+
+    Examples
+    --------
+    >>> mean_states({"Ba": 1, "O": 2}), round(mean_states({"Fe": 3, "O": 4})["Fe"], 3)
+    ({'Ba': 2.0, 'O': -1.0}, 2.667)
+    """
+    charges: dict[str, float] = {}
+    for element, amount, state in oxidation_states(composition):
+        charges[element] = charges.get(element, 0.0) + amount * state
+    return {element: charge / composition[element] for element, charge in charges.items()}
 
 
 _Solution = tuple[OxidationState, ...]

@@ -8,7 +8,7 @@ the structure exists for these metals is for the oracle to say; `sisso_sal.oxide
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, permutations, product
+from itertools import combinations, product
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from sisso_sal.errors import InputError
 from sisso_sal.oxides.balance import balanced_oxides, count_balanced, formulas_of, metal_table
 from sisso_sal.oxides.elements import element_data
 from sisso_sal.oxides.metals import METALS, check_metals
-from sisso_sal.oxides.oxidation_states import oxidation_states
+from sisso_sal.oxides.oxidation_states import mean_states, oxidation_states
 
 __all__ = [
     "BINARY_PROTOTYPES",
@@ -26,7 +26,6 @@ __all__ = [
     "candidate_oxides",
     "count_candidates",
     "reduced_formula",
-    "role_assignments",
 ]
 
 
@@ -54,8 +53,9 @@ class CandidateOxide:
 class Prototype:
     """A structure type A_a B_b O_o, or A_a O_o with ``b = 0``.
 
-    ``larger_a`` demands that A have the larger mean Shannon radius, as where A has the higher coordination. Where A and
-    B are equally frequent, A is the metal of lower charge, or of larger radius if the charges are equal.
+    ``larger_a`` demands that A have the larger mean Shannon radius, as where A has the higher coordination; ``lower_a``
+    that it have the lower oxidation state. Where A and B are equally frequent, A is the metal of lower charge, or of
+    larger radius if the charges are equal. ``n_metals``: of how many metals A and B may be ions, one as in Fe3O4.
     """
 
     name: str
@@ -63,6 +63,28 @@ class Prototype:
     b: int
     o: int
     larger_a: bool = False
+    lower_a: bool = False
+    n_metals: tuple[int, ...] = (2,)
+
+    def filled(self, sites: Sequence[str]) -> dict[str, int]:
+        """Element -> atoms of a formula unit with these metals, A first."""
+        atoms = {"O": self.o}
+        for metal, count in zip(sites, (self.a, self.b), strict=False):
+            atoms[metal] = atoms.get(metal, 0) + count
+        return atoms
+
+    def admits(self, sites: Sequence[str]) -> bool:
+        """Whether these two metals, A first, may take their sites."""
+        a, b = sites
+        radius = {m: element_data()[m].value("r_cat (AA)") for m in sites}
+        if self.larger_a and radius[a] <= radius[b]:
+            return False
+        if self.a != self.b and not self.lower_a:
+            return True
+        states = mean_states(self.filled(sites))
+        if self.lower_a:
+            return states[a] < states[b]
+        return (states[a], -radius[a], a) < (states[b], -radius[b], b)
 
 
 BINARY_PROTOTYPES = (
@@ -94,7 +116,7 @@ TERNARY_PROTOTYPES = (
     Prototype("zircon", 1, 1, 4, larger_a=True),
     Prototype("wolframite", 1, 1, 4),
     Prototype("Li2SnO3", 2, 1, 3),
-    Prototype("spinel", 1, 2, 4),
+    Prototype("spinel", 1, 2, 4, n_metals=(1, 2)),
     Prototype("CaFe2O4", 1, 2, 4, larger_a=True),
     Prototype("olivine", 2, 1, 4),
     Prototype("K2NiF4", 2, 1, 4, larger_a=True),
@@ -218,8 +240,8 @@ def _candidates_of(group: tuple[str, ...], prototypes: Iterable[Prototype]) -> I
     names_by_composition: dict[tuple[tuple[str, int], ...], list[str]] = {}
     for prototype in prototypes:
         for sites in (group, group[::-1]) if len(group) == 2 else (group,):
-            composition = _fill(prototype, sites)
-            if _common_states_balance(composition) and _fits(prototype, sites, composition):
+            composition = prototype.filled(sites)
+            if _common_states_balance(composition) and (len(sites) == 1 or prototype.admits(sites)):
                 names_by_composition.setdefault(tuple(sorted(composition.items())), []).append(prototype.name)
     for key, names in names_by_composition.items():
         composition = dict(key)
@@ -242,58 +264,8 @@ def _candidates_without_prototype(metals: Sequence[str], size: int, max_index: i
             yield CandidateOxide(formula, (), tuple(zip(names, charges, strict=True)))
 
 
-def _fill(prototype: Prototype, sites: tuple[str, ...]) -> dict[str, int]:
-    counts = (prototype.a, prototype.b)[: len(sites)]
-    return {**dict(zip(sites, counts, strict=True)), "O": prototype.o}
-
-
 def _common_states_balance(composition: Mapping[str, int]) -> bool:
     table = element_data()
     metals = [m for m in composition if m != "O"]
     charges = product(*(table[m].common for m in metals))
     return any(sum(composition[m] * q for m, q in zip(metals, c, strict=True)) == 2 * composition["O"] for c in charges)
-
-
-def _fits(prototype: Prototype, sites: tuple[str, ...], composition: Mapping[str, int]) -> bool:
-    """Whether the first metal may take the A site; see `Prototype`."""
-    if len(sites) == 1:
-        return True
-    a, b = sites
-    radius = {m: element_data()[m].value("r_cat (AA)") for m in sites}
-    if prototype.larger_a and radius[a] <= radius[b]:
-        return False
-    if prototype.a != prototype.b:
-        return True
-    state = {s.element: s.state for s in oxidation_states(composition)}
-    return (state[a], -radius[a], a) < (state[b], -radius[b], b)
-
-
-def role_assignments(composition: Mapping[str, float]) -> Iterator[tuple[str, dict[str, str]]]:
-    """The structure types that a composition fits, and which metal sits where.
-
-    Parameters
-    ----------
-    composition : mapping of str to float
-        Element -> atoms; any multiple of the formula unit.
-
-    Yields
-    ------
-    (str, dict of str to str)
-        Name of the type, and "A" -> metal, "B" -> metal.
-
-    Examples
-    --------
-    >>> dict(role_assignments({"Al": 2, "Mg": 1, "O": 4}))["spinel"]
-    {'A': 'Mg', 'B': 'Al'}
-    """
-    metals = sorted(composition.keys() - {"O"})
-    total = sum(composition.values())
-    fractions = {element: n / total for element, n in composition.items()}
-    for prototype in (*BINARY_PROTOTYPES, *TERNARY_PROTOTYPES):
-        if len(metals) == 1 + (prototype.b > 0):
-            for sites in permutations(metals):
-                filled = _fill(prototype, sites)
-                atoms = sum(filled.values())
-                same = all(math.isclose(n / atoms, fractions.get(e, 0.0), rel_tol=1e-9) for e, n in filled.items())
-                if same and _fits(prototype, sites, filled):
-                    yield prototype.name, dict(zip("AB", sites, strict=False))

@@ -6,25 +6,41 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pymatgen.core import Composition
+import spglib
+from pymatgen.core import Composition, Lattice, Structure
 
 from sisso_sal.errors import InputError
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.ions import ionic_radius, starting_moment
 from sisso_sal.oxides.magnetism import type_of
-from sisso_sal.oxides.oxidation_states import oxidation_states
-from sisso_sal.oxides.pool import BINARY_PROTOTYPES, TERNARY_PROTOTYPES, candidate_oxides, role_assignments
-from sisso_sal.oxides.prototypes import prototype_structure, prototype_structures, structure_types
+from sisso_sal.oxides.pool import BINARY_PROTOTYPES, TERNARY_PROTOTYPES, candidate_oxides
+from sisso_sal.oxides.prototypes import prototype_structure, prototype_structures
+from sisso_sal.oxides.roles import FURTHER_PROTOTYPES, role_assignments, role_ions
+from sisso_sal.oxides.structure_types import structure_types
+from sisso_sal.oxides.structures import formula_key
 
 MEASURED = Path(__file__).with_name("lattice_constants.csv")
-STOICHIOMETRY = {p.name: p for p in (*BINARY_PROTOTYPES, *TERNARY_PROTOTYPES)}
+CELLS = Path(__file__).parents[2] / "benchmarks" / "cells.csv"
+STOICHIOMETRY = {p.name: p for p in (*BINARY_PROTOTYPES, *TERNARY_PROTOTYPES, *FURTHER_PROTOTYPES)}
+DUMMIES = {"A": "Ca", "B": "Ti", "O": "O"}
 
 
 def ions_of(formula, name):
     composition = parse_formula(formula)
-    states = {s.element: s.state for s in oxidation_states(composition)}
-    roles = dict(role_assignments(composition))[name]
-    return {role: (metal, states[metal]) for role, metal in roles.items()}
+    return role_ions(name, dict(role_assignments(composition))[name], composition)
+
+
+def example_of(name):
+    """The ions that gave the geometry."""
+    kind = structure_types()[name]
+    return dict(kind.ions) or ions_of(kind.example, name)
+
+
+def geometry_of(kind):
+    """The conventional cell of the example, A and B filled with different elements."""
+    places = zip(kind.sites, kind.positions(kind.parameters), strict=True)
+    atoms = [(DUMMIES[site.role], place) for site, orbit in places for place in orbit]
+    return Structure(kind.lattice, *zip(*atoms, strict=True), to_unit_cell=True)
 
 
 def test_lattices_agree_with_measured_ones():
@@ -70,13 +86,54 @@ def test_a_type_has_its_stoichiometry_and_sensible_bonds(name):
 
 
 @pytest.mark.parametrize("name", sorted(STOICHIOMETRY))
-def test_the_bonds_of_the_example_are_the_sums_of_radii(name):
-    """The scale of the compound that gave the geometry is one within 4 %."""
+def test_a_type_has_the_space_group_of_its_setting(name):
     kind = structure_types()[name]
-    if name != "dimer":
-        mixed = {"delafossite": {"A": ("Cu", 1), "B": ("Fe", 3)}}  # the guess is Cu(II) and Fe(II)
-        scale, _ = kind.scaled(mixed.get(name) or ions_of(kind.example, name))
-        assert scale == pytest.approx(1, abs=0.04)
+    setting = spglib.get_spacegroup_type(kind.hall)
+    number = setting["number"] if isinstance(setting, dict) else setting.number  # spglib before 2.5 and after
+    assert geometry_of(kind).get_space_group_info(symprec=1e-3)[1] == number
+
+
+@pytest.mark.parametrize("name", sorted(STOICHIOMETRY))
+def test_the_bonds_of_the_example_are_the_sums_of_radii(name):
+    """The scale of the compound that gave the geometry is one: within 4 % by sums of radii, and exactly where it is the reference.
+
+    There the bonds are near the sums all the same, but in peroxides, metal-rich oxides and of Sn(II), which has no radius.
+    """
+    kind = structure_types()[name]
+    if name == "dimer":
+        return
+    mixed = {"delafossite": {"A": ("Cu", 1), "B": ("Fe", 3)}}  # the guess is Cu(II) and Fe(II)
+    scale, parameters = kind.scaled(mixed.get(name) or example_of(name))
+    by_radii = not kind.ions and not kind.metallic
+    assert scale == pytest.approx(1, abs=0.06 if name in _ROUGH else 0.04 if by_radii else 1e-6)
+    if kind.ions and not kind.pair and name != "romarchite":
+        sums = [
+            ionic_radius(*kind.ions[kind.sites[i].role], kind.sites[i].coordination)
+            + ionic_radius("O", -2, kind.sites[j].coordination)
+            for i, j, _, _ in kind.bonds
+        ]
+        assert np.mean(kind.bond_lengths(parameters) / np.array(sums)) == pytest.approx(1, abs=0.12)
+
+
+_ROUGH = {"Na4UO5", "Na4SnO3"}
+"""An ordered rock salt with the uranium in its middle, and a metal whose radius the table lacks."""
+
+
+def test_volumes_agree_with_measured_ones():
+    """Over 140 oxides in the type that they have: those that gave the geometry within 3 %, the root mean square of the others."""
+    own, others = [], []
+    for row in csv.DictReader(CELLS.read_text().splitlines()):
+        name, lengths = row["type"], list(row.values())[2:8]
+        structure = next(s for n, s in prototype_structures(row["formula"], [name]) if n == name)
+        measured = Lattice.from_parameters(*map(float, lengths)).volume / int(row["formula units"])
+        error = structure.volume / len(structure) * Composition(row["formula"]).num_atoms / measured - 1
+        reference = structure_types()[name]
+        is_own = formula_key(reference.example) == formula_key(row["formula"]) and bool(reference.ions)
+        (own if is_own else others).append(error)
+    assert len(own) > 40
+    assert len(others) > 90
+    assert np.abs(own).max() < 0.03
+    assert np.sqrt(np.mean(np.square(others))) < 0.04
 
 
 # Structure types that pymatgen's copy of the AFLOW library (Mehl et al., Comput. Mater. Sci. 136, S1 (2017)) has, and whether by
@@ -135,13 +192,14 @@ def test_types_are_those_of_the_aflow_library():
 
 @pytest.mark.parametrize("name", sorted(STOICHIOMETRY))
 def test_no_atoms_are_too_close(name):
-    kind = structure_types()[name]
-    structure = prototype_structure(name, ions_of(kind.example, name))
+    structure = prototype_structure(name, example_of(name))
     distances = structure.distance_matrix[np.triu_indices(len(structure), 1)]
-    assert distances.min() > 1.5
+    pair = structure_types()[name].pair
+    assert distances.min() > (0.97 * pair if pair else 1.5)
     oxygen = structure.distance_matrix[np.ix_(*[[i for i, s in enumerate(structure) if s.specie.symbol == "O"]] * 2)]
     pairs = oxygen[np.triu_indices(len(oxygen), 1)]
-    assert not len(pairs) or pairs.min() > 2.3
+    apart = pairs[pairs > 1.2 * pair]
+    assert not len(apart) or apart.min() > (2.2 if pair else 2.25)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +264,8 @@ def test_moments_of_the_free_ions():
 def test_radii_fall_back_to_the_nearest_state_and_number():
     assert ionic_radius("Fe", 2, 6) == 0.78
     assert ionic_radius("Co", 3, 6) == 0.545
-    assert ionic_radius("Fe", 8 / 3, 6) == ionic_radius("Fe", 3, 6)
+    assert ionic_radius("Fe", 8 / 3, 6) == pytest.approx((0.78 + 2 * 0.645) / 3)
+    assert ionic_radius("Rb", 0.5, 6) == ionic_radius("Rb", 1, 6)
     assert ionic_radius("Mg", 2, 9) == ionic_radius("Mg", 2, 8)
     with pytest.raises(InputError, match=r"^ion He\+2: needs a Shannon radius, the table has none$"):
         ionic_radius("He", 2, 6)
@@ -232,8 +291,8 @@ def test_every_formula_of_the_pool_has_a_structure():
             "prototype 'rocksolid': needs one of antifluorite, cuprite, rocksalt",
         ),
         (
-            lambda: next(prototype_structures("Pb3O4")),
-            "Pb3O4: no structure type with this stoichiometry is known; give a",
+            lambda: next(prototype_structures("Ba5V5O14")),
+            "Ba5V5O14: no structure type with this stoichiometry is known; give a",
         ),
         (
             lambda: next(prototype_structures("MgO", ["rutile"])),
