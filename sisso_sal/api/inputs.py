@@ -19,6 +19,7 @@ from sisso_sal.features.dimension import check_units, same_quantity_in_other_uni
 from sisso_sal.features.operators import DEFAULT_OPERATORS, operators_named
 from sisso_sal.models.magnitudes import why_flat
 from sisso_sal.models.registry import surrogate_named, unused_sections
+from sisso_sal.oracle.candidates import UNITS
 from sisso_sal.oxides.primary_features import featurize_table
 from sisso_sal.report.text.left_out import by_reason, remarks_text
 from sisso_sal.settings.campaign import CampaignSettings
@@ -151,6 +152,40 @@ def read_candidates(
                 f"{table.path}: level {level.name}: needs numbers in column '{level.column}', found {found}"
             )
     return with_features(table, formula, tell)
+
+
+def with_target(table: Table, quantity: str) -> Table:
+    """The same table with a target: an empty column of the label's name, its own or a new one, where it has none.
+
+    Parameters
+    ----------
+    table : Table
+    quantity : str
+        What the label is, as ``label.quantity``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sisso_sal.data.table import read_table
+    >>> table = with_target(read_table(pd.DataFrame({"formula": ["MgO", "CaO"], "EN": [1.3, 1.0]})), "band_gap")
+    >>> table.header("band_gap"), table.target.tolist()
+    ('band_gap (eV)', [nan, nan])
+    """
+    if table.target_name is not None:
+        return table
+    name = quantity.strip() if quantity.strip() in UNITS else "label"
+    header = table.headers.get(name) or (f"{name} ({UNITS[name]})" if name in UNITS else name)
+    empty = name in table.headers and name not in (*table.text, *table.feature_names, *table.partial_names)
+    if name in table.headers and not empty:
+        raise TableError(f"{table.path}: column '{header}' has no gaps; choose the target with --target")
+    return replace(
+        table,
+        target_name=name,
+        target_unit=split_header(header)[1],
+        target=np.full(table.n_rows, np.nan),
+        headers={**table.headers, name: header},
+        left_out=tuple(one for one in table.left_out if one.kind == "row" or one.name != header),
+    )
 
 
 def _partial(settings: CampaignSettings) -> list[str] | None:

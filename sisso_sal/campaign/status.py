@@ -12,7 +12,7 @@ from sisso_sal.campaign.learning import MODEL_FILE
 from sisso_sal.campaign.stopping import UNUSABLE
 from sisso_sal.ledger.lock import DriverProcess
 from sisso_sal.ledger.state import Case, Iteration, State
-from sisso_sal.settings import PEOPLE
+from sisso_sal.settings import PEOPLE, is_left_to_people
 
 _CALIBRATION = ("rmse", "coverage95", "miscalibration_area", "scale")
 
@@ -126,7 +126,8 @@ def _open(state: State) -> list[tuple[str, str]]:
 
 def _for_people(state: State, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Those of `_open` that no oracle computes."""
-    lower = {level["name"] for level in (settings.get("level") or ())[:-1] if level.get("oracle", PEOPLE) == PEOPLE}
+    below = (settings.get("level") or ())[:-1]
+    lower = {level["name"] for level in below if is_left_to_people(level.get("oracle", PEOPLE))}
     mine = lower if state.has_oracle else {"", *lower}
     return [(id, level) for id, level in _open(state) if level in mine]
 

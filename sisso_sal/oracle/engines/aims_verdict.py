@@ -8,7 +8,7 @@ import math
 import os
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -92,7 +92,11 @@ class RunVerdict:
         return asdict(self)
 
 
-def judge_run(path: str | os.PathLike[str], composition: Mapping[str, int] | None = None) -> RunVerdict:
+def judge_run(
+    path: str | os.PathLike[str],
+    composition: Mapping[str, int] | None = None,
+    watch: Callable[[str], None] | None = None,
+) -> RunVerdict:
     """Judge a finished or unfinished FHI-aims output.
 
     Parameters
@@ -102,6 +106,8 @@ def judge_run(path: str | os.PathLike[str], composition: Mapping[str, int] | Non
         one counts.
     composition : mapping of str to int, optional
         Element -> atoms that the cell must hold; a run of another material has failed.
+    watch : callable, optional
+        Takes every line that is read, without its end: what else is wanted of the output is then found in the same pass.
 
     Raises
     ------
@@ -128,6 +134,8 @@ def judge_run(path: str | os.PathLike[str], composition: Mapping[str, int] | Non
     try:
         for line in _lines(path):
             trace = trace.read(line)
+            if watch is not None:
+                watch(line)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
     except (EOFError, zlib.error, gzip.BadGzipFile):
