@@ -74,11 +74,11 @@ def labels_of_calculations(
     names = [one.name for one in settings.level]
     if level is not None and level not in names:
         raise CampaignError(f"level: needs one of {', '.join(names) or 'none'}, found '{level}'")
-    is_lower = level is not None and level != names[-1]
-    at = settings.at_level(level) if is_lower else settings
-    column = next(one.column for one in settings.lower if one.name == level) if is_lower else settings.target
+    lower = next((one for one in settings.lower if one.name == level), None)
+    at = settings if lower is None else settings.at_level(lower.name)
+    column = settings.target if lower is None else lower.column
     looked = survey(path, at.label, _candidates(Path(run), settings, str(column)), every=True, progress=progress)
-    labels = (state.at(level) if level and is_lower else state).labels
+    labels = (state if lower is None else state.at(lower.name)).labels
     others = {id: one for id, one in looked.labels.items() if id in labels and not _is_same(labels[id], one.value)}
     new = {id: one for id, one in looked.labels.items() if id not in labels or (replace and id in others)}
     lines = looked.notes()
@@ -88,7 +88,8 @@ def labels_of_calculations(
         lines.append(f"{len(others)} labels of the run differ and stay ({few}{more}); --replace changes them")
     notes = [
         {
-            "note": "label", "id": id, "value": one.value, "source": SOURCE, "calculation": one.place, "replace": replace, "level": level,
+            "note": "label", "id": id, "value": one.value, "source": SOURCE, "calculation": one.place, "replace": replace,
+            "level": level,
         }
         for id, one in new.items()
     ]  # fmt: skip
@@ -104,7 +105,11 @@ def _candidates(run: Path, settings: CampaignSettings, column: str):
     frame = pd.read_parquet(run / CANDIDATES)
     wanted = Wanted(None, settings.id, False, (), (), None, None)
     name, unit = split_header(column)
-    table = read_wanted(frame.drop(columns=[header for header in frame.columns if split_header(header)[0] == name]), wanted)
+    table = read_wanted(
+        frame.drop(columns=[header for header in frame.columns if split_header(header)[0] == name]), wanted
+    )
     headers = {**table.headers, name: column}
     empty = np.full(table.n_rows, np.nan)
-    return with_target(changed(table, target_name=name, target_unit=unit, target=empty, headers=headers), settings.label.quantity)
+    return with_target(
+        changed(table, target_name=name, target_unit=unit, target=empty, headers=headers), settings.label.quantity
+    )

@@ -125,7 +125,7 @@ def new_labels(space: Space, known: Mapping[str, float]) -> list[tuple[str, dict
 
 
 def labels_elsewhere(known: Mapping[str, Mapping[str, KnownLabel]], state: State) -> list[tuple[str, dict[str, Any]]]:
-    """Label events for what oracles had already, by level (see `Tools.known`), of candidates without a label or a running calculation."""
+    """Label events for what oracles had already, by level (`Tools.known`), of candidates that are neither labelled nor running."""
     return [
         (
             "label",

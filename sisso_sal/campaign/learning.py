@@ -29,12 +29,12 @@ from sisso_sal.protocols import (
     Continues,
     KnownLabel,
     Maximiser,
-    one_label,
     Oracle,
     Prediction,
     Progress,
     Space,
     Surrogate,
+    one_label,
 )
 from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.settings.campaign import CampaignSettings

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.campaign.filled import as_begun
-from sisso_sal.campaign.inputs import Origins, check_learnable, labels_elsewhere, new_labels, recall, refuse_changes, resolved
+from sisso_sal.campaign.inputs import (
+    Origins,
+    check_learnable,
+    labels_elsewhere,
+    new_labels,
+    recall,
+    refuse_changes,
+    resolved,
+)
 from sisso_sal.campaign.learning import Tools, learn, waited_for
 from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.state import State

@@ -12,7 +12,7 @@ from sisso_sal.campaign.learning import MODEL_FILE
 from sisso_sal.campaign.stopping import UNUSABLE
 from sisso_sal.ledger.lock import DriverProcess
 from sisso_sal.ledger.state import Case, Iteration, State
-from sisso_sal.settings import PEOPLE, is_left_to_people
+from sisso_sal.settings import DONE, PEOPLE, is_left_to_people
 
 _CALIBRATION = ("rmse", "coverage95", "miscalibration_area", "scale")
 
@@ -200,7 +200,13 @@ def _next(document: dict[str, Any], for_people: list[tuple[str, str]]) -> str:
         return f"run the discover command again: {_calculations(running)} running"
     id, level = for_people[0] if for_people else ("ID", "")
     first = f"{shlex.quote(id)} VALUE --level {level}" if level else f"{shlex.quote(id)} VALUE"
-    return f"sisso-sal label {run} {first}, for this and the others; then run the discover command again"
+    by_hand = f"sisso-sal label {run} {first}, for this and the others"
+    name, _, place = document["oracle"].partition(":")
+    if name == DONE and not level:
+        return (
+            f"calculate {shlex.quote(id)} and the others in {place}, or {by_hand}; then run the discover command again"
+        )
+    return f"{by_hand}; then run the discover command again"
 
 
 def _calculations(n: int) -> str:

@@ -26,9 +26,7 @@ from sisso_sal.errors import SissoSalError
     metavar="folder:PATH",
     help="List calculations that you have done already: what they give, what is left out, and why.",
 )
-@click.option(
-    "--table", type=click.Path(path_type=Path), help="With --oracle: the candidates that are to get labels."
-)
+@click.option("--table", type=click.Path(path_type=Path), help="With --oracle: the candidates that are to get labels.")
 @click.option("--target", metavar="COLUMN", help="With --table: the column of labels; by default the one with gaps.")
 @JSON
 @COMMON

@@ -231,7 +231,7 @@ def _notes_from(path: Path, run: Path, replace: bool, level: str | None) -> list
 def _notes_of_calculations(
     source: str, run: Path, replace: bool, level: str | None, silent: bool
 ) -> list[dict[str, Any]]:
-    """One note for each candidate for which calculations give a label; known ones are left as they are, unless they are replaced."""
+    """One note for each candidate for which calculations give a label; known labels stay, unless they are replaced."""
     from sisso_sal.api.calculated import labels_of_calculations
     from sisso_sal.system.progress import Progress
 

@@ -23,10 +23,14 @@ CODE = "FHI-aims"
 _KEYWORD = re.compile(r"[a-z][a-z0-9_]*")
 _SET = re.compile(r'Suggested\s+"?(\w+)"?\s+(?:defaults|settings)', re.I)
 _SPECIES_KEYWORDS = frozenset(
-    "nucleus mass element l_hartree cut_pot cutoff_type basis_dep_cutoff radial_base radial_multiplier angular angular_grids "
-    "angular_min angular_acc division outer_grid valence ion_occ ionic hydro gaussian sto confined basis_acc prodbas_acc "
-    "max_n_prodbas max_l_prodbas innermost_max logarithmic include_min_basis pure_gaussian aux_gaussian for_aux core core_states "
-    "cut_core cut_free_atom cut_atomic hirshfeld_param plus_u cite_reference".split()
+    {
+        *("nucleus", "mass", "element", "l_hartree", "cut_pot", "cutoff_type", "basis_dep_cutoff", "radial_base"),
+        *("radial_multiplier", "angular", "angular_grids", "angular_min", "angular_acc", "division", "outer_grid"),
+        *("valence", "ion_occ", "ionic", "hydro", "gaussian", "sto", "confined", "basis_acc", "prodbas_acc"),
+        *("max_n_prodbas", "max_l_prodbas", "innermost_max", "logarithmic", "include_min_basis", "pure_gaussian"),
+        *("aux_gaussian", "for_aux", "core", "core_states", "cut_core", "cut_free_atom", "cut_atomic"),
+        *("hirshfeld_param", "plus_u", "cite_reference"),
+    }
 )
 _PASSED_OVER = frozenset({"mass", "cite_reference", "logarithmic"})
 _DISPERSION = re.compile(r"vdw_.*|many_body_dispersion.*|d3_.*|xdm.*")

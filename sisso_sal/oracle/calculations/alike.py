@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sisso_sal.oracle.calculations.record import Cell
 
 __all__ = ["is_same_structure"]
 
 _MOMENT = 0.5  # Bohr magnetons in a cell below which it counts as without moments
+_NEAR = 1e-3  # Å
 _ORDER = 0.25  # share of the moments that may point another way
 
 
@@ -30,11 +33,13 @@ def is_same_structure(one: Cell | None, other: Cell | None) -> bool:
         return False
     if one.lattice is None or other.lattice is None:
         return one.lattice is other.lattice
-    if one == other:
+    if _is_equal(one, other):
         return True
     from pymatgen.analysis.structure_matcher import StructureMatcher
 
-    return bool(StructureMatcher(attempt_supercell=False).fit(one.structure(), other.structure()))
+    first, second = one.structure(), other.structure()
+    matcher: Any = StructureMatcher(attempt_supercell=False)
+    return bool(matcher.fit(first, second))
 
 
 def _has_same_order(one: Cell, other: Cell) -> bool:
@@ -43,3 +48,11 @@ def _has_same_order(one: Cell, other: Cell) -> bool:
     if size < _MOMENT or other_size < _MOMENT:
         return (size < _MOMENT) == (other_size < _MOMENT)
     return abs(abs(total) / size - abs(other_total) / other_size) < _ORDER
+
+
+def _is_equal(one: Cell, other: Cell) -> bool:
+    """Whether all atoms and vectors are in the same place, which a static calculation after a relaxation is quickly seen by."""
+    if one.symbols != other.symbols:
+        return False
+    pairs = zip([*one.positions, *(one.lattice or ())], [*other.positions, *(other.lattice or ())], strict=True)
+    return all(abs(a - b) < _NEAR for first, second in pairs for a, b in zip(first, second, strict=True))

@@ -20,15 +20,59 @@ _TRAJECTORIES = frozenset({"traj", "bundletrajectory", "netcdftrajectory"})
 _LISTS = frozenset({"extxyz", "xyz"})
 _OUTPUTS = frozenset(
     {
-        *("abinit-out", "abinit-gsr", "acemolecule-out", "castep-castep", "crystal", "dacapo-text", "elk", "gamess-us-out"),
-        *("gaussian-out", "gpaw-out", "gpw", "nwchem-out", "octopus-in", "onetep-out", "orca-output", "qbox", "vasp-out"),
+        *(
+            "abinit-out",
+            "abinit-gsr",
+            "acemolecule-out",
+            "castep-castep",
+            "crystal",
+            "dacapo-text",
+            "elk",
+            "gamess-us-out",
+        ),
+        *(
+            "gaussian-out",
+            "gpaw-out",
+            "gpw",
+            "nwchem-out",
+            "octopus-in",
+            "onetep-out",
+            "orca-output",
+            "qbox",
+            "vasp-out",
+        ),
         *("turbomole", "nomad-json"),
     }
 )
 _NO_SETTING = frozenset(
     {
-        *("xc", "functional", "kpts", "k_grid", "k_grid_density", "spin", "spinpol", "code", "calculator", "version", "converged"),
-        *("relaxed", "txt", "label", "directory", "command", "restart", "atoms", "name", "relativity", "cutoff", "basis", "encut"),
+        *(
+            "xc",
+            "functional",
+            "kpts",
+            "k_grid",
+            "k_grid_density",
+            "spin",
+            "spinpol",
+            "code",
+            "calculator",
+            "version",
+            "converged",
+        ),
+        *(
+            "relaxed",
+            "txt",
+            "label",
+            "directory",
+            "command",
+            "restart",
+            "atoms",
+            "name",
+            "relativity",
+            "cutoff",
+            "basis",
+            "encut",
+        ),
         *("ecutwfc", "mode", "nbands", "symmetry", "parallel", "communicator"),
     }
 )
@@ -56,8 +100,8 @@ def format_of(path: Path) -> str:
 def read_ase(path: Path, place: str, name: str) -> list[DoneCalculation]:
     """The calculations of a file.
 
-    All structures of a database or of a list are calculations of their own. Of a trajectory of one composition, and of the output of
-    a program, the last one is.
+    All structures of a database or of a list are calculations of their own. Of a trajectory of one composition, and of the output
+    of a program, the last one is.
 
     Parameters
     ----------
@@ -79,7 +123,9 @@ def read_ase(path: Path, place: str, name: str) -> list[DoneCalculation]:
         import ase.io
 
         frames: list[Any] = list(ase.io.iread(path, index=":", format=name))
-        is_one = name in _OUTPUTS or (name in _TRAJECTORIES and len({frame.get_chemical_formula() for frame in frames}) == 1)
+        is_one = name in _OUTPUTS or (
+            name in _TRAJECTORIES and len({frame.get_chemical_formula() for frame in frames}) == 1
+        )
         if is_one:
             return [_calculation(place, frames[-1], *_told(frames[-1]), name)] if frames else []
         return [_calculation(f"{place}#{n}", frame, *_told(frame), name) for n, frame in enumerate(frames, 1)]

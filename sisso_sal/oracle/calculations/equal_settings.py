@@ -2,8 +2,8 @@
 
 - *Basis or pseudopotentials* are compared element by element: of each element the form that most calculations have counts as the
   usual one. A calculation with another form belongs to another group, and the lines that differ are told.
-- *k-points*: grids belong together if one density explains them all (`sisso_sal.oracle.calculations.record.density_range`), whatever
-  the cells are. A molecule has none and belongs to every density.
+- *k-points*: grids belong together if one density explains them all, whatever the cells are
+  (`sisso_sal.oracle.calculations.record.density_range`). A molecule has none and belongs to every density.
 - *Spin*: without spin is the same as with spin where no atom can have a moment, so such a calculation belongs to either.
 """
 
@@ -18,8 +18,14 @@ from sisso_sal.oracle.calculations.record import SETTINGS, UNTOLD, DoneCalculati
 __all__ = ["SettingsGroup", "differences_from", "groups_of"]
 
 _MAGNETIC = frozenset(
-    "V Cr Mn Fe Co Ni Cu Mo Tc Ru Rh Re Os Ir Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Pa U Np Pu Am Cm Bk Cf".split()
+    {
+        *("V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Mo", "Tc", "Ru", "Rh", "Re", "Os", "Ir"),
+        *("Ce", "Pr", "Nd", "Pm", "Sm", "Eu", "Gd", "Tb", "Dy", "Ho", "Er", "Tm", "Yb"),
+        *("Pa", "U", "Np", "Pu", "Am", "Cm", "Bk", "Cf"),
+    }
 )
+"""Elements whose d or f shell is often open; beside them the molecule O2 has a moment."""
+
 _ANY_SPIN = ""
 
 
@@ -205,13 +211,16 @@ def differences_from(group: SettingsGroup, others: Iterable[SettingsGroup]) -> l
         Place, setting, its value, and the value of the group; one for each setting that differs.
     """
     inside = {one.place for one in group.calculations}
+    nearest: dict[str, tuple[DoneCalculation, list[tuple[str, str]]]] = {}
+    for other in others:
+        differing = [(name, value) for name, value in other.settings.items() if value != group.settings[name]]
+        for one in other.calculations:
+            if one.place not in inside and (one.place not in nearest or len(differing) < len(nearest[one.place][1])):
+                nearest[one.place] = one, differing
     return [
-        (one.place, name, _shown(one, name, value), group.settings[name])
-        for other in others
-        for one in other.calculations
-        if one.place not in inside
-        for name, value in other.settings.items()
-        if value != group.settings[name]
+        (place, name, _shown(one, name, value), group.settings[name])
+        for place, (one, differing) in nearest.items()
+        for name, value in differing
     ]
 
 

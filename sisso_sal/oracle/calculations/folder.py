@@ -25,8 +25,6 @@ from sisso_sal.oracle.calculations.ase_files import format_of, read_ase
 from sisso_sal.oracle.calculations.plane_waves import read_espresso, read_vasp
 from sisso_sal.oracle.calculations.record import DoneCalculation
 from sisso_sal.system.documents import Bounds, one_line, read_json, record_of
-from sisso_sal.system.executors import open_workers
-from sisso_sal.system.machine import usable_cores
 from sisso_sal.system.storage import write_whole
 
 __all__ = ["Found", "cache_file", "find_calculations"]
@@ -35,7 +33,6 @@ _READER = 1
 """Raised when readers find something else in the same file."""
 _CACHE_BOUNDS = Bounds(size=1 << 30, depth=32)
 _HEAD = 16_384
-_FEW = 40  # files that one process reads before others would have started
 _PASSED_OVER = re.compile(
     r"band[12]\d+\.out(\.gz)?|control\.in.*|geometry\.in.*|(incar|poscar|contcar|potcar|kpoints|chg|chgcar|wavecar|eigenval|doscar|"
     r"procar|oszicar|xdatcar|locpot|ibzkpt|report|pcdat)(\..*)?|.*\.(in|pwi|cif|py|sh|png|pdf|svg|cube|csc|dat|csv|md|tex|ini|toml|ya?ml|upf|"
@@ -92,9 +89,7 @@ class _Kept(BaseModel):
     files: dict[str, _Entry]
 
 
-def find_calculations(
-    path: str | os.PathLike[str], *, progress: Callable[[int, int], None] | None = None
-) -> Found:
+def find_calculations(path: str | os.PathLike[str], *, progress: Callable[[int, int], None] | None = None) -> Found:
     """All calculations below a folder, or in one file.
 
     FHI-aims outputs (plain or compressed with gzip), vasprun.xml, outputs of pw.x, and databases, extended XYZ files, trajectories
@@ -129,8 +124,8 @@ def find_calculations(
     calculations = tuple(one for entry in entries.values() for one in entry.calculations)
     if not calculations:
         raise InputError(
-            f"{path}: needs calculations (outputs of FHI-aims, VASP, Quantum ESPRESSO, or files with energies that ASE reads), found "
-            f"none among {len(files)} file{'s' * (len(files) != 1)}"
+            f"{path}: needs calculations (outputs of FHI-aims, VASP, Quantum ESPRESSO, or files with energies that ASE reads), "
+            f"found none among {len(files)} file{'s' * (len(files) != 1)}"
         )
     return Found(root, calculations, len(new))
 
@@ -179,13 +174,12 @@ def _is_same(entry: _Entry | None, file: _File) -> bool:
 
 
 def _read_all(files: list[_File], progress: Callable[[int, int], None] | None) -> dict[str, _Entry]:
-    """Every file, in several processes where there are many."""
+    """Every file, one after the other: other processes would ask a script of a user for a guard of its main part."""
     read: dict[str, _Entry] = {}
-    with open_workers("local", usable_cores() if len(files) > _FEW else 1, 1) as workers:
-        for file, calculations in workers.unordered(_read, files):
-            read[file.place] = _Entry(mark=file.mark, calculations=calculations)
-            if progress is not None:
-                progress(len(read), len(files))
+    for file in files:
+        read[file.place] = _Entry(mark=file.mark, calculations=_read(file))
+        if progress is not None:
+            progress(len(read), len(files))
     return read
 
 

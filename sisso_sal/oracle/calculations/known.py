@@ -1,15 +1,15 @@
 """Labels of candidates from calculations that were done already.
 
 Of each formula the lowest energy per atom is its ground state. A label rests on calculations of one group of equal settings
-(`sisso_sal.oracle.calculations.equal_settings`), and is made of them as `sisso_sal.oracle.stability.labels` says: what is missing is
-named, and a structure that was tried but has no energy in the group is a hole.
+(`sisso_sal.oracle.calculations.equal_settings`), and is made of them as `sisso_sal.oracle.stability.labels` says: what is missing
+is named, and a structure that was tried but has no energy in the group is a hole.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 
@@ -22,13 +22,13 @@ from sisso_sal.oracle.stability.expressions import evaluate, expression_names
 from sisso_sal.oracle.stability.labels import LABELS, OxygenReference, References, label
 from sisso_sal.oracle.stability.measured import OXYGEN_ENTROPY
 from sisso_sal.oracle.stability.polymorphs import Phase, holes_of
-from sisso_sal.oracle.stability.pourbaix import Conditions
+from sisso_sal.oracle.stability.pourbaix import Conditions, Species
 from sisso_sal.oracle.workflow.trust import far_from_measured, measured_enthalpies
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.structures import formula_key
 from sisso_sal.settings.calculation import LabelSettings
 
-__all__ = ["PLAIN", "GroupLabels", "reduced_formula"]
+__all__ = ["PLAIN", "CandidateLabel", "GroupLabels", "reduced_formula"]
 
 PLAIN = ("energy_per_atom", "energy_per_formula", "volume_per_atom", "volume_per_formula")
 """Plain properties of the ground state that a label may name beside `LABELS`; a formula is the reduced one."""
@@ -39,8 +39,16 @@ _REFERENCES = ("H2O", "H2", "O2")
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """The label of a candidate or what it lacks, and the calculation that its ground state is from."""
+class CandidateLabel:
+    """The label of a candidate or what it lacks, and the calculation that its ground state is from.
+
+    Attributes
+    ----------
+    value : float or None
+    lacks : tuple of str
+        What the label waits for, each with its reason.
+    place : str
+    """
 
     value: float | None
     lacks: tuple[str, ...]
@@ -72,18 +80,18 @@ class GroupLabels:
         """Whether the group has a calculation of this formula."""
         return formula_key(formula) in self._inside
 
-    def answer(self, formula: str) -> _Answer:
+    def answer(self, formula: str) -> CandidateLabel:
         """The label of a candidate, as far as it can be known."""
         own = self._inside.get(formula_key(formula))
         if own is None:
             reasons = [phase.reason for phase in self._without_energy(formula_key(formula))]
-            return _Answer(None, (f"{formula} ({reasons[0] if reasons else 'not computed'})",))
+            return CandidateLabel(None, (f"{formula} ({reasons[0] if reasons else 'not computed'})",))
         lowest = min(own, key=lambda one: (one.energy_per_atom, one.place))
         try:
             value, lacks = self._value(formula, lowest)
         except (InputError, OracleError) as error:
-            return _Answer(None, (str(error),), lowest.place)
-        return _Answer(value, lacks, lowest.place)
+            return CandidateLabel(None, (str(error),), lowest.place)
+        return CandidateLabel(value, lacks, lowest.place)
 
     def _value(self, formula: str, lowest: DoneCalculation) -> tuple[float | None, tuple[str, ...]]:
         quantity = self.settings.quantity
@@ -123,7 +131,9 @@ class GroupLabels:
         allowed = {*parse_formula(formula), "O"}
         own = formula_key(formula)
         keys = [
-            key for key, elements in self._elements.items() if key == own or (elements <= allowed and elements - {"O", "H"})
+            key
+            for key, elements in self._elements.items()
+            if key == own or (elements <= allowed and elements - {"O", "H"})
         ]
         return [
             *(phase for key in keys for phase in self._computed(key)),
@@ -148,7 +158,11 @@ class GroupLabels:
         own = self._inside.get(key, ())
         return [
             Phase(
-                formula=reduced_formula(one), name=one.place, energy=one.energy_per_atom, band_gap=_gap_of(one, own), reason=""
+                formula=reduced_formula(one),
+                name=one.place,
+                energy=one.energy_per_atom,
+                band_gap=_gap_of(one, own),
+                reason="",
             )
             for one in own
         ]
@@ -160,7 +174,8 @@ class GroupLabels:
             outside = self._outside.get(key, [])
             left = [one for one in outside if not (inside and self._is_covered(one, inside))]
             self._holes[key] = [
-                Phase(formula=reduced_formula(one), name=one.place, reason=one.failure or self._other_settings(one)) for one in left
+                Phase(formula=reduced_formula(one), name=one.place, reason=one.failure or self._other_settings(one))
+                for one in left
             ]
         return self._holes[key]
 
@@ -224,7 +239,7 @@ class GroupLabels:
     def _measured(self) -> dict[str, float]:
         return measured_enthalpies(self.settings.measured)
 
-    def _ions(self, formula: str):
+    def _ions(self, formula: str) -> list[Species] | None:
         if self.settings.ions is None:
             return None
         return aqueous_species(parse_formula(formula).keys() - {"O", "H"}, self.settings.ions)

@@ -34,11 +34,13 @@ def read_vasp(path: Path, place: str) -> DoneCalculation:
         run: Any = Vasprun(str(path), parse_dos=False, parse_eigen=False, parse_potcar_file=False)
     structure = run.final_structure
     moments = [float(m) for m in run.parameters.get("MAGMOM", []) if run.is_spin]
-    cell = Cell(
-        symbols=tuple(site.specie.symbol for site in structure),
-        positions=tuple(tuple(map(float, place)) for place in structure.cart_coords),
-        lattice=tuple(tuple(map(float, vector)) for vector in structure.lattice.matrix),
-        moments=(sum(moments), sum(map(abs, moments))),
+    cell = Cell.model_validate(
+        {
+            "symbols": [site.specie.symbol for site in structure],
+            "positions": structure.cart_coords.tolist(),
+            "lattice": structure.lattice.matrix.tolist(),
+            "moments": (sum(moments), sum(map(abs, moments))),
+        }
     )
     failure = ""
     if not run.converged_electronic:
@@ -51,7 +53,9 @@ def read_vasp(path: Path, place: str) -> DoneCalculation:
     settings = {"code": "VASP", "xc": _vasp_functional(run), "relativity": relativity, "species": cutoff}
     settings["spin"] = "collinear" if run.is_spin else "none"
     settings |= {} if grid is None else {"k_grid": " ".join(map(str, grid))}
-    potentials = {symbol.split()[1].partition("_")[0]: symbol for symbol in run.potcar_symbols if len(symbol.split()) > 1}
+    potentials = {
+        symbol.split()[1].partition("_")[0]: symbol for symbol in run.potcar_symbols if len(symbol.split()) > 1
+    }
     return DoneCalculation(
         place=place,
         failure=failure,
@@ -70,7 +74,9 @@ def _vasp_functional(run: Any) -> str:
     parameters = run.parameters
     words = [str(run.run_type)]
     if parameters.get("LHFCALC"):
-        words.append(f"AEXX {float(parameters.get('AEXX', _HYBRID)):g} HFSCREEN {float(parameters.get('HFSCREEN', 0)):g}")
+        words.append(
+            f"AEXX {float(parameters.get('AEXX', _HYBRID)):g} HFSCREEN {float(parameters.get('HFSCREEN', 0)):g}"
+        )
     values = {element: value for element, value in sorted((run.hubbards or {}).items()) if value}
     words += [f"U({element}) {value:g}" for element, value in values.items()]
     return " ".join(words)
@@ -78,7 +84,7 @@ def _vasp_functional(run: Any) -> str:
 
 def _vasp_grid(run: Any) -> tuple[int, int, int] | None:
     points = run.kpoints
-    if points is None or "onkhorst" not in str(points.style) and "amma" not in str(points.style):
+    if points is None or ("onkhorst" not in str(points.style) and "amma" not in str(points.style)):
         return None
     first, second, third = (int(n) for n in points.kpts[0])
     return first, second, third
@@ -99,7 +105,7 @@ def read_espresso(path: Path, place: str) -> DoneCalculation:
     except ImportError:
         raise InputError(f"{path}: needs ASE; pip install 'sisso-sal[dft]'") from None
     text = path.read_text(encoding="utf-8", errors="replace")
-    is_relaxed = "BFGS Geometry Optimization" in text or "bfgs" in text.lower() and "number of scf cycles" in text
+    is_relaxed = "BFGS Geometry Optimization" in text
     failure = _espresso_failure(text, is_relaxed)
     settings = _espresso_settings(text)
     grid = _espresso_grid(path)
@@ -153,7 +159,8 @@ def _pseudopotentials(text: str) -> dict[str, str]:
     """Element -> its file, and the sum of its content where that is printed."""
     found = {}
     for match in re.finditer(
-        r"PseudoPot\. #\s*\d+ for\s+([A-Z][a-z]?)\w* read from file:\s*(\S*)\s*\n?\s*(\S*)\s*\n?(?:\s*MD5 check sum:\s*(\w+))?", text
+        r"PseudoPot\. #\s*\d+ for\s+([A-Z][a-z]?)\w* read from file:\s*(\S*)\s*\n?\s*(\S*)\s*\n?(?:\s*MD5 check sum:\s*(\w+))?",
+        text,
     ):
         name = Path(match[2] or match[3]).name
         found[match[1]] = f"{name} {match[4] or ''}".strip()

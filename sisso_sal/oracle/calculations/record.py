@@ -142,15 +142,15 @@ class DoneCalculation(BaseModel):
 
 def cell_of_atoms(atoms: Any) -> Cell:
     """The structure of ASE's atoms: a molecule where no direction is periodic."""
-    lattice = None
-    if any(atoms.pbc) and atoms.cell.rank == 3:
-        lattice = tuple(tuple(map(float, vector)) for vector in atoms.cell[:])
+    is_periodic = any(atoms.pbc) and atoms.cell.rank == 3
     moments = [float(m) for m in atoms.get_initial_magnetic_moments().ravel()]
-    return Cell(
-        symbols=tuple(atoms.get_chemical_symbols()),
-        positions=tuple(tuple(map(float, place)) for place in atoms.positions),
-        lattice=lattice,
-        moments=(sum(moments), sum(map(abs, moments))),
+    return Cell.model_validate(
+        {
+            "symbols": atoms.get_chemical_symbols(),
+            "positions": atoms.positions.tolist(),
+            "lattice": atoms.cell[:].tolist() if is_periodic else None,
+            "moments": (sum(moments), sum(map(abs, moments))),
+        }
     )
 
 

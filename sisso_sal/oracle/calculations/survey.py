@@ -6,7 +6,7 @@ It computes nothing. What the folder does not have, people label, or another ora
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from sisso_sal.oracle.candidates import check_unit, formulas_of
 from sisso_sal.oracle.stability.expressions import expression_names
 from sisso_sal.oracle.stability.labels import LABELS
 from sisso_sal.protocols import KnownLabel
-from sisso_sal.settings.calculation import LabelSettings
+from sisso_sal.settings.calculation import Compared, LabelSettings
 from sisso_sal.system.documents import shown
 
 if TYPE_CHECKING:
@@ -117,9 +117,11 @@ class Survey:
             return
         absent = sum(not self.used.has(self.formulas[id]) for id in self.lacking)
         waiting = len(self.lacking) - absent
-        more = [f"{absent} not computed"] * bool(absent) + [f"{waiting} computed, but the label is not known"] * bool(waiting)
+        more = [f"{absent} not computed"] * bool(absent) + [f"{waiting} computed, but the label is not known"] * bool(
+            waiting
+        )
         told = f" ({', '.join(more)})" if more else ""
-        yield f"{self.used.settings.quantity} of {len(self.labels)} of {_counted(n, 'candidate')} without a label{told}"
+        yield f"{self.used.settings.quantity} is known for {len(self.labels)} of {_counted(n, 'candidate')}{told}"
         if lacks := self.competitors.most_common():
             few = "; ".join(f"{what} ({count})" if count > 1 else what for what, count in lacks[:_FEW])
             yield f"labels wait for {few}{f' and {len(lacks) - _FEW} more' if len(lacks) > _FEW else ''}"
@@ -131,10 +133,16 @@ class Survey:
             "n_calculations": len(self.found.calculations),
             "n_usable": len(self.found.calculations) - len(self.failed),
             "left_out": [
-                {"calculation": one.place, "formula": reduced_formula(one), "reason": one.failure} for one in self.failed
+                {"calculation": one.place, "formula": reduced_formula(one), "reason": one.failure}
+                for one in self.failed
             ],
             "groups": [
-                {"settings": dict(group.settings), "n_calculations": len(group.calculations), "n_labels": n, "is_used": n_th == 0}
+                {
+                    "settings": dict(group.settings),
+                    "n_calculations": len(group.calculations),
+                    "n_labels": n,
+                    "is_used": n_th == 0,
+                }
                 for n_th, (group, n) in enumerate(self.groups)
             ],
             "other_settings": [
@@ -190,30 +198,37 @@ def survey(
         formulas = {id: formula for id, formula in formulas.items() if id in open_rows}
     found = find_calculations(path, progress=progress)
     usable = [one for one in found.calculations if one.is_usable]
-    failed = [one for one in found.calculations if not one.is_usable]
     groups = groups_of(usable, settings.same_settings)
-    allowed = [group for group in groups if _fits(group, settings.calculated_with)]
-    if not allowed and settings.calculated_with and groups:
-        raise SettingsError(
-            f"label.calculated_with: needs settings that calculations of {path} have, found {dict(settings.calculated_with)}; there are "
-            + "; ".join(map(str, groups[:_FEW]))
-        )
-    best: tuple[GroupLabels, dict[str, Any]] | None = None
-    counts: list[tuple[SettingsGroup, int]] = []
-    for group in allowed:
-        made = GroupLabels(group, groups, failed, settings)
-        answers = {id: made.answer(formula) for id, formula in formulas.items()}
-        n = sum(answer.value is not None for answer in answers.values())
-        counts.append((group, n))
-        if best is None or n > max(count for _, count in counts[:-1]):
-            best = made, answers
-    if best is None:
-        return Survey(found, (), None, formulas, {}, {id: ("no calculation can be used",) for id in formulas})
-    used, answers = best
-    counts.sort(key=lambda each: (each[0] is not used.group, -each[1]))
-    labels = {id: KnownLabel(one.value, SOURCE, one.place) for id, one in answers.items() if one.value is not None}
-    lacking = {id: one.lacks for id, one in answers.items() if one.value is None}
-    return Survey(found, tuple(counts), used, formulas, labels, lacking)
+    allowed = _allowed(groups, settings.calculated_with, path)
+    if not allowed:
+        return Survey(found, (), None, formulas, {}, dict.fromkeys(formulas, ("no calculation can be used",)))
+    failed = [one for one in found.calculations if not one.is_usable]
+    made = [GroupLabels(group, groups, failed, settings) for group in allowed]
+    answers = [{id: one.answer(formula) for id, formula in formulas.items()} for one in made]
+    counts = [sum(answer.value is not None for answer in some.values()) for some in answers]
+    best = counts.index(max(counts))  # of equal ones the group of the most calculations, which comes first
+    order = sorted(range(len(made)), key=lambda n: (n != best, -counts[n], n))
+    labels = {
+        id: KnownLabel(one.value, SOURCE, one.place) for id, one in answers[best].items() if one.value is not None
+    }
+    lacking = {id: one.lacks for id, one in answers[best].items() if one.value is None}
+    ranked = tuple((allowed[n], counts[n]) for n in order)
+    return Survey(found, ranked, made[best], formulas, labels, lacking)
+
+
+def _allowed(groups: list[SettingsGroup], wanted: Mapping[Compared, str], path: str | Path) -> list[SettingsGroup]:
+    """The groups with the settings that are wanted."""
+    allowed = [
+        group
+        for group in groups
+        if all(group.settings.get(name, "").casefold() == value.casefold() for name, value in wanted.items())
+    ]
+    if groups and not allowed:
+        told = ", ".join(f"{name} = {shown(value)}" for name, value in wanted.items())
+        there = {name: sorted({group.settings.get(name, "not compared") for group in groups}) for name in wanted}
+        known = "; ".join(f"{name}: {', '.join(values)}" for name, values in there.items())
+        raise SettingsError(f"label.calculated_with: needs settings of calculations in {path} ({known}), found {told}")
+    return allowed
 
 
 def known_labels(
@@ -236,10 +251,6 @@ def check_folder(settings: CampaignSettings) -> str:
     """
     looked = survey(settings.run.oracle.partition(":")[2], settings.label)
     return "; ".join(looked.notes())
-
-
-def _fits(group: SettingsGroup, wanted: Mapping[str, str]) -> bool:
-    return all(group.settings.get(name, "").casefold() == value.casefold() for name, value in wanted.items())
 
 
 def _kind(failure: str) -> str:

@@ -268,12 +268,14 @@ class _Trace:
             self.nice_day = True
         elif not self.n_atoms and (match := _ATOMS.search(line)):
             self.n_atoms = int(match[1])
-        elif sum(self.atoms.values()) < self.n_atoms and (match := _SPECIES.search(line)):
+        elif "Species" in line and sum(self.atoms.values()) < self.n_atoms and (match := _SPECIES.search(line)):
             self.atoms[match[1]] = self.atoms.get(match[1], 0) + 1
-        elif match := _TASKS.search(line):
+        elif "parallel tasks" in line and (match := _TASKS.search(line)):
             self.n_tasks = int(match[1])
         elif self.version is None and (match := _VERSION.search(line)):
             self.started, self.version = True, match[1] or match[2]
+        elif text.startswith("|"):  # a number of the program itself, as most lines are
+            return
         elif _CRASHED.search(text):
             self.crashed = self.crashed or text
         elif _KILLED.search(text.lstrip("= ")):

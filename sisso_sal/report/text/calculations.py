@@ -25,7 +25,9 @@ def survey_text(notes: Sequence[str], document: Mapping[str, Any]) -> str:
     parts = ["\n".join(notes)]
     parts += _groups(document["groups"])
     parts += _table(
-        "Left out", ["calculation", "formula", "reason"], ([r["calculation"], r["formula"], r["reason"]] for r in document["left_out"])
+        "Left out",
+        ["calculation", "formula", "reason"],
+        ([r["calculation"], r["formula"], r["reason"]] for r in document["left_out"]),
     )
     parts += _table(
         "Other settings than those of the labels",
