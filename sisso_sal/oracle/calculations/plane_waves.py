@@ -157,13 +157,10 @@ def _espresso_settings(text: str) -> dict[str, str]:
 
 def _pseudopotentials(text: str) -> dict[str, str]:
     """Element -> its file, and the sum of its content where that is printed."""
+    form = r"PseudoPot\. #\s*\d+ for\s+([A-Z][a-z]?)\w* read from file:\s*(\S+)(?:\s*MD5 check sum:\s*(\w+))?"
     found = {}
-    for match in re.finditer(
-        r"PseudoPot\. #\s*\d+ for\s+([A-Z][a-z]?)\w* read from file:\s*(\S*)\s*\n?\s*(\S*)\s*\n?(?:\s*MD5 check sum:\s*(\w+))?",
-        text,
-    ):
-        name = Path(match[2] or match[3]).name
-        found[match[1]] = f"{name} {match[4] or ''}".strip()
+    for element, path, checksum in re.findall(form, text):
+        found[element] = f"{Path(path).name} {checksum}".strip()
     return found
 
 
