@@ -85,7 +85,8 @@ def labels_of_calculations(
     if others and not replace:
         few = ", ".join(f"{id} {labels[id]:.6g} -> {one.value:.6g}" for id, one in list(others.items())[:_FEW])
         more = f" and {len(others) - _FEW} more" if len(others) > _FEW else ""
-        lines.append(f"{len(others)} labels of the run differ and stay ({few}{more}); --replace changes them")
+        differ = "labels of the run differ and stay" if len(others) > 1 else "label of the run differs and stays"
+        lines.append(f"{len(others)} {differ} ({few}{more}); --replace changes them")
     notes = [
         {
             "note": "label", "id": id, "value": one.value, "source": SOURCE, "calculation": one.place, "replace": replace,

@@ -200,7 +200,9 @@ def test_a_file_is_read_again_only_where_it_or_the_inputs_beside_it_changed(tmp_
     assert len(find_calculations(tmp_path).calculations) == 1
 
 
-@pytest.mark.parametrize("damage", [lambda text: text[:-20], lambda text: "[]", lambda text: text.replace('"reader":"', '"reader":"0')])
+@pytest.mark.parametrize(
+    "damage", [lambda text: text[:-20], lambda text: "[]", lambda text: text.replace('"reader":"', '"reader":"0')]
+)
 def test_a_damaged_cache_or_one_of_another_version_is_made_again(tmp_path, copper, damage):
     ase.io.write(tmp_path / "some.extxyz", copper)
     before = find_calculations(tmp_path)

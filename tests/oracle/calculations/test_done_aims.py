@@ -19,9 +19,7 @@ def test_real_outputs_give_what_they_were_computed_with():
     found = {one.place: one for one in find_calculations(SAMPLES).calculations}
     relaxed, bands = found["01_MgMn2O4_afm_relax/aims.out.gz"], found["07_Si_static_bands/aims.out"]
     assert (relaxed.energy, relaxed.relaxed, relaxed.version) == (-153874.396793522, True, "240507")
-    assert relaxed.settings == {
-        "code": "FHI-aims", "xc": "pbe", "relativity": "atomic_zora scalar", "species": "light", "k_grid": "2 2 2", "spin": "collinear",
-    }  # fmt: skip
+    assert list(relaxed.settings.values()) == ["FHI-aims", "pbe", "atomic_zora scalar", "light", "2 2 2", "collinear"]
     # The last structure is that of geometry.in.next_step, whose volume is not that of the beginning.
     last = SAMPLES / "01_MgMn2O4_afm_relax" / "geometry.in.next_step"
     words = [line.split() for line in last.read_text().splitlines()]
@@ -89,7 +87,7 @@ def test_an_output_that_did_not_end_well_has_a_structure_but_no_energy(tmp_path,
 def test_every_cut_of_an_output_is_left_out_and_none_is_an_error(tmp_path):
     output = write_run(tmp_path / "MgO", rocksalt("Mg"), n_steps=2)
     whole = output.read_bytes()
-    for part in range(0, 20):
+    for part in range(20):
         output.write_bytes(whole[: part * len(whole) // 20])
         assert not read_aims(output, "MgO").is_usable, part
     compressed = output.with_name("aims.out.gz")
@@ -104,12 +102,12 @@ def test_a_charged_cell_is_left_out(tmp_path):
 
 def test_numbers_are_compared_as_numbers_and_species_without_comments(tmp_path):
     plain = read_aims(write_run(tmp_path / "a", rocksalt("Mg")), "a")
-    written = read_aims(
-        write_run(
-            tmp_path / "b", rocksalt("Mg"), change=lambda control: control.replace("1e-4", "0.0001d0  # the same").replace("3.5  1.5", "3.50 1.5")
-        ),
-        "b",
-    )  # fmt: skip
+    same = write_run(
+        tmp_path / "b",
+        rocksalt("Mg"),
+        change=lambda control: control.replace("1e-4", "0.0001d0  # the same").replace("3.5  1.5", "3.50 1.5"),
+    )
+    written = read_aims(same, "b")
     assert written.species == plain.species
     other = read_aims(
         write_run(tmp_path / "c", rocksalt("Mg"), change=lambda c: c.replace("hydro 2 p 1.4", "hydro 2 p 1.8")), "c"

@@ -19,9 +19,10 @@ def done(place, *, a=4.0, grid=None, symbols=("Mg",), species=None, cell=None, *
     cell = cell or cube(a, symbols)
     settings = {"code": "FHI-aims", "xc": "pbe", "relativity": "none", "species": "light", "spin": "none", **settings}
     settings |= {"k_grid": " ".join(map(str, grid))} if grid else {}
+    density = density_range(cell, grid) if grid else None
     return DoneCalculation(
-        place=place, cell=cell, energy=-1.0, settings=settings, species=species or {}, k_density=density_range(cell, grid) if grid else None
-    )  # fmt: skip
+        place=place, cell=cell, energy=-1.0, settings=settings, species=species or {}, k_density=density
+    )
 
 
 def places(group):
