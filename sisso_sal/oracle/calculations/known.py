@@ -102,14 +102,17 @@ class GroupLabels:
         if "H" in parse_formula(formula) and set(stability) - {"band_gap"}:
             raise InputError(f"{formula} (a solid with hydrogen has no place in the hull)")
         if stability:
+            references, competitors = self._references, self.settings.competitors.get(formula)
+            if "O" not in parse_formula(formula) and "dG_pbx" not in names:  # an alloy: no oxide and no oxygen is near it
+                references, competitors = references or OxygenReference(oxygen=0.0), competitors or ()
             known = label(
                 formula,
                 phases,
-                references := self._references,
+                references,
                 quantity=" + ".join(stability),
                 conditions=self._conditions,
                 ions=self._ions(formula),
-                competitors=self.settings.competitors.get(formula),
+                competitors=competitors,
             )
             if known.value is None:
                 return None, known.waits_for
