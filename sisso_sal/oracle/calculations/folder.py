@@ -5,7 +5,7 @@ What was read is kept in the user's cache folder, by the size and the time of ch
 
 from __future__ import annotations
 
-import gzip
+import contextlib
 import hashlib
 import os
 import re
@@ -196,15 +196,13 @@ def _read(file: _File) -> tuple[DoneCalculation, ...]:
 
 def _kind(path: Path) -> str:
     """What a file is, by its beginning."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(_HEAD)
-            file.seek(-min(512, os.fstat(file.fileno()).st_size), os.SEEK_END)
-            end = file.read(512)
-        if head.startswith(b"\x1f\x8b"):
+    with open(path, "rb") as file:
+        head = file.read(_HEAD)
+        file.seek(-min(512, os.fstat(file.fileno()).st_size), os.SEEK_END)
+        end = file.read(512)
+    if head.startswith(b"\x1f\x8b"):
+        with contextlib.suppress(zlib.error):  # the beginning is not that of FHI-aims then
             head = zlib.decompressobj(31).decompress(head, _HEAD)
-    except (OSError, zlib.error, gzip.BadGzipFile):
-        return ""
     if b"Invoking FHI-aims" in head:
         return "aims"
     if b"Program PWSCF" in head:

@@ -103,7 +103,9 @@ class GroupLabels:
             raise InputError(f"{formula} (a solid with hydrogen has no place in the hull)")
         if stability:
             references, competitors = self._references, self.settings.competitors.get(formula)
-            if "O" not in parse_formula(formula) and "dG_pbx" not in names:  # an alloy: no oxide and no oxygen is near it
+            if (
+                "O" not in parse_formula(formula) and "dG_pbx" not in names
+            ):  # an alloy: no oxide and no oxygen is near it
                 references, competitors = references or OxygenReference(oxygen=0.0), competitors or ()
             known = label(
                 formula,
