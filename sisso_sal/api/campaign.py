@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sisso_sal.api.inputs import check_table_units, complete_settings, read_candidates, with_target, without_unused
+from sisso_sal.api.inputs import check_table_units, complete_settings, read_candidates, read_unlabelled, without_unused
 from sisso_sal.campaign.answers import is_number
 from sisso_sal.campaign.inbox import hand_in
 from sisso_sal.campaign.inputs import resolved
@@ -400,6 +400,5 @@ def _space_of(
         return table
     from sisso_sal.oracle.registry import has_known_labels
 
-    may_lack = has_known_labels(settings)
-    read = read_candidates(table, settings, formula, require_target=not may_lack, with_gaps=True, tell=tell)
-    return TableSpace(with_target(read, settings.label.quantity) if may_lack else read)
+    read = read_unlabelled if has_known_labels(settings) else read_candidates
+    return TableSpace(read(table, settings, formula, with_gaps=True, tell=tell))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sisso_sal.data.formats import headers_of
 from sisso_sal.data.headers import header_notes, split_header
 from sisso_sal.data.left_out import LeftOut
 from sisso_sal.data.roles import Wanted
@@ -154,14 +155,43 @@ def read_candidates(
     return with_features(table, formula, tell)
 
 
-def with_target(table: Table, quantity: str) -> Table:
-    """The same table with a target: an empty column of the label's name, its own or a new one, where it has none.
+def read_unlabelled(
+    path: str | os.PathLike[str] | pd.DataFrame,
+    settings: CampaignSettings,
+    formula: str | None = None,
+    *,
+    with_gaps: bool = False,
+    tell: Tell = lambda note: None,
+) -> Table:
+    """A table whose labels may all come from elsewhere: its target may be empty, or not be there at all.
+
+    Parameters and errors are those of `read_candidates`. A target that is missing becomes an empty column: that which ``target``
+    names, else one with the name of ``label.quantity``.
+    """
+    headers = [*map(str, path.columns)] if hasattr(path, "columns") else headers_of(os.fspath(path))
+    names = {split_header(header)[0] for header in headers}
+    asked = settings.target
+    is_new = asked is not None and split_header(asked)[0] not in names
+    wanted = settings.model_copy(update={"target": None}) if is_new else settings
+    table = read_candidates(path, wanted, formula, require_target=False, with_gaps=with_gaps, tell=tell)
+    if is_new and table.target_name is not None:
+        found = table.header(table.target_name)
+        raise TableError(
+            f"{table.path}: target column '{asked}' is missing, and '{found}' has gaps; --drop leaves it out"
+        )
+    return with_target(table, settings.label.quantity, asked if is_new else None)
+
+
+def with_target(table: Table, quantity: str, header: str | None = None) -> Table:
+    """The same table with a target: an empty column, its own or a new one, where it has none.
 
     Parameters
     ----------
     table : Table
     quantity : str
-        What the label is, as ``label.quantity``.
+        What the label is, as ``label.quantity``; the column has its name and unit.
+    header : str, optional
+        The header of a new column.
 
     Examples
     --------
@@ -173,18 +203,19 @@ def with_target(table: Table, quantity: str) -> Table:
     """
     if table.target_name is not None:
         return table
-    name = quantity.strip() if quantity.strip() in UNITS else "label"
-    header = table.headers.get(name) or (f"{name} ({UNITS[name]})" if name in UNITS else name)
-    empty = name in table.headers and name not in (*table.text, *table.feature_names, *table.partial_names)
-    if name in table.headers and not empty:
-        raise TableError(f"{table.path}: column '{header}' has no gaps; choose the target with --target")
+    known = quantity.strip() if quantity.strip() in UNITS else "label"
+    made = header or (f"{known} ({UNITS[known]})" if known in UNITS else known)
+    name = split_header(made)[0]
+    made = table.headers.get(name, made)
+    if name in (*table.text, *table.feature_names, *table.partial_names):
+        raise TableError(f"{table.path}: column '{made}' has no gaps; choose the target with --target")
     return replace(
         table,
         target_name=name,
-        target_unit=split_header(header)[1],
+        target_unit=split_header(made)[1],
         target=np.full(table.n_rows, np.nan),
-        headers={**table.headers, name: header},
-        left_out=tuple(one for one in table.left_out if one.kind == "row" or one.name != header),
+        headers={**table.headers, name: made},
+        left_out=tuple(one for one in table.left_out if one.kind == "row" or one.name != made),
     )
 
 

@@ -103,7 +103,7 @@ def _survey(
     oracle: str, table: Path | None, config: Path | None, target: str | None, as_json: bool, quiet: bool
 ) -> None:
     """Print what a folder of calculations has."""
-    from sisso_sal.api.inputs import complete_settings, read_candidates, with_target
+    from sisso_sal.api.inputs import complete_settings, read_unlabelled
     from sisso_sal.oracle.calculations.survey import survey
     from sisso_sal.oracle.registry import oracle_named
     from sisso_sal.report.text.calculations import survey_text
@@ -116,7 +116,7 @@ def _survey(
         raise click.UsageError(f"--oracle: needs {DONE}:PATH, found {oracle}; --config checks other oracles")
     candidates = None
     if table is not None:
-        candidates = with_target(read_candidates(table, settings, require_target=False), settings.label.quantity)
+        candidates = read_unlabelled(table, settings)
     with Progress("reading calculations", quiet or as_json) as progress:
         looked = survey(path, settings.label, candidates, progress=progress)
     emit(dumps(looked.document())) if as_json else show(survey_text(looked.notes(), looked.document()))

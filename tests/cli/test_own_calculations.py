@@ -123,6 +123,67 @@ def test_labels_of_a_folder_join_a_campaign_of_people(work):
     assert (events["CdO"]["source"], events["MgO"]["source"], events["MgO"]["value"]) == ("folder", "table", 1.0)
 
 
+LEVELS = """
+[label]
+quantity = "energy_per_atom"
+calculated_with = { xc = "hse06 0.11 1/bohr" }
+
+[[level]]
+name = "pbe"
+cost = 1
+column = "E_pbe (eV/atom)"
+oracle = "folder:own"
+label = { quantity = "energy_per_atom", calculated_with = { xc = "pbe" } }
+
+[[level]]
+name = "hse06"
+cost = 10
+column = "E_hse (eV/atom)"
+oracle = "folder:own"
+"""
+
+
+def test_two_functionals_in_one_folder_are_two_levels(made, tmp_path):
+    shutil.copy(made / "candidates.csv", tmp_path)
+    for number, metal in enumerate((*METALS, "Be", "Co")):
+        write_run(tmp_path / "own" / "pbe" / metal, rocksalt(metal), -10.0 - number)
+        if number < 6:
+            write_run(tmp_path / "own" / "hse" / metal, rocksalt(metal), -11.0 - 1.1 * number, xc="hse06")
+    (tmp_path / "levels.toml").write_text(LEVELS)
+    summary = strict(
+        call("discover", "candidates.csv", "--config", "levels.toml", *MODEL, "--json", folder=tmp_path).stdout
+    )
+    assert (summary["target"]["name"], summary["n_labelled"]) == ("E_hse", 6)
+    events = [json.loads(line) for line in call("ledger", "runs/candidates", folder=tmp_path).stdout.splitlines()]
+    levels = [event.get("level", "") for event in events if event["event"] == "label"]
+    assert (levels.count("pbe"), levels.count("")) == (10, 6)
+    # The hybrid energies are 1.1 times the others, and the model says so of the four that have none.
+    predicted = {row["id"]: row["mean"] for row in summary["proposals"]}
+    for number, id in ((6, "NiO"), (7, "MnO"), (8, "BeO"), (9, "CoO")):
+        if id in predicted:
+            assert predicted[id] == pytest.approx((-11.0 - 1.1 * number) / 2)
+    assert predicted
+    more = call("label", "runs/candidates", "--from", "folder:own", "--level", "pbe", folder=tmp_path)
+    assert "nothing new" in more.stdout
+    assert "unknown" not in more.stderr
+
+
+def test_a_target_that_the_table_lacks_is_made_and_one_that_is_empty_is_filled(work):
+    done = discover(work, "--target", "E_f (eV/atom)", "--out", "named", "--json")
+    assert strict(done.stdout)["target"] == {"name": "E_f", "unit": "eV/atom"}
+    frame = pd.read_csv(work / "candidates.csv")
+    frame["E_f (eV/atom)"] = float("nan")
+    frame.to_csv(work / "candidates.csv", index=False)
+    again = strict(discover(work, "--target", "E_f", "--out", "empty", "--json").stdout)
+    assert (again["target"]["name"], again["n_labelled"]) == ("E_f", 5)
+    frame["other (eV)"] = [1.0, None] * 5
+    frame.drop(columns="E_f (eV/atom)").to_csv(work / "candidates.csv", index=False)
+    told = refused(
+        "discover", "candidates.csv", "--oracle", "folder:own", "--target", "E_f (eV/atom)", "--out", "new", *MODEL, folder=work
+    )  # fmt: skip
+    assert "target column 'E_f (eV/atom)' is missing, and 'other (eV)' has gaps; --drop leaves it out" in told
+
+
 def test_doctor_lists_what_a_folder_gives_and_what_is_missing(work):
     words = ("doctor", "--oracle", "folder:own", "--table", "candidates.csv", "--config", "formation.toml")
     document = strict(call(*words, "--json", folder=work).stdout)
