@@ -168,7 +168,7 @@ def read_unlabelled(
     Parameters and errors are those of `read_candidates`. A target that is missing becomes an empty column: that which ``target``
     names, else one with the name of ``label.quantity``.
     """
-    headers = [*map(str, path.columns)] if hasattr(path, "columns") else headers_of(os.fspath(path))
+    headers = headers_of(os.fspath(path)) if isinstance(path, str | os.PathLike) else [*map(str, path.columns)]
     names = {split_header(header)[0] for header in headers}
     asked = settings.target
     is_new = asked is not None and split_header(asked)[0] not in names
