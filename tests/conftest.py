@@ -30,6 +30,7 @@ def no_settings_of_ones_own(tmp_path_factory):
     """Neither the settings file nor the environment of whoever runs the tests counts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("configuration")))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         for name in [name for name in os.environ if name.startswith("SISSO_SAL_")]:
             patch.delenv(name)
         yield

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sisso_sal.api.inputs import check_table_units, complete_settings, read_candidates, without_unused
+from sisso_sal.api.inputs import check_table_units, complete_settings, read_candidates, read_unlabelled, without_unused
 from sisso_sal.campaign.answers import is_number
 from sisso_sal.campaign.inbox import hand_in
 from sisso_sal.campaign.inputs import resolved
@@ -28,7 +28,7 @@ from sisso_sal.ledger.fold import check, fold
 from sisso_sal.ledger.lock import noted_driver
 from sisso_sal.ledger.state import State
 from sisso_sal.ledger.store import DATABASE, read_ledger
-from sisso_sal.protocols import Oracle, Progress, Space, Surrogate
+from sisso_sal.protocols import KnownLabel, Oracle, Progress, Space, Surrogate
 from sisso_sal.settings import PEOPLE
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.settings.layers import LayeredSettings, user_settings_of
@@ -120,6 +120,7 @@ class Campaign:
         )  # an unknown goal or acquisition is refused now, not at the first step
         self.oracle = self._named_oracle() if isinstance(oracle, str) or oracle is None else oracle
         self.lower = self._lower_oracles()
+        self.known = self._known_labels(isinstance(oracle, str) or oracle is None)
 
     def __enter__(self) -> Campaign:
         return self
@@ -247,6 +248,7 @@ class Campaign:
             write_report_of if self.with_report else None,
             _unused_sections,
             self.lower,
+            self.known,
         )
 
     def _lower_oracles(self) -> dict[str, Oracle]:
@@ -262,6 +264,25 @@ class Campaign:
                     oracle = make_oracle(self.settings.at_level(level.name), folder, table)
                 found |= {} if oracle is None else {level.name: oracle}
         return found
+
+    def _known_labels(self, is_named: bool) -> dict[str, dict[str, KnownLabel]]:
+        """What oracles that settings name have already, by level; only a table has formulas to look for."""
+        from sisso_sal.oracle.registry import known_labels
+
+        if not isinstance(self.space, TableSpace):
+            return {}
+        table, known = self.space.table, {}
+        places = {level.name: _at_level(table, str(level.column)) for level in self.settings.lower}
+        places |= {"": table} if is_named else {}
+        for level, candidates in places.items():
+            settings = self.settings.at_level(level) if level else self.settings
+            last = [one.name for one in self.settings.level[-1:]]
+            with _named(self.settings, *([level] if level else last)):
+                labels, lines = known_labels(settings, candidates, self.progress)
+            for line in lines:
+                self.talk.tell(f"{level}: {line}" if level else line)
+            known |= {level: labels} if labels else {}
+        return known
 
     def _named_oracle(self) -> Oracle | None:
         from sisso_sal.oracle.registry import make_oracle
@@ -377,4 +398,7 @@ def _space_of(
         return TableSpace(table)
     if isinstance(table, Space):
         return table
-    return TableSpace(read_candidates(table, settings, formula, with_gaps=True, tell=tell))
+    from sisso_sal.oracle.registry import has_known_labels
+
+    read = read_unlabelled if has_known_labels(settings) else read_candidates
+    return TableSpace(read(table, settings, formula, with_gaps=True, tell=tell))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sisso_sal.data.formats import headers_of
 from sisso_sal.data.headers import header_notes, split_header
 from sisso_sal.data.left_out import LeftOut
 from sisso_sal.data.roles import Wanted
@@ -20,6 +21,7 @@ from sisso_sal.features.operator_names import of_each_rung
 from sisso_sal.features.operators import DEFAULT_OPERATORS
 from sisso_sal.models.magnitudes import why_flat
 from sisso_sal.models.registry import surrogate_named, unused_sections
+from sisso_sal.oracle.candidates import UNITS
 from sisso_sal.oxides.primary_features import featurize_table
 from sisso_sal.report.text.left_out import by_reason, remarks_text
 from sisso_sal.settings.campaign import CampaignSettings
@@ -152,6 +154,70 @@ def read_candidates(
                 f"{table.path}: level {level.name}: needs numbers in column '{level.column}', found {found}"
             )
     return with_features(table, formula, tell)
+
+
+def read_unlabelled(
+    path: str | os.PathLike[str] | pd.DataFrame,
+    settings: CampaignSettings,
+    formula: str | None = None,
+    *,
+    with_gaps: bool = False,
+    tell: Tell = lambda note: None,
+) -> Table:
+    """A table whose labels may all come from elsewhere: its target may be empty, or not be there at all.
+
+    Parameters and errors are those of `read_candidates`. A target that is missing becomes an empty column: that which ``target``
+    names, else one with the name of ``label.quantity``.
+    """
+    headers = headers_of(os.fspath(path)) if isinstance(path, str | os.PathLike) else [*map(str, path.columns)]
+    names = {split_header(header)[0] for header in headers}
+    asked = settings.target
+    is_new = asked is not None and split_header(asked)[0] not in names
+    wanted = settings.model_copy(update={"target": None}) if is_new else settings
+    table = read_candidates(path, wanted, formula, require_target=False, with_gaps=with_gaps, tell=tell)
+    if is_new and table.target_name is not None:
+        found = table.header(table.target_name)
+        raise TableError(
+            f"{table.path}: target column '{asked}' is missing, and '{found}' has gaps; --drop leaves it out"
+        )
+    return with_target(table, settings.label.quantity, asked if is_new else None)
+
+
+def with_target(table: Table, quantity: str, header: str | None = None) -> Table:
+    """The same table with a target: an empty column, its own or a new one, where it has none.
+
+    Parameters
+    ----------
+    table : Table
+    quantity : str
+        What the label is, as ``label.quantity``; the column has its name and unit.
+    header : str, optional
+        The header of a new column.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sisso_sal.data.table import read_table
+    >>> table = with_target(read_table(pd.DataFrame({"formula": ["MgO", "CaO"], "EN": [1.3, 1.0]})), "band_gap")
+    >>> table.header("band_gap"), table.target.tolist()
+    ('band_gap (eV)', [nan, nan])
+    """
+    if table.target_name is not None:
+        return table
+    known = quantity.strip() if quantity.strip() in UNITS else "label"
+    made = header or (f"{known} ({UNITS[known]})" if known in UNITS else known)
+    name = split_header(made)[0]
+    made = table.headers.get(name, made)
+    if name in (*table.text, *table.feature_names, *table.partial_names):
+        raise TableError(f"{table.path}: column '{made}' has no gaps; choose the target with --target")
+    return replace(
+        table,
+        target_name=name,
+        target_unit=split_header(made)[1],
+        target=np.full(table.n_rows, np.nan),
+        headers={**table.headers, name: made},
+        left_out=tuple(one for one in table.left_out if one.kind == "row" or one.name != made),
+    )
 
 
 def _partial(settings: CampaignSettings) -> list[str] | None:

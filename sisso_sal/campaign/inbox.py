@@ -31,7 +31,7 @@ from sisso_sal.system.storage import write_whole, writing
 INBOX = "inbox"
 
 Note = Mapping[str, Any]
-"""``{"note": "label", "id", "value", "error", "source", "replace"}``, ``{"note": "failed", "id", "reason"}``,
+"""``{"note": "label", "id", "value", "error", "source", "calculation", "replace"}``, ``{"note": "failed", "id", "reason"}``,
 ``{"note": "retry", "ids"}`` or ``{"note": "stop"}``."""
 
 Event = tuple[str, dict[str, Any]]
@@ -48,7 +48,8 @@ class _Label(_NoteRecord):
     id: str
     value: float
     error: float | None = None
-    source: Literal["person", "file"] = "person"
+    source: Literal["person", "file", "folder"] = "person"
+    calculation: str | None = None
     replace: bool = False
     level: str | None = None
 
@@ -71,7 +72,8 @@ class _Label(_NoteRecord):
                     f"label of {shown(self.id)}: is already {_with_error(value, error)}; "
                     f"--replace (in Python replace=True) changes it to {_with_error(self.value, self.error)}"
                 )
-        label = {"id": self.id, "value": self.value, "source": self.source, **of}
+        place = {"calculation": self.calculation} if self.calculation is not None else {}
+        label = {"id": self.id, "value": self.value, "source": self.source, **place, **of}
         return [("label", label if self.error is None else label | {"error": self.error})]
 
 

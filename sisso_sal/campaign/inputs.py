@@ -19,7 +19,7 @@ from sisso_sal.campaign.learning import versions
 from sisso_sal.campaign.levels import check_levels_of
 from sisso_sal.errors import CampaignError, FitError, SettingsError
 from sisso_sal.ledger.state import State
-from sisso_sal.protocols import Maximiser, Oracle, Space
+from sisso_sal.protocols import KnownLabel, Maximiser, Oracle, Space
 from sisso_sal.settings.campaign import CampaignSettings, RunSettings, differences, settings_toml
 from sisso_sal.settings.layers import Origin
 from sisso_sal.spaces.snapshot import CANDIDATES, read_snapshot
@@ -29,6 +29,7 @@ Origins = Mapping[str, Origin]
 """Where each setting was given, by section and key."""
 Kind = TypeVar("Kind", CampaignSettings, RunSettings)
 _SHOWN = 8
+_SAME = 1e-9  # relative, of a label that was made a second time
 
 
 def resolved(settings: CampaignSettings, space: Space) -> CampaignSettings:
@@ -50,7 +51,7 @@ def resolved(settings: CampaignSettings, space: Space) -> CampaignSettings:
     return settings.model_copy(update={**space.settings, "model": model})
 
 
-def check_learnable(space: Space, fewest: tuple[int, str]) -> None:
+def check_learnable(space: Space, fewest: tuple[int, str], known: Collection[str] = ()) -> None:
     """Refuse a space on which no surrogate can be fitted.
 
     Parameters
@@ -58,6 +59,8 @@ def check_learnable(space: Space, fewest: tuple[int, str]) -> None:
     space : Space
     fewest : (int, str)
         Labels that the surrogate needs, and why.
+    known : collection of str
+        Candidates whose labels are known from elsewhere.
 
     Raises
     ------
@@ -69,6 +72,8 @@ def check_learnable(space: Space, fewest: tuple[int, str]) -> None:
     if not space.features:
         raise FitError(f"{space.name}: needs at least one numeric feature column, found none")
     is_known = np.isfinite(space.labels)
+    if known:
+        is_known |= np.array([id in known for id in space.ids], dtype=bool)
     (needed, reason), n = fewest, int(is_known.sum())
     if n < needed:
         raise FitError(f"{space.name}: needs at least {needed} labelled rows{reason}, found {n}")
@@ -116,6 +121,33 @@ def new_labels(space: Space, known: Mapping[str, float]) -> list[tuple[str, dict
         ("label", {"id": space.ids[number], "value": value, "source": "table", **({"error": error} if error else {})})
         for number, value, error in few
         if space.ids[number] not in known
+    ]
+
+
+def labels_elsewhere(known: Mapping[str, Mapping[str, KnownLabel]], state: State) -> list[tuple[str, dict[str, Any]]]:
+    """Label events for what oracles had already, by level (`Tools.known`), of candidates that are neither labelled nor running."""
+    return [
+        (
+            "label",
+            {"id": id, "value": label.value, "source": label.source, "calculation": label.place}
+            | ({"level": level} if level else {}),
+        )
+        for level, labels in known.items()
+        for id, label in labels.items()
+        if (case := state.at(level).cases.get(id)) is None or case.status == "failed"
+    ]
+
+
+def changed_elsewhere(known: Mapping[str, Mapping[str, KnownLabel]], state: State) -> list[str]:
+    """Labels that were taken from where they are now other ones, a text each; the recorded ones stay."""
+    return [
+        f"{id} {case.value:.6g} -> {label.value:.6g}"
+        for level, labels in known.items()
+        for id, label in labels.items()
+        if (case := state.at(level).cases.get(id)) is not None
+        and case.source == label.source
+        and case.value is not None
+        and abs(case.value - label.value) > _SAME * max(abs(label.value), 1.0)
     ]
 
 

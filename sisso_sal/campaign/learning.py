@@ -27,6 +27,7 @@ from sisso_sal.levels.ladder import Ladder
 from sisso_sal.levels.making import maker
 from sisso_sal.protocols import (
     Continues,
+    KnownLabel,
     Maximiser,
     Oracle,
     Prediction,
@@ -81,6 +82,8 @@ class Tools:
         (settings) -> sections of the settings that the surrogate does not use.
     lower : mapping of str to Oracle
         Sources of the values of lower levels, by their names; people add those of a level that is not there.
+    known : mapping of str to mapping of str to KnownLabel
+        Labels that oracles had before they were asked: name of the level, "" for the one that counts -> candidate -> label.
     """
 
     make_surrogate: MakeSurrogate
@@ -90,6 +93,7 @@ class Tools:
     report: Callable[[Path, bool], Sequence[str]] | None = None
     unused_sections: Callable[[CampaignSettings], frozenset[str]] = _no_section
     lower: Mapping[str, Oracle] = field(default_factory=dict)
+    known: Mapping[str, Mapping[str, KnownLabel]] = field(default_factory=dict)
 
     @property
     def barred(self) -> frozenset[str]:

@@ -19,7 +19,9 @@ from sisso_sal.campaign.filled import as_begun, values_of_table
 from sisso_sal.campaign.inbox import events_for, left, notes_in, put_away
 from sisso_sal.campaign.inputs import (
     Origins,
+    changed_elsewhere,
     create,
+    labels_elsewhere,
     new_labels,
     recall,
     refuse_changes,
@@ -41,6 +43,7 @@ from sisso_sal.ledger.store import DATABASE, Ledger
 from sisso_sal.protocols import Space
 from sisso_sal.settings.campaign import CampaignSettings
 
+_FEW = 4
 FIRST_PAUSE = 0.02
 """Seconds before the second step; each further pause is 1.5 times as long, up to the oracle's `poll`."""
 
@@ -173,6 +176,7 @@ class Loop:
         if not is_begun or (not state.iterations and self._starts_anew()):
             unused = self._tools.unused_sections(self._settings)
             write(*create(self.run, self._space, self._settings, self._about, self._origins, unused))
+            self._take_known()
             return
         changes = run_changes(self.run, state, self._settings, self._about, self._origins)
         write(*changes)
@@ -181,6 +185,7 @@ class Loop:
         write(*new_labels(self._space, state.labels))
         if state.iterations:
             self._take_filled()
+        self._take_known()
         if self._is_halted() and not once:
             write(("resumed", {}))
         self._tell_other_versions()
@@ -192,6 +197,21 @@ class Loop:
         self._journal.write(*begun.events)
         for header, values in begun.new.items():
             self._talk.tell(f"taken from the table: {len(values)} new cell{'s' * (len(values) > 1)} of '{header}'")
+
+    def _take_known(self) -> None:
+        """Record the labels that oracles had already; those that are others now are told, and stay as they were."""
+        known = self._tools.known
+        changed = changed_elsewhere(known, self.state)
+        new = labels_elsewhere(known, self.state)
+        self._journal.write(*new)
+        if new:
+            self._talk.tell(f"recorded: {len(new)} label{'s' * (len(new) > 1)} of calculations that were done already")
+        if changed:
+            few = ", ".join(changed[:_FEW]) + (f" and {len(changed) - _FEW} more" if len(changed) > _FEW else "")
+            self._talk.tell(
+                f"other labels now follow from the calculations ({few}); the recorded ones stay; sisso-sal label {self.run} --from "
+                f"{self._settings.run.oracle} --replace changes them"
+            )
 
     def _starts_anew(self) -> bool:
         """Whether the inputs changed; a run without iterations may start again with other inputs."""

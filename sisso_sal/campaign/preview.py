@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sisso_sal.campaign.filled import as_begun
-from sisso_sal.campaign.inputs import Origins, check_learnable, new_labels, recall, refuse_changes, resolved
+from sisso_sal.campaign.inputs import (
+    Origins,
+    check_learnable,
+    labels_elsewhere,
+    new_labels,
+    recall,
+    refuse_changes,
+    resolved,
+)
 from sisso_sal.campaign.learning import Tools, learn, waited_for
 from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.state import State
@@ -20,7 +29,8 @@ from sisso_sal.settings.campaign import CampaignSettings
 
 def check_start(space: Space, settings: CampaignSettings, run: Path, tools: Tools) -> None:
     """Refuse inputs on which no surrogate can be fitted; an existing run has enough labels."""
-    check_learnable(space, (1, "") if (run / DATABASE).exists() else tools.fewest_labels(settings))
+    fewest = (1, "") if (run / DATABASE).exists() else tools.fewest_labels(settings)
+    check_learnable(space, fewest, tools.known.get("", {}).keys())
 
 
 def preview(
@@ -52,8 +62,8 @@ def preview(
     if state.iterations:
         begun = as_begun(run, state, space)
         space, new = begun.space, [*new, *begun.events]
-    fresh = [{"seq": state.n_events + 1, "time": "", "event": kind, **data} for kind, data in new]
-    state = fold(fresh, state)
+    state = _after(new, state)
+    state = _after(labels_elsewhere(tools.known, state), state)
     document = {
         "run": str(run),
         "n_labelled": len(state.labels),
@@ -75,3 +85,8 @@ def preview(
         score = one.score if np.isfinite(one.score) else None
         row |= {"score": score, "level": one.level or None, "because": one.because}
     return {**document, "iteration": learned.iteration, "proposals": proposals}
+
+
+def _after(new: Iterable[tuple[str, dict[str, Any]]], state: State) -> State:
+    """The state as these events would make it."""
+    return fold([{"seq": state.n_events + 1, "time": "", "event": kind, **data} for kind, data in new], state)

@@ -13,7 +13,7 @@ from sisso_sal.campaign.stopping import UNUSABLE
 from sisso_sal.ledger.events import DetailsData
 from sisso_sal.ledger.lock import DriverProcess
 from sisso_sal.ledger.state import Case, Iteration, State
-from sisso_sal.settings import PEOPLE
+from sisso_sal.settings import DONE, PEOPLE, is_left_to_people
 
 _CALIBRATION = ("rmse", "coverage95", "miscalibration_area", "scale")
 
@@ -134,7 +134,8 @@ def _open(state: State) -> list[tuple[str, str]]:
 
 def _for_people(state: State, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Those of `_open` that no oracle computes."""
-    lower = {level["name"] for level in (settings.get("level") or ())[:-1] if level.get("oracle", PEOPLE) == PEOPLE}
+    below = (settings.get("level") or ())[:-1]
+    lower = {level["name"] for level in below if is_left_to_people(level.get("oracle", PEOPLE))}
     mine = lower if state.has_oracle else {"", *lower}
     return [(id, level) for id, level in _open(state) if level in mine]
 
@@ -207,7 +208,13 @@ def _next(document: dict[str, Any], for_people: list[tuple[str, str]]) -> str:
         return f"run the discover command again: {_calculations(running)} running"
     id, level = for_people[0] if for_people else ("ID", "")
     first = f"{shlex.quote(id)} VALUE --level {level}" if level else f"{shlex.quote(id)} VALUE"
-    return f"sisso-sal label {run} {first}, for this and the others; then run the discover command again"
+    by_hand = f"sisso-sal label {run} {first}, for this and the others"
+    name, _, place = document["oracle"].partition(":")
+    if name == DONE and not level:
+        return (
+            f"calculate {shlex.quote(id)} and the others in {place}, or {by_hand}; then run the discover command again"
+        )
+    return f"{by_hand}; then run the discover command again"
 
 
 def _calculations(n: int) -> str:

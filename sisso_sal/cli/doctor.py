@@ -21,9 +21,16 @@ from sisso_sal.errors import SissoSalError
 )
 @click.option("--test-run", is_flag=True, help="Also compute a cell of two atoms with FHI-aims.")
 @click.option("--config", type=click.Path(path_type=Path), help="Also check the oracle that this settings file names.")
+@click.option(
+    "--oracle",
+    metavar="folder:PATH",
+    help="List calculations that you have done already: what they give, what is left out, and why.",
+)
+@click.option("--table", type=click.Path(path_type=Path), help="With --oracle: the candidates that are to get labels.")
+@click.option("--target", metavar="COLUMN", help="With --table: the column of labels; by default the one with gaps.")
 @JSON
 @COMMON
-def doctor(output, test_run, config, as_json, quiet, debug):
+def doctor(output, test_run, config, oracle, table, target, as_json, quiet, debug):
     """Check the installation or, with --run, whether an FHI-aims calculation has finished and can be used.
 
     \b
@@ -33,7 +40,13 @@ def doctor(output, test_run, config, as_json, quiet, debug):
       AIMS_COMMAND="mpirun -n 4 aims.x" sisso-sal doctor --test-run
       sisso-sal doctor --run aims.out --json
       sisso-sal doctor --run runs/oxides/oracle/tree     (all outputs in a folder)
+      sisso-sal doctor --oracle folder:calculations --table candidates.csv
     """
+    if oracle is not None:
+        _survey(oracle, table, config, target, as_json, quiet)
+        return
+    if table is not None or target is not None:
+        raise click.UsageError("--table and --target: need --oracle folder:PATH, found none")
     if output is not None and output.is_dir():
         _judge_all(output, as_json)
         return
@@ -84,6 +97,30 @@ def _judge_all(folder: Path, as_json: bool) -> None:
         numbers = [_short(verdict.energy_eV, ".4f"), _short(verdict.gap_eV, ".3f"), str(verdict.n_atoms)]
         rows.append([name, verdict.verdict, *numbers, verdict.reason])
     show(aligned(rows, numeric=[2, 3, 4]))
+
+
+def _survey(
+    oracle: str, table: Path | None, config: Path | None, target: str | None, as_json: bool, quiet: bool
+) -> None:
+    """Print what a folder of calculations has."""
+    from sisso_sal.api.inputs import complete_settings, read_unlabelled
+    from sisso_sal.oracle.calculations.survey import survey
+    from sisso_sal.oracle.registry import oracle_named
+    from sisso_sal.report.text.calculations import survey_text
+    from sisso_sal.settings import DONE
+    from sisso_sal.system.progress import Progress
+
+    settings = complete_settings(config, {"oracle": oracle, "target": target}).settings
+    kind, path = oracle_named(oracle)
+    if kind.written.partition(":")[0] != DONE:
+        raise click.UsageError(f"--oracle: needs {DONE}:PATH, found {oracle}; --config checks other oracles")
+    candidates = None
+    if table is not None:
+        candidates = read_unlabelled(table, settings)
+    with Progress("reading calculations", quiet or as_json) as progress:
+        looked = survey(path, settings.label, candidates, progress=progress)
+    emit(dumps(looked.document())) if as_json else show(survey_text(looked.notes(), looked.document()))
+    next_step(f"sisso-sal discover {table or 'TABLE'} --oracle {oracle}")
 
 
 def _short(value: float | None, form: str) -> str:

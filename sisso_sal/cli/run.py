@@ -152,11 +152,17 @@ def _silent(run: Path) -> list[dict[str, Any]]:
     type=click.Path(path_type=Path),
     help="Table of labels: ids, the target, and perhaps '<target> error'.",
 )
+@click.option(
+    "--from",
+    "source",
+    metavar="folder:PATH",
+    help="Take labels from calculations that you have done already.",
+)
 @click.option("--replace", is_flag=True, help="Replace a known label.")
 @click.option("--level", metavar="NAME", help="Level of theory that the results are of; by default the last one.")
 @JSON
 @COMMON
-def label(run, id, value, error, failed, table, replace, level, as_json, quiet, debug):
+def label(run, id, value, error, failed, table, source, replace, level, as_json, quiet, debug):
     """Add results from a laboratory or another code: a VALUE for the candidate ID, or a table of values.
 
     The larger the error of a label, the smaller its weight in the fit. The next discover uses the new labels; a driver that is
@@ -168,13 +174,18 @@ def label(run, id, value, error, failed, table, replace, level, as_json, quiet, 
       sisso-sal label runs/candidates --file results.csv
       sisso-sal label runs/candidates BaO2 --failed "does not form"
       sisso-sal label runs/candidates TiO2 -0.02 --level hse06
+      sisso-sal label runs/candidates --from folder:calculations
     """
-    if table is not None:
+    if source is not None:
+        if any(one is not None for one in (id, failed, error, table)):
+            raise click.UsageError("--from cannot be combined with ID, VALUE, --error, --failed or --file")
+        notes = _notes_of_calculations(source, run, replace, level, quiet or as_json)
+    elif table is not None:
         if id is not None or failed is not None or error is not None:
             raise click.UsageError("--file cannot be combined with ID, VALUE, --error or --failed")
         notes = _notes_from(table, run, replace, level)
     elif id is None or (value is None) == (failed is None):
-        raise click.UsageError("needs ID and VALUE, ID and --failed REASON, or --file TABLE")
+        raise click.UsageError("needs ID and VALUE, ID and --failed REASON, --file TABLE, or --from folder:PATH")
     elif failed is not None:
         notes = [{"note": "failed", "id": id, "reason": failed, "level": level}]
     else:
@@ -215,6 +226,21 @@ def _notes_from(path: Path, run: Path, replace: bool, level: str | None) -> list
         for id, value, error in zip(labels.ids, np.asarray(labels.target), errors, strict=True)
         if np.isfinite(value)
     ]  # fmt: skip
+
+
+def _notes_of_calculations(
+    source: str, run: Path, replace: bool, level: str | None, silent: bool
+) -> list[dict[str, Any]]:
+    """One note for each candidate for which calculations give a label; known labels stay, unless they are replaced."""
+    from sisso_sal.api.calculated import labels_of_calculations
+    from sisso_sal.system.progress import Progress
+
+    _created(run)
+    with Progress("reading calculations", silent) as progress:
+        notes, lines = labels_of_calculations(run, source, replace=replace, level=level, progress=progress)
+    for line in lines:
+        note(line)
+    return notes
 
 
 def _column_of(settings: dict[str, Any], level: str | None) -> str:

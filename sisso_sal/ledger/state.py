@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sisso_sal.settings import PEOPLE
+from sisso_sal.settings import PEOPLE, is_left_to_people
 
 Event = Mapping[str, Any]
 
@@ -26,7 +26,7 @@ class Case:
     value, error : float or None
         Of the label and its standard deviation, in the target's unit.
     source : str
-        Where the label came from: table, person, file, oracle.
+        Where the label came from: table, person, file, folder, oracle.
     intent, job : str
         Of the newest submission.
     attempt : int
@@ -148,7 +148,7 @@ class State:
     @property
     def has_oracle(self) -> bool:
         """Whether an oracle labels, and not people."""
-        return self.run.get("oracle", PEOPLE) != PEOPLE
+        return not is_left_to_people(self.run.get("oracle", PEOPLE))
 
     @property
     def is_current(self) -> bool:

@@ -12,16 +12,17 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from sisso_sal.errors import SettingsError
-from sisso_sal.settings import PEOPLE
+from sisso_sal.settings import DONE, PEOPLE
 from sisso_sal.system.plugins import registered
 
 if TYPE_CHECKING:
     from sisso_sal.data.table import Table
-    from sisso_sal.protocols import Oracle
+    from sisso_sal.protocols import KnownLabel, Oracle, Progress
     from sisso_sal.settings.campaign import CampaignSettings
 
     Make = Callable[[CampaignSettings, Path, Table, str], Oracle | None]
     Check = Callable[[CampaignSettings], str]
+    Known = Callable[[CampaignSettings, Table, str, Progress | None], tuple[dict[str, KnownLabel], list[str]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +41,16 @@ class OracleKind:
     check : callable, or text "module:attribute"; optional
         Settings -> what would compute on this machine, in words, for `doctor`. It raises `InputError` where something is missing.
         None where nothing is computed.
+    known : callable, or text "module:attribute"; optional
+        (settings, table, text behind the colon, progress) -> labels that exist already by candidate, which a campaign takes in
+        whenever it starts, and lines that a person is told. None where there are none.
     """
 
     written: str
     words: str
     make: Make | str
     check: Check | str | None = None
+    known: Known | str | None = None
 
     @property
     def takes_more(self) -> bool:
@@ -71,6 +76,13 @@ ORACLES: Mapping[str, OracleKind] = registered(
         ),
         "lookup": OracleKind(
             written="lookup:FILE", words="labels from another table", make="sisso_sal.oracle.lookup:from_table"
+        ),
+        DONE: OracleKind(
+            written=f"{DONE}:PATH",
+            words="calculations that you have done already",
+            make=lambda *_: None,
+            check="sisso_sal.oracle.calculations.survey:check_folder",
+            known="sisso_sal.oracle.calculations.survey:known_labels",
         ),
         "command": OracleKind(
             written="command:COMMAND",
@@ -110,7 +122,7 @@ def oracle_forms() -> str:
     Examples
     --------
     >>> oracle_forms()
-    'none, aims, structure, lookup:FILE or command:COMMAND'
+    'none, aims, structure, lookup:FILE, folder:PATH or command:COMMAND'
     """
     *others, last = [kind.written for kind in oracle_kinds().values()]
     return f"{', '.join(others)} or {last}"
@@ -179,6 +191,28 @@ def make_oracle(settings: CampaignSettings, run: str | Path, table: Table) -> Or
     """
     kind, rest = oracle_named(settings.run.oracle)
     return _resolved(kind.make)(settings, Path(run), table, rest)
+
+
+def known_labels(
+    settings: CampaignSettings, table: Table, progress: Progress | None = None
+) -> tuple[dict[str, KnownLabel], list[str]]:
+    """Labels that the oracle has before it is asked, by candidate, and lines that a person is told.
+
+    Raises
+    ------
+    SettingsError
+        There is no such oracle.
+    InputError
+        What it reads is missing or cannot be used.
+    """
+    kind, rest = oracle_named(settings.run.oracle)
+    return ({}, []) if kind.known is None else _resolved(kind.known)(settings, table, rest, progress)
+
+
+def has_known_labels(settings: CampaignSettings) -> bool:
+    """Whether the oracle that settings name may have labels before it is asked."""
+    kind = oracle_kinds().get(settings.run.oracle.partition(":")[0])
+    return kind is not None and kind.known is not None
 
 
 def check_oracle(settings: CampaignSettings) -> str:

@@ -6,7 +6,7 @@ The loop knows these and no implementation. The table, the SISSO ensemble, expec
 from sisso_sal.protocols.acquisition import Acquisition, Maximiser
 from sisso_sal.protocols.cause import Cause
 from sisso_sal.protocols.cost import Cost
-from sisso_sal.protocols.oracle import FAILURES, Answer, Oracle, Receipt, Request
+from sisso_sal.protocols.oracle import FAILURES, Answer, KnownLabel, Oracle, Receipt, Request
 from sisso_sal.protocols.space import HasPartial, Quantity, Rows, Space
 from sisso_sal.protocols.surrogate import (
     Continues,
@@ -31,6 +31,7 @@ __all__ = [
     "FAILURES",
     "HasOutOfBag",
     "HasPartial",
+    "KnownLabel",
     "Maximiser",
     "Oracle",
     "Prediction",

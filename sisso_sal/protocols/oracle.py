@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -29,6 +29,19 @@ invalid: the answer cannot be a label (incomplete, NaN, of another material); no
 calculation: a first-principles step failed in all its attempts; competitor: the same for a competing phase, without which the label
 is unknown; person: a person reported the failure.
 """
+
+
+class KnownLabel(NamedTuple):
+    """A label that was there before a campaign asked for it.
+
+    - value: in the target's unit
+    - source: where labels of its kind come from, for the ledger
+    - place: which calculation it is from
+    """
+
+    value: float
+    source: str
+    place: str
 
 
 @dataclass(frozen=True)

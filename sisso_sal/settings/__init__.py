@@ -2,3 +2,17 @@
 
 PEOPLE = "none"
 """The oracle of a campaign whose labels come from people."""
+
+DONE = "folder"
+"""The oracle that has what was computed before the campaign, and computes nothing."""
+
+
+def is_left_to_people(oracle: str) -> bool:
+    """Whether people label what the campaign proposes, because the oracle computes nothing.
+
+    Examples
+    --------
+    >>> is_left_to_people("none"), is_left_to_people("folder:runs"), is_left_to_people("aims")
+    (True, True, False)
+    """
+    return oracle.partition(":")[0] in (PEOPLE, DONE)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 __all__ = ["MACHINE", "CalculationSettings", "LabelSettings", "first_problem"]
 
 Step = Literal["relax", "static", "bands"]
+Compared = Literal["code", "xc", "relativity", "species", "k_grid", "spin"]
 
 MACHINE = ("command", "species_dir")
 """Settings of a calculation that belong to the machine and may change while a campaign goes on."""
@@ -27,7 +28,8 @@ class LabelSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     quantity: str = "dG_pbx"
-    """dG_pbx, formation_energy, energy_above_hull (eV/atom), band_gap (eV), or an expression of these."""
+    """dG_pbx, formation_energy, energy_above_hull (eV/atom), band_gap (eV), or an expression of these; of ``folder:PATH`` also
+    energy_per_atom, energy_per_formula, volume_per_atom, volume_per_formula."""
     potential: float = 1.23
     """Electrode potential against the standard hydrogen electrode, in V."""
     pH: float = 0.0
@@ -54,6 +56,10 @@ class LabelSettings(BaseModel):
     """Number of structure types to start from, for an oxide without a structure of its own; each in all its magnetic orders."""
     competitors: dict[str, tuple[str, ...]] = {}
     """Formula -> the oxides that it competes with; by default the pool's oxides of its metals."""
+    same_settings: tuple[Compared, ...] = ("code", "xc", "relativity", "species", "k_grid", "spin")
+    """Of ``folder:PATH``: settings that must be the same in all calculations of a label."""
+    calculated_with: dict[Compared, str] = {}
+    """Of ``folder:PATH``: settings that calculations must have; by default those that label the most candidates."""
 
 
 class CalculationSettings(BaseModel):

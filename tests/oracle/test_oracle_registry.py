@@ -93,7 +93,8 @@ def test_a_plug_in_labels_a_campaign_and_is_in_the_help(plugged_in, tmp_path):
     refused = command("discover", "materials.csv", "--oracle", "factor", environment=plugged_in, cwd=tmp_path)
     assert refused.returncode == 2
     assert (
-        "needs none, aims, structure, lookup:FILE, command:COMMAND or factor:NUMBER, found 'factor'" in refused.stderr
+        "needs none, aims, structure, lookup:FILE, folder:PATH, command:COMMAND or factor:NUMBER, found 'factor'"
+        in refused.stderr
     )
 
 

@@ -8,7 +8,7 @@ import math
 import os
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -93,7 +93,11 @@ class RunVerdict:
         return asdict(self)
 
 
-def judge_run(path: str | os.PathLike[str], composition: Mapping[str, int] | None = None) -> RunVerdict:
+def judge_run(
+    path: str | os.PathLike[str],
+    composition: Mapping[str, int] | None = None,
+    watch: Callable[[str], None] | None = None,
+) -> RunVerdict:
     """Judge a finished or unfinished FHI-aims output.
 
     Parameters
@@ -103,6 +107,8 @@ def judge_run(path: str | os.PathLike[str], composition: Mapping[str, int] | Non
         one counts.
     composition : mapping of str to int, optional
         Element -> atoms that the cell must hold; a run of another material has failed.
+    watch : callable, optional
+        Takes every line that is read, without its end: what else is wanted of the output is then found in the same pass.
 
     Raises
     ------
@@ -129,6 +135,8 @@ def judge_run(path: str | os.PathLike[str], composition: Mapping[str, int] | Non
     try:
         for line in _lines(path):
             trace = trace.read(line)
+            if watch is not None:
+                watch(line)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
     except (EOFError, zlib.error, gzip.BadGzipFile):
@@ -263,12 +271,14 @@ class _Trace:
             self.nice_day = True
         elif not self.n_atoms and (match := _ATOMS.search(line)):
             self.n_atoms = int(match[1])
-        elif sum(self.atoms.values()) < self.n_atoms and (match := _SPECIES.search(line)):
+        elif "Species" in line and sum(self.atoms.values()) < self.n_atoms and (match := _SPECIES.search(line)):
             self.atoms[match[1]] = self.atoms.get(match[1], 0) + 1
-        elif match := _TASKS.search(line):
+        elif "parallel tasks" in line and (match := _TASKS.search(line)):
             self.n_tasks = int(match[1])
         elif self.version is None and (match := _VERSION.search(line)):
             self.started, self.version = True, match[1] or match[2]
+        elif text.startswith("|"):  # a number of the program itself, as most lines are
+            return
         elif _CRASHED.search(text):
             self.crashed = self.crashed or text
         elif _KILLED.search(text.lstrip("= ")):

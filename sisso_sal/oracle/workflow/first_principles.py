@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from sisso_sal.data.headers import split_header
 from sisso_sal.data.table import Table
-from sisso_sal.errors import DocumentError, InputError, OracleError, SettingsError, StorageError, TakenError
+from sisso_sal.errors import DocumentError, InputError, OracleError, StorageError, TakenError
+from sisso_sal.oracle.candidates import check_unit, formulas_of, text_column
 from sisso_sal.oracle.engines.aims_inputs import species_files
 from sisso_sal.oracle.engines.ase_calculator import CalculatorSettings, make_calculator
 from sisso_sal.oracle.engines.trial import try_calculator
@@ -28,7 +28,7 @@ from sisso_sal.oracle.workflow.steps import STEPS, EngineSettings, load_engine, 
 from sisso_sal.oracle.workflow.tasks import Workflow, is_of
 from sisso_sal.oracle.workflow.trust import measured_enthalpies, oxygen_energy
 from sisso_sal.oracle.workflow.workers import LOG, living
-from sisso_sal.oxides.elements import atomic_fractions, parse_formula
+from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.structures import formula_key, read_structures, structures_of_column
 from sisso_sal.protocols import Answer, Receipt, Request
 from sisso_sal.settings.calculation import LabelSettings
@@ -51,7 +51,6 @@ __all__ = [
 FOLDER = "oracle"
 """Where the calculations are, below the run folder."""
 
-_UNITS = {"dG_pbx": "eV/atom", "formation_energy": "eV/atom", "energy_above_hull": "eV/atom", "band_gap": "eV"}
 _PATIENCE = 3
 _STARTING = 300.0  # seconds in which a worker has to be known as one
 
@@ -219,9 +218,9 @@ def first_principles(
     """
     label = settings.label
     conditions = check_label(label)
-    _check_unit(label.quantity, table)
+    check_unit(label.quantity, table)
     engine = engine_of(kind, settings)
-    formulas = _formulas(table, label.formula)
+    formulas = formulas_of(table, label.formula)
     asked = {id: formulas[id] for id, known in zip(table.ids, table.labelled, strict=True) if not known}
     check_machine(engine, asked.values(), runs_here=settings.run.calculations > 0)
     workflow = Workflow(
@@ -322,41 +321,12 @@ def check_label(label: LabelSettings) -> Conditions:
     return Conditions(potential=label.potential, pH=label.pH, concentration=label.concentration)
 
 
-def _check_unit(quantity: str, table: Table) -> None:
-    wanted = _UNITS.get(quantity.strip())
-    if wanted is not None and table.target_unit not in ("", wanted):
-        raise SettingsError(
-            f"label.quantity: {quantity} is in {wanted}, the target '{table.header(table.target_name or '')}' is not"
-        )
-
-
-def _formulas(table: Table, column: str | None) -> dict[str, str]:
-    """Candidate -> formula: from the column that is named, else the ids, else a column called so."""
-    if column is None:
-        named = [cells for name, cells in table.text.items() if name.lower() in {"formula", "composition"}]
-        cells = next((cells for cells in (table.ids, *named) if atomic_fractions(cells) is not None), table.ids)
-    else:
-        cells = _text_column(table, column, "label.formula")
-    formulas = dict(zip(table.ids, cells, strict=True))
-    for id, is_labelled in zip(table.ids, table.labelled, strict=True):
-        if not is_labelled:
-            parse_formula(formulas[id])
-    return {id: formula for id, formula in formulas.items() if atomic_fractions([formula]) is not None}
-
-
-def _text_column(table: Table, column: str, setting: str) -> Sequence[str]:
-    name = split_header(column)[0]
-    if name not in table.text:
-        raise SettingsError(f"{setting}: needs a text column of {table.path}, found no '{column}'")
-    return table.text[name]
-
-
 def _structures(settings: CampaignSettings, table: Table) -> dict[str, Any]:
     """The user's structures, of both places."""
     label = settings.label
     by_formula = {} if label.structures is None else dict(read_structures(label.structures))
     if label.structure_column is not None:
-        cells = _text_column(table, label.structure_column, "label.structure_column")
+        cells = text_column(table, label.structure_column, "label.structure_column")
         column = {id: cell for id, cell in zip(table.ids, cells, strict=True) if cell.strip()}
         for key, structures in structures_of_column(column).items():
             by_formula[key] = [*by_formula.get(key, ()), *structures]
