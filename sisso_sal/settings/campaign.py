@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from sisso_sal.errors import SettingsError
 from sisso_sal.settings import PEOPLE
-from sisso_sal.settings.calculation import MACHINE, CalculationSettings, LabelSettings
+from sisso_sal.settings.calculation import MACHINE, MACHINE_OF_JOBFLOW, CalculationSettings, LabelSettings
 from sisso_sal.settings.levels import LevelSettings, check_levels, level_text
 from sisso_sal.system.documents import needed, read_toml, shown
 
@@ -208,7 +208,11 @@ class CampaignSettings(BaseModel):
 
 
 def _on_machine(calculation: CalculationSettings, other: CalculationSettings) -> CalculationSettings:
-    return calculation.model_copy(update=other.model_dump(include={*MACHINE}))
+    changed = other.model_dump(include={*MACHINE})
+    if calculation.jobflow is not None and other.jobflow is not None:
+        of_jobflow = other.jobflow.model_dump(include={*MACHINE_OF_JOBFLOW})
+        changed["jobflow"] = calculation.jobflow.model_copy(update=of_jobflow)
+    return calculation.model_copy(update=changed)
 
 
 _SECTIONS = {

@@ -356,7 +356,7 @@ def test_other_settings_are_refused_but_another_machine_is_not(make, species):
 
 def test_settings_of_every_step_are_checked_at_birth(make, tmp_path):
     for data, message in [
-        ({"engine": "vasp"}, "calculation: engine: needs 'aims' or 'structure', found 'vasp'"),
+        ({"engine": "vasp"}, "calculation: engine: needs 'aims', 'structure' or 'jobflow', found 'vasp'"),
         (
             {"changes": {"relax": {"kgrid": 1}}},
             "FHI-aims preset 'relax': unknown setting 'kgrid'; did you mean 'k_grid'?",
