@@ -135,6 +135,8 @@ def misbehave(structure, how):
     ):
         mark.write_text("")
         os._exit(9)
+    if how == "unconverged":  # as documents of atomate2 say it
+        return {"output": {"energy_per_atom": -1.0}, "state": "failed"}
     energy = {"nan": float("nan"), "text": "-1.5 eV", "dies": emt_energy(structure.to_ase_atoms())}
     return {"output": {"energy_per_atom": energy[how] / len(structure) if how == "dies" else energy[how]}}
 

@@ -173,7 +173,9 @@ class RemoteOracle:
                 reference = json.loads((jobs[0].metadata or {})[_OUTPUT], cls=MontyDecoder)
                 self._question.outputs.write(asked, resolved(reference, self._controller().jobstore))
             return Answer(intent, value=self._question.outputs.value(asked), core_hours=hours)
-        except (InputError, OracleError, KeyError, ValueError) as error:
+        except OracleError as error:
+            return Answer(intent, core_hours=hours, kind="calculation", reason=one_line(str(error)))
+        except (KeyError, ValueError) as error:
             return Answer(intent, core_hours=hours, kind="invalid", reason=one_line(str(error)))
 
     def _kept(self, intent: str) -> _Flow | None:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from examples import blocks
 from lines import events, state
 
 from sisso_sal.data.table import read_table
@@ -229,6 +230,7 @@ def test_a_maker_gives_the_energy_of_its_calculator(oxides, maker, path, jobflow
         ("makers:Misbehaving", {"parameters": {"how": "raises"}}, "calculation", "RuntimeError: the self-consistency cycle"),
         ("makers:Misbehaving", {"parameters": {"how": "nan"}}, "invalid", "output.energy_per_atom: needs a number, found none"),
         ("makers:Misbehaving", {"parameters": {"how": "text"}}, "invalid", "output.energy_per_atom: needs a number, found '-1.5"),
+        ("makers:Misbehaving", {"parameters": {"how": "unconverged"}}, "calculation", "the state of the output is 'failed'"),
         ("makers:Energy", {"value": "energy_per_atom"}, "invalid", "energy_per_atom: the output has no 'energy_per_atom', it has "),
         ("makers:Wrong", {}, "invalid", "Maker 'makers:Wrong': needs to return a Job or Flow of jobflow, found str"),
         ("makers:Replaced", {"parameters": {"with_output": False}}, "calculation", "the jobs ended without an output; "),
@@ -365,6 +367,16 @@ def test_failed_jobs_end_a_campaign_with_their_reasons(oxides):
     assert {f["kind"] for f in failures.values()} == {"calculation"}
     assert "RuntimeError: the self-consistency cycle" in (oxides / "log").read_text()
     assert "Traceback" not in (oxides / "log").read_text()
+
+
+@needs_jobflow
+def test_the_example_of_the_page_computes_the_energy_by_emt(oxides, monkeypatch):
+    page = (TESTS.parent / "docs" / "howto" / "jobflow.md").read_text()
+    block = next(block for block in blocks(page) if "class Energy" in block.body)
+    (oxides / "my_makers.py").write_text(block.body)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(oxides), os.environ["PYTHONPATH"]]))
+    monkeypatch.syspath_prepend(str(oxides))
+    assert answer(oracle_of(oxides, "my_makers:Energy")).value == pytest.approx(expected())
 
 
 # Phases of a label ---------------------------------------------------------------------------------------------------------

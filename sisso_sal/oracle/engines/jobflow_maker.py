@@ -39,6 +39,8 @@ __all__ = [
 
 ENERGY_DEFINITION = "energy of the Maker"
 _LONGEST_LIST = 8
+_FAILED = ("failed", "error")
+"""States of documents, as atomate2 writes them, of calculations that ended without a result."""
 
 
 def jobflow_of(package: str = "jobflow") -> Any:
@@ -141,7 +143,7 @@ def resolved(reference: Any, store: Any) -> Any:
     Raises
     ------
     OracleError
-        The output is not there: a job was stopped, or gives none.
+        The output is not there: a job was stopped, or gives none. Or it says that its calculation has failed.
     """
     from monty.json import MontyEncoder
 
@@ -153,7 +155,10 @@ def resolved(reference: Any, store: Any) -> Any:
         raise OracleError(one_line(f"the output is not there: {type(error).__name__}: {told}")) from error
     if output is None:
         raise OracleError("the jobs ended without an output; a Flow that takes the place of a job needs one")
-    return plain(json.loads(json.dumps(output, cls=MontyEncoder)))
+    document = plain(json.loads(json.dumps(output, cls=MontyEncoder)))
+    if isinstance(document, dict) and document.get("state") in _FAILED:
+        raise OracleError(f"the state of the output is '{document['state']}'")
+    return document
 
 
 def run_maker(folder: Path, name: str, settings: JobflowSettings, structure: Structure | Molecule) -> Any:
