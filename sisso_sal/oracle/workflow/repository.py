@@ -1,6 +1,7 @@
 """The calculations of a folder as Taskblaster keeps them: making, reading, repeating and running its tasks.
 
-Nothing but this file and `fenced` imports Taskblaster. Each function opens the repository, which locks it, and closes it again.
+Nothing but this file, `campaign_repository` and `fenced` imports Taskblaster. Each function opens the repository, which locks it,
+and closes it again.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ try:
     from taskblaster.state import State
     from taskblaster.storage import JSONCodec
 
+    from sisso_sal.oracle.workflow.campaign_repository import CampaignRepository
     from sisso_sal.oracle.workflow.fenced import FencedWorker
 except ImportError:
     raise InputError("first-principles workflows need Taskblaster; pip install 'sisso-sal[dft]'") from None
@@ -77,9 +79,9 @@ class _Closing:
         return getattr(self._connection, name)
 
 
-def tb_init_repo(root: Path, read_only: bool = False) -> Repository:
+def tb_init_repo(root: Path, read_only: bool = False) -> CampaignRepository:
     """A repository with our codec, whose connections are closed; Taskblaster's own command calls it as well."""
-    repo = Repository(root, usercodec=_Codec(), read_only=read_only)
+    repo = CampaignRepository(root, usercodec=_Codec(), read_only=read_only)
     registry: Any = repo.registry
     registry.conn = _Closing(registry.conn)
     return repo
@@ -280,12 +282,13 @@ def has_tasks(root: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _opened(root: Path) -> Iterator[Repository]:
+def _opened(root: Path) -> Iterator[CampaignRepository]:
     """The repository of the folder, made at the first time, locked while it is open; what it prints is dropped."""
     root.mkdir(parents=True, exist_ok=True)
     with _translated(root), contextlib.redirect_stdout(io.StringIO()):
-        create = not has_tasks(root)
-        with Repository.create(root, modulename=__name__) if create else tb_init_repo(root) as repo:
+        if not has_tasks(root):
+            Repository.create(root, modulename=__name__)
+        with tb_init_repo(root) as repo:
             yield repo
 
 
@@ -344,12 +347,13 @@ def repeat(root: Path, names: Sequence[str]) -> None:
         _queue(repo)
 
 
-def _unrun(repo: Repository, names: Sequence[str], states: set[State]) -> None:
-    """Make tasks new again, and all that come after them; what they left in their folders stays."""
+def _unrun(repo: CampaignRepository, names: Sequence[str], states: set[State]) -> None:
+    """Make tasks new again, and all that come after them; what they left in their folders stays, attempts included."""
     tree = repo.tree([str(repo.tree_path / name) for name in names], states=states, relative_to=repo.tree_path)
     _, nodes, unrun = tree.select_unrun()
     if nodes:
-        unrun()
+        with repo.keeping_attempts():
+            unrun()
     for name in names:
         repo.cache.entry(name).directory.mkdir(parents=True, exist_ok=True)
 

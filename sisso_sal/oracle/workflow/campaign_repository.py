@@ -1,0 +1,90 @@
+"""The repository of a campaign, as Taskblaster's own command meets it: ``tb ls``, ``tb run``, ``tb unrun`` in its folder.
+
+What a person does there has to fit with the workers of the campaign: ``tb run`` is a worker with a lease like any other, and ``tb
+unrun`` lets a step have all its attempts again, unless a living worker is at it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from taskblaster import TBUserError, worker
+from taskblaster.repository import Repository, WorkerSpecification
+from taskblaster.state import State
+
+from sisso_sal.oracle.workflow.attempts import forget_attempts
+from sisso_sal.oracle.workflow.fenced import FencedWorker
+from sisso_sal.oracle.workflow.steps import TAGS, lease_of
+from sisso_sal.oracle.workflow.workers import is_at_work, registered
+
+__all__ = ["CampaignRepository"]
+
+
+class CampaignRepository(Repository):
+    """A repository whose steps keep their attempts beside their output."""
+
+    def __init__(self, root: Path, **options: Any) -> None:
+        super().__init__(root, **options)
+        self._keeps_attempts = False
+        registry: Any = self.registry
+        self._unrun_in_registry = registry.unrun
+        registry.unrun = self._unrun
+
+    @contextlib.contextmanager
+    def keeping_attempts(self) -> Iterator[None]:
+        """Within, a step that is made new goes on from its attempts: its worker died, nobody asked for another result."""
+        self._keeps_attempts = True
+        try:
+            yield
+        finally:
+            self._keeps_attempts = False
+
+    def _unrun(self, name: str) -> None:
+        if not self._keeps_attempts:
+            node = self.registry.index.node(name)
+            info = self.registry.workers.get_runinfo(name)
+            name_of = str(info.subworkerid) if info is not None and info.subworkerid else ""
+            if node.state == State.run and is_at_work(self.root, name_of):
+                raise TBUserError(
+                    f"{name} is being computed by {_process(name_of)}; nothing was unrun: end its worker first"
+                )
+            folder = self.tree_path / name
+            if folder.exists():
+                forget_attempts(folder)
+        self._unrun_in_registry(name)
+
+    def run_worker(
+        self, tree: Any = None, name: str = "worker", greedy: bool = False, rules: WorkerSpecification | None = None
+    ) -> None:
+        """Be a worker of the campaign, for all steps if no tags are given; others see that it lives."""
+        if self.mpi_world().size > 1:
+            raise TBUserError("tb run: needs one process, found several; each step starts its own program")
+        rules = rules or WorkerSpecification()
+        if not rules.get_compatible_tags():
+            rules = replace(rules, tags=set(TAGS))
+
+        def fenced(**options: Any) -> FencedWorker:
+            return FencedWorker(**{**options, "name": lease, "myqueue_id": lease})
+
+        with registered(self.root, lease_of(self.root)) as lease, _workers_by(fenced):
+            super().run_worker(tree, name=name, greedy=greedy, rules=rules)
+
+
+@contextlib.contextmanager
+def _workers_by(make: Callable[..., FencedWorker]) -> Iterator[None]:
+    """Have Taskblaster make its workers so: it has no other place where that can be said."""
+    module: Any = worker
+    before, module.Worker = module.Worker, make
+    try:
+        yield
+    finally:
+        module.Worker = before
+
+
+def _process(name: str) -> str:
+    host, pid, *_ = name.split("|")
+    return f"process {pid} on {host}"
