@@ -7,14 +7,15 @@ unrun`` lets a step have all its attempts again, unless a living worker is at it
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from taskblaster import TBUserError, worker
+import click
+from taskblaster import worker
 from taskblaster.repository import Repository, WorkerSpecification
 from taskblaster.state import State
+from taskblaster.tree import Tree
 
 from sisso_sal.oracle.workflow.attempts import forget_attempts
 from sisso_sal.oracle.workflow.fenced import FencedWorker
@@ -24,45 +25,60 @@ from sisso_sal.oracle.workflow.workers import is_at_work, registered
 __all__ = ["CampaignRepository"]
 
 
+class _CampaignTree(Tree):
+    """Steps that are unrun have all their attempts again."""
+
+    repo: CampaignRepository
+
+    def select_unrun(self) -> Any:
+        counts, selected, unrun = super().select_unrun()
+        names = [str(node.name) for *_, node in selected]
+        if self.repo.keeps_attempts:
+            return counts, selected, unrun
+        self.repo.refuse_busy(names)
+
+        def unrun_all() -> None:
+            unrun()
+            for folder in (self.repo.tree_path / name for name in names):
+                if folder.exists():
+                    forget_attempts(folder)
+
+        return counts, selected, unrun_all
+
+
 class CampaignRepository(Repository):
     """A repository whose steps keep their attempts beside their output."""
 
-    def __init__(self, root: Path, **options: Any) -> None:
-        super().__init__(root, **options)
-        self._keeps_attempts = False
-        registry: Any = self.registry
-        self._unrun_in_registry = registry.unrun
-        registry.unrun = self._unrun
+    keeps_attempts = False
+
+    def tree(self, directories: Any = None, **options: Any) -> Tree:
+        return _CampaignTree(self, directories=directories, **options)
 
     @contextlib.contextmanager
     def keeping_attempts(self) -> Iterator[None]:
         """Within, a step that is made new goes on from its attempts: its worker died, nobody asked for another result."""
-        self._keeps_attempts = True
+        self.keeps_attempts = True
         try:
             yield
         finally:
-            self._keeps_attempts = False
+            self.keeps_attempts = False
 
-    def _unrun(self, name: str) -> None:
-        if not self._keeps_attempts:
-            node = self.registry.index.node(name)
+    def refuse_busy(self, names: Sequence[str]) -> None:
+        """Refuse to unrun steps at which a living worker may be: one line, before anything is changed."""
+        for name in names:
             info = self.registry.workers.get_runinfo(name)
-            name_of = str(info.subworkerid) if info is not None and info.subworkerid else ""
-            if node.state == State.run and is_at_work(self.root, name_of):
-                raise TBUserError(
-                    f"{name} is being computed by {_process(name_of)}; nothing was unrun: end its worker first"
+            at_it = str(info.subworkerid) if info is not None and info.subworkerid else ""
+            if self.registry.index.node(name).state == State.run and is_at_work(self.root, at_it):
+                raise click.ClickException(
+                    f"{name} is being computed by {_process(at_it)}; nothing was unrun: end its worker first"
                 )
-            folder = self.tree_path / name
-            if folder.exists():
-                forget_attempts(folder)
-        self._unrun_in_registry(name)
 
     def run_worker(
         self, tree: Any = None, name: str = "worker", greedy: bool = False, rules: WorkerSpecification | None = None
     ) -> None:
         """Be a worker of the campaign, for all steps if no tags are given; others see that it lives."""
         if self.mpi_world().size > 1:
-            raise TBUserError("tb run: needs one process, found several; each step starts its own program")
+            raise click.ClickException("tb run: needs one process, found several; each step starts its own program")
         rules = rules or WorkerSpecification()
         if not rules.get_compatible_tags():
             rules = replace(rules, tags=set(TAGS))

@@ -350,10 +350,10 @@ def repeat(root: Path, names: Sequence[str]) -> None:
 def _unrun(repo: CampaignRepository, names: Sequence[str], states: set[State]) -> None:
     """Make tasks new again, and all that come after them; what they left in their folders stays, attempts included."""
     tree = repo.tree([str(repo.tree_path / name) for name in names], states=states, relative_to=repo.tree_path)
-    _, nodes, unrun = tree.select_unrun()
+    with repo.keeping_attempts():
+        _, nodes, unrun = tree.select_unrun()
     if nodes:
-        with repo.keeping_attempts():
-            unrun()
+        unrun()
     for name in names:
         repo.cache.entry(name).directory.mkdir(parents=True, exist_ok=True)
 
