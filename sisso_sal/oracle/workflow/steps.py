@@ -53,6 +53,7 @@ __all__ = [
     "load_engine",
     "lowest_bands",
     "relax",
+    "run_step",
     "static",
     "static_with_bands",
     "structure_of",
@@ -191,7 +192,7 @@ def relax(structure: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
         As `sisso_sal.oracle.engines.aims.calculation_document`, with ``attempts`` (how many), ``changed`` (settings that a remedy
         changed, at the last attempt) and, if need be, ``beside``: attempts on other machines that were not seen to have ended.
     """
-    return _step("relax", structure_of(structure), engine_here(engine))
+    return run_step("relax", structure_of(structure), engine_here(engine))
 
 
 def static(previous: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
@@ -232,7 +233,7 @@ def lowest_bands(names: list[str], statics: list[dict[str, Any]], engine: dict[s
     lowest = statics[number]
     if lowest["has_bands"]:
         return {**lowest, "task_label": "bands", "lowest": names[number], "core_hours": 0.0, "steps": 0, "attempts": 0}
-    document = {**_step("bands", structure_of(lowest["structure"]), engine_here(engine)), "lowest": names[number]}
+    document = {**run_step("bands", structure_of(lowest["structure"]), engine_here(engine)), "lowest": names[number]}
     if document["state"] == "successful" and document["band_reason"]:
         return {**document, "state": "failed", "verdict": "failed", "reason": document["band_reason"]}
     return document
@@ -246,7 +247,7 @@ def _after(step: Step, previous: dict[str, Any], engine: dict[str, Any], with_ba
     here = engine_here(engine)
     if here.engine == "jobflow" and here.of_jobflow.static is None:  # the Maker that relaxes gives the energy as well
         return {**previous, "task_label": step, "core_hours": 0.0, "attempts": 0}
-    return _step(step, structure_of(previous["structure"]), here, with_bands=with_bands)
+    return run_step(step, structure_of(previous["structure"]), here, with_bands=with_bands)
 
 
 def engine_here(science: dict[str, Any]) -> EngineSettings:
@@ -284,9 +285,10 @@ def structure_of(data: dict[str, Any]) -> Structure | Molecule:
     return (Structure if "lattice" in data else Molecule).from_dict(data)
 
 
-def _step(
+def run_step(
     step: Step, structure: Structure | Molecule, engine: EngineSettings, with_bands: bool = False
 ) -> dict[str, Any]:
+    """A step in the current folder, on from the attempts that are there; see `relax`."""
     folder = Path.cwd()
     with_bands = with_bands and engine.engine != "jobflow" and engine.joins_bands
     if engine.engine == "aims":
