@@ -17,6 +17,7 @@ import numpy as np
 
 from sisso_sal.errors import InputError, OracleError
 from sisso_sal.oracle.engines.aims_bands import read_bands
+from sisso_sal.oracle.engines.aims_beyond import GAP_OF_BANDS
 from sisso_sal.oracle.engines.aims_inputs import AimsSettings, write_inputs
 from sisso_sal.oracle.engines.aims_verdict import RunVerdict, judge_run
 from sisso_sal.oracle.engines.plain_data import plain
@@ -327,6 +328,9 @@ def calculation_document(
     details |= {"has_bands": False, "band_reason": ""}
     if finished:
         details = _details(Path(folder))
+    if finished and verdict.gap_definition:  # band files without GW in their names are those of the functional
+        details |= {"bandgap": verdict.gap_eV, "vbm": verdict.vbm_eV, "cbm": verdict.cbm_eV, "band_reason": ""}
+        details["has_bands"] = verdict.gap_definition == GAP_OF_BANDS
     document = {
         "task_label": label,
         "dir_name": str(Path(folder)),
