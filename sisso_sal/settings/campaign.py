@@ -182,8 +182,13 @@ class CampaignSettings(BaseModel):
         """
         return {level.name: level.cost for level in self.lower} | {"": self.level[-1].cost if self.level else 1.0}
 
+    @property
+    def of_target(self) -> CampaignSettings:
+        """What the target is computed with: these settings, or those of the last level."""
+        return self.at_level(self.level[-1].name) if self.level else self
+
     def at_level(self, name: str) -> CampaignSettings:
-        """What a lower level is computed with: its oracle, and sections ``label`` and ``calculation`` as it has them."""
+        """What a level is computed with: its oracle, and sections ``label`` and ``calculation`` as it has them."""
         level = next(one for one in self.level if one.name == name)
         own = {"calculation": level.calculation, "label": level.label}
         changed = {section: value for section, value in own.items() if value is not None}
