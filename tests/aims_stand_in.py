@@ -8,7 +8,8 @@ each. Nothing else of the physics is right.
 ``STAND_IN_FAULTS`` asks for trouble: comma-separated ``MODE[:FORMULA[:TIMES]]`` with any formula of the composition. TIMES counts
 attempts by the number in the name of the folder, ``attempt-N``. Modes: crash, hang, kill, disk, scf (until mixing is slow), smear
 (until occupations are broad), relax (until more steps are allowed), bands (a crash after the energy, where bands are asked for),
-orphan (the parent process dies, then the program), queue (the same after one step of a relaxation).
+orphan (the parent process dies, then the program), queue (the same after one step of a relaxation), beyond (a nice day without the
+results of GW or RPA).
 ``STAND_IN_SECONDS`` is how long each run sleeps first.
 """
 
@@ -21,6 +22,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from stand_in_beyond import beyond
 from stand_in_energy import energy, gap_of, relax
 from stand_in_output import (
     XC,
@@ -51,6 +53,7 @@ KEYWORDS = {
     ),
     *("charge_mix_param", "occupation_type", "relax_geometry", "relax_unit_cell", "max_relaxation_steps"),
     *("exx_band_structure_version", "sc_accuracy_rho", "sc_accuracy_etot", "sc_accuracy_forces", "compute_forces"),
+    *("qpe_calc", "total_energy_method", "anacon_type", "freq_grid_type", "frequency_points", "n_anacon_par"),
     *("charge", "mixer", "n_max_pulay", "default_initial_moment", "include_spin_orbit", "override_illconditioning"),
 }
 SPECIES_KEYWORDS = {
@@ -202,7 +205,7 @@ def main():
     check_together(settings, species, lattice, symbols, places, moments)
     head(control, geometry, settings, lattice, symbols, places)
     mode = fault(symbols)
-    if mode and mode not in ("scf", "smear", "relax", "queue", "bands"):
+    if mode and mode not in ("scf", "smear", "relax", "queue", "bands", "beyond"):
         ruin(mode)
     converges = mode != "scf" or float(settings.get("charge_mix_param", ["0.2"])[0]) <= 0.05
     if mode == "smear":
@@ -221,6 +224,8 @@ def main():
         mulliken([0.9 * moment for moment in moments])
     if bands and converges:
         write_bands(bands, symbols, gap, channels(settings))
+    if converges and mode != "beyond":
+        beyond(settings, value, gap, channels(settings), lattice is not None, bool(bands))
     final(value)
 
 

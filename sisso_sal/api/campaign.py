@@ -289,7 +289,7 @@ class Campaign:
 
         if isinstance(self.space, TableSpace):
             with _named(self.settings, *(level.name for level in self.settings.level[-1:])):
-                return make_oracle(self.settings, self.folder, self.space.table)
+                return make_oracle(self.settings.of_target, self.folder, self.space.table)
         if self.settings.run.oracle != PEOPLE:
             raise SettingsError(
                 f"oracle: needs an object where the candidates are no table, found '{self.settings.run.oracle}'"

@@ -68,11 +68,11 @@ def doctor(output, test_run, config, oracle, table, target, as_json, quiet, debu
     from sisso_sal.settings.campaign import load_settings
 
     settings = load_settings(config, {})
-    where = settings.calculation
+    where = settings.of_target.calculation
     checks = doctor_checks()
     if config:
         checks += [oracle_check(settings.at_level(level.name), level.name) for level in settings.lower]
-        checks.append(oracle_check(settings))
+        checks.append(oracle_check(settings.of_target))
     checks += [aims_test_run(where.command, where.species_dir)] if test_run else []
     if as_json:
         emit(dumps({"checks": [check.as_dict() for check in checks]}))

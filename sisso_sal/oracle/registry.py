@@ -89,6 +89,12 @@ ORACLES: Mapping[str, OracleKind] = registered(
             words="a command for each candidate, such as './run.sh {id}'",
             make="sisso_sal.oracle.command:from_command",
         ),
+        "jobflow": OracleKind(
+            written="jobflow:MAKER",
+            words="a Maker of jobflow, package.module:Maker",
+            make="sisso_sal.oracle.jobflow_oracle:by_maker",
+            check="sisso_sal.oracle.jobflow_oracle:check_maker",
+        ),
     },
 )
 """Every kind of oracle by name, plug-ins unchecked; see `oracle_kinds`."""
@@ -122,7 +128,7 @@ def oracle_forms() -> str:
     Examples
     --------
     >>> oracle_forms()
-    'none, aims, structure, lookup:FILE, folder:PATH or command:COMMAND'
+    'none, aims, structure, lookup:FILE, folder:PATH, command:COMMAND or jobflow:MAKER'
     """
     *others, last = [kind.written for kind in oracle_kinds().values()]
     return f"{', '.join(others)} or {last}"

@@ -7,13 +7,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-__all__ = ["MACHINE", "CalculationSettings", "LabelSettings", "first_problem"]
+__all__ = ["MACHINE", "MACHINE_OF_JOBFLOW", "CalculationSettings", "JobflowSettings", "LabelSettings", "first_problem"]
 
 Step = Literal["relax", "static", "bands"]
 Compared = Literal["code", "xc", "relativity", "species", "k_grid", "spin"]
 
 MACHINE = ("command", "species_dir")
 """Settings of a calculation that belong to the machine and may change while a campaign goes on."""
+
+MACHINE_OF_JOBFLOW = ("runner", "store", "project", "worker", "exec_config", "resources")
+"""The same of section ``[calculation.jobflow]``."""
 
 
 class LabelSettings(BaseModel):
@@ -62,6 +65,47 @@ class LabelSettings(BaseModel):
     """Of ``folder:PATH``: settings that calculations must have; by default those that label the most candidates."""
 
 
+class JobflowSettings(BaseModel):
+    """How a Maker of jobflow is called, where it runs, and where its result is: section ``[calculation.jobflow]``.
+
+    A path is the keys that lead into what the job or flow returns, with dots between them; a number counts in a list, from 0.
+
+    Examples
+    --------
+    >>> JobflowSettings(value="output.energy_per_atom").runner
+    'local'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    value: str | None = Field(default=None, min_length=1)
+    """Path of the label; without it the Maker relaxes phases for section ``[label]``."""
+    energy: str = Field(default="output.energy", min_length=1)
+    """Path of the energy of the cell, in eV, where the Maker relaxes phases."""
+    structure: str = Field(default="output.structure", min_length=1)
+    """Path of the relaxed structure, of pymatgen or ASE."""
+    gap: str | None = Field(default=None, min_length=1)
+    """Path of the band gap, in eV, for a label that needs one."""
+    static: str | None = Field(default=None, min_length=1)
+    """Maker of the energy of what was relaxed, ``package.module:Maker``; by default the relaxation gives it."""
+    parameters: dict[str, Any] = {}
+    """What the Maker is made with, where it is a class, or called with, where it is a function."""
+    input: Literal["structure", "atoms"] = "structure"
+    """What the Maker takes: a structure of pymatgen, or atoms of ASE."""
+    runner: Literal["local", "remote"] = "local"
+    """Processes of this machine, or jobflow-remote, which knows the machines."""
+    store: Literal["file", "memory", "jobflow"] = "file"
+    """Where ``local`` keeps the outputs: a JSON file of each calculation, nowhere, or the store of jobflow's own settings."""
+    project: str | None = None
+    """Project of jobflow-remote; by default its own default."""
+    worker: str | None = None
+    """Worker of jobflow-remote; by default the first one of the project."""
+    exec_config: str | None = None
+    """Execution configuration of jobflow-remote, by its name."""
+    resources: dict[str, Any] = {}
+    """What jobflow-remote asks of the queue."""
+
+
 class CalculationSettings(BaseModel):
     """What computes and how: section ``[calculation]``."""
 
@@ -83,6 +127,8 @@ class CalculationSettings(BaseModel):
     """Energy above the lowest up to which a ranked structure is computed even if ``max_prototypes`` are lower, in eV/atom."""
     with_bands: bool = True
     """Whether a gap comes from bands along a path; else from the k-points of the static step."""
+    jobflow: JobflowSettings | None = None
+    """How the Maker of an oracle ``jobflow:MAKER`` is run."""
 
 
 def first_problem(error: ValidationError, kind: type[BaseModel]) -> str:

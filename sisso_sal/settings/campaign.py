@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from sisso_sal.errors import SettingsError
 from sisso_sal.settings import PEOPLE
-from sisso_sal.settings.calculation import MACHINE, CalculationSettings, LabelSettings
+from sisso_sal.settings.calculation import MACHINE, MACHINE_OF_JOBFLOW, CalculationSettings, LabelSettings
 from sisso_sal.settings.levels import LevelSettings, check_levels, level_text
 from sisso_sal.system.documents import needed, read_toml, shown
 
@@ -206,8 +206,13 @@ class CampaignSettings(BaseModel):
         """
         return {level.name: level.cost for level in self.lower} | {"": self.level[-1].cost if self.level else 1.0}
 
+    @property
+    def of_target(self) -> CampaignSettings:
+        """What the target is computed with: these settings, or those of the last level."""
+        return self.at_level(self.level[-1].name) if self.level else self
+
     def at_level(self, name: str) -> CampaignSettings:
-        """What a lower level is computed with: its oracle, and sections ``label`` and ``calculation`` as it has them."""
+        """What a level is computed with: its oracle, and sections ``label`` and ``calculation`` as it has them."""
         level = next(one for one in self.level if one.name == name)
         own = {"calculation": level.calculation, "label": level.label}
         changed = {section: value for section, value in own.items() if value is not None}
@@ -232,7 +237,11 @@ class CampaignSettings(BaseModel):
 
 
 def _on_machine(calculation: CalculationSettings, other: CalculationSettings) -> CalculationSettings:
-    return calculation.model_copy(update=other.model_dump(include={*MACHINE}))
+    changed = other.model_dump(include={*MACHINE})
+    if calculation.jobflow is not None and other.jobflow is not None:
+        of_jobflow = other.jobflow.model_dump(include={*MACHINE_OF_JOBFLOW})
+        changed["jobflow"] = calculation.jobflow.model_copy(update=of_jobflow)
+    return calculation.model_copy(update=changed)
 
 
 _SECTIONS = {

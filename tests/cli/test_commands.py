@@ -347,7 +347,7 @@ def test_flags_come_on_top_of_the_file_of_settings(work):
         ),
         (
             ["discover", "table.csv", "--oracle", "vasp"],
-            "error: oracle: needs none, aims, structure, lookup:FILE, folder:PATH or command:COMMAND, found 'vasp'",
+            "error: oracle: needs none, aims, structure, lookup:FILE, folder:PATH, command:COMMAND or jobflow:MAKER, found 'vasp'",
         ),
         (
             ["discover", "table.csv", "--goal", "lowest", "--out", "never"],

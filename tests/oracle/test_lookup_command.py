@@ -284,7 +284,7 @@ def test_a_program_is_found_from_where_the_command_was_given(tmp_path, monkeypat
 
 @pytest.mark.parametrize("spec", ["aims:x", "lookup", "lookup:", "none:x", "command:"])
 def test_an_oracle_that_does_not_exist_is_refused(spec, tmp_path):
-    told = rf"^oracle: needs none, aims, structure, lookup:FILE, folder:PATH or command:COMMAND, found '{spec}'$"
+    told = rf"^oracle: needs none, aims, structure, lookup:FILE, folder:PATH, command:COMMAND or jobflow:MAKER, found '{spec}'$"
     with pytest.raises(SettingsError, match=told):
         make_oracle(CampaignSettings(run=RunSettings(oracle=spec)), Path("run"), table_of(MATERIALS, tmp_path))
 

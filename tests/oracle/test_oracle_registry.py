@@ -86,14 +86,11 @@ def test_a_plug_in_labels_a_campaign_and_is_in_the_help(plugged_in, tmp_path):
     assert len(labels) == 2
     assert labels == {id: 2.5 * TRUE[id] for id in labels}
     text = " ".join(command("discover", "--help", environment=plugged_in, cwd=tmp_path).stdout.split())
-    assert (
-        "command:COMMAND (a command for each candidate, such as './run.sh {id}'), factor:NUMBER (the truth times"
-        in text
-    )
+    assert "jobflow:MAKER (a Maker of jobflow, package.module:Maker), factor:NUMBER (the truth times" in text
     refused = command("discover", "materials.csv", "--oracle", "factor", environment=plugged_in, cwd=tmp_path)
     assert refused.returncode == 2
     assert (
-        "needs none, aims, structure, lookup:FILE, folder:PATH, command:COMMAND or factor:NUMBER, found 'factor'"
+        "needs none, aims, structure, lookup:FILE, folder:PATH, command:COMMAND, jobflow:MAKER or factor:NUMBER, found 'factor'"
         in refused.stderr
     )
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from sisso_sal.errors import InputError, OracleError
 from sisso_sal.oracle.engines.aims_bands import read_bands
+from sisso_sal.oracle.engines.aims_beyond import GAP_OF_BANDS
 from sisso_sal.oracle.engines.aims_control import read_control
 from sisso_sal.oracle.engines.aims_inputs import AimsSettings, write_inputs
 from sisso_sal.oracle.engines.aims_results import frames_of, read_output
@@ -342,6 +343,9 @@ def calculation_document(
     details = _details(Path(folder)) if finished else _without_results(Path(folder))
     frames = [frame for place in earlier for frame in frames_of(Path(place, OUTPUT))] + details.pop("frames")
     grid = {key: details.pop(key) for key in ("k_grid", "n_k_points")}
+    if finished and verdict.gap_definition:  # band files without GW in their names are those of the functional
+        details |= {"bandgap": verdict.gap_eV, "vbm": verdict.vbm_eV, "cbm": verdict.cbm_eV, "band_reason": ""}
+        details["has_bands"] = verdict.gap_definition == GAP_OF_BANDS
     document = {
         "task_label": label,
         "dir_name": str(Path(folder)),

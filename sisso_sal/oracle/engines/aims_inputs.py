@@ -35,6 +35,7 @@ _MANAGED = frozenset(
 STARTING_MOMENT = 1.0
 """Of each atom in a spin-polarised run of a structure without moments, in Bohr magnetons: zero would find no magnetic solution."""
 
+_UNREAD = ("sc_self_energy", "sc_gw", "mp2")  # beyond a functional, with results that nothing here reads
 _SAME_LATTICE = 5e-3  # a relaxation leaves a cubic cell cubic to within less than this
 _KEYWORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -122,6 +123,10 @@ class AimsSettings(BaseModel):
                 raise ValueError(f"one keyword and its value on one line for extra '{key}'")
             if key in _MANAGED:
                 raise ValueError(f"a keyword that has no setting of its own, not extra '{key}'")
+            if key in _UNREAD or (key == "total_energy_method" and value.strip() != "rpa"):
+                raise ValueError(
+                    f"a method whose result is read (qpe_calc, total_energy_method rpa), not extra '{key}'"
+                )
         return self
 
     @property

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from sisso_sal.errors import InputError, OracleError
+from sisso_sal.oracle.engines.aims_beyond import RPA_DEFINITION, BeyondTrace
 
 Verdict = Literal["finished", "scf_not_converged", "relaxation_not_converged", "interrupted", "failed"]
 
@@ -35,6 +36,7 @@ _FULL = re.compile(r"no space left|disk quota exceeded", re.I)
 _STOPS = "the run stopped with: "
 _ENDS = "the output ends "
 _LINE_LIMIT = 65_536
+_OF_QUASI_PARTICLES = ("vbm_eV", "cbm_eV", "gap_definition")
 _KEEP = 120
 
 
@@ -56,15 +58,21 @@ class RunVerdict:
         One line.
     energy_eV : float or None
         The last "Total energy uncorrected", in eV for the cell, without any extrapolation to zero broadening. The
-        electronic free energy, which some programs call the energy, is lower wherever states are partly occupied.
+        electronic free energy, which some programs call the energy, is lower wherever states are partly occupied. Of a run with
+        ``total_energy_method rpa`` the RPA total energy.
     gap_eV : float or None
         The last HOMO-LUMO gap on the k-grid of the run, in eV; the value with spin-orbit coupling where it is used.
+        Of a run with ``qpe_calc`` that of the quasi-particle energies, see `gap_definition`.
     n_atoms : int
         Atoms in the cell; 0 if the run ended before it had read its geometry.
     version : str or None
         Version of FHI-aims.
     energy_definition : str
         What `energy_eV` is.
+    vbm_eV, cbm_eV : float or None
+        Edges of the quasi-particle energies, in eV.
+    gap_definition : str
+        Where a gap of quasi-particle energies comes from; "" for any other.
     n_tasks : int
         Parallel tasks of the run; 1 if it does not say.
     n_cycles : int
@@ -78,6 +86,9 @@ class RunVerdict:
     n_atoms: int = 0
     version: str | None = None
     energy_definition: str = ENERGY_DEFINITION
+    vbm_eV: float | None = None
+    cbm_eV: float | None = None
+    gap_definition: str = ""
     n_tasks: int = 1
     n_cycles: int = 0
 
@@ -89,8 +100,9 @@ class RunVerdict:
         return broke_off and self.n_cycles > 0 and not explained
 
     def as_dict(self) -> dict[str, str | float | int | None]:
-        """The fields as a dictionary that JSON can hold."""
-        return asdict(self)
+        """The fields as a dictionary that JSON can hold; those of quasi-particle energies only where there are some."""
+        fields = asdict(self)
+        return fields if self.gap_definition else {k: v for k, v in fields.items() if k not in _OF_QUASI_PARTICLES}
 
 
 def judge_run(
@@ -148,11 +160,20 @@ def judge_run(
     verdict, reason = _verdict(trace)
     if composition is not None and trace.atoms and trace.atoms != composition:
         verdict, reason = "failed", f"needs a run of {_formula(composition)}, found one of {_formula(trace.atoms)}"
+    energy, definition = _finite(trace.energy), ENERGY_DEFINITION
+    if trace.beyond.asked.get("total_energy_method") == "rpa":
+        energy, definition = trace.beyond.rpa, RPA_DEFINITION
+    edges = trace.beyond.edges() if "qpe_calc" in trace.beyond.asked else None
+    vbm, cbm, gap_definition = edges or (None, None, "")
     return RunVerdict(
         verdict=verdict,
         reason=reason,
-        energy_eV=_finite(trace.energy),
-        gap_eV=_finite(trace.gap),
+        energy_eV=energy,
+        gap_eV=_finite(trace.gap) if vbm is None or cbm is None else max(0.0, cbm - vbm),
+        energy_definition=definition,
+        vbm_eV=vbm,
+        cbm_eV=cbm,
+        gap_definition=gap_definition,
         n_atoms=trace.n_atoms,
         version=trace.version,
         n_tasks=trace.n_tasks,
@@ -219,6 +240,7 @@ class _Trace:
     crashed: str = ""
     last: str = ""
     is_cut: bool = False
+    beyond: BeyondTrace = field(default_factory=BeyondTrace)
 
     def read(self, line: str) -> "_Trace":
         """Take in a line; the first line of a further run in the same file starts afresh."""
@@ -226,6 +248,7 @@ class _Trace:
             return _Trace(started=True)
         if line.strip(" -*="):
             self.last = line.strip()
+            self.beyond.read(line)
             if "self-consistency" in line or "Self-consistency" in line or "SELF-CONSISTENCY" in line or "SCF" in line:
                 self._read_cycle(line)
             elif "eometry" in line or "optimization" in line:
@@ -241,6 +264,7 @@ class _Trace:
             self.started = True  # also of an output whose head is missing
             self.n_cycles += 1
             self.scf = "running"
+            self.beyond.begin_cycle()
         elif "Self-consistency cycle converged" in line:
             self.scf = "converged"
         elif "SELF-CONSISTENCY CYCLE DID NOT CONVERGE" in line or "SCF cycle not converged" in line:
@@ -304,8 +328,11 @@ def _verdict(trace: _Trace) -> tuple[Verdict, str]:
     if _finite(energy) is None:
         seen = "none" if energy is None else repr(energy[:_KEEP])
         return "failed", f"the last cycle needs a finite {ENERGY_DEFINITION}, found {seen}"
+    if missing := trace.beyond.missing():
+        return "failed", missing
     relaxed = " and a converged geometry" if trace.relaxes else ""
-    return "finished", f"the run ended with a converged self-consistency cycle{relaxed}"
+    doubt = "; some quasi-particle energies are not unique" if trace.beyond.is_ambiguous else ""
+    return "finished", f"the run ended with a converged self-consistency cycle{relaxed}{doubt}"
 
 
 def _without_cycle(trace: _Trace) -> tuple[Verdict, str]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sisso_sal.data.table import Table
-from sisso_sal.errors import DocumentError, InputError, OracleError, StorageError, TakenError
-from sisso_sal.oracle.candidates import check_unit, formulas_of, text_column
+from sisso_sal.errors import DocumentError, InputError, OracleError, SettingsError, StorageError, TakenError
+from sisso_sal.oracle.candidates import check_unit, formulas_of
 from sisso_sal.oracle.engines.aims_inputs import species_files
 from sisso_sal.oracle.engines.ase_calculator import CalculatorSettings, make_calculator
 from sisso_sal.oracle.engines.trial import try_calculator
@@ -22,6 +22,7 @@ from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.expressions import expression_names
 from sisso_sal.oracle.stability.labels import LABELS
 from sisso_sal.oracle.stability.pourbaix import Conditions
+from sisso_sal.oracle.starts import own_structures
 from sisso_sal.oracle.workflow.label_table import record_labels
 from sisso_sal.oracle.workflow.outcomes import LabelOutcome, PhaseRequest, Question
 from sisso_sal.oracle.workflow.steps import STEPS, EngineSettings, load_engine, step_settings
@@ -29,7 +30,7 @@ from sisso_sal.oracle.workflow.tasks import Workflow, is_of
 from sisso_sal.oracle.workflow.trust import measured_enthalpies, oxygen_energy
 from sisso_sal.oracle.workflow.workers import LOG, living
 from sisso_sal.oxides.elements import parse_formula
-from sisso_sal.oxides.structures import formula_key, read_structures, structures_of_column
+from sisso_sal.oxides.structures import formula_key, read_structures
 from sisso_sal.protocols import Answer, Receipt, Request
 from sisso_sal.settings.calculation import LabelSettings
 from sisso_sal.settings.campaign import CampaignSettings
@@ -51,6 +52,7 @@ __all__ = [
 FOLDER = "oracle"
 """Where the calculations are, below the run folder."""
 
+Kind = Literal["aims", "structure", "jobflow"]
 _PATIENCE = 3
 _STARTING = 300.0  # seconds in which a worker has to be known as one
 
@@ -196,19 +198,21 @@ def _answer(outcome: LabelOutcome) -> Answer:
 
 
 def first_principles(
-    kind: Literal["aims", "structure"], settings: CampaignSettings, run: str | os.PathLike[str], table: Table
+    kind: Kind, settings: CampaignSettings, run: str | os.PathLike[str], table: Table, maker: str = ""
 ) -> FirstPrinciples:
     """The oracle that the settings of a campaign describe, after everything that it needs has been checked.
 
     Parameters
     ----------
-    kind : {"aims", "structure"}
-        FHI-aims, or an ASE calculator.
+    kind : {"aims", "structure", "jobflow"}
+        FHI-aims, an ASE calculator, or a Maker of jobflow.
     settings : CampaignSettings
     run : path
         The run folder; nothing is written yet.
     table : Table
         The candidates.
+    maker : str
+        The Maker.
 
     Raises
     ------
@@ -219,7 +223,7 @@ def first_principles(
     label = settings.label
     conditions = check_label(label)
     check_unit(label.quantity, table)
-    engine = engine_of(kind, settings)
+    engine = engine_of(kind, settings, maker)
     formulas = formulas_of(table, label.formula)
     asked = {id: formulas[id] for id, known in zip(table.ids, table.labelled, strict=True) if not known}
     check_machine(engine, asked.values(), runs_here=settings.run.calculations > 0)
@@ -235,7 +239,7 @@ def first_principles(
             measured_tolerance=label.measured_tolerance,
         ),
         ions=label.ions,
-        structures=_structures(settings, table),
+        structures=own_structures(settings, table),
         max_prototypes=label.max_prototypes,
         competitors=label.competitors,
     )
@@ -287,7 +291,7 @@ def _tried(calculators: Sequence[CalculatorSettings | None], workers: int) -> li
     return [try_calculator(each) for each in different] if workers else []
 
 
-def _checked(kind: Literal["aims", "structure"], settings: CampaignSettings) -> EngineSettings:
+def _checked(kind: Kind, settings: CampaignSettings) -> EngineSettings:
     check_label(settings.label)
     engine = engine_of(kind, settings)
     oxygen_energy(engine, settings.label)
@@ -295,7 +299,7 @@ def _checked(kind: Literal["aims", "structure"], settings: CampaignSettings) -> 
     return engine
 
 
-def engine_of(kind: Literal["aims", "structure"], settings: CampaignSettings) -> EngineSettings:
+def engine_of(kind: Kind, settings: CampaignSettings, maker: str = "") -> EngineSettings:
     """The engine of a campaign; `SettingsError` where a setting of a step is unknown or out of range.
 
     Calculations run in folders of their own: a program and species that are given relative to the current one are made absolute.
@@ -307,6 +311,12 @@ def engine_of(kind: Literal["aims", "structure"], settings: CampaignSettings) ->
     if words and "/" in words[0]:
         values["command"] = " ".join([os.path.abspath(words[0]), *words[1:]])
     walltime = None if settings.run.walltime is None else 3600 * settings.run.walltime
+    if kind == "jobflow":  # a gap comes from the output of the Maker
+        values |= {"maker": maker, "with_bands": False, "jobflow": values["jobflow"] or {}}
+        if "band_gap" in expression_names(settings.label.quantity, LABELS) and not values["jobflow"].get("gap"):
+            raise SettingsError("calculation.jobflow.gap: needs the path of the gap, which the label has, found none")
+    elif values["jobflow"] is not None:
+        raise SettingsError(f"calculation.jobflow: needs an oracle jobflow:MAKER, found '{kind}'")
     return load_engine({**values, "engine": kind, "walltime": walltime, "lease": settings.run.lease})
 
 
@@ -319,18 +329,6 @@ def check_label(label: LabelSettings) -> Conditions:
     if label.structures is not None:
         read_structures(label.structures)
     return Conditions(potential=label.potential, pH=label.pH, concentration=label.concentration)
-
-
-def _structures(settings: CampaignSettings, table: Table) -> dict[str, Any]:
-    """The user's structures, of both places."""
-    label = settings.label
-    by_formula = {} if label.structures is None else dict(read_structures(label.structures))
-    if label.structure_column is not None:
-        cells = text_column(table, label.structure_column, "label.structure_column")
-        column = {id: cell for id, cell in zip(table.ids, cells, strict=True) if cell.strip()}
-        for key, structures in structures_of_column(column).items():
-            by_formula[key] = [*by_formula.get(key, ()), *structures]
-    return by_formula
 
 
 def check_machine(engine: EngineSettings, formulas: Any, *, runs_here: bool) -> None:
@@ -355,7 +353,7 @@ def check_machine(engine: EngineSettings, formulas: Any, *, runs_here: bool) -> 
         for settings in needed:
             if settings is not None and runs_here:
                 make_calculator(settings, Path(folder))
-    if engine.engine == "structure":
+    if engine.engine != "aims":
         return
     words = engine.program.split()
     if runs_here and (not words or shutil.which(words[0]) is None):

@@ -20,7 +20,7 @@ from sisso_sal.oracle.workflow.trust import far_from_measured
 from sisso_sal.oxides.phases import MOLECULES
 from sisso_sal.oxides.structures import formula_key
 
-__all__ = ["LabelOutcome", "PhaseRequest", "Question", "outcome_of"]
+__all__ = ["LabelOutcome", "PhaseRequest", "Question", "outcome_of", "references_of"]
 
 FailureKind = Literal["no_label", "calculation", "not_converged", "competitor"]
 
@@ -142,7 +142,7 @@ def outcome_of(
     def failed(kind: FailureKind, reason: str) -> LabelOutcome:
         return LabelOutcome(id=request.id, intent=request.intent, failure=kind, reason=reason, core_hours=hours)
 
-    references = _references(phases, question)
+    references = references_of(phases, question)
     try:
         found = _label(request, phases, references, question, ions)
     except (InputError, OracleError) as error:
@@ -212,7 +212,8 @@ def _label(
     )
 
 
-def _references(phases: Sequence[Phase], question: Question) -> References | OxygenReference | None:
+def references_of(phases: Sequence[Phase], question: Question) -> References | OxygenReference | None:
+    """What oxygen and hydrogen are compared with; None where water or hydrogen has no energy."""
     correction = question.oxygen_correction
     if question.oxygen_energy is not None:
         return OxygenReference(oxygen=question.oxygen_energy, oxygen_correction=correction + OXYGEN_ENTROPY)

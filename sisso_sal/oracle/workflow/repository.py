@@ -1,6 +1,7 @@
 """The calculations of a folder as Taskblaster keeps them: making, reading, repeating and running its tasks.
 
-Nothing but this file imports Taskblaster. Each function opens the repository, which locks it, and closes it again.
+Nothing but this file, `campaign_repository` and `fenced` imports Taskblaster. Each function opens the repository, which locks it,
+and closes it again.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ import json
 import os
 import sqlite3
 import sys
-import time
-import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any, Literal
 from sisso_sal.errors import DocumentError, InputError, OracleError
 from sisso_sal.oracle.workflow.chains import LOWEST, RANKING, NewChain, NewRanking, Task, read_document
 from sisso_sal.oracle.workflow.steps import Step
-from sisso_sal.oracle.workflow.workers import Watcher, insist
+from sisso_sal.oracle.workflow.workers import Watcher
 
 try:
     import taskblaster as tb
@@ -29,13 +28,13 @@ try:
     from taskblaster.repository import Repository, WorkerSpecification
     from taskblaster.state import State
     from taskblaster.storage import JSONCodec
-    from taskblaster.util import workdir
-    from taskblaster.worker import LoadedTask, Worker, pop_special_kwargs
+
+    from sisso_sal.oracle.workflow.campaign_repository import CampaignRepository
+    from sisso_sal.oracle.workflow.fenced import FencedWorker
 except ImportError:
     raise InputError("first-principles workflows need Taskblaster; pip install 'sisso-sal[dft]'") from None
 
 __all__ = [
-    "FencedWorker",
     "add_chains",
     "files_of",
     "has_tasks",
@@ -79,9 +78,9 @@ class _Closing:
         return getattr(self._connection, name)
 
 
-def tb_init_repo(root: Path, read_only: bool = False) -> Repository:
+def tb_init_repo(root: Path, read_only: bool = False) -> CampaignRepository:
     """A repository with our codec, whose connections are closed; Taskblaster's own command calls it as well."""
-    repo = Repository(root, usercodec=_Codec(), read_only=read_only)
+    repo = CampaignRepository(root, usercodec=_Codec(), read_only=read_only)
     registry: Any = repo.registry
     registry.conn = _Closing(registry.conn)
     return repo
@@ -242,12 +241,13 @@ def has_tasks(root: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _opened(root: Path) -> Iterator[Repository]:
+def _opened(root: Path) -> Iterator[CampaignRepository]:
     """The repository of the folder, made at the first time, locked while it is open; what it prints is dropped."""
     root.mkdir(parents=True, exist_ok=True)
     with _translated(root), contextlib.redirect_stdout(io.StringIO()):
-        create = not has_tasks(root)
-        with Repository.create(root, modulename=__name__) if create else tb_init_repo(root) as repo:
+        if not has_tasks(root):
+            Repository.create(root, modulename=__name__)
+        with tb_init_repo(root) as repo:
             yield repo
 
 
@@ -313,10 +313,11 @@ def repeat(root: Path, names: Sequence[str]) -> None:
         _queue(repo)
 
 
-def _unrun(repo: Repository, names: Sequence[str], states: set[State]) -> None:
-    """Make tasks new again, and all that come after them; what they left in their folders stays."""
+def _unrun(repo: CampaignRepository, names: Sequence[str], states: set[State]) -> None:
+    """Make tasks new again, and all that come after them; what they left in their folders stays, attempts included."""
     tree = repo.tree([str(repo.tree_path / name) for name in names], states=states, relative_to=repo.tree_path)
-    _, nodes, unrun = tree.select_unrun()
+    with repo.keeping_attempts():
+        _, nodes, unrun = tree.select_unrun()
     if nodes:
         unrun()
     for name in names:
@@ -372,49 +373,6 @@ def ready(root: Path, tags: set[str]) -> frozenset[str]:
 
 
 # Doing tasks -------------------------------------------------------------------------------------------------------------
-
-
-class FencedWorker(Worker):
-    """A worker that does one task after the other.
-
-    A worker that was stopped for a while may have been given up, and another one may have its task. So the result is written and
-    the task is done in one transaction, in which nobody else can take the task.
-    """
-
-    def process_one_task(self) -> None:
-        insist()
-        task = self.acquire_task()
-        self.log(f"Running {task.name} ...")
-        began = time.monotonic()
-        output, error, trace = None, None, ""
-        try:
-            output = self._computed(task)
-        except Exception as raised:  # whatever a task raises is why it failed
-            error, trace = raised, traceback.format_exc()
-        with self.registry.conn:
-            if not self._is_own(task.name):
-                told = [f"Task {task.name} was given to another worker meanwhile; nothing of it is recorded"]
-            elif error is not None:
-                task.directory.joinpath(task.entry.stacktracetemplate.format(0)).write_text(trace)
-                self.registry.update_task_failed(task.name, error_msg=str(error))
-                told = [trace, f"Task {task.name} failed: {error}"]
-            else:
-                task.entry.dump_output(output)
-                self.registry.update_task_done(task.name)
-                told = [f"Task {task.name} finished in {time.monotonic() - began:.1f} s"]
-        self.log(*told)
-        insist()
-
-    def _computed(self, task: LoadedTask) -> Any:
-        inputs = dict(task.kwargs)
-        pop_special_kwargs(inputs)
-        with workdir(task.directory):
-            return self.repo.import_task_function(task.target)(**inputs)
-
-    def _is_own(self, task: str) -> bool:
-        info = self.registry.workers.get_runinfo(task)
-        is_running = self.registry.index.node(task).state == State.run
-        return is_running and info is not None and info.subworkerid == self.name
 
 
 def run_ready(root: Path, tags: set[str], name: str) -> int:

@@ -20,6 +20,7 @@ from sisso_sal.oracle.engines.aims import calculation_document, geometry_of, has
 from sisso_sal.oracle.engines.aims_inputs import AimsSettings, preset
 from sisso_sal.oracle.engines.aims_verdict import RunVerdict
 from sisso_sal.oracle.engines.ase_calculator import CalculatorSettings, calculate, calculator_preset
+from sisso_sal.oracle.engines.jobflow_maker import relaxed_by_maker
 from sisso_sal.oracle.engines.potentials import WITHOUT_MOMENTS
 from sisso_sal.oracle.workflow.attempts import (
     MAX_ATTEMPTS,
@@ -31,7 +32,14 @@ from sisso_sal.oracle.workflow.attempts import (
 )
 from sisso_sal.oracle.workflow.chains import LEFT_OUT
 from sisso_sal.oracle.workflow.leases import SECONDS
-from sisso_sal.settings.calculation import MACHINE, CalculationSettings, Step, first_problem
+from sisso_sal.settings.calculation import (
+    MACHINE,
+    MACHINE_OF_JOBFLOW,
+    CalculationSettings,
+    JobflowSettings,
+    Step,
+    first_problem,
+)
 from sisso_sal.system.documents import read_json, shown
 from sisso_sal.system.slurm import cores_per_task
 
@@ -47,6 +55,7 @@ __all__ = [
     "load_engine",
     "lowest_bands",
     "relax",
+    "run_step",
     "static",
     "static_with_bands",
     "structure_of",
@@ -72,15 +81,18 @@ class EngineSettings(CalculationSettings):
 
     Parameters
     ----------
-    engine : {"aims", "structure"}
-        FHI-aims, or the ASE calculator named in `calculator`.
+    engine : {"aims", "structure", "jobflow"}
+        FHI-aims, the ASE calculator named in `calculator`, or a Maker of jobflow.
+    maker : str
+        The Maker that relaxes, where the engine is jobflow.
     walltime : float, optional
         Seconds for one run of FHI-aims.
     lease : float
         Seconds without a sign of life after which a worker is given up.
     """
 
-    engine: Literal["aims", "structure"] = "aims"
+    engine: Literal["aims", "structure", "jobflow"] = "aims"
+    maker: str = ""
     walltime: float | None = Field(default=None, gt=0)
     lease: float = Field(default=SECONDS, ge=1)
 
@@ -90,11 +102,16 @@ class EngineSettings(CalculationSettings):
         Without a relaxation before the steps there is no word of it: runs that began before it was thought of go on.
         """
         without = set() if self.prerelax else {"prerelax", "prerelax_window"}
-        return self.model_dump(mode="json", exclude={*_OF_THE_MACHINE, *without})
+        without |= set() if self.engine == "jobflow" else {"jobflow", "maker"}
+        excluded: dict[str, Any] = dict.fromkeys((*_OF_THE_MACHINE, *without), True)
+        return self.model_dump(mode="json", exclude={"jobflow": {*MACHINE_OF_JOBFLOW}, **excluded})
 
     def machine(self) -> dict[str, Any]:
         """What may change from one machine to the next."""
-        return self.model_dump(mode="json", include=set(_OF_THE_MACHINE))
+        here = self.model_dump(mode="json", include=set(_OF_THE_MACHINE))
+        if self.jobflow is not None:
+            here["jobflow"] = self.jobflow.model_dump(mode="json", include={*MACHINE_OF_JOBFLOW})
+        return here
 
     @property
     def program(self) -> str:
@@ -125,6 +142,11 @@ class EngineSettings(CalculationSettings):
             static, bands = (self.calculator_of(step).model_dump() for step in ("static", "bands"))
         return all(value == bands[key] for key, value in static.items() if key not in _OF_BANDS)
 
+    @property
+    def of_jobflow(self) -> JobflowSettings:
+        """How the Maker is run."""
+        return self.jobflow or JobflowSettings()
+
     def prerelaxation(self) -> CalculatorSettings | None:
         """How the potential relaxes, with lost symmetry given back unless told otherwise; None where there is no potential."""
         if not self.prerelax:
@@ -154,7 +176,7 @@ def load_engine(data: Mapping[str, Any]) -> EngineSettings:
     for step in STEPS:
         if engine.engine == "aims":
             step_settings(engine, step)
-        else:
+        elif engine.engine == "structure":
             engine.calculator_of(step)
     return engine
 
@@ -183,7 +205,7 @@ def relax(structure: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
         changed, at the attempt whose results these are) and, if need be, ``beside``: attempts on other machines that were not seen
         to have ended.
     """
-    return _step("relax", structure_of(structure), engine_here(engine))
+    return run_step("relax", structure_of(structure), engine_here(engine))
 
 
 def static(previous: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
@@ -224,7 +246,7 @@ def lowest_bands(names: list[str], statics: list[dict[str, Any]], engine: dict[s
     lowest = statics[number]
     if lowest["has_bands"]:
         return {**lowest, "task_label": "bands", "lowest": names[number], "core_hours": 0.0, "steps": 0, "attempts": 0}
-    document = {**_step("bands", structure_of(lowest["structure"]), engine_here(engine)), "lowest": names[number]}
+    document = {**run_step("bands", structure_of(lowest["structure"]), engine_here(engine)), "lowest": names[number]}
     if document["state"] == "successful" and document["band_reason"]:
         return {**document, "state": "failed", "verdict": "failed", "reason": document["band_reason"]}
     return document
@@ -235,12 +257,17 @@ def _after(step: Step, previous: dict[str, Any], engine: dict[str, Any], with_ba
         place = "" if previous["state"] == LEFT_OUT else f"{previous['task_label']}: "
         reason = f"{place}{previous['reason']}".removeprefix(f"{step}: ")
         return {**previous, "task_label": step, "reason": reason, "core_hours": 0.0, "attempts": 0}
-    return _step(step, structure_of(previous["structure"]), engine_here(engine), with_bands=with_bands)
+    here = engine_here(engine)
+    if here.engine == "jobflow" and here.of_jobflow.static is None:  # the Maker that relaxes gives the energy as well
+        return {**previous, "task_label": step, "core_hours": 0.0, "attempts": 0}
+    return run_step(step, structure_of(previous["structure"]), here, with_bands=with_bands)
 
 
 def engine_here(science: dict[str, Any]) -> EngineSettings:
     """The settings on this machine: a task runs in ROOT/tree/PHASE/STRUCTURE/STEP."""
-    return load_engine({**science, **_machine_of(Path.cwd().parents[3])})
+    machine = _machine_of(Path.cwd().parents[3])
+    of_jobflow = {**(science.get("jobflow") or {}), **(machine.get("jobflow") or {})}
+    return load_engine({**science, **machine, "jobflow": of_jobflow or None})
 
 
 def lease_of(root: Path) -> float:
@@ -271,23 +298,35 @@ def structure_of(data: dict[str, Any]) -> Structure | Molecule:
     return (Structure if "lattice" in data else Molecule).from_dict(data)
 
 
-def _step(
+def run_step(
     step: Step, structure: Structure | Molecule, engine: EngineSettings, with_bands: bool = False
 ) -> dict[str, Any]:
+    """A step in the current folder, on from the attempts that are there; see `relax`."""
     folder = Path.cwd()
-    with_bands = with_bands and engine.joins_bands
+    with_bands = with_bands and engine.engine != "jobflow" and engine.joins_bands
     if engine.engine == "aims":
         return _aims_step(folder, step, structure, engine, with_bands)
     attempt = begin_attempt(folder, patience=engine.lease / 2)
     if attempt is None:
         raise OracleError(f"{step}: its worker died in each of {MAX_ATTEMPTS} attempts")
     with running_in(attempt):
-        settings = engine.calculator_of("bands" if with_bands else step)
-        document = calculate(attempt.folder, structure, settings, label=step, with_bands=with_bands)
+        if engine.engine == "jobflow":
+            document = _by_maker(attempt.folder, step, structure, engine)
+        else:
+            settings = engine.calculator_of("bands" if with_bands else step)
+            document = calculate(attempt.folder, structure, settings, label=step, with_bands=with_bands)
     verdict = {key: document[key] for key in ("verdict", "reason")}
     attempt.ended(verdict, document["run_stats"]["elapsed_time"])
     made = attempts_of(folder)
     return {**document, "core_hours": seconds_of(made) * cores_per_task() / 3600, **_told(made, made[-1])}
+
+
+def _by_maker(folder: Path, step: Step, structure: Structure | Molecule, engine: EngineSettings) -> dict[str, Any]:
+    """A step by the Maker that is for it; one of its own for the energy has no parameters."""
+    settings, maker = engine.of_jobflow, engine.maker
+    if step != "relax" and settings.static is not None:
+        settings, maker = settings.model_copy(update={"parameters": {}}), settings.static
+    return relaxed_by_maker(folder, maker, settings, structure, label=step)
 
 
 def _told(attempts: Sequence[Attempt], used: Attempt) -> dict[str, Any]:

@@ -21,7 +21,19 @@ from sisso_sal.system import processes, slurm
 from sisso_sal.system.documents import read_bytes
 from sisso_sal.system.storage import writing
 
-__all__ = ["LOG", "Silent", "Watcher", "insist", "living", "own_lease", "registered", "silent", "start", "worker_name"]
+__all__ = [
+    "LOG",
+    "Silent",
+    "Watcher",
+    "insist",
+    "is_at_work",
+    "living",
+    "own_lease",
+    "registered",
+    "silent",
+    "start",
+    "worker_name",
+]
 
 LOG = "workers.log"
 _FOLDER = "workers"
@@ -158,6 +170,12 @@ def silent(root: Path, running: Iterable[tuple[str, str]]) -> list[Silent]:
         elif age > lease:  # Slurm is asked about these alone
             found.append(Silent(task, worker, None if _job_has_ended(worker) else age))
     return found
+
+
+def is_at_work(root: Path, worker: str) -> bool:
+    """Whether a worker may be at work: it has a lease, and its process and its job have not certainly ended; one look."""
+    file = _file_of(root, worker)
+    return file is not None and file.exists() and not silent(root, [("", worker)])
 
 
 _OWN: list[Lease] = []

@@ -17,7 +17,7 @@ def static(energy, has_bands=True, gap=1.0, state="successful"):
 
 
 def test_the_bands_of_the_lowest_static_run_are_taken(monkeypatch):
-    monkeypatch.setattr(steps, "_step", lambda *args: pytest.fail("was computed"))
+    monkeypatch.setattr(steps, "run_step", lambda *args: pytest.fail("was computed"))
     found = steps.lowest_bands(["a", "b", "c"], [static(-1.0), static(-2.0, gap=3.0), static(None, state="failed")], {})
     assert (found["lowest"], found["bandgap"], found["core_hours"]) == ("b", 3.0, 0.0)
     nothing = steps.lowest_bands(["a"], [static(None, state="failed")], {})
@@ -29,7 +29,7 @@ def test_the_bands_of_the_lowest_static_run_are_taken(monkeypatch):
 def test_they_are_computed_where_the_lowest_has_none(monkeypatch):
     asked = []
     made = {"state": "successful", "bandgap": 2.0, "band_reason": "", "core_hours": 1.0}
-    monkeypatch.setattr(steps, "_step", lambda step, *rest: asked.append(step) or made)
+    monkeypatch.setattr(steps, "run_step", lambda step, *rest: asked.append(step) or made)
     monkeypatch.setattr(steps, "structure_of", lambda data: data)
     monkeypatch.setattr(steps, "engine_here", lambda engine: engine)
     pair = [static(-1.0), static(-2.0, has_bands=False)]
