@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -350,10 +351,14 @@ def validated(flat: dict[str, Any], place: Callable[[str], str]) -> CampaignSett
     return settings.model_copy(update={"run": run, "target": settings.target or last.column})
 
 
+_KIND = re.compile(r"\[|constrained-|^(int|float|str|bool)$")
+
+
 def _explained(error: ValidationError, place: Callable[[str], str], levels: Any) -> str:
     """The first problem in one line: where, what was needed, what was found; `levels` are those that were given."""
     first = error.errors()[0]
-    location = [str(part) for part in first["loc"] if not isinstance(part, int)]
+    # Of a setting that may be of several kinds pydantic names the kind behind the setting.
+    location = [str(part) for part in first["loc"] if not isinstance(part, int) and not _KIND.search(str(part))]
     where = place(".".join(location[:2]))
     where = f"{where}: " if where else ""
     match first["loc"]:

@@ -334,14 +334,27 @@ def relaxed_by_maker(
         gap = None if settings.gap is None else number_at(output, settings.gap)
     except (OracleError, DocumentError) as error:
         verdict, reason, energy, reached = "failed", str(error), None, structure
-    found, seconds = energy is not None, time.monotonic() - started
+    seconds = time.monotonic() - started
+    nothing = ("vbm", "cbm", "efermi", "forces", "stress", "magmoms", "calc_code", "version", "aims_version", "steps")
     document = {
-        "task_label": label, "dir_name": str(folder), "state": "successful" if found else "failed", "completed": found,
-        "calc_code": None, "version": None, "formula_pretty": structure.composition.reduced_formula, "nsites": len(reached), "structure": reached.as_dict(),
-        "energy": energy, "energy_per_atom": energy / len(reached) if found else None, "energy_definition": ENERGY_DEFINITION,
-        "bandgap": gap, "vbm": None, "cbm": None, "efermi": None, "has_bands": False, "band_reason": "", "forces": None, "stress": None,
-        "magmoms": None, "aims_version": None, "verdict": verdict, "reason": reason, "steps": None,
-        "core_hours": seconds * cores_per_task() / 3600, "run_stats": {"elapsed_time": seconds},
+        **dict.fromkeys(nothing),
+        "task_label": label,
+        "dir_name": str(folder),
+        "state": "failed" if energy is None else "successful",
+        "completed": energy is not None,
+        "formula_pretty": structure.composition.reduced_formula,
+        "nsites": len(reached),
+        "structure": reached.as_dict(),
+        "energy": energy,
+        "energy_per_atom": None if energy is None else energy / len(reached),
+        "energy_definition": ENERGY_DEFINITION,
+        "bandgap": gap,
+        "has_bands": False,
+        "band_reason": "",
+        "verdict": verdict,
+        "reason": reason,
+        "core_hours": seconds * cores_per_task() / 3600,
+        "run_stats": {"elapsed_time": seconds},
         "completed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }  # fmt: skip
+    }
     return finished_document(document, structure, None, parameters={"maker": name, **settings.parameters})

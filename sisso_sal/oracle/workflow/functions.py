@@ -121,8 +121,8 @@ def label(
     quantity : str
         As in section ``[label]``.
     settings : dict, optional
-        ``potential`` (V), ``pH``, ``concentration`` (mol/L), ``oxygen_correction``, ``oxygen_energy`` (eV for each oxygen atom) as in
-        section ``[label]``.
+        As in section ``[label]``: ``potential`` (V), ``pH``, ``concentration`` (mol/L), ``oxygen_correction`` and
+        ``oxygen_energy`` (eV for each oxygen atom).
     competitors : sequence of str, optional
         What must be known; by default the oxides of the pool with the candidate's metals.
 

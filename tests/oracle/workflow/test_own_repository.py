@@ -167,7 +167,7 @@ def test_a_label_names_what_it_waits_for():
     for settings, told in (
         (
             {"pressure": 1},
-            "label: unknown setting 'pressure'; known are potential, pH, concentration, oxygen_correction, oxygen_energy",
+            "label: unknown setting 'pressure'; known are potential, pH, ",
         ),
         ({"concentration": -1.0}, "label: concentration: needs "),
     ):
