@@ -4,6 +4,7 @@ import gc
 import os
 import sqlite3
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from forks import shared
 from hypothesis import settings
 
 from sisso_sal.engine.search import compile_for
+
+collect_ignore = [] if find_spec("jobflow") else ["makers.py"]
 
 # The same examples in every run, so that no test depends on luck. `pytest --hypothesis-profile random` draws others, and prints for
 # each failure what repeats it.

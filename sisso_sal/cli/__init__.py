@@ -151,7 +151,7 @@ def _loses(frame: FrameType | None) -> bool:
         name, file = frame.f_code.co_name, frame.f_code.co_filename
         if name in {"exec_module", "create_module"} and "importlib" in file:
             return True
-        if name.startswith("_raw_object_cache_") and "llvmlite" in file:
+        if "llvmlite" in file:  # objects half made complain when they are deleted
             return True
         if name == "_numba_unpickle":  # compiled code that makes an array goes on without it
             return True

@@ -120,7 +120,7 @@ def space_settings(parameters: Mapping[str, Any]) -> SpaceSettings:
     given = DEFAULT_OPERATORS if parameters["operators"] is None else parameters["operators"]
     operators: OperatorNames = tuple(names if isinstance(names, str) else tuple(names) for names in given)
     n_rungs = 0 if all(isinstance(names, str) for names in operators) else len(operators)
-    if n_rungs > (rung := parameters["rung"]):
+    if n_rungs and n_rungs > (rung := parameters["rung"]):
         raise SettingsError(f"operators: needs operators of all rungs, or of each of {rung}, found those of {n_rungs}")
     names = ("rung", "max_complexity", "max_features", "min_abs", "max_abs", "unit_rules")
     return SpaceSettings(

@@ -256,7 +256,7 @@ def test_the_module_runs_like_the_script():
         (["discover", "a.csv", "--member", "4"], ["No such option '--member'", "'--members'"]),
         (["fit"], ["Missing argument 'TABLE'"]),
         (["fit", "a.csv", "--rung", "4"], ["'--rung'", "4 is not in the range 0<=x<=3"]),
-        (["fit", "a.csv", "--n-sis", "many"], ["'--n-sis'", "'many' is not a valid integer"]),
+        (["fit", "a.csv", "--n-sis", "many"], ["'--n-sis'", "needs whole numbers of at least 1", "'many'"]),
         (["discover", "a.csv", "--members", "1"], ["'--members'", "1 is not in the range x>=2"]),
         (
             ["export", "model.json", "--format", "rust"],

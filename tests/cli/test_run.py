@@ -126,10 +126,13 @@ def test_a_table_of_labels_is_taken_whole_or_not_at_all(work, content, told):
             "error: Invalid value for '[VALUE]': needs a number no larger than 1e+100 in size, found '1e308'",
         ),
         (["label", "run", "M02", "much"], "error: Invalid value for '[VALUE]': needs a number, found 'much'"),
-        (["label", "run", "M02"], "error: needs ID and VALUE, ID and --failed REASON, or --file TABLE"),
+        (
+            ["label", "run", "M02"],
+            "error: needs ID and VALUE, ID and --failed REASON, --file TABLE, or --from folder:PATH",
+        ),
         (
             ["label", "run", "M02", "1", "--failed", "x"],
-            "error: needs ID and VALUE, ID and --failed REASON, or --file TABLE",
+            "error: needs ID and VALUE, ID and --failed REASON, --file TABLE, or --from folder:PATH",
         ),
         (
             ["label", "run", "M02", "--file", "all.csv"],

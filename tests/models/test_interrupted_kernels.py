@@ -16,6 +16,7 @@ import os, signal, threading, time
 import numpy as np
 from sisso_sal.models.trees import grown_on_all
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 rng = np.random.default_rng(0)
 rows, target = rng.normal(size=(400, 60)), rng.normal(size=400)
 grown_on_all(rows, target, np.ones(400), 1)

@@ -15,7 +15,9 @@ COMMAND = (sys.executable, "-m", "sisso_sal")
 
 
 def content(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    """Bytes of every file by its path, without those that a killed process was writing."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".part")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")

@@ -77,7 +77,8 @@ def test_a_rank_without_its_mark_is_found_by_its_group(tmp_path):
 
 
 WORKER = """if 1:
-    import subprocess, sys
+    import signal, subprocess, sys
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     from pathlib import Path
     from sisso_sal.system import programs
     from sisso_sal.system.programs import kept, new_mark
@@ -105,7 +106,7 @@ def start_worker(folder):
 def test_a_program_ends_with_its_starter(tmp_path, number):
     worker, _, _ = start_worker(tmp_path / "a")
     worker.send_signal(number)
-    worker.wait()
+    worker.wait(60)
     until((tmp_path / "a" / ENDED).exists)
     assert is_still(tmp_path / "a")
 
@@ -130,7 +131,7 @@ def test_what_outlives_its_keeper_too_is_found_by_the_next(tmp_path):
     assert keepers_of(mark) == [keeper]
     os.kill(keeper, signal.SIGKILL)
     worker.kill()
-    worker.wait()
+    worker.wait(60)
     time.sleep(0.5)
     assert not is_still(tmp_path / "a")
     assert end(mark) == []
