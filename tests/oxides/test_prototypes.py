@@ -304,3 +304,17 @@ def test_refusals(ask, message):
     with pytest.raises(InputError) as caught:
         ask()
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("formula", "name", "planar"), [("PdO", "PdO", "Pd"), ("CuO", "tenorite", "Cu"), ("NbO", "NbO", "Nb")]
+)
+def test_the_metal_is_in_the_middle_of_a_square_of_oxygen(formula, name, planar):
+    """Equal numbers of neighbours and bond lengths do not tell metal and oxygen apart: those of PdO may change places."""
+    structure = dict(prototype_structures(formula, [name]))[name]
+    centre = next(site for site in structure if site.specie.symbol == planar)
+    near = sorted(
+        (x for x in structure.get_neighbors(centre, 3.0) if x.specie.symbol == "O"), key=lambda x: x.nn_distance
+    )
+    bonds = np.array([site.coords - centre.coords for site in near[:4]])
+    assert np.linalg.svd(bonds)[1][2] == pytest.approx(0, abs=1e-6)
