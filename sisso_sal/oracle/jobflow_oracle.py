@@ -136,6 +136,8 @@ def _checked(settings: CampaignSettings, maker: str) -> JobflowSettings:
     asked = settings.calculation.jobflow or JobflowSettings()
     jobflow_of()
     maker_named(maker, asked.parameters)
+    if asked.value is not None and settings.label.vibrations is not None:
+        raise SettingsError("label.vibrations: needs a Maker that relaxes; leave it out, or calculation.jobflow.value")
     if asked.value is not None:
         unused = asked.model_fields_set & {"energy", "structure", "gap", "static"}
         if unused:
