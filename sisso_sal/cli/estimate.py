@@ -107,6 +107,8 @@ def estimate(
     file = read_columns(table)
     for line in file.notes:
         note(line)
+    if label.vibrations is not None:
+        note("label.vibrations has no effect on estimates; --check-phonons adds a column of them")
     formulas = _formulas(file, formula or label.formula)
     measured = None if options["fit_reference"] is None else read_enthalpies(options["fit_reference"])
     question = _question(label, competitors, options["ions"] or label.ions)

@@ -18,6 +18,7 @@ import rocksalt_springs
 from rocksalt_springs import frequencies, lowest
 from scipy import constants
 
+from sisso_sal.campaign.answers import checked
 from sisso_sal.errors import InputError, SettingsError
 from sisso_sal.oracle.engines.phonons import IMAGINARY
 from sisso_sal.oracle.workflow.chains import LOWEST, Chain, Task, phases_of
@@ -28,6 +29,7 @@ from sisso_sal.oracle.workflow.repository import run_ready
 from sisso_sal.oracle.workflow.tasks import Workflow
 from sisso_sal.oracle.workflow.vibrations import lowest_vibrations
 from sisso_sal.oracle.workflow.workers import worker_name
+from sisso_sal.protocols import Answer
 from sisso_sal.settings.calculation import LabelSettings
 from sisso_sal.settings.campaign import CampaignSettings
 
@@ -99,6 +101,9 @@ def test_the_label_has_the_sum_over_the_modes_of_the_springs(tmp_path):
     assert found.value - still.value == pytest.approx(by_hand, abs=3e-5)
     assert found.details["vibrations"] == {"MgO": oxide["vibration"], "Mg": metal["vibration"]}
     assert "vibrations" not in still.details
+    kept = checked(Answer("a", value=found.value, details=found.details))
+    assert (kept.kind, kept.details) == ("", found.details)
+    assert checked(Answer("a", value=1.0, details={"vibrations": {"MgO": "much"}})).kind == "invalid"
 
 
 @pytest.mark.parametrize(
