@@ -19,8 +19,10 @@ from rocksalt_springs import frequencies, lowest
 from scipy import constants
 
 from sisso_sal.campaign.answers import checked
+from sisso_sal.data.table import read_table
 from sisso_sal.errors import InputError, SettingsError
 from sisso_sal.oracle.engines.phonons import IMAGINARY
+from sisso_sal.oracle.registry import make_oracle
 from sisso_sal.oracle.workflow.chains import LOWEST, Chain, Task, phases_of
 from sisso_sal.oracle.workflow.engine_settings import TAGS, load_engine
 from sisso_sal.oracle.workflow.first_principles import check_calculator, check_label, check_machine
@@ -29,7 +31,7 @@ from sisso_sal.oracle.workflow.repository import run_ready
 from sisso_sal.oracle.workflow.tasks import Workflow
 from sisso_sal.oracle.workflow.vibrations import lowest_vibrations
 from sisso_sal.oracle.workflow.workers import worker_name
-from sisso_sal.protocols import Answer
+from sisso_sal.protocols import Answer, Request
 from sisso_sal.settings.calculation import LabelSettings
 from sisso_sal.settings.campaign import CampaignSettings
 
@@ -267,3 +269,27 @@ def test_doctor_looks_for_the_packages(monkeypatch):
     with pytest.raises(InputError, match=r"^phonopy: not installed; pip install"):
         check_machine(engine, (), runs_here=True)
     check_machine(engine, (), runs_here=False)
+
+
+def test_a_campaign_asks_for_them_and_keeps_them(tmp_path):
+    (tmp_path / "oxides.csv").write_text("name,EN,H (eV/atom)\nCaO,1.0,-3.1\nMgO,1.3,\nSrO,0.9,\n")
+    settings = CampaignSettings.model_validate(
+        {
+            "run": {"oracle": "structure", "calculations": 0},
+            "label": {
+                "quantity": "formation_energy",
+                "vibrations": SPRINGS,
+                "temperature": HOT,
+                "oxygen_energy": OXYGEN,
+            },
+            "calculation": {"calculator": SPRINGS, "changes": {"vibrations": {"displacement": 0.002}}},
+        }
+    )
+    oracle = make_oracle(settings, tmp_path, read_table(tmp_path / "oxides.csv", target="H (eV/atom)"))
+    assert oracle.describe()["label"]["vibrations"] == SPRINGS
+    request = Request(intent="a", id="MgO", candidate={})
+    receipt = oracle.submit(request)
+    run(oracle.workflow)
+    (answer,) = oracle.collect([receipt])
+    assert answer.value == pytest.approx(outcome(workflow(tmp_path / "alone"), "MgO").value)
+    assert set(answer.details["vibrations"]) == {"MgO", "Mg"}

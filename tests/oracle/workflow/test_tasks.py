@@ -426,7 +426,7 @@ def test_the_command(make, tmp_path):
         ((str(tmp_path / "nowhere"),), "nowhere: holds no calculations"),
         (
             (str(workflow.root), "--tags", "relax,all"),
-            "worker: needs tags of prerelax, relax, static, bands, found all",
+            "worker: needs tags of prerelax, relax, static, bands, vibrations, found all",
         ),
     ]:
         refused = command(*arguments)
