@@ -125,6 +125,10 @@ def check_maker(settings: CampaignSettings) -> str:
 
     maker = settings.run.oracle.partition(":")[2]
     asked = _checked(settings, maker)
+    if settings.label.vibrations is not None:
+        from sisso_sal.oracle.workflow.first_principles import checked_engine
+
+        checked_engine("jobflow", settings)
     number = n_jobs(made_by(maker, asked, prototype_structure("rocksalt", {"A": ("Mg", 2.0)})))
     where = "by jobflow-remote" if asked.runner == "remote" else f"in {settings.run.calculations} processes"
     what = settings.label.quantity if asked.value is None else asked.value

@@ -46,6 +46,7 @@ __all__ = [
     "check_calculator",
     "check_label",
     "check_machine",
+    "checked_engine",
     "engine_of",
     "first_principles",
 ]
@@ -268,7 +269,7 @@ def check_aims(settings: CampaignSettings) -> str:
     InputError
         A setting is out of range, or the program or a species is missing.
     """
-    engine = _checked("aims", settings)
+    engine = checked_engine("aims", settings)
     words = f"{settings.label.quantity} by '{engine.program}', {settings.run.calculations} workers"
     return "; ".join([words, *_tried([engine.prerelaxation(), *_vibrating(engine)], settings.run.calculations)])
 
@@ -281,7 +282,7 @@ def check_calculator(settings: CampaignSettings) -> str:
     InputError
         A setting is out of range, a package is missing, or the calculator fails.
     """
-    engine = _checked("structure", settings)
+    engine = checked_engine("structure", settings)
     words = f"{settings.label.quantity} by {engine.calculator}, {settings.run.calculations} workers"
     used = engine.calculator_of("relax"), engine.calculator_of("static"), engine.prerelaxation(), *_vibrating(engine)
     return "; ".join([words, *_tried(used, settings.run.calculations)])
@@ -299,7 +300,8 @@ def _tried(calculators: Sequence[CalculatorSettings | None], workers: int) -> li
     return [try_calculator(each) for each in different] if workers else []
 
 
-def _checked(kind: Kind, settings: CampaignSettings) -> EngineSettings:
+def checked_engine(kind: Kind, settings: CampaignSettings) -> EngineSettings:
+    """The engine of a campaign, after what it needs here has been found; `InputError` where something is missing."""
     check_label(settings.label)
     engine = engine_of(kind, settings)
     oxygen_energy(engine, settings.label)
