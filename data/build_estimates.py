@@ -18,8 +18,8 @@ from sisso_sal.fidelity.energies import described, read_energies, write_energies
 from sisso_sal.fidelity.estimates import needed_plan
 from sisso_sal.fidelity.parts import KeptParts
 from sisso_sal.fidelity.potentials import Potential, open_potential
-from sisso_sal.fidelity.relaxation import RelaxationSettings, Relaxed
 from sisso_sal.fidelity.starts import Start
+from sisso_sal.oracle.engines.relaxation import RelaxationSettings, Relaxed
 from sisso_sal.system.executors import open_workers
 from sisso_sal.system.progress import Progress
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from sisso_sal.fidelity.estimates import Energies
     from sisso_sal.fidelity.fitted import FittedScheme
     from sisso_sal.fidelity.potentials import Potential
-    from sisso_sal.fidelity.relaxation import RelaxationSettings
     from sisso_sal.fidelity.schemes import Scheme
     from sisso_sal.fidelity.starts import Start
+    from sisso_sal.oracle.engines.relaxation import RelaxationSettings
     from sisso_sal.settings.calculation import LabelSettings
     from sisso_sal.system.executors import Workers
 
@@ -107,6 +107,8 @@ def estimate(
     file = read_columns(table)
     for line in file.notes:
         note(line)
+    if label.vibrations is not None:
+        note("label.vibrations has no effect on estimates; --check-phonons adds a column of them")
     formulas = _formulas(file, formula or label.formula)
     measured = None if options["fit_reference"] is None else read_enthalpies(options["fit_reference"])
     question = _question(label, competitors, options["ions"] or label.ions)
@@ -215,10 +217,10 @@ def _computed(
 ) -> _Made:
     """The energies of everything that is needed, from parts and computed now."""
     from sisso_sal.fidelity.estimates import needed_plan, relaxed_energies
-    from sisso_sal.fidelity.phonons import need_phonopy
     from sisso_sal.fidelity.potentials import open_potential
-    from sisso_sal.fidelity.relaxation import RelaxationSettings
     from sisso_sal.fidelity.schemes import scheme_of
+    from sisso_sal.oracle.engines.phonons import need_phonopy
+    from sisso_sal.oracle.engines.relaxation import RelaxationSettings
     from sisso_sal.system.progress import Progress
 
     if options["check_phonons"]:

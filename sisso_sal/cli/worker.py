@@ -14,7 +14,10 @@ from sisso_sal.cli.terminal import next_step, show
 @click.command(cls=Command, short_help="Run the calculations that a campaign has submitted")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
-    "--tags", default="prerelax,relax,static,bands", show_default=True, help="Kinds of steps that this worker runs."
+    "--tags",
+    default="prerelax,relax,static,bands,vibrations",
+    show_default=True,
+    help="Kinds of steps that this worker runs.",
 )
 @click.option("--idle", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait for new steps; 0 by default.")
 @click.option("--recover", is_flag=True, help="Only put back the steps of workers that are dead, and end.")

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from sisso_sal.data.phonon_columns import phonon_headers
 from sisso_sal.errors import InputError, OracleError, reason_of
-from sisso_sal.fidelity.phonons import Phonons
-from sisso_sal.fidelity.relaxation import Relaxed
 from sisso_sal.fidelity.schemes import Scheme
 from sisso_sal.fidelity.starts import Competitors, competitors_of, metals_of
+from sisso_sal.oracle.engines.phonons import Phonons
+from sisso_sal.oracle.engines.relaxation import Relaxed
 from sisso_sal.oracle.stability.expressions import evaluate, expression_names
 from sisso_sal.oracle.stability.labels import LABELS, Label, OxygenReference, label
 from sisso_sal.oracle.stability.polymorphs import Phase, lowest_phases

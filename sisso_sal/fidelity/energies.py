@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sisso_sal.data.columns import ColumnFile, read_columns
 from sisso_sal.errors import DocumentError, TableError
 from sisso_sal.fidelity.potentials import Potential
-from sisso_sal.fidelity.relaxation import METHOD, RelaxationSettings, Relaxed
 from sisso_sal.fidelity.starts import Start
+from sisso_sal.oracle.engines.relaxation import METHOD, RelaxationSettings, Relaxed
 from sisso_sal.oxides.structures import formula_key
 from sisso_sal.system.documents import json_of, record_of
 from sisso_sal.system.storage import write_whole, writing

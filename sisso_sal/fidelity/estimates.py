@@ -13,9 +13,9 @@ from sisso_sal.fidelity.compute import computed
 from sisso_sal.fidelity.fitted import FittedScheme, fit_scheme
 from sisso_sal.fidelity.parts import RELAXATIONS, KeptParts, Kind
 from sisso_sal.fidelity.potentials import Potential
-from sisso_sal.fidelity.relaxation import RelaxationSettings, Relaxed
 from sisso_sal.fidelity.schemes import Scheme, scheme_of
 from sisso_sal.fidelity.starts import Plan, Start, competitors_of, metals_of, plan
+from sisso_sal.oracle.engines.relaxation import RelaxationSettings, Relaxed
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.structures import formula_key
 from sisso_sal.system.executors import HERE, Workers

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sisso_sal.errors import InputError
-from sisso_sal.fidelity.relaxation import Relaxed
 from sisso_sal.fidelity.schemes import Scheme
+from sisso_sal.oracle.engines.relaxation import Relaxed
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.structures import formula_key
 

@@ -21,8 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sisso_sal.errors import DocumentError, LockedError, StorageError
 from sisso_sal.fidelity.potentials import Potential
-from sisso_sal.fidelity.relaxation import METHOD, RelaxationSettings, Relaxed, relax
 from sisso_sal.fidelity.starts import Start
+from sisso_sal.oracle.engines.relaxation import METHOD, RelaxationSettings, Relaxed, relax
 from sisso_sal.system.documents import json_of, record_of
 from sisso_sal.system.storage import sync_folder, writing
 
@@ -112,7 +112,7 @@ class Part(KeptPart):
     max_steps : int
         Steps that it was allowed.
     energy, volume, max_force : float or None
-        As in `sisso_sal.fidelity.relaxation.Relaxed`, like `steps` and `reason`.
+        As in `sisso_sal.oracle.engines.relaxation.Relaxed`, like `steps` and `reason`.
     """
 
     max_steps: int = Field(ge=1)

@@ -11,9 +11,9 @@ from sisso_sal.data.phonon_columns import FREE_ENERGY, LOWEST, UNSTABLE
 from sisso_sal.fidelity.columns import RowEstimate
 from sisso_sal.fidelity.estimates import kept_outcomes
 from sisso_sal.fidelity.parts import KeptPart, Kind, digest_of
-from sisso_sal.fidelity.phonons import IMAGINARY, METHOD, Phonons, PhononSettings, phonons
 from sisso_sal.fidelity.potentials import Potential
 from sisso_sal.fidelity.starts import Start
+from sisso_sal.oracle.engines.phonons import IMAGINARY, METHOD, Phonons, PhononSettings, phonons
 from sisso_sal.oxides.structures import formula_key
 from sisso_sal.system.executors import HERE, Workers
 
@@ -21,7 +21,7 @@ __all__ = ["PHONONS", "phonon_text", "with_phonons"]
 
 
 class PhononPart(KeptPart):
-    """The phonons of one structure; see `sisso_sal.fidelity.phonons.Phonons`."""
+    """The phonons of one structure; see `sisso_sal.oracle.engines.phonons.Phonons`."""
 
     lowest: dict[str, float]
     on_mesh: float | None

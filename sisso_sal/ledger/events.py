@@ -153,6 +153,7 @@ class DetailsData(Data):
     magnetic_order: str = ""
     coverage: str = ""
     differences: list[str] = []
+    vibrations: dict[str, Number] = {}
     phases: list[PhaseData] = []
 
 

@@ -125,6 +125,10 @@ def check_maker(settings: CampaignSettings) -> str:
 
     maker = settings.run.oracle.partition(":")[2]
     asked = _checked(settings, maker)
+    if settings.label.vibrations is not None:
+        from sisso_sal.oracle.workflow.first_principles import checked_engine
+
+        checked_engine("jobflow", settings)
     number = n_jobs(made_by(maker, asked, prototype_structure("rocksalt", {"A": ("Mg", 2.0)})))
     where = "by jobflow-remote" if asked.runner == "remote" else f"in {settings.run.calculations} processes"
     what = settings.label.quantity if asked.value is None else asked.value
@@ -136,6 +140,8 @@ def _checked(settings: CampaignSettings, maker: str) -> JobflowSettings:
     asked = settings.calculation.jobflow or JobflowSettings()
     jobflow_of()
     maker_named(maker, asked.parameters)
+    if asked.value is not None and settings.label.vibrations is not None:
+        raise SettingsError("label.vibrations: needs a Maker that relaxes; leave it out, or calculation.jobflow.value")
     if asked.value is not None:
         unused = asked.model_fields_set & {"energy", "structure", "gap", "static"}
         if unused:

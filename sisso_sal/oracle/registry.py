@@ -44,6 +44,8 @@ class OracleKind:
     known : callable, or text "module:attribute"; optional
         (settings, table, text behind the colon, progress) -> labels that exist already by candidate, which a campaign takes in
         whenever it starts, and lines that a person is told. None where there are none.
+    computes_phases : bool
+        Whether it computes the phases of ``[label]``, whose vibrations may be asked for.
     """
 
     written: str
@@ -51,6 +53,7 @@ class OracleKind:
     make: Make | str
     check: Check | str | None = None
     known: Known | str | None = None
+    computes_phases: bool = False
 
     @property
     def takes_more(self) -> bool:
@@ -67,12 +70,14 @@ ORACLES: Mapping[str, OracleKind] = registered(
             words="FHI-aims computes",
             make="sisso_sal.oracle.workflow.first_principles:by_aims",
             check="sisso_sal.oracle.workflow.first_principles:check_aims",
+            computes_phases=True,
         ),
         "structure": OracleKind(
             written="structure",
             words="an ASE calculator computes",
             make="sisso_sal.oracle.workflow.first_principles:by_calculator",
             check="sisso_sal.oracle.workflow.first_principles:check_calculator",
+            computes_phases=True,
         ),
         "lookup": OracleKind(
             written="lookup:FILE", words="labels from another table", make="sisso_sal.oracle.lookup:from_table"
@@ -94,6 +99,7 @@ ORACLES: Mapping[str, OracleKind] = registered(
             words="a Maker of jobflow, package.module:Maker",
             make="sisso_sal.oracle.jobflow_oracle:by_maker",
             check="sisso_sal.oracle.jobflow_oracle:check_maker",
+            computes_phases=True,
         ),
     },
 )
@@ -166,6 +172,15 @@ def oracle_named(written: str) -> tuple[OracleKind, str]:
     return kind, rest
 
 
+def _usable(settings: CampaignSettings) -> tuple[OracleKind, str]:
+    """The kind of oracle and what stands behind its colon; refused where it cannot do what the label asks for."""
+    kind, rest = oracle_named(settings.run.oracle)
+    if settings.label.vibrations is not None and not kind.computes_phases:
+        able = " or ".join(k.written for k in oracle_kinds().values() if k.computes_phases)
+        raise SettingsError(f"label.vibrations: needs an oracle {able}, found '{settings.run.oracle}'")
+    return kind, rest
+
+
 def make_oracle(settings: CampaignSettings, run: str | Path, table: Table) -> Oracle | None:
     """The oracle that settings name; None where people label.
 
@@ -195,7 +210,7 @@ def make_oracle(settings: CampaignSettings, run: str | Path, table: Table) -> Or
     ...     make_oracle(CampaignSettings(), "run", read_table(path)) is None
     True
     """
-    kind, rest = oracle_named(settings.run.oracle)
+    kind, rest = _usable(settings)
     return _resolved(kind.make)(settings, Path(run), table, rest)
 
 
@@ -211,7 +226,7 @@ def known_labels(
     InputError
         What it reads is missing or cannot be used.
     """
-    kind, rest = oracle_named(settings.run.oracle)
+    kind, rest = _usable(settings)
     return ({}, []) if kind.known is None else _resolved(kind.known)(settings, table, rest, progress)
 
 
@@ -231,7 +246,7 @@ def check_oracle(settings: CampaignSettings) -> str:
     InputError
         Something that it needs is missing.
     """
-    kind, _ = oracle_named(settings.run.oracle)
+    kind, _ = _usable(settings)
     return "" if kind.check is None else _resolved(kind.check)(settings)
 
 

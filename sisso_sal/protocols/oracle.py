@@ -102,8 +102,8 @@ class Answer:
     details : mapping
         What people may want to know of the label, as plain data under these keys, of which each may be missing: ``structure`` and
         ``magnetic_order`` (of the candidate), ``coverage`` (one line: what converged of what is known), ``differences`` (lines:
-        settings in which its calculations differ), ``phases`` (a row for each, see `sisso_sal.ledger.events.PhaseData`). They are
-        kept in the ledger.
+        settings in which its calculations differ), ``vibrations`` (free energies of solids that are part of it, by formula, in
+        eV/atom), ``phases`` (a row for each, see `sisso_sal.ledger.events.PhaseData`). They are kept in the ledger.
     kind, reason : str
         Of a failure: one of `FAILURES`, and what a person needs to know, in one line of at most 2000 characters.
     """

@@ -43,6 +43,11 @@ class LabelSettings(BaseModel):
     """Added to the formation energy of a solid for each oxygen atom, in eV."""
     oxygen_energy: float | None = None
     """Energy of an oxygen atom in O2, in eV; by default from H2O and H2, of CHGNet that of the scheme that its energies follow."""
+    vibrations: str | None = None
+    """Preset or class of the ASE calculator, such as "chgnet", whose phonons give the vibrational free energy of every solid; by
+    default none is added."""
+    temperature: float = Field(default=298.15, gt=0)
+    """Of the vibrations, in K; oxygen stays that of 298.15 K."""
     measured: str | None = None
     """Table of measured enthalpies of formation (``formula``, ``H_f (eV/atom)``) that the oxides of a label are compared with."""
     measured_tolerance: float = Field(default=0.2, gt=0)
@@ -119,8 +124,8 @@ class CalculationSettings(BaseModel):
     """Preset or class of an ASE calculator, see `sisso_sal.oracle.engines.ase_calculator.calculator_preset`."""
     steps: dict[Step, str] = {}
     """Preset of each step of FHI-aims, see `sisso_sal.oracle.engines.aims_inputs.PRESETS`."""
-    changes: dict[Literal["all", "prerelax", "relax", "static", "bands"], dict[str, Any]] = {}
-    """Changes to the settings of a step; "all" for every step but prerelax."""
+    changes: dict[Literal["all", "prerelax", "relax", "static", "bands", "vibrations"], dict[str, Any]] = {}
+    """Changes to the settings of a step; "all" for every step but prerelax and vibrations."""
     prerelax: str | None = None
     """Preset or class of the ASE calculator, such as "chgnet", that relaxes and ranks all structures before the first step."""
     prerelax_window: float = Field(default=0.05, ge=0)

@@ -214,6 +214,12 @@ def test_what_cannot_be_used_is_told_in_one_line(folder, arguments, told):
     assert not (folder / "c.estimates").exists()
 
 
+def test_vibrations_of_labels_are_no_part_of_estimates(folder):
+    (folder / "c.toml").write_text('[label]\nvibrations = "chgnet"\n')
+    done = estimate(folder, *SPRINGS, "--config", "c.toml")
+    assert "label.vibrations has no effect on estimates; --check-phonons adds a column of them" in done.stderr
+
+
 @pytest.mark.skipif(importlib.util.find_spec("chgnet") is not None, reason="chgnet is installed here")
 def test_without_the_extra_it_is_told_how_to_install_it(folder):
     told = "potential 'chgnet': not installed; install the CPU build of torch, then pip install 'sisso-sal[potential-chgnet]'"

@@ -10,9 +10,9 @@ from sisso_sal.fidelity.columns import EstimateQuestion
 from sisso_sal.fidelity.energies import read_energies
 from sisso_sal.fidelity.estimates import estimates
 from sisso_sal.fidelity.potentials import calculator_of, open_potential
-from sisso_sal.fidelity.relaxation import RelaxationSettings, Relaxed, relax
 from sisso_sal.fidelity.schemes import SCHEMES
 from sisso_sal.fidelity.starts import metals_of, plan
+from sisso_sal.oracle.engines.relaxation import RelaxationSettings, Relaxed, relax
 from sisso_sal.oracle.stability.measured import OXYGEN_ENTROPY
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.structures import formula_key

@@ -5,9 +5,9 @@ import pytest
 from sisso_sal.errors import InputError
 from sisso_sal.fidelity.columns import EstimateQuestion, Estimator
 from sisso_sal.fidelity.estimates import estimates, needed_plan, reasons
-from sisso_sal.fidelity.relaxation import Relaxed
 from sisso_sal.fidelity.schemes import SCHEMES
 from sisso_sal.fidelity.starts import competitors_of, plan
+from sisso_sal.oracle.engines.relaxation import Relaxed
 from sisso_sal.oracle.stability.measured import OXYGEN_ENTROPY
 from sisso_sal.oracle.stability.pourbaix import Species, decompose
 from sisso_sal.oxides.elements import parse_formula

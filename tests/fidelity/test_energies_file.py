@@ -9,7 +9,7 @@ from programs import program
 from sisso_sal.errors import TableError
 from sisso_sal.fidelity.energies import Described, read_energies, write_energies
 from sisso_sal.fidelity.potentials import Potential
-from sisso_sal.fidelity.relaxation import RelaxationSettings, Relaxed
+from sisso_sal.oracle.engines.relaxation import RelaxationSettings, Relaxed
 
 POTENTIAL = Potential(name="chgnet", model="0.3.0", version="0.4.2", weights=32 * "a", scheme="mp2020")
 OUTCOMES = {

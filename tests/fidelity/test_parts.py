@@ -10,8 +10,8 @@ from sisso_sal.errors import ExecutorError, LockedError
 from sisso_sal.fidelity.compute import computed
 from sisso_sal.fidelity.parts import PARTS, KeptParts, key_of
 from sisso_sal.fidelity.potentials import Potential, open_potential
-from sisso_sal.fidelity.relaxation import RelaxationSettings
 from sisso_sal.fidelity.starts import plan
+from sisso_sal.oracle.engines.relaxation import RelaxationSettings
 from sisso_sal.system.executors import open_workers
 
 SETTINGS = RelaxationSettings()

@@ -14,7 +14,9 @@ from sisso_sal.fidelity.columns import RowEstimate
 from sisso_sal.fidelity.compute import computed
 from sisso_sal.fidelity.parts import RELAXATIONS, KeptParts
 from sisso_sal.fidelity.phonon_parts import PHONONS, phonon_text, with_phonons
-from sisso_sal.fidelity.phonons import (
+from sisso_sal.fidelity.potentials import calculator_of, open_potential
+from sisso_sal.fidelity.starts import plan
+from sisso_sal.oracle.engines.phonons import (
     IMAGINARY,
     TEMPERATURE,
     Phonons,
@@ -24,9 +26,7 @@ from sisso_sal.fidelity.phonons import (
     phonons,
     supercell_of,
 )
-from sisso_sal.fidelity.potentials import calculator_of, open_potential
-from sisso_sal.fidelity.relaxation import Relaxed
-from sisso_sal.fidelity.starts import plan
+from sisso_sal.oracle.engines.relaxation import Relaxed
 
 is_installed = importlib.util.find_spec("phonopy") is not None
 needs_phonopy = pytest.mark.skipif(not is_installed, reason="needs the extra phonons, which is not installed")

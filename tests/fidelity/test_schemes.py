@@ -7,8 +7,8 @@ import pytest
 
 from sisso_sal.errors import InputError, TableError
 from sisso_sal.fidelity.fitted import fit_scheme
-from sisso_sal.fidelity.relaxation import Relaxed
 from sisso_sal.fidelity.schemes import SCHEMES
+from sisso_sal.oracle.engines.relaxation import Relaxed
 from sisso_sal.oracle.stability.measured import read_enthalpies
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.structures import formula_key

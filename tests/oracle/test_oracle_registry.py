@@ -14,7 +14,15 @@ from sisso_sal.cli import known_values
 from sisso_sal.cli.discover import discover
 from sisso_sal.errors import SettingsError
 from sisso_sal.oracle.doctor import oracle_check
-from sisso_sal.oracle.registry import ORACLES, OracleKind, check_oracle, make_oracle, oracle_help, oracle_named
+from sisso_sal.oracle.registry import (
+    ORACLES,
+    OracleKind,
+    check_oracle,
+    known_labels,
+    make_oracle,
+    oracle_help,
+    oracle_named,
+)
 from sisso_sal.settings import PEOPLE
 from sisso_sal.settings.campaign import CampaignSettings, RunSettings
 
@@ -163,3 +171,14 @@ def test_doctor_says_what_would_compute_and_what_is_missing(monkeypatch):
 
 def missing(settings):
     raise SettingsError("there is no hand")
+
+
+@pytest.mark.parametrize("written", ["none", "lookup:true.csv", "folder:.", "command:./run.sh {id}"])
+def test_vibrations_are_refused_where_no_phases_are_computed(written):
+    settings = CampaignSettings.model_validate({"run": {"oracle": written}, "label": {"vibrations": "chgnet"}})
+    told = f"label.vibrations: needs an oracle aims or structure or jobflow:MAKER, found '{written}'"
+    assert oracle_check(settings).detail == told
+    for refused in (lambda: make_oracle(settings, "run", None), lambda: known_labels(settings, None)):
+        with pytest.raises(SettingsError) as error:
+            refused()
+        assert str(error.value) == told

@@ -18,7 +18,7 @@ with a universal potential whose reference scheme is known, it is given as it is
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -147,7 +147,7 @@ def competing_formulas(formula: str) -> tuple[str, ...]:
 def _formation(phase: Phase, elements: Mapping[str, float], references: References | OxygenReference) -> Species:
     """The phase with its free energy of formation, per formula unit."""
     amounts = parse_formula(phase.formula)
-    total = phase.total * sum(amounts.values())
+    total = phase.free * sum(amounts.values())
     zero = sum(n * (references.oxygen if e == "O" else elements[e]) for e, n in amounts.items())
     return Species(phase.formula, amounts, mu=total - zero + references.oxygen_correction * amounts.get("O", 0.0))
 
@@ -161,6 +161,7 @@ def label(
     conditions: Conditions | None = None,
     ions: Sequence[Species] | None = None,
     competitors: Sequence[str] | None = None,
+    with_vibrations: bool = False,
 ) -> Label:
     """The label of a candidate, as far as it can be known.
 
@@ -180,6 +181,9 @@ def label(
         By default those of `aqueous_species`.
     competitors : sequence of str, optional
         What must be known; by default `competing_formulas`.
+    with_vibrations : bool
+        Whether the energy of every solid gets the free energy of its vibrations. A label is unknown where that of one solid is not
+        known. Which structure of a formula is the lowest is told by the energies alone.
 
     Raises
     ------
@@ -187,7 +191,7 @@ def label(
         The expression is none, or its value is undefined.
     """
     names = expression_names(quantity, LABELS)
-    asked = list(phases)
+    asked = [phase if with_vibrations else replace(phase, vibration=None) for phase in phases]
     best = lowest_phases(asked)
     own = best.get(formula_key(formula))
     if own is None or own.energy is None:
@@ -196,6 +200,7 @@ def label(
     dissolved = tuple(aqueous_species(metals) if ions is None else ions) if "dG_pbx" in names else ()
     beside = needed_beside(formula, quantity, competitors)
     waits = _missing(beside, best, references) if names - {"band_gap"} else []
+    waits += _still(_inside(best, metals), formula) if with_vibrations and names - {"band_gap"} else []
     waits += [_without_gap(formula, own)] if "band_gap" in names and own.band_gap is None else []
     waits += [f"dissolved {name} ({known})" for name, known in undissolved(formula, quantity, dissolved, conditions)]
     if waits:
@@ -226,7 +231,7 @@ class _Problem:
         parts = {} if own.band_gap is None else {"band_gap": own.band_gap}
         if not self.names - {"band_gap"} or self.references is None:
             return parts, None
-        elements = {metal: best[formula_key(metal)].total for metal in self.metals}
+        elements = {metal: best[formula_key(metal)].free for metal in self.metals}
         solids = [_formation(p, elements, self.references) for p in _inside(best, self.metals)]
         target = next(s for s in solids if s.name == own.formula)
         parts["formation_energy"] = target.mu / target.n_atoms
@@ -349,6 +354,13 @@ def _waited_for(formula: str, phase: Phase | None) -> str:
 
 def _without_gap(formula: str, phase: Phase) -> str:
     return f"{formula} (no band gap: {phase.reason})" if phase.reason else f"{formula} (no band gap)"
+
+
+def _still(solids: Sequence[Phase], formula: str) -> list[str]:
+    """Solids without vibrations, the candidate first."""
+    lacking = [phase for phase in solids if phase.vibration is None]
+    ordered = sorted(lacking, key=lambda phase: formula_key(phase.formula) != formula_key(formula))
+    return [f"{p.formula} (no free energy of vibrations: {p.no_vibration or 'not computed'})" for p in ordered]
 
 
 def _missing(

@@ -40,6 +40,10 @@ class Phase:
         Why there is no energy, or no gap.
     lowest : float or None
         Where there is no energy: the lowest that it could be, in eV per atom; None where nothing is known of it.
+    vibration : float or None
+        Helmholtz free energy of its vibrations, in eV per atom.
+    no_vibration : str
+        Why it is not known.
     """
 
     formula: str
@@ -48,11 +52,18 @@ class Phase:
     band_gap: float | None = None
     reason: str = ""
     lowest: float | None = None
+    vibration: float | None = None
+    no_vibration: str = ""
 
     @property
     def total(self) -> float:
         """Its energy, in eV/atom; infinite where there is none."""
         return math.inf if self.energy is None or not math.isfinite(self.energy) else self.energy
+
+    @property
+    def free(self) -> float:
+        """Its energy with the vibrations, as far as they are known, in eV/atom."""
+        return self.total + (self.vibration or 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,8 +18,8 @@ from taskblaster.state import State
 from taskblaster.tree import Tree
 
 from sisso_sal.oracle.workflow.attempts import forget_attempts
+from sisso_sal.oracle.workflow.engine_settings import TAGS, lease_of
 from sisso_sal.oracle.workflow.fenced import FencedWorker
-from sisso_sal.oracle.workflow.steps import TAGS, lease_of
 from sisso_sal.oracle.workflow.workers import is_at_work, registered
 
 __all__ = ["CampaignRepository"]

@@ -1,4 +1,4 @@
-"""What the tasks of a phase amount to: a chain relax -> static for each structure that it started from, and bands of the lowest."""
+"""What the tasks of a phase amount to: a chain relax -> static for each structure, and bands and vibrations of the lowest one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RANKING = "prototypes"
 """Name of the chain whose one task ranks the structures of a phase."""
 
 LOWEST = "lowest"
-"""Name of the chain whose one task gives the bands of the lowest structure."""
+"""Name of the chain whose tasks give the bands and the vibrations of the lowest structure; none waits for another."""
 
 
 class _Ranked(BaseModel):
@@ -59,6 +59,7 @@ class _Document(BaseModel):
     structures: dict[str, _Ranked] | None = None
     window: float = Field(default=0.0, ge=0)
     lowest: str | None = None
+    vibration: float | None = None
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,15 @@ class NewChain:
     with_bands : bool
         Whether the bands of the lowest structure of the phase are asked for. Where its static step exists already, without bands,
         they are computed for themselves.
+    with_vibrations : bool
+        Whether the vibrations of the lowest structure of the phase are asked for.
     """
 
     phase: str
     name: str
     structure: dict[str, Any]
     with_bands: bool
+    with_vibrations: bool = False
 
 
 def read_document(file: Path) -> dict[str, Any]:
@@ -145,7 +149,8 @@ class Chain:
     @property
     def ended(self) -> bool:
         """Whether nothing more will come of it."""
-        return all(task.state in ("done", "fail", "cancel") for task in self.tasks.values()) or self._broken is not None
+        is_over = all(task.state in ("done", "fail", "cancel") for task in self.tasks.values())
+        return is_over or (self.name != LOWEST and self._broken is not None)
 
     @property
     def _broken(self) -> Task | None:
@@ -164,6 +169,15 @@ class Chain:
         if task.has_failed:
             return task.document["lowest"], None, f"{task.document['verdict']}: {task.document['reason']}"
         return task.document["lowest"], task.document["bandgap"], ""
+
+    def vibration(self) -> tuple[str | None, float | None, str]:
+        """Of the chain of the vibrations: the lowest structure, its free energy in eV/atom, and why there is none."""
+        task = self.tasks["vibrations"]
+        if task.document is None:
+            return None, None, task.exception.strip().partition("\n")[0] or "not computed"
+        if task.has_failed:
+            return task.document["lowest"], None, f"{task.document['verdict']}: {task.document['reason']}"
+        return task.document["lowest"], task.document["vibration"], ""
 
     def phase(self, formula: str) -> Phase | None:
         """What it says of its phase: energy and gap of the static step; None if its structure was left out."""
@@ -198,7 +212,8 @@ def phases_of(formula: str, chains: Sequence[Chain]) -> list[Phase]:
         That have ended.
     """
     phases = [phase for chain in chains if (phase := chain.phase(formula)) is not None]
-    phases = _with_gap(phases, next((chain for chain in chains if chain.name == LOWEST), None))
+    lowest = next((chain for chain in chains if chain.name == LOWEST), None)
+    phases = _with_vibration(_with_gap(phases, lowest), lowest)
     ranking = next((c.tasks["prerelax"].document for c in chains if c.name == RANKING), None) or {}
     ranked = {name: one["energy_per_atom"] for name, one in (ranking.get("structures") or {}).items()}
     shifts = [p.energy - r for p in phases if p.energy is not None and (r := ranked.get(p.name)) is not None]
@@ -216,7 +231,7 @@ def phases_of(formula: str, chains: Sequence[Chain]) -> list[Phase]:
 
 def _with_gap(phases: list[Phase], bands: Chain | None) -> list[Phase]:
     """The phases with the gap of the bands, which belongs to the lowest one; it keeps its energy if they failed."""
-    if bands is None:
+    if bands is None or "bands" not in bands.tasks:
         return phases
     name, gap, reason = bands.gap()
     named = [replace(phase, band_gap=None) for phase in phases]
@@ -225,6 +240,17 @@ def _with_gap(phases: list[Phase], bands: Chain | None) -> list[Phase]:
         if phase.energy is not None and name in (phase.name, None)
         else phase
         for phase in named
+    ]
+
+
+def _with_vibration(phases: list[Phase], vibrations: Chain | None) -> list[Phase]:
+    """The phases with the vibrations of the lowest one, which those of the same energy share."""
+    if vibrations is None or "vibrations" not in vibrations.tasks:
+        return phases
+    name, energy, reason = vibrations.vibration()
+    lowest = {phase.energy for phase in phases if phase.energy is not None and name in (phase.name, None)}
+    return [
+        replace(phase, vibration=energy, no_vibration=reason) if phase.energy in lowest else phase for phase in phases
     ]
 
 

@@ -17,17 +17,18 @@ from sisso_sal.errors import DocumentError, InputError, OracleError, SettingsErr
 from sisso_sal.oracle.candidates import check_unit, formulas_of
 from sisso_sal.oracle.engines.aims_inputs import species_files
 from sisso_sal.oracle.engines.ase_calculator import CalculatorSettings, make_calculator
+from sisso_sal.oracle.engines.phonons import need_phonopy
 from sisso_sal.oracle.engines.trial import try_calculator
 from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.expressions import expression_names
 from sisso_sal.oracle.stability.labels import LABELS
 from sisso_sal.oracle.stability.pourbaix import Conditions
 from sisso_sal.oracle.starts import own_structures
+from sisso_sal.oracle.workflow.engine_settings import STEPS, EngineSettings, load_engine, step_settings
 from sisso_sal.oracle.workflow.label_table import record_labels
 from sisso_sal.oracle.workflow.outcomes import LabelOutcome, PhaseRequest, Question
-from sisso_sal.oracle.workflow.steps import STEPS, EngineSettings, load_engine, step_settings
 from sisso_sal.oracle.workflow.tasks import Workflow, is_of
-from sisso_sal.oracle.workflow.trust import measured_enthalpies, oxygen_energy
+from sisso_sal.oracle.workflow.trust import check_vibrations, measured_enthalpies, oxygen_energy
 from sisso_sal.oracle.workflow.workers import LOG, living
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.structures import formula_key, read_structures
@@ -45,6 +46,7 @@ __all__ = [
     "check_calculator",
     "check_label",
     "check_machine",
+    "checked_engine",
     "engine_of",
     "first_principles",
 ]
@@ -237,6 +239,7 @@ def first_principles(
             oxygen_energy=oxygen_energy(engine, label),
             measured=measured_enthalpies(label.measured),
             measured_tolerance=label.measured_tolerance,
+            vibrations=label.vibrations is not None,
         ),
         ions=label.ions,
         structures=own_structures(settings, table),
@@ -266,9 +269,9 @@ def check_aims(settings: CampaignSettings) -> str:
     InputError
         A setting is out of range, or the program or a species is missing.
     """
-    engine = _checked("aims", settings)
+    engine = checked_engine("aims", settings)
     words = f"{settings.label.quantity} by '{engine.program}', {settings.run.calculations} workers"
-    return "; ".join([words, *_tried([engine.prerelaxation()], settings.run.calculations)])
+    return "; ".join([words, *_tried([engine.prerelaxation(), *_vibrating(engine)], settings.run.calculations)])
 
 
 def check_calculator(settings: CampaignSettings) -> str:
@@ -279,10 +282,16 @@ def check_calculator(settings: CampaignSettings) -> str:
     InputError
         A setting is out of range, a package is missing, or the calculator fails.
     """
-    engine = _checked("structure", settings)
+    engine = checked_engine("structure", settings)
     words = f"{settings.label.quantity} by {engine.calculator}, {settings.run.calculations} workers"
-    used = engine.calculator_of("relax"), engine.calculator_of("static"), engine.prerelaxation()
+    used = engine.calculator_of("relax"), engine.calculator_of("static"), engine.prerelaxation(), *_vibrating(engine)
     return "; ".join([words, *_tried(used, settings.run.calculations)])
+
+
+def _vibrating(engine: EngineSettings) -> list[CalculatorSettings]:
+    """The calculator of the vibrations, where they are asked for."""
+    vibration = engine.vibration()
+    return [] if vibration is None else [vibration.calculator]
 
 
 def _tried(calculators: Sequence[CalculatorSettings | None], workers: int) -> list[str]:
@@ -291,7 +300,8 @@ def _tried(calculators: Sequence[CalculatorSettings | None], workers: int) -> li
     return [try_calculator(each) for each in different] if workers else []
 
 
-def _checked(kind: Kind, settings: CampaignSettings) -> EngineSettings:
+def checked_engine(kind: Kind, settings: CampaignSettings) -> EngineSettings:
+    """The engine of a campaign, after what it needs here has been found; `InputError` where something is missing."""
     check_label(settings.label)
     engine = engine_of(kind, settings)
     oxygen_energy(engine, settings.label)
@@ -317,12 +327,13 @@ def engine_of(kind: Kind, settings: CampaignSettings, maker: str = "") -> Engine
             raise SettingsError("calculation.jobflow.gap: needs the path of the gap, which the label has, found none")
     elif values["jobflow"] is not None:
         raise SettingsError(f"calculation.jobflow: needs an oracle jobflow:MAKER, found '{kind}'")
+    values |= {"vibrations": settings.label.vibrations, "temperature": settings.label.temperature}
     return load_engine({**values, "engine": kind, "walltime": walltime, "lease": settings.run.lease})
 
 
 def check_label(label: LabelSettings) -> Conditions:
     """The conditions of a label; `InputError` where its expression, one of its tables or its structures cannot be read."""
-    expression_names(label.quantity, LABELS)
+    check_vibrations(label)
     if label.ions is not None:
         aqueous_species(("H",), label.ions)
     measured_enthalpies(label.measured)
@@ -346,7 +357,9 @@ def check_machine(engine: EngineSettings, formulas: Any, *, runs_here: bool) -> 
     InputError
         A program, a package or a species is missing.
     """
-    needed = [engine.prerelaxation()]
+    needed = [engine.prerelaxation(), *_vibrating(engine)]
+    if engine.vibrations and runs_here:
+        need_phonopy()
     if engine.engine == "structure":
         needed.append(engine.calculator_of("relax"))
     with tempfile.TemporaryDirectory() as folder:

@@ -18,8 +18,9 @@ from sisso_sal.oracle.stability.labels import label as label_of
 from sisso_sal.oracle.stability.polymorphs import Phase
 from sisso_sal.oracle.stability.pourbaix import Conditions
 from sisso_sal.oracle.workflow.attempts import attempts_of, forget_attempts
+from sisso_sal.oracle.workflow.engine_settings import load_engine
 from sisso_sal.oracle.workflow.outcomes import Question, references_of
-from sisso_sal.oracle.workflow.steps import load_engine, run_step, structure_of
+from sisso_sal.oracle.workflow.steps import run_step, structure_of
 from sisso_sal.oracle.workflow.workers import own_lease
 from sisso_sal.oxides.phases import molecule as molecule_of
 from sisso_sal.settings.calculation import LabelSettings, Step, first_problem

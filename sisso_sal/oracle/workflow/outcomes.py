@@ -9,9 +9,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from sisso_sal.errors import InputError, OracleError
-from sisso_sal.oracle.stability.labels import Label, OxygenReference, References, label
+from sisso_sal.oracle.stability.expressions import expression_names
+from sisso_sal.oracle.stability.labels import LABELS, Label, OxygenReference, References, label
 from sisso_sal.oracle.stability.measured import OXYGEN_ENTROPY
-from sisso_sal.oracle.stability.polymorphs import Phase
+from sisso_sal.oracle.stability.polymorphs import Phase, lowest_phases
 from sisso_sal.oracle.stability.pourbaix import Conditions, Species
 from sisso_sal.oracle.workflow.chains import Chain, phases_of
 from sisso_sal.oracle.workflow.consistency import Used, differences
@@ -42,6 +43,8 @@ class Question:
         Measured enthalpies of formation by the key of their formula, in eV/atom.
     measured_tolerance : float
         How far an oxide may be from its own, in eV/atom, for a label to rest on it.
+    vibrations : bool
+        Whether the free energy of vibrations of all solids is part of a label.
     """
 
     quantity: str = "dG_pbx"
@@ -50,6 +53,7 @@ class Question:
     oxygen_energy: float | None = None
     measured: Mapping[str, float] = field(default_factory=dict)
     measured_tolerance: float = 0.2
+    vibrations: bool = False
 
 
 class PhaseRequest(BaseModel):
@@ -159,7 +163,7 @@ def outcome_of(
         value=found.value,
         core_hours=hours,
         parts=dict(found.parts),
-        details=_details(request, groups, known),
+        details=_details(request, groups, known) | _vibrations(phases, question),
     )
 
 
@@ -189,6 +193,13 @@ def _details(
     }
 
 
+def _vibrations(phases: Sequence[Phase], question: Question) -> dict[str, Any]:
+    """The free energies of vibrations that are part of a label, in eV/atom; nothing where none are asked for."""
+    if not question.vibrations or not expression_names(question.quantity, LABELS) - {"band_gap"}:
+        return {}
+    return {"vibrations": {p.formula: p.vibration for p in lowest_phases(phases).values() if p.vibration is not None}}
+
+
 def _impossible(request: PhaseRequest) -> LabelOutcome:
     reason = "; ".join(f"{what}: {why}" for what, why in request.lacking.items())
     return LabelOutcome(id=request.id, intent=request.intent, failure="no_label", reason=reason)
@@ -209,6 +220,7 @@ def _label(
         conditions=question.conditions,
         ions=ions,
         competitors=[f for f in request.phases if f != request.id and f not in MOLECULES],
+        with_vibrations=question.vibrations,
     )
 
 
@@ -233,4 +245,4 @@ def _kind(id: str, known: Label, phases: Sequence[Phase]) -> FailureKind:
     if not known.waits_for[0].startswith((f"{id} (", f"{id} in ")):
         return "competitor"
     reasons = [phase.reason for phase in phases if phase.formula == id and phase.reason]
-    return "not_converged" if all("_not_converged: " in reason for reason in reasons) else "calculation"
+    return "not_converged" if reasons and all("_not_converged: " in reason for reason in reasons) else "calculation"

@@ -21,6 +21,7 @@ from sisso_sal.oracle.engines.ase_calculator import CalculatorSettings, calculat
 from sisso_sal.oracle.workflow import steps
 from sisso_sal.oracle.workflow.attempts import MAX_ATTEMPTS, attempts_of, begin_attempt, running_in, seconds_of
 from sisso_sal.oracle.workflow.chains import LEFT_OUT
+from sisso_sal.oracle.workflow.engine_settings import engine_here
 from sisso_sal.oracle.workflow.steps import SAME
 from sisso_sal.oxides.magnetism import type_of
 from sisso_sal.system.documents import LARGE, read_json, record_of
@@ -97,7 +98,7 @@ def prerelax(starts: list[Any], most: int, engine: dict[str, Any]) -> dict[str, 
     most : int
         As in `chosen`.
     engine : dict
-        The science of `sisso_sal.oracle.workflow.steps.EngineSettings`, with a potential.
+        The science of `sisso_sal.oracle.workflow.engine_settings.EngineSettings`, with a potential.
 
     Returns
     -------
@@ -110,7 +111,7 @@ def prerelax(starts: list[Any], most: int, engine: dict[str, Any]) -> dict[str, 
     InputError
         The settings have no potential.
     """
-    settings = steps.engine_here(engine)
+    settings = engine_here(engine)
     potential = settings.prerelaxation()
     if potential is None:
         raise InputError("prerelax: needs a potential, found none in the settings")

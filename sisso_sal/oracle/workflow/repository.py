@@ -19,8 +19,8 @@ from typing import Any, Literal
 
 from sisso_sal.errors import DocumentError, InputError, OracleError
 from sisso_sal.oracle.workflow.chains import LOWEST, RANKING, NewChain, NewRanking, Task, read_document
-from sisso_sal.oracle.workflow.steps import Step
 from sisso_sal.oracle.workflow.workers import Watcher
+from sisso_sal.settings.calculation import Step
 
 try:
     import taskblaster as tb
@@ -106,6 +106,11 @@ def _bands(self: Any) -> tb.Node:
     return tb.node(target, names=self.names, statics=self.statics, engine=self.engine)
 
 
+def _vibrations(self: Any) -> tb.Node:
+    target = "sisso_sal.oracle.workflow.vibrations.lowest_vibrations"
+    return tb.node(target, names=self.names, statics=self.statics, engine=self.engine)
+
+
 def _prerelax(self: Any) -> tb.Node:
     target = "sisso_sal.oracle.workflow.prerelax.prerelax"
     return tb.node(target, starts=self.starts, most=self.most, engine=self.engine)
@@ -116,7 +121,7 @@ def _relax_ranked(self: Any) -> tb.Node:
     return tb.node(target, structure=self.structure, engine=self.engine, ranking=self.ranking, name=self.name)
 
 
-def _step(step: Step | Literal["prerelax"], meth: Any) -> Any:
+def _step(step: Step | Literal["prerelax", "vibrations"], meth: Any) -> Any:
     meth.__name__ = step
     decorate: Any = tb.task(tags={step})
     return decorate(meth)
@@ -144,6 +149,14 @@ class _Lowest:
     statics = tb.var()
     engine = tb.var()
     bands = _step("bands", _bands)
+
+
+@tb.workflow
+class _Vibrating:
+    names = tb.var()
+    statics = tb.var()
+    engine = tb.var()
+    vibrations = _step("vibrations", _vibrations)
 
 
 @tb.workflow
@@ -185,7 +198,7 @@ def add_chains(
         The folder of the repository; both are made where they do not exist.
     chains : iterable of NewChain
     engine : dict
-        The science of `sisso_sal.oracle.workflow.steps.EngineSettings`.
+        The science of `sisso_sal.oracle.workflow.engine_settings.EngineSettings`.
     rankings : iterable of NewRanking
         The chains of their phases wait for them.
 
@@ -203,15 +216,15 @@ def add_chains(
 
         kind: Any = _Ranking
         made = {r.phase: run(kind(starts=r.starts, most=r.most, engine=engine), r.phase, RANKING) for r in rankings}
-        statics: dict[str, dict[str, Any]] = {}
+        of_lowest: dict[tuple[Any, str], dict[str, Any]] = {}
         for chain in chains:
             workflow = _workflow_of(_as_it_is(repo, chain), engine, made.get(chain.phase))
             run(workflow, chain.phase, chain.name)
-            if chain.with_bands:
-                statics.setdefault(chain.phase, {})[chain.name] = workflow.static
-        lowest: Any = _Lowest
-        for phase, some in statics.items():
-            run(lowest(names=[*some], statics=[*some.values()], engine=engine), phase, LOWEST)
+            for further, is_asked in ((_Lowest, chain.with_bands), (_Vibrating, chain.with_vibrations)):
+                if is_asked:
+                    of_lowest.setdefault((further, chain.phase), {})[chain.name] = workflow.static
+        for (further, phase), some in of_lowest.items():
+            run(further(names=[*some], statics=[*some.values()], engine=engine), phase, LOWEST)
         _queue(repo)
 
 

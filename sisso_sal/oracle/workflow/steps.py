@@ -7,21 +7,17 @@ that takes over goes on with the settings and from the geometry of the last atte
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, ValidationError
-
-from sisso_sal.errors import DocumentError, OracleError, SettingsError
+from sisso_sal.errors import OracleError
 from sisso_sal.oracle.engines.aims import calculation_document, geometry_of, has_advanced, remedy, run_aims
-from sisso_sal.oracle.engines.aims_inputs import AimsSettings, preset
+from sisso_sal.oracle.engines.aims_inputs import AimsSettings
 from sisso_sal.oracle.engines.aims_verdict import RunVerdict
-from sisso_sal.oracle.engines.ase_calculator import CalculatorSettings, calculate, calculator_preset
+from sisso_sal.oracle.engines.ase_calculator import calculate
 from sisso_sal.oracle.engines.jobflow_maker import relaxed_by_maker
-from sisso_sal.oracle.engines.potentials import WITHOUT_MOMENTS
 from sisso_sal.oracle.workflow.attempts import (
     MAX_ATTEMPTS,
     Attempt,
@@ -31,161 +27,20 @@ from sisso_sal.oracle.workflow.attempts import (
     seconds_of,
 )
 from sisso_sal.oracle.workflow.chains import LEFT_OUT
-from sisso_sal.oracle.workflow.leases import SECONDS
-from sisso_sal.settings.calculation import (
-    MACHINE,
-    MACHINE_OF_JOBFLOW,
-    CalculationSettings,
-    JobflowSettings,
-    Step,
-    first_problem,
-)
-from sisso_sal.system.documents import read_json, shown
+from sisso_sal.oracle.workflow.engine_settings import EngineSettings, engine_here, step_settings
+from sisso_sal.settings.calculation import Step
 from sisso_sal.system.slurm import cores_per_task
 
 if TYPE_CHECKING:
     from pymatgen.core import Molecule, Structure
 
-__all__ = [
-    "STEPS",
-    "TAGS",
-    "EngineSettings",
-    "engine_here",
-    "lease_of",
-    "load_engine",
-    "lowest_bands",
-    "relax",
-    "run_step",
-    "static",
-    "static_with_bands",
-    "structure_of",
-]
+__all__ = ["SAME", "lowest_bands", "lowest_of", "relax", "run_step", "static", "static_with_bands", "structure_of"]
 
-STEPS: tuple[Step, ...] = ("relax", "static", "bands")
-TAGS = ("prerelax", *STEPS)
-"""What a worker may be asked to do: the steps, and before them what ranks the structures that they start from."""
-
-MACHINE_FILE = "machine.json"
 SAME = 1e-3
 """Energies of a potential that differ by less, in eV/atom, count as one: it does not see by which moments structures differ."""
 
 _DECIDING = ("smearing",)
 """Settings that a remedy may change and that change the energy; the others only help a run to its end."""
-
-_OF_BANDS = ("bands", "band_density", "path_points", "hybrid")
-_OF_THE_MACHINE = (*MACHINE, "walltime", "lease")
-
-
-class EngineSettings(CalculationSettings):
-    """What computes, on top of how each step does it.
-
-    Parameters
-    ----------
-    engine : {"aims", "structure", "jobflow"}
-        FHI-aims, the ASE calculator named in `calculator`, or a Maker of jobflow.
-    maker : str
-        The Maker that relaxes, where the engine is jobflow.
-    walltime : float, optional
-        Seconds for one run of FHI-aims.
-    lease : float
-        Seconds without a sign of life after which a worker is given up.
-    """
-
-    engine: Literal["aims", "structure", "jobflow"] = "aims"
-    maker: str = ""
-    walltime: float | None = Field(default=None, gt=0)
-    lease: float = Field(default=SECONDS, ge=1)
-
-    def science(self) -> dict[str, Any]:
-        """What decides the numbers: a campaign keeps it from its first calculation to its last.
-
-        Without a relaxation before the steps there is no word of it: runs that began before it was thought of go on.
-        """
-        without = set() if self.prerelax else {"prerelax", "prerelax_window"}
-        without |= set() if self.engine == "jobflow" else {"jobflow", "maker"}
-        excluded: dict[str, Any] = dict.fromkeys((*_OF_THE_MACHINE, *without), True)
-        return self.model_dump(mode="json", exclude={"jobflow": {*MACHINE_OF_JOBFLOW}, **excluded})
-
-    def machine(self) -> dict[str, Any]:
-        """What may change from one machine to the next."""
-        here = self.model_dump(mode="json", include=set(_OF_THE_MACHINE))
-        if self.jobflow is not None:
-            here["jobflow"] = self.jobflow.model_dump(mode="json", include={*MACHINE_OF_JOBFLOW})
-        return here
-
-    @property
-    def program(self) -> str:
-        """How FHI-aims is started on this machine."""
-        return self.command or os.environ.get("AIMS_COMMAND", "").strip() or "aims.x"
-
-    def changes_of(self, step: Step) -> dict[str, Any]:
-        """What is asked for all steps, and on top for this one."""
-        return {**self.changes.get("all", {}), **self.changes.get(step, {})}
-
-    def calculator_of(self, step: Step) -> CalculatorSettings:
-        """How the ASE calculator does a step."""
-        return calculator_preset(self.calculator, **self.changes_of(step))
-
-    @property
-    def sees_moments(self) -> bool:
-        """Whether moments change an energy: not without spin, and not for the potentials that are shipped."""
-        if self.engine == "aims":
-            return any(step_settings(self, step).spin != "none" for step in ("relax", "static"))
-        return not self.calculator_of("static").calculator.startswith(WITHOUT_MOMENTS)
-
-    @property
-    def joins_bands(self) -> bool:
-        """Whether bands can come out of the static run: the settings of both steps differ in nothing but the bands."""
-        if self.engine == "aims":
-            static, bands = (step_settings(self, step).model_dump() for step in ("static", "bands"))
-        else:
-            static, bands = (self.calculator_of(step).model_dump() for step in ("static", "bands"))
-        return all(value == bands[key] for key, value in static.items() if key not in _OF_BANDS)
-
-    @property
-    def of_jobflow(self) -> JobflowSettings:
-        """How the Maker is run."""
-        return self.jobflow or JobflowSettings()
-
-    def prerelaxation(self) -> CalculatorSettings | None:
-        """How the potential relaxes, with lost symmetry given back unless told otherwise; None where there is no potential."""
-        if not self.prerelax:
-            return None
-        return calculator_preset(self.prerelax, **{"refine_symmetry": True, **self.changes.get("prerelax", {})})
-
-
-def load_engine(data: Mapping[str, Any]) -> EngineSettings:
-    """Checked settings, with the settings of every step tried out.
-
-    Raises
-    ------
-    SettingsError
-        A setting is unknown or out of range.
-
-    Examples
-    --------
-    >>> load_engine({"command": "srun aims.x"}).engine
-    'aims'
-    """
-    try:
-        engine = EngineSettings.model_validate(dict(data))
-    except ValidationError as error:
-        raise SettingsError(f"calculation: {first_problem(error, EngineSettings)}") from error
-    if engine.prerelaxation() is None and engine.changes.get("prerelax"):
-        raise SettingsError("calculation: changes.prerelax: needs prerelax, the potential that it is for")
-    for step in STEPS:
-        if engine.engine == "aims":
-            step_settings(engine, step)
-        elif engine.engine == "structure":
-            engine.calculator_of(step)
-    return engine
-
-
-def step_settings(engine: EngineSettings, step: Step) -> AimsSettings:
-    changes = engine.changes_of(step)
-    if engine.species_dir is not None:
-        changes = {"species_dir": engine.species_dir, **changes}
-    return preset(engine.steps.get(step, step), **changes)
 
 
 def relax(structure: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
@@ -196,7 +51,8 @@ def relax(structure: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
     structure : dict
         Of a pymatgen Structure or Molecule.
     engine : dict
-        The science of `EngineSettings`; what belongs to the machine is read from ``machine.json``, four folders up.
+        The science of `sisso_sal.oracle.workflow.engine_settings.EngineSettings`; what belongs to the machine is read from
+        ``machine.json``, four folders up.
 
     Returns
     -------
@@ -236,13 +92,11 @@ def lowest_bands(names: list[str], statics: list[dict[str, Any]], engine: dict[s
     dict
         As `relax`, with ``lowest``: the name of the structure. The state is "left_out" where no structure has an energy.
     """
-    energies = [document["energy_per_atom"] for document in statics]
-    known = [(energy, number) for number, energy in enumerate(energies) if energy is not None]
-    if not known:
+    number = lowest_of(statics)
+    if number is None:
         told = {"task_label": "bands", "state": LEFT_OUT, "verdict": LEFT_OUT, "reason": "no structure has an energy"}
         nothing = dict.fromkeys(("energy", "energy_per_atom", "bandgap", "vbm", "cbm", "lowest"))
         return {**told, **nothing, "core_hours": 0.0, "steps": 0, "attempts": 0}
-    number = min(known)[1]
     lowest = statics[number]
     if lowest["has_bands"]:
         return {**lowest, "task_label": "bands", "lowest": names[number], "core_hours": 0.0, "steps": 0, "attempts": 0}
@@ -250,6 +104,13 @@ def lowest_bands(names: list[str], statics: list[dict[str, Any]], engine: dict[s
     if document["state"] == "successful" and document["band_reason"]:
         return {**document, "state": "failed", "verdict": "failed", "reason": document["band_reason"]}
     return document
+
+
+def lowest_of(statics: Sequence[dict[str, Any]]) -> int | None:
+    """Which of these documents has the lowest energy, of equal ones the first; None where none has an energy."""
+    energies = [document["energy_per_atom"] for document in statics]
+    known = [(energy, number) for number, energy in enumerate(energies) if energy is not None]
+    return min(known)[1] if known else None
 
 
 def _after(step: Step, previous: dict[str, Any], engine: dict[str, Any], with_bands: bool = False) -> dict[str, Any]:
@@ -261,35 +122,6 @@ def _after(step: Step, previous: dict[str, Any], engine: dict[str, Any], with_ba
     if here.engine == "jobflow" and here.of_jobflow.static is None:  # the Maker that relaxes gives the energy as well
         return {**previous, "task_label": step, "core_hours": 0.0, "attempts": 0}
     return run_step(step, structure_of(previous["structure"]), here, with_bands=with_bands)
-
-
-def engine_here(science: dict[str, Any]) -> EngineSettings:
-    """The settings on this machine: a task runs in ROOT/tree/PHASE/STRUCTURE/STEP."""
-    machine = _machine_of(Path.cwd().parents[3])
-    of_jobflow = {**(science.get("jobflow") or {}), **(machine.get("jobflow") or {})}
-    return load_engine({**science, **machine, "jobflow": of_jobflow or None})
-
-
-def lease_of(root: Path) -> float:
-    """How long others wait for a sign of life of a worker of this folder, in seconds.
-
-    Raises
-    ------
-    DocumentError, SettingsError
-        The settings of the machine cannot be read.
-    """
-    if not (root / MACHINE_FILE).exists():
-        return SECONDS
-    machine = _machine_of(root)
-    return load_engine({"lease": machine.get("lease", SECONDS)}).lease
-
-
-def _machine_of(root: Path) -> dict[str, Any]:
-    file = root / MACHINE_FILE
-    machine = read_json(file)
-    if not isinstance(machine, dict):
-        raise DocumentError(f"{file}: needs the settings of this machine, found {shown(machine)}")
-    return machine
 
 
 def structure_of(data: dict[str, Any]) -> Structure | Molecule:

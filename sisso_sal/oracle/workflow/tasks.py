@@ -1,8 +1,9 @@
 """First-principles labels: which phases have to be computed, workers that compute them, labels from what they left.
 
 For each phase and starting structure there is a chain relax -> static. If a label needs a gap, the static runs of its candidate
-give bands too, and a task of the phase takes those of the lowest structure. Phases are shared: each is computed once in the folder,
-whichever candidate asks for it first. The folder is the only state; every call may be repeated.
+give bands too, and a task of the phase takes those of the lowest structure; another computes its vibrations, if a label asks for
+them. Phases are shared: each is computed once in the folder, whichever candidate asks for it first. The folder is the only state;
+every call may be repeated.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from sisso_sal.oracle.stability.dissolution import Missing
 from sisso_sal.oracle.stability.expressions import expression_names
 from sisso_sal.oracle.stability.labels import LABELS, needed_beside, needed_formulas, undissolved
 from sisso_sal.oracle.workflow.attempts import forget_attempts
-from sisso_sal.oracle.workflow.chains import Chain, NewChain, NewRanking, Task, chains_of
+from sisso_sal.oracle.workflow.chains import LOWEST, Chain, NewChain, NewRanking, Task, chains_of
+from sisso_sal.oracle.workflow.engine_settings import MACHINE_FILE, TAGS, EngineSettings, lease_of, load_engine
 from sisso_sal.oracle.workflow.leases import pause_of
 from sisso_sal.oracle.workflow.outcomes import LabelOutcome, PhaseRequest, Question, outcome_of
 from sisso_sal.oracle.workflow.repository import (
@@ -39,7 +41,6 @@ from sisso_sal.oracle.workflow.repository import (
     running,
     tasks_of,
 )
-from sisso_sal.oracle.workflow.steps import MACHINE_FILE, TAGS, EngineSettings, lease_of, load_engine
 from sisso_sal.oracle.workflow.workers import Silent, Watcher, registered, silent, start
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.phases import MOLECULES, known_starts, starting_structures
@@ -240,7 +241,7 @@ class Workflow:
             structures = list(starting_structures(formula, self.structures, limit, orders=self.engine.sees_moments))
         except InputError:
             return []
-        return [(name, _plain(structure.as_dict())) for name, structure in structures]
+        return [(name, json.loads(json.dumps(each.as_dict(), default=float))) for name, each in structures]
 
     def _known(self, formula: str) -> tuple[str, ...]:
         """Names of all structures that a phase could start from, looked for once."""
@@ -256,7 +257,13 @@ class Workflow:
             if not (file := folder / f"{formula_key(formula)}.json").exists():
                 write_whole(file, json.dumps(structures) + "\n")
         chains = [
-            NewChain(formula_key(formula), name, structure, formula == request.id and self._needs_bands)
+            NewChain(
+                formula_key(formula),
+                name,
+                structure,
+                formula == request.id and self._needs_bands,
+                with_vibrations=self.engine.vibrations is not None and formula not in MOLECULES,
+            )
             for formula, structures in starts.items()
             for name, structure in structures
         ]
@@ -280,8 +287,8 @@ class Workflow:
         failed: dict[str, str] = {}
         for key in map(formula_key, formulas):
             for chain in chains.get(key, ()):
-                if broken := [chain.tasks[s] for s in TAGS if s in chain.tasks and chain.tasks[s].has_failed]:
-                    failed[broken[0].name] = key
+                broken = [chain.tasks[s].name for s in TAGS if s in chain.tasks and chain.tasks[s].has_failed]
+                failed |= dict.fromkeys(broken if chain.name == LOWEST else broken[:1], key)
         for name in failed:
             forget_attempts(self.root / "tree" / name)
         if failed:
@@ -365,11 +372,6 @@ def _request_of(file: Path) -> PhaseRequest:
             f"{file}: needs the request of the intent {file.stem}, found that of {shown(request.intent)}"
         )
     return request
-
-
-def _plain(data: Any) -> Any:
-    """Data as JSON brings it back."""
-    return json.loads(json.dumps(data, default=float))
 
 
 def work(root: str | os.PathLike[str], tags: Sequence[str] = TAGS, idle: float = 0.0) -> None:

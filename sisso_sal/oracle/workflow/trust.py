@@ -10,16 +10,17 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sisso_sal.errors import SettingsError
 from sisso_sal.oracle.engines.potentials import CRYSTALS, declared_oxygen
+from sisso_sal.oracle.engines.vibrations import TEMPERATURE
 from sisso_sal.oracle.stability.expressions import expression_names
 from sisso_sal.oracle.stability.labels import LABELS, OxygenReference, References, label
 from sisso_sal.oracle.stability.measured import OXYGEN_ENTROPY, read_enthalpies
 from sisso_sal.oracle.stability.polymorphs import Phase
-from sisso_sal.oracle.workflow.steps import EngineSettings
+from sisso_sal.oracle.workflow.engine_settings import EngineSettings
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.structures import formula_key
 from sisso_sal.settings.calculation import LabelSettings
 
-__all__ = ["far_from_measured", "measured_enthalpies", "oxygen_energy"]
+__all__ = ["check_vibrations", "far_from_measured", "measured_enthalpies", "oxygen_energy"]
 
 
 def oxygen_energy(engine: EngineSettings, settings: LabelSettings) -> float | None:
@@ -50,6 +51,28 @@ def oxygen_energy(engine: EngineSettings, settings: LabelSettings) -> float | No
             f"scheme is known; set label.oxygen_energy (eV for each atom of O2), or use sisso-sal estimate"
         )
     return None
+
+
+def check_vibrations(settings: LabelSettings) -> None:
+    """Refuse vibrations, or a temperature, that the quantity cannot have.
+
+    Raises
+    ------
+    SettingsError
+        The expression is none, or has no energy; or water and ions, which are known at 298.15 K, would meet vibrations of another
+        temperature; or the temperature is that of nothing.
+    """
+    names = expression_names(settings.quantity, LABELS)
+    is_other = settings.temperature != TEMPERATURE
+    if settings.vibrations is None and is_other:
+        raise SettingsError("label.temperature: is that of the vibrations; give label.vibrations, or leave it out")
+    if settings.vibrations is not None and names <= {"band_gap"}:
+        raise SettingsError(f"label.vibrations: needs a quantity with an energy, found '{settings.quantity}'")
+    if is_other and "dG_pbx" in names:
+        raise SettingsError(
+            f"label.temperature: needs {TEMPERATURE} K for dG_pbx, at which water and ions are known, "
+            f"found {settings.temperature:g}"
+        )
 
 
 def measured_enthalpies(path: str | os.PathLike[str] | None) -> dict[str, float]:

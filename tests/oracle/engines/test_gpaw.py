@@ -25,8 +25,8 @@ from sisso_sal.errors import InputError
 from sisso_sal.oracle.engines.ase_bands import read_band_structure, save_ase_band_figure
 from sisso_sal.oracle.engines.ase_calculator import calculate, calculator_preset
 from sisso_sal.oracle.stability.labels import fit_oxygen_correction
+from sisso_sal.oracle.workflow.engine_settings import load_engine
 from sisso_sal.oracle.workflow.outcomes import Question
-from sisso_sal.oracle.workflow.steps import load_engine
 from sisso_sal.oracle.workflow.tasks import Workflow
 from sisso_sal.oxides.prototypes import prototype_structures
 from sisso_sal.oxides.structures import formula_key

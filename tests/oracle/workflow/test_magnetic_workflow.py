@@ -12,10 +12,10 @@ pytest.importorskip("pyfhiaims")
 import aims_stand_in
 from species import write_species
 
+from sisso_sal.oracle.workflow.engine_settings import TAGS, load_engine
 from sisso_sal.oracle.workflow.label_table import LABELS_FILE, record_labels
 from sisso_sal.oracle.workflow.outcomes import Question
 from sisso_sal.oracle.workflow.repository import run_ready
-from sisso_sal.oracle.workflow.steps import TAGS, load_engine
 from sisso_sal.oracle.workflow.tasks import Workflow
 from sisso_sal.oracle.workflow.workers import worker_name
 from sisso_sal.oxides.magnetism import moments_in_words, moments_of, type_of

@@ -20,10 +20,10 @@ from species import write_species
 from sisso_sal.errors import InputError, SettingsError
 from sisso_sal.oracle.engines.aims import read_geometry
 from sisso_sal.oracle.workflow import prerelax as module
+from sisso_sal.oracle.workflow.engine_settings import TAGS, load_engine
 from sisso_sal.oracle.workflow.first_principles import check_calculator, check_machine
 from sisso_sal.oracle.workflow.outcomes import Question
 from sisso_sal.oracle.workflow.repository import run_ready
-from sisso_sal.oracle.workflow.steps import TAGS, load_engine
 from sisso_sal.oracle.workflow.tasks import Workflow
 from sisso_sal.oracle.workflow.workers import worker_name
 from sisso_sal.oxides.prototypes import prototype_structure, prototype_structures

@@ -22,9 +22,9 @@ from sisso_sal.errors import InputError, OracleError, SettingsError
 from sisso_sal.oracle.stability.labels import needed_formulas
 from sisso_sal.oracle.workflow import repository as module
 from sisso_sal.oracle.workflow import steps
+from sisso_sal.oracle.workflow.engine_settings import TAGS, load_engine
 from sisso_sal.oracle.workflow.outcomes import Question
 from sisso_sal.oracle.workflow.repository import run_ready
-from sisso_sal.oracle.workflow.steps import load_engine
 from sisso_sal.oracle.workflow.tasks import Workflow, work
 from sisso_sal.oracle.workflow.workers import _job_has_ended, _process_has_ended, worker_name
 from sisso_sal.oxides.phases import element_structure, starting_structures
@@ -426,7 +426,7 @@ def test_the_command(make, tmp_path):
         ((str(tmp_path / "nowhere"),), "nowhere: holds no calculations"),
         (
             (str(workflow.root), "--tags", "relax,all"),
-            "worker: needs tags of prerelax, relax, static, bands, found all",
+            "worker: needs tags of prerelax, relax, static, bands, vibrations, found all",
         ),
     ]:
         refused = command(*arguments)
@@ -458,7 +458,7 @@ def test_a_static_step_that_raises_does_not_hold_up_the_others(make, monkeypatch
         return compute(previous, engine)
 
     monkeypatch.setattr(steps, "static_with_bands", fragile)
-    run_ready(workflow.root, set(steps.TAGS), worker_name())
+    run_ready(workflow.root, set(TAGS), worker_name())
     (outcome,) = workflow.collect()
     assert (outcome.value, outcome.failure) == (None, "calculation")
     assert "no band gap" in outcome.reason

@@ -14,10 +14,10 @@ from sisso_sal.oracle.stability.labels import OxygenReference
 from sisso_sal.oracle.stability.measured import MEASURED, OXYGEN_ENTROPY
 from sisso_sal.oracle.stability.polymorphs import Phase
 from sisso_sal.oracle.workflow.chains import Chain, Task
+from sisso_sal.oracle.workflow.engine_settings import load_engine
 from sisso_sal.oracle.workflow.first_principles import check_calculator, check_label
 from sisso_sal.oracle.workflow.outcomes import PhaseRequest, Question, outcome_of
 from sisso_sal.oracle.workflow.repository import run_ready
-from sisso_sal.oracle.workflow.steps import load_engine
 from sisso_sal.oracle.workflow.tasks import Workflow
 from sisso_sal.oracle.workflow.trust import (
     far_from_measured,

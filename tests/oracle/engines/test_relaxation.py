@@ -3,7 +3,7 @@
 import pytest
 from springs import BULK, Springs, rest_volume
 
-from sisso_sal.fidelity.relaxation import RelaxationSettings, relax
+from sisso_sal.oracle.engines.relaxation import RelaxationSettings, relax
 from sisso_sal.oxides.phases import element_structure, starting_structures
 
 SETTINGS = RelaxationSettings()

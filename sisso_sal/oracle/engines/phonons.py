@@ -11,19 +11,34 @@ import itertools
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy import constants
 from scipy.linalg import null_space
 
 from sisso_sal.errors import InputError, OracleError, reason_of
-from sisso_sal.fidelity.relaxation import RelaxationSettings, relax_atoms
+from sisso_sal.oracle.engines.relaxation import RelaxationSettings, relax_atoms
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-__all__ = ["GAMMA", "METHOD", "PhononSettings", "Phonons", "free_energy", "need_phonopy", "phonons", "supercell_of"]
+__all__ = [
+    "GAMMA",
+    "IMAGINARY",
+    "METHOD",
+    "TEMPERATURE",
+    "Frequencies",
+    "PhononSettings",
+    "Phonons",
+    "force_constants",
+    "free_energy",
+    "frequencies_of",
+    "need_phonopy",
+    "phonons",
+    "supercell_of",
+    "zero_point_energy",
+]
 
 METHOD = 1
 """Version of what `phonons` does; phonons of another version are computed anew."""
@@ -107,6 +122,19 @@ class Phonons:
         return self.frequency is not None and self.frequency < -IMAGINARY
 
 
+class Frequencies(NamedTuple):
+    """The frequencies of a crystal, in THz, negative where they are imaginary.
+
+    - ``points`` (dict of str to float): the lowest at points of the zone, see `Phonons`
+    - ``mesh`` (ndarray (n_points, n_modes)): on a mesh without Gamma
+    - ``weights`` (ndarray (n_points,)): of the points of the mesh
+    """
+
+    points: dict[str, float]
+    mesh: np.ndarray
+    weights: np.ndarray
+
+
 def need_phonopy() -> None:
     """Raise `InputError` where phonopy is not installed."""
     if importlib.util.find_spec("phonopy") is None:
@@ -128,6 +156,32 @@ def phonons(structure: Structure, calculator: Any, settings: PhononSettings) -> 
     Phonons
         With a reason where the structure does not relax, the supercell is too large, or the potential fails.
     """
+    try:
+        return _described(force_constants(structure, calculator, settings))
+    except MemoryError:
+        raise
+    except Exception as error:  # a potential fails with errors of its own; the kind and its first line are the reason
+        return Phonons(lowest={}, reason=reason_of(error))
+
+
+def force_constants(structure: Structure, calculator: Any, settings: PhononSettings) -> Any:
+    """Relax a structure, displace its atoms and get the force constants.
+
+    Parameters
+    ----------
+    structure, calculator, settings
+        As in `phonons`.
+
+    Returns
+    -------
+    phonopy.Phonopy
+        With symmetrized force constants.
+
+    Raises
+    ------
+    OracleError
+        The structure does not relax, the supercell is too large, or forces are not finite. A potential may raise errors of its own.
+    """
     from ase import Atoms
 
     atoms: Any = structure.to_ase_atoms()
@@ -136,26 +190,21 @@ def phonons(structure: Structure, calculator: Any, settings: PhononSettings) -> 
         atoms, RelaxationSettings(force_tolerance=settings.force_tolerance, max_steps=settings.max_steps)
     )
     if not relaxed.converged:
-        return Phonons(lowest={}, reason=relaxed.reason)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of packages about themselves
-            crystal = _displaced(atoms, settings)
-            forces = []
-            for cell in crystal.supercells_with_displacements:
-                moved = Atoms(cell.symbols, cell=cell.cell, scaled_positions=cell.scaled_positions, pbc=True)
-                moved.calc = calculator
-                forces.append(np.array(moved.get_forces(), dtype=np.float64))
-            if not np.isfinite(forces).all():
-                raise OracleError("the potential gives no finite forces of displaced atoms")
-            crystal.forces = forces
-            crystal.produce_force_constants()
-            crystal.symmetrize_force_constants()
-            return _described(crystal)
-    except MemoryError:
-        raise
-    except Exception as error:  # a potential fails with errors of its own; the kind and its first line are the reason
-        return Phonons(lowest={}, reason=reason_of(error))
+        raise OracleError(relaxed.reason)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of packages about themselves
+        crystal = _displaced(atoms, settings)
+        forces = []
+        for cell in crystal.supercells_with_displacements:
+            moved = Atoms(cell.symbols, cell=cell.cell, scaled_positions=cell.scaled_positions, pbc=True)
+            moved.calc = calculator
+            forces.append(np.array(moved.get_forces(), dtype=np.float64))
+        if not np.isfinite(forces).all():
+            raise OracleError("the potential gives no finite forces of displaced atoms")
+        crystal.forces = forces
+        crystal.produce_force_constants()
+        crystal.symmetrize_force_constants()
+    return crystal
 
 
 def supercell_of(lattice: np.ndarray, n_atoms: int, settings: PhononSettings) -> tuple[int, int, int]:
@@ -203,20 +252,34 @@ def _displaced(atoms: Any, settings: PhononSettings) -> Any:
     return crystal
 
 
-def _described(crystal: Any) -> Phonons:
-    """What the force constants say."""
+def frequencies_of(crystal: Any) -> Frequencies:
+    """What the force constants say.
+
+    Parameters
+    ----------
+    crystal : phonopy.Phonopy
+        As `force_constants` returns it.
+    """
     primitive = crystal.primitive
-    lowest = _optical(crystal, primitive.masses)
-    for name, q in _boundary(primitive.cell):
-        lowest[name] = min(float(crystal.get_frequencies(q)[0]), lowest.get(name, np.inf))
-    lengths = np.linalg.norm(primitive.cell, axis=1)
-    crystal.run_mesh([2 * int(np.ceil(_MESH / 2 / length)) for length in lengths], is_gamma_center=False)
-    mesh = crystal.get_mesh_dict()
-    lowest = {name: round(frequency, 4) for name, frequency in lowest.items()}
-    on_mesh = float(mesh["frequencies"].min())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of packages about themselves
+        points = _optical(crystal, primitive.masses)
+        for name, q in _boundary(primitive.cell):
+            points[name] = min(float(crystal.get_frequencies(q)[0]), points.get(name, np.inf))
+        lengths = np.linalg.norm(primitive.cell, axis=1)
+        crystal.run_mesh([2 * int(np.ceil(_MESH / 2 / length)) for length in lengths], is_gamma_center=False)
+        mesh = crystal.get_mesh_dict()
+    return Frequencies(
+        {name: round(frequency, 4) for name, frequency in points.items()}, mesh["frequencies"], mesh["weights"]
+    )
+
+
+def _described(crystal: Any) -> Phonons:
+    lowest, mesh, weights = frequencies_of(crystal)
+    on_mesh = float(mesh.min())
     energy = None
     if min(on_mesh, *lowest.values()) >= -IMAGINARY:
-        energy = round(free_energy(mesh["frequencies"], mesh["weights"], TEMPERATURE) / len(primitive), 6)
+        energy = round(free_energy(mesh, weights, TEMPERATURE) / len(crystal.primitive), 6)
     return Phonons(
         lowest=lowest,
         on_mesh=round(on_mesh, 4),
@@ -290,7 +353,23 @@ def free_energy(frequencies: np.ndarray, weights: np.ndarray, temperature: float
     >>> round(free_energy(np.array([[10.0]]), np.ones(1), 298.15), 6)
     0.014947
     """
-    quantum = constants.h * constants.tera / constants.eV * np.maximum(frequencies, IMAGINARY)
+    quantum = _quanta(frequencies)
     thermal = constants.k / constants.eV * temperature
     modes = quantum / 2 + thermal * np.log1p(-np.exp(-quantum / thermal))
     return float(weights @ modes.sum(axis=1) / weights.sum())
+
+
+def zero_point_energy(frequencies: np.ndarray, weights: np.ndarray) -> float:
+    """The sum of hν/2, in eV for the cell; parameters as in `free_energy`, whose limit at 0 K it is.
+
+    Examples
+    --------
+    >>> round(zero_point_energy(np.array([[10.0]]), np.ones(1)), 6)
+    0.020678
+    """
+    return float(weights @ _quanta(frequencies).sum(axis=1) / weights.sum() / 2)
+
+
+def _quanta(frequencies: np.ndarray) -> np.ndarray:
+    """Energies hν in eV, from frequencies in THz."""
+    return constants.h * constants.tera / constants.eV * np.maximum(frequencies, IMAGINARY)
