@@ -88,16 +88,16 @@ def write_ase_database(path: str | os.PathLike[str], calculations: RunCalculatio
 
 
 def _fill(database: Any, calculations: RunCalculations) -> None:
-    with database:
+    with database:  # outside, ASE opens connections that it does not close
         for one in calculations.found:
             document = one.document()
             pairs = _pairs(one, document, calculations)
             database.write(_atoms_of(document), key_value_pairs=pairs, data={"document": document})
-    database.metadata = {
-        "title": "Calculations of sisso-sal",
-        "default_columns": ["id", "formula", "step", "energy", "fmax", "candidate", "label"],
-        "key_descriptions": {key: list(words) for key, words in KEYS.items()},
-    }
+        database.metadata = {
+            "title": "Calculations of sisso-sal",
+            "default_columns": ["id", "formula", "step", "energy", "fmax", "candidate", "label"],
+            "key_descriptions": {key: list(words) for key, words in KEYS.items()},
+        }
 
 
 def _atoms_of(document: Mapping[str, Any]) -> Any:

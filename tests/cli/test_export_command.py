@@ -92,6 +92,11 @@ def structures(tmp_path_factory):
     return computed(folder, "structure", 'calculator = "stand_in_calculator:Pairs"', {"MgO"})
 
 
+def rows_of(path, **asked):
+    with ase.db.connect(path) as database:  # outside, ASE opens connections that it does not close
+        return list(database.select(**asked))
+
+
 def successful(folder):
     tasks = Workflow(folder / "run" / "oracle", {}).tasks()
     return {t.name: t.document for t in tasks if t.document and t.document["state"] == "successful"}
@@ -213,7 +218,7 @@ def test_ase_reads_every_calculation_with_its_label(which, name, request, tmp_pa
     done = call("export", "run", "--format", "ase", "--out", tmp_path / name, folder=folder)
     documents, labels = successful(folder), state(folder / "run").labels
     assert f"{name}: {len(documents)} calculations, {len(documents)} rows" in done.stdout
-    rows = {row.task: row for row in ase.db.connect(tmp_path / name).select()}
+    rows = {row.task: row for row in rows_of(tmp_path / name)}
     assert rows.keys() == documents.keys()
     for task, row in rows.items():
         document = documents[task]
@@ -247,7 +252,7 @@ def test_a_folder_of_calculations_has_no_labels(aims, tmp_path):
     assert (found.labels, found.target) == ({}, "")
     assert {one.task for one in found.found} == successful(aims).keys()
     call("export", "run/oracle", "--format", "ase", "--out", tmp_path / "a.db", folder=aims)
-    assert all(row.get("label") is None for row in ase.db.connect(tmp_path / "a.db").select())
+    assert all(row.get("label") is None for row in rows_of(tmp_path / "a.db"))
 
 
 def test_a_level_of_theory_has_its_own_calculations_and_labels(aims, tmp_path):
@@ -260,7 +265,7 @@ def test_a_level_of_theory_has_its_own_calculations_and_labels(aims, tmp_path):
     with Ledger(tmp_path / "run") as ledger:
         ledger.append("label", {"id": "MgO", "value": 1.25, "source": "oracle", "level": "hse06"})
     call("export", "run/levels/hse06", "--format", "ase", "--out", "a.db", folder=tmp_path)
-    rows = list(ase.db.connect(tmp_path / "a.db").select(candidate="MgO"))
+    rows = rows_of(tmp_path / "a.db", candidate="MgO")
     assert {(row.label, row.target) for row in rows} == {(1.25, "hse06")}
 
 
@@ -281,7 +286,7 @@ def test_names_that_read_as_numbers_and_links(aims, tmp_path):
     folder = next((copy / "tree" / "MgO" / "rocksalt" / "static").glob("attempt-*"))
     (folder / "secret").symlink_to("/etc/hostname")
     call("export", copy, "--format", "ase", "--out", "a.db", folder=tmp_path)
-    assert {row.get("candidate") for row in ase.db.connect(tmp_path / "a.db").select()} >= {7, None}
+    assert {row.get("candidate") for row in rows_of(tmp_path / "a.db")} >= {7, None}
     call("export", copy, "--format", "nomad", "--out", "a.zip", folder=tmp_path)
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         assert not [name for name in archive.namelist() if name.endswith("secret")]
