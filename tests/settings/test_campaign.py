@@ -157,6 +157,12 @@ def test_an_unknown_key_is_refused_with_a_suggestion(file, text, told):
     assert refusal(file(text)) == told
 
 
+@pytest.mark.parametrize("key", ["[[", "int", "constrained-str", ""])
+def test_an_unknown_key_is_named_whatever_its_name(file, key):
+    assert refusal(file(f"'{key}' = 0.0")).startswith(f"unknown setting '{key}'; known are target")
+    assert refusal(file(f"[model]\n'{key}' = 2")).startswith(f"unknown setting 'model.{key}'")
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
