@@ -28,6 +28,7 @@ class Pool:
     size: int
     centre: bool
     taken: Selection
+    tasks: np.ndarray | None = None
     kept: Selection = field(default_factory=Selection.empty)
     lock: Lock = field(default_factory=Lock)
     _fresh: list[Selection] = field(default_factory=list)
@@ -35,6 +36,11 @@ class Pool:
 
     def __post_init__(self) -> None:
         self.scoring = _scores.Scoring(self.weights, self.targets, self.centre, np.empty(0))
+        if self.tasks is not None:
+            present = np.flatnonzero(self.weights)
+            samples = present[np.argsort(self.tasks[present], kind="stable")]
+            starts = np.cumsum([0, *np.bincount(self.tasks[samples])])
+            self.scoring = self.scoring._replace(samples=samples, starts=starts)
         if len(self.taken):
             scores = np.empty(len(self.taken))
             _scores.exact_scores(self.taken.values(self.space), self.scoring, scores)

@@ -17,7 +17,7 @@ from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.refit import Fit
 from sisso_sal.engine.screen import Progress, ScreeningStep, Stopped, screen
 from sisso_sal.engine.selection import Selection
-from sisso_sal.engine.sparsify import BestSubsets, Ranks, ScoredSubsets, Task, sparsify, sparsify_all
+from sisso_sal.engine.sparsify import BestSubsets, Ranks, ScoredSubsets, Subspace, sparsify, sparsify_all
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
 from sisso_sal.system.executors import HERE, Workers
 from sisso_sal.system.machine import one_blas_thread
@@ -74,6 +74,7 @@ def search(
     ----------
     space : FeatureSpace
     problems : sequence of Problem
+        All of one task, or all of as many tasks.
     size : SearchSize
     centre : bool
         Whether there is an intercept.
@@ -140,7 +141,7 @@ def _regress(space, problems, results, chosen, size: SearchSize, *, centre: bool
         subspaces = [Selection.joined([r.subspace, new]) for r, new in zip(results, chosen, strict=True)]
         keep = max(size.keep, size.n_residual)
         dim = len(results[0].fits) + 1
-        regress = partial(_regress_some, space, dim=dim, keep=keep, n_scored=size.n_scored, centre=centre)
+        regress = partial(_regress_some, space, dim=dim, keep=keep, size=size, centre=centre)
         tasks = list(zip(problems, subspaces, strict=True))
         try:
             if few:
@@ -179,7 +180,7 @@ def _regress_some(
     *,
     dim: int,
     keep: int,
-    n_scored: int,
+    size: SearchSize,
     centre: bool,
     blocks: int = 1,
     executor=None,
@@ -191,10 +192,10 @@ def _regress_some(
     for problem, subspace in tasks:
         stop = start + len(subspace)
         ranks = Ranks(complexity[start:stop].__getitem__, partial(_key, space, subspace))
-        parts.append(Task(values[start:stop], problem, ranks))
+        parts.append(Subspace(values[start:stop], problem, ranks))
         start = stop
-    options = {"keep": keep, "n_scored": n_scored, "centre": centre, "blocks": blocks, "executor": executor}
-    return sparsify_all(parts, dim, **options)
+    options = {"keep": keep, "n_scored": size.n_scored, "centre": centre, "blocks": blocks, "executor": executor}
+    return sparsify_all(parts, dim, objective=size.objective, **options)
 
 
 def _key(space: FeatureSpace, subspace: Selection, number: int) -> str:
