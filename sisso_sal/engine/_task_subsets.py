@@ -243,7 +243,9 @@ def best_task_subsets(grams, rhs, squares, firsts, judge, best):
         if j >= (firsts[1] if depth == 0 else m) or j > m - (dim - depth):
             depth -= 1
             continue
-        gram, right, left = (grams, rhs, squares) if depth == 0 else (room[0][depth - 1], room[1][depth - 1], room[2][depth - 1])
+        gram, right, left = (
+            (grams, rhs, squares) if depth == 0 else (room[0][depth - 1], room[1][depth - 1], room[2][depth - 1])
+        )
         below = _number_of(m - j - 1, dim - depth - 1)
         if depth < last:
             gain = _eliminate(gram, right, left, j, depth, room)

@@ -126,7 +126,6 @@ class Problem:
         is_kept = norms > 1e-12 * max(scale, np.abs(self.target).max() * 1e-3)
         return rows[is_kept] / norms[is_kept, None]
 
-
     def _means(self, rows: np.ndarray) -> np.ndarray:
         """Weighted means of rows (m, n_samples) in the task of each sample: (m, n_samples), or (m, 1) for one task."""
         if self.tasks is None:

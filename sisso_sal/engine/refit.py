@@ -64,9 +64,7 @@ def refit(values: np.ndarray, problem: Problem, subset: Sequence[int], centre: b
     return refit_all([Subsets(values, problem, np.array([subset], dtype=np.int64))], centre)[0][0]
 
 
-def refit_all(
-    every: Sequence[Subsets], centre: bool, objective: Objective = SQUARES
-) -> list[list[Fit | None]]:
+def refit_all(every: Sequence[Subsets], centre: bool, objective: Objective = SQUARES) -> list[list[Fit | None]]:
     """`refit` of the subsets of many problems, all of one size and on as many samples."""
     if any(part.problem.tasks is not None for part in every):
         return [_refitted_in_tasks(part, centre, objective) for part in every]
@@ -149,7 +147,9 @@ def _refitted_in_tasks(part: Subsets, centre: bool, objective: Objective) -> lis
 def _joined(problem: Problem, heights: np.ndarray, fits: Sequence[Fit]) -> Fit:
     """One fit from those of each task; heights (n_tasks,): what the squares of each count."""
     residual = np.array([fit.residual for fit in fits])[problem.task_numbers, np.arange(len(problem.target))]
-    coefficients, intercepts = (np.array([getattr(fit, name) for fit in fits]) for name in ("coefficients", "intercept"))
+    coefficients, intercepts = (
+        np.array([getattr(fit, name) for fit in fits]) for name in ("coefficients", "intercept")
+    )
     return Fit(fits[0].subset, coefficients, intercepts, float(heights @ [fit.sse for fit in fits]), residual)
 
 
@@ -164,14 +164,20 @@ def _with_same_signs(
     signs = np.array(list(product((-1.0, 1.0), repeat=dim)))
     best: list[list[Fit]] = [[] for _ in signs]
     for own in parts:
-        fits = [_on_some(values, own, subset, some, centre) for size in range(dim + 1) for some in combinations(range(dim), size)]
+        fits = [
+            _on_some(values, own, subset, some, centre)
+            for size in range(dim + 1)
+            for some in combinations(range(dim), size)
+        ]
         regular = sorted((fit for fit in fits if fit), key=lambda fit: fit.sse)
         for row, taken in zip(signs, best, strict=True):
             taken.append(next(fit for fit in regular if (fit.coefficients * row >= 0.0).all()))
     return min(best, key=lambda fits: heights @ [fit.sse for fit in fits])
 
 
-def _on_some(values: np.ndarray, problem: Problem, subset: np.ndarray, some: tuple[int, ...], centre: bool) -> Fit | None:
+def _on_some(
+    values: np.ndarray, problem: Problem, subset: np.ndarray, some: tuple[int, ...], centre: bool
+) -> Fit | None:
     """The fit on some members of a subset; the coefficients of the others are 0."""
     coefficients = np.zeros(len(subset))
     if not some:

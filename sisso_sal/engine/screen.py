@@ -24,10 +24,10 @@ from sisso_sal.engine import _scores
 from sisso_sal.engine.admitted import admitted_pairs, forbidden_words
 from sisso_sal.engine.copies import copies_of
 from sisso_sal.engine.parts import Sharing, look_through
-from sisso_sal.engine.pool import Pool, chosen
+from sisso_sal.engine.pool import Pool, chosen, scorings_of
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.selection import Selection
-from sisso_sal.engine.sweep import Job, PairSweep, evaluated_rows, run, scorings_of, shared_out
+from sisso_sal.engine.sweep import Job, PairSweep, evaluated_rows, run, shared_out
 from sisso_sal.features.space import COPY, FeatureSpace
 from sisso_sal.system.executors import HERE, Workers
 from sisso_sal.system.machine import one_blas_thread, unordered
@@ -251,7 +251,8 @@ def screen(
     if not any(len(step.residuals) for step in steps):
         return [Selection.empty() for _ in steps], Counter()
     pools = [
-        Pool(space, step.problem.shares, step.residuals, n_sis, centre, step.taken, step.problem.tasks) for step in steps
+        Pool(space, step.problem.shares, step.residuals, n_sis, centre, step.taken, step.problem.tasks)
+        for step in steps
     ]
     state = _Pass(space, [step.problem for step in steps], pools, centre, is_census)
     total, done = state.n_features, 0

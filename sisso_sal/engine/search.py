@@ -13,7 +13,7 @@ import numpy as np
 from numba.core.event import Event, Listener, install_listener
 
 from sisso_sal.engine.plan import SearchSize
-from sisso_sal.engine.problem import Problem
+from sisso_sal.engine.problem import SQUARES, Objective, Problem
 from sisso_sal.engine.refit import Fit
 from sisso_sal.engine.screen import Progress, ScreeningStep, Stopped, screen
 from sisso_sal.engine.selection import Selection
@@ -98,7 +98,7 @@ def search(
         On Ctrl-C before there is any fit. Later the results hold the dimensions that were done, and of the first the best of the
         features that were looked at; they say that they are not complete.
     """
-    compile_for(size.dim)
+    compile_for(size.dim, with_tasks=problems[0].tasks is not None or size.objective != SQUARES)
     results = [SubspaceFits(Selection.empty()) for _ in problems]
     rejected: Counter = Counter()
     for d in range(1, size.dim + 1):
@@ -202,7 +202,7 @@ def _key(space: FeatureSpace, subspace: Selection, number: int) -> str:
     return space.key(*subspace.triple(number))
 
 
-def compile_for(dim: int) -> None:
+def compile_for(dim: int, with_tasks: bool = False) -> None:
     """Have the kernels compiled or loaded in this thread, once a process.
 
     Later a compilation would hold up Ctrl-C, and progress would stand still.
@@ -211,6 +211,8 @@ def compile_for(dim: int) -> None:
         _compile_screening()
         for d in range(1, min(dim, LARGER) + 1):
             _compile_subsets(d)
+        if with_tasks:
+            _compile_tasks()
 
 
 class _Notice(Listener):
@@ -237,6 +239,16 @@ def _compile_screening() -> None:
     first = np.zeros(1, np.int32)
     taken = Selection(np.zeros(1, np.int16), first, first, np.zeros(1))  # as in each dimension but the first
     screen(space, [ScreeningStep(problem, residuals, taken)], 2)
+
+
+@cache
+def _compile_tasks() -> None:
+    x = np.array([[1.0, 2.0, 3.0, 5.0, 4.0, 1.0], [2.0, 1.0, 4.0, 3.0, 7.0, 6.0]])
+    space = FeatureSpace(["a", "b"], ["", ""], x, SpaceSettings(operators=("add", "mult", "div"), rung=1))
+    problem = Problem(x[0] ** 2, np.ones(6), np.ones(2, dtype=bool), np.array([0, 0, 0, 1, 1, 1]))
+    screen(space, [ScreeningStep(problem, problem.normalised(problem.target[None], True))], 2)
+    for dim in (1, 2):
+        sparsify(x, problem, dim, objective=Objective(is_same_sign=True))
 
 
 @cache

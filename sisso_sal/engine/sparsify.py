@@ -168,7 +168,9 @@ def sparsify_all(
         for walk in under_way.values():
             walk.go(executor)
         decided = {number: walk for number, walk in under_way.items() if walk.is_enough}
-        for (number, walk), fits in zip(decided.items(), _refitted(list(decided.values()), centre, objective), strict=True):
+        for (number, walk), fits in zip(
+            decided.items(), _refitted(list(decided.values()), centre, objective), strict=True
+        ):
             if walk.is_last or len(fits) >= keep:
                 best[number] = BestSubsets(tuple(walk.ranked(fits)), walk.seen, walk.singular, walk.scored)
                 del under_way[number]

@@ -36,7 +36,10 @@ class WalkTasks:
     def __init__(self, values: np.ndarray, problem: Problem, centre: bool, objective: Objective) -> None:
         parts = [StandardRows.of(values, own, centre) for own in problem.of_tasks]
         heights = problem.task_heights(objective).tolist()
-        squares = [part.variance * height * float(part.target @ part.target) for part, height in zip(parts, heights, strict=True)]
+        squares = [
+            part.variance * height * float(part.target @ part.target)
+            for part, height in zip(parts, heights, strict=True)
+        ]
         self.total = sum(squares) or 1.0
         scales = np.sqrt(np.array(squares) / self.total)
         self.grams = np.array([part.rows @ part.rows.T for part in parts])
@@ -46,7 +49,9 @@ class WalkTasks:
         if objective.is_largest_error:
             # Without the roots of the weights, and so that squares of errors, over all tasks, are shares of `total`.
             rows = np.concatenate([part.rows / part.roots for part in parts], axis=1)
-            targets = np.concatenate([scale * part.target / part.roots for scale, part in zip(scales, parts, strict=True)])
+            targets = np.concatenate(
+                [scale * part.target / part.roots for scale, part in zip(scales, parts, strict=True)]
+            )
             bounds = np.cumsum([0, *(len(part.target) for part in parts)])
         self._judge = (self.grams, self.rhs, self.squares, objective.is_same_sign, rows, targets, bounds)
 

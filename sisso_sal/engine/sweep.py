@@ -15,7 +15,7 @@ import numpy as np
 
 from sisso_sal.engine import _pairs, _scores, _values
 from sisso_sal.engine.copies import FloatCopies
-from sisso_sal.engine.pool import Pool
+from sisso_sal.engine.pool import Pool, scorings_of
 from sisso_sal.engine.selection import Selection
 from sisso_sal.errors import SettingsError
 from sisso_sal.features.operators import BY_OPCODE, OF_ABSOLUTE_DIFFERENCE, OF_QUOTIENT, OF_SUM, Operator
@@ -91,24 +91,6 @@ def evaluated_rows(
         rows = room[: part.stop - start]
         _values.evaluate_many(opcode[part], left[part], right[part], values, rows)
         yield part, rows
-
-
-def scorings_of(scorings: Sequence[_scores.Scoring]) -> _scores.Scorings:
-    """What the scores in several problems depend on, in one."""
-    weights = np.array([scoring.weights for scoring in scorings])
-    samples, starts = (_filled_up([getattr(scoring, name) for scoring in scorings]) for name in ("samples", "starts"))
-    targets, taken = ([getattr(scoring, name) for scoring in scorings] for name in ("targets", "taken"))
-    first, first_taken = (np.cumsum([0, *map(len, parts)]) for parts in (targets, taken))
-    return _scores.Scorings(
-        weights, np.concatenate(targets), first, scorings[0].centre, np.concatenate(taken), first_taken, samples, starts
-    )
-
-
-def _filled_up(rows: Sequence[np.ndarray]) -> np.ndarray:
-    out = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
-    for number, row in enumerate(rows):
-        out[number, : len(row)] = row
-    return out
 
 
 def of_task(scoring: _scores.Scoring, task: int) -> _scores.Scoring:
