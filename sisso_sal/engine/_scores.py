@@ -90,7 +90,7 @@ def exact_score(row, weights, targets, centre):
 
 @njit(**VIEWS)
 def exact_task_score(row, weights, targets, centre, samples, starts):
-    """Root of the largest share of the squares of a target, of targets (n_targets, n), that row (n,) explains with a coefficient and an
+    """Root of the largest share of the squares of one of targets (n_targets, n) that row (n,) explains with a coefficient and an
     intercept of each task; -1 if the row is constant in every task.
 
     samples: see `Scoring`.

@@ -1,7 +1,7 @@
 """Compiled kernels of the L0 walk for several tasks, signs that agree, and largest errors. No checks here: the callers check.
 
-Each task has a Gram matrix of its own, scaled so that gains of tasks add up. The last member of a subset is looked for in all places
-at once, in vector registers: with the members before it projected out of everything, a feature gains r^2 / d, r its product with the
+Each task has a Gram matrix of its own, and targets are scaled so that gains of tasks add up. All last members of a subset are scored
+at once, in vector registers: with the members before projected out of everything, a feature gains r^2 / d, r its product with the
 target and d its square.
 """
 
@@ -141,7 +141,7 @@ def _solved(members, t, grams, rhs, squares, matrix, out):
 def _same_sign_gain(subset, grams, rhs, squares):
     """Largest gain of coefficients whose signs agree over tasks; a coefficient may be 0.
 
-    With the signs given, the best coefficients of a task are those of least squares on some of the members, if these have the signs.
+    With the signs given, the best coefficients of a task are of least squares on some of the members, where these have the signs.
     """
     d, n_tasks = subset.shape[0], rhs.shape[0]
     n_signs = 1 << d

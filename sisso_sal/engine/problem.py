@@ -18,10 +18,10 @@ from sisso_sal.errors import FitError
 class Objective(NamedTuple):
     """What makes one fit better than another; by default the sum of squared residuals.
 
-    - ``is_task_equal``: bool; tasks count alike, each with the mean square of its residuals, and not by the weights of their samples.
+    - ``is_task_equal``: bool; tasks count alike, each with the mean square of its residuals, not by the weights of their samples.
     - ``is_same_sign``: bool; signs of coefficients agree over tasks: each fit is the best one with that.
-    - ``is_largest_error``: bool; fits are of least squares, and the best has the smallest largest error; of several tasks the root of
-      the mean square of the largest errors counts, weighted as the tasks are.
+    - ``is_largest_error``: bool; fits are of least squares, and the best has the smallest largest error; of several tasks the root
+      of the mean square of the largest errors counts, weighted as the tasks are.
     """
 
     is_task_equal: bool = False

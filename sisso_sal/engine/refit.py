@@ -158,7 +158,7 @@ def _with_same_signs(
 ) -> list[Fit]:
     """The best fits of the tasks whose coefficients agree in sign; a coefficient may be 0.
 
-    With the signs given, the best coefficients of a task are those of least squares on some of the features, if these have the signs.
+    With the signs given, the best coefficients of a task are of least squares on some of the features, where these have the signs.
     """
     dim = len(subset)
     signs = np.array(list(product((-1.0, 1.0), repeat=dim)))

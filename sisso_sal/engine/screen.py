@@ -1,10 +1,10 @@
 """Sure-independence screening: one pass over the space ranks its features for many problems.
 
 The score of a feature is the largest over the residuals of the absolute weighted Pearson correlation (Fan and Lv, J. R. Stat. Soc.
-B 70, 849 (2008); Ouyang et al., Phys. Rev. Mater. 2, 083802 (2018)); of several tasks the root of the share of the residual's
-squares that the feature explains with coefficients of each task (as SISSO 3.5 does; Ouyang et al., J. Phys. Mater. 2, 024002 (2019)).
-float32 matrix products choose which features of the last rung
-may matter, with a bound on their error; float64 on centred data decides.
+B 70, 849 (2008); Ouyang et al., Phys. Rev. Mater. 2, 083802 (2018)). Of several tasks it is the root of the share of the residual's
+squares that the feature explains with coefficients of each task (Ouyang et al., J. Phys. Mater. 2, 024002 (2019); so does SISSO 3.5).
+float32 matrix products choose which features of the last rung may matter, with a bound on their error; float64 on centred data
+decides.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class _Pass:
         self._lock = Lock()
 
     def _sweeps(self, problems: Sequence[Problem], is_census: bool) -> list[PairSweep]:
-        """One for each task of each problem with targets. One that has all pairs and equal weights counts the states, or a sweep of its own."""
+        """One for each task of each problem with targets. One with all pairs and equal weights counts the states, or one of its own."""
         values, copies, out = self.space.values, copies_of(self.space), []
         admitted = admitted_pairs(self.space, [problem.allowed for problem in problems])
         for problem, pool, pairs in zip(problems, self.pools, admitted, strict=True):

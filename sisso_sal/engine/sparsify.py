@@ -254,7 +254,7 @@ def _regular(parts: Sequence[Subsets], centre: bool, objective: Objective) -> li
 
 
 def _ranked(fits: Sequence[Fit], errors: np.ndarray, ranks: Ranks) -> list[Fit]:
-    """By the error, the share of the variance that is left, complexity, and keys, which are looked up only where the rest is equal."""
+    """By the error (a share of the variance), complexity, and keys, which are looked up only where the rest is equal."""
     heads = [
         (round(error, DIGITS), sum(map(ranks.complexity, fit.subset)))
         for fit, error in zip(fits, errors.tolist(), strict=True)

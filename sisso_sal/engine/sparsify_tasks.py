@@ -1,8 +1,8 @@
 """The best subsets for several tasks, for coefficients whose signs agree over tasks, and by the largest error.
 
-Every subset is scored in float64 from the Gram matrices of the tasks. Least squares bounds what the other objectives can reach: signs
-that agree cost something, and a largest error is no smaller than the root mean square of all. So only subsets whose least squares
-reach the best so far are looked at more closely.
+Every subset is scored in float64 from the Gram matrices of the tasks. Least squares bounds what the other objectives can reach:
+signs that agree cost something, and a largest error is no smaller than the root mean square of all. So only subsets whose least
+squares reach the best so far are looked at more closely.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class WalkTasks:
         self._judge = (self.grams, self.rhs, self.squares, objective.is_same_sign, rows, targets, bounds)
 
     def walk(self, firsts: tuple[int, int], best: tuple[np.ndarray, np.ndarray]) -> tuple[int, int]:
-        """Look at the subsets that begin with one of `firsts` (start, stop); returns how many were seen, and how many are singular."""
+        """Look at the subsets that begin with one of `firsts` (start, stop); returns how many were seen and how many are singular."""
         if best[1].shape[1] == 1:
             return kernels.best_single_features(self.rhs, self.squares, firsts, self._judge, tuple(best))
         return kernels.best_task_subsets(self.grams, self.rhs, self.squares, firsts, self._judge, tuple(best))

@@ -1,7 +1,7 @@
 """The sweep over pairs of stored features for one problem: float32 marks what may matter, float64 decides.
 
-Of several tasks each has a sweep of its own. The score is a root mean square of the correlations in the tasks, weighted by what each
-has of the residual's squares: where it reaches the threshold, one of the correlations does.
+Of several tasks each has a sweep of its own. The score is a root mean square of the correlations in the tasks, weighted by what
+each has of the residual's squares: where it reaches the threshold, one of the correlations does.
 """
 
 from __future__ import annotations
