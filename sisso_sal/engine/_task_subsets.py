@@ -1,8 +1,8 @@
 """Compiled kernels of the L0 walk for several tasks, signs that agree, and largest errors. No checks here: the callers check.
 
-Each task has a Gram matrix of its own, and targets are scaled so that gains of tasks add up. All last members of a subset are scored
-at once, in vector registers: with the members before projected out of everything, a feature gains r^2 / d, r its product with the
-target and d its square.
+Each task has a Gram matrix of its own, and targets are scaled so that gains of tasks add up. All last members of a subset are
+scored at once, in vector registers: with the members before projected out, a feature gains r^2 / d, with r its product with
+the target and d its square.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The score of a feature is the largest over the residuals of the absolute weighted Pearson correlation (Fan and Lv, J. R. Stat. Soc.
 B 70, 849 (2008); Ouyang et al., Phys. Rev. Mater. 2, 083802 (2018)). Of several tasks it is the root of the share of the residual's
-squares that the feature explains with coefficients of each task (Ouyang et al., J. Phys. Mater. 2, 024002 (2019); so does SISSO 3.5).
+squares that the feature explains with coefficients of each task (Ouyang et al., J. Phys. Mater. 2, 024002 (2019); so in SISSO 3.5).
 float32 matrix products choose which features of the last rung may matter, with a bound on their error; float64 on centred data
 decides.
 """
@@ -95,7 +95,7 @@ class _Pass:
         self._lock = Lock()
 
     def _sweeps(self, problems: Sequence[Problem], is_census: bool) -> list[PairSweep]:
-        """One for each task of each problem with targets. One with all pairs and equal weights counts the states, or one of its own."""
+        """One for each task of each problem with targets. One with all pairs and equal weights counts states, or one of its own."""
         values, copies, out = self.space.values, copies_of(self.space), []
         admitted = admitted_pairs(self.space, [problem.allowed for problem in problems])
         for problem, pool, pairs in zip(problems, self.pools, admitted, strict=True):

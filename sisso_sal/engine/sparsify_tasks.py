@@ -56,7 +56,7 @@ class WalkTasks:
         self._judge = (self.grams, self.rhs, self.squares, objective.is_same_sign, rows, targets, bounds)
 
     def walk(self, firsts: tuple[int, int], best: tuple[np.ndarray, np.ndarray]) -> tuple[int, int]:
-        """Look at the subsets that begin with one of `firsts` (start, stop); returns how many were seen and how many are singular."""
+        """Look at the subsets that begin with one of `firsts` (start, stop); returns how many were seen, and singular."""
         if best[1].shape[1] == 1:
             return kernels.best_single_features(self.rhs, self.squares, firsts, self._judge, tuple(best))
         return kernels.best_task_subsets(self.grams, self.rhs, self.squares, firsts, self._judge, tuple(best))
