@@ -90,7 +90,10 @@ def test_an_unknown_task_of_a_row_is_named(table, tmp_path):
         (("--target", "gap", "--same-sign"), "same-sign: needs --task or several --target, found one task"),
         (("--target", "gap", "--task-weighting", "samples"), "task-weighting: needs --task or several --target"),
         (("--target", "gap", "--target", "bulk", "--task", "family"), "task: needs one --target, found 2"),
-        (("--target", "gap", "--task", "family", "--members", "3"), "task: several tasks and other criteria are fitted by"),
+        (
+            ("--target", "gap", "--task", "family", "--members", "3"),
+            "task: several tasks and other criteria are fitted by",
+        ),
         (("--target", "gap", "--criterion", "max_abs_error", "--members", "3"), "criterion: several tasks"),
         (("--target", "gap", "--task", "gap"), "column 'gap (eV)' cannot be the task and also be the target"),
         (("--target", "gap", "--task", "famly"), "task column 'famly' is missing; did you mean 'family'?"),
