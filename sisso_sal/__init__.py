@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Campaign", "MultiTaskSISSO", "SISSOEnsemble", "SISSORegressor", "Table", "__version__", "load_model", "read_table", "save_model"
+    "Campaign", "MultiTaskSISSO", "SISSOEnsemble", "SISSORegressor", "Table", "__version__", "load_model", "read_table",
+    "save_model",
 ]  # fmt: skip
 
 _HOMES = {
