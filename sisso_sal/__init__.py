@@ -11,15 +11,18 @@ if TYPE_CHECKING:
     from sisso_sal.data.table import Table, read_table
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.files import load_model, save_model
+    from sisso_sal.models.multi_task import MultiTaskSISSO
     from sisso_sal.models.regressor import SISSORegressor
 
 __version__ = "0.1.0"
 __all__ = [
-    "Campaign", "SISSOEnsemble", "SISSORegressor", "Table", "__version__", "load_model", "read_table", "save_model"
+    "Campaign", "MultiTaskSISSO", "SISSOEnsemble", "SISSORegressor", "Table", "__version__", "load_model", "read_table",
+    "save_model",
 ]  # fmt: skip
 
 _HOMES = {
     "Campaign": "sisso_sal.api.campaign",
+    "MultiTaskSISSO": "sisso_sal.models.multi_task",
     "SISSOEnsemble": "sisso_sal.models.ensemble",
     "SISSORegressor": "sisso_sal.models.regressor",
     "Table": "sisso_sal.data.table",

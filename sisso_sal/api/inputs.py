@@ -110,6 +110,7 @@ def read_candidates(
     *,
     require_target: bool = True,
     with_gaps: bool = False,
+    task: str | None = None,
     tell: Tell = lambda note: None,
 ) -> Table:
     """A table with primary features: its own, or made from formulas where it has none or where that is asked for.
@@ -126,6 +127,8 @@ def read_candidates(
     require_target : bool
     with_gaps : bool
         Whether a row may lack what a lower level of theory gives, see `read_table`.
+    task : str, optional
+        Column that names the task of each row.
     tell : callable, optional
         Takes notes: how the table and its headers were read, which features were made, which columns and rows were left out, which
         units cannot be related.
@@ -142,7 +145,7 @@ def read_candidates(
     _check_one_source(settings, formula)
     wanted = Wanted(
         settings.target, settings.id, require_target, settings.columns, settings.drop or (), settings.group,
-        _partial(settings) if with_gaps else None, () if with_gaps else settings.ensemble.low or (),
+        _partial(settings) if with_gaps else None, () if with_gaps else settings.ensemble.low or (), task,
     )  # fmt: skip
     table = read_wanted(path, wanted)
     for level in settings.lower:
@@ -154,6 +157,24 @@ def read_candidates(
                 f"{table.path}: level {level.name}: needs numbers in column '{level.column}', found {found}"
             )
     return with_features(table, formula, tell)
+
+
+def read_targets_of(
+    path: str | os.PathLike[str],
+    targets: Sequence[str],
+    settings: CampaignSettings,
+    formula: str | None = None,
+    tell: Tell = lambda note: None,
+) -> tuple[Table, ...]:
+    """The same candidates once for each of several targets, with features as in `read_candidates`."""
+    _check_one_source(settings, formula)
+    wanted = {"id": settings.id, "features": settings.columns, "drop": settings.drop or (), "group": settings.group}
+    first, *others = read_targets(path, targets, **wanted)
+
+    def silent(note: str) -> None:
+        """What is to be said of the table is said once."""
+
+    return (with_features(first, formula, tell), *(with_features(one, formula, silent) for one in others))
 
 
 def read_unlabelled(

@@ -15,13 +15,14 @@ from sisso_sal.api.prediction import columns_for
 from sisso_sal.campaign.newest import model_file
 from sisso_sal.campaign.summary import read_summary
 from sisso_sal.data.formats import is_parquet
-from sisso_sal.errors import SettingsError, TableError
+from sisso_sal.errors import ModelFileError, SettingsError, TableError
 from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.store import read_ledger
 from sisso_sal.models.files import read_model
 from sisso_sal.models.formulas import FittedModels
 from sisso_sal.models.needs import Model
 from sisso_sal.models.stored import StoredModel
+from sisso_sal.models.task_models import FittedTasks
 from sisso_sal.oxides.element_groups import refused_elements
 from sisso_sal.oxides.enumeration import OxideEnumeration
 from sisso_sal.protocols import Progress
@@ -129,6 +130,10 @@ def screen_pool(
     check_folder(folder)
     digest = digest_of(path)
     stored = read_model(path)
+    if isinstance(stored.model, FittedTasks):
+        raise ModelFileError(
+            f"{path}: screen needs a model of one task, found one of {len(stored.model.task_names)} tasks"
+        )
     settings = _settings(stored, _told_by(Path(model)), wanted)
     by_element = bool(settings["unwanted"])
     parts, reading = _opened(pool, stored.model, folder, wanted, tell, by_element)

@@ -51,11 +51,12 @@ UPLOAD = panel(
 @click.option(
     "--dim", type=click.IntRange(min=1), help="Number of terms, for a file of one model; the largest by default."
 )
+@click.option("--task", metavar="NAME", help="The task of a model of several, whose coefficients are written.")
 @UPLOAD
 @OUT_FILE
 @JSON
 @COMMON
-def export(model, form, member, dim, out, force, as_json, quiet, debug, **upload):
+def export(model, form, member, dim, task, out, force, as_json, quiet, debug, **upload):
     """Write the formulas of MODEL as LaTeX, sympy, Python, C or Fortran, or its calculations for NOMAD or ASE.
 
     MODEL is a model file, or a run folder, of which the newest iteration is taken. For nomad and ase it is a run folder with
@@ -69,12 +70,12 @@ def export(model, form, member, dim, out, force, as_json, quiet, debug, **upload
       sisso-sal export runs/oxides --format nomad --out oxides.zip
       sisso-sal export runs/oxides --format ase --out oxides.db
     """
-    _check_options(form, upload, {"member": member, "dim": dim})
+    _check_options(form, upload, {"member": member, "dim": dim, "task": task})
     if form in _OF_CALCULATIONS:
         _export_calculations(model, form, out, force, as_json, upload)
         return
     check_free(out, force)
-    text, n_models = _formulas(model, form, member, dim)
+    text, n_models = _formulas(model, form, member, dim, task)
     write(dumps({"format": form, "n_models": n_models, "source": text}) if as_json else text, out, force)
     next_step(_USES[form].format(file=out or "FILE"), err=True)
 
@@ -89,15 +90,23 @@ def _check_options(form: str, upload: dict[str, Any], of_formulas: dict[str, Any
             raise SettingsError(f"{name.removesuffix('s')}: needs --format nomad, found {form}")
 
 
-def _formulas(model: Path, form: str, member: int | None, dim: int | None) -> tuple[str, int]:
+def _formulas(model: Path, form: str, member: int | None, dim: int | None, task: str | None) -> tuple[str, int]:
     """Source text, and the number of models in it."""
     from sisso_sal.campaign.newest import model_file
     from sisso_sal.export import export_model
     from sisso_sal.models.files import read_model
     from sisso_sal.models.formulas import FittedModels
+    from sisso_sal.models.task_models import FittedTasks
 
     stored = read_model(model_file(model))
-    learned, scale = stored.model, 1.0
+    learned, scale, target = stored.model, 1.0, (stored.target, stored.target_unit)
+    if isinstance(learned, FittedTasks):
+        if task is None:
+            raise SettingsError(f"task: needs one of {', '.join(learned.task_names)}, since this is a model of several")
+        target = (f"{stored.target} of {task}" if learned.task_column else task, learned.units.get(task, ""))
+        learned = learned.of_task(task)
+    elif task is not None:
+        raise SettingsError(f"task: needs a model of several tasks, found another one in {model}")
     if isinstance(learned, FittedModels):
         if member is not None:
             raise SettingsError("member: needs an ensemble, found a model file of one model; choose with --dim")
@@ -117,9 +126,7 @@ def _formulas(model: Path, form: str, member: int | None, dim: int | None) -> tu
             scale = learned.formula_calibration.scale if learned.formula_calibration else 1.0
             if learned.correction or learned.aggregation != "mean":
                 note("the export has only the formulas, their mean and standard deviation, and not the correction")
-    text = export_model(
-        models, form, target=stored.target, target_unit=stored.target_unit, units=learned.primaries, scale=scale
-    )
+    text = export_model(models, form, target=target[0], target_unit=target[1], units=learned.primaries, scale=scale)
     return text, len(models)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sisso_sal.cli.help import Computing
 from sisso_sal.cli.options import (
-    COLUMNS,
+    COLUMNS_OF_TASKS,
     COMMON,
     ENSEMBLE,
     JSON,
@@ -29,16 +29,22 @@ from sisso_sal.cli.options import (
     read,
     write,
 )
+from sisso_sal.cli.tasks import TASKS, check_tasks, fit_tasks, predict_tasks, tell_tasks
 from sisso_sal.cli.terminal import emit, fail, next_step, note, show
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.system.progress import Progress
 
+if TYPE_CHECKING:
+    from sisso_sal.models.ensemble_model import EnsembleModel
+    from sisso_sal.models.formulas import FittedModels
+
 
 @click.command(cls=Computing, short_help="Find formulas for a property")
 @TABLE
-@COLUMNS
+@COLUMNS_OF_TASKS
 @MODEL
 @ENSEMBLE
+@TASKS
 @click.option(
     "--config", type=click.Path(path_type=Path), help="Settings in a TOML file; options of the command override them."
 )
@@ -53,9 +59,12 @@ def fit(
 ):  # fmt: skip
     """Find formulas for the target of TABLE; --out saves the model for predict and export.
 
+    With --task, or with several --target, one descriptor is found for all tasks, with coefficients of each.
+
     \b
-    Example:
+    Examples:
       sisso-sal fit table.csv --target "gap (eV)" --dim 2 --out model.json
+      sisso-sal fit table.csv --target "gap (eV)" --task family
     """
     check_free(out, force)
     from sisso_sal.settings.campaign import EnsembleSettings
@@ -64,24 +73,35 @@ def fit(
     only = [name for name in EnsembleSettings.model_fields if name != "low" and options.get(name) is not None]
     if only and not is_ensemble:
         raise SettingsError(f"{only[0].replace('_', '-')}: needs --members, found a fit of one model")
-    settings = load(config, {"target": target, "id": id_column, **model_changes(options)}, ensemble=is_ensemble)
+    of_tasks = {name: options.pop(name) for name in ("task", "same_sign", "task_weighting", "criterion")}
+    has_tasks = bool(of_tasks["task"]) or len(target) > 1
+    check_tasks(of_tasks, options, len(target), is_ensemble=is_ensemble)
+    asked = target[0] if len(target) == 1 else None
+    settings = load(config, {"target": asked, "id": id_column, **model_changes(options)}, ensemble=is_ensemble)
     if is_ensemble and (doubt := settings.ensemble.doubt()):
         note(doubt)
-    data = read(table, settings, formula)
-    with at_work(executor, n_workers, threads):
-        model, document = fitted(data, settings, threads, is_ensemble=is_ensemble, silent=quiet or as_json)
+    if has_tasks:
+        work = {"threads": threads, "executor": executor, "n_workers": n_workers, "silent": quiet or as_json}
+        model, document = fit_tasks(table, target, settings, formula, of_tasks | work)
+    else:
+        data = read(table, settings, formula)
+        criterion = of_tasks["criterion"] or "rmse"
+        with at_work(executor, n_workers, threads):
+            model, document = fitted(
+                data, settings, threads, is_ensemble=is_ensemble, silent=quiet or as_json, criterion=criterion
+            )
     if out is not None:
         from sisso_sal.models.files import save_model
 
-        save_model(out, model, data.target_name or "", data.target_unit)
-    tell_fit(document, as_json)
+        save_model(out, model, document["target"]["name"], document["target"]["unit"])
+    tell_tasks(document, as_json) if has_tasks else tell_fit(document, as_json)
     if out is not None:
         next_step(f"sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out} --format python")
     else:
         next_step("add --out model.json to save the model for predict and export")
 
 
-def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bool):
+def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bool, criterion: str = "rmse"):
     """A model of the labelled rows, and the document that describes it; an interrupted search gives the best models so far."""
     import numpy as np
 
@@ -95,7 +115,7 @@ def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bo
         raise FitError(f"{space.name}: needs at least {needed} labelled rows for dim {dim}, found {len(known)}")
     start = time.perf_counter()
     with Progress("screening", silent) as progress:
-        stored = _searched(space, known, settings, threads, is_ensemble, progress)
+        stored = _searched(space, known, settings, threads, is_ensemble, progress, criterion)
     seconds = time.perf_counter() - start
     document = _fit_document(stored.model, space, is_ensemble)
     if is_ensemble:
@@ -105,7 +125,7 @@ def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bo
     return stored, document | {"seconds": round(seconds, 4), "seed": settings.seed}
 
 
-def _searched(space, known, settings, threads: int | None, is_ensemble: bool, progress):
+def _searched(space, known, settings, threads: int | None, is_ensemble: bool, progress, criterion: str):
     """The model of the rows of these numbers, with its settings."""
     from sisso_sal.models.baseline import low_of
     from sisso_sal.models.inputs import table_of
@@ -117,6 +137,7 @@ def _searched(space, known, settings, threads: int | None, is_ensemble: bool, pr
     if not is_ensemble:
         from sisso_sal.models.formulas import find_formulas
 
+        parameters |= {"criterion": criterion}
         return StoredModel(find_formulas(parameters, table, progress), parameters)
     from sisso_sal.models.assembly import fit_ensemble
     from sisso_sal.models.recipe import recipe_of
@@ -171,10 +192,11 @@ def _fit_document(model, space, is_ensemble: bool) -> dict[str, Any]:
 @TABLE
 @click.option("--id", "id_column", metavar="COLUMN", help="Column of the ids; by default the first text column.")
 @click.option("--formula", metavar="COLUMN", help="Make the features from formulas of oxides in this column.")
+@click.option("--task", metavar="NAME", help="Predict for this task; by default for that in the table's own column.")
 @OUT_FILE
 @JSON
 @COMMON
-def predict(model, table, id_column, formula, out, force, as_json, quiet, debug):
+def predict(model, table, id_column, formula, task, out, force, as_json, quiet, debug):
     """Predict for every row of TABLE with MODEL: a model file, or a run folder, of which the newest iteration is taken.
 
     Columns are matched by name, in any order, and converted to the model's units; only those that the model uses need to be there.
@@ -187,40 +209,24 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
       sisso-sal predict runs/candidates other.csv
     """
     import numpy as np
-    import pandas as pd
 
-    from sisso_sal.api.prediction import columns_for
     from sisso_sal.campaign.newest import model_file
     from sisso_sal.data.spreadsheet import csv_of
     from sisso_sal.models.files import read_model
-    from sisso_sal.models.formulas import FittedModels
+    from sisso_sal.models.task_models import FittedTasks
     from sisso_sal.protocols.cause import counted, in_words
     from sisso_sal.report.text.left_out import remarks_text
-    from sisso_sal.spaces.table import TableSpace
 
     check_free(out, force)
     stored = read_model(model_file(model))
-    learned = stored.model
-    data, columns = columns_for(learned, table, id_column, formula, note)
+    if isinstance(stored.model, FittedTasks):
+        data, frame = predict_tasks(stored.model, table, id_column, formula, task)
+    elif task is not None:
+        raise SettingsError(f"task: needs a model of several tasks, found another one in {model}")
+    else:
+        data, frame = _predicted(stored.model, table, id_column, formula)
     for line in remarks_text(data):
         note(line)
-    ids = data.ids
-    if isinstance(learned, FittedModels):
-        mean, valid = learned.predict_with_validity(columns)
-        frame = pd.DataFrame({"id": ids, "mean": mean, "valid": valid, "reason": learned.reasons(columns)})
-    else:
-        shares = TableSpace(data).composition
-        if shares is None and learned.correction and learned.correction.composition is not None:
-            note("the correction of this ensemble uses compositions, but the ids of the table are no formulas")
-        prediction = learned.predict_distribution(columns, shares)
-        frame = pd.DataFrame(
-            {
-                "id": ids, "mean": prediction.mean, "std": prediction.std, "std_raw": prediction.std_raw,
-                "low95": prediction.interval95[0], "high95": prediction.interval95[1], "formula": prediction.formula,
-                "n_valid": prediction.n_valid, "outside": prediction.outside,
-                "distance": np.nan if prediction.distance is None else prediction.distance, "reason": prediction.reason,
-            }
-        )  # fmt: skip
     undefined = np.isnan(frame["mean"])
     if undefined.any():
         why = in_words(counted(frame["reason"][undefined]))
@@ -239,3 +245,31 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
     else:
         write(csv_of(frame), out, force)
     next_step(f"sisso-sal export {model} --format latex, for the formulas behind it", err=True)
+
+
+def _predicted(learned: FittedModels | EnsembleModel, path: Path, id_column: str | None, formula: str | None):
+    """The table, and a frame of predictions."""
+    import numpy as np
+    import pandas as pd
+
+    from sisso_sal.api.prediction import columns_for
+    from sisso_sal.models.formulas import FittedModels
+    from sisso_sal.spaces.table import TableSpace
+
+    data, columns = columns_for(learned, path, id_column, formula, note)
+    ids = data.ids
+    if isinstance(learned, FittedModels):
+        mean, valid = learned.predict_with_validity(columns)
+        return data, pd.DataFrame({"id": ids, "mean": mean, "valid": valid, "reason": learned.reasons(columns)})
+    shares = TableSpace(data).composition
+    if shares is None and learned.correction and learned.correction.composition is not None:
+        note("the correction of this ensemble uses compositions, but the ids of the table are no formulas")
+    prediction = learned.predict_distribution(columns, shares)
+    return data, pd.DataFrame(
+        {
+            "id": ids, "mean": prediction.mean, "std": prediction.std, "std_raw": prediction.std_raw,
+            "low95": prediction.interval95[0], "high95": prediction.interval95[1], "formula": prediction.formula,
+            "n_valid": prediction.n_valid, "outside": prediction.outside,
+            "distance": np.nan if prediction.distance is None else prediction.distance, "reason": prediction.reason,
+        }
+    )  # fmt: skip

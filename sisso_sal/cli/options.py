@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,19 +137,15 @@ GROUP = click.option(
     shell_complete=known_values.columns,
     help="Rows with the same cell here are one material, held back together; by default those of one composition.",
 )
-COLUMNS = panel(
-    "Columns of the table",
-    click.option(
-        "--target",
-        metavar="COLUMN",
-        shell_complete=known_values.columns,
-        help="Target column; by default the only one with gaps.",
-    ),
-    ID_COLUMN,
-    GROUP,
-    FORMULA,
-    *FEATURE_COLUMNS,
-)
+
+
+def _columns(help: str, **more: Any) -> Callable[[Any], Any]:
+    target = click.option("--target", metavar="COLUMN", shell_complete=known_values.columns, help=help, **more)
+    return panel("Columns of the table", target, ID_COLUMN, GROUP, FORMULA, *FEATURE_COLUMNS)
+
+
+COLUMNS = _columns("Target column; by default the only one with gaps.")
+COLUMNS_OF_TASKS = _columns("Target column; by default the only one with gaps. Several are tasks.", multiple=True)
 
 
 def _list_groups(ctx: click.Context, parameter: click.Parameter, is_asked: bool) -> None:

@@ -38,6 +38,7 @@ class Wanted:
     group: str | None = None
     partial: Sequence[str] | None = None
     whole: Sequence[str] = ()
+    task: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,7 @@ class Roles:
     id : Column or None
         None for row numbers.
     target : Column or None
-    group : Column or None
+    group, task : Column or None
     features, partial : tuple of Column
     rows : ndarray of int
         0-based rows that are used, in their order.
@@ -61,6 +62,7 @@ class Roles:
     id: Column | None
     target: Column | None
     group: Column | None
+    task: Column | None
     features: tuple[Column, ...]
     partial: tuple[Column, ...]
     rows: np.ndarray
@@ -89,12 +91,14 @@ def give_roles(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -
     dropped = [find(name, "drop") for name in wanted.drop]
     group = None if wanted.group is None else find(wanted.group, "group")
     repeated = group if group is not None and len(set(group.texts())) < file.n_rows else None
-    id_column = _id_column(file, wanted.id, find, [*(chosen or ()), *dropped, target, repeated])
+    task = None if wanted.task is None else find(wanted.task, "task")
+    id_column = _id_column(file, wanted.id, find, [*(chosen or ()), *dropped, target, repeated, task])
     _check_apart(file, target, id_column, chosen, dropped)
-    _check_group(file, group, target, [*(chosen or ()), *apart], dropped)
+    _check_only(file, group, "group", target, [*(chosen or ()), *apart], dropped)
+    _check_only(file, task, "task", target, [*(chosen or ()), *apart], dropped)
     _check_target(file, target, wanted.require_target)
     reasons = dict.fromkeys(dropped, DROPPED)
-    others = [c for c in file.columns if c not in (id_column, group, *apart) and c not in reasons]
+    others = [c for c in file.columns if c not in (id_column, group, task, *apart) and c not in reasons]
     partial = _partial_columns(wanted, [c for c in others if c is not target], chosen)
     others = [column for column in others if column not in partial]
     chosen = None if chosen is None else [column for column in chosen if column not in partial]
@@ -133,7 +137,7 @@ def give_roles(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -
     left_out = [LeftOut("column", c.header, reasons[c]) for c in file.columns if c in reasons]
     left_out += [LeftOut("row", ids[row], reason) for row, reason in gaps.items()]
     features = tuple(column for column in used if column not in reasons)
-    return Roles(id_column, target, group, features, partial, rows, taken(ids, rows), tuple(left_out))
+    return Roles(id_column, target, group, task, features, partial, rows, taken(ids, rows), tuple(left_out))
 
 
 def _partial_columns(wanted: Wanted, columns: list[Column], chosen: list[Column] | None) -> tuple[Column, ...]:
@@ -231,15 +235,20 @@ def _check_apart(
             raise TableError(f"{file.path}: feature {shown(column.header)} is asked for twice")
 
 
-def _check_group(
-    file: ColumnFile, group: Column | None, target: Column | None, features: list[Column], dropped: list[Column]
+def _check_only(
+    file: ColumnFile,
+    column: Column | None,
+    role: str,
+    target: Column | None,
+    features: list[Column],
+    dropped: list[Column],
 ) -> None:
-    """Refuse a column of groups that has another role; it may be that of the ids."""
-    if group is None:
+    """Refuse a column of groups or tasks that has another role; it may be that of the ids."""
+    if column is None:
         return
-    roles = {"the target": group is target, "a feature or a target": group in features, "dropped": group in dropped}
-    if role := next((role for role, is_taken in roles.items() if is_taken), None):
-        raise TableError(f"{file.path}: column {shown(group.header)} cannot be the group and also be {role}")
+    roles = {"the target": column is target, "a feature or a target": column in features, "dropped": column in dropped}
+    if other := next((other for other, is_taken in roles.items() if is_taken), None):
+        raise TableError(f"{file.path}: column {shown(column.header)} cannot be the {role} and also be {other}")
 
 
 def _unasked(file: ColumnFile, columns: list[Column]) -> list[Column]:

@@ -46,7 +46,7 @@ class Table:
     target_unit : str
     target : ndarray (n_rows,) of float64, read-only, in `target_unit`, NaN where unknown; or None
     text : mapping of str to tuple of str
-        The cells of every text column, the id column among them, under its name; also those of the column of groups.
+        The cells of every text column, the id column among them, under its name; also those of the columns of groups and of tasks.
     headers : mapping of str to str
         The original header of each column, under its name.
     left_out : tuple of LeftOut
@@ -58,6 +58,8 @@ class Table:
     partial : ndarray (n_rows, n_partial) of float64, read-only, in `partial_units`, NaN where unknown; or None without any
     group_name : str or None
         Name of the column that says which rows are one material; where its cell is empty, a row is a material of its own.
+    task_name : str or None
+        Name of the column that says of which task a row is.
     """
 
     path: str
@@ -77,6 +79,7 @@ class Table:
     partial_names: tuple[str, ...] = ()
     partial_units: tuple[str, ...] = ()
     partial: np.ndarray | None = None
+    task_name: str | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -117,6 +120,7 @@ class Table:
         """SHA-256 (hexadecimal) of ids, names, units, groups, text and values, in their order; the path does not count."""
         named = [self.ids, self.id_name, self.feature_names, self.feature_units, self.target_name, self.target_unit]
         named += [] if self.group_name is None else [self.group_name]
+        named += [] if self.task_name is None else ["task", self.task_name]
         named += [self.partial_names, self.partial_units] if self.partial_names else []
         checksum = hashlib.sha256(json.dumps([*named, dict(self.text)], ensure_ascii=True).encode())
         checksum.update(self.features.astype("<f8").tobytes())
@@ -290,7 +294,7 @@ def _read(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -> Tab
     texts = {
         c.name: roles.ids if c is roles.id else taken(_names(c), roles.rows)
         for c in file.columns
-        if (c.values is None and c.header not in dropped) or c is roles.group
+        if (c.values is None and c.header not in dropped) or c in (roles.group, roles.task)
     }
     target = roles.target
     partial = [np.asarray(column.values)[roles.rows] for column in roles.partial]
@@ -312,6 +316,7 @@ def _read(file: ColumnFile, wanted: Wanted, apart: Sequence[Column] = ()) -> Tab
         partial_names=tuple(column.name for column in roles.partial),
         partial_units=tuple(column.unit for column in roles.partial),
         partial=np.column_stack(partial) if partial else None,
+        task_name=None if roles.task is None else roles.task.name,
     )
 
 

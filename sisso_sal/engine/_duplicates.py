@@ -7,6 +7,9 @@ from numba import njit
 
 from sisso_sal.engine._compilation import INNER, OPTIONS
 
+FLAT = 1e-10
+"""As in `_scores`."""
+
 
 @njit(**OPTIONS)
 def unit_vectors(rows, weights, owner, centre, out):
@@ -28,6 +31,36 @@ def unit_vectors(rows, weights, owner, centre, out):
         scale = 1.0 / np.sqrt(square)
         for k in range(n):
             out[t, k] *= scale
+
+
+@njit(**OPTIONS)
+def unit_vectors_in_tasks(rows, weights, owner, centre, samples, starts, out):
+    """The same for several tasks: in each the vector has a norm of its own, all of one size, and is 0 where the row is constant.
+
+    Rows whose vectors are equal have the same scores and give the same fits, whatever the offsets between tasks. samples, starts
+    (n_problems, ...): see `_scores.Scorings`.
+    """
+    n, n_tasks = rows.shape[1], starts.shape[1] - 1
+    part = np.empty(n)
+    for t in range(rows.shape[0]):
+        own, order, cuts = weights[owner[t]], samples[owner[t]], starts[owner[t]]
+        part[:] = rows[t]
+        for k in range(n):
+            out[t, k] = 0.0
+        for task in range(n_tasks):
+            mean, total, largest, square = 0.0, 0.0, 0.0, 0.0
+            for k in order[cuts[task] : cuts[task + 1]]:
+                mean += own[k] * part[k]
+                total += own[k]
+                largest = max(largest, abs(part[k]))
+            mean = mean / total if centre else 0.0
+            for k in order[cuts[task] : cuts[task + 1]]:
+                square += own[k] * (part[k] - mean) * (part[k] - mean)
+            if square <= total * (FLAT * largest) ** 2:
+                continue
+            scale = 1.0 / np.sqrt(square * n_tasks)
+            for k in order[cuts[task] : cuts[task + 1]]:
+                out[t, k] = np.sqrt(own[k]) * (part[k] - mean) * scale
 
 
 @njit(**INNER)

@@ -19,14 +19,17 @@ GATE = 1e-7
 Limits = namedtuple("Limits", "min_abs max_abs constants")
 """Smallest and largest admitted max|f|; whether constant features are admitted."""
 
-Scoring = namedtuple("Scoring", "weights targets centre taken")
-"""What the score in one problem depends on. weights (n,) of sum 1; targets (n_targets, n) centred and of weighted norm 1; centre:
-whether there is an intercept; taken: ascending scores of the features that the problem has.
+NO_TASKS = (np.empty(0, np.int64), np.empty(0, np.int64))
+
+Scoring = namedtuple("Scoring", "weights targets centre taken samples starts", defaults=NO_TASKS)
+"""What the score in one problem depends on. weights (n,) of sum 1; targets (n_targets, n) centred in each task and of weighted
+norm 1; centre: whether there is an intercept; taken: ascending scores of the features that the problem has; samples: those of
+positive weight, task by task, those of task t from starts[t] to below starts[t + 1]; both empty where there is one task.
 """
 
-Scorings = namedtuple("Scorings", "weights targets first_target centre taken first_taken")
+Scorings = namedtuple("Scorings", "weights targets first_target centre taken first_taken samples starts")
 """The same for many problems. weights (n_problems, n); targets (n_targets, n), those of problem p from first_target[p] to below
-first_target[p + 1]; taken and first_taken likewise.
+first_target[p + 1]; taken and first_taken likewise; samples and starts (n_problems, ...), filled up with zeros at the ends.
 """
 
 Tops = namedtuple("Tops", "scores held")
@@ -62,7 +65,7 @@ def classify(row, limits):
 
 @njit(**VIEWS)
 def exact_score(row, weights, targets, centre):
-    """Largest absolute weighted correlation of row (n,) with targets (n_targets, n); -1 for a constant row."""
+    """In one task: largest absolute weighted correlation of row (n,) with targets (n_targets, n); -1 for a constant row."""
     n = row.shape[0]
     mean, largest = 0.0, 0.0
     for k in range(n):
@@ -86,10 +89,54 @@ def exact_score(row, weights, targets, centre):
 
 
 @njit(**VIEWS)
+def exact_task_score(row, weights, targets, centre, samples, starts):
+    """Root of the largest share of the squares of one of targets (n_targets, n) that row (n,) explains with a coefficient and an
+    intercept of each task; -1 if the row is constant in every task.
+
+    samples: see `Scoring`.
+    """
+    n_tasks, best, is_constant = starts.shape[0] - 1, 0.0, True
+    for r in range(targets.shape[0]):
+        total = 0.0
+        for t in range(n_tasks):
+            mean, total_weight, largest, square, product = 0.0, 0.0, 0.0, 0.0, 0.0
+            for k in samples[starts[t] : starts[t + 1]]:
+                mean += weights[k] * row[k]
+                total_weight += weights[k]
+                largest = max(largest, abs(row[k]))
+            mean = mean / total_weight if centre else 0.0
+            for k in samples[starts[t] : starts[t + 1]]:
+                part = weights[k] * (row[k] - mean)
+                square += part * (row[k] - mean)
+                product += part * targets[r, k]
+            if square > total_weight * (FLAT * largest) ** 2:
+                is_constant = False
+                total += product * product / square
+        best = max(best, total)
+    return -1.0 if is_constant else np.sqrt(best)
+
+
+@njit(**INNER_VIEWS)
+def _score(row, scoring):
+    if scoring.starts.shape[0] == 0:
+        return exact_score(row, scoring.weights, scoring.targets, scoring.centre)
+    return exact_task_score(row, scoring.weights, scoring.targets, scoring.centre, scoring.samples, scoring.starts)
+
+
+@njit(**INNER_VIEWS)
+def _score_in(row, p, scorings):
+    """The score in problem p."""
+    targets = scorings.targets[scorings.first_target[p] : scorings.first_target[p + 1]]
+    if scorings.starts.shape[1] == 0:
+        return exact_score(row, scorings.weights[p], targets, scorings.centre)
+    return exact_task_score(row, scorings.weights[p], targets, scorings.centre, scorings.samples[p], scorings.starts[p])
+
+
+@njit(**VIEWS)
 def exact_scores(rows, scoring, scores):
-    """`exact_score` of each of rows (m, n) in one problem, in scores (m,)."""
+    """The score of each of rows (m, n) in one problem, in scores (m,)."""
     for t in range(rows.shape[0]):
-        scores[t] = exact_score(rows[t], scoring.weights, scoring.targets, scoring.centre)
+        scores[t] = _score(rows[t], scoring)
 
 
 @njit(**VIEWS)
@@ -159,8 +206,7 @@ def decide(rows, owners, scorings, limits, tops, reached, scores):
         if classify(rows[t], limits) != KEPT:
             continue
         p = owners[t]
-        targets = scorings.targets[scorings.first_target[p] : scorings.first_target[p + 1]]
-        score = exact_score(rows[t], scorings.weights[p], targets, scorings.centre)
+        score = _score_in(rows[t], p, scorings)
         top, held = tops.scores[p], tops.held[p]
         if not (score >= 0.0 and score >= threshold(top, held)):
             continue
@@ -201,7 +247,7 @@ def score_all(rows, masks, scorings, bars, limits, states, pairs, scores):
             first, last = scorings.first_target[p], scorings.first_target[p + 1]
             if first == last or not _is_allowed(masks[t], forbidden[p]):
                 continue
-            score = exact_score(rows[t], scorings.weights[p], scorings.targets[first:last], scorings.centre)
+            score = _score_in(rows[t], p, scorings)
             if score >= 0.0 and score >= thresholds[p]:
                 pairs[count, 0], pairs[count, 1], scores[count] = t, p, score
                 count += 1

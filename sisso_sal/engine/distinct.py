@@ -103,26 +103,26 @@ class Narrowed:
         return out
 
 
-def narrowed(
-    space: FeatureSpace, candidates: Candidates, weights: np.ndarray, centre: bool, is_full: np.ndarray
-) -> Narrowed:
+def narrowed(space: FeatureSpace, candidates: Candidates, scorings: _scores.Scorings, is_full: np.ndarray) -> Narrowed:
     """One candidate of each cell: the least complex, then the first key. What is taken stays.
 
     Parameters
     ----------
     space : FeatureSpace
     candidates : Candidates
-    weights : ndarray (n_problems, n_samples)
-        Of sum 1.
-    centre : bool
-        Whether there is an intercept.
+    scorings : Scorings
+        Of the problems.
     is_full : ndarray (n_problems,) of bool
         Problems with enough features of different directions. For the others one of each unit stays.
     """
     candidates = candidates.in_order(space)
     every, owner = candidates.every, candidates.owner
     units, cells = every.values(space), np.empty((len(every), N_PROJECTIONS), dtype=np.int64)
-    _duplicates.unit_vectors(units, weights, owner, centre, units)
+    weights, centre, samples, starts = scorings.weights, scorings.centre, scorings.samples, scorings.starts
+    if starts.shape[1]:
+        _duplicates.unit_vectors_in_tasks(units, weights, owner, centre, samples, starts, units)
+    else:
+        _duplicates.unit_vectors(units, weights, owner, centre, units)
     _duplicates.cells(units, _directions(space.n_samples), CELL, cells)
     kinds = np.zeros(len(every), dtype=np.int64)
     open_ = np.flatnonzero(~is_full[owner])

@@ -43,6 +43,7 @@ class Sought(NamedTuple):
     - ``allowed``: ndarray (n_primary,) of bool; see `Problem`.
     - ``is_census``: bool; whether the states are counted.
     - ``top``: ndarray (n_held,); the best scores so far, see `Pool.best`.
+    - ``tasks``, ``task``: ndarray (n_samples,) of int or None, see `Problem`; and the task of the sweep.
     """
 
     number: int
@@ -52,6 +53,8 @@ class Sought(NamedTuple):
     allowed: np.ndarray
     is_census: bool
     top: np.ndarray
+    tasks: np.ndarray | None
+    task: int
 
 
 class PairSpan(NamedTuple):
@@ -146,11 +149,12 @@ class Sharing:
 
     def _sought(self, number: int) -> Sought:
         sweep = self.sweeps[number]
-        scoring, taken = sweep.scoring, sweep.pool.taken if sweep.pool else Selection.empty()
+        scoring, pool = sweep.scoring, sweep.pool
+        weights, tasks = (pool.weights, pool.tasks) if pool else (scoring.weights, None)
+        taken = pool.taken if pool else Selection.empty()
         top, held = sweep.best()
-        return Sought(
-            number, scoring.weights, scoring.targets, taken, self.allowed[number], sweep.is_census, top[:held]
-        )
+        about = (weights, scoring.targets, taken, self.allowed[number])
+        return Sought(number, *about, sweep.is_census, top[:held], tasks, sweep.task)
 
     def merge(self, answer: bytes) -> tuple[int, np.ndarray]:
         """Give what a worker found to the pools; returns how many features were looked at, and counts (4,) of their states."""
@@ -211,11 +215,12 @@ def _sweeps(space: FeatureSpace, part: PassPart) -> list[PairSweep]:
     limits = _scores.Limits(space.settings.min_abs, space.settings.max_abs, False)
     copies, sweeps = copies_of(space), []
     for own, pairs in zip(part.sought, admitted_pairs(space, [own.allowed for own in part.sought]), strict=True):
-        pool = Pool(space, own.weights, own.targets, part.size, part.centre, own.taken) if len(own.targets) else None
-        if pool:
+        pool = None
+        if len(own.targets):
+            pool = Pool(space, own.weights, own.targets, part.size, part.centre, own.taken, own.tasks)
             pool.begin_at(own.top, len(own.top))
         scoring = pool.scoring if pool else _scores.Scoring(own.weights, own.targets, part.centre, np.empty(0))
-        sweeps.append(PairSweep(space.values, copies, scoring, limits, own.is_census, tuple(pairs), pool))
+        sweeps.append(PairSweep(space.values, copies, scoring, limits, own.is_census, tuple(pairs), pool, own.task))
     return sweeps
 
 

@@ -8,7 +8,7 @@ from itertools import accumulate
 from math import ceil, comb
 
 from sisso_sal.engine.admitted import admitted_pairs
-from sisso_sal.engine.problem import Problem
+from sisso_sal.engine.problem import SQUARES, Objective, Problem
 from sisso_sal.engine.screen import WORTH
 from sisso_sal.engine.sweep import pair_seconds
 from sisso_sal.errors import SettingsError
@@ -47,6 +47,7 @@ class SearchSize:
         Fits kept for each dimension.
     n_scored : int
         Subsets kept for each dimension with their scores alone.
+    objective : Objective
     """
 
     dim: int
@@ -54,6 +55,7 @@ class SearchSize:
     n_residual: int = 1
     keep: int = 10
     n_scored: int = 0
+    objective: Objective = SQUARES
 
     @property
     def sizes(self) -> tuple[int, ...]:

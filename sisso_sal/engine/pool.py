@@ -18,6 +18,24 @@ ROOM = 1 << 20
 """Values of features that are in memory at a time while duplicates are looked for, where several pools do so together."""
 
 
+def scorings_of(scorings: Sequence[_scores.Scoring]) -> _scores.Scorings:
+    """What the scores in several problems depend on, in one."""
+    weights = np.array([scoring.weights for scoring in scorings])
+    samples, starts = (_filled_up([getattr(scoring, name) for scoring in scorings]) for name in ("samples", "starts"))
+    targets, taken = ([getattr(scoring, name) for scoring in scorings] for name in ("targets", "taken"))
+    first, first_taken = (np.cumsum([0, *map(len, parts)]) for parts in (targets, taken))
+    return _scores.Scorings(
+        weights, np.concatenate(targets), first, scorings[0].centre, np.concatenate(taken), first_taken, samples, starts
+    )
+
+
+def _filled_up(rows: Sequence[np.ndarray]) -> np.ndarray:
+    out = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
+    for number, row in enumerate(rows):
+        out[number, : len(row)] = row
+    return out
+
+
 @dataclass
 class Pool:
     """The best features of one problem so far, without duplicates after each `compact`; several threads may add."""
@@ -28,6 +46,7 @@ class Pool:
     size: int
     centre: bool
     taken: Selection
+    tasks: np.ndarray | None = None
     kept: Selection = field(default_factory=Selection.empty)
     lock: Lock = field(default_factory=Lock)
     _fresh: list[Selection] = field(default_factory=list)
@@ -35,6 +54,11 @@ class Pool:
 
     def __post_init__(self) -> None:
         self.scoring = _scores.Scoring(self.weights, self.targets, self.centre, np.empty(0))
+        if self.tasks is not None:
+            present = np.flatnonzero(self.weights)
+            samples = present[np.argsort(self.tasks[present], kind="stable")]
+            starts = np.cumsum([0, *np.bincount(self.tasks[samples])])
+            self.scoring = self.scoring._replace(samples=samples, starts=starts)
         if len(self.taken):
             scores = np.empty(len(self.taken))
             _scores.exact_scores(self.taken.values(self.space), self.scoring, scores)
@@ -118,5 +142,5 @@ def _narrowed(pools: Sequence[Pool]) -> Narrowed:
     thresholds = np.array([pool.threshold for pool in pools])
     reached = np.flatnonzero((every.score >= thresholds[owner]) | is_taken)
     candidates = Candidates(every, owner, is_taken).take(reached)
-    weights, is_full = np.array([pool.weights for pool in pools]), np.array([pool.held == pool.size for pool in pools])
-    return narrowed(pools[0].space, candidates, weights, pools[0].centre, is_full)
+    is_full = np.array([pool.held == pool.size for pool in pools])
+    return narrowed(pools[0].space, candidates, scorings_of([pool.scoring for pool in pools]), is_full)

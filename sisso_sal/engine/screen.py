@@ -1,8 +1,10 @@
 """Sure-independence screening: one pass over the space ranks its features for many problems.
 
 The score of a feature is the largest over the residuals of the absolute weighted Pearson correlation (Fan and Lv, J. R. Stat. Soc.
-B 70, 849 (2008); Ouyang et al., Phys. Rev. Mater. 2, 083802 (2018)). float32 matrix products choose which features of the last rung
-may matter, with a bound on their error; float64 on centred data decides.
+B 70, 849 (2008); Ouyang et al., Phys. Rev. Mater. 2, 083802 (2018)). Of several tasks it is the root of the share of the residual's
+squares that the feature explains with coefficients of each task (Ouyang et al., J. Phys. Mater. 2, 024002 (2019); so in SISSO 3.5).
+float32 matrix products choose which features of the last rung may matter, with a bound on their error; float64 on centred data
+decides.
 """
 
 from __future__ import annotations
@@ -22,10 +24,10 @@ from sisso_sal.engine import _scores
 from sisso_sal.engine.admitted import admitted_pairs, forbidden_words
 from sisso_sal.engine.copies import copies_of
 from sisso_sal.engine.parts import Sharing, look_through
-from sisso_sal.engine.pool import Pool, chosen
+from sisso_sal.engine.pool import Pool, chosen, scorings_of
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.selection import Selection
-from sisso_sal.engine.sweep import Job, PairSweep, evaluated_rows, run, scorings_of, shared_out
+from sisso_sal.engine.sweep import Job, PairSweep, evaluated_rows, run, shared_out
 from sisso_sal.features.space import COPY, FeatureSpace
 from sisso_sal.system.executors import HERE, Workers
 from sisso_sal.system.machine import one_blas_thread, unordered
@@ -93,16 +95,17 @@ class _Pass:
         self._lock = Lock()
 
     def _sweeps(self, problems: Sequence[Problem], is_census: bool) -> list[PairSweep]:
-        """One for each problem with targets. One that has all pairs and equal weights counts the states, or a sweep of its own."""
+        """One for each task of each problem with targets. One with all pairs and equal weights counts states, or one of its own."""
         values, copies, out = self.space.values, copies_of(self.space), []
         admitted = admitted_pairs(self.space, [problem.allowed for problem in problems])
         for problem, pool, pairs in zip(problems, self.pools, admitted, strict=True):
             if not len(pool.targets):
                 continue
-            counts = is_census and problem.is_uniform() and bool(problem.allowed.all())
+            counts = is_census and problem.n_tasks == 1 and problem.is_uniform() and bool(problem.allowed.all())
             is_census = is_census and not counts
-            out.append(PairSweep(values, copies, pool.scoring, self.limits, counts, tuple(pairs), pool))
-            self.allowed.append(problem.allowed)
+            for task in range(problem.n_tasks):
+                out.append(PairSweep(values, copies, pool.scoring, self.limits, counts, tuple(pairs), pool, task))
+                self.allowed.append(problem.allowed)
         if is_census:
             n = self.space.n_samples
             nothing = _scores.Scoring(np.full(n, 1.0 / n), np.empty((0, n)), self.centre, np.empty(0))
@@ -112,7 +115,7 @@ class _Pass:
 
     @property
     def n_features(self) -> int:
-        """Features to be looked at, counted once for each problem."""
+        """Features to be looked at, counted once for each task of each problem."""
         singles = self.space.n_features - sum(pairs.n_features for pairs in self.space.pairs)
         return singles + sum(sweep.n_features for sweep in self.sweeps)
 
@@ -247,7 +250,10 @@ def screen(
     """
     if not any(len(step.residuals) for step in steps):
         return [Selection.empty() for _ in steps], Counter()
-    pools = [Pool(space, step.problem.shares, step.residuals, n_sis, centre, step.taken) for step in steps]
+    pools = [
+        Pool(space, step.problem.shares, step.residuals, n_sis, centre, step.taken, step.problem.tasks)
+        for step in steps
+    ]
     state = _Pass(space, [step.problem for step in steps], pools, centre, is_census)
     total, done = state.n_features, 0
     with one_blas_thread(), threads_of(threads) as executor:

@@ -13,11 +13,11 @@ import numpy as np
 from numba.core.event import Event, Listener, install_listener
 
 from sisso_sal.engine.plan import SearchSize
-from sisso_sal.engine.problem import Problem
+from sisso_sal.engine.problem import SQUARES, Objective, Problem
 from sisso_sal.engine.refit import Fit
 from sisso_sal.engine.screen import Progress, ScreeningStep, Stopped, screen
 from sisso_sal.engine.selection import Selection
-from sisso_sal.engine.sparsify import BestSubsets, Ranks, ScoredSubsets, Task, sparsify, sparsify_all
+from sisso_sal.engine.sparsify import BestSubsets, Ranks, ScoredSubsets, Subspace, sparsify, sparsify_all
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
 from sisso_sal.system.executors import HERE, Workers
 from sisso_sal.system.machine import one_blas_thread
@@ -74,6 +74,7 @@ def search(
     ----------
     space : FeatureSpace
     problems : sequence of Problem
+        All of one task, or all of as many tasks.
     size : SearchSize
     centre : bool
         Whether there is an intercept.
@@ -97,7 +98,7 @@ def search(
         On Ctrl-C before there is any fit. Later the results hold the dimensions that were done, and of the first the best of the
         features that were looked at; they say that they are not complete.
     """
-    compile_for(size.dim)
+    compile_for(size.dim, with_tasks=problems[0].tasks is not None or size.objective != SQUARES)
     results = [SubspaceFits(Selection.empty()) for _ in problems]
     rejected: Counter = Counter()
     for d in range(1, size.dim + 1):
@@ -140,7 +141,7 @@ def _regress(space, problems, results, chosen, size: SearchSize, *, centre: bool
         subspaces = [Selection.joined([r.subspace, new]) for r, new in zip(results, chosen, strict=True)]
         keep = max(size.keep, size.n_residual)
         dim = len(results[0].fits) + 1
-        regress = partial(_regress_some, space, dim=dim, keep=keep, n_scored=size.n_scored, centre=centre)
+        regress = partial(_regress_some, space, dim=dim, keep=keep, size=size, centre=centre)
         tasks = list(zip(problems, subspaces, strict=True))
         try:
             if few:
@@ -179,7 +180,7 @@ def _regress_some(
     *,
     dim: int,
     keep: int,
-    n_scored: int,
+    size: SearchSize,
     centre: bool,
     blocks: int = 1,
     executor=None,
@@ -191,17 +192,17 @@ def _regress_some(
     for problem, subspace in tasks:
         stop = start + len(subspace)
         ranks = Ranks(complexity[start:stop].__getitem__, partial(_key, space, subspace))
-        parts.append(Task(values[start:stop], problem, ranks))
+        parts.append(Subspace(values[start:stop], problem, ranks))
         start = stop
-    options = {"keep": keep, "n_scored": n_scored, "centre": centre, "blocks": blocks, "executor": executor}
-    return sparsify_all(parts, dim, **options)
+    options = {"keep": keep, "n_scored": size.n_scored, "centre": centre, "blocks": blocks, "executor": executor}
+    return sparsify_all(parts, dim, objective=size.objective, **options)
 
 
 def _key(space: FeatureSpace, subspace: Selection, number: int) -> str:
     return space.key(*subspace.triple(number))
 
 
-def compile_for(dim: int) -> None:
+def compile_for(dim: int, with_tasks: bool = False) -> None:
     """Have the kernels compiled or loaded in this thread, once a process.
 
     Later a compilation would hold up Ctrl-C, and progress would stand still.
@@ -210,6 +211,8 @@ def compile_for(dim: int) -> None:
         _compile_screening()
         for d in range(1, min(dim, LARGER) + 1):
             _compile_subsets(d)
+        if with_tasks:
+            _compile_tasks()
 
 
 class _Notice(Listener):
@@ -236,6 +239,16 @@ def _compile_screening() -> None:
     first = np.zeros(1, np.int32)
     taken = Selection(np.zeros(1, np.int16), first, first, np.zeros(1))  # as in each dimension but the first
     screen(space, [ScreeningStep(problem, residuals, taken)], 2)
+
+
+@cache
+def _compile_tasks() -> None:
+    x = np.array([[1.0, 2.0, 3.0, 5.0, 4.0, 1.0], [2.0, 1.0, 4.0, 3.0, 7.0, 6.0]])
+    space = FeatureSpace(["a", "b"], ["", ""], x, SpaceSettings(operators=("add", "mult", "div"), rung=1))
+    problem = Problem(x[0] ** 2, np.ones(6), np.ones(2, dtype=bool), np.array([0, 0, 0, 1, 1, 1]))
+    screen(space, [ScreeningStep(problem, problem.normalised(problem.target[None], True))], 2)
+    for dim in (1, 2):
+        sparsify(x, problem, dim, objective=Objective(is_same_sign=True))
 
 
 @cache

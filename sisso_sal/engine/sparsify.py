@@ -19,8 +19,10 @@ import numpy as np
 
 from sisso_sal.engine import _subsets as kernels
 from sisso_sal.engine._subsets import ROWS, WIDTH
-from sisso_sal.engine.problem import Problem
-from sisso_sal.engine.refit import Fit, Subsets, refit_all
+from sisso_sal.engine.problem import SQUARES, Objective, Problem
+from sisso_sal.engine.refit import Fit, Subsets, largest_error, refit_all
+from sisso_sal.engine.sparsify_tasks import WalkTasks
+from sisso_sal.engine.standard import StandardRows
 
 DIGITS = 10
 """Subsets are equally good when their unexplained shares of the variance agree to this many decimals."""
@@ -69,7 +71,7 @@ NUMBERS = Ranks(lambda number: 0, "{:09d}".format)
 """Ranks of features that are ordered by their numbers."""
 
 
-class Task(NamedTuple):
+class Subspace(NamedTuple):
     """A subspace in which the best subsets for a problem are looked for: values (n_features, n_samples), problem, and ranks."""
 
     values: np.ndarray
@@ -94,32 +96,6 @@ class BestSubsets:
     scored: ScoredSubsets
 
 
-@dataclass(frozen=True)
-class _Units:
-    """Features and target at weighted norm 1, on the samples of positive weight.
-
-    rows (m, n); squares (m,): 1, or 0 for a constant feature; rhs (m,): products with the target (n,); variance: of the target.
-    """
-
-    rows: np.ndarray
-    squares: np.ndarray
-    target: np.ndarray
-    rhs: np.ndarray
-    variance: float
-
-    @classmethod
-    def of(cls, values: np.ndarray, problem: Problem, centre: bool) -> _Units:
-        samples = np.flatnonzero(problem.weights)
-        shares = problem.shares[samples]
-        rows, squares = np.empty((len(values), len(samples))), np.empty(len(values))
-        kernels.standardise(np.ascontiguousarray(values, dtype=float), samples, shares, centre, rows, squares)
-        target = problem.target[samples]
-        target = (target - (shares @ target if centre else 0.0)) * np.sqrt(shares)
-        variance = float(target @ target) or 1.0
-        target = target / np.sqrt(variance)
-        return cls(rows, squares, target, rows @ target, variance)
-
-
 def sparsify(
     values: np.ndarray,
     problem: Problem,
@@ -130,8 +106,9 @@ def sparsify(
     centre: bool = True,
     ranks: Ranks = NUMBERS,
     blocks: int = 1,
+    objective: Objective = SQUARES,
 ) -> BestSubsets:
-    """The `keep` best subsets of `dim` features, by the sum of squared residuals.
+    """The `keep` best subsets of `dim` features, by the sum of squared residuals or another objective.
 
     Parameters
     ----------
@@ -150,6 +127,7 @@ def sparsify(
         What orders equally good subsets.
     blocks : int
         Least number of pieces that the walk is cut into; the result does not depend on it.
+    objective : Objective
 
     Returns
     -------
@@ -163,12 +141,12 @@ def sparsify(
     >>> best.subset, best.coefficients.round(6), round(best.intercept, 6)
     ((0, 2), array([ 2., -1.]), 7.0)
     """
-    task = Task(values, problem, ranks)
-    return sparsify_all([task], dim, keep=keep, n_scored=n_scored, centre=centre, blocks=blocks)[0]
+    options = {"keep": keep, "n_scored": n_scored, "centre": centre, "blocks": blocks, "objective": objective}
+    return sparsify_all([Subspace(values, problem, ranks)], dim, **options)[0]
 
 
 def sparsify_all(
-    tasks: Sequence[Task],
+    subspaces: Sequence[Subspace],
     dim: int,
     *,
     keep: int = 10,
@@ -176,20 +154,23 @@ def sparsify_all(
     centre: bool = True,
     blocks: int = 1,
     executor=None,
+    objective: Objective = SQUARES,
 ) -> list[BestSubsets]:
-    """`sparsify` of each task; what is done with few numbers is done for all at once."""
+    """`sparsify` of each subspace; what is done with few numbers is done for all at once."""
     none = ScoredSubsets(np.empty((0, dim), dtype=np.int64), np.empty(0))
-    best = [BestSubsets((), 0, 0, none)] * len(tasks)
+    best = [BestSubsets((), 0, 0, none)] * len(subspaces)
     under_way = {
-        number: _Walk(task, dim, (keep, n_scored), centre, blocks)
-        for number, task in enumerate(tasks)
-        if dim <= len(task.values)
+        number: _Walk(subspace, dim, (keep, n_scored), centre, blocks, objective)
+        for number, subspace in enumerate(subspaces)
+        if dim <= len(subspace.values)
     }
     while under_way:
         for walk in under_way.values():
             walk.go(executor)
         decided = {number: walk for number, walk in under_way.items() if walk.is_enough}
-        for (number, walk), fits in zip(decided.items(), _refitted(list(decided.values()), centre), strict=True):
+        for (number, walk), fits in zip(
+            decided.items(), _refitted(list(decided.values()), centre, objective), strict=True
+        ):
             if walk.is_last or len(fits) >= keep:
                 best[number] = BestSubsets(tuple(walk.ranked(fits)), walk.seen, walk.singular, walk.scored)
                 del under_way[number]
@@ -199,21 +180,31 @@ def sparsify_all(
 
 
 class _Walk:
-    """The walk over the subsets of one task, repeated with more of them held where there may be others as good as the best."""
+    """The walk over the subsets of one subspace, repeated with more of them held where there may be others as good as the best."""
 
-    def __init__(self, task: Task, dim: int, wanted: tuple[int, int], centre: bool, blocks: int) -> None:
+    def __init__(
+        self, subspace: Subspace, dim: int, wanted: tuple[int, int], centre: bool, blocks: int, objective: Objective
+    ) -> None:
         """`wanted` are the numbers of fits and of scored subsets."""
-        self.task, self.dim, (self.keep, self.n_scored) = task, dim, wanted
-        self.units = _Units.of(task.values, task.problem, centre)
-        self.walker = {1: _WalkSingles, 2: _WalkPairs}.get(dim, _WalkLarger)(self.units)
-        m = len(task.values)
+        self.subspace, self.dim, (self.keep, self.n_scored) = subspace, dim, wanted
+        values, problem, self.objective = subspace.values, subspace.problem, objective
+        if problem.tasks is not None or objective != SQUARES:
+            self.units, self.walker = None, WalkTasks(values, problem, centre, objective)
+            self.total = self.walker.total
+        else:
+            self.units = StandardRows.of(values, problem, centre)
+            self.walker = {1: _WalkSingles, 2: _WalkPairs}.get(dim, _WalkLarger)(self.units)
+            self.total = self.units.variance * float(problem.weights.sum())
+        m = len(values)
         self.n_subsets = comb(m, dim)
         self.cuts = _cuts(m, dim, max(blocks, -(-self.n_subsets // self.walker.most)), self.walker.step)
         self.held = max(4 * self.keep, self.keep + 32, self.n_scored)
 
     def go(self, executor) -> None:
         """Find the best `held` subsets."""
-        bar = _promising(self.walker, self.units, self.dim, self.held) if self.n_subsets >= BARRED else NO_BAR
+        bar = NO_BAR if self.units else -np.inf  # a largest error may exceed any share
+        if self.units and self.n_subsets >= BARRED:
+            bar = _promising(self.walker, self.units, self.dim, self.held)
         found = _walk(self.walker, self.dim, self.cuts, self.held, bar, executor)
         if len(found[1]) < self.held and bar > NO_BAR:
             found = _walk(self.walker, self.dim, self.cuts, self.held, NO_BAR, executor)
@@ -233,7 +224,7 @@ class _Walk:
         return ScoredSubsets(self.subsets[: self.n_scored], self.gains[: self.n_scored])
 
     def part(self, start: int, stop: int) -> Subsets:
-        return Subsets(self.task.values, self.task.problem, self.subsets[start:stop])
+        return Subsets(self.subspace.values, self.subspace.problem, self.subsets[start:stop])
 
     @property
     def n_near(self) -> int:
@@ -242,27 +233,32 @@ class _Walk:
         return len(self.gains) if few else int(np.count_nonzero(self.gains >= self.gains[self.keep - 1] - NEAR))
 
     def ranked(self, fits: Sequence[Fit]) -> list[Fit]:
-        total = self.units.variance * float(self.task.problem.weights.sum())
-        return _ranked(fits, total, self.task.ranks)[: self.keep]
+        errors = [fit.sse for fit in fits]
+        if self.objective.is_largest_error:
+            errors = [largest_error(self.subspace.problem, self.objective, fit) for fit in fits]
+        return _ranked(fits, np.array(errors) / self.total, self.subspace.ranks)[: self.keep]
 
 
-def _refitted(walks: Sequence[_Walk], centre: bool) -> list[list[Fit]]:
+def _refitted(walks: Sequence[_Walk], centre: bool, objective: Objective) -> list[list[Fit]]:
     """Of each walk the fits of the subsets near the best `keep`; of all its subsets if fewer than `keep` of these are regular."""
-    fits = _regular([walk.part(0, walk.n_near) for walk in walks], centre)
+    fits = _regular([walk.part(0, walk.n_near) for walk in walks], centre, objective)
     short = [t for t, walk in enumerate(walks) if len(fits[t]) < walk.keep]
-    others = _regular([walks[t].part(walks[t].n_near, len(walks[t].subsets)) for t in short], centre)
+    others = _regular([walks[t].part(walks[t].n_near, len(walks[t].subsets)) for t in short], centre, objective)
     for t, more in zip(short, others, strict=True):
         fits[t] += more
     return fits
 
 
-def _regular(parts: Sequence[Subsets], centre: bool) -> list[list[Fit]]:
-    return [[fit for fit in fits if fit] for fits in refit_all(parts, centre)]
+def _regular(parts: Sequence[Subsets], centre: bool, objective: Objective) -> list[list[Fit]]:
+    return [[fit for fit in fits if fit] for fits in refit_all(parts, centre, objective)]
 
 
-def _ranked(fits: Sequence[Fit], total: float, ranks: Ranks) -> list[Fit]:
-    """By the share of the variance that is left, complexity, and keys, which are looked up only where the rest is equal."""
-    heads = [(round(fit.sse / total, DIGITS), sum(map(ranks.complexity, fit.subset))) for fit in fits]
+def _ranked(fits: Sequence[Fit], errors: np.ndarray, ranks: Ranks) -> list[Fit]:
+    """By the error (a share of the variance), complexity, and keys, which are looked up only where the rest is equal."""
+    heads = [
+        (round(error, DIGITS), sum(map(ranks.complexity, fit.subset)))
+        for fit, error in zip(fits, errors.tolist(), strict=True)
+    ]
     times = Counter(heads)
 
     def rank(t: int):
@@ -276,7 +272,7 @@ class _WalkSingles:
 
     step, most = 1, 1 << 26
 
-    def __init__(self, units: _Units) -> None:
+    def __init__(self, units: StandardRows) -> None:
         self.units = units
 
     def products(self, chosen: np.ndarray) -> np.ndarray:
@@ -301,7 +297,7 @@ class _WalkPairs:
 
     step, most = ROWS, 1 << 24
 
-    def __init__(self, units: _Units) -> None:
+    def __init__(self, units: StandardRows) -> None:
         self.units = units
         m, parts, rests = len(units.rows), units.rows, np.zeros(len(units.rows))
         if m > NARROW:
@@ -345,7 +341,7 @@ class _WalkLarger:
 
     step, most = 1, 1 << 26
 
-    def __init__(self, units: _Units) -> None:
+    def __init__(self, units: StandardRows) -> None:
         self.units = units
         self.gram = units.rows @ units.rows.T
         np.fill_diagonal(self.gram, units.squares)
@@ -372,7 +368,7 @@ def _walk(walker, dim: int, cuts: Sequence[int], held: int, bar: float, executor
     return subsets[order], gains[order], sum(r[2] for r in results), sum(r[3] for r in results)
 
 
-def _promising(walker, units: _Units, dim: int, held: int) -> float:
+def _promising(walker, units: StandardRows, dim: int, held: int) -> float:
     """A bar that `held` subsets exceed: the best that extend the best of one feature less; NO_BAR if fewer are known.
 
     It need not be right: where it is too high the walk finds too few.

@@ -1,4 +1,8 @@
-"""The sweep over pairs of stored features for one problem: float32 marks what may matter, float64 decides."""
+"""The sweep over pairs of stored features for one problem: float32 marks what may matter, float64 decides.
+
+Of several tasks each has a sweep of its own. The score is a root mean square of the correlations in the tasks, weighted by what
+each has of the residual's squares: where it reaches the threshold, one of the correlations does.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ import numpy as np
 
 from sisso_sal.engine import _pairs, _scores, _values
 from sisso_sal.engine.copies import FloatCopies
-from sisso_sal.engine.pool import Pool
+from sisso_sal.engine.pool import Pool, scorings_of
 from sisso_sal.engine.selection import Selection
 from sisso_sal.errors import SettingsError
 from sisso_sal.features.operators import BY_OPCODE, OF_ABSOLUTE_DIFFERENCE, OF_QUOTIENT, OF_SUM, Operator
@@ -89,14 +93,16 @@ def evaluated_rows(
         yield part, rows
 
 
-def scorings_of(scorings: Sequence[_scores.Scoring]) -> _scores.Scorings:
-    """What the scores in several problems depend on, in one."""
-    weights = np.array([scoring.weights for scoring in scorings])
-    targets, taken = ([getattr(scoring, name) for scoring in scorings] for name in ("targets", "taken"))
-    first, first_taken = (np.cumsum([0, *map(len, parts)]) for parts in (targets, taken))
-    return _scores.Scorings(
-        weights, np.concatenate(targets), first, scorings[0].centre, np.concatenate(taken), first_taken
-    )
+def of_task(scoring: _scores.Scoring, task: int) -> _scores.Scoring:
+    """What the correlation in one of the tasks depends on; targets that are zero there stay so."""
+    if not len(scoring.starts):
+        return scoring
+    own = scoring.samples[slice(*scoring.starts[task : task + 2])]
+    weights, targets = np.zeros_like(scoring.weights), np.zeros_like(scoring.targets)
+    weights[own] = scoring.weights[own] / scoring.weights[own].sum()
+    norms = np.sqrt(scoring.targets[:, own] ** 2 @ weights[own])
+    targets[:, own] = scoring.targets[:, own] / np.where(norms > 0, norms, 1.0)[:, None]
+    return _scores.Scoring(weights, targets, scoring.centre, scoring.taken)
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,8 @@ class PairSweep:
     pairs : list of Pairs
     pool : Pool or None
         Where the best features go; None without targets.
+    task : int
+        The task by whose correlations float32 marks features.
     """
 
     values: np.ndarray
@@ -127,6 +135,12 @@ class PairSweep:
     is_census: bool = False
     pairs: tuple[Pairs, ...] = ()
     pool: Pool | None = None
+    task: int = 0
+
+    @cached_property
+    def marking(self) -> _scores.Scoring:
+        """What float32 goes by."""
+        return of_task(self.scoring, self.task)
 
     @property
     def n_features(self) -> int:
@@ -143,7 +157,7 @@ class PairSweep:
     @property
     def seconds_each(self) -> float:
         """What a feature takes, see `pair_seconds`."""
-        return pair_seconds(len(self.scoring.weights), len(self.scoring.targets))
+        return pair_seconds(len(self.samples), len(self.scoring.targets))
 
     @property
     def most(self) -> float:
@@ -153,12 +167,12 @@ class PairSweep:
     @cached_property
     def samples(self) -> np.ndarray:
         """Numbers of the samples of positive weight."""
-        return np.flatnonzero(self.scoring.weights)
+        return np.flatnonzero(self.marking.weights)
 
     @cached_property
     def float_factors(self) -> np.ndarray:
         """ndarray (n_factors, n_samples) of float32: weights and weights times targets."""
-        weights, targets = self.scoring.weights, self.scoring.targets
+        weights, targets = self.marking.weights, self.marking.targets
         return np.concatenate([weights[None], weights * targets]).astype(np.float32)
 
 
@@ -181,7 +195,7 @@ def jobs_of(sweep: PairSweep, pairs: Pairs, most: float) -> Iterator[Job]:
     is_sum = scored_operators(pairs)[0].is_sum
     if not pairs.n_features:
         return
-    moments = sweep.copies.moments(sweep.scoring) if is_sum else ()
+    moments = sweep.copies.moments(sweep.marking) if is_sum else ()
     for part in pairs.parts(most, TILE[0]):
         yield Job(sweep, part, moments)
 

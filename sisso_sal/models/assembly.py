@@ -17,7 +17,6 @@ from sisso_sal.models.calibration import Calibration, calibrate
 from sisso_sal.models.correction import FEWEST, Correction, Kernels, checked_composition
 from sisso_sal.models.costs import correction_cost
 from sisso_sal.models.ensemble_model import EnsembleModel, aggregated, evaluated
-from sisso_sal.models.fitting import SearchCounts
 from sisso_sal.models.groups import Provenance, n_materials
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel
@@ -27,6 +26,7 @@ from sisso_sal.models.program import Program
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.robust import pseudo_observations
+from sisso_sal.models.search_counts import SearchCounts
 from sisso_sal.protocols import Cost, Progress
 
 

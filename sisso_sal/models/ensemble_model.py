@@ -16,7 +16,7 @@ from sisso_sal.models.aggregation import aggregate
 from sisso_sal.models.baseline import Low
 from sisso_sal.models.calibration import Calibration
 from sisso_sal.models.correction import Correction, checked_composition
-from sisso_sal.models.fitting import SearchCounts, models_of_file
+from sisso_sal.models.fitting import models_of_file
 from sisso_sal.models.linear import REACH, SISSOModel
 from sisso_sal.models.posterior import CERTAIN, Certainty
 from sisso_sal.models.program import Program
@@ -24,6 +24,7 @@ from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe, recipe_of
 from sisso_sal.models.record_types import inside, need
 from sisso_sal.models.records import EnsembleRecord, file_document
+from sisso_sal.models.search_counts import SearchCounts
 from sisso_sal.models.transform import TargetTransform
 from sisso_sal.protocols import Prediction
 from sisso_sal.protocols.distribution import Distribution

@@ -13,15 +13,18 @@ from sisso_sal.models.formulas import FittedModels
 from sisso_sal.models.record_types import read_record
 from sisso_sal.models.records import EnsembleRecord, RegressorRecord
 from sisso_sal.models.stored import StoredModel
+from sisso_sal.models.task_models import FittedTasks
+from sisso_sal.models.task_records import TasksRecord
 from sisso_sal.system.documents import LARGE, json_of, read_bytes, shown
 from sisso_sal.system.storage import write_whole
 
 if TYPE_CHECKING:
     from sisso_sal.models.ensemble import SISSOEnsemble
+    from sisso_sal.models.multi_task import MultiTaskSISSO
     from sisso_sal.models.regressor import SISSORegressor
 
 FORMAT = "sisso-sal model"
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 
 class Storable(Protocol):
@@ -56,7 +59,7 @@ def model_document(model: Storable, target: str, target_unit: str = "") -> dict[
 
 def load_model(
     path: str | os.PathLike[str], *, formulas_only: bool = False
-) -> tuple[SISSORegressor | SISSOEnsemble, str, str]:
+) -> tuple[SISSORegressor | SISSOEnsemble | MultiTaskSISSO, str, str]:
     """Read a model file as a scikit-learn estimator.
 
     Parameters
@@ -66,7 +69,7 @@ def load_model(
 
     Returns
     -------
-    model : SISSORegressor or SISSOEnsemble
+    model : SISSORegressor, SISSOEnsemble or MultiTaskSISSO
         Its columns are `feature_names_in_`, sorted by name.
     target, target_unit : str
 
@@ -76,12 +79,15 @@ def load_model(
         See `read_model`.
     """
     from sisso_sal.models.ensemble import SISSOEnsemble
+    from sisso_sal.models.multi_task import MultiTaskSISSO
     from sisso_sal.models.regressor import SISSORegressor
 
     stored = read_model(path, formulas_only=formulas_only)
     model, settings, named = stored.model, stored.settings, (stored.target, stored.target_unit)
     if isinstance(model, FittedModels):
         return SISSORegressor.fitted(model, settings, *named), *named
+    if isinstance(model, FittedTasks):
+        return MultiTaskSISSO.fitted(model, settings, *named), *named
     return SISSOEnsemble.fitted(model, settings, *named), *named
 
 
@@ -125,6 +131,9 @@ def _restored(document: Mapping[str, Any], formulas_only: bool) -> StoredModel:
     if document["kind"] == "regressor":
         record = read_record(RegressorRecord, document)
         model = FittedModels.of_file(record)
+    elif document["kind"] == "tasks":
+        record = read_record(TasksRecord, document)
+        model = FittedTasks.of_file(record)
     else:
         record = read_record(EnsembleRecord, document)
         model = EnsembleModel.of_file(record.model_copy(update={"correction": None}) if formulas_only else record)

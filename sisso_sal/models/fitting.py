@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.engine.plan import SearchSize, check_length, search_cost
-from sisso_sal.engine.problem import Problem
+from sisso_sal.engine.problem import SQUARES, Objective, Problem
+from sisso_sal.engine.refit import Fit
 from sisso_sal.engine.search import SubspaceFits, search
 from sisso_sal.errors import FitError, ModelFileError, SettingsError
 from sisso_sal.features.expression import Expression
@@ -30,7 +31,8 @@ from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel, build_model
 from sisso_sal.models.posterior import Credence, believe
 from sisso_sal.models.record_types import inside
-from sisso_sal.models.records import FileRecord, ModelRecord
+from sisso_sal.models.records import ModelRecord
+from sisso_sal.models.search_counts import SearchCounts
 from sisso_sal.protocols import Cost, Progress
 from sisso_sal.system.executors import HERE, Workers
 from sisso_sal.system.machine import usable_cores
@@ -75,6 +77,8 @@ class SearchSettings:
     fit_intercept : bool
     threads : int or None
         None for all cores that the process may use.
+    objective : Objective
+        What makes one model better than another.
     """
 
     dim: int = 2
@@ -84,6 +88,7 @@ class SearchSettings:
     n_scored: int = 0
     fit_intercept: bool = True
     threads: int | None = None
+    objective: Objective = SQUARES
 
     def __post_init__(self) -> None:
         limits = {"dim": 6, "n_residual": 1000, "n_models": 1000}
@@ -129,7 +134,9 @@ def space_settings(parameters: Mapping[str, Any]) -> SpaceSettings:
     )
 
 
-def search_settings(parameters: Mapping[str, Any], n_models: int, n_scored: int = 0) -> SearchSettings:
+def search_settings(
+    parameters: Mapping[str, Any], n_models: int, n_scored: int = 0, *, objective: Objective = SQUARES
+) -> SearchSettings:
     """The settings of the search among the parameters of an estimator."""
     n_sis: int | tuple[int, ...] = parameters["n_sis"]
     if isinstance(n_sis, Sequence):
@@ -139,47 +146,7 @@ def search_settings(parameters: Mapping[str, Any], n_models: int, n_scored: int 
             raise SettingsError(f"n_sis: {needed}, found {len(n_sis)}")
     names = ("dim", "n_residual", "fit_intercept", "threads")
     others = {name: parameters[name] for name in names}
-    return SearchSettings(n_models=n_models, n_scored=n_scored, n_sis=n_sis, **others)
-
-
-@dataclass(frozen=True)
-class SearchCounts:
-    """What a search went through.
-
-    Attributes
-    ----------
-    n_samples : int
-        Of positive weight.
-    n_features : dict of str to int
-        Features of each rung.
-    rejected : dict of str to dict of str to int
-        Per rung the features left out, by cause.
-    n_singular : int
-        Subsets that L0 found singular.
-    is_complete : bool
-        False if Ctrl-C came before all dimensions were done.
-    """
-
-    n_samples: int
-    n_features: dict[str, int]
-    rejected: dict[str, dict[str, int]]
-    n_singular: int
-    is_complete: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {
-            "n_samples": self.n_samples,
-            "n_features": self.n_features,
-            "rejected": self.rejected,
-            "n_singular": self.n_singular,
-            "complete": self.is_complete,
-        }
-
-    @classmethod
-    def of_file(cls, record: FileRecord) -> SearchCounts:
-        """The inverse of `to_json`, from a file that was read."""
-        return cls(record.n_samples, record.n_features, record.rejected, record.n_singular, record.complete)
+    return SearchSettings(n_models=n_models, n_scored=n_scored, n_sis=n_sis, objective=objective, **others)
 
 
 def models_of_file(
@@ -257,6 +224,8 @@ class Prepared:
     n_constant : int
         Primary features that do not vary over the samples.
     settings : SearchSettings
+    tasks : ndarray (n_samples,) of int, or None
+        In that order; see `Problem`.
     """
 
     space: FeatureSpace
@@ -268,6 +237,7 @@ class Prepared:
     names: tuple[str, ...]
     n_constant: int
     settings: SearchSettings
+    tasks: np.ndarray | None = None
 
     @property
     def size(self) -> SearchSize:
@@ -276,7 +246,7 @@ class Prepared:
         most = self.space.n_features
         n_sis = tuple(min(number, most) for number in given) if isinstance(given, tuple) else min(given, most)
         wanted = {"n_residual": settings.n_residual, "keep": settings.n_models, "n_scored": settings.n_scored}
-        return SearchSize(dim=settings.dim, n_sis=n_sis, **wanted)
+        return SearchSize(dim=settings.dim, n_sis=n_sis, objective=settings.objective, **wanted)
 
     def cost(self, problems: Sequence[Problem]) -> Cost:
         """What `solve` will take for these problems, by the workers of the moment; see `searching_with`."""
@@ -329,14 +299,17 @@ def prepare(table: TrainingTable, space: SpaceSettings, settings: SearchSettings
     columns = sorted(range(len(table.names)), key=lambda i: table.names[i])
     present = np.flatnonzero(weights > 0)
     ordered = np.ascontiguousarray(X[present][:, columns].T, dtype=np.float64)
-    order = present[canonical_order(ordered, y[present], weights[present], table.groups[present])]
+    tasks = table.task_numbers
+    content = ordered if tasks is None else np.vstack([ordered, tasks[present]])
+    order = present[canonical_order(content, y[present], weights[present], table.groups[present])]
     _check(y[order], settings)
     values = np.ascontiguousarray(X[order][:, columns].T, dtype=np.float64)
     names = tuple(table.names[i] for i in columns)
     features = FeatureSpace(names, [table.units[i] for i in columns], values, space)
     n_constant = _count_constant(values)
     groups = consecutive(table.groups[order])
-    return Prepared(features, order, y[order], weights[order], groups, table.target, names, n_constant, settings)
+    own = None if tasks is None else tasks[order]
+    return Prepared(features, order, y[order], weights[order], groups, table.target, names, n_constant, settings, own)
 
 
 def solve(prepared: Prepared, problems: Sequence[Problem], progress: Progress | None = None) -> Solved:
@@ -356,8 +329,7 @@ def solve(prepared: Prepared, problems: Sequence[Problem], progress: Progress | 
         There is no usable feature.
     """
     space, settings = prepared.space, prepared.settings
-    options = {"centre": settings.fit_intercept, "threads": settings.n_threads, "progress": progress}
-    outcomes, causes = search(space, problems, prepared.size, workers=_workers.get(), **options)
+    outcomes, counts = searched(prepared, problems, progress)
     formula = cache(space.expression)  # many problems share theirs
     models = [
         _models(space, formula, problem, outcome, settings.n_models)
@@ -369,11 +341,20 @@ def solve(prepared: Prepared, problems: Sequence[Problem], progress: Progress | 
             believe(space, formula, problem, outcome, prepared.groups)
             for problem, outcome in zip(problems, outcomes, strict=True)
         ]
+    return Solved(models, prepared.order, counts, beliefs)
+
+
+def searched(
+    prepared: Prepared, problems: Sequence[Problem], progress: Progress | None = None
+) -> tuple[list[SubspaceFits], SearchCounts]:
+    """What the engine finds for problems as in `solve`, and what it went through."""
+    settings = prepared.settings
+    options = {"centre": settings.fit_intercept, "threads": settings.n_threads, "progress": progress}
+    outcomes, causes = search(prepared.space, problems, prepared.size, workers=_workers.get(), **options)
     sizes, rejected = _features(prepared, causes)
     n_singular = sum(outcome.n_singular for outcome in outcomes)
     is_complete = all(outcome.is_complete for outcome in outcomes)
-    counts = SearchCounts(len(prepared.order), sizes, rejected, n_singular, is_complete)
-    return Solved(models, prepared.order, counts, beliefs)
+    return outcomes, SearchCounts(len(prepared.order), sizes, rejected, n_singular, is_complete)
 
 
 def _features(prepared: Prepared, causes: Counter) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
@@ -426,10 +407,26 @@ def _models(
 ) -> list[list[SISSOModel]]:
     """Models of each dimension; `formula` is `FeatureSpace.expression`."""
     best = [fits[:n_models] for fits in outcome.fits]
+    formulas, values = used_formulas(space, formula, outcome, best)
+    return [[build_model(formulas, values, fit, problem.weights) for fit in fits] for fits in best]
+
+
+def used_formulas(
+    space: FeatureSpace,
+    formula: Callable[[int, int, int], Expression],
+    outcome: SubspaceFits,
+    best: Sequence[Sequence[Fit]],
+) -> tuple[dict[int, Expression], dict[int, np.ndarray]]:
+    """The features of some fits, by their numbers in the subspace: formulas, and values (n_samples,).
+
+    Raises
+    ------
+    FitError
+        There are no fits.
+    """
     used = sorted({number for fits in best for fit in fits for number in fit.subset})
     if not used:
         raise FitError("fit: needs at least one usable feature, found none (bounds, units and domains left nothing)")
     chosen = outcome.subspace.take(np.array(used))
     formulas = {number: formula(*chosen.triple(place)) for place, number in enumerate(used)}
-    values = dict(zip(used, chosen.values(space), strict=True))
-    return [[build_model(formulas, values, fit, problem.weights) for fit in fits] for fits in best]
+    return formulas, dict(zip(used, chosen.values(space), strict=True))

@@ -14,11 +14,12 @@ import numpy as np
 
 from sisso_sal.engine.problem import Problem
 from sisso_sal.models.baseline import Baseline, Form, Low, LowError, compared, error_of, forms_of, left_out_alone, rests
-from sisso_sal.models.fitting import Prepared, SearchCounts, labels_needed, solve
+from sisso_sal.models.fitting import Prepared, labels_needed, solve
 from sisso_sal.models.groups import fold_numbers, n_materials
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.lines import line_alone, on_baseline
+from sisso_sal.models.search_counts import SearchCounts
 from sisso_sal.protocols import Progress
 from sisso_sal.system.costs import announce
 

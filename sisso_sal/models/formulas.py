@@ -8,19 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from sisso_sal.engine.problem import Problem
+from sisso_sal.engine.problem import Objective, Problem
+from sisso_sal.errors import SettingsError
 from sisso_sal.models.baseline import Low, low_names, wanted_columns
-from sisso_sal.models.fitting import SearchCounts, models_of_file, prepare, search_settings, solve, space_settings
+from sisso_sal.models.fitting import SearchSettings, models_of_file, prepare, search_settings, solve, space_settings
 from sisso_sal.models.form_choice import find_with_low
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.magnitudes import check_labels
 from sisso_sal.models.records import RegressorRecord, file_document
+from sisso_sal.models.search_counts import SearchCounts
 from sisso_sal.protocols import Cause, Progress
 from sisso_sal.system.costs import announce
 
 N_ALTERNATIVES = 10
 """Models kept of each dimension."""
+
+CRITERIA = ("rmse", "max_abs_error")
+"""What the best model has the least of."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ class FittedModels:
             A setting cannot be; a tree is no formula of the primary features, or the settings do not allow it.
         """
         units, settings = record.units, record.settings.model_dump() | {"threads": None}
-        space, search = space_settings(settings), search_settings(settings, N_ALTERNATIVES)
+        space, search = space_settings(settings), formula_search(settings)
         n_given = int(record.low is not None and record.low.form != "feature")  # the low column
         alternatives = [
             models_of_file(models, f"models.{number}", units, space, search, n_given)
@@ -125,6 +130,22 @@ class FittedModels:
         low = None if record.low is None else Low.from_json(record.low)
         choices = [choice.model_dump() for choice in record.choices]
         return cls(alternatives, units, SearchCounts.of_file(record), low, choices)
+
+
+def formula_search(parameters: Mapping[str, Any]) -> SearchSettings:
+    """The settings of the search among the parameters of a `SISSORegressor`.
+
+    Raises
+    ------
+    SettingsError
+        The criterion is unknown, or another one is out of range.
+    """
+    if (criterion := parameters["criterion"]) not in CRITERIA:
+        raise SettingsError(f"criterion: needs {' or '.join(CRITERIA)}, found {criterion!r}")
+    if criterion != "rmse" and wanted_columns(parameters["low"]):
+        raise SettingsError("low: needs the criterion rmse, found max_abs_error")
+    objective = Objective(is_largest_error=criterion == "max_abs_error")
+    return search_settings(parameters, N_ALTERNATIVES, objective=objective)
 
 
 def find_formulas(settings: Mapping[str, Any], table: TrainingTable, progress: Progress | None = None) -> FittedModels:
@@ -147,7 +168,7 @@ def find_formulas(settings: Mapping[str, Any], table: TrainingTable, progress: P
     """
     check_labels(table.target, table.y[table.weights > 0])
     low = low_names(wanted_columns(settings["low"]), table.names)
-    prepared = prepare(table, space_settings(settings), search_settings(settings, N_ALTERNATIVES))
+    prepared = prepare(table, space_settings(settings), formula_search(settings))
     if low:
         found = find_with_low(table, prepared, low, progress)
         return FittedModels(found.alternatives, table.primaries, found.counts, found.low, found.choices)

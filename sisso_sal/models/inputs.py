@@ -34,6 +34,8 @@ class TrainingTable:
         What decided which samples are one material.
     errors : ndarray (n_samples,) or None
         Standard deviations of the labels, in the target's unit; None where no label has one.
+    tasks : ndarray (n_samples,) of str, or None
+        The task of each sample, where there are several.
     """
 
     names: tuple[str, ...]
@@ -46,6 +48,17 @@ class TrainingTable:
     target_unit: str = ""
     grouping: Grouping = EACH_ALONE
     errors: np.ndarray | None = None
+    tasks: np.ndarray | None = None
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """Names of the tasks, sorted; none where there are no tasks."""
+        return () if self.tasks is None else tuple(sorted(set(self.tasks.tolist())))
+
+    @property
+    def task_numbers(self) -> np.ndarray | None:
+        """ndarray (n_samples,) of int: the place of each sample's task in `task_names`; None where there are no tasks."""
+        return None if self.tasks is None else np.searchsorted(np.array(self.task_names), self.tasks)
 
     @property
     def primaries(self) -> dict[str, str]:

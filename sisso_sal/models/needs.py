@@ -10,9 +10,10 @@ from sisso_sal.errors import UnitError
 from sisso_sal.features.dimension import conversion_factor
 from sisso_sal.models.ensemble_model import EnsembleModel
 from sisso_sal.models.formulas import FittedModels
+from sisso_sal.models.task_models import FittedTasks
 from sisso_sal.oxides.primary_features import PRIMARY_FEATURES
 
-Model = FittedModels | EnsembleModel
+Model = FittedModels | FittedTasks | EnsembleModel
 
 
 def is_made_from_formulas(model: Model, names: Collection[str]) -> bool:
@@ -29,7 +30,7 @@ def lacks_columns(model: Model) -> str:
 
 def why_needed(model: Model, name: str) -> str:
     """What needs a primary feature, in words."""
-    if isinstance(model, FittedModels):
+    if not isinstance(model, EnsembleModel):
         return "the formula uses it"
     n = sum(name in member.primaries() for member in model.members)
     if n:

@@ -230,8 +230,8 @@ class NamedRecord(Record):
     unit: Text
 
 
-class SettingsRecord(Record):
-    """The parameters of a `SISSORegressor`; one that is missing must not become the default."""
+class SearchRecord(Record):
+    """The parameters of a search for formulas; one that is missing must not become the default."""
 
     model_config = ConfigDict(extra="forbid")
     operators: list[Text] | list[list[Text]] | None
@@ -245,7 +245,18 @@ class SettingsRecord(Record):
     max_abs: Limit
     fit_intercept: Flag
     unit_rules: Text
+
+
+class SettingsRecord(SearchRecord):
+    """The parameters of a `SISSORegressor`."""
+
     low: list[Text]
+
+
+class RegressorSettingsRecord(SettingsRecord):
+    """With what only one model has."""
+
+    criterion: Literal["rmse", "max_abs_error"]
 
 
 class EnsembleSettingsRecord(SettingsRecord):
@@ -266,10 +277,10 @@ class EnsembleSettingsRecord(SettingsRecord):
 class FileRecord(Record):
     """What every model file holds."""
 
-    kind: Literal["regressor", "ensemble"]
+    kind: Literal["regressor", "ensemble", "tasks"]
     target: NamedRecord
     primaries: list[NamedRecord] = Field(max_length=MOST_PRIMARIES)
-    settings: SettingsRecord
+    settings: SearchRecord
     n_samples: Count
     n_features: dict[str, Count]
     rejected: dict[str, dict[str, Count]]
@@ -301,6 +312,7 @@ class FileRecord(Record):
 class RegressorRecord(FileRecord):
     """The file of a `SISSORegressor`."""
 
+    settings: RegressorSettingsRecord  # pyright: ignore[reportIncompatibleVariableOverride]
     models: list[Annotated[list[ModelRecord], Field(max_length=MOST_ALTERNATIVES)]] = Field(max_length=MOST_DIMENSIONS)
     choices: list[JudgedChoiceRecord]
     low: LowRecord | None

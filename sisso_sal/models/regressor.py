@@ -44,6 +44,8 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         What units allow: ``strict`` (sums need equal units, exp, log, sin and cos need none), ``sisso`` (exp, log, sin and
         cos take any quantity and give no unit) or ``none`` (units are ignored). Units come from the column names of a
         DataFrame ("EA (eV)") or from `units`.
+    criterion : str
+        What the best model of each dimension has the least of: ``rmse``, or ``max_abs_error``; all are fits of least squares.
     low : sequence of str
         Primary features that estimate the target at low cost, as a universal potential does. Errors of held-out labels choose
         whether formulas are for the target, or for the rest that such a number or a line through it leaves. The number or the line
@@ -110,6 +112,7 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         max_abs=1e5,
         fit_intercept=True,
         unit_rules="strict",
+        criterion="rmse",
         low=(),
         units=None,
         threads=None,
@@ -125,6 +128,7 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         self.max_abs = max_abs
         self.fit_intercept = fit_intercept
         self.unit_rules = unit_rules
+        self.criterion = criterion
         self.low = low
         self.units = units
         self.threads = threads

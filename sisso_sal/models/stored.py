@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sisso_sal.models.ensemble_model import EnsembleModel
     from sisso_sal.models.formulas import FittedModels
+    from sisso_sal.models.task_models import FittedTasks
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,14 +18,14 @@ class StoredModel:
 
     Attributes
     ----------
-    model : FittedModels or EnsembleModel
+    model : FittedModels, FittedTasks or EnsembleModel
     settings : mapping
         Parameters of the estimator.
     target, target_unit : str
         Name and unit of what it predicts.
     """
 
-    model: FittedModels | EnsembleModel
+    model: FittedModels | FittedTasks | EnsembleModel
     settings: Mapping[str, Any]
     target: str = ""
     target_unit: str = ""

@@ -357,10 +357,12 @@ _KIND = re.compile(r"\[|constrained-|^(int|float|str|bool)$")
 def _explained(error: ValidationError, place: Callable[[str], str], levels: Any) -> str:
     """The first problem in one line: where, what was needed, what was found; `levels` are those that were given."""
     first = error.errors()[0]
-    # Of a setting that may be of several kinds pydantic names the kind behind the setting; an unknown key is the last, whatever its name.
+    # Of a setting that may be of several kinds pydantic names the kind behind it; an unknown key is the last, whatever its name.
     unknown = first["loc"][-1:] if first["type"] == "extra_forbidden" else ()
     known = first["loc"][: len(first["loc"]) - len(unknown)]
-    location = [str(part) for part in known if not isinstance(part, int) and not _KIND.search(str(part))] + [str(key) for key in unknown]
+    location = [str(part) for part in known if not isinstance(part, int) and not _KIND.search(str(part))] + [
+        str(key) for key in unknown
+    ]
     where = place(".".join(location[:2]))
     where = f"{where}: " if where else ""
     match first["loc"]:

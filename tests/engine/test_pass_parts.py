@@ -67,7 +67,7 @@ def near_duplicates(n: int = 30) -> np.ndarray:
     return np.vstack([base, base[:2] + step[:2] * along[:2], base[:2] + 2 * step[:2] * along[:2], 2.0 * base[:1]])
 
 
-def make_steps(values: np.ndarray, n_problems: int, n_residuals: int = 1) -> list[ScreeningStep]:
+def make_steps(values: np.ndarray, n_problems: int, n_residuals: int = 1, n_tasks: int = 1) -> list[ScreeningStep]:
     rng = np.random.default_rng(1)
     n_primary, n = values.shape
     steps = []
@@ -75,7 +75,8 @@ def make_steps(values: np.ndarray, n_problems: int, n_residuals: int = 1) -> lis
         target = values[0] * values[1] / values[2] + 0.05 * rng.normal(size=n)
         counts = np.bincount(rng.integers(0, n, n), minlength=n).astype(float) if i else np.ones(n)
         allowed = np.arange(n_primary) != (n_primary - i if i else n_primary)
-        problem = Problem(target, counts, allowed)
+        tasks = np.arange(n) % n_tasks if n_tasks > 1 else None
+        problem = Problem(target, counts, allowed, tasks)
         rows = np.vstack([target, rng.normal(size=(n_residuals - 1, n))])
         steps.append(ScreeningStep(problem, problem.normalised(rows, True)))
     return steps
@@ -94,19 +95,20 @@ def _small(monkeypatch):
 
 
 CASES = {
-    "rung 2": (SpaceSettings(operators=("add", "sub", "abs_diff", "mult", "div", "sq"), rung=2), 8, 3, 1),
-    "several residuals": (SpaceSettings(operators=("add", "mult", "div"), rung=2), 8, 4, 3),
-    "rung 3": (SpaceSettings(operators=("sub", "mult"), rung=3, max_complexity=5), 5, 2, 1),
+    "rung 2": (SpaceSettings(operators=("add", "sub", "abs_diff", "mult", "div", "sq"), rung=2), 8, 3, 1, 1),
+    "two tasks": (SpaceSettings(operators=("sub", "abs_diff", "mult", "div"), rung=2), 7, 2, 2, 2),
+    "several residuals": (SpaceSettings(operators=("add", "mult", "div"), rung=2), 8, 4, 3, 1),
+    "rung 3": (SpaceSettings(operators=("sub", "mult"), rung=3, max_complexity=5), 5, 2, 1, 1),
 }
 
 
 @pytest.mark.parametrize("name", list(CASES))
 @pytest.mark.parametrize("n_sis", [3, pytest.param(40, marks=needs_compiled)])
 def test_parts_in_any_order_give_the_choice_of_one_process(name, n_sis):
-    settings, n_primary, n_problems, n_residuals = CASES[name]
+    settings, n_primary, n_problems, n_residuals, n_tasks = CASES[name]
     values = near_duplicates()[:n_primary]
     space = FeatureSpace([f"x{i}" for i in range(n_primary)], [""] * n_primary, values, settings)
-    first = make_steps(values, n_problems, n_residuals)
+    first = make_steps(values, n_problems, n_residuals, n_tasks)
     taken, counted = screen(space, first, n_sis)
     second = [ScreeningStep(step.problem, step.residuals, own) for step, own in zip(first, taken, strict=True)]
     for steps, expected, causes in ((first, taken, counted), (second, *screen(space, second, n_sis))):

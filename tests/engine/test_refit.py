@@ -9,17 +9,17 @@ from compiled import needs_compiled
 from sisso_sal.engine import refit as module
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.refit import Subsets, refit, refit_all
-from sisso_sal.engine.sparsify import NUMBERS, Ranks, Task, sparsify, sparsify_all
+from sisso_sal.engine.sparsify import NUMBERS, Ranks, Subspace, sparsify, sparsify_all
 
 
-def make_tasks(rng: np.random.Generator, n_features=(30, 30, 9, 30), n: int = 25) -> list[Task]:
+def make_tasks(rng: np.random.Generator, n_features=(30, 30, 9, 30), n: int = 25) -> list[Subspace]:
     """Bootstrap samples of one target, each with features of its own, two of them of one direction and one constant."""
     target, tasks = rng.normal(size=n), []
     for m in n_features:
         values = rng.normal(size=(m, n)) + rng.normal(0, 3, (m, 1))
         values[3], values[5] = 2 * values[4], 1.0
         counts = np.bincount(rng.integers(0, n, n), minlength=n).astype(float)
-        tasks.append(Task(values, Problem(target, counts, np.ones(1, bool))))
+        tasks.append(Subspace(values, Problem(target, counts, np.ones(1, bool))))
     return tasks
 
 

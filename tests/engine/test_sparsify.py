@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sisso_sal.engine import sparsify as module
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.refit import refit
-from sisso_sal.engine.sparsify import NUMBERS, Ranks, Task, sparsify, sparsify_all
+from sisso_sal.engine.sparsify import NUMBERS, Ranks, Subspace, sparsify, sparsify_all
 
 
 @pytest.fixture(scope="module", autouse=True, params=["always", "where it pays"])
@@ -178,7 +178,7 @@ def test_result_does_not_depend_on_how_the_walk_is_cut(dim, blocks):
     problem = make_problem(target)
     whole = sparsify(values, problem, dim)
     with ThreadPoolExecutor(2) as executor:
-        (cut,) = sparsify_all([Task(values, problem, NUMBERS)], dim, blocks=blocks, executor=executor)
+        (cut,) = sparsify_all([Subspace(values, problem, NUMBERS)], dim, blocks=blocks, executor=executor)
     assert [fit.subset for fit in whole.fits] == [fit.subset for fit in cut.fits]
     for fit, twin in zip(whole.fits, cut.fits, strict=True):
         np.testing.assert_array_equal(fit.residual, twin.residual)

@@ -1,0 +1,337 @@
+"""One descriptor for several tasks, with coefficients of each task (multi-task SISSO)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from sisso_sal.engine.problem import Objective, Problem
+from sisso_sal.engine.refit import Fit
+from sisso_sal.errors import FitError, ModelFileError, SettingsError
+from sisso_sal.features.expression import Expression
+from sisso_sal.models.fitting import (
+    SearchSettings,
+    labels_needed,
+    models_of_file,
+    prepare,
+    search_settings,
+    searched,
+    space_settings,
+    used_formulas,
+)
+from sisso_sal.models.formulas import FittedModels
+from sisso_sal.models.inputs import TrainingTable
+from sisso_sal.models.linear import SISSOModel, build_model
+from sisso_sal.models.magnitudes import check_labels
+from sisso_sal.models.records import file_document
+from sisso_sal.models.search_counts import SearchCounts
+from sisso_sal.models.task_records import TasksRecord
+from sisso_sal.protocols import Cause, Progress
+from sisso_sal.system.costs import announce
+
+N_ALTERNATIVES = 10
+"""Models kept of each dimension."""
+
+WEIGHTINGS = ("tasks", "samples")
+"""What counts alike: each task, or each sample."""
+
+
+@dataclass(frozen=True)
+class TaskModel:
+    """A model of several tasks.
+
+    Attributes
+    ----------
+    tasks : dict of str to SISSOModel
+        For each task its coefficients on the same descriptors, its errors, and the ranges of the descriptors over its samples.
+    rmse : float
+        Root of the mean square over tasks, weighted as the tasks count.
+    max_abs_error : float
+        The largest of all tasks.
+
+    Examples
+    --------
+    >>> from sisso_sal.models.linear import Term
+    >>> a = Expression.primary("a")
+    >>> model = TaskModel({t: SISSOModel((Term(a, c, 0.0, 1.0),), 1.0, 0.0, 0.0) for t, c in (("x", 2.0), ("y", 3.0))}, 0.0, 0.0)
+    >>> model.predict({"a": np.array([0.5, 0.5])}, np.array(["y", "x"]))[0].tolist()
+    [2.5, 2.0]
+    """
+
+    tasks: dict[str, SISSOModel]
+    rmse: float
+    max_abs_error: float
+
+    @property
+    def descriptors(self) -> tuple[Expression, ...]:
+        return tuple(term.expression for term in next(iter(self.tasks.values())).terms)
+
+    @property
+    def dimension(self) -> int:
+        """Number of descriptors."""
+        return len(self.descriptors)
+
+    def primaries(self) -> tuple[str, ...]:
+        """Names of the primary features that it uses, sorted."""
+        return next(iter(self.tasks.values())).primaries()
+
+    def predict(self, columns: Mapping[str, np.ndarray], tasks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Predictions and their validity, see `SISSOModel.predict`; tasks (n,) are names.
+
+        Raises
+        ------
+        FitError
+            A task is none of those that were learned.
+        """
+        prediction, valid = np.full(len(tasks), np.nan), np.zeros(len(tasks), dtype=bool)
+        for name, rows in self._rows(tasks):
+            prediction[rows], valid[rows] = self.tasks[name].predict(_some(columns, rows))
+        return prediction, valid
+
+    def cause(self, columns: Mapping[str, np.ndarray], tasks: np.ndarray) -> np.ndarray:
+        """Why predictions are not valid; see `SISSOModel.cause`."""
+        causes = np.zeros(len(tasks), dtype=np.int8)
+        for name, rows in self._rows(tasks):
+            causes[rows] = self.tasks[name].cause(_some(columns, rows))
+        return causes
+
+    def _rows(self, tasks: np.ndarray) -> list[tuple[str, np.ndarray]]:
+        names = sorted({*tasks.tolist()})
+        for name in names:
+            if name not in self.tasks:
+                raise FitError(f"task '{name}': is none of those that were learned: {', '.join(self.tasks)}")
+        return [(name, np.flatnonzero(tasks == name)) for name in names]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; floats keep every digit."""
+        tasks = {name: model.to_json() for name, model in self.tasks.items()}
+        return {"dimension": self.dimension, "rmse": self.rmse, "max_abs_error": self.max_abs_error, "tasks": tasks}
+
+
+def _some(columns: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: values[rows] for name, values in columns.items()}
+
+
+@dataclass(frozen=True)
+class FittedTasks:
+    """The models of a search for one descriptor of several tasks.
+
+    Attributes
+    ----------
+    alternatives : list of list of TaskModel
+        The best few of each dimension, best first.
+    primaries : dict of str to str
+        Unit of each primary feature, in the order of the names.
+    counts : SearchCounts
+    task_column : str
+        Name of the column that names the tasks; "" where each task is a target column of its own.
+    units : dict of str to str
+        The unit of each task's target.
+    n_of_task : dict of str to int
+        Samples of each task.
+    """
+
+    alternatives: list[list[TaskModel]]
+    primaries: dict[str, str]
+    counts: SearchCounts
+    task_column: str
+    units: dict[str, str]
+    n_of_task: dict[str, int]
+
+    @property
+    def models(self) -> list[TaskModel]:
+        """The best of each dimension."""
+        return [models[0] for models in self.alternatives]
+
+    @property
+    def model(self) -> TaskModel:
+        """The best of the largest dimension."""
+        return self.alternatives[-1][0]
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        return tuple(self.n_of_task)
+
+    def of_task(self, name: str) -> FittedModels:
+        """The models of one task.
+
+        Raises
+        ------
+        SettingsError
+            There is no such task.
+        """
+        if name not in self.n_of_task:
+            raise SettingsError(f"task: needs one of {', '.join(self.n_of_task)}, found '{name}'")
+        own = [[model.tasks[name] for model in models] for models in self.alternatives]
+        return FittedModels(own, self.primaries, replace(self.counts, n_samples=self.n_of_task[name]))
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Primary features without which `model` makes no prediction, sorted."""
+        return self.model.primaries()
+
+    def predict_with_validity(
+        self, columns: Mapping[str, np.ndarray], tasks: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Predictions of `model`, and False where a descriptor is undefined or far outside its range over the task's samples.
+
+        Parameters
+        ----------
+        columns : mapping of str to ndarray (n,)
+            Primary features in the units of the training table: those that `needed` names.
+        tasks : ndarray (n,) of str
+        """
+        prediction, valid = self.model.predict(columns, tasks)
+        return np.where(np.isfinite(prediction), prediction, np.nan), valid
+
+    def reasons(self, columns: Mapping[str, np.ndarray], tasks: np.ndarray) -> np.ndarray:
+        """Why predictions of `model` are not valid: ndarray (n,) of str, "" where they are; see `Cause`."""
+        causes = self.model.cause(columns, tasks)
+        return np.array([(cause and Cause(cause).words) or "" for cause in causes.tolist()], dtype=object)
+
+    def document(self, settings: Mapping[str, Any], target: str, target_unit: str = "") -> dict[str, Any]:
+        """The content of a model file; see `file_document`.
+
+        Parameters
+        ----------
+        settings : mapping
+            Parameters of a `MultiTaskSISSO`.
+        target, target_unit : str
+            Name and unit of what they predict.
+        """
+        own = [{"name": name, "unit": self.units[name], "n_samples": number} for name, number in self.n_of_task.items()]
+        models = {
+            "task_column": self.task_column,
+            "tasks": own,
+            "models": [[model.to_json() for model in models] for models in self.alternatives],
+        }
+        return file_document("tasks", (target, target_unit), self.primaries, settings, self.counts.to_json(), models)
+
+    @classmethod
+    def of_file(cls, record: TasksRecord) -> FittedTasks:
+        """The inverse of `document`, from a file that was read.
+
+        Raises
+        ------
+        ModelFileError, SettingsError
+            A setting cannot be; a tree is no formula of the primary features, or the settings do not allow it; the tasks of a model
+            have other descriptors than each other.
+        """
+        units, settings = record.units, record.settings.model_dump() | {"threads": None}
+        space, search = space_settings(settings), task_search(settings)
+        names, alternatives = [task.name for task in record.tasks], []
+        for number, given in enumerate(record.models):
+            read: list[TaskModel] = []
+            for place, one in enumerate(given):
+                where = f"models.{number}.{place}"
+                parts = models_of_file(list(one.tasks.values()), f"{where}.tasks", units, space, search)
+                model = TaskModel(dict(zip(one.tasks, parts, strict=True)), one.rmse, one.max_abs_error)
+                keys = {tuple(term.expression.key for term in part.terms) for part in parts}
+                if len(keys) > 1 or [*one.tasks] != names:
+                    raise ModelFileError(f"{where}: needs the same descriptors for each of {', '.join(names)}")
+                read.append(model)
+            alternatives.append(read)
+        target_units = {task.name: task.unit for task in record.tasks}
+        numbers = {task.name: task.n_samples for task in record.tasks}
+        return cls(alternatives, units, SearchCounts.of_file(record), record.task_column, target_units, numbers)
+
+
+def task_search(parameters: Mapping[str, Any]) -> SearchSettings:
+    """The settings of the search among the parameters of a `MultiTaskSISSO`."""
+    objective = Objective(
+        is_task_equal=parameters["task_weighting"] == "tasks",
+        is_same_sign=parameters["same_sign"],
+        is_largest_error=parameters["criterion"] == "max_abs_error",
+    )
+    return search_settings(parameters, N_ALTERNATIVES, objective=objective)
+
+
+def find_task_formulas(
+    settings: Mapping[str, Any],
+    table: TrainingTable,
+    task_column: str = "",
+    units: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> FittedTasks:
+    """The models of a table with tasks. They are not complete if Ctrl-C ended the search before the largest dimension was done.
+
+    Parameters
+    ----------
+    settings : mapping
+        Parameters of a `MultiTaskSISSO`.
+    table : TrainingTable
+        With tasks.
+    task_column : str
+        Name of the column that they come from, if they do.
+    units : mapping of str to str, optional
+        Unit of each task's target, where they are not that of the table.
+    progress : callable, optional
+        Called with (features done, features in all).
+
+    Raises
+    ------
+    FitError
+        There is one task, one has too few samples, or see `MultiTaskSISSO.fit`.
+    SettingsError
+        See `MultiTaskSISSO.fit`.
+    KeyboardInterrupt
+        On Ctrl-C before there is a model.
+    """
+    search = task_search(settings)
+    names, numbers = table.task_names, _samples_of_tasks(table, search)
+    for name in names:
+        mine = (np.asarray(table.tasks) == name) & (table.weights > 0)
+        check_labels(f"{table.target} of task {name}", table.y[mine])
+    prepared = prepare(table, space_settings(settings), search)
+    every = np.ones(len(prepared.names), dtype=bool)
+    problem = Problem(prepared.target, prepared.weights, every, prepared.tasks)
+    cost = prepared.cost([problem])
+    prepared.plan(cost)
+    announce([cost])
+    (outcome,), counts = searched(prepared, [problem], progress)
+    best = [fits[:N_ALTERNATIVES] for fits in outcome.fits if fits]
+    formulas, values = used_formulas(prepared.space, cache(prepared.space.expression), outcome, best)
+    alternatives = [[_built(formulas, values, fit, problem, names) for fit in fits] for fits in best]
+    own_units = {name: (units or {}).get(name, table.target_unit) for name in names}
+    return FittedTasks(alternatives, table.primaries, counts, task_column, own_units, numbers)
+
+
+def _samples_of_tasks(table: TrainingTable, search: SearchSettings) -> dict[str, int]:
+    """Samples of each task.
+
+    Raises
+    ------
+    FitError
+        There is one task, or one has too few samples.
+    """
+    names, needed = table.task_names, labels_needed(search.dim, search.fit_intercept)
+    if len(names) < 2:
+        raise FitError(f"fit: needs at least two tasks, found {len(names)}")
+    counted = np.bincount(np.asarray(table.task_numbers), table.weights > 0, minlength=len(names)).astype(int)
+    for name, number in zip(names, counted.tolist(), strict=True):
+        if number < needed:
+            raise FitError(
+                f"fit: needs at least {needed} labelled samples of each task for dim {search.dim}, found {number} of '{name}'"
+            )
+    return dict(zip(names, counted.tolist(), strict=True))
+
+
+def _built(
+    formulas: Mapping[int, Expression],
+    values: Mapping[int, np.ndarray],
+    fit: Fit,
+    problem: Problem,
+    names: Sequence[str],
+) -> TaskModel:
+    """The model of one fit."""
+    tasks = {}
+    for number, (name, own) in enumerate(zip(names, problem.of_tasks, strict=True)):
+        coefficients, intercept = fit.coefficients[number], float(np.asarray(fit.intercept)[number])
+        alone = Fit(fit.subset, coefficients, intercept, 0.0, fit.residual)
+        tasks[name] = build_model(formulas, values, alone, own.weights)
+    rmse = float(np.sqrt(fit.sse / problem.weights.sum()))
+    return TaskModel(tasks, rmse, max(model.max_abs_error for model in tasks.values()))
