@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
+from fractions import Fraction
 from html import escape
 
 from sisso_sal.features.names import is_plain, quoted
@@ -74,3 +76,27 @@ def mathml_symbol(name: str) -> str:
     if is_plain(name) and head and index:
         return f"<msub><mi>{head}</mi><mtext>{index}</mtext></msub>"
     return f"<mi>{escape(quoted(name))}</mi>"
+
+
+def latex_unit(exponents: Iterable[tuple[str, Fraction]]) -> str:
+    r"""A unit behind a number, from `Dimension.exponents`: ``\,\mathrm{eV}\,\text{\AA{}}^{-1}``."""
+    parts = []
+    for symbol, power in sorted(exponents, key=lambda item: item[1] < 0):
+        upright = rf"\mathrm{{{symbol}}}" if re.fullmatch("[A-Za-z]+", symbol) else rf"\text{{{latex_text(symbol)}}}"
+        parts.append(rf"\,{upright}" + (f"^{{{power}}}" if power != 1 else ""))
+    return "".join(parts)
+
+
+def mathml_unit(exponents: Iterable[tuple[str, Fraction]]) -> str:
+    """The same in MathML.
+
+    Examples
+    --------
+    >>> mathml_unit([("eV", Fraction(-1))])
+    '<mspace width="0.2em"/><msup><mtext>eV</mtext><mn>−1</mn></msup>'
+    """
+    parts = []
+    for symbol, power in sorted(exponents, key=lambda item: item[1] < 0):
+        text, raised = f"<mtext>{escape(symbol)}</mtext>", str(power).replace("-", "−")
+        parts.append(text if power == 1 else f"<msup>{text}<mn>{raised}</mn></msup>")
+    return "".join(f'<mspace width="0.2em"/>{part}' for part in parts)
