@@ -144,6 +144,17 @@ class Expression:
         unit = self.operands[0].dimension
         return NONE if unit is None or has_unit(self.name) else unit
 
+    @property
+    def shape(self) -> str:
+        """The key without the numbers of parameters: features that differ only in these have one shape.
+
+        Examples
+        --------
+        >>> Expression.apply("exp", Expression.primary("a"), parameters=(-0.5, 0.0)).shape
+        'exp[](a)'
+        """
+        return _NUMBERS.sub("[](", self.key)
+
     def parts(self) -> Iterator[Expression]:
         """The expression and all that is in it, each before its operands."""
         yield self
@@ -327,7 +338,7 @@ def _fill(expression: Expression, template: str, leaf) -> str:
     parts = [_fill(operand, template, leaf) for operand in expression.operands]
     if expression.parameters is not None:
         scale, shift = (_number(value, template) for value in expression.parameters)
-        parts = [f"({scale} * {parts[0]} {_signed(shift)})"]
+        parts = [f"({scale} * {parts[0]}{f' {_signed(shift)}' if expression.parameters[1] else ''})"]
     return getattr(expression.operator, template).format(*parts)
 
 
@@ -355,6 +366,9 @@ def _signed(number: str, plus: str = "+", minus: str = "-") -> str:
     """
     return f"{minus} {number[1:]}" if number.startswith("-") else f"{plus} {number}"
 
+
+_NUMBERS = re.compile(r"\[[-+.,e0-9]*\]\(")
+"""Parameters in a key; a parenthesis in a name stands behind a backslash."""
 
 _INDEX_AND_POWER = re.compile(r"<msup><mrow><msub>((?:(?!<msub>).)*?)</msub></mrow>(<mn>\d</mn>)</msup>")
 """A power of a symbol with an index, which browsers set best as one piece."""
@@ -389,7 +403,7 @@ def render(expression: Expression, form: str, symbols: Mapping[str, str] | None 
     return getattr(row, "text" if is_text else form).format(*parts), binding.own
 
 
-_TIMES = {"text": "*", "units": " * ", "latex": r" \cdot ", "mathml": "<mo>⋅</mo>"}
+_TIMES = {"text": "*", "units": "*", "latex": r" \cdot ", "mathml": "<mo>⋅</mo>"}
 
 
 def _argument(expression: Expression, form: str, symbols: Mapping[str, str] | None) -> tuple[str, int]:
@@ -401,7 +415,8 @@ def _argument(expression: Expression, form: str, symbols: Mapping[str, str] | No
     if strength < (3 if has_scale else 2):
         text = _PARENTHESES[form].format(text)
     if has_scale:
-        text = f"{_number(scale, form)}{units[0]}{_TIMES[form]}{text}"
+        times = " * " if form == "units" and units[0] else _TIMES[form]
+        text = f"{_number(scale, form)}{units[0]}{times}{text}"
     if shift == 0.0:
         return text, 2
     if form == "mathml":

@@ -55,8 +55,8 @@ def value_and_slopes(
     --------
     >>> wave = Expression.apply("sin", Expression.primary("x"), parameters=(1.0, 0.0))
     >>> value_and_slopes(wave, {"x": np.array([0.0, 0.5])}, np.array([2.0, 0.0]))[1].round(3)
-    array([[0.   , 0.27 ],
-           [1.   , 0.54 ]])
+    array([[0.  , 0.27],
+           [1.  , 0.54]])
     """
     with np.errstate(all="ignore"):
         root = _forward(expression, columns, parameters, iter(range(0, len(parameters), 2)))
@@ -64,12 +64,6 @@ def value_and_slopes(
         if len(parameters):
             _backward(root, np.ones(len(root.value)), slopes, parameters)
     return root.value, slopes
-
-
-def with_parameters(expression: Expression, parameters: np.ndarray) -> list[tuple[float, float] | None]:
-    """Parameters of each part, root first; None of parts that have none."""
-    pairs = iter(parameters.reshape(-1, 2).tolist())
-    return [None if part.parameters is None else tuple(next(pairs)) for part in expression.parts()]
 
 
 def _forward(

@@ -245,6 +245,7 @@ class SettingsRecord(Record):
     max_abs: Limit
     fit_intercept: Flag
     unit_rules: Text
+    param_operators: list[Text]
     low: list[Text]
 
 

@@ -44,6 +44,9 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         What units allow: ``strict`` (sums need equal units, exp, log, sin and cos need none), ``sisso`` (exp, log, sin and
         cos take any quantity and give no unit) or ``none`` (units are ignored). Units come from the column names of a
         DataFrame ("EA (eV)") or from `units`.
+    param_operators : sequence of str
+        Operators that also occur with a scale and a shift, ``op(scale * x + shift)``, fitted by least squares: any of abs, inv, sq, cb,
+        six_pow, sqrt, cbrt, exp, log, sin and cos; they need not be among `operators`.
     low : sequence of str
         Primary features that estimate the target at low cost, as a universal potential does. Errors of held-out labels choose
         whether formulas are for the target, or for the rest that such a number or a line through it leaves. The number or the line
@@ -110,6 +113,7 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         max_abs=1e5,
         fit_intercept=True,
         unit_rules="strict",
+        param_operators=(),
         low=(),
         units=None,
         threads=None,
@@ -125,6 +129,7 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         self.max_abs = max_abs
         self.fit_intercept = fit_intercept
         self.unit_rules = unit_rules
+        self.param_operators = param_operators
         self.low = low
         self.units = units
         self.threads = threads
