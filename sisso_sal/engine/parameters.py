@@ -22,6 +22,7 @@ from sisso_sal.engine.selection import Selection
 from sisso_sal.engine.shapes import Found, Shape, Shapes, Sought, grid_scores
 from sisso_sal.features.expression import Expression
 from sisso_sal.features.space import COPY, FeatureSpace
+from sisso_sal.system.machine import one_blas_thread
 
 CANDIDATES = 2
 """Shapes that are fitted for each feature that is kept."""
@@ -36,6 +37,7 @@ SAME_DIRECTION = 1e-6
 """Features with parameters are one if their unit vectors, up to sign, differ by less than this."""
 
 DIGITS = 10
+"""Scores, and shares of the variance, are equal when they agree to this many decimals."""
 
 FIT_SECONDS = 5e-3
 """What a fit of the parameters of one feature takes, within a factor of two or so."""
@@ -107,6 +109,13 @@ def with_parameters(
     """
     if not space.settings.param_operators:
         return list(chosen)
+    with one_blas_thread():
+        return _extended(space, steps, chosen, n_sis, centre)
+
+
+def _extended(
+    space: FeatureSpace, steps: Sequence[ScreeningStep], chosen: Sequence[Selection], n_sis: int, centre: bool
+) -> list[Selection]:
     open_ = [number for number, step in enumerate(steps) if len(step.residuals)]
     sought = [Sought(steps[number].problem, steps[number].residuals) for number in open_]
     found = shapes_of(space).best(sought, CANDIDATES * n_sis, centre) if sought else []
@@ -290,7 +299,8 @@ def polished(
             parts.append(better)
             places = tuple(range(first, first + len(better)))
             out[number] = Fit(places, again.coefficients, again.intercept, again.sse, again.residual)
-    return Selection.joined(parts), tuple(sorted(out, key=lambda fit: fit.sse))
+    total = max(problem.weights @ problem.target**2, np.finfo(float).tiny)
+    return Selection.joined(parts), tuple(sorted(out, key=lambda fit: round(fit.sse / total, DIGITS)))
 
 
 def _together(space: FeatureSpace, problem: Problem, subspace: Selection, fit: Fit, centre: bool) -> Selection | None:

@@ -157,9 +157,10 @@ def _regress(space, problems, results, chosen, size: SearchSize, *, centre: bool
         result.scored.append(subsets.scored)
         result.n_subsets += subsets.n_subsets
         result.n_singular += subsets.n_singular
-        result.subspace, result.fits[-1] = polished(
-            space, problems[number], subspace, subsets.fits, size.n_residual, centre=centre
-        )
+        with one_blas_thread():
+            result.subspace, result.fits[-1] = polished(
+                space, problems[number], subspace, subsets.fits, size.n_residual, centre=centre
+            )
 
 
 def _groups(tasks: Sequence[tuple[Problem, Selection]], n_samples: int, threads: int) -> Iterator[list]:

@@ -6,7 +6,7 @@ space cannot find them: it knows each operator with a scale of one and no shift 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -175,16 +175,17 @@ class Shapes:
             for one, top, words in zip(sought, tops, forbidden, strict=True):
                 scores = _scores(rows, one, centre).max(axis=1)
                 scores[(self.space.masks[part] & words).any(axis=1)] = -1.0
-                top.add(scores, [Shape(operator, number) for number in part.tolist()])
+                top.add(scores, lambda t, part=part: Shape(operator, int(part[t])))
 
     def _on_grid(self, operator: str, arguments: np.ndarray, centre: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Arguments in parts, and the values (n_part, n_grid, n_samples) of the operator on the grid of parameters of each."""
+        """Arguments in parts, and the values (n_part, n_grid, n_samples) of the operator on the grid of each, of largest size 1."""
         n_grid = int(np.prod(Shape(operator, int(arguments[0])).starts(self.space, centre).shape[:2]))
         size = max(ROOM // (n_grid * self.space.n_samples), 1)
         for start in range(0, len(arguments), size):
             part = arguments[start : start + size]
             shapes = [Shape(operator, number) for number in part.tolist()]
-            yield part, np.array([grid_values(shape, self.space, shape.starts(self.space, centre)) for shape in shapes])
+            rows = [grid_values(shape, self.space, shape.starts(self.space, centre)) for shape in shapes]
+            yield part, _scaled(np.array(rows))
 
     def _beside(self, operator: str, form: str, sought, tops, forbidden: np.ndarray, centre: bool) -> None:
         factors, masks = self.factors, self.space.masks
@@ -196,12 +197,11 @@ class Shapes:
             shape = Shape(operator, number, 0, form)
             rows = grid_values(shape, self.space, shape.starts(self.space, centre))
             with np.errstate(all="ignore"):
-                rows = _scaled(1.0 / rows if form == UNDER else rows)
-            shapes = [Shape(operator, number, factor, form) for factor in factors.tolist()]
+                rows = _scaled(1.0 / _scaled(rows) if form == UNDER else rows)
             for one, top, words in zip(sought, tops, forbidden, strict=True):
                 scores = _scores_of_products(others, squares, rows, one, centre).max(axis=1)
                 scores[((masks[factors] | masks[number]) & words).any(axis=1)] = -1.0
-                top.add(scores, shapes)
+                top.add(scores, lambda t, number=number: Shape(operator, number, int(factors[t]), form))
 
 
 def grid_values(shape: Shape, space: FeatureSpace, starts: np.ndarray) -> np.ndarray:
@@ -219,21 +219,19 @@ def grid_scores(shape: Shape, space: FeatureSpace, one: Sought, centre: bool) ->
             rows = rows * factor
         elif shape.form:
             rows = factor / rows if shape.form == UNDER else rows / factor
-    return _scores(rows, one, centre).reshape(starts.shape[:2])
+    return _scores(_scaled(rows), one, centre).reshape(starts.shape[:2])
 
 
 def _scaled(rows: np.ndarray) -> np.ndarray:
     """Rows (m, n) divided by their largest size; those that are not finite are zero."""
     largest = np.abs(rows).max(axis=-1, keepdims=True)
     is_good = np.isfinite(largest) & (largest > 0)
-    return np.where(is_good, rows / np.where(is_good, largest, 1.0), 0.0)
+    return np.where(is_good, rows, 0.0) / np.where(is_good, largest, 1.0)
 
 
 def _scores(rows: np.ndarray, one: Sought, centre: bool) -> np.ndarray:
     """ndarray (m, n_grid): largest absolute correlation of rows (m, n_grid, n) with the residuals; -1 for constant ones."""
     shares = one.problem.shares
-    with np.errstate(all="ignore"):
-        rows = _scaled(rows)
     if centre:
         rows = rows - (rows @ shares)[..., None]
     squares = rows**2 @ shares
@@ -257,17 +255,17 @@ class _Top:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.scores, self.shapes = np.empty(0), []
+        self.scores, self.shapes = np.empty(0), list[Shape]()
 
-    def add(self, scores: np.ndarray, shapes: Sequence[Shape]) -> None:
-        """Offer shapes with scores (m,)."""
+    def add(self, scores: np.ndarray, shape: Callable[[int], Shape]) -> None:
+        """Offer shapes with scores (m,); `shape` makes one from its number."""
         bar = self.scores[-1] if len(self.scores) == self.size else 0.0
         better = np.flatnonzero(scores > bar)
         if not len(better):
             return
         every = np.concatenate([self.scores, scores[better]])
         order = np.argsort(-every, kind="stable")[: self.size]
-        own = [*self.shapes, *(shapes[t] for t in better.tolist())]
+        own = [*self.shapes, *map(shape, better.tolist())]
         self.scores, self.shapes = every[order], [own[t] for t in order.tolist()]
 
     def found(self) -> Found:

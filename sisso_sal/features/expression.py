@@ -310,9 +310,9 @@ def _check_parameters(operator: str, parameters: tuple[float, float]) -> None:
 
 def _read_parameters(data: Any) -> tuple[float, float]:
     """Scale and shift as `to_json` writes them."""
-    if {*data} != {"scale", "shift"} or {*map(type, data.values())} != {float}:
-        raise ExpressionError(f"expression: needs parameters with scale and shift, both numbers, found {shown(data)}")
-    return data["scale"], data["shift"]
+    if {*data} != {"scale", "shift"} or not {*map(type, data.values())} <= {int, float}:
+        raise ExpressionError(f"expression: needs parameters scale and shift, both numbers, found {shown(data)}")
+    return float(data["scale"]), float(data["shift"])
 
 
 def _result_dimension(

@@ -415,7 +415,8 @@ def _check(y: np.ndarray, settings: SearchSettings, space: SpaceSettings) -> Non
     needed = labels_needed(settings.dim, settings.fit_intercept, bool(space.param_operators))
     if len(y) < needed:
         noun = "sample" if len(y) == 1 else "samples"
-        raise FitError(f"fit: needs at least {needed} labelled samples for dim {settings.dim}, found {len(y)} {noun}")
+        wanted = f"dim {settings.dim}{' with fitted scales and shifts' if space.param_operators else ''}"
+        raise FitError(f"fit: needs at least {needed} labelled samples for {wanted}, found {len(y)} {noun}")
     if np.ptp(y) == 0.0:
         raise FitError(f"fit: needs a target that varies, found {y[0]:g} on every sample")
 
