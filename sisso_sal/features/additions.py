@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sisso_sal.features.expression import Expression
+from sisso_sal.features.parameters import RULES
 
 
 @dataclass
@@ -38,3 +39,15 @@ class Additions:
             self.expressions.append(expression)
             self.values.append(values)
         return self.numbers[expression.key]
+
+
+def n_fitted(expression: Expression) -> int:
+    """Parameters of an expression that were fitted: one of each operator if a coefficient takes the other over, else both.
+
+    Examples
+    --------
+    >>> x = Expression.primary("x")
+    >>> [n_fitted(Expression.apply(name, x, parameters=(2.0, 0.5))) for name in ("exp", "sin")]
+    [1, 2]
+    """
+    return sum(1 if RULES[part.name].absorbed else 2 for part in expression.parts() if part.parameters is not None)

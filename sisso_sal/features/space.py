@@ -14,7 +14,7 @@ from hashlib import sha256
 import numpy as np
 
 from sisso_sal.errors import FitError, SettingsError
-from sisso_sal.features.additions import Additions
+from sisso_sal.features.additions import Additions, n_fitted
 from sisso_sal.features.dimension import Dimension
 from sisso_sal.features.expression import Expression, canonical_key
 from sisso_sal.features.layout import Builder, Layout
@@ -256,9 +256,8 @@ class FeatureSpace:
         return numbers >= len(self._stored)
 
     def n_parameters(self, numbers: np.ndarray) -> np.ndarray:
-        """ndarray (n_features,): operators with parameters in features with these numbers, twice: for a scale and a shift each."""
-        own = (2 * sum(part.parameters is not None for part in formula.parts()) for formula in self._additions.expressions)
-        counts = np.array([0, *own])
+        """ndarray (n_features,): parameters that were fitted in features with these numbers."""
+        counts = np.array([0, *map(n_fitted, self._additions.expressions)])
         return counts[np.maximum(numbers - len(self._stored) + 1, 0)]
 
     def masks_of(self, numbers: np.ndarray) -> np.ndarray:
