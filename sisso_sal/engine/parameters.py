@@ -24,9 +24,6 @@ from sisso_sal.features.expression import Expression
 from sisso_sal.features.space import COPY, FeatureSpace
 from sisso_sal.system.machine import one_blas_thread
 
-CANDIDATES = 2
-"""Shapes that are fitted for each feature that is kept."""
-
 STARTS = 3
 """Points of the grid from which the parameters of a shape are fitted: the best ones that lie apart."""
 
@@ -82,7 +79,7 @@ def parameter_cost(space: FeatureSpace, problems: Sequence[Problem], sizes: Sequ
     if not space.settings.param_operators:
         return ParameterCost([0] * len(sizes), 0.0, "")
     n_scores, n_shapes = shapes_of(space).n_scored(True) * len(problems) * len(sizes), shapes_of(space).n_shapes
-    fits_each = [STARTS * min(CANDIDATES * size, n_shapes) + size for size in sizes]
+    fits_each = [STARTS * min(size, n_shapes) + size for size in sizes]
     n_fits = len(problems) * sum(fits_each)
     seconds = n_scores * space.n_samples * SCORE_SECONDS * 3 + n_fits * FIT_SECONDS
     what = f", {n_scores:.3g} scores on grids of parameters, and {n_fits:.3g} fits of parameters"
@@ -118,7 +115,7 @@ def _extended(
 ) -> list[Selection]:
     open_ = [number for number, step in enumerate(steps) if len(step.residuals)]
     sought = [Sought(steps[number].problem, steps[number].residuals) for number in open_]
-    found = shapes_of(space).best(sought, CANDIDATES * n_sis, centre) if sought else []
+    found = shapes_of(space).best(sought, n_sis, centre) if sought else []
     out = list(chosen)
     for number, one, shapes in zip(open_, sought, found, strict=True):
         features = [*_of_shapes(space, one, shapes, centre), *_of_kept(space, one, chosen[number], centre)]
@@ -142,7 +139,7 @@ def _of_shapes(space: FeatureSpace, one: Sought, found: Found, centre: bool) -> 
 def _of_kept(
     space: FeatureSpace, one: Sought, kept: Selection, centre: bool
 ) -> Iterator[tuple[Expression, np.ndarray]]:
-    """Features that the screening kept, their operators with parameters; an exponential of minus is one with a negative scale."""
+    """Features that the screening kept, their operators with parameters."""
     columns = _columns(space)
     for number in range(len(kept)):
         expression = _parametrised(space.expression(*kept.triple(number)), space)
@@ -154,16 +151,22 @@ def _of_kept(
 
 
 def _parametrised(expression: Expression, space: FeatureSpace) -> Expression:
-    """The same formula, its operators that get parameters with those that change nothing."""
+    """The same formula, its operators that get parameters with those that change nothing.
+
+    An exponential of minus, or below a bar, is one with a negative scale.
+    """
     if expression.is_primary:
         return expression
     operands = [_parametrised(operand, space) for operand in expression.operands]
-    is_negative = expression.name == "neg_exp"
-    name = "exp" if is_negative else expression.name
-    rules = space.settings.rules
+    name, scale, last, rules = expression.name, 1.0, operands[-1], space.settings.rules
+    if name == "neg_exp":
+        name, scale = "exp", -1.0
+    if name in ("div", "inv") and last.name == "exp" and last.parameters is not None:
+        above = Expression.apply("exp", *last.operands, rules=rules, parameters=(-last.parameters[0], 0.0))
+        return above if name == "inv" else Expression.apply("mult", operands[0], above, rules=rules)
     if name not in space.settings.param_operators:
-        return Expression.apply(expression.name, *operands, rules=rules, parameters=expression.parameters)
-    return Expression.apply(name, *operands, rules=rules, parameters=(-1.0 if is_negative else 1.0, 0.0))
+        return Expression.apply(expression.name, *operands, rules=rules)
+    return Expression.apply(name, *operands, rules=rules, parameters=(scale, 0.0))
 
 
 def _columns(space: FeatureSpace) -> dict[str, np.ndarray]:
@@ -299,7 +302,7 @@ def polished(
             parts.append(better)
             places = tuple(range(first, first + len(better)))
             out[number] = Fit(places, again.coefficients, again.intercept, again.sse, again.residual)
-    total = max(problem.weights @ problem.target**2, np.finfo(float).tiny)
+    total = max(float(problem.weights @ problem.target**2), np.finfo(float).tiny)
     return Selection.joined(parts), tuple(sorted(out, key=lambda fit: round(fit.sse / total, DIGITS)))
 
 
@@ -323,4 +326,3 @@ def _together(space: FeatureSpace, problem: Problem, subspace: Selection, fit: F
             return None
         parts.append(_added([space.add(*made)], [float(subspace.score[place])]))
     return Selection.joined(parts)
-

@@ -87,7 +87,9 @@ def search_cost(
     n_pairs = sum(part.n_features for own in admitted for part in own)
     each_pair = sum(pair_seconds(n, 1 if d == 0 else size.n_residual) for d in range(dim))
     added = parameter_cost(space, problems, size.sizes)
-    sizes = [min(number, space.n_features) + more for number, more in zip(accumulate(size.sizes), added.sizes, strict=True)]
+    sizes = [
+        min(number, space.n_features) + more for number, more in zip(accumulate(size.sizes), added.sizes, strict=True)
+    ]
     n_subsets = len(problems) * sum(comb(number, d) for d, number in enumerate(sizes, start=1))
     on_pairs = n_pairs * each_pair
     elsewhere = 1 if workers.is_here or on_pairs < dim * threads * WORTH else workers.n * workers.threads

@@ -1,15 +1,15 @@
 """Scales and shifts by least squares: coefficients and intercept are solved out (variable projection).
 
 For given parameters the best coefficients follow from a linear fit, so only the parameters are looked for. The derivative of what
-that fit leaves is taken as Kaufman does, without the term that lies in the space of the features: the gradient of the sum of squares
-is exact (Golub and Pereyra, Inverse Problems 19, R1 (2003), sec. 2; Kaufman, BIT 15, 49 (1975)).
+that fit leaves is taken as Kaufman does, without the term that lies in the space of the features: the gradient of the sum of
+squares is exact (Golub and Pereyra, Inverse Problems 19, R1 (2003), sec. 2; Kaufman, BIT 15, 49 (1975)).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from sisso_sal.features.unit_rules import UnitRules
 MOST_STEPS = 40
 """Evaluations of one fit."""
 
-TOLERANCE = 1e-10
+TOLERANCE = 1e-8
 
 FEWEST_DIGITS, MOST_DIGITS = 6, 17
 
@@ -196,7 +196,10 @@ class ParameterFit:
         products = q.T @ self._goal
         factors = np.linalg.solve(r, products) / norms / largest
         slopes = np.concatenate(
-            [factor * (freedom.moves.T @ own) for factor, freedom, (_, own) in zip(factors, self.freedoms, each, strict=True)]
+            [
+                factor * (freedom.moves.T @ own)
+                for factor, freedom, (_, own) in zip(factors, self.freedoms, each, strict=True)
+            ]
         )
         if not np.isfinite(slopes).all():
             return nowhere
@@ -212,9 +215,9 @@ class ParameterFit:
         if not self.n_free or total == 0.0 or self.left(begin)[0] == WALL:
             return None
         low, high = (np.concatenate([getattr(freedom, name) for freedom in self.freedoms]) for name in ("low", "high"))
-        found = least_squares(
-            self.left, begin, self.slopes, (low, high), max_nfev=MOST_STEPS, xtol=TOLERANCE, ftol=TOLERANCE, gtol=TOLERANCE
-        )
+        jac: Any = self.slopes  # the stubs of scipy know names of methods only
+        limits = {"xtol": TOLERANCE, "ftol": TOLERANCE, "gtol": TOLERANCE}
+        found = least_squares(self.left, begin, jac, (low, high), max_nfev=MOST_STEPS, **limits)
         return self.parameters(found.x), 2 * float(found.cost) / total
 
 
@@ -236,7 +239,7 @@ def tidied(
     """
     tidy = parameters.copy()
     for number, (part, place) in enumerate(one for one in placed(expression) if one[0].parameters is not None):
-        scale, shift = tidy[2 * number : 2 * number + 2]
+        shift = float(tidy[2 * number + 1])
         if part.name in ("sin", "cos"):
             turn = np.pi if place == ALONE else 2 * np.pi
             tidy[2 * number + 1] = shift - turn * np.round(shift / turn)

@@ -136,7 +136,13 @@ class Shapes:
             raise SettingsError(f"param_operators: needs max_complexity 1 or more, found {settings.max_complexity}")
         none = np.empty(0, dtype=np.int64)
         has_both = len(inner) > 0 and len(forms) > 0
-        return cls(space, param_operators_named(settings.param_operators), arguments, *((inner, factors) if has_both else (none, none)), forms)
+        return cls(
+            space,
+            param_operators_named(settings.param_operators),
+            arguments,
+            *((inner, factors) if has_both else (none, none)),
+            forms,
+        )
 
     def n_scored(self, has_intercept: bool) -> float:
         """Features whose scores `best` works out for each problem."""
@@ -146,7 +152,9 @@ class Shapes:
             total += float(alone) * len(self.arguments)
             if len(self.inner):
                 n_forms = len(self.forms_of(operator))
-                each = np.prod(Shape(operator, int(self.inner[0]), 0, TIMES).starts(self.space, has_intercept).shape[:2])
+                each = np.prod(
+                    Shape(operator, int(self.inner[0]), 0, TIMES).starts(self.space, has_intercept).shape[:2]
+                )
                 total += float(each) * n_forms * len(self.inner) * len(self.factors)
         return total
 

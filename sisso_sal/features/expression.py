@@ -15,7 +15,7 @@ from sisso_sal.features.dimension import NONE, Dimension, parse_unit
 from sisso_sal.features.names import quoted
 from sisso_sal.features.operators import ATOM, OPERATORS, Operator
 from sisso_sal.features.parameters import RULES, has_unit
-from sisso_sal.features.symbols import latex_symbol, latex_unit, mathml_symbol, mathml_unit
+from sisso_sal.features.symbols import latex_symbol, mathml_symbol, number_in, signed, unit_behind
 from sisso_sal.features.unit_rules import STRICT, UnitRules
 from sisso_sal.system.documents import shown
 
@@ -57,8 +57,8 @@ class Expression:
     dimension : Dimension or None
         Unit of the value; None where units were not checked and do not fit, so that there is none.
     parameters : tuple of float or None
-        Scale and shift of an operator that has them: it is then applied to ``scale * operand + shift``. The scale of exp, log, sin and
-        cos has the inverse unit of the operand, the shift of the others has its unit (see `scale_dimension`).
+        Scale and shift of an operator that has them: it is then applied to ``scale * operand + shift``. The scale of exp, log, sin
+        and cos has the inverse unit of the operand, the shift of the others has its unit (see `scale_dimension`).
 
     Examples
     --------
@@ -337,34 +337,9 @@ def _fill(expression: Expression, template: str, leaf) -> str:
         return leaf(expression)
     parts = [_fill(operand, template, leaf) for operand in expression.operands]
     if expression.parameters is not None:
-        scale, shift = (_number(value, template) for value in expression.parameters)
-        parts = [f"({scale} * {parts[0]}{f' {_signed(shift)}' if expression.parameters[1] else ''})"]
+        scale, shift = (number_in(value, template) for value in expression.parameters)
+        parts = [f"({scale} * {parts[0]}{f' {signed(shift)}' if expression.parameters[1] else ''})"]
     return getattr(expression.operator, template).format(*parts)
-
-
-def _number(value: float, form: str) -> str:
-    """A parameter in all its digits, as a form writes it."""
-    text = repr(value)
-    if form == "fortran":
-        return f"{text.replace('e', 'd')}{'' if 'e' in text else 'd0'}"
-    if form in ("latex", "mathml"):
-        text = text.removesuffix(".0")
-        mantissa, _, power = text.partition("e")
-        if form == "latex":
-            return rf"{mantissa} \times 10^{{{int(power)}}}" if power else text
-        sign, size = ("<mo>−</mo>", mantissa[1:]) if mantissa.startswith("-") else ("", mantissa)
-        raised = f"<mo>⋅</mo><msup><mn>10</mn><mn>{str(int(power)).replace('-', '−')}</mn></msup>" if power else ""
-        return f"{sign}<mn>{size}</mn>{raised}"
-    return text
-
-
-def _signed(number: str, plus: str = "+", minus: str = "-") -> str:
-    """A number as it is added, its sign apart.
-
-    >>> _signed("0.5"), _signed("-0.5")
-    ('+ 0.5', '- 0.5')
-    """
-    return f"{minus} {number[1:]}" if number.startswith("-") else f"{plus} {number}"
 
 
 _NUMBERS = re.compile(r"\[[-+.,e0-9]*\]\(")
@@ -397,7 +372,7 @@ def render(expression: Expression, form: str, symbols: Mapping[str, str] | None 
     parts = []
     for place, operand in zip(binding.places, expression.operands, strict=False):
         is_argument = expression.parameters is not None
-        text, strength = (_argument(expression, form, symbols) if is_argument else render(operand, form, symbols))
+        text, strength = _argument(expression, form, symbols) if is_argument else render(operand, form, symbols)
         is_apart = is_text and not is_argument and not operand.is_primary and operand.name in row.set_apart
         parts.append(_PARENTHESES[form].format(text) if strength < place or is_apart else text)
     return getattr(row, "text" if is_text else form).format(*parts), binding.own
@@ -409,26 +384,19 @@ _TIMES = {"text": "*", "units": "*", "latex": r" \cdot ", "mathml": "<mo>⋅</mo
 def _argument(expression: Expression, form: str, symbols: Mapping[str, str] | None) -> tuple[str, int]:
     """What an operator with parameters is applied to, and its binding strength; a scale of one is left out before a shift."""
     scale, shift = expression.parameters or (1.0, 0.0)
-    units = [_unit_behind(unit, form) for unit in (expression.scale_dimension, expression.shift_dimension)]
+    units = [unit_behind(unit, form) for unit in (expression.scale_dimension, expression.shift_dimension)]
     has_scale = scale != 1.0 or shift == 0.0 or (form != "text" and units[0] != "")
     text, strength = render(expression.operands[0], form, symbols)
     if strength < (3 if has_scale else 2):
         text = _PARENTHESES[form].format(text)
     if has_scale:
         times = " * " if form == "units" and units[0] else _TIMES[form]
-        text = f"{_number(scale, form)}{units[0]}{times}{text}"
+        text = f"{number_in(scale, form)}{units[0]}{times}{text}"
     if shift == 0.0:
         return text, 2
     if form == "mathml":
-        return f"{text}<mo>{'−' if shift < 0 else '+'}</mo>{_number(abs(shift), form)}{units[1]}", 1
-    return f"{text} {_signed(_number(shift, form))}{units[1]}", 1
-
-
-def _unit_behind(unit: Dimension, form: str) -> str:
-    """A unit as it follows a number; "" for none."""
-    if unit.is_none or form == "text":
-        return ""
-    return f" [{unit}]" if form == "units" else latex_unit(unit.exponents) if form == "latex" else mathml_unit(unit.exponents)
+        return f"{text}<mo>{'−' if shift < 0 else '+'}</mo>{number_in(abs(shift), form)}{units[1]}", 1
+    return f"{text} {signed(number_in(shift, form))}{units[1]}", 1
 
 
 def as_factor(expression: Expression, form: str, symbols: Mapping[str, str] | None = None) -> str:

@@ -27,7 +27,9 @@ ALONE, FACTOR, WITHIN = "alone", "factor", "within"
 """Where an operator with parameters stands: as the whole term, as a factor of it, or elsewhere, in a sum for example."""
 
 _DISTANCES = np.array([0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0])
-_CENTRES = np.array([-3.0, -1.0, -0.5, -0.25, 0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0, 1.25, 1.5, 2.0, 4.0])
+_CENTRES = np.array(
+    [-3.0, -1.0, -0.5, -0.25, 0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0, 1.25, 1.5, 2.0, 4.0]
+)
 _STEEPNESS = np.array([-32.0, -16.0, -8.0, -4.0, -2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
 _PERIODS = np.arange(0.25, MOST_PERIODS + 0.125, 0.25)
 _PHASES = np.pi * np.arange(4) / 4
@@ -159,5 +161,5 @@ def rounded(parameters: Sequence[float] | np.ndarray) -> tuple[float, float]:
 
 
 def has_unit(operator: str) -> bool:
-    """Whether the scale takes the unit of the argument away, as exp, log, sin and cos need it; otherwise the shift has that unit."""
+    """Whether the scale takes the unit of the argument away, as exp, log, sin and cos need it; else the shift has that unit."""
     return OPERATORS[operator].unit_rule == UNITLESS

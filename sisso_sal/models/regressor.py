@@ -45,8 +45,8 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         cos take any quantity and give no unit) or ``none`` (units are ignored). Units come from the column names of a
         DataFrame ("EA (eV)") or from `units`.
     param_operators : sequence of str
-        Operators that also occur with a scale and a shift, ``op(scale * x + shift)``, fitted by least squares: any of abs, inv, sq, cb,
-        six_pow, sqrt, cbrt, exp, log, sin and cos; they need not be among `operators`.
+        Operators that also occur with a scale and a shift, ``op(scale * x + shift)``, fitted by least squares: any of abs, inv, sq,
+        cb, six_pow, sqrt, cbrt, exp, log, sin and cos; they need not be among `operators`.
     low : sequence of str
         Primary features that estimate the target at low cost, as a universal potential does. Errors of held-out labels choose
         whether formulas are for the target, or for the rest that such a number or a line through it leaves. The number or the line

@@ -363,7 +363,9 @@ def _explained(error: ValidationError, place: Callable[[str], str], levels: Any)
     # Of a setting that may be of several kinds pydantic names the kind behind the setting; an unknown key is the last, whatever its name.
     unknown = first["loc"][-1:] if first["type"] == "extra_forbidden" else ()
     known = first["loc"][: len(first["loc"]) - len(unknown)]
-    location = [str(part) for part in known if not isinstance(part, int) and not _KIND.search(str(part))] + [str(key) for key in unknown]
+    location = [str(part) for part in known if not isinstance(part, int) and not _KIND.search(str(part))] + [
+        str(key) for key in unknown
+    ]
     where = place(".".join(location[:2]))
     where = f"{where}: " if where else ""
     match first["loc"]:

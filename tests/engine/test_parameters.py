@@ -46,7 +46,9 @@ def naive_scores(space, sought, centre):
         for name in shapes.operators for form in shapes.forms_of(name) for u in shapes.inner for v in shapes.factors
     ]  # fmt: skip
     for shape in every:
-        primaries = {name for number in shape.stand_ins().values() for name in space.stored_expression(number).primaries()}
+        primaries = {
+            name for number in shape.stand_ins().values() for name in space.stored_expression(number).primaries()
+        }
         if any(not ok and name in primaries for name, ok in zip(space.names, sought.problem.allowed, strict=True)):
             continue
         best = -1.0
@@ -75,7 +77,9 @@ def test_the_best_shapes_are_those_of_the_naive_twin(centre):
     assert len(found.shapes) == 60
     assert np.allclose(found.scores, [expected[shape] for shape in found.shapes], atol=1e-9)
     assert np.allclose(found.scores, sorted(expected.values(), reverse=True)[:60], atol=1e-9)
-    assert shapes_of(space).n_shapes == len(naive_scores(space, Sought(a_problem(space, problem.target), sought.residuals), True))
+    assert shapes_of(space).n_shapes == len(
+        naive_scores(space, Sought(a_problem(space, problem.target), sought.residuals), True)
+    )
 
 
 def test_shapes_keep_to_the_limits_of_the_space():
@@ -124,7 +128,11 @@ def test_the_parameters_of_two_terms_are_found_together():
 
 def test_a_feature_without_values_is_a_wall():
     fit = ParameterFit(
-        [Expression.apply("log", X, parameters=(1.0, -1.0))], [{"x": np.arange(9.0)}], np.arange(9.0), np.full(9, 1 / 9), True
+        [Expression.apply("log", X, parameters=(1.0, -1.0))],
+        [{"x": np.arange(9.0)}],
+        np.arange(9.0),
+        np.full(9, 1 / 9),
+        True,
     )
     assert fit.best() is None
 
@@ -192,7 +200,10 @@ def test_members_are_fitted_as_if_alone_and_threads_change_nothing():
         (alone,), _ = search(other, [problem], size, threads=1)
         for one, same in zip(result.fits, alone.fits, strict=True):
             for fit, twin in zip(one, same, strict=True):
-                keys = [[s.key(*r.subspace.triple(k)) for k in f.subset] for s, r, f in ((space, result, fit), (other, alone, twin))]
+                keys = [
+                    [s.key(*r.subspace.triple(k)) for k in f.subset]
+                    for s, r, f in ((space, result, fit), (other, alone, twin))
+                ]
                 assert keys[0] == keys[1]
                 assert fit.sse == twin.sse
     allowed = [space.expression(*together[1].subspace.triple(k)).primaries() for k in range(len(together[1].subspace))]

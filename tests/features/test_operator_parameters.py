@@ -55,7 +55,11 @@ def test_text_and_tree_read_back_as_the_same_formula(formula):
         (APPLY("log", T, parameters=(1.0, -0.5)), "log(T - 0.5)", "log(1.0 [1/K] * T - 0.5)"),
         (APPLY("inv", T, parameters=(1.0, 3.5)), "1/(T + 3.5)", "1/(T + 3.5 [K])"),
         (APPLY("sq", APPLY("add", T, T), parameters=(1.0, -3.5)), "((T + T) - 3.5)**2", "((T + T) - 3.5 [K])**2"),
-        (APPLY("sin", APPLY("mult", X, X), parameters=(-1e-7, 2.0)), "sin(-1e-07*(x*x) + 2.0)", "sin(-1e-07*(x*x) + 2.0)"),
+        (
+            APPLY("sin", APPLY("mult", X, X), parameters=(-1e-7, 2.0)),
+            "sin(-1e-07*(x*x) + 2.0)",
+            "sin(-1e-07*(x*x) + 2.0)",
+        ),
     ],
 )
 def test_text_and_text_with_units(formula, text, told):
@@ -69,7 +73,9 @@ def test_values_are_those_of_the_operator_on_the_argument():
     for name in RULES:
         formula = APPLY(name, X, parameters=(0.7, 0.4))
         assert np.array_equal(formula.evaluate({"x": x}), OPERATORS[name].numpy(0.7 * x + 0.4))
-        assert float(formula.to_sympy().subs(sympy.Symbol("x", real=True), 3.0)) == pytest.approx(formula.evaluate({"x": x})[2], rel=1e-12)
+        assert float(formula.to_sympy().subs(sympy.Symbol("x", real=True), 3.0)) == pytest.approx(
+            formula.evaluate({"x": x})[2], rel=1e-12
+        )
 
 
 def test_a_scale_takes_the_unit_away_and_a_shift_has_that_of_its_argument():
@@ -140,12 +146,18 @@ def test_parameters_that_are_refused(parameters):
         APPLY("exp", X, parameters=parameters)
     with pytest.raises(ExpressionError, match="for parameters, found 'add'"):
         APPLY("add", X, X, parameters=(1.0, 0.0))
-    for tree in (["exp", "x", {"scale": 1.0}], ["exp", "x", {"scale": "1", "shift": 0.0}], ["exp", {"scale": 1.0, "shift": 0.0}]):
+    for tree in (
+        ["exp", "x", {"scale": 1.0}],
+        ["exp", "x", {"scale": "1", "shift": 0.0}],
+        ["exp", {"scale": 1.0, "shift": 0.0}],
+    ):
         with pytest.raises(ExpressionError):
             Expression.from_json(tree, {"x": ""})
 
 
-@pytest.mark.parametrize("text", ["(x + 0.3)", "(x + 0.3)*x", "x + 0.3", "exp(0.3)", "exp(0.5*)", "abs(x - x - 0.3)*0.5"])
+@pytest.mark.parametrize(
+    "text", ["(x + 0.3)", "(x + 0.3)*x", "x + 0.3", "exp(0.3)", "exp(0.5*)", "abs(x - x - 0.3)*0.5"]
+)
 def test_numbers_elsewhere_are_refused(text):
     with pytest.raises(ExpressionError):
         parse_formula(text, {"x": ""})

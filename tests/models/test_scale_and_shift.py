@@ -92,7 +92,9 @@ def test_as_a_factor_and_of_a_difference():
 def hot(n=60):
     """A law of an energy and a temperature that no exponential of a number without unit says."""
     rng = np.random.default_rng(2)
-    frame = pd.DataFrame({"T (K)": rng.uniform(300, 900, n), "E (eV)": rng.uniform(0.2, 1.2, n), "r (AA)": rng.uniform(1, 3, n)})
+    frame = pd.DataFrame(
+        {"T (K)": rng.uniform(300, 900, n), "E (eV)": rng.uniform(0.2, 1.2, n), "r (AA)": rng.uniform(1, 3, n)}
+    )
     return frame, 4.2 * frame["E (eV)"].to_numpy() * np.exp(-0.0052 * frame["T (K)"].to_numpy()) + 0.3
 
 
@@ -100,7 +102,11 @@ def hot(n=60):
 def decay():
     frame, y = hot()
     target = pd.Series(y, name="k (eV)")
-    return SISSORegressor(operators=("mult", "div"), param_operators=["exp"], dim=2, n_sis=6).fit(frame, target), frame, y
+    return (
+        SISSORegressor(operators=("mult", "div"), param_operators=["exp"], dim=2, n_sis=6).fit(frame, target),
+        frame,
+        y,
+    )
 
 
 def test_units_hold(decay):
@@ -135,7 +141,9 @@ def every_shape():
     terms = []
     for number, name in enumerate(RULES):
         inner = Expression.apply(name, Expression.apply("div", a, b), parameters=(0.3 + 0.1 * number, 0.25))
-        outer = Expression.apply("inv", inner, parameters=(-1.5, 1e2)) if number % 2 else Expression.apply("mult", inner, b)
+        outer = (
+            Expression.apply("inv", inner, parameters=(-1.5, 1e2)) if number % 2 else Expression.apply("mult", inner, b)
+        )
         values = outer.evaluate(columns)
         terms.append(Term(outer, rng.normal(), float(values.min()), float(values.max())))
     return SISSOModel(tuple(terms), 0.5, 0.0, 0.0), columns
@@ -158,7 +166,8 @@ def test_python_and_sympy_predict_the_same():
 def test_c_predicts_the_same(tmp_path):
     model, columns = every_shape()
     rows = np.column_stack([columns["a"], columns["b"]])
-    main = 'int main(void) { double a, b; while (scanf("%lf %lf", &a, &b) == 2) printf("%.17g\\n", sisso_predict(a, b)); return 0; }'
+    loop = 'while (scanf("%lf %lf", &a, &b) == 2) printf("%.17g\\n", sisso_predict(a, b));'
+    main = f"int main(void) {{ double a, b; {loop} return 0; }}"
     code = export_model([model], "c", target="y", target_unit="", units={})
     (tmp_path / "m.c").write_text(f"#include <stdio.h>\n{code}\n{main}\n", encoding="utf-8")
     subprocess.run(["cc", "-std=c99", "-O1", "-o", tmp_path / "m", tmp_path / "m.c", "-lm"], check=True)
@@ -214,7 +223,15 @@ def test_an_ensemble_agrees_on_a_shape():
     X = table(40, 4)
     y = 2 * np.exp(-0.7 * X[:, 0]) + np.random.default_rng(1).normal(0, 0.01, 40)
     ensemble = SISSOEnsemble(
-        operators=ARITHMETIC, param_operators=("exp",), rung=1, dim=1, n_sis=4, members=6, dropout=0.0, correction="none", threads=1
+        operators=ARITHMETIC,
+        param_operators=("exp",),
+        rung=1,
+        dim=1,
+        n_sis=4,
+        members=6,
+        dropout=0.0,
+        correction="none",
+        threads=1,
     ).fit(X, y)
     assert {member.terms[0].expression.shape for member in ensemble.members_} == {"exp[](x0)"}
     (descriptor, *_) = ensemble.certain_.descriptors
@@ -229,5 +246,7 @@ def test_what_is_refused():
     X = table(12, 2)
     with pytest.raises(SettingsError, match="found 'add', which takes no parameters"):
         SISSORegressor(param_operators=("add",)).fit(X, X[:, 0])
-    with pytest.raises(FitError, match="at least 14 labelled samples for dim 4 with fitted scales and shifts, found 12"):
+    with pytest.raises(
+        FitError, match="at least 14 labelled samples for dim 4 with fitted scales and shifts, found 12"
+    ):
         SISSORegressor(param_operators=("exp",), rung=1, dim=4).fit(X, X[:, 0] ** 2)
