@@ -107,8 +107,8 @@ def mathml_unit(exponents: Iterable[tuple[str, Fraction]]) -> str:
 
 
 def number_in(value: float, form: str) -> str:
-    """A parameter in all its digits, as a form writes it."""
-    text = repr(value)
+    """A parameter as a form writes it: in all its digits, or in six where only people read it (``units`` and ``mathml``)."""
+    text = f"{value:.6g}" if form in ("units", "mathml") else repr(value)
     if form == "fortran":
         return f"{text.replace('e', 'd')}{'' if 'e' in text else 'd0'}"
     if form in ("latex", "mathml"):
