@@ -217,7 +217,7 @@ def test_the_plan_tells_what_parameters_take():
     plain = search_cost(a_space(param_operators=()), [problem], size, 1)
     cost = search_cost(space, [problem], size, 1)
     assert cost.seconds > plain.seconds
-    assert "scores on grids of parameters, and 56 fits of parameters" in cost.what
+    assert "scores on grids of parameters, and 32 fits of parameters" in cost.what
 
 
 def test_an_exponential_of_minus_gets_a_scale_too():
