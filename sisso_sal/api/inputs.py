@@ -19,6 +19,7 @@ from sisso_sal.errors import SettingsError, TableError
 from sisso_sal.features.dimension import check_units, same_quantity_in_other_units
 from sisso_sal.features.operator_names import of_each_rung
 from sisso_sal.features.operators import DEFAULT_OPERATORS
+from sisso_sal.features.parameters import param_operators_named
 from sisso_sal.models.magnitudes import why_flat
 from sisso_sal.models.registry import surrogate_named, unused_sections
 from sisso_sal.oracle.candidates import UNITS
@@ -68,7 +69,8 @@ def _completed(settings: CampaignSettings, *, ensemble: bool) -> CampaignSetting
     model = settings.model
     names = DEFAULT_OPERATORS if model.operators is None else model.operators
     of_each_rung(names, model.rung)
-    completed = model.completed(ensemble=ensemble).model_copy(update={"operators": tuple(names)})
+    own = {"operators": tuple(names), "param_operators": param_operators_named(model.param_operators)}
+    completed = model.completed(ensemble=ensemble).model_copy(update=own)
     return settings.model_copy(update={"model": completed})
 
 

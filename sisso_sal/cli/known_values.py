@@ -58,9 +58,20 @@ def operators(ctx: click.Context, parameter: click.Parameter, incomplete: str) -
     """The next operator in a list with commas."""
     from sisso_sal.features.operators import OPERATORS
 
+    return _next_of(OPERATORS, incomplete)
+
+
+def param_operators(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The next operator with parameters in a list with commas."""
+    from sisso_sal.features.parameters import RULES
+
+    return _next_of(RULES, incomplete)
+
+
+def _next_of(known: Iterable[str], incomplete: str) -> list[str]:
     before, comma, last = incomplete.rpartition(",")
     taken = before.split(",")
-    return [f"{before}{comma}{name}" for name in _starting(OPERATORS, last) if name not in taken]
+    return [f"{before}{comma}{name}" for name in _starting(known, last) if name not in taken]
 
 
 def elements(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:

@@ -110,9 +110,11 @@ def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bo
 
     space = TableSpace(data)
     known = np.flatnonzero(data.labelled)
-    dim, needed = settings.model.dim, labels_needed(settings.model.dim, settings.model.intercept)
+    dim, has_parameters = settings.model.dim, bool(settings.model.param_operators)
+    needed = labels_needed(dim, settings.model.intercept, has_parameters)
     if len(known) < needed:
-        raise FitError(f"{space.name}: needs at least {needed} labelled rows for dim {dim}, found {len(known)}")
+        wanted = f"dim {dim}{' with fitted scales and shifts' if has_parameters else ''}"
+        raise FitError(f"{space.name}: needs at least {needed} labelled rows for {wanted}, found {len(known)}")
     start = time.perf_counter()
     with Progress("screening", silent) as progress:
         stored = _searched(space, known, settings, threads, is_ensemble, progress, criterion)

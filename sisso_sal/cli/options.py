@@ -204,6 +204,13 @@ MODEL = panel(
         shell_complete=known_values.operators,
         help="Operators, e.g. add,sub,mult,div,sq,sqrt; those of each rung with semicolons: 'add,sub;div'.",
     ),
+    click.option(
+        "--param-operators",
+        metavar="A,B,…",
+        callback=names,
+        shell_complete=known_values.param_operators,
+        help="Operators with a fitted scale and shift, e.g. exp,log,sin; none by default.",
+    ),
     click.option("--rung", type=click.IntRange(0, 3), help="How many times operators are applied; 2 by default."),
     click.option(
         "--n-sis",

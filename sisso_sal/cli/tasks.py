@@ -84,10 +84,13 @@ def fit_tasks(table: Path, targets: tuple[str, ...], settings, formula: str | No
     from sisso_sal.models.stored import StoredModel
     from sisso_sal.models.task_models import find_task_formulas
 
+    if settings.model.param_operators:
+        raise SettingsError("param-operators: needs one task, found several")
     training, column, units, remarks = _of_targets(table, targets, settings, formula) if len(targets) > 1 else (
         _of_column(table, settings, formula, options["task"])
     )  # fmt: skip
-    parameters = settings.model.estimator_parameters() | {
+    formulas = settings.model.estimator_parameters()
+    parameters = {name: value for name, value in formulas.items() if name != "param_operators"} | {
         "threads": options["threads"],
         "same_sign": options["same_sign"],
         "task_weighting": options["task_weighting"] or "tasks",

@@ -8,6 +8,7 @@ from itertools import accumulate
 from math import ceil, comb
 
 from sisso_sal.engine.admitted import admitted_pairs
+from sisso_sal.engine.parameters import parameter_cost
 from sisso_sal.engine.problem import SQUARES, Objective, Problem
 from sisso_sal.engine.screen import WORTH
 from sisso_sal.engine.sweep import pair_seconds
@@ -87,12 +88,15 @@ def search_cost(
     admitted = admitted_pairs(space, [problem.allowed for problem in problems])
     n_pairs = sum(part.n_features for own in admitted for part in own)
     each_pair = sum(pair_seconds(n, 1 if d == 0 else size.n_residual) for d in range(dim))
-    sizes = [min(number, space.n_features) for number in accumulate(size.sizes)]
+    added = parameter_cost(space, problems, size.sizes)
+    sizes = [
+        min(number, space.n_features) + more for number, more in zip(accumulate(size.sizes), added.sizes, strict=True)
+    ]
     n_subsets = len(problems) * sum(comb(number, d) for d, number in enumerate(sizes, start=1))
     on_pairs = n_pairs * each_pair
     elsewhere = 1 if workers.is_here or on_pairs < dim * threads * WORTH else workers.n * workers.threads
     shared = on_pairs / max(threads, elsewhere)
-    seconds = shared + n_subsets * SUBSET_SECONDS / threads
+    seconds = shared + n_subsets * SUBSET_SECONDS / threads + added.seconds
     copies = 3 * space.values.nbytes // 2  # three in float32
     # Triples and more need a Gram matrix, in float64 and float32, and one for each level above.
     gram = sizes[-1] ** 2 * (12 + 8 * (dim - 3)) if dim > 2 else 0
@@ -100,7 +104,7 @@ def search_cost(
     n_bytes = copies + max(threads * (gram + 3 * 8 * sizes[-1] * n), min(threads, len(problems)) * pool)
     each = f" for {len(problems)} problems" if len(problems) > 1 else ""
     times = "once" if dim == 1 else f"{dim} times"
-    what = f"{space.n_features:.3g} features, screened {times}{each}, and {n_subsets:.3g} subsets"
+    what = f"{space.n_features:.3g} features, screened {times}{each}, and {n_subsets:.3g} subsets{added.what}"
     return Cost(what, seconds, n_bytes, "a smaller --n-sis or --dim", shared)
 
 

@@ -12,6 +12,7 @@ from itertools import chain
 import numpy as np
 from numba.core.event import Event, Listener, install_listener
 
+from sisso_sal.engine.parameters import polished, with_parameters
 from sisso_sal.engine.plan import SearchSize
 from sisso_sal.engine.problem import SQUARES, Objective, Problem
 from sisso_sal.engine.refit import Fit
@@ -102,12 +103,13 @@ def search(
     results = [SubspaceFits(Selection.empty()) for _ in problems]
     rejected: Counter = Counter()
     for d in range(1, size.dim + 1):
-        steps = [_step(problem, result, size, centre) for problem, result in zip(problems, results, strict=True)]
+        steps = [_step(space, problem, result, size, centre) for problem, result in zip(problems, results, strict=True)]
         stage = _stage(progress, d - 1, size.dim)
         try:
             options = {"centre": centre, "threads": threads, "progress": stage, "is_census": d == 1}
             chosen, causes = screen(space, steps, size.sizes[d - 1], workers=workers, **options)
             rejected += causes
+            chosen = with_parameters(space, steps, chosen, size.sizes[d - 1], centre=centre)
             _regress(space, problems, results, chosen, size, centre=centre, threads=threads)
         except KeyboardInterrupt as stop:
             if d == 1 and not (isinstance(stop, Stopped) and any(len(selection) for selection in stop.selections)):
@@ -121,11 +123,11 @@ def search(
     return results, rejected
 
 
-def _step(problem: Problem, result: SubspaceFits, size: SearchSize, centre: bool) -> ScreeningStep:
+def _step(space: FeatureSpace, problem: Problem, result: SubspaceFits, size: SearchSize, centre: bool) -> ScreeningStep:
     """The residuals of the best fits so far; the target where there is none yet."""
     best = result.fits[-1][: size.n_residual] if result.fits else ()
     rows = np.array([fit.residual for fit in best]) if best else problem.target[None, :]
-    return ScreeningStep(problem, problem.normalised(rows, centre), result.subspace)
+    return ScreeningStep(problem, problem.normalised(rows, centre), result.subspace.plain(space))
 
 
 def _stage(progress: Progress | None, stage: int, stages: int) -> Progress | None:
@@ -151,12 +153,15 @@ def _regress(space, problems, results, chosen, size: SearchSize, *, centre: bool
         except BaseException:
             executor.shutdown(cancel_futures=True)
             raise
-    for result, subspace, subsets in zip(results, subspaces, best, strict=True):
-        result.subspace = subspace
+    for number, (result, subspace, subsets) in enumerate(zip(results, subspaces, best, strict=True)):
         result.fits.append(subsets.fits)
         result.scored.append(subsets.scored)
         result.n_subsets += subsets.n_subsets
         result.n_singular += subsets.n_singular
+        with one_blas_thread():
+            result.subspace, result.fits[-1] = polished(
+                space, problems[number], subspace, subsets.fits, size.n_residual, centre=centre
+            )
 
 
 def _groups(tasks: Sequence[tuple[Problem, Selection]], n_samples: int, threads: int) -> Iterator[list]:

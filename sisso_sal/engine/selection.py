@@ -59,6 +59,14 @@ class Selection:
 
     def values(self, space: FeatureSpace) -> np.ndarray:
         """ndarray (k, n_samples): values of the features."""
-        out = np.empty((len(self), space.n_samples))
-        _values.evaluate_many(self.opcode, self.left, self.right, space.values, out)
+        out, is_added = np.empty((len(self), space.n_samples)), space.is_added(self.left)
+        left, right = (np.where(is_added, 0, numbers) for numbers in (self.left, self.right))
+        _values.evaluate_many(self.opcode, left, right, space.values, out)
+        if is_added.any():
+            out[is_added] = space.added_values(self.left[is_added])
         return out
+
+    def plain(self, space: FeatureSpace) -> Selection:
+        """Those that are features of the space, without those that were added to it."""
+        is_added = space.is_added(self.left)
+        return self.take(np.flatnonzero(~is_added)) if is_added.any() else self

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from sisso_sal.export.job import Job, digits, sign_of
-from sisso_sal.features.dimension import NONE, Dimension, parse_unit
+from sisso_sal.features.dimension import NONE, parse_unit
 from sisso_sal.features.expression import as_factor
-from sisso_sal.features.symbols import latex_symbol, latex_text
+from sisso_sal.features.symbols import latex_symbol, latex_unit
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.system.printable import printable
 
@@ -32,7 +30,7 @@ def _latex_transforms(job: Job) -> list[str]:
 def _latex_left(job: Job, model: SISSOModel, number: int) -> str:
     """The target, or what the model gives of it."""
     target = f"{latex_symbol(job.target)}{f'^{{({number})}}' if job.is_ensemble else ''}"
-    link, unit = model.link, _latex_unit(parse_unit(job.target_unit))
+    link, unit = model.link, latex_unit(parse_unit(job.target_unit).exponents)
     if link.is_identity:
         return target
     if link.kind == "log":
@@ -44,10 +42,10 @@ def _latex_left(job: Job, model: SISSOModel, number: int) -> str:
 
 def _latex_equation(job: Job, model: SISSOModel, number: int) -> str:
     unit = parse_unit(job.target_unit) if model.link.is_identity else NONE
-    rows = [f"{_latex_left(job, model, number)} &= {_latex_number(model.intercept)}{_latex_unit(unit)}"]
+    rows = [f"{_latex_left(job, model, number)} &= {_latex_number(model.intercept)}{latex_unit(unit.exponents)}"]
     for term, unit in zip(model.terms, model.coefficient_dimensions(job.target_unit), strict=True):
         factor = as_factor(term.expression, "latex", job.names)
-        size = f"{_latex_number(abs(term.coefficient))}{_latex_unit(unit)}"
+        size = f"{_latex_number(abs(term.coefficient))}{latex_unit(unit.exponents)}"
         rows.append(rf"  &\quad {sign_of(term.coefficient)} {size}\; {factor}")
     return " \\nonumber\\\\\n".join(rows)
 
@@ -55,12 +53,3 @@ def _latex_equation(job: Job, model: SISSOModel, number: int) -> str:
 def _latex_number(value: float) -> str:
     mantissa, _, exponent = digits(value).partition("e")
     return rf"{mantissa} \times 10^{{{int(exponent)}}}" if exponent else mantissa
-
-
-def _latex_unit(unit: Dimension) -> str:
-    r"""A unit behind a number: ``\,\mathrm{eV}\,\text{\AA{}}^{-1}``."""
-    parts = []
-    for symbol, power in sorted(unit.exponents, key=lambda item: item[1] < 0):
-        upright = rf"\mathrm{{{symbol}}}" if re.fullmatch("[A-Za-z]+", symbol) else rf"\text{{{latex_text(symbol)}}}"
-        parts.append(rf"\,{upright}" + (f"^{{{power}}}" if power != 1 else ""))
-    return "".join(parts)

@@ -80,6 +80,8 @@ class Operator:
         Whether the result only changes its sign when the operands are exchanged.
     numpy : callable
         Evaluation on float64 arrays; NaN outside the domain.
+    slopes : callable
+        Derivatives with respect to each operand: from the operands a tuple of arrays or numbers.
     text, latex, mathml, c, fortran : str
         Templates with ``{0}`` and ``{1}`` for the operands. `text` is Python with sqrt, cbrt, exp, log, sin, cos as functions,
         `mathml` presentation MathML of the Core level.
@@ -115,6 +117,7 @@ class Operator:
     arity: int
     unit_rule: str
     numpy: Callable[..., np.ndarray]
+    slopes: Callable[..., tuple[np.ndarray | float, ...]]
     text: str
     latex: str
     mathml: str
@@ -242,30 +245,35 @@ _TEXT_POWER, _RAISED = Binding(3, (4,)), Binding(3, (ATOM,))
 _ROWS = (
     Operator(
         name="add", opcode=1, arity=2, unit_rule=EQUAL, commutative=True, numpy=_quiet(np.add),
+        slopes=lambda a, b: (1.0, 1.0),
         moments=OF_SUM, sisso_symbol="+", binding=Binding(1, (1, 2)), latex_binding=Binding(1, (1, 1)),
         mathml="{0}<mo>+</mo>{1}",
         text="{0} + {1}", latex="{0} + {1}", sympy="({0}) + ({1})", c="({0} + {1})", fortran="({0} + {1})",
     ),
     Operator(
         name="sub", opcode=2, arity=2, unit_rule=EQUAL, numpy=_quiet(np.subtract),
+        slopes=lambda a, b: (1.0, -1.0),
         antisymmetric=True, moments=OF_DIFFERENCE, sisso_symbol="-", binding=Binding(1, (1, 2)),
         mathml="{0}<mo>−</mo>{1}",
         text="{0} - {1}", latex="{0} - {1}", sympy="({0}) - ({1})", c="({0} - {1})", fortran="({0} - {1})",
     ),
     Operator(
         name="mult", opcode=3, arity=2, unit_rule=PRODUCT, commutative=True, numpy=_quiet(np.multiply),
+        slopes=lambda a, b: (b, a),
         moments=OF_PRODUCT, sisso_symbol="*", binding=Binding(2, (2, 3)),
         mathml="{0}<mo>⋅</mo>{1}",
         text="{0}*{1}", latex=r"{0} \cdot {1}", sympy="({0}) * ({1})", c="({0} * {1})", fortran="({0} * {1})",
     ),
     Operator(
         name="div", opcode=4, arity=2, unit_rule=QUOTIENT, domain=NONZERO, numpy=_quiet(np.divide),
+        slopes=lambda a, b: (1.0 / b, -a / b**2),
         moments=OF_QUOTIENT, sisso_symbol="/", binding=Binding(2, (2, 3)), latex_binding=_BAR, is_fraction=True,
         set_apart=frozenset({"div", "inv"}), mathml=_FRACTION,
         text="{0}/{1}", latex=r"\frac{{{0}}}{{{1}}}", sympy="({0}) / ({1})", c="({0} / {1})", fortran="({0} / {1})",
     ),
     Operator(
         name="abs_diff", opcode=5, arity=2, unit_rule=EQUAL, commutative=True,
+        slopes=lambda a, b: (np.sign(a - b), np.sign(b - a)),
         moments=OF_ABSOLUTE_DIFFERENCE, sisso_symbol="|-|", binding=Binding(4, (1, 2)), mathml_binding=Binding(ATOM, (1, 2)),
         numpy=_quiet(lambda a, b: np.abs(a - b)),
         mathml="<mrow><mo>|</mo>{0}<mo>−</mo>{1}<mo>|</mo></mrow>",
@@ -274,6 +282,7 @@ _ROWS = (
     ),
     Operator(
         name="abs", opcode=6, arity=1, unit_rule=POWER, numpy=_quiet(np.abs),
+        slopes=lambda a: (np.sign(a),),
         sisso_symbol="", mathml_binding=Binding(ATOM, (0,)), set_apart=frozenset({"sub"}),
         mathml="<mrow><mo>|</mo>{0}<mo>|</mo></mrow>",
         text="abs({0})", latex=r"\left|{0}\right|", sympy="Abs({0})", c="fabs({0})", fortran="abs({0})",
@@ -281,6 +290,7 @@ _ROWS = (
     ),
     Operator(
         name="inv", opcode=7, arity=1, unit_rule=POWER, power=Fraction(-1), domain=NONZERO,
+        slopes=lambda a: (-1.0 / a**2,),
         sisso_symbol="^-1", binding=Binding(2, (3,)), latex_binding=_BAR, is_fraction=True,
         numpy=_quiet(lambda a: 1.0 / a),
         mathml=_FRACTION.format("<mn>1</mn>", "{0}"),
@@ -289,6 +299,7 @@ _ROWS = (
     ),
     Operator(
         name="sq", opcode=8, arity=1, unit_rule=POWER, power=Fraction(2), numpy=_quiet(lambda a: a * a),
+        slopes=lambda a: (2.0 * a,),
         sisso_symbol="^2", body="x * x", binding=_TEXT_POWER, latex_binding=_RAISED,
         mathml="<msup><mrow>{0}</mrow><mn>2</mn></msup>",
         text="{0}**2", latex="{0}^{{2}}", sympy="({0})**2", c="sisso_sq({0})", fortran="sisso_sq({0})",
@@ -296,6 +307,7 @@ _ROWS = (
     ),
     Operator(
         name="cb", opcode=9, arity=1, unit_rule=POWER, power=Fraction(3),
+        slopes=lambda a: (3.0 * a**2,),
         sisso_symbol="^3", body="x * x * x", binding=_TEXT_POWER, latex_binding=_RAISED,
         numpy=_quiet(lambda a: a * a * a),
         mathml="<msup><mrow>{0}</mrow><mn>3</mn></msup>",
@@ -304,6 +316,7 @@ _ROWS = (
     ),
     Operator(
         name="six_pow", opcode=10, arity=1, unit_rule=POWER, power=Fraction(6), numpy=_quiet(_six_pow),
+        slopes=lambda a: (6.0 * a**5,),
         sisso_symbol="^6", body="(x * x * x) * (x * x * x)", binding=_TEXT_POWER, latex_binding=_RAISED,
         mathml="<msup><mrow>{0}</mrow><mn>6</mn></msup>",
         text="{0}**6", latex="{0}^{{6}}", sympy="({0})**6", c="sisso_six_pow({0})", fortran="sisso_six_pow({0})",
@@ -311,6 +324,7 @@ _ROWS = (
     ),
     Operator(
         name="sqrt", opcode=11, arity=1, unit_rule=POWER, power=Fraction(1, 2), domain=NONNEGATIVE,
+        slopes=lambda a: (0.5 / np.sqrt(a),),
         sisso_symbol="sqrt",
         numpy=_quiet(np.sqrt),
         mathml="<msqrt>{0}</msqrt>",
@@ -319,6 +333,7 @@ _ROWS = (
     ),
     Operator(
         name="cbrt", opcode=12, arity=1, unit_rule=POWER, power=Fraction(1, 3), numpy=_quiet(np.cbrt),
+        slopes=lambda a: (1.0 / (3.0 * np.cbrt(a) ** 2),),
         sisso_symbol="cbrt",
         mathml="<mroot><mrow>{0}</mrow><mn>3</mn></mroot>",
         text="cbrt({0})", latex=r"\sqrt[3]{{{0}}}", sympy="sign({0}) * Abs({0})**Rational(1, 3)",
@@ -327,6 +342,7 @@ _ROWS = (
     ),
     Operator(
         name="exp", opcode=13, arity=1, unit_rule=UNITLESS, numpy=_quiet(np.exp),
+        slopes=lambda a: (np.exp(a),),
         sisso_symbol="exp",
         mathml="<mrow><mi>exp</mi><mo>(</mo>{0}<mo>)</mo></mrow>",
         text="exp({0})", latex=r"\exp\left({0}\right)", sympy="exp({0})", c="exp({0})", fortran="exp({0})",
@@ -334,6 +350,7 @@ _ROWS = (
     ),
     Operator(
         name="neg_exp", opcode=14, arity=1, unit_rule=UNITLESS, numpy=_quiet(lambda a: np.exp(-a)),
+        slopes=lambda a: (-np.exp(-a),),
         sisso_symbol="exp-", binding=Binding(4, (2,)),
         mathml="<mrow><mi>exp</mi><mo>(</mo><mo>−</mo>{0}<mo>)</mo></mrow>",
         text="exp(-{0})", latex=r"\exp\left(-{0}\right)", sympy="exp(-({0}))", c="exp(-{0})", fortran="exp(-{0})",
@@ -341,6 +358,7 @@ _ROWS = (
     ),
     Operator(
         name="log", opcode=15, arity=1, unit_rule=UNITLESS, domain=POSITIVE, numpy=_quiet(np.log),
+        slopes=lambda a: (1.0 / a,),
         sisso_symbol="log",
         mathml="<mrow><mi>ln</mi><mo>(</mo>{0}<mo>)</mo></mrow>",
         text="log({0})", latex=r"\ln\left({0}\right)", sympy="log({0})", c="log({0})", fortran="log({0})",
@@ -348,12 +366,14 @@ _ROWS = (
     ),
     Operator(
         name="sin", opcode=16, arity=1, unit_rule=UNITLESS, numpy=_quiet(np.sin),
+        slopes=lambda a: (np.cos(a),),
         sisso_symbol="sin",
         mathml="<mrow><mi>sin</mi><mo>(</mo>{0}<mo>)</mo></mrow>",
         text="sin({0})", latex=r"\sin\left({0}\right)", sympy="sin({0})", c="sin({0})", fortran="sin({0})",
     ),
     Operator(
         name="cos", opcode=17, arity=1, unit_rule=UNITLESS, numpy=_quiet(np.cos),
+        slopes=lambda a: (-np.sin(a),),
         sisso_symbol="cos",
         mathml="<mrow><mi>cos</mi><mo>(</mo>{0}<mo>)</mo></mrow>",
         text="cos({0})", latex=r"\cos\left({0}\right)", sympy="cos({0})", c="cos({0})", fortran="cos({0})",

@@ -15,7 +15,12 @@ from sisso_sal.features.unit_rules import STRICT, UnitRules
 LARGEST = 64
 """Operators and parentheses in a formula, all together, are not more than this; one of rung 3 has 21 at most."""
 
-_TOKEN = re.compile(r"\s*(?:(?P<name>`(?:[^`\\]|\\.)*`)|(?P<sign>\*\*|[-+*/()])|(?P<word>[^\s()+\-*/`]+))", re.S)
+_TOKEN = re.compile(
+    r"\s*(?:(?P<name>`(?:[^`\\]|\\.)*`)|(?P<number>\d+(?:\.\d+(?:e[-+]?\d+)?|e[-+]?\d+))|(?P<sign>\*\*|[-+*/()])"
+    r"|(?P<word>[^\s()+\-*/`]+))",
+    re.S,
+)
+"""A number has a point or an exponent: it is a parameter."""
 
 _SUMS: dict[str, str] = {}
 _PRODUCTS: dict[str, str] = {}
@@ -56,9 +61,16 @@ for _row in OPERATORS.values():
 
 
 class _Token(NamedTuple):
-    kind: str  # name, sign, word or end
+    kind: str  # name, number, sign, word or end
     text: str
     place: int
+
+
+class _Argument(NamedTuple):
+    """What an operator with parameters is applied to."""
+
+    operand: Expression
+    parameters: tuple[float, float]
 
 
 def parse_formula(text: str, units: Mapping[str, str], *, rules: UnitRules = STRICT) -> Expression:
@@ -134,9 +146,11 @@ class _FormulaReader:
         present = f"'{self.next.text}'" if self.next.text else "the end"
         return ExpressionError(f"formula: needs {needed} at character {self.next.place + 1}, found {present}")
 
-    def apply(self, operator: str, *operands: Expression) -> Expression:
+    def apply(self, operator: str, *operands: Expression | _Argument) -> Expression:
         self.grow()
-        return Expression.apply(operator, *operands, rules=self.rules)
+        parameters = next((one.parameters for one in operands if isinstance(one, _Argument)), None)
+        plain = (one.operand if isinstance(one, _Argument) else one for one in operands)
+        return Expression.apply(operator, *plain, rules=self.rules, parameters=parameters)
 
     def grow(self) -> None:
         self.size += 1
@@ -149,9 +163,31 @@ class _FormulaReader:
     def terms(self) -> list[tuple[str, Expression]]:
         """The products of a sum, each with the operator before it."""
         terms = [("", self.product())]
-        while operator := self.takes(_SUMS):
+        while not self.is_number_next(1) and (operator := self.takes(_SUMS)):
             terms.append((operator, self.product()))
         return terms
+
+    def is_number_next(self, behind: int) -> bool:
+        """Whether a number follows, behind a sign if `behind` is 1."""
+        tokens = self.tokens[self.position : self.position + behind + 1]
+        return len(tokens) > behind and tokens[behind].kind == "number" and (not behind or tokens[0].text in _SUMS)
+
+    def number(self) -> float:
+        """A number, with a sign or without."""
+        sign = self.takes(_SUMS)
+        self.position += 1
+        value = float(self.tokens[self.position - 1].text)
+        return -value if sign == _SUMS["-"] else value
+
+    def argument(self) -> list[tuple[str, Expression]] | _Argument:
+        """What stands in parentheses: an operand with parameters, or the products of a sum."""
+        if self.is_number_next(0) or (self.next.text == "-" and self.is_number_next(1)):
+            scale = self.number()
+            self.take("*")
+            operand = self.power()
+            return _Argument(operand, (scale, self.number() if self.is_number_next(1) else 0.0))
+        terms = self.terms()
+        return _Argument(self.folded(terms), (1.0, self.number())) if self.is_number_next(1) else terms
 
     def folded(self, terms: list[tuple[str, Expression]]) -> Expression:
         total = terms[0][1]
@@ -170,10 +206,17 @@ class _FormulaReader:
         if operator is None:
             return self.power()
         self.take("/")
-        return self.apply(operator, self.power())
+        if self.next.text != "(":
+            return self.apply(operator, self.power())
+        return self.apply(operator, self.raised(self.atom()))
 
     def power(self) -> Expression:
-        base = self.atom()
+        base = self.raised(self.atom())
+        if isinstance(base, _Argument):
+            raise self.fault("a power of the sum with a number")
+        return base
+
+    def raised(self, base: Expression | _Argument) -> Expression | _Argument:
         if self.next.text != "**":
             return base
         self.take("**")
@@ -182,7 +225,7 @@ class _FormulaReader:
             raise self.fault(f"one of the exponents {', '.join(_POWERS)}")
         return self.apply(operator, base)
 
-    def atom(self) -> Expression:
+    def atom(self) -> Expression | _Argument:
         token = self.next
         if token.text == "(":
             return self.parenthesised()
@@ -197,26 +240,28 @@ class _FormulaReader:
         self.position += 1
         return Expression.primary(name, self.units[name])
 
-    def parenthesised(self) -> Expression:
+    def parenthesised(self) -> Expression | _Argument:
         self.grow()
         self.take("(")
-        inner = self.sum()
+        inner = self.argument()
         self.take(")")
-        return inner
+        return inner if isinstance(inner, _Argument) else self.folded(inner)
 
     def call(self) -> Expression:
         forms = _CALLS[self.next.text]
         self.position += 1
         self.grow()
         self.take("(")
-        if self.next.text == "-" and _NEGATIVE in forms:
+        if self.next.text == "-" and _NEGATIVE in forms and not self.is_number_next(1):
             self.take("-")
             value = self.apply(forms[_NEGATIVE], self.product())
+        elif isinstance(inner := self.argument(), _Argument):
+            value = self.apply(forms[_ONE], inner)
         else:
-            *first, (operator, last) = self.terms()
+            *first, (operator, last) = inner
             if _DIFFERENCE in forms and first and operator == _SUMS["-"]:
                 value = self.apply(forms[_DIFFERENCE], self.folded(first), last)
             else:
-                value = self.apply(forms[_ONE], self.folded([*first, (operator, last)]))
+                value = self.apply(forms[_ONE], self.folded(inner))
         self.take(")")
         return value

@@ -14,6 +14,7 @@ from hashlib import sha256
 import numpy as np
 
 from sisso_sal.errors import FitError, SettingsError
+from sisso_sal.features.additions import Additions, n_fitted
 from sisso_sal.features.dimension import Dimension
 from sisso_sal.features.expression import Expression, canonical_key
 from sisso_sal.features.layout import Builder, Layout
@@ -25,6 +26,7 @@ from sisso_sal.features.operators import (
     refuse_uncompiled,
 )
 from sisso_sal.features.pairs import Block, Pairs
+from sisso_sal.features.parameters import param_operators_named
 from sisso_sal.features.stored import DimensionNumbers, duplicates, evaluated, primary_features
 from sisso_sal.features.unit_rules import STRICT, UnitRules, unit_rules_named
 from sisso_sal.system.machine import usable_memory
@@ -62,6 +64,9 @@ class SpaceSettings:
         What units allow, see `unit_rules.UNIT_RULES`.
     max_features : int or None
         A space with more features is refused; with None whatever fits into memory is laid out.
+    param_operators : tuple of str
+        Operators that also occur with a scale and a shift, which a search fits; see `features.parameters`. They need not be among
+        `operators`.
     """
 
     operators: OperatorNames = DEFAULT_OPERATORS
@@ -71,6 +76,7 @@ class SpaceSettings:
     max_abs: float = 1e5
     unit_rules: str = STRICT.name
     max_features: int | None = None
+    param_operators: tuple[str, ...] = ()
 
     @property
     def rules(self) -> UnitRules:
@@ -91,6 +97,8 @@ class SpaceSettings:
         if not (isinstance(self.rung, int | np.integer) and 0 <= self.rung <= 3):
             raise SettingsError(f"rung: needs an integer from 0 to 3, found {self.rung!r}")
         of_each_rung(self.operators, self.rung)
+        if param_operators_named(self.param_operators) and self.rung == 0:
+            raise SettingsError("param_operators: needs a rung of 1 or more, found 0")
         if self.max_complexity is not None and self.max_complexity < 0:
             raise SettingsError(f"max_complexity: needs a number >= 0, found {self.max_complexity!r}")
         if self.max_features is not None and self.max_features < 1:
@@ -183,6 +191,7 @@ class FeatureSpace:
         self._numbers = DimensionNumbers(settings.rules)
         self._expressions: dict[int, Expression] = {}
         self._keys: dict[int, str] = {}
+        self._additions = Additions()
         self._unit_numbers: dict[tuple[int, int, int], int] = {}
         self._result_units: dict[Dimension, int] = {}
         known_units = self.units if settings.rules.are_checked else [""] * len(self.units)
@@ -223,6 +232,44 @@ class FeatureSpace:
     def n_features(self) -> int:
         """Number of features that a pass over the space looks at."""
         return sum(self.sizes)
+
+    # Features with parameters -----------------------------------------------------------------------------------------
+
+    def add(self, expression: Expression, values: np.ndarray) -> int:
+        """Give a feature with parameters a number, behind those of the stored features; no pass over the space looks at it.
+
+        Parameters
+        ----------
+        expression : Expression
+        values : ndarray (n_samples,)
+            Its values.
+        """
+        return len(self._stored) + self._additions.place(expression, values)
+
+    def added_values(self, numbers: np.ndarray) -> np.ndarray:
+        """ndarray (n_features, n_samples): values of features that were added, by their numbers."""
+        places = (numbers - len(self._stored)).tolist()
+        return np.array([self._additions.values[place] for place in places]).reshape(-1, self.n_samples)
+
+    def is_added(self, numbers: np.ndarray) -> np.ndarray:
+        """ndarray (n_features,) of bool: whether these are numbers of features that were added."""
+        return numbers >= len(self._stored)
+
+    def n_parameters(self, numbers: np.ndarray) -> np.ndarray:
+        """ndarray (n_features,): parameters that were fitted in features with these numbers."""
+        counts = np.array([0, *map(n_fitted, self._additions.expressions)])
+        return counts[np.maximum(numbers - len(self._stored) + 1, 0)]
+
+    def masks_of(self, numbers: np.ndarray) -> np.ndarray:
+        """ndarray (n_features, n_words) of uint64: rows of `masks`, also of features that were added."""
+        if not self._additions.values:
+            return self.masks[numbers]
+        place = {name: number for number, name in enumerate(self.names)}
+        own = [
+            np.bitwise_or.reduce(self.masks[[place[name] for name in formula.primaries()]], axis=0)
+            for formula in self._additions.expressions
+        ]
+        return np.concatenate([self.masks, np.array(own)])[numbers]
 
     # Elsewhere -------------------------------------------------------------------------------------------------------
 
@@ -318,7 +365,9 @@ class FeatureSpace:
     # Formulas --------------------------------------------------------------------------------------------------------
 
     def stored_expression(self, number: int) -> Expression:
-        """The formula of a stored feature."""
+        """The formula of a stored feature, or of one that was added."""
+        if number >= len(self._stored):
+            return self._additions.expressions[number - len(self._stored)]
         if number not in self._expressions:
             stored = self._stored
             opcode = int(stored.opcode[number])
@@ -345,6 +394,8 @@ class FeatureSpace:
         return canonical_key(row, [self._stored_key(left), self._stored_key(right)][: row.arity])
 
     def _stored_key(self, number: int) -> str:
+        if number >= len(self._stored):
+            return self.stored_expression(number).key
         if number not in self._keys:
             stored = self._stored
             if opcode := int(stored.opcode[number]):
@@ -356,4 +407,6 @@ class FeatureSpace:
     def complexity(self, opcode: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Number of operators of features given as arrays of triples."""
         own = self._stored.complexity
+        if self._additions.values:
+            own = np.concatenate([own, [formula.complexity for formula in self._additions.expressions]])
         return own[left] + np.where(_TAKES_TWO[opcode], own[right], 0) + (opcode != COPY)

@@ -42,8 +42,8 @@ def _evaluated(expression: Expression, columns: Mapping[str, np.ndarray]) -> tup
         value = expression.evaluate(columns)
         return value, np.where(np.isfinite(value), 0, Cause.NOT_FINITE)
     parts = [_evaluated(operand, columns) for operand in expression.operands]
-    row, last = expression.operator, parts[-1][0]
-    value = row.numpy(*(operand for operand, _ in parts))
+    row, arguments = expression.operator, expression.arguments(*(operand for operand, _ in parts))
+    value, last = row.numpy(*arguments), arguments[-1]
     own = np.full(len(value), int(Cause.TOO_LARGE))
     if row.domain == NONZERO:
         own[last == 0] = Cause.ZERO_DIVISOR

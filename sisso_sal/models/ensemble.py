@@ -61,7 +61,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         Seed; each member draws from a stream of its own.
     operators, rung, dim, n_sis, n_residual, max_complexity, max_features, min_abs, max_abs
         See `SISSORegressor`.
-    fit_intercept, unit_rules, units, threads
+    fit_intercept, unit_rules, param_operators, units, threads
         See `SISSORegressor`.
 
     Attributes
@@ -132,6 +132,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         max_abs=1e5,
         fit_intercept=True,
         unit_rules="strict",
+        param_operators=(),
         units=None,
         threads=None,
         random_state=0,
@@ -157,6 +158,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         self.max_abs = max_abs
         self.fit_intercept = fit_intercept
         self.unit_rules = unit_rules
+        self.param_operators = param_operators
         self.units = units
         self.threads = threads
         self.random_state = random_state

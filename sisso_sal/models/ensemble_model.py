@@ -223,13 +223,18 @@ class EnsembleModel:
         Returns
         -------
         dict
-            ``primaries``, ``operators`` and ``descriptors``, each from name to share, most frequent first.
+            ``primaries``, ``operators`` and ``descriptors``, each from name to share, most frequent first. Descriptors that differ
+            only in parameters are one, with the parameters of the first.
         """
+        names: dict[str, str] = {}
+        for member in self.members:
+            for term in member.terms:
+                names.setdefault(term.expression.shape, str(term.expression))
         counts = {"primaries": Counter(), "operators": Counter(), "descriptors": Counter()}
         for member in self.members:
             counts["primaries"].update(set(member.primaries()))
             counts["operators"].update({name for term in member.terms for name in term.expression.operator_names()})
-            counts["descriptors"].update({str(term.expression) for term in member.terms})
+            counts["descriptors"].update({names[term.expression.shape] for term in member.terms})
         n = len(self.members)
         return {
             kind: {name: c / n for name, c in sorted(counter.items(), key=lambda item: (-item[1], item[0]))}

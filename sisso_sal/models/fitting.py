@@ -130,6 +130,7 @@ def space_settings(parameters: Mapping[str, Any]) -> SpaceSettings:
     names = ("rung", "max_complexity", "max_features", "min_abs", "max_abs", "unit_rules")
     return SpaceSettings(
         operators=operators,
+        param_operators=tuple(parameters.get("param_operators", ())),
         **{name: parameters[name] for name in names},
     )
 
@@ -199,7 +200,9 @@ def _check_settings(model: SISSOModel, space: SpaceSettings, search: SearchSetti
         if space.max_complexity is not None and expression.complexity > space.max_complexity:
             largest, operators = space.max_complexity, expression.complexity
             raise ModelFileError(f"{place}: needs at most {largest} operators as the settings say, found {operators}")
-        others = sorted({*expression.operator_names()} - names_of(space.operators))
+        plain = {part.name for part in expression.parts() if not part.is_primary and part.parameters is None}
+        own = {part.name for part in expression.parts() if part.parameters is not None}
+        others = sorted((plain - names_of(space.operators)) | (own - {*space.param_operators}))
         if others:
             raise ModelFileError(f"{place}: needs operators of the settings, found '{others[0]}'")
 
@@ -302,7 +305,7 @@ def prepare(table: TrainingTable, space: SpaceSettings, settings: SearchSettings
     tasks = table.task_numbers
     content = ordered if tasks is None else np.vstack([ordered, tasks[present]])
     order = present[canonical_order(content, y[present], weights[present], table.groups[present])]
-    _check(y[order], settings)
+    _check(y[order], settings, space)
     values = np.ascontiguousarray(X[order][:, columns].T, dtype=np.float64)
     names = tuple(table.names[i] for i in columns)
     features = FeatureSpace(names, [table.units[i] for i in columns], values, space)
@@ -378,22 +381,23 @@ def _count_constant(values: np.ndarray) -> int:
     return int((values.std(axis=1) <= SAME_VALUE * np.abs(values).max(axis=1)).sum())
 
 
-def labels_needed(dim: int, fit_intercept: bool) -> int:
-    """Labels that a fit of `dim` terms needs: one for each coefficient, and one more.
+def labels_needed(dim: int, fit_intercept: bool, has_parameters: bool = False) -> int:
+    """Labels that a fit of `dim` terms needs: one for each coefficient, scale and shift, and one more.
 
     Examples
     --------
-    >>> labels_needed(2, True)
-    4
+    >>> labels_needed(2, True), labels_needed(2, True, has_parameters=True)
+    (4, 8)
     """
-    return dim + (2 if fit_intercept else 1)
+    return (3 * dim if has_parameters else dim) + (2 if fit_intercept else 1)
 
 
-def _check(y: np.ndarray, settings: SearchSettings) -> None:
-    needed = labels_needed(settings.dim, settings.fit_intercept)
+def _check(y: np.ndarray, settings: SearchSettings, space: SpaceSettings) -> None:
+    needed = labels_needed(settings.dim, settings.fit_intercept, bool(space.param_operators))
     if len(y) < needed:
         noun = "sample" if len(y) == 1 else "samples"
-        raise FitError(f"fit: needs at least {needed} labelled samples for dim {settings.dim}, found {len(y)} {noun}")
+        wanted = f"dim {settings.dim}{' with fitted scales and shifts' if space.param_operators else ''}"
+        raise FitError(f"fit: needs at least {needed} labelled samples for {wanted}, found {len(y)} {noun}")
     if np.ptp(y) == 0.0:
         raise FitError(f"fit: needs a target that varies, found {y[0]:g} on every sample")
 

@@ -121,7 +121,9 @@ def _folded(table: TrainingTable, prepared: Prepared) -> _Folds:
     columns, target = table.columns(prepared.order), prepared.target
     X = np.column_stack([columns[name] for name in prepared.names])
     number = fold_numbers(X, target, min(N_FOLDS, most), 0, prepared.groups)
-    needed = labels_needed(prepared.settings.dim, prepared.settings.fit_intercept)
+    needed = labels_needed(
+        prepared.settings.dim, prepared.settings.fit_intercept, bool(prepared.space.settings.param_operators)
+    )
 
     def is_usable(fold: int) -> bool:
         seen = target[number != fold]

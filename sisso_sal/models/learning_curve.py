@@ -163,7 +163,7 @@ class LearningBench:
     @property
     def _fewest(self) -> int:
         search = self.recipe.search
-        return max(FEWEST, labels_needed(search.dim, search.fit_intercept))
+        return max(FEWEST, labels_needed(search.dim, search.fit_intercept, bool(self.recipe.space.param_operators)))
 
     def _parts(self, folds: int, repeats: int) -> list[_Part]:
         """What is held out each time, and the orders in which the other rows come."""

@@ -161,7 +161,7 @@ class SISSOModel:
         for term, unit in zip(self.terms, self.coefficient_units(target_unit), strict=True):
             sign = "-" if term.coefficient < 0 else "+"
             size = f"{abs(term.coefficient):.6g}"
-            lines.append(f"{pad}{sign} {size} {unit + ' ' if unit else ''}* {as_factor(term.expression, 'text')}")
+            lines.append(f"{pad}{sign} {size} {unit + ' ' if unit else ''}* {as_factor(term.expression, 'units')}")
         return "\n".join(lines)
 
     def coefficient_units(self, target_unit: str) -> list[str]:

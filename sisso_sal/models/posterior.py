@@ -78,7 +78,7 @@ class Credence:
     Attributes
     ----------
     descriptors : dict of str to (Expression, float)
-        By key: the descriptor and its probability, at least `LEAST`.
+        By shape, which leaves parameters open: the likeliest descriptor, and the probability of all, of at least `LEAST` each.
     primaries : ndarray (n_primary,)
         Probability of each primary feature.
     allowed : ndarray (n_primary,) of bool
@@ -229,8 +229,11 @@ def believe(
         See `effective_number`.
     """
     n, subspace = effective_number(problem.weights, groups), outcome.subspace
+    own = space.n_parameters(subspace.left)  # a parameter that is fitted costs as much as a coefficient
     evidence = [
-        log_evidence(scored.gains, dim, n, space.n_features) for dim, scored in enumerate(outcome.scored, start=1)
+        log_evidence(scored.gains, dim, n, space.n_features)
+        - 0.5 * np.log(n) * own[scored.subsets].sum(axis=1).reshape(len(scored.gains))
+        for dim, scored in enumerate(outcome.scored, start=1)
     ]
     weights = np.exp(np.concatenate([[0.0], *evidence]) - max(0.0, *(float(one.max(initial=0.0)) for one in evidence)))
     weights /= weights.sum()
@@ -242,17 +245,18 @@ def believe(
         each += np.bincount(scored.subsets.ravel(), np.repeat(shares, scored.subsets.shape[1]), len(subspace))
         primaries += (shares[:, None] * occurs[scored.subsets].any(axis=1)).sum(axis=0)
         start += len(shares)
-    descriptors = {}
-    for number in np.flatnonzero(each >= LEAST).tolist():
+    descriptors: dict[str, tuple[Expression, float]] = {}
+    for number in np.argsort(-each, kind="stable")[: np.count_nonzero(each >= LEAST)].tolist():
         expression = formula(*subspace.triple(number))
-        descriptors[expression.key] = expression, float(each[number])
+        likeliest, share = descriptors.get(expression.shape, (expression, 0.0))
+        descriptors[expression.shape] = likeliest, share + float(each[number])
     return Credence(descriptors, primaries, problem.allowed, left)
 
 
 def _occurrence(space: FeatureSpace, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """ndarray (n_features, n_primary) of bool: primary features of features with these operands."""
     bits = np.arange(len(space.names))
-    words = (space.masks[left] | space.masks[right])[:, bits // 64]
+    words = (space.masks_of(left) | space.masks_of(right))[:, bits // 64]
     return (words >> (bits % 64).astype(np.uint64)) & np.uint64(1) == 1
 
 
@@ -275,7 +279,9 @@ def certainty(beliefs: Sequence[Credence], names: Sequence[str]) -> Certainty:
         if able:
             primaries[name] = _mean(able, [float(one.primaries[number]) for one in able])
     place = {name: number for number, name in enumerate(names)}
-    known = {key: expression for one in beliefs for key, (expression, _) in one.descriptors.items()}
+    known: dict[str, Expression] = {}
+    for one in sorted(beliefs, key=lambda one: one.unexplained, reverse=True):
+        known |= {key: expression for key, (expression, _) in one.descriptors.items()}
     needed, descriptors = max(2, len(beliefs) / 4), []
     for key in sorted(known):
         within = [place[name] for name in known[key].primaries()]

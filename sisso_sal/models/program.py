@@ -22,7 +22,7 @@ N_ROWS = 1024
 class Step(NamedTuple):
     """Operators on what is known by then: opcodes and places of the operands, (m,) each; the values stand from `start` on.
 
-    A step by NumPy, which is not compiled, has one opcode only.
+    A step by NumPy, which is not compiled, has one opcode only. Its operators may have `parameters` (m, 2), scales and shifts.
     """
 
     opcode: np.ndarray
@@ -30,6 +30,7 @@ class Step(NamedTuple):
     right: np.ndarray
     start: int
     is_compiled: bool
+    parameters: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,17 +127,19 @@ def _steps(parts: Sequence[Expression], places: dict[str, int]) -> Iterator[Step
     """
     stages, ready = dict.fromkeys(places, 0), defaultdict(list)
     for part in parts:
-        is_compiled = part.operator.opcode in ARITHMETIC
+        has_parameters = part.parameters is not None
+        is_compiled = part.operator.opcode in ARITHMETIC and not has_parameters
         stage = max(stages[operand.key] for operand in part.operands) + (not is_compiled)
         stages[part.key] = stage
-        ready[stage, is_compiled, 0 if is_compiled else part.operator.opcode].append(part)
-    for stage, is_compiled, opcode in sorted(ready):
-        chosen, start = ready[stage, is_compiled, opcode], len(places)
+        ready[stage, is_compiled, 0 if is_compiled else part.operator.opcode, has_parameters].append(part)
+    for stage, is_compiled, opcode, has_parameters in sorted(ready):
+        chosen, start = ready[stage, is_compiled, opcode, has_parameters], len(places)
         for part in chosen:
             places[part.key] = len(places)
         opcode = np.array([part.operator.opcode for part in chosen], np.int16)
         left, right = (np.array([places[part.operands[k].key] for part in chosen], np.int32) for k in (0, -1))
-        yield Step(opcode, left, right, start, is_compiled)
+        parameters = np.array([part.parameters for part in chosen]) if has_parameters else None
+        yield Step(opcode, left, right, start, is_compiled, parameters)
 
 
 def _take(step: Step, values: np.ndarray) -> None:
@@ -147,6 +150,9 @@ def _take(step: Step, values: np.ndarray) -> None:
     else:
         operator = BY_OPCODE[int(step.opcode[0])]
         operands = (values[step.left], values[step.right])[: operator.arity]
+        if step.parameters is not None:
+            scale, shift = step.parameters.T
+            operands = (scale[:, None] * operands[0] + shift[:, None],)
         out[...] = operator.numpy(*operands)
 
 

@@ -250,6 +250,7 @@ class SearchRecord(Record):
 class SettingsRecord(SearchRecord):
     """The parameters of a `SISSORegressor`."""
 
+    param_operators: list[Text]
     low: list[Text]
 
 

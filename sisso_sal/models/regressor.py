@@ -46,6 +46,9 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         DataFrame ("EA (eV)") or from `units`.
     criterion : str
         What the best model of each dimension has the least of: ``rmse``, or ``max_abs_error``; all are fits of least squares.
+    param_operators : sequence of str
+        Operators that also occur with a scale and a shift, ``op(scale * x + shift)``, fitted by least squares: any of abs, inv, sq,
+        cb, six_pow, sqrt, cbrt, exp, log, sin and cos; they need not be among `operators`.
     low : sequence of str
         Primary features that estimate the target at low cost, as a universal potential does. Errors of held-out labels choose
         whether formulas are for the target, or for the rest that such a number or a line through it leaves. The number or the line
@@ -113,6 +116,7 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         fit_intercept=True,
         unit_rules="strict",
         criterion="rmse",
+        param_operators=(),
         low=(),
         units=None,
         threads=None,
@@ -129,6 +133,7 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         self.fit_intercept = fit_intercept
         self.unit_rules = unit_rules
         self.criterion = criterion
+        self.param_operators = param_operators
         self.low = low
         self.units = units
         self.threads = threads

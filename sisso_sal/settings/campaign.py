@@ -37,6 +37,9 @@ class ModelSettings(BaseModel):
     max_abs: float = Field(default=1e5, gt=0)
     intercept: bool = True
     units: Literal["strict", "sisso", "none"] = "strict"
+    param_operators: tuple[str, ...] = Field(
+        default=(), description="Operators that also occur with a scale and a shift, which are fitted."
+    )
 
     @field_validator("operators", mode="before")
     @classmethod

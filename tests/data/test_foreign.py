@@ -424,6 +424,13 @@ def cpp(folder, changes=None, text=CSV):
     return folder
 
 
+def test_operators_with_parameters_of_sisso_cpp(tmp_path):
+    found = read_foreign(cpp(tmp_path, {"param_opset": ["sin", "neg_exp", "add"]}), "diamond")
+    assert found.settings["param_operators"] == ("exp", "sin")
+    assert ("param_opset=sin,neg_exp,add", "param_operators = exp,sin") in found.mapped
+    assert "param_opset add: takes no parameters here" in found.without_counterpart
+
+
 def test_an_input_of_sisso_cpp(tmp_path):
     found = read_foreign(cpp(tmp_path), "diamond")
     assert found.program == "SISSO++"

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sisso_sal.errors import SissoSalWarning, UnitError
-from sisso_sal.export.latex import _latex_unit
 from sisso_sal.features.dimension import (
     NONE,
     Dimension,
@@ -16,6 +15,7 @@ from sisso_sal.features.dimension import (
     parse_unit,
     same_quantity_in_other_units,
 )
+from sisso_sal.features.symbols import latex_unit
 from sisso_sal.models.display import unit_html
 
 EV, LENGTH = parse_unit("eV"), parse_unit("AA")
@@ -155,7 +155,7 @@ def test_every_unit_of_pint_is_read_back_as_it_is_printed_or_refused():
             continue
         assert parse_unit(str(dimension)) == dimension
         assert unit_html(dimension)
-        assert _latex_unit(dimension)
+        assert latex_unit(dimension.exponents)
     assert 0 < len(refused) < 40  # logarithmic ones
 
 

@@ -16,6 +16,7 @@ OPERATORS = (
     "add", "sub", "abs_diff", "mult", "div", "inv", "abs", "exp", "log", "sin", "cos", "sq", "cb", "six_pow", "sqrt", "cbrt",
     "neg_exp",
 )  # fmt: skip
+PARAM_OPERATORS = ("abs", "inv", "sq", "cb", "six_pow", "sqrt", "cbrt", "exp", "log", "sin", "cos")
 LARGEST_RUNG, LARGEST_SUBSPACE = 3, 10_000_000
 NAMES = {
     "--dim": "desc_dim", "--n-sis": "n_sis_select", "--rung": "max_rung", "--n-residual": "n_residual",
@@ -158,10 +159,12 @@ def _operators(said: Translation) -> None:
         )
     said.set("operators", known, "opset" if names else "opset is not given: all operators")
     parametrised = [str(name) for name in _listed(said, "param_opset", said.take("param_opset")[1] or [])]
-    if parametrised:
-        said.without.append(
-            f"param_opset={brief(','.join(parametrised))}: operators have no parameters of their own here"
-        )
+    own = ["exp" if name == "neg_exp" else name for name in parametrised]
+    taken = tuple(name for name in PARAM_OPERATORS if name in own)
+    if taken:
+        said.set("param_operators", taken, f"param_opset={brief(','.join(parametrised))}")
+    if others := [name for name in own if name not in PARAM_OPERATORS]:
+        said.without.append(f"param_opset {brief(','.join(others))}: takes no parameters here")
 
 
 def _space_and_search(said: Translation, n_rows: int, data: Path) -> None:
