@@ -146,7 +146,8 @@ def _fit_document(model, space, is_ensemble: bool) -> dict[str, Any]:
     models = []
     for one in best:
         units = one.coefficient_units(target.unit)
-        entry = one.to_json() | {"equation": one.equation(target.name, target.unit)}
+        told = {"equation": one.equation(target.name, target.unit), "shown": one.shown(target.name, target.unit)}
+        entry = one.to_json() | told
         for term, unit in zip(entry["terms"], units, strict=True):
             term["coefficient_unit"] = unit.strip("[]")
         models.append(entry)

@@ -14,7 +14,8 @@ from sisso_sal.features.operators import ATOM
 from sisso_sal.features.simplified import ONE, Absolute, Base, Call, Monomial, Opaque, Power, Sum, Symbol, simplified
 from sisso_sal.features.symbols import latex_symbol, mathml_symbol
 
-RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_DIGITS, _RAISED_DIGITS = "0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"
+RAISED, _LOWERED = str.maketrans(_DIGITS, _RAISED_DIGITS), str.maketrans(_RAISED_DIGITS, _DIGITS)
 
 SUM, PRODUCT, POWER, CALL = 1, 2, 3, 4
 """Binding strengths, as in the operator table; `ATOM` is a name."""
@@ -126,6 +127,27 @@ def written(
     return writer.form.parentheses.format(piece.text) if needs else piece.text
 
 
+_SIGNS = {"√": "sqrt", "∛": "cbrt"}
+
+
+def in_ascii(text: str) -> str:
+    """Text with formulas in the form ``plain`` for a terminal without raised digits, dots and roots; names in backticks stay.
+
+    Examples
+    --------
+    >>> in_ascii("2 · r_cov⁶·√e_H/∛(a + b)")
+    '2 * r_cov**6*sqrt(e_H)/cbrt(a + b)'
+    """
+    parts = re.split(r"(`(?:[^`\\]|\\.)*`)", text)
+    return "".join(part if number % 2 else _signs_in_ascii(part) for number, part in enumerate(parts))
+
+
+def _signs_in_ascii(text: str) -> str:
+    text = re.sub(f"[{_RAISED_DIGITS}]+", lambda power: "**" + power[0].translate(_LOWERED), text).replace("·", "*")
+    text = re.sub(r"([√∛])(\w+)", lambda root: f"{_SIGNS[root[1]]}({root[2]})", text)
+    return re.sub("[√∛]", lambda root: _SIGNS[root[0]], text)
+
+
 def _order(factor: tuple[Base, Power]) -> tuple:
     base, power = factor
     return isinstance(base, Sum), -abs(power.value), base.key
@@ -188,7 +210,9 @@ class _Writer:
         return ([self._raised(self._base(base), whole)] if whole else []) + [root]
 
     def _root(self, template: str, inner: Piece) -> Piece:
-        text = inner.text if self.form.roots_hold else self._held(inner, ATOM)
+        text = inner.text
+        if not self.form.roots_hold:
+            text = self.form.parentheses.format(text) if text[0] in "|`" else self._held(inner, ATOM)
         return Piece(template.format(text), CALL)
 
     def _raised(self, base: Piece, exponent: int) -> Piece:

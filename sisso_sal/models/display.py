@@ -11,6 +11,7 @@ from sisso_sal.features.dimension import Dimension, parse_unit
 from sisso_sal.features.expression import Expression
 from sisso_sal.features.names import quoted
 from sisso_sal.features.symbols import mathml_symbol
+from sisso_sal.features.typeset import written
 from sisso_sal.models.linear import SISSOModel
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def formula_html(model: SISSOModel, target: str, target_unit: str = "") -> str:
 
 
 def descriptor_html(expression: Expression, *, factor: bool = False) -> str:
-    """A descriptor typeset with fractions at full size; a sum that is a `factor` stands in parentheses."""
-    content = expression.to_mathml(factor=factor)
+    """A descriptor in its simplest form, typeset with fractions at full size; a sum that is a `factor` stands in parentheses."""
+    content = written(expression, "mathml", factor=factor)
     return (
         f'<math alttext="{escape(str(expression), quote=True)}"><mstyle displaystyle="true">{content}</mstyle></math>'
     )

@@ -258,7 +258,7 @@ class EnsembleModel:
             "shift": shift_told(self.correction, self.link),
             "typical": self._typical(columns, target, target_unit),
             "recurrence": self.recurrence(),
-            "certain": {"threshold": CERTAIN, **self.certain.to_json()} if self.certain else None,
+            "certain": {"threshold": CERTAIN, **self.certain.shown()} if self.certain else None,
             "low": self.low.to_json() if self.low else None,
             "n_features": self.counts.n_features,
             "rejected": self.counts.rejected,
@@ -276,6 +276,7 @@ class EnsembleModel:
                     "distance": distance,
                     "n_members": 0,
                     "equation": member.equation(target, target_unit),
+                    "shown": member.shown(target, target_unit),
                     **member.to_json(),
                 },
             )

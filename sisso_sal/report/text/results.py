@@ -53,7 +53,7 @@ def fit_text(document: Mapping[str, Any]) -> str:
         head = (
             f"{model['dimension']}D  RMSE {model['rmse']:.4g}{unit}, largest error {model['max_abs_error']:.4g}{unit}"
         )
-        lines += ["", head, model["equation"]]
+        lines += ["", head, model.get("shown") or model["equation"]]
     lines[1:1] = materials_text(document)
     if document.get("certain"):
         lines += ["", *_certain(document)]
@@ -125,7 +125,7 @@ def _typical(summary: Mapping[str, Any], suffix: str) -> list[str]:
         said += [f"{member['distance']:.3g}{suffix} from the median of all formulas"] if "distance" in member else []
         shared = member.get("n_members", 1)
         same = f"; {shared} members have these descriptors" if shared > 1 else ""
-        lines += ["", *("  " + line for line in member["equation"].splitlines())]
+        lines += ["", *("  " + line for line in (member.get("shown") or member["equation"]).splitlines())]
         lines += [f"  {', '.join(said)}{same}"] if said else []
     return lines
 
@@ -142,7 +142,7 @@ def _certain(summary: Mapping[str, Any]) -> list[str]:
     if not said:
         return []
     primaries = [(quoted(name), share) for name, share in said["primaries"].items()]
-    descriptors = [(one["expression"], one["probability"]) for one in said["descriptors"]]
+    descriptors = [(one.get("shown") or one["expression"], one["probability"]) for one in said["descriptors"]]
     kinds = [("primary features", primaries, 6), ("descriptors", descriptors, N_PROBABLE)]
     lines = [f"Certain, with a probability above {said['threshold']:.0%} over all models that were scored:"]
     for kind, shares, most in kinds:

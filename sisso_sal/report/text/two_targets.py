@@ -42,7 +42,8 @@ def _target(target: Mapping[str, Any]) -> list[str]:
         return [f"{head}known for every row, nothing to learn"]
     lines = [f"{head}{target['n_labelled']} known"]
     if model.get("typical"):
-        lines += ["  " + line for line in model["typical"][0]["equation"].splitlines()]
+        typical = model["typical"][0]
+        lines += ["  " + line for line in (typical.get("shown") or typical["equation"]).splitlines()]
         lines += [f"  (the most typical of {model['n_members']} formulas)"] if "n_members" in model else []
     if (accuracy := model.get("calibration")) is None:
         return [
