@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sisso_sal.cli.help import Computing
+from sisso_sal.cli.help import Computing, panel
 from sisso_sal.cli.options import (
     COLUMNS,
     COMMON,
@@ -22,6 +22,7 @@ from sisso_sal.cli.options import (
     WORKERS,
     at_work,
     check_free,
+    check_plot,
     dumps,
     load,
     model_changes,
@@ -29,7 +30,7 @@ from sisso_sal.cli.options import (
     read,
     write,
 )
-from sisso_sal.cli.terminal import emit, fail, next_step, note, show
+from sisso_sal.cli.terminal import emit, fail, next_step, note, show, width
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.system.progress import Progress
 
@@ -42,47 +43,83 @@ from sisso_sal.system.progress import Progress
 @click.option(
     "--config", type=click.Path(path_type=Path), help="Settings in a TOML file; options of the command override them."
 )
+@panel(
+    "Formulas",
+    click.option(
+        "--n-models",
+        metavar="M",
+        type=click.IntRange(1, 1000),
+        help="Show the best M formulas of each number of terms, and recommend one by held-out labels.",
+    ),
+)
 @OUT_FILE
+@panel(
+    "Output",
+    click.option(
+        "--plot",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Draw error against complexity (--n-models), as PNG, PDF or SVG.",
+    ),
+)
 @SEED
 @THREADS
 @WORKERS
 @JSON
 @COMMON
 def fit(
-    table, target, id_column, formula, config, out, force, threads, executor, n_workers, as_json, quiet, debug, **options
+    table, target, id_column, formula, config, n_models, out, force, plot, threads, executor, n_workers, as_json, quiet, debug,
+    **options,
 ):  # fmt: skip
     """Find formulas for the target of TABLE; --out saves the model for predict and export.
 
+    With --n-models the search is done again without each of ten parts of the materials. The recommended formula has the fewest terms
+    whose error is within one standard error of the least, and of such formulas the fewest operators.
+
     \b
-    Example:
+    Examples:
       sisso-sal fit table.csv --target "gap (eV)" --dim 2 --out model.json
+      sisso-sal fit table.csv --target "gap (eV)" --dim 3 --n-models 5
     """
     check_free(out, force)
+    check_plot(plot, force)
     from sisso_sal.settings.campaign import EnsembleSettings
 
     is_ensemble = options["members"] is not None
     only = [name for name in EnsembleSettings.model_fields if name != "low" and options.get(name) is not None]
     if only and not is_ensemble:
         raise SettingsError(f"{only[0].replace('_', '-')}: needs --members, found a fit of one model")
+    if is_ensemble and n_models is not None:
+        raise SettingsError("n-models: needs a fit of one model, found --members")
+    if plot is not None and n_models is None:
+        raise SettingsError("plot: needs --n-models, found a fit without")
     settings = load(config, {"target": target, "id": id_column, **model_changes(options)}, ensemble=is_ensemble)
     if is_ensemble and (doubt := settings.ensemble.doubt()):
         note(doubt)
     data = read(table, settings, formula)
     with at_work(executor, n_workers, threads):
-        model, document = fitted(data, settings, threads, is_ensemble=is_ensemble, silent=quiet or as_json)
+        given = {"is_ensemble": is_ensemble, "n_models": n_models}
+        model, document = fitted(data, settings, threads, **given, silent=quiet or as_json)
     if out is not None:
         from sisso_sal.models.files import save_model
 
         save_model(out, model, data.target_name or "", data.target_unit)
     tell_fit(document, as_json)
+    if plot is not None and document["trade_off"] is not None:
+        from sisso_sal.report.figures.error_against_complexity import error_against_complexity
+        from sisso_sal.report.figures.saved import save_figure
+
+        save_figure(error_against_complexity(document), plot)
     if out is not None:
         next_step(f"sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out} --format python")
     else:
         next_step("add --out model.json to save the model for predict and export")
 
 
-def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bool):
-    """A model of the labelled rows, and the document that describes it; an interrupted search gives the best models so far."""
+def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bool, n_models: int | None = None):
+    """A model of the labelled rows, and the document that describes it; an interrupted search gives the best models so far.
+
+    With `n_models` so many formulas of each number of terms are judged by held-out labels.
+    """
     import numpy as np
 
     from sisso_sal.models.fitting import labels_needed
@@ -95,9 +132,10 @@ def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bo
         raise FitError(f"{space.name}: needs at least {needed} labelled rows for dim {dim}, found {len(known)}")
     start = time.perf_counter()
     with Progress("screening", silent) as progress:
-        stored = _searched(space, known, settings, threads, is_ensemble, progress)
+        given = {"threads": threads} if is_ensemble else {"threads": threads, "n_models": n_models}
+        stored = _searched(space, known, settings, given, is_ensemble, progress)
     seconds = time.perf_counter() - start
-    document = _fit_document(stored.model, space, is_ensemble)
+    document = _fit_document(stored.model, space, is_ensemble, n_models)
     if is_ensemble:
         from sisso_sal.models.materials import materials_of
 
@@ -105,14 +143,14 @@ def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bo
     return stored, document | {"seconds": round(seconds, 4), "seed": settings.seed}
 
 
-def _searched(space, known, settings, threads: int | None, is_ensemble: bool, progress):
-    """The model of the rows of these numbers, with its settings."""
+def _searched(space, known, settings, given: dict[str, Any], is_ensemble: bool, progress):
+    """The model of the rows of these numbers, with its settings; `given` are parameters that no settings file has."""
     from sisso_sal.models.baseline import low_of
     from sisso_sal.models.inputs import table_of
     from sisso_sal.models.stored import StoredModel
 
     low = low_of(settings.ensemble.low, space)
-    parameters = settings.model.estimator_parameters() | {"threads": threads, "low": low}
+    parameters = settings.model.estimator_parameters() | given | {"low": low}
     table = table_of(space, known, space.labels[known])
     if not is_ensemble:
         from sisso_sal.models.formulas import find_formulas
@@ -130,7 +168,7 @@ def tell_fit(document: dict[str, Any], as_json: bool) -> None:
     """Print the formulas; after an interrupted search the program ends here."""
     from sisso_sal.report.text.results import fit_text
 
-    emit(dumps(document)) if as_json else show(fit_text(document))
+    emit(dumps(document)) if as_json else show(fit_text(document, width()))
     if not document["complete"]:
         fail("interrupted: these are the best models so far, the search was not finished", 130)
 
@@ -140,20 +178,12 @@ _ABOUT = (
 )  # fmt: skip
 
 
-def _fit_document(model, space, is_ensemble: bool) -> dict[str, Any]:
+def _fit_document(model, space, is_ensemble: bool, n_models: int | None) -> dict[str, Any]:
     target, columns = space.target, space.rows().features
     best = [model.members[i] for i, _ in model.typical_members(columns)] if is_ensemble else model.models
-    models = []
-    for one in best:
-        units = one.coefficient_units(target.unit)
-        told = {"equation": one.equation(target.name, target.unit), "shown": one.shown(target.name, target.unit)}
-        entry = one.to_json() | told
-        for term, unit in zip(entry["terms"], units, strict=True):
-            term["coefficient_unit"] = unit.strip("[]")
-        models.append(entry)
     document = {
         "target": {"name": target.name, "unit": target.unit},
-        "models": models,
+        "models": [_told(one, target) for one in best],
         "n_features": model.counts.n_features,
         "rejected": model.counts.rejected,
         "complete": model.counts.is_complete,
@@ -164,7 +194,25 @@ def _fit_document(model, space, is_ensemble: bool) -> dict[str, Any]:
     if is_ensemble:
         about = model.describe(columns, target.name, target.unit)
         return document | {key: about[key] for key in _ABOUT}
-    return document | {"choices": model.choices, "low": model.low.to_json() if model.low else None}
+    document |= {"choices": model.choices, "low": model.low.to_json() if model.low else None}
+    if n_models is None:
+        return document
+    return document | {
+        "alternatives": [[_told(one, target) for one in models] for models in model.alternatives],
+        "trade_off": model.trade_off.to_json() if model.trade_off else None,
+        "recommended": _told(model.recommended, target) if model.recommended else None,
+    }
+
+
+def _told(model, target) -> dict[str, Any]:
+    """A formula as plain data, with its text."""
+    from sisso_sal.features.typeset import written
+
+    told = {"equation": model.equation(target.name, target.unit), "shown": model.shown(target.name, target.unit)}
+    entry = model.to_json() | told
+    for row, term, unit in zip(entry["terms"], model.terms, model.coefficient_units(target.unit), strict=True):
+        row |= {"coefficient_unit": unit.strip("[]"), "shown": written(term.expression, "plain")}
+    return entry
 
 
 @click.command(cls=Computing, short_help="Predict with a model")

@@ -128,6 +128,7 @@ def written(
 
 
 _SIGNS = {"√": "sqrt", "∛": "cbrt"}
+_OTHERS = str.maketrans({"·": "*", "─": "-", "●": "o", "¦": ":", "…": "..."})
 
 
 def in_ascii(text: str) -> str:
@@ -143,7 +144,7 @@ def in_ascii(text: str) -> str:
 
 
 def _signs_in_ascii(text: str) -> str:
-    text = re.sub(f"[{_RAISED_DIGITS}]+", lambda power: "**" + power[0].translate(_LOWERED), text).replace("·", "*")
+    text = re.sub(f"[{_RAISED_DIGITS}]+", lambda power: "**" + power[0].translate(_LOWERED), text).translate(_OTHERS)
     text = re.sub(r"([√∛])(\w+)", lambda root: f"{_SIGNS[root[1]]}({root[2]})", text)
     return re.sub("[√∛]", lambda root: _SIGNS[root[0]], text)
 

@@ -24,6 +24,7 @@ from sisso_sal.report.summary import (
 )
 from sisso_sal.report.text.elements import excluded_text
 from sisso_sal.report.text.table import aligned
+from sisso_sal.report.text.trade_off import trade_off_text
 from sisso_sal.system.printable import printable
 
 N_PROBABLE = 3
@@ -40,8 +41,8 @@ def sizes(n_features: Mapping[str, int]) -> str:
     return ", ".join(f"{number} of rung {rung}" for rung, number in n_features.items())
 
 
-def fit_text(document: Mapping[str, Any]) -> str:
-    """What `fit` prints; takes the document of ``fit --json`` with equations in it."""
+def fit_text(document: Mapping[str, Any], width: int | None = None) -> str:
+    """What `fit` prints; takes the document of ``fit --json`` with equations in it, and the columns of the terminal if it is one."""
     unit = f" {document['target']['unit']}" if document["target"]["unit"] else ""
     lines = [
         f"{document['n_samples']} samples; features: {sizes(document['n_features'])}",
@@ -61,6 +62,8 @@ def fit_text(document: Mapping[str, Any]) -> str:
         lines += ["", *_accuracy(document, unit)]
     elif document.get("low"):
         lines += ["", *low_text(document, unit.strip())]
+    if "trade_off" in document:
+        lines += ["", *trade_off_text(document, width)]
     return "\n".join(lines)
 
 
