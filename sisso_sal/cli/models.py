@@ -215,15 +215,27 @@ def _told(model, target) -> dict[str, Any]:
     return entry
 
 
+def _chosen(learned, is_recommended: bool):
+    """The model of a file, with its recommended formula if that is wanted."""
+    from sisso_sal.models.formulas import FittedModels
+
+    if not is_recommended:
+        return learned
+    if not isinstance(learned, FittedModels):
+        raise SettingsError("recommended: needs a model file of one model, found an ensemble")
+    return learned.with_recommended()
+
+
 @click.command(cls=Computing, short_help="Predict with a model")
 @click.argument("model", type=click.Path(path_type=Path))
 @TABLE
 @click.option("--id", "id_column", metavar="COLUMN", help="Column of the ids; by default the first text column.")
 @click.option("--formula", metavar="COLUMN", help="Make the features from formulas of oxides in this column.")
+@click.option("--recommended", is_flag=True, help="With the formula that fit --n-models recommended.")
 @OUT_FILE
 @JSON
 @COMMON
-def predict(model, table, id_column, formula, out, force, as_json, quiet, debug):
+def predict(model, table, id_column, formula, recommended, out, force, as_json, quiet, debug):
     """Predict for every row of TABLE with MODEL: a model file, or a run folder, of which the newest iteration is taken.
 
     Columns are matched by name, in any order, and converted to the model's units; only those that the model uses need to be there.
@@ -249,7 +261,7 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
 
     check_free(out, force)
     stored = read_model(model_file(model))
-    learned = stored.model
+    learned = _chosen(stored.model, recommended)
     data, columns = columns_for(learned, table, id_column, formula, note)
     for line in remarks_text(data):
         note(line)

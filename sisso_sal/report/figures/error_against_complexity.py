@@ -35,7 +35,7 @@ def error_against_complexity(document: Mapping[str, Any]) -> Any:
 
     judged, unit = document["trade_off"], document["target"]["unit"]
     figure = Figure(figsize=(7.2, 3.8), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.6), sharey=True)
     _draw_sizes(left, judged)
     _draw_formulas(right, judged)
     for axes, said in ((left, "search done again without them"), (right, "coefficients fitted again without them")):
