@@ -186,10 +186,10 @@ def probability_not_dominated(mean: np.ndarray, std: np.ndarray, front: np.ndarr
 def believed(mean: np.ndarray, std: np.ndarray, front: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """How a candidate that was chosen is believed to turn out, so that the next one is looked for elsewhere.
 
-    Where the predicted values extend the front they are believed (kriging believer; Ginsbourger, Le Riche and Carraro, Computational
-    Intelligence in Expensive Optimization Problems, 131 (2010)). A candidate that is predicted to lie behind the front was chosen for
-    what it may become: then it is believed to succeed. Of the boxes between neighbours of the front the one is taken where it gains
-    most, the product of the expected improvements, and its values are the expected ones inside of this box.
+    Where the predicted values extend the front they are believed (kriging believer; Ginsbourger, Le Riche and Carraro,
+    Computational Intelligence in Expensive Optimization Problems, 131 (2010)). A candidate that is predicted to lie behind the
+    front was chosen for what it may become: it is believed to succeed. Of the boxes between neighbours of the front the one is
+    taken where it gains most, the product of the expected improvements, and its values are the expected ones inside of this box.
 
     Parameters
     ----------
@@ -267,8 +267,8 @@ def choose_batch(
     picks : ndarray (at most batch,) of int
         Numbers of the chosen, in the order of choice. One that cannot gain anything, or has no prediction, is never chosen.
     gains : ndarray (at most batch,)
-        Expected growth by each, after those before it, in the product of the units; it never rises but where the places for doubtful
-        candidates were full for a while.
+        Expected growth by each, after those before it, in the product of the units. It never rises, but where doubtful candidates
+        had to wait until no other gained.
 
     Examples
     --------

@@ -72,8 +72,8 @@ def fit(
 ):  # fmt: skip
     """Find formulas for the target of TABLE; --out saves the model for predict and export.
 
-    With --n-models the search is done again without each of ten parts of the materials. The recommended formula has the fewest terms
-    whose error is within one standard error of the least, and of such formulas the fewest operators.
+    With --n-models the search is done again without each of ten parts of the materials. The recommended formula has the fewest
+    terms whose error is within one standard error of the least, and of such formulas the fewest operators.
 
     \b
     Examples:

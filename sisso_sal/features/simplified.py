@@ -1,9 +1,9 @@
 """Formulas as a person would write them: factors collected, like terms added, equal to the formula wherever it is defined.
 
-The rules are those of real numbers. ``sqrt(x)**2`` stays, since it is undefined below zero and ``x`` is not; ``sqrt(x**2)`` is ``|x|``;
-a cube root is real for every number, so it may be taken factor by factor. A factor that cancels, as in ``a*b/a``, leaves a form that
-has a value at the single points where the factor is zero. Nothing that makes a formula undefined on a range is lost: a step that
-would lose it is not taken.
+The rules are those of real numbers. ``sqrt(x)**2`` stays, since it is undefined below zero and ``x`` is not; ``sqrt(x**2)`` is
+``|x|``; a cube root is real for every number, so it may be taken factor by factor. A factor that cancels, as in ``a*b/a``, leaves
+a form that has a value at the single points where the factor is zero. Nothing that makes a formula undefined on a range is lost: a
+step that would lose it is not taken.
 """
 
 from __future__ import annotations

@@ -62,8 +62,8 @@ class EnsembleModel:
         ``rung`` and ``dim`` of the members; ``form`` and ``column``, what they are formulas for, see `Form`. A low column that they
         are the rest of is a term more.
     choices : list of dict
-        The same, and the out-of-bag ``mae`` and ``rmse`` of each choice there was, in the target's unit; None where no
-        sample was out of bag.
+        The same, and the out-of-bag ``mae``, its standard error over materials ``mae_error``, and ``rmse`` of each choice there
+        was, in the target's unit; None where no sample was out of bag.
     primaries : dict of str to str
         Unit of each primary feature, in the order of the names.
     labelled : ndarray (n_labelled, n_primary)
@@ -338,7 +338,7 @@ class EnsembleModel:
             tuple(tuple(names) for names in record.dropped),
             recipe.aggregation,
             record.chosen.model_dump(),
-            [choice.model_dump() for choice in record.choices],
+            [choice.model_dump(exclude_unset=True) for choice in record.choices],
             units,
             record.labelled,
             SearchCounts.of_file(record),

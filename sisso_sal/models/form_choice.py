@@ -21,6 +21,7 @@ from sisso_sal.models.trade_off import Folds, Searches, TradeOff, folds_of, trad
 from sisso_sal.protocols import Progress
 from sisso_sal.system.costs import announce
 
+
 class _Searched(NamedTuple):
     """The problems of a form, that of all samples first, and what the target of each is the rest of."""
 

@@ -70,7 +70,9 @@ class FittedModels:
             None is recommended.
         """
         if (model := self.recommended) is None:
-            raise SettingsError("recommended: needs a model of fit --n-models, found one without errors of held-out labels")
+            raise SettingsError(
+                "recommended: needs a model of fit --n-models, found one without errors of held-out labels"
+            )
         lower = [models for models in self.alternatives if models[0].dimension < model.dimension]
         return replace(self, alternatives=[*lower, [model]], trade_off=None)
 
@@ -150,7 +152,7 @@ class FittedModels:
             for number, models in enumerate(record.models)
         ]
         low = None if record.low is None else Low.from_json(record.low)
-        choices = [choice.model_dump() for choice in record.choices]
+        choices = [choice.model_dump(exclude_unset=True) for choice in record.choices]
         judged = None if record.trade_off is None else TradeOff.of_file(record.trade_off)
         return cls(alternatives, units, SearchCounts.of_file(record), low, choices, judged)
 
@@ -182,7 +184,9 @@ def find_formulas(settings: Mapping[str, Any], table: TrainingTable, progress: P
     )
     if low:
         found = find_with_low(table, prepared, low, progress, is_judged=is_judged)
-        return FittedModels(found.alternatives, table.primaries, found.counts, found.low, found.choices, found.trade_off)
+        return FittedModels(
+            found.alternatives, table.primaries, found.counts, found.low, found.choices, found.trade_off
+        )
     every = np.ones(len(prepared.names), dtype=bool)
     folds = folds_of(table, prepared) if is_judged else Folds(np.zeros(len(prepared.order), dtype=np.int64), ())
     problems = [Problem(prepared.target, weights, every) for weights in folds.weights(prepared.weights)]

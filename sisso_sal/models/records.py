@@ -102,6 +102,7 @@ class JudgedChoiceRecord(ChoiceRecord):
 
     mae: Size | None
     rmse: Size | None
+    mae_error: Size | None = None
 
 
 class CalibrationRecord(Record):

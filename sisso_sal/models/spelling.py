@@ -4,20 +4,46 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from sisso_sal.errors import SettingsError
+from sisso_sal.features.expression import Expression
 from sisso_sal.features.names import quoted
 from sisso_sal.features.symbols import latex_symbol, latex_text, mathml_symbol
 from sisso_sal.features.typeset import RAISED, written
-
-if TYPE_CHECKING:
-    from sisso_sal.models.linear import SISSOModel
+from sisso_sal.models.transform import TargetTransform
 
 _FUNCTIONS = ("cbrt", "cos", "exp", "log", "sin", "sqrt")
 
 
-def shown(model: SISSOModel, target: str, target_unit: str = "") -> str:
+class SpelledTerm(Protocol):
+    """What is written of a term."""
+
+    @property
+    def expression(self) -> Expression: ...
+
+    @property
+    def coefficient(self) -> float: ...
+
+
+class Spelled(Protocol):
+    """What is written of a `SISSOModel`."""
+
+    @property
+    def terms(self) -> Sequence[SpelledTerm]: ...
+
+    @property
+    def intercept(self) -> float: ...
+
+    @property
+    def link(self) -> TargetTransform: ...
+
+    def primaries(self) -> tuple[str, ...]: ...
+
+    def coefficient_units(self, target_unit: str) -> list[str]: ...
+
+
+def shown(model: Spelled, target: str, target_unit: str = "") -> str:
     """The model over several lines as a terminal shows it: simplified, each coefficient with its unit.
 
     Examples
@@ -46,7 +72,7 @@ def _raised(unit: str) -> str:
     return re.sub(r"(?<!\*)\*(?!\*)", "·", text)
 
 
-def latex(model: SISSOModel, target: str) -> str:
+def latex(model: Spelled, target: str) -> str:
     """The model as one line of LaTeX with simplified formulas; coefficients are in units of the target over the descriptor."""
     head = latex_symbol(target) if model.link.is_identity else rf"\text{{{latex_text(model.link.phrase(target))}}}"
     text = f"{head} = {_latex_number(model.intercept)}"
@@ -62,7 +88,7 @@ def _latex_number(value: float) -> str:
     return rf"{mantissa} \times 10^{{{int(exponent)}}}" if exponent else mantissa
 
 
-def mathml(model: SISSOModel, target: str) -> str:
+def mathml(model: Spelled, target: str) -> str:
     """The model as one ``math`` element of presentation MathML with simplified formulas; fractions, roots and bars stretch."""
     is_target = model.link.is_identity
     head = mathml_symbol(target) if is_target else f"<mtext>{model.link.phrase(mathml_symbol(target))}</mtext>"
@@ -83,7 +109,7 @@ def _mathml_number(value: float) -> str:
     return f"<mrow><mo>−</mo>{number}</mrow>" if value < 0 else number
 
 
-def python(model: SISSOModel) -> str:
+def python(model: Spelled) -> str:
     """The source of a function ``predict`` of the primary features, on NumPy, with every digit of the coefficients.
 
     Names that are no identifiers of Python become some; arguments are in the order of the names, see `SISSOModel.primaries`.
@@ -115,7 +141,7 @@ def _identifiers(names: Sequence[str]) -> dict[str, str]:
     return out
 
 
-def sympy(model: SISSOModel) -> Any:
+def sympy(model: Spelled) -> Any:
     """The model as a sympy expression over real symbols, with every digit of the coefficients.
 
     Raises
@@ -132,7 +158,7 @@ def sympy(model: SISSOModel) -> Any:
     return total
 
 
-def _refuse_link(model: SISSOModel, form: str) -> None:
+def _refuse_link(model: Spelled, form: str) -> None:
     if not model.link.is_identity:
         raise SettingsError(
             f"{form}: needs a model of the target itself, found one of {model.link.phrase('target')}; export_model writes it"

@@ -171,6 +171,25 @@ def recommended(sizes: Sequence[JudgedSize], formulas: Sequence[JudgedFormula]) 
     return dimension, chosen.rank
 
 
+def simplest_choice(choices: Sequence[Mapping[str, Any]]) -> Any:
+    """Of the choices of an ensemble the fewest terms, then the lowest rung, within one standard error of the least error.
+
+    None where the errors or the standard error of the least are not known.
+
+    Examples
+    --------
+    >>> one, two = {"rung": 2, "dim": 1, "mae": 0.21, "mae_error": 0.01}, {"rung": 1, "dim": 2, "mae": 0.20, "mae_error": 0.02}
+    >>> simplest_choice([one, two]) is one, simplest_choice([])
+    (True, None)
+    """
+    known = [choice for choice in choices if choice["mae"] is not None]
+    best = min(known, key=lambda choice: choice["mae"], default=None)
+    if best is None or best.get("mae_error") is None:
+        return None
+    near = [choice for choice in known if choice["mae"] <= best["mae"] + best["mae_error"]]
+    return min(near, key=lambda choice: (choice["dim"], choice["rung"], choice["mae"]))
+
+
 class Searches(NamedTuple):
     """What was searched for, and what was found: of all samples first, then without each usable fold.
 
@@ -231,7 +250,9 @@ def _told(
     """
     told = {}
     for place, models in enumerate([models for models in searches.models[0] if models]):
-        whole = [on_baseline(one, searches.baselines[0], table, columns, searches.problems[0].weights) for one in models]
+        whole = [
+            on_baseline(one, searches.baselines[0], table, columns, searches.problems[0].weights) for one in models
+        ]
         n_terms = whole[0].dimension
         told[n_terms] = (place, [pair for pair in zip(models, whole, strict=True) if pair[1].dimension == n_terms])
     return list(told.values())

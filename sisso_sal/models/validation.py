@@ -251,8 +251,8 @@ def simplest(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Of rows of `tune` the one with the simplest formulas whose error is within one standard error of the least.
 
     A target as it is goes before a transformed one, then fewer terms, then a lower rung: a transform is chosen only if nothing
-    without one comes so near. `n_sis`, `members` and `dropout` make no formula simpler; of these the least error decides. (The rule of
-    one standard error: Breiman, Friedman, Olshen and Stone, Classification and Regression Trees (1984), section 3.4.3.)
+    without one comes so near. `n_sis`, `members` and `dropout` make no formula simpler; of these the least error decides. (The rule
+    of one standard error: Breiman, Friedman, Olshen and Stone, Classification and Regression Trees (1984), section 3.4.3.)
 
     Examples
     --------

@@ -327,7 +327,8 @@ def test_what_is_believed_extends_the_front_and_does_not_depend_on_the_order_of_
     rng = np.random.default_rng(seed)
     front, mean, std = rng.random((k, 2)), rng.random(2) * 1.3, rng.uniform(0.05, 0.3, 2)
     point = believed(mean, std, front, REFERENCE)
-    assert not np.any(np.all(front <= point, axis=1)) and np.all(point < REFERENCE)
+    assert not np.any(np.all(front <= point, axis=1))
+    assert np.all(point < REFERENCE)
     np.testing.assert_allclose(believed(mean[::-1], std[::-1], front[:, ::-1], REFERENCE[::-1])[::-1], point)
     np.testing.assert_allclose(point, naive_believed(mean, std, [tuple(p) for p in front], REFERENCE), rtol=1e-6)
 
@@ -340,7 +341,8 @@ def test_doubtful_candidates_take_a_quarter_of_a_batch_while_others_gain():
     doubtful = np.arange(n) < 8
     everyone = choose_batch(mean, std, FRONT, REFERENCE, ids, 4)[0]
     picks, gains = choose_batch(mean, std, FRONT, REFERENCE, ids, 4, doubtful)
-    assert doubtful[everyone].sum() > 1 and doubtful[picks].sum() == 1
+    assert doubtful[everyone].sum() > 1
+    assert doubtful[picks].sum() == 1
     assert np.all(gains > 0)
     alone = choose_batch(mean[:8], std[:8], FRONT, REFERENCE, ids[:8], 4, doubtful[:8])[0]
     assert len(alone) == 4  # there is nothing else

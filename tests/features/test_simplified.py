@@ -1,4 +1,4 @@
-"""Simplified formulas: equal to the formula wherever it is defined, undefined where it is undefined, and the same in every notation."""
+"""Simplified formulas: equal to the formula where it is defined, undefined where it is not, and the same in every notation."""
 
 import mpmath
 import naive_latex
@@ -112,7 +112,10 @@ def test_every_notation_says_the_same(formula, seed, factor):
         naive_latex.as_python(written(formula, "latex", factor=factor)),
     ]
     with mpmath.workdps(60):
-        columns = {name: mpmath.mpf(float(x)) for name, x in zip(NAMES, np.random.default_rng(seed).uniform(0.3, 2, 3))}
+        columns = {
+            name: mpmath.mpf(float(x))
+            for name, x in zip(NAMES, np.random.default_rng(seed).uniform(0.3, 2, 3), strict=False)
+        }
         try:
             _outcome(lambda: exact(formula, columns))
         except OverflowError:
@@ -127,7 +130,10 @@ def test_every_notation_says_the_same(formula, seed, factor):
 UNITS = dict.fromkeys(("r_cov", "r_cat", "e_H", "a", "b", "c"), "")
 
 SHOWN = [
-    ("r_cov**6/(r_cat/e_H)", "r_cov⁶·e_H/r_cat", "r_cov**6*e_H/r_cat", r"\frac{r_{\mathrm{cov}}^{6} \cdot e_{\mathrm{H}}}{r_{\mathrm{cat}}}"),
+    (
+        "r_cov**6/(r_cat/e_H)", "r_cov⁶·e_H/r_cat", "r_cov**6*e_H/r_cat",
+        r"\frac{r_{\mathrm{cov}}^{6} \cdot e_{\mathrm{H}}}{r_{\mathrm{cat}}}",
+    ),
     ("(a*b)/(c/a)", "a²·b/c", "a**2*b/c", r"\frac{a^{2} \cdot b}{c}"),
     ("sqrt(a)*sqrt(a)", "(√a)²", "sqrt(a)**2", r"\left(\sqrt{a}\right)^{2}"),  # undefined below zero, as the formula
     ("a*sqrt(a)", "a·√a", "a*sqrt(a)", r"a \cdot \sqrt{a}"),
@@ -165,12 +171,14 @@ def test_factors_get_parentheses_where_they_need_them():
 
 def test_bars_and_parentheses_stretch_in_mathml():
     text = written(parse_formula("abs(a/b - c)", UNITS), "mathml")
-    assert text.count('stretchy="true"') == 2 and "<mfrac>" in text
+    assert text.count('stretchy="true"') == 2
+    assert "<mfrac>" in text
 
 
 def test_names_are_quoted_and_can_be_replaced():
     expression = Expression.apply("sq", Expression.primary("a/b"))
-    assert written(expression, "plain") == "`a/b`²" and written(expression, "plain", {"a/b": "x"}) == "x²"
+    assert written(expression, "plain") == "`a/b`²"
+    assert written(expression, "plain", {"a/b": "x"}) == "x²"
     assert set(FORMS) == {"plain", "ascii", "latex", "mathml"}
     assert simplified(expression) is simplified(Expression.apply("sq", Expression.primary("a/b")))  # remembered
 

@@ -98,7 +98,8 @@ def test_models_are_those_that_are_found_without_judging(low):
     judged = SISSORegressor(**SMALL, low=low, n_models=4).fit(X, y)
     assert [one.to_json() for one in judged.models_] == [one.to_json() for one in plain.models_]
     assert {len(models) for models in judged.alternatives_} <= {1, 2, 3, 4}
-    assert plain.trade_off_ is None and plain.recommended_ is None
+    assert plain.trade_off_ is None
+    assert plain.recommended_ is None
 
 
 def test_what_a_low_column_says_is_held_out_too():
@@ -138,7 +139,8 @@ def test_recommended_is_the_simplest_within_one_standard_error(errors, others):
 def test_too_few_materials_give_no_recommendation():
     X, y = planted(12)
     model = SISSORegressor(**SMALL, n_models=2).fit(X, y, groups=np.zeros(12))
-    assert model.trade_off_ is None and model.recommended_ is None
+    assert model.trade_off_ is None
+    assert model.recommended_ is None
     with pytest.raises(SettingsError, match="recommended: needs a model of fit --n-models"):
         model.fitted_.with_recommended()
 
@@ -188,14 +190,17 @@ def test_notations_of_a_fitted_model_say_what_it_predicts():
     known = model.predict(columns)
     made = {}
     exec(model.python(), made)
-    np.testing.assert_allclose(made["predict"](*(columns[name] for name in model.model_.primaries())), known, rtol=1e-12)
+    np.testing.assert_allclose(
+        made["predict"](*(columns[name] for name in model.model_.primaries())), known, rtol=1e-12
+    )
     from sympy import Symbol
 
     point = {Symbol(name, real=True): float(row[0]) for name, row in columns.items()}
     assert float(model.sympy().subs(point)) == pytest.approx(known[0], rel=1e-12)
     descriptors = model.model_.descriptors(columns)
     np.testing.assert_allclose(model.coef_ @ descriptors + model.intercept_, known, rtol=1e-12)
-    assert model.latex().startswith("E = ") and model.mathml().startswith('<math display="block"><mrow><mi>E</mi><mo>=</mo>')
+    assert model.latex().startswith("E = ")
+    assert model.mathml().startswith('<math display="block"><mrow><mi>E</mi><mo>=</mo>')
     assert list(model.feature_names_in_) == ["lambda", "b/2", "c"]
 
 
@@ -208,4 +213,5 @@ def test_a_model_of_a_transformed_target_has_no_function_of_its_own():
     for form in (model.python, model.sympy):
         with pytest.raises(SettingsError, match=r"needs a model of the target itself, found one of log\(target\)"):
             form()
-    assert model.latex("E").startswith(r"\text{log(E)} = ") and model.shown("E", "eV").startswith("log(E (eV)) = ")
+    assert model.latex("E").startswith(r"\text{log(E)} = ")
+    assert model.shown("E", "eV").startswith("log(E (eV)) = ")

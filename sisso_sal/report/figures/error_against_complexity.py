@@ -54,7 +54,9 @@ def _draw_sizes(axes: Any, judged: Mapping[str, Any]) -> None:
         style = {"fmt": _MARKS[number % 6], "color": COLOURS[number % len(COLOURS)], "capsize": 3}
         axes.errorbar(size["dimension"], size["mae"], size["mae_error"], **style)
     axes.axhline(bound, color="0.5", linewidth=0.8, linestyle=":")
-    axes.annotate("least + standard error", (1, bound), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=7)
+    axes.annotate(
+        "least + standard error", (1, bound), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=7
+    )
     axes.set_xticks([size["dimension"] for size in judged["sizes"]])
     axes.margins(x=0.25)
     axes.set_xlabel("terms")
@@ -65,7 +67,9 @@ def _draw_formulas(axes: Any, judged: Mapping[str, Any]) -> None:
         own = [one for one in judged["formulas"] if one["dimension"] == number + 1]
         place = [[one[key] for one in own] for key in ("complexity", "mae")]
         label = f"{number + 1} term{'s' if number else ''}"
-        axes.plot(*place, _MARKS[number % 6], color=COLOURS[number % len(COLOURS)], markersize=5, alpha=0.8, label=label)
+        axes.plot(
+            *place, _MARKS[number % 6], color=COLOURS[number % len(COLOURS)], markersize=5, alpha=0.8, label=label
+        )
     best = next(one for one in judged["formulas"] if [one["dimension"], one["rank"]] == list(judged["recommended"]))
     ring = {"markersize": 13, "markerfacecolor": "none", "color": "0.1", "linestyle": "none"}
     axes.plot(best["complexity"], best["mae"], "o", label="recommended", **ring)

@@ -9,6 +9,7 @@ from typing import Any
 from sisso_sal.acquisition.registry import installed
 from sisso_sal.campaign.marks import MARKS, Mark
 from sisso_sal.features.names import quoted
+from sisso_sal.models.trade_off import simplest_choice
 from sisso_sal.report.summary import (
     extrapolates,
     form_text,
@@ -42,7 +43,7 @@ def sizes(n_features: Mapping[str, int]) -> str:
 
 
 def fit_text(document: Mapping[str, Any], width: int | None = None) -> str:
-    """What `fit` prints; takes the document of ``fit --json`` with equations in it, and the columns of the terminal if it is one."""
+    """What `fit` prints; takes the document of ``fit --json``, and the columns of the terminal if it is one."""
     unit = f" {document['target']['unit']}" if document["target"]["unit"] else ""
     lines = [
         f"{document['n_samples']} samples; features: {sizes(document['n_features'])}",
@@ -105,16 +106,33 @@ def _choice(summary: Mapping[str, Any], suffix: str) -> list[str]:
     has_forms = len({(choice.get("form"), choice.get("column")) for choice in choices}) > 1
     for choice in choices:
         error = "?" if choice["mae"] is None else f"{choice['mae']:.3g}"
-        place = f"{form_text(choice['form'], choice['column'])}, " if has_forms else ""
-        place += f"rung {choice['rung']}" if choice["dim"] else "no formula"
         number = f" ({choice['dim']} term{'s' if choice['dim'] > 1 else ''})" if choice["dim"] else ""
-        tried.setdefault(place, []).append(f"{error}{number}")
+        tried.setdefault(_place(choice, has_forms), []).append(f"{error}{number}")
     terms = f"rung {summary['rung']}, {summary['dim']} term{'s' if summary['dim'] > 1 else ''}"
     terms = terms if summary["dim"] else "no formula"
     return [
         f"Chosen: {terms}, by the out-of-bag mean absolute error{suffix and f' in{suffix}'}:",
         *(f"  {place}: {', '.join(errors)}" for place, errors in tried.items()),
+        *_simplest(choices, has_forms),
     ]
+
+
+def _place(choice: Mapping[str, Any], has_forms: bool) -> str:
+    """What formulas of a choice are for, and their rung."""
+    form = f"{form_text(choice['form'], choice['column'])}, " if has_forms else ""
+    return form + (f"rung {choice['rung']}" if choice["dim"] else "no formula")
+
+
+def _simplest(choices: Sequence[Mapping[str, Any]], has_forms: bool) -> list[str]:
+    """Which is the simplest that the labels cannot tell from the best; runs of earlier versions do not tell the standard error."""
+    if (simple := simplest_choice(choices)) is None:
+        return []
+    terms = f", {simple['dim']} term{'s' if simple['dim'] > 1 else ''}" if simple["dim"] else ""
+    said = f"{_place(simple, has_forms)}{terms}"
+    best = min(choice["mae"] for choice in choices if choice["mae"] is not None)
+    if simple["mae"] == best:
+        return ["  no simpler one is within one standard error of the least"]
+    return [f"  the simplest within one standard error of the least: {said}"]
 
 
 def _typical(summary: Mapping[str, Any], suffix: str) -> list[str]:

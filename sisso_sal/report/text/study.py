@@ -117,7 +117,9 @@ def _with_range(number: Mapping[str, Any], digits: int) -> tuple[str, str]:
 def _reason(place: int, chosen: Mapping[str, Any]) -> str:
     """Why a combination was chosen."""
     said = ", ".join(f"{name} {value}" for name, value in chosen.items())
-    return f"Of these number {place} is the simplest (no transform, then the fewest terms, then the lowest rung): {said}"
+    return (
+        f"Of these number {place} is the simplest (no transform, then the fewest terms, then the lowest rung): {said}"
+    )
 
 
 N_SETTINGS = 15
