@@ -83,8 +83,14 @@ def _quantity(value: float, dimension: Dimension) -> str:
     return f'<span class="number">{number_html(value)}{chr(0xA0) if unit else ""}{unit}</span>'
 
 
+MATH_FONTS = (
+    '"Cambria Math","STIX Two Math","Latin Modern Math","Libertinus Math","Noto Sans Math","DejaVu Math TeX Gyre",math,serif'
+)
+"""Fonts whose bars, roots and parentheses grow with what they hold; browsers find none of them by themselves on some systems."""
+
 _STYLE = (
     "<style>.sisso-sal{line-height:1.5}.sisso-sal .term{margin:.35em 0 .35em 1em}.sisso-sal .number{white-space:nowrap}"
+    f".sisso-sal math{{font-family:{MATH_FONTS}}}"
     ".sisso-sal table{border-collapse:collapse;margin:.5em 0}"
     ".sisso-sal td,.sisso-sal th{padding:.15em .8em .15em 0;text-align:left}</style>"
 )
