@@ -128,7 +128,7 @@ def written(
 
 
 _SIGNS = {"√": "sqrt", "∛": "cbrt"}
-_OTHERS = str.maketrans({"·": "*", "─": "-", "●": "o", "¦": ":", "…": "..."})
+_OTHERS = str.maketrans({"·": "*", "─": "-", "●": "o", "¦": ":", "┼": "+", "…": "..."})
 
 
 def in_ascii(text: str) -> str:

@@ -83,9 +83,7 @@ def _quantity(value: float, dimension: Dimension) -> str:
     return f'<span class="number">{number_html(value)}{chr(0xA0) if unit else ""}{unit}</span>'
 
 
-MATH_FONTS = (
-    '"Cambria Math","STIX Two Math","Latin Modern Math","Libertinus Math","Noto Sans Math","DejaVu Math TeX Gyre",math,serif'
-)
+MATH_FONTS = '"Cambria Math","STIX Two Math","Latin Modern Math","Noto Sans Math","DejaVu Math TeX Gyre",math,serif'
 """Fonts whose bars, roots and parentheses grow with what they hold; browsers find none of them by themselves on some systems."""
 
 _STYLE = (

@@ -75,7 +75,10 @@ def test_the_recommended_formula_can_be_used(folder, document):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("fit", "table.csv", "--n-models", "2", "--members", "4"), "n-models: needs a fit of one model, found --members"),
+        (
+            ("fit", "table.csv", "--n-models", "2", "--members", "4"),
+            "n-models: needs a fit of one model, found --members",
+        ),
         (("fit", "table.csv", "--plot", "p.png"), "plot: needs --n-models, found a fit without"),
         (("export", "model.json", "--recommended", "--dim", "2"), "recommended: needs no --dim, found --dim 2"),
         (
@@ -95,7 +98,11 @@ def test_a_terminal_without_raised_digits_gets_the_formula_in_ascii(folder):
     table = pd.read_csv(folder / "table.csv").rename(columns={"r (AA)": "r"})
     table.to_csv(folder / "plain.csv", index=False)
     done = subprocess.run(
-        [*COMMAND, "fit", "plain.csv", "--target", "E", "--dim", "1", *SMALL, "--quiet"], cwd=folder, capture_output=True, text=True,
-        env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=True,
-    )  # fmt: skip
+        [*COMMAND, "fit", "plain.csv", "--target", "E", "--dim", "1", *SMALL, "--quiet"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=True,
+    )
     assert " [eV] * a**2" in done.stdout

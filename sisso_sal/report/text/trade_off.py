@@ -57,13 +57,13 @@ def _drawing(judged: Mapping[str, Any]) -> list[str]:
     for size in sizes:
         low, place, high = (cell(size["mae"] + k * size["mae_error"]) for k in (-1, 0, 1))
         cells = [" "] * N_CELLS
-        cells[cell(bound)] = "¦"
         cells[low : high + 1] = ["─"] * (high + 1 - low)
+        cells[cell(bound)] = "┼" if low <= cell(bound) <= high else "¦"
         cells[place] = "●"
         mark = "  *" if size["dimension"] == judged["recommended"][0] else ""
         told = f"{size['mae']:.3g} ± {size['mae_error']:.2g}"
         lines.append(f"  {_terms(size['dimension']):>7} |{''.join(cells)}| {told}{mark}")
-    lines.append(f"  ¦: the least error and one standard error, {bound:.3g}; left edge: 0")
+    lines.append(f"  ¦ ┼: the least error and one standard error, {bound:.3g}; left edge: 0")
     return lines
 
 
