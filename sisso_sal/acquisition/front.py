@@ -6,7 +6,8 @@ count as independent Gaussians. Their errors could be correlated, but two separa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -182,14 +183,69 @@ def probability_not_dominated(mean: np.ndarray, std: np.ndarray, front: np.ndarr
     return np.where(np.isnan(mean).any(axis=1), np.nan, total)
 
 
+def believed(mean: np.ndarray, std: np.ndarray, front: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """How a candidate that was chosen is believed to turn out, so that the next one is looked for elsewhere.
+
+    Where the predicted values extend the front they are believed (kriging believer; Ginsbourger, Le Riche and Carraro,
+    Computational Intelligence in Expensive Optimization Problems, 131 (2010)). A candidate that is predicted to lie behind the
+    front was chosen for what it may become: it is believed to succeed. Of the boxes between neighbours of the front the one is
+    taken where it gains most, the product of the expected improvements, and its values are the expected ones inside of this box.
+
+    Parameters
+    ----------
+    mean, std : ndarray (2,)
+        Each in its unit.
+    front : ndarray (k, 2)
+    reference : ndarray (2,)
+
+    Returns
+    -------
+    ndarray (2,)
+        A point that extends the front, unless the candidate cannot.
+
+    Examples
+    --------
+    >>> front, reference = np.array([[0.0, 0.5], [0.5, 0.0]]), np.array([1.0, 1.0])
+    >>> believed(np.array([0.2, 0.3]), np.array([0.1, 0.1]), front, reference).tolist()
+    [0.2, 0.3]
+    >>> believed(np.array([0.6, 0.6]), np.array([0.1, 0.1]), front, reference).round(2).tolist()
+    [0.45, 0.45]
+    """
+    steps = _staircase(front, reference)
+    if np.all(mean < reference) and not np.any(np.all(steps <= mean, axis=1)):
+        return mean
+    corners = np.column_stack([np.append(steps[:, 0], reference[0]), np.append(reference[1], steps[:, 1])])
+    told = [Distribution(np.full(len(corners), mean[j]), np.full(len(corners), std[j])) for j in (0, 1)]
+    reach = np.array([_each(expected_improvement, told[j], corners[:, j]) for j in (0, 1)])
+    chance = np.array([_each(probability_of_improvement, told[j], corners[:, j]) for j in (0, 1)])
+    best = int(np.argmax(reach[0] * reach[1]))
+    if reach[0, best] * reach[1, best] <= 0.0:
+        return mean
+    return corners[best] - reach[:, best] / chance[:, best]
+
+
+def _each(score: Callable[..., np.ndarray], told: Distribution, bounds: np.ndarray) -> np.ndarray:
+    """A score of equal candidates, each with a bound of its own: ndarray (n,)."""
+    return np.array([score(told, float(bound))[place] for place, bound in enumerate(bounds)])
+
+
+MOST_DOUBTFUL = 0.25
+"""Share of a batch, rounded up, that candidates with doubtful predictions take at most while there are others that gain."""
+
+
 def choose_batch(
-    mean: np.ndarray, std: np.ndarray, front: np.ndarray, reference: np.ndarray, ids: Sequence[str], batch: int
+    mean: np.ndarray,
+    std: np.ndarray,
+    front: np.ndarray,
+    reference: np.ndarray,
+    ids: Sequence[str],
+    batch: int,
+    doubtful: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Candidates chosen one after the other by the expected growth of the hypervolume.
 
-    Each pick is believed to turn out as predicted and enters the front with its mean, so that the next one is looked for
-    elsewhere (kriging believer; Ginsbourger, Le Riche and Carraro, Computational Intelligence in Expensive Optimization
-    Problems, 131 (2010)). The models are not fitted again in between.
+    Each pick is believed to turn out as predicted, or to succeed where it is predicted to lie behind the front (`believed`), and
+    enters the front so, so that the next one is looked for elsewhere along it. The models are not fitted again in between.
 
     Parameters
     ----------
@@ -203,13 +259,16 @@ def choose_batch(
         Equal gains are ordered by id.
     batch : int
         Largest number to choose.
+    doubtful : ndarray (n,) of bool, optional
+        Candidates whose predictions are doubtful; they take at most `MOST_DOUBTFUL` of the batch while there are others that gain.
 
     Returns
     -------
     picks : ndarray (at most batch,) of int
         Numbers of the chosen, in the order of choice. One that cannot gain anything, or has no prediction, is never chosen.
     gains : ndarray (at most batch,)
-        Expected growth by each, after those before it, in the product of the units; it never rises.
+        Expected growth by each, after those before it, in the product of the units. It never rises, but where doubtful candidates
+        had to wait until no other gained.
 
     Examples
     --------
@@ -219,18 +278,23 @@ def choose_batch(
     ([0, 2], [0.39, 0.04])
     """
     by_id = np.array(sorted(range(len(ids)), key=lambda i: ids[i]), dtype=np.int64)
+    is_doubtful = np.zeros(len(ids), dtype=bool) if doubtful is None else doubtful
+    places = math.ceil(MOST_DOUBTFUL * batch)
     picks: list[int] = []
     gains: list[float] = []
-    believed = np.asarray(front, dtype=float).reshape(-1, 2)
+    known = np.asarray(front, dtype=float).reshape(-1, 2)
     while len(picks) < min(batch, len(ids)):
-        growth = expected_hypervolume_improvement(mean[by_id], std[by_id], believed, reference)
+        growth = expected_hypervolume_improvement(mean[by_id], std[by_id], known, reference)
         growth = np.where(np.isnan(growth) | np.isin(by_id, picks), 0.0, growth)
+        if is_doubtful[picks].sum() >= places:
+            sure = np.where(is_doubtful[by_id], 0.0, growth)
+            growth = sure if sure.max() > 0.0 else growth
         best = int(np.argmax(growth))
         if growth[best] <= 0.0:
             break
         picks.append(int(by_id[best]))
         gains.append(float(growth[best]))
-        believed = np.vstack([believed, mean[picks[-1]]])
+        known = np.vstack([known, believed(mean[picks[-1]], std[picks[-1]], known, reference)])
     return np.array(picks, dtype=np.int64), np.array(gains)
 
 

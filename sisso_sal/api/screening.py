@@ -20,9 +20,7 @@ from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.store import read_ledger
 from sisso_sal.models.files import read_model
 from sisso_sal.models.formulas import FittedModels
-from sisso_sal.models.needs import Model
-from sisso_sal.models.stored import StoredModel
-from sisso_sal.models.task_models import FittedTasks
+from sisso_sal.models.needs import Model, of_one_task
 from sisso_sal.oxides.element_groups import refused_elements
 from sisso_sal.oxides.enumeration import OxideEnumeration
 from sisso_sal.protocols import Progress
@@ -130,19 +128,19 @@ def screen_pool(
     check_folder(folder)
     digest = digest_of(path)
     stored = read_model(path)
-    if isinstance(stored.model, FittedTasks):
-        raise ModelFileError(
-            f"{path}: screen needs a model of one task, found one of {len(stored.model.task_names)} tasks"
-        )
-    settings = _settings(stored, _told_by(Path(model)), wanted)
+    try:
+        learned = of_one_task(stored.model)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: screen {error}") from error
+    settings = _settings(learned, _told_by(Path(model)), wanted)
     by_element = bool(settings["unwanted"])
-    parts, reading = _opened(pool, stored.model, folder, wanted, tell, by_element)
+    parts, reading = _opened(pool, learned, folder, wanted, tell, by_element)
     if by_element and reading.composition is None:
         raise SettingsError(f"{pool}: elements can be excluded only where candidates have formulas, found none")
     job = ScreeningJob(
         model=str(path.resolve()), digest=digest, target=stored.target, unit=stored.target_unit, top=wanted.top,
         keeps_all=wanted.keeps_all, pool=pool if is_enumerated(pool) else "",
-        reading=reading, bins=bins_of(stored.model), **settings,
+        reading=reading, bins=bins_of(learned), **settings,
     )  # fmt: skip
     begin(folder, job)
     return screen(folder, job, parts, workers, progress, share)
@@ -157,9 +155,9 @@ def _told_by(model: Path) -> _Told:
     return _Told(summary, tuple(sorted({*state.labels, *(case.id for case in state.failed)})), state.run)
 
 
-def _settings(stored: StoredModel, told: _Told, wanted: ScreeningWish) -> dict[str, Any]:
+def _settings(model: Model, told: _Told, wanted: ScreeningWish) -> dict[str, Any]:
     """Goal, acquisition, reference and known ids, as fields of a `ScreeningJob`."""
-    model, summary = stored.model, told.summary
+    summary = told.summary
     goal = Goal.parse(wanted.goal or summary.get("goal") or "min")
     name = wanted.acquisition or _usual(model, goal, summary)
     if wanted.goal is None and summary and acquisition_named(name).share is not None and not goal.has_bound:

@@ -13,6 +13,12 @@ from sisso_sal.oxides.element_groups import groups_of
 from sisso_sal.oxides.elements import element_data
 from sisso_sal.protocols import Space
 
+EXTRAPOLATING = 1 / 3
+"""A prediction is marked where more than this share of the formulas extrapolates."""
+
+FAR = 2.0
+"""A prediction is marked where its distance to the labelled materials (see `Prediction`) is larger."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:

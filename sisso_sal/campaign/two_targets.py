@@ -19,7 +19,7 @@ from sisso_sal.acquisition.front import (
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.campaign.exclusion import Exclusion
 from sisso_sal.campaign.exclusion import excluded as excluded_by_elements
-from sisso_sal.campaign.marks import marked
+from sisso_sal.campaign.marks import EXTRAPOLATING, FAR, marked
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.protocols import Described, Progress, Quantity, Space, Surrogate
 from sisso_sal.protocols.cause import counted
@@ -60,6 +60,11 @@ class Objective:
     distance: np.ndarray
     reason: np.ndarray
     model: dict[str, Any] | None
+
+    @property
+    def doubtful(self) -> np.ndarray:
+        """ndarray (n,) of bool: predictions far from all labelled materials, or of formulas that extrapolate; see `marks`."""
+        return (np.nan_to_num(self.outside) > EXTRAPOLATING) | (np.nan_to_num(self.distance) > FAR)
 
     @property
     def header(self) -> str:
@@ -247,7 +252,8 @@ def compromises(
     open_rows = np.flatnonzero(is_open & np.array([id not in exclusion.ids for id in ids], dtype=bool))
     mean = np.column_stack([first.mean, second.mean])[open_rows] * signs
     std = np.column_stack([first.std, second.std])[open_rows]
-    picks, gains = choose_batch(mean, std, front, worst, [ids[i] for i in open_rows], batch)
+    doubtful = first.doubtful | second.doubtful
+    picks, gains = choose_batch(mean, std, front, worst, [ids[i] for i in open_rows], batch, doubtful[open_rows])
     alone, chance = np.full(len(ids), np.nan), np.full(len(ids), np.nan)
     alone[open_rows] = expected_hypervolume_improvement(mean, std, front, worst)
     chance[open_rows] = probability_not_dominated(mean, std, front)

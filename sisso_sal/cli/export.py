@@ -52,11 +52,12 @@ UPLOAD = panel(
     "--dim", type=click.IntRange(min=1), help="Number of terms, for a file of one model; the largest by default."
 )
 @click.option("--task", metavar="NAME", help="The task of a model of several, whose coefficients are written.")
+@click.option("--recommended", is_flag=True, help="The formula that fit --n-models recommended.")
 @UPLOAD
 @OUT_FILE
 @JSON
 @COMMON
-def export(model, form, member, dim, task, out, force, as_json, quiet, debug, **upload):
+def export(model, form, member, dim, task, recommended, out, force, as_json, quiet, debug, **upload):
     """Write the formulas of MODEL as LaTeX, sympy, Python, C or Fortran, or its calculations for NOMAD or ASE.
 
     MODEL is a model file, or a run folder, of which the newest iteration is taken. For nomad and ase it is a run folder with
@@ -70,12 +71,13 @@ def export(model, form, member, dim, task, out, force, as_json, quiet, debug, **
       sisso-sal export runs/oxides --format nomad --out oxides.zip
       sisso-sal export runs/oxides --format ase --out oxides.db
     """
-    _check_options(form, upload, {"member": member, "dim": dim, "task": task})
+    chosen = {"member": member, "dim": dim, "task": task, "recommended": recommended or None}
+    _check_options(form, upload, chosen)
     if form in _OF_CALCULATIONS:
         _export_calculations(model, form, out, force, as_json, upload)
         return
     check_free(out, force)
-    text, n_models = _formulas(model, form, member, dim, task)
+    text, n_models = _formulas(model, form, chosen)
     write(dumps({"format": form, "n_models": n_models, "source": text}) if as_json else text, out, force)
     next_step(_USES[form].format(file=out or "FILE"), err=True)
 
@@ -90,8 +92,9 @@ def _check_options(form: str, upload: dict[str, Any], of_formulas: dict[str, Any
             raise SettingsError(f"{name.removesuffix('s')}: needs --format nomad, found {form}")
 
 
-def _formulas(model: Path, form: str, member: int | None, dim: int | None, task: str | None) -> tuple[str, int]:
-    """Source text, and the number of models in it."""
+def _formulas(model: Path, form: str, chosen: dict[str, Any]) -> tuple[str, int]:
+    """Source text, and the number of models in it; `chosen` are the options that say which."""
+    member, dim, task, recommended = (chosen[name] for name in ("member", "dim", "task", "recommended"))
     from sisso_sal.campaign.newest import model_file
     from sisso_sal.export import export_model
     from sisso_sal.models.files import read_model
@@ -110,14 +113,18 @@ def _formulas(model: Path, form: str, member: int | None, dim: int | None, task:
     if isinstance(learned, FittedModels):
         if member is not None:
             raise SettingsError("member: needs an ensemble, found a model file of one model; choose with --dim")
+        if recommended and dim is not None:
+            raise SettingsError(f"recommended: needs no --dim, found --dim {dim}")
+        learned = learned.with_recommended() if recommended else learned
         known = {m.dimension: m for m in learned.models}
         if dim is not None and dim not in known:
             raise SettingsError(f"dim: needs one of {', '.join(map(str, known))}, found {dim}")
         models = [known[dim] if dim is not None else learned.model]
     else:
         models = list(learned.members)
-        if dim is not None:
-            raise SettingsError("dim: needs a model file of one model, found an ensemble; choose with --member")
+        for name, value in (("dim", dim), ("recommended", recommended or None)):
+            if value is not None:
+                raise SettingsError(f"{name}: needs a model file of one model, found an ensemble; choose with --member")
         if member is not None:
             if member > len(models):
                 raise SettingsError(f"member: needs a number from 1 to {len(models)}, found {member}")

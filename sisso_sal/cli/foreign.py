@@ -138,7 +138,13 @@ def _run(source, document: dict[str, Any], threads: int | None, as_json: bool, q
             settings = load_settings(files[1], {})  # the input alone says what is looked for
             settings = settings.model_copy(update={"model": settings.model.completed(ensemble=False)})
             data = read(Path(files[0]), settings, None)
-            _, fit = fitted(data, settings, threads, is_ensemble=False, silent=quiet or as_json)
+            _, fit = fitted(
+                data,
+                settings,
+                {"threads": threads, "criterion": "rmse", "n_models": None},
+                is_ensemble=False,
+                silent=quiet or as_json,
+            )
         except InputError as error:
             raise InputError(_in_words_of(source, str(error), files)) from error
     about = document["imported"]

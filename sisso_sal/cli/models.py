@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sisso_sal.cli.help import Computing
+from sisso_sal.cli.help import Computing, panel
 from sisso_sal.cli.options import (
     COLUMNS_OF_TASKS,
     COMMON,
@@ -22,6 +22,7 @@ from sisso_sal.cli.options import (
     WORKERS,
     at_work,
     check_free,
+    check_plot,
     dumps,
     load,
     model_changes,
@@ -30,7 +31,7 @@ from sisso_sal.cli.options import (
     write,
 )
 from sisso_sal.cli.tasks import TASKS, check_tasks, fit_tasks, predict_tasks, tell_tasks
-from sisso_sal.cli.terminal import emit, fail, next_step, note, show
+from sisso_sal.cli.terminal import emit, fail, next_step, note, show, width
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.system.progress import Progress
 
@@ -48,25 +49,47 @@ if TYPE_CHECKING:
 @click.option(
     "--config", type=click.Path(path_type=Path), help="Settings in a TOML file; options of the command override them."
 )
+@panel(
+    "Formulas",
+    click.option(
+        "--n-models",
+        metavar="M",
+        type=click.IntRange(1, 1000),
+        help="Show the best M formulas of each number of terms, and recommend one by held-out labels.",
+    ),
+)
 @OUT_FILE
+@panel(
+    "Output",
+    click.option(
+        "--plot",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Draw error against complexity (--n-models), as PNG, PDF or SVG.",
+    ),
+)
 @SEED
 @THREADS
 @WORKERS
 @JSON
 @COMMON
 def fit(
-    table, target, id_column, formula, config, out, force, threads, executor, n_workers, as_json, quiet, debug, **options
+    table, target, id_column, formula, config, n_models, out, force, plot, threads, executor, n_workers, as_json, quiet, debug,
+    **options,
 ):  # fmt: skip
     """Find formulas for the target of TABLE; --out saves the model for predict and export.
 
-    With --task, or with several --target, one descriptor is found for all tasks, with coefficients of each.
+    With --n-models the search is done again without each of ten parts of the materials. The recommended formula has the fewest
+    terms whose error is within one standard error of the least, and of such formulas the fewest operators. With --task, or with
+    several --target, one descriptor is found for all tasks, with coefficients of each.
 
     \b
     Examples:
       sisso-sal fit table.csv --target "gap (eV)" --dim 2 --out model.json
+      sisso-sal fit table.csv --target "gap (eV)" --dim 3 --n-models 5
       sisso-sal fit table.csv --target "gap (eV)" --task family
     """
     check_free(out, force)
+    check_plot(plot, force)
     from sisso_sal.settings.campaign import EnsembleSettings
 
     is_ensemble = options["members"] is not None
@@ -76,33 +99,48 @@ def fit(
     of_tasks = {name: options.pop(name) for name in ("task", "same_sign", "task_weighting", "criterion")}
     has_tasks = bool(of_tasks["task"]) or len(target) > 1
     check_tasks(of_tasks, options, len(target), is_ensemble=is_ensemble)
+    if n_models is not None and (is_ensemble or has_tasks):
+        found = "--members" if is_ensemble else "several tasks"
+        raise SettingsError(f"n-models: needs a fit of one model, found {found}")
+    if plot is not None and n_models is None:
+        raise SettingsError("plot: needs --n-models, found a fit without")
     asked = target[0] if len(target) == 1 else None
     settings = load(config, {"target": asked, "id": id_column, **model_changes(options)}, ensemble=is_ensemble)
     if is_ensemble and (doubt := settings.ensemble.doubt()):
         note(doubt)
+    silent = quiet or as_json
     if has_tasks:
-        work = {"threads": threads, "executor": executor, "n_workers": n_workers, "silent": quiet or as_json}
+        work = {"threads": threads, "executor": executor, "n_workers": n_workers, "silent": silent}
         model, document = fit_tasks(table, target, settings, formula, of_tasks | work)
     else:
         data = read(table, settings, formula)
-        criterion = of_tasks["criterion"] or "rmse"
+        given = {"threads": threads}
+        if not is_ensemble:
+            given |= {"n_models": n_models, "criterion": of_tasks["criterion"] or "rmse"}
         with at_work(executor, n_workers, threads):
-            model, document = fitted(
-                data, settings, threads, is_ensemble=is_ensemble, silent=quiet or as_json, criterion=criterion
-            )
+            model, document = fitted(data, settings, given, is_ensemble=is_ensemble, silent=silent)
     if out is not None:
         from sisso_sal.models.files import save_model
 
         save_model(out, model, document["target"]["name"], document["target"]["unit"])
     tell_tasks(document, as_json) if has_tasks else tell_fit(document, as_json)
+    if plot is not None and document["trade_off"] is not None:
+        from sisso_sal.report.figures.error_against_complexity import error_against_complexity
+        from sisso_sal.report.figures.saved import save_figure
+
+        save_figure(error_against_complexity(document), plot)
     if out is not None:
         next_step(f"sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out} --format python")
     else:
         next_step("add --out model.json to save the model for predict and export")
 
 
-def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bool, criterion: str = "rmse"):
-    """A model of the labelled rows, and the document that describes it; an interrupted search gives the best models so far."""
+def fitted(data, settings, given: dict[str, Any], *, is_ensemble: bool, silent: bool):
+    """A model of the labelled rows, and the document that describes it; an interrupted search gives the best models so far.
+
+    `given` are parameters that no settings file has: ``threads`` and, for one model, ``criterion`` and ``n_models``, with which so
+    many formulas of each number of terms are judged by held-out labels.
+    """
     import numpy as np
 
     from sisso_sal.models.fitting import labels_needed
@@ -117,9 +155,9 @@ def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bo
         raise FitError(f"{space.name}: needs at least {needed} labelled rows for {wanted}, found {len(known)}")
     start = time.perf_counter()
     with Progress("screening", silent) as progress:
-        stored = _searched(space, known, settings, threads, is_ensemble, progress, criterion)
+        stored = _searched(space, known, settings, given, is_ensemble, progress)
     seconds = time.perf_counter() - start
-    document = _fit_document(stored.model, space, is_ensemble)
+    document = _fit_document(stored.model, space, is_ensemble, given.get("n_models"))
     if is_ensemble:
         from sisso_sal.models.materials import materials_of
 
@@ -127,19 +165,18 @@ def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bo
     return stored, document | {"seconds": round(seconds, 4), "seed": settings.seed}
 
 
-def _searched(space, known, settings, threads: int | None, is_ensemble: bool, progress, criterion: str):
-    """The model of the rows of these numbers, with its settings."""
+def _searched(space, known, settings, given: dict[str, Any], is_ensemble: bool, progress):
+    """The model of the rows of these numbers, with its settings; `given` are parameters that no settings file has."""
     from sisso_sal.models.baseline import low_of
     from sisso_sal.models.inputs import table_of
     from sisso_sal.models.stored import StoredModel
 
     low = low_of(settings.ensemble.low, space)
-    parameters = settings.model.estimator_parameters() | {"threads": threads, "low": low}
+    parameters = settings.model.estimator_parameters() | given | {"low": low}
     table = table_of(space, known, space.labels[known])
     if not is_ensemble:
         from sisso_sal.models.formulas import find_formulas
 
-        parameters |= {"criterion": criterion}
         return StoredModel(find_formulas(parameters, table, progress), parameters)
     from sisso_sal.models.assembly import fit_ensemble
     from sisso_sal.models.recipe import recipe_of
@@ -153,7 +190,7 @@ def tell_fit(document: dict[str, Any], as_json: bool) -> None:
     """Print the formulas; after an interrupted search the program ends here."""
     from sisso_sal.report.text.results import fit_text
 
-    emit(dumps(document)) if as_json else show(fit_text(document))
+    emit(dumps(document)) if as_json else show(fit_text(document, width()))
     if not document["complete"]:
         fail("interrupted: these are the best models so far, the search was not finished", 130)
 
@@ -163,19 +200,12 @@ _ABOUT = (
 )  # fmt: skip
 
 
-def _fit_document(model, space, is_ensemble: bool) -> dict[str, Any]:
+def _fit_document(model, space, is_ensemble: bool, n_models: int | None) -> dict[str, Any]:
     target, columns = space.target, space.rows().features
     best = [model.members[i] for i, _ in model.typical_members(columns)] if is_ensemble else model.models
-    models = []
-    for one in best:
-        units = one.coefficient_units(target.unit)
-        entry = one.to_json() | {"equation": one.equation(target.name, target.unit)}
-        for term, unit in zip(entry["terms"], units, strict=True):
-            term["coefficient_unit"] = unit.strip("[]")
-        models.append(entry)
     document = {
         "target": {"name": target.name, "unit": target.unit},
-        "models": models,
+        "models": [_told(one, target) for one in best],
         "n_features": model.counts.n_features,
         "rejected": model.counts.rejected,
         "complete": model.counts.is_complete,
@@ -186,7 +216,36 @@ def _fit_document(model, space, is_ensemble: bool) -> dict[str, Any]:
     if is_ensemble:
         about = model.describe(columns, target.name, target.unit)
         return document | {key: about[key] for key in _ABOUT}
-    return document | {"choices": model.choices, "low": model.low.to_json() if model.low else None}
+    document |= {"choices": model.choices, "low": model.low.to_json() if model.low else None}
+    if n_models is None:
+        return document
+    return document | {
+        "alternatives": [[_told(one, target) for one in models] for models in model.alternatives],
+        "trade_off": model.trade_off.to_json() if model.trade_off else None,
+        "recommended": _told(model.recommended, target) if model.recommended else None,
+    }
+
+
+def _told(model, target) -> dict[str, Any]:
+    """A formula as plain data, with its text."""
+    from sisso_sal.features.typeset import written
+
+    told = {"equation": model.equation(target.name, target.unit), "shown": model.shown(target.name, target.unit)}
+    entry = model.to_json() | told
+    for row, term, unit in zip(entry["terms"], model.terms, model.coefficient_units(target.unit), strict=True):
+        row |= {"coefficient_unit": unit.strip("[]"), "shown": written(term.expression, "plain")}
+    return entry
+
+
+def _chosen(learned, is_recommended: bool):
+    """The model of a file, with its recommended formula if that is wanted."""
+    from sisso_sal.models.formulas import FittedModels
+
+    if not is_recommended:
+        return learned
+    if not isinstance(learned, FittedModels):
+        raise SettingsError("recommended: needs a model file of one model, found an ensemble")
+    return learned.with_recommended()
 
 
 @click.command(cls=Computing, short_help="Predict with a model")
@@ -195,10 +254,11 @@ def _fit_document(model, space, is_ensemble: bool) -> dict[str, Any]:
 @click.option("--id", "id_column", metavar="COLUMN", help="Column of the ids; by default the first text column.")
 @click.option("--formula", metavar="COLUMN", help="Make the features from formulas of oxides in this column.")
 @click.option("--task", metavar="NAME", help="Predict for this task; by default for that in the table's own column.")
+@click.option("--recommended", is_flag=True, help="With the formula that fit --n-models recommended.")
 @OUT_FILE
 @JSON
 @COMMON
-def predict(model, table, id_column, formula, task, out, force, as_json, quiet, debug):
+def predict(model, table, id_column, formula, task, recommended, out, force, as_json, quiet, debug):
     """Predict for every row of TABLE with MODEL: a model file, or a run folder, of which the newest iteration is taken.
 
     Columns are matched by name, in any order, and converted to the model's units; only those that the model uses need to be there.
@@ -222,11 +282,13 @@ def predict(model, table, id_column, formula, task, out, force, as_json, quiet, 
     check_free(out, force)
     stored = read_model(model_file(model))
     if isinstance(stored.model, FittedTasks):
+        if recommended:
+            raise SettingsError("recommended: needs a model file of one task, found one of several")
         data, frame = predict_tasks(stored.model, table, id_column, formula, task)
     elif task is not None:
         raise SettingsError(f"task: needs a model of several tasks, found another one in {model}")
     else:
-        data, frame = _predicted(stored.model, table, id_column, formula)
+        data, frame = _predicted(_chosen(stored.model, recommended), table, id_column, formula)
     for line in remarks_text(data):
         note(line)
     undefined = np.isnan(frame["mean"])

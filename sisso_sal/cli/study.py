@@ -292,8 +292,9 @@ def tune(
 ):  # fmt: skip
     """Choose rung, terms, n_sis, members, dropout and transform for TABLE by cross-validation, and write a settings file.
 
-    The settings are compared by the mean absolute error of the formulas, without correction, on held-out rows. One search serves
-    all folds, dropouts and numbers of terms.
+    The settings are compared by the mean absolute error of the formulas, without correction, on held-out rows; rows of one material
+    are held out together. Of all that lie within one standard error of the least error the simplest are chosen: no transform, then
+    the fewest terms, then the lowest rung. One search serves all folds, dropouts and numbers of terms.
 
     With --learning-curve the settings are those of discover or of --config. The whole ensemble learns from more and more rows, in
     three orders: at random, the worst predicted first, and those farthest from the others first. The errors are those of rows that
@@ -326,7 +327,7 @@ def tune(
             show_learning_curve(data, ensemble.recipe(), request, as_json, quiet)
             return
         document = _compared(data, ensemble, tried, folds, Progress("searches", quiet or as_json))
-    _write_settings(out, config, {**named, **document["best"], "adapt": False})
+    _write_settings(out, config, {**named, **document["chosen"], "adapt": False})
     document["out"] = str(out)
     from sisso_sal.report.text.study import tune_text
 
@@ -348,7 +349,7 @@ def _compared(data, ensemble, tried: dict[str, Any], folds: int, progress: Progr
     from sisso_sal.models.estimators import frame_of
     from sisso_sal.models.inputs import groups_of
     from sisso_sal.models.materials import materials_of
-    from sisso_sal.models.validation import GRID
+    from sisso_sal.models.validation import GRID, simplest
     from sisso_sal.models.validation import tune as compare
     from sisso_sal.spaces.table import TableSpace
 
@@ -364,7 +365,7 @@ def _compared(data, ensemble, tried: dict[str, Any], folds: int, progress: Progr
     return {
         "target": {"name": data.target_name, "unit": data.target_unit},
         "n_samples": len(known), "materials": materials_of(space, known)[1], "folds": folds, "rows": rows,
-        "best": {key: rows[0][key] for key in GRID}, **data.remarks(),
+        "best": {key: rows[0][key] for key in GRID}, "chosen": {key: simplest(rows)[key] for key in GRID}, **data.remarks(),
     }  # fmt: skip
 
 

@@ -71,8 +71,15 @@ def emit(text: str, *, nl: bool = True, is_styled: bool = False) -> None:
 
 
 def show(text: str) -> None:
-    """Print a result as text."""
-    _print(fitted(printable(text, keep="\n"), width()))
+    """Print a result as text; where the terminal has no raised digits and roots, formulas are written without them."""
+    text = printable(text, keep="\n")
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        from sisso_sal.features.typeset import in_ascii
+
+        text = in_ascii(text)
+    _print(fitted(text, width()))
 
 
 def _print(text: str, *, nl: bool = True, color: bool | None = None) -> None:

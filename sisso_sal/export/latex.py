@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sisso_sal.export.job import Job, digits, sign_of
 from sisso_sal.features.dimension import NONE, parse_unit
-from sisso_sal.features.expression import as_factor
 from sisso_sal.features.symbols import latex_symbol, latex_unit
+from sisso_sal.features.typeset import written
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.system.printable import printable
 
@@ -44,7 +44,7 @@ def _latex_equation(job: Job, model: SISSOModel, number: int) -> str:
     unit = parse_unit(job.target_unit) if model.link.is_identity else NONE
     rows = [f"{_latex_left(job, model, number)} &= {_latex_number(model.intercept)}{latex_unit(unit.exponents)}"]
     for term, unit in zip(model.terms, model.coefficient_dimensions(job.target_unit), strict=True):
-        factor = as_factor(term.expression, "latex", job.names)
+        factor = written(term.expression, "latex", job.names, factor=True)
         size = f"{_latex_number(abs(term.coefficient))}{latex_unit(unit.exponents)}"
         rows.append(rf"  &\quad {sign_of(term.coefficient)} {size}\; {factor}")
     return " \\nonumber\\\\\n".join(rows)

@@ -17,7 +17,7 @@ from sisso_sal.models.calibration import Calibration, calibrate
 from sisso_sal.models.correction import FEWEST, Correction, Kernels, checked_composition
 from sisso_sal.models.costs import correction_cost
 from sisso_sal.models.ensemble_model import EnsembleModel, aggregated, evaluated
-from sisso_sal.models.groups import Provenance, n_materials
+from sisso_sal.models.groups import Provenance, error_of_mean, n_materials
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.members import Draw, Stage, by_dimension, lines_alone, search_members
@@ -56,6 +56,7 @@ class _Choice:
     members: tuple[SISSOModel, ...]
     mae: float
     rmse: float
+    mae_error: float
 
     @property
     def place(self) -> dict[str, Any]:
@@ -64,7 +65,7 @@ class _Choice:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, which has no infinity."""
-        errors = {"mae": self.mae, "rmse": self.rmse}
+        errors = {"mae": self.mae, "rmse": self.rmse, "mae_error": self.mae_error}
         return self.place | {name: value if np.isfinite(value) else None for name, value in errors.items()}
 
 
@@ -231,7 +232,7 @@ def _alone(
     chosen = _place(stage, 0, form)
     choices = judged.model.choices
     if chosen not in [{name: one[name] for name in chosen} for one in choices]:
-        choices = [*choices, chosen | {"mae": best.mae, "rmse": best.rmse}]
+        choices = [*choices, chosen | {"mae": best.mae, "rmse": best.rmse, "mae_error": None}]
     model = replace(
         judged.model, members=members, chosen=chosen, choices=choices, correction=None, certain=None, low=low,
         calibration=calibration, formula_calibration=calibration, recalibration=recalibration,
@@ -251,13 +252,17 @@ def _features(table: TrainingTable, rows: np.ndarray) -> np.ndarray:
     return np.column_stack([columns[name][rows] for name in table.primaries])
 
 
-def _errors(recipe: EnsembleRecipe, table: TrainingTable, members, unseen, order) -> tuple[float, float]:
-    """Out-of-bag mean absolute and root mean square error; infinite where nothing is out of bag."""
+def _errors(recipe: EnsembleRecipe, table: TrainingTable, members, unseen, order) -> tuple[float, float, float]:
+    """Out-of-bag mean absolute and root mean square error, and the standard error of the first; infinite where none is known."""
     values, valid, _ = evaluated(Program.of(members), table.columns())
     mean, _ = aggregate(values, valid & unseen, 1, mean=recipe.aggregation)
     error = (table.y - mean)[order]  # summed in canonical order
-    error = error[np.isfinite(error)]
-    return (float(np.abs(error).mean()), float(np.sqrt(np.mean(error**2)))) if len(error) else (np.inf, np.inf)
+    known = np.isfinite(error)
+    if not known.any():
+        return np.inf, np.inf, np.inf
+    size = np.abs(error[known])
+    mae_error = error_of_mean(size, table.groups[order][known]) if len(size) > 1 else np.inf
+    return float(size.mean()), float(np.sqrt(np.mean(size**2))), mae_error
 
 
 def _judged(

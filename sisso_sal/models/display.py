@@ -11,6 +11,7 @@ from sisso_sal.features.dimension import Dimension, parse_unit
 from sisso_sal.features.expression import Expression
 from sisso_sal.features.names import quoted
 from sisso_sal.features.symbols import mathml_symbol
+from sisso_sal.features.typeset import written
 from sisso_sal.models.linear import SISSOModel
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def formula_html(model: SISSOModel, target: str, target_unit: str = "") -> str:
 
 
 def descriptor_html(expression: Expression, *, factor: bool = False) -> str:
-    """A descriptor typeset with fractions at full size; a sum that is a `factor` stands in parentheses."""
-    content = expression.to_mathml(factor=factor)
+    """A descriptor in its simplest form, typeset with fractions at full size; a sum that is a `factor` stands in parentheses."""
+    content = written(expression, "mathml", factor=factor)
     return (
         f'<math alttext="{escape(str(expression), quote=True)}"><mstyle displaystyle="true">{content}</mstyle></math>'
     )
@@ -82,8 +83,12 @@ def _quantity(value: float, dimension: Dimension) -> str:
     return f'<span class="number">{number_html(value)}{chr(0xA0) if unit else ""}{unit}</span>'
 
 
+MATH_FONTS = '"Cambria Math","STIX Two Math","Latin Modern Math","Noto Sans Math","DejaVu Math TeX Gyre",math,serif'
+"""Fonts whose bars, roots and parentheses grow with what they hold; browsers find none of them by themselves on some systems."""
+
 _STYLE = (
     "<style>.sisso-sal{line-height:1.5}.sisso-sal .term{margin:.35em 0 .35em 1em}.sisso-sal .number{white-space:nowrap}"
+    f".sisso-sal math{{font-family:{MATH_FONTS}}}"
     ".sisso-sal table{border-collapse:collapse;margin:.5em 0}"
     ".sisso-sal td,.sisso-sal th{padding:.15em .8em .15em 0;text-align:left}</style>"
 )

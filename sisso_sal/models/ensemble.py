@@ -21,6 +21,7 @@ from sisso_sal.models.materials import materials_told
 from sisso_sal.models.posterior import Certainty
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.models.recipe import EnsembleRecipe, recipe_of
+from sisso_sal.models.trade_off import simplest_choice
 from sisso_sal.protocols import Prediction
 
 
@@ -72,7 +73,11 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
     chosen_ : dict
         ``rung`` and ``dim`` of the members; ``form`` and ``column``, what they are formulas for, see `Form`.
     choices_ : list of dict
-        The same, and the out-of-bag ``mae`` and ``rmse`` of each choice there was, in the target's unit.
+        The same, and the out-of-bag ``mae``, its standard error ``mae_error``, and ``rmse`` of each choice there was, in the
+        target's unit. The members are those of the least ``mae``.
+    recommended_ : dict or None
+        Of these the one with the fewest terms, then the lowest rung, whose error is within one standard error of the least: the
+        simplest formulas that the labels cannot tell from the best. For an ensemble of them set `rung`, `dim` and ``adapt=False``.
     correction_ : Correction or None
     oob_mean_, oob_std_ : ndarray (n_samples,)
         Prediction and raw sigma of each sample by what did not see it; NaN where fewer than two valid members did not, or where
@@ -253,6 +258,10 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
     @property
     def choices_(self) -> list[dict[str, Any]]:
         return self.model_.choices
+
+    @property
+    def recommended_(self) -> dict[str, Any] | None:
+        return simplest_choice(self.model_.choices)
 
     @property
     def correction_(self) -> Correction | None:

@@ -63,8 +63,8 @@ class EnsembleModel:
         ``rung`` and ``dim`` of the members; ``form`` and ``column``, what they are formulas for, see `Form`. A low column that they
         are the rest of is a term more.
     choices : list of dict
-        The same, and the out-of-bag ``mae`` and ``rmse`` of each choice there was, in the target's unit; None where no
-        sample was out of bag.
+        The same, and the out-of-bag ``mae``, its standard error over materials ``mae_error``, and ``rmse`` of each choice there
+        was, in the target's unit; None where no sample was out of bag.
     primaries : dict of str to str
         Unit of each primary feature, in the order of the names.
     labelled : ndarray (n_labelled, n_primary)
@@ -264,7 +264,7 @@ class EnsembleModel:
             "shift": shift_told(self.correction, self.link),
             "typical": self._typical(columns, target, target_unit),
             "recurrence": self.recurrence(),
-            "certain": {"threshold": CERTAIN, **self.certain.to_json()} if self.certain else None,
+            "certain": {"threshold": CERTAIN, **self.certain.shown()} if self.certain else None,
             "low": self.low.to_json() if self.low else None,
             "n_features": self.counts.n_features,
             "rejected": self.counts.rejected,
@@ -282,6 +282,7 @@ class EnsembleModel:
                     "distance": distance,
                     "n_members": 0,
                     "equation": member.equation(target, target_unit),
+                    "shown": member.shown(target, target_unit),
                     **member.to_json(),
                 },
             )
@@ -343,7 +344,7 @@ class EnsembleModel:
             tuple(tuple(names) for names in record.dropped),
             recipe.aggregation,
             record.chosen.model_dump(),
-            [choice.model_dump() for choice in record.choices],
+            [choice.model_dump(exclude_unset=True) for choice in record.choices],
             units,
             record.labelled,
             SearchCounts.of_file(record),

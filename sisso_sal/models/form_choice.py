@@ -7,40 +7,20 @@ pass over the feature space.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from sisso_sal.engine.problem import Problem
 from sisso_sal.models.baseline import Baseline, Form, Low, LowError, compared, error_of, forms_of, left_out_alone, rests
-from sisso_sal.models.fitting import Prepared, labels_needed, solve
-from sisso_sal.models.groups import fold_numbers, n_materials
+from sisso_sal.models.fitting import Prepared, solve
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.lines import line_alone, on_baseline
 from sisso_sal.models.search_counts import SearchCounts
+from sisso_sal.models.trade_off import Folds, Searches, TradeOff, folds_of, trade_off
 from sisso_sal.protocols import Progress
 from sisso_sal.system.costs import announce
-
-N_FOLDS = 10
-"""Parts of the materials, each of which is held out once; as many as there are materials, if these are fewer."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Folds:
-    """Which samples are held out together.
-
-    Attributes
-    ----------
-    number : ndarray (n,) of int
-        Fold of each sample, in canonical order.
-    usable : tuple of int
-        Folds without which enough is left for a model.
-    """
-
-    number: np.ndarray
-    usable: tuple[int, ...]
 
 
 class _Searched(NamedTuple):
@@ -55,6 +35,7 @@ class _Candidate(NamedTuple):
     """A form with its models of each dimension, and its errors of labels that were held out."""
 
     searched: _Searched
+    models: Sequence[Sequence[Sequence[SISSOModel]]]
     alternatives: list[list[SISSOModel]]
     error: LowError
     said: np.ndarray
@@ -67,10 +48,16 @@ class WithLow(NamedTuple):
     counts: SearchCounts
     low: Low
     choices: list[dict[str, Any]]
+    trade_off: TradeOff | None = None
 
 
 def find_with_low(
-    table: TrainingTable, prepared: Prepared, low: Sequence[str], progress: Progress | None = None
+    table: TrainingTable,
+    prepared: Prepared,
+    low: Sequence[str],
+    progress: Progress | None = None,
+    *,
+    is_judged: bool = False,
 ) -> WithLow:
     """Search in every form, take the one with the least error of held-out labels, or a number or line where none is better.
 
@@ -83,13 +70,15 @@ def find_with_low(
         Names of the low columns.
     progress : callable, optional
         Called with (features done, features in all).
+    is_judged : bool
+        Whether formulas are judged by complexity too; see `TradeOff`.
 
     Raises
     ------
     FitError, SettingsError, KeyboardInterrupt
         See `solve`.
     """
-    columns, folds = table.columns(prepared.order), _folded(table, prepared)
+    columns, folds = table.columns(prepared.order), folds_of(table, prepared)
     searched = _problems(table, prepared, low, folds)
     problems = [problem for one in searched for problem in one.problems]
     announce([prepared.cost(problems)])
@@ -107,36 +96,21 @@ def find_with_low(
     told, simple = compared(Low(tuple(low), form.kind, baseline, None), table, prepared.order, mean, said)
     choices = [_told(prepared, candidate) for candidate in candidates]
     if simple is None:
-        return WithLow(best.alternatives, solved.counts, told, choices)
+        judged = None
+        if is_judged and solved.counts.is_complete:
+            searches = Searches(best.searched.problems, best.searched.baselines, best.models)
+            judged = trade_off(searches, table, prepared, folds)
+        return WithLow(best.alternatives, solved.counts, told, choices, judged)
     told = told.alone(simple, table, prepared.order, prepared.settings.fit_intercept)
     has_intercept = simple.what == "line" and prepared.settings.fit_intercept
     line = line_alone(simple.form, table, columns, prepared.target, prepared.weights, has_intercept)
     return WithLow([[line]], solved.counts, told, choices)
 
 
-def _folded(table: TrainingTable, prepared: Prepared) -> _Folds:
-    most = n_materials(prepared.groups)
-    if most < 2:
-        return _Folds(np.zeros(len(prepared.order), dtype=np.int64), ())
-    columns, target = table.columns(prepared.order), prepared.target
-    X = np.column_stack([columns[name] for name in prepared.names])
-    number = fold_numbers(X, target, min(N_FOLDS, most), 0, prepared.groups)
-    needed = labels_needed(
-        prepared.settings.dim, prepared.settings.fit_intercept, bool(prepared.space.settings.param_operators)
-    )
-
-    def is_usable(fold: int) -> bool:
-        seen = target[number != fold]
-        return len(seen) >= needed and float(np.ptp(seen)) > 0.0
-
-    return _Folds(number, tuple(fold for fold in range(min(N_FOLDS, most)) if is_usable(fold)))
-
-
-def _problems(table: TrainingTable, prepared: Prepared, low: Sequence[str], folds: _Folds) -> list[_Searched]:
+def _problems(table: TrainingTable, prepared: Prepared, low: Sequence[str], folds: Folds) -> list[_Searched]:
     """What is searched for; a number or line that leaves nothing to explain has no formulas."""
     columns, every = table.columns(prepared.order), np.ones(len(prepared.names), dtype=bool)
-    weights = [prepared.weights, *(np.where(folds.number == k, 0.0, prepared.weights) for k in folds.usable)]
-    problems = [Problem(prepared.target, own, every) for own in weights]
+    problems = [Problem(prepared.target, own, every) for own in folds.weights(prepared.weights)]
     searched = []
     for form in forms_of(table, low):
         own, baselines = rests(form, problems, columns, prepared.settings.fit_intercept)
@@ -151,7 +125,7 @@ def _judged(
     table: TrainingTable,
     prepared: Prepared,
     columns: Mapping[str, np.ndarray],
-    folds: _Folds,
+    folds: Folds,
 ) -> _Candidate:
     """Models of all samples, and what the others say of the samples that they did not see."""
     each = zip(models, searched.baselines, searched.problems, strict=True)
@@ -169,7 +143,7 @@ def _judged(
         said[out] = own[-1][0].predict({name: values[out] for name, values in columns.items()})[0]
     known = np.isfinite(said)
     error = error_of("model", "", said[known], prepared.target[known])
-    return _Candidate(searched, _of_one_size(by_fold[0]), error, np.where(known, said, np.nan))
+    return _Candidate(searched, models, _of_one_size(by_fold[0]), error, np.where(known, said, np.nan))
 
 
 def _of_one_size(alternatives: Sequence[Sequence[SISSOModel]]) -> list[list[SISSOModel]]:

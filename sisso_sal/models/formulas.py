@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,12 @@ from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.magnitudes import check_labels
 from sisso_sal.models.records import RegressorRecord, file_document
 from sisso_sal.models.search_counts import SearchCounts
+from sisso_sal.models.trade_off import Folds, Searches, TradeOff, folds_of, trade_off
 from sisso_sal.protocols import Cause, Progress
 from sisso_sal.system.costs import announce
 
 N_ALTERNATIVES = 10
-"""Models kept of each dimension."""
+"""Models kept of each dimension, unless `n_models` says how many."""
 
 CRITERIA = ("rmse", "max_abs_error")
 """What the best model has the least of."""
@@ -45,6 +46,8 @@ class FittedModels:
     choices : list of dict
         ``rung``, ``dim``, ``form`` and ``column`` of each form that was searched for (see `Form`), and the ``mae`` and ``rmse`` of
         labels that were held out, in the target's unit; None where none could be. Empty without low columns.
+    trade_off : TradeOff or None
+        Errors against complexity, where `n_models` was given and labels could be held out.
     """
 
     alternatives: list[list[SISSOModel]]
@@ -52,6 +55,30 @@ class FittedModels:
     counts: SearchCounts
     low: Low | None = None
     choices: list[dict[str, Any]] = field(default_factory=list)
+    trade_off: TradeOff | None = None
+
+    @property
+    def recommended(self) -> SISSOModel | None:
+        """The formula that `trade_off` recommends."""
+        if self.trade_off is None:
+            return None
+        dimension, rank = self.trade_off.recommended
+        return next(models[rank - 1] for models in self.alternatives if models[0].dimension == dimension)
+
+    def with_recommended(self) -> FittedModels:
+        """The same with the recommended formula as `model`.
+
+        Raises
+        ------
+        SettingsError
+            None is recommended.
+        """
+        if (model := self.recommended) is None:
+            raise SettingsError(
+                "recommended: needs a model of fit --n-models, found one without errors of held-out labels"
+            )
+        lower = [models for models in self.alternatives if models[0].dimension < model.dimension]
+        return replace(self, alternatives=[*lower, [model]], trade_off=None)
 
     @property
     def models(self) -> list[SISSOModel]:
@@ -96,6 +123,7 @@ class FittedModels:
             "models": [[model.to_json() for model in models] for models in self.alternatives],
             "choices": self.choices,
             "low": self.low.to_json() if self.low else None,
+            "trade_off": self.trade_off.to_json() if self.trade_off else None,
         }
 
     def document(self, settings: Mapping[str, Any], target: str, target_unit: str = "") -> dict[str, Any]:
@@ -128,8 +156,9 @@ class FittedModels:
             for number, models in enumerate(record.models)
         ]
         low = None if record.low is None else Low.from_json(record.low)
-        choices = [choice.model_dump() for choice in record.choices]
-        return cls(alternatives, units, SearchCounts.of_file(record), low, choices)
+        choices = [choice.model_dump(exclude_unset=True) for choice in record.choices]
+        judged = None if record.trade_off is None else TradeOff.of_file(record.trade_off)
+        return cls(alternatives, units, SearchCounts.of_file(record), low, choices, judged)
 
 
 def formula_search(parameters: Mapping[str, Any]) -> SearchSettings:
@@ -145,7 +174,7 @@ def formula_search(parameters: Mapping[str, Any]) -> SearchSettings:
     if criterion != "rmse" and wanted_columns(parameters["low"]):
         raise SettingsError("low: needs the criterion rmse, found max_abs_error")
     objective = Objective(is_largest_error=criterion == "max_abs_error")
-    return search_settings(parameters, N_ALTERNATIVES, objective=objective)
+    return search_settings(parameters, parameters.get("n_models") or N_ALTERNATIVES, objective=objective)
 
 
 def find_formulas(settings: Mapping[str, Any], table: TrainingTable, progress: Progress | None = None) -> FittedModels:
@@ -168,14 +197,45 @@ def find_formulas(settings: Mapping[str, Any], table: TrainingTable, progress: P
     """
     check_labels(table.target, table.y[table.weights > 0])
     low = low_names(wanted_columns(settings["low"]), table.names)
+    is_judged = settings.get("n_models") is not None
     prepared = prepare(table, space_settings(settings), formula_search(settings))
     if low:
-        found = find_with_low(table, prepared, low, progress)
-        return FittedModels(found.alternatives, table.primaries, found.counts, found.low, found.choices)
+        found = find_with_low(table, prepared, low, progress, is_judged=is_judged)
+        return FittedModels(
+            found.alternatives, table.primaries, found.counts, found.low, found.choices, found.trade_off
+        )
     every = np.ones(len(prepared.names), dtype=bool)
-    problems = [Problem(prepared.target, prepared.weights, every)]
+    folds = folds_of(table, prepared) if is_judged else Folds(np.zeros(len(prepared.order), dtype=np.int64), ())
+    problems = [Problem(prepared.target, weights, every) for weights in folds.weights(prepared.weights)]
     cost = prepared.cost(problems)
     prepared.plan(cost)
     announce([cost])
     solved = solve(prepared, problems, progress)
-    return FittedModels([models for models in solved.models[0] if models], table.primaries, solved.counts)
+    judged = None
+    if is_judged and solved.counts.is_complete:
+        judged = trade_off(Searches(problems, [None] * len(problems), solved.models), table, prepared, folds)
+    alternatives = [models for models in solved.models[0] if models]
+    return FittedModels(alternatives, table.primaries, solved.counts, trade_off=judged)
+
+
+def summary(fitted: FittedModels, target: str, target_unit: str = "") -> str:
+    """The best model of each dimension with its errors in training, and what is recommended, as text.
+
+    Parameters
+    ----------
+    fitted : FittedModels
+    target, target_unit : str
+        Name and unit of what they predict.
+    """
+    unit = f" {target_unit}" if target_unit else ""
+    parts = []
+    for model in fitted.models:
+        noun = "term" if model.dimension == 1 else "terms"
+        errors = f"RMSE {model.rmse:.4g}{unit}, largest error {model.max_abs_error:.4g}{unit}"
+        parts.append(f"{model.dimension} {noun}, {errors}\n{model.shown(target, target_unit)}")
+    if fitted.trade_off is not None and (best := fitted.recommended) is not None:
+        size = next(one for one in fitted.trade_off.sizes if one.dimension == best.dimension)
+        error = f"{size.mae:.3g} ± {size.mae_error:.2g}{unit}"
+        head = f"Recommended; mean absolute error of held-out labels {error} by searches of {best.dimension} terms"
+        parts.append(f"{head}\n{best.shown(target, target_unit)}")
+    return "\n\n".join(parts)

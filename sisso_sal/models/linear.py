@@ -14,6 +14,7 @@ from sisso_sal.features.expression import Expression, as_factor
 from sisso_sal.features.names import quoted
 from sisso_sal.features.undefined import why_undefined
 from sisso_sal.features.unit_rules import STRICT, UnitRules
+from sisso_sal.models import spelling
 from sisso_sal.models.record_types import inside, read_record
 from sisso_sal.models.records import ModelRecord, TermRecord
 from sisso_sal.models.transform import IDENTITY, TargetTransform
@@ -163,6 +164,43 @@ class SISSOModel:
             size = f"{abs(term.coefficient):.6g}"
             lines.append(f"{pad}{sign} {size} {unit + ' ' if unit else ''}* {as_factor(term.expression, 'units')}")
         return "\n".join(lines)
+
+    def shown(self, target: str, target_unit: str = "") -> str:
+        """The model over several lines for people, with simplified formulas; see `sisso_sal.models.spelling`."""
+        return spelling.shown(self, target, target_unit)
+
+    def latex(self, target: str = "y") -> str:
+        """One line of LaTeX with simplified formulas, without units."""
+        return spelling.latex(self, target)
+
+    def mathml(self, target: str = "y") -> str:
+        """A ``math`` element of presentation MathML with simplified formulas, without units."""
+        return spelling.mathml(self, target)
+
+    def sympy(self) -> Any:
+        """A sympy expression over real symbols."""
+        return spelling.sympy(self)
+
+    def python(self) -> str:
+        r"""Source of a function ``predict`` of the primary features, on NumPy.
+
+        Examples
+        --------
+        >>> gap = Expression.apply("sqrt", Expression.primary("gap", "eV"))
+        >>> print(SISSOModel((Term(gap, -2.0, 0.0, 1.0),), 1.0, 0.0, 0.0).python())
+        from numpy import sqrt
+        <BLANKLINE>
+        <BLANKLINE>
+        def predict(gap):
+            return 1.0 + -2.0 * (sqrt(gap))
+        <BLANKLINE>
+        """
+        return spelling.python(self)
+
+    @property
+    def complexity(self) -> int:
+        """Number of operators in all its descriptors."""
+        return sum(term.expression.complexity for term in self.terms)
 
     def coefficient_units(self, target_unit: str) -> list[str]:
         """Unit of each coefficient, in brackets; "" for none."""

@@ -27,6 +27,7 @@ from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.search import SubspaceFits
 from sisso_sal.features.expression import Expression
 from sisso_sal.features.space import FeatureSpace
+from sisso_sal.features.typeset import written
 from sisso_sal.features.unit_rules import UnitRules
 from sisso_sal.models.record_types import Count, Record, Share, Text, inside, need, read_record
 
@@ -137,6 +138,13 @@ class Certainty:
                 for one in self.descriptors
             ],
         }
+
+    def shown(self) -> dict[str, Any]:
+        """`to_json` for a report: each descriptor also ``shown`` in its simplest form."""
+        told = self.to_json()
+        for row, one in zip(told["descriptors"], self.descriptors, strict=True):
+            row["shown"] = written(one.expression, "plain")
+        return told
 
     @classmethod
     def from_json(cls, data: Any, units: Mapping[str, str], rules: UnitRules) -> Certainty:

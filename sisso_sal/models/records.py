@@ -23,6 +23,7 @@ from sisso_sal.models.record_types import (
     need,
     need_numbers,
 )  # fmt: skip
+from sisso_sal.models.trade_off_records import TradeOffRecord
 
 MOST_TERMS, MOST_DIMENSIONS, MOST_ALTERNATIVES = 7, 6, 1000
 """Terms of a model (six and a low column), dimensions in a file of one formula, and models of each dimension."""
@@ -101,6 +102,7 @@ class JudgedChoiceRecord(ChoiceRecord):
 
     mae: Size | None
     rmse: Size | None
+    mae_error: Size | None = None
 
 
 class CalibrationRecord(Record):
@@ -255,9 +257,10 @@ class SettingsRecord(SearchRecord):
 
 
 class RegressorSettingsRecord(SettingsRecord):
-    """With what only one model has."""
+    """What the best model has the least of, and how many models of each dimension are kept and judged."""
 
     criterion: Literal["rmse", "max_abs_error"]
+    n_models: Annotated[int, Field(strict=True, ge=1, le=MOST_ALTERNATIVES)] | None = None
 
 
 class EnsembleSettingsRecord(SettingsRecord):
@@ -317,6 +320,7 @@ class RegressorRecord(FileRecord):
     models: list[Annotated[list[ModelRecord], Field(max_length=MOST_ALTERNATIVES)]] = Field(max_length=MOST_DIMENSIONS)
     choices: list[JudgedChoiceRecord]
     low: LowRecord | None
+    trade_off: TradeOffRecord | None = None
 
     @model_validator(mode="after")
     def _has_models(self) -> Self:
@@ -325,6 +329,8 @@ class RegressorRecord(FileRecord):
         sizes = [size for sizes in terms for size in sizes]
         in_order = sizes == sorted({*sizes}) and len(sizes) == len(terms)
         need(in_order, "models: needs lists of one dimension each, in their order")
+        if self.trade_off is not None:
+            self.trade_off.check([(size, len(models)) for size, models in zip(sizes, self.models, strict=True)])
         return self
 
     @model_validator(mode="after")

@@ -13,8 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 from sisso_sal.models.baseline import Low, wanted_columns
 from sisso_sal.models.display import checked_target, regressor_html
 from sisso_sal.models.estimators import columns_of, ensemble_table, remember_columns
-from sisso_sal.models.formulas import FittedModels, find_formulas
+from sisso_sal.models.formulas import FittedModels, find_formulas, summary
 from sisso_sal.models.linear import SISSOModel
+from sisso_sal.models.trade_off import TradeOff
 
 
 @final
@@ -33,6 +34,10 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         Features added to the subspace per dimension, or in each dimension.
     n_residual : int
         Number of best models whose residuals the next screening sees.
+    n_models : int, optional
+        Models kept of each dimension, which are then judged by held-out labels as well: `trade_off_` has error against complexity,
+        `recommended_` the simplest formula within one standard error of the best. The search is done again without each of ten
+        parts of the materials, in the same pass. By default ten models are kept and none is judged.
     max_complexity : int, optional
         Largest number of operators in a descriptor.
     max_features : int, optional
@@ -66,6 +71,16 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         The best model of each dimension.
     alternatives_ : list of list of SISSOModel
         The best few of each dimension.
+    trade_off_ : TradeOff or None
+        Errors of held-out labels against complexity; None without `n_models`, or where no label could be held out.
+    recommended_ : SISSOModel or None
+        The formula that `trade_off_` recommends.
+    coef_ : ndarray (dim,)
+        Coefficients of `model_`, in the order of its terms, in units of the target over the descriptor.
+    intercept_ : float
+        Of `model_`, in the target's unit.
+    feature_names_in_ : ndarray of str
+        Headers of the columns, where they have some, as in scikit-learn.
     n_features_ : dict of str to int
         Features of each rung.
     rejected_ : dict of str to dict of str to int
@@ -109,6 +124,7 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         dim=2,
         n_sis=50,
         n_residual=5,
+        n_models=None,
         max_complexity=None,
         max_features=None,
         min_abs=1e-5,
@@ -126,6 +142,7 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         self.dim = dim
         self.n_sis = n_sis
         self.n_residual = n_residual
+        self.n_models = n_models
         self.max_complexity = max_complexity
         self.max_features = max_features
         self.min_abs = min_abs
@@ -205,6 +222,22 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         return self.fitted_.model
 
     @property
+    def trade_off_(self) -> TradeOff | None:
+        return self.fitted_.trade_off
+
+    @property
+    def recommended_(self) -> SISSOModel | None:
+        return self.fitted_.recommended
+
+    @property
+    def coef_(self) -> np.ndarray:
+        return np.array([term.coefficient for term in self.model_.terms])
+
+    @property
+    def intercept_(self) -> float:
+        return self.model_.intercept
+
+    @property
     def low_(self) -> Low | None:
         return self.fitted_.low
 
@@ -268,6 +301,36 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         """Why predictions are not valid: ndarray (n,) of str, "" where they are; see `Cause`."""
         columns = columns_of(self, X)
         return self.fitted_.reasons(columns)
+
+    def latex(self) -> str:
+        """`model_` as one line of LaTeX, with simplified formulas; see `SISSOModel.latex`."""
+        return self.model_.latex(self.target_name_)
+
+    def mathml(self) -> str:
+        """`model_` as a ``math`` element of MathML, with simplified formulas; see `SISSOModel.mathml`."""
+        return self.model_.mathml(self.target_name_)
+
+    def sympy(self) -> Any:
+        """`model_` as a sympy expression over real symbols; see `SISSOModel.sympy`."""
+        return self.model_.sympy()
+
+    def python(self) -> str:
+        """`model_` as the source of a Python function; see `SISSOModel.python`."""
+        return self.model_.python()
+
+    def summary(self) -> str:
+        """The best model of each dimension with its errors in training, and what is recommended, as text.
+
+        Examples
+        --------
+        >>> X = np.array([[1.0, 3.0], [2.0, 1.0], [3.0, 5.0], [4.0, 2.0], [5.0, 4.0]])
+        >>> print(SISSORegressor(rung=1, dim=1, n_sis=5).fit(X, 2 * X[:, 0] * X[:, 1] - 1).summary())
+        1 term, RMSE 0, largest error 0
+        y = -1
+          + 2 · x0·x1
+        """
+        check_is_fitted(self)
+        return summary(self.fitted_, *checked_target(self.target_name_, self.target_unit_))
 
     def document(self, target: str, target_unit: str = "") -> dict[str, Any]:
         """The fitted models as plain data, for a model file.

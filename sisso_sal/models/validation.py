@@ -247,6 +247,25 @@ def tune(
     )
 
 
+def simplest(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Of rows of `tune` the one with the simplest formulas whose error is within one standard error of the least.
+
+    A target as it is goes before a transformed one, then fewer terms, then a lower rung: a transform is chosen only if nothing
+    without one comes so near. `n_sis`, `members` and `dropout` make no formula simpler; of these the least error decides. (The rule
+    of one standard error: Breiman, Friedman, Olshen and Stone, Classification and Regression Trees (1984), section 3.4.3.)
+
+    Examples
+    --------
+    >>> one = {"transform": "none", "dim": 1, "rung": 1, "mae": 0.21, "mae_error": 0.01}
+    >>> two = {"transform": "none", "dim": 2, "rung": 2, "mae": 0.20, "mae_error": 0.02}
+    >>> simplest([two, one]) is one
+    True
+    """
+    best = min(rows, key=lambda row: row["mae"])
+    near = [row for row in rows if row["mae"] <= best["mae"] + best["mae_error"]]
+    return min(near, key=lambda row: (row["transform"] != "none", row["dim"], row["rung"], row["mae"]))
+
+
 def _compared(bench: _Bench, grid: Mapping[str, Sequence[Any]], shared: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rows of `tune` that one search gives; `shared` are the settings of the search."""
     fixed = bench.recipe.changed(

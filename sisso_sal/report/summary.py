@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sisso_sal.campaign.marks import EXTRAPOLATING, FAR
 from sisso_sal.features.names import quoted
 from sisso_sal.protocols.cause import in_words
 from sisso_sal.system.printable import printable
-
-EXTRAPOLATING = 1 / 3
-"""A prediction is marked where more than this share of the formulas extrapolates."""
-
-FAR = 2.0
-"""A prediction is marked where its distance to the labelled materials (see `Prediction`) is larger."""
 
 
 def extrapolates(proposal: Mapping[str, Any]) -> bool:

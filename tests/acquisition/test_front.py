@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm, truncnorm
 
 from sisso_sal.acquisition.front import (
+    believed,
     choose_batch,
     expected_hypervolume_improvement,
     hypervolume,
@@ -240,6 +242,28 @@ def test_without_a_range_there_is_no_reference(values):
         reference_point(np.array(values))
 
 
+def naive_believed(mean, std, front, reference):
+    """By the definition: the predicted values, or the expected ones in the box between neighbours where most is gained."""
+    front = [point for point in front if all(x < r for x, r in zip(point, reference, strict=True))]
+    front = sorted({p for p in front if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in front)})
+    if all(mean < reference) and not any(p[0] <= mean[0] and p[1] <= mean[1] for p in front):
+        return tuple(mean)
+    lefts, tops = [p[0] for p in front] + [reference[0]], [reference[1]] + [p[1] for p in front]
+    boxes = []
+    for number, corner in enumerate(zip(lefts, tops, strict=True)):
+        gain, inside = 1.0, []
+        for m, s, bound in zip(mean, std, corner, strict=True):
+            if s == 0:
+                gain, expected = gain * max(bound - m, 0.0), m
+            else:
+                z = (bound - m) / s
+                gain *= s * (z * norm.cdf(z) + norm.pdf(z))
+                expected = truncnorm.mean(-np.inf, z, loc=m, scale=s)
+            inside.append(expected)
+        boxes.append((-gain, number, tuple(inside)))
+    return min(boxes)[2] if min(boxes)[0] < 0 else tuple(mean)
+
+
 def naive_batch(mean, std, front, reference, ids, batch):
     """Each pick by itself, with the front made anew."""
     picks, front = [], [tuple(point) for point in front]
@@ -254,7 +278,7 @@ def naive_batch(mean, std, front, reference, ids, batch):
                     scored.append((-gain[0], name, i))
         if scored:
             picks.append(min(scored)[2])
-            front.append(tuple(mean[picks[-1]]))
+            front.append(naive_believed(mean[picks[-1]], std[picks[-1]], front, reference))
     return picks
 
 
@@ -285,6 +309,43 @@ def test_a_batch_spreads_along_the_front():
     alone = expected_hypervolume_improvement(mean, std, FRONT, REFERENCE)
     assert np.argsort(-alone)[:2].tolist() == [0, 1]
     assert choose_batch(mean, std, FRONT, REFERENCE, ids, 2)[0].tolist() == [0, 2]
+
+
+def test_a_batch_spreads_where_all_are_predicted_behind_the_front():
+    """Near twins in two places behind the front, each uncertain: the best three by themselves are twins."""
+    front = np.array([[0.1, 0.6], [0.6, 0.1]])
+    mean = np.array([[0.13, 0.65], [0.13, 0.66], [0.13, 0.65], [0.66, 0.13], [0.67, 0.13]])
+    std, ids = np.full((5, 2), 0.1), list("abcde")
+    alone = expected_hypervolume_improvement(mean, std, front, REFERENCE)
+    assert sorted(np.argsort(-alone)[:3].tolist()) == [0, 1, 2]
+    assert {int(i) // 3 for i in choose_batch(mean, std, front, REFERENCE, ids, 2)[0]} == {0, 1}
+
+
+@given(seed=st.integers(0, 10_000), k=st.integers(1, 5))
+@settings(deadline=None, max_examples=60)
+def test_what_is_believed_extends_the_front_and_does_not_depend_on_the_order_of_targets(seed, k):
+    rng = np.random.default_rng(seed)
+    front, mean, std = rng.random((k, 2)), rng.random(2) * 1.3, rng.uniform(0.05, 0.3, 2)
+    point = believed(mean, std, front, REFERENCE)
+    assert not np.any(np.all(front <= point, axis=1))
+    assert np.all(point < REFERENCE)
+    np.testing.assert_allclose(believed(mean[::-1], std[::-1], front[:, ::-1], REFERENCE[::-1])[::-1], point)
+    np.testing.assert_allclose(point, naive_believed(mean, std, [tuple(p) for p in front], REFERENCE), rtol=1e-6)
+
+
+def test_doubtful_candidates_take_a_quarter_of_a_batch_while_others_gain():
+    n = 12
+    mean = np.column_stack([np.linspace(0.05, 0.4, n), np.linspace(0.4, 0.05, n)])
+    std, ids = np.full((n, 2), 0.05), [f"m{i:02d}" for i in range(n)]
+    std[:8] = 0.4  # unsure, and so better by themselves
+    doubtful = np.arange(n) < 8
+    everyone = choose_batch(mean, std, FRONT, REFERENCE, ids, 4)[0]
+    picks, gains = choose_batch(mean, std, FRONT, REFERENCE, ids, 4, doubtful)
+    assert doubtful[everyone].sum() > 1
+    assert doubtful[picks].sum() == 1
+    assert np.all(gains > 0)
+    alone = choose_batch(mean[:8], std[:8], FRONT, REFERENCE, ids[:8], 4, doubtful[:8])[0]
+    assert len(alone) == 4  # there is nothing else
 
 
 def test_what_cannot_gain_is_not_chosen():

@@ -28,7 +28,7 @@ def folder(tmp_path):
 
 def test_formulas_are_the_rest_of_the_estimate_that_is_found_by_its_name(folder):
     done = shell("fit", "law.csv", "--target", "dG", *SMALL, "--out", "model.json", folder=folder)
-    equation = re.search(r"dG \(eV\) = .*\n {8}\+ (\S+) \* dG_chgnet\n {8}\+ (\S+) \[eV\] \* a\*b\n", done.stdout)
+    equation = re.search(r"dG \(eV\) = .*\n {8}\+ (\S+) · dG_chgnet\n {8}\+ (\S+) \[eV\] · a·b\n", done.stdout)
     assert [float(number) for number in equation.groups()] == pytest.approx([0.8, 0.3], abs=0.03)
     assert "mean absolute error of 40 labels, each left out: dG_chgnet as it is 0." in done.stdout
     assert (
@@ -76,7 +76,7 @@ def test_low_none_makes_it_a_feature_and_another_column_is_named(folder):
 
 def test_the_number_is_the_model_where_formulas_are_no_better(folder):
     done = call("fit", "noisy.csv", "--target", "dG", *SMALL, "--out", "model.json", folder=folder)
-    assert "dG (eV) =  0\n        + 1 * dG_chgnet" in done.stdout
+    assert "dG (eV) =  0\n        + 1 · dG_chgnet" in done.stdout
     assert (
         "the model is dG_chgnet as it is: formulas do not predict better by more than a standard error" in done.stdout
     )

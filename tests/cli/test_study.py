@@ -194,7 +194,10 @@ def test_tune_writes_settings_that_discover_takes(table, tmp_path):
     assert document["best"] == {key: document["rows"][0][key] for key in document["best"]}
     assert document["best"]["dropout"] == 0.0  # a member without a or b cannot say a*b
     written = tomllib.loads((tmp_path / "tuned.toml").read_text())
-    assert (written["model"]["dim"], written["ensemble"]["dropout"]) == (document["best"]["dim"], 0.0)
+    chosen, best = document["chosen"], document["rows"][0]
+    assert (written["model"]["dim"], written["ensemble"]["dropout"]) == (chosen["dim"], chosen["dropout"])
+    near = [row for row in document["rows"] if row["mae"] <= best["mae"] + best["mae_error"]]
+    assert chosen["dim"] == min(row["dim"] for row in near)
     assert written["ensemble"]["adapt"] is False
     frame = pd.read_csv(table)
     frame.loc[:9, "gap (eV)"] = np.nan

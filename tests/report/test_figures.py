@@ -100,7 +100,9 @@ def test_a_name_that_is_no_identifier_is_quoted_on_an_axis(name):
 @pytest.mark.parametrize("name", [name for name in (*ODD, *PLAIN) if name not in {"日本", "\U0001f600"}])
 def test_matplotlib_draws_any_name(name):
     """But for two whose letters its font lacks."""
-    inner = Expression.apply("div", Expression.primary(name), Expression.primary("frac"))
+    inner = Expression.apply(
+        "div", Expression.primary(name), Expression.apply("add", Expression.primary("frac"), Expression.primary("q"))
+    )
     axis = Axis(Expression.apply("sq", inner), np.ones(2), False, 0.0, 1.0)
     assert r"\dfrac{" in paper._title("d1", axis)
     assert r"\mathrm{frac}" in paper._title("d1", axis)

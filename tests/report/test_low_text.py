@@ -77,7 +77,7 @@ def test_the_estimate_of_the_target_is_found_and_told_in_terminal_page_and_json(
     text, page = discovered(table, tmp_path, "--dropout", "0", "--dim", "1")
     forms = "(the difference to|the rest of a line through) E_chgnet"
     assert re.search(f"formulas are for {forms}; the model is better than E_chgnet or a line by", text)
-    assert re.search(r"E \(eV\) = .*\n +\+ [01][.\d]* \* E_chgnet\n +\+ 0\.\d+ \[eV\] \* a\*b", text)
+    assert re.search(r"E \(eV\) = .*\n +\+ [01][.\d]* · E_chgnet\n +\+ 0\.\d+ \[eV\] · a·b", text)
     assert "the difference to E_chgnet, no formula: " in text
     plain = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
     assert re.search(f"Formulas are for {forms}; the model is better", plain)

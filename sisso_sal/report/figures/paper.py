@@ -10,6 +10,7 @@ import numpy as np
 
 from sisso_sal.features.names import is_plain, quoted
 from sisso_sal.features.symbols import latex_symbol
+from sisso_sal.features.typeset import written
 from sisso_sal.report.figures.colours import COLOURS, FAILED, SCALES
 from sisso_sal.report.figures.course import Course
 from sisso_sal.report.figures.materials_map import Axis, MaterialsMap
@@ -35,7 +36,7 @@ def _axes(width: float = 5.0, height: float = 4.0) -> tuple[Any, Any]:
 def _title(name: str, axis: Axis) -> str:
     unit = f" ({_unit(axis.unit)})" if axis.unit else ""
     symbols = {name: _symbol(name) for name in axis.expression.primaries()}
-    formula = axis.expression.to_latex(symbols).replace(r"\frac", r"\dfrac")
+    formula = written(axis.expression, "latex", symbols).replace(r"\frac", r"\dfrac")
     return f"{name} = ${formula}${unit}"
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from sisso_sal.features.expression import Expression, render
+from sisso_sal.features.expression import Expression
 from sisso_sal.features.names import is_plain, quoted
+from sisso_sal.features.typeset import written
 from sisso_sal.system.printable import printable
 
 Spec = dict[str, Any]
@@ -53,10 +54,10 @@ def markup(expression: Expression) -> str:
     --------
     >>> r = Expression.primary("r_cov", "AA")
     >>> markup(Expression.apply("mult", Expression.apply("six_pow", r), Expression.primary("q")))
-    'q·r<sub>cov</sub><sup>6</sup>'
+    'r<sub>cov</sub><sup>6</sup>·q'
     """
     symbols = {name: _symbol(name) for name in expression.primaries()}
-    text = render(expression, "text", symbols)[0]
+    text = written(expression, "ascii", symbols)
     return re.sub(r"\*\*(\d+)", r"<sup>\1</sup>", text).replace("*", "·")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from sisso_sal.acquisition.registry import installed
 from sisso_sal.campaign.marks import MARKS, Mark
 from sisso_sal.features.names import quoted
+from sisso_sal.models.trade_off import simplest_choice
 from sisso_sal.report.summary import (
     extrapolates,
     form_text,
@@ -24,6 +25,7 @@ from sisso_sal.report.summary import (
 )
 from sisso_sal.report.text.elements import excluded_text
 from sisso_sal.report.text.table import aligned
+from sisso_sal.report.text.trade_off import trade_off_text
 from sisso_sal.system.printable import printable
 
 N_PROBABLE = 3
@@ -40,8 +42,8 @@ def sizes(n_features: Mapping[str, int]) -> str:
     return ", ".join(f"{number} of rung {rung}" for rung, number in n_features.items())
 
 
-def fit_text(document: Mapping[str, Any]) -> str:
-    """What `fit` prints; takes the document of ``fit --json`` with equations in it."""
+def fit_text(document: Mapping[str, Any], width: int | None = None) -> str:
+    """What `fit` prints; takes the document of ``fit --json``, and the columns of the terminal if it is one."""
     unit = f" {document['target']['unit']}" if document["target"]["unit"] else ""
     lines = [
         f"{document['n_samples']} samples; features: {sizes(document['n_features'])}",
@@ -53,7 +55,7 @@ def fit_text(document: Mapping[str, Any]) -> str:
         head = (
             f"{model['dimension']}D  RMSE {model['rmse']:.4g}{unit}, largest error {model['max_abs_error']:.4g}{unit}"
         )
-        lines += ["", head, model["equation"]]
+        lines += ["", head, model.get("shown") or model["equation"]]
     lines[1:1] = materials_text(document)
     if document.get("certain"):
         lines += ["", *_certain(document)]
@@ -61,6 +63,8 @@ def fit_text(document: Mapping[str, Any]) -> str:
         lines += ["", *_accuracy(document, unit)]
     elif document.get("low"):
         lines += ["", *low_text(document, unit.strip())]
+    if "trade_off" in document:
+        lines += ["", *trade_off_text(document, width)]
     return "\n".join(lines)
 
 
@@ -102,16 +106,33 @@ def _choice(summary: Mapping[str, Any], suffix: str) -> list[str]:
     has_forms = len({(choice.get("form"), choice.get("column")) for choice in choices}) > 1
     for choice in choices:
         error = "?" if choice["mae"] is None else f"{choice['mae']:.3g}"
-        place = f"{form_text(choice['form'], choice['column'])}, " if has_forms else ""
-        place += f"rung {choice['rung']}" if choice["dim"] else "no formula"
         number = f" ({choice['dim']} term{'s' if choice['dim'] > 1 else ''})" if choice["dim"] else ""
-        tried.setdefault(place, []).append(f"{error}{number}")
+        tried.setdefault(_place(choice, has_forms), []).append(f"{error}{number}")
     terms = f"rung {summary['rung']}, {summary['dim']} term{'s' if summary['dim'] > 1 else ''}"
     terms = terms if summary["dim"] else "no formula"
     return [
         f"Chosen: {terms}, by the out-of-bag mean absolute error{suffix and f' in{suffix}'}:",
         *(f"  {place}: {', '.join(errors)}" for place, errors in tried.items()),
+        *_simplest(choices, has_forms),
     ]
+
+
+def _place(choice: Mapping[str, Any], has_forms: bool) -> str:
+    """What formulas of a choice are for, and their rung."""
+    form = f"{form_text(choice['form'], choice['column'])}, " if has_forms else ""
+    return form + (f"rung {choice['rung']}" if choice["dim"] else "no formula")
+
+
+def _simplest(choices: Sequence[Mapping[str, Any]], has_forms: bool) -> list[str]:
+    """Which is the simplest that the labels cannot tell from the best; runs of earlier versions do not tell the standard error."""
+    if (simple := simplest_choice(choices)) is None:
+        return []
+    terms = f", {simple['dim']} term{'s' if simple['dim'] > 1 else ''}" if simple["dim"] else ""
+    said = f"{_place(simple, has_forms)}{terms}"
+    best = min(choice["mae"] for choice in choices if choice["mae"] is not None)
+    if simple["mae"] == best:
+        return ["  no simpler one is within one standard error of the least"]
+    return [f"  the simplest within one standard error of the least: {said}"]
 
 
 def _typical(summary: Mapping[str, Any], suffix: str) -> list[str]:
@@ -125,7 +146,7 @@ def _typical(summary: Mapping[str, Any], suffix: str) -> list[str]:
         said += [f"{member['distance']:.3g}{suffix} from the median of all formulas"] if "distance" in member else []
         shared = member.get("n_members", 1)
         same = f"; {shared} members have these descriptors" if shared > 1 else ""
-        lines += ["", *("  " + line for line in member["equation"].splitlines())]
+        lines += ["", *("  " + line for line in (member.get("shown") or member["equation"]).splitlines())]
         lines += [f"  {', '.join(said)}{same}"] if said else []
     return lines
 
@@ -142,7 +163,7 @@ def _certain(summary: Mapping[str, Any]) -> list[str]:
     if not said:
         return []
     primaries = [(quoted(name), share) for name, share in said["primaries"].items()]
-    descriptors = [(one["expression"], one["probability"]) for one in said["descriptors"]]
+    descriptors = [(one.get("shown") or one["expression"], one["probability"]) for one in said["descriptors"]]
     kinds = [("primary features", primaries, 6), ("descriptors", descriptors, N_PROBABLE)]
     lines = [f"Certain, with a probability above {said['threshold']:.0%} over all models that were scored:"]
     for kind, shares, most in kinds:

@@ -114,8 +114,23 @@ def _with_range(number: Mapping[str, Any], digits: int) -> tuple[str, str]:
     return ("-", "") if number["mean"] is None else (f"{number['mean']:.{digits}f}", _range(number["interval"], digits))
 
 
+def _reason(place: int, chosen: Mapping[str, Any]) -> str:
+    """Why a combination was chosen."""
+    said = ", ".join(f"{name} {value}" for name, value in chosen.items())
+    return (
+        f"Of these number {place} is the simplest (no transform, then the fewest terms, then the lowest rung): {said}"
+    )
+
+
 N_SETTINGS = 15
-"""Settings that `tune` prints."""
+"""Settings that `tune` prints, and the one that is chosen."""
+
+
+def _cells(rank: str, names: Sequence[str], row: Mapping[str, Any]) -> list[str]:
+    spearman = "" if row["spearman"] is None else f"{row['spearman']:.2f}"
+    errors = [f"{row[name]:.3f}" for name in ("mae", "mae_error", "rmse")]
+    others = [f"{row['coverage95']:.0%}", f"{row['miscalibration_area']:.3f}", spearman, str(row["n_undefined"])]
+    return [rank, *(str(row[name]) for name in names), *errors, *others]
 
 
 def tune_text(document: Mapping[str, Any], width: int | None = None) -> str:
@@ -125,21 +140,11 @@ def tune_text(document: Mapping[str, Any], width: int | None = None) -> str:
     rows = [
         ["", *names, f"MAE{f' {unit}' if unit else ''}", "±", "RMSE", "95 % coverage", "area", "Spearman", "undefined"]
     ]
-    for rank, row in enumerate(document["rows"][:N_SETTINGS], 1):
-        spearman = "" if row["spearman"] is None else f"{row['spearman']:.2f}"
-        rows.append(
-            [
-                *(
-                    str(rank),
-                    *(str(row[name]) for name in names),
-                    f"{row['mae']:.3f}",
-                    f"{row['mae_error']:.3f}",
-                    f"{row['rmse']:.3f}",
-                ),
-                *(f"{row['coverage95']:.0%}", f"{row['miscalibration_area']:.3f}", spearman, str(row["n_undefined"])),
-            ]
-        )
-    best = document["rows"][0]
+    best, chosen = document["rows"][0], document["chosen"]
+    place = next(k for k, row in enumerate(document["rows"], 1) if all(row[name] == chosen[name] for name in names))
+    for rank, row in enumerate(document["rows"], 1):
+        if rank <= N_SETTINGS or rank == place:
+            rows.append(_cells(f"* {rank}" if rank == place else str(rank), names, row))
     level = sum(row["mae"] <= best["mae"] + best["mae_error"] for row in document["rows"])
     return "\n".join(
         [
@@ -153,6 +158,7 @@ def tune_text(document: Mapping[str, Any], width: int | None = None) -> str:
                 spare=[len(names) + j for j in (7, 6, 5, 4, 3, 2)],
             ),
             f"{level} of {len(document['rows'])} combinations lie within one standard error of the best",
-            f"The first is written to {document['out']}",
+            _reason(place, chosen),
+            f"Number {place} is written to {document['out']}",
         ]
     )

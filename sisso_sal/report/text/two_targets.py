@@ -42,7 +42,8 @@ def _target(target: Mapping[str, Any]) -> list[str]:
         return [f"{head}known for every row, nothing to learn"]
     lines = [f"{head}{target['n_labelled']} known"]
     if model.get("typical"):
-        lines += ["  " + line for line in model["typical"][0]["equation"].splitlines()]
+        typical = model["typical"][0]
+        lines += ["  " + line for line in (typical.get("shown") or typical["equation"]).splitlines()]
         lines += [f"  (the most typical of {model['n_members']} formulas)"] if "n_members" in model else []
     if (accuracy := model.get("calibration")) is None:
         return [
@@ -68,11 +69,12 @@ def _proposals(document: Mapping[str, Any], width: int | None) -> list[str]:
         rows[0][2:4] = [target["name"] for target in document["targets"]]
     table = aligned(rows, numeric=[0, 4, 5], width=width, spare=[5, 4, 6][: len(rows[0]) - 4])
     area = " x ".join(target["unit"] for target in document["targets"] if target["unit"])
+    flagged = flags_explained(_flags_of(one) for one in document["proposals"])
     explanations = {
-        "EHVI": "EHVI: expected increase of the area that the front dominates, by each candidate in addition to those above it; "
+        "EHVI": "EHVI: expected increase of the area that the front dominates, by each candidate if those above it succeed; "
         f"the area is {document['hypervolume']:.4g}{f' {area}' if area else ''} now",
         "not dominated": "not dominated: probability that no known material is at least as good in both",
-        "flags": "".join(flags_explained(_flags_of(one) for one in document["proposals"])),
+        "flags": "".join(f"{line}; at most a quarter of the list while others gain" for line in flagged),
         **{mark.name: mark.explained for mark in MARKS},
     }
     head = table.partition("\n")[0]

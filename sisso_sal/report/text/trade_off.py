@@ -1,0 +1,81 @@
+"""Error against complexity as text: the formulas of each number of terms, and which is recommended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sisso_sal.report.text.table import aligned
+
+N_CELLS = 36
+"""Columns of the drawing."""
+
+N_WIDE = 60
+"""Characters of formulas in the table; longer ones are cut."""
+
+
+def trade_off_text(document: Mapping[str, Any], width: int | None = None) -> list[str]:
+    """Lines on what ``fit --n-models`` judged; takes the document of ``fit --json``."""
+    judged = document["trade_off"]
+    if judged is None:
+        return ["No formula is recommended: no labels could be held out."]
+    unit = f" {document['target']['unit']}" if document["target"]["unit"] else ""
+    best = document["recommended"]
+    terms = _terms(best["dimension"])
+    return [
+        f"Mean absolute error{unit and f' in{unit}'} of held-out labels ({judged['n_folds']} parts of {judged['n_materials']} "
+        "materials), ± standard error; for each part the search was done again without it:",
+        *_drawing(judged),
+        "",
+        "The best formulas of each size:",
+        _table(document, width),
+        "refitted: mean absolute error with coefficients fitted again without each part. The formulas were chosen with all labels:",
+        "  it is too small, and compares formulas of one size only",
+        "",
+        f"Recommended (*): the fewest terms within one standard error of the least error, {terms}, and of such formulas",
+        "  the one with the fewest operators within one standard error, refitted:",
+        "",
+        *(best.get("shown") or best["equation"]).splitlines(),
+    ]
+
+
+def _terms(dimension: int) -> str:
+    return f"{dimension} term" if dimension == 1 else f"{dimension} terms"
+
+
+def _drawing(judged: Mapping[str, Any]) -> list[str]:
+    """A line for each number of terms: its error as a point on a scale from 0, with a bar of one standard error to each side."""
+    sizes = judged["sizes"]
+    least = min(sizes, key=lambda size: size["mae"])
+    bound = least["mae"] + least["mae_error"]
+    most = max(size["mae"] + size["mae_error"] for size in sizes) or 1.0
+
+    def cell(value: float) -> int:
+        return max(0, min(N_CELLS - 1, round(value / most * (N_CELLS - 1))))
+
+    lines = []
+    for size in sizes:
+        low, place, high = (cell(size["mae"] + k * size["mae_error"]) for k in (-1, 0, 1))
+        cells = [" "] * N_CELLS
+        cells[low : high + 1] = ["─"] * (high + 1 - low)
+        cells[cell(bound)] = "┼" if low <= cell(bound) <= high else "¦"
+        cells[place] = "●"
+        mark = "  *" if size["dimension"] == judged["recommended"][0] else ""
+        told = f"{size['mae']:.3g} ± {size['mae_error']:.2g}"
+        lines.append(f"  {_terms(size['dimension']):>7} |{''.join(cells)}| {told}{mark}")
+    lines.append(f"  ¦ ┼: the least error and one standard error, {bound:.3g}; left edge: 0")
+    return lines
+
+
+def _table(document: Mapping[str, Any], width: int | None) -> str:
+    judged = document["trade_off"]
+    unit = f" {document['target']['unit']}" if document["target"]["unit"] else ""
+    rows = [["", "terms", "operators", f"RMSE in training{unit}", f"refitted{unit}", "±", "descriptors"]]
+    models = [model for models in document["alternatives"] for model in models]
+    for one, model in zip(judged["formulas"], models, strict=True):
+        mark = "*" if [one["dimension"], one["rank"]] == judged["recommended"] else ""
+        text = ", ".join(term["shown"] for term in model["terms"])
+        text = text if len(text) <= N_WIDE else f"{text[: N_WIDE - 1]}…"
+        figures = [f"{one['rmse']:.4g}", f"{one['mae']:.4g}", f"{one['mae_error']:.2g}"]
+        rows.append([mark, str(one["dimension"]), str(one["complexity"]), *figures, text])
+    return aligned(rows, numeric=[1, 2, 3, 4, 5], width=width, spare=[3, 5])
