@@ -39,6 +39,7 @@ from sisso_sal.cli.tables import featurize, pool
 from sisso_sal.cli.terminal import colour, fail, show
 from sisso_sal.cli.worker import worker
 from sisso_sal.errors import SissoSalError, reason_of
+from sisso_sal.system.extras import told
 from sisso_sal.system.storage import undisturbed
 
 START = """\
@@ -117,6 +118,8 @@ def main() -> None:
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if isinstance(error, ImportError) and (lack := told(error)):
+            fail(lack, 2)
         if terminal.caught:  # compiled modules turn a KeyboardInterrupt into errors of their own
             fail("interrupted", None)
         if isinstance(error, MemoryError):

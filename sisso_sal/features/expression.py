@@ -16,6 +16,7 @@ from sisso_sal.features.operators import ATOM, OPERATORS, Operator
 from sisso_sal.features.symbols import latex_symbol, mathml_symbol
 from sisso_sal.features.unit_rules import STRICT, UnitRules
 from sisso_sal.system.documents import shown
+from sisso_sal.system.extras import require
 
 MOST_NODES, MOST_LEVELS = 1024, 64
 """Of a tree that is read; a feature of rung 3 has 15 nodes at most."""
@@ -186,6 +187,7 @@ class Expression:
 
     def to_sympy(self):
         """The formula as a sympy expression over real symbols."""
+        require("sympy", "to_sympy")
         import sympy
         from sympy.parsing.sympy_parser import parse_expr
 

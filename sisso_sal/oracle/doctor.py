@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sisso_sal.settings.campaign import CampaignSettings
 
 DISTRIBUTION = "sisso-sal"
-EXTRAS = ("dft", "cluster")
+EXTRAS = ("report", "structures", "excel", "sympy", "dft", "cluster")
 OLDEST_PYTHON = (3, 11)
 _SPECIES_FILE = re.compile(r"\d\d\d?_[A-Z][a-z]?_default")
 _FILES_LOOKED_AT = 20_000
@@ -81,6 +81,8 @@ def declared_packages() -> tuple[list[str], dict[str, list[str]]]:
     for line in declared:
         name = re.split(r"[^\w.-]", line, maxsplit=1)[0]
         extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)", line)
+        if name == DISTRIBUTION:  # an extra that brings another
+            continue
         if extra is None:
             core.append(name)
         elif extra[1] in extras:
