@@ -81,12 +81,14 @@ def declared_packages() -> tuple[list[str], dict[str, list[str]]]:
     for line in declared:
         name = re.split(r"[^\w.-]", line, maxsplit=1)[0]
         extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)", line)
-        if name == DISTRIBUTION:  # an extra that brings another
-            continue
         if extra is None:
             core.append(name)
         elif extra[1] in extras:
             extras[extra[1]].append(name)
+    seen: set[str] = set()
+    for names in extras.values():  # some bring others
+        names[:] = [name for name in names if name not in seen]
+        seen.update(names)
     return core, extras
 
 

@@ -9,7 +9,15 @@ from sisso_sal.system.extras import EXTRA_OF
 
 WITHOUT = f"""
 import sys
-sys.modules.update(dict.fromkeys({sorted(EXTRA_OF)}))
+from importlib import metadata
+absent = {sorted(EXTRA_OF)}
+sys.modules.update(dict.fromkeys(absent))
+version = metadata.version
+def version_of(name):
+    if name in absent:
+        raise metadata.PackageNotFoundError(name)
+    return version(name)
+metadata.version = version_of
 from sisso_sal.cli import main
 main()
 """
