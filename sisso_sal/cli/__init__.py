@@ -40,6 +40,7 @@ from sisso_sal.cli.terminal import colour, fail, show
 from sisso_sal.cli.worker import worker
 from sisso_sal.errors import SissoSalError, reason_of
 from sisso_sal.system.extras import told
+from sisso_sal.system.operating_system import BROKEN_PIPE, handle_later
 from sisso_sal.system.storage import undisturbed
 
 START = """\
@@ -106,7 +107,7 @@ def main() -> None:
     except SystemExit:
         if sys.stdout is not stdout:  # a pipe broke: click replaces the stream and ends
             terminal.let_go()
-            sys.exit(128 + signal.SIGPIPE)  # as a shell counts a program that the signal ended
+            sys.exit(128 + BROKEN_PIPE)  # as a shell counts a program that the signal ended
         raise
     except OSError as error:
         if debug:
@@ -141,10 +142,7 @@ def _end(_: int, frame: FrameType | None) -> None:
     """Interrupt the program, but not where that is lost: within an import, as modules that are compiled can swallow what is raised
     in them, and within a call from C that goes on, or crashes.
     """
-    if _loses(frame):
-        signal.signal(signal.SIGALRM, _end)
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN)
-    else:
+    if not (_loses(frame) and handle_later(_AGAIN, _end)):
         undisturbed.interrupt()
 
 
