@@ -39,6 +39,7 @@ from sisso_sal.cli.tables import featurize, pool
 from sisso_sal.cli.terminal import colour, fail, show
 from sisso_sal.cli.worker import worker
 from sisso_sal.errors import SissoSalError, reason_of
+from sisso_sal.system import clock
 from sisso_sal.system.extras import told
 from sisso_sal.system.operating_system import BROKEN_PIPE, handle_later
 from sisso_sal.system.storage import undisturbed
@@ -84,6 +85,7 @@ _AGAIN = 0.02
 
 def main() -> None:
     """Entry point: errors become one line and an exit code."""
+    clock.begin()
     gc.set_threshold(UNCOLLECTED)
     terminal.take_places()
     in_hand.clear()
