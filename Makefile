@@ -7,7 +7,7 @@ OLDEST := .venv-oldest
 SUITE := -m "not slow and not faults and not docs and not dft and not fuzz" -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help discover test test-python test-oldest test-nojit test-slow test-faults test-fuzz test-docs test-dft docs figures lint check bench bench-peers replay finding ablation data clean
+.PHONY: help discover test test-python test-oldest test-nojit test-slow test-faults test-fuzz test-docs test-dft docs figures lint check release-check bench bench-peers replay finding ablation data clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -16,7 +16,7 @@ $(VENV)/.core: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("error: needs Python 3.11 or newer, found " + sys.version.split()[0] + "; try make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Setting up $(VENV); this takes a minute or two"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
@@ -90,6 +90,20 @@ lint: $(VENV)/.dev  ## formatting, lint, import order between rooms, types
 	$(BIN)/basedpyright
 
 check: test lint  ## what a change must pass
+
+# A new environment with the wheel alone, in which the main job is run outside the checkout.
+release-check: $(VENV)/.core  ## build sdist and wheel, check them, install the wheel in a clean environment and run the main job
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'build>=1.2' 'twine>=6.1'
+	rm -rf dist $(VENV)-wheel
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
+	$(PYTHON) -m venv $(VENV)-wheel
+	wheel=$$(echo dist/*.whl); $(VENV)-wheel/bin/python -m pip install --quiet --disable-pip-version-check "$$wheel[report]"
+	table=$(abspath data/oxides.csv) command=$(abspath $(VENV)-wheel/bin/sisso-sal); cd $$(mktemp -d) \
+		&& $$command doctor >/dev/null && $$command discover $$table --quiet && test -s runs/oxides/report.html
+	rm -rf $(VENV)-wheel
+	@grep -q '^Homepage' pyproject.toml || echo "to do before a release: Homepage, Source and Issues in [project.urls] of pyproject.toml"
+	@! grep -q 'to be named' paper.md || echo "to do before a release: authors and affiliation in paper.md"
 
 bench: $(VENV)/.dev  ## tables of accuracy and speed, beside the commit before, and how cost grows in docs/growth*.png; BEFORE=COMMIT compares with another
 	$(BIN)/python benchmarks/accuracy.py

@@ -20,8 +20,10 @@ extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "sphinx-mathjax-offline",  # the program that shows formulas lies in the site, not on the network
     "sphinx_click",
 ]
 templates_path = ["_templates"]

@@ -38,15 +38,15 @@ def resolved(settings: CampaignSettings, space: Space) -> CampaignSettings:
     Raises
     ------
     SettingsError
-        The goal or the acquisition is unknown, or `targets` comes with a goal that has no bound.
+        The goal or the acquisition is unknown, or `hits` comes with a goal that has no bound.
     """
     goal = Goal.parse(settings.goal)
     acquisition = acquisition_named(settings.acquisition, goal)
     check_levels_of(settings, space)
     if isinstance(space, Maximiser):
         check_pointwise(acquisition)
-    if settings.run.targets is not None and not goal.has_bound:
-        raise SettingsError(f"targets: needs a goal with a bound, such as '<=0.3', found '{settings.goal}'")
+    if settings.run.hits is not None and not goal.has_bound:
+        raise SettingsError(f"hits: needs a goal with a bound, such as '<=0.3', found '{settings.goal}'")
     model = settings.model.completed(ensemble=True)
     return settings.model_copy(update={**space.settings, "model": model})
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import monotonic
 
@@ -57,8 +58,12 @@ def _no_section(settings: CampaignSettings) -> frozenset[str]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result depends on."""
-    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+    """Versions of Python and of the packages that a result depends on, as far as they are installed."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):  # pymatgen comes with an extra
+            found[name] = version(name)
+    return found
 
 
 @dataclass(frozen=True)

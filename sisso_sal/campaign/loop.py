@@ -31,7 +31,7 @@ from sisso_sal.campaign.inputs import (
 from sisso_sal.campaign.learning import Tools, learn, versions, waited_for
 from sisso_sal.campaign.preview import check_start
 from sisso_sal.campaign.reporting import Reporting
-from sisso_sal.campaign.results import events_of, whole_summary, write_iteration
+from sisso_sal.campaign.results import events_of, files_cost, whole_summary, write_iteration
 from sisso_sal.campaign.status import status_document
 from sisso_sal.campaign.stopping import HALTS, UNUSABLE, cost_left, reason_to_stop, unusable_answers
 from sisso_sal.campaign.summary import digests
@@ -42,6 +42,7 @@ from sisso_sal.ledger.state import Case, Iteration, State
 from sisso_sal.ledger.store import DATABASE, Ledger
 from sisso_sal.protocols import Space
 from sisso_sal.settings.campaign import CampaignSettings
+from sisso_sal.system.costs import Sequel, followed_by
 
 _FEW = 4
 FIRST_PAUSE = 0.02
@@ -365,7 +366,9 @@ class Loop:
 
     def _propose(self) -> None:
         batch = max(self._room(), 1) if self._settings.asynchronous and self._exchanges else self._settings.batch
-        learned = learn(self._space, self._settings, self.state, batch, self._tools)
+        after = files_cost(len(self._space.ids), self._tools.report is not None)
+        with followed_by(Sequel(costs=(after,))):
+            learned = learn(self._space, self._settings, self.state, batch, self._tools)
         summary = write_iteration(self.run, self._space, self._settings, learned, self.state)
         self._journal.write(*events_of(self.run, self._settings, self.state, learned, summary))
         self._summary = {**summary, "is_new": True}

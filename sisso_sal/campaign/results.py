@@ -20,10 +20,11 @@ from sisso_sal.data.spreadsheet import csv_of
 from sisso_sal.errors import DocumentError
 from sisso_sal.ledger.state import Event, State
 from sisso_sal.levels.choice import levels_unpaid
-from sisso_sal.protocols import Cause, Continues, Described, Documented, HasOutOfBag, Maximiser, Prediction, Space
+from sisso_sal.protocols import Cause, Continues, Cost, Described, Documented, HasOutOfBag, Maximiser, Prediction, Space
 from sisso_sal.protocols.cause import counted
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.spaces.snapshot import CANDIDATES
+from sisso_sal.system.costs import interpreter_seconds
 from sisso_sal.system.storage import clear_scratch, scratch_folder, sync_folder, write_whole, writing
 
 _PROPOSAL = ("id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance")
@@ -33,6 +34,26 @@ _OF_LEVEL = ("level", "because")
 def folder_name(iteration: int) -> str:
     """``iter-0001`` for the first."""
     return f"iter-{iteration:04d}"
+
+
+FILE_STEPS = (150_000, 44)
+PAGE_STEPS = (900_000, 28)
+"""Steps of the interpreter (`interpreter_seconds`) that the files of an iteration and the report take: for themselves, and for each
+candidate."""
+
+
+def files_cost(n_candidates: int, has_report: bool) -> Cost:
+    """What files and report take after a fit.
+
+    Examples
+    --------
+    >>> files_cost(10**6, False).what, files_cost(10**6, True).seconds > files_cost(10**6, False).seconds
+    ('the files', True)
+    """
+    parts = (FILE_STEPS, PAGE_STEPS) if has_report else (FILE_STEPS,)
+    steps = sum(own + each * n_candidates for own, each in parts)
+    what = "the files and the report" if has_report else "the files"
+    return Cost(what, steps * interpreter_seconds(), 0, "fewer candidates")
 
 
 def write_iteration(

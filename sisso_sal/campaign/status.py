@@ -192,7 +192,7 @@ def _next(document: dict[str, Any], for_people: list[tuple[str, str]]) -> str:
         return f"run the discover command again: the driver crashed, {_calculations(running)} running and none is lost"
     if document["stop"] is not None:
         kind = document["stop"]["kind"]
-        raising = {"budget": "--budget", "core_hours": "--core-hours", "targets": "--targets"}
+        raising = {"budget": "--budget", "core_hours": "--core-hours", "hits": "--hits"}
         advice = (
             f"run discover with a larger {raising[kind]} to continue" if kind in raising else "run discover to continue"
         )

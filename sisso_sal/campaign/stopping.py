@@ -22,7 +22,7 @@ _PATIENCE = 3
 
 @dataclass(frozen=True)
 class Stop:
-    """A reason to end: ``budget``, ``core_hours``, ``targets``, ``gain`` or ``nothing_left``, and the same as text."""
+    """A reason to end: ``budget``, ``core_hours``, ``hits``, ``gain`` or ``nothing_left``, and the same as text."""
 
     kind: str
     why: str
@@ -65,8 +65,8 @@ def reason_to_stop(state: State, settings: CampaignSettings) -> Stop | None:
         return Stop("budget", rest if left else f"{what} is spent")
     if run.core_hours is not None and (hours := core_hours_expected(state)) >= run.core_hours:
         return Stop("core_hours", f"{hours:.4g} of {run.core_hours:.4g} core-hours are spent")
-    if run.targets is not None and (n := targets_reached(state, settings)) >= run.targets:
-        return Stop("targets", f"{n} labels reach {settings.goal}, {run.targets} were wanted")
+    if run.hits is not None and (n := hits_reached(state, settings)) >= run.hits:
+        return Stop("hits", f"{n} labels reach {settings.goal}, {run.hits} were wanted")
     if state.proposal is None or not state.is_current:
         return None
     gain = state.proposal.get("gain")
@@ -79,7 +79,7 @@ def reason_to_stop(state: State, settings: CampaignSettings) -> Stop | None:
     return None
 
 
-def targets_reached(state: State, settings: CampaignSettings) -> int:
+def hits_reached(state: State, settings: CampaignSettings) -> int:
     """Number of labels that reach the goal, including those of the start."""
     values = np.array(list(state.labels.values()), dtype=float)
     return int(Goal.parse(settings.goal).reached(values).sum()) if len(values) else 0

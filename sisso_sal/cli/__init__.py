@@ -39,6 +39,9 @@ from sisso_sal.cli.tables import featurize, pool
 from sisso_sal.cli.terminal import colour, fail, show
 from sisso_sal.cli.worker import worker
 from sisso_sal.errors import SissoSalError, reason_of
+from sisso_sal.system import clock
+from sisso_sal.system.extras import told
+from sisso_sal.system.operating_system import BROKEN_PIPE, handle_later
 from sisso_sal.system.storage import undisturbed
 
 START = """\
@@ -82,6 +85,7 @@ _AGAIN = 0.02
 
 def main() -> None:
     """Entry point: errors become one line and an exit code."""
+    clock.begin()
     gc.set_threshold(UNCOLLECTED)
     terminal.take_places()
     in_hand.clear()
@@ -105,7 +109,7 @@ def main() -> None:
     except SystemExit:
         if sys.stdout is not stdout:  # a pipe broke: click replaces the stream and ends
             terminal.let_go()
-            sys.exit(128 + signal.SIGPIPE)  # as a shell counts a program that the signal ended
+            sys.exit(128 + BROKEN_PIPE)  # as a shell counts a program that the signal ended
         raise
     except OSError as error:
         if debug:
@@ -117,6 +121,8 @@ def main() -> None:
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if isinstance(error, ImportError) and (lack := told(error)):
+            fail(lack, 2)
         if terminal.caught:  # compiled modules turn a KeyboardInterrupt into errors of their own
             fail("interrupted", None)
         if isinstance(error, MemoryError):
@@ -138,10 +144,7 @@ def _end(_: int, frame: FrameType | None) -> None:
     """Interrupt the program, but not where that is lost: within an import, as modules that are compiled can swallow what is raised
     in them, and within a call from C that goes on, or crashes.
     """
-    if _loses(frame):
-        signal.signal(signal.SIGALRM, _end)
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN)
-    else:
+    if not (_loses(frame) and handle_later(_AGAIN, _end)):
         undisturbed.interrupt()
 
 

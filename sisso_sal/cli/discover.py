@@ -100,7 +100,7 @@ def _oracle_help() -> str:
     click.option(
         "--core-hours", type=click.FloatRange(0, min_open=True), help="Stop when this many core-hours are used."
     ),
-    click.option("--targets", type=click.IntRange(min=1), help="Stop when this many labels reach the goal."),
+    click.option("--hits", type=click.IntRange(min=1), help="Stop when this many labels reach the goal."),
     click.option(
         "--min-gain",
         type=click.FloatRange(0, min_open=True),

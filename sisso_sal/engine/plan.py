@@ -15,6 +15,7 @@ from sisso_sal.engine.sweep import pair_seconds
 from sisso_sal.errors import SettingsError
 from sisso_sal.features.space import FeatureSpace
 from sisso_sal.protocols.cost import Cost
+from sisso_sal.system.costs import interpreter_seconds
 from sisso_sal.system.durations import duration
 from sisso_sal.system.executors import HERE, Workers
 
@@ -26,6 +27,9 @@ MANY = 3600.0
 
 SOME = 8
 """Workers for which they are told it."""
+
+SEARCH_STEPS = (450_000, 2000)
+"""Steps of the interpreter (`interpreter_seconds`) of a search: to load the kernels, and for each problem and dimension."""
 
 SUBSET_SECONDS = 1e-9
 """What L0 takes for a subset."""
@@ -73,7 +77,7 @@ class SearchSize:
 def search_cost(
     space: FeatureSpace, problems: Sequence[Problem], size: SearchSize, threads: int, workers: Workers = HERE
 ) -> Cost:
-    """Estimate what `search` with these arguments takes; the time is right to within a factor of two or so.
+    """Estimate what `search` with these arguments takes; the time is right to within a factor of 1.5 or so.
 
     Examples
     --------
@@ -96,7 +100,8 @@ def search_cost(
     on_pairs = n_pairs * each_pair
     elsewhere = 1 if workers.is_here or on_pairs < dim * threads * WORTH else workers.n * workers.threads
     shared = on_pairs / max(threads, elsewhere)
-    seconds = shared + n_subsets * SUBSET_SECONDS / threads + added.seconds
+    steps = SEARCH_STEPS[0] + len(problems) * dim * SEARCH_STEPS[1]
+    seconds = shared + n_subsets * SUBSET_SECONDS / threads + added.seconds + steps * interpreter_seconds()
     copies = 3 * space.values.nbytes // 2  # three in float32
     # Triples and more need a Gram matrix, in float64 and float32, and one for each level above.
     gram = sizes[-1] ** 2 * (12 + 8 * (dim - 3)) if dim > 2 else 0

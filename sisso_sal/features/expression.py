@@ -18,6 +18,7 @@ from sisso_sal.features.parameters import RULES, has_unit
 from sisso_sal.features.symbols import latex_symbol, mathml_symbol, number_in, signed, unit_behind
 from sisso_sal.features.unit_rules import STRICT, UnitRules
 from sisso_sal.system.documents import shown
+from sisso_sal.system.extras import require
 
 MOST_NODES, MOST_LEVELS = 1024, 64
 """Of a tree that is read; a feature of rung 3 has 15 nodes at most."""
@@ -257,6 +258,7 @@ class Expression:
 
     def to_sympy(self):
         """The formula as a sympy expression over real symbols."""
+        require("sympy", "to_sympy")
         import sympy
         from sympy.parsing.sympy_parser import parse_expr
 

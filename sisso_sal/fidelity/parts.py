@@ -24,6 +24,7 @@ from sisso_sal.fidelity.potentials import Potential
 from sisso_sal.fidelity.starts import Start
 from sisso_sal.oracle.engines.relaxation import METHOD, RelaxationSettings, Relaxed, relax
 from sisso_sal.system.documents import json_of, record_of
+from sisso_sal.system.operating_system import CLOSED_IN_CHILDREN, NO_LINK
 from sisso_sal.system.storage import sync_folder, writing
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ class KeptParts(Generic[Outcome]):
     def _open(self, path: Path) -> BinaryIO:
         """The file, open for appending after its last whole line."""
         with writing(path):
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | CLOSED_IN_CHILDREN | NO_LINK, 0o666)
             file = os.fdopen(handle, "r+b", buffering=0)
             content = file.read()
             whole = content.rfind(b"\n") + 1

@@ -31,6 +31,7 @@ from sisso_sal.ledger.rows import (
     stored_rows,
 )
 from sisso_sal.system.documents import LARGE, json_of
+from sisso_sal.system.operating_system import CLOSED_IN_CHILDREN, NO_LINK, WITHOUT_WAITING
 from sisso_sal.system.storage import scratch_file, sync_folder, write_whole, writing
 
 
@@ -102,7 +103,7 @@ class Copy:
         self._open(len(wanted))
 
     def _open(self, size: int) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_LINK | CLOSED_IN_CHILDREN
         with writing(self.path):
             self._file = os.fdopen(os.open(self.path, flags, 0o666), "ab", buffering=0)
             self._file.truncate(size)
@@ -128,7 +129,7 @@ def _content(path: Path) -> bytes | None:
         It cannot be read.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | NO_LINK | WITHOUT_WAITING | CLOSED_IN_CHILDREN)
     except FileNotFoundError:
         return b""
     except OSError as error:

@@ -17,6 +17,7 @@ from sisso_sal.protocols import Continues, Prediction, Progress, Quantity, Space
 from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.spaces.blocks import predict_all
 from sisso_sal.spaces.columns import WithColumns
+from sisso_sal.system.costs import Sequel, followed_by, sequel
 
 FEWEST_OF_LEVEL = 5
 """Values below which a level is left out; so is one of which all values are the same."""
@@ -100,7 +101,10 @@ class Ladder:
         if isinstance(top, Continues) and self._earlier is not None:
             top.begin_from(self._earlier)
         known = np.hypot(errors, self._uncertain(rows, labels))
-        self.top = top.fit(self.whole(space), rows, labels, known, progress)
+        after = sequel()
+        moved = sum(2 for one in self._filled if one.std.any())  # see `_moved`
+        with followed_by(replace(after, predictions=after.predictions + moved)):
+            self.top = top.fit(self.whole(space), rows, labels, known, progress)
         return self
 
     def _low(self) -> tuple[str, ...]:
@@ -112,7 +116,10 @@ class Ladder:
             return _Filled(number, level, level.values, np.zeros(len(known)), None)
         rows = np.flatnonzero(known)
         below, values = self.whole(space, level.quantity), level.values[rows]
-        surrogate = self._make(self._low(), number, len(rows)).fit(below, rows, values, self._uncertain(rows, values))
+        with followed_by(Sequel()):
+            surrogate = self._make(self._low(), number, len(rows)).fit(
+                below, rows, values, self._uncertain(rows, values)
+            )
         told = predict_all(surrogate, below, with_members=False)
         is_told = np.isfinite(told.mean) & np.isfinite(told.std)
         mean, std = np.where(is_told, told.mean, values.mean()), np.where(is_told, told.std, values.std())

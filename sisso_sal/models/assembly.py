@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.models.aggregation import aggregate
-from sisso_sal.models.baseline import Form, Low, LowError, baseline_of, compared, left_out_alone, low_names
+from sisso_sal.models.baseline import Form, Low, LowError, baseline_of, compared, forms_of, left_out_alone, low_names
 from sisso_sal.models.calibration import Calibration, calibrate
 from sisso_sal.models.correction import FEWEST, Correction, Kernels, checked_composition
-from sisso_sal.models.costs import correction_cost
+from sisso_sal.models.costs import choice_cost, correction_cost
 from sisso_sal.models.ensemble_model import EnsembleModel, aggregated, evaluated
 from sisso_sal.models.groups import Provenance, error_of_mean, n_materials
 from sisso_sal.models.inputs import TrainingTable
@@ -104,7 +104,8 @@ def fit_ensemble(
     recipe.floor(table.y[table.weights > 0])  # refused before the search, not after it
     draw = Draw(np.ones(len(table.y), dtype=bool), recipe.dropout)
     corrected = correction_cost(recipe, len(table.y), len(table.names), composition is not None)
-    stages = search_members(recipe, table, [draw], progress, (corrected, *later))
+    chosen = choice_cost(recipe, len(forms_of(table, recipe.low, recipe.target_transform)), len(table.y))
+    stages = search_members(recipe, table, [draw], progress, (chosen, corrected, *later))
     return assemble(recipe, table, stages, 0, table.weights > 0, composition, earlier)
 
 

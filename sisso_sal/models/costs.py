@@ -11,7 +11,7 @@ from sisso_sal.models.process import MOST_LIKELY_FROM
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.trees import N_TREES
 from sisso_sal.protocols import Cost
-from sisso_sal.system.costs import multiply_add_seconds
+from sisso_sal.system.costs import interpreter_seconds, multiply_add_seconds, sequel
 
 EVALUATIONS = 28
 """Evaluations of the likelihood that a process takes from a fresh start."""
@@ -30,6 +30,10 @@ COVARIANCE_SECONDS = 10e-9
 
 FORMULA_SECONDS = 20e-9
 """What the prediction by a formula takes for a row."""
+
+
+CHOICE_STEPS = (230_000, 9)
+"""Steps of the interpreter (`interpreter_seconds`) of the choice, for itself and for each formula that may be chosen and label."""
 
 
 def correction_cost(recipe: EnsembleRecipe, n_labels: int, n_inputs: int, has_composition: bool, fits: int = 1) -> Cost:
@@ -68,8 +72,24 @@ def process_cost(n_labels: int, n_inputs: int, starts: int = 1) -> Cost:
     return Cost(f"a Gaussian process of {n_labels} labels", seconds, n_bytes, "fewer labels, or another --surrogate")
 
 
+def choice_cost(recipe: EnsembleRecipe, n_forms: int, n_labels: int) -> Cost:
+    """What the choice of rung, form and number of terms takes, by the labels that each formula did not see.
+
+    Examples
+    --------
+    >>> from sisso_sal.features.space import SpaceSettings
+    >>> from sisso_sal.models.fitting import SearchSettings
+    >>> recipe = EnsembleRecipe(space=SpaceSettings(), search=SearchSettings())
+    >>> choice_cost(recipe, 3, 5000).seconds > 5 * choice_cost(recipe, 3, 100).seconds
+    True
+    """
+    n_formulas = n_forms * len(recipe.rungs) * recipe.search.dim * recipe.members
+    steps = CHOICE_STEPS[0] + n_formulas * n_labels * CHOICE_STEPS[1]
+    return Cost(f"the choice among {n_formulas} formulas", steps * interpreter_seconds(), 0, "fewer --members")
+
+
 def prediction_cost(recipe: EnsembleRecipe, n_rows: int, n_labels: int, n_inputs: int, has_composition: bool) -> Cost:
-    """What the prediction of so many rows takes, by an ensemble that has learned from so many labels.
+    """What the predictions of so many rows take, as often as `sequel` says, by an ensemble that has learned from so many labels.
 
     Examples
     --------
@@ -87,7 +107,12 @@ def prediction_cost(recipe: EnsembleRecipe, n_rows: int, n_labels: int, n_inputs
         + n_processes * (products + n_labels * COVARIANCE_SECONDS)
     )
     n_bytes = n_rows * (10 * recipe.members + 8 * 12)
-    return Cost(f"the prediction of {n_rows} candidates", n_rows * each, n_bytes, "fewer candidates or --members")
+    return Cost(
+        f"the prediction of {n_rows} candidates",
+        sequel().predictions * n_rows * each,
+        n_bytes,
+        "fewer candidates or --members",
+    )
 
 
 def _learners(recipe: EnsembleRecipe, n_labels: int, has_composition: bool) -> tuple[int, int]:

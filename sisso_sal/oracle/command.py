@@ -7,7 +7,6 @@ whether it runs (it holds a lock, which the operating system drops with the last
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import math
 import os
@@ -28,6 +27,7 @@ from sisso_sal.oracle.answers import REQUEST, process_of, read_answer, read_subm
 from sisso_sal.protocols import Answer, Receipt, Request
 from sisso_sal.system import processes
 from sisso_sal.system.documents import last_line, one_line, shown
+from sisso_sal.system.operating_system import KILL, needs_posix, send_to_group, try_lock
 from sisso_sal.system.storage import scratch_folder, write_whole, writing
 
 if TYPE_CHECKING:
@@ -74,13 +74,14 @@ class CommandOracle:
     Raises
     ------
     SettingsError
-        The command is empty or its program does not exist.
+        The command is empty, its program does not exist, or this is no operating system on which commands can be run.
     """
 
     poll = 1.0
     barred: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, command: str, folder: str | Path, workers: int = 1, walltime: float | None = None):
+        needs_posix("oracle command")
         try:
             self._words = shlex.split(command)
         except ValueError as error:
@@ -180,8 +181,7 @@ class CommandOracle:
         with writing(job):
             lock = os.open(job / "lock", os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if (job / "pid").exists():
+            if not try_lock(lock) or (job / "pid").exists():  # it runs, or has run
                 return
             os.set_inheritable(lock, True)
             words = ["/bin/sh", "-c", _WRAPPER, str(job), socket.gethostname(), *self._words_for(job)]
@@ -194,8 +194,6 @@ class CommandOracle:
             self._children.add(
                 os.posix_spawn("/bin/sh", words, self._environment(job), file_actions=files, setsid=True)
             )
-        except BlockingIOError:
-            return  # it runs
         except OSError as error:
             if error.errno == errno.E2BIG:
                 raise DocumentError("the words of the command are longer than this system allows") from error
@@ -270,8 +268,7 @@ class CommandOracle:
         if age < self._limit or not processes.holds(process[0], job / "lock"):
             return
         write_whole(job / "walltime", f"{self._limit / 3600:.4g} hours")
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process[0], signal.SIGTERM if age < self._limit + GRACE else signal.SIGKILL)
+        send_to_group(process[0], signal.SIGTERM if age < self._limit + GRACE else KILL)
 
 
 def from_command(settings: CampaignSettings, run: Path, table: Table, command: str) -> CommandOracle:
@@ -328,12 +325,9 @@ def _is_held(job: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not try_lock(handle)
     finally:
         os.close(handle)
-    return False
 
 
 def _hours(job: Path, end: Path) -> float:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sisso_sal.settings.campaign import CampaignSettings
 
 DISTRIBUTION = "sisso-sal"
-EXTRAS = ("dft", "cluster")
+EXTRAS = ("report", "structures", "excel", "sympy", "dft", "cluster")
 OLDEST_PYTHON = (3, 11)
 _SPECIES_FILE = re.compile(r"\d\d\d?_[A-Z][a-z]?_default")
 _FILES_LOOKED_AT = 20_000
@@ -85,6 +85,10 @@ def declared_packages() -> tuple[list[str], dict[str, list[str]]]:
             core.append(name)
         elif extra[1] in extras:
             extras[extra[1]].append(name)
+    seen: set[str] = set()
+    for names in extras.values():  # some bring others
+        names[:] = [name for name in names if name not in seen]
+        seen.update(names)
     return core, extras
 
 

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sisso_sal.errors import InputError, SissoSalWarning
-from sisso_sal.oxides.formulas import TOLERANCE, cannot_be_formula, plain_atoms
+from sisso_sal.oxides.formulas import TOLERANCE, cannot_be_formula, odd_atoms, plain_atoms
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,7 +95,7 @@ def parse_formula(formula: str) -> dict[str, float]:
     """
     if not isinstance(formula, str) or not formula.strip():
         raise InputError(f"formula {formula!r}: needs a chemical formula")
-    amounts = _plain_amounts(formula) or _amounts_by_pymatgen(formula)
+    amounts = _plain_amounts(formula) or _odd_amounts(formula)
     unknown = sorted(set(amounts) - set(element_data()))
     if unknown or not amounts:
         raise InputError(f"formula {formula!r}: needs elements of the table, found {', '.join(unknown) or 'none'}")
@@ -103,7 +103,7 @@ def parse_formula(formula: str) -> dict[str, float]:
 
 
 def _plain_amounts(formula: str) -> dict[str, float]:
-    """Atoms of a plain formula of elements of the table; empty where pymatgen has to read it, or to say what is wrong."""
+    """Atoms of a plain formula of elements of the table; empty where it is another, or to say what is wrong."""
     amounts: dict[str, float] = {}
     for symbol, number in plain_atoms(formula) or ():
         if symbol not in element_data():
@@ -112,15 +112,18 @@ def _plain_amounts(formula: str) -> dict[str, float]:
     return {symbol: number for symbol, number in amounts.items() if number >= TOLERANCE}
 
 
-def _amounts_by_pymatgen(formula: str) -> dict[str, float]:
-    if cannot_be_formula(formula):
-        raise InputError(f"formula {formula!r}: needs a chemical formula, cannot be read")
-    from pymatgen.core import Composition
+_ISOTOPES = {"D": "H", "T": "H"}
 
-    try:
-        return {str(symbol): float(n) for symbol, n in Composition(formula, strict=True).items()}
-    except (ValueError, TypeError, KeyError) as cause:
-        raise InputError(f"formula {formula!r}: needs a chemical formula, cannot be read") from cause
+
+def _odd_amounts(formula: str) -> dict[str, float]:
+    atoms = None if cannot_be_formula(formula) else odd_atoms(formula)
+    amounts: dict[str, float] = {}
+    for own, number in atoms or ():
+        symbol = _ISOTOPES.get(own, own)
+        amounts[symbol] = amounts.get(symbol, 0.0) + number
+    if atoms is None or any(number < -TOLERANCE for number in amounts.values()):
+        raise InputError(f"formula {formula!r}: needs a chemical formula, cannot be read")
+    return {symbol: number for symbol, number in amounts.items() if number >= TOLERANCE}
 
 
 def atomic_fractions(formulas: Sequence[str]) -> "np.ndarray | None":

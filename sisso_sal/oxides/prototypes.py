@@ -19,6 +19,7 @@ from sisso_sal.oxides.oxidation_states import mean_states
 from sisso_sal.oxides.roles import FURTHER_PROTOTYPES, role_assignments, role_ions
 from sisso_sal.oxides.structure_types import Ions, StructureType, structure_types
 from sisso_sal.oxides.structures import formula_key
+from sisso_sal.system.extras import require
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -64,6 +65,7 @@ def prototype_structure(name: str, ions: Ions, *, conventional: bool = False) ->
 
 def _conventional(name: str, ions: Ions) -> tuple[Structure, list[str]]:
     """The conventional cell, and the role of each site."""
+    require("pymatgen", f"prototype '{name}'")
     from pymatgen.core import Lattice, Structure
 
     kind = structure_types().get(name)

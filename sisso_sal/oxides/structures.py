@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sisso_sal.errors import DocumentError, InputError
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.system.documents import LARGE, json_of, one_line, read_bytes
+from sisso_sal.system.extras import require
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -105,6 +106,7 @@ def _is_structure_file(file: Path) -> bool:
 
 
 def _of_file(file: Path) -> Structure:
+    require("pymatgen", str(file))
     from pymatgen.core import Structure
 
     if file.suffix.lower() == ".json":
@@ -117,6 +119,7 @@ def _of_file(file: Path) -> Structure:
 
 
 def _of_json(text: str | bytes, place: str) -> Structure:
+    require("pymatgen", place)
     from pymatgen.core import Structure
 
     try:

@@ -129,7 +129,7 @@ class RunSettings(BaseModel):
     oracle: str = PEOPLE
     budget: int | float | None = Field(default=None, gt=0)
     core_hours: float | None = Field(default=None, gt=0)
-    targets: int | None = Field(default=None, ge=1)
+    hits: int | None = Field(default=None, ge=1)
     min_gain: float | None = Field(default=None, gt=0)
     retries: int = Field(default=3, ge=0)
     calculations: int = Field(default=1, ge=0)

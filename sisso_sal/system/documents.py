@@ -19,6 +19,7 @@ from datetime import date, time
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 from sisso_sal.errors import DocumentError
+from sisso_sal.system.operating_system import CLOSED_IN_CHILDREN, WITHOUT_WAITING
 from sisso_sal.system.printable import printable
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def last_line(path: str | os.PathLike[str], size: int = 4096) -> str:
 def _regular(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """An open regular file; what goes wrong with it is a `DocumentError`."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | WITHOUT_WAITING | CLOSED_IN_CHILDREN)
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
             raise DocumentError(f"{path}: needs a regular file, found a folder, device or pipe")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from sisso_sal.system.operating_system import HANG_UP
 from sisso_sal.system.programs import end, new_mark, note_end
 
 __all__ = ["main"]
@@ -25,7 +26,7 @@ def main(words: Sequence[str]) -> None:
         The mark, the job of Slurm or "", the folder for the note that all is gone, the lease or "", and the seconds of grace.
     """
     mark, folder, lease = replace(new_mark(), mark=words[0], job=words[1]), Path(words[2]), words[3]
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # what ends the starter must not end its keeper first
+    for number in (signal.SIGTERM, signal.SIGINT, HANG_UP):  # what ends the starter must not end its keeper first
         signal.signal(number, signal.SIG_IGN)
     said = b""
     while not lease or os.path.exists(lease):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from sisso_sal.system.operating_system import group_of, is_running, own_group
+
 LARGEST = 2**31 - 1
 """The largest number that a process can have."""
 
@@ -21,13 +23,7 @@ def exists(pid: int) -> bool:
     """
     if not 0 < pid <= LARGEST:
         return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+    return is_running(pid)
 
 
 def birth(pid: int) -> str:
@@ -66,7 +62,7 @@ def holds(group: int, path: str | os.PathLike[str]) -> bool:
     bool
         Without a folder ``/proc`` it cannot be seen; then whether the group is not the own one.
     """
-    if not 1 < group <= LARGEST or group == os.getpgrp():
+    if not 1 < group <= LARGEST or group == own_group():
         return False
     if not Path("/proc/self/fd").is_dir():
         return True
@@ -83,14 +79,7 @@ def of_group(group: int) -> list[int]:
     """Processes of a group that have not ended; without a folder ``/proc`` the leader stands for them."""
     if not Path("/proc/self").exists():
         return [group] if exists(group) else []
-    return [pid for pid in every() if _group_of(pid) == group and birth(pid)]
-
-
-def _group_of(pid: int) -> int:
-    try:
-        return os.getpgid(pid)
-    except OSError:
-        return 0
+    return [pid for pid in every() if group_of(pid) == group and birth(pid)]
 
 
 def _has_open(pid: str, wanted: os.stat_result) -> bool:

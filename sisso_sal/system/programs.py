@@ -22,6 +22,7 @@ from pathlib import Path
 
 from sisso_sal.errors import SissoSalError
 from sisso_sal.system import processes, slurm
+from sisso_sal.system.operating_system import KILL, needs_posix, send
 from sisso_sal.system.storage import write_whole
 
 __all__ = [
@@ -149,7 +150,7 @@ def end(mark: ProgramMark, group: int = 0, *, grace: float = GRACE, patience: fl
         if waited > grace + patience:
             return left
         for each in left:
-            _signal(each, signal.SIGTERM if waited <= grace else signal.SIGKILL, is_first=each not in told)
+            _signal(each, signal.SIGTERM if waited <= grace else KILL, is_first=each not in told)
         told.update(left)
         time.sleep(_SLURM_PAUSE if any(each.startswith("step") for each in left) else _PAUSE)
     return []
@@ -159,11 +160,10 @@ def _signal(what: str, number: int, *, is_first: bool) -> None:
     """Ask once, kill as often as need be."""
     kind, _, name = what.partition(" ")
     if kind == "step":
-        if is_first or number == signal.SIGKILL:
+        if is_first or number == KILL:
             slurm.cancel(name)
-    elif is_first or number == signal.SIGKILL:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(int(name), number)
+    elif is_first or number == KILL:
+        send(int(name), number)
 
 
 @dataclass
@@ -216,9 +216,12 @@ def kept(mark: ProgramMark, folder: Path, lease: Path | None = None, grace: floa
 
     Raises
     ------
+    SettingsError
+        This is no operating system on which programs can be ended with all that they started.
     NotEnded
         Something of it cannot be ended.
     """
+    needs_posix("calculations")
     code = f"import sys; sys.path.insert(0, {_ROOT!r}); from sisso_sal.system.keeper import main; main(sys.argv[1:])"
     words = [sys.executable, "-c", code, mark.mark, mark.job, str(folder), str(lease or ""), str(grace)]
     keeper = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)

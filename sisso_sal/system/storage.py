@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sisso_sal.errors import StorageError
+from sisso_sal.system.operating_system import CLOSED_IN_CHILDREN, NO_LINK, sync_entries
 
 
 @contextmanager
@@ -119,7 +120,7 @@ def scratch_file(path: str | os.PathLike[str]) -> tuple[Path, int]:
         It cannot be made.
     """
     scratch = _scratch_name(Path(path))
-    return scratch, os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    return scratch, os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINK | CLOSED_IN_CHILDREN, 0o666)
 
 
 def scratch_folder(path: str | os.PathLike[str]) -> Path:
@@ -153,11 +154,7 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
         The disk refuses.
     """
     with writing(folder):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync_entries(folder)
 
 
 class _Undisturbed:

@@ -380,12 +380,12 @@ def test_it_stops_when_the_core_hours_are_spent(run, in_memory):
 def test_it_stops_when_enough_labels_reach_the_goal(run, in_memory):
     bound = float(np.sort(TRUTH)[11])
     had = int((TRUTH[KNOWN] <= bound).sum())
-    summary = campaign(run, Cluster(in_memory / "c"), goal=f"<={bound}", targets=had + 1, batch=1)
+    summary = campaign(run, Cluster(in_memory / "c"), goal=f"<={bound}", hits=had + 1, batch=1)
     stop = summary["campaign"]["stop"]
-    assert (stop["kind"], stop["why"]) == ("targets", f"{had + 1} labels reach <={bound}, {had + 1} were wanted")
+    assert (stop["kind"], stop["why"]) == ("hits", f"{had + 1} labels reach <={bound}, {had + 1} were wanted")
     assert sum(value <= bound for value in state(run).labels.values()) == had + 1
-    with pytest.raises(SettingsError, match=r"^targets: needs a goal with a bound, such as '<=0.3', found 'min'$"):
-        campaign(run.with_name("other"), Cluster(in_memory / "c"), targets=1)
+    with pytest.raises(SettingsError, match=r"^hits: needs a goal with a bound, such as '<=0.3', found 'min'$"):
+        campaign(run.with_name("other"), Cluster(in_memory / "c"), hits=1)
 
 
 @pytest.mark.parametrize("goal", ["min", "max", "<=0.2"])

@@ -456,7 +456,7 @@ def test_discover_makes_features_where_there_are_only_formulas_and_a_target(tmp_
     assert notes[0].startswith("note: features made from formulas: r_cov, r_vdw, r_cat, alpha, ")
     assert notes[1] == "note: 2 rows left out:"
     assert notes[2] == "  NaCl: needs an oxide: oxygen and at least one other element"
-    assert notes[3].startswith("  Xx2O3: needs a chemical formula")
+    assert notes[3].startswith("  Xx2O3: needs elements of the table, found Xx")
     assert [note for note in notes[4:] if "Pauling" not in note] == []
     assert not strict(call(*arguments, "--json", folder=tmp_path).stdout)["is_new"]
 

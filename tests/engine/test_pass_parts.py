@@ -249,7 +249,7 @@ def test_workers_shorten_the_estimate_of_a_long_search(monkeypatch):
     values = near_duplicates()
     space = FeatureSpace(list("abcdefgh"), [""] * 8, values, SpaceSettings(operators=("add", "mult", "div"), rung=2))
     problems, size = [step.problem for step in make_steps(values, 2)], SearchSize(dim=2, n_sis=1)
-    alone = search_cost(space, problems, size, 2).seconds
-    assert search_cost(space, problems, size, 2, elsewhere(8, 0)).seconds == alone  # too short
+    alone = search_cost(space, problems, size, 2).shared
+    assert search_cost(space, problems, size, 2, elsewhere(8, 0)).shared == alone  # too short
     monkeypatch.setattr(plan_module, "WORTH", 0.0)
-    assert search_cost(space, problems, size, 2, elsewhere(8, 0)).seconds == pytest.approx(alone / 4, rel=0.01)
+    assert search_cost(space, problems, size, 2, elsewhere(8, 0)).shared == pytest.approx(alone / 4, rel=0.01)

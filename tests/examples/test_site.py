@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import sisso_sal
+from sisso_sal.cli import cli
 
 ROOT = Path(__file__).parents[2]
 INTERNAL = {"sisso_sal.__main__", "sisso_sal.cli"}
@@ -22,6 +23,14 @@ def test_the_reference_names_every_package_and_module():
     assert sorted(named) == sorted(found - INTERNAL)
 
 
+def test_the_page_of_the_command_line_begins_with_discover_and_has_every_command():
+    page = (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8")
+    (words,) = re.findall(r"^   :commands: (.*?)\n```", page, re.M | re.S)
+    ordered = [word.strip() for word in words.split(",")]
+    assert ordered[0] == "discover"
+    assert sorted(ordered) == sorted(cli.commands)
+
+
 @pytest.mark.docs
 def test_the_site_is_built_without_a_warning_and_shows_the_notebooks(tmp_path):
     built = subprocess.run(
@@ -32,6 +41,10 @@ def test_the_site_is_built_without_a_warning_and_shows_the_notebooks(tmp_path):
     for notebook in (ROOT / "notebooks").glob("*.py"):
         page = (tmp_path / "html" / "notebooks" / f"{notebook.stem}.html").read_text(encoding="utf-8")
         assert re.search(r"<img|plotly-graph-div", page), notebook.name
+    pages = [page.read_text(encoding="utf-8") for page in (tmp_path / "html").rglob("*.html")]
+    loaded = r'<script[^>]+src="(https?:[^"]+)|<link rel="stylesheet"[^>]+href="(https?:[^"]+)'
+    assert {address for page in pages for address in re.findall(loaded, page)} == set()  # the site needs no network
+    assert (tmp_path / "html/_static/mathjax/tex-chtml.js").exists()
     reference = (tmp_path / "html" / "reference" / "cli.html").read_text(encoding="utf-8")
     assert "--acquisition" in reference
     estimator = (tmp_path / "html" / "reference" / "generated" / "sisso_sal.models.ensemble.html").read_text(

@@ -16,6 +16,7 @@ from sisso_sal.models.fitting import SearchSettings
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.sisso import SISSO
 from sisso_sal.models.surrogates import Process
+from sisso_sal.protocols import Cost
 from sisso_sal.spaces.table import TableSpace
 from sisso_sal.system import costs
 
@@ -48,7 +49,19 @@ def test_search_correction_and_prediction_are_announced_at_once(monkeypatch):
     fitted(space(), SISSO(complete()))
     ((search, *later),) = told
     assert search.endswith(" subsets")
-    assert later == ["the correction by 30 labels", "the prediction of 40 candidates"]
+    assert later == ["the choice among 3 formulas", "the correction by 30 labels", "the prediction of 40 candidates"]
+
+
+def test_what_follows_a_fit_is_announced_with_it(monkeypatch):
+    told = []
+    monkeypatch.setattr(costs, "in_words", lambda parts: told.append(list(parts)) or "")
+    fitted(space(), SISSO(complete()))
+    with costs.followed_by(costs.Sequel(3, (Cost("the report", 2.0, 0, ""),))):
+        fitted(space(), SISSO(complete()))
+    once, often = told
+    assert often[-1] == Cost("the report", 2.0, 0, "")
+    assert often[-2].what == once[-1].what == "the prediction of 40 candidates"
+    assert often[-2].seconds == pytest.approx(3 * once[-1].seconds)
 
 
 @pytest.mark.parametrize("part", ["the correction by 30 labels", "the prediction of 40 candidates"])

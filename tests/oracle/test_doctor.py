@@ -13,6 +13,17 @@ import pytest
 from sisso_sal.oracle import doctor
 from sisso_sal.oracle.doctor import Check, declared_packages, doctor_checks
 from sisso_sal.settings.campaign import CampaignSettings
+from sisso_sal.system.extras import EXTRA_OF
+
+
+EXTRAS = {
+    "report": ["jinja2", "matplotlib", "plotly"],
+    "structures": ["pymatgen"],
+    "excel": ["openpyxl"],
+    "sympy": ["sympy"],
+    "dft": ["ase", "pyfhiaims", "taskblaster"],
+    "cluster": ["dask"],
+}
 
 
 def check(name):
@@ -44,9 +55,10 @@ def test_every_declared_package_is_looked_at_once():
     core, extras = declared_packages()
     names = [check.name for check in doctor_checks()]
     assert {"numpy", "numba", "pyarrow"} <= set(core)
-    assert extras == {"dft": ["ase", "pyfhiaims", "taskblaster"], "cluster": ["dask"]}
+    assert extras == EXTRAS
     assert len(names) == len(set(names))
-    assert set(core) | set(extras["dft"]) | set(extras["cluster"]) <= set(names)
+    assert set(core).union(*extras.values()) <= set(names)
+    assert not set(core) & set(EXTRA_OF)
 
 
 def test_a_missing_package_is_told_with_the_line_that_installs_it(monkeypatch):
@@ -62,7 +74,7 @@ def test_a_missing_package_is_told_with_the_line_that_installs_it(monkeypatch):
     assert missing["numpy"] == Check("numpy", "problem", "not installed; pip install 'numpy'")
     monkeypatch.setattr(importlib.metadata, "requires", absent)
     assert check("sisso-sal").status == "problem"
-    assert declared_packages() == ([], {"dft": [], "cluster": []})
+    assert declared_packages() == ([], {extra: [] for extra in EXTRAS})
 
 
 def test_the_compiler_works_and_keeps_its_code():

@@ -98,7 +98,7 @@ def test_rejected_with_a_reason_and_nothing_lost():
     assert list(features.index) == ["TiO2", "ZnO"]
     assert len(features) + len(rejected) == len(given)
     assert [reason for _, reason in rejected] == [
-        "formula 'Xx2O3': needs a chemical formula, cannot be read",
+        "formula 'Xx2O3': needs elements of the table, found Xx",
         "element Pm: no value of r_vdw (AA)",
         "needs an oxide: oxygen and at least one other element",
         "needs an oxide: oxygen and at least one other element",

@@ -96,6 +96,16 @@ def test_every_formula_of_the_data_is_plain_and_as_by_pymatgen(name):
         assert parse_formula(text) == by_pymatgen(text)
 
 
+def test_deuterium_and_tritium_are_hydrogen():
+    assert parse_formula("D2O") == parse_formula("T2O") == by_pymatgen("D2O") == {"H": 2.0, "O": 1.0}
+    assert parse_formula("HDO") == {"H": 2.0, "O": 1.0}
+
+
+@pytest.mark.parametrize("text", ["Y3N@C80", " Mg O ", "Li1e-1 O", "Fe2 (S O4)3", "Mg-1O", "O1.2.3", "(H1e999)0O"])
+def test_odd_formulas_are_as_by_pymatgen(text):
+    assert by_us(text) == by_pymatgen(text)
+
+
 def test_hydrates_nested_brackets_and_repeated_elements():
     assert parse_formula("CuSO4(H2O)5") == {"Cu": 1.0, "H": 10.0, "O": 9.0, "S": 1.0}
     assert parse_formula("K4[Fe(CN)6]3") == {"C": 18.0, "Fe": 3.0, "K": 4.0, "N": 18.0}

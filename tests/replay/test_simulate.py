@@ -7,6 +7,8 @@ from functools import partial
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from sisso_sal.acquisition.batch import select
@@ -450,15 +452,44 @@ def test_figures_of_merit_by_hand():
     # New targets per evaluation over the share of targets among the 40 others: 6, 8 and 4 of them.
     ratios = [(2 / 3) / (6 / 40), (3 / 3) / (8 / 40), 0.0]
     assert found["enrichment"]["mean"] == pytest.approx(np.mean(ratios))
-    low, high = found["enrichment"]["interval"]
-    assert (low + high) / 2 == pytest.approx(np.mean(ratios))
-    assert high - low == pytest.approx(2 * stats.t.ppf(0.975, 2) * np.std(ratios, ddof=1) / np.sqrt(3))
+    half = stats.t.ppf(0.975, 2) * np.std(ratios, ddof=1) / np.sqrt(3)
+    assert half > np.mean(ratios)  # of what there cannot be less than none
+    assert found["enrichment"]["interval"] == pytest.approx([0.0, np.mean(ratios) + half])
     # Half of all are 4: the first needs 2 more of 6 and three evaluations, the second is cut at three, the third is there.
     chance = [cut_mean(2, 6, 40, 3), cut_mean(4, 8, 40, 3)]
     assert found["acceleration"]["mean"] == pytest.approx(np.mean(chance) / 3)
     assert (found["acceleration"]["reached"], found["acceleration"]["of"]) == (1, 2)
-    low, high = found["acceleration"]["interval"]
-    assert high - low == pytest.approx(2 * stats.t.ppf(0.975, 1) * np.std(np.array(chance) / 3, ddof=1) / np.sqrt(2))
+    assert found["acceleration"]["interval"] is None  # of two
+    found = figures_of_merit([[2, 3, 3, 4], [0, 1, 2, 3], [3, 3, 4, 4]], 8, 50, 10)["acceleration"]
+    chance, own = np.array([*chance, cut_mean(1, 5, 40, 3)]), np.array([3, 3, 2])
+    rest = (chance - found["mean"] * own) / own.mean()
+    half = stats.t.ppf(0.975, 2) * np.std(rest, ddof=1) / np.sqrt(3)
+    assert found["interval"] == pytest.approx([max(found["mean"] - half, 0), min(found["mean"] + half, 3)])
+
+
+@given(st.data())
+def test_intervals_hold_the_mean_and_only_what_is_possible(data):
+    n_targets, n_start, evaluations = data.draw(st.tuples(st.integers(1, 12), st.integers(2, 9), st.integers(1, 12)))
+    n_materials = n_targets + n_start + evaluations + data.draw(st.integers(0, 20))
+    counts = []
+    for _ in range(data.draw(st.integers(2, 6))):
+        row = [data.draw(st.integers(0, min(n_targets, n_start)))]
+        for is_hit in data.draw(st.lists(st.booleans(), min_size=evaluations, max_size=evaluations)):
+            row.append(min(n_targets, row[-1] + is_hit))
+        counts.append(row)
+    found = figures_of_merit(counts, n_targets, n_materials, n_start)
+    of_pool = (n_materials - n_start) / evaluations
+    bounds = [
+        (found, min(n_targets, n_start + evaluations)),
+        (found["enrichment"], of_pool),
+        (found["acceleration"], evaluations),
+    ]
+    for part, most in bounds:
+        if part is not None and part["interval"] is not None:
+            low, high = part["interval"]
+            assert 0 <= low <= part["mean"] + 1e-9
+            assert part["mean"] - 1e-9 <= high <= most
+    assert (found["interval"] is None) == (len(counts) == 2)
 
 
 def cut_mean(missing, left, pool, most):
@@ -490,23 +521,26 @@ def test_where_some_campaigns_come_to_half_the_acceleration_is_an_upper_bound():
 
 def test_the_table_shows_a_bound_as_one_and_what_is_not_known_as_a_dash():
     runs = {
-        "all": [[0, 1, 2, 2], [0, 2, 2, 2]], "some": [[0, 1, 2, 2], [0, 0, 0, 1]], "none": [[0, 0, 1, 1], [0, 0, 0, 1]],
+        "all": [[0, 1, 2, 2], [0, 2, 2, 2], [0, 0, 2, 2]],
+        "some": [[0, 1, 2, 2], [0, 0, 0, 1]], "none": [[0, 0, 1, 1], [0, 0, 0, 1]],
         "known": [[2, 2, 2, 2], [3, 3, 3, 3]],
     }  # fmt: skip
     rules = Rules(n_start=2, evaluations=3)
     told = {name: figures_of_merit(found, 4, 30, 2) | {"best": [[0.0]]} for name, found in runs.items()}
     document = {"n_targets": 4, "n_materials": 30, "seeds": 2, "rules": vars(rules), "target": {"unit": "eV"}}
-    lines = {line.split()[0]: line for line in replay_text(document | {"strategies": told}).splitlines()[3:7]}
+    lines_of_text = replay_text(document | {"strategies": told}).splitlines()
+    lines = {line.split()[0]: line for line in lines_of_text[3:7]}
     mean = {name: told[name]["acceleration"]["mean"] for name in ("all", "some")}
     low, high = told["all"]["acceleration"]["interval"]
-    assert lines["all"].endswith(f"  {mean['all']:.1f}  {low:.1f} to {high:.1f}  2 of 2")
+    assert lines["all"].endswith(f"  {mean['all']:.1f}  {low:.1f} to {high:.1f}  3 of 3")
+    assert "95 %: 2 starts are too few for an interval; --seeds 3 or more gives one" in lines_of_text
     assert re.search(rf" <={mean['some']:.1f}  +1 of 2$", lines["some"])
     assert re.search(r" -  +0 of 2$", lines["none"])
     assert lines["known"].rstrip().endswith(" -")
 
 
 def test_where_all_targets_are_known_at_the_start_there_is_no_enrichment():
-    found = figures_of_merit([[2, 2], [2, 2]], 2, 20, 5)
+    found = figures_of_merit([[2, 2], [2, 2], [2, 2]], 2, 20, 5)
     assert found["enrichment"] == {"mean": None, "interval": None}
     assert found["acceleration"] is None
     assert found["interval"] == [2.0, 2.0]

@@ -24,6 +24,7 @@ from sisso_sal.oracle.engines.aims_results import frames_of, read_output
 from sisso_sal.oracle.engines.aims_verdict import RunVerdict, judge_run
 from sisso_sal.oracle.engines.task_document import finished_document, trajectory_of
 from sisso_sal.oxides.magnetism import magnetism_told
+from sisso_sal.system.operating_system import KILL
 from sisso_sal.system.programs import Kept, new_mark
 from sisso_sal.system.programs import kept as keeping
 from sisso_sal.system.slurm import cores_per_task
@@ -48,7 +49,7 @@ _MOVED = 1e-6  # Å
 _TRUST_RADIUS = 0.2  # Å, the default of FHI-aims
 _KILLED = (
     128 + signal.SIGINT,
-    128 + signal.SIGKILL,
+    128 + KILL,
     128 + signal.SIGTERM,
 )  # exit codes with which a wrapper tells of a signal
 

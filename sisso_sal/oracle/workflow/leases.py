@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from sisso_sal.system.operating_system import CLOSED_IN_CHILDREN
 from sisso_sal.system.storage import write_whole, writing
 
 __all__ = ["GIVEN_UP", "SECONDS", "Lease", "LeaseWatch", "pause_of", "seconds_of"]
@@ -55,7 +56,7 @@ class Lease:
         self._head = f"{seconds:g}\n{worker}\n".encode()
         write_whole(file, self._head + b"0" * _WIDTH)
         with writing(file):
-            self._handle = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
+            self._handle = os.open(file, os.O_WRONLY | CLOSED_IN_CHILDREN)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._beat, args=(pause_of(seconds),), name="lease", daemon=True)
         self._thread.start()

@@ -22,6 +22,7 @@ from sisso_sal.report.figures.out_of_bag import (
     reliability_of_hits,
 )
 from sisso_sal.report.run_view import RunView, as_view
+from sisso_sal.system.extras import require
 
 if TYPE_CHECKING:
     from sisso_sal.oracle.stability.diagram import StabilityMap
@@ -317,9 +318,11 @@ def _drawn(backend: str, makers: tuple[Callable[..., Any], Callable[..., Any]], 
     """A figure by the first maker for plotly, by the second for matplotlib."""
     for_plotly, for_matplotlib = makers
     if backend == "matplotlib":
+        require("matplotlib", "figures")
         return for_matplotlib(*content)
     if backend != "plotly":
         raise InputError(f"backend: needs plotly or matplotlib, found '{backend}'")
+    require("plotly", "figures")
     from plotly.graph_objects import Figure
 
     return Figure(for_plotly(*content))
@@ -347,6 +350,7 @@ def found_targets(document: Mapping[str, Any]) -> Any:
     >>> figure.axes[0].get_xlabel()
     'evaluations after the start'
     """
+    require("matplotlib", "figures")
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
     from scipy.special import stdtrit

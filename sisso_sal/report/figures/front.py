@@ -8,6 +8,7 @@ import numpy as np
 
 from sisso_sal.campaign.two_targets import Compromises
 from sisso_sal.report.figures.colours import COLOURS
+from sisso_sal.system.extras import require
 from sisso_sal.system.printable import printable
 
 N_NAMED = 10
@@ -40,6 +41,7 @@ def front_figure(chosen: Compromises) -> Any:
     >>> front_figure(compromises(spaces, ["max", "min"], 1, Forest)).axes[0].get_xlabel()
     'gap (eV), large is better'
     """
+    require("matplotlib", "figures")
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.8, 4.8), layout="constrained")

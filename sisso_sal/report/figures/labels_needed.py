@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.report.figures.colours import COLOURS
+from sisso_sal.system.extras import require
 
 _LABELS = {"random": "at random", "error": "worst predicted first", "coverage": "farthest first"}
 _MARKS = {"random": "o", "error": "s", "coverage": "^"}
@@ -33,6 +34,7 @@ def error_against_labels(document: Mapping[str, Any]) -> Any:
     >>> error_against_labels(document).axes[0].get_ylabel()
     'RMSE of rows not learned from (eV)'
     """
+    require("matplotlib", "figures")
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")

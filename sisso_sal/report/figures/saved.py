@@ -22,6 +22,7 @@ from sisso_sal.report.figures.draw import (
 from sisso_sal.report.figures.materials_map import number_of_maps
 from sisso_sal.report.figures.out_of_bag import has_out_of_bag, has_out_of_bag_sigma, reliability_of_hits
 from sisso_sal.report.run_view import RunView
+from sisso_sal.system.extras import require
 from sisso_sal.system.storage import writing
 
 
@@ -44,7 +45,10 @@ def save_figures(view: RunView, folder: str | os.PathLike[str], form: str) -> li
     ------
     SissoSalError
         A file cannot be written; or a figure cannot be made: the others are written.
+    InputError
+        matplotlib is not installed.
     """
+    require("matplotlib", str(folder))
     makers = _makers(view)
     folder = Path(folder)
     with writing(folder):
@@ -79,15 +83,16 @@ def _makers(view: RunView) -> dict[str, Callable[[], Any]]:
 
 
 def check_figure_name(path: str | Path) -> None:
-    """Refuse a file for a figure that is neither PNG, PDF nor SVG by its ending.
+    """Refuse a file for a figure that is neither PNG, PDF nor SVG by its ending, or that nothing could draw.
 
     Raises
     ------
     InputError
-        Another ending.
+        Another ending, or matplotlib is not installed.
     """
     if Path(path).suffix.lower() not in {".png", ".pdf", ".svg"}:
         raise InputError(f"{path}: needs a name that ends in .png, .pdf or .svg")
+    require("matplotlib", str(path))
 
 
 def save_figure(figure: Any, path: str | Path) -> None:

@@ -32,6 +32,7 @@ from sisso_sal.report.figures.out_of_bag import (
 from sisso_sal.report.page.sections import decimals_of, described, filters
 from sisso_sal.report.run_view import EnsembleLike, RunView
 from sisso_sal.system.documents import steering_escaped
+from sisso_sal.system.extras import require
 from sisso_sal.system.printable import printable
 from sisso_sal.system.storage import write_whole
 
@@ -98,6 +99,8 @@ def report_html(view: RunView, *, is_over: bool = False, parts: Parts | None = N
         raise InputError(f"{view.title}: needs a run folder for a report, found an ensemble without one")
     parts = parts or Parts()
     here, driver = Path(__file__).parent, None if is_over else noted_driver(view.path)
+    for package in ("jinja2", "plotly"):
+        require(package, "report")
     environment = _environment()
     environment.filters.update(filters(view.unit, decimals_of(view.values("std"))))
     data, axes = _data(view, parts)

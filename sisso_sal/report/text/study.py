@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sisso_sal.replay.merit import FEWEST_STARTS
 from sisso_sal.report.summary import materials_text
 from sisso_sal.report.text.table import aligned
 
@@ -50,6 +51,7 @@ def replay_text(document: Mapping[str, Any], width: int | None = None) -> str:
         "acceleration: evaluations that random picks need to find half of the targets, divided by those of the strategy",
         "  (<=: some starts did not find half of them, so this is an upper bound; -: none did)",
         "best: best label at the end, mean over the starts",
+        *_too_few(document["seeds"]),
         *_honesty(ranked, width),
     ]
     return "\n".join(lines)
@@ -62,6 +64,13 @@ def _rows_of_materials(document: Mapping[str, Any]) -> list[str]:
         *lines,
         "each row is evaluated by itself: one of a material may be known while others are candidates",
     ]
+
+
+def _too_few(starts: int) -> list[str]:
+    if starts >= FEWEST_STARTS:
+        return []
+    number = "1 start is" if starts == 1 else f"{starts} starts are"
+    return [f"95 %: {number} too few for an interval; --seeds {FEWEST_STARTS} or more gives one"]
 
 
 def _honesty(ranked: Sequence[tuple[str, Mapping[str, Any]]], width: int | None) -> list[str]:
