@@ -225,6 +225,10 @@ class PickData(Data):
     score: float | None = None
     low95: float | None = None
     high95: float | None = None
+    chosen_by: float | None = None
+    rank: int | None = None
+    probability: float | None = None
+    why: str = ""
     level: str | None = None
 
 

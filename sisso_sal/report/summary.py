@@ -16,6 +16,17 @@ FAR = 2.0
 """A prediction is marked where its distance to the labelled materials (see `Prediction`) is larger."""
 
 
+def counted(n: int, thing: str) -> str:
+    """A number of things.
+
+    Examples
+    --------
+    >>> counted(1, "candidate"), counted(0, "candidate")
+    ('1 candidate', '0 candidates')
+    """
+    return f"{n} {thing}{'' if n == 1 else 's'}"
+
+
 def extrapolates(proposal: Mapping[str, Any]) -> bool:
     """Whether too many formulas extrapolate for this proposal; no where that is not known.
 
