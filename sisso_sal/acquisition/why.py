@@ -1,6 +1,6 @@
 """Why a candidate was chosen: the score it was chosen by, its plain rank, and one sentence of what was measured.
 
-Nothing here decides. Each clause of a sentence states a number that was measured, and is left out where that number says nothing: the
+Nothing here decides. Each clause of a sentence states a number that was measured, and is left out where that says nothing: the
 probability to reach the goal, cheap estimates, what the members say one by one, and which other candidates they move together with
 this one.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,6 +35,9 @@ TOGETHER, CHANCE = 0.8, 4.5
 (Fisher's transformation), so that few members do not show it by chance.
 """
 
+COMMON = 0.6
+"""Share of the candidates that a label tells about with an element by which they are named; it is also twice as usual."""
+
 FEWEST_MOVED = 3
 """Other candidates that a label tells about, at least; of fewer nothing is said."""
 
@@ -51,6 +55,8 @@ class Choice:
         Place by the plain score among all candidates that could be chosen; 1 is the best.
     probability : float
         To reach the goal, or without a bound to be better than the best; NaN where there is no prediction.
+    reason : str
+        The same as `why` without the numbers.
     why : str
         One sentence, without a full stop.
     """
@@ -58,6 +64,7 @@ class Choice:
     chosen_by: float
     rank: int
     probability: float
+    reason: str
     why: str
 
 
@@ -157,14 +164,26 @@ def choices(ground: Ground) -> list[Choice]:
     made = []
     for number, row in enumerate(ground.picks.tolist()):
         better = int((ground.scores[able] > ground.scores[row]).sum()) if np.isfinite(ground.scores[row]) else 0
-        clauses = [
-            _itself(ground, chance, number, row), _estimate(ground, row), _agreement(ground, number),
-        ]  # fmt: skip
-        sentence = ", ".join(filter(None, clauses))
-        if told := _moved(ground, number):
-            sentence += f"; also tells about {told}"
-        made.append(Choice(float(ground.chosen_by[number]), better + 1, float(chance[row]), sentence))
+        clauses = [*_itself(ground, chance, number, row), _estimate(ground, row), _agreement(ground, number)]
+        said, more = [clause for clause in clauses if clause.words], _moved(ground, number)
+        why = ", ".join(map(str, said)) + (f"; {more}" if more.words else "")
+        reason = ", ".join(clause.words for clause in [*said, more] if clause.words)
+        made.append(Choice(float(ground.chosen_by[number]), better + 1, float(chance[row]), reason, why))
     return made
+
+
+class Clause(NamedTuple):
+    """A part of a sentence; without words nothing is said.
+
+    - words: str.
+    - numbers: str, on what they rest, "" where there are none.
+    """
+
+    words: str = ""
+    numbers: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.words} ({self.numbers})" if self.numbers else self.words
 
 
 def _percent(share: float) -> str:
@@ -174,38 +193,40 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share <= 0.99 or share == 1 else "above 99 %"
 
 
-def _itself(ground: Ground, chance: np.ndarray, number: int, row: int) -> str:
-    """What made the number by which it was chosen large."""
+def _itself(ground: Ground, chance: np.ndarray, number: int, row: int) -> list[Clause]:
+    """What made the number by which it was chosen large, and its own probability."""
     likely, able = chance[row], ground.free & np.isfinite(chance)
-    said = _own(ground.goal, likely)
     if ground.far is not None and ground.far[number] > 0:
-        return f"unlike those above (farther from them than {_percent(ground.far[number])} of the best), {said}"
+        apart = f"farther from them than {_percent(ground.far[number])} of the best"
+        return [Clause("unlike those above", apart), _own(ground.goal, likely)]
     if not ground.acquisition.uses or np.isnan(likely):
-        return f"the best by {ground.acquisition.meaning}"
+        return [Clause(f"the best by {ground.acquisition.meaning}")]
+    own = _own(ground.goal, likely)
     if likely >= LIKELY:
-        return said
-    above = ground.picks[:number]
+        return [own]
     left = able.copy()
-    left[above] = False
+    left[ground.picks[:number]] = False
     if likely >= chance[left].max(initial=0.0):
-        return f"the likeliest that is left: {said}"
+        return [Clause("the likeliest that is left"), own]
     std = ground.told.std
     largest = float((std[able] >= std[row]).mean())
     if largest <= WIDE:
-        return f"uncertain (± {std[row]:.2g}, the largest {_percent(largest)}), {said}"
-    return f"the best by {ground.acquisition.meaning}, {said}"
+        return [Clause("uncertain", f"± {std[row]:.2g}, the largest {_percent(largest)}"), own]
+    return [Clause(f"the best by {ground.acquisition.meaning}"), own]
 
 
-def _own(goal: Goal, likely: float) -> str:
+def _own(goal: Goal, likely: float) -> Clause:
     """What its own probability says."""
+    if np.isnan(likely):
+        return Clause()
     word = "likely" if likely >= LIKELY else "unlikely" if likely < UNLIKELY else "perhaps"
-    return f"{word} {'itself' if goal.has_bound else 'better than the best known'} ({_percent(likely)})"
+    return Clause(f"{word} {'itself' if goal.has_bound else 'better than the best known'}", _percent(likely))
 
 
-def _estimate(ground: Ground, row: int) -> str:
-    """Where a cheap estimate stands among those of all candidates; "" where that says nothing."""
+def _estimate(ground: Ground, row: int) -> Clause:
+    """Where a cheap estimate stands among those of all candidates."""
     if not ground.goal.has_direction:
-        return ""
+        return Clause()
     word = "low" if ground.goal.sign > 0 else "high"
     for name, values in ground.estimates.items():
         known = ground.free & np.isfinite(values)
@@ -215,10 +236,10 @@ def _estimate(ground: Ground, row: int) -> str:
         before, upto = float((signed < own).mean()), float((signed <= own).mean())
         guessed = ", predicted" if name in ground.guessed and ground.guessed[name][row] > 0 else ""
         if upto <= LOW:
-            return f"cheap estimate {word} ({name}: {word}est {_percent(upto)}{guessed})"
+            return Clause(f"cheap estimate {word}", f"{name}: {word}est {_percent(upto)}{guessed}")
         if before >= NOT_LOW:
-            return f"though its cheap estimate is not {word} ({name}: {_percent(before)} are better{guessed})"
-    return ""
+            return Clause(f"though its cheap estimate is not {word}", f"{name}: {_percent(before)} are better{guessed}")
+    return Clause()
 
 
 def _reach(ground: Ground, values: np.ndarray) -> np.ndarray:
@@ -228,17 +249,17 @@ def _reach(ground: Ground, values: np.ndarray) -> np.ndarray:
     return ground.goal.sign * values < ground.goal.sign * ground.reference
 
 
-def _agreement(ground: Ground, number: int) -> str:
+def _agreement(ground: Ground, number: int) -> Clause:
     """How many members reach the goal one by one."""
     members = ground.others.of_picks[:, number] if len(ground.others.of_picks) else np.empty(0)
     values, word = members[np.isfinite(members)], ground.others.word
     if len(values) < 2 or not (ground.goal.has_bound or ground.goal.has_direction):
-        return ""
+        return Clause()
     n = int(_reach(ground, values).sum())
     share, count = n / len(values), f"{n} of {len(values)}"
     if share >= AGREE:
-        return f"{word} agree ({count})"
-    return f"few {word} say so ({count})" if share <= FEW else f"{word} differ ({count})"
+        return Clause(f"{word} agree", count)
+    return Clause(f"few {word} say so" if share <= FEW else f"{word} differ", count)
 
 
 def together(of_pick: np.ndarray, of_others: np.ndarray) -> np.ndarray:
@@ -271,21 +292,23 @@ def together(of_pick: np.ndarray, of_others: np.ndarray) -> np.ndarray:
     return np.nan_to_num(r) * sure >= TOGETHER
 
 
-def _moved(ground: Ground, number: int) -> str:
+def _moved(ground: Ground, number: int) -> Clause:
     """The other candidates that the members move together with a pick: how many, and what they have in common."""
     others = ground.others
     if not len(others.of_picks) or not others.of_others.shape[1]:
-        return ""
-    rows = np.flatnonzero(together(others.of_picks[:, number], others.of_others))
+        return Clause()
+    rows = np.flatnonzero(together(others.of_picks[:, number], others.of_others)).tolist()
     if len(rows) < FEWEST_MOVED:
-        return ""
-    count = f"{len(rows)} of the {len(others.elements)} likeliest others"
+        return Clause()
     every = Counter(symbol for elements in others.elements for symbol in elements)
-    inside = Counter(symbol for row in rows.tolist() for symbol in others.elements[row])
+    inside = Counter(symbol for row in rows for symbol in others.elements[row])
     usual = {symbol: every[symbol] / len(others.elements) for symbol in inside}
-    telling = [s for s, n in inside.items() if s != "O" and n / len(rows) >= max(0.6, 2 * usual[s])]
+    telling = [s for s, n in inside.items() if s != "O" and n / len(rows) >= max(COMMON, 2 * usual[s])]
     if not telling:
-        return count
+        return Clause(f"also tells about {len(rows)} others", f"of the {len(others.elements)} likeliest")
     symbol = max(telling, key=lambda s: (inside[s] / usual[s] / len(rows), inside[s], s))
-    kind = "oxides" if all("O" in others.elements[row] for row in rows.tolist()) else "materials"
-    return f"{symbol} {kind} ({count})" if inside[symbol] == len(rows) else f"{count}, most of them {symbol} {kind}"
+    kind = f"{symbol} {'oxides' if all('O' in others.elements[row] for row in rows) else 'materials'}"
+    if inside[symbol] == len(rows):
+        return Clause(f"also tells about {len(rows)} {kind}", f"of the {len(others.elements)} likeliest")
+    count = f"{inside[symbol]} of {len(rows)}, among the {len(others.elements)} likeliest"
+    return Clause(f"also tells about {len(rows)} others, mostly {kind}", count)

@@ -27,7 +27,7 @@ from sisso_sal.spaces.snapshot import CANDIDATES
 from sisso_sal.system.storage import clear_scratch, scratch_folder, sync_folder, write_whole, writing
 
 _PROPOSAL = ("id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance")
-_OF_CHOICE = ("chosen_by", "rank", "probability", "why")
+_OF_CHOICE = ("chosen_by", "rank", "probability", "reason", "why")
 """Why a candidate was chosen, see `Choice`."""
 _OF_LEVEL = ("level", "because")
 
@@ -193,14 +193,20 @@ def _summary(
 
 
 def reasons_of(learned: Learned) -> list[dict[str, Any]]:
-    """Why each candidate was chosen: ``chosen_by``, ``rank``, ``probability``, ``why``; with levels also score and level."""
+    """Why each candidate was chosen: ``chosen_by``, ``rank``, ``probability``, ``reason``, ``why``; with levels score and level."""
     rows = [
-        {"chosen_by": _finite(one.chosen_by), "rank": one.rank, "probability": _finite(one.probability), "why": one.why}
+        {
+            "chosen_by": _finite(one.chosen_by),
+            "rank": one.rank,
+            "probability": _finite(one.probability),
+            "reason": one.reason,
+            "why": one.why,
+        }  # fmt: skip
         for one in learned.choices
     ]
     for row, one in zip(rows, learned.calculations or (), strict=learned.calculations is not None):
         row |= {"score": _finite(one.score), "level": one.level or None, "because": one.because}
-        row |= {"why": f"{one.level} first: {one.because}"} if one.level else {}
+        row |= dict.fromkeys(("reason", "why"), f"{one.level} first: {one.because}") if one.level else {}
     return rows
 
 

@@ -140,7 +140,7 @@ def _reasons(state: State) -> list[dict[str, Any]]:
     kept = [
         (n, row) for n, row in enumerate(rows, 1) if (row["id"], row.get("level") or "") in still and row.get("why")
     ]
-    keys = ("id", "level", "rank", "chosen_by", "probability", "why")
+    keys = ("id", "level", "rank", "chosen_by", "probability", "reason", "why")
     return [{"place": place, **{key: row.get(key) for key in keys}} for place, row in kept]
 
 

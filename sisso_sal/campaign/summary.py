@@ -48,6 +48,7 @@ class _Proposal(_Part):
     chosen_by: float | None = None
     rank: int | None = None
     probability: float | None = None
+    reason: str = ""
     why: str = ""
 
 

@@ -228,6 +228,7 @@ class PickData(Data):
     chosen_by: float | None = None
     rank: int | None = None
     probability: float | None = None
+    reason: str = ""
     why: str = ""
     level: str | None = None
 

@@ -93,8 +93,8 @@ class Prediction:
 class Surrogate(Protocol):
     """What predicts: fitted on labelled candidates of a space, it gives a `Prediction` for any others.
 
-    What else a surrogate can do is optional (`Described`, `Documented`, `HasOutOfBag`, `HasEstimates`, `Continues`); what is absent is
-    skipped.
+    What else a surrogate can do is optional (`Described`, `Documented`, `HasOutOfBag`, `HasEstimates`, `Continues`); what is
+    absent is skipped.
     """
 
     def fit(

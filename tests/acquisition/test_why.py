@@ -1,5 +1,6 @@
 """The reason that is given for a choice: each clause where its number is planted, and no clause where it says nothing."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -31,7 +32,10 @@ def ground(mean, std=1.0, *, goal="<=0", acquisition="hits", pick=0, others=NOBO
 
 
 def why(*arguments, **options):
-    return choices(ground(*arguments, **options))[0].why
+    """The sentence; without the numbers it is the short one."""
+    choice = choices(ground(*arguments, **options))[0]
+    assert re.sub(r" \([^()]*\)", "", choice.why).replace(";", ",") == choice.reason
+    return choice.why
 
 
 def far_means(first):
@@ -42,8 +46,8 @@ def far_means(first):
     ("mean", "goal", "sentence"),
     [
         (-1.0, "<=0", "likely itself (84 %)"),
-        (0.5, "<=0", "the likeliest that is left: perhaps itself (31 %)"),
-        (2.5, "<=0", "the likeliest that is left: unlikely itself (0.6 %)"),
+        (0.5, "<=0", "the likeliest that is left, perhaps itself (31 %)"),
+        (2.5, "<=0", "the likeliest that is left, unlikely itself (0.6 %)"),
         (-9.0, "<=0", "likely itself (100 %)"),
         (-2.8, "<=0", "likely itself (above 99 %)"),
         (-1.0, "min", "likely better than the best known (84 %)"),
@@ -115,16 +119,17 @@ def test_others_of_which_its_label_tells():
     pick, members = planted(np.random.default_rng(0))
     assert np.flatnonzero(together(pick, members)).tolist() == list(range(6))
     plain = [frozenset({"O", "Ti"})] * 40
-    said = {
-        "all of them": ([frozenset({"O", "Te"})] * 6 + plain[6:], "also tells about Te oxides (6 of the 40 likeliest others)"),
-        "most": ([frozenset({"O", "Te"})] * 5 + plain[5:], "also tells about 6 of the 40 likeliest others, most of them Te oxides"),
-        "nothing in common": (plain, "also tells about 6 of the 40 likeliest others"),
-        "no oxides": ([frozenset({"Te", "S"})] * 6 + plain[6:], "also tells about Te materials (6 of the 40 likeliest others)"),
-        "no formulas": ([frozenset()] * 40, "also tells about 6 of the 40 likeliest others"),
-    }  # fmt: skip
-    for elements, clause in said.values():
+    tellurium, sulfur = frozenset({"O", "Te"}), frozenset({"S", "Te"})
+    said = [
+        ([tellurium] * 6 + plain[6:], "6 Te oxides (of the 40 likeliest)"),
+        ([tellurium] * 5 + plain[5:], "6 others, mostly Te oxides (5 of 6, among the 40 likeliest)"),
+        ([sulfur] * 6 + plain[6:], "6 Te materials (of the 40 likeliest)"),
+        (plain, "6 others (of the 40 likeliest)"),  # all have titanium, as those have of which it does not tell
+        ([frozenset()] * 40, "6 others (of the 40 likeliest)"),
+    ]
+    for elements, clause in said:
         others = Others(pick[:, None], members, elements)
-        assert why(far_means(-1.0), others=others).endswith(f"; {clause}")
+        assert why(far_means(-1.0), others=others).endswith(f"; also tells about {clause}")
     alone = Others(pick[:, None], members[:, 4:], plain[4:])
     assert "tells" not in why(far_means(-1.0), others=alone)
 

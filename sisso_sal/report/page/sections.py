@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from sisso_sal.features.dimension import parse_unit
 from sisso_sal.models.display import number_html, unit_html
 from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.out_of_bag import accuracy
+from sisso_sal.report.page.glossary import features_told
 from sisso_sal.report.page.reasons import reasons
 from sisso_sal.report.run_view import RunView
 from sisso_sal.report.summary import (
@@ -65,7 +66,8 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
         "accuracy": accuracy(view),
         "left_out": excluded_text(summary["excluded"]),
         "proposals": [
-            {"level": None, "because": "", **proposal, "why": why, "marks": marks_of(proposal)}
+            {"level": None, "because": "", "probability": None, "chosen_by": proposal["score"], "rank": None, "reason": ""}
+            | {**proposal, "sentence": proposal.get("why", ""), "why": why, "marks": marks_of(proposal)}
             for proposal, why in zip(view.proposals, reasons(view), strict=True)
         ],
         "status": status,
@@ -73,7 +75,9 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
         "n_new": len(so_far.ids) - so_far.n_start,
         "knows_rmse": any(fit["rmse"] is not None for fit in so_far.fits),
         "knows_coverage": any(fit["coverage95"] is not None for fit in so_far.fits),
-        "features": _features(view),
+        "features": features_told(view),
+        "reads": _reads(summary, view.unit),
+        "by_score": _by_score(view.proposals),
         "rejected": rejected_by_cause(summary.get("rejected", {})),
         "unused": _unused(summary),
         "settings": _flat(summary["settings"]),
@@ -151,21 +155,29 @@ def decimals_of(std: np.ndarray) -> int:
     return int(np.clip(2 - np.floor(np.log10(np.median(known))), 0, 6)) if len(known) else 3
 
 
-def _features(view: RunView) -> list[dict[str, Any]]:
-    """Primary features: the share of formulas with them (None without formulas), and their ranges over labelled materials."""
-    shares = view.summary.get("recurrence", {}).get("primaries")
-    features = []
-    for name, unit in view.units.items():
-        values = view.columns[name]
-        known, other = values[view.labelled], values[~view.labelled]
-        outside = float(((other < known.min()) | (other > known.max())).mean()) if len(other) and len(known) else None
-        features.append(
-            {
-                "name": name, "unit": unit, "share": None if shares is None else shares.get(name, 0.0),
-                "low": known.min(), "high": known.max(), "outside": outside,
-            }
-        )  # fmt: skip
-    return sorted(features, key=lambda row: (-(row["share"] or 0.0), row["name"]))
+def _reads(summary: Mapping[str, Any], unit: str) -> str:
+    """Of which distribution ±, interval and probability are, and what the probability is of."""
+    wanted = Goal.parse(str(summary.get("wanted") or summary["goal"]))
+    of = f"{wanted.bound_in_words}{f' {unit}' if unit else ''}" if wanted.has_bound else "better than the best known"
+    sigma = f"{summary['sigma']} " if "sigma" in summary else ""
+    return (
+        "±, 95\u202f% interval and P(hit) are of one distribution, that of the prediction: ± is half the width of its 68\u202f% "
+        f"interval (the {sigma}sigma), the interval contains the value with a probability of 95\u202f%, and P(hit) is its probability to be {of}."
+    )
+
+
+def _by_score(proposals: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
+    """What the table of proposals needs columns for: a number that is not the probability, and places that are not the order."""
+
+    def is_other(row: Mapping[str, Any]) -> bool:
+        by, chance = row.get("chosen_by"), row.get("probability")
+        return by is not None and (chance is None or abs(by - chance) > 1e-9)
+
+    return {
+        "has_chance": any(row.get("probability") is not None for row in proposals),
+        "has_number": not proposals or any(is_other(row) or row.get("chosen_by") is None for row in proposals),
+        "has_rank": any(row.get("rank") not in {None, place} for place, row in enumerate(proposals, 1)),
+    }
 
 
 def _unused(summary: Mapping[str, Any]) -> dict[str, Any]:
