@@ -1,7 +1,7 @@
 """Why a candidate was chosen: the score it was chosen by, its plain rank, and one sentence of what was measured.
 
 Nothing here decides. Each clause of a sentence states a number that was measured, and is left out where that says nothing: the
-probability to reach the goal, cheap estimates, what the members say one by one, and which other candidates they move together with
+probability to reach the goal, cheap estimates, what the formulas say one by one, and which other candidates they move together with
 this one.
 """
 
@@ -70,7 +70,7 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Others:
-    """The likeliest candidates and what the members say of them and of the k picks.
+    """The likeliest candidates and what the members of an ensemble of formulas say of them and of the k picks.
 
     Attributes
     ----------
@@ -79,14 +79,16 @@ class Others:
     of_others : ndarray (n_members, m)
     elements : sequence of frozenset of str, length m
         Elements of each other candidate; empty where it has no formula.
-    word : str
-        What a member is.
     """
 
     of_picks: np.ndarray
     of_others: np.ndarray
     elements: Sequence[frozenset[str]]
-    word: str = "members"
+
+    @classmethod
+    def none(cls, k: int) -> Others:
+        """Where there are no formulas."""
+        return cls(np.empty((0, k)), np.empty((0, 0)), ())
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,9 +155,8 @@ def choices(ground: Ground) -> list[Choice]:
     --------
     >>> from sisso_sal.acquisition.registry import acquisition_named
     >>> told = Distribution(np.array([0.0, 1.0, 5.0]), np.ones(3))
-    >>> none = Others(np.empty((0, 1)), np.empty((0, 0)), ())
-    >>> goal, scores = Goal.parse("<=1"), np.array([0.84, 0.5, 0.0])
-    >>> ground = Ground(acquisition_named("hits"), goal, 0.0, told, scores, np.ones(3, bool), np.array([0]), scores[:1], none)
+    >>> goal, scores, others = Goal.parse("<=1"), np.array([0.84, 0.5, 0.0]), Others.none(1)
+    >>> ground = Ground(acquisition_named("hits"), goal, 0.0, told, scores, np.ones(3, bool), np.array([0]), scores[:1], others)
     >>> print(choices(ground)[0].why)
     likely itself (84 %)
     """
@@ -252,14 +253,14 @@ def _reach(ground: Ground, values: np.ndarray) -> np.ndarray:
 def _agreement(ground: Ground, number: int) -> Clause:
     """How many members reach the goal one by one."""
     members = ground.others.of_picks[:, number] if len(ground.others.of_picks) else np.empty(0)
-    values, word = members[np.isfinite(members)], ground.others.word
+    values = members[np.isfinite(members)]
     if len(values) < 2 or not (ground.goal.has_bound or ground.goal.has_direction):
         return Clause()
     n = int(_reach(ground, values).sum())
     share, count = n / len(values), f"{n} of {len(values)}"
     if share >= AGREE:
-        return Clause(f"{word} agree", count)
-    return Clause(f"few {word} say so" if share <= FEW else f"{word} differ", count)
+        return Clause("formulas agree", count)
+    return Clause("few formulas say so" if share <= FEW else "formulas differ", count)
 
 
 def together(of_pick: np.ndarray, of_others: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from sisso_sal.oxides.elements import element_data
 from sisso_sal.protocols import Acquisition, HasEstimates, Prediction, Space, Surrogate
 
 N_OTHERS = 300
-"""Likeliest other candidates, of which is asked whether the members move them together with a pick."""
+"""Likeliest other candidates, of which is asked whether the formulas move them together with a pick."""
 
 
 def grounds(
@@ -29,7 +29,7 @@ def grounds(
     Parameters
     ----------
     surrogate : Surrogate
-        Fitted; it predicts the picks and the likeliest others once more, with its members.
+        Fitted; one of formulas predicts the picks and the likeliest others once more, with its members.
     space : Space
     acquisition : Acquisition
     prediction : Prediction
@@ -48,12 +48,13 @@ def grounds(
     rows = rows[np.argsort(-chance[rows], kind="stable")[:N_OTHERS]]
     names = surrogate.estimates if isinstance(surrogate, HasEstimates) else ()
     features = space.rows().features if names else {}
-    word = "members" if prediction.formula is None else "formulas"
+    others = Others.none(len(proposal.picks))
+    if prediction.formula is not None:
+        others = Others(*_members(surrogate, space, proposal.picks, rows), _elements(space, rows))
     return choices(
         Ground(
             acquisition, scored.goal, scored.reference, told, scored.scores, free, proposal.picks, proposal.standing.chosen_by,
-            Others(*_members(surrogate, space, proposal.picks, rows), _elements(space, rows), word), proposal.standing.far,
-            {name: features[name] for name in names if name in features}, guessed,
+            others, proposal.standing.far, {name: features[name] for name in names if name in features}, guessed,
         )
     )  # fmt: skip
 

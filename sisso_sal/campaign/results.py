@@ -201,10 +201,10 @@ def reasons_of(learned: Learned) -> list[dict[str, Any]]:
             "probability": _finite(one.probability),
             "reason": one.reason,
             "why": one.why,
-        }  # fmt: skip
+        }
         for one in learned.choices
     ]
-    for row, one in zip(rows, learned.calculations or (), strict=learned.calculations is not None):
+    for row, one in zip(rows, learned.calculations or (), strict=bool(learned.calculations)):
         row |= {"score": _finite(one.score), "level": one.level or None, "because": one.because}
         row |= dict.fromkeys(("reason", "why"), f"{one.level} first: {one.because}") if one.level else {}
     return rows

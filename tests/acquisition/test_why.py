@@ -15,7 +15,7 @@ from sisso_sal.acquisition.why import Ground, Others, chances, choices, together
 from sisso_sal.protocols.distribution import Distribution
 
 N = 50
-NOBODY = Others(np.empty((0, 1)), np.empty((0, 0)), ())
+NOBODY = Others.none(1)
 
 
 def ground(mean, std=1.0, *, goal="<=0", acquisition="hits", pick=0, others=NOBODY, **more):
@@ -101,7 +101,7 @@ def test_a_cheap_estimate(value, goal, clause):
 )
 def test_what_the_formulas_say_one_by_one(n, clause):
     of_pick = np.r_[np.full(n, -1.0), np.full(30 - n, 1.0)][:, None]
-    others = Others(of_pick, np.empty((30, 0)), (), "formulas")
+    others = Others(of_pick, np.empty((30, 0)), ())
     assert why(far_means(-1.0), others=others) == f"likely itself (84 %), {clause}"
     invalid = np.r_[of_pick, np.full((5, 1), np.nan)]
     assert clause in why(far_means(-1.0), others=replace(others, of_picks=invalid, of_others=np.empty((35, 0))))

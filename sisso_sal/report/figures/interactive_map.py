@@ -65,7 +65,8 @@ def descriptor_map(view: RunView, plane: MaterialsMap, colour: str) -> Spec:
     ]  # fmt: skip
     return spec(
         traces, axis_title("d1", plane.x), axis_title("d2", plane.y),
-        xaxis=_range(plane.x), yaxis=_range(plane.y), coloraxis=colourings[colour]["coloraxis"], annotations=_names(view, plane, proposed, ranks),
+        xaxis=_range(plane.x), yaxis=_range(plane.y),
+        coloraxis=colourings[colour]["coloraxis"], annotations=_names(view, plane, proposed, ranks),
     )  # fmt: skip
 
 
@@ -81,8 +82,9 @@ def _names(view: RunView, plane: MaterialsMap, rows: Sequence[int], ranks: Mappi
     return [
         {
             "x": float(x[k]), "y": float(y[k]), "ax": round(float(offsets[k, 0]), 1), "ay": round(-float(offsets[k, 1]), 1),
-            "text": f"{rank} {subscripted(name) if is_formula else plain(name)}", "showarrow": True, "arrowhead": 0, "arrowwidth": 1,
-            "arrowcolor": VERMILION, "standoff": 5, "font": {"size": 12, "color": "#1a1a1a"}, "bgcolor": "rgba(255,255,255,0.7)",
+            "text": f"{rank} {subscripted(name) if is_formula else plain(name)}", "showarrow": True, "arrowhead": 0,
+            "arrowwidth": 1, "arrowcolor": VERMILION, "standoff": 5, "bgcolor": "rgba(255,255,255,0.7)",
+            "font": {"size": 12, "color": "#1a1a1a"},
             "borderpad": 0, "name": "proposed",
         }
         for k, (name, rank) in enumerate(shown)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-WIDTH, HEIGHT = 560.0, 440.0
+WIDTH, HEIGHT = 480.0, 440.0
 """Pixels of a map that names are placed for."""
 
-LETTER, LINE, NEAR = 7.0, 15.0, 12.0
+LETTER, LINE, NEAR = 7.5, 16.0, 12.0
 """Width of a letter, height of a line and least distance of a name from its point, in pixels."""
 
 STEPS = (0.0, 14.0, 30.0, 50.0, 75.0, 105.0)
@@ -42,9 +42,9 @@ def placed(x: np.ndarray, y: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
     Examples
     --------
     >>> placed(np.array([0.5]), np.array([0.5]), [6]).round().tolist()
-    [[33.0, 0.0]]
+    [[34.0, 0.0]]
     >>> float(placed(np.array([0.99]), np.array([0.5]), [6])[0, 0].round())
-    -33.0
+    -34.0
     """
     places = np.column_stack([WIDTH * np.asarray(x, dtype=float), HEIGHT * np.asarray(y, dtype=float)])
     points = [(px - NEAR / 2, py - NEAR / 2, px + NEAR / 2, py + NEAR / 2) for px, py in places]

@@ -29,8 +29,14 @@
 
   const theme = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  function dressed(layout) {
+  // On paper every figure has a size of its own, so that its letters can be read; the style sheet scales it to the column.
+  const print = matchMedia("print");
+  const PAPER = { "": [330, 270], map: [700, 430], course: [700, 300] };
+
+  function dressed(layout, name) {
     const out = structuredClone(layout);
+    if (print.matches) [out.width, out.height] = PAPER[name] || PAPER[""];
+    out.autosize = !print.matches;
     out.paper_bgcolor = out.plot_bgcolor = "rgba(0,0,0,0)";
     out.font = { color: theme("--ink"), size: 12, family: "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif" };
     for (const key of Object.keys(out).filter((name) => /^[xy]axis/.test(name))) {
@@ -43,7 +49,8 @@
 
   function redress() {
     for (const figure of document.querySelectorAll("[data-figure].js-plotly-plot")) {
-      Plotly.relayout(figure, dressed(data.figures[figure.dataset.figure].layout));
+      const name = figure.dataset.figure;
+      Plotly.react(figure, figure.data, dressed(data.figures[name].layout, name), config());
     }
     if (plot) drawMap(true);
   }
@@ -56,8 +63,8 @@
   function mapFigure() {
     const spec = structuredClone(data.maps[state.map]);
     const visible = new Set(checked("show"));
-    const layout = dressed(spec.layout);
-    const isNarrow = plot.clientWidth < 600;
+    const layout = dressed(spec.layout, "map");
+    const isNarrow = plot.clientWidth < 500 && !print.matches;
     layout.plot_bgcolor = theme("--field");
     for (const trace of spec.data) {
       if (["known", "candidates", "proposed", "lines"].includes(role(trace))) trace.visible = visible.has(role(trace));
@@ -356,24 +363,13 @@
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redress);
 
-  // On paper every figure has a size of its own, so that its letters can be read; the style sheet scales it to the column.
-  const print = matchMedia("print");
-  const PAPER = { "": [330, 270], "map-plot": [700, 430], course: [700, 320] };
   const figures = () => [...document.querySelectorAll(".js-plotly-plot")];
 
   function fit() {
     if (!print.matches) for (const figure of figures()) Plotly.Plots.resize(figure);
   }
 
-  function onPaper() {
-    redress();
-    for (const figure of figures()) {
-      const [width, height] = PAPER[figure.id || figure.dataset.figure] || PAPER[""];
-      Plotly.relayout(figure, print.matches ? { autosize: false, width, height } : { autosize: true, width: null, height: null });
-    }
-    if (!print.matches) fit();
-  }
-  print.addEventListener("change", onPaper);
+  print.addEventListener("change", redress);
   let waiting = 0;
   addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(fit, 150); });
 
@@ -397,7 +393,7 @@
     for (const figure of document.querySelectorAll("[data-figure]")) {
       await new Promise((next) => setTimeout(next));
       const { data: traces, layout } = data.figures[figure.dataset.figure];
-      await Plotly.newPlot(figure, traces, dressed(layout), config());
+      await Plotly.newPlot(figure, traces, dressed(layout, figure.dataset.figure), config());
       keepsShape(figure);
     }
     document.documentElement.dataset.drawn = String(Math.round(performance.now()));

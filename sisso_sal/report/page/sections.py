@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +31,10 @@ from sisso_sal.report.summary import (
 )
 from sisso_sal.report.text.elements import excluded_text
 from sisso_sal.system.durations import duration
+from sisso_sal.system.printable import printable
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 N_ROWS = 200
 """Rows that are set aside and shown; summary.json has all."""
@@ -47,7 +51,8 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
         "title": view.title,
         "target": view.target,
         "unit": view.unit,
-        "question": Goal.parse(str(summary["goal"])).in_words(view.target, view.unit),
+        "question": _question(summary, view),
+        "in_unit": _in_unit(view.unit),
         "materials": materials_text(summary),
         "no_prediction": no_prediction(summary),
         "no_longer_help": no_longer_help(summary, view.unit),
@@ -87,6 +92,22 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _in_unit(unit: str) -> Markup:
+    """A unit behind a number, with the space between the two; "" for none."""
+    from markupsafe import Markup
+
+    return Markup("\u00a0" + unit_html(parse_unit(unit)) if unit else "")
+
+
+def _question(summary: Mapping[str, Any], view: RunView) -> Markup:
+    """What is looked for; the unit typeset."""
+    from markupsafe import Markup, escape
+
+    goal = Goal.parse(str(summary["goal"]))
+    bare, with_unit = goal.in_words(printable(view.target)), goal.in_words(printable(view.target), "unit")
+    return escape(bare) + (_in_unit(view.unit) if with_unit != bare else Markup(""))
+
+
 def _choices(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What the ensemble had to choose from: what formulas are for in words, and which choice it was."""
     low = summary.get("low") or {}
@@ -117,7 +138,7 @@ def filters(unit: str, decimals: int) -> dict[str, Callable[..., Any]]:
 
     def measured(value: Any, digits: int = 3) -> Markup:
         written = number(value, digits)
-        return written if written == "–" or not unit else written + f"\u00a0{unit}"
+        return written if written == "–" else written + _in_unit(unit)
 
     def decimal(value: Any) -> str:
         return "–" if value is None or not np.isfinite(value) else f"{value:.{decimals}f}".replace("-", "−")
@@ -155,15 +176,21 @@ def decimals_of(std: np.ndarray) -> int:
     return int(np.clip(2 - np.floor(np.log10(np.median(known))), 0, 6)) if len(known) else 3
 
 
-def _reads(summary: Mapping[str, Any], unit: str) -> str:
+def _reads(summary: Mapping[str, Any], unit: str) -> Markup:
     """Of which distribution ±, interval and probability are, and what the probability is of."""
+    from markupsafe import Markup, escape
+
     wanted = Goal.parse(str(summary.get("wanted") or summary["goal"]))
-    of = f"{wanted.bound_in_words}{f' {unit}' if unit else ''}" if wanted.has_bound else "better than the best known"
+    of = Markup("better than the best known")
+    if wanted.has_bound:
+        of = escape(wanted.bound_in_words) + _in_unit(unit)
     sigma = f"{summary['sigma']} " if "sigma" in summary else ""
-    return (
+    text = Markup(
         "±, 95\u202f% interval and P(hit) are of one distribution, that of the prediction: ± is half the width of its 68\u202f% "
-        f"interval (the {sigma}sigma), the interval contains the value with a probability of 95\u202f%, and P(hit) is its probability to be {of}."
+        "interval (the {}sigma), the interval contains the value with a probability of 95\u202f%, and P(hit) is its "
+        "probability to be {}."
     )
+    return text.format(sigma, of)
 
 
 def _by_score(proposals: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
