@@ -304,7 +304,11 @@ def _moved(ground: Ground, number: int) -> Clause:
     every = Counter(symbol for elements in others.elements for symbol in elements)
     inside = Counter(symbol for row in rows for symbol in others.elements[row])
     usual = {symbol: every[symbol] / len(others.elements) for symbol in inside}
-    telling = [s for s, n in inside.items() if s != "O" and n / len(rows) >= max(COMMON, 2 * usual[s])]
+    telling = [
+        symbol
+        for symbol, n in inside.items()
+        if symbol != "O" and n >= FEWEST_MOVED and n / len(rows) >= max(COMMON, 2 * usual[symbol])
+    ]
     if not telling:
         return Clause(f"also tells about {len(rows)} others", f"of the {len(others.elements)} likeliest")
     symbol = max(telling, key=lambda s: (inside[s] / usual[s] / len(rows), inside[s], s))
