@@ -125,7 +125,6 @@ def standing(
     ids: Sequence[str],
     batch: int,
     *,
-    excluded: np.ndarray | None = None,
     features: np.ndarray | None = None,
     diversity: float = 0.0,
     composition: np.ndarray | None = None,
@@ -136,7 +135,8 @@ def standing(
     Parameters
     ----------
     picks : ndarray (k,) of int
-        What `select` chose from the other arguments, which are those that it was given.
+        What `select` chose from the other arguments, which are those that it was given; the score of a candidate that was excluded is
+        NaN here.
 
     Examples
     --------
@@ -146,7 +146,7 @@ def standing(
     """
     if not diversity or features is None:
         return Standing(scores[picks], np.zeros(len(picks)))
-    order = select(scores, ids, PER_PICK * batch, excluded=excluded, pending=pending)
+    order = select(scores, ids, PER_PICK * batch, pending=pending)
     distances, place = _distances(features, composition), {row: number for number, row in enumerate(order.tolist())}
     nearest = _nearest(order, _made(pending), distances)
     chosen_by, far = np.empty(len(picks)), np.empty(len(picks))

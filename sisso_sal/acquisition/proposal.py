@@ -85,8 +85,8 @@ def propose(scene: Scene) -> Proposal:
     """
     scored = score(scene)
     rules: dict[str, Any] = {
-        "excluded": scene.excluded, "features": scene.features, "composition": scene.composition, "pending": scene.pending,
-        "diversity": scene.diversity,
+        "features": scene.features, "composition": scene.composition, "pending": scene.pending, "diversity": scene.diversity,
     }  # fmt: skip
-    picks = select(scored.scores, scene.ids, scene.batch, **rules)
-    return Proposal(scored, picks, standing(picks, scored.scores, scene.ids, scene.batch, **rules))
+    picks = select(scored.scores, scene.ids, scene.batch, excluded=scene.excluded, **rules)
+    able = np.where(scene.excluded, np.nan, scored.scores)
+    return Proposal(scored, picks, standing(picks, able, scene.ids, scene.batch, **rules))

@@ -10,6 +10,7 @@ from sisso_sal.oxides.elements import element_data
 from sisso_sal.system.printable import printable
 
 if TYPE_CHECKING:
+    import numpy as np
     from markupsafe import Markup
 
 _WRITTEN = re.compile(r"(?:[A-Z][a-z]?(?:\d+(?:\.\d+)?)?|[()\[\]](?:\d+(?:\.\d+)?)?)+")
@@ -21,7 +22,7 @@ MANY, OF_TWO = 0.9, 0.5
 N_LOOKED_AT = 500
 
 
-def are_formulas(ids: Sequence[str]) -> bool:
+def are_formulas(ids: Sequence[str] | np.ndarray) -> bool:
     """Whether the names of materials are formulas, and no numbers like ``S12`` that look like some.
 
     Examples

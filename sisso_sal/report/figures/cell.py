@@ -61,7 +61,7 @@ def cell_svg(structure: Structure, title: str) -> str:
     """
     view = _view()
     balls = [Ball(ball.symbol, view @ ball.place, ball.radius) for ball in _balls(structure)]
-    corners = {n: view @ (np.array(n, dtype=float) @ structure.lattice.matrix) for n in product((0, 1), repeat=3)}
+    corners = {n: view @ (np.array(n, dtype=float) @ structure.lattice.matrix) for n in _corners()}
     every = np.array([*corners.values(), *(ball.place for ball in balls)])
     largest = max(ball.radius for ball in balls)
     low, high = every.min(axis=0) - largest, every.max(axis=0) + largest
@@ -136,9 +136,14 @@ def _images(fraction: float) -> Sequence[int]:
     return (0, -1) if fraction > 1 - EDGE else (0,)
 
 
+def _corners() -> list[tuple[int, ...]]:
+    """The eight corners of a box, in fractions of its edges."""
+    return list(product((0, 1), repeat=3))
+
+
 def _edges() -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """The twelve edges of a box, by the numbers of their corners."""
-    corners = list(product((0, 1), repeat=3))
+    """The twelve edges of a box, by their corners."""
+    corners = _corners()
     return [(a, b) for a in corners for b in corners if a < b and sum(x != y for x, y in zip(a, b, strict=True)) == 1]
 
 

@@ -77,7 +77,8 @@ def _names(view: RunView, plane: MaterialsMap, rows: Sequence[int], ranks: Mappi
     )
     shown = [(printable(id)[:MOST_LETTERS], ranks[id]) for id in view.ids[chosen]]
     is_formula = are_formulas(view.ids)
-    offsets = placed(*(place(axis)[chosen] for axis in (plane.x, plane.y)), [len(f"{r} {name}") for name, r in shown])
+    letters = [len(f"{rank} {name}") for name, rank in shown]
+    offsets = placed(place(plane.x)[chosen], place(plane.y)[chosen], letters)
     x, y = (np.log10(a.values[chosen]) if a.is_log else a.values[chosen] for a in (plane.x, plane.y))
     return [
         {
