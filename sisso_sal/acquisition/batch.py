@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -69,8 +70,7 @@ def select(
     order = _best_first(scores, ids, np.flatnonzero(allowed), batch * (PER_PICK if diversity else 1))
     if not diversity or features is None:
         return order[:batch]
-    made = np.flatnonzero(pending) if pending is not None else np.empty(0, dtype=np.int64)
-    return _spread_out(order[: PER_PICK * batch], made, _distances(features, composition), batch, diversity)
+    return _spread_out(order[: PER_PICK * batch], _made(pending), _distances(features, composition), batch, diversity)
 
 
 def _best_first(scores: np.ndarray, ids: Sequence[str], rows: np.ndarray, n: int) -> np.ndarray:
@@ -103,15 +103,80 @@ def _distances(features: np.ndarray, composition: np.ndarray | None) -> _Distanc
     return distances
 
 
-def _spread_out(order: np.ndarray, made: np.ndarray, distances: _Distances, batch: int, diversity: float) -> np.ndarray:
-    merit = 1.0 - np.arange(len(order)) / max(len(order), 1)
+def _made(pending: np.ndarray | None) -> np.ndarray:
+    """Numbers of the picks that are being computed."""
+    return np.empty(0, dtype=np.int64) if pending is None else np.flatnonzero(pending)
+
+
+class Standing(NamedTuple):
+    """By what k candidates were taken before all others, given those above each.
+
+    - chosen_by: ndarray (k,), the score, or with diversity the weighted sum of the ranks of score and distance.
+    - far: ndarray (k,), with diversity the share of the best candidates that are nearer to the picks above; else 0.
+    """
+
+    chosen_by: np.ndarray
+    far: np.ndarray
+
+
+def standing(
+    picks: np.ndarray,
+    scores: np.ndarray,
+    ids: Sequence[str],
+    batch: int,
+    *,
+    features: np.ndarray | None = None,
+    diversity: float = 0.0,
+    composition: np.ndarray | None = None,
+    pending: np.ndarray | None = None,
+) -> Standing:
+    """By what each pick of `select` was taken.
+
+    Parameters
+    ----------
+    picks : ndarray (k,) of int
+        What `select` chose from the other arguments, which are those that it was given; the score of a candidate that was excluded is
+        NaN here.
+
+    Examples
+    --------
+    >>> scores, ids = np.array([0.1, 0.9, 0.9, np.nan]), ["a", "c", "b", "d"]
+    >>> standing(select(scores, ids, 3), scores, ids, 3).chosen_by
+    array([0.9, 0.9, 0.1])
+    """
+    if not diversity or features is None:
+        return Standing(scores[picks], np.zeros(len(picks)))
+    order = select(scores, ids, PER_PICK * batch, pending=pending)
+    distances, place = _distances(features, composition), {row: number for number, row in enumerate(order.tolist())}
+    nearest = _nearest(order, _made(pending), distances)
+    chosen_by, far = np.empty(len(picks)), np.empty(len(picks))
+    for number, row in enumerate(picks.tolist()):
+        worth, ranks = _worth(nearest, diversity)
+        chosen_by[number], far[number] = worth[place[row]], ranks[place[row]]
+        nearest = np.minimum(nearest, distances(row, order))
+    return Standing(chosen_by, far)
+
+
+def _nearest(order: np.ndarray, made: np.ndarray, distances: _Distances) -> np.ndarray:
+    """Distance of each candidate from the nearest that is being computed: ndarray (len(order),)."""
     nearest = np.full(len(order), np.inf)
     for i in made:
         nearest = np.minimum(nearest, distances(i, order))
+    return nearest
+
+
+def _worth(nearest: np.ndarray, diversity: float) -> tuple[np.ndarray, np.ndarray]:
+    """Of candidates in the order of their scores: what decides, and the share of them that is nearer to the picks so far."""
+    merit = 1.0 - np.arange(len(nearest)) / max(len(nearest), 1)
+    far = np.searchsorted(np.sort(nearest), nearest) / len(nearest)  # equal distances, equal ranks: the score decides
+    return (1 - diversity) * merit + diversity * far, far
+
+
+def _spread_out(order: np.ndarray, made: np.ndarray, distances: _Distances, batch: int, diversity: float) -> np.ndarray:
+    nearest = _nearest(order, made, distances)
     picks: list[int] = []
     for _ in range(min(batch, len(order))):
-        far = np.searchsorted(np.sort(nearest), nearest) / len(order)  # equal distances, equal ranks: the score decides
-        worth = (1 - diversity) * merit + diversity * far
+        worth, _ = _worth(nearest, diversity)
         worth[picks] = -np.inf
         picks.append(int(np.argmax(worth)))
         nearest = np.minimum(nearest, distances(order[picks[-1]], order))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from sisso_sal.acquisition.batch import select
+from sisso_sal.acquisition.batch import Standing, select, standing
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.scene import Scene
 
@@ -39,10 +40,13 @@ class Proposal:
     scored : Scored
     picks : ndarray (at most batch,) of int
         Numbers of the materials to evaluate next, in the order of choice.
+    standing : Standing
+        By what each was taken before all others.
     """
 
     scored: Scored
     picks: np.ndarray
+    standing: Standing
 
 
 def score(scene: Scene) -> Scored:
@@ -80,8 +84,9 @@ def propose(scene: Scene) -> Proposal:
     array([2, 1])
     """
     scored = score(scene)
-    picks = select(
-        scored.scores, scene.ids, scene.batch, excluded=scene.excluded, features=scene.features, composition=scene.composition,
-        pending=scene.pending, diversity=scene.diversity,
-    )  # fmt: skip
-    return Proposal(scored, picks)
+    rules: dict[str, Any] = {
+        "features": scene.features, "composition": scene.composition, "pending": scene.pending, "diversity": scene.diversity,
+    }  # fmt: skip
+    picks = select(scored.scores, scene.ids, scene.batch, excluded=scene.excluded, **rules)
+    able = np.where(scene.excluded, np.nan, scored.scores)
+    return Proposal(scored, picks, standing(picks, able, scene.ids, scene.batch, **rules))

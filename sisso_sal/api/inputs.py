@@ -158,7 +158,11 @@ def read_candidates(
             raise TableError(
                 f"{table.path}: level {level.name}: needs numbers in column '{level.column}', found {found}"
             )
-    return with_features(table, formula, tell)
+    made = with_features(table, formula, tell)
+    known = {*made.feature_names, *made.partial_names}
+    if unknown := [name for name in settings.features if split_header(name)[0] not in known]:
+        tell(f"described in section features, but no feature of {made.path}: {', '.join(unknown)}")
+    return made
 
 
 def read_targets_of(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sisso_sal.acquisition.batch import Standing
 from sisso_sal.acquisition.points import propose_points
 from sisso_sal.acquisition.proposal import Proposal, propose, score
 from sisso_sal.acquisition.scene import Scene
@@ -42,7 +43,8 @@ def choose(scene: Scene, prediction: Prediction, space: Space, surrogate: Surrog
     scores[: len(scene.mean)] = scored.scores
     scores[points.numbers] = points.scores
     everything = predict_all(surrogate, space, with_members=False)
-    return everything, Proposal(replace(scored, scores=scores), points.numbers)
+    taken = Standing(points.scores, np.zeros(len(points.numbers)))
+    return everything, Proposal(replace(scored, scores=scores), points.numbers, taken)
 
 
 def _predicted(surrogate: Surrogate, space: Space, features: np.ndarray) -> Prediction:

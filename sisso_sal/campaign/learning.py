@@ -12,14 +12,17 @@ from time import monotonic
 
 import numpy as np
 
+from sisso_sal.acquisition.batch import Standing
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.proposal import Proposal, Scored
 from sisso_sal.acquisition.registry import acquisition_named
 from sisso_sal.acquisition.scene import Materials, Policy, Scene, set_scene
 from sisso_sal.acquisition.scores import expected_improvement, probability_of_goal
+from sisso_sal.acquisition.why import Choice
 from sisso_sal.campaign.choice import choose
 from sisso_sal.campaign.exclusion import Exclusion
 from sisso_sal.campaign.exclusion import excluded as excluded_by_elements
+from sisso_sal.campaign.grounds import grounds
 from sisso_sal.campaign.levels import levels_of
 from sisso_sal.campaign.stopping import cost_left
 from sisso_sal.ledger.state import Case, State
@@ -119,6 +122,7 @@ class Learned:
     prediction: Prediction
     scored: Scored
     picks: np.ndarray
+    choices: list[Choice]
     calculations: list[Calculation] | None
     levels: Sequence[Level]
     ladder: Ladder | None
@@ -184,10 +188,12 @@ def learn(space: Space, settings: CampaignSettings, state: State, batch: int, to
     target = np.append(target, np.full(len(generated), np.nan))
     best = int(np.flatnonzero(known)[goal.best(target[known])])
     free = ~(excluded | pending)
+    guessed = {} if ladder is None else ladder.guessed
+    choices = grounds(surrogate, space, acquisition, prediction, proposal, free, guessed)
     gain = _largest_gain(prediction.told.take(free), goal, proposal.scored.reference)
     return Learned(
-        iteration, int(streams[0]), space, surrogate, target, known, prediction, proposal.scored, proposal.picks, calculations,
-        levels, ladder, batch, best, gain, exclusion, monotonic() - start,
+        iteration, int(streams[0]), space, surrogate, target, known, prediction, proposal.scored, proposal.picks, choices,
+        calculations, levels, ladder, batch, best, gain, exclusion, monotonic() - start,
     )  # fmt: skip
 
 
@@ -212,7 +218,8 @@ def _at_levels(
     spend = scene.batch * last
     scores, calculations = choose_calculations(scene, target, taught, levels, last, spend, left)
     picks = np.array([one.row for one in calculations], dtype=np.int64)
-    return Proposal(Scored(scores, scene.goal, scene.best), picks), calculations
+    taken = Standing(np.array([one.score for one in calculations]), np.zeros(len(picks)))
+    return Proposal(Scored(scores, scene.goal, scene.best), picks, taken), calculations
 
 
 def waited_for(state: State) -> list[Case]:

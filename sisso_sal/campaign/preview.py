@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sisso_sal.campaign.filled import as_begun
 from sisso_sal.campaign.inputs import (
     Origins,
@@ -20,6 +18,7 @@ from sisso_sal.campaign.inputs import (
     resolved,
 )
 from sisso_sal.campaign.learning import Tools, learn, waited_for
+from sisso_sal.campaign.results import reasons_of
 from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.state import State
 from sisso_sal.ledger.store import DATABASE, read_ledger
@@ -42,7 +41,7 @@ def preview(
     -------
     dict
         run, iteration, is_new (False if that iteration is recorded and there are no new labels), n_labelled, pending, target,
-        acquisition, and ``proposals`` as ``[{"id", "mean", "std", "score"}]``.
+        acquisition, and ``proposals`` as ``[{"id", "mean", "std", "score", "chosen_by", "rank", "probability", "why"}]``.
 
     Raises
     ------
@@ -78,12 +77,9 @@ def preview(
     learned = learn(space, settings, state, settings.batch, tools)
     columns = {"mean": learned.prediction.mean, "std": learned.prediction.std, "score": learned.scored.scores}
     proposals = [
-        {"id": space.ids[pick], **{name: float(values[pick]) for name, values in columns.items()}}
-        for pick in learned.picks
+        {"id": space.ids[pick], **{name: float(values[pick]) for name, values in columns.items()}, **reasons}
+        for pick, reasons in zip(learned.picks, reasons_of(learned), strict=True)
     ]
-    for row, one in zip(proposals, learned.calculations or (), strict=False):
-        score = one.score if np.isfinite(one.score) else None
-        row |= {"score": score, "level": one.level or None, "because": one.because}
     return {**document, "iteration": learned.iteration, "proposals": proposals}
 
 

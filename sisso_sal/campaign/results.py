@@ -28,6 +28,8 @@ from sisso_sal.system.costs import interpreter_seconds
 from sisso_sal.system.storage import clear_scratch, scratch_folder, sync_folder, write_whole, writing
 
 _PROPOSAL = ("id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance")
+_OF_CHOICE = ("chosen_by", "rank", "probability", "reason", "why")
+"""Why a candidate was chosen, see `Choice`."""
 _OF_LEVEL = ("level", "because")
 
 
@@ -83,7 +85,12 @@ def write_iteration(
         if learned.ladder is not None:
             write_whole(scratch / LEVELS, csv_of(pd.DataFrame(learned.ladder.table(space.ids))))
         write_whole(scratch / PREDICTIONS, csv_of(pd.DataFrame(columns)))
-        names = (*_PROPOSAL, *(mark.name for mark in MARKS), *(_OF_LEVEL if learned.calculations is not None else ()))
+        names = (
+            *_PROPOSAL,
+            *_OF_CHOICE,
+            *(mark.name for mark in MARKS),
+            *(_OF_LEVEL if learned.calculations is not None else ()),
+        )
         proposals = pd.DataFrame(summary["proposals"], columns=list(names))
         write_whole(scratch / "proposals.csv", csv_of(proposals))
         write_whole(scratch / SUMMARY, _json(summary))
@@ -172,14 +179,11 @@ def _summary(
     """`columns` are those of `_predictions`; `left` is what may still be spent."""
     prediction = learned.prediction
     proposals = [
-        {name: _cell(name, columns[name][row]) for name in _PROPOSAL} | marks
-        for row, marks in zip(learned.picks.tolist(), marked(space, learned.picks), strict=True)
+        {name: _cell(name, columns[name][row]) for name in _PROPOSAL} | reasons | marks
+        for row, reasons, marks in zip(
+            learned.picks.tolist(), reasons_of(learned), marked(space, learned.picks), strict=True
+        )
     ]
-    if learned.calculations is not None:
-        proposals = [
-            {**row, "score": _finite(one.score), "level": one.level or None, "because": one.because}
-            for row, one in zip(proposals, learned.calculations, strict=True)
-        ]
     bound, target = learned.scored.goal, space.target
     chosen = prediction.take(learned.of_last_level)
     open_rows = ~learned.known
@@ -207,6 +211,24 @@ def _summary(
         **space.describe().get("remarks", {}),
         "settings": settings.model_dump(mode="json", exclude={"run"}),
     }
+
+
+def reasons_of(learned: Learned) -> list[dict[str, Any]]:
+    """Why each candidate was chosen: ``chosen_by``, ``rank``, ``probability``, ``reason``, ``why``; with levels score and level."""
+    rows = [
+        {
+            "chosen_by": _finite(one.chosen_by),
+            "rank": one.rank,
+            "probability": _finite(one.probability),
+            "reason": one.reason,
+            "why": one.why,
+        }
+        for one in learned.choices
+    ]
+    for row, one in zip(rows, learned.calculations or (), strict=bool(learned.calculations)):
+        row |= {"score": _finite(one.score), "level": one.level or None, "because": one.because}
+        row |= dict.fromkeys(("reason", "why"), f"{one.level} first: {one.because}") if one.level else {}
+    return rows
 
 
 def _levels(learned: Learned, settings: CampaignSettings, left: float) -> dict[str, Any]:

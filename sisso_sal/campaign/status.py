@@ -65,6 +65,7 @@ def status_document(
         "labels": [_label(case) | of for of, one in at for case in one.of("labelled") if case.details],
         "failed": [_failed(case) | of for of, one in at for case in one.failed],
         "open": [id for id, _ in _open(state)],
+        "reasons": _reasons(state),
         "iterations": [_iteration(iteration) for iteration in state.iterations],
         "missing": _missing(run, state),
         "stop": None if state.stop is None else {key: state.stop[key] for key in ("kind", "why", "time")},
@@ -130,6 +131,17 @@ def _open(state: State) -> list[tuple[str, str]]:
     rows = [] if proposal is None else proposal["proposals"]
     wanted = [(row["id"], row.get("level") or "") for row in rows]
     return [(id, level) for id, level in wanted if id not in state.at(level).cases]
+
+
+def _reasons(state: State) -> list[dict[str, Any]]:
+    """Why those of `_open` are proposed; runs of earlier versions do not tell."""
+    still = set(_open(state))
+    rows = [] if state.proposal is None else state.proposal["proposals"]
+    kept = [
+        (n, row) for n, row in enumerate(rows, 1) if (row["id"], row.get("level") or "") in still and row.get("why")
+    ]
+    keys = ("id", "level", "rank", "chosen_by", "probability", "reason", "why")
+    return [{"place": place, **{key: row.get(key) for key in keys}} for place, row in kept]
 
 
 def _for_people(state: State, settings: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -45,6 +45,11 @@ class _Proposal(_Part):
     outside: float | None
     distance: float | None
     n_valid: int | None
+    chosen_by: float | None = None
+    rank: int | None = None
+    probability: float | None = None
+    reason: str = ""
+    why: str = ""
 
 
 class _Member(_Part):

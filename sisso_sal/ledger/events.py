@@ -225,6 +225,11 @@ class PickData(Data):
     score: float | None = None
     low95: float | None = None
     high95: float | None = None
+    chosen_by: float | None = None
+    rank: int | None = None
+    probability: float | None = None
+    reason: str = ""
+    why: str = ""
     level: str | None = None
 
 

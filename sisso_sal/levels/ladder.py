@@ -162,6 +162,11 @@ class Ladder:
             )  # fmt: skip
         return rows
 
+    @property
+    def guessed(self) -> dict[str, np.ndarray]:
+        """Standard deviations of each level that is used, by the name of its feature: ndarray (n,), 0 where it is known."""
+        return {one.quantity.name: one.std for one in self._filled}
+
     def table(self, ids: Sequence[str]) -> dict[str, Sequence[str] | np.ndarray]:
         """Columns ``id``, and for each level that is used its values and their standard deviations, 0 where they are known."""
         columns: dict[str, Sequence[str] | np.ndarray] = {"id": ids}

@@ -94,7 +94,8 @@ class NoFormulas:
         recipe = EnsembleRecipe(
             space=SpaceSettings(), search=SearchSettings(), correction=self.kind, positive=self.positive
         )
-        forms = forms_of(table, low_of(self.low, space), self.transform)
+        self.estimates = tuple(low_of(self.low, space))
+        forms = forms_of(table, self.estimates, self.transform)
         announce([correction_cost(recipe, len(labels), features.shape[1], shares is not None, len(forms))])
         own = None if table.errors is None else link.forward_error(ordered, table.errors[order])
         learn = partial(

@@ -71,6 +71,11 @@ class SISSO:
         """Mean and raw spread of the members that did not see a label: ndarray (n_labelled,) each, in the target's unit."""
         return self._out_of_bag
 
+    @property
+    def estimates(self) -> tuple[str, ...]:
+        """Low columns, see `low_of`."""
+        return tuple(self.settings["low"])
+
     def describe(self, space: Space) -> dict[str, Any]:
         """Formulas, choices, calibration and counts, see `EnsembleModel.describe`; and ``materials``, see `materials_told`."""
         described = self.model.describe(space.rows().features, *_target(space))

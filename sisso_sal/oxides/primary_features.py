@@ -92,26 +92,67 @@ class PrimaryFeature:
     average: Callable[[str, Compositions], np.ndarray]
     over: str = "elements"
     """``elements``, ``metals``, or ``states``, which need no elemental value."""
+    source: str = ""
+    """Of the elemental values."""
 
+
+_NIST = "NIST, local density approximation: S. Kotochigova et al., Phys. Rev. A 55, 191 (1997)"
+_COUNTED = "counted from the configuration of the ground state (pymatgen)"
+_STATES = "common oxidation states (pymatgen) that balance the charge"
 
 PRIMARY_FEATURES = (
-    PrimaryFeature("r_cov (AA)", "covalent radius, mean over atoms", _atom_mean),
-    PrimaryFeature("r_vdw (AA)", "van der Waals radius, mean over elements", _element_mean),
-    PrimaryFeature("r_cat (AA)", "Shannon radius of the cations, mean over metals", _metal_mean, "metals"),
-    PrimaryFeature("alpha (AA**3)", "static dipole polarisability of the free atom, mean over atoms", _atom_mean),
-    PrimaryFeature("e_H (eV)", "highest occupied level of the free atom, mean over elements", _element_mean),
-    PrimaryFeature("e_s (eV)", "outermost s level of the free atom, mean over elements", _element_mean),
-    PrimaryFeature("AN", "atomic number, mean over elements", _element_mean),
-    PrimaryFeature("EA (eV)", "electron affinity, mean over atoms", _atom_mean),
-    PrimaryFeature("IP (eV)", "first ionisation potential, mean over atoms", _atom_mean),
-    PrimaryFeature("EN (Pauling)", "electronegativity, mean over atoms", _atom_mean),
-    PrimaryFeature("N_val", "electrons outside the noble-gas core, mean over atoms", _atom_mean),
-    PrimaryFeature("N_unf", "empty places in the occupied valence subshells, mean over atoms", _atom_mean),
     PrimaryFeature(
-        "CE (eV)", "minus the enthalpy of atomisation of the element, sum over metals", _metal_sum, "metals"
+        "r_cov (AA)",
+        "covalent radius, mean over atoms",
+        _atom_mean,
+        source="B. Cordero et al., Dalton Trans. 2008, 2832",
     ),
-    PrimaryFeature("max_OS", "highest oxidation state", _highest_state, "states"),
-    PrimaryFeature("stdev_OS", "spread of the oxidation states over the atoms", _state_deviation, "states"),
+    PrimaryFeature(
+        "r_vdw (AA)",
+        "van der Waals radius, mean over elements",
+        _element_mean,
+        source="S. Alvarez, Dalton Trans. 2013, 8617",
+    ),
+    PrimaryFeature(
+        "r_cat (AA)",
+        "Shannon radius of the cations, mean over metals",
+        _metal_mean,
+        "metals",
+        source="R. D. Shannon, Acta Cryst. A32, 751 (1976)",
+    ),
+    PrimaryFeature(
+        "alpha (AA**3)",
+        "static dipole polarisability of the free atom, mean over atoms",
+        _atom_mean,
+        source="P. Schwerdtfeger and J. K. Nagle, table of static dipole polarizabilities (2023)",
+    ),
+    PrimaryFeature(
+        "e_H (eV)", "highest occupied level of the free atom, mean over elements", _element_mean, source=_NIST
+    ),
+    PrimaryFeature("e_s (eV)", "outermost s level of the free atom, mean over elements", _element_mean, source=_NIST),
+    PrimaryFeature("AN", "atomic number, mean over elements", _element_mean),
+    PrimaryFeature("EA (eV)", "electron affinity, mean over atoms", _atom_mean, source="pymatgen, electron affinity"),
+    PrimaryFeature(
+        "IP (eV)", "first ionisation potential, mean over atoms", _atom_mean, source="pymatgen, ionization energy"
+    ),
+    PrimaryFeature(
+        "EN (Pauling)", "electronegativity, mean over atoms", _atom_mean, source="pymatgen, scale of Pauling"
+    ),
+    PrimaryFeature("N_val", "electrons outside the noble-gas core, mean over atoms", _atom_mean, source=_COUNTED),
+    PrimaryFeature(
+        "N_unf", "empty places in the occupied valence subshells, mean over atoms", _atom_mean, source=_COUNTED
+    ),
+    PrimaryFeature(
+        "CE (eV)",
+        "minus the enthalpy of atomisation of the element, sum over metals",
+        _metal_sum,
+        "metals",
+        source="CRC Handbook, heat of formation of the gaseous atom at 298 K",
+    ),
+    PrimaryFeature("max_OS", "highest oxidation state", _highest_state, "states", source=_STATES),
+    PrimaryFeature(
+        "stdev_OS", "spread of the oxidation states over the atoms", _state_deviation, "states", source=_STATES
+    ),
 )
 """The primary features, in column order."""
 

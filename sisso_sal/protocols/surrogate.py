@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pkgutil import resolve_name
@@ -93,7 +93,8 @@ class Prediction:
 class Surrogate(Protocol):
     """What predicts: fitted on labelled candidates of a space, it gives a `Prediction` for any others.
 
-    What else a surrogate can do is optional (`Described`, `Documented`, `HasOutOfBag`, `Continues`); what is absent is skipped.
+    What else a surrogate can do is optional (`Described`, `Documented`, `HasOutOfBag`, `HasEstimates`, `Continues`); what is
+    absent is skipped.
     """
 
     def fit(
@@ -187,6 +188,16 @@ class HasOutOfBag(Protocol):
     @property
     def out_of_bag(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and raw standard deviation, ndarray (n_labelled,) each, in the target's unit; NaN where there is none."""
+        ...
+
+
+@runtime_checkable
+class HasEstimates(Protocol):
+    """A surrogate that learned from features which estimate the target at low cost."""
+
+    @property
+    def estimates(self) -> Sequence[str]:
+        """Their names, after `fit`."""
         ...
 
 

@@ -1,1 +1,1 @@
-"""What a person sees: tables in the terminal."""
+"""What a person sees of a run: text in the terminal, figures, and the page in one file."""

@@ -11,6 +11,17 @@ from sisso_sal.protocols.cause import in_words
 from sisso_sal.system.printable import printable
 
 
+def counted(n: int, thing: str) -> str:
+    """A number of things.
+
+    Examples
+    --------
+    >>> counted(1, "candidate"), counted(0, "candidate")
+    ('1 candidate', '0 candidates')
+    """
+    return f"{n} {thing}{'' if n == 1 else 's'}"
+
+
 def extrapolates(proposal: Mapping[str, Any]) -> bool:
     """Whether too many formulas extrapolate for this proposal; no where that is not known.
 

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from sisso_sal.errors import SettingsError
 from sisso_sal.settings import PEOPLE
 from sisso_sal.settings.calculation import MACHINE, MACHINE_OF_JOBFLOW, CalculationSettings, LabelSettings
+from sisso_sal.settings.features import FeatureWords
 from sisso_sal.settings.levels import LevelSettings, check_levels, level_text
 from sisso_sal.system.documents import needed, read_toml, shown
 
@@ -173,6 +174,9 @@ class CampaignSettings(BaseModel):
     asynchronous: bool = False
     seed: int = Field(default=0, ge=0)
     level: tuple[LevelSettings, ...] = Field(default=(), description="Levels of theory, the cheapest first.")
+    features: FeatureWords = Field(
+        default={}, description="What own primary features are, by their names, for the glossary of the report."
+    )
     model: ModelSettings = ModelSettings()
     ensemble: EnsembleSettings = EnsembleSettings()
     run: RunSettings = RunSettings()
@@ -224,8 +228,8 @@ class CampaignSettings(BaseModel):
         return self.model_copy(update={"run": run, **changed})
 
     def on_machine_of(self, other: CampaignSettings) -> CampaignSettings:
-        """The same with what may change while a campaign goes on as `other` has it: section run, where calculations run, and the
-        size from which on a feature space is refused.
+        """The same with what may change while a campaign goes on as `other` has it: section run, where calculations run, the size
+        from which on a feature space is refused, and the words for features.
         """
         calculation = _on_machine(self.calculation, other.calculation)
         levels = self.level
@@ -237,7 +241,8 @@ class CampaignSettings(BaseModel):
                 for one, its in zip(levels, other.level, strict=True)
             )
         model = self.model.model_copy(update={"max_features": other.model.max_features})
-        return self.model_copy(update={"run": other.run, "calculation": calculation, "level": levels, "model": model})
+        changed = {"run": other.run, "calculation": calculation, "level": levels, "model": model, "features": other.features}
+        return self.model_copy(update=changed)
 
 
 def _on_machine(calculation: CalculationSettings, other: CalculationSettings) -> CalculationSettings:

@@ -55,6 +55,11 @@ PROPOSAL = [
     "n_valid",
     "outside",
     "distance",
+    "chosen_by",
+    "rank",
+    "probability",
+    "reason",
+    "why",
     "contains",
     "unstable",
 ]
@@ -151,6 +156,7 @@ def test_the_proposals_are_the_best_scores_of_the_unlabelled(run):
         written.where(written.notna(), None).to_dict("records"), summary["proposals"], strict=True
     ):
         assert (row.pop("id"), row.pop("contains"), row.pop("unstable")) == (proposal["id"], None, None)
+        assert (row.pop("reason"), row.pop("why")) == (proposal["reason"], proposal["why"])
         for name, value in row.items():
             assert value is proposal[name] is None or value == pytest.approx(proposal[name], rel=1e-14)
 

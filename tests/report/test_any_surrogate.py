@@ -77,11 +77,11 @@ def test_the_page_shows_proposals_with_their_neighbours_and_positions(run):
     assert not re.search(r"<h[23]>[^<]*</h[23]>\s*<(h[23]|/section)", shown)  # no heading without content
     before_settings = shown.split('id="provenance"')[0]
     assert "formula" not in before_settings.replace("There are no formulas", "")
-    assert "position of its features" in shown
+    assert "Position of its features" in shown
     for one in reasons(view):
         assert len(one.nearest) == 3
         assert (one.effects, one.terms, one.shift) == ((), (), 0.0)
-        assert all(f"{escape(near.id)} " in shown for near in one.nearest)
+        assert all(f'<span class="id">{escape(near.id)}</span> ' in shown for near in one.nearest)
     assert 'href="#features"' in shown
     assert 'id="formulas"' not in shown
 

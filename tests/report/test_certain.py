@@ -17,6 +17,7 @@ def part(view, certain):
 
 def rows(html):
     plain = re.sub(r"<math.*?</math>", "formula", html, flags=re.DOTALL)
+    plain = re.sub(r'<span class="feature"[^>]*>(.*?)</span>', r"\1", plain)
     return re.findall(r'<th scope="row">(.*?)</th>.*?<td class="number">(.*?)</td>', plain, re.DOTALL)
 
 

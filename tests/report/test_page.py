@@ -3,6 +3,7 @@
 import base64
 import itertools
 import json
+import re
 import shutil
 import tempfile
 from dataclasses import replace
@@ -44,6 +45,7 @@ class Page:
         self.media(dark, media)
         self.driver.get(f"file://{self.path}")
         WebDriverWait(self.driver, 60).until(lambda _: self.run("return document.documentElement.dataset.drawn"))
+        self.run("for (const more of document.querySelectorAll('#more-map')) more.open = true")
         return self
 
     def media(self, dark, media=""):
@@ -134,9 +136,11 @@ def test_it_asks_nobody_and_the_console_is_silent(opened):
 
 
 def test_hostile_names_are_text(opened):
-    assert opened.run("return document.querySelectorAll('main td b, main th b').length") == len(
-        opened.driver.find_elements(By.CSS_SELECTOR, "td[data-label] b")
+    names = opened.run(
+        "return [...document.querySelectorAll('.id')].map((name) => [name.textContent, name.children.length])"
     )
+    assert HOSTILE in {text for text, _ in names}
+    assert {n for _, n in names} == {0}
     found = opened.find("#find input")
     found.clear()
     found.send_keys(HOSTILE, Keys.ENTER)
@@ -285,13 +289,105 @@ def test_light_and_dark_can_be_read(page):
     page.media(dark=True, media="print")
     assert page.run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.run("return getComputedStyle(document.querySelector('.tools')).display") == "none"
-    printed = base64.b64decode(page.driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"])
-    assert printed.startswith(b"%PDF")
-    assert len(printed) > 50_000
+
+
+def test_the_first_answer_needs_no_scrolling(page, view):
+    page.open(width=1400)
+    order = page.run("return [...document.querySelectorAll('main section')].map((section) => section.id)")
+    assert order[:7] == ["answer", "map", "proposals", "results", "accuracy", "formulas", "features"]
+    first = view.proposals[0]
+    assert page.text("#answer .next").startswith(f"Next: {first['id']}, ")
+    assert first["why"] in page.text("#answer .next")
+    rows = page.run(
+        "return [...document.querySelectorAll('.short tbody tr:not(.details)')].map((row) => row.innerText)"
+    )
+    assert len(rows) == len(view.proposals)
+    for row, proposal in zip(rows, view.proposals, strict=True):
+        assert proposal["reason"] in row
+        assert f"{proposal['probability']:.0%}".replace("%", "") in row
+    ends = page.run(
+        "return ['#map-plot', '.short'].map((name) => document.querySelector(name).getBoundingClientRect().bottom)"
+    )
+    assert max(ends) <= 900
+    assert page.run("return document.getElementById('map-plot').layout.annotations.length") == len(view.proposals)
+    page.open(width=400)
+    assert page.run("return document.querySelector('.short').getBoundingClientRect().bottom") <= 1600
+
+
+def test_details_unfold_and_say_what_the_choice_rests_on(page, view):
+    page.open()
+    details = page.find("#details-1")
+    assert not details.is_displayed()
+    page.click("[aria-controls=details-1]")
+    assert details.is_displayed()
+    assert page.find("[aria-controls=details-1]").get_attribute("aria-expanded") == "true"
+    assert view.proposals[0]["why"] in details.text
+    assert "place 1 by the score alone" in details.text
+    page.click("#unfold-all")
+    shown = page.driver.find_elements(By.CSS_SELECTOR, ".details")
+    assert [one.is_displayed() for one in shown] == [True] * len(view.proposals)
+    page.click("#unfold-all")
+    assert not any(one.is_displayed() for one in shown)
+
+
+def test_features_say_what_they_are_wherever_they_stand(page, view):
+    page.open()
+    name = next(iter(view.units))
+    page.click("#unfold-all")
+    for place in ("#proposals .feature", "#formulas math [data-feature]", ".bars .feature"):
+        page.run("document.querySelector(arguments[0]).scrollIntoView({block: 'center', behavior: 'instant'})", place)
+        feature = page.find(place)
+        ActionChains(page.driver).move_to_element(feature).perform()
+        tip = page.find("#tip")
+        assert tip.is_displayed()
+        name = feature.get_attribute("data-feature")
+        assert tip.text.startswith(f"{name}: what it is was not said")
+        known = view.columns[name][view.labelled]
+        assert f"known from {known.min():.4g} to {known.max():.4g}" in tip.text
+    ActionChains(page.driver).send_keys(Keys.ESCAPE).perform()
+    assert not page.find("#tip").is_displayed()
+
+
+IN_PRINT = """
+const right = document.documentElement.clientWidth + 1;
+const shown = [...document.querySelectorAll("main *")].filter((e) => e.getClientRects().length && !e.closest("math, svg"));
+const cut = shown.filter((e) => e.getBoundingClientRect().right > right || e.scrollWidth > e.clientWidth + 1 &&
+  getComputedStyle(e).overflowX !== "visible" && e.clientWidth);
+const plots = [...document.querySelectorAll(".js-plotly-plot")].map((plot) => {
+  const box = plot.querySelector(".main-svg").getBoundingClientRect();
+  return [box.width, box.height, plot.getBoundingClientRect().width];
+});
+return [cut.map((e) => e.outerHTML.slice(0, 100)), plots];
+"""
+"""What does not fit the width of the paper, and the sizes of the figures and of their places."""
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_paper_has_all_of_it_on_few_pages(page, dark):
+    page.open(width=1400, dark=dark)
+    paper = {"printBackground": False, "preferCSSPageSize": True}
+    printed = base64.b64decode(page.driver.execute_cdp_cmd("Page.printToPDF", paper)["data"])
+    pages = re.findall(rb"/Type\s*/Page\b", printed)
+    assert 2 <= len(pages) <= 4
+    assert b"/Subtype /Image" not in printed  # figures are lines and letters
+    width = round((210 - 2 * 13) / 25.4 * 96)
+    size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    page.media(dark=dark, media="print")
+    assert page.run("return getComputedStyle(document.querySelector('.tools')).display") == "none"
+    cut, plots = page.run(IN_PRINT)
+    assert cut == []
+    assert len(plots) >= 6
+    for wide, high, place in plots:
+        assert wide <= place + 1
+        assert 0.3 < high / wide < 1.2
+    page.media(dark=False)
+    assert page.driver.get_log("browser") == []
 
 
 def test_a_telephone_shows_it_without_scrolling_sideways(page):
     page.open(width=400)
+    assert page.run("return document.querySelectorAll('.modebar').length") == 0  # it would lie on legends
     assert page.run("return document.documentElement.scrollWidth") <= 400
     wide = page.run(
         """return [...document.querySelectorAll('main > section > *')]

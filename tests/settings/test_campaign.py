@@ -149,7 +149,7 @@ def test_what_is_written_is_read_back(found, tmp_path_factory):
         (
             "zzzz = 1",
             "unknown setting 'zzzz'; known are target, id, group, columns, drop, goal, surrogate, acquisition, improve_on, "
-            "diversity, batch, asynchronous, seed, level, model, ensemble, run, label, calculation",
+            "diversity, batch, asynchronous, seed, level, features, model, ensemble, run, label, calculation",
         ),
     ],
 )

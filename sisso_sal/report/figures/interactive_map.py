@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
 
+from sisso_sal.models.calibration import ranks
+from sisso_sal.report.chemistry import are_formulas, subscripted
 from sisso_sal.report.figures.colours import COLOURS, FAILED, SCALES
-from sisso_sal.report.figures.materials_map import Axis, Line, MaterialsMap
+from sisso_sal.report.figures.labels import placed
+from sisso_sal.report.figures.materials_map import Axis, Line, MaterialsMap, place
 from sisso_sal.report.figures.plotly_data import (
     Spec,
     header_markup,
@@ -20,11 +23,18 @@ from sisso_sal.report.figures.plotly_data import (
     unit_markup,
 )
 from sisso_sal.report.run_view import RunView
+from sisso_sal.system.printable import printable
 
 BLUE, VERMILION = COLOURS[:2]
 
 COLOURINGS = {"mean": "prediction", "std": "sigma", "score": "acquisition score"}
 """What candidates may be coloured by, as columns of a view, and what it is called."""
+
+FAINTEST = 0.2
+"""Opacity of the candidate with the largest sigma."""
+
+MOST_LETTERS = 24
+"""Of a name beside a point; a longer one is cut."""
 
 _SHOWN = ("mean", "low95", "high95", "std", "formula", "score", "outside", "distance", "n_valid")
 """Columns of a view that the text of a point shows, behind the id."""
@@ -46,17 +56,40 @@ def descriptor_map(view: RunView, plane: MaterialsMap, colour: str) -> Spec:
         _points(view, plane, others, "candidates", colourings, colour, symbol="circle", size=6, line={"width": 0}),
         _known(view, plane, colour),
         {
-            **_points(view, plane, proposed, "proposed", colourings, colour, symbol="diamond", size=19,
-                      line={"width": 2.5, "color": VERMILION}),
-            "mode": "markers+text", "text": [str(ranks[view.ids[row]]) for row in proposed],
-            "textfont": {"size": 10, "color": "#ffffff", "weight": "bold", "shadow": "0 0 2px #000, 0 0 2px #000"},
+            **_points(view, plane, proposed, "proposed", colourings, colour, symbol="diamond", size=12,
+                      line={"width": 2, "color": VERMILION}),
+            "mode": "markers+text", "text": [str(ranks[view.ids[row]]) for row in proposed], "textposition": "top center",
+            "textfont": {"size": 11, "color": "rgba(0,0,0,0)"},
         },
         *_troubled(view, plane),
     ]  # fmt: skip
     return spec(
         traces, axis_title("d1", plane.x), axis_title("d2", plane.y),
-        xaxis=_range(plane.x), yaxis=_range(plane.y), coloraxis=colourings[colour]["coloraxis"],
+        xaxis=_range(plane.x), yaxis=_range(plane.y),
+        coloraxis=colourings[colour]["coloraxis"], annotations=_names(view, plane, proposed, ranks),
     )  # fmt: skip
+
+
+def _names(view: RunView, plane: MaterialsMap, rows: Sequence[int], ranks: Mapping[str, int]) -> list[Spec]:
+    """Rank and name of each proposal, with a line to its place."""
+    chosen = np.array(
+        [row for row in rows if all(np.isfinite(a.values[row]) for a in (plane.x, plane.y))], dtype=np.int64
+    )
+    shown = [(printable(id)[:MOST_LETTERS], ranks[id]) for id in view.ids[chosen]]
+    is_formula = are_formulas(view.ids)
+    letters = [len(f"{rank} {name}") for name, rank in shown]
+    offsets = placed(place(plane.x)[chosen], place(plane.y)[chosen], letters)
+    x, y = (np.log10(a.values[chosen]) if a.is_log else a.values[chosen] for a in (plane.x, plane.y))
+    return [
+        {
+            "x": float(x[k]), "y": float(y[k]), "ax": round(float(offsets[k, 0]), 1), "ay": round(-float(offsets[k, 1]), 1),
+            "text": f"{rank} {subscripted(name) if is_formula else plain(name)}", "showarrow": True, "arrowhead": 0,
+            "arrowwidth": 1, "arrowcolor": VERMILION, "standoff": 5, "bgcolor": "rgba(255,255,255,0.7)",
+            "font": {"size": 12, "color": "#1a1a1a"},
+            "borderpad": 0, "name": "proposed",
+        }
+        for k, (name, rank) in enumerate(shown)
+    ]  # fmt: skip
 
 
 def _known(view: RunView, plane: MaterialsMap, colour: str) -> Spec:
@@ -119,9 +152,21 @@ def _points(
         "marker": {"color": shortened(view.values(colour)[rows]), "coloraxis": "coloraxis", "opacity": 0.9, **marker},
         "meta": {
             "role": role,
+            "sure": _sureness(view)[rows].round(2).tolist(),
             "colourings": {key: {"color": shortened(view.values(key)[rows]), **one} for key, one in colourings.items()},
         },
     }  # fmt: skip
+
+
+def _sureness(view: RunView) -> np.ndarray:
+    """How solid a candidate is drawn: 1 with the smallest sigma of all, `FAINTEST` with the largest; ndarray (n_materials,)."""
+    std = view.values("std")
+    open_rows = np.flatnonzero(~view.labelled & np.isfinite(std))
+    sure = np.ones(len(std))
+    if len(open_rows) and np.ptp(std[open_rows]) > 0:
+        order = (ranks(std[open_rows]) - 1) / max(len(open_rows) - 1, 1)
+        sure[open_rows] = 1 - (1 - FAINTEST) * order
+    return sure
 
 
 def _colouring(view: RunView, name: str) -> Spec:

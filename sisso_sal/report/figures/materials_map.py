@@ -136,7 +136,7 @@ def _without_lines(view: RunView, first: Expression, second: Expression, notes: 
     inside, defined = _inside(x, y)
     candidates = np.flatnonzero(~view.labelled & inside)
     scores = view.values("score")
-    drawn = thinned(_place(x)[candidates], _place(y)[candidates], scores[candidates], N_DRAWN)
+    drawn = thinned(place(x)[candidates], place(y)[candidates], scores[candidates], N_DRAWN)
     drawn = np.union1d(candidates[drawn], np.flatnonzero(proposed & defined))
     return MaterialsMap(
         None, x, y, drawn, int((~view.labelled).sum()), int((defined & ~inside).sum()), int((~defined).sum()), (), tuple(notes)
@@ -257,7 +257,7 @@ def _axis(expression: Expression, values: np.ndarray, proposed: np.ndarray) -> A
     return Axis(expression, values, False, float(low - pad), float(high + pad))
 
 
-def _place(axis: Axis) -> np.ndarray:
+def place(axis: Axis) -> np.ndarray:
     """Where the values stand along the axis: 0 at its beginning, 1 at its end."""
     with np.errstate(all="ignore"):
         if axis.is_log:

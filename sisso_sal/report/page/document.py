@@ -6,17 +6,17 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from sisso_sal.campaign.status import status_document
-from sisso_sal.errors import InputError, SissoSalError, reason_of
+from sisso_sal.errors import InputError, reason_of
 from sisso_sal.features.expression import Expression
 from sisso_sal.ledger.lock import noted_driver
 from sisso_sal.models.display import descriptor_html, formula_html, unit_html
+from sisso_sal.report.chemistry import are_formulas, named
 from sisso_sal.report.figures import interactive
 from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.interactive_map import descriptor_map
@@ -29,6 +29,8 @@ from sisso_sal.report.figures.out_of_bag import (
     out_of_bag,
     reliability_of_hits,
 )
+from sisso_sal.report.page.glossary import features_told
+from sisso_sal.report.page.materials import cell_of, links
 from sisso_sal.report.page.sections import decimals_of, described, filters
 from sisso_sal.report.run_view import EnsembleLike, RunView
 from sisso_sal.system.documents import steering_escaped
@@ -64,8 +66,6 @@ def write_report(view: RunView, path: Path, *, is_over: bool = False) -> list[st
     ------
     StorageError
         The file cannot be written; an earlier one is as it was.
-    SissoSalError
-        There is no plotly.js to put into it.
     """
     parts = Parts()
     write_whole(path, report_html(view, is_over=is_over, parts=parts))
@@ -103,6 +103,8 @@ def report_html(view: RunView, *, is_over: bool = False, parts: Parts | None = N
         require(package, "report")
     environment = _environment()
     environment.filters.update(filters(view.unit, decimals_of(view.values("std"))))
+    environment.filters["feature"] = partial(_feature, known=view.units)
+    environment.filters["named"] = partial(named, with_subscripts=are_formulas(view.ids))
     data, axes = _data(view, parts)
     typical = _typical(view, parts)
     recurrence = [row for rows in parts.made("what recurs", partial(_recurrence, view)) for row in rows]
@@ -110,6 +112,8 @@ def report_html(view: RunView, *, is_over: bool = False, parts: Parts | None = N
     return environment.get_template(_TEMPLATE).render(
         **described(view, status_document(view.path, view.state, driver)),
         maps=axes,
+        pictures=_pictures(view, parts),
+        links={proposal["id"]: links(proposal["id"]) for proposal in view.proposals},
         figures=data["figures"].keys(),
         typical=typical,
         recurrence=recurrence,
@@ -123,6 +127,15 @@ def report_html(view: RunView, *, is_over: bool = False, parts: Parts | None = N
         plotly=plotly_script(),
         data=as_script(data),
     )
+
+
+def _feature(name: Any, known: Mapping[str, str]) -> Any:
+    """A feature with its entry of the glossary as a tooltip; what is none, or HTML already, stays."""
+    from markupsafe import Markup
+
+    if type(name) is not str or name not in known:
+        return name
+    return Markup('<span class="feature" data-feature="{}" tabindex="0">{}</span>').format(name, printable(name))
 
 
 @cache
@@ -142,17 +155,8 @@ def _in_print(value: Any) -> Any:
 
 
 def plotly_script() -> str:
-    """The code of plotly.js that comes with the plotly package.
-
-    Raises
-    ------
-    SissoSalError
-        It is not installed.
-    """
-    spec = find_spec("plotly")
-    path = None if spec is None or spec.origin is None else Path(spec.origin).parent / "package_data" / "plotly.min.js"
-    if path is None or not path.exists():
-        raise SissoSalError("report: needs the package plotly with its package_data/plotly.min.js, found none")
+    """The code of the bundle of plotly.js that the page draws with."""
+    path = Path(__file__).parent / "plotly" / "plotly-basic.min.js"
     return path.read_text(encoding="utf-8").replace("</script", "<\\/script")
 
 
@@ -184,6 +188,10 @@ def _data(view: RunView, parts: Parts) -> tuple[dict[str, Any], list[dict[str, A
         "columns": {name: packed(view.values(name)[rows]) for name in ("label", "mean", "std", "score")},
         "proposed": [proposal["id"] for proposal in view.proposals],
         "target": view.header,
+        "features": {
+            row["name"]: {key: row[key] for key in ("meaning", "source", "unit_text", "low", "high")}
+            for row in features_told(view)
+        },
     }
     return data, [said for _, _, said in maps]
 
@@ -193,6 +201,15 @@ def _map(view: RunView, rank: int, rows: np.ndarray) -> tuple[Any, dict[str, str
     plane = materials_map(view, rank)
     places = {"x": packed(plane.x.values[rows]), "y": packed(plane.y.values[rows])}
     return descriptor_map(view, plane, "mean"), places, _axes_and_notes(plane)
+
+
+def _pictures(view: RunView, parts: Parts) -> dict[str, tuple[str, str]]:
+    """Structure type and picture of the starting cell of each proposal; none where the user's structures come first."""
+    label = (view.summary.get("settings") or {}).get("label") or {}
+    if label.get("structures") or label.get("structure_column"):
+        return {}
+    made = {row["id"]: parts.made(f"cell of {row['id']}", partial(cell_of, row["id"])) for row in view.proposals}
+    return {id: picture for id, found in made.items() for picture in found if picture is not None}
 
 
 def _figures(view: RunView) -> dict[str, Callable[[], Any]]:

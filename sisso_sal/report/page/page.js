@@ -1,9 +1,15 @@
 "use strict";
 (() => {
+  document.documentElement.classList.add("js");
   const data = JSON.parse(document.getElementById("data").textContent);
   const plot = document.getElementById("map-plot"); // null where the report has no map
   const byId = new Map(data.ids.map((id, row) => [id, row]));
-  const config = { displaylogo: false, responsive: true, displayModeBar: "hover", modeBarButtons: [["toImage", "zoomIn2d", "zoomOut2d", "resetScale2d"]] };
+  const isNarrowPage = matchMedia("(max-width: 44rem)");
+  // On a narrow page the buttons of plotly would lie on legends.
+  const config = () => ({
+    displaylogo: false, displayModeBar: isNarrowPage.matches ? false : "hover",
+    modeBarButtons: [["toImage", "zoomIn2d", "zoomOut2d", "resetScale2d"]], toImageButtonOptions: { format: "svg", filename: document.title },
+  });
   const state = { map: 0, colour: "mean", drag: "select", rows: [], step: -1, marked: null };
   const unpacked = new Map();
 
@@ -23,8 +29,14 @@
 
   const theme = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  function dressed(layout) {
+  // On paper every figure has a size of its own, so that its letters can be read; the style sheet scales it to the column.
+  const print = matchMedia("print");
+  const PAPER = { "": [330, 270], map: [700, 430], course: [700, 300] };
+
+  function dressed(layout, name) {
     const out = structuredClone(layout);
+    if (print.matches) [out.width, out.height] = PAPER[name] || PAPER[""];
+    out.autosize = !print.matches;
     out.paper_bgcolor = out.plot_bgcolor = "rgba(0,0,0,0)";
     out.font = { color: theme("--ink"), size: 12, family: "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif" };
     for (const key of Object.keys(out).filter((name) => /^[xy]axis/.test(name))) {
@@ -37,7 +49,8 @@
 
   function redress() {
     for (const figure of document.querySelectorAll("[data-figure].js-plotly-plot")) {
-      Plotly.relayout(figure, dressed(data.figures[figure.dataset.figure].layout));
+      const name = figure.dataset.figure;
+      Plotly.react(figure, figure.data, dressed(data.figures[name].layout, name), config());
     }
     if (plot) drawMap(true);
   }
@@ -50,8 +63,8 @@
   function mapFigure() {
     const spec = structuredClone(data.maps[state.map]);
     const visible = new Set(checked("show"));
-    const layout = dressed(spec.layout);
-    const isNarrow = plot.clientWidth < 600;
+    const layout = dressed(spec.layout, "map");
+    const isNarrow = plot.clientWidth < 500 && !print.matches;
     layout.plot_bgcolor = theme("--field");
     for (const trace of spec.data) {
       if (["known", "candidates", "proposed", "lines"].includes(role(trace))) trace.visible = visible.has(role(trace));
@@ -61,6 +74,12 @@
       }
       if (["known", "candidates", "proposed"].includes(role(trace))) trace.showlegend = false; // the boxes above are the legend
       if (role(trace) === "known") trace.marker.line.color = theme("--ink");
+      if (role(trace) === "candidates" && visible.has("fade")) trace.marker.opacity = trace.meta.sure;
+      if (role(trace) === "proposed") {
+        trace.textfont.color = isNarrow ? theme("--ink") : "rgba(0,0,0,0)"; // places alone: names would cover each other
+        layout.annotations = isNarrow || !visible.has("proposed") ? [] : layout.annotations.map((each) => (
+          { ...each, bgcolor: theme("--veil"), font: { ...each.font, color: theme("--ink") } }));
+      }
       if (role(trace) === "candidates") trace.marker.line = { width: theme("--edge-width"), color: theme("--edge") };
       if (role(trace) === "lines") {
         trace.line.color = theme("--faint");
@@ -76,10 +95,11 @@
     layout.uirevision = state.map;
     layout.selectionrevision = state.map;
     layout.coloraxis.colorbar.title.font = { size: 12 };
+    layout.margin = { l: 55, r: 10, t: 10, b: 50 };
     if (isNarrow) {
       layout.xaxis.title.text = "d1";
       layout.yaxis.title.text = "d2";
-      layout.margin = { l: 45, r: 5, t: 20, b: 45 };
+      layout.margin = { l: 42, r: 5, t: 8, b: 40 };
       layout.xaxis.title.standoff = 2;
       layout.coloraxis.colorbar = { ...layout.coloraxis.colorbar, orientation: "h", y: -0.17, yanchor: "top", thickness: 10 };
       layout.coloraxis.colorbar.title.side = "bottom";
@@ -95,7 +115,7 @@
 
   function drawMap(isAnew) {
     const [traces, layout] = mapFigure();
-    return isAnew && plot.data ? Plotly.react(plot, traces, layout, config) : Plotly.newPlot(plot, traces, layout, config);
+    return isAnew && plot.data ? Plotly.react(plot, traces, layout, config()) : Plotly.newPlot(plot, traces, layout, config());
   }
 
   function says(text) {
@@ -267,9 +287,69 @@
     });
   }
 
+  // Details of the proposals ------------------------------------------------------------------------------------------
+
+  function unfold(button, open) {
+    button.setAttribute("aria-expanded", String(open));
+    document.getElementById(button.getAttribute("aria-controls")).classList.toggle("open", open);
+  }
+
+  function unfoldAll(button) {
+    const open = button.getAttribute("aria-expanded") !== "true";
+    button.setAttribute("aria-expanded", String(open));
+    button.textContent = open ? "No details" : "All details";
+    document.querySelectorAll(".unfold").forEach((each) => unfold(each, open));
+  }
+
+  // The glossary as a tooltip -----------------------------------------------------------------------------------------
+
+  const tip = document.getElementById("tip");
+
+  // Symbols of MathML: r with the index cov is the feature r_cov.
+  function nameSymbols() {
+    for (const symbol of document.querySelectorAll("math mi, math msub, math msubsup")) {
+      const [head, index] = symbol.children;
+      const name = index ? `${head.textContent}_${index.textContent}` : symbol.textContent;
+      if (Object.hasOwn(data.features, name) && !symbol.closest("[data-feature]")) symbol.dataset.feature = name;
+    }
+  }
+
+  function explain(target) {
+    const name = target.closest && target.closest("[data-feature]");
+    tip.hidden = !name;
+    if (!name) return;
+    const about = data.features[name.dataset.feature];
+    const number = (value) => (value === null ? "?" : Number(value.toPrecision(4)).toString());
+    tip.replaceChildren();
+    const title = document.createElement("b");
+    title.textContent = name.dataset.feature;
+    tip.append(title, about.meaning ? `: ${about.meaning}` : ": what it is was not said");
+    const range = document.createElement("div");
+    range.innerHTML = `known from ${number(about.low)} to ${number(about.high)} ${about.unit_text}`; // the unit is markup of this page
+    tip.append(range);
+    if (about.source) {
+      const source = document.createElement("div");
+      source.className = "small";
+      source.textContent = about.source;
+      tip.append(source);
+    }
+    const box = name.getBoundingClientRect();
+    const left = Math.max(4, Math.min(box.left, document.documentElement.clientWidth - tip.offsetWidth - 8));
+    tip.style.left = `${left + scrollX}px`;
+    tip.style.top = `${box.bottom + scrollY + 6}px`;
+  }
+
+  document.addEventListener("mouseover", (event) => explain(event.target));
+  document.addEventListener("focusin", (event) => explain(event.target));
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") tip.hidden = true; });
+  nameSymbols();
+
   document.addEventListener("click", (event) => {
+    explain(event.target); // a finger does not hover
     const button = event.target.closest("button");
     if (!button) return;
+    if (button.id === "unfold-all") unfoldAll(button);
+    if (button.classList.contains("unfold")) unfold(button, button.getAttribute("aria-expanded") !== "true");
     if (button.dataset.copy) copy(copies[button.dataset.copy](button), button);
     if (button.dataset.find !== undefined) {
       find(button.dataset.find);
@@ -282,19 +362,41 @@
     redress();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redress);
-  matchMedia("print").addEventListener("change", redress);
+
+  const figures = () => [...document.querySelectorAll(".js-plotly-plot")];
+
+  function fit() {
+    if (!print.matches) for (const figure of figures()) Plotly.Plots.resize(figure);
+  }
+
+  print.addEventListener("change", redress);
+  let waiting = 0;
+  addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(fit, 150); });
+
+  // On paper a figure is scaled as a whole: its parts get a box of their own coordinates, and the style sheet the width.
+  function keepsShape(figure) {
+    const measure = () => {
+      const { width, height } = figure._fullLayout;
+      for (const svg of figure.querySelectorAll(".main-svg")) svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+      figure.style.setProperty("--aspect", `${width} / ${height}`);
+    };
+    measure();
+    figure.on("plotly_afterplot", measure);
+  }
 
   async function draw() {
     if (plot) {
       await drawMap(false);
+      keepsShape(plot);
       listen();
     }
     for (const figure of document.querySelectorAll("[data-figure]")) {
       await new Promise((next) => setTimeout(next));
       const { data: traces, layout } = data.figures[figure.dataset.figure];
-      await Plotly.newPlot(figure, traces, dressed(layout), config);
+      await Plotly.newPlot(figure, traces, dressed(layout, figure.dataset.figure), config());
+      keepsShape(figure);
     }
-    document.documentElement.dataset.drawn = "yes";
+    document.documentElement.dataset.drawn = String(Math.round(performance.now()));
   }
   if (plot) listenToMap();
   requestAnimationFrame(() => setTimeout(draw)); // the text is there first

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from sisso_sal.features.dimension import parse_unit
 from sisso_sal.models.display import number_html, unit_html
 from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.out_of_bag import accuracy
+from sisso_sal.report.page.glossary import features_told
 from sisso_sal.report.page.reasons import reasons
 from sisso_sal.report.run_view import RunView
 from sisso_sal.report.summary import (
@@ -30,6 +31,10 @@ from sisso_sal.report.summary import (
 )
 from sisso_sal.report.text.elements import excluded_text
 from sisso_sal.system.durations import duration
+from sisso_sal.system.printable import printable
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 N_ROWS = 200
 """Rows that are set aside and shown; summary.json has all."""
@@ -46,7 +51,8 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
         "title": view.title,
         "target": view.target,
         "unit": view.unit,
-        "question": Goal.parse(str(summary["goal"])).in_words(view.target, view.unit),
+        "question": _question(summary, view),
+        "in_unit": _in_unit(view.unit),
         "materials": materials_text(summary),
         "no_prediction": no_prediction(summary),
         "no_longer_help": no_longer_help(summary, view.unit),
@@ -65,7 +71,8 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
         "accuracy": accuracy(view),
         "left_out": excluded_text(summary["excluded"]),
         "proposals": [
-            {"level": None, "because": "", **proposal, "why": why, "marks": marks_of(proposal)}
+            {"level": None, "because": "", "probability": None, "chosen_by": proposal["score"], "rank": None, "reason": ""}
+            | {**proposal, "sentence": proposal.get("why", ""), "why": why, "marks": marks_of(proposal)}
             for proposal, why in zip(view.proposals, reasons(view), strict=True)
         ],
         "status": status,
@@ -73,7 +80,9 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
         "n_new": len(so_far.ids) - so_far.n_start,
         "knows_rmse": any(fit["rmse"] is not None for fit in so_far.fits),
         "knows_coverage": any(fit["coverage95"] is not None for fit in so_far.fits),
-        "features": _features(view),
+        "features": features_told(view),
+        "reads": _reads(summary, view.unit),
+        "by_score": _by_score(view.proposals),
         "rejected": rejected_by_cause(summary.get("rejected", {})),
         "unused": _unused(summary),
         "settings": _flat(summary["settings"]),
@@ -81,6 +90,22 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
         "n_materials": len(view.ids),
         "newer": _newer(view),
     }  # fmt: skip
+
+
+def _in_unit(unit: str) -> Markup:
+    """A unit behind a number, with the space between the two; "" for none."""
+    from markupsafe import Markup
+
+    return Markup("\u00a0" + unit_html(parse_unit(unit)) if unit else "")
+
+
+def _question(summary: Mapping[str, Any], view: RunView) -> Markup:
+    """What is looked for; the unit typeset."""
+    from markupsafe import Markup, escape
+
+    goal = Goal.parse(str(summary["goal"]))
+    bare, with_unit = goal.in_words(printable(view.target)), goal.in_words(printable(view.target), "unit")
+    return escape(bare) + (_in_unit(view.unit) if with_unit != bare else Markup(""))
 
 
 def _choices(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -113,7 +138,7 @@ def filters(unit: str, decimals: int) -> dict[str, Callable[..., Any]]:
 
     def measured(value: Any, digits: int = 3) -> Markup:
         written = number(value, digits)
-        return written if written == "–" or not unit else written + f"\u00a0{unit}"
+        return written if written == "–" else written + _in_unit(unit)
 
     def decimal(value: Any) -> str:
         return "–" if value is None or not np.isfinite(value) else f"{value:.{decimals}f}".replace("-", "−")
@@ -151,21 +176,35 @@ def decimals_of(std: np.ndarray) -> int:
     return int(np.clip(2 - np.floor(np.log10(np.median(known))), 0, 6)) if len(known) else 3
 
 
-def _features(view: RunView) -> list[dict[str, Any]]:
-    """Primary features: the share of formulas with them (None without formulas), and their ranges over labelled materials."""
-    shares = view.summary.get("recurrence", {}).get("primaries")
-    features = []
-    for name, unit in view.units.items():
-        values = view.columns[name]
-        known, other = values[view.labelled], values[~view.labelled]
-        outside = float(((other < known.min()) | (other > known.max())).mean()) if len(other) and len(known) else None
-        features.append(
-            {
-                "name": name, "unit": unit, "share": None if shares is None else shares.get(name, 0.0),
-                "low": known.min(), "high": known.max(), "outside": outside,
-            }
-        )  # fmt: skip
-    return sorted(features, key=lambda row: (-(row["share"] or 0.0), row["name"]))
+def _reads(summary: Mapping[str, Any], unit: str) -> Markup:
+    """Of which distribution ±, interval and probability are, and what the probability is of."""
+    from markupsafe import Markup, escape
+
+    wanted = Goal.parse(str(summary.get("wanted") or summary["goal"]))
+    of = Markup("better than the best known")
+    if wanted.has_bound:
+        of = escape(wanted.bound_in_words) + _in_unit(unit)
+    sigma = f"{summary['sigma']} " if "sigma" in summary else ""
+    text = Markup(
+        "±, 95\u202f% interval and P(hit) are of one distribution, that of the prediction: ± is half the width of its 68\u202f% "
+        "interval (the {}sigma), the interval contains the value with a probability of 95\u202f%, and P(hit) is its "
+        "probability to be {}."
+    )
+    return text.format(sigma, of)
+
+
+def _by_score(proposals: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
+    """What the table of proposals needs columns for: a number that is not the probability, and places that are not the order."""
+
+    def is_other(row: Mapping[str, Any]) -> bool:
+        by, chance = row.get("chosen_by"), row.get("probability")
+        return by is not None and (chance is None or abs(by - chance) > 1e-9)
+
+    return {
+        "has_chance": any(row.get("probability") is not None for row in proposals),
+        "has_number": not proposals or any(is_other(row) or row.get("chosen_by") is None for row in proposals),
+        "has_rank": any(row.get("rank") not in {None, place} for place, row in enumerate(proposals, 1)),
+    }
 
 
 def _unused(summary: Mapping[str, Any]) -> dict[str, Any]:

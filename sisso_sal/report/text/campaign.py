@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sisso_sal.data.headers import split_header
+from sisso_sal.report.summary import counted
 from sisso_sal.report.text.table import aligned
+from sisso_sal.report.text.why import why_lines
 from sisso_sal.system.durations import duration
 from sisso_sal.system.printable import printable
 
@@ -48,6 +50,7 @@ def preview_text(preview: Mapping[str, Any]) -> str:
         + (new if preview["is_new"] else made),
         aligned(rows, numeric=[0, 2, 3, 4]) if preview["proposals"] else "nothing",
     ]
+    lines += why_lines(preview["proposals"])
     if preview["pending"]:
         lines.append(f"no result yet: {_listed(preview['pending'])}")
     return "\n".join(lines)
@@ -80,7 +83,7 @@ def status_text(status: Mapping[str, Any], width: int | None = None) -> str:
     lines = [
         f"{status['run']}: {_standing(status)}",
         f"goal {status['goal']} of {status['target']}; iteration {status['iteration']}, {status['n_labelled']} labelled"
-        + ("" if status["n_candidates"] is None else f", {status['n_candidates']} candidates"),
+        + ("" if status["n_candidates"] is None else f", {counted(status['n_candidates'], 'candidate')}"),
     ]
     if status["best"]:
         lines.append(f"best {printable(status['best']['id'])}, {status['best']['value']:.4g}{suffix}")
@@ -152,6 +155,7 @@ def _waiting(status: Mapping[str, Any], width: int | None) -> list[str]:
             lines.append(f"and {len(oldest) - SHOWN} more")
     if status["open"] and not status["has_oracle"]:
         lines += ["", f"proposed, no label yet: {_listed(status['open'])}"]
+        lines += why_lines(status.get("reasons", ())[:SHOWN], width)
     return lines
 
 

@@ -11,6 +11,7 @@ from sisso_sal.campaign.marks import MARKS, Mark
 from sisso_sal.features.names import quoted
 from sisso_sal.models.trade_off import simplest_choice
 from sisso_sal.report.summary import (
+    counted,
     extrapolates,
     form_text,
     is_far,
@@ -26,6 +27,7 @@ from sisso_sal.report.summary import (
 from sisso_sal.report.text.elements import excluded_text
 from sisso_sal.report.text.table import aligned
 from sisso_sal.report.text.trade_off import trade_off_text
+from sisso_sal.report.text.why import why_lines
 from sisso_sal.system.printable import printable
 
 N_PROBABLE = 3
@@ -77,8 +79,8 @@ def discover_text(summary: Mapping[str, Any], width: int | None = None) -> str:
     suffix = f" {unit}" if unit else ""
     again = "" if summary["is_new"] else " (as recorded; there is no new label)"
     head = [
-        f"Iteration {summary['iteration']}{again}: {summary['n_labelled']} labelled, {summary['n_candidates']} candidates, "
-        f"goal {summary['goal']}",
+        f"Iteration {summary['iteration']}{again}: {summary['n_labelled']} labelled, "
+        f"{counted(summary['n_candidates'], 'candidate')}, goal {summary['goal']}",
         *materials_text(summary),
         *([f"Features: {sizes(summary['n_features'])}"] if summary.get("n_features") else []),
         *([f"left out: {rejections(summary['rejected'])}"] if "rejected" in summary else []),
@@ -268,6 +270,7 @@ def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int 
         why = f": {stop['why']}" if stop.get("kind") == "budget" and summary.get("levels") else ""
         return [*lines, f"No candidate can be proposed{why}."]
     lines += ["", f"Best candidates for {printable(target)}:", _table(summary, suffix, width)]
+    after = why_lines(proposals, width)
     lines += flags_explained(flags(proposal) for proposal in proposals)
     lines += [mark.explained for mark in occurring(proposals)]
     if score := score_at_levels(summary):
@@ -280,7 +283,7 @@ def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int 
         lines.append(
             f"{summary['expected_hits']:.1f} of {which} are expected to reach {_rounded(summary['wanted'])}{suffix}"
         )
-    return lines
+    return [*lines, "", *after] if after else lines
 
 
 def _table(summary: Mapping[str, Any], suffix: str, width: int | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.registry import meaning_of
 from sisso_sal.protocols.cause import in_words
+from sisso_sal.report.summary import counted
 from sisso_sal.report.text.table import aligned
 from sisso_sal.system.durations import duration
 
@@ -20,7 +21,7 @@ def screening_text(document: Mapping[str, Any], width: int | None = None) -> str
     target, unit = document["target"]["name"], document["target"]["unit"]
     goal, run = Goal.parse(document["goal"]), document["run"]
     lines = [
-        f"{document['n_rows']} candidates, {document['n_predicted']} with a prediction, {goal.in_words(target, unit)}"
+        f"{counted(document['n_rows'], 'candidate')}, {document['n_predicted']} with a prediction, {goal.in_words(target, unit)}"
     ]
     if document["n_without_prediction"]:
         lines.append(f"no prediction: {in_words(document['without_prediction'])}")
@@ -35,7 +36,7 @@ def screening_text(document: Mapping[str, Any], width: int | None = None) -> str
         lines.append(f"more than half of the formulas extrapolate: {document['n_extrapolated']}")
     lines += ["", _table(document), f"score: {meaning_of(document['acquisition'])}"]
     if run["rows_per_second"]:
-        rate = f"{run['n_rows']} candidates in {duration(run['seconds'])}, {run['rows_per_second']:.3g} a second"
+        rate = f"{counted(run['n_rows'], 'candidate')} in {duration(run['seconds'])}, {run['rows_per_second']:.3g} a second"
         before = f"; {run['n_rows_before']} were there" if run["n_rows_before"] else ""
         lines += ["", rate + before]
     else:
@@ -49,7 +50,7 @@ def share_text(document: Mapping[str, Any]) -> str:
     """What ``screen --share`` prints."""
     (number, of), run = document["share"], document["run"]
     before = f"; {run['n_rows_before']} were there" if run["n_rows_before"] else ""
-    return f"Share {number} of {of}: {run['n_rows']} candidates in {duration(run['seconds'])}{before}"
+    return f"Share {number} of {of}: {counted(run['n_rows'], 'candidate')} in {duration(run['seconds'])}{before}"
 
 
 def _table(document: Mapping[str, Any]) -> str:

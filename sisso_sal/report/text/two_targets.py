@@ -8,7 +8,7 @@ from typing import Any
 
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.campaign.marks import MARKS
-from sisso_sal.report.summary import no_prediction
+from sisso_sal.report.summary import counted, no_prediction
 from sisso_sal.report.text.elements import excluded_text
 from sisso_sal.report.text.results import flags, flags_explained
 from sisso_sal.report.text.table import aligned
@@ -21,7 +21,7 @@ N_FRONT = 12
 def pareto_text(document: Mapping[str, Any], width: int | None = None) -> str:
     """What `pareto` prints; takes the document of ``pareto --json``, and the columns of the terminal if it is one."""
     lines = [
-        f"{document['n_labelled']} materials with both targets known, {document['n_candidates']} candidates"
+        f"{document['n_labelled']} materials with both targets known, {counted(document['n_candidates'], 'candidate')}"
         + (f", {document['n_half_labelled']} of them half known" if document["n_half_labelled"] else ""),
     ]
     for target in document["targets"]:
@@ -29,7 +29,7 @@ def pareto_text(document: Mapping[str, Any], width: int | None = None) -> str:
     counts = [*filter(None, [excluded_text(document["excluded"])])]
     counts += [f"Not proposed: {missing}"] if (missing := no_prediction(document)) else []
     if n := document["n_without_gain"]:
-        counts.append(f"Not proposed: {n} candidates that cannot improve the front (EHVI 0)")
+        counts.append(f"Not proposed: {counted(n, 'candidate')} that cannot improve the front (EHVI 0)")
     lines += ["", *counts] if counts else []
     return "\n".join([*lines, "", *_proposals(document, width), "", *_front(document, width)])
 
