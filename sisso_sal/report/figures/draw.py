@@ -6,7 +6,7 @@ Every function takes a run folder, or a `RunView` of a fitted ensemble and a tab
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from sisso_sal.errors import InputError
 from sisso_sal.report.figures import interactive, interactive_map, paper, paper_map
+from sisso_sal.report.figures.backends import drawn
 from sisso_sal.report.figures.colours import COLOURS
 from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.materials_map import materials_map
@@ -22,7 +23,6 @@ from sisso_sal.report.figures.out_of_bag import (
     out_of_bag,
     reliability_of_hits,
 )
-from sisso_sal.report.figures.paper_layout import STYLE, check_columns
 from sisso_sal.report.run_view import RunView, as_view
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def descriptor_map(
     if colour not in interactive_map.COLOURINGS:
         raise InputError(f"colour: needs one of {', '.join(interactive_map.COLOURINGS)}, found '{colour}'")
     makers = (interactive_map.descriptor_map, paper_map.descriptor_map)
-    return _drawn((backend, columns), makers, view, materials_map(view, formula), colour)
+    return drawn((backend, columns), makers, view, materials_map(view, formula), colour)
 
 
 def parity(
@@ -132,7 +132,7 @@ def parity(
     'known gap (eV)'
     """
     view = as_view(run)
-    return _drawn((backend, columns), (interactive.parity, paper.parity), view, out_of_bag(view), residuals)
+    return drawn((backend, columns), (interactive.parity, paper.parity), view, out_of_bag(view), residuals)
 
 
 def calibration(run: RunView | str | os.PathLike[str], *, backend: str = "plotly", columns: int | None = None) -> Any:
@@ -164,7 +164,7 @@ def calibration(run: RunView | str | os.PathLike[str], *, backend: str = "plotly
     >>> calibration(view).layout.yaxis.title.text
     'observed coverage'
     """
-    return _drawn((backend, columns), (interactive.calibration, paper.calibration), calibration_curve(as_view(run)))
+    return drawn((backend, columns), (interactive.calibration, paper.calibration), calibration_curve(as_view(run)))
 
 
 def reliability(run: RunView | str | os.PathLike[str], *, backend: str = "plotly", columns: int | None = None) -> Any:
@@ -194,7 +194,7 @@ def reliability(run: RunView | str | os.PathLike[str], *, backend: str = "plotly
     found = reliability_of_hits(view)
     if found is None:
         raise InputError(f"{view.title}: needs a goal with a bound and out-of-bag predictions with a sigma, found none")
-    return _drawn((backend, columns), (interactive.reliability, paper.reliability), found)
+    return drawn((backend, columns), (interactive.reliability, paper.reliability), found)
 
 
 def error_against_sigma(
@@ -228,7 +228,7 @@ def error_against_sigma(
     """
     view = as_view(run)
     makers = (interactive.error_against_sigma, paper.error_against_sigma)
-    return _drawn((backend, columns), makers, view, out_of_bag(view, needs_sigma=True))
+    return drawn((backend, columns), makers, view, out_of_bag(view, needs_sigma=True))
 
 
 def learning_curve(
@@ -263,7 +263,7 @@ def learning_curve(
     'labels'
     """
     view = as_view(run)
-    return _drawn((backend, columns), (interactive.learning_curve, paper.learning_curve), view, course(view))
+    return drawn((backend, columns), (interactive.learning_curve, paper.learning_curve), view, course(view))
 
 
 def feature_frequency(
@@ -311,7 +311,7 @@ def feature_frequency(
     title = f"share of {n_members} formulas" if n_members else "share of the formulas"
     for_matplotlib = partial(paper.feature_frequency, kind=kind)
     rows = list(shares.items())[:N_BARS]
-    return _drawn((backend, columns), (interactive.feature_frequency, for_matplotlib), rows, title)
+    return drawn((backend, columns), (interactive.feature_frequency, for_matplotlib), rows, title)
 
 
 def pourbaix(
@@ -350,26 +350,7 @@ def pourbaix(
         from sisso_sal.oracle.stability.diagram import pourbaix_figure
 
         return pourbaix_figure(stability, name, at)
-    return _drawn((backend, None), (interactive.pourbaix, interactive.pourbaix), stability, name, at)
-
-
-def _drawn(kind: tuple[str, int | None], makers: tuple[Callable[..., Any], Callable[..., Any]], *content: Any) -> Any:
-    """A figure by the first maker for plotly, by the second, which also takes a number of columns, for matplotlib."""
-    (backend, columns), (for_plotly, for_matplotlib) = kind, makers
-    if backend == "matplotlib":
-        from matplotlib import rc_context
-
-        with rc_context(STYLE):
-            return for_matplotlib(*content, 1 if columns is None else check_columns(columns))
-    if backend != "plotly":
-        raise InputError(f"backend: needs plotly or matplotlib, found '{backend}'")
-    if columns is not None:
-        raise InputError(
-            "columns: needs backend='matplotlib', because a figure of plotly is as wide as its page; found 'plotly'"
-        )
-    from plotly.graph_objects import Figure
-
-    return Figure(for_plotly(*content))
+    return drawn((backend, None), (interactive.pourbaix, interactive.pourbaix), stability, name, at)
 
 
 _DASHES = ("-", "--", "-.", ":")

@@ -18,7 +18,7 @@ BLUE, VERMILION = COLOURS[:2]
 _GREY = "#888888"
 _HEIGHTS = {1: 3.7, 2: 4.8}
 _NAME_SIZE, _LEVEL_SIZE = 7.0, 6.0
-_MARK = {1: 26.0, 2: 44.0}
+MARK_AREA = {1: 26.0, 2: 44.0}
 """Area of the mark of a proposal, in points squared; others are smaller."""
 _KNOWN, _CANDIDATE = 6.0, 0.8
 """What it costs to cover such a mark by a name, see `name_places`."""
@@ -35,11 +35,11 @@ def descriptor_map(view: RunView, plane: MaterialsMap, colour: str, columns: int
         axes.plot(line.x, line.y, ":", color=_GREY, linewidth=0.8, zorder=1)
     shown = _marks(sheet, view, plane, proposed, scale, colour)
     _troubled(axes, view, plane)
-    _scaled(sheet, plane)
-    sheet.colour_bar(shown, _colour_label(view, colour))
+    set_scales(sheet, plane)
+    sheet.colour_bar(shown, colour_label(view, colour))
     figure = sheet.finish()
     if not _placed(sheet, view, plane, {id: plain(id) for id in ids}, _NAME_SIZE):
-        _numbered(sheet, view, plane, ids)
+        name_by_number(sheet, view, plane, ids)
     return figure
 
 
@@ -51,14 +51,15 @@ def _scale(view: RunView, colour: str) -> dict[str, Any]:
     return {"cmap": SCALES[colour].lower(), "vmin": low, "vmax": high}
 
 
-def _colour_label(view: RunView, colour: str) -> Label:
+def colour_label(view: RunView, colour: str) -> Label:
+    """What the colours show: ``mean``, ``std`` or ``score``."""
     unit = f" ({typeset_unit(view.unit)})" if view.unit else ""
     return Label.of({"mean": f"{plain(view.target)}{unit}", "std": f"sigma{unit}", "score": "score"}[colour])
 
 
 def _marks(sheet: Sheet, view: RunView, plane: MaterialsMap, proposed: np.ndarray, scale, colour: str) -> Any:
     values, known, axes = view.values(colour), view.labelled, sheet.axes
-    x, y, area = plane.x.values, plane.y.values, _MARK[sheet.columns]
+    x, y, area = plane.x.values, plane.y.values, MARK_AREA[sheet.columns]
     rows = plane.drawn[~proposed[plane.drawn]]
     shown = axes.scatter(
         x[rows], y[rows], 0.2 * area, values[rows], **scale, linewidths=0, zorder=2, rasterized=len(rows) > 2000,
@@ -85,7 +86,8 @@ def _troubled(axes, view: RunView, plane: MaterialsMap) -> None:
             axes.scatter(plane.x.values[rows], plane.y.values[rows], 30, colour, marker=marker, label=name, zorder=4)
 
 
-def _scaled(sheet: Sheet, plane: MaterialsMap) -> None:
+def set_scales(sheet: Sheet, plane: MaterialsMap) -> None:
+    """Scales, limits and labels of the axes."""
     from matplotlib.ticker import MaxNLocator
 
     axes = sheet.axes
@@ -113,7 +115,7 @@ def _placed(
     places = _in_points(axes, plane.x.values, plane.y.values)
     row_of = {id: row for row, id in enumerate(view.ids)}
     rows = np.array([row_of[id] for id in names if np.isfinite(places[row_of[id]]).all()], dtype=np.int64)
-    radius = 0.5 * float(np.sqrt(2.0 * _MARK[sheet.columns])) + 0.8
+    radius = 0.5 * float(np.sqrt(2.0 * MARK_AREA[sheet.columns])) + 0.8
     marks = places[rows]
     texts = [names[str(view.ids[row])] for row in rows]
     sizes = np.array([size_of(text, size) for text in texts]).reshape(-1, 2) + np.array([2.0, 1.0])
@@ -129,7 +131,7 @@ def _placed(
     if boxes is None:
         return False
     for level, place, _ in shown:
-        _write(axes, f"{level:g}".replace("-", "−"), place, _LEVEL_SIZE, "0.4")
+        _write(axes, f"{level:.3g}".replace("-", "−"), place, _LEVEL_SIZE, "0.4")
     for text, mark, box in zip(texts, marks, boxes, strict=True):
         _write(axes, text, 0.5 * (box[:2] + box[2:]), size, "black")
         end = line_to(mark, box)
@@ -168,7 +170,7 @@ def _levels(
     found = []
     for line in plane.lines:
         points = _in_points(axes, line.x, line.y)
-        size = np.array(size_of(f"{line.level:g}", _LEVEL_SIZE)) + 2.0
+        size = np.array(size_of(f"{line.level:.3g}", _LEVEL_SIZE)) + 2.0
         for share in (0.5, 0.35, 0.65, 0.2, 0.8, 0.1, 0.9):
             middle = points[round(share * (len(points) - 1))]
             box = np.concatenate([middle - 0.5 * size, middle + 0.5 * size])
@@ -179,10 +181,12 @@ def _levels(
     return found
 
 
-def _numbered(sheet: Sheet, view: RunView, plane: MaterialsMap, ids: list[str]) -> None:
+def name_by_number(sheet: Sheet, view: RunView, plane: MaterialsMap, ids: list[str]) -> None:
     """Many proposals: numbers beside their marks, or in them where there is no room, and their names below the axes."""
     from matplotlib.lines import Line2D
 
+    if not ids:
+        return
     handles = [Line2D([], [], linestyle="none") for _ in ids]
     names = [f"{rank} {plain(id)}" for rank, id in enumerate(ids, 1)]
     sheet.figure.set_layout_engine("constrained")
