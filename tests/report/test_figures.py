@@ -135,7 +135,7 @@ def test_the_command_writes_the_page_and_every_figure(forks, campaign, tmp_path)
     files = json.loads(done.out)["files"]
     assert {path.rpartition("/")[2] for path in files} >= {
         "map-1.svg", "parity.svg", "residuals.svg", "calibration.svg", "error-against-sigma.svg", "learning-curve.svg",
-        "primaries.svg", "operators.svg", "descriptors.svg",
+        "primaries.svg", "operators.svg", "descriptors.svg", "search-map.svg",
     }  # fmt: skip
     for path in files:
         with open(path, encoding="utf-8") as file:

@@ -136,10 +136,10 @@ def typeset_unit(text: str) -> str:
     """
     Examples
     --------
-    >>> typeset_unit("eV*Å**5")
-    'eV·Å$^{5}$'
+    >>> typeset_unit("eV*Å**2/Pauling"), typeset_unit("Å**(1/6)")
+    ('eV·Å$^{2}$/Pauling', 'Å$^{1/6}$')
     """
-    return re.sub(r"\*\*\(?([-\d/]+)\)?", r"$^{\1}$", plain(text)).replace("*", "·")
+    return re.sub(r"\*\*(?:\(([-\d/]+)\)|(-?\d+))", r"$^{\1\2}$", plain(text)).replace("*", "·")
 
 
 def plain(text: str) -> str:

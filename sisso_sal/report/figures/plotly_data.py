@@ -103,10 +103,10 @@ def unit_markup(unit: str) -> str:
 
     Examples
     --------
-    >>> unit_markup("eV/Å**2")
-    'eV/Å<sup>2</sup>'
+    >>> unit_markup("eV*Å**2/Pauling"), unit_markup("Å**(1/6)")
+    ('eV·Å<sup>2</sup>/Pauling', 'Å<sup>1/6</sup>')
     """
-    return re.sub(r"\*\*\(?([-\d/]+)\)?", r"<sup>\1</sup>", escape(unit)).replace("*", "·")
+    return re.sub(r"\*\*(?:\(([-\d/]+)\)|(-?\d+))", r"<sup>\1\2</sup>", escape(unit)).replace("*", "·")
 
 
 def header_markup(target: str, unit: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sisso_sal.errors import InputError, SissoSalError, reason_of
+from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.draw import (
     RECURRENCES,
     calibration,
@@ -21,6 +22,7 @@ from sisso_sal.report.figures.draw import (
 )
 from sisso_sal.report.figures.materials_map import number_of_maps
 from sisso_sal.report.figures.out_of_bag import has_out_of_bag, has_out_of_bag_sigma, reliability_of_hits
+from sisso_sal.report.figures.search import search_map
 from sisso_sal.report.run_view import RunView
 from sisso_sal.system.storage import writing
 
@@ -82,6 +84,8 @@ def _makers(view: RunView, columns: int) -> dict[str, Callable[[], Any]]:
     if reliability_of_hits(view) is not None:
         makers["reliability"] = drawn(reliability, view)
     makers["learning-curve"] = drawn(learning_curve, view)
+    if view.ensemble is not None and len((seen := course(view)).ids) > seen.n_start:
+        makers["search-map"] = drawn(search_map, view)
     recurring = [kind for kind in RECURRENCES if view.summary.get("recurrence", {}).get(kind)]
     return makers | {kind: drawn(feature_frequency, view, kind) for kind in recurring}
 
