@@ -6,7 +6,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from sisso_sal.errors import InputError
 from sisso_sal.report.figures.course import course
-from sisso_sal.report.figures.search import search_map, searched
+from sisso_sal.report.figures.search import search_map
+from sisso_sal.report.figures.searched import searched
 
 
 def test_known_and_found_are_those_of_the_ledger_in_their_order(view):

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sisso_sal.report.figures.colours import COLOURS, SCALES
 from sisso_sal.report.figures.interactive_map import axis_range, axis_title
 from sisso_sal.report.figures.plotly_data import Spec, header_markup, plain, shortened, spec
+from sisso_sal.report.figures.searched import SearchMap
 from sisso_sal.report.run_view import RunView
-
-if TYPE_CHECKING:
-    from sisso_sal.report.figures.search import SearchMap
 
 VERMILION = COLOURS[1]
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from sisso_sal.report.figures.colours import COLOURS, SCALES
 from sisso_sal.report.figures.paper_layout import Sheet
 from sisso_sal.report.figures.paper_map import MARK_AREA, colour_label, name_by_number, set_scales
+from sisso_sal.report.figures.searched import SearchMap
 from sisso_sal.report.run_view import RunView
-
-if TYPE_CHECKING:
-    from sisso_sal.report.figures.search import SearchMap
 
 VERMILION = COLOURS[1]
 _HEIGHTS = {1: 3.7, 2: 4.8}
