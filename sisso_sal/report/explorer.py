@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -216,7 +217,7 @@ class MapExplorer:
         self._told: list[Callable[[list[str]], None]] = []
         names = list(shown.quantities)
         self.x, self.y, self.colour = (
-            widgets.Dropdown(options=names, value=value, description=what)
+            widgets.Dropdown(options=names, value=value, description=what, layout={"width": "26em"})
             for what, value in (("x", names[0]), ("y", names[1]), ("colour", shown.colour))
         )
         there = tuple(name for name in LAYERS if len(self._rows[name]))
@@ -226,6 +227,7 @@ class MapExplorer:
         self.figure: Any = FigureWidget(looked_at(self._figure()))
         for control in (self.x, self.y, self.colour, self.layers, self.log_x, self.log_y):
             control.observe(self._redraw, names="value")
+        self.figure.observe(self._on_drawn, names="_js2py_relayout")
         for trace in self.figure.data:
             trace.on_selection(self._on_selection)
             trace.on_deselect(self._on_deselect)
@@ -332,25 +334,69 @@ class MapExplorer:
     # Selecting -----------------------------------------------------------------------------------------------------------
 
     def _on_selection(self, trace: Any, points: Any, selector: Any) -> None:
-        chosen = self._selected.copy()
-        rows = self._rows[trace.name]
-        chosen[rows] = False
-        chosen[rows[list(points.point_inds)]] = True
-        self._set(chosen)
+        self._adopt(trace.name, points.point_inds)
 
     def _on_deselect(self, trace: Any, points: Any) -> None:
-        chosen = self._selected.copy()
-        chosen[self._rows[trace.name]] = False
-        self._set(chosen)
+        self._adopt(trace.name, ())
 
-    def _set(self, chosen: np.ndarray) -> None:
+    def _adopt(self, layer: str, chosen_points: Sequence[int]) -> None:
+        """What the browser says of a layer. It shows it already: an answer would cross its next message."""
+        chosen, rows = self._selected.copy(), self._rows[layer]
+        chosen[rows] = False
+        chosen[rows[list(chosen_points)]] = True
+        self._set(chosen, is_shown=True)
+
+    def _on_drawn(self, change: Any) -> None:
+        """Boxes and shapes as the browser has them.
+
+        Its message of the points inside is lost where the pointer comes to rest on a point: then the message of the hover takes its
+        place before it is sent. The boxes come by another way, so the points are compared with them here.
+        """
+        selections = ((change["new"] or {}).get("relayout_data") or {}).get("selections")
+        if selections is None:
+            return
+        places = np.column_stack([self._shown.quantities[control.value].values for control in (self.x, self.y)])
+        is_shown = np.isin(self._shown.layer_of, self.layers.value)
+        chosen = np.zeros(len(places), dtype=bool)
+        for drawn in selections:
+            chosen |= is_shown & within(drawn, places)
+        self._set(chosen, is_shown=True)
+
+    def _set(self, chosen: np.ndarray, *, is_shown: bool = False) -> None:
         if np.array_equal(chosen, self._selected):
             return
         self._selected = chosen
-        self._redraw()
+        if is_shown:
+            self._tell()
+        else:
+            self._redraw()
         ids = self.selected
         for partner in self._partners:
-            there = np.isin(partner._shown.ids.astype(str), ids)
-            partner._set(there)
+            partner._set(np.isin(partner._shown.ids.astype(str), ids))
         for told in self._told:
             told(ids)
+
+
+def within(drawn: Mapping[str, Any], places: np.ndarray) -> np.ndarray:
+    """Which places (n, 2) lie within a selection of plotly: a ``rect``, or a ``path`` such as ``M0,0L1,0L1,1Z``.
+
+    Examples
+    --------
+    >>> places = np.array([[0.5, 0.5], [0.9, 0.9], [2.0, 2.0]])
+    >>> within({"type": "rect", "x0": 0, "x1": 1, "y0": 1, "y1": 0}, places).tolist()
+    [True, True, False]
+    >>> within({"type": "path", "path": "M0,0L1,0L0,2Z"}, places).tolist()
+    [True, False, False]
+    """
+    x, y = places.T
+    inside = np.zeros(len(places), dtype=bool)
+    with np.errstate(all="ignore"):
+        if drawn["type"] == "rect":
+            (left, right), (low, high) = (sorted((drawn[f"{side}0"], drawn[f"{side}1"])) for side in "xy")
+            return (x >= left) & (x <= right) & (y >= low) & (y <= high)
+        corners = np.array([pair.split(",") for pair in re.findall(r"[^MLZ]+", drawn["path"])], dtype=np.float64)
+        for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+            inside ^= ((y0 > y) != (y1 > y)) & (
+                x < (x1 - x0) * (y - y0) / (y1 - y0) + x0
+            )  # a ray to the right crosses it
+    return inside

@@ -116,7 +116,26 @@ class TestWidget:
         assert explorer.selected == [shown.ids[row] for row in sorted(rows)]
         assert told[-1] == explorer.selected
         assert "3 selected" in explorer.listed.value
+        explorer.colour.value = "sigma"  # what is drawn anew is still selected
+        assert self.trace_of(explorer, "candidates").selectedpoints == (0, 1)
         assert self.trace_of(explorer, "known").selectedpoints == ()
+        self.drawn_around(explorer, {names.index("known"): [4]})
+        assert explorer.selected == [shown.ids[shown.layer_of == "known"][4]]
+
+    def test_a_box_counts_where_the_message_of_the_points_is_lost(self, explorer, view):
+        explorer.x.value, explorer.y.value = "a", "b"
+        a, b = view.columns["a"], view.columns["b"]
+        (left, right), (low, high) = np.quantile(a, [0.3, 0.8]), np.quantile(b, [0.2, 0.9])
+        inside = (a >= left) & (a <= right) & (b >= low) & (b <= high)
+        box = {"type": "rect", "xref": "x", "yref": "y", "x0": right, "x1": left, "y0": low, "y1": high}
+        explorer.figure._js2py_relayout = {"relayout_data": {"selections": [box]}, "source_view_id": "one"}
+        assert explorer.selected == [str(id) for id in view.ids[inside]]
+        assert 0 < inside.sum() < len(inside)
+        explorer.layers.value = ("candidates",)
+        explorer.figure._js2py_relayout = {"relayout_data": {"selections": [box, box]}, "source_view_id": "one"}
+        assert set(explorer.selected) == set(view.ids[inside & (explorer._shown.layer_of == "candidates")])
+        explorer.figure._js2py_relayout = {"relayout_data": {"selections": []}, "source_view_id": "one"}
+        assert explorer.selected == []
 
     def test_linked_maps_share_their_selection(self, explorer, view):
         other, third = descriptor_map(view), descriptor_map(view)
