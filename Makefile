@@ -133,6 +133,7 @@ data: $(VENV)/.dev  ## rebuild the tables of oxides and the elemental values
 	$(BIN)/python data/build_oxides.py
 	$(BIN)/python data/build_melting.py
 	$(BIN)/python data/build_enthalpies.py
+	$(BIN)/python data/build_halides.py
 	$(BIN)/python data/build_ions.py
 
 clean:  ## remove the environment and caches

@@ -42,6 +42,7 @@ TARGET, ESTIMATE = "dG_pbx (eV/atom)", "dG_pbx_chgnet (eV/atom)"
 TEMPERATURE = 298.15
 GUARD = 3000.0  # J/mol, for the identity Gf = Hf - T (S - sum of the elements' S)
 SETTLED = 1e-3  # eV/atom, by how much a solid without a measured Gibbs energy may move a label
+DIATOMIC = {"O", "F", "Cl", "Br", "I"}  # their entropies are tabulated for a mole of molecules
 JOULE_PER_MOL = ase.units.J / ase.units.mol
 DISAGREE = "enthalpy, entropy and Gibbs energy disagree"
 CANDIDATE_PROTOTYPES = {
@@ -73,7 +74,7 @@ class Solid:
     def identity_gap(self) -> float:
         """Gf - Hf + T (S - sum of the elements' S), in J/mol; NaN if one of them is not tabulated."""
         entropies = {e: getattr(periodic_table, e).S0 for e in self.composition}
-        elements = sum(n * (entropies[e] / 2 if e == "O" else entropies[e]) for e, n in self.composition.items())
+        elements = sum(n * (entropies[e] / 2 if e in DIATOMIC else entropies[e]) for e, n in self.composition.items())
         return self.gibbs - self.enthalpy + TEMPERATURE * (self.entropy - elements)
 
 

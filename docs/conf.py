@@ -45,6 +45,7 @@ nb_execution_mode = "cache"
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_ipywidgets_js: dict = {}  # widgets need a running notebook; without their scripts a page needs no network
 os.environ["PLOTLY_RENDERER"] = "notebook"  # figures that move, without the network
 
 autodoc_member_order = "bysource"

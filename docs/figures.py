@@ -125,8 +125,12 @@ def oxides() -> None:
         ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         view = RunView.read(run)
-        save_figure(report_figures.descriptor_map(view, backend="matplotlib"), HERE / "figures" / "map.png")
-        save_figure(report_figures.calibration(view, backend="matplotlib"), HERE / "figures" / "calibration.png")
+        save_figure(
+            report_figures.descriptor_map(view, backend="matplotlib", columns=2), HERE / "figures" / "map.png", dpi=160
+        )
+        save_figure(
+            report_figures.calibration(view, backend="matplotlib"), HERE / "figures" / "calibration.png", dpi=200
+        )
 
 
 def front() -> None:

@@ -13,8 +13,10 @@
 # %% [markdown]
 # # What sigma means
 #
-# Every prediction has a standard deviation, sigma. Where does it come from, is it correct, and what is done if it is
-# not? This notebook looks at bootstrap samples, dropout of primary features and calibration, one after the other.
+# **You will learn** where the standard deviation of a prediction, sigma, comes from, how to see whether it is correct, and
+# what is done if it is not. **It takes** about a minute of computing and twenty minutes to read.
+#
+# The notebook looks at bootstrap samples, dropout of primary features and calibration, one after the other.
 
 # %%
 import warnings
@@ -164,3 +166,8 @@ pd.DataFrame(inside).agg(["mean", "min", "max"]).round(2)
 # Sigma is *not* reliable for a kind of material without any labelled example. Every prediction therefore has the
 # distance to its nearest labelled neighbour and the fraction of formulas that extrapolate. In the list of proposals
 # these are the flags F and E.
+#
+# ## Exercises
+# 1. Set `members` to 5 and to 60. What happens to the rank correlation of sigma and error?
+# 2. Fit with `recalibrate="scale"` instead of the default `"isotonic"`. Is the calibration curve inside the band?
+# 3. Leave all oxides of titanium out of the fit and predict them. Is sigma larger for them, and large enough?

@@ -13,6 +13,9 @@
 # %% [markdown]
 # # How many calculations does active learning save?
 #
+# **You will learn** to simulate a campaign on known labels, and to compare strategies by what they find. **It takes** about a
+# minute of computing and ten minutes to read.
+#
 # Nobody computes a thousand materials twice to answer this question. But where all labels are known, a campaign can
 # be *simulated*: a strategy starts with a few labels, chooses the next material, gets its label, and never sees the
 # others. At the end we count the good materials that it has found.
@@ -106,3 +109,8 @@ pd.DataFrame(
 # `sisso-sal replay known.csv --target "gap (eV)"`. Two more difficult starts are useful tests: `--start worst` (only
 # poor materials are known) and `--start without:Ti` (no known material contains this element). The gain depends more
 # on the table than on the program: where there are many good materials, random choice finds them too.
+#
+# ## Exercises
+# 1. Add a strategy with expected improvement: `Strategy("formulas, ei", "ei", partial(make_surrogate, small, threads=1))`.
+# 2. Set `n_start=10`. Which strategy suffers most?
+# 3. Set `seeds=6`. How much narrower are the bands?

@@ -13,6 +13,9 @@
 # %% [markdown]
 # # From a chosen oxide to FHI-aims inputs and a Pourbaix diagram
 #
+# **You will learn** what has to be computed for the stability of one oxide in acid, how the inputs of FHI-aims are written,
+# and to read a Pourbaix diagram. **It takes** half a minute of computing and fifteen minutes to read.
+#
 # An oxide was chosen, for example zircon, ZrSiO₄. What must be computed to know whether it is stable in acid? Its
 # energy, the energies of all phases that it could become, and the free energies of the dissolved ions. This notebook
 # writes the inputs and draws the diagram. The calculations between these steps need a cluster ([First-principles
@@ -146,3 +149,10 @@ pd.DataFrame(
 
 # %%
 figures.pourbaix(stability_map(solids[CHOSEN], competitors(CHOSEN)), CHOSEN, backend="matplotlib")
+
+# %% [markdown]
+# ## Exercises
+# 1. Choose another oxide of the table, such as `TiO2` or `MgO`: how does its diagram differ?
+# 2. Draw the diagram for a higher concentration of the dissolved species: `Conditions(concentration=1.0)` as third
+#    argument of `stability_map`. Is the stable region larger or smaller?
+# 3. Print the keywords of `preset("energy")`. Which functional does it have?

@@ -13,6 +13,9 @@
 # %% [markdown]
 # # From a universal potential to measured stability in one formula
 #
+# **You will learn** to use a cheap estimate of the target, and to see what formulas add to it. **It takes** about a minute of
+# computing and ten minutes to read.
+#
 # A universal potential such as CHGNet (Deng et al., Nat. Mach. Intell. 5, 1031 (2023)) relaxes an oxide in a second.
 # From its energy and those of the competing phases follows the free energy of Pourbaix decomposition. It is close to
 # the measured one, but not equal. What is left can be learned from few measurements, as a short formula.
@@ -101,3 +104,9 @@ plt.show()
 # `sisso-sal discover data/oxides.csv` uses the column by itself. Candidates whose estimate is not computed yet keep
 # their place: their estimate is predicted from those that are there, and their interval is wider ([Levels of
 # theory](../howto/levels.md)).
+#
+# ## Exercises
+# 1. Print `with_estimate.chosen_`: which form was chosen, for the target, a difference or the rest of a line?
+# 2. Fit on thirty oxides only. Does the estimate help more or less than with all of them?
+# 3. Add noise to the estimate, `cheap + rng.normal(0, 0.5, len(cheap))`. From how much noise on are formulas without it
+#    as good?

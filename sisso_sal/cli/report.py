@@ -9,7 +9,7 @@ import click
 from sisso_sal.cli.help import Command
 from sisso_sal.cli.options import COMMON, JSON, dumps
 from sisso_sal.cli.terminal import emit, next_step, note, show
-from sisso_sal.errors import SissoSalError, reason_of
+from sisso_sal.errors import InputError, SissoSalError, reason_of
 
 FORMATS = ("html", "pdf", "png", "svg")
 
@@ -26,13 +26,18 @@ FORMATS = ("html", "pdf", "png", "svg")
     help="html: one page; others: each figure as a file.",
 )
 @click.option(
+    "--columns",
+    type=click.IntRange(1, 2),
+    help="Columns of a journal that each figure is wide (3.375 or 7 inches); 1 by default.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path),
     help="File of the page, or folder of the figures; in the run folder by default.",
 )
 @JSON
 @COMMON
-def report(run, iteration, form, out, as_json, quiet, debug):
+def report(run, iteration, form, columns, out, as_json, quiet, debug):
     """Write one page about a run: proposals with their reasons, the materials map, formulas, calibration, the course of the
     campaign, failures and provenance.
 
@@ -42,11 +47,13 @@ def report(run, iteration, form, out, as_json, quiet, debug):
     \b
     Examples:
       sisso-sal report runs/candidates
-      sisso-sal report runs/candidates --format pdf --out figures
+      sisso-sal report runs/candidates --format pdf --columns 2 --out figures
     """
     from sisso_sal.campaign.learning import REPORT
     from sisso_sal.report.run_view import RunView
 
+    if form == "html" and columns is not None:
+        raise InputError("--columns: needs --format pdf, png or svg, found html: a page is as wide as its window")
     view = RunView.read(run, iteration)
     try:
         if form == "html":
@@ -58,7 +65,7 @@ def report(run, iteration, form, out, as_json, quiet, debug):
         else:
             from sisso_sal.report.figures.saved import save_figures
 
-            paths = save_figures(view, out or run / "figures", form)
+            paths = save_figures(view, out or run / "figures", form, columns or 1)
     except Exception as error:
         if isinstance(error, SissoSalError) and error.exit_code == 1:
             raise

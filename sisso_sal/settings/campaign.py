@@ -241,7 +241,13 @@ class CampaignSettings(BaseModel):
                 for one, its in zip(levels, other.level, strict=True)
             )
         model = self.model.model_copy(update={"max_features": other.model.max_features})
-        changed = {"run": other.run, "calculation": calculation, "level": levels, "model": model, "features": other.features}
+        changed = {
+            "run": other.run,
+            "calculation": calculation,
+            "level": levels,
+            "model": model,
+            "features": other.features,
+        }
         return self.model_copy(update=changed)
 
 

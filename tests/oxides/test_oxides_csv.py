@@ -67,7 +67,10 @@ def test_oxides_are_rebuilt(tmp_path):
 
 
 @needs_sources
-@pytest.mark.parametrize(("name", "shipped"), [("enthalpies", ROOT / "data" / "enthalpies.csv"), ("ions", DISSOLVED)])
+@pytest.mark.parametrize(
+    ("name", "shipped"),
+    [("enthalpies", ROOT / "data" / "enthalpies.csv"), ("halides", ROOT / "data" / "halides.csv"), ("ions", DISSOLVED)],
+)
 def test_tables_beside_it_are_rebuilt(tmp_path, name, shipped):
     again = tmp_path / "again.csv"
     command = [sys.executable, f"data/build_{name}.py", "--output", str(again)]

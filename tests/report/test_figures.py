@@ -3,15 +3,11 @@
 import json
 import shutil
 from dataclasses import replace
-from itertools import combinations
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from hostile import HOSTILE
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
 from odd_names import ODD, PLAIN
 from scipy.stats import binomtest
@@ -22,11 +18,11 @@ from sisso_sal.features.expression import Expression
 from sisso_sal.oracle.stability.diagram import stability_map
 from sisso_sal.oracle.stability.pourbaix import Conditions, Species
 from sisso_sal.report.figures import draw as figures
-from sisso_sal.report.figures import paper
 from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.interactive_map import axis_title
 from sisso_sal.report.figures.materials_map import Axis
 from sisso_sal.report.figures.out_of_bag import binomial_quantile, calibration_curve, out_of_bag, reliability_of_hits
+from sisso_sal.report.figures.paper_text import Label
 
 
 def by_name(figure):
@@ -49,41 +45,14 @@ def test_the_map_has_every_material_in_its_place(view):
     assert list(std.marker.color) == pytest.approx([expected[row[0]] for row in std.customdata], rel=1e-3)
 
 
-def test_names_on_the_drawn_map_are_those_of_the_first_proposals_and_do_not_cover_each_other(view):
-    figure = figures.descriptor_map(view, backend="matplotlib")
-    FigureCanvasAgg(figure).draw()
-    axes = figure.axes[0]
-    names = [text for text in axes.texts if text.get_text() in {p["id"] for p in view.proposals}]
-    assert [text.get_text() for text in names] == [p["id"] for p in view.proposals[: paper.N_NAMED]]
-    boxes = [text.get_window_extent() for text in names]
-    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
-    assert {"candidate", "known", "proposed"} <= {text.get_text() for text in axes.get_legend().get_texts()}
-
-
-def test_names_of_neighbours_go_to_different_sides():
-    figure = Figure(figsize=(6, 4))
-    axes = figure.add_subplot(xlim=(0, 10), ylim=(0, 10))
-    ids = np.array(["Hg2Te2O7", "Fe2Pd2O7", "Ga2Pb2O7", "CeSbO4"])
-    x, y = np.array([5.0, 5.1, 5.0, 8.0]), np.array([5.0, 5.0, 5.2, 2.0])
-    view = SimpleNamespace(ids=ids, proposals=[{"id": id} for id in ids])
-    found = SimpleNamespace(x=SimpleNamespace(values=x), y=SimpleNamespace(values=y))
-    paper._named(axes, view, found)
-    FigureCanvasAgg(figure).draw()
-    boxes = [text.get_window_extent() for text in axes.texts]
-    assert len(boxes) == 4
-    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
-    for box in boxes:
-        assert not any(box.contains(*axes.transData.transform(place)) for place in zip(x, y, strict=True))
-
-
 AXES = {
-    "a/b": ("`a/b`", r"{\text{`a/b`}}"),
-    "E*A**2": ("`E&#42;A&#42;&#42;2`", r"{\text{`E*A**2`}}"),
-    "frac_$x": ("`frac_&#36;x`", r"{\text{`frac_\$x`}}"),
-    "%{y}<b>": ("`&#37;{y}&lt;b&gt;`", r"{\text{`%\{y\}<b>`}}"),
-    "a\\b": ("`a\\\\b`", r"{\text{`a}\backslash\backslash\text{b`}}"),
-    'x"y': ('`x"y`', r'{\text{`x"y`}}'),
-    "two\nlines": (r"`two\nlines`", r"{\text{`two}\backslash\text{nlines`}}"),
+    "a/b": ("`a/b`", r"{\text{‘a/b’}}"),
+    "E*A**2": ("`E&#42;A&#42;&#42;2`", r"{\text{‘E*A**2’}}"),
+    "frac_$x": ("`frac_&#36;x`", r"{\text{‘frac_\$x’}}"),
+    "%{y}<b>": ("`&#37;{y}&lt;b&gt;`", r"{\text{‘%\{y\}<b>’}}"),
+    "a\\b": ("`a\\\\b`", r"{\text{‘a}\backslash\backslash\text{b’}}"),
+    'x"y': ('`x"y`', r'{\text{‘x"y’}}'),
+    "two\nlines": (r"`two\nlines`", r"{\text{‘two}\backslash\text{nlines’}}"),
     "χ": ("χ", r"\chi"),
 }
 
@@ -94,7 +63,7 @@ def test_a_name_that_is_no_identifier_is_quoted_on_an_axis(name):
     axis = Axis(difference, np.ones(2), False, 0.0, 1.0)
     plotly, matplotlib = AXES[name]
     assert axis_title("d1", axis) == f"d1 = {plotly} - r<sub>s</sub>"
-    assert paper._title("d1", axis) == rf"d1 = ${matplotlib} - r_{{\mathrm{{s}}}}$"
+    assert Label.of_expression("d1", difference, "").lines[0] == rf"d1 = ${matplotlib} - r_{{\mathrm{{s}}}}$"
 
 
 @pytest.mark.parametrize("name", [name for name in (*ODD, *PLAIN) if name not in {"日本", "\U0001f600"}])
@@ -103,10 +72,13 @@ def test_matplotlib_draws_any_name(name):
     inner = Expression.apply(
         "div", Expression.primary(name), Expression.apply("add", Expression.primary("frac"), Expression.primary("q"))
     )
-    axis = Axis(Expression.apply("sq", inner), np.ones(2), False, 0.0, 1.0)
-    assert r"\dfrac{" in paper._title("d1", axis)
-    assert r"\mathrm{frac}" in paper._title("d1", axis)
-    MathTextParser("agg").parse(paper._title("d1", axis))
+    label = Label.of_expression("d1", Expression.apply("sq", inner), "")
+    assert r"\dfrac{" in label.lines[0]
+    assert r"\mathrm{frac}" in label.lines[0]
+    MathTextParser("agg").parse(label.lines[0])
+    for line in label.fitted(60.0, 8.0).split("\n"):
+        assert line.count("$") - line.count(r"\$") in range(0, 20, 2)
+        MathTextParser("agg").parse(line)
 
 
 def test_figures_of_trust_show_the_out_of_bag_predictions(view):
@@ -139,6 +111,10 @@ def test_the_learning_curve_and_what_recurs(view):
         figures.feature_frequency(view, "units")
     with pytest.raises(InputError, match="backend: needs plotly or matplotlib, found 'gnuplot'"):
         figures.parity(view, backend="gnuplot")
+    with pytest.raises(InputError, match=r"columns: needs backend='matplotlib', because .* found 'plotly'"):
+        figures.parity(view, columns=2)
+    with pytest.raises(InputError, match="columns: needs 1 or 2, found 3"):
+        figures.parity(view, backend="matplotlib", columns=3)
     with pytest.raises(InputError, match="colour: needs one of mean, std, score, found 'red'"):
         figures.descriptor_map(view, colour="red")
 
@@ -161,7 +137,7 @@ def test_the_command_writes_the_page_and_every_figure(forks, campaign, tmp_path)
     files = json.loads(done.out)["files"]
     assert {path.rpartition("/")[2] for path in files} >= {
         "map-1.svg", "parity.svg", "residuals.svg", "calibration.svg", "error-against-sigma.svg", "learning-curve.svg",
-        "primaries.svg", "operators.svg", "descriptors.svg",
+        "primaries.svg", "operators.svg", "descriptors.svg", "search-map.svg",
     }  # fmt: skip
     for path in files:
         with open(path, encoding="utf-8") as file:
@@ -172,6 +148,10 @@ def test_the_command_writes_the_page_and_every_figure(forks, campaign, tmp_path)
 
 
 def test_the_command_says_what_is_wrong(forks, campaign, tmp_path):
+    line = forks.call("report", campaign / "run", "--columns", 2, cwd=tmp_path)
+    assert (line.code, line.error) == (
+        2, "error: --columns: needs --format pdf, png or svg, found html: a page is as wide as its window",
+    )  # fmt: skip
     line = forks.call("report", "nowhere", cwd=tmp_path)
     assert line.code == 2
     assert line.error.startswith("error: nowhere")

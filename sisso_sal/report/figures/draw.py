@@ -6,13 +6,15 @@ Every function takes a run folder, or a `RunView` of a fitted ensemble and a tab
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sisso_sal.errors import InputError
-from sisso_sal.report.figures import interactive, interactive_map, paper
+from sisso_sal.report.figures import interactive, interactive_map, paper, paper_map
+from sisso_sal.report.figures.backends import drawn
 from sisso_sal.report.figures.colours import COLOURS
 from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.materials_map import materials_map
@@ -36,7 +38,12 @@ N_BARS = 20
 
 
 def descriptor_map(
-    run: RunView | str | os.PathLike[str], *, formula: int = 1, colour: str = "mean", backend: str = "plotly"
+    run: RunView | str | os.PathLike[str],
+    *,
+    formula: int = 1,
+    colour: str = "mean",
+    backend: str = "plotly",
+    columns: int | None = None,
 ) -> Any:
     """The materials map: all materials in the plane of two descriptors of a typical formula.
 
@@ -53,6 +60,8 @@ def descriptor_map(
         What candidates are coloured by: ``mean``, ``std``, or ``score``, the acquisition.
     backend : str
         ``plotly`` or ``matplotlib``.
+    columns : int, optional
+        Of a journal, 1 (the default) or 2, that a figure of matplotlib is wide: 3.375 or 7.0 inches.
 
     Returns
     -------
@@ -79,11 +88,17 @@ def descriptor_map(
     view = as_view(run)
     if colour not in interactive_map.COLOURINGS:
         raise InputError(f"colour: needs one of {', '.join(interactive_map.COLOURINGS)}, found '{colour}'")
-    makers = (interactive_map.descriptor_map, paper.descriptor_map)
-    return _drawn(backend, makers, view, materials_map(view, formula), colour)
+    makers = (interactive_map.descriptor_map, paper_map.descriptor_map)
+    return drawn((backend, columns), makers, view, materials_map(view, formula), colour)
 
 
-def parity(run: RunView | str | os.PathLike[str], *, residuals: bool = False, backend: str = "plotly") -> Any:
+def parity(
+    run: RunView | str | os.PathLike[str],
+    *,
+    residuals: bool = False,
+    backend: str = "plotly",
+    columns: int | None = None,
+) -> Any:
     """Out-of-bag predictions against known values, with 95 % prediction intervals where there is a sigma.
 
     Parameters
@@ -94,6 +109,8 @@ def parity(run: RunView | str | os.PathLike[str], *, residuals: bool = False, ba
         Draw the residuals, known − predicted, against the prediction instead.
     backend : str
         ``plotly`` or ``matplotlib``.
+    columns : int, optional
+        Of a journal, 1 (the default) or 2, that a figure of matplotlib is wide: 3.375 or 7.0 inches.
 
     Returns
     -------
@@ -116,10 +133,10 @@ def parity(run: RunView | str | os.PathLike[str], *, residuals: bool = False, ba
     'known gap (eV)'
     """
     view = as_view(run)
-    return _drawn(backend, (interactive.parity, paper.parity), view, out_of_bag(view), residuals)
+    return drawn((backend, columns), (interactive.parity, paper.parity), view, out_of_bag(view), residuals)
 
 
-def calibration(run: RunView | str | os.PathLike[str], *, backend: str = "plotly") -> Any:
+def calibration(run: RunView | str | os.PathLike[str], *, backend: str = "plotly", columns: int | None = None) -> Any:
     """Calibration curve: observed against nominal coverage of the prediction intervals, before and after recalibration.
 
     The band shows where the curve of a perfect sigma lies with a probability of 95 %.
@@ -130,6 +147,8 @@ def calibration(run: RunView | str | os.PathLike[str], *, backend: str = "plotly
         A run folder, or ``RunView.of(ensemble, X, y)``.
     backend : str
         ``plotly`` or ``matplotlib``.
+    columns : int, optional
+        Of a journal, 1 (the default) or 2, that a figure of matplotlib is wide: 3.375 or 7.0 inches.
 
     Returns
     -------
@@ -146,10 +165,10 @@ def calibration(run: RunView | str | os.PathLike[str], *, backend: str = "plotly
     >>> calibration(view).layout.yaxis.title.text
     'observed coverage'
     """
-    return _drawn(backend, (interactive.calibration, paper.calibration), calibration_curve(as_view(run)))
+    return drawn((backend, columns), (interactive.calibration, paper.calibration), calibration_curve(as_view(run)))
 
 
-def reliability(run: RunView | str | os.PathLike[str], *, backend: str = "plotly") -> Any:
+def reliability(run: RunView | str | os.PathLike[str], *, backend: str = "plotly", columns: int | None = None) -> Any:
     """Reliability of the probability to reach the goal: claimed against real, by fifths of the claim, for labels out of bag.
 
     Bars show what so few labels leave open with a probability of 95 %; on the diagonal claims come true.
@@ -160,6 +179,8 @@ def reliability(run: RunView | str | os.PathLike[str], *, backend: str = "plotly
         A run folder, or ``RunView.of(ensemble, X, y)``.
     backend : str
         ``plotly`` or ``matplotlib``.
+    columns : int, optional
+        Of a journal, 1 (the default) or 2, that a figure of matplotlib is wide: 3.375 or 7.0 inches.
 
     Returns
     -------
@@ -174,10 +195,12 @@ def reliability(run: RunView | str | os.PathLike[str], *, backend: str = "plotly
     found = reliability_of_hits(view)
     if found is None:
         raise InputError(f"{view.title}: needs a goal with a bound and out-of-bag predictions with a sigma, found none")
-    return _drawn(backend, (interactive.reliability, paper.reliability), found)
+    return drawn((backend, columns), (interactive.reliability, paper.reliability), found)
 
 
-def error_against_sigma(run: RunView | str | os.PathLike[str], *, backend: str = "plotly") -> Any:
+def error_against_sigma(
+    run: RunView | str | os.PathLike[str], *, backend: str = "plotly", columns: int | None = None
+) -> Any:
     """Absolute out-of-bag residuals against sigma, for each material and as root mean squares over five groups of equal size.
 
     Parameters
@@ -186,6 +209,8 @@ def error_against_sigma(run: RunView | str | os.PathLike[str], *, backend: str =
         A run folder, or ``RunView.of(ensemble, X, y)``.
     backend : str
         ``plotly`` or ``matplotlib``.
+    columns : int, optional
+        Of a journal, 1 (the default) or 2, that a figure of matplotlib is wide: 3.375 or 7.0 inches.
 
     Returns
     -------
@@ -204,10 +229,12 @@ def error_against_sigma(run: RunView | str | os.PathLike[str], *, backend: str =
     """
     view = as_view(run)
     makers = (interactive.error_against_sigma, paper.error_against_sigma)
-    return _drawn(backend, makers, view, out_of_bag(view, needs_sigma=True))
+    return drawn((backend, columns), makers, view, out_of_bag(view, needs_sigma=True))
 
 
-def learning_curve(run: RunView | str | os.PathLike[str], *, backend: str = "plotly") -> Any:
+def learning_curve(
+    run: RunView | str | os.PathLike[str], *, backend: str = "plotly", columns: int | None = None
+) -> Any:
     """How a campaign went: each label in the order in which it came, the best so far, and the out-of-bag RMSE of each fit.
 
     The RMSE is left out where no fit knows it. Core-hours, where the oracle reports them, are in the text of each point.
@@ -218,6 +245,8 @@ def learning_curve(run: RunView | str | os.PathLike[str], *, backend: str = "plo
         A run folder, or ``RunView.of(ensemble, X, y)``.
     backend : str
         ``plotly`` or ``matplotlib``.
+    columns : int, optional
+        Of a journal, 1 (the default) or 2, that a figure of matplotlib is wide: 3.375 or 7.0 inches.
 
     Returns
     -------
@@ -235,11 +264,15 @@ def learning_curve(run: RunView | str | os.PathLike[str], *, backend: str = "plo
     'labels'
     """
     view = as_view(run)
-    return _drawn(backend, (interactive.learning_curve, paper.learning_curve), view, course(view))
+    return drawn((backend, columns), (interactive.learning_curve, paper.learning_curve), view, course(view))
 
 
 def feature_frequency(
-    run: RunView | str | os.PathLike[str], kind: str = "primaries", *, backend: str = "plotly"
+    run: RunView | str | os.PathLike[str],
+    kind: str = "primaries",
+    *,
+    backend: str = "plotly",
+    columns: int | None = None,
 ) -> Any:
     """The share of formulas in which primary features, operators or descriptors occur, the most frequent first.
 
@@ -251,6 +284,8 @@ def feature_frequency(
         ``primaries``, ``operators`` or ``descriptors``.
     backend : str
         ``plotly`` or ``matplotlib``.
+    columns : int, optional
+        Of a journal, 1 (the default) or 2, that a figure of matplotlib is wide: 3.375 or 7.0 inches.
 
     Returns
     -------
@@ -275,9 +310,9 @@ def feature_frequency(
         raise InputError(f"{view.title}: needs formulas to count {kind} in, found none")
     n_members = view.summary.get("n_members")
     title = f"share of {n_members} formulas" if n_members else "share of the formulas"
-    return _drawn(
-        backend, (interactive.feature_frequency, paper.feature_frequency), list(shares.items())[:N_BARS], title
-    )
+    for_matplotlib = partial(paper.feature_frequency, kind=kind)
+    rows = list(shares.items())[:N_BARS]
+    return drawn((backend, columns), (interactive.feature_frequency, for_matplotlib), rows, title)
 
 
 def pourbaix(
@@ -311,21 +346,13 @@ def pourbaix(
     """
     from sisso_sal.oracle.stability.pourbaix import Conditions
 
-    return _drawn(backend, (interactive.pourbaix, paper.pourbaix), stability, name, conditions or Conditions())
-
-
-def _drawn(backend: str, makers: tuple[Callable[..., Any], Callable[..., Any]], *content: Any) -> Any:
-    """A figure by the first maker for plotly, by the second for matplotlib."""
-    for_plotly, for_matplotlib = makers
+    at = conditions or Conditions()
     if backend == "matplotlib":
         require("matplotlib", "figures")
-        return for_matplotlib(*content)
-    if backend != "plotly":
-        raise InputError(f"backend: needs plotly or matplotlib, found '{backend}'")
-    require("plotly", "figures")
-    from plotly.graph_objects import Figure
+        from sisso_sal.oracle.stability.diagram import pourbaix_figure
 
-    return Figure(for_plotly(*content))
+        return pourbaix_figure(stability, name, at)
+    return drawn((backend, None), (interactive.pourbaix, interactive.pourbaix), stability, name, at)
 
 
 _DASHES = ("-", "--", "-.", ":")

@@ -65,7 +65,7 @@ def descriptor_map(view: RunView, plane: MaterialsMap, colour: str) -> Spec:
     ]  # fmt: skip
     return spec(
         traces, axis_title("d1", plane.x), axis_title("d2", plane.y),
-        xaxis=_range(plane.x), yaxis=_range(plane.y),
+        xaxis=axis_range(plane.x), yaxis=axis_range(plane.y),
         coloraxis=colourings[colour]["coloraxis"], annotations=_names(view, plane, proposed, ranks),
     )  # fmt: skip
 
@@ -109,7 +109,8 @@ def _known(view: RunView, plane: MaterialsMap, colour: str) -> Spec:
     }  # fmt: skip
 
 
-def _range(axis: Axis) -> Spec:
+def axis_range(axis: Axis) -> Spec:
+    """Type and limits of an axis."""
     ends = [axis.low, axis.high]
     return {"type": "log", "range": list(np.log10(ends))} if axis.is_log else {"range": ends}
 

@@ -93,7 +93,9 @@ def number_of_maps(view: RunView) -> int:
     return int(len(_features_that_matter(view)) > 1)
 
 
-def materials_map(view: RunView, formula: int = 1) -> MaterialsMap:
+def materials_map(
+    view: RunView, formula: int = 1, levels: Sequence[float] | None = None, inside: np.ndarray | None = None
+) -> MaterialsMap:
     """The map of a typical formula; without formulas the plane of the two primary features that matter most.
 
     Those are the features whose ranks agree most with the ranks of the prediction; features with few different values come last.
@@ -103,6 +105,10 @@ def materials_map(view: RunView, formula: int = 1) -> MaterialsMap:
     view : RunView
     formula : int
         Its rank; 1 is the most typical, and the only one without formulas.
+    levels : sequence of float, optional
+        Values of the formula that get a line, in the target's unit; by default round ones.
+    inside : ndarray (n_inside,) of int, optional
+        Rows that the axes never leave out, besides the proposals.
 
     Raises
     ------
@@ -125,14 +131,19 @@ def materials_map(view: RunView, formula: int = 1) -> MaterialsMap:
         first = model.terms[0].expression
         second = _another(view, view.ensemble, first)
     plane = _plane(model, values, order)
-    bare = _without_lines(view, first, second, _notes(view, model, values, order, plane))
-    return replace(bare, model=model, lines=_lines(view, model, plane, bare.x, bare.y, len(order) > 1))
+    bare = _without_lines(view, first, second, _notes(view, model, values, order, plane), inside)
+    chosen = _levels(view, model) if levels is None else levels
+    lines = [line for level in chosen for line in _at_level(model, plane, bare.x, bare.y, level)]
+    return replace(bare, model=model, lines=tuple(lines))
 
 
-def _without_lines(view: RunView, first: Expression, second: Expression, notes: Sequence[str]) -> MaterialsMap:
+def _without_lines(
+    view: RunView, first: Expression, second: Expression, notes: Sequence[str], kept: np.ndarray | None = None
+) -> MaterialsMap:
     """The plane of two expressions, without a formula."""
     proposed = np.isin(view.ids, [p["id"] for p in view.proposals])
-    x, y = (_axis(expression, expression.evaluate(view.columns), proposed) for expression in (first, second))
+    shown = proposed if kept is None else proposed | np.isin(np.arange(len(view.ids)), kept)
+    x, y = (_axis(expression, expression.evaluate(view.columns), shown) for expression in (first, second))
     inside, defined = _inside(x, y)
     candidates = np.flatnonzero(~view.labelled & inside)
     scores = view.values("score")
@@ -242,12 +253,12 @@ def _another(view: RunView, ensemble: EnsembleLike, first: Expression) -> Expres
     return choices[-1]
 
 
-def _axis(expression: Expression, values: np.ndarray, proposed: np.ndarray) -> Axis:
+def _axis(expression: Expression, values: np.ndarray, inside: np.ndarray) -> Axis:
     finite = values[np.isfinite(values)]
     if not len(finite):
         return Axis(expression, values, False, 0.0, 1.0)
     low, middle, high = np.quantile(finite, [OUTSKIRTS, 0.5, 1.0 - OUTSKIRTS])
-    shown = values[proposed & np.isfinite(values)]
+    shown = values[inside & np.isfinite(values)]
     low, high = (min(low, shown.min()), max(high, shown.max())) if len(shown) else (low, high)
     is_log = bool(finite.min() > 0 and (high - middle) > SKEWED * (middle - low))
     if is_log:
@@ -290,26 +301,24 @@ def _plane(model: SISSOModel, values: np.ndarray, order: Sequence[int]) -> _Plan
     return _Plane(offset, first, model.terms[order[1]].coefficient if len(order) > 1 else 0.0)
 
 
-def _lines(view: RunView, model: SISSOModel, plane: _Plane, x: Axis, y: Axis, has_two: bool) -> tuple[Line, ...]:
-    """At round values between the 5th and 95th percentile of what the formula predicts for the materials."""
+def _levels(view: RunView, model: SISSOModel) -> list[float]:
+    """Round values between the 5th and 95th percentile of what the formula predicts for the materials."""
     predicted = model.predict(view.columns)[0]
     predicted = predicted[np.isfinite(predicted)]
-    if not len(predicted):
-        return ()
+    return _round_levels(*np.quantile(predicted, [0.05, 0.95])) if len(predicted) else []
+
+
+def _at_level(model: SISSOModel, plane: _Plane, x: Axis, y: Axis, level: float) -> list[Line]:
+    """Where the formula has this value; none where it has it nowhere within the axes."""
+    with np.errstate(all="ignore"):
+        total = float(model.link.forward(np.array([level]))[0]) - plane.offset
+    if not np.isfinite(total):
+        return []
+    if len(model.terms) == 1:
+        place = total / plane.a
+        return [Line(level, np.array([place, place]), np.array([y.low, y.high]))] if x.low < place < x.high else []
     xs = np.geomspace(x.low, x.high, 121) if x.is_log else np.linspace(x.low, x.high, 121)
-    lines = []
-    for level in _round_levels(*np.quantile(predicted, [0.05, 0.95])):
-        with np.errstate(all="ignore"):
-            total = float(model.link.forward(np.array([level]))[0]) - plane.offset
-        if not np.isfinite(total):
-            continue
-        if not has_two:
-            place = total / plane.a
-            if x.low < place < x.high:
-                lines.append(Line(level, np.array([place, place]), np.array([y.low, y.high])))
-            continue
-        lines += _clipped(level, xs, (total - plane.a * xs) / plane.b, y)
-    return tuple(lines)
+    return _clipped(level, xs, (total - plane.a * xs) / plane.b, y)
 
 
 def _clipped(level: float, xs: np.ndarray, ys: np.ndarray, y: Axis) -> list[Line]:

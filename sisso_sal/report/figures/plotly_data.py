@@ -30,6 +30,27 @@ def spec(data: list[Spec], x: str, y: str, **layout: Any) -> Spec:
     return {"data": data, "layout": common | layout}
 
 
+LOOK: Spec = {
+    "paper_bgcolor": "#ffffff", "plot_bgcolor": "#ffffff", "template": "none",
+    "font": {"color": "#1a1a1a", "size": 12, "family": "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"},
+    "hoverlabel": {"align": "left", "bgcolor": "#ffffff", "bordercolor": "#999999", "font": {"color": "#1a1a1a"}},
+}  # fmt: skip
+_AXIS = {"gridcolor": "#e6e6e6", "linecolor": "#666666", "tickcolor": "#666666", "showline": True, "ticks": "outside"}
+
+
+def looked_at(figure: Spec) -> Spec:
+    """A figure with the colours and letters of the report, which the page sets itself, by its theme.
+
+    Examples
+    --------
+    >>> looked_at(spec([], "labels", "error"))["layout"]["xaxis"]["gridcolor"]
+    '#e6e6e6'
+    """
+    layout = LOOK | figure["layout"]
+    axes = {key: _AXIS | axis for key, axis in layout.items() if key.startswith(("xaxis", "yaxis"))}
+    return {"data": figure["data"], "layout": layout | axes}
+
+
 def shortened(values: Any, digits: int = DIGITS) -> list[float | None]:
     """Numbers to so many digits; None where there is none, as JSON needs it.
 
@@ -83,10 +104,10 @@ def unit_markup(unit: str) -> str:
 
     Examples
     --------
-    >>> unit_markup("eV/Å**2")
-    'eV/Å<sup>2</sup>'
+    >>> unit_markup("eV*Å**2/Pauling"), unit_markup("Å**(1/6)")
+    ('eV·Å<sup>2</sup>/Pauling', 'Å<sup>1/6</sup>')
     """
-    return re.sub(r"\*\*\(?([-\d/]+)\)?", r"<sup>\1</sup>", escape(unit)).replace("*", "·")
+    return re.sub(r"\*\*(?:\(([-\d/]+)\)|(-?\d+))", r"<sup>\1\2</sup>", escape(unit)).replace("*", "·")
 
 
 def header_markup(target: str, unit: str) -> str:

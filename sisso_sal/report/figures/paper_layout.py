@@ -1,0 +1,152 @@
+"""What all figures for papers share: width of one or two columns, legend beside the data, labels that are wrapped, square axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sisso_sal.errors import InputError
+from sisso_sal.report.figures.paper_text import BREAK, Label, size_of, wrapped
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+WIDTHS = {1: 3.375, 2: 7.0}
+"""Inches: one and two columns of a journal (8.6 cm and 17.8 cm, as the APS asks; Nature's columns are 2 mm wider)."""
+
+TALLEST = 9.0
+"""Inches: what a page has room for."""
+
+STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif", "font.size": 8.0, "axes.labelsize": 8.0, "axes.titlesize": 8.0, "legend.fontsize": 7.0,
+    "xtick.labelsize": 7.0, "ytick.labelsize": 7.0, "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4, "ytick.minor.width": 0.4, "lines.linewidth": 1.2, "text.usetex": False, "axes.grid": False,
+}  # fmt: skip
+"""Settings of matplotlib while a figure is made, so that it does not depend on what a reader has set."""
+
+_MARGIN = 3.0  # points that a label stays within its axis
+
+
+def check_columns(columns: int) -> int:
+    """
+    Raises
+    ------
+    InputError
+        Neither 1 nor 2.
+    """
+    if columns not in WIDTHS:
+        raise InputError(f"columns: needs 1 or 2, found {columns!r}")
+    return columns
+
+
+class Sheet:
+    """A figure that is being made: its labels are wrapped and its legend is placed by `finish`.
+
+    Parameters
+    ----------
+    columns : int
+        Wide, 1 or 2.
+    heights : mapping of int to float
+        Inches, for each number of columns.
+    **panels
+        Of `Figure.subplots`.
+
+    Examples
+    --------
+    >>> sheet = Sheet(1, {1: 3.0, 2: 4.0})
+    >>> sheet.label("x", Label.of("a very long name of a primary feature that no single column has room for"))
+    >>> figure = sheet.finish()
+    >>> figure.get_size_inches().tolist(), sheet.axes.get_xlabel().count(chr(10))
+    ([3.375, 3.0], 1)
+    """
+
+    def __init__(self, columns: int, heights: Mapping[int, float], **panels: Any):
+        from matplotlib.figure import Figure
+
+        self.columns = check_columns(columns)
+        self.figure: Figure = Figure(figsize=(WIDTHS[columns], heights[columns]), layout="constrained")
+        self.panels: list[Axes] = list(np.atleast_1d(self.figure.subplots(**panels)))
+        self._labels: list[tuple[Text, Axes, str, Label]] = []
+        for axes in self.panels:
+            axes.spines[["top", "right"]].set_visible(False)
+
+    @property
+    def axes(self) -> Axes:
+        """The first panel."""
+        return self.panels[0]
+
+    def label(self, side: str, text: Label, axes: Axes | None = None) -> None:
+        """Label of an axis, ``x`` or ``y``; by default of the first panel."""
+        axes = axes or self.axes
+        shown = (axes.xaxis if side == "x" else axes.yaxis).label
+        shown.set_text(text.lines[0] if text.lines else text.breakable)
+        self._labels.append((shown, axes, side, text))
+
+    def square(self, low: float, high: float) -> None:
+        """The same limits on both axes of the first panel, which is a square."""
+        self.axes.set(xlim=(low, high), ylim=(low, high), aspect="equal", adjustable="box")
+
+    def colour_bar(self, shown: Any, text: Label) -> None:
+        """Above the data where the figure is one column wide, beside them where it is two."""
+        is_wide = self.columns == 2
+        place = {"location": "right", "aspect": 30} if is_wide else {"location": "top", "aspect": 30}
+        bar = self.figure.colorbar(shown, ax=self.axes, pad=0.02, **place)
+        bar.outline.set_linewidth(0.4)
+        self.label("y" if is_wide else "x", text, bar.ax)
+
+    def grow(self, inches: float) -> None:
+        """Make the figure higher."""
+        width, height = self.figure.get_size_inches()
+        self.figure.set_size_inches(width, height + inches)
+
+    def finish(self) -> Figure:
+        """Wrap the labels, put the legend above the data, and keep the places of all parts."""
+        _legend_above(self.figure, self.panels[0])
+        self.arrange()
+        self.figure.set_layout_engine("none")
+        return self.figure
+
+    def arrange(self) -> None:
+        """Place all parts; labels that are longer than their axis are wrapped, which moves the others."""
+        for _ in range(2):
+            self.figure.draw_without_rendering()
+            for shown, axes, side, text in self._labels:
+                box = axes.get_window_extent()
+                room = (box.width if side == "x" else box.height) * 72.0 / self.figure.dpi - _MARGIN
+                shown.set_text(text.fitted(room, STYLE["axes.labelsize"]))
+        self.figure.draw_without_rendering()
+
+
+def _legend_above(figure: Figure, axes: Axes) -> None:
+    """As many columns as have room."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        legend_outside(figure, "outside upper left", handles, labels)
+
+
+def legend_outside(figure: Figure, place: Any, handles: list[Any], labels: list[str], **style: Any) -> Any:
+    """A legend outside of all axes with as many columns as the figure has room for."""
+    room = figure.get_size_inches()[0] * 72.0 - 4.0
+    for n_columns in range(min(len(handles), 12), 0, -1):
+        style = {"frameon": False, "columnspacing": 1.0, "handletextpad": 0.4, "borderaxespad": 0.2} | style
+        legend = figure.legend(handles, labels, loc=place, ncols=n_columns, **style)
+        if legend.get_window_extent().width * 72.0 / figure.dpi <= room or n_columns == 1:
+            return legend
+        legend.remove()
+    return None
+
+
+def names_beside(names: list[str], columns: int, share: float) -> list[str] | None:
+    """Names of bars in one line each, or None where one needs more than this share of the width."""
+    size, room = STYLE["ytick.labelsize"], share * WIDTHS[columns] * 72.0
+    lines = [name.replace(BREAK, "") for name in names]
+    return lines if all(size_of(line, size)[0] <= room for line in lines) else None
+
+
+def names_above(names: list[str], columns: int) -> list[str]:
+    """Names of bars wrapped to the width of the figure."""
+    return [wrapped(name, (WIDTHS[columns] - 0.3) * 72.0, STYLE["ytick.labelsize"]) for name in names]
