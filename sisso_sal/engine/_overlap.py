@@ -220,9 +220,9 @@ def _offer(feature, mask, room, domains, bars, found, count):
 def scan_pairs(stairs, sources, classes, bars, limits, states, found, room):
     """Go over pairs of stored features; returns how many features were found. It ends when these reach their quota.
 
-    sources: values (n_stored, n), masks (n_stored, n_words), and room for one (n_words,); classes: starts (n_parts + 1,) of parts of
-    these samples, of which the first are the classes of the problems whose samples come first, and `Domains`; limits: smallest and
-    largest admitted max|f|; states (4,): the states of the features are counted there.
+    sources: values (n_stored, n), masks (n_stored, n_words), and room for one (n_words,); classes: starts (n_parts + 1,) of parts
+    of these samples, of which the first are the classes of the problems whose samples come first, and `Domains`; limits: smallest
+    and largest admitted max|f|; states (4,): the states of the features are counted there.
     """
     values, masks, mask = sources
     starts, domains = classes

@@ -138,6 +138,44 @@ def _best(
     return criterion.best(subspace.values(space), result.problem, dim, keep, ranks, parents)
 
 
+def first_subsets(
+    members: np.ndarray, first: np.ndarray, second: np.ndarray, keep: int, ranks: Ranks
+) -> list[tuple[int, tuple[int, ...]]]:
+    """The best `keep` of some subsets: smallest `first`, then `second` to ten decimals, then complexity, then keys.
+
+    Parameters
+    ----------
+    members : ndarray (n, dim) of int
+    first, second : ndarray (n,)
+    keep : int
+    ranks : Ranks
+
+    Returns
+    -------
+    list of (int, tuple of int)
+        Their numbers and members.
+
+    Examples
+    --------
+    >>> ranks = Ranks([3, 1].__getitem__, str)
+    >>> first_subsets(np.array([[0], [1]]), np.zeros(2), np.zeros(2), 1, ranks)
+    [(1, (1,))]
+    """
+    rounded = np.round(second, 10)
+    order = np.lexsort((rounded, first))
+    if len(order) > keep:
+        last = order[keep - 1]
+        is_same = (first[order] == first[last]) & (rounded[order] <= rounded[last])
+        order = order[(first[order] < first[last]) | is_same]
+    subsets = {int(t): tuple(int(number) for number in members[t]) for t in order}
+
+    def rank(t: int) -> tuple:
+        own = subsets[t]
+        return first[t], rounded[t], sum(map(ranks.complexity, own)), sorted(map(ranks.key, own))
+
+    return [(t, subsets[t]) for t in sorted(subsets, key=rank)[:keep]]
+
+
 def _key(space: FeatureSpace, subspace: Selection, number: int) -> str:
     return space.key(*subspace.triple(number))
 

@@ -31,7 +31,7 @@ def are_inside(points: np.ndarray, hull: np.ndarray, width: float) -> np.ndarray
     >>> are_inside(np.array([[0.5, 1.5], [0.5, 0.5]]), square, 0.0)
     array([ True, False])
     """
-    out: np.ndarray = np.isfinite(points).all(axis=0)
+    out = np.logical_and.reduce(np.isfinite(points), axis=0)
     if len(points) == 1:
         return out & (points[0] >= hull[0].min() - width) & (points[0] <= hull[0].max() + width)
     for pair in combinations(range(len(points)), 2):

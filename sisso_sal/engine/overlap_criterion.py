@@ -18,7 +18,7 @@ import numpy as np
 from sisso_sal.engine import _hulls, _overlap
 from sisso_sal.engine.class_pass import Scorer, screen_classes
 from sisso_sal.engine.class_problem import ClassProblem
-from sisso_sal.engine.class_search import SubspaceClassFits
+from sisso_sal.engine.class_search import SubspaceClassFits, first_subsets
 from sisso_sal.engine.convex import are_inside
 from sisso_sal.engine.screen import Progress
 from sisso_sal.engine.selection import Selection
@@ -171,31 +171,11 @@ def best_subsets(
     else:
         members, weights, sizes = _of_spaces(rows, domains, parents)
     n_samples = values.shape[1]
-    chosen = _first(members, weights, sizes, keep, ranks)
+    chosen = first_subsets(members, weights, sizes, keep, ranks)
     return [
         Separation(subset, float(weights[t]), float(sizes[t]), _unclear(rows[list(subset)], domains, n_samples))
         for t, subset in chosen
     ]
-
-
-def _first(
-    members: np.ndarray, weights: np.ndarray, sizes: np.ndarray, keep: int, ranks: Ranks
-) -> list[tuple[int, tuple[int, ...]]]:
-    """The best `keep` of the subsets (n, dim), as their numbers and members."""
-    rounded = np.round(sizes, 10)
-    order = np.lexsort((rounded, weights))
-    if len(order) > keep:
-        last = order[keep - 1]
-        order = order[
-            (weights[order] < weights[last]) | ((weights[order] == weights[last]) & (rounded[order] <= rounded[last]))
-        ]
-    subsets = {int(t): tuple(int(number) for number in members[t]) for t in order}
-
-    def rank(t: int) -> tuple:
-        own = subsets[t]
-        return weights[t], rounded[t], sum(map(ranks.complexity, own)), sorted(map(ranks.key, own))
-
-    return [(t, subsets[t]) for t in sorted(subsets, key=rank)[:keep]]
 
 
 def _of_rows(rows: np.ndarray, domains: Domains) -> tuple[np.ndarray, np.ndarray]:
