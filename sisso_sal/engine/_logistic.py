@@ -1,8 +1,8 @@
 """Compiled kernels for logistic regression on a few features, by Newton's method. No checks here: the callers check.
 
 The loss of one lane (a question of yes or no) is the weighted sum of log(1 + exp(-s)), s the signed linear predictor, plus half the
-ridge times the square of the coefficients of standardised features; the intercept is free (Hastie, Tibshirani, Friedman, The Elements
-of Statistical Learning, 2nd ed., sec. 4.4).
+ridge times the square of the coefficients of standardised features; the intercept is free (Hastie, Tibshirani, Friedman, The
+Elements of Statistical Learning, 2nd ed., sec. 4.4).
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _fit(rows, subset, yes, weights, ridge, beta, room):
         gradient = room.gradient[:size]
         if not _solve(room.hessian[:size, :size], gradient):
             return loss
-        step = 1.0
+        step, next_ = 1.0, np.inf
         while step > 1e-6:
             for a in range(size):
                 room.trial[a] = beta[a] - step * gradient[a]

@@ -247,7 +247,7 @@ def _offer(feature, mask, spread, lanes, bars, found, room, count):
 
 @njit(**VIEWS)
 def scan_pairs(stairs, sources, problems, bars, limits, states, found, room):
-    """Go over pairs of stored features, as the kernel of the same name in `_overlap`; problems: room for two numbers, and `Lanes`."""
+    """Go over pairs of stored features, as the kernel of this name in `_overlap`; problems: room for two numbers, and `Lanes`."""
     values, masks, mask = sources
     spread, lanes = problems
     n_problems, count = bars.thresholds.shape[0], 0
@@ -286,27 +286,3 @@ def scan_rows(rows, masks, problems, bars, limits, states, found, room):
         if state == KEPT:
             count = _offer((0, t, 0), masks[t], spread, lanes, bars, found, room, count)
     return count
-
-
-@njit(**VIEWS)
-def best_cut(row, order, signed, cut):
-    """The best threshold of one lane in cut (2,): its place, half way between two values, and 1 where yes is above it, else -1.
-
-    Of equally good ones the one with the widest gap. order (n,): numbers of the samples in ascending order of their values.
-    """
-    n = row.shape[0]
-    total, best, width = 0.0, -1.0, 0.0
-    positive, negative = 0.0, 0.0
-    for k in range(n):
-        positive += max(signed[k], 0.0)
-        negative += max(-signed[k], 0.0)
-    for k in range(n - 1):
-        total += signed[order[k]]
-        low, high = row[order[k]], row[order[k + 1]]
-        if high - low <= SAME * max(abs(low), abs(high)):
-            continue
-        told = max(negative + total, positive - total)
-        tolerance = 1e-12 * (positive + negative)
-        if told > best + tolerance or (told > best - tolerance and high - low > width):
-            best, width = told, high - low
-            cut[0], cut[1] = 0.5 * (low + high), -1.0 if negative + total > positive - total else 1.0

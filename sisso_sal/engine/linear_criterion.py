@@ -1,8 +1,8 @@
 """Descriptors in whose space a threshold or a linear boundary tells classes best: by accuracy, or by likelihood.
 
 Several classes are told by one question for each: is a sample of this class or not. Screening by accuracy looks for the best
-threshold of each feature; after the first dimension each sample counts as much as the best model so far is wrong about it. Screening
-by likelihood is that of a regression on what the probabilities leave over, the score test of a further term (Rao, Math. Proc.
+threshold of each feature; after the first dimension each sample counts as much as the best model so far is wrong about it.
+Screening by likelihood is that of a regression on what the probabilities leave over, the score test of a further term (Rao, Math. Proc.
 Cambridge Phil. Soc. 44, 50 (1948); Fan and Song, Ann. Stat. 38, 3567 (2010)).
 """
 
@@ -264,9 +264,8 @@ def scorer_of(problems: Sequence[ClassProblem], rows: Sequence[np.ndarray]) -> S
 
     def room() -> _thresholds.Room:
         bins = _thresholds.N_BINS
-        numbers = (np.empty(size, np.int64) for size in (n, n, bins + 1))
-        return _thresholds.Room(
-            np.empty(n), *numbers, np.empty((bins, n_lanes)), np.empty((bins, n_lanes)), np.empty((3, n_lanes))
-        )
+        own, order, counts = (np.empty(size, np.int64) for size in (n, n, bins + 1))
+        net, gross = np.empty((2, bins, n_lanes))
+        return _thresholds.Room(np.empty(n), own, order, counts, net, gross, np.empty((3, n_lanes)))
 
     return Scorer(np.arange(n), _thresholds.scan_pairs, _thresholds.scan_rows, (np.empty(2), lanes), room)

@@ -223,9 +223,9 @@ def _of_spaces(
     bounds = []
     for child in children:
         open_ = np.minimum.reduce([is_unclear(pair) for pair in combinations(child, 2)])
-        bounds.append((float((open_ * domains.weights).sum()), child))
+        bounds.append((float(open_ @ domains.weights), child))
     tried = [child for _, child in sorted(bounds)[:TRIES]]
-    weights = [float((_inside_others(rows[list(child)], domains) * domains.weights).sum()) for child in tried]
+    weights = [float(_inside_others(rows[list(child)], domains) @ domains.weights) for child in tried]
     return np.array(tried, dtype=np.int64).reshape(len(tried), -1), np.array(weights), np.zeros(len(tried))
 
 
@@ -237,6 +237,11 @@ def _inside_others(rows: np.ndarray, domains: Domains) -> np.ndarray:
             others = np.r_[0:start, stop : rows.shape[1]]
             counts[others] += are_inside(rows[:, others], rows[:, start:stop], domains.width)
     return counts
+
+
+def unclear_weight(values: np.ndarray, domains: Domains) -> float:
+    """Weight of the samples in the domain of another class, once for each; values (dim, n_samples)."""
+    return float(_inside_others(values[:, domains.samples], domains) @ domains.weights)
 
 
 def _unclear(rows: np.ndarray, domains: Domains, n_samples: int) -> np.ndarray:

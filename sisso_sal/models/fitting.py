@@ -369,14 +369,14 @@ def solve(prepared: Prepared, problems: Sequence[Problem], progress: Progress | 
             believe(space, formula, problem, outcome, prepared.groups)
             for problem, outcome in zip(problems, outcomes, strict=True)
         ]
-    sizes, rejected = _features(prepared, causes)
+    sizes, rejected = feature_counts(prepared, causes)
     n_singular = sum(outcome.n_singular for outcome in outcomes)
     is_complete = all(outcome.is_complete for outcome in outcomes)
     counts = SearchCounts(len(prepared.order), sizes, rejected, n_singular, is_complete)
     return Solved(models, prepared.order, counts, beliefs)
 
 
-def _features(prepared: Prepared, causes: Counter) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+def feature_counts(prepared: Prepared, causes: Counter) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
     """Features of each rung, and those left out by cause; `causes` are those of the last rung that its values told."""
     space = prepared.space
     sizes = {str(rung): size for rung, size in enumerate(space.sizes)}

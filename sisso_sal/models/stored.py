@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sisso_sal.models.class_formulas import FittedClasses
     from sisso_sal.models.ensemble_model import EnsembleModel
     from sisso_sal.models.formulas import FittedModels
 
@@ -25,6 +26,29 @@ class StoredModel:
     """
 
     model: FittedModels | EnsembleModel
+    settings: Mapping[str, Any]
+    target: str = ""
+    target_unit: str = ""
+
+    def document(self, target: str, target_unit: str = "") -> dict[str, Any]:
+        """The model and its settings as plain data."""
+        return self.model.document(self.settings, target, target_unit)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredClasses:
+    """What the model file of a classifier holds.
+
+    Attributes
+    ----------
+    model : FittedClasses
+    settings : mapping
+        Parameters of the estimator.
+    target, target_unit : str
+        Name of what it tells, and its unit where the classes are numbers.
+    """
+
+    model: FittedClasses
     settings: Mapping[str, Any]
     target: str = ""
     target_unit: str = ""

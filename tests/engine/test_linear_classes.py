@@ -115,7 +115,7 @@ def test_many_problems_in_one_pass_are_each_as_alone(kind):
 
 def test_monotone_changes_of_a_feature_change_no_score():
     """Thresholds know the order of the values alone, also of values with long tails, which fill few bins."""
-    columns, labels, rng = table(8, n=200)
+    _, labels, rng = table(8, n=200)
     row = np.sort(rng.normal(size=200))[rng.permutation(200)]
     rows = np.array([row, np.exp(4 * row), -(row**3), np.arctan(row)])
     problem = problem_of(labels)
