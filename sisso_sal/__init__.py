@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sisso_sal.api.campaign import Campaign
     from sisso_sal.data.table import Table, read_table
+    from sisso_sal.models.classifier import SISSOClassifier
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.files import load_model, save_model
     from sisso_sal.models.regressor import SISSORegressor
 
 __version__ = "0.1.0"
 __all__ = [
-    "Campaign", "SISSOEnsemble", "SISSORegressor", "Table", "__version__", "load_model", "read_table", "save_model"
+    "Campaign", "SISSOClassifier", "SISSOEnsemble", "SISSORegressor", "Table", "__version__", "load_model", "read_table", "save_model"
 ]  # fmt: skip
 
 _HOMES = {
     "Campaign": "sisso_sal.api.campaign",
+    "SISSOClassifier": "sisso_sal.models.classifier",
     "SISSOEnsemble": "sisso_sal.models.ensemble",
     "SISSORegressor": "sisso_sal.models.regressor",
     "Table": "sisso_sal.data.table",

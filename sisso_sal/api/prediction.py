@@ -31,7 +31,7 @@ def columns_for(
 
     Parameters
     ----------
-    model : FittedModels or EnsembleModel
+    model : FittedModels, EnsembleModel or FittedClasses
     path : path
         A table; columns that the model does not know are left alone.
     id : str, optional

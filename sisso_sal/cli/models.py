@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from sisso_sal.cli.classes import CLASSES, fit_classes, is_of_classes, of_classes, predicted_classes, tell_classes
 from sisso_sal.cli.help import Computing
 from sisso_sal.cli.options import (
     COLUMNS,
@@ -38,6 +39,7 @@ from sisso_sal.system.progress import Progress
 @TABLE
 @COLUMNS
 @MODEL
+@CLASSES
 @ENSEMBLE
 @click.option(
     "--config", type=click.Path(path_type=Path), help="Settings in a TOML file; options of the command override them."
@@ -51,20 +53,36 @@ from sisso_sal.system.progress import Progress
 def fit(
     table, target, id_column, formula, config, out, force, threads, executor, n_workers, as_json, quiet, debug, **options
 ):  # fmt: skip
-    """Find formulas for the target of TABLE; --out saves the model for predict and export.
+    """Find formulas for the target of TABLE, or formulas that tell its classes; --out saves the model for predict and export.
 
     \b
-    Example:
+    Examples:
       sisso-sal fit table.csv --target "gap (eV)" --dim 2 --out model.json
+      sisso-sal fit table.csv --target phase --criterion likelihood
     """
     check_free(out, force)
     from sisso_sal.settings.campaign import EnsembleSettings
 
+    of_class = of_classes(options)
     is_ensemble = options["members"] is not None
     only = [name for name in EnsembleSettings.model_fields if name != "low" and options.get(name) is not None]
     if only and not is_ensemble:
         raise SettingsError(f"{only[0].replace('_', '-')}: needs --members, found a fit of one model")
     settings = load(config, {"target": target, "id": id_column, **model_changes(options)}, ensemble=is_ensemble)
+    if is_of_classes(table, settings.target, of_class):
+        if is_ensemble or settings.ensemble.low:
+            name = "members" if is_ensemble else "low"
+            raise SettingsError(f"{name}: needs a target that is a number, found classes")
+        stored, document = fit_classes(table, settings, formula, of_class, threads, quiet or as_json)
+        if out is not None:
+            from sisso_sal.models.files import save_model
+
+            save_model(out, stored, stored.target)
+        tell_classes(document, as_json)
+        next_step(
+            f"sisso-sal predict {out} OTHER_TABLE" if out else "add --out model.json to save the model for predict"
+        )
+        return
     if is_ensemble and (doubt := settings.ensemble.doubt()):
         note(doubt)
     data = read(table, settings, formula)
@@ -179,7 +197,8 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
 
     Columns are matched by name, in any order, and converted to the model's units; only those that the model uses need to be there.
     For a single model the output is id, mean, valid (the row is inside the domain and near the training range of every term) and
-    the reason where it is not; for an ensemble also the standard deviation, a 95 % interval and the number of valid members.
+    the reason where it is not; for an ensemble also the standard deviation, a 95 % interval and the number of valid members. For
+    classes it is the class, its probability and that of each class.
 
     \b
     Examples:
@@ -192,20 +211,23 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
     from sisso_sal.api.prediction import columns_for
     from sisso_sal.campaign.newest import model_file
     from sisso_sal.data.spreadsheet import csv_of
-    from sisso_sal.models.files import read_model
+    from sisso_sal.models.files import read_any_model
     from sisso_sal.models.formulas import FittedModels
+    from sisso_sal.models.stored import StoredClasses
     from sisso_sal.protocols.cause import counted, in_words
     from sisso_sal.report.text.left_out import remarks_text
     from sisso_sal.spaces.table import TableSpace
 
     check_free(out, force)
-    stored = read_model(model_file(model))
+    stored = read_any_model(model_file(model))
     learned = stored.model
     data, columns = columns_for(learned, table, id_column, formula, note)
     for line in remarks_text(data):
         note(line)
     ids = data.ids
-    if isinstance(learned, FittedModels):
+    if isinstance(stored, StoredClasses):
+        frame = predicted_classes(stored.model, columns, ids)
+    elif isinstance(learned, FittedModels):
         mean, valid = learned.predict_with_validity(columns)
         frame = pd.DataFrame({"id": ids, "mean": mean, "valid": valid, "reason": learned.reasons(columns)})
     else:
@@ -221,7 +243,7 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
                 "distance": np.nan if prediction.distance is None else prediction.distance, "reason": prediction.reason,
             }
         )  # fmt: skip
-    undefined = np.isnan(frame["mean"])
+    undefined = np.isnan(frame["probability" if isinstance(stored, StoredClasses) else "mean"])
     if undefined.any():
         why = in_words(counted(frame["reason"][undefined]))
         note(f"{undefined.sum()} of {len(frame)} rows have no prediction: {why}")
@@ -238,4 +260,5 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
         )
     else:
         write(csv_of(frame), out, force)
-    next_step(f"sisso-sal export {model} --format latex, for the formulas behind it", err=True)
+    if not isinstance(stored, StoredClasses):
+        next_step(f"sisso-sal export {model} --format latex, for the formulas behind it", err=True)

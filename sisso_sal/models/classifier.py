@@ -88,7 +88,7 @@ class SISSOClassifier(ClassifierMixin, BaseEstimator):
         rung=2,
         dim=2,
         n_sis=50,
-        n_residual=1,
+        n_residual=5,
         max_complexity=None,
         max_features=None,
         min_abs=1e-5,
@@ -152,7 +152,7 @@ class SISSOClassifier(ClassifierMixin, BaseEstimator):
         check_classification_targets(y)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         self.classes_, codes = np.unique(y, return_inverse=True)
-        weights = weights * _class_factors(self.class_weight, self.classes_, codes, weights)
+        weights = weights * class_factors(self.class_weight, self.classes_, codes, weights)
         named = getattr(self, "feature_names_in_", None)
         headers = [f"x{i}" for i in range(X.shape[1])] if named is None else [str(header) for header in named]
         name = target if isinstance(target, str) and target else "y"
@@ -254,12 +254,40 @@ class SISSOClassifier(ClassifierMixin, BaseEstimator):
         return self.fitted_.document({**self.get_params(), **FIXED}, target, target_unit)
 
 
-FIXED = {"fit_intercept": True, "low": ()}
+FIXED: dict[str, Any] = {"fit_intercept": True, "low": ()}
 """Parameters of a regressor that a classifier has not, with the values that they have for it."""
 
+CLASS_SETTINGS: dict[str, Any] = {
+    "criterion": "accuracy", "boundary": "logistic", "width": 0.001, "convex": None, "ridge": 0.01, "class_weight": None,
+}  # fmt: skip
+"""Parameters that a regressor has not, with their defaults."""
 
-def _class_factors(class_weight: Any, classes: np.ndarray, codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """ndarray (n_samples,): what each sample's weight is multiplied by."""
+
+def class_factors(class_weight: Any, classes: np.ndarray, codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """What each sample's weight is multiplied by.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None
+    classes : ndarray (n_classes,)
+    codes : ndarray (n_samples,) of int
+        Number of the class of each sample.
+    weights : ndarray (n_samples,)
+
+    Returns
+    -------
+    ndarray (n_samples,)
+
+    Raises
+    ------
+    SettingsError
+        Another word.
+
+    Examples
+    --------
+    >>> class_factors("balanced", np.array(["no", "yes"]), np.array([0, 0, 0, 1]), np.ones(4)).round(3).tolist()
+    [0.667, 0.667, 0.667, 2.0]
+    """
     if class_weight is None:
         return np.ones(len(codes))
     if isinstance(class_weight, str):

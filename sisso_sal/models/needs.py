@@ -8,11 +8,12 @@ from sisso_sal.data.cells import shown
 from sisso_sal.data.headers import split_header
 from sisso_sal.errors import UnitError
 from sisso_sal.features.dimension import conversion_factor
+from sisso_sal.models.class_formulas import FittedClasses
 from sisso_sal.models.ensemble_model import EnsembleModel
 from sisso_sal.models.formulas import FittedModels
 from sisso_sal.oxides.primary_features import PRIMARY_FEATURES
 
-Model = FittedModels | EnsembleModel
+Model = FittedModels | EnsembleModel | FittedClasses
 
 
 def is_made_from_formulas(model: Model, names: Collection[str]) -> bool:
@@ -29,7 +30,7 @@ def lacks_columns(model: Model) -> str:
 
 def why_needed(model: Model, name: str) -> str:
     """What needs a primary feature, in words."""
-    if isinstance(model, FittedModels):
+    if isinstance(model, FittedModels | FittedClasses):
         return "the formula uses it"
     n = sum(name in member.primaries() for member in model.members)
     if n:
