@@ -211,9 +211,9 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
     from sisso_sal.api.prediction import columns_for
     from sisso_sal.campaign.newest import model_file
     from sisso_sal.data.spreadsheet import csv_of
+    from sisso_sal.models.class_formulas import FittedClasses
     from sisso_sal.models.files import read_any_model
     from sisso_sal.models.formulas import FittedModels
-    from sisso_sal.models.stored import StoredClasses
     from sisso_sal.protocols.cause import counted, in_words
     from sisso_sal.report.text.left_out import remarks_text
     from sisso_sal.spaces.table import TableSpace
@@ -225,8 +225,8 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
     for line in remarks_text(data):
         note(line)
     ids = data.ids
-    if isinstance(stored, StoredClasses):
-        frame = predicted_classes(stored.model, columns, ids)
+    if isinstance(learned, FittedClasses):
+        frame = predicted_classes(learned, columns, ids)
     elif isinstance(learned, FittedModels):
         mean, valid = learned.predict_with_validity(columns)
         frame = pd.DataFrame({"id": ids, "mean": mean, "valid": valid, "reason": learned.reasons(columns)})
@@ -243,7 +243,7 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
                 "distance": np.nan if prediction.distance is None else prediction.distance, "reason": prediction.reason,
             }
         )  # fmt: skip
-    undefined = np.isnan(frame["probability" if isinstance(stored, StoredClasses) else "mean"])
+    undefined = np.isnan(frame["probability" if isinstance(learned, FittedClasses) else "mean"])
     if undefined.any():
         why = in_words(counted(frame["reason"][undefined]))
         note(f"{undefined.sum()} of {len(frame)} rows have no prediction: {why}")
@@ -260,5 +260,5 @@ def predict(model, table, id_column, formula, out, force, as_json, quiet, debug)
         )
     else:
         write(csv_of(frame), out, force)
-    if not isinstance(stored, StoredClasses):
+    if not isinstance(learned, FittedClasses):
         next_step(f"sisso-sal export {model} --format latex, for the formulas behind it", err=True)

@@ -15,6 +15,7 @@ from sisso_sal.engine.linear_criterion import ACCURACY, LIKELIHOOD, LinearCriter
 from sisso_sal.engine.overlap_criterion import Domains, OverlapCriterion, best_subsets, unclear_weight
 from sisso_sal.engine.sparsify import NUMBERS
 from sisso_sal.errors import FitError, SettingsError
+from sisso_sal.features.expression import Expression
 from sisso_sal.models.boundary import fit_boundary
 from sisso_sal.models.class_model import ClassModel, ClassName, confusion_of, plain_classes, probabilities
 from sisso_sal.models.class_records import ClassifierRecord
@@ -105,7 +106,7 @@ class FittedClasses:
             A setting cannot be; a tree is no formula of the primary features, or the settings do not allow it.
         """
         settings = record.settings.model_dump() | {"threads": None}
-        space, search = space_settings(settings), search_settings(_for_search(settings), N_ALTERNATIVES)
+        space, search = space_settings(settings), search_settings(for_search(settings), N_ALTERNATIVES)
         classes = tuple(record.classes)
         alternatives = []
         for d, models in enumerate(record.models):
@@ -126,7 +127,8 @@ def _plain_weights(weights: Any) -> Any:
     return weights
 
 
-def _for_search(settings: Mapping[str, Any]) -> dict[str, Any]:
+def for_search(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of a classifier as `search_settings` takes them."""
     return {**settings, "fit_intercept": True}
 
 
@@ -165,7 +167,7 @@ def find_classes(
     if len(present) < 2:
         raise FitError(f"fit: needs samples of at least two classes, found {len(present)} class")
     criterion = criterion_of(settings, classes)
-    search = search_settings(_for_search(settings), N_ALTERNATIVES)
+    search = search_settings(for_search(settings), N_ALTERNATIVES)
     prepared = prepare(table, space_settings(settings), search)
     labels = prepared.target.astype(np.int64)
     problem = ClassProblem(labels, prepared.weights, np.ones(len(prepared.names), dtype=bool))
@@ -174,7 +176,7 @@ def find_classes(
         progress=progress,
     )  # fmt: skip
     n_features, rejected = feature_counts(prepared, causes)
-    alternatives = _alternatives(prepared, result, settings, plain_classes(classes))
+    alternatives = class_models(prepared, result, settings, plain_classes(classes), cache(prepared.space.expression))
     counts = SearchCounts(len(prepared.order), n_features, rejected, 0, True)
     return FittedClasses(alternatives, plain_classes(classes), table.primaries, counts)
 
@@ -210,10 +212,30 @@ def criterion_of(settings: Mapping[str, Any], classes: Sequence[Any] | np.ndarra
     return LinearCriterion(kind, float(ridge), settings["n_residual"])
 
 
-def _alternatives(
-    prepared: Prepared, result: SubspaceClassFits, settings: Mapping[str, Any], classes: tuple[ClassName, ...]
+def class_models(
+    prepared: Prepared,
+    result: SubspaceClassFits,
+    settings: Mapping[str, Any],
+    classes: tuple[ClassName, ...],
+    formula: Callable[[int, int, int], Expression],
 ) -> list[list[ClassModel]]:
-    formula = cache(prepared.space.expression)
+    """The models of each dimension that a search found for one problem.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    result : SubspaceClassFits
+    settings : mapping
+        Parameters of a `SISSOClassifier`.
+    classes : tuple
+    formula : callable
+        `FeatureSpace.expression`; many problems share theirs.
+
+    Raises
+    ------
+    FitError
+        There is no usable feature.
+    """
     out = []
     for fits in result.fits:
         if not fits:

@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
     frame.loc[3, "phase"] = ""
     frame.loc[4, "c"] = np.nan
     frame.to_csv(path / "table.csv", index=False)
-    codes = frame["phase"].map({"metal": 2, "insulator": 7})
+    codes = frame["phase"].replace({"metal": "2", "insulator": "7", "": None}).astype(float)
     frame.assign(phase=codes.astype("Int64")).to_csv(path / "codes.csv", index=False)
     frame.assign(phase=codes + 0.5).to_csv(path / "halves.csv", index=False)
     frame.assign(phase="metal").to_csv(path / "one.csv", index=False)
