@@ -19,17 +19,21 @@ KEPT, NOT_FINITE, OUT_OF_BOUNDS, CONSTANT = 0, 1, 2, 3
 FLAT = 1e-10
 """As in `_scores`."""
 
+N_BINS = 64
+"""Bins of values by which a bound for many problems is found."""
+
 MAGNITUDE = 0x7FFFFFFFFFFFFFFF
 """The bits of a float64 beside its sign."""
 
 INFINITE = 0x7FF0000000000000
 """The bits of infinity."""
 
-Domains = namedtuple("Domains", "samples starts weights is_first is_convex width offsets")
+Domains = namedtuple("Domains", "samples starts weights is_first is_convex width offsets labels by_sample")
 """Classes in many problems. samples (n_problems, most): numbers of the samples, class by class, of which class c has those from
 starts[p, c] to below starts[p, c + 1]; weights (n_problems, most): of these samples; is_first (n_problems,): whether they are the
 first samples in their order, with the same starts; is_convex (n_classes,): whether a class has an interval; width: by how much
-intervals are widened; offsets (n_problems,): see `score_of`.
+intervals are widened; offsets (n_problems,): see `score_of`; labels (n,): class of each sample, and by_sample (n, n_problems) its
+weight in each problem: without rows where there is one problem.
 """
 
 Staircase = namedtuple("Staircase", "opcodes is_row_left rows columns first stop")
@@ -45,9 +49,10 @@ Found = namedtuple("Found", "features problems scores at quota")
 column where the next call goes on; quota: number with which a call ends.
 """
 
-Room = namedtuple("Room", "row picked low high own_low own_high")
+Room = namedtuple("Room", "row picked low high own_low own_high sums first last least")
 """Room for one feature: row and picked (n,), low and high (n_parts,), the ends of the parts of all samples, and own_low and
-own_high (n_classes,), those of the classes in one problem.
+own_high (n_classes,), those of the classes in one problem; for a bound in many problems sums (n_classes, N_BINS, n_problems), first
+and last (n_classes, n_problems), least (n_problems,).
 """
 
 
@@ -173,10 +178,58 @@ def score_of(total, size, offset):
 
 
 @njit(**INNER_VIEWS)
+def _bound(domains, room):
+    """What the weight in the overlaps is at least in each problem, in room.least: that in bins between the outermost of a class.
+
+    The bins are of equal width around the mean, and the outer ones take what lies beyond.
+    """
+    row, labels, sums, first, last = room.row, domains.labels, room.sums, room.first, room.last
+    n, (n_classes, n_bins, n_problems) = row.shape[0], sums.shape
+    mean, deviation = 0.0, 0.0
+    for k in range(n):
+        mean += row[k]
+    mean /= n
+    for k in range(n):
+        deviation += abs(row[k] - mean)
+    deviation = max(deviation / n, 1e-300)
+    low, scale = mean - 2.0 * deviation, n_bins / (4.0 * deviation)
+    sums[:] = 0.0
+    for k in range(n):
+        own = sums[labels[k], np.int64(min(max((row[k] - low) * scale, 0.0), n_bins - 1.0))]
+        weights = domains.by_sample[k]
+        for p in range(n_problems):
+            own[p] += weights[p]
+    first[:], last[:], room.least[:] = n_bins, -1, 0.0
+    for c in range(n_classes):
+        own_first, own_last = first[c], last[c]
+        for b in range(n_bins):
+            own = sums[c, b]
+            for p in range(n_problems):
+                if own[p] > 0.0:
+                    own_first[p] = min(own_first[p], b)
+                    own_last[p] = b
+            if b > 0:
+                before = sums[c, b - 1]
+                for p in range(n_problems):
+                    own[p] += before[p]
+    for i in range(n_classes):
+        if domains.is_convex[i]:
+            for j in range(n_classes):
+                if j != i:
+                    for p in range(n_problems):
+                        a, z = first[i, p], last[i, p] - 1
+                        if z > a:
+                            room.least[p] += sums[j, z, p] - sums[j, a, p]
+
+
+@njit(**INNER_VIEWS)
 def _score(p, room, domains, threshold):
     """Score of the feature of this room in problem p; -1 where it stays below the threshold."""
     starts, weights = domains.starts[p], domains.weights[p]
     n_classes = starts.shape[0] - 1
+    most = domains.offsets[p] - threshold + 0.5
+    if domains.labels.shape[0] > 0 and room.least[p] * (1.0 - 1e-9) > most:
+        return -1.0
     row, low, high = room.row, room.low[:n_classes], room.high[:n_classes]
     if not domains.is_first[p]:
         n = starts[n_classes]
@@ -191,7 +244,6 @@ def _score(p, room, domains, threshold):
     if largest - least <= FLAT * max(abs(least), abs(largest)):
         return -1.0
     offset = domains.offsets[p]
-    most = offset - threshold + 0.5
     total, size = _overlap(row, (starts, weights, domains.is_convex, domains.width), (low, high), most)
     if total > most:
         return -1.0
@@ -202,6 +254,8 @@ def _score(p, room, domains, threshold):
 @njit(**INNER_VIEWS)
 def _offer(feature, mask, room, domains, bars, found, count):
     """Note the feature for each problem whose threshold it reaches; returns how many there are noted then."""
+    if domains.labels.shape[0] > 0:
+        _bound(domains, room)
     for p in range(bars.thresholds.shape[0]):
         is_allowed = True
         for word in range(mask.shape[0]):
@@ -282,8 +336,9 @@ def overlaps(rows, domains, room, totals, sizes):
 
 
 @njit(**VIEWS)
-def states_of(rows, starts, limits, room, states):
-    """State of each feature with the values rows (m, n) in states (m,); starts (2,): 0 and n."""
+def states_of(rows, starts, limits, ends, states):
+    """State of each feature with the values rows (m, n) in states (m,); starts (2,): 0 and n; ends: room for two numbers (1,)."""
+    low, high = ends
     for t in range(rows.shape[0]):
-        _ends(rows[t], starts, room.low, room.high)
-        states[t] = _state(rows[t], room.low, room.high, limits)
+        _ends(rows[t], starts, low, high)
+        states[t] = _state(rows[t], low, high, limits)

@@ -172,9 +172,9 @@ class _ClassPass:
         """ndarray (m,) of bool: whether features are within the limits on all samples."""
         opcode, left, right = triples
         states, n = np.empty(len(opcode), np.int64), self.space.n_samples
-        room = _overlap.Room(*(np.empty(size) for size in (n, n, 1, 1, 1, 1)))
+        ends = np.empty(1), np.empty(1)
         for part, rows in evaluated_rows(opcode.astype(np.int16), left, right, self.space.values):
-            _overlap.states_of(rows, np.array([0, n]), limits, room, states[part])
+            _overlap.states_of(rows, np.array([0, n]), limits, ends, states[part])
         return states == _overlap.KEPT
 
     def _count(self, states: np.ndarray) -> None:

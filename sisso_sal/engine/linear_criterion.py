@@ -2,8 +2,8 @@
 
 Several classes are told by one question for each: is a sample of this class or not. Screening by accuracy looks for the best
 threshold of each feature; after the first dimension each sample counts as much as the best model so far is wrong about it.
-Screening by likelihood is that of a regression on what the probabilities leave over, the score test of a further term (Rao, Math. Proc.
-Cambridge Phil. Soc. 44, 50 (1948); Fan and Song, Ann. Stat. 38, 3567 (2010)).
+Screening by likelihood is that of a regression on what the probabilities leave over, the score test of a further term (Rao, Math.
+Proc. Cambridge Phil. Soc. 44, 50 (1948); Fan and Song, Ann. Stat. 38, 3567 (2010)).
 """
 
 from __future__ import annotations

@@ -100,6 +100,26 @@ class Domains:
         return float(self.weights.sum() * (len(self.starts) - 2)) + 1.0
 
 
+def room_for(sizes: tuple[int, int], n_parts: int, n_classes: int, n_bounds: int = 0) -> _overlap.Room:
+    """Room for one call of a kernel.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        Samples that it sees, and most samples of a problem.
+    n_parts, n_classes : int
+        Parts of the samples that it sees, and classes.
+    n_bounds : int
+        Problems for which a bound is looked for.
+    """
+    low, high = np.empty((2, n_parts))
+    own_low, own_high = np.empty((2, n_classes))
+    sums, least = np.empty((n_classes, _overlap.N_BINS, n_bounds)), np.empty(n_bounds)
+    first, last = np.empty((2, n_classes, n_bounds), np.int64)
+    row, picked = np.empty(sizes[0]), np.empty(sizes[1])
+    return _overlap.Room(row, picked, low, high, own_low, own_high, sums, first, last, least)
+
+
 def scorer_of(every: Sequence[Domains], n_samples: int) -> Scorer:
     """Scores by the overlap in one dimension, for a pass over the features.
 
@@ -123,12 +143,17 @@ def scorer_of(every: Sequence[Domains], n_samples: int) -> Scorer:
     is_first = np.array([len(every) == 1] * len(every))
     offsets = np.array([domains.offset for domains in every])
     all_starts = np.array([domains.starts for domains in every])
-    arguments = _overlap.Domains(samples, all_starts, weights, is_first, first.is_convex, first.width, offsets)
+    n_classes, n_bounds = len(first.starts) - 1, len(every) if len(every) > 1 else 0
+    labels, by_sample = np.zeros(n_samples if n_bounds else 0, np.int64), np.zeros((n_samples, n_bounds))
+    for p, domains in enumerate(every[:n_bounds]):
+        own = np.repeat(np.arange(n_classes), np.diff(domains.starts))
+        labels[domains.samples], by_sample[domains.samples, p] = own, domains.weights
+    arguments = _overlap.Domains(
+        samples, all_starts, weights, is_first, first.is_convex, first.width, offsets, labels, by_sample
+    )
 
     def room() -> _overlap.Room:
-        n_parts, n_classes = len(starts) - 1, len(first.starts) - 1
-        sizes = (len(order), most, n_parts, n_parts, n_classes, n_classes)
-        return _overlap.Room(*(np.empty(size) for size in sizes))
+        return room_for((len(order), most), len(starts) - 1, n_classes, n_bounds)
 
     return Scorer(order, _overlap.scan_pairs, _overlap.scan_rows, (starts, arguments), room)
 
@@ -182,7 +207,7 @@ def _of_rows(rows: np.ndarray, domains: Domains) -> tuple[np.ndarray, np.ndarray
     """Weight in the overlaps and their size of each feature with the values rows (m, n)."""
     m, n = rows.shape
     weights, sizes, n_classes = np.empty(m), np.empty(m), len(domains.starts) - 1
-    room = _overlap.Room(*(np.empty(size) for size in (n, n, n_classes, n_classes, n_classes, n_classes)))
+    room = room_for((n, n), n_classes, n_classes)
     own = domains.starts, domains.weights, domains.is_convex, domains.width
     _overlap.overlaps(rows, own, room, weights, sizes)
     return weights, sizes
