@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sisso_sal.api.campaign import Campaign
     from sisso_sal.data.table import Table, read_table
+    from sisso_sal.models.class_ensemble import SISSOClassifierEnsemble
+    from sisso_sal.models.classifier import SISSOClassifier
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.files import load_model, save_model
     from sisso_sal.models.multi_task import MultiTaskSISSO
@@ -16,13 +18,15 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Campaign", "MultiTaskSISSO", "SISSOEnsemble", "SISSORegressor", "Table", "__version__", "load_model", "read_table",
-    "save_model",
+    "Campaign", "MultiTaskSISSO", "SISSOClassifier", "SISSOClassifierEnsemble", "SISSOEnsemble", "SISSORegressor", "Table",
+    "__version__", "load_model", "read_table", "save_model",
 ]  # fmt: skip
 
 _HOMES = {
     "Campaign": "sisso_sal.api.campaign",
     "MultiTaskSISSO": "sisso_sal.models.multi_task",
+    "SISSOClassifier": "sisso_sal.models.classifier",
+    "SISSOClassifierEnsemble": "sisso_sal.models.class_ensemble",
     "SISSOEnsemble": "sisso_sal.models.ensemble",
     "SISSORegressor": "sisso_sal.models.regressor",
     "Table": "sisso_sal.data.table",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sisso_sal.data.columns import ColumnFile
 from sisso_sal.data.formats import headers_of
 from sisso_sal.data.headers import header_notes, split_header
 from sisso_sal.data.left_out import LeftOut
@@ -106,7 +107,7 @@ def without_unused(given: LayeredSettings, tell: Tell) -> LayeredSettings:
 
 
 def read_candidates(
-    path: str | os.PathLike[str] | pd.DataFrame,
+    path: str | os.PathLike[str] | pd.DataFrame | ColumnFile,
     settings: CampaignSettings,
     formula: str | None = None,
     *,
@@ -119,8 +120,8 @@ def read_candidates(
 
     Parameters
     ----------
-    path : path or DataFrame
-        A file that `read_table` reads, or a DataFrame with the same headers.
+    path : path, DataFrame or ColumnFile
+        A file that `read_table` reads, a DataFrame with the same headers, or columns that were read already.
     settings : CampaignSettings
         Of these ``target``, ``id``, ``group`` (which rows are one material), ``columns`` (the only features) and ``drop`` (columns
         that are not used).

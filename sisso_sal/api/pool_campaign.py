@@ -18,7 +18,7 @@ from sisso_sal.data.spreadsheet import id_of
 from sisso_sal.data.table import Table
 from sisso_sal.errors import CampaignError, FitError, SettingsError, TableError
 from sisso_sal.models.files import read_model
-from sisso_sal.models.needs import Model, of_one_task
+from sisso_sal.models.needs import Model
 from sisso_sal.models.registry import surrogate_named
 from sisso_sal.models.sisso import SISSO
 from sisso_sal.protocols import Progress
@@ -176,7 +176,7 @@ def _fitted(table: Table, path: Path, settings: CampaignSettings, threads: int |
         if not isinstance(surrogate, SISSO):
             raise SettingsError(f"pool: needs the surrogate 'sisso', found '{settings.surrogate}'")
         write_whole(path, json.dumps(surrogate.document(space), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
-    return of_one_task(read_model(path).model)
+    return read_model(path).model
 
 
 def _wanted(

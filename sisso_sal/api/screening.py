@@ -15,12 +15,12 @@ from sisso_sal.api.prediction import columns_for
 from sisso_sal.campaign.newest import model_file
 from sisso_sal.campaign.summary import read_summary
 from sisso_sal.data.formats import is_parquet
-from sisso_sal.errors import ModelFileError, SettingsError, TableError
+from sisso_sal.errors import SettingsError, TableError
 from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.store import read_ledger
 from sisso_sal.models.files import read_model
 from sisso_sal.models.formulas import FittedModels
-from sisso_sal.models.needs import Model, of_one_task
+from sisso_sal.models.needs import Model
 from sisso_sal.oxides.element_groups import refused_elements
 from sisso_sal.oxides.enumeration import OxideEnumeration
 from sisso_sal.protocols import Progress
@@ -128,10 +128,7 @@ def screen_pool(
     check_folder(folder)
     digest = digest_of(path)
     stored = read_model(path)
-    try:
-        learned = of_one_task(stored.model)
-    except ModelFileError as error:
-        raise ModelFileError(f"{path}: screen {error}") from error
+    learned = stored.model
     settings = _settings(learned, _told_by(Path(model)), wanted)
     by_element = bool(settings["unwanted"])
     parts, reading = _opened(pool, learned, folder, wanted, tell, by_element)

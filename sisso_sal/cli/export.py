@@ -10,7 +10,7 @@ import click
 from sisso_sal.cli.help import Command, panel
 from sisso_sal.cli.options import COMMON, JSON, OUT_FILE, check_free, dumps, write
 from sisso_sal.cli.terminal import emit, next_step, note, show
-from sisso_sal.errors import SettingsError
+from sisso_sal.errors import ModelFileError, SettingsError
 
 _USES = {
     "latex": "\\input{{{file}}} in a document that uses amsmath",
@@ -97,17 +97,20 @@ def _formulas(model: Path, form: str, chosen: dict[str, Any]) -> tuple[str, int]
     member, dim, task, recommended = (chosen[name] for name in ("member", "dim", "task", "recommended"))
     from sisso_sal.campaign.newest import model_file
     from sisso_sal.export import export_model
-    from sisso_sal.models.files import read_model
+    from sisso_sal.models.class_formulas import FittedClasses
+    from sisso_sal.models.files import read_any_model
     from sisso_sal.models.formulas import FittedModels
     from sisso_sal.models.task_models import FittedTasks
 
-    stored = read_model(model_file(model))
+    stored = read_any_model(model_file(model))
     learned, scale, target = stored.model, 1.0, (stored.target, stored.target_unit)
     if isinstance(learned, FittedTasks):
         if task is None:
             raise SettingsError(f"task: needs one of {', '.join(learned.task_names)}, since this is a model of several")
         target = (f"{stored.target} of {task}" if learned.task_column else task, learned.units.get(task, ""))
         learned = learned.of_task(task)
+    elif isinstance(learned, FittedClasses):
+        raise ModelFileError(f"{model}: needs a model that predicts a number, found a classifier; predict takes it")
     elif task is not None:
         raise SettingsError(f"task: needs a model of several tasks, found another one in {model}")
     if isinstance(learned, FittedModels):

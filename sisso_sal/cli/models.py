@@ -8,6 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sisso_sal.cli.classes import (
+    CLASSES,
+    CRITERIA_OF_NUMBERS,
+    fit_classes,
+    is_of_classes,
+    of_classes,
+    predicted_classes,
+    refuse_numbers,
+    tell_classes,
+)
 from sisso_sal.cli.help import Computing, panel
 from sisso_sal.cli.options import (
     COLUMNS_OF_TASKS,
@@ -44,6 +54,7 @@ if TYPE_CHECKING:
 @TABLE
 @COLUMNS_OF_TASKS
 @MODEL
+@CLASSES
 @ENSEMBLE
 @TASKS
 @click.option(
@@ -76,7 +87,7 @@ def fit(
     table, target, id_column, formula, config, n_models, out, force, plot, threads, executor, n_workers, as_json, quiet, debug,
     **options,
 ):  # fmt: skip
-    """Find formulas for the target of TABLE; --out saves the model for predict and export.
+    """Find formulas for the target of TABLE, or formulas that tell its classes; --out saves the model for predict and export.
 
     With --n-models the search is done again without each of ten parts of the materials. The recommended formula has the fewest
     terms whose error is within one standard error of the least, and of such formulas the fewest operators. With --task, or with
@@ -87,16 +98,20 @@ def fit(
       sisso-sal fit table.csv --target "gap (eV)" --dim 2 --out model.json
       sisso-sal fit table.csv --target "gap (eV)" --dim 3 --n-models 5
       sisso-sal fit table.csv --target "gap (eV)" --task family
+      sisso-sal fit table.csv --target phase --criterion likelihood
     """
     check_free(out, force)
     check_plot(plot, force)
     from sisso_sal.settings.campaign import EnsembleSettings
 
+    of_class = of_classes(options)
     is_ensemble = options["members"] is not None
     only = [name for name in EnsembleSettings.model_fields if name != "low" and options.get(name) is not None]
     if only and not is_ensemble:
         raise SettingsError(f"{only[0].replace('_', '-')}: needs --members, found a fit of one model")
-    of_tasks = {name: options.pop(name) for name in ("task", "same_sign", "task_weighting", "criterion")}
+    of_tasks = {name: options.pop(name) for name in ("task", "same_sign", "task_weighting")}
+    criterion = of_class.get("criterion")
+    of_tasks["criterion"] = of_class.pop("criterion") if criterion in CRITERIA_OF_NUMBERS else None
     has_tasks = bool(of_tasks["task"]) or len(target) > 1
     check_tasks(of_tasks, options, len(target), is_ensemble=is_ensemble)
     if n_models is not None and (is_ensemble or has_tasks):
@@ -104,11 +119,27 @@ def fit(
         raise SettingsError(f"n-models: needs a fit of one model, found {found}")
     if plot is not None and n_models is None:
         raise SettingsError("plot: needs --n-models, found a fit without")
+    if has_tasks and of_class:
+        raise SettingsError(f"{next(iter(of_class)).replace('_', '-')}: needs one task, found several")
     asked = target[0] if len(target) == 1 else None
     settings = load(config, {"target": asked, "id": id_column, **model_changes(options)}, ensemble=is_ensemble)
+    silent = quiet or as_json
+    if not has_tasks and is_of_classes(table, settings.target, of_class):
+        numbers = {"members": is_ensemble, "low": settings.ensemble.low, "n-models": n_models, "plot": plot}
+        numbers |= {"criterion": of_tasks["criterion"], "param-operators": settings.model.param_operators}
+        refuse_numbers(numbers)
+        stored, document = fit_classes(table, settings, formula, of_class, threads, silent)
+        if out is not None:
+            from sisso_sal.models.files import save_model
+
+            save_model(out, stored, stored.target)
+        tell_classes(document, as_json)
+        next_step(
+            f"sisso-sal predict {out} OTHER_TABLE" if out else "add --out model.json to save the model for predict"
+        )
+        return
     if is_ensemble and (doubt := settings.ensemble.doubt()):
         note(doubt)
-    silent = quiet or as_json
     if has_tasks:
         work = {"threads": threads, "executor": executor, "n_workers": n_workers, "silent": silent}
         model, document = fit_tasks(table, target, settings, formula, of_tasks | work)
@@ -263,7 +294,8 @@ def predict(model, table, id_column, formula, task, recommended, out, force, as_
 
     Columns are matched by name, in any order, and converted to the model's units; only those that the model uses need to be there.
     For a single model the output is id, mean, valid (the row is inside the domain and near the training range of every term) and
-    the reason where it is not; for an ensemble also the standard deviation, a 95 % interval and the number of valid members.
+    the reason where it is not; for an ensemble also the standard deviation, a 95 % interval and the number of valid members. For
+    classes it is the class, its probability and that of each class.
 
     \b
     Examples:
@@ -274,24 +306,29 @@ def predict(model, table, id_column, formula, task, recommended, out, force, as_
 
     from sisso_sal.campaign.newest import model_file
     from sisso_sal.data.spreadsheet import csv_of
-    from sisso_sal.models.files import read_model
+    from sisso_sal.models.class_formulas import FittedClasses
+    from sisso_sal.models.files import read_any_model
     from sisso_sal.models.task_models import FittedTasks
     from sisso_sal.protocols.cause import counted, in_words
     from sisso_sal.report.text.left_out import remarks_text
 
     check_free(out, force)
-    stored = read_model(model_file(model))
-    if isinstance(stored.model, FittedTasks):
-        if recommended:
-            raise SettingsError("recommended: needs a model file of one task, found one of several")
-        data, frame = predict_tasks(stored.model, table, id_column, formula, task)
-    elif task is not None:
+    stored = read_any_model(model_file(model))
+    learned = stored.model
+    if recommended and isinstance(learned, FittedTasks | FittedClasses):
+        kind = "several tasks" if isinstance(learned, FittedTasks) else "classes"
+        raise SettingsError(f"recommended: needs a model file of one task and of numbers, found one of {kind}")
+    if task is not None and not isinstance(learned, FittedTasks):
         raise SettingsError(f"task: needs a model of several tasks, found another one in {model}")
+    if isinstance(learned, FittedTasks):
+        data, frame = predict_tasks(learned, table, id_column, formula, task)
+    elif isinstance(learned, FittedClasses):
+        data, frame = predicted_classes(learned, table, id_column, formula)
     else:
-        data, frame = _predicted(_chosen(stored.model, recommended), table, id_column, formula)
+        data, frame = _predicted(_chosen(learned, recommended), table, id_column, formula)
     for line in remarks_text(data):
         note(line)
-    undefined = np.isnan(frame["mean"])
+    undefined = np.isnan(frame["probability" if isinstance(learned, FittedClasses) else "mean"])
     if undefined.any():
         why = in_words(counted(frame["reason"][undefined]))
         note(f"{undefined.sum()} of {len(frame)} rows have no prediction: {why}")
@@ -308,7 +345,8 @@ def predict(model, table, id_column, formula, task, recommended, out, force, as_
         )
     else:
         write(csv_of(frame), out, force)
-    next_step(f"sisso-sal export {model} --format latex, for the formulas behind it", err=True)
+    if not isinstance(learned, FittedClasses):
+        next_step(f"sisso-sal export {model} --format latex, for the formulas behind it", err=True)
 
 
 def _predicted(learned: FittedModels | EnsembleModel, path: Path, id_column: str | None, formula: str | None):

@@ -18,7 +18,7 @@ from sisso_sal.errors import SettingsError, TableError
 from sisso_sal.system.progress import Progress
 
 TASKS = panel(
-    "Several tasks, and what the best model is",
+    "Several tasks",
     click.option(
         "--task",
         metavar="COLUMN",
@@ -30,11 +30,6 @@ TASKS = panel(
         "--task-weighting",
         type=click.Choice(("tasks", "samples")),
         help="What counts alike: each task, or each sample; tasks by default.",
-    ),
-    click.option(
-        "--criterion",
-        type=click.Choice(("rmse", "max_abs_error")),
-        help="What the best model has the least of; rmse by default.",
     ),
 )
 
@@ -81,7 +76,7 @@ def fit_tasks(table: Path, targets: tuple[str, ...], settings, formula: str | No
     options : dict
         Those of `TASKS`, and ``threads``, ``executor``, ``n_workers`` and ``silent``.
     """
-    from sisso_sal.models.stored import StoredModel
+    from sisso_sal.models.stored import StoredTasks
     from sisso_sal.models.task_models import find_task_formulas
 
     if settings.model.param_operators:
@@ -107,7 +102,7 @@ def fit_tasks(table: Path, targets: tuple[str, ...], settings, formula: str | No
         model = find_task_formulas(parameters, training, column, units, progress)
     about = {"seconds": round(time.perf_counter() - start, 4), "seed": settings.seed}
     target = (training.target, training.target_unit)
-    return StoredModel(model, parameters, *target), _document(model, target, remarks) | about
+    return StoredTasks(model, parameters, *target), _document(model, target, remarks) | about
 
 
 def _of_column(path: Path, settings, formula: str | None, task: str):

@@ -230,10 +230,11 @@ def read_table(
     return read_wanted(path, Wanted(target, id, require_target, features, drop, group, partial))
 
 
-def read_wanted(path: "str | os.PathLike[str] | pd.DataFrame", wanted: Wanted) -> Table:
-    """The same as `read_table`, with all that a caller can say of the columns."""
-    file = read_columns(path) if isinstance(path, (str, os.PathLike)) else frame_columns(path)
-    return _read(file, wanted)
+def read_wanted(path: "str | os.PathLike[str] | pd.DataFrame | ColumnFile", wanted: Wanted) -> Table:
+    """The same as `read_table`, with all that a caller can say of the columns; also of columns that were read already."""
+    if isinstance(path, ColumnFile):
+        return _read(path, wanted)
+    return _read(read_columns(path) if isinstance(path, (str, os.PathLike)) else frame_columns(path), wanted)
 
 
 def read_targets(

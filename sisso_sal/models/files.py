@@ -8,17 +8,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sisso_sal.errors import DocumentError, ModelFileError
+from sisso_sal.models.class_formulas import FittedClasses
+from sisso_sal.models.class_records import ClassifierRecord
 from sisso_sal.models.ensemble_model import EnsembleModel
 from sisso_sal.models.formulas import FittedModels
 from sisso_sal.models.record_types import read_record
 from sisso_sal.models.records import EnsembleRecord, RegressorRecord
-from sisso_sal.models.stored import StoredModel
+from sisso_sal.models.stored import StoredClasses, StoredModel, StoredTasks
 from sisso_sal.models.task_models import FittedTasks
 from sisso_sal.models.task_records import TasksRecord
 from sisso_sal.system.documents import LARGE, json_of, read_bytes, shown
 from sisso_sal.system.storage import write_whole
 
 if TYPE_CHECKING:
+    from sisso_sal.models.classifier import SISSOClassifier
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.multi_task import MultiTaskSISSO
     from sisso_sal.models.regressor import SISSORegressor
@@ -39,7 +42,7 @@ def save_model(path: str | os.PathLike[str], model: Storable, target: str, targe
     Parameters
     ----------
     path : path
-    model : SISSORegressor, SISSOEnsemble or StoredModel
+    model : SISSORegressor, SISSOEnsemble, SISSOClassifier or StoredModel
     target, target_unit : str
         Name and unit of what it predicts.
 
@@ -59,39 +62,67 @@ def model_document(model: Storable, target: str, target_unit: str = "") -> dict[
 
 def load_model(
     path: str | os.PathLike[str], *, formulas_only: bool = False
-) -> tuple[SISSORegressor | SISSOEnsemble | MultiTaskSISSO, str, str]:
+) -> tuple[SISSORegressor | SISSOEnsemble | MultiTaskSISSO | SISSOClassifier, str, str]:
     """Read a model file as a scikit-learn estimator.
 
     Parameters
     ----------
     path, formulas_only
-        See `read_model`.
+        See `read_any_model`.
 
     Returns
     -------
-    model : SISSORegressor, SISSOEnsemble or MultiTaskSISSO
+    model : SISSORegressor, SISSOEnsemble, MultiTaskSISSO or SISSOClassifier
         Its columns are `feature_names_in_`, sorted by name.
     target, target_unit : str
 
     Raises
     ------
     ModelFileError
-        See `read_model`.
+        See `read_any_model`.
     """
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.multi_task import MultiTaskSISSO
     from sisso_sal.models.regressor import SISSORegressor
 
-    stored = read_model(path, formulas_only=formulas_only)
+    stored = read_any_model(path, formulas_only=formulas_only)
     model, settings, named = stored.model, stored.settings, (stored.target, stored.target_unit)
     if isinstance(model, FittedModels):
         return SISSORegressor.fitted(model, settings, *named), *named
     if isinstance(model, FittedTasks):
         return MultiTaskSISSO.fitted(model, settings, *named), *named
+    if isinstance(model, FittedClasses):
+        from sisso_sal.models.classifier import SISSOClassifier
+
+        return SISSOClassifier.fitted(model, settings, *named), *named
     return SISSOEnsemble.fitted(model, settings, *named), *named
 
 
 def read_model(path: str | os.PathLike[str], *, formulas_only: bool = False) -> StoredModel:
+    """Read the model file of something that predicts a number, of one task.
+
+    Parameters
+    ----------
+    path, formulas_only
+        See `read_any_model`.
+
+    Raises
+    ------
+    ModelFileError
+        See `read_any_model`; also the file holds a classifier, or a model of several tasks.
+    """
+    stored = read_any_model(path, formulas_only=formulas_only)
+    if isinstance(stored, StoredClasses):
+        raise ModelFileError(f"{path}: needs a model that predicts a number, found a classifier; predict takes it")
+    if isinstance(stored, StoredTasks):
+        n = len(stored.model.task_names)
+        raise ModelFileError(f"{path}: needs a model of one task, found one of {n} tasks; predict and export take it")
+    return stored
+
+
+def read_any_model(
+    path: str | os.PathLike[str], *, formulas_only: bool = False
+) -> StoredModel | StoredTasks | StoredClasses:
     """Read a model file.
 
     Parameters
@@ -127,13 +158,18 @@ def read_model(path: str | os.PathLike[str], *, formulas_only: bool = False) -> 
         raise ModelFileError(f"{path}: the model file is damaged: {reason}") from error
 
 
-def _restored(document: Mapping[str, Any], formulas_only: bool) -> StoredModel:
+def _restored(document: Mapping[str, Any], formulas_only: bool) -> StoredModel | StoredTasks | StoredClasses:
     if document["kind"] == "regressor":
         record = read_record(RegressorRecord, document)
         model = FittedModels.of_file(record)
     elif document["kind"] == "tasks":
         record = read_record(TasksRecord, document)
-        model = FittedTasks.of_file(record)
+        settings = record.settings.model_dump()
+        return StoredTasks(FittedTasks.of_file(record), settings, record.target.name, record.target.unit)
+    elif document["kind"] == "classifier":
+        record = read_record(ClassifierRecord, document)
+        settings = record.settings.model_dump()
+        return StoredClasses(FittedClasses.of_file(record), settings, record.target.name, record.target.unit)
     else:
         record = read_record(EnsembleRecord, document)
         model = EnsembleModel.of_file(record.model_copy(update={"correction": None}) if formulas_only else record)

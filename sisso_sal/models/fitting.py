@@ -354,13 +354,13 @@ def searched(
     settings = prepared.settings
     options = {"centre": settings.fit_intercept, "threads": settings.n_threads, "progress": progress}
     outcomes, causes = search(prepared.space, problems, prepared.size, workers=_workers.get(), **options)
-    sizes, rejected = _features(prepared, causes)
+    sizes, rejected = feature_counts(prepared, causes)
     n_singular = sum(outcome.n_singular for outcome in outcomes)
     is_complete = all(outcome.is_complete for outcome in outcomes)
     return outcomes, SearchCounts(len(prepared.order), sizes, rejected, n_singular, is_complete)
 
 
-def _features(prepared: Prepared, causes: Counter) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+def feature_counts(prepared: Prepared, causes: Counter) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
     """Features of each rung, and those left out by cause; `causes` are those of the last rung that its values told."""
     space = prepared.space
     sizes = {str(rung): size for rung, size in enumerate(space.sizes)}

@@ -75,6 +75,10 @@ class TrainingTable:
             return self
         return replace(self, errors=errors, weights=self.weights * label_weights(errors))
 
+    def weighted(self, factors: np.ndarray) -> TrainingTable:
+        """The same with the weights multiplied by factors (n_samples,)."""
+        return replace(self, weights=self.weights * factors)
+
     def in_groups(self, groups: np.ndarray, grouping: Grouping) -> TrainingTable:
         """The same with samples of the same number (n_samples,) as one material."""
         columns = self.X.T[sorted(range(len(self.names)), key=self.names.__getitem__)]

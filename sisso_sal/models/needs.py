@@ -6,42 +6,31 @@ from collections.abc import Collection
 
 from sisso_sal.data.cells import shown
 from sisso_sal.data.headers import split_header
-from sisso_sal.errors import ModelFileError, UnitError
+from sisso_sal.errors import UnitError
 from sisso_sal.features.dimension import conversion_factor
+from sisso_sal.models.class_formulas import FittedClasses
 from sisso_sal.models.ensemble_model import EnsembleModel
 from sisso_sal.models.formulas import FittedModels
 from sisso_sal.models.task_models import FittedTasks
 from sisso_sal.oxides.primary_features import PRIMARY_FEATURES
 
 Model = FittedModels | EnsembleModel
+AnyModel = Model | FittedTasks | FittedClasses
 
 
-def of_one_task(model: Model | FittedTasks) -> Model:
-    """The model, where it is one of one task.
-
-    Raises
-    ------
-    ModelFileError
-        It is one of several.
-    """
-    if isinstance(model, FittedTasks):
-        raise ModelFileError(f"needs a model of one task, found one of {len(model.task_names)} tasks")
-    return model
-
-
-def is_made_from_formulas(model: Model | FittedTasks, names: Collection[str]) -> bool:
+def is_made_from_formulas(model: AnyModel, names: Collection[str]) -> bool:
     """Whether all features of a model can be made from formulas of oxides, and a table with columns of these names has none."""
     made = {split_header(feature.header)[0] for feature in PRIMARY_FEATURES}
     return made.issuperset(model.primaries) and not {*model.primaries} & {*names}
 
 
-def lacks_columns(model: Model | FittedTasks) -> str:
+def lacks_columns(model: AnyModel) -> str:
     """Why features were to be made from formulas that nobody has named."""
     names = ", ".join(shown(name) for name in tuple(model.needed)[:3]) + (", …" if len(model.needed) > 3 else "")
     return f"formulas are needed where the table has none of the model's columns, here {names}"
 
 
-def why_needed(model: Model | FittedTasks, name: str) -> str:
+def why_needed(model: AnyModel, name: str) -> str:
     """What needs a primary feature, in words."""
     if not isinstance(model, EnsembleModel):
         return "the formula uses it"

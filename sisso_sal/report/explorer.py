@@ -216,6 +216,9 @@ class MapExplorer:
         self._partners: list[MapExplorer] = []
         self._told: list[Callable[[list[str]], None]] = []
         names = list(shown.quantities)
+        self.x: Any
+        self.y: Any
+        self.colour: Any
         self.x, self.y, self.colour = (
             widgets.Dropdown(options=names, value=value, description=what, layout={"width": "26em"})
             for what, value in (("x", names[0]), ("y", names[1]), ("colour", shown.colour))

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 
 from sisso_sal.errors import ModelFileError, StorageError
 from sisso_sal.models.files import read_model
-from sisso_sal.models.needs import of_one_task
 from sisso_sal.screening.block import PoolBlock
 from sisso_sal.screening.columns import UNIT
 from sisso_sal.screening.job import ScreeningJob
@@ -129,7 +128,7 @@ def _loaded(folder: str, key: str) -> tuple[ScreeningJob, Judge]:
     job = ScreeningJob.read(Path(folder))
     if job.key != key or digest_of(job.model) != job.digest:
         raise ModelFileError(f"{job.model}: has changed since the screening in {folder} was started")
-    return job, Judge(of_one_task(read_model(job.model).model), job)
+    return job, Judge(read_model(job.model).model, job)
 
 
 def _write(path: Path, table: pa.Table, job: ScreeningJob, about: dict[bytes, Any]) -> None:

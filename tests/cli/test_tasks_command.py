@@ -50,7 +50,7 @@ def test_rows_of_a_task(table, tmp_path):
     assert refused("export", out) == "error: task: needs one of oxides, sulfides, since this is a model of several"
     assert refused("export", out, "--task", "nitrides").endswith("needs one of oxides, sulfides, found 'nitrides'")
     assert refused("predict", out, path, "--task", "x").endswith("needs one of oxides, sulfides, found 'x'")
-    assert "screen needs a model of one task, found one of 2 tasks" in refused("screen", out, path)
+    assert "needs a model of one task, found one of 2 tasks; predict and export take it" in refused("screen", out, path)
 
 
 def test_several_targets(table, tmp_path):

@@ -1,0 +1,168 @@
+"""`fit` and `predict` for targets that are classes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sisso_sal.cli.help import panel
+from sisso_sal.cli.options import dumps
+from sisso_sal.cli.terminal import emit, note, show
+from sisso_sal.errors import SettingsError
+from sisso_sal.system.progress import Progress
+
+NAMES = ("classify", "criterion", "boundary", "width", "convex", "class_weight")
+"""Options of `CLASSES`."""
+
+CRITERIA_OF_NUMBERS = ("rmse", "max_abs_error")
+CRITERIA_OF_CLASSES = ("accuracy", "likelihood", "overlap")
+
+CLASSES = panel(
+    "Classes",
+    click.option("--classify", is_flag=True, help="The target is a class: whole numbers; a target of text always is."),
+    click.option(
+        "--criterion",
+        type=click.Choice([*CRITERIA_OF_CLASSES, *CRITERIA_OF_NUMBERS]),
+        help="What makes a model the best. Of classes: accuracy by default, overlap is SISSO's own; of numbers: rmse by default.",
+    ),
+    click.option(
+        "--boundary", type=click.Choice(["logistic", "svc"]), help="How the boundary is found; logistic by default."
+    ),
+    click.option("--width", type=float, help="Distance up to which a sample is in a domain; 0.001 by default."),
+    click.option("--convex", metavar="A,B,…", help="Classes with a convex domain; by default all."),
+    click.option("--class-weight", type=click.Choice(["balanced"]), help="Give each class the same weight."),
+)
+
+
+def of_classes(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of `CLASSES`, taken out of the others; those that were not given are left out."""
+    taken = {name: options.pop(name) for name in NAMES}
+    return {name: value for name, value in taken.items() if value not in (None, False)}
+
+
+def is_of_classes(table: Path, target: str | None, given: dict[str, Any]) -> bool:
+    """Whether the target is a class.
+
+    Raises
+    ------
+    SettingsError
+        It is a number, and there are options for classes.
+    """
+    from sisso_sal.api.classes import is_text_column
+
+    if "classify" in given or (target is not None and is_text_column(table, target)):
+        return True
+    if given:
+        name = next(iter(given)).replace("_", "-")
+        raise SettingsError(f"{name}: needs --classify or a target of text, found a target that is a number")
+    return False
+
+
+def refuse_numbers(given: dict[str, Any]) -> None:
+    """Refuse what only a target of numbers has.
+
+    Raises
+    ------
+    SettingsError
+        The message names the option.
+    """
+    for name, value in given.items():
+        if value:
+            raise SettingsError(f"{name}: needs a target that is a number, found classes")
+
+
+def fit_classes(table: Path, settings, formula: str | None, given: dict[str, Any], threads: int | None, silent: bool):
+    """A model of the labelled rows, what it is saved with, and the document that describes it."""
+    import numpy as np
+
+    from sisso_sal.api.classes import read_classes
+    from sisso_sal.api.inputs import constant_where_known
+    from sisso_sal.models.class_formulas import find_classes
+    from sisso_sal.models.classifier import CLASS_SETTINGS, FIXED, class_factors
+    from sisso_sal.models.inputs import table_of
+    from sisso_sal.models.stored import StoredClasses
+    from sisso_sal.spaces.table import TableSpace
+
+    if not settings.model.intercept:
+        raise SettingsError(
+            "no-intercept: needs a target that is a number, found classes, whose boundary has an intercept"
+        )
+    read = read_classes(table, settings, formula, note)
+    data, names = constant_where_known(read.table, note), read.classes
+    space = TableSpace(data)
+    known = np.flatnonzero(data.labelled)
+    codes = space.labels[known]
+    parameters = settings.model.estimator_parameters() | CLASS_SETTINGS | FIXED | {"threads": threads}
+    parameters |= {name: value for name, value in given.items() if name != "classify"}
+    if "convex" in given:
+        parameters["convex"] = _named(given["convex"], names)
+    training = table_of(space, known, codes)
+    factors = class_factors(parameters["class_weight"], np.array(names), codes.astype(int), training.weights)
+    training = training.weighted(factors)
+    start = time.perf_counter()
+    with Progress("screening", silent) as progress:
+        model = find_classes(parameters, training, names, progress)
+    seconds = time.perf_counter() - start
+    stored = StoredClasses(model, parameters, data.target_name or "", "")
+    counts = np.bincount(codes.astype(int), minlength=len(names)).tolist()
+    document = classes_document(model, data.target_name or "", list(zip(names, counts, strict=True)))
+    return stored, document | data.remarks() | {"seconds": round(seconds, 4)}
+
+
+def _named(text: str, names: tuple) -> list:
+    """Classes named in an option."""
+    by_text = {str(name): name for name in names}
+    return [by_text.get(part.strip(), part.strip()) for part in text.split(",")]
+
+
+def classes_document(model, target: str, counts: list) -> dict[str, Any]:
+    """What ``fit --classify --json`` prints."""
+    models = []
+    for one in model.models:
+        entry = one.to_json()
+        lanes = entry.pop("lanes")
+        log_odds = [
+            {"class": name, "equation": equation, "intercept": lane["intercept"],
+             "coefficients": [term["coefficient"] for term in lane["terms"]]}
+            for (name, equation), lane in zip(one.equations().items(), lanes, strict=True)
+        ]  # fmt: skip
+        terms = [{key: value for key, value in term.items() if key != "coefficient"} for term in lanes[0]["terms"]]
+        models.append(
+            {"dimension": one.dimension, "accuracy": one.accuracy, **entry, "terms": terms, "log_odds": log_odds}
+        )
+    return {
+        "target": {"name": target, "unit": ""},
+        "classes": list(model.classes),
+        "class_counts": counts,
+        "models": models,
+        **model.counts.to_json(),
+    }
+
+
+def tell_classes(document: dict[str, Any], as_json: bool) -> None:
+    """Print the descriptors."""
+    from sisso_sal.report.text.classes import classes_text
+
+    emit(dumps(document)) if as_json else show(classes_text(document))
+
+
+def predicted_classes(model, path: Path, id_column: str | None, formula: str | None):
+    """The table, and a frame of the class and the probabilities of each row; no class where a descriptor is undefined."""
+    import numpy as np
+    import pandas as pd
+
+    from sisso_sal.api.prediction import columns_for
+
+    data, columns = columns_for(model, path, id_column, formula, note)
+    best = model.model
+    probability = best.probability(columns)
+    undefined = np.isnan(probability).any(axis=1)
+    names = np.array(best.classes, dtype=object)[best.predict(columns)]
+    largest = np.where(undefined, np.nan, np.nan_to_num(probability).max(axis=1))
+    frame = {"id": data.ids, "class": np.where(undefined, "", names), "probability": largest}
+    frame |= {f"p({name})": probability[:, k] for k, name in enumerate(best.classes)}
+    cause = best.cause(columns)
+    return data, pd.DataFrame({**frame, "valid": cause == 0, "reason": best.reasons(columns)})
