@@ -216,7 +216,7 @@ class ParameterFit:
             return None
         low, high = (np.concatenate([getattr(freedom, name) for freedom in self.freedoms]) for name in ("low", "high"))
         jac: Any = self.slopes  # the stubs of scipy know names of methods only
-        limits = {"xtol": TOLERANCE, "ftol": TOLERANCE, "gtol": TOLERANCE}
+        limits: dict[str, Any] = {"xtol": TOLERANCE, "ftol": TOLERANCE, "gtol": TOLERANCE}
         found = least_squares(self.left, begin, jac, (low, high), max_nfev=MOST_STEPS, **limits)
         return self.parameters(found.x), 2 * float(found.cost) / total
 
