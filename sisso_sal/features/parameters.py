@@ -6,16 +6,13 @@ nothing that the coefficient and the intercept of a term do not say as well: suc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from sisso_sal.errors import SettingsError
 from sisso_sal.features.operators import NONNEGATIVE, NONZERO, OPERATORS, POSITIVE, UNITLESS
-
-SIGNIFICANT = 8
-"""Digits of a parameter: what is printed is what is computed with."""
 
 MOST_PERIODS = 10.0
 """Periods that a sine or cosine has at most over the range of its argument."""
@@ -146,18 +143,6 @@ def param_operators_named(names: Iterable[str]) -> tuple[str, ...]:
             why = ", which takes no parameters" if name in OPERATORS else ""
             raise SettingsError(f"param_operators: needs names from {', '.join(RULES)}, found '{name}'{why}")
     return tuple(name for name in RULES if name in names)
-
-
-def rounded(parameters: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """Scale and shift in `SIGNIFICANT` digits.
-
-    Examples
-    --------
-    >>> rounded([0.1234567891, -0.0])
-    (0.12345679, 0.0)
-    """
-    scale, shift = (float(f"{value:.{SIGNIFICANT}g}") + 0.0 for value in parameters)
-    return scale, shift
 
 
 def has_unit(operator: str) -> bool:

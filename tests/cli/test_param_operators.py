@@ -21,21 +21,9 @@ def rates(tmp_path_factory):
 
 
 def test_fit_with_a_scale(rates):
-    options = (
-        "--target",
-        "k",
-        "--operators",
-        "mult,div",
-        "--param-operators",
-        "exp",
-        "--dim",
-        "1",
-        "--n-sis",
-        "5",
-        "--threads",
-        "1",
-    )
-    done = call("fit", "rates.csv", *options, "--out", "model.json", "--json", folder=rates)
+    operators = ("--operators", "mult,div", "--param-operators", "exp")
+    options = ("--target", "k", "--dim", "1", "--n-sis", "5", "--threads", "1")
+    done = call("fit", "rates.csv", *operators, *options, "--out", "model.json", "--json", folder=rates)
     (model,) = strict(done.stdout)["models"]
     assert model["equation"] == "k (eV) =  0.3\n       + 4.2 * E*exp(-0.0052 [1/K] * T)"
     assert model["terms"][0]["expression"] == "E*exp(-0.0052*T)"
