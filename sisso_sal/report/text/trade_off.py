@@ -28,7 +28,8 @@ def trade_off_text(document: Mapping[str, Any], width: int | None = None) -> lis
     terms = _terms(best["dimension"])
     return [
         f"Mean absolute error{unit and f' in{unit}'} of held-out labels ({judged['n_folds']} parts of {judged['n_materials']} "
-        "materials), ± standard error; for each part the search was done again without it:",
+        "materials), ± standard error;",
+        "for each part the search was done again without it:",
         *_drawing(judged),
         "",
         "The best formulas of each size:",
