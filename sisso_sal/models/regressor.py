@@ -324,9 +324,9 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         Examples
         --------
         >>> X = np.array([[1.0, 3.0], [2.0, 1.0], [3.0, 5.0], [4.0, 2.0], [5.0, 4.0]])
-        >>> print(SISSORegressor(rung=1, dim=1, n_sis=5).fit(X, 2 * X[:, 0] * X[:, 1] - 1).summary())
-        1 term, RMSE 0, largest error 0
-        y = -1
+        >>> said = SISSORegressor(rung=1, dim=1, n_sis=5).fit(X, 2 * X[:, 0] * X[:, 1] - 1).summary()
+        >>> print(said.partition(", RMSE")[0], said.partition("y =")[2], sep=":")
+        1 term: -1
           + 2 · x0·x1
         """
         check_is_fitted(self)

@@ -58,6 +58,21 @@ def test_the_terminal_shows_a_table_and_a_drawing(document):
     assert text.rstrip().endswith("· a²")
 
 
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"complete": False}, "the search was interrupted"),
+        ({"low": {"form": "line alone"}}, "no formula is better than the low column"),
+        ({}, "no labels could be held out"),
+    ],
+)
+def test_without_errors_the_formulas_are_still_shown(document, change, why):
+    lines = trade_off_text(document | {"trade_off": None, "recommended": None} | change)
+    assert lines[-1] == f"No formula is recommended: {why}"
+    assert len(lines[1].splitlines()) == 10
+    assert "a²" in lines[1]
+
+
 def test_the_recommended_formula_can_be_used(folder, document):
     largest = call("predict", "model.json", "table.csv", folder=folder).stdout
     chosen = call("predict", "model.json", "table.csv", "--recommended", folder=folder).stdout

@@ -305,7 +305,7 @@ def test_fit_prints_formulas_and_refuses_to_replace_a_file_unless_told(work):
     done = call("fit", "table.csv", *QUICK, "--quiet", "--out", "other.json", folder=work.folder)
     assert f"{N_KNOWN} samples; features: 3 of rung 0" in done.stdout
     assert "gap (eV) =  " in done.stdout
-    assert "* E/q" in done.stdout
+    assert "· E/q" in done.stdout
     assert "2D  RMSE 0.0" in done.stdout
     assert other.read_bytes() == (work.folder / "model.json").read_bytes()
     line = refused("fit", "table.csv", *QUICK, "--out", "other.json", folder=work.folder)

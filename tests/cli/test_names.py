@@ -67,7 +67,7 @@ def test_what_fit_prints_reads_back_and_predicts_what_the_model_file_predicts(fo
     document = json.loads(called(forks, folder, *fit, "--json").out)
     terms = document["models"][-1]["terms"]
     assert {term["expression"] for term in terms} == FORMULAS[name]
-    assert all(f"* {term['expression']}\n" in said.out for term in terms)
+    assert all(f"· {term['shown']}\n" in said.out for term in terms)
     assert said.out.replace("\n", "").isprintable()
 
     table = pd.read_csv(folder / "table.csv")

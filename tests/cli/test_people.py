@@ -156,7 +156,7 @@ def table(tmp_path_factory):
         ("discover TABLE --improve-on l", ["label"]),
         ("export model.json --format l", ["latex"]),
         ("impo", ["import-sisso"]),
-        ("fit TABLE --n-", ["--n-sis", "--n-residual"]),
+        ("fit TABLE --n-", ["--n-sis", "--n-residual", "--n-models"]),
         ("label nowhere ", []),
     ],
 )

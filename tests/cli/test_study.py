@@ -1,5 +1,6 @@
 """`replay` and `tune` as a shell calls them."""
 
+import re
 import shlex
 import tomllib
 from pathlib import Path
@@ -270,5 +271,8 @@ def test_what_tune_says_to_do_next_goes_to_a_run_folder_that_is_free(tmp_path, m
 def test_tune_prints_the_best_first_and_what_to_do_next(table, tmp_path):
     done = call("tune", table, "--target", "gap", *GRID, folder=tmp_path)
     assert "40 samples, 4-fold cross-validation of the formulas without correction" in done.stdout
+    place = re.search(r"^\* +(\d+) ", done.stdout, re.M)[1]
+    assert f"Of these number {place} is the simplest (no transform, then the fewest terms" in done.stdout
+    assert f"Number {place} is written to tuned.toml" in done.stdout
     assert done.stdout.rstrip().endswith("Next: sisso-sal discover TABLE_WITH_GAPS --config tuned.toml")
     assert refused("tune", table, "--target", "gap", "--dims", "1;2", folder=tmp_path, code=2).startswith("error: ")

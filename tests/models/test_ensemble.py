@@ -455,7 +455,10 @@ def test_adapt_takes_the_choice_of_least_out_of_bag_error():
         error = (y - alone.oob_mean_)[np.isfinite(alone.oob_mean_)]
         assert choice["mae"] == pytest.approx(np.abs(error).mean(), rel=1e-12)
         assert choice["rmse"] == pytest.approx(np.sqrt((error**2).mean()), rel=1e-12)
+        assert choice["mae_error"] == pytest.approx(np.abs(error).std(ddof=1) / np.sqrt(len(error)), rel=1e-12)
         told.append([member.to_json() for member in alone.members_])
+    near = [one for one in ensemble.choices_ if one["mae"] <= best["mae"] + best["mae_error"]]
+    assert ensemble.recommended_ == min(near, key=lambda one: (one["dim"], one["rung"]))
     chosen = told[ensemble.choices_.index(best)]
     assert [member.to_json() for member in ensemble.members_] == chosen
     assert sum(one == chosen for one in told) == 1

@@ -221,7 +221,7 @@ def test_a_file_keeps_what_is_certain(saved):
     ensemble, path = saved
     again, _, _ = load_model(path)
     assert again.certain_ == ensemble.certain_
-    assert again.describe(table(30)[0], "y")["certain"] == {"threshold": CERTAIN, **ensemble.certain_.to_json()}
+    assert again.describe(table(30)[0], "y")["certain"] == {"threshold": CERTAIN, **ensemble.certain_.shown()}
 
 
 @pytest.mark.parametrize(

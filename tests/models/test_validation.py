@@ -6,13 +6,15 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.base import clone
 
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.models import validation
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.groups import fold_numbers
-from sisso_sal.models.validation import GRID, CrossValidated, cross_validate, tune
+from sisso_sal.models.validation import GRID, CrossValidated, cross_validate, simplest, tune
 from sisso_sal.protocols.distribution import Distribution
 
 SETTINGS = {"members": 14, "rung": 1, "dim": 2, "n_sis": 4, "operators": ("add", "mult", "sq"), "threads": 1}
@@ -252,3 +254,39 @@ def test_a_grid_with_a_value_that_cannot_be_used_is_refused_before_anything_is_s
         tune(SISSOEnsemble(**SETTINGS), X, y, {**grid, name: values})
     with pytest.raises(AssertionError, match="searched"):
         tune(SISSOEnsemble(**SETTINGS), X, y, grid)
+
+
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "transform": st.sampled_from(["none", "log"]),
+            "dim": st.integers(1, 3),
+            "rung": st.integers(1, 2),
+            "mae": st.floats(0.1, 1.0),
+            "mae_error": st.floats(0.0, 0.5),
+        }
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(rows=ROWS)
+def test_the_simplest_settings_within_one_standard_error_are_chosen(rows):
+    chosen, best = simplest(rows), min(rows, key=lambda row: row["mae"])
+    bound = best["mae"] + best["mae_error"]
+    assert chosen["mae"] <= bound
+    for row in rows:
+        is_simpler = (row["transform"] == "none", -row["dim"], -row["rung"]) > (
+            chosen["transform"] == "none",
+            -chosen["dim"],
+            -chosen["rung"],
+        )
+        assert not is_simpler or row["mae"] > bound
+
+
+def test_a_transform_that_wins_clearly_is_chosen():
+    plain = {"transform": "none", "dim": 1, "rung": 1, "mae": 0.3, "mae_error": 0.02}
+    log = {"transform": "log", "dim": 2, "rung": 1, "mae": 0.2, "mae_error": 0.02}
+    assert simplest([plain, log]) is log
+    assert simplest([plain | {"mae": 0.21}, log])["transform"] == "none"

@@ -18,13 +18,18 @@ def trade_off_text(document: Mapping[str, Any], width: int | None = None) -> lis
     """Lines on what ``fit --n-models`` judged; takes the document of ``fit --json``."""
     judged = document["trade_off"]
     if judged is None:
-        return ["No formula is recommended: no labels could be held out."]
+        return [
+            "The best formulas of each size:",
+            _table(document, width),
+            f"No formula is recommended: {_why_not(document)}",
+        ]
     unit = f" {document['target']['unit']}" if document["target"]["unit"] else ""
     best = document["recommended"]
     terms = _terms(best["dimension"])
     return [
         f"Mean absolute error{unit and f' in{unit}'} of held-out labels ({judged['n_folds']} parts of {judged['n_materials']} "
-        "materials), ± standard error; for each part the search was done again without it:",
+        "materials), ± standard error;",
+        "for each part the search was done again without it:",
         *_drawing(judged),
         "",
         "The best formulas of each size:",
@@ -37,6 +42,15 @@ def trade_off_text(document: Mapping[str, Any], width: int | None = None) -> lis
         "",
         *(best.get("shown") or best["equation"]).splitlines(),
     ]
+
+
+def _why_not(document: Mapping[str, Any]) -> str:
+    """Why nothing was judged."""
+    if not document["complete"]:
+        return "the search was interrupted"
+    if (document.get("low") or {}).get("form", "").endswith("alone"):
+        return "no formula is better than the low column"
+    return "no labels could be held out"
 
 
 def _terms(dimension: int) -> str:
@@ -70,12 +84,25 @@ def _drawing(judged: Mapping[str, Any]) -> list[str]:
 def _table(document: Mapping[str, Any], width: int | None) -> str:
     judged = document["trade_off"]
     unit = f" {document['target']['unit']}" if document["target"]["unit"] else ""
+    if judged is None:
+        return _unjudged(document, unit, width)
     rows = [["", "terms", "operators", f"RMSE in training{unit}", f"refitted{unit}", "±", "descriptors"]]
     models = [model for models in document["alternatives"] for model in models]
     for one, model in zip(judged["formulas"], models, strict=True):
         mark = "*" if [one["dimension"], one["rank"]] == judged["recommended"] else ""
-        text = ", ".join(term["shown"] for term in model["terms"])
-        text = text if len(text) <= N_WIDE else f"{text[: N_WIDE - 1]}…"
         figures = [f"{one['rmse']:.4g}", f"{one['mae']:.4g}", f"{one['mae_error']:.2g}"]
-        rows.append([mark, str(one["dimension"]), str(one["complexity"]), *figures, text])
+        rows.append([mark, str(one["dimension"]), str(one["complexity"]), *figures, _descriptors(model)])
     return aligned(rows, numeric=[1, 2, 3, 4, 5], width=width, spare=[3, 5])
+
+
+def _unjudged(document: Mapping[str, Any], unit: str, width: int | None) -> str:
+    rows = [["terms", "operators", f"RMSE in training{unit}", "descriptors"]]
+    for model in (model for models in document["alternatives"] for model in models):
+        complexity = sum(term["complexity"] for term in model["terms"])
+        rows.append([str(model["dimension"]), str(complexity), f"{model['rmse']:.4g}", _descriptors(model)])
+    return aligned(rows, numeric=[0, 1, 2], width=width)
+
+
+def _descriptors(model: Mapping[str, Any]) -> str:
+    text = ", ".join(term["shown"] for term in model["terms"])
+    return text if len(text) <= N_WIDE else f"{text[: N_WIDE - 1]}…"
