@@ -135,8 +135,8 @@ def standing(
     Parameters
     ----------
     picks : ndarray (k,) of int
-        What `select` chose from the other arguments, which are those that it was given; the score of a candidate that was excluded
-        is NaN here.
+        What `select` chose from the other arguments, which are those that it was given; here the score of a candidate that was
+        excluded is NaN.
 
     Examples
     --------

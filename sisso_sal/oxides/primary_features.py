@@ -98,7 +98,7 @@ class PrimaryFeature:
 
 _NIST = "NIST, local density approximation: S. Kotochigova et al., Phys. Rev. A 55, 191 (1997)"
 _COUNTED = "counted from the configuration of the ground state (pymatgen)"
-_STATES = "common oxidation states (pymatgen) that balance the charge"
+_STATES = "the first oxidation states of pymatgen, common ones before others, that balance the charge"
 
 PRIMARY_FEATURES = (
     PrimaryFeature(

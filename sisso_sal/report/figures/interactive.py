@@ -10,13 +10,19 @@ from html import escape
 
 import numpy as np
 
+from sisso_sal.report.chemistry import are_formulas, subscripted
 from sisso_sal.report.figures.colours import COLOURS, DIVERGING
 from sisso_sal.report.figures.course import Course
+from sisso_sal.report.figures.labels import MOST_LETTERS, placed
 from sisso_sal.report.figures.out_of_bag import CalibrationCurve, OutOfBag, Reliability, groups_by_sigma
 from sisso_sal.report.figures.plotly_data import Spec, header_markup, in_parentheses, plain, shortened, spec
 from sisso_sal.report.run_view import RunView
+from sisso_sal.system.printable import printable
 
 BLUE, VERMILION, GREEN = COLOURS[:3]
+
+N_NAMED = 3
+"""Materials whose names stand beside their points, those farthest from the diagonal."""
 
 
 def parity(view: RunView, seen: OutOfBag, residuals: bool) -> Spec:
@@ -47,7 +53,29 @@ def parity(view: RunView, seen: OutOfBag, residuals: bool) -> Spec:
         if residuals
         else (f"known {header}", f"predicted {header}")
     )
-    return spec([line, points], *titles, showlegend=False)
+    return spec([line, points], *titles, showlegend=False, annotations=_farthest(view, seen, residuals))
+
+
+def _farthest(view: RunView, seen: OutOfBag, residuals: bool) -> list[Spec]:
+    """The names of the materials with the largest residuals, whose labels are to be checked first."""
+    x, y = (seen.predicted, seen.residual) if residuals else (seen.known, seen.predicted)
+    below, above = (
+        (np.nan_to_num(reach, posinf=0.0) for reach in seen.reaches(residuals)) if seen.has_sigma else (0.0, 0.0)
+    )
+    ends = (x.min(), x.max()), (float((y - below).min()), float((y + above).max()))
+    order = np.argsort(-np.abs(seen.residual), kind="stable")[:N_NAMED]
+    names = [printable(str(id))[:MOST_LETTERS] for id in np.asarray(seen.ids, dtype=object)[order]]
+    shares = [(values - low) / ((high - low) or 1.0) for values, (low, high) in zip((x, y), ends, strict=True)]
+    offsets = placed(shares[0][order], shares[1][order], [len(name) for name in names], (shares[0], shares[1]))
+    is_formula = are_formulas(view.ids)
+    return [
+        {
+            "x": float(x[row]), "y": float(y[row]), "ax": round(float(right), 1), "ay": round(-float(up), 1), "showarrow": True,
+            "arrowhead": 0, "arrowwidth": 1, "arrowcolor": "#888888", "standoff": 4, "font": {"size": 11},
+            "text": subscripted(name) if is_formula else plain(name),
+        }
+        for row, name, (right, up) in zip(order.tolist(), names, offsets, strict=True)
+    ]  # fmt: skip
 
 
 def calibration(curve: CalibrationCurve) -> Spec:

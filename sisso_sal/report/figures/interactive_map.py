@@ -10,7 +10,7 @@ import numpy as np
 from sisso_sal.models.calibration import ranks
 from sisso_sal.report.chemistry import are_formulas, subscripted
 from sisso_sal.report.figures.colours import COLOURS, FAILED, SCALES
-from sisso_sal.report.figures.labels import placed
+from sisso_sal.report.figures.labels import MOST_LETTERS, placed
 from sisso_sal.report.figures.materials_map import Axis, Line, MaterialsMap, place
 from sisso_sal.report.figures.plotly_data import (
     Spec,
@@ -32,9 +32,6 @@ COLOURINGS = {"mean": "prediction", "std": "sigma", "score": "acquisition score"
 
 FAINTEST = 0.2
 """Opacity of the candidate with the largest sigma."""
-
-MOST_LETTERS = 24
-"""Of a name beside a point; a longer one is cut."""
 
 _SHOWN = ("mean", "low95", "high95", "std", "formula", "score", "outside", "distance", "n_valid")
 """Columns of a view that the text of a point shows, behind the id."""

@@ -12,6 +12,11 @@ WIDTH, HEIGHT = 480.0, 440.0
 LETTER, LINE, NEAR = 7.5, 16.0, 12.0
 """Width of a letter, height of a line and least distance of a name from its point, in pixels."""
 
+MOST_LETTERS = 24
+"""Of a name beside a point; a longer one is cut."""
+
+MOST_POINTS = 300
+
 STEPS = (0.0, 14.0, 30.0, 50.0, 75.0, 105.0)
 """How much farther away a name may stand, in pixels."""
 
@@ -21,7 +26,9 @@ _Box = tuple[float, float, float, float]
 """Left, bottom, right and top, in pixels."""
 
 
-def placed(x: np.ndarray, y: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
+def placed(
+    x: np.ndarray, y: np.ndarray, lengths: Sequence[int], crowd: tuple[np.ndarray, np.ndarray] | None = None
+) -> np.ndarray:
     """Where the middle of each name stands, relative to its point.
 
     Each name in turn takes the nearest place in which it covers none of the names before it and none of the points; where there is
@@ -33,6 +40,8 @@ def placed(x: np.ndarray, y: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
         Places on the map, from 0 to 1.
     lengths : sequence of int, length n
         Letters of each name.
+    crowd : pair of ndarray (m,), optional
+        Places of points without a name that should be seen too; of many, `MOST_POINTS` are looked at.
 
     Returns
     -------
@@ -47,7 +56,8 @@ def placed(x: np.ndarray, y: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
     -34.0
     """
     places = np.column_stack([WIDTH * np.asarray(x, dtype=float), HEIGHT * np.asarray(y, dtype=float)])
-    points = [(px - NEAR / 2, py - NEAR / 2, px + NEAR / 2, py + NEAR / 2) for px, py in places]
+    every = places if crowd is None else np.concatenate([places, _some(*crowd) * [WIDTH, HEIGHT]])
+    points = [(px - NEAR / 2, py - NEAR / 2, px + NEAR / 2, py + NEAR / 2) for px, py in every]
     taken: list[_Box] = []
     chosen = []
     for (px, py), letters in zip(places, lengths, strict=True):
@@ -63,6 +73,12 @@ def placed(x: np.ndarray, y: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
         chosen.append(best)
         taken.append(_box(np.array([px, py]) + best, half))
     return np.array(chosen).reshape(-1, 2)
+
+
+def _some(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """At most `MOST_POINTS` of the points, evenly from all: ndarray (k, 2)."""
+    step = max(1, -(-len(x) // MOST_POINTS))
+    return np.column_stack([x, y])[::step]
 
 
 def _offset(angle: float, half: np.ndarray, gap: float) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from sisso_sal.data.estimated import ESTIMATED_BY, is_estimated
 from sisso_sal.data.headers import split_header
 from sisso_sal.errors import SissoSalError
+from sisso_sal.features.dimension import parse_unit
 from sisso_sal.oxides.primary_features import PRIMARY_FEATURES, featurize
 from sisso_sal.report.figures.plotly_data import unit_markup
 from sisso_sal.report.run_view import RunView
@@ -36,7 +37,7 @@ def features_told(view: RunView) -> list[dict[str, Any]]:
         low, high = (float(known.min()), float(known.max())) if len(known) else (None, None)
         features.append(
             {
-                "name": name, "unit": unit, "unit_text": unit_markup(unit),
+                "name": name, "unit": unit, "unit_text": unit_markup(str(parse_unit(unit))) if unit else "",
                 "share": None if shares is None else shares.get(name, 0.0),
                 "low": low, "high": high, "outside": outside, "meaning": words[name].meaning, "source": words[name].source,
             }

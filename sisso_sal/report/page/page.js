@@ -37,6 +37,7 @@
     const out = structuredClone(layout);
     if (print.matches) [out.width, out.height] = PAPER[name] || PAPER[""];
     out.autosize = !print.matches;
+    if (print.matches && name !== "map") delete out.annotations; // names would cover each other there
     out.paper_bgcolor = out.plot_bgcolor = "rgba(0,0,0,0)";
     out.font = { color: theme("--ink"), size: 12, family: "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif" };
     for (const key of Object.keys(out).filter((name) => /^[xy]axis/.test(name))) {

@@ -15,6 +15,7 @@ from sisso_sal.features.dimension import parse_unit
 from sisso_sal.models.display import number_html, unit_html
 from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.out_of_bag import accuracy
+from sisso_sal.report.figures.plotly_data import unit_markup
 from sisso_sal.report.page.glossary import features_told
 from sisso_sal.report.page.reasons import reasons
 from sisso_sal.report.run_view import RunView
@@ -96,7 +97,7 @@ def _in_unit(unit: str) -> Markup:
     """A unit behind a number, with the space between the two; "" for none."""
     from markupsafe import Markup
 
-    return Markup("\u00a0" + unit_html(parse_unit(unit)) if unit else "")
+    return Markup("\u00a0" + unit_markup(unit) if unit else "")
 
 
 def _question(summary: Mapping[str, Any], view: RunView) -> Markup:
