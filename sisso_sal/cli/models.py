@@ -17,6 +17,7 @@ from sisso_sal.cli.options import (
     MODEL,
     OUT_FILE,
     SEED,
+    SELECTION,
     TABLE,
     THREADS,
     WORKERS,
@@ -27,6 +28,7 @@ from sisso_sal.cli.options import (
     model_changes,
     number,
     read,
+    selection_of,
     write,
 )
 from sisso_sal.cli.terminal import emit, fail, next_step, note, show
@@ -38,6 +40,7 @@ from sisso_sal.system.progress import Progress
 @TABLE
 @COLUMNS
 @MODEL
+@SELECTION
 @ENSEMBLE
 @click.option(
     "--config", type=click.Path(path_type=Path), help="Settings in a TOML file; options of the command override them."
@@ -64,12 +67,14 @@ def fit(
     only = [name for name in EnsembleSettings.model_fields if name != "low" and options.get(name) is not None]
     if only and not is_ensemble:
         raise SettingsError(f"{only[0].replace('_', '-')}: needs --members, found a fit of one model")
-    settings = load(config, {"target": target, "id": id_column, **model_changes(options)}, ensemble=is_ensemble)
+    of_model = {name: value for name, value in options.items() if "select" not in name}
+    settings = load(config, {"target": target, "id": id_column, **model_changes(of_model)}, ensemble=is_ensemble)
+    selection = selection_of(options, settings.seed)
     if is_ensemble and (doubt := settings.ensemble.doubt()):
         note(doubt)
     data = read(table, settings, formula)
     with at_work(executor, n_workers, threads):
-        model, document = fitted(data, settings, threads, is_ensemble=is_ensemble, silent=quiet or as_json)
+        model, document = fitted(data, settings, threads, selection, is_ensemble=is_ensemble, silent=quiet or as_json)
     if out is not None:
         from sisso_sal.models.files import save_model
 
@@ -81,7 +86,7 @@ def fit(
         next_step("add --out model.json to save the model for predict and export")
 
 
-def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bool):
+def fitted(data, settings, threads: int | None, selection=None, *, is_ensemble: bool, silent: bool):
     """A model of the labelled rows, and the document that describes it; an interrupted search gives the best models so far."""
     import numpy as np
 
@@ -94,10 +99,12 @@ def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bo
     if len(known) < needed:
         raise FitError(f"{space.name}: needs at least {needed} labelled rows for dim {dim}, found {len(known)}")
     start = time.perf_counter()
-    with Progress("screening", silent) as progress:
-        stored = _searched(space, known, settings, threads, is_ensemble, progress)
+    with Progress("subsets" if selection and selection.by == "subsets" else "screening", silent) as progress:
+        stored, selected = _searched(space, known, settings, threads, is_ensemble, selection, progress)
     seconds = time.perf_counter() - start
     document = _fit_document(stored.model, space, is_ensemble)
+    if selected is not None:
+        document["selection"] = selected.to_json()
     if is_ensemble:
         from sisso_sal.models.materials import materials_of
 
@@ -105,25 +112,33 @@ def fitted(data, settings, threads: int | None, *, is_ensemble: bool, silent: bo
     return stored, document | {"seconds": round(seconds, 4), "seed": settings.seed}
 
 
-def _searched(space, known, settings, threads: int | None, is_ensemble: bool, progress):
-    """The model of the rows of these numbers, with its settings."""
+def _searched(space, known, settings, threads: int | None, is_ensemble: bool, selection, progress):
+    """The model of the rows of these numbers, with its settings, and how its primary features were chosen."""
     from sisso_sal.models.baseline import low_of
     from sisso_sal.models.inputs import table_of
     from sisso_sal.models.stored import StoredModel
 
     low = low_of(settings.ensemble.low, space)
     parameters = settings.model.estimator_parameters() | {"threads": threads, "low": low}
-    table = table_of(space, known, space.labels[known])
+    table, selected = table_of(space, known, space.labels[known]), None
+    if selection is not None:
+        from sisso_sal.models.variables import select_variables
+
+        selected = select_variables(parameters, table, selection, progress)
+        table = table.only(selected.names)
     if not is_ensemble:
         from sisso_sal.models.formulas import find_formulas
 
-        return StoredModel(find_formulas(parameters, table, progress), parameters)
+        models = selected.models if selected is not None else None
+        return StoredModel(models or find_formulas(parameters, table, progress), parameters), selected
     from sisso_sal.models.assembly import fit_ensemble
     from sisso_sal.models.recipe import recipe_of
 
     parameters = settings.ensemble.estimator_parameters() | parameters | {"random_state": settings.seed}
     shares = space.rows(known).composition
-    return StoredModel(fit_ensemble(recipe_of(parameters), table, shares, progress=progress).model, parameters)
+    return StoredModel(
+        fit_ensemble(recipe_of(parameters), table, shares, progress=progress).model, parameters
+    ), selected
 
 
 def tell_fit(document: dict[str, Any], as_json: bool) -> None:
