@@ -16,6 +16,7 @@ from sisso_sal.cli.options import (
     JSON,
     MODEL,
     OUT_FILE,
+    REGRESSION,
     SEED,
     SELECTION,
     TABLE,
@@ -40,6 +41,7 @@ from sisso_sal.system.progress import Progress
 @TABLE
 @COLUMNS
 @MODEL
+@REGRESSION
 @SELECTION
 @ENSEMBLE
 @click.option(
@@ -98,6 +100,11 @@ def fitted(data, settings, threads: int | None, selection=None, *, is_ensemble: 
     dim, needed = settings.model.dim, labels_needed(settings.model.dim, settings.model.intercept)
     if len(known) < needed:
         raise FitError(f"{space.name}: needs at least {needed} labelled rows for dim {dim}, found {len(known)}")
+    if settings.model.regression == "log":
+        bad = known[space.labels[known] <= 0]
+        if len(bad):
+            found = f"{space.labels[bad[0]]:g} in row '{space.ids[bad[0]]}'"
+            raise FitError(f"{space.name}: target: --regression log needs numbers above 0, found {found}")
     start = time.perf_counter()
     with Progress("subsets" if selection and selection.by == "subsets" else "screening", silent) as progress:
         stored, selected = _searched(space, known, settings, threads, is_ensemble, selection, progress)
@@ -118,19 +125,21 @@ def _searched(space, known, settings, threads: int | None, is_ensemble: bool, se
     from sisso_sal.models.inputs import table_of
     from sisso_sal.models.stored import StoredModel
 
-    low = low_of(settings.ensemble.low, space)
+    is_log = settings.model.regression == "log"
+    low = () if is_log and settings.ensemble.low is None else low_of(settings.ensemble.low, space)
     parameters = settings.model.estimator_parameters() | {"threads": threads, "low": low}
+    of_one = parameters | {"regression": settings.model.regression}
     table, selected = table_of(space, known, space.labels[known]), None
     if selection is not None:
         from sisso_sal.models.variables import select_variables
 
-        selected = select_variables(parameters, table, selection, progress)
+        selected = select_variables(of_one, table, selection, progress)
         table = table.only(selected.names)
     if not is_ensemble:
         from sisso_sal.models.formulas import find_formulas
 
         models = selected.models if selected is not None else None
-        return StoredModel(models or find_formulas(parameters, table, progress), parameters), selected
+        return StoredModel(models or find_formulas(of_one, table, progress), of_one), selected
     from sisso_sal.models.assembly import fit_ensemble
     from sisso_sal.models.recipe import recipe_of
 

@@ -236,6 +236,11 @@ MODEL = panel(
         shell_complete=known_values.values("model.units"),
         help="What units allow: strict, sisso (exp, log, sin, cos of any quantity) or none; strict by default.",
     ),
+    click.option(
+        "--max-correlation",
+        type=click.FloatRange(0, 1, min_open=True),
+        help="Largest correlation of two features of a formula; 1 by default.",
+    ),
     click.option("--no-units", is_flag=True, help="Ignore units: --units none."),
     LOW,
 )
@@ -283,6 +288,15 @@ ENSEMBLE = panel(
 )
 
 
+REGRESSION = panel(
+    "Formulas",
+    click.option(
+        "--regression",
+        metavar="KIND",
+        shell_complete=known_values.values("model.regression"),
+        help="linear, or log: a product of powers of the terms; linear by default.",
+    ),
+)
 SELECTION = panel(
     "Many primary features",
     click.option(

@@ -12,6 +12,7 @@ from itertools import chain
 import numpy as np
 from numba.core.event import Event, Listener, install_listener
 
+from sisso_sal.engine.decorrelated import screen_decorrelated
 from sisso_sal.engine.plan import SearchSize
 from sisso_sal.engine.problem import Problem
 from sisso_sal.engine.refit import Fit
@@ -105,7 +106,8 @@ def search(
         stage = _stage(progress, d - 1, size.dim)
         try:
             options = {"centre": centre, "threads": threads, "progress": stage, "is_census": d == 1}
-            chosen, causes = screen(space, steps, size.sizes[d - 1], workers=workers, **options)
+            limits = size.sizes[d - 1], size.max_correlation
+            chosen, causes = screen_decorrelated(space, steps, *limits, workers=workers, **options)
             rejected += causes
             _regress(space, problems, results, chosen, size, centre=centre, threads=threads)
         except KeyboardInterrupt as stop:

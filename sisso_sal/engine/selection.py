@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from sisso_sal.engine import _values
+from sisso_sal.engine.logarithms import log_magnitudes
 from sisso_sal.features.space import FeatureSpace
 
 
@@ -58,7 +59,7 @@ class Selection:
         return Selection(np.empty(0, np.int16), np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0))
 
     def values(self, space: FeatureSpace) -> np.ndarray:
-        """ndarray (k, n_samples): values of the features."""
+        """ndarray (k, n_samples): what is compared and fitted: values of the features, or their logarithms."""
         out = np.empty((len(self), space.n_samples))
         _values.evaluate_many(self.opcode, self.left, self.right, space.values, out)
-        return out
+        return log_magnitudes(out) if space.settings.logarithms else out

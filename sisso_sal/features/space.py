@@ -62,6 +62,8 @@ class SpaceSettings:
         What units allow, see `unit_rules.UNIT_RULES`.
     max_features : int or None
         A space with more features is refused; with None whatever fits into memory is laid out.
+    logarithms : bool
+        Whether features are compared and fitted by log|f|, as for products of powers.
     """
 
     operators: OperatorNames = DEFAULT_OPERATORS
@@ -71,6 +73,7 @@ class SpaceSettings:
     max_abs: float = 1e5
     unit_rules: str = STRICT.name
     max_features: int | None = None
+    logarithms: bool = False
 
     @property
     def rules(self) -> UnitRules:

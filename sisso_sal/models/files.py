@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sisso_sal.models.regressor import SISSORegressor
 
 FORMAT = "sisso-sal model"
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 
 class Storable(Protocol):

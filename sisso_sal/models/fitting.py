@@ -75,6 +75,8 @@ class SearchSettings:
     fit_intercept : bool
     threads : int or None
         None for all cores that the process may use.
+    max_correlation : float
+        Largest correlation between the features of a subspace, and so between those of a model.
     """
 
     dim: int = 2
@@ -84,6 +86,7 @@ class SearchSettings:
     n_scored: int = 0
     fit_intercept: bool = True
     threads: int | None = None
+    max_correlation: float = 1.0
 
     def __post_init__(self) -> None:
         limits = {"dim": 6, "n_residual": 1000, "n_models": 1000}
@@ -96,6 +99,8 @@ class SearchSettings:
             raise SettingsError(f"n_sis: {needed}, found {len(self.n_sis)}")
         if self.n_scored < 0:
             raise SettingsError(f"n_scored: needs a number >= 0, found {self.n_scored!r}")
+        if not 0 < self.max_correlation <= 1:
+            raise SettingsError(f"max_correlation: needs a number above 0, at most 1, found {self.max_correlation!r}")
         if self.threads is not None and self.threads < 1:
             raise SettingsError(f"threads: needs a number >= 1, found {self.threads!r}")
 
@@ -125,6 +130,7 @@ def space_settings(parameters: Mapping[str, Any]) -> SpaceSettings:
     names = ("rung", "max_complexity", "max_features", "min_abs", "max_abs", "unit_rules")
     return SpaceSettings(
         operators=operators,
+        logarithms=parameters.get("regression") == "log",
         **{name: parameters[name] for name in names},
     )
 
@@ -138,7 +144,7 @@ def search_settings(parameters: Mapping[str, Any], n_models: int, n_scored: int 
             needed = f"needs one number, or one for each of {parameters['dim']} dimensions"
             raise SettingsError(f"n_sis: {needed}, found {len(n_sis)}")
     names = ("dim", "n_residual", "fit_intercept", "threads")
-    others = {name: parameters[name] for name in names}
+    others = {name: parameters[name] for name in names} | {"max_correlation": parameters.get("max_correlation", 1.0)}
     return SearchSettings(n_models=n_models, n_scored=n_scored, n_sis=n_sis, **others)
 
 
@@ -213,6 +219,9 @@ def models_of_file(
     for number, record in enumerate(records):
         with inside(f"{place}.{number}"):
             model = SISSOModel.from_json(record, units, rules=space.rules)
+            if model.is_product != space.logarithms:
+                needed, told = ("product", "sum") if space.logarithms else ("sum", "product")
+                raise ModelFileError(f"form: needs {needed} as the settings say, found {told}")
             _check_settings(model, space, search, search.dim + n_given)
         models.append(model)
     return models
@@ -275,7 +284,8 @@ class Prepared:
         settings, given = self.settings, self.settings.n_sis
         most = self.space.n_features
         n_sis = tuple(min(number, most) for number in given) if isinstance(given, tuple) else min(given, most)
-        wanted = {"n_residual": settings.n_residual, "keep": settings.n_models, "n_scored": settings.n_scored}
+        wanted: dict[str, Any] = {"max_correlation": settings.max_correlation}
+        wanted |= {"n_residual": settings.n_residual, "keep": settings.n_models, "n_scored": settings.n_scored}
         return SearchSize(dim=settings.dim, n_sis=n_sis, **wanted)
 
     def cost(self, problems: Sequence[Problem]) -> Cost:
@@ -389,7 +399,20 @@ def _features(prepared: Prepared, causes: Counter) -> tuple[dict[str, int], dict
     if prepared.settings.fit_intercept and prepared.n_constant:
         sizes["0"] -= prepared.n_constant
         rejected["0"]["constant"] = prepared.n_constant
+    if space.settings.logarithms:
+        _count_zeros(prepared, sizes, rejected)
     return sizes, {rung: {cause: n for cause, n in sorted(counts.items()) if n} for rung, counts in rejected.items()}
+
+
+def _count_zeros(prepared: Prepared, sizes: dict[str, int], rejected: dict[str, dict[str, int]]) -> None:
+    """Stored features with a zero have no logarithm: they are not screened, but others are made of them."""
+    space, start = prepared.space, 0
+    values = space.values
+    for rung, size in enumerate(space.sizes[: max(1, space.settings.rung)]):
+        rows, start = values[start : start + size], start + size
+        n = int(((rows == 0).any(axis=1) & (np.ptp(rows, axis=1) > 0)).sum())
+        sizes[str(rung)] -= n
+        rejected[str(rung)]["domain"] = rejected[str(rung)].get("domain", 0) + n
 
 
 def _count_constant(values: np.ndarray) -> int:

@@ -15,6 +15,7 @@ from sisso_sal.models.form_choice import find_with_low
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.magnitudes import check_labels
+from sisso_sal.models.products import as_product, check_regression, logged
 from sisso_sal.models.records import RegressorRecord, file_document
 from sisso_sal.protocols import Cause, Progress
 from sisso_sal.system.costs import announce
@@ -147,7 +148,10 @@ def find_formulas(settings: Mapping[str, Any], table: TrainingTable, progress: P
     """
     check_labels(table.target, table.y[table.weights > 0])
     low = low_names(wanted_columns(settings["low"]), table.names)
-    prepared = prepare(table, space_settings(settings), search_settings(settings, N_ALTERNATIVES))
+    check_regression(settings["regression"], low)
+    is_product = settings["regression"] == "log"
+    searched = logged(table) if is_product else table
+    prepared = prepare(searched, space_settings(settings), search_settings(settings, N_ALTERNATIVES))
     if low:
         found = find_with_low(table, prepared, low, progress)
         return FittedModels(found.alternatives, table.primaries, found.counts, found.low, found.choices)
@@ -157,4 +161,7 @@ def find_formulas(settings: Mapping[str, Any], table: TrainingTable, progress: P
     prepared.plan(cost)
     announce([cost])
     solved = solve(prepared, problems, progress)
-    return FittedModels([models for models in solved.models[0] if models], table.primaries, solved.counts)
+    found = [models for models in solved.models[0] if models]
+    if is_product:
+        found = [[as_product(model, table) for model in models] for models in found]
+    return FittedModels(found, table.primaries, solved.counts)

@@ -75,12 +75,16 @@ class ModelRecord(Record):
     rmse: Size
     max_abs_error: Size
     link: LinkRecord | None = None
+    form: Literal["sum", "product"] = "sum"
 
     @model_validator(mode="after")
     def _has_terms(self) -> Self:
         need(len(self.terms) > 0, "model: needs at least one term, found none")
         needed, n = self.dimension, len(self.terms)
         need(needed == n, f"terms: needs {needed} as the dimension says, found {n}")
+        need(
+            self.form == "sum" or (self.link is not None and self.link.kind == "log"), "link: needs a log of a product"
+        )
         is_ordered = self.rmse <= self.max_abs_error * (1 + ROUNDING)
         need(is_ordered, f"rmse: needs a number below max_abs_error, found {self.rmse!r}, {self.max_abs_error!r}")
         return self
@@ -231,7 +235,7 @@ class NamedRecord(Record):
 
 
 class SettingsRecord(Record):
-    """The parameters of a `SISSORegressor`; one that is missing must not become the default."""
+    """The parameters of `SISSORegressor` and `SISSOEnsemble`; one that is missing must not become the default."""
 
     model_config = ConfigDict(extra="forbid")
     operators: list[Text] | list[list[Text]] | None
@@ -245,7 +249,14 @@ class SettingsRecord(Record):
     max_abs: Limit
     fit_intercept: Flag
     unit_rules: Text
+    max_correlation: Share
     low: list[Text]
+
+
+class RegressorSettingsRecord(SettingsRecord):
+    """The parameters of a `SISSORegressor` that an ensemble has not."""
+
+    regression: Literal["linear", "log"]
 
 
 class EnsembleSettingsRecord(SettingsRecord):
@@ -301,6 +312,7 @@ class FileRecord(Record):
 class RegressorRecord(FileRecord):
     """The file of a `SISSORegressor`."""
 
+    settings: RegressorSettingsRecord  # pyright: ignore[reportIncompatibleVariableOverride]
     models: list[Annotated[list[ModelRecord], Field(max_length=MOST_ALTERNATIVES)]] = Field(max_length=MOST_DIMENSIONS)
     choices: list[JudgedChoiceRecord]
     low: LowRecord | None

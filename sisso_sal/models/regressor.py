@@ -44,6 +44,12 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         What units allow: ``strict`` (sums need equal units, exp, log, sin and cos need none), ``sisso`` (exp, log, sin and
         cos take any quantity and give no unit) or ``none`` (units are ignored). Units come from the column names of a
         DataFrame ("EA (eV)") or from `units`.
+    regression : str
+        ``linear``, or ``log`` for a product of powers of descriptors: log of the target against log|descriptor|, whose coefficients
+        are the exponents. The target must be above 0.
+    max_correlation : float
+        Of two features of a subspace, and so of a model, whose absolute correlation is larger, only the better ranked one is taken;
+        1 for no limit.
     low : sequence of str
         Primary features that estimate the target at low cost, as a universal potential does. Errors of held-out labels choose
         whether formulas are for the target, or for the rest that such a number or a line through it leaves. The number or the line
@@ -110,6 +116,8 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         max_abs=1e5,
         fit_intercept=True,
         unit_rules="strict",
+        regression="linear",
+        max_correlation=1.0,
         low=(),
         units=None,
         threads=None,
@@ -125,6 +133,8 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         self.max_abs = max_abs
         self.fit_intercept = fit_intercept
         self.unit_rules = unit_rules
+        self.regression = regression
+        self.max_correlation = max_correlation
         self.low = low
         self.units = units
         self.threads = threads

@@ -81,7 +81,7 @@ class VariableSelector(SelectorMixin, BaseEstimator):
         self.is_selected_ = np.isin(table.names, self.selected_.names)
         return self
 
-    def _get_support_mask(self) -> np.ndarray:
+    def _get_support_mask(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]
         check_is_fitted(self)
         return self.is_selected_
 

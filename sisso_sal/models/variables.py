@@ -1,8 +1,8 @@
 """Many primary features: a few of them are chosen, and formulas are searched for among these.
 
 Two ways. *Pairs*: a search of rung 1 goes over all primary features and all pairs of them; what its best models use is taken, the
-best first. *Subsets*: VS-SISSO, a search with all rungs in random subsets; each round keeps what the best model so far used and adds
-others at random, first those that no round has seen.
+best first. *Subsets*: VS-SISSO, a search with all rungs in random subsets; each round keeps what the best model so far used and
+adds others at random, first those that no round has seen.
 
 The choice sees the labels. Errors of labels that are held out afterwards are too small; hold them out before the choice.
 
@@ -29,6 +29,7 @@ from sisso_sal.models.baseline import low_names, wanted_columns
 from sisso_sal.models.fitting import labels_needed, prepare, search_settings, space_settings
 from sisso_sal.models.formulas import FittedModels, find_formulas
 from sisso_sal.models.inputs import TrainingTable
+from sisso_sal.models.products import logged
 from sisso_sal.protocols import Progress
 from sisso_sal.system.costs import announce
 
@@ -180,7 +181,8 @@ def ranked_by_pairs(parameters: Mapping[str, Any], table: TrainingTable, progres
         operators = operators[0]
     own = {**parameters, "operators": operators, "rung": min(1, parameters["rung"]), "low": ()}
     own |= {"dim": _largest(parameters, table), "n_sis": N_RANKED, "n_residual": N_RESIDUAL}
-    prepared = prepare(table, space_settings(own), search_settings(own, N_BEST))
+    searched = logged(table) if parameters["regression"] == "log" else table
+    prepared = prepare(searched, space_settings(own), search_settings(own, N_BEST))
     space, size = prepared.space, prepared.size
     problem = Problem(prepared.target, prepared.weights, np.ones(len(prepared.names), dtype=bool))
     announce([prepared.cost([problem])])

@@ -37,6 +37,8 @@ class ModelSettings(BaseModel):
     max_abs: float = Field(default=1e5, gt=0)
     intercept: bool = True
     units: Literal["strict", "sisso", "none"] = "strict"
+    regression: Literal["linear", "log"] = "linear"
+    max_correlation: float = Field(default=1.0, gt=0, le=1)
 
     @field_validator("operators", mode="before")
     @classmethod
@@ -59,12 +61,14 @@ class ModelSettings(BaseModel):
         >>> [ModelSettings().completed(ensemble=ensemble).dim for ensemble in (False, True)]
         [2, 3]
         """
+        if ensemble and self.regression != "linear":
+            raise SettingsError(f"model.regression: needs linear for an ensemble, found {self.regression}")
         defaults = {"dim": 3, "n_sis": 20} if ensemble else {"dim": 2, "n_sis": 50}
         return self.model_copy(update={name: value for name, value in defaults.items() if getattr(self, name) is None})
 
     def estimator_parameters(self) -> dict[str, Any]:
-        """The parameters of `SISSORegressor` and `SISSOEnsemble` that completed settings stand for."""
-        parameters = self.model_dump(exclude={"intercept", "units"})
+        """The parameters of both `SISSORegressor` and `SISSOEnsemble` that completed settings stand for."""
+        parameters = self.model_dump(exclude={"intercept", "units", "regression"})
         return parameters | {"fit_intercept": self.intercept, "unit_rules": self.units}
 
 

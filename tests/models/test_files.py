@@ -220,13 +220,13 @@ def test_a_file_without_models_or_terms_is_refused(kind, documents, tmp_path):
     assert refused(path) == "the model file is damaged: model: needs at least one term, found none"
 
 
-@pytest.mark.parametrize(("version", "shown"), [(8, "8"), (6, "6"), (0, "0"), (None, "None"), ("7", "'7'")])
+@pytest.mark.parametrize(("version", "shown"), [(9, "9"), (7, "7"), (0, "0"), (None, "None"), ("8", "'8'")])
 def test_another_schema_is_refused(version, shown, documents, tmp_path):
     document = json.loads(documents["regressor"]) | {"schema_version": version}
     path = tmp_path / "model.json"
     path.write_text(json.dumps(document), encoding="utf-8")
-    advice = "update sisso-sal" if version == 8 else "fit the model again"
-    assert refused(path) == f"needs schema version 7, found {shown}; {advice}"
+    advice = "update sisso-sal" if version == 9 else "fit the model again"
+    assert refused(path) == f"needs schema version 8, found {shown}; {advice}"
 
 
 def places(node, path=()):
@@ -563,4 +563,4 @@ def test_a_file_is_not_written_into_a_missing_folder_or_over_a_folder(tmp_path):
 def test_the_error_is_one_of_input():
     assert issubclass(ModelFileError, InputError)
     assert ModelFileError.exit_code == 2
-    assert files.SCHEMA_VERSION == 7
+    assert files.SCHEMA_VERSION == 8
