@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -19,6 +19,7 @@ from sisso_sal.cli.options import (
     REGRESSION,
     SEED,
     SELECTION,
+    SISSO_OUTPUT,
     TABLE,
     THREADS,
     WORKERS,
@@ -33,8 +34,11 @@ from sisso_sal.cli.options import (
     write,
 )
 from sisso_sal.cli.terminal import emit, fail, next_step, note, show
-from sisso_sal.errors import FitError, SettingsError
+from sisso_sal.errors import FitError, InputError, SettingsError
 from sisso_sal.system.progress import Progress
+
+if TYPE_CHECKING:
+    from sisso_sal.models.variables import SelectionSettings
 
 
 @click.command(cls=Computing, short_help="Find formulas for a property")
@@ -48,13 +52,15 @@ from sisso_sal.system.progress import Progress
     "--config", type=click.Path(path_type=Path), help="Settings in a TOML file; options of the command override them."
 )
 @OUT_FILE
+@SISSO_OUTPUT
 @SEED
 @THREADS
 @WORKERS
 @JSON
 @COMMON
 def fit(
-    table, target, id_column, formula, config, out, force, threads, executor, n_workers, as_json, quiet, debug, **options
+    table, target, id_column, formula, config, out, sisso_output, force, threads, executor, n_workers, as_json, quiet, debug,
+    **options,
 ):  # fmt: skip
     """Find formulas for the target of TABLE; --out saves the model for predict and export.
 
@@ -72,23 +78,54 @@ def fit(
     of_model = {name: value for name, value in options.items() if "select" not in name}
     settings = load(config, {"target": target, "id": id_column, **model_changes(of_model)}, ensemble=is_ensemble)
     selection = selection_of(options, settings.seed)
+    check_sisso_output(sisso_output, settings, is_ensemble, force)
     if is_ensemble and (doubt := settings.ensemble.doubt()):
         note(doubt)
     data = read(table, settings, formula)
     with at_work(executor, n_workers, threads):
-        model, document = fitted(data, settings, threads, selection, is_ensemble=is_ensemble, silent=quiet or as_json)
+        wanted = Wanted(is_ensemble, selection, sisso_output)
+        model, document = fitted(data, settings, threads, wanted, silent=quiet or as_json)
     if out is not None:
         from sisso_sal.models.files import save_model
 
         save_model(out, model, data.target_name or "", data.target_unit)
     tell_fit(document, as_json)
+    if sisso_output is not None and not as_json:
+        note(
+            f"files of {'SISSO++' if settings.model.regression == 'log' else 'SISSO 3.5 and SISSO++'} are in {sisso_output}"
+        )
     if out is not None:
         next_step(f"sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out} --format python")
     else:
         next_step("add --out model.json to save the model for predict and export")
 
 
-def fitted(data, settings, threads: int | None, selection=None, *, is_ensemble: bool, silent: bool):
+class Wanted(NamedTuple):
+    """What is to be fitted: an ensemble or one model, how primary features are chosen, where the files of SISSO go."""
+
+    is_ensemble: bool = False
+    selection: SelectionSettings | None = None
+    sisso_output: Path | None = None
+
+
+def check_sisso_output(folder: Path | None, settings, is_ensemble: bool, force: bool) -> None:
+    """Refuse what the files of SISSO cannot hold, before the search.
+
+    Raises
+    ------
+    SettingsError, InputError
+    """
+    if folder is None:
+        return
+    if is_ensemble:
+        raise SettingsError("sisso-output: needs a fit of one model, found --members")
+    if settings.ensemble.low:
+        raise SettingsError(f"sisso-output: needs a fit without low columns, found --low {settings.ensemble.low[0]}")
+    if folder.is_dir() and any(folder.iterdir()) and not force:
+        raise InputError(f"{folder}: is not empty; give another --sisso-output, or --force to replace its files")
+
+
+def fitted(data, settings, threads: int | None, wanted: Wanted, *, silent: bool):
     """A model of the labelled rows, and the document that describes it; an interrupted search gives the best models so far."""
     import numpy as np
 
@@ -106,10 +143,14 @@ def fitted(data, settings, threads: int | None, selection=None, *, is_ensemble: 
             found = f"{space.labels[bad[0]]:g} in row '{space.ids[bad[0]]}'"
             raise FitError(f"{space.name}: target: --regression log needs numbers above 0, found {found}")
     start = time.perf_counter()
-    with Progress("subsets" if selection and selection.by == "subsets" else "screening", silent) as progress:
-        stored, selected = _searched(space, known, settings, threads, is_ensemble, selection, progress)
+    has_rounds = wanted.selection is not None and wanted.selection.by == "subsets"
+    with Progress("subsets" if has_rounds else "screening", silent) as progress:
+        stored, selected = _searched(space, known, settings, threads, wanted, progress)
     seconds = time.perf_counter() - start
+    is_ensemble = wanted.is_ensemble
     document = _fit_document(stored.model, space, is_ensemble)
+    if wanted.sisso_output is not None:
+        document["sisso_output"] = _write_sisso_output(wanted.sisso_output, stored, space, known, seconds)
     if selected is not None:
         document["selection"] = selected.to_json()
     if is_ensemble:
@@ -119,27 +160,48 @@ def fitted(data, settings, threads: int | None, selection=None, *, is_ensemble: 
     return stored, document | {"seconds": round(seconds, 4), "seed": settings.seed}
 
 
-def _searched(space, known, settings, threads: int | None, is_ensemble: bool, selection, progress):
+def _write_sisso_output(folder: Path, stored, space, known, seconds: float) -> list[str]:
+    """Write the files of SISSO and SISSO++; returns their paths within the folder."""
+    from sisso_sal.export.sisso_files import FitOfOne, sisso_files
+    from sisso_sal.models.inputs import table_of
+    from sisso_sal.system.storage import write_whole, writing
+
+    table = table_of(space, known, space.labels[known])
+    table = table.only([name for name in table.names if name in stored.model.primaries])
+    ids = [space.ids[row] for row in known]
+    files = sisso_files(FitOfOne(stored.model, table, ids, stored.settings, seconds))
+    for name, text in files.items():
+        path = folder / name
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text)
+    return list(files)
+
+
+def _searched(space, known, settings, threads: int | None, wanted: Wanted, progress):
     """The model of the rows of these numbers, with its settings, and how its primary features were chosen."""
     from sisso_sal.models.baseline import low_of
     from sisso_sal.models.inputs import table_of
     from sisso_sal.models.stored import StoredModel
 
     is_log = settings.model.regression == "log"
-    low = () if is_log and settings.ensemble.low is None else low_of(settings.ensemble.low, space)
+    has_no_low = (is_log or wanted.sisso_output) and settings.ensemble.low is None
+    low = () if has_no_low else low_of(settings.ensemble.low, space)
     parameters = settings.model.estimator_parameters() | {"threads": threads, "low": low}
     of_one = parameters | {"regression": settings.model.regression}
     table, selected = table_of(space, known, space.labels[known]), None
-    if selection is not None:
+    if wanted.selection is not None:
         from sisso_sal.models.variables import select_variables
 
-        selected = select_variables(of_one, table, selection, progress)
+        selected = select_variables(of_one, table, wanted.selection, progress)
         table = table.only(selected.names)
-    if not is_ensemble:
+    if not wanted.is_ensemble:
         from sisso_sal.models.formulas import find_formulas
 
-        models = selected.models if selected is not None else None
-        return StoredModel(models or find_formulas(of_one, table, progress), of_one), selected
+        models, has_files = selected.models if selected is not None else None, wanted.sisso_output is not None
+        if models is None or has_files:
+            models = find_formulas(of_one, table, progress, with_subspaces=has_files)
+        return StoredModel(models, of_one), selected
     from sisso_sal.models.assembly import fit_ensemble
     from sisso_sal.models.recipe import recipe_of
 

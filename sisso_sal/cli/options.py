@@ -317,6 +317,16 @@ SELECTION = panel(
 )
 
 
+SISSO_OUTPUT = panel(
+    "Output",
+    click.option(
+        "--sisso-output",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Also write the files of SISSO 3.5 and SISSO++ into this folder.",
+    ),
+)
+
+
 def selection_of(options: dict[str, Any], seed: int):
     """What --select and the options beside it say, which are taken out of the options; None without --select."""
     from sisso_sal.models.variables import SelectionSettings

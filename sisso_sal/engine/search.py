@@ -45,6 +45,8 @@ class SubspaceFits:
         For each dimension the best fits, best first; subset members are numbers in `subspace`.
     scored : list of ScoredSubsets
         For each dimension the best subsets by their scores, as many as were asked for.
+    sizes : list of int
+        Features that each dimension added.
     n_subsets, n_singular : int
         Subsets looked at by L0, and those of them that were singular.
     is_complete : bool
@@ -54,6 +56,7 @@ class SubspaceFits:
     subspace: Selection
     fits: list[tuple[Fit, ...]] = field(default_factory=list)
     scored: list[ScoredSubsets] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
     n_subsets: int = 0
     n_singular: int = 0
     is_complete: bool = True
@@ -153,6 +156,7 @@ def _regress(space, problems, results, chosen, size: SearchSize, *, centre: bool
             executor.shutdown(cancel_futures=True)
             raise
     for result, subspace, subsets in zip(results, subspaces, best, strict=True):
+        result.sizes.append(len(subspace) - len(result.subspace))
         result.subspace = subspace
         result.fits.append(subsets.fits)
         result.scored.append(subsets.scored)

@@ -6,12 +6,12 @@ The single model, the members of an ensemble, the choice of their rung, and cros
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from sisso_sal.features.operator_names import OperatorNames, names_of
 from sisso_sal.features.operators import DEFAULT_OPERATORS
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
 from sisso_sal.features.stored import SAME_VALUE
+from sisso_sal.models.feature_counts import feature_counts
 from sisso_sal.models.groups import canonical_order, consecutive
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel, build_model
@@ -304,6 +305,10 @@ class Prepared:
             logger.info("%s", line)
 
 
+Screened = tuple[tuple[Expression, float], ...]
+"""Features that one screening chose, with their scores, best first."""
+
+
 @dataclass(frozen=True, eq=False)
 class Solved:
     """The models of a search.
@@ -317,12 +322,15 @@ class Solved:
     counts : SearchCounts
     beliefs : list of Credence
         Of each problem; empty where no scores were asked for.
+    subspaces : callable
+        Of the number of a problem: its screened features of each dimension, see `Screened`.
     """
 
     models: list[list[list[SISSOModel]]]
     order: np.ndarray
     counts: SearchCounts
     beliefs: list[Credence]
+    subspaces: Callable[[int], tuple[Screened, ...]]
 
 
 def prepare(table: TrainingTable, space: SpaceSettings, settings: SearchSettings) -> Prepared:
@@ -379,40 +387,21 @@ def solve(prepared: Prepared, problems: Sequence[Problem], progress: Progress | 
             believe(space, formula, problem, outcome, prepared.groups)
             for problem, outcome in zip(problems, outcomes, strict=True)
         ]
-    sizes, rejected = _features(prepared, causes)
+    n_constant = prepared.n_constant if settings.fit_intercept else 0
+    sizes, rejected = feature_counts(space, causes, n_constant)
     n_singular = sum(outcome.n_singular for outcome in outcomes)
     is_complete = all(outcome.is_complete for outcome in outcomes)
     counts = SearchCounts(len(prepared.order), sizes, rejected, n_singular, is_complete)
-    return Solved(models, prepared.order, counts, beliefs)
+    return Solved(models, prepared.order, counts, beliefs, lambda number: _screened(outcomes[number], formula))
 
 
-def _features(prepared: Prepared, causes: Counter) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
-    """Features of each rung, and those left out by cause; `causes` are those of the last rung that its values told."""
-    space = prepared.space
-    sizes = {str(rung): size for rung, size in enumerate(space.sizes)}
-    rejected = {str(rung): dict(counts) for rung, counts in enumerate(space.rejected)}
-    if space.settings.rung:
-        last = str(space.settings.rung)
-        sizes[last] -= causes.total()
-        for cause, number in causes.items():
-            rejected[last][cause] = rejected[last].get(cause, 0) + number
-    if prepared.settings.fit_intercept and prepared.n_constant:
-        sizes["0"] -= prepared.n_constant
-        rejected["0"]["constant"] = prepared.n_constant
-    if space.settings.logarithms:
-        _count_zeros(prepared, sizes, rejected)
-    return sizes, {rung: {cause: n for cause, n in sorted(counts.items()) if n} for rung, counts in rejected.items()}
-
-
-def _count_zeros(prepared: Prepared, sizes: dict[str, int], rejected: dict[str, dict[str, int]]) -> None:
-    """Stored features with a zero have no logarithm: they are not screened, but others are made of them."""
-    space, start = prepared.space, 0
-    values = space.values
-    for rung, size in enumerate(space.sizes[: max(1, space.settings.rung)]):
-        rows, start = values[start : start + size], start + size
-        n = int(((rows == 0).any(axis=1) & (np.ptp(rows, axis=1) > 0)).sum())
-        sizes[str(rung)] -= n
-        rejected[str(rung)]["domain"] = rejected[str(rung)].get("domain", 0) + n
+def _screened(outcome: SubspaceFits, formula: Callable[[int, int, int], Expression]) -> tuple[Screened, ...]:
+    """The screened features of each dimension that was done."""
+    every, ends = outcome.subspace, [0, *accumulate(outcome.sizes)]
+    return tuple(
+        tuple((formula(*every.triple(number)), float(every.score[number])) for number in range(start, stop))
+        for start, stop in pairwise(ends)
+    )
 
 
 def _count_constant(values: np.ndarray) -> int:

@@ -10,7 +10,15 @@ import numpy as np
 
 from sisso_sal.engine.problem import Problem
 from sisso_sal.models.baseline import Low, low_names, wanted_columns
-from sisso_sal.models.fitting import SearchCounts, models_of_file, prepare, search_settings, solve, space_settings
+from sisso_sal.models.fitting import (
+    Screened,
+    SearchCounts,
+    models_of_file,
+    prepare,
+    search_settings,
+    solve,
+    space_settings,
+)
 from sisso_sal.models.form_choice import find_with_low
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel
@@ -41,6 +49,8 @@ class FittedModels:
     choices : list of dict
         ``rung``, ``dim``, ``form`` and ``column`` of each form that was searched for (see `Form`), and the ``mae`` and ``rmse`` of
         labels that were held out, in the target's unit; None where none could be. Empty without low columns.
+    subspaces : tuple of Screened
+        The screened features of each dimension, where they were asked for; no file holds them.
     """
 
     alternatives: list[list[SISSOModel]]
@@ -48,6 +58,7 @@ class FittedModels:
     counts: SearchCounts
     low: Low | None = None
     choices: list[dict[str, Any]] = field(default_factory=list)
+    subspaces: tuple[Screened, ...] = ()
 
     @property
     def models(self) -> list[SISSOModel]:
@@ -128,7 +139,13 @@ class FittedModels:
         return cls(alternatives, units, SearchCounts.of_file(record), low, choices)
 
 
-def find_formulas(settings: Mapping[str, Any], table: TrainingTable, progress: Progress | None = None) -> FittedModels:
+def find_formulas(
+    settings: Mapping[str, Any],
+    table: TrainingTable,
+    progress: Progress | None = None,
+    *,
+    with_subspaces: bool = False,
+) -> FittedModels:
     """The models of a table. They are not complete if Ctrl-C ended the search before the largest dimension was done.
 
     Parameters
@@ -138,6 +155,8 @@ def find_formulas(settings: Mapping[str, Any], table: TrainingTable, progress: P
     table : TrainingTable
     progress : callable, optional
         Called with (features done, features in all).
+    with_subspaces : bool
+        Whether the screened features are wanted too; not beside low columns.
 
     Raises
     ------
@@ -164,4 +183,5 @@ def find_formulas(settings: Mapping[str, Any], table: TrainingTable, progress: P
     found = [models for models in solved.models[0] if models]
     if is_product:
         found = [[as_product(model, table) for model in models] for models in found]
-    return FittedModels(found, table.primaries, solved.counts)
+    subspaces = solved.subspaces(0) if with_subspaces else ()
+    return FittedModels(found, table.primaries, solved.counts, subspaces=subspaces)
