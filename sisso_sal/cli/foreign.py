@@ -139,7 +139,7 @@ class Files(NamedTuple):
 def _run(source, document: dict[str, Any], output: Files, threads: int | None, as_json: bool, quiet: bool) -> None:
     import warnings
 
-    from sisso_sal.cli.models import Wanted, check_sisso_output, fitted, tell_fit
+    from sisso_sal.cli.models import FitRequest, check_sisso_output, fitted, tell_fit
     from sisso_sal.settings.campaign import load_settings
 
     warnings.filterwarnings("ignore", message="unit 'unit[0-9]+' is not known")  # units that this command named
@@ -150,7 +150,9 @@ def _run(source, document: dict[str, Any], output: Files, threads: int | None, a
             settings = settings.model_copy(update={"model": settings.model.completed(ensemble=False)})
             check_sisso_output(output.folder, settings, False, output.force)
             data = read(Path(files[0]), settings, None)
-            stored, fit = fitted(data, settings, threads, Wanted(sisso_output=output.folder), silent=quiet or as_json)
+            stored, fit = fitted(
+                data, settings, threads, FitRequest(sisso_output=output.folder), silent=quiet or as_json
+            )
             if source.left_out:
                 fit["test"] = _tested(source, stored.model)
         except InputError as error:

@@ -83,7 +83,7 @@ def fit(
         note(doubt)
     data = read(table, settings, formula)
     with at_work(executor, n_workers, threads):
-        wanted = Wanted(is_ensemble, selection, sisso_output)
+        wanted = FitRequest(is_ensemble, selection, sisso_output)
         model, document = fitted(data, settings, threads, wanted, silent=quiet or as_json)
     if out is not None:
         from sisso_sal.models.files import save_model
@@ -100,7 +100,7 @@ def fit(
         next_step("add --out model.json to save the model for predict and export")
 
 
-class Wanted(NamedTuple):
+class FitRequest(NamedTuple):
     """What is to be fitted: an ensemble or one model, how primary features are chosen, where the files of SISSO go."""
 
     is_ensemble: bool = False
@@ -125,7 +125,7 @@ def check_sisso_output(folder: Path | None, settings, is_ensemble: bool, force: 
         raise InputError(f"{folder}: is not empty; give another --sisso-output, or --force to replace its files")
 
 
-def fitted(data, settings, threads: int | None, wanted: Wanted, *, silent: bool):
+def fitted(data, settings, threads: int | None, wanted: FitRequest, *, silent: bool):
     """A model of the labelled rows, and the document that describes it; an interrupted search gives the best models so far."""
     import numpy as np
 
@@ -178,7 +178,7 @@ def _write_sisso_output(folder: Path, stored, space, known, seconds: float) -> l
     return list(files)
 
 
-def _searched(space, known, settings, threads: int | None, wanted: Wanted, progress):
+def _searched(space, known, settings, threads: int | None, wanted: FitRequest, progress):
     """The model of the rows of these numbers, with its settings, and how its primary features were chosen."""
     from sisso_sal.models.baseline import low_of
     from sisso_sal.models.inputs import table_of

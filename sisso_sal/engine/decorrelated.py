@@ -74,9 +74,8 @@ def screen_decorrelated(
         number *= MORE
     fewest = min((len(selection) for selection in chosen), default=n_sis)
     if fewest < n_sis:
-        logger.info(
-            "a subspace got %d features instead of %d: the others are correlated by more than %g", fewest, n_sis, most
-        )
+        others = "the others" if space.n_features <= MOST else f"the others of the best {MOST}"
+        logger.info("a subspace got %d features instead of %d: %s are correlated by more than %g", fewest, n_sis, most)
     return chosen, causes
 
 

@@ -11,11 +11,11 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-import sisso_sal
 from sisso_sal.features.dimension import parse_unit
 from sisso_sal.features.expression import Expression
 from sisso_sal.features.operators import OPERATORS
@@ -206,7 +206,7 @@ def _sisso_out(fit: FitOfOne) -> list[str]:
     lines = [
         stars,
         "  Sure Independence Screening and Sparsifying Operator (SISSO)  ",
-        f"  Written by sisso-sal {sisso_sal.__version__}, as SISSO 3.5 does",
+        f"  Written by sisso-sal {version('sisso-sal')}, as SISSO 3.5 does",
         *(stars, "", "Read in data from train.dat"),
         f"Standard Deviation (sqrt[sum(y-y_mean)^2/n]) of the target property:{fit.table.y.std():10.5f}",
         *("Read in data from SISSO.in", "Property type:     1", "Number of tasks:        1"),

@@ -167,8 +167,8 @@ def find_formulas(
     """
     check_labels(table.target, table.y[table.weights > 0])
     low = low_names(wanted_columns(settings["low"]), table.names)
-    check_regression(settings["regression"], low)
-    is_product = settings["regression"] == "log"
+    check_regression(settings.get("regression", "linear"), low)
+    is_product = settings.get("regression", "linear") == "log"
     searched = logged(table) if is_product else table
     prepared = prepare(searched, space_settings(settings), search_settings(settings, N_ALTERNATIVES))
     if low:

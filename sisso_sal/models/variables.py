@@ -181,7 +181,7 @@ def ranked_by_pairs(parameters: Mapping[str, Any], table: TrainingTable, progres
         operators = operators[0]
     own = {**parameters, "operators": operators, "rung": min(1, parameters["rung"]), "low": ()}
     own |= {"dim": _largest(parameters, table), "n_sis": N_RANKED, "n_residual": N_RESIDUAL}
-    searched = logged(table) if parameters["regression"] == "log" else table
+    searched = logged(table) if parameters.get("regression") == "log" else table
     prepared = prepare(searched, space_settings(own), search_settings(own, N_BEST))
     space, size = prepared.space, prepared.size
     problem = Problem(prepared.target, prepared.weights, np.ones(len(prepared.names), dtype=bool))

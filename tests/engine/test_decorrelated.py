@@ -89,7 +89,7 @@ def test_each_problem_is_looked_at_as_deeply_as_it_needs(monkeypatch, caplog):
     with caplog.at_level("INFO"):
         (few, _), _ = decorrelated.screen_decorrelated(space, steps, 3, 0.2)
     assert len(few) < 3
-    assert "instead of 3: the others are correlated by more than 0.2" in caplog.text
+    assert "instead of 3: the others of the best 5 are correlated by more than 0.2" in caplog.text
 
 
 def test_an_interruption_gives_what_is_apart_among_the_best_so_far():
