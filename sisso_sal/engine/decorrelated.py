@@ -75,7 +75,8 @@ def screen_decorrelated(
     fewest = min((len(selection) for selection in chosen), default=n_sis)
     if fewest < n_sis:
         others = "the others" if space.n_features <= MOST else f"the others of the best {MOST}"
-        logger.info("a subspace got %d features instead of %d: %s are correlated by more than %g", fewest, n_sis, most)
+        told = "a subspace got %d features instead of %d: %s are correlated by more than %g"
+        logger.info(told, fewest, n_sis, others, most)
     return chosen, causes
 
 
