@@ -37,7 +37,9 @@ class ModelSettings(BaseModel):
     max_abs: float = Field(default=1e5, gt=0)
     intercept: bool = True
     units: Literal["strict", "sisso", "none"] = "strict"
-    regression: Literal["linear", "log"] = "linear"
+    regression: Literal["linear", "log"] = Field(
+        default="linear", description="linear, or log: a product of powers; of fit and one model alone."
+    )
     max_correlation: float = Field(default=1.0, gt=0, le=1)
 
     @field_validator("operators", mode="before")
