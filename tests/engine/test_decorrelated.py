@@ -12,7 +12,7 @@ from sisso_sal.engine.search import search
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
 
 NAMES = ("a", "b", "c")
-SETTINGS = {"operators": ("add", "sub", "mult", "div", "sq"), "rung": 2}
+SETTINGS = {"operators": ("add", "mult", "div"), "rung": 2}
 
 
 def make(seed=0, n=25):
@@ -42,7 +42,7 @@ def keys_of(space, selection):
 
 
 @pytest.mark.parametrize("centre", [True, False])
-@pytest.mark.parametrize("most", [0.99, 0.9, 0.5])
+@pytest.mark.parametrize("most", [0.95, 0.5])
 def test_equals_the_walk_over_all_features(most, centre):
     most = 1 - 1e-3 * (1 - most) if not centre else most  # cosines of positive features are close to 1
     space, features, values, target, weights = make()

@@ -62,7 +62,7 @@ def _columns(X):
     return {name.partition(" ")[0]: X[name].to_numpy() for name in X}
 
 
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(st.floats(0.01, 100), st.floats(0.01, 100))
 def test_other_units_change_the_prefactor_alone(of_c, of_target):
     X, y = planted(noise=0.1)

@@ -26,10 +26,9 @@ def many(seed=0, p=48, n=60):
 
 
 @pytest.mark.parametrize("by", ["pairs", "subsets"])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_a_law_of_rung_2_is_among_what_is_chosen(by, seed):
-    table = many(seed)
-    chosen = select_variables(SEARCH, table, SelectionSettings(number=8, by=by, seed=seed))
+def test_a_law_of_rung_2_is_among_what_is_chosen(by):
+    table = many()
+    chosen = select_variables(SEARCH, table, SelectionSettings(number=8, by=by))
     assert len(chosen.names) == len(set(chosen.names)) <= 8
     assert set(LAW) <= set(chosen.names)
     if by == "subsets":
