@@ -20,8 +20,9 @@ from sisso_sal.campaign.levels import check_levels_of
 from sisso_sal.errors import CampaignError, FitError, SettingsError
 from sisso_sal.ledger.state import State
 from sisso_sal.protocols import KnownLabel, Maximiser, Oracle, Space
-from sisso_sal.settings.campaign import CampaignSettings, RunSettings, differences, settings_toml
+from sisso_sal.settings.campaign import CampaignSettings, RunSettings
 from sisso_sal.settings.layers import Origin
+from sisso_sal.settings.written import differences, settings_toml
 from sisso_sal.spaces.snapshot import CANDIDATES, read_snapshot
 from sisso_sal.system.storage import write_whole
 

@@ -61,8 +61,8 @@ def is_of_classes(table: Path, target: str | None, given: dict[str, Any]) -> boo
     return False
 
 
-def refuse_numbers(given: dict[str, Any]) -> None:
-    """Refuse what only a target of numbers has.
+def refuse(why: str, given: dict[str, Any]) -> None:
+    """Refuse options that were given and do not belong here.
 
     Raises
     ------
@@ -71,10 +71,12 @@ def refuse_numbers(given: dict[str, Any]) -> None:
     """
     for name, value in given.items():
         if value:
-            raise SettingsError(f"{name}: needs a target that is a number, found classes")
+            raise SettingsError(f"{name.replace('_', '-')}: {why}")
 
 
-def fit_classes(table: Path, settings, formula: str | None, given: dict[str, Any], threads: int | None, silent: bool):
+def fit_classes(
+    table: Path, settings, formula: str | None, given: dict[str, Any], threads: int | None, silent: bool
+) -> tuple[Any, dict[str, Any]]:
     """A model of the labelled rows, what it is saved with, and the document that describes it."""
     import numpy as np
 

@@ -40,8 +40,9 @@ def show(origin, file, as_json, quiet, debug):
       sisso-sal config show --origin
       SISSO_SAL_RUNG=1 sisso-sal config show --config tuned.toml --json
     """
-    from sisso_sal.settings.campaign import flat_settings, settings_toml
+    from sisso_sal.settings.campaign import flat_settings
     from sisso_sal.settings.layers import lines_with_origins, user_file
+    from sisso_sal.settings.written import settings_toml
 
     layers = load_layers(file, {})
     own = user_file()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from sisso_sal.cli.help import Computing
-from sisso_sal.cli.options import COMMON, JSON, THREADS, check_free, dumps, read
+from sisso_sal.cli.options import COMMON, JSON, SISSO_OUTPUT, THREADS, check_free, dumps, read
 from sisso_sal.cli.terminal import emit, next_step, say, show
+from sisso_sal.data.headers import split_header
 from sisso_sal.errors import InputError
 
 TABLE_FILE, SETTINGS_FILE, TEST_FILE = "table.csv", "settings.toml", "test.csv"
@@ -27,10 +28,11 @@ TABLE_FILE, SETTINGS_FILE, TEST_FILE = "table.csv", "settings.toml", "test.csv"
     help="Write a table and a settings file into this folder, and run nothing.",
 )
 @click.option("--force", is_flag=True, help="Replace these files if they exist.")
+@SISSO_OUTPUT
 @THREADS
 @JSON
 @COMMON
-def import_sisso(folder, task, dry_run, out, force, threads, as_json, quiet, debug):
+def import_sisso(folder, task, dry_run, out, force, sisso_output, threads, as_json, quiet, debug):
     """Run the input of SISSO (SISSO.in and train.dat) or SISSO++ (sisso.json and its CSV file) in FOLDER.
 
     Keywords of SISSO 2 to 3.5 are understood. Keywords without a counterpart here are listed.
@@ -43,6 +45,8 @@ def import_sisso(folder, task, dry_run, out, force, threads, as_json, quiet, deb
     """
     from sisso_sal.data.foreign.readers import read_foreign
 
+    if sisso_output is not None and (dry_run or out is not None):
+        raise InputError("--sisso-output: needs a run, found --dry-run or --out")
     source = read_foreign(folder, task)
     document = {"imported": _about(source)}
     if not as_json:
@@ -60,7 +64,7 @@ def import_sisso(folder, task, dry_run, out, force, threads, as_json, quiet, deb
             show(f"Written: {', '.join(files)}")
         next_step(f"edit the files if needed, then sisso-sal fit {files[0]} --config {files[1]}")
     else:
-        _run(source, document, threads, as_json, quiet)
+        _run(source, document, Files(sisso_output, force), threads, as_json, quiet)
         next_step(
             f"add --out FOLDER to write files, then sisso-sal fit FOLDER/{TABLE_FILE} --config FOLDER/{SETTINGS_FILE}"
         )
@@ -125,10 +129,17 @@ def _note(line: str) -> None:
     say(f" {line}", "note:", fg="yellow")
 
 
-def _run(source, document: dict[str, Any], threads: int | None, as_json: bool, quiet: bool) -> None:
+class Files(NamedTuple):
+    """Where the files of SISSO go, if anywhere, and whether they take the place of others."""
+
+    folder: Path | None
+    force: bool
+
+
+def _run(source, document: dict[str, Any], output: Files, threads: int | None, as_json: bool, quiet: bool) -> None:
     import warnings
 
-    from sisso_sal.cli.models import fitted, tell_fit
+    from sisso_sal.cli.fitting import FitRequest, check_sisso_output, fitted, tell_fit
     from sisso_sal.settings.campaign import load_settings
 
     warnings.filterwarnings("ignore", message="unit 'unit[0-9]+' is not known")  # units that this command named
@@ -137,14 +148,13 @@ def _run(source, document: dict[str, Any], threads: int | None, as_json: bool, q
         try:
             settings = load_settings(files[1], {})  # the input alone says what is looked for
             settings = settings.model_copy(update={"model": settings.model.completed(ensemble=False)})
+            check_sisso_output(output.folder, settings, False, output.force)
             data = read(Path(files[0]), settings, None)
-            _, fit = fitted(
-                data,
-                settings,
-                {"threads": threads, "criterion": "rmse", "n_models": None},
-                is_ensemble=False,
-                silent=quiet or as_json,
+            stored, fit = fitted(
+                data, settings, threads, FitRequest(sisso_output=output.folder), silent=quiet or as_json
             )
+            if source.left_out:
+                fit["test"] = _tested(source, stored.model)
         except InputError as error:
             raise InputError(_in_words_of(source, str(error), files)) from error
     about = document["imported"]
@@ -152,7 +162,36 @@ def _run(source, document: dict[str, Any], threads: int | None, as_json: bool, q
         about["notes"].append(line)
         if not as_json:
             _note(line)
+    if not as_json:
+        for line in _test_lines(fit):
+            _note(line)
     tell_fit(fit | document if as_json else fit, as_json)
+
+
+def _tested(source, models) -> list[dict[str, Any]]:
+    """Errors of the best model of each dimension on the rows that were left out, where the prediction is valid."""
+    import numpy as np
+
+    names = [split_header(header)[0] for header in source.header]
+    cells = dict(zip(names, zip(*source.left_out, strict=True), strict=True))
+    columns = {name: np.array(cells[name], dtype=float) for name in models.primaries}
+    labels = np.array(cells[source.settings["target"]], dtype=float)
+    out = []
+    for model in models.models:
+        said, valid = model.predict(columns)
+        errors = np.abs(said - labels)[valid]
+        rmse, largest = (float(np.sqrt(np.mean(errors**2))), float(errors.max())) if len(errors) else (None, None)
+        out.append({"dimension": model.dimension, "n": int(valid.sum()), "rmse": rmse, "max_abs_error": largest})
+    return out
+
+
+def _test_lines(fit: dict[str, Any]) -> list[str]:
+    return [
+        f"test rows: {one['dimension']}D RMSE {one['rmse']:.4g}, largest error {one['max_abs_error']:.4g}, {one['n']} rows"
+        if one["n"]
+        else f"test rows: {one['dimension']}D has no valid prediction"
+        for one in fit.get("test", [])
+    ]
 
 
 def _in_words_of(source, message: str, files: list[str]) -> str:

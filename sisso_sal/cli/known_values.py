@@ -116,6 +116,13 @@ def surrogates(ctx: click.Context, parameter: click.Parameter, incomplete: str) 
     return _starting(SURROGATES, incomplete)
 
 
+def ways_to_select(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Ways to choose among many primary features."""
+    from sisso_sal.models.variables import KINDS
+
+    return _starting(KINDS, incomplete)
+
+
 def oracles(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Names of oracles; those that need an argument end with a colon."""
     from sisso_sal.oracle.registry import oracle_kinds

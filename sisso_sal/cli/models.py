@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,9 +14,10 @@ from sisso_sal.cli.classes import (
     is_of_classes,
     of_classes,
     predicted_classes,
-    refuse_numbers,
+    refuse,
     tell_classes,
 )
+from sisso_sal.cli.fitting import FitRequest, check_sisso_output, fitted, tell_fit
 from sisso_sal.cli.help import Computing, panel
 from sisso_sal.cli.options import (
     COLUMNS_OF_TASKS,
@@ -26,7 +26,10 @@ from sisso_sal.cli.options import (
     JSON,
     MODEL,
     OUT_FILE,
+    REGRESSION,
     SEED,
+    SELECTION,
+    SISSO_OUTPUT,
     TABLE,
     THREADS,
     WORKERS,
@@ -38,12 +41,12 @@ from sisso_sal.cli.options import (
     model_changes,
     number,
     read,
+    selection_of,
     write,
 )
 from sisso_sal.cli.tasks import TASKS, check_tasks, fit_tasks, predict_tasks, tell_tasks
-from sisso_sal.cli.terminal import emit, fail, next_step, note, show, width
-from sisso_sal.errors import FitError, SettingsError
-from sisso_sal.system.progress import Progress
+from sisso_sal.cli.terminal import next_step, note
+from sisso_sal.errors import SettingsError
 
 if TYPE_CHECKING:
     from sisso_sal.models.ensemble_model import EnsembleModel
@@ -54,6 +57,8 @@ if TYPE_CHECKING:
 @TABLE
 @COLUMNS_OF_TASKS
 @MODEL
+@REGRESSION
+@SELECTION
 @CLASSES
 @ENSEMBLE
 @TASKS
@@ -78,14 +83,15 @@ if TYPE_CHECKING:
         help="Draw error against complexity (--n-models), as PNG, PDF or SVG.",
     ),
 )
+@SISSO_OUTPUT
 @SEED
 @THREADS
 @WORKERS
 @JSON
 @COMMON
 def fit(
-    table, target, id_column, formula, config, n_models, out, force, plot, threads, executor, n_workers, as_json, quiet, debug,
-    **options,
+    table, target, id_column, formula, config, n_models, out, force, plot, sisso_output, threads, executor, n_workers, as_json,
+    quiet, debug, **options,
 ):  # fmt: skip
     """Find formulas for the target of TABLE, or formulas that tell its classes; --out saves the model for predict and export.
 
@@ -114,158 +120,54 @@ def fit(
     of_tasks["criterion"] = of_class.pop("criterion") if criterion in CRITERIA_OF_NUMBERS else None
     has_tasks = bool(of_tasks["task"]) or len(target) > 1
     check_tasks(of_tasks, options, len(target), is_ensemble=is_ensemble)
-    if n_models is not None and (is_ensemble or has_tasks):
-        found = "--members" if is_ensemble else "several tasks"
-        raise SettingsError(f"n-models: needs a fit of one model, found {found}")
+    if is_ensemble and n_models is not None:
+        raise SettingsError("n-models: needs a fit of one model, found --members")
     if plot is not None and n_models is None:
         raise SettingsError("plot: needs --n-models, found a fit without")
-    if has_tasks and of_class:
-        raise SettingsError(f"{next(iter(of_class)).replace('_', '-')}: needs one task, found several")
     asked = target[0] if len(target) == 1 else None
-    settings = load(config, {"target": asked, "id": id_column, **model_changes(options)}, ensemble=is_ensemble)
-    silent = quiet or as_json
-    if not has_tasks and is_of_classes(table, settings.target, of_class):
-        numbers = {"members": is_ensemble, "low": settings.ensemble.low, "n-models": n_models, "plot": plot}
-        numbers |= {"criterion": of_tasks["criterion"], "param-operators": settings.model.param_operators}
-        refuse_numbers(numbers)
-        stored, document = fit_classes(table, settings, formula, of_class, threads, silent)
-        if out is not None:
-            from sisso_sal.models.files import save_model
-
-            save_model(out, stored, stored.target)
-        tell_classes(document, as_json)
-        next_step(
-            f"sisso-sal predict {out} OTHER_TABLE" if out else "add --out model.json to save the model for predict"
-        )
-        return
-    if is_ensemble and (doubt := settings.ensemble.doubt()):
-        note(doubt)
+    of_model = {name: value for name, value in options.items() if "select" not in name}
+    settings = load(config, {"target": asked, "id": id_column, **model_changes(of_model)}, ensemble=is_ensemble)
+    selection, silent = selection_of(options, settings.seed), quiet or as_json
+    of_one_model = {"n-models": n_models, "select": selection}
+    of_one_model |= {"sisso-output": sisso_output, "param-operators": settings.model.param_operators}
+    of_one_model |= {"regression": settings.model.regression if settings.model.regression != "linear" else None}
     if has_tasks:
+        refuse("needs one task, found several", of_one_model | of_class)
         work = {"threads": threads, "executor": executor, "n_workers": n_workers, "silent": silent}
         model, document = fit_tasks(table, target, settings, formula, of_tasks | work)
+        tell = tell_tasks
+    elif is_of_classes(table, settings.target, of_class):
+        numbers = {"members": is_ensemble, "low": settings.ensemble.low, "criterion": of_tasks["criterion"]}
+        numbers |= {"max-correlation": settings.model.max_correlation < 1, "executor": executor}
+        refuse("needs a target that is a number, found classes", of_one_model | numbers)
+        model, document = fit_classes(table, settings, formula, of_class, threads, silent)
+        tell = tell_classes
     else:
+        check_sisso_output(sisso_output, settings, is_ensemble, force)
+        if is_ensemble and (doubt := settings.ensemble.doubt()):
+            note(doubt)
         data = read(table, settings, formula)
-        given = {"threads": threads}
-        if not is_ensemble:
-            given |= {"n_models": n_models, "criterion": of_tasks["criterion"] or "rmse"}
+        wanted = FitRequest(is_ensemble, selection, sisso_output, of_tasks["criterion"] or "rmse", n_models)
         with at_work(executor, n_workers, threads):
-            model, document = fitted(data, settings, given, is_ensemble=is_ensemble, silent=silent)
+            model, document = fitted(data, settings, threads, wanted, silent=silent)
+        tell = tell_fit
     if out is not None:
         from sisso_sal.models.files import save_model
 
         save_model(out, model, document["target"]["name"], document["target"]["unit"])
-    tell_tasks(document, as_json) if has_tasks else tell_fit(document, as_json)
+    tell(document, as_json)
     if plot is not None and document["trade_off"] is not None:
         from sisso_sal.report.figures.error_against_complexity import error_against_complexity
         from sisso_sal.report.figures.saved import save_figure
 
         save_figure(error_against_complexity(document), plot)
+    if sisso_output is not None and not as_json:
+        programs = "SISSO++" if settings.model.regression == "log" else "SISSO 3.5 and SISSO++"
+        note(f"files of {programs} are in {sisso_output}")
     if out is not None:
         next_step(f"sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out} --format python")
     else:
         next_step("add --out model.json to save the model for predict and export")
-
-
-def fitted(data, settings, given: dict[str, Any], *, is_ensemble: bool, silent: bool):
-    """A model of the labelled rows, and the document that describes it; an interrupted search gives the best models so far.
-
-    `given` are parameters that no settings file has: ``threads`` and, for one model, ``criterion`` and ``n_models``, with which so
-    many formulas of each number of terms are judged by held-out labels.
-    """
-    import numpy as np
-
-    from sisso_sal.models.fitting import labels_needed
-    from sisso_sal.spaces.table import TableSpace
-
-    space = TableSpace(data)
-    known = np.flatnonzero(data.labelled)
-    dim, has_parameters = settings.model.dim, bool(settings.model.param_operators)
-    needed = labels_needed(dim, settings.model.intercept, has_parameters)
-    if len(known) < needed:
-        wanted = f"dim {dim}{' with fitted scales and shifts' if has_parameters else ''}"
-        raise FitError(f"{space.name}: needs at least {needed} labelled rows for {wanted}, found {len(known)}")
-    start = time.perf_counter()
-    with Progress("screening", silent) as progress:
-        stored = _searched(space, known, settings, given, is_ensemble, progress)
-    seconds = time.perf_counter() - start
-    document = _fit_document(stored.model, space, is_ensemble, given.get("n_models"))
-    if is_ensemble:
-        from sisso_sal.models.materials import materials_of
-
-        document["materials"] = materials_of(space, known)[1]
-    return stored, document | {"seconds": round(seconds, 4), "seed": settings.seed}
-
-
-def _searched(space, known, settings, given: dict[str, Any], is_ensemble: bool, progress):
-    """The model of the rows of these numbers, with its settings; `given` are parameters that no settings file has."""
-    from sisso_sal.models.baseline import low_of
-    from sisso_sal.models.inputs import table_of
-    from sisso_sal.models.stored import StoredModel
-
-    low = low_of(settings.ensemble.low, space)
-    parameters = settings.model.estimator_parameters() | given | {"low": low}
-    table = table_of(space, known, space.labels[known])
-    if not is_ensemble:
-        from sisso_sal.models.formulas import find_formulas
-
-        return StoredModel(find_formulas(parameters, table, progress), parameters)
-    from sisso_sal.models.assembly import fit_ensemble
-    from sisso_sal.models.recipe import recipe_of
-
-    parameters = settings.ensemble.estimator_parameters() | parameters | {"random_state": settings.seed}
-    shares = space.rows(known).composition
-    return StoredModel(fit_ensemble(recipe_of(parameters), table, shares, progress=progress).model, parameters)
-
-
-def tell_fit(document: dict[str, Any], as_json: bool) -> None:
-    """Print the formulas; after an interrupted search the program ends here."""
-    from sisso_sal.report.text.results import fit_text
-
-    emit(dumps(document)) if as_json else show(fit_text(document, width()))
-    if not document["complete"]:
-        fail("interrupted: these are the best models so far, the search was not finished", 130)
-
-
-_ABOUT = (
-    "n_members", "sigma", "calibration", "formula_calibration", "correction", "shift", "rung", "dim", "choices", "certain", "low",
-)  # fmt: skip
-
-
-def _fit_document(model, space, is_ensemble: bool, n_models: int | None) -> dict[str, Any]:
-    target, columns = space.target, space.rows().features
-    best = [model.members[i] for i, _ in model.typical_members(columns)] if is_ensemble else model.models
-    document = {
-        "target": {"name": target.name, "unit": target.unit},
-        "models": [_told(one, target) for one in best],
-        "n_features": model.counts.n_features,
-        "rejected": model.counts.rejected,
-        "complete": model.counts.is_complete,
-        "n_singular": model.counts.n_singular,
-        "n_samples": model.counts.n_samples,
-        **space.table.remarks(),
-    }
-    if is_ensemble:
-        about = model.describe(columns, target.name, target.unit)
-        return document | {key: about[key] for key in _ABOUT}
-    document |= {"choices": model.choices, "low": model.low.to_json() if model.low else None}
-    if n_models is None:
-        return document
-    return document | {
-        "alternatives": [[_told(one, target) for one in models] for models in model.alternatives],
-        "trade_off": model.trade_off.to_json() if model.trade_off else None,
-        "recommended": _told(model.recommended, target) if model.recommended else None,
-    }
-
-
-def _told(model, target) -> dict[str, Any]:
-    """A formula as plain data, with its text."""
-    from sisso_sal.features.typeset import written
-
-    told = {"equation": model.equation(target.name, target.unit), "shown": model.shown(target.name, target.unit)}
-    entry = model.to_json() | told
-    for row, term, unit in zip(entry["terms"], model.terms, model.coefficient_units(target.unit), strict=True):
-        row |= {"coefficient_unit": unit.strip("[]"), "shown": written(term.expression, "plain")}
-    return entry
 
 
 def _chosen(learned, is_recommended: bool):

@@ -14,7 +14,7 @@ import click
 from sisso_sal.cli import known_values
 from sisso_sal.cli.help import OTHER, DescribedOption, panel
 from sisso_sal.cli.terminal import emit, note, show
-from sisso_sal.errors import InputError
+from sisso_sal.errors import InputError, SettingsError
 from sisso_sal.system.documents import steering_escaped
 
 if TYPE_CHECKING:
@@ -239,6 +239,11 @@ MODEL = panel(
         shell_complete=known_values.values("model.units"),
         help="What units allow: strict, sisso (exp, log, sin, cos of any quantity) or none; strict by default.",
     ),
+    click.option(
+        "--max-correlation",
+        type=click.FloatRange(0, 1, min_open=True),
+        help="Largest correlation of two features of a formula; 1 by default.",
+    ),
     click.option("--no-units", is_flag=True, help="Ignore units: --units none."),
     LOW,
 )
@@ -284,6 +289,62 @@ ENSEMBLE = panel(
         help="Whether the target is never below 0: yes, no or auto (where no label is); auto by default.",
     ),
 )
+
+
+REGRESSION = panel(
+    "Formulas",
+    click.option(
+        "--regression",
+        metavar="KIND",
+        shell_complete=known_values.values("model.regression"),
+        help="linear, or log: a product of powers of the terms; linear by default.",
+    ),
+)
+SELECTION = panel(
+    "Many primary features",
+    click.option(
+        "--select", "n_select", metavar="N", type=click.IntRange(min=2), help="Choose N primary features first."
+    ),
+    click.option(
+        "--select-by",
+        metavar="WAY",
+        shell_complete=known_values.ways_to_select,
+        help="pairs: those in the best models of rung 1; subsets: VS-SISSO; pairs by default.",
+    ),
+    click.option("--select-rounds", type=click.IntRange(min=1), help="Most rounds of subsets; 100 by default."),
+    click.option(
+        "--select-patience",
+        type=click.IntRange(min=1),
+        help="Stop after so many rounds of subsets without a better model; 20 by default.",
+    ),
+)
+
+
+SISSO_OUTPUT = panel(
+    "Output",
+    click.option(
+        "--sisso-output",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Also write the files of SISSO 3.5 and SISSO++ into this folder.",
+    ),
+)
+
+
+def selection_of(options: dict[str, Any], seed: int):
+    """What --select and the options beside it say, which are taken out of the options; None without --select."""
+    from sisso_sal.models.variables import SelectionSettings
+
+    number = options["n_select"]
+    names = {"select_by": "by", "select_rounds": "rounds", "select_patience": "patience"}
+    chosen = {name: options[option] for option, name in names.items() if options[option] is not None}
+    if number is None:
+        if chosen:
+            option = next(option for option, name in names.items() if name in chosen)
+            raise SettingsError(f"{option.replace('_', '-')}: needs --select, found none")
+        return None
+    if chosen.keys() - {"by"} and chosen.get("by") != "subsets":
+        raise SettingsError("select-rounds, select-patience: need --select-by subsets")
+    return SelectionSettings(number=number, seed=seed, **chosen)
 
 
 def model_changes(options: dict[str, Any]) -> dict[str, Any]:

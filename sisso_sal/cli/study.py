@@ -371,8 +371,8 @@ def _compared(data, ensemble, tried: dict[str, Any], folds: int, progress: Progr
 
 def _write_settings(out: Path, config: Path | None, changes: dict[str, Any]) -> None:
     """Write all that was given, and what was chosen."""
-    from sisso_sal.settings.campaign import settings_toml
     from sisso_sal.settings.layers import layered
+    from sisso_sal.settings.written import settings_toml
     from sisso_sal.system.storage import write_whole
 
     write_whole(out, settings_toml(layered(config, changes, os.environ).settings, given_only=True))

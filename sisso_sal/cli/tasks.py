@@ -79,8 +79,6 @@ def fit_tasks(table: Path, targets: tuple[str, ...], settings, formula: str | No
     from sisso_sal.models.stored import StoredTasks
     from sisso_sal.models.task_models import find_task_formulas
 
-    if settings.model.param_operators:
-        raise SettingsError("param-operators: needs one task, found several")
     training, column, units, remarks = _of_targets(table, targets, settings, formula) if len(targets) > 1 else (
         _of_column(table, settings, formula, options["task"])
     )  # fmt: skip

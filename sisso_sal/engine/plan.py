@@ -8,6 +8,7 @@ from itertools import accumulate
 from math import ceil, comb
 
 from sisso_sal.engine.admitted import admitted_pairs
+from sisso_sal.engine.logarithms import VALUE_SECONDS
 from sisso_sal.engine.parameters import parameter_cost
 from sisso_sal.engine.problem import SQUARES, Objective, Problem
 from sisso_sal.engine.screen import WORTH
@@ -53,6 +54,8 @@ class SearchSize:
     n_scored : int
         Subsets kept for each dimension with their scores alone.
     objective : Objective
+    max_correlation : float
+        Largest correlation between features of a subspace, see `screen_decorrelated`.
     """
 
     dim: int
@@ -61,6 +64,7 @@ class SearchSize:
     keep: int = 10
     n_scored: int = 0
     objective: Objective = SQUARES
+    max_correlation: float = 1.0
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -92,13 +96,19 @@ def search_cost(
     admitted = admitted_pairs(space, [problem.allowed for problem in problems])
     n_pairs = sum(part.n_features for own in admitted for part in own)
     each_pair = sum(pair_seconds(n, 1 if d == 0 else size.n_residual) for d in range(dim))
+    if space.settings.logarithms:
+        each_pair = dim * n * VALUE_SECONDS
     added = parameter_cost(space, problems, size.sizes)
     sizes = [
         min(number, space.n_features) + more for number, more in zip(accumulate(size.sizes), added.sizes, strict=True)
     ]
     n_subsets = len(problems) * sum(comb(number, d) for d, number in enumerate(sizes, start=1))
     on_pairs = n_pairs * each_pair
-    elsewhere = 1 if workers.is_here or on_pairs < dim * threads * WORTH else workers.n * workers.threads
+    elsewhere = (
+        1
+        if workers.is_here or space.settings.logarithms or on_pairs < dim * threads * WORTH
+        else workers.n * workers.threads
+    )
     shared = on_pairs / max(threads, elsewhere)
     steps = SEARCH_STEPS[0] + len(problems) * dim * SEARCH_STEPS[1]
     seconds = shared + n_subsets * SUBSET_SECONDS / threads + added.seconds + steps * interpreter_seconds()
@@ -109,6 +119,8 @@ def search_cost(
     n_bytes = copies + max(threads * (gram + 3 * 8 * sizes[-1] * n), min(threads, len(problems)) * pool)
     each = f" for {len(problems)} problems" if len(problems) > 1 else ""
     times = "once" if dim == 1 else f"{dim} times"
+    times += " by logarithms of all values" if space.settings.logarithms else ""
+    times += " at least" if size.max_correlation < 1 else ""
     what = f"{space.n_features:.3g} features, screened {times}{each}, and {n_subsets:.3g} subsets{added.what}"
     return Cost(what, seconds, n_bytes, "a smaller --n-sis or --dim", shared)
 

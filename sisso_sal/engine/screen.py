@@ -23,6 +23,7 @@ import numpy as np
 from sisso_sal.engine import _scores
 from sisso_sal.engine.admitted import admitted_pairs, forbidden_words
 from sisso_sal.engine.copies import copies_of
+from sisso_sal.engine.logarithms import in_logarithms
 from sisso_sal.engine.parts import Sharing, look_through
 from sisso_sal.engine.pool import Pool, chosen, scorings_of
 from sisso_sal.engine.problem import Problem
@@ -131,7 +132,7 @@ class _Pass:
         with closing(workers.unordered(look_through, sharing.parts())) as answers:
             for _, answer in answers:
                 n_features, states = sharing.merge(answer)
-                self._count(states)
+                self.count(states)
                 yield n_features
 
     def pieces(self, threads: int) -> Iterator[Callable[[], int]]:
@@ -144,7 +145,7 @@ class _Pass:
 
     def _counted(self, batch: list[Job]) -> int:
         n_features, states = run(batch)
-        self._count(states)
+        self.count(states)
         return n_features
 
     def singles(self) -> Iterator[Callable[[], int]]:
@@ -172,22 +173,23 @@ class _Pass:
             pairs, scores = np.empty((most, 2), dtype=np.int64), np.empty(most)
             bars = self.forbidden, thresholds
             count = _scores.score_all(rows, masks[own], self.scorings, bars, limits, states, pairs, scores)
-            self._hand_out(opcodes[part], own, pairs[:count], scores[:count])
+            self.hand_out(opcodes[part], own, own, pairs[:count], scores[:count])
         if self.is_census and not is_stored:  # stored features were counted when their rung was made
-            self._count(states)
+            self.count(states)
         return len(numbers)
 
-    def _hand_out(self, opcodes: np.ndarray, numbers: np.ndarray, pairs: np.ndarray, scores: np.ndarray) -> None:
+    def hand_out(
+        self, opcodes: np.ndarray, left: np.ndarray, right: np.ndarray, pairs: np.ndarray, scores: np.ndarray
+    ) -> None:
         """Give the features to the pools of their problems; pairs (m, 2): number of the feature here and of the problem."""
         order = np.argsort(pairs[:, 1], kind="stable")
         features, problems = pairs[order].T
-        operands = numbers[features]
-        every = Selection(opcodes[features], operands, operands, scores[order])
+        every = Selection(opcodes[features], left[features], right[features], scores[order])
         for pool, own in zip(self.pools, every.split(problems, len(self.pools)), strict=True):
             if len(own):
                 pool.add(own)
 
-    def _count(self, states: np.ndarray) -> None:
+    def count(self, states: np.ndarray) -> None:
         with self._lock:
             self.n_states += states
 
@@ -260,7 +262,10 @@ def screen(
         try:
             # The scores of the singles are the first thresholds of the pairs.
             on_singles = unordered(executor, state.singles(), 4 * threads)
-            for looked_at in chain(on_singles, state.on_pairs(executor, threads, workers)):
+            parts = chain(on_singles, state.on_pairs(executor, threads, workers))
+            if space.settings.logarithms:
+                parts = unordered(executor, in_logarithms(state), 4 * threads)
+            for looked_at in parts:
                 done += looked_at
                 if progress:
                     progress(space.n_features * done // total, space.n_features)

@@ -12,6 +12,7 @@ from itertools import chain
 import numpy as np
 from numba.core.event import Event, Listener, install_listener
 
+from sisso_sal.engine.decorrelated import screen_decorrelated
 from sisso_sal.engine.parameters import polished, with_parameters
 from sisso_sal.engine.plan import SearchSize
 from sisso_sal.engine.problem import SQUARES, Objective, Problem
@@ -45,6 +46,8 @@ class SubspaceFits:
         For each dimension the best fits, best first; subset members are numbers in `subspace`.
     scored : list of ScoredSubsets
         For each dimension the best subsets by their scores, as many as were asked for.
+    sizes : list of int
+        Features that each dimension added.
     n_subsets, n_singular : int
         Subsets looked at by L0, and those of them that were singular.
     is_complete : bool
@@ -54,6 +57,7 @@ class SubspaceFits:
     subspace: Selection
     fits: list[tuple[Fit, ...]] = field(default_factory=list)
     scored: list[ScoredSubsets] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
     n_subsets: int = 0
     n_singular: int = 0
     is_complete: bool = True
@@ -107,7 +111,8 @@ def search(
         stage = _stage(progress, d - 1, size.dim)
         try:
             options = {"centre": centre, "threads": threads, "progress": stage, "is_census": d == 1}
-            chosen, causes = screen(space, steps, size.sizes[d - 1], workers=workers, **options)
+            limits = size.sizes[d - 1], size.max_correlation
+            chosen, causes = screen_decorrelated(space, steps, *limits, workers=workers, **options)
             rejected += causes
             chosen = with_parameters(space, steps, chosen, size.sizes[d - 1], centre=centre)
             _regress(space, problems, results, chosen, size, centre=centre, threads=threads)
@@ -154,6 +159,7 @@ def _regress(space, problems, results, chosen, size: SearchSize, *, centre: bool
             executor.shutdown(cancel_futures=True)
             raise
     for number, (result, subspace, subsets) in enumerate(zip(results, subspaces, best, strict=True)):
+        result.sizes.append(len(subspace) - len(result.subspace))
         result.fits.append(subsets.fits)
         result.scored.append(subsets.scored)
         result.n_subsets += subsets.n_subsets

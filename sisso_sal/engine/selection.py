@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from sisso_sal.engine import _values
+from sisso_sal.engine.logarithms import log_magnitudes
 from sisso_sal.features.space import FeatureSpace
 
 
@@ -58,13 +59,13 @@ class Selection:
         return Selection(np.empty(0, np.int16), np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0))
 
     def values(self, space: FeatureSpace) -> np.ndarray:
-        """ndarray (k, n_samples): values of the features."""
+        """ndarray (k, n_samples): what is compared and fitted: values of the features, or their logarithms."""
         out, is_added = np.empty((len(self), space.n_samples)), space.is_added(self.left)
         left, right = (np.where(is_added, 0, numbers) for numbers in (self.left, self.right))
         _values.evaluate_many(self.opcode, left, right, space.values, out)
         if is_added.any():
             out[is_added] = space.added_values(self.left[is_added])
-        return out
+        return log_magnitudes(out) if space.settings.logarithms else out
 
     def plain(self, space: FeatureSpace) -> Selection:
         """Those that are features of the space, without those that were added to it."""

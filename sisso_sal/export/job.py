@@ -84,6 +84,8 @@ class Job:
     def formula(self, model: SISSOModel) -> list[str]:
         """The model in identifiers, a line for each term, every coefficient with its unit."""
         unit = str(parse_unit(self.target_unit)) if model.link.is_identity else ""
+        if model.is_product:
+            return [printable(line) for line in model.equation(self.target).splitlines()]
         head = model.link.phrase(quoted(self.target))
         lines = [printable(f"{head} = {model.intercept!r}{f' [{unit}]' if unit else ''}")]
         for term, unit in zip(model.terms, model.coefficient_units(self.target_unit), strict=True):
@@ -121,7 +123,7 @@ def inverse_step(link: TargetTransform, exp: str, power: str, number: Callable[[
 
 def functions_called(job: Job, language: str) -> list[str]:
     """Functions that the descriptors call in a language, sorted."""
-    codes = (term.expression.to_code(language, job.names) for model in job.models for term in model.terms)
+    codes = (summand.to_code(language, job.names) for model in job.models for summand in model.summands)
     return sorted({name for code in codes for name in re.findall(r"(\w+)\(", code)})
 
 
@@ -146,8 +148,8 @@ def assignments(
 ) -> list[str]:
     """Assignments that leave the prediction in `total`; for a member, `check` is the assignment to `valid`."""
     steps = [f"total = {number(model.intercept)}"]
-    for term in model.terms:
-        steps.append(f"descriptor = {term.expression.to_code(language, job.names)}")
+    for term, summand in zip(model.terms, model.summands, strict=True):
+        steps.append(f"descriptor = {summand.to_code(language, job.names)}")
         if job.is_ensemble:
             low, high = map(number, limits(term))
             steps.append(check.format(f"descriptor, {low}, {high}"))

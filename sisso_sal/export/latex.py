@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 from sisso_sal.export.job import Job, digits, sign_of
 from sisso_sal.features.dimension import NONE, parse_unit
 from sisso_sal.features.symbols import latex_symbol, latex_unit
 from sisso_sal.features.typeset import written
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.system.printable import printable
+
+LARGEST_EXPONENT = 700.0
+"""Of a power of e that a double holds."""
 
 
 def write_latex(job: Job) -> str:
@@ -19,7 +24,7 @@ def write_latex(job: Job) -> str:
 
 def _latex_transforms(job: Job) -> list[str]:
     """A line on each transform of the target that the equations name."""
-    kinds = {model.link.kind for model in job.models}
+    kinds = {model.link.kind for model in job.models if not model.is_product}
     unit = printable(f" of the number in {job.target_unit}" if job.target_unit else "")
     log = rf"\log is the natural logarithm{unit}."
     above, below = r"((1 + x)^\lambda - 1) / \lambda", r"-((1 - x)^{2 - \lambda} - 1) / (2 - \lambda)"
@@ -41,12 +46,23 @@ def _latex_left(job: Job, model: SISSOModel, number: int) -> str:
 
 
 def _latex_equation(job: Job, model: SISSOModel, number: int) -> str:
+    if model.is_product:
+        return _latex_product(job, model)
     unit = parse_unit(job.target_unit) if model.link.is_identity else NONE
     rows = [f"{_latex_left(job, model, number)} &= {_latex_number(model.intercept)}{latex_unit(unit.exponents)}"]
     for term, unit in zip(model.terms, model.coefficient_dimensions(job.target_unit), strict=True):
         factor = written(term.expression, "latex", job.names, factor=True)
         size = f"{_latex_number(abs(term.coefficient))}{latex_unit(unit.exponents)}"
         rows.append(rf"  &\quad {sign_of(term.coefficient)} {size}\; {factor}")
+    return " \\nonumber\\\\\n".join(rows)
+
+
+def _latex_product(job: Job, model: SISSOModel) -> str:
+    """A product of powers, in the units of the table."""
+    rows = [f"{latex_symbol(job.target)} &= {_latex_number(math.exp(min(model.intercept, LARGEST_EXPONENT)))}"]
+    for term in model.terms:
+        size = rf"\left|{term.expression.to_latex(job.names)}\right|"
+        rows.append(rf"  &\quad \times {size}^{{{_latex_number(term.coefficient)}}}")
     return " \\nonumber\\\\\n".join(rows)
 
 

@@ -43,7 +43,8 @@ def write_sympy(job: Job) -> str:
 
 
 def _sympy_sum(job: Job, model: SISSOModel) -> list[str]:
-    terms = ((t.coefficient, t.expression.to_code("sympy", job.names)) for t in model.terms)
+    pairs = zip(model.terms, model.summands, strict=True)
+    terms = ((term.coefficient, summand.to_code("sympy", job.names)) for term, summand in pairs)
     parts = [f"+ {_sympy_number(size)} * ({code})" for size, code in terms]
     total = ["(", *indented([_sympy_number(model.intercept), *parts]), ")"]
     if model.link.is_identity:

@@ -67,6 +67,8 @@ class SpaceSettings:
     param_operators : tuple of str
         Operators that also occur with a scale and a shift, which a search fits; see `features.parameters`. They need not be among
         `operators`.
+    logarithms : bool
+        Whether features are compared and fitted by log|f|, as for products of powers.
     """
 
     operators: OperatorNames = DEFAULT_OPERATORS
@@ -77,6 +79,7 @@ class SpaceSettings:
     unit_rules: str = STRICT.name
     max_features: int | None = None
     param_operators: tuple[str, ...] = ()
+    logarithms: bool = False
 
     @property
     def rules(self) -> UnitRules:

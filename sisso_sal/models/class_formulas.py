@@ -175,7 +175,7 @@ def find_classes(
         prepared.space, [problem], criterion, prepared.size.sizes, keep=N_ALTERNATIVES, threads=search.n_threads,
         progress=progress,
     )  # fmt: skip
-    n_features, rejected = feature_counts(prepared, causes)
+    n_features, rejected = feature_counts(prepared.space, causes, prepared.n_constant)
     alternatives = class_models(prepared, result, settings, plain_classes(classes), cache(prepared.space.expression))
     counts = SearchCounts(len(prepared.order), n_features, rejected, 0, True)
     return FittedClasses(alternatives, plain_classes(classes), table.primaries, counts)

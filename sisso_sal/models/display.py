@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -58,6 +59,8 @@ def formula_html(model: SISSOModel, target: str, target_unit: str = "") -> str:
     target, target_unit : str
         Name and unit of what it predicts.
     """
+    if model.is_product:
+        return _product_html(model, target)
     link = model.link
     head = mathml_symbol(target) if link.is_identity else f"<mtext>{escape(link.phrase(quoted(target)))}</mtext>"
     unit = parse_unit(target_unit) if link.is_identity else Dimension()
@@ -67,6 +70,16 @@ def formula_html(model: SISSOModel, target: str, target_unit: str = "") -> str:
         lines.append(
             f"{sign} {_quantity(abs(term.coefficient), dimension)} · {descriptor_html(term.expression, factor=True)}"
         )
+    return '<div class="formula">' + "".join(f'<div class="term">{line}</div>' for line in lines) + "</div>"
+
+
+def _product_html(model: SISSOModel, target: str) -> str:
+    """A product of powers; quantities are in the units of the table."""
+    lines = [f"<math>{mathml_symbol(target)}</math> = {number_html(math.exp(min(model.intercept, 700.0)))}"]
+    for term in model.terms:
+        power = f"<mn>{term.coefficient:.{DIGITS}g}</mn>".replace("-", "−")
+        content = f"<msup><mrow><mo>|</mo>{term.expression.to_mathml()}<mo>|</mo></mrow>{power}</msup>"
+        lines.append(f'× <math><mstyle displaystyle="true">{content}</mstyle></math>')
     return '<div class="formula">' + "".join(f'<div class="term">{line}</div>' for line in lines) + "</div>"
 
 

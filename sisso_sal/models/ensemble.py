@@ -54,6 +54,8 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
     positive : str
         Whether the target is never below zero: ``yes``, ``no``, or ``auto``, where twelve labels or more are not. What is predicted
         then has no part below zero.
+    max_correlation : float
+        See `SISSORegressor`.
     low : sequence of str
         Primary features that estimate the target at low cost, as a universal potential does. No member does without them.
         Out-of-bag errors choose whether formulas are for the target, or for the rest that such a number or a line through it
@@ -125,6 +127,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         correction="both",
         recalibrate="isotonic",
         positive="auto",
+        max_correlation=1.0,
         low=(),
         operators=None,
         rung=2,
@@ -151,6 +154,7 @@ class SISSOEnsemble(RegressorMixin, BaseEstimator):
         self.correction = correction
         self.recalibrate = recalibrate
         self.positive = positive
+        self.max_correlation = max_correlation
         self.low = low
         self.operators = operators
         self.rung = rung

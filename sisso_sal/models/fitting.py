@@ -6,12 +6,12 @@ The single model, the members of an ensemble, the choice of their rung, and cros
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from sisso_sal.features.operator_names import OperatorNames, names_of
 from sisso_sal.features.operators import DEFAULT_OPERATORS
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
 from sisso_sal.features.stored import SAME_VALUE
+from sisso_sal.models.feature_counts import feature_counts
 from sisso_sal.models.groups import canonical_order, consecutive
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel, build_model
@@ -79,6 +80,8 @@ class SearchSettings:
         None for all cores that the process may use.
     objective : Objective
         What makes one model better than another.
+    max_correlation : float
+        Largest correlation between the features of a subspace, and so between those of a model.
     """
 
     dim: int = 2
@@ -89,6 +92,7 @@ class SearchSettings:
     fit_intercept: bool = True
     threads: int | None = None
     objective: Objective = SQUARES
+    max_correlation: float = 1.0
 
     def __post_init__(self) -> None:
         limits = {"dim": 6, "n_residual": 1000, "n_models": 1000}
@@ -101,6 +105,8 @@ class SearchSettings:
             raise SettingsError(f"n_sis: {needed}, found {len(self.n_sis)}")
         if self.n_scored < 0:
             raise SettingsError(f"n_scored: needs a number >= 0, found {self.n_scored!r}")
+        if not 0 < self.max_correlation <= 1:
+            raise SettingsError(f"max_correlation: needs a number above 0, at most 1, found {self.max_correlation!r}")
         if self.threads is not None and self.threads < 1:
             raise SettingsError(f"threads: needs a number >= 1, found {self.threads!r}")
 
@@ -131,6 +137,7 @@ def space_settings(parameters: Mapping[str, Any]) -> SpaceSettings:
     return SpaceSettings(
         operators=operators,
         param_operators=tuple(parameters.get("param_operators", ())),
+        logarithms=parameters.get("regression") == "log",
         **{name: parameters[name] for name in names},
     )
 
@@ -146,7 +153,7 @@ def search_settings(
             needed = f"needs one number, or one for each of {parameters['dim']} dimensions"
             raise SettingsError(f"n_sis: {needed}, found {len(n_sis)}")
     names = ("dim", "n_residual", "fit_intercept", "threads")
-    others = {name: parameters[name] for name in names}
+    others = {name: parameters[name] for name in names} | {"max_correlation": parameters.get("max_correlation", 1.0)}
     return SearchSettings(n_models=n_models, n_scored=n_scored, n_sis=n_sis, objective=objective, **others)
 
 
@@ -181,6 +188,9 @@ def models_of_file(
     for number, record in enumerate(records):
         with inside(f"{place}.{number}"):
             model = SISSOModel.from_json(record, units, rules=space.rules)
+            if model.is_product != space.logarithms:
+                needed, told = ("product", "sum") if space.logarithms else ("sum", "product")
+                raise ModelFileError(f"form: needs {needed} as the settings say, found {told}")
             _check_settings(model, space, search, search.dim + n_given)
         models.append(model)
     return models
@@ -248,8 +258,9 @@ class Prepared:
         settings, given = self.settings, self.settings.n_sis
         most = self.space.n_features
         n_sis = tuple(min(number, most) for number in given) if isinstance(given, tuple) else min(given, most)
-        wanted = {"n_residual": settings.n_residual, "keep": settings.n_models, "n_scored": settings.n_scored}
-        return SearchSize(dim=settings.dim, n_sis=n_sis, objective=settings.objective, **wanted)
+        wanted: dict[str, Any] = {"max_correlation": settings.max_correlation, "objective": settings.objective}
+        wanted |= {"n_residual": settings.n_residual, "keep": settings.n_models, "n_scored": settings.n_scored}
+        return SearchSize(dim=settings.dim, n_sis=n_sis, **wanted)
 
     def cost(self, problems: Sequence[Problem]) -> Cost:
         """What `solve` will take for these problems, by the workers of the moment; see `searching_with`."""
@@ -267,6 +278,10 @@ class Prepared:
             logger.info("%s", line)
 
 
+Screened = tuple[tuple[Expression, float], ...]
+"""Features that one screening chose, with their scores, best first."""
+
+
 @dataclass(frozen=True, eq=False)
 class Solved:
     """The models of a search.
@@ -280,12 +295,15 @@ class Solved:
     counts : SearchCounts
     beliefs : list of Credence
         Of each problem; empty where no scores were asked for.
+    subspaces : callable
+        Of the number of a problem: its screened features of each dimension, see `Screened`.
     """
 
     models: list[list[list[SISSOModel]]]
     order: np.ndarray
     counts: SearchCounts
     beliefs: list[Credence]
+    subspaces: Callable[[int], tuple[Screened, ...]]
 
 
 def prepare(table: TrainingTable, space: SpaceSettings, settings: SearchSettings) -> Prepared:
@@ -344,7 +362,7 @@ def solve(prepared: Prepared, problems: Sequence[Problem], progress: Progress | 
             believe(space, formula, problem, outcome, prepared.groups)
             for problem, outcome in zip(problems, outcomes, strict=True)
         ]
-    return Solved(models, prepared.order, counts, beliefs)
+    return Solved(models, prepared.order, counts, beliefs, lambda number: _screened(outcomes[number], formula))
 
 
 def searched(
@@ -354,26 +372,20 @@ def searched(
     settings = prepared.settings
     options = {"centre": settings.fit_intercept, "threads": settings.n_threads, "progress": progress}
     outcomes, causes = search(prepared.space, problems, prepared.size, workers=_workers.get(), **options)
-    sizes, rejected = feature_counts(prepared, causes)
+    n_constant = prepared.n_constant if settings.fit_intercept else 0
+    sizes, rejected = feature_counts(prepared.space, causes, n_constant)
     n_singular = sum(outcome.n_singular for outcome in outcomes)
     is_complete = all(outcome.is_complete for outcome in outcomes)
     return outcomes, SearchCounts(len(prepared.order), sizes, rejected, n_singular, is_complete)
 
 
-def feature_counts(prepared: Prepared, causes: Counter) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
-    """Features of each rung, and those left out by cause; `causes` are those of the last rung that its values told."""
-    space = prepared.space
-    sizes = {str(rung): size for rung, size in enumerate(space.sizes)}
-    rejected = {str(rung): dict(counts) for rung, counts in enumerate(space.rejected)}
-    if space.settings.rung:
-        last = str(space.settings.rung)
-        sizes[last] -= causes.total()
-        for cause, number in causes.items():
-            rejected[last][cause] = rejected[last].get(cause, 0) + number
-    if prepared.settings.fit_intercept and prepared.n_constant:
-        sizes["0"] -= prepared.n_constant
-        rejected["0"]["constant"] = prepared.n_constant
-    return sizes, {rung: {cause: n for cause, n in sorted(counts.items()) if n} for rung, counts in rejected.items()}
+def _screened(outcome: SubspaceFits, formula: Callable[[int, int, int], Expression]) -> tuple[Screened, ...]:
+    """The screened features of each dimension that was done."""
+    every, ends = outcome.subspace, [0, *accumulate(outcome.sizes)]
+    return tuple(
+        tuple((formula(*every.triple(number)), float(every.score[number])) for number in range(start, stop))
+        for start, stop in pairwise(ends)
+    )
 
 
 def _count_constant(values: np.ndarray) -> int:

@@ -11,11 +11,20 @@ import numpy as np
 from sisso_sal.engine.problem import Objective, Problem
 from sisso_sal.errors import SettingsError
 from sisso_sal.models.baseline import Low, low_names, wanted_columns
-from sisso_sal.models.fitting import SearchSettings, models_of_file, prepare, search_settings, solve, space_settings
+from sisso_sal.models.fitting import (
+    Screened,
+    SearchSettings,
+    models_of_file,
+    prepare,
+    search_settings,
+    solve,
+    space_settings,
+)
 from sisso_sal.models.form_choice import find_with_low
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.magnitudes import check_labels
+from sisso_sal.models.products import as_product, check_regression, logged
 from sisso_sal.models.records import RegressorRecord, file_document
 from sisso_sal.models.search_counts import SearchCounts
 from sisso_sal.models.trade_off import Folds, Searches, TradeOff, folds_of, trade_off
@@ -48,6 +57,8 @@ class FittedModels:
         labels that were held out, in the target's unit; None where none could be. Empty without low columns.
     trade_off : TradeOff or None
         Errors against complexity, where `n_models` was given and labels could be held out.
+    subspaces : tuple of Screened
+        The screened features of each dimension, where they were asked for; no file holds them.
     """
 
     alternatives: list[list[SISSOModel]]
@@ -56,6 +67,7 @@ class FittedModels:
     low: Low | None = None
     choices: list[dict[str, Any]] = field(default_factory=list)
     trade_off: TradeOff | None = None
+    subspaces: tuple[Screened, ...] = ()
 
     @property
     def recommended(self) -> SISSOModel | None:
@@ -173,11 +185,22 @@ def formula_search(parameters: Mapping[str, Any]) -> SearchSettings:
         raise SettingsError(f"criterion: needs {' or '.join(CRITERIA)}, found {criterion!r}")
     if criterion != "rmse" and wanted_columns(parameters["low"]):
         raise SettingsError("low: needs the criterion rmse, found max_abs_error")
+    if parameters.get("regression", "linear") == "log":
+        others = {"criterion": criterion != "rmse", "n_models": parameters.get("n_models") is not None}
+        others["param_operators"] = bool(parameters.get("param_operators"))
+        if given := next((name for name, is_given in others.items() if is_given), None):
+            raise SettingsError(f"{given}: needs the regression linear, found log")
     objective = Objective(is_largest_error=criterion == "max_abs_error")
     return search_settings(parameters, parameters.get("n_models") or N_ALTERNATIVES, objective=objective)
 
 
-def find_formulas(settings: Mapping[str, Any], table: TrainingTable, progress: Progress | None = None) -> FittedModels:
+def find_formulas(
+    settings: Mapping[str, Any],
+    table: TrainingTable,
+    progress: Progress | None = None,
+    *,
+    with_subspaces: bool = False,
+) -> FittedModels:
     """The models of a table. They are not complete if Ctrl-C ended the search before the largest dimension was done.
 
     Parameters
@@ -187,6 +210,8 @@ def find_formulas(settings: Mapping[str, Any], table: TrainingTable, progress: P
     table : TrainingTable
     progress : callable, optional
         Called with (features done, features in all).
+    with_subspaces : bool
+        Whether the screened features are wanted too; not beside low columns.
 
     Raises
     ------
@@ -197,8 +222,10 @@ def find_formulas(settings: Mapping[str, Any], table: TrainingTable, progress: P
     """
     check_labels(table.target, table.y[table.weights > 0])
     low = low_names(wanted_columns(settings["low"]), table.names)
-    is_judged = settings.get("n_models") is not None
-    prepared = prepare(table, space_settings(settings), formula_search(settings))
+    check_regression(settings.get("regression", "linear"), low)
+    is_product, is_judged = settings.get("regression") == "log", settings.get("n_models") is not None
+    searched = logged(table) if is_product else table
+    prepared = prepare(searched, space_settings(settings), formula_search(settings))
     if low:
         found = find_with_low(table, prepared, low, progress, is_judged=is_judged)
         return FittedModels(
@@ -214,8 +241,11 @@ def find_formulas(settings: Mapping[str, Any], table: TrainingTable, progress: P
     judged = None
     if is_judged and solved.counts.is_complete:
         judged = trade_off(Searches(problems, [None] * len(problems), solved.models), table, prepared, folds)
-    alternatives = [models for models in solved.models[0] if models]
-    return FittedModels(alternatives, table.primaries, solved.counts, trade_off=judged)
+    found = [models for models in solved.models[0] if models]
+    if is_product:
+        found = [[as_product(model, table) for model in models] for models in found]
+    subspaces = solved.subspaces(0) if with_subspaces else ()
+    return FittedModels(found, table.primaries, solved.counts, trade_off=judged, subspaces=subspaces)
 
 
 def summary(fitted: FittedModels, target: str, target_unit: str = "") -> str:

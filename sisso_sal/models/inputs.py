@@ -69,6 +69,12 @@ class TrainingTable:
         """The primary features of some samples by name: ndarray (n,) each."""
         return dict(zip(self.names, np.ascontiguousarray(self.X[rows].T), strict=True))
 
+    def only(self, names: Sequence[str]) -> TrainingTable:
+        """The same with these primary features alone."""
+        index = [self.names.index(name) for name in names]
+        units = tuple(self.units[i] for i in index)
+        return replace(self, names=tuple(names), units=units, X=np.ascontiguousarray(self.X[:, index]))
+
     def with_errors(self, errors: np.ndarray) -> TrainingTable:
         """The same with standard deviations (n_samples,) of the labels, from which weights follow too; see `label_weights`."""
         if not errors.any():

@@ -13,7 +13,7 @@ from sisso_sal.features.dimension import NONE, Dimension, parse_unit
 from sisso_sal.features.expression import Expression, as_factor
 from sisso_sal.features.names import quoted
 from sisso_sal.features.undefined import why_undefined
-from sisso_sal.features.unit_rules import STRICT, UnitRules
+from sisso_sal.features.unit_rules import SISSO, STRICT, UnitRules
 from sisso_sal.models import spelling
 from sisso_sal.models.record_types import inside, read_record
 from sisso_sal.models.records import ModelRecord, TermRecord
@@ -57,6 +57,9 @@ class SISSOModel:
         On the training samples (weighted), in the target's unit.
     link : TargetTransform
         The sum of intercept and terms is the transformed target; by default the target itself.
+    is_product : bool
+        Whether the model is a product of powers: intercept, coefficients and ranges are those of the sum of logarithms, and
+        `link` is the logarithm.
 
     Examples
     --------
@@ -71,6 +74,22 @@ class SISSOModel:
     rmse: float
     max_abs_error: float
     link: TargetTransform = IDENTITY
+    is_product: bool = False
+
+    @property
+    def summands(self) -> list[Expression]:
+        """What the coefficients stand before: the descriptors, or the logarithms of their absolute values.
+
+        Examples
+        --------
+        >>> model = SISSOModel((Term(Expression.primary("a", "eV"), 2.0, 0.0, 1.0),), 0.0, 0.0, 0.0, is_product=True)
+        >>> [str(summand) for summand in model.summands]
+        ['log(abs(a))']
+        """
+        own = [term.expression for term in self.terms]
+        if not self.is_product:
+            return own
+        return [Expression.apply("log", Expression.apply("abs", one), rules=SISSO) for one in own]
 
     @property
     def dimension(self) -> int:
@@ -108,7 +127,7 @@ class SISSOModel:
         outside : ndarray (n,)
             Distance to the training range in widths of that range; 0 inside, infinite where a descriptor is undefined.
         """
-        values = self.descriptors(columns)
+        values = np.array([summand.evaluate(columns) for summand in self.summands])
         total = np.full(values.shape[1], self.intercept)
         outside = np.zeros(values.shape[1])
         with np.errstate(all="ignore"):
@@ -140,8 +159,8 @@ class SISSOModel:
         """
         prediction, outside = self.predict_with_reach(columns)
         cause = np.zeros(len(prediction), dtype=np.int8)
-        for term in self.terms:
-            cause = np.where(cause == 0, why_undefined(term.expression, columns), cause)
+        for summand in self.summands:
+            cause = np.where(cause == 0, why_undefined(summand, columns), cause)
         cause = np.where((cause == 0) & (outside > REACH), Cause.OUTSIDE, cause)
         last = Cause.TOO_LARGE if self.link.is_identity else Cause.NO_INVERSE
         return np.where((cause == 0) & ~np.isfinite(prediction), last, cause).astype(np.int8)
@@ -156,6 +175,8 @@ class SISSOModel:
         E (eV) =  1
                - 2 * gap
         """
+        if self.is_product:
+            return _product(self, quoted(target) + (f" ({target_unit})" if target_unit else ""))
         head = self.link.phrase(quoted(target) + (f" ({target_unit})" if target_unit else ""))
         lines = [f"{head} = {' ' if self.intercept >= 0 else '-'}{abs(self.intercept):.6g}"]
         pad = " " * (len(head) + 1)
@@ -208,6 +229,8 @@ class SISSOModel:
 
     def coefficient_dimensions(self, target_unit: str) -> list[Dimension]:
         """Dimension of each coefficient; none where the descriptor mixes units, as the rules ``none`` allow."""
+        if self.is_product:
+            return [NONE] * self.dimension
         target = parse_unit(target_unit) if self.link.is_identity else NONE
         dimensions = [term.expression.dimension for term in self.terms]
         return [NONE if dimension is None else target / dimension for dimension in dimensions]
@@ -259,6 +282,7 @@ class SISSOModel:
             "max_abs_error": self.max_abs_error,
             "intercept": self.intercept,
             **({} if self.link.is_identity else {"link": self.link.to_json()}),
+            **({"form": "product"} if self.is_product else {}),
             "terms": [
                 {
                     "expression": str(term.expression),
@@ -298,7 +322,7 @@ class SISSOModel:
                 expression = _read_expression(term, units, rules)
             terms.append(Term(expression, term.coefficient, *term.range))
         link = IDENTITY if record.link is None else TargetTransform.from_json(record.link)
-        return cls(tuple(terms), record.intercept, record.rmse, record.max_abs_error, link)
+        return cls(tuple(terms), record.intercept, record.rmse, record.max_abs_error, link, record.form == "product")
 
 
 def _read_expression(term: TermRecord, units: Mapping[str, str], rules: UnitRules) -> Expression:
@@ -323,6 +347,23 @@ def _read_expression(term: TermRecord, units: Mapping[str, str], rules: UnitRule
         if not holds:
             raise ModelFileError(f"{name}: needs {shown(needed)} as the tree says, found {shown(getattr(term, name))}")
     return expression
+
+
+def _product(model: SISSOModel, head: str) -> str:
+    """A product of powers over several lines; quantities are in the units of the table."""
+    with np.errstate(over="ignore"):
+        lines = [f"{head} =  {np.exp(model.intercept):.6g}"]
+    pad = " " * (len(head) + 1)
+    for term in model.terms:
+        is_size = term.expression.name in ("abs", "abs_diff") and not term.expression.is_primary
+        size = str(term.expression) if is_size else f"abs({term.expression})"
+        lines.append(f"{pad}* {size}**{_exponent(term.coefficient)}")
+    return "\n".join(lines)
+
+
+def _exponent(value: float) -> str:
+    """An exponent behind ``**``; a negative one in parentheses."""
+    return f"({value:.6g})" if value < 0 else f"{value:.6g}"
 
 
 def fit_statistics(residual: np.ndarray, weights: np.ndarray) -> tuple[float, float]:

@@ -76,12 +76,16 @@ class ModelRecord(Record):
     rmse: Size
     max_abs_error: Size
     link: LinkRecord | None = None
+    form: Literal["sum", "product"] = "sum"
 
     @model_validator(mode="after")
     def _has_terms(self) -> Self:
         need(len(self.terms) > 0, "model: needs at least one term, found none")
         needed, n = self.dimension, len(self.terms)
         need(needed == n, f"terms: needs {needed} as the dimension says, found {n}")
+        need(
+            self.form == "sum" or (self.link is not None and self.link.kind == "log"), "link: needs a log of a product"
+        )
         is_ordered = self.rmse <= self.max_abs_error * (1 + ROUNDING)
         need(is_ordered, f"rmse: needs a number below max_abs_error, found {self.rmse!r}, {self.max_abs_error!r}")
         return self
@@ -247,18 +251,20 @@ class SearchRecord(Record):
     max_abs: Limit
     fit_intercept: Flag
     unit_rules: Text
+    max_correlation: Share
 
 
 class SettingsRecord(SearchRecord):
-    """The parameters of a `SISSORegressor`."""
+    """The parameters of `SISSORegressor` and `SISSOEnsemble`."""
 
     param_operators: list[Text]
     low: list[Text]
 
 
 class RegressorSettingsRecord(SettingsRecord):
-    """What the best model has the least of, and how many models of each dimension are kept and judged."""
+    """The parameters of a `SISSORegressor` that an ensemble has not."""
 
+    regression: Literal["linear", "log"]
     criterion: Literal["rmse", "max_abs_error"]
     n_models: Annotated[int, Field(strict=True, ge=1, le=MOST_ALTERNATIVES)] | None = None
 

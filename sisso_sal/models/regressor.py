@@ -54,6 +54,12 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
     param_operators : sequence of str
         Operators that also occur with a scale and a shift, ``op(scale * x + shift)``, fitted by least squares: any of abs, inv, sq,
         cb, six_pow, sqrt, cbrt, exp, log, sin and cos; they need not be among `operators`.
+    regression : str
+        ``linear``, or ``log`` for a product of powers of descriptors: log of the target against log|descriptor|, whose coefficients
+        are the exponents. The target must be above 0.
+    max_correlation : float
+        Of two features of a subspace, and so of a model, whose absolute correlation is larger, only the better ranked one is taken;
+        1 for no limit.
     low : sequence of str
         Primary features that estimate the target at low cost, as a universal potential does. Errors of held-out labels choose
         whether formulas are for the target, or for the rest that such a number or a line through it leaves. The number or the line
@@ -133,6 +139,8 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         unit_rules="strict",
         criterion="rmse",
         param_operators=(),
+        regression="linear",
+        max_correlation=1.0,
         low=(),
         units=None,
         threads=None,
@@ -151,6 +159,8 @@ class SISSORegressor(RegressorMixin, BaseEstimator):
         self.unit_rules = unit_rules
         self.criterion = criterion
         self.param_operators = param_operators
+        self.regression = regression
+        self.max_correlation = max_correlation
         self.low = low
         self.units = units
         self.threads = threads

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -41,6 +41,10 @@ class ModelSettings(BaseModel):
     param_operators: tuple[str, ...] = Field(
         default=(), description="Operators that also occur with a scale and a shift, which are fitted."
     )
+    regression: Literal["linear", "log"] = Field(
+        default="linear", description="linear, or log: a product of powers; of fit and one model alone."
+    )
+    max_correlation: float = Field(default=1.0, gt=0, le=1)
 
     @field_validator("operators", mode="before")
     @classmethod
@@ -63,12 +67,14 @@ class ModelSettings(BaseModel):
         >>> [ModelSettings().completed(ensemble=ensemble).dim for ensemble in (False, True)]
         [2, 3]
         """
+        if ensemble and self.regression != "linear":
+            raise SettingsError(f"model.regression: needs linear for an ensemble, found {self.regression}")
         defaults = {"dim": 3, "n_sis": 20} if ensemble else {"dim": 2, "n_sis": 50}
         return self.model_copy(update={name: value for name, value in defaults.items() if getattr(self, name) is None})
 
     def estimator_parameters(self) -> dict[str, Any]:
-        """The parameters of `SISSORegressor` and `SISSOEnsemble` that completed settings stand for."""
-        parameters = self.model_dump(exclude={"intercept", "units"})
+        """The parameters of both `SISSORegressor` and `SISSOEnsemble` that completed settings stand for."""
+        parameters = self.model_dump(exclude={"intercept", "units", "regression"})
         return parameters | {"fit_intercept": self.intercept, "unit_rules": self.units}
 
 
@@ -399,53 +405,3 @@ def _explained(error: ValidationError, place: Callable[[str], str], levels: Any)
         where = place("level")
         return f"{where + ': ' if where else ''}level: needs {needed(first)}"
     return f"{where}{'.'.join(location)}: needs {needed(first)}, found {shown(first['input'])}"
-
-
-def settings_toml(settings: CampaignSettings, *, given_only: bool = False, without: Collection[str] = ()) -> str:
-    """The settings as TOML text, all of them or those that are no defaults; `load_settings` reads it back.
-
-    Sections `without` are left out: those that a run does not use, which have their defaults.
-
-    Examples
-    --------
-    >>> settings_toml(load_settings(None, {"batch": 3}), given_only=True)
-    'batch = 3\\n'
-    """
-    import tomli_w
-
-    kept = settings.model_dump(mode="json", exclude_unset=given_only, exclude={*without})
-    return tomli_w.dumps(_without_none(kept))
-
-
-def _without_none(data: Any) -> Any:
-    if isinstance(data, dict):
-        return {key: _without_none(value) for key, value in data.items() if value is not None}
-    return [_without_none(value) for value in data] if isinstance(data, list) else data
-
-
-def differences(old: CampaignSettings, new: CampaignSettings, places: Mapping[str, str] | None = None) -> list[str]:
-    """One line for each setting that differs, with the place where the new value was given if that is known.
-
-    Examples
-    --------
-    >>> differences(CampaignSettings(), load_settings(None, {"rung": 1}))
-    ['model.rung: 2 -> 1']
-    >>> differences(CampaignSettings(), load_settings(None, {"batch": 3}), {"batch": "SISSO_SAL_BATCH"})
-    ['batch: 10 -> 3 (SISSO_SAL_BATCH)']
-    """
-    suffixes = {name: f" ({place})" for name, place in (places or {}).items() if place}
-    before, after = dict(_flat(old.model_dump())), dict(_flat(new.model_dump()))
-    return [
-        f"{name}: {before.get(name)} -> {after.get(name)}{suffixes.get(name, '')}"
-        for name in dict.fromkeys([*before, *after])
-        if before.get(name) != after.get(name)
-    ]
-
-
-def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    out = []
-    for key, value in data.items():
-        if key == "level":  # a list of tables, each with a name
-            value = {level["name"]: {k: v for k, v in level.items() if k != "name"} for level in value}
-        out += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
-    return out

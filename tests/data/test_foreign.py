@@ -439,11 +439,10 @@ def test_an_input_of_sisso_cpp(tmp_path):
     assert found.left_out == [["Si", "10.0", "3.0", "2.0"]]
     assert found.settings == {
         "operators": ("add", "mult", "sq"), "rung": 1, "dim": 1, "n_sis": 5, "n_residual": 3, "min_abs": 1e-5,
-        "max_abs": 1e8, "target": "Volume", "id": "Material",
+        "max_abs": 1e8, "target": "Volume", "id": "Material", "max_correlation": 0.9,
     }  # fmt: skip
     assert found.without_counterpart == (
         "task_key=Kind: several tasks are not fitted together here; only diamond is used",
-        "max_feat_cross_correlation=0.9: only features that are equal are removed",
         "feature same (eV): the same in every row; left out",
     )
 
@@ -453,7 +452,11 @@ def test_an_input_of_sisso_cpp(tmp_path):
     [
         ({}, None, "data.csv: needs one task at a time, found diamond, rock_salt; choose with --task"),
         ({}, "wurtzite", "data.csv: task: needs one of diamond, rock_salt, found 'wurtzite'"),
-        ({"calc_type": "classification"}, None, "sisso.json: calc_type: needs regression, found 'classification', "),
+        (
+            {"calc_type": "classification"},
+            None,
+            "sisso.json: calc_type: needs regression or log_regression, found 'classification', ",
+        ),
         ({"property_key": "Vol"}, None, "data.csv: needs the column 'Vol' that sisso.json names, found # Material"),
         ({"data_file": "other.csv"}, None, "other.csv: there is no such file (data_file of sisso.json)"),
         ({"desc_dim": 1.5}, "diamond", "sisso.json: desc_dim: needs an integer, found 1.5"),
@@ -516,7 +519,7 @@ def test_the_command_runs_writes_and_tells(tmp_path):
     written = tomllib.loads((folder / "converted" / "settings.toml").read_text())
     assert written["model"] | {"target": written["target"]} == {
         "operators": ["add", "mult", "sq"], "rung": 0, "dim": 2, "n_sis": 5, "n_residual": 3, "min_abs": 1e-5,
-        "max_abs": 1e8, "target": "Volume",
+        "max_abs": 1e8, "target": "Volume", "max_correlation": 0.9,
     }  # fmt: skip
     again = command(folder, "--task", "diamond", "--out", folder / "converted", code=1).exception
     assert "exists already; give another --out, or --force" in str(again)
@@ -609,3 +612,33 @@ def test_a_name_that_looks_like_a_unit_stays_a_name(tmp_path):
     document = json.loads(command(tmp_path, "--json", "--threads", 1).stdout)
     assert document["target"]["name"] == "E/kJ"
     assert document["n_features"]["0"] == 3
+
+
+@pytest.mark.parametrize("kind", ["log_regression", "log regression", "regression"])
+def test_log_regression_of_sisso_cpp(tmp_path, kind):
+    found = read_foreign(cpp(tmp_path, {"calc_type": kind, "max_feat_cross_correlation": 1.0}), "diamond")
+    assert found.settings.get("regression") == (None if kind == "regression" else "log")
+    assert "max_correlation" not in found.settings
+    assert ("n_rung_generate", "as always: the last rung is made on the fly") in found.mapped
+
+
+@pytest.mark.parametrize(("share", "n"), [(0.25, 1), (0.4, 2), (0, 0), (0.3, 2)])
+def test_a_share_of_the_rows_is_left_out_at_random(tmp_path, share, n):
+    folder = cpp(tmp_path, {"leave_out_inds": None, "leave_out_frac": share})
+    found = read_foreign(folder, "diamond")
+    assert len(found.left_out) == n
+    assert sorted(row[0] for row in (*found.rows, *found.left_out)) == ["C", "Ge", "Pb", "Si", "Sn"]
+    assert read_foreign(folder, "diamond").left_out == found.left_out
+    told = f"leave_out_frac={share}: the test set is drawn at random, and is not the one that SISSO++ draws"
+    assert found.notes == ((told,) if n else ())
+    with pytest.raises(InputError, match="leave_out_frac: needs a number from 0 to below 1, found 1"):
+        read_foreign(cpp(tmp_path, {"leave_out_inds": None, "leave_out_frac": 1}), "diamond")
+
+
+def test_decorrelation_of_sisso_3_has_no_counterpart_and_says_so(tmp_path):
+    keys = "decorr_theta=0.9\ndecorr_delta=0.1\n"
+    found = read_foreign(fortran(tmp_path, f"{V2}\nffdecorr=.true.\n{keys}"))
+    told = "ffdecorr=.true. (decorr_theta=0.9, decorr_delta=0.1): features with similar scores are not decorrelated; "
+    assert told + "--max-correlation of fit is nearest to it" in found.without_counterpart
+    found = read_foreign(fortran(tmp_path, f"{V2}\nffdecorr=.false.\n{keys}"))
+    assert ("ffdecorr=.false., decorr_theta=0.9, decorr_delta=0.1", "no meaning here") in found.mapped

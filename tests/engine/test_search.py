@@ -210,7 +210,7 @@ def test_an_interrupt_before_anything_was_found_is_passed_on(monkeypatch):
         raise Stopped([Selection.empty()])
 
     compile_for(2)
-    monkeypatch.setattr(search_module, "screen", nothing)
+    monkeypatch.setattr(search_module, "screen_decorrelated", nothing)
     with pytest.raises(KeyboardInterrupt):
         search(space, [problem], dim=2, n_sis=5)
 

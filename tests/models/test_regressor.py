@@ -16,6 +16,7 @@ from sisso_sal.errors import FitError, ModelFileError, SettingsError
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.linear import REACH, SISSOModel
 from sisso_sal.models.regressor import SISSORegressor
+from sisso_sal.models.variable_selector import VariableSelector
 
 REFERENCE = Path(__file__).parents[2].parent / "shared" / "data" / "oxides_gpbx.csv"
 
@@ -28,7 +29,9 @@ def not_for(estimator):
 
 
 @pytest.mark.filterwarnings("ignore:.*SCIPY_ARRAY_API.*")
-@parametrize_with_checks([SISSORegressor(), SISSOEnsemble(members=3, rung=1)], expected_failed_checks=not_for)
+@parametrize_with_checks(
+    [SISSORegressor(), SISSOEnsemble(members=3, rung=1), VariableSelector(n_select=2)], expected_failed_checks=not_for
+)
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
 

@@ -18,7 +18,8 @@ from sisso_sal.errors import DocumentError, InputError, SettingsError
 from sisso_sal.oracle.engines.jobflow_maker import at_path, number_at
 from sisso_sal.oracle.registry import check_oracle, make_oracle
 from sisso_sal.protocols import FAILURES, Oracle, Request
-from sisso_sal.settings.campaign import CampaignSettings, differences, load_settings
+from sisso_sal.settings.campaign import CampaignSettings, load_settings
+from sisso_sal.settings.written import differences
 
 TESTS = Path(__file__).parents[1]
 METALS = ("Ni", "Cu", "Pd", "Ag", "Pt", "Au", "Al")

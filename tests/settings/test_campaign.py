@@ -273,7 +273,8 @@ def test_the_defaults_of_the_settings_are_those_of_the_estimators():
     parameters = found.model.completed(ensemble=False).estimator_parameters()
     own = SISSORegressor().get_params()
     assert {key: own[key] for key in parameters} == parameters
-    assert set(own) - set(parameters) == {"low", "threads", "units"}
+    assert set(own) - set(parameters) == {"low", "regression", "threads", "units"}
+    assert own["regression"] == found.model.regression
     assert own["low"] == ()
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sisso_sal.errors import DocumentError, SettingsError
-from sisso_sal.settings.campaign import CampaignSettings, differences, known_settings, settings_toml
+from sisso_sal.settings.campaign import CampaignSettings, known_settings
 from sisso_sal.settings.layers import (
     PREFIX,
     LayeredSettings,
@@ -20,6 +20,7 @@ from sisso_sal.settings.layers import (
     user_settings_of,
     variables,
 )
+from sisso_sal.settings.written import differences, settings_toml
 
 LAYERS = ("user", "campaign", "environment", "option")
 VALUES = dict(zip(LAYERS, (2, 3, 4, 5), strict=True))

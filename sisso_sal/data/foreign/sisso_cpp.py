@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from sisso_sal.data.cells import shown
@@ -21,12 +22,13 @@ LARGEST_RUNG, LARGEST_SUBSPACE = 3, 10_000_000
 NAMES = {
     "--dim": "desc_dim", "--n-sis": "n_sis_select", "--rung": "max_rung", "--n-residual": "n_residual",
     "--min-abs": "min_abs_feat_val", "--max-abs": "max_abs_feat_val",
+    "--max-correlation": "max_feat_cross_correlation", "--regression": "calc_type",
     "--max-complexity": "max_complexity in the settings of --out", "--max-features": "max_features in the settings of --out",
 }  # fmt: skip
 """The keyword for each option of this program."""
 
 _TECHNICAL = (
-    "n_rung_store", "n_rung_generate", "nlopt_seed", "global_param_opt", "reparam_residual", "data_file_relative_to_json",
+    "n_rung_store", "nlopt_seed", "global_param_opt", "reparam_residual", "data_file_relative_to_json",
     "max_param_depth", "override_n_sis_select", "verbose",
 )  # fmt: skip
 
@@ -47,9 +49,7 @@ def read_sisso_cpp(path: Path, task: str | None = None) -> ForeignInput:
         A file is missing or damaged, or asks for another kind of calculation, or for several tasks while `task` is None.
     """
     said = Translation(path, _document(path))
-    kind = said.take("calc_type")[1] or "regression"
-    if kind != "regression":
-        raise InputError(f"{path}: calc_type: needs regression, found {shown(kind)}, which is not supported")
+    _kind(said)
     data = path.parent / str(said.take("data_file")[1] or "data.csv")
     header, rows = _data(data)
     target = _column(said, data, header, str(said.take("property_key")[1] or "prop"))
@@ -66,6 +66,16 @@ def read_sisso_cpp(path: Path, task: str | None = None) -> ForeignInput:
         settings=said.settings, mapped=tuple(said.mapped), without_counterpart=tuple(said.without),
         notes=tuple(said.notes), keywords=NAMES,
     )  # fmt: skip
+
+
+def _kind(said: Translation) -> None:
+    kind = said.take("calc_type")[1] or "regression"
+    plain = str(kind).replace(" ", "_").replace("-", "_")
+    if plain not in ("regression", "log_regression"):
+        needed = "regression or log_regression"
+        raise InputError(f"{said.path}: calc_type: needs {needed}, found {shown(kind)}, which is not supported")
+    if plain == "log_regression":
+        said.set("regression", "log", f"calc_type={kind}")
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -130,15 +140,27 @@ def _left_out(said: Translation, path: Path, rows: list[list[str]]) -> tuple[lis
     _, indices = said.take("leave_out_inds")
     _, share = said.take("leave_out_frac")
     if not indices:
-        if share:
-            said.without.append(
-                f"leave_out_frac={share}: its random test set cannot be drawn again here; all rows are used"
-            )
-        return rows, []
+        return _drawn(said, rows, share) if share else (rows, [])
+    if share:
+        said.mapped.append((f"leave_out_frac={share}", "leave_out_inds counts"))
     chosen = {said.parsed("leave_out_inds", int, index) for index in _listed(said, "leave_out_inds", indices)}
     if not all(0 <= index < len(rows) for index in chosen):
         raise InputError(f"{path}: leave_out_inds: needs numbers from 0 to {len(rows) - 1}, found {max(chosen)}")
     said.mapped.append((f"leave_out_inds ({len(chosen)} rows)", "rows of test.csv"))
+    return [r for i, r in enumerate(rows) if i not in chosen], [r for i, r in enumerate(rows) if i in chosen]
+
+
+def _drawn(said: Translation, rows: list[list[str]], share: Any) -> tuple[list[list[str]], list[list[str]]]:
+    """Rows to train on, and a random test set of this share of the rows; the same one in every run."""
+    part = said.parsed("leave_out_frac", float, share)
+    if not 0 <= part < 1:
+        raise InputError(f"{said.path}: leave_out_frac: needs a number from 0 to below 1, found {shown(share)}")
+    chosen = {*Random(0).sample(range(len(rows)), round(part * len(rows)))}
+    said.mapped.append((f"leave_out_frac={share} ({len(chosen)} rows)", "rows of test.csv"))
+    if chosen:
+        said.notes.append(
+            f"leave_out_frac={share}: the test set is drawn at random, and is not the one that SISSO++ draws"
+        )
     return [r for i, r in enumerate(rows) if i not in chosen], [r for i, r in enumerate(rows) if i in chosen]
 
 
@@ -190,7 +212,8 @@ def _space_and_search(said: Translation, n_rows: int, data: Path) -> None:
         said.without.append(f"max_leaves={leaves}: the leaves of a term are not limited")
     correlation = said.take("max_feat_cross_correlation")[1]
     if correlation is not None and said.parsed("max_feat_cross_correlation", float, correlation) < 1:
-        said.without.append(f"max_feat_cross_correlation={correlation}: only features that are equal are removed")
+        said.set("max_correlation", float(correlation), f"max_feat_cross_correlation={correlation}")
+    said.ignore("as always: the last rung is made on the fly", "n_rung_generate")
     stored = said.take("n_models_store")[1]
     if stored is not None and said.parsed("n_models_store", int, stored) > 1:
         said.without.append(f"n_models_store={stored}: the best model of each dimension is kept")

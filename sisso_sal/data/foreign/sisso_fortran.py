@@ -270,6 +270,7 @@ def _search(said: Translation, n_rows: int) -> None:
         dim, told = 2, "desc_dim is not given"
     said.set("dim", said.terms("desc_dim", dim, n_rows, said.path.parent / "train.dat"), told)
     _size_of_subspace(said, dim)
+    _decorrelation(said)
     said.set("n_residual", 1, "SISSO screens with the residual of the best model")
     name, method = _item(said, "method_so", "method")
     if method is not None and method.upper() == "L0":
@@ -284,6 +285,23 @@ def _search(said: Translation, n_rows: int) -> None:
     name, number = _item(said, "nmodel", "nmodels", "nm_output")
     if number is not None:
         said.without.append(f"{name}={number}: the best model of each dimension is kept")
+
+
+def _decorrelation(said: Translation) -> None:
+    """Of SISSO 3.1 and 3.2: of features with similar scores only one is kept; here the scores do not count."""
+    name, is_on = _value(said, logical, "ffdecorr")
+    details = [
+        f"{key}={value}"
+        for key, value in (_item(said, f"decorr_{kind}") for kind in ("theta", "delta", "alpha"))
+        if value
+    ]
+    if is_on:
+        told = f" ({', '.join(details)})" if details else ""
+        said.without.append(
+            f"{name}=.true.{told}: features with similar scores are not decorrelated; --max-correlation of fit is nearest to it"
+        )
+    elif is_on is not None or details:
+        said.mapped.append((", ".join([f"{name}=.false."] * (is_on is not None) + details), "no meaning here"))
 
 
 def _size_of_subspace(said: Translation, dim: int) -> None:

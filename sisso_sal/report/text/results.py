@@ -58,7 +58,7 @@ def fit_text(document: Mapping[str, Any], width: int | None = None) -> str:
             f"{model['dimension']}D  RMSE {model['rmse']:.4g}{unit}, largest error {model['max_abs_error']:.4g}{unit}"
         )
         lines += ["", head, model.get("shown") or model["equation"]]
-    lines[1:1] = materials_text(document)
+    lines[1:1] = [*materials_text(document), *_selection(document)]
     if document.get("certain"):
         lines += ["", *_certain(document)]
     if document.get("calibration"):
@@ -68,6 +68,20 @@ def fit_text(document: Mapping[str, Any], width: int | None = None) -> str:
     if "trade_off" in document:
         lines += ["", *trade_off_text(document, width)]
     return "\n".join(lines)
+
+
+def _selection(document: Mapping[str, Any]) -> list[str]:
+    """Which primary features were chosen among many, and what that does to errors."""
+    said = document.get("selection")
+    if not said or len(said["primaries"]) == said["n_primary"]:
+        return []
+    names = ", ".join(map(quoted, said["primaries"]))
+    how = f"{said['by']}: {said['n_rounds']} rounds saw {said['n_seen']}" if said["by"] == "subsets" else said["by"]
+    errors = "errors, also out of bag," if document.get("calibration") else "errors"
+    return [
+        f"chosen {len(said['primaries'])} of {said['n_primary']} primary features ({how}): {names}",
+        f"the choice saw all labels: {errors} are smaller than those of new materials",
+    ]
 
 
 def discover_text(summary: Mapping[str, Any], width: int | None = None) -> str:

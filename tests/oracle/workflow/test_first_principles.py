@@ -21,7 +21,8 @@ from sisso_sal.oracle.registry import make_oracle
 from sisso_sal.oracle.workflow import first_principles as module
 from sisso_sal.oxides.phases import element_structure
 from sisso_sal.protocols import Oracle, Receipt, Request
-from sisso_sal.settings.campaign import CampaignSettings, differences, load_settings
+from sisso_sal.settings.campaign import CampaignSettings, load_settings
+from sisso_sal.settings.written import differences
 
 TABLE = "name,formula,EN,gap (eV)\nold,CaO,1.0,7.0\nmagnesia,MgO,1.3,\nzincite,ZnO,1.6,\n"
 STAND_IN = f"{sys.executable} {Path(aims_stand_in.__file__)}"
