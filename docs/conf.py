@@ -62,6 +62,7 @@ def setup(app):
     app.connect("autodoc-skip-member", _skip_generated)
     app.connect("source-read", _link_trials)
     app.connect("doctree-read", _keep_words)
+    app.connect("sphinx-click-process-description", _keep_columns)
 
 
 def _skip_generated(app, what, name, obj, skip, options):
@@ -72,6 +73,25 @@ def _skip_generated(app, what, name, obj, skip, options):
     """
     is_default = what == "class" and isfunction(obj) and obj.__name__ != name
     return True if is_default or (name.startswith("set_") and name.endswith("_request")) else None
+
+
+def _keep_columns(app, context, lines):
+    """Examples and tables in the help of a command keep their columns: sphinx-click has them as lines of a proportional font.
+
+    They are literal, but for a heading, which ends with a colon.
+    """
+    done = []
+    for line in lines:
+        text = line.removeprefix("|").removeprefix(" ") if line.startswith("|") else None
+        if text is None:
+            done.append(line)
+        elif not text.endswith(":"):
+            if not (done and done[-1].startswith("    ")):
+                done += ["", ".. code-block:: text", ""]
+            done.append("   " + (text or " "))
+        else:
+            done += ["", text]
+    lines[:] = done
 
 
 def _keep_words(app, doctree):

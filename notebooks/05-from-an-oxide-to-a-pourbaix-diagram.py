@@ -155,4 +155,4 @@ figures.pourbaix(stability_map(solids[CHOSEN], competitors(CHOSEN)), CHOSEN, bac
 # 1. Choose another oxide of the table, such as `TiO2` or `MgO`: how does its diagram differ?
 # 2. Draw the diagram for a higher concentration of the dissolved species: `Conditions(concentration=1.0)` as third
 #    argument of `stability_map`. Is the stable region larger or smaller?
-# 3. Print the keywords of `preset("energy")`. Which functional does it have?
+# 3. Print the keywords of `preset("static")`. Which functional does it have?

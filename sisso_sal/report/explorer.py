@@ -277,10 +277,13 @@ class MapExplorer:
 
     def _figure(self) -> dict[str, Any]:
         traces = [self._trace(name) for name in LAYERS if len(self._rows[name])]
-        x, y = (self._shown.quantities[control.value] for control in (self.x, self.y))
+        x, y = (self._quantity(control) for control in (self.x, self.y))
         return spec(
             traces, x.title, y.title, coloraxis=self._colours(), height=520, dragmode="select", uirevision="same"
         )
+
+    def _quantity(self, control: Any) -> Quantity:
+        return self._shown.quantities[control.value]
 
     def _trace(self, layer: str) -> dict[str, Any]:
         return {
@@ -291,7 +294,7 @@ class MapExplorer:
 
     def _places(self, layer: str) -> dict[str, Any]:
         rows = self._rows[layer]
-        x, y, colour = (self._shown.quantities[control.value].values[rows] for control in (self.x, self.y, self.colour))
+        x, y, colour = (self._quantity(control).values[rows] for control in (self.x, self.y, self.colour))
         marker = _MARKS[layer] | {"color": shortened(colour), "coloraxis": "coloraxis"}
         return {
             "x": shortened(x, 6), "y": shortened(y, 6), "marker": marker, "visible": layer in self.layers.value,
@@ -299,7 +302,7 @@ class MapExplorer:
         }  # fmt: skip
 
     def _colours(self) -> dict[str, Any]:
-        quantity = self._shown.quantities[self.colour.value]
+        quantity = self._quantity(self.colour)
         finite = quantity.values[np.isfinite(quantity.values)]
         low, high = np.quantile(finite, [0.01, 0.99])
         bar = {"title": {"text": quantity.title, "side": "right"}, "thickness": 14, "len": 0.9}
@@ -307,7 +310,7 @@ class MapExplorer:
         return {"colorscale": scale, "cmin": float(low), "cmax": float(high), "colorbar": bar}
 
     def _redraw(self, change: Any = None) -> None:
-        x, y = (self._shown.quantities[control.value] for control in (self.x, self.y))
+        x, y = (self._quantity(control) for control in (self.x, self.y))
         with self.figure.batch_update():
             for trace in self.figure.data:
                 trace.update(self._places(trace.name))
@@ -325,7 +328,7 @@ class MapExplorer:
         """What is not shown, and what is selected."""
         without = np.zeros(len(self._shown.ids), dtype=bool)
         for control, log in ((self.x, self.log_x), (self.y, self.log_y)):
-            values = self._shown.quantities[control.value].values
+            values = self._quantity(control).values
             with np.errstate(invalid="ignore"):
                 without |= ~np.isfinite(values) | (log.value & ~(values > 0))
         n = int(without.sum())
@@ -358,7 +361,7 @@ class MapExplorer:
         selections = ((change["new"] or {}).get("relayout_data") or {}).get("selections")
         if selections is None:
             return
-        places = np.column_stack([self._shown.quantities[control.value].values for control in (self.x, self.y)])
+        places = np.column_stack([self._quantity(control).values for control in (self.x, self.y)])
         is_shown = np.isin(self._shown.layer_of, self.layers.value)
         chosen = np.zeros(len(places), dtype=bool)
         for drawn in selections:

@@ -47,6 +47,9 @@ def test_the_site_is_built_without_a_warning_and_shows_the_notebooks(tmp_path):
     assert (tmp_path / "html/_static/mathjax/tex-chtml.js").exists()
     reference = (tmp_path / "html" / "reference" / "cli.html").read_text(encoding="utf-8")
     assert "--acquisition" in reference
+    assert re.search(
+        r"<pre><span></span> *sisso-sal report runs/candidates\n", reference
+    )  # examples keep their columns
     estimator = (tmp_path / "html" / "reference" / "generated" / "sisso_sal.models.ensemble.html").read_text(
         encoding="utf-8"
     )
