@@ -15,7 +15,6 @@ from sisso_sal.oracle.doctor import Check, declared_packages, doctor_checks
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.system.extras import EXTRA_OF
 
-
 EXTRAS = {
     "report": ["jinja2", "matplotlib", "plotly"],
     "structures": ["pymatgen"],
