@@ -13,12 +13,12 @@ from sisso_sal.api.inputs import tell_rejected
 from sisso_sal.data.table import Table, read_table
 from sisso_sal.errors import TableError
 from sisso_sal.models.ensemble_model import EnsembleModel
-from sisso_sal.models.needs import Model, factor_of, is_made_from_formulas, lacks_columns, why_needed
+from sisso_sal.models.needs import AnyModel, factor_of, is_made_from_formulas, lacks_columns, why_needed
 from sisso_sal.oxides.primary_features import featurize_table
 
 
 def columns_for(
-    model: Model,
+    model: AnyModel,
     path: str | os.PathLike[str],
     id: str | None,
     formula: str | None,
@@ -77,7 +77,7 @@ def columns_for(
     return table, columns
 
 
-def _with_needed(model: Model, path: Path, names: Table, id: str | None, tell: Callable[[str], None]) -> Table:
+def _with_needed(model: AnyModel, path: Path, names: Table, id: str | None, tell: Callable[[str], None]) -> Table:
     """The table with the features that are needed and, where that works, all others of an ensemble."""
     for name in model.needed:
         try:

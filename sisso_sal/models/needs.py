@@ -13,22 +13,23 @@ from sisso_sal.models.ensemble_model import EnsembleModel
 from sisso_sal.models.formulas import FittedModels
 from sisso_sal.oxides.primary_features import PRIMARY_FEATURES
 
-Model = FittedModels | EnsembleModel | FittedClasses
+Model = FittedModels | EnsembleModel
+AnyModel = Model | FittedClasses
 
 
-def is_made_from_formulas(model: Model, names: Collection[str]) -> bool:
+def is_made_from_formulas(model: AnyModel, names: Collection[str]) -> bool:
     """Whether all features of a model can be made from formulas of oxides, and a table with columns of these names has none."""
     made = {split_header(feature.header)[0] for feature in PRIMARY_FEATURES}
     return made.issuperset(model.primaries) and not {*model.primaries} & {*names}
 
 
-def lacks_columns(model: Model) -> str:
+def lacks_columns(model: AnyModel) -> str:
     """Why features were to be made from formulas that nobody has named."""
     names = ", ".join(shown(name) for name in tuple(model.needed)[:3]) + (", …" if len(model.needed) > 3 else "")
     return f"formulas are needed where the table has none of the model's columns, here {names}"
 
 
-def why_needed(model: Model, name: str) -> str:
+def why_needed(model: AnyModel, name: str) -> str:
     """What needs a primary feature, in words."""
     if isinstance(model, FittedModels | FittedClasses):
         return "the formula uses it"
