@@ -15,6 +15,8 @@ from sisso_sal.engine.screen import Progress
 from sisso_sal.engine.selection import Selection
 from sisso_sal.engine.sparsify import Ranks
 from sisso_sal.features.space import FeatureSpace
+from sisso_sal.system.machine import one_blas_thread
+from sisso_sal.system.machine import workers as threads_of
 
 
 class ClassFit(Protocol):
@@ -122,12 +124,15 @@ def search_classes(
             rejected += causes
         for result, new in zip(open_, selections, strict=True):
             result.subspace = Selection.joined([result.subspace, new])
-            result.fits.append(list(_best(space, criterion, result, d, keep)))
+        look = partial(_best, space, criterion, dim=d, keep=keep)
+        with one_blas_thread(), threads_of(threads) as executor:
+            for result, fits in zip(open_, list(executor.map(look, open_)), strict=True):
+                result.fits.append(list(fits))
     return results, rejected
 
 
 def _best(
-    space: FeatureSpace, criterion: ClassCriterion, result: SubspaceClassFits, dim: int, keep: int
+    space: FeatureSpace, criterion: ClassCriterion, result: SubspaceClassFits, *, dim: int, keep: int
 ) -> Sequence[ClassFit]:
     subspace = result.subspace
     if len(subspace) < dim:

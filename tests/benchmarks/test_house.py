@@ -8,6 +8,8 @@ from programs import ROOT, program
 house = program("benchmarks/house.py")
 
 ESTIMATORS = {
+    "sisso_sal.models.class_ensemble.SISSOClassifierEnsemble.__init__()",
+    "sisso_sal.models.classifier.SISSOClassifier.__init__()",
     "sisso_sal.models.ensemble.SISSOEnsemble.__init__()",
     "sisso_sal.models.regressor.SISSORegressor.__init__()",
 }

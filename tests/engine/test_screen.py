@@ -408,7 +408,9 @@ def test_a_problem_that_is_none(target, weights, message):
     assert str(caught.value) == message
 
 
-KERNEL_FILES = ["_values", "_scores", "_pairs", "_subsets", "_task_subsets", "_duplicates"]
+KERNEL_FILES = [
+    "_values", "_scores", "_pairs", "_subsets", "_task_subsets", "_duplicates", "_hulls", "_logistic", "_overlap", "_thresholds",
+]  # fmt: skip
 
 
 def test_every_file_of_kernels_is_looked_at():
