@@ -20,6 +20,7 @@ from sisso_sal.campaign.levels import check_levels_of
 from sisso_sal.errors import CampaignError, FitError, SettingsError
 from sisso_sal.ledger.state import State
 from sisso_sal.protocols import KnownLabel, Maximiser, Oracle, Space
+from sisso_sal.settings import DONE, is_left_to_people
 from sisso_sal.settings.campaign import CampaignSettings, RunSettings, differences, settings_toml
 from sisso_sal.settings.layers import Origin
 from sisso_sal.spaces.snapshot import CANDIDATES, read_snapshot
@@ -138,16 +139,27 @@ def labels_elsewhere(known: Mapping[str, Mapping[str, KnownLabel]], state: State
     ]
 
 
-def changed_elsewhere(known: Mapping[str, Mapping[str, KnownLabel]], state: State) -> list[str]:
-    """Labels that were taken from where they are now other ones, a text each; the recorded ones stay."""
+def changed_elsewhere(known: Mapping[str, KnownLabel], state: State) -> list[str]:
+    """Labels of one level that were taken from where they are now other ones, a text each; the recorded ones stay."""
     return [
         f"{id} {case.value:.6g} -> {label.value:.6g}"
-        for level, labels in known.items()
-        for id, label in labels.items()
-        if (case := state.at(level).cases.get(id)) is not None
+        for id, label in known.items()
+        if (case := state.cases.get(id)) is not None
         and case.source == label.source
         and case.value is not None
         and abs(case.value - label.value) > _SAME * max(abs(label.value), 1.0)
+    ]
+
+
+def mixed_sources(state: State, settings: CampaignSettings, oracle: Mapping[str, Any]) -> list[str]:
+    """A line where a campaign with labels from a folder of calculations goes on with an oracle that computes: nothing compares them."""
+    done = sum(case.source == DONE for case in state.of("labelled"))
+    if not done or is_left_to_people(settings.run.oracle) or dict(oracle) == dict(state.oracle):
+        return []
+    labels = "1 label is" if done == 1 else f"{done} labels are"
+    return [
+        f"{labels} of calculations that were done already; whether '{settings.run.oracle}' computes with their settings "
+        "(program, functional, basis, k-points) is not checked"
     ]
 
 

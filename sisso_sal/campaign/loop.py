@@ -22,6 +22,7 @@ from sisso_sal.campaign.inputs import (
     changed_elsewhere,
     create,
     labels_elsewhere,
+    mixed_sources,
     new_labels,
     recall,
     refuse_changes,
@@ -179,9 +180,12 @@ class Loop:
             self._take_known()
             return
         changes = run_changes(self.run, state, self._settings, self._about, self._origins)
+        mixed = mixed_sources(state, self._settings, self._about)
         write(*changes)
         for line in (line for _, event in changes for line in event["changes"]):
             self._talk.change(line)
+        for line in mixed:
+            self._talk.tell(line)
         write(*new_labels(self._space, state.labels))
         if state.iterations:
             self._take_filled()
@@ -201,17 +205,20 @@ class Loop:
     def _take_known(self) -> None:
         """Record the labels that oracles had already; those that are others now are told, and stay as they were."""
         known = self._tools.known
-        changed = changed_elsewhere(known, self.state)
+        changed = {level: changed_elsewhere(labels, self.state.at(level)) for level, labels in known.items()}
         new = labels_elsewhere(known, self.state)
         self._journal.write(*new)
         if new:
             self._talk.tell(f"recorded: {len(new)} label{'s' * (len(new) > 1)} of calculations that were done already")
-        if changed:
-            few = ", ".join(changed[:_FEW]) + (f" and {len(changed) - _FEW} more" if len(changed) > _FEW else "")
-            self._talk.tell(
-                f"other labels now follow from the calculations ({few}); the recorded ones stay; sisso-sal label {self.run} --from "
-                f"{self._settings.run.oracle} --replace changes them"
-            )
+        for level, lines in changed.items():
+            if lines:
+                few = ", ".join(lines[:_FEW]) + (f" and {len(lines) - _FEW} more" if len(lines) > _FEW else "")
+                at = self._settings.at_level(level) if level else self._settings
+                of_level = f" --level {level}" if level else ""
+                self._talk.tell(
+                    f"other labels now follow from the calculations ({few}); the recorded ones stay; sisso-sal label {self.run} "
+                    f"--from {at.run.oracle}{of_level} --replace changes them"
+                )
 
     def _starts_anew(self) -> bool:
         """Whether the inputs changed; a run without iterations may start again with other inputs."""

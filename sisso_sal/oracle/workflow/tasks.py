@@ -26,7 +26,6 @@ from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.dissolution import Missing
 from sisso_sal.oracle.stability.expressions import expression_names
 from sisso_sal.oracle.stability.labels import LABELS, needed_beside, needed_formulas, undissolved
-from sisso_sal.oracle.workflow.attempts import forget_attempts
 from sisso_sal.oracle.workflow.chains import LOWEST, Chain, NewChain, NewRanking, Task, chains_of
 from sisso_sal.oracle.workflow.engine_settings import MACHINE_FILE, TAGS, EngineSettings, lease_of, load_engine
 from sisso_sal.oracle.workflow.leases import pause_of
@@ -289,8 +288,6 @@ class Workflow:
             for chain in chains.get(key, ()):
                 broken = [chain.tasks[s].name for s in TAGS if s in chain.tasks and chain.tasks[s].has_failed]
                 failed |= dict.fromkeys(broken if chain.name == LOWEST else broken[:1], key)
-        for name in failed:
-            forget_attempts(self.root / "tree" / name)
         if failed:
             repeat(self.root, list(failed))
             self._documents.clear()  # they may be done again before the next look
