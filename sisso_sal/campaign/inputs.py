@@ -152,7 +152,7 @@ def changed_elsewhere(known: Mapping[str, KnownLabel], state: State) -> list[str
 
 
 def mixed_sources(state: State, settings: CampaignSettings, oracle: Mapping[str, Any]) -> list[str]:
-    """A line where a campaign with labels from a folder of calculations goes on with an oracle that computes: nothing compares them."""
+    """A line where a campaign with labels from a folder of calculations goes on with an oracle that computes."""
     done = sum(case.source == DONE for case in state.of("labelled"))
     if not done or is_left_to_people(settings.run.oracle) or dict(oracle) == dict(state.oracle):
         return []

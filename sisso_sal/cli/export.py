@@ -128,9 +128,10 @@ def _export_calculations(
 ) -> None:
     """A file of the calculations of a run, and a line on what is in it."""
     from sisso_sal.export.ase_database import check_database_name, write_ase_database
-    from sisso_sal.export.calculations import calculations_of
+    from sisso_sal.export.calculations import calculations_of, folder_of_calculations
     from sisso_sal.export.nomad import LIMIT, NomadMetadata, write_nomad
 
+    folder_of_calculations(run)
     ending = _OF_CALCULATIONS[form]
     if out is None:
         raise SettingsError(f"out: needs a file for --format {form}, such as --out {run.name or 'run'}{ending}")

@@ -193,7 +193,8 @@ def test_two_functionals_in_one_folder_are_two_levels(made, tmp_path):
     assert "unknown" not in more.stderr
     write_run(tmp_path / "own" / "pbe" / "Mg-lower", rocksalt("Mg", 4.1), -12.0)
     again = call("discover", "candidates.csv", "--config", "levels.toml", *MODEL, folder=tmp_path).stderr
-    assert "(MgO -5 -> -6); the recorded ones stay; sisso-sal label runs/candidates --from folder:own --level pbe --replace" in again
+    advice = "sisso-sal label runs/candidates --from folder:own --level pbe --replace changes them"
+    assert f"(MgO -5 -> -6); the recorded ones stay; {advice}" in again
 
 
 def test_the_last_level_has_the_label_of_its_own_section(made, tmp_path):

@@ -371,8 +371,8 @@ def _request_of(file: Path) -> PhaseRequest:
     return request
 
 
-def work(root: str | os.PathLike[str], tags: Sequence[str] = TAGS, idle: float = 0.0) -> None:
-    """Run as a worker: do the tasks with these tags until none is ready.
+def work(root: str | os.PathLike[str], tags: Sequence[str] = TAGS, idle: float = 0.0) -> int:
+    """Run as a worker: do the tasks with these tags until none is ready; returns how many were done.
 
     Parameters
     ----------
@@ -396,15 +396,15 @@ def work(root: str | os.PathLike[str], tags: Sequence[str] = TAGS, idle: float =
     if unknown or not tags:
         raise InputError(f"worker: needs tags of {', '.join(TAGS)}, found {', '.join(unknown) or 'none'}")
     signal.signal(signal.SIGTERM, _leave)
-    watcher = Watcher(place)
+    watcher, n_done = Watcher(place), 0
     with registered(place, lease_of(place)) as name:
         last = time.monotonic()
         while True:
             recover(place, watcher)
-            if run_ready(place, set(tags), name):
-                last = time.monotonic()
+            if n_new := run_ready(place, set(tags), name):
+                last, n_done = time.monotonic(), n_done + n_new
             elif time.monotonic() - last >= idle and not watcher.is_undecided:
-                return
+                return n_done
             else:  # a task of a worker that may be dead will be ready within a lease, or is seen to be in good hands
                 time.sleep(pause_of(lease_of(place)) if watcher.is_undecided else min(_PAUSE, idle))
 
