@@ -235,9 +235,9 @@ class Workflow:
         file = self.root / "structures" / f"{formula_key(formula)}.json"
         if file.exists():
             return [(start.name, start.structure) for start in _starts_in(file)]
+        limit, orders = sys.maxsize if self.engine.prerelax else self.max_prototypes, self.engine.sees_moments
         try:
-            limit = sys.maxsize if self.engine.prerelax else self.max_prototypes
-            structures = list(starting_structures(formula, self.structures, limit, orders=self.engine.sees_moments))
+            structures = list(starting_structures(formula, self.structures, limit, orders=orders))
         except InputError:
             return []
         return [(name, json.loads(json.dumps(each.as_dict(), default=float))) for name, each in structures]
