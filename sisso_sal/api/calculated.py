@@ -79,10 +79,15 @@ def labels_of_calculations(
     _, path = usable_oracle(at.model_copy(update={"run": at.run.model_copy(update={"oracle": source})}))
     column = settings.target if lower is None else lower.column
     looked = survey(path, at.label, _candidates(Path(run), settings, str(column)), every=True, progress=progress)
-    labels = (state if lower is None else state.at(lower.name)).labels
+    place = state if lower is None else state.at(lower.name)
+    labels = place.labels
     others = {id: one for id, one in looked.labels.items() if id in labels and not _is_same(labels[id], one.value)}
     new = {id: one for id, one in looked.labels.items() if id not in labels or (replace and id in others)}
     lines = looked.notes()
+    computed = sum(case.source == "oracle" for case in place.of("labelled"))
+    if new and computed:
+        labelled = "1 label" if computed == 1 else f"{computed} labels"
+        lines.append(f"an oracle computed {labelled} of the run; whether with the same settings is not checked")
     if others and not replace:
         few = ", ".join(f"{id} {labels[id]:.6g} -> {one.value:.6g}" for id, one in list(others.items())[:_FEW])
         more = f" and {len(others) - _FEW} more" if len(others) > _FEW else ""

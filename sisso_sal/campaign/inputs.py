@@ -163,6 +163,15 @@ def mixed_sources(state: State, settings: CampaignSettings, oracle: Mapping[str,
     ]
 
 
+def beside_computed(known: Mapping[str, Mapping[str, KnownLabel]], state: State) -> str:
+    """What is to be told where labels that oracles had already come beside such that an oracle computed; "" where they do not."""
+    computed = sum(case.source == "oracle" for level in known for case in state.at(level).of("labelled"))
+    if not computed:
+        return ""
+    labels = "a label" if computed == 1 else f"{computed} labels"
+    return f", beside {labels} that an oracle computed; whether with the same settings is not checked"
+
+
 def run_changes(
     run: Path, state: State, settings: CampaignSettings, oracle: Mapping[str, Any], origins: Origins
 ) -> list[tuple[str, Any]]:

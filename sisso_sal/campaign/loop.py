@@ -19,6 +19,7 @@ from sisso_sal.campaign.filled import as_begun, values_of_table
 from sisso_sal.campaign.inbox import events_for, left, notes_in, put_away
 from sisso_sal.campaign.inputs import (
     Origins,
+    beside_computed,
     changed_elsewhere,
     create,
     labels_elsewhere,
@@ -206,10 +207,11 @@ class Loop:
         """Record the labels that oracles had already; those that are others now are told, and stay as they were."""
         known = self._tools.known
         changed = {level: changed_elsewhere(labels, self.state.at(level)) for level, labels in known.items()}
-        new = labels_elsewhere(known, self.state)
+        new, beside = labels_elsewhere(known, self.state), beside_computed(known, self.state)
         self._journal.write(*new)
         if new:
-            self._talk.tell(f"recorded: {len(new)} label{'s' * (len(new) > 1)} of calculations that were done already")
+            told = f"recorded: {len(new)} label{'s' * (len(new) > 1)} of calculations that were done already"
+            self._talk.tell(f"{told}{beside}")
         for level, lines in changed.items():
             if lines:
                 few = ", ".join(lines[:_FEW]) + (f" and {len(lines) - _FEW} more" if len(lines) > _FEW else "")

@@ -141,11 +141,28 @@ def test_a_label_with_vibrations_takes_none_of_a_folder(work):
 
 def test_an_oracle_that_goes_on_after_a_folder_is_told_apart_once(work):
     discover(work)
-    (work / "truth.csv").write_text("formula,formation_energy (eV/atom)\nZnO,-1.0\nBeO,-2.0\nCoO,-3.0\nNiO,-1.5\nMnO,-2.5\n")
-    words = ("discover", "candidates.csv", "--oracle", "lookup:truth.csv", "--config", "formation.toml", *MODEL, "--once")
-    line = "5 labels are of calculations that were done already; whether 'lookup:truth.csv' computes with their settings"
+    (work / "truth.csv").write_text("formula,formation_energy (eV/atom)\nZnO,-1.0\nBeO,-2.0\nCoO,-3.0\nMnO,-2.5\n")
+    words = (
+        "discover",
+        "candidates.csv",
+        "--oracle",
+        "lookup:truth.csv",
+        "--config",
+        "formation.toml",
+        *MODEL,
+        "--once",
+    )
+    line = (
+        "5 labels are of calculations that were done already; whether 'lookup:truth.csv' computes with their settings"
+    )
     assert line in call(*words, folder=work).stderr
     assert line not in call(*words, folder=work).stderr
+    write_run(work / "own" / "Ni", metal_of("Ni"), -8.0)
+    computed = sum(event["source"] == "oracle" for event in label_events(work).values())
+    assert computed
+    preview = call("label", "runs/candidates", "--from", "folder:own", folder=work).stderr
+    assert f"an oracle computed {computed} label" in preview
+    assert label_events(work)["NiO"]["source"] == "folder"
 
 
 LEVELS = """

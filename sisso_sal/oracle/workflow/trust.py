@@ -27,8 +27,8 @@ _OF_POTENTIALS = ("forcefield", ".mlp", "m3gnet")
 """In names of Makers that use a universal potential: modules of atomate2 and quacc, beside the names of the potentials."""
 
 _NO_OXYGEN = (
-    "a potential of crystals describes H2O and H2 badly, and no energy of oxygen in its scheme is known; set label.oxygen_energy "
-    "(eV for each atom of O2)"
+    "a potential of crystals describes H2O and H2 badly, and no energy of oxygen in its scheme is known; "
+    "set label.oxygen_energy (eV for each atom of O2)"
 )
 
 
@@ -43,8 +43,8 @@ def oxygen_energy(engine: EngineSettings, settings: LabelSettings) -> float | No
     Raises
     ------
     SettingsError
-        The calculator or Maker is of a potential that was trained on crystals, and nothing is known of the scheme of its energies. Water and
-        hydrogen, which it describes badly, would make labels that are wrong by tenths of an eV/atom.
+        The calculator or Maker is of a potential that was trained on crystals, and nothing is known of the scheme of its energies.
+        Water and hydrogen, which it describes badly, would make labels that are wrong by tenths of an eV/atom.
     """
     names = expression_names(settings.quantity, LABELS)
     if settings.oxygen_energy is not None or engine.engine == "aims" or names <= {"band_gap"}:
