@@ -319,7 +319,10 @@ OUT = ("--out", "b.zip")
             "error: no/b.zip: needs a folder that exists, found no 'no'",
         ),
         (("nowhere", "--format", "nomad"), "error: nowhere: needs a run folder, found nothing"),
-        (("species", "--format", "ase"), "error: species: holds no calculations; needs a run of an oracle that computes"),
+        (
+            ("species", "--format", "ase"),
+            "error: species: holds no calculations; needs a run of an oracle that computes",
+        ),
         (("nowhere", "--format", "nomad", *OUT), "error: nowhere: needs a run folder, found nothing"),
         (("oxides.csv", "--format", "nomad", *OUT), "error: oxides.csv: needs a run folder, found a file"),
         (

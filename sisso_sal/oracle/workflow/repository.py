@@ -333,7 +333,7 @@ def repeat(root: Path, names: Sequence[str]) -> None:
 
 
 def _unrun(repo: CampaignRepository, names: Sequence[str], states: set[State]) -> list[str]:
-    """Make tasks new again, and all that come after them, whose names are returned too.
+    """Make tasks new again, and all that come after them; returns the names of those that no worker was at.
 
     What they left in their folders stays, attempts included.
     """
@@ -344,7 +344,7 @@ def _unrun(repo: CampaignRepository, names: Sequence[str], states: set[State]) -
         unrun()
     for name in names:
         repo.cache.entry(name).directory.mkdir(parents=True, exist_ok=True)
-    return [str(node.name) for *_, node in nodes]
+    return [str(node.name) for *_, node in nodes if node.state != State.run]
 
 
 def recover(root: str | os.PathLike[str], watcher: Watcher) -> list[str]:

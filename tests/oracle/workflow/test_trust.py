@@ -151,7 +151,7 @@ def test_labels_of_chgnet_are_near_measured_ones_or_refused(tmp_path):
 )
 def test_a_maker_of_a_potential_needs_an_energy_of_oxygen(maker):
     engine = load_engine({"engine": "jobflow", "maker": maker})
-    with pytest.raises(SettingsError, match="describes H2O and H2 badly.*set label.oxygen_energy") as caught:
+    with pytest.raises(SettingsError, match=r"describes H2O and H2 badly.*set label\.oxygen_energy") as caught:
         oxygen_energy(engine, LabelSettings())
     assert str(caught.value).startswith(f"Maker '{maker}': ")
     assert oxygen_energy(engine, LabelSettings(oxygen_energy=-4.9)) == -4.9
