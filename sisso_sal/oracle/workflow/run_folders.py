@@ -12,6 +12,7 @@ from sisso_sal.oracle.workflow.tasks import TAGS, put_back, work
 __all__ = ["calculation_folders", "put_back_in_run", "work_for_run"]
 
 _PAUSE = 5.0
+_LOOK = 60.0  # seconds that a worker waits in one folder before it looks whether there are others
 
 
 def calculation_folders(run: Path) -> list[Path]:
@@ -39,12 +40,14 @@ def work_for_run(run: Path, tags: Sequence[str] = TAGS, idle: float = 0.0) -> No
     """
     last = time.monotonic()
     while True:  # the folder of a level may come later than that of another
-        n_done = sum(work(folder, tags) for folder in calculation_folders(run) or [run])
+        folders = calculation_folders(run) or [run]
+        waits = min(idle, _LOOK) if len(folders) == 1 else 0.0
+        n_done = sum(work(folder, tags, waits) for folder in folders)
         if n_done:
-            last = time.monotonic()
+            last = time.monotonic() - waits
         elif time.monotonic() - last >= idle:
             return
-        else:
+        elif not waits:
             time.sleep(min(_PAUSE, idle))
 
 
