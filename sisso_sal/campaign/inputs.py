@@ -30,6 +30,7 @@ Origins = Mapping[str, Origin]
 """Where each setting was given, by section and key."""
 Kind = TypeVar("Kind", CampaignSettings, RunSettings)
 _SHOWN = 8
+_FEW = 4
 _SAME = 1e-9  # relative, of a label that was made a second time
 
 
@@ -139,16 +140,29 @@ def labels_elsewhere(known: Mapping[str, Mapping[str, KnownLabel]], state: State
     ]
 
 
-def changed_elsewhere(known: Mapping[str, KnownLabel], state: State) -> list[str]:
-    """Labels of one level that were taken from where they are now other ones, a text each; the recorded ones stay."""
-    return [
-        f"{id} {case.value:.6g} -> {label.value:.6g}"
-        for id, label in known.items()
-        if (case := state.cases.get(id)) is not None
-        and case.source == label.source
-        and case.value is not None
-        and abs(case.value - label.value) > _SAME * max(abs(label.value), 1.0)
-    ]
+def changed_elsewhere(
+    known: Mapping[str, Mapping[str, KnownLabel]], state: State, settings: CampaignSettings, run: Path
+) -> list[str]:
+    """A line for each level at which labels are now other ones where they were taken from; the recorded ones stay."""
+    lines = []
+    for level, labels in known.items():
+        pairs = ((label, state.at(level).cases.get(id)) for id, label in labels.items())
+        changed = [
+            f"{case.id} {case.value:.6g} -> {label.value:.6g}"
+            for label, case in pairs
+            if case is not None
+            and case.source == label.source
+            and case.value is not None
+            and abs(case.value - label.value) > _SAME * max(abs(label.value), 1.0)
+        ]
+        if changed:
+            few = ", ".join(changed[:_FEW]) + (f" and {len(changed) - _FEW} more" if len(changed) > _FEW else "")
+            oracle = (settings.at_level(level) if level else settings).run.oracle
+            how = f"sisso-sal label {run} --from {oracle}{f' --level {level}' if level else ''} --replace"
+            lines.append(
+                f"other labels now follow from the calculations ({few}); the recorded ones stay; {how} changes them"
+            )
+    return lines
 
 
 def mixed_sources(state: State, settings: CampaignSettings, oracle: Mapping[str, Any]) -> list[str]:

@@ -45,7 +45,6 @@ from sisso_sal.ledger.store import DATABASE, Ledger
 from sisso_sal.protocols import Space
 from sisso_sal.settings.campaign import CampaignSettings
 
-_FEW = 4
 FIRST_PAUSE = 0.02
 """Seconds before the second step; each further pause is 1.5 times as long, up to the oracle's `poll`."""
 
@@ -206,21 +205,14 @@ class Loop:
     def _take_known(self) -> None:
         """Record the labels that oracles had already; those that are others now are told, and stay as they were."""
         known = self._tools.known
-        changed = {level: changed_elsewhere(labels, self.state.at(level)) for level, labels in known.items()}
+        changed = changed_elsewhere(known, self.state, self._settings, self.run)
         new, beside = labels_elsewhere(known, self.state), beside_computed(known, self.state)
         self._journal.write(*new)
         if new:
             told = f"recorded: {len(new)} label{'s' * (len(new) > 1)} of calculations that were done already"
             self._talk.tell(f"{told}{beside}")
-        for level, lines in changed.items():
-            if lines:
-                few = ", ".join(lines[:_FEW]) + (f" and {len(lines) - _FEW} more" if len(lines) > _FEW else "")
-                at = self._settings.at_level(level) if level else self._settings
-                of_level = f" --level {level}" if level else ""
-                self._talk.tell(
-                    f"other labels now follow from the calculations ({few}); the recorded ones stay; sisso-sal label {self.run} "
-                    f"--from {at.run.oracle}{of_level} --replace changes them"
-                )
+        for line in changed:
+            self._talk.tell(line)
 
     def _starts_anew(self) -> bool:
         """Whether the inputs changed; a run without iterations may start again with other inputs."""
