@@ -289,6 +289,10 @@ def test_a_level_of_theory_has_its_own_calculations_and_labels(aims, tmp_path):
     call("export", "run/levels/hse06", "--format", "ase", "--out", "a.db", folder=tmp_path)
     rows = rows_of(tmp_path / "a.db", candidate="MgO")
     assert {(row.label, row.target) for row in rows} == {(1.25, "hse06")}
+    shutil.copytree(aims / "run" / "oracle", tmp_path / "run" / "oracle")
+    done = call("export", "run", "--format", "ase", "--out", "b.db", folder=tmp_path)
+    advice = "lower levels have calculations of their own, which are exported by their folders: run/levels/hse06"
+    assert f"note: {advice}" in done.stderr.splitlines()
 
 
 def test_a_run_that_was_moved_is_exported(aims, tmp_path):
