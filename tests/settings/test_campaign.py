@@ -296,3 +296,19 @@ def test_every_kind_that_settings_know_the_ensemble_knows():
         "positive": recipe.POSITIVE,
     }
     assert get_args(CampaignSettings.model_fields["improve_on"].annotation) == REFERENCES
+
+
+def test_a_level_is_computed_by_the_program_of_its_own_section_or_of_all(tmp_path):
+    """What a level has of its own stands in the place of [calculation], but for where things are on this machine."""
+    (tmp_path / "levels.toml").write_text(
+        '[calculation]\ncommand = "srun aims.x"\nspecies_dir = "species"\nwith_bands = false\n'
+        '[[level]]\nname = "pbe"\ncost = 1\ncolumn = "a"\n'
+        '[[level]]\nname = "gw"\ncost = 2\ncolumn = "b"\ncalculation = { changes = { static = { xc = "pbe" } } }\n'
+        '[[level]]\nname = "own"\ncost = 3\ncolumn = "c"\ncalculation = { command = "aims.gw.x" }\n'
+    )
+    made = load_settings(tmp_path / "levels.toml", {})
+    found = [made.at_level(name).calculation for name in ("pbe", "gw", "own")]
+    assert [one.command for one in found] == ["srun aims.x", "srun aims.x", "aims.gw.x"]
+    assert {one.species_dir for one in found} == {"species"}
+    assert [one.with_bands for one in found] == [False, True, True]
+    assert found[1].changes == {"static": {"xc": "pbe"}}
