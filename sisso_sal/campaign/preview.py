@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sisso_sal.campaign.filled import as_begun
 from sisso_sal.campaign.inputs import (
     Origins,
