@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sisso_sal.cli import cli, models
+from sisso_sal.cli import cli, fitting
 from sisso_sal.data.foreign.list_directed import MOST, integer, items, logical, real
 from sisso_sal.data.foreign.readers import read_foreign
 from sisso_sal.data.foreign.sisso_fortran import OPERATORS
@@ -592,7 +592,7 @@ def test_a_refusal_names_the_keyword_and_not_an_option_that_is_not_there(tmp_pat
             "max_abs: needs --n-sis, --dim or --rung 2 (--max-features); rung 3 stays, try --max-complexity 5"
         )
 
-    monkeypatch.setattr(models, "fitted", refuse)
+    monkeypatch.setattr(fitting, "fitted", refuse)
     if program == "SISSO":
         expected = (
             "fmax_max: needs nf_sis, desc_dim or fcomplexity 2 (max_features in the settings of --out); rung 3 stays, "

@@ -8,14 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sisso_sal.errors import InputError
-from sisso_sal.settings.campaign import (
-    CampaignSettings,
-    EnsembleSettings,
-    ModelSettings,
-    differences,
-    load_settings,
-    settings_toml,
-)
+from sisso_sal.settings.campaign import CampaignSettings, EnsembleSettings, ModelSettings, load_settings
+from sisso_sal.settings.written import differences, settings_toml
 
 EXAMPLE = """
 goal = "<=0.3"
@@ -273,7 +267,7 @@ def test_the_defaults_of_the_settings_are_those_of_the_estimators():
     parameters = found.model.completed(ensemble=False).estimator_parameters()
     own = SISSORegressor().get_params()
     assert {key: own[key] for key in parameters} == parameters
-    assert set(own) - set(parameters) == {"low", "regression", "threads", "units"}
+    assert set(own) - set(parameters) == {"criterion", "low", "n_models", "regression", "threads", "units"}
     assert own["regression"] == found.model.regression
     assert own["low"] == ()
 
