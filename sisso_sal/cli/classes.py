@@ -85,7 +85,7 @@ def fit_classes(
     from sisso_sal.models.class_formulas import find_classes
     from sisso_sal.models.classifier import CLASS_SETTINGS, FIXED, class_factors
     from sisso_sal.models.inputs import table_of
-    from sisso_sal.models.stored import StoredClasses
+    from sisso_sal.models.stored import StoredModel
     from sisso_sal.spaces.table import TableSpace
 
     if not settings.model.intercept:
@@ -108,7 +108,7 @@ def fit_classes(
     with Progress("screening", silent) as progress:
         model = find_classes(parameters, training, names, progress)
     seconds = time.perf_counter() - start
-    stored = StoredClasses(model, parameters, data.target_name or "", "")
+    stored = StoredModel(model, parameters, data.target_name or "", "")
     counts = np.bincount(codes.astype(int), minlength=len(names)).tolist()
     document = classes_document(model, data.target_name or "", list(zip(names, counts, strict=True)))
     return stored, document | data.remarks() | {"seconds": round(seconds, 4)}

@@ -77,7 +77,7 @@ def fit_tasks(table: Path, targets: tuple[str, ...], settings, formula: str | No
     options : dict
         Those of `TASKS`, and ``threads``, ``executor``, ``n_workers`` and ``silent``.
     """
-    from sisso_sal.models.stored import StoredTasks
+    from sisso_sal.models.stored import StoredModel
     from sisso_sal.models.task_models import find_task_formulas
 
     training, column, units, remarks = _of_targets(table, targets, settings, formula) if len(targets) > 1 else (
@@ -101,7 +101,7 @@ def fit_tasks(table: Path, targets: tuple[str, ...], settings, formula: str | No
         model = find_task_formulas(parameters, training, column, units, progress)
     about = {"seconds": round(time.perf_counter() - start, 4), "seed": settings.seed}
     target = (training.target, training.target_unit)
-    return StoredTasks(model, parameters, *target), _document(model, target, remarks) | about
+    return StoredModel(model, parameters, *target), _document(model, target, remarks) | about
 
 
 def _of_column(path: Path, settings, formula: str | None, task: str):

@@ -12,9 +12,10 @@ from sisso_sal.models.class_formulas import FittedClasses
 from sisso_sal.models.class_records import ClassifierRecord
 from sisso_sal.models.ensemble_model import EnsembleModel
 from sisso_sal.models.formulas import FittedModels
+from sisso_sal.models.needs import AnyModel, Model
 from sisso_sal.models.record_types import read_record
 from sisso_sal.models.records import EnsembleRecord, RegressorRecord
-from sisso_sal.models.stored import StoredClasses, StoredModel, StoredTasks
+from sisso_sal.models.stored import StoredModel
 from sisso_sal.models.task_models import FittedTasks
 from sisso_sal.models.task_records import TasksRecord
 from sisso_sal.system.documents import LARGE, json_of, read_bytes, shown
@@ -98,7 +99,7 @@ def load_model(
     return SISSOEnsemble.fitted(model, settings, *named), *named
 
 
-def read_model(path: str | os.PathLike[str], *, formulas_only: bool = False) -> StoredModel:
+def read_model(path: str | os.PathLike[str], *, formulas_only: bool = False) -> StoredModel[Model]:
     """Read the model file of something that predicts a number, of one task.
 
     Parameters
@@ -112,17 +113,16 @@ def read_model(path: str | os.PathLike[str], *, formulas_only: bool = False) -> 
         See `read_any_model`; also the file holds a classifier, or a model of several tasks.
     """
     stored = read_any_model(path, formulas_only=formulas_only)
-    if isinstance(stored, StoredClasses):
+    model = stored.model
+    if isinstance(model, FittedClasses):
         raise ModelFileError(f"{path}: needs a model that predicts a number, found a classifier; predict takes it")
-    if isinstance(stored, StoredTasks):
-        n = len(stored.model.task_names)
+    if isinstance(model, FittedTasks):
+        n = len(model.task_names)
         raise ModelFileError(f"{path}: needs a model of one task, found one of {n} tasks; predict and export take it")
-    return stored
+    return StoredModel(model, stored.settings, stored.target, stored.target_unit)
 
 
-def read_any_model(
-    path: str | os.PathLike[str], *, formulas_only: bool = False
-) -> StoredModel | StoredTasks | StoredClasses:
+def read_any_model(path: str | os.PathLike[str], *, formulas_only: bool = False) -> StoredModel[AnyModel]:
     """Read a model file.
 
     Parameters
@@ -158,18 +158,18 @@ def read_any_model(
         raise ModelFileError(f"{path}: the model file is damaged: {reason}") from error
 
 
-def _restored(document: Mapping[str, Any], formulas_only: bool) -> StoredModel | StoredTasks | StoredClasses:
+def _restored(document: Mapping[str, Any], formulas_only: bool) -> StoredModel[AnyModel]:
     if document["kind"] == "regressor":
         record = read_record(RegressorRecord, document)
         model = FittedModels.of_file(record)
     elif document["kind"] == "tasks":
         record = read_record(TasksRecord, document)
         settings = record.settings.model_dump()
-        return StoredTasks(FittedTasks.of_file(record), settings, record.target.name, record.target.unit)
+        return StoredModel(FittedTasks.of_file(record), settings, record.target.name, record.target.unit)
     elif document["kind"] == "classifier":
         record = read_record(ClassifierRecord, document)
         settings = record.settings.model_dump()
-        return StoredClasses(FittedClasses.of_file(record), settings, record.target.name, record.target.unit)
+        return StoredModel(FittedClasses.of_file(record), settings, record.target.name, record.target.unit)
     else:
         record = read_record(EnsembleRecord, document)
         model = EnsembleModel.of_file(record.model_copy(update={"correction": None}) if formulas_only else record)
