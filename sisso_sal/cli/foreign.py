@@ -144,7 +144,8 @@ def _run(source, document: dict[str, Any], output: Files, threads: int | None, a
 
     from sisso_sal.settings.campaign import load_settings
 
-    warnings.filterwarnings("ignore", message="unit 'unit[0-9]+' is not known")  # units that this command named
+    for message in ("unit 'unit[0-9]+' is not known", ".*: compositions are left out"):
+        warnings.filterwarnings("ignore", message=message)  # units that this command named; SISSO has no compositions
     with tempfile.TemporaryDirectory() as scratch:
         files = _written(source, Path(scratch), force=False)
         try:
