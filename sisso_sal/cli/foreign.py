@@ -174,16 +174,15 @@ def _fitted(source, table: Path, settings, output: Files, threads: int | None, *
     from sisso_sal.cli.tasks import fit_tasks, tell_tasks
 
     given = dict(source.options)
-    if output.folder is not None and ("task" in given or "classify" in given):
-        what = "several tasks; choose with --only-task" if "task" in given else "classes"
-        raise InputError(f"--sisso-output: needs one task of numbers, found {what}")
+    check_sisso_output(output.folder, settings, False, output.force)
     if "task" in given:
-        of_tasks = {"same_sign": False, "criterion": None, **given}
+        of_tasks = {"same_sign": False, "criterion": None, "sisso_output": output.folder, **given}
         work = {"threads": threads, "executor": "local", "n_workers": None, "silent": silent}
         return *fit_tasks(table, (), settings, None, of_tasks | work), tell_tasks
     if "classify" in given:
+        if output.folder is not None:
+            raise InputError("--sisso-output: needs a target that is a number, found classes")
         return *fit_classes(table, settings, None, given, threads, silent), tell_classes
-    check_sisso_output(output.folder, settings, False, output.force)
     wanted = FitRequest(sisso_output=output.folder, criterion=given.get("criterion", "rmse"))
     return *fitted(read(table, settings, None), settings, threads, wanted, silent=silent), tell_fit
 
