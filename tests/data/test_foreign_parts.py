@@ -199,6 +199,64 @@ def test_every_row_is_in_its_part(sizes, is_classes, data, tmp_path_factory):
     assert [parts.count(name) for name in dict.fromkeys(parts)] == sizes
 
 
+def rows_of(path):
+    """The numbers of a file of SISSO without a header."""
+    return np.array([line.split() for line in path.read_text().splitlines()], dtype=float)
+
+
+def test_the_files_of_tasks_hold_the_models_and_their_predictions(tmp_path):
+    folder, out = two_tasks(tmp_path, "metric='RMSE'\ndesc_dim=2\n", task="c"), tmp_path / "out"
+    document = imported(folder, "--sisso-output", out)
+    assert sorted(document["sisso_output"]) == sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
+    text = (out / "SISSO.out").read_text()
+    assert "Number of samples for the task(s):     12     7\n" in text
+    assert "Task_weighting:        1\nSign-constrained multi-task learning:      F\n" in text
+    model = document["models"][-1]
+    assert f"Overall RMSE and MaxAE: {model['rmse']:10.6f}{model['max_abs_error']:10.6f}\n" in text
+    coefficients = (out / "Models" / "top0010_D002_coeff").read_text().splitlines()[1].split()
+    told = [float(number) for number in coefficients[1:]]
+    expected = [own["intercept"] for own in model["tasks"].values()]
+    assert [told[0], told[3]] == pytest.approx(expected, abs=1e-8)
+    source = read_foreign(folder)
+    for place, start, stop in ((1, 0, 12), (2, 12, 19)):
+        lines = (out / "Models" / "data_top1" / f"desc_D002_t{place:03d}.dat").read_text().splitlines()
+        assert lines[0].split() == ["Index", "y_true", "y_pred", "descriptor_1", "descriptor_2"]
+        table = np.array([line.split() for line in lines[1:]], dtype=float)
+        np.testing.assert_allclose(table[:, 1], [float(row[1]) for row in source.rows[start:stop]], rtol=1e-9)
+        own = told[3 * place - 3 : 3 * place]
+        np.testing.assert_allclose(table[:, 2], own[0] + table[:, 3:] @ own[1:], atol=1e-7)
+        space = rows_of(out / "SIS_subspaces" / f"Uspace_t{place:03d}.dat")
+        np.testing.assert_allclose(space[:, 0], table[:, 1])
+        ids = [int(x) for x in (out / "Models" / "top0010_D002").read_text().splitlines()[1].split("(")[1][:-1].split()]
+        np.testing.assert_allclose(space[:, ids], table[:, 3:])
+    again = CliRunner().invoke(cli, ["import-sisso", str(folder), "--sisso-output", str(out)])
+    assert "is not empty; give another --sisso-output, or --force" in str(again.exception)
+
+
+@pytest.mark.parametrize("sizes", ["(12,9)", "(6,10,5)"])
+def test_the_files_of_classes_hold_the_samples_in_the_overlap(tmp_path, sizes):
+    folder, out = two_classes(tmp_path, "desc_dim=2\n", sizes), tmp_path / "out"
+    document = imported(folder, "--sisso-output", out)
+    assert sorted(document["sisso_output"]) == sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
+    model = document["models"][-1]
+    named = f"D{model['dimension']:03d}"
+    lines = (out / "Models" / "data_top1" / f"desc_{named}.dat").read_text().splitlines()[1:]
+    n_unclear = sum(line.split()[1] == "NO" for line in lines)
+    numbers, _, ids = next(out.glob(f"Models/top*_{named}")).read_text().splitlines()[1].partition("(")
+    assert [float(number) for number in numbers.split()[1:]] == pytest.approx(
+        [model["overlap"], model["overlap_size"]], abs=1e-5
+    )
+    assert n_unclear <= model["overlap"]
+    assert (n_unclear > 0) is (sizes == "(6,10,5)")
+    assert f"in all overlap regions: {n_unclear:10d}\n" in (out / "SISSO.out").read_text()
+    space = rows_of(out / "SIS_subspaces" / "Uspace.dat")
+    chosen = [int(number) - 1 for number in ids.strip(")").split()]
+    np.testing.assert_allclose(space[:, chosen], np.array([line.split()[2:] for line in lines], dtype=float))
+    first = (out / "SIS_subspaces" / "Uspace.expressions").read_text().splitlines()[0]
+    assert int(first.split("N_overlap =")[1].split()[0]) == document["models"][0]["overlap"]
+    assert float(first.rpartition("=")[2]) == pytest.approx(document["models"][0]["overlap_size"], abs=1e-4)
+
+
 CPP = {
     "data_file": "data.csv", "property_key": "y", "task_key": "family", "desc_dim": 1, "n_sis_select": 9, "max_rung": 1,
     "opset": ["mult", "div"], "n_residual": 1, "min_abs_feat_val": 1e-5, "max_abs_feat_val": 1e5,
