@@ -138,11 +138,7 @@ def fit(
         tell = tell_tasks
     elif is_of_classes(table, settings.target, of_class):
         numbers = {"members": is_ensemble, "low": settings.ensemble.low, "criterion": of_tasks["criterion"]}
-        numbers |= {
-            "max-correlation": settings.model.max_correlation < 1,
-            "executor": executor != "local",
-            "workers": n_workers,
-        }
+        numbers |= {"max-correlation": settings.model.max_correlation < 1, "executor": executor}
         refuse("needs a target that is a number, found classes", of_one_model | numbers)
         model, document = fit_classes(table, settings, formula, of_class, threads, silent)
         tell = tell_classes

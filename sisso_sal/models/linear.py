@@ -188,8 +188,6 @@ class SISSOModel:
 
     def shown(self, target: str, target_unit: str = "") -> str:
         """The model over several lines for people, with simplified formulas; see `sisso_sal.models.spelling`."""
-        if self.is_product:
-            return self.equation(target, target_unit)
         return spelling.shown(self, target, target_unit)
 
     def latex(self, target: str = "y") -> str:

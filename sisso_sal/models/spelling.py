@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -39,9 +38,6 @@ class Spelled(Protocol):
     @property
     def link(self) -> TargetTransform: ...
 
-    @property
-    def is_product(self) -> bool: ...
-
     def primaries(self) -> tuple[str, ...]: ...
 
     def coefficient_units(self, target_unit: str) -> list[str]: ...
@@ -77,20 +73,7 @@ def _raised(unit: str) -> str:
 
 
 def latex(model: Spelled, target: str) -> str:
-    r"""The model as one line of LaTeX with simplified formulas; coefficients are in units of the target over the descriptor.
-
-    Examples
-    --------
-    >>> from sisso_sal.features.expression import Expression
-    >>> from sisso_sal.models.linear import SISSOModel, Term
-    >>> print(latex(SISSOModel((Term(Expression.primary("r"), -2.0, 0.0, 1.0),), 0.0, 0.0, 0.0, is_product=True), "E"))
-    E = 1 \, \left|r\right|^{-2}
-    """
-    if model.is_product:
-        powers = (
-            rf" \, \left|{written(term.expression, 'latex')}\right|^{{{term.coefficient:.6g}}}" for term in model.terms
-        )
-        return f"{latex_symbol(target)} = {_latex_number(_factor(model))}{''.join(powers)}"
+    """The model as one line of LaTeX with simplified formulas; coefficients are in units of the target over the descriptor."""
     head = latex_symbol(target) if model.link.is_identity else rf"\text{{{latex_text(model.link.phrase(target))}}}"
     text = f"{head} = {_latex_number(model.intercept)}"
     for term in model.terms:
@@ -100,11 +83,6 @@ def latex(model: Spelled, target: str) -> str:
     return text
 
 
-def _factor(model: Spelled) -> float:
-    """What a product of powers is multiplied by; not infinite."""
-    return math.exp(min(model.intercept, 700.0))
-
-
 def _latex_number(value: float) -> str:
     mantissa, _, exponent = f"{value:.6g}".partition("e")
     return rf"{mantissa} \times 10^{{{int(exponent)}}}" if exponent else mantissa
@@ -112,12 +90,6 @@ def _latex_number(value: float) -> str:
 
 def mathml(model: Spelled, target: str) -> str:
     """The model as one ``math`` element of presentation MathML with simplified formulas; fractions, roots and bars stretch."""
-    if model.is_product:
-        text = f"{mathml_symbol(target)}<mo>=</mo>{_mathml_number(_factor(model))}"
-        for term in model.terms:
-            base = f"<mrow><mo>|</mo>{written(term.expression, 'mathml')}<mo>|</mo></mrow>"
-            text += f"<mo>⋅</mo><msup>{base}{_mathml_number(term.coefficient)}</msup>"
-        return f'<math display="block"><mrow>{text}</mrow></math>'
     is_target = model.link.is_identity
     head = mathml_symbol(target) if is_target else f"<mtext>{model.link.phrase(mathml_symbol(target))}</mtext>"
     text = f"{head}<mo>=</mo>{_mathml_number(model.intercept)}"

@@ -38,7 +38,7 @@ def test_primary_features_are_chosen_first_and_the_output_says_what_that_means(f
     assert "the choice saw all labels: errors are smaller than those of new materials" in text
     if by == "pairs":
         assert "primary features (pairs): x07, x19, " in text
-        assert "3 [K] · x07/x19" in text
+        assert "3 [K] * x07/x19" in text
     document = json.loads(fit(folder, "--select", 6, "--select-by", by, *rounds, "--seed", 5, "--json"))
     assert document["selection"]["n_primary"] == 40
     assert len(document["selection"]["primaries"]) == 6
