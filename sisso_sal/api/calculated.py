@@ -17,7 +17,7 @@ from sisso_sal.data.table import read_wanted
 from sisso_sal.errors import CampaignError, SettingsError
 from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.store import read_ledger
-from sisso_sal.oracle.registry import oracle_named
+from sisso_sal.oracle.registry import oracle_named, usable_oracle
 from sisso_sal.protocols import Progress
 from sisso_sal.settings import DONE
 from sisso_sal.settings.campaign import CampaignSettings
@@ -60,11 +60,11 @@ def labels_of_calculations(
     CampaignError
         The run has not begun, or has no such level.
     SettingsError, InputError
-        See `sisso_sal.oracle.calculations.survey.survey`.
+        The label has vibrations, of which a folder has none; see also `sisso_sal.oracle.calculations.survey.survey`.
     """
     from sisso_sal.oracle.calculations.survey import SOURCE, survey
 
-    kind, path = oracle_named(source)
+    kind, _ = oracle_named(source)
     if kind.written.partition(":")[0] != DONE:
         raise SettingsError(f"--from: needs {DONE}:PATH, found '{source}'")
     state = fold(read_ledger(Path(run)).events())
@@ -75,13 +75,19 @@ def labels_of_calculations(
     if level is not None and level not in names:
         raise CampaignError(f"level: needs one of {', '.join(names) or 'none'}, found '{level}'")
     lower = next((one for one in settings.lower if one.name == level), None)
-    at = settings if lower is None else settings.at_level(lower.name)
+    at = settings.of_target if lower is None else settings.at_level(lower.name)
+    _, path = usable_oracle(at.model_copy(update={"run": at.run.model_copy(update={"oracle": source})}))
     column = settings.target if lower is None else lower.column
     looked = survey(path, at.label, _candidates(Path(run), settings, str(column)), every=True, progress=progress)
-    labels = (state if lower is None else state.at(lower.name)).labels
+    place = state if lower is None else state.at(lower.name)
+    labels = place.labels
     others = {id: one for id, one in looked.labels.items() if id in labels and not _is_same(labels[id], one.value)}
     new = {id: one for id, one in looked.labels.items() if id not in labels or (replace and id in others)}
     lines = looked.notes()
+    computed = sum(case.source == "oracle" for case in place.of("labelled"))
+    if new and computed:
+        labelled = "1 label" if computed == 1 else f"{computed} labels"
+        lines.append(f"an oracle computed {labelled} of the run; whether with the same settings is not checked")
     if others and not replace:
         few = ", ".join(f"{id} {labels[id]:.6g} -> {one.value:.6g}" for id, one in list(others.items())[:_FEW])
         more = f" and {len(others) - _FEW} more" if len(others) > _FEW else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -114,7 +114,8 @@ class Campaign:
         _check_objects(oracle, self.threads)
         given = settings_of_run(self.folder, config, {"goal": goal, "oracle": spoken, **options})
         self.given = without_unused(given, self.talk.tell)
-        self.space = _space_of(table, self.given.settings, formula, self.talk.tell)
+        oracles = (self.given.settings.run.oracle, _first_oracle(self.folder))
+        self.space = _space_of(table, self.given.settings, formula, self.talk.tell, oracles)
         resolved(
             self.given.settings, self.space
         )  # an unknown goal or acquisition is refused now, not at the first step
@@ -275,7 +276,7 @@ class Campaign:
         places = {level.name: _at_level(table, str(level.column)) for level in self.settings.lower}
         places |= {"": table} if is_named else {}
         for level, candidates in places.items():
-            settings = self.settings.at_level(level) if level else self.settings
+            settings = self.settings.at_level(level) if level else self.settings.of_target
             last = [one.name for one in self.settings.level[-1:]]
             with _named(self.settings, *([level] if level else last)):
                 labels, lines = known_labels(settings, candidates, self.progress)
@@ -337,6 +338,12 @@ def settings_of_run(run: Path, config: str | os.PathLike[str] | None, options: d
     return complete_settings(config, options, user=user)
 
 
+def _first_oracle(run: Path) -> str:
+    """The oracle that a run began with; "" where it has not begun."""
+    begun = list(read_ledger(run).events("created")) if (run / DATABASE).exists() else []
+    return str(begun[-1].get("settings", {}).get("run", {}).get("oracle", "")) if begun else ""
+
+
 def write_report_of(run: Path, is_over: bool) -> list[str]:
     """Write the report of a run folder into it.
 
@@ -388,7 +395,9 @@ def _space_of(
     settings: CampaignSettings,
     formula: str | None,
     tell: Callable[[str], None],
+    oracles: Iterable[str],
 ) -> Space:
+    """The candidates; where one of the oracles had labels before it was asked, a table needs neither labels nor a target."""
     if isinstance(table, Table | Space):
         for name in ("columns", "drop", "group"):
             if getattr(settings, name) is not None:
@@ -400,5 +409,5 @@ def _space_of(
         return table
     from sisso_sal.oracle.registry import has_known_labels
 
-    read = read_unlabelled if has_known_labels(settings) else read_candidates
+    read = read_unlabelled if any(map(has_known_labels, oracles)) else read_candidates
     return TableSpace(read(table, settings, formula, with_gaps=True, tell=tell))

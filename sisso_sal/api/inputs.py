@@ -208,7 +208,7 @@ def read_unlabelled(
         raise TableError(
             f"{table.path}: target column '{asked}' is missing, and '{found}' has gaps; --drop leaves it out"
         )
-    return with_target(table, settings.label.quantity, asked if is_new else None)
+    return with_target(table, settings.of_target.label.quantity, asked if is_new else None)
 
 
 def with_target(table: Table, quantity: str, header: str | None = None) -> Table:

@@ -20,6 +20,7 @@ from sisso_sal.campaign.levels import check_levels_of
 from sisso_sal.errors import CampaignError, FitError, SettingsError
 from sisso_sal.ledger.state import State
 from sisso_sal.protocols import KnownLabel, Maximiser, Oracle, Space
+from sisso_sal.settings import DONE, is_left_to_people
 from sisso_sal.settings.campaign import CampaignSettings, RunSettings
 from sisso_sal.settings.layers import Origin
 from sisso_sal.settings.written import differences, settings_toml
@@ -30,6 +31,7 @@ Origins = Mapping[str, Origin]
 """Where each setting was given, by section and key."""
 Kind = TypeVar("Kind", CampaignSettings, RunSettings)
 _SHOWN = 8
+_FEW = 4
 _SAME = 1e-9  # relative, of a label that was made a second time
 
 
@@ -139,17 +141,50 @@ def labels_elsewhere(known: Mapping[str, Mapping[str, KnownLabel]], state: State
     ]
 
 
-def changed_elsewhere(known: Mapping[str, Mapping[str, KnownLabel]], state: State) -> list[str]:
-    """Labels that were taken from where they are now other ones, a text each; the recorded ones stay."""
+def changed_elsewhere(
+    known: Mapping[str, Mapping[str, KnownLabel]], state: State, settings: CampaignSettings, run: Path
+) -> list[str]:
+    """A line for each level at which labels are now other ones where they were taken from; the recorded ones stay."""
+    lines = []
+    for level, labels in known.items():
+        pairs = ((label, state.at(level).cases.get(id)) for id, label in labels.items())
+        changed = [
+            f"{case.id} {case.value:.6g} -> {label.value:.6g}"
+            for label, case in pairs
+            if case is not None
+            and case.source == label.source
+            and case.value is not None
+            and abs(case.value - label.value) > _SAME * max(abs(label.value), 1.0)
+        ]
+        if changed:
+            few = ", ".join(changed[:_FEW]) + (f" and {len(changed) - _FEW} more" if len(changed) > _FEW else "")
+            oracle = (settings.at_level(level) if level else settings).run.oracle
+            how = f"sisso-sal label {run} --from {oracle}{f' --level {level}' if level else ''} --replace"
+            lines.append(
+                f"other labels now follow from the calculations ({few}); the recorded ones stay; {how} changes them"
+            )
+    return lines
+
+
+def mixed_sources(state: State, settings: CampaignSettings, oracle: Mapping[str, Any]) -> list[str]:
+    """A line where a campaign with labels from a folder of calculations goes on with an oracle that computes."""
+    done = sum(case.source == DONE for case in state.of("labelled"))
+    if not done or is_left_to_people(settings.run.oracle) or dict(oracle) == dict(state.oracle):
+        return []
+    labels = "1 label is" if done == 1 else f"{done} labels are"
     return [
-        f"{id} {case.value:.6g} -> {label.value:.6g}"
-        for level, labels in known.items()
-        for id, label in labels.items()
-        if (case := state.at(level).cases.get(id)) is not None
-        and case.source == label.source
-        and case.value is not None
-        and abs(case.value - label.value) > _SAME * max(abs(label.value), 1.0)
+        f"{labels} of calculations that were done already; whether '{settings.run.oracle}' computes with their settings "
+        "(program, functional, basis, k-points) is not checked"
     ]
+
+
+def beside_computed(known: Mapping[str, Mapping[str, KnownLabel]], state: State) -> str:
+    """What is to be told where labels that oracles had already come beside such that an oracle computed; "" where they do not."""
+    computed = sum(case.source == "oracle" for level in known for case in state.at(level).of("labelled"))
+    if not computed:
+        return ""
+    labels = "a label" if computed == 1 else f"{computed} labels"
+    return f", beside {labels} that an oracle computed; whether with the same settings is not checked"
 
 
 def run_changes(

@@ -19,9 +19,11 @@ from sisso_sal.campaign.filled import as_begun, values_of_table
 from sisso_sal.campaign.inbox import events_for, left, notes_in, put_away
 from sisso_sal.campaign.inputs import (
     Origins,
+    beside_computed,
     changed_elsewhere,
     create,
     labels_elsewhere,
+    mixed_sources,
     new_labels,
     recall,
     refuse_changes,
@@ -44,7 +46,6 @@ from sisso_sal.protocols import Space
 from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.system.costs import Sequel, followed_by
 
-_FEW = 4
 FIRST_PAUSE = 0.02
 """Seconds before the second step; each further pause is 1.5 times as long, up to the oracle's `poll`."""
 
@@ -180,9 +181,12 @@ class Loop:
             self._take_known()
             return
         changes = run_changes(self.run, state, self._settings, self._about, self._origins)
+        mixed = mixed_sources(state, self._settings, self._about)
         write(*changes)
         for line in (line for _, event in changes for line in event["changes"]):
             self._talk.change(line)
+        for line in mixed:
+            self._talk.tell(line)
         write(*new_labels(self._space, state.labels))
         if state.iterations:
             self._take_filled()
@@ -202,17 +206,14 @@ class Loop:
     def _take_known(self) -> None:
         """Record the labels that oracles had already; those that are others now are told, and stay as they were."""
         known = self._tools.known
-        changed = changed_elsewhere(known, self.state)
-        new = labels_elsewhere(known, self.state)
+        changed = changed_elsewhere(known, self.state, self._settings, self.run)
+        new, beside = labels_elsewhere(known, self.state), beside_computed(known, self.state)
         self._journal.write(*new)
         if new:
-            self._talk.tell(f"recorded: {len(new)} label{'s' * (len(new) > 1)} of calculations that were done already")
-        if changed:
-            few = ", ".join(changed[:_FEW]) + (f" and {len(changed) - _FEW} more" if len(changed) > _FEW else "")
-            self._talk.tell(
-                f"other labels now follow from the calculations ({few}); the recorded ones stay; sisso-sal label {self.run} --from "
-                f"{self._settings.run.oracle} --replace changes them"
-            )
+            told = f"recorded: {len(new)} label{'s' * (len(new) > 1)} of calculations that were done already"
+            self._talk.tell(f"{told}{beside}")
+        for line in changed:
+            self._talk.tell(line)
 
     def _starts_anew(self) -> bool:
         """Whether the inputs changed; a run without iterations may start again with other inputs."""

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sisso_sal.campaign.filled import as_begun
 from sisso_sal.campaign.inputs import (
     Origins,
@@ -27,9 +29,11 @@ from sisso_sal.settings.campaign import CampaignSettings
 
 
 def check_start(space: Space, settings: CampaignSettings, run: Path, tools: Tools) -> None:
-    """Refuse inputs on which no surrogate can be fitted; an existing run has enough labels."""
-    fewest = (1, "") if (run / DATABASE).exists() else tools.fewest_labels(settings)
-    check_learnable(space, fewest, tools.known.get("", {}).keys())
+    """Refuse inputs on which no surrogate can be fitted; an existing run has enough labels, of its table or of its ledger."""
+    is_begun, known = (run / DATABASE).exists(), {*tools.known.get("", {})}
+    if is_begun and not known and not np.isfinite(space.labels).any():
+        known = {*fold(read_ledger(run).events()).labels}
+    check_learnable(space, (1, "") if is_begun else tools.fewest_labels(settings), known)
 
 
 def preview(

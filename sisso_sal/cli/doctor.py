@@ -118,7 +118,7 @@ def _survey(
     if table is not None:
         candidates = read_unlabelled(table, settings)
     with Progress("reading calculations", quiet or as_json) as progress:
-        looked = survey(path, settings.label, candidates, progress=progress)
+        looked = survey(path, settings.of_target.label, candidates, progress=progress)
     emit(dumps(looked.document())) if as_json else show(survey_text(looked.notes(), looked.document()))
     next_step(f"sisso-sal discover {table or 'TABLE'} --oracle {oracle}")
 

@@ -145,9 +145,11 @@ def _export_calculations(
 ) -> None:
     """A file of the calculations of a run, and a line on what is in it."""
     from sisso_sal.export.ase_database import check_database_name, write_ase_database
-    from sisso_sal.export.calculations import calculations_of
+    from sisso_sal.export.calculations import calculations_of, folder_of_calculations
     from sisso_sal.export.nomad import LIMIT, NomadMetadata, write_nomad
+    from sisso_sal.oracle.workflow.run_folders import calculation_folders
 
+    folder_of_calculations(run)
     ending = _OF_CALCULATIONS[form]
     if out is None:
         raise SettingsError(f"out: needs a file for --format {form}, such as --out {run.name or 'run'}{ending}")
@@ -173,6 +175,8 @@ def _export_calculations(
             note(f"{out}: NOMAD takes at most {LIMIT / 1e9:.0f} GB in one upload")
     document |= {"n_calculations": n, "left_out": left_out}
     emit(dumps(document)) if as_json else show(f"{out}: {n} calculations, {told}")
+    if others := [str(folder.parent) for folder in calculation_folders(run)[1:] if folder != run]:
+        note(f"lower levels have calculations of their own, which are exported by their folders: {', '.join(others)}")
     if left_out:
         note("left out: " + ", ".join(f"{count} {why}" for why, count in left_out.items()))
     next_step(_USES[form].format(file=out), err=True)

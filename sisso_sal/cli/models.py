@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -51,6 +51,7 @@ from sisso_sal.errors import SettingsError
 if TYPE_CHECKING:
     from sisso_sal.models.ensemble_model import EnsembleModel
     from sisso_sal.models.formulas import FittedModels
+    from sisso_sal.settings.campaign import ModelSettings
 
 
 @click.command(cls=Computing, short_help="Find formulas for a property")
@@ -116,10 +117,8 @@ def fit(
     if only and not is_ensemble:
         raise SettingsError(f"{only[0].replace('_', '-')}: needs --members, found a fit of one model")
     of_tasks = {name: options.pop(name) for name in ("task", "same_sign", "task_weighting")}
-    criterion = of_class.get("criterion")
-    of_tasks["criterion"] = of_class.pop("criterion") if criterion in CRITERIA_OF_NUMBERS else None
-    has_tasks = bool(of_tasks["task"]) or len(target) > 1
-    check_tasks(of_tasks, options, len(target), is_ensemble=is_ensemble)
+    of_tasks["criterion"] = of_class.pop("criterion") if of_class.get("criterion") in CRITERIA_OF_NUMBERS else None
+    has_tasks = check_tasks(of_tasks, options, len(target), is_ensemble=is_ensemble)
     if is_ensemble and n_models is not None:
         raise SettingsError("n-models: needs a fit of one model, found --members")
     if plot is not None and n_models is None:
@@ -128,9 +127,7 @@ def fit(
     of_model = {name: value for name, value in options.items() if "select" not in name}
     settings = load(config, {"target": asked, "id": id_column, **model_changes(of_model)}, ensemble=is_ensemble)
     selection, silent = selection_of(options, settings.seed), quiet or as_json
-    of_one_model = {"n-models": n_models, "select": selection}
-    of_one_model |= {"sisso-output": sisso_output, "param-operators": settings.model.param_operators}
-    of_one_model |= {"regression": settings.model.regression if settings.model.regression != "linear" else None}
+    of_one_model = {"n-models": n_models, "select": selection, "sisso-output": sisso_output} | _asked_of(settings.model)
     if has_tasks:
         refuse("needs one task, found several", of_one_model | of_class)
         work = {"threads": threads, "executor": executor, "n_workers": n_workers, "silent": silent}
@@ -138,7 +135,8 @@ def fit(
         tell = tell_tasks
     elif is_of_classes(table, settings.target, of_class):
         numbers = {"members": is_ensemble, "low": settings.ensemble.low, "criterion": of_tasks["criterion"]}
-        numbers |= {"max-correlation": settings.model.max_correlation < 1, "executor": executor}
+        numbers |= {"max-correlation": settings.model.max_correlation < 1}
+        numbers |= {"executor": executor != "local", "workers": n_workers}
         refuse("needs a target that is a number, found classes", of_one_model | numbers)
         model, document = fit_classes(table, settings, formula, of_class, threads, silent)
         tell = tell_classes
@@ -157,10 +155,7 @@ def fit(
         save_model(out, model, document["target"]["name"], document["target"]["unit"])
     tell(document, as_json)
     if plot is not None and document["trade_off"] is not None:
-        from sisso_sal.report.figures.error_against_complexity import error_against_complexity
-        from sisso_sal.report.figures.saved import save_figure
-
-        save_figure(error_against_complexity(document), plot)
+        _draw(document, plot)
     if sisso_output is not None and not as_json:
         programs = "SISSO++" if settings.model.regression == "log" else "SISSO 3.5 and SISSO++"
         note(f"files of {programs} are in {sisso_output}")
@@ -168,6 +163,20 @@ def fit(
         next_step(f"sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out} --format python")
     else:
         next_step("add --out model.json to save the model for predict and export")
+
+
+def _draw(document: dict[str, Any], path: Path) -> None:
+    """Error against complexity."""
+    from sisso_sal.report.figures.error_against_complexity import error_against_complexity
+    from sisso_sal.report.figures.saved import save_figure
+
+    save_figure(error_against_complexity(document), path)
+
+
+def _asked_of(formulas: ModelSettings) -> dict[str, Any]:
+    """Settings of formulas that only a fit of numbers in one task has; None where nothing is asked for."""
+    is_linear = formulas.regression == "linear"
+    return {"param-operators": formulas.param_operators, "regression": None if is_linear else formulas.regression}
 
 
 def _chosen(learned, is_recommended: bool):

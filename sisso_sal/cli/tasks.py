@@ -34,8 +34,8 @@ TASKS = panel(
 )
 
 
-def check_tasks(options: dict[str, Any], others: dict[str, Any], n_targets: int, *, is_ensemble: bool) -> None:
-    """Refuse options of several tasks where there is one, and others that need one.
+def check_tasks(options: dict[str, Any], others: dict[str, Any], n_targets: int, *, is_ensemble: bool) -> bool:
+    """Whether there are several tasks. Options of several are refused where there is one, and others that need one.
 
     Parameters
     ----------
@@ -60,6 +60,7 @@ def check_tasks(options: dict[str, Any], others: dict[str, Any], n_targets: int,
         raise SettingsError(f"{name}: several tasks and other criteria are fitted by one model, found --members")
     if has_tasks and others.get("low"):
         raise SettingsError("low: needs one task, found several")
+    return has_tasks
 
 
 def fit_tasks(table: Path, targets: tuple[str, ...], settings, formula: str | None, options: dict[str, Any]):

@@ -25,6 +25,8 @@ from sisso_sal.cli.terminal import next_step, show
 def worker(run, tags, idle, recover, quiet, debug):
     """Run the first-principles calculations that are waiting in RUN, until none is left.
 
+    Of a campaign with levels of theory all levels are worked at; RUN/levels/NAME is one of them.
+
     Any number of workers may run at once, here or in jobs of a cluster (sisso-sal slurm writes the scripts). If a worker is ended,
     another one takes over its step: at once where the end can be seen, else when it was silent for as long as run.lease says.
 
@@ -35,12 +37,11 @@ def worker(run, tags, idle, recover, quiet, debug):
       sisso-sal worker runs/oxides --recover
     """
     kinds = [tag.strip() for tag in tags.split(",") if tag.strip()]
-    folder = run / "oracle" if (run / "oracle").is_dir() else run
-    from sisso_sal.oracle.workflow.tasks import put_back, work
+    from sisso_sal.oracle.workflow.run_folders import put_back_in_run, work_for_run
 
     if recover:
-        left = put_back(folder)
+        left = put_back_in_run(run)
         show(f"{run}: put back {', '.join(left)}" if left else f"{run}: no step of a dead worker")
     else:
-        work(folder, kinds, idle)
+        work_for_run(run, kinds, idle)
     next_step(f"sisso-sal status {run}", err=True)

@@ -259,7 +259,7 @@ def _compile_tasks() -> None:
     problem = Problem(x[0] ** 2, np.ones(6), np.ones(2, dtype=bool), np.array([0, 0, 0, 1, 1, 1]))
     screen(space, [ScreeningStep(problem, problem.normalised(problem.target[None], True))], 2)
     for dim in (1, 2):
-        sparsify(x, problem, dim, objective=Objective(is_same_sign=True))
+        sparsify_all([Subspace(x, problem)], dim, objective=Objective(is_same_sign=True))
 
 
 @cache

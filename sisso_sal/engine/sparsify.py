@@ -106,9 +106,8 @@ def sparsify(
     centre: bool = True,
     ranks: Ranks = NUMBERS,
     blocks: int = 1,
-    objective: Objective = SQUARES,
 ) -> BestSubsets:
-    """The `keep` best subsets of `dim` features, by the sum of squared residuals or another objective.
+    """The `keep` best subsets of `dim` features, by the sum of squared residuals.
 
     Parameters
     ----------
@@ -127,7 +126,6 @@ def sparsify(
         What orders equally good subsets.
     blocks : int
         Least number of pieces that the walk is cut into; the result does not depend on it.
-    objective : Objective
 
     Returns
     -------
@@ -141,7 +139,7 @@ def sparsify(
     >>> best.subset, best.coefficients.round(6), round(best.intercept, 6)
     ((0, 2), array([ 2., -1.]), 7.0)
     """
-    options = {"keep": keep, "n_scored": n_scored, "centre": centre, "blocks": blocks, "objective": objective}
+    options = {"keep": keep, "n_scored": n_scored, "centre": centre, "blocks": blocks}
     return sparsify_all([Subspace(values, problem, ranks)], dim, **options)[0]
 
 

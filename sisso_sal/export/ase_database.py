@@ -24,8 +24,10 @@ KEYS = {
     "step": ("Step", "relax, static or bands", ""),
     "start": ("Start", "Name of the structure that the calculation started from", ""),
     "reduced_formula": ("Reduced", "Reduced formula", ""),
-    "code": ("Code", "Program and its version", ""),
-    "functional": ("Functional", "Exchange-correlation functional", ""),
+    "code": ("Code", "Program", ""),
+    "version": ("Version", "Version of the program", ""),
+    "functional": ("Functional", "Exchange-correlation functional, with what is computed on top of it", ""),
+    "converged": ("Converged", "Always true: others are left out", ""),
     "magnetic_order": ("Order", "NM, FM, AFM or FiM", ""),
     "energy_per_atom": ("Energy/atom", "Energy of an atom", "eV"),
     "bandgap": ("Gap", "Band gap", "eV"),
@@ -125,14 +127,15 @@ def _atoms_of(document: Mapping[str, Any]) -> Any:
 
 def _pairs(one: SuccessfulCalculation, document: Mapping[str, Any], calculations: RunCalculations) -> dict[str, Any]:
     """The key-value pairs of a row, without what is not known."""
-    program = [document.get("calc_code"), document.get("version")]
     pairs = {
         "task": one.task,
         "step": one.step,
         "start": one.structure_name,
         "reduced_formula": one.formula,
-        "code": " ".join(str(part) for part in program if part) or None,
-        "functional": (document.get("input") or {}).get("xc"),
+        "code": document.get("calc_code"),
+        "version": document.get("version"),
+        "functional": _functional(document.get("input") or {}),
+        "converged": True,
         "magnetic_order": document.get("ordering"),
         "energy_per_atom": document.get("energy_per_atom"),
         "bandgap": document.get("bandgap"),
@@ -143,6 +146,13 @@ def _pairs(one: SuccessfulCalculation, document: Mapping[str, Any], calculations
         if len(labels) == 1:
             pairs |= {"label": labels.pop(), "target": calculations.target or None}
     return {key: _value(value) for key, value in pairs.items() if value is not None}
+
+
+def _functional(given: Mapping[str, Any]) -> str | None:
+    """The functional; RPA and GW make an energy or a gap another one, so that they are named with it."""
+    parameters = given.get("parameters") or {}
+    beyond = [f"{key} {parameters[key]}" for key in ("total_energy_method", "qpe_calc") if key in parameters]
+    return " + ".join([str(given["xc"]), *beyond]) if given.get("xc") else None
 
 
 def _value(value: Any) -> Any:

@@ -13,7 +13,7 @@ from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.store import read_ledger
 from sisso_sal.oxides.structures import formula_key
 
-__all__ = ["RunCalculations", "SuccessfulCalculation", "calculations_of"]
+__all__ = ["RunCalculations", "SuccessfulCalculation", "calculations_of", "folder_of_calculations"]
 
 _LEVELS = "levels"
 """Folder of a run that has one for each level of theory."""
@@ -89,6 +89,26 @@ class RunCalculations:
     target: str
 
 
+def folder_of_calculations(run: Path) -> Path:
+    """Where the calculations of a run folder are; a folder of calculations itself is returned as it is.
+
+    Raises
+    ------
+    InputError
+        There is no such folder, or it holds no calculations; Taskblaster is not installed.
+    """
+    if not run.is_dir():
+        raise InputError(f"{run}: needs a run folder, found {'a file' if run.exists() else 'nothing'}")
+    from sisso_sal.oracle.workflow.repository import has_tasks
+
+    root = run / "oracle" if (run / "oracle").is_dir() else run
+    if not has_tasks(root):
+        levels = sorted(str(folder.parent) for folder in run.glob(f"{_LEVELS}/*/oracle") if has_tasks(folder))
+        where = f"its levels have some: {', '.join(levels)}" if levels else "needs a run of an oracle that computes"
+        raise InputError(f"{run}: holds no calculations; {where}")
+    return root
+
+
 def calculations_of(run: Path) -> RunCalculations:
     """The calculations of a run folder, or of a folder of calculations (``RUN/oracle``), also while workers are at it.
 
@@ -105,16 +125,10 @@ def calculations_of(run: Path) -> RunCalculations:
     OracleError
         The folder cannot be read now.
     """
-    if not run.is_dir():
-        raise InputError(f"{run}: needs a run folder, found {'a file' if run.exists() else 'nothing'}")
-    from sisso_sal.oracle.workflow.repository import files_of, has_tasks
+    from sisso_sal.oracle.workflow.repository import files_of
     from sisso_sal.oracle.workflow.tasks import Workflow
 
-    root = run / "oracle" if (run / "oracle").is_dir() else run
-    if not has_tasks(root):
-        levels = sorted(str(folder.parent) for folder in run.glob(f"{_LEVELS}/*/oracle") if has_tasks(folder))
-        where = f"its levels have some: {', '.join(levels)}" if levels else "needs a run of an oracle that computes"
-        raise InputError(f"{run}: holds no calculations; {where}")
+    root = folder_of_calculations(run)
     of_key: dict[str, set[str]] = {}
     for request in Workflow(root, {}).requests():
         of_key.setdefault(formula_key(request.id), set()).add(request.candidate or request.id)
@@ -144,13 +158,13 @@ def _calculation(task: str, state: str, file: Path, of_key: Mapping[str, set[str
         document = read_document(file)
     except DocumentError:
         return "without a document"
-    if document["state"] == LEFT_OUT:
-        return "left out by the ranking"
+    place, step = Path(str(document.get("dir_name", ""))), task.split("/")[2]
+    if document["state"] == LEFT_OUT:  # and with it its energy
+        return "left out by the ranking" if step == "relax" else ""
+    if place.parent.name != step:  # a ranking, vibrations, bands of the static run, or what an earlier step failed with
+        return ""
     if document["state"] != "successful":
         return "failed"
-    place = Path(str(document.get("dir_name", "")))
-    if place.parent.name != task.split("/")[2]:  # a ranking, or bands that came out of the static run
-        return ""
     formula = str(document["formula_pretty"])
     candidates = tuple(sorted(of_key.get(task.split("/")[0], ())))
     return SuccessfulCalculation(task, formula, file.parent / place.name, file, candidates)

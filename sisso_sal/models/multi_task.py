@@ -34,7 +34,7 @@ class MultiTaskSISSO(BaseEstimator):
         What the best model of each dimension has the least of: ``rmse``, or ``max_abs_error``; all are fits of least squares.
     operators, rung, dim, n_sis, n_residual, max_complexity, max_features, min_abs, max_abs
         See `SISSORegressor`.
-    fit_intercept, unit_rules, units, threads
+    fit_intercept, unit_rules, max_correlation, units, threads
         See `SISSORegressor`; each task has its own intercept.
 
     Attributes
@@ -82,6 +82,7 @@ class MultiTaskSISSO(BaseEstimator):
         max_abs=1e5,
         fit_intercept=True,
         unit_rules="strict",
+        max_correlation=1.0,
         units=None,
         threads=None,
     ):
@@ -99,6 +100,7 @@ class MultiTaskSISSO(BaseEstimator):
         self.max_abs = max_abs
         self.fit_intercept = fit_intercept
         self.unit_rules = unit_rules
+        self.max_correlation = max_correlation
         self.units = units
         self.threads = threads
 

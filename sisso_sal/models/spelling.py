@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from math import exp
 from typing import Any, Protocol
 
 from sisso_sal.errors import SettingsError
@@ -11,7 +12,11 @@ from sisso_sal.features.expression import Expression
 from sisso_sal.features.names import quoted
 from sisso_sal.features.symbols import latex_symbol, latex_text, mathml_symbol
 from sisso_sal.features.typeset import RAISED, written
+from sisso_sal.features.unit_rules import SISSO
 from sisso_sal.models.transform import TargetTransform
+
+LARGEST_EXPONENT = 709.0
+"""Of e in a double."""
 
 _FUNCTIONS = ("cbrt", "cos", "exp", "log", "sin", "sqrt")
 
@@ -38,6 +43,9 @@ class Spelled(Protocol):
     @property
     def link(self) -> TargetTransform: ...
 
+    @property
+    def is_product(self) -> bool: ...
+
     def primaries(self) -> tuple[str, ...]: ...
 
     def coefficient_units(self, target_unit: str) -> list[str]: ...
@@ -56,7 +64,12 @@ def shown(model: Spelled, target: str, target_unit: str = "") -> str:
     E (eV) =  1
            - 2 [eV/Å²] · r²
     """
-    head = model.link.phrase(quoted(target) + (f" ({target_unit})" if target_unit else ""))
+    name = quoted(target) + (f" ({target_unit})" if target_unit else "")
+    if model.is_product:
+        pad = " " * (len(name) + 1)
+        factors = [f"{pad}· {size}^{_plain_exponent(power)}" for size, power in _powers(model, "plain")]
+        return "\n".join([f"{name} =  {_factor_of(model):.6g}", *factors])
+    head = model.link.phrase(name)
     lines = [f"{head} = {' ' if model.intercept >= 0 else '-'}{abs(model.intercept):.6g}"]
     pad = " " * (len(head) + 1)
     for term, unit in zip(model.terms, model.coefficient_units(target_unit), strict=True):
@@ -64,6 +77,21 @@ def shown(model: Spelled, target: str, target_unit: str = "") -> str:
         quantity = f"{size} {_raised(unit)}" if unit else size
         lines.append(f"{pad}{sign} {quantity} · {written(term.expression, 'plain', factor=True)}")
     return "\n".join(lines)
+
+
+def _powers(model: Spelled, form: str) -> list[tuple[str, float]]:
+    """Of a product of powers the absolute value of each descriptor, written, and its exponent."""
+    sizes = [Expression.apply("abs", term.expression, rules=SISSO) for term in model.terms]
+    return [(written(size, form), term.coefficient) for size, term in zip(sizes, model.terms, strict=True)]
+
+
+def _factor_of(model: Spelled) -> float:
+    """What the powers are multiplied by."""
+    return exp(min(model.intercept, LARGEST_EXPONENT))
+
+
+def _plain_exponent(value: float) -> str:
+    return f"({value:.6g})" if value < 0 else f"{value:.6g}"
 
 
 def _raised(unit: str) -> str:
@@ -74,6 +102,9 @@ def _raised(unit: str) -> str:
 
 def latex(model: Spelled, target: str) -> str:
     """The model as one line of LaTeX with simplified formulas; coefficients are in units of the target over the descriptor."""
+    if model.is_product:
+        factors = (rf" \, {{{size}}}^{{{_latex_number(power)}}}" for size, power in _powers(model, "latex"))
+        return f"{latex_symbol(target)} = {_latex_number(_factor_of(model))}{''.join(factors)}"
     head = latex_symbol(target) if model.link.is_identity else rf"\text{{{latex_text(model.link.phrase(target))}}}"
     text = f"{head} = {_latex_number(model.intercept)}"
     for term in model.terms:
@@ -90,6 +121,13 @@ def _latex_number(value: float) -> str:
 
 def mathml(model: Spelled, target: str) -> str:
     """The model as one ``math`` element of presentation MathML with simplified formulas; fractions, roots and bars stretch."""
+    if model.is_product:
+        factors = (
+            f"<mo>⋅</mo><msup><mrow>{size}</mrow>{_mathml_number(power)}</msup>"
+            for size, power in _powers(model, "mathml")
+        )
+        head = f"{mathml_symbol(target)}<mo>=</mo>{_mathml_number(_factor_of(model))}"
+        return f'<math display="block"><mrow>{head}{"".join(factors)}</mrow></math>'
     is_target = model.link.is_identity
     head = mathml_symbol(target) if is_target else f"<mtext>{model.link.phrase(mathml_symbol(target))}</mtext>"
     text = f"{head}<mo>=</mo>{_mathml_number(model.intercept)}"

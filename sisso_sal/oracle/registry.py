@@ -172,8 +172,14 @@ def oracle_named(written: str) -> tuple[OracleKind, str]:
     return kind, rest
 
 
-def _usable(settings: CampaignSettings) -> tuple[OracleKind, str]:
-    """The kind of oracle and what stands behind its colon; refused where it cannot do what the label asks for."""
+def usable_oracle(settings: CampaignSettings) -> tuple[OracleKind, str]:
+    """The kind of oracle that settings name, and what stands behind its colon.
+
+    Raises
+    ------
+    SettingsError
+        There is no such oracle, or it cannot do what the label asks for.
+    """
     kind, rest = oracle_named(settings.run.oracle)
     if settings.label.vibrations is not None and not kind.computes_phases:
         able = " or ".join(k.written for k in oracle_kinds().values() if k.computes_phases)
@@ -210,7 +216,7 @@ def make_oracle(settings: CampaignSettings, run: str | Path, table: Table) -> Or
     ...     make_oracle(CampaignSettings(), "run", read_table(path)) is None
     True
     """
-    kind, rest = _usable(settings)
+    kind, rest = usable_oracle(settings)
     return _resolved(kind.make)(settings, Path(run), table, rest)
 
 
@@ -226,13 +232,13 @@ def known_labels(
     InputError
         What it reads is missing or cannot be used.
     """
-    kind, rest = _usable(settings)
+    kind, rest = usable_oracle(settings)
     return ({}, []) if kind.known is None else _resolved(kind.known)(settings, table, rest, progress)
 
 
-def has_known_labels(settings: CampaignSettings) -> bool:
-    """Whether the oracle that settings name may have labels before it is asked."""
-    kind = oracle_kinds().get(settings.run.oracle.partition(":")[0])
+def has_known_labels(written: str) -> bool:
+    """Whether the oracle that a setting names may have labels before it is asked."""
+    kind = oracle_kinds().get(written.partition(":")[0])
     return kind is not None and kind.known is not None
 
 
@@ -246,7 +252,7 @@ def check_oracle(settings: CampaignSettings) -> str:
     InputError
         Something that it needs is missing.
     """
-    kind, _ = _usable(settings)
+    kind, _ = usable_oracle(settings)
     return "" if kind.check is None else _resolved(kind.check)(settings)
 
 

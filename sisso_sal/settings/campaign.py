@@ -226,9 +226,16 @@ class CampaignSettings(BaseModel):
         return self.at_level(self.level[-1].name) if self.level else self
 
     def at_level(self, name: str) -> CampaignSettings:
-        """What a level is computed with: its oracle, and sections ``label`` and ``calculation`` as it has them."""
+        """What a level is computed with: its oracle, and sections ``label`` and ``calculation`` as it has them.
+
+        How FHI-aims is started and where its species are is that of section ``calculation`` where the level does not say it.
+        """
         level = next(one for one in self.level if one.name == name)
-        own = {"calculation": level.calculation, "label": level.label}
+        calculation = level.calculation
+        if calculation is not None:
+            here = {key: getattr(self.calculation, key) for key in MACHINE if getattr(calculation, key) is None}
+            calculation = calculation.model_copy(update=here)
+        own = {"calculation": calculation, "label": level.label}
         changed = {section: value for section, value in own.items() if value is not None}
         run = self.run.model_copy(update={"oracle": level.oracle})
         return self.model_copy(update={"run": run, **changed})

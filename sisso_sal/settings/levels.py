@@ -35,7 +35,7 @@ class LevelSettings(BaseModel):
     oracle: str = PEOPLE
     """Who computes, as ``--oracle`` takes it."""
     calculation: CalculationSettings | None = None
-    """What computes, in the place of section ``[calculation]``."""
+    """What computes, in the place of section ``[calculation]``, of which ``command`` and ``species_dir`` hold all the same."""
     label: LabelSettings | None = None
     """What its value is, in the place of section ``[label]``."""
 

@@ -220,7 +220,8 @@ def _share(jobs: Jobs) -> str:
 def _calculations(jobs: Jobs) -> str:
     threads = '"${SLURM_CPUS_PER_TASK:-1}"'  # which the options of these jobs may ask for
     head = _head(jobs, "calculations", [f"--array=1-{jobs.calculations}", *jobs.calculation_options], threads)
-    wait = f"until [ -d {shlex.quote(jobs.run + '/oracle')} ]; do sleep 10; done"
+    run = shlex.quote(jobs.run)  # whose lower levels of theory, where it has some, have folders of their own
+    wait = f'until [ -n "$(ls -d {run}/oracle {run}/levels/*/oracle 2> /dev/null)" ]; do sleep 10; done'
     return "\n".join([*head, wait, f"exec {_python('sisso_sal', 'worker', jobs.run, '--idle', '3600')}", ""])
 
 

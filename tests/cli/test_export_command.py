@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 pytest.importorskip("taskblaster")
@@ -27,10 +28,14 @@ from lines import state
 from species import write_species
 from test_commands import call, refused, strict
 
+from sisso_sal.data.table import read_table
+from sisso_sal.export.ase_database import _functional
 from sisso_sal.export.calculations import calculations_of
 from sisso_sal.export.nomad import NomadMetadata, metadata_text
 from sisso_sal.ledger.store import Ledger
+from sisso_sal.oracle.calculations.survey import survey
 from sisso_sal.oracle.workflow.tasks import Workflow
+from sisso_sal.settings.calculation import LabelSettings
 
 ROOT = Path(aims_stand_in.__file__).parents[1]
 SETTINGS = """
@@ -133,7 +138,7 @@ def test_a_zip_has_the_unchanged_files_of_each_last_attempt_and_no_other(aims, u
             filecmp.cmp(folder / file, tmp_path / "out" / name / file, shallow=False) for file in made
         )
     assert f"oxides.zip: {len(documents)} calculations, {len(found) - 1} files" in done.stdout
-    assert "note: left out: 2 failed" in done.stderr  # the relaxation and the static energy of ZnO
+    assert "note: left out: 1 failed" in done.stderr  # the relaxation of ZnO
 
 
 def test_the_metadata_is_what_nomad_reads(upload, aims):
@@ -169,7 +174,7 @@ def test_json_tells_what_is_in_the_file(aims, tmp_path):
     done = call("export", "run", "--format", "nomad", "--out", tmp_path / "a.zip", "--json", folder=aims)
     document = strict(done.stdout)
     assert document["n_calculations"] == len(successful(aims))
-    assert document["left_out"] == {"failed": 2}
+    assert document["left_out"] == {"failed": 1}  # the energy of ZnO, which had no geometry, is none of its own
     assert document["n_bytes"] == (tmp_path / "a.zip").stat().st_size
 
 
@@ -234,7 +239,7 @@ def test_ase_reads_every_calculation_with_its_label(which, name, request, tmp_pa
         assert row.get("label") == (labels["MgO"] if task.startswith("MgO/") else row.get("label"))
     (row,) = [row for task, row in rows.items() if task.endswith("static") and task.startswith("MgO/")]
     assert (row.candidate, row.target) == ("MgO", "dG_pbx (eV/atom)")
-    assert row.code == ("aims 240507" if which == "aims" else "Pairs")
+    assert (row.code, row.get("version")) == (("aims", 240507) if which == "aims" else ("Pairs", None))
     assert row.get("functional") == ("hse06" if which == "aims" else None)
     assert row.toatoms().get_volume() == pytest.approx(documents[row.task]["structure"]["lattice"]["volume"])
 
@@ -245,6 +250,23 @@ def test_the_command_of_ase_reads_it(aims, tmp_path):
     done = subprocess.run([*words, "formula,label,functional"], capture_output=True, text=True, check=True)
     assert "hse06" in done.stdout
     assert f"{state(aims / 'run').labels['MgO']:.3f}" in done.stdout
+
+
+def test_whoever_gets_the_database_makes_the_same_labels_of_it(aims, tmp_path):
+    """An export is a folder of calculations for the oracle of those that were done already."""
+    call("export", "run", "--format", "ase", "--out", tmp_path / "a.db", folder=aims)
+    asked = {"calculated_with": {"xc": "hse06"}, "competitors": {"MgO": ()}}
+    table = read_table(pd.DataFrame({"formula": ["MgO", "ZnO"], "EN": [1.0, 2.0]}), id="formula")
+    looked = survey(tmp_path / "a.db", LabelSettings.model_validate(asked), table)
+    assert looked.labels["MgO"].value == pytest.approx(state(aims / "run").labels["MgO"])
+    assert list(looked.lacking) == ["ZnO"]
+    assert not any("converged" in line for line in looked.notes())
+    assert {one.version for one in looked.found.calculations} != {""}
+    document = next(one.document() for one in calculations_of(aims / "run").found if one.step == "static")
+    given = document["input"]
+    assert _functional(given) == "hse06"
+    by_rpa = {**given, "parameters": {**given["parameters"], "total_energy_method": "rpa"}}
+    assert _functional(by_rpa) == "hse06 + total_energy_method rpa"
 
 
 def test_a_folder_of_calculations_has_no_labels(aims, tmp_path):
@@ -267,6 +289,10 @@ def test_a_level_of_theory_has_its_own_calculations_and_labels(aims, tmp_path):
     call("export", "run/levels/hse06", "--format", "ase", "--out", "a.db", folder=tmp_path)
     rows = rows_of(tmp_path / "a.db", candidate="MgO")
     assert {(row.label, row.target) for row in rows} == {(1.25, "hse06")}
+    shutil.copytree(aims / "run" / "oracle", tmp_path / "run" / "oracle")
+    done = call("export", "run", "--format", "ase", "--out", "b.db", folder=tmp_path)
+    advice = "lower levels have calculations of their own, which are exported by their folders: run/levels/hse06"
+    assert f"note: {advice}" in done.stderr.splitlines()
 
 
 def test_a_run_that_was_moved_is_exported(aims, tmp_path):
@@ -317,6 +343,11 @@ OUT = ("--out", "b.zip")
         (
             ("run", "--format", "nomad", "--out", "no/b.zip"),
             "error: no/b.zip: needs a folder that exists, found no 'no'",
+        ),
+        (("nowhere", "--format", "nomad"), "error: nowhere: needs a run folder, found nothing"),
+        (
+            ("species", "--format", "ase"),
+            "error: species: holds no calculations; needs a run of an oracle that computes",
         ),
         (("nowhere", "--format", "nomad", *OUT), "error: nowhere: needs a run folder, found nothing"),
         (("oxides.csv", "--format", "nomad", *OUT), "error: oxides.csv: needs a run folder, found a file"),

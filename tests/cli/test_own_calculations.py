@@ -123,6 +123,48 @@ def test_labels_of_a_folder_join_a_campaign_of_people(work):
     assert (events["CdO"]["source"], events["MgO"]["source"], events["MgO"]["value"]) == ("folder", "table", 1.0)
 
 
+def test_a_label_with_vibrations_takes_none_of_a_folder(work):
+    """Its calculations are of solids at rest; a label without is no label of this run."""
+    (work / "oracles").mkdir()
+    (work / "oracles" / "own_calculator.py").write_text("from ase.calculators.emt import EMT\n")
+    frame = pd.read_csv(work / "candidates.csv")
+    frame["formation_energy (eV/atom)"] = [1.0, 2.0, 3.0, 4.0, *[None] * 6]
+    frame.to_csv(work / "candidates.csv", index=False)
+    (work / "vibrating.toml").write_text(
+        f'{FORMATION}vibrations = "own_calculator:EMT"\noxygen_energy = -4.9\n[calculation]\ncalculator = "own_calculator:EMT"\n'
+        '[run]\noracle = "structure"\ncalculations = 0\n'
+    )
+    call("discover", "candidates.csv", "--config", "vibrating.toml", "--once", *MODEL, folder=work, code=0)
+    told = refused("label", "runs/candidates", "--from", "folder:own", folder=work)
+    assert "label.vibrations: needs an oracle aims or structure or jobflow:MAKER, found 'folder:own'" in told
+
+
+def test_an_oracle_that_goes_on_after_a_folder_is_told_apart_once(work):
+    discover(work)
+    (work / "truth.csv").write_text("formula,formation_energy (eV/atom)\nZnO,-1.0\nBeO,-2.0\nCoO,-3.0\nMnO,-2.5\n")
+    words = (
+        "discover",
+        "candidates.csv",
+        "--oracle",
+        "lookup:truth.csv",
+        "--config",
+        "formation.toml",
+        *MODEL,
+        "--once",
+    )
+    line = (
+        "5 labels are of calculations that were done already; whether 'lookup:truth.csv' computes with their settings"
+    )
+    assert line in call(*words, folder=work).stderr
+    assert line not in call(*words, folder=work).stderr
+    write_run(work / "own" / "Ni", metal_of("Ni"), -8.0)
+    computed = sum(event["source"] == "oracle" for event in label_events(work).values())
+    assert computed
+    preview = call("label", "runs/candidates", "--from", "folder:own", folder=work).stderr
+    assert f"an oracle computed {computed} label" in preview
+    assert label_events(work)["NiO"]["source"] == "folder"
+
+
 LEVELS = """
 [label]
 quantity = "energy_per_atom"
@@ -166,6 +208,29 @@ def test_two_functionals_in_one_folder_are_two_levels(made, tmp_path):
     more = call("label", "runs/candidates", "--from", "folder:own", "--level", "pbe", folder=tmp_path)
     assert "nothing new" in more.stdout
     assert "unknown" not in more.stderr
+    write_run(tmp_path / "own" / "pbe" / "Mg-lower", rocksalt("Mg", 4.1), -12.0)
+    again = call("discover", "candidates.csv", "--config", "levels.toml", *MODEL, folder=tmp_path).stderr
+    advice = "sisso-sal label runs/candidates --from folder:own --level pbe --replace changes them"
+    assert f"(MgO -5 -> -6); the recorded ones stay; {advice}" in again
+
+
+def test_the_last_level_has_the_label_of_its_own_section(made, tmp_path):
+    """Section [label] is that of levels which have none; the last one says by itself what its value is."""
+    shutil.copy(made / "candidates.csv", tmp_path)
+    for number, metal in enumerate((*METALS, "Be", "Co")):
+        write_run(tmp_path / "own" / "pbe" / metal, rocksalt(metal), -10.0 - number)
+        if number < 6:
+            write_run(tmp_path / "own" / "hse" / metal, rocksalt(metal), -11.0 - 1.1 * number, xc="hse06")
+    own = LEVELS.split("[[level]]", 1)
+    last = 'label = { quantity = "energy_per_atom", calculated_with = { xc = "hse06 0.11 1/bohr" } }\n'
+    (tmp_path / "levels.toml").write_text(f"[[level]]{own[1]}{last}")
+    words = ("discover", "candidates.csv", "--config", "levels.toml", *MODEL, "--json")
+    summary = strict(call(*words, folder=tmp_path).stdout)
+    assert (summary["target"]["name"], summary["n_labelled"]) == ("E_hse", 6)
+    write_run(tmp_path / "own" / "hse" / "Ni", rocksalt("Ni"), -20.0, xc="hse06")
+    done = call("label", "runs/candidates", "--from", "folder:own", "--json", folder=tmp_path)
+    assert strict(done.stdout)["n_events"] == 1
+    assert label_events(tmp_path)["NiO"]["value"] == pytest.approx(-10.0)
 
 
 def test_a_target_that_the_table_lacks_is_made_and_one_that_is_empty_is_filled(work):

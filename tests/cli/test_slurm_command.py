@@ -66,6 +66,11 @@ def test_scripts_say_what_was_asked(tmp_path):
     assert "#SBATCH --cpus-per-task" not in calculations
     assert f"-m sisso_sal worker '{tmp_path}/runs/a b' --idle 3600" in calculations
     assert all("ulimit -s unlimited" in made[name] for name in made if name != "submit.sh")
+    (wait,) = (line for line in calculations.splitlines() if line.startswith("until"))
+    for place in ("oracle", "levels/cheap/oracle"):  # of a campaign without and with levels of theory
+        (tmp_path / "runs" / "a b" / place).mkdir(parents=True)
+        subprocess.run(["bash", "-c", wait], check=True, timeout=5)
+        shutil.rmtree(tmp_path / "runs" / "a b")
 
     again = sisso("slurm", "runs/a b", "--time", "01:00:00", cwd=tmp_path)
     assert again.returncode == 0, again.stderr

@@ -12,7 +12,7 @@ from sisso_sal.engine.plan import SearchSize
 from sisso_sal.engine.problem import Objective, Problem
 from sisso_sal.engine.screen import ScreeningStep, screen
 from sisso_sal.engine.search import search
-from sisso_sal.engine.sparsify import sparsify
+from sisso_sal.engine.sparsify import Subspace, sparsify, sparsify_all
 from sisso_sal.errors import FitError
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
 
@@ -70,7 +70,7 @@ def test_equals_brute_force(kind):
         values, problem = random_problem(seed)
         dim, centre = seed % 3 + 1, seed % 2 == 0
         objective = Objective(seed % 5 < 3, kind == "same sign", kind == "largest error")
-        found = sparsify(values, problem, dim, keep=3, centre=centre, objective=objective).fits
+        found = sparsify_all([Subspace(values, problem)], dim, keep=3, centre=centre, objective=objective)[0].fits
         expected = best_by_brute_force(values, problem, dim, centre, objective)[:3]
         assert [fit.subset for fit in found] == [subset for _, subset, _ in expected], seed
         for fit, (error, _, coefficients) in zip(found, expected, strict=True):

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 
 from sisso_sal.errors import FitError, ModelFileError, SettingsError
 from sisso_sal.export import FORMS, export_model
+from sisso_sal.features.expression import Expression
 from sisso_sal.models.display import formula_html
 from sisso_sal.models.files import load_model, read_model, save_model
+from sisso_sal.models.linear import SISSOModel, Term
+from sisso_sal.models.products import ANY_LOG
 from sisso_sal.models.regressor import SISSORegressor
 from sisso_sal.protocols import Cause
 
@@ -43,6 +46,15 @@ def test_a_product_of_powers_is_found_and_written_as_one():
     assert best.rmse < 1e-9
     assert best.equation("T", "K") == "T (K) =  2.5\n      * abs(a + b)**1.7\n      * abs(c)**(-0.6)"
     assert best.coefficient_units("K") == ["", ""]
+
+
+def test_what_people_see_is_a_product_too():
+    a, b = Expression.primary("a"), Expression.primary("b")
+    terms = (Term(Expression.apply("div", a, b), -0.5, 0.0, 1.0), Term(Expression.apply("abs", b), 2.0, 0.0, 1.0))
+    model = SISSOModel(terms, np.log(3.0), 0.0, 0.0, ANY_LOG, is_product=True)
+    assert model.shown("y", "eV").split("\n") == ["y (eV) =  3", "       · |a/b|^(-0.5)", "       · |b|^2"]
+    assert model.latex("y") == r"y = 3 \, {\left|\frac{a}{b}\right|}^{-0.5} \, {\left|b\right|}^{2}"
+    assert model.mathml("y").count("<msup>") == 2
 
 
 def test_errors_are_those_of_the_target_and_l0_minimises_those_of_its_logarithm():

@@ -8,14 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sisso_sal.errors import InputError
-from sisso_sal.settings.campaign import (
-    CampaignSettings,
-    EnsembleSettings,
-    ModelSettings,
-    differences,
-    load_settings,
-    settings_toml,
-)
+from sisso_sal.settings.campaign import CampaignSettings, EnsembleSettings, ModelSettings, load_settings
+from sisso_sal.settings.written import differences, settings_toml
 
 EXAMPLE = """
 goal = "<=0.3"
@@ -273,7 +267,7 @@ def test_the_defaults_of_the_settings_are_those_of_the_estimators():
     parameters = found.model.completed(ensemble=False).estimator_parameters()
     own = SISSORegressor().get_params()
     assert {key: own[key] for key in parameters} == parameters
-    assert set(own) - set(parameters) == {"low", "regression", "threads", "units"}
+    assert set(own) - set(parameters) == {"criterion", "low", "n_models", "regression", "threads", "units"}
     assert own["regression"] == found.model.regression
     assert own["low"] == ()
 
@@ -296,3 +290,19 @@ def test_every_kind_that_settings_know_the_ensemble_knows():
         "positive": recipe.POSITIVE,
     }
     assert get_args(CampaignSettings.model_fields["improve_on"].annotation) == REFERENCES
+
+
+def test_a_level_is_computed_by_the_program_of_its_own_section_or_of_all(tmp_path):
+    """What a level has of its own stands in the place of [calculation], but for where things are on this machine."""
+    (tmp_path / "levels.toml").write_text(
+        '[calculation]\ncommand = "srun aims.x"\nspecies_dir = "species"\nwith_bands = false\n'
+        '[[level]]\nname = "pbe"\ncost = 1\ncolumn = "a"\n'
+        '[[level]]\nname = "gw"\ncost = 2\ncolumn = "b"\ncalculation = { changes = { static = { xc = "pbe" } } }\n'
+        '[[level]]\nname = "own"\ncost = 3\ncolumn = "c"\ncalculation = { command = "aims.gw.x" }\n'
+    )
+    made = load_settings(tmp_path / "levels.toml", {})
+    found = [made.at_level(name).calculation for name in ("pbe", "gw", "own")]
+    assert [one.command for one in found] == ["srun aims.x", "srun aims.x", "aims.gw.x"]
+    assert {one.species_dir for one in found} == {"species"}
+    assert [one.with_bands for one in found] == [False, True, True]
+    assert found[1].changes == {"static": {"xc": "pbe"}}

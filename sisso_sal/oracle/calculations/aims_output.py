@@ -14,6 +14,7 @@ from pathlib import Path
 from sisso_sal.errors import InputError, OracleError
 from sisso_sal.oracle.calculations.record import Cell, DoneCalculation, density_range
 from sisso_sal.oracle.engines.aims_bands import read_bands
+from sisso_sal.oracle.engines.aims_beyond import GAP_OF_BANDS
 from sisso_sal.oracle.engines.aims_verdict import RunVerdict, judge_run
 
 __all__ = ["CODE", "read_aims"]
@@ -33,7 +34,8 @@ _SPECIES_KEYWORDS = frozenset(
     }
 )
 _PASSED_OVER = frozenset({"mass", "cite_reference", "logarithmic"})
-_DISPERSION = re.compile(r"vdw_.*|many_body_dispersion.*|d3_.*|xdm.*")
+_MORE = re.compile(r"vdw_.*|many_body_dispersion.*|d3_.*|xdm.*|total_energy_method|qpe_calc|sc_self_energy|sc_gw|mp2")
+"""Keywords by which energies or gaps are others than those of the functional."""
 
 
 def read_aims(path: Path, place: str) -> DoneCalculation:
@@ -220,7 +222,7 @@ def _settings(
 
 
 def _functional(keywords: dict[str, str]) -> str:
-    """The functional with its parameters and what is added for dispersion."""
+    """The functional with its parameters and what is added for dispersion or computed on top of it (RPA, GW)."""
     words = keywords.get("xc", "").split()
     if not words:
         return ""
@@ -229,8 +231,8 @@ def _functional(keywords: dict[str, str]) -> str:
         words.append({"b": "1/bohr", "a": "1/Å"}.get(unit, "without unit"))
     if (share := keywords.get("hybrid_xc_coeff", "0.25")) != "0.25":
         words.append(f"with {share} exact exchange")
-    dispersion = sorted(f"{key} {keywords[key]}".strip() for key in keywords if _DISPERSION.fullmatch(key))
-    return " + ".join([" ".join(words), *dispersion])
+    more = sorted(f"{key} {keywords[key]}".strip() for key in keywords if _MORE.fullmatch(key))
+    return " + ".join([" ".join(words), *more])
 
 
 def _grid(keywords: dict[str, str]) -> tuple[int, int, int] | None:
@@ -257,9 +259,11 @@ def _density(
 
 
 def _gap(folder: Path, verdict: RunVerdict, keywords: dict[str, str]) -> tuple[float | None, str]:
-    """The gap of the band files where the run wrote them, else that of its k-points."""
+    """The gap of the band files where the run wrote them, else that of its k-points; that of quasi-particles where it has some."""
     if verdict.verdict != "finished":
         return None, ""
+    if verdict.gap_definition:
+        return verdict.gap_eV, "bands" if verdict.gap_definition == GAP_OF_BANDS else "k-points"
     if keywords.get("output", "").startswith("band") and any(folder.glob("band[12]*.out")):
         try:
             return read_bands(folder).gap, "bands"

@@ -121,7 +121,8 @@ class GroupLabels:
             parts |= known.parts
             if "formation_energy" in known.parts and references is not None:
                 limits = self._measured, self.settings.measured_tolerance
-                if lines := far_from_measured([phase.formula for phase in phases], phases, references, *limits):
+                formulas = dict.fromkeys(phase.formula for phase in phases)
+                if lines := far_from_measured(formulas, phases, references, *limits):
                     return None, tuple(lines)
         elif holes := holes_of([phase for phase in phases if formula_key(phase.formula) == formula_key(formula)]):
             return None, tuple(map(str, holes))

@@ -96,7 +96,9 @@ class EngineSettings(CalculationSettings):
 
     @property
     def sees_moments(self) -> bool:
-        """Whether moments change an energy: not without spin, and not for the potentials that are shipped."""
+        """Whether moments change an energy: not without spin, and not for the potentials that are shipped; of a Maker it may."""
+        if self.engine == "jobflow":
+            return True
         if self.engine == "aims":
             return any(step_settings(self, step).spin != "none" for step in ("relax", "static"))
         return not self.calculator_of("static").calculator.startswith(WITHOUT_MOMENTS)
@@ -149,6 +151,9 @@ def load_engine(data: Mapping[str, Any]) -> EngineSettings:
         raise SettingsError("calculation: changes.prerelax: needs prerelax, the potential that it is for")
     if engine.vibration() is None and engine.changes.get("vibrations"):
         raise SettingsError("calculation: changes.vibrations: needs label.vibrations, the potential that it is for")
+    if engine.engine == "jobflow" and (unused := [name for name in ("all", *STEPS) if engine.changes.get(name)]):
+        told = f"changes.{unused[0]}: a Maker has its settings in calculation.jobflow.parameters; leave it out"
+        raise SettingsError(f"calculation: {told}")
     for step in STEPS:
         if engine.engine == "aims":
             step_settings(engine, step)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sisso_sal.errors import DocumentError, InputError, OracleError
+from sisso_sal.oracle.workflow.attempts import forget_attempts
 from sisso_sal.oracle.workflow.chains import LOWEST, RANKING, NewChain, NewRanking, Task, read_document
 from sisso_sal.oracle.workflow.workers import Watcher
 from sisso_sal.settings.calculation import Step
@@ -320,14 +321,22 @@ def _queue(repo: Repository) -> None:
 
 
 def repeat(root: Path, names: Sequence[str]) -> None:
-    """Have tasks that ended done again, and all that come after them."""
+    """Have tasks that ended done again, and all that come after them, with all their attempts.
+
+    What came after may have been made from something else: the bands of another structure, which was the lowest one before.
+    """
     with _opened(root) as repo:
-        _unrun(repo, names, {State.done, State.fail, State.cancel})
+        for name in _unrun(repo, names, {State.done, State.fail, State.cancel}):
+            if (folder := repo.tree_path / name).exists():
+                forget_attempts(folder)
         _queue(repo)
 
 
-def _unrun(repo: CampaignRepository, names: Sequence[str], states: set[State]) -> None:
-    """Make tasks new again, and all that come after them; what they left in their folders stays, attempts included."""
+def _unrun(repo: CampaignRepository, names: Sequence[str], states: set[State]) -> list[str]:
+    """Make tasks new again, and all that come after them; returns the names of those that no worker was at.
+
+    What they left in their folders stays, attempts included.
+    """
     tree = repo.tree([str(repo.tree_path / name) for name in names], states=states, relative_to=repo.tree_path)
     with repo.keeping_attempts():
         _, nodes, unrun = tree.select_unrun()
@@ -335,6 +344,7 @@ def _unrun(repo: CampaignRepository, names: Sequence[str], states: set[State]) -
         unrun()
     for name in names:
         repo.cache.entry(name).directory.mkdir(parents=True, exist_ok=True)
+    return [str(node.name) for *_, node in nodes if node.state != State.run]
 
 
 def recover(root: str | os.PathLike[str], watcher: Watcher) -> list[str]:

@@ -26,7 +26,6 @@ from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.dissolution import Missing
 from sisso_sal.oracle.stability.expressions import expression_names
 from sisso_sal.oracle.stability.labels import LABELS, needed_beside, needed_formulas, undissolved
-from sisso_sal.oracle.workflow.attempts import forget_attempts
 from sisso_sal.oracle.workflow.chains import LOWEST, Chain, NewChain, NewRanking, Task, chains_of
 from sisso_sal.oracle.workflow.engine_settings import MACHINE_FILE, TAGS, EngineSettings, lease_of, load_engine
 from sisso_sal.oracle.workflow.leases import pause_of
@@ -236,9 +235,9 @@ class Workflow:
         file = self.root / "structures" / f"{formula_key(formula)}.json"
         if file.exists():
             return [(start.name, start.structure) for start in _starts_in(file)]
+        limit, orders = sys.maxsize if self.engine.prerelax else self.max_prototypes, self.engine.sees_moments
         try:
-            limit = sys.maxsize if self.engine.prerelax else self.max_prototypes
-            structures = list(starting_structures(formula, self.structures, limit, orders=self.engine.sees_moments))
+            structures = list(starting_structures(formula, self.structures, limit, orders=orders))
         except InputError:
             return []
         return [(name, json.loads(json.dumps(each.as_dict(), default=float))) for name, each in structures]
@@ -289,8 +288,6 @@ class Workflow:
             for chain in chains.get(key, ()):
                 broken = [chain.tasks[s].name for s in TAGS if s in chain.tasks and chain.tasks[s].has_failed]
                 failed |= dict.fromkeys(broken if chain.name == LOWEST else broken[:1], key)
-        for name in failed:
-            forget_attempts(self.root / "tree" / name)
         if failed:
             repeat(self.root, list(failed))
             self._documents.clear()  # they may be done again before the next look
@@ -374,8 +371,8 @@ def _request_of(file: Path) -> PhaseRequest:
     return request
 
 
-def work(root: str | os.PathLike[str], tags: Sequence[str] = TAGS, idle: float = 0.0) -> None:
-    """Run as a worker: do the tasks with these tags until none is ready.
+def work(root: str | os.PathLike[str], tags: Sequence[str] = TAGS, idle: float = 0.0) -> int:
+    """Run as a worker: do the tasks with these tags until none is ready; returns how many were done.
 
     Parameters
     ----------
@@ -399,15 +396,15 @@ def work(root: str | os.PathLike[str], tags: Sequence[str] = TAGS, idle: float =
     if unknown or not tags:
         raise InputError(f"worker: needs tags of {', '.join(TAGS)}, found {', '.join(unknown) or 'none'}")
     signal.signal(signal.SIGTERM, _leave)
-    watcher = Watcher(place)
+    watcher, n_done = Watcher(place), 0
     with registered(place, lease_of(place)) as name:
         last = time.monotonic()
         while True:
             recover(place, watcher)
-            if run_ready(place, set(tags), name):
-                last = time.monotonic()
+            if n_new := run_ready(place, set(tags), name):
+                last, n_done = time.monotonic(), n_done + n_new
             elif time.monotonic() - last >= idle and not watcher.is_undecided:
-                return
+                return n_done
             else:  # a task of a worker that may be dead will be ready within a lease, or is seen to be in good hands
                 time.sleep(pause_of(lease_of(place)) if watcher.is_undecided else min(_PAUSE, idle))
 

@@ -23,6 +23,15 @@ from sisso_sal.settings.calculation import LabelSettings
 __all__ = ["check_vibrations", "far_from_measured", "measured_enthalpies", "oxygen_energy"]
 
 
+_OF_POTENTIALS = ("forcefield", ".mlp", "m3gnet")
+"""In names of Makers that use a universal potential: modules of atomate2 and quacc, beside the names of the potentials."""
+
+_NO_OXYGEN = (
+    "a potential of crystals describes H2O and H2 badly, and no energy of oxygen in its scheme is known; "
+    "set label.oxygen_energy (eV for each atom of O2)"
+)
+
+
 def oxygen_energy(engine: EngineSettings, settings: LabelSettings) -> float | None:
     """Energy of an oxygen atom in O2 that labels are made with, in eV; None where it comes from H2O and H2.
 
@@ -34,22 +43,23 @@ def oxygen_energy(engine: EngineSettings, settings: LabelSettings) -> float | No
     Raises
     ------
     SettingsError
-        The calculator is a potential that was trained on crystals, and nothing is known of the scheme of its energies. Water and
-        hydrogen, which it describes badly, would make labels that are wrong by tenths of an eV/atom.
+        The calculator or Maker is of a potential that was trained on crystals, and nothing is known of the scheme of its energies.
+        Water and hydrogen, which it describes badly, would make labels that are wrong by tenths of an eV/atom.
     """
     names = expression_names(settings.quantity, LABELS)
-    if settings.oxygen_energy is not None or engine.engine != "structure" or names <= {"band_gap"}:
+    if settings.oxygen_energy is not None or engine.engine == "aims" or names <= {"band_gap"}:
         return settings.oxygen_energy
+    if engine.engine == "jobflow":
+        if any(word in engine.maker.lower() for word in (*_OF_POTENTIALS, *CRYSTALS)):
+            raise SettingsError(f"Maker '{engine.maker}': {_NO_OXYGEN}")
+        return None
     static = engine.calculator_of("static")
     declared = declared_oxygen(static.calculator, static.parameters)
     if declared is not None:
         return declared
     module, _, maker = static.calculator.partition(":")
     if {module.partition(".")[0], maker} & CRYSTALS:
-        raise SettingsError(
-            f"calculator '{engine.calculator}': a potential of crystals describes H2O and H2 badly, and no energy of oxygen in its "
-            f"scheme is known; set label.oxygen_energy (eV for each atom of O2), or use sisso-sal estimate"
-        )
+        raise SettingsError(f"calculator '{engine.calculator}': {_NO_OXYGEN}, or use sisso-sal estimate")
     return None
 
 

@@ -219,3 +219,10 @@ def test_an_empty_folder_and_one_that_is_not_there_are_refused(tmp_path):
         survey(tmp_path, LabelSettings())
     with pytest.raises(InputError, match="needs a folder or a file of calculations, found none of this name"):
         survey(tmp_path / "elsewhere", LabelSettings())
+
+
+def test_an_oxide_of_several_structures_that_is_far_from_measured_is_told_once(own, tmp_path):
+    (tmp_path / "measured.csv").write_text("formula,H_f (eV/atom)\nMgO,-1.0\n")
+    asked = LabelSettings(quantity="formation_energy", measured=str(tmp_path / "measured.csv"))
+    (line,) = survey(own, asked, table("MgO")).lacking["MgO"]
+    assert line.startswith("MgO forms with ")

@@ -13,6 +13,8 @@ from stand_in_beyond import RPA_SHIFT, quasi_particle_edges
 from stand_in_energy import gap_of
 
 from sisso_sal.errors import SettingsError
+from sisso_sal.oracle.calculations.equal_settings import groups_of
+from sisso_sal.oracle.calculations.folder import find_calculations
 from sisso_sal.oracle.engines.aims import calculation_document, run_aims
 from sisso_sal.oracle.engines.aims_beyond import RPA_DEFINITION, BeyondTrace
 from sisso_sal.oracle.engines.aims_inputs import preset
@@ -76,6 +78,23 @@ def test_the_energy_by_rpa_is_the_energy_of_the_document(run):
     assert document["energy_per_atom"] == pytest.approx(document["energy"] / 2)
     assert (verdict.energy_definition, document["energy_definition"]) == (RPA_DEFINITION, RPA_DEFINITION)
     assert verdict.gap_eV == bare.gap_eV
+
+
+def test_in_a_folder_they_are_no_calculations_of_the_functional(run, tmp_path):
+    """An energy by RPA beside one of PBE would make a hull of two methods, a gap of PBE under GW a label of the wrong one."""
+    run(name="folder/bare")
+    rpa, _ = run(name="folder/rpa", extra=RPA)
+    bands, _ = run(name="folder/gw", extra=GW, bands=True, band_density=3.0)
+    found = {one.place.split("/")[0]: one for one in find_calculations(tmp_path / "folder").calculations}
+    groups = {group.settings["xc"]: group.calculations for group in groups_of(found.values())}
+    assert groups == {
+        "pbe": (found["bare"],),
+        "pbe + total_energy_method rpa": (found["rpa"],),
+        "pbe + qpe_calc gw_expt": (found["gw"],),
+    }
+    assert found["rpa"].energy == rpa.energy_eV
+    assert (found["gw"].gap, found["gw"].gap_from) == (bands.gap_eV, "bands")
+    assert found["gw"].gap > found["bare"].gap
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,7 @@ def test_orders_are_tried_where_moments_change_an_energy():
         "with it in one step": ({"changes": {"relax": {"spin": "none"}}}, True),
         "gpaw": ({"engine": "structure", "calculator": "gpaw"}, True),
         "chgnet": ({"engine": "structure", "calculator": "chgnet"}, False),
+        "a Maker": ({"engine": "jobflow", "maker": "makers:Relax", "calculator": "chgnet"}, True),
     }
     for name, (settings, sees) in engines.items():
         assert load_engine(settings).sees_moments == sees, name

@@ -144,3 +144,30 @@ def test_labels_of_chgnet_are_near_measured_ones_or_refused(tmp_path):
     for formula in ("MgO", "NiO", "ZnO"):
         assert found[formula].value == pytest.approx(measured[formula], abs=0.2)
     assert found["TiO2"].reason == "TiO2 forms with -3.504 eV/atom, measured -3.261; more than 0.2 apart"
+
+
+@pytest.mark.parametrize(
+    "maker", ["atomate2.forcefields.jobs:CHGNetRelaxMaker", "quacc.recipes.mlp.core:relax_job", "mine:MaceRelaxMaker"]
+)
+def test_a_maker_of_a_potential_needs_an_energy_of_oxygen(maker):
+    engine = load_engine({"engine": "jobflow", "maker": maker})
+    with pytest.raises(SettingsError, match=r"describes H2O and H2 badly.*set label\.oxygen_energy") as caught:
+        oxygen_energy(engine, LabelSettings())
+    assert str(caught.value).startswith(f"Maker '{maker}': ")
+    assert oxygen_energy(engine, LabelSettings(oxygen_energy=-4.9)) == -4.9
+    assert oxygen_energy(engine, LabelSettings(quantity="band_gap")) is None
+    assert (
+        oxygen_energy(load_engine({"engine": "jobflow", "maker": "atomate2.aims.jobs.core:Relax"}), LabelSettings())
+        is None
+    )
+
+
+def test_changes_of_steps_that_a_maker_does_not_see_are_refused():
+    """They were taken for settings of GPAW, and each candidate seemed to have no structure."""
+    with pytest.raises(SettingsError) as caught:
+        load_engine({"engine": "jobflow", "maker": "makers:Relax", "changes": {"all": {"k_grid_density": 6.0}}})
+    assert str(caught.value) == (
+        "calculation: changes.all: a Maker has its settings in calculation.jobflow.parameters; leave it out"
+    )
+    engine = {"engine": "jobflow", "maker": "makers:Relax", "prerelax": "chgnet"}
+    assert load_engine({**engine, "changes": {"prerelax": {"max_steps": 5}}}).prerelaxation().max_steps == 5
