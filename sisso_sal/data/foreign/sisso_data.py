@@ -124,6 +124,8 @@ def units(said: Translation, n_features: int) -> list[str]:
     for file in (said.path.parent / one for one in _UNIT_FILES):
         if file.is_file():
             said.mapped.append((file.name, "units of the features"))
+            if text:
+                said.mapped.append((brief(f"{name}={text}"), f"{file.name} counts"))
             return _units_from_file(said, file, n_features, len(groups))
     if not groups:
         if text and text.strip():
