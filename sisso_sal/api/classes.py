@@ -36,16 +36,21 @@ class ClassTable:
     classes: tuple[str, ...] | tuple[int, ...]
 
 
-def is_text_column(path: str | os.PathLike[str], name: str) -> bool:
-    """Whether a table has a column of text with this name or header.
+def holds_classes(path: str | os.PathLike[str], name: str) -> bool:
+    """Whether a table has a column of classes with this name or header: text of which each cell stands twice on average.
+
+    Other text may be numbers with something behind them, such as ``1.2 ± 0.1``, or names.
 
     Raises
     ------
     TableError
         The table cannot be read.
     """
-    file = read_columns(path)
-    return any(name in (column.name, column.header) and column.values is None for column in file.columns)
+    for column in read_columns(path).columns:
+        if name in (column.name, column.header) and column.is_text:
+            cells = [cell for cell in column.texts() if cell]
+            return len({*cells}) <= len(cells) / 2
+    return False
 
 
 def read_classes(

@@ -51,9 +51,9 @@ def is_of_classes(table: Path, target: str | None, given: dict[str, Any]) -> boo
     SettingsError
         It is a number, and there are options for classes.
     """
-    from sisso_sal.api.classes import is_text_column
+    from sisso_sal.api.classes import holds_classes
 
-    if "classify" in given or (target is not None and is_text_column(table, target)):
+    if "classify" in given or (target is not None and holds_classes(table, target)):
         return True
     if given:
         name = next(iter(given)).replace("_", "-")

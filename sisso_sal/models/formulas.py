@@ -191,7 +191,8 @@ def formula_search(parameters: Mapping[str, Any]) -> SearchSettings:
         if given := next((name for name, is_given in others.items() if is_given), None):
             raise SettingsError(f"{given}: needs the regression linear, found log")
     objective = Objective(is_largest_error=criterion == "max_abs_error")
-    return search_settings(parameters, parameters.get("n_models") or N_ALTERNATIVES, objective=objective)
+    n_models = parameters.get("n_models")
+    return search_settings(parameters, N_ALTERNATIVES if n_models is None else n_models, objective=objective)
 
 
 def find_formulas(

@@ -200,7 +200,7 @@ def featurize(formulas: Iterable[Any]) -> "tuple[pd.DataFrame, list[tuple[Any, s
     >>> features.loc["TiO2", ["r_cov (AA)", "max_OS"]].tolist()
     [0.9733333333333333, 4.0]
     >>> rejected
-    [('Xx2O3', "formula 'Xx2O3': needs a chemical formula, cannot be read")]
+    [('Xx2O3', "formula 'Xx2O3': needs elements of the table, found Xx")]
     """
     import pandas as pd
 
