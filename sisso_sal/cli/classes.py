@@ -75,9 +75,18 @@ def refuse(why: str, given: dict[str, Any]) -> None:
 
 
 def fit_classes(
-    table: Path, settings, formula: str | None, given: dict[str, Any], threads: int | None, silent: bool
+    table: Path,
+    settings,
+    formula: str | None,
+    given: dict[str, Any],
+    threads: int | None,
+    silent: bool,
+    sisso_output: Path | None = None,
 ) -> tuple[Any, dict[str, Any]]:
-    """A model of the labelled rows, what it is saved with, and the document that describes it."""
+    """A model of the labelled rows, what it is saved with, and the document that describes it.
+
+    With the criterion overlap the files of SISSO go to `sisso_output`.
+    """
     import numpy as np
 
     from sisso_sal.api.classes import read_classes
@@ -106,11 +115,17 @@ def fit_classes(
     training = training.weighted(factors)
     start = time.perf_counter()
     with Progress("screening", silent) as progress:
-        model = find_classes(parameters, training, names, progress)
+        model = find_classes(parameters, training, names, progress, with_subspaces=sisso_output is not None)
     seconds = time.perf_counter() - start
     stored = StoredModel(model, parameters, data.target_name or "", "")
     counts = np.bincount(codes.astype(int), minlength=len(names)).tolist()
     document = classes_document(model, data.target_name or "", list(zip(names, counts, strict=True)))
+    if sisso_output is not None:
+        from sisso_sal.cli.fitting import write_files
+        from sisso_sal.export.sisso_classes import FitOfClasses, files_of_classes
+
+        files = files_of_classes(FitOfClasses(model, training, parameters, seconds))
+        document["sisso_output"] = write_files(sisso_output, files)
     return stored, document | data.remarks() | {"seconds": round(seconds, 4)}
 
 

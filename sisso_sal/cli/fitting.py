@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -96,12 +97,17 @@ def _write_sisso_output(folder: Path, stored, space, known, seconds: float) -> l
     """Write the files of SISSO and SISSO++; returns their paths within the folder."""
     from sisso_sal.export.sisso_files import FitOfOne, sisso_files
     from sisso_sal.models.inputs import table_of
-    from sisso_sal.system.storage import write_whole, writing
 
     table = table_of(space, known, space.labels[known])
     table = table.only([name for name in table.names if name in stored.model.primaries])
     ids = [space.ids[row] for row in known]
-    files = sisso_files(FitOfOne(stored.model, table, ids, stored.settings, seconds))
+    return write_files(folder, sisso_files(FitOfOne(stored.model, table, ids, stored.settings, seconds)))
+
+
+def write_files(folder: Path, files: Mapping[str, str]) -> list[str]:
+    """Write texts by their paths within a folder; returns the paths."""
+    from sisso_sal.system.storage import write_whole, writing
+
     for name, text in files.items():
         path = folder / name
         with writing(path):

@@ -75,7 +75,7 @@ def fit_tasks(table: Path, targets: tuple[str, ...], settings, formula: str | No
     formula : str, optional
         Column of formulas from which the features are made.
     options : dict
-        Those of `TASKS`, and ``threads``, ``executor``, ``n_workers`` and ``silent``.
+        Those of `TASKS`, and ``threads``, ``executor``, ``n_workers`` and ``silent``; the files of SISSO go to ``sisso_output``.
     """
     from sisso_sal.models.stored import StoredModel
     from sisso_sal.models.task_models import find_task_formulas
@@ -98,8 +98,15 @@ def fit_tasks(table: Path, targets: tuple[str, ...], settings, formula: str | No
         at_work(options["executor"], options["n_workers"], options["threads"]),
         Progress("screening", options["silent"]) as progress,
     ):
-        model = find_task_formulas(parameters, training, column, units, progress)
-    about = {"seconds": round(time.perf_counter() - start, 4), "seed": settings.seed}
+        folder = options.get("sisso_output")
+        model = find_task_formulas(parameters, training, column, units, progress, with_subspaces=folder is not None)
+    about: dict[str, Any] = {"seconds": round(time.perf_counter() - start, 4), "seed": settings.seed}
+    if folder is not None:
+        from sisso_sal.cli.fitting import write_files
+        from sisso_sal.export.sisso_parts import FitOfTasks, files_of_tasks
+
+        fit = FitOfTasks(model, training, parameters, about["seconds"])
+        about["sisso_output"] = write_files(folder, files_of_tasks(fit))
     target = (training.target, training.target_unit)
     return StoredModel(model, parameters, *target), _document(model, target, remarks) | about
 

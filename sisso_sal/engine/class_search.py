@@ -45,11 +45,14 @@ class SubspaceClassFits:
     fits : list of list of ClassFit
         For each dimension the best, best first; subset members are numbers in `subspace`. There are no more dimensions once a fit
         is perfect.
+    sizes : list of int
+        Features that each dimension added.
     """
 
     problem: ClassProblem
     subspace: Selection = field(default_factory=Selection.empty)
     fits: list[list[Any]] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
 
     @property
     def is_done(self) -> bool:
@@ -124,6 +127,7 @@ def search_classes(
             rejected += causes
         for result, new in zip(open_, selections, strict=True):
             result.subspace = Selection.joined([result.subspace, new])
+            result.sizes.append(len(new))
         look = partial(_best, space, criterion, dim=d, keep=keep)
         with one_blas_thread(), threads_of(threads) as executor:
             for result, fits in zip(open_, list(executor.map(look, open_)), strict=True):

@@ -203,6 +203,16 @@ def best_subsets(
     ]
 
 
+def overlaps(values: np.ndarray, domains: Domains) -> tuple[np.ndarray, np.ndarray]:
+    """Weight of the samples in the overlaps, and the size of the overlap, of each feature alone; values (m, n_samples)."""
+    return _of_rows(np.ascontiguousarray(values[:, domains.samples]), domains)
+
+
+def unclear_samples(values: np.ndarray, domains: Domains) -> np.ndarray:
+    """ndarray (n_samples,) of bool: samples in the domain of another class; values (dim, n_samples)."""
+    return _unclear(values[:, domains.samples], domains, values.shape[1])
+
+
 def _of_rows(rows: np.ndarray, domains: Domains) -> tuple[np.ndarray, np.ndarray]:
     """Weight in the overlaps and their size of each feature with the values rows (m, n)."""
     m, n = rows.shape
@@ -309,7 +319,7 @@ class OverlapCriterion:
         progress: Progress | None,
     ) -> tuple[list[Selection], Counter]:
         """See `ClassCriterion`."""
-        every = [self.domains(result.problem, _left(result)) for result in results]
+        every = [self.domains(result.problem, left_after(result.problem, result.fits)) for result in results]
         problems, taken = [result.problem for result in results], [result.subspace for result in results]
         scorer = scorer_of(every, space.n_samples)
         return screen_classes(space, problems, taken, scorer, n_sis, threads=threads, progress=progress)
@@ -327,11 +337,10 @@ class OverlapCriterion:
         return best_subsets(values, self.domains(problem), dim, keep, ranks, parents)
 
 
-def _left(result: SubspaceClassFits) -> np.ndarray:
-    """ndarray (n_samples,) of bool: samples that the next feature shall tell apart."""
-    problem = result.problem
-    if not result.fits:
+def left_after(problem: ClassProblem, fits: Sequence[Sequence[Separation]]) -> np.ndarray:
+    """ndarray (n_samples,) of bool: samples that the next feature shall tell apart, after the best subsets of each dimension."""
+    if not fits:
         return np.ones(len(problem.labels), dtype=bool)
-    unclear = result.fits[-1][0].unclear
+    unclear = fits[-1][0].unclear
     classes = np.unique(problem.labels[unclear])
     return unclear if len(classes) > 1 else unclear | ~np.isin(problem.labels, classes)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -136,7 +136,7 @@ def fortran_number(value: float) -> str:
     return f"{sign}0.{mantissa.replace('.', '')}E{int(power) + 1:+03d}".rjust(20)
 
 
-def _name(text: str) -> str:
+def bare_name(text: str) -> str:
     """A name without blanks."""
     return re.sub(r"\s+", "_", text)
 
@@ -153,7 +153,7 @@ def _values(fit: FitOfOne, features: Sequence[Expression]) -> np.ndarray:
 def _of_fortran(fit: FitOfOne) -> dict[str, str]:
     parts, best = fit.models.subspaces, fit.models.alternatives[-1]
     scores = [score for part in parts for _, score in part]
-    names = [_of_selected(feature) for feature in fit.features]
+    names = [selected_text(feature) for feature in fit.features]
     lines = [f"{name}     SIS_score ={score:12.4f}" for name, score in zip(names, scores, strict=True)]
     rows = np.vstack([fit.table.y, _values(fit, fit.features)]).T
     dim = fit.models.model.dimension
@@ -179,9 +179,9 @@ def _of_fortran(fit: FitOfOne) -> dict[str, str]:
     return {name: "\n".join(text) + "\n" for name, text in texts.items()}
 
 
-def _of_selected(feature: Expression) -> str:
+def selected_text(feature: Expression) -> str:
     """A feature as SISSO lists it: a primary feature stands in parentheses."""
-    text = written(feature, FORTRAN, _name)
+    text = written(feature, FORTRAN, bare_name)
     return f"({text})" if feature.is_primary else text
 
 
@@ -197,45 +197,103 @@ def _best_rows(fit: FitOfOne) -> list[str]:
     return [head, *(f"{number:10d}" + "".join(map(fortran_number, row)) for number, row in enumerate(rows, 1))]
 
 
-def _sisso_out(fit: FitOfOne) -> list[str]:
-    stars, model, settings = 64 * "*", fit.models.model, fit.settings
+class Search(NamedTuple):
+    """What ``SISSO.out`` says of a search.
+
+    - settings: parameters of the estimator
+    - n_primary: number of primary features
+    - subspaces: the screened features of each dimension
+    - n_features: those of each rung
+    - dimension: the largest one
+    - n_models: how many are kept of it
+    - seconds: how long it took
+    """
+
+    settings: Mapping[str, Any]
+    n_primary: int
+    subspaces: Sequence[Sequence[Any]]
+    n_features: Mapping[str, int]
+    dimension: int
+    n_models: int
+    seconds: float
+
+
+class OutLines(NamedTuple):
+    """What ``SISSO.out`` says of one kind of search alone.
+
+    - property: lines on the labels
+    - input: on tasks, classes and samples
+    - selection: on how models were chosen
+    - best: on the best model
+    """
+
+    property: Sequence[str]
+    input: Sequence[str]
+    selection: Sequence[str]
+    best: Sequence[str]
+
+
+def sisso_out(search: Search, own: OutLines) -> list[str]:
+    """The lines of ``SISSO.out``, in the order and formats of SISSO 3.5."""
+    stars, settings, dimension = 64 * "*", search.settings, search.dimension
     rung = settings["rung"]
     complexity = settings["max_complexity"] if settings["max_complexity"] is not None else 2**rung - 1
-    sizes = settings["n_sis"] if isinstance(settings["n_sis"], tuple | list) else [settings["n_sis"]] * model.dimension
-    symbols = _symbols(settings["operators"])
+    sizes = settings["n_sis"] if isinstance(settings["n_sis"], tuple | list) else [settings["n_sis"]] * dimension
     lines = [
         stars,
         "  Sure Independence Screening and Sparsifying Operator (SISSO)  ",
         f"  Written by sisso-sal {version('sisso-sal')}, as SISSO 3.5 does",
-        *(stars, "", "Read in data from train.dat"),
-        f"Standard Deviation (sqrt[sum(y-y_mean)^2/n]) of the target property:{fit.table.y.std():10.5f}",
-        *("Read in data from SISSO.in", "Property type:     1", "Number of tasks:        1"),
-        f"Descriptor dimension: {model.dimension:8d}",
-        f"Number of samples for the task(s): {len(fit.table.y):6d}",
-        f"Number of scalar features: {len(fit.table.names):8d}",
+        *(stars, "", "Read in data from train.dat", *own.property),
+        *("Read in data from SISSO.in", *own.input),
+        f"Number of scalar features: {search.n_primary:8d}",
         f"Tier of the feature space (max depth of expression tree): {rung:8d}",
         f"Maximal feature complexity (number of operators in a feature): {complexity:8d}",
         f"Size of the SIS-selected (single) subspace : {''.join(f'{size:6d}' for size in sizes)}",
-        f"Operators for feature construction: {' '.join(symbols)}",
-        *("Method for sparse regression:  L0", f"Fitting intercept: {'T' if settings['fit_intercept'] else 'F':>6}"),
-        *(
-            "Metric for model selection: RMSE",
-            f"Number of the top-ranked models to output: {len(fit.models.alternatives[-1]):8d}",
-        ),
+        f"Operators for feature construction: {' '.join(_symbols(settings['operators']))}",
+        *("Method for sparse regression:  L0", *own.selection),
+        f"Number of the top-ranked models to output: {search.n_models:8d}",
         80 * "-",
     ]
     n_chosen = 0
-    for d, part in enumerate(fit.models.subspaces, 1):
+    for d, part in enumerate(search.subspaces, 1):
         n_chosen += len(part)
         lines += ["", f"Dimension: {d:3d}", "-------------------", "Feature Construction (FC) starts ..."]
         lines += [
             f"Total number of features in the space Phi{int(rung):02d}:{number:15d}"
-            for rung, number in fit.models.counts.n_features.items()
+            for rung, number in search.n_features.items()
         ]
         lines += [f"Size of the SIS-selected subspace from Phi{rung:02d}: {len(part):10d}", ""]
         lines += ["Descriptor Identification (DI) starts ..."]
         lines += [f"Total number of SIS-selected features for this DI: {n_chosen:10d}"]
-    return [*lines, *_best_of_all(fit), f"Total time (second): {fit.seconds:15.2f}", "Have a nice day !    ", ""]
+    return [*lines, *own.best, f"Total time (second): {search.seconds:15.2f}", "Have a nice day !    ", ""]
+
+
+def _sisso_out(fit: FitOfOne) -> list[str]:
+    models, settings = fit.models, fit.settings
+    search = Search(
+        settings, len(fit.table.names), models.subspaces, models.counts.n_features, models.model.dimension,
+        len(models.alternatives[-1]), fit.seconds,
+    )  # fmt: skip
+    own = OutLines(
+        [f"Standard Deviation (sqrt[sum(y-y_mean)^2/n]) of the target property:{fit.table.y.std():10.5f}"],
+        [
+            *("Property type:     1", "Number of tasks:        1"),
+            f"Descriptor dimension: {models.model.dimension:8d}",
+            f"Number of samples for the task(s): {len(fit.table.y):6d}",
+        ],
+        selection_lines(settings),
+        _best_of_all(fit),
+    )
+    return sisso_out(search, own)
+
+
+def selection_lines(settings: Mapping[str, Any]) -> list[str]:
+    """How the models of numbers were chosen."""
+    metric = "MaxAE" if settings["criterion"] == "max_abs_error" else "RMSE"
+    return [
+        f"Fitting intercept: {'T' if settings['fit_intercept'] else 'F':>6}",
+        f"Metric for model selection: {metric}",
+    ]
 
 
 def _symbols(operators: Any) -> list[str]:
@@ -250,7 +308,7 @@ def _symbols(operators: Any) -> list[str]:
 def _best_of_all(fit: FitOfOne) -> list[str]:
     model, terms = fit.models.model, fit.numbered(fit.models.model)
     listed = [
-        f"     d{place:03d} = {_of_selected(feature)}    feature_ID:{number + 1:06d}"
+        f"     d{place:03d} = {selected_text(feature)}    feature_ID:{number + 1:06d}"
         for place, (number, _, feature) in enumerate(terms, 1)
     ]
     return [
@@ -272,7 +330,7 @@ def _of_cpp(fit: FitOfOne) -> dict[str, str]:
     number = 0
     for part in fit.models.subspaces:
         for feature, score in part:
-            summary.append(f"{number:<14}{score:<24.18g}{written(feature, CPP, _name)}")
+            summary.append(f"{number:<14}{score:<24.18g}{written(feature, CPP, bare_name)}")
             selected.append(f"{number:<14}{postfix(feature, order)}")
             number += 1
         for lines in (summary, selected):
@@ -286,7 +344,7 @@ def _of_cpp(fit: FitOfOne) -> dict[str, str]:
 
 def _cpp_model(fit: FitOfOne, model: SISSOModel, order: Mapping[str, int]) -> list[str]:
     terms, n = fit.numbered(model), len(fit.table.y)
-    names = [written(feature, CPP, _name) for *_, feature in terms]
+    names = [written(feature, CPP, bare_name) for *_, feature in terms]
     if model.is_product:
         formula = "exp(c0)" + "".join(f" * ({name})^a{k}" for k, name in enumerate(names))
     else:
@@ -296,7 +354,7 @@ def _cpp_model(fit: FitOfOne, model: SISSOModel, order: Mapping[str, int]) -> li
     unit = str(parse_unit(fit.table.target_unit)) if fit.table.target_unit else "Unitless"
     lines = [
         f"# {formula}",
-        f"# Property Label: ${_name(fit.table.target)}$; Unit of the Property: {unit}",
+        f"# Property Label: ${bare_name(fit.table.target)}$; Unit of the Property: {unit}",
         f"# RMSE: {model.rmse:.15g}; Max AE: {model.max_abs_error:.15g}",
         *("# Coefficients", f"# Task   {head}", f"# all , {numbers}"),
         "# Feature Rung, Units, and Expressions",
@@ -304,19 +362,19 @@ def _cpp_model(fit: FitOfOne, model: SISSOModel, order: Mapping[str, int]) -> li
     for k, ((_, _, feature), name) in enumerate(zip(terms, names, strict=True)):
         own = feature.dimension
         text = "Unitless" if own is None or own.is_none else str(own)
-        latex, used = feature.to_latex(), ",".join(map(_name, feature.primaries()))
+        latex, used = feature.to_latex(), ",".join(map(bare_name, feature.primaries()))
         place = f"{k};  {feature.rung}; {text + ';':<50} {postfix(feature, order)}"
         lines.append(f"# {place}; {name}; ${latex}$; {feature}; {used}")
     said, _ = model.predict(fit.table.columns())
     rows = np.vstack([fit.table.y, said, _values(fit, [feature for *_, feature in terms])]).T.tolist()
-    width = max(12, *(len(_name(one)) for one in fit.ids))
+    width = max(12, *(len(bare_name(one)) for one in fit.ids))
     columns = ["Property Value", "Property Value (EST)", *(f"Feature {k} Value" for k in range(len(terms)))]
     return [
         *lines,
         *("# Number of Samples Per Task", "# Task, n_mats_train", f"# all , {n}", ""),
         f"# {'Sample ID':<{width - 2}}" + "".join(f", {name:<22}" for name in columns).rstrip(),
         *(
-            f"{_name(one):<{width}}" + "".join(f", {v: .15e}" for v in row)
+            f"{bare_name(one):<{width}}" + "".join(f", {v: .15e}" for v in row)
             for one, row in zip(fit.ids, rows, strict=True)
         ),
     ]

@@ -12,7 +12,14 @@ import numpy as np
 from sisso_sal.engine.class_problem import ClassProblem
 from sisso_sal.engine.class_search import ClassCriterion, SubspaceClassFits, search_classes
 from sisso_sal.engine.linear_criterion import ACCURACY, LIKELIHOOD, LinearCriterion
-from sisso_sal.engine.overlap_criterion import Domains, OverlapCriterion, best_subsets, unclear_weight
+from sisso_sal.engine.overlap_criterion import (
+    Domains,
+    OverlapCriterion,
+    best_subsets,
+    left_after,
+    overlaps,
+    unclear_weight,
+)
 from sisso_sal.engine.sparsify import NUMBERS
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.features.expression import Expression
@@ -39,6 +46,10 @@ CRITERIA = (ACCURACY, LIKELIHOOD, OVERLAP)
 """What makes descriptors of classes good, by name."""
 
 
+ScreenedForClasses = tuple[tuple[Expression, tuple[float, float]], ...]
+"""Features that were screened in one dimension, best first."""
+
+
 @dataclass(frozen=True)
 class FittedClasses:
     """The models of a search for descriptors of classes.
@@ -52,12 +63,16 @@ class FittedClasses:
     primaries : dict of str to str
         Unit of each primary feature, in the order of the names.
     counts : SearchCounts
+    subspaces : tuple of tuple of (Expression, (float, float))
+        The screened features of each dimension, where they were asked for: weight of the samples in the overlap and its size, of
+        the samples that were left to tell apart. No file holds them.
     """
 
     alternatives: list[list[ClassModel]]
     classes: tuple[ClassName, ...]
     primaries: dict[str, str]
     counts: SearchCounts
+    subspaces: tuple[ScreenedForClasses, ...] = ()
 
     @property
     def models(self) -> list[ClassModel]:
@@ -144,6 +159,8 @@ def find_classes(
     table: TrainingTable,
     classes: Sequence[Any] | np.ndarray,
     progress: Progress | None = None,
+    *,
+    with_subspaces: bool = False,
 ) -> FittedClasses:
     """The models of a table whose labels are numbers of classes.
 
@@ -157,6 +174,8 @@ def find_classes(
         Their names, sorted.
     progress : callable, optional
         Called with (features done, features in all).
+    with_subspaces : bool
+        Whether the screened features are wanted too; with the criterion overlap.
 
     Raises
     ------
@@ -176,9 +195,38 @@ def find_classes(
         progress=progress,
     )  # fmt: skip
     n_features, rejected = feature_counts(prepared.space, causes, prepared.n_constant)
-    alternatives = class_models(prepared, result, settings, plain_classes(classes), cache(prepared.space.expression))
+    formula = cache(prepared.space.expression)
+    alternatives = class_models(prepared, result, settings, plain_classes(classes), formula)
     counts = SearchCounts(len(prepared.order), n_features, rejected, 0, True)
-    return FittedClasses(alternatives, plain_classes(classes), table.primaries, counts)
+    subspaces = ()
+    if with_subspaces and isinstance(criterion, OverlapCriterion):
+        subspaces = _screened(prepared, result, criterion, formula)
+    return FittedClasses(alternatives, plain_classes(classes), table.primaries, counts, subspaces)
+
+
+def _screened(
+    prepared: Prepared,
+    result: SubspaceClassFits,
+    criterion: OverlapCriterion,
+    formula: Callable[[int, int, int], Expression],
+) -> tuple[ScreenedForClasses, ...]:
+    """The screened features of each dimension, with their overlap among the samples that were left to tell apart."""
+    out, begin = [], 0
+    for d, size in enumerate(result.sizes):
+        part = result.subspace.take(np.arange(begin, begin + size))
+        domains = criterion.domains(result.problem, left_after(result.problem, result.fits[:d]))
+        weights, sizes = overlaps(part.values(prepared.space), domains)
+        own = zip(weights.tolist(), sizes.tolist(), strict=True)
+        out.append(tuple((formula(*part.triple(number)), pair) for number, pair in enumerate(own)))
+        begin += size
+    return tuple(out)
+
+
+def overlap_criterion_of(settings: Mapping[str, Any], classes: Sequence[Any]) -> OverlapCriterion:
+    """The domains that the parameters of a `SISSOClassifier` ask for, whatever its criterion is."""
+    convex = settings["convex"]
+    named = None if convex is None else tuple(name in plain_classes(convex) for name in plain_classes(classes))
+    return OverlapCriterion(float(settings["width"]), named)
 
 
 def criterion_of(settings: Mapping[str, Any], classes: Sequence[Any] | np.ndarray) -> ClassCriterion:
@@ -280,10 +328,7 @@ def _model(
         build(_Lane(found.subset, coefficients[k], float(intercepts[k]), own - yes[k]))
         for k, own in enumerate(problem.lanes())
     )
-    criterion = OverlapCriterion(float(settings["width"]))
-    if settings["convex"] is not None:
-        criterion = OverlapCriterion(float(settings["width"]), tuple(name in settings["convex"] for name in classes))
-    weight, size = _overlap(values, criterion.domains(problem))
+    weight, size = _overlap(values, overlap_criterion_of(settings, classes).domains(problem))
     confusion = confusion_of(probability.argmax(axis=1), labels, weights, len(classes))
     own = np.clip(probability[np.arange(len(labels)), labels], 1e-15, 1.0)
     loss = float(-(weights @ np.log(own)) / weights.sum())

@@ -362,7 +362,7 @@ def solve(prepared: Prepared, problems: Sequence[Problem], progress: Progress | 
             believe(space, formula, problem, outcome, prepared.groups)
             for problem, outcome in zip(problems, outcomes, strict=True)
         ]
-    return Solved(models, prepared.order, counts, beliefs, lambda number: _screened(outcomes[number], formula))
+    return Solved(models, prepared.order, counts, beliefs, lambda number: screened_features(outcomes[number], formula))
 
 
 def searched(
@@ -379,7 +379,7 @@ def searched(
     return outcomes, SearchCounts(len(prepared.order), sizes, rejected, n_singular, is_complete)
 
 
-def _screened(outcome: SubspaceFits, formula: Callable[[int, int, int], Expression]) -> tuple[Screened, ...]:
+def screened_features(outcome: SubspaceFits, formula: Callable[[int, int, int], Expression]) -> tuple[Screened, ...]:
     """The screened features of each dimension that was done."""
     every, ends = outcome.subspace, [0, *accumulate(outcome.sizes)]
     return tuple(

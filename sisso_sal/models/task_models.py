@@ -14,10 +14,12 @@ from sisso_sal.engine.refit import Fit
 from sisso_sal.errors import FitError, ModelFileError, SettingsError
 from sisso_sal.features.expression import Expression
 from sisso_sal.models.fitting import (
+    Screened,
     SearchSettings,
     labels_needed,
     models_of_file,
     prepare,
+    screened_features,
     search_settings,
     searched,
     space_settings,
@@ -133,6 +135,8 @@ class FittedTasks:
         The unit of each task's target.
     n_of_task : dict of str to int
         Samples of each task.
+    subspaces : tuple of Screened
+        The screened features of each dimension, where they were asked for; no file holds them.
     """
 
     alternatives: list[list[TaskModel]]
@@ -141,6 +145,7 @@ class FittedTasks:
     task_column: str
     units: dict[str, str]
     n_of_task: dict[str, int]
+    subspaces: tuple[Screened, ...] = ()
 
     @property
     def models(self) -> list[TaskModel]:
@@ -256,6 +261,8 @@ def find_task_formulas(
     task_column: str = "",
     units: Mapping[str, str] | None = None,
     progress: Progress | None = None,
+    *,
+    with_subspaces: bool = False,
 ) -> FittedTasks:
     """The models of a table with tasks. They are not complete if Ctrl-C ended the search before the largest dimension was done.
 
@@ -271,6 +278,8 @@ def find_task_formulas(
         Unit of each task's target, where they are not that of the table.
     progress : callable, optional
         Called with (features done, features in all).
+    with_subspaces : bool
+        Whether the screened features are wanted too.
 
     Raises
     ------
@@ -294,10 +303,12 @@ def find_task_formulas(
     announce([cost])
     (outcome,), counts = searched(prepared, [problem], progress)
     best = [fits[:N_ALTERNATIVES] for fits in outcome.fits if fits]
-    formulas, values = used_formulas(prepared.space, cache(prepared.space.expression), outcome, best)
+    formula = cache(prepared.space.expression)
+    formulas, values = used_formulas(prepared.space, formula, outcome, best)
     alternatives = [[_built(formulas, values, fit, problem, names) for fit in fits] for fits in best]
     own_units = {name: (units or {}).get(name, table.target_unit) for name in names}
-    return FittedTasks(alternatives, table.primaries, counts, task_column, own_units, numbers)
+    subspaces = screened_features(outcome, formula) if with_subspaces else ()
+    return FittedTasks(alternatives, table.primaries, counts, task_column, own_units, numbers, subspaces)
 
 
 def _samples_of_tasks(table: TrainingTable, search: SearchSettings) -> dict[str, int]:

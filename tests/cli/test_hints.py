@@ -94,7 +94,7 @@ def test_the_words_for_an_option_that_the_command_lacks():
 
     assert under("discover", "choose with --target") == "choose with --target"
     assert under("import-sisso", "at most 1e10 (--max-features)") == "at most 1e10 (the setting max_features)"
-    assert under("import-sisso", "choose with --task") == "choose with --task"
+    assert under("import-sisso", "choose with --only-task") == "choose with --only-task"
     assert under("label", "choose another id with --id") == "choose another id with the setting id"
     assert under("retry", "then give --take-over") == "then give sisso-sal discover --take-over"
     assert under("discover", "is 1; --replace changes it") == "is 1; sisso-sal label --replace changes it"

@@ -116,7 +116,7 @@ def test_keywords_of_version_2(tmp_path):
         "operators": operators, "rung": 2, "dim": 1, "n_sis": 40, "min_abs": 1e-3, "max_abs": 1e5, "n_residual": 1,
         "units": "sisso", "target": "property", "id": "materials",
     }  # fmt: skip
-    assert found.without_counterpart == ("nm_output=100: the best model of each dimension is kept",)
+    assert found.without_counterpart == ("nm_output=100: the best 10 models of each dimension are kept",)
     assert found.notes == ()
     assert ("fs_size_DI=", "without a value") in found.mapped
 
@@ -128,8 +128,11 @@ def test_keywords_of_version_3_0(tmp_path):
     assert (about["min_abs"], about["max_abs"], about["operators"]) == (1e-4, 1e6, ("add", "mult"))
     assert found.header[2:] == ("feature1 (unit1)", "f[x]", "feature3")
     told = " ".join(found.without_counterpart)
-    assert [word for word in ("(scd)", "method=L1L0", "metric=MaxAE", "nm_output=1") if word not in told] == []
+    assert [word for word in ("(scd)", "method=L1L0") if word not in told] == []
     assert ("maxcomplexity=5", "max_complexity = 5") in found.mapped
+    assert ("metric=MaxAE", "--criterion max_abs_error") in found.mapped
+    assert found.options == {"criterion": "max_abs_error"}
+    assert ("nm_output=1", "the best 10 of each dimension are kept, for --sisso-output") in found.mapped
 
 
 def test_keywords_of_version_3_5(tmp_path):
@@ -190,7 +193,8 @@ def test_one_task_of_several(tmp_path):
     fortran(tmp_path, "ntask=2\nnsample=2,3\nops='(+)'\nnf_sis=9\n")
     found = read_foreign(tmp_path, "2")
     assert [row[0] for row in found.rows] == ["sample3", "sample3#2", "sample5"]
-    assert "ntask=2: several tasks are not fitted together here; only task 2 is used" in found.without_counterpart
+    assert ("ntask=2", "only task 2 is used") in found.mapped
+    assert found.options == {}
     assert any(line.startswith("nf_sis") for line in found.without_counterpart) is False
 
 
@@ -330,7 +334,6 @@ def test_what_is_not_used_is_said_once(tmp_path):
     more = "scmt=.t.\nrestart=1\nnvf=2\nvfsize=10\nnewkey=3\nother=a b\nfcomplexity=3\nmy job\ntask_weighting=1\n"
     found = read_foreign(fortran(tmp_path, PLAIN + more, SIX.replace("1.13", "1.13 5")))
     assert found.without_counterpart == (
-        "scmt=.true.: the sign of a coefficient cannot be prescribed; signs are free",
         "nvf=2: features that are vectors of size 10 (vfsize) are not read; only numbers (nsf) are used",
         "newkey=3, other=a b: not known here, and not used",
     )
@@ -360,8 +363,31 @@ def test_every_operator_of_sisso_but_scd_has_one_here():
 @pytest.mark.parametrize(
     ("keywords", "data", "message"),
     [
-        ("ptype=2\n", DATA, "SISSO.in: ptype=2: needs a regression, found a classification, which is not supported"),
-        ("ntask=2\nnsample=2,3\n", DATA, "SISSO.in: ntask=2: needs one task at a time; choose with --task 1 to 2"),
+        ("ptype=3\n", DATA, "SISSO.in: ptype=3: needs 1 (regression) or 2 (classification), found 3"),
+        (
+            "ptype=2\nnsample=5\n",
+            DATA,
+            "SISSO.in: nsample: needs the size of each of at least two classes, such as (40,60), found '5'",
+        ),
+        (
+            "ptype=2\nntask=2\nnsample=(1,1),(1,2)\n",
+            DATA,
+            "SISSO.in: ntask=2: classes of several tasks have no counterpart; choose one with --only-task 1 to 2",
+        ),
+        ("ptype=2\nnsample=(2,4)\n", DATA, "train.dat: needs 6 samples (nsample), found 5"),
+        (
+            "ptype=2\nnsample=(2,3)\nisconvex=(0,0)\n",
+            DATA,
+            "SISSO.in: isconvex: needs at least one class with a convex domain, found '(0,0)'",
+        ),
+        (
+            "ptype=2\nnsample=(2,3)\nisconvex=(1,2)\n",
+            DATA,
+            "SISSO.in: isconvex: needs 1 (convex) or 0 for each class, found '(1,2)'",
+        ),
+        ("ptype=2\nnsample=(2,3)\nbwidth=-1\n", DATA, "SISSO.in: bwidth: needs a number of at least 0, found -1"),
+        ("ntask=3\nnsample=2,3\n", DATA, "SISSO.in: nsample: needs a size for each of 3 tasks, found 2"),
+        ("ntask=2\nnsample=2,3\ntask_weighting=3\n", DATA, "SISSO.in: task_weighting: needs 1 or 2, found 3"),
         ("desc_dim=two\n", DATA, "SISSO.in: desc_dim: needs an integer, found 'two'"),
         ("nsample=9\n", DATA, "train.dat: needs 9 samples (nsample), found 5"),
         ("nsf=7\n", DATA, "train.dat: needs 7 features (nsf), found 3 in the header"),
@@ -441,21 +467,32 @@ def test_an_input_of_sisso_cpp(tmp_path):
         "operators": ("add", "mult", "sq"), "rung": 1, "dim": 1, "n_sis": 5, "n_residual": 3, "min_abs": 1e-5,
         "max_abs": 1e8, "target": "Volume", "id": "Material", "max_correlation": 0.9,
     }  # fmt: skip
-    assert found.without_counterpart == (
-        "task_key=Kind: several tasks are not fitted together here; only diamond is used",
-        "feature same (eV): the same in every row; left out",
-    )
+    assert found.without_counterpart == ("feature same (eV): the same in every row; left out",)
 
 
 @pytest.mark.parametrize(
     ("changes", "task", "message"),
     [
-        ({}, None, "data.csv: needs one task at a time, found diamond, rock_salt; choose with --task"),
-        ({}, "wurtzite", "data.csv: task: needs one of diamond, rock_salt, found 'wurtzite'"),
+        (
+            {"calc_type": "log_regression"},
+            None,
+            "sisso.json: calc_type=log_regression: needs one task, found several; choose with --only-task",
+        ),
         (
             {"calc_type": "classification"},
             None,
-            "sisso.json: calc_type: needs regression or log_regression, found 'classification', ",
+            "sisso.json: calc_type=classification: needs one task, found several; choose with --only-task",
+        ),
+        (
+            {"leave_out_inds": [5]},
+            None,
+            "data.csv: leave_out_inds: needs to leave rows of each task, found none of rock",
+        ),
+        ({}, "wurtzite", "data.csv: only-task: needs one of diamond, rock_salt, found 'wurtzite'"),
+        (
+            {"calc_type": "ranking"},
+            None,
+            "sisso.json: calc_type: needs regression, log_regression or classification, found 'ranking'",
         ),
         ({"property_key": "Vol"}, None, "data.csv: needs the column 'Vol' that sisso.json names, found # Material"),
         ({"data_file": "other.csv"}, None, "other.csv: there is no such file (data_file of sisso.json)"),
@@ -507,13 +544,13 @@ def test_the_command_runs_writes_and_tells(tmp_path):
     """Volume = 2 a + q by hand: SISSO++ input, run, written, and fitted from what was written."""
     text = CSV.replace(" 10.0,", " 8.0,").replace("9.0, 4.0", "9.0, 4.0").replace("16.0, 5.0, 3.0", "13.0, 5.0, 3.0")
     folder = cpp(tmp_path, {"desc_dim": 2, "max_rung": 0, "leave_out_inds": None, "leave_out_frac": 0}, text)
-    document = json.loads(command(folder, "--task", "diamond", "--json", "--threads", 1).stdout)
+    document = json.loads(command(folder, "--only-task", "diamond", "--json", "--threads", 1).stdout)
     model = document["models"][1]
     assert {term["expression"]: round(term["coefficient"], 9) for term in model["terms"]} == {"a": 2.0, "q": 1.0}
     assert document["imported"]["program"] == "SISSO++"
     assert document["imported"]["settings"]["n_sis"] == 5
 
-    done = command(folder, "--task", "diamond", "--out", folder / "converted")
+    done = command(folder, "--only-task", "diamond", "--out", folder / "converted")
     assert done.stdout.splitlines()[-1].startswith("Next: edit the files if needed, then sisso-sal fit ")
     assert "no counterpart: feature same (eV): the same in every row; left out" in done.stderr
     written = tomllib.loads((folder / "converted" / "settings.toml").read_text())
@@ -521,10 +558,10 @@ def test_the_command_runs_writes_and_tells(tmp_path):
         "operators": ["add", "mult", "sq"], "rung": 0, "dim": 2, "n_sis": 5, "n_residual": 3, "min_abs": 1e-5,
         "max_abs": 1e8, "target": "Volume", "max_correlation": 0.9,
     }  # fmt: skip
-    again = command(folder, "--task", "diamond", "--out", folder / "converted", code=1).exception
+    again = command(folder, "--only-task", "diamond", "--out", folder / "converted", code=1).exception
     assert "exists already; give another --out, or --force" in str(again)
 
-    dry = command(folder, "--task", "diamond", "--dry-run", "--quiet")
+    dry = command(folder, "--only-task", "diamond", "--dry-run", "--quiet")
     assert tomllib.loads(dry.stdout) == written
     assert dry.stderr == "".join(f"no counterpart: {line}\n" for line in document["imported"]["without_counterpart"])
 
@@ -600,7 +637,7 @@ def test_a_refusal_names_the_keyword_and_not_an_option_that_is_not_there(tmp_pat
         told = str(command(fortran(tmp_path, PLAIN, SIX), code=1).exception)
         assert told == expected + "try fcomplexity 5"
     else:
-        told = str(command(cpp(tmp_path), "--task", "diamond", code=1).exception)
+        told = str(command(cpp(tmp_path), "--only-task", "diamond", code=1).exception)
         assert told.startswith("max_abs_feat_val: needs n_sis_select, desc_dim or max_rung 2 (max_features in the ")
         assert told.endswith("try max_complexity in the settings of --out 5")
 

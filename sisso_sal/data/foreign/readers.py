@@ -20,12 +20,12 @@ def read_foreign(folder: str | Path, task: str | None = None) -> ForeignInput:
     folder : path
         The folder, or the file SISSO.in or sisso.json itself.
     task : str, optional
-        The task to take of an input with several: its number (SISSO) or its name (SISSO++).
+        The one task to take of an input with several: its number (SISSO) or its name (SISSO++); all by default.
 
     Raises
     ------
     InputError
-        There is no such input, it is damaged, or it asks for what cannot be done here (classification, several tasks).
+        There is no such input, it is damaged, or it asks for what cannot be done here, such as classes of several tasks.
     """
     place = Path(folder)
     readers = {"SISSO.in": read_sisso_fortran, "sisso.json": read_sisso_cpp}
@@ -44,12 +44,9 @@ def read_foreign(folder: str | Path, task: str | None = None) -> ForeignInput:
 def _without_constants(foreign: ForeignInput) -> ForeignInput:
     """The same without features that have one value in every row: nothing can be learned from them."""
     constant = [j for j in range(2, len(foreign.header)) if len({_value(row[j]) for row in foreign.rows}) == 1]
-    kept = [
-        j
-        for j in range(len(foreign.header))
-        if j not in constant or split_header(foreign.header[j])[0] == foreign.settings["target"]
-    ]
-    notes = tuple(f"feature {foreign.header[j]}: the same in every row; left out" for j in constant)
+    roles = {foreign.settings["target"], foreign.options.get("task")}
+    kept = [j for j in range(len(foreign.header)) if j not in constant or split_header(foreign.header[j])[0] in roles]
+    notes = tuple(f"feature {foreign.header[j]}: the same in every row; left out" for j in constant if j not in kept)
 
     def cut(rows: Rows) -> Rows:
         return [[row[j] for j in kept] for row in rows]

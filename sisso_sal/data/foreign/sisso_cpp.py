@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -41,41 +42,67 @@ def read_sisso_cpp(path: Path, task: str | None = None) -> ForeignInput:
     path : path
         sisso.json.
     task : str, optional
-        Name of the task to take, as in the task column.
+        Name of the one task to take, as in the task column.
 
     Raises
     ------
     InputError
-        A file is missing or damaged, or asks for another kind of calculation, or for several tasks while `task` is None.
+        A file is missing or damaged, or asks for another kind of calculation, or for several tasks of classes or of a log
+        regression while `task` is None.
     """
     said = Translation(path, _document(path))
-    _kind(said)
+    kind = _kind(said)
     data = path.parent / str(said.take("data_file")[1] or "data.csv")
     header, rows = _data(data)
     target = _column(said, data, header, str(said.take("property_key")[1] or "prop"))
-    header, rows = _one_task(said, data, header, rows, task)
+    header, rows = _tasks(said, data, header, rows, task)
+    _no_tasks_of(said, kind)
     names = distinct([row[0] for row in rows])
     rows = [[name, *row[1:]] for name, row in zip(names, rows, strict=True)]
     rows, left_out = _left_out(said, data, rows)
-    _space_and_search(said, len(rows), data)
+    _space_and_search(said, _fewest(said, data, rows, left_out), data)
+    if kind == "classification":
+        _of_classes(said)
     said.settings |= {"target": split_header(target)[0], "id": split_header(header[0])[0]}
     said.ignore("no meaning here", *_TECHNICAL)
     said.rest()
     return ForeignInput(
         program="SISSO++", files=(str(path), str(data)), header=tuple(header), rows=rows, left_out=left_out,
         settings=said.settings, mapped=tuple(said.mapped), without_counterpart=tuple(said.without),
-        notes=tuple(said.notes), keywords=NAMES,
+        notes=tuple(said.notes), keywords=NAMES, options=said.options,
     )  # fmt: skip
 
 
-def _kind(said: Translation) -> None:
+def _kind(said: Translation) -> str:
     kind = said.take("calc_type")[1] or "regression"
     plain = str(kind).replace(" ", "_").replace("-", "_")
-    if plain not in ("regression", "log_regression"):
-        needed = "regression or log_regression"
-        raise InputError(f"{said.path}: calc_type: needs {needed}, found {shown(kind)}, which is not supported")
+    if plain not in ("regression", "log_regression", "classification"):
+        needed = "regression, log_regression or classification"
+        raise InputError(f"{said.path}: calc_type: needs {needed}, found {shown(kind)}")
     if plain == "log_regression":
         said.set("regression", "log", f"calc_type={kind}")
+    if plain == "classification":
+        said.option("classify", True, f"calc_type={kind}")
+        said.option("criterion", "overlap", "SISSO++ counts samples in the overlap of domains")
+        said.option("boundary", "svc", "SISSO++ draws boundaries by a support vector classifier")
+    return plain
+
+
+def _no_tasks_of(said: Translation, kind: str) -> None:
+    """Refuse several tasks of what has one here."""
+    if "task" in said.options and kind != "regression":
+        why = "needs one task, found several; choose with --only-task"
+        raise InputError(f"{said.path}: calc_type={kind}: {why}")
+
+
+def _of_classes(said: Translation) -> None:
+    """Leave out settings that a search for classes has not."""
+    if said.settings.pop("intercept", True) is False:
+        said.without.append("fix_intercept=true: a boundary between classes has an intercept")
+    for option, keyword in (("param_operators", "param_opset"), ("max_correlation", "max_feat_cross_correlation")):
+        if said.settings.pop(option, None) is not None:
+            said.without.append(f"{keyword}: not for classes here")
+    said.mapped = [one for one in said.mapped if not one[1].startswith(("intercept", "param_op", "max_corr"))]
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -114,25 +141,49 @@ def _column(said: Translation, path: Path, header: list[str], key: str) -> str:
     )
 
 
-def _one_task(
-    said: Translation, path: Path, header: list[str], rows: list[list[str]], task: str | None
+def _tasks(
+    said: Translation, path: Path, header: list[str], rows: list[list[str]], only: str | None
 ) -> tuple[list[str], list[list[str]]]:
-    """Header and rows without the task column, and of one task only."""
+    """Header and rows with the task in the last column, or without it where there is one task."""
     name, key = said.take("task_key")
     if key is None and "task" not in map(str.lower, header):
+        if only is not None:
+            raise InputError(f"{path}: only-task: needs a column of tasks (task_key), found none")
         return header, rows
     column = header.index(
         _column(said, path, header, str(key) if key else next(h for h in header if h.lower() == "task"))
     )
+    found, told = split_header(header[column])[0], f"{name}={key}" if key else f"column {header[column]}"
     tasks = list(dict.fromkeys(row[column] for row in rows))
-    if len(tasks) > 1 and task is None:
-        raise InputError(f"{path}: needs one task at a time, found {', '.join(tasks)}; choose with --task")
-    if task is not None and task not in tasks:
-        raise InputError(f"{path}: task: needs one of {', '.join(tasks)}, found {shown(task)}")
-    if len(tasks) > 1:
-        said.without.append(f"{name}={key}: several tasks are not fitted together here; only {task} is used")
-    kept = [row for row in rows if task is None or row[column] == task]
-    return header[:column] + header[column + 1 :], [row[:column] + row[column + 1 :] for row in kept]
+    if only is not None and only not in tasks:
+        raise InputError(f"{path}: only-task: needs one of {', '.join(tasks)}, found {shown(only)}")
+    others = [cells[:column] + cells[column + 1 :] for cells in (header, *rows)]
+    if only is not None or len(tasks) == 1:
+        said.mapped.append((told, "one task" if len(tasks) == 1 else f"only task {only} is used"))
+        kept = [row for row, whole in zip(others[1:], rows, strict=True) if only in (None, whole[column])]
+        return others[0], kept
+    if "" in tasks:
+        row = next(row for row in rows if not row[column])
+        raise InputError(f"{path}: row {shown(row[0])}: needs a task in the column {found}, found an empty cell")
+    said.option("task", found, f"{told} ({len(tasks)} tasks)")
+    said.option("task_weighting", "samples", "SISSO++ takes the mean of squares over all samples")
+    return [*others[0], found], [[*row, whole[column]] for row, whole in zip(others[1:], rows, strict=True)]
+
+
+def _fewest(said: Translation, path: Path, rows: list[list[str]], left_out: list[list[str]]) -> int:
+    """Number of rows; with several tasks that of the smallest.
+
+    Raises
+    ------
+    InputError
+        The test set has all rows of a task.
+    """
+    if "task" not in said.options:
+        return len(rows)
+    counts = Counter(row[-1] for row in rows)
+    if gone := next((row[-1] for row in left_out if row[-1] not in counts), None):
+        raise InputError(f"{path}: leave_out_inds: needs to leave rows of each task, found none of {gone}")
+    return min(counts.values())
 
 
 def _left_out(said: Translation, path: Path, rows: list[list[str]]) -> tuple[list[list[str]], list[list[str]]]:
@@ -151,11 +202,15 @@ def _left_out(said: Translation, path: Path, rows: list[list[str]]) -> tuple[lis
 
 
 def _drawn(said: Translation, rows: list[list[str]], share: Any) -> tuple[list[list[str]], list[list[str]]]:
-    """Rows to train on, and a random test set of this share of the rows; the same one in every run."""
+    """Rows to train on, and a random test set of this share of the rows, of each task; the same one in every run."""
     part = said.parsed("leave_out_frac", float, share)
     if not 0 <= part < 1:
         raise InputError(f"{said.path}: leave_out_frac: needs a number from 0 to below 1, found {shown(share)}")
-    chosen = {*Random(0).sample(range(len(rows)), round(part * len(rows)))}
+    of_task: dict[str, list[int]] = {}
+    for number, row in enumerate(rows):
+        of_task.setdefault(row[-1] if "task" in said.options else "", []).append(number)
+    draw = Random(0)
+    chosen = {number for mine in of_task.values() for number in draw.sample(mine, round(part * len(mine)))}
     said.mapped.append((f"leave_out_frac={share} ({len(chosen)} rows)", "rows of test.csv"))
     if chosen:
         said.notes.append(
@@ -180,10 +235,18 @@ def _operators(said: Translation) -> None:
             f"{said.path}: opset: needs operators such as {', '.join(OPERATORS[:5])}, found {shown(names)}"
         )
     said.set("operators", known, "opset" if names else "opset is not given: all operators")
+    _param_operators(said)
+
+
+def _param_operators(said: Translation) -> None:
     parametrised = [str(name) for name in _listed(said, "param_opset", said.take("param_opset")[1] or [])]
     own = ["exp" if name == "neg_exp" else name for name in parametrised]
     taken = tuple(name for name in PARAM_OPERATORS if name in own)
-    if taken:
+    if taken and "task" in said.options:
+        said.without.append(
+            f"param_opset={brief(','.join(parametrised))}: several tasks have operators without parameters here"
+        )
+    elif taken:
         said.set("param_operators", taken, f"param_opset={brief(','.join(parametrised))}")
     if others := [name for name in own if name not in PARAM_OPERATORS]:
         said.without.append(f"param_opset {brief(','.join(others))}: takes no parameters here")
@@ -215,8 +278,8 @@ def _space_and_search(said: Translation, n_rows: int, data: Path) -> None:
         said.set("max_correlation", float(correlation), f"max_feat_cross_correlation={correlation}")
     said.ignore("as always: the last rung is made on the fly", "n_rung_generate")
     stored = said.take("n_models_store")[1]
-    if stored is not None and said.parsed("n_models_store", int, stored) > 1:
-        said.without.append(f"n_models_store={stored}: the best model of each dimension is kept")
+    if stored is not None:
+        said.n_models(f"n_models_store={stored}", said.parsed("n_models_store", int, stored))
 
 
 def _size_of_subspace(said: Translation) -> None:

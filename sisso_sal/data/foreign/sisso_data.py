@@ -15,6 +15,7 @@ from sisso_sal.errors import InputError
 
 _UNIT_FILES = ("feature_units", "pfdimension")
 _GROUP = re.compile(r"\(([^()]*)\)?")
+_BEFORE = {1: "a name", 2: "a name, a property"}
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,17 @@ class TrainData:
         Of the samples, the property and the features.
     rows : list of (int, list of str)
         Number of the line, and its cells.
+    n_before : int
+        Columns before the features: name and property; the name alone if there are classes.
     """
 
     path: Path
     names: list[str]
     rows: list[tuple[int, list[str]]]
+    n_before: int = 2
 
     @classmethod
-    def read(cls, path: Path) -> TrainData:
+    def read(cls, path: Path, n_before: int = 2) -> TrainData:
         """Read the file; blanks, tabs and commas part cells.
 
         Raises
@@ -44,28 +48,28 @@ class TrainData:
             It cannot be read, or has no rows.
         """
         lines = [(n, cells) for n, line in enumerate(read_lines(path), 1) if (cells := line.replace(",", " ").split())]
-        if len(lines) < 2 or len(lines[0][1]) < 3:
-            raise InputError(f"{path}: needs a header (sample, property, features) and rows, found {len(lines)} lines")
-        return cls(path, lines[0][1], lines[1:])
+        if len(lines) < 2 or len(lines[0][1]) <= n_before:
+            header = ", ".join(["sample", "property"][:n_before])
+            raise InputError(f"{path}: needs a header ({header}, features) and rows, found {len(lines)} lines")
+        return cls(path, lines[0][1], lines[1:], n_before)
 
     def n_features(self, said: Translation) -> int:
         """Number of features to take: `nsf`, the first ones, or all."""
-        there = len(self.names) - 2
+        there = len(self.names) - self.n_before
         name, text = said.take("nsf")
         wanted = [item for item in items(text or "", 1) if item is not None]
         number = said.parsed(name, integer, wanted[0]) if wanted else there
         if not 0 < number <= there:
             raise InputError(f"{self.path}: needs {number} features (nsf), found {there} in the header")
         if number < there:
-            said.notes.append(
-                f"{name}={number}: {self.path.name} has {there} features; not used: {brief(', '.join(self.names[number + 2 :]))}"
-            )
+            others = brief(", ".join(self.names[number + self.n_before :]))
+            said.notes.append(f"{name}={number}: {self.path.name} has {there} features; not used: {others}")
         if wanted:
             said.mapped.append((f"{name}={number}", "primary features"))
         return number
 
     def samples(self, said: Translation, n_features: int, first: int, n_samples: int | None) -> list[list[str]]:
-        """Name, property and features of the samples from `first` on, `n_samples` of them or all.
+        """Name, property (if there is one) and features of the samples from `first` on, `n_samples` of them or all.
 
         Raises
         ------
@@ -89,10 +93,10 @@ class TrainData:
         return [self._sample(number, cells, n_features) for number, cells in self.rows[first:last]]
 
     def _sample(self, number: int, cells: list[str], n_features: int) -> list[str]:
-        if len(cells) < n_features + 2:
-            needed = f"a name, a property and {n_features} features"
+        if len(cells) < n_features + self.n_before:
+            needed = f"{_BEFORE[self.n_before]} and {n_features} features"
             raise InputError(f"{self.path}: line {number}: needs {needed}, found {len(cells)} cells")
-        return [cells[0], *(_number(self.path, number, cell) for cell in cells[1 : n_features + 2])]
+        return [cells[0], *(_number(self.path, number, cell) for cell in cells[1 : n_features + self.n_before])]
 
 
 def _number(path: Path, line: int, cell: str) -> str:
@@ -120,6 +124,8 @@ def units(said: Translation, n_features: int) -> list[str]:
     for file in (said.path.parent / one for one in _UNIT_FILES):
         if file.is_file():
             said.mapped.append((file.name, "units of the features"))
+            if text:
+                said.mapped.append((brief(f"{name}={text}"), f"{file.name} counts"))
             return _units_from_file(said, file, n_features, len(groups))
     if not groups:
         if text and text.strip():

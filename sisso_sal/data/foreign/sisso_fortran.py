@@ -15,6 +15,7 @@ from typing import Any
 from sisso_sal.data.cells import shown
 from sisso_sal.data.foreign.list_directed import first, integer, items, logical, real
 from sisso_sal.data.foreign.sisso_data import TrainData, units
+from sisso_sal.data.foreign.sisso_samples import CLASS, TASK, Parts, free_name, parts_of, set_classes, set_tasks
 from sisso_sal.data.foreign.translation import (
     ForeignInput,
     Translation,
@@ -36,56 +37,75 @@ DEFAULT_COMPLEXITY = 3
 NAMES = {
     "--dim": "desc_dim", "--n-sis": "nf_sis", "--rung": "fcomplexity", "--max-complexity": "fcomplexity",
     "--min-abs": "fmax_min", "--max-abs": "fmax_max", "--max-features": "max_features in the settings of --out",
+    "--criterion": "metric", "--same-sign": "scmt", "--convex": "isconvex", "--width": "bwidth",
 }  # fmt: skip
 """The keyword for each option of this program."""
 
 _TECHNICAL = (
-    "fstore", "ndimtype", "fs_size_di", "fs_size_l0", "task_weighting", "vf2sf",
+    "fstore", "ndimtype", "fs_size_di", "fs_size_l0", "vf2sf",
     "l1para.max_iter", "l1para.tole", "l1para.nlambda", "l1para.dens", "l1para.minrmse", "l1para.warm_start",
     "l1para.elastic", "l1para.weighted", "l1_max_iter", "l1_tole", "l1_nlambda", "l1_dens", "l1_minrmse", "l1_warm_start",
     "l1_elastic", "l1_weighted",
 )  # fmt: skip
 _OF_LASSO = ("nl1l0", "l1l0_size4l0", "l1para.nl1l0")
 _OF_CLASSES = ("isconvex", "bwidth", "width")
+_OF_NUMBERS = ("fit_intercept", "metric")
 
 
 def read_sisso_fortran(path: Path, task: str | None = None) -> ForeignInput:
     """Read SISSO.in and the train.dat beside it.
+
+    Several tasks get a column with the number of each row's task, classes one with names.
 
     Parameters
     ----------
     path : path
         SISSO.in.
     task : str, optional
-        Number of the task to take, from 1.
+        Number of the one task to take, from 1.
 
     Raises
     ------
     InputError
-        A file is missing or damaged, or asks for classification, or for several tasks while `task` is None.
+        A file is missing or damaged, or has classes of several tasks while `task` is None.
     """
     said = _keywords(path)
-    _refuse_other_work(said)
-    begin, n_samples = _samples(said, task)
-    data = TrainData.read(path.parent / "train.dat")
+    is_classes = _is_classes(said)
+    _of_other_work(said)
+    parts = parts_of(said, task, is_classes=is_classes)
+    data = TrainData.read(path.parent / "train.dat", n_before=1 if is_classes else 2)
     n_features = data.n_features(said)
-    records = data.samples(said, n_features, begin, n_samples)
+    records = data.samples(said, n_features, parts.begin, parts.n_samples)
     of_features = units(said, n_features)
     if any(of_features):
         said.set("units", "sisso", "SISSO takes exp, log, sin and cos of any quantity")
     _size_of_space(said)
     _operators(said)
-    _search(said, len(records))
-    _without_meaning(said)
+    names = list(map(header_of, data.names[: n_features + data.n_before], (*[""] * data.n_before, *of_features)))
+    column = free_name(CLASS if is_classes else TASK, [split_header(name)[0] for name in names])
+    set_tasks(said, parts, column)
+    _search(said, parts, len(records))
     said.rest()
-    header = tuple(map(header_of, data.names, ("", "", *of_features)))
-    said.settings |= {"target": split_header(header[1])[0], "id": split_header(header[0])[0]}
+    names, records = _with_parts(names, records, parts, column)
+    said.settings |= {"target": split_header(names[1])[0], "id": split_header(names[0])[0]}
     ids = distinct([row[0] for row in records])
     return ForeignInput(
-        program="SISSO", files=(str(path), str(data.path)), header=header, settings=said.settings, mapped=tuple(said.mapped),
-        rows=[[id, *row[1:]] for id, row in zip(ids, records, strict=True)], without_counterpart=tuple(said.without),
-        notes=tuple(said.notes), keywords=NAMES,
+        program="SISSO", files=(str(path), str(data.path)), header=tuple(names), settings=said.settings,
+        rows=[[id, *row[1:]] for id, row in zip(ids, records, strict=True)], mapped=tuple(said.mapped),
+        without_counterpart=tuple(said.without), notes=tuple(said.notes), keywords=NAMES, options=said.options,
     )  # fmt: skip
+
+
+def _with_parts(
+    names: list[str], records: list[list[str]], parts: Parts, column: str
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows with the class as the target, or with the task in the last column."""
+    if parts.is_classes:
+        rows = [[row[0], name, *row[1:]] for row, name in zip(records, parts.of_rows, strict=True)]
+        return [names[0], column, *names[1:]], rows
+    if parts.are_tasks:
+        return [*names, column], [[*row, name] for row, name in zip(records, parts.of_rows, strict=True)]
+    return names, records
 
 
 def _keywords(path: Path) -> Translation:
@@ -142,24 +162,25 @@ def _number(said: Translation, option: str, kind: Callable[[str], Any], *names: 
     return number
 
 
-def _refuse_other_work(said: Translation) -> None:
+def _is_classes(said: Translation) -> bool:
+    """Whether `ptype` asks for classification."""
     name, kind = _item(said, "ptype")
     number = {"quanti": 1, "quali": 2}.get((kind or "quanti").lower()) or said.parsed(name, integer, kind)
-    if number != 1:
-        what = "a classification, which is not supported" if number == 2 else str(number)
-        raise InputError(f"{said.path}: {name}={kind}: needs a regression, found {what}")
-    if kind is not None:
+    if number not in (1, 2):
+        raise InputError(f"{said.path}: {name}={kind}: needs 1 (regression) or 2 (classification), found {number}")
+    if number == 2:
+        said.option("classify", True, f"{name}={kind}")
+    elif kind is not None:
         said.mapped.append((f"{name}={kind}", "regression"))
+    return number == 2
+
+
+def _of_other_work(said: Translation) -> None:
     name, part = _item(said, "calc", "task")
     if part is not None and part.upper() == "FCDI":
         said.mapped.append((f"{name}={part}", "as always"))
     elif part is not None:
         said.without.append(f"{name}={part}: feature construction and model search are always done in one run")
-    name, is_constrained = _value(said, logical, "scmt")
-    if is_constrained is False:
-        said.mapped.append((f"{name}=.false.", "signs are free"))
-    elif is_constrained:
-        said.without.append(f"{name}=.true.: the sign of a coefficient cannot be prescribed; signs are free")
     name, restart = _item(said, "restart")
     if restart is not None:
         is_number = restart.lstrip("+-").isdigit()
@@ -180,31 +201,6 @@ def _refuse_other_work(said: Translation) -> None:
         said.mapped.append((f"{name}=0", "all primary features are free"))
     elif number:
         said.without.append(f"{name}={number}: no primary feature can be prescribed; all are free")
-
-
-def _samples(said: Translation, task: str | None) -> tuple[int, int | None]:
-    """Number of the first row of train.dat to take, and how many; all where that is not said."""
-    name, n_tasks = _value(said, integer, "ntask", "nprop")
-    has_tasks, n_tasks = n_tasks is not None, 1 if n_tasks is None else n_tasks
-    if n_tasks < 1:
-        raise InputError(f"{said.path}: {name}: needs 1 or more, found {n_tasks}")
-    _, text = said.take("nsample")
-    listed = items(text, min(n_tasks, 1000)) if text else []
-    sizes = [said.parsed("nsample", integer, item) for item in listed if item is not None]
-    if any(size < 1 for size in sizes):
-        raise InputError(f"{said.path}: nsample: needs 1 or more, found {min(sizes)}")
-    said.mapped += [(f"{name}={n_tasks}", "one task")] if has_tasks and n_tasks == 1 else []
-    said.mapped += [(f"nsample={','.join(map(str, sizes))}", "rows of train.dat")] if sizes else []
-    if n_tasks == 1 and task is None:
-        return 0, sizes[0] if sizes else None
-    if task is None:
-        raise InputError(f"{said.path}: {name}={n_tasks}: needs one task at a time; choose with --task 1 to {n_tasks}")
-    chosen = said.parsed("task", int, task)
-    if not 1 <= chosen <= n_tasks or len(sizes) < n_tasks:
-        raise InputError(f"{said.path}: task: needs a number from 1 to {min(n_tasks, len(sizes))}, found {task}")
-    if n_tasks > 1:
-        said.without.append(f"{name}={n_tasks}: several tasks are not fitted together here; only task {chosen} is used")
-    return sum(sizes[: chosen - 1]), sizes[chosen - 1]
 
 
 def _operators(said: Translation) -> None:
@@ -260,31 +256,53 @@ def _size_of_space(said: Translation) -> None:
             said.set(option, default, f"{names[0]} is not given")
 
 
-def _search(said: Translation, n_rows: int) -> None:
-    name, has_intercept = _value(said, logical, "fit_intercept")
-    if has_intercept is not None:
-        said.set("intercept", has_intercept, f"{name}={'.true.' if has_intercept else '.false.'}")
+def _search(said: Translation, parts: Parts, n_rows: int) -> None:
+    if not parts.is_classes:
+        name, has_intercept = _value(said, logical, "fit_intercept")
+        if has_intercept is not None:
+            said.set("intercept", has_intercept, f"{name}={'.true.' if has_intercept else '.false.'}")
     name, dim = _value(said, integer, "desc_dim")
     told = f"{name}={dim}"
     if dim is None:
         dim, told = 2, "desc_dim is not given"
-    said.set("dim", said.terms("desc_dim", dim, n_rows, said.path.parent / "train.dat"), told)
+    fewest = min(parts.sizes) if parts.are_tasks else n_rows
+    terms = said.terms("desc_dim", dim, fewest, said.path.parent / "train.dat", parts.smallest)
+    said.set("dim", terms, told)
     _size_of_subspace(said, dim)
     _decorrelation(said)
-    said.set("n_residual", 1, "SISSO screens with the residual of the best model")
+    if not parts.is_classes:
+        said.set("n_residual", 1, "SISSO screens with the residual of the best model")
     name, method = _item(said, "method_so", "method")
     if method is not None and method.upper() == "L0":
         said.mapped.append((f"{name}={method}", "as always"))
     elif method is not None:
         said.without.append(f"{name}={method}: the sparsifying operator is L0 alone, without LASSO")
-    name, metric = _item(said, "metric")
-    if metric is not None and metric.upper().endswith("RMSE"):
-        said.mapped.append((f"{name}={metric}", "as always"))
-    elif metric is not None:
-        said.without.append(f"{name}={metric}: models are ranked by RMSE")
-    name, number = _item(said, "nmodel", "nmodels", "nm_output")
+    if parts.is_classes:
+        set_classes(said, parts)
+        said.ignore("used for regression alone", *_OF_NUMBERS)
+    else:
+        _metric(said)
+        said.ignore("used for classes alone", *_OF_CLASSES)
+    name, number = _value(said, integer, "nmodel", "nmodels", "nm_output")
     if number is not None:
-        said.without.append(f"{name}={number}: the best model of each dimension is kept")
+        said.n_models(f"{name}={number}", number)
+    said.ignore("no meaning here", *_TECHNICAL)
+    said.ignore("used for LASSO alone", *_OF_LASSO)
+
+
+def _metric(said: Translation) -> None:
+    """What the best model has the least of."""
+    name, metric = _item(said, "metric")
+    kind = (metric or "").upper().removeprefix("LS_")
+    if metric is None:
+        return
+    if kind == "RMSE":
+        said.mapped.append((f"{name}={metric}", "as always"))
+    elif kind == "MAXAE" and "same_sign" not in said.options:
+        said.option("criterion", "max_abs_error", f"{name}={metric}")
+    else:
+        why = " of coefficients with the same signs" if kind == "MAXAE" else ""
+        said.without.append(f"{name}={metric}: models{why} are ranked by RMSE")
 
 
 def _decorrelation(said: Translation) -> None:
@@ -318,9 +336,3 @@ def _size_of_subspace(said: Translation, dim: int) -> None:
     said.set("n_sis", of_dimensions([min(size, LARGEST_SUBSPACE) for size in sizes], said.settings["dim"]), told)
     if max(sizes) > LARGEST_SUBSPACE:
         said.notes.append(f"{told}: a screening keeps at most {LARGEST_SUBSPACE} features here")
-
-
-def _without_meaning(said: Translation) -> None:
-    said.ignore("no meaning here", *_TECHNICAL)
-    said.ignore("used for LASSO alone", *_OF_LASSO)
-    said.ignore("used for classes alone", *_OF_CLASSES)

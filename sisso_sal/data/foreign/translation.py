@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from sisso_sal.errors import InputError
 from sisso_sal.system.documents import LARGE, read_bytes
 
 LARGEST_DIM = 6
+MOST_MODELS = 10
+"""Models that are kept of each dimension."""
 
 Rows = Sequence[Sequence[str]]
 
@@ -33,11 +36,13 @@ class ForeignInput:
     files : tuple of str
         What was read.
     header : tuple of str
-        Ids, target and primary features, each with its unit.
+        Ids, target and primary features, each with its unit; and the task, if there are several.
     rows, left_out : sequence of rows of str
         Cells to train on, and those that the input keeps for a test.
     settings : dict
-        By the names of the options of `fit`.
+        By the names of the options of `fit`, for a settings file.
+    options : dict
+        Options of `fit` that no settings file has: of tasks, of classes, and the criterion.
     mapped : tuple of (str, str)
         What the input says, and what it became.
     without_counterpart : tuple of str
@@ -58,6 +63,24 @@ class ForeignInput:
     left_out: Rows = field(default=())
     notes: tuple[str, ...] = ()
     keywords: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_primary(self) -> int:
+        """Number of primary features."""
+        return len(self.header) - 2 - ("task" in self.options)
+
+    @property
+    def arguments(self) -> str:
+        """The options as they are given to `fit`, with a blank before each; "" if there are none.
+
+        Examples
+        --------
+        >>> own = {"settings": {}, "options": {"task": "family", "same_sign": True}}
+        >>> ForeignInput(program="SISSO", files=(), header=(), rows=[], mapped=(), without_counterpart=(), **own).arguments
+        ' --task family --same-sign'
+        """
+        return "".join(f" {argument(name, value)}" for name, value in self.options.items())
 
     def csv(self, rows: Rows | None = None) -> str:
         """The table as this program reads it; other rows than those to train on if given."""
@@ -66,6 +89,18 @@ class ForeignInput:
         told = self.rows if rows is None else rows
         writer.writerows([self.header, *((cell_of(str(row[0])), *row[1:]) for row in told)])
         return text.getvalue()
+
+
+def argument(option: str, value: Any) -> str:
+    """An option as it is given to a command; a flag has no value.
+
+    Examples
+    --------
+    >>> argument("same_sign", True), argument("task", "my family")
+    ('--same-sign', "--task 'my family'")
+    """
+    name = f"--{option.replace('_', '-')}"
+    return name if value is True else f"{name} {shlex.quote(str(value))}"
 
 
 def of_dimensions(sizes: Sequence[int], dim: int) -> int | tuple[int, ...]:
@@ -100,6 +135,7 @@ class Translation:
     def __init__(self, path: Path, said: Mapping[str, Any]):
         self.path = path
         self.settings: dict[str, Any] = {}
+        self.options: dict[str, Any] = {}
         self.mapped: list[tuple[str, str]] = []
         self.without: list[str] = []
         self.notes: list[str] = []
@@ -121,6 +157,18 @@ class Translation:
         self.settings[option] = value
         text = _text(value)
         self.mapped.append((brief(said), f"{option} = {text}"))
+
+    def option(self, option: str, value: Any, said: str) -> None:
+        """Record that an option of `fit` that is no setting follows from what the input says."""
+        self.options[option] = value
+        self.mapped.append((brief(said), argument(option, value)))
+
+    def n_models(self, said: str, wanted: int) -> None:
+        """Record how many models of each dimension the input asks for."""
+        if wanted > MOST_MODELS:
+            self.without.append(f"{said}: the best {MOST_MODELS} models of each dimension are kept")
+        else:
+            self.mapped.append((said, f"the best {MOST_MODELS} of each dimension are kept, for --sisso-output"))
 
     def number(self, option: str, kind: Callable[[str], Any], *names: str) -> Any:
         """Carry a number over to a setting; None where it was not given."""
@@ -145,8 +193,10 @@ class Translation:
             word = _KINDS.get(getattr(kind, "__name__", ""), "another value")
             raise InputError(f"{self.path}: {name}: needs {word}, found {shown(value)}") from None
 
-    def terms(self, keyword: str, wanted: int, n_rows: int, data: Path) -> int:
+    def terms(self, keyword: str, wanted: int, n_rows: int, data: Path, whose: str = "") -> int:
         """Number of terms of the largest model: as many as wanted, if the rows allow; one row more than coefficients is needed.
+
+        `whose` says whose rows these are, such as " of task 2".
 
         Raises
         ------
@@ -158,14 +208,13 @@ class Translation:
         has_intercept = self.settings.get("intercept", True)
         possible = n_rows - (2 if has_intercept else 1)
         if possible < 1:
-            raise InputError(f"{data}: needs at least {n_rows - possible + 1} samples, found {n_rows}")
+            raise InputError(f"{data}: needs at least {n_rows - possible + 1} samples, found {n_rows}{whose}")
         if wanted > possible:
             allowed = ("1 term" if possible == 1 else f"{possible} terms") + (
                 " beside the intercept" if has_intercept else ""
             )
-            self.notes.append(
-                f"{keyword}={wanted}: {n_rows} samples allow {allowed}, and one sample to judge them; no larger model is fitted"
-            )
+            told = f"{keyword}={wanted}: {n_rows} samples{whose} allow {allowed}, and one sample to judge them"
+            self.notes.append(f"{told}; no larger model is fitted")
         if min(wanted, possible) > LARGEST_DIM:
             self.without.append(f"{keyword}={wanted}: models have at most {LARGEST_DIM} terms here")
         return min(wanted, possible, LARGEST_DIM)
