@@ -119,29 +119,35 @@ def fit(
     of_tasks = {name: options.pop(name) for name in ("task", "same_sign", "task_weighting")}
     of_tasks["criterion"] = of_class.pop("criterion") if of_class.get("criterion") in CRITERIA_OF_NUMBERS else None
     has_tasks = check_tasks(of_tasks, options, len(target), is_ensemble=is_ensemble)
-    if is_ensemble and n_models is not None:
-        raise SettingsError("n-models: needs a fit of one model, found --members")
-    if plot is not None and n_models is None:
-        raise SettingsError("plot: needs --n-models, found a fit without")
+    if is_ensemble:
+        refuse("needs a fit of one model, found --members", {"n-models": n_models})
+    if n_models is None:
+        refuse("needs --n-models, found a fit without", {"plot": plot})
     asked = target[0] if len(target) == 1 else None
     of_model = {name: value for name, value in options.items() if "select" not in name}
     settings = load(config, {"target": asked, "id": id_column, **model_changes(of_model)}, ensemble=is_ensemble)
     selection, silent = selection_of(options, settings.seed), quiet or as_json
-    of_one_model = {"n-models": n_models, "select": selection, "sisso-output": sisso_output} | _asked_of(settings.model)
+    of_one_model = {"n-models": n_models, "select": selection} | _asked_of(settings.model)
+    check_sisso_output(sisso_output, settings, is_ensemble, force)
     if has_tasks:
         refuse("needs one task, found several", of_one_model | of_class)
         work = {"threads": threads, "executor": executor, "n_workers": n_workers, "silent": silent}
-        model, document = fit_tasks(table, target, settings, formula, of_tasks | work)
+        work |= of_tasks | {"sisso_output": sisso_output}
+        model, document = fit_tasks(table, target, settings, formula, work)
         tell = tell_tasks
     elif is_of_classes(table, settings.target, of_class):
         numbers = {"members": is_ensemble, "low": settings.ensemble.low, "criterion": of_tasks["criterion"]}
-        numbers |= {"max-correlation": settings.model.max_correlation < 1}
-        numbers |= {"executor": executor != "local", "workers": n_workers}
+        numbers |= {
+            "max-correlation": settings.model.max_correlation < 1,
+            "workers": n_workers,
+            "executor": executor != "local",
+        }
         refuse("needs a target that is a number, found classes", of_one_model | numbers)
-        model, document = fit_classes(table, settings, formula, of_class, threads, silent)
+        if of_class.get("criterion") != "overlap":
+            refuse("needs --criterion overlap, SISSO's own, for classes", {"sisso-output": sisso_output})
+        model, document = fit_classes(table, settings, formula, of_class, threads, silent, sisso_output)
         tell = tell_classes
     else:
-        check_sisso_output(sisso_output, settings, is_ensemble, force)
         if is_ensemble and (doubt := settings.ensemble.doubt()):
             note(doubt)
         data = read(table, settings, formula)
@@ -157,8 +163,7 @@ def fit(
     if plot is not None and document["trade_off"] is not None:
         _draw(document, plot)
     if sisso_output is not None and not as_json:
-        programs = "SISSO++" if settings.model.regression == "log" else "SISSO 3.5 and SISSO++"
-        note(f"files of {programs} are in {sisso_output}")
+        note(f"files of SISSO are in {sisso_output}: {', '.join(document['sisso_output'][:3])}, …")
     if out is not None:
         next_step(f"sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out} --format python")
     else:

@@ -53,6 +53,13 @@ def test_rows_of_a_task(table, tmp_path):
     assert "needs a model of one task, found one of 2 tasks; predict and export take it" in refused("screen", out, path)
 
 
+def test_the_files_of_sisso_are_written_for_tasks_too(table, tmp_path):
+    fit = ("fit", table[0], "--target", "gap", "--task", "family", "--drop", "bulk", "--dim", "1", *QUICK)
+    call(*fit, "--sisso-output", tmp_path / "files")
+    assert "Number of tasks:        2" in (tmp_path / "files" / "SISSO.out").read_text()
+    assert refused(*fit, "--sisso-output", tmp_path / "files").endswith("or --force to replace its files")
+
+
 def test_several_targets(table, tmp_path):
     path, frame = table
     arguments = ("--target", "gap", "--target", "bulk", "--drop", "family", "--dim", "1")
