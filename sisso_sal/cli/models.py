@@ -51,7 +51,7 @@ from sisso_sal.errors import SettingsError
 if TYPE_CHECKING:
     from sisso_sal.models.ensemble_model import EnsembleModel
     from sisso_sal.models.formulas import FittedModels
-    from sisso_sal.settings.campaign import ModelSettings
+    from sisso_sal.settings.campaign import CampaignSettings, ModelSettings
 
 
 @click.command(cls=Computing, short_help="Find formulas for a property")
@@ -136,12 +136,8 @@ def fit(
         model, document = fit_tasks(table, target, settings, formula, work)
         tell = tell_tasks
     elif is_of_classes(table, settings.target, of_class):
-        numbers = {"members": is_ensemble, "low": settings.ensemble.low, "criterion": of_tasks["criterion"]}
-        numbers |= {
-            "max-correlation": settings.model.max_correlation < 1,
-            "workers": n_workers,
-            "executor": executor != "local",
-        }
+        numbers = {"members": is_ensemble, "workers": n_workers, "executor": executor != "local"}
+        numbers |= {"criterion": of_tasks["criterion"]} | _asked_of_numbers(settings)
         refuse("needs a target that is a number, found classes", of_one_model | numbers)
         if of_class.get("criterion") != "overlap":
             refuse("needs --criterion overlap, SISSO's own, for classes", {"sisso-output": sisso_output})
@@ -156,9 +152,7 @@ def fit(
             model, document = fitted(data, settings, threads, wanted, silent=silent)
         tell = tell_fit
     if out is not None:
-        from sisso_sal.models.files import save_model
-
-        save_model(out, model, document["target"]["name"], document["target"]["unit"])
+        _save(out, model, document["target"])
     tell(document, as_json)
     if plot is not None and document["trade_off"] is not None:
         _draw(document, plot)
@@ -168,6 +162,12 @@ def fit(
         next_step(f"sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out} --format python")
     else:
         next_step("add --out model.json to save the model for predict and export")
+
+
+def _save(path: Path, model, target: dict[str, str]) -> None:
+    from sisso_sal.models.files import save_model
+
+    save_model(path, model, target["name"], target["unit"])
 
 
 def _draw(document: dict[str, Any], path: Path) -> None:
@@ -182,6 +182,11 @@ def _asked_of(formulas: ModelSettings) -> dict[str, Any]:
     """Settings of formulas that only a fit of numbers in one task has; None where nothing is asked for."""
     is_linear = formulas.regression == "linear"
     return {"param-operators": formulas.param_operators, "regression": None if is_linear else formulas.regression}
+
+
+def _asked_of_numbers(settings: CampaignSettings) -> dict[str, Any]:
+    """Settings that only a target of numbers has."""
+    return {"low": settings.ensemble.low, "max-correlation": settings.model.max_correlation < 1}
 
 
 def _chosen(learned, is_recommended: bool):
