@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,7 +139,11 @@ def fit(
         tell = tell_tasks
     elif is_of_classes(table, settings.target, of_class):
         numbers = {"members": is_ensemble, "low": settings.ensemble.low, "criterion": of_tasks["criterion"]}
-        numbers |= {"max-correlation": settings.model.max_correlation < 1, "executor": executor}
+        numbers |= {
+            "max-correlation": settings.model.max_correlation < 1,
+            "executor": executor != "local",
+            "workers": n_workers,
+        }
         refuse("needs a target that is a number, found classes", of_one_model | numbers)
         model, document = fit_classes(table, settings, formula, of_class, threads, silent)
         tell = tell_classes
@@ -165,7 +170,8 @@ def fit(
         programs = "SISSO++" if settings.model.regression == "log" else "SISSO 3.5 and SISSO++"
         note(f"files of {programs} are in {sisso_output}")
     if out is not None:
-        next_step(f"sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out} --format python")
+        of_task = f" --task {shlex.quote(model.model.task_names[0])}" if has_tasks else ""
+        next_step(f"sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out}{of_task} --format python")
     else:
         next_step("add --out model.json to save the model for predict and export")
 
@@ -247,8 +253,8 @@ def predict(model, table, id_column, formula, task, recommended, out, force, as_
         )
     else:
         write(csv_of(frame), out, force)
-    if not isinstance(learned, FittedClasses):
-        next_step(f"sisso-sal export {model} --format latex, for the formulas behind it", err=True)
+    of_task = f" --task {shlex.quote(learned.task_names[0])}" if isinstance(learned, FittedTasks) else ""
+    next_step(f"sisso-sal export {model}{of_task} --format latex, for the formulas behind it", err=True)
 
 
 def _predicted(learned: FittedModels | EnsembleModel, path: Path, id_column: str | None, formula: str | None):

@@ -175,7 +175,7 @@ class SISSOClassifier(ClassifierMixin, BaseEstimator):
             Its parameters, as a file has them.
         target, target_unit : str
         """
-        own = {name: value for name, value in settings.items() if name not in {"fit_intercept", "low"}}
+        own = {name: value for name, value in settings.items() if name not in FIXED}
         if isinstance(own["class_weight"], list):
             own["class_weight"] = dict(own["class_weight"])
         estimator = cls(**own)
@@ -254,7 +254,7 @@ class SISSOClassifier(ClassifierMixin, BaseEstimator):
         return self.fitted_.document({**self.get_params(), **FIXED}, target, target_unit)
 
 
-FIXED: dict[str, Any] = {"fit_intercept": True, "low": ()}
+FIXED: dict[str, Any] = {"fit_intercept": True, "low": (), "max_correlation": 1.0, "param_operators": ()}
 """Parameters of a regressor that a classifier has not, with the values that they have for it."""
 
 CLASS_SETTINGS: dict[str, Any] = {
