@@ -170,10 +170,22 @@ def fit(
         programs = "SISSO++" if settings.model.regression == "log" else "SISSO 3.5 and SISSO++"
         note(f"files of {programs} are in {sisso_output}")
     if out is not None:
-        of_task = f" --task {shlex.quote(model.model.task_names[0])}" if has_tasks else ""
-        next_step(f"sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out}{of_task} --format python")
+        which = _which(model.model)
+        recommended = which if which == " --recommended" else ""
+        next_step(f"sisso-sal predict {out} OTHER_TABLE{recommended}, or sisso-sal export {out}{which} --format python")
     else:
         next_step("add --out model.json to save the model for predict and export")
+
+
+def _which(learned) -> str:
+    """Options without which `export` refuses such a model, or takes another formula than the recommended one."""
+    from sisso_sal.models.formulas import FittedModels
+    from sisso_sal.models.task_models import FittedTasks
+
+    if isinstance(learned, FittedTasks):
+        return f" --task {shlex.quote(learned.task_names[0])}"
+    is_other = isinstance(learned, FittedModels) and learned.recommended not in (None, learned.model)
+    return " --recommended" if is_other else ""
 
 
 def _chosen(learned, is_recommended: bool):
@@ -253,8 +265,8 @@ def predict(model, table, id_column, formula, task, recommended, out, force, as_
         )
     else:
         write(csv_of(frame), out, force)
-    of_task = f" --task {shlex.quote(learned.task_names[0])}" if isinstance(learned, FittedTasks) else ""
-    next_step(f"sisso-sal export {model}{of_task} --format latex, for the formulas behind it", err=True)
+    which = " --recommended" if recommended else _which(learned) if isinstance(learned, FittedTasks) else ""
+    next_step(f"sisso-sal export {model}{which} --format latex, for the formulas behind it", err=True)
 
 
 def _predicted(learned: FittedModels | EnsembleModel, path: Path, id_column: str | None, formula: str | None):
