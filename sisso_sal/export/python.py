@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sisso_sal.export.job import (
     POWERS,
     Job,
@@ -33,7 +35,7 @@ def write_python(job: Job) -> str:
     return python_text(*head, *inverse, *_python_members(job), _python_predict(job))
 
 
-def python_text(*blocks: list[str]) -> str:
+def python_text(*blocks: Sequence[str]) -> str:
     """A module of these blocks."""
     return document(*blocks).replace("\n\ndef ", "\n\n\ndef ")
 
