@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -139,11 +139,8 @@ def fit(
         tell = tell_tasks
     elif is_of_classes(table, settings.target, of_class):
         numbers = {"members": is_ensemble, "low": settings.ensemble.low, "criterion": of_tasks["criterion"]}
-        numbers |= {
-            "max-correlation": settings.model.max_correlation < 1,
-            "executor": executor != "local",
-            "workers": n_workers,
-        }
+        numbers |= {"max-correlation": settings.model.max_correlation < 1}
+        numbers |= {"executor": executor != "local", "workers": n_workers}
         refuse("needs a target that is a number, found classes", of_one_model | numbers)
         model, document = fit_classes(table, settings, formula, of_class, threads, silent)
         tell = tell_classes
@@ -161,20 +158,30 @@ def fit(
 
         save_model(out, model, document["target"]["name"], document["target"]["unit"])
     tell(document, as_json)
+    _draw(plot, document)
+    if sisso_output is not None and not as_json:
+        programs = "SISSO++" if settings.model.regression == "log" else "SISSO 3.5 and SISSO++"
+        note(f"files of {programs} are in {sisso_output}")
+    _tell_next(out, model.model)
+
+
+def _draw(plot: Path | None, document: dict[str, Any]) -> None:
+    """Error against complexity, where that was asked for and is known."""
     if plot is not None and document["trade_off"] is not None:
         from sisso_sal.report.figures.error_against_complexity import error_against_complexity
         from sisso_sal.report.figures.saved import save_figure
 
         save_figure(error_against_complexity(document), plot)
-    if sisso_output is not None and not as_json:
-        programs = "SISSO++" if settings.model.regression == "log" else "SISSO 3.5 and SISSO++"
-        note(f"files of {programs} are in {sisso_output}")
-    if out is not None:
-        which = _which(model.model)
-        recommended = which if which == " --recommended" else ""
-        next_step(f"sisso-sal predict {out} OTHER_TABLE{recommended}, or sisso-sal export {out}{which} --format python")
-    else:
+
+
+def _tell_next(out: Path | None, learned) -> None:
+    """What to do with a model that was fitted."""
+    if out is None:
         next_step("add --out model.json to save the model for predict and export")
+        return
+    which = _which(learned)
+    recommended = which if which == " --recommended" else ""
+    next_step(f"sisso-sal predict {out} OTHER_TABLE{recommended}, or sisso-sal export {out}{which} --format python")
 
 
 def _which(learned) -> str:
