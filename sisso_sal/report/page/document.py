@@ -135,7 +135,8 @@ def _feature(name: Any, known: Mapping[str, str]) -> Any:
 
     if type(name) is not str or name not in known:
         return name
-    return Markup('<span class="feature" data-feature="{}" tabindex="0">{}</span>').format(name, printable(name))
+    shown = printable(name)
+    return Markup('<span class="feature" data-feature="{}" tabindex="0">{}</span>').format(shown, shown)
 
 
 @cache
@@ -189,7 +190,7 @@ def _data(view: RunView, parts: Parts) -> tuple[dict[str, Any], list[dict[str, A
         "proposed": [proposal["id"] for proposal in view.proposals],
         "target": view.header,
         "features": {
-            row["name"]: {key: row[key] for key in ("meaning", "source", "unit_text", "low", "high")}
+            printable(row["name"]): {key: row[key] for key in ("meaning", "source", "unit_text", "low", "high")}
             for row in features_told(view)
         },
     }
