@@ -158,7 +158,7 @@ def choices(ground: Ground) -> list[Choice]:
     >>> goal, scores, others = Goal.parse("<=1"), np.array([0.84, 0.5, 0.0]), Others.none(1)
     >>> ground = Ground(acquisition_named("hits"), goal, 0.0, told, scores, np.ones(3, bool), np.array([0]), scores[:1], others)
     >>> print(choices(ground)[0].why)
-    likely itself (84 %)
+    likely a hit (84 %)
     """
     able = ground.free & np.isfinite(ground.scores)
     chance = chances(ground.told, ground.goal, ground.reference)
@@ -221,7 +221,7 @@ def _own(goal: Goal, likely: float) -> Clause:
     if np.isnan(likely):
         return Clause()
     word = "likely" if likely >= LIKELY else "unlikely" if likely < UNLIKELY else "perhaps"
-    return Clause(f"{word} {'itself' if goal.has_bound else 'better than the best known'}", _percent(likely))
+    return Clause(f"{word} {'a hit' if goal.has_bound else 'better than the best known'}", _percent(likely))
 
 
 def _estimate(ground: Ground, row: int) -> Clause:

@@ -223,7 +223,17 @@ def refuse_changes(
         raise CampaignError(
             f"{run}: this run was started with other inputs; give another --out, or undo these changes:\n  "
             + "\n  ".join(shown)
+            + (
+                f"\nto give the options of the run again, add --config {run}/campaign.toml"
+                if any(map(_is_missing, changes))
+                else ""
+            )
         )
+
+
+def _is_missing(change: str) -> bool:
+    """Whether an option of the start was not given again."""
+    return change.endswith("(the default)")
 
 
 def all_changes(

@@ -137,16 +137,22 @@ def _named(text: str, names: tuple) -> list:
 
 def classes_document(model, target: str, counts: list) -> dict[str, Any]:
     """What ``fit --classify --json`` prints."""
+    from sisso_sal.features.typeset import written
+
     models = []
     for one in model.models:
         entry = one.to_json()
         lanes = entry.pop("lanes")
         log_odds = [
-            {"class": name, "equation": equation, "intercept": lane["intercept"],
+            {"class": name, "equation": equation, "shown": shown.shown("log_odds"), "intercept": lane["intercept"],
              "coefficients": [term["coefficient"] for term in lane["terms"]]}
-            for (name, equation), lane in zip(one.equations().items(), lanes, strict=True)
+            for (name, equation), lane, shown in zip(one.equations().items(), lanes, one.lanes, strict=True)
         ]  # fmt: skip
-        terms = [{key: value for key, value in term.items() if key != "coefficient"} for term in lanes[0]["terms"]]
+        terms = [
+            {key: value for key, value in term.items() if key != "coefficient"}
+            | {"shown": written(expression, "plain")}
+            for term, expression in zip(lanes[0]["terms"], one.expressions, strict=True)
+        ]
         models.append(
             {"dimension": one.dimension, "accuracy": one.accuracy, **entry, "terms": terms, "log_odds": log_odds}
         )

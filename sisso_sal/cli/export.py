@@ -10,7 +10,7 @@ import click
 from sisso_sal.cli.help import Command, panel
 from sisso_sal.cli.options import COMMON, JSON, OUT_FILE, check_free, dumps, write
 from sisso_sal.cli.terminal import emit, next_step, note, show
-from sisso_sal.errors import ModelFileError, SettingsError
+from sisso_sal.errors import SettingsError
 
 _USES = {
     "latex": "\\input{{{file}}} in a document that uses amsmath",
@@ -53,31 +53,35 @@ UPLOAD = panel(
 )
 @click.option("--task", metavar="NAME", help="The task of a model of several, whose coefficients are written.")
 @click.option("--recommended", is_flag=True, help="The formula that fit --n-models recommended.")
+@click.option(
+    "--digits", type=click.IntRange(1, 17), help="Significant digits of the numbers in LaTeX; all 17 by default."
+)
 @UPLOAD
 @OUT_FILE
 @JSON
 @COMMON
-def export(model, form, member, dim, task, recommended, out, force, as_json, quiet, debug, **upload):
+def export(model, form, member, dim, task, recommended, digits, out, force, as_json, quiet, debug, **upload):
     """Write the formulas of MODEL as LaTeX, sympy, Python, C or Fortran, or its calculations for NOMAD or ASE.
 
     MODEL is a model file, or a run folder, of which the newest iteration is taken. For nomad and ase it is a run folder with
     first-principles calculations: a zip with the unchanged files of each calculation that succeeded, or a database of ASE (--out
-    ends with .db or .json) with structures, energies, forces and labels.
+    ends with .db or .json) with structures, energies, forces and labels. A model of classes is written as LaTeX or Python.
 
     \b
     Examples:
+      sisso-sal export model.json --digits 4 --out formula.tex
       sisso-sal export model.json --format c --out model.c
       sisso-sal export runs/candidates
       sisso-sal export runs/oxides --format nomad --out oxides.zip
       sisso-sal export runs/oxides --format ase --out oxides.db
     """
-    chosen = {"member": member, "dim": dim, "task": task, "recommended": recommended or None}
+    chosen = {"member": member, "dim": dim, "task": task, "recommended": recommended or None, "digits": digits}
     _check_options(form, upload, chosen)
     if form in _OF_CALCULATIONS:
         _export_calculations(model, form, out, force, as_json, upload)
         return
     check_free(out, force)
-    text, n_models = _formulas(model, form, chosen)
+    text, n_models = _source(model, form, chosen)
     write(dumps({"format": form, "n_models": n_models, "source": text}) if as_json else text, out, force)
     next_step(_USES[form].format(file=out or "FILE"), err=True)
 
@@ -92,25 +96,48 @@ def _check_options(form: str, upload: dict[str, Any], of_formulas: dict[str, Any
             raise SettingsError(f"{name.removesuffix('s')}: needs --format nomad, found {form}")
 
 
-def _formulas(model: Path, form: str, chosen: dict[str, Any]) -> tuple[str, int]:
+def _source(model: Path, form: str, chosen: dict[str, Any]) -> tuple[str, int]:
     """Source text, and the number of models in it; `chosen` are the options that say which."""
-    member, dim, task, recommended = (chosen[name] for name in ("member", "dim", "task", "recommended"))
     from sisso_sal.campaign.newest import model_file
-    from sisso_sal.export import export_model
     from sisso_sal.models.class_formulas import FittedClasses
     from sisso_sal.models.files import read_any_model
+
+    stored = read_any_model(model_file(model))
+    if not isinstance(stored.model, FittedClasses):
+        return _formulas(model, stored, form, chosen)
+    for name in ("member", "task", "recommended"):
+        if chosen[name] is not None:
+            raise SettingsError(f"{name}: needs a model that predicts a number, found one of classes")
+    from sisso_sal.export.classes import CLASS_FORMS, export_classes
+
+    if form not in CLASS_FORMS:
+        raise SettingsError(f"format: needs {' or '.join(CLASS_FORMS)} for a model of classes, found {form}")
+    one = _of_dimension(stored.model.models, chosen["dim"])
+    return export_classes(one, form, target=stored.target, units=stored.model.primaries, n_digits=chosen["digits"]), 1
+
+
+def _of_dimension(models: list, dim: int | None):
+    """The model of so many terms, or the largest."""
+    known = {model.dimension: model for model in models}
+    if dim is not None and dim not in known:
+        raise SettingsError(f"dim: needs one of {', '.join(map(str, known))}, found {dim}")
+    return models[-1] if dim is None else known[dim]
+
+
+def _formulas(model: Path, stored, form: str, chosen: dict[str, Any]) -> tuple[str, int]:
+    """Source text of a model of numbers."""
+    member, dim, task, recommended = (chosen[name] for name in ("member", "dim", "task", "recommended"))
+    from sisso_sal.export import export_model
     from sisso_sal.models.formulas import FittedModels
     from sisso_sal.models.task_models import FittedTasks
 
-    stored = read_any_model(model_file(model))
-    learned, scale, target = stored.model, 1.0, (stored.target, stored.target_unit)
+    learned, scale, target, of_task = stored.model, 1.0, (stored.target, stored.target_unit), ""
     if isinstance(learned, FittedTasks):
         if task is None:
             raise SettingsError(f"task: needs one of {', '.join(learned.task_names)}, since this is a model of several")
-        target = (f"{stored.target} of {task}" if learned.task_column else task, learned.units.get(task, ""))
+        target = (stored.target if learned.task_column else task, learned.units.get(task, ""))
+        of_task = task if learned.task_column else ""
         learned = learned.of_task(task)
-    elif isinstance(learned, FittedClasses):
-        raise ModelFileError(f"{model}: needs a model that predicts a number, found a classifier; predict takes it")
     elif task is not None:
         raise SettingsError(f"task: needs a model of several tasks, found another one in {model}")
     if isinstance(learned, FittedModels):
@@ -119,10 +146,7 @@ def _formulas(model: Path, form: str, chosen: dict[str, Any]) -> tuple[str, int]
         if recommended and dim is not None:
             raise SettingsError(f"recommended: needs no --dim, found --dim {dim}")
         learned = learned.with_recommended() if recommended else learned
-        known = {m.dimension: m for m in learned.models}
-        if dim is not None and dim not in known:
-            raise SettingsError(f"dim: needs one of {', '.join(map(str, known))}, found {dim}")
-        models = [known[dim] if dim is not None else learned.model]
+        models = [_of_dimension(learned.models, dim)]
     else:
         models = list(learned.members)
         for name, value in (("dim", dim), ("recommended", recommended or None)):
@@ -136,7 +160,10 @@ def _formulas(model: Path, form: str, chosen: dict[str, Any]) -> tuple[str, int]
             scale = learned.formula_calibration.scale if learned.formula_calibration else 1.0
             if learned.correction or learned.aggregation != "mean":
                 note("the export has only the formulas, their mean and standard deviation, and not the correction")
-    text = export_model(models, form, target=target[0], target_unit=target[1], units=learned.primaries, scale=scale)
+    text = export_model(
+        models, form, target=target[0], target_unit=target[1], units=learned.primaries, scale=scale, task=of_task,
+        n_digits=chosen["digits"],
+    )  # fmt: skip
     return text, len(models)
 
 

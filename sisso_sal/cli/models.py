@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,28 +155,46 @@ def fit(
     if out is not None:
         _save(out, model, document["target"])
     tell(document, as_json)
-    if plot is not None and document["trade_off"] is not None:
-        _draw(document, plot)
+    _draw(plot, document)
     if sisso_output is not None and not as_json:
         note(f"files of SISSO are in {sisso_output}: {', '.join(document['sisso_output'][:3])}, …")
-    if out is not None:
-        next_step(f"sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out} --format python")
-    else:
+    _tell_next(out, model.model)
+
+
+def _draw(plot: Path | None, document: dict[str, Any]) -> None:
+    """Error against complexity, where that was asked for and is known."""
+    if plot is not None and document["trade_off"] is not None:
+        from sisso_sal.report.figures.error_against_complexity import error_against_complexity
+        from sisso_sal.report.figures.saved import save_figure
+
+        save_figure(error_against_complexity(document), plot)
+
+
+def _tell_next(out: Path | None, learned) -> None:
+    """What to do with a model that was fitted."""
+    if out is None:
         next_step("add --out model.json to save the model for predict and export")
+        return
+    which = _which(learned)
+    recommended = which if which == " --recommended" else ""
+    next_step(f"sisso-sal predict {out} OTHER_TABLE{recommended}, or sisso-sal export {out}{which} --format python")
+
+
+def _which(learned) -> str:
+    """Options without which `export` refuses such a model, or takes another formula than the recommended one."""
+    from sisso_sal.models.formulas import FittedModels
+    from sisso_sal.models.task_models import FittedTasks
+
+    if isinstance(learned, FittedTasks):
+        return f" --task {shlex.quote(learned.task_names[0])}"
+    is_other = isinstance(learned, FittedModels) and learned.recommended not in (None, learned.model)
+    return " --recommended" if is_other else ""
 
 
 def _save(path: Path, model, target: dict[str, str]) -> None:
     from sisso_sal.models.files import save_model
 
     save_model(path, model, target["name"], target["unit"])
-
-
-def _draw(document: dict[str, Any], path: Path) -> None:
-    """Error against complexity."""
-    from sisso_sal.report.figures.error_against_complexity import error_against_complexity
-    from sisso_sal.report.figures.saved import save_figure
-
-    save_figure(error_against_complexity(document), path)
 
 
 def _asked_of(formulas: ModelSettings) -> dict[str, Any]:
@@ -266,8 +285,8 @@ def predict(model, table, id_column, formula, task, recommended, out, force, as_
         )
     else:
         write(csv_of(frame), out, force)
-    if not isinstance(learned, FittedClasses):
-        next_step(f"sisso-sal export {model} --format latex, for the formulas behind it", err=True)
+    which = " --recommended" if recommended else _which(learned) if isinstance(learned, FittedTasks) else ""
+    next_step(f"sisso-sal export {model}{which} --format latex, for the formulas behind it", err=True)
 
 
 def _predicted(learned: FittedModels | EnsembleModel, path: Path, id_column: str | None, formula: str | None):

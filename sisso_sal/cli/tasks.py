@@ -174,9 +174,12 @@ def _document(model, target: tuple[str, str], remarks: dict[str, Any]) -> dict[s
 
 
 def _model_document(model, target_units: set[str]) -> dict[str, Any]:
+    from sisso_sal.features.typeset import written
+
     terms = [
         {
             "expression": str(one),
+            "shown": written(one, "plain"),
             "complexity": one.complexity,
             "unit": None if one.dimension is None else str(one.dimension),
         }

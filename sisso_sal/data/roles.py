@@ -311,9 +311,11 @@ def _gapped_column(file: ColumnFile, candidates: list[Column], wanted: Wanted) -
         raise TableError(f"{file.path}: needs one column with gaps as the target, found {listed}; choose with --target")
     known = _listed(repr(column.header) for column in numeric if not column.gaps.all())
     empty = _listed(repr(column.header) for column in numeric if column.gaps.all())
+    words = _listed(repr(column.header) for column in candidates if column.values is None and column.read.bad is None)
     raise TableError(
         f"{file.path}: needs a target, found no column with gaps; choose with --target (numeric columns: {known or 'none'}"
-        + (f"; only empty cells: {empty})" if empty else ")")
+        + (f"; only empty cells: {empty}" if empty else "")
+        + (f"; text, which fit takes as classes: {words})" if words else ")")
     )
 
 

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from sisso_sal.errors import SettingsError
 from sisso_sal.export.c import write_c
 from sisso_sal.export.fortran import write_fortran
-from sisso_sal.export.job import Job, limits
+from sisso_sal.export.job import Job, limits, rounded
 from sisso_sal.export.latex import write_latex
 from sisso_sal.export.names import RESERVED, identifiers
 from sisso_sal.export.python import write_python
@@ -28,6 +28,8 @@ def export_model(
     target_unit: str,
     units: Mapping[str, str],
     scale: float = 1.0,
+    task: str = "",
+    n_digits: int | None = None,
 ) -> str:
     r"""Source text that predicts what the models predict, and needs this package no more.
 
@@ -52,6 +54,10 @@ def export_model(
         Unit of each primary feature, "" for none.
     scale : float
         Calibration: number by which the spread of an ensemble is multiplied.
+    task : str
+        The task whose coefficients these are; "" where there is one task.
+    n_digits : int, optional
+        Significant digits of intercepts and coefficients, for ``latex`` alone; by default all that a double has.
 
     Returns
     -------
@@ -90,9 +96,11 @@ def export_model(
         hint = f"; did you mean '{close[0]}'?" if close else ""
         raise SettingsError(f"form: needs one of {', '.join(_WRITERS)}, found '{form}'{hint}")
     _check(models, scale)
+    if n_digits is not None:
+        models = rounded(models, form, n_digits)
     primaries = sorted({name for model in models for name in model.primaries()})
     names = {name: latex_symbol(name) for name in primaries} if form == "latex" else identifiers(primaries, form)
-    return _WRITERS[form](Job(tuple(models), target, target_unit, dict(units), float(scale), names))
+    return _WRITERS[form](Job(tuple(models), target, target_unit, dict(units), float(scale), names, task))
 
 
 def _check(models: Sequence[SISSOModel], scale: float) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from sisso_sal.errors import SettingsError
 from sisso_sal.features.dimension import parse_unit
 from sisso_sal.features.expression import as_factor
 from sisso_sal.features.names import quoted
@@ -29,6 +30,7 @@ class Job:
     units: dict[str, str]
     scale: float
     names: dict[str, str]
+    task: str = ""
 
     @property
     def is_ensemble(self) -> bool:
@@ -55,7 +57,8 @@ class Job:
 
     def title(self) -> str:
         kind = f"mean of an ensemble of {len(self.models)} SISSO models" if self.is_ensemble else "a SISSO model"
-        return printable(f"{self.target}{f' ({self.target_unit})' if self.target_unit else ''}, {kind}")
+        of_task = f" of {self.task}" if self.task else ""
+        return printable(f"{self.target}{of_task}{f' ({self.target_unit})' if self.target_unit else ''}, {kind}")
 
     def input(self, name: str) -> str:
         """Primary feature and unit, for a comment."""
@@ -93,6 +96,30 @@ class Job:
             size = " ".join(filter(None, [digits(abs(term.coefficient)), unit]))
             lines.append(printable(f"    {sign_of(term.coefficient)} {size} * {factor}"))
         return lines
+
+
+def rounded(models: Iterable[SISSOModel], form: str, n_digits: int) -> tuple[SISSOModel, ...]:
+    """Models whose intercepts and coefficients have so many significant digits, for people to read.
+
+    Raises
+    ------
+    SettingsError
+        The form predicts.
+    """
+    if form != "latex":
+        raise SettingsError(f"digits: needs the format latex, found {form}, which predicts and keeps all digits")
+
+    def short(value: float) -> float:
+        return float(f"{value:.{n_digits}g}")
+
+    return tuple(
+        replace(
+            one,
+            intercept=short(one.intercept),
+            terms=tuple(replace(t, coefficient=short(t.coefficient)) for t in one.terms),
+        )
+        for one in models
+    )
 
 
 def unit_phrase(unit: str) -> str:

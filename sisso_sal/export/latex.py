@@ -6,7 +6,7 @@ import math
 
 from sisso_sal.export.job import Job, digits, sign_of
 from sisso_sal.features.dimension import NONE, parse_unit
-from sisso_sal.features.symbols import latex_symbol, latex_unit
+from sisso_sal.features.symbols import latex_symbol, latex_text, latex_unit
 from sisso_sal.features.typeset import written
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.system.printable import printable
@@ -34,7 +34,8 @@ def _latex_transforms(job: Job) -> list[str]:
 
 def _latex_left(job: Job, model: SISSOModel, number: int) -> str:
     """The target, or what the model gives of it."""
-    target = f"{latex_symbol(job.target)}{f'^{{({number})}}' if job.is_ensemble else ''}"
+    above = rf"^{{\text{{{latex_text(printable(job.task))}}}}}" if job.task else ""
+    target = f"{latex_symbol(job.target)}{above}{f'^{{({number})}}' if job.is_ensemble else ''}"
     link, unit = model.link, latex_unit(parse_unit(job.target_unit).exponents)
     if link.is_identity:
         return target
@@ -48,8 +49,13 @@ def _latex_left(job: Job, model: SISSOModel, number: int) -> str:
 def _latex_equation(job: Job, model: SISSOModel, number: int) -> str:
     if model.is_product:
         return _latex_product(job, model)
+    return latex_sum(job, model, _latex_left(job, model, number))
+
+
+def latex_sum(job: Job, model: SISSOModel, left: str) -> str:
+    """An equation with this left side: the intercept, and a row for each term."""
     unit = parse_unit(job.target_unit) if model.link.is_identity else NONE
-    rows = [f"{_latex_left(job, model, number)} &= {_latex_number(model.intercept)}{latex_unit(unit.exponents)}"]
+    rows = [f"{left} &= {_latex_number(model.intercept)}{latex_unit(unit.exponents)}"]
     for term, unit in zip(model.terms, model.coefficient_dimensions(job.target_unit), strict=True):
         factor = written(term.expression, "latex", job.names, factor=True)
         size = f"{_latex_number(abs(term.coefficient))}{latex_unit(unit.exponents)}"

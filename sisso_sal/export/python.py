@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sisso_sal.export.job import (
     POWERS,
     Job,
@@ -28,16 +30,31 @@ _PYTHON_INVERSE_POWER = (
 
 
 def write_python(job: Job) -> str:
+    inverse = [_PYTHON_INVERSE_POWER] if job.has_power else []
+    head = [docstring([f"{job.title()}."]), *python_functions(job)]
+    return python_text(*head, *inverse, *_python_members(job), _python_predict(job))
+
+
+def python_text(*blocks: Sequence[str]) -> str:
+    """A module of these blocks."""
+    return document(*blocks).replace("\n\ndef ", "\n\n\ndef ")
+
+
+def python_functions(job: Job) -> list[list[str]]:
+    """The imports, and a block for each function that the descriptors call and numpy has not."""
     calls = functions_called(job, "c")
     imports = ["import numpy as np"]
     imported = [name for name in calls if name not in POWERS]
     if imported:
         imports.append(f"from numpy import {', '.join(imported)}")
-    powers = ([f"def {name}(x):", f"    return {POWERS[name]}"] for name in calls if name in POWERS)
-    inverse = [_PYTHON_INVERSE_POWER] if job.has_power else []
-    head = [docstring([f"{job.title()}."]), imports]
-    text = document(*head, *powers, *inverse, *_python_members(job), _python_predict(job))
-    return text.replace("\n\ndef ", "\n\n\ndef ")
+    return [imports, *([f"def {name}(x):", f"    return {POWERS[name]}"] for name in calls if name in POWERS)]
+
+
+def python_arrays(job: Job) -> str:
+    """The statement that makes arrays of one shape of the arguments."""
+    names = list(job.names.values())
+    packed = f"({', '.join(names)}{',' if len(names) == 1 else ''})"
+    return f"{packed} = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in {packed}))"
 
 
 def _python_inverse(model: SISSOModel) -> list[str]:
@@ -67,9 +84,7 @@ def _python_members(job: Job) -> list[list[str]]:
 
 def _python_predict(job: Job) -> list[str]:
     names = list(job.names.values())
-    packed = f"({', '.join(names)}{',' if len(names) == 1 else ''})"
-    arrays = f"{packed} = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in {packed}))"
-    model = job.models[0]
+    arrays, model = python_arrays(job), job.models[0]
     single = [*assignments(job, model, "c", ""), *_python_inverse(model)]
     steps = _python_ensemble(job) if job.is_ensemble else single
     result = "mean[()], std[()]" if job.is_ensemble else "np.where(np.isfinite(total), total, np.nan)[()]"

@@ -119,13 +119,15 @@ def probabilities(log_odds: np.ndarray) -> np.ndarray:
     --------
     >>> probabilities(np.array([[0.0]]))
     array([[0.5, 0.5]])
+    >>> probabilities(np.array([[np.nan, 0.0, 0.0]]))
+    array([[nan, nan, nan]])
     """
     with np.errstate(over="ignore"):
         yes = 1.0 / (1.0 + np.exp(-log_odds))
     if log_odds.shape[1] == 1:
         return np.concatenate([1.0 - yes, yes], axis=1)
     total = yes.sum(axis=1, keepdims=True)
-    return np.where(total > 0.0, yes / np.where(total > 0.0, total, 1.0), 1.0 / log_odds.shape[1])
+    return np.where(total == 0.0, 1.0 / log_odds.shape[1], yes / np.where(total == 0.0, 1.0, total))
 
 
 def confusion_of(told: np.ndarray, labels: np.ndarray, weights: np.ndarray, n_classes: int) -> np.ndarray:

@@ -261,7 +261,7 @@ def composition_of(table: "Table") -> "np.ndarray | None":
         others = list(islice((cell for cell in cells if not _is_formula(cell)), (len(cells) + 1) // 2))
         if len(others) < len(cells) / 2:
             more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-            text = f"{table.path}: compositions are left out, {name} '{others[0]}'{more} being no formula"
+            text = f"{table.path}: compositions are left out, {name} '{others[0]}'{more} being no formula of known elements"
             warnings.warn(text, SissoSalWarning, stacklevel=2)
             break
     return None

@@ -48,6 +48,17 @@ def subscripted(id: str) -> str:
     return _NUMBER.sub(r"<sub>\1</sub>", id)
 
 
+def typeset_formula(id: str) -> str:
+    """A formula with its numbers as subscripts, as matplotlib writes them; any other name as it is.
+
+    Examples
+    --------
+    >>> typeset_formula("Ca(OH)2"), typeset_formula("phase 2")
+    ('Ca(OH)$_{2}$', 'phase 2')
+    """
+    return _NUMBER.sub(r"$_{\1}$", id) if elements_of(id) else printable(id).replace("$", r"\$")
+
+
 def named(id: str, with_subscripts: bool) -> Markup:
     """A name as the page shows it: never broken inside, with subscripts where names are formulas."""
     from markupsafe import Markup

@@ -45,13 +45,13 @@ def far_means(first):
 @pytest.mark.parametrize(
     ("mean", "goal", "sentence"),
     [
-        (-1.0, "<=0", "likely itself (84 %)"),
-        (0.5, "<=0", "the likeliest that is left, perhaps itself (31 %)"),
-        (2.5, "<=0", "the likeliest that is left, unlikely itself (0.6 %)"),
-        (-9.0, "<=0", "likely itself (100 %)"),
-        (-2.8, "<=0", "likely itself (above 99 %)"),
+        (-1.0, "<=0", "likely a hit (84 %)"),
+        (0.5, "<=0", "the likeliest that is left, perhaps a hit (31 %)"),
+        (2.5, "<=0", "the likeliest that is left, unlikely a hit (0.6 %)"),
+        (-9.0, "<=0", "likely a hit (100 %)"),
+        (-2.8, "<=0", "likely a hit (above 99 %)"),
         (-1.0, "min", "likely better than the best known (84 %)"),
-        (0.0, "-1..1", "likely itself (68 %)"),
+        (0.0, "-1..1", "likely a hit (68 %)"),
     ],
 )
 def test_its_own_probability(mean, goal, sentence):
@@ -102,7 +102,7 @@ def test_a_cheap_estimate(value, goal, clause):
 def test_what_the_formulas_say_one_by_one(n, clause):
     of_pick = np.r_[np.full(n, -1.0), np.full(30 - n, 1.0)][:, None]
     others = Others(of_pick, np.empty((30, 0)), ())
-    assert why(far_means(-1.0), others=others) == f"likely itself (84 %), {clause}"
+    assert why(far_means(-1.0), others=others) == f"likely a hit (84 %), {clause}"
     invalid = np.r_[of_pick, np.full((5, 1), np.nan)]
     assert clause in why(far_means(-1.0), others=replace(others, of_picks=invalid, of_others=np.empty((35, 0))))
 
@@ -167,8 +167,8 @@ def test_rank_and_score_given_those_above():
         )
     )  # fmt: skip
     assert [one.rank for one in made] == [1, 3, 2]
-    assert made[0].why == "likely itself (90 %)"
-    assert made[1].why == "unlike those above (farther from them than 75 % of the best), likely itself (50 %)"
+    assert made[0].why == "likely a hit (90 %)"
+    assert made[1].why == "unlike those above (farther from them than 75 % of the best), likely a hit (50 %)"
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0.0, 0.2, 0.7, 1.0]), st.booleans())

@@ -59,8 +59,18 @@ def test_a_saved_model_gives_class_and_probability(folder):
     assert [row["p(metal)"] for row in rows] == pytest.approx(estimator.predict_proba(columns)[:, 1].tolist())
     assert all(row["probability"] == max(row["p(metal)"], row["p(insulator)"]) for row in rows)
     assert rows[3]["class"] == ("metal" if columns["a"][3] > columns["b"][3] else "insulator")
-    said = refused("export", "saved.json", "--format", "python", folder=folder)
-    assert "needs a model that predicts a number, found a classifier" in said
+    made = {}
+    exec(call("export", "saved.json", "--format", "python", "-q", folder=folder).stdout, made)
+    used = [columns[name] for name in estimator.model_.primaries()]
+    assert made["predict"](*used).tolist() == [row["class"] for row in rows]
+    latex = call("export", "saved.json", "--dim", "1", "--digits", "3", folder=folder).stdout
+    assert r"\ln\frac{p_{\text{metal}}}{1 - p_{\text{metal}}} &= " in latex
+    for options, told in (
+        (("--format", "c"), "format: needs python or latex for a model of classes, found c"),
+        (("--dim", "2"), "dim: needs one of 1, found 2"),
+        (("--recommended",), "recommended: needs a model that predicts a number, found one of classes"),
+    ):
+        assert told in refused("export", "saved.json", *options, folder=folder)
 
 
 def test_whole_numbers_are_classes_where_that_is_asked_for(folder):
@@ -92,6 +102,10 @@ def test_whole_numbers_are_classes_where_that_is_asked_for(folder):
         (
             ("table.csv", "--target", "phase", "--members", "3"),
             "members: needs a target that is a number, found classes",
+        ),
+        (
+            ("table.csv", "--target", "phase", "--workers", "2"),
+            "workers: needs a target that is a number, found classes",
         ),
         (("table.csv", "--target", "phase", "--no-intercept"), "no-intercept: needs a target that is a number"),
         (("table.csv", "--target", "phase", "--convex", "wood"), "convex: needs names of classes (insulator, metal)"),

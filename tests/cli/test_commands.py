@@ -425,6 +425,10 @@ def test_discover_again_shows_what_is_recorded_and_refuses_what_has_changed(work
     other = call("discover", "table.csv", *STEP, "--out", "run", "--goal", "max", folder=work.folder, code=2)
     head = "error: run: this run was started with other inputs; give another --out, or undo these changes:"
     assert (other.stdout, other.stderr) == ("", f"{FEW_MEMBERS.format(5)}{head}\n  goal: min -> max\n")
+    forgotten = call("discover", "table.csv", "--out", "run", folder=work.folder, code=2).stderr
+    assert forgotten.splitlines()[-1] == "to give the options of the run again, add --config run/campaign.toml"
+    again = call("discover", "table.csv", "--out", "run", "--config", "run/campaign.toml", folder=work.folder)
+    assert again.stdout == done.stdout
     assert contents(work.folder / "run") == before
 
 

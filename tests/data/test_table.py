@@ -423,6 +423,12 @@ BAD = {
         {"require_target": True},
         "needs a target, found no column with gaps; choose with --target (numeric columns: 'x', 'y')",
     ),
+    "no gapped column but classes": (
+        "id,x,phase\na,1,metal\nb,2,insulator\n",
+        {"require_target": True},
+        "needs a target, found no column with gaps; choose with --target (numeric columns: 'x'; "
+        "text, which fit takes as classes: 'phase')",
+    ),
     "no label": (
         "id,x,y\na,1,\nb,2,\n",
         {"target": "y", "require_target": True},

@@ -70,7 +70,7 @@ def silent_run(campaign, tmp_path_factory):
         table.to_csv(folder / "predictions.csv", index=False)
         for proposal in kept["proposals"]:
             proposal |= dict.fromkeys(("formula", "outside", "distance"))
-            proposal |= {"reason": "likely itself", "why": "likely itself (60 %)"}
+            proposal |= {"reason": "likely a hit", "why": "likely a hit (60 %)"}
         (folder / "summary.json").write_text(
             json.dumps(kept | {"calibration": None, "surrogate": "lines"}), encoding="utf-8"
         )

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from sisso_sal import SISSOEnsemble
-from sisso_sal.report.figures import draw
+from sisso_sal.report.figures import draw, paper
+from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.name_places import Room, crossed, line_to, name_places, overlap
 from sisso_sal.report.figures.paper_text import BREAK, size_of, wrapped
 from sisso_sal.report.figures.saved import save_figure
@@ -110,6 +111,32 @@ def test_the_map_of_a_campaign_names_its_proposals_beside_their_marks(view):
     ids = {proposal["id"] for proposal in view.proposals}
     assert {text.get_text() for text in names_on(figure, ids)} == ids
     assert {text.get_text() for text in figure.legends[0].get_texts()} >= {"candidate", "known", "proposed"}
+
+
+def test_numbers_in_formulas_are_subscripts_and_other_names_stay_as_they_are(long_names):
+    ids = np.array([f"Ti{k}O{k + 1}" for k in range(2, 72)], dtype=object)
+    rows = long_names.table[~long_names.labelled].head(2).to_dict("records")
+    texts = []
+    for named in (ids, np.array([f"sample {k}" for k in range(70)], dtype=object)):
+        proposals = [row | {"id": named[40 + place]} for place, row in enumerate(rows)]
+        view = replace(
+            long_names, table=long_names.table.assign(id=named), summary=long_names.summary | {"proposals": proposals}
+        )
+        figure = drawn(draw.descriptor_map(view, backend="matplotlib", columns=2))
+        texts.append({text.get_text() for text in figure.axes[0].texts})
+    assert texts[0] >= {"Ti$_{42}$O$_{43}$", "Ti$_{43}$O$_{44}$"}
+    assert texts[1] >= {"sample 40", "sample 41"}
+
+
+@pytest.mark.parametrize("rmse", [(0.797, 0.767), (1.0, 0.999), (0.1,)])
+def test_all_errors_are_inside_the_axes_of_the_course_and_its_label_inside_the_figure(view, rmse):
+    seen = course(view)
+    fits = [{**seen.fits[0], "n_labelled": 20 + place, "rmse": value} for place, value in enumerate(rmse)]
+    figure = drawn(paper.learning_curve(view, replace(seen, fits=fits), columns=2))
+    below = figure.axes[1]
+    assert below.get_ylim()[0] == 0.0
+    assert below.get_ylim()[1] > 1.05 * max(rmse)
+    assert below.yaxis.label.get_window_extent().x0 >= 0.0
 
 
 @pytest.mark.parametrize("columns", [1, 2])

@@ -34,7 +34,7 @@ def error_against_complexity(document: Mapping[str, Any]) -> Any:
     from matplotlib.figure import Figure
 
     judged, unit = document["trade_off"], document["target"]["unit"]
-    figure = Figure(figsize=(7.2, 3.8), layout="constrained")
+    figure = Figure(figsize=(7.0, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.6), sharey=True)
     _draw_sizes(left, judged)
     _draw_formulas(right, judged)
@@ -63,6 +63,8 @@ def _draw_sizes(axes: Any, judged: Mapping[str, Any]) -> None:
 
 
 def _draw_formulas(axes: Any, judged: Mapping[str, Any]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     for number in sorted({one["dimension"] - 1 for one in judged["formulas"]}):
         own = [one for one in judged["formulas"] if one["dimension"] == number + 1]
         place = [[one[key] for one in own] for key in ("complexity", "mae")]
@@ -74,4 +76,6 @@ def _draw_formulas(axes: Any, judged: Mapping[str, Any]) -> None:
     ring = {"markersize": 13, "markerfacecolor": "none", "color": "0.1", "linestyle": "none"}
     axes.plot(best["complexity"], best["mae"], "o", label="recommended", **ring)
     axes.set_xlabel("operators")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.margins(x=0.1)
     axes.legend(frameon=False, fontsize=8)

@@ -139,7 +139,8 @@ def learning_curve(view: RunView, seen: Course, columns: int) -> Any:
         below.plot(
             [fit["n_labelled"] for fit in fits], [fit["rmse"] for fit in fits], "D-", color=GREEN, markersize=3.5
         )
-        below.set_ylim(0, None)
+        below.set_ylim(0, 1.1 * max(fit["rmse"] for fit in fits))
+        below.yaxis.set_major_locator(MaxNLocator(4))  # a number that depends on the height may change after the layout
         sheet.label("y", Label.of(f"RMSE{_unit(view)}"), below)
     sheet.label("x", Label.of("labels"), below)
     below.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sisso_sal.report.chemistry import are_formulas, typeset_formula
 from sisso_sal.report.figures.colours import COLOURS, FAILED, SCALES
 from sisso_sal.report.figures.materials_map import MaterialsMap
 from sisso_sal.report.figures.name_places import Room, line_to, name_places, overlap
@@ -38,7 +39,7 @@ def descriptor_map(view: RunView, plane: MaterialsMap, colour: str, columns: int
     set_scales(sheet, plane)
     sheet.colour_bar(shown, colour_label(view, colour))
     figure = sheet.finish()
-    if not _placed(sheet, view, plane, {id: plain(id) for id in ids}, _NAME_SIZE):
+    if not _placed(sheet, view, plane, _written(view, ids), _NAME_SIZE):
         name_by_number(sheet, view, plane, ids)
     return figure
 
@@ -181,6 +182,12 @@ def _levels(
     return found
 
 
+def _written(view: RunView, ids: list[str]) -> dict[str, str]:
+    """The names of materials: with subscripts where they are formulas."""
+    write = typeset_formula if are_formulas(view.ids) else plain
+    return {id: write(id) for id in ids}
+
+
 def name_by_number(sheet: Sheet, view: RunView, plane: MaterialsMap, ids: list[str]) -> None:
     """Many proposals: numbers beside their marks, or in them where there is no room, and their names below the axes."""
     from matplotlib.lines import Line2D
@@ -188,7 +195,7 @@ def name_by_number(sheet: Sheet, view: RunView, plane: MaterialsMap, ids: list[s
     if not ids:
         return
     handles = [Line2D([], [], linestyle="none") for _ in ids]
-    names = [f"{rank} {plain(id)}" for rank, id in enumerate(ids, 1)]
+    names = [f"{rank} {name}" for rank, name in enumerate(_written(view, ids).values(), 1)]
     sheet.figure.set_layout_engine("constrained")
     key = legend_outside(
         sheet.figure, "outside lower left", handles, names, handlelength=0.0, handletextpad=0.0, fontsize=_NAME_SIZE

@@ -50,7 +50,8 @@ def preview_text(preview: Mapping[str, Any]) -> str:
         + (new if preview["is_new"] else made),
         aligned(rows, numeric=[0, 2, 3, 4]) if preview["proposals"] else "nothing",
     ]
-    lines += why_lines(preview["proposals"])
+    why = why_lines(preview["proposals"])
+    lines += ["", *why] if why else []
     if preview["pending"]:
         lines.append(f"no result yet: {_listed(preview['pending'])}")
     return "\n".join(lines)
@@ -155,7 +156,8 @@ def _waiting(status: Mapping[str, Any], width: int | None) -> list[str]:
             lines.append(f"and {len(oldest) - SHOWN} more")
     if status["open"] and not status["has_oracle"]:
         lines += ["", f"proposed, no label yet: {_listed(status['open'])}"]
-        lines += why_lines(status.get("reasons", ())[:SHOWN], width)
+        why = why_lines(status.get("reasons", ())[:SHOWN], width)
+        lines += ["", *why] if why else []
     return lines
 
 

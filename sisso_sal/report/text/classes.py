@@ -22,7 +22,7 @@ def classes_text(document: Mapping[str, Any]) -> str:
     for model in document["models"]:
         lines += ["", f"{model['dimension']}D  {model['accuracy']:.1%} right, log loss {model['log_loss']:.4g}"]
         for one in model["log_odds"]:
-            lines += [f"for {one['class']}:", one["equation"]]
+            lines += [f"for {one['class']}:", one["shown"]]
     lines += ["", f"classes of the {document['models'][-1]['dimension']}D model (rows) and what it tells (columns):"]
     return "\n".join([*lines, _confusion(document)])
 
@@ -32,7 +32,7 @@ def _table(document: Mapping[str, Any]) -> str:
     rows = [["dim", "right", "log loss", "in overlap", "size", "descriptors"]]
     for model in document["models"]:
         size = "" if model["overlap_size"] is None else f"{model['overlap_size']:.4g}"
-        formulas = " | ".join(term["expression"] for term in model["terms"])
+        formulas = ", ".join(term["shown"] for term in model["terms"])
         right = f"{model['accuracy']:.1%}"
         rows.append(
             [str(model["dimension"]), right, f"{model['log_loss']:.4g}", f"{model['overlap']:g}", size, formulas]

@@ -25,7 +25,7 @@ def tasks_text(document: Mapping[str, Any]) -> str:
         for number, term in enumerate(model["terms"], 1):
             own = f" ({term['unit']})" if term["unit"] not in (None, "", "1") else ""
             of_coefficient = f", c{number} in {term['coefficient_unit']}" if term.get("coefficient_unit") else ""
-            lines.append(f"  d{number}{own} = {term['expression']}{of_coefficient}")
+            lines.append(f"  d{number}{own} = {term['shown']}{of_coefficient}")
         lines += [f"  {line}" for line in _coefficients(document, model).split("\n")]
     return "\n".join(lines)
 

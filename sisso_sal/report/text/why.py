@@ -22,11 +22,11 @@ def why_lines(proposals: Sequence[Mapping[str, Any]], width: int | None = None) 
 
     Examples
     --------
-    >>> rows = [{"id": "MgO", "why": "likely itself (77 %)", "rank": 1}, {"id": "CaO", "why": "likely itself (70 %)", "rank": 3}]
+    >>> rows = [{"id": "MgO", "why": "likely a hit (77 %)", "rank": 1}, {"id": "CaO", "why": "likely a hit (70 %)", "rank": 3}]
     >>> print("\\n".join(why_lines(rows)))
     Why these:
-     1  MgO: likely itself (77 %)
-     2  CaO: likely itself (70 %); place 3 by the score alone
+     1  MgO: likely a hit (77 %)
+     2  CaO: likely a hit (70 %); place 3 by the score alone
     """
     said = [(number, row) for number, row in enumerate(proposals, 1) if row.get("why")]
     lines = []
