@@ -19,7 +19,7 @@ from sisso_sal.engine.refit import Fit, refit
 from sisso_sal.engine.scales import ParameterFit, rebuilt, tidied
 from sisso_sal.engine.screen import ScreeningStep
 from sisso_sal.engine.selection import Selection
-from sisso_sal.engine.shapes import Found, Shape, Shapes, Sought, grid_scores
+from sisso_sal.engine.shapes import FoundShapes, ParameterShape, Shapes, SoughtShapes, grid_scores
 from sisso_sal.features.expression import Expression
 from sisso_sal.features.space import COPY, FeatureSpace
 from sisso_sal.system.machine import one_blas_thread
@@ -114,7 +114,7 @@ def _extended(
     space: FeatureSpace, steps: Sequence[ScreeningStep], chosen: Sequence[Selection], n_sis: int, centre: bool
 ) -> list[Selection]:
     open_ = [number for number, step in enumerate(steps) if len(step.residuals)]
-    sought = [Sought(steps[number].problem, steps[number].residuals) for number in open_]
+    sought = [SoughtShapes(steps[number].problem, steps[number].residuals) for number in open_]
     found = shapes_of(space).best(sought, n_sis, centre) if sought else []
     out = list(chosen)
     for number, one, shapes in zip(open_, sought, found, strict=True):
@@ -124,7 +124,9 @@ def _extended(
     return out
 
 
-def _of_shapes(space: FeatureSpace, one: Sought, found: Found, centre: bool) -> Iterator[tuple[Expression, np.ndarray]]:
+def _of_shapes(
+    space: FeatureSpace, one: SoughtShapes, found: FoundShapes, centre: bool
+) -> Iterator[tuple[Expression, np.ndarray]]:
     """The shapes with their best parameters, and their values."""
     for shape in found.shapes:
         columns, best = shape.values(space), None
@@ -137,7 +139,7 @@ def _of_shapes(space: FeatureSpace, one: Sought, found: Found, centre: bool) -> 
 
 
 def _of_kept(
-    space: FeatureSpace, one: Sought, kept: Selection, centre: bool
+    space: FeatureSpace, one: SoughtShapes, kept: Selection, centre: bool
 ) -> Iterator[tuple[Expression, np.ndarray]]:
     """Features that the screening kept, their operators with parameters."""
     columns = _columns(space)
@@ -173,7 +175,7 @@ def _columns(space: FeatureSpace) -> dict[str, np.ndarray]:
     return dict(zip(space.names, space.values, strict=False))
 
 
-def _starts(space: FeatureSpace, shape: Shape, one: Sought, centre: bool) -> list[tuple[float, float]]:
+def _starts(space: FeatureSpace, shape: ParameterShape, one: SoughtShapes, centre: bool) -> list[tuple[float, float]]:
     """The best points of the grid that lie apart: along the lines no neighbour is better."""
     lines, scores = shape.starts(space, centre), grid_scores(shape, space, one, centre)
     along = scores.max(axis=1)
@@ -183,12 +185,12 @@ def _starts(space: FeatureSpace, shape: Shape, one: Sought, centre: bool) -> lis
     return [tuple(lines[line, int(scores[line].argmax())].tolist()) for line in order.tolist()]
 
 
-def _scoring(one: Sought, centre: bool) -> _scores.Scoring:
+def _scoring(one: SoughtShapes, centre: bool) -> _scores.Scoring:
     return _scores.Scoring(one.problem.shares, one.residuals, centre, np.empty(0))
 
 
 def _fitted(
-    skeleton: Expression, columns: dict[str, np.ndarray], one: Sought, centre: bool
+    skeleton: Expression, columns: dict[str, np.ndarray], one: SoughtShapes, centre: bool
 ) -> tuple[np.ndarray, float] | None:
     """The best parameters for the residual with which the feature correlates most, and what they leave of it."""
     row = skeleton.evaluate(columns)
@@ -225,7 +227,7 @@ def _made(
 
 def _best(
     space: FeatureSpace,
-    one: Sought,
+    one: SoughtShapes,
     features: Sequence[tuple[Expression, np.ndarray]],
     rivals: Selection,
     size: int,

@@ -10,7 +10,7 @@ from math import ceil, comb
 from sisso_sal.engine.admitted import admitted_pairs
 from sisso_sal.engine.logarithms import VALUE_SECONDS
 from sisso_sal.engine.parameters import parameter_cost
-from sisso_sal.engine.problem import SQUARES, Objective, Problem
+from sisso_sal.engine.problem import SQUARES, FitObjective, Problem
 from sisso_sal.engine.screen import WORTH
 from sisso_sal.engine.sweep import pair_seconds
 from sisso_sal.errors import SettingsError
@@ -53,7 +53,7 @@ class SearchSize:
         Fits kept for each dimension.
     n_scored : int
         Subsets kept for each dimension with their scores alone.
-    objective : Objective
+    objective : FitObjective
     max_correlation : float
         Largest correlation between features of a subspace, see `screen_decorrelated`.
     """
@@ -63,7 +63,7 @@ class SearchSize:
     n_residual: int = 1
     keep: int = 10
     n_scored: int = 0
-    objective: Objective = SQUARES
+    objective: FitObjective = SQUARES
     max_correlation: float = 1.0
 
     @property

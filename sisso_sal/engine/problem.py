@@ -15,7 +15,7 @@ import numpy as np
 from sisso_sal.errors import FitError
 
 
-class Objective(NamedTuple):
+class FitObjective(NamedTuple):
     """What makes one fit better than another; by default the sum of squared residuals.
 
     - ``is_task_equal``: bool; tasks count alike, each with the mean square of its residuals, not by the weights of their samples.
@@ -29,7 +29,7 @@ class Objective(NamedTuple):
     is_largest_error: bool = False
 
 
-SQUARES = Objective()
+SQUARES = FitObjective()
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ class Problem:
         each = [np.where(self.tasks == t, self.weights, 0.0) for t in range(self.n_tasks)]
         return [Problem(self.target, weights, self.allowed) for weights in each]
 
-    def task_heights(self, objective: Objective) -> np.ndarray:
+    def task_heights(self, objective: FitObjective) -> np.ndarray:
         """ndarray (n_tasks,): what each task counts, of the same sum as the weights."""
         heights = np.bincount(self.task_numbers, self.weights)
         return np.full(len(heights), heights.sum() / len(heights)) if objective.is_task_equal else heights

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sisso_sal.engine._subsets import PIVOT_FLOOR
-from sisso_sal.engine.problem import SQUARES, Objective, Problem
+from sisso_sal.engine.problem import SQUARES, FitObjective, Problem
 
 CHUNK = 256
 """Subsets refitted at a time."""
@@ -64,7 +64,7 @@ def refit(values: np.ndarray, problem: Problem, subset: Sequence[int], centre: b
     return refit_all([Subsets(values, problem, np.array([subset], dtype=np.int64))], centre)[0][0]
 
 
-def refit_all(every: Sequence[Subsets], centre: bool, objective: Objective = SQUARES) -> list[list[Fit | None]]:
+def refit_all(every: Sequence[Subsets], centre: bool, objective: FitObjective = SQUARES) -> list[list[Fit | None]]:
     """`refit` of the subsets of many problems, all of one size and on as many samples."""
     if any(part.problem.tasks is not None for part in every):
         return [_refitted_in_tasks(part, centre, objective) for part in every]
@@ -126,7 +126,7 @@ def _refitted(parts: Sequence[Subsets], centre: bool) -> list[Fit | None]:
     return [next(made) if regular else None for regular in is_regular.tolist()]
 
 
-def _refitted_in_tasks(part: Subsets, centre: bool, objective: Objective) -> list[Fit | None]:
+def _refitted_in_tasks(part: Subsets, centre: bool, objective: FitObjective) -> list[Fit | None]:
     """Fits in each task, put together; None where the subset is singular in one of them."""
     values, problem, subsets = part
     parts, heights = problem.of_tasks, problem.task_heights(objective)
@@ -191,7 +191,7 @@ def _on_some(
     return Fit(tuple(subset.tolist()), coefficients, fit.intercept, fit.sse, fit.residual)
 
 
-def largest_error(problem: Problem, objective: Objective, fit: Fit) -> float:
+def largest_error(problem: Problem, objective: FitObjective, fit: Fit) -> float:
     """Square of the largest error times the weight; of several tasks the sum over them, each as it counts."""
     errors = [np.abs(fit.residual[own.weights > 0]).max() for own in problem.of_tasks]
     return float(problem.task_heights(objective) @ np.square(errors))

@@ -15,7 +15,7 @@ from numba.core.event import Event, Listener, install_listener
 from sisso_sal.engine.decorrelated import screen_decorrelated
 from sisso_sal.engine.parameters import polished, with_parameters
 from sisso_sal.engine.plan import SearchSize
-from sisso_sal.engine.problem import SQUARES, Objective, Problem
+from sisso_sal.engine.problem import SQUARES, FitObjective, Problem
 from sisso_sal.engine.refit import Fit
 from sisso_sal.engine.screen import Progress, ScreeningStep, Stopped, screen
 from sisso_sal.engine.selection import Selection
@@ -259,7 +259,7 @@ def _compile_tasks() -> None:
     problem = Problem(x[0] ** 2, np.ones(6), np.ones(2, dtype=bool), np.array([0, 0, 0, 1, 1, 1]))
     screen(space, [ScreeningStep(problem, problem.normalised(problem.target[None], True))], 2)
     for dim in (1, 2):
-        sparsify_all([Subspace(x, problem)], dim, objective=Objective(is_same_sign=True))
+        sparsify_all([Subspace(x, problem)], dim, objective=FitObjective(is_same_sign=True))
 
 
 @cache

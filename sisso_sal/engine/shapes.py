@@ -40,7 +40,7 @@ ARGUMENT, FACTOR_OF = "u", "v"
 """Names of the stand-ins for stored features."""
 
 
-class Shape(NamedTuple):
+class ParameterShape(NamedTuple):
     """An operator with parameters on the stored feature `argument`, beside the stored feature `factor` (-1 for none)."""
 
     operator: str
@@ -74,17 +74,17 @@ class Shape(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Sought:
+class SoughtShapes:
     """What one problem looks for: weights (n_samples,) of sum 1, and residuals (n_residuals, n_samples) as of a `ScreeningStep`."""
 
     problem: Problem
     residuals: np.ndarray
 
 
-class Found(NamedTuple):
+class FoundShapes(NamedTuple):
     """Shapes of one problem, best first, with their scores."""
 
-    shapes: list[Shape]
+    shapes: list[ParameterShape]
     scores: np.ndarray
 
 
@@ -148,12 +148,14 @@ class Shapes:
         """Features whose scores `best` works out for each problem."""
         total = 0.0
         for operator in self.operators:
-            alone = np.prod(Shape(operator, int(self.arguments[0])).starts(self.space, has_intercept).shape[:2])
+            alone = np.prod(
+                ParameterShape(operator, int(self.arguments[0])).starts(self.space, has_intercept).shape[:2]
+            )
             total += float(alone) * len(self.arguments)
             if len(self.inner):
                 n_forms = len(self.forms_of(operator))
                 each = np.prod(
-                    Shape(operator, int(self.inner[0]), 0, TIMES).starts(self.space, has_intercept).shape[:2]
+                    ParameterShape(operator, int(self.inner[0]), 0, TIMES).starts(self.space, has_intercept).shape[:2]
                 )
                 total += float(each) * n_forms * len(self.inner) * len(self.factors)
         return total
@@ -168,7 +170,7 @@ class Shapes:
         """How a factor may stand beside an operator."""
         return [form for form in self.forms if form != UNDER or operator not in _LINEAR_UNDER]
 
-    def best(self, sought: Sequence[Sought], n_best: int, centre: bool) -> list[Found]:
+    def best(self, sought: Sequence[SoughtShapes], n_best: int, centre: bool) -> list[FoundShapes]:
         """The `n_best` shapes of each problem by their best score on the grid."""
         tops = [_Top(n_best) for _ in sought]
         forbidden = forbidden_words(self.space, [one.problem.allowed for one in sought])
@@ -183,15 +185,15 @@ class Shapes:
             for one, top, words in zip(sought, tops, forbidden, strict=True):
                 scores = _scores(rows, one, centre).max(axis=1)
                 scores[(self.space.masks[part] & words).any(axis=1)] = -1.0
-                top.add(scores, lambda t, part=part: Shape(operator, int(part[t])))
+                top.add(scores, lambda t, part=part: ParameterShape(operator, int(part[t])))
 
     def _on_grid(self, operator: str, arguments: np.ndarray, centre: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Arguments in parts, and the values (n_part, n_grid, n_samples) of the operator on the grid of each, of largest size 1."""
-        n_grid = int(np.prod(Shape(operator, int(arguments[0])).starts(self.space, centre).shape[:2]))
+        n_grid = int(np.prod(ParameterShape(operator, int(arguments[0])).starts(self.space, centre).shape[:2]))
         size = max(ROOM // (n_grid * self.space.n_samples), 1)
         for start in range(0, len(arguments), size):
             part = arguments[start : start + size]
-            shapes = [Shape(operator, number) for number in part.tolist()]
+            shapes = [ParameterShape(operator, number) for number in part.tolist()]
             rows = [grid_values(shape, self.space, shape.starts(self.space, centre)) for shape in shapes]
             yield part, _scaled(np.array(rows))
 
@@ -202,24 +204,24 @@ class Shapes:
             others = _scaled(1.0 / others if form == OVER else others)
         squares = others**2
         for number in self.inner.tolist():
-            shape = Shape(operator, number, 0, form)
+            shape = ParameterShape(operator, number, 0, form)
             rows = grid_values(shape, self.space, shape.starts(self.space, centre))
             with np.errstate(all="ignore"):
                 rows = _scaled(1.0 / _scaled(rows) if form == UNDER else rows)
             for one, top, words in zip(sought, tops, forbidden, strict=True):
                 scores = _scores_of_products(others, squares, rows, one, centre).max(axis=1)
                 scores[((masks[factors] | masks[number]) & words).any(axis=1)] = -1.0
-                top.add(scores, lambda t, number=number: Shape(operator, number, int(factors[t]), form))
+                top.add(scores, lambda t, number=number: ParameterShape(operator, number, int(factors[t]), form))
 
 
-def grid_values(shape: Shape, space: FeatureSpace, starts: np.ndarray) -> np.ndarray:
+def grid_values(shape: ParameterShape, space: FeatureSpace, starts: np.ndarray) -> np.ndarray:
     """ndarray (n_lines * n_each, n_samples): values of the operator alone with parameters (n_lines, n_each, 2)."""
     scale, shift = starts.reshape(-1, 2).T
     return OPERATORS[shape.operator].numpy(scale[:, None] * space.values[shape.argument] + shift[:, None])
 
 
-def grid_scores(shape: Shape, space: FeatureSpace, one: Sought, centre: bool) -> np.ndarray:
-    """ndarray (n_lines, n_each): scores of a shape on the grid of its parameters, see `Shape.starts`."""
+def grid_scores(shape: ParameterShape, space: FeatureSpace, one: SoughtShapes, centre: bool) -> np.ndarray:
+    """ndarray (n_lines, n_each): scores of a shape on the grid of its parameters, see `ParameterShape.starts`."""
     starts = shape.starts(space, centre)
     rows, factor = grid_values(shape, space, starts), space.values[shape.factor]
     with np.errstate(all="ignore"):
@@ -237,7 +239,7 @@ def _scaled(rows: np.ndarray) -> np.ndarray:
     return np.where(is_good, rows, 0.0) / np.where(is_good, largest, 1.0)
 
 
-def _scores(rows: np.ndarray, one: Sought, centre: bool) -> np.ndarray:
+def _scores(rows: np.ndarray, one: SoughtShapes, centre: bool) -> np.ndarray:
     """ndarray (m, n_grid): largest absolute correlation of rows (m, n_grid, n) with the residuals; -1 for constant ones."""
     shares = one.problem.shares
     if centre:
@@ -247,7 +249,7 @@ def _scores(rows: np.ndarray, one: Sought, centre: bool) -> np.ndarray:
     return np.where(squares > FLAT, products / np.sqrt(np.maximum(squares, FLAT)), -1.0)
 
 
-def _scores_of_products(others, squares, rows, one: Sought, centre: bool) -> np.ndarray:
+def _scores_of_products(others, squares, rows, one: SoughtShapes, centre: bool) -> np.ndarray:
     """ndarray (n_factors, n_grid): the same of each product of one of others (n_factors, n) with one of rows (n_grid, n)."""
     shares = one.problem.shares
     total = squares @ (shares * rows**2).T
@@ -263,9 +265,9 @@ class _Top:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.scores, self.shapes = np.empty(0), list[Shape]()
+        self.scores, self.shapes = np.empty(0), list[ParameterShape]()
 
-    def add(self, scores: np.ndarray, shape: Callable[[int], Shape]) -> None:
+    def add(self, scores: np.ndarray, shape: Callable[[int], ParameterShape]) -> None:
         """Offer shapes with scores (m,); `shape` makes one from its number."""
         bar = self.scores[-1] if len(self.scores) == self.size else 0.0
         better = np.flatnonzero(scores > bar)
@@ -276,5 +278,5 @@ class _Top:
         own = [*self.shapes, *map(shape, better.tolist())]
         self.scores, self.shapes = every[order], [own[t] for t in order.tolist()]
 
-    def found(self) -> Found:
-        return Found(self.shapes, self.scores)
+    def found(self) -> FoundShapes:
+        return FoundShapes(self.shapes, self.scores)

@@ -19,7 +19,7 @@ import numpy as np
 
 from sisso_sal.engine import _subsets as kernels
 from sisso_sal.engine._subsets import ROWS, WIDTH
-from sisso_sal.engine.problem import SQUARES, Objective, Problem
+from sisso_sal.engine.problem import SQUARES, FitObjective, Problem
 from sisso_sal.engine.refit import Fit, Subsets, largest_error, refit_all
 from sisso_sal.engine.sparsify_tasks import WalkTasks
 from sisso_sal.engine.standard import StandardRows
@@ -152,7 +152,7 @@ def sparsify_all(
     centre: bool = True,
     blocks: int = 1,
     executor=None,
-    objective: Objective = SQUARES,
+    objective: FitObjective = SQUARES,
 ) -> list[BestSubsets]:
     """`sparsify` of each subspace; what is done with few numbers is done for all at once."""
     none = ScoredSubsets(np.empty((0, dim), dtype=np.int64), np.empty(0))
@@ -181,7 +181,7 @@ class _Walk:
     """The walk over the subsets of one subspace, repeated with more of them held where there may be others as good as the best."""
 
     def __init__(
-        self, subspace: Subspace, dim: int, wanted: tuple[int, int], centre: bool, blocks: int, objective: Objective
+        self, subspace: Subspace, dim: int, wanted: tuple[int, int], centre: bool, blocks: int, objective: FitObjective
     ) -> None:
         """`wanted` are the numbers of fits and of scored subsets."""
         self.subspace, self.dim, (self.keep, self.n_scored) = subspace, dim, wanted
@@ -237,7 +237,7 @@ class _Walk:
         return _ranked(fits, np.array(errors) / self.total, self.subspace.ranks)[: self.keep]
 
 
-def _refitted(walks: Sequence[_Walk], centre: bool, objective: Objective) -> list[list[Fit]]:
+def _refitted(walks: Sequence[_Walk], centre: bool, objective: FitObjective) -> list[list[Fit]]:
     """Of each walk the fits of the subsets near the best `keep`; of all its subsets if fewer than `keep` of these are regular."""
     fits = _regular([walk.part(0, walk.n_near) for walk in walks], centre, objective)
     short = [t for t, walk in enumerate(walks) if len(fits[t]) < walk.keep]
@@ -247,7 +247,7 @@ def _refitted(walks: Sequence[_Walk], centre: bool, objective: Objective) -> lis
     return fits
 
 
-def _regular(parts: Sequence[Subsets], centre: bool, objective: Objective) -> list[list[Fit]]:
+def _regular(parts: Sequence[Subsets], centre: bool, objective: FitObjective) -> list[list[Fit]]:
     return [[fit for fit in fits if fit] for fits in refit_all(parts, centre, objective)]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from sisso_sal.engine import _task_subsets as kernels
-from sisso_sal.engine.problem import Objective, Problem
+from sisso_sal.engine.problem import FitObjective, Problem
 from sisso_sal.engine.standard import StandardRows
 
 
@@ -23,7 +23,7 @@ class WalkTasks:
     problem : Problem
     centre : bool
         Whether each task has an intercept.
-    objective : Objective
+    objective : FitObjective
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class WalkTasks:
 
     step, most = 1, 1 << 24
 
-    def __init__(self, values: np.ndarray, problem: Problem, centre: bool, objective: Objective) -> None:
+    def __init__(self, values: np.ndarray, problem: Problem, centre: bool, objective: FitObjective) -> None:
         parts = [StandardRows.of(values, own, centre) for own in problem.of_tasks]
         heights = problem.task_heights(objective).tolist()
         squares = [

@@ -29,7 +29,7 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Form:
+class Notation:
     """How the parts of a formula are put together in one notation.
 
     - symbol: a primary feature by its name; own: the form in which a part that cannot be simplified is written (see `render`)
@@ -70,21 +70,21 @@ _PART = '<mrow><mspace width="0.15em"/><mstyle scriptlevel="0">{}</mstyle><mspac
 _FENCE = '<mo fence="true" stretchy="true" symmetric="true" form="{}">{}</mo>'
 _FENCED = f"<mrow>{_FENCE.format('prefix', '{}')}{{}}{_FENCE.format('postfix', '{}')}</mrow>"
 
-FORMS: Mapping[str, Form] = {
-    "plain": Form(
+FORMS: Mapping[str, Notation] = {
+    "plain": Notation(
         symbol=quoted, own="text", times="·", plus=" + ", minus=" - ", negative="-{}", number="{}", parentheses="({})",
         fraction="{}/{}", bars="|{}|", root2="√{}", root3="∛{}", call="{}({})", has_bar=False, roots_hold=False,
     ),
-    "ascii": Form(
+    "ascii": Notation(
         symbol=quoted, own="text", times="*", plus=" + ", minus=" - ", negative="-{}", number="{}", parentheses="({})",
         fraction="{}/{}", bars="abs({})", root2="sqrt({})", root3="cbrt({})", call="{}({})", has_bar=False, roots_hold=True,
     ),
-    "latex": Form(
+    "latex": Notation(
         symbol=latex_symbol, own="latex", times=r" \cdot ", plus=" + ", minus=" - ", negative="-{}", number="{}",
         parentheses=r"\left({}\right)", fraction=r"\frac{{{}}}{{{}}}", bars=r"\left|{}\right|", root2=r"\sqrt{{{}}}",
         root3=r"\sqrt[3]{{{}}}", call=r"\{}\left({}\right)", has_bar=True, roots_hold=True,
     ),
-    "mathml": Form(
+    "mathml": Notation(
         symbol=mathml_symbol, own="mathml", times="<mo>⋅</mo>", plus="<mo>+</mo>", minus="<mo>−</mo>",
         negative='<mrow><mo form="prefix">−</mo>{}</mrow>', number="<mn>{}</mn>",
         parentheses=_FENCED.format("(", "{}", ")"), fraction=f"<mfrac>{_PART}{_PART}</mfrac>",
@@ -156,7 +156,7 @@ def _order(factor: tuple[Base, Power]) -> tuple:
 
 @dataclass(frozen=True)
 class _Writer:
-    form: Form
+    form: Notation
     symbols: Mapping[str, str]
 
     def monomial(self, monomial: Monomial) -> Piece:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.engine.plan import SearchSize, check_length, search_cost
-from sisso_sal.engine.problem import SQUARES, Objective, Problem
+from sisso_sal.engine.problem import SQUARES, FitObjective, Problem
 from sisso_sal.engine.refit import Fit
 from sisso_sal.engine.search import SubspaceFits, search
 from sisso_sal.errors import FitError, ModelFileError, SettingsError
@@ -78,7 +78,7 @@ class SearchSettings:
     fit_intercept : bool
     threads : int or None
         None for all cores that the process may use.
-    objective : Objective
+    objective : FitObjective
         What makes one model better than another.
     max_correlation : float
         Largest correlation between the features of a subspace, and so between those of a model.
@@ -91,7 +91,7 @@ class SearchSettings:
     n_scored: int = 0
     fit_intercept: bool = True
     threads: int | None = None
-    objective: Objective = SQUARES
+    objective: FitObjective = SQUARES
     max_correlation: float = 1.0
 
     def __post_init__(self) -> None:
@@ -143,7 +143,7 @@ def space_settings(parameters: Mapping[str, Any]) -> SpaceSettings:
 
 
 def search_settings(
-    parameters: Mapping[str, Any], n_models: int, n_scored: int = 0, *, objective: Objective = SQUARES
+    parameters: Mapping[str, Any], n_models: int, n_scored: int = 0, *, objective: FitObjective = SQUARES
 ) -> SearchSettings:
     """The settings of the search among the parameters of an estimator."""
     n_sis: int | tuple[int, ...] = parameters["n_sis"]

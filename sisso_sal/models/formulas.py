@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sisso_sal.engine.problem import Objective, Problem
+from sisso_sal.engine.problem import FitObjective, Problem
 from sisso_sal.errors import SettingsError
 from sisso_sal.models.baseline import Low, low_names, wanted_columns
 from sisso_sal.models.fitting import (
@@ -190,7 +190,7 @@ def formula_search(parameters: Mapping[str, Any]) -> SearchSettings:
         others["param_operators"] = bool(parameters.get("param_operators"))
         if given := next((name for name, is_given in others.items() if is_given), None):
             raise SettingsError(f"{given}: needs the regression linear, found log")
-    objective = Objective(is_largest_error=criterion == "max_abs_error")
+    objective = FitObjective(is_largest_error=criterion == "max_abs_error")
     n_models = parameters.get("n_models")
     return search_settings(parameters, N_ALTERNATIVES if n_models is None else n_models, objective=objective)
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 
-class Documented(Protocol):
+class DocumentedModel(Protocol):
     """A model that can be written into a file with the parameters of its estimator, and name and unit of what it predicts."""
 
     def document(self, settings: Mapping[str, Any], target: str, target_unit: str = "") -> dict[str, Any]: ...
 
 
-M = TypeVar("M", bound=Documented)
+M = TypeVar("M", bound=DocumentedModel)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sisso_sal.engine.problem import Objective, Problem
+from sisso_sal.engine.problem import FitObjective, Problem
 from sisso_sal.engine.refit import Fit
 from sisso_sal.errors import FitError, ModelFileError, SettingsError
 from sisso_sal.features.expression import Expression
@@ -247,7 +247,7 @@ class FittedTasks:
 
 def task_search(parameters: Mapping[str, Any]) -> SearchSettings:
     """The settings of the search among the parameters of a `MultiTaskSISSO`."""
-    objective = Objective(
+    objective = FitObjective(
         is_task_equal=parameters["task_weighting"] == "tasks",
         is_same_sign=parameters["same_sign"],
         is_largest_error=parameters["criterion"] == "max_abs_error",

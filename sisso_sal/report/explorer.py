@@ -36,7 +36,7 @@ _N_LISTED = 12
 
 
 @dataclass(frozen=True, eq=False)
-class Quantity:
+class MapQuantity:
     """A number of each material: `values` (n_materials,), NaN where there is none, and its title as plotly marks it up."""
 
     title: str
@@ -50,7 +50,7 @@ class Explored:
     Attributes
     ----------
     ids : ndarray (n_materials,) of str
-    quantities : mapping of str to Quantity
+    quantities : mapping of str to MapQuantity
         By the names of the pick lists; the first two are the first axes.
     layer_of : ndarray (n_materials,) of str
         One of `LAYERS`.
@@ -59,7 +59,7 @@ class Explored:
     """
 
     ids: np.ndarray
-    quantities: Mapping[str, Quantity]
+    quantities: Mapping[str, MapQuantity]
     layer_of: np.ndarray
     colour: str
 
@@ -143,16 +143,16 @@ def _differs(values: np.ndarray) -> bool:
 
 
 def _of_view(view: RunView) -> Explored:
-    quantities: dict[str, Quantity] = {}
+    quantities: dict[str, MapQuantity] = {}
     if view.ensemble is not None:
         for row in view.summary["typical"]:
             quantities |= _descriptors(view.ensemble.members[row["member"]], view.columns)
     unit = in_parentheses(view.unit)
     quantities |= {
-        f"predicted {view.target}": Quantity(f"predicted {plain(view.target)}{unit}", view.values("mean")),
-        "sigma": Quantity(f"sigma{unit}", view.values("std")),
-        "score": Quantity(f"score: {plain(str(view.summary['acquisition']))}", view.values("score")),
-        view.target: Quantity(f"{plain(view.target)}{unit}", view.values("label")),
+        f"predicted {view.target}": MapQuantity(f"predicted {plain(view.target)}{unit}", view.values("mean")),
+        "sigma": MapQuantity(f"sigma{unit}", view.values("std")),
+        "score": MapQuantity(f"score: {plain(str(view.summary['acquisition']))}", view.values("score")),
+        view.target: MapQuantity(f"{plain(view.target)}{unit}", view.values("label")),
     } | _features(view.columns, view.units)
     proposed = np.isin(view.ids, [proposal["id"] for proposal in view.proposals])
     layer_of = np.where(proposed, "proposed", np.where(view.labelled, "known", "candidates"))
@@ -169,8 +169,8 @@ def _of_regressor(model: SISSORegressor, table: pd.DataFrame, labels: np.ndarray
     name, unit = split_header(header) if header else (model.target_name_ or "y", "")
     predicted = np.asarray(model.model_.predict(columns)[0], dtype=np.float64)
     quantities = _descriptors(model.model_, columns) | {
-        f"predicted {name}": Quantity(f"predicted {plain(name)}{in_parentheses(unit)}", predicted),
-        name: Quantity(f"{plain(name)}{in_parentheses(unit)}", labels),
+        f"predicted {name}": MapQuantity(f"predicted {plain(name)}{in_parentheses(unit)}", predicted),
+        name: MapQuantity(f"{plain(name)}{in_parentheses(unit)}", labels),
     }
     quantities |= _features(columns, dict(zip(model.primaries_, model.units_, strict=True)))
     layer_of = np.where(np.isfinite(labels), "known", "candidates")
@@ -178,17 +178,19 @@ def _of_regressor(model: SISSORegressor, table: pd.DataFrame, labels: np.ndarray
     return Explored(ids, quantities, layer_of, f"predicted {name}")
 
 
-def _descriptors(model: SISSOModel, columns: Mapping[str, np.ndarray]) -> dict[str, Quantity]:
+def _descriptors(model: SISSOModel, columns: Mapping[str, np.ndarray]) -> dict[str, MapQuantity]:
     quantities = {}
     for term, values in zip(model.terms, model.descriptors(columns), strict=True):
         dimension = term.expression.dimension
         unit = "" if dimension is None or dimension.is_none else str(dimension)
-        quantities[str(term.expression)] = Quantity(f"{markup(term.expression)}{in_parentheses(unit)}", values)
+        quantities[str(term.expression)] = MapQuantity(f"{markup(term.expression)}{in_parentheses(unit)}", values)
     return quantities
 
 
-def _features(columns: Mapping[str, np.ndarray], units: Mapping[str, str]) -> dict[str, Quantity]:
-    return {name: Quantity(f"{plain(name)}{in_parentheses(units[name])}", values) for name, values in columns.items()}
+def _features(columns: Mapping[str, np.ndarray], units: Mapping[str, str]) -> dict[str, MapQuantity]:
+    return {
+        name: MapQuantity(f"{plain(name)}{in_parentheses(units[name])}", values) for name, values in columns.items()
+    }
 
 
 class MapExplorer:
@@ -282,7 +284,7 @@ class MapExplorer:
             traces, x.title, y.title, coloraxis=self._colours(), height=520, dragmode="select", uirevision="same"
         )
 
-    def _quantity(self, control: Any) -> Quantity:
+    def _quantity(self, control: Any) -> MapQuantity:
         return self._shown.quantities[control.value]
 
     def _trace(self, layer: str) -> dict[str, Any]:

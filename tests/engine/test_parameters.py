@@ -13,7 +13,7 @@ from sisso_sal.engine.scales import ParameterFit, _shortest, tidied
 from sisso_sal.engine.screen import ScreeningStep, screen
 from sisso_sal.engine.search import search
 from sisso_sal.engine.selection import Selection
-from sisso_sal.engine.shapes import FLAT, Shape, Shapes, Sought
+from sisso_sal.engine.shapes import FLAT, ParameterShape, Shapes, SoughtShapes
 from sisso_sal.errors import SettingsError
 from sisso_sal.features.expression import Expression
 from sisso_sal.features.parameters import RULES
@@ -40,9 +40,9 @@ def naive_scores(space, sought, centre):
     """Of every shape the largest absolute weighted correlation over the grid, one by one."""
     shares, found = sought.problem.shares, {}
     shapes = Shapes.of(space)
-    every = [Shape(name, int(u)) for name in shapes.operators for u in shapes.arguments]
+    every = [ParameterShape(name, int(u)) for name in shapes.operators for u in shapes.arguments]
     every += [
-        Shape(name, int(u), int(v), form)
+        ParameterShape(name, int(u), int(v), form)
         for name in shapes.operators for form in shapes.forms_of(name) for u in shapes.inner for v in shapes.factors
     ]  # fmt: skip
     for shape in every:
@@ -71,14 +71,14 @@ def test_the_best_shapes_are_those_of_the_naive_twin(centre):
     space = a_space(operators=("mult", "div"), param_operators=("log", "inv"))
     weights = rng.integers(0, 3, 25).astype(float)
     problem = a_problem(space, rng.normal(size=25), weights, np.array([True, False, True]))
-    sought = Sought(problem, problem.normalised(rng.normal(size=(2, 25)), centre))
+    sought = SoughtShapes(problem, problem.normalised(rng.normal(size=(2, 25)), centre))
     expected = naive_scores(space, sought, centre)
     (found,) = Shapes.of(space).best([sought], 60, centre)
     assert len(found.shapes) == 60
     assert np.allclose(found.scores, [expected[shape] for shape in found.shapes], atol=1e-9)
     assert np.allclose(found.scores, sorted(expected.values(), reverse=True)[:60], atol=1e-9)
     assert shapes_of(space).n_shapes == len(
-        naive_scores(space, Sought(a_problem(space, problem.target), sought.residuals), True)
+        naive_scores(space, SoughtShapes(a_problem(space, problem.target), sought.residuals), True)
     )
 
 

@@ -9,7 +9,7 @@ from reference import shared_tasks
 from scipy.optimize import nnls
 
 from sisso_sal.engine.plan import SearchSize
-from sisso_sal.engine.problem import Objective, Problem
+from sisso_sal.engine.problem import FitObjective, Problem
 from sisso_sal.engine.screen import ScreeningStep, screen
 from sisso_sal.engine.search import search
 from sisso_sal.engine.sparsify import Subspace, sparsify, sparsify_all
@@ -69,7 +69,7 @@ def test_equals_brute_force(kind):
     for seed in range(N_TABLES):
         values, problem = random_problem(seed)
         dim, centre = seed % 3 + 1, seed % 2 == 0
-        objective = Objective(seed % 5 < 3, kind == "same sign", kind == "largest error")
+        objective = FitObjective(seed % 5 < 3, kind == "same sign", kind == "largest error")
         found = sparsify_all([Subspace(values, problem)], dim, keep=3, centre=centre, objective=objective)[0].fits
         expected = best_by_brute_force(values, problem, dim, centre, objective)[:3]
         assert [fit.subset for fit in found] == [subset for _, subset, _ in expected], seed
@@ -154,7 +154,7 @@ def test_finds_what_sisso_finds(name, rung, n_sis, sizes, signs):
     space = FeatureSpace(names, units, x, SpaceSettings(operators=operators, rung=rung))
     tasks = np.repeat(np.arange(2), sizes)
     problem = Problem(target, np.ones(len(target)), np.ones(len(names), bool), tasks)
-    size = SearchSize(dim=2, n_sis=n_sis, keep=5, objective=Objective(is_task_equal=True, is_same_sign=signs))
+    size = SearchSize(dim=2, n_sis=n_sis, keep=5, objective=FitObjective(is_task_equal=True, is_same_sign=signs))
     (found,), _ = search(space, [problem], size)
     best = found.fits[1][0]
     values = [

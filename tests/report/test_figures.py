@@ -22,7 +22,7 @@ from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.interactive_map import axis_title
 from sisso_sal.report.figures.materials_map import Axis
 from sisso_sal.report.figures.out_of_bag import binomial_quantile, calibration_curve, out_of_bag, reliability_of_hits
-from sisso_sal.report.figures.paper_text import Label
+from sisso_sal.report.figures.paper_text import TypesetLabel
 
 
 def by_name(figure):
@@ -63,7 +63,7 @@ def test_a_name_that_is_no_identifier_is_quoted_on_an_axis(name):
     axis = Axis(difference, np.ones(2), False, 0.0, 1.0)
     plotly, matplotlib = AXES[name]
     assert axis_title("d1", axis) == f"d1 = {plotly} - r<sub>s</sub>"
-    assert Label.of_expression("d1", difference, "").lines[0] == rf"d1 = ${matplotlib} - r_{{\mathrm{{s}}}}$"
+    assert TypesetLabel.of_expression("d1", difference, "").lines[0] == rf"d1 = ${matplotlib} - r_{{\mathrm{{s}}}}$"
 
 
 @pytest.mark.parametrize("name", [name for name in (*ODD, *PLAIN) if name not in {"日本", "\U0001f600"}])
@@ -72,7 +72,7 @@ def test_matplotlib_draws_any_name(name):
     inner = Expression.apply(
         "div", Expression.primary(name), Expression.apply("add", Expression.primary("frac"), Expression.primary("q"))
     )
-    label = Label.of_expression("d1", Expression.apply("sq", inner), "")
+    label = TypesetLabel.of_expression("d1", Expression.apply("sq", inner), "")
     assert r"\dfrac{" in label.lines[0]
     assert r"\mathrm{frac}" in label.lines[0]
     MathTextParser("agg").parse(label.lines[0])

@@ -15,7 +15,7 @@ from typing import Any
 from sisso_sal.data.cells import shown
 from sisso_sal.data.foreign.list_directed import first, integer, items, logical, real
 from sisso_sal.data.foreign.sisso_data import TrainData, units
-from sisso_sal.data.foreign.sisso_samples import CLASS, TASK, Parts, free_name, parts_of, set_classes, set_tasks
+from sisso_sal.data.foreign.sisso_samples import CLASS, TASK, SampleParts, free_name, parts_of, set_classes, set_tasks
 from sisso_sal.data.foreign.translation import (
     ForeignInput,
     Translation,
@@ -97,7 +97,7 @@ def read_sisso_fortran(path: Path, task: str | None = None) -> ForeignInput:
 
 
 def _with_parts(
-    names: list[str], records: list[list[str]], parts: Parts, column: str
+    names: list[str], records: list[list[str]], parts: SampleParts, column: str
 ) -> tuple[list[str], list[list[str]]]:
     """Header and rows with the class as the target, or with the task in the last column."""
     if parts.is_classes:
@@ -256,7 +256,7 @@ def _size_of_space(said: Translation) -> None:
             said.set(option, default, f"{names[0]} is not given")
 
 
-def _search(said: Translation, parts: Parts, n_rows: int) -> None:
+def _search(said: Translation, parts: SampleParts, n_rows: int) -> None:
     if not parts.is_classes:
         name, has_intercept = _value(said, logical, "fit_intercept")
         if has_intercept is not None:

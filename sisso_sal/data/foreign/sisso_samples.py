@@ -23,7 +23,7 @@ _GROUP = re.compile(r"\(([^()]*)\)?")
 _WEIGHTINGS = {1: "tasks", 2: "samples"}
 
 
-class Parts(NamedTuple):
+class SampleParts(NamedTuple):
     """The rows of train.dat that are taken.
 
     - sizes: rows of each task, or of each class; empty for all rows of one task
@@ -54,7 +54,7 @@ class Parts(NamedTuple):
 
         Examples
         --------
-        >>> Parts((3, 4)).names, Parts((3, 4), is_classes=True).names
+        >>> SampleParts((3, 4)).names, SampleParts((3, 4), is_classes=True).names
         (('1', '2'), ('class1', 'class2'))
         """
         width = len(str(len(self.sizes)))
@@ -74,7 +74,7 @@ class Parts(NamedTuple):
         return f" of task {self.names[self.sizes.index(min(self.sizes))]}"
 
 
-def parts_of(said: Translation, only: str | None, *, is_classes: bool) -> Parts:
+def parts_of(said: Translation, only: str | None, *, is_classes: bool) -> SampleParts:
     """How the rows of train.dat are parted by `ntask` and `nsample`.
 
     Parameters
@@ -100,18 +100,18 @@ def parts_of(said: Translation, only: str | None, *, is_classes: bool) -> Parts:
         said.mapped.append((f"{name}=1", "one task"))
     sizes = _sizes(said, n_tasks, is_classes=is_classes)
     if n_tasks == 1 and only is None:
-        return Parts(sizes[0] if sizes else (), is_classes=is_classes)
+        return SampleParts(sizes[0] if sizes else (), is_classes=is_classes)
     if len(sizes) < n_tasks:
         raise InputError(f"{said.path}: nsample: needs a size for each of {n_tasks} tasks, found {len(sizes)}")
     if only is None and is_classes:
         why = "classes of several tasks have no counterpart; choose one"
         raise InputError(f"{said.path}: {name}={n_tasks}: {why} with --only-task 1 to {n_tasks}")
     if only is None:
-        return Parts(tuple(size for (size,) in sizes), said=f"{name}={n_tasks}")
+        return SampleParts(tuple(size for (size,) in sizes), said=f"{name}={n_tasks}")
     chosen = said.parsed("only-task", int, only)
     if not 1 <= chosen <= n_tasks:
         raise InputError(f"{said.path}: only-task: needs a number from 1 to {n_tasks}, found {only}")
-    return Parts(sizes[chosen - 1], sum(map(sum, sizes[: chosen - 1])), chosen, is_classes)
+    return SampleParts(sizes[chosen - 1], sum(map(sum, sizes[: chosen - 1])), chosen, is_classes)
 
 
 def _sizes(said: Translation, n_tasks: int, *, is_classes: bool) -> list[tuple[int, ...]]:
@@ -137,7 +137,7 @@ def _sizes(said: Translation, n_tasks: int, *, is_classes: bool) -> list[tuple[i
     return sizes
 
 
-def set_tasks(said: Translation, parts: Parts, column: str) -> None:
+def set_tasks(said: Translation, parts: SampleParts, column: str) -> None:
     """The options of a fit of several tasks; `column` names the task of each row."""
     keys = [(name, first(text or "")) for name, text in (said.take("scmt"), said.take("task_weighting"))]
     (scmt, sign), (weighting, number) = keys
@@ -158,7 +158,7 @@ def set_tasks(said: Translation, parts: Parts, column: str) -> None:
         said.mapped.append((f"{scmt}=.false.", "signs are free"))
 
 
-def set_classes(said: Translation, parts: Parts) -> None:
+def set_classes(said: Translation, parts: SampleParts) -> None:
     """The options of a fit of classes: `isconvex` and `bwidth`."""
     said.option("criterion", "overlap", "SISSO counts samples in the overlap of domains")
     name, text = said.take("isconvex")

@@ -13,8 +13,8 @@ import numpy as np
 from sisso_sal.report.figures.colours import COLOURS
 from sisso_sal.report.figures.course import Course
 from sisso_sal.report.figures.out_of_bag import CalibrationCurve, OutOfBag, Reliability, groups_by_sigma
-from sisso_sal.report.figures.paper_layout import STYLE, TALLEST, Sheet, names_above, names_beside
-from sisso_sal.report.figures.paper_text import Label, plain, typeset, typeset_name, typeset_unit
+from sisso_sal.report.figures.paper_layout import STYLE, TALLEST, PaperSheet, names_above, names_beside
+from sisso_sal.report.figures.paper_text import TypesetLabel, plain, typeset, typeset_name, typeset_unit
 from sisso_sal.report.run_view import RunView
 
 BLUE, VERMILION, GREEN = COLOURS[:3]
@@ -33,7 +33,7 @@ def _header(view: RunView) -> str:
 
 def parity(view: RunView, seen: OutOfBag, residuals: bool, columns: int) -> Any:
     """See `draw.parity`."""
-    sheet = Sheet(columns, _FLAT if residuals else _SQUARE)
+    sheet = PaperSheet(columns, _FLAT if residuals else _SQUARE)
     axes = sheet.axes
     x, y = (seen.predicted, seen.residual) if residuals else (seen.known, seen.predicted)
     bars = np.nan_to_num(np.array(seen.reaches(residuals)), posinf=0.0) if seen.has_sigma else np.zeros((2, len(x)))
@@ -47,12 +47,12 @@ def parity(view: RunView, seen: OutOfBag, residuals: bool, columns: int) -> Any:
     )  # fmt: skip
     if residuals:
         axes.set_xlim(low, high)
-        sheet.label("x", Label.of(f"predicted {_header(view)}"))
-        sheet.label("y", Label.of(f"residual: known − predicted{_unit(view)}"))
+        sheet.label("x", TypesetLabel.of(f"predicted {_header(view)}"))
+        sheet.label("y", TypesetLabel.of(f"residual: known − predicted{_unit(view)}"))
     else:
         sheet.square(low, high)
-        sheet.label("x", Label.of(f"known {_header(view)}"))
-        sheet.label("y", Label.of(f"predicted {_header(view)}"))
+        sheet.label("x", TypesetLabel.of(f"known {_header(view)}"))
+        sheet.label("y", TypesetLabel.of(f"predicted {_header(view)}"))
     return sheet.finish()
 
 
@@ -68,7 +68,7 @@ def _ends(values: np.ndarray) -> tuple[float, float]:
 
 def calibration(curve: CalibrationCurve, columns: int) -> Any:
     """See `draw.calibration`."""
-    sheet = Sheet(columns, _SQUARE)
+    sheet = PaperSheet(columns, _SQUARE)
     axes = sheet.axes
     axes.fill_between(curve.levels, curve.low, curve.high, color="0.85", linewidth=0, label="perfect sigma, 95 % range")
     axes.plot([0, 1], [0, 1], "--", color=_GREY, linewidth=0.8)
@@ -76,14 +76,14 @@ def calibration(curve: CalibrationCurve, columns: int) -> Any:
     if curve.kind != "none":
         axes.plot(curve.levels, curve.recalibrated, color=BLUE, linewidth=1.6, label=f"recalibrated ({curve.kind})")
     sheet.square(0.0, 1.0)
-    sheet.label("x", Label.of("nominal coverage"))
-    sheet.label("y", Label.of("observed coverage"))
+    sheet.label("x", TypesetLabel.of("nominal coverage"))
+    sheet.label("y", TypesetLabel.of("observed coverage"))
     return sheet.finish()
 
 
 def reliability(found: Reliability, columns: int) -> Any:
     """See `draw.reliability`."""
-    sheet = Sheet(columns, _SQUARE)
+    sheet = PaperSheet(columns, _SQUARE)
     axes = sheet.axes
     claimed, real, low, high = (
         np.array([row[name] for row in found.rows]) for name in ("claimed", "real", "low", "high")
@@ -94,14 +94,14 @@ def reliability(found: Reliability, columns: int) -> Any:
         label="fifths of the labels, out of bag, 95 % interval",
     )  # fmt: skip
     sheet.square(-0.03, 1.03)
-    sheet.label("x", Label.of("claimed probability to reach the goal"))
-    sheet.label("y", Label.of("share that reaches it"))
+    sheet.label("x", TypesetLabel.of("claimed probability to reach the goal"))
+    sheet.label("y", TypesetLabel.of("share that reaches it"))
     return sheet.finish()
 
 
 def error_against_sigma(view: RunView, seen: OutOfBag, columns: int) -> Any:
     """See `draw.error_against_sigma`."""
-    sheet = Sheet(columns, _FLAT)
+    sheet = PaperSheet(columns, _FLAT)
     axes = sheet.axes
     groups = groups_by_sigma(seen)
     top = max(seen.sigma.max(), max(row["rmse"] for row in groups))
@@ -111,8 +111,8 @@ def error_against_sigma(view: RunView, seen: OutOfBag, columns: int) -> Any:
         [row["sigma"] for row in groups], [row["rmse"] for row in groups], "D-", color=VERMILION, markersize=4,
         label="root mean squares of five groups",
     )  # fmt: skip
-    sheet.label("x", Label.of(f"sigma{_unit(view)}"))
-    sheet.label("y", Label.of(f"absolute residual{_unit(view)}"))
+    sheet.label("x", TypesetLabel.of(f"sigma{_unit(view)}"))
+    sheet.label("y", TypesetLabel.of(f"absolute residual{_unit(view)}"))
     return sheet.finish()
 
 
@@ -122,7 +122,7 @@ def learning_curve(view: RunView, seen: Course, columns: int) -> Any:
 
     fits = [fit for fit in seen.fits if fit["rmse"] is not None]
     panels = {"nrows": 2, "sharex": True, "height_ratios": [2, 1]} if fits else {}
-    sheet = Sheet(columns, {1: 3.8, 2: 4.8} if fits else _FLAT, **panels)
+    sheet = PaperSheet(columns, {1: 3.8, 2: 4.8} if fits else _FLAT, **panels)
     above, below = sheet.panels[0], sheet.panels[-1]
     n = np.arange(1, len(seen.ids) + 1)
     start, new = n <= seen.n_start, n > seen.n_start
@@ -134,15 +134,15 @@ def learning_curve(view: RunView, seen: Course, columns: int) -> Any:
     if new.any():
         above.plot(n[new], seen.value[new], "o", color=BLUE, markersize=size, label="computed")
     above.step(n, seen.best, where="post", color=VERMILION, linewidth=1.4, label="best so far")
-    sheet.label("y", Label.of(_header(view)))
+    sheet.label("y", TypesetLabel.of(_header(view)))
     if fits:
         below.plot(
             [fit["n_labelled"] for fit in fits], [fit["rmse"] for fit in fits], "D-", color=GREEN, markersize=3.5
         )
         below.set_ylim(0, 1.1 * max(fit["rmse"] for fit in fits))
         below.yaxis.set_major_locator(MaxNLocator(4))  # a number that depends on the height may change after the layout
-        sheet.label("y", Label.of(f"RMSE{_unit(view)}"), below)
-    sheet.label("x", Label.of("labels"), below)
+        sheet.label("y", TypesetLabel.of(f"RMSE{_unit(view)}"), below)
+    sheet.label("x", TypesetLabel.of("labels"), below)
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
     return sheet.finish()
 
@@ -154,7 +154,7 @@ def feature_frequency(rows: Sequence[tuple[str, float]], title: str, columns: in
     line = STYLE["ytick.labelsize"] * 1.35 / 72.0  # inches
     beside = names_beside(names, columns, 0.42)
     if beside is not None:
-        sheet = Sheet(columns, dict.fromkeys((1, 2), 0.6 + line * (0.4 + 1.3 * len(rows))))
+        sheet = PaperSheet(columns, dict.fromkeys((1, 2), 0.6 + line * (0.4 + 1.3 * len(rows))))
         sheet.axes.barh(np.arange(len(rows)), [share for _, share in rows], color=BLUE, height=0.7)
         sheet.axes.set_yticks(np.arange(len(rows)), beside)
     else:
@@ -164,17 +164,17 @@ def feature_frequency(rows: Sequence[tuple[str, float]], title: str, columns: in
     sheet.axes.tick_params(axis="y", length=0)
     sheet.axes.invert_yaxis()
     sheet.axes.set_xlim(0, 1)
-    sheet.label("x", Label.of(title))
+    sheet.label("x", TypesetLabel.of(title))
     return sheet.finish()
 
 
-def _names_above_bars(rows: Sequence[tuple[str, float]], names: list[str], line: float, columns: int) -> Sheet:
+def _names_above_bars(rows: Sequence[tuple[str, float]], names: list[str], line: float, columns: int) -> PaperSheet:
     """Bars with their names above them, as many as a page has room for."""
     bar = 0.8 * line
     tall = np.array([line * (name.count("\n") + 1) + bar + 0.6 * line for name in names])
     ends = np.cumsum(tall)
     ends = ends[: max(1, int(np.searchsorted(ends, TALLEST - 0.6, side="right")))]
-    sheet = Sheet(columns, dict.fromkeys((1, 2), float(ends[-1]) + 0.6))
+    sheet = PaperSheet(columns, dict.fromkeys((1, 2), float(ends[-1]) + 0.6))
     for (_, share), name, end in zip(rows, names, ends, strict=False):
         middle = end - 0.3 * line - 0.5 * bar
         sheet.axes.barh([middle], [share], color=BLUE, height=bar)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sisso_sal.errors import InputError
-from sisso_sal.report.figures.paper_text import BREAK, Label, size_of, wrapped
+from sisso_sal.report.figures.paper_text import BREAK, TypesetLabel, size_of, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +43,7 @@ def check_columns(columns: int) -> int:
     return columns
 
 
-class Sheet:
+class PaperSheet:
     """A figure that is being made: its labels are wrapped and its legend is placed by `finish`.
 
     Parameters
@@ -57,8 +57,8 @@ class Sheet:
 
     Examples
     --------
-    >>> sheet = Sheet(1, {1: 3.0, 2: 4.0})
-    >>> sheet.label("x", Label.of("a very long name of a primary feature that no single column has room for"))
+    >>> sheet = PaperSheet(1, {1: 3.0, 2: 4.0})
+    >>> sheet.label("x", TypesetLabel.of("a very long name of a primary feature that no single column has room for"))
     >>> figure = sheet.finish()
     >>> figure.get_size_inches().tolist(), sheet.axes.get_xlabel().count(chr(10))
     ([3.375, 3.0], 1)
@@ -70,7 +70,7 @@ class Sheet:
         self.columns = check_columns(columns)
         self.figure: Figure = Figure(figsize=(WIDTHS[columns], heights[columns]), layout="constrained")
         self.panels: list[Axes] = list(np.atleast_1d(self.figure.subplots(**panels)))
-        self._labels: list[tuple[Text, Axes, str, Label]] = []
+        self._labels: list[tuple[Text, Axes, str, TypesetLabel]] = []
         for axes in self.panels:
             axes.spines[["top", "right"]].set_visible(False)
 
@@ -79,7 +79,7 @@ class Sheet:
         """The first panel."""
         return self.panels[0]
 
-    def label(self, side: str, text: Label, axes: Axes | None = None) -> None:
+    def label(self, side: str, text: TypesetLabel, axes: Axes | None = None) -> None:
         """Label of an axis, ``x`` or ``y``; by default of the first panel."""
         axes = axes or self.axes
         shown = (axes.xaxis if side == "x" else axes.yaxis).label
@@ -90,7 +90,7 @@ class Sheet:
         """The same limits on both axes of the first panel, which is a square."""
         self.axes.set(xlim=(low, high), ylim=(low, high), aspect="equal", adjustable="box")
 
-    def colour_bar(self, shown: Any, text: Label) -> None:
+    def colour_bar(self, shown: Any, text: TypesetLabel) -> None:
         """Above the data where the figure is one column wide, beside them where it is two."""
         is_wide = self.columns == 2
         place = {"location": "right", "aspect": 30} if is_wide else {"location": "top", "aspect": 30}

@@ -11,8 +11,8 @@ from sisso_sal.report.chemistry import are_formulas, typeset_formula
 from sisso_sal.report.figures.colours import COLOURS, FAILED, SCALES
 from sisso_sal.report.figures.materials_map import MaterialsMap
 from sisso_sal.report.figures.name_places import Room, line_to, name_places, overlap
-from sisso_sal.report.figures.paper_layout import Sheet, legend_outside
-from sisso_sal.report.figures.paper_text import Label, plain, size_of, typeset_unit
+from sisso_sal.report.figures.paper_layout import PaperSheet, legend_outside
+from sisso_sal.report.figures.paper_text import TypesetLabel, plain, size_of, typeset_unit
 from sisso_sal.report.run_view import RunView
 
 BLUE, VERMILION = COLOURS[:2]
@@ -27,7 +27,7 @@ _KNOWN, _CANDIDATE = 6.0, 0.8
 
 def descriptor_map(view: RunView, plane: MaterialsMap, colour: str, columns: int) -> Any:
     """See `draw.descriptor_map`."""
-    sheet = Sheet(columns, _HEIGHTS)
+    sheet = PaperSheet(columns, _HEIGHTS)
     axes = sheet.axes
     ids = [proposal["id"] for proposal in view.proposals]
     proposed = np.isin(view.ids, ids)
@@ -52,13 +52,13 @@ def _scale(view: RunView, colour: str) -> dict[str, Any]:
     return {"cmap": SCALES[colour].lower(), "vmin": low, "vmax": high}
 
 
-def colour_label(view: RunView, colour: str) -> Label:
+def colour_label(view: RunView, colour: str) -> TypesetLabel:
     """What the colours show: ``mean``, ``std`` or ``score``."""
     unit = f" ({typeset_unit(view.unit)})" if view.unit else ""
-    return Label.of({"mean": f"{plain(view.target)}{unit}", "std": f"sigma{unit}", "score": "score"}[colour])
+    return TypesetLabel.of({"mean": f"{plain(view.target)}{unit}", "std": f"sigma{unit}", "score": "score"}[colour])
 
 
-def _marks(sheet: Sheet, view: RunView, plane: MaterialsMap, proposed: np.ndarray, scale, colour: str) -> Any:
+def _marks(sheet: PaperSheet, view: RunView, plane: MaterialsMap, proposed: np.ndarray, scale, colour: str) -> Any:
     values, known, axes = view.values(colour), view.labelled, sheet.axes
     x, y, area = plane.x.values, plane.y.values, MARK_AREA[sheet.columns]
     rows = plane.drawn[~proposed[plane.drawn]]
@@ -87,7 +87,7 @@ def _troubled(axes, view: RunView, plane: MaterialsMap) -> None:
             axes.scatter(plane.x.values[rows], plane.y.values[rows], 30, colour, marker=marker, label=name, zorder=4)
 
 
-def set_scales(sheet: Sheet, plane: MaterialsMap) -> None:
+def set_scales(sheet: PaperSheet, plane: MaterialsMap) -> None:
     """Scales, limits and labels of the axes."""
     from matplotlib.ticker import MaxNLocator
 
@@ -97,7 +97,7 @@ def set_scales(sheet: Sheet, plane: MaterialsMap) -> None:
         getattr(axes, f"set_{side}lim")(axis.low, axis.high)
         if not axis.is_log:
             ticks.set_major_locator(MaxNLocator(nbins=4 * sheet.columns))
-        sheet.label(side, Label.of_expression("d1" if side == "x" else "d2", axis.expression, axis.unit))
+        sheet.label(side, TypesetLabel.of_expression("d1" if side == "x" else "d2", axis.expression, axis.unit))
 
 
 def _in_points(axes, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -107,7 +107,7 @@ def _in_points(axes, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _placed(
-    sheet: Sheet, view: RunView, plane: MaterialsMap, names: Mapping[str, str], size: float, may_cross=False
+    sheet: PaperSheet, view: RunView, plane: MaterialsMap, names: Mapping[str, str], size: float, may_cross=False
 ) -> bool:
     """Write a name beside the mark of each id; False where there is no room for all. Names go before levels of lines."""
     axes = sheet.axes
@@ -188,7 +188,7 @@ def _written(view: RunView, ids: list[str]) -> dict[str, str]:
     return {id: write(id) for id in ids}
 
 
-def name_by_number(sheet: Sheet, view: RunView, plane: MaterialsMap, ids: list[str]) -> None:
+def name_by_number(sheet: PaperSheet, view: RunView, plane: MaterialsMap, ids: list[str]) -> None:
     """Many proposals: numbers beside their marks, or in them where there is no room, and their names below the axes."""
     from matplotlib.lines import Line2D
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.report.figures.colours import COLOURS, SCALES
-from sisso_sal.report.figures.paper_layout import Sheet
+from sisso_sal.report.figures.paper_layout import PaperSheet
 from sisso_sal.report.figures.paper_map import MARK_AREA, colour_label, name_by_number, set_scales
 from sisso_sal.report.figures.searched import SearchMap
 from sisso_sal.report.run_view import RunView
@@ -18,7 +18,7 @@ _HEIGHTS = {1: 3.7, 2: 4.8}
 
 def search_map(view: RunView, seen: SearchMap, columns: int) -> Any:
     """See `search.search_map`."""
-    sheet = Sheet(columns, _HEIGHTS)
+    sheet = PaperSheet(columns, _HEIGHTS)
     plane, axes, area = seen.plane, sheet.axes, MARK_AREA[columns]
     x, y, label = plane.x.values, plane.y.values, view.values("label")
     low, high = np.quantile(label[np.concatenate([seen.start, seen.found])], [0.01, 0.99])

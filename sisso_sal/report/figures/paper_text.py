@@ -22,7 +22,7 @@ _OPERATORS = re.compile(r"\*\*(?P<power>\d+)|(?P<sign>[*/])| (?P<sum>[+-]) ")
 _PARTS = re.compile(r"(?P<quoted>`(?:\\.|[^`\\])*`)|(?P<name>[^\W\d]\w*)(?P<call>\()?")
 
 
-class Label(NamedTuple):
+class TypesetLabel(NamedTuple):
     """Text of an axis: the first of the lines that has room, else the breakable text, wrapped.
 
     - lines: tuple of str, the nicest first
@@ -33,24 +33,24 @@ class Label(NamedTuple):
     breakable: str
 
     @classmethod
-    def of(cls, text: str) -> Label:
+    def of(cls, text: str) -> TypesetLabel:
         """Of plain text that may be broken at spaces.
 
         Examples
         --------
-        >>> Label.of("known gap").fitted(500.0, 8.0)
+        >>> TypesetLabel.of("known gap").fitted(500.0, 8.0)
         'known gap'
         """
         return cls((text,), text)
 
     @classmethod
-    def of_expression(cls, head: str, expression: Expression, unit: str) -> Label:
+    def of_expression(cls, head: str, expression: Expression, unit: str) -> TypesetLabel:
         """Of a descriptor: ``head = descriptor (unit)``.
 
         Examples
         --------
         >>> a, b = Expression.primary("a", "eV"), Expression.primary("long name", "eV")
-        >>> label = Label.of_expression("d1", Expression.apply("div", a, b), "")
+        >>> label = TypesetLabel.of_expression("d1", Expression.apply("div", a, b), "")
         >>> print(label.fitted(200.0, 8.0))
         d1 = $\\dfrac{a}{{\\text{‘long name’}}}$
         >>> print(label.fitted(50.0, 8.0))
