@@ -42,14 +42,14 @@ Bars = namedtuple("Bars", "forbidden thresholds")
 feature must reach.
 """
 
-Found = namedtuple("Found", "features problems scores at quota")
+FoundOfClasses = namedtuple("FoundOfClasses", "features problems scores at quota")
 """What a kernel finds: features (3, capacity), triples (opcode, left, right); problems and scores (capacity,); at (2,): row and
 column where the next call goes on; quota: number with which a call ends.
 """
 
 
-def _found(quota: int) -> Found:
-    return Found(
+def _found(quota: int) -> FoundOfClasses:
+    return FoundOfClasses(
         np.empty((3, quota), np.int64), np.empty(quota, np.int64), np.empty(quota), np.zeros(2, np.int64), quota
     )
 

@@ -9,7 +9,7 @@ import pytest
 from compiled import needs_compiled
 from sklearn.linear_model import LogisticRegression
 
-from sisso_sal.engine.class_pass import Bars, Found
+from sisso_sal.engine.class_pass import Bars, FoundOfClasses
 from sisso_sal.engine.class_problem import ClassProblem
 from sisso_sal.engine.class_search import search_classes
 from sisso_sal.engine.linear_criterion import LinearCriterion, scorer_of
@@ -121,7 +121,7 @@ def test_monotone_changes_of_a_feature_change_no_score():
     problem = problem_of(labels)
     scorer = scorer_of([problem], [problem.lanes() - 0.5])
     bars = Bars(np.zeros((1, 1), np.uint64), np.array([-1.0]))
-    found = Found(np.empty((3, 4), int), np.empty(4, int), np.empty(4), np.zeros(2, int), 4)
+    found = FoundOfClasses(np.empty((3, 4), int), np.empty(4, int), np.empty(4), np.zeros(2, int), 4)
     count = scorer.scan_rows(
         rows, np.zeros((4, 1), np.uint64), scorer.arguments, bars, (0.0, np.inf), np.zeros(4, int), found, scorer.room()
     )
