@@ -1,6 +1,7 @@
 """The documentation site: `make docs` builds it, and a warning is an error."""
 
 import os
+import re
 import shutil
 from inspect import isfunction
 from pathlib import Path
@@ -63,6 +64,13 @@ def setup(app):
     app.connect("source-read", _link_trials)
     app.connect("doctree-read", _keep_words)
     app.connect("sphinx-click-process-description", _keep_columns)
+    app.connect("html-page-context", _load_nothing)
+
+
+def _load_nothing(app, pagename, templatename, context, doctree):
+    """Plotly puts a MathJax from a network beside each figure of a notebook; no figure has formulas for it."""
+    if "body" in context:
+        context["body"] = re.sub(r'<script src="https://[^"]*/mathjax/[^"]*"></script>', "", context["body"])
 
 
 def _skip_generated(app, what, name, obj, skip, options):
