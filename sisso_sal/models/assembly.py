@@ -141,7 +141,7 @@ def assemble(
         unseen[m, order] = problem.weights == 0
     unseen &= present
     choices = [
-        _Choice(stage, form, dim, members, *_errors(recipe, table, members, unseen, order))
+        _Choice(stage, form, dim, members, *out_of_bag_errors(recipe, table, members, unseen, order))
         for stage, form, dim, members in _members(recipe, table, stages, draw)
     ]
     best = min(choices, key=lambda choice: (choice.mae, choice.stage.rung, choice.dim, choice.form))
@@ -155,12 +155,12 @@ def assemble(
         chosen=best.place,
         choices=[choice.as_dict() for choice in choices],
         primaries=table.primaries,
-        labelled=_features(table, rows),
+        labelled=features_of(table, rows),
         counts=_counts(stages, best.stage, int(present.sum())),
         certain=_certain(beliefs, list(names), best) if beliefs else None,
         low=_begun(recipe, table, best, rows),
     )
-    judged = _judged(recipe, table, model, unseen, rows, composition, earlier)
+    judged = judged_ensemble(recipe, table, model, unseen, rows, composition, earlier)
     return judged if model.low is None else _compared(recipe, table, judged, stages[0], draw, rows)
 
 
@@ -247,13 +247,15 @@ def _counts(stages: Sequence[Stage], chosen: Stage, n_samples: int) -> SearchCou
     return replace(chosen.solved.counts, n_samples=n_samples, n_singular=n_singular, is_complete=is_complete)
 
 
-def _features(table: TrainingTable, rows: np.ndarray) -> np.ndarray:
+def features_of(table: TrainingTable, rows: np.ndarray) -> np.ndarray:
     """ndarray (n, n_primary): primary features of some samples, columns in the order of the names."""
     columns = table.columns()
     return np.column_stack([columns[name][rows] for name in table.primaries])
 
 
-def _errors(recipe: EnsembleRecipe, table: TrainingTable, members, unseen, order) -> tuple[float, float, float]:
+def out_of_bag_errors(
+    recipe: EnsembleRecipe, table: TrainingTable, members, unseen, order
+) -> tuple[float, float, float]:
     """Out-of-bag mean absolute and root mean square error, and the standard error of the first; infinite where none is known."""
     values, valid, _ = evaluated(Program.of(members), table.columns())
     mean, _ = aggregate(values, valid & unseen, 1, mean=recipe.aggregation)
@@ -266,7 +268,7 @@ def _errors(recipe: EnsembleRecipe, table: TrainingTable, members, unseen, order
     return float(size.mean()), float(np.sqrt(np.mean(size**2))), mae_error
 
 
-def _judged(
+def judged_ensemble(
     recipe: EnsembleRecipe, table: TrainingTable, model: EnsembleModel, unseen, order, composition, earlier
 ) -> Assembled:
     """Out-of-bag predictions, the correction that is learned from them, and the calibration of both."""
@@ -308,7 +310,7 @@ def _learned(
     if np.ptp(labels) == 0:
         return None
     shares = None if composition is None else composition[rows]
-    features, seed = _features(table, rows), int(recipe.seed)
+    features, seed = features_of(table, rows), int(recipe.seed)
     errors = None if table.errors is None else model.link.forward_error(table.y[rows], table.errors[rows])
     provenance = Provenance(table.groups[rows], errors)
     return Correction(recipe.correction, features, formula, labels, seed, shares, Kernels(earlier=earlier), provenance)
