@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, final
 
-import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -177,8 +176,8 @@ class MultiTaskSISSOEnsemble(BaseEstimator):
         Raises
         ------
         FitError
-            There is one task, or a task of which too few samples are left without one of its materials; a constant target; no usable
-            feature.
+            There is one task, or one of which too few samples are left without one of its materials; a constant target; no
+            usable feature.
         SettingsError
             A setting is out of range, or the space is too large.
         KeyboardInterrupt

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.errors import FitError, ModelFileError, SettingsError
-from sisso_sal.models.ensemble_model import EnsembleModel
+from sisso_sal.models.ensemble_model import N_TYPICAL, EnsembleModel
 from sisso_sal.models.record_types import inside, read_record
 from sisso_sal.models.records import EnsembleRecord, file_document
 from sisso_sal.models.search_counts import SearchCounts
 from sisso_sal.models.task_ensemble_records import TaskEnsembleRecord
+from sisso_sal.models.task_model import TaskModel
 
 _SHARED = ("chosen", "dropped", "certain", "low")
 """What all tasks have in common."""
@@ -78,8 +79,8 @@ class FittedTaskEnsemble:
     units : dict of str to str
         The unit of each task's target.
     choices : list of dict
-        ``rung`` and ``dim`` of each choice there was, and its ``error``: the mean over tasks of the out-of-bag mean absolute errors,
-        each as a share of the mean absolute deviation of its labels. The members are those of the least.
+        ``rung`` and ``dim`` of each choice there was, and its ``error``: the mean over tasks of the out-of-bag mean absolute
+        errors, each as a share of the mean absolute deviation of its labels. The members are those of the least.
     rmse_of_mean : dict of str to float or None
         For each task the error of the mean of all other materials, for the samples that have an out-of-bag prediction.
     """
@@ -132,6 +133,30 @@ class FittedTaskEnsemble:
         if name not in self.ensembles:
             raise SettingsError(f"task: needs one of {', '.join(self.ensembles)}, found '{name}'")
         return self.ensembles[name]
+
+    def member(self, number: int) -> TaskModel:
+        """A member with the coefficients of all tasks; its errors in training count tasks alike."""
+        tasks = {name: one.members[number] for name, one in self.ensembles.items()}
+        rmse = float(np.sqrt(np.mean([own.rmse**2 for own in tasks.values()])))
+        return TaskModel(tasks, rmse, max(own.max_abs_error for own in tasks.values()))
+
+    def typical_members(self, count: int = N_TYPICAL) -> list[int]:
+        """Numbers of the members closest to the members' median over the labelled materials of all tasks; descriptors differ.
+
+        Distances in a task are in units of their median over the members.
+        """
+        far = np.zeros(len(self.first.members))
+        for one in self.ensembles.values():
+            known = dict(zip(one.primaries, np.ascontiguousarray(one.labelled.T), strict=True))
+            distance = np.full(len(far), np.inf)
+            for number, value in one.typical_members(known, len(far)):
+                distance[number] = value
+            typical = float(np.median(distance[np.isfinite(distance)]))
+            far += distance / (typical or 1.0)
+        told: dict[frozenset[str], int] = {}
+        for number in np.argsort(far, kind="stable").tolist():
+            told.setdefault(frozenset(term.expression.key for term in self.first.members[number].terms), number)
+        return list(told.values())[:count]
 
     def predict(
         self, columns: Mapping[str, np.ndarray], tasks: np.ndarray, composition: np.ndarray | None = None
