@@ -211,6 +211,7 @@ def _ensemble_document(stored) -> dict[str, Any]:
     told = [_model_document(model.member(number), units) | {"member": number} for number in model.typical_members()]
     chosen = {name: model.first.chosen[name] for name in ("rung", "dim")}
     about = {"n_members": len(model.first.members), **chosen, "choices": model.choices}
+    about["shared_correction"] = model.shared_correction is not None
     return about | {"models": told, "recurrence": model.first.recurrence(), "tasks": tasks}
 
 

@@ -229,7 +229,7 @@ def _alone(
     mean, sigma = np.full(len(table.y), np.nan), np.full(len(table.y), np.nan)
     mean[rows], sigma[rows] = said, low.spread
     floor = judged.model.floor
-    calibration, recalibration = _calibrated(recipe.recalibrate, table, mean, sigma, rows, floor)
+    calibration, recalibration = calibrated(recipe.recalibrate, table, mean, sigma, rows, floor)
     chosen = _place(stage, 0, form)
     choices = judged.model.choices
     if chosen not in [{name: one[name] for name in chosen} for one in choices]:
@@ -276,22 +276,24 @@ def judged_ensemble(
     formula, _ = aggregated(values, valid & unseen, 1, recipe.aggregation)
     _, spread = aggregated(values, valid & unseen, 2, recipe.aggregation)
     floor = recipe.floor(table.y[order])
-    calibration, recalibration = _calibrated(recipe.recalibrate, table, formula, spread, order, floor)
+    calibration, recalibration = calibrated(recipe.recalibrate, table, formula, spread, order, floor)
     model = replace(
         model, calibration=calibration, formula_calibration=calibration, recalibration=recalibration, floor=floor
     )
     known = model.known_before(table.columns(), len(table.y))
-    correction = _learned(recipe, table, model, model.link.forward(formula), known, order, composition, earlier)
+    correction = learned_correction(
+        recipe, table, model, model.link.forward(formula), known, order, composition, earlier
+    )
     if correction is None:
         return Assembled(model, formula, spread)
     mean, std = np.full(len(table.y), np.nan), np.full(len(table.y), np.nan)
     mean[order], std[order] = model.link.back(correction.left_out_mean + known[order], correction.left_out_std)
-    calibration, recalibration = _calibrated(recipe.recalibrate, table, mean, std, order, floor)
+    calibration, recalibration = calibrated(recipe.recalibrate, table, mean, std, order, floor)
     model = replace(model, correction=correction, calibration=calibration, recalibration=recalibration)
     return Assembled(model, mean, std)
 
 
-def _learned(
+def learned_correction(
     recipe: EnsembleRecipe, table: TrainingTable, model: EnsembleModel, formula, known, rows, composition, earlier
 ):
     """The correction, from transformed out-of-bag means `formula` (n_samples,); None where too little is known.
@@ -316,7 +318,7 @@ def _learned(
     return Correction(recipe.correction, features, formula, labels, seed, shares, Kernels(earlier=earlier), provenance)
 
 
-def _calibrated(
+def calibrated(
     kind: str, table: TrainingTable, mean, sigma, rows, floor: float
 ) -> tuple[Calibration | None, Recalibration | None]:
     """Both from the rows with an error and a spread, in canonical order; None where there are none."""

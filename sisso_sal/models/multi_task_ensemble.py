@@ -40,8 +40,9 @@ def task_recipe(parameters: Mapping[str, Any]) -> EnsembleRecipe:
 class MultiTaskSISSOEnsemble(BaseEstimator):
     """Bootstrapped models of several tasks: each has one descriptor for all tasks, with coefficients of each.
 
-    Every task has a mean, a sigma and intervals of its own, which follow from its own out-of-bag errors, and a correction that is
-    learned from what the formulas miss of its samples. Tasks share descriptors, rung and number of terms.
+    Tasks share descriptors, rung and number of terms. What the formulas miss is learned from the samples of all tasks, or of each
+    task for itself, whichever predicts labels that are left out better; where tasks have different units, of each for itself. The
+    intervals of a task follow from its own errors.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""From the members that were searched for to an ensemble of several tasks: rung and number of terms, then each task for itself.
+"""From the members that were searched for to an ensemble of several tasks: rung and number of terms, correction, calibration.
 
-Rung and number of terms are the same for all tasks, as the descriptors are. Correction and calibration of a task follow from the
-out-of-bag errors of its own samples.
+Rung and number of terms are the same for all tasks, as the descriptors are. A correction is learned from the samples of all tasks,
+or of each task for itself, as the errors of labels that are left out tell. The calibration of a task follows from its own errors.
 """
 
 from __future__ import annotations
@@ -12,10 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from sisso_sal.models.assembly import Assembled, features_of, judged_ensemble, out_of_bag_errors
-from sisso_sal.models.correction import checked_composition
+from sisso_sal.models.assembly import (
+    Assembled,
+    calibrated,
+    features_of,
+    judged_ensemble,
+    learned_correction,
+    out_of_bag_errors,
+)
+from sisso_sal.models.correction import FEWEST, checked_composition
 from sisso_sal.models.costs import choice_cost, correction_cost
-from sisso_sal.models.ensemble_model import EnsembleModel
+from sisso_sal.models.ensemble_model import EnsembleModel, aggregated, evaluated
 from sisso_sal.models.groups import n_materials
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.recipe import EnsembleRecipe
@@ -114,19 +121,25 @@ def fit_task_ensemble(
     numbers = samples_of_tasks(table, recipe.search)
     for name in numbers:
         recipe.floor(table.y[(np.asarray(table.tasks) == name) & (table.weights > 0)])  # refused before the search
+    own_units = {name: (units or {}).get(name, table.target_unit) for name in numbers}
+    may_share = len({*own_units.values()}) == 1
     n_inputs, has_shares = len(table.names), composition is not None
-    corrections = [correction_cost(recipe, number, n_inputs, has_shares) for number in numbers.values()]
+    sizes = [*numbers.values(), *([len(table.y)] if may_share else [])]
+    corrections = [correction_cost(recipe, size, n_inputs, has_shares) for size in sizes]
     stages = search_task_members(recipe, table, progress, [choice_cost(recipe, 1, len(table.y)), *corrections])
     parts = _parts(table, stages[-1])
     choices = [choice for stage in stages for choice in _choices(recipe, stage, parts)]
     best = min(choices, key=lambda choice: (choice.error, choice.stage.rung, choice.dim))
-    mean, std, ensembles = np.full(len(table.y), np.nan), np.full(len(table.y), np.nan), {}
+    each = {}
     for name, part in parts.items():
         shares = None if composition is None else composition[part.rows]
-        assembled = _of_task(recipe, name, part, best, choices, stages, shares)
-        ensembles[name] = assembled.model
-        mean[part.rows], std[part.rows] = assembled.oob_mean, assembled.oob_std
-    own_units = {name: (units or {}).get(name, table.target_unit) for name in numbers}
+        each[name] = _of_task(recipe, name, part, best, choices, stages, shares)
+    if may_share:
+        each = _with_shared(recipe, table, parts, each, stages[-1].prepared.order, composition)
+    mean, std = np.full(len(table.y), np.nan), np.full(len(table.y), np.nan)
+    for name, part in parts.items():
+        mean[part.rows], std[part.rows] = each[name].oob_mean, each[name].oob_std
+    ensembles = {name: one.model for name, one in each.items()}
     by_mean = {name: _error_of_means(part, mean[part.rows]) for name, part in parts.items()}
     told = [
         choice.place | {"error": choice.error if np.isfinite(choice.error) else None}
@@ -192,6 +205,56 @@ def _of_task(
         counts=replace(_counts(stages, best.stage), n_samples=len(part.order)),
     )
     return judged_ensemble(recipe, part.table, model, part.unseen, part.order, composition, None)
+
+
+def _with_shared(
+    recipe: EnsembleRecipe,
+    table: TrainingTable,
+    parts: Mapping[str, _TaskPart],
+    each: dict[str, Assembled],
+    order: np.ndarray,
+    composition: np.ndarray | None,
+) -> dict[str, Assembled]:
+    """The same ensembles with one correction that the samples of all tasks taught, if labels that are left out are predicted better
+    by it than by corrections of each task: by the mean over tasks of the mean absolute errors, each as a share of the mean absolute
+    deviation of its labels.
+    """
+    formula = np.full(len(table.y), np.nan)
+    for name, part in parts.items():
+        values, valid, _ = evaluated(each[name].model.program, part.table.columns())
+        said, _ = aggregated(values, valid & part.unseen, 1, recipe.aggregation)
+        formula[part.rows] = np.where(np.isfinite(said), said, part.table.y[part.order].mean())
+    if recipe.correction == "none" or n_materials(table.groups[order]) < FEWEST:
+        return each
+    first = next(iter(each.values())).model
+    correction = learned_correction(recipe, table, first, formula, np.zeros(len(formula)), order, composition, None)
+    if correction is None:
+        return each
+    mean, std = np.full(len(formula), np.nan), np.full(len(formula), np.nan)
+    mean[order], std[order] = correction.left_out_mean, correction.left_out_std
+    shared = {}
+    for name, part in parts.items():
+        own = each[name].model
+        said = mean[part.rows], std[part.rows]
+        calibration, recalibration = calibrated(recipe.recalibrate, part.table, *said, part.order, own.floor)
+        model = replace(own, correction=correction, calibration=calibration, recalibration=recalibration)
+        shared[name] = Assembled(model, *said)
+    errors = [_share_of_spread(recipe, parts, each, told) for told in (each, shared)]
+    return shared if errors[1] < errors[0] else each
+
+
+def _share_of_spread(
+    recipe: EnsembleRecipe, parts: Mapping[str, _TaskPart], each: Mapping[str, Assembled], told: Mapping[str, Assembled]
+) -> float:
+    """Error over all tasks as `_choices` counts it, of the samples that `each` predicts."""
+    shares, counts = [], []
+    for name, part in parts.items():
+        y = part.table.y[part.order]
+        error = np.abs(y - told[name].oob_mean[part.order])[np.isfinite(each[name].oob_mean[part.order])]
+        if len(error):
+            shares.append(error.mean() / np.abs(y - y.mean()).mean())
+            counts.append(1.0 if recipe.search.objective.is_task_equal else float(len(y)))
+    return float(np.average(shares, weights=counts)) if shares else np.inf
 
 
 def _counts(stages: Sequence[TaskStage], chosen: TaskStage) -> SearchCounts:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from sisso_sal.errors import FitError, ModelFileError, SettingsError
+from sisso_sal.models.calibration import Calibration
+from sisso_sal.models.correction import Correction
 from sisso_sal.models.ensemble_model import N_TYPICAL, EnsembleModel
 from sisso_sal.models.record_types import inside, read_record
 from sisso_sal.models.records import EnsembleRecord, file_document
@@ -71,7 +73,7 @@ class FittedTaskEnsemble:
     Attributes
     ----------
     ensembles : dict of str to EnsembleModel
-        For each task its coefficients of the members, and the correction and calibration that its samples taught.
+        For each task its coefficients of the members, its calibration, and its correction, which may be that of all tasks.
     counts : SearchCounts
         Of all tasks together.
     task_column : str
@@ -115,6 +117,12 @@ class FittedTaskEnsemble:
     def needed(self) -> tuple[str, ...]:
         """Primary features without which there is no prediction of every task, sorted."""
         return tuple(sorted({name for one in self.ensembles.values() for name in one.needed}))
+
+    @property
+    def shared_correction(self) -> Correction | None:
+        """The correction that the samples of all tasks taught; None where each task has its own, or none."""
+        corrections = {id(one.correction): one.correction for one in self.ensembles.values()}
+        return next(iter(corrections.values())) if len(corrections) == 1 else None
 
     @property
     def has_shares(self) -> bool:
@@ -203,10 +211,11 @@ class FittedTaskEnsemble:
         target, target_unit : str
             Name and unit of what they predict.
         """
-        tasks = []
+        tasks, shared = [], self.shared_correction
         for name, one in self.ensembles.items():
             own = {key: value for key, value in one.to_json().items() if key not in _SHARED}
             about = {"name": name, "unit": self.units[name], "n_samples": one.counts.n_samples}
+            own |= {"correction": None} if shared else {}
             tasks.append(about | {"rmse_of_mean": self.rmse_of_mean[name]} | own)
         models = {
             "task_column": self.task_column,
@@ -214,6 +223,7 @@ class FittedTaskEnsemble:
             "choices": self.choices,
             "dropped": [list(names) for names in self.first.dropped],
             "tasks": tasks,
+            "correction": shared.to_json() if shared else None,
         }
         counts = self.counts.to_json()
         return file_document("task_ensemble", (target, target_unit), self.primaries, settings, counts, models)
@@ -234,6 +244,13 @@ class FittedTaskEnsemble:
                 own = read_record(EnsembleRecord, record.of_task(number))
                 own = own.model_copy(update={"correction": None}) if formulas_only else own
                 ensembles[task.name] = EnsembleModel.of_file(own)
+        if record.correction is not None and not formulas_only:
+            with inside("correction"):
+                shared = Correction.from_json(record.correction)
+            for task in record.tasks:
+                part = task.formula_calibration
+                alone = None if part is None else Calibration(**part.model_dump())
+                ensembles[task.name] = replace(ensembles[task.name], correction=shared, formula_calibration=alone)
         counts = SearchCounts.of_file(record)
         for number, members in enumerate(zip(*(one.members for one in ensembles.values()), strict=True)):
             if len({tuple(term.expression.key for term in member.terms) for member in members}) > 1:

@@ -7,7 +7,14 @@ from typing import Any, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from sisso_sal.models.record_types import Count, Flag, Record, Size, Text, need
-from sisso_sal.models.records import MOST_MEMBERS, ChoiceRecord, FileRecord, SearchRecord
+from sisso_sal.models.records import (
+    MOST_MEMBERS,
+    CalibrationRecord,
+    ChoiceRecord,
+    CorrectionRecord,
+    FileRecord,
+    SearchRecord,
+)
 from sisso_sal.models.task_records import MOST_TASKS
 
 
@@ -42,6 +49,7 @@ class TaskPartRecord(Record):
     unit: Text
     n_samples: Count
     rmse_of_mean: Size | None
+    formula_calibration: CalibrationRecord | None
 
 
 class TaskEnsembleRecord(FileRecord):
@@ -53,6 +61,7 @@ class TaskEnsembleRecord(FileRecord):
     choices: list[TaskChoiceRecord]
     dropped: list[list[Text]] = Field(max_length=MOST_MEMBERS)
     tasks: list[TaskPartRecord] = Field(max_length=MOST_TASKS)
+    correction: CorrectionRecord | None
 
     @model_validator(mode="after")
     def _tasks_fit(self) -> Self:
@@ -63,7 +72,18 @@ class TaskEnsembleRecord(FileRecord):
         chosen = self.chosen.model_dump()
         known = [one.model_dump(include={*chosen}) for one in self.choices]
         need(chosen in known, "chosen: needs to be one of the choices")
+        self._check_correction()
         return self
+
+    def _check_correction(self) -> None:
+        """One of all tasks fits what the file says, and no task has another."""
+        if (shared := self.correction) is None:
+            return
+        n_primary = len(self.primaries)
+        need(shared.features.shape[1] == n_primary, f"correction: needs features of {n_primary} columns")
+        need(shared.kind == self.settings.correction, f"correction: needs kind {self.settings.correction}")
+        alone = all((task.model_extra or {}).get("correction") is None for task in self.tasks)
+        need(alone, "correction: needs none of a task where there is one of all")
 
     def of_task(self, number: int) -> dict[str, Any]:
         """What the file of a `SISSOEnsemble` of this task alone would hold."""
@@ -84,7 +104,15 @@ class TaskEnsembleRecord(FileRecord):
             "certain": None,
             "low": None,
         }
-        return (task.model_extra or {}) | shared
+        own = dict(task.model_extra or {})
+        alone = task.formula_calibration
+        if self.correction is None:
+            own["formula_calibration"] = None if alone is None else alone.model_dump()
+        else:
+            own["formula_calibration"] = own.get(
+                "calibration"
+            )  # the file of one task has its own correction where they differ
+        return own | shared
 
 
 ONE_TASK: dict[str, Any] = {"target_transform": "none", "loss": "squared", "low": [], "param_operators": []}

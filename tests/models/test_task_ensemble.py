@@ -7,8 +7,10 @@ import pytest
 
 from sisso_sal.errors import FitError, ModelFileError, SettingsError
 from sisso_sal.models import task_members
+from sisso_sal.models.estimators import ensemble_table
 from sisso_sal.models.files import load_model, read_any_model, read_model, save_model
-from sisso_sal.models.multi_task_ensemble import MultiTaskSISSOEnsemble
+from sisso_sal.models.multi_task_ensemble import MultiTaskSISSOEnsemble, task_recipe
+from sisso_sal.models.task_assembly import fit_task_ensemble
 
 SMALL = {
     "rung": 1,
@@ -28,6 +30,10 @@ def planted(seed=0, n=48, noise=0.05):
     tasks = np.array(["oxides", "sulfides", "oxides", "nitrides"])[np.where(np.arange(n) % 8 == 7, 3, np.arange(n) % 3)]
     slope = np.select([tasks == "oxides", tasks == "sulfides"], [3.0, 2.0], -1.0)
     return X, slope * X[:, 0] * X[:, 1] + rng.normal(0, noise, n), tasks
+
+
+def columns_of(X):
+    return {f"x{i}": X[:, i] for i in range(X.shape[1])}
 
 
 @pytest.fixture
@@ -70,7 +76,7 @@ def test_out_of_bag_predictions_are_means_of_members_that_did_not_see_the_sample
     assert unseen.any(axis=0).all()
     for row, task in enumerate(tasks):
         members = [one for one, out in zip(model.ensembles_[task].members, unseen[:, row], strict=True) if out]
-        told = [member.predict({f"x{i}": X[[row], i] for i in range(3)}) for member in members]
+        told = [member.predict(columns_of(X[[row]])) for member in members]
         said = [value[0] for value, valid in told if valid[0]]
         assert model.oob_mean_[row] == pytest.approx(np.mean(said) if said else np.nan, rel=1e-12, nan_ok=True)
     for name in model.tasks_:
@@ -105,7 +111,7 @@ def test_the_file_gives_the_same_bits(tmp_path):
     save_model(tmp_path / "model.json", model, "gap", "eV")
     back, *named = load_model(tmp_path / "model.json")
     assert named == ["gap", "eV"]
-    one, other = (each.predict_rows(X, tasks, shares).as_columns() for each in (model, back))
+    one, other = (each.predict_rows(columns_of(X), tasks, shares).as_columns() for each in (model, back))
     for name, values in one.items():
         np.testing.assert_array_equal(values, other[name], err_msg=name)
     documents = [json.loads(json.dumps(each.document("gap", "eV"))) for each in (model, back)]
@@ -113,13 +119,56 @@ def test_the_file_gives_the_same_bits(tmp_path):
     documents[1].pop("settings")
     assert documents[0] == documents[1]
     own = model.fitted_.of_task("sulfides").predict_distribution(
-        {f"x{i}": X[tasks == "sulfides", i] for i in range(3)}, shares[tasks == "sulfides"]
+        columns_of(X[tasks == "sulfides"]), shares[tasks == "sulfides"]
     )
     np.testing.assert_array_equal(own.mean, one["mean"][tasks == "sulfides"])
     bare = read_any_model(tmp_path / "model.json", formulas_only=True).model
     assert all(task.correction is None for task in bare.ensembles.values())
     with pytest.raises(ModelFileError, match="3 tasks"):
         read_model(tmp_path / "model.json")
+
+
+def alike(seed, n=60):
+    """Two tasks that miss the same of their labels: a wave that no formula of rung 1 has; with different laws."""
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(1, 2, (n, 3))
+    tasks = np.where(np.arange(n) % 4 == 0, "sulfides", "oxides")
+    return X, np.where(tasks == "oxides", 3.0, -2.0) * X[:, 0] * X[:, 1] + np.sin(9 * X[:, 2]), tasks
+
+
+def test_what_all_tasks_miss_is_learned_from_all_of_them(tmp_path):
+    X, y, tasks = alike(0)
+    model = MultiTaskSISSOEnsemble(**SMALL).fit(X, y, tasks=tasks)
+    shared = model.fitted_.shared_correction
+    assert shared is not None
+    assert sorted(shared.target.tolist()) == sorted(y.tolist())
+    apart = MultiTaskSISSOEnsemble(**SMALL)
+    small = tasks == "sulfides"
+    units = {"oxides": "eV", "sulfides": "GPa"}  # the same numbers, but no sums of them
+    table = ensemble_table(apart, X, y, None, composition=None, groups=None, errors=None, tasks=tasks)
+    own = fit_task_ensemble(task_recipe(apart.get_params()), table, units=units)
+    assert own.model.shared_correction is None
+    new, wanted, names = alike(1, 200)
+    of_small = names == "sulfides"
+    errors = [
+        np.abs(one.predict(columns_of(new), names).mean - wanted)[of_small].mean() for one in (model.fitted_, own.model)
+    ]
+    assert errors[0] < 0.8 * errors[1]
+    left_out = [np.abs(oob - y)[small].mean() for oob in (model.oob_mean_, own.oob_mean)]
+    assert left_out[0] < left_out[1]
+    save_model(tmp_path / "model.json", model, "gap", "eV")
+    document = json.loads((tmp_path / "model.json").read_text())
+    assert [task["correction"] for task in document["tasks"]] == [None, None]
+    back = load_model(tmp_path / "model.json")[0]
+    one, other = (each.predict_rows(columns_of(new), names).as_columns() for each in (model, back))
+    for name, values in one.items():
+        np.testing.assert_array_equal(values, other[name], err_msg=name)
+    assert back.fitted_.ensembles["oxides"].formula_calibration == model.ensembles_["oxides"].formula_calibration
+    assert back.document("gap", "eV")["correction"] == document["correction"]
+    document["correction"]["kind"] = "trees"
+    (tmp_path / "model.json").write_text(json.dumps(document))
+    with pytest.raises(ModelFileError, match="correction: needs kind both"):
+        read_any_model(tmp_path / "model.json")
 
 
 def _other_descriptor(document):

@@ -101,10 +101,12 @@ def _accuracy(document: Mapping[str, Any]) -> list[str]:
         cells = [task["name"], *([task["unit"]] if has_units else []), str(said["n"] if said else 0)]
         cells += ["-" if value is None else f"{value:.4g}" for value in figures]
         rows.append([*cells, f"{said['coverage95']:.0%}" if said else "-", "-" if rank is None else f"{rank:.2f}"])
+    taught = "the samples of all tasks" if document["shared_correction"] else "each task's own samples"
     table = aligned(rows, numeric=range(1 + has_units, len(header))).split("\n")
     return [
         f"Accuracy of each task: RMSE{unit} of samples that are predicted without their labels (out of bag)",
         *(f"  {line}" for line in table),
         "  mean of others: the prediction is the mean label of the task's other materials",
+        *([f"  corrected: what formulas miss is learned from {taught}"] if is_corrected else []),
         "  rank corr.: of sigma and absolute residual",
     ]
