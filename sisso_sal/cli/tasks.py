@@ -78,6 +78,7 @@ def fit_tasks(table: Path, targets: tuple[str, ...], settings, formula: str | No
         files of SISSO go to ``sisso_output``.
     """
     from sisso_sal.cli.task_tables import read_tasks
+    from sisso_sal.models.task_models import FittedTasks
 
     if options["is_ensemble"]:
         _check_ensemble(settings)
@@ -90,7 +91,7 @@ def fit_tasks(table: Path, targets: tuple[str, ...], settings, formula: str | No
         fit = _fit_ensemble if options["is_ensemble"] else _fit_models
         stored = fit(samples, settings, options, progress)
     about: dict[str, Any] = {"seconds": round(time.perf_counter() - start, 4), "seed": settings.seed}
-    if (folder := options.get("sisso_output")) is not None:
+    if (folder := options.get("sisso_output")) is not None and isinstance(stored.model, FittedTasks):
         from sisso_sal.cli.fitting import write_files
         from sisso_sal.export.sisso_parts import FitOfTasks, files_of_tasks
 

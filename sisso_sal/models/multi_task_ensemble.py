@@ -40,9 +40,9 @@ def task_recipe(parameters: Mapping[str, Any]) -> EnsembleRecipe:
 class MultiTaskSISSOEnsemble(BaseEstimator):
     """Bootstrapped models of several tasks: each has one descriptor for all tasks, with coefficients of each.
 
-    Tasks share descriptors, rung and number of terms. What the formulas miss is learned from the samples of all tasks, or of each
-    task for itself, whichever predicts labels that are left out better; where tasks have different units, of each for itself. The
-    intervals of a task follow from its own errors.
+    Tasks share descriptors, rung and number of terms. What the formulas miss is learned from the samples of all tasks; or of each
+    task for itself, if that predicts labels that are left out better by more than a standard error. The intervals of a task follow
+    from its own errors.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """From the members that were searched for to an ensemble of several tasks: rung and number of terms, correction, calibration.
 
-Rung and number of terms are the same for all tasks, as the descriptors are. A correction is learned from the samples of all tasks,
-or of each task for itself, as the errors of labels that are left out tell. The calibration of a task follows from its own errors.
+Rung and number of terms are the same for all tasks, as the descriptors are. One correction is learned from the samples of all
+tasks, unless labels that are left out are predicted better by one of each task. The calibration of a task follows from its errors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sisso_sal.models.assembly import (
 from sisso_sal.models.correction import FEWEST, checked_composition
 from sisso_sal.models.costs import choice_cost, correction_cost
 from sisso_sal.models.ensemble_model import EnsembleModel, aggregated, evaluated
-from sisso_sal.models.groups import n_materials
+from sisso_sal.models.groups import error_of_mean, n_materials
 from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.recipe import EnsembleRecipe
 from sisso_sal.models.search_counts import SearchCounts
@@ -215,10 +215,7 @@ def _with_shared(
     order: np.ndarray,
     composition: np.ndarray | None,
 ) -> dict[str, Assembled]:
-    """The same ensembles with one correction that the samples of all tasks taught, if labels that are left out are predicted better
-    by it than by corrections of each task: by the mean over tasks of the mean absolute errors, each as a share of the mean absolute
-    deviation of its labels.
-    """
+    """The same ensembles with one correction that the samples of all tasks taught, unless it is worse, see `_is_worse`."""
     formula = np.full(len(table.y), np.nan)
     for name, part in parts.items():
         values, valid, _ = evaluated(each[name].model.program, part.table.columns())
@@ -239,22 +236,35 @@ def _with_shared(
         calibration, recalibration = calibrated(recipe.recalibrate, part.table, *said, part.order, own.floor)
         model = replace(own, correction=correction, calibration=calibration, recalibration=recalibration)
         shared[name] = Assembled(model, *said)
-    errors = [_share_of_spread(recipe, parts, each, told) for told in (each, shared)]
-    return shared if errors[1] < errors[0] else each
+    return each if _is_worse(recipe, table, parts, each, shared) else shared
 
 
-def _share_of_spread(
-    recipe: EnsembleRecipe, parts: Mapping[str, _TaskPart], each: Mapping[str, Assembled], told: Mapping[str, Assembled]
-) -> float:
-    """Error over all tasks as `_choices` counts it, of the samples that `each` predicts."""
-    shares, counts = [], []
+def _is_worse(
+    recipe: EnsembleRecipe,
+    table: TrainingTable,
+    parts: Mapping[str, _TaskPart],
+    each: Mapping[str, Assembled],
+    shared: Mapping[str, Assembled],
+) -> bool:
+    """Whether errors with one correction of all are larger than with one of each by more than a standard error.
+
+    They are absolute errors of the samples that both predict, as shares of the mean absolute deviation of their task's labels,
+    counted as tasks are weighted.
+    """
+    more, counts, groups = [], [], []
     for name, part in parts.items():
         y = part.table.y[part.order]
-        error = np.abs(y - told[name].oob_mean[part.order])[np.isfinite(each[name].oob_mean[part.order])]
-        if len(error):
-            shares.append(error.mean() / np.abs(y - y.mean()).mean())
-            counts.append(1.0 if recipe.search.objective.is_task_equal else float(len(y)))
-    return float(np.average(shares, weights=counts)) if shares else np.inf
+        own, other = (np.abs(y - told[name].oob_mean[part.order]) for told in (each, shared))
+        known = np.isfinite(own)
+        more.append((other - own)[known] / np.abs(y - y.mean()).mean())
+        is_equal = recipe.search.objective.is_task_equal
+        counts.append(np.full(len(more[-1]), 1.0 / max(len(more[-1]), 1) if is_equal else 1.0))
+        groups.append(table.groups[part.rows][part.order][known])
+    weights, materials = np.concatenate(counts), np.concatenate(groups)
+    if n_materials(materials) < 2:
+        return True
+    counted = np.concatenate(more) * weights / weights.mean()
+    return bool(counted.mean() > error_of_mean(counted, materials))
 
 
 def _counts(stages: Sequence[TaskStage], chosen: TaskStage) -> SearchCounts:
