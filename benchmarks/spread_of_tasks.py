@@ -2,10 +2,10 @@
 
     python benchmarks/spread_of_tasks.py [--table NAME]
 
-Five folds of M1 and M3 of the reference (two tasks each), and five planted tables with tasks of 60, 30, 10 and 8 rows and 100 rows to
-predict of each. Sigma is raw; or multiplied by one factor that out-of-bag errors of all tasks tell; or by a factor of each task; or
-recalibrated by isotonic regression of each task. A line has the share of rows in the 95 % interval, the miscalibration area and the
-negative log likelihood.
+Five folds of M1 and M3 of the reference (two tasks each), and five planted tables with tasks of 60, 30, 10 and 8 rows and 100
+rows to predict of each. Sigma is raw; or multiplied by one factor that out-of-bag errors of all tasks tell; or by a factor of each
+task; or recalibrated by isotonic regression of each task. A line has the share of rows in the 95 % interval, the miscalibration
+area and the negative log likelihood.
 """
 
 from __future__ import annotations

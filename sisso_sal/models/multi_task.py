@@ -63,6 +63,7 @@ class MultiTaskSISSO(BaseEstimator):
 
     Examples
     --------
+    >>> import numpy as np
     >>> rng = np.random.default_rng(1)
     >>> X = rng.uniform(1, 2, (40, 3))
     >>> tasks = np.repeat(["oxides", "sulfides"], 20)

@@ -87,6 +87,7 @@ class MultiTaskSISSOEnsemble(BaseEstimator):
 
     Examples
     --------
+    >>> import numpy as np
     >>> rng = np.random.default_rng(1)
     >>> X = rng.uniform(1, 2, (80, 3))
     >>> tasks = np.repeat(["oxides", "sulfides"], 40)
