@@ -94,7 +94,8 @@ class TrainingTable:
     def in_groups(self, groups: np.ndarray, grouping: Grouping) -> TrainingTable:
         """The same with samples of the same number (n_samples,) as one material."""
         columns = self.X.T[sorted(range(len(self.names)), key=self.names.__getitem__)]
-        columns = columns if self.tasks is None else np.vstack([columns, self.task_numbers])
+        tasks = self.task_numbers
+        columns = columns if tasks is None else np.vstack([columns, tasks])
         numbers = canonical_numbers(columns, self.y, self.weights, groups)
         return replace(self, groups=numbers, grouping=grouping)
 

@@ -177,7 +177,7 @@ class _Kinds:
         FitError
             No draw has enough of each task.
         """
-        counts, again = np.zeros(len(self.kind)), {*range(len(self.tasks_of))}
+        counts, again, lack = np.zeros(len(self.kind)), {*range(len(self.tasks_of))}, set()
         for _ in range(MOST_DRAWS):
             for kind in sorted(again):
                 own = np.flatnonzero(self.kind == kind)
