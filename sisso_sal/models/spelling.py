@@ -11,7 +11,7 @@ from sisso_sal.errors import SettingsError
 from sisso_sal.features.expression import Expression
 from sisso_sal.features.names import quoted
 from sisso_sal.features.symbols import latex_symbol, latex_text, mathml_symbol
-from sisso_sal.features.typeset import RAISED, written
+from sisso_sal.features.typeset import raised_unit, written
 from sisso_sal.features.unit_rules import SISSO
 from sisso_sal.models.transform import TargetTransform
 
@@ -74,7 +74,7 @@ def shown(model: Spelled, target: str, target_unit: str = "") -> str:
     pad = " " * (len(head) + 1)
     for term, unit in zip(model.terms, model.coefficient_units(target_unit), strict=True):
         sign, size = "-" if term.coefficient < 0 else "+", f"{abs(term.coefficient):.6g}"
-        quantity = f"{size} {_raised(unit)}" if unit else size
+        quantity = f"{size} {raised_unit(unit)}" if unit else size
         lines.append(f"{pad}{sign} {quantity} · {written(term.expression, 'plain', factor=True)}")
     return "\n".join(lines)
 
@@ -92,12 +92,6 @@ def _factor_of(model: Spelled) -> float:
 
 def _plain_exponent(value: float) -> str:
     return f"({value:.6g})" if value < 0 else f"{value:.6g}"
-
-
-def _raised(unit: str) -> str:
-    """A unit with raised exponents."""
-    text = re.sub(r"\*\*(\d+)", lambda power: power[1].translate(RAISED), unit)
-    return re.sub(r"(?<!\*)\*(?!\*)", "·", text)
 
 
 def latex(model: Spelled, target: str) -> str:
