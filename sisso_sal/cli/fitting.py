@@ -42,6 +42,9 @@ def check_sisso_output(folder: Path | None, settings, is_ensemble: bool, force: 
         raise SettingsError("sisso-output: needs a fit of one model, found --members")
     if settings.ensemble.low:
         raise SettingsError(f"sisso-output: needs a fit without low columns, found --low {settings.ensemble.low[0]}")
+    if own := settings.model.param_operators:
+        found = f"found --param-operators {','.join(own)}"
+        raise SettingsError(f"sisso-output: needs operators without fitted scales and shifts, {found}")
     if folder.is_dir() and any(folder.iterdir()) and not force:
         raise InputError(f"{folder}: is not empty; give another --sisso-output, or --force to replace its files")
 

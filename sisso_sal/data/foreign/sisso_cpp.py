@@ -23,7 +23,7 @@ LARGEST_RUNG, LARGEST_SUBSPACE = 3, 10_000_000
 NAMES = {
     "--dim": "desc_dim", "--n-sis": "n_sis_select", "--rung": "max_rung", "--n-residual": "n_residual",
     "--min-abs": "min_abs_feat_val", "--max-abs": "max_abs_feat_val",
-    "--max-correlation": "max_feat_cross_correlation", "--regression": "calc_type",
+    "--max-correlation": "max_feat_cross_correlation", "--param-operators": "param_opset", "--regression": "calc_type",
     "--max-complexity": "max_complexity in the settings of --out", "--max-features": "max_features in the settings of --out",
 }  # fmt: skip
 """The keyword for each option of this program."""
