@@ -14,8 +14,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from sisso_sal.engine import _scores
-from sisso_sal.engine.problem import Problem
-from sisso_sal.engine.refit import Fit, refit
+from sisso_sal.engine.problem import SQUARES, FitObjective, Problem
+from sisso_sal.engine.refit import Fit, largest_error, refit
 from sisso_sal.engine.scales import ParameterFit, rebuilt, tidied
 from sisso_sal.engine.screen import ScreeningStep
 from sisso_sal.engine.selection import Selection
@@ -271,7 +271,14 @@ def _added(numbers: Sequence[int], scores: Sequence[float]) -> Selection:
 
 
 def polished(
-    space: FeatureSpace, problem: Problem, subspace: Selection, fits: Sequence[Fit], n_polished: int, *, centre: bool
+    space: FeatureSpace,
+    problem: Problem,
+    subspace: Selection,
+    fits: Sequence[Fit],
+    n_polished: int,
+    *,
+    centre: bool,
+    objective: FitObjective = SQUARES,
 ) -> tuple[Selection, tuple[Fit, ...]]:
     """The subspace and the fits in it, the best of which have parameters that were fitted together, each with all others.
 
@@ -289,9 +296,15 @@ def polished(
         Number of fits that are looked at.
     centre : bool
         Whether there is an intercept.
+    objective : FitObjective
+        By what one fit is better than another; parameters are fitted by least squares.
     """
     if not space.settings.param_operators:
         return subspace, tuple(fits)
+
+    def error(fit: Fit) -> float:
+        return largest_error(problem, objective, fit) if objective.is_largest_error else fit.sse
+
     out, parts = list(fits), [subspace]
     for number, fit in enumerate(fits[:n_polished]):
         better = _together(space, problem, subspace, fit, centre)
@@ -300,12 +313,12 @@ def polished(
         first = sum(map(len, parts))
         values = better.values(space)
         again = refit(values, problem, range(len(better)), centre)
-        if again is not None and again.sse < fit.sse:
+        if again is not None and error(again) < error(fit):
             parts.append(better)
             places = tuple(range(first, first + len(better)))
             out[number] = Fit(places, again.coefficients, again.intercept, again.sse, again.residual)
     total = max(float(problem.weights @ problem.target**2), np.finfo(float).tiny)
-    return Selection.joined(parts), tuple(sorted(out, key=lambda fit: round(fit.sse / total, DIGITS)))
+    return Selection.joined(parts), tuple(sorted(out, key=lambda fit: round(error(fit) / total, DIGITS)))
 
 
 def _together(space: FeatureSpace, problem: Problem, subspace: Selection, fit: Fit, centre: bool) -> Selection | None:

@@ -166,7 +166,13 @@ def _regress(space, problems, results, chosen, size: SearchSize, *, centre: bool
         result.n_singular += subsets.n_singular
         with one_blas_thread():
             result.subspace, result.fits[-1] = polished(
-                space, problems[number], subspace, subsets.fits, size.n_residual, centre=centre
+                space,
+                problems[number],
+                subspace,
+                subsets.fits,
+                size.n_residual,
+                centre=centre,
+                objective=size.objective,
             )
 
 

@@ -70,6 +70,18 @@ def test_a_shift_where_a_scale_says_nothing(operator, law, parameters):
     assert model.rmse < 1e-6
 
 
+def test_models_with_parameters_are_ranked_by_the_criterion():
+    rng = np.random.default_rng(11)
+    X = table(40, 3)
+    y = np.exp(-0.7 * X[:, 0]) + np.sin(2 * X[:, 1]) + 0.2 * rng.normal(size=40)
+    search = {"rung": 1, "dim": 3, "n_residual": 10, "param_operators": ("exp", "sin"), "n_models": None}
+    fitted = SISSORegressor(**SMALL | {"n_sis": 4} | search, criterion="max_abs_error").fit(X, y)
+    for models in fitted.alternatives_:
+        largest = [model.max_abs_error for model in models]
+        assert largest == sorted(largest)
+        assert [model.rmse for model in models] != sorted(model.rmse for model in models)
+
+
 def test_two_terms_are_right_only_together():
     X = table(80)
     y = 2 * np.exp(-0.7 * X[:, 0]) + 1.5 * np.sin(3.3 * X[:, 1] + 0.4)
