@@ -159,7 +159,7 @@ def _regress(space, problems, results, chosen, size: SearchSize, *, centre: bool
             executor.shutdown(cancel_futures=True)
             raise
     for number, (result, subspace, subsets) in enumerate(zip(results, subspaces, best, strict=True)):
-        result.sizes.append(len(subspace) - len(result.subspace))
+        before = len(result.subspace)
         result.fits.append(subsets.fits)
         result.scored.append(subsets.scored)
         result.n_subsets += subsets.n_subsets
@@ -174,6 +174,7 @@ def _regress(space, problems, results, chosen, size: SearchSize, *, centre: bool
                 centre=centre,
                 objective=size.objective,
             )
+        result.sizes.append(len(result.subspace) - before)
 
 
 def _groups(tasks: Sequence[tuple[Problem, Selection]], n_samples: int, threads: int) -> Iterator[list]:
