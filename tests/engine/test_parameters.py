@@ -172,7 +172,7 @@ def test_new_features_are_numbered_behind_the_stored_ones():
     new = extended.take(np.arange(len(chosen[0]), len(extended)))
     assert 0 < len(new) <= 4
     assert space.is_added(new.left).all()
-    assert len(extended.plain(space)) == len(chosen[0])
+    assert [len(part) for part in extended.by_origin(space)] == [len(chosen[0]), len(new)]
     best = space.expression(*new.triple(0))
     assert str(best) == "exp(-0.8*a)"
     assert space.key(*new.triple(0)) == best.key
@@ -228,4 +228,4 @@ def test_an_exponential_of_minus_gets_a_scale_too():
     best = space.expression(*result.subspace.triple(result.fits[0][0].subset[0]))
     assert best.shape == "add(a,exp[](b))"
     assert own_parameters(best.operands[1]) == pytest.approx([-1.7, 0.2], abs=1e-3)
-    assert Selection.empty().plain(space).left.size == 0
+    assert Selection.empty().by_origin(space)[0].left.size == 0
