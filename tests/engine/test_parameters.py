@@ -148,6 +148,14 @@ def test_tidied_parameters_say_the_same_and_are_short():
     assert (_shortest(0.123456789012, 1e-10), _shortest(1e-12, 1e-9)) == (0.123456789, 0.0)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_root_at_its_zero_is_no_step_and_no_warning():
+    x = np.linspace(0.5, 2.0, 9)
+    root = Expression.apply("cbrt", X, parameters=(1.0, -x[4]))
+    fit = ParameterFit([root], [{"x": x}], x**2, np.full(9, 1 / 9), True)
+    assert not fit.slopes(np.zeros(fit.n_free)).any()
+
+
 def test_without_parameters_nothing_changes():
     space = a_space(param_operators=())
     problem = a_problem(space, np.arange(25.0))
