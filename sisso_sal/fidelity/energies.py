@@ -136,7 +136,7 @@ def read_energies(path: str | os.PathLike[str]) -> EnergiesFile:
     Raises
     ------
     TableError
-        A column is missing, a cell is no number, a structure is there twice, or the first line does not say how the energies were made.
+        A column is missing, a cell is no number, a structure is there twice, or the first line does not say how energies were made.
     """
     path = Path(path)
     file = read_columns(path)
