@@ -126,8 +126,8 @@ def _searched(space, known, settings, threads: int | None, wanted: FitRequest, p
     from sisso_sal.models.stored import StoredModel
 
     is_log = settings.model.regression == "log"
-    has_no_low = (is_log or wanted.sisso_output) and settings.ensemble.low is None
-    low = () if has_no_low else low_of(settings.ensemble.low, space)
+    has_low = not (is_log or wanted.sisso_output or wanted.criterion != "rmse")
+    low = () if not has_low and settings.ensemble.low is None else low_of(settings.ensemble.low, space)
     parameters = settings.model.estimator_parameters() | {"threads": threads, "low": low}
     own = {"regression": settings.model.regression, "criterion": wanted.criterion, "n_models": wanted.n_models}
     of_one = parameters | own
