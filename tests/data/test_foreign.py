@@ -615,6 +615,14 @@ def test_more_than_the_space_has_is_cut_and_said(tmp_path):
     assert len(document["models"]) == 4
 
 
+def test_sizes_of_dimensions_are_run_and_cut(tmp_path):
+    fortran(tmp_path, PLAIN.replace("nf_sis=10", "nf_sis=1000000,5").replace("desc_dim=1", "desc_dim=2"), SIX)
+    done = command(tmp_path, "--threads", 1)
+    assert "note: nf_sis=1000000,5: the space has 18 features; all are kept\n" in done.stderr
+    fortran(tmp_path, PLAIN.replace("nf_sis=10", "nf_sis=6,5").replace("desc_dim=1", "desc_dim=2"), SIX)
+    assert "all are kept" not in command(tmp_path, "--threads", 1).stderr
+
+
 @pytest.mark.parametrize("n_features", [1, 2])
 def test_fewer_features_than_terms_give_the_models_that_there_are(tmp_path, n_features):
     keywords = PLAIN.replace("nsf=3", f"nsf={n_features}").replace("fcomplexity=1", "fcomplexity=0")
