@@ -457,6 +457,14 @@ def test_operators_with_parameters_of_sisso_cpp(tmp_path):
     assert "param_opset add: takes no parameters here" in found.without_counterpart
 
 
+def test_a_log_regression_of_sisso_cpp_has_operators_without_parameters(tmp_path):
+    changes = {"param_opset": ["exp"], "calc_type": "log_regression"}
+    found = read_foreign(cpp(tmp_path, changes), "diamond")
+    assert "param_operators" not in found.settings
+    told = "param_opset=exp: a log regression has operators without parameters here"
+    assert told in found.without_counterpart
+
+
 def test_an_input_of_sisso_cpp(tmp_path):
     found = read_foreign(cpp(tmp_path), "diamond")
     assert found.program == "SISSO++"
