@@ -183,15 +183,16 @@ def reliability_of_hits(view: RunView) -> Reliability | None:
     kind = _recalibration(view).kind
     for rows, told in held_out(kind, seen.known, seen.predicted, seen.raw, floor=_floor(view)):
         claimed[rows] = told.probability(goal.low, goal.high)
-    rows = [row | _range_of(row["real"], row["n"]) for row in reliability(claimed, goal.reached(seen.known))]
+    rows = [row | range_of_share(row["real"], row["n"]) for row in reliability(claimed, goal.reached(seen.known))]
     return Reliability(goal.bound_in_words, rows)
 
 
-def _range_of(share: float, n: float) -> dict[str, float]:
+def range_of_share(share: float, n: float) -> dict[str, float]:
+    """Wilson's interval, of 95 %; rounding does not bring an end past a share of 0 or 1."""
     z = 1.959963984540054
     centre, half = (share + z * z / (2 * n)), z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     low, high = ((centre + sign * half) / (1 + z * z / n) for sign in (-1, 1))
-    return {"low": float(max(low, 0.0)), "high": float(min(high, 1.0))}
+    return {"low": float(np.clip(low, 0.0, share)), "high": float(np.clip(high, share, 1.0))}
 
 
 def groups_by_sigma(seen: OutOfBag) -> list[dict[str, float]]:
