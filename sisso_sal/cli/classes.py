@@ -40,7 +40,7 @@ CLASSES = panel(
 def of_classes(options: dict[str, Any]) -> dict[str, Any]:
     """The options of `CLASSES`, taken out of the others; those that were not given are left out."""
     taken = {name: options.pop(name) for name in NAMES}
-    return {name: value for name, value in taken.items() if value not in (None, False)}
+    return {name: value for name, value in taken.items() if value is not None and value is not False}
 
 
 def is_of_classes(table: Path, target: str | None, given: dict[str, Any]) -> bool:

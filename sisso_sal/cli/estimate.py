@@ -13,6 +13,7 @@ from sisso_sal.cli import known_values
 from sisso_sal.cli.help import Command, panel
 from sisso_sal.cli.options import COMMON, JSON, TABLE, WORKERS, check_free, dumps, load, number, write
 from sisso_sal.cli.terminal import emit, next_step, note, show
+from sisso_sal.data.headers import split_header
 from sisso_sal.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
@@ -276,7 +277,8 @@ def _csv(file: ColumnFile, rows: Sequence[RowEstimate], names: Mapping[str, str]
 
     from sisso_sal.data.spreadsheet import csv_of
 
-    replaced = [column.header for column in file.columns if column.header in names.values()]
+    own = {split_header(header)[0] for header in names.values()}
+    replaced = [column.header for column in file.columns if column.name in own]
     if replaced:
         note(f"replaced by new values: {', '.join(replaced)}")
     columns: dict[str, Sequence[str]] = {c.header: c.texts() for c in file.columns if c.header not in replaced}

@@ -54,7 +54,9 @@ UPLOAD = panel(
 @click.option("--task", metavar="NAME", help="The task of a model of several, whose coefficients are written.")
 @click.option("--recommended", is_flag=True, help="The formula that fit --n-models recommended.")
 @click.option(
-    "--digits", type=click.IntRange(1, 17), help="Significant digits of the numbers in LaTeX; all 17 by default."
+    "--digits",
+    type=click.IntRange(1, 17),
+    help="Significant digits of intercepts and coefficients in LaTeX; all 17 by default.",
 )
 @UPLOAD
 @OUT_FILE

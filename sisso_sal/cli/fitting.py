@@ -42,6 +42,9 @@ def check_sisso_output(folder: Path | None, settings, is_ensemble: bool, force: 
         raise SettingsError("sisso-output: needs a fit of one model, found --members")
     if settings.ensemble.low:
         raise SettingsError(f"sisso-output: needs a fit without low columns, found --low {settings.ensemble.low[0]}")
+    if own := settings.model.param_operators:
+        found = f"found --param-operators {','.join(own)}"
+        raise SettingsError(f"sisso-output: needs operators without fitted scales and shifts, {found}")
     if folder.is_dir() and any(folder.iterdir()) and not force:
         raise InputError(f"{folder}: is not empty; give another --sisso-output, or --force to replace its files")
 
@@ -123,8 +126,8 @@ def _searched(space, known, settings, threads: int | None, wanted: FitRequest, p
     from sisso_sal.models.stored import StoredModel
 
     is_log = settings.model.regression == "log"
-    has_no_low = (is_log or wanted.sisso_output) and settings.ensemble.low is None
-    low = () if has_no_low else low_of(settings.ensemble.low, space)
+    has_low = not (is_log or wanted.sisso_output or wanted.criterion != "rmse")
+    low = () if not has_low and settings.ensemble.low is None else low_of(settings.ensemble.low, space)
     parameters = settings.model.estimator_parameters() | {"threads": threads, "low": low}
     own = {"regression": settings.model.regression, "criterion": wanted.criterion, "n_models": wanted.n_models}
     of_one = parameters | own

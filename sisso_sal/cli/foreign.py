@@ -246,9 +246,11 @@ def _in_words_of(source, message: str, files: list[str]) -> str:
 def _limits_of(source, fit: dict[str, Any]) -> list[str]:
     """What the size of the space, once it is known, left of the numbers in the input."""
     said: list[str] = []
-    n_features, wanted = sum(fit["n_features"].values()), source.settings.get("n_sis", 0)
-    if wanted > n_features:
-        said.append(f"{source.keywords['--n-sis']}={wanted}: the space has {n_features} features; all are kept")
+    n_features, n_sis = sum(fit["n_features"].values()), source.settings.get("n_sis", 0)
+    sizes = n_sis if isinstance(n_sis, tuple) else (n_sis,)
+    if max(sizes) > n_features:
+        told = f"{source.keywords['--n-sis']}={','.join(map(str, sizes))}"
+        said.append(f"{told}: the space has {n_features} features; all are kept")
     dimensions, wanted = len(fit["models"]), source.settings.get("dim", 0)
     if wanted > dimensions:
         said.append(f"{source.keywords['--dim']}={wanted}: models of up to {dimensions} terms were found")

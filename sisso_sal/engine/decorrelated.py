@@ -84,10 +84,11 @@ def decorrelated(
     space: FeatureSpace, step: ScreeningStep, ranked: Selection, n_sis: int, most: float, centre: bool
 ) -> Selection:
     """Of ranked features the first `n_sis` whose correlations with each other and with what is taken are at most a limit."""
-    every = Selection.joined([step.taken, ranked])
+    known = Selection.joined([step.taken, step.added])
+    every = Selection.joined([known, ranked])
     rows, weights = every.values(space), np.ascontiguousarray(step.problem.shares[None])
     _duplicates.unit_vectors(rows, weights, np.zeros(len(rows), dtype=np.int64), centre, rows)
-    n_taken = len(step.taken)
+    n_taken = len(known)
     room = np.empty((n_taken + n_sis, rows.shape[1]))
     room[:n_taken], held, kept = rows[:n_taken], n_taken, []
     for number, row in enumerate(rows[n_taken:]):

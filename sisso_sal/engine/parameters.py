@@ -14,8 +14,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from sisso_sal.engine import _scores
-from sisso_sal.engine.problem import Problem
-from sisso_sal.engine.refit import Fit, refit
+from sisso_sal.engine.problem import SQUARES, FitObjective, Problem
+from sisso_sal.engine.refit import Fit, largest_error, refit
 from sisso_sal.engine.scales import ParameterFit, rebuilt, tidied
 from sisso_sal.engine.screen import ScreeningStep
 from sisso_sal.engine.selection import Selection
@@ -87,7 +87,13 @@ def parameter_cost(space: FeatureSpace, problems: Sequence[Problem], sizes: Sequ
 
 
 def with_parameters(
-    space: FeatureSpace, steps: Sequence[ScreeningStep], chosen: Sequence[Selection], n_sis: int, *, centre: bool
+    space: FeatureSpace,
+    steps: Sequence[ScreeningStep],
+    chosen: Sequence[Selection],
+    n_sis: int,
+    *,
+    centre: bool,
+    most: float = 1.0,
 ) -> list[Selection]:
     """What the screening chose, and as many features with parameters; the same where no operator gets any.
 
@@ -103,15 +109,22 @@ def with_parameters(
         Features with parameters for each problem, at most.
     centre : bool
         Whether there is an intercept.
+    most : float
+        Largest absolute correlation of a feature with parameters with others of its subspace.
     """
     if not space.settings.param_operators:
         return list(chosen)
     with one_blas_thread():
-        return _extended(space, steps, chosen, n_sis, centre)
+        return _extended(space, steps, chosen, n_sis, centre, most)
 
 
 def _extended(
-    space: FeatureSpace, steps: Sequence[ScreeningStep], chosen: Sequence[Selection], n_sis: int, centre: bool
+    space: FeatureSpace,
+    steps: Sequence[ScreeningStep],
+    chosen: Sequence[Selection],
+    n_sis: int,
+    centre: bool,
+    most: float,
 ) -> list[Selection]:
     open_ = [number for number, step in enumerate(steps) if len(step.residuals)]
     sought = [SoughtShapes(steps[number].problem, steps[number].residuals) for number in open_]
@@ -119,8 +132,8 @@ def _extended(
     out = list(chosen)
     for number, one, shapes in zip(open_, sought, found, strict=True):
         features = [*_of_shapes(space, one, shapes, centre), *_of_kept(space, one, chosen[number], centre)]
-        rivals = Selection.joined([steps[number].taken, chosen[number]])
-        out[number] = Selection.joined([chosen[number], _best(space, one, features, rivals, n_sis, centre)])
+        rivals = Selection.joined([steps[number].taken, steps[number].added, chosen[number]])
+        out[number] = Selection.joined([chosen[number], _best(space, one, features, rivals, n_sis, centre, most)])
     return out
 
 
@@ -232,8 +245,9 @@ def _best(
     rivals: Selection,
     size: int,
     centre: bool,
+    most: float,
 ) -> Selection:
-    """The best features of different directions that no rival has: by score, complexity and key."""
+    """The best features of different directions that no rival has: by score, complexity and key; none too like another."""
     if not features:
         return Selection.empty()
     shares, values = one.problem.shares, np.array([row for _, row in features])
@@ -250,7 +264,7 @@ def _best(
             break
         unit = _units(values[t][None], shares, centre)
         nearest = np.abs(known @ unit[0]).max(initial=0.0)
-        if 2 * (1 - nearest) > SAME_DIRECTION**2:
+        if 2 * (1 - nearest) > SAME_DIRECTION**2 and nearest <= most:
             known = np.concatenate([known, unit])
             numbers.append(space.add(*features[t]))
             kept.append(float(scores[t]))
@@ -265,13 +279,27 @@ def _units(rows: np.ndarray, shares: np.ndarray, centre: bool) -> np.ndarray:
     return rows / np.where(norms > 1e-12, norms, np.inf)[:, None]
 
 
+def _most_alike(rows: np.ndarray, shares: np.ndarray, centre: bool) -> float:
+    """Largest absolute correlation of two different rows."""
+    units = _units(rows, shares, centre)
+    return float(np.abs(np.triu(units @ units.T, 1)).max())
+
+
 def _added(numbers: Sequence[int], scores: Sequence[float]) -> Selection:
     left = np.array(numbers, np.int32)
     return Selection(np.full(len(left), COPY, np.int16), left, left, np.array(scores))
 
 
 def polished(
-    space: FeatureSpace, problem: Problem, subspace: Selection, fits: Sequence[Fit], n_polished: int, *, centre: bool
+    space: FeatureSpace,
+    problem: Problem,
+    subspace: Selection,
+    fits: Sequence[Fit],
+    n_polished: int,
+    *,
+    centre: bool,
+    objective: FitObjective = SQUARES,
+    most: float = 1.0,
 ) -> tuple[Selection, tuple[Fit, ...]]:
     """The subspace and the fits in it, the best of which have parameters that were fitted together, each with all others.
 
@@ -289,9 +317,17 @@ def polished(
         Number of fits that are looked at.
     centre : bool
         Whether there is an intercept.
+    objective : FitObjective
+        By what one fit is better than another; parameters are fitted by least squares.
+    most : float
+        Largest absolute correlation of two features of a fit.
     """
     if not space.settings.param_operators:
         return subspace, tuple(fits)
+
+    def error(fit: Fit) -> float:
+        return largest_error(problem, objective, fit) if objective.is_largest_error else fit.sse
+
     out, parts = list(fits), [subspace]
     for number, fit in enumerate(fits[:n_polished]):
         better = _together(space, problem, subspace, fit, centre)
@@ -299,13 +335,15 @@ def polished(
             continue
         first = sum(map(len, parts))
         values = better.values(space)
+        if most < 1.0 and _most_alike(values, problem.shares, centre) > most:
+            continue
         again = refit(values, problem, range(len(better)), centre)
-        if again is not None and again.sse < fit.sse:
+        if again is not None and error(again) < error(fit):
             parts.append(better)
             places = tuple(range(first, first + len(better)))
             out[number] = Fit(places, again.coefficients, again.intercept, again.sse, again.residual)
     total = max(float(problem.weights @ problem.target**2), np.finfo(float).tiny)
-    return Selection.joined(parts), tuple(sorted(out, key=lambda fit: round(fit.sse / total, DIGITS)))
+    return Selection.joined(parts), tuple(sorted(out, key=lambda fit: round(error(fit) / total, DIGITS)))
 
 
 def _together(space: FeatureSpace, problem: Problem, subspace: Selection, fit: Fit, centre: bool) -> Selection | None:

@@ -195,12 +195,13 @@ class ParameterFit:
             return nowhere
         products = q.T @ self._goal
         factors = np.linalg.solve(r, products) / norms / largest
-        slopes = np.concatenate(
-            [
-                factor * (freedom.moves.T @ own)
-                for factor, freedom, (_, own) in zip(factors, self.freedoms, each, strict=True)
-            ]
-        )
+        with np.errstate(all="ignore"):  # a root has no finite slope at zero
+            slopes = np.concatenate(
+                [
+                    factor * (freedom.moves.T @ own)
+                    for factor, freedom, (_, own) in zip(factors, self.freedoms, each, strict=True)
+                ]
+            )
         if not np.isfinite(slopes).all():
             return nowhere
         slopes = self._weighted(slopes)

@@ -68,11 +68,14 @@ class ScreeningStep:
         Centred and of weighted norm 1 (`Problem.normalised`); without any the problem gets no features.
     taken : Selection
         Features that the problem has already; they and others of their direction and unit are not chosen again.
+    added : Selection
+        Features with parameters that it has already, which are none of the space's own.
     """
 
     problem: Problem
     residuals: np.ndarray
     taken: Selection = field(default_factory=Selection.empty)
+    added: Selection = field(default_factory=Selection.empty)
 
 
 class _Pass:

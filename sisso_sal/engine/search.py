@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import chain
 
@@ -48,6 +48,8 @@ class SubspaceFits:
         For each dimension the best subsets by their scores, as many as were asked for.
     sizes : list of int
         Features that each dimension added.
+    closed : list of int
+        Features of one fit that are too like others of the subspace: no further fit has them.
     n_subsets, n_singular : int
         Subsets looked at by L0, and those of them that were singular.
     is_complete : bool
@@ -58,6 +60,7 @@ class SubspaceFits:
     fits: list[tuple[Fit, ...]] = field(default_factory=list)
     scored: list[ScoredSubsets] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
+    closed: list[int] = field(default_factory=list)
     n_subsets: int = 0
     n_singular: int = 0
     is_complete: bool = True
@@ -114,7 +117,7 @@ def search(
             limits = size.sizes[d - 1], size.max_correlation
             chosen, causes = screen_decorrelated(space, steps, *limits, workers=workers, **options)
             rejected += causes
-            chosen = with_parameters(space, steps, chosen, size.sizes[d - 1], centre=centre)
+            chosen = with_parameters(space, steps, chosen, size.sizes[d - 1], centre=centre, most=size.max_correlation)
             _regress(space, problems, results, chosen, size, centre=centre, threads=threads)
         except KeyboardInterrupt as stop:
             if d == 1 and not (isinstance(stop, Stopped) and any(len(selection) for selection in stop.selections)):
@@ -132,7 +135,7 @@ def _step(space: FeatureSpace, problem: Problem, result: SubspaceFits, size: Sea
     """The residuals of the best fits so far; the target where there is none yet."""
     best = result.fits[-1][: size.n_residual] if result.fits else ()
     rows = np.array([fit.residual for fit in best]) if best else problem.target[None, :]
-    return ScreeningStep(problem, problem.normalised(rows, centre), result.subspace.plain(space))
+    return ScreeningStep(problem, problem.normalised(rows, centre), *result.subspace.by_origin(space))
 
 
 def _stage(progress: Progress | None, stage: int, stages: int) -> Progress | None:
@@ -149,7 +152,8 @@ def _regress(space, problems, results, chosen, size: SearchSize, *, centre: bool
         keep = max(size.keep, size.n_residual)
         dim = len(results[0].fits) + 1
         regress = partial(_regress_some, space, dim=dim, keep=keep, size=size, centre=centre)
-        tasks = list(zip(problems, subspaces, strict=True))
+        open_ = [np.setdiff1d(np.arange(len(s)), r.closed) for s, r in zip(subspaces, results, strict=True)]
+        tasks = [(one, s.take(numbers)) for one, s, numbers in zip(problems, subspaces, open_, strict=True)]
         try:
             if few:
                 best = [regress([task], blocks=8 * threads, executor=executor)[0] for task in tasks]
@@ -158,16 +162,32 @@ def _regress(space, problems, results, chosen, size: SearchSize, *, centre: bool
         except BaseException:
             executor.shutdown(cancel_futures=True)
             raise
-    for number, (result, subspace, subsets) in enumerate(zip(results, subspaces, best, strict=True)):
-        result.sizes.append(len(subspace) - len(result.subspace))
+    for number, (result, subspace, found) in enumerate(zip(results, subspaces, best, strict=True)):
+        before, subsets = len(result.subspace), _renumbered(found, open_[number])
         result.fits.append(subsets.fits)
         result.scored.append(subsets.scored)
         result.n_subsets += subsets.n_subsets
         result.n_singular += subsets.n_singular
         with one_blas_thread():
             result.subspace, result.fits[-1] = polished(
-                space, problems[number], subspace, subsets.fits, size.n_residual, centre=centre
+                space,
+                problems[number],
+                subspace,
+                subsets.fits,
+                size.n_residual,
+                centre=centre,
+                objective=size.objective,
+                most=size.max_correlation,
             )
+        if size.max_correlation < 1.0:
+            result.closed += range(len(subspace), len(result.subspace))
+        result.sizes.append(len(result.subspace) - before)
+
+
+def _renumbered(best: BestSubsets, numbers: np.ndarray) -> BestSubsets:
+    """The same with the numbers that features have in a larger subspace."""
+    fits = tuple(replace(fit, subset=tuple(numbers[list(fit.subset)].tolist())) for fit in best.fits)
+    return replace(best, fits=fits, scored=best.scored._replace(subsets=numbers[best.scored.subsets]))
 
 
 def _groups(tasks: Sequence[tuple[Problem, Selection]], n_samples: int, threads: int) -> Iterator[list]:

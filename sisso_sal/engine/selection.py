@@ -67,7 +67,9 @@ class Selection:
             out[is_added] = space.added_values(self.left[is_added])
         return log_magnitudes(out) if space.settings.logarithms else out
 
-    def plain(self, space: FeatureSpace) -> Selection:
-        """Those that are features of the space, without those that were added to it."""
+    def by_origin(self, space: FeatureSpace) -> tuple[Selection, Selection]:
+        """Those that are features of the space, and those that were added to it."""
         is_added = space.is_added(self.left)
-        return self.take(np.flatnonzero(~is_added)) if is_added.any() else self
+        if not is_added.any():
+            return self, Selection.empty()
+        return self.take(np.flatnonzero(~is_added)), self.take(np.flatnonzero(is_added))

@@ -100,7 +100,7 @@ def export_model(
         models = rounded(models, form, n_digits)
     primaries = sorted({name for model in models for name in model.primaries()})
     names = {name: latex_symbol(name) for name in primaries} if form == "latex" else identifiers(primaries, form)
-    return _WRITERS[form](Job(tuple(models), target, target_unit, dict(units), float(scale), names, task))
+    return _WRITERS[form](Job(tuple(models), target, target_unit, dict(units), float(scale), names, task, n_digits))
 
 
 def _check(models: Sequence[SISSOModel], scale: float) -> None:

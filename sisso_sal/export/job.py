@@ -22,7 +22,10 @@ POWERS = {f"sisso_{row.name}": row.body for row in OPERATORS.values() if row.bod
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be written; `names` maps each primary feature, sorted, to what stands for it in the text."""
+    """What is to be written; `names` maps each primary feature, sorted, to what stands for it in the text.
+
+    Numbers of the models have `n_digits` significant digits already, but for the intercept of a product, which is a logarithm.
+    """
 
     models: tuple[SISSOModel, ...]
     target: str
@@ -31,6 +34,7 @@ class Job:
     scale: float
     names: dict[str, str]
     task: str = ""
+    n_digits: int | None = None
 
     @property
     def is_ensemble(self) -> bool:
@@ -99,7 +103,7 @@ class Job:
 
 
 def rounded(models: Iterable[SISSOModel], form: str, n_digits: int) -> tuple[SISSOModel, ...]:
-    """Models whose intercepts and coefficients have so many significant digits, for people to read.
+    """Models whose intercepts and coefficients have so many significant digits, for people to read; not logarithms of factors.
 
     Raises
     ------
@@ -115,7 +119,7 @@ def rounded(models: Iterable[SISSOModel], form: str, n_digits: int) -> tuple[SIS
     return tuple(
         replace(
             one,
-            intercept=short(one.intercept),
+            intercept=one.intercept if one.is_product else short(one.intercept),
             terms=tuple(replace(t, coefficient=short(t.coefficient)) for t in one.terms),
         )
         for one in models

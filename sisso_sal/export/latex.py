@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 from sisso_sal.export.job import Job, digits, sign_of
 from sisso_sal.features.dimension import NONE, parse_unit
 from sisso_sal.features.symbols import latex_symbol, latex_text, latex_unit
 from sisso_sal.features.typeset import written
 from sisso_sal.models.linear import SISSOModel
+from sisso_sal.models.spelling import prefactor
 from sisso_sal.system.printable import printable
-
-LARGEST_EXPONENT = 700.0
-"""Of a power of e that a double holds."""
 
 
 def write_latex(job: Job) -> str:
@@ -65,7 +61,7 @@ def latex_sum(job: Job, model: SISSOModel, left: str) -> str:
 
 def _latex_product(job: Job, model: SISSOModel) -> str:
     """A product of powers, in the units of the table."""
-    rows = [f"{latex_symbol(job.target)} &= {_latex_number(math.exp(min(model.intercept, LARGEST_EXPONENT)))}"]
+    rows = [f"{latex_symbol(job.target)} &= {_latex_power(prefactor(model.intercept, job.n_digits))}"]
     for term in model.terms:
         size = rf"\left|{term.expression.to_latex(job.names)}\right|"
         rows.append(rf"  &\quad \times {size}^{{{_latex_number(term.coefficient)}}}")
@@ -73,5 +69,9 @@ def _latex_product(job: Job, model: SISSOModel) -> str:
 
 
 def _latex_number(value: float) -> str:
-    mantissa, _, exponent = digits(value).partition("e")
+    return _latex_power(digits(value))
+
+
+def _latex_power(number: str) -> str:
+    mantissa, _, exponent = number.partition("e")
     return rf"{mantissa} \times 10^{{{int(exponent)}}}" if exponent else mantissa

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from sisso_sal.errors import SettingsError
 from sisso_sal.features.operators import operators_named
 
-__all__ = ["OperatorNames", "names_of", "of_each_rung"]
+__all__ = ["OperatorNames", "names_of", "of_each_rung", "several"]
 
 OperatorNames = tuple[str | tuple[str, ...], ...]
 """Names of the operators of all rungs, or of each rung in a tuple of its own."""
@@ -57,3 +60,21 @@ def names_of(operators: OperatorNames) -> set[str]:
     ['add', 'div', 'sub']
     """
     return {name for names in operators for name in ((names,) if isinstance(names, str) else names)}
+
+
+def several(setting: str, names: Any) -> tuple[Any, ...]:
+    """The names of a setting as a tuple.
+
+    Raises
+    ------
+    SettingsError
+        It is one text, or no sequence.
+
+    Examples
+    --------
+    >>> several("operators", ["add", "div"])
+    ('add', 'div')
+    """
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise SettingsError(f"{setting}: needs a sequence of names, found {names!r}")
+    return tuple(names)

@@ -3,7 +3,7 @@
 The rules are those of real numbers. ``sqrt(x)**2`` stays, since it is undefined below zero and ``x`` is not; ``sqrt(x**2)`` is
 ``|x|``; a cube root is real for every number, so it may be taken factor by factor. A factor that cancels, as in ``a*b/a``, leaves
 a form that has a value at the single points where the factor is zero. Nothing that makes a formula undefined on a range is lost: a
-step that would lose it is not taken.
+step that would lose it is not taken. ``scale*x + shift``, what an operator with parameters is applied to, is one factor.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from functools import cached_property, lru_cache
 from math import gcd, lcm
 from typing import NamedTuple
 
+from sisso_sal.features.dimension import Dimension
 from sisso_sal.features.expression import Expression
 
 
@@ -109,7 +110,29 @@ class Call:
         return f"{self.name}({self.argument.key})"
 
 
-Base = Symbol | Opaque | Sum | Absolute | Call
+@dataclass(frozen=True)
+class Shifted:
+    """``scale * argument + shift``, what an operator with parameters is applied to.
+
+    Attributes
+    ----------
+    argument : Monomial
+    scale, shift : float
+    units : tuple of Dimension
+        Of the scale and of the shift, which is that of the sum.
+    """
+
+    argument: Monomial
+    scale: float
+    shift: float
+    units: tuple[Dimension, Dimension]
+
+    @cached_property
+    def key(self) -> str:
+        return f"[{self.scale!r},{self.shift!r}]({self.argument.key})"
+
+
+Base = Symbol | Opaque | Sum | Absolute | Call | Shifted
 
 
 @dataclass(frozen=True)
@@ -144,7 +167,6 @@ class _Lost(Exception):
     """A step would leave a formula that is defined where the one before is not, or nothing at all."""
 
 
-@lru_cache(maxsize=4096)
 def simplified(expression: Expression) -> Monomial:
     """The formula with its factors collected and its like terms added; it has the same value wherever the formula is defined.
 
@@ -155,9 +177,18 @@ def simplified(expression: Expression) -> Monomial:
     >>> written(Expression.apply("div", Expression.apply("cb", a), Expression.apply("div", b, a)), "plain")
     'a⁴/b'
     """
+    units = (part for part in expression.parts() if part.parameters is not None)
+    return _simplified(expression, tuple((part.scale_dimension, part.shift_dimension) for part in units))
+
+
+@lru_cache(maxsize=4096)
+def _simplified(expression: Expression, _units: tuple[tuple[Dimension, Dimension], ...]) -> Monomial:
+    """Equal formulas may have parameters of different units."""
     if expression.is_primary:
         return _of(Symbol(expression.name))
     operands = [simplified(operand) for operand in expression.operands]
+    if expression.parameters is not None:
+        operands = [_argument(operands[0], expression)]
     rule = _RULES.get(expression.name)
     try:
         if rule is None:
@@ -168,6 +199,18 @@ def simplified(expression: Expression) -> Monomial:
     except _Lost:
         return _of(Opaque(expression))
     return result
+
+
+def _argument(operand: Monomial, expression: Expression) -> Monomial:
+    """What an operator with parameters is applied to; a sign of the scale stands in front where there is no shift."""
+    scale, shift = expression.parameters or (1.0, 0.0)
+    units = (expression.scale_dimension, expression.shift_dimension)
+    if shift != 0.0:
+        return _of(Shifted(operand, scale, shift, units))
+    sign = -1 if scale < 0 else 1
+    if abs(scale) == 1.0 and units[0].is_none:
+        return operand.scaled(sign)
+    return _of(Shifted(operand, abs(scale), shift, units)).scaled(sign)
 
 
 def _of(base: Base, power: Power = ONE) -> Monomial:
@@ -192,7 +235,7 @@ def _parts(base: Base) -> Iterator[Monomial]:
     """Monomials that a base is made of."""
     if isinstance(base, Sum):
         yield from base.terms
-    elif isinstance(base, Call):
+    elif isinstance(base, Call | Shifted):
         yield base.argument
     elif isinstance(base, Absolute):
         yield _of(base.base)

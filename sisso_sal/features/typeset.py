@@ -8,11 +8,24 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
+from sisso_sal.features.dimension import Dimension
 from sisso_sal.features.expression import Expression, render
 from sisso_sal.features.names import quoted
 from sisso_sal.features.operators import ATOM
-from sisso_sal.features.simplified import ONE, Absolute, Base, Call, Monomial, Opaque, Power, Sum, Symbol, simplified
-from sisso_sal.features.symbols import latex_symbol, mathml_symbol
+from sisso_sal.features.simplified import (
+    ONE,
+    Absolute,
+    Base,
+    Call,
+    Monomial,
+    Opaque,
+    Power,
+    Shifted,
+    Sum,
+    Symbol,
+    simplified,
+)
+from sisso_sal.features.symbols import latex_symbol, mathml_symbol, number_in, unit_behind
 
 _DIGITS, _RAISED_DIGITS = "0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"
 RAISED, _LOWERED = str.maketrans(_DIGITS, _RAISED_DIGITS), str.maketrans(_RAISED_DIGITS, _DIGITS)
@@ -53,6 +66,16 @@ class Notation:
     has_bar: bool
     roots_hold: bool
 
+    @property
+    def for_people(self) -> str:
+        """The form of `render` with units behind parameters."""
+        return "units" if self.own == "text" else self.own
+
+    def quantity(self, value: float, unit: Dimension) -> str:
+        """A number above zero with its unit."""
+        behind = unit_behind(unit, self.for_people)
+        return number_in(value, self.for_people) + (raised_unit(behind) if self.times == "·" else behind)
+
     def raised(self, base: str, exponent: int) -> str:
         """A power of a base that needs no parentheses."""
         if self.own == "latex":
@@ -62,6 +85,18 @@ class Notation:
             number = f"<mn>{exponent}</mn>"
             return f"<msubsup>{index[1]}{number}</msubsup>" if index else f"<msup><mrow>{base}</mrow>{number}</msup>"
         return base + (str(exponent).translate(RAISED) if self.times == "·" else f"**{exponent}")
+
+
+def raised_unit(unit: str) -> str:
+    """A unit with raised exponents.
+
+    Examples
+    --------
+    >>> raised_unit("eV*AA/K**2")
+    'eV·AA/K²'
+    """
+    text = re.sub(r"\*\*(\d+)", lambda power: power[1].translate(RAISED), unit)
+    return re.sub(r"(?<!\*)\*(?!\*)", "·", text)
 
 
 _PART = '<mrow><mspace width="0.15em"/><mstyle scriptlevel="0">{}</mstyle><mspace width="0.15em"/></mrow>'
@@ -151,7 +186,7 @@ def _signs_in_ascii(text: str) -> str:
 
 def _order(factor: tuple[Base, Power]) -> tuple:
     base, power = factor
-    return isinstance(base, Sum), -abs(power.value), base.key
+    return isinstance(base, Sum | Shifted), -abs(power.value), base.key
 
 
 @dataclass(frozen=True)
@@ -226,12 +261,25 @@ class _Writer:
         if isinstance(base, Symbol):
             return Piece(self.symbols.get(base.name) or self.form.symbol(base.name), ATOM)
         if isinstance(base, Opaque):
-            return Piece(*render(base.expression, self.form.own, self.symbols))
+            return Piece(*render(base.expression, self.form.for_people, self.symbols))
         if isinstance(base, Sum):
             return Piece(self._sum(base.terms), SUM)
         if isinstance(base, Absolute):
             return Piece(self.form.bars.format(self._base(base.base).text), ATOM)
-        return self._call(base)
+        return self._call(base) if isinstance(base, Call) else self._shifted(base)
+
+    def _shifted(self, base: Shifted) -> Piece:
+        """A scale of one without unit is left out, and so is a shift of zero."""
+        piece, (per_argument, unit) = self.monomial(base.argument), base.units
+        if abs(base.scale) != 1.0 or not per_argument.is_none:
+            factors = [self.form.quantity(abs(base.scale), per_argument), self._held(piece, PRODUCT)]
+            piece = Piece(self.form.times.join(factors), PRODUCT)
+        if base.scale < 0:
+            piece = Piece(self.form.negative.format(self._held(piece, PRODUCT)), SUM)
+        if base.shift == 0.0:
+            return piece
+        sign = self.form.minus if base.shift < 0 else self.form.plus
+        return Piece(piece.text + sign + self.form.quantity(abs(base.shift), unit), SUM)
 
     def _call(self, call: Call) -> Piece:
         inner = self.monomial(call.argument)

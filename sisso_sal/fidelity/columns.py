@@ -47,6 +47,17 @@ class EstimateQuestion:
     oxygen_correction: float = 0.0
     quantity: str = ""
 
+    def beside(self, formula: str) -> tuple[str, ...]:
+        """What must be known beside an oxide.
+
+        Examples
+        --------
+        >>> EstimateQuestion(chosen={"MgO": ()}).beside("MgO")
+        ()
+        """
+        chosen = self.chosen.get(formula)
+        return competitors_of(formula, self.rule) if chosen is None else tuple(chosen)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RowEstimate:
@@ -159,11 +170,6 @@ class Estimator:
         energy = None if relaxed.energy is None else relaxed.energy + shift
         return Phase(formula=formula, name=name, energy=energy, reason=relaxed.reason)
 
-    def needed(self, formula: str) -> tuple[str, ...]:
-        """What must be known beside an oxide."""
-        chosen = self.question.chosen.get(formula)
-        return competitors_of(formula, self.question.rule) if chosen is None else tuple(chosen)
-
     def estimate(self, formula: str) -> RowEstimate:
         """What is known of an oxide; nothing is raised for what cannot be known, it has a reason."""
         try:
@@ -209,7 +215,7 @@ class Estimator:
             quantity=quantity,
             conditions=self.question.conditions,
             ions=self.question.ions,
-            competitors=self.needed(formula),
+            competitors=self.question.beside(formula),
         )
 
     def _inside(self, metals: Sequence[str]) -> list[Phase]:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -135,11 +136,11 @@ def read_energies(path: str | os.PathLike[str]) -> EnergiesFile:
     Raises
     ------
     TableError
-        A column is missing, a cell is none, or the first line does not say how the energies were made.
+        A column is missing, a cell is no number, a structure is there twice, or the first line does not say how energies were made.
     """
     path = Path(path)
-    origin = _origin(path)
     file = read_columns(path)
+    origin = _origin(path)
     columns = {column.header: column.texts() for column in file.columns}
     if missing := [header for header in _NEEDED if header not in columns]:
         raise TableError(f"{path}: needs the columns {', '.join(_NEEDED)}, found no '{missing[0]}'")
@@ -149,6 +150,9 @@ def read_energies(path: str | os.PathLike[str]) -> EnergiesFile:
     for row in range(file.n_rows):
         cells = {header: cells[row] for header, cells in columns.items()}
         key = formula_key(cells["formula"])
+        if (key, cells["structure"]) in outcomes:
+            twice = f"'{cells['structure']}' of {cells['formula']}"
+            raise TableError(f"{file.place(row)}: needs each structure once, found {twice} a second time")
         formulas.setdefault(key, cells["formula"])
         outcomes[key, cells["structure"]] = _relaxed(cells, file, row)
         starts[key, cells["structure"]] = cells.get("start", "")
@@ -166,7 +170,7 @@ def read_energies(path: str | os.PathLike[str]) -> EnergiesFile:
 
 
 def _origin(path: Path) -> _Origin | None:
-    """What the first line says; None where it is no comment."""
+    """What the first line of a file that was read says; None where it is no comment."""
     try:
         with writing(path), path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
@@ -187,9 +191,12 @@ def _relaxed(cells: Mapping[str, str], file: ColumnFile, row: int) -> Relaxed:
     def number(header: str) -> float | None:
         text = cells.get(header, "")
         try:
-            return float(text) if text else None
+            value = float(text) if text else 0.0
         except ValueError:
-            raise TableError(f"{file.place(row)}, column '{header}': needs a number, found '{text}'") from None
+            value = math.nan
+        if not math.isfinite(value):
+            raise TableError(f"{file.place(row)}, column '{header}': needs a number, found '{text}'")
+        return value if text else None
 
     energy = number("energy (eV/atom)")
     reason = cells.get("reason", "")

@@ -14,7 +14,7 @@ from sisso_sal.fidelity.fitted import FittedScheme, fit_scheme
 from sisso_sal.fidelity.parts import RELAXATIONS, KeptParts, Kind
 from sisso_sal.fidelity.potentials import Potential
 from sisso_sal.fidelity.schemes import Scheme, scheme_of
-from sisso_sal.fidelity.starts import Plan, Start, competitors_of, metals_of, plan
+from sisso_sal.fidelity.starts import Plan, Start, metals_of, plan
 from sisso_sal.oracle.engines.relaxation import RelaxationSettings, Relaxed
 from sisso_sal.oxides.elements import parse_formula
 from sisso_sal.oxides.structures import formula_key
@@ -53,7 +53,7 @@ def needed_plan(
         Oxides that a scheme is fitted to.
     """
     rows = [formula for formula in dict.fromkeys(formulas) if _is_oxide(formula)]
-    beside = [other for row in rows for other in question.chosen.get(row) or competitors_of(row, question.rule)]
+    beside = [other for row in rows for other in question.beside(row)]
     metals = [metal for formula in (*rows, *measured) for metal in metals_of(formula)]
     return plan([*rows, *beside, *measured, *metals], own, max_prototypes)
 

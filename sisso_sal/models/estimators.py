@@ -145,7 +145,10 @@ def names_of_tasks(tasks: Any, n: int) -> np.ndarray:
     FitError
         There are other names than rows, or an empty one.
     """
-    names = np.array([str(task) for task in ([tasks] * n if np.ndim(tasks) == 0 else tasks)], dtype=object)
+    from pandas import isna
+
+    given = [tasks] * n if np.ndim(tasks) == 0 else tasks
+    names = np.array(["" if isna(task) else str(task) for task in given], dtype=object)
     if len(names) != n:
         raise FitError(f"tasks: needs a name for each of {n} samples, found {len(names)}")
     if not all(names):

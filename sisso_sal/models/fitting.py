@@ -22,7 +22,7 @@ from sisso_sal.engine.refit import Fit
 from sisso_sal.engine.search import SubspaceFits, search
 from sisso_sal.errors import FitError, ModelFileError, SettingsError
 from sisso_sal.features.expression import Expression
-from sisso_sal.features.operator_names import OperatorNames, names_of
+from sisso_sal.features.operator_names import OperatorNames, names_of, several
 from sisso_sal.features.operators import DEFAULT_OPERATORS
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
 from sisso_sal.features.stored import SAME_VALUE
@@ -105,7 +105,7 @@ class SearchSettings:
             raise SettingsError(f"n_sis: {needed}, found {len(self.n_sis)}")
         if self.n_scored < 0:
             raise SettingsError(f"n_scored: needs a number >= 0, found {self.n_scored!r}")
-        if not 0 < self.max_correlation <= 1:
+        if not (isinstance(self.max_correlation, int | float | np.number) and 0 < self.max_correlation <= 1):
             raise SettingsError(f"max_correlation: needs a number above 0, at most 1, found {self.max_correlation!r}")
         if self.threads is not None and self.threads < 1:
             raise SettingsError(f"threads: needs a number >= 1, found {self.threads!r}")
@@ -126,9 +126,9 @@ def space_settings(parameters: Mapping[str, Any]) -> SpaceSettings:
     Raises
     ------
     SettingsError
-        One is out of range, or more rungs have operators than there are.
+        One is out of range or of another kind, or more rungs have operators than there are.
     """
-    given = DEFAULT_OPERATORS if parameters["operators"] is None else parameters["operators"]
+    given = DEFAULT_OPERATORS if parameters["operators"] is None else several("operators", parameters["operators"])
     operators: OperatorNames = tuple(names if isinstance(names, str) else tuple(names) for names in given)
     n_rungs = 0 if all(isinstance(names, str) for names in operators) else len(operators)
     if n_rungs and n_rungs > (rung := parameters["rung"]):
@@ -136,7 +136,7 @@ def space_settings(parameters: Mapping[str, Any]) -> SpaceSettings:
     names = ("rung", "max_complexity", "max_features", "min_abs", "max_abs", "unit_rules")
     return SpaceSettings(
         operators=operators,
-        param_operators=tuple(parameters.get("param_operators", ())),
+        param_operators=several("param_operators", parameters.get("param_operators", ())),
         logarithms=parameters.get("regression") == "log",
         **{name: parameters[name] for name in names},
     )

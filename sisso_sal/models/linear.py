@@ -351,8 +351,7 @@ def _read_expression(term: TermRecord, units: Mapping[str, str], rules: UnitRule
 
 def _product(model: SISSOModel, head: str) -> str:
     """A product of powers over several lines; quantities are in the units of the table."""
-    with np.errstate(over="ignore"):
-        lines = [f"{head} =  {np.exp(model.intercept):.6g}"]
+    lines = [f"{head} =  {spelling.prefactor(model.intercept, 6)}"]
     pad = " " * (len(head) + 1)
     for term in model.terms:
         is_size = term.expression.name in ("abs", "abs_diff") and not term.expression.is_primary

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from math import exp
 from typing import Any, Protocol
 
@@ -11,7 +13,7 @@ from sisso_sal.errors import SettingsError
 from sisso_sal.features.expression import Expression
 from sisso_sal.features.names import quoted
 from sisso_sal.features.symbols import latex_symbol, latex_text, mathml_symbol
-from sisso_sal.features.typeset import RAISED, written
+from sisso_sal.features.typeset import raised_unit, written
 from sisso_sal.features.unit_rules import SISSO
 from sisso_sal.models.transform import TargetTransform
 
@@ -68,13 +70,13 @@ def shown(model: Spelled, target: str, target_unit: str = "") -> str:
     if model.is_product:
         pad = " " * (len(name) + 1)
         factors = [f"{pad}· {size}^{_plain_exponent(power)}" for size, power in _powers(model, "plain")]
-        return "\n".join([f"{name} =  {_factor_of(model):.6g}", *factors])
+        return "\n".join([f"{name} =  {prefactor(model.intercept, 6)}", *factors])
     head = model.link.phrase(name)
     lines = [f"{head} = {' ' if model.intercept >= 0 else '-'}{abs(model.intercept):.6g}"]
     pad = " " * (len(head) + 1)
     for term, unit in zip(model.terms, model.coefficient_units(target_unit), strict=True):
         sign, size = "-" if term.coefficient < 0 else "+", f"{abs(term.coefficient):.6g}"
-        quantity = f"{size} {_raised(unit)}" if unit else size
+        quantity = f"{size} {raised_unit(unit)}" if unit else size
         lines.append(f"{pad}{sign} {quantity} · {written(term.expression, 'plain', factor=True)}")
     return "\n".join(lines)
 
@@ -85,26 +87,37 @@ def _powers(model: Spelled, form: str) -> list[tuple[str, float]]:
     return [(written(size, form), term.coefficient) for size, term in zip(sizes, model.terms, strict=True)]
 
 
-def _factor_of(model: Spelled) -> float:
-    """What the powers are multiplied by."""
-    return exp(min(model.intercept, LARGEST_EXPONENT))
+def prefactor(intercept: float, n_digits: int | None = None) -> str:
+    """What a product of powers is multiplied by, e to the intercept, also where it is beyond the range of a double.
+
+    Parameters
+    ----------
+    intercept : float
+    n_digits : int, optional
+        Significant digits; by default all that a double has.
+
+    Examples
+    --------
+    >>> prefactor(0.0, 6), prefactor(-1800.0, 6), prefactor(1000.0, 3)
+    ('1', '1.8618e-782', '1.97e+434')
+    """
+    value = exp(min(intercept, LARGEST_EXPONENT))
+    if value >= sys.float_info.min and intercept <= LARGEST_EXPONENT:
+        return repr(value) if n_digits is None else f"{value:.{n_digits}g}"
+    exact = Decimal(intercept).exp(Context(prec=30, Emax=MAX_EMAX, Emin=MIN_EMIN))
+    mantissa, _, power = f"{exact:.{(n_digits or 17) - 1}e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{power}"
 
 
 def _plain_exponent(value: float) -> str:
     return f"({value:.6g})" if value < 0 else f"{value:.6g}"
 
 
-def _raised(unit: str) -> str:
-    """A unit with raised exponents."""
-    text = re.sub(r"\*\*(\d+)", lambda power: power[1].translate(RAISED), unit)
-    return re.sub(r"(?<!\*)\*(?!\*)", "·", text)
-
-
 def latex(model: Spelled, target: str) -> str:
     """The model as one line of LaTeX with simplified formulas; coefficients are in units of the target over the descriptor."""
     if model.is_product:
         factors = (rf" \, {{{size}}}^{{{_latex_number(power)}}}" for size, power in _powers(model, "latex"))
-        return f"{latex_symbol(target)} = {_latex_number(_factor_of(model))}{''.join(factors)}"
+        return f"{latex_symbol(target)} = {_latex_power(prefactor(model.intercept, 6))}{''.join(factors)}"
     head = latex_symbol(target) if model.link.is_identity else rf"\text{{{latex_text(model.link.phrase(target))}}}"
     text = f"{head} = {_latex_number(model.intercept)}"
     for term in model.terms:
@@ -115,7 +128,11 @@ def latex(model: Spelled, target: str) -> str:
 
 
 def _latex_number(value: float) -> str:
-    mantissa, _, exponent = f"{value:.6g}".partition("e")
+    return _latex_power(f"{value:.6g}")
+
+
+def _latex_power(number: str) -> str:
+    mantissa, _, exponent = number.partition("e")
     return rf"{mantissa} \times 10^{{{int(exponent)}}}" if exponent else mantissa
 
 
@@ -126,7 +143,7 @@ def mathml(model: Spelled, target: str) -> str:
             f"<mo>⋅</mo><msup><mrow>{size}</mrow>{_mathml_number(power)}</msup>"
             for size, power in _powers(model, "mathml")
         )
-        head = f"{mathml_symbol(target)}<mo>=</mo>{_mathml_number(_factor_of(model))}"
+        head = f"{mathml_symbol(target)}<mo>=</mo>{_mathml_power(prefactor(model.intercept, 6))}"
         return f'<math display="block"><mrow>{head}{"".join(factors)}</mrow></math>'
     is_target = model.link.is_identity
     head = mathml_symbol(target) if is_target else f"<mtext>{model.link.phrase(mathml_symbol(target))}</mtext>"
@@ -139,12 +156,17 @@ def mathml(model: Spelled, target: str) -> str:
 
 
 def _mathml_number(value: float) -> str:
-    size, _, power = f"{abs(value):.6g}".partition("e")
+    number = _mathml_power(f"{abs(value):.6g}")
+    return f"<mrow><mo>−</mo>{number}</mrow>" if value < 0 else number
+
+
+def _mathml_power(text: str) -> str:
+    size, _, power = text.partition("e")
     number = f"<mn>{size}</mn>"
     if power:
         exponent = str(int(power)).replace("-", "−")
         number += f"<mo>×</mo><msup><mn>10</mn><mn>{exponent}</mn></msup>"
-    return f"<mrow><mo>−</mo>{number}</mrow>" if value < 0 else number
+    return number
 
 
 def python(model: Spelled) -> str:

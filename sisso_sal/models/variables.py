@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import chain, pairwise, zip_longest
+from itertools import accumulate, chain, pairwise, zip_longest
 from math import ceil
 from typing import Any
 
@@ -183,15 +183,15 @@ def ranked_by_pairs(parameters: Mapping[str, Any], table: TrainingTable, progres
     own |= {"dim": _largest(parameters, table), "n_sis": N_RANKED, "n_residual": N_RESIDUAL}
     searched = logged(table) if parameters.get("regression") == "log" else table
     prepared = prepare(searched, space_settings(own), search_settings(own, N_BEST))
-    space, size = prepared.space, prepared.size
+    space = prepared.space
     problem = Problem(prepared.target, prepared.weights, np.ones(len(prepared.names), dtype=bool))
     announce([prepared.cost([problem])])
     centre, threads = prepared.settings.fit_intercept, prepared.settings.n_threads
-    (found,), _ = search(space, [problem], size, centre=centre, threads=threads, progress=progress)
+    (found,), _ = search(space, [problem], prepared.size, centre=centre, threads=threads, progress=progress)
     if not found.is_complete:
         raise KeyboardInterrupt
     best = [fit.subset for fits in reversed(found.fits) for fit in fits[:N_BEST]]
-    ends = [min(len(found.subspace), sum(size.sizes[:d])) for d in range(size.dim + 1)]
+    ends = [0, *accumulate(found.sizes)]
     in_turn = zip_longest(*(range(start, stop) for start, stop in pairwise(ends)))
     formula = cache(space.expression)
     numbers = (number for some in chain(best, in_turn) for number in some if number is not None)

@@ -73,6 +73,12 @@ def test_a_saved_model_gives_class_and_probability(folder):
         assert told in refused("export", "saved.json", *options, folder=folder)
 
 
+def test_a_width_of_zero_is_taken(folder):
+    arguments = ("fit", "table.csv", "--target", "phase", *SMALL, "--criterion", "overlap", "--force", "-q")
+    call(*arguments, "--width", "0", "--out", "sharp.json", folder=folder)
+    assert load_model(folder / "sharp.json")[0].width == 0.0
+
+
 def test_whole_numbers_are_classes_where_that_is_asked_for(folder):
     options = (
         "--classify",

@@ -167,6 +167,14 @@ def test_energies_of_a_file_need_no_potential(undisturbed, folder):
     assert other.stderr.endswith("holds energies of springs:Noted, not of the one that was asked for\n")
 
 
+def test_columns_of_the_same_name_are_replaced_whatever_their_unit(undisturbed, folder):
+    lines = zip(TABLE.splitlines(), ["H_f_noted (meV/atom)", *"123456"], strict=True)
+    (folder / "c.csv").write_text("".join(f"{line},{cell}\n" for line, cell in lines))
+    done = estimate(folder, "--energies", undisturbed / "e.csv.gz")
+    assert done.stderr == "note: replaced by new values: H_f_noted (meV/atom)\n"
+    assert (folder / "c.estimated.csv").read_bytes() == (undisturbed / "c.estimated.csv").read_bytes()
+
+
 def test_a_damaged_line_is_told_and_computed_again(undisturbed, folder):
     estimate(folder, *POTENTIAL)
     file = folder / "c.estimates" / "parts.jsonl"

@@ -74,6 +74,14 @@ def test_low_none_makes_it_a_feature_and_another_column_is_named(folder):
     assert line == "error: low: needs primary features of the table, found 'c' where there are a, b, dG_chgnet"
 
 
+def test_the_largest_error_takes_no_low_column_unless_one_is_named(folder):
+    arguments = ("fit", "law.csv", "--target", "dG", *SMALL, "--criterion", "max_abs_error")
+    document = strict(call(*arguments, "--json", folder=folder).stdout)
+    assert document["low"] is None
+    line = refused(*arguments, "--low", "dG_chgnet", folder=folder)
+    assert line == "error: low: needs the criterion rmse, found max_abs_error"
+
+
 def test_the_number_is_the_model_where_formulas_are_no_better(folder):
     done = call("fit", "noisy.csv", "--target", "dG", *SMALL, "--out", "model.json", folder=folder)
     assert "dG (eV) =  0\n        + 1 · dG_chgnet" in done.stdout

@@ -35,3 +35,13 @@ def test_what_is_refused(rates):
     line = refused("fit", "rates.csv", "--target", "k", "--param-operators", "mult", folder=rates)
     assert line.startswith("error: param_operators: needs names from abs, inv, ")
     assert line.endswith("found 'mult', which takes no parameters")
+
+
+def test_what_is_shown_and_exported_has_the_numbers(rates):
+    options = ("--target", "k", "--dim", "1", "--n-sis", "5", "--threads", "1", "--param-operators", "exp")
+    done = call("fit", "rates.csv", *options, "--operators", "mult", "--out", "shown.json", folder=rates)
+    assert "+ 4.2 · E·exp(-0.0052 [1/K]·T)" in done.stdout
+    latex = call("export", "shown.json", "--format", "latex", folder=rates).stdout
+    assert r"\exp\left(-0.0052\,\mathrm{K}^{-1} \cdot T\right)" in latex
+    line = refused("fit", "rates.csv", *options, "--sisso-output", "files", folder=rates)
+    assert line == "error: sisso-output: needs operators without fitted scales and shifts, found --param-operators exp"

@@ -457,6 +457,14 @@ def test_operators_with_parameters_of_sisso_cpp(tmp_path):
     assert "param_opset add: takes no parameters here" in found.without_counterpart
 
 
+def test_a_log_regression_of_sisso_cpp_has_operators_without_parameters(tmp_path):
+    changes = {"param_opset": ["exp"], "calc_type": "log_regression"}
+    found = read_foreign(cpp(tmp_path, changes), "diamond")
+    assert "param_operators" not in found.settings
+    told = "param_opset=exp: a log regression has operators without parameters here"
+    assert told in found.without_counterpart
+
+
 def test_an_input_of_sisso_cpp(tmp_path):
     found = read_foreign(cpp(tmp_path), "diamond")
     assert found.program == "SISSO++"
@@ -613,6 +621,14 @@ def test_more_than_the_space_has_is_cut_and_said(tmp_path):
     document = json.loads(command(tmp_path, "--threads", 1, "--json").stdout)
     assert "nf_sis=1000000: the space has 18 features; all are kept" in document["imported"]["notes"]
     assert len(document["models"]) == 4
+
+
+def test_sizes_of_dimensions_are_run_and_cut(tmp_path):
+    fortran(tmp_path, PLAIN.replace("nf_sis=10", "nf_sis=1000000,5").replace("desc_dim=1", "desc_dim=2"), SIX)
+    done = command(tmp_path, "--threads", 1)
+    assert "note: nf_sis=1000000,5: the space has 18 features; all are kept\n" in done.stderr
+    fortran(tmp_path, PLAIN.replace("nf_sis=10", "nf_sis=6,5").replace("desc_dim=1", "desc_dim=2"), SIX)
+    assert "all are kept" not in command(tmp_path, "--threads", 1).stderr
 
 
 @pytest.mark.parametrize("n_features", [1, 2])

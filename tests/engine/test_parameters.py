@@ -148,6 +148,14 @@ def test_tidied_parameters_say_the_same_and_are_short():
     assert (_shortest(0.123456789012, 1e-10), _shortest(1e-12, 1e-9)) == (0.123456789, 0.0)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_root_at_its_zero_is_no_step_and_no_warning():
+    x = np.linspace(0.5, 2.0, 9)
+    root = Expression.apply("cbrt", X, parameters=(1.0, -x[4]))
+    fit = ParameterFit([root], [{"x": x}], x**2, np.full(9, 1 / 9), True)
+    assert not fit.slopes(np.zeros(fit.n_free)).any()
+
+
 def test_without_parameters_nothing_changes():
     space = a_space(param_operators=())
     problem = a_problem(space, np.arange(25.0))
@@ -172,7 +180,7 @@ def test_new_features_are_numbered_behind_the_stored_ones():
     new = extended.take(np.arange(len(chosen[0]), len(extended)))
     assert 0 < len(new) <= 4
     assert space.is_added(new.left).all()
-    assert len(extended.plain(space)) == len(chosen[0])
+    assert [len(part) for part in extended.by_origin(space)] == [len(chosen[0]), len(new)]
     best = space.expression(*new.triple(0))
     assert str(best) == "exp(-0.8*a)"
     assert space.key(*new.triple(0)) == best.key
@@ -228,4 +236,4 @@ def test_an_exponential_of_minus_gets_a_scale_too():
     best = space.expression(*result.subspace.triple(result.fits[0][0].subset[0]))
     assert best.shape == "add(a,exp[](b))"
     assert own_parameters(best.operands[1]) == pytest.approx([-1.7, 0.2], abs=1e-3)
-    assert Selection.empty().plain(space).left.size == 0
+    assert Selection.empty().by_origin(space)[0].left.size == 0

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sisso_sal.features.expression import Expression
 from sisso_sal.features.operators import OPERATORS
+from sisso_sal.features.parameters import RULES
 from sisso_sal.features.reading import parse_formula
 from sisso_sal.features.simplified import _RULES, simplified
 from sisso_sal.features.typeset import FORMS, in_ascii, written
@@ -18,6 +19,10 @@ from sisso_sal.features.unit_rules import UNIT_RULES
 NAMES = ("a", "b", "c")
 FREE = UNIT_RULES["none"]
 MOST = mpmath.mpf(10) ** 9
+
+
+PARAMETERS = st.tuples(st.sampled_from([1.0, -1.0, 0.5, -1.75]), st.sampled_from([0.0, 0.25, -1.5]))
+"""Numbers that have the same value in text of six digits."""
 
 
 class Undefined(Exception):
@@ -50,6 +55,9 @@ def exact(expression, columns):
     if expression.is_primary:
         return columns[expression.name]
     inner = [exact(operand, columns) for operand in expression.operands]
+    if expression.parameters is not None:
+        scale, shift = expression.parameters
+        inner = [_sized(scale * inner[0] + shift)]
     text = expression.operator.text.format(*(f"v{i}" for i in range(len(inner))))
     return _sized(_value(text, dict(zip(("v0", "v1"), inner, strict=False))))
 
@@ -73,7 +81,9 @@ def formulas(draw, depth=4):
     if depth == 0 or draw(st.integers(0, 3)) == 0:
         return Expression.primary(draw(st.sampled_from(NAMES)))
     row = OPERATORS[draw(st.sampled_from(sorted(OPERATORS)))]
-    return Expression.apply(row.name, *(draw(formulas(depth=depth - 1)) for _ in range(row.arity)), rules=FREE)
+    operands = [draw(formulas(depth=depth - 1)) for _ in range(row.arity)]
+    own = draw(st.none() | PARAMETERS) if row.name in RULES else None
+    return Expression.apply(row.name, *operands, rules=FREE, parameters=own)
 
 
 @settings(max_examples=400, deadline=None)
@@ -156,6 +166,39 @@ SHOWN = [
 def test_formulas_as_a_person_would_write_them(formula, plain, ascii_text, latex):
     expression = parse_formula(formula, UNITS)
     assert [written(expression, form) for form in ("plain", "ascii", "latex")] == [plain, ascii_text, latex]
+
+
+R, K = Expression.primary("r", "AA"), Expression.primary("k", "eV")
+DECAY = Expression.apply("exp", R, parameters=(-0.5200000001, 0.0))
+PARAMETRISED = [
+    (
+        Expression.apply("mult", K, DECAY), "exp(-0.52 [1/Å]·r)·k",
+        r"\exp\left(-0.5200000001\,\text{\AA{}}^{-1} \cdot r\right) \cdot k",
+    ),
+    (Expression.apply("inv", R, parameters=(1.0, 0.5)), "1/(r + 0.5 [Å])", r"\frac{1}{r + 0.5\,\text{\AA{}}}"),
+    (
+        Expression.apply("sqrt", Expression.apply("sq", R), parameters=(-1.0, 2.0)), "√(-r² + 2 [Å²])",
+        r"\sqrt{-r^{2} + 2\,\text{\AA{}}^{2}}",
+    ),
+    (Expression.apply("mult", DECAY, Expression.apply("exp", K, parameters=(2.0, 0.0))), "exp(2 [1/eV]·k - 0.52 [1/Å]·r)", None),
+    (Expression.apply("sq", R, parameters=(1.0, -3.5)), "(r - 3.5 [Å])²", None),
+    (Expression.apply("abs", R, parameters=(1.0, -3.5)), "|r - 3.5 [Å]|", None),
+    (Expression.apply("log", Expression.apply("sub", R, R), parameters=(0.25, 3.5)), "log(0.25 [1/Å]·(r - r) + 3.5)", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("formula", "plain", "latex"), PARAMETRISED)
+def test_scales_and_shifts_are_shown_with_their_units(formula, plain, latex):
+    assert written(formula, "plain") == plain
+    assert latex is None or written(formula, "latex") == latex
+
+
+def test_units_of_parameters_are_those_of_the_formula_that_is_asked_for():
+    told = [
+        written(Expression.apply("exp", Expression.primary("T", unit), parameters=(2.0, 0.0)), "plain")
+        for unit in ("K", "", "eV")
+    ]
+    assert told == ["exp(2 [1/K]·T)", "exp(2·T)", "exp(2 [1/eV]·T)"]
 
 
 def test_every_operator_has_a_rule():

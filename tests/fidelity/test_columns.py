@@ -126,6 +126,16 @@ def test_the_plan_has_rows_competitors_and_measured_oxides():
     assert planned.lacking == {}
 
 
+def test_the_plan_has_ones_own_competitors_alone():
+    question = EstimateQuestion(chosen={"MgTiO3": ["MgO"], "TiO2": []})
+    planned = needed_plan(["MgTiO3", "TiO2"], question, max_prototypes=1)
+    assert {start.formula for start in planned.starts} == {"Mg", "Ti", "MgO", "TiO2", "MgTiO3"}
+    assert {one.formula for one in needed_plan(["TiO2"], EstimateQuestion(chosen={"TiO2": []})).starts} == {
+        "TiO2",
+        "Ti",
+    }
+
+
 def test_what_has_no_structure_is_told():
     planned = plan(["N2O5", "N"])
     assert set(planned.lacking) == {"N2"}

@@ -53,6 +53,11 @@ def test_a_plain_table_has_no_origin_and_what_did_not_converge_has_no_energy(tmp
             b"formula,structure,energy (eV/atom)\nMgO,rocksalt,low\n",
             "row 1 (line 2), column 'energy (eV/atom)': needs a number, found 'low'",
         ),
+        (b"formula,structure,energy (eV/atom)\nMgO,a,nan\n", "column 'energy (eV/atom)': needs a number, found 'nan'"),
+        (
+            b"formula,structure,energy (eV/atom)\nMgTiO3,a,-6\nTi1Mg1O3,a,-7\n",
+            "row 2 (line 3): needs each structure once, found 'a' of Ti1Mg1O3 a second time",
+        ),
         (b"# by hand\nformula,structure,energy (eV/atom)\nMgO,a,-6\n", "line 1: needs how the energies were made"),
         (gzip.compress(b"formula,structure,energy (eV/atom)\nMgO,a,-6\n", mtime=0)[:-12], "needs a whole gzip file"),
     ],
@@ -62,6 +67,11 @@ def test_a_file_with_a_defect(tmp_path, content, told):
     with pytest.raises(TableError) as caught:
         read_energies(tmp_path / "e.csv")
     assert told in str(caught.value)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(TableError, match="there is no such file"):
+        read_energies(tmp_path / "e.csv")
 
 
 def test_the_shipped_file_goes_on_where_it_was(tmp_path, monkeypatch, capsys):

@@ -1,6 +1,8 @@
 """Log regression: planted products, invariances, files, exports, what is refused."""
 
 import json
+import re
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -165,3 +167,25 @@ def test_a_feature_with_a_zero_is_counted():
     assert model.rejected_["0"] == {"domain": 1}
     assert model.n_features_["0"] == 3
     assert model.model_.rmse < 1e-9
+
+
+def test_prefactors_of_few_digits_and_beyond_the_range_of_doubles():
+    rng = np.random.default_rng(1)
+    X = pd.DataFrame({"n (1/m**3)": rng.uniform(1, 2, 30) * 1e40, "b": rng.uniform(1, 2, 30)})
+    y = (X["n (1/m**3)"] / 1e40) ** 20 / X["b"] * np.exp(0.001 * rng.normal(size=30))
+    model = fitted(X, y, rung=0, max_abs=1e100).model_
+    expected = Decimal(model.intercept).exp()
+    assert -900 < expected.adjusted() < -700
+    for digits, tolerance in ((3, 1e-2), (None, 1e-12)):
+        latex = export_model([model], "latex", target="T", target_unit="", units={}, n_digits=digits)
+        mantissa, power = re.search(r"&= (\S+) \\times 10\^{(-\d+)}", latex).groups()
+        assert float(Decimal(f"{mantissa}e{power}") / expected) == pytest.approx(1, abs=tolerance)
+        assert len(mantissa) <= 1 + (digits or 17)
+    assert re.search(r"y =  \d\.\d+e-\d{3}\n", model.equation("y"))
+    assert model.shown("y").startswith(model.equation("y").split("\n")[0])
+    assert re.search(r"= \d\.\d+ \\times 10\^{-\d{3}} ", model.latex("y"))
+    assert re.search(r"<mn>10</mn><mn>−\d{3}</mn>", model.mathml("y"))
+    small = export_model(
+        [fitted(*planted(noise=0.1)).model_], "latex", target="T", target_unit="", units={}, n_digits=3
+    )
+    assert re.search(r"T &= \d\.\d+ ", small)

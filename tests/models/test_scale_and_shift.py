@@ -11,6 +11,7 @@ import pytest
 
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.export import export_model
+from sisso_sal.features.slopes import own_parameters
 from sisso_sal.models.ensemble import SISSOEnsemble
 from sisso_sal.models.files import load_model, save_model
 from sisso_sal.models.linear import SISSOModel, Term
@@ -68,6 +69,36 @@ def test_a_shift_where_a_scale_says_nothing(operator, law, parameters):
     model = SISSORegressor(**SMALL, param_operators=(operator,), rung=1, dim=1).fit(X, 3 * law(X[:, 2]) - 2).model_
     assert term_of(model, f"{operator}[](x2)")[1] == pytest.approx(parameters, abs=1e-3)
     assert model.rmse < 1e-6
+
+
+def test_models_with_parameters_are_ranked_by_the_criterion():
+    rng = np.random.default_rng(11)
+    X = table(40, 3)
+    y = np.exp(-0.7 * X[:, 0]) + np.sin(2 * X[:, 1]) + 0.2 * rng.normal(size=40)
+    search = {"rung": 1, "dim": 3, "n_residual": 10, "param_operators": ("exp", "sin"), "n_models": None}
+    fitted = SISSORegressor(**SMALL | {"n_sis": 4} | search, criterion="max_abs_error").fit(X, y)
+    for models in fitted.alternatives_:
+        largest = [model.max_abs_error for model in models]
+        assert largest == sorted(largest)
+        assert [model.rmse for model in models] != sorted(model.rmse for model in models)
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+def test_features_with_parameters_keep_to_the_largest_correlation(intercept):
+    rng = np.random.default_rng(3)
+    X = table(40, 3)
+    y = np.exp(-0.7 * X[:, 0]) * X[:, 1] + np.sin(2 * X[:, 1]) + 0.1 * rng.normal(size=40)
+    search = {"rung": 1, "dim": 3, "n_residual": 3, "param_operators": ("exp", "sin"), "max_correlation": 0.6}
+    fitted = SISSORegressor(**SMALL | {"n_sis": 6} | search, fit_intercept=intercept).fit(X, y)
+    columns = {f"x{number}": X[:, number] for number in range(3)}
+    with_own = 0
+    for model in [model for models in fitted.alternatives_ for model in models]:
+        rows = model.descriptors(columns)
+        rows = rows - rows.mean(axis=1, keepdims=True) if intercept else rows
+        rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        assert np.abs(np.triu(rows @ rows.T, 1)).max() < 0.6 + 1e-12
+        with_own += any(own_parameters(term.expression).size for term in model.terms) and model.dimension > 1
+    assert with_own > 3
 
 
 def test_two_terms_are_right_only_together():

@@ -109,6 +109,9 @@ def test_what_is_refused():
         MultiTaskSISSO(**SMALL).fit(X, y, tasks=tasks[:3])
     with pytest.raises(FitError, match="found none for sample 1"):
         MultiTaskSISSO(**SMALL).fit(X, y, tasks=np.where(np.arange(30) < 2, "", tasks))
+    for gap in (None, float("nan")):
+        with pytest.raises(FitError, match="found none for sample 1"):
+            MultiTaskSISSO(**SMALL).fit(X, y, tasks=[gap, *tasks[1:]])
     with pytest.raises(SettingsError, match="task_weighting: needs tasks or samples, found 'rows'"):
         MultiTaskSISSO(**SMALL, task_weighting="rows").fit(X, y, tasks=tasks)
     with pytest.raises(SettingsError, match="same_sign: needs the criterion rmse"):

@@ -1,15 +1,26 @@
 """The choice among many primary features: planted laws, promises of the rounds, interruptions."""
 
+from itertools import chain, zip_longest
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sisso_sal.errors import SettingsError
+from sisso_sal.models import variables
+from sisso_sal.models.formulas import find_formulas
 from sisso_sal.models.inputs import checked_table
 from sisso_sal.models.regressor import SISSORegressor
 from sisso_sal.models.variable_selector import VariableSelector
-from sisso_sal.models.variables import SelectionSettings, _subset, ranked_by_pairs, select_variables
+from sisso_sal.models.variables import (
+    N_BEST,
+    N_RESIDUAL,
+    SelectionSettings,
+    _subset,
+    ranked_by_pairs,
+    select_variables,
+)
 
 SEARCH = SISSORegressor(rung=2, dim=1, operators=("add", "sub", "mult", "div"), n_sis=20, threads=1).get_params()
 LAW = ("x07", "x19", "x33")
@@ -35,6 +46,22 @@ def test_a_law_of_rung_2_is_among_what_is_chosen(by):
         assert chosen.models.model.rmse < 1e-9
         assert chosen.names[:3] == chosen.models.needed == LAW
         assert chosen.to_json()["n_seen"] <= 48
+
+
+def test_features_of_the_screenings_are_taken_in_turn(monkeypatch):
+    monkeypatch.setattr(variables, "N_RANKED", 6)
+    table, own = many(p=36), SEARCH | {"dim": 3, "rung": 1, "param_operators": ("exp",)}
+    models = find_formulas(own | {"n_sis": 6, "n_residual": N_RESIDUAL}, table, with_subspaces=True)
+    assert min(map(len, models.subspaces)) > 6
+    place = {feature: number for number, (feature, _) in enumerate(chain(*models.subspaces))}
+    best = [
+        feature
+        for some in reversed(models.alternatives)
+        for model in some[:N_BEST]
+        for feature in sorted((term.expression for term in model.terms), key=place.__getitem__)
+    ]
+    in_turn = [pair[0] for rank in zip_longest(*models.subspaces) for pair in rank if pair is not None]
+    assert ranked_by_pairs(own, table) == list(dict.fromkeys(n for one in [*best, *in_turn] for n in one.primaries()))
 
 
 def test_the_order_of_columns_does_not_matter():

@@ -23,7 +23,7 @@ LARGEST_RUNG, LARGEST_SUBSPACE = 3, 10_000_000
 NAMES = {
     "--dim": "desc_dim", "--n-sis": "n_sis_select", "--rung": "max_rung", "--n-residual": "n_residual",
     "--min-abs": "min_abs_feat_val", "--max-abs": "max_abs_feat_val",
-    "--max-correlation": "max_feat_cross_correlation", "--regression": "calc_type",
+    "--max-correlation": "max_feat_cross_correlation", "--param-operators": "param_opset", "--regression": "calc_type",
     "--max-complexity": "max_complexity in the settings of --out", "--max-features": "max_features in the settings of --out",
 }  # fmt: skip
 """The keyword for each option of this program."""
@@ -242,10 +242,12 @@ def _param_operators(said: Translation) -> None:
     parametrised = [str(name) for name in _listed(said, "param_opset", said.take("param_opset")[1] or [])]
     own = ["exp" if name == "neg_exp" else name for name in parametrised]
     taken = tuple(name for name in PARAM_OPERATORS if name in own)
-    if taken and "task" in said.options:
-        said.without.append(
-            f"param_opset={brief(','.join(parametrised))}: several tasks have operators without parameters here"
-        )
+    kinds = {
+        "several tasks have": "task" in said.options,
+        "a log regression has": said.settings.get("regression") == "log",
+    }
+    if taken and (whose := next((words for words, is_so in kinds.items() if is_so), "")):
+        said.without.append(f"param_opset={brief(','.join(parametrised))}: {whose} operators without parameters here")
     elif taken:
         said.set("param_operators", taken, f"param_opset={brief(','.join(parametrised))}")
     if others := [name for name in own if name not in PARAM_OPERATORS]:
