@@ -311,7 +311,8 @@ class _Standardised:
         weights, labels = self.problem.weights[present], self.problem.labels[present]
         predictors = np.einsum("mld,mdn->mln", betas[:, :, :-1], self.rows[subsets]) + betas[:, :, -1:]
         if self.problem.n_lanes > 1:
-            return losses, (predictors.argmax(axis=1) != labels) @ weights
+            # Not by a matrix product, whose last bit depends on how many subsets there are.
+            return losses, np.where(predictors.argmax(axis=1) != labels, weights, 0.0).sum(axis=1)
         signed = np.where(labels == 1, weights, -weights)
         return losses, _least_errors(predictors[:, 0], signed)
 
