@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sisso_sal.engine.class_problem import ClassProblem
-from sisso_sal.engine.class_search import search_classes
+from sisso_sal.engine.class_search import SubspaceClassFits, search_classes
 from sisso_sal.engine.linear_criterion import LinearCriterion
 from sisso_sal.engine.overlap_criterion import OverlapCriterion
 from sisso_sal.engine.plan import SearchSize
@@ -29,6 +29,7 @@ from sisso_sal.features.space import FeatureSpace, SpaceSettings
 FOLDER = Path(__file__).resolve().parents[1].parent / "shared" / "reference" / "tasks"
 OXIDES = ("add", "sub", "abs_diff", "mult", "div", "inv", "sq", "cb", "six_pow", "sqrt")
 UNITS = ["Å"] * 3 + ["Pauling"] + ["eV"] * 5 + [""] * 5
+RATIOS = ("add", "sub", "mult", "div", "sq", "log")
 ABX3 = ("add", "sub", "mult", "div", "inv", "sq", "cb", "sqrt", "log")
 
 
@@ -150,6 +151,53 @@ def abx3() -> None:
         print(f"            {seconds:.2f} s")
 
 
+def abx3_of_ratios() -> None:
+    """One descriptor of rung 3 of the ratios and the charge of A, as tau has it; then on fifths that the search did not see."""
+    _, values = values_of(CLASSES[3])
+    a, b, x, charge = values[:4]
+    space = FeatureSpace(
+        ["rA_rB", "rX_rB", "nA"], [""] * 3, np.array([a / b, x / b, charge]), SpaceSettings(operators=RATIOS, rung=3)
+    )
+    labels = np.repeat([0, 1], CLASSES[3].sizes)
+    n, allowed = len(labels), np.ones(3, bool)
+    tau = x / b - charge * (charge - (a / b) / np.log(a / b))
+    print(f"\n576 ABX3, {space.n_features} features of rung 3 of rA/rB, rX/rB and the charge of A")
+    criterion = LinearCriterion("accuracy")
+    ((found,), _), seconds = timed(
+        lambda: search_classes(space, [ClassProblem(labels, np.ones(n), allowed)], criterion, [10])
+    )
+    best = found.fits[0][0]
+    print(
+        f"accuracy    1D  right for {100 * (1 - best.errors / n):.1f} %  {formula_of(space, found)}\n            {seconds:.2f} s"
+    )
+    fold = np.random.default_rng(0).permutation(np.arange(n) % 5)
+    problems = [ClassProblem(labels, (fold != k).astype(float), allowed) for k in range(5)]
+    found_of_folds, _ = search_classes(space, problems, criterion, [10])
+    right = np.zeros(2)
+    for k, found in enumerate(found_of_folds):
+        row = found.subspace.values(space)[found.fits[0][0].subset[0]]
+        right += [told_by_threshold(own, labels, fold == k) for own in (row, tau)]
+        print(f"            without fifth {k + 1}: {formula_of(space, found)}")
+    told_of, of_tau = 100 * right / n
+    print(
+        f"            right on fifths left out: {told_of:.1f} %, tau with thresholds of the same samples {of_tau:.1f} %"
+    )
+
+
+def formula_of(space: FeatureSpace, found: SubspaceClassFits) -> str:
+    return " | ".join(str(space.expression(*found.subspace.triple(t))) for t in found.fits[-1][0].subset)
+
+
+def told_by_threshold(row: np.ndarray, labels: np.ndarray, left_out: np.ndarray) -> int:
+    """How many of the samples left out the best threshold of the others tells rightly."""
+    known, yes = np.sort(row[~left_out]), labels == 1
+    cuts = np.r_[-np.inf, (known[1:] + known[:-1]) / 2]
+    above = np.array([((row > cut) == yes)[~left_out].sum() for cut in cuts])
+    is_above = above.max() >= (~left_out).sum() - above.min()
+    cut = cuts[above.argmax() if is_above else above.argmin()]
+    return int((((row > cut) == yes) == is_above)[left_out].sum())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--members", type=int, default=30)
@@ -160,6 +208,7 @@ def main() -> None:
     classes()
     ensembles(options.members)
     abx3()
+    abx3_of_ratios()
 
 
 if __name__ == "__main__":

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import combinations, islice
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain, combinations, islice
 from math import comb
 
 import numpy as np
 
-from sisso_sal.engine import _logistic, _thresholds
+from sisso_sal.engine import _logistic, _logistic_bounds, _thresholds
 from sisso_sal.engine.class_pass import Scorer, screen_classes
 from sisso_sal.engine.class_problem import ClassProblem
 from sisso_sal.engine.class_search import SubspaceClassFits, first_subsets
@@ -32,11 +33,20 @@ EXHAUSTIVE = 300_000
 PARENTS = 100
 """Subsets of one feature less that larger ones extend."""
 
-CHUNK = 4096
-"""Subsets that are fitted at a time."""
+CHUNK = 8192
+"""Subsets that are looked through at a time."""
 
 DIGITS = 12
 """Losses are equal when they agree to this many decimals of the mean loss."""
+
+PROBES = 6
+"""Newton steps with which bounds of subsets are raised; those that may then be among the best are fitted."""
+
+BATCH = 64
+"""Subsets that are fitted before it is looked again which may be among the best."""
+
+SURE = 1e-9
+"""What losses, errors and bounds may be wrong by, for each unit of weight and one more."""
 
 ACCURACY, LIKELIHOOD = "accuracy", "likelihood"
 
@@ -128,19 +138,13 @@ class LinearCriterion:
         parents: Sequence[LinearFit],
     ) -> list[LinearFit]:
         """See `ClassCriterion`."""
-        table = _Standardised.of(values, problem, self.ridge)
-        members, losses, errors = [], [], []
+        best = _Best(_Standardised.of(values, problem, self.ridge), self.kind == ACCURACY, keep)
         for subsets in _chunks(_subsets(len(values), dim, parents)):
-            own_losses, own_errors = table.scored(subsets)
-            members.append(subsets)
-            losses.append(own_losses)
-            errors.append(own_errors)
-        subsets, loss, wrong = np.concatenate(members), np.round(np.concatenate(losses), DIGITS), np.concatenate(errors)
-        # Weights of samples are not always whole numbers.
-        order = (np.round(wrong, 9), loss) if self.kind == ACCURACY else (loss, wrong)
-        chosen = first_subsets(subsets, *order, keep, ranks)
+            best.look_through(subsets)
+        subsets, loss, wrong = best.subsets, best.losses, best.errors
+        chosen = first_subsets(subsets, *best.order, keep, ranks)
         return [
-            table.fit(subset, float(loss[t]), float(wrong[t]), self.kind == ACCURACY and wrong[t] == 0.0)
+            best.table.fit(subset, float(loss[t]), float(wrong[t]), self.kind == ACCURACY and wrong[t] == 0.0)
             for t, subset in chosen
         ]
 
@@ -164,7 +168,77 @@ def _subsets(m: int, dim: int, parents: Sequence[LinearFit]) -> Iterator[tuple[i
 
 def _chunks(subsets: Iterator[tuple[int, ...]]) -> Iterator[np.ndarray]:
     while part := list(islice(subsets, CHUNK)):
-        yield np.array(part, dtype=np.int64)
+        yield np.fromiter(chain.from_iterable(part), np.int64).reshape(len(part), -1)
+
+
+@dataclass(eq=False)
+class _Best:
+    """Subsets that were fitted, the best `keep` among them. Those that bounds tell to be worse are not fitted.
+
+    Attributes
+    ----------
+    table : _Standardised
+    is_accuracy : bool
+        Whether the weight told wrongly counts first; else the loss.
+    keep : int
+    subsets : ndarray (m, dim) of int
+    losses, errors : ndarray (m,)
+        As in `LinearFit`.
+    """
+
+    table: _Standardised
+    is_accuracy: bool
+    keep: int
+    subsets: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.int64))
+    losses: np.ndarray = field(default_factory=lambda: np.empty(0))
+    errors: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def order(self) -> tuple[np.ndarray, np.ndarray]:
+        """What is least for the best, and what decides where that is equal, (m,) both."""
+        # Weights of samples are not always whole numbers.
+        return (np.round(self.errors, 9), self.losses) if self.is_accuracy else (self.losses, self.errors)
+
+    def look_through(self, subsets: np.ndarray) -> None:
+        """Fit those of some subsets (m, dim) that may be among the best."""
+        lower = np.full(len(subsets), -np.inf)
+        if subsets.shape[1] > 1:
+            subsets, lower = self._narrowed(subsets, lower)
+        order = np.argsort(lower, kind="stable")
+        while len(order):
+            self._fit(subsets[order[:BATCH]])
+            order = order[BATCH:]
+            order = order[~(lower[order] > self.last)]
+
+    def _narrowed(self, subsets: np.ndarray, lower: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Those subsets that are open after some steps, and what their errors or losses are at least; the likeliest are fitted."""
+        betas = self.table.starts(subsets)
+        for _ in range(PROBES):
+            if len(subsets) <= BATCH:
+                break
+            guesses = self.table.narrow(subsets, betas, self.last if self.is_accuracy else np.inf, lower)
+            first = np.lexsort(guesses[::-1])[: self.keep]
+            self._fit(subsets[first])
+            is_open = ~(lower > self.last)
+            is_open[first] = False
+            subsets, betas, lower = subsets[is_open], betas[is_open], lower[is_open]
+        return subsets, lower
+
+    def _fit(self, subsets: np.ndarray) -> None:
+        if len(subsets):
+            losses, errors = self.table.scored(subsets)
+            self.subsets = np.concatenate([self.subsets.reshape(-1, subsets.shape[1]), subsets])
+            self.losses = np.concatenate([self.losses, np.round(losses, DIGITS)])
+            self.errors = np.concatenate([self.errors, errors])
+
+    @property
+    def last(self) -> float:
+        """The errors, or the sum of the losses, that the last of the best has, and what sums may be wrong by."""
+        total = self.table.problem.weights.sum()
+        if len(self.losses) < self.keep:
+            return total if self.is_accuracy else np.inf
+        last = np.partition(self.order[0], self.keep - 1)[self.keep - 1]
+        return (last if self.is_accuracy else last * total) + SURE * (1.0 + total)
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,14 +270,39 @@ class _Standardised:
         rows = ((values - mean[:, None]) / scale[:, None])[:, problem.present]
         return cls(values, np.ascontiguousarray(rows), mean, scale, problem, ridge)
 
-    def _fitted(self, subsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Losses (m,) and coefficients (m, n_lanes, dim + 1) of standardised features."""
+    @cached_property
+    def _lanes(self) -> _logistic.Lanes:
         present = self.problem.present
         yes = self.problem.lanes()[:, present].astype(float)
-        lanes = _logistic.Lanes(yes, self.problem.weights[present], float(self.ridge))
-        losses, betas = np.empty(len(subsets)), np.empty((len(subsets), len(yes), subsets.shape[1] + 1))
+        return _logistic.Lanes(yes, self.problem.weights[present], float(self.ridge))
+
+    def _fitted(self, subsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Losses (m,) and coefficients (m, n_lanes, dim + 1) of standardised features."""
+        lanes = self._lanes
+        losses, betas = np.empty(len(subsets)), np.empty((len(subsets), len(lanes.yes), subsets.shape[1] + 1))
         _logistic.fit_all(self.rows, subsets, lanes, losses, betas)
         return losses / lanes.weights.sum(), betas
+
+    def starts(self, subsets: np.ndarray) -> np.ndarray:
+        """ndarray (m, n_lanes, dim + 1): coefficients of the best fit of one feature of each subset (m, dim)."""
+        losses, betas = self.of_one
+        best = np.argmin(losses[subsets], axis=1)
+        every, numbers = np.arange(len(subsets)), subsets[np.arange(len(subsets)), best]
+        out = np.zeros((len(subsets), betas.shape[1], subsets.shape[1] + 1))
+        out[every, :, best], out[:, :, -1] = betas[numbers, :, 0], betas[numbers, :, 1]
+        return out
+
+    @cached_property
+    def of_one(self) -> tuple[np.ndarray, np.ndarray]:
+        """Losses (m,) and coefficients (m, n_lanes, 2) of the fits of one feature."""
+        return self._fitted(np.arange(len(self.rows))[:, None])
+
+    def narrow(self, subsets: np.ndarray, betas: np.ndarray, most: float, lower: np.ndarray) -> np.ndarray:
+        """Raise bounds (m,) of subsets (m, dim) by a Newton step; guesses (2, m) of errors and losses. See `_logistic_bounds`."""
+        guesses = np.empty((2, len(subsets)))
+        lanes = _logistic_bounds.Lanes(*self._lanes)
+        _logistic_bounds.narrow(self.rows, subsets, betas, lanes, most, lower, guesses)
+        return guesses
 
     def scored(self, subsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Losses (m,) and weights of the samples told wrongly (m,)."""
@@ -212,7 +311,8 @@ class _Standardised:
         weights, labels = self.problem.weights[present], self.problem.labels[present]
         predictors = np.einsum("mld,mdn->mln", betas[:, :, :-1], self.rows[subsets]) + betas[:, :, -1:]
         if self.problem.n_lanes > 1:
-            return losses, (predictors.argmax(axis=1) != labels) @ weights
+            # Not by a matrix product, whose last bit depends on how many subsets there are.
+            return losses, np.where(predictors.argmax(axis=1) != labels, weights, 0.0).sum(axis=1)
         signed = np.where(labels == 1, weights, -weights)
         return losses, _least_errors(predictors[:, 0], signed)
 

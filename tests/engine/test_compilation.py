@@ -7,16 +7,28 @@ import numpy as np
 import pytest
 from compiled import needs_compiled
 
-from sisso_sal.engine import _duplicates, _hulls, _logistic, _overlap, _pairs, _scores, _subsets, _thresholds, _values
+from sisso_sal.engine import (
+    _duplicates,
+    _hulls,
+    _logistic,
+    _logistic_bounds,
+    _overlap,
+    _pairs,
+    _scores,
+    _subsets,
+    _thresholds,
+    _values,
+)
 from sisso_sal.engine._compilation import VIEWS
 from sisso_sal.engine.class_problem import ClassProblem
 from sisso_sal.engine.class_search import search_classes
 from sisso_sal.engine.linear_criterion import LinearCriterion
 from sisso_sal.engine.overlap_criterion import OverlapCriterion
 from sisso_sal.engine.search import compile_for
+from sisso_sal.engine.sparsify import NUMBERS
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
 
-MODULES = (_duplicates, _hulls, _logistic, _overlap, _pairs, _scores, _subsets, _thresholds, _values)
+MODULES = (_duplicates, _hulls, _logistic, _logistic_bounds, _overlap, _pairs, _scores, _subsets, _thresholds, _values)
 
 
 def compile_for_classes():
@@ -27,6 +39,8 @@ def compile_for_classes():
     problem = ClassProblem(np.arange(12) % 2, np.ones(12), np.ones(2, dtype=bool))
     for criterion in (OverlapCriterion(), LinearCriterion()):
         search_classes(space, [problem, problem], criterion, [2, 2])
+    for kind in ("accuracy", "likelihood"):
+        LinearCriterion(kind).best(rng.normal(size=(13, 12)), problem, 2, 3, NUMBERS, ())
 
 
 def kernels(module):

@@ -1,5 +1,6 @@
 """Classes told by a threshold or a linear boundary: against brute-force twins, scikit-learn, and planted truths."""
 
+from functools import partial
 from itertools import combinations
 
 import naive
@@ -9,6 +10,7 @@ import pytest
 from compiled import needs_compiled
 from sklearn.linear_model import LogisticRegression
 
+from sisso_sal.engine import linear_criterion
 from sisso_sal.engine.class_pass import Bars, FoundOfClasses
 from sisso_sal.engine.class_problem import ClassProblem
 from sisso_sal.engine.class_search import search_classes
@@ -77,6 +79,69 @@ def test_the_best_pairs_are_those_of_scikit_learn():
             assert fits[0].coefficients * scale[list(pair)] == pytest.approx(one.coef_, rel=1e-4)
     assert [fit.subset for fit in fits] == sorted(losses, key=lambda pair: losses[pair])[:5]
     assert [fit.loss for fit in fits] == pytest.approx(sorted(losses.values())[:5], rel=1e-8)
+
+
+def drawn(seed, n_classes=2):
+    """Values (14, n) with long tails and near copies, and a problem with weights, of which some may be zero."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(25, 80))
+    values = rng.normal(size=(14, n))
+    values[3], values[4:6] = np.exp(3 * values[0]), values[1:3] + 1e-3 * rng.normal(size=(2, n))
+    slope = float(rng.choice([0.0, 1.0, 30.0]))  # noise, overlap, and classes that can be separated
+    towards = slope * (values[6] - values[7]) + rng.logistic(size=n)
+    labels = np.searchsorted(np.quantile(towards, np.arange(1, n_classes) / n_classes), towards)
+    weights = rng.integers(0, 3, n).astype(float) if seed % 2 else rng.uniform(0.2, 2.0, n)
+    return values, problem_of(labels, weights)
+
+
+@needs_compiled
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_bounds_are_below_and_become_narrow(n_classes):
+    """Of errors and of the loss, on pairs and triples."""
+    narrow, of_errors = [], []
+    for seed in range(12):
+        values, problem = drawn(seed, n_classes)
+        table, total = linear_criterion._Standardised.of(values, problem, 0.01), problem.weights.sum()
+        subsets = np.array(list(combinations(range(14), 2 + seed % 2)))
+        losses, errors = table.scored(subsets)
+        for most, truth, gaps in ((np.inf, losses * total, narrow), (np.median(errors), errors, of_errors)):
+            betas, lower = table.starts(subsets), np.full(len(subsets), -np.inf)
+            for _ in range(8):
+                table.narrow(subsets, betas, most, lower)
+                assert (lower <= truth + 1e-9 * total).all()
+            gaps.append((truth - lower)[truth <= most])
+    assert np.quantile(np.concatenate(narrow), 0.9) < 1e-6
+    assert np.quantile(np.concatenate(of_errors), 0.8) < 1e-9
+
+
+@needs_compiled
+@pytest.mark.parametrize("kind", ["accuracy", "likelihood"])
+def test_what_is_not_fitted_is_not_among_the_best(kind, monkeypatch):
+    """Against the search that fits all subsets: the same subsets with the same numbers, and most are not fitted."""
+    fitted = []
+
+    def scored(table, subsets, own=linear_criterion._Standardised.scored):
+        fitted.append(len(subsets))
+        return own(table, subsets)
+
+    monkeypatch.setattr(linear_criterion._Standardised, "scored", scored)
+    shares = []
+    for seed in range(16):
+        values, problem = drawn(seed, 2 + seed % 4 // 2)
+        values = np.concatenate([values, values[:6] * values[6:12], values[6:12] ** 2])
+        look = partial(LinearCriterion(kind).best, values, problem, 2 + seed % 3 // 2, 5, NUMBERS, ())
+        pruned = look()
+        n_fitted = sum(fitted)
+        fitted.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(linear_criterion, "PROBES", 0)
+            every = look()
+        shares.append(n_fitted / sum(fitted))
+        fitted.clear()
+        assert [(fit.subset, fit.loss, fit.errors) for fit in pruned] == [
+            (fit.subset, fit.loss, fit.errors) for fit in every
+        ]
+    assert np.median(shares) < 0.5
 
 
 @pytest.mark.parametrize("kind", ["accuracy", "likelihood"])

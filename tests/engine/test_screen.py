@@ -409,7 +409,8 @@ def test_a_problem_that_is_none(target, weights, message):
 
 
 KERNEL_FILES = [
-    "_values", "_scores", "_pairs", "_subsets", "_task_subsets", "_duplicates", "_hulls", "_logistic", "_overlap", "_thresholds",
+    "_values", "_scores", "_pairs", "_subsets", "_task_subsets", "_duplicates", "_hulls", "_logistic",
+    "_logistic_bounds", "_overlap", "_thresholds",
 ]  # fmt: skip
 
 
