@@ -31,7 +31,7 @@ def columns_for(
 
     Parameters
     ----------
-    model : FittedModels, EnsembleModel, FittedTasks or FittedClasses
+    model : FittedModels, EnsembleModel, FittedTasks, FittedClasses or ClassMembers
     path : path
         A table; columns that the model does not know are left alone.
     id : str, optional

@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sisso_sal.cli.class_ensembles import (
+    fit_class_members,
+    predicted_by_members,
+    settings_of_members,
+    tell_members,
+)
 from sisso_sal.cli.classes import (
     CLASSES,
     CRITERIA_OF_NUMBERS,
@@ -38,7 +44,7 @@ from sisso_sal.cli.options import (
     check_free,
     check_plot,
     dumps,
-    load,
+    load_layers,
     model_changes,
     number,
     read,
@@ -53,6 +59,7 @@ if TYPE_CHECKING:
     from sisso_sal.models.ensemble_model import EnsembleModel
     from sisso_sal.models.formulas import FittedModels
     from sisso_sal.settings.campaign import CampaignSettings, ModelSettings
+    from sisso_sal.settings.layers import LayeredSettings
 
 
 @click.command(cls=Computing, short_help="Find formulas for a property")
@@ -126,7 +133,9 @@ def fit(
         refuse("needs --n-models, found a fit without", {"plot": plot})
     asked = target[0] if len(target) == 1 else None
     of_model = {name: value for name, value in options.items() if "select" not in name}
-    settings = load(config, {"target": asked, "id": id_column, **model_changes(of_model)}, ensemble=is_ensemble)
+    changes = {"target": asked, "id": id_column, **model_changes(of_model)}
+    layers = load_layers(config, changes, ensemble=is_ensemble)
+    settings = layers.settings
     selection, silent = selection_of(options, settings.seed), quiet or as_json
     of_one_model = {"n-models": n_models, "select": selection} | _asked_of(settings.model)
     check_sisso_output(sisso_output, settings, is_ensemble, force)
@@ -137,13 +146,10 @@ def fit(
         model, document = fit_tasks(table, target, settings, formula, work)
         tell = tell_tasks
     elif is_of_classes(table, settings.target, of_class):
-        numbers = {"members": is_ensemble, "workers": n_workers, "executor": executor != "local"}
-        numbers |= {"criterion": of_tasks["criterion"]} | _asked_of_numbers(settings)
+        numbers = {"workers": n_workers, "executor": executor != "local"} | {"criterion": of_tasks["criterion"]}
         refuse("needs a target that is a number, found classes", of_one_model | numbers)
-        if of_class.get("criterion") != "overlap":
-            refuse("needs --criterion overlap, SISSO's own, for classes", {"sisso-output": sisso_output})
-        model, document = fit_classes(table, settings, formula, of_class, threads, silent, sisso_output)
-        tell = tell_classes
+        work = {"threads": threads, "silent": silent, "sisso_output": sisso_output, "members": is_ensemble}
+        model, document, tell = _fitted_classes(table, layers, formula, of_class, work)
     else:
         if is_ensemble and (doubt := settings.ensemble.doubt()):
             note(doubt)
@@ -159,6 +165,18 @@ def fit(
     if sisso_output is not None and not as_json:
         note(f"files of SISSO are in {sisso_output}: {', '.join(document['sisso_output'][:3])}, …")
     _tell_next(out, model.model)
+
+
+def _fitted_classes(table: Path, layers: LayeredSettings, formula: str | None, of_class: dict, work: dict[str, Any]):
+    """A model of classes or an ensemble of them, the document that describes it, and what prints that."""
+    threads, silent, sisso_output = (work[name] for name in ("threads", "silent", "sisso_output"))
+    if work["members"]:
+        settings = settings_of_members(layers)
+        return *fit_class_members(table, settings, formula, of_class, threads, silent), tell_members
+    refuse("needs a target that is a number, found classes", _asked_of_numbers(layers.settings))
+    if of_class.get("criterion") != "overlap":
+        refuse("needs --criterion overlap, SISSO's own, for classes", {"sisso-output": sisso_output})
+    return *fit_classes(table, layers.settings, formula, of_class, threads, silent, sisso_output), tell_classes
 
 
 def _draw(plot: Path | None, document: dict[str, Any]) -> None:
@@ -235,7 +253,8 @@ def predict(model, table, id_column, formula, task, recommended, out, force, as_
     Columns are matched by name, in any order, and converted to the model's units; only those that the model uses need to be there.
     For a single model the output is id, mean, valid (the row is inside the domain and near the training range of every term) and
     the reason where it is not; for an ensemble also the standard deviation, a 95 % interval and the number of valid members. For
-    classes it is the class, its probability and that of each class.
+    classes it is the class, its probability and that of each class; of an ensemble also the spread of the members' probabilities
+    of that class, and the number of members that are defined.
 
     \b
     Examples:
@@ -247,6 +266,7 @@ def predict(model, table, id_column, formula, task, recommended, out, force, as_
     from sisso_sal.campaign.newest import model_file
     from sisso_sal.data.spreadsheet import csv_of
     from sisso_sal.models.class_formulas import FittedClasses
+    from sisso_sal.models.class_members import ClassMembers
     from sisso_sal.models.files import read_any_model
     from sisso_sal.models.task_models import FittedTasks
     from sisso_sal.protocols.cause import counted, in_words
@@ -255,7 +275,8 @@ def predict(model, table, id_column, formula, task, recommended, out, force, as_
     check_free(out, force)
     stored = read_any_model(model_file(model))
     learned = stored.model
-    if recommended and isinstance(learned, FittedTasks | FittedClasses):
+    is_of_class = isinstance(learned, FittedClasses | ClassMembers)
+    if recommended and (is_of_class or isinstance(learned, FittedTasks)):
         kind = "several tasks" if isinstance(learned, FittedTasks) else "classes"
         raise SettingsError(f"recommended: needs a model file of one task and of numbers, found one of {kind}")
     if task is not None and not isinstance(learned, FittedTasks):
@@ -264,11 +285,13 @@ def predict(model, table, id_column, formula, task, recommended, out, force, as_
         data, frame = predict_tasks(learned, table, id_column, formula, task)
     elif isinstance(learned, FittedClasses):
         data, frame = predicted_classes(learned, table, id_column, formula)
+    elif isinstance(learned, ClassMembers):
+        data, frame = predicted_by_members(learned, table, id_column, formula)
     else:
         data, frame = _predicted(_chosen(learned, recommended), table, id_column, formula)
     for line in remarks_text(data):
         note(line)
-    undefined = np.isnan(frame["probability" if isinstance(learned, FittedClasses) else "mean"])
+    undefined = np.isnan(frame["probability" if is_of_class else "mean"])
     if undefined.any():
         why = in_words(counted(frame["reason"][undefined]))
         note(f"{undefined.sum()} of {len(frame)} rows have no prediction: {why}")
@@ -286,7 +309,8 @@ def predict(model, table, id_column, formula, task, recommended, out, force, as_
     else:
         write(csv_of(frame), out, force)
     which = " --recommended" if recommended else _which(learned) if isinstance(learned, FittedTasks) else ""
-    next_step(f"sisso-sal export {model}{which} --format latex, for the formulas behind it", err=True)
+    form = "python" if isinstance(learned, ClassMembers) else "latex"
+    next_step(f"sisso-sal export {model}{which} --format {form}, for the formulas behind it", err=True)
 
 
 def _predicted(learned: FittedModels | EnsembleModel, path: Path, id_column: str | None, formula: str | None):
