@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sisso_sal.cli.classes import class_input, model_document, refuse
+from sisso_sal.cli.classes import ClassInput, class_input, model_document, refuse
 from sisso_sal.cli.options import dumps
 from sisso_sal.cli.terminal import emit, note, show
 from sisso_sal.errors import SettingsError
@@ -43,8 +43,8 @@ def settings_of_members(layers: LayeredSettings):
 
 def fit_class_members(
     table: Path, settings, formula: str | None, given: dict[str, Any], threads: int | None, silent: bool
-) -> tuple[Any, dict[str, Any]]:
-    """An ensemble of classifiers of the labelled rows, what it is saved with, and the document that describes it."""
+) -> tuple[Any, dict[str, Any], ClassInput]:
+    """An ensemble of classifiers of the labelled rows, what it is saved with, the document, and what it was learned from."""
     from sisso_sal.models.class_members import fit_members
     from sisso_sal.models.materials import materials_of
     from sisso_sal.models.stored import StoredModel
@@ -63,7 +63,7 @@ def fit_class_members(
     stored = StoredModel(model, read.parameters | drawn, read.target, "")
     document = members_document(model, read.training.columns(), read.target, read.counts)
     document |= {"criterion": read.parameters["criterion"], "materials": materials_of(read.space, read.known)[1]}
-    return stored, document | read.remarks | {"seconds": round(seconds, 4), "seed": settings.seed}
+    return stored, document | read.remarks | {"seconds": round(seconds, 4), "seed": settings.seed}, read
 
 
 def members_document(model, columns, target: str, counts: list) -> dict[str, Any]:

@@ -150,8 +150,8 @@ def fit_classes(
     threads: int | None,
     silent: bool,
     sisso_output: Path | None = None,
-) -> tuple[Any, dict[str, Any]]:
-    """A model of the labelled rows, what it is saved with, and the document that describes it.
+) -> tuple[Any, dict[str, Any], ClassInput]:
+    """A model of the labelled rows, what it is saved with, the document that describes it, and what it was learned from.
 
     With the criterion overlap the files of SISSO go to `sisso_output`.
     """
@@ -173,7 +173,7 @@ def fit_classes(
 
         files = files_of_classes(FitOfClasses(model, read.training, read.parameters, seconds))
         document["sisso_output"] = write_files(sisso_output, files)
-    return stored, document | read.remarks | {"seconds": round(seconds, 4)}
+    return stored, document | read.remarks | {"seconds": round(seconds, 4)}, read
 
 
 def _named(text: str, names: tuple) -> list:

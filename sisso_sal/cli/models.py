@@ -14,6 +14,7 @@ from sisso_sal.cli.class_ensembles import (
     settings_of_members,
     tell_members,
 )
+from sisso_sal.cli.class_pictures import PictureFiles, draw_classes
 from sisso_sal.cli.classes import (
     CLASSES,
     CRITERIA_OF_NUMBERS,
@@ -42,7 +43,6 @@ from sisso_sal.cli.options import (
     WORKERS,
     at_work,
     check_free,
-    check_plot,
     dumps,
     load_layers,
     model_changes,
@@ -89,7 +89,12 @@ if TYPE_CHECKING:
     click.option(
         "--plot",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="Draw error against complexity (--n-models), as PNG, PDF or SVG.",
+        help="Draw error against complexity (--n-models), or a map of classes, as PNG, PDF or SVG.",
+    ),
+    click.option(
+        "--plot-reliability",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Draw claimed probabilities of classes against shares that came (--members).",
     ),
 )
 @SISSO_OUTPUT
@@ -99,8 +104,8 @@ if TYPE_CHECKING:
 @JSON
 @COMMON
 def fit(
-    table, target, id_column, formula, config, n_models, out, force, plot, sisso_output, threads, executor, n_workers, as_json,
-    quiet, debug, **options,
+    table, target, id_column, formula, config, n_models, out, force, plot, plot_reliability, sisso_output, threads, executor,
+    n_workers, as_json, quiet, debug, **options,
 ):  # fmt: skip
     """Find formulas for the target of TABLE, or formulas that tell its classes; --out saves the model for predict and export.
 
@@ -116,7 +121,8 @@ def fit(
       sisso-sal fit table.csv --target phase --criterion likelihood
     """
     check_free(out, force)
-    check_plot(plot, force)
+    pictures = PictureFiles(plot, plot_reliability)
+    pictures.check(force)
     from sisso_sal.settings.campaign import EnsembleSettings
 
     of_class = of_classes(options)
@@ -129,8 +135,6 @@ def fit(
     has_tasks = check_tasks(of_tasks, options, len(target), is_ensemble=is_ensemble)
     if is_ensemble:
         refuse("needs a fit of one model, found --members", {"n-models": n_models})
-    if n_models is None:
-        refuse("needs --n-models, found a fit without", {"plot": plot})
     asked = target[0] if len(target) == 1 else None
     of_model = {name: value for name, value in options.items() if "select" not in name}
     changes = {"target": asked, "id": id_column, **model_changes(of_model)}
@@ -139,17 +143,22 @@ def fit(
     selection, silent = selection_of(options, settings.seed), quiet or as_json
     of_one_model = {"n-models": n_models, "select": selection} | _asked_of(settings.model)
     check_sisso_output(sisso_output, settings, is_ensemble, force)
+    has_classes = not has_tasks and is_of_classes(table, settings.target, of_class)
+    if not has_classes:
+        pictures.refuse_of_numbers(n_models)
+    read_in = None
     if has_tasks:
         refuse("needs one task, found several", of_one_model | of_class)
         work = {"threads": threads, "executor": executor, "n_workers": n_workers, "silent": silent}
         work |= of_tasks | {"sisso_output": sisso_output}
         model, document = fit_tasks(table, target, settings, formula, work)
         tell = tell_tasks
-    elif is_of_classes(table, settings.target, of_class):
+    elif has_classes:
         numbers = {"workers": n_workers, "executor": executor != "local"} | {"criterion": of_tasks["criterion"]}
         refuse("needs a target that is a number, found classes", of_one_model | numbers)
         work = {"threads": threads, "silent": silent, "sisso_output": sisso_output, "members": is_ensemble}
-        model, document, tell = _fitted_classes(table, layers, formula, of_class, work)
+        work["pictures"] = pictures
+        model, document, read_in, tell = _fitted_classes(table, layers, formula, of_class, work)
     else:
         if is_ensemble and (doubt := settings.ensemble.doubt()):
             note(doubt)
@@ -161,19 +170,24 @@ def fit(
     if out is not None:
         _save(out, model, document["target"])
     tell(document, as_json)
-    _draw(plot, document)
+    if read_in is None:
+        _draw(plot, document)
+    else:
+        draw_classes(pictures, model.model, read_in)
     if sisso_output is not None and not as_json:
         note(f"files of SISSO are in {sisso_output}: {', '.join(document['sisso_output'][:3])}, …")
     _tell_next(out, model.model)
 
 
 def _fitted_classes(table: Path, layers: LayeredSettings, formula: str | None, of_class: dict, work: dict[str, Any]):
-    """A model of classes or an ensemble of them, the document that describes it, and what prints that."""
+    """A model of classes or an ensemble of them, the document that describes it, its input, and what prints the document."""
     threads, silent, sisso_output = (work[name] for name in ("threads", "silent", "sisso_output"))
     if work["members"]:
         settings = settings_of_members(layers)
+        work["pictures"].check_members(settings.model.dim)
         return *fit_class_members(table, settings, formula, of_class, threads, silent), tell_members
     refuse("needs a target that is a number, found classes", _asked_of_numbers(layers.settings))
+    work["pictures"].check_single()
     if of_class.get("criterion") != "overlap":
         refuse("needs --criterion overlap, SISSO's own, for classes", {"sisso-output": sisso_output})
     return *fit_classes(table, layers.settings, formula, of_class, threads, silent, sisso_output), tell_classes

@@ -217,3 +217,21 @@ def test_what_an_ensemble_of_classifiers_cannot_do_is_told(folder, ensemble):
         (("predict", "ensemble.json", "table.csv", "--task", "x"), "task: needs a model of several tasks"),
     ):
         assert told in refused(*arguments, folder=folder)
+
+
+def test_pictures_are_drawn_of_classes(folder):
+    pictures = ("--plot", "map.png", "--plot-reliability", "told.svg")
+    call("fit", "table.csv", "--target", "phase", *MEMBERS, *pictures, "-q", folder=folder)
+    assert (folder / "map.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (folder / "told.svg").read_text()
+    for arguments, told in (
+        (
+            ("--members", "3", "--dim", "3", "--plot", "x.png"),
+            "plot: needs members of one or two descriptors, found --dim 3",
+        ),
+        (("--plot-reliability", "x.png"), "plot-reliability: needs --members, found a fit of one model"),
+        (("--plot", "map.png"), "map.png: exists already"),
+        (("--plot", "x.png", "--plot-reliability", "x.png"), "x.png: needs another name than --plot"),
+        (("--plot", "x.txt"), "x.txt: needs a name that ends in .png, .pdf or .svg"),
+    ):
+        assert told in refused("fit", "table.csv", "--target", "phase", *arguments, folder=folder)
