@@ -29,8 +29,10 @@ class PictureFiles(NamedTuple):
         if self.plot is not None and self.plot == self.reliability:
             raise InputError(f"{self.plot}: needs another name than --plot, found --plot-reliability")
 
-    def refuse_of_numbers(self, n_models: int | None) -> None:
-        """Refuse what only classes have, and what needs several models."""
+    def check_target(self, has_classes: bool, n_models: int | None) -> None:
+        """Refuse, of a target that is a number, what only classes have, and what needs several models."""
+        if has_classes:
+            return
         refuse("needs classes and --members, found a target that is a number", {"plot-reliability": self.reliability})
         if n_models is None:
             refuse("needs --n-models or classes, found a fit without", {"plot": self.plot})

@@ -56,6 +56,7 @@ from sisso_sal.cli.terminal import next_step, note
 from sisso_sal.errors import SettingsError
 
 if TYPE_CHECKING:
+    from sisso_sal.cli.classes import ClassInput
     from sisso_sal.models.ensemble_model import EnsembleModel
     from sisso_sal.models.formulas import FittedModels
     from sisso_sal.settings.campaign import CampaignSettings, ModelSettings
@@ -119,6 +120,7 @@ def fit(
       sisso-sal fit table.csv --target "gap (eV)" --dim 3 --n-models 5
       sisso-sal fit table.csv --target "gap (eV)" --task family
       sisso-sal fit table.csv --target phase --criterion likelihood
+      sisso-sal fit table.csv --target phase --members 50 --plot map.png
     """
     check_free(out, force)
     pictures = PictureFiles(plot, plot_reliability)
@@ -144,8 +146,7 @@ def fit(
     of_one_model = {"n-models": n_models, "select": selection} | _asked_of(settings.model)
     check_sisso_output(sisso_output, settings, is_ensemble, force)
     has_classes = not has_tasks and is_of_classes(table, settings.target, of_class)
-    if not has_classes:
-        pictures.refuse_of_numbers(n_models)
+    pictures.check_target(has_classes, n_models)
     read_in = None
     if has_tasks:
         refuse("needs one task, found several", of_one_model | of_class)
@@ -170,10 +171,7 @@ def fit(
     if out is not None:
         _save(out, model, document["target"])
     tell(document, as_json)
-    if read_in is None:
-        _draw(plot, document)
-    else:
-        draw_classes(pictures, model.model, read_in)
+    _draw(pictures, document, model.model, read_in)
     if sisso_output is not None and not as_json:
         note(f"files of SISSO are in {sisso_output}: {', '.join(document['sisso_output'][:3])}, …")
     _tell_next(out, model.model)
@@ -193,13 +191,15 @@ def _fitted_classes(table: Path, layers: LayeredSettings, formula: str | None, o
     return *fit_classes(table, layers.settings, formula, of_class, threads, silent, sisso_output), tell_classes
 
 
-def _draw(plot: Path | None, document: dict[str, Any]) -> None:
-    """Error against complexity, where that was asked for and is known."""
-    if plot is not None and document["trade_off"] is not None:
+def _draw(pictures: PictureFiles, document: dict[str, Any], learned, read_in: ClassInput | None) -> None:
+    """Classes that were read; or error against complexity, where that was asked for and is known."""
+    if read_in is not None:
+        draw_classes(pictures, learned, read_in)
+    elif pictures.plot is not None and document["trade_off"] is not None:
         from sisso_sal.report.figures.error_against_complexity import error_against_complexity
         from sisso_sal.report.figures.saved import save_figure
 
-        save_figure(error_against_complexity(document), plot)
+        save_figure(error_against_complexity(document), pictures.plot)
 
 
 def _tell_next(out: Path | None, learned) -> None:
