@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sisso_sal import Campaign, SISSOEnsemble, SISSORegressor
+from sisso_sal import Campaign, SISSOClassifier, SISSOClassifierEnsemble, SISSOEnsemble, SISSORegressor
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.scores import expected_improvement, probability_of_goal
 from sisso_sal.oracle.stability.aqueous import aqueous_species
 from sisso_sal.oracle.stability.diagram import save_pourbaix_figure, stability_map
 from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.report.figures import draw as report_figures
+from sisso_sal.report.figures.classes import class_map, class_reliability
 from sisso_sal.report.figures.saved import save_figure
 from sisso_sal.report.figures.search import search_map
 from sisso_sal.report.run_view import RunView
@@ -174,6 +175,19 @@ def front() -> None:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
+def classes() -> None:
+    """What the page on classes shows: three of them."""
+    table = pd.read_csv(HERE.parent / "data" / "oxides.csv").dropna(subset="dG_pbx (eV/atom)")
+    label = table.pop("dG_pbx (eV/atom)")
+    verdict = np.array(["stable", "nearly stable", "dissolves"])[np.digitize(label, [0.1, 0.5])]
+    X = table.drop(columns="dG_pbx_chgnet (eV/atom)").select_dtypes("number")
+    model = SISSOClassifier(rung=1, criterion="likelihood").fit(X, verdict)
+    ensemble = SISSOClassifierEnsemble(rung=1, members=60, dropout=0.0).fit(X, verdict)
+    save_figure(class_map(model, X, verdict, columns=2), HERE / "figures" / "classes.png", dpi=160)
+    save_figure(class_map(model, X, verdict, dim=1), HERE / "figures" / "classes-strip.png", dpi=160)
+    save_figure(class_reliability(ensemble), HERE / "figures" / "classes-reliability.png", dpi=160)
+
+
 if __name__ == "__main__":
-    for draw in (subspace, members, acquisition, pourbaix, oxides, search, front):
+    for draw in (subspace, members, acquisition, pourbaix, oxides, search, front, classes):
         draw()

@@ -119,3 +119,19 @@ def best_threshold(row, signed):
         below = signed[row < cut].sum()
         best = max(best, negative + below, positive - below)
     return (best - max(positive, negative)) / min(positive, negative)
+
+
+def scaled_mean(members, factor, offsets):
+    """Mean of the probabilities of members (lists) that are defined, scaled: with the spread that they give to the class told."""
+    known = [own for own in members if not any(np.isnan(own))]
+    k = len(offsets)
+    if not known:
+        return {"n": 0, "probability": [np.nan] * k, "spread": np.nan}
+
+    def scaled(own):
+        odds = [max(own[c], 1e-6) ** factor * np.exp(offsets[c]) for c in range(k)]
+        return [one / sum(odds) for one in odds]
+
+    mean = scaled([sum(own[c] for own in known) / len(known) for c in range(k)])
+    told = [scaled(own)[int(np.argmax(mean))] for own in known]
+    return {"n": len(known), "probability": mean, "spread": np.std(told, ddof=1) if len(told) > 1 else np.nan}

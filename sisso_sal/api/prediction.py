@@ -32,7 +32,7 @@ def columns_for(
 
     Parameters
     ----------
-    model : FittedModels, EnsembleModel, FittedTasks, FittedTaskEnsemble or FittedClasses
+    model : FittedModels, EnsembleModel, FittedTasks, FittedTaskEnsemble, FittedClasses or ClassMembers
     path : path
         A table; columns that the model does not know are left alone.
     id : str, optional

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -13,6 +13,9 @@ from sisso_sal.cli.options import dumps
 from sisso_sal.cli.terminal import emit, note, show
 from sisso_sal.errors import SettingsError
 from sisso_sal.system.progress import Progress
+
+if TYPE_CHECKING:
+    from sisso_sal.models.inputs import TrainingTable
 
 NAMES = ("classify", "criterion", "boundary", "width", "convex", "class_weight")
 """Options of `CLASSES`."""
@@ -26,7 +29,8 @@ CLASSES = panel(
     click.option(
         "--criterion",
         type=click.Choice([*CRITERIA_OF_CLASSES, *CRITERIA_OF_NUMBERS]),
-        help="What makes a model the best. Of classes: accuracy by default, overlap is SISSO's own; of numbers: rmse by default.",
+        help="What makes a model the best. Of classes: accuracy by default, with --members likelihood, overlap is SISSO's own; "
+        "of numbers: rmse by default.",
     ),
     click.option(
         "--boundary", type=click.Choice(["logistic", "svc"]), help="How the boundary is found; logistic by default."
@@ -74,27 +78,46 @@ def refuse(why: str, given: dict[str, Any]) -> None:
             raise SettingsError(f"{name.replace('_', '-')}: {why}")
 
 
-def fit_classes(
-    table: Path,
-    settings,
-    formula: str | None,
-    given: dict[str, Any],
-    threads: int | None,
-    silent: bool,
-    sisso_output: Path | None = None,
-) -> tuple[Any, dict[str, Any]]:
-    """A model of the labelled rows, what it is saved with, and the document that describes it.
+class ClassInput(NamedTuple):
+    """What is learned from: the samples, and the parameters of an estimator of classes.
 
-    With the criterion overlap the files of SISSO go to `sisso_output`.
+    `counts` has each class with its number of samples, `known` the rows of the samples in the space, `remarks` what a document says
+    of the table.
+    """
+
+    training: TrainingTable
+    classes: tuple
+    parameters: dict[str, Any]
+    target: str
+    counts: list
+    space: Any
+    known: Any
+    remarks: dict[str, Any]
+
+
+def class_input(table: Path, settings, formula: str | None, given: dict[str, Any], threads: int | None) -> ClassInput:
+    """The labelled rows of a table of classes.
+
+    Parameters
+    ----------
+    table : path
+    settings : CampaignSettings
+    formula : str, optional
+        Column of formulas from which the features are made.
+    given : dict
+        Options of `CLASSES` that were given.
+    threads : int, optional
+
+    Raises
+    ------
+    SettingsError, TableError
     """
     import numpy as np
 
     from sisso_sal.api.classes import read_classes
     from sisso_sal.api.inputs import constant_where_known
-    from sisso_sal.models.class_formulas import find_classes
     from sisso_sal.models.classifier import CLASS_SETTINGS, FIXED, class_factors
     from sisso_sal.models.inputs import table_of
-    from sisso_sal.models.stored import StoredModel
     from sisso_sal.spaces.table import TableSpace
 
     if not settings.model.intercept:
@@ -112,21 +135,45 @@ def fit_classes(
         parameters["convex"] = _named(given["convex"], names)
     training = table_of(space, known, codes)
     factors = class_factors(parameters["class_weight"], np.array(names), codes.astype(int), training.weights)
-    training = training.weighted(factors)
+    counts = np.bincount(codes.astype(int), minlength=len(names)).tolist()
+    return ClassInput(
+        training.weighted(factors), names, parameters, data.target_name or "", list(zip(names, counts, strict=True)),
+        space, known, data.remarks(),
+    )  # fmt: skip
+
+
+def fit_classes(
+    table: Path,
+    settings,
+    formula: str | None,
+    given: dict[str, Any],
+    threads: int | None,
+    silent: bool,
+    sisso_output: Path | None = None,
+) -> tuple[Any, dict[str, Any], ClassInput]:
+    """A model of the labelled rows, what it is saved with, the document that describes it, and what it was learned from.
+
+    With the criterion overlap the files of SISSO go to `sisso_output`.
+    """
+    from sisso_sal.models.class_formulas import find_classes
+    from sisso_sal.models.stored import StoredModel
+
+    read = class_input(table, settings, formula, given, threads)
     start = time.perf_counter()
     with Progress("screening", silent) as progress:
-        model = find_classes(parameters, training, names, progress, with_subspaces=sisso_output is not None)
+        model = find_classes(
+            read.parameters, read.training, read.classes, progress, with_subspaces=sisso_output is not None
+        )
     seconds = time.perf_counter() - start
-    stored = StoredModel(model, parameters, data.target_name or "", "")
-    counts = np.bincount(codes.astype(int), minlength=len(names)).tolist()
-    document = classes_document(model, data.target_name or "", list(zip(names, counts, strict=True)))
+    stored = StoredModel(model, read.parameters, read.target, "")
+    document = classes_document(model, read.target, read.counts)
     if sisso_output is not None:
         from sisso_sal.cli.fitting import write_files
         from sisso_sal.export.sisso_classes import FitOfClasses, files_of_classes
 
-        files = files_of_classes(FitOfClasses(model, training, parameters, seconds))
+        files = files_of_classes(FitOfClasses(model, read.training, read.parameters, seconds))
         document["sisso_output"] = write_files(sisso_output, files)
-    return stored, document | data.remarks() | {"seconds": round(seconds, 4)}
+    return stored, document | read.remarks | {"seconds": round(seconds, 4)}, read
 
 
 def _named(text: str, names: tuple) -> list:
@@ -137,32 +184,33 @@ def _named(text: str, names: tuple) -> list:
 
 def classes_document(model, target: str, counts: list) -> dict[str, Any]:
     """What ``fit --classify --json`` prints."""
-    from sisso_sal.features.typeset import written
-
-    models = []
-    for one in model.models:
-        entry = one.to_json()
-        lanes = entry.pop("lanes")
-        log_odds = [
-            {"class": name, "equation": equation, "shown": shown.shown("log_odds"), "intercept": lane["intercept"],
-             "coefficients": [term["coefficient"] for term in lane["terms"]]}
-            for (name, equation), lane, shown in zip(one.equations().items(), lanes, one.lanes, strict=True)
-        ]  # fmt: skip
-        terms = [
-            {key: value for key, value in term.items() if key != "coefficient"}
-            | {"shown": written(expression, "plain")}
-            for term, expression in zip(lanes[0]["terms"], one.expressions, strict=True)
-        ]
-        models.append(
-            {"dimension": one.dimension, "accuracy": one.accuracy, **entry, "terms": terms, "log_odds": log_odds}
-        )
     return {
         "target": {"name": target, "unit": ""},
         "classes": list(model.classes),
         "class_counts": counts,
-        "models": models,
+        "models": [model_document(one) for one in model.models],
         **model.counts.to_json(),
     }
+
+
+def model_document(model) -> dict[str, Any]:
+    """A `ClassModel` as plain data, with the texts of its formulas."""
+    from sisso_sal.features.typeset import written
+
+    entry = model.to_json()
+    lanes = entry.pop("lanes")
+    log_odds = [
+        {"class": name, "equation": equation, "shown": shown.shown("log_odds"), "intercept": lane["intercept"],
+         "coefficients": [term["coefficient"] for term in lane["terms"]]}
+        for (name, equation), lane, shown in zip(model.equations().items(), lanes, model.lanes, strict=True)
+    ]  # fmt: skip
+    terms = [
+        {key: value for key, value in term.items() if key != "coefficient"} | {"shown": written(expression, "plain")}
+        for term, expression in zip(lanes[0]["terms"], model.expressions, strict=True)
+    ]
+    return {
+        "dimension": model.dimension, "accuracy": model.accuracy, **entry, "terms": terms, "log_odds": log_odds,
+    }  # fmt: skip
 
 
 def tell_classes(document: dict[str, Any], as_json: bool) -> None:

@@ -67,7 +67,8 @@ def export(model, form, member, dim, task, recommended, digits, out, force, as_j
 
     MODEL is a model file, or a run folder, of which the newest iteration is taken. For nomad and ase it is a run folder with
     first-principles calculations: a zip with the unchanged files of each calculation that succeeded, or a database of ASE (--out
-    ends with .db or .json) with structures, energies, forces and labels. A model of classes is written as LaTeX or Python.
+    ends with .db or .json) with structures, energies, forces and labels. A model of classes is written as LaTeX or Python, an
+    ensemble of them as Python.
 
     \b
     Examples:
@@ -102,20 +103,53 @@ def _source(model: Path, form: str, chosen: dict[str, Any]) -> tuple[str, int]:
     """Source text, and the number of models in it; `chosen` are the options that say which."""
     from sisso_sal.campaign.newest import model_file
     from sisso_sal.models.class_formulas import FittedClasses
+    from sisso_sal.models.class_members import ClassMembers
     from sisso_sal.models.files import read_any_model
 
     stored = read_any_model(model_file(model))
-    if not isinstance(stored.model, FittedClasses):
+    if not isinstance(stored.model, FittedClasses | ClassMembers):
         return _formulas(model, stored, form, chosen)
-    for name in ("member", "task", "recommended"):
+    return _classes(stored, form, chosen)
+
+
+def _classes(stored, form: str, chosen: dict[str, Any]) -> tuple[str, int]:
+    """Source text of a classifier, or of an ensemble of them."""
+    from sisso_sal.export.class_members import export_class_members
+    from sisso_sal.export.classes import CLASS_FORMS, export_classes
+    from sisso_sal.models.class_members import ClassMembers
+
+    member = chosen["member"]
+    for name in ("task", "recommended"):
         if chosen[name] is not None:
             raise SettingsError(f"{name}: needs a model that predicts a number, found one of classes")
-    from sisso_sal.export.classes import CLASS_FORMS, export_classes
-
+    is_ensemble = isinstance(stored.model, ClassMembers)
+    if is_ensemble and member is None and form != "python":
+        raise SettingsError(f"format: needs python for an ensemble of classifiers, or one --member, found {form}")
     if form not in CLASS_FORMS:
         raise SettingsError(f"format: needs {' or '.join(CLASS_FORMS)} for a model of classes, found {form}")
-    one = _of_dimension(stored.model.models, chosen["dim"])
-    return export_classes(one, form, target=stored.target, units=stored.model.primaries, n_digits=chosen["digits"]), 1
+    known = {"target": stored.target, "units": stored.model.primaries}
+    if not is_ensemble:
+        if member is not None:
+            raise SettingsError("member: needs an ensemble, found a model file of one model; choose with --dim")
+        one = _of_dimension(stored.model.models, chosen["dim"])
+        return export_classes(one, form, **known, n_digits=chosen["digits"]), 1
+    if chosen["dim"] is not None:
+        raise SettingsError("dim: needs a model file of one model, found an ensemble; choose with --member")
+    n = len(stored.model.models)
+    if member is not None:
+        one = stored.model.models[_number(member, n) - 1]
+        note("the export has one member; its probabilities are not scaled")
+        return export_classes(one, form, **known, n_digits=chosen["digits"]), 1
+    if chosen["digits"] is not None:
+        raise SettingsError(f"digits: needs the format latex, found '{form}'")
+    return export_class_members(stored.model, **known), n
+
+
+def _number(member: int, n: int) -> int:
+    """The number of a member, of so many."""
+    if member > n:
+        raise SettingsError(f"member: needs a number from 1 to {n}, found {member}")
+    return member
 
 
 def _of_dimension(models: list, dim: int | None):
@@ -158,9 +192,7 @@ def _formulas(model: Path, stored, form: str, chosen: dict[str, Any]) -> tuple[s
             if value is not None:
                 raise SettingsError(f"{name}: needs a model file of one model, found an ensemble; choose with --member")
         if member is not None:
-            if member > len(models):
-                raise SettingsError(f"member: needs a number from 1 to {len(models)}, found {member}")
-            models = [models[member - 1]]
+            models = [models[_number(member, len(models)) - 1]]
         else:
             scale = learned.formula_calibration.scale if learned.formula_calibration else 1.0
             if learned.correction or learned.aggregation != "mean":

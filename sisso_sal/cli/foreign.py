@@ -180,7 +180,8 @@ def _fitted(source, table: Path, settings, output: Files, threads: int | None, *
         work = {"threads": threads, "executor": "local", "n_workers": None, "silent": silent}
         return *fit_tasks(table, (), settings, None, of_tasks | work), tell_tasks
     if "classify" in given:
-        return *fit_classes(table, settings, None, given, threads, silent, output.folder), tell_classes
+        stored, document, _ = fit_classes(table, settings, None, given, threads, silent, output.folder)
+        return stored, document, tell_classes
     wanted = FitRequest(sisso_output=output.folder, criterion=given.get("criterion", "rmse"))
     return *fitted(read(table, settings, None), settings, threads, wanted, silent=silent), tell_fit
 

@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sisso_sal.cli.class_ensembles import (
+    fit_class_members,
+    predicted_by_members,
+    settings_of_members,
+    tell_members,
+)
+from sisso_sal.cli.class_pictures import PictureFiles, draw_classes
 from sisso_sal.cli.classes import (
     CLASSES,
     CRITERIA_OF_NUMBERS,
@@ -36,9 +43,8 @@ from sisso_sal.cli.options import (
     WORKERS,
     at_work,
     check_free,
-    check_plot,
     dumps,
-    load,
+    load_layers,
     model_changes,
     number,
     read,
@@ -50,9 +56,11 @@ from sisso_sal.cli.terminal import next_step, note
 from sisso_sal.errors import SettingsError
 
 if TYPE_CHECKING:
+    from sisso_sal.cli.classes import ClassInput
     from sisso_sal.models.ensemble_model import EnsembleModel
     from sisso_sal.models.formulas import FittedModels
     from sisso_sal.settings.campaign import CampaignSettings, ModelSettings
+    from sisso_sal.settings.layers import LayeredSettings
 
 
 @click.command(cls=Computing, short_help="Find formulas for a property")
@@ -82,7 +90,12 @@ if TYPE_CHECKING:
     click.option(
         "--plot",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="Draw error against complexity (--n-models), as PNG, PDF or SVG.",
+        help="Draw error against complexity (--n-models), or a map of classes, as PNG, PDF or SVG.",
+    ),
+    click.option(
+        "--plot-reliability",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Draw claimed probabilities of classes against shares that came (--members).",
     ),
 )
 @SISSO_OUTPUT
@@ -92,8 +105,8 @@ if TYPE_CHECKING:
 @JSON
 @COMMON
 def fit(
-    table, target, id_column, formula, config, n_models, out, force, plot, sisso_output, threads, executor, n_workers, as_json,
-    quiet, debug, **options,
+    table, target, id_column, formula, config, n_models, out, force, plot, plot_reliability, sisso_output, threads, executor,
+    n_workers, as_json, quiet, debug, **options,
 ):  # fmt: skip
     """Find formulas for the target of TABLE, or formulas that tell its classes; --out saves the model for predict and export.
 
@@ -107,9 +120,11 @@ def fit(
       sisso-sal fit table.csv --target "gap (eV)" --dim 3 --n-models 5
       sisso-sal fit table.csv --target "gap (eV)" --task family
       sisso-sal fit table.csv --target phase --criterion likelihood
+      sisso-sal fit table.csv --target phase --members 50 --plot map.png
     """
     check_free(out, force)
-    check_plot(plot, force)
+    pictures = PictureFiles(plot, plot_reliability)
+    pictures.check(force)
     from sisso_sal.settings.campaign import EnsembleSettings
 
     of_class = of_classes(options)
@@ -122,14 +137,17 @@ def fit(
     has_tasks = check_tasks(of_tasks, options, len(target), is_ensemble=is_ensemble)
     if is_ensemble:
         refuse("needs a fit of one model, found --members", {"n-models": n_models})
-    if n_models is None:
-        refuse("needs --n-models, found a fit without", {"plot": plot})
     asked = target[0] if len(target) == 1 else None
     of_model = {name: value for name, value in options.items() if "select" not in name}
-    settings = load(config, {"target": asked, "id": id_column, **model_changes(of_model)}, ensemble=is_ensemble)
+    changes = {"target": asked, "id": id_column, **model_changes(of_model)}
+    layers = load_layers(config, changes, ensemble=is_ensemble)
+    settings = layers.settings
     selection, silent = selection_of(options, settings.seed), quiet or as_json
     of_one_task = {"select": selection} | _asked_of(settings.model)
     check_sisso_output(sisso_output, settings, is_ensemble, force)
+    has_classes = not has_tasks and is_of_classes(table, settings.target, of_class)
+    pictures.check_target(has_classes, n_models)
+    read_in = None
     if has_tasks:
         refuse("needs one task, found several", of_one_task | of_class)
         work = {"threads": threads, "executor": executor, "n_workers": n_workers, "silent": silent}
@@ -138,14 +156,13 @@ def fit(
             note(doubt)
         model, document = fit_tasks(table, target, settings, formula, work)
         tell = tell_tasks
-    elif is_of_classes(table, settings.target, of_class):
-        numbers = {"members": is_ensemble, "workers": n_workers, "executor": executor != "local"}
-        numbers |= {"criterion": of_tasks["criterion"]} | _asked_of_numbers(settings)
-        refuse("needs a target that is a number, found classes", {"n-models": n_models} | of_one_task | numbers)
-        if of_class.get("criterion") != "overlap":
-            refuse("needs --criterion overlap, SISSO's own, for classes", {"sisso-output": sisso_output})
-        model, document = fit_classes(table, settings, formula, of_class, threads, silent, sisso_output)
-        tell = tell_classes
+    elif has_classes:
+        numbers = {"n-models": n_models, "workers": n_workers, "executor": executor != "local"}
+        numbers |= {"criterion": of_tasks["criterion"]} | of_one_task
+        refuse("needs a target that is a number, found classes", numbers)
+        work = {"threads": threads, "silent": silent, "sisso_output": sisso_output, "members": is_ensemble}
+        work["pictures"] = pictures
+        model, document, read_in, tell = _fitted_classes(table, layers, formula, of_class, work)
     else:
         if is_ensemble and (doubt := settings.ensemble.doubt()):
             note(doubt)
@@ -157,19 +174,35 @@ def fit(
     if out is not None:
         _save(out, model, document["target"])
     tell(document, as_json)
-    _draw(plot, document)
+    _draw(pictures, document, model.model, read_in)
     if sisso_output is not None and not as_json:
         note(f"files of SISSO are in {sisso_output}: {', '.join(document['sisso_output'][:3])}, …")
     _tell_next(out, model.model)
 
 
-def _draw(plot: Path | None, document: dict[str, Any]) -> None:
-    """Error against complexity, where that was asked for and is known."""
-    if plot is not None and document["trade_off"] is not None:
+def _fitted_classes(table: Path, layers: LayeredSettings, formula: str | None, of_class: dict, work: dict[str, Any]):
+    """A model of classes or an ensemble of them, the document that describes it, its input, and what prints the document."""
+    threads, silent, sisso_output = (work[name] for name in ("threads", "silent", "sisso_output"))
+    if work["members"]:
+        settings = settings_of_members(layers)
+        work["pictures"].check_members(settings.model.dim)
+        return *fit_class_members(table, settings, formula, of_class, threads, silent), tell_members
+    refuse("needs a target that is a number, found classes", _asked_of_numbers(layers.settings))
+    work["pictures"].check_single()
+    if of_class.get("criterion") != "overlap":
+        refuse("needs --criterion overlap, SISSO's own, for classes", {"sisso-output": sisso_output})
+    return *fit_classes(table, layers.settings, formula, of_class, threads, silent, sisso_output), tell_classes
+
+
+def _draw(pictures: PictureFiles, document: dict[str, Any], learned, read_in: ClassInput | None) -> None:
+    """Classes that were read; or error against complexity, where that was asked for and is known."""
+    if read_in is not None:
+        draw_classes(pictures, learned, read_in)
+    elif pictures.plot is not None and document["trade_off"] is not None:
         from sisso_sal.report.figures.error_against_complexity import error_against_complexity
         from sisso_sal.report.figures.saved import save_figure
 
-        save_figure(error_against_complexity(document), plot)
+        save_figure(error_against_complexity(document), pictures.plot)
 
 
 def _tell_next(out: Path | None, learned) -> None:
@@ -221,12 +254,13 @@ def _asked_of_numbers(settings: CampaignSettings) -> dict[str, Any]:
 def _chosen(learned, is_recommended: bool):
     """The model of a file, with its recommended formula if that is wanted."""
     from sisso_sal.models.class_formulas import FittedClasses
+    from sisso_sal.models.class_members import ClassMembers
     from sisso_sal.models.formulas import FittedModels
     from sisso_sal.models.task_models import FittedTasks
 
     if not is_recommended:
         return learned
-    if isinstance(learned, FittedClasses):
+    if isinstance(learned, FittedClasses | ClassMembers):
         raise SettingsError("recommended: needs a model file of numbers, found one of classes")
     if not isinstance(learned, FittedModels | FittedTasks):
         raise SettingsError("recommended: needs a model file of one model, found an ensemble")
@@ -249,7 +283,8 @@ def predict(model, table, id_column, formula, task, recommended, out, force, as_
     Columns are matched by name, in any order, and converted to the model's units; only those that the model uses need to be there.
     For a single model the output is id, mean, valid (the row is inside the domain and near the training range of every term) and
     the reason where it is not; for an ensemble also the standard deviation, a 95 % interval and the number of valid members. For
-    classes it is the class, its probability and that of each class.
+    classes it is the class, its probability and that of each class; of an ensemble also the spread of the members' probabilities
+    of that class, and the number of members that are defined.
 
     \b
     Examples:
@@ -261,6 +296,7 @@ def predict(model, table, id_column, formula, task, recommended, out, force, as_
     from sisso_sal.campaign.newest import model_file
     from sisso_sal.data.spreadsheet import csv_of
     from sisso_sal.models.class_formulas import FittedClasses
+    from sisso_sal.models.class_members import ClassMembers
     from sisso_sal.models.files import read_any_model
     from sisso_sal.models.task_ensemble_model import FittedTaskEnsemble
     from sisso_sal.models.task_models import FittedTasks
@@ -271,17 +307,20 @@ def predict(model, table, id_column, formula, task, recommended, out, force, as_
     stored = read_any_model(model_file(model))
     learned = _chosen(stored.model, recommended)
     is_of_tasks = isinstance(learned, FittedTasks | FittedTaskEnsemble)
+    is_of_class = isinstance(learned, FittedClasses | ClassMembers)
     if task is not None and not is_of_tasks:
         raise SettingsError(f"task: needs a model of several tasks, found another one in {model}")
     if is_of_tasks:
         data, frame = predict_tasks(learned, table, id_column, formula, task)
     elif isinstance(learned, FittedClasses):
         data, frame = predicted_classes(learned, table, id_column, formula)
+    elif isinstance(learned, ClassMembers):
+        data, frame = predicted_by_members(learned, table, id_column, formula)
     else:
         data, frame = _predicted(learned, table, id_column, formula)
     for line in remarks_text(data):
         note(line)
-    undefined = np.isnan(frame["probability" if isinstance(learned, FittedClasses) else "mean"])
+    undefined = np.isnan(frame["probability" if is_of_class else "mean"])
     if undefined.any():
         why = in_words(counted(frame["reason"][undefined]))
         note(f"{undefined.sum()} of {len(frame)} rows have no prediction: {why}")
@@ -299,7 +338,8 @@ def predict(model, table, id_column, formula, task, recommended, out, force, as_
     else:
         write(csv_of(frame), out, force)
     which = _task_of(learned) + (" --recommended" if recommended else "")
-    next_step(f"sisso-sal export {model}{which} --format latex, for the formulas behind it", err=True)
+    form = "python" if isinstance(learned, ClassMembers) else "latex"
+    next_step(f"sisso-sal export {model}{which} --format {form}, for the formulas behind it", err=True)
 
 
 def _predicted(learned: FittedModels | EnsembleModel, path: Path, id_column: str | None, formula: str | None):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -80,11 +80,7 @@ def export_classes(
     """
     if form not in _WRITERS:
         raise SettingsError(f"form: needs one of {', '.join(_WRITERS)} for classes, found '{form}'")
-    numbers = [value for lane in model.lanes for value in (lane.intercept, *(t.coefficient for t in lane.terms))]
-    if not model.dimension:
-        raise SettingsError("models: needs at least one descriptor, found none")
-    if not all(map(math.isfinite, numbers)):
-        raise SettingsError("models: needs finite numbers, found another")
+    check_numbers(model)
     if n_digits is not None:
         model = replace(model, lanes=rounded(model.lanes, form, n_digits))
     primaries = model.primaries()
@@ -92,9 +88,29 @@ def export_classes(
     return _WRITERS[form](model, Job(model.lanes, "log-odds", "", dict(units), 1.0, names), target)
 
 
+def check_numbers(model: ClassModel) -> None:
+    """Refuse a model that cannot be written.
+
+    Raises
+    ------
+    SettingsError
+        It has no descriptor, or a number is not finite.
+    """
+    numbers = [value for lane in model.lanes for value in (lane.intercept, *(t.coefficient for t in lane.terms))]
+    if not model.dimension:
+        raise SettingsError("models: needs at least one descriptor, found none")
+    if not all(map(math.isfinite, numbers)):
+        raise SettingsError("models: needs finite numbers, found another")
+
+
+def class_title(classes: Sequence[ClassName], target: str, teller: str) -> str:
+    """What is told of which classes by what, for a comment."""
+    names = [printable(str(name)) for name in classes]
+    return f"{printable(target)}: {', '.join(names[:-1])} or {names[-1]}, told by {teller}"
+
+
 def _title(model: ClassModel, target: str) -> str:
-    names = [printable(str(name)) for name in model.classes]
-    return f"{printable(target)}: {', '.join(names[:-1])} or {names[-1]}, told by a SISSO model"
+    return class_title(model.classes, target, "a SISSO model")
 
 
 def _lanes_named(model: ClassModel) -> list[tuple[ClassName, int]]:
@@ -103,35 +119,51 @@ def _lanes_named(model: ClassModel) -> list[tuple[ClassName, int]]:
     return [(name, number) for number, name in enumerate(classes)]
 
 
-def _write_python(model: ClassModel, job: Job, target: str) -> str:
-    probabilities = _PROBABILITIES_OF_TWO if len(model.classes) == 2 else _PROBABILITIES_OF_SEVERAL
-    single = [Job((lane,), job.target, "", job.units, 1.0, job.names) for lane in model.lanes]
+def probability_lines(n_classes: int) -> list[str]:
+    """The function that makes probabilities of log-odds."""
+    return list(_PROBABILITIES_OF_TWO if n_classes == 2 else _PROBABILITIES_OF_SEVERAL)
+
+
+def log_odds_lines(job: Job) -> list[str]:
+    """The body of a function that gives the log-odds of all lanes of a job."""
     steps = ["values = []"]
-    for one in single:
-        steps += [*assignments(one, one.models[0], "c", ""), "values.append(total)"]
-    arguments = ", ".join(job.names.values())
-    log_odds = [
-        f"def _log_odds({arguments}):",
-        *indented([python_arrays(job), 'with np.errstate(all="ignore"):', *indented(steps)]),
-        "    values = np.stack(values, axis=-1)",
-        "    return np.where(np.isfinite(values), values, np.nan)",
+    for lane in job.models:
+        one = Job((lane,), job.target, "", job.units, 1.0, job.names)
+        steps += [*assignments(one, lane, "c", ""), "values.append(total)"]
+    return [
+        python_arrays(job),
+        'with np.errstate(all="ignore"):',
+        *indented(steps),
+        "values = np.stack(values, axis=-1)",
+        "return np.where(np.isfinite(values), values, np.nan)",
     ]
-    listed = ["classes = [", *(f"    {name!r}," for name in model.classes), "]", "_classes = np.array(classes, object)"]
+
+
+def listed_classes(classes: Sequence[ClassName]) -> list[str]:
+    """The classes as a list and as an array."""
+    return ["classes = [", *(f"    {name!r}," for name in classes), "]", "_classes = np.array(classes, object)"]
+
+
+def _write_python(model: ClassModel, job: Job, target: str) -> str:
+    arguments = ", ".join(job.names.values())
+    single = Job(model.lanes[:1], job.target, "", job.units, 1.0, job.names)
+    log_odds = [f"def _log_odds({arguments}):", *indented(log_odds_lines(job))]
     probability = [
         f"def probability({arguments}):",
-        *indented(_python_docstring(model, single[0], target, _GIVES_PROBABILITY)),
+        *indented(_python_docstring(model, single, target, _GIVES_PROBABILITY)),
         f"    return _probabilities(_log_odds({arguments}))",
     ]
     predict = [
         f"def predict({arguments}):",
-        *indented(_python_docstring(model, single[0], target, _GIVES_CLASS)),
+        *indented(_python_docstring(model, single, target, _GIVES_CLASS)),
         f"    values = _probabilities(_log_odds({arguments}))",
         "    undefined = np.isnan(values).any(axis=-1)",
         "    return np.where(undefined, None, _classes[np.nan_to_num(values).argmax(axis=-1)])[()]",
     ]
     imports, *functions = python_functions(job)
     title = docstring([f"{_title(model, target)}."])
-    return python_text(title, imports, listed, *functions, list(probabilities), log_odds, probability, predict)
+    head = [title, imports, listed_classes(model.classes), *functions]
+    return python_text(*head, probability_lines(len(model.classes)), log_odds, probability, predict)
 
 
 def _python_docstring(model: ClassModel, job: Job, target: str, gives: tuple[str, str]) -> list[str]:

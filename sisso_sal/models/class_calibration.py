@@ -73,6 +73,10 @@ class ClassScaling:
         scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         return scaled / scaled.sum(axis=1, keepdims=True)
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; floats keep every digit."""
+        return {"factor": self.factor, "offsets": self.offsets.tolist()}
+
 
 @dataclass(frozen=True)
 class ClassCalibration:

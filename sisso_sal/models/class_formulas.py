@@ -23,12 +23,14 @@ from sisso_sal.engine.overlap_criterion import (
 from sisso_sal.engine.sparsify import NUMBERS
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.features.expression import Expression
+from sisso_sal.features.space import SpaceSettings
 from sisso_sal.models.boundary import fit_boundary
 from sisso_sal.models.class_model import ClassModel, ClassName, confusion_of, plain_classes, probabilities
-from sisso_sal.models.class_records import ClassifierRecord
+from sisso_sal.models.class_records import ClassifierRecord, ClassModelRecord
 from sisso_sal.models.fitting import (
     Prepared,
     SearchCounts,
+    SearchSettings,
     feature_counts,
     models_of_file,
     prepare,
@@ -45,6 +47,8 @@ OVERLAP = "overlap"
 CRITERIA = (ACCURACY, LIKELIHOOD, OVERLAP)
 """What makes descriptors of classes good, by name."""
 
+FIXED: dict[str, Any] = {"fit_intercept": True, "low": (), "param_operators": (), "max_correlation": 1.0}
+"""Parameters of a regressor that a classifier has not, with the values that they have for it."""
 
 ScreenedForClasses = tuple[tuple[Expression, tuple[float, float]], ...]
 """Features that were screened in one dimension, best first."""
@@ -104,9 +108,7 @@ class FittedClasses:
         target, target_unit : str
             Name of what they tell, and its unit where the classes are numbers.
         """
-        kept = {**settings, "class_weight": _plain_weights(settings["class_weight"])}
-        if kept["convex"] is not None:
-            kept["convex"] = list(plain_classes(kept["convex"]))
+        kept = class_file_settings(settings)
         return file_document(
             "classifier", (target, target_unit), self.primaries, kept, self.counts.to_json(), self.to_json()
         )
@@ -123,16 +125,43 @@ class FittedClasses:
         settings = record.settings.model_dump() | {"threads": None}
         space, search = space_settings(settings), search_settings(for_search(settings), N_ALTERNATIVES)
         classes = tuple(record.classes)
-        alternatives = []
-        for d, models in enumerate(record.models):
-            own = []
-            for number, model in enumerate(models):
-                place = f"models.{d}.{number}.lanes"
-                lanes = tuple(models_of_file(model.lanes, place, record.units, space, search))
-                rest = model.confusion, model.log_loss, model.overlap, model.overlap_size, model.prior
-                own.append(ClassModel(lanes, classes, *rest))
-            alternatives.append(own)
+        alternatives = [
+            class_models_of_file(models, f"models.{d}", classes, record.units, space, search)
+            for d, models in enumerate(record.models)
+        ]
         return cls(alternatives, classes, record.units, SearchCounts.of_file(record))
+
+
+def class_models_of_file(
+    records: Sequence[ClassModelRecord],
+    place: str,
+    classes: tuple[ClassName, ...],
+    units: Mapping[str, str],
+    space: SpaceSettings,
+    search: SearchSettings,
+) -> list[ClassModel]:
+    """Models that a file holds at a place; see `models_of_file`."""
+    models = []
+    for number, record in enumerate(records):
+        lanes = tuple(models_of_file(record.lanes, f"{place}.{number}.lanes", units, space, search))
+        rest = record.confusion, record.log_loss, record.overlap, record.overlap_size, record.prior
+        models.append(ClassModel(lanes, classes, *rest))
+    return models
+
+
+def class_file_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of a classifier, or of an ensemble of them, as plain data for a file."""
+    convex = settings["convex"]
+    plain = {"convex": None if convex is None else list(plain_classes(convex))}
+    return {**settings, **plain, "class_weight": _plain_weights(settings["class_weight"])}
+
+
+def estimator_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of an estimator of classes from those that a file has."""
+    own = {name: value for name, value in settings.items() if name not in FIXED}
+    if isinstance(own["class_weight"], list):
+        own["class_weight"] = dict(own["class_weight"])
+    return own
 
 
 def _plain_weights(weights: Any) -> Any:

@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from sisso_sal.errors import SettingsError
-from sisso_sal.models.class_formulas import FittedClasses, find_classes
+from sisso_sal.models.class_formulas import FIXED, FittedClasses, estimator_settings, find_classes
 from sisso_sal.models.class_model import ClassModel
 from sisso_sal.models.estimators import columns_of, remember_columns
 from sisso_sal.models.inputs import checked_table
@@ -175,10 +175,7 @@ class SISSOClassifier(ClassifierMixin, BaseEstimator):
             Its parameters, as a file has them.
         target, target_unit : str
         """
-        own = {name: value for name, value in settings.items() if name not in FIXED}
-        if isinstance(own["class_weight"], list):
-            own["class_weight"] = dict(own["class_weight"])
-        estimator = cls(**own)
+        estimator = cls(**estimator_settings(settings))
         estimator.fitted_, estimator.classes_ = models, np.array(models.classes)
         remember_columns(estimator, models.primaries, target, target_unit)
         return estimator
@@ -253,9 +250,6 @@ class SISSOClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return self.fitted_.document({**self.get_params(), **FIXED}, target, target_unit)
 
-
-FIXED: dict[str, Any] = {"fit_intercept": True, "low": (), "param_operators": (), "max_correlation": 1.0}
-"""Parameters of a regressor that a classifier has not, with the values that they have for it."""
 
 CLASS_SETTINGS: dict[str, Any] = {
     "criterion": "accuracy", "boundary": "logistic", "width": 0.001, "convex": None, "ridge": 0.01, "class_weight": None,

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sisso_sal.errors import DocumentError, ModelFileError
 from sisso_sal.models.class_formulas import FittedClasses
-from sisso_sal.models.class_records import ClassifierRecord
+from sisso_sal.models.class_members import KIND as ENSEMBLE_OF_CLASSES
+from sisso_sal.models.class_members import ClassMembers
+from sisso_sal.models.class_records import ClassEnsembleRecord, ClassifierRecord
 from sisso_sal.models.ensemble_model import EnsembleModel
 from sisso_sal.models.formulas import FittedModels
 from sisso_sal.models.needs import AnyModel, Model
@@ -24,11 +26,21 @@ from sisso_sal.system.documents import LARGE, json_of, read_bytes, shown
 from sisso_sal.system.storage import write_whole
 
 if TYPE_CHECKING:
+    from sisso_sal.models.class_ensemble import SISSOClassifierEnsemble
     from sisso_sal.models.classifier import SISSOClassifier
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.multi_task import MultiTaskSISSO
     from sisso_sal.models.multi_task_ensemble import MultiTaskSISSOEnsemble
     from sisso_sal.models.regressor import SISSORegressor
+
+    AnyEstimator = (
+        SISSORegressor
+        | SISSOEnsemble
+        | MultiTaskSISSO
+        | MultiTaskSISSOEnsemble
+        | SISSOClassifier
+        | SISSOClassifierEnsemble
+    )
 
 FORMAT = "sisso-sal model"
 SCHEMA_VERSION = 8
@@ -46,7 +58,7 @@ def save_model(path: str | os.PathLike[str], model: Storable, target: str, targe
     Parameters
     ----------
     path : path
-    model : SISSORegressor, SISSOEnsemble, SISSOClassifier or StoredModel
+    model : SISSORegressor, SISSOEnsemble, MultiTaskSISSO, SISSOClassifier, SISSOClassifierEnsemble or StoredModel
     target, target_unit : str
         Name and unit of what it predicts.
 
@@ -64,9 +76,7 @@ def model_document(model: Storable, target: str, target_unit: str = "") -> dict[
     return {"format": FORMAT, "schema_version": SCHEMA_VERSION, **model.document(target, target_unit)}
 
 
-def load_model(
-    path: str | os.PathLike[str], *, formulas_only: bool = False
-) -> tuple[SISSORegressor | SISSOEnsemble | MultiTaskSISSO | MultiTaskSISSOEnsemble | SISSOClassifier, str, str]:
+def load_model(path: str | os.PathLike[str], *, formulas_only: bool = False) -> tuple[AnyEstimator, str, str]:
     """Read a model file as a scikit-learn estimator.
 
     Parameters
@@ -76,7 +86,8 @@ def load_model(
 
     Returns
     -------
-    model : SISSORegressor, SISSOEnsemble, MultiTaskSISSO, MultiTaskSISSOEnsemble or SISSOClassifier
+    model : estimator
+        SISSORegressor, SISSOEnsemble, MultiTaskSISSO, MultiTaskSISSOEnsemble, SISSOClassifier or SISSOClassifierEnsemble.
         Its columns are `feature_names_in_`, sorted by name.
     target, target_unit : str
 
@@ -103,6 +114,10 @@ def load_model(
         from sisso_sal.models.classifier import SISSOClassifier
 
         return SISSOClassifier.fitted(model, settings, *named), *named
+    if isinstance(model, ClassMembers):
+        from sisso_sal.models.class_ensemble import SISSOClassifierEnsemble
+
+        return SISSOClassifierEnsemble.fitted(model, settings, *named), *named
     return SISSOEnsemble.fitted(model, settings, *named), *named
 
 
@@ -121,8 +136,9 @@ def read_model(path: str | os.PathLike[str], *, formulas_only: bool = False) -> 
     """
     stored = read_any_model(path, formulas_only=formulas_only)
     model = stored.model
-    if isinstance(model, FittedClasses):
-        raise ModelFileError(f"{path}: needs a model that predicts a number, found a classifier; predict takes it")
+    if isinstance(model, FittedClasses | ClassMembers):
+        kind = "a classifier" if isinstance(model, FittedClasses) else "an ensemble of classifiers"
+        raise ModelFileError(f"{path}: needs a model that predicts a number, found {kind}; predict and export take it")
     if isinstance(model, FittedTasks | FittedTaskEnsemble):
         n = len(model.task_names)
         raise ModelFileError(f"{path}: needs a model of one task, found one of {n} tasks; predict and export take it")
@@ -181,6 +197,10 @@ def _restored(document: Mapping[str, Any], formulas_only: bool) -> StoredModel[A
         record = read_record(ClassifierRecord, document)
         settings = record.settings.model_dump()
         return StoredModel(FittedClasses.of_file(record), settings, record.target.name, record.target.unit)
+    elif document["kind"] == ENSEMBLE_OF_CLASSES:
+        record = read_record(ClassEnsembleRecord, document)
+        settings = record.settings.model_dump()
+        return StoredModel(ClassMembers.of_file(record), settings, record.target.name, record.target.unit)
     else:
         record = read_record(EnsembleRecord, document)
         model = EnsembleModel.of_file(record.model_copy(update={"correction": None}) if formulas_only else record)

@@ -9,6 +9,7 @@ from sisso_sal.data.headers import split_header
 from sisso_sal.errors import UnitError
 from sisso_sal.features.dimension import conversion_factor
 from sisso_sal.models.class_formulas import FittedClasses
+from sisso_sal.models.class_members import ClassMembers
 from sisso_sal.models.ensemble_model import EnsembleModel
 from sisso_sal.models.formulas import FittedModels
 from sisso_sal.models.task_ensemble_model import FittedTaskEnsemble
@@ -16,7 +17,7 @@ from sisso_sal.models.task_models import FittedTasks
 from sisso_sal.oxides.primary_features import PRIMARY_FEATURES
 
 Model = FittedModels | EnsembleModel
-AnyModel = Model | FittedTasks | FittedTaskEnsemble | FittedClasses
+AnyModel = Model | FittedTasks | FittedTaskEnsemble | FittedClasses | ClassMembers
 
 
 def is_made_from_formulas(model: AnyModel, names: Collection[str]) -> bool:
@@ -35,11 +36,12 @@ def why_needed(model: AnyModel, name: str) -> str:
     """What needs a primary feature, in words."""
     if isinstance(model, FittedTaskEnsemble):
         model = model.first
-    if not isinstance(model, EnsembleModel):
+    if not isinstance(model, EnsembleModel | ClassMembers):
         return "the formula uses it"
-    n = sum(name in member.primaries() for member in model.members)
+    members = model.members if isinstance(model, EnsembleModel) else model.models
+    n = sum(name in member.primaries() for member in members)
     if n:
-        return f"{n} of {len(model.members)} formulas use it"
+        return f"{n} of {len(members)} formulas use it"
     return "no formula uses it, but the correction was learned from it; fit with --correction none for formulas alone"
 
 

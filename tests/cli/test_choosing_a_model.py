@@ -94,7 +94,7 @@ def test_the_recommended_formula_can_be_used(folder, document):
             ("fit", "table.csv", "--n-models", "2", "--members", "4"),
             "n-models: needs a fit of one model, found --members",
         ),
-        (("fit", "table.csv", "--plot", "p.png"), "plot: needs --n-models, found a fit without"),
+        (("fit", "table.csv", "--plot", "p.png"), "plot: needs --n-models or classes, found a fit without"),
         (("export", "model.json", "--recommended", "--dim", "2"), "recommended: needs no --dim, found --dim 2"),
         (
             ("predict", "plain.json", "table.csv", "--recommended"),

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sisso_sal.models.class_ensemble import SISSOClassifierEnsemble
 from sisso_sal.models.classifier import SISSOClassifier
 from sisso_sal.models.files import load_model
 
@@ -106,9 +107,30 @@ def test_whole_numbers_are_classes_where_that_is_asked_for(folder):
             "criterion: needs --classify or a target of text",
         ),
         (
-            ("table.csv", "--target", "phase", "--members", "3"),
-            "members: needs a target that is a number, found classes",
+            ("table.csv", "--target", "phase", "--members", "3", "--correction", "none"),
+            "correction: needs a target that is a number, found classes",
         ),
+        (
+            ("table.csv", "--target", "phase", "--members", "3", "--no-adapt"),
+            "adapt: needs a target that is a number, found classes",
+        ),
+        (
+            ("table.csv", "--target", "phase", "--members", "3", "--n-models", "2"),
+            "n-models: needs a fit of one model, found --members",
+        ),
+        (
+            ("table.csv", "--target", "phase", "--members", "3", "--criterion", "overlap", "--sisso-output", "files"),
+            "sisso-output: needs a fit of one model, found --members",
+        ),
+        (
+            ("table.csv", "--target", "phase", "--members", "3", "--task", "name"),
+            "task: several tasks and other criteria are fitted by one model, found --members",
+        ),
+        (
+            ("table.csv", "--target", "phase", "--members", "3", "--select", "2"),
+            "select: needs a target that is a number, found classes",
+        ),
+        (("table.csv", "--target", "phase", "--dropout", "0.1"), "dropout: needs --members, found a fit of one model"),
         (
             ("table.csv", "--target", "phase", "--workers", "2"),
             "workers: needs a target that is a number, found classes",
@@ -123,3 +145,99 @@ def test_whole_numbers_are_classes_where_that_is_asked_for(folder):
 )
 def test_what_cannot_be_is_told_in_one_line(folder, arguments, told):
     assert told in refused("fit", *arguments, "--rung", "0", folder=folder)
+
+
+MEMBERS = (*SMALL, "--members", "20", "--dropout", "0", "--seed", "3")
+
+
+@pytest.fixture(scope="module")
+def ensemble(folder):
+    """What the command prints of an ensemble, as text and as a document."""
+    done = shell("fit", "table.csv", "--target", "phase", *MEMBERS, "--out", "ensemble.json", folder=folder)
+    document = call("fit", "codes.csv", "--classify", "--target", "phase", *MEMBERS, "--json", folder=folder).stdout
+    return done, strict(document)
+
+
+def test_members_tell_together_how_far_they_can_be_believed(folder, ensemble):
+    done, document = ensemble
+    estimator, target, _ = load_model(folder / "ensemble.json")
+    assert target == "phase"
+    told = estimator.calibration_
+    assert f"  {told.accuracy:.1%} right, log loss {told.log_loss:.3f}, Brier score {told.brier:.3f}\n" in done.stdout
+    assert f"  miscalibration: {told.miscalibration:.3f}, without the scaling " in done.stdout
+    assert f"less than {told.noise_floor95:.3f} with a probability of 95 %" in done.stdout
+    assert "most typical of 20 members:" in done.stdout
+    assert f"Primary features that recur: {next(iter(estimator.recurrence()['primaries']))} 100%" in done.stdout
+    assert (
+        "classes out of bag (rows) and what the members tell (columns):\n           insulator  metal\n" in done.stdout
+    )
+    assert (
+        "sisso-sal predict ensemble.json OTHER_TABLE, or sisso-sal export ensemble.json --format python" in done.stdout
+    )
+    assert document["classes"] == [2, 7]
+    assert (document["n_members"], document["seed"], document["criterion"]) == (20, 3, "likelihood")
+    assert sum(map(sum, document["confusion"])) == document["calibration"]["n"]
+    right = sum(document["confusion"][k][k] for k in range(2)) / document["calibration"]["n"]
+    assert right == pytest.approx(document["calibration"]["accuracy"])
+    counts = [count for _, count in document["class_counts"]]
+    assert document["baseline"]["accuracy"] == pytest.approx(max(counts) / sum(counts))
+    assert sum(model["n_members"] for model in document["models"]) <= 20
+    assert document["recurrence"]["primaries"][0]["share"] == 1.0
+
+
+def test_a_saved_ensemble_predicts_what_python_predicts(folder, ensemble):
+    rows = strict(call("predict", "ensemble.json", "table.csv", "--json", folder=folder).stdout)["predictions"]
+    estimator, _, _ = load_model(folder / "ensemble.json")
+    assert isinstance(estimator, SISSOClassifierEnsemble)
+    table = pd.read_csv(folder / "table.csv")
+    columns = {name: table[header].to_numpy() for name, header in (("a", "a (eV)"), ("b", "b (eV)"), ("c", "c"))}
+    told = estimator.predict_distribution(columns)
+    kept = [k for k in range(60) if table["name"][k] in {row["id"] for row in rows}]
+    assert [row["class"] for row in rows] == [estimator.classes_[told.told[k]] for k in kept]
+    for name, expected in (("p(metal)", told.probability[:, 1]), ("spread", told.spread), ("n_valid", told.n_defined)):
+        assert [row[name] for row in rows] == pytest.approx(expected[kept].tolist(), rel=1e-12)
+    assert all(row["probability"] == max(row["p(metal)"], row["p(insulator)"]) for row in rows)
+    made = {}
+    exec(call("export", "ensemble.json", "--format", "python", "-q", folder=folder).stdout, made)
+    used = [columns[name][kept] for name in estimator.fitted_.needed]
+    assert made["probability"](*used) == pytest.approx(told.probability[kept], rel=1e-9)
+    assert made["predict"](*used).tolist() == [row["class"] for row in rows]
+    exec(call("export", "ensemble.json", "--format", "python", "--member", "2", "-q", folder=folder).stdout, made)
+    member = estimator.members_[1]
+    used = [columns[name][kept] for name in member.primaries()]
+    assert made["probability"](*used) == pytest.approx(member.probability(columns)[kept], rel=1e-9)
+
+
+def test_what_an_ensemble_of_classifiers_cannot_do_is_told(folder, ensemble):
+    for arguments, told in (
+        (("export", "ensemble.json", "--format", "c"), "format: needs python for an ensemble of classifiers, or one"),
+        (
+            ("export", "ensemble.json"),
+            "format: needs python for an ensemble of classifiers, or one --member, found latex",
+        ),
+        (("export", "ensemble.json", "--format", "python", "--dim", "1"), "dim: needs a model file of one model"),
+        (("export", "ensemble.json", "--member", "21"), "member: needs a number from 1 to 20, found 21"),
+        (("export", "ensemble.json", "--format", "python", "--digits", "3"), "digits: needs the format latex, found"),
+        (("screen", "ensemble.json", "table.csv"), "predicts a number, found an ensemble of classifiers; predict and"),
+        (("predict", "ensemble.json", "table.csv", "--recommended"), "recommended: needs a model file of one task"),
+        (("predict", "ensemble.json", "table.csv", "--task", "x"), "task: needs a model of several tasks"),
+    ):
+        assert told in refused(*arguments, folder=folder)
+
+
+def test_pictures_are_drawn_of_classes(folder):
+    pictures = ("--plot", "map.png", "--plot-reliability", "told.svg")
+    call("fit", "table.csv", "--target", "phase", *MEMBERS, *pictures, "-q", folder=folder)
+    assert (folder / "map.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (folder / "told.svg").read_text()
+    for arguments, told in (
+        (
+            ("--members", "3", "--dim", "3", "--plot", "x.png"),
+            "plot: needs members of one or two descriptors, found --dim 3",
+        ),
+        (("--plot-reliability", "x.png"), "plot-reliability: needs --members, found a fit of one model"),
+        (("--plot", "map.png"), "map.png: exists already"),
+        (("--plot", "x.png", "--plot-reliability", "x.png"), "x.png: needs another name than --plot"),
+        (("--plot", "x.txt"), "x.txt: needs a name that ends in .png, .pdf or .svg"),
+    ):
+        assert told in refused("fit", "table.csv", "--target", "phase", *arguments, folder=folder)

@@ -1,15 +1,19 @@
 """Ensembles of classifiers: calibrated probabilities, materials held out as a whole, the same for any number of threads."""
 
+import json
 from pathlib import Path
 
+import naive_classes
 import numpy as np
+import pandas as pd
 import pytest
 from compiled import needs_compiled
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sisso_sal.errors import FitError, SettingsError
+from sisso_sal.errors import FitError, ModelFileError, SettingsError
 from sisso_sal.models.class_calibration import ClassCalibration, ClassScaling
 from sisso_sal.models.class_ensemble import SISSOClassifierEnsemble
+from sisso_sal.models.files import load_model, model_document, read_model, save_model
 
 PEROVSKITES = Path(__file__).parents[2].parent / "shared" / "reference" / "tasks" / "P1" / "train.dat"
 SMALL = {"members": 12, "rung": 1, "dim": 1, "n_sis": 5, "operators": ("add", "mult", "div"), "threads": 1}
@@ -102,6 +106,123 @@ def test_what_cannot_be_is_refused(settings, error, message):
         SISSOClassifierEnsemble(**{**SMALL, **settings}).fit(X, y)
     with pytest.raises(FitError, match="needs samples of at least two classes"):
         SISSOClassifierEnsemble(**SMALL).fit(X, np.zeros(40, int))
+
+
+@pytest.fixture(scope="module")
+def three():
+    """Three classes in the plane of a and b, whose logarithms are not defined everywhere; and rows beyond those of the fit."""
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame(rng.uniform(1, 2, (70, 3)), columns=["a (eV)", "b (eV)", "c"])
+    y = np.array(["p", "q q", "r"])[np.digitize(frame["a (eV)"] / frame["b (eV)"], [0.85, 1.2])]
+    settings = SMALL | {
+        "members": 7,
+        "operators": ("div", "log", "mult"),
+        "dim": 2,
+        "class_weight": {"p": 2.0, "q q": 1.0, "r": 1.0},
+    }
+    model = SISSOClassifierEnsemble(**settings, criterion="accuracy").fit(frame, pd.Series(y, name="phase"))
+    beyond = pd.DataFrame(rng.uniform(-1, 3, (60, 3)), columns=frame.columns)
+    beyond.iloc[0] = 0.0
+    return model, frame, beyond
+
+
+@needs_compiled
+def test_a_saved_ensemble_tells_the_same(three, tmp_path):
+    model, _, beyond = three
+    save_model(tmp_path / "model.json", model, "phase")
+    again, target, unit = load_model(tmp_path / "model.json")
+    assert isinstance(again, SISSOClassifierEnsemble)
+    assert (target, unit) == ("phase", "")
+    assert again.get_params() == model.get_params() | {"threads": None, "operators": list(model.operators)}
+    assert np.array_equal(again.predict_proba(beyond), model.predict_proba(beyond), equal_nan=True)
+    assert (again.predict(beyond) == model.predict(beyond)).all()
+    assert (again.n_valid(beyond) == model.n_valid(beyond)).all()
+    assert again.calibration_ == model.calibration_
+    assert again.raw_calibration_ == model.raw_calibration_
+    assert (again.oob_confusion_ == model.oob_confusion_).all()
+    assert (again.n_features_, again.rejected_) == (model.n_features_, model.rejected_)
+    assert again.oob_probability_ is None
+    assert model_document(again, "phase") == model_document(model, "phase")
+    with pytest.raises(ModelFileError, match="needs a model that predicts a number, found an ensemble of classifiers"):
+        read_model(tmp_path / "model.json")
+
+
+@needs_compiled
+def test_the_mean_of_members_is_scaled_as_a_naive_twin_says(three):
+    model, _, beyond = three
+    columns = columns_named(beyond)
+    columns["a"][1] = columns["b"][1] = columns["c"][1] = np.nan
+    told = model.predict_distribution(columns)
+    members = [[one[k] for one in (member.probability(columns) for member in model.members_)] for k in range(60)]
+    scaling = model.fitted_.scaling
+    for row, own in enumerate(members):
+        expected = naive_classes.scaled_mean(own, scaling.factor, scaling.offsets.tolist())
+        assert told.n_defined[row] == expected["n"]
+        assert told.probability[row] == pytest.approx(expected["probability"], nan_ok=True)
+        assert (told.reason[row] == "") == (expected["n"] > 0)
+        if expected["n"]:
+            assert told.told[row] == np.argmax(expected["probability"])
+            assert told.spread[row] == pytest.approx(expected["spread"], nan_ok=True, abs=1e-12)
+    assert told.n_defined.min() == 0
+    assert told.n_defined.max() == 7
+    outside = [np.mean([bool(member.reasons(columns)[k]) for member in model.members_]) for k in range(60)]
+    assert told.outside == pytest.approx(outside)
+
+
+def columns_named(frame):
+    return {name.split(" ")[0]: frame[name].to_numpy(copy=True) for name in frame}
+
+
+@needs_compiled
+def test_what_the_samples_say_is_counted_out_of_bag(three):
+    model, frame, _ = three
+    told = model.oob_probability_
+    known = ~np.isnan(told).any(axis=1)
+    assert model.oob_confusion_.sum() == known.sum() == model.calibration_.n
+    assert np.trace(model.oob_confusion_) / known.sum() == pytest.approx(model.calibration_.accuracy)
+    recurrence = model.recurrence()
+    for name in "abc":
+        share = np.mean([name in member.primaries() for member in model.members_])
+        assert recurrence["primaries"].get(name, 0.0) == pytest.approx(share)
+    typical = model.fitted_.typical(columns_named(frame), 7)
+    every = np.array([member.probability(columns_named(frame)) for member in model.members_])
+    distance = np.sqrt(((every - every.mean(axis=0)) ** 2).mean(axis=(1, 2)))
+    assert typical[0].number == distance.argmin()
+    assert typical[0].distance == pytest.approx(distance.min())
+    assert sum(one.n_members for one in typical) == 7
+
+
+@needs_compiled
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d["members"].pop(), "members: needs 7, found 6"),
+        (lambda d: d["dropped"].append([]), "dropped: needs names of primary features for each member"),
+        (lambda d: d["dropped"][0].append("z"), "dropped: needs names of primary features for each member"),
+        (lambda d: d["scaling"]["offsets"].pop(), "scaling.offsets: needs 3 finite numbers"),
+        (lambda d: d["scaling"].update(factor=0.0), "scaling.factor"),
+        (lambda d: d["confusion"][0].__setitem__(0, 1000), "confusion: needs "),
+        (lambda d: d["calibration"].update(accuracy=1.5), "calibration.accuracy"),
+        (lambda d: d["classes"].pop(), "lanes: needs 1 for 2 classes, found 3"),
+        (lambda d: d["settings"].pop("dropout"), "settings: no key 'dropout'"),
+        (lambda d: d["members"][2]["lanes"][1]["terms"][0].update(tree="d"), r"members.2.lanes.1.terms.0"),
+    ],
+)
+def test_a_damaged_file_of_an_ensemble_is_refused(three, tmp_path, change, message):
+    document = json.loads(json.dumps(model_document(three[0], "phase")))
+    change(document)
+    (tmp_path / "model.json").write_text(json.dumps(document))
+    with pytest.raises(ModelFileError, match=message):
+        load_model(tmp_path / "model.json")
+
+
+@needs_compiled
+def test_a_member_uses_nothing_that_it_does_without(three, tmp_path):
+    document = json.loads(json.dumps(model_document(three[0], "phase")))
+    document["dropped"][0] = ["a", "b", "c"]
+    (tmp_path / "model.json").write_text(json.dumps(document))
+    with pytest.raises(ModelFileError, match=r"dropped.0: needs features that the member does without, found"):
+        load_model(tmp_path / "model.json")
 
 
 @needs_compiled

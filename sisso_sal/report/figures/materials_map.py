@@ -143,7 +143,7 @@ def _without_lines(
     """The plane of two expressions, without a formula."""
     proposed = np.isin(view.ids, [p["id"] for p in view.proposals])
     shown = proposed if kept is None else proposed | np.isin(np.arange(len(view.ids)), kept)
-    x, y = (_axis(expression, expression.evaluate(view.columns), shown) for expression in (first, second))
+    x, y = (axis_of(expression, expression.evaluate(view.columns), shown) for expression in (first, second))
     inside, defined = _inside(x, y)
     candidates = np.flatnonzero(~view.labelled & inside)
     scores = view.values("score")
@@ -253,7 +253,10 @@ def _another(view: RunView, ensemble: EnsembleLike, first: Expression) -> Expres
     return choices[-1]
 
 
-def _axis(expression: Expression, values: np.ndarray, inside: np.ndarray) -> Axis:
+def axis_of(expression: Expression, values: np.ndarray, inside: np.ndarray) -> Axis:
+    """The axis of a descriptor with these values (n,): it shows the rows that must be `inside` (n,), and all others but the
+    outermost.
+    """
     finite = values[np.isfinite(values)]
     if not len(finite):
         return Axis(expression, values, False, 0.0, 1.0)
