@@ -122,7 +122,7 @@ def work(tmp_path_factory):
     folder = tmp_path_factory.mktemp("work")
     materials().to_csv(folder / "table.csv", index=False)
     fit = shell("fit", "table.csv", *QUICK, "--out", "model.json", "--json", folder=folder)
-    ensemble = shell(
+    ensemble = call(
         "fit", "table.csv", *QUICK, "--members", 5, "--seed", 3, "--out", "ensemble.json", "--json", folder=folder
     )
     step = shell("discover", "table.csv", *STEP, "--out", "run", "--json", folder=folder)
@@ -567,9 +567,9 @@ def unused(tmp_path_factory):
     frame[["id", "b", "a"]].assign(remark="x").to_csv(folder / "new.csv", index=False)
     options = ("--target", "y", "--rung", 1, "--dim", 1, "--operators", "mult", "--threads", 1, "-q")
     ensemble = (*options, "--members", 4, "--dropout", 0, "--no-adapt")
-    shell("fit", "train.csv", *options, "--out", "one.json", folder=folder)
-    shell("fit", "train.csv", *ensemble, "--correction", "none", "--out", "formulas.json", folder=folder)
-    shell("fit", "train.csv", *ensemble, "--members", 20, "--out", "corrected.json", folder=folder)
+    call("fit", "train.csv", *options, "--out", "one.json", folder=folder)
+    call("fit", "train.csv", *ensemble, "--correction", "none", "--out", "formulas.json", folder=folder)
+    call("fit", "train.csv", *ensemble, "--members", 20, "--out", "corrected.json", folder=folder)
     return folder
 
 
