@@ -5,6 +5,7 @@ As a script it is that process: it reads one request a line (JSON) and answers w
 
 import atexit
 import ctypes
+import gc
 import io
 import json
 import os
@@ -113,6 +114,8 @@ def shared():
 def serve(folder):
     """Answer requests until there are no more."""
     warm()
+    gc.collect()
+    gc.freeze()  # a child that looks through what it shares with this process would copy it
     for line in sys.stdin:
         request = json.loads(line)
         outputs = {name: folder / f"child.{name}" for name in ("out", "err", "writes")}
