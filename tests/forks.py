@@ -6,6 +6,7 @@ As a script it is that process: it reads one request a line (JSON) and answers w
 import atexit
 import ctypes
 import gc
+import importlib
 import io
 import json
 import os
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections import Counter
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
@@ -112,13 +114,13 @@ def shared():
 
 
 def serve(folder):
-    """Answer requests until there are no more."""
+    """Answer requests until there are no more. What two children had to import, the others find imported."""
     warm()
-    gc.collect()
-    gc.freeze()  # a child that looks through what it shares with this process would copy it
+    settle()
+    imported = Counter()
     for line in sys.stdin:
         request = json.loads(line)
-        outputs = {name: folder / f"child.{name}" for name in ("out", "err", "writes")}
+        outputs = {name: folder / f"child.{name}" for name in ("out", "err", "writes", "modules")}
         for path in outputs.values():
             path.write_text("")
         child = os.fork()
@@ -130,8 +132,20 @@ def serve(folder):
                 time.sleep(0.001)
             os.kill(child, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        out, err, writes = (outputs[name].read_text() for name in ("out", "err", "writes"))
+        out, err, writes, modules = (path.read_text() for path in outputs.values())
         print(json.dumps({"code": code, "out": out, "err": err, "writes": int(writes or 0)}), flush=True)
+        imported.update(modules.split())
+        if wanted := [name for name in imported if imported[name] > 1 and name not in sys.modules]:
+            with redirect_stdout(io.StringIO()):
+                for name in wanted:
+                    importlib.import_module(name)
+            settle()
+
+
+def settle():
+    """Nothing that is there now is looked through for garbage: a child that does so copies what it shares with this process."""
+    gc.collect()
+    gc.freeze()
 
 
 def warm():
@@ -142,18 +156,22 @@ def warm():
 
     with tempfile.TemporaryDirectory() as folder:
         table, run = Path(folder, "materials.csv"), Path(folder, "run")
-        MATERIALS.to_csv(table, index=False)
-        small = "--rung 1 --dim 1 --n-sis 5 --operators add,mult,sq --members 4 --correction none --threads 1 --quiet"
+        MATERIALS.assign(phase=["xy"[row % 2] for row in range(len(MATERIALS))]).to_csv(table, index=False)
+        small = ["--rung", "1", "--dim", "1", "--n-sis", "5", "--operators", "add,mult,sq", "--threads", "1", "--quiet"]
         with redirect_stdout(io.StringIO()):
-            cli.main(["discover", str(table), "--out", str(run), *small.split()], standalone_mode=False)
-            cli.main(["status", str(run)], standalone_mode=False)
+            for words in (
+                ["discover", table, "--drop", "phase", "--members", "4", "--out", run, *small],
+                ["fit", table, "--target", "phase", *small],
+                ["status", run],
+            ):
+                cli.main([str(word) for word in words], standalone_mode=False)
         import sisso_sal.oracle.command
         import sisso_sal.oracle.lookup  # noqa: F401
 
 
 def run(request, outputs):
     """The child: what a shell would start."""
-    code = 70
+    code, before = 70, set(sys.modules)
     try:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # not the pipe of requests
         for number, name in ((1, "out"), (2, "err")):
@@ -178,6 +196,10 @@ def run(request, outputs):
         sys.stderr.flush()
         if request["fault"]:
             outputs["writes"].write_text(str(ctypes.CDLL(None).shim_count()))
+        else:
+            outputs["modules"].write_text(
+                "\n".join(name for name in sys.modules.keys() - before if name.startswith("sisso_sal."))
+            )
     except BaseException:
         traceback.print_exc()
     finally:
