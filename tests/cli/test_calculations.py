@@ -28,6 +28,8 @@ from sisso_sal.oracle.workflow.tasks import Workflow
 from sisso_sal.settings.campaign import load_settings
 from sisso_sal.spaces.table import TableSpace
 
+from test_commands import call  # isort: skip
+
 ROOT = Path(aims_stand_in.__file__).parents[1]
 ASKED = {"MgO", "TiO2", "ZnO", "MgTiO3", "ZnTiO3", "Ti2O3", "PtTiO3"}
 FOR_GOOD = "crash:ZnO"
@@ -156,9 +158,7 @@ def test_shared_phases_are_charged_once(folder, undisturbed, disturbed, run):
 
 def test_status_tells_of_a_step_whose_worker_is_gone(folder, undisturbed, tmp_path):
     def status(*options):
-        words = [sys.executable, "-m", "sisso_sal", "status", "calm", *options]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        return subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
+        return call("status", "calm", *options, folder=tmp_path).stdout
 
     shutil.copytree(folder / "calm", tmp_path / "calm")
     assert json.loads(status("--json"))["silent"] == []

@@ -70,9 +70,9 @@ FEW_MEMBERS = (
 )
 
 
-def call(*arguments, folder=None, code=0):
+def call(*arguments, folder=None, code=0, environment=None):
     """Run the command in a process that need not start anew; the exit code is checked, and so is that no traceback is shown."""
-    done = shared().call(*arguments, cwd=folder or Path.cwd(), lines=False, kill_after=300)
+    done = shared().call(*arguments, cwd=folder or Path.cwd(), lines=False, kill_after=300, environment=environment)
     return checked(done.code, done.out, done.err, code)
 
 
