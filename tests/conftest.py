@@ -15,10 +15,10 @@ from sisso_sal.engine.search import compile_for
 
 collect_ignore = [] if find_spec("jobflow") else ["makers.py"]
 
-# The same examples in every run, so that no test depends on luck. `pytest --hypothesis-profile random` draws others, and prints for
-# each failure what repeats it.
-settings.register_profile("fixed", derandomize=True, deadline=None)
-settings.register_profile("random", derandomize=False, deadline=None, print_blob=True, database=None)
+# The same examples in every run, so that no test depends on luck. `pytest --hypothesis-profile random` draws others, four times as
+# many, and prints for each failure what repeats it.
+settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=25)
+settings.register_profile("random", derandomize=False, deadline=None, print_blob=True, database=None, max_examples=100)
 settings.load_profile("fixed")
 
 
