@@ -17,7 +17,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -135,11 +135,18 @@ def serve(folder):
         out, err, writes, modules = (path.read_text() for path in outputs.values())
         print(json.dumps({"code": code, "out": out, "err": err, "writes": int(writes or 0)}), flush=True)
         imported.update(modules.split())
-        if wanted := [name for name in imported if imported[name] > 1 and name not in sys.modules]:
+        if wanted := [name for name in imported if imported[name] == 2 and name not in sys.modules]:
             with redirect_stdout(io.StringIO()):
                 for name in wanted:
-                    importlib.import_module(name)
+                    imported[name] += 1
+                    with suppress(ImportError):  # of a module that another one made
+                        importlib.import_module(name)
             settle()
+
+
+def is_installed(name):
+    """Whether a module is of this package or of one that is installed: another one may be found in some folders only."""
+    return name.startswith("sisso_sal.") or "site-packages" in (getattr(sys.modules[name], "__file__", None) or "")
 
 
 def settle():
@@ -197,9 +204,7 @@ def run(request, outputs):
         if request["fault"]:
             outputs["writes"].write_text(str(ctypes.CDLL(None).shim_count()))
         else:
-            outputs["modules"].write_text(
-                "\n".join(name for name in sys.modules.keys() - before if name.startswith("sisso_sal."))
-            )
+            outputs["modules"].write_text("\n".join(filter(is_installed, sys.modules.keys() - before)))
     except BaseException:
         traceback.print_exc()
     finally:
