@@ -414,7 +414,7 @@ def test_what_a_file_says_of_a_formula_is_what_its_tree_says(kind, documents, tm
     model = document[first[0]][0] if kind == "ensemble" else document["models"][0][0]
     at, term = ".".join(map(str, first)), model["terms"][0]
     path = tmp_path / "model.json"
-    long, large, chain = nested(20), nested(7), "c"
+    long, large, chain = nested(14), nested(7), "c"
     for _ in range(55 - len(first)):
         chain = ["sq", chain]
     bounded = "tree.expression: needs at most 1024 nodes in 64 levels, found more"
