@@ -78,7 +78,7 @@ class Forks:
         self._process.wait(60)
         self._process.stdout.close()
 
-    def call(self, *arguments, cwd=None, lines=True, kill_after=None, fault=None, environment=None):
+    def call(self, *arguments, cwd=None, lines=True, kill_after=None, fault=None, environment=None, first=""):
         """Run the command.
 
         Parameters
@@ -91,13 +91,15 @@ class Forks:
             Folder, number and kind, see shim.c.
         environment : dict, optional
             Variables on top of those that this process has now.
+        first : str
+            Python that the child runs before the command.
         """
         now = os.environ | (environment or {})
         names = self._environment.keys() | now.keys()
         changes = {name: now.get(name) for name in names if now.get(name) != self._environment.get(name)}
         request = {"arguments": [str(a) for a in arguments], "cwd": str(cwd or self.folder), "lines": lines,
                    "kill_after": kill_after, "fault": None if fault is None else [str(part) for part in fault],
-                   "environment": changes}  # fmt: skip
+                   "environment": changes, "first": first}  # fmt: skip
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         return Done(**json.loads(self._process.stdout.readline()))
@@ -194,6 +196,7 @@ def run(request, outputs):
             ctypes.CDLL(None).shim_arm(folder.encode(), ctypes.c_long(int(at)), kind.encode())
         from sisso_sal.cli import main
 
+        exec(request["first"], {})
         try:
             main()
             code = 0
