@@ -111,6 +111,7 @@ def test_a_dead_worker_leaves_nothing_behind(make, faults):
     assert documents(workflow)["MgO/rocksalt/relax"]["attempts"] == 2
 
 
+@pytest.mark.faults
 def test_a_step_that_kills_every_worker_is_given_up(make, faults):
     faults("orphan:MgO")
     workflow = make()
