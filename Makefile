@@ -36,7 +36,7 @@ discover: $(VENV)/.core  ## learn from data/oxides.csv and propose what to compu
 	$(BIN)/sisso-sal discover data/oxides.csv
 
 # With STRICT_WARNINGS=1 a warning of any package is an error. Examples of hypothesis are the same in every run.
-test: $(VENV)/.dev  ## the test suite: about ten minutes on two cores
+test: $(VENV)/.dev  ## the test suite: about six minutes on two cores
 	$(BIN)/python -m pytest $(SUITE)
 
 test-python:  ## the test suite with another Python in an environment of its own: make test-python PYTHON=python3.13
@@ -65,7 +65,7 @@ test-slow: $(VENV)/.dev  ## scientific checks that take minutes
 test-faults: $(VENV)/.dev  ## kills, cuts and full disks, all of them: under 20 minutes
 	$(BIN)/python -m pytest -m faults -n 2
 
-test-fuzz: $(VENV)/.dev  ## thousands of wrong inputs, and property tests with other examples: under ten minutes; FUZZ_SEED=1 tries others
+test-fuzz: $(VENV)/.dev  ## thousands of wrong inputs, and property tests with other and more examples: under ten minutes; FUZZ_SEED=1 tries others
 	$(BIN)/python -m pytest -m fuzz -n 2 tests/fuzz
 	$(BIN)/python -m pytest -m "hypothesis and not slow and not faults" --hypothesis-profile random --hypothesis-seed $${FUZZ_SEED:-0} -n 2
 

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from hypothesis import settings
 
 IS_COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
@@ -10,5 +11,5 @@ needs_compiled = pytest.mark.skipif(not IS_COMPILED, reason="takes minutes where
 
 
 def examples_of(most):
-    """How many examples a property is tested with."""
-    return most if IS_COMPILED else 2
+    """How many examples a property is tested with: all by `make test-fuzz`, a share by `make test` (see conftest.py)."""
+    return max(min(most, 5), most * settings.default.max_examples // 100) if IS_COMPILED else 2

@@ -21,7 +21,8 @@ OXYGEN = Molecule(["O", "O"], [[0, 0, 0], [0, 0, 1.21]])
 
 def rocksalt(metal, a=4.2, n=1, moment=None):
     """Primitive rocksalt, `n` times along one vector."""
-    cell = Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), [metal, "O"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    corners = np.array([[0, 0, 0], [1, 1, 0], [1, 0, 1], [0, 1, 1]]) / 2
+    cell = Structure(Lattice.cubic(a), [metal] * 4 + ["O"] * 4, [*corners, *(corners + 0.5) % 1])
     cell = cell.get_primitive_structure().make_supercell([n, 1, 1], in_place=False)
     if moment:
         cell.add_site_property("magmom", [moment if site.specie.symbol == metal else 0.0 for site in cell])

@@ -5,6 +5,8 @@ As a script it is that process: it reads one request a line (JSON) and answers w
 
 import atexit
 import ctypes
+import gc
+import importlib
 import io
 import json
 import os
@@ -14,7 +16,8 @@ import sys
 import tempfile
 import time
 import traceback
-from contextlib import redirect_stdout
+from collections import Counter
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -75,7 +78,7 @@ class Forks:
         self._process.wait(60)
         self._process.stdout.close()
 
-    def call(self, *arguments, cwd=None, lines=True, kill_after=None, fault=None, environment=None):
+    def call(self, *arguments, cwd=None, lines=True, kill_after=None, fault=None, environment=None, first=""):
         """Run the command.
 
         Parameters
@@ -88,13 +91,15 @@ class Forks:
             Folder, number and kind, see shim.c.
         environment : dict, optional
             Variables on top of those that this process has now.
+        first : str
+            Python that the child runs before the command.
         """
         now = os.environ | (environment or {})
         names = self._environment.keys() | now.keys()
         changes = {name: now.get(name) for name in names if now.get(name) != self._environment.get(name)}
         request = {"arguments": [str(a) for a in arguments], "cwd": str(cwd or self.folder), "lines": lines,
                    "kill_after": kill_after, "fault": None if fault is None else [str(part) for part in fault],
-                   "environment": changes}  # fmt: skip
+                   "environment": changes, "first": first}  # fmt: skip
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         return Done(**json.loads(self._process.stdout.readline()))
@@ -111,11 +116,13 @@ def shared():
 
 
 def serve(folder):
-    """Answer requests until there are no more."""
+    """Answer requests until there are no more. What two children had to import, the others find imported."""
     warm()
+    settle()
+    imported = Counter()
     for line in sys.stdin:
         request = json.loads(line)
-        outputs = {name: folder / f"child.{name}" for name in ("out", "err", "writes")}
+        outputs = {name: folder / f"child.{name}" for name in ("out", "err", "writes", "modules")}
         for path in outputs.values():
             path.write_text("")
         child = os.fork()
@@ -127,8 +134,27 @@ def serve(folder):
                 time.sleep(0.001)
             os.kill(child, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        out, err, writes = (outputs[name].read_text() for name in ("out", "err", "writes"))
+        out, err, writes, modules = (path.read_text() for path in outputs.values())
         print(json.dumps({"code": code, "out": out, "err": err, "writes": int(writes or 0)}), flush=True)
+        imported.update(modules.split())
+        if wanted := [name for name in imported if imported[name] == 2 and name not in sys.modules]:
+            with redirect_stdout(io.StringIO()):
+                for name in wanted:
+                    imported[name] += 1
+                    with suppress(ImportError):  # of a module that another one made
+                        importlib.import_module(name)
+            settle()
+
+
+def is_installed(name):
+    """Whether a module is of this package or of one that is installed: another one may be found in some folders only."""
+    return name.startswith("sisso_sal.") or "site-packages" in (getattr(sys.modules[name], "__file__", None) or "")
+
+
+def settle():
+    """Nothing that is there now is looked through for garbage: a child that does so copies what it shares with this process."""
+    gc.collect()
+    gc.freeze()
 
 
 def warm():
@@ -139,18 +165,22 @@ def warm():
 
     with tempfile.TemporaryDirectory() as folder:
         table, run = Path(folder, "materials.csv"), Path(folder, "run")
-        MATERIALS.to_csv(table, index=False)
-        small = "--rung 1 --dim 1 --n-sis 5 --operators add,mult,sq --members 4 --correction none --threads 1 --quiet"
+        MATERIALS.assign(phase=["xy"[row % 2] for row in range(len(MATERIALS))]).to_csv(table, index=False)
+        small = ["--rung", "1", "--dim", "1", "--n-sis", "5", "--operators", "add,mult,sq", "--threads", "1", "--quiet"]
         with redirect_stdout(io.StringIO()):
-            cli.main(["discover", str(table), "--out", str(run), *small.split()], standalone_mode=False)
-            cli.main(["status", str(run)], standalone_mode=False)
+            for words in (
+                ["discover", table, "--drop", "phase", "--members", "4", "--out", run, *small],
+                ["fit", table, "--target", "phase", *small],
+                ["status", run],
+            ):
+                cli.main([str(word) for word in words], standalone_mode=False)
         import sisso_sal.oracle.command
         import sisso_sal.oracle.lookup  # noqa: F401
 
 
 def run(request, outputs):
     """The child: what a shell would start."""
-    code = 70
+    code, before = 70, set(sys.modules)
     try:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # not the pipe of requests
         for number, name in ((1, "out"), (2, "err")):
@@ -166,6 +196,7 @@ def run(request, outputs):
             ctypes.CDLL(None).shim_arm(folder.encode(), ctypes.c_long(int(at)), kind.encode())
         from sisso_sal.cli import main
 
+        exec(request["first"], {})
         try:
             main()
             code = 0
@@ -175,6 +206,8 @@ def run(request, outputs):
         sys.stderr.flush()
         if request["fault"]:
             outputs["writes"].write_text(str(ctypes.CDLL(None).shim_count()))
+        else:
+            outputs["modules"].write_text("\n".join(filter(is_installed, sys.modules.keys() - before)))
     except BaseException:
         traceback.print_exc()
     finally:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from compiled import examples_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,7 +54,7 @@ def test_the_result_can_index_even_when_it_is_empty():
     levels=st.integers(1, 30),
     full=st.booleans(),
 )
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples_of(80))
 def test_the_order_of_rows_does_not_matter(seed, diversity, levels, full):
     rng = np.random.default_rng(seed)
     n = 30

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from compiled import examples_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm, truncnorm
@@ -102,7 +103,7 @@ def naive_hypervolume(front, reference, n=400):
 
 
 @given(seed=st.integers(0, 10_000), n=st.integers(0, 25), levels=st.integers(1, 8))
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples_of(80))
 def test_the_front_is_what_no_other_row_dominates(seed, n, levels):
     rng = np.random.default_rng(seed)
     values = rng.integers(-levels, levels, (n, 2)) / levels * rng.choice([1.0, -1.0], (n, 2))
@@ -127,7 +128,7 @@ def test_the_hypervolume_is_the_area_counted():
 
 
 @given(seed=st.integers(0, 10_000), k=st.integers(0, 8))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples_of(60))
 def test_at_zero_spread_the_expected_growth_is_the_growth(seed, k):
     rng = np.random.default_rng(seed)
     front, mean = np.round(rng.random((k, 2)) * 1.3, 1), np.round(rng.random((12, 2)) * 1.4 - 0.1, 1)
@@ -150,7 +151,7 @@ def test_the_expected_growth_is_the_mean_growth_of_draws(front):
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples_of(40))
 def test_the_expected_growth_ignores_order_of_targets_and_all_that_adds_no_area(seed):
     rng = np.random.default_rng(seed)
     front, mean, std = rng.random((5, 2)), rng.random((7, 2)), 0.05 + rng.random((7, 2))
@@ -202,7 +203,7 @@ def test_the_chance_is_the_share_of_draws_that_nothing_dominates(front):
 
 
 @given(seed=st.integers(0, 10_000), k=st.integers(0, 8))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples_of(60))
 def test_the_chance_ignores_the_order_of_targets_and_dominated_points(seed, k):
     rng = np.random.default_rng(seed)
     front, mean, std = np.round(rng.random((k, 2)), 1), np.round(rng.random((9, 2)), 1), 0.01 + rng.random((9, 2))
@@ -283,7 +284,7 @@ def naive_batch(mean, std, front, reference, ids, batch):
 
 
 @given(seed=st.integers(0, 10_000), k=st.integers(0, 5))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples_of(40))
 def test_a_batch_is_chosen_one_by_one_and_in_any_order_of_rows(seed, k):
     rng = np.random.default_rng(seed)
     n = 12
@@ -322,7 +323,7 @@ def test_a_batch_spreads_where_all_are_predicted_behind_the_front():
 
 
 @given(seed=st.integers(0, 10_000), k=st.integers(1, 5))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples_of(60))
 def test_what_is_believed_extends_the_front_and_does_not_depend_on_the_order_of_targets(seed, k):
     rng = np.random.default_rng(seed)
     front, mean, std = rng.random((k, 2)), rng.random(2) * 1.3, rng.uniform(0.05, 0.3, 2)

@@ -6,6 +6,7 @@ import math
 import mpmath
 import numpy as np
 import pytest
+from compiled import examples_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
@@ -154,7 +155,7 @@ def test_log_expected_improvement_is_smooth_where_its_formulas_change():
 
 
 @given(mean=st.floats(-5, 5), std=st.floats(1e-3, 5), gain=st.floats(1e-3, 3), more=st.floats(1e-3, 3))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples_of(60))
 def test_a_lower_mean_and_a_larger_spread_never_score_worse_by_expected_improvement(mean, std, gain, more):
     here = one(expected_improvement, mean, std, BEST)
     assert one(expected_improvement, mean - gain, std, BEST) >= here
@@ -164,7 +165,7 @@ def test_a_lower_mean_and_a_larger_spread_never_score_worse_by_expected_improvem
 
 
 @given(mean=st.floats(-5, 5), std=st.floats(1e-2, 5))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples_of(60))
 def test_the_log_is_the_log(mean, std):
     plain = one(expected_improvement, mean, std, BEST)
     if plain > 1e-8:
@@ -422,7 +423,7 @@ def test_the_scores_are_those_of_botorch(mean, std, best, ei, log_ei, pi, lcb):
 
 
 @given(z=st.floats(-40, 40))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples_of(60))
 def test_log_expected_improvement_is_exact_from_minus_to_plus_forty(z):
     assert one(log_expected_improvement, -z, 1.0, 0.0) == pytest.approx(exact_log_ei(z), rel=1e-12, abs=1e-12)
 
@@ -456,7 +457,7 @@ def test_an_infinite_mean_is_certain_at_any_spread():
     share=st.floats(1e-6, 1, exclude_max=True),
     gaps=st.integers(0, 3),
 )
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples_of(100))
 def test_a_share_is_reached_by_exactly_that_many_and_by_the_best_of_them(values, share, gaps):
     known, every = np.array(values), np.array([np.nan, np.inf, np.nan][:gaps] + values)
     k = max(1, round(share * len(values)))
@@ -479,7 +480,7 @@ def test_a_share_is_reached_by_exactly_that_many_and_by_the_best_of_them(values,
 )
 @example(means=[0.0, 0.0, 10.0], spread=1.0, certain=2, share=0.25)
 @example(means=[0.0, 0.0, 0.0, 0.0, 40.0], spread=1.0, certain=4, share=0.2)  # where the search begins is the bound
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples_of(100))
 def test_so_many_are_expected_to_reach_the_bound_of_a_share_and_fewer_any_harder_one(means, spread, certain, share):
     mean, std = np.array(means), np.full(len(means), spread)
     std[:certain] = 0.0

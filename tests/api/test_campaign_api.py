@@ -55,14 +55,14 @@ class Truth:
         self.is_closed = True
 
 
-def test_a_step_proposes_what_the_command_proposes(table, tmp_path):
+def test_a_step_proposes_what_the_command_proposes(table, tmp_path, forks):
     campaign = Campaign(table, out=tmp_path / "run", **SMALL)
     summary = campaign.step()
     command = [
-        sys.executable, "-m", "sisso_sal", "discover", str(table), "--out", str(tmp_path / "other"), "--rung", "1", "--dim", "1",
+        "discover", table, "--out", tmp_path / "other", "--rung", "1", "--dim", "1",
         "--n-sis", "20", "--members", "4", "--batch", "3", "--seed", "5", "--no-report", "--quiet",
     ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
+    assert forks.call(*command, lines=False).code == 0
     assert [p["id"] for p in summary["proposals"]] == campaign.proposals["id"].tolist()
     for name in ("predictions.csv", "proposals.csv", "model.json"):
         here, there = (tmp_path / run / "iter-0001" / name for run in ("run", "other"))

@@ -22,6 +22,7 @@ def test_errors_in_percent(structures):
     assert structures.rms([0.03, -0.04]) == "rms 3.5 %, median of sizes 3.5 %, 2 oxides"
 
 
+@pytest.mark.faults
 def test_most_of_the_published_oxides_have_a_structure(structures):
     if not (table := structures.SHARED / "oxides_gpbx.csv").exists():
         pytest.skip(f"the published oxides are not beside this checkout ({table.name})")

@@ -107,7 +107,7 @@ def test_outside_the_domain_the_reason_is_told(case, tmp_path):
         ("sisso-intercept-flips", 1.539),
         ("sisso-trailing-comma", 1.539),
         ("sisso-words-after-value", 1.539),
-        ("sisso-nf-sis-over-100000", 0.4044),
+        pytest.param("sisso-nf-sis-over-100000", 0.4044, marks=pytest.mark.faults),
     ],
 )
 def test_inputs_of_sisso_run_as_they_are(case, tmp_path, name, rmse):

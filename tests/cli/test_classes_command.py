@@ -8,7 +8,7 @@ from sisso_sal.models.class_ensemble import SISSOClassifierEnsemble
 from sisso_sal.models.classifier import SISSOClassifier
 from sisso_sal.models.files import load_model
 
-from test_commands import call, refused, shell, strict  # isort: skip
+from test_commands import call, refused, strict  # isort: skip
 
 SMALL = ("--rung", "1", "--dim", "1", "--n-sis", "5", "--operators", "add,mult,div", "--threads", "1")
 
@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
 
 
 def test_a_target_of_text_is_told_by_a_descriptor(folder):
-    done = shell("fit", "table.csv", "--target", "phase", *SMALL, "--out", "model.json", "--force", folder=folder)
+    done = call("fit", "table.csv", "--target", "phase", *SMALL, "--out", "model.json", "--force", folder=folder)
     assert "58 samples: " in done.stdout
     assert "  1  100.0%" in done.stdout
     assert "for metal:\nlog_odds =" in done.stdout

@@ -70,9 +70,9 @@ FEW_MEMBERS = (
 )
 
 
-def call(*arguments, folder=None, code=0):
+def call(*arguments, folder=None, code=0, environment=None):
     """Run the command in a process that need not start anew; the exit code is checked, and so is that no traceback is shown."""
-    done = shared().call(*arguments, cwd=folder or Path.cwd(), lines=False, kill_after=300)
+    done = shared().call(*arguments, cwd=folder or Path.cwd(), lines=False, kill_after=300, environment=environment)
     return checked(done.code, done.out, done.err, code)
 
 
@@ -122,7 +122,7 @@ def work(tmp_path_factory):
     folder = tmp_path_factory.mktemp("work")
     materials().to_csv(folder / "table.csv", index=False)
     fit = shell("fit", "table.csv", *QUICK, "--out", "model.json", "--json", folder=folder)
-    ensemble = shell(
+    ensemble = call(
         "fit", "table.csv", *QUICK, "--members", 5, "--seed", 3, "--out", "ensemble.json", "--json", folder=folder
     )
     step = shell("discover", "table.csv", *STEP, "--out", "run", "--json", folder=folder)
@@ -567,9 +567,9 @@ def unused(tmp_path_factory):
     frame[["id", "b", "a"]].assign(remark="x").to_csv(folder / "new.csv", index=False)
     options = ("--target", "y", "--rung", 1, "--dim", 1, "--operators", "mult", "--threads", 1, "-q")
     ensemble = (*options, "--members", 4, "--dropout", 0, "--no-adapt")
-    shell("fit", "train.csv", *options, "--out", "one.json", folder=folder)
-    shell("fit", "train.csv", *ensemble, "--correction", "none", "--out", "formulas.json", folder=folder)
-    shell("fit", "train.csv", *ensemble, "--members", 20, "--out", "corrected.json", folder=folder)
+    call("fit", "train.csv", *options, "--out", "one.json", folder=folder)
+    call("fit", "train.csv", *ensemble, "--correction", "none", "--out", "formulas.json", folder=folder)
+    call("fit", "train.csv", *ensemble, "--members", 20, "--out", "corrected.json", folder=folder)
     return folder
 
 
@@ -909,7 +909,13 @@ def large(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("command", [["fit"], ["discover", "--out", "run"]], ids=["fit", "discover"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["fit"], id="fit", marks=pytest.mark.faults),
+        pytest.param(["discover", "--out", "run"], id="discover"),
+    ],
+)
 def test_an_interrupt_ends_a_long_search_at_once(large, command):
     name, *rest = command
     heavy = (

@@ -30,6 +30,11 @@ def without_privilege():
         ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE
 
 
+def with_faults(*values):
+    """A case that runs with `make test-faults`: others of its kind run with every test."""
+    return pytest.param(*values, marks=pytest.mark.faults)
+
+
 def shell(line, folder, before=None):
     """A line as the shell runs it; ``$S`` is the command."""
     command = f"S='{sys.executable} -m sisso_sal'; {line}"
@@ -46,12 +51,12 @@ def shell(line, folder, before=None):
         ("$S config show --quiet >&-", 1, "error: standard output: cannot be written: Bad file descriptor\n"),
         ("$S config show --quiet >/dev/full", 1, "error: standard output: cannot be written: No space left on device\n"),
         ("$S --help >/dev/full", 1, "error: input or output: No space left on device\n"),
-        ("$S config show --quiet | true; exit ${PIPESTATUS[0]}", 141, ""),
+        with_faults("$S config show --quiet | true; exit ${PIPESTATUS[0]}", 141, ""),
         ("$S --help | true; exit ${PIPESTATUS[0]}", 141, ""),
-        ("$S config show 2>&- >/dev/null", 0, ""),
+        with_faults("$S config show 2>&- >/dev/null", 0, ""),
         ("$S config show 2>/dev/full >/dev/null", 0, ""),
-        ("$S config show --quiet <&- >/dev/null", 0, ""),
-        ("$S fit nothing.csv 2>/dev/full", 2, ""),
+        with_faults("$S config show --quiet <&- >/dev/null", 0, ""),
+        with_faults("$S fit nothing.csv 2>/dev/full", 2, ""),
         ("$S fit nothing.csv <&- >&- 2>&-", 2, ""),
         ("PYTHONIOENCODING=ascii $S report $'a\\u2082' --quiet", 2, None),
         ("$S fit $'\\xff.csv'", 2, "error: argument 2: needs UTF-8 text, found b'\\xff.csv'\n"),
@@ -92,15 +97,15 @@ def shut(tmp_path):
 @pytest.mark.parametrize(
     ("line", "code", "told"),
     [
-        ("$S status run --quiet", 0, ""),
+        with_faults("$S status run --quiet", 0, ""),
         ("$S ledger run --verify --quiet", 0, ""),
         ("$S label run OPEN 1.5", 1, "error: run: cannot be made a run folder: Permission denied"),
-        ("$S stop run", 1, "error: run: cannot be made a run folder: Permission denied"),
+        with_faults("$S stop run", 1, "error: run: cannot be made a run folder: Permission denied"),
         ("$S pool --elements Ti --metals 1 --out pool.csv --quiet", 1, "error: pool.csv: cannot be written: Permission denied"),
-        ("$S discover materials.csv --out new --members 4 --rung 0 --quiet", 1,
+        with_faults("$S discover materials.csv --out new --members 4 --rung 0 --quiet", 1,
          "error: new: cannot be made a run folder: Permission denied"),
         ("$S discover materials.csv --out materials.csv --members 4 --rung 0 --quiet", 2, None),
-        ("$S report run --out r.html --quiet", 1, None),
+        with_faults("$S report run --out r.html --quiet", 1, None),
     ],
 )  # fmt: skip
 def test_a_folder_that_takes_nothing_is_told_in_one_line(shut, line, code, told):

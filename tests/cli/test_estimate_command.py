@@ -14,6 +14,8 @@ import pytest
 
 from sisso_sal.data.table import read_table
 
+from test_commands import call  # isort: skip
+
 TESTS = Path(__file__).parents[1]
 TABLE = """\
 formula,g (eV/atom),a
@@ -33,11 +35,7 @@ def environment(**more):
 
 
 def estimate(folder, *arguments, code=0, **more):
-    words = [sys.executable, "-m", "sisso_sal", "estimate", "c.csv", *map(str, arguments)]
-    done = subprocess.run(words, cwd=folder, env=environment(**more), capture_output=True, text=True, timeout=120)
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done
+    return call("estimate", "c.csv", *arguments, folder=folder, code=code, environment=environment(**more))
 
 
 def begun(folder, log, *arguments):

@@ -22,6 +22,7 @@ pytest.importorskip("yaml", reason="reads nomad.yaml back")
 import aims_stand_in
 import ase.db
 import yaml
+from forks import shared
 from hypothesis import given
 from hypothesis import strategies as st
 from lines import state
@@ -70,12 +71,12 @@ def computed(folder, oracle, calculation, asked, faults=""):
     with (folder / "oxides.csv").open("w", newline="") as file:
         csv.writer(file).writerows(row[:3] + row[9:12] for row in [head, *known, *asked])
     (folder / "campaign.toml").write_text(SETTINGS.format(oracle=oracle, calculation=calculation))
-    words = [sys.executable, "-m", "sisso_sal", "discover", "oxides.csv", "--config", "campaign.toml", "--out", "run"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
-    done = subprocess.run(
-        words, cwd=folder, env={**environment, "STAND_IN_FAULTS": faults}, capture_output=True, text=True, timeout=300
+    call(
+        *("discover", "oxides.csv", "--config", "campaign.toml", "--out", "run"),
+        folder=folder,
+        code=3 if faults else 0,
+        environment={"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]), "STAND_IN_FAULTS": faults},
     )
-    assert done.returncode == (3 if faults else 0), done.stderr
     return folder
 
 
@@ -200,16 +201,14 @@ def test_an_interrupted_export_leaves_nothing(aims, tmp_path):
 
 def test_a_full_disk_leaves_nothing(aims, tmp_path):
     program = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000));"
-        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        "from sisso_sal.cli import main; main()"
+        "import resource, signal; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000));"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)"
     )
     for form, name in (("nomad", "a.zip"), ("ase", "a.db")):
         out = tmp_path / name
-        words = [sys.executable, "-c", program, "export", str(aims / "run"), "--format", form, "--out", str(out)]
-        done = subprocess.run(words, capture_output=True, text=True)
-        assert done.returncode == 1, done.stderr
-        assert f"{out}: cannot be written: " in done.stderr.splitlines()[-1]
+        done = shared().call("export", aims / "run", "--format", form, "--out", out, lines=False, first=program)
+        assert done.code == 1, done.err
+        assert f"{out}: cannot be written: " in done.err.splitlines()[-1]
         assert list(tmp_path.iterdir()) == []
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from sisso_sal.report.run_view import RunView
 
-from test_commands import call, refused, shell, strict  # isort: skip
+from test_commands import call, refused, strict  # isort: skip
 
 SMALL = ("--rung", "1", "--dim", "1", "--n-sis", "4", "--members", "6", "--operators", "add,mult,div", "--threads", "1")
 
@@ -31,7 +31,7 @@ def folder(tmp_path):
 
 def test_discover_tells_how_many_materials_there_are_and_continues_only_with_the_same_column(folder):
     command = ("discover", "table.csv", *SMALL, "--out", "run")
-    done = shell(*command, "--group", "batch", folder=folder)
+    done = call(*command, "--group", "batch", folder=folder)
     assert (
         "labels of 60 rows, 20 materials: rows with the same batch are drawn, left out and held back together"
         in done.stdout

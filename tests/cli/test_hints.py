@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,36 +22,37 @@ SCRIPTS = {"system/slurm_scripts.py"}
 COMMANDS = dict(cli.commands)
 
 
-def documentation(tree):
+def documentation(nodes):
     """Texts that stand alone: docstrings."""
-    bodies = [node.body for node in ast.walk(tree) if isinstance(getattr(node, "body", None), list)]
+    bodies = [node.body for node in nodes if isinstance(getattr(node, "body", None), list)]
     return {id(each.value) for body in bodies for each in body if isinstance(each, ast.Expr)}
 
 
+@cache
 def messages():
     """Every text of the package with an option in it, with its place; f-strings whole, with a word for each value."""
+    found = []
     for path in sorted(HERE.rglob("*.py")):
-        if str(path.relative_to(HERE)) in SCRIPTS:
+        source = path.read_text(encoding="utf-8")
+        if str(path.relative_to(HERE)) in SCRIPTS or not OPTION.search(source):
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        skipped = documentation(tree)
-        inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
-        for node in ast.walk(tree):
+        nodes = list(ast.walk(ast.parse(source)))
+        skipped = documentation(nodes)
+        skipped |= {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+        for node in nodes:
             if isinstance(node, ast.JoinedStr):
                 text = "".join(part.value if isinstance(part, ast.Constant) else "X" for part in node.values)
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped | inner:
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
                 text = node.value
             else:
                 continue
             if OPTION.search(text):
-                yield f"{path.relative_to(HERE)}:{node.lineno}", text
-
-
-MESSAGES = list(messages())
+                found.append((f"{path.relative_to(HERE)}:{node.lineno}", text))
+    return found
 
 
 def test_there_are_messages_from_many_rooms():
-    assert {place.partition("/")[0] for place, _ in MESSAGES} > {
+    assert {place.partition("/")[0] for place, _ in messages()} > {
         "cli",
         "campaign",
         "data",
@@ -63,7 +65,7 @@ def test_there_are_messages_from_many_rooms():
 def test_every_option_in_a_message_is_one_of_some_command():
     known = set().union(OTHERS, {"--help"}, *(options_of(one) for one in every(cli)))
     assert [
-        (place, set(OPTION.findall(text)) - known) for place, text in MESSAGES if set(OPTION.findall(text)) - known
+        (place, set(OPTION.findall(text)) - known) for place, text in messages() if set(OPTION.findall(text)) - known
     ] == []
 
 
@@ -76,7 +78,7 @@ def every(command):
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_each_message_under_each_command_names_only_what_that_command_has(name):
     command = COMMANDS[name]
-    for place, text in MESSAGES:
+    for place, text in messages():
         said = told(text, command, COMMANDS)
         for found in OPTION.finditer(said):
             before = re.split(r"[;(\n]", said[: found.start()])[-1]

@@ -1,9 +1,6 @@
 """Levels of theory from the shell: a settings file with [[level]], a campaign with lookups, results of people, and replay."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -11,6 +8,8 @@ import pytest
 
 from sisso_sal import Campaign
 from sisso_sal.errors import InputError
+
+from test_commands import call  # isort: skip
 
 N, N_KNOWN = 36, 14
 SETTINGS = """
@@ -57,11 +56,7 @@ def folder(tmp_path):
 
 
 def sal(folder, *arguments, code=0):
-    words = [sys.executable, "-m", "sisso_sal", *map(str, arguments)]
-    done = subprocess.run(words, cwd=folder, env=os.environ.copy(), capture_output=True, text=True, timeout=300)
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done
+    return call(*arguments, folder=folder, code=code)
 
 
 def test_a_campaign_with_levels_from_the_shell(folder):

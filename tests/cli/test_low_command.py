@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from test_commands import call, refused, shell, strict  # isort: skip
+from test_commands import call, refused, strict  # isort: skip
 
 SMALL = ("--rung", "1", "--dim", "1", "--n-sis", "4", "--operators", "add,mult,div", "--threads", "1")
 FORMS = ("latex", "sympy", "python", "c", "fortran")
@@ -27,7 +27,7 @@ def folder(tmp_path):
 
 
 def test_formulas_are_the_rest_of_the_estimate_that_is_found_by_its_name(folder):
-    done = shell("fit", "law.csv", "--target", "dG", *SMALL, "--out", "model.json", folder=folder)
+    done = call("fit", "law.csv", "--target", "dG", *SMALL, "--out", "model.json", folder=folder)
     equation = re.search(r"dG \(eV\) = .*\n {8}\+ (\S+) · dG_chgnet\n {8}\+ (\S+) \[eV\] · a·b\n", done.stdout)
     assert [float(number) for number in equation.groups()] == pytest.approx([0.8, 0.3], abs=0.03)
     assert "mean absolute error of 40 labels, each left out: dG_chgnet as it is 0." in done.stdout

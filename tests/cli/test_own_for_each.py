@@ -9,7 +9,7 @@ import pytest
 
 from sisso_sal.features.reading import parse_formula
 
-from test_commands import call, refused, shell, strict  # isort: skip
+from test_commands import call, refused, strict  # isort: skip
 
 OWN = ("--operators", "add,sub,sq;mult,div", "--n-sis", "10,5", "--threads", "1")
 
@@ -50,10 +50,10 @@ def test_each_rung_has_its_own_operators(folder):
 
 
 def test_settings_files_and_the_environment_say_the_same(folder):
-    asked = shell("fit", "law.csv", "--target", "gap", *OWN, folder=folder).stdout
+    asked = call("fit", "law.csv", "--target", "gap", *OWN, folder=folder).stdout
     text = 'model = {operators = [["add", "sub", "sq"], ["mult", "div"]], n_sis = [10, 5]}\n'
     (folder / "settings.toml").write_text(text)
-    read = shell(
+    read = call(
         "fit", "law.csv", "--target", "gap", "--threads", "1", "--config", "settings.toml", folder=folder
     ).stdout
     assert formulas(read) == formulas(asked)

@@ -15,6 +15,8 @@ from rocksalt_springs import lowest
 
 from sisso_sal.data.table import read_table
 
+from test_commands import call  # isort: skip
+
 TESTS = Path(__file__).parents[1]
 TABLE = "formula,g (eV/atom)\nMgO,0.10\nCaO,\nSrO,0.2\nNaCl,0.3\n"
 POTENTIAL = ("--potential", "rocksalt_springs:RockSalt")
@@ -33,12 +35,7 @@ def words(*arguments):
 
 
 def estimate(folder, *arguments, code=0, **more):
-    done = subprocess.run(
-        words(*arguments), cwd=folder, env=environment(**more), capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done
+    return call("estimate", "c.csv", *arguments, folder=folder, code=code, environment=environment(**more))
 
 
 @pytest.fixture

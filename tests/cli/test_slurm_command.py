@@ -4,20 +4,21 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import stand_in_slurm
+from forks import shared
 
 ROOT = Path(__file__).parents[2]
 
 
 def sisso(*words, cwd, env=None):
-    command = [sys.executable, "-m", "sisso_sal", *map(str, words)]
-    everything = {**os.environ, "PYTHONPATH": str(ROOT)} | (env or {})
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=everything, timeout=300)
+    done = shared().call(
+        *words, cwd=cwd, lines=False, kill_after=300, environment={"PYTHONPATH": str(ROOT)} | (env or {})
+    )
+    return subprocess.CompletedProcess(words, done.code, done.out, done.err)
 
 
 def scripts(folder):

@@ -1,5 +1,6 @@
 """Warnings that a person who runs a command can act on are notes; those of packages about themselves are not."""
 
+import sys
 import warnings
 
 import pytest
@@ -12,7 +13,8 @@ from sisso_sal.errors import SissoSalWarning
     ("category", "shown"),
     [(SissoSalWarning, True), (UserWarning, True), (FutureWarning, False), (DeprecationWarning, False)],
 )
-def test_a_warning_is_a_note_if_it_can_be_acted_on(category, shown, capsys):
+def test_a_warning_is_a_note_if_it_can_be_acted_on(category, shown, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["sisso-sal"])  # and not pytest's, which may have -q
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = cli._show_warning

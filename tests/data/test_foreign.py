@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from compiled import examples_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -235,7 +236,7 @@ def written_as(key, value, rng):
     return f"{blank[0]}{key}{blank[1]}={blank[2]}{value}{after}"
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples_of(60))
 @given(rng=st.randoms(use_true_random=False))
 def test_the_ways_to_write_an_input_read_the_same(rng, tmp_path_factory):
     folder = tmp_path_factory.mktemp("input")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import reference
 from click.testing import CliRunner
+from compiled import examples_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -180,7 +181,7 @@ def test_classes_of_one_of_several_tasks(tmp_path):
     assert source.options["convex"] == "class1"
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples_of(40))
 @given(sizes=st.lists(st.integers(1, 9), min_size=2, max_size=12), is_classes=st.booleans(), data=st.data())
 def test_every_row_is_in_its_part(sizes, is_classes, data, tmp_path_factory):
     n_more = data.draw(st.integers(0, 2))

@@ -298,7 +298,8 @@ def test_no_feature_is_lost_where_digits_cancel(group, n, centre):
 
 @needs_compiled
 @pytest.mark.parametrize("group", sorted(OPERATORS))
-def test_no_feature_is_lost_whose_score_is_next_to_nothing(group):
+@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.faults)])
+def test_no_feature_is_lost_whose_score_is_next_to_nothing(step, group):
     """The scores are mere rounding in float32, so that the bound of their numerators has to hold."""
     rng = np.random.default_rng(1)
     values = rng.uniform(1, 2, (60, 30))
@@ -308,7 +309,7 @@ def test_no_feature_is_lost_whose_score_is_next_to_nothing(group):
     expected = evaluated(values, triples_of(pairs), problem)
     scores = np.sort([feature.score for feature in expected.values() if feature.score >= 0.0])
     problem = problem._replace(taken=scores)
-    for score in scores[:60]:
+    for score in scores[:60:step]:
         top = filled(score)
         found = listed(*scan(values, pairs, problem, top, 1)[:2])
         assert found == {t: f.score for t, f in expected.items() if f.score >= max(0.0, _scores.threshold(top, 1))}

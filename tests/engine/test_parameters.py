@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from compiled import examples_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -95,7 +96,7 @@ def test_shapes_keep_to_the_limits_of_the_space():
         a_space(rung=0)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples_of(40))
 @given(st.sampled_from(sorted(RULES)), st.booleans(), st.integers(0, 2**32 - 1))
 def test_the_gradient_of_the_sum_of_squares_is_exact(name, centre, seed):
     rng = np.random.default_rng(seed)

@@ -333,10 +333,11 @@ def brute_gains(values, target, dim):
 @needs_compiled
 @pytest.mark.parametrize(("dim", "sizes"), [(2, range(60, 200)), (3, range(14, 70)), (4, range(10, 30))])
 @pytest.mark.parametrize("kind", ["random", "correlated"])
-def test_the_best_of_many_at_every_size(dim, sizes, kind):
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.faults)])
+def test_the_best_of_many_at_every_size(step, dim, sizes, kind):
     """The planted members are the last ones, the first ones, or anywhere, so that no edge of a block may be skipped."""
     rng = np.random.default_rng(dim)
-    for m in sizes:
+    for m in sizes[::step]:
         values = rng.normal(0, 1, (m, 40))
         if kind == "correlated":
             values = rng.normal(0, 1, (m, 3)) @ rng.normal(0, 1, (3, 40)) + 0.05 * values

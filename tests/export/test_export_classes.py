@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from compiled import examples_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_export import NASTY, some_models
@@ -36,7 +37,7 @@ def made_of(model):
     return made
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples_of(25))
 @given(
     seed=st.integers(0, 10**6),
     features=st.lists(st.sampled_from(FEATURES), min_size=3, max_size=3, unique=True),

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import sympy
+from compiled import examples_of
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -38,7 +39,7 @@ def trees(draw, rung=3, names=NAMES, scales=NUMBERS, shifts=None):
     return APPLY(row.name, *operands, parameters=(draw(scales), draw(shifts)) if own else None)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples_of(100))
 @given(trees())
 def test_text_and_tree_read_back_as_the_same_formula(formula):
     units = dict.fromkeys(NAMES, "")
@@ -163,7 +164,7 @@ def test_numbers_elsewhere_are_refused(text):
         parse_formula(text, {"x": ""})
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples_of(100))
 @given(trees(2, scales=st.floats(0.3, 2.0), shifts=st.floats(-0.5, 2.0)), st.integers(0, 2**32 - 1))
 def test_slopes_are_differences(formula, seed):
     parameters = own_parameters(formula)
@@ -203,7 +204,7 @@ def explained(row, target):
     return (row @ target) ** 2 / (row @ row) / (target @ target)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples_of(100))
 @given(st.sampled_from(sorted(RULES)), st.floats(0.2, 3.0), st.floats(0.2, 3.0), st.integers(0, 2**32 - 1))
 def test_what_is_absorbed_changes_no_fit(name, scale, factor, seed):
     rng = np.random.default_rng(seed)

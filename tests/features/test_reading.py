@@ -7,6 +7,7 @@ import naive_latex
 import naive_mathml
 import numpy as np
 import pytest
+from compiled import examples_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from odd_names import NAMES, ODD, PLAIN
@@ -44,7 +45,7 @@ def same(one, other):
     return one.to_json() == other.to_json() and one == other
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples_of(500))
 @given(formulas())
 def test_the_text_of_a_formula_reads_back_as_the_same_tree(made):
     formula, units = made
@@ -177,7 +178,7 @@ def test_a_template_that_cannot_be_read_back_is_refused():
     assert str(caught.value) == "operator 'hypot': needs a text that can be read back, found 'hypot({0}, {1})'"
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples_of(300))
 @given(formulas(), st.data())
 def test_typeset_formulas_have_the_value_of_the_formula(made, data):
     """MathML and LaTeX, read by somebody who knows only what is seen; sums may be added in another order."""

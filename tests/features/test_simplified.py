@@ -5,6 +5,7 @@ import naive_latex
 import naive_mathml
 import numpy as np
 import pytest
+from compiled import examples_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,7 +87,7 @@ def formulas(draw, depth=4):
     return Expression.apply(row.name, *operands, rules=FREE, parameters=own)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples_of(400), deadline=None)
 @given(formulas(), st.integers(0, 2**32 - 1))
 def test_simplified_equals_the_formula_and_is_undefined_where_it_is(formula, seed):
     with mpmath.workdps(80):
@@ -113,7 +114,7 @@ def read_plain(text):
     return out
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples_of(250), deadline=None)
 @given(formulas(depth=3), st.integers(0, 2**32 - 1), st.booleans())
 def test_every_notation_says_the_same(formula, seed, factor):
     readings = [

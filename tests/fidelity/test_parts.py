@@ -109,6 +109,7 @@ def test_more_steps_compute_only_what_needs_them(tmp_path):
     assert Springs.version == "1"
 
 
+@pytest.mark.faults
 def test_a_worker_that_dies_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=":")
     starts = plan(["MgO", "ReO3"]).starts

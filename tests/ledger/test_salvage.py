@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from compiled import examples_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -190,7 +191,7 @@ def test_a_disk_that_is_full_while_saving_leaves_the_damaged_file_and_the_copy(r
     goes_on(run, rows)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples_of(60))
 @given(st.data())
 def test_whatever_is_overwritten_an_unbroken_part_from_the_start_is_found(tmp_path_factory, data):
     """Bytes of both files are spoilt; what is read is a prefix of what was written, never anything else."""
@@ -291,7 +292,7 @@ def test_events_that_only_the_copy_has_are_found_although_an_earlier_line_of_it_
     assert "(line 10 is not event 10)" in notes[1]
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples_of(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     number=st.integers(0, 10**9),
     pages=st.lists(st.booleans(), min_size=64, max_size=64),

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from compiled import examples_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -146,7 +147,7 @@ def test_an_event_that_is_none_or_carries_what_it_cannot_is_told_by_name_and_num
 
 
 @pytest.mark.parametrize("kind", [CREATED, LABEL, MODEL, PROPOSAL, INTENT, RECEIPT, FAILURE, RETRY])
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples_of(60))
 @given(data=st.data())
 def test_a_state_or_one_line_comes_of_any_value_of_any_key(kind, data):
     plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()

@@ -5,6 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from compiled import examples_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,7 +34,7 @@ def best_rule(chances, weights, look, last):
     st.floats(1e-3, 10),
     st.floats(0.1, 100),
 )
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples_of(100))
 def test_the_index_is_that_of_the_best_rule(outcomes, look, last):
     chances, weights = (np.array(part) for part in zip(*outcomes, strict=True))
     weights = weights / weights.sum()
@@ -43,7 +44,7 @@ def test_the_index_is_that_of_the_best_rule(outcomes, look, last):
 
 
 @given(st.floats(-3, 3), st.floats(0.1, 3), st.floats(0, 0.999))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples_of(100))
 def test_the_chances_after_a_look_are_in_the_mean_those_before(centre, scale, share):
     told = Distribution(np.array([centre]), np.array([scale]))
     chances, weights = chances_after(told, np.array([share * scale]), GOAL)

@@ -8,7 +8,7 @@ import naive
 import numpy as np
 import pandas as pd
 import pytest
-from compiled import needs_compiled
+from compiled import examples_of, needs_compiled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,7 +53,7 @@ def drawn(seed, n=18):
     return values, target, rng.integers(0, 3, n).astype(float), rng.integers(0, 12, n)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples_of(12), deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_equals_brute_force_over_all_subsets(seed):
     values, target, weights, groups = drawn(seed)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from compiled import examples_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -115,7 +116,7 @@ def test_what_a_low_column_says_is_held_out_too():
     assert {str(term.expression) for term in model.recommended_.terms} == {"G", "a*b"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples_of(60), deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0.1, 1), st.floats(0, 0.5)), min_size=1, max_size=5),
     st.lists(st.tuples(st.integers(1, 5), st.integers(1, 9), st.floats(0.1, 1), st.floats(0, 0.5)), max_size=12),

@@ -9,6 +9,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from compiled import examples_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_oxides import balanced_formulas, primary_features
@@ -44,7 +45,7 @@ def assert_as_row_by_row(block):
     assert np.array_equal(block.shares(), atomic_fractions(formulas))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples_of(60))
 @given(
     st.lists(st.one_of(st.sampled_from(SEVERAL), st.sampled_from(METALS)), min_size=1, max_size=4, unique=True),
     st.integers(1, 4),

@@ -6,9 +6,9 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 
 import pytest
+from forks import shared
 from lines import events, timeless
 
 from sisso_sal import Campaign
@@ -127,18 +127,12 @@ def test_a_figure_that_fails_takes_no_other_with_it(view, tmp_path, monkeypatch)
 
 
 def with_fault(*arguments, place, cwd):
-    """The command in a process in which a function of the report fails."""
+    """The command in a process of its own in which a function of the report fails."""
     module, _, name = place.rpartition(".")
     assert hasattr(importlib.import_module(module), name)
-    code = (
-        f"import sys, {module} as module\n"
-        f"def fail(*args, **kwargs): raise ValueError('planted')\n"
-        f"module.{name} = fail\n"
-        f"from sisso_sal.cli import main\n"
-        f"sys.argv = ['sisso-sal', *{[str(a) for a in arguments]!r}]\n"
-        f"main()"
-    )
-    return subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, timeout=600)
+    code = f"import {module} as module\ndef fail(*args, **kwargs): raise ValueError('planted')\nmodule.{name} = fail\n"
+    done = shared().call(*arguments, cwd=cwd, lines=False, kill_after=600, first=code)
+    return subprocess.CompletedProcess(arguments, done.code, done.out, done.err)
 
 
 def test_exit_code_and_ledger_are_as_without_the_fault(campaign, tmp_path):

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from compiled import examples_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -112,7 +113,7 @@ def test_flags_that_were_not_given_leave_the_defaults():
         ),
     )
 )
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples_of(60))
 def test_what_is_written_is_read_back(found, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "written.toml"
     path.write_text(settings_toml(found), encoding="utf-8")

@@ -87,7 +87,7 @@ def test_what_is_raised_in_a_worker_arrives():
         list(workers.unordered(parted.unlucky, range(8)))
 
 
-@pytest.mark.parametrize("where", ["local", "dask:local"])
+@pytest.mark.parametrize("where", ["local", pytest.param("dask:local", marks=pytest.mark.faults)])
 def test_the_parts_of_killed_workers_are_computed_again(tmp_path, where):
     """Each of five parts kills its worker the first time."""
     if where != "local":

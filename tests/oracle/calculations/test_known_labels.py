@@ -1,5 +1,7 @@
 """Labels from calculations that were done already: against the arithmetic by hand, and against what is missing or does not fit."""
 
+import shutil
+
 import pandas as pd
 import pytest
 from done_calculations import HYDROGEN, OXYGEN, WATER, metal_of, rocksalt, write_run, wurtzite
@@ -23,10 +25,10 @@ def table(*formulas, **columns):
     return read_table(pd.DataFrame(columns), id="formula")
 
 
-@pytest.fixture
-def own(tmp_path):
+@pytest.fixture(scope="module")
+def calculated(tmp_path_factory):
     """MgO in two structures, CaO, their metals, water and hydrogen."""
-    folder = tmp_path / "own"
+    folder = tmp_path_factory.mktemp("calculated") / "own"
     write_run(folder / "MgO-rocksalt", rocksalt("Mg"), -11.0, gap=4.5)
     write_run(folder / "MgO-wurtzite", wurtzite("Mg"), -21.6, gap=3.0)
     write_run(folder / "CaO", rocksalt("Ca", 4.8), -12.5, gap=3.5)
@@ -35,6 +37,12 @@ def own(tmp_path):
     write_run(folder / "water", WATER, WATER_ENERGY)
     write_run(folder / "hydrogen", HYDROGEN, HYDROGEN_ENERGY)
     return folder
+
+
+@pytest.fixture
+def own(calculated, tmp_path):
+    """The same in a folder of the test's own."""
+    return shutil.copytree(calculated, tmp_path / "own")
 
 
 def formation(energy, metal):

@@ -50,20 +50,21 @@ def test_measured_oxides_through_total_energies(formula):
 
 
 @pytest.mark.parametrize("n_metals", [2, 3])
-def test_the_program_agrees_with_all_vertices_on_300_systems(n_metals):
-    """300 random two- and three-metal systems at the default conditions and elsewhere; also against ASE, where that is right."""
+@pytest.mark.parametrize("n_systems", [40, pytest.param(150, marks=pytest.mark.faults)])
+def test_the_program_agrees_with_all_vertices_on_random_systems(n_metals, n_systems):
+    """Random two- and three-metal systems at the default conditions and elsewhere; also against ASE, where that is right."""
     import ase.pourbaix
 
     rng = np.random.default_rng(n_metals)
     agree = 0
-    for k in range(150):
+    for k in range(n_systems):
         target, competitors = random_system(rng, n_metals)
         at = Conditions() if k % 2 else Conditions(potential=float(rng.uniform(-1, 2)), pH=float(rng.uniform(0, 14)))
         energy = decompose(target, competitors, at).energy
         assert energy == pytest.approx(by_enumeration(target, competitors, at), abs=1e-9)
         agree += _ase_agrees(ase.pourbaix, target, competitors, at, energy)
     # ASE leaves out some reactions; what it leaves out makes the target look more stable, never less.
-    assert agree >= 135
+    assert agree >= 0.9 * n_systems
 
 
 def _ase_agrees(module, target, competitors, at, energy):

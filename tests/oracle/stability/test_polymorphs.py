@@ -139,10 +139,11 @@ def with_holes(phases, rng):
 
 
 @pytest.mark.parametrize("quantity", ["dG_pbx", "energy_above_hull", "formation_energy", "dG_pbx + 0.1*band_gap"])
-def test_the_label_of_the_complete_hull_lies_in_the_range(quantity):
+@pytest.mark.parametrize("n_systems", [40, pytest.param(150, marks=pytest.mark.faults)])
+def test_the_label_of_the_complete_hull_lies_in_the_range(quantity, n_systems):
     rng = np.random.default_rng(7)
     n_known = n_unknown = 0
-    for _ in range(150):
+    for _ in range(n_systems):
         phases = random_system(rng)
         given = with_holes(phases, rng)
         ask = {"quantity": quantity, "ions": IONS, "competitors": ("MgO", "TiO2", "Ti2O3")}
@@ -159,4 +160,4 @@ def test_the_label_of_the_complete_hull_lies_in_the_range(quantity):
         shuffled = [given[k] for k in rng.permutation(len(given))]
         again = label("MgTiO3", shuffled, REFERENCES, **ask)
         assert (again.value is None, again.waits_for) == (found.value is None, found.waits_for)
-    assert min(n_known, n_unknown) >= 15
+    assert min(n_known, n_unknown) >= n_systems // 10

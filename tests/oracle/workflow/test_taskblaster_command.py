@@ -88,6 +88,7 @@ def test_ls_and_run_do_what_a_worker_does(workflow):
     assert "No available tasks" in tb(workflow, "run", "--tags", "relax")
 
 
+@pytest.mark.faults
 def test_a_failed_step_that_is_unrun_has_all_its_attempts_again(workflow):
     tb(workflow, "run", STAND_IN_FAULTS="crash:MgO")
     (outcome,) = workflow.collect()

@@ -111,6 +111,7 @@ def test_a_dead_worker_leaves_nothing_behind(make, faults):
     assert documents(workflow)["MgO/rocksalt/relax"]["attempts"] == 2
 
 
+@pytest.mark.faults
 def test_a_step_that_kills_every_worker_is_given_up(make, faults):
     faults("orphan:MgO")
     workflow = make()
@@ -159,7 +160,7 @@ def test_a_gap_needs_the_candidate_alone(make, faults):
     faults("scf:MgO")
     workflow = make()
     assert workflow.submit("MgO", "a").phases == ("MgO",)
-    run(workflow, 1)
+    work(workflow.root)
     (outcome,) = workflow.collect()
     assert outcome.value == pytest.approx(4.966, abs=1e-3)
     attempts = {name: document["attempts"] for name, document in documents(workflow).items()}
@@ -181,7 +182,7 @@ def hybrid_runs(workflow):
 def test_one_hybrid_run_for_each_structure_gives_energies_and_bands(make):
     workflow = make(max_prototypes=3)
     workflow.submit("MgO", "a")
-    run(workflow)
+    work(workflow.root)
     names = sorted({task.name.split("/")[1] for task in workflow.tasks()} - {"lowest"})
     assert len(names) == 3
     assert hybrid_runs(workflow) == [f"MgO/{name}/static" for name in names]
@@ -256,7 +257,7 @@ def test_a_crash_gets_a_second_try_and_a_person_may_give_it_more(make, faults):
     faults("crash:MgO")
     workflow = make()
     workflow.submit("MgO", "a")
-    run(workflow, 1)
+    work(workflow.root)
     (first,) = workflow.collect()
     assert (first.failure, first.value) == ("calculation", None)
     assert first.reason.startswith("MgO (failed: relax: the output ends in self-consistency cycle 1")
@@ -266,7 +267,7 @@ def test_a_crash_gets_a_second_try_and_a_person_may_give_it_more(make, faults):
     faults("")
     assert workflow.submit("MgO", "b").pays == ("MgO",)
     assert workflow.collect(["b"]) == []
-    run(workflow, 1)
+    work(workflow.root)
     (second,) = workflow.collect(["b"])
     assert second.value == pytest.approx(4.966, abs=1e-3)
     assert workflow.submit("MgO", "c").pays == ()
