@@ -124,7 +124,7 @@ def test_whole_numbers_are_classes_where_that_is_asked_for(folder):
         ),
         (
             ("table.csv", "--target", "phase", "--members", "3", "--task", "name"),
-            "task: several tasks and other criteria are fitted by one model, found --members",
+            "column 'phase': the target needs a number, found 'metal'",
         ),
         (
             ("table.csv", "--target", "phase", "--members", "3", "--select", "2"),
@@ -153,7 +153,7 @@ MEMBERS = (*SMALL, "--members", "20", "--dropout", "0", "--seed", "3")
 @pytest.fixture(scope="module")
 def ensemble(folder):
     """What the command prints of an ensemble, as text and as a document."""
-    done = shell("fit", "table.csv", "--target", "phase", *MEMBERS, "--out", "ensemble.json", folder=folder)
+    done = call("fit", "table.csv", "--target", "phase", *MEMBERS, "--out", "ensemble.json", folder=folder)
     document = call("fit", "codes.csv", "--classify", "--target", "phase", *MEMBERS, "--json", folder=folder).stdout
     return done, strict(document)
 
