@@ -36,7 +36,6 @@ from sisso_sal.cli.options import (
     WORKERS,
     at_work,
     check_free,
-    check_plot,
     dumps,
     load,
     model_changes,
@@ -45,6 +44,7 @@ from sisso_sal.cli.options import (
     selection_of,
     write,
 )
+from sisso_sal.cli.plots import check_plot, plot_options, save_plot
 from sisso_sal.cli.tasks import TASKS, check_tasks, fit_tasks, predict_tasks, tell_tasks
 from sisso_sal.cli.terminal import next_step, note
 from sisso_sal.errors import SettingsError
@@ -79,11 +79,7 @@ if TYPE_CHECKING:
 @OUT_FILE
 @panel(
     "Output",
-    click.option(
-        "--plot",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="Draw error against complexity (--n-models), as PNG, PDF or SVG.",
-    ),
+    *plot_options("error against complexity (--n-models)"),
 )
 @SISSO_OUTPUT
 @SEED
@@ -92,8 +88,8 @@ if TYPE_CHECKING:
 @JSON
 @COMMON
 def fit(
-    table, target, id_column, formula, config, n_models, out, force, plot, sisso_output, threads, executor, n_workers, as_json,
-    quiet, debug, **options,
+    table, target, id_column, formula, config, n_models, out, force, plot, plot_columns, sisso_output, threads, executor,
+    n_workers, as_json, quiet, debug, **options,
 ):  # fmt: skip
     """Find formulas for the target of TABLE, or formulas that tell its classes; --out saves the model for predict and export.
 
@@ -109,7 +105,7 @@ def fit(
       sisso-sal fit table.csv --target phase --criterion likelihood
     """
     check_free(out, force)
-    check_plot(plot, force)
+    check_plot(plot, plot_columns, force)
     from sisso_sal.settings.campaign import EnsembleSettings
 
     of_class = of_classes(options)
@@ -155,19 +151,18 @@ def fit(
     if out is not None:
         _save(out, model, document["target"])
     tell(document, as_json)
-    _draw(plot, document)
+    _draw(plot, plot_columns, document)
     if sisso_output is not None and not as_json:
         note(f"files of SISSO are in {sisso_output}: {', '.join(document['sisso_output'][:3])}, …")
     _tell_next(out, model.model)
 
 
-def _draw(plot: Path | None, document: dict[str, Any]) -> None:
+def _draw(plot: Path | None, columns: int | None, document: dict[str, Any]) -> None:
     """Error against complexity, where that was asked for and is known."""
     if plot is not None and document["trade_off"] is not None:
         from sisso_sal.report.figures.error_against_complexity import error_against_complexity
-        from sisso_sal.report.figures.saved import save_figure
 
-        save_figure(error_against_complexity(document), plot)
+        save_plot(error_against_complexity, document, plot, columns)
 
 
 def _tell_next(out: Path | None, learned) -> None:
@@ -310,7 +305,7 @@ def _predicted(learned: FittedModels | EnsembleModel, path: Path, id_column: str
     return data, pd.DataFrame(
         {
             "id": ids, "mean": prediction.mean, "std": prediction.std, "std_raw": prediction.std_raw,
-            "low95": prediction.interval95[0], "high95": prediction.interval95[1], "formula": prediction.formula,
+            "low95": prediction.interval95[0], "high95": prediction.interval95[1], "formulas_mean": prediction.formulas_mean,
             "n_valid": prediction.n_valid, "outside": prediction.outside,
             "distance": np.nan if prediction.distance is None else prediction.distance, "reason": prediction.reason,
         }
