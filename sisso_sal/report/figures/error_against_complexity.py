@@ -40,7 +40,7 @@ def error_against_complexity(document: Mapping[str, Any], *, columns: int = 1) -
     >>> judged = {"sizes": [size], "formulas": [formula], "recommended": [1, 1], "n_folds": 10, "n_materials": 50}
     >>> figure = error_against_complexity({"target": {"name": "gap", "unit": "eV"}, "trade_off": judged})
     >>> [axes.get_xlabel() for axes in figure.axes]
-    ['terms; search repeated without these labels', 'operators; coefficients fitted without these labels']
+    ['terms (search repeated)', 'operators (coefficients refitted)']
     """
     return on_paper(_drawn, document, columns=columns)
 
@@ -53,8 +53,8 @@ def _drawn(document: Mapping[str, Any], columns: int) -> Any:
     _draw_sizes(sizes, judged)
     _draw_formulas(formulas, judged)
     sizes.set_ylim(bottom=0)
-    sheet.label("x", TypesetLabel.of("terms; search repeated without these labels"), sizes)
-    sheet.label("x", TypesetLabel.of("operators; coefficients fitted without these labels"), formulas)
+    sheet.label("x", TypesetLabel.of("terms (search repeated)"), sizes)
+    sheet.label("x", TypesetLabel.of("operators (coefficients refitted)"), formulas)
     behind = f" ({typeset_unit(unit)})" if unit else ""
     for axes in sheet.panels if columns == 1 else (sizes,):
         sheet.label("y", TypesetLabel.of(f"mean absolute error of labels held out{behind}"), axes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,13 +10,16 @@ import numpy as np
 
 from sisso_sal.report.chemistry import are_formulas, typeset_formula
 from sisso_sal.report.figures.materials_map import Line
-from sisso_sal.report.figures.name_places import Room, line_to, name_places, overlap
+from sisso_sal.report.figures.name_places import Room, crossed, line_to, name_places, overlap
 from sisso_sal.report.figures.paper_layout import MARK_AREA, PaperSheet, legend_outside
 from sisso_sal.report.figures.paper_text import plain, size_of
 
 _NAME_SIZE, _LEVEL_SIZE = 7.0, 6.0
 _HALO = 2.0
 """Points by which the white rim of a level makes it wider and higher."""
+_BESIDE = 1.5
+"""Points between a line and a name beside it; other lines are not nearer."""
+_BUT_LAST, _BUT_FIRST = slice(None, -1), slice(1, None)
 _ALONG = (0.5, 0.35, 0.65, 0.2, 0.8, 0.1, 0.9, 0.425, 0.575, 0.275, 0.725, 0.15, 0.85, 0.05, 0.95)
 """Where a line may be named, as a share of its length; the first free one is taken."""
 
@@ -152,19 +155,38 @@ def _line(axes: Any, mark: np.ndarray, end: np.ndarray, radius: float) -> None:
 def _levels(
     axes: Any, lines: Sequence[Line], frame: np.ndarray, taken: np.ndarray
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Where lines are named by their levels: text, middle and box in points; a line without a free place has no name."""
+    """Where lines are named by their levels: text, middle and box in points; a line without a free place has no name.
+
+    A name stands on its line or beside it, and no other line passes through it.
+    """
     found = []
-    for line, text in zip(lines, level_texts([line.level for line in lines]), strict=True):
-        points = _in_points(axes, line.x, line.y)
-        size = np.array(size_of(text, _LEVEL_SIZE)) + _HALO
-        for share in _ALONG:
-            middle = points[round(share * (len(points) - 1))]
-            box = np.concatenate([middle - 0.5 * size, middle + 0.5 * size])
-            if np.all(box[:2] > frame[:2]) and np.all(box[2:] < frame[2:]) and not overlap(box, taken).any():
+    ways = [_in_points(axes, line.x, line.y) for line in lines]
+    for line, text in zip(ways, level_texts([line.level for line in lines]), strict=True):
+        others = [way for way in ways if way is not line]
+        starts, ends = (np.concatenate([way[part] for way in others] or [line[:0]]) for part in (_BUT_LAST, _BUT_FIRST))
+        for middle, half, rim in _beside(line, 0.5 * (np.array(size_of(text, _LEVEL_SIZE)) + _HALO)):
+            box = np.concatenate([middle - half, middle + half])
+            if not np.all(box[:2] > frame[:2]) or not np.all(box[2:] < frame[2:]) or overlap(box, taken).any():
+                continue
+            if not crossed(starts, ends, np.concatenate([box[:2] - rim, box[2:] + rim])[None, :]).any():
                 found.append((text, middle, box))
                 taken = np.vstack([taken, box])
                 break
     return found
+
+
+def _beside(line: np.ndarray, half: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
+    """Middles of a name on a line (n, 2), then on both sides of it; half of its size; how far other lines stay away."""
+    places = [round(share * (len(line) - 1)) for share in _ALONG]
+    for place in places:
+        yield line[place], half, 0.0
+    for place in places:
+        along = line[min(place + 1, len(line) - 1)] - line[max(place - 1, 0)]
+        if not (length := np.hypot(*along)):
+            continue
+        across = np.array([-along[1], along[0]]) / length
+        for side in (1.0, -1.0):
+            yield line[place] + side * across * (np.abs(across) @ half + _BESIDE), half, 0.7 * _BESIDE
 
 
 def level_texts(levels: Sequence[float]) -> list[str]:
