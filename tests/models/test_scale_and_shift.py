@@ -1,5 +1,6 @@
 """Laws with scales and shifts inside of operators are found, and their models are stored, exported and told as all others."""
 
+import itertools
 import json
 import math
 import shutil
@@ -240,6 +241,18 @@ def test_an_ensemble_agrees_on_a_shape():
     scales = [term_of(member, "exp[](x0)")[1][0] for member in ensemble.members_]
     assert len(set(scales)) == 6
     assert scales == pytest.approx([-0.7] * 6, abs=0.1)
+
+
+def test_a_formula_with_and_without_parameters_that_say_nothing_is_told_once():
+    X = table(40, 3)
+    y = 2 * np.exp(X[:, 0]) + 0.3 * X[:, 1] ** 2 + np.random.default_rng(1).normal(0, 0.05, 40)
+    options = {"operators": ("add", "exp", "sq"), "param_operators": ("exp", "sq"), "rung": 1, "dim": 2, "n_sis": 12}
+    fitted = SISSORegressor(**options, n_models=12, threads=1).fit(X, y)
+    for models in fitted.alternatives_:
+        predicted = np.array([model.predict({f"x{k}": X[:, k] for k in range(3)})[0] for model in models])
+        shapes = [sorted(str(t.expression.shape).replace("[](", "(") for t in model.terms) for model in models]
+        for a, b in itertools.combinations(range(len(models)), 2):
+            assert shapes[a] != shapes[b] or np.abs(predicted[a] - predicted[b]).max() > 1e-5
 
 
 def test_what_is_refused():
