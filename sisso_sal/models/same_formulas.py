@@ -9,15 +9,16 @@ import numpy as np
 from sisso_sal.engine.refit import Fit
 from sisso_sal.features.expression import Expression
 
-SAME_SHARE = 1e-9
-"""Fits are the same if they differ by less than this share of the target's variance."""
+SAME_SHARE, SAME_OF_REST = 1e-9, 1e-3
+"""Fits are the same if they differ by less than these shares of the target's variance, or of what they leave over."""
 
 
 def without_repeats(fits: Sequence[Fit], formulas: Mapping[int, Expression], target: np.ndarray) -> list[Fit]:
-    """The fits in their order; of those that say the same, the one with the fewest parameters.
+    """The fits by their errors; of those that say the same, the one with the fewest parameters.
 
-    Fits say the same if their formulas are equal but for scales and shifts, and what they fit is so: ``exp(1.0*x + 0.0)`` and
-    ``exp(x)``, and ``exp(x + 0.2)`` too, whose coefficient takes the shift over.
+    Fits say the same if their formulas are equal but for scales and shifts, and they fit the same values but for less than a
+    thousandth of the sum of squared residuals: ``exp(1.0001*x)`` and ``exp(x)``, and ``exp(x + 0.2)`` too, whose coefficient takes
+    the shift over.
 
     Parameters
     ----------
@@ -43,13 +44,13 @@ def without_repeats(fits: Sequence[Fit], formulas: Mapping[int, Expression], tar
     places: dict[tuple[str, ...], list[int]] = {}
     for fit in fits:
         alike = places.setdefault(_plain_shape(fit, formulas), [])
-        same = (place for place in alike if float(np.sum((fit.residual - kept[place].residual) ** 2)) < limit)
+        same = (place for place in alike if _apart(fit, kept[place]) < max(limit, SAME_OF_REST * _left(kept[place])))
         if (place := next(same, None)) is None:
             alike.append(len(kept))
             kept.append(fit)
         elif _n_parameters(fit, formulas) < _n_parameters(kept[place], formulas):
             kept[place] = fit
-    return kept
+    return sorted(kept, key=lambda fit: fit.sse)
 
 
 def _plain_shape(fit: Fit, formulas: Mapping[int, Expression]) -> tuple[str, ...]:
@@ -59,3 +60,11 @@ def _plain_shape(fit: Fit, formulas: Mapping[int, Expression]) -> tuple[str, ...
 
 def _n_parameters(fit: Fit, formulas: Mapping[int, Expression]) -> int:
     return sum(part.parameters is not None for number in fit.subset for part in formulas[number].parts())
+
+
+def _apart(one: Fit, other: Fit) -> float:
+    return float(np.sum((one.residual - other.residual) ** 2))
+
+
+def _left(fit: Fit) -> float:
+    return float(np.sum(fit.residual**2))
