@@ -845,7 +845,7 @@ def test_exported_python_predicts_what_predict_predicts(recalibrate, work):
     options = (*QUICK, "--members", 5, "--seed", 3, "--correction", "none", *recalibrate, "--positive", "no")
     call("fit", "table.csv", *options, "--out", "formulas.json", "--force", folder=work.folder)
     rows = strict(call("predict", "formulas.json", "table.csv", "--json", folder=work.folder).stdout)["predictions"]
-    assert [row["formula"] for row in rows] == [row["mean"] for row in rows]
+    assert [row["formulas_mean"] for row in rows] == [row["mean"] for row in rows]
     made = {}
     exec(call("export", "formulas.json", "--format", "python", folder=work.folder).stdout, made)
     frame = materials()
