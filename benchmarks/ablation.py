@@ -112,7 +112,7 @@ def compare(
         known = None if name == "no compositions" else shares
         found = cross_validate(SISSOEnsemble(**change), X, y, composition=known, groups=groups, seed=seed)
         figures = found.calibration()
-        alone = (found.target - found.formula)[np.isfinite(found.formula)]
+        alone = (found.target - found.formulas_mean)[np.isfinite(found.formulas_mean)]
         error = np.abs(found.target - found.mean)[np.isfinite(found.mean)]
         _print(
             (

@@ -93,7 +93,7 @@ def parts(model: Any, n_rows: int) -> dict[str, Callable[[], Any]]:
     columns, shares = materials(n_rows, 1)
     correction, alone = model.correction, replace(model, correction=None)
     features = np.column_stack(list(columns.values()))
-    formula = alone.predict_distribution(columns).formula
+    formula = alone.predict_distribution(columns).formulas_mean
     rows = correction._rows(features, formula)
 
     def asked(*numbers: int) -> Callable[[], Any]:
@@ -125,7 +125,7 @@ def measure(n_labels: int, n_rows: int, out: Path) -> None:
     prediction = model.predict_distribution(columns, shares)
     np.savez(
         out, spent=json.dumps(spent), mean=prediction.mean, std=prediction.std,
-        formula=prediction.formula, distance=prediction.distance,
+        formulas_mean=prediction.formulas_mean, distance=prediction.distance,
     )  # fmt: skip
 
 
@@ -158,7 +158,7 @@ def compare(checkouts: list[Path], n_labels: int, n_rows: int, n_runs: int) -> N
         print(f"{name:28}" + "".join(f"{value:10.3f}" for value in medians + ratio))
     if len(checkouts) == 2:
         this, other = runs[0]
-        for name in ("formula", "distance", "mean", "std"):
+        for name in ("formulas_mean", "distance", "mean", "std"):
             apart = np.nanmax(np.abs(this[name] - other[name]) / np.nanstd(other[name]))
             print(f"largest difference of {name}: {apart:.1e} standard deviations")
 

@@ -170,7 +170,7 @@ def front() -> None:
         table = Path(folder, "two.csv")
         pd.read_csv(data / "oxides.csv").merge(pd.read_csv(data / "melting.csv"), how="left").to_csv(table, index=False)
         targets = ["--target", "dG_pbx", "--goal", "min", "--target", "T_melt", "--goal", "max"]
-        files = ["--plot", HERE / "figures" / "front.png", "--force", "--quiet"]
+        files = ["--plot", HERE / "figures" / "front.png", "--plot-columns", "2", "--force", "--quiet"]
         command = [sys.executable, "-m", "sisso_sal", "pareto", table, *targets, *files]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 

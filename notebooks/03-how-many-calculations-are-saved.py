@@ -35,7 +35,7 @@ import pandas as pd
 from sisso_sal import read_table
 from sisso_sal.models.registry import make_surrogate
 from sisso_sal.replay.simulate import Rules, Strategy, replay, targets
-from sisso_sal.report.figures.draw import found_targets
+from sisso_sal.report.figures.targets_found import found_targets
 from sisso_sal.settings.campaign import load_settings
 from sisso_sal.spaces.table import TableSpace
 
@@ -71,7 +71,7 @@ strategies = [
     Strategy("random", "random"),
 ]
 document = replay(TableSpace(table), strategies, rules, seeds=3) | {"target": {"name": "dG_pbx", "unit": "eV/atom"}}
-found_targets(document)
+found_targets(document, columns=2)
 
 # %% [markdown]
 # Lines are means over the starts, bands are their 95 % intervals. With three starts the bands are wide. Differences

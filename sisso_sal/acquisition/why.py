@@ -188,7 +188,9 @@ class Clause(NamedTuple):
 
 
 def _percent(share: float) -> str:
-    """A share for people: whole percents, and two digits where it is small."""
+    """A share for people: whole percents, one digit where it is small, and a bound where it is next to nothing."""
+    if 0 < share < 1e-4:
+        return "below 0.01 %"
     if 0 < share < 0.01:
         return f"{100 * share:.1g} %"
     return f"{100 * share:.0f} %" if share <= 0.99 or share == 1 else "above 99 %"

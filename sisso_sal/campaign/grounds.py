@@ -49,7 +49,7 @@ def grounds(
     names = surrogate.estimates if isinstance(surrogate, HasEstimates) else ()
     features = space.rows().features if names else {}
     others = Others.none(len(proposal.picks))
-    if prediction.formula is not None:
+    if prediction.formulas_mean is not None:
         others = Others(*_members(surrogate, space, proposal.picks, rows), _elements(space, rows))
     return choices(
         Ground(

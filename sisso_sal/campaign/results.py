@@ -27,7 +27,7 @@ from sisso_sal.spaces.snapshot import CANDIDATES
 from sisso_sal.system.costs import interpreter_seconds
 from sisso_sal.system.storage import clear_scratch, scratch_folder, sync_folder, write_whole, writing
 
-_PROPOSAL = ("id", "mean", "std", "score", "low95", "high95", "formula", "n_valid", "outside", "distance")
+_PROPOSAL = ("id", "mean", "std", "score", "low95", "high95", "formulas_mean", "n_valid", "outside", "distance")
 _OF_CHOICE = ("chosen_by", "rank", "probability", "reason", "why")
 """Why a candidate was chosen, see `Choice`."""
 _OF_LEVEL = ("level", "because")
@@ -159,7 +159,7 @@ def _predictions(space: Space, learned: Learned) -> dict[str, Sequence[str] | np
         "n_valid": prediction.n_valid,
         "low95": prediction.interval95[0],
         "high95": prediction.interval95[1],
-        "formula": unknown if prediction.formula is None else prediction.formula,
+        "formulas_mean": unknown if prediction.formulas_mean is None else prediction.formulas_mean,
         "outside": unknown if prediction.outside is None else prediction.outside,
         "distance": unknown if prediction.distance is None else prediction.distance,
         "score": learned.scored.scores,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,15 +35,17 @@ def status_document(
     Returns
     -------
     dict
-        run, standing, driver, goal, target, iteration, n_labelled, n_candidates, best, evaluations, budget, levels, core_hours,
-        core_hours_budget, pending, failed, open (proposed, not submitted), iterations, missing (files of iterations),
-        stop, started, last_event, next, and provenance (of the newest proposal).
+        run, standing, driver, goal, target, iteration, n_labelled, sources (word: labels from there), n_candidates, best,
+        evaluations, budget, levels, core_hours, core_hours_budget, pending, failed, open (proposed, not submitted), iterations,
+        missing (files of iterations), stop, started, last_event, next, and provenance (of the newest proposal).
     """
     now = now or datetime.now(UTC)
     settings = (state.created or {"settings": {}})["settings"]
     newest = state.iterations[-1] if state.iterations else None
     n_rows = (state.candidates or {}).get("n_rows")
     best = newest.model["best"] if newest and newest.model else None
+    if best is not None and best["id"] in state.cases:
+        best = best | {"source": state.cases[best["id"]].source}
     at = [({}, state), *(({"level": name}, one) for name, one in state.levels.items())]
     document = {
         "run": str(run),
@@ -55,6 +58,7 @@ def status_document(
         "iteration": newest.number if newest else 0,
         "n_labelled": len(state.labels),
         "n_candidates": None if n_rows is None else max(0, n_rows - len(state.labels)),
+        "sources": _sources(state),
         "best": best,
         "evaluations": len(state.asked),
         "budget": state.run.get("budget"),
@@ -74,6 +78,11 @@ def status_document(
         "provenance": _provenance(newest),
     }
     return document | {"next": _next(document, _for_people(state, settings))}
+
+
+def _sources(state: State) -> dict[str, int]:
+    """Where the labels came from, the most frequent first."""
+    return dict(Counter(case.source for case in state.of("labelled") if case.source).most_common())
 
 
 def _levels(state: State, settings: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -41,7 +41,7 @@ class _Proposal(_Part):
     score: float | None
     low95: float | None
     high95: float | None
-    formula: float | None
+    formulas_mean: float | None
     outside: float | None
     distance: float | None
     n_valid: int | None

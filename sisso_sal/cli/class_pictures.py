@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sisso_sal.cli.classes import refuse
-from sisso_sal.cli.options import check_plot
+from sisso_sal.cli.plots import check_plot, save_plot
 from sisso_sal.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,15 +18,16 @@ MOST_DESCRIPTORS = 2
 
 
 class PictureFiles(NamedTuple):
-    """Files that are asked for: ``--plot`` and ``--plot-reliability``."""
+    """Files that are asked for, ``--plot`` and ``--plot-reliability``, and the ``--plot-columns`` that they are wide."""
 
     plot: Path | None
     reliability: Path | None
+    columns: int | None
 
     def check(self, force: bool) -> None:
         """Refuse files that exist, or whose names tell no format."""
-        check_plot(self.plot, force)
-        check_plot(self.reliability, force)
+        for path in {self.plot, self.reliability} - {None} or {None}:
+            check_plot(path, self.columns, force)
         if self.plot is not None and self.plot == self.reliability:
             raise InputError(f"{self.plot}: needs another name than --plot, found --plot-reliability")
 
@@ -54,12 +56,9 @@ def draw_classes(files: PictureFiles, fitted, read: ClassInput) -> None:
     if files.plot is None and files.reliability is None:
         return
     from sisso_sal.report.figures.classes import fitted_map, fitted_reliability
-    from sisso_sal.report.figures.saved import save_figure
 
-    figures: list[tuple[Path | None, Any]] = [
-        (files.plot, lambda: fitted_map(fitted, read.training.columns(), read.training.y.astype(np.int64), columns=2)),
-        (files.reliability, lambda: fitted_reliability(fitted, columns=1)),
-    ]
-    for path, make in figures:
-        if path is not None:
-            save_figure(make(), path)
+    if files.plot is not None:
+        samples, codes = read.training.columns(), read.training.y.astype(np.int64)
+        save_plot(partial(fitted_map, of_samples=samples, codes=codes), fitted, files.plot, files.columns)
+    if files.reliability is not None:
+        save_plot(fitted_reliability, fitted, files.reliability, files.columns)

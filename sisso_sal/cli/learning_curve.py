@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from sisso_sal.cli.help import panel
-from sisso_sal.cli.options import check_free, check_plot, dumps
+from sisso_sal.cli.options import check_free, dumps
+from sisso_sal.cli.plots import check_plot, plot_options, save_plot
 from sisso_sal.cli.terminal import emit, next_step, show, width
 
 LEARNING_CURVE = panel(
@@ -24,7 +25,7 @@ LEARNING_CURVE = panel(
         "--repeats", type=click.IntRange(min=1), default=2, show_default=True,
         help="How often each row is held out for the learning curve; every time with other folds.",
     ),
-    click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the learning curve, as PNG or PDF."),
+    *plot_options("the learning curve"),
     click.option(
         "--prune", type=click.Path(path_type=Path, dir_okay=False),
         help="Write the table with the fewest rows whose errors are those of all; rows without a label stay.",
@@ -40,11 +41,12 @@ class CurveRequest:
     folds: int
     repeats: int
     plot: Path | None
+    plot_columns: int | None
     prune: Path | None
 
     def check(self, force: bool) -> None:
         """Refuse files that exist or cannot be written, before long work."""
-        check_plot(self.plot, force)
+        check_plot(self.plot, self.plot_columns, force)
         if self.prune is not None:
             from sisso_sal.data.thinned import check_thinnable
 
@@ -61,7 +63,7 @@ def refuse_others(with_curve: bool, tried: Mapping[str, Any], request: CurveRequ
                 f"--learning-curve compares no settings: it needs no {unused[0]}; give settings with --config"
             )
         return
-    for name, value in (("--plot", request.plot), ("--prune", request.prune)):
+    for name, value in (("--plot", request.plot), ("--plot-columns", request.plot_columns), ("--prune", request.prune)):
         if value is not None:
             raise click.UsageError(f"{name} needs --learning-curve")
 
@@ -94,9 +96,8 @@ def show_learning_curve(data, recipe, request: CurveRequest, as_json: bool, quie
     emit(dumps(document)) if as_json else show(learning_curve_text(document, width()))
     if request.plot is not None:  # comes last: a figure that fails loses nothing
         from sisso_sal.report.figures.labels_needed import error_against_labels
-        from sisso_sal.report.figures.saved import save_figure
 
-        save_figure(error_against_labels(document), request.plot)
+        save_plot(error_against_labels, document, request.plot, request.plot_columns)
         if not as_json:
             show(f"\nThe figure is in {request.plot}")
     is_smaller = bool(document.get("pruned", {}).get("gone"))

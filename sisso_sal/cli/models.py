@@ -51,6 +51,7 @@ from sisso_sal.cli.options import (
     selection_of,
     write,
 )
+from sisso_sal.cli.plots import plot_options, save_plot
 from sisso_sal.cli.tasks import TASKS, check_tasks, fit_tasks, predict_tasks, tell_tasks
 from sisso_sal.cli.terminal import next_step, note
 from sisso_sal.errors import SettingsError
@@ -87,13 +88,10 @@ if TYPE_CHECKING:
 @OUT_FILE
 @panel(
     "Output",
-    click.option(
-        "--plot",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="Draw error against complexity (--n-models), or a map of classes, as PNG, PDF or SVG.",
-    ),
+    *plot_options("error against complexity (--n-models), or a map of classes"),
     click.option(
         "--plot-reliability",
+        metavar="FILE",
         type=click.Path(path_type=Path, dir_okay=False),
         help="Draw claimed probabilities of classes against shares that came (--members).",
     ),
@@ -105,8 +103,8 @@ if TYPE_CHECKING:
 @JSON
 @COMMON
 def fit(
-    table, target, id_column, formula, config, n_models, out, force, plot, plot_reliability, sisso_output, threads, executor,
-    n_workers, as_json, quiet, debug, **options,
+    table, target, id_column, formula, config, n_models, out, force, plot, plot_columns, plot_reliability, sisso_output, threads,
+    executor, n_workers, as_json, quiet, debug, **options,
 ):  # fmt: skip
     """Find formulas for the target of TABLE, or formulas that tell its classes; --out saves the model for predict and export.
 
@@ -123,7 +121,7 @@ def fit(
       sisso-sal fit table.csv --target phase --members 50 --plot map.png
     """
     check_free(out, force)
-    pictures = PictureFiles(plot, plot_reliability)
+    pictures = PictureFiles(plot, plot_reliability, plot_columns)
     pictures.check(force)
     from sisso_sal.settings.campaign import EnsembleSettings
 
@@ -200,9 +198,8 @@ def _draw(pictures: PictureFiles, document: dict[str, Any], learned, read_in: Cl
         draw_classes(pictures, learned, read_in)
     elif pictures.plot is not None and document["trade_off"] is not None:
         from sisso_sal.report.figures.error_against_complexity import error_against_complexity
-        from sisso_sal.report.figures.saved import save_figure
 
-        save_figure(error_against_complexity(document), pictures.plot)
+        save_plot(error_against_complexity, document, pictures.plot, pictures.columns)
 
 
 def _tell_next(out: Path | None, learned) -> None:
@@ -363,7 +360,7 @@ def _predicted(learned: FittedModels | EnsembleModel, path: Path, id_column: str
     return data, pd.DataFrame(
         {
             "id": ids, "mean": prediction.mean, "std": prediction.std, "std_raw": prediction.std_raw,
-            "low95": prediction.interval95[0], "high95": prediction.interval95[1], "formula": prediction.formula,
+            "low95": prediction.interval95[0], "high95": prediction.interval95[1], "formulas_mean": prediction.formulas_mean,
             "n_valid": prediction.n_valid, "outside": prediction.outside,
             "distance": np.nan if prediction.distance is None else prediction.distance, "reason": prediction.reason,
         }

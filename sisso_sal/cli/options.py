@@ -400,15 +400,6 @@ def check_free(out: Path | None, force: bool) -> None:
         raise InputError(f"{out}: needs a folder that exists, found no '{out.parent}'")
 
 
-def check_plot(plot: Path | None, force: bool) -> None:
-    """The same for a figure, whose format follows from its name."""
-    check_free(plot, force)
-    if plot is not None:
-        from sisso_sal.report.figures.saved import check_figure_name
-
-        check_figure_name(plot)
-
-
 def dumps(document: Any, indent: int | None = 1) -> str:
     r"""A document as JSON; characters that steer a terminal stand in it as ``\u009b``, which is the same to a program.
 

@@ -24,12 +24,12 @@ from sisso_sal.cli.options import (
     TABLE,
     THREADS,
     check_free,
-    check_plot,
     dumps,
     load_layers,
     model_changes,
     write,
 )
+from sisso_sal.cli.plots import check_plot, plot_options, save_plot
 from sisso_sal.cli.terminal import emit, next_step, note, show, width
 from sisso_sal.errors import InputError
 from sisso_sal.system.progress import Watch
@@ -88,7 +88,7 @@ def _pair(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 @panel(
     "Output",
     click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the proposals, as CSV."),
-    click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the front, as PNG, PDF or SVG."),
+    *plot_options("the front"),
     click.option("--force", is_flag=True, help="Replace these files if they exist."),
 )
 @SURROGATE
@@ -102,7 +102,8 @@ def _pair(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 @JSON
 @COMMON
 def pareto(
-    table, targets, id_column, formula, goals, reference, out, plot, force, config, threads, as_json, quiet, debug, **options
+    table, targets, id_column, formula, goals, reference, out, plot, plot_columns, force, config, threads, as_json, quiet, debug,
+    **options,
 ):  # fmt: skip
     """Learn two targets from TABLE, and propose which rows to compute so that the best compromises get better.
 
@@ -115,12 +116,12 @@ def pareto(
     \b
     Examples:
       sisso-sal pareto table.csv --target g_pbx --target gap --goal min --goal max
-      sisso-sal pareto table.csv --target g_pbx --target price --plot front.png
+      sisso-sal pareto table.csv --target g_pbx --target price --plot front.pdf
       sisso-sal pareto table.csv --target g_pbx --target gap --reference 0.5,3
     """
     _check_pairs(targets, goals)
     check_free(out, force)
-    check_plot(plot, force)
+    check_plot(plot, plot_columns, force)
     from functools import partial
 
     from sisso_sal.api.inputs import read_two_targets, without_unused
@@ -152,9 +153,8 @@ def pareto(
     emit(dumps(document)) if as_json else show(pareto_text(document, width()))
     if plot is not None:  # comes last: a figure that fails loses nothing
         from sisso_sal.report.figures.front import front_figure
-        from sisso_sal.report.figures.saved import save_figure
 
-        save_figure(front_figure(result), plot)
+        save_plot(front_figure, result, plot, plot_columns)
     _tell(document, table, out, plot, as_json)
 
 

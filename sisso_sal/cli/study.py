@@ -28,7 +28,6 @@ from sisso_sal.cli.options import (
     WORKERS,
     at_work,
     check_free,
-    check_plot,
     dumps,
     load,
     load_layers,
@@ -36,6 +35,7 @@ from sisso_sal.cli.options import (
     names,
     read,
 )
+from sisso_sal.cli.plots import check_plot, plot_options, save_plot
 from sisso_sal.cli.terminal import emit, next_step, note, show, width
 from sisso_sal.errors import SettingsError
 from sisso_sal.system.progress import Progress
@@ -78,7 +78,7 @@ from sisso_sal.system.progress import Progress
         help="Reference of an improvement: mean (best posterior mean) or label (best label); mean by default.",
     ),
     click.option("--diversity", type=click.FloatRange(0, 1), help="Weight of diversity within a batch; 0 by default."),
-    click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the targets found, as PNG or PDF."),
+    *plot_options("the targets found"),
     click.option("--force", is_flag=True, help="Replace the plot if it exists."),
 )  # fmt: skip
 @ENSEMBLE
@@ -91,7 +91,7 @@ from sisso_sal.system.progress import Progress
 @COMMON
 def replay(
     table, target, id_column, formula, target_quantile, start, n_start, evaluations, seeds, surrogates, acquisitions,
-    estimate, executor, n_workers, plot, force, config, as_json, quiet, debug, **options,
+    estimate, executor, n_workers, plot, plot_columns, force, config, as_json, quiet, debug, **options,
 ):  # fmt: skip
     """Compare strategies in simulated campaigns on TABLE, in which the target is known for every row.
 
@@ -110,7 +110,7 @@ def replay(
       sisso-sal replay data/oxides.csv --n-start 15 --evaluations 25
       sisso-sal replay table.csv --goal "1.2..1.8" --acquisitions mean,hits
     """
-    check_plot(plot, force)
+    check_plot(plot, plot_columns, force)
     import numpy as np
 
     from sisso_sal.acquisition.goal import Goal
@@ -163,15 +163,14 @@ def replay(
         next_step(f"sisso-sal discover TABLE_WITH_GAPS --config {config}")
         return
     if plot is not None:  # comes last: a figure that fails loses nothing
-        _draw(document, plot, as_json)
+        _draw(document, plot, plot_columns, as_json)
     next_step(f"sisso-sal discover TABLE_WITH_GAPS {_options_of_best(document, strategies, settings)}")
 
 
-def _draw(document: dict[str, Any], plot: Path, as_json: bool) -> None:
-    from sisso_sal.report.figures.draw import found_targets
-    from sisso_sal.report.figures.saved import save_figure
+def _draw(document: dict[str, Any], plot: Path, columns: int | None, as_json: bool) -> None:
+    from sisso_sal.report.figures.targets_found import found_targets
 
-    save_figure(found_targets(document), plot)
+    save_plot(found_targets, document, plot, columns)
     if not as_json:
         show(f"\nThe figure is in {plot}")
 
@@ -288,7 +287,8 @@ def _numbers(kind: type):
 @COMMON
 def tune(
     table, target, id_column, group, formula, columns, drop, low, rungs, dims, n_sis_values, members_values, dropouts, transforms,
-    folds, out, force, with_curve, repeats, plot, prune, config, seed, threads, executor, n_workers, as_json, quiet, debug,
+    folds, out, force, with_curve, repeats, plot, plot_columns, prune, config, seed, threads, executor, n_workers, as_json, quiet,
+    debug,
 ):  # fmt: skip
     """Choose rung, terms, n_sis, members, dropout and transform for TABLE by cross-validation, and write a settings file.
 
@@ -304,10 +304,10 @@ def tune(
     Examples:
       sisso-sal tune data/oxides.csv --out tuned.toml
       sisso-sal discover data/oxides.csv --config tuned.toml
-      sisso-sal tune data/oxides.csv --learning-curve --plot curve.png
+      sisso-sal tune data/oxides.csv --learning-curve --plot curve.pdf
     """
     tried = dict(zip(_TRIED, (rungs, dims, n_sis_values, members_values, dropouts, transforms), strict=True))
-    request = CurveRequest(table, folds, repeats, plot, prune)
+    request = CurveRequest(table, folds, repeats, plot, plot_columns, prune)
     refuse_others(with_curve, {_TRIED[name]: values for name, values in tried.items()}, request)
     request.check(force) if with_curve else check_free(out, force)
     from sisso_sal.models.baseline import low_of

@@ -36,14 +36,14 @@ N_TYPICAL = 3
 class PredictedParts(NamedTuple):
     """What an ensemble says of n candidates.
 
-    `members`, `valid` (n_members, n); share of members that extrapolate `outside`, mean of the formulas `formula` and sigma before
-    recalibration `raw`, (n,) each; their distribution `told`. In the target's unit but for shares.
+    `members`, `valid` (n_members, n); share of members that extrapolate `outside`, `formulas_mean` and sigma before recalibration
+    `raw`, (n,) each; their distribution `told`. In the target's unit but for shares.
     """
 
     members: np.ndarray
     valid: np.ndarray
     outside: np.ndarray
-    formula: np.ndarray
+    formulas_mean: np.ndarray
     raw: np.ndarray
     told: Distribution
 
@@ -158,7 +158,7 @@ class EnsembleModel:
         return Prediction(
             parts.told.estimate, parts.told.std, parts.raw, parts.members, parts.valid,
             distribution=parts.told,
-            formula=parts.formula,
+            formulas_mean=parts.formulas_mean,
             outside=parts.outside,
             distance=None if features is None else self.neighbourhood.distance(features),
             cause=causes(self.members, columns, parts.valid),

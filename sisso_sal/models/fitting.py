@@ -33,6 +33,7 @@ from sisso_sal.models.linear import SISSOModel, build_model
 from sisso_sal.models.posterior import Credence, believe
 from sisso_sal.models.record_types import inside
 from sisso_sal.models.records import ModelRecord
+from sisso_sal.models.same_formulas import without_repeats
 from sisso_sal.models.search_counts import SearchCounts
 from sisso_sal.protocols import Cost, Progress
 from sisso_sal.system.executors import HERE, Workers
@@ -424,7 +425,8 @@ def _models(
     """Models of each dimension; `formula` is `FeatureSpace.expression`."""
     best = [fits[:n_models] for fits in outcome.fits]
     formulas, values = used_formulas(space, formula, outcome, best)
-    return [[build_model(formulas, values, fit, problem.weights) for fit in fits] for fits in best]
+    told = [without_repeats(fits, formulas, problem.target) for fits in best]
+    return [[build_model(formulas, values, fit, problem.weights) for fit in fits] for fits in told]
 
 
 def used_formulas(

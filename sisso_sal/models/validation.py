@@ -34,8 +34,8 @@ class CrossValidated:
 
     Attributes
     ----------
-    target, mean, std, std_raw, formula : ndarray (n,)
-        In the target's unit; `formula` is the mean of the formulas alone. NaN where there is no prediction.
+    target, mean, std, std_raw, formulas_mean : ndarray (n,)
+        In the target's unit; `formulas_mean` is the mean of the formulas alone. NaN where there is no prediction.
     probability : ndarray (n,)
         Of the predictive distribution, to be at most the target.
     fold : ndarray (n,) of int
@@ -51,7 +51,7 @@ class CrossValidated:
     mean: np.ndarray
     std: np.ndarray
     std_raw: np.ndarray
-    formula: np.ndarray
+    formulas_mean: np.ndarray
     probability: np.ndarray
     fold: np.ndarray
     groups: np.ndarray
@@ -156,7 +156,7 @@ class _Bench:
     def assembled(self, recipe: EnsembleRecipe, stages: Sequence[Stage], dropout: int) -> CrossValidated:
         """Predictions by the ensembles of all folds."""
         n = len(self.fold)
-        parts = {name: np.full(n, np.nan) for name in ("mean", "std", "std_raw", "formula")}
+        parts = {name: np.full(n, np.nan) for name in ("mean", "std", "std_raw", "formulas_mean")}
         probability, chosen = np.full(n, np.nan), []
         for k in range(self.folds):
             held_out = self.fold == k

@@ -38,7 +38,7 @@ class Prediction:
         False where a member left its domain.
     distribution : Distribution, optional
         From which interval, probability of a hit and expected improvement follow; by default a Gaussian of `mean` and `std`.
-    formula : ndarray (n_candidates,), optional
+    formulas_mean : ndarray (n_candidates,), optional
         Mean of the formulas alone, where `mean` has a correction on top.
     outside : ndarray (n_candidates,), optional
         Share of members that extrapolate: a descriptor lies outside its training range.
@@ -55,7 +55,7 @@ class Prediction:
     members: np.ndarray
     valid: np.ndarray
     distribution: Distribution | None = None
-    formula: np.ndarray | None = None
+    formulas_mean: np.ndarray | None = None
     outside: np.ndarray | None = None
     distance: np.ndarray | None = None
     cause: np.ndarray | None = None

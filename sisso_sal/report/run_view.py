@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 PREDICTIONS = "predictions.csv"
 NUMBERS = (
-    "label", "mean", "std", "std_raw", "low95", "high95", "formula", "outside", "distance", "score", "oob_mean", "oob_std",
+    "label", "mean", "std", "std_raw", "low95", "high95", "formulas_mean", "outside", "distance", "score", "oob_mean", "oob_std",
 )  # fmt: skip
 """Columns of numbers of the predictions."""
 N_PROPOSALS = 10
@@ -82,9 +82,9 @@ class RunView:
     units : mapping of str to str
         Their units; "" for none.
     table : DataFrame (n_materials rows)
-        Columns id, label (NaN where not known), mean, std, std_raw, low95, high95, formula (all in the target's unit), n_valid,
-        outside, distance, score, and for labelled materials oob_mean, oob_std: out-of-bag prediction and its raw sigma. NaN where
-        the surrogate does not give a number.
+        Columns id, label (NaN where not known), mean, std, std_raw, low95, high95, formulas_mean (all in the target's unit),
+        n_valid, outside, distance, score, and for labelled materials oob_mean, oob_std: out-of-bag prediction and its raw sigma.
+        NaN where the surrogate does not give a number.
     summary : mapping
         As ``discover --json`` gives it: goal, acquisition, proposals, best, settings, …; and what the surrogate tells of itself,
         such as calibration, typical, recurrence, certain.
@@ -420,7 +420,7 @@ def _predicted(ensemble, columns, label, ids, composition, goal: Goal, acquisiti
     return pd.DataFrame(
         {
             "id": list(ids), "label": label, "mean": prediction.mean, "std": prediction.std, "std_raw": prediction.std_raw,
-            "n_valid": prediction.n_valid, "low95": low, "high95": high, "formula": prediction.formula,
+            "n_valid": prediction.n_valid, "low95": low, "high95": high, "formulas_mean": prediction.formulas_mean,
             "outside": prediction.outside, "distance": prediction.distance, "score": scores, **oob, "reason": prediction.reason,
         }
     )  # fmt: skip

@@ -23,7 +23,7 @@ from sisso_sal.screening.block import PoolBlock
 from sisso_sal.screening.job import ScreeningJob
 
 COLUMNS = (
-    "id", "mean", "std", "low95", "high95", "p_hit", "score", "formula", "n_valid", "outside", "distance", "reason",
+    "id", "mean", "std", "low95", "high95", "p_hit", "score", "formulas_mean", "n_valid", "outside", "distance", "reason",
 )  # fmt: skip
 """Of predictions, in order."""
 
@@ -43,7 +43,7 @@ class Judged:
     told : Distribution
         Of the n candidates; certain where a single formula predicts.
     columns : dict of str to ndarray (n,)
-        ``mean``, ``formula`` (target's unit), ``score``, ``p_hit``, ``n_valid``, ``outside``: those that cost nothing more.
+        ``mean``, ``formulas_mean`` (target's unit), ``score``, ``p_hit``, ``n_valid``, ``outside``: those that cost nothing more.
     reason : ndarray (n,) of str
         Why there is no mean, "" where there is one.
     """
@@ -104,7 +104,7 @@ class Judge:
         mean, n = parts.told.estimate, len(block.ids)
         scores = score(self._scene(parts.told, parts.members, parts.valid)).scores
         found = {
-            "mean": mean, "formula": parts.formula, "score": scores, "p_hit": self._probability(parts.told, scores),
+            "mean": mean, "formulas_mean": parts.formulas_mean, "score": scores, "p_hit": self._probability(parts.told, scores),
             "n_valid": parts.valid.sum(axis=0, dtype=np.int32), "outside": parts.outside,
         }  # fmt: skip
         reason = np.full(n, "", dtype=object)

@@ -30,7 +30,7 @@ MANY = 0.5
 """Share of members from which on a candidate is said to be extrapolated."""
 
 
-OF_TARGET = ("mean", "std", "low95", "high95", "formula")
+OF_TARGET = ("mean", "std", "low95", "high95", "formulas_mean")
 """Columns in the target's unit."""
 
 

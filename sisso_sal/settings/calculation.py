@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 __all__ = ["MACHINE", "MACHINE_OF_JOBFLOW", "CalculationSettings", "JobflowSettings", "LabelSettings", "first_problem"]
 
 Step = Literal["relax", "static", "bands"]
-Compared = Literal["code", "xc", "relativity", "species", "k_grid", "spin"]
+Compared = Literal["code", "xc", "relativity", "species", "k_grid", "spin", "smearing"]
 
 MACHINE = ("command", "species_dir")
 """Settings of a calculation that belong to the machine and may change while a campaign goes on."""
@@ -64,7 +64,7 @@ class LabelSettings(BaseModel):
     """Number of structure types to start from, for an oxide without a structure of its own; each in all its magnetic orders."""
     competitors: dict[str, tuple[str, ...]] = {}
     """Formula -> the oxides that it competes with; by default the pool's oxides of its metals."""
-    same_settings: tuple[Compared, ...] = ("code", "xc", "relativity", "species", "k_grid", "spin")
+    same_settings: tuple[Compared, ...] = ("code", "xc", "relativity", "species", "k_grid", "spin", "smearing")
     """Of ``folder:PATH``: settings that must be the same in all calculations of a label."""
     calculated_with: dict[Compared, str] = {}
     """Of ``folder:PATH``: settings that calculations must have; by default those that label the most candidates."""

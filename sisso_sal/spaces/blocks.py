@@ -22,7 +22,7 @@ _LIKE_THE_CANDIDATES = (
     "std_raw",
     "members",
     "valid",
-    "formula",
+    "formulas_mean",
     "outside",
     "distance",
     "cause",

@@ -48,6 +48,7 @@ def far_means(first):
         (-1.0, "<=0", "likely a hit (84 %)"),
         (0.5, "<=0", "the likeliest that is left, perhaps a hit (31 %)"),
         (2.5, "<=0", "the likeliest that is left, unlikely a hit (0.6 %)"),
+        (4.5, "<=0", "the likeliest that is left, unlikely a hit (below 0.01 %)"),
         (-9.0, "<=0", "likely a hit (100 %)"),
         (-2.8, "<=0", "likely a hit (above 99 %)"),
         (-1.0, "min", "likely better than the best known (84 %)"),

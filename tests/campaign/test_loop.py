@@ -51,7 +51,7 @@ PROPOSAL = [
     "score",
     "low95",
     "high95",
-    "formula",
+    "formulas_mean",
     "n_valid",
     "outside",
     "distance",
@@ -148,7 +148,7 @@ def test_the_proposals_are_the_best_scores_of_the_unlabelled(run):
         assert proposal["n_valid"] == MEMBERS
         assert proposal["high95"] - proposal["mean"] == pytest.approx(1.959963984540054 * proposal["std"], rel=1e-12)
         assert (
-            proposal["formula"] is proposal["outside"] is proposal["distance"] is None
+            proposal["formulas_mean"] is proposal["outside"] is proposal["distance"] is None
         )  # this surrogate knows none of them
     written = pd.read_csv(run / "iter-0001" / "proposals.csv").astype(object)
     assert list(written.columns) == list(summary["proposals"][0]) == PROPOSAL
@@ -767,12 +767,12 @@ def test_a_step_of_the_real_ensemble_can_be_predicted_again_from_its_model_file(
     low, high = again.interval95
     assert table["low95"].to_numpy() == pytest.approx(low, rel=1e-14)
     assert table["high95"].to_numpy() == pytest.approx(high, rel=1e-14)
-    for name in ("formula", "outside", "distance"):
+    for name in ("formulas_mean", "outside", "distance"):
         assert table[name].to_numpy() == pytest.approx(getattr(again, name), rel=1e-14)
     assert (table["distance"][KNOWN] == 0).all()
     assert (table["distance"][~KNOWN] > 0).all()
     assert summary["correction"] == "both"
-    assert (table["formula"] - table["mean"]).abs().max() > 0.01
+    assert (table["formulas_mean"] - table["mean"]).abs().max() > 0.01
 
 
 def test_the_order_of_rows_and_columns_and_the_threads_do_not_matter(sisso):

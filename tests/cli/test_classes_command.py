@@ -219,7 +219,10 @@ def test_what_an_ensemble_of_classifiers_cannot_do_is_told(folder, ensemble):
         (("export", "ensemble.json", "--member", "21"), "member: needs a number from 1 to 20, found 21"),
         (("export", "ensemble.json", "--format", "python", "--digits", "3"), "digits: needs the format latex, found"),
         (("screen", "ensemble.json", "table.csv"), "predicts a number, found an ensemble of classifiers; predict and"),
-        (("predict", "ensemble.json", "table.csv", "--recommended"), "recommended: needs a model file of one task"),
+        (
+            ("predict", "ensemble.json", "table.csv", "--recommended"),
+            "recommended: needs a model file of numbers, found one of classes",
+        ),
         (("predict", "ensemble.json", "table.csv", "--task", "x"), "task: needs a model of several tasks"),
     ):
         assert told in refused(*arguments, folder=folder)

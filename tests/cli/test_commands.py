@@ -512,7 +512,19 @@ def test_predict_prints_null_and_a_count_where_there_is_no_prediction(work):
     assert [row["reason"] for row in rows] == told
     done = call("predict", "ensemble.json", "odd.csv", "--json", folder=work.folder)
     rows = strict(done.stdout)["predictions"]
-    told = ["id", "mean", "std", "std_raw", "low95", "high95", "formula", "n_valid", "outside", "distance", "reason"]
+    told = [
+        "id",
+        "mean",
+        "std",
+        "std_raw",
+        "low95",
+        "high95",
+        "formulas_mean",
+        "n_valid",
+        "outside",
+        "distance",
+        "reason",
+    ]
     assert list(rows[0]) == told
     assert rows[0]["low95"] < rows[0]["mean"] < rows[0]["high95"]
     assert (rows[2]["low95"], rows[2]["high95"], rows[2]["outside"]) == (None, None, 1.0)
@@ -833,7 +845,7 @@ def test_exported_python_predicts_what_predict_predicts(recalibrate, work):
     options = (*QUICK, "--members", 5, "--seed", 3, "--correction", "none", *recalibrate, "--positive", "no")
     call("fit", "table.csv", *options, "--out", "formulas.json", "--force", folder=work.folder)
     rows = strict(call("predict", "formulas.json", "table.csv", "--json", folder=work.folder).stdout)["predictions"]
-    assert [row["formula"] for row in rows] == [row["mean"] for row in rows]
+    assert [row["formulas_mean"] for row in rows] == [row["mean"] for row in rows]
     made = {}
     exec(call("export", "formulas.json", "--format", "python", folder=work.folder).stdout, made)
     frame = materials()

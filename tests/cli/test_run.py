@@ -257,7 +257,10 @@ def test_status_shows_every_proposal_back_to_its_origin(work):
     assert [row["iteration"] for row in document["iterations"]] == [1, 2]
     assert (document["n_labelled"], document["n_candidates"]) == (N_KNOWN + 3, N - N_KNOWN - 3)
     assert document["stop"]["kind"] == "budget"
+    assert document["sources"] == {"table": N_KNOWN, "oracle": 3}
+    assert document["best"]["source"] in document["sources"]
     screen = work.call("status", "run").out
+    assert f"{N_KNOWN + 3} labelled ({N_KNOWN} from table, 3 from oracle)" in screen
     assert len(screen.splitlines()) <= 24
     assert (
         f"last proposal: event {made['proposal_event']}, model {made['model']} (sha256 {made['sha256'][:12]})" in screen

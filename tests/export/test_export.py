@@ -307,7 +307,7 @@ def test_fitted_estimators_and_their_exports_agree():
     corrected = SISSOEnsemble(**settings).fit(X, y)
     assert corrected.correction_ is not None
     assert [m.to_json() for m in corrected.members_] == [m.to_json() for m in ensemble.members_]
-    agree(mean, corrected.predict_distribution(wide).formula)
+    agree(mean, corrected.predict_distribution(wide).formulas_mean)
 
 
 def a_correction():

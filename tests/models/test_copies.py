@@ -42,7 +42,7 @@ def by_deepcopy(estimator, folder):
 def said(ensemble, X, composition):
     """Everything that an ensemble predicts and tells, as bytes and text."""
     prediction = ensemble.predict_distribution(X, composition)
-    names = ("mean", "std", "std_raw", "members", "valid", "interval95", "formula", "outside", "distance")
+    names = ("mean", "std", "std_raw", "members", "valid", "interval95", "formulas_mean", "outside", "distance")
     return (
         *(np.array(getattr(prediction, name)).tobytes() for name in names),
         ensemble.oob_mean_.tobytes(),

@@ -581,16 +581,16 @@ def test_a_correction_learns_what_formulas_miss(kind):
     found = ensemble.predict_distribution(new)
     assert found.told.floor == 0.0
     np.testing.assert_array_equal(found.mean, np.maximum(found.told.centre, 0.0))
-    rmse, alone = (np.sqrt(np.mean((mean - truth) ** 2)) for mean in (found.mean, found.formula))
+    rmse, alone = (np.sqrt(np.mean((mean - truth) ** 2)) for mean in (found.mean, found.formulas_mean))
     assert rmse < 0.8 * alone
     assert ensemble.calibration_.rmse < 0.8 * ensemble.formula_calibration_.rmse
     bare = SISSOEnsemble(**PLAIN, correction="none").fit(X, y)
-    np.testing.assert_array_equal(found.formula, bare.predict_distribution(new).formula)
-    np.testing.assert_array_equal(found.formula, bare.predict_distribution(new).told.centre)
+    np.testing.assert_array_equal(found.formulas_mean, bare.predict_distribution(new).formulas_mean)
+    np.testing.assert_array_equal(found.formulas_mean, bare.predict_distribution(new).told.centre)
     assert bare.calibration_ == ensemble.formula_calibration_
     np.testing.assert_allclose(found.members.mean(axis=0), found.told.centre, rtol=1e-12)
     shift = found.members - bare.predict_distribution(new).members
-    np.testing.assert_allclose(shift, np.tile(found.told.centre - found.formula, (8, 1)), atol=1e-12)
+    np.testing.assert_allclose(shift, np.tile(found.told.centre - found.formulas_mean, (8, 1)), atol=1e-12)
 
 
 def test_what_the_correction_says_of_a_labelled_material_it_says_without_it():
@@ -625,7 +625,7 @@ def test_fewer_than_twelve_out_of_bag_predictions_are_not_corrected():
     assert np.isfinite(ensemble.oob_mean_).sum() == FEWEST - 1
     assert ensemble.correction_ is None
     assert ensemble.describe(X, "y")["correction"] == "none"
-    np.testing.assert_array_equal(ensemble.predict_distribution(X).formula, ensemble.predict(X))
+    np.testing.assert_array_equal(ensemble.predict_distribution(X).formulas_mean, ensemble.predict(X))
     X, y = table(n=12)
     ensemble = SISSOEnsemble(members=30, **SMALL).fit(X, y)
     assert np.isfinite(ensemble.oob_mean_).sum() == FEWEST
@@ -640,7 +640,7 @@ def test_a_correction_does_not_depend_on_rows_columns_or_weights_of_zero():
     other = SISSOEnsemble(members=6, **SMALL).fit(X.iloc[rows, columns], y[rows])
     assert other.document("y") == first.document("y")
     here, there = first.predict_distribution(X), other.predict_distribution(X.iloc[rows, columns])
-    for name in ("mean", "std", "interval95", "outside", "distance", "formula"):
+    for name in ("mean", "std", "interval95", "outside", "distance", "formulas_mean"):
         expected = np.array(getattr(here, name))[..., rows]
         np.testing.assert_array_equal(getattr(there, name), expected, err_msg=name)
     more = pd.concat([X, 2 * X[:5]], ignore_index=True)
@@ -655,7 +655,7 @@ def test_without_enough_valid_members_there_is_no_prediction_corrected_or_not():
     found = ensemble.predict_distribution(wide())
     few = found.n_valid < 5
     assert 0 < few.sum() < 400
-    for values in (found.mean, found.std, found.std_raw, *found.interval95, found.told.median, found.formula):
+    for values in (found.mean, found.std, found.std_raw, *found.interval95, found.told.median, found.formulas_mean):
         np.testing.assert_array_equal(np.isnan(values), few)
     bare = SISSOEnsemble(members=9, **SMALL, correction="none").fit(*table()).predict_distribution(wide())
     np.testing.assert_array_equal(bare.valid, found.valid)
@@ -669,7 +669,7 @@ def test_a_material_with_an_unknown_feature_or_one_beyond_all_bounds():
     ensemble = SISSOEnsemble(members=4, rung=1, dim=1, n_sis=2, operators=("sq",), dropout=0.0).fit(X, X[:, 0] ** 2)
     rows = np.array([[2.0, 2.0], [2.0, np.nan], [2.0, np.inf], [2.0, 1e300]])
     found = ensemble.predict_distribution({"x0": rows[:, 0], "x1": rows[:, 1]})
-    assert np.isfinite(found.formula).all()
+    assert np.isfinite(found.formulas_mean).all()
     assert np.isfinite(found.mean).tolist() == [True, False, False, True]
     assert np.isfinite(found.std).tolist() == [True, False, False, True]
 

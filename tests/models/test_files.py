@@ -93,7 +93,17 @@ def test_a_reloaded_model_predicts_the_same_bits(kind, case, tmp_path):
         old, new = model.predict_distribution(columns), again.predict_distribution(columns)
         assert np.isfinite(old.mean).any()
         assert np.isnan(old.mean).any()
-        for name in ("mean", "std", "std_raw", "members", "valid", "interval95", "formula", "outside", "distance"):
+        for name in (
+            "mean",
+            "std",
+            "std_raw",
+            "members",
+            "valid",
+            "interval95",
+            "formulas_mean",
+            "outside",
+            "distance",
+        ):
             assert np.array(getattr(old, name)).tobytes() == np.array(getattr(new, name)).tobytes(), name
         assert again.dropped_ == model.dropped_
         assert again.calibration_ == model.calibration_
@@ -126,7 +136,7 @@ def test_a_reloaded_ensemble_predicts_the_same_bits_whatever_its_options(option,
     assert (again.correction_ is None) == (OPTIONS[option].get("correction") == "none")
     columns = as_mapping(model, elsewhere(CASES["plain"][0]))
     old, new = model.predict_distribution(columns), again.predict_distribution(columns)
-    for name in ("mean", "std", "std_raw", "members", "valid", "interval95", "formula", "outside", "distance"):
+    for name in ("mean", "std", "std_raw", "members", "valid", "interval95", "formulas_mean", "outside", "distance"):
         assert np.array(getattr(old, name)).tobytes() == np.array(getattr(new, name)).tobytes(), name
     assert again.model_.floor == model.model_.floor
     save_model(tmp_path / "second", again, "gap", "eV")

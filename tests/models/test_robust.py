@@ -168,7 +168,7 @@ def test_of_a_logarithm_a_target_multiplied_by_a_constant_is_predicted_multiplie
             for factor in (1.0, 1e3)
         )
         assert np.isfinite(one.mean).all()
-        for name in ("mean", "std", "std_raw", "interval95", "formula", "members"):
+        for name in ("mean", "std", "std_raw", "interval95", "formulas_mean", "members"):
             np.testing.assert_allclose(getattr(more, name), 1e3 * np.array(getattr(one, name)), rtol=1e-4, err_msg=name)
 
 

@@ -273,6 +273,24 @@ def test_an_ensemble_agrees_on_a_shape():
     assert scales == pytest.approx([-0.7] * 6, abs=0.1)
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_a_formula_with_and_without_parameters_that_say_nothing_is_told_once(noise):
+    """Of the law without parameters there is no second one whose scale is nearly 1; a scale that counts stays."""
+    X = table(40, 3)
+    options = {"operators": ("add", "exp", "sq"), "param_operators": ("exp", "sq"), "rung": 1, "dim": 1, "n_sis": 12}
+    rest = noise * np.random.default_rng(1).normal(0, 1, 40)
+    found = SISSORegressor(**options, n_models=12, threads=1).fit(X, 2 * np.exp(X[:, 0]) + 1 + rest).alternatives_[0]
+    assert str(found[0].terms[0].expression) == "exp(x0)"
+    assert "exp[](x0)" not in {one.terms[0].expression.shape for one in found}
+    assert [one.rmse for one in found] == sorted(one.rmse for one in found)
+    scaled = (
+        SISSORegressor(**options, n_models=12, threads=1).fit(X, 2 * np.exp(1.02 * X[:, 0]) + rest).alternatives_[0]
+    )
+    shapes = [model.terms[0].expression.shape for model in scaled]
+    assert shapes[0] == "exp[](x0)"
+    assert "exp(x0)" in shapes
+
+
 def test_what_is_refused():
     X = table(12, 2)
     with pytest.raises(SettingsError, match="found 'add', which takes no parameters"):

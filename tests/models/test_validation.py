@@ -57,9 +57,9 @@ def test_cross_validation_is_a_fit_on_the_training_samples_of_each_fold_alone(op
         assert found.mean[held_out] == pytest.approx(expected.mean, rel=1e-7)
         assert found.std[held_out] == pytest.approx(expected.std, rel=1e-4)
         assert found.std_raw[held_out] == pytest.approx(expected.std_raw, rel=1e-4)
-        assert found.formula[held_out] == pytest.approx(expected.formula, rel=1e-7)
+        assert found.formulas_mean[held_out] == pytest.approx(expected.formulas_mean, rel=1e-7)
         assert found.chosen[k] == alone.chosen_
-        assert (expected.told.centre != expected.formula).all() == (options["correction"] == "both")
+        assert (expected.told.centre != expected.formulas_mean).all() == (options["correction"] == "both")
         assert found.probability[held_out] == pytest.approx(expected.told.place(y[held_out]), rel=1e-4, abs=1e-9)
 
 
@@ -91,7 +91,7 @@ def test_a_shuffled_table_has_the_same_cross_validation_to_the_last_bit():
     order = np.random.default_rng(1).permutation(len(y))
     shuffled = X.iloc[order][["c", "a", "b"]]
     found = cross_validate(SISSOEnsemble(**SETTINGS), shuffled, y[order], folds=3, seed=2)
-    for name in ("mean", "std", "std_raw", "formula", "fold"):
+    for name in ("mean", "std", "std_raw", "formulas_mean", "fold"):
         assert np.array_equal(getattr(found, name), getattr(validated(), name)[order]), name
     assert found.chosen == validated().chosen
 
@@ -105,7 +105,7 @@ def test_a_label_does_not_reach_the_prediction_of_its_own_fold():
     found = cross_validate(SISSOEnsemble(**SETTINGS), X, moved, folds=3, seed=2)
     assert np.array_equal(found.fold, validated().fold)
     own = found.fold == found.fold[row]
-    for name in ("mean", "std", "std_raw", "formula"):
+    for name in ("mean", "std", "std_raw", "formulas_mean"):
         assert np.array_equal(getattr(found, name)[own], getattr(validated(), name)[own]), name
         assert (getattr(found, name)[~own] != getattr(validated(), name)[~own]).any()
     others = own & (np.arange(len(y)) != row)

@@ -282,7 +282,7 @@ def test_neither_threads_nor_order_change_a_bit_of_the_ensemble(table, seed, kin
         assert again.document("y") == first.document("y")
         found = again.predict_distribution(shuffled)
         np.testing.assert_array_equal(found.members, prediction.members[:, rows])
-        for name in ("mean", "std", "std_raw", "interval95", "formula", "outside", "distance"):
+        for name in ("mean", "std", "std_raw", "interval95", "formulas_mean", "outside", "distance"):
             expected = np.array(getattr(prediction, name))[..., rows]
             np.testing.assert_array_equal(getattr(found, name), expected, err_msg=name)
 

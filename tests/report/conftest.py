@@ -66,10 +66,10 @@ def silent_run(campaign, tmp_path_factory):
             keep_default_na=False,
             na_values=[""],
         )
-        table[["formula", "outside", "distance"]] = np.nan
+        table[["formulas_mean", "outside", "distance"]] = np.nan
         table.to_csv(folder / "predictions.csv", index=False)
         for proposal in kept["proposals"]:
-            proposal |= dict.fromkeys(("formula", "outside", "distance"))
+            proposal |= dict.fromkeys(("formulas_mean", "outside", "distance"))
             proposal |= {"reason": "likely a hit", "why": "likely a hit (60 %)"}
         (folder / "summary.json").write_text(
             json.dumps(kept | {"calibration": None, "surrogate": "lines"}), encoding="utf-8"

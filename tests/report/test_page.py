@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from hostile import HOSTILE
 
+from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.materials_map import materials_map
+from sisso_sal.report.page import sections
 from sisso_sal.report.page.document import report_html
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
@@ -408,6 +410,23 @@ def of_another(page, tmp_path):
         return Page(page.driver, path).open()
 
     return opened
+
+
+def test_a_long_campaign_has_no_more_pages(of_another, view, monkeypatch):
+    """On paper its table has the first and the last iterations alone, and says so; on the screen it has all."""
+    fits = [{**fit, "iteration": n} for n, fit in enumerate(course(view).fits * 12, 1)]
+    monkeypatch.setattr(sections, "course", lambda _: replace(course(view), fits=fits))
+    long = of_another(view)
+    rows = """return [...document.querySelectorAll('#course tbody tr')].filter((r) => r.offsetHeight)
+        .map((r) => +r.cells[0].innerText);"""
+    assert long.run(rows) == list(range(1, len(fits) + 1))
+    assert "on the screen" not in long.text("#course")
+    printed = base64.b64decode(long.driver.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})["data"])
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) <= 4
+    long.media(dark=False, media="print")
+    assert long.run(rows) == [1, 2, *range(len(fits) - 9, len(fits) + 1)]
+    assert "The first two and the last ten iterations" in long.text("#course")
+    long.media(dark=False)
 
 
 def test_a_page_without_formulas_draws_and_answers(of_another, silent):

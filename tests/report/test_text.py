@@ -14,7 +14,7 @@ def summary(n_errors=40, kind="isotonic"):
     labels = rng.normal(0, sigma)
     found = calibrate(labels, np.zeros(n_errors), sigma, kind)[0].as_dict() if n_errors else None
     proposal = {
-        "id": "MgO", "mean": 0.1, "std": 0.2, "low95": -0.3, "high95": 0.5, "formula": 0.2, "score": 1.2, "n_valid": 3,
+        "id": "MgO", "mean": 0.1, "std": 0.2, "low95": -0.3, "high95": 0.5, "formulas_mean": 0.2, "score": 1.2, "n_valid": 3,
         "outside": 0.0, "distance": 1.0, "contains": "",
     }  # fmt: skip
     return {

@@ -183,7 +183,7 @@ def test_the_nearest_known_lies_at_the_distance_that_was_recorded(view):
     for found, proposal in zip(reasons.reasons(view), view.proposals, strict=True):
         assert found.nearest[0].distance == pytest.approx(proposal["distance"], rel=1e-9)
         assert [n.distance for n in found.nearest] == sorted(n.distance for n in found.nearest)
-        assert found.shift == pytest.approx(proposal["mean"] - proposal["formula"])
+        assert found.shift == pytest.approx(proposal["mean"] - proposal["formulas_mean"])
 
 
 def test_calibration_agrees_with_what_the_fit_said(view):

@@ -60,7 +60,7 @@ def test_every_number_is_that_of_the_whole_table(request, tmp_path, pool, which)
     ids, told = whole(model, tmp_path / "pool.parquet")
     found, likely = predictions(tmp_path / "out"), told.told.probability(low=5)
     assert found["id"].tolist() == list(ids)
-    for name in ("mean", "std", "formula", "n_valid", "outside", "distance"):
+    for name in ("mean", "std", "formulas_mean", "n_valid", "outside", "distance"):
         np.testing.assert_array_equal(found[name], getattr(told, name), name)
     np.testing.assert_array_equal(found[["low95", "high95"]].to_numpy().T, told.interval95)
     np.testing.assert_array_equal(found["p_hit"], likely)

@@ -33,6 +33,10 @@ _SPECIES_KEYWORDS = frozenset(
         *("hirshfeld_param", "plus_u", "cite_reference"),
     }
 )
+_ENERGY = re.compile(r"(Total energy uncorrected|Electronic free energy)\s*:\s*(\S+) eV")
+"""In eV alone: what a cycle ends with."""
+_SMEARING = "gaussian 0.01"
+"""Of FHI-aims where control.in tells none."""
 _PASSED_OVER = frozenset({"mass", "cite_reference", "logarithmic"})
 _MORE = re.compile(r"vdw_.*|many_body_dispersion.*|d3_.*|xdm.*|total_energy_method|qpe_calc|sc_self_energy|sc_gw|mp2")
 """Keywords by which energies or gaps are others than those of the functional."""
@@ -77,16 +81,18 @@ def read_aims(path: Path, place: str) -> DoneCalculation:
         settings=_settings(keywords, level, grid, cell),
         species=species,
         k_density=_density(first or cell, keywords, grid),
+        entropy=reader.entropy,
     )
 
 
 class _Reader:
-    """Keeps of an output the inputs that it repeats, and the last structure."""
+    """Keeps of an output the inputs that it repeats, the last structure, and the last energies with and without -TS."""
 
     def __init__(self) -> None:
         self.control: list[str] = []
         self.geometry: list[str] = []
         self.last: list[str] = []
+        self.energies: dict[str, float] = {}
         self._part: list[str] | None = None
         self._is_structure = False
 
@@ -100,8 +106,20 @@ class _Reader:
             is_control = "control.in" in line
             self._part, self._is_structure = (self.control if is_control else self.geometry), False
             self._part.clear()
+        elif "energy uncorrected" in line or "Electronic free energy  " in line:
+            if found := _ENERGY.search(line):
+                self.energies[found[1]] = _number(found[2])
         elif "Invoking FHI-aims" in line:
             self.__init__()
+
+    @property
+    def entropy(self) -> float | None:
+        """Size of -TS in eV for the cell; None where the output does not tell it."""
+        entropy = abs(
+            self.energies.get("Electronic free energy", math.nan)
+            - self.energies.get("Total energy uncorrected", math.nan)
+        )
+        return entropy if math.isfinite(entropy) else None
 
     def _continue(self, line: str, part: list[str]) -> None:
         text = line.strip()
@@ -162,6 +180,13 @@ def _plain_number(word: str) -> str:
     return f"{number:.10g}" if math.isfinite(number) else word.lower()
 
 
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:  # asterisks of a number without room
+        return math.nan
+
+
 def _cell(lines: Iterable[str]) -> Cell | None:
     vectors, places, symbols, shares = [], [], [], []
     for line in lines:
@@ -218,6 +243,8 @@ def _settings(
         told = " ".join(map(str, grid)) if grid else f"density {density}" if density else None
         settings |= {} if told is None else {"k_grid": told}
     settings["spin"] = "collinear" if keywords.get("spin", "none").startswith("collinear") else "none"
+    scheme, *width = keywords.get("occupation_type", _SMEARING).split() or [""]
+    settings["smearing"] = " ".join([scheme, *width[:1], "eV", *(f"order {word}" for word in width[1:])])
     return settings
 
 

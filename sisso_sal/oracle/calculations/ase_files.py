@@ -72,6 +72,8 @@ _NO_SETTING = frozenset(
             "cutoff",
             "basis",
             "encut",
+            "smearing",
+            "occupations",
         ),
         *("ecutwfc", "mode", "nbands", "symmetry", "parallel", "communicator"),
     }
@@ -179,6 +181,7 @@ def _calculation(
         version=str(told.get("version", "")),
         settings=settings,
         k_density=density_range(cell, [int(n) for n in grid]) if isinstance(grid, list | tuple) and is_grid else None,
+        entropy=_entropy(atoms, energy),
     )
 
 
@@ -189,6 +192,12 @@ def _energy(atoms: Any) -> float | None:
         return _number(atoms.get_potential_energy())
     except Exception:  # a calculator without an energy tells so in its own way
         return None
+
+
+def _entropy(atoms: Any, energy: float | None) -> float | None:
+    """Size of -TS: the energy without smearing lies in the middle between that and the free energy."""
+    free = _number((getattr(atoms.calc, "results", None) or {}).get("free_energy"))
+    return None if free is None or energy is None else 2.0 * abs(free - energy)
 
 
 def _number(value: Any) -> float | None:
@@ -213,6 +222,8 @@ def _settings(told: Mapping[str, Any], parameters: Mapping[str, Any], name: str)
     if "spin" in told or "spinpol" in told:
         spin = told.get("spin", told.get("spinpol"))
         settings["spin"] = "none" if spin in (False, None, "none", 0, 1) and spin is not True else "collinear"
+    if (smearing := told.get("occupations", told.get("smearing"))) is not None:
+        settings["smearing"] = _text(smearing)
     # Parameters of a calculator decide its energies, as those of a pair potential do.
     rest = {key: value for key, value in parameters.items() if key not in _NO_SETTING and _is_parameter(value)}
     settings["code"] += f" {_text(rest)}" if rest else ""

@@ -1,10 +1,12 @@
-"""Groups of calculations whose energies can be compared: functional, basis, k-points and spin are the same within one.
+"""Groups of calculations whose energies can be compared: functional, basis, k-points, spin and smearing are the same.
 
 - *Basis or pseudopotentials* are compared element by element: of each element the form that most calculations have counts as the
   usual one. A calculation with another form belongs to another group, and the lines that differ are told.
 - *k-points*: grids belong together if one density explains them all, whatever the cells are
   (`sisso_sal.oracle.calculations.record.density_range`). A molecule has none and belongs to every density.
 - *Spin*: without spin is the same as with spin where no atom can have a moment, so such a calculation belongs to either.
+- *Smearing* is of no effect where its entropy term is below 1 meV/atom, as in most insulators and molecules, or where occupations
+  are fixed. Such a calculation belongs to every smearing.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sisso_sal.oracle.calculations.record import SETTINGS, UNTOLD, DoneCalculation
+from sisso_sal.oracle.calculations.record import FIXED, SETTINGS, UNTOLD, DoneCalculation
 
 __all__ = ["SettingsGroup", "differences_from", "groups_of"]
 
@@ -26,7 +28,11 @@ _MAGNETIC = frozenset(
 )
 """Elements whose d or f shell is often open; beside them the molecule O2 has a moment."""
 
-_ANY_SPIN = ""
+_ANY = ""
+"""A value that goes with every other."""
+
+_NO_ENTROPY = 1e-3
+"""In eV/atom; the energy extrapolated to no smearing differs by less than half of it."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ def groups_of(calculations: Iterable[DoneCalculation], same: Collection[str] = S
     -------
     list of SettingsGroup
         Each calculation is in one of them; a molecule in those of all densities of k-points, one without spin whose atoms have no
-        moments in those of all treatments of spin.
+        moments in those of all treatments of spin, one whose smearing has no effect in those of all smearings.
 
     Examples
     --------
@@ -77,7 +83,11 @@ def groups_of(calculations: Iterable[DoneCalculation], same: Collection[str] = S
     for name in SETTINGS:
         if name not in same:
             continue
-        splitters: dict[str, _Split] = {"k_grid": _by_k_points, "spin": _by_spin}
+        splitters: dict[str, _Split] = {
+            "k_grid": _by_k_points,
+            "spin": _or_any(_spin_of, "none"),
+            "smearing": _or_any(_smearing_of, "of no effect"),
+        }
         split: _Split = splitters.get(name) or _by_value(_value_of(name, usual))
         parts = [({**told, name: value}, members) for told, part in parts for value, members in split(part)]
     groups = [SettingsGroup(told, tuple(members)) for told, members in parts if members]
@@ -177,21 +187,33 @@ def _densest(ranges: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return found
 
 
-# Spin ----------------------------------------------------------------------------------------------------------------
+# Spin and smearing ---------------------------------------------------------------------------------------------------
 
 
-def _by_spin(part: Sequence[DoneCalculation]) -> list[tuple[str, list[DoneCalculation]]]:
-    groups = dict(_by_value(_spin_of)(part))
-    free = groups.pop(_ANY_SPIN, [])
-    return [(told, members + free) for told, members in groups.items()] or [("none", free)]
+def _or_any(value_of: Callable[[DoneCalculation], str], alone: str) -> _Split:
+    """By a value; those that go with every other join all, or have the value `alone` where there is no other."""
+
+    def split(part: Sequence[DoneCalculation]) -> list[tuple[str, list[DoneCalculation]]]:
+        groups = dict(_by_value(value_of)(part))
+        free = groups.pop(_ANY, [])
+        return [(told, members + free) for told, members in groups.items()] or [(alone, free)]
+
+    return split
 
 
 def _spin_of(one: DoneCalculation) -> str:
     told = one.settings.get("spin", UNTOLD)
     symbols = set(one.cell.symbols) if one.cell else set()
     if told == "none" and not symbols & _MAGNETIC and symbols != {"O"}:
-        return _ANY_SPIN
+        return _ANY
     return told
+
+
+def _smearing_of(one: DoneCalculation) -> str:
+    told = one.settings.get("smearing", UNTOLD)
+    n_atoms = len(one.cell.symbols) if one.cell else 1
+    has_no_effect = told == FIXED or (one.entropy is not None and one.entropy < _NO_ENTROPY * n_atoms)
+    return _ANY if has_no_effect else told
 
 
 # Differences ---------------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from sisso_sal.system.storage import write_whole
 
 __all__ = ["Found", "cache_file", "find_calculations"]
 
-_READER = 2
+_READER = 3
 """Raised when readers find something else in the same file."""
 _CACHE_BOUNDS = Bounds(size=1 << 30, depth=32)
 _HEAD = 16_384

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sisso_sal.errors import InputError
-from sisso_sal.oracle.calculations.record import Cell, DoneCalculation, cell_of_atoms, density_range
+from sisso_sal.oracle.calculations.record import FIXED, Cell, DoneCalculation, cell_of_atoms, density_range
 
 __all__ = ["read_espresso", "read_vasp"]
 
 _HYBRID = 0.25
+_RYDBERG = 13.605693
+_VASP_SMEARING = {-5: "tetrahedra with corrections", -4: "tetrahedra", -2: FIXED, -1: "fermi-dirac", 0: "gaussian"}
 
 
 def read_vasp(path: Path, place: str) -> DoneCalculation:
@@ -52,6 +55,7 @@ def read_vasp(path: Path, place: str) -> DoneCalculation:
     cutoff = f"{float(run.parameters.get('ENMAX', run.parameters.get('ENCUT', 0.0))):g} eV"
     settings = {"code": "VASP", "xc": _vasp_functional(run), "relativity": relativity, "species": cutoff}
     settings["spin"] = "collinear" if run.is_spin else "none"
+    settings["smearing"] = _vasp_smearing(run.parameters)
     settings |= {} if grid is None else {"k_grid": " ".join(map(str, grid))}
     potentials = {
         symbol.split()[1].partition("_")[0]: symbol for symbol in run.potcar_symbols if len(symbol.split()) > 1
@@ -66,7 +70,27 @@ def read_vasp(path: Path, place: str) -> DoneCalculation:
         settings=settings,
         species=potentials,
         k_density=None if grid is None else density_range(cell, grid),
+        entropy=_vasp_entropy(run),
     )
+
+
+def _vasp_smearing(parameters: Mapping[str, Any]) -> str:
+    """ISMEAR in words, with SIGMA where it is used."""
+    kind, width = int(parameters.get("ISMEAR", 1)), f"{float(parameters.get('SIGMA', 0.2)):g} eV"
+    if kind > 0:
+        return f"methfessel-paxton {width} order {kind}"
+    name = _VASP_SMEARING.get(kind, f"ISMEAR {kind}")
+    return f"{name} {width}" if kind in (-1, 0) else name
+
+
+def _vasp_entropy(run: Any) -> float | None:
+    """Size of -TS of the last electronic step, in eV: VASP's energy without smearing is (F (n + 1) + E)/(n + 2) for order n."""
+    try:
+        last = run.ionic_steps[-1]["electronic_steps"][-1]
+        shift = abs(float(last["e_0_energy"]) - float(last["e_fr_energy"]))
+    except (IndexError, KeyError, TypeError, ValueError):
+        return None
+    return shift * (2 + max(0, int(run.parameters.get("ISMEAR", 1))))
 
 
 def _vasp_functional(run: Any) -> str:
@@ -128,7 +152,20 @@ def read_espresso(path: Path, place: str) -> DoneCalculation:
         settings=settings,
         species=_pseudopotentials(text),
         k_density=None if grid is None or cell is None else density_range(cell, grid),
+        entropy=_espresso_entropy(text),
     )
+
+
+def _espresso_smearing(text: str) -> str:
+    if smearing := re.search(r"number of k points=\s*\d+\s+(\S.*?)\s+smearing, width \(Ry\)=\s*([\d.]+)", text):
+        return f"{smearing[1].lower()} {float(smearing[2]) * _RYDBERG:.4g} eV"
+    return "tetrahedra" if "(tetrahedron method)" in text else FIXED
+
+
+def _espresso_entropy(text: str) -> float | None:
+    """Size of the last -TS, in eV."""
+    found = re.findall(r"smearing contrib\. \(-TS\)\s*=\s*(-?[\d.]+) Ry", text)
+    return abs(float(found[-1])) * _RYDBERG if found else None
 
 
 def _espresso_failure(text: str, is_relaxed: bool) -> str:
@@ -152,6 +189,7 @@ def _espresso_settings(text: str) -> dict[str, str]:
     is_collinear = re.search(r"Starting magnetic structure|SPIN UP", text) is not None
     settings["spin"] = "collinear" if is_collinear else "none"
     settings["relativity"] = "spin-orbit coupling" if "with spin-orbit" in text else "scalar"
+    settings["smearing"] = _espresso_smearing(text)
     return settings
 
 

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SETTINGS", "Cell", "DoneCalculation", "cell_of_atoms", "density_range"]
 
-SETTINGS = ("code", "xc", "relativity", "species", "k_grid", "spin")
+SETTINGS = ("code", "xc", "relativity", "species", "k_grid", "spin", "smearing")
 """Settings that are compared: program, functional (with dispersion), treatment of relativity, basis or pseudopotentials, k-points,
-spin."""
+spin, occupation numbers."""
+
+FIXED = "fixed occupations"
+"""Value of ``smearing`` where there is none."""
 
 UNTOLD = "not told"
 """Value of a setting of which a file says nothing."""
@@ -112,6 +115,8 @@ class DoneCalculation(BaseModel):
     k_density : (float, float) or None
         Between which densities of k-points, in points per 1/Å along each reciprocal vector, the grid lies; None where it is not
         known, or for a molecule.
+    entropy : float or None
+        Size of the term -TS that the smearing of the occupations adds to the energy of the cell, in eV; None where it is not known.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -128,6 +133,7 @@ class DoneCalculation(BaseModel):
     settings: dict[str, str] = Field(default_factory=dict)
     species: dict[str, str] = Field(default_factory=dict)
     k_density: tuple[float, float] | None = None
+    entropy: float | None = None
 
     @property
     def is_usable(self) -> bool:

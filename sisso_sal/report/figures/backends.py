@@ -34,11 +34,7 @@ def drawn(kind: tuple[str, int | None], makers: tuple[Callable[..., Any], Callab
     """
     (backend, columns), (for_plotly, for_matplotlib) = kind, makers
     if backend == "matplotlib":
-        require("matplotlib", "figures")
-        from matplotlib import rc_context
-
-        with rc_context(STYLE):
-            return for_matplotlib(*content, 1 if columns is None else check_columns(columns))
+        return on_paper(for_matplotlib, *content, columns=1 if columns is None else columns)
     if backend != "plotly":
         raise InputError(f"backend: needs plotly or matplotlib, found '{backend}'")
     if columns is not None:
@@ -49,3 +45,23 @@ def drawn(kind: tuple[str, int | None], makers: tuple[Callable[..., Any], Callab
     from plotly.graph_objects import Figure
 
     return Figure(looked_at(for_plotly(*content)))
+
+
+def on_paper(maker: Callable[..., Any], *content: Any, columns: int) -> Any:
+    """A figure of matplotlib by a maker that takes a number of columns behind the content, in the style of papers.
+
+    Raises
+    ------
+    InputError
+        `columns` is neither 1 nor 2, or matplotlib is not installed.
+
+    Examples
+    --------
+    >>> on_paper(lambda text, columns: text * columns, "ab", columns=2)
+    'abab'
+    """
+    require("matplotlib", "figures")
+    from matplotlib import rc_context
+
+    with rc_context(STYLE):
+        return maker(*content, check_columns(columns))

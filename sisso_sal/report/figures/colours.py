@@ -3,6 +3,9 @@
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's."""
 
+DASHES = ("-", "--", "-.", ":")
+"""Of lines one after another: with `COLOURS`, 28 of them differ, and neighbours differ without colour too."""
+
 FAILED = COLOURS[3]
 
 SCALES = {"mean": "Viridis", "std": "Cividis", "score": "Viridis"}

@@ -6,16 +6,12 @@ Every function takes a run folder, or a `RunView` of a fitted ensemble and a tab
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from sisso_sal.errors import InputError
 from sisso_sal.report.figures import interactive, interactive_map, paper, paper_map
 from sisso_sal.report.figures.backends import drawn
-from sisso_sal.report.figures.colours import COLOURS
 from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.materials_map import materials_map
 from sisso_sal.report.figures.out_of_bag import (
@@ -74,6 +70,7 @@ def descriptor_map(
 
     Examples
     --------
+    >>> import numpy as np
     >>> import pandas as pd
     >>> from sisso_sal import SISSOEnsemble
     >>> from sisso_sal.report.run_view import RunView
@@ -123,6 +120,7 @@ def parity(
 
     Examples
     --------
+    >>> import numpy as np
     >>> import pandas as pd
     >>> from sisso_sal import SISSOEnsemble
     >>> from sisso_sal.report.run_view import RunView
@@ -156,6 +154,7 @@ def calibration(run: RunView | str | os.PathLike[str], *, backend: str = "plotly
 
     Examples
     --------
+    >>> import numpy as np
     >>> import pandas as pd
     >>> from sisso_sal import SISSOEnsemble
     >>> from sisso_sal.report.run_view import RunView
@@ -218,6 +217,7 @@ def error_against_sigma(
 
     Examples
     --------
+    >>> import numpy as np
     >>> import pandas as pd
     >>> from sisso_sal import SISSOEnsemble
     >>> from sisso_sal.report.run_view import RunView
@@ -254,6 +254,7 @@ def learning_curve(
 
     Examples
     --------
+    >>> import numpy as np
     >>> import pandas as pd
     >>> from sisso_sal import SISSOEnsemble
     >>> from sisso_sal.report.run_view import RunView
@@ -293,6 +294,7 @@ def feature_frequency(
 
     Examples
     --------
+    >>> import numpy as np
     >>> import pandas as pd
     >>> from sisso_sal import SISSOEnsemble
     >>> from sisso_sal.report.run_view import RunView
@@ -353,60 +355,3 @@ def pourbaix(
 
         return pourbaix_figure(stability, name, at)
     return drawn((backend, None), (interactive.pourbaix, interactive.pourbaix), stability, name, at)
-
-
-_DASHES = ("-", "--", "-.", ":")
-
-
-def found_targets(document: Mapping[str, Any]) -> Any:
-    """Targets known against evaluations, for each strategy of a replay: mean over the starts, and its 95 % interval.
-
-    Parameters
-    ----------
-    document : mapping
-        Of `campaign.replay.replay`.
-
-    Returns
-    -------
-    matplotlib Figure
-
-    Examples
-    --------
-    >>> figure = found_targets({"n_targets": 2, "n_materials": 9, "rules": {"n_start": 3}, "target": {"name": "gap"},
-    ...                         "strategies": {"random": {"found": [[0, 1], [1, 1]]}}})
-    >>> figure.axes[0].get_xlabel()
-    'evaluations after the start'
-    """
-    require("matplotlib", "figures")
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-    from scipy.special import stdtrit
-
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    ordered = sorted(document["strategies"].items(), key=lambda item: -np.mean([row[-1] for row in item[1]["found"]]))
-    for number, (name, result) in enumerate(ordered):
-        counts = np.array(result["found"], dtype=float)  # (n_starts, n_steps)
-        steps, mean = np.arange(counts.shape[1]), counts.mean(axis=0)
-        colour = COLOURS[number % len(COLOURS)]
-        axes.plot(
-            steps, mean, _DASHES[number // len(COLOURS) % len(_DASHES)], color=colour, label=f"{name}  {mean[-1]:.1f}"
-        )
-        if len(counts) > 1:
-            half = stdtrit(len(counts) - 1, 0.975) * counts.std(axis=0, ddof=1) / np.sqrt(len(counts))
-            axes.fill_between(steps, mean - half, mean + half, color=colour, alpha=0.12, linewidth=0)
-    axes.axhline(document["n_targets"], color="0.6", linewidth=0.8)
-    axes.annotate(
-        f"all {document['n_targets']} targets", (0.01, document["n_targets"]), xycoords=("axes fraction", "data"),
-        va="bottom", color="0.35", fontsize=8,
-    )  # fmt: skip
-    axes.set(xlabel="evaluations after the start", ylabel="targets known", ylim=(0, document["n_targets"] * 1.08))
-    axes.set_xlim(0, None)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_title(
-        f"{document['target']['name']}: {document['n_materials']} materials, {document['rules']['n_start']} labels to start",
-        fontsize=10, loc="left",
-    )  # fmt: skip
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0.0, 0.94), title="at the end")
-    return figure

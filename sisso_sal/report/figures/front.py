@@ -7,25 +7,39 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.campaign.two_targets import Compromises
+from sisso_sal.report.figures.backends import on_paper
 from sisso_sal.report.figures.colours import COLOURS
-from sisso_sal.system.extras import require
-from sisso_sal.system.printable import printable
+from sisso_sal.report.figures.paper_layout import MARK_AREA, PaperSheet
+from sisso_sal.report.figures.paper_names import NamedMarks, name_marks
+from sisso_sal.report.figures.paper_text import TypesetLabel, plain, typeset_unit
+
+_HEIGHTS = {1: 3.4, 2: 4.6}
+_OF_FRONT, _OF_KNOWN, _OF_CANDIDATE, _OF_BAR = 8.0, 4.0, 0.5, 1.0
+"""What it costs to cover such a mark, or a point of a bar, by a name, see `name_places`."""
+_ON_BARS = np.linspace(-1.0, 1.0, 41)
 
 N_NAMED = 10
 """Proposals that are named in the figure."""
 
 
-def front_figure(chosen: Compromises) -> Any:
+def front_figure(chosen: Compromises, *, columns: int = 1) -> Any:
     """The plane of the two targets: what is known, its front, all predictions, and the proposals with their sigma.
 
     Parameters
     ----------
     chosen : Compromises
         Of `campaign.two_targets.compromises`.
+    columns : int
+        Of a journal, 1 or 2, that the figure is wide: 3.375 or 7.0 inches.
 
     Returns
     -------
     matplotlib Figure
+
+    Raises
+    ------
+    InputError
+        `columns` is neither, or matplotlib is not installed.
 
     Examples
     --------
@@ -41,36 +55,50 @@ def front_figure(chosen: Compromises) -> Any:
     >>> front_figure(compromises(spaces, ["max", "min"], 1, Forest)).axes[0].get_xlabel()
     'gap (eV), large is better'
     """
-    require("matplotlib", "figures")
-    from matplotlib.figure import Figure
+    return on_paper(_drawn, chosen, columns=columns)
 
-    figure = Figure(figsize=(6.8, 4.8), layout="constrained")
-    axes = figure.add_subplot()
+
+def _drawn(chosen: Compromises, columns: int) -> Any:
+    sheet = PaperSheet(columns, _HEIGHTS)
+    axes, area = sheet.axes, MARK_AREA[columns]
     mean = np.column_stack([objective.mean for objective in chosen.objectives])
     std = np.column_stack([objective.std for objective in chosen.objectives])
     known, proposed = ~chosen.candidates, np.isin(np.arange(len(mean)), chosen.picks)
     rest = ~known & ~proposed
     x, y = mean.T
     axes.scatter(
-        x[rest], y[rest], 8, "0.75", linewidths=0, zorder=1, label="candidates, predicted", rasterized=bool(rest.sum() > 2000)
+        x[rest], y[rest], 0.2 * area, "0.75", linewidths=0, zorder=1, label="candidates, predicted",
+        rasterized=bool(rest.sum() > 2000),
     )  # fmt: skip
     axes.scatter(
-        x[known], y[known], 22, "white", marker="s", edgecolors="0.35", linewidths=0.8, zorder=2, label="known"
+        x[known], y[known], 0.5 * area, "white", marker="s", edgecolors="0.35", linewidths=0.6, zorder=2, label="known"
     )
-    axes.plot(*_stairs(chosen).T, color=COLOURS[0], linewidth=1.2, zorder=2)
-    axes.scatter(x[chosen.front], y[chosen.front], 30, COLOURS[0], marker="s", zorder=3, label="known front")
+    axes.plot(*_stairs(chosen).T, color=COLOURS[0], linewidth=1.0, zorder=2)
+    axes.scatter(x[chosen.front], y[chosen.front], 0.6 * area, COLOURS[0], marker="s", zorder=3, label="known front")
     picks = chosen.picks
     axes.errorbar(
-        x[picks], y[picks], yerr=std[picks, 1], xerr=std[picks, 0], fmt="D", color=COLOURS[1], markersize=5, linewidth=0.8,
-        zorder=4, label="proposed, ± sigma",
+        x[picks], y[picks], yerr=std[picks, 1], xerr=std[picks, 0], fmt="D", color=COLOURS[1], markersize=0.6 * area**0.5,
+        linewidth=0, elinewidth=0.6, zorder=4, label="proposed, ± sigma",
     )  # fmt: skip
     _framed(axes, chosen, mean, std)
-    _named(axes, chosen, mean)
-    for set_label, objective in zip((axes.set_xlabel, axes.set_ylabel), chosen.objectives, strict=True):
-        set_label(f"{_plain(objective.header)}, {'small' if objective.sign > 0 else 'large'} is better")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, columnspacing=1.0)
+    for side, objective in zip("xy", chosen.objectives, strict=True):
+        unit = f" ({typeset_unit(objective.unit)})" if objective.unit else ""
+        better = "small" if objective.sign > 0 else "large"
+        sheet.label(side, TypesetLabel.of(f"{plain(objective.name)}{unit}, {better} is better"))
+    figure = sheet.finish()
+    cost = np.where(known, _OF_KNOWN, _OF_CANDIDATE)
+    cost[chosen.front] = _OF_FRONT
+    ids = [str(id) for id in chosen.ids]
+    bars = _bars(mean[picks], std[picks])
+    name_marks(sheet, NamedMarks(ids, x, y, cost, drawn=bars), [ids[row] for row in picks[:N_NAMED]])
     return figure
+
+
+def _bars(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+    """Points of the bars of proposals (n, 2), and what it costs to cover each; ndarray (m, 3)."""
+    across = [mean + _ON_BARS[:, None, None] * std * side for side in ([1.0, 0.0], [0.0, 1.0])]
+    points = np.concatenate(across).reshape(-1, 2)
+    return np.column_stack([points, np.full(len(points), _OF_BAR)])
 
 
 def _stairs(chosen: Compromises) -> np.ndarray:
@@ -95,20 +123,3 @@ def _framed(axes, chosen: Compromises, mean: np.ndarray, std: np.ndarray) -> Non
         ends = np.concatenate([mean[chosen.front, j], *reach, chosen.reference[j : j + 1], most])
         low, high = ends.min(), ends.max()
         set_limits(low - 0.05 * (high - low), high + 0.05 * (high - low))
-
-
-def _named(axes, chosen: Compromises, mean: np.ndarray) -> None:
-    """Names in the right margin, in the order of height, each with a line to its point."""
-    ranks = sorted(range(min(N_NAMED, len(chosen.picks))), key=lambda rank: -mean[chosen.picks[rank], 1])
-    for place, rank in enumerate(ranks):
-        row = chosen.picks[rank]
-        height = 0.5 + 0.055 * (0.5 * (len(ranks) - 1) - place)
-        axes.annotate(
-            f"{rank + 1} {_plain(chosen.ids[row])}", mean[row], (1.01, height), textcoords="axes fraction", va="center", fontsize=8,
-            arrowprops={"arrowstyle": "-", "color": "0.6", "linewidth": 0.4, "relpos": (0.0, 0.5), "shrinkB": 2}, zorder=3.5,
-        )  # fmt: skip
-
-
-def _plain(text: str) -> str:
-    """A name as it is, in one line: no dollar of a table starts a formula."""
-    return printable(text).replace("$", r"\$")

@@ -33,7 +33,7 @@ COLOURINGS = {"mean": "prediction", "std": "sigma", "score": "acquisition score"
 FAINTEST = 0.2
 """Opacity of the candidate with the largest sigma."""
 
-_SHOWN = ("mean", "low95", "high95", "std", "formula", "score", "outside", "distance", "n_valid")
+_SHOWN = ("mean", "low95", "high95", "std", "formulas_mean", "score", "outside", "distance", "n_valid")
 """Columns of a view that the text of a point shows, behind the id."""
 
 
@@ -128,7 +128,11 @@ def _hover(view: RunView, plane: MaterialsMap) -> str:
         "<b>%{customdata[0]}</b>",
         f"{plain(view.header)} {number['mean']} (95 %: {number['low95']} to {number['high95']})",
         f"sigma {number['std']}"
-        + (f", formulas alone {number['formula']}" if view.ensemble is not None and is_given["formula"] else ""),
+        + (
+            f", formulas alone {number['formulas_mean']}"
+            if view.ensemble is not None and is_given["formulas_mean"]
+            else ""
+        ),
         f"score {number['score']}{_place(plane)}",
     ]
     members = [f"valid formulas {number['n_valid']} of {n_members}"] if view.ensemble is not None and n_members else []

@@ -7,24 +7,34 @@ from typing import Any
 
 import numpy as np
 
-from sisso_sal.report.figures.colours import COLOURS
-from sisso_sal.system.extras import require
+from sisso_sal.report.figures.backends import on_paper
+from sisso_sal.report.figures.colours import COLOURS, DASHES
+from sisso_sal.report.figures.paper_layout import STYLE, PaperSheet, ticks_apart
+from sisso_sal.report.figures.paper_text import TypesetLabel, typeset_unit
 
+_HEIGHTS = {1: 3.2, 2: 4.2}
 _LABELS = {"random": "at random", "error": "worst predicted first", "coverage": "farthest first"}
 _MARKS = {"random": "o", "error": "s", "coverage": "^"}
 
 
-def error_against_labels(document: Mapping[str, Any]) -> Any:
+def error_against_labels(document: Mapping[str, Any], *, columns: int = 1) -> Any:
     """RMSE of held-out rows against number of labels in each order, and the extrapolation of the random one.
 
     Parameters
     ----------
     document : mapping
         Of ``tune --learning-curve --json``.
+    columns : int
+        Of a journal, 1 or 2, that the figure is wide: 3.375 or 7.0 inches.
 
     Returns
     -------
     matplotlib Figure
+
+    Raises
+    ------
+    InputError
+        `columns` is neither, or matplotlib is not installed.
 
     Examples
     --------
@@ -34,23 +44,31 @@ def error_against_labels(document: Mapping[str, Any]) -> Any:
     >>> error_against_labels(document).axes[0].get_ylabel()
     'RMSE of rows not learned from (eV)'
     """
-    require("matplotlib", "figures")
-    from matplotlib.figure import Figure
+    return on_paper(_drawn, document, columns=columns)
 
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = figure.add_subplot()
+
+def _drawn(document: Mapping[str, Any], columns: int) -> Any:
+    sheet = PaperSheet(columns, _HEIGHTS)
+    axes = sheet.axes
     for number, (order, points) in enumerate(document["curves"].items()):
         sizes = np.array([point["labels"] for point in points])
         value, low, high = (np.array([point["rmse"][key] for point in points]) for key in ("value", "low", "high"))
         shift = 1 + 0.018 * (number - 1)  # intervals stand beside each other
-        axes.vlines(sizes * shift, low, high, color=COLOURS[number], linewidth=0.9, alpha=0.7)
-        style, colour = f"{_MARKS[order]}-", COLOURS[number]
+        axes.vlines(sizes * shift, low, high, color=COLOURS[number], linewidth=0.8, alpha=0.7)
         axes.plot(
-            sizes * shift, value, style, color=colour, markersize=5, linewidth=1.2, label=_LABELS[order], zorder=3
-        )
+            sizes * shift, value, f"{_MARKS[order]}{DASHES[number]}", color=COLOURS[number], markersize=3.2 * columns**0.5,
+            linewidth=1.0, label=_LABELS[order], zorder=3,
+        )  # fmt: skip
     if (law := document["extrapolation"]["rmse"]) is not None:
         _draw_law(axes, document, law)
-    _label(axes, document)
+    _scaled(axes)
+    unit = document["target"]["unit"]
+    behind = f" ({typeset_unit(unit)})" if unit else ""
+    sheet.label("x", TypesetLabel.of("labels learned from"))
+    sheet.label("y", TypesetLabel.of(f"RMSE of rows not learned from{behind}"))
+    figure = sheet.finish()
+    points = [*document["curves"]["random"], *(law["points"] if law else [])]
+    ticks_apart(axes, sorted({point["labels"] for point in points}))
     return figure
 
 
@@ -59,7 +77,7 @@ def _draw_law(axes: Any, document: Mapping[str, Any], law: Mapping[str, Any]) ->
     sizes, value, low, high = (
         np.array([point[key] for point in law["line"]]) for key in ("labels", "value", "low", "high")
     )
-    axes.plot(sizes, value, "--", color="0.35", linewidth=1.1, label="extrapolation of the random order", zorder=1)
+    axes.plot(sizes, value, "--", color="0.35", linewidth=1.0, label="extrapolation of the random order", zorder=1)
     later = sizes >= document["curves"]["random"][-1]["labels"]
     axes.fill_between(
         sizes[later], low[later], high[later], color="0.5", alpha=0.18, linewidth=0, label="its 95 % interval", zorder=0
@@ -67,23 +85,15 @@ def _draw_law(axes: Any, document: Mapping[str, Any], law: Mapping[str, Any]) ->
     axes.axvline(document["n_labels"], color="0.6", linewidth=0.8, linestyle=":")
     axes.annotate(
         f"all {document['n_labels']} labels", (document["n_labels"], 0.0), xycoords=("data", "axes fraction"), xytext=(3, 4),
-        textcoords="offset points", color="0.35", fontsize=8,
+        textcoords="offset points", color="0.35", fontsize=STYLE["legend.fontsize"],
     )  # fmt: skip
 
 
-def _label(axes: Any, document: Mapping[str, Any]) -> None:
-    from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+def _scaled(axes: Any) -> None:
+    from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
 
-    unit = document["target"]["unit"]
     axes.set_xscale("log")
-    law = document["extrapolation"]["rmse"]
-    sizes = [point["labels"] for point in document["curves"]["random"]]
-    sizes += [point["labels"] for point in law["points"]] if law else []
-    axes.xaxis.set_major_locator(FixedLocator(sizes))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.set_ylim(0, None)
-    axes.set(xlabel="labels learned from", ylabel=f"RMSE of rows not learned from{f' ({unit})' if unit else ''}")
-    axes.set_title(f"{document['target']['name']}: how many labels are needed", fontsize=10, loc="left")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, loc="upper right")
+    axes.yaxis.set_major_locator(MaxNLocator(5))

@@ -369,7 +369,7 @@ def _notes(view: RunView, model: SISSOModel, values: np.ndarray, order: Sequence
             f"Colours show the prediction of the whole ensemble, lines that of one formula: the rank correlation of the two over "
             f"all materials is {agreement:.2f}."
         )
-    shift = np.abs(mean - view.values("formula"))
+    shift = np.abs(mean - view.values("formulas_mean"))
     shift = shift[np.isfinite(shift)]
     if shift.any():
         unit = f" {view.unit}" if view.unit else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,12 +21,18 @@ WIDTHS = {1: 3.375, 2: 7.0}
 TALLEST = 9.0
 """Inches: what a page has room for."""
 
+MARK_AREA = {1: 26.0, 2: 44.0}
+"""Area of the mark of a proposal, in points squared, for each number of columns; others are smaller."""
+
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif", "font.size": 8.0, "axes.labelsize": 8.0, "axes.titlesize": 8.0, "legend.fontsize": 7.0,
     "xtick.labelsize": 7.0, "ytick.labelsize": 7.0, "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6,
     "xtick.minor.width": 0.4, "ytick.minor.width": 0.4, "lines.linewidth": 1.2, "text.usetex": False, "axes.grid": False,
 }  # fmt: skip
 """Settings of matplotlib while a figure is made, so that it does not depend on what a reader has set."""
+
+_LOW_LEGEND = 0.45
+"""Inches of a legend that all figures have room for."""
 
 _MARGIN = 3.0  # points that a label stays within its axis
 
@@ -103,34 +109,68 @@ class PaperSheet:
         width, height = self.figure.get_size_inches()
         self.figure.set_size_inches(width, height + inches)
 
-    def finish(self) -> Figure:
-        """Wrap the labels, put the legend above the data, and keep the places of all parts."""
-        _legend_above(self.figure, self.panels[0])
+    def finish(self, *, grows: bool = False) -> Figure:
+        """Wrap the labels, put the legend above the data, and keep the places of all parts.
+
+        If the figure grows, a legend of many lines makes it higher, and takes nothing from the data.
+        """
+        legend = _legend_above(self.figure, self.panels)
+        if grows and legend is not None:
+            self.grow(max(0.0, legend.get_window_extent().height / self.figure.dpi - _LOW_LEGEND))
         self.arrange()
         self.figure.set_layout_engine("none")
         return self.figure
 
     def arrange(self) -> None:
         """Place all parts; labels that are longer than their axis are wrapped, which moves the others."""
-        for _ in range(2):
+        for _ in range(4):  # a label of one more line takes room from the other axis
             self.figure.draw_without_rendering()
+            before = [shown.get_text() for shown, *_ in self._labels]
             for shown, axes, side, text in self._labels:
                 box = axes.get_window_extent()
                 room = (box.width if side == "x" else box.height) * 72.0 / self.figure.dpi - _MARGIN
                 shown.set_text(text.fitted(room, STYLE["axes.labelsize"]))
+            if before == [shown.get_text() for shown, *_ in self._labels]:
+                break
         self.figure.draw_without_rendering()
 
 
-def _legend_above(figure: Figure, axes: Axes) -> None:
-    """As many columns as have room."""
-    handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        legend_outside(figure, "outside upper left", handles, labels)
+def _legend_above(figure: Figure, panels: Sequence[Axes]) -> Any:
+    """What the panels show, in as many columns as have room."""
+    entries = {
+        label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    if not entries:
+        return None
+    return legend_outside(figure, "outside upper left", list(entries.values()), list(entries))
+
+
+def ticks_apart(axes: Axes, places: Sequence[float]) -> None:
+    """Ticks at those of the places (increasing) whose numbers have room below the horizontal axis; the last one always has.
+
+    For a sheet that is finished.
+    """
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    size = STYLE["xtick.labelsize"]
+    kept: list[float] = []
+    left_edge = np.inf
+    for place in reversed(places):
+        middle = axes.transData.transform((place, 1.0))[0] * 72.0 / axes.figure.dpi
+        half = 0.5 * size_of(f"{place:g}", size)[0] + 1.5
+        if middle + half <= left_edge:
+            kept.append(place)
+            left_edge = middle - half
+    axes.xaxis.set_major_locator(FixedLocator(kept[::-1]))
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def legend_outside(figure: Figure, place: Any, handles: list[Any], labels: list[str], **style: Any) -> Any:
-    """A legend outside of all axes with as many columns as the figure has room for."""
+    """A legend outside of all axes with as many columns as the figure has room for; longer names are wrapped."""
     room = figure.get_size_inches()[0] * 72.0 - 4.0
+    size = style.get("fontsize", STYLE["legend.fontsize"])
+    in_text = room - size * (style.get("handlelength", 2.0) + 1.8)  # with the paddings of a legend
+    labels = [label if size_of(label, size)[0] <= in_text else wrapped(label, in_text, size) for label in labels]
     for n_columns in range(min(len(handles), 12), 0, -1):
         style = {"frameon": False, "columnspacing": 1.0, "handletextpad": 0.4, "borderaxespad": 0.2} | style
         legend = figure.legend(handles, labels, loc=place, ncols=n_columns, **style)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from sisso_sal.report.figures.colours import COLOURS, SCALES
-from sisso_sal.report.figures.paper_layout import PaperSheet
-from sisso_sal.report.figures.paper_map import MARK_AREA, colour_label, name_by_number, set_scales
+from sisso_sal.report.figures.paper_layout import MARK_AREA, PaperSheet
+from sisso_sal.report.figures.paper_map import colour_label, marks_of, set_scales
+from sisso_sal.report.figures.paper_names import name_by_number
 from sisso_sal.report.figures.searched import SearchMap
 from sisso_sal.report.run_view import RunView
 
@@ -40,7 +41,7 @@ def search_map(view: RunView, seen: SearchMap, columns: int) -> Any:
     set_scales(sheet, plane)
     sheet.colour_bar(shown, colour_label(view, "mean"))
     figure = sheet.finish()
-    name_by_number(sheet, view, plane, [str(id) for id in view.ids[seen.found]])
+    name_by_number(sheet, marks_of(view, plane), [str(id) for id in view.ids[seen.found]])
     return figure
 
 

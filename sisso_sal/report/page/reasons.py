@@ -206,8 +206,8 @@ def _nearest(view: RunView, rows: np.ndarray) -> list[tuple[Neighbour, ...]]:
 
 
 def _shift(proposal: Mapping[str, Any]) -> float:
-    formula = proposal.get("formula")
-    return 0.0 if formula is None or not np.isfinite(formula) else float(proposal["mean"] - formula)
+    formulas_mean = proposal.get("formulas_mean")
+    return 0.0 if formulas_mean is None or not np.isfinite(formulas_mean) else float(proposal["mean"] - formulas_mean)
 
 
 def _flags(view: RunView, proposal: Mapping[str, Any], nearest: tuple[Neighbour, ...]) -> tuple[str, ...]:

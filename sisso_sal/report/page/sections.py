@@ -68,7 +68,7 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
         "summary": summary,
         "learner": LEARNERS.get(summary.get("correction", "none")),
         "n_members": n_members,
-        "has_formula": view.ensemble is not None and any(row.get("formula") is not None for row in view.proposals),
+        "has_formulas": view.ensemble is not None and any(row.get("formulas_mean") is not None for row in view.proposals),
         "accuracy": accuracy(view),
         "left_out": excluded_text(summary["excluded"]),
         "proposals": [

@@ -84,14 +84,28 @@ def status_text(status: Mapping[str, Any], width: int | None = None) -> str:
     lines = [
         f"{status['run']}: {_standing(status)}",
         f"goal {status['goal']} of {status['target']}; iteration {status['iteration']}, {status['n_labelled']} labelled"
+        + _sources(status)
         + ("" if status["n_candidates"] is None else f", {counted(status['n_candidates'], 'candidate')}"),
     ]
     if status["best"]:
-        lines.append(f"best {printable(status['best']['id'])}, {status['best']['value']:.4g}{suffix}")
+        origin = (
+            f", from {printable(status['best']['source'])}" if _sources(status) and status["best"].get("source") else ""
+        )
+        lines.append(f"best {printable(status['best']['id'])}, {status['best']['value']:.4g}{suffix}{origin}")
     lines += [_cost(status), *_waiting(status, width), *_computed(status, suffix, width), *_failures(status)]
     lines += _drift(status, suffix, width)
     lines += [*_silent(status), *_gone(status), *_origin(status), "", f"Next: {status['next']}"]
     return "\n".join(lines)
+
+
+def _sources(status: Mapping[str, Any]) -> str:
+    """How many labels came from where, where not all are of the table."""
+    sources = status["sources"]
+    return (
+        ""
+        if set(sources) <= {"table"}
+        else f" ({', '.join(f'{n} from {printable(name)}' for name, n in sources.items())})"
+    )
 
 
 def _standing(status: Mapping[str, Any]) -> str:

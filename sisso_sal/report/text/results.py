@@ -312,8 +312,8 @@ def _table(summary: Mapping[str, Any], suffix: str, width: int | None) -> str:
         "95 % interval": [_interval(p["low95"], p["high95"]) for p in proposals],
     }
     score = "score" if "level" in columns else f"score ({summary['acquisition']})"
-    if summary.get("typical") and all(p["formula"] is not None for p in proposals):
-        columns["formulas"] = [f"{p['formula']:.3f}" for p in proposals]
+    if summary.get("typical") and all(p["formulas_mean"] is not None for p in proposals):
+        columns["formulas"] = [f"{p['formulas_mean']:.3f}" for p in proposals]
     columns[score] = ["-" if p["score"] is None else f"{p['score']:.4g}" for p in proposals]
     if n_members is not None:
         columns["members"] = [f"{p['n_valid']}/{n_members}" for p in proposals]

@@ -45,7 +45,12 @@ ESPRESSO = """
      site n.     atom                  positions (alat units)
          1           Al  tau(   1) = (   0.0000000   0.0000000   0.0000000  )
 
+     number of k points=     1  Methfessel-Paxton smearing, width (Ry)=  0.0200
+                       cart. coord. in units 2pi/alat
+        k(    1) = (   0.0000000   0.0000000   0.0000000), wk =   2.0000000
+
 !    total energy              =     -39.50000000 Ry
+     smearing contrib. (-TS)   =      -0.00200000 Ry
 
      convergence has been achieved in   6 iterations
 
@@ -148,9 +153,11 @@ def test_vasp_is_read_with_its_settings_and_cut_files_are_named(tmp_path):
     assert whole.energy == pytest.approx(-6.74587304)
     assert whole.settings == {
         "code": "VASP", "xc": "PBE", "relativity": "scalar", "species": "400 eV", "spin": "none", "k_grid": "3 3 3",
+        "smearing": "gaussian 0.1 eV",
     }  # fmt: skip
     assert whole.species == {"Na": "PAW_PBE Na 08Apr2002", "Cl": "PAW_PBE Cl 06Sep2000"}
     assert whole.k_density is not None
+    assert whole.entropy == 0.0
 
 
 def test_quantum_espresso_is_read_with_its_settings(tmp_path):
@@ -161,9 +168,11 @@ def test_quantum_espresso_is_read_with_its_settings(tmp_path):
     assert one.energy == pytest.approx(-39.5 * 13.605693, abs=1e-3)
     assert one.settings == {
         "code": "Quantum ESPRESSO", "xc": "PBE", "species": "40 Ry", "spin": "none", "relativity": "scalar", "k_grid": "6 6 6",
+        "smearing": "methfessel-paxton 0.2721 eV",
     }  # fmt: skip
     assert one.species == {"Al": "Al.pbe-n-kjpaw_psl.1.0.0.UPF 0123456789abcdef0123456789abcdef"}
     assert one.version == "7.2"
+    assert one.entropy == pytest.approx(0.0272, abs=1e-4)
 
 
 @pytest.mark.parametrize(

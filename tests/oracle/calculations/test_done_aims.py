@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from done_calculations import OXYGEN, WATER, rocksalt, write_run
+from done_calculations import OXYGEN, WATER, metal_of, rocksalt, write_run
 
 from sisso_sal.oracle.calculations.aims_output import read_aims
 from sisso_sal.oracle.calculations.folder import find_calculations
@@ -19,7 +19,9 @@ def test_real_outputs_give_what_they_were_computed_with():
     found = {one.place: one for one in find_calculations(SAMPLES).calculations}
     relaxed, bands = found["01_MgMn2O4_afm_relax/aims.out.gz"], found["07_Si_static_bands/aims.out"]
     assert (relaxed.energy, relaxed.relaxed, relaxed.version) == (-153874.396793522, True, "240507")
-    assert list(relaxed.settings.values()) == ["FHI-aims", "pbe", "atomic_zora scalar", "light", "2 2 2", "collinear"]
+    settings = ["FHI-aims", "pbe", "atomic_zora scalar", "light", "2 2 2", "collinear", "gaussian 0.01 eV"]
+    assert list(relaxed.settings.values()) == settings
+    assert 0.0 <= bands.entropy < 1e-3
     # The last structure is that of geometry.in.next_step, whose volume is not that of the beginning.
     last = SAMPLES / "01_MgMn2O4_afm_relax" / "geometry.in.next_step"
     words = [line.split() for line in last.read_text().splitlines()]
@@ -60,8 +62,24 @@ def test_the_inputs_that_the_output_repeats_count_and_not_the_files_beside_it(tm
     assert read_aims(output, "MgO") == before
     assert before.settings["xc"] == "hse06 0.2 1/bohr"
     assert before.settings["k_grid"] == "4 4 4"
+    assert (before.settings["smearing"], before.entropy) == ("gaussian 0.01 eV", 0.0)  # the default
     assert (before.energy, before.cell.formula) == (-100.0, "Mg1O1")
     assert before.is_usable
+
+
+def test_the_smearing_is_read_with_its_entropy(tmp_path):
+    output = write_run(
+        tmp_path / "Pd",
+        metal_of("Pd"),
+        -100.0,
+        change=lambda control: f"occupation_type methfessel-paxton 0.2 1\n{control}",
+    )
+    text, label = output.read_text(), "Electronic free energy        :"
+    end = text.rindex(label) + len(label)
+    output.write_text(f"{text[:end]}         -0.100250000000000E+03 eV{text[text.index(chr(10), end) :]}")
+    found = read_aims(output, "Pd")
+    assert found.settings["smearing"] == "methfessel-paxton 0.2 eV order 1"
+    assert found.entropy == pytest.approx(0.25)
 
 
 def test_inputs_are_read_from_files_where_the_output_does_not_repeat_them(tmp_path):

@@ -15,13 +15,19 @@ def cube(a, symbols=("Mg",)):
     return Cell(symbols=symbols, positions=((0, 0, 0),) * len(symbols), lattice=((a, 0, 0), (0, a, 0), (0, 0, a)))
 
 
-def done(place, *, a=4.0, grid=None, symbols=("Mg",), species=None, cell=None, **settings):
+def done(place, *, a=4.0, grid=None, symbols=("Mg",), species=None, cell=None, entropy=None, **settings):
     cell = cell or cube(a, symbols)
     settings = {"code": "FHI-aims", "xc": "pbe", "relativity": "none", "species": "light", "spin": "none", **settings}
     settings |= {"k_grid": " ".join(map(str, grid))} if grid else {}
     density = density_range(cell, grid) if grid else None
     return DoneCalculation(
-        place=place, cell=cell, energy=-1.0, settings=settings, species=species or {}, k_density=density
+        place=place,
+        cell=cell,
+        energy=-1.0,
+        settings=settings,
+        species=species or {},
+        k_density=density,
+        entropy=entropy,
     )
 
 
@@ -100,6 +106,23 @@ def test_without_spin_is_as_good_where_no_atom_can_have_a_moment():
     groups = {group.settings["spin"]: places(group) for group in groups_of(some)}
     assert groups == {"collinear": ["MgO", "Ni", "NiO"], "none": ["MgO", "NiO-wrong", "O2"]}
     assert {len(groups_of([one])) for one in some} == {1}
+
+
+def test_smearings_are_compared_where_their_entropy_is_felt():
+    narrow, broad = "gaussian 0.01 eV", "gaussian 0.05 eV"
+    some = [
+        done("Pd", symbols=("Pd",) * 4, entropy=0.008, smearing=narrow),
+        done("PdO", symbols=("Pd", "O"), smearing=narrow),
+        done("Pd-broad", symbols=("Pd",) * 4, entropy=0.03, smearing=broad),
+        done("MgO", symbols=("Mg", "O"), entropy=0.0, smearing=broad),
+        done("CaO", symbols=("Ca", "O"), smearing="fixed occupations"),
+    ]
+    first, other = groups_of(some)
+    assert (first.settings["smearing"], places(first)) == (narrow, ["CaO", "MgO", "Pd", "PdO"])
+    assert places(other) == ["CaO", "MgO", "Pd-broad"]
+    assert differences_from(first, [other]) == [("Pd-broad", "smearing", broad, narrow)]
+    assert {len(groups_of([one])) for one in some} == {1}
+    assert len(groups_of(some, ["code", "xc"])) == 1
 
 
 def test_a_setting_that_need_not_be_the_same_parts_nothing():
