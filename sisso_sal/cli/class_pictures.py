@@ -26,8 +26,8 @@ class PictureFiles(NamedTuple):
 
     def check(self, force: bool) -> None:
         """Refuse files that exist, or whose names tell no format."""
-        for path in {self.plot, self.reliability} - {None} or {None}:
-            check_plot(path, self.columns, force)
+        check_plot(self.plot, None if self.reliability else self.columns, force)
+        check_plot(self.reliability, None, force)
         if self.plot is not None and self.plot == self.reliability:
             raise InputError(f"{self.plot}: needs another name than --plot, found --plot-reliability")
 

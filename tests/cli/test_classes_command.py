@@ -221,7 +221,7 @@ def test_what_an_ensemble_of_classifiers_cannot_do_is_told(folder, ensemble):
         (("screen", "ensemble.json", "table.csv"), "predicts a number, found an ensemble of classifiers; predict and"),
         (
             ("predict", "ensemble.json", "table.csv", "--recommended"),
-            "recommended: needs a model file of numbers, found one of classes",
+            "recommended: needs a model file of numbers, found one",
         ),
         (("predict", "ensemble.json", "table.csv", "--task", "x"), "task: needs a model of several tasks"),
     ):
