@@ -49,6 +49,9 @@ def acquisition_named(name: str, goal: Goal | None = None) -> Acquisition:
     acquisition = named("acquisition", name, ACQUISITIONS)
     if not isinstance(acquisition, Acquisition) or acquisition.name != name:
         raise SettingsError(f"acquisition: needs an `Acquisition` of the name '{name}', found {acquisition!r}")
+    if goal is not None and goal.kind == "classes" and not acquisition.of_classes:
+        names = ", ".join(one.name for one in map(installed, ACQUISITIONS) if one is not None and one.of_classes)
+        raise SettingsError(f"acquisition: needs one of {names} for the classes {goal}, found '{name}'")
     if goal is not None and acquisition.needs_direction and not goal.has_direction:
         able = [one for one in map(installed, ACQUISITIONS) if one is not None and not one.needs_direction]
         names = ", ".join(one.name for one in able)
