@@ -21,3 +21,7 @@ compile with this. Whether a kernel counts is said for each one, because those t
 """
 INNER_VIEWS: dict[str, Any] = INNER | {"_nrt": False}
 """The same for kernels that only other kernels call."""
+IN_ORDER: dict[str, Any] = VIEWS | {"fastmath": False}
+"""For sums whose last bit must be the same wherever the kernel is used: a kernel is compiled anew into each of those that call it,
+and with `FLAGS` each of them may sum in another order.
+"""

@@ -7,7 +7,7 @@ from collections import namedtuple
 import numpy as np
 from numba import njit
 
-from sisso_sal.engine._compilation import INNER_VIEWS, VIEWS
+from sisso_sal.engine._compilation import IN_ORDER, INNER_VIEWS, VIEWS
 
 KEPT, NOT_FINITE, OUT_OF_BOUNDS, CONSTANT = 0, 1, 2, 3
 FLAT = 1e-10
@@ -63,7 +63,7 @@ def classify(row, limits):
     return CONSTANT if square <= n * (FLAT * largest) ** 2 else KEPT
 
 
-@njit(**VIEWS)
+@njit(**IN_ORDER)
 def exact_score(row, weights, targets, centre):
     """In one task: largest absolute weighted correlation of row (n,) with targets (n_targets, n); -1 for a constant row."""
     n = row.shape[0]
@@ -88,7 +88,7 @@ def exact_score(row, weights, targets, centre):
     return best / np.sqrt(square)
 
 
-@njit(**VIEWS)
+@njit(**IN_ORDER)
 def exact_task_score(row, weights, targets, centre, samples, starts):
     """Root of the largest share of the squares of one of targets (n_targets, n) that row (n,) explains with a coefficient and an
     intercept of each task; -1 if the row is constant in every task.
