@@ -12,6 +12,7 @@ import numpy as np
 
 from sisso_sal.errors import SettingsError
 from sisso_sal.protocols.distribution import HIT_BOUND, Distribution
+from sisso_sal.settings import names_classes
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Goal:
         >>> Goal.parse('=rock salt, "ABO3, cubic"').classes
         ('rock salt', 'ABO3, cubic')
         """
-        if text.strip().startswith("="):
+        if names_classes(text):
             return cls("classes", low=HIT_BOUND, classes=_classes_in(text))
         compact = text if re.search(r"\d\s+\d", text) else "".join(text.split())
         number = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"

@@ -73,8 +73,8 @@ def installed(name: str) -> Acquisition | None:
         return None
 
 
-def meaning_of(name: str) -> str:
-    """What the score of an acquisition is, as a phrase; of one that is not installed the name alone.
+def meaning_of(name: str, classes: bool = False) -> str:
+    """What the score of an acquisition is, as a phrase, for classes or numbers; of one that is not installed the name alone.
 
     Examples
     --------
@@ -82,4 +82,4 @@ def meaning_of(name: str) -> str:
     ('the probability to reach the goal', 'no_such_acquisition')
     """
     acquisition = installed(name)
-    return name if acquisition is None else acquisition.meaning
+    return name if acquisition is None else acquisition.explained(classes=classes)

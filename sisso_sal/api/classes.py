@@ -12,8 +12,9 @@ import numpy as np
 
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.api.inputs import read_candidates
+from sisso_sal.data.cells import shown
 from sisso_sal.data.classes import Classes, coded, names_of
-from sisso_sal.data.columns import frame_columns, read_columns
+from sisso_sal.data.columns import ColumnFile, frame_columns, read_columns
 from sisso_sal.data.table import Table
 from sisso_sal.errors import TableError
 from sisso_sal.settings.campaign import CampaignSettings
@@ -91,25 +92,37 @@ def read_class_candidates(
     Parameters
     ----------
     path, settings, formula, tell
-        See `read_candidates`; the settings name the target, and a goal with classes.
+        See `read_candidates`; the goal names classes. Without a target it is the one column of text that has one of them.
 
     Raises
     ------
     TableError
-        See `read_classes`; one class is enough.
+        See `read_classes`; one class is enough. Also no target is named, and no column or several have a class of the goal.
     """
-    if settings.target is None:
-        raise TableError(
-            f"{path if isinstance(path, str | os.PathLike) else 'table'}: goal '{settings.goal}': needs the column of the classes, "
-            "found none; choose it with --target"
-        )
     goal = Goal.parse(settings.goal)
     columns = read_columns(path) if isinstance(path, str | os.PathLike) else frame_columns(path)
-    file, classes = coded(columns, settings.target, fewest=0)
+    target = settings.target or _column_with(goal, columns, settings.id)
+    settings = settings.model_copy(update={"target": target})
+    file, classes = coded(columns, target, fewest=0)
     table = read_candidates(file, settings, formula, tell=tell)
     names = names_of(np.asarray(table.target), classes)
     tell_strange_classes(goal, names, table.path, tell)
     return replace(table, target=goal.labels_of(names), classes=names)
+
+
+def _column_with(goal: Goal, file: ColumnFile, id_name: str | None) -> str:
+    """The header of the one column of text, other than the ids, that has a class of the goal."""
+    able = [
+        column.header
+        for column in file.columns
+        if column.values is None and column.header != id_name and not {*goal.classes}.isdisjoint(column.texts())
+    ]
+    if len(able) != 1:
+        found = f"{', '.join(map(shown, able))}" if able else "none that has one of them"
+        raise TableError(
+            f"{file.path}: goal '{goal}': needs the column of the classes, found {found}; choose it with --target"
+        )
+    return able[0]
 
 
 def tell_strange_classes(goal: Goal, names: Sequence[str], path: str, tell: Callable[[str], None]) -> None:

@@ -110,9 +110,9 @@ def without_unused(given: LayeredSettings, tell: Tell) -> LayeredSettings:
 
 
 OF_NUMBERS = (
-    "improve_on", "level", "model.intercept", "model.param_operators", "model.regression", "model.max_correlation", "ensemble.adapt",
-    "ensemble.transform", "ensemble.loss", "ensemble.aggregation", "ensemble.correction", "ensemble.recalibrate", "ensemble.positive",
-    "ensemble.low",
+    "improve_on", "level", "model.intercept", "model.param_operators", "model.regression", "model.max_correlation",
+    "ensemble.adapt", "ensemble.transform", "ensemble.loss", "ensemble.aggregation", "ensemble.correction",
+    "ensemble.recalibrate", "ensemble.positive", "ensemble.low",
 )  # fmt: skip
 """Settings that mean nothing where the target is a class."""
 

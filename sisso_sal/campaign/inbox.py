@@ -28,6 +28,7 @@ from sisso_sal.errors import CampaignError, DocumentError, LockedError
 from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.state import State
 from sisso_sal.ledger.store import Ledger, read_ledger
+from sisso_sal.settings import names_classes
 from sisso_sal.system.documents import LARGE, one_line, read_json, record_of, shown
 from sisso_sal.system.storage import write_whole, writing
 
@@ -96,7 +97,7 @@ class _Label(_NoteRecord):
 def goal_of(state: State) -> Goal | None:
     """The goal of a campaign over classes; None where labels are numbers."""
     goal = ((state.created or {}).get("settings") or {}).get("goal") or ""
-    return Goal.parse(goal) if goal.lstrip().startswith("=") else None
+    return Goal.parse(goal) if names_classes(goal) else None
 
 
 class _FailedNote(_NoteRecord):

@@ -202,7 +202,7 @@ def learn(space: Space, settings: CampaignSettings, state: State, batch: int, to
 
 
 def _chosen_by(settings: CampaignSettings, surrogate: Surrogate) -> Acquisition:
-    """The acquisition of the settings; where a surrogate tells nothing, what is farthest from all labelled materials comes first."""
+    """The acquisition of the settings; where a surrogate tells nothing, the farthest from all labelled materials comes first."""
     acquisition = acquisition_named(settings.acquisition)
     is_blind = isinstance(surrogate, MayTellNothing) and bool(surrogate.untold)
     return DISTANCE if is_blind and acquisition.uses else acquisition

@@ -230,16 +230,16 @@ def reasons_of(learned: Learned) -> list[dict[str, Any]]:
     """Why each candidate was chosen: ``chosen_by``, ``rank``, ``probability``, ``reason``, ``why``; with levels score and level."""
     rows = [
         {
-            "chosen_by": _finite(one.chosen_by),
+            "chosen_by": finite(one.chosen_by),
             "rank": one.rank,
-            "probability": _finite(one.probability),
+            "probability": finite(one.probability),
             "reason": one.reason,
             "why": one.why,
         }
         for one in learned.choices
     ]
     for row, one in zip(rows, learned.calculations or (), strict=bool(learned.calculations)):
-        row |= {"score": _finite(one.score), "level": one.level or None, "because": one.because}
+        row |= {"score": finite(one.score), "level": one.level or None, "because": one.because}
         row |= dict.fromkeys(("reason", "why"), f"{one.level} first: {one.because}") if one.level else {}
     return rows
 
@@ -274,9 +274,9 @@ def _cell(name: str, value: Any) -> str | int | float | None:
     """A cell of `_predictions` for JSON."""
     if name == "id":
         return value
-    return int(value) if name == "n_valid" else _finite(value)
+    return int(value) if name == "n_valid" else finite(value)
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
     """For JSON, which has no NaN and no infinity."""
     return float(value) if np.isfinite(value) else None

@@ -165,8 +165,8 @@ def _silent(run: Path) -> list[dict[str, Any]]:
 def label(run, id, value, error, failed, table, source, replace, level, as_json, quiet, debug):
     """Add results from a laboratory or another code: a VALUE for the candidate ID, or a table of values.
 
-    Where the campaign looks for classes, VALUE is the name of one. The larger the error of a label, the smaller its weight in the fit. The next discover uses the new labels; a driver that is
-    running adds them at its next step.
+    Where the campaign looks for classes, VALUE is the name of one. The larger the error of a label, the smaller its weight in the
+    fit. The next discover uses the new labels; a driver that is running adds them at its next step.
 
     \b
     Examples:

@@ -312,8 +312,8 @@ register(
 register(
     "label",
     _label,
-    "id, value, source; of a class its name (value is 1 where the goal has it, else 0); where known error (standard deviation), and "
-    "of a calculation intent, core_hours and arrays (name: file, sha256, shape, dtype)",
+    "id, value, source; of a class its name (value is 1 where the goal has it, else 0); where known error (standard deviation), "
+    "and of a calculation intent, core_hours and arrays (name: file, sha256, shape, dtype)",
     data.LabelData,
 )
 register(

@@ -1,7 +1,7 @@
 """What a campaign over classes predicts with: the probability that a material is of a class that is looked for.
 
-Formulas, and beside them what they are compared with: a forest, and a logistic regression. All see the primary features alone. Labels
-are 1 where the class is one of those that are looked for, else 0: which of the other classes it is does not matter.
+Formulas, and beside them what they are compared with: a forest, and a logistic regression. All see the primary features alone.
+Labels are 1 where the class is one of those that are looked for, else 0: which of the other classes it is does not matter.
 """
 
 from __future__ import annotations

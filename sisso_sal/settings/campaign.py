@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from pydantic_core import PydanticCustomError
 
 from sisso_sal.errors import SettingsError
-from sisso_sal.settings import PEOPLE
+from sisso_sal.settings import PEOPLE, names_classes
 from sisso_sal.settings.calculation import MACHINE, MACHINE_OF_JOBFLOW, CalculationSettings, LabelSettings
 from sisso_sal.settings.features import FeatureWords
 from sisso_sal.settings.levels import LevelSettings, check_levels, level_text
@@ -209,7 +209,7 @@ class CampaignSettings(BaseModel):
         >>> CampaignSettings(goal="=perovskite").looks_for_classes, CampaignSettings(goal="max").looks_for_classes
         (True, False)
         """
-        return self.goal.lstrip().startswith("=")
+        return names_classes(self.goal)
 
     @property
     def lower(self) -> tuple[LevelSettings, ...]:
