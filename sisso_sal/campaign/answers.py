@@ -9,9 +9,10 @@ from numbers import Real
 from typing import Any
 
 from sisso_sal.data.cells import LARGEST
+from sisso_sal.data.classes import is_class
 from sisso_sal.errors import DocumentError, OracleError
 from sisso_sal.ledger.arrays import problem_of
-from sisso_sal.ledger.events import LONGEST_CLASS, DetailsData
+from sisso_sal.ledger.events import DetailsData
 from sisso_sal.protocols import FAILURES, Answer, Receipt, Request
 from sisso_sal.system.documents import LONGEST_TEXT, one_line, record_of, shown
 
@@ -113,15 +114,15 @@ def class_in(value: Any) -> str | None:
 
     Examples
     --------
-    >>> class_in("rock salt"), class_in(221), class_in(1.5), class_in(" "), class_in("a\nb")
+    >>> class_in("rock salt"), class_in(221), class_in(1.5), class_in(" "), class_in("a\\nb")
     ('rock salt', '221', None, None, None)
     """
-    if isinstance(value, Real) and is_number(value) and float(value) == int(value):
-        return str(int(value))
+    if isinstance(value, Real) and is_number(value) and float(value).is_integer():
+        return str(int(float(value)))
     if not isinstance(value, str):
         return None
     name = value.strip()
-    return name if name and len(name) <= LONGEST_CLASS and name == one_line(name) else None
+    return name if is_class(name) else None
 
 
 def _problem(answer: Answer, of_classes: bool) -> str:

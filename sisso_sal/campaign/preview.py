@@ -82,7 +82,7 @@ def preview(
     learned = learn(space, settings, state, settings.batch, tools)
     columns = {"mean": learned.prediction.mean, "std": learned.prediction.std, "score": learned.scored.scores}
     proposals = [
-        {"id": space.ids[pick], **{name: finite(values[pick]) for name, values in columns.items()}, **reasons}
+        {"id": space.ids[pick], **{name: finite(float(values[pick])) for name, values in columns.items()}, **reasons}
         for pick, reasons in zip(learned.picks, reasons_of(learned), strict=True)
     ]
     return {**document, "iteration": learned.iteration, "proposals": proposals}

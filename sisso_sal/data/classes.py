@@ -10,9 +10,13 @@ from sisso_sal.data.columns import Column, ColumnFile, read_columns
 from sisso_sal.data.roles import Wanted, finder
 from sisso_sal.data.table import read_wanted
 from sisso_sal.errors import TableError
+from sisso_sal.system.printable import printable
 
 MOST_CLASSES = 50
 """A column with more different cells is no column of classes."""
+
+LONGEST_CLASS = 200
+"""Characters of the name of a class."""
 
 Classes = tuple[str, ...] | tuple[int, ...]
 
@@ -68,6 +72,17 @@ def class_labels(path: str | os.PathLike[str], target: str, id_name: str | None)
     return dict(zip(table.ids, names_of(np.asarray(table.target), classes), strict=True)) if classes else {}
 
 
+def is_class(name: str) -> bool:
+    """Whether a text can be the name of a class: not empty, not long, in one line.
+
+    Examples
+    --------
+    >>> is_class("rock salt"), is_class(""), is_class("x" * 201)
+    (True, False, False)
+    """
+    return 0 < len(name) <= LONGEST_CLASS and name == name.strip() == printable(name)
+
+
 def names_of(codes: np.ndarray, classes: Classes) -> tuple[str, ...]:
     """The name of the class of each of n rows as text, "" where its number is NaN.
 
@@ -84,6 +99,9 @@ def _codes(path: str, column: Column, fewest: int) -> tuple[np.ndarray, Classes]
     if column.values is None:
         cells = column.texts()
         classes = tuple(sorted({cell for cell in cells if cell}))
+        if strange := [name for name in classes if not is_class(name)]:
+            needed = f"names of classes of at most {LONGEST_CLASS} printable characters"
+            raise TableError(f"{path}: target column {shown(column.header)}: needs {needed}, found {shown(strange[0])}")
         number = {name: float(code) for code, name in enumerate(classes)}
         codes = np.array([number.get(cell, np.nan) for cell in cells])
     else:

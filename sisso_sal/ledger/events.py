@@ -17,7 +17,7 @@ LARGEST = 1e100
 """The largest size of a label, as in a table."""
 
 LONGEST_CLASS = 200
-"""Characters of the name of a class."""
+"""Characters of the name of a class, as in a table."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -93,7 +93,7 @@ def _known(view: RunView, plane: MaterialsMap, colour: str) -> Spec:
     known = np.flatnonzero(view.labelled)
     value = shortened(view.values("label")[known])
     name = view.target if view.is_of_classes else view.header
-    told = [plain(view.known_as[row]) for row in known] if view.is_of_classes else value
+    told = [plain(str(view.known_as[row])) for row in known] if view.is_of_classes else value
     return {
         "type": "scatter", "mode": "markers", "name": "known", "x": shortened(plane.x.values[known], 6),
         "y": shortened(plane.y.values[known], 6),
