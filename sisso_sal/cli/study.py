@@ -132,13 +132,11 @@ def replay(
         settings = settings.model_copy(update={"batch": 1})
     if settings.level:
         refuse_with_levels({"--acquisitions": acquisitions, "--estimate": estimate, "--plot": plot})
-    if settings.looks_for_classes and estimate is not None:
-        raise SettingsError(f"estimate: needs a target that is a number, found the goal '{settings.goal.strip()}'")
     _check_surrogates(layers, surrogates or _surrogates_compared(settings))
     strategies = _strategies(settings, surrogates, acquisitions)
     space = TableSpace(_labelled(read(table, settings, formula, with_gaps=bool(settings.level))))
     data = space.table
-    for column in (estimate,) if estimate is not None else _cheapest(settings, space):
+    for column in _estimates(estimate, settings, space):
         strategies.append(by_estimate(space, column, Goal.parse(settings.goal)))
     rules = Rules(
         goal=settings.goal, target_share=target_quantile, n_start=n_start, start=start, evaluations=evaluations,
@@ -180,12 +178,17 @@ def _draw(document: dict[str, Any], plot: Path, as_json: bool) -> None:
         show(f"\nThe figure is in {plot}")
 
 
-def _cheapest(settings, space) -> list[str]:
-    """The first low column in the target's unit, where there is one: taking the best estimates first needs no learning."""
+def _estimates(wanted: str | None, settings, space) -> list[str]:
+    """The column that is wanted, else the first low one in the target's unit, where there is one; none for classes.
+
+    Taking the best estimates first needs no learning.
+    """
     from sisso_sal.models.baseline import low_of
 
-    if settings.looks_for_classes:
-        return []
+    if settings.looks_for_classes and wanted is not None:
+        raise SettingsError(f"estimate: needs a target that is a number, found the goal '{settings.goal.strip()}'")
+    if settings.looks_for_classes or wanted is not None:
+        return [] if wanted is None else [wanted]
     unit = space.target.unit if space.target else ""
     known = {name for feature in space.features for name in (feature.name, feature.header) if feature.unit == unit}
     return [name for name in low_of(settings.ensemble.low, space) if name in known][:1]

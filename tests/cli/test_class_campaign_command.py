@@ -1,0 +1,112 @@
+"""The commands of a campaign over classes: what they print, and what they refuse in one line."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from test_commands import call, refused, strict  # isort: skip
+
+SMALL = (
+    *("--rung", "1", "--dim", "1", "--n-sis", "5", "--operators", "add,div", "--members", "4", "--threads", "1"),
+    *("--batch", "3", "--no-report", "--quiet"),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Rows that are cubic where a is larger than b, of which 20 are known, and a campaign that began."""
+    path = tmp_path_factory.mktemp("phases")
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({"name": [f"M{i:02d}" for i in range(40)]})
+    frame["a (AA)"], frame["b (AA)"] = rng.uniform(1, 2, (2, 40)).round(4)
+    frame["phase"] = np.where(frame["a (AA)"] > 1.1 * frame["b (AA)"], "cubic", "rock salt")
+    frame.to_csv(path / "truth.csv", index=False)
+    frame.loc[20:, "phase"] = ""
+    frame.to_csv(path / "table.csv", index=False)
+    call("discover", "table.csv", "--goal", "=cubic", *SMALL, "--out", "run", folder=path)
+    return path
+
+
+def test_proposals_are_probabilities_of_the_class(folder):
+    shown = call("discover", "table.csv", "--goal", "=cubic", *SMALL, "--out", "other", folder=folder).stdout
+    assert "goal =cubic" in shown
+    assert "Best candidates for phase:" in shown
+    assert "P(cubic)" in shown
+    assert "are expected to be cubic" in shown
+    assert "Best known" not in shown
+    assert "log_odds =" in shown
+    document = strict(
+        call("discover", "table.csv", "--goal", "=cubic", *SMALL, "--out", "run", "--json", folder=folder).stdout
+    )
+    assert all(0 < row["mean"] == row["probability"] < 1 for row in document["proposals"])
+    table = pd.read_csv(folder / "run" / "iter-0001" / "predictions.csv")
+    known = pd.read_csv(folder / "table.csv")["phase"]
+    assert table["class"].fillna("").tolist() == known.fillna("").tolist()
+    assert table["label"][:20].tolist() == (known[:20] == "cubic").astype(float).tolist()
+    assert table["mean"].between(0, 1).all()
+
+
+def test_what_would_be_proposed_and_the_state_speak_of_classes(folder):
+    shown = call("discover", "table.csv", "--goal", "=cubic", *SMALL, "--out", "dry", "--dry-run", folder=folder).stdout
+    assert "P(cubic)" in shown
+    assert not (folder / "dry").exists()
+    state = call("status", "run", folder=folder)
+    n = (pd.read_csv(folder / "table.csv")["phase"] == "cubic").sum()
+    assert f"{n} of 20 labels are cubic; {20 - n} rock salt" in state.stdout
+    assert "CLASS" in state.stderr
+
+
+def test_a_table_of_names_is_taken_in(folder):
+    call("discover", "table.csv", "--goal", "=cubic", *SMALL, "--out", "filed", folder=folder)
+    call("label", "filed", "--file", "truth.csv", folder=folder)
+    labels = [strict(line) for line in call("ledger", "filed", folder=folder).stdout.splitlines()]
+    told = {row["id"]: row["class"] for row in labels if row["event"] == "label"}
+    assert told == pd.read_csv(folder / "truth.csv").set_index("name")["phase"].to_dict()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["discover", "table.csv", "--goal", "=cubic", "--low", "a"], "low: needs a target that is a number, found the goal '=cubic'"),
+        (["discover", "table.csv", "--goal", "=cubic", "--oracle", "structure"],
+         "oracle: needs one of none, lookup:FILE, command:COMMAND for the classes =cubic, found 'structure'"),
+        (["discover", "table.csv", "--goal", "=cubic", "--pool", "truth.csv"],
+         "pool: needs a target that is a number, found the goal '=cubic'"),
+        (["replay", "truth.csv", "--goal", "=cubic", "--estimate", "a"],
+         "estimate: needs a target that is a number, found the goal '=cubic'"),
+        (["replay", "truth.csv", "--goal", "=cubic", "--surrogates", "process"],
+         "surrogate: needs one of sisso, forest, logistic for the classes =cubic, found 'process'"),
+        (["pareto", "table.csv", "--target", "a", "--target", "b", "--goal", "=cubic", "--goal", "min"],
+         "goal: needs min or max for each of two targets, found '=cubic'"),
+        (["label", "run", "M30", "cubic", "--error", "0.1"],
+         "label of 'M30': needs the name of a class, without an error, found 'cubic' ± 0.1"),
+        (["export", "run"],
+         "run: needs a run with formulas, found formulas of classes, which have no model file; its predictions are in "
+         "run/iter-0001/predictions.csv"),
+    ],
+)  # fmt: skip
+def test_what_does_not_work_is_refused_in_one_line(folder, arguments, told):
+    assert refused(*arguments, folder=folder) == f"error: {told}"
+
+
+def test_a_replay_compares_what_predicts_classes(folder):
+    quick = (
+        *SMALL[:-4],
+        "--n-start",
+        "8",
+        "--evaluations",
+        "6",
+        "--batch",
+        "3",
+        "--seeds",
+        "1",
+        "--workers",
+        "1",
+        "--quiet",
+    )
+    shown = call("replay", "truth.csv", "--goal", "=cubic", *[word for word in quick if word not in {"--threads", "1"}], "--seeds", "1",
+                 "--rung", "1", "--workers", "1", "--dim", "1", folder=folder).stdout  # fmt: skip
+    assert [
+        name for name in ("sisso hits", "forest hits", "logistic hits", "random", "distance") if name not in shown
+    ] == []
+    assert "best" not in shown
