@@ -91,8 +91,22 @@ def test_what_does_not_work_is_refused_in_one_line(folder, arguments, told):
 
 
 def test_a_replay_compares_what_predicts_classes(folder):
-    quick = "--rung 1 --dim 1 --n-sis 5 --operators add,div --members 4 --batch 3 --quiet".split()
-    starts = "--n-start 8 --evaluations 6 --seeds 1 --workers 1".split()
+    quick = [
+        "--rung",
+        "1",
+        "--dim",
+        "1",
+        "--n-sis",
+        "5",
+        "--operators",
+        "add,div",
+        "--members",
+        "4",
+        "--batch",
+        "3",
+        "--quiet",
+    ]
+    starts = ["--n-start", "8", "--evaluations", "6", "--seeds", "1", "--workers", "1"]
     shown = call("replay", "truth.csv", "--goal", "=cubic", *quick, *starts, folder=folder).stdout
     names = ("sisso hits", "forest hits", "logistic hits", "random", "distance")
     assert [name for name in names if name not in shown] == []
