@@ -10,7 +10,9 @@ from sisso_sal import Campaign
 from sisso_sal.errors import CampaignError, InputError, SettingsError, TableError
 from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.store import read_ledger
+from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.out_of_bag import out_of_bag, reliability_of_hits
+from sisso_sal.report.figures.saved import save_figures
 from sisso_sal.report.page.document import report_html
 from sisso_sal.report.run_view import RunView
 
@@ -182,6 +184,7 @@ def test_it_begins_without_a_hit_by_what_is_unlike_all_others(tmp_path, surrogat
 
 def test_the_report_speaks_of_classes_and_probabilities(table, tmp_path):
     pytest.importorskip("plotly")
+    pytest.importorskip("matplotlib")
     campaign = Campaign(table, goal="=cubic,rock salt", out=tmp_path / "run", **{**FORMULAS, "with_report": True})
     summary = campaign.step()
     page = (tmp_path / "run" / "report.html").read_text()
@@ -195,6 +198,11 @@ def test_the_report_speaks_of_classes_and_probabilities(table, tmp_path):
     assert sum(row["n"] for row in claims.rows) <= 20
     with pytest.raises(InputError, match="needs a target that is a number"):
         out_of_bag(view)
+    assert view.header == "P(cubic or rock salt)"
+    names = {path.name for path in save_figures(view, tmp_path / "figures", "png")}
+    assert names == {"map-1.png", "reliability.png", "learning-curve.png", "primaries.png"}
+    hits = np.cumsum([event["value"] for event in events(tmp_path / "run", "label")])
+    assert course(view).best.tolist() == [hits[-1]] * 20
     assert report_html(view).count("<h1>phase cubic or rock salt</h1>") == 1
     assert set(filter(None, view.known_as)) <= {"cubic", "hexagonal", "rock salt"}
 

@@ -152,12 +152,16 @@ def learning_curve(view: RunView, seen: Course, columns: int) -> Any:
 
 def _hits(view: RunView, seen: Course, columns: int) -> Any:
     """How many labels were hits, of classes."""
+    from matplotlib.ticker import MaxNLocator
+
     sheet = PaperSheet(columns, _FLAT)
     n = np.arange(1, len(seen.ids) + 1)
     sheet.axes.step(n, seen.best, where="post", color=VERMILION, linewidth=1.4, label="hits so far")
     sheet.axes.axvline(seen.n_start, color=_GREY, linewidth=0.8, linestyle="--", label="known at the start")
     sheet.label("x", TypesetLabel.of("labels"))
     sheet.label("y", TypesetLabel.of(f"hits: {plain(wanted_classes(view.summary))}"))
+    for axis in (sheet.axes.xaxis, sheet.axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
     return sheet.finish()
 
 
