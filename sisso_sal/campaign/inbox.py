@@ -88,7 +88,8 @@ class _Label(_NoteRecord):
                 raise CampaignError(f"{place}: needs the name of a class, without an error, found {found}")
             return name
         if isinstance(self.value, str) or not (math.isfinite(self.value) and abs(self.value) <= LARGEST):
-            raise CampaignError(f"{place}: needs a finite number, found {self.value}")
+            found = shown(self.value) if isinstance(self.value, str) else self.value
+            raise CampaignError(f"{place}: needs a finite number, found {found}")
         if self.error is not None and not 0 <= self.error <= LARGEST:
             raise CampaignError(f"{place}: needs an error >= 0, found {self.error}")
         return self.value
