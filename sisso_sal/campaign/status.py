@@ -14,7 +14,7 @@ from sisso_sal.campaign.stopping import UNUSABLE
 from sisso_sal.ledger.events import DetailsData
 from sisso_sal.ledger.lock import DriverProcess
 from sisso_sal.ledger.state import Case, Iteration, State
-from sisso_sal.settings import DONE, PEOPLE, is_left_to_people
+from sisso_sal.settings import DONE, PEOPLE, is_left_to_people, names_classes
 
 _CALIBRATION = ("rmse", "coverage95", "miscalibration_area", "scale")
 
@@ -230,7 +230,7 @@ def _next(document: dict[str, Any], for_people: list[tuple[str, str]]) -> str:
     if is_left_to_oracles and (at_oracles or not for_people):
         return f"run the discover command again: {_calculations(running)} running"
     id, level = for_people[0] if for_people else ("ID", "")
-    what = "CLASS" if document["classes"] else "VALUE"
+    what = "CLASS" if names_classes(document["goal"] or "") else "VALUE"
     first = f"{shlex.quote(id)} {what} --level {level}" if level else f"{shlex.quote(id)} {what}"
     by_hand = f"sisso-sal label {run} {first}, for this and the others"
     name, _, place = document["oracle"].partition(":")

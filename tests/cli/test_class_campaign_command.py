@@ -46,6 +46,17 @@ def test_proposals_are_probabilities_of_the_class(folder):
     assert table["mean"].between(0, 1).all()
 
 
+def test_a_flag_that_is_explained_stands_beside_its_candidate(folder):
+    frame = pd.read_csv(folder / "table.csv")
+    far = pd.DataFrame({"name": ["FAR"], "a (AA)": [9.0], "b (AA)": [1.0]})
+    pd.concat([frame, far]).to_csv(folder / "far.csv", index=False)
+    more = ("--surrogate", "logistic", "--batch", "2", "--no-report", "--quiet", "--out", "far")
+    shown = call("discover", "far.csv", "--goal", "=cubic", *more, folder=folder).stdout
+    assert "flags: F, far from all labelled materials" in shown
+    (row,) = (line for line in shown.splitlines() if line.startswith("1  FAR "))
+    assert row.endswith(" F")
+
+
 def test_what_would_be_proposed_and_the_state_speak_of_classes(folder):
     shown = call("discover", "table.csv", "--goal", "=cubic", *SMALL, "--out", "dry", "--dry-run", folder=folder).stdout
     assert "P(cubic)" in shown

@@ -287,7 +287,8 @@ def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int 
         stop = (summary.get("campaign") or {}).get("stop") or {}
         why = f": {stop['why']}" if stop.get("kind") == "budget" and summary.get("levels") else ""
         return [*lines, f"No candidate can be proposed{why}."]
-    marks = {mark.name: [p.get(mark.name, "") for p in proposals] for mark in occurring(proposals)}
+    marks = {"flags": [flags(p) for p in proposals]} if any(map(flags, proposals)) else {}
+    marks |= {mark.name: [p.get(mark.name, "") for p in proposals] for mark in occurring(proposals)}
     table = hits_table(summary, width, marks) if is_of_classes else _table(summary, suffix, width)
     lines += ["", f"Best candidates for {printable(target)}:", table]
     after = why_lines(proposals, width)
