@@ -14,17 +14,19 @@ if TYPE_CHECKING:
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.files import load_model, save_model
     from sisso_sal.models.multi_task import MultiTaskSISSO
+    from sisso_sal.models.multi_task_ensemble import MultiTaskSISSOEnsemble
     from sisso_sal.models.regressor import SISSORegressor
 
 __version__ = "0.1.0"
 __all__ = [
-    "Campaign", "MultiTaskSISSO", "SISSOClassifier", "SISSOClassifierEnsemble", "SISSOEnsemble", "SISSORegressor", "Table",
-    "__version__", "load_model", "read_table", "save_model",
+    "Campaign", "MultiTaskSISSO", "MultiTaskSISSOEnsemble", "SISSOClassifier", "SISSOClassifierEnsemble", "SISSOEnsemble",
+    "SISSORegressor", "Table", "__version__", "load_model", "read_table", "save_model",
 ]  # fmt: skip
 
 _HOMES = {
     "Campaign": "sisso_sal.api.campaign",
     "MultiTaskSISSO": "sisso_sal.models.multi_task",
+    "MultiTaskSISSOEnsemble": "sisso_sal.models.multi_task_ensemble",
     "SISSOClassifier": "sisso_sal.models.classifier",
     "SISSOClassifierEnsemble": "sisso_sal.models.class_ensemble",
     "SISSOEnsemble": "sisso_sal.models.ensemble",

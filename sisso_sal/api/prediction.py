@@ -14,6 +14,7 @@ from sisso_sal.data.table import Table, read_table
 from sisso_sal.errors import TableError
 from sisso_sal.models.ensemble_model import EnsembleModel
 from sisso_sal.models.needs import AnyModel, factor_of, is_made_from_formulas, lacks_columns, why_needed
+from sisso_sal.models.task_ensemble_model import FittedTaskEnsemble
 from sisso_sal.oxides.primary_features import featurize_table
 
 
@@ -31,7 +32,7 @@ def columns_for(
 
     Parameters
     ----------
-    model : FittedModels, EnsembleModel, FittedTasks or FittedClasses
+    model : FittedModels, EnsembleModel, FittedTasks, FittedTaskEnsemble or FittedClasses
     path : path
         A table; columns that the model does not know are left alone.
     id : str, optional
@@ -85,7 +86,7 @@ def _with_needed(model: AnyModel, path: Path, names: Table, id: str | None, tell
         except TableError as error:
             raise TableError(f"{error} ({why_needed(model, name)})") from error
     table = read_table(path, id=id, features=model.needed)
-    if isinstance(model, EnsembleModel) and len(model.needed) < len(model.primaries):
+    if isinstance(model, EnsembleModel | FittedTaskEnsemble) and len(model.needed) < len(model.primaries):
         try:
             whole = read_table(path, id=id, features=tuple(model.primaries))
             if whole.n_rows == table.n_rows:

@@ -129,14 +129,17 @@ def _formulas(model: Path, stored, form: str, chosen: dict[str, Any]) -> tuple[s
     member, dim, task, recommended = (chosen[name] for name in ("member", "dim", "task", "recommended"))
     from sisso_sal.export import export_model
     from sisso_sal.models.formulas import FittedModels
+    from sisso_sal.models.task_ensemble_model import FittedTaskEnsemble
     from sisso_sal.models.task_models import FittedTasks
 
     learned, scale, target, of_task = stored.model, 1.0, (stored.target, stored.target_unit), ""
-    if isinstance(learned, FittedTasks):
+    if isinstance(learned, FittedTasks | FittedTaskEnsemble):
         if task is None:
             raise SettingsError(f"task: needs one of {', '.join(learned.task_names)}, since this is a model of several")
         target = (stored.target if learned.task_column else task, learned.units.get(task, ""))
         of_task = task if learned.task_column else ""
+        if recommended and isinstance(learned, FittedTasks):
+            learned = learned.with_recommended()
         learned = learned.of_task(task)
     elif task is not None:
         raise SettingsError(f"task: needs a model of several tasks, found another one in {model}")
@@ -145,7 +148,7 @@ def _formulas(model: Path, stored, form: str, chosen: dict[str, Any]) -> tuple[s
             raise SettingsError("member: needs an ensemble, found a model file of one model; choose with --dim")
         if recommended and dim is not None:
             raise SettingsError(f"recommended: needs no --dim, found --dim {dim}")
-        learned = learned.with_recommended() if recommended else learned
+        learned = learned.with_recommended() if recommended and task is None else learned
         models = [_of_dimension(learned.models, dim)]
     else:
         models = list(learned.members)

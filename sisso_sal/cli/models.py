@@ -99,7 +99,7 @@ def fit(
 
     With --n-models the search is done again without each of ten parts of the materials. The recommended formula has the fewest
     terms whose error is within one standard error of the least, and of such formulas the fewest operators. With --task, or with
-    several --target, one descriptor is found for all tasks, with coefficients of each.
+    several --target, one descriptor is found for all tasks, with coefficients of each; --members makes an ensemble of them.
 
     \b
     Examples:
@@ -128,18 +128,20 @@ def fit(
     of_model = {name: value for name, value in options.items() if "select" not in name}
     settings = load(config, {"target": asked, "id": id_column, **model_changes(of_model)}, ensemble=is_ensemble)
     selection, silent = selection_of(options, settings.seed), quiet or as_json
-    of_one_model = {"n-models": n_models, "select": selection} | _asked_of(settings.model)
+    of_one_task = {"select": selection} | _asked_of(settings.model)
     check_sisso_output(sisso_output, settings, is_ensemble, force)
     if has_tasks:
-        refuse("needs one task, found several", of_one_model | of_class)
+        refuse("needs one task, found several", of_one_task | of_class)
         work = {"threads": threads, "executor": executor, "n_workers": n_workers, "silent": silent}
-        work |= of_tasks | {"sisso_output": sisso_output}
+        work |= of_tasks | {"sisso_output": sisso_output, "n_models": n_models, "is_ensemble": is_ensemble}
+        if is_ensemble and (doubt := settings.ensemble.doubt()):
+            note(doubt)
         model, document = fit_tasks(table, target, settings, formula, work)
         tell = tell_tasks
     elif is_of_classes(table, settings.target, of_class):
         numbers = {"members": is_ensemble, "workers": n_workers, "executor": executor != "local"}
         numbers |= {"criterion": of_tasks["criterion"]} | _asked_of_numbers(settings)
-        refuse("needs a target that is a number, found classes", of_one_model | numbers)
+        refuse("needs a target that is a number, found classes", {"n-models": n_models} | of_one_task | numbers)
         if of_class.get("criterion") != "overlap":
             refuse("needs --criterion overlap, SISSO's own, for classes", {"sisso-output": sisso_output})
         model, document = fit_classes(table, settings, formula, of_class, threads, silent, sisso_output)
@@ -175,20 +177,28 @@ def _tell_next(out: Path | None, learned) -> None:
     if out is None:
         next_step("add --out model.json to save the model for predict and export")
         return
-    which = _which(learned)
-    recommended = which if which == " --recommended" else ""
-    next_step(f"sisso-sal predict {out} OTHER_TABLE{recommended}, or sisso-sal export {out}{which} --format python")
+    recommended, task = _recommended_other(learned), _task_of(learned)
+    next_step(
+        f"sisso-sal predict {out} OTHER_TABLE{recommended}, or sisso-sal export {out}{task}{recommended} --format python"
+    )
 
 
-def _which(learned) -> str:
-    """Options without which `export` refuses such a model, or takes another formula than the recommended one."""
+def _task_of(learned) -> str:
+    """The option without which `export` refuses a model of several tasks; it names the first."""
+    from sisso_sal.models.task_ensemble_model import FittedTaskEnsemble
+    from sisso_sal.models.task_models import FittedTasks
+
+    is_of_tasks = isinstance(learned, FittedTasks | FittedTaskEnsemble)
+    return f" --task {shlex.quote(learned.task_names[0])}" if is_of_tasks else ""
+
+
+def _recommended_other(learned) -> str:
+    """The option without which another formula than the recommended one is taken."""
     from sisso_sal.models.formulas import FittedModels
     from sisso_sal.models.task_models import FittedTasks
 
-    if isinstance(learned, FittedTasks):
-        return f" --task {shlex.quote(learned.task_names[0])}"
-    is_other = isinstance(learned, FittedModels) and learned.recommended not in (None, learned.model)
-    return " --recommended" if is_other else ""
+    has_best = isinstance(learned, FittedModels | FittedTasks) and learned.recommended not in (None, learned.model)
+    return " --recommended" if has_best else ""
 
 
 def _save(path: Path, model, target: dict[str, str]) -> None:
@@ -210,11 +220,15 @@ def _asked_of_numbers(settings: CampaignSettings) -> dict[str, Any]:
 
 def _chosen(learned, is_recommended: bool):
     """The model of a file, with its recommended formula if that is wanted."""
+    from sisso_sal.models.class_formulas import FittedClasses
     from sisso_sal.models.formulas import FittedModels
+    from sisso_sal.models.task_models import FittedTasks
 
     if not is_recommended:
         return learned
-    if not isinstance(learned, FittedModels):
+    if isinstance(learned, FittedClasses):
+        raise SettingsError("recommended: needs a model file of numbers, found one of classes")
+    if not isinstance(learned, FittedModels | FittedTasks):
         raise SettingsError("recommended: needs a model file of one model, found an ensemble")
     return learned.with_recommended()
 
@@ -248,24 +262,23 @@ def predict(model, table, id_column, formula, task, recommended, out, force, as_
     from sisso_sal.data.spreadsheet import csv_of
     from sisso_sal.models.class_formulas import FittedClasses
     from sisso_sal.models.files import read_any_model
+    from sisso_sal.models.task_ensemble_model import FittedTaskEnsemble
     from sisso_sal.models.task_models import FittedTasks
     from sisso_sal.protocols.cause import counted, in_words
     from sisso_sal.report.text.left_out import remarks_text
 
     check_free(out, force)
     stored = read_any_model(model_file(model))
-    learned = stored.model
-    if recommended and isinstance(learned, FittedTasks | FittedClasses):
-        kind = "several tasks" if isinstance(learned, FittedTasks) else "classes"
-        raise SettingsError(f"recommended: needs a model file of one task and of numbers, found one of {kind}")
-    if task is not None and not isinstance(learned, FittedTasks):
+    learned = _chosen(stored.model, recommended)
+    is_of_tasks = isinstance(learned, FittedTasks | FittedTaskEnsemble)
+    if task is not None and not is_of_tasks:
         raise SettingsError(f"task: needs a model of several tasks, found another one in {model}")
-    if isinstance(learned, FittedTasks):
+    if is_of_tasks:
         data, frame = predict_tasks(learned, table, id_column, formula, task)
     elif isinstance(learned, FittedClasses):
         data, frame = predicted_classes(learned, table, id_column, formula)
     else:
-        data, frame = _predicted(_chosen(learned, recommended), table, id_column, formula)
+        data, frame = _predicted(learned, table, id_column, formula)
     for line in remarks_text(data):
         note(line)
     undefined = np.isnan(frame["probability" if isinstance(learned, FittedClasses) else "mean"])
@@ -285,7 +298,7 @@ def predict(model, table, id_column, formula, task, recommended, out, force, as_
         )
     else:
         write(csv_of(frame), out, force)
-    which = " --recommended" if recommended else _which(learned) if isinstance(learned, FittedTasks) else ""
+    which = _task_of(learned) + (" --recommended" if recommended else "")
     next_step(f"sisso-sal export {model}{which} --format latex, for the formulas behind it", err=True)
 
 

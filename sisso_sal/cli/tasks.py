@@ -12,7 +12,7 @@ import click
 from sisso_sal.cli import known_values
 from sisso_sal.cli.help import panel
 from sisso_sal.cli.options import at_work, dumps
-from sisso_sal.cli.terminal import emit, fail, note, show
+from sisso_sal.cli.terminal import emit, fail, note, show, width
 from sisso_sal.data.headers import split_header
 from sisso_sal.errors import SettingsError, TableError
 from sisso_sal.system.progress import Progress
@@ -55,9 +55,8 @@ def check_tasks(options: dict[str, Any], others: dict[str, Any], n_targets: int,
     for name in ("same_sign", "task_weighting"):
         if options[name] and not has_tasks:
             raise SettingsError(f"{name.replace('_', '-')}: needs --task or several --target, found one task")
-    if is_ensemble and (has_tasks or options["criterion"]):
-        name = "criterion" if options["criterion"] else "task" if options["task"] else "target"
-        raise SettingsError(f"{name}: several tasks and other criteria are fitted by one model, found --members")
+    if is_ensemble and options["criterion"]:
+        raise SettingsError("criterion: needs a fit of one model, found --members")
     if has_tasks and others.get("low"):
         raise SettingsError("low: needs one task, found several")
     return has_tasks
@@ -75,102 +74,146 @@ def fit_tasks(table: Path, targets: tuple[str, ...], settings, formula: str | No
     formula : str, optional
         Column of formulas from which the features are made.
     options : dict
-        Those of `TASKS`, and ``threads``, ``executor``, ``n_workers`` and ``silent``; the files of SISSO go to ``sisso_output``.
+        Those of `TASKS`, and ``threads``, ``executor``, ``n_workers`` and ``silent``; ``n_models``; whether it ``is_ensemble``; the
+        files of SISSO go to ``sisso_output``.
     """
-    from sisso_sal.models.stored import StoredModel
-    from sisso_sal.models.task_models import find_task_formulas
+    from sisso_sal.cli.task_tables import read_tasks
+    from sisso_sal.models.task_models import FittedTasks
 
-    training, column, units, remarks = _of_targets(table, targets, settings, formula) if len(targets) > 1 else (
-        _of_column(table, settings, formula, options["task"])
-    )  # fmt: skip
-    formulas = settings.model.estimator_parameters()
-    parameters = {name: value for name, value in formulas.items() if name != "param_operators"} | {
-        "threads": options["threads"],
-        "same_sign": options["same_sign"],
-        "task_weighting": options["task_weighting"] or "tasks",
-        "criterion": options["criterion"] or "rmse",
-    }
-    from sisso_sal.models.multi_task import check_task_settings
-
-    check_task_settings(parameters)
+    if options["is_ensemble"]:
+        _check_ensemble(settings)
+    samples = read_tasks(table, targets, settings, formula, options["task"])
     start = time.perf_counter()
     with (
         at_work(options["executor"], options["n_workers"], options["threads"]),
         Progress("screening", options["silent"]) as progress,
     ):
-        folder = options.get("sisso_output")
-        model = find_task_formulas(parameters, training, column, units, progress, with_subspaces=folder is not None)
+        fit = _fit_ensemble if options["is_ensemble"] else _fit_models
+        stored = fit(samples, settings, options, progress)
     about: dict[str, Any] = {"seconds": round(time.perf_counter() - start, 4), "seed": settings.seed}
-    if folder is not None:
+    if (folder := options.get("sisso_output")) is not None and isinstance(stored.model, FittedTasks):
         from sisso_sal.cli.fitting import write_files
         from sisso_sal.export.sisso_parts import FitOfTasks, files_of_tasks
 
-        fit = FitOfTasks(model, training, parameters, about["seconds"])
-        about["sisso_output"] = write_files(folder, files_of_tasks(fit))
-    target = (training.target, training.target_unit)
-    return StoredModel(model, parameters, *target), _document(model, target, remarks) | about
+        written = FitOfTasks(stored.model, samples.table, stored.settings, about["seconds"])
+        about["sisso_output"] = write_files(folder, files_of_tasks(written))
+    told = _ensemble_document(stored) if options["is_ensemble"] else _models_document(stored)
+    document = _document(stored) | told | samples.remarks
+    if options["is_ensemble"]:
+        document["materials"] = samples.materials
+    return stored, document | about
 
 
-def _of_column(path: Path, settings, formula: str | None, task: str):
-    """Samples of all tasks that a column names."""
-    import numpy as np
+def _check_ensemble(settings) -> None:
+    """Refuse settings of an ensemble that are for one task.
 
-    from sisso_sal.api.inputs import constant_where_known, read_candidates
-    from sisso_sal.models.inputs import table_of
-    from sisso_sal.spaces.table import TableSpace
-
-    data = read_candidates(path, settings, formula, task=task, tell=note)
-    data = constant_where_known(data, note) if settings.model.intercept else data
-    space, known = TableSpace(data), np.flatnonzero(data.labelled)
-    name = str(data.task_name)
-    tasks = np.array(data.text[name])[known]
-    if not all(tasks):
-        row = int(known[np.flatnonzero(tasks == "")[0]])
-        raise TableError(f"{data.path}: row {data.ids[row]}: column '{name}' needs a task, found an empty cell")
-    table = replace(table_of(space, known, space.labels[known]), tasks=tasks)
-    return table, name, dict.fromkeys(table.task_names, data.target_unit), data.remarks()
+    Raises
+    ------
+    SettingsError
+    """
+    for option, value, default in (
+        ("transform", settings.ensemble.transform, "none"),
+        ("loss", settings.ensemble.loss, "squared"),
+    ):
+        if value != default:
+            raise SettingsError(f"{option}: needs one task, or {default} with several, found {value}")
 
 
-def _of_targets(path: Path, targets: tuple[str, ...], settings, formula: str | None):
-    """Samples of all target columns, a task each; a material may be known for some of them."""
-    import numpy as np
-
-    from sisso_sal.api.inputs import read_targets_of
-    from sisso_sal.models.inputs import table_of
-    from sisso_sal.spaces.table import TableSpace
-
-    tables = read_targets_of(path, targets, settings, formula, note)
-    parts, units = [], {}
-    for data in tables:
-        space, known = TableSpace(data), np.flatnonzero(data.labelled)
-        name = str(data.target_name)
-        part = table_of(space, known, space.labels[known])
-        parts.append(replace(part, tasks=np.full(len(known), name)))
-        units[name] = data.target_unit
-    first = parts[0]
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("X", "y", "weights", "tasks")}
-    groups = np.arange(len(joined["y"]))
-    unit = first.target_unit if len({*units.values()}) == 1 else ""
-    table = replace(first, **joined, groups=groups, target=", ".join(units), target_unit=unit)
-    return table, "", units, tables[0].remarks()
+def _parameters(settings, options: dict[str, Any]) -> dict[str, Any]:
+    """Parameters that one model of tasks and an ensemble have in common."""
+    formulas = settings.model.estimator_parameters()
+    return {name: value for name, value in formulas.items() if name != "param_operators"} | {
+        "threads": options["threads"],
+        "same_sign": options["same_sign"],
+        "task_weighting": options["task_weighting"] or "tasks",
+    }
 
 
-def _document(model, target: tuple[str, str], remarks: dict[str, Any]) -> dict[str, Any]:
-    counts = model.counts
+def _fit_models(samples, settings, options: dict[str, Any], progress):
+    """The best models of each dimension, with the parameters of a `MultiTaskSISSO`."""
+    from sisso_sal.models.multi_task import check_task_settings
+    from sisso_sal.models.stored import StoredModel
+    from sisso_sal.models.task_models import find_task_formulas
+
+    parameters = _parameters(settings, options) | {"criterion": options["criterion"] or "rmse"}
+    parameters |= {"n_models": options["n_models"]}
+    check_task_settings(parameters)
+    has_files = options.get("sisso_output") is not None
+    table, column = samples.table, samples.task_column
+    model = find_task_formulas(parameters, table, column, samples.units, progress, with_subspaces=has_files)
+    return StoredModel(model, parameters, table.target, table.target_unit)
+
+
+def _fit_ensemble(samples, settings, options: dict[str, Any], progress):
+    """An ensemble, with the parameters of a `MultiTaskSISSOEnsemble`."""
+    from sisso_sal.models.multi_task_ensemble import task_recipe
+    from sisso_sal.models.stored import StoredModel
+    from sisso_sal.models.task_assembly import fit_task_ensemble
+    from sisso_sal.models.task_ensemble_records import ONE_TASK
+
+    own = {name: value for name, value in settings.ensemble.estimator_parameters().items() if name not in ONE_TASK}
+    parameters = _parameters(settings, options) | own | {"random_state": settings.seed}
+    table = samples.table
+    fit = fit_task_ensemble(
+        task_recipe(parameters), table, samples.composition, task_column=samples.task_column, units=samples.units,
+        progress=progress,
+    )  # fmt: skip
+    return StoredModel(fit.model, parameters, table.target, table.target_unit)
+
+
+def _document(stored) -> dict[str, Any]:
+    """What models and ensembles of several tasks have in common."""
+    model, counts = stored.model, stored.model.counts
     return {
-        "target": {"name": target[0], "unit": target[1]},
+        "target": {"name": stored.target, "unit": stored.target_unit},
         "task_column": model.task_column,
         "tasks": [
             {"name": name, "unit": model.units[name], "n_samples": number} for name, number in model.n_of_task.items()
         ],
-        "models": [_model_document(one, {*model.units.values()}) for one in model.models],
         "n_features": counts.n_features,
         "rejected": counts.rejected,
         "complete": counts.is_complete,
         "n_singular": counts.n_singular,
         "n_samples": counts.n_samples,
-        **remarks,
     }
+
+
+def _models_document(stored) -> dict[str, Any]:
+    model = stored.model
+    units = {*model.units.values()}
+    document: dict[str, Any] = {"models": [_model_document(one, units) for one in model.models]}
+    if stored.settings["n_models"] is None:
+        return document
+    best = model.recommended
+    return document | {
+        "alternatives": [[_model_document(one, units) for one in models] for models in model.alternatives],
+        "trade_off": model.trade_off.to_json() if model.trade_off else None,
+        "recommended": _model_document(best, units) if best else None,
+    }
+
+
+def _ensemble_document(stored) -> dict[str, Any]:
+    model = stored.model
+    units = {*model.units.values()}
+    tasks = []
+    for name, one in model.ensembles.items():
+        tasks.append(
+            {
+                "name": name,
+                "unit": model.units[name],
+                "n_samples": one.counts.n_samples,
+                "rmse_of_mean": model.rmse_of_mean[name],
+                "correction": one.correction.kind if one.correction else "none",
+                "sigma": "recalibrated" if one.recalibration and one.recalibration.kind != "none" else "raw",
+                "calibration": one.calibration.as_dict() if one.calibration else None,
+                "formula_calibration": one.formula_calibration.as_dict() if one.formula_calibration else None,
+            }
+        )
+    told = [_model_document(model.member(number), units) | {"member": number} for number in model.typical_members()]
+    chosen = {name: model.first.chosen[name] for name in ("rung", "dim")}
+    about = {"n_members": len(model.first.members), **chosen, "choices": model.choices}
+    about["shared_correction"] = model.shared_correction is not None
+    return about | {"models": told, "recurrence": model.first.recurrence(), "tasks": tasks}
 
 
 def _model_document(model, target_units: set[str]) -> dict[str, Any]:
@@ -199,14 +242,14 @@ def _model_document(model, target_units: set[str]) -> dict[str, Any]:
         for name, own in model.tasks.items()
     }
     errors = {"rmse": model.rmse, "max_abs_error": model.max_abs_error}
-    return {"dimension": model.dimension, **errors, "terms": terms, "tasks": tasks}
+    return {"dimension": model.dimension, **errors, "complexity": model.complexity, "terms": terms, "tasks": tasks}
 
 
 def tell_tasks(document: dict[str, Any], as_json: bool) -> None:
     """Print the descriptors and the coefficients of each task; after an interrupted search the program ends here."""
     from sisso_sal.report.text.tasks import tasks_text
 
-    emit(dumps(document)) if as_json else show(tasks_text(document))
+    emit(dumps(document)) if as_json else show(tasks_text(document, width()))
     if not document["complete"]:
         fail("interrupted: these are the best models so far, the search was not finished", 130)
 
@@ -229,11 +272,27 @@ def predict_tasks(learned, table: Path, id_column: str | None, formula: str | No
     else:
         tasks, ids = np.repeat(names, len(ids)), np.tile(ids, len(names))
         columns = {name: np.tile(values, len(names)) for name, values in columns.items()}
-    mean, valid = learned.predict_with_validity(columns, tasks)
-    reasons = learned.reasons(columns, tasks)
+    told = _told(learned, data, columns, tasks)
     roles = {learned.task_column, *(names if not learned.task_column else ())}
     data = replace(data, left_out=tuple(one for one in data.left_out if split_header(one.name)[0] not in roles))
-    return data, pd.DataFrame({"id": ids, "task": tasks, "mean": mean, "valid": valid, "reason": reasons})
+    return data, pd.DataFrame({"id": ids, "task": tasks, **told})
+
+
+def _told(learned, data, columns: dict[str, Any], tasks) -> dict[str, Any]:
+    """What one model, or an ensemble, predicts: a column for each thing that is said."""
+    import numpy as np
+
+    from sisso_sal.models.task_ensemble_model import FittedTaskEnsemble
+    from sisso_sal.spaces.table import TableSpace
+
+    if not isinstance(learned, FittedTaskEnsemble):
+        mean, valid = learned.predict_with_validity(columns, tasks)
+        return {"mean": mean, "valid": valid, "reason": learned.reasons(columns, tasks)}
+    shares = TableSpace(data).composition
+    if shares is None and learned.has_shares:
+        note("the correction of this ensemble uses compositions, but the ids of the table are no formulas")
+    shares = None if shares is None else np.tile(shares, (len(tasks) // len(shares), 1))
+    return learned.predict(columns, tasks, shares).as_columns()
 
 
 def _task_cells(data, path: Path, column: str, names: tuple[str, ...]):

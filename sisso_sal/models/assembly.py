@@ -141,7 +141,7 @@ def assemble(
         unseen[m, order] = problem.weights == 0
     unseen &= present
     choices = [
-        _Choice(stage, form, dim, members, *_errors(recipe, table, members, unseen, order))
+        _Choice(stage, form, dim, members, *out_of_bag_errors(recipe, table, members, unseen, order))
         for stage, form, dim, members in _members(recipe, table, stages, draw)
     ]
     best = min(choices, key=lambda choice: (choice.mae, choice.stage.rung, choice.dim, choice.form))
@@ -155,12 +155,12 @@ def assemble(
         chosen=best.place,
         choices=[choice.as_dict() for choice in choices],
         primaries=table.primaries,
-        labelled=_features(table, rows),
+        labelled=features_of(table, rows),
         counts=_counts(stages, best.stage, int(present.sum())),
         certain=_certain(beliefs, list(names), best) if beliefs else None,
         low=_begun(recipe, table, best, rows),
     )
-    judged = _judged(recipe, table, model, unseen, rows, composition, earlier)
+    judged = judged_ensemble(recipe, table, model, unseen, rows, composition, earlier)
     return judged if model.low is None else _compared(recipe, table, judged, stages[0], draw, rows)
 
 
@@ -229,7 +229,7 @@ def _alone(
     mean, sigma = np.full(len(table.y), np.nan), np.full(len(table.y), np.nan)
     mean[rows], sigma[rows] = said, low.spread
     floor = judged.model.floor
-    calibration, recalibration = _calibrated(recipe.recalibrate, table, mean, sigma, rows, floor)
+    calibration, recalibration = calibrated(recipe.recalibrate, table, mean, sigma, rows, floor)
     chosen = _place(stage, 0, form)
     choices = judged.model.choices
     if chosen not in [{name: one[name] for name in chosen} for one in choices]:
@@ -247,13 +247,15 @@ def _counts(stages: Sequence[Stage], chosen: Stage, n_samples: int) -> SearchCou
     return replace(chosen.solved.counts, n_samples=n_samples, n_singular=n_singular, is_complete=is_complete)
 
 
-def _features(table: TrainingTable, rows: np.ndarray) -> np.ndarray:
+def features_of(table: TrainingTable, rows: np.ndarray) -> np.ndarray:
     """ndarray (n, n_primary): primary features of some samples, columns in the order of the names."""
     columns = table.columns()
     return np.column_stack([columns[name][rows] for name in table.primaries])
 
 
-def _errors(recipe: EnsembleRecipe, table: TrainingTable, members, unseen, order) -> tuple[float, float, float]:
+def out_of_bag_errors(
+    recipe: EnsembleRecipe, table: TrainingTable, members, unseen, order
+) -> tuple[float, float, float]:
     """Out-of-bag mean absolute and root mean square error, and the standard error of the first; infinite where none is known."""
     values, valid, _ = evaluated(Program.of(members), table.columns())
     mean, _ = aggregate(values, valid & unseen, 1, mean=recipe.aggregation)
@@ -266,7 +268,7 @@ def _errors(recipe: EnsembleRecipe, table: TrainingTable, members, unseen, order
     return float(size.mean()), float(np.sqrt(np.mean(size**2))), mae_error
 
 
-def _judged(
+def judged_ensemble(
     recipe: EnsembleRecipe, table: TrainingTable, model: EnsembleModel, unseen, order, composition, earlier
 ) -> Assembled:
     """Out-of-bag predictions, the correction that is learned from them, and the calibration of both."""
@@ -274,22 +276,24 @@ def _judged(
     formula, _ = aggregated(values, valid & unseen, 1, recipe.aggregation)
     _, spread = aggregated(values, valid & unseen, 2, recipe.aggregation)
     floor = recipe.floor(table.y[order])
-    calibration, recalibration = _calibrated(recipe.recalibrate, table, formula, spread, order, floor)
+    calibration, recalibration = calibrated(recipe.recalibrate, table, formula, spread, order, floor)
     model = replace(
         model, calibration=calibration, formula_calibration=calibration, recalibration=recalibration, floor=floor
     )
     known = model.known_before(table.columns(), len(table.y))
-    correction = _learned(recipe, table, model, model.link.forward(formula), known, order, composition, earlier)
+    correction = learned_correction(
+        recipe, table, model, model.link.forward(formula), known, order, composition, earlier
+    )
     if correction is None:
         return Assembled(model, formula, spread)
     mean, std = np.full(len(table.y), np.nan), np.full(len(table.y), np.nan)
     mean[order], std[order] = model.link.back(correction.left_out_mean + known[order], correction.left_out_std)
-    calibration, recalibration = _calibrated(recipe.recalibrate, table, mean, std, order, floor)
+    calibration, recalibration = calibrated(recipe.recalibrate, table, mean, std, order, floor)
     model = replace(model, correction=correction, calibration=calibration, recalibration=recalibration)
     return Assembled(model, mean, std)
 
 
-def _learned(
+def learned_correction(
     recipe: EnsembleRecipe, table: TrainingTable, model: EnsembleModel, formula, known, rows, composition, earlier
 ):
     """The correction, from transformed out-of-bag means `formula` (n_samples,); None where too little is known.
@@ -308,13 +312,13 @@ def _learned(
     if np.ptp(labels) == 0:
         return None
     shares = None if composition is None else composition[rows]
-    features, seed = _features(table, rows), int(recipe.seed)
+    features, seed = features_of(table, rows), int(recipe.seed)
     errors = None if table.errors is None else model.link.forward_error(table.y[rows], table.errors[rows])
     provenance = Provenance(table.groups[rows], errors)
     return Correction(recipe.correction, features, formula, labels, seed, shares, Kernels(earlier=earlier), provenance)
 
 
-def _calibrated(
+def calibrated(
     kind: str, table: TrainingTable, mean, sigma, rows, floor: float
 ) -> tuple[Calibration | None, Recalibration | None]:
     """Both from the rows with an error and a spread, in canonical order; None where there are none."""

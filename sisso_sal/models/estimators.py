@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,6 +63,7 @@ def ensemble_table(
     composition: Any = None,
     groups: Any = None,
     errors: Any = None,
+    tasks: Any = None,
 ) -> TrainingTable:
     """`training_table` of an estimator with `units`, and which samples are one material; see `grouped`.
 
@@ -74,15 +76,19 @@ def ensemble_table(
     groups : array (n_samples,), optional
     errors : array (n_samples,), optional
         Standard deviations of the labels, in the target's unit.
+    tasks : array (n_samples,), optional
+        Names of the samples' tasks, where there are several.
 
     Raises
     ------
     FitError
-        There are other compositions, groups or errors than samples, or an error is negative or not finite.
+        There are other compositions, groups, errors or tasks than samples, or an error is negative or not finite.
     """
     table = training_table(estimator, estimator.units, X, y, sample_weight)  # pyright: ignore[reportAttributeAccessIssue]
     shares = checked_composition(composition, len(table.y))
     numbers, grouping = grouped(table.X, groups, shares, column=_header_of(groups, ""))
+    if tasks is not None:
+        table = replace(table, tasks=names_of_tasks(tasks, len(table.y)))
     if errors is not None:
         table = table.with_errors(_checked_errors(errors, len(table.y)))
     return table.in_groups(numbers, grouping)
@@ -129,6 +135,24 @@ def columns_of(estimator: Any, X: Any) -> Mapping[str, np.ndarray]:
         return X
     rows = np.asarray(validate_data(estimator, X, dtype=np.float64, reset=False))
     return dict(zip(estimator.primaries_, np.ascontiguousarray(rows.T), strict=True))
+
+
+def names_of_tasks(tasks: Any, n: int) -> np.ndarray:
+    """ndarray (n,) of str; one name or number stands for all rows.
+
+    Raises
+    ------
+    FitError
+        There are other names than rows, or an empty one.
+    """
+    names = np.array([str(task) for task in ([tasks] * n if np.ndim(tasks) == 0 else tasks)], dtype=object)
+    if len(names) != n:
+        raise FitError(f"tasks: needs a name for each of {n} samples, found {len(names)}")
+    if not all(names):
+        raise FitError(
+            f"tasks: needs a name for each sample, found none for sample {int(np.flatnonzero(names == '')[0]) + 1}"
+        )
+    return names.astype(str)
 
 
 def _header_of(y: object, otherwise: str = "y") -> str:

@@ -16,6 +16,8 @@ from sisso_sal.models.needs import AnyModel, Model
 from sisso_sal.models.record_types import read_record
 from sisso_sal.models.records import EnsembleRecord, RegressorRecord
 from sisso_sal.models.stored import StoredModel
+from sisso_sal.models.task_ensemble_model import FittedTaskEnsemble
+from sisso_sal.models.task_ensemble_records import TaskEnsembleRecord
 from sisso_sal.models.task_models import FittedTasks
 from sisso_sal.models.task_records import TasksRecord
 from sisso_sal.system.documents import LARGE, json_of, read_bytes, shown
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from sisso_sal.models.classifier import SISSOClassifier
     from sisso_sal.models.ensemble import SISSOEnsemble
     from sisso_sal.models.multi_task import MultiTaskSISSO
+    from sisso_sal.models.multi_task_ensemble import MultiTaskSISSOEnsemble
     from sisso_sal.models.regressor import SISSORegressor
 
 FORMAT = "sisso-sal model"
@@ -63,7 +66,7 @@ def model_document(model: Storable, target: str, target_unit: str = "") -> dict[
 
 def load_model(
     path: str | os.PathLike[str], *, formulas_only: bool = False
-) -> tuple[SISSORegressor | SISSOEnsemble | MultiTaskSISSO | SISSOClassifier, str, str]:
+) -> tuple[SISSORegressor | SISSOEnsemble | MultiTaskSISSO | MultiTaskSISSOEnsemble | SISSOClassifier, str, str]:
     """Read a model file as a scikit-learn estimator.
 
     Parameters
@@ -73,7 +76,7 @@ def load_model(
 
     Returns
     -------
-    model : SISSORegressor, SISSOEnsemble, MultiTaskSISSO or SISSOClassifier
+    model : SISSORegressor, SISSOEnsemble, MultiTaskSISSO, MultiTaskSISSOEnsemble or SISSOClassifier
         Its columns are `feature_names_in_`, sorted by name.
     target, target_unit : str
 
@@ -92,6 +95,10 @@ def load_model(
         return SISSORegressor.fitted(model, settings, *named), *named
     if isinstance(model, FittedTasks):
         return MultiTaskSISSO.fitted(model, settings, *named), *named
+    if isinstance(model, FittedTaskEnsemble):
+        from sisso_sal.models.multi_task_ensemble import MultiTaskSISSOEnsemble
+
+        return MultiTaskSISSOEnsemble.fitted(model, settings, *named), *named
     if isinstance(model, FittedClasses):
         from sisso_sal.models.classifier import SISSOClassifier
 
@@ -116,7 +123,7 @@ def read_model(path: str | os.PathLike[str], *, formulas_only: bool = False) -> 
     model = stored.model
     if isinstance(model, FittedClasses):
         raise ModelFileError(f"{path}: needs a model that predicts a number, found a classifier; predict takes it")
-    if isinstance(model, FittedTasks):
+    if isinstance(model, FittedTasks | FittedTaskEnsemble):
         n = len(model.task_names)
         raise ModelFileError(f"{path}: needs a model of one task, found one of {n} tasks; predict and export take it")
     return StoredModel(model, stored.settings, stored.target, stored.target_unit)
@@ -166,6 +173,10 @@ def _restored(document: Mapping[str, Any], formulas_only: bool) -> StoredModel[A
         record = read_record(TasksRecord, document)
         settings = record.settings.model_dump()
         return StoredModel(FittedTasks.of_file(record), settings, record.target.name, record.target.unit)
+    elif document["kind"] == "task_ensemble":
+        record = read_record(TaskEnsembleRecord, document)
+        ensemble = FittedTaskEnsemble.of_file(record, formulas_only=formulas_only)
+        return StoredModel(ensemble, record.settings.model_dump(), record.target.name, record.target.unit)
     elif document["kind"] == "classifier":
         record = read_record(ClassifierRecord, document)
         settings = record.settings.model_dump()

@@ -27,7 +27,7 @@ from sisso_sal.models.magnitudes import check_labels
 from sisso_sal.models.products import as_product, check_regression, logged
 from sisso_sal.models.records import RegressorRecord, file_document
 from sisso_sal.models.search_counts import SearchCounts
-from sisso_sal.models.trade_off import Folds, Searches, TradeOff, folds_of, trade_off
+from sisso_sal.models.trade_off import NO_FOLDS, Searches, TradeOff, folds_of, trade_off
 from sisso_sal.protocols import Cause, Progress
 from sisso_sal.system.costs import announce
 
@@ -233,7 +233,7 @@ def find_formulas(
             found.alternatives, table.primaries, found.counts, found.low, found.choices, found.trade_off
         )
     every = np.ones(len(prepared.names), dtype=bool)
-    folds = folds_of(table, prepared) if is_judged else Folds(np.zeros(len(prepared.order), dtype=np.int64), ())
+    folds = folds_of(table, prepared) if is_judged else NO_FOLDS
     problems = [Problem(prepared.target, weights, every) for weights in folds.weights(prepared.weights)]
     cost = prepared.cost(problems)
     prepared.plan(cost)

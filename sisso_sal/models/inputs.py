@@ -75,6 +75,12 @@ class TrainingTable:
         units = tuple(self.units[i] for i in index)
         return replace(self, names=tuple(names), units=units, X=np.ascontiguousarray(self.X[:, index]))
 
+    def of_rows(self, rows: np.ndarray) -> TrainingTable:
+        """Some samples (n,) of one task, by their numbers, as a table without tasks."""
+        errors = None if self.errors is None or not self.errors[rows].any() else self.errors[rows]
+        parts = {name: getattr(self, name)[rows] for name in ("X", "y", "weights", "groups")}
+        return replace(self, **parts, errors=errors, tasks=None)
+
     def with_errors(self, errors: np.ndarray) -> TrainingTable:
         """The same with standard deviations (n_samples,) of the labels, from which weights follow too; see `label_weights`."""
         if not errors.any():
@@ -88,6 +94,8 @@ class TrainingTable:
     def in_groups(self, groups: np.ndarray, grouping: Grouping) -> TrainingTable:
         """The same with samples of the same number (n_samples,) as one material."""
         columns = self.X.T[sorted(range(len(self.names)), key=self.names.__getitem__)]
+        tasks = self.task_numbers
+        columns = columns if tasks is None else np.vstack([columns, tasks])
         numbers = canonical_numbers(columns, self.y, self.weights, groups)
         return replace(self, groups=numbers, grouping=grouping)
 

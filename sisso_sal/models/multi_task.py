@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, final
 
-import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from sisso_sal.errors import FitError, SettingsError
-from sisso_sal.models.estimators import columns_of, remember_columns, training_table
+from sisso_sal.errors import SettingsError
+from sisso_sal.models.estimators import columns_of, ensemble_table, names_of_tasks, remember_columns
 from sisso_sal.models.formulas import CRITERIA
-from sisso_sal.models.task_models import WEIGHTINGS, FittedTasks, TaskModel, find_task_formulas
+from sisso_sal.models.task_model import TaskModel
+from sisso_sal.models.task_models import WEIGHTINGS, FittedTasks, find_task_formulas
+from sisso_sal.models.trade_off import TradeOff
 
 
 @final
@@ -32,6 +32,9 @@ class MultiTaskSISSO(BaseEstimator):
         by samples in both cases, as SISSO 3.5 does.
     criterion : str
         What the best model of each dimension has the least of: ``rmse``, or ``max_abs_error``; all are fits of least squares.
+    n_models : int, optional
+        Models of each dimension; with it also the recommended one is found, by labels that are held out. By default ten, and none
+        is recommended.
     operators, rung, dim, n_sis, n_residual, max_complexity, max_features, min_abs, max_abs
         See `SISSORegressor`.
     fit_intercept, unit_rules, max_correlation, units, threads
@@ -45,6 +48,10 @@ class MultiTaskSISSO(BaseEstimator):
         The best model of each dimension.
     tasks_ : tuple of str
         Names of the tasks, sorted.
+    recommended_ : TaskModel or None
+        The simplest model that is not worse by more than a standard error, where `n_models` is given; see `TradeOff`.
+    trade_off_ : TradeOff or None
+        Errors of held-out labels against complexity.
     fitted_ : FittedTasks
         All that `fit` or a file gave.
     primaries_, units_ : tuple of str
@@ -56,6 +63,7 @@ class MultiTaskSISSO(BaseEstimator):
 
     Examples
     --------
+    >>> import numpy as np
     >>> rng = np.random.default_rng(1)
     >>> X = rng.uniform(1, 2, (40, 3))
     >>> tasks = np.repeat(["oxides", "sulfides"], 20)
@@ -71,6 +79,7 @@ class MultiTaskSISSO(BaseEstimator):
         same_sign=False,
         task_weighting="tasks",
         criterion="rmse",
+        n_models=None,
         operators=None,
         rung=2,
         dim=2,
@@ -89,6 +98,7 @@ class MultiTaskSISSO(BaseEstimator):
         self.same_sign = same_sign
         self.task_weighting = task_weighting
         self.criterion = criterion
+        self.n_models = n_models
         self.operators = operators
         self.rung = rung
         self.dim = dim
@@ -104,7 +114,7 @@ class MultiTaskSISSO(BaseEstimator):
         self.units = units
         self.threads = threads
 
-    def fit(self, X, y, sample_weight=None, *, tasks, progress=None):
+    def fit(self, X, y, sample_weight=None, *, tasks, groups=None, progress=None):
         """Find the models.
 
         Parameters
@@ -115,6 +125,8 @@ class MultiTaskSISSO(BaseEstimator):
             Weight 2 equals a repeated sample, weight 0 one that is not there.
         tasks : array (n_samples,)
             Text or numbers that name the task of each sample.
+        groups : array (n_samples,), optional
+            Samples with the same one are one material, which is held out as a whole; see `grouped`.
         progress : callable, optional
             Called with (features done, features in all).
 
@@ -132,8 +144,7 @@ class MultiTaskSISSO(BaseEstimator):
             On Ctrl-C; if there was a model by then it can be used.
         """
         check_task_settings(self.get_params())
-        table = training_table(self, self.units, X, y, sample_weight)
-        table = replace(table, tasks=_names(tasks, len(table.y)))
+        table = ensemble_table(self, X, y, sample_weight, groups=groups, tasks=tasks)
         self.fitted_ = find_task_formulas(self.get_params(), table, progress=progress)
         self.primaries_, self.units_ = table.names, table.units
         self.target_name_, self.target_unit_ = table.target, table.target_unit
@@ -160,6 +171,14 @@ class MultiTaskSISSO(BaseEstimator):
         return self.fitted_.models
 
     @property
+    def recommended_(self) -> TaskModel | None:
+        return self.fitted_.recommended
+
+    @property
+    def trade_off_(self) -> TradeOff | None:
+        return self.fitted_.trade_off
+
+    @property
     def tasks_(self) -> tuple[str, ...]:
         return self.fitted_.task_names
 
@@ -179,30 +198,12 @@ class MultiTaskSISSO(BaseEstimator):
         """
         columns = columns_of(self, X)
         n = len(next(iter(columns.values())))
-        return self.fitted_.predict_with_validity(columns, _names(tasks, n))[0]
+        return self.fitted_.predict_with_validity(columns, names_of_tasks(tasks, n))[0]
 
     def document(self, target: str, target_unit: str = "") -> dict[str, Any]:
         """The fitted models as plain data, for a model file."""
         check_is_fitted(self)
         return self.fitted_.document(self.get_params(), target, target_unit)
-
-
-def _names(tasks: Any, n: int) -> np.ndarray:
-    """ndarray (n,) of str; one name or number stands for all rows.
-
-    Raises
-    ------
-    FitError
-        There are other names than rows, or an empty one.
-    """
-    names = np.array([str(task) for task in ([tasks] * n if np.ndim(tasks) == 0 else tasks)], dtype=object)
-    if len(names) != n:
-        raise FitError(f"tasks: needs a name for each of {n} samples, found {len(names)}")
-    if not all(names):
-        raise FitError(
-            f"tasks: needs a name for each sample, found none for sample {int(np.flatnonzero(names == '')[0]) + 1}"
-        )
-    return names.astype(str)
 
 
 def check_task_settings(parameters: Mapping[str, Any]) -> None:

@@ -11,11 +11,12 @@ from sisso_sal.features.dimension import conversion_factor
 from sisso_sal.models.class_formulas import FittedClasses
 from sisso_sal.models.ensemble_model import EnsembleModel
 from sisso_sal.models.formulas import FittedModels
+from sisso_sal.models.task_ensemble_model import FittedTaskEnsemble
 from sisso_sal.models.task_models import FittedTasks
 from sisso_sal.oxides.primary_features import PRIMARY_FEATURES
 
 Model = FittedModels | EnsembleModel
-AnyModel = Model | FittedTasks | FittedClasses
+AnyModel = Model | FittedTasks | FittedTaskEnsemble | FittedClasses
 
 
 def is_made_from_formulas(model: AnyModel, names: Collection[str]) -> bool:
@@ -32,6 +33,8 @@ def lacks_columns(model: AnyModel) -> str:
 
 def why_needed(model: AnyModel, name: str) -> str:
     """What needs a primary feature, in words."""
+    if isinstance(model, FittedTaskEnsemble):
+        model = model.first
     if not isinstance(model, EnsembleModel):
         return "the formula uses it"
     n = sum(name in member.primaries() for member in model.members)

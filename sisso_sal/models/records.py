@@ -287,7 +287,7 @@ class EnsembleSettingsRecord(SettingsRecord):
 class FileRecord(Record):
     """What every model file holds."""
 
-    kind: Literal["regressor", "ensemble", "tasks"]
+    kind: Literal["regressor", "ensemble", "tasks", "task_ensemble"]
     target: NamedRecord
     primaries: list[NamedRecord] = Field(max_length=MOST_PRIMARIES)
     settings: SearchRecord

@@ -22,7 +22,7 @@ class StoredModel(Generic[M]):
 
     Attributes
     ----------
-    model : FittedModels, EnsembleModel, FittedTasks or FittedClasses
+    model : FittedModels, EnsembleModel, FittedTasks, FittedTaskEnsemble or FittedClasses
     settings : mapping
         Parameters of the estimator.
     target, target_unit : str

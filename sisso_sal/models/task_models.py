@@ -2,120 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from sisso_sal.engine.problem import FitObjective, Problem
-from sisso_sal.engine.refit import Fit
 from sisso_sal.errors import FitError, ModelFileError, SettingsError
-from sisso_sal.features.expression import Expression
 from sisso_sal.models.fitting import (
     Screened,
     SearchSettings,
     labels_needed,
     models_of_file,
     prepare,
-    screened_features,
     search_settings,
-    searched,
     space_settings,
-    used_formulas,
 )
 from sisso_sal.models.formulas import FittedModels
 from sisso_sal.models.inputs import TrainingTable
-from sisso_sal.models.linear import SISSOModel, build_model
 from sisso_sal.models.magnitudes import check_labels
 from sisso_sal.models.records import file_document
 from sisso_sal.models.search_counts import SearchCounts
+from sisso_sal.models.task_model import TaskModel, solve_tasks
 from sisso_sal.models.task_records import TasksRecord
+from sisso_sal.models.task_trade_off import task_folds, task_trade_off
+from sisso_sal.models.trade_off import NO_FOLDS, TradeOff
 from sisso_sal.protocols import Cause, Progress
 from sisso_sal.system.costs import announce
 
 N_ALTERNATIVES = 10
-"""Models kept of each dimension."""
+"""Models kept of each dimension, unless `n_models` says how many."""
 
 WEIGHTINGS = ("tasks", "samples")
 """What counts alike: each task, or each sample."""
-
-
-@dataclass(frozen=True)
-class TaskModel:
-    """A model of several tasks.
-
-    Attributes
-    ----------
-    tasks : dict of str to SISSOModel
-        For each task its coefficients on the same descriptors, its errors, and the ranges of the descriptors over its samples.
-    rmse : float
-        Root of the mean square over tasks, weighted as the tasks count.
-    max_abs_error : float
-        The largest of all tasks.
-
-    Examples
-    --------
-    >>> from sisso_sal.models.linear import Term
-    >>> a = Expression.primary("a")
-    >>> model = TaskModel({t: SISSOModel((Term(a, c, 0.0, 1.0),), 1.0, 0.0, 0.0) for t, c in (("x", 2.0), ("y", 3.0))}, 0.0, 0.0)
-    >>> model.predict({"a": np.array([0.5, 0.5])}, np.array(["y", "x"]))[0].tolist()
-    [2.5, 2.0]
-    """
-
-    tasks: dict[str, SISSOModel]
-    rmse: float
-    max_abs_error: float
-
-    @property
-    def descriptors(self) -> tuple[Expression, ...]:
-        return tuple(term.expression for term in next(iter(self.tasks.values())).terms)
-
-    @property
-    def dimension(self) -> int:
-        """Number of descriptors."""
-        return len(self.descriptors)
-
-    def primaries(self) -> tuple[str, ...]:
-        """Names of the primary features that it uses, sorted."""
-        return next(iter(self.tasks.values())).primaries()
-
-    def predict(self, columns: Mapping[str, np.ndarray], tasks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Predictions and their validity, see `SISSOModel.predict`; tasks (n,) are names.
-
-        Raises
-        ------
-        FitError
-            A task is none of those that were learned.
-        """
-        prediction, valid = np.full(len(tasks), np.nan), np.zeros(len(tasks), dtype=bool)
-        for name, rows in self._rows(tasks):
-            prediction[rows], valid[rows] = self.tasks[name].predict(_some(columns, rows))
-        return prediction, valid
-
-    def cause(self, columns: Mapping[str, np.ndarray], tasks: np.ndarray) -> np.ndarray:
-        """Why predictions are not valid; see `SISSOModel.cause`."""
-        causes = np.zeros(len(tasks), dtype=np.int8)
-        for name, rows in self._rows(tasks):
-            causes[rows] = self.tasks[name].cause(_some(columns, rows))
-        return causes
-
-    def _rows(self, tasks: np.ndarray) -> list[tuple[str, np.ndarray]]:
-        names = sorted({*tasks.tolist()})
-        for name in names:
-            if name not in self.tasks:
-                raise FitError(f"task '{name}': is none of those that were learned: {', '.join(self.tasks)}")
-        return [(name, np.flatnonzero(tasks == name)) for name in names]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data; floats keep every digit."""
-        tasks = {name: model.to_json() for name, model in self.tasks.items()}
-        return {"dimension": self.dimension, "rmse": self.rmse, "max_abs_error": self.max_abs_error, "tasks": tasks}
-
-
-def _some(columns: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
-    return {name: values[rows] for name, values in columns.items()}
 
 
 @dataclass(frozen=True)
@@ -135,6 +55,8 @@ class FittedTasks:
         The unit of each task's target.
     n_of_task : dict of str to int
         Samples of each task.
+    trade_off : TradeOff or None
+        Errors against complexity, where `n_models` was given and labels could be held out; see `task_trade_off`.
     subspaces : tuple of Screened
         The screened features of each dimension, where they were asked for; no file holds them.
     """
@@ -145,6 +67,7 @@ class FittedTasks:
     task_column: str
     units: dict[str, str]
     n_of_task: dict[str, int]
+    trade_off: TradeOff | None = None
     subspaces: tuple[Screened, ...] = ()
 
     @property
@@ -156,6 +79,29 @@ class FittedTasks:
     def model(self) -> TaskModel:
         """The best of the largest dimension."""
         return self.alternatives[-1][0]
+
+    @property
+    def recommended(self) -> TaskModel | None:
+        """The model that `trade_off` recommends."""
+        if self.trade_off is None:
+            return None
+        dimension, rank = self.trade_off.recommended
+        return next(models[rank - 1] for models in self.alternatives if models[0].dimension == dimension)
+
+    def with_recommended(self) -> FittedTasks:
+        """The same with the recommended model as `model`.
+
+        Raises
+        ------
+        SettingsError
+            None is recommended.
+        """
+        if (model := self.recommended) is None:
+            raise SettingsError(
+                "recommended: needs a model of fit --n-models, found one without errors of held-out labels"
+            )
+        lower = [models for models in self.alternatives if models[0].dimension < model.dimension]
+        return replace(self, alternatives=[*lower, [model]], trade_off=None)
 
     @property
     def task_names(self) -> tuple[str, ...]:
@@ -213,6 +159,7 @@ class FittedTasks:
             "task_column": self.task_column,
             "tasks": own,
             "models": [[model.to_json() for model in models] for models in self.alternatives],
+            "trade_off": self.trade_off.to_json() if self.trade_off else None,
         }
         return file_document("tasks", (target, target_unit), self.primaries, settings, self.counts.to_json(), models)
 
@@ -242,7 +189,8 @@ class FittedTasks:
             alternatives.append(read)
         target_units = {task.name: task.unit for task in record.tasks}
         numbers = {task.name: task.n_samples for task in record.tasks}
-        return cls(alternatives, units, SearchCounts.of_file(record), record.task_column, target_units, numbers)
+        judged = None if record.trade_off is None else TradeOff.of_file(record.trade_off)
+        return cls(alternatives, units, SearchCounts.of_file(record), record.task_column, target_units, numbers, judged)
 
 
 def task_search(parameters: Mapping[str, Any]) -> SearchSettings:
@@ -252,7 +200,8 @@ def task_search(parameters: Mapping[str, Any]) -> SearchSettings:
         is_same_sign=parameters["same_sign"],
         is_largest_error=parameters["criterion"] == "max_abs_error",
     )
-    return search_settings(parameters, N_ALTERNATIVES, objective=objective)
+    n_models = parameters.get("n_models")
+    return search_settings(parameters, N_ALTERNATIVES if n_models is None else n_models, objective=objective)
 
 
 def find_task_formulas(
@@ -291,33 +240,36 @@ def find_task_formulas(
         On Ctrl-C before there is a model.
     """
     search = task_search(settings)
-    names, numbers = table.task_names, _samples_of_tasks(table, search)
-    for name in names:
-        mine = (np.asarray(table.tasks) == name) & (table.weights > 0)
-        check_labels(f"{table.target} of task {name}", table.y[mine])
+    names, numbers = table.task_names, samples_of_tasks(table, search)
+    own_units = {name: (units or {}).get(name, table.target_unit) for name in names}
+    is_judged = settings.get("n_models") is not None
     prepared = prepare(table, space_settings(settings), search)
     every = np.ones(len(prepared.names), dtype=bool)
-    problem = Problem(prepared.target, prepared.weights, every, prepared.tasks)
-    cost = prepared.cost([problem])
+    folds = task_folds(prepared) if is_judged else NO_FOLDS
+    each = folds.weights(prepared.weights)
+    problems = [Problem(prepared.target, weights, every, prepared.tasks) for weights in each]
+    cost = prepared.cost(problems)
     prepared.plan(cost)
     announce([cost])
-    (outcome,), counts = searched(prepared, [problem], progress)
-    best = [fits[:N_ALTERNATIVES] for fits in outcome.fits if fits]
-    formula = cache(prepared.space.expression)
-    formulas, values = used_formulas(prepared.space, formula, outcome, best)
-    alternatives = [[_built(formulas, values, fit, problem, names) for fit in fits] for fits in best]
-    own_units = {name: (units or {}).get(name, table.target_unit) for name in names}
-    subspaces = screened_features(outcome, formula) if with_subspaces else ()
-    return FittedTasks(alternatives, table.primaries, counts, task_column, own_units, numbers, subspaces)
+    solved = solve_tasks(prepared, problems, names, progress)
+    judged = None
+    if is_judged and solved.counts.is_complete:
+        has_one_unit = len({*own_units.values()}) == 1
+        columns = table.columns(prepared.order)
+        judged = task_trade_off(problems, solved.models, prepared, folds, names, columns, is_share=not has_one_unit)
+    subspaces = solved.subspaces(0) if with_subspaces else ()
+    return FittedTasks(
+        solved.models[0], table.primaries, solved.counts, task_column, own_units, numbers, judged, subspaces
+    )
 
 
-def _samples_of_tasks(table: TrainingTable, search: SearchSettings) -> dict[str, int]:
-    """Samples of each task.
+def samples_of_tasks(table: TrainingTable, search: SearchSettings) -> dict[str, int]:
+    """Samples of positive weight of each task, whose labels are checked.
 
     Raises
     ------
     FitError
-        There is one task, or one has too few samples.
+        There is one task, or one has too few samples, or labels that cannot be learned from.
     """
     names, needed = table.task_names, labels_needed(search.dim, search.fit_intercept)
     if len(names) < 2:
@@ -328,21 +280,7 @@ def _samples_of_tasks(table: TrainingTable, search: SearchSettings) -> dict[str,
             raise FitError(
                 f"fit: needs at least {needed} labelled samples of each task for dim {search.dim}, found {number} of '{name}'"
             )
+    for name in names:
+        mine = (np.asarray(table.tasks) == name) & (table.weights > 0)
+        check_labels(f"{table.target} of task {name}", table.y[mine])
     return dict(zip(names, counted.tolist(), strict=True))
-
-
-def _built(
-    formulas: Mapping[int, Expression],
-    values: Mapping[int, np.ndarray],
-    fit: Fit,
-    problem: Problem,
-    names: Sequence[str],
-) -> TaskModel:
-    """The model of one fit."""
-    tasks = {}
-    for number, (name, own) in enumerate(zip(names, problem.of_tasks, strict=True)):
-        coefficients, intercept = fit.coefficients[number], float(np.asarray(fit.intercept)[number])
-        alone = Fit(fit.subset, coefficients, intercept, 0.0, fit.residual)
-        tasks[name] = build_model(formulas, values, alone, own.weights)
-    rmse = float(np.sqrt(fit.sse / problem.weights.sum()))
-    return TaskModel(tasks, rmse, max(model.max_abs_error for model in tasks.values()))

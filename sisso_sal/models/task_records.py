@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from sisso_sal.models.record_types import Count, Flag, Record, Size, Text, need
 from sisso_sal.models.records import MOST_ALTERNATIVES, MOST_DIMENSIONS, FileRecord, ModelRecord, SearchRecord
+from sisso_sal.models.trade_off_records import TradeOffRecord
 
 MOST_TASKS = 1000
 
@@ -18,6 +19,7 @@ class TaskSettingsRecord(SearchRecord):
     same_sign: Flag
     task_weighting: Literal["tasks", "samples"]
     criterion: Literal["rmse", "max_abs_error"]
+    n_models: Annotated[int, Field(strict=True, ge=1, le=MOST_ALTERNATIVES)] | None = None
 
 
 class TaskRecord(Record):
@@ -52,6 +54,7 @@ class TasksRecord(FileRecord):
     models: list[Annotated[list[TaskModelRecord], Field(max_length=MOST_ALTERNATIVES)]] = Field(
         max_length=MOST_DIMENSIONS
     )
+    trade_off: TradeOffRecord | None = None
 
     @model_validator(mode="after")
     def _has_models(self) -> Self:
@@ -63,4 +66,6 @@ class TasksRecord(FileRecord):
             sizes == [{d} for d in range(1, len(sizes) + 1)],
             "models: needs lists of one dimension each, in their order",
         )
+        if self.trade_off is not None:
+            self.trade_off.check([(d, len(models)) for d, models in enumerate(self.models, 1)])
         return self

@@ -50,6 +50,21 @@ class Folds:
         """Weights (n,) of all samples, then of those outside of each usable fold."""
         return [weights, *(np.where(self.number == k, 0.0, weights) for k in self.usable)]
 
+    def held_out(self, predictions: Callable[[int, np.ndarray], np.ndarray]) -> np.ndarray:
+        """ndarray (n,): predictions of each sample without its fold; NaN where its fold is not usable.
+
+        `predictions` takes the place of the fold's weights in `weights`, and which samples (n,) are wanted.
+        """
+        said = np.full(len(self.number), np.nan)
+        for number, fold in enumerate(self.usable, 1):
+            out = self.number == fold
+            said[out] = predictions(number, out)
+        return said
+
+
+NO_FOLDS = Folds(np.zeros(0, dtype=np.int64), ())
+"""Nothing is held out."""
+
 
 def folds_of(table: TrainingTable, prepared: Prepared) -> Folds:
     """Samples of one material are in one fold; the folds depend on the content of the table alone."""
@@ -233,10 +248,10 @@ def trade_off(searches: Searches, table: TrainingTable, prepared: Prepared, fold
     sizes, formulas = [], []
     for place, pairs in _told(searches, table, columns):
         dimension = pairs[0][1].dimension
-        sizes.append(JudgedSize(dimension, *judged(_held_out(folds, _by_search(searches, place, table, columns)))))
+        sizes.append(JudgedSize(dimension, *judged(folds.held_out(_by_search(searches, place, table, columns)))))
         for rank, (raw, model) in enumerate(pairs, 1):
             refitted = _by_refit(searches, raw, columns, prepared.settings.fit_intercept)
-            mae, mae_error, _ = judged(_held_out(folds, refitted))
+            mae, mae_error, _ = judged(folds.held_out(refitted))
             formulas.append(JudgedFormula(dimension, rank, model.complexity, model.rmse, mae, mae_error))
     n_folds = len(folds.usable)
     return TradeOff(n_folds, n_materials(groups), tuple(sizes), tuple(formulas), recommended(sizes, formulas))
@@ -257,15 +272,6 @@ def _told(
         n_terms = whole[0].dimension
         told[n_terms] = (place, [pair for pair in zip(models, whole, strict=True) if pair[1].dimension == n_terms])
     return list(told.values())
-
-
-def _held_out(folds: Folds, predictions: Callable[[int, np.ndarray], np.ndarray]) -> np.ndarray:
-    """ndarray (n,): predictions of each sample without its fold; NaN where its fold is not usable."""
-    said = np.full(len(folds.number), np.nan)
-    for number, fold in enumerate(folds.usable, 1):
-        out = folds.number == fold
-        said[out] = predictions(number, out)
-    return said
 
 
 def _by_search(

@@ -12,6 +12,7 @@ ESTIMATORS = {
     "sisso_sal.models.classifier.SISSOClassifier.__init__()",
     "sisso_sal.models.ensemble.SISSOEnsemble.__init__()",
     "sisso_sal.models.multi_task.MultiTaskSISSO.__init__()",
+    "sisso_sal.models.multi_task_ensemble.MultiTaskSISSOEnsemble.__init__()",
     "sisso_sal.models.regressor.SISSORegressor.__init__()",
 }
 """Constructors of estimators: scikit-learn's convention is a parameter for each setting."""

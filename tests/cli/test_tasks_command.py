@@ -91,6 +91,65 @@ def test_an_unknown_task_of_a_row_is_named(table, tmp_path):
     assert refused(*fit).endswith("row M01: column 'family' needs a task, found an empty cell")
 
 
+def test_an_ensemble_of_tasks(table, tmp_path):
+    path, frame = table
+    out = tmp_path / "model.json"
+    arguments = (
+        "--target",
+        "gap",
+        "--task",
+        "family",
+        "--drop",
+        "bulk",
+        "--dim",
+        "1",
+        "--members",
+        "8",
+        "--dropout",
+        "0",
+        *QUICK,
+    )
+    told = call("fit", path, *arguments, "--out", out)
+    assert told.stdout.startswith("36 samples of 2 tasks of column family")
+    assert "1 most typical of 8 members" in told.stdout
+    accuracy = told.stdout[told.stdout.index("Accuracy of each task: RMSE in eV") :].splitlines()
+    spread = {name: frame["gap (eV)"][frame["family"] == name].std() for name in ("oxides", "sulfides")}
+    for line in accuracy[2:4]:
+        name, samples, of_mean, formulas = line.split()[:4]
+        assert int(samples) == (frame["family"] == name).sum()
+        assert 0.9 * spread[name] < float(of_mean) < 1.2 * spread[name]
+        assert float(formulas) < 1e-6
+    assert f"Next: sisso-sal predict {out} OTHER_TABLE, or sisso-sal export {out} --task oxides" in told.stdout
+    document = strict(call("fit", path, *arguments, "--json").stdout)
+    assert document["n_members"] == 8
+    assert [task["name"] for task in document["tasks"]] == ["oxides", "sulfides"]
+    predicted = call("predict", out, path).stdout.splitlines()
+    assert predicted[0] == "id,task,mean,std,std_raw,low95,high95,formula,n_valid,outside,distance,reason"
+    np.testing.assert_allclose([float(line.split(",")[7]) for line in predicted[1:]], frame["gap (eV)"], rtol=1e-9)
+    np.testing.assert_allclose([float(line.split(",")[2]) for line in predicted[1:]], frame["gap (eV)"], rtol=0.01)
+    source = call("export", out, "--task", "oxides", "--format", "python").stdout
+    namespace: dict = {}
+    exec(source, namespace)
+    mean, _ = namespace["predict"](frame["E (eV)"], frame["q"])
+    np.testing.assert_allclose(mean[frame["family"] == "oxides"], frame["gap (eV)"][frame["family"] == "oxides"])
+    assert refused("predict", out, path, "--recommended").endswith("needs a model file of one model, found an ensemble")
+    assert "needs a model of one task, found one of 2 tasks" in refused("screen", out, path)
+
+
+def test_the_recommended_descriptor_of_several_tasks(table, tmp_path):
+    path, frame = table
+    out = tmp_path / "model.json"
+    arguments = ("--target", "gap", "--target", "bulk", "--drop", "family", "--dim", "2", *QUICK)
+    told = call("fit", path, *arguments, "--n-models", "2", "--out", out).stdout
+    assert "Mean absolute error (of each task as a share of the mean absolute deviation of its labels)" in told
+    assert "  d1 (eV) = E/q" in told[told.index("Recommended (*)") :]
+    assert f"sisso-sal export {out} --task bulk --recommended" in told
+    predicted = call("predict", out, path, "--recommended", "--task", "bulk").stdout.splitlines()
+    law = -40.0 * frame["E (eV)"] / frame["q"] + 90.0
+    np.testing.assert_allclose([float(line.split(",")[2]) for line in predicted[1:]], law, rtol=1e-9)
+    assert "E/q" in call("export", out, "--task", "bulk", "--recommended", "--format", "python").stdout.replace(" ", "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -98,10 +157,17 @@ def test_an_unknown_task_of_a_row_is_named(table, tmp_path):
         (("--target", "gap", "--task-weighting", "samples"), "task-weighting: needs --task or several --target"),
         (("--target", "gap", "--target", "bulk", "--task", "family"), "task: needs one --target, found 2"),
         (
-            ("--target", "gap", "--task", "family", "--members", "3"),
-            "task: several tasks and other criteria are fitted by",
+            ("--target", "gap", "--task", "family", "--members", "3", "--n-models", "2"),
+            "n-models: needs a fit of one model, found --members",
         ),
-        (("--target", "gap", "--criterion", "max_abs_error", "--members", "3"), "criterion: several tasks"),
+        (
+            ("--target", "gap", "--task", "family", "--members", "3", "--loss", "huber"),
+            "loss: needs one task, or squared with several, found huber",
+        ),
+        (
+            ("--target", "gap", "--criterion", "max_abs_error", "--members", "3"),
+            "criterion: needs a fit of one model, found --members",
+        ),
         (("--target", "gap", "--task", "gap"), "column 'gap (eV)' cannot be the task and also be the target"),
         (("--target", "gap", "--task", "famly"), "task column 'famly' is missing; did you mean 'family'?"),
     ],

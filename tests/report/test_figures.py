@@ -21,7 +21,13 @@ from sisso_sal.report.figures import draw as figures
 from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.interactive_map import axis_title
 from sisso_sal.report.figures.materials_map import Axis
-from sisso_sal.report.figures.out_of_bag import binomial_quantile, calibration_curve, out_of_bag, reliability_of_hits
+from sisso_sal.report.figures.out_of_bag import (
+    binomial_quantile,
+    calibration_curve,
+    out_of_bag,
+    range_of_share,
+    reliability_of_hits,
+)
 from sisso_sal.report.figures.paper_text import TypesetLabel
 
 
@@ -207,6 +213,16 @@ def test_binomial_quantiles_are_those_of_scipy(n, q):
 
     p = np.linspace(0.01, 0.99, 99)
     assert np.array_equal(binomial_quantile(q, n, p), binom.ppf(q, n, p))
+
+
+def test_the_range_of_a_share_is_wilsons_and_holds_the_share():
+    """Bars of negative length cannot be drawn."""
+    for n in range(1, 60):
+        for hits in range(n + 1):
+            own = range_of_share(hits / n, n)
+            wanted = binomtest(hits, n).proportion_ci(0.95, method="wilson")
+            assert (own["low"], own["high"]) == pytest.approx((wanted.low, wanted.high), abs=1e-12)
+            assert 0.0 <= own["low"] <= hits / n <= own["high"] <= 1.0
 
 
 def test_reliability_is_claimed_against_real_by_fifths(view):

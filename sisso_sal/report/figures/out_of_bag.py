@@ -189,7 +189,7 @@ def reliability_of_hits(view: RunView) -> Reliability | None:
     kind = _recalibration(view).kind
     for rows, told in held_out(kind, seen.known, seen.predicted, seen.raw, floor=_floor(view)):
         claimed[rows] = told.probability(goal.low, goal.high)
-    rows = [row | _range_of(row["real"], row["n"]) for row in reliability(claimed, goal.reached(seen.known))]
+    rows = [row | range_of_share(row["real"], row["n"]) for row in reliability(claimed, goal.reached(seen.known))]
     return Reliability(goal.bound_in_words, rows)
 
 
@@ -198,15 +198,16 @@ def _reliability_of_classes(view: RunView) -> Reliability | None:
     rows = np.isfinite(known) & np.isfinite(claimed)
     if not rows.any():
         return None
-    told = [row | _range_of(row["real"], row["n"]) for row in reliability(claimed[rows], known[rows] > HIT_BOUND)]
+    told = [row | range_of_share(row["real"], row["n"]) for row in reliability(claimed[rows], known[rows] > HIT_BOUND)]
     return Reliability(Goal.parse(str(view.summary["goal"])).bound_in_words, told)
 
 
-def _range_of(share: float, n: float) -> dict[str, float]:
+def range_of_share(share: float, n: float) -> dict[str, float]:
+    """Wilson's interval, of 95 %; rounding does not bring an end past a share of 0 or 1."""
     z = 1.959963984540054
     centre, half = (share + z * z / (2 * n)), z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     low, high = ((centre + sign * half) / (1 + z * z / n) for sign in (-1, 1))
-    return {"low": float(max(low, 0.0)), "high": float(min(high, 1.0))}
+    return {"low": float(np.clip(low, 0.0, share)), "high": float(np.clip(high, share, 1.0))}
 
 
 def groups_by_sigma(seen: OutOfBag) -> list[dict[str, float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sisso_sal.report.text.table import aligned
@@ -14,8 +14,13 @@ N_WIDE = 60
 """Characters of formulas in the table; longer ones are cut."""
 
 
-def trade_off_text(document: Mapping[str, Any], width: int | None = None) -> list[str]:
-    """Lines on what ``fit --n-models`` judged; takes the document of ``fit --json``."""
+def trade_off_text(
+    document: Mapping[str, Any], width: int | None = None, shown: Sequence[str] | None = None
+) -> list[str]:
+    """Lines on what ``fit --n-models`` judged; takes the document of ``fit --json``.
+
+    `shown` are lines of the recommended model, by default its equation.
+    """
     judged = document["trade_off"]
     if judged is None:
         return [
@@ -23,11 +28,10 @@ def trade_off_text(document: Mapping[str, Any], width: int | None = None) -> lis
             _table(document, width),
             f"No formula is recommended: {_why_not(document)}",
         ]
-    unit = f" {document['target']['unit']}" if document["target"]["unit"] else ""
     best = document["recommended"]
     terms = _terms(best["dimension"])
     return [
-        f"Mean absolute error{unit and f' in{unit}'} of held-out labels ({judged['n_folds']} parts of {judged['n_materials']} "
+        f"Mean absolute error{_scale(document)} of held-out labels ({judged['n_folds']} parts of {judged['n_materials']} "
         "materials), ± standard error;",
         "for each part the search was done again without it:",
         *_drawing(judged),
@@ -40,8 +44,15 @@ def trade_off_text(document: Mapping[str, Any], width: int | None = None) -> lis
         f"Recommended (*): the fewest terms within one standard error of the least error, {terms}, and of such formulas",
         "  the one with the fewest operators within one standard error, refitted:",
         "",
-        *(best.get("shown") or best["equation"]).splitlines(),
+        *(shown or (best.get("shown") or best["equation"]).splitlines()),
     ]
+
+
+def _scale(document: Mapping[str, Any]) -> str:
+    """What errors are in: a unit, or shares where tasks have different ones."""
+    if len({task["unit"] for task in document.get("tasks", ())}) > 1:
+        return " (of each task as a share of the mean absolute deviation of its labels)"
+    return f" in {document['target']['unit']}" if document["target"]["unit"] else ""
 
 
 def _why_not(document: Mapping[str, Any]) -> str:
