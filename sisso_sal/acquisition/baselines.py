@@ -32,6 +32,9 @@ def _mean(scene: Scene) -> np.ndarray:
 
 
 def _std(scene: Scene) -> np.ndarray:
+    if scene.goal.kind == "classes":
+        hit = scene.told.probability(scene.goal.low, scene.goal.high)
+        return np.sqrt(hit * (1.0 - hit))
     return scene.std.copy()
 
 
@@ -56,6 +59,7 @@ STD = Acquisition(
     summary="improving the model",
     meaning="the standard deviation of the prediction",
     has_unit=True,
+    of_classes="the standard deviation of being a hit, √(p (1 − p)): the less sure, the larger",
 )
 RANDOM = Acquisition(
     "random",
@@ -63,6 +67,7 @@ RANDOM = Acquisition(
     summary="comparison; needs no prediction",
     meaning="a random number",
     uses=frozenset(),
+    of_classes="a random number",
 )
 DISTANCE = Acquisition(
     "distance",
@@ -70,6 +75,7 @@ DISTANCE = Acquisition(
     summary="comparison; needs no prediction",
     meaning="the distance to the nearest labelled material in standardised primary features",
     uses=frozenset(),
+    of_classes="the distance to the nearest labelled material in standardised primary features",
 )
 
 ALONGSIDE = (RANDOM, DISTANCE)

@@ -1,15 +1,18 @@
-"""What is looked for: the least or greatest value, a bound, a window, or a share of all materials."""
+"""What is looked for: the least or greatest value, a bound, a window, a share of all materials, or some classes."""
 
 from __future__ import annotations
 
+import csv
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
 
 from sisso_sal.errors import SettingsError
-from sisso_sal.protocols.distribution import Distribution
+from sisso_sal.protocols.distribution import HIT_BOUND, Distribution
+from sisso_sal.settings import names_classes
 
 
 @dataclass(frozen=True)
@@ -20,16 +23,19 @@ class Goal:
     ----------
     kind : str
         ``min``, ``max``, ``below`` (at most `high`), ``above`` (at least `low`), ``window`` (from `low` to `high`), ``lowest`` or
-        ``highest`` (the lowest or highest `share` of all materials).
+        ``highest`` (the lowest or highest `share` of all materials), or ``classes`` (one of `classes`).
     low, high : float
         In the target's unit; infinite where there is no bound.
     share : float
         0 to 1, for ``lowest`` and ``highest``; else 0.
+    classes : tuple of str
+        Names, for ``classes``; else none. The label of a material is then 1 where its class is one of them and 0 where it is
+        another, and `low` lies between (`HIT_BOUND`).
 
     Examples
     --------
     >>> Goal.parse("<=0.3")
-    Goal(kind='below', low=-inf, high=0.3, share=0.0)
+    Goal(kind='below', low=-inf, high=0.3, share=0.0, classes=())
     >>> Goal.parse("1.2..1.8").kind
     'window'
     >>> str(Goal.parse("min 10%").resolved(Distribution.certain(np.arange(20.0))))
@@ -40,16 +46,26 @@ class Goal:
     low: float = -np.inf
     high: float = np.inf
     share: float = 0.0
+    classes: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Goal:
-        """Read ``min``, ``max``, ``min 10%``, ``max 10%``, ``<=0.3``, ``>=2`` or ``1.2..1.8``; spaces within a number are refused.
+        """Read ``min``, ``max``, ``min 10%``, ``max 10%``, ``<=0.3``, ``>=2``, ``1.2..1.8`` or ``=perovskite,ilmenite``.
+
+        Spaces within a number are refused. A class whose name has a comma stands in double quotes.
 
         Raises
         ------
         SettingsError
             The text is none of these.
+
+        Examples
+        --------
+        >>> Goal.parse('=rock salt, "ABO3, cubic"').classes
+        ('rock salt', 'ABO3, cubic')
         """
+        if names_classes(text):
+            return cls("classes", low=HIT_BOUND, classes=_classes_in(text))
         compact = text if re.search(r"\d\s+\d", text) else "".join(text.split())
         number = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
         if compact in {"min", "max"}:
@@ -64,13 +80,15 @@ class Goal:
             low, high = float(match[1]), float(match[2])
             if -np.inf < low < high < np.inf:
                 return cls("window", low=low, high=high)
-        raise SettingsError(f"goal: needs min, max, 'min 10%', '<=0.3', '>=2' or '1.2..1.8', found '{text.strip()}'")
+        raise SettingsError(
+            f"goal: needs min, max, 'min 10%', '<=0.3', '>=2', '1.2..1.8' or '=CLASS', found '{text.strip()}'"
+        )
 
     def __str__(self) -> str:
         low, high = _shortest(self.low), _shortest(self.high)
         percent = f"{Decimal(repr(float(self.share))).scaleb(2):f}%"
         forms = {"below": f"<={high}", "above": f">={low}", "window": f"{low}..{high}"}
-        forms |= {"lowest": f"min {percent}", "highest": f"max {percent}"}
+        forms |= {"lowest": f"min {percent}", "highest": f"max {percent}", "classes": f"={_listed(self.classes)}"}
         return forms.get(self.kind, self.kind)
 
     def in_words(self, target: str, unit: str = "") -> str:
@@ -90,6 +108,7 @@ class Goal:
             "window": f"{target} from {self.low:g} to {self.high:g}{tail}",
             "lowest": f"the lowest {100 * self.share:g} % of {target}",
             "highest": f"the highest {100 * self.share:g} % of {target}",
+            "classes": f"{target} {_either(self.classes)}",
         }[self.kind]
 
     @property
@@ -98,16 +117,18 @@ class Goal:
 
         Examples
         --------
-        >>> Goal.parse("<=0.3").bound_in_words, Goal.parse("max").bound_in_words
-        ('at most 0.3', 'max')
+        >>> Goal.parse("<=0.3").bound_in_words, Goal.parse("max").bound_in_words, Goal.parse("=A,B").bound_in_words
+        ('at most 0.3', 'max', 'A or B')
         """
         bounds = {"below": f"at most {self.high:.4g}", "above": f"at least {self.low:.4g}"}
-        return (bounds | {"window": f"{self.low:.4g} to {self.high:.4g}"}).get(self.kind, str(self))
+        return (bounds | {"window": f"{self.low:.4g} to {self.high:.4g}", "classes": _either(self.classes)}).get(
+            self.kind, str(self)
+        )
 
     @property
     def sign(self) -> float:
         """1 where small values are good, -1 where large ones are."""
-        return -1.0 if self.kind in {"max", "above", "highest"} else 1.0
+        return -1.0 if self.kind in {"max", "above", "highest", "classes"} else 1.0
 
     @property
     def has_direction(self) -> bool:
@@ -117,7 +138,22 @@ class Goal:
     @property
     def has_bound(self) -> bool:
         """Whether a single value tells if the goal is reached."""
-        return self.kind in {"below", "above", "window"}
+        return self.kind in {"below", "above", "window", "classes"}
+
+    def label_of(self, name: str) -> float:
+        """1 where a class is one of those that are looked for, else 0.
+
+        Examples
+        --------
+        >>> goal = Goal.parse("=perovskite")
+        >>> goal.label_of("perovskite"), goal.label_of("ilmenite")
+        (1.0, 0.0)
+        """
+        return 1.0 if name in self.classes else 0.0
+
+    def labels_of(self, names: Sequence[str]) -> np.ndarray:
+        """ndarray (n,): the same of n names, NaN where one is empty."""
+        return np.array([self.label_of(name) if name else np.nan for name in names], dtype=np.float64)
 
     def with_share(self, share: float) -> Goal:
         """``min`` and ``max`` with the best `share`, 0 to 1, of all materials as the goal; any other goal as it is.
@@ -230,6 +266,30 @@ def _expected_bound(told: Distribution, k: int, mirrored: bool = False) -> float
         low, high = (low, middle) if found[middle] >= k else (middle, high)
         number += 1
     return next((float(jump) for jump in jumps if low < jump <= high and counted(float(jump)) >= k), high)
+
+
+def _classes_in(text: str) -> tuple[str, ...]:
+    """The names behind the equals sign, each once."""
+    listed = text.strip()[1:]
+    try:
+        names = [name.strip() for name in next(csv.reader([listed], skipinitialspace=True, strict=True), [])]
+    except csv.Error:
+        names = []
+    if not names or not all(names) or len(set(names)) < len(names) or listed.lstrip().startswith("="):
+        needed = "names of classes that differ, with commas between them, such as '=perovskite,ilmenite'"
+        raise SettingsError(f"goal: needs {needed}, found '{text.strip()}'")
+    return tuple(names)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names as `Goal.parse` reads them: in double quotes where that is needed."""
+    quoted = ['"' + name.replace('"', '""') + '"' if {*name} & {*',"'} else name for name in names]
+    return ",".join(quoted)
+
+
+def _either(names: Sequence[str]) -> str:
+    *others, last = names or ("",)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _shortest(bound: float) -> str:

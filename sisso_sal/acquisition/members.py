@@ -71,5 +71,6 @@ THOMPSON = Acquisition(
     summary="diverse batches",
     meaning="the prediction of one member drawn at random, in the direction of the goal",
     has_unit=True,
+    of_classes="the probability of a class that is looked for, by one member drawn at random",
     uses=frozenset({"members"}),
 )

@@ -49,6 +49,9 @@ def acquisition_named(name: str, goal: Goal | None = None) -> Acquisition:
     acquisition = named("acquisition", name, ACQUISITIONS)
     if not isinstance(acquisition, Acquisition) or acquisition.name != name:
         raise SettingsError(f"acquisition: needs an `Acquisition` of the name '{name}', found {acquisition!r}")
+    if goal is not None and goal.kind == "classes" and not acquisition.of_classes:
+        names = ", ".join(one.name for one in map(installed, ACQUISITIONS) if one is not None and one.of_classes)
+        raise SettingsError(f"acquisition: needs one of {names} for the classes {goal}, found '{name}'")
     if goal is not None and acquisition.needs_direction and not goal.has_direction:
         able = [one for one in map(installed, ACQUISITIONS) if one is not None and not one.needs_direction]
         names = ", ".join(one.name for one in able)
@@ -70,8 +73,8 @@ def installed(name: str) -> Acquisition | None:
         return None
 
 
-def meaning_of(name: str) -> str:
-    """What the score of an acquisition is, as a phrase; of one that is not installed the name alone.
+def meaning_of(name: str, classes: bool = False) -> str:
+    """What the score of an acquisition is, as a phrase, for classes or numbers; of one that is not installed the name alone.
 
     Examples
     --------
@@ -79,4 +82,4 @@ def meaning_of(name: str) -> str:
     ('the probability to reach the goal', 'no_such_acquisition')
     """
     acquisition = installed(name)
-    return name if acquisition is None else acquisition.meaning
+    return name if acquisition is None else acquisition.explained(classes=classes)

@@ -144,7 +144,7 @@ class Scene:
     @property
     def edge(self) -> float:
         """Value to undercut, after turning the goal into a minimisation: the bound, or the best reached or believed in."""
-        bound = {"below": self.goal.high, "above": -self.goal.low}
+        bound = {"below": self.goal.high, "above": -self.goal.low, "classes": -self.goal.low}
         if self.goal.kind in bound:
             return bound[self.goal.kind]
         believed = self.mean[self.pending]

@@ -152,6 +152,7 @@ HITS = Acquisition(
     summary="many good materials; takes the likeliest first",
     meaning="the probability to reach the goal",
     share=SHARE,
+    of_classes="the probability of a class that is looked for",
 )
 EI = Acquisition(
     "ei",
@@ -187,4 +188,5 @@ MLI = Acquisition(
     _likelihood,
     summary="goals that are hard to reach: it orders candidates whose probabilities are nearly zero",
     meaning="the logarithm of the probability to reach the goal",
+    of_classes="the logarithm of the probability of a class that is looked for",
 )

@@ -203,7 +203,7 @@ def _itself(ground: Ground, chance: np.ndarray, number: int, row: int) -> list[C
         apart = f"farther from them than {_percent(ground.far[number])} of the best"
         return [Clause("unlike those above", apart), _own(ground.goal, likely)]
     if not ground.acquisition.uses or np.isnan(likely):
-        return [Clause(f"the best by {ground.acquisition.meaning}")]
+        return [Clause(f"the best by {_meaning(ground)}")]
     own = _own(ground.goal, likely)
     if likely >= LIKELY:
         return [own]
@@ -215,7 +215,11 @@ def _itself(ground: Ground, chance: np.ndarray, number: int, row: int) -> list[C
     largest = float((std[able] >= std[row]).mean())
     if largest <= WIDE:
         return [Clause("uncertain", f"± {std[row]:.2g}, the largest {_percent(largest)}"), own]
-    return [Clause(f"the best by {ground.acquisition.meaning}"), own]
+    return [Clause(f"the best by {_meaning(ground)}"), own]
+
+
+def _meaning(ground: Ground) -> str:
+    return ground.acquisition.explained(classes=ground.goal.kind == "classes")
 
 
 def _own(goal: Goal, likely: float) -> Clause:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sisso_sal.api.classes import read_class_candidates
 from sisso_sal.api.inputs import check_table_units, complete_settings, read_candidates, read_unlabelled, without_unused
-from sisso_sal.campaign.answers import is_number
+from sisso_sal.campaign.answers import class_in, is_number
 from sisso_sal.campaign.inbox import hand_in
 from sisso_sal.campaign.inputs import resolved
 from sisso_sal.campaign.learning import REPORT, Tools
@@ -164,7 +165,13 @@ class Campaign:
         return preview(self.space, self.settings, self.folder, self._tools(), self.given.origins)
 
     def label(
-        self, id: str, value: float, error: float | None = None, *, replace: bool = False, level: str | None = None
+        self,
+        id: str,
+        value: float | str,
+        error: float | None = None,
+        *,
+        replace: bool = False,
+        level: str | None = None,
     ) -> int:
         """Hand in a result. The next step learns from it; a driver in another process takes it in at its next look.
 
@@ -173,7 +180,7 @@ class Campaign:
         id : str
             The candidate.
         value, error : float
-            The label and, where it is known, its standard deviation, in the target's unit.
+            The label and, where it is known, its standard deviation, in the target's unit. Of classes the name alone.
         replace : bool
             Whether another label of this candidate may be replaced.
         level : str, optional
@@ -189,14 +196,18 @@ class Campaign:
         CampaignError
             There is no such candidate, it has another label, or no step was done yet.
         """
-        for name, number in (("value", value), ("error", 0.0 if error is None else error)):
+        of_classes = self.settings.looks_for_classes
+        label: Any = class_in(value) if of_classes else value
+        if of_classes and label is None:
+            raise InputError(f"label of '{id}': needs the name of a class, found {shown(value)}")
+        for name, number in (("value", 0.0 if of_classes else label), ("error", 0.0 if error is None else error)):
             if not is_number(number):
                 raise InputError(f"label of '{id}': needs a number as its {name}, found {shown(number)}")
         spread = None if error is None else float(error)
         note = {
             "note": "label",
             "id": id,
-            "value": float(value),
+            "value": label if of_classes else float(label),
             "error": spread,
             "source": "person",
             "replace": replace,
@@ -371,9 +382,9 @@ def _make_surrogate(threads: int | None, settings: CampaignSettings, seed: int) 
 
 
 def _fewest_labels(settings: CampaignSettings) -> tuple[int, str]:
-    from sisso_sal.models.registry import surrogate_named
+    from sisso_sal.models.registry import fewest_labels
 
-    return surrogate_named(settings.surrogate).fewest_labels(settings)
+    return fewest_labels(settings)
 
 
 def _unused_sections(settings: CampaignSettings) -> frozenset[str]:
@@ -407,6 +418,8 @@ def _space_of(
         return TableSpace(table)
     if isinstance(table, Space):
         return table
+    if settings.looks_for_classes:
+        return TableSpace(read_class_candidates(table, settings, formula, tell))
     from sisso_sal.oracle.registry import has_known_labels
 
     read = read_unlabelled if any(map(has_known_labels, oracles)) else read_candidates

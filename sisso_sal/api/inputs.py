@@ -22,7 +22,7 @@ from sisso_sal.features.operator_names import of_each_rung
 from sisso_sal.features.operators import DEFAULT_OPERATORS
 from sisso_sal.features.parameters import param_operators_named
 from sisso_sal.models.magnitudes import why_flat
-from sisso_sal.models.registry import surrogate_named, unused_sections
+from sisso_sal.models.registry import check_surrogate, surrogate_named, unused_sections
 from sisso_sal.oracle.candidates import UNITS
 from sisso_sal.oxides.primary_features import featurize_table
 from sisso_sal.report.text.left_out import by_reason, remarks_text
@@ -71,7 +71,8 @@ def _completed(settings: CampaignSettings, *, ensemble: bool) -> CampaignSetting
     names = DEFAULT_OPERATORS if model.operators is None else model.operators
     of_each_rung(names, model.rung)
     own = {"operators": tuple(names), "param_operators": param_operators_named(model.param_operators)}
-    completed = model.completed(ensemble=ensemble).model_copy(update=own)
+    classes = settings.looks_for_classes
+    completed = model.completed(ensemble=ensemble, classes=classes).model_copy(update=own)
     return settings.model_copy(update={"model": completed})
 
 
@@ -90,8 +91,10 @@ def without_unused(given: LayeredSettings, tell: Tell) -> LayeredSettings:
     Raises
     ------
     SettingsError
-        There is no such surrogate.
+        There is no such surrogate, it cannot predict what the goal asks for, or a setting means nothing for classes.
     """
+    check_surrogate(given.settings)
+    _check_classes(given)
     kind = surrogate_named(given.settings.surrogate)
     unused = unused_sections(kind.name)
     places = {name: origin for name, origin in given.origins.items() if name.partition(".")[0] in unused}
@@ -104,6 +107,28 @@ def without_unused(given: LayeredSettings, tell: Tell) -> LayeredSettings:
         tell(doubt)
     origins = {**given.origins, **dict.fromkeys(places, Origin("default"))}
     return LayeredSettings(given.settings.model_copy(update=changes), origins)
+
+
+OF_NUMBERS = (
+    "improve_on", "level", "model.intercept", "model.param_operators", "model.regression", "model.max_correlation",
+    "ensemble.adapt", "ensemble.transform", "ensemble.loss", "ensemble.aggregation", "ensemble.correction",
+    "ensemble.recalibrate", "ensemble.positive", "ensemble.low",
+)  # fmt: skip
+"""Settings that mean nothing where the target is a class."""
+
+
+def _check_classes(given: LayeredSettings) -> None:
+    """Refuse settings of numbers where the goal names classes."""
+    if not given.settings.looks_for_classes:
+        return
+    default = complete_defaults()
+    for name in OF_NUMBERS:
+        section, _, key = name.rpartition(".")
+        chosen, usual = (getattr(getattr(one, section) if section else one, key) for one in (given.settings, default))
+        if chosen != usual and not (name == "ensemble.low" and not chosen):
+            raise SettingsError(
+                f"{key}: needs a target that is a number, found the goal '{given.settings.goal.strip()}'"
+            )
 
 
 def read_candidates(

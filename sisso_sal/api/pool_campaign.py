@@ -108,6 +108,8 @@ def kept_of_pool(
     SissoSalError
         The labels or the pool cannot be used, or the folder has another pool.
     """
+    if settings.looks_for_classes:
+        raise SettingsError(f"pool: needs a target that is a number, found the goal '{settings.goal.strip()}'")
     table = constant_where_known(read_candidates(labels, settings, formula, with_gaps=True, tell=tell), tell)
     if table.target_name is None:
         raise TableError(f"{table.path}: needs a target, found none; name it with --target")

@@ -156,6 +156,8 @@ def _settings(model: Model, told: _Told, wanted: ScreeningWish) -> dict[str, Any
     """Goal, acquisition, reference and known ids, as fields of a `ScreeningJob`."""
     summary = told.summary
     goal = Goal.parse(wanted.goal or summary.get("goal") or "min")
+    if goal.classes:
+        raise SettingsError(f"goal: needs a bound, min or max to screen a pool, found the classes '{goal}'")
     name = wanted.acquisition or _usual(model, goal, summary)
     if wanted.goal is None and summary and acquisition_named(name).share is not None and not goal.has_bound:
         goal = Goal.parse(

@@ -9,6 +9,7 @@ from numbers import Real
 from typing import Any
 
 from sisso_sal.data.cells import LARGEST
+from sisso_sal.data.classes import is_class
 from sisso_sal.errors import DocumentError, OracleError
 from sisso_sal.ledger.arrays import problem_of
 from sisso_sal.ledger.events import DetailsData
@@ -46,7 +47,9 @@ def job_of(receipt: Receipt, request: Request) -> str:
     return job
 
 
-def checked_answers(answers: Iterable[Answer], asked: Container[str], tell: Callable[[str], None]) -> list[Answer]:
+def checked_answers(
+    answers: Iterable[Answer], asked: Container[str], tell: Callable[[str], None], *, of_classes: bool = False
+) -> list[Answer]:
     """The answers to what was asked, each a label or a typed failure; see `checked`.
 
     Parameters
@@ -56,6 +59,8 @@ def checked_answers(answers: Iterable[Answer], asked: Container[str], tell: Call
         Intents.
     tell : callable
         Takes a line about each answer that is not taken.
+    of_classes : bool
+        Whether labels are names of classes.
 
     Raises
     ------
@@ -70,7 +75,7 @@ def checked_answers(answers: Iterable[Answer], asked: Container[str], tell: Call
         if not isinstance(answer, Answer) or not isinstance(intent, str) or intent not in asked:
             tell(f"an answer that was not asked for is not taken: {shown(answer if intent is None else intent)}")
             continue
-        new = checked(answer)
+        new = checked(answer, of_classes)
         if intent in accepted and accepted[intent] != new:
             new = Answer(
                 intent, core_hours=new.core_hours, kind="invalid", reason="needs one answer, found two that differ"
@@ -79,13 +84,15 @@ def checked_answers(answers: Iterable[Answer], asked: Container[str], tell: Call
     return list(accepted.values())
 
 
-def checked(answer: Answer) -> Answer:
-    """The same answer, or a failure if it cannot be a label.
+def checked(answer: Answer, of_classes: bool = False) -> Answer:
+    """The same answer, or a failure if it cannot be a label: a number or, with `of_classes`, the name of a class.
 
     Examples
     --------
     >>> checked(Answer("a", value=float("nan"))).reason
     'needs a finite number as the label, found nan'
+    >>> checked(Answer("a", value=" perovskite "), of_classes=True).value
+    'perovskite'
     """
     value, cost, problem = answer.value, 0.0, ""
     if is_number(answer.core_hours) and answer.core_hours >= 0:
@@ -95,15 +102,36 @@ def checked(answer: Answer) -> Answer:
     if value is None:
         kind, reason = _failure(answer.kind, answer.reason)
         return Answer(answer.intent, core_hours=cost, kind=kind, reason=f"{reason}; {problem}" if problem else reason)
-    if problem := problem or _problem(answer):
+    if problem := problem or _problem(answer, of_classes):
         return Answer(answer.intent, core_hours=cost, kind="invalid", reason=one_line(problem))
     error = None if answer.error is None else float(answer.error)
-    return Answer(answer.intent, float(value), error, cost, arrays=answer.arrays, details=answer.details)
+    kept = class_in(value) if of_classes else float(value)
+    return Answer(answer.intent, kept, error, cost, arrays=answer.arrays, details=answer.details)
 
 
-def _problem(answer: Answer) -> str:
+def class_in(value: Any) -> str | None:
+    """The name of a class as a table would have it, a whole number among them; None where it is none.
+
+    Examples
+    --------
+    >>> class_in("rock salt"), class_in(221), class_in(1.5), class_in(" "), class_in("a\\nb")
+    ('rock salt', '221', None, None, None)
+    """
+    if isinstance(value, Real) and is_number(value) and float(value).is_integer():
+        return str(int(float(value)))
+    if not isinstance(value, str):
+        return None
+    name = value.strip()
+    return name if is_class(name) else None
+
+
+def _problem(answer: Answer, of_classes: bool) -> str:
     """Why an answer cannot be a label; empty where it can."""
-    if not is_number(answer.value):
+    if of_classes and class_in(answer.value) is None:
+        return f"needs the name of a class as the label, found {_plain(answer.value)}"
+    if of_classes and answer.error is not None:
+        return f"needs a class without an error, found {_plain(answer.error)} beside {_plain(answer.value)}"
+    if not of_classes and not is_number(answer.value):
         return f"needs a finite number as the label, found {_plain(answer.value)}"
     if answer.error is not None and not (is_number(answer.error) and answer.error >= 0):
         return f"needs a number >= 0 as the label's error, found {_plain(answer.error)}"

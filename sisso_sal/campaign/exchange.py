@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from sisso_sal.acquisition.goal import Goal
 from sisso_sal.campaign.answers import checked_answers, job_of
 from sisso_sal.campaign.stopping import UNUSABLE
 from sisso_sal.errors import CampaignError, OracleError, TakenError, UnconfirmedError
@@ -81,6 +82,19 @@ def intent_name(run_id: str, id: str, attempt: int) -> str:
     return f"{run_id}-{readable}-{hashlib.sha256(id.encode()).hexdigest()[:32]}-{attempt}"
 
 
+def value_of(label: float | str, goal: Goal | None) -> dict[str, Any]:
+    """A label as an event has it: a number, or the name of a class and what that is for the goal.
+
+    Examples
+    --------
+    >>> value_of(0.5, None), value_of("ilmenite", Goal.parse("=perovskite"))
+    ({'value': 0.5}, {'value': 0.0, 'class': 'ilmenite'})
+    """
+    if goal is None or not isinstance(label, str):
+        return {"value": float(label)}
+    return {"value": goal.label_of(label), "class": label}
+
+
 def _caution(details: Mapping[str, Any]) -> str:
     """What has to be told with a label at once: that its calculations differ in their settings."""
     differing = details.get("differences") or ()
@@ -100,10 +114,22 @@ class Exchange:
     tell : callable
     level : str
         The lower level of theory that it is for; "" for the one that counts.
+    goal : Goal, optional
+        Of a campaign over classes: labels are names of classes then.
     """
 
-    def __init__(self, oracle: Oracle, journal: Journal, space: Space, retries: int, tell: Tell, level: str = ""):
+    def __init__(
+        self,
+        oracle: Oracle,
+        journal: Journal,
+        space: Space,
+        retries: int,
+        tell: Tell,
+        level: str = "",
+        goal: Goal | None = None,
+    ):
         self.oracle = oracle
+        self._goal = goal if goal is not None and goal.classes else None
         self.level = level
         self._journal = journal
         self._space = space
@@ -212,7 +238,7 @@ class Exchange:
             return has_failed
         try:
             answers = self.oracle.collect([Receipt(case.intent, case.job, case.id) for case in waiting.values()])
-            accepted = checked_answers(answers, waiting, self._tell_once)
+            accepted = checked_answers(answers, waiting, self._tell_once, of_classes=self._goal is not None)
         except OracleError as error:
             self._tell_once(f"the oracle does not answer; trying again ({error})")
             return has_failed
@@ -242,8 +268,9 @@ class Exchange:
             )  # before the event that names them
             arrays = {"arrays": kept} if kept else {}
             details = {"details": dict(answer.details)} if answer.details else {}
-            label = {"id": id, "value": float(answer.value), **error, **about, **arrays, **details}
-            return [("label", label)], f"{self._named(id)}: {answer.value:.6g}{_caution(answer.details)}"
+            label = {"id": id, **value_of(answer.value, self._goal), **error, **about, **arrays, **details}
+            told = answer.value if isinstance(answer.value, str) else f"{answer.value:.6g}"
+            return [("label", label)], f"{self._named(id)}: {told}{_caution(answer.details)}"
         case = self.state.cases[id]
         attempt = case.attempt - sum(failure["kind"] == "invalid" for failure in case.failures)
         is_old = answer.kind == "invalid" and self._journal.was_before_halt(answer.intent)

@@ -18,6 +18,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from sisso_sal.acquisition.goal import Goal
+from sisso_sal.campaign.answers import class_in
+from sisso_sal.campaign.exchange import value_of
 from sisso_sal.campaign.filled import values_of_table
 from sisso_sal.campaign.inputs import candidate_ids
 from sisso_sal.data.cells import LARGEST
@@ -25,6 +28,7 @@ from sisso_sal.errors import CampaignError, DocumentError, LockedError
 from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.state import State
 from sisso_sal.ledger.store import Ledger, read_ledger
+from sisso_sal.settings import names_classes
 from sisso_sal.system.documents import LARGE, one_line, read_json, record_of, shown
 from sisso_sal.system.storage import write_whole, writing
 
@@ -46,7 +50,7 @@ class _NoteRecord(BaseModel):
 class _Label(_NoteRecord):
     note: Literal["label"]
     id: str
-    value: float
+    value: float | str
     error: float | None = None
     source: Literal["person", "file", "folder"] = "person"
     calculation: str | None = None
@@ -56,25 +60,45 @@ class _Label(_NoteRecord):
     def events(self, state: State, ids: Collection[str], of_table: OfTable) -> list[Event]:
         _check_id(self.id, ids)
         at, of = _at(state, self.level)
-        if not (math.isfinite(self.value) and abs(self.value) <= LARGEST):
-            raise CampaignError(f"label of {shown(self.id)}: needs a finite number, found {self.value}")
-        if self.error is not None and not 0 <= self.error <= LARGEST:
-            raise CampaignError(f"label of {shown(self.id)}: needs an error >= 0, found {self.error}")
+        goal = goal_of(state)
+        told = self._checked(goal)
         known = at.cases.get(self.id)
         value, error = of_table.get(of.get("level", ""), {}).get(self.id), None
         if known is not None and known.status == "labelled":
-            value, error = known.value, known.error
+            value, error = known.label, known.error
         if value is not None:
-            if (value, error) == (self.value, self.error):
+            if (value, error) == (told, self.error):
                 return []
             if not self.replace:
                 raise CampaignError(
                     f"label of {shown(self.id)}: is already {_with_error(value, error)}; "
-                    f"--replace (in Python replace=True) changes it to {_with_error(self.value, self.error)}"
+                    f"--replace (in Python replace=True) changes it to {_with_error(told, self.error)}"
                 )
         place = {"calculation": self.calculation} if self.calculation is not None else {}
-        label = {"id": self.id, "value": self.value, "source": self.source, **place, **of}
+        label = {"id": self.id, **value_of(told, goal), "source": self.source, **place, **of}
         return [("label", label if self.error is None else label | {"error": self.error})]
+
+    def _checked(self, goal: Goal | None) -> float | str:
+        """The label, a number or the name of a class, as the goal asks for."""
+        place = f"label of {shown(self.id)}"
+        if goal is not None:
+            name = class_in(self.value)
+            if name is None or self.error is not None:
+                found = f"{shown(self.value)}{'' if self.error is None else f' ± {self.error}'}"
+                raise CampaignError(f"{place}: needs the name of a class, without an error, found {found}")
+            return name
+        if isinstance(self.value, str) or not (math.isfinite(self.value) and abs(self.value) <= LARGEST):
+            found = shown(self.value) if isinstance(self.value, str) else self.value
+            raise CampaignError(f"{place}: needs a finite number, found {found}")
+        if self.error is not None and not 0 <= self.error <= LARGEST:
+            raise CampaignError(f"{place}: needs an error >= 0, found {self.error}")
+        return self.value
+
+
+def goal_of(state: State) -> Goal | None:
+    """The goal of a campaign over classes; None where labels are numbers."""
+    goal = ((state.created or {}).get("settings") or {}).get("goal") or ""
+    return Goal.parse(goal) if names_classes(goal) else None
 
 
 class _FailedNote(_NoteRecord):
@@ -88,7 +112,7 @@ class _FailedNote(_NoteRecord):
         at, of = _at(state, self.level)
         known = at.cases.get(self.id)
         if known is not None and known.status == "labelled":
-            raise CampaignError(f"{shown(self.id)}: has the label {known.value}; a label cannot be removed")
+            raise CampaignError(f"{shown(self.id)}: has the label {known.label}; a label cannot be removed")
         if known is not None and known.status == "failed":
             return []
         reason = one_line(self.reason)
@@ -180,7 +204,7 @@ def _at(state: State, level: str | None) -> tuple[State, dict[str, str]]:
     return (state, {}) if level == names[-1] else (state.at(level), {"level": level})
 
 
-def _with_error(value: float | None, error: float | None) -> str:
+def _with_error(value: float | str | None, error: float | None) -> str:
     return f"{value}" if error is None else f"{value} ± {error}"
 
 

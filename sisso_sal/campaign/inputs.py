@@ -19,7 +19,7 @@ from sisso_sal.campaign.learning import versions
 from sisso_sal.campaign.levels import check_levels_of
 from sisso_sal.errors import CampaignError, FitError, SettingsError
 from sisso_sal.ledger.state import State
-from sisso_sal.protocols import KnownLabel, Maximiser, Oracle, Space
+from sisso_sal.protocols import KnownLabel, Maximiser, Oracle, Space, classes_of
 from sisso_sal.settings import DONE, is_left_to_people
 from sisso_sal.settings.campaign import CampaignSettings, RunSettings
 from sisso_sal.settings.layers import Origin
@@ -45,12 +45,16 @@ def resolved(settings: CampaignSettings, space: Space) -> CampaignSettings:
     """
     goal = Goal.parse(settings.goal)
     acquisition = acquisition_named(settings.acquisition, goal)
+    if goal.classes and classes_of(space) is None:
+        raise SettingsError(f"goal: needs a target of classes for '{goal}', found {space.name} with numbers")
+    if settings.level and goal.classes:
+        raise SettingsError(f"level: needs a target that is a number, found the goal '{goal}'")
     check_levels_of(settings, space)
     if isinstance(space, Maximiser):
         check_pointwise(acquisition)
     if settings.run.hits is not None and not goal.has_bound:
         raise SettingsError(f"hits: needs a goal with a bound, such as '<=0.3', found '{settings.goal}'")
-    model = settings.model.completed(ensemble=True)
+    model = settings.model.completed(ensemble=True, classes=settings.looks_for_classes)
     return settings.model_copy(update={**space.settings, "model": model})
 
 
@@ -120,8 +124,13 @@ def new_labels(space: Space, known: Mapping[str, float]) -> list[tuple[str, dict
     """Label events for the labels of the space that are not known yet."""
     numbers = np.flatnonzero(np.isfinite(space.labels)).tolist()
     few = zip(numbers, space.labels[numbers].tolist(), np.asarray(space.errors)[numbers].tolist(), strict=True)
+    names = classes_of(space)
+
+    def more(number: int, error: float) -> dict[str, Any]:
+        return ({} if names is None else {"class": names[number]}) | ({"error": error} if error else {})
+
     return [
-        ("label", {"id": space.ids[number], "value": value, "source": "table", **({"error": error} if error else {})})
+        ("label", {"id": space.ids[number], "value": value, "source": "table", **more(number, error)})
         for number, value, error in few
         if space.ids[number] not in known
     ]
@@ -252,12 +261,11 @@ def all_changes(
     begun = as_begun(run, state, space)
     if created.get("digest") != begun.space.describe()["digest"]:
         fixed = {name: getattr(old, name) for name in space.settings}
-        lines += begun.space.differences(run / CANDIDATES, fixed, state.labels, state.asked)
+        lines += begun.space.differences(run / CANDIDATES, fixed, state.told, state.asked)
     lines += begun.changes
     if oracle is not None:
-        lines += oracle.differences(
-            {case.id: case.value for case in state.of("labelled") if case.value is not None and case.source == "oracle"}
-        )
+        given: dict[str, Any] = {case.id: case.label for case in state.of("labelled") if case.source == "oracle"}
+        lines += oracle.differences({id: label for id, label in given.items() if label is not None})
     return lines
 
 

@@ -12,6 +12,7 @@ from time import monotonic
 
 import numpy as np
 
+from sisso_sal.acquisition.baselines import DISTANCE
 from sisso_sal.acquisition.batch import Standing
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.proposal import Proposal, Scored
@@ -30,9 +31,11 @@ from sisso_sal.levels.choice import Calculation, Level, choose_calculations
 from sisso_sal.levels.ladder import Ladder
 from sisso_sal.levels.making import maker
 from sisso_sal.protocols import (
+    Acquisition,
     Continues,
     KnownLabel,
     Maximiser,
+    MayTellNothing,
     Oracle,
     Prediction,
     Progress,
@@ -118,6 +121,7 @@ class Learned:
     space: Space
     surrogate: Surrogate
     target: np.ndarray
+    names: list[str] | None
     known: np.ndarray
     prediction: Prediction
     scored: Scored
@@ -156,13 +160,13 @@ def learn(space: Space, settings: CampaignSettings, state: State, batch: int, to
     target, errors = _of_ids(space, state.labels, np.nan), _of_ids(space, state.errors, 0.0)
     known = np.isfinite(target)
     streams = np.random.SeedSequence([settings.seed, iteration]).generate_state(2)
-    acquisition = acquisition_named(settings.acquisition)
     levels = levels_of(space, settings, state, tools.lower)
     surrogate = _unfitted(tools, settings, int(streams[0]), levels)
     handover = (state.iterations[-1].model or {}).get("handover") if state.iterations else None
     if isinstance(surrogate, Continues) and handover is not None:
         surrogate.begin_from(handover)
     surrogate = surrogate.fit(space, np.flatnonzero(known), target[known], errors[known], tools.progress)
+    acquisition = _chosen_by(settings, surrogate)
     are_used = "members" in acquisition.uses or isinstance(space, Maximiser)
     prediction = predict_all(surrogate, space, with_members=are_used)
     goal = Goal.parse(settings.goal)
@@ -192,9 +196,24 @@ def learn(space: Space, settings: CampaignSettings, state: State, batch: int, to
     choices = grounds(surrogate, space, acquisition, prediction, proposal, free, guessed)
     gain = _largest_gain(prediction.told.take(free), goal, proposal.scored.reference)
     return Learned(
-        iteration, int(streams[0]), space, surrogate, target, known, prediction, proposal.scored, proposal.picks, choices,
-        calculations, levels, ladder, batch, best, gain, exclusion, monotonic() - start,
+        iteration, int(streams[0]), space, surrogate, target, _names(space, state, settings), known, prediction,
+        proposal.scored, proposal.picks, choices, calculations, levels, ladder, batch, best, gain, exclusion, monotonic() - start,
     )  # fmt: skip
+
+
+def _chosen_by(settings: CampaignSettings, surrogate: Surrogate) -> Acquisition:
+    """The acquisition of the settings; where a surrogate tells nothing, the farthest from all labelled materials comes first."""
+    acquisition = acquisition_named(settings.acquisition)
+    is_blind = isinstance(surrogate, MayTellNothing) and bool(surrogate.untold)
+    return DISTANCE if is_blind and acquisition.uses else acquisition
+
+
+def _names(space: Space, state: State, settings: CampaignSettings) -> list[str] | None:
+    """The name of the class of each candidate, "" where it is not known; None where labels are numbers."""
+    if not settings.looks_for_classes:
+        return None
+    known = {case.id: case.class_name for case in state.of("labelled")}
+    return [known.get(id, "") for id in space.ids]
 
 
 def _unfitted(tools: Tools, settings: CampaignSettings, seed: int, levels: Sequence[Level]) -> Surrogate:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sisso_sal.acquisition.goal import Goal
 from sisso_sal.campaign.exchange import Exchange, Journal, Tell
 from sisso_sal.campaign.filled import as_begun, values_of_table
 from sisso_sal.campaign.inbox import events_for, left, notes_in, put_away
@@ -36,7 +37,7 @@ from sisso_sal.campaign.reporting import Reporting
 from sisso_sal.campaign.results import events_of, files_cost, whole_summary, write_iteration
 from sisso_sal.campaign.status import status_document
 from sisso_sal.campaign.stopping import HALTS, UNUSABLE, cost_left, reason_to_stop, unusable_answers
-from sisso_sal.campaign.summary import digests
+from sisso_sal.campaign.summary import digests, reached
 from sisso_sal.errors import CampaignError, OracleError
 from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.lock import LOCK
@@ -158,7 +159,9 @@ class Loop:
         self._about: Mapping[str, Any] = oracle.describe() if oracle else {}
         retries = settings.run.retries
         oracles = {**tools.lower, **({"": oracle} if oracle else {})}
-        self._exchanges = [Exchange(one, journal, space, retries, talk.tell, level) for level, one in oracles.items()]
+        about = space, retries, talk.tell
+        goal = Goal.parse(settings.goal)
+        self._exchanges = [Exchange(one, journal, *about, level, goal) for level, one in oracles.items()]
         self._summary: dict[str, Any] | None = None
         self._reporting = Reporting(self.run, self.state, tools.report, talk.tell, talk.trace)
 
@@ -348,7 +351,7 @@ class Loop:
 
     def _tell_taken(self, new: list[tuple[str, dict[str, Any]]]) -> None:
         for kind, data in new:
-            value = f" {data['value']:.6g}" if kind == "label" else ""
+            value = f" {data.get('class') or format(data['value'], '.6g')}" if kind == "label" else ""
             of = f" of {data['id']}{f' ({level})' if (level := data.get('level')) else ''}" if "id" in data else ""
             self._talk.tell(f"recorded: {kind}{of}{value}")
 
@@ -373,11 +376,10 @@ class Loop:
         summary = write_iteration(self.run, self._space, self._settings, learned, self.state)
         self._journal.write(*events_of(self.run, self._settings, self.state, learned, summary))
         self._summary = {**summary, "is_new": True}
-        calibration, best = summary["calibration"], summary["best"]
-        error = f", out-of-bag RMSE {calibration['rmse']:.3g}" if calibration else ""
+        error = f", out-of-bag RMSE {told['rmse']:.3g}" if (told := summary["calibration"]) else ""
         picks = ", ".join(_named(proposal) for proposal in summary["proposals"])
         self._talk.tell(
-            f"iteration {summary['iteration']}: {summary['n_labelled']} labels{error}, best {best['id']} {best['value']:.4g}; "
+            f"iteration {summary['iteration']}: {summary['n_labelled']} labels{error}, {reached(summary)}; "
             f"proposed {picks or 'nothing'}"
         )
 

@@ -9,6 +9,7 @@ from sisso_sal.campaign.summary import check_files
 from sisso_sal.errors import CampaignError, DocumentError, ModelFileError
 from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.store import read_ledger
+from sisso_sal.settings import names_classes
 
 
 def model_file(path: Path) -> Path:
@@ -39,9 +40,13 @@ def model_file(path: Path) -> Path:
     recorded = (newest.model or {}).get("files", {}).get(MODEL_FILE)
     file = path / newest.folder / MODEL_FILE
     if recorded is None and not file.is_file():
-        surrogate = (state.created or {"settings": {}})["settings"].get("surrogate", "sisso")
+        settings = (state.created or {"settings": {}})["settings"]
+        surrogate, goal = settings.get("surrogate", "sisso"), settings.get("goal", "")
+        found = f"the surrogate '{surrogate}', which has none"
+        if surrogate == "sisso" and names_classes(goal):
+            found = "formulas of classes, which have no model file"
         raise ModelFileError(
-            f"{path}: needs a run with formulas, found the surrogate '{surrogate}', which has none; its predictions are in "
+            f"{path}: needs a run with formulas, found {found}; its predictions are in "
             f"{path / newest.folder / 'predictions.csv'}"
         )
     if recorded is not None:

@@ -20,7 +20,7 @@ from sisso_sal.campaign.inputs import (
     resolved,
 )
 from sisso_sal.campaign.learning import Tools, learn, waited_for
-from sisso_sal.campaign.results import reasons_of
+from sisso_sal.campaign.results import finite, reasons_of
 from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.state import State
 from sisso_sal.ledger.store import DATABASE, read_ledger
@@ -73,6 +73,7 @@ def preview(
         "pending": [case.id for case in waited_for(state)],
         "target": {"name": target.name, "unit": target.unit} if (target := space.target) else None,
         "acquisition": settings.acquisition,
+        "goal": settings.goal,
         "is_new": not state.is_current,
         **space.describe().get("remarks", {}),
     }
@@ -81,7 +82,7 @@ def preview(
     learned = learn(space, settings, state, settings.batch, tools)
     columns = {"mean": learned.prediction.mean, "std": learned.prediction.std, "score": learned.scored.scores}
     proposals = [
-        {"id": space.ids[pick], **{name: float(values[pick]) for name, values in columns.items()}, **reasons}
+        {"id": space.ids[pick], **{name: finite(float(values[pick])) for name, values in columns.items()}, **reasons}
         for pick, reasons in zip(learned.picks, reasons_of(learned), strict=True)
     ]
     return {**document, "iteration": learned.iteration, "proposals": proposals}

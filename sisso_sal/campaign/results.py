@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,7 @@ def events_of(run: Path, settings: CampaignSettings, state: State, learned: Lear
         "seed": learned.seed,
         "n_labelled": summary["n_labelled"],
         "best": summary["best"],
+        **({"hits": summary["hits"]} if "hits" in summary else {}),
         "calibration": summary["calibration"],
         "settings": (state.created or {}).get("seq"),
         "versions": versions(),
@@ -152,6 +154,7 @@ def _predictions(space: Space, learned: Learned) -> dict[str, Sequence[str] | np
     prediction = learned.prediction
     return {
         "id": space.ids,
+        **({} if learned.names is None else {"class": learned.names}),
         "label": learned.target,
         "mean": prediction.mean,
         "std": prediction.std,
@@ -203,6 +206,7 @@ def _summary(
         "proposals": proposals,
         "levels": None if learned.ladder is None else _levels(learned, settings, left),
         "best": {"id": space.ids[learned.best], "value": float(learned.target[learned.best])},
+        **_classes(learned),
         "improve_on": learned.scored.reference,
         "wanted": str(bound),
         "expected_hits": expected_hits(chosen.told, bound) if bound.has_bound else None,
@@ -213,20 +217,29 @@ def _summary(
     }
 
 
+def _classes(learned: Learned) -> dict[str, Any]:
+    """Of classes the number of labels of each, the most frequent first, and how many are looked for; of numbers nothing."""
+    if learned.names is None:
+        return {}
+    counts = Counter(name for name in learned.names if name)
+    ordered = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    return {"classes": ordered, "hits": int(np.nansum(learned.target))}
+
+
 def reasons_of(learned: Learned) -> list[dict[str, Any]]:
     """Why each candidate was chosen: ``chosen_by``, ``rank``, ``probability``, ``reason``, ``why``; with levels score and level."""
     rows = [
         {
-            "chosen_by": _finite(one.chosen_by),
+            "chosen_by": finite(one.chosen_by),
             "rank": one.rank,
-            "probability": _finite(one.probability),
+            "probability": finite(one.probability),
             "reason": one.reason,
             "why": one.why,
         }
         for one in learned.choices
     ]
     for row, one in zip(rows, learned.calculations or (), strict=bool(learned.calculations)):
-        row |= {"score": _finite(one.score), "level": one.level or None, "because": one.because}
+        row |= {"score": finite(one.score), "level": one.level or None, "because": one.because}
         row |= dict.fromkeys(("reason", "why"), f"{one.level} first: {one.because}") if one.level else {}
     return rows
 
@@ -261,9 +274,9 @@ def _cell(name: str, value: Any) -> str | int | float | None:
     """A cell of `_predictions` for JSON."""
     if name == "id":
         return value
-    return int(value) if name == "n_valid" else _finite(value)
+    return int(value) if name == "n_valid" else finite(value)
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
     """For JSON, which has no NaN and no infinity."""
     return float(value) if np.isfinite(value) else None

@@ -14,7 +14,7 @@ from sisso_sal.campaign.stopping import UNUSABLE
 from sisso_sal.ledger.events import DetailsData
 from sisso_sal.ledger.lock import DriverProcess
 from sisso_sal.ledger.state import Case, Iteration, State
-from sisso_sal.settings import DONE, PEOPLE, is_left_to_people
+from sisso_sal.settings import DONE, PEOPLE, is_left_to_people, names_classes
 
 _CALIBRATION = ("rmse", "coverage95", "miscalibration_area", "scale")
 
@@ -35,9 +35,10 @@ def status_document(
     Returns
     -------
     dict
-        run, standing, driver, goal, target, iteration, n_labelled, sources (word: labels from there), n_candidates, best,
-        evaluations, budget, levels, core_hours, core_hours_budget, pending, failed, open (proposed, not submitted), iterations,
-        missing (files of iterations), stop, started, last_event, next, and provenance (of the newest proposal).
+        run, standing, driver, goal, target, iteration, n_labelled, sources (word: labels from there), n_candidates, best, classes
+        (number of labels of each) and hits where labels are classes, evaluations, budget, levels, core_hours, core_hours_budget,
+        pending, failed, open (proposed, not submitted), iterations, missing (files of iterations), stop, started, last_event, next,
+        and provenance (of the newest proposal).
     """
     now = now or datetime.now(UTC)
     settings = (state.created or {"settings": {}})["settings"]
@@ -60,6 +61,8 @@ def status_document(
         "n_candidates": None if n_rows is None else max(0, n_rows - len(state.labels)),
         "sources": _sources(state),
         "best": best,
+        "classes": _classes(state),
+        "hits": newest.model.get("hits") if newest and newest.model else None,
         "evaluations": len(state.asked),
         "budget": state.run.get("budget"),
         "levels": _levels(state, settings),
@@ -95,6 +98,12 @@ def _levels(state: State, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def _classes(state: State) -> dict[str, int] | None:
+    """Number of labels of each class, the most frequent first; None where labels are numbers."""
+    counts = Counter(case.class_name for case in state.of("labelled") if case.class_name)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))) or None
+
+
 def _standing(state: State, driver: DriverProcess | None) -> str:
     """One word: running, lost (a driver crashed), stopped, waiting (for labels), new."""
     if driver is not None and driver.is_alive is not False:
@@ -119,7 +128,7 @@ def _pending(case: Case, now: datetime) -> dict[str, Any]:
 
 def _label(case: Case) -> dict[str, Any]:
     """A computed label and what it rests on, see `sisso_sal.protocols.Answer`."""
-    about = {"id": case.id, "value": case.value, "since": case.since, "core_hours": case.core_hours}
+    about = {"id": case.id, "value": case.label, "since": case.since, "core_hours": case.core_hours}
     return {**about, **DetailsData.model_validate(case.details).model_dump()}
 
 
@@ -168,6 +177,7 @@ def _iteration(iteration: Iteration) -> dict[str, Any]:
         "iteration": iteration.number,
         "n_labelled": model.get("n_labelled"),
         "best": model.get("best"),
+        "hits": model.get("hits"),
         **{key: calibration.get(key) for key in _CALIBRATION},
         "gain": proposal.get("gain"),
         "seconds": model.get("seconds"),
@@ -228,7 +238,8 @@ def _next(document: dict[str, Any], for_people: list[tuple[str, str]]) -> str:
     if is_left_to_oracles and (at_oracles or not for_people):
         return f"run the discover command again: {_calculations(running)} running"
     id, level = for_people[0] if for_people else ("ID", "")
-    first = f"{shlex.quote(id)} VALUE --level {level}" if level else f"{shlex.quote(id)} VALUE"
+    what = "CLASS" if names_classes(document["goal"] or "") else "VALUE"
+    first = f"{shlex.quote(id)} {what} --level {level}" if level else f"{shlex.quote(id)} {what}"
     by_hand = f"sisso-sal label {run} {first}, for this and the others"
     name, _, place = document["oracle"].partition(":")
     if name == DONE and not level:

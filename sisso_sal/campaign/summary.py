@@ -85,6 +85,9 @@ class _Summary(_Part):
     n_without_prediction: int = Field(ge=0)
     proposals: list[_Proposal]
     best: _Best | None
+    classes: dict[str, int] | None = None
+    hits: int | None = Field(default=None, ge=0)
+    untold: str = ""
     settings: dict[str, Any]
     calibration: dict[str, Any] | None = None
     typical: list[_Member] | None = None
@@ -94,6 +97,19 @@ class _Summary(_Part):
     without_prediction: dict[str, int] = {}
     n_members: int | None = Field(default=None, ge=1)
     materials: _Materials | None = None
+
+
+def reached(model: Mapping[str, Any]) -> str:
+    """What an iteration knew: its best label or, of classes, the number of hits; of a summary or the event of a model.
+
+    Examples
+    --------
+    >>> reached({"best": {"id": "MgO", "value": 1.25}}), reached({"best": {"id": "MgO", "value": 1.0}, "hits": 3})
+    ('best MgO 1.25', '3 hits')
+    """
+    if model.get("hits") is not None:
+        return f"{model['hits']} hit{'' if model['hits'] == 1 else 's'}"
+    return f"best {model['best']['id']} {model['best']['value']:.4g}"
 
 
 def read_summary(folder: Path) -> dict[str, Any]:

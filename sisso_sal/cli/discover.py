@@ -55,7 +55,7 @@ def _oracle_help() -> str:
     click.option(
         "--goal",
         shell_complete=known_values.values("goal", "min", "max"),
-        help="min, max, 'min 10%', '<=0.3', '>=2' or '1.2..1.8'; min by default.",
+        help="min, max, 'min 10%', '<=0.3', '>=2', '1.2..1.8' or '=CLASS'; min by default.",
     ),
     click.option("--batch", type=click.IntRange(min=1), help="Candidates to propose; 10 by default."),
     click.option(
@@ -159,6 +159,9 @@ def discover(
     folder keeps the models, predictions, proposals and a ledger of all events. To continue a run, also after a crash, run the same
     command again.
 
+    Where the goal names classes (=CLASS or =CLASS,OTHER), labels are names of classes, the target is the column of text that has
+    one of those, and what is predicted is the probability of one of them.
+
     Without --oracle, discover proposes once. Add results with sisso-sal label, or write them into the table, and run the same
     command again. With an oracle, discover continues until there is a reason to stop; sisso-sal status shows the progress.
 
@@ -169,6 +172,7 @@ def discover(
       sisso-sal discover candidates.csv --oracle lookup:truth.csv --budget 30
       sisso-sal discover data/oxides.csv --oracle aims --config campaign.toml
       sisso-sal discover labels.csv --pool pool.parquet --keep 5000
+      sisso-sal discover table.csv --goal "=perovskite"
     """
     from sisso_sal.ledger.lock import check_free
 

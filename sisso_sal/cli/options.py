@@ -375,10 +375,14 @@ def load_layers(config: Path | None, changes: dict[str, Any], *, ensemble: bool 
 def read(path: Path, settings, formula: str | None, *, with_gaps: bool = False):
     """The table to learn from, with features made from formulas if it has no features or if `formula` names a column.
 
-    With `with_gaps` a row may lack what a lower level of theory gives.
+    With `with_gaps` a row may lack what a lower level of theory gives. Where the goal names classes, the target is 1 for them,
+    else 0.
     """
+    from sisso_sal.api.classes import read_class_candidates
     from sisso_sal.api.inputs import constant_where_known, read_candidates
 
+    if settings.looks_for_classes:
+        return read_class_candidates(path, settings, formula, note)
     table = read_candidates(path, settings, formula, with_gaps=with_gaps, tell=note)
     return constant_where_known(table, note) if settings.model.intercept else table
 

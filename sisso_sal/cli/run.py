@@ -143,7 +143,7 @@ def _silent(run: Path) -> list[dict[str, Any]]:
 )
 @RUN
 @click.argument("id", required=False, shell_complete=known_values.candidates("proposed"))
-@click.argument("value", type=Number(), required=False)
+@click.argument("value", required=False)
 @click.option("--error", type=Number(least=0), help="Standard deviation of the value.")
 @click.option("--failed", metavar="REASON", help="ID cannot be labelled, for this reason; it is not proposed again.")
 @click.option(
@@ -165,12 +165,13 @@ def _silent(run: Path) -> list[dict[str, Any]]:
 def label(run, id, value, error, failed, table, source, replace, level, as_json, quiet, debug):
     """Add results from a laboratory or another code: a VALUE for the candidate ID, or a table of values.
 
-    The larger the error of a label, the smaller its weight in the fit. The next discover uses the new labels; a driver that is
-    running adds them at its next step.
+    Where the campaign looks for classes, VALUE is the name of one. The larger the error of a label, the smaller its weight in the
+    fit. The next discover uses the new labels; a driver that is running adds them at its next step.
 
     \b
     Examples:
       sisso-sal label runs/candidates TiO2 -0.14 --error 0.02
+      sisso-sal label runs/abx3 CaTiO3 perovskite
       sisso-sal label runs/candidates --file results.csv
       sisso-sal label runs/candidates BaO2 --failed "does not form"
       sisso-sal label runs/candidates TiO2 -0.02 --level hse06
@@ -189,9 +190,34 @@ def label(run, id, value, error, failed, table, source, replace, level, as_json,
     elif failed is not None:
         notes = [{"note": "failed", "id": id, "reason": failed, "level": level}]
     else:
-        given = {"value": value, "error": error, "source": "person", "replace": replace, "level": level}
+        label = value if _looks_for_classes(run) else _number(value)
+        given = {"value": label, "error": error, "source": "person", "replace": replace, "level": level}
         notes = [{"note": "label", "id": id, **given}]
     _hand_in(run, notes, as_json, quiet)
+
+
+def _looks_for_classes(run: Path) -> bool:
+    """Whether labels of a run are names of classes."""
+    from sisso_sal.campaign.inbox import goal_of
+
+    return goal_of(_state(run)) is not None
+
+
+def _number(value: str) -> float:
+    """VALUE as a number."""
+    context = click.get_current_context()
+    argument = next(one for one in context.command.params if one.name == "value")
+    return Number().convert(value, argument, context)
+
+
+def _class_notes(path: Path, run: Path, replace: bool, level: str | None) -> list[dict[str, Any]]:
+    """One note for each row of a table that has a class."""
+    from sisso_sal.data.classes import class_labels
+
+    settings = _created(run)["settings"]
+    named = class_labels(path, settings["target"], None if settings.get("id") == "row" else settings.get("id"))
+    about = {"source": "file", "replace": replace, "level": level}
+    return [{"note": "label", "id": id, "value": name, "error": None, **about} for id, name in named.items() if name]
 
 
 def _notes_from(path: Path, run: Path, replace: bool, level: str | None) -> list[dict[str, Any]]:
@@ -201,6 +227,8 @@ def _notes_from(path: Path, run: Path, replace: bool, level: str | None) -> list
     from sisso_sal.data.headers import split_header
     from sisso_sal.data.table import read_table
 
+    if _looks_for_classes(run):
+        return _class_notes(path, run, replace, level)
     settings = _created(run)["settings"]
     column = _column_of(settings, level)
     name, unit = split_header(column)

@@ -46,7 +46,7 @@ from sisso_sal.system.progress import Progress
 @COLUMNS
 @panel(
     "Simulated campaigns",
-    click.option("--goal", help="min, max, 'min 10%', '<=0.3', '>=2' or '1.2..1.8'; min by default."),
+    click.option("--goal", help="min, max, 'min 10%', '<=0.3', '>=2', '1.2..1.8' or '=CLASS'; min by default."),
     click.option(
         "--target-quantile", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.1, show_default=True,
         help="For min and max: the targets are this best fraction of the materials.",
@@ -60,7 +60,8 @@ from sisso_sal.system.progress import Progress
     ),
     click.option(
         "--surrogates", metavar="A,B,…", callback=names,
-        help="Surrogates to compare; sisso,no-formulas,forest,process by default, and trees that take the best mean.",
+        help="Surrogates to compare; sisso,no-formulas,forest,process by default, and trees that take the best mean; "
+        "for classes sisso,forest,logistic.",
     ),
     click.option(
         "--acquisitions", metavar="A,B,…", callback=names,
@@ -109,6 +110,7 @@ def replay(
     Examples:
       sisso-sal replay data/oxides.csv --n-start 15 --evaluations 25
       sisso-sal replay table.csv --goal "1.2..1.8" --acquisitions mean,hits
+      sisso-sal replay table.csv --goal "=perovskite" --start random --seeds 5
     """
     check_plot(plot, plot_columns, force)
     import numpy as np
@@ -130,11 +132,11 @@ def replay(
         settings = settings.model_copy(update={"batch": 1})
     if settings.level:
         refuse_with_levels({"--acquisitions": acquisitions, "--estimate": estimate, "--plot": plot})
-    _check_surrogates(layers, surrogates or COMPARED)
+    _check_surrogates(layers, surrogates or _surrogates_compared(settings))
     strategies = _strategies(settings, surrogates, acquisitions)
     space = TableSpace(_labelled(read(table, settings, formula, with_gaps=bool(settings.level))))
     data = space.table
-    for column in (estimate,) if estimate is not None else _cheapest(settings, space):
+    for column in _estimates(estimate, settings, space):
         strategies.append(by_estimate(space, column, Goal.parse(settings.goal)))
     rules = Rules(
         goal=settings.goal, target_share=target_quantile, n_start=n_start, start=start, evaluations=evaluations,
@@ -175,10 +177,17 @@ def _draw(document: dict[str, Any], plot: Path, columns: int | None, as_json: bo
         show(f"\nThe figure is in {plot}")
 
 
-def _cheapest(settings, space) -> list[str]:
-    """The first low column in the target's unit, where there is one: taking the best estimates first needs no learning."""
+def _estimates(wanted: str | None, settings, space) -> list[str]:
+    """The column that is wanted, else the first low one in the target's unit, where there is one; none for classes.
+
+    Taking the best estimates first needs no learning.
+    """
     from sisso_sal.models.baseline import low_of
 
+    if settings.looks_for_classes and wanted is not None:
+        raise SettingsError(f"estimate: needs a target that is a number, found the goal '{settings.goal.strip()}'")
+    if settings.looks_for_classes or wanted is not None:
+        return [] if wanted is None else [wanted]
     unit = space.target.unit if space.target else ""
     known = {name for feature in space.features for name in (feature.name, feature.header) if feature.unit == unit}
     return [name for name in low_of(settings.ensemble.low, space) if name in known][:1]
@@ -189,10 +198,12 @@ def _check_surrogates(layers, surrogates: tuple[str, ...]) -> None:
     from dataclasses import replace
 
     from sisso_sal.api.inputs import without_unused
-    from sisso_sal.models.registry import SURROGATES
+    from sisso_sal.models.registry import SURROGATES, check_surrogate
     from sisso_sal.system.plugins import named
 
     kinds = [named("surrogates", name, SURROGATES) for name in surrogates]
+    for name in surrogates:
+        check_surrogate(layers.settings.model_copy(update={"surrogate": name}))
     if len(set(surrogates)) < len(surrogates):
         raise SettingsError(f"surrogates: needs names that differ, found '{','.join(surrogates)}'")
     kind = max(kinds, key=lambda kind: len(kind.sections))
@@ -202,8 +213,15 @@ def _check_surrogates(layers, surrogates: tuple[str, ...]) -> None:
 COMPARED = ("sisso", "no-formulas", "forest", "process")
 """Surrogates that are compared unless told otherwise, each with the acquisitions that were chosen."""
 
+COMPARED_FOR_CLASSES = ("sisso", "forest", "logistic")
+"""The same where the goal names classes."""
+
 GREEDY = ("trees", "mean")
 """Surrogate and acquisition that are compared with those: they look at nothing but the mean."""
+
+
+def _surrogates_compared(settings) -> tuple[str, ...]:
+    return COMPARED_FOR_CLASSES if settings.looks_for_classes else COMPARED
 
 
 def _strategies(settings, surrogates: tuple[str, ...] | None, acquisitions: tuple[str, ...] | None):
@@ -215,8 +233,8 @@ def _strategies(settings, surrogates: tuple[str, ...] | None, acquisitions: tupl
 
     goal = Goal.parse(settings.goal)
     chosen = [acquisition_named(name, goal) for name in acquisitions or (settings.acquisition,)]
-    pairs = [(kind, one.name) for kind in surrogates or COMPARED for one in chosen if one.uses]
-    pairs += [GREEDY] if surrogates is None and acquisitions is None else []
+    pairs = [(kind, one.name) for kind in surrogates or _surrogates_compared(settings) for one in chosen if one.uses]
+    pairs += [GREEDY] if surrogates is None and acquisitions is None and not goal.classes else []
     strategies = [
         Strategy(f"{kind} {name}", name, partial(unfitted, settings.model_copy(update={"surrogate": kind})))
         for kind, name in pairs
@@ -245,7 +263,9 @@ def _labelled(table):
     text = {name: tuple(cells[i] for i in kept) for name, cells in table.text.items()}
     partial = None if table.partial is None else table.partial[kept]
     ids = tuple(table.ids[i] for i in kept)
-    return replace(table, ids=ids, features=table.features[kept], target=table.target[kept], text=text, partial=partial)
+    classes = None if table.classes is None else tuple(table.classes[i] for i in kept)
+    of_rows = {"ids": ids, "text": text, "partial": partial, "classes": classes}
+    return replace(table, features=table.features[kept], target=table.target[kept], **of_rows)
 
 
 def _numbers(kind: type):

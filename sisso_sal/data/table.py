@@ -60,6 +60,8 @@ class Table:
         Name of the column that says which rows are one material; where its cell is empty, a row is a material of its own.
     task_name : str or None
         Name of the column that says of which task a row is.
+    classes : tuple of str, length n_rows, or None
+        Where the target is a class: its name, "" where unknown. The target itself is then what stands for it, without a unit.
     """
 
     path: str
@@ -80,6 +82,7 @@ class Table:
     partial_units: tuple[str, ...] = ()
     partial: np.ndarray | None = None
     task_name: str | None = None
+    classes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -122,6 +125,7 @@ class Table:
         named += [] if self.group_name is None else [self.group_name]
         named += [] if self.task_name is None else ["task", self.task_name]
         named += [self.partial_names, self.partial_units] if self.partial_names else []
+        named += [] if self.classes is None else ["classes", self.classes]
         checksum = hashlib.sha256(json.dumps([*named, dict(self.text)], ensure_ascii=True).encode())
         checksum.update(self.features.astype("<f8").tobytes())
         if self.target is not None:
@@ -148,7 +152,8 @@ class Table:
         for j, name in enumerate(self.partial_names):
             columns[self.headers[name]] = np.asarray(self.partial)[:, j]
         if self.target_name is not None:
-            columns[self.headers[self.target_name]] = self.target
+            known = self.target if self.classes is None else [name or None for name in self.classes]
+            columns[self.headers[self.target_name]] = known
         return pd.DataFrame(columns, index=pd.RangeIndex(self.n_rows))
 
     def __eq__(self, other: object) -> bool:

@@ -16,6 +16,9 @@ from sisso_sal.settings import PEOPLE
 LARGEST = 1e100
 """The largest size of a label, as in a table."""
 
+LONGEST_CLASS = 200
+"""Characters of the name of a class, as in a table."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -157,11 +160,15 @@ class DetailsData(Data):
     phases: list[PhaseData] = []
 
 
+ClassText = Annotated[str, Field(min_length=1, max_length=LONGEST_CLASS)]
+
+
 class LabelData(AtLevel):
-    """``label``"""
+    """``label``; of a class also its name, and the value is then 1 where it is one of the goal's, else 0."""
 
     id: Id
     value: Number
+    class_name: ClassText | None = Field(default=None, alias="class")
     error: Annotated[Number, Field(ge=0)] | None = None
     source: str = ""
     core_hours: Cost | None = None
@@ -201,6 +208,7 @@ class ModelData(Data):
     best: BestData
     seed: int | None = None
     n_labelled: Count | None = None
+    hits: Count | None = None
     calibration: CoverageData | None = None
     settings: int | None = None
     versions: dict[str, str] | None = None

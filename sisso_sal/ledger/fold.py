@@ -239,6 +239,7 @@ def _label(draft: Draft, event: Event) -> None:
     draft.put(
         event, "labelled", value=event["value"], error=event.get("error"), source=event.get("source", ""),
         arrays=event.get("arrays", {}), details=event.get("details") or {}, core_hours=event.get("core_hours"),
+        class_name=event.get("class") or "",
     )  # fmt: skip
     if draft.iterations:
         draft.asked[event["id"]] = None
@@ -311,8 +312,8 @@ register(
 register(
     "label",
     _label,
-    "id, value, source; where known error (standard deviation), and of a calculation intent, core_hours and "
-    "arrays (name: file, sha256, shape, dtype)",
+    "id, value, source; of a class its name (value is 1 where the goal has it, else 0); where known error (standard deviation), "
+    "and of a calculation intent, core_hours and arrays (name: file, sha256, shape, dtype)",
     data.LabelData,
 )
 register(

@@ -25,6 +25,8 @@ class Case:
         Time of the event that made it so.
     value, error : float or None
         Of the label and its standard deviation, in the target's unit.
+    class_name : str
+        Of a label that is a class; its value is then 1 where it is one of the goal's, else 0. "" of a number.
     source : str
         Where the label came from: table, person, file, folder, oracle.
     intent, job : str
@@ -53,6 +55,12 @@ class Case:
     arrays: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     core_hours: float | None = None
+    class_name: str = ""
+
+    @property
+    def label(self) -> float | str | None:
+        """What was told: the name of a class, or the value."""
+        return self.class_name or self.value
 
 
 @dataclass(frozen=True)
@@ -124,6 +132,12 @@ class State:
     def labels(self) -> dict[str, float]:
         """Known labels by id, in the target's unit."""
         return {case.id: case.value for case in self.of("labelled") if case.value is not None}
+
+    @property
+    def told(self) -> dict[str, float] | dict[str, str]:
+        """The same as people know them: of classes their names."""
+        named = {case.id: case.class_name for case in self.of("labelled") if case.class_name}
+        return named or self.labels
 
     @property
     def errors(self) -> dict[str, float]:

@@ -26,6 +26,8 @@ from sisso_sal.settings.campaign import CampaignSettings
 from sisso_sal.system.costs import announce
 from sisso_sal.system.machine import one_blas_thread
 
+N_TREES_OF_FOREST = 100
+
 
 class Forest:
     """A random forest whose trees are the members (Breiman, Mach. Learn. 45, 5 (2001)).
@@ -39,7 +41,7 @@ class Forest:
     n_trees : int
     """
 
-    def __init__(self, seed: int = 0, n_trees: int = 100):
+    def __init__(self, seed: int = 0, n_trees: int = N_TREES_OF_FOREST):
         self.seed = seed
         self.n_trees = n_trees
 
@@ -57,7 +59,7 @@ class Forest:
         unseen = np.empty((self.n_trees, len(labels)), dtype=bool)
         self._trees = []
         for tree, own in enumerate(seeds_of_trees(self.seed % 2**32, self.n_trees)):
-            counts = _drawn(material, weights, np.random.RandomState(own))
+            counts = drawn_materials(material, weights, np.random.RandomState(own))
             self._trees.append(DecisionTreeRegressor(random_state=own).fit(single, labels, counts))
             unseen[tree] = counts == 0
         self._left_out = self._by_unseen(unseen)
@@ -97,7 +99,7 @@ class Forest:
         return _described(self, self.n_trees)
 
 
-def _drawn(material: np.ndarray, weights: np.ndarray | None, rng: np.random.RandomState) -> np.ndarray:
+def drawn_materials(material: np.ndarray, weights: np.ndarray | None, rng: np.random.RandomState) -> np.ndarray:
     """How much each label counts in a tree that draws as many materials as there are: ndarray (n_labelled,).
 
     `material` (n_labelled,) numbers them from 0 on. With weights (n_labelled,) a material is drawn with a probability like the mean

@@ -32,7 +32,7 @@ class TaskPrediction:
         NaN where fewer than half of the members are valid; std is recalibrated, `std_raw` is not.
     low95, high95 : ndarray (n,)
         Ends of the 95 % interval.
-    formula : ndarray (n,)
+    formulas_mean : ndarray (n,)
         Mean of the formulas, without correction.
     n_valid : ndarray (n,) of int
         Members that are valid.
@@ -49,7 +49,7 @@ class TaskPrediction:
     std_raw: np.ndarray
     low95: np.ndarray
     high95: np.ndarray
-    formula: np.ndarray
+    formulas_mean: np.ndarray
     n_valid: np.ndarray
     outside: np.ndarray
     distance: np.ndarray
@@ -194,7 +194,8 @@ class FittedTaskEnsemble:
             told = self.ensembles[name].predict_distribution(own, shares)
             low, high = told.interval95
             parts = {
-                key: getattr(told, key) for key in ("mean", "std", "std_raw", "formula", "n_valid", "outside", "reason")
+                key: getattr(told, key)
+                for key in ("mean", "std", "std_raw", "formulas_mean", "n_valid", "outside", "reason")
             }
             parts |= {"low95": low, "high95": high, "distance": np.nan if told.distance is None else told.distance}
             for key, values in parts.items():

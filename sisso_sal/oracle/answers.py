@@ -27,6 +27,7 @@ __all__ = ["REQUEST", "Submission", "process_of", "read_answer", "read_submissio
 
 REQUEST = "request.json"
 _FORM = '{"value": 1.5}'
+_FORM_OF_CLASSES = '{"value": "perovskite"}'
 _LARGEST_PROCESS = 1 << 31
 
 
@@ -45,6 +46,13 @@ class Submission(_AnswerRecord):
 class _Labelled(_AnswerRecord):
     value: float
     error: float | None = None
+    core_hours: float | None = None
+    id: str | None = None
+
+
+class _LabelledClass(_AnswerRecord):
+    value: str | int | float
+    error: None = None
     core_hours: float | None = None
     id: str | None = None
 
@@ -83,7 +91,7 @@ def process_of(job: Path) -> tuple[int, str] | None:
     return int(words[1]), words[2].decode("utf-8", errors="replace")
 
 
-def read_answer(intent: str, job: Path, hours: float) -> Answer:
+def read_answer(intent: str, job: Path, hours: float, of_classes: bool = False) -> Answer:
     """What a command that ended has answered.
 
     Parameters
@@ -93,12 +101,14 @@ def read_answer(intent: str, job: Path, hours: float) -> Answer:
         The folder of the submission.
     hours : float
         That it took; the cost where the answer does not tell its core-hours.
+    of_classes : bool
+        Whether labels are names of classes.
     """
     path = job / "answer.json" if os.path.lexists(job / "answer.json") else job / "stdout"
-    answer: _Labelled | _FailedAnswer | None = None
+    answer: _Labelled | _LabelledClass | _FailedAnswer | None = None
     code, problem = _exit_code(job), ""
     try:
-        answer = _answer_in(path)
+        answer = _answer_in(path, of_classes)
     except DocumentError as error:
         problem = str(error)
     if code != 0 and not isinstance(answer, _FailedAnswer):
@@ -115,11 +125,13 @@ def read_answer(intent: str, job: Path, hours: float) -> Answer:
         return Answer(intent, core_hours=cost, kind="invalid", reason=reason)
     if isinstance(answer, _Labelled):
         return Answer(intent, answer.value, answer.error, cost)
+    if isinstance(answer, _LabelledClass):
+        return Answer(intent, answer.value, core_hours=cost)
     kind, reason = _failure(answer)
     return Answer(intent, core_hours=cost, kind=kind, reason=reason)
 
 
-def _answer_in(path: Path) -> _Labelled | _FailedAnswer:
+def _answer_in(path: Path, of_classes: bool) -> _Labelled | _LabelledClass | _FailedAnswer:
     try:
         content = read_bytes(path, SMALL.size)
     except DocumentError as error:
@@ -128,18 +140,16 @@ def _answer_in(path: Path) -> _Labelled | _FailedAnswer:
         document = json_of(content)
     except DocumentError as error:
         raise DocumentError(f"{path.name}: {_unread(content, error)}") from error
-    if isinstance(document, dict) and document.get("failure") is not None:
-        return _typed(_FailedAnswer, document)
-    if isinstance(document, dict) and "value" in document:
-        return _typed(_Labelled, document)
-    raise DocumentError(f"needs an answer such as {_FORM}, found {shown(document)}")
-
-
-def _typed(model: type[_Labelled] | type[_FailedAnswer], document: dict[str, Any]) -> _Labelled | _FailedAnswer:
+    form = _FORM_OF_CLASSES if of_classes else _FORM
+    needed = f"needs an answer such as {form}, found {shown(document)}"
+    if not isinstance(document, dict) or (document.get("failure") is None and "value" not in document):
+        raise DocumentError(needed)
     try:
-        return record_of(model, document)
+        if document.get("failure") is not None:
+            return record_of(_FailedAnswer, document)
+        return record_of(_LabelledClass if of_classes else _Labelled, document)
     except DocumentError as error:
-        raise DocumentError(f"needs an answer such as {_FORM}, found {shown(document)}: {error}") from error
+        raise DocumentError(f"{needed}: {error}") from error
 
 
 def _unread(content: bytes, error: DocumentError) -> str:

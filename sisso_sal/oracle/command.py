@@ -70,6 +70,8 @@ class CommandOracle:
         Commands that run at a time.
     walltime : float, optional
         Hours after which a command is ended.
+    of_classes : bool
+        Whether labels are names of classes: the answer is ``{"value": "perovskite"}`` then.
 
     Raises
     ------
@@ -80,7 +82,14 @@ class CommandOracle:
     poll = 1.0
     barred: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, command: str, folder: str | Path, workers: int = 1, walltime: float | None = None):
+    def __init__(
+        self,
+        command: str,
+        folder: str | Path,
+        workers: int = 1,
+        walltime: float | None = None,
+        of_classes: bool = False,
+    ):
         needs_posix("oracle command")
         try:
             self._words = shlex.split(command)
@@ -93,6 +102,7 @@ class CommandOracle:
         self._command = command
         self._root = Path(folder).absolute()
         self._workers = workers
+        self._of_classes = of_classes
         self._limit = None if walltime is None else 3600 * walltime
         self._children: set[int] = set()
 
@@ -242,7 +252,7 @@ class CommandOracle:
                 return self._overdue(intent, job, process)
             if not (job / "status").exists():  # it may have ended between the two looks
                 return self._died(intent, job)
-        return read_answer(intent, job, _hours(job, job / "status"))
+        return read_answer(intent, job, _hours(job, job / "status"), self._of_classes)
 
     def _died(self, intent: str, job: Path) -> Answer:
         hours = _hours(job, job / "stdout")
@@ -281,7 +291,8 @@ def from_command(settings: CampaignSettings, run: Path, table: Table, command: s
     """
     if settings.run.calculations < 1:
         raise SettingsError("run.calculations: needs 1 or more with an oracle command:COMMAND, found 0")
-    return CommandOracle(command, run / "jobs", settings.run.calculations, settings.run.walltime)
+    run_by = settings.run
+    return CommandOracle(command, run / "jobs", run_by.calculations, run_by.walltime, settings.looks_for_classes)
 
 
 def _in_json(candidate: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sisso_sal.data.classes import class_labels
 from sisso_sal.data.headers import split_header
 from sisso_sal.data.table import Table, read_table
 from sisso_sal.errors import TableError
@@ -35,6 +36,8 @@ class Lookup:
         Header of the column of labels, as in the table of candidates; units must be the same.
     id_name : str
         Name of the column of ids, as in the table of candidates; ``row`` for row numbers.
+    of_classes : bool
+        Whether the labels are names of classes.
 
     Raises
     ------
@@ -56,8 +59,12 @@ class Lookup:
     poll = 0.0
     barred: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, path: str | Path, target: str, id_name: str):
+    def __init__(self, path: str | Path, target: str, id_name: str, of_classes: bool = False):
         self.path = Path(path)
+        self._labels: Mapping[str, float | str] = {}
+        if of_classes:
+            self._labels = {id: name for id, name in class_labels(path, target, id_name).items() if name}
+            return
         table = read_table(self.path, target=target, id=id_name, features=())
         for line in table.notes:
             logger.info("%s: %s", path, line)
@@ -71,7 +78,7 @@ class Lookup:
     def describe(self) -> dict[str, Any]:
         return {"oracle": "lookup", "table": self.path.name}
 
-    def differences(self, labels: Mapping[str, float]) -> list[str]:
+    def differences(self, labels: Mapping[str, float | str]) -> list[str]:
         return [
             f"{self.path}: row '{id}': {value} -> {self._labels.get(id, 'no label')}"
             for id, value in labels.items()
@@ -101,4 +108,4 @@ class Lookup:
 
 def from_table(settings: CampaignSettings, run: Path, table: Table, path: str) -> Lookup:
     """The labels of another table, for the candidates of `table`; see `sisso_sal.oracle.registry.OracleKind`."""
-    return Lookup(path, table.header(table.target_name or ""), table.id_name)
+    return Lookup(path, table.header(table.target_name or ""), table.id_name, table.classes is not None)

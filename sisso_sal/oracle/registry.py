@@ -46,6 +46,8 @@ class OracleKind:
         whenever it starts, and lines that a person is told. None where there are none.
     computes_phases : bool
         Whether it computes the phases of ``[label]``, whose vibrations may be asked for.
+    tells_classes : bool
+        Whether its labels can be names of classes.
     """
 
     written: str
@@ -54,6 +56,7 @@ class OracleKind:
     check: Check | str | None = None
     known: Known | str | None = None
     computes_phases: bool = False
+    tells_classes: bool = False
 
     @property
     def takes_more(self) -> bool:
@@ -64,7 +67,7 @@ class OracleKind:
 ORACLES: Mapping[str, OracleKind] = registered(
     "sisso_sal.oracles",
     {
-        PEOPLE: OracleKind(written=PEOPLE, words="you label", make=lambda *_: None),
+        PEOPLE: OracleKind(written=PEOPLE, words="you label", make=lambda *_: None, tells_classes=True),
         "aims": OracleKind(
             written="aims",
             words="FHI-aims computes",
@@ -80,7 +83,10 @@ ORACLES: Mapping[str, OracleKind] = registered(
             computes_phases=True,
         ),
         "lookup": OracleKind(
-            written="lookup:FILE", words="labels from another table", make="sisso_sal.oracle.lookup:from_table"
+            written="lookup:FILE",
+            words="labels from another table",
+            make="sisso_sal.oracle.lookup:from_table",
+            tells_classes=True,
         ),
         DONE: OracleKind(
             written=f"{DONE}:PATH",
@@ -93,6 +99,7 @@ ORACLES: Mapping[str, OracleKind] = registered(
             written="command:COMMAND",
             words="a command for each candidate, such as './run.sh {id}'",
             make="sisso_sal.oracle.command:from_command",
+            tells_classes=True,
         ),
         "jobflow": OracleKind(
             written="jobflow:MAKER",
@@ -184,6 +191,11 @@ def usable_oracle(settings: CampaignSettings) -> tuple[OracleKind, str]:
     if settings.label.vibrations is not None and not kind.computes_phases:
         able = " or ".join(k.written for k in oracle_kinds().values() if k.computes_phases)
         raise SettingsError(f"label.vibrations: needs an oracle {able}, found '{settings.run.oracle}'")
+    if settings.looks_for_classes and not kind.tells_classes:
+        able = ", ".join(k.written for k in oracle_kinds().values() if k.tells_classes)
+        raise SettingsError(
+            f"oracle: needs one of {able} for the classes {settings.goal.strip()}, found '{settings.run.oracle}'"
+        )
     return kind, rest
 
 

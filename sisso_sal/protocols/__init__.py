@@ -7,13 +7,14 @@ from sisso_sal.protocols.acquisition import Acquisition, Maximiser
 from sisso_sal.protocols.cause import Cause
 from sisso_sal.protocols.cost import Cost
 from sisso_sal.protocols.oracle import FAILURES, Answer, KnownLabel, Oracle, Receipt, Request
-from sisso_sal.protocols.space import HasPartial, Quantity, Rows, Space
+from sisso_sal.protocols.space import HasClasses, HasPartial, Quantity, Rows, Space, classes_of
 from sisso_sal.protocols.surrogate import (
     Continues,
     Described,
     Documented,
     HasEstimates,
     HasOutOfBag,
+    MayTellNothing,
     Prediction,
     Progress,
     Surrogate,
@@ -30,11 +31,13 @@ __all__ = [
     "Described",
     "Documented",
     "FAILURES",
+    "HasClasses",
     "HasEstimates",
     "HasOutOfBag",
     "HasPartial",
     "KnownLabel",
     "Maximiser",
+    "MayTellNothing",
     "Oracle",
     "Prediction",
     "Progress",
@@ -45,5 +48,6 @@ __all__ = [
     "Space",
     "Surrogate",
     "SurrogateKind",
+    "classes_of",
     "one_label",
 ]

@@ -33,6 +33,8 @@ class Acquisition:
         Share of all materials, the best ones, that stands for a goal without a bound; None where no bound is needed.
     needs_direction : bool
         Whether it cannot look for a window, only for small or for large values.
+    of_classes : str
+        What the score is in a campaign over classes, as `meaning`; "" where it means nothing there and is refused.
     """
 
     name: str
@@ -43,15 +45,18 @@ class Acquisition:
     uses: frozenset[str] = frozenset({"distribution"})
     share: float | None = None
     needs_direction: bool = False
+    of_classes: str = ""
 
-    def explained(self, unit: str = "") -> str:
-        """What the score is, as it stands under a table of proposals; `unit` is that of the target.
+    def explained(self, unit: str = "", classes: bool = False) -> str:
+        """What the score is, as it stands under a table of proposals; `unit` is that of the target, `classes` whether it has some.
 
         Examples
         --------
         >>> Acquisition("gap", lambda scene: scene.mean, "wide gaps", "the predicted gap", has_unit=True).explained("eV")
         'the predicted gap, in eV'
         """
+        if classes and self.of_classes:
+            return self.of_classes
         return f"{self.meaning}, in {unit}" if self.has_unit and unit else self.meaning
 
 

@@ -138,6 +138,9 @@ def _difference(a: float | np.ndarray, b: float | np.ndarray) -> np.ndarray:
 
 GAUSSIAN = Shape(np.zeros(1), np.full(1, 0.5), 0.5, (1.0, 1.0))
 
+HIT_BOUND = 0.5
+"""Between the labels 0 and 1 of a campaign over classes: what lies above is a hit."""
+
 
 @dataclass(frozen=True, eq=False)
 class Distribution:
@@ -174,6 +177,20 @@ class Distribution:
         """Of values (n,) that are known."""
         values = np.asarray(values, dtype=np.float64)
         return cls(values, np.zeros(len(values)))
+
+    @classmethod
+    def of_hits(cls, probability: np.ndarray) -> Distribution:
+        """Of materials (n,) that are hits with these probabilities, 0 to 1; NaN where there is no prediction.
+
+        A latent number that is above `HIT_BOUND` for hits, as in a probit model. It has no meaning of its own: nobody is shown it.
+
+        Examples
+        --------
+        >>> Distribution.of_hits(np.array([0.0, 0.25, 1.0])).probability(low=HIT_BOUND)
+        array([0.  , 0.25, 1.  ])
+        """
+        margin = HIT_BOUND + ndtri(np.asarray(probability, dtype=np.float64))
+        return cls(margin, np.ones(len(margin)))
 
     def __len__(self) -> int:
         return len(self.centre)

@@ -90,8 +90,8 @@ class Answer:
     Attributes
     ----------
     intent : str
-    value : float or None
-        The label in the target's unit; None for a failure.
+    value : float, str or None
+        The label in the target's unit, or the name of a class where a campaign looks for classes; None for a failure.
     error : float or None
         Its standard deviation in the target's unit, where it is known.
     core_hours : float
@@ -109,7 +109,7 @@ class Answer:
     """
 
     intent: str
-    value: float | None = None
+    value: float | str | None = None
     error: float | None = None
     core_hours: float = 0.0
     kind: str = ""
@@ -141,7 +141,10 @@ class Oracle(Protocol):
         ...
 
     def differences(self, labels: Mapping[str, float]) -> list[str]:
-        """What it would now say otherwise of labels (id: value) that it gave, one line each; a campaign is then not continued."""
+        """What it would now say otherwise of labels (id: value) that it gave, one line each; a campaign is then not continued.
+
+        Where a campaign looks for classes, the values are their names.
+        """
         ...
 
     def submit(self, request: Request) -> Receipt:

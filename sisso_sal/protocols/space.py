@@ -70,6 +70,21 @@ class HasPartial(Protocol):
 
 
 @runtime_checkable
+class HasClasses(Protocol):
+    """A space whose labels stand for classes: 1 where a class is looked for, 0 where it is another."""
+
+    @property
+    def classes(self) -> Sequence[str] | None:
+        """The name of the class of each candidate, "" where it is not known; None where labels are numbers."""
+        ...
+
+
+def classes_of(space: Space) -> Sequence[str] | None:
+    """The name of the class of each candidate, "" where it is not known; None where labels are numbers."""
+    return space.classes if isinstance(space, HasClasses) else None
+
+
+@runtime_checkable
 class Space(Protocol):
     """What can be chosen: candidates with stable ids, and what is known of them.
 
@@ -144,7 +159,7 @@ class Space(Protocol):
         self,
         snapshot: Path,
         settings: Mapping[str, str | None],
-        known: Mapping[str, float],
+        known: Mapping[str, float] | Mapping[str, str],
         came_later: Container[str],
     ) -> list[str]:
         """What differs from an earlier snapshot of a run, one line each; a gap that got a label is no difference.
@@ -155,8 +170,8 @@ class Space(Protocol):
             The file in the run folder.
         settings : mapping
             The settings that the space fixed then.
-        known : mapping of str to float
-            Labels that the ledger has, by id.
+        known : mapping of str to float, or to str
+            Labels that the ledger has, by id; of classes their names.
         came_later : container of str
             Ids whose labels were not in the first table.
         """

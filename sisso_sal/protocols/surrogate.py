@@ -37,7 +37,8 @@ class Prediction:
     valid : ndarray (n_members, n_candidates) of bool
         False where a member left its domain.
     distribution : Distribution, optional
-        From which interval, probability of a hit and expected improvement follow; by default a Gaussian of `mean` and `std`.
+        From which interval, probability of a hit and expected improvement follow; by default a Gaussian of `mean` and `std`. In a
+        campaign over classes it is that of `Distribution.of_hits`; `mean`, `std` and `members` are then probabilities to be a hit.
     formulas_mean : ndarray (n_candidates,), optional
         Mean of the formulas alone, where `mean` has a correction on top.
     outside : ndarray (n_candidates,), optional
@@ -47,6 +48,8 @@ class Prediction:
         labelled material and the labelled one nearest to it.
     cause : ndarray (n_members, n_candidates) of int8, optional
         Why a member is not valid, a `Cause`; 0 where it is.
+    range95 : ndarray (2, n_candidates), optional
+        What takes the place of the 95 % interval where a distribution has none that says something, as that of classes.
     """
 
     mean: np.ndarray
@@ -59,6 +62,7 @@ class Prediction:
     outside: np.ndarray | None = None
     distance: np.ndarray | None = None
     cause: np.ndarray | None = None
+    range95: np.ndarray | None = None
 
     @property
     def reason(self) -> np.ndarray:
@@ -73,7 +77,7 @@ class Prediction:
     @property
     def interval95(self) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper end of the 95 % interval, (n_candidates,) each, in the target's unit."""
-        return self.told.interval(0.95)
+        return self.told.interval(0.95) if self.range95 is None else (self.range95[0], self.range95[1])
 
     @cached_property
     def told(self) -> Distribution:
@@ -149,6 +153,11 @@ class SurrogateKind:
         (settings) -> labels that it needs before it can be fitted, and why, as in ``(5, " for dim 3")``.
     sections : tuple of str
         Sections of the settings that it uses (``model``, ``ensemble``); whoever sets another one is told that it has no effect.
+    make_classes : callable or text, optional
+        The same as `make` for campaigns over classes: labels are 1 where a class is one of those that are looked for, else 0, and
+        predictions are probabilities, see `Prediction`. Without it the surrogate cannot predict classes.
+    of_numbers : bool
+        Whether it can predict numbers.
     """
 
     name: str
@@ -156,10 +165,13 @@ class SurrogateKind:
     make: Callable[[Any, int, int | None], Surrogate] | str
     fewest_labels: Callable[[Any], tuple[int, str]] = one_label
     sections: tuple[str, ...] = ()
+    make_classes: Callable[[Any, int, int | None], Surrogate] | str | None = None
+    of_numbers: bool = True
 
     def made(self, settings: Any, seed: int, threads: int | None) -> Surrogate:
-        """An unfitted surrogate; see `make`."""
-        make = resolve_name(self.make) if isinstance(self.make, str) else self.make
+        """An unfitted surrogate; see `make` and `make_classes`."""
+        chosen = self.make if self.make_classes is None or not settings.looks_for_classes else self.make_classes
+        make = resolve_name(chosen) if isinstance(chosen, str) else chosen
         return make(settings, seed, threads)
 
 
@@ -188,6 +200,16 @@ class HasOutOfBag(Protocol):
     @property
     def out_of_bag(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and raw standard deviation, ndarray (n_labelled,) each, in the target's unit; NaN where there is none."""
+        ...
+
+
+@runtime_checkable
+class MayTellNothing(Protocol):
+    """A surrogate that can be fitted to labels from which nothing follows, as those of a single class."""
+
+    @property
+    def untold(self) -> str:
+        """Why nothing can be told apart, after `fit`; "" where it can."""
         ...
 
 

@@ -26,7 +26,8 @@ class Claims:
     Attributes
     ----------
     mean, low, high : ndarray (n,)
-        Prediction and ends of the 95 % interval, in the target's unit; NaN where the surrogate gives no sigma.
+        Prediction and ends of the 95 % interval, in the target's unit; NaN where the surrogate gives no sigma. Of classes the
+        prediction is a probability, and there is no interval.
     hit : ndarray (n,)
         Probability to be a target.
     """
@@ -60,9 +61,12 @@ def claims_of(prediction: Prediction, labels: np.ndarray, goal: Goal) -> Claims:
     >>> claims_of(prediction, np.array([0.0, np.nan, np.nan]), Goal.parse("<=1")).hit.round(2)
     array([nan, 0.5, 0. ])
     """
+    nothing = np.full(len(labels), np.nan)
+    if goal.classes and prediction.distribution is not None:
+        hit = probability_of_goal(prediction.told, goal)
+        return Claims(hit, nothing, nothing, hit)
     is_made = np.isfinite(prediction.mean) & (prediction.std > 0)
     if not is_made.any():
-        nothing = np.full(len(labels), np.nan)
         return Claims(nothing, nothing, nothing, nothing)
     bound = goal.resolved(prediction.told.known_as(labels))
     hit = probability_of_goal(prediction.told, bound)
@@ -76,7 +80,7 @@ class ClaimLog:
     Attributes
     ----------
     mean, low, high, hit : list of float or None
-        Of each pick when it was chosen, as in `Claims`; None where nothing was claimed.
+        Of each pick when it was chosen, as in `Claims`; None where nothing was claimed, of classes also for low and high.
     label : list of float
         Of each pick.
     is_target : list of bool
@@ -98,9 +102,9 @@ class ClaimLog:
 
     def note_pick(self, claims: Claims, number: int, label: float, is_target: bool) -> None:
         """Note what is claimed of a material that is picked."""
-        is_made = bool(claims.is_made[number])
         for name in ("mean", "low", "high", "hit"):
-            getattr(self, name).append(float(getattr(claims, name)[number]) if is_made else None)
+            value = float(getattr(claims, name)[number])
+            getattr(self, name).append(value if claims.is_made[number] and np.isfinite(value) else None)
         self.label.append(label)
         self.is_target.append(is_target)
 
@@ -142,8 +146,9 @@ def honesty(records: Sequence[ClaimLog], evaluations: int) -> dict[str, Any] | N
     Returns
     -------
     dict
-        ``coverage95``: ``n`` and ``share`` of the picks whose label lay in the 95 % interval claimed when they were chosen, the
-        same for each quarter of the campaign (``quarters``) and for all materials without label at all choices (``pool``).
+        ``coverage95``, None for classes: ``n`` and ``share`` of the picks whose label lay in the 95 % interval claimed when they
+        were chosen, the same for each quarter of the campaign (``quarters``) and for all materials without label at all choices
+        (``pool``).
         ``hits``: for picks (``proposals``) and ``pool`` a list of the fifths of the probability of a hit, each with ``from``,
         ``to``, ``n``, the mean probability ``claimed`` and the share of targets ``real``; for all picks ``claimed`` and ``real``
         numbers of targets for each campaign. A share of nothing is None.
@@ -157,20 +162,28 @@ def honesty(records: Sequence[ClaimLog], evaluations: int) -> dict[str, Any] | N
     if not picks:
         return None
     number, low, high, hit, label, is_target = (np.array(column) for column in zip(*picks, strict=True))
-    inside, quarter = (low <= label) & (label <= high), N_QUARTERS * number // evaluations
-    n_pool, n_covered = np.sum([record.pool_covered for record in records], axis=0).tolist()
+    quarter = N_QUARTERS * number // evaluations
     return {
-        "coverage95": {
-            **_share(inside),
-            "quarters": [_share(inside[quarter == part]) for part in range(N_QUARTERS)],
-            "pool": {"n": n_pool, "share": n_covered / n_pool},
-        },
+        "coverage95": None if low[0] is None else _coverage(records, low, high, label, quarter),
         "p_hit": {
             "claimed": float(hit.sum()) / len(records),
             "real": float(is_target.sum()) / len(records),
             "proposals": shares_of(fifths(hit, is_target)),
             "pool": shares_of(np.sum([record.pool for record in records], axis=0)),
         },
+    }
+
+
+def _coverage(
+    records: Sequence[ClaimLog], low: np.ndarray, high: np.ndarray, label: np.ndarray, quarter: np.ndarray
+) -> dict[str, Any]:
+    """``coverage95`` of `honesty`, of picks (n_picks,)."""
+    inside = (low <= label) & (label <= high)
+    n_pool, n_covered = np.sum([record.pool_covered for record in records], axis=0).tolist()
+    return {
+        **_share(inside),
+        "quarters": [_share(inside[quarter == part]) for part in range(N_QUARTERS)],
+        "pool": {"n": n_pool, "share": n_covered / n_pool},
     }
 
 

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from sisso_sal.acquisition.baselines import RANDOM
+from sisso_sal.acquisition.baselines import DISTANCE, RANDOM
 from sisso_sal.acquisition.goal import Goal
 from sisso_sal.acquisition.proposal import propose
 from sisso_sal.acquisition.registry import acquisition_named
 from sisso_sal.acquisition.scene import Materials, Policy, set_scene
 from sisso_sal.errors import SettingsError
 from sisso_sal.oxides.elements import element_data
-from sisso_sal.protocols import Continues, Prediction, Progress, Space, Surrogate
+from sisso_sal.protocols import Continues, MayTellNothing, Prediction, Progress, Space, Surrogate
 from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.replay.claims import ClaimLog, claims_of, honesty
 from sisso_sal.replay.merit import figures_of_merit
@@ -52,7 +52,7 @@ class Strategy:
     learns: bool = True
 
 
-_AT_RANDOM = Strategy(RANDOM.name, RANDOM.name)
+_AT_RANDOM, _FARTHEST = (Strategy(one.name, one.name) for one in (RANDOM, DISTANCE))
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,8 @@ class Trace:
 def simulate(space: Space, strategy: Strategy, rules: Rules, seed: int) -> Trace:
     """Simulate one campaign; the start depends only on the seed, so that strategies are compared on the same starts.
 
-    While all known labels are equal there is nothing to learn, and a strategy with a surrogate picks at random.
+    While all known labels are equal there is nothing to learn, and a strategy with a surrogate picks at random. Of classes the
+    surrogate says when nothing can be told apart; as in a campaign, what is farthest from all known materials comes then.
     """
     target = space.labels
     wanted, goal = targets(target, rules), Goal.parse(rules.goal)
@@ -174,8 +175,9 @@ def simulate(space: Space, strategy: Strategy, rules: Rules, seed: int) -> Trace
     while len(trace.picks) < rules.evaluations and not known.all():
         labels = np.where(known, target, np.nan)
         is_blind = strategy.make_surrogate is not None and strategy.learns and np.ptp(target[known]) == 0
-        now = _AT_RANDOM if is_blind else strategy
-        prediction, handover = _predict(now, space, labels, seed * 100_003 + len(trace.picks), handover)
+        now = _AT_RANDOM if is_blind and not goal.classes else strategy
+        prediction, handover, says_nothing = _predict(now, space, labels, seed * 100_003 + len(trace.picks), handover)
+        now = _FARTHEST if says_nothing else now
         left = rules.evaluations - len(trace.picks)
         materials = Materials(space.ids, rows.matrix, labels, composition=rows.composition)
         policy = Policy(
@@ -199,19 +201,23 @@ def _best(goal: Goal, values: np.ndarray) -> float:
 
 def _predict(
     strategy: Strategy, space: Space, labels: np.ndarray, seed: int, handover: Mapping[str, Any] | None
-) -> tuple[Prediction, Mapping[str, Any] | None]:
-    """The prediction, and what the fit hands over to the next one, as a campaign does; `handover` is what the last one did."""
+) -> tuple[Prediction, Mapping[str, Any] | None, bool]:
+    """The prediction, what the fit hands over to the next one, as a campaign does, and whether it tells nothing apart.
+
+    `handover` is what the last one handed over.
+    """
     if strategy.make_surrogate is None:
         nothing = np.zeros(len(labels))
         members, valid = np.zeros((1, len(labels))), np.ones((1, len(labels)), dtype=bool)
-        return Prediction(nothing, nothing, nothing, members, valid), handover
+        return Prediction(nothing, nothing, nothing, members, valid), handover, False
     known = np.flatnonzero(np.isfinite(labels))
     surrogate = strategy.make_surrogate(seed)
     if isinstance(surrogate, Continues) and handover is not None:
         surrogate.begin_from(handover)
     surrogate = surrogate.fit(space, known, labels[known], np.asarray(space.errors)[known])
     handover = surrogate.handover() if isinstance(surrogate, Continues) else None
-    return predict_all(surrogate, space), handover
+    says_nothing = isinstance(surrogate, MayTellNothing) and bool(surrogate.untold)
+    return predict_all(surrogate, space), handover, says_nothing
 
 
 def replay(

@@ -32,6 +32,7 @@ from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.posterior import Certainty
 from sisso_sal.models.recalibration import Recalibration
 from sisso_sal.protocols.cause import counted
+from sisso_sal.report.summary import probability_of, wanted_classes
 from sisso_sal.spaces.snapshot import CANDIDATES, ids_of
 from sisso_sal.system.documents import LARGE, one_line, read_bytes
 
@@ -262,9 +263,23 @@ class RunView:
         """What was proposed, best first: id, mean, std, score, low95, high95, formula, n_valid, outside, distance."""
         return list(self.summary["proposals"])
 
+    @cached_property
+    def is_of_classes(self) -> bool:
+        """Whether labels are classes; predictions are then probabilities."""
+        return bool(wanted_classes(self.summary))
+
+    @cached_property
+    def known_as(self) -> list[float] | list[str]:
+        """What is known of each material: its label, NaN without one, or the name of its class, "" without one."""
+        if self.is_of_classes and "class" in self.table:
+            return ["" if name != name else str(name) for name in self.table["class"].tolist()]
+        return self.values("label").tolist()
+
     @property
     def header(self) -> str:
-        """Target with its unit, as on an axis."""
+        """What is predicted, as on an axis: the target with its unit, or the probability of a class that is looked for."""
+        if self.is_of_classes:
+            return probability_of(self.summary)
         return f"{self.target} ({self.unit})" if self.unit else self.target
 
 
@@ -300,7 +315,7 @@ def _predictions(path: Path) -> pd.DataFrame:
         It cannot be read, or lacks a column, an id or a number.
     """
     content = io.BytesIO(read_bytes(path, LARGE.size))
-    types: dict[Hashable, Any] = {**dict.fromkeys(NUMBERS, float), "id": str}
+    types: dict[Hashable, Any] = {**dict.fromkeys(NUMBERS, float), "id": str, "class": str}
     table = pd.read_csv(content, dtype=types, keep_default_na=False, na_values=[""])
     if missing := [name for name in ("id", "n_valid", *NUMBERS) if name not in table]:
         raise DocumentError(f"{path}: needs a column '{missing[0]}', found none")

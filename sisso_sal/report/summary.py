@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sisso_sal.acquisition.goal import Goal
 from sisso_sal.campaign.marks import EXTRAPOLATING, FAR
 from sisso_sal.features.names import quoted
 from sisso_sal.protocols.cause import in_words
@@ -20,6 +21,74 @@ def counted(n: int, thing: str) -> str:
     ('1 candidate', '0 candidates')
     """
     return f"{n} {thing}{'' if n == 1 else 's'}"
+
+
+def wanted_classes(summary: Mapping[str, Any]) -> str:
+    """The classes that are looked for, as a phrase; "" where the target is a number.
+
+    Examples
+    --------
+    >>> wanted_classes({"goal": "=perovskite, ilmenite"}), wanted_classes({"goal": "<=0.3"})
+    ('perovskite or ilmenite', '')
+    """
+    goal = Goal.parse(str(summary["goal"]))
+    return goal.bound_in_words if goal.classes else ""
+
+
+LONGEST_CLASSES = 24
+"""Characters of the names of classes in the head of a column."""
+
+
+def probability_of(summary: Mapping[str, Any]) -> str:
+    """What is predicted of classes, as the head of a column.
+
+    Examples
+    --------
+    >>> probability_of({"goal": "=perovskite"}), probability_of({"goal": "=rock salt, zincblende, wurtzite"})
+    ('P(perovskite)', 'P(hit)')
+    """
+    name = wanted_classes(summary)
+    return f"P({name})" if len(name) <= LONGEST_CLASSES else "P(hit)"
+
+
+def classes_known(summary: Mapping[str, Any]) -> str:
+    """How many labels are of the classes that are looked for, and of the others; of a summary, or of the state of a campaign.
+
+    Examples
+    --------
+    >>> classes_known({"goal": "=A", "classes": {"B": 7, "A": 5, "C": 1}, "hits": 5})
+    '5 of 13 labels are A; 7 B, 1 C'
+    """
+    counts, wanted = summary.get("classes") or {}, Goal.parse(str(summary["goal"])).classes
+    n, hits = sum(counts.values()), sum(counts.get(name, 0) for name in wanted)
+    named = [name for name in counts if name not in wanted or len(wanted) > 1]
+    listed = ", ".join(f"{counts[name]} {name}" for name in named[:MOST_LISTED])
+    more = f" and {len(named) - MOST_LISTED} more classes" if len(named) > MOST_LISTED else ""
+    return f"{hits} of {n} labels are {wanted_classes(summary)}{f'; {listed}{more}' if listed else ''}"
+
+
+MOST_LISTED = 6
+"""Classes that a line names."""
+
+
+def probability_text(summary: Mapping[str, Any]) -> str:
+    """How far probabilities of classes can be believed, or why there are none; "" where that is not known.
+
+    Examples
+    --------
+    >>> told = {"n": 100, "accuracy": 0.88, "log_loss": 0.3, "brier": 0.17, "miscalibration": 0.05, "noise_floor95": 0.08}
+    >>> probability_text({"probabilities": told}).partition("; ")[0]
+    'Probabilities of 100 labels, each without using it: 88.0% right, log loss 0.3, Brier score 0.17'
+    """
+    if why := summary.get("untold"):
+        return f"{why[0].upper()}{why[1:]}: proposed is what lies farthest from all labelled materials"
+    if (told := summary.get("probabilities")) is None:
+        return ""
+    return (
+        f"Probabilities of {told['n']} labels, each without using it: {told['accuracy']:.1%} right, log loss "
+        f"{told['log_loss']:.3g}, Brier score {told['brier']:.3g}; off by {told['miscalibration']:.2g} on average, calibrated ones "
+        f"show up to {told['noise_floor95']:.2g}"
+    )
 
 
 def extrapolates(proposal: Mapping[str, Any]) -> bool:

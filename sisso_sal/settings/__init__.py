@@ -16,3 +16,14 @@ def is_left_to_people(oracle: str) -> bool:
     (True, True, False)
     """
     return oracle.partition(":")[0] in (PEOPLE, DONE)
+
+
+def names_classes(goal: str) -> bool:
+    """Whether a goal names classes; labels are then names of classes, and not numbers.
+
+    Examples
+    --------
+    >>> names_classes("=perovskite"), names_classes("<=0.3")
+    (True, False)
+    """
+    return goal.lstrip().startswith("=")

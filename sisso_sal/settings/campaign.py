@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from pydantic_core import PydanticCustomError
 
 from sisso_sal.errors import SettingsError
-from sisso_sal.settings import PEOPLE
+from sisso_sal.settings import PEOPLE, names_classes
 from sisso_sal.settings.calculation import MACHINE, MACHINE_OF_JOBFLOW, CalculationSettings, LabelSettings
 from sisso_sal.settings.features import FeatureWords
 from sisso_sal.settings.levels import LevelSettings, check_levels, level_text
@@ -59,8 +59,8 @@ class ModelSettings(BaseModel):
     def _of_dimensions(cls, n_sis: Any) -> Any:
         return next(iter(n_sis)) if isinstance(n_sis, tuple | list) and len(n_sis) == 1 else n_sis
 
-    def completed(self, *, ensemble: bool) -> ModelSettings:
-        """The same with every default filled in.
+    def completed(self, *, ensemble: bool, classes: bool = False) -> ModelSettings:
+        """The same with every default filled in: those of one model, of the members of an ensemble, or of one for classes.
 
         Examples
         --------
@@ -69,7 +69,7 @@ class ModelSettings(BaseModel):
         """
         if ensemble and self.regression != "linear":
             raise SettingsError(f"model.regression: needs linear for an ensemble, found {self.regression}")
-        defaults = {"dim": 3, "n_sis": 20} if ensemble else {"dim": 2, "n_sis": 50}
+        defaults = {"dim": 2 if classes else 3, "n_sis": 20} if ensemble else {"dim": 2, "n_sis": 50}
         return self.model_copy(update={name: value for name, value in defaults.items() if getattr(self, name) is None})
 
     def estimator_parameters(self) -> dict[str, Any]:
@@ -199,6 +199,17 @@ class CampaignSettings(BaseModel):
             found = f"'{self.run.oracle}' beside '{self.level[-1].oracle}' of the last level"
             raise PydanticCustomError("levels", "{told}", {"told": f"one oracle for the target, found {found}"})
         return self
+
+    @property
+    def looks_for_classes(self) -> bool:
+        """Whether the goal names classes; labels are then names of classes, and not numbers.
+
+        Examples
+        --------
+        >>> CampaignSettings(goal="=perovskite").looks_for_classes, CampaignSettings(goal="max").looks_for_classes
+        (True, False)
+        """
+        return names_classes(self.goal)
 
     @property
     def lower(self) -> tuple[LevelSettings, ...]:

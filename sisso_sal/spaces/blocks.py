@@ -26,6 +26,7 @@ _LIKE_THE_CANDIDATES = (
     "outside",
     "distance",
     "cause",
+    "range95",
 )
 
 

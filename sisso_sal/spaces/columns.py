@@ -112,7 +112,7 @@ class WithColumns:
         self,
         snapshot: Path,
         settings: Mapping[str, str | None],
-        known: Mapping[str, float],
+        known: Mapping[str, float] | Mapping[str, str],
         came_later: Container[str],
     ) -> list[str]:
         """Those of the space."""

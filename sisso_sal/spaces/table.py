@@ -67,6 +67,11 @@ class TableSpace:
         return self.table.path
 
     @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The name of the class of each row, "" where it is not known; None where the target is a number."""
+        return self.table.classes
+
+    @property
     def ids(self) -> tuple[str, ...]:
         """Unique names of the rows."""
         return self.table.ids
@@ -169,7 +174,7 @@ class TableSpace:
         self,
         snapshot: Path,
         settings: Mapping[str, str | None],
-        known: Mapping[str, float],
+        known: Mapping[str, float] | Mapping[str, str],
         came_later: Container[str],
     ) -> list[str]:
         """What differs from an earlier snapshot, one line each: columns, rows, cells, order."""
@@ -190,7 +195,8 @@ class TableSpace:
         before.index, now.index = pd.Index(ids_of(before, table.id_name)), pd.Index(table.ids)
         in_order &= list(before.index) == list(now.index)
         if target in before.columns:
-            before[target] = before.index.map(dict(known)).to_numpy(dtype=float)
+            kind = float if table.classes is None else object
+            before[target] = pd.Series(before.index.map(dict(known)).to_numpy(dtype=kind), before.index, kind)
         lines += [f"row '{id}': removed" for id in before.index.difference(now.index, sort=False)]
         lines += [f"row '{id}': added" for id in now.index.difference(before.index, sort=False)]
         lines += _changed_cells(before, now, target, came_later)

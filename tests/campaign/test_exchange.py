@@ -491,7 +491,8 @@ def test_notes_that_do_not_fit_are_told_and_kept(run, in_memory):
         ('{"id": "M02"}', "needs a list of notes, found {'id': 'M02'}"),
         ('[{"id": "M02"}]', "note: needs a label, failed, retry or stop, found {'id': 'M02'}"),
         ('["hello"]', "note: needs a label, failed, retry or stop, found 'hello'"),
-        ('[{"note": "label", "id": "M02", "value": "much"}]', "note: needs a label, failed, retry or stop, found "),
+        ('[{"note": "label", "id": "M02", "value": "much"}]', "label of 'M02': needs a finite number, found 'much'"),
+        ('[{"note": "label", "id": "M02", "value": []}]', "note: needs a label, failed, retry or stop, found "),
     ],
 )
 def test_what_is_no_note_is_told_and_kept(run, content, told):

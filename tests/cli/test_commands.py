@@ -351,7 +351,7 @@ def test_flags_come_on_top_of_the_file_of_settings(work):
         ),
         (
             ["discover", "table.csv", "--goal", "lowest", "--out", "never"],
-            "error: goal: needs min, max, 'min 10%', '<=0.3', '>=2' or '1.2..1.8', found 'lowest'",
+            "error: goal: needs min, max, 'min 10%', '<=0.3', '>=2', '1.2..1.8' or '=CLASS', found 'lowest'",
         ),
         (
             ["discover", "table.csv", "--out", "table.csv/run"],

@@ -155,7 +155,7 @@ def test_replay_draws_and_prints_a_table_best_first(table, tmp_path):
     [
         (
             ("--surrogates", "forrest"),
-            "error: surrogates: needs one of sisso, no-formulas, trees, forest, process, found 'forrest'",
+            "error: surrogates: needs one of sisso, no-formulas, trees, forest, process, logistic, found 'forrest'",
         ),
         (("--acquisitions", "eii"), "error: acquisition: needs one of "),
         (("--estimate", "d"), "error: estimate: needs one of the features a, b, c, found 'd'"),

@@ -349,7 +349,7 @@ def test_a_constant_column_and_a_constant_target_do_no_harm(kind):
 
 
 def test_names_make_surrogates():
-    assert list(SURROGATES) == ["sisso", "no-formulas", "trees", "forest", "process"]
+    assert list(SURROGATES) == ["sisso", "no-formulas", "trees", "forest", "process", "logistic"]
     ensemble = make_surrogate(CampaignSettings.model_validate({"ensemble": {"members": 7}}), 5, threads=2)
     assert isinstance(ensemble, SISSO)
     assert {"members": 7, "random_state": 5, "threads": 2}.items() <= ensemble.settings.items()
@@ -366,6 +366,6 @@ def test_names_make_surrogates():
 
 
 def test_an_unknown_name_is_refused():
-    message = "surrogate: needs one of sisso, no-formulas, trees, forest, process, found 'tree'"
+    message = "surrogate: needs one of sisso, no-formulas, trees, forest, process, logistic, found 'tree'"
     with pytest.raises(SettingsError, match=f"^{re.escape(message)}"):
         make_surrogate(CampaignSettings(surrogate="tree"), 0)

@@ -21,14 +21,15 @@ class Course:
     ids : list of str, length n_labels
         In the order in which the labels came.
     value, best : ndarray (n_labels,)
-        Label, and the best one so far, in the target's unit; those known at the start came all at once.
+        Label, and the best one so far, in the target's unit; those known at the start came all at once. Of classes the label is 1
+        for a hit, else 0, and `best` is the number of hits so far.
     core_hours : ndarray (n_labels,)
         Spent up to and with this label.
     n_start : int
         Labels that the first fit had.
     fits : list of dict
         For each iteration: iteration, n_labelled, rmse, mae, coverage95, area, scale (None where they are not known), seconds,
-        core_hours (spent before), best, proposed (ids).
+        core_hours (spent before), best, hits (of classes), proposed (ids).
     """
 
     ids: list[str]
@@ -84,12 +85,16 @@ def _fit(model: Event, core_hours: float) -> dict[str, Any]:
         "iteration": model["iteration"], "n_labelled": model["n_labelled"], "rmse": accuracy.get("rmse"),
         "mae": accuracy.get("mae"), "coverage95": accuracy.get("coverage95"), "area": accuracy.get("miscalibration_area"),
         "scale": accuracy.get("scale"), "seconds": model["seconds"], "core_hours": core_hours, "best": model["best"],
-        "proposed": [],
+        "hits": model.get("hits"), "proposed": [],
     }  # fmt: skip
 
 
 def _best_so_far(goal: Goal, value: np.ndarray, n_start: int) -> np.ndarray:
     best = np.empty(len(value))
+    if goal.classes:
+        best[:] = np.cumsum(value)
+        best[:n_start] = best[max(n_start - 1, 0) : n_start]
+        return best
     leader = 0
     for k in range(len(value)):
         pair = np.array([value[leader], value[k]])

@@ -17,6 +17,7 @@ from sisso_sal.report.figures.labels import MOST_LETTERS, placed
 from sisso_sal.report.figures.out_of_bag import CalibrationCurve, OutOfBag, Reliability, groups_by_sigma
 from sisso_sal.report.figures.plotly_data import Spec, header_markup, in_parentheses, plain, shortened, spec
 from sisso_sal.report.run_view import RunView
+from sisso_sal.report.summary import wanted_classes
 from sisso_sal.system.printable import printable
 
 BLUE, VERMILION, GREEN = COLOURS[:3]
@@ -168,6 +169,8 @@ def learning_curve(view: RunView, seen: Course) -> Spec:
             "hovertemplate": "best %{y} after %{x} labels<extra></extra>",
         },
     ]  # fmt: skip
+    if view.is_of_classes:
+        return spec([_hits(seen, n)], "labels", f"hits: {plain(wanted_classes(view.summary))}", height=400)
     header = header_markup(view.target, view.unit)
     fits = [fit for fit in seen.fits if fit["rmse"] is not None]
     if not fits:
@@ -185,6 +188,16 @@ def learning_curve(view: RunView, seen: Course) -> Spec:
         traces, "labels", header, height=520,
         xaxis={"anchor": "y2"}, yaxis={"domain": [0.42, 1.0]}, yaxis2={"domain": [0.0, 0.32], **below},
     )  # fmt: skip
+
+
+def _hits(seen: Course, n: np.ndarray) -> Spec:
+    """How many labels were hits, of classes."""
+    names = [[escape(id), "a hit" if value else "no hit"] for id, value in zip(seen.ids, seen.value, strict=True)]
+    return {
+        "type": "scatter", "mode": "lines", "name": "hits so far", "x": n.tolist(), "y": shortened(seen.best), "customdata": names,
+        "line": {"color": VERMILION, "width": 2.5, "shape": "hv"},
+        "hovertemplate": "<b>%{customdata[0]}</b>, %{customdata[1]}: %{y} hits after %{x} labels<extra></extra>",
+    }  # fmt: skip
 
 
 def _fit_text(fit: Spec) -> str:

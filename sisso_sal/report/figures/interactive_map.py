@@ -92,11 +92,13 @@ def _names(view: RunView, plane: MaterialsMap, rows: Sequence[int], ranks: Mappi
 def _known(view: RunView, plane: MaterialsMap, colour: str) -> Spec:
     known = np.flatnonzero(view.labelled)
     value = shortened(view.values("label")[known])
+    name = view.target if view.is_of_classes else view.header
+    told = [plain(str(view.known_as[row])) for row in known] if view.is_of_classes else value
     return {
         "type": "scatter", "mode": "markers", "name": "known", "x": shortened(plane.x.values[known], 6),
         "y": shortened(plane.y.values[known], 6),
-        "customdata": [[escape(view.ids[row]), v] for row, v in zip(known, value, strict=True)],
-        "hovertemplate": f"<b>%{{customdata[0]}}</b>, known<br>{plain(view.header)} %{{customdata[1]}}{_place(plane)}"
+        "customdata": [[escape(view.ids[row]), v] for row, v in zip(known, told, strict=True)],
+        "hovertemplate": f"<b>%{{customdata[0]}}</b>, known<br>{plain(name)} %{{customdata[1]}}{_place(plane)}"
         "<extra></extra>",
         "marker": {
             "symbol": "square", "size": 9, "line": {"width": 1.5, "color": "#1a1a1a"},
@@ -124,10 +126,11 @@ def _hover(view: RunView, plane: MaterialsMap) -> str:
     number = {name: f"%{{customdata[{k}]}}" for k, name in enumerate(_SHOWN, 1)}
     is_given = {name: bool(np.isfinite(view.values(name)[~view.labelled]).any()) for name in _SHOWN}
     n_members = view.summary.get("n_members")
+    members, sigma = (" of members", "spread") if view.is_of_classes else ("", "sigma")
     lines = [
         "<b>%{customdata[0]}</b>",
-        f"{plain(view.header)} {number['mean']} (95 %: {number['low95']} to {number['high95']})",
-        f"sigma {number['std']}"
+        f"{plain(view.header)} {number['mean']} (95 %{members}: {number['low95']} to {number['high95']})",
+        f"{sigma} {number['std']}"
         + (
             f", formulas alone {number['formulas_mean']}"
             if view.ensemble is not None and is_given["formulas_mean"]
@@ -135,9 +138,9 @@ def _hover(view: RunView, plane: MaterialsMap) -> str:
         ),
         f"score {number['score']}{_place(plane)}",
     ]
-    members = [f"valid formulas {number['n_valid']} of {n_members}"] if view.ensemble is not None and n_members else []
-    members += [f"extrapolating {number['outside'][:-1]}:.0%}}"] if is_given["outside"] else []
-    lines += [", ".join(members)] if members else []
+    rest = [f"valid formulas {number['n_valid']} of {n_members}"] if view.ensemble is not None and n_members else []
+    rest += [f"extrapolating {number['outside'][:-1]}:.0%}}"] if is_given["outside"] else []
+    lines += [", ".join(rest)] if rest else []
     lines += [f"distance to the known {number['distance']}"] if is_given["distance"] else []
     return "<br>".join(lines) + "<extra></extra>"
 
@@ -181,8 +184,8 @@ def _colouring(view: RunView, name: str) -> Spec:
     finite = values[np.isfinite(values)]
     low, high = np.quantile(finite, [0.01, 0.99]) if len(finite) else (0.0, 1.0)
     title = {
-        "mean": header_markup(view.target, view.unit),
-        "std": COLOURINGS["std"] + in_parentheses(view.unit),
+        "mean": plain(view.header) if view.is_of_classes else header_markup(view.target, view.unit),
+        "std": "spread" if view.is_of_classes else COLOURINGS["std"] + in_parentheses(view.unit),
         "score": f"score: {escape(str(view.summary['acquisition']))}",
     }[name]
     return {

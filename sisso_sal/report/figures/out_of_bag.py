@@ -19,7 +19,7 @@ from sisso_sal.models.calibration import (
     reliability,
 )
 from sisso_sal.models.recalibration import Recalibration, held_out
-from sisso_sal.protocols.distribution import Distribution
+from sisso_sal.protocols.distribution import HIT_BOUND, Distribution
 from sisso_sal.report.run_view import RunView
 
 
@@ -72,13 +72,14 @@ class OutOfBag:
 
 
 def has_out_of_bag(view: RunView) -> bool:
-    """Whether any labelled material has an out-of-bag prediction."""
-    return bool(np.isfinite(view.values("oob_mean")[view.labelled]).any())
+    """Whether any labelled material has an out-of-bag prediction of its number."""
+    return not view.is_of_classes and bool(np.isfinite(view.values("oob_mean")[view.labelled]).any())
 
 
 def has_out_of_bag_sigma(view: RunView) -> bool:
-    """Whether any out-of-bag prediction has a sigma."""
-    return bool((np.isfinite(view.values("oob_mean")) & np.isfinite(view.values("oob_std")))[view.labelled].any())
+    """Whether any out-of-bag prediction of a number has a sigma."""
+    has_both = np.isfinite(view.values("oob_mean")) & np.isfinite(view.values("oob_std"))
+    return not view.is_of_classes and bool(has_both[view.labelled].any())
 
 
 def out_of_bag(view: RunView, *, needs_sigma: bool = False) -> OutOfBag:
@@ -87,8 +88,11 @@ def out_of_bag(view: RunView, *, needs_sigma: bool = False) -> OutOfBag:
     Raises
     ------
     InputError
-        There are none: every label was in every member's sample, the surrogate gives none, or it was read from a file.
+        There are none: every label was in every member's sample, the surrogate gives none, or it was read from a file. Or labels
+        are classes.
     """
+    if view.is_of_classes:
+        raise InputError(f"{view.title}: needs a target that is a number, found the goal '{view.summary['goal']}'")
     known, predicted, raw = (view.values(name) for name in ("label", "oob_mean", "oob_std"))
     is_given = np.isfinite(known) & np.isfinite(predicted)
     rows = np.flatnonzero(is_given & np.isfinite(raw)) if has_out_of_bag_sigma(view) else np.flatnonzero(is_given)
@@ -172,8 +176,10 @@ class Reliability:
 
 def reliability_of_hits(view: RunView) -> Reliability | None:
     """Of the labels of a view, each by predictions and a recalibration that did not use it; None where the goal has no bound, or no
-    label has a prediction with a sigma.
+    label has a prediction with a sigma. Of classes the probabilities are as they are.
     """
+    if view.is_of_classes:
+        return _reliability_of_classes(view)
     wanted = view.summary.get("wanted")
     if wanted is None or not Goal.parse(wanted).has_bound or not has_out_of_bag_sigma(view):
         return None
@@ -185,6 +191,15 @@ def reliability_of_hits(view: RunView) -> Reliability | None:
         claimed[rows] = told.probability(goal.low, goal.high)
     rows = [row | range_of_share(row["real"], row["n"]) for row in reliability(claimed, goal.reached(seen.known))]
     return Reliability(goal.bound_in_words, rows)
+
+
+def _reliability_of_classes(view: RunView) -> Reliability | None:
+    known, claimed = view.values("label"), view.values("oob_mean")
+    rows = np.isfinite(known) & np.isfinite(claimed)
+    if not rows.any():
+        return None
+    told = [row | range_of_share(row["real"], row["n"]) for row in reliability(claimed[rows], known[rows] > HIT_BOUND)]
+    return Reliability(Goal.parse(str(view.summary["goal"])).bound_in_words, told)
 
 
 def range_of_share(share: float, n: float) -> dict[str, float]:

@@ -16,6 +16,7 @@ from sisso_sal.report.figures.out_of_bag import CalibrationCurve, OutOfBag, Reli
 from sisso_sal.report.figures.paper_layout import STYLE, TALLEST, PaperSheet, names_above, names_beside
 from sisso_sal.report.figures.paper_text import TypesetLabel, plain, typeset, typeset_name, typeset_unit
 from sisso_sal.report.run_view import RunView
+from sisso_sal.report.summary import wanted_classes
 
 BLUE, VERMILION, GREEN = COLOURS[:3]
 _GREY = "#888888"
@@ -120,6 +121,8 @@ def learning_curve(view: RunView, seen: Course, columns: int) -> Any:
     """See `draw.learning_curve`."""
     from matplotlib.ticker import MaxNLocator
 
+    if view.is_of_classes:
+        return _hits(view, seen, columns)
     fits = [fit for fit in seen.fits if fit["rmse"] is not None]
     panels = {"nrows": 2, "sharex": True, "height_ratios": [2, 1]} if fits else {}
     sheet = PaperSheet(columns, {1: 3.8, 2: 4.8} if fits else _FLAT, **panels)
@@ -144,6 +147,21 @@ def learning_curve(view: RunView, seen: Course, columns: int) -> Any:
         sheet.label("y", TypesetLabel.of(f"RMSE{_unit(view)}"), below)
     sheet.label("x", TypesetLabel.of("labels"), below)
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return sheet.finish()
+
+
+def _hits(view: RunView, seen: Course, columns: int) -> Any:
+    """How many labels were hits, of classes."""
+    from matplotlib.ticker import MaxNLocator
+
+    sheet = PaperSheet(columns, _FLAT)
+    n = np.arange(1, len(seen.ids) + 1)
+    sheet.axes.step(n, seen.best, where="post", color=VERMILION, linewidth=1.4, label="hits so far")
+    sheet.axes.axvline(seen.n_start, color=_GREY, linewidth=0.8, linestyle="--", label="known at the start")
+    sheet.label("x", TypesetLabel.of("labels"))
+    sheet.label("y", TypesetLabel.of(f"hits: {plain(wanted_classes(view.summary))}"))
+    for axis in (sheet.axes.xaxis, sheet.axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
     return sheet.finish()
 
 

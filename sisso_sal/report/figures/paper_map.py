@@ -57,6 +57,8 @@ def _scale(view: RunView, colour: str) -> dict[str, Any]:
 def colour_label(view: RunView, colour: str) -> TypesetLabel:
     """What the colours show: ``mean``, ``std`` or ``score``."""
     unit = f" ({typeset_unit(view.unit)})" if view.unit else ""
+    if view.is_of_classes:
+        return TypesetLabel.of({"mean": plain(view.header), "std": "spread", "score": "score"}[colour])
     return TypesetLabel.of({"mean": f"{plain(view.target)}{unit}", "std": f"sigma{unit}", "score": "score"}[colour])
 
 

@@ -187,6 +187,7 @@ def _data(view: RunView, parts: Parts) -> tuple[dict[str, Any], list[dict[str, A
         "figures": {name: spec for name, make in _figures(view).items() for spec in parts.made(f"figure {name}", make)},
         "ids": list(view.ids[rows]),
         "columns": {name: packed(view.values(name)[rows]) for name in ("label", "mean", "std", "score")},
+        "classes": [view.known_as[row] for row in rows] if view.is_of_classes else None,
         "proposed": [proposal["id"] for proposal in view.proposals],
         "target": view.header,
         "features": {

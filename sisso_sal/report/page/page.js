@@ -125,7 +125,8 @@
 
   function told(row) {
     const label = column("label")[row];
-    const known = Number.isFinite(label) ? `, known ${shown(label)}` : `, score ${shown(column("score")[row])}`;
+    const told = data.classes ? data.classes[row] : shown(label);
+    const known = Number.isFinite(label) ? `, known ${told}` : `, score ${shown(column("score")[row])}`;
     return `${data.ids[row]}: predicted ${shown(column("mean")[row])} ± ${shown(column("std")[row])}${known}`;
   }
 
@@ -243,7 +244,8 @@
     const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
     const names = ["label", "mean", "std", "score"];
     const cell = (value) => (Number.isFinite(value) ? Number(value.toPrecision(6)).toString() : "");
-    const lines = rows.map((row) => [quoted(asText(data.ids[row])), ...names.map((name) => cell(column(name)[row]))].join(","));
+    const label = (name, row) => (data.classes && name === "label" ? quoted(asText(data.classes[row])) : cell(column(name)[row]));
+    const lines = rows.map((row) => [quoted(asText(data.ids[row])), ...names.map((name) => label(name, row))].join(","));
     return [["id", ...names].join(","), ...lines].join("\n");
   }
 

@@ -60,10 +60,13 @@ class FeaturePosition:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A labelled material; `distance` in units of the median distance between a labelled material and its nearest."""
+    """A labelled material; `distance` in units of the median distance between a labelled material and its nearest.
+
+    `value` is its label, or the name of its class.
+    """
 
     id: str
-    value: float
+    value: float | str
     distance: float
 
 
@@ -195,10 +198,10 @@ def _nearest(view: RunView, rows: np.ndarray) -> list[tuple[Neighbour, ...]]:
     scale = neighbours.spread_of(labelled)
     usual = neighbours.usual_distance(labelled, scale)
     distance, index = neighbours.nearest(features[rows], labelled, scale, min(N_NEAREST, len(known)))
-    labels = view.values("label")
+    labels = view.known_as
     return [
         tuple(
-            Neighbour(str(view.ids[known[i]]), float(labels[known[i]]), float(d) / usual)
+            Neighbour(str(view.ids[known[i]]), labels[known[i]], float(d) / usual)
             for d, i in zip(distance[k], index[k], strict=True)
         )
         for k in range(len(rows))

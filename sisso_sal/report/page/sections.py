@@ -20,12 +20,15 @@ from sisso_sal.report.page.glossary import features_told
 from sisso_sal.report.page.reasons import reasons
 from sisso_sal.report.run_view import RunView
 from sisso_sal.report.summary import (
+    classes_known,
     form_text,
     levels_text,
     low_text,
     materials_text,
     no_longer_help,
     no_prediction,
+    probability_of,
+    probability_text,
     rejected_by_cause,
     score_at_levels,
     shift_text,
@@ -52,6 +55,9 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
         "title": view.title,
         "target": view.target,
         "unit": view.unit,
+        "hit": view.header if view.is_of_classes else "",
+        "known_hits": classes_known(summary) if view.is_of_classes else "",
+        "probabilities": probability_text(summary) if view.is_of_classes else "",
         "question": _question(summary, view),
         "in_unit": _in_unit(view.unit),
         "materials": materials_text(summary),
@@ -62,7 +68,7 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
         "beside": ((summary.get("low") or {}).get("baseline") or {}).get("column", ""),
         "choices": (choices := _choices(summary)),
         "has_forms": len({choice["of"] for choice in choices}) > 1,
-        "scored_by": score_at_levels(summary) or meaning_of(summary["acquisition"]),
+        "scored_by": score_at_levels(summary) or meaning_of(summary["acquisition"], view.is_of_classes),
         "levels": levels_text(summary),
         "n_last": sum(not proposal.get("level") for proposal in view.proposals),
         "summary": summary,
@@ -83,7 +89,7 @@ def described(view: RunView, status: Mapping[str, Any]) -> dict[str, Any]:
         "knows_coverage": any(fit["coverage95"] is not None for fit in so_far.fits),
         "features": features_told(view),
         "reads": _reads(summary, view.unit),
-        "by_score": _by_score(view.proposals),
+        "by_score": _by_score(view.proposals) | ({"has_chance": False} if view.is_of_classes else {}),
         "rejected": rejected_by_cause(summary.get("rejected", {})),
         "unused": _unused(summary),
         "settings": _flat(summary["settings"]),
@@ -182,6 +188,11 @@ def _reads(summary: Mapping[str, Any], unit: str) -> Markup:
     from markupsafe import Markup, escape
 
     wanted = Goal.parse(str(summary.get("wanted") or summary["goal"]))
+    if wanted.classes:
+        return escape(
+            f"{probability_of(summary)} is the probability to be {wanted.bound_in_words}; ± is the standard deviation of what the "
+            "members say, where there are several."
+        )
     of = Markup("better than the best known")
     if wanted.has_bound:
         of = escape(wanted.bound_in_words) + _in_unit(unit)

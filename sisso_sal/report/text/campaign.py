@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sisso_sal.campaign.summary import reached
 from sisso_sal.data.headers import split_header
-from sisso_sal.report.summary import counted
+from sisso_sal.report.summary import classes_known, counted, probability_of, wanted_classes
 from sisso_sal.report.text.table import aligned
 from sisso_sal.report.text.why import why_lines
 from sisso_sal.system.durations import duration
@@ -23,8 +24,7 @@ def watched(state: Any, budget: float | None) -> tuple[int, int | None, str]:
     parts = [f"{running} running"] if running else []
     parts += [f"{failed} failed"] if failed else []
     if state.iterations and state.iterations[-1].model:
-        best = state.iterations[-1].model["best"]
-        parts.append(f"iteration {state.iterations[-1].number}, best {printable(best['id'])} {best['value']:.4g}")
+        parts.append(f"iteration {state.iterations[-1].number}, {printable(reached(state.iterations[-1].model))}")
     whole = None if budget is None or state.levels else int(budget)
     return len(state.asked) - len(state.pending), whole, ", ".join(parts)
 
@@ -34,10 +34,11 @@ def preview_text(preview: Mapping[str, Any]) -> str:
     unit = preview["target"]["unit"]
     suffix = f" {unit}" if unit else ""
     has_levels = any(row.get("level") for row in preview["proposals"])
-    rows = [["", "candidate", f"mean{suffix}", "std", f"score ({preview['acquisition']})", "level", "because"]]
+    predicted = probability_of(preview) if wanted_classes(preview) else f"mean{suffix}"
+    rows = [["", "candidate", predicted, "std", f"score ({preview['acquisition']})", "level", "because"]]
     rows += [
         [
-            str(rank), row["id"], f"{row['mean']:.3f}", f"{row['std']:.3f}", _number(row["score"], ".4g"),
+            str(rank), row["id"], _number(row["mean"], ".3f"), _number(row["std"], ".3f"), _number(row["score"], ".4g"),
             row.get("level") or "the last", row.get("because", ""),
         ]
         for rank, row in enumerate(preview["proposals"], 1)
@@ -87,7 +88,9 @@ def status_text(status: Mapping[str, Any], width: int | None = None) -> str:
         + _sources(status)
         + ("" if status["n_candidates"] is None else f", {counted(status['n_candidates'], 'candidate')}"),
     ]
-    if status["best"]:
+    if status.get("classes"):
+        lines.append(printable(classes_known(status)))
+    elif status["best"]:
         origin = (
             f", from {printable(status['best']['source'])}" if _sources(status) and status["best"].get("source") else ""
         )
@@ -183,7 +186,7 @@ def _computed(status: Mapping[str, Any], suffix: str, width: int | None) -> list
     newest = sorted(labels, key=lambda label: label["since"])[-SHOWN:]
     columns = {
         "computed": [_named(label) for label in newest],
-        f"label{suffix}": [_number(label["value"], ".4g") for label in newest],
+        f"label{suffix}": [_told(label["value"]) for label in newest],
         "structure": [label["structure"] for label in newest],
         "magnetic order": [label["magnetic_order"] or "-" for label in newest],
         "converged of those known": [label["coverage"] for label in newest],
@@ -219,7 +222,7 @@ def _drift(status: Mapping[str, Any], suffix: str, width: int | None) -> list[st
     columns = {
         "iteration": [str(row["iteration"]) for row in kept],
         "labels": [_number(row["n_labelled"], "d") for row in kept],
-        f"best{suffix}": [_number((row["best"] or {}).get("value"), ".4g") for row in kept],
+        **_reached(kept, suffix),
         f"out-of-bag RMSE{suffix}": [_number(row["rmse"], ".3g") for row in kept],
         "95 % coverage": [_number(row["coverage95"], ".0%") for row in kept],
         "area": [_number(row["miscalibration_area"], ".3f") for row in kept],
@@ -234,6 +237,18 @@ def _drift(status: Mapping[str, Any], suffix: str, width: int | None) -> list[st
     if len(every) > len(kept):
         table.insert(2, f"… {len(every) - len(kept)} more")
     return ["", *table]
+
+
+def _reached(rows: Sequence[Mapping[str, Any]], suffix: str) -> dict[str, list[str]]:
+    """The best label of each iteration or, of classes, the number of hits."""
+    if any(row.get("hits") is not None for row in rows):
+        return {"hits": [_number(row["hits"], "d") for row in rows]}
+    return {f"best{suffix}": [_number((row["best"] or {}).get("value"), ".4g") for row in rows]}
+
+
+def _told(label: float | str | None) -> str:
+    """A label: a number, or the name of a class."""
+    return label if isinstance(label, str) else _number(label, ".4g")
 
 
 def _number(value: float | None, form: str) -> str:

@@ -23,8 +23,10 @@ from sisso_sal.report.summary import (
     rejected_by_cause,
     score_at_levels,
     shift_text,
+    wanted_classes,
 )
 from sisso_sal.report.text.elements import excluded_text
+from sisso_sal.report.text.hits import accuracy_of_hits, after_hits, formulas_of_hits, hits_table, known_hits
 from sisso_sal.report.text.table import aligned
 from sisso_sal.report.text.trade_off import trade_off_text
 from sisso_sal.report.text.why import why_lines
@@ -99,13 +101,14 @@ def discover_text(summary: Mapping[str, Any], width: int | None = None) -> str:
         *([f"Features: {sizes(summary['n_features'])}"] if summary.get("n_features") else []),
         *([f"left out: {rejections(summary['rejected'])}"] if "rejected" in summary else []),
     ]
+    is_of_classes = bool(wanted_classes(summary))
     parts = [
         head,
         _choice(summary, suffix),
-        _typical(summary, suffix),
+        formulas_of_hits(summary) if is_of_classes else _typical(summary, suffix),
         _agreement(summary),
         _certain(summary),
-        _accuracy(summary, suffix),
+        accuracy_of_hits(summary) if is_of_classes else _accuracy(summary, suffix),
         [said] if (said := no_longer_help(summary, unit)) else [],
         ["Levels of theory:", *(f"  {line}" for line in lines)] if (lines := levels_text(summary)) else [],
         _proposals(summary, target, suffix, width),
@@ -276,17 +279,23 @@ def _basis_of_recalibration(said: Mapping[str, Any]) -> list[str]:
 
 
 def _proposals(summary: Mapping[str, Any], target: str, suffix: str, width: int | None) -> list[str]:
-    best, proposals = summary["best"], summary["proposals"]
+    best, proposals, is_of_classes = summary["best"], summary["proposals"], bool(wanted_classes(summary))
     lines = [f"Best known: {printable(best['id'])}, {best['value']:.4g}{suffix}"]
+    lines = [known_hits(summary)] if is_of_classes else lines
     lines += filter(None, [no_prediction(summary), excluded_text(summary["excluded"])])
     if not proposals:
         stop = (summary.get("campaign") or {}).get("stop") or {}
         why = f": {stop['why']}" if stop.get("kind") == "budget" and summary.get("levels") else ""
         return [*lines, f"No candidate can be proposed{why}."]
-    lines += ["", f"Best candidates for {printable(target)}:", _table(summary, suffix, width)]
+    marks = {"flags": [flags(p) for p in proposals]} if any(map(flags, proposals)) else {}
+    marks |= {mark.name: [p.get(mark.name, "") for p in proposals] for mark in occurring(proposals)}
+    table = hits_table(summary, width, marks) if is_of_classes else _table(summary, suffix, width)
+    lines += ["", f"Best candidates for {printable(target)}:", table]
     after = why_lines(proposals, width)
     lines += flags_explained(flags(proposal) for proposal in proposals)
     lines += [mark.explained for mark in occurring(proposals)]
+    if is_of_classes:
+        return [*lines, *after_hits(summary), "", *after]
     if score := score_at_levels(summary):
         lines.append(f"score: {score}")
     elif acquisition := installed(summary["acquisition"]):

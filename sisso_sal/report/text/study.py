@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sisso_sal.replay.merit import FEWEST_STARTS
-from sisso_sal.report.summary import materials_text
+from sisso_sal.report.summary import materials_text, wanted_classes
 from sisso_sal.report.text.table import aligned
 
 
@@ -24,33 +24,25 @@ def replay_text(document: Mapping[str, Any], width: int | None = None) -> str:
         "",
     ]
     ranked = sorted(document["strategies"].items(), key=lambda item: -item[1]["mean"])
-    head = [
-        "strategy",
-        "found",
-        "95 %",
-        f"best{f' {unit}' if unit else ''}",
-        "enrichment",
-        "95 %",
-        "acceleration",
-        "95 %",
-        "half found",
-    ]
-    rows = [head]
+    has_best = not wanted_classes(rules)
+    best = [f"best{f' {unit}' if unit else ''}"] if has_best else []
+    rows = [["strategy", "found", "95 %", *best, "enrichment", "95 %", "acceleration", "95 %", "half found"]]
     for name, result in ranked:
-        best = sum(values[-1] for values in result["best"]) / len(result["best"])
+        mean = sum(values[-1] for values in result["best"]) / len(result["best"])
         rows.append(
             [
-                *(name, f"{result['mean']:.1f}", _range(result["interval"], 1), f"{best:.3g}"),
+                *(name, f"{result['mean']:.1f}", _range(result["interval"], 1), *([f"{mean:.3g}"] if has_best else [])),
                 *_with_range(result["enrichment"], 2),
                 *_acceleration(result["acceleration"]),
             ]
         )
-    lines.append(aligned(rows, numeric=[1, 3, 4, 6], width=width, spare=[7, 5, 3, 8, 2]))
+    numeric, spare = ([1, 3, 4, 6], [7, 5, 3, 8, 2]) if has_best else ([1, 3, 5], [6, 4, 7, 2])
+    lines.append(aligned(rows, numeric=numeric, width=width, spare=spare))
     lines += [
         "enrichment: new targets per evaluation, divided by those of random picks",
         "acceleration: evaluations that random picks need to find half of the targets, divided by those of the strategy",
         "  (<=: some starts did not find half of them, so this is an upper bound; -: none did)",
-        "best: best label at the end, mean over the starts",
+        *(["best: best label at the end, mean over the starts"] if has_best else []),
         *_too_few(document["seeds"]),
         *_honesty(ranked, width),
     ]
@@ -75,28 +67,33 @@ def _too_few(starts: int) -> list[str]:
 
 def _honesty(ranked: Sequence[tuple[str, Mapping[str, Any]]], width: int | None) -> list[str]:
     """Lines on what was claimed of the picks and what came true; none where nothing was claimed."""
-    rows = [
-        ["strategy", "in 95 %", "by quarters of the campaign", "targets claimed", "found", "P over 0.8", "true", "of"]
-    ]
-    for name, result in ranked:
-        if (told := result.get("honesty")) is None:
-            continue
-        coverage, hits = told["coverage95"], told["p_hit"]
-        quarters = " ".join("-" if part["n"] == 0 else f"{part['share']:.0%}" for part in coverage["quarters"])
+    told = [(name, result["honesty"]) for name, result in ranked if result.get("honesty") is not None]
+    if not told:
+        return []
+    has_intervals = told[0][1]["coverage95"] is not None
+    covered = ["in 95 %", "by quarters of the campaign"] if has_intervals else []
+    rows = [["strategy", *covered, "targets claimed", "found", "P over 0.8", "true", "of"]]
+    for name, one in told:
+        hits = one["p_hit"]
         sure = hits["proposals"][-1]
         shares = ["-" if sure["n"] == 0 else f"{sure[key]:.2f}" for key in ("claimed", "real")]
-        figures = [f"{coverage['share']:.0%}", quarters, f"{hits['claimed']:.1f}", f"{hits['real']:.1f}"]
-        rows.append([name, *figures, *shares, str(sure["n"])])
-    if len(rows) == 1:
-        return []
+        figures = _covered(one["coverage95"]) if has_intervals else []
+        rows.append([name, *figures, f"{hits['claimed']:.1f}", f"{hits['real']:.1f}", *shares, str(sure["n"])])
+    numeric, spare = ([1, 3, 4, 5, 6, 7], [2, 7, 4, 3]) if has_intervals else ([1, 2, 3, 4, 5], [5, 2, 1])
     return [
         "",
         "What was claimed of the picks when they were chosen, and what came true",
-        aligned(rows, numeric=[1, 3, 4, 5, 6, 7], width=width, spare=[2, 7, 4, 3]),
-        "in 95 %: picks whose label lay in their 95 % interval",
+        aligned(rows, numeric=numeric, width=width, spare=spare),
+        *(["in 95 %: picks whose label lay in their 95 % interval"] if has_intervals else []),
         "targets claimed, found: sum of the probabilities to be a target, and targets among the picks of a campaign",
         "P over 0.8, true: mean of the probabilities above 0.8, and share of targets among these picks",
     ]
+
+
+def _covered(coverage: Mapping[str, Any]) -> list[str]:
+    """The share of labels in their interval, and that of each quarter."""
+    quarters = " ".join("-" if part["n"] == 0 else f"{part['share']:.0%}" for part in coverage["quarters"])
+    return [f"{coverage['share']:.0%}", quarters]
 
 
 def _acceleration(acceleration: Mapping[str, Any] | None) -> tuple[str, str, str]:

@@ -1,0 +1,124 @@
+"""The commands of a campaign over classes: what they print, and what they refuse in one line."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from test_commands import call, refused, strict  # isort: skip
+
+SMALL = (
+    *("--rung", "1", "--dim", "1", "--n-sis", "5", "--operators", "add,div", "--members", "4", "--threads", "1"),
+    *("--batch", "3", "--no-report", "--quiet"),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Rows that are cubic where a is larger than b, of which 20 are known, and a campaign that began."""
+    path = tmp_path_factory.mktemp("phases")
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({"name": [f"M{i:02d}" for i in range(40)]})
+    frame["a (AA)"], frame["b (AA)"] = rng.uniform(1, 2, (2, 40)).round(4)
+    frame["phase"] = np.where(frame["a (AA)"] > 1.1 * frame["b (AA)"], "cubic", "rock salt")
+    frame.to_csv(path / "truth.csv", index=False)
+    frame.loc[20:, "phase"] = ""
+    frame.to_csv(path / "table.csv", index=False)
+    call("discover", "table.csv", "--goal", "=cubic", *SMALL, "--out", "run", folder=path)
+    return path
+
+
+def test_proposals_are_probabilities_of_the_class(folder):
+    shown = call("discover", "table.csv", "--goal", "=cubic", *SMALL, "--out", "other", folder=folder).stdout
+    assert "goal =cubic" in shown
+    assert "Best candidates for phase:" in shown
+    assert "P(cubic)" in shown
+    assert "are expected to be cubic" in shown
+    assert "Best known" not in shown
+    assert "log_odds =" in shown
+    document = strict(
+        call("discover", "table.csv", "--goal", "=cubic", *SMALL, "--out", "run", "--json", folder=folder).stdout
+    )
+    assert all(0 < row["mean"] == row["probability"] < 1 for row in document["proposals"])
+    table = pd.read_csv(folder / "run" / "iter-0001" / "predictions.csv")
+    known = pd.read_csv(folder / "table.csv")["phase"]
+    assert table["class"].fillna("").tolist() == known.fillna("").tolist()
+    assert table["label"][:20].tolist() == (known[:20] == "cubic").astype(float).tolist()
+    assert table["mean"].between(0, 1).all()
+
+
+def test_a_flag_that_is_explained_stands_beside_its_candidate(folder):
+    frame = pd.read_csv(folder / "table.csv")
+    far = pd.DataFrame({"name": ["FAR"], "a (AA)": [9.0], "b (AA)": [1.0]})
+    pd.concat([frame, far]).to_csv(folder / "far.csv", index=False)
+    more = ("--surrogate", "logistic", "--batch", "2", "--no-report", "--quiet", "--out", "far")
+    shown = call("discover", "far.csv", "--goal", "=cubic", *more, folder=folder).stdout
+    assert "flags: F, far from all labelled materials" in shown
+    (row,) = (line for line in shown.splitlines() if line.startswith("1  FAR "))
+    assert row.endswith(" F")
+
+
+def test_what_would_be_proposed_and_the_state_speak_of_classes(folder):
+    shown = call("discover", "table.csv", "--goal", "=cubic", *SMALL, "--out", "dry", "--dry-run", folder=folder).stdout
+    assert "P(cubic)" in shown
+    assert not (folder / "dry").exists()
+    state = call("status", "run", folder=folder)
+    n = (pd.read_csv(folder / "table.csv")["phase"] == "cubic").sum()
+    assert f"{n} of 20 labels are cubic; {20 - n} rock salt" in state.stdout
+    assert " CLASS, for this and the others" in state.stdout
+
+
+def test_a_table_of_names_is_taken_in(folder):
+    call("discover", "table.csv", "--goal", "=cubic", *SMALL, "--out", "filed", folder=folder)
+    call("label", "filed", "--file", "truth.csv", folder=folder)
+    labels = [strict(line) for line in call("ledger", "filed", folder=folder).stdout.splitlines()]
+    told = {row["id"]: row["class"] for row in labels if row["event"] == "label"}
+    assert told == pd.read_csv(folder / "truth.csv").set_index("name")["phase"].to_dict()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["discover", "table.csv", "--goal", "=cubic", "--low", "a"],
+         "low: needs a target that is a number, found the goal '=cubic'"),
+        (["discover", "table.csv", "--goal", "=cubic", "--oracle", "structure"],
+         "oracle: needs one of none, lookup:FILE, command:COMMAND for the classes =cubic, found 'structure'"),
+        (["discover", "table.csv", "--goal", "=cubic", "--pool", "truth.csv"],
+         "pool: needs a target that is a number, found the goal '=cubic'"),
+        (["replay", "truth.csv", "--goal", "=cubic", "--estimate", "a"],
+         "estimate: needs a target that is a number, found the goal '=cubic'"),
+        (["replay", "truth.csv", "--goal", "=cubic", "--surrogates", "process"],
+         "surrogate: needs one of sisso, forest, logistic for the classes =cubic, found 'process'"),
+        (["pareto", "table.csv", "--target", "a", "--target", "b", "--goal", "=cubic", "--goal", "min"],
+         "Invalid value for '--goal': '=cubic' is not one of 'min', 'max'."),
+        (["label", "run", "M30", "cubic", "--error", "0.1"],
+         "label of 'M30': needs the name of a class, without an error, found 'cubic' ± 0.1"),
+        (["export", "run"],
+         "run: needs a run with formulas, found formulas of classes, which have no model file; its predictions are in "
+         "run/iter-0001/predictions.csv"),
+    ],
+)  # fmt: skip
+def test_what_does_not_work_is_refused_in_one_line(folder, arguments, told):
+    assert refused(*arguments, folder=folder) == f"error: {told}"
+
+
+def test_a_replay_compares_what_predicts_classes(folder):
+    quick = [
+        "--rung",
+        "1",
+        "--dim",
+        "1",
+        "--n-sis",
+        "5",
+        "--operators",
+        "add,div",
+        "--members",
+        "4",
+        "--batch",
+        "3",
+        "--quiet",
+    ]
+    starts = ["--n-start", "8", "--evaluations", "6", "--seeds", "1", "--workers", "1"]
+    shown = call("replay", "truth.csv", "--goal", "=cubic", *quick, *starts, folder=folder).stdout
+    names = ("sisso hits", "forest hits", "logistic hits", "random", "distance")
+    assert [name for name in names if name not in shown] == []
+    assert "best" not in shown
