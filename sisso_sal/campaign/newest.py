@@ -44,7 +44,7 @@ def model_file(path: Path) -> Path:
         surrogate, goal = settings.get("surrogate", "sisso"), settings.get("goal", "")
         found = f"the surrogate '{surrogate}', which has none"
         if surrogate == "sisso" and names_classes(goal):
-            found = "formulas of classes, which have no model file"
+            found = "labels that tell no classes apart so far"
         raise ModelFileError(
             f"{path}: needs a run with formulas, found {found}; its predictions are in "
             f"{path / newest.folder / 'predictions.csv'}"

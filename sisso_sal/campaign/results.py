@@ -79,8 +79,8 @@ def write_iteration(
     with writing(target):
         clear_scratch(target)
         scratch = scratch_folder(target)
-        if isinstance(learned.surrogate, Documented):
-            write_whole(scratch / MODEL_FILE, _json(learned.surrogate.document(learned.space)))
+        if isinstance(learned.surrogate, Documented) and (content := learned.surrogate.document(learned.space)):
+            write_whole(scratch / MODEL_FILE, _json(content))
         if isinstance(space, Maximiser) or learned.ladder is not None:
             write_whole(scratch / CANDIDATES, learned.space.snapshot())
         if learned.ladder is not None:

@@ -6,7 +6,6 @@ Labels are 1 where the class is one of those that are looked for, else 0: which 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,12 +16,15 @@ from sklearn.tree import DecisionTreeClassifier
 from sisso_sal.data.neighbours import relative_distance
 from sisso_sal.features.typeset import written
 from sisso_sal.models.class_calibration import ClassCalibration, ClassScaling
-from sisso_sal.models.class_ensemble import ClassMembers, fit_members, mean_probability
+from sisso_sal.models.class_formulas import FIXED
+from sisso_sal.models.class_members import ClassMembers, fit_members, mean_probability
 from sisso_sal.models.class_model import ClassModel
 from sisso_sal.models.classifier import CLASS_SETTINGS
+from sisso_sal.models.files import model_document
 from sisso_sal.models.groups import in_order_of_rows, n_materials
 from sisso_sal.models.inputs import table_of
 from sisso_sal.models.materials import materials_of
+from sisso_sal.models.stored import StoredModel
 from sisso_sal.models.surrogates import N_TREES_OF_FOREST, drawn_materials
 from sisso_sal.models.trees import seeds_of_trees
 from sisso_sal.protocols import Prediction, Progress, Space
@@ -33,8 +35,6 @@ FEWEST = 4
 """Labels below which no formula is looked for."""
 
 N_TYPICAL = 3
-OTHER = "other"
-"""Name of whatever class is not looked for."""
 
 
 class BaseRate:
@@ -138,11 +138,12 @@ class HitFormulas:
         self._left_out, self.fitted = np.full(len(labels), np.nan), None
         if self._rate.why:
             return self
-        fitted = fit_members(self.settings, table_of(space, rows, labels), (OTHER, self.name), progress)
+        fitted = fit_members(self.settings, table_of(space, rows, labels), (f"not {self.name}", self.name), progress)
         if min(n_materials(groups[labels == side]) for side in (0, 1)) < 2:
             # The only material of its kind is in each member: nothing is known of what the members would say without it.
             fitted = replace(fitted, scaling=ClassScaling(1.0, np.zeros(2)))
-        self.fitted, self._left_out = fitted, fitted.out_of_bag[:, 1]
+        if fitted.out_of_bag is not None:
+            self.fitted, self._left_out = fitted, fitted.out_of_bag[:, 1]
         return self
 
     @property
@@ -172,31 +173,22 @@ class HitFormulas:
         about = {"untold": self.untold, "materials": self._materials}
         if self.fitted is None:
             return about
-        models = self.fitted.models
-        uses = Counter(name for model in models for name in model.primaries())
-        shares = {name: n / len(models) for name, n in sorted(uses.items(), key=lambda item: (-item[1], item[0]))}
         return about | {
-            "n_members": len(models),
-            "typical": self._typical(space.rows().features),
-            "recurrence": {"primaries": shares},
+            "n_members": len(self.fitted.models),
+            "typical": [
+                _formula_told(self.fitted.models[one.number], one.distance, one.n_members)
+                for one in self.fitted.typical(space.rows().features, N_TYPICAL)
+            ],
+            "recurrence": {"primaries": self.fitted.recurrence()["primaries"]},
             "probabilities": self.fitted.calibration.to_json(),
         }
 
-    def _typical(self, columns: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-        """Formulas whose probabilities are nearest to those of all, each with other descriptors."""
-        fitted: Any = self.fitted
-        every, told = fitted.probability(columns)[:, 1], []
-        for number, model in enumerate(fitted.models):
-            apart = np.abs(_scaled(fitted, model, columns) - every)
-            told.append((float(np.mean(apart[np.isfinite(apart)])) if np.isfinite(apart).any() else np.inf, number))
-        kinds: dict[tuple[str, ...], list[int]] = {}
-        for _, number in sorted(told):
-            kinds.setdefault(tuple(sorted(map(str, fitted.models[number].expressions))), []).append(number)
-        distance = {number: apart for apart, number in told}
-        return [
-            _formula_told(fitted.models[numbers[0]], distance[numbers[0]], len(numbers))
-            for numbers in list(kinds.values())[:N_TYPICAL]
-        ]
+    def document(self, space: Space) -> dict[str, Any] | None:
+        """The content of a model file, see `sisso_sal.models.files`; None where nothing can be told apart."""
+        if self.fitted is None:
+            return None
+        named = (space.target.name, space.target.unit) if space.target else ("", "")
+        return model_document(StoredModel(self.fitted, self.settings | FIXED, *named), *named)
 
 
 def _scaled(fitted: ClassMembers, model: ClassModel, columns: Mapping[str, np.ndarray]) -> np.ndarray:

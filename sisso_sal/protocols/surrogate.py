@@ -188,9 +188,9 @@ class Described(Protocol):
 
 @runtime_checkable
 class Documented(Protocol):
-    """A surrogate that can be kept in a model file: its content as plain data."""
+    """A surrogate that can be kept in a model file: its content as plain data, or None where it has found nothing."""
 
-    def document(self, space: Space) -> dict[str, Any]: ...
+    def document(self, space: Space) -> dict[str, Any] | None: ...
 
 
 @runtime_checkable

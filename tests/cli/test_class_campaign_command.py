@@ -67,6 +67,30 @@ def test_what_would_be_proposed_and_the_state_speak_of_classes(folder):
     assert " CLASS, for this and the others" in state.stdout
 
 
+def test_the_formulas_of_a_run_predict_and_are_exported(folder):
+    """The model file says of every row what the campaign said, to the digits of predictions.csv."""
+    rows = strict(call("predict", "run", "truth.csv", "--json", folder=folder).stdout)["predictions"]
+    table = pd.read_csv(folder / "run" / "iter-0001" / "predictions.csv")
+    told = dict(zip(table["id"], table["mean"], strict=True))
+    assert {row["id"]: row["p(cubic)"] for row in rows} == pytest.approx(told, rel=1e-5)
+    assert {row["class"] for row in rows} == {"cubic", "not cubic"}
+    made = {}
+    exec(call("export", "run", "--format", "python", "-q", folder=folder).stdout, made)
+    known = pd.read_csv(folder / "truth.csv")
+    assert made["probability"](known["a (AA)"], known["b (AA)"])[:, 1] == pytest.approx(
+        [told[name] for name in known["name"]], rel=1e-5
+    )
+
+
+def test_a_run_in_which_nothing_is_told_apart_has_no_model_file(folder):
+    pd.read_csv(folder / "table.csv").iloc[17:].to_csv(folder / "few.csv", index=False)
+    call("discover", "few.csv", "--goal", "=cubic", *SMALL, "--out", "few", folder=folder)
+    assert refused("export", "few", folder=folder) == (
+        "error: few: needs a run with formulas, found labels that tell no classes apart so far; its predictions are in "
+        "few/iter-0001/predictions.csv"
+    )
+
+
 def test_a_table_of_names_is_taken_in(folder):
     call("discover", "table.csv", "--goal", "=cubic", *SMALL, "--out", "filed", folder=folder)
     call("label", "filed", "--file", "truth.csv", folder=folder)
@@ -92,9 +116,6 @@ def test_a_table_of_names_is_taken_in(folder):
          "Invalid value for '--goal': '=cubic' is not one of 'min', 'max'."),
         (["label", "run", "M30", "cubic", "--error", "0.1"],
          "label of 'M30': needs the name of a class, without an error, found 'cubic' ± 0.1"),
-        (["export", "run"],
-         "run: needs a run with formulas, found formulas of classes, which have no model file; its predictions are in "
-         "run/iter-0001/predictions.csv"),
     ],
 )  # fmt: skip
 def test_what_does_not_work_is_refused_in_one_line(folder, arguments, told):
