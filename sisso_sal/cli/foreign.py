@@ -177,6 +177,7 @@ def _fitted(source, table: Path, settings, output: Files, threads: int | None, *
     check_sisso_output(output.folder, settings, False, output.force)
     if "task" in given:
         of_tasks = {"same_sign": False, "criterion": None, "sisso_output": output.folder, **given}
+        of_tasks |= {"n_models": None, "is_ensemble": False}
         work = {"threads": threads, "executor": "local", "n_workers": None, "silent": silent}
         return *fit_tasks(table, (), settings, None, of_tasks | work), tell_tasks
     if "classify" in given:

@@ -7,6 +7,7 @@ best scores on a grid of parameters are fitted (`Shapes`), and the features that
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -15,7 +16,7 @@ import numpy as np
 
 from sisso_sal.engine import _scores
 from sisso_sal.engine.problem import SQUARES, FitObjective, Problem
-from sisso_sal.engine.refit import Fit, largest_error, refit
+from sisso_sal.engine.refit import Fit, error_of, refit
 from sisso_sal.engine.scales import ParameterFit, rebuilt, tidied
 from sisso_sal.engine.screen import ScreeningStep
 from sisso_sal.engine.selection import Selection
@@ -325,9 +326,7 @@ def polished(
     if not space.settings.param_operators:
         return subspace, tuple(fits)
 
-    def error(fit: Fit) -> float:
-        return largest_error(problem, objective, fit) if objective.is_largest_error else fit.sse
-
+    error = partial(error_of, problem, objective)
     out, parts = list(fits), [subspace]
     for number, fit in enumerate(fits[:n_polished]):
         better = _together(space, problem, subspace, fit, centre)

@@ -197,6 +197,11 @@ def largest_error(problem: Problem, objective: FitObjective, fit: Fit) -> float:
     return float(problem.task_heights(objective) @ np.square(errors))
 
 
+def error_of(problem: Problem, objective: FitObjective, fit: Fit) -> float:
+    """What is smaller for a better fit."""
+    return largest_error(problem, objective, fit) if objective.is_largest_error else fit.sse
+
+
 def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Products (m,) of the rows of a with those of b, both (m, n)."""
     return (a[:, None, :] @ b[:, :, None])[:, 0, 0]

@@ -136,7 +136,7 @@ def read_energies(path: str | os.PathLike[str]) -> EnergiesFile:
     Raises
     ------
     TableError
-        A column is missing, a cell is no number, a structure is there twice, or the first line does not say how energies were made.
+        A column is missing, a cell is no number, a structure has two results, or the first line does not say how they were made.
     """
     path = Path(path)
     file = read_columns(path)
@@ -150,11 +150,12 @@ def read_energies(path: str | os.PathLike[str]) -> EnergiesFile:
     for row in range(file.n_rows):
         cells = {header: cells[row] for header, cells in columns.items()}
         key = formula_key(cells["formula"])
-        if (key, cells["structure"]) in outcomes:
+        outcome, known = _relaxed(cells, file, row), outcomes.get((key, cells["structure"]))
+        if known is not None and known != outcome:
             twice = f"'{cells['structure']}' of {cells['formula']}"
-            raise TableError(f"{file.place(row)}: needs each structure once, found {twice} a second time")
+            raise TableError(f"{file.place(row)}: needs one result for each structure, found another one for {twice}")
         formulas.setdefault(key, cells["formula"])
-        outcomes[key, cells["structure"]] = _relaxed(cells, file, row)
+        outcomes[key, cells["structure"]] = outcome
         starts[key, cells["structure"]] = cells.get("start", "")
     if origin is None:
         return EnergiesFile(potential=None, settings=None, outcomes=outcomes, formulas=formulas, starts=starts)

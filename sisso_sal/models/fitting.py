@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from sisso_sal.engine.plan import SearchSize, check_length, search_cost
 from sisso_sal.engine.problem import SQUARES, FitObjective, Problem
-from sisso_sal.engine.refit import Fit
+from sisso_sal.engine.refit import Fit, error_of
 from sisso_sal.engine.search import SubspaceFits, search
 from sisso_sal.errors import FitError, ModelFileError, SettingsError
 from sisso_sal.features.expression import Expression
@@ -353,10 +353,7 @@ def solve(prepared: Prepared, problems: Sequence[Problem], progress: Progress | 
     space, settings = prepared.space, prepared.settings
     outcomes, counts = searched(prepared, problems, progress)
     formula = cache(space.expression)  # many problems share theirs
-    models = [
-        _models(space, formula, problem, outcome, settings.n_models)
-        for problem, outcome in zip(problems, outcomes, strict=True)
-    ]
+    models = [_models(prepared, formula, problem, outcome) for problem, outcome in zip(problems, outcomes, strict=True)]
     beliefs = []
     if settings.n_scored:
         beliefs = [
@@ -416,16 +413,13 @@ def _check(y: np.ndarray, settings: SearchSettings, space: SpaceSettings) -> Non
 
 
 def _models(
-    space: FeatureSpace,
-    formula: Callable[[int, int, int], Expression],
-    problem: Problem,
-    outcome: SubspaceFits,
-    n_models: int,
+    prepared: Prepared, formula: Callable[[int, int, int], Expression], problem: Problem, outcome: SubspaceFits
 ) -> list[list[SISSOModel]]:
     """Models of each dimension; `formula` is `FeatureSpace.expression`."""
-    best = [fits[:n_models] for fits in outcome.fits]
-    formulas, values = used_formulas(space, formula, outcome, best)
-    told = [without_repeats(fits, formulas, problem.target) for fits in best]
+    best = [fits[: prepared.settings.n_models] for fits in outcome.fits]
+    formulas, values = used_formulas(prepared.space, formula, outcome, best)
+    error = partial(error_of, problem, prepared.size.objective)
+    told = [without_repeats(fits, formulas, problem.target, error) for fits in best]
     return [[build_model(formulas, values, fit, problem.weights) for fit in fits] for fits in told]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -13,7 +13,9 @@ SAME_SHARE, SAME_OF_REST = 1e-9, 1e-3
 """Fits are the same if they differ by less than these shares of the target's variance, or of what they leave over."""
 
 
-def without_repeats(fits: Sequence[Fit], formulas: Mapping[int, Expression], target: np.ndarray) -> list[Fit]:
+def without_repeats(
+    fits: Sequence[Fit], formulas: Mapping[int, Expression], target: np.ndarray, error: Callable[[Fit], float]
+) -> list[Fit]:
     """The fits by their errors; of those that say the same, the one with the fewest parameters.
 
     Fits say the same if their formulas are equal but for scales and shifts, and they fit the same values but for less than a
@@ -28,13 +30,15 @@ def without_repeats(fits: Sequence[Fit], formulas: Mapping[int, Expression], tar
         Of the features by their numbers.
     target : ndarray (n_samples,)
         In its unit.
+    error : callable
+        What is smaller for a better fit.
 
     Examples
     --------
     >>> x = Expression.primary("x")
     >>> formulas = {0: Expression.apply("sq", x, parameters=(1.0, 0.0)), 1: Expression.apply("sq", x)}
     >>> fits = [Fit((number,), np.ones(1), 0.0, sse=0.0, residual=np.zeros(3)) for number in (0, 1)]
-    >>> [fit.subset for fit in without_repeats(fits, formulas, np.array([1.0, 4.0, 9.0]))]
+    >>> [fit.subset for fit in without_repeats(fits, formulas, np.array([1.0, 4.0, 9.0]), lambda fit: fit.sse)]
     [(1,)]
     """
     if not any(_n_parameters(fit, formulas) for fit in fits):
@@ -50,7 +54,7 @@ def without_repeats(fits: Sequence[Fit], formulas: Mapping[int, Expression], tar
             kept.append(fit)
         elif _n_parameters(fit, formulas) < _n_parameters(kept[place], formulas):
             kept[place] = fit
-    return sorted(kept, key=lambda fit: fit.sse)
+    return sorted(kept, key=error)
 
 
 def _plain_shape(fit: Fit, formulas: Mapping[int, Expression]) -> tuple[str, ...]:

@@ -124,7 +124,7 @@ def test_an_ensemble_of_tasks(table, tmp_path):
     assert document["n_members"] == 8
     assert [task["name"] for task in document["tasks"]] == ["oxides", "sulfides"]
     predicted = call("predict", out, path).stdout.splitlines()
-    assert predicted[0] == "id,task,mean,std,std_raw,low95,high95,formula,n_valid,outside,distance,reason"
+    assert predicted[0] == "id,task,mean,std,std_raw,low95,high95,formulas_mean,n_valid,outside,distance,reason"
     np.testing.assert_allclose([float(line.split(",")[7]) for line in predicted[1:]], frame["gap (eV)"], rtol=1e-9)
     np.testing.assert_allclose([float(line.split(",")[2]) for line in predicted[1:]], frame["gap (eV)"], rtol=0.01)
     source = call("export", out, "--task", "oxides", "--format", "python").stdout

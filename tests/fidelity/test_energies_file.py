@@ -42,6 +42,8 @@ def test_a_plain_table_has_no_origin_and_what_did_not_converge_has_no_energy(tmp
     read = read_energies(tmp_path / "e.csv")
     assert (read.potential, read.settings) == (None, None)
     assert read.outcomes["MgO", "rocksalt"].energy == -6.3
+    (tmp_path / "twice.csv").write_text((tmp_path / "e.csv").read_text() + "O1Mg1,rocksalt,-6.3,True\n")
+    assert read_energies(tmp_path / "twice.csv").outcomes == read.outcomes
     assert (read.outcomes["O3W", "ReO3"].energy, read.outcomes["O3W", "ReO3"].reason) == (None, "not converged")
 
 
@@ -56,7 +58,7 @@ def test_a_plain_table_has_no_origin_and_what_did_not_converge_has_no_energy(tmp
         (b"formula,structure,energy (eV/atom)\nMgO,a,nan\n", "column 'energy (eV/atom)': needs a number, found 'nan'"),
         (
             b"formula,structure,energy (eV/atom)\nMgTiO3,a,-6\nTi1Mg1O3,a,-7\n",
-            "row 2 (line 3): needs each structure once, found 'a' of Ti1Mg1O3 a second time",
+            "row 2 (line 3): needs one result for each structure, found another one for 'a' of Ti1Mg1O3",
         ),
         (b"# by hand\nformula,structure,energy (eV/atom)\nMgO,a,-6\n", "line 1: needs how the energies were made"),
         (gzip.compress(b"formula,structure,energy (eV/atom)\nMgO,a,-6\n", mtime=0)[:-12], "needs a whole gzip file"),

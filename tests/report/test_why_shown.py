@@ -62,6 +62,6 @@ def test_one_candidate_is_no_candidates(view, number):
 def test_a_dry_run_says_them(view):
     preview = {
         "run": "run", "iteration": 3, "is_new": True, "n_labelled": 9, "pending": [], "acquisition": "hits",
-        "target": {"name": "gap", "unit": "eV"}, "proposals": view.proposals,
+        "goal": "max", "target": {"name": "gap", "unit": "eV"}, "proposals": view.proposals,
     }  # fmt: skip
     assert view.proposals[0]["why"] in preview_text(preview)

@@ -194,8 +194,8 @@ def level_texts(levels: Sequence[float]) -> list[str]:
 
     Examples
     --------
-    >>> level_texts([0.25, -1.0]), level_texts([0.12345, 0.12361])
-    (['0.25', '−1'], ['0.1234', '0.1236'])
+    >>> level_texts([0.25, -1.0]), level_texts([0.12347, 0.12339])
+    (['0.25', '−1'], ['0.1235', '0.1234'])
     """
 
     def written(digits: int) -> list[str]:
