@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from sisso_sal.engine.problem import FitObjective, Problem
 from sisso_sal.errors import SettingsError
+from sisso_sal.models.alternatives import RankedModels
 from sisso_sal.models.baseline import Low, low_names, wanted_columns
 from sisso_sal.models.fitting import (
     Screened,
@@ -39,7 +40,7 @@ CRITERIA = ("rmse", "max_abs_error")
 
 
 @dataclass(frozen=True)
-class FittedModels:
+class FittedModels(RankedModels[SISSOModel]):
     """The models of a search for one formula.
 
     Attributes
@@ -68,39 +69,6 @@ class FittedModels:
     choices: list[dict[str, Any]] = field(default_factory=list)
     trade_off: TradeOff | None = None
     subspaces: tuple[Screened, ...] = ()
-
-    @property
-    def recommended(self) -> SISSOModel | None:
-        """The formula that `trade_off` recommends."""
-        if self.trade_off is None:
-            return None
-        dimension, rank = self.trade_off.recommended
-        return next(models[rank - 1] for models in self.alternatives if models[0].dimension == dimension)
-
-    def with_recommended(self) -> FittedModels:
-        """The same with the recommended formula as `model`.
-
-        Raises
-        ------
-        SettingsError
-            None is recommended.
-        """
-        if (model := self.recommended) is None:
-            raise SettingsError(
-                "recommended: needs a model of fit --n-models, found one without errors of held-out labels"
-            )
-        lower = [models for models in self.alternatives if models[0].dimension < model.dimension]
-        return replace(self, alternatives=[*lower, [model]], trade_off=None)
-
-    @property
-    def models(self) -> list[SISSOModel]:
-        """The best of each dimension."""
-        return [models[0] for models in self.alternatives]
-
-    @property
-    def model(self) -> SISSOModel:
-        """The best of the largest dimension."""
-        return self.alternatives[-1][0]
 
     @property
     def needed(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from sisso_sal.engine.problem import FitObjective, Problem
 from sisso_sal.errors import FitError, ModelFileError, SettingsError
+from sisso_sal.models.alternatives import RankedModels
 from sisso_sal.models.fitting import (
     Screened,
     SearchSettings,
@@ -39,7 +40,7 @@ WEIGHTINGS = ("tasks", "samples")
 
 
 @dataclass(frozen=True)
-class FittedTasks:
+class FittedTasks(RankedModels[TaskModel]):
     """The models of a search for one descriptor of several tasks.
 
     Attributes
@@ -69,39 +70,6 @@ class FittedTasks:
     n_of_task: dict[str, int]
     trade_off: TradeOff | None = None
     subspaces: tuple[Screened, ...] = ()
-
-    @property
-    def models(self) -> list[TaskModel]:
-        """The best of each dimension."""
-        return [models[0] for models in self.alternatives]
-
-    @property
-    def model(self) -> TaskModel:
-        """The best of the largest dimension."""
-        return self.alternatives[-1][0]
-
-    @property
-    def recommended(self) -> TaskModel | None:
-        """The model that `trade_off` recommends."""
-        if self.trade_off is None:
-            return None
-        dimension, rank = self.trade_off.recommended
-        return next(models[rank - 1] for models in self.alternatives if models[0].dimension == dimension)
-
-    def with_recommended(self) -> FittedTasks:
-        """The same with the recommended model as `model`.
-
-        Raises
-        ------
-        SettingsError
-            None is recommended.
-        """
-        if (model := self.recommended) is None:
-            raise SettingsError(
-                "recommended: needs a model of fit --n-models, found one without errors of held-out labels"
-            )
-        lower = [models for models in self.alternatives if models[0].dimension < model.dimension]
-        return replace(self, alternatives=[*lower, [model]], trade_off=None)
 
     @property
     def task_names(self) -> tuple[str, ...]:
