@@ -48,6 +48,8 @@ def read_output(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def frames_of(path: str | os.PathLike[str]) -> list[Frame]:
     """The geometries that a run computed before it ended, however it ended; none where its output cannot be read."""
+    if not os.path.isfile(path):  # the worker died before; the parser prints a traceback when it is deleted
+        return []
     try:
         from pyfhiaims.outputs.parser import StdoutParser
 

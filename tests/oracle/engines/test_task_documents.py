@@ -1,5 +1,6 @@
 """What other programs read in a calculation's document: against real outputs, the energies of the stand-in, and their models."""
 
+import gc
 import sys
 from pathlib import Path
 
@@ -293,3 +294,10 @@ def test_pyfhiaims_says_the_same(relaxed):
     echoed = {key: str(value) for key, value in output.metadata.items()}
     for keyword, value in relaxed["input"]["parameters"].items():
         assert echoed[keyword].split()[0].strip(".").casefold() == str(value).split()[0].strip(".").casefold(), keyword
+
+
+def test_an_attempt_without_an_output_has_no_frames_and_says_nothing(tmp_path, capfd):
+    """A parser of pyfhiaims that cannot open its file prints a traceback when it is deleted."""
+    assert frames_of(tmp_path / "aims.out") == []
+    gc.collect()
+    assert capfd.readouterr() == ("", "")

@@ -433,9 +433,10 @@ def test_workers_and_drivers_may_be_killed_and_stopped_at_any_time(case, workflo
 
 def check_records(campaign, n_tasks):
     """Every step was recorded once, by one attempt; none failed but for workers that died, and then at its last attempt."""
-    assert float(campaign.answer.read_text()) == pytest.approx(4.966, abs=1e-3)
     log = (campaign.root / "workers.log").read_text()
     tasks = Workflow(campaign.root, {}).tasks()
+    if not any(task.document["state"] == "failed" for task in tasks):  # kills may hit one step in all of its attempts
+        assert float(campaign.answer.read_text()) == pytest.approx(4.966, abs=1e-3)
     assert {task.state for task in tasks} == {"done"}
     assert len(tasks) == n_tasks
     for task in tasks:
