@@ -31,6 +31,9 @@ _MAGNETIC = frozenset(
 _ANY = ""
 """A value that goes with every other."""
 
+_NO_EFFECT = "of no effect"
+"""The smearing of calculations that go with every other."""
+
 _NO_ENTROPY = 1e-3
 """In eV/atom; the energy extrapolated to no smearing differs by less than half of it."""
 
@@ -50,7 +53,8 @@ class SettingsGroup:
     calculations: tuple[DoneCalculation, ...]
 
     def __str__(self) -> str:
-        return ", ".join(f"{name} {value}" for name, value in self.settings.items() if value != UNTOLD)
+        untold = UNTOLD, _NO_EFFECT
+        return ", ".join(f"{name} {value}" for name, value in self.settings.items() if value not in untold)
 
 
 def groups_of(calculations: Iterable[DoneCalculation], same: Collection[str] = SETTINGS) -> list[SettingsGroup]:
@@ -86,7 +90,7 @@ def groups_of(calculations: Iterable[DoneCalculation], same: Collection[str] = S
         splitters: dict[str, _Split] = {
             "k_grid": _by_k_points,
             "spin": _or_any(_spin_of, "none"),
-            "smearing": _or_any(_smearing_of, "of no effect"),
+            "smearing": _or_any(_smearing_of, _NO_EFFECT),
         }
         split: _Split = splitters.get(name) or _by_value(_value_of(name, usual))
         parts = [({**told, name: value}, members) for told, part in parts for value, members in split(part)]
