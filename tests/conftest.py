@@ -48,7 +48,7 @@ def no_settings_of_ones_own(tmp_path_factory):
 @pytest.fixture(scope="session", autouse=True)
 def kernels_on_disk():
     """A command that compiles kernels says so, and tests compare what commands say."""
-    compile_for(3)
+    compile_for(3, with_tasks=True)
 
 
 @pytest.fixture(scope="session")
