@@ -203,6 +203,24 @@ def _looks_for_classes(run: Path) -> bool:
     return goal_of(_state(run)) is not None
 
 
+def _unknown_classes(run: Path, notes: list[dict[str, Any]]) -> str:
+    """Which labels are of classes that no label of the run has and the goal does not name, in words; "" where none is."""
+    from sisso_sal.campaign.inbox import goal_of
+    from sisso_sal.system.documents import shown
+
+    state = _state(run)
+    if (goal := goal_of(state)) is None:
+        return ""
+    known = sorted({*map(str, state.told.values()), *goal.classes})
+    new = sorted({one["value"].strip() for one in notes if isinstance(one.get("value"), str)} - {*known})
+    names = ", ".join(map(shown, known))
+    return (
+        f"no label was {', '.join(map(shown, new))} before, only {names}; label --replace corrects a label"
+        if new
+        else ""
+    )
+
+
 def _number(value: str) -> float:
     """VALUE as a number."""
     context = click.get_current_context()
@@ -293,8 +311,11 @@ def _hand_in(run: Path, notes: list[dict[str, Any]], as_json: bool, quiet: bool)
     from sisso_sal.campaign.inbox import hand_in
 
     _reading(run)  # notes on damage come first
+    unknown = _unknown_classes(run, notes)
     done = hand_in(run, notes, note)
     n = done.n_events
+    if unknown and n:
+        note(unknown)
     if done.is_left:
         outcome = f"a driver is running: left in {run}/inbox, the driver adds them at its next step"
     else:

@@ -91,6 +91,14 @@ def test_a_run_in_which_nothing_is_told_apart_has_no_model_file(folder):
     )
 
 
+def test_a_name_that_no_label_had_is_taken_and_told(folder):
+    call("discover", "table.csv", "--goal", "=cubic", *SMALL, "--out", "typed", folder=folder)
+    said = call("label", "typed", "M30", "cubik", folder=folder).stderr
+    assert "note: no label was 'cubik' before, only 'cubic', 'rock salt'; label --replace corrects a label" in said
+    assert "before" not in call("label", "typed", "M31", "rock salt", folder=folder).stderr
+    assert "before" not in call("label", "typed", "M30", "cubic", "--replace", folder=folder).stderr
+
+
 def test_a_table_of_names_is_taken_in(folder):
     call("discover", "table.csv", "--goal", "=cubic", *SMALL, "--out", "filed", folder=folder)
     call("label", "filed", "--file", "truth.csv", folder=folder)
