@@ -155,9 +155,8 @@ def fit(
         model, document = fit_tasks(table, target, settings, formula, work)
         tell = tell_tasks
     elif has_classes:
-        numbers = {"n-models": n_models, "workers": n_workers, "executor": executor != "local"}
-        numbers |= {"criterion": of_tasks["criterion"]} | of_one_task
-        refuse("needs a target that is a number, found classes", numbers)
+        numbers = of_one_task | {"n-models": n_models, "workers": n_workers, "executor": executor != "local"}
+        refuse("needs a target that is a number, found classes", numbers | {"criterion": of_tasks["criterion"]})
         work = {"threads": threads, "silent": silent, "sisso_output": sisso_output, "members": is_ensemble}
         work["pictures"] = pictures
         model, document, read_in, tell = _fitted_classes(table, layers, formula, of_class, work)
