@@ -20,8 +20,14 @@ Hulls = namedtuple("Hulls", "points n_lower n_all areas")
 (n_classes,) of the lower chain come first, from left to right; areas (n_classes,).
 """
 
-Inside = namedtuple("Inside", "points counts")
-"""The samples in an overlap: points (n + 4 n, 2) and counts (1,) how many there are."""
+NEAR = 1e-9
+"""Larger than roundings, for each unit of the size of a polygon."""
+
+N_PARTS = 8
+"""Parts of the samples of a class whose extremes make a polygon within its hull."""
+
+Inside = namedtuple("Inside", "points counts flags")
+"""The samples in an overlap: points (8 n + 8, 2) and counts (1,) how many there are; flags (n,): whether a sample is inside."""
 
 
 @njit(**INNER_VIEWS)
@@ -62,10 +68,13 @@ def _area(points, n):
 
 
 @njit(**INNER_VIEWS)
-def _hull(x, y, order, lower, upper, points):
-    """Vertices of the hull in points; returns the lengths of the lower chain and of all."""
-    n_lower = _chain(x, y, order, 1.0, lower)
-    n_upper = _chain(x, y, order, -1.0, upper)
+def _hull(x, y, low, high, lower, upper, points):
+    """Vertices of the hull in points; returns the lengths of the lower chain and of all.
+
+    low, high: numbers in order of x of all points that may be in the lower and in the upper chain, with the same first and last.
+    """
+    n_lower = _chain(x, y, low, 1.0, lower)
+    n_upper = _chain(x, y, high, -1.0, upper)
     count = 0
     for a in range(n_lower):
         points[count, 0], points[count, 1] = lower[a, 0], lower[a, 1]
@@ -118,22 +127,82 @@ def _is_inside(px, py, points, n, width):
 
 
 @njit(**INNER_VIEWS)
-def _weight_inside(x, y, span, weights, polygon, width, inside):
-    """Weight of the samples in a polygon; they are added to `inside`."""
-    points, n = polygon
-    left, right, below, above = np.inf, -np.inf, np.inf, -np.inf
+def _upper(n_lower, n, t):
+    """Number of vertex t of the upper chain of a polygon, from left to right; the first and the last are ends of the lower chain."""
+    if t == 0:
+        return 0
+    return n - t if t <= n - n_lower else n_lower - 1
+
+
+@njit(**INNER_VIEWS)
+def _beyond(px, py, a, b):
+    """How far a point lies to the left of the line from a to b, times the length of a to b, which is also returned, squared."""
+    vx, vy = b[0] - a[0], b[1] - a[1]
+    return vx * (py - a[1]) - vy * (px - a[0]), vx * vx + vy * vy
+
+
+@njit(**INNER_VIEWS)
+def _margin(length, height, width):
+    """How far above the edge below it, and below that above it, a sample is inside a polygon whatever the rounding."""
+    return 0.0 if width > NEAR * (length + height) else NEAR * height
+
+
+@njit(**INNER_VIEWS)
+def _find_inside(x, y, order, polygon, width, flags):
+    """Whether samples lie in a polygon, or at most `width` from it, in flags (n,); order (m,): their numbers in order of x.
+
+    The edges above and below a sample tell: they move along with it. What is near to an edge is looked at as it is alone.
+    """
+    points, n_lower, n = polygon
+    below, above = np.inf, -np.inf
     for a in range(n):
-        left, right = min(left, points[a, 0]), max(right, points[a, 0])
         below, above = min(below, points[a, 1]), max(above, points[a, 1])
-    total = 0.0
-    for k in range(span[0], span[1]):
+    left, right, a, u = points[0, 0], points[n_lower - 1, 0], 0, 0
+    margin, before = _margin(right - left, above - below, width), np.nextafter(right, left)
+    for t in range(order.shape[0]):
+        k = order[t]
         px, py = x[k], y[k]
         in_box = (px >= left - width) & (px <= right + width) & (py >= below - width) & (py <= above + width)
-        if in_box and _is_inside(px, py, points, n, width):
-            total += weights[k]
-            inside.points[inside.counts[0], 0], inside.points[inside.counts[0], 1] = px, py
-            inside.counts[0] += 1
+        if not in_box:
+            flags[k] = False
+            continue
+        if n > 2 and px >= left and px <= right:
+            while a < n_lower - 2 and points[a + 1, 0] <= px:
+                a += 1
+            while u < n - n_lower and points[_upper(n_lower, n, u + 1), 0] <= min(px, before):
+                u += 1
+            low, square = _beyond(px, py, points[a], points[a + 1])
+            if low < 0.0 and low * low > width * width * square:
+                flags[k] = False
+                continue
+            # Against the clock the upper chain goes from right to left.
+            one, two = points[_upper(n_lower, n, u + 1)], points[_upper(n_lower, n, u)]
+            high, square = _beyond(px, py, one, two)
+            if high < 0.0 and high * high > width * width * square:
+                flags[k] = False
+                continue
+            if low >= margin * (points[a + 1, 0] - points[a, 0]) and high >= margin * (one[0] - two[0]):
+                flags[k] = True
+                continue
+        flags[k] = _is_inside(px, py, points, n, width)
+
+
+@njit(**INNER_VIEWS)
+def _weight_of(flags, weights, start, stop):
+    """Weight of the samples from start to below stop that have a flag."""
+    total = 0.0
+    for k in range(start, stop):
+        total += weights[k] if flags[k] else 0.0
     return total
+
+
+@njit(**INNER_VIEWS)
+def _add_samples(x, y, flags, start, stop, inside):
+    """Add the samples from start to below stop that have a flag."""
+    for k in range(start, stop):
+        if flags[k]:
+            inside.points[inside.counts[0], 0], inside.points[inside.counts[0], 1] = x[k], y[k]
+            inside.counts[0] += 1
 
 
 @njit(**INNER_VIEWS)
@@ -174,33 +243,67 @@ def _distance(one, n_one, two, n_two):
 
 
 @njit(**INNER_VIEWS)
-def _weight_in_quadrangle(x, y, corners, weights, start, stop):
-    """Weight of the samples from start to below stop in the quadrangle of four corners, which come against the clock."""
-    a, b, c, d = corners
-    total = 0.0
-    for k in range(start, stop):
-        inside = (x[b] - x[a]) * (y[k] - y[a]) - (y[b] - y[a]) * (x[k] - x[a]) >= 0.0
-        inside &= (x[c] - x[b]) * (y[k] - y[b]) - (y[c] - y[b]) * (x[k] - x[b]) >= 0.0
-        inside &= (x[d] - x[c]) * (y[k] - y[c]) - (y[d] - y[c]) * (x[k] - x[c]) >= 0.0
-        inside &= (x[a] - x[d]) * (y[k] - y[d]) - (y[a] - y[d]) * (x[k] - x[d]) >= 0.0
-        total += weights[k] if inside else 0.0
+def _pick_extremes(y, order, low, high):
+    """The lowest and the highest of each of some parts of samples in order of x, order (m,), and the first and the last of all, in low
+    and high (n_parts + 2,).
+    """
+    m, n_parts = order.shape[0], low.shape[0] - 2
+    low[0], high[0], low[n_parts + 1], high[n_parts + 1] = order[0], order[0], order[m - 1], order[m - 1]
+    for part in range(n_parts):
+        least, most = order[part * m // n_parts], order[part * m // n_parts]
+        for t in range(part * m // n_parts, (part + 1) * m // n_parts):
+            k = order[t]
+            least = k if y[k] < y[least] else least
+            most = k if y[k] > y[most] else most
+        low[part + 1], high[part + 1] = least, most
+
+
+@njit(**INNER_VIEWS)
+def _weight_within(x, y, order, polygon, weights, width, enough):
+    """Weight of samples that clearly lie in a polygon, of some once it is more than enough; order (m,): as for `_find_inside`."""
+    points, n_lower, n = polygon
+    below, above, total, a, u = np.inf, -np.inf, 0.0, 0, 0
+    for t in range(n):
+        below, above = min(below, points[t, 1]), max(above, points[t, 1])
+    left, right = points[0, 0], points[n_lower - 1, 0]
+    margin, before = _margin(right - left, above - below, width), np.nextafter(right, left)
+    one, two = points[_upper(n_lower, n, 1)], points[0]
+    for t in range(order.shape[0]):
+        px, py = x[order[t]], y[order[t]]
+        if px < left or px > right:
+            continue
+        while a < n_lower - 2 and points[a + 1, 0] <= px:
+            a += 1
+        while u < n - n_lower and points[_upper(n_lower, n, u + 1), 0] <= min(px, before):
+            u += 1
+            one, two = points[_upper(n_lower, n, u + 1)], points[_upper(n_lower, n, u)]
+        low, _ = _beyond(px, py, points[a], points[a + 1])
+        high, _ = _beyond(px, py, one, two)
+        is_inside = (low >= margin * (points[a + 1, 0] - points[a, 0])) & (high >= margin * (one[0] - two[0]))
+        total += weights[order[t]] if is_inside else 0.0
+        if total > enough:
+            break
     return total
 
 
 @njit(**INNER_VIEWS)
-def _least_weight(x, y, by_x, by_y, plane):
-    """A weight that the overlaps have at least: that in quadrangles within the hulls."""
-    starts, total = plane.starts, 0.0
+def _is_worse(x, y, order, plane, room, most):
+    """Whether the overlaps have more weight than `most` for sure: that in polygons within the hulls tells."""
+    starts, total, (low, high, lower, upper, points) = plane.starts, 0.0, room
+    enough = most + NEAR * (1.0 + most)
     for c in range(starts.shape[0] - 1):
-        first, last = starts[c], starts[c + 1] - 1
-        if not plane.is_convex[c] or last - first < 3:
+        own = order[starts[c] : starts[c + 1]]
+        if not plane.is_convex[c] or own.shape[0] < 3:
             continue
-        corners = by_x[first], by_y[first], by_x[last], by_y[last]
-        if x[corners[0]] == x[corners[2]] or y[corners[1]] == y[corners[3]]:
-            continue
-        total += _weight_in_quadrangle(x, y, corners, plane.weights, 0, first)
-        total += _weight_in_quadrangle(x, y, corners, plane.weights, last + 1, starts[starts.shape[0] - 1])
-    return total
+        _pick_extremes(y, own, low, high)
+        n_lower, n = _hull(x, y, low, high, lower, upper, points)
+        for other in range(starts.shape[0] - 1):
+            if other != c and n > 2:
+                rest = order[starts[other] : starts[other + 1]]
+                total += _weight_within(x, y, rest, (points, n_lower, n), plane.weights, plane.width, enough - total)
+                if total > enough:
+                    return True
+    return False
 
 
 @njit(**INNER)
@@ -210,7 +313,7 @@ def _area_around(inside):
     x, y = inside.points[:n, 0].copy(), inside.points[:n, 1].copy()
     order = np.argsort(x)
     lower, upper, points = np.empty((n, 2)), np.empty((n, 2)), np.empty((2 * n, 2))
-    _, count = _hull(x, y, order, lower, upper, points)
+    _, count = _hull(x, y, order, order, lower, upper, points)
     area = _area(points, count)
     return area if area >= FLAT else 0.0
 
@@ -223,29 +326,32 @@ def _in_plane(x, y, order, plane, room, most):
     """
     hulls, lower, upper, inside = room
     starts, weights, is_convex, width = plane
-    n_classes = starts.shape[0] - 1
+    n_classes, flags = starts.shape[0] - 1, inside.flags
     for c in range(n_classes):
         own = order[starts[c] : starts[c + 1]]
-        hulls.n_lower[c], hulls.n_all[c] = _hull(x, y, own, lower, upper, hulls.points[c])
+        hulls.n_lower[c], hulls.n_all[c] = _hull(x, y, own, own, lower, upper, hulls.points[c])
         area = _area(hulls.points[c], hulls.n_all[c])
         hulls.areas[c] = area if area >= FLAT else 0.0
     total, size, gap, n_pairs, meets = 0.0, 0.0, -np.inf, 0, False
     for i in range(n_classes - 1):
         for j in range(i + 1, n_classes):
-            ni, nj = starts[i + 1] - starts[i], starts[j + 1] - starts[j]
+            (ai, zi), (aj, zj) = (starts[i], starts[i + 1]), (starts[j], starts[j + 1])
+            ni, nj = zi - ai, zj - aj
             if ni == 0 or nj == 0 or not (is_convex[i] or is_convex[j]):
                 continue
-            one, two = (hulls.points[i], hulls.n_all[i]), (hulls.points[j], hulls.n_all[j])
-            inside.counts[0] = 0
             both = is_convex[i] and is_convex[j]
             is_line = (ni > 2 and hulls.areas[i] == 0.0) or (nj > 2 and hulls.areas[j] == 0.0)
             if both and is_line:
-                total += weights[starts[i] : starts[i + 1]].sum() + weights[starts[j] : starts[j + 1]].sum()
+                total += weights[ai:zi].sum() + weights[aj:zj].sum()
             else:
                 if is_convex[i]:
-                    total += _weight_inside(x, y, (starts[j], starts[j + 1]), weights, one, width, inside)
+                    polygon = hulls.points[i], hulls.n_lower[i], hulls.n_all[i]
+                    _find_inside(x, y, order[aj:zj], polygon, width, flags)
+                    total += _weight_of(flags, weights, aj, zj)
                 if is_convex[j] and total <= most:
-                    total += _weight_inside(x, y, (starts[i], starts[i + 1]), weights, two, width, inside)
+                    polygon = hulls.points[j], hulls.n_lower[j], hulls.n_all[j]
+                    _find_inside(x, y, order[ai:zi], polygon, width, flags)
+                    total += _weight_of(flags, weights, ai, zi)
             if total > most:
                 return np.inf, np.inf
             if not both:
@@ -253,9 +359,13 @@ def _in_plane(x, y, order, plane, room, most):
             n_pairs += 1
             share = 0.0
             if not is_line:
+                one, two = (hulls.points[i], hulls.n_all[i]), (hulls.points[j], hulls.n_all[j])
+                inside.counts[0] = 0
+                _add_samples(x, y, flags, aj, zj, inside)
+                _add_samples(x, y, flags, ai, zi, inside)
                 n_within = _add_crossings(one[0], one[1], two[0], two[1], inside)
                 if n_within > 2:  # the hulls cross each other
-                    total += weights[starts[i] : starts[i + 1]].sum() + weights[starts[j] : starts[j + 1]].sum()
+                    total += weights[ai:zi].sum() + weights[aj:zj].sum()
                 if inside.counts[0] == 0:
                     share = -_distance(one[0], one[1], two[0], two[1])
                 elif inside.counts[0] > 2:
@@ -283,12 +393,14 @@ def scan_planes(values, orders, firsts, plane, top, totals, sizes):
     points = np.empty((n_classes, 2 * n + 2, 2))
     counts = np.empty(n_classes, np.int64), np.empty(n_classes, np.int64)
     hulls = Hulls(points, counts[0], counts[1], np.empty(n_classes))
-    inside = Inside(np.empty((8 * n + 8, 2)), np.zeros(1, np.int64))
+    inside = Inside(np.empty((8 * n + 8, 2)), np.zeros(1, np.int64), np.empty(n, np.bool_))
     room = hulls, np.empty((n, 2)), np.empty((n, 2)), inside
+    numbers, chains = np.empty((2, N_PARTS + 2), np.int64), np.empty((4, N_PARTS + 2, 2))
+    inner = numbers[0], numbers[1], chains[0], chains[1], chains[2:].reshape((2 * N_PARTS + 4, 2))
     for i in range(firsts[0], firsts[1]):
         for j in range(i + 1, m):
             x, y = values[i], values[j]
-            if _least_weight(x, y, orders[i], orders[j], plane) > top[keep - 1]:
+            if _is_worse(x, y, orders[i], plane, inner, top[keep - 1]):
                 totals[i, j] = np.inf
                 continue
             totals[i, j], sizes[i, j] = _in_plane(x, y, orders[i], plane, room, top[keep - 1])
@@ -309,6 +421,6 @@ def are_inside(x, y, order, px, py, width, out):
     """
     n = x.shape[0]
     lower, upper, points = np.empty((n, 2)), np.empty((n, 2)), np.empty((2 * n + 2, 2))
-    _, count = _hull(x, y, order, lower, upper, points)
+    _, count = _hull(x, y, order, order, lower, upper, points)
     for k in range(px.shape[0]):
         out[k] = _is_inside(px[k], py[k], points, count, width)

@@ -19,8 +19,14 @@ KEPT, NOT_FINITE, OUT_OF_BOUNDS, CONSTANT = 0, 1, 2, 3
 FLAT = 1e-10
 """As in `_scores`."""
 
-N_BINS = 64
-"""Bins of values by which a bound for many problems is found."""
+N_BINS = 256
+"""Bins by which values are sorted."""
+
+SMALL = 24
+"""Bins with more samples are sorted by steps."""
+
+SURE = 1e-9
+"""What a sum of weights may be wrong by, for each unit of weight."""
 
 MAGNITUDE = 0x7FFFFFFFFFFFFFFF
 """The bits of a float64 beside its sign."""
@@ -28,12 +34,13 @@ MAGNITUDE = 0x7FFFFFFFFFFFFFFF
 INFINITE = 0x7FF0000000000000
 """The bits of infinity."""
 
-Domains = namedtuple("Domains", "samples starts weights is_first is_convex width offsets labels by_sample")
+Domains = namedtuple("Domains", "samples starts weights is_first is_convex width offsets labels by_sample open others")
 """Classes in many problems. samples (n_problems, most): numbers of the samples, class by class, of which class c has those from
 starts[p, c] to below starts[p, c + 1]; weights (n_problems, most): of these samples; is_first (n_problems,): whether they are the
 first samples in their order, with the same starts; is_convex (n_classes,): whether a class has an interval; width: by how much
 intervals are widened; offsets (n_problems,): see `score_of`; labels (n,): class of each sample, and by_sample (n, n_problems) its
-weight in each problem: without rows where there is one problem.
+weight in each problem; open (n_classes, n_problems): 1 for classes that have an interval in a problem, else 0; others (n_problems,):
+weight of the samples of other classes, summed over these: without rows where there is one problem.
 """
 
 Staircase = namedtuple("Staircase", "opcodes is_row_left rows columns first stop")
@@ -49,10 +56,10 @@ Found = namedtuple("Found", "features problems scores at quota")
 column where the next call goes on; quota: number with which a call ends.
 """
 
-Room = namedtuple("Room", "row picked low high own_low own_high sums first last least")
+Room = namedtuple("Room", "row picked low high own_low own_high bins order counts open n_open least")
 """Room for one feature: row and picked (n,), low and high (n_parts,), the ends of the parts of all samples, and own_low and
-own_high (n_classes,), those of the classes in one problem; for a bound in many problems sums (n_classes, N_BINS, n_problems), first
-and last (n_classes, n_problems), least (n_problems,).
+own_high (n_classes,), those of the classes in one problem; for a bound in many problems bins and order (n,), counts (N_BINS + 1,),
+open (n_classes, n_problems), n_open and least (n_problems,).
 """
 
 
@@ -178,48 +185,107 @@ def score_of(total, size, offset):
 
 
 @njit(**INNER_VIEWS)
-def _bound(domains, room):
-    """What the weight in the overlaps is at least in each problem, in room.least: that in bins between the outermost of a class.
+def _put_in_bins(row, bins, order, counts):
+    """Numbers of the samples bin by bin, in order (n,); of bin b those from counts[b] to below counts[b + 1].
 
-    The bins are of equal width around the mean, and the outer ones take what lies beyond.
+    Of t, the distance from the mean in mean deviations, t/(1 + |t|) is in bins of equal width: those far from the mean are wide.
     """
-    row, labels, sums, first, last = room.row, domains.labels, room.sums, room.first, room.last
-    n, (n_classes, n_bins, n_problems) = row.shape[0], sums.shape
-    mean, deviation = 0.0, 0.0
+    n, mean, deviation = row.shape[0], 0.0, 0.0
     for k in range(n):
         mean += row[k]
     mean /= n
     for k in range(n):
         deviation += abs(row[k] - mean)
-    deviation = max(deviation / n, 1e-300)
-    low, scale = mean - 2.0 * deviation, n_bins / (4.0 * deviation)
-    sums[:] = 0.0
+    scale = 1.0 / max(deviation / n, 1e-300)
     for k in range(n):
-        own = sums[labels[k], np.int64(min(max((row[k] - low) * scale, 0.0), n_bins - 1.0))]
-        weights = domains.by_sample[k]
-        for p in range(n_problems):
-            own[p] += weights[p]
-    first[:], last[:], room.least[:] = n_bins, -1, 0.0
-    for c in range(n_classes):
-        own_first, own_last = first[c], last[c]
-        for b in range(n_bins):
-            own = sums[c, b]
-            for p in range(n_problems):
-                if own[p] > 0.0:
-                    own_first[p] = min(own_first[p], b)
-                    own_last[p] = b
-            if b > 0:
-                before = sums[c, b - 1]
-                for p in range(n_problems):
-                    own[p] += before[p]
-    for i in range(n_classes):
-        if domains.is_convex[i]:
-            for j in range(n_classes):
-                if j != i:
-                    for p in range(n_problems):
-                        a, z = first[i, p], last[i, p] - 1
-                        if z > a:
-                            room.least[p] += sums[j, z, p] - sums[j, a, p]
+        t = (row[k] - mean) * scale
+        bins[k] = np.int64(min(max(0.5 * N_BINS * (1.0 + t / (1.0 + abs(t))), 0.0), N_BINS - 1.0))
+    counts[:] = 0
+    for k in range(n):
+        counts[bins[k] + 1] += 1
+    for b in range(N_BINS):
+        counts[b + 1] += counts[b]
+    for k in range(n - 1, -1, -1):
+        counts[bins[k] + 1] -= 1
+        order[counts[bins[k] + 1]] = k
+    for b in range(1, N_BINS):
+        counts[b] = counts[b + 1]
+    counts[N_BINS] = n
+
+
+@njit(**INNER_VIEWS)
+def _sort(row, part):
+    """Put numbers of samples (m,) in the order of their values."""
+    m, step = part.shape[0], 1
+    while m > SMALL and step < m // 3:
+        step = 3 * step + 1
+    while step >= 1:
+        for i in range(step, m):
+            own, j = part[i], i
+            value = row[own]
+            while j >= step and row[part[j - step]] > value:
+                part[j] = part[j - step]
+                j -= step
+            part[j] = own
+        step //= 3
+
+
+@njit(**INNER_VIEWS)
+def _leave_out(k, domains, room):
+    """Take from room.least the weight of sample k where the interval of another class is still to come."""
+    own, weights, n_open, least = room.open[domains.labels[k]], domains.by_sample[k], room.n_open, room.least
+    for p in range(least.shape[0]):
+        least[p] -= weights[p] * (n_open[p] - own[p])
+
+
+@njit(**INNER_VIEWS)
+def _begin_at(k, domains, room):
+    """The interval of the class of sample k has begun where the sample is."""
+    own, weights, n_open = room.open[domains.labels[k]], domains.by_sample[k], room.n_open
+    for p in range(n_open.shape[0]):
+        before = own[p]
+        own[p] = 0.0 if weights[p] > 0.0 else before
+        n_open[p] += own[p] - before
+
+
+@njit(**INNER_VIEWS)
+def _begin(domains, room):
+    """No interval has begun."""
+    room.n_open[:] = 0.0
+    for c in range(domains.open.shape[0]):
+        for p in range(room.n_open.shape[0]):
+            room.open[c, p] = domains.open[c, p]
+            room.n_open[p] += domains.open[c, p]
+
+
+@njit(**INNER_VIEWS)
+def _bound(domains, room):
+    """What the weight in the overlaps is at least in each problem, in room.least: without what lies near an interval.
+
+    The samples pass by from below, then from above, until all intervals have begun in all problems.
+    """
+    _put_in_bins(room.row, room.bins, room.order, room.counts)
+    for p in range(room.least.shape[0]):
+        room.least[p] = domains.others[p]
+    for side in range(2):
+        _begin(domains, room)
+        for step in range(N_BINS):
+            b = step if side == 0 else N_BINS - 1 - step
+            part = room.order[room.counts[b] : room.counts[b + 1]]
+            if part.shape[0] == 0:
+                continue
+            _sort(room.row, part)
+            at, m = 0, part.shape[0]
+            while at < m:
+                first, value = at, room.row[part[at if side == 0 else m - 1 - at]]
+                while at < m and room.row[part[at if side == 0 else m - 1 - at]] == value:
+                    _begin_at(part[at if side == 0 else m - 1 - at], domains, room)
+                    at += 1
+                # What is as large as the end of an interval is inside.
+                for t in range(first, at):
+                    _leave_out(part[t if side == 0 else m - 1 - t], domains, room)
+            if room.n_open.sum() == 0.0:
+                break
 
 
 @njit(**INNER_VIEWS)
@@ -228,7 +294,7 @@ def _score(p, room, domains, threshold):
     starts, weights = domains.starts[p], domains.weights[p]
     n_classes = starts.shape[0] - 1
     most = domains.offsets[p] - threshold + 0.5
-    if domains.labels.shape[0] > 0 and room.least[p] * (1.0 - 1e-9) > most:
+    if domains.labels.shape[0] > 0 and room.least[p] - SURE * domains.offsets[p] > most:
         return -1.0
     row, low, high = room.row, room.low[:n_classes], room.high[:n_classes]
     if not domains.is_first[p]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -142,7 +142,7 @@ def _best(
     if len(subspace) < dim:
         return []
     complexity = space.complexity(subspace.opcode, subspace.left, subspace.right).tolist()
-    ranks = Ranks(complexity.__getitem__, partial(_key, space, subspace))
+    ranks = Ranks(complexity.__getitem__, cache(partial(_key, space, subspace)))
     parents = result.fits[-1] if result.fits else ()
     return criterion.best(subspace.values(space), result.problem, dim, keep, ranks, parents)
 
@@ -170,17 +170,18 @@ def first_subsets(
     >>> first_subsets(np.array([[0], [1]]), np.zeros(2), np.zeros(2), 1, ranks)
     [(1, (1,))]
     """
-    rounded = np.round(second, 10)
-    order = np.lexsort((rounded, first))
+    if not len(members):
+        return []
+    complexity = np.array([ranks.complexity(number) for number in range(members.max() + 1)])
+    columns = np.array([first, np.round(second, 10), complexity[members].sum(axis=1)])
+    order = np.lexsort(columns[::-1])
     if len(order) > keep:
-        last = order[keep - 1]
-        is_same = (first[order] == first[last]) & (rounded[order] <= rounded[last])
-        order = order[(first[order] < first[last]) | is_same]
-    subsets = {int(t): tuple(int(number) for number in members[t]) for t in order}
+        is_tied = (columns[:, order] == columns[:, order[keep - 1], None]).all(axis=0)
+        order = order[(np.arange(len(order)) < keep) | is_tied]
+    subsets = {int(t): tuple(members[t].tolist()) for t in order}
 
     def rank(t: int) -> tuple:
-        own = subsets[t]
-        return first[t], rounded[t], sum(map(ranks.complexity, own)), sorted(map(ranks.key, own))
+        return *columns[:, t].tolist(), sorted(map(ranks.key, subsets[t]))
 
     return [(t, subsets[t]) for t in sorted(subsets, key=rank)[:keep]]
 

@@ -114,10 +114,10 @@ def room_for(sizes: tuple[int, int], n_parts: int, n_classes: int, n_bounds: int
     """
     low, high = np.empty((2, n_parts))
     own_low, own_high = np.empty((2, n_classes))
-    sums, least = np.empty((n_classes, _overlap.N_BINS, n_bounds)), np.empty(n_bounds)
-    first, last = np.empty((2, n_classes, n_bounds), np.int64)
     row, picked = np.empty(sizes[0]), np.empty(sizes[1])
-    return _overlap.Room(row, picked, low, high, own_low, own_high, sums, first, last, least)
+    bins, order, counts = np.empty(sizes[0], np.int64), np.empty(sizes[0], np.int64), np.empty(_overlap.N_BINS + 1, np.int64)
+    of_problems = np.empty((n_classes, n_bounds)), np.empty(n_bounds), np.empty(n_bounds)
+    return _overlap.Room(row, picked, low, high, own_low, own_high, bins, order, counts, *of_problems)
 
 
 def scorer_of(every: Sequence[Domains], n_samples: int) -> Scorer:
@@ -148,9 +148,13 @@ def scorer_of(every: Sequence[Domains], n_samples: int) -> Scorer:
     for p, domains in enumerate(every[:n_bounds]):
         own = np.repeat(np.arange(n_classes), np.diff(domains.starts))
         labels[domains.samples], by_sample[domains.samples, p] = own, domains.weights
+    of_class = np.array([by_sample[labels == c].sum(axis=0) for c in range(n_classes)]).reshape(n_classes, -1)
+    open_ = (of_class > 0) & first.is_convex[:, None]
+    others = (open_ * (of_class.sum(axis=0) - of_class)).sum(axis=0)
     arguments = _overlap.Domains(
-        samples, all_starts, weights, is_first, first.is_convex, first.width, offsets, labels, by_sample
-    )
+        samples, all_starts, weights, is_first, first.is_convex, first.width, offsets, labels, by_sample,
+        open_.astype(float), others,
+    )  # fmt: skip
 
     def room() -> _overlap.Room:
         return room_for((len(order), most), len(starts) - 1, n_classes, n_bounds)

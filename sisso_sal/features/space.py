@@ -397,9 +397,9 @@ class FeatureSpace:
         return canonical_key(row, [self._stored_key(left), self._stored_key(right)][: row.arity])
 
     def _stored_key(self, number: int) -> str:
-        if number >= len(self._stored):
-            return self.stored_expression(number).key
         if number not in self._keys:
+            if number >= len(self._stored):
+                return self.stored_expression(number).key
             stored = self._stored
             if opcode := int(stored.opcode[number]):
                 self._keys[number] = self.key(opcode, int(stored.left[number]), int(stored.right[number]))
