@@ -19,14 +19,17 @@ KEPT, NOT_FINITE, OUT_OF_BOUNDS, CONSTANT = 0, 1, 2, 3
 FLAT = 1e-10
 """As in `_scores`."""
 
-N_BINS = 256
+N_BINS = 128
 """Bins by which values are sorted."""
 
-SMALL = 24
-"""Bins with more samples are sorted by steps."""
+REACH = 3.0
+"""Mean deviations from the mean over which the bins reach."""
 
-SURE = 1e-9
-"""What a sum of weights may be wrong by, for each unit of weight."""
+SMALL = 10
+"""Bins of no more samples are sorted."""
+
+SURE = 1e-6
+"""What a float32 sum of weights may be wrong by, for each unit of weight and each sample."""
 
 MAGNITUDE = 0x7FFFFFFFFFFFFFFF
 """The bits of a float64 beside its sign."""
@@ -188,7 +191,7 @@ def score_of(total, size, offset):
 def _put_in_bins(row, bins, order, counts):
     """Numbers of the samples bin by bin, in order (n,); of bin b those from counts[b] to below counts[b + 1].
 
-    Of t, the distance from the mean in mean deviations, t/(1 + |t|) is in bins of equal width: those far from the mean are wide.
+    The bins are of equal width around the mean, and the outer ones take what lies beyond.
     """
     n, mean, deviation = row.shape[0], 0.0, 0.0
     for k in range(n):
@@ -196,10 +199,10 @@ def _put_in_bins(row, bins, order, counts):
     mean /= n
     for k in range(n):
         deviation += abs(row[k] - mean)
-    scale = 1.0 / max(deviation / n, 1e-300)
+    deviation = max(deviation / n, 1e-300)
+    low, scale = mean - REACH * deviation, N_BINS / (2.0 * REACH * deviation)
     for k in range(n):
-        t = (row[k] - mean) * scale
-        bins[k] = np.int64(min(max(0.5 * N_BINS * (1.0 + t / (1.0 + abs(t))), 0.0), N_BINS - 1.0))
+        bins[k] = np.int64(min(max((row[k] - low) * scale, 0.0), N_BINS - 1.0))
     counts[:] = 0
     for k in range(n):
         counts[bins[k] + 1] += 1
@@ -216,18 +219,13 @@ def _put_in_bins(row, bins, order, counts):
 @njit(**INNER_VIEWS)
 def _sort(row, part):
     """Put numbers of samples (m,) in the order of their values."""
-    m, step = part.shape[0], 1
-    while m > SMALL and step < m // 3:
-        step = 3 * step + 1
-    while step >= 1:
-        for i in range(step, m):
-            own, j = part[i], i
-            value = row[own]
-            while j >= step and row[part[j - step]] > value:
-                part[j] = part[j - step]
-                j -= step
-            part[j] = own
-        step //= 3
+    for i in range(1, part.shape[0]):
+        own, j = part[i], i
+        value = row[own]
+        while j > 0 and row[part[j - 1]] > value:
+            part[j] = part[j - 1]
+            j -= 1
+        part[j] = own
 
 
 @njit(**INNER_VIEWS)
@@ -244,14 +242,14 @@ def _begin_at(k, domains, room):
     own, weights, n_open = room.open[domains.labels[k]], domains.by_sample[k], room.n_open
     for p in range(n_open.shape[0]):
         before = own[p]
-        own[p] = 0.0 if weights[p] > 0.0 else before
+        own[p] = np.float32(0.0) if weights[p] > np.float32(0.0) else before
         n_open[p] += own[p] - before
 
 
 @njit(**INNER_VIEWS)
 def _begin(domains, room):
     """No interval has begun."""
-    room.n_open[:] = 0.0
+    room.n_open[:] = np.float32(0.0)
     for c in range(domains.open.shape[0]):
         for p in range(room.n_open.shape[0]):
             room.open[c, p] = domains.open[c, p]
@@ -274,16 +272,17 @@ def _bound(domains, room):
             part = room.order[room.counts[b] : room.counts[b + 1]]
             if part.shape[0] == 0:
                 continue
-            _sort(room.row, part)
-            at, m = 0, part.shape[0]
-            while at < m:
-                first, value = at, room.row[part[at if side == 0 else m - 1 - at]]
-                while at < m and room.row[part[at if side == 0 else m - 1 - at]] == value:
-                    _begin_at(part[at if side == 0 else m - 1 - at], domains, room)
-                    at += 1
-                # What is as large as the end of an interval is inside.
-                for t in range(first, at):
-                    _leave_out(part[t if side == 0 else m - 1 - t], domains, room)
+            if part.shape[0] <= SMALL:
+                _sort(room.row, part)
+                for t in range(part.shape[0]):
+                    k = part[t] if side == 0 else part[part.shape[0] - 1 - t]
+                    _leave_out(k, domains, room)
+                    _begin_at(k, domains, room)
+            else:
+                for t in range(part.shape[0]):
+                    _leave_out(part[t], domains, room)
+                for t in range(part.shape[0]):
+                    _begin_at(part[t], domains, room)
             if room.n_open.sum() == 0.0:
                 break
 
@@ -294,7 +293,7 @@ def _score(p, room, domains, threshold):
     starts, weights = domains.starts[p], domains.weights[p]
     n_classes = starts.shape[0] - 1
     most = domains.offsets[p] - threshold + 0.5
-    if domains.labels.shape[0] > 0 and room.least[p] - SURE * domains.offsets[p] > most:
+    if domains.labels.shape[0] > 0 and room.least[p] - SURE * domains.labels.shape[0] * domains.offsets[p] > most:
         return -1.0
     row, low, high = room.row, room.low[:n_classes], room.high[:n_classes]
     if not domains.is_first[p]:

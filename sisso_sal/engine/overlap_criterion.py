@@ -31,6 +31,9 @@ PARENTS = 10
 TRIES = 20
 """Subsets of three and more features that are looked at exactly: those that may have the least weight in the overlap."""
 
+PAD = 32
+"""The kernels look at this many problems at a time."""
+
 
 @dataclass(frozen=True)
 class Separation:
@@ -116,7 +119,7 @@ def room_for(sizes: tuple[int, int], n_parts: int, n_classes: int, n_bounds: int
     own_low, own_high = np.empty((2, n_classes))
     row, picked = np.empty(sizes[0]), np.empty(sizes[1])
     bins, order, counts = np.empty(sizes[0], np.int64), np.empty(sizes[0], np.int64), np.empty(_overlap.N_BINS + 1, np.int64)
-    of_problems = np.empty((n_classes, n_bounds)), np.empty(n_bounds), np.empty(n_bounds)
+    of_problems = (np.empty(shape, np.float32) for shape in ((n_classes, n_bounds), n_bounds, n_bounds))
     return _overlap.Room(row, picked, low, high, own_low, own_high, bins, order, counts, *of_problems)
 
 
@@ -143,9 +146,10 @@ def scorer_of(every: Sequence[Domains], n_samples: int) -> Scorer:
     is_first = np.array([len(every) == 1] * len(every))
     offsets = np.array([domains.offset for domains in every])
     all_starts = np.array([domains.starts for domains in every])
-    n_classes, n_bounds = len(first.starts) - 1, len(every) if len(every) > 1 else 0
-    labels, by_sample = np.zeros(n_samples if n_bounds else 0, np.int64), np.zeros((n_samples, n_bounds))
-    for p, domains in enumerate(every[:n_bounds]):
+    n_classes, n_bounds = len(first.starts) - 1, -(-len(every) // PAD) * PAD if len(every) > 1 else 0
+    labels = np.zeros(n_samples if n_bounds else 0, np.int64)
+    by_sample = np.zeros((n_samples, n_bounds), np.float32)
+    for p, domains in enumerate(every if n_bounds else ()):
         own = np.repeat(np.arange(n_classes), np.diff(domains.starts))
         labels[domains.samples], by_sample[domains.samples, p] = own, domains.weights
     of_class = np.array([by_sample[labels == c].sum(axis=0) for c in range(n_classes)]).reshape(n_classes, -1)
@@ -153,7 +157,7 @@ def scorer_of(every: Sequence[Domains], n_samples: int) -> Scorer:
     others = (open_ * (of_class.sum(axis=0) - of_class)).sum(axis=0)
     arguments = _overlap.Domains(
         samples, all_starts, weights, is_first, first.is_convex, first.width, offsets, labels, by_sample,
-        open_.astype(float), others,
+        open_.astype(np.float32), others.astype(np.float32),
     )  # fmt: skip
 
     def room() -> _overlap.Room:
