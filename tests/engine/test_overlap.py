@@ -1,6 +1,7 @@
 """Classes told by the overlap of convex domains: against brute-force twins, against SISSO 3.5, and rules that always hold."""
 
 import re
+from itertools import combinations
 from pathlib import Path
 
 import naive
@@ -12,7 +13,7 @@ from compiled import needs_compiled
 from sisso_sal.engine.class_problem import ClassProblem
 from sisso_sal.engine.class_search import search_classes
 from sisso_sal.engine.convex import are_inside
-from sisso_sal.engine.overlap_criterion import Domains, OverlapCriterion, best_subsets
+from sisso_sal.engine.overlap_criterion import Domains, OverlapCriterion, best_subsets, unclear_weight
 from sisso_sal.engine.sparsify import NUMBERS
 from sisso_sal.errors import FitError
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
@@ -77,6 +78,36 @@ def test_the_features_of_least_overlap_are_those_of_the_twin(block):
             check_planes(space, result, problem, convex)
 
 
+@pytest.mark.parametrize("width", [0.0, 0.001, 0.4])
+def test_weights_in_planes_are_those_of_each_sample_alone(width):
+    """Clouds, grids, bows and points on lines: looked at one after another, and without those that a bound tells to be worse."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        n, n_classes = int(rng.integers(12, 120)), 2 + seed % 2
+        x = rng.normal(0, 1, n)
+        rows = [x, x**2, x**3, rng.normal(0, 1, n), rng.integers(0, 3, n), rng.integers(0, 7, n) / 4, np.round(x, 1), 2 * x]
+        labels = np.concatenate([np.repeat(np.arange(n_classes), 4), rng.integers(0, n_classes, n - 4 * n_classes)])
+        problem = problem_of(labels, rng.integers(1, 4, n) * (1.0, 0.7)[seed % 4 == 1])
+        values, every = np.array(rows, dtype=float), np.ones(n, dtype=bool)
+        domains = Domains.of(problem, every, np.array([True, seed % 5 > 0, True][:n_classes]), width)
+        pairs = len(values) * (len(values) - 1) // 2
+        found = best_subsets(values, domains, 2, pairs, NUMBERS)
+        assert len(found) == pairs
+        sums = np.bincount(labels, problem.weights)
+        crossed = [sums[i] + sums[j] for i in range(n_classes) for j in range(i)]
+        possible = [sum(some) for m in range(len(crossed) + 1) for some in combinations(crossed, m)]
+        for one in found:
+            points = values[list(one.subset)]
+            clouds = [points[:, labels == c] for c in range(n_classes)]
+            if all(np.linalg.matrix_rank(cloud - cloud[:, :1]) == 2 for cloud in clouds):
+                # Hulls that cross each other count as overlapping wholly.
+                more = one.weight - unclear_weight(points, domains)
+                assert min(abs(more - weight) for weight in possible) < 1e-9
+        for keep in (1, 4):
+            best = best_subsets(values, domains, 2, keep, NUMBERS)
+            assert [(b.subset, b.weight, b.size) for b in best] == [(b.subset, b.weight, b.size) for b in found[:keep]]
+
+
 def everything(columns, settings):
     rungs = naive.feature_space(columns, dict.fromkeys(columns, ""), **settings)
     return [f for r in rungs for f in r.features], [v for r in rungs for v in r.values]
@@ -134,20 +165,28 @@ def test_sisso_finds_the_same(name, n_sis, weight, size, formulas):
     assert [str(space.expression(*result.subspace.triple(number))) for number in best.subset] == formulas
 
 
-def test_many_problems_in_one_pass_are_each_as_alone():
-    """Members with weights and without some primary features."""
-    columns, labels, rng = random_table(5, n=30)
+@needs_compiled
+@pytest.mark.parametrize(
+    ("n", "n_classes", "n_problems", "width"), [(30, 2, 6, 0.001), (160, 2, 33, 0.0), (160, 3, 40, 0.2), (90, 3, 3, 0.0)]
+)
+def test_many_problems_in_one_pass_are_each_as_alone(n, n_classes, n_problems, width):
+    """Members with weights and without some primary features; with many equal values, and some that are far from all others."""
+    columns, labels, rng = random_table(5, n, n_classes)
+    if n > 30:
+        columns = {"a": columns["a"] ** 20, "b": np.ceil(2 * columns["b"]), "c": np.round(columns["c"], 1) + 0.05}
+        rest = slice(3 * n_classes, n)
+        labels[rest] = (columns["b"][rest] > 3) + (columns["c"][rest] > 0.5) * (n_classes > 2)
     space = space_of(columns, operators=("add", "mult", "div"), rung=2)
-    problems = []
-    for number in range(6):
-        weights = rng.integers(0, 3, len(labels)).astype(float)
-        weights[:6] = 1.0
+    problems, criterion = [], OverlapCriterion(width, (True,) * (n_classes - 1) + (n_classes == 2,))
+    for number in range(n_problems):
+        weights = rng.integers(0, 3, len(labels)) * (1.0 + 0.1 * (number % 2) * labels)
+        weights[: 3 * n_classes] = 1.0
         allowed = np.ones(3, dtype=bool)
         allowed[number % 3] = number < 2
         problems.append(ClassProblem(labels, weights, allowed))
-    together, _ = search_classes(space, problems, OverlapCriterion(), [10, 10], threads=2)
+    together, _ = search_classes(space, problems, criterion, [10, 10], threads=2)
     for problem, result in zip(problems, together, strict=True):
-        (alone,), _ = search_classes(space, [problem], OverlapCriterion(), [10, 10])
+        (alone,), _ = search_classes(space, [problem], criterion, [10, 10])
         assert keys_of(space, alone.subspace) == keys_of(space, result.subspace)
         assert [f.subset for f in alone.fits[1]] == [f.subset for f in result.fits[1]]
         triples = [result.subspace.triple(number) for number in range(len(result.subspace))]
