@@ -221,6 +221,8 @@ def _reach(rows, subset, decrement, reach, room):
     for k in range(n):
         change = max(change, abs(room.z[k]))
         reach[k] = 0.0
+    if not change < 2.0:
+        return np.inf
     for a in range(dim + 1):
         if not hessian[a, a] > STIFF:
             return np.inf
@@ -241,8 +243,6 @@ def _reach(rows, subset, decrement, reach, room):
             reach[k] += own[k] * own[k]
     for k in range(n):
         largest = max(largest, reach[k])
-    if not change < 2.0:
-        return np.inf
     ratio = 0.5 * change * (1.0 + change) if change < 1e-3 else (np.exp(change) - 1.0 - change) / change
     after = max(decrement * np.exp(change) * ratio, CLOSE)
     s = np.sqrt(largest) * after

@@ -118,7 +118,11 @@ def room_for(sizes: tuple[int, int], n_parts: int, n_classes: int, n_bounds: int
     low, high = np.empty((2, n_parts))
     own_low, own_high = np.empty((2, n_classes))
     row, picked = np.empty(sizes[0]), np.empty(sizes[1])
-    bins, order, counts = np.empty(sizes[0], np.int64), np.empty(sizes[0], np.int64), np.empty(_overlap.N_BINS + 1, np.int64)
+    bins, order, counts = (
+        np.empty(sizes[0], np.int64),
+        np.empty(sizes[0], np.int64),
+        np.empty(_overlap.N_BINS + 1, np.int64),
+    )
     of_problems = (np.empty(shape, np.float32) for shape in ((n_classes, n_bounds), n_bounds, n_bounds))
     return _overlap.Room(row, picked, low, high, own_low, own_high, bins, order, counts, *of_problems)
 

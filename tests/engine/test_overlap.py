@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from compiled import needs_compiled
 
+from sisso_sal.engine.class_pass import Bars, FoundOfClasses
 from sisso_sal.engine.class_problem import ClassProblem
 from sisso_sal.engine.class_search import search_classes
 from sisso_sal.engine.convex import are_inside
-from sisso_sal.engine.overlap_criterion import Domains, OverlapCriterion, best_subsets, unclear_weight
+from sisso_sal.engine.overlap_criterion import Domains, OverlapCriterion, best_subsets, scorer_of, unclear_weight
 from sisso_sal.engine.sparsify import NUMBERS
 from sisso_sal.errors import FitError
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
@@ -85,7 +86,16 @@ def test_weights_in_planes_are_those_of_each_sample_alone(width):
         rng = np.random.default_rng(seed)
         n, n_classes = int(rng.integers(12, 120)), 2 + seed % 2
         x = rng.normal(0, 1, n)
-        rows = [x, x**2, x**3, rng.normal(0, 1, n), rng.integers(0, 3, n), rng.integers(0, 7, n) / 4, np.round(x, 1), 2 * x]
+        rows = [
+            x,
+            x**2,
+            x**3,
+            rng.normal(0, 1, n),
+            rng.integers(0, 3, n),
+            rng.integers(0, 7, n) / 4,
+            np.round(x, 1),
+            2 * x,
+        ]
         labels = np.concatenate([np.repeat(np.arange(n_classes), 4), rng.integers(0, n_classes, n - 4 * n_classes)])
         problem = problem_of(labels, rng.integers(1, 4, n) * (1.0, 0.7)[seed % 4 == 1])
         values, every = np.array(rows, dtype=float), np.ones(n, dtype=bool)
@@ -167,7 +177,8 @@ def test_sisso_finds_the_same(name, n_sis, weight, size, formulas):
 
 @needs_compiled
 @pytest.mark.parametrize(
-    ("n", "n_classes", "n_problems", "width"), [(30, 2, 6, 0.001), (160, 2, 33, 0.0), (160, 3, 40, 0.2), (90, 3, 3, 0.0)]
+    ("n", "n_classes", "n_problems", "width"),
+    [(30, 2, 6, 0.001), (160, 2, 33, 0.0), (160, 3, 40, 0.2), (90, 3, 3, 0.0)],
 )
 def test_many_problems_in_one_pass_are_each_as_alone(n, n_classes, n_problems, width):
     """Members with weights and without some primary features; with many equal values, and some that are far from all others."""
@@ -192,6 +203,36 @@ def test_many_problems_in_one_pass_are_each_as_alone(n, n_classes, n_problems, w
         triples = [result.subspace.triple(number) for number in range(len(result.subspace))]
         used = set("".join(str(space.expression(*triple)) for triple in triples)) & set("abc")
         assert used == {name for k, name in enumerate("abc") if problem.allowed[k]}
+
+
+@needs_compiled
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_no_bound_leaves_out_what_reaches_the_threshold(n_classes):
+    """Each of many problems asks for exactly what a feature has there."""
+    rng = np.random.default_rng(n_classes)
+    n, n_problems = 150, 35
+    x = rng.normal(0, 1, (20, n))
+    rows = np.concatenate([x, x**5, np.round(2 * x), np.exp(3 * x)])
+    labels = np.sort(rng.integers(0, n_classes, n))
+    labels[-1] = 0
+    problems = [problem_of(labels, rng.integers(0, 3, n) * rng.choice([1.0, 0.7], n)) for _ in range(n_problems)]
+    criterion = OverlapCriterion(0.0, (True, True, False)[:n_classes])
+    scorer = scorer_of([criterion.domains(problem) for problem in problems], n)
+    scores = np.array([scores_of(scorer, row, np.full(n_problems, -1.0)) for row in rows])
+    assert (scores > 0).all()
+    assert np.array_equal([scores_of(scorer, *both) for both in zip(rows, scores, strict=True)], scores)
+
+
+def scores_of(scorer, row, thresholds):
+    """ndarray (n_problems,): 0 where the feature does not reach the threshold."""
+    n, out = len(thresholds), np.zeros(len(thresholds))
+    found = FoundOfClasses(np.empty((3, n), np.int64), np.empty(n, np.int64), np.empty(n), np.zeros(2, np.int64), n)
+    bars = Bars(np.zeros((n, 1), np.uint64), thresholds)
+    states, masks = np.zeros(4, np.int64), np.zeros((1, 1), np.uint64)
+    args = (row[None], masks, scorer.arguments, bars, (0.0, np.inf), states, found, scorer.room())
+    count = scorer.scan_rows(*args)
+    out[found.problems[:count]] = found.scores[:count]
+    return out
 
 
 def test_weights_are_repeated_rows():
