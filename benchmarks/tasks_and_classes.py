@@ -108,7 +108,7 @@ def classes() -> None:
 
 
 def ensembles(members: int) -> None:
-    """What an ensemble takes beside one fit: with the same features screened, then with the defaults of `fit --classify` for both."""
+    """What an ensemble takes beside one fit: with the same features, then with the defaults of `fit --classify` for both."""
     print(f"\n{members} bootstrapped members beside one fit, CPU time; two dimensions, n_sis 50")
     for case in (CLASSES[1], CLASSES[3]):
         names, values = values_of(case)

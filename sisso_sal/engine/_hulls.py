@@ -128,7 +128,7 @@ def _is_inside(px, py, points, n, width):
 
 @njit(**INNER_VIEWS)
 def _upper(n_lower, n, t):
-    """Number of vertex t of the upper chain of a polygon, from left to right; the first and the last are ends of the lower chain."""
+    """Number of vertex t of the upper chain of a polygon, from left to right; its ends are those of the lower chain."""
     if t == 0:
         return 0
     return n - t if t <= n - n_lower else n_lower - 1
@@ -244,8 +244,9 @@ def _distance(one, n_one, two, n_two):
 
 @njit(**INNER_VIEWS)
 def _pick_extremes(y, order, low, high):
-    """The lowest and the highest of each of some parts of samples in order of x, order (m,), and the first and the last of all, in low
-    and high (n_parts + 2,).
+    """The lowest and the highest of each of some parts of samples, and the first and the last of all, in low and high (n_parts + 2,).
+
+    order (m,): their numbers in order of x.
     """
     m, n_parts = order.shape[0], low.shape[0] - 2
     low[0], high[0], low[n_parts + 1], high[n_parts + 1] = order[0], order[0], order[m - 1], order[m - 1]

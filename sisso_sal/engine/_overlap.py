@@ -42,8 +42,9 @@ Domains = namedtuple("Domains", "samples starts weights is_first is_convex width
 starts[p, c] to below starts[p, c + 1]; weights (n_problems, most): of these samples; is_first (n_problems,): whether they are the
 first samples in their order, with the same starts; is_convex (n_classes,): whether a class has an interval; width: by how much
 intervals are widened; offsets (n_problems,): see `score_of`; labels (n,): class of each sample, and by_sample (n, n_problems) its
-weight in each problem; open (n_classes, n_problems): 1 for classes that have an interval in a problem, else 0; others (n_problems,):
-weight of the samples of other classes, summed over these: without rows where there is one problem.
+weight in each problem; open (n_classes, n_problems): 1 for classes that have an interval in a problem, else 0; others
+(n_problems,): weight of the samples of other classes, summed over these: without rows where there is one problem. Problems without
+weights fill up the last three.
 """
 
 Staircase = namedtuple("Staircase", "opcodes is_row_left rows columns first stop")

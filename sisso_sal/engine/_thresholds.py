@@ -34,19 +34,22 @@ SAME = 1e-12
 SECOND = 1e-3
 """What the area under the receiver operating characteristic counts beside the share that is told."""
 
+SURE = 1e-9
+"""What a bound of a score may be wrong by."""
+
 N_BINS = 64
 
 SMALL = 24
 """Bins with more samples are sorted by steps."""
 
-Lanes = namedtuple("Lanes", "signed absolute positive negative first present")
-"""Lanes of many problems. signed and absolute (n, n_lanes): weights of the samples with and without sign; positive and negative
-(n_lanes,): sums of both signs; first (n_problems + 1,): problem p has the lanes from first[p] to below first[p + 1]; present
+Lanes = namedtuple("Lanes", "signed absolute sides positive negative first present")
+"""Lanes of many problems. signed and absolute (n, n_lanes): weights of the samples with and without sign; sides (n,): 1 for samples of
+which no weight is negative, -1 where none is positive, else 0; positive and negative (n_lanes,): sums of both signs; first (n_problems + 1,): problem p has the lanes from first[p] to below first[p + 1]; present
 (n_problems, n): samples of positive weight.
 """
 
-Room = namedtuple("Room", "row bins order counts net gross best")
-"""Room for one feature: row, bins and order (n,), counts (N_BINS + 1,), net and gross (N_BINS, n_lanes), best (3, n_lanes)."""
+Room = namedtuple("Room", "row bins order counts yes no best")
+"""Room for one feature: row, bins and order (n,), counts (N_BINS + 1,), yes and no (N_BINS, n_lanes), best (3, n_lanes)."""
 
 
 @njit(**INNER_VIEWS)
@@ -120,16 +123,24 @@ def _fill_bins(spread, lanes, room):
     for b in range(N_BINS):
         room.counts[b] = 0
         for lane in range(n_lanes):
-            room.net[b, lane], room.gross[b, lane] = 0.0, 0.0
+            room.yes[b, lane], room.no[b, lane] = 0.0, 0.0
     for k in range(n):
         room.bins[k] = np.int64(min(max((room.row[k] - low) * scale, 0.0), N_BINS - 1.0))
     for k in range(n):
         b = room.bins[k]
         room.counts[b] += 1
-        net, gross, signed, absolute = room.net[b], room.gross[b], lanes.signed[k], lanes.absolute[k]
-        for lane in range(n_lanes):
-            net[lane] += signed[lane]
-            gross[lane] += absolute[lane]
+        yes, no, absolute = room.yes[b], room.no[b], lanes.absolute[k]
+        if lanes.sides[k] > 0:
+            for lane in range(n_lanes):
+                yes[lane] += absolute[lane]
+        elif lanes.sides[k] < 0:
+            for lane in range(n_lanes):
+                no[lane] += absolute[lane]
+        else:
+            signed = lanes.signed[k]
+            for lane in range(n_lanes):
+                yes[lane] += 0.5 * (absolute[lane] + signed[lane])
+                no[lane] += 0.5 * (absolute[lane] - signed[lane])
 
 
 @njit(**INNER_VIEWS)
@@ -141,11 +152,11 @@ def _bounds(lanes, room):
         before[lane], above[lane], below[lane] = 0.0, 0.0, 0.0
     for b in range(N_BINS):
         if room.counts[b]:
-            net, gross = room.net[b], room.gross[b]
+            yes, no = room.yes[b], room.no[b]
             for lane in range(n_lanes):
-                above[lane] = max(above[lane], before[lane] + 0.5 * (gross[lane] + net[lane]))
-                below[lane] = min(below[lane], before[lane] - 0.5 * (gross[lane] - net[lane]))
-                before[lane] += net[lane]
+                above[lane] = max(above[lane], before[lane] + yes[lane])
+                below[lane] = min(below[lane], before[lane] - no[lane])
+                before[lane] += yes[lane] - no[lane]
     for lane in range(n_lanes):
         before[lane] = _gain(above[lane], below[lane], lanes.positive[lane], lanes.negative[lane])
 
@@ -229,7 +240,7 @@ def _offer(feature, mask, spread, lanes, bars, found, room, count):
             continue
         score = -1.0
         for lane in range(lanes.first[p], lanes.first[p + 1]):
-            if room.best[0, lane] + SECOND < bars.thresholds[p]:
+            if room.best[0, lane] + SECOND + SURE < bars.thresholds[p]:
                 continue
             if not is_sorted:
                 _sort(room.row, room.bins, room.order, room.counts)

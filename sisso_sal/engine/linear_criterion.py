@@ -48,6 +48,9 @@ BATCH = 64
 SURE = 1e-9
 """What losses, errors and bounds may be wrong by, for each unit of weight and one more."""
 
+PAD = 32
+"""The kernels look at this many lanes at a time."""
+
 ACCURACY, LIKELIHOOD = "accuracy", "likelihood"
 
 
@@ -356,16 +359,19 @@ def scorer_of(problems: Sequence[ClassProblem], rows: Sequence[np.ndarray]) -> S
     """
     signed = np.concatenate([own * problem.weights for own, problem in zip(rows, problems, strict=True)])
     first = np.cumsum([0, *map(len, rows)])
+    if len(signed) > PAD // 4:
+        signed = np.concatenate([signed, np.zeros((-len(signed) % PAD, signed.shape[1]))])
     positive, negative = np.maximum(signed, 0.0).sum(axis=1), np.maximum(-signed, 0.0).sum(axis=1)
     present = np.array([problem.present for problem in problems])
     by_sample = np.ascontiguousarray(signed.T)
-    lanes = _thresholds.Lanes(by_sample, np.abs(by_sample), positive, negative, first, present)
+    sides = 1 * (by_sample >= 0).all(axis=1) - 1 * (by_sample <= 0).all(axis=1)
+    lanes = _thresholds.Lanes(by_sample, np.abs(by_sample), sides, positive, negative, first, present)
     n_lanes, n = signed.shape
 
     def room() -> _thresholds.Room:
         bins = _thresholds.N_BINS
         own, order, counts = (np.empty(size, np.int64) for size in (n, n, bins + 1))
-        net, gross = np.empty((2, bins, n_lanes))
-        return _thresholds.Room(np.empty(n), own, order, counts, net, gross, np.empty((3, n_lanes)))
+        yes, no = np.empty((2, bins, n_lanes))
+        return _thresholds.Room(np.empty(n), own, order, counts, yes, no, np.empty((3, n_lanes)))
 
     return Scorer(np.arange(n), _thresholds.scan_pairs, _thresholds.scan_rows, (np.empty(2), lanes), room)
