@@ -244,9 +244,9 @@ def _distance(one, n_one, two, n_two):
 
 @njit(**INNER_VIEWS)
 def _pick_extremes(y, order, low, high):
-    """The lowest and the highest of each of some parts of samples, and the first and the last of all, in low and high (n_parts + 2,).
+    """The lowest and the highest of each of some parts of samples, and the first and the last of all.
 
-    order (m,): their numbers in order of x.
+    order (m,): their numbers in order of x; low, high (n_parts + 2,): where they go.
     """
     m, n_parts = order.shape[0], low.shape[0] - 2
     low[0], high[0], low[n_parts + 1], high[n_parts + 1] = order[0], order[0], order[m - 1], order[m - 1]

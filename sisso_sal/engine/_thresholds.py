@@ -43,9 +43,9 @@ SMALL = 24
 """Bins with more samples are sorted by steps."""
 
 Lanes = namedtuple("Lanes", "signed absolute sides positive negative first present")
-"""Lanes of many problems. signed and absolute (n, n_lanes): weights of the samples with and without sign; sides (n,): 1 for samples of
-which no weight is negative, -1 where none is positive, else 0; positive and negative (n_lanes,): sums of both signs; first (n_problems + 1,): problem p has the lanes from first[p] to below first[p + 1]; present
-(n_problems, n): samples of positive weight.
+"""Lanes of many problems. signed and absolute (n, n_lanes): weights of the samples with and without sign; sides (n,): 1 for samples
+of which no weight is negative, -1 where none is positive, else 0; positive and negative (n_lanes,): sums of both signs; first
+(n_problems + 1,): problem p has the lanes from first[p] to below first[p + 1]; present (n_problems, n): samples of positive weight.
 """
 
 Room = namedtuple("Room", "row bins order counts yes no best")
