@@ -126,7 +126,7 @@ def screen(
 
 def _drawn(folder: Path, document: dict[str, Any]) -> Path | None:
     """The file of the map; None where there is nothing to draw. A map that cannot be made is told, and no reason to fail."""
-    from sisso_sal.models.files import read_model
+    from sisso_sal.models.files import read_model_of_one_task
     from sisso_sal.report.figures.draw import descriptor_map
     from sisso_sal.report.screening_view import best_view
     from sisso_sal.screening.job import ScreeningJob
@@ -134,7 +134,7 @@ def _drawn(folder: Path, document: dict[str, Any]) -> Path | None:
 
     path = folder / "map.html"
     try:
-        view = best_view(folder, read_model(ScreeningJob.read(folder).model), document)
+        view = best_view(folder, read_model_of_one_task(ScreeningJob.read(folder).model), document)
         if view is None:
             return None
         write_whole(path, descriptor_map(view).to_html(include_plotlyjs=True, div_id="map"))

@@ -24,7 +24,7 @@ from sisso_sal.protocols import Acquisition, Cause
 from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.screening.block import PoolBlock
 from sisso_sal.screening.job import ScreeningJob
-from sisso_sal.screening.judge import Judged, explain, scene_of, usable
+from sisso_sal.screening.judge import MANY, Judged, explain, scene_of, usable
 
 N_LISTED = 8
 """Classes that a message names."""
@@ -57,7 +57,7 @@ class ClassJudge:
         probability = np.where(is_whole, told.probability.T, np.nan)
         hit = np.minimum(reduce(np.add, probability[self._is_wanted]), 1.0)
         numbers = {f"p({name})": own for name, own in zip(self._names, probability, strict=True)}
-        found = {"p_hit": hit, "score": self._scores(hit), "probability": probability.max(axis=0), **numbers}
+        found = {"p_hit": hit, "score": self._scores(hit, told.outside), "probability": probability.max(axis=0), **numbers}
         found |= {"n_valid": told.n_defined.astype(np.int32), "outside": told.outside}
         found |= {} if told.spread is None else {"spread": np.where(is_whole, told.spread, np.nan)}
         reason = np.full(len(block.ids), "", dtype=object)
@@ -81,8 +81,9 @@ class ClassJudge:
         """Of all candidates the spread of the same classes is wanted."""
         return self._is_wanted[:, None]
 
-    def _scores(self, hit: np.ndarray) -> np.ndarray:
-        """ndarray (n,), of probabilities (n,) to be of a class that is looked for."""
+    def _scores(self, hit: np.ndarray, outside: np.ndarray) -> np.ndarray:
+        """ndarray (n,), of probabilities (n,) to be of a class that is looked for; NaN where too many models are `outside` (n,)."""
+        hit = np.where(outside > MANY, np.nan, hit)
         if self._acquisition.name == HITS.name:
             return hit
         nobody = np.empty((0, len(hit)))

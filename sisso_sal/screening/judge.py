@@ -35,6 +35,10 @@ SCORES_OF_A_FORMULA = ("mean",)
 """Acquisitions for a single formula, which has no sigma."""
 
 
+MANY = 0.5
+"""Share of members from which on a candidate is said to be extrapolated; one of classes then has no score."""
+
+
 @dataclass(frozen=True, eq=False)
 class Judged:
     """What is said of n candidates.

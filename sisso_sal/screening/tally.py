@@ -19,17 +19,13 @@ from sisso_sal.oxides.elements import element_data
 from sisso_sal.screening.block import PoolBlock
 from sisso_sal.screening.job import ScreeningJob
 from sisso_sal.screening.class_judge import class_columns
-from sisso_sal.screening.judge import COLUMNS, Judge, Judged
+from sisso_sal.screening.judge import COLUMNS, MANY, Judge, Judged
 
 COMPOSITION = "composition"
 """Header of the formulas of the best candidates, where these are not their ids."""
 
 N_SHARES = 20
 """Bins of the histogram of the probability of a hit."""
-
-MANY = 0.5
-"""Share of members from which on a candidate is said to be extrapolated."""
-
 
 OF_TARGET = ("mean", "std", "low95", "high95", "formulas_mean")
 """Columns in the target's unit."""
@@ -73,7 +69,7 @@ class Counts:
         All candidates; those with a label and those with an unwanted element, which do not count in what follows; those with a
         prediction.
     n_extrapolated : int
-        Candidates for which more than half of the members extrapolate; of classes, lie far outside of what they have learned from.
+        Candidates for which more than half of the members extrapolate or, of classes, are far outside of their training range.
     n_some_invalid : int
         Candidates with a prediction for which some member is not valid.
     without : Counter
