@@ -21,12 +21,12 @@ N_VALUES = 2**17
 """Log-odds that are evaluated at once, of at most `MOST_ROWS` rows: what is made of them stays in the second cache."""
 
 Wanted = Callable[[np.ndarray], np.ndarray]
-"""From probabilities (n_classes, n) to the classes of whose probability the spread is wanted: bool, (n_classes, n) or (n_classes, 1)."""
+"""From probabilities (n_classes, n) to the classes of which the spread is wanted: bool, (n_classes, n) or (n_classes, 1)."""
 
 
 class _Block(NamedTuple):
-    """Rows; probabilities (n_classes, n_models, n) of each model, NaN where it is not defined; and where its descriptors are defined
-    and not far outside their training range, (n_models, n) of bool.
+    """Rows; probabilities (n_classes, n_models, n) of each model, NaN where it is not defined; and (n_models, n) of bool, where its
+    descriptors are defined and not far outside their training range.
     """
 
     rows: slice

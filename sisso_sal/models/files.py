@@ -143,9 +143,7 @@ def read_model(path: str | os.PathLike[str], *, formulas_only: bool = False) -> 
     return StoredModel(model, stored.settings, stored.target, stored.target_unit)
 
 
-def read_model_of_one_task(
-    path: str | os.PathLike[str], *, formulas_only: bool = False
-) -> StoredModel[ModelOfOneTask]:
+def read_model_of_one_task(path: str | os.PathLike[str], *, formulas_only: bool = False) -> StoredModel[ModelOfOneTask]:
     """Read the model file of something that predicts a number or a class, of one task.
 
     Parameters

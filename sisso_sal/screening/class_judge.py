@@ -57,7 +57,12 @@ class ClassJudge:
         probability = np.where(is_whole, told.probability.T, np.nan)
         hit = np.minimum(reduce(np.add, probability[self._is_wanted]), 1.0)
         numbers = {f"p({name})": own for name, own in zip(self._names, probability, strict=True)}
-        found = {"p_hit": hit, "score": self._scores(hit, told.outside), "probability": probability.max(axis=0), **numbers}
+        found = {
+            "p_hit": hit,
+            "score": self._scores(hit, told.outside),
+            "probability": probability.max(axis=0),
+            **numbers,
+        }
         found |= {"n_valid": told.n_defined.astype(np.int32), "outside": told.outside}
         found |= {} if told.spread is None else {"spread": np.where(is_whole, told.spread, np.nan)}
         reason = np.full(len(block.ids), "", dtype=object)
@@ -169,7 +174,9 @@ def class_acquisition(name: str, goal: Goal) -> str:
     acquisition_named(name)
     able = [one.name for one in map(installed, ACQUISITIONS) if one is not None and _is_able(one)]
     if name not in able:
-        raise SettingsError(f"acquisition: needs one of {', '.join(able)} to screen for the classes {goal}, found '{name}'")
+        raise SettingsError(
+            f"acquisition: needs one of {', '.join(able)} to screen for the classes {goal}, found '{name}'"
+        )
     return name
 
 

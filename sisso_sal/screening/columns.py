@@ -92,7 +92,13 @@ class Schema:
 
 
 def reading_of(
-    model: ModelOfOneTask, files: Sequence[str], id: str | None, formula: str | None, tell: Tell, *, by_element: bool = False
+    model: ModelOfOneTask,
+    files: Sequence[str],
+    id: str | None,
+    formula: str | None,
+    tell: Tell,
+    *,
+    by_element: bool = False,
 ) -> PoolReading:
     """How all files of a pool are read; they have the same columns where it matters.
 

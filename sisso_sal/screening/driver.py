@@ -193,17 +193,16 @@ def _summary(job: ScreeningJob, counts: Sequence[Counts], best: pa.Table, parts:
             "below": int(means[0]), "above": int(means[-1]),
         },
         "histogram_of_p_hit": np.sum([one.shares for one in counts], axis=0).tolist(),
-        **({"classes": _of_classes(job, counts)} if job.classes else {}),
+        **(_of_classes(job, counts, best) if job.classes else {}),
     }  # fmt: skip
 
 
-def _of_classes(job: ScreeningJob, counts: Sequence[Counts]) -> list[dict[str, Any]]:
-    """Of each class how many candidates are told to be of it, and how many are expected to be."""
+def _of_classes(job: ScreeningJob, counts: Sequence[Counts], best: pa.Table) -> dict[str, Any]:
+    """Of each class how many candidates are told to be of it, and how many are expected to be; and the hits among the best."""
     told = np.sum([one.classes for one in counts], axis=0).tolist()
-    return [
-        {"name": name, "n_told": told[k], "expected": math.fsum(one.expected[k] for one in counts)}
-        for k, name in enumerate(job.classes)
-    ]
+    expected = [math.fsum(one.expected[k] for one in counts) for k in range(len(job.classes))]
+    classes = [{"name": name, "n_told": told[k], "expected": expected[k]} for k, name in enumerate(job.classes)]
+    return {"expected_hits_of_top": math.fsum(best["p_hit"].to_pylist()), "classes": classes}
 
 
 _NUMBERS = ("n_rows", "n_known", "n_excluded", "n_predicted", "n_extrapolated", "n_some_invalid")

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from sisso_sal.data.arrow import text_array
 from sisso_sal.oxides.elements import element_data
 from sisso_sal.screening.block import PoolBlock
-from sisso_sal.screening.job import ScreeningJob
 from sisso_sal.screening.class_judge import class_columns
+from sisso_sal.screening.job import ScreeningJob
 from sisso_sal.screening.judge import COLUMNS, MANY, Judge, Judged
 
 COMPOSITION = "composition"
@@ -176,7 +176,9 @@ class Tally:
         self._unwanted = [columns[symbol] for symbol in job.unwanted]
         n_classes = len(job.classes)
         self.counts = Counts(
-            means=np.zeros(job.bins[2] + 2, np.int64), classes=np.zeros(n_classes, np.int64), expected=np.zeros(n_classes)
+            means=np.zeros(job.bins[2] + 2, np.int64),
+            classes=np.zeros(n_classes, np.int64),
+            expected=np.zeros(n_classes),
         )
         self.best = BestOfPool(job.top, self._schema(of_best=True))
 

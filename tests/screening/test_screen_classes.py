@@ -98,7 +98,12 @@ def ranked(told, ids, most=25):
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(
     ("which", "wanted"),
-    [("ensemble-2", ["wide"]), ("ensemble-3", ["narrow", "wide"]), ("ensemble-numbers", ["221"]), ("one-2", ["narrow"])],
+    [
+        ("ensemble-2", ["wide"]),
+        ("ensemble-3", ["narrow", "wide"]),
+        ("ensemble-numbers", ["221"]),
+        ("one-2", ["narrow"]),
+    ],
 )
 def test_every_number_is_that_of_the_whole_table(tmp_path, files, odd_pool, which, wanted):
     model, path, is_ensemble = files / f"{which}.json", tmp_path / "pool.parquet", which != "one-2"
@@ -167,7 +172,9 @@ def test_parts_change_nothing_and_what_is_missing_is_done(tmp_path, files, odd_p
     for number, start in enumerate([0, 1, 38, 250]):
         part = odd_pool[start : [1, 38, 250, 400][number]]
         part.to_parquet(tmp_path / "parts" / f"{number}.parquet", row_group_size=33)
-    documents = {name: screened(model, tmp_path / name, tmp_path / f"of-{name}", **wanted) for name in ("whole.parquet", "parts")}
+    documents = {
+        name: screened(model, tmp_path / name, tmp_path / f"of-{name}", **wanted) for name in ("whole.parquet", "parts")
+    }
     screened(model, tmp_path / "parts", tmp_path / "again", share=Share(2, 3), **wanted)
     (next((tmp_path / "again" / "predictions").iterdir())).unlink()
     documents["again"] = screened(model, tmp_path / "parts", tmp_path / "again", **wanted)
@@ -211,28 +218,35 @@ def test_the_least_sure_may_be_wanted(tmp_path, files, pool):
 def test_what_is_asked_for_must_be_a_class_of_the_model(tmp_path, files, pool, model):
     pool.to_parquet(tmp_path / "pool.parquet")
     two, three = files / "ensemble-2.json", files / "ensemble-3.json"
+    needed = "goal: needs the class to look for with a model of classes, such as '=narrow' or '=wide', found none; "
+    unknown = f"goal: needs classes that {three} tells (middle, narrow, wide), found 'wde'; did you mean 'wide'?"
+    every = f"goal: needs to leave out a class that {two} tells (narrow, wide), found all of them"
+    able = "acquisition: needs one of hits, mli, std to screen for the classes =wide, found "
     for path, wanted, words in (
-        (two, {}, f"goal: needs the class to look for with a model of classes, such as '=narrow' or '=wide', found none; {two} tells "
-         "narrow, wide"),
-        (files / "one-2.json", {}, "such as '=narrow' or '=wide', found none"),
+        (two, {}, f"{needed}{two} tells narrow, wide"),
+        (files / "one-2.json", {}, needed),
         (three, {"goal": "<=0.3"}, "such as '=middle' or '=narrow', found '<=0.3'"),
         (three, {"goal": "min"}, "found 'min'"),
-        (three, {"goal": "=wde"}, f"goal: needs classes that {three} tells (middle, narrow, wide), found 'wde'; did you mean 'wide'?"),
+        (three, {"goal": "=wde"}, unknown),
         (two, {"goal": "=wide,middle"}, "found 'middle'"),
-        (two, {"goal": "=wide,narrow"}, f"goal: needs to leave out a class that {two} tells (narrow, wide), found all of them"),
+        (two, {"goal": "=wide,narrow"}, every),
         (two, {"goal": "="}, "goal: needs names of classes that differ, with commas between them"),
-        (two, {"goal": "=wide", "acquisition": "ei"}, "acquisition: needs one of hits, mli, std to screen for the classes =wide, found"),
-        (two, {"goal": "=wide", "acquisition": "random"}, "found 'random'"),
+        (two, {"goal": "=wide", "acquisition": "ei"}, f"{able}'ei'"),
+        (two, {"goal": "=wide", "acquisition": "random"}, f"{able}'random'"),
         (two, {"goal": "=wide", "acquisition": "best"}, "acquisition: needs"),
-        (model, {"goal": "=wide"}, "goal: needs a bound, min or max with a model of numbers, found the classes '=wide'"),
-    ):  # fmt: skip
+        (
+            model,
+            {"goal": "=wide"},
+            "goal: needs a bound, min or max with a model of numbers, found the classes '=wide'",
+        ),
+    ):
         with pytest.raises(SettingsError) as error:
             screened(path, tmp_path / "pool.parquet", tmp_path / "out", **wanted)
         assert words in str(error.value)
         assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
     screened(two, tmp_path / "pool.parquet", tmp_path / "out", goal="=wide")
-    with pytest.raises(CampaignError, match="undo these changes:\n  goal: =wide -> =narrow$"):
+    with pytest.raises(CampaignError, match=r"undo these changes:\n  goal: =wide -> =narrow$"):
         screened(two, tmp_path / "pool.parquet", tmp_path / "out", goal="=narrow")
     with pytest.raises(ModelFileError, match="found an ensemble of classifiers; predict, screen and export take it"):
         read_model(two)
@@ -242,7 +256,11 @@ def test_features_may_have_the_names_of_columns(tmp_path):
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.uniform(1, 2, (60, 2)), columns=["class (eV)", "p(a) (eV)"])
     labels = np.where(X["class (eV)"] > X["p(a) (eV)"], "a", "b")
-    save_model(tmp_path / "model.json", SISSOClassifier(rung=1, dim=1, n_sis=3, operators=("sub",), threads=1).fit(X, labels), "kind")
+    save_model(
+        tmp_path / "model.json",
+        SISSOClassifier(rung=1, dim=1, n_sis=3, operators=("sub",), threads=1).fit(X, labels),
+        "kind",
+    )
     X.assign(id=[f"m{n}" for n in range(60)]).to_parquet(tmp_path / "pool.parquet")
     screened(tmp_path / "model.json", tmp_path / "pool.parquet", tmp_path / "out", goal="=a", top=60)
     best = exact(tmp_path / "out" / "top.csv").set_index("id")

@@ -17,6 +17,9 @@ from sisso_sal.system.printable import printable
 N_SHOWN = 10
 """Best candidates that are shown."""
 
+N_CLASSES = 8
+"""Classes of which it is told how many candidates they have; the most frequent ones."""
+
 LIKELY = (0.9, 0.5)
 """Probabilities of classes that are looked for; how many candidates have more is told."""
 
@@ -64,8 +67,10 @@ def share_text(document: Mapping[str, Any]) -> str:
 
 def _told_of_classes(document: Mapping[str, Any]) -> list[str]:
     """How many candidates are of which class, and how many are likely to be of one that is looked for."""
-    told, shares = document["classes"], document["histogram_of_p_hit"]
-    lines = ["most probable class: " + ", ".join(f"{printable(one['name'])} {one['n_told']}" for one in told)]
+    told, shares = sorted(document["classes"], key=lambda one: -one["n_told"]), document["histogram_of_p_hit"]
+    listed = [f"{printable(one['name'])} {one['n_told']}" for one in told[:N_CLASSES]]
+    rest = [f"others {sum(one['n_told'] for one in told[N_CLASSES:])}"] if len(told) > N_CLASSES else []
+    lines = [f"most probable class: {', '.join(listed + rest)}"]
     likely = ", ".join(f"{sum(shares[int(len(shares) * least) :])} with {least:g} or more" for least in LIKELY)
     name = printable(wanted_classes(document))
     lines.append(f"expected to be {name}: {document['expected_hits']:.4g}; {probability_of(document)}: {likely}")
@@ -95,8 +100,14 @@ def _table_of_classes(document: Mapping[str, Any], width: int | None) -> list[st
     numeric = [k for k, name in enumerate(names) if name not in {"candidate", "most probable"}]
     spare = [names.index(name) for name in ("outside", "most probable", "spread") if name in names]
     told = [] if is_by_hits else [f"score: {meaning_of(document['acquisition'], classes=True)}"]
+    best = f"the best {document['n_top']}" if document["n_top"] > 1 else "the best one"
+    told.append(
+        f"of {best} {document['expected_hits_of_top']:.1f} are expected to be {printable(wanted_classes(document))}"
+    )
     if has_spread:
-        told.append("spread: standard deviation over the members; outside: share of them that is far outside of its training range")
+        told.append(
+            "spread: standard deviation over the members; outside: share of them that is far outside of its training range"
+        )
     return [aligned(cells, numeric=numeric, width=width, spare=spare), *told]
 
 
