@@ -34,13 +34,13 @@ def _share(ctx: click.Context, parameter: click.Parameter, value: str | None):
     click.option(
         "--goal",
         shell_complete=known_values.values("goal", "min", "max"),
-        help="min, max, '<=0.3', '>=2' or '1.2..1.8'; that of the run, or min.",
+        help="min, max, '<=0.3', '>=2' or '1.2..1.8'; for a model of classes '=CLASS' or '=A,B'; that of the run, or min.",
     ),
     click.option(
         "--acquisition",
         metavar="NAME",
         shell_complete=known_values.acquisitions,
-        help="Score by which candidates are ranked; that of the run, else hits for a goal with a bound and ei without.",
+        help="Score by which candidates are ranked; that of the run, else hits for classes or a goal with a bound, and ei without.",
     ),
     click.option("--top", type=click.IntRange(min=1), default=1000, help="Best candidates to keep; 1000 by default."),
 )
@@ -80,12 +80,15 @@ def screen(
     marks of such files, or any other table. It is read piece by piece: it may have more rows than the memory holds. Columns are
     matched by name and converted to the model's units.
 
+    A model of classes (fit --classify) ranks by the probability of the classes that --goal names.
+
     The folder of the results has top.csv (the best candidates), summary.json (counts, histograms), map.html (the best thousand)
     and, with --all-predictions, a Parquet file for each piece. After an interruption the same command does only what is missing.
 
     \b
     Examples:
       sisso-sal screen model.json pool.parquet --goal "<=0.3"
+      sisso-sal screen classes.json pool.parquet --goal "=perovskite"
       sisso-sal screen runs/candidates folder_of_files --all-predictions
     """
     from sisso_sal.api.screening import ScreeningWish, screen_pool

@@ -144,7 +144,7 @@ class ClassMembers:
         rows = np.flatnonzero(np.isnan(probability[:, 0]))
         if len(rows):
             reason[rows] = reasons_of(self.models, {name: columns[name][rows] for name in self.needed})
-        return ClassPrediction(probability, number, np.asarray(told.spread), told.n_defined, told.outside, reason)
+        return ClassPrediction(probability, number, told.spread, told.n_defined, told.outside, reason)
 
     def typical(self, columns: Mapping[str, np.ndarray], count: int = 3) -> list[TypicalMember]:
         """The members whose probabilities are closest to the mean of all over some materials, one for each set of descriptors.

@@ -40,14 +40,14 @@ class ToldClasses(NamedTuple):
     - ``probability``: ndarray (n, n_classes); mean over those that are defined there, scaled; NaN where none is.
     - ``n_defined``: ndarray (n,) of int; how many are.
     - ``outside``: ndarray (n,); share of those whose descriptors are not defined, or lie far outside their training range.
-    - ``spread``: ndarray (n,), or None where it was not asked for; standard deviation over those that are defined of the scaled
-      probability of what is wanted; NaN where fewer than two are.
+    - ``spread``: ndarray (n,); standard deviation of the scaled probability of what is wanted over those that are defined; NaN
+      where fewer than two are, or nothing is wanted.
     """
 
     probability: np.ndarray
     n_defined: np.ndarray
     outside: np.ndarray
-    spread: np.ndarray | None
+    spread: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ class ClassProgram:
         """
         n = len(self.program.primaries[0].evaluate(columns))
         probability, n_defined, outside = np.empty((self.n_classes, n)), np.empty(n, dtype=np.int64), np.empty(n)
-        spread = None if wanted is None else np.empty(n)
+        spread = np.full(n, np.nan)
         with np.errstate(all="ignore"):
             for rows, every, near in self._blocks(columns, n):
                 defined = np.logical_and.reduce(np.isfinite(every), axis=0)
@@ -108,7 +108,7 @@ class ClassProgram:
                 outside[rows] = (~near).sum(axis=0) / self.n_models
                 mean = np.array([_mean_and_spread(own, defined)[0] for own in every])
                 probability[:, rows] = mean = self._scaled(np.where(number > 0, mean, np.nan))
-                if spread is not None and wanted is not None:
+                if wanted is not None:
                     own = reduce(np.add, np.where(wanted(mean)[:, None], self._scaled(every), 0.0))
                     spread[rows] = np.where(number > 1, _mean_and_spread(own, defined)[1], np.nan)
         return ToldClasses(probability.T, n_defined, outside, spread)

@@ -52,7 +52,8 @@ class ClassJudge:
     def judged(self, block: PoolBlock) -> Judged:
         """What is said of the candidates of a block."""
         columns, _ = usable(block)
-        told = self._program.told(columns, self._wanted if self._is_ensemble and self._keeps_all else None)
+        with_spread = self._is_ensemble and self._keeps_all
+        told = self._program.told(columns, self._wanted if with_spread else None)
         is_whole = np.isfinite([columns[name] for name in self._needed]).all(axis=0)
         probability = np.where(is_whole, told.probability.T, np.nan)
         hit = np.minimum(reduce(np.add, probability[self._is_wanted]), 1.0)
@@ -64,7 +65,7 @@ class ClassJudge:
             **numbers,
         }
         found |= {"n_valid": told.n_defined.astype(np.int32), "outside": told.outside}
-        found |= {} if told.spread is None else {"spread": np.where(is_whole, told.spread, np.nan)}
+        found |= {"spread": np.where(is_whole, told.spread, np.nan)} if with_spread else {}
         reason = np.full(len(block.ids), "", dtype=object)
         rows = np.flatnonzero(np.isnan(hit))
         if len(rows):
@@ -75,6 +76,8 @@ class ClassJudge:
 
     def details(self, judged: Judged, columns: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, Any]:
         """More about some rows, ndarray (k,) of int: ``class``, "" where there is none, and of an ensemble the ``spread``."""
+        if judged.number is None:
+            return {}
         number = np.where(np.isnan(judged.value), -1, judged.number)[rows]
         names = {"class": text_array([self._names[own] if own >= 0 else "" for own in number.tolist()])}
         if not self._is_ensemble or self._keeps_all:

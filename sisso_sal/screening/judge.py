@@ -92,7 +92,7 @@ class NumberJudge:
     def __init__(self, model: Model, job: ScreeningJob):
         self.model, self.goal = model, Goal.parse(job.goal)
         self.acquisition = acquisition_named(job.acquisition, self.goal)
-        self.columns = COLUMNS if isinstance(model, EnsembleModel) else OF_A_FORMULA
+        self.columns: tuple[str, ...] = COLUMNS if isinstance(model, EnsembleModel) else OF_A_FORMULA
         self.n_members = len(model.members) if isinstance(model, EnsembleModel) else 1
         self._best = np.nan if job.reference is None else job.reference
 

@@ -72,8 +72,9 @@ def _told_of_classes(document: Mapping[str, Any]) -> list[str]:
     rest = [f"others {sum(one['n_told'] for one in told[N_CLASSES:])}"] if len(told) > N_CLASSES else []
     lines = [f"most probable class: {', '.join(listed + rest)}"]
     likely = ", ".join(f"{sum(shares[int(len(shares) * least) :])} with {least:g} or more" for least in LIKELY)
-    name = printable(wanted_classes(document))
-    lines.append(f"expected to be {name}: {document['expected_hits']:.4g}; {probability_of(document)}: {likely}")
+    name, hits = printable(wanted_classes(document)), document["expected_hits"]
+    expected = f"{hits:.4g}" if hits < 1000 else f"{hits:.0f}"
+    lines.append(f"expected to be {name}: {expected}; {printable(probability_of(document))}: {likely}")
     if document["n_extrapolated"]:
         why = "most formulas are far outside of what they have learned from"
         lines.append(f"not ranked, as {why}: {document['n_extrapolated']}")
@@ -101,9 +102,8 @@ def _table_of_classes(document: Mapping[str, Any], width: int | None) -> list[st
     spare = [names.index(name) for name in ("outside", "most probable", "spread") if name in names]
     told = [] if is_by_hits else [f"score: {meaning_of(document['acquisition'], classes=True)}"]
     best = f"the best {document['n_top']}" if document["n_top"] > 1 else "the best one"
-    told.append(
-        f"of {best} {document['expected_hits_of_top']:.1f} are expected to be {printable(wanted_classes(document))}"
-    )
+    expected, wanted = document["expected_hits_of_top"], printable(wanted_classes(document))
+    told.append(f"of {best}, {expected:.1f} are expected to be {wanted}")
     if has_spread:
         told.append(
             "spread: standard deviation over the members; outside: share of them that is far outside of its training range"
