@@ -11,6 +11,7 @@ from sisso_sal import SISSOClassifier, SISSOClassifierEnsemble
 from sisso_sal.api.screening import ScreeningWish, screen_pool
 from sisso_sal.errors import CampaignError, ModelFileError, SettingsError
 from sisso_sal.models.files import read_any_model, read_model, save_model
+from sisso_sal.report.text.screening import screening_text
 from sisso_sal.screening import block, pools, shards
 from sisso_sal.screening.driver import Share
 from sisso_sal.system.executors import HERE
@@ -291,3 +292,60 @@ def test_a_run_gives_goal_and_labels(tmp_path, pool):
     assert "99 candidates, 49 with a prediction, kind wide or middle" in printed
     assert "not ranked, as they have a label or failed: 50" in printed
     assert "P(wide or middle)  spread  most probable  outside" in printed
+
+
+def test_two_processes_write_the_same_bytes(tmp_path, files, pool):
+    (tmp_path / "pool").mkdir()
+    for number in range(6):
+        pool[100 * number : 100 * (number + 1)].to_parquet(tmp_path / "pool" / f"{number}.parquet")
+    words = ("screen", files / "ensemble-3.json", "pool", "--goal", "=wide", "--all-predictions", "--no-map")
+    told = []
+    for n_workers in ("1", "2"):
+        call(*words, "--workers", n_workers, "--out", n_workers, folder=tmp_path)
+        written = (path for path in sorted((tmp_path / n_workers).rglob("*")) if path.is_file())
+        told.append({str(path.relative_to(tmp_path / n_workers)): path.read_bytes() for path in written})
+    assert len(told[0]) == 3 + 6 + 6
+    assert told[0] == told[1]
+
+
+def test_what_it_prints(tmp_path, files, odd_pool):
+    odd_pool.to_parquet(tmp_path / "pool.parquet")
+    words = ("screen", files / "one-2.json", "pool.parquet", "--goal", "=wide")
+    printed = call(*words, folder=tmp_path).out
+    document = json.loads((tmp_path / "screens" / "pool" / "summary.json").read_text())
+    n = {own["name"]: own["n_told"] for own in document["classes"]}
+    lines = printed.splitlines()
+    assert lines[0] == f"400 candidates, {document['n_predicted']} with a prediction, kind wide"
+    assert lines[1].startswith("no prediction: a feature that is no finite number (")
+    assert lines[2] == "most probable class: " + ", ".join(
+        f"{name} {n[name]}" for name in sorted(n, key=lambda own: -n[own])
+    )
+    likely = sum(document["histogram_of_p_hit"][18:]), sum(document["histogram_of_p_hit"][10:])
+    assert lines[3].endswith(f"; P(wide): {likely[0]} with 0.9 or more, {likely[1]} with 0.5 or more")
+    far = "not ranked, as most formulas are far outside of what they have learned from"
+    assert lines[4] == f"{far}: {document['n_extrapolated']}"
+    assert lines[6].split() == ["candidate", "P(wide)", "most", "probable"]
+    hits = exact(tmp_path / "screens" / "pool" / "top.csv")["p_hit"].sum()
+    assert f"of the best {document['n_top']}, {hits:.1f} are expected to be wide" in printed
+    assert "Files in screens/pool: top.csv, summary.json, map.html" in printed
+    assert "P(wide)" in (tmp_path / "screens" / "pool" / "map.html").read_text()
+    found = call("screen", files / "one-2.json", "pool.parquet", "--out", "bad", folder=tmp_path, code=2).error
+    assert "such as '=narrow' or '=wide', found none" in found
+
+
+def test_many_classes_are_told_in_one_line():
+    classes = [{"name": f"k{n}", "n_told": n, "expected": float(n)} for n in range(12)]
+    best = {"id": "x", "p_hit": 0.75, "score": 0.75, "class": "k1", "spread": None, "outside": 0.5}
+    document = {
+        "target": {"name": "kind", "unit": ""}, "goal": "=k1,k2", "acquisition": "hits", "n_rows": 66, "n_predicted": 66,
+        "n_without_prediction": 0, "n_known": 0, "n_excluded": 0, "n_extrapolated": 0, "expected_hits": 12345.6, "best": [best],
+        "classes": classes, "histogram_of_p_hit": [0] * 15 + [1] + [0] * 4, "n_top": 2, "expected_hits_of_top": 1.25,
+        "run": {"rows_per_second": None, "n_removed": 0},
+    }  # fmt: skip
+    lines = screening_text(document).splitlines()
+    assert lines[1] == "most probable class: k11 11, k10 10, k9 9, k8 8, k7 7, k6 6, k5 5, k4 4, others 6"
+    assert lines[2] == "expected to be k1 or k2: 12346; P(k1 or k2): 0 with 0.9 or more, 1 with 0.5 or more"
+    assert lines[5].split() == ["1", "x", "0.7500", "k1", "0.50"]
+    assert lines[6] == "of the best 2, 1.2 are expected to be k1 or k2"
+    assert "of the best" not in screening_text(document | {"n_top": 1})
+    assert "no candidate can be ranked" in screening_text(document | {"best": []})

@@ -101,9 +101,8 @@ def _table_of_classes(document: Mapping[str, Any], width: int | None) -> list[st
     numeric = [k for k, name in enumerate(names) if name not in {"candidate", "most probable"}]
     spare = [names.index(name) for name in ("outside", "most probable", "spread") if name in names]
     told = [] if is_by_hits else [f"score: {meaning_of(document['acquisition'], classes=True)}"]
-    best = f"the best {document['n_top']}" if document["n_top"] > 1 else "the best one"
-    expected, wanted = document["expected_hits_of_top"], printable(wanted_classes(document))
-    told.append(f"of {best}, {expected:.1f} are expected to be {wanted}")
+    n, expected, wanted = document["n_top"], document["expected_hits_of_top"], printable(wanted_classes(document))
+    told += [f"of the best {n}, {expected:.1f} are expected to be {wanted}"] if n > 1 else []
     if has_spread:
         told.append(
             "spread: standard deviation over the members; outside: share of them that is far outside of its training range"
